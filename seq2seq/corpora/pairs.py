@@ -1,0 +1,163 @@
+"""Readers of parallel text. A line ends at `\\n` and nowhere else, so line N always answers line N."""
+
+import gzip
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import IO, NamedTuple, Protocol, cast
+
+from seq2seq.config import CorpusConfig
+from seq2seq.corpora.phrasebook import phrasebook
+from seq2seq.errors import CorpusError
+
+BOM = b"\xef\xbb\xbf"
+
+
+class SentencePair(NamedTuple):
+    """A source sentence, its translation, and where they stand as `file:line`."""
+
+    source: str
+    target: str
+    origin: str
+
+
+class Corpus(Protocol):
+    """Sentence pairs that can be read again and again."""
+
+    def __iter__(self) -> Iterator[SentencePair]: ...
+
+    def fingerprint(self) -> str:
+        """A hash that changes with the text (hexadecimal SHA-256)."""
+        ...
+
+
+def open_corpus(spec: CorpusConfig) -> Corpus:
+    """Open what `spec` describes.
+
+    Raises:
+        CorpusError: A file is missing or an environment variable in its path is not set. While reading:
+            invalid UTF-8, unequal line counts, or a wrong number of columns, each with file and line.
+    """
+    if spec.phrasebook is not None:
+        return Phrasebook(spec.phrasebook)
+    if spec.tsv is not None:
+        return TSVFile(find_file(spec.tsv))
+    assert spec.source is not None
+    assert spec.target is not None
+    return AlignedFiles(find_file(spec.source), find_file(spec.target))
+
+
+class AlignedFiles:
+    """Two files in which line N of one translates line N of the other."""
+
+    def __init__(self, source: Path, target: Path) -> None:
+        self.source, self.target = source, target
+
+    def __iter__(self) -> Iterator[SentencePair]:
+        lines = zip_longest(read_lines(self.source), read_lines(self.target))
+        for number, (source, target) in enumerate(lines, start=1):
+            if source is None or target is None:
+                more = number + sum(1 for _ in lines)
+                short, long = (self.source, self.target) if source is None else (self.target, self.source)
+                raise CorpusError(
+                    f"{short}:{number}: expected a line that translates {long}:{number}, found the end of the file. "
+                    f"{short} has {number - 1} lines, {long} has {more}. Align the two files line by line."
+                )
+            yield SentencePair(source, target, f"{self.source}:{number}")
+
+    def fingerprint(self) -> str:
+        return _hash_files(self.source, self.target)
+
+
+class TSVFile:
+    """One file of `source<TAB>target` lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __iter__(self) -> Iterator[SentencePair]:
+        for number, line in enumerate(read_lines(self.path), start=1):
+            columns = line.split("\t")
+            if len(columns) != 2:
+                what = "a missing" if len(columns) < 2 else "the extra"
+                raise CorpusError(
+                    f"{self.path}:{number}: expected 2 tab-separated columns, found {len(columns)}. "
+                    f"Mend {what} tab: each line is source<TAB>target."
+                )
+            yield SentencePair(columns[0], columns[1], f"{self.path}:{number}")
+
+    def fingerprint(self) -> str:
+        return _hash_files(self.path)
+
+
+class Phrasebook:
+    """A split of the corpus that ships with the package."""
+
+    def __init__(self, split: str) -> None:
+        self.split = split
+
+    def __iter__(self) -> Iterator[SentencePair]:
+        for number, (source, target) in enumerate(phrasebook(self.split), start=1):
+            yield SentencePair(source, target, f"phrasebook/{self.split}:{number}")
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for pair in self:
+            digest.update(f"{pair.source}\t{pair.target}\n".encode())
+        return digest.hexdigest()
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a UTF-8 file, plain or gzip, without `\\n`, a trailing `\\r` or a leading BOM.
+
+    Raises:
+        CorpusError: The file cannot be read, is damaged, or holds invalid UTF-8 (with the line number).
+    """
+    try:
+        with open_bytes(path) as handle:
+            for number, raw in enumerate(handle, start=1):
+                line = raw.removeprefix(BOM) if number == 1 else raw
+                try:
+                    yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+                except UnicodeDecodeError as error:
+                    raise CorpusError(
+                        f"{path}:{number}: expected UTF-8, found byte 0x{error.object[error.start]:02x} at column "
+                        f"{error.start + 1}. Convert the file, for instance with `iconv -f latin1 -t utf-8`."
+                    ) from None
+    except (OSError, EOFError) as error:
+        raise CorpusError(f"{path}: cannot be read: {error}. Check that the file is whole.") from None
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """Open a plain or `.gz` file for reading bytes."""
+    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+
+
+def find_file(path: str) -> Path:
+    """Expand `~` and environment variables in a path and check that a file is there.
+
+    Raises:
+        CorpusError: A variable is not set, or there is no such file.
+    """
+    expanded = os.path.expandvars(path)
+    unset = re.search(r"\$\{?(\w+)", expanded)
+    if unset and not Path(expanded).exists():
+        raise CorpusError(
+            f"{path}: the environment variable {unset[1]} is not set. "
+            f"Set it to the folder (export {unset[1]}=...), or give the path with --set."
+        )
+    file = Path(expanded).expanduser()
+    if not file.is_file():
+        raise CorpusError(f"{file}: no such file.")
+    return file
+
+
+def _hash_files(*paths: Path) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as handle:
+            digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()

@@ -1,0 +1,38 @@
+"""Exceptions that people meet, each with a message that says where, what was found and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class Seq2SeqError(Exception):
+    """Base of every error that a user can cause and mend; the command line prints it and exits with 1."""
+
+
+class ConfigError(Seq2SeqError):
+    """A recipe or an override is wrong."""
+
+
+class CorpusError(Seq2SeqError):
+    """Parallel text is missing, damaged or not aligned."""
+
+
+class TokenizerError(Seq2SeqError):
+    """A SentencePiece model cannot be trained or used."""
+
+
+class ModelDirectoryError(Seq2SeqError):
+    """A model directory is missing something, damaged or of another version."""
+
+
+class TrainingError(Seq2SeqError):
+    """A training run cannot start, go on or resume."""
+
+
+class EvaluationError(Seq2SeqError):
+    """Hypotheses and references do not fit together."""
+
+
+def did_you_mean(word: str, accepted: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the closest accepted word, or "" if none is close."""
+    match = get_close_matches(word, list(accepted), n=1, cutoff=0.6)
+    return f" Did you mean '{match[0]}'?" if match else ""

@@ -1,0 +1,102 @@
+"""Scores of translations: sacreBLEU's numbers, signatures and intervals, on raw text."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sacrebleu.metrics import BLEU, CHRF
+
+from seq2seq.config import SearchOptions
+from seq2seq.errors import EvaluationError
+from seq2seq.translator import Translation, Translator
+
+BOOTSTRAP_SAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Score:
+    """A corpus score with its 95% bootstrap interval (Koehn 2004) and sacreBLEU signature."""
+
+    name: str
+    score: float
+    low: float | None
+    high: float | None
+    signature: str
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """Scores of a corpus, and how fast it was translated when it was translated here."""
+
+    sentences: int
+    scores: tuple[Score, ...]
+    seconds: float | None = None
+    sentences_per_second: float | None = None
+    tokens_per_second: float | None = None
+
+    def __getitem__(self, name: str) -> Score:
+        return next(score for score in self.scores if score.name == name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able values."""
+        return asdict(self)
+
+
+def score_texts(hypotheses: Sequence[str], references: Sequence[str], bootstrap: bool = True) -> tuple[Score, ...]:
+    """BLEU and chrF2 as the `sacrebleu` command gives them by default.
+
+    Args:
+        hypotheses: Detokenized translations.
+        references: One human translation each.
+        bootstrap: Also resample 1,000 times for an interval.
+
+    Raises:
+        EvaluationError: The two differ in number, or there are none.
+
+    Source: Papineni et al. (2002), Popović (2015), Post (2018).
+    """
+    if len(hypotheses) != len(references):
+        raise EvaluationError(
+            f"{len(hypotheses)} hypotheses for {len(references)} references. Line N must answer line N; "
+            "compare the files' lengths with `wc -l`."
+        )
+    if not hypotheses:
+        raise EvaluationError("there is nothing to score: no hypotheses and no references.")
+    scores = []
+    for name, metric in (("BLEU", BLEU()), ("chrF2", CHRF())):
+        result = metric.corpus_score(
+            list(hypotheses), [list(references)], n_bootstrap=BOOTSTRAP_SAMPLES if bootstrap else 1
+        )
+        interval = (result._mean - result._ci, result._mean + result._ci) if bootstrap else (None, None)
+        scores.append(Score(name, result.score, *interval, str(metric.get_signature())))
+    return tuple(scores)
+
+
+def evaluate(
+    translator: Translator,
+    pairs: Sequence[tuple[str, str]],
+    options: SearchOptions | None = None,
+    bootstrap: bool = True,
+    progress: Callable[[int], None] = lambda sentences: None,
+) -> tuple[EvaluationReport, list[Translation]]:
+    """Translate the sources of (source, reference) pairs and score the result.
+
+    Returns:
+        The report, and the translations in the order of the pairs. Speed counts target tokens, EOS included,
+        and the time from raw text to raw text, tracing included.
+    """
+    if not pairs:
+        raise EvaluationError("there is nothing to evaluate: the corpus has no pairs.")
+    start = time.perf_counter()
+    translations = translator.translate([pair[0] for pair in pairs], options, progress)
+    seconds = time.perf_counter() - start
+    scores = score_texts([t.text for t in translations], [pair[1] for pair in pairs], bootstrap)
+    report = EvaluationReport(
+        sentences=len(pairs),
+        scores=scores,
+        seconds=seconds,
+        sentences_per_second=len(pairs) / seconds,
+        tokens_per_second=sum(len(t.tokens) for t in translations) / seconds,
+    )
+    return report, translations

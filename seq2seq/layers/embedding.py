@@ -1,0 +1,39 @@
+"""Token embeddings, gathered before they are cast, and usable as an output layer."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class Embedding(keras.layers.Layer):
+    """A table of token vectors.
+
+    Unlike Keras's own layer, a mixed policy casts the gathered rows and not the whole table.
+
+    Args:
+        vocabulary_size: Rows V of the table.
+        size: Width E of a vector.
+
+    Shapes:
+        tokens   (...)     int32
+        vectors  (..., E)  compute dtype
+    """
+
+    def __init__(self, vocabulary_size: int, size: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.vocabulary_size, self.size = vocabulary_size, size
+
+    def build(self, input_shape: Any = None) -> None:
+        # Rows of about unit norm times sqrt(E) would saturate a tied softmax: start small.
+        start = keras.initializers.RandomNormal(stddev=self.size**-0.5)
+        self.table = self.add_weight(
+            name="table", shape=(self.vocabulary_size, self.size), initializer=start, autocast=False
+        )
+
+    def call(self, tokens: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.gather(self.table.value, tokens), self.compute_dtype)
+
+    def project(self, vectors: tf.Tensor) -> tf.Tensor:
+        """Multiply by the transposed table: vectors (N, E) compute dtype -> (N, V) compute dtype."""
+        return tf.matmul(vectors, tf.cast(self.table.value, vectors.dtype), transpose_b=True)

@@ -1,0 +1,234 @@
+"""GRU and LSTM over a whole sequence, with gradients of our own, for the CPU.
+
+The loop holds only what depends on the previous step: one product and the gates. Going back, the gates are
+recomputed for all steps in one product, and the loop carries only the state's gradient; the weights'
+gradient is one product after it. Nothing but the states is kept from the forward pass.
+
+Shapes: T steps, N rows, U units, G gates times U. Everything is time-major here.
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+Gradient = Callable[..., tuple[tf.Tensor, ...]]
+
+
+def gru_sequence(
+    projected: tf.Tensor, recurrent_kernel: tf.Tensor, recurrent_bias: tf.Tensor, initial: tf.Tensor
+) -> tf.Tensor:
+    """States of a GRU (see `GRUCell`) after each step.
+
+    Args:
+        projected: (T, N, 3U), inputs times kernel plus input bias, T at least 1.
+        recurrent_kernel: (U, 3U).
+        recurrent_bias: (3U,).
+        initial: (N, U).
+
+    Returns:
+        (T, N, U).
+    """
+
+    @tf.custom_gradient
+    def run(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, h0: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+        steps = tf.shape(x)[0]
+        units = kernel.shape[0]
+
+        def gates(x_t: tf.Tensor, h: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            recurrent = tf.matmul(h, kernel) + bias
+            both = tf.sigmoid(x_t[..., : 2 * units] + recurrent[..., : 2 * units])
+            z, r = both[..., :units], both[..., units:]
+            h_n = recurrent[..., 2 * units :]
+            return z, r, tf.tanh(x_t[..., 2 * units :] + r * h_n), h_n
+
+        def forward(t: tf.Tensor, h: tf.Tensor, out: tf.TensorArray) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
+            z, _, n, _ = gates(x_in.read(t), h)
+            h = n + z * (h - n)
+            return t + 1, h, out.write(t, h)
+
+        x_in = tf.TensorArray(x.dtype, steps).unstack(x)
+        _, _, out = tf.while_loop(
+            lambda t, *_: t < steps, forward, (0, h0, tf.TensorArray(x.dtype, steps, element_shape=h0.shape))
+        )
+        states = out.stack()
+
+        def gradient(d_states: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            before = tf.concat([h0[None], states[:-1]], axis=0)
+            z, r, n, h_n = gates(x, before)
+            # d of each pre-activation by d h_t, for all steps at once
+            by_n = (1 - z) * (1 - n * n)
+            by_h_n = by_n * r
+            factors = tf.stack([(before - n) * z * (1 - z), by_n * h_n * r * (1 - r), by_h_n], axis=2)
+
+            def back(t: tf.Tensor, dh: tf.Tensor, out: tf.TensorArray) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
+                dh += d_in.read(t)
+                d_recurrent = tf.reshape(dh[:, None] * factors_in.read(t), [-1, 3 * units])
+                d_before = dh * z_in.read(t) + tf.matmul(d_recurrent, kernel, transpose_b=True)
+                return t - 1, d_before, out.write(t, dh)
+
+            d_in = tf.TensorArray(x.dtype, steps).unstack(d_states)
+            z_in = tf.TensorArray(x.dtype, steps).unstack(z)
+            factors_in = tf.TensorArray(x.dtype, steps).unstack(factors)
+            _, d_h0, out = tf.while_loop(
+                lambda t, *_: t >= 0,
+                back,
+                (steps - 1, tf.zeros_like(h0), tf.TensorArray(x.dtype, steps, element_shape=h0.shape)),
+            )
+            dh = out.stack()
+            d_recurrent = tf.reshape(dh[:, :, None] * factors, tf.shape(x))
+            flat = tf.reshape(d_recurrent, [-1, 3 * units])
+            d_kernel = tf.matmul(tf.reshape(before, [-1, units]), flat, transpose_a=True)
+            d_x = tf.concat([d_recurrent[..., : 2 * units], dh * by_n], axis=-1)
+            return d_x, d_kernel, tf.reduce_sum(flat, axis=0), d_h0
+
+        return states, gradient
+
+    return run(projected, recurrent_kernel, recurrent_bias, initial)
+
+
+def lstm_sequence(
+    projected: tf.Tensor, recurrent_kernel: tf.Tensor, initial_hidden: tf.Tensor, initial_memory: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Hidden states and cell contents of an LSTM (see `LSTMCell`) after each step.
+
+    Args:
+        projected: (T, N, 4U), inputs times kernel plus bias, T at least 1.
+        recurrent_kernel: (U, 4U).
+        initial_hidden: (N, U).
+        initial_memory: (N, U).
+
+    Returns:
+        Two tensors (T, N, U).
+    """
+
+    @tf.custom_gradient
+    def run(x: tf.Tensor, kernel: tf.Tensor, h0: tf.Tensor, c0: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], Gradient]:
+        steps = tf.shape(x)[0]
+        units = kernel.shape[0]
+
+        def gates(x_t: tf.Tensor, h: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            a = x_t + tf.matmul(h, kernel)
+            both = tf.sigmoid(a[..., : 2 * units])
+            return both[..., :units], both[..., units:], tf.tanh(a[..., 2 * units : 3 * units]), tf.sigmoid(
+                a[..., 3 * units :]
+            )
+
+        def forward(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, hs: tf.TensorArray, cs: tf.TensorArray) -> tuple:
+            i, f, g, o = gates(x_in.read(t), h)
+            c = f * c + i * g
+            h = o * tf.tanh(c)
+            return t + 1, h, c, hs.write(t, h), cs.write(t, c)
+
+        x_in = tf.TensorArray(x.dtype, steps).unstack(x)
+        _, _, _, hs, cs = tf.while_loop(
+            lambda t, *_: t < steps,
+            forward,
+            (
+                0,
+                h0,
+                c0,
+                tf.TensorArray(x.dtype, steps, element_shape=h0.shape),
+                tf.TensorArray(x.dtype, steps, element_shape=c0.shape),
+            ),
+        )
+        hidden, memory = hs.stack(), cs.stack()
+
+        def gradient(d_hidden: tf.Tensor, d_memory: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            h_before = tf.concat([h0[None], hidden[:-1]], axis=0)
+            c_before = tf.concat([c0[None], memory[:-1]], axis=0)
+            i, f, g, o = gates(x, h_before)
+            c_out = tf.tanh(memory)
+            # d of the gates' pre-activations by d c_t (first three) and by d h_t (output gate)
+            factors = tf.stack([g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g)], axis=2)
+            by_o = c_out * o * (1 - o)
+            by_c = o * (1 - c_out * c_out)
+
+            def back(t: tf.Tensor, dh: tf.Tensor, dc: tf.Tensor, out: tf.TensorArray) -> tuple:
+                dh += dh_in.read(t)
+                dc += dc_in.read(t) + dh * by_c_in.read(t)
+                first = tf.reshape(dc[:, None] * factors_in.read(t), [-1, 3 * units])
+                d_gates = tf.concat([first, dh * by_o_in.read(t)], axis=-1)
+                return (
+                    t - 1,
+                    tf.matmul(d_gates, kernel, transpose_b=True),
+                    dc * f_in.read(t),
+                    out.write(t, d_gates),
+                )
+
+            dh_in = tf.TensorArray(x.dtype, steps).unstack(d_hidden)
+            dc_in = tf.TensorArray(x.dtype, steps).unstack(d_memory)
+            f_in = tf.TensorArray(x.dtype, steps).unstack(f)
+            by_c_in = tf.TensorArray(x.dtype, steps).unstack(by_c)
+            by_o_in = tf.TensorArray(x.dtype, steps).unstack(by_o)
+            factors_in = tf.TensorArray(x.dtype, steps).unstack(factors)
+            _, d_h0, d_c0, out = tf.while_loop(
+                lambda t, *_: t >= 0,
+                back,
+                (steps - 1, tf.zeros_like(h0), tf.zeros_like(c0), tf.TensorArray(x.dtype, steps)),
+            )
+            d_x = tf.ensure_shape(out.stack(), x.shape)
+            flat = tf.reshape(d_x, [-1, 4 * units])
+            d_kernel = tf.matmul(tf.reshape(h_before, [-1, units]), flat, transpose_a=True)
+            return d_x, d_kernel, d_h0, d_c0
+
+        return (hidden, memory), gradient
+
+    return run(projected, recurrent_kernel, initial_hidden, initial_memory)
+
+
+def cudnn_gru(
+    inputs: tf.Tensor,
+    kernel: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    bias: tf.Tensor,
+    initial: tf.Tensor,
+    lengths: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """A GRU by cuDNN, batch-major: inputs (B, T, I) -> outputs (B, T, U) and last state (B, U).
+
+    cuDNN keeps the gates in the order r, z, n and each matrix transposed.
+    """
+    order = (1, 0, 2)
+    matrices = [tf.split(matrix, 3, axis=1)[gate] for matrix in (kernel, recurrent_kernel) for gate in order]
+    biases = [tf.split(row, 3)[gate] for row in (bias[0], bias[1]) for gate in order]
+    outputs, (hidden, _) = _cudnn("gru", inputs, _pack(matrices, biases), initial, None, lengths)
+    return outputs, hidden
+
+
+def cudnn_lstm(
+    inputs: tf.Tensor,
+    kernel: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    bias: tf.Tensor,
+    initial: tuple[tf.Tensor, tf.Tensor],
+    lengths: tf.Tensor,
+) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
+    """An LSTM by cuDNN, batch-major: inputs (B, T, I) -> outputs (B, T, U) and last states [h, c]."""
+    matrices = [part for matrix in (kernel, recurrent_kernel) for part in tf.split(matrix, 4, axis=1)]
+    biases = [tf.zeros_like(bias), bias]  # cuDNN has two, Keras's layout one
+    return _cudnn("lstm", inputs, _pack(matrices, biases), initial[0], initial[1], lengths)
+
+
+def _pack(matrices: list[tf.Tensor], biases: list[tf.Tensor]) -> tf.Tensor:
+    return tf.concat([tf.reshape(tf.transpose(matrix), [-1]) for matrix in matrices] + biases, axis=0)
+
+
+def _cudnn(
+    mode: str,
+    inputs: tf.Tensor,
+    parameters: tf.Tensor,
+    hidden: tf.Tensor,
+    memory: tf.Tensor | None,
+    lengths: tf.Tensor,
+) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
+    outputs, last_hidden, last_memory, _, _ = tf.raw_ops.CudnnRNNV3(
+        input=inputs,
+        input_h=hidden[:, None],
+        input_c=tf.zeros((), inputs.dtype) if memory is None else memory[:, None],
+        params=parameters,
+        sequence_lengths=lengths,
+        rnn_mode=mode,
+        is_training=True,
+        time_major=False,
+    )
+    return outputs, (last_hidden[:, 0], last_memory[:, 0] if memory is not None else last_hidden[:, 0])

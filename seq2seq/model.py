@@ -1,0 +1,222 @@
+"""The translation model: a `keras.Model` with `encode`, `decode_step`, a teacher-forced call and a `train_step`."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, Precision
+from seq2seq.layers import AttentionMemory, Decoder, Dropout, Embedding, Encoder, RandomStream, smoothed_cross_entropy
+from seq2seq.layers.attention import make_attention
+from seq2seq.layers.decoder import DecoderState
+from seq2seq.tokenizer import BOS_ID, PAD_ID
+from seq2seq.update import GradientUpdate
+
+
+class Seq2Seq(keras.Model):
+    """Recurrent encoder-decoder with attention.
+
+    Args:
+        source_vocabulary_size: Tokens of the source, the four special ones included.
+        target_vocabulary_size: Tokens of the target; equal to the source's when all embeddings are tied.
+        embeddings, encoder, decoder: Sections of a recipe, with its defaults.
+        seed: Of dropout. Weights start from Keras's global seed (`keras.utils.set_random_seed`).
+        precision: `float32`, `mixed_float16` or `mixed_bfloat16`. Variables, softmax, logits and loss are
+            float32 in each.
+
+    Shapes: B batch, S source length, T target length, K hypotheses, V target vocabulary.
+        source   (B, S)  int32, right-padded with 0, EOS included, no row empty
+        target   (B, T)  int32, the same; the decoder reads BOS and all but the last
+
+    Works with `compile(optimizer)` and `fit(batch_dataset(...))`; `fit` runs the same `train_step` as
+    `seq2seq train`.
+    """
+
+    def __init__(
+        self,
+        source_vocabulary_size: int,
+        target_vocabulary_size: int,
+        embeddings: EmbeddingsConfig | None = None,
+        encoder: EncoderConfig | None = None,
+        decoder: DecoderConfig | None = None,
+        *,
+        seed: int = 1,
+        precision: Precision = "float32",
+    ) -> None:
+        super().__init__(name="seq2seq", dtype=keras.DTypePolicy(precision))
+        embeddings, encoder, decoder = (
+            embeddings or EmbeddingsConfig(),
+            encoder or EncoderConfig(),
+            decoder or DecoderConfig(),
+        )
+        if embeddings.tied == "all" and source_vocabulary_size != target_vocabulary_size:
+            raise ValueError(
+                f"one table for all needs one vocabulary, found {source_vocabulary_size} source "
+                f"and {target_vocabulary_size} target tokens"
+            )
+        policy = self.dtype_policy
+        self.stream = RandomStream(seed)
+        size = embeddings.size
+        self.target_embedding = Embedding(target_vocabulary_size, size, dtype=policy, name="target_embedding")
+        self.source_embedding = (
+            self.target_embedding
+            if embeddings.tied == "all"
+            else Embedding(source_vocabulary_size, size, dtype=policy, name="source_embedding")
+        )
+        self.output_embedding = (
+            Embedding(target_vocabulary_size, size, dtype=policy, name="output_embedding")
+            if embeddings.tied == "none"
+            else self.target_embedding
+        )
+        self.source_dropout = Dropout(embeddings.dropout, self.stream, "source", dtype=policy)
+        self.target_dropout = Dropout(embeddings.dropout, self.stream, "target", dtype=policy)
+        self.encoder = Encoder(**encoder.model_dump(), stream=self.stream, dtype=policy, name="encoder")
+        options = decoder.model_dump()
+        self.decoder = Decoder(
+            **options
+            | {
+                "attention": make_attention(decoder.attention, decoder.units, dtype=policy, name="attention"),
+                "readout_size": size,
+            },
+            stream=self.stream,
+            dtype=policy,
+            name="decoder",
+        )
+        self.loss_metric = keras.metrics.Mean("loss")
+        self.nll_metric = keras.metrics.Mean("nll")
+        self.build()
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make all weights; called once, by the constructor."""
+        for embedding in (self.source_embedding, self.target_embedding, self.output_embedding):
+            if not embedding.built:
+                embedding.build()
+        size = self.target_embedding.size
+        self.encoder.build((None, None, size))
+        self.decoder.build(size, self.encoder.units, self.encoder.summary_size)
+        self.output_bias = self.add_weight(
+            name="output_bias", shape=(self.output_embedding.vocabulary_size,), initializer="zeros", autocast=False
+        )
+
+    def encode(self, source: tf.Tensor, training: bool = False) -> tuple[AttentionMemory, DecoderState]:
+        """Read source tokens (B, S); returns the attention memory and the decoder's first state."""
+        mask = source != PAD_ID
+        lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
+        embedded = self.source_dropout(self.source_embedding(source), training=training)
+        states, summary = self.encoder(embedded, lengths, training=training)
+        return self.decoder.attention.project_memory(states, mask), self.decoder.start(summary)
+
+    def decode_step(
+        self, tokens: tf.Tensor, state: DecoderState, memory: AttentionMemory
+    ) -> tuple[tf.Tensor, DecoderState, tf.Tensor]:
+        """One step for K hypotheses a sentence.
+
+        Args:
+            tokens: (B, K) int32, the token before; BOS at first.
+            state: Tensors of (B, K, U).
+
+        Returns:
+            Logits (B, K, V) float32, the next state, and attention weights (B, K, S) float32.
+        """
+        readout, state, weights = self.decoder.step(self.target_embedding(tokens), state, memory)
+        return self._logits(readout), state, weights
+
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """Teacher-forced logits (B, T, V) float32 of `(source, target)`; those at padded positions mean nothing."""
+        readout, _ = self._teach(*inputs, training)
+        return self._logits(readout)
+
+    def attention_weights(self, source: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        """Teacher-forced attention weights (B, T, S) float32."""
+        return self._teach(source, target, training=False)[1]
+
+    def losses_of(
+        self, source: tf.Tensor, target: tf.Tensor, label_smoothing: float = 0.0, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Summed smoothed loss, summed negative log-likelihood (nats) and count of real target tokens, float32.
+
+        The output layer and the loss run at real positions only.
+        """
+        readout, _ = self._teach(source, target, training)
+        real = target != PAD_ID
+        logits = self._logits(tf.boolean_mask(readout, real))
+        loss, nll = smoothed_cross_entropy(logits, tf.boolean_mask(target, real), label_smoothing)
+        return tf.reduce_sum(loss), tf.reduce_sum(nll), tf.cast(tf.size(nll), tf.float32)
+
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        loss: Any = None,
+        *,
+        label_smoothing: float = 0.0,
+        clip_norm: float | None = 1.0,
+        accumulate: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        """Prepare for training.
+
+        Args:
+            optimizer: A Keras optimizer without clip arguments, or its name.
+            loss: Must be None: the model has its own.
+            label_smoothing: Share of the label's probability that is spread over the vocabulary.
+            clip_norm: Largest global norm of an update's gradient; None for no clipping.
+            accumulate: Batches whose gradients make one update.
+            kwargs: For `keras.Model.compile`.
+
+        Raises:
+            ValueError: A loss is given, or the optimizer clips.
+        """
+        if loss is not None:
+            raise ValueError(f"Seq2Seq has its own loss, found loss={loss!r}; pass label_smoothing to shape it")
+        kwargs = {"jit_compile": False} | kwargs
+        super().compile(optimizer=optimizer, auto_scale_loss=False, **kwargs)
+        self.label_smoothing = label_smoothing
+        self.update = GradientUpdate(
+            self.optimizer,
+            self.trainable_variables,
+            clip_norm=clip_norm,
+            accumulate=accumulate,
+            scale_loss=self.compute_dtype == "float16",
+        )
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return [self.loss_metric, self.nll_metric]
+
+    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One batch of `(source, target)`: forward, backward and, when enough are gathered, an update.
+
+        Returns:
+            `loss`: running mean a token, with label smoothing; `nll`: the same without; `gradient_norm`: of
+            this batch's update, before clipping.
+        """
+        source, target = data
+        with tf.GradientTape() as tape:
+            loss, nll, tokens = self.losses_of(source, target, self.label_smoothing, training=True)
+            scaled = self.update.scaled(loss)
+        gradients = tape.gradient(scaled, [v.value for v in self.trainable_variables])
+        norm = self.update.add(gradients, tokens)
+        self.stream.draw.assign_add(1)
+        return self._measure(loss, nll, tokens) | {"gradient_norm": norm}
+
+    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The losses of one batch, without dropout and without smoothing."""
+        return self._measure(*self.losses_of(*data))
+
+    def _measure(self, loss: tf.Tensor, nll: tf.Tensor, tokens: tf.Tensor) -> dict[str, tf.Tensor]:
+        self.loss_metric.update_state(loss / tokens, sample_weight=tokens)
+        self.nll_metric.update_state(nll / tokens, sample_weight=tokens)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def _teach(self, source: tf.Tensor, target: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        memory, state = self.encode(source, training=training)
+        previous = tf.concat([tf.fill([tf.shape(target)[0], 1], BOS_ID), target[:, :-1]], axis=1)
+        lengths = tf.reduce_sum(tf.cast(target != PAD_ID, tf.int32), axis=1)
+        embedded = self.target_dropout(self.target_embedding(previous), training=training)
+        return self.decoder(embedded, lengths, state, memory, training=training)
+
+    def _logits(self, readout: tf.Tensor) -> tf.Tensor:
+        size = readout.shape[-1]
+        flat = self.output_embedding.project(tf.reshape(readout, [-1, size]))
+        logits = tf.cast(flat, tf.float32) + self.output_bias.value
+        return tf.reshape(logits, tf.concat([tf.shape(readout)[:-1], [logits.shape[-1]]], axis=0))

@@ -1,0 +1,213 @@
+"""A model on disk: written atomically, checked when read, and never unpickled."""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+import yaml
+
+from seq2seq.config import Config, Precision, dump_config, parse_config
+from seq2seq.errors import ModelDirectoryError
+from seq2seq.model import Seq2Seq
+from seq2seq.tokenizer import Tokenizer
+
+FORMAT_VERSION = 1
+CONFIG, METADATA, WEIGHTS = "config.yaml", "metadata.json", "model.weights.h5"
+PACKAGES = ("seq2seq", "tensorflow", "keras", "sentencepiece", "sacrebleu", "numpy", "h5py")
+
+
+class Tokenizers(NamedTuple):
+    """The source's and the target's tokenizer; one and the same object when they are joint."""
+
+    source: Tokenizer
+    target: Tokenizer
+
+    def files(self) -> dict[str, Tokenizer]:
+        """File names in a model directory."""
+        joint = self.source is self.target
+        return {"joint.spm": self.source} if joint else {"source.spm": self.source, "target.spm": self.target}
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path that replaces `path` when the block ends well, so that `path` is old or new, never half."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        yield partial
+        with partial.open("rb") as handle:
+            os.fsync(handle.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any] | None = None) -> None:
+    """Write named arrays and a JSON-able mapping to one HDF5 file with a checksum over both, atomically."""
+    text = json.dumps(dict(about or {}), sort_keys=True)
+    with replacing(path) as partial, h5py.File(partial, "w") as file:
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array)
+        file.attrs["about"] = text
+        file.attrs["sha256"] = _digest(arrays, text)
+
+
+def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read what `save_arrays` wrote.
+
+    Raises:
+        ModelDirectoryError: The file is missing, is no HDF5, or its contents do not match its checksum.
+    """
+    arrays: dict[str, np.ndarray] = {}
+
+    def collect(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = item[()]
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(collect)
+            text, expected = str(file.attrs["about"]), str(file.attrs["sha256"])
+    except FileNotFoundError:
+        raise ModelDirectoryError(f"{path}: no such file. Is {path.parent} a model directory?") from None
+    except (OSError, KeyError) as error:
+        raise ModelDirectoryError(f"{path}: damaged or not written by seq2seq: {error}. Restore it from a copy.") from None
+    if _digest(arrays, text) != expected:
+        raise ModelDirectoryError(f"{path}: contents do not match their checksum. Restore the file from a copy.")
+    return arrays, json.loads(text)
+
+
+def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def weights_of(model: Seq2Seq) -> dict[str, np.ndarray]:
+    """A model's weights by their paths, without the outer name."""
+    return {_short(weight.path): np.asarray(weight) for weight in model.weights}
+
+
+def assign_weights(model: Seq2Seq, arrays: Mapping[str, np.ndarray], origin: Path) -> None:
+    """Set a model's weights.
+
+    Raises:
+        ModelDirectoryError: Names or shapes differ from the model's.
+    """
+    expected = {_short(weight.path): tuple(weight.shape) for weight in model.weights}
+    found = {name: array.shape for name, array in arrays.items()}
+    if expected != found:
+        differ = sorted(set(expected.items()) ^ set(found.items()))
+        name = differ[0][0]
+        raise ModelDirectoryError(
+            f"{origin}: weights do not fit the model of {CONFIG}: {name} has shape {found.get(name, 'none')}, "
+            f"expected {expected.get(name, 'none')}; {len({name for name, _ in differ})} weights differ. "
+            "Do the two files belong together?"
+        )
+    for weight in model.weights:
+        weight.assign(arrays[_short(weight.path)])
+
+
+def _short(path: str) -> str:
+    return path.partition("/")[2]
+
+
+def build_model(config: Config, tokenizers: Tokenizers, precision: Precision = "float32") -> Seq2Seq:
+    """A fresh model of a recipe's sizes."""
+    return Seq2Seq(
+        tokenizers.source.vocabulary_size,
+        tokenizers.target.vocabulary_size,
+        config.embeddings,
+        config.encoder,
+        config.decoder,
+        seed=config.seed,
+        precision=precision,
+    )
+
+
+def start_directory(folder: Path, config: Config, tokenizers: Tokenizers) -> None:
+    """Write what does not change in a run: the resolved recipe and the tokenizers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / CONFIG) as partial:
+        partial.write_text(dump_config(config), encoding="utf-8")
+    for name, tokenizer in tokenizers.files().items():
+        with replacing(folder / name) as partial:
+            tokenizer.save(partial)
+
+
+def save_model(folder: Path, model: Seq2Seq, tokenizers: Tokenizers, scores: Mapping[str, Any]) -> None:
+    """Write the weights that translate, and the metadata that describes them."""
+    save_arrays(folder / WEIGHTS, weights_of(model))
+    checksums = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (CONFIG, *tokenizers.files())
+    }
+    values = {
+        "format_version": FORMAT_VERSION,
+        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
+        "parameters": model.count_params(),
+        "scores": dict(scores),
+        "sha256": checksums,
+    }
+    with replacing(folder / METADATA) as partial:
+        partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def load_config_of(folder: Path) -> Config:
+    """The resolved recipe of a model directory."""
+    path = folder / CONFIG
+    try:
+        return parse_config(yaml.safe_load(path.read_text(encoding="utf-8")), origin=str(path))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ModelDirectoryError(f"{path}: cannot be read: {error}. Is {folder} a model directory?") from None
+
+
+def load_tokenizers(folder: Path) -> Tokenizers:
+    """The tokenizers of a model directory."""
+    if (folder / "joint.spm").exists():
+        joint = Tokenizer.load(folder / "joint.spm")
+        return Tokenizers(joint, joint)
+    return Tokenizers(Tokenizer.load(folder / "source.spm"), Tokenizer.load(folder / "target.spm"))
+
+
+def load_model(folder: Path, precision: Precision = "float32") -> tuple[Seq2Seq, Tokenizers, Config]:
+    """Read a model directory, whatever precision and device it was trained in.
+
+    Raises:
+        ModelDirectoryError: Something is missing, damaged, edited, or of a later format version.
+    """
+    path = folder / METADATA
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        version, checksums = int(values["format_version"]), dict(values["sha256"])
+    except FileNotFoundError:
+        what = "training has not saved a model there yet" if (folder / CONFIG).exists() else "not a model directory"
+        raise ModelDirectoryError(f"{path}: no such file: {what}.") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelDirectoryError(f"{path}: damaged: {error}. Restore it from a copy.") from None
+    if version > FORMAT_VERSION:
+        raise ModelDirectoryError(
+            f"{path}: format version {version}, this seq2seq reads up to {FORMAT_VERSION}. Install a later seq2seq."
+        )
+    for name, expected in checksums.items():
+        if name not in (CONFIG, "joint.spm", "source.spm", "target.spm"):
+            raise ModelDirectoryError(f"{path}: names a file {name!r} that no model directory has.")
+        try:
+            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        except OSError as error:
+            raise ModelDirectoryError(f"{folder / name}: cannot be read: {error.strerror}.") from None
+        if found != expected:
+            raise ModelDirectoryError(f"{folder / name}: changed since the model was saved (SHA-256 differs).")
+    config, tokenizers = load_config_of(folder), load_tokenizers(folder)
+    model = build_model(config, tokenizers, precision)
+    assign_weights(model, load_arrays(folder / WEIGHTS)[0], folder / WEIGHTS)
+    return model, tokenizers, config

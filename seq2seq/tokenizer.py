@@ -1,0 +1,129 @@
+"""SentencePiece tokenizers with a fixed layout of special ids and our own NFC in front."""
+
+import hashlib
+import io
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import sentencepiece
+
+from seq2seq.config import TokenizerConfig
+from seq2seq.errors import TokenizerError
+
+PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
+
+
+class Tokenizer:
+    """Text to token ids and back, by a SentencePiece model.
+
+    `encode` brings text to Unicode NFC first. With `normalization: identity` decoding gives the text back,
+    except for repeated or outer white space and characters without a piece.
+
+    Args:
+        model: A serialised SentencePiece model with ids pad 0, unk 1, bos 2, eos 3.
+        origin: What to call the model in errors, usually its path.
+
+    Raises:
+        TokenizerError: The bytes are no SentencePiece model, or its special ids are laid out otherwise.
+    """
+
+    pad_id, unk_id, bos_id, eos_id = PAD_ID, UNK_ID, BOS_ID, EOS_ID
+
+    def __init__(self, model: bytes, origin: str = "tokenizer") -> None:
+        self.model = model
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+            self.vocabulary_size: int = self._processor.get_piece_size()
+        except (RuntimeError, OSError) as error:
+            raise TokenizerError(f"{origin}: not a SentencePiece model: {error}.") from None
+        processor = self._processor
+        found = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
+        if found != (PAD_ID, UNK_ID, BOS_ID, EOS_ID):
+            raise TokenizerError(
+                f"{origin}: expected ids pad 0, unk 1, bos 2, eos 3, found pad {found[0]}, unk {found[1]}, "
+                f"bos {found[2]}, eos {found[3]}. Train it again with: "
+                f"seq2seq tokenizer train --vocabulary-size {self.vocabulary_size} --output MODEL.spm TEXT..."
+            )
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Tokenizer":
+        """Read a SentencePiece model file."""
+        try:
+            return cls(Path(path).read_bytes(), origin=str(path))
+        except OSError as error:
+            raise TokenizerError(f"{path}: cannot be read: {error.strerror}.") from None
+
+    @classmethod
+    def train(cls, sentences: Iterable[str], config: TokenizerConfig) -> "Tokenizer":
+        """Train a model on sentences.
+
+        Args:
+            sentences: Raw text; brought to NFC here. At most 2,000,000 of them, drawn by
+                SentencePiece's reservoir, are held in memory.
+            config: Kind, size and options of the model.
+
+        Raises:
+            TokenizerError: There is too little text for the vocabulary, with the largest size that fits.
+        """
+        output = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=(unicodedata.normalize("NFC", sentence) for sentence in sentences),
+                model_writer=output,
+                model_type=config.model,
+                vocab_size=config.vocabulary_size,
+                character_coverage=config.character_coverage,
+                byte_fallback=config.byte_fallback,
+                user_defined_symbols=list(config.user_defined_symbols),
+                normalization_rule_name=config.normalization,
+                pad_id=PAD_ID,
+                unk_id=UNK_ID,
+                bos_id=BOS_ID,
+                eos_id=EOS_ID,
+                input_sentence_size=2_000_000,
+                shuffle_input_sentence=True,
+                max_sentence_length=65536,
+                minloglevel=2,
+            )
+        except (RuntimeError, OSError) as error:
+            # SentencePiece's message ends with what it would accept; its first half is a C++ source line.
+            reason = "there is no text" if "sentences_.empty()" in str(error) else str(error).rpartition("] ")[2]
+            raise TokenizerError(
+                f"cannot train a {config.model} tokenizer with vocabulary_size {config.vocabulary_size}: {reason.strip(' .')}. "
+                "Give more text or change tokenizer.vocabulary_size."
+            ) from None
+        return cls(output.getvalue())
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a sentence, without BOS and EOS; [] for a blank one."""
+        return self.encode_all([text])[0]
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of many sentences, faster than one by one."""
+        return self._processor.encode([_clean(text) for text in texts])
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text of token ids; special ids are left out."""
+        return self._processor.decode([int(token) for token in token_ids if token > EOS_ID or token == UNK_ID])
+
+    def pieces(self, token_ids: Sequence[int]) -> list[str]:
+        """The vocabulary entries of token ids, as `▁the`."""
+        return [self._processor.id_to_piece(int(token)) for token in token_ids]
+
+    def ids(self, pieces: Sequence[str]) -> list[int]:
+        """The token ids of vocabulary entries; unknown ones give `unk_id`."""
+        return [self._processor.piece_to_id(piece) for piece in pieces]
+
+    def save(self, path: str | Path) -> None:
+        """Write the SentencePiece model file."""
+        Path(path).write_bytes(self.model)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the model, in hexadecimal."""
+        return hashlib.sha256(self.model).hexdigest()
+
+
+def _clean(text: str) -> str:
+    # SentencePiece takes UTF-8 only: a lone surrogate becomes U+FFFD.
+    return unicodedata.normalize("NFC", text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -1,0 +1,100 @@
+"""What a run shows: a summary, live progress on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+LINE_EVERY = 30.0  # seconds between plain lines where there is no terminal
+
+
+class Display:
+    """Everything that training says, on one Rich console.
+
+    Args:
+        console: Where to; a quiet console says nothing.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(quiet=True)
+        self._last_line = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(text, highlight=False)
+
+    def table(self, title: str, rows: Mapping[str, str]) -> None:
+        """Print names and values."""
+        table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+        for name, value in rows.items():
+            table.add_row(f"[bold]{name}[/bold]", value)
+        self.console.print(table)
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """A spinner around something whose length is unknown, and the time it took."""
+        start = time.monotonic()
+        with self.console.status(what):
+            yield
+        self.say(f"{what}: {time.monotonic() - start:.1f} s")
+
+    @contextmanager
+    def counting(self, what: str, unit: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+        """A bar; yields a function that takes the number done so far."""
+        with self._bar(f"{{task.completed:,.0f}} {unit}") as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda done: bar.update(task, completed=done)
+
+    @contextmanager
+    def epoch(self, epoch: int, batches: int, done: int) -> Iterator[Callable[[int, Mapping[str, Any]], None]]:
+        """The live line of an epoch; yields a function that takes batches done and the latest numbers."""
+        with self._bar("{task.fields[numbers]}") as bar:
+            task = bar.add_task(f"epoch {epoch}", total=batches, completed=done, numbers="")
+
+            def show(completed: int, numbers: Mapping[str, Any]) -> None:
+                text = (
+                    f"update {numbers['update']:,}  loss {numbers['loss']:.3f}  "
+                    f"{numbers['tokens_per_second']:,.0f} tokens/s  ETA {clock(numbers['eta'])}"
+                )
+                bar.update(task, completed=completed, numbers=text)
+                now = time.monotonic()
+                if not self.console.is_terminal and now - self._last_line > LINE_EVERY:
+                    self._last_line = now
+                    self.say(f"epoch {epoch}  batch {completed:,}/{batches:,}  {text}")
+
+            yield show
+
+    def validation(self, entry: Mapping[str, Any], improved: bool) -> None:
+        """One line a validation."""
+        bleu = f"  BLEU {entry['bleu']:.2f}" if entry.get("bleu") is not None else ""
+        self.say(
+            f"epoch {entry['epoch']}  update {entry['update']:,}  train loss {entry['train_loss']:.3f}  "
+            f"valid loss {entry['valid_loss']:.3f}  perplexity {entry['valid_perplexity']:.2f}{bleu}  "
+            f"learning rate {entry['learning_rate']:.2g}  {entry['tokens_per_second']:,.0f} tokens/s  "
+            f"{clock(entry['seconds'])}{'  *best*' if improved else ''}"
+        )
+        self._last_line = time.monotonic()
+
+    def _bar(self, text: str) -> Progress:
+        return Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn(text),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+
+
+def clock(seconds: float) -> str:
+    """`1:02:03` or `2:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

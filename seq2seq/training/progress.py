@@ -1,0 +1,50 @@
+"""Where a run stands: everything that is not an array, as plain numbers that go into a checkpoint."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass
+class Progress:
+    """Counters of a run.
+
+    epoch            the current one, from 1
+    batch            batches of this epoch that are done
+    batches          batches done in all
+    tokens           real target tokens seen since the last validation
+    seconds          wall-clock training time so far, over all sessions
+    best             best value of the validation metric
+    best_update      the update it was reached at
+    waited           validations since then
+    plateau_factor   what the plateau schedule has multiplied the learning rate by
+    plateau_waited   validations without improvement that it has counted
+    finished         why training ended, or ""
+    """
+
+    epoch: int = 1
+    batch: int = 0
+    batches: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    best_update: int = 0
+    waited: int = 0
+    plateau_factor: float = 1.0
+    plateau_waited: int = 0
+    finished: str = ""
+
+    def update(self, accumulate: int) -> int:
+        """Optimizer steps done."""
+        return self.batches // accumulate
+
+    def judge(self, value: float, higher_is_better: bool, update: int) -> bool:
+        """Take in a validation's metric; is it the best so far?"""
+        improved = self.best is None or (value > self.best if higher_is_better else value < self.best)
+        if improved:
+            self.best, self.best_update = value, update
+        self.waited = 0 if improved else self.waited + 1
+        return improved
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able values."""
+        return asdict(self)
