@@ -38,7 +38,7 @@ if "keras" in sys.modules and sys.modules["keras"].config.backend() != "tensorfl
         f"{sys.modules['keras'].config.backend()}. Import seq2seq first, or set KERAS_BACKEND=tensorflow."
     )
 os.environ["KERAS_BACKEND"] = "tensorflow"
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def __getattr__(name: str) -> Any:

@@ -83,7 +83,10 @@ def encode_corpus(
     ]
     done = 0
     lengths = (array("q"), array("q"))
-    with (partial / "source.tokens.bin").open("wb") as source, (partial / "target.tokens.bin").open("wb") as target:
+    with (
+        (partial / "source.tokens.bin").open("wb") as source,
+        (partial / "target.tokens.bin").open("wb") as target,
+    ):
         for chunk in _chunks(pairs):
             encoded = zip(
                 source_tokenizer.encode_all([pair.source for pair in chunk]),

@@ -274,9 +274,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     file = Path(path)
     packaged = resources.files("seq2seq") / "recipes" / f"{path}.yaml"
     if file.is_file():
-        text = file.read_text(encoding="utf-8")
+        text = file.read_bytes()  # YAML finds the encoding, and its error names the byte
     elif packaged.is_file():
-        text = packaged.read_text(encoding="utf-8")
+        text = packaged.read_bytes()
     else:
         raise ConfigError(
             f"{path}: no such recipe. Give a YAML file, or one of the packaged recipes: {', '.join(recipe_names())}."
@@ -317,7 +317,9 @@ def dump_config(config: Config) -> str:
 
 def changed_keys(old: Config, new: Config) -> list[str]:
     """Dotted names of the keys that differ, in the order of the schema."""
-    return [key for key, value in _flatten(new.model_dump()).items() if _flatten(old.model_dump()).get(key) != value]
+    before, after = _flatten(old.model_dump()), _flatten(new.model_dump())
+    # A section that is null on one side (data.test) has keys on the other only.
+    return [key for key in after | before if before.get(key) != after.get(key)]
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Which device TensorFlow computes on, set up before its first operation."""
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -24,10 +25,8 @@ def find_device() -> Device:
     if not gpus:
         return Device("CPU", "float32", is_gpu=False)
     for gpu in gpus:
-        try:
+        with suppress(RuntimeError):  # TensorFlow has started already: growth is whatever it was then
             tf.config.experimental.set_memory_growth(gpu, True)
-        except RuntimeError:
-            pass  # TensorFlow has started already, and growth is whatever it was then
     details = tf.config.experimental.get_device_details(gpus[0])
     has_bfloat16 = details.get("compute_capability", (0, 0)) >= (8, 0)
     name = f"GPU ({details.get('device_name', 'unknown')})"

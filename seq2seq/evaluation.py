@@ -65,11 +65,10 @@ def score_texts(hypotheses: Sequence[str], references: Sequence[str], bootstrap:
         raise EvaluationError("there is nothing to score: no hypotheses and no references.")
     scores = []
     for name, metric in (("BLEU", BLEU()), ("chrF2", CHRF())):
-        result = metric.corpus_score(
-            list(hypotheses), [list(references)], n_bootstrap=BOOTSTRAP_SAMPLES if bootstrap else 1
-        )
-        interval = (result._mean - result._ci, result._mean + result._ci) if bootstrap else (None, None)
-        scores.append(Score(name, result.score, *interval, str(metric.get_signature())))
+        samples = BOOTSTRAP_SAMPLES if bootstrap else 1
+        result = metric.corpus_score(list(hypotheses), [list(references)], n_bootstrap=samples)
+        low, high = (result._mean - result._ci, result._mean + result._ci) if bootstrap else (None, None)
+        scores.append(Score(name, result.score, low, high, str(metric.get_signature())))
     return tuple(scores)
 
 

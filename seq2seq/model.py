@@ -6,7 +6,15 @@ import keras
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, Precision
-from seq2seq.layers import AttentionMemory, Decoder, Dropout, Embedding, Encoder, RandomStream, smoothed_cross_entropy
+from seq2seq.layers import (
+    AttentionMemory,
+    Decoder,
+    Dropout,
+    Embedding,
+    Encoder,
+    RandomStream,
+    smoothed_cross_entropy,
+)
 from seq2seq.layers.attention import make_attention
 from seq2seq.layers.decoder import DecoderState
 from seq2seq.tokenizer import BOS_ID, PAD_ID
@@ -95,7 +103,10 @@ class Seq2Seq(keras.Model):
         self.encoder.build((None, None, size))
         self.decoder.build(size, self.encoder.units, self.encoder.summary_size)
         self.output_bias = self.add_weight(
-            name="output_bias", shape=(self.output_embedding.vocabulary_size,), initializer="zeros", autocast=False
+            name="output_bias",
+            shape=(self.output_embedding.vocabulary_size,),
+            initializer="zeros",
+            autocast=False,
         )
 
     def encode(self, source: tf.Tensor, training: bool = False) -> tuple[AttentionMemory, DecoderState]:
@@ -193,7 +204,7 @@ class Seq2Seq(keras.Model):
         source, target = data
         with tf.GradientTape() as tape:
             loss, nll, tokens = self.losses_of(source, target, self.label_smoothing, training=True)
-            scaled = self.update.scaled(loss)
+            scaled = self.update.scaled(loss, tokens)
         gradients = tape.gradient(scaled, [v.value for v in self.trainable_variables])
         norm = self.update.add(gradients, tokens)
         self.stream.draw.assign_add(1)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
+import keras
 import numpy as np
 import yaml
 
@@ -78,7 +79,9 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     except FileNotFoundError:
         raise ModelDirectoryError(f"{path}: no such file. Is {path.parent} a model directory?") from None
     except (OSError, KeyError) as error:
-        raise ModelDirectoryError(f"{path}: damaged or not written by seq2seq: {error}. Restore it from a copy.") from None
+        raise ModelDirectoryError(
+            f"{path}: damaged or not written by seq2seq: {error}. Restore it from a copy."
+        ) from None
     if _digest(arrays, text) != expected:
         raise ModelDirectoryError(f"{path}: contents do not match their checksum. Restore the file from a copy.")
     return arrays, json.loads(text)
@@ -95,7 +98,7 @@ def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
 
 def weights_of(model: Seq2Seq) -> dict[str, np.ndarray]:
     """A model's weights by their paths, without the outer name."""
-    return {_short(weight.path): np.asarray(weight) for weight in model.weights}
+    return {inner_path(weight): np.asarray(weight) for weight in model.weights}
 
 
 def assign_weights(model: Seq2Seq, arrays: Mapping[str, np.ndarray], origin: Path) -> None:
@@ -104,7 +107,7 @@ def assign_weights(model: Seq2Seq, arrays: Mapping[str, np.ndarray], origin: Pat
     Raises:
         ModelDirectoryError: Names or shapes differ from the model's.
     """
-    expected = {_short(weight.path): tuple(weight.shape) for weight in model.weights}
+    expected = {inner_path(weight): tuple(weight.shape) for weight in model.weights}
     found = {name: array.shape for name, array in arrays.items()}
     if expected != found:
         differ = sorted(set(expected.items()) ^ set(found.items()))
@@ -115,11 +118,12 @@ def assign_weights(model: Seq2Seq, arrays: Mapping[str, np.ndarray], origin: Pat
             "Do the two files belong together?"
         )
     for weight in model.weights:
-        weight.assign(arrays[_short(weight.path)])
+        weight.assign(arrays[inner_path(weight)])
 
 
-def _short(path: str) -> str:
-    return path.partition("/")[2]
+def inner_path(variable: keras.Variable) -> str:
+    """A variable's path without the name of the model or optimizer that holds it."""
+    return variable.path.partition("/")[2]
 
 
 def build_model(config: Config, tokenizers: Tokenizers, precision: Precision = "float32") -> Seq2Seq:

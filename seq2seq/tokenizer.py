@@ -3,7 +3,7 @@
 import hashlib
 import io
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import sentencepiece
@@ -32,6 +32,8 @@ class Tokenizer:
 
     def __init__(self, model: bytes, origin: str = "tokenizer") -> None:
         self.model = model
+        if not model:  # SentencePiece takes empty bytes for "no model given"
+            raise TokenizerError(f"{origin}: not a SentencePiece model: it is empty.")
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
             self.vocabulary_size: int = self._processor.get_piece_size()
@@ -67,15 +69,25 @@ class Tokenizer:
             TokenizerError: There is too little text for the vocabulary, with the largest size that fits.
         """
         output = io.BytesIO()
+        failures: list[BaseException] = []
+
+        def clean() -> Iterator[str]:
+            try:
+                yield from map(_clean, sentences)
+            except (Exception, KeyboardInterrupt) as error:
+                failures.append(error)
+                raise
+
         try:
             sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=(unicodedata.normalize("NFC", sentence) for sentence in sentences),
+                sentence_iterator=clean(),
                 model_writer=output,
                 model_type=config.model,
                 vocab_size=config.vocabulary_size,
                 character_coverage=config.character_coverage,
                 byte_fallback=config.byte_fallback,
-                user_defined_symbols=list(config.user_defined_symbols),
+                # As `encode` will meet them: SentencePiece writes a space as ▁ before it looks for symbols.
+                user_defined_symbols=[_clean(symbol).replace(" ", "▁") for symbol in config.user_defined_symbols],
                 normalization_rule_name=config.normalization,
                 pad_id=PAD_ID,
                 unk_id=UNK_ID,
@@ -87,11 +99,14 @@ class Tokenizer:
                 minloglevel=2,
             )
         except (RuntimeError, OSError) as error:
+            if failures:  # the text could not be read: SentencePiece hides why in an error of its own
+                raise failures[0] from None
             # SentencePiece's message ends with what it would accept; its first half is a C++ source line.
-            reason = "there is no text" if "sentences_.empty()" in str(error) else str(error).rpartition("] ")[2]
+            no_text = any(check in str(error) for check in ("sentences_.empty()", "all_chars_count"))
+            reason = "there is no text" if no_text else str(error).rpartition("] ")[2] or str(error)
             raise TokenizerError(
-                f"cannot train a {config.model} tokenizer with vocabulary_size {config.vocabulary_size}: {reason.strip(' .')}. "
-                "Give more text or change tokenizer.vocabulary_size."
+                f"cannot train a {config.model} tokenizer with vocabulary_size {config.vocabulary_size}: "
+                f"{reason.strip(' .')}. Give more text or change tokenizer.vocabulary_size."
             ) from None
         return cls(output.getvalue())
 

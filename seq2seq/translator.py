@@ -171,11 +171,13 @@ class Translator:
 
         def search(source: tf.Tensor, limits: tf.Tensor) -> SearchResult:
             memory, state = self.model.encode(source)
-            ids = {"bos_id": BOS_ID, "eos_id": EOS_ID, "pad_id": PAD_ID, "length_penalty": options.length_penalty}
-            step = self.model.decode_step
+            ids: Any = {"bos_id": BOS_ID, "eos_id": EOS_ID, "pad_id": PAD_ID}
+            penalty, step = options.length_penalty, self.model.decode_step
             if options.beam_size == 1:
-                return greedy_search(step, state, memory, limits, **ids)
-            result = beam_search(step, state, memory, limits, beam_size=options.beam_size, **ids)
+                return greedy_search(step, state, memory, limits, length_penalty=penalty, **ids)
+            result = beam_search(
+                step, state, memory, limits, beam_size=options.beam_size, length_penalty=penalty, **ids
+            )
             return SearchResult(*(part[:, : options.n_best] for part in result))
 
         return tf.function(

@@ -12,10 +12,11 @@ GROW_AFTER = 2000  # updates without overflow
 class GradientUpdate:
     """Turn the gradients of one or several batches into one optimizer step.
 
-    Each batch hands in the gradient of its *summed* loss and its number of target tokens; the update divides
-    the sum over batches by the sum of tokens, so N accumulated batches equal one batch N times as large. In
+    Each batch hands in the gradient of its mean loss a target token, and how many tokens those were; an
+    update weighs its batches by their tokens, so N accumulated batches equal one batch N times as large. In
     float16 the loss is scaled by a power of two, an update with a gradient that is not finite is skipped and
     halves the scale, and `GROW_AFTER` good ones in a row double it (Micikevicius et al. 2018, section 3.2).
+    It is the mean that is differentiated, since the gradient of a sum over a batch overflows float16.
 
     Args:
         optimizer: Built without any clip argument.
@@ -61,25 +62,26 @@ class GradientUpdate:
         scalars += [self.loss_scale] if self.loss_scale is not None else []
         return {variable.name.removesuffix(":0"): variable for variable in [*scalars, *self.sums]}
 
-    def scaled(self, loss: tf.Tensor) -> tf.Tensor:
-        """The loss to differentiate."""
-        return loss if self.loss_scale is None else loss * self.loss_scale
+    def scaled(self, loss: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
+        """What to differentiate: the mean of a batch's summed loss, times the loss scale."""
+        mean = loss / tokens
+        return mean if self.loss_scale is None else mean * self.loss_scale
 
     def add(self, gradients: Sequence[tf.Tensor], tokens: tf.Tensor) -> tf.Tensor:
         """Take in one batch; with the last one of an update, apply it.
 
         Args:
-            gradients: Of `scaled(summed loss)`, float32, dense or IndexedSlices, in the order of `variables`.
+            gradients: Of `scaled(...)`, float32, dense or IndexedSlices, in the order of `variables`.
             tokens: Real target tokens of the batch, float32 scalar.
 
         Returns:
-            The gradient's global norm before clipping, per token; 0 while gathering.
+            The global norm of the update's mean gradient before clipping; 0 while gathering.
         """
         dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
         if self.accumulate == 1:
-            return self._apply(dense, tokens)
+            return self._apply(dense, tf.constant(1.0))
         for total, gradient in zip(self.sums, dense, strict=True):
-            total.assign_add(gradient)
+            total.assign_add(gradient * tokens)
         self.tokens.assign_add(tokens)
         self.batches.assign_add(1)
         return tf.cond(self.batches >= self.accumulate, self._apply_sums, lambda: tf.constant(0.0))
@@ -91,8 +93,10 @@ class GradientUpdate:
                 variable.assign(tf.zeros_like(variable))
         return norm
 
-    def _apply(self, gradients: list[tf.Tensor], tokens: tf.Tensor) -> tf.Tensor:
-        by = tokens if self.loss_scale is None else tokens * self.loss_scale
+    def _apply(self, gradients: list[tf.Tensor], by: tf.Tensor) -> tf.Tensor:
+        """Divide gradients by `by` and the loss scale, check, clip, apply; returns the norm."""
+        if self.loss_scale is not None:
+            by *= self.loss_scale
         norm = tf.linalg.global_norm(gradients) / by
         finite = tf.math.is_finite(norm)
         factor = 1.0 / by

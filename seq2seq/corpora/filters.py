@@ -33,7 +33,9 @@ def filter_pairs(pairs: Iterable[SentencePair], filters: FilterConfig, report: F
         report.read += 1
         if filters.nfc:
             pair = SentencePair(  # noqa: PLW2901
-                unicodedata.normalize("NFC", pair.source), unicodedata.normalize("NFC", pair.target), pair.origin
+                unicodedata.normalize("NFC", pair.source),
+                unicodedata.normalize("NFC", pair.target),
+                pair.origin,
             )
         reason = _reason_to_drop(pair, filters, seen)
         if reason:
@@ -53,7 +55,7 @@ def _reason_to_drop(pair: SentencePair, filters: FilterConfig, seen: set[bytes])
         return f"length ratio over {filters.max_ratio:g}"
     if filters.duplicates:
         # surrogatepass: a text file cannot hold a lone surrogate, but a corpus made in Python can.
-        text = f"{pair.source}\t{pair.target}".encode("utf-8", "surrogatepass")
+        text = f"{pair.source}\n{pair.target}".encode("utf-8", "surrogatepass")
         key = hashlib.blake2b(text, digest_size=16).digest()
         if key in seen:
             return "duplicate"

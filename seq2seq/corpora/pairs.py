@@ -4,13 +4,13 @@ import gzip
 import hashlib
 import os
 import re
+import zlib
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol, cast
 
 from seq2seq.config import CorpusConfig
-from seq2seq.corpora.phrasebook import phrasebook
 from seq2seq.errors import CorpusError
 
 BOM = b"\xef\xbb\xbf"
@@ -100,6 +100,8 @@ class Phrasebook:
         self.split = split
 
     def __iter__(self) -> Iterator[SentencePair]:
+        from seq2seq.corpora.phrasebook import phrasebook
+
         for number, (source, target) in enumerate(phrasebook(self.split), start=1):
             yield SentencePair(source, target, f"phrasebook/{self.split}:{number}")
 
@@ -127,7 +129,7 @@ def read_lines(path: Path) -> Iterator[str]:
                         f"{path}:{number}: expected UTF-8, found byte 0x{error.object[error.start]:02x} at column "
                         f"{error.start + 1}. Convert the file, for instance with `iconv -f latin1 -t utf-8`."
                     ) from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise CorpusError(f"{path}: cannot be read: {error}. Check that the file is whole.") from None
 
 

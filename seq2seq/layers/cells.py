@@ -37,8 +37,6 @@ class GRUCell(keras.layers.Layer):
     (the form that cuDNN computes), and there are two biases.
     """
 
-    states = 1
-
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if units < 1:
@@ -99,8 +97,6 @@ class LSTMCell(keras.layers.Layer):
     Source: Hochreiter and Schmidhuber (1997); forget gate of Gers, Schmidhuber and Cummins (2000).
     Departure: no peepholes.
     """
-
-    states = 2
 
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -69,9 +69,9 @@ class Decoder(keras.layers.Layer):
         self.bridges = [
             [
                 keras.layers.Dense(units, activation="tanh", dtype=policy, name=f"bridge_{i}_{j}")
-                for j in range(CELLS[cell].states)
+                for j in range(len(recurrence.cell.state_size))
             ]
-            for i in range(layers)
+            for i, recurrence in enumerate(self.recurrences)
         ]
 
     def build(self, embedding_size: int, memory_size: int, summary_size: int) -> None:

@@ -22,10 +22,10 @@ class Recurrence(keras.layers.Layer):
     Args:
         cell: Any layer with Keras's cell contract.
         reverse: Read from the last token to the first; outputs stand at their tokens.
-        implementation: `plain`: the cell's own `call` in a loop, differentiated by TensorFlow. `fast`: GRU and LSTM with
-            the input product hoisted out of the loop and the weights' gradient taken after it. `cudnn`: GRU
-            and LSTM on a GPU. `auto`: cudnn where there is a GPU, else fast, else plain. All agree to 1e-5 in
-            float32. A graph traced with cudnn does not load on a CPU: use `fast` before an export.
+        implementation: `plain`: the cell's own `call` in a loop, differentiated by TensorFlow. `fast`: GRU and
+            LSTM with the input product hoisted out of the loop and the weights' gradient taken after it.
+            `cudnn`: GRU and LSTM on a GPU. `auto`: cudnn where there is a GPU, else fast, else plain. All agree
+            to 1e-5 in float32. A graph traced with cudnn does not load on a CPU: use `fast` before an export.
 
     Shapes: B batch, T steps (at least 1), I input width, U units.
         inputs   (B, T, I)  compute dtype
@@ -38,10 +38,18 @@ class Recurrence(keras.layers.Layer):
         ValueError: `implementation` is `fast` or `cudnn` and the cell is neither a GRUCell nor an LSTMCell.
     """
 
-    def __init__(self, cell: keras.layers.Layer, reverse: bool = False, implementation: Implementation = "auto", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        cell: keras.layers.Layer,
+        reverse: bool = False,
+        implementation: Implementation = "auto",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if implementation in ("fast", "cudnn") and not isinstance(cell, GRUCell | LSTMCell):
-            raise ValueError(f"implementation {implementation!r} runs a GRUCell or an LSTMCell, found a {type(cell).__name__}")
+            raise ValueError(
+                f"implementation {implementation!r} runs a GRUCell or an LSTMCell, found a {type(cell).__name__}"
+            )
         self.cell, self.reverse, self.implementation = cell, reverse, implementation
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -105,11 +113,13 @@ class Recurrence(keras.layers.Layer):
     def _cudnn(
         self, inputs: tf.Tensor, lengths: tf.Tensor, initial: list[tf.Tensor]
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        weights = [tf.convert_to_tensor(w) for w in (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)]
+        kernel, recurrent, bias = map(
+            tf.convert_to_tensor, (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)
+        )
         if isinstance(self.cell, GRUCell):
-            outputs, hidden = cudnn_gru(inputs, *weights, initial[0], lengths)
+            outputs, hidden = cudnn_gru(inputs, kernel, recurrent, bias, initial[0], lengths)
             return outputs, [hidden]
-        outputs, states = cudnn_lstm(inputs, *weights, (initial[0], initial[1]), lengths)
+        outputs, states = cudnn_lstm(inputs, kernel, recurrent, bias, (initial[0], initial[1]), lengths)
         return outputs, list(states)
 
 

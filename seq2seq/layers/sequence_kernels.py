@@ -109,8 +109,11 @@ def lstm_sequence(
         def gates(x_t: tf.Tensor, h: tf.Tensor) -> tuple[tf.Tensor, ...]:
             a = x_t + tf.matmul(h, kernel)
             both = tf.sigmoid(a[..., : 2 * units])
-            return both[..., :units], both[..., units:], tf.tanh(a[..., 2 * units : 3 * units]), tf.sigmoid(
-                a[..., 3 * units :]
+            return (
+                both[..., :units],
+                both[..., units:],
+                tf.tanh(a[..., 2 * units : 3 * units]),
+                tf.sigmoid(a[..., 3 * units :]),
             )
 
         def forward(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, hs: tf.TensorArray, cs: tf.TensorArray) -> tuple:

@@ -87,7 +87,9 @@ def beam_search(
         chosen_log_probs = tf.gather(tf.reshape(log_probs, [rows, -1]), order, batch_dims=1)
         ends = chosen == eos_id
 
-        ended = tf.where(ends[:, :beam_size] & (totals[:, :beam_size] > IMPOSSIBLE / 2), totals[:, :beam_size], IMPOSSIBLE)
+        ended = tf.where(
+            ends[:, :beam_size] & (totals[:, :beam_size] > IMPOSSIBLE / 2), totals[:, :beam_size], IMPOSSIBLE
+        )
         ended = tf.where(ended > IMPOSSIBLE / 2, normalized(ended, t + 1, length_penalty), IMPOSSIBLE)
         ended = tf.where(_is_done(finished)[:, None], IMPOSSIBLE, ended)
         finished = _merge(
@@ -134,7 +136,11 @@ def _best_extensions(
     count = min(2 * beam_size, logits.shape[-1])
     best, tokens = tf.math.top_k(choosable(logits, forbidden), count)
     only_eos = tf.concat(
-        [logits[:, :, eos_id : eos_id + 1], tf.fill([*tf.unstack(tf.shape(best)[:2]), count - 1], IMPOSSIBLE)], axis=-1
+        [
+            logits[:, :, eos_id : eos_id + 1],
+            tf.fill([*tf.unstack(tf.shape(best)[:2]), count - 1], IMPOSSIBLE),
+        ],
+        axis=-1,
     )
     must_end = must_end[:, None, None]
     return tf.where(must_end, only_eos, best) - log_total, tf.where(must_end, eos_id, tokens)

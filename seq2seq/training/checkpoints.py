@@ -9,7 +9,7 @@ import numpy as np
 
 from seq2seq.errors import TrainingError
 from seq2seq.model import Seq2Seq
-from seq2seq.model_directory import load_arrays, replacing, save_arrays
+from seq2seq.model_directory import inner_path, load_arrays, replacing, save_arrays
 from seq2seq.training.progress import Progress
 
 LAST, BEST = "checkpoints/last.h5", "checkpoints/best.h5"
@@ -18,8 +18,9 @@ HISTORY = "history.jsonl"
 
 def training_state(model: Seq2Seq) -> dict[str, Any]:
     """Every variable that a later training step depends on, by name."""
-    named = {f"weights/{v.path.partition('/')[2]}": v for v in model.weights}
-    named |= {f"optimizer/{v.path}": v for v in model.optimizer.variables}
+    # Keras numbers the second Adam of a process adam_1: the outer name is left out.
+    named = {f"weights/{inner_path(v)}": v for v in model.weights}
+    named |= {f"optimizer/{inner_path(v)}": v for v in model.optimizer.variables}
     named |= {f"metrics/{metric.name}/{v.name}": v for metric in model.metrics for v in metric.variables}
     named |= {f"update/{name}": v for name, v in model.update.state_variables().items()}
     return named | {"draw": model.stream.draw}

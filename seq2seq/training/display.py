@@ -6,7 +6,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 LINE_EVERY = 30.0  # seconds between plain lines where there is no terminal
@@ -25,7 +32,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """Print a line."""
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, soft_wrap=True)
 
     def table(self, title: str, rows: Mapping[str, str]) -> None:
         """Print names and values."""
@@ -91,6 +98,21 @@ class Display:
             transient=True,
             disable=not self.console.is_terminal,
         )
+
+
+class Meter:
+    """Tokens a second since the last restart."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from now on."""
+        self.tokens, self._since = 0, time.monotonic()
+
+    def per_second(self) -> float:
+        """Mean speed so far."""
+        return self.tokens / max(time.monotonic() - self._since, 1e-9)
 
 
 def clock(seconds: float) -> str:

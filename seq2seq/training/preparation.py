@@ -41,7 +41,10 @@ def prepare(config: Config, folder: Path, display: Display) -> Prepared:
     corpus, filters = open_corpus(config.data.train), config.data.filters
     tokenizers = _tokenizers(config, corpus, display)
     encoded = {}
-    for name, source, rules in (("train", corpus, filters), ("valid", open_corpus(config.data.valid), UNFILTERED)):
+    for name, source, rules in (
+        ("train", corpus, filters),
+        ("valid", open_corpus(config.data.valid), UNFILTERED),
+    ):
         encoded[name] = _encode(name, source, rules, tokenizers, folder / "encoded", display)
         if not len(encoded[name][0]):
             raise TrainingError(
@@ -49,7 +52,11 @@ def prepare(config: Config, folder: Path, display: Display) -> Prepared:
                 f"{describe_drops(encoded[name][1]) or 'none'}. Check data.{name} and data.filters."
             )
     return Prepared(
-        tokenizers, encoded["train"][0], encoded["valid"][0], list(open_corpus(config.data.valid)), encoded["train"][1]
+        tokenizers,
+        encoded["train"][0],
+        encoded["valid"][0],
+        list(open_corpus(config.data.valid)),
+        encoded["train"][1],
     )
 
 
@@ -78,7 +85,11 @@ def _tokenizers(config: Config, corpus: Corpus, display: Display) -> Tokenizers:
 def _encode(
     name: str, corpus: Corpus, filters: FilterConfig, tokenizers: Tokenizers, folder: Path, display: Display
 ) -> tuple[EncodedCorpus, FilterReport]:
-    parts = [corpus.fingerprint(), filters.model_dump_json(), *(tokenizer.fingerprint() for tokenizer in tokenizers)]
+    parts = [
+        corpus.fingerprint(),
+        filters.model_dump_json(),
+        *(tokenizer.fingerprint() for tokenizer in tokenizers),
+    ]
     fingerprint = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     target, counts = folder / name, folder / f"{name}.filters.json"
     report = FilterReport()

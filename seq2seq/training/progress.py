@@ -11,7 +11,6 @@ class Progress:
     epoch            the current one, from 1
     batch            batches of this epoch that are done
     batches          batches done in all
-    tokens           real target tokens seen since the last validation
     seconds          wall-clock training time so far, over all sessions
     best             best value of the validation metric
     best_update      the update it was reached at
@@ -24,7 +23,6 @@ class Progress:
     epoch: int = 1
     batch: int = 0
     batches: int = 0
-    tokens: int = 0
     seconds: float = 0.0
     best: float | None = None
     best_update: int = 0
@@ -33,13 +31,9 @@ class Progress:
     plateau_waited: int = 0
     finished: str = ""
 
-    def update(self, accumulate: int) -> int:
-        """Optimizer steps done."""
-        return self.batches // accumulate
-
-    def judge(self, value: float, higher_is_better: bool, update: int) -> bool:
-        """Take in a validation's metric; is it the best so far?"""
-        improved = self.best is None or (value > self.best if higher_is_better else value < self.best)
+    def judge(self, value: float, metric: str, update: int) -> bool:
+        """Take in a validation's `loss` or `bleu`; is it the best so far?"""
+        improved = self.best is None or (value > self.best if metric == "bleu" else value < self.best)
         if improved:
             self.best, self.best_update = value, update
         self.waited = 0 if improved else self.waited + 1

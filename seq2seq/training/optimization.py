@@ -1,7 +1,21 @@
-"""The learning rate as a function of the update, and what a validation does to it."""
+"""The optimizer of a recipe, and how its learning rate moves."""
+
+import keras
 
 from seq2seq.config import TrainingConfig
 from seq2seq.training.progress import Progress
+
+
+def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
+    """The optimizer of a recipe, without any clip argument: `GradientUpdate` clips."""
+    if config.optimizer == "sgd":
+        return keras.optimizers.SGD(config.learning_rate, momentum=config.momentum)
+    adam = {"beta_1": config.beta_1, "beta_2": config.beta_2, "epsilon": config.epsilon}
+    if config.optimizer == "adam":
+        return keras.optimizers.Adam(config.learning_rate, **adam)
+    optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay, **adam)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "table"])
+    return optimizer
 
 
 def learning_rate(config: TrainingConfig, update: int, plateau_factor: float = 1.0) -> float:

@@ -1,0 +1,35 @@
+"""The command line: thin Typer commands, one file a verb. Nothing here imports TensorFlow before it must."""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from seq2seq.cli import evaluate, quickstart, tokenizer, train, translate
+from seq2seq.errors import Seq2SeqError
+
+app = typer.Typer(
+    name="seq2seq",
+    help="Recurrent translation with attention: train, translate, evaluate.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("train")(train.train)
+app.command("translate")(translate.translate)
+app.command("evaluate")(evaluate.evaluate)
+app.command("quickstart")(quickstart.quickstart)
+app.add_typer(tokenizer.app, name="tokenizer")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; errors of the user are printed to stderr and exit with 1."""
+    try:
+        app(args=None if arguments is None else list(arguments))
+    except Seq2SeqError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): stop without a trace, and let nothing flush later.
+        sys.stdout = None
+        sys.exit(141)

@@ -1,0 +1,112 @@
+"""What several commands share: TensorFlow's noisy start, text in and out, search options."""
+
+import os
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import Progress
+
+from seq2seq.config import SearchOptions
+from seq2seq.errors import ConfigError, CorpusError
+
+errors = Console(stderr=True)
+
+
+def load_tensorflow() -> None:
+    """Import TensorFlow and wake its devices without the lines that it writes to stderr at that moment.
+
+    Nothing is lost when it fails: what it wrote is printed then.
+    """
+    sys.stderr.flush()
+    real = os.dup(2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
+        try:
+            from seq2seq.device import find_device
+
+            find_device()
+        except BaseException:
+            captured.seek(0)
+            os.write(real, captured.read())
+            raise
+        finally:
+            os.dup2(real, 2)
+            os.close(real)
+
+
+def search_options(base: SearchOptions, **given: Any) -> SearchOptions:
+    """`base` with the options that were given on the command line (not None).
+
+    Raises:
+        ConfigError: A value is not accepted.
+    """
+    try:
+        return SearchOptions.model_validate(
+            base.model_dump() | {key: value for key, value in given.items() if value is not None}
+        )
+    except ValidationError as error:
+        problem = error.errors()[0]
+        flag = f"--{str(problem['loc'][0]).replace('_', '-')} {problem['input']}: " if problem["loc"] else ""
+        raise ConfigError(f"{flag}{problem['msg'].removeprefix('Value error, ')}.") from None
+
+
+@contextmanager
+def open_input(path: Path | None) -> Iterator[IO[bytes]]:
+    """A file, plain or gzip, or stdin."""
+    if path is None:
+        yield sys.stdin.buffer
+        return
+    from seq2seq.corpora.pairs import open_bytes
+
+    try:
+        with open_bytes(path) as handle:
+            yield handle
+    except FileNotFoundError:
+        raise CorpusError(f"{path}: no such file.") from None
+
+
+@contextmanager
+def open_output(path: Path | None) -> Iterator[IO[str]]:
+    """A UTF-8 file, or stdout; lines end with `\\n` on every system."""
+    if path is None:
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    try:
+        handle = path.open("w", encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be written: {error.strerror}.") from None
+    with handle:
+        yield handle
+
+
+def lenient_lines(handle: IO[bytes], name: str) -> Iterator[str]:
+    """Lines that end at `\\n`; invalid UTF-8 becomes U+FFFD, with a warning that names the line."""
+    try:
+        for number, raw in enumerate(handle, start=1):
+            line = raw.removesuffix(b"\n").removesuffix(b"\r")
+            if number == 1:
+                line = line.removeprefix(b"\xef\xbb\xbf")
+            text = line.decode("utf-8", errors="replace")
+            if "\ufffd" in text and text.encode() != line:
+                warning = f"warning: {name}:{number}: invalid UTF-8 replaced by U+FFFD"
+                errors.print(warning, markup=False, highlight=False, soft_wrap=True)
+            yield text
+    except (OSError, EOFError, zlib.error) as error:
+        raise CorpusError(f"{name}: cannot be read: {error}. Check that the file is whole.") from None
+
+
+@contextmanager
+def progress_bar(what: str, total: int | None) -> Iterator[Any]:
+    """A bar on stderr where that is a terminal; yields a function that takes the number done so far."""
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)

@@ -1,0 +1,62 @@
+"""`seq2seq quickstart`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SHOWN = 8
+
+
+def quickstart(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Model directory.")] = Path(
+        "runs/quickstart"
+    ),
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe.")
+    ] = None,
+) -> None:
+    """Train a small English-German translator on the embedded corpus, score it, and show what it does."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from seq2seq.cli.common import load_tensorflow
+    from seq2seq.cli.evaluate import print_report
+    from seq2seq.cli.train import INTERRUPTED
+    from seq2seq.config import load_config
+    from seq2seq.corpora import open_corpus
+
+    config = load_config("quickstart", overrides or [])
+    load_tensorflow()
+    from seq2seq.evaluation import evaluate
+    from seq2seq.training import train
+    from seq2seq.translator import Translator
+
+    console = Console()
+    if not train(config, output, console=console).finished:
+        raise typer.Exit(INTERRUPTED)
+    assert config.data.test is not None
+    pairs = [(pair.source, pair.target) for pair in open_corpus(config.data.test)]
+    report, translations = evaluate(Translator.load(output), pairs)
+    console.print(f"\n[bold]{len(pairs)} test sentences, none of them seen in training[/bold]")
+    print_report(report)
+    table = Table(
+        "English",
+        "German, translated",
+        "German, reference",
+        title="\nThe first of them",
+        title_justify="left",
+    )
+    for (source, reference), translation in zip(pairs[:SHOWN], translations[:SHOWN], strict=True):
+        table.add_row(source, translation.text, "the same" if translation.text == reference else reference)
+    console.print(table)
+    console.print(
+        f"\n[bold]Go on[/bold]\n"
+        f"translate a sentence of your own:  echo 'The teacher reads a book.' | seq2seq translate {output}\n"
+        f"see every setting of this run:     cat {output}/config.yaml\n"
+        f"train on your own sentence pairs:  seq2seq train {output}/config.yaml --output runs/mine \\\n"
+        "                                     --set data.train='{tsv: train.tsv}' --set data.valid='{tsv: valid.tsv}'\n"
+        f"real data, a Python example and a notebook: see README.md, examples/ and notebooks/",
+        highlight=False,
+        soft_wrap=True,
+    )

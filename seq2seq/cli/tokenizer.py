@@ -1,0 +1,97 @@
+"""`seq2seq tokenizer train|encode|decode`."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Train and use SentencePiece tokenizers.", no_args_is_help=True)
+
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL.spm", help="A SentencePiece model.")]
+Input = Annotated[Path | None, typer.Option("--input", "-i", metavar="FILE", help="stdin by default.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="stdout by default.")]
+Ids = Annotated[bool, typer.Option("--ids", help="Numbers instead of pieces.")]
+
+
+@app.command("train")
+def train(
+    texts: Annotated[list[Path], typer.Argument(metavar="TEXT...", help="Sentences, one a line, plain or .gz.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL.spm")],
+    vocabulary_size: Annotated[int, typer.Option(help="Pieces, the four special ones included.")] = 8000,
+    model: Annotated[str, typer.Option(help="unigram or bpe.")] = "unigram",
+    character_coverage: Annotated[float, typer.Option(help="Share of characters that get a piece.")] = 1.0,
+    byte_fallback: Annotated[bool, typer.Option(help="Spell unknown characters in bytes.")] = False,
+    user_defined_symbols: Annotated[list[str] | None, typer.Option(help="A string that is always one piece.")] = None,
+    normalization: Annotated[str, typer.Option(help="identity or nmt_nfkc, after our NFC.")] = "identity",
+) -> None:
+    """Train a tokenizer on text; several files make a joint one."""
+    from pydantic import ValidationError
+
+    from seq2seq.config import TokenizerConfig
+    from seq2seq.corpora import read_lines
+    from seq2seq.corpora.pairs import find_file
+    from seq2seq.errors import ConfigError
+    from seq2seq.tokenizer import Tokenizer
+
+    values = {
+        "model": model,
+        "vocabulary_size": vocabulary_size,
+        "character_coverage": character_coverage,
+        "byte_fallback": byte_fallback,
+        "user_defined_symbols": tuple(user_defined_symbols or ()),
+        "normalization": normalization,
+    }
+    try:
+        config = TokenizerConfig.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        flag = str(problem["loc"][0]).replace("_", "-")
+        raise ConfigError(f"--{flag} {problem['input']}: {problem['msg']}.") from None
+    files = [find_file(str(text)) for text in texts]
+    Tokenizer.train((line for file in files for line in read_lines(file)), config).save(output)
+
+
+@app.command("encode")
+def encode(model: ModelFile, input_file: Input = None, output_file: Output = None, ids: Ids = False) -> None:
+    """Text to pieces, separated by spaces."""
+    from seq2seq.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.load(model)
+
+    def convert(line: str) -> str:
+        token_ids = tokenizer.encode(line)
+        return " ".join(map(str, token_ids) if ids else tokenizer.pieces(token_ids))
+
+    _each_line(input_file, output_file, convert)
+
+
+@app.command("decode")
+def decode(model: ModelFile, input_file: Input = None, output_file: Output = None, ids: Ids = False) -> None:
+    """Pieces, separated by spaces, back to text."""
+    from seq2seq.errors import TokenizerError
+    from seq2seq.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.load(model)
+
+    def convert(line: str) -> str:
+        if not ids:
+            return tokenizer.decode(tokenizer.ids(line.split(" ")) if line else [])
+        try:
+            token_ids = [int(word) for word in line.split()]
+        except ValueError:
+            raise TokenizerError(f"expected numbers separated by spaces, found {line!r}. Leave out --ids?") from None
+        wrong = [token for token in token_ids if not 0 <= token < tokenizer.vocabulary_size]
+        if wrong:
+            raise TokenizerError(f"id {wrong[0]} is not in the vocabulary of {tokenizer.vocabulary_size} tokens.")
+        return tokenizer.decode(token_ids)
+
+    _each_line(input_file, output_file, convert)
+
+
+def _each_line(input_file: Path | None, output_file: Path | None, convert: Callable[[str], str]) -> None:
+    from seq2seq.cli.common import lenient_lines, open_input, open_output
+
+    with open_input(input_file) as source, open_output(output_file) as target:
+        lines: Iterator[str] = lenient_lines(source, str(input_file or "stdin"))
+        target.writelines(f"{convert(line)}\n" for line in lines)

@@ -1,0 +1,141 @@
+"""Filters: each drops what it names and nothing else, and the counts add up."""
+
+import unicodedata
+
+import pytest
+
+from seq2seq.config import FilterConfig
+from seq2seq.corpora import FilterReport, SentencePair, filter_pairs
+
+OFF = {"nfc": False, "empty": False, "duplicates": False, "max_characters": None, "max_ratio": None}
+
+
+def run(pairs: list[tuple[str, str]], **filters: object) -> tuple[list[tuple[str, str]], FilterReport]:
+    """The pairs kept by the given filters alone, all others off, and the report."""
+    report = FilterReport()
+    numbered = [SentencePair(*pair, f"file:{number}") for number, pair in enumerate(pairs, start=1)]
+    kept = [pair[:2] for pair in filter_pairs(numbered, FilterConfig(**{**OFF, **filters}), report)]
+    assert report.read == len(pairs)
+    assert report.kept == len(kept) == len(pairs) - report.dropped.total()
+    return kept, report
+
+
+NASTY = [("", ""), (" ", "a"), ("a", "b"), ("a", "b"), ("x" * 5000, "y"), ("e\u0301", "\ud800")]
+
+
+def test_without_filters_everything_passes_untouched() -> None:
+    kept, report = run(NASTY)
+    assert kept == NASTY
+    assert report.dropped == {}
+
+
+def test_origin_and_order_are_kept() -> None:
+    pairs = [SentencePair(f"s{i}", f"t{i}", f"file:{i}") for i in range(5)]
+    assert list(filter_pairs(pairs, FilterConfig(), FilterReport())) == pairs
+
+
+def test_pairs_are_counted_while_they_flow() -> None:
+    report = FilterReport()
+    pairs = (SentencePair(f"s{i}", "t", f"file:{i}") for i in range(1_000_000))
+    flow = filter_pairs(pairs, FilterConfig(), report)
+    next(flow)
+    next(flow)
+    assert (report.read, report.kept) == (2, 2)
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t", "\u00a0", "\u3000 \r"])
+def test_empty_drops_a_blank_side(blank: str) -> None:
+    kept, report = run([(blank, "a"), ("a", "b"), ("a", blank), (blank, blank)], empty=True)
+    assert kept == [("a", "b")]
+    assert report.dropped == {"empty side": 3}
+
+
+def test_max_characters_counts_characters_on_either_side() -> None:
+    fits, over = "ü" * 7, "ü" * 8
+    kept, report = run(
+        [(fits, fits), (over, "a"), ("a", over), (over, over), (f"  {fits}  ", "a")], max_characters=7
+    )
+    assert kept == [(fits, fits), (f"  {fits}  ", "a")]
+    assert report.dropped == {"over 7 characters": 3}
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "dropped"),
+    [
+        (19, 1, False),  # below 20 characters a ratio says little
+        (20, 1, True),
+        (1, 20, True),
+        (19, 0, False),
+        (20, 0, True),
+        (30, 10, False),  # exactly the ratio
+        (31, 10, True),
+        (10, 31, True),
+        (10, 30, False),
+    ],
+)
+def test_ratio_from_20_characters_on(source: int, target: int, dropped: bool) -> None:
+    pairs = [("s" * source, "t" * target)]
+    kept, report = run(pairs, max_ratio=3.0)
+    assert kept == ([] if dropped else pairs)
+    assert report.dropped == ({"length ratio over 3": 1} if dropped else {})
+
+
+def test_ratio_names_its_value() -> None:
+    assert run([("s" * 26, "t" * 10)], max_ratio=2.5)[1].dropped == {"length ratio over 2.5": 1}
+
+
+def test_duplicates_drop_later_exact_repetitions() -> None:
+    pairs = [("a", "b"), ("a", "c"), ("b", "a"), ("a", "b"), ("a", "b"), ("a", "b "), ("ab", ""), ("", "ab")]
+    kept, report = run(pairs, duplicates=True)
+    assert kept == [pairs[i] for i in (0, 1, 2, 5, 6, 7)]
+    assert report.dropped == {"duplicate": 2}
+
+
+def test_a_tab_inside_a_side_makes_no_duplicate() -> None:
+    pairs = [("a\tb", "c"), ("a", "b\tc")]
+    assert run(pairs, duplicates=True)[0] == pairs
+
+
+def test_duplicates_take_lone_surrogates() -> None:
+    pairs = [("\ud800", "b"), ("\ud801", "b"), ("\ud800", "b")]
+    assert run(pairs, duplicates=True)[0] == pairs[:2]
+
+
+def test_nfc_changes_text_and_drops_nothing() -> None:
+    composed = "café Å 한국 ，…ｆｕｌｌ"
+    decomposed = unicodedata.normalize("NFD", composed)
+    assert decomposed != composed
+    kept, report = run([(decomposed, "x"), ("x", decomposed)], nfc=True)
+    assert kept == [(composed, "x"), ("x", composed)]
+    assert report.dropped == {}
+
+
+def test_nfc_comes_before_lengths_and_duplicates() -> None:
+    pairs = [("e\u0301" * 5, "x"), ("é" * 5, "x")]
+    kept, report = run(pairs, nfc=True, max_characters=5, duplicates=True)
+    assert kept == [pairs[1]]
+    assert report.dropped == {"duplicate": 1}
+    assert run(pairs, max_characters=5)[0] == [pairs[1]], "without NFC the first has ten characters"
+    assert run(pairs, duplicates=True)[0] == pairs, "without NFC they differ"
+
+
+def test_first_reason_counts() -> None:
+    long = "x" * 40
+    pairs = [
+        ("", long),  # blank, too long, ratio
+        (long, "y"),  # too long, ratio
+        ("x" * 30, "y"),  # ratio
+        ("ok", "gut"),
+        ("ok", "gut"),  # duplicate
+        ("", long),  # blank again, though a repetition
+        (long, "y"),
+        ("x" * 30, "y"),
+    ]
+    kept, report = run(pairs, empty=True, max_characters=35, max_ratio=4.0, duplicates=True)
+    assert kept == [("ok", "gut")]
+    assert report.dropped == {
+        "empty side": 2,
+        "over 35 characters": 2,
+        "length ratio over 4": 2,
+        "duplicate": 1,
+    }

@@ -1,0 +1,63 @@
+"""Learning rates and optimizers of a recipe."""
+
+import pytest
+
+from seq2seq.config import ScheduleConfig, TrainingConfig
+from seq2seq.training.optimization import learning_rate, make_optimizer, watch_plateau
+from seq2seq.training.progress import Progress
+
+
+def training(optimizer="adam", **schedule):
+    return TrainingConfig(learning_rate=0.01, optimizer=optimizer, schedule=ScheduleConfig(**schedule))
+
+
+def test_constant_with_warmup():
+    config = training(warmup=4)
+    rates = [learning_rate(config, update) for update in (1, 2, 3, 4, 5, 1000)]
+    assert rates == pytest.approx([0.0025, 0.005, 0.0075, 0.01, 0.01, 0.01])
+
+
+def test_inverse_square_root():
+    config = training(kind="inverse_sqrt", warmup=100)
+    assert learning_rate(config, 50) == pytest.approx(0.005)
+    assert learning_rate(config, 100) == pytest.approx(0.01)
+    assert learning_rate(config, 400) == pytest.approx(0.005)
+    assert learning_rate(config, 10_000) == pytest.approx(0.001)
+
+
+def test_plateau_lowers_after_patience_and_stops_at_the_minimum():
+    config = training(kind="plateau", factor=0.5, patience=2, minimum=0.002)
+    progress, rates = Progress(), []
+    for improved in [True, False, True, False, False, False, False, False, False]:
+        watch_plateau(config, progress, improved)
+        rates.append(learning_rate(config, 10, progress.plateau_factor))
+    assert rates == pytest.approx([0.01, 0.01, 0.01, 0.01, 0.005, 0.005, 0.0025, 0.0025, 0.002])
+
+
+def test_other_schedules_ignore_validations():
+    progress = Progress()
+    for _ in range(5):
+        watch_plateau(training(), progress, improved=False)
+    assert progress.plateau_factor == 1.0
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "improved"),
+    [("bleu", [1.0, 2.0, 2.0, 1.5, 3.0], [1, 1, 0, 0, 1]), ("loss", [3.0, 2.0, 2.0, 2.5, 1.0], [1, 1, 0, 0, 1])],
+)
+def test_the_best_is_judged_in_the_metrics_own_direction(metric, values, improved):
+    progress = Progress()
+    found, waited = [], []
+    for update, value in enumerate(values):
+        found.append(progress.judge(value, metric, update))
+        waited.append(progress.waited)
+    assert found == [bool(i) for i in improved]
+    assert waited == [0, 0, 1, 2, 0]
+    assert (progress.best, progress.best_update) == (values[-1], 4)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adam", "Adam"), ("adamw", "AdamW"), ("sgd", "SGD")])
+def test_optimizers_have_no_clip_argument(name, kind):
+    optimizer = make_optimizer(training(name))
+    assert type(optimizer).__name__ == kind
+    assert not (optimizer.clipnorm or optimizer.clipvalue or optimizer.global_clipnorm)

@@ -1,0 +1,77 @@
+"""Mixed precision: what is computed in which dtype, read from the traced step, and that each one trains."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
+from seq2seq.model import Seq2Seq
+
+V = 37
+SIGNATURE = [tf.TensorSpec([None, None], tf.int32)] * 2
+LOSS_OPS = {"SparseSoftmaxCrossEntropyWithLogits", "Softmax", "LogSoftmax"}
+LOW = {"mixed_float16": tf.float16, "mixed_bfloat16": tf.bfloat16}
+
+
+def make(precision, cell="gru", attention="additive", accumulate=1):
+    keras.utils.set_random_seed(1)
+    model = Seq2Seq(
+        V,
+        V,
+        EmbeddingsConfig(size=8, tied="all", dropout=0.1),
+        EncoderConfig(units=8, layers=2, cell=cell, dropout=0.1),
+        DecoderConfig(units=8, layers=2, cell=cell, attention=attention, dropout=0.1),
+        precision=precision,
+    )
+    model.compile(keras.optimizers.Adam(1e-2), label_smoothing=0.1, accumulate=accumulate)
+    return model
+
+
+def operations(graph):
+    """All operations, those of loops and branches too."""
+    found = list(graph.get_operations())
+    for function in graph._functions.values() if hasattr(graph, "_functions") else []:
+        inner = getattr(function, "graph", None)
+        found += operations(inner) if inner is not None else []
+    return found
+
+
+@pytest.mark.parametrize("precision", LOW)
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_dtypes_of_the_traced_step(precision, cell):
+    model = make(precision, cell)
+    traced = tf.function(lambda *batch: model.train_step(batch), input_signature=SIGNATURE).get_concrete_function()
+    ops = operations(traced.graph)
+    products = [op for op in ops if op.type in ("MatMul", "BatchMatMulV2", "BatchMatMulV3")]
+    assert len(products) > 30, "the loops' products are among them"
+    wrong = [op.name for op in products if op.outputs[0].dtype != LOW[precision]]
+    assert not wrong, f"products outside {precision}: {wrong}"
+    losses = [op for op in ops if op.type in LOSS_OPS]
+    assert len(losses) >= 2
+    assert all(op.outputs[0].dtype == tf.float32 for op in losses)
+    variables = [*model.weights, *model.optimizer.variables]
+    floats = [v for v in variables if "float" in str(v.dtype)]
+    assert all(v.dtype == "float32" for v in floats), "weights and optimizer slots"
+    memory, state = model.encode(tf.constant([[4, 3]]))
+    logits, _, weights = model.decode_step(tf.constant([[2]]), state, memory)
+    assert (logits.dtype, weights.dtype) == (tf.float32, tf.float32)
+
+
+@pytest.mark.parametrize("precision", LOW)
+def test_follows_float32_and_learns(precision):
+    generator = np.random.default_rng(0)
+    source = generator.integers(4, V, (16, 6)).astype(np.int32)
+    source[:, -1] = 3
+    curves = {}
+    for name in ("float32", precision):
+        model = make(name)
+        step = tf.function(lambda *batch, model=model: model.train_step(batch), input_signature=SIGNATURE)
+        losses = []
+        for _ in range(60):
+            model.loss_metric.reset_state()
+            losses.append(float(step(source, source)["loss"]))
+        curves[name] = np.array(losses)
+        assert int(model.update.skipped) <= 1
+    assert curves["float32"][-1] < 0.8 * curves["float32"][0]
+    np.testing.assert_allclose(curves[precision], curves["float32"], rtol=0.06)
