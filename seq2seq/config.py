@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
 from seq2seq.errors import ConfigError, did_you_mean
 
@@ -83,6 +91,14 @@ class TokenizerConfig(Section):
     )
     source_model: str | None = Field(None, description="A trained SentencePiece file; with `joint`, for both sides.")
     target_model: str | None = Field(None, description="A trained SentencePiece file for the target.")
+
+    @field_validator("user_defined_symbols")
+    @classmethod
+    def not_reserved(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        for symbol in symbols:
+            if symbol in ("", "<pad>", "<unk>", "<s>", "</s>") or symbols.count(symbol) > 1:
+                raise ValueError(f"{symbol!r} is empty, reserved or given twice")
+        return symbols
 
     @model_validator(mode="after")
     def given_models_fit(self) -> "TokenizerConfig":
@@ -213,7 +229,6 @@ class SearchOptions(Section):
     beam_size: int = Field(5, ge=1, description="1 is greedy.")
     length_penalty: float | Literal["average"] = Field(
         1.0,
-        union_mode="left_to_right",
         description="Divide a score by ((5 + length) / 6) ** this (Wu et al. 2016); 0: no penalty; "
         "`average`: divide by the length.",
     )
@@ -221,6 +236,14 @@ class SearchOptions(Section):
     max_length_factor: float = Field(2.0, gt=0.0, description="Longest translation in tokens: this times the source's")
     max_length_extra: int = Field(10, ge=1, description="plus this.")
     batch_tokens: int = Field(4000, ge=1, description="Padded source tokens translated at once, times `beam_size`.")
+
+    @field_validator("length_penalty", mode="wrap")
+    @classmethod
+    def number_or_average(cls, value: Any, accept: ValidatorFunctionWrapHandler) -> float | str:
+        try:
+            return accept(value)
+        except ValidationError:
+            raise ValueError(f"found {value!r}, expected a number or 'average'") from None
 
     @model_validator(mode="after")
     def n_best_fits(self) -> "SearchOptions":
@@ -272,11 +295,10 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         ConfigError: The file is missing or not YAML, a key is unknown, or a value is not accepted.
     """
     file = Path(path)
-    packaged = resources.files("seq2seq") / "recipes" / f"{path}.yaml"
     if file.is_file():
         text = file.read_bytes()  # YAML finds the encoding, and its error names the byte
-    elif packaged.is_file():
-        text = packaged.read_bytes()
+    elif str(path) in recipe_names():
+        text = (resources.files("seq2seq") / "recipes" / f"{path}.yaml").read_bytes()
     else:
         raise ConfigError(
             f"{path}: no such recipe. Give a YAML file, or one of the packaged recipes: {', '.join(recipe_names())}."

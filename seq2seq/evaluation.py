@@ -67,8 +67,9 @@ def score_texts(hypotheses: Sequence[str], references: Sequence[str], bootstrap:
     for name, metric in (("BLEU", BLEU()), ("chrF2", CHRF())):
         samples = BOOTSTRAP_SAMPLES if bootstrap else 1
         result = metric.corpus_score(list(hypotheses), [list(references)], n_bootstrap=samples)
-        low, high = (result._mean - result._ci, result._mean + result._ci) if bootstrap else (None, None)
-        scores.append(Score(name, result.score, low, high, str(metric.get_signature())))
+        mean, half = float(result._mean), float(result._ci)
+        low, high = (mean - half, mean + half) if bootstrap else (None, None)
+        scores.append(Score(name, float(result.score), low, high, str(metric.get_signature())))
     return tuple(scores)
 
 

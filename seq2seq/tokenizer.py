@@ -18,7 +18,8 @@ class Tokenizer:
     """Text to token ids and back, by a SentencePiece model.
 
     `encode` brings text to Unicode NFC first. With `normalization: identity` decoding gives the text back,
-    except for repeated or outer white space and characters without a piece.
+    except for repeated or outer white space, characters without a piece, and U+2581, SentencePiece's own sign
+    for a space, which comes back as one.
 
     Args:
         model: A serialised SentencePiece model with ids pad 0, unk 1, bos 2, eos 3.
@@ -95,7 +96,7 @@ class Tokenizer:
                 eos_id=EOS_ID,
                 input_sentence_size=2_000_000,
                 shuffle_input_sentence=True,
-                max_sentence_length=65536,
+                max_sentence_length=2**24,
                 minloglevel=2,
             )
         except (RuntimeError, OSError) as error:

@@ -66,10 +66,11 @@ def open_input(path: Path | None) -> Iterator[IO[bytes]]:
     from seq2seq.corpora.pairs import open_bytes
 
     try:
-        with open_bytes(path) as handle:
-            yield handle
-    except FileNotFoundError:
-        raise CorpusError(f"{path}: no such file.") from None
+        handle = open_bytes(path)
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read: {error.strerror}.") from None
+    with handle:
+        yield handle
 
 
 @contextmanager

@@ -88,13 +88,15 @@ def print_report(report: "EvaluationReport") -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for title in ("metric", "score", "95% interval", "signature"):
-        table.add_column(title, justify="right" if title == "score" else "left", overflow="fold")
+    for title in ("metric", "score", "95% interval"):
+        table.add_column(title, justify="right" if title == "score" else "left")
     for score in report.scores:
         interval = "" if score.low is None else f"{score.low:.2f} - {score.high:.2f}"
-        table.add_row(score.name, f"{score.score:.2f}", interval, score.signature)
+        table.add_row(score.name, f"{score.score:.2f}", interval)
     console = Console()
     console.print(table)
+    for score in report.scores:
+        console.print(f"{score.name} signature: {score.signature}", highlight=False, soft_wrap=True)
     if report.seconds is not None:
         console.print(
             f"{report.sentences:,} sentences in {report.seconds:.1f} s: {report.sentences_per_second:.1f} sentences/s, "

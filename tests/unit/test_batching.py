@@ -40,9 +40,7 @@ class ManyPieces:
 @pytest.fixture(scope="module")
 def tokenizers() -> tuple[Tokenizer, Tokenizer]:
     text = sentences(100, seed=1)
-    return tuple(
-        Tokenizer.train(text, TokenizerConfig(model="bpe", vocabulary_size=size)) for size in (30, 40)
-    )
+    return tuple(Tokenizer.train(text, TokenizerConfig(model="bpe", vocabulary_size=size)) for size in (30, 40))
 
 
 @pytest.fixture(scope="module")
@@ -241,8 +239,7 @@ def test_batches_do_not_cross_pools() -> None:
 def test_sorting_saves_padding_and_larger_pools_save_more() -> None:
     source, target = lengths_of(3000, seed=8)
     waste = [
-        plan_batches(source, target, tokens=400, pool=pool, seed=1, epoch=1).padding_waste()
-        for pool in (20, 100, 3000)
+        plan_batches(source, target, tokens=400, pool=pool, seed=1, epoch=1).padding_waste() for pool in (20, 100, 3000)
     ]
     assert waste == sorted(waste, reverse=True)
     assert waste[-1] < waste[0] / 2
@@ -270,10 +267,7 @@ def plan(corpus: EncodedCorpus) -> BatchPlan:
 
 
 def elements(corpus: EncodedCorpus, plan: BatchPlan, start: int = 0) -> list[tuple[list, list]]:
-    return [
-        tuple(side.tolist() for side in batch)
-        for batch in batch_dataset(corpus, plan, start).as_numpy_iterator()
-    ]
+    return [tuple(side.tolist() for side in batch) for batch in batch_dataset(corpus, plan, start).as_numpy_iterator()]
 
 
 def test_dataset_elements_are_the_planned_rows(corpus: EncodedCorpus, plan: BatchPlan) -> None:

@@ -85,7 +85,7 @@ def test_unknown_key_like_no_other_has_no_suggestion() -> None:
         ({"encoder": 5}, "encoder", "5"),
         ({"encoder": None}, "encoder", "None"),
         ({"decoder": {"dropout": 1.0}}, "decoder.dropout", "1.0"),
-        ({"training": {"learning_rate": float("nan")}}, "training.learning_rate", "nan"),
+        ({"training": {"learning_rate": float("inf")}}, "training.learning_rate", "inf"),
         ({"training": {"schedule": {"factor": 1}}}, "training.schedule.factor", "1"),
         ({"tokenizer": {"user_defined_symbols": "ab"}}, "tokenizer.user_defined_symbols", "'ab'"),
         ({"data": {**DATA, "filters": {"max_ratio": 1.0}}}, "data.filters.max_ratio", "1.0"),
@@ -154,8 +154,7 @@ ONE_KIND = "data.train: give one of: 'source' and 'target', 'tsv', or 'phraseboo
         ("embeddings.tied=all", "'embeddings.tied: all' needs 'tokenizer.joint: true'."),
         (
             "batching.tokens=99 data.filters.max_tokens=100",
-            "'data.filters.max_tokens' is 100, more than 'batching.tokens' 99: such a sentence "
-            "fits no batch.",
+            "'data.filters.max_tokens' is 100, more than 'batching.tokens' 99: such a sentence fits no batch.",
         ),
         (
             "decoder.attention=scaled_dot decoder.units=24 encoder.units=36",

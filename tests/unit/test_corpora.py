@@ -147,9 +147,7 @@ def test_lines_before_invalid_utf8_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("line", "columns"), [("alone", 1), ("", 1), ("a\tb\tc", 3), ("a\tb\t", 3)])
 def test_wrong_column_count(tmp_path: Path, line: str, columns: int) -> None:
     message = failure(tsv(tmp_path, f"a\tb\n{line}\nc\td\n"))
-    assert message.startswith(
-        f"{tmp_path / 'text.tsv'}:2: expected 2 tab-separated columns, found {columns}."
-    )
+    assert message.startswith(f"{tmp_path / 'text.tsv'}:2: expected 2 tab-separated columns, found {columns}.")
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -52,9 +52,7 @@ def test_empty_drops_a_blank_side(blank: str) -> None:
 
 def test_max_characters_counts_characters_on_either_side() -> None:
     fits, over = "ü" * 7, "ü" * 8
-    kept, report = run(
-        [(fits, fits), (over, "a"), ("a", over), (over, over), (f"  {fits}  ", "a")], max_characters=7
-    )
+    kept, report = run([(fits, fits), (over, "a"), ("a", over), (over, over), (f"  {fits}  ", "a")], max_characters=7)
     assert kept == [(fits, fits), (f"  {fits}  ", "a")]
     assert report.dropped == {"over 7 characters": 3}
 

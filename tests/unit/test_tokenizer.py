@@ -58,6 +58,7 @@ def test_special_ids_and_size(tokenizer: Tokenizer) -> None:
     processor = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.model)
     assert [processor.is_control(token) for token in range(5)] == [True, False, True, True, False]
     assert processor.is_unknown(UNK_ID)
+    assert tokenizer.pieces(range(4)) == ["<pad>", "<unk>", "<s>", "</s>"]
     assert tokenizer.vocabulary_size == processor.get_piece_size() == 280
 
 
@@ -66,6 +67,14 @@ def test_text_comes_back(tokenizer: Tokenizer, sentence: str) -> None:
     token_ids = tokenizer.encode(sentence)
     assert all(EOS_ID < token < tokenizer.vocabulary_size for token in token_ids)
     assert tokenizer.decode(token_ids) == unicodedata.normalize("NFC", sentence)
+
+
+def test_kind_of_model_by_its_scores() -> None:
+    for model, ranks in (("bpe", True), ("unigram", False)):
+        processor = sentencepiece.SentencePieceProcessor(model_proto=train(model=model).model)
+        scores = [processor.get_score(token) for token in range(4, 280)]
+        # BPE stores the rank of a merge, unigram a log probability.
+        assert (scores == [-float(rank) for rank in range(len(scores))]) == ranks
 
 
 def test_outer_and_repeated_spaces_are_the_exception(tokenizer: Tokenizer) -> None:
@@ -126,9 +135,7 @@ def test_unknown_character_is_unk_without_byte_fallback() -> None:
     assert "Ω" not in plain.decode(plain.encode("The Ω"))
 
 
-@pytest.mark.parametrize(
-    "sentence", ["The Ω dog", "日本", "😀", "Größe …", "The <0x41> dog", "a\x00b"], ids=ascii
-)
+@pytest.mark.parametrize("sentence", ["The Ω dog", "日本", "😀", "Größe …", "The <0x41> dog", "a\x00b"], ids=ascii)
 def test_byte_fallback_spells_unknown_characters(spelling: Tokenizer, sentence: str) -> None:
     token_ids = spelling.encode(sentence)
     assert UNK_ID not in token_ids
@@ -160,9 +167,7 @@ def test_joint_model_serves_both_languages() -> None:
     assert UNK_ID in english.encode(GERMAN[1])
 
 
-@pytest.mark.parametrize(
-    "literal", ["<s>", "</s>", "<pad>", "<unk>", "a</s>", "<s>The</s>", "The <s> dog</s>"]
-)
+@pytest.mark.parametrize("literal", ["<s>", "</s>", "<pad>", "<unk>", "a</s>", "<s>The</s>", "The <s> dog</s>"])
 def test_literal_specials_in_text_stay_text(tokenizer: Tokenizer, spelling: Tokenizer, literal: str) -> None:
     for one in (tokenizer, spelling, train([*TEXT, *[literal] * 20], vocabulary_size=290)):
         assert not {PAD_ID, BOS_ID, EOS_ID} & set(one.encode(literal))
@@ -239,9 +244,7 @@ def test_too_large_a_vocabulary_names_the_largest(model: str) -> None:
 
 
 def test_too_small_a_vocabulary() -> None:
-    with pytest.raises(
-        TokenizerError, match=r"with vocabulary_size 8: .*8 vs \d+.*tokenizer\.vocabulary_size\."
-    ):
+    with pytest.raises(TokenizerError, match=r"with vocabulary_size 8: .*8 vs \d+.*tokenizer\.vocabulary_size\."):
         train(vocabulary_size=8)
 
 

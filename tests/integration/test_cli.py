@@ -1,0 +1,139 @@
+"""Commands as their users run them, in this process."""
+
+import io
+import json
+import sys
+
+import pytest
+import yaml
+
+from seq2seq.cli import main
+from tests.toy import pairs, toy_values, write_corpus
+
+
+def run(*arguments):
+    """Exit code of a command."""
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        return end.code or 0
+    return 0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    write_corpus(folder, train=400)
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(toy_values(folder)), encoding="utf-8")
+    for name, side in (("source.txt", 0), ("reference.txt", 1)):
+        (folder / name).write_text("".join(f"{pair[side]}\n" for pair in pairs(9, 5)), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    assert run("train", folder / "recipe.yaml", "--output", folder / "model", "--set", "training.epochs=1") == 0
+    return folder / "model"
+
+
+def test_train_says_what_it_does(folder, tmp_path, capsys):
+    code = run(
+        "train", folder / "recipe.yaml", "--output", tmp_path / "m", "--set", "training.updates=2",
+        "--set", "training.precision=mixed_bfloat16",
+    )  # fmt: skip
+    output = capsys.readouterr().out
+    assert code == 0
+    for part in ("device: CPU, precision: mixed_bfloat16", "parameters", "400 of 400 pairs", "tokens an epoch",
+                 "padding", "largest batch", "valid loss", "perplexity", "finished after", "seq2seq translate"):  # fmt: skip
+        assert part in output, part
+
+
+def test_dump_config_prints_the_complete_recipe(folder, capsys):
+    assert run("train", folder / "recipe.yaml", "--set", "encoder.layers=3", "--dump-config") == 0
+    values = yaml.safe_load(capsys.readouterr().out)
+    assert values["encoder"]["layers"] == 3
+    assert values["training"]["optimizer"] == "adam", "defaults are spelt out"
+
+
+def test_errors_go_to_stderr_with_exit_code_1(folder, tmp_path, capsys):
+    assert run("train", folder / "recipe.yaml", "--set", "decoder.atention=dot", "--output", tmp_path / "x") == 1
+    assert "Did you mean 'attention'?" in capsys.readouterr().err
+    assert run("translate", tmp_path / "nothing") == 1
+    assert "not a model directory" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_translate_streams_stdin_to_stdout(model, monkeypatch, capsys):
+    text = "the dog sees bird here\n\nthe king hears\u2028 cat there\nbroken \udcff bytes"
+    raw = text.encode("utf-8", "surrogateescape")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
+    assert run("translate", model, "--beam-size", "2") == 0
+    captured = capsys.readouterr()
+    lines = captured.out.split("\n")
+    assert len(lines) == 5
+    assert lines[1] == lines[4] == ""
+    assert lines[0]
+    assert "stdin:4: invalid UTF-8" in captured.err
+
+
+def test_translate_equals_the_python_api(model, folder, tmp_path):
+    from seq2seq import Translator
+
+    assert (
+        run("translate", model, "-i", folder / "source.txt", "-o", tmp_path / "out", "--length-penalty", "average") == 0
+    )
+    translator = Translator.load(model)
+    options = translator.options.model_copy(update={"length_penalty": "average"})
+    sentences = [source for source, _ in pairs(9, 5)]
+    expected = [translation.text for translation in translator.translate(sentences, options)]
+    assert (tmp_path / "out").read_text(encoding="utf-8").split("\n")[:-1] == expected
+
+
+def test_n_best_lines_name_their_source(model, folder, tmp_path):
+    assert run("translate", model, "-i", folder / "source.txt", "-o", tmp_path / "out", "--n-best", 2) == 0
+    rows = [line.split("\t") for line in (tmp_path / "out").read_text(encoding="utf-8").split("\n")[:-1]]
+    assert [int(number) for number, _, _ in rows] == [n for n in range(1, 10) for _ in range(2)]
+    assert all(float(rows[i][1]) >= float(rows[i + 1][1]) for i in range(0, 18, 2))
+
+
+def test_impossible_options_are_errors(model, capsys):
+    assert run("translate", model, "--n-best", 4, "--beam-size", 2) == 1
+    assert "'n_best' is 4, more than 'beam_size' 2" in capsys.readouterr().err
+    assert run("translate", model, "--length-penalty", "long") == 1
+    assert "--length-penalty long" in capsys.readouterr().err
+
+
+def test_evaluate_model_and_hypotheses_agree(model, folder, tmp_path, capsys):
+    files = ("--source", folder / "source.txt", "--reference", folder / "reference.txt")
+    assert run("evaluate", model, *files, "--output", tmp_path / "hyp", "--json") == 0
+    ours = json.loads(capsys.readouterr().out)
+    assert run("evaluate", "--hypotheses", tmp_path / "hyp", "--reference", folder / "reference.txt", "--json") == 0
+    again = json.loads(capsys.readouterr().out)
+    assert ours["scores"] == again["scores"]
+    assert [score["name"] for score in ours["scores"]] == ["BLEU", "chrF2"]
+    assert ours["sentences"] == 9
+    assert ours["sentences_per_second"] > 0
+    assert run("evaluate", model, *files) == 0
+    table = capsys.readouterr().out
+    assert "BLEU signature: nrefs:1|bs:1000|seed:12345|case:mixed|eff:no|tok:13a|" in table
+    assert "sentences/s" in table
+
+
+def test_evaluate_needs_aligned_files_and_a_clear_request(model, folder, tmp_path, capsys):
+    (tmp_path / "short").write_text("eins\n", encoding="utf-8")
+    assert run("evaluate", model, "--source", folder / "source.txt", "--reference", tmp_path / "short") == 1
+    assert "9 lines and the reference 1" in capsys.readouterr().err
+    assert run("evaluate", model, "--reference", tmp_path / "short") == 2
+
+
+def test_tokenizer_round_trip(folder, tmp_path, capsys):
+    spm = tmp_path / "m.spm"
+    assert run("tokenizer", "train", folder / "source.txt", "--output", spm, "--vocabulary-size", 30) == 0
+    for flags in ([], ["--ids"]):
+        assert run("tokenizer", "encode", spm, "-i", folder / "source.txt", "-o", tmp_path / "pieces", *flags) == 0
+        assert run("tokenizer", "decode", spm, "-i", tmp_path / "pieces", "-o", tmp_path / "text", *flags) == 0
+        assert (tmp_path / "text").read_bytes() == (folder / "source.txt").read_bytes()
+    assert run("tokenizer", "decode", spm, "-i", folder / "source.txt", "--ids") == 1
+    assert "expected numbers" in capsys.readouterr().err
+    assert run("tokenizer", "train", folder / "source.txt", "--output", spm, "--model", "words") == 1
+    assert "--model words" in capsys.readouterr().err

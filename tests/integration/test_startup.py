@@ -1,0 +1,55 @@
+"""What must not be imported, checked in fresh processes, where start-up is the point."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("tensorflow", "keras", "sacrebleu", "numpy")
+
+
+@pytest.mark.parametrize(
+    ("code", "allowed"),
+    [
+        ("import seq2seq", ()),
+        ("from seq2seq.cli import main; main(['--help'])", ()),
+        ("from seq2seq.cli import main; main(['train', '--help'])", ()),
+        ("from seq2seq.cli import main; main(['train', 'quickstart', '--dump-config'])", ()),
+        ("import seq2seq.errors, seq2seq.config, seq2seq.corpora, seq2seq.tokenizer", ("numpy",)),
+    ],
+)
+def test_light_modules_stay_light(code, allowed):
+    script = (
+        "import sys\n"
+        f"try:\n    exec({code!r})\nexcept SystemExit: pass\n"
+        f"print('LOADED', [m for m in {HEAVY} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = done.stdout.rpartition("LOADED ")[2].strip()
+    assert set(eval(loaded)) <= set(allowed), loaded
+
+
+def test_another_keras_backend_is_an_error():
+    script = (
+        "import sys, types\n"
+        "keras = types.ModuleType('keras'); keras.config = types.SimpleNamespace(backend=lambda: 'jax')\n"
+        "sys.modules['keras'] = keras\n"
+        "import seq2seq"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "loaded on jax" in done.stderr
+
+
+def test_public_names_exist():
+    import seq2seq
+
+    for name in seq2seq.__all__:
+        assert getattr(seq2seq, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = seq2seq.Nothing
+
+
+def test_the_module_runs_as_a_command():
+    done = subprocess.run([sys.executable, "-m", "seq2seq", "--help"], capture_output=True, text=True, check=True)
+    assert "translate" in done.stdout

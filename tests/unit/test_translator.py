@@ -1,0 +1,194 @@
+"""Text in, text out: order, blank lines, batch invariance, rescoring, save and load."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seq2seq.config import SearchOptions, TokenizerConfig
+from seq2seq.errors import ModelDirectoryError
+from seq2seq.model_directory import (
+    Tokenizers,
+    build_model,
+    load_arrays,
+    load_model,
+    save_arrays,
+    save_model,
+    start_directory,
+)
+from seq2seq.tokenizer import Tokenizer
+from seq2seq.translator import Translator
+from tests.conftest import randomize
+from tests.toy import pairs, toy_config
+
+SENTENCES = [
+    "the dog sees bird here",
+    "",
+    "the king loves cat and dog and tree there",
+    "   ",
+    "the man hears man often",
+    "bird",
+    "the cat finds tree and bird today",
+]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    return toy_config(tmp_path_factory.mktemp("toy"), encoder={"layers": 2}, decoder={"cell": "lstm"})
+
+
+@pytest.fixture(scope="module")
+def translator(config):
+    made = pairs(200, 1)
+    tokenizer = Tokenizer.train([side for pair in made for side in pair], TokenizerConfig(vocabulary_size=50))
+    keras.utils.set_random_seed(2)
+    model = build_model(config, Tokenizers(tokenizer, tokenizer))
+    randomize(model, seed=5, scale=0.7)
+    return Translator(model, tokenizer, tokenizer)
+
+
+def options(**values):
+    return SearchOptions(**{"beam_size": 3, "max_length_factor": 1.0, "max_length_extra": 5} | values)
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_line_n_answers_line_n_and_blank_stays_blank(translator, beam_size):
+    results = translator.translate(SENTENCES, options(beam_size=beam_size))
+    assert len(results) == len(SENTENCES)
+    for sentence, result in zip(SENTENCES, results, strict=True):
+        if sentence.strip():
+            expected = translator.tokenizers.source.pieces([*translator.tokenizers.source.encode(sentence), 3])
+            assert result.source_tokens == expected
+            assert result.attention.shape == (len(result.tokens), len(result.source_tokens))
+            np.testing.assert_allclose(result.attention.sum(axis=1), 1.0, atol=1e-5)
+            assert result.token_log_probs.shape == (len(result.tokens),)
+            assert result.tokens[-1] == "</s>"
+        else:
+            assert (result.text, result.score, result.tokens) == ("", 0.0, [])
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_a_translation_does_not_depend_on_its_batch(translator, beam_size):
+    together = translator.translate(SENTENCES * 3, options(beam_size=beam_size, batch_tokens=10_000))
+    alone = [translator.translate([sentence], options(beam_size=beam_size))[0] for sentence in SENTENCES]
+    small = translator.translate(SENTENCES, options(beam_size=beam_size, batch_tokens=1))
+    for i, result in enumerate(together):
+        for other in (alone[i % len(SENTENCES)], small[i % len(SENTENCES)]):
+            assert result.tokens == other.tokens
+            assert result.score == pytest.approx(other.score, abs=1e-5 * max(len(other.tokens), 1))
+            np.testing.assert_allclose(result.attention, other.attention, atol=1e-5)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 1.0, "average"])
+def test_a_search_score_equals_rescoring_its_own_output(translator, penalty):
+    model = translator.model
+    signature = [tf.TensorSpec([None, None], tf.int32)] * 2
+    rescore = tf.function(lambda s, t: (tf.nn.log_softmax(model((s, t))), model.attention_weights(s, t)), signature)
+    for result in translator.translate(SENTENCES, options(length_penalty=penalty, n_best=3)):
+        for hypothesis in result.hypotheses:
+            if not hypothesis.tokens:
+                continue
+            source = np.array([translator.tokenizers.source.ids(result.source_tokens)], np.int32)
+            target = np.array([translator.tokenizers.target.ids(hypothesis.tokens)], np.int32)
+            log_probs, weights = (np.asarray(values[0]) for values in rescore(source, target))
+            expected = log_probs[np.arange(target.shape[1]), target[0]]
+            np.testing.assert_allclose(hypothesis.token_log_probs, expected, atol=1e-4)
+            np.testing.assert_allclose(hypothesis.attention, weights, atol=1e-5)
+            length = target.shape[1]
+            by = {0.0: 1.0, 1.0: (5 + length) / 6, "average": length}[penalty]
+            assert hypothesis.score == pytest.approx(expected.sum() / by, abs=1e-4)
+
+
+def test_n_best_are_distinct_and_ordered(translator):
+    result = translator.translate([SENTENCES[0]], options(n_best=3))[0]
+    assert len(result.hypotheses) == 3
+    scores = [hypothesis.score for hypothesis in result.hypotheses]
+    assert scores == sorted(scores, reverse=True)
+    assert len({tuple(hypothesis.tokens) for hypothesis in result.hypotheses}) == 3
+
+
+def test_streaming_equals_translating_at_once(translator):
+    lines = (sentence for sentence in SENTENCES * 2)
+    streamed = [result.text for result in translator.translate_stream(lines, options(), chunk=3)]
+    assert streamed == [result.text for result in translator.translate(SENTENCES * 2, options())]
+
+
+def test_searching_is_traced_once_per_configuration(translator):
+    for beam_size in (1, 2):
+        for part in (SENTENCES[:1], SENTENCES[2:5], SENTENCES):
+            translator.translate(part, options(beam_size=beam_size, length_penalty=0.3))
+    counts = [f.experimental_get_tracing_count() for key, f in translator._searches.items() if key[1] == 0.3]
+    assert counts == [1, 1]
+
+
+@pytest.fixture
+def saved(translator, config, tmp_path):
+    start_directory(tmp_path, config, translator.tokenizers)
+    save_model(tmp_path, translator.model, translator.tokenizers, {"validation": {"bleu": 1.5}})
+    return tmp_path
+
+
+def test_saved_and_loaded_translates_identically(translator, saved):
+    loaded = Translator.load(saved)
+    for a, b in zip(
+        translator.translate(SENTENCES, options(n_best=2)), loaded.translate(SENTENCES, options(n_best=2)), strict=True
+    ):
+        assert [h.text for h in a.hypotheses] == [h.text for h in b.hypotheses]
+        assert a.score == b.score
+        np.testing.assert_array_equal(a.token_log_probs, b.token_log_probs)
+    assert loaded.options.beam_size == 2, "the recipe's search section"
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_a_model_of_any_precision_loads_in_float32(translator, config, tmp_path, precision):
+    model = build_model(config, translator.tokenizers, precision)
+    model.set_weights(translator.model.get_weights())
+    start_directory(tmp_path, config, translator.tokenizers)
+    save_model(tmp_path, model, translator.tokenizers, {})
+    loaded, _, _ = load_model(tmp_path)
+    assert loaded.compute_dtype == "float32"
+    for a, b in zip(loaded.weights, translator.model.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("config.yaml", "changed since"),
+        ("joint.spm", "changed since"),
+        ("model.weights.h5", "model.weights.h5"),
+        ("metadata.json", "damaged"),
+    ],
+)
+def test_an_edited_file_is_an_error_that_names_it(translator, saved, name, message):
+    content = bytearray((saved / name).read_bytes())
+    middle = len(content) // 2
+    if name.endswith(".h5"):  # HDF5 has gaps: hit a weight
+        middle = content.index(np.asarray(translator.model.target_embedding.table).tobytes())
+    content[middle : middle + 40] = b"\x00" * 40
+    (saved / name).write_bytes(content)
+    with pytest.raises(ModelDirectoryError, match=message) as error:
+        load_model(saved)
+    assert name in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "joint.spm", "model.weights.h5", "metadata.json"])
+def test_a_missing_file_is_an_error_that_names_it(saved, name):
+    (saved / name).unlink()
+    with pytest.raises(ModelDirectoryError, match=name):
+        load_model(saved)
+
+
+def test_a_later_format_is_refused(saved):
+    text = (saved / "metadata.json").read_text()
+    (saved / "metadata.json").write_text(text.replace('"format_version": 1', '"format_version": 7'))
+    with pytest.raises(ModelDirectoryError, match="format version 7"):
+        load_model(saved)
+
+
+def test_weights_of_another_model_are_refused(saved):
+    arrays, _ = load_arrays(saved / "model.weights.h5")
+    arrays["output_bias"] = arrays["output_bias"][:-1]
+    save_arrays(saved / "model.weights.h5", arrays)
+    with pytest.raises(ModelDirectoryError, match=r"output_bias has shape \(49,\), expected \(50,\); 1 weights differ"):
+        load_model(saved)
