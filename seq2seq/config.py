@@ -113,7 +113,7 @@ class BatchingConfig(Section):
     """Token-budget batches."""
 
     tokens: int = Field(1000, ge=2, description="Most real tokens in a batch, on either side, EOS included.")
-    pool: int = Field(4096, ge=1, description="Sentences that are shuffled, then sorted by length, together.")
+    pool: int = Field(16384, ge=1, description="Sentences that are shuffled, then sorted by length, together.")
 
 
 class EmbeddingsConfig(Section):

@@ -1,5 +1,6 @@
 """`seq2seq quickstart`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -50,11 +51,12 @@ def quickstart(
     for (source, reference), translation in zip(pairs[:SHOWN], translations[:SHOWN], strict=True):
         table.add_row(source, translation.text, "the same" if translation.text == reference else reference)
     console.print(table)
+    command = sys.argv[0] if Path(sys.argv[0]).name == "seq2seq" else "seq2seq"
     console.print(
         f"\n[bold]Go on[/bold]\n"
-        f"translate a sentence of your own:  echo 'The teacher reads a book.' | seq2seq translate {output}\n"
+        f"translate a sentence of your own:  echo 'The teacher reads a book.' | {command} translate {output}\n"
         f"see every setting of this run:     cat {output}/config.yaml\n"
-        f"train on your own sentence pairs:  seq2seq train {output}/config.yaml --output runs/mine \\\n"
+        f"train on your own sentence pairs:  {command} train {output}/config.yaml --output runs/mine \\\n"
         "                                     --set data.train='{tsv: train.tsv}' --set data.valid='{tsv: valid.tsv}'\n"
         f"real data, a Python example and a notebook: see README.md, examples/ and notebooks/",
         highlight=False,

@@ -1,8 +1,8 @@
-"""The corpus that ships with the project: English-German pairs by our own rules and `phrasebook.yaml`.
+"""The corpus that ships with the project: English-German pairs, made by rules of our own.
 
-A sentence is drawn as one or two clauses (who does what, to whom, where, when), and each clause is
-then said in both languages. All that decides the German can be read off the English, so that a model
-can learn it.
+The words are in `phrasebook.yaml`. A sentence is drawn as one or two clauses (who does what, to whom,
+where, when), and each clause is then said in both languages. All that decides the German can be read
+off the English, so a model can learn it.
 """
 
 import re
@@ -25,13 +25,13 @@ CASES = ("nominative", "accusative", "dative")
 KINDS = ("definite", "indefinite", "number")  # the book, a book, three books
 WHO, WHOM = ("who", "wer"), ("whom", "wer wen wem")
 ADULTS = ("people", "relations")
+# A determiner: its German stem, its endings and those of an adjective after it.
+THE, THIS, BARE = ("", "der", "weak"), ("dies", "strong", "weak"), ("", "none", "strong")
+A, NO = ("ein", "ein", "mixed"), ("kein", "ein", "mixed")
 COMPANIONS = {"with": "mit dative", "for": "für accusative"}
 TENSES = ("progressive", "habit", "past", "will", "modal")  # of a verb that names no others
-TIME_ODDS = {"progressive": 0.4, "habit": 1, "past": 1, "will": 0.7, "modal": 0.4, "is": 0.3, "was": 1}
+TIME_ODDS = {"habit": 1, "past": 1, "was": 1, "will": 0.7, "progressive": 0.4, "modal": 0.4, "is": 0.3}
 FORMS = {"i": 0, "m": 1, "f": 1, "n": 1, "w": 2, "p": 2}  # which of am, is, are goes with a group
-# What stands inside a German clause. A known object comes before the time if the clause is negated
-# (kauft das Buch heute nicht) and after it if not (kauft heute das Buch).
-ORDER = "pronoun recipient settled time definite nicht place indefinite goal clause"
 
 
 class Phrase(NamedTuple):
@@ -46,13 +46,12 @@ class Phrase(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What follows the verb: rank in `ORDER`, how one asks for it, its German under negation."""
+    """What follows the verb, with its rank in German and how one asks for it."""
 
     english: str
     german: str
     rank: str
     question: Pair = NOTHING
-    negated: str = ""
 
 
 class Clause(NamedTuple):
@@ -104,9 +103,9 @@ class Grammar:
         self.nouns = {name: list(_nouns(entry)) for name, entry in self.lexicon["nouns"].items()}
         forms = [noun["english"] for members in self.nouns.values() for noun in members]
         self.lemmas = {form: both[0] for both in forms for form in both}
-        self.lemmas |= {word: word for word in [*self.lexicon["names"], *self.lexicon["adjectives"]]}
+        self.lemmas |= {word: word for key in ("names", "adjectives") for word in self.lexicon[key]}
         self.frequency = list(self.lexicon["times"]["frequency"].items())
-        self.places = self.lexicon["places"] | {"spots": list(self.spots())}
+        self.names = list(self.lexicon["names"])
         self.patterns = [self.statement] * 9 + [self.yes_no_question] * 3 + [self.wh_question] * 4
         self.patterns += [self.reported_clause, self.reason, self.two_clauses] * 2
         self.patterns += [self.weather, self.existence]
@@ -122,9 +121,10 @@ class Grammar:
         """Draw a sentence of accepted length in which no noun, name or adjective occurs twice."""
         while True:
             english, german = map(_finish, self.pick(self.patterns)())
-            words = [self.lemmas[word] for word in re.findall(r"\w+", english) if word in self.lemmas]
+            lemmas = [self.lemmas.get(word) for word in re.findall(r"\w+", english)]
+            content = [lemma for lemma in lemmas if lemma]
             fits = all(len(text.split()) in LENGTHS for text in (english, german))
-            if fits and len(set(words)) == len(words):
+            if fits and len(set(content)) == len(content):
                 return english, german
 
     # Types of sentence
@@ -136,7 +136,7 @@ class Grammar:
         return _join(self.say(clause._replace(time=NOTHING), front=clause.time), FULL_STOP)
 
     def yes_no_question(self) -> Pair:
-        return _join(self.say(self.clause(known=True), question=True), QUESTION_MARK)
+        return _join(self.say(self.clause(known=True), order="question"), QUESTION_MARK)
 
     def wh_question(self) -> Pair:
         if self.chance(0.25):
@@ -150,11 +150,11 @@ class Grammar:
         else:
             front = self.pick([("why", "warum"), ("when", "wann")][: 1 if _is(clause.verb) else 2])
             clause = clause._replace(time=NOTHING)
-        return _join(self.say(clause, front, question=True), QUESTION_MARK)
+        return _join(self.say(clause, front, "question"), QUESTION_MARK)
 
     def reported_clause(self) -> Pair:
         verb = self.pick(self.lexicon["clause_verbs"])
-        told = self.say(self.clause(tenses=verb.get("told")), last=True)
+        told = self.say(self.clause(tenses=verb.get("told")), order="last")
         english, german = _join(verb["conjunction"], (" ", " "), told)
         parts, negated = [Part(english, f", {german}", "clause")], verb.get("negated", False)
         clause = Clause(self.phrase(ADULTS, ["definite"]), verb, "simple", parts, negated)
@@ -166,14 +166,18 @@ class Grammar:
             return self.reason()
         subject, past = self.pronoun(clause.subject.group), clause.tense == "past"
         if past or self.chance(0.6):
-            because = self.clause(subject, ["was" if past else "is"], [self.lexicon["mood"]])
+            mood = self.lexicon["mood"]
+            parts = list(self.parts(mood, subject, negated=False))
+            because = Clause(subject, mood, "was" if past else "is", parts)
             conjunction = self.pick([(" because ", ", weil "), (" although ", ", obwohl ")])
         else:
             because, conjunction = self.clause(subject, ["modal"]), (" because ", ", weil ")
-        return _join(self.say(clause), conjunction, self.say(because, last=True), FULL_STOP)
+        return _join(self.say(clause), conjunction, self.say(because, order="last"), FULL_STOP)
 
     def two_clauses(self) -> Pair:
         first, second = (self.clause(tenses=["progressive"]) for _ in range(2))
+        if first.verb is second.verb:
+            return self.two_clauses()
         conjunction = self.pick([(" and ", " und "), (", but ", ", aber ")])
         return _join(self.say(first), conjunction, self.say(second), FULL_STOP)
 
@@ -186,28 +190,28 @@ class Grammar:
 
     def existence(self) -> Pair:
         classes, place, verbs = self.pick(self.lexicon["existence"])
-        found = self.noun_phrase(classes, kinds=["indefinite", "number"])
+        found = self.noun_phrase(classes, ["indefinite", "number"])
         several, where = found.group == "p", self.place(place)
         english = f"there {'are' if several else 'is'} {found.english[0]} {where.english}."
         return english, f"{where.german} {verbs[several]} {found.german[0]}."
 
     # Clauses
 
-    def clause(self, subject: Any = None, tenses: Any = None, verbs: Any = None, known: bool = False) -> Clause:
+    def clause(self, subject: Any = None, tenses: Any = None, known: bool = False) -> Clause:
         """Draw a clause; `known`, for a question, asks for a definite subject and no negation."""
-        verb = self.pick(verbs or self.lexicon["verbs"])
+        verb = self.pick(self.lexicon["verbs"])
         classes = verb.get("subject", ADULTS)
         usual = [tense for tense in verb.get("tenses", TENSES) if not tenses or tense in tenses]
         if not usual or (subject and "people" not in classes):
-            return self.clause(subject, tenses, verbs, known)
+            return self.clause(subject, tenses, known)
         tense = self.pick(usual)
         time = NOTHING if "timeless" in verb else self.time(tense, known)
         tense = self.pick(self.lexicon["modals"]) if tense == "modal" else tense
         # `Must not` is not `muss nicht`, and `not every day` would need a rule of its own.
         negated = not known and tense not in ("must", "habit") and self.chance(0.2)
-        known = known or negated or _is(verb) or self.chance(0.75)
+        known = known or negated or self.chance(0.75)
         kinds = ["definite"] if known else ["indefinite", "number"]
-        subject = subject or self.phrase(classes, kinds, plain=_is(verb))
+        subject = subject or self.phrase(classes, ["definite", "plain"] if _is(verb) else kinds)
         return Clause(subject, verb, tense, list(self.parts(verb, subject, negated)), negated, time)
 
     def time(self, tense: str, known: bool) -> Pair:
@@ -243,7 +247,7 @@ class Grammar:
             quality = english, self.lexicon["adjectives"][english].split("/")[0]
             yield Part(*_join(self.pick(verb["degrees"]), quality), "goal")
         if "than" in verb:
-            other = self.noun_phrase(verb["than"], subject.group, ["definite"])
+            other = self.noun_phrase(verb["than"], ["definite", "plain"], subject.group)
             quality = self.pick(self.lexicon["comparatives"].items())
             compared = (f" than {other.english[1]}", f" als {other.german[0]}")
             yield Part(*_join(quality, compared), "goal")
@@ -266,9 +270,10 @@ class Grammar:
         if preposition:
             german = f"{preposition} {german}".replace("von dem ", "vom ")
             return Part(english, german, "goal", question if phrase.question == WHOM else NOTHING)
+        if negated and phrase.negated:
+            german = phrase.negated[form]
         rank = {"number": "indefinite", "definite": "settled" if negated else "definite"}
-        kein = phrase.negated[form] if phrase.negated else ""
-        return Part(english, german, rank.get(phrase.kind, phrase.kind), question, kein)
+        return Part(english, german, rank.get(phrase.kind, phrase.kind), question)
 
     def companion(self, word: str, subject: Phrase) -> Part:
         part = self.object(self.phrase(ADULTS, ["definite"], subject), COMPANIONS[word], False)
@@ -276,114 +281,97 @@ class Grammar:
         return Part(f"{word} {part.english}", part.german, "place", question)
 
     def place(self, kind: str, goal: bool = False) -> Part:
-        where, in_german, to, to_german = self.pick(self.places[kind])
+        where, wo, to, wohin = self.pick(self.lexicon["places"][kind])
         if goal:
-            return Part(to, to_german, "goal", ("where", "wohin"))
-        return Part(where, in_german, "place", ("where", "wo"))
-
-    def spots(self) -> Iterator[tuple[str, ...]]:
-        """Yield places: `on the table` is dative for what is there, accusative for what is put there."""
-        for english, german in self.lexicon["spots"].items():
-            for noun in self.nouns["furniture"]:
-                spot = f"{english} the {noun['english'][0]}"
-                _, goal, place = self.decline(noun, False, "", "der", "weak", "")
-                yield spot, f"{german} {place}", spot, f"{german} {goal}"
+            return Part(to, wohin, "goal", ("where", "wohin"))
+        return Part(where, wo, "place", ("where", "wo"))
 
     # Noun phrases
 
-    def phrase(self, classes: Sequence[str], kinds: Any, beside: Any = None, plain: bool = False) -> Phrase:
+    def phrase(self, classes: Sequence[str], kinds: Any, beside: Any = None) -> Phrase:
         """Draw a pronoun, name or noun phrase, to stand in one clause with the subject `beside`."""
         group = beside.group if beside else "n"
         if "people" in classes and self.chance(0.25):
-            others = [g for g in self.lexicon["pronouns"] if g != group and {g, group} != {"i", "w"}]
-            return self.pronoun(self.pick(others))
+            same = "iw" if group in "iw" else group
+            return self.pronoun(self.pick(key for key in self.lexicon["pronouns"] if key not in same))
         if "people" in classes and self.chance(0.3):
             name, gender = self.pick(self.lexicon["names"].items())
             if self.chance(0.8):
                 return Phrase((name, name), [name] * 3, gender, "definite")
-            other = self.pick(self.lexicon["names"])
-            return Phrase((f"{name} and {other}",) * 2, [f"{name} und {other}"] * 3, "p", "definite")
-        return self.noun_phrase(classes, group, kinds, plain)
+            other = self.pick(self.names)
+            english, german = f"{name} and {other}", f"{name} und {other}"
+            return Phrase((english, english), [german] * 3, "p", "definite")
+        return self.noun_phrase(classes, kinds, group)
 
     def pronoun(self, group: str) -> Phrase:
         english, english_object, *german = self.lexicon["pronouns"][group]
         return Phrase((english, english_object), german, group, "pronoun")
 
-    def noun_phrase(self, classes: Sequence[str], owner: str = "n", kinds: Any = KINDS, plain: bool = False) -> Phrase:
+    def noun_phrase(self, classes: Sequence[str], kinds: Any, owner: str = "n") -> Phrase:
         """Draw determiner, adjective and noun; `owner` is the group of the subject (`her book`)."""
         noun = self.pick([noun for name in classes for noun in self.nouns[name]])
         plural = noun["style"] == "count" and self.chance(0.3)
-        options = self.determiners(noun, plural, owner, kinds)
-        determiner, stem, endings, weak, kind, suffix = self.pick(options)
-        adjective = "" if plain or self.chance(0.75) else self.pick(noun["adjectives"])
+        options = self.determiners(noun, plural, kinds, owner)
+        determiner, forms, kind, after = self.pick(options)
+        plain = "plain" in kinds or self.chance(0.75)
+        adjective = "" if plain else self.pick(noun["adjectives"])
         english = _words(determiner, adjective, noun["english"][plural])
-        cases = self.decline(noun, plural, stem, endings, weak, adjective)
-        negated = self.decline(noun, plural, "kein", "ein", "mixed", adjective)
         question = WHOM if noun["human"] else ("what", "was")
         if plural and kind != "definite" and not noun["human"]:
             question = f"how many {noun['english'][1]}", f"wie viele {noun['german'][1]}"
         return Phrase(
             english=(english, english),
-            german=[case + suffix for case in cases],
+            german=[_words(case, after) for case in self.decline(noun, plural, forms, adjective)],
             group="p" if plural else noun["gender"],
             kind=kind,
             question=question,
-            negated=negated if kind == "indefinite" else (),
+            negated=self.decline(noun, plural, NO, adjective) if kind == "indefinite" else (),
         )
 
-    def determiners(self, noun: Any, plural: bool, owner: str, kinds: Any) -> list[Sequence[str]]:
-        """List (English, German stem, its endings, an adjective's endings, kind, what follows)."""
+    def determiners(self, noun: Any, plural: bool, kinds: Any, owner: str) -> list[tuple[Any, ...]]:
+        """List determiners as (English, German forms, kind, what follows the noun in German)."""
         owners = [owner] if owner in "iw" else ["i", "w", *owner.strip("n")]
-        mine = (*self.lexicon["possessives"][self.pick(owners)], "ein", "mixed", "definite", "")
+        my, mein = self.lexicon["possessives"][self.pick(owners)]
+        mine = (my, (mein, "ein", "mixed"), "definite", "")
         if noun["style"] == "relation":
             return [mine]
-        options: list[Sequence[str]] = []
+        options: list[tuple[Any, ...]] = []
         if "definite" in kinds:
-            this = "these" if plural else "this"
-            options += [("the", "", "der", "weak", "definite", "")] * 3
-            options += [(this, "dies", "strong", "weak", "definite", "")]
-            options += [] if noun["human"] else [mine, self.genitive()]
-        if "indefinite" in kinds and (plural or noun["style"] == "mass"):
-            options += [("", "", "none", "strong", "indefinite", "")] * 4
-        elif "indefinite" in kinds:
-            options += [("a", "ein", "ein", "mixed", "indefinite", "")] * 4
+            options += [("the", THE, "definite", "")] * 3
+            options += [("these" if plural else "this", THIS, "definite", "")]
+        if "definite" in kinds and not noun["human"]:
+            name, (whose, wessen) = self.pick(self.names), self.pick(self.lexicon["owners"].items())
+            theirs = (f"{name}'s", (f"{name}s", "none", "strong"), "definite", "")
+            options += [mine, self.pick([theirs, (whose, THE, "definite", wessen)])]
+        if "indefinite" in kinds:
+            bare = plural or noun["style"] == "mass"
+            options += [("", BARE, "indefinite", "") if bare else ("a", A, "indefinite", "")] * 4
         if "number" in kinds and plural:
-            number = self.pick(self.lexicon["numbers"].items())
-            options += [(*number, "none", "strong", "number", "")] * 2
+            english, german = self.pick(self.lexicon["numbers"].items())
+            options += [(english, (german, "none", "strong"), "number", "")] * 2
         return options
 
-    def genitive(self) -> Sequence[str]:
-        """Draw `Anna's` (Annas) or `the teacher's` (das ... des Lehrers) as a determiner."""
-        if self.chance(0.5):
-            name = self.pick(self.lexicon["names"])
-            return f"{name}'s", f"{name}s", "none", "strong", "definite", ""
-        noun = self.pick(self.nouns["people"])
-        nominative, _, oblique = noun["german"]
-        article = "der" if noun["gender"] == "f" else "des"
-        short = len(re.findall("[aeiouäöü]+", nominative.lower())) == 1
-        regular = article == "des" and oblique == nominative
-        ending = ("es" if short else "s") if regular else ""  # des Mannes, des Bäckers, des Jungen
-        owner = f" {article} {oblique}{ending}"
-        return f"the {noun['english'][0]}'s", "", "der", "weak", "definite", owner
-
-    def decline(self, noun: Any, plural: bool, stem: str, endings: str, weak: str, adjective: str) -> list[str]:
+    def decline(self, noun: Any, plural: bool, forms: Sequence[str], adjective: str) -> list[str]:
         """Put determiner, adjective and noun into the three cases."""
         one, several, oblique = noun["german"]
         dative = several if several.endswith(("n", "s")) else several + "n"
         nouns = (several, several, dative) if plural else (one, oblique, oblique)
         group = "p" if plural else noun["gender"]
-        first, second = (self.lexicon["endings"][name][group] for name in (endings, weak))
-        quality = adjective and self.lexicon["adjectives"][adjective].split("/")[-1]
-        return [_words(stem + first[case], quality and quality + second[case], word) for case, word in enumerate(nouns)]
+        stem, *endings = forms
+        first, second = (self.lexicon["endings"][name][group] for name in endings)
+        quality = self.lexicon["adjectives"].get(adjective, "").split("/")[-1]
+        return [
+            _words(stem + ending, quality and quality + weak, noun_form)
+            for ending, weak, noun_form in zip(first, second, nouns, strict=True)
+        ]
 
     # Verb forms and word order
 
-    def say(self, clause: Clause, front: Pair = NOTHING, question: bool = False, last: bool = False) -> Pair:
-        """Put a clause into words: `front` comes first, `last` puts the German verb at the end."""
-        english = self.english(clause, front[0], question)
-        return english, self.german(clause, front[1], question, last)
+    def say(self, clause: Clause, front: Pair = NOTHING, order: str = "") -> Pair:
+        """Put a clause into words, in the order of a `question`, or with the German verb `last`."""
+        return self.english(clause, front[0], order), self.german(clause, front[1], order)
 
-    def english(self, clause: Clause, front: str, question: bool) -> str:
+    def english(self, clause: Clause, front: str, order: str) -> str:
         base, past, present, *words = clause.verb["english"]
         tense, form = clause.tense, FORMS[clause.subject.group]
         third = "has" if base == "have" else _with_s(base)
@@ -393,19 +381,19 @@ class Grammar:
             auxiliary, main = self.lexicon["auxiliaries"]["is"][0][form], present
         elif tense in self.lexicon["auxiliaries"] and tense != "want":
             auxiliary, main = self.lexicon["auxiliaries"][tense][0][form], base
-        elif question or clause.negated:
+        elif order == "question" or clause.negated:
             auxiliary, main = "did" if tense == "past" else ("do", "does", "do")[form], base
         else:
             auxiliary, main = "", past if tense == "past" else (base, third, base)[form]
         subject = clause.subject.english[0]
-        start = [auxiliary, subject] if question else [subject, auxiliary]
+        start = [auxiliary, subject] if order == "question" else [subject, auxiliary]
         early, late = clause.time[0], ""
         if clause.time not in self.frequency:
             early, late = late, early
         middle = ["not" if clause.negated else "", early, main, *words]
         return _words(front, *start, *middle, *(part.english for part in clause.parts), late)
 
-    def german(self, clause: Clause, front: str, question: bool, last: bool) -> str:
+    def german(self, clause: Clause, front: str, order: str) -> str:
         infinitive, third, participle = clause.verb["german"]
         prefix, _, stem = infinitive.rpartition("|")
         tense, form = clause.tense, FORMS[clause.subject.group]
@@ -417,15 +405,17 @@ class Grammar:
         else:
             first = stem.removesuffix("n") if stem.endswith("en") else stem.removesuffix("n") + "e"
             finite, final = (clause.verb.get("ich", first), third, stem)[form], prefix
-        kein = clause.negated and any(part.negated for part in clause.parts)
-        inner = [(part.rank, part.negated if kein and part.negated else part.german) for part in clause.parts]
-        inner += [("time", clause.time[1]), ("nicht", "nicht" if clause.negated and not kein else "")]
-        middle = [german for _, german in sorted(inner, key=lambda part: ORDER.index(part[0]))]
+        rank = self.lexicon["order"].index
+        kein = any(part.rank == "indefinite" for part in clause.parts)
+        inner = [(part.rank, part.german) for part in clause.parts]
+        inner += [("time", clause.time[1])]
+        inner += [("nicht", "nicht")] if clause.negated and not kein else []
+        middle = [german for _, german in sorted(inner, key=lambda part: rank(part[0]))]
         subject = clause.subject.german[0]
-        if last:
+        if order == "last":
             end = [prefix + finite] if final == prefix else [final, finite]
             return _words(subject, *middle, *end)
-        start = [front, finite, subject] if front or question else [subject, finite]
+        start = [front, finite, subject] if front or order == "question" else [subject, finite]
         return _words(*start, *middle, final)
 
 

@@ -57,4 +57,5 @@ def test_forget_gate_starts_open():
     cell.build((None, INPUTS))
     i, f, g, o = np.split(np.asarray(cell.bias), 4)
     assert (f == 1).all()
-    assert not (i.any() or g.any() or o.any())
+    for gate in (i, g, o):
+        assert not gate.any()

@@ -60,4 +60,4 @@ def test_the_best_is_judged_in_the_metrics_own_direction(metric, values, improve
 def test_optimizers_have_no_clip_argument(name, kind):
     optimizer = make_optimizer(training(name))
     assert type(optimizer).__name__ == kind
-    assert not (optimizer.clipnorm or optimizer.clipvalue or optimizer.global_clipnorm)
+    assert not any([optimizer.clipnorm, optimizer.clipvalue, optimizer.global_clipnorm])
