@@ -20,12 +20,12 @@ if not train(config, directory, console=Console()).finished:
 
 translator = Translator.load(directory)
 pairs = list(open_corpus(config.data.test))
-report, translations = evaluate(translator, pairs)
+report = evaluate(translator, pairs)
 bleu = report["BLEU"]
 print(f"\nBLEU {bleu.score:.1f} [{bleu.low:.1f}, {bleu.high:.1f}] on {report.sentences} test sentences")
 print(bleu.signature)
 
-for pair, translation in zip(pairs[:5], translations[:5], strict=True):
+for pair, translation in zip(pairs[:5], report.translations[:5], strict=True):
     print(f"\nsource     {pair.source}\nreference  {pair.target}\nhypothesis {translation.text}")
 
 greedy = SearchOptions(beam_size=1)

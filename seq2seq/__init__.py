@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Config": "config",
+    "CorpusConfig": "config",
     "DecoderConfig": "config",
     "EmbeddingsConfig": "config",
     "EncoderConfig": "config",

@@ -58,7 +58,7 @@ def encode_corpus(
     source_tokenizer: Tokenizer,
     target_tokenizer: Tokenizer,
     folder: Path,
-    fingerprint: str,
+    fingerprint: str = "",
     max_tokens: int | None = None,
     progress: Callable[[int], None] = lambda pairs: None,
 ) -> EncodedCorpus:
@@ -67,7 +67,7 @@ def encode_corpus(
     Args:
         pairs: Filtered sentence pairs.
         folder: Written under a temporary name and renamed, so it is whole or absent.
-        fingerprint: Stored; compare it before encoding to see whether that is needed.
+        fingerprint: Of text, filters and tokenizers; stored, to compare before encoding again.
         max_tokens: Drop pairs with more tokens on a side, EOS included. They are counted.
         progress: Called with the number of pairs done so far.
 

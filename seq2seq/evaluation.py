@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sacrebleu.metrics import BLEU, CHRF
@@ -27,20 +27,26 @@ class Score:
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """Scores of a corpus, and how fast it was translated when it was translated here."""
+    """Scores of a corpus and, when it was translated here, how fast, and the translations in order.
+
+    Speed counts target tokens, EOS included, and the time from raw text to raw text, tracing included.
+    """
 
     sentences: int
     scores: tuple[Score, ...]
     seconds: float | None = None
     sentences_per_second: float | None = None
     tokens_per_second: float | None = None
+    translations: tuple[Translation, ...] = ()
 
     def __getitem__(self, name: str) -> Score:
         return next(score for score in self.scores if score.name == name)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able values."""
-        return asdict(self)
+        """JSON-able values, without the translations."""
+        values = asdict(replace(self, translations=()))
+        values.pop("translations")
+        return values
 
 
 def score_texts(hypotheses: Sequence[str], references: Sequence[str], bootstrap: bool = True) -> tuple[Score, ...]:
@@ -75,16 +81,22 @@ def score_texts(hypotheses: Sequence[str], references: Sequence[str], bootstrap:
 
 def evaluate(
     translator: Translator,
-    pairs: Sequence[tuple[str, str]],
+    pairs: Sequence[tuple[str, ...]],
     options: SearchOptions | None = None,
     bootstrap: bool = True,
     progress: Callable[[int], None] = lambda sentences: None,
-) -> tuple[EvaluationReport, list[Translation]]:
+) -> EvaluationReport:
     """Translate the sources of (source, reference) pairs and score the result.
 
-    Returns:
-        The report, and the translations in the order of the pairs. Speed counts target tokens, EOS included,
-        and the time from raw text to raw text, tracing included.
+    Args:
+        translator: The model.
+        pairs: Raw source and reference; what follows them is ignored.
+        options: How to search; the translator's own options by default.
+        bootstrap: Also resample for 95% intervals.
+        progress: Called with the number of sentences done so far.
+
+    Raises:
+        EvaluationError: There are no pairs.
     """
     if not pairs:
         raise EvaluationError("there is nothing to evaluate: the corpus has no pairs.")
@@ -92,11 +104,11 @@ def evaluate(
     translations = translator.translate([pair[0] for pair in pairs], options, progress)
     seconds = time.perf_counter() - start
     scores = score_texts([t.text for t in translations], [pair[1] for pair in pairs], bootstrap)
-    report = EvaluationReport(
+    return EvaluationReport(
         sentences=len(pairs),
         scores=scores,
         seconds=seconds,
         sentences_per_second=len(pairs) / seconds,
         tokens_per_second=sum(len(t.tokens) for t in translations) / seconds,
+        translations=tuple(translations),
     )
-    return report, translations

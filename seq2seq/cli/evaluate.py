@@ -75,10 +75,10 @@ def _evaluate_model(
     translator = Translator.load(model)
     options = search_options(translator.options, beam_size=beam_size, length_penalty=length_penalty)
     with progress_bar("translating", len(sources)) as advance:
-        report, translations = run(translator, list(zip(sources, references, strict=True)), options, progress=advance)
+        report = run(translator, list(zip(sources, references, strict=True)), options, progress=advance)
     if output is not None:
         with open_output(output) as handle:
-            handle.writelines(f"{translation.text}\n" for translation in translations)
+            handle.writelines(f"{translation.text}\n" for translation in report.translations)
     return report
 
 

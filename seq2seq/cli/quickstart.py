@@ -38,7 +38,7 @@ def quickstart(
         raise typer.Exit(INTERRUPTED)
     assert config.data.test is not None
     pairs = [(pair.source, pair.target) for pair in open_corpus(config.data.test)]
-    report, translations = evaluate(Translator.load(output), pairs)
+    report = evaluate(Translator.load(output), pairs)
     console.print(f"\n[bold]{len(pairs)} test sentences, none of them seen in training[/bold]")
     print_report(report)
     table = Table(
@@ -48,7 +48,7 @@ def quickstart(
         title="\nThe first of them",
         title_justify="left",
     )
-    for (source, reference), translation in zip(pairs[:SHOWN], translations[:SHOWN], strict=True):
+    for (source, reference), translation in zip(pairs[:SHOWN], report.translations[:SHOWN], strict=True):
         table.add_row(source, translation.text, "the same" if translation.text == reference else reference)
     console.print(table)
     command = sys.argv[0] if Path(sys.argv[0]).name == "seq2seq" else "seq2seq"

@@ -1,0 +1,48 @@
+"""Every packaged recipe trains at toy size, with the layers and options that it names."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from seq2seq.config import load_config, recipe_names
+from seq2seq.errors import CorpusError
+from seq2seq.training import train
+from seq2seq.translator import Translator
+from tests.toy import write_corpus
+
+SMALL = (
+    "batching.tokens=200", "embeddings.size=8", "encoder.units=8", "decoder.units=8", "tokenizer.vocabulary_size=56",
+    "training.updates=2", "data.filters.max_tokens=60",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_recipe_trains_at_toy_size(name, tmp_path):
+    write_corpus(tmp_path, train=60)
+    corpora = [f"data.{split}={{tsv: {tmp_path / split}.tsv}}" for split in ("train", "valid")]
+    config = load_config(name, [*SMALL, *corpora])
+    report = train(config, tmp_path / "run")
+    assert report.updates == 2
+    assert len(report.history) == 1
+    assert len(Translator.load(tmp_path / "run").translate(["the dog sees bird here", ""])) == 2
+
+
+def test_multi30k_says_which_variable_is_missing(tmp_path, monkeypatch):
+    monkeypatch.delenv("MULTI30K", raising=False)
+    with pytest.raises(CorpusError, match=r"environment variable MULTI30K is not set"):
+        train(load_config("multi30k-en-de-small"), tmp_path)
+
+
+@pytest.mark.skipif(
+    not Path(os.environ.get("MULTI30K", "nowhere"), "val.en.gz").exists(),
+    reason="MULTI30K does not name a folder with the Multi30k corpus",
+)
+def test_real_text_passes_through_the_whole_line(tmp_path):
+    """The validation part of Multi30k as a training corpus: two updates, real text, real batches."""
+    part = "{source: $MULTI30K/val.en.gz, target: $MULTI30K/val.de.gz}"
+    overrides = [f"data.{split}={part}" for split in ("train", "valid")]
+    sizes = ("tokenizer.vocabulary_size=900", "embeddings.size=16", "encoder.units=16", "decoder.units=16")
+    short = ("training.updates=2", "validation.bleu=false", "validation.metric=loss")
+    report = train(load_config("multi30k-en-de-small", [*overrides, *sizes, *short]), tmp_path)
+    assert report.history[0]["valid_perplexity"] < 900
