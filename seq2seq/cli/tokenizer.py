@@ -28,6 +28,7 @@ def train(
     """Train a tokenizer on text; several files make a joint one."""
     from pydantic import ValidationError
 
+    from seq2seq.cli.common import errors
     from seq2seq.config import TokenizerConfig
     from seq2seq.corpora import read_lines
     from seq2seq.corpora.pairs import find_file
@@ -49,7 +50,8 @@ def train(
         flag = str(problem["loc"][0]).replace("_", "-")
         raise ConfigError(f"--{flag} {problem['input']}: {problem['msg']}.") from None
     files = [find_file(str(text)) for text in texts]
-    Tokenizer.train((line for file in files for line in read_lines(file)), config).save(output)
+    with errors.status("training the tokenizer"):
+        Tokenizer.train((line for file in files for line in read_lines(file)), config).save(output)
 
 
 @app.command("encode")

@@ -23,7 +23,7 @@ NOTHING, FULL_STOP, QUESTION_MARK = ("", ""), (".", "."), ("?", "?")
 
 CASES = ("nominative", "accusative", "dative")
 KINDS = ("definite", "indefinite", "number")  # the book, a book, three books
-WHO, WHOM = ("who", "wer"), ("whom", "wer wen wem")
+WHO, WHOM = ("who", "wer"), ("whom", "wer wen wem")  # the last by case
 ADULTS = ("people", "relations")
 # A determiner: its German stem, its endings and those of an adjective after it.
 THE, THIS, BARE = ("", "der", "weak"), ("dies", "strong", "weak"), ("", "none", "strong")

@@ -202,11 +202,14 @@ class _Run:
             self.callbacks.on_epoch_end(progress.epoch - 2, logs)
 
     def _validation_is_due(self, plan: BatchPlan) -> bool:
-        every, accumulate = self.config.validation.every_updates, self.config.training.accumulate
-        whole = self.progress.batches % accumulate == 0
-        if whole and self.update == self.config.training.updates:
+        """By schedule, and at the end in any case: a finished run has measured what it delivers."""
+        training, every, progress = self.config.training, self.config.validation.every_updates, self.progress
+        if self.update == training.updates or self.model.stop_training:
             return True
-        return self.progress.batch == len(plan) if every is None else whole and self.update % every == 0
+        if progress.batch == len(plan) and (every is None or progress.epoch == training.epochs):
+            return True
+        whole = progress.batches % training.accumulate == 0
+        return every is not None and whole and self.update % every == 0
 
     def _validate(self, logs: dict[str, Any]) -> dict[str, float]:
         """Measure, write history, keep the best, move the plateau, save; returns logs for callbacks."""

@@ -1,5 +1,6 @@
 """Where a run stands: everything that is not an array, as plain numbers that go into a checkpoint."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -33,7 +34,8 @@ class Progress:
 
     def judge(self, value: float, metric: str, update: int) -> bool:
         """Take in a validation's `loss` or `bleu`; is it the best so far?"""
-        improved = self.best is None or (value > self.best if metric == "bleu" else value < self.best)
+        better = self.best is None or (value > self.best if metric == "bleu" else value < self.best)
+        improved = better and not math.isnan(value)
         if improved:
             self.best, self.best_update = value, update
         self.waited = 0 if improved else self.waited + 1

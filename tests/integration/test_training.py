@@ -166,6 +166,15 @@ def test_ends_after_updates_even_within_an_epoch(corpus, tmp_path):
     assert read_history(tmp_path)[-1]["update"] == 3
 
 
+def test_the_end_is_validated_whatever_the_schedule(corpus, tmp_path):
+    config = toy_config(
+        corpus, training={"epochs": 1}, validation={"metric": "loss", "bleu": False, "every_updates": 99}
+    )
+    report = train(config, tmp_path)
+    assert [entry["update"] for entry in report.history] == [report.updates]
+    assert (tmp_path / "model.weights.h5").exists()
+
+
 def test_a_finished_run_goes_on_when_its_end_moves(corpus, tmp_path):
     off = {"metric": "loss", "bleu": False}
     train(toy_config(corpus, training={"epochs": 1}, validation=off), tmp_path / "a")

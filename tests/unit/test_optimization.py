@@ -56,6 +56,14 @@ def test_the_best_is_judged_in_the_metrics_own_direction(metric, values, improve
     assert (progress.best, progress.best_update) == (values[-1], 4)
 
 
+def test_a_loss_that_is_not_a_number_is_never_the_best():
+    progress = Progress()
+    assert not progress.judge(float("nan"), "loss", 1)
+    assert progress.judge(2.0, "loss", 2)
+    assert not progress.judge(float("nan"), "loss", 3)
+    assert progress.best == 2.0
+
+
 @pytest.mark.parametrize(("name", "kind"), [("adam", "Adam"), ("adamw", "AdamW"), ("sgd", "SGD")])
 def test_optimizers_have_no_clip_argument(name, kind):
     optimizer = make_optimizer(training(name))
