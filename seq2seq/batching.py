@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.corpora import SentencePair
+from seq2seq.corpora import FilterReport, SentencePair
 from seq2seq.tokenizer import EOS_ID, PAD_ID, Tokenizer
 
 CHUNK = 10_000  # sentences tokenized at once
@@ -45,12 +45,17 @@ class EncodedCorpus:
         self.folder = folder
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         self.fingerprint: str = about["fingerprint"]
-        self.dropped: Counter[str] = Counter(about["dropped"])
+        self.report = FilterReport(about["read"], about["kept"], Counter(about["dropped"]))
         self.source = TokenizedSide(folder, "source", about["source_dtype"])
         self.target = TokenizedSide(folder, "target", about["target_dtype"])
 
     def __len__(self) -> int:
         return len(self.source.lengths)
+
+    def batch(self, plan: "BatchPlan", index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Source and target of one batch of a plan, (B, S) and (B, T) int32."""
+        rows = plan.batch(index)
+        return self.source.gather(rows), self.target.gather(rows)
 
 
 def encode_corpus(
@@ -59,34 +64,36 @@ def encode_corpus(
     target_tokenizer: Tokenizer,
     folder: Path,
     fingerprint: str = "",
+    *,
     max_tokens: int | None = None,
+    report: FilterReport | None = None,
     progress: Callable[[int], None] = lambda pairs: None,
 ) -> EncodedCorpus:
     """Tokenize pairs into `folder`, in bounded memory.
 
     Args:
-        pairs: Filtered sentence pairs.
+        pairs: Sentence pairs.
         folder: Written under a temporary name and renamed, so it is whole or absent.
         fingerprint: Of text, filters and tokenizers; stored, to compare before encoding again.
-        max_tokens: Drop pairs with more tokens on a side, EOS included. They are counted.
+        max_tokens: Drop pairs with more tokens on a side, EOS included.
+        report: That of the `filter_pairs` which yields `pairs`; goes on counting here and is stored.
         progress: Called with the number of pairs done so far.
 
-    Pairs with a side that gives no tokens are dropped and counted too.
+    Pairs with a side that gives no tokens are dropped. Whatever is dropped is counted in the report.
     """
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    dropped: Counter[str] = Counter()
+    if report is None:
+        report = FilterReport()
+        pairs = _counted(pairs, report)
     dtypes = [
         np.dtype(np.uint16 if tokenizer.vocabulary_size <= 2**16 else np.uint32)
         for tokenizer in (source_tokenizer, target_tokenizer)
     ]
     done = 0
     lengths = (array("q"), array("q"))
-    with (
-        (partial / "source.tokens.bin").open("wb") as source,
-        (partial / "target.tokens.bin").open("wb") as target,
-    ):
+    with (partial / "source.tokens.bin").open("wb") as source, (partial / "target.tokens.bin").open("wb") as target:
         for chunk in _chunks(pairs):
             encoded = zip(
                 source_tokenizer.encode_all([pair.source for pair in chunk]),
@@ -96,9 +103,9 @@ def encode_corpus(
             for sides in encoded:
                 longest = max(len(ids) for ids in sides) + 1
                 if not all(sides):
-                    dropped["side without tokens"] += 1
+                    report.drop("side without tokens")
                 elif max_tokens is not None and longest > max_tokens:
-                    dropped[f"over {max_tokens} tokens"] += 1
+                    report.drop(f"over {max_tokens} tokens")
                 else:
                     for ids, file, dtype, side in zip(sides, (source, target), dtypes, lengths, strict=True):
                         file.write(np.array([*ids, EOS_ID], dtype).tobytes())
@@ -112,12 +119,21 @@ def encode_corpus(
         "fingerprint": fingerprint,
         "source_dtype": dtypes[0].name,
         "target_dtype": dtypes[1].name,
-        "dropped": dict(dropped),
+        "read": report.read,
+        "kept": report.kept,
+        "dropped": dict(report.dropped),
     }
     (partial / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return EncodedCorpus(folder)
+
+
+def _counted(pairs: Iterable[SentencePair], report: FilterReport) -> Iterator[SentencePair]:
+    for pair in pairs:
+        report.read += 1
+        report.kept += 1
+        yield pair
 
 
 def _chunks(pairs: Iterable[SentencePair]) -> Iterator[list[SentencePair]]:
@@ -161,10 +177,10 @@ class BatchPlan:
         real = int(self.source_lengths[self.rows].sum() + self.target_lengths[self.rows].sum())
         return 1.0 - real / positions
 
-    def largest(self) -> int:
-        """The batch with the most positions, padding included."""
-        shapes = self.shapes()
-        return int(np.argmax(shapes[:, 0] * (shapes[:, 1] + shapes[:, 2])))
+    def largest(self) -> list[int]:
+        """The batches that need most memory: most positions, and most source-target pairs of positions."""
+        sentences, source, target = self.shapes().T
+        return sorted({int(np.argmax(sentences * (source + target))), int(np.argmax(sentences * source * target))})
 
 
 def plan_batches(
@@ -215,8 +231,7 @@ def batch_dataset(corpus: EncodedCorpus, plan: BatchPlan, start: int = 0) -> tf.
     """
 
     def gather(index: np.int64) -> tuple[np.ndarray, np.ndarray]:
-        rows = plan.batch(int(index))
-        return corpus.source.gather(rows), corpus.target.gather(rows)
+        return corpus.batch(plan, int(index))
 
     def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         source, target = tf.numpy_function(gather, [index], (tf.int32, tf.int32))

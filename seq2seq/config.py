@@ -202,6 +202,10 @@ class TrainingConfig(Section):
     def ends(self) -> "TrainingConfig":
         if self.epochs is None and self.updates is None:
             raise ValueError("give 'epochs' or 'updates', or training never ends")
+        if self.schedule.kind == "plateau" and self.schedule.minimum > self.learning_rate:
+            raise ValueError(
+                f"'schedule.minimum' {self.schedule.minimum:g} is above 'learning_rate' {self.learning_rate:g}"
+            )
         if self.weight_decay and self.optimizer != "adamw":
             raise ValueError(f"'weight_decay' belongs to adamw, and 'optimizer' is {self.optimizer}")
         return self

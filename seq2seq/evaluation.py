@@ -14,6 +14,19 @@ from seq2seq.translator import Translation, Translator
 BOOTSTRAP_SAMPLES = 1000
 
 
+class PlainCHRF(CHRF):
+    """chrF2 whose resampled scores all are floats.
+
+    sacreBLEU 2.6 gives 0.0 where a sample has no common n-gram and a NumPy number elsewhere, and the mean that
+    it takes for its interval fails on a mixture of them.
+    """
+
+    def _compute_score_from_stats(self, stats: list[int]) -> Any:
+        result = super()._compute_score_from_stats(stats)
+        result.score = float(result.score)
+        return result
+
+
 @dataclass(frozen=True)
 class Score:
     """A corpus score with its 95% bootstrap interval (Koehn 2004) and sacreBLEU signature."""
@@ -27,7 +40,7 @@ class Score:
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """Scores of a corpus and, when it was translated here, how fast, and the translations in order.
+    """Scores of a corpus and, when it was translated here, how fast, and the translations in order (without attention).
 
     Speed counts target tokens, EOS included, and the time from raw text to raw text, tracing included.
     """
@@ -40,7 +53,7 @@ class EvaluationReport:
     translations: tuple[Translation, ...] = ()
 
     def __getitem__(self, name: str) -> Score:
-        return next(score for score in self.scores if score.name == name)
+        return {score.name: score for score in self.scores}[name]
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able values, without the translations."""
@@ -70,7 +83,7 @@ def score_texts(hypotheses: Sequence[str], references: Sequence[str], bootstrap:
     if not hypotheses:
         raise EvaluationError("there is nothing to score: no hypotheses and no references.")
     scores = []
-    for name, metric in (("BLEU", BLEU()), ("chrF2", CHRF())):
+    for name, metric in (("BLEU", BLEU()), ("chrF2", PlainCHRF())):
         samples = BOOTSTRAP_SAMPLES if bootstrap else 1
         result = metric.corpus_score(list(hypotheses), [list(references)], n_bootstrap=samples)
         mean, half = float(result._mean), float(result._ci)
@@ -101,7 +114,7 @@ def evaluate(
     if not pairs:
         raise EvaluationError("there is nothing to evaluate: the corpus has no pairs.")
     start = time.perf_counter()
-    translations = translator.translate([pair[0] for pair in pairs], options, progress)
+    translations = translator.translate([pair[0] for pair in pairs], options, attention=False, progress=progress)
     seconds = time.perf_counter() - start
     scores = score_texts([t.text for t in translations], [pair[1] for pair in pairs], bootstrap)
     return EvaluationReport(

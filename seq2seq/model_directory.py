@@ -22,6 +22,7 @@ from seq2seq.tokenizer import Tokenizer
 
 FORMAT_VERSION = 1
 CONFIG, METADATA, WEIGHTS = "config.yaml", "metadata.json", "model.weights.h5"
+TOKENIZERS = ("joint.spm", "source.spm", "target.spm")
 PACKAGES = ("seq2seq", "tensorflow", "keras", "sentencepiece", "sacrebleu", "numpy", "h5py")
 
 
@@ -43,7 +44,7 @@ def replacing(path: Path) -> Iterator[Path]:
     partial = path.with_name(path.name + ".partial")
     try:
         yield partial
-        with partial.open("rb") as handle:
+        with partial.open("r+b") as handle:
             os.fsync(handle.fileno())
         partial.replace(path)
     finally:
@@ -78,7 +79,7 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
             text, expected = str(file.attrs["about"]), str(file.attrs["sha256"])
     except FileNotFoundError:
         raise ModelDirectoryError(f"{path}: no such file. Is {path.parent} a model directory?") from None
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
         raise ModelDirectoryError(
             f"{path}: damaged or not written by seq2seq: {error}. Restore it from a copy."
         ) from None
@@ -140,30 +141,59 @@ def build_model(config: Config, tokenizers: Tokenizers, precision: Precision = "
 
 
 def start_directory(folder: Path, config: Config, tokenizers: Tokenizers) -> None:
-    """Write what does not change in a run: the resolved recipe and the tokenizers."""
+    """Write the resolved recipe and the tokenizers; a model that lies there already stays readable."""
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / CONFIG) as partial:
         partial.write_text(dump_config(config), encoding="utf-8")
+    for name in TOKENIZERS:
+        if name not in tokenizers.files():
+            (folder / name).unlink(missing_ok=True)
     for name, tokenizer in tokenizers.files().items():
         with replacing(folder / name) as partial:
             tokenizer.save(partial)
+    if (folder / METADATA).exists():
+        _write_metadata(folder, _read_metadata(folder) | {"sha256": _checksums(folder)})
 
 
-def save_model(folder: Path, model: Seq2Seq, tokenizers: Tokenizers, scores: Mapping[str, Any]) -> None:
+def save_model(folder: Path, model: Seq2Seq, scores: Mapping[str, Any]) -> None:
     """Write the weights that translate, and the metadata that describes them."""
     save_arrays(folder / WEIGHTS, weights_of(model))
-    checksums = {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (CONFIG, *tokenizers.files())
-    }
     values = {
         "format_version": FORMAT_VERSION,
         "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
         "parameters": model.count_params(),
+        "precision": model.dtype_policy.name,
         "scores": dict(scores),
-        "sha256": checksums,
+        "sha256": _checksums(folder),
     }
+    _write_metadata(folder, values)
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    files = [folder / name for name in (CONFIG, *TOKENIZERS)]
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.exists()}
+
+
+def _write_metadata(folder: Path, values: Mapping[str, Any]) -> None:
     with replacing(folder / METADATA) as partial:
-        partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(dict(values), indent=2) + "\n", encoding="utf-8")
+
+
+def _read_metadata(folder: Path) -> dict[str, Any]:
+    path = folder / METADATA
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        version = int(values["format_version"])
+    except FileNotFoundError:
+        what = "training has not saved a model there yet" if (folder / CONFIG).exists() else "not a model directory"
+        raise ModelDirectoryError(f"{path}: no such file: {what}.") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelDirectoryError(f"{path}: damaged: {error}. Restore it from a copy.") from None
+    if version > FORMAT_VERSION:
+        raise ModelDirectoryError(
+            f"{path}: format version {version}, this seq2seq reads up to {FORMAT_VERSION}. Install a later seq2seq."
+        )
+    return values
 
 
 def load_config_of(folder: Path) -> Config:
@@ -189,27 +219,13 @@ def load_model(folder: Path, precision: Precision = "float32") -> tuple[Seq2Seq,
     Raises:
         ModelDirectoryError: Something is missing, damaged, edited, or of a later format version.
     """
-    path = folder / METADATA
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        version, checksums = int(values["format_version"]), dict(values["sha256"])
-    except FileNotFoundError:
-        what = "training has not saved a model there yet" if (folder / CONFIG).exists() else "not a model directory"
-        raise ModelDirectoryError(f"{path}: no such file: {what}.") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelDirectoryError(f"{path}: damaged: {error}. Restore it from a copy.") from None
-    if version > FORMAT_VERSION:
-        raise ModelDirectoryError(
-            f"{path}: format version {version}, this seq2seq reads up to {FORMAT_VERSION}. Install a later seq2seq."
-        )
-    for name, expected in checksums.items():
-        if name not in (CONFIG, "joint.spm", "source.spm", "target.spm"):
-            raise ModelDirectoryError(f"{path}: names a file {name!r} that no model directory has.")
-        try:
-            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        except OSError as error:
-            raise ModelDirectoryError(f"{folder / name}: cannot be read: {error.strerror}.") from None
-        if found != expected:
+    expected, found = _read_metadata(folder).get("sha256"), _checksums(folder)
+    if not isinstance(expected, dict) or CONFIG not in expected:
+        raise ModelDirectoryError(f"{folder / METADATA}: damaged: no checksums. Restore it from a copy.")
+    for name in sorted(expected | found):
+        if name not in found:
+            raise ModelDirectoryError(f"{folder / name}: no such file, and the model was saved with it.")
+        if found[name] != expected.get(name):
             raise ModelDirectoryError(f"{folder / name}: changed since the model was saved (SHA-256 differs).")
     config, tokenizers = load_config_of(folder), load_tokenizers(folder)
     model = build_model(config, tokenizers, precision)

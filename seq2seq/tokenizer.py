@@ -5,6 +5,7 @@ import io
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from random import Random
 
 import sentencepiece
 
@@ -12,6 +13,9 @@ from seq2seq.config import TokenizerConfig
 from seq2seq.errors import TokenizerError
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
+
+
+MOST_SENTENCES = 2_000_000  # that a tokenizer is trained on
 
 
 class Tokenizer:
@@ -62,8 +66,8 @@ class Tokenizer:
         """Train a model on sentences.
 
         Args:
-            sentences: Raw text; brought to NFC here. At most 2,000,000 of them, drawn by
-                SentencePiece's reservoir, are held in memory.
+            sentences: Raw text; brought to NFC here. Of more than `MOST_SENTENCES` a random sample is used,
+                the same one each time.
             config: Kind, size and options of the model.
 
         Raises:
@@ -74,7 +78,7 @@ class Tokenizer:
 
         def clean() -> Iterator[str]:
             try:
-                yield from map(_clean, sentences)
+                yield from map(_clean, _sample(sentences))
             except (Exception, KeyboardInterrupt) as error:
                 failures.append(error)
                 raise
@@ -94,7 +98,7 @@ class Tokenizer:
                 unk_id=UNK_ID,
                 bos_id=BOS_ID,
                 eos_id=EOS_ID,
-                input_sentence_size=2_000_000,
+                input_sentence_size=MOST_SENTENCES,  # no fewer than it gets, so it only shuffles, always alike
                 shuffle_input_sentence=True,
                 max_sentence_length=2**24,
                 minloglevel=2,
@@ -138,6 +142,20 @@ class Tokenizer:
     def fingerprint(self) -> str:
         """SHA-256 of the model, in hexadecimal."""
         return hashlib.sha256(self.model).hexdigest()
+
+
+def _sample(sentences: Iterable[str]) -> list[str]:
+    """All sentences, or a uniform sample of `MOST_SENTENCES` (Vitter 1985, algorithm R).
+
+    SentencePiece could sample too, but draws otherwise in every process.
+    """
+    random, kept = Random(0), []
+    for number, sentence in enumerate(sentences):
+        if number < MOST_SENTENCES:
+            kept.append(sentence)
+        elif (place := random.randrange(number + 1)) < MOST_SENTENCES:
+            kept[place] = sentence
+    return kept
 
 
 def _clean(text: str) -> str:

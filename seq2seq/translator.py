@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.config import SearchOptions
+from seq2seq.config import Precision, SearchOptions
 from seq2seq.device import find_device
 from seq2seq.model import Seq2Seq
 from seq2seq.model_directory import Tokenizers, load_model
@@ -27,7 +27,7 @@ class Hypothesis:
     score            sum of `token_log_probs`, normalised by length
     tokens           L pieces, the last one `</s>`
     token_log_probs  (L,) float32, in nats
-    attention        (L, S) float32, over the source's tokens; each row sums to 1
+    attention        (L, S) float32, over the source's tokens, each row sums to 1; (L, 0) where not asked for
     """
 
     text: str
@@ -90,20 +90,27 @@ class Translator:
         self._searches: dict[tuple[Any, ...], Callable[..., SearchResult]] = {}
 
     @classmethod
-    def load(cls, path: str | Path) -> "Translator":
+    def load(cls, path: str | Path, precision: Precision = "float32") -> "Translator":
         """Read a model directory; its recipe's `search` section gives the default options.
+
+        Args:
+            path: The directory.
+            precision: `float32` keeps translations independent of their batch; the mixed ones are for speed
+                on a GPU.
 
         Raises:
             ModelDirectoryError: See `load_model`.
         """
-        device = find_device()
-        model, tokenizers, config = load_model(Path(path), device.precision)
+        find_device()
+        model, tokenizers, config = load_model(Path(path), precision)
         return cls(model, *tokenizers, options=config.search)
 
     def translate(
         self,
         sentences: Iterable[str],
         options: SearchOptions | None = None,
+        *,
+        attention: bool = True,
         progress: Callable[[int], None] = lambda sentences: None,
     ) -> list[Translation]:
         """Translate sentences; result N answers sentence N.
@@ -114,6 +121,7 @@ class Translator:
         Args:
             sentences: Raw text, one sentence each.
             options: How to search.
+            attention: Keep attention weights, which take most of the memory.
             progress: Called with the number of sentences done so far.
         """
         options = options or self.options
@@ -123,24 +131,36 @@ class Translator:
         waiting = [row for row, result in enumerate(results) if result is None]
         for rows in _batches(waiting, encoded, options):
             source = _pad([[*encoded[row], EOS_ID] for row in rows])
-            for row, translation in zip(rows, self._search(source, options), strict=True):
+            for row, translation in zip(rows, self._search(source, options, attention), strict=True):
                 results[row] = translation
             done += len(rows)
             progress(done)
         return [result for result in results if result is not None]
 
     def translate_stream(
-        self, sentences: Iterable[str], options: SearchOptions | None = None, chunk: int = CHUNK
+        self,
+        sentences: Iterable[str],
+        options: SearchOptions | None = None,
+        *,
+        chunk: int = CHUNK,
+        attention: bool = False,
+        progress: Callable[[int], None] = lambda sentences: None,
     ) -> Iterator[Translation]:
         """Translate any number of sentences in order, holding at most `chunk` of them in memory."""
         iterator = iter(sentences)
-        while part := list(islice(iterator, chunk)):
-            yield from self.translate(part, options)
+        before = 0
 
-    def _search(self, source: np.ndarray, options: SearchOptions) -> Iterator[Translation]:
+        def advance(done: int) -> None:
+            progress(before + done)
+
+        while part := list(islice(iterator, chunk)):
+            yield from self.translate(part, options, attention=attention, progress=advance)
+            before += len(part)
+
+    def _search(self, source: np.ndarray, options: SearchOptions, attention: bool) -> Iterator[Translation]:
         lengths = (source != PAD_ID).sum(axis=1)
         limits = np.ceil(options.max_length_factor * lengths) + options.max_length_extra
-        result = self._search_function(options)(tf.constant(source), tf.constant(limits, tf.int32))
+        result = self._search_function(options, attention)(tf.constant(source), tf.constant(limits, tf.int32))
         tokens, target_lengths, scores, log_probs, weights = (np.asarray(part) for part in result)
         for row, length in enumerate(lengths):
             hypotheses = []
@@ -148,36 +168,37 @@ class Translator:
                 end = int(target_lengths[row, n])
                 if end == 0 and n:
                     continue  # there are fewer hypotheses than asked for
-                ids = tokens[row, n, :end]
+                ids = tokens[row, n, :end].tolist()
+                # With byte fallback a model can spell a line feed, which would shift all lines after it.
+                text = self.tokenizers.target.decode(ids).replace("\n", " ")
                 hypotheses.append(
                     Hypothesis(
-                        text=self.tokenizers.target.decode(ids.tolist()),
+                        text=text,
                         score=float(scores[row, n]),
-                        tokens=self.tokenizers.target.pieces(ids.tolist()),
-                        token_log_probs=log_probs[row, n, :end],
-                        attention=weights[row, n, :end, :length],
+                        tokens=self.tokenizers.target.pieces(ids),
+                        # Copies: a view would keep the whole padded batch alive.
+                        token_log_probs=log_probs[row, n, :end].copy(),
+                        attention=weights[row, n, :end, :length].copy(),
                     )
                 )
             yield Translation(self.tokenizers.source.pieces(source[row, :length].tolist()), hypotheses)
 
-    def _search_function(self, options: SearchOptions) -> Callable[..., SearchResult]:
-        key = (options.beam_size, options.length_penalty, options.n_best)
+    def _search_function(self, options: SearchOptions, attention: bool) -> Callable[..., SearchResult]:
+        key = (options.beam_size, options.length_penalty, options.n_best, attention)
         if key not in self._searches:
-            self._searches[key] = self._make_search(options)
+            self._searches[key] = self._make_search(options, attention)
         return self._searches[key]
 
-    def _make_search(self, options: SearchOptions) -> Callable[..., SearchResult]:
+    def _make_search(self, options: SearchOptions, attention: bool) -> Callable[..., SearchResult]:
         """One graph for all batches, traced once."""
 
         def search(source: tf.Tensor, limits: tf.Tensor) -> SearchResult:
             memory, state = self.model.encode(source)
-            ids: Any = {"bos_id": BOS_ID, "eos_id": EOS_ID, "pad_id": PAD_ID}
-            penalty, step = options.length_penalty, self.model.decode_step
+            common: Any = {"bos_id": BOS_ID, "eos_id": EOS_ID, "pad_id": PAD_ID, "keep_weights": attention}
+            common["length_penalty"] = options.length_penalty
             if options.beam_size == 1:
-                return greedy_search(step, state, memory, limits, length_penalty=penalty, **ids)
-            result = beam_search(
-                step, state, memory, limits, beam_size=options.beam_size, length_penalty=penalty, **ids
-            )
+                return greedy_search(self.model.decode_step, state, memory, limits, **common)
+            result = beam_search(self.model.decode_step, state, memory, limits, beam_size=options.beam_size, **common)
             return SearchResult(*(part[:, : options.n_best] for part in result))
 
         return tf.function(

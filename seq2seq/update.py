@@ -50,6 +50,7 @@ class GradientUpdate:
         self.skipped = counter("skipped_updates", 0)
         self.loss_scale = counter("loss_scale", FIRST_LOSS_SCALE, "float32") if scale_loss else None
         self.good_updates = counter("good_updates", 0)
+        self.norm = counter("gradient_norm", 0.0, "float32")  # of the last update
         self.sums = (
             [tf.Variable(tf.zeros(v.shape), trainable=False, name=f"sum/{v.path}") for v in self.variables]
             if accumulate > 1
@@ -58,7 +59,7 @@ class GradientUpdate:
 
     def state_variables(self) -> dict[str, tf.Variable]:
         """Everything that a later step depends on, besides weights and optimizer slots, by name."""
-        scalars = [self.batches, self.tokens, self.skipped, self.good_updates]
+        scalars = [self.batches, self.tokens, self.skipped, self.good_updates, self.norm]
         scalars += [self.loss_scale] if self.loss_scale is not None else []
         return {variable.name.removesuffix(":0"): variable for variable in [*scalars, *self.sums]}
 
@@ -75,7 +76,7 @@ class GradientUpdate:
             tokens: Real target tokens of the batch, float32 scalar.
 
         Returns:
-            The global norm of the update's mean gradient before clipping; 0 while gathering.
+            The global norm of the last update's mean gradient, before clipping.
         """
         dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
         if self.accumulate == 1:
@@ -84,7 +85,7 @@ class GradientUpdate:
             total.assign_add(gradient * tokens)
         self.tokens.assign_add(tokens)
         self.batches.assign_add(1)
-        return tf.cond(self.batches >= self.accumulate, self._apply_sums, lambda: tf.constant(0.0))
+        return tf.cond(self.batches >= self.accumulate, self._apply_sums, self.norm.value)
 
     def _apply_sums(self) -> tf.Tensor:
         norm = self._apply([total.value() for total in self.sums], self.tokens.value())
@@ -114,6 +115,7 @@ class GradientUpdate:
         with tf.control_dependencies([tf.cond(finite, apply, skip)]):
             if self.loss_scale is not None:
                 self._adapt_loss_scale(finite)
+            self.norm.assign(norm)
             return tf.identity(norm)
 
     def _adapt_loss_scale(self, finite: tf.Tensor) -> None:

@@ -29,7 +29,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Seq2SeqError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): stop without a trace, and let nothing flush later.
-        sys.stdout = None
-        sys.exit(141)
+    except OSError as error:
+        print(f"error: {error.filename or 'input or output'}: {error.strerror or error}.", file=sys.stderr)
+        sys.exit(1)

@@ -7,14 +7,16 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
 
-from seq2seq.config import SearchOptions
+from seq2seq.config import SearchOptions, Section
 from seq2seq.errors import ConfigError, CorpusError
+
+AnySection = TypeVar("AnySection", bound=Section)
 
 errors = Console(stderr=True)
 
@@ -42,18 +44,27 @@ def load_tensorflow() -> None:
 
 
 def search_options(base: SearchOptions, **given: Any) -> SearchOptions:
-    """`base` with the options that were given on the command line (not None).
+    """`base` with the options that were given on the command line (not None); one translation unless asked.
 
     Raises:
         ConfigError: A value is not accepted.
     """
+    values = base.model_dump() | {"n_best": 1} | {key: value for key, value in given.items() if value is not None}
+    return from_flags(SearchOptions, values)
+
+
+def from_flags(section: type[AnySection], values: dict[str, Any]) -> AnySection:
+    """A section of a recipe from flags; `--beam-size` is `beam_size`.
+
+    Raises:
+        ConfigError: A value is not accepted; names the flag.
+    """
     try:
-        return SearchOptions.model_validate(
-            base.model_dump() | {key: value for key, value in given.items() if value is not None}
-        )
+        return section.model_validate(values)
     except ValidationError as error:
         problem = error.errors()[0]
-        flag = f"--{str(problem['loc'][0]).replace('_', '-')} {problem['input']}: " if problem["loc"] else ""
+        key = problem["loc"][0] if problem["loc"] else None
+        flag = f"--{str(key).replace('_', '-')} {values[str(key)]}: " if key else ""
         raise ConfigError(f"{flag}{problem['msg'].removeprefix('Value error, ')}.") from None
 
 
@@ -74,8 +85,10 @@ def open_input(path: Path | None) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def open_output(path: Path | None) -> Iterator[IO[str]]:
-    """A UTF-8 file, or stdout; lines end with `\\n` on every system."""
+def open_output(path: Path | None, reads: Path | None = None) -> Iterator[IO[str]]:
+    """A UTF-8 file, or stdout; lines end with `\\n` on every system. `reads` is the input, which it must not be."""
+    if path is not None and reads is not None and path.exists() and path.samefile(reads):
+        raise CorpusError(f"{path}: is the input too, and would be lost. Give another --output.")
     if path is None:
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
         yield sys.stdout

@@ -1,6 +1,7 @@
 """`seq2seq evaluate`."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,16 +69,16 @@ def _evaluate_model(
         raise EvaluationError(
             f"{source} has {len(sources)} lines and the reference {len(references)}. Line N must answer line N."
         )
-    load_tensorflow()
-    from seq2seq.evaluation import evaluate as run
-    from seq2seq.translator import Translator
+    with open_output(output, reads=source) if output else nullcontext() as handle:
+        load_tensorflow()
+        from seq2seq.evaluation import evaluate as run
+        from seq2seq.translator import Translator
 
-    translator = Translator.load(model)
-    options = search_options(translator.options, beam_size=beam_size, length_penalty=length_penalty)
-    with progress_bar("translating", len(sources)) as advance:
-        report = run(translator, list(zip(sources, references, strict=True)), options, progress=advance)
-    if output is not None:
-        with open_output(output) as handle:
+        translator = Translator.load(model)
+        options = search_options(translator.options, beam_size=beam_size, length_penalty=length_penalty)
+        with progress_bar("translating", len(sources)) as advance:
+            report = run(translator, list(zip(sources, references, strict=True)), options, progress=advance)
+        if handle:
             handle.writelines(f"{translation.text}\n" for translation in report.translations)
     return report
 

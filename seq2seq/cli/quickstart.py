@@ -19,9 +19,10 @@ def quickstart(
 ) -> None:
     """Train a small English-German translator on the embedded corpus, score it, and show what it does."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    from seq2seq.cli.common import load_tensorflow
+    from seq2seq.cli.common import load_tensorflow, progress_bar
     from seq2seq.cli.evaluate import print_report
     from seq2seq.cli.train import INTERRUPTED
     from seq2seq.config import load_config
@@ -38,7 +39,8 @@ def quickstart(
         raise typer.Exit(INTERRUPTED)
     assert config.data.test is not None
     pairs = [(pair.source, pair.target) for pair in open_corpus(config.data.test)]
-    report = evaluate(Translator.load(output), pairs)
+    with progress_bar("translating the test sentences", len(pairs)) as advance:
+        report = evaluate(Translator.load(output), pairs, progress=advance)
     console.print(f"\n[bold]{len(pairs)} test sentences, none of them seen in training[/bold]")
     print_report(report)
     table = Table(
@@ -49,16 +51,18 @@ def quickstart(
         title_justify="left",
     )
     for (source, reference), translation in zip(pairs[:SHOWN], report.translations[:SHOWN], strict=True):
-        table.add_row(source, translation.text, "the same" if translation.text == reference else reference)
+        expected = "the same" if translation.text == reference else reference
+        table.add_row(*map(escape, (source, translation.text, expected)))
     console.print(table)
     command = sys.argv[0] if Path(sys.argv[0]).name == "seq2seq" else "seq2seq"
+    console.print("\n[bold]Go on[/bold]")
     console.print(
-        f"\n[bold]Go on[/bold]\n"
         f"translate a sentence of your own:  echo 'The teacher reads a book.' | {command} translate {output}\n"
         f"see every setting of this run:     cat {output}/config.yaml\n"
         f"train on your own sentence pairs:  {command} train {output}/config.yaml --output runs/mine \\\n"
         "                                     --set data.train='{tsv: train.tsv}' --set data.valid='{tsv: valid.tsv}'\n"
         f"real data, a Python example and a notebook: see README.md, examples/ and notebooks/",
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )

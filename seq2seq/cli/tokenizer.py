@@ -1,6 +1,6 @@
 """`seq2seq tokenizer train|encode|decode`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -26,13 +26,11 @@ def train(
     normalization: Annotated[str, typer.Option(help="identity or nmt_nfkc, after our NFC.")] = "identity",
 ) -> None:
     """Train a tokenizer on text; several files make a joint one."""
-    from pydantic import ValidationError
-
-    from seq2seq.cli.common import errors
+    from seq2seq.cli.common import errors, from_flags
     from seq2seq.config import TokenizerConfig
     from seq2seq.corpora import read_lines
     from seq2seq.corpora.pairs import find_file
-    from seq2seq.errors import ConfigError
+    from seq2seq.errors import TokenizerError
     from seq2seq.tokenizer import Tokenizer
 
     values = {
@@ -43,12 +41,9 @@ def train(
         "user_defined_symbols": tuple(user_defined_symbols or ()),
         "normalization": normalization,
     }
-    try:
-        config = TokenizerConfig.model_validate(values)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        flag = str(problem["loc"][0]).replace("_", "-")
-        raise ConfigError(f"--{flag} {problem['input']}: {problem['msg']}.") from None
+    config = from_flags(TokenizerConfig, values)
+    if not output.parent.is_dir():
+        raise TokenizerError(f"{output}: there is no folder {output.parent}.")
     files = [find_file(str(text)) for text in texts]
     with errors.status("training the tokenizer"):
         Tokenizer.train((line for file in files for line in read_lines(file)), config).save(output)
@@ -92,8 +87,14 @@ def decode(model: ModelFile, input_file: Input = None, output_file: Output = Non
 
 
 def _each_line(input_file: Path | None, output_file: Path | None, convert: Callable[[str], str]) -> None:
-    from seq2seq.cli.common import lenient_lines, open_input, open_output
+    from seq2seq.cli.common import lenient_lines, open_input, open_output, progress_bar
 
-    with open_input(input_file) as source, open_output(output_file) as target:
-        lines: Iterator[str] = lenient_lines(source, str(input_file or "stdin"))
-        target.writelines(f"{convert(line)}\n" for line in lines)
+    name = str(input_file or "stdin")
+    with (
+        open_input(input_file) as source,
+        open_output(output_file, reads=input_file) as target,
+        progress_bar(name, None) as advance,
+    ):
+        for number, line in enumerate(lenient_lines(source, name), start=1):
+            target.write(f"{convert(line)}\n")
+            advance(number)

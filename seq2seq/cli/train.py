@@ -49,5 +49,6 @@ def train(
         f"translate: seq2seq translate {output} -i FILE\n"
         f"evaluate:  seq2seq evaluate {output} --source FILE --reference FILE",
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )

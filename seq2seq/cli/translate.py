@@ -42,14 +42,13 @@ def translate(
     name = str(input_file or "stdin")
     with (
         open_input(input_file) as source,
-        open_output(output_file) as target,
+        open_output(output_file, reads=input_file) as target,
         progress_bar(f"translating {name}", None) as advance,
     ):
-        translations = translator.translate_stream(lenient_lines(source, name), options)
+        translations = translator.translate_stream(lenient_lines(source, name), options, progress=advance)
         for number, translation in enumerate(translations, start=1):
             if options.n_best == 1:
                 target.write(f"{translation.text}\n")
             else:
                 for hypothesis in translation.hypotheses:
                     target.write(f"{number}\t{hypothesis.score:.4f}\t{hypothesis.text}\n")
-            advance(number)

@@ -21,6 +21,14 @@ class FilterReport:
     kept: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
+    def drop(self, reason: str) -> None:
+        """Take back a pair that was kept, for a later reason."""
+        self.kept -= 1
+        self.dropped[reason] += 1
+
+    def __str__(self) -> str:
+        return ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.most_common())
+
 
 def filter_pairs(pairs: Iterable[SentencePair], filters: FilterConfig, report: FilterReport) -> Iterator[SentencePair]:
     """Yield the pairs that pass every filter, in order, and count the others in `report`.

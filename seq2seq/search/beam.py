@@ -48,6 +48,7 @@ def beam_search(
     eos_id: int,
     pad_id: int = 0,
     length_penalty: float | Literal["average"] = 0.0,
+    keep_weights: bool = True,
 ) -> SearchResult:
     """Keep the K best unfinished hypotheses of each sentence until K have finished.
 
@@ -62,6 +63,7 @@ def beam_search(
         max_lengths: (B,) int32, at least 1; the last token a hypothesis may have is EOS.
         beam_size: K, at least 1.
         length_penalty: See `normalized`.
+        keep_weights: False returns weights with S = 0 and spends no memory on them.
 
     Returns:
         `SearchResult` with N = K.
@@ -78,6 +80,7 @@ def beam_search(
         t: tf.Tensor, tokens: tf.Tensor, scores: tf.Tensor, state: Any, finished: Finished, trace: Trace
     ) -> tuple[Any, ...]:
         logits, state, weights = step(tokens, state, memory)
+        weights = weights if keep_weights else weights[:, :, :0]
         log_probs, extensions = _best_extensions(logits, t >= max_lengths - 1, beam_size, (pad_id, bos_id), eos_id)
         # Among K hypotheses at most K extensions are EOS, so 2K hold K that are not.
         totals = tf.reshape(scores[:, :, None] + log_probs, [rows, -1])

@@ -17,6 +17,7 @@ def greedy_search(
     eos_id: int,
     pad_id: int = 0,
     length_penalty: float | Literal["average"] = 0.0,
+    keep_weights: bool = True,
 ) -> SearchResult:
     """Take the likeliest token until EOS.
 
@@ -26,6 +27,7 @@ def greedy_search(
         memory: Passed on to `step`.
         max_lengths: (B,) int32, at least 1; the last token a sentence may have is EOS.
         length_penalty: Normalises the reported scores; it decides nothing here.
+        keep_weights: False returns weights with S = 0 and spends no memory on them.
 
     Returns:
         `SearchResult` with N = 1. A finished sentence is frozen: what the rest of its batch does changes nothing.
@@ -36,6 +38,7 @@ def greedy_search(
         t: tf.Tensor, tokens: tf.Tensor, done: tf.Tensor, state: Any, out: tuple[tf.TensorArray, ...]
     ) -> tuple[Any, ...]:
         logits, state, weights = step(tokens[:, None], state, memory)
+        weights = weights if keep_weights else weights[:, :, :0]
         logits = logits[:, 0]
         best = tf.argmax(choosable(logits, (pad_id, bos_id)), axis=-1, output_type=tf.int32)
         token = tf.where(t >= max_lengths - 1, eos_id, best)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,24 +47,30 @@ def restore(model: Seq2Seq, arrays: Mapping[str, np.ndarray], origin: str) -> No
         variable.assign(arrays[name])
 
 
-def save_checkpoint(path: Path, model: Seq2Seq, progress: Progress, corpus: str) -> None:
-    """Write a checkpoint atomically. `corpus` is the fingerprint of the encoded training corpus."""
+def save_checkpoint(path: Path, model: Seq2Seq, progress: Progress, corpora: str) -> None:
+    """Write a checkpoint atomically. `corpora` is the fingerprint of what is trained and validated on."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_arrays(path, snapshot(model), {"progress": progress.as_dict(), "corpus": corpus})
+    about = {"progress": progress.as_dict(), "corpora": corpora, "precision": model.dtype_policy.name}
+    save_arrays(path, snapshot(model), about)
 
 
-def load_checkpoint(path: Path, model: Seq2Seq, corpus: str) -> Progress:
+def load_checkpoint(path: Path, model: Seq2Seq, corpora: str) -> Progress:
     """Set a model's training state from a checkpoint and return where it stood.
 
     Raises:
-        TrainingError: The training corpus has changed since, so the run could not go on as it would have.
+        TrainingError: The corpora or the precision changed since, so the run could not go on as it would have.
         ModelDirectoryError: The file is damaged.
     """
     arrays, about = load_arrays(path)
-    if about["corpus"] != corpus:
+    if about["precision"] != model.dtype_policy.name:
         raise TrainingError(
-            f"{path}: the training corpus, its filters or the tokenizer changed since this checkpoint was written. "
-            "Bring the corpus back, or train into another directory."
+            f"{path}: was written in {about['precision']}, and this run would go on in {model.dtype_policy.name}. "
+            f"Set training.precision to {about['precision']}."
+        )
+    if about["corpora"] != corpora:
+        raise TrainingError(
+            f"{path}: the training or validation corpus, or the filters, changed since this checkpoint was written. "
+            "Bring them back, or train into another directory."
         )
     restore(model, arrays, str(path))
     return Progress(**about["progress"])
@@ -76,9 +83,12 @@ def append_history(folder: Path, entry: Mapping[str, Any]) -> None:
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """All validations of a run, in order; [] before the first."""
-    file = folder / HISTORY
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line] if file.exists() else []
+    """All validations of a run, in order; [] before the first. A half-written last line does not count."""
+    file, entries = folder / HISTORY, []
+    for line in file.read_text(encoding="utf-8").split("\n") if file.exists() else []:
+        with suppress(json.JSONDecodeError):
+            entries.append(json.loads(line))
+    return entries
 
 
 def cut_history(folder: Path, update: int) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,6 +17,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+WORTH_SAYING = 2.0  # seconds
 LINE_EVERY = 30.0  # seconds between plain lines where there is no terminal
 
 
@@ -32,22 +34,24 @@ class Display:
 
     def say(self, text: str) -> None:
         """Print a line."""
-        self.console.print(text, highlight=False, soft_wrap=True)
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def table(self, title: str, rows: Mapping[str, str]) -> None:
         """Print names and values."""
         table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
         for name, value in rows.items():
-            table.add_row(f"[bold]{name}[/bold]", value)
+            table.add_row(f"[bold]{name}[/bold]", escape(value))
         self.console.print(table)
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
-        """A spinner around something whose length is unknown, and the time it took."""
+        """A spinner around something whose length is unknown, and the time it took if that was long."""
         start = time.monotonic()
         with self.console.status(what):
             yield
-        self.say(f"{what}: {time.monotonic() - start:.1f} s")
+        seconds = time.monotonic() - start
+        if seconds > WORTH_SAYING:
+            self.say(f"{what}: {seconds:.1f} s")
 
     @contextmanager
     def counting(self, what: str, unit: str, total: int | None = None) -> Iterator[Callable[[int], None]]:

@@ -28,7 +28,7 @@ def stopping_on_signals(say: Callable[[str], None]) -> Iterator[StopRequest]:
         if request:
             raise KeyboardInterrupt
         request.made = True
-        say("stopping after this batch; once more to stop without saving")
+        say("stopping after this batch or validation; once more to stop without saving")
 
     previous = {}
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
@@ -15,7 +16,15 @@ from seq2seq.batching import BatchPlan, batch_dataset, plan_batches
 from seq2seq.config import Config, Precision, changed_keys
 from seq2seq.device import find_device
 from seq2seq.errors import TrainingError
-from seq2seq.model_directory import CONFIG, METADATA, build_model, load_config_of, save_model, start_directory
+from seq2seq.model_directory import (
+    CONFIG,
+    METADATA,
+    build_model,
+    load_config_of,
+    load_tokenizers,
+    save_model,
+    start_directory,
+)
 from seq2seq.training.checkpoints import (
     BEST,
     HISTORY,
@@ -31,12 +40,19 @@ from seq2seq.training.checkpoints import (
 from seq2seq.training.display import Display, Meter, clock
 from seq2seq.training.interruption import StopRequest, stopping_on_signals
 from seq2seq.training.optimization import learning_rate, make_optimizer, watch_plateau
-from seq2seq.training.preparation import describe_drops, prepare
+from seq2seq.training.preparation import prepare
 from seq2seq.training.progress import Progress
 from seq2seq.training.validation import Validator
 
 # What may differ between the recipe of an interrupted run and the one that resumes it.
-MAY_CHANGE = ("training.epochs", "training.updates", "training.checkpoint_minutes", "validation.patience")
+# Precision may be spelt out where `auto` was: the checkpoint knows the one that was used.
+MAY_CHANGE = (
+    "training.epochs",
+    "training.updates",
+    "training.checkpoint_minutes",
+    "training.precision",
+    "validation.patience",
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +61,7 @@ class TrainingReport:
 
     directory     the model directory
     finished      why training ended; "" if it was interrupted and can be resumed
-    updates       optimizer steps done
+    updates       done, those that were skipped for not being finite included
     seconds       training time over all sessions, validation included
     best          the best value of `validation.metric`; None before the first validation
     history       one entry a validation, as in `history.jsonl`
@@ -77,10 +93,11 @@ def train(
         console: Where to show progress; nowhere by default.
 
     Raises:
-        TrainingError: The directory holds a run of another recipe, there is nothing to train on, or the
-            largest batch does not fit into memory.
+        TrainingError: The directory holds a run of another recipe, there is nothing to train on, the largest
+            batch does not fit into memory, or no validation gave a number.
     """
     directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
     resumes = (directory / LAST).exists()
     if resumes:
         _check_recipe(directory, config)
@@ -103,7 +120,8 @@ class _Run:
         chosen = config.training.precision
         precision: Precision = device.precision if chosen == "auto" else chosen
         display.say(f"device: {device.name}, precision: {precision}")
-        self.data = prepare(config, directory, display)
+        resumes = (directory / LAST).exists()
+        self.data = prepare(config, directory, display, load_tokenizers(directory) if resumes else None)
         self.model = build_model(config, self.data.tokenizers, precision)
         self.model.compile(
             make_optimizer(config.training),
@@ -123,21 +141,21 @@ class _Run:
 
     @property
     def update(self) -> int:
-        """Optimizer steps done."""
+        """Updates done, those that were skipped for not being finite included."""
         return self.progress.batches // self.config.training.accumulate
 
     def train(self, resumes: bool) -> TrainingReport:
         if resumes:
-            self.progress = load_checkpoint(self.directory / LAST, self.model, self.data.train.fingerprint)
+            self.progress = load_checkpoint(self.directory / LAST, self.model, self.data.fingerprint())
             self.progress.finished = ""  # the end may have been moved; if not, it is found again at once
             cut_history(self.directory, self.update)
             self.display.say(f"resuming after update {self.update:,}, in epoch {self.progress.epoch}")
         else:
             (self.directory / HISTORY).unlink(missing_ok=True)
         start_directory(self.directory, self.config, self.data.tokenizers)
-        if not self._is_over():
-            self._train()
         progress = self.progress
+        if not self._is_over() or progress.validated != progress.batches:
+            self._train()
         if progress.finished:
             self.display.say(f"finished after {clock(progress.seconds)}: {progress.finished}")
         else:
@@ -149,18 +167,31 @@ class _Run:
         return TrainingReport(self.directory, progress.finished, self.update, progress.seconds, progress.best, history)
 
     def _train(self) -> None:
-        plan = self._plan()
+        plan, training, progress = self._plan(), self.config.training, self.progress
         self._summarize(plan)
-        self.model.stop_training = False
+        if training.epochs is not None and len(plan) * training.epochs < training.accumulate:
+            raise TrainingError(
+                f"no update would be made: {training.epochs} epochs of {len(plan)} batches are fewer than "
+                f"training.accumulate {training.accumulate}. Lower it, or raise training.epochs."
+            )
         with stopping_on_signals(self.display.say) as self.stop:
-            self._try_largest_batch(plan)
+            self._try_largest_batches(plan)
             self._clock = self._saved = time.monotonic()
+            if not progress.batches:
+                self._save_last()  # from here on the directory can be resumed
             self.meter.restart()
             self.callbacks.on_train_begin()
             while not self._is_over():
                 self._epoch(self._plan())
             self.callbacks.on_train_end()
+            if progress.finished and progress.validated != progress.batches:
+                self._validate()  # whatever the schedule, a finished run has measured what it delivers
             self._save_last()
+        if progress.finished and progress.best is None:
+            raise TrainingError(
+                f"{self.directory}: no validation {self.config.validation.metric} was a number. "
+                "Lower training.learning_rate or training.clip_norm."
+            )
 
     def _plan(self) -> BatchPlan:
         batching = self.config.batching
@@ -192,7 +223,7 @@ class _Run:
                 if progress.batches % 10 == 0:
                     show(progress.batch, self._numbers(logs, plan))
                 if self._validation_is_due(plan):
-                    logs = logs | self._validate(logs)
+                    logs = logs | self._validate()
                 elif time.monotonic() - self._saved > 60 * training.checkpoint_minutes:
                     self._save_last()
                 if self._is_over():
@@ -202,31 +233,29 @@ class _Run:
             self.callbacks.on_epoch_end(progress.epoch - 2, logs)
 
     def _validation_is_due(self, plan: BatchPlan) -> bool:
-        """By schedule, and at the end in any case: a finished run has measured what it delivers."""
-        training, every, progress = self.config.training, self.config.validation.every_updates, self.progress
-        if self.update == training.updates or self.model.stop_training:
-            return True
-        if progress.batch == len(plan) and (every is None or progress.epoch == training.epochs):
-            return True
-        whole = progress.batches % training.accumulate == 0
-        return every is not None and whole and self.update % every == 0
+        every, whole = (
+            self.config.validation.every_updates,
+            self.progress.batches % self.config.training.accumulate == 0,
+        )
+        return self.progress.batch == len(plan) if every is None else whole and self.update % every == 0
 
-    def _validate(self, logs: dict[str, Any]) -> dict[str, float]:
+    def _validate(self) -> dict[str, float]:
         """Measure, write history, keep the best, move the plateau, save; returns logs for callbacks."""
         model, progress, validation = self.model, self.progress, self.config.validation
-        trained = {f"train_{name}": float(logs[name]) for name in ("loss", "nll")}
+        trained = {f"train_{metric.name}": float(metric.result()) for metric in model.metrics}
         speed = self.meter.per_second()
         valid_loss = self.validator.loss()
         bleu = self.validator.bleu() if validation.bleu else None
         value = valid_loss if validation.metric == "loss" or bleu is None else bleu
         improved = progress.judge(value, validation.metric, self.update)
+        progress.validated = progress.batches
         self._tick()
         entry = {
             "epoch": progress.epoch,
             "update": self.update,
             "learning_rate": float(model.optimizer.learning_rate),
             **trained,
-            "gradient_norm": float(logs["gradient_norm"]),
+            "gradient_norm": float(model.update.norm),
             "skipped_updates": int(model.update.skipped),
             "valid_loss": valid_loss,
             "valid_perplexity": math.exp(min(valid_loss, 700.0)),
@@ -240,8 +269,8 @@ class _Run:
         self.display.validation(entry, improved)
         if improved:
             scores = {key: entry[key] for key in ("epoch", "update", "valid_loss", "valid_perplexity", "bleu")}
-            save_model(self.directory, model, self.data.tokenizers, {"validation": scores})
-            save_checkpoint(self.directory / BEST, model, progress, self.data.train.fingerprint)
+            save_model(self.directory, model, {"validation": scores})
+            save_checkpoint(self.directory / BEST, model, progress, self.data.fingerprint())
         self._save_last()
         self.meter.restart()
         return {"val_loss": valid_loss} | ({} if bleu is None else {"val_bleu": bleu})
@@ -261,7 +290,7 @@ class _Run:
 
     def _save_last(self) -> None:
         self._tick()
-        save_checkpoint(self.directory / LAST, self.model, self.progress, self.data.train.fingerprint)
+        save_checkpoint(self.directory / LAST, self.model, self.progress, self.data.fingerprint())
         self._saved = time.monotonic()
 
     def _tick(self) -> None:
@@ -284,46 +313,44 @@ class _Run:
 
     def _summarize(self, plan: BatchPlan) -> None:
         """Say what is about to be trained."""
-        report, train = self.data.filtered, self.data.train
-        shapes = plan.shapes()
-        largest = shapes[plan.largest()]
-        drops = describe_drops(report)
-        tokenizers = self.data.tokenizers
-        sizes = (
-            f"{tokenizers.source.vocabulary_size:,} joint"
-            if tokenizers.source is tokenizers.target
-            else f"{tokenizers.source.vocabulary_size:,} source, {tokenizers.target.vocabulary_size:,} target"
-        )
+        train, tokenizers = self.data.train, self.data.tokenizers
+        report, shapes = train.report, plan.shapes()
+        sizes = [f"{tokenizer.vocabulary_size:,}" for tokenizer in tokenizers]
+        joint = tokenizers.source is tokenizers.target
+        batches = f"{len(plan):,} of {shapes[:, 0].mean():.0f} sentences on average"
         self.display.table(
             "Training",
             {
                 "parameters": f"{self.model.count_params():,}",
-                "corpus": f"{report.kept:,} of {report.read:,} pairs" + (f" (dropped: {drops})" if drops else ""),
-                "vocabulary": sizes,
+                "corpus": f"{report.kept:,} of {report.read:,} pairs"
+                + (f" (dropped: {report})" if report.dropped else ""),
+                "vocabulary": f"{sizes[0]} joint" if joint else f"{sizes[0]} source, {sizes[1]} target",
                 "tokens an epoch": f"{train.source.lengths.sum():,} source, {train.target.lengths.sum():,} target",
-                "batches": f"{len(plan):,} of {int(shapes[:, 0].mean())} sentences on average, "
-                f"{plan.padding_waste():.1%} padding",
-                "largest batch": f"{largest[0]} sentences of {largest[1]} source and {largest[2]} target tokens",
+                "batches": f"{batches}, {plan.padding_waste():.1%} padding",
+                "largest batches": "; ".join(_describe(shapes[index]) for index in plan.largest()),
                 "directory": str(self.directory),
             },
         )
 
-    def _try_largest_batch(self, plan: BatchPlan) -> None:
-        """Run the largest batch once and undo it: what does not fit into memory fails now."""
-        index = plan.largest()
+    def _try_largest_batches(self, plan: BatchPlan) -> None:
+        """Run what needs most memory once and undo it: what does not fit fails now."""
         before = snapshot(self.model)
-        rows = plan.batch(index)
+        largest = plan.largest()
         try:
-            with self.display.waiting("compiling and trying the largest batch"):
-                corpus = self.data.train
-                self.train_step(tf.constant(corpus.source.gather(rows)), tf.constant(corpus.target.gather(rows)))
+            with self.display.waiting("compiling and trying the largest batches"):
+                for index in largest:
+                    self.train_step(*self.data.train.batch(plan, index))
+                self.validator.try_largest_batches()
         except tf.errors.ResourceExhaustedError:
-            sentences, source, target = plan.shapes()[index]
             raise TrainingError(
-                f"the largest batch ({sentences} sentences of {source} source and {target} target tokens) does not "
-                "fit into memory. Lower batching.tokens or data.filters.max_tokens, and raise training.accumulate."
+                f"the largest batches do not fit into memory ({_describe(plan.shapes()[largest[-1]])}, or one of the "
+                "validation corpus). Lower batching.tokens or data.filters.max_tokens, and raise training.accumulate."
             ) from None
         restore(self.model, before, "trial")
+
+
+def _describe(shape: np.ndarray) -> str:
+    return f"{shape[0]} sentences of {shape[1]} source and {shape[2]} target tokens"
 
 
 def _check_recipe(directory: Path, config: Config) -> None:

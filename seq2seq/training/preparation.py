@@ -1,13 +1,14 @@
 """From a recipe to tokenizers, encoded corpora and validation text."""
 
 import hashlib
-import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from seq2seq.batching import EncodedCorpus, encode_corpus
 from seq2seq.config import Config, FilterConfig
 from seq2seq.corpora import Corpus, FilterReport, SentencePair, filter_pairs, open_corpus
+from seq2seq.corpora.pairs import find_file
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory import Tokenizers
 from seq2seq.tokenizer import Tokenizer
@@ -25,51 +26,53 @@ class Prepared:
     train: EncodedCorpus
     valid: EncodedCorpus
     valid_pairs: list[SentencePair]
-    filtered: FilterReport
+
+    def fingerprint(self) -> str:
+        """Changes with the text, the filters and the tokenizers of both corpora."""
+        return f"{self.train.fingerprint} {self.valid.fingerprint}"
 
 
-def prepare(config: Config, folder: Path, display: Display) -> Prepared:
+def prepare(config: Config, folder: Path, display: Display, tokenizers: Tokenizers | None = None) -> Prepared:
     """Read, filter, tokenize and encode the corpora of a recipe.
 
-    Tokenizers are trained on the filtered training corpus unless the recipe gives them. Encoded corpora stay
-    in `folder/encoded` and are made again only when the text, the filters or a tokenizer changed.
+    Encoded corpora stay in `folder/encoded` and are made again only when the text, the filters or a tokenizer
+    changed.
+
+    Args:
+        config: The recipe.
+        folder: The model directory.
+        display: Where to show progress.
+        tokenizers: Those of a run that goes on. By default they are those that the recipe names, or else are
+            trained on the filtered training corpus.
 
     Raises:
         CorpusError, TokenizerError: See the readers.
-        TrainingError: Nothing is left after filtering.
+        TrainingError: Nothing is left of a corpus.
     """
-    corpus, filters = open_corpus(config.data.train), config.data.filters
-    tokenizers = _tokenizers(config, corpus, display)
-    encoded = {}
-    for name, source, rules in (
-        ("train", corpus, filters),
-        ("valid", open_corpus(config.data.valid), UNFILTERED),
-    ):
-        encoded[name] = _encode(name, source, rules, tokenizers, folder / "encoded", display)
-        if not len(encoded[name][0]):
+    train, valid = open_corpus(config.data.train), open_corpus(config.data.valid)
+    if config.data.test is not None:
+        open_corpus(config.data.test)
+    tokenizers = tokenizers or _tokenizers(config, train, display)
+    encoded = []
+    for name, corpus, filters in (("train", train, config.data.filters), ("valid", valid, UNFILTERED)):
+        ids = _encode(name, corpus, filters, tokenizers, folder / "encoded", display)
+        if not len(ids):
+            hint = " and data.filters" if name == "train" else ""
             raise TrainingError(
-                f"no {name} pairs are left of {encoded[name][1].read} read; dropped: "
-                f"{describe_drops(encoded[name][1]) or 'none'}. Check data.{name} and data.filters."
+                f"no {name} pairs are left of {ids.report.read} read; dropped: {ids.report or 'none'}. "
+                f"Check data.{name}{hint}."
             )
-    return Prepared(
-        tokenizers,
-        encoded["train"][0],
-        encoded["valid"][0],
-        list(open_corpus(config.data.valid)),
-        encoded["train"][1],
-    )
-
-
-def describe_drops(report: FilterReport) -> str:
-    """`12 duplicate, 3 empty side`, or ""."""
-    return ", ".join(f"{count:,} {reason}" for reason, count in report.dropped.most_common())
+        encoded.append(ids)
+    return Prepared(tokenizers, encoded[0], encoded[1], list(valid))
 
 
 def _tokenizers(config: Config, corpus: Corpus, display: Display) -> Tokenizers:
     options = config.tokenizer
     if options.source_model is not None:
-        source = Tokenizer.load(options.source_model)
-        return Tokenizers(source, source if options.target_model is None else Tokenizer.load(options.target_model))
+        source = Tokenizer.load(find_file(options.source_model))
+        return Tokenizers(
+            source, source if options.target_model is None else Tokenizer.load(find_file(options.target_model))
+        )
 
     def train(sides: tuple[int, ...], what: str) -> Tokenizer:
         pairs = filter_pairs(corpus, config.data.filters, FilterReport())
@@ -84,32 +87,26 @@ def _tokenizers(config: Config, corpus: Corpus, display: Display) -> Tokenizers:
 
 def _encode(
     name: str, corpus: Corpus, filters: FilterConfig, tokenizers: Tokenizers, folder: Path, display: Display
-) -> tuple[EncodedCorpus, FilterReport]:
-    parts = [
-        corpus.fingerprint(),
-        filters.model_dump_json(),
-        *(tokenizer.fingerprint() for tokenizer in tokenizers),
-    ]
+) -> EncodedCorpus:
+    with display.waiting(f"reading the {name} corpus"):
+        parts = [
+            corpus.fingerprint(),
+            filters.model_dump_json(),
+            *(tokenizer.fingerprint() for tokenizer in tokenizers),
+        ]
     fingerprint = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    target, counts = folder / name, folder / f"{name}.filters.json"
+    with suppress(OSError, ValueError, KeyError):  # absent or damaged: encode
+        stored = EncodedCorpus(folder / name)
+        if stored.fingerprint == fingerprint:
+            return stored
     report = FilterReport()
-    if (target / "about.json").exists() and counts.exists() and EncodedCorpus(target).fingerprint == fingerprint:
-        encoded = EncodedCorpus(target)
-        stored = json.loads(counts.read_text(encoding="utf-8"))
-        report.read, report.kept = stored["read"], stored["kept"]
-        report.dropped.update(stored["dropped"])
-        return encoded, report
     with display.counting(f"encoding the {name} corpus", "pairs") as advance:
-        encoded = encode_corpus(
+        return encode_corpus(
             filter_pairs(corpus, filters, report),
             *tokenizers,
-            target,
+            folder / name,
             fingerprint,
             max_tokens=filters.max_tokens if name == "train" else None,
+            report=report,
             progress=advance,
         )
-    report.kept -= encoded.dropped.total()
-    report.dropped += encoded.dropped
-    values = {"read": report.read, "kept": report.kept, "dropped": dict(report.dropped)}
-    counts.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    return encoded, report

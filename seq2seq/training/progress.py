@@ -12,6 +12,7 @@ class Progress:
     epoch            the current one, from 1
     batch            batches of this epoch that are done
     batches          batches done in all
+    validated        how many of them the last validation had seen
     seconds          wall-clock training time so far, over all sessions
     best             best value of the validation metric
     best_update      the update it was reached at
@@ -24,6 +25,7 @@ class Progress:
     epoch: int = 1
     batch: int = 0
     batches: int = 0
+    validated: int = 0
     seconds: float = 0.0
     best: float | None = None
     best_update: int = 0

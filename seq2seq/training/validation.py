@@ -18,7 +18,7 @@ class Validator:
         self.model, self.data, self.config, self.display = model, data, config, display
         self.translator = Translator(model, *data.tokenizers)
         lengths = data.valid.source.lengths, data.valid.target.lengths
-        self._plan = plan_batches(*lengths, tokens=4 * config.batching.tokens, pool=len(data.valid), seed=0, epoch=0)
+        self._plan = plan_batches(*lengths, tokens=config.batching.tokens, pool=len(data.valid), seed=0, epoch=0)
         self.test_step = tf.function(
             lambda *batch: model.test_step(batch), input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2
         )
@@ -29,18 +29,28 @@ class Validator:
         Leaves the model's metrics reset.
         """
         self._reset()
-        for batch in batch_dataset(self.data.valid, self._plan):
-            self.test_step(*batch)
+        with self.display.counting("measuring the validation loss", "batches", len(self._plan)) as advance:
+            for done, batch in enumerate(batch_dataset(self.data.valid, self._plan), start=1):
+                self.test_step(*batch)
+                advance(done)
         loss = float(self.model.nll_metric.result())
         self._reset()
         return loss
+
+    def try_largest_batches(self) -> None:
+        """Run what needs most memory, so that it fails before training and not after an epoch of it."""
+        for index in self._plan.largest():
+            self.test_step(*self.data.valid.batch(self._plan, index))
+        self._reset()
 
     def bleu(self) -> float:
         """BLEU of the translated validation corpus, on raw text."""
         pairs = self.data.valid_pairs
         options = self.config.search.model_copy(update={"beam_size": self.config.validation.beam_size, "n_best": 1})
         with self.display.counting("translating the validation corpus", "sentences", len(pairs)) as advance:
-            translations = self.translator.translate([pair.source for pair in pairs], options, advance)
+            translations = self.translator.translate(
+                [pair.source for pair in pairs], options, attention=False, progress=advance
+            )
         texts = [translation.text for translation in translations]
         return score_texts(texts, [pair.target for pair in pairs], bootstrap=False)[0].score
 

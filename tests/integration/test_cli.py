@@ -134,3 +134,23 @@ def test_tokenizer_round_trip(folder, tmp_path, capsys):
     assert "expected numbers" in capsys.readouterr().err
     assert run("tokenizer", "train", folder / "source.txt", "--output", spm, "--model", "words") == 1
     assert "--model words" in capsys.readouterr().err
+
+
+def test_output_over_the_input_is_refused(model, folder, tmp_path, capsys):
+    text = tmp_path / "text"
+    text.write_text("the dog sees bird here\n", encoding="utf-8")
+    for command in (["translate", model], ["tokenizer", "encode", model / "joint.spm"]):
+        assert run(*command, "-i", text, "-o", text) == 1
+        assert "is the input too" in capsys.readouterr().err
+    assert text.read_text(encoding="utf-8") == "the dog sees bird here\n"
+
+
+def test_places_that_cannot_be_written_are_found_before_the_work(model, folder, tmp_path, capsys):
+    files = ("--source", folder / "source.txt", "--reference", folder / "reference.txt")
+    assert run("evaluate", model, *files, "--output", tmp_path / "no" / "x") == 1
+    assert "cannot be written" in capsys.readouterr().err
+    assert run("tokenizer", "train", folder / "source.txt", "-o", tmp_path / "no" / "m.spm") == 1
+    assert "there is no folder" in capsys.readouterr().err
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert run("train", folder / "recipe.yaml", "--output", tmp_path / "file") == 1
+    assert f"error: {tmp_path / 'file'}" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Every `seq2seq` command of the README runs, at toy size."""
 
+import gzip
 import re
 import shlex
 from pathlib import Path
@@ -34,11 +35,10 @@ def folder(tmp_path_factory):
     """What the README's reader has: corpora in the working folder, Multi30k in $MULTI30K."""
     folder = tmp_path_factory.mktemp("readme")
     write_corpus(folder, train=200, valid=20)
+    (folder / "seq2seq").symlink_to(README.parent / "seq2seq")  # the README's reader stands in the checkout
     names = {"train": "train", "val": "valid", "test_2016_flickr": "test"}
     for name in names:
         for side, language in enumerate(("en", "de")):
-            import gzip
-
             text = "".join(f"{pair[side]}\n" for pair in pairs(200 if name == "train" else 9, 3))
             (folder / f"{name}.{language}.gz").write_bytes(gzip.compress(text.encode()))
             (folder / f"{name}.{language}").write_text(text, encoding="utf-8")
@@ -66,3 +66,11 @@ def test_readme_commands_run_in_order(folder, monkeypatch, capsys):
         with pytest.raises(SystemExit) as end:
             main(arguments)
         assert not end.value.code, f"{' '.join(words)}\n{capsys.readouterr().err}"
+
+
+def test_links_lead_somewhere_and_nothing_is_left_to_fill_in():
+    for document in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md", "benchmarks/README.md"):
+        text = (README.parent / document).read_text(encoding="utf-8")
+        assert not re.search(r"@[A-Z0-9_]+@", text), document
+        for link in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+            assert (README.parent / document).parent.joinpath(link).exists(), f"{document}: {link}"

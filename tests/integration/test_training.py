@@ -1,12 +1,16 @@
 """Whole runs: exact resume, one trace, history, early stopping, refusals."""
 
+import io
 import json
 import os
+import re
 import signal
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from rich.console import Console
 
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.model_directory import load_arrays
@@ -101,6 +105,56 @@ def test_resume_is_exact(name, corpus, tmp_path, monkeypatch):
         assert arrays["update/loss_scale"] != 2.0**22
 
 
+class CrashAfter(keras.callbacks.Callback):
+    """Raise after some batches: the run dies without its last words."""
+
+    def __init__(self, batches, validations=None):
+        super().__init__()
+        self.left, self.validations = batches, validations
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            raise RuntimeError("crash")
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.validations:
+            raise RuntimeError("crash")
+
+
+@pytest.mark.parametrize("moment", ["timed checkpoint", "after a validation", "before a second checkpoint"])
+def test_a_crash_loses_nothing_but_time(moment, corpus, tmp_path):
+    minutes = 1e-9 if moment == "timed checkpoint" else 1000.0
+    config = toy_config(
+        corpus,
+        training={"epochs": 2, "accumulate": 2, "learning_rate": 0.01, "checkpoint_minutes": minutes},
+        validation={"metric": "loss", "bleu": False},
+    )
+    crash = CrashAfter(99, validations=1) if moment == "after a validation" else CrashAfter(5)
+    with pytest.raises(RuntimeError, match="crash"):
+        train(config, tmp_path / "parts", [crash])
+    assert train(config, tmp_path / "parts").finished
+    train(config, tmp_path / "whole")
+    arrays, progress = final_state(tmp_path / "whole")
+    resumed, resumed_progress = final_state(tmp_path / "parts")
+    assert resumed_progress == progress
+    for key, value in arrays.items():
+        np.testing.assert_array_equal(resumed[key], value, err_msg=key)
+    assert timeless(read_history(tmp_path / "parts")) == timeless(read_history(tmp_path / "whole"))
+
+
+def test_a_second_signal_stops_at_once(corpus, tmp_path):
+    class Impatient(InterruptAfter):
+        def on_train_batch_end(self, batch, logs=None):
+            super().on_train_batch_end(batch, logs)
+            super().on_train_batch_end(batch, logs)
+            if self.left == -1:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(toy_config(corpus), tmp_path, [Impatient(1)])
+
+
 def test_history_after_the_checkpoint_is_dropped_on_resume(corpus, tmp_path):
     config = toy_config(corpus, validation={"metric": "loss", "bleu": False})
     train(config, tmp_path, [InterruptAfter(3)])
@@ -181,10 +235,68 @@ def test_a_finished_run_goes_on_when_its_end_moves(corpus, tmp_path):
     assert train(toy_config(corpus, training={"epochs": 1}, validation=off), tmp_path / "a").finished
     train(toy_config(corpus, training={"epochs": 2}, validation=off), tmp_path / "a")
     train(toy_config(corpus, training={"epochs": 2}, validation=off), tmp_path / "b")
+    Translator.load(tmp_path / "a")  # its metadata knows the changed recipe
     a, b = final_state(tmp_path / "a"), final_state(tmp_path / "b")
     assert a[1] == b[1]
     for key, value in a[0].items():
         np.testing.assert_array_equal(b[0][key], value, err_msg=key)
+
+
+def test_lowering_the_end_of_an_interrupted_run_still_measures_it(corpus, tmp_path):
+    train(toy_config(corpus, training={"epochs": 5}), tmp_path, [InterruptAfter(6)])
+    report = train(toy_config(corpus, training={"epochs": 5, "updates": 4}), tmp_path)
+    assert report.finished
+    assert [entry["update"] for entry in report.history] == [6]
+    Translator.load(tmp_path)
+
+
+def test_only_the_end_may_change(corpus, tmp_path):
+    train(toy_config(corpus), tmp_path, [InterruptAfter(2)])
+    with pytest.raises(TrainingError, match=r"changed: search.beam_size\."):
+        train(toy_config(corpus, search={"beam_size": 4}), tmp_path)
+    with pytest.raises(TrainingError, match="was written in float32, and this run would go on in mixed_bfloat16"):
+        train(toy_config(corpus, training={"epochs": 2, "precision": "mixed_bfloat16"}), tmp_path)
+    assert train(toy_config(corpus, validation={"metric": "loss", "patience": 9}), tmp_path).finished
+
+
+def test_fewer_batches_than_an_update_needs_is_an_error(corpus, tmp_path):
+    with pytest.raises(TrainingError, match=r"1 epochs of \d+ batches are fewer than training.accumulate 500"):
+        train(toy_config(corpus, training={"epochs": 1, "accumulate": 500}), tmp_path)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_corpus_smaller_than_a_batch_trains(count, tmp_path):
+    write_corpus(tmp_path, train=60, valid=count)
+    source = tmp_path / "train.tsv"
+    source.write_text("".join(source.read_text(encoding="utf-8").splitlines(keepends=True)[:count]), encoding="utf-8")
+    config = toy_config(tmp_path, tokenizer={"vocabulary_size": 25})
+    assert train(config, tmp_path / "run").finished
+
+
+def test_a_loss_that_is_never_a_number_is_an_error(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr("seq2seq.training.validation.Validator.loss", lambda self: float("nan"))
+    with pytest.raises(TrainingError, match="no validation loss was a number"):
+        train(toy_config(corpus, training={"epochs": 1}), tmp_path)
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_said_before_training(corpus, tmp_path, monkeypatch):
+    def exhausted(*arguments):
+        raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
+
+    monkeypatch.setattr("seq2seq.model.Seq2Seq.train_step", exhausted)
+    with pytest.raises(TrainingError, match=r"do not fit into memory \(\d+ sentences of .* Lower batching.tokens"):
+        train(toy_config(corpus), tmp_path)
+
+
+def test_a_terminal_shows_live_progress(corpus, tmp_path):
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=160)
+    folder = tmp_path / "[v1]"
+    report = train(toy_config(corpus, training={"epochs": 2}), folder, [InterruptAfter(15)], console)
+    assert not report.finished
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
+    for part in ("epoch 1", "update 10", "loss", "tokens/s", "ETA", "BLEU", f"seq2seq train {folder}/config.yaml"):
+        assert part in text, part
 
 
 def test_callbacks_see_logs_and_can_stop_training(corpus, tmp_path):
@@ -217,7 +329,10 @@ def test_a_changed_corpus_is_refused_on_resume(tmp_path):
     config = toy_config(tmp_path, training={"epochs": 1})
     train(config, tmp_path / "run", [InterruptAfter(2)])
     write_corpus(tmp_path, train=121)
-    with pytest.raises(TrainingError, match="corpus"):
+    with pytest.raises(TrainingError, match="the training or validation corpus"):
+        train(config, tmp_path / "run")
+    write_corpus(tmp_path, valid=13)
+    with pytest.raises(TrainingError, match="the training or validation corpus"):
         train(config, tmp_path / "run")
 
 

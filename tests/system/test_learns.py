@@ -14,7 +14,7 @@ def test_learns_a_toy_language_to_95_bleu(tmp_path):
         tmp_path,
         batching={"tokens": 400, "pool": 500},
         data={**toy_config(tmp_path).data.model_dump(exclude={"filters"}), "filters": {"max_tokens": 60}},
-        tokenizer={"vocabulary_size": 100},
+        tokenizer={"vocabulary_size": 56},
         embeddings={"size": 32, "dropout": 0.05},
         encoder={"units": 32},
         decoder={"units": 32, "attention": "additive"},
@@ -29,8 +29,3 @@ def test_learns_a_toy_language_to_95_bleu(tmp_path):
     for beam_size in (1, 4):
         report = evaluate(translator, unseen, SearchOptions(beam_size=beam_size), bootstrap=False)
         assert report["BLEU"].score > 95
-    # Attention has found the first noun: `der Hund` looks at `dog` more than at any other word.
-    index = [source for source, _ in unseen].index(next(s for s, _ in unseen if s.startswith("the dog")))
-    translation = report.translations[index]
-    row = next(i for i, token in enumerate(translation.tokens) if "Hund" in token or token in ("▁H", "▁Hu", "▁Hun"))
-    assert translation.attention[row].max() > 1.5 / len(translation.source_tokens)

@@ -1,8 +1,11 @@
 """Learning rates and optimizers of a recipe."""
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from seq2seq.config import ScheduleConfig, TrainingConfig
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, ScheduleConfig, TrainingConfig
+from seq2seq.model import Seq2Seq
 from seq2seq.training.optimization import learning_rate, make_optimizer, watch_plateau
 from seq2seq.training.progress import Progress
 
@@ -54,6 +57,21 @@ def test_the_best_is_judged_in_the_metrics_own_direction(metric, values, improve
     assert found == [bool(i) for i in improved]
     assert waited == [0, 0, 1, 2, 0]
     assert (progress.best, progress.best_update) == (values[-1], 4)
+
+
+def test_weight_decay_spares_biases_and_embeddings():
+    model = Seq2Seq(9, 9, EmbeddingsConfig(size=4), EncoderConfig(units=4), DecoderConfig(units=4))
+    before = {weight.path: np.array(weight) + 1.0 for weight in model.weights}
+    for weight in model.weights:
+        weight.assign(before[weight.path])
+    optimizer = make_optimizer(TrainingConfig(optimizer="adamw", learning_rate=0.1, weight_decay=0.5))
+    optimizer.apply([tf.zeros(weight.shape) for weight in model.trainable_variables], model.trainable_variables)
+    moved = {
+        path for path in before if np.any(np.array(next(w for w in model.weights if w.path == path)) != before[path])
+    }
+    assert moved
+    assert all("kernel" in path for path in moved)
+    assert {path for path in before if "kernel" in path} == moved
 
 
 def test_a_loss_that_is_not_a_number_is_never_the_best():

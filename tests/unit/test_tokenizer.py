@@ -263,3 +263,11 @@ def test_errors_of_the_text_pass_through() -> None:
 
     with pytest.raises(KeyError, match="corpus"):
         Tokenizer.train(broken(), TokenizerConfig())
+
+
+def test_a_large_corpus_is_sampled_the_same_way_each_time(monkeypatch):
+    monkeypatch.setattr("seq2seq.tokenizer.MOST_SENTENCES", 150)
+    sentences = [f"sentence {number} of many words {number * 7}" for number in range(1000)]
+    config = TokenizerConfig(vocabulary_size=40)
+    first, second = (Tokenizer.train(iter(sentences), config).fingerprint() for _ in range(2))
+    assert first == second != Tokenizer.train(sentences[:150], config).fingerprint()

@@ -107,6 +107,29 @@ def test_n_best_are_distinct_and_ordered(translator):
     assert len({tuple(hypothesis.tokens) for hypothesis in result.hypotheses}) == 3
 
 
+def test_without_attention_all_else_is_the_same(translator):
+    for beam_size in (1, 3):
+        given, spared = (
+            translator.translate(SENTENCES, options(beam_size=beam_size), attention=keep) for keep in (True, False)
+        )
+        for a, b in zip(given, spared, strict=True):
+            assert (a.text, a.score, a.tokens) == (b.text, b.score, b.tokens)
+            assert b.attention.shape == (len(b.tokens), 0)
+
+
+def test_a_spelt_out_line_feed_shifts_no_line(config, monkeypatch):
+    sentences = [side for pair in pairs(100, 1) for side in pair]
+    tokenizer = Tokenizer.train(sentences, TokenizerConfig(vocabulary_size=310, byte_fallback=True))
+    (feed,) = tokenizer.ids(["<0x0A>"])
+    model = build_model(config, Tokenizers(tokenizer, tokenizer))
+    bias = np.zeros(tokenizer.vocabulary_size, np.float32)
+    bias[feed] = 50.0
+    model.output_bias.assign(bias)
+    (translation,) = Translator(model, tokenizer, tokenizer).translate(["the dog"], options(beam_size=1))
+    assert "<0x0A>" in translation.tokens
+    assert "\n" not in translation.text
+
+
 def test_streaming_equals_translating_at_once(translator):
     lines = (sentence for sentence in SENTENCES * 2)
     streamed = [result.text for result in translator.translate_stream(lines, options(), chunk=3)]
@@ -124,7 +147,7 @@ def test_searching_is_traced_once_per_configuration(translator):
 @pytest.fixture
 def saved(translator, config, tmp_path):
     start_directory(tmp_path, config, translator.tokenizers)
-    save_model(tmp_path, translator.model, translator.tokenizers, {"validation": {"bleu": 1.5}})
+    save_model(tmp_path, translator.model, {"validation": {"bleu": 1.5}})
     return tmp_path
 
 
@@ -144,7 +167,7 @@ def test_a_model_of_any_precision_loads_in_float32(translator, config, tmp_path,
     model = build_model(config, translator.tokenizers, precision)
     model.set_weights(translator.model.get_weights())
     start_directory(tmp_path, config, translator.tokenizers)
-    save_model(tmp_path, model, translator.tokenizers, {})
+    save_model(tmp_path, model, {})
     loaded, _, _ = load_model(tmp_path)
     assert loaded.compute_dtype == "float32"
     for a, b in zip(loaded.weights, translator.model.weights, strict=True):
