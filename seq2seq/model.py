@@ -36,8 +36,8 @@ class Seq2Seq(keras.Model):
         source   (B, S)  int32, right-padded with 0, EOS included, no row empty
         target   (B, T)  int32, the same; the decoder reads BOS and all but the last
 
-    Works with `compile(optimizer)` and `fit(batch_dataset(...))`; `fit` runs the same `train_step` as
-    `seq2seq train`.
+    Works with `compile(optimizer)` and `fit(batch_dataset(...), shuffle=False)` (the plan has shuffled already);
+    `fit` runs the same `train_step` as `seq2seq train`.
     """
 
     def __init__(

@@ -103,16 +103,21 @@ def train(
         _check_recipe(directory, config)
     elif (directory / METADATA).exists():
         raise TrainingError(f"{directory}: holds a model without a checkpoint. Train into another directory.")
-    return _Run(config, directory, callbacks, Display(console)).train(resumes)
+    return _Run(config, directory, callbacks, Display(console), resumes).train()
 
 
 class _Run:
     """One session of training: from the start or a checkpoint to the end or an interruption."""
 
     def __init__(
-        self, config: Config, directory: Path, callbacks: Sequence[keras.callbacks.Callback], display: Display
+        self,
+        config: Config,
+        directory: Path,
+        callbacks: Sequence[keras.callbacks.Callback],
+        display: Display,
+        resumes: bool,
     ) -> None:
-        self.config, self.directory, self.display = config, directory, display
+        self.config, self.directory, self.display, self.resumes = config, directory, display, resumes
         device = find_device()
         if not device.is_gpu:
             tf.config.experimental.enable_op_determinism()
@@ -120,7 +125,6 @@ class _Run:
         chosen = config.training.precision
         precision: Precision = device.precision if chosen == "auto" else chosen
         display.say(f"device: {device.name}, precision: {precision}")
-        resumes = (directory / LAST).exists()
         self.data = prepare(config, directory, display, load_tokenizers(directory) if resumes else None)
         self.model = build_model(config, self.data.tokenizers, precision)
         self.model.compile(
@@ -144,8 +148,8 @@ class _Run:
         """Updates done, those that were skipped for not being finite included."""
         return self.progress.batches // self.config.training.accumulate
 
-    def train(self, resumes: bool) -> TrainingReport:
-        if resumes:
+    def train(self) -> TrainingReport:
+        if self.resumes:
             self.progress = load_checkpoint(self.directory / LAST, self.model, self.data.fingerprint())
             self.progress.finished = ""  # the end may have been moved; if not, it is found again at once
             cut_history(self.directory, self.update)
@@ -233,11 +237,10 @@ class _Run:
             self.callbacks.on_epoch_end(progress.epoch - 2, logs)
 
     def _validation_is_due(self, plan: BatchPlan) -> bool:
-        every, whole = (
-            self.config.validation.every_updates,
-            self.progress.batches % self.config.training.accumulate == 0,
-        )
-        return self.progress.batch == len(plan) if every is None else whole and self.update % every == 0
+        every, accumulate = self.config.validation.every_updates, self.config.training.accumulate
+        if every is None:
+            return self.progress.batch == len(plan)
+        return self.progress.batches % (every * accumulate) == 0
 
     def _validate(self) -> dict[str, float]:
         """Measure, write history, keep the best, move the plateau, save; returns logs for callbacks."""
