@@ -378,16 +378,28 @@ def _explain(problem: Any, origin: str) -> str:
     if problem["type"] == "extra_forbidden":
         accepted = sorted(_section(parents).model_fields)
         where = f"in {'.'.join(parents)}" if parents else "at the top"
-        return (
-            f"{origin}: unknown key '{key}'.{did_you_mean(str(last), accepted)} "
-            f"Accepted {where}: {', '.join(accepted)}."
-        )
+        elsewhere = [name for name in _dotted_keys(Config) if name.rpartition(".")[2] == last]
+        hint = did_you_mean(str(last), accepted) or did_you_mean(elsewhere[0] if elsewhere else "", elsewhere)
+        return f"{origin}: unknown key '{key}'.{hint} Accepted {where}: {', '.join(accepted)}."
     if problem["type"] == "missing":
         return f"{origin}: '{key}' is missing."
+    if problem["type"] == "model_type":
+        names = ", ".join(sorted(_section(problem["loc"]).model_fields))
+        return f"{origin}: '{key}': found {problem['input']!r}, expected a section with keys of: {names}."
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{origin}: {key + ': ' if key else ''}{message}."
     return f"{origin}: '{key}': found {problem['input']!r}. {message}."
+
+
+def _dotted_keys(section: type[Section], prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            keys += _dotted_keys(field.annotation, f"{prefix}{name}.")
+        else:
+            keys.append(f"{prefix}{name}")
+    return keys
 
 
 def _section(path: Sequence[str | int]) -> type[Section]:

@@ -3,13 +3,15 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sacrebleu.metrics import BLEU, CHRF
 
 from seq2seq.config import SearchOptions
 from seq2seq.errors import EvaluationError
-from seq2seq.translator import Translation, Translator
+
+if TYPE_CHECKING:  # scoring texts needs no TensorFlow
+    from seq2seq.translator import Translation, Translator
 
 BOOTSTRAP_SAMPLES = 1000
 
@@ -50,7 +52,7 @@ class EvaluationReport:
     seconds: float | None = None
     sentences_per_second: float | None = None
     tokens_per_second: float | None = None
-    translations: tuple[Translation, ...] = ()
+    translations: "tuple[Translation, ...]" = ()
 
     def __getitem__(self, name: str) -> Score:
         return {score.name: score for score in self.scores}[name]
@@ -93,7 +95,7 @@ def score_texts(hypotheses: Sequence[str], references: Sequence[str], bootstrap:
 
 
 def evaluate(
-    translator: Translator,
+    translator: "Translator",
     pairs: Sequence[tuple[str, ...]],
     options: SearchOptions | None = None,
     bootstrap: bool = True,

@@ -42,8 +42,8 @@ class Tokenizer:
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
             self.vocabulary_size: int = self._processor.get_piece_size()
-        except (RuntimeError, OSError) as error:
-            raise TokenizerError(f"{origin}: not a SentencePiece model: {error}.") from None
+        except (RuntimeError, OSError):
+            raise TokenizerError(f"{origin}: not a SentencePiece model.") from None
         processor = self._processor
         found = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
         if found != (PAD_ID, UNK_ID, BOS_ID, EOS_ID):
@@ -111,7 +111,8 @@ class Tokenizer:
             reason = "there is no text" if no_text else str(error).rpartition("] ")[2] or str(error)
             raise TokenizerError(
                 f"cannot train a {config.model} tokenizer with vocabulary_size {config.vocabulary_size}: "
-                f"{reason.strip(' .')}. Give more text or change tokenizer.vocabulary_size."
+                f"{reason.strip(' .')}. Give more text, or another vocabulary size "
+                "(tokenizer.vocabulary_size in a recipe, --vocabulary-size)."
             ) from None
         return cls(output.getvalue())
 

@@ -123,7 +123,12 @@ class Translator:
             options: How to search.
             attention: Keep attention weights, which take most of the memory.
             progress: Called with the number of sentences done so far.
+
+        Raises:
+            TypeError: `sentences` is one string, which would be taken letter by letter.
         """
+        if isinstance(sentences, str):
+            raise TypeError("translate takes a list of sentences, found one string. Pass [text].")
         options = options or self.options
         encoded = self.tokenizers.source.encode_all(list(sentences))
         results: list[Translation | None] = [None if ids else _blank() for ids in encoded]

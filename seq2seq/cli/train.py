@@ -1,6 +1,7 @@
 """`seq2seq train`."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ def train(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Model directory; runs/RECIPE by default."),
+        typer.Option("--output", "-o", metavar="DIR", help="Model directory; runs/RECIPE, or that of a config.yaml."),
     ] = None,
     dump_config: Annotated[bool, typer.Option("--dump-config", help="Print the complete recipe and stop.")] = False,
 ) -> None:
@@ -31,7 +32,8 @@ def train(
     if dump_config:
         print(dump(config), end="")
         return
-    output = output or Path("runs") / Path(recipe).stem
+    file = Path(recipe)
+    output = output or (file.parent if file.name == "config.yaml" else Path("runs") / file.stem)
 
     from rich.console import Console
 
@@ -46,8 +48,8 @@ def train(
         raise typer.Exit(INTERRUPTED)
     console.print(
         f"best {config.validation.metric} on validation: {report.best:.4g}\n"
-        f"translate: seq2seq translate {output} -i FILE\n"
-        f"evaluate:  seq2seq evaluate {output} --source FILE --reference FILE",
+        f"translate: seq2seq translate {quote(str(output))} -i FILE\n"
+        f"evaluate:  seq2seq evaluate {quote(str(output))} --source FILE --reference FILE",
         highlight=False,
         markup=False,
         soft_wrap=True,

@@ -82,10 +82,10 @@ class TSVFile:
         for number, line in enumerate(read_lines(self.path), start=1):
             columns = line.split("\t")
             if len(columns) != 2:
-                what = "a missing" if len(columns) < 2 else "the extra"
+                what = "a missing tab" if len(columns) < 2 else "the extra tab"
                 raise CorpusError(
                     f"{self.path}:{number}: expected 2 tab-separated columns, found {len(columns)}. "
-                    f"Mend {what} tab: each line is source<TAB>target."
+                    f"Mend {what if line.strip() else 'the blank line'}: each line is source<TAB>target."
                 )
             yield SentencePair(columns[0], columns[1], f"{self.path}:{number}")
 

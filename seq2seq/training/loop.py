@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import keras
@@ -165,7 +166,7 @@ class _Run:
         else:
             self.display.say(
                 f"interrupted at update {self.update:,} and saved. Go on with: "
-                f"seq2seq train {self.directory / CONFIG} --output {self.directory}"
+                f"seq2seq train {quote(str(self.directory / CONFIG))} --output {quote(str(self.directory))}"
             )
         history = read_history(self.directory)
         return TrainingReport(self.directory, progress.finished, self.update, progress.seconds, progress.best, history)
@@ -284,7 +285,7 @@ class _Run:
         if training.updates is not None and self.update >= training.updates:
             progress.finished = f"{self.update:,} updates are done"
         elif training.epochs is not None and progress.epoch > training.epochs:
-            progress.finished = f"{training.epochs} epochs are done"
+            progress.finished = "1 epoch is done" if training.epochs == 1 else f"{training.epochs} epochs are done"
         elif patience is not None and progress.waited >= patience:
             progress.finished = f"no better {self.config.validation.metric} in {patience} validations"
         elif self.model.stop_training:

@@ -21,6 +21,7 @@ SMALL = (
 def test_recipe_trains_at_toy_size(name, tmp_path):
     write_corpus(tmp_path, train=60)
     corpora = [f"data.{split}={{tsv: {tmp_path / split}.tsv}}" for split in ("train", "valid")]
+    corpora.append("data.test=null")
     config = load_config(name, [*SMALL, *corpora])
     report = train(config, tmp_path / "run")
     assert report.updates == 2
@@ -41,7 +42,7 @@ def test_multi30k_says_which_variable_is_missing(tmp_path, monkeypatch):
 def test_real_text_passes_through_the_whole_line(tmp_path):
     """The validation part of Multi30k as a training corpus: two updates, real text, real batches."""
     part = "{source: $MULTI30K/val.en.gz, target: $MULTI30K/val.de.gz}"
-    overrides = [f"data.{split}={part}" for split in ("train", "valid")]
+    overrides = [f"data.{split}={part}" for split in ("train", "valid")] + ["data.test=null"]
     sizes = ("tokenizer.vocabulary_size=900", "embeddings.size=16", "encoder.units=16", "decoder.units=16")
     short = ("training.updates=2", "validation.bleu=false", "validation.metric=loss")
     report = train(load_config("multi30k-en-de-small", [*overrides, *sizes, *short]), tmp_path)

@@ -15,6 +15,7 @@ HEAVY = ("tensorflow", "keras", "sacrebleu", "numpy")
         ("from seq2seq.cli import main; main(['--help'])", ()),
         ("from seq2seq.cli import main; main(['train', '--help'])", ()),
         ("from seq2seq.cli import main; main(['train', 'quickstart', '--dump-config'])", ()),
+        ("import seq2seq.evaluation", ("sacrebleu", "numpy")),
         ("import seq2seq.errors, seq2seq.config, seq2seq.corpora, seq2seq.tokenizer", ("numpy",)),
     ],
 )

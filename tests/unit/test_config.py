@@ -92,7 +92,8 @@ def test_unknown_key_like_no_other_has_no_suggestion() -> None:
     ],
 )
 def test_wrong_type_or_range_names_key_and_value(sections, key, found) -> None:
-    assert message_of(**sections).startswith(f"recipe.yaml: '{key}': found {found}. Input should be ")
+    expected = rf"recipe\.yaml: '{re.escape(key)}': found {re.escape(found)}(\. Input should be |, expected a section)"
+    assert re.match(expected, message_of(**sections))
 
 
 def test_wrong_choice_lists_the_accepted_ones() -> None:
@@ -310,3 +311,17 @@ def test_frozen() -> None:
         config.seed = 2
     with pytest.raises(ValidationError, match="frozen"):
         config.training.schedule.warmup = 2
+
+
+@pytest.mark.parametrize(
+    ("override", "meant"),
+    [("optimizer=sgd", "training.optimizer"), ("data.max_tokens=3", "data.filters.max_tokens")],
+)
+def test_a_key_of_another_section_is_pointed_to(override, meant):
+    with pytest.raises(ConfigError, match=rf"Did you mean '{meant}'\?"):
+        load_config("quickstart", [override])
+
+
+def test_a_value_where_a_section_belongs_names_its_keys():
+    with pytest.raises(ConfigError, match=r"'data.train': found 'x.tsv', expected a section with keys of: phrasebook"):
+        load_config("quickstart", ["data.train=x.tsv"])

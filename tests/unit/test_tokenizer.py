@@ -214,7 +214,7 @@ def test_file_that_is_no_model(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(TokenizerError) as error:
         Tokenizer.load(path)
-    assert str(error.value).startswith(f"{path}: not a SentencePiece model: ")
+    assert str(error.value).startswith(f"{path}: not a SentencePiece model")
 
 
 def test_cut_off_model(tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_too_large_a_vocabulary_names_the_largest(model: str) -> None:
 
 
 def test_too_small_a_vocabulary() -> None:
-    with pytest.raises(TokenizerError, match=r"with vocabulary_size 8: .*8 vs \d+.*tokenizer\.vocabulary_size\."):
+    with pytest.raises(TokenizerError, match=r"with vocabulary_size 8: .*8 vs \d+.*tokenizer\.vocabulary_size in a recipe"):
         train(vocabulary_size=8)
 
 

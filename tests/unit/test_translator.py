@@ -130,6 +130,11 @@ def test_a_spelt_out_line_feed_shifts_no_line(config, monkeypatch):
     assert "\n" not in translation.text
 
 
+def test_one_string_is_refused(translator):
+    with pytest.raises(TypeError, match="found one string"):
+        translator.translate("the dog sees bird here")
+
+
 def test_streaming_equals_translating_at_once(translator):
     lines = (sentence for sentence in SENTENCES * 2)
     streamed = [result.text for result in translator.translate_stream(lines, options(), chunk=3)]
