@@ -244,7 +244,7 @@ def test_too_large_a_vocabulary_names_the_largest(model: str) -> None:
 
 
 def test_too_small_a_vocabulary() -> None:
-    with pytest.raises(TokenizerError, match=r"with vocabulary_size 8: .*8 vs \d+.*tokenizer\.vocabulary_size in a recipe"):
+    with pytest.raises(TokenizerError, match=r"vocabulary_size 8: .*8 vs \d+.*tokenizer\.vocabulary_size in a recipe"):
         train(vocabulary_size=8)
 
 
