@@ -1,15 +1,12 @@
 """Attention over encoder states. What depends on the source alone is computed once, by `project_memory`."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
-# The score of padded positions; exp(-1e9) is 0 in float32.
+# Added to the scores of padded positions; exp(-1e9) is 0 in float32.
 MASKED = -1e9
-# Most elements of a (B, block of N, S, U) tensor in additive attention: 16 MB in float32.
-BLOCK_ELEMENTS = 2**22
 
 
 class AttentionMemory(NamedTuple):
@@ -100,8 +97,7 @@ class GeneralAttention(Attention):
 class AdditiveAttention(Attention):
     """Score each source state with a one-hidden-layer network.
 
-    e_s = v . tanh(W_q q + W_m m_s). Works in blocks of queries, whose hidden layers are computed again on the
-    way back, so that memory does not grow with N * S * U.
+    e_s = v . tanh(W_q q + W_m m_s).
 
     Args:
         units: Width U of the scoring network, at least 1.
@@ -133,50 +129,8 @@ class AdditiveAttention(Attention):
         return self.key(states)
 
     def scores(self, query: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-        return additive_scores(self.query(query), keys, tf.cast(self.score.kernel, keys.dtype)[:, 0])
-
-
-def additive_scores(query: tf.Tensor, keys: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
-    """v . tanh(q_n + k_s) for all pairs: query (B, N, U), keys (B, S, U), vector (U,) -> (B, N, S)."""
-
-    @tf.custom_gradient
-    def run(q: tf.Tensor, k: tf.Tensor, v: tf.Tensor) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor, ...]]]:
-        queries = tf.shape(q)[1]
-        block = tf.maximum(BLOCK_ELEMENTS // tf.maximum(tf.size(k), 1), 1)
-
-        def hidden(start: tf.Tensor) -> tf.Tensor:
-            return tf.tanh(q[:, start : start + block, None] + k[:, None])  # (B, block, S, U)
-
-        def forward(start: tf.Tensor, scores: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            part = tf.linalg.matvec(hidden(start), v)
-            return start + block, scores.write(start // block, tf.transpose(part, [1, 0, 2]))
-
-        _, scores = tf.while_loop(lambda start, _: start < queries, forward, (0, _blocks(q.dtype)))
-
-        def gradient(d_scores: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            def back(start: tf.Tensor, dq: tf.TensorArray, dk: tf.Tensor, dv: tf.Tensor) -> tuple:
-                h, d = hidden(start), d_scores[:, start : start + block, :, None]
-                d_hidden = d * v * (1 - h * h)
-                # Sums over blocks are kept in float32: a mixed precision would lose the last ones.
-                dk += tf.cast(tf.reduce_sum(d_hidden, axis=1), tf.float32)
-                dv += tf.cast(tf.reduce_sum(h * d, axis=[0, 1, 2]), tf.float32)
-                part = tf.transpose(tf.reduce_sum(d_hidden, axis=2), [1, 0, 2])
-                return start + block, dq.write(start // block, part), dk, dv
-
-            sums = tf.zeros(tf.shape(k)), tf.zeros(tf.shape(v))
-            start = (0, _blocks(q.dtype), *sums)
-            _, dq, dk, dv = tf.while_loop(lambda start, *_: start < queries, back, start)
-            dq = tf.ensure_shape(tf.transpose(dq.concat(), [1, 0, 2]), q.shape)
-            return dq, tf.cast(dk, k.dtype), tf.cast(dv, v.dtype)
-
-        return tf.transpose(scores.concat(), [1, 0, 2]), gradient
-
-    return run(query, keys, vector)
-
-
-def _blocks(dtype: tf.DType) -> tf.TensorArray:
-    """Parts of a sequence, the last of which may be shorter."""
-    return tf.TensorArray(dtype, 0, dynamic_size=True, infer_shape=False)
+        hidden = tf.tanh(self.query(query)[:, :, None] + keys[:, None])  # (B, N, S, U)
+        return tf.squeeze(self.score(hidden), axis=-1)
 
 
 def make_attention(kind: str, units: int, **kwargs: Any) -> Attention:

@@ -295,7 +295,7 @@ def test_a_terminal_shows_live_progress(corpus, tmp_path):
     report = train(toy_config(corpus, training={"epochs": 2}), folder, [InterruptAfter(15)], console)
     assert not report.finished
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
-    for part in ("epoch 1", "update 10", "loss", "tokens/s", "ETA", "BLEU", f"seq2seq train {folder}/config.yaml"):
+    for part in ("epoch 1", "update 10", "loss", "tokens/s", "ETA", "BLEU", f"seq2seq train '{folder}/config.yaml'"):
         assert part in text, part
 
 

@@ -1,14 +1,10 @@
 """Attention against NumPy."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from seq2seq.layers import AdditiveAttention, DotAttention, GeneralAttention, ScaledDotAttention
-from seq2seq.layers.attention import additive_scores
 from tests.conftest import randomize
 from tests.reference import softmax
 
@@ -57,46 +53,6 @@ def test_many_queries_equal_one_at_a_time(kind, rng):
     for n in range(N):
         alone, _ = layer.attend(tf.constant(query[:, n : n + 1]), memory)
         np.testing.assert_allclose(together[:, n : n + 1], alone, atol=1e-6)
-
-
-@pytest.mark.parametrize("elements", [1, 2 * B * S * UNITS, 10**9])
-def test_additive_blocks_change_neither_scores_nor_gradients(elements, rng, monkeypatch):
-    """Blocks of one query, of two and a rest, and all at once."""
-    monkeypatch.setattr("seq2seq.layers.attention.BLOCK_ELEMENTS", elements)
-    parts = [tf.constant(rng.normal(size=size).astype("f")) for size in ((B, N, UNITS), (B, S, UNITS), (UNITS,))]
-    outer = rng.normal(size=(B, N, S)).astype("f")
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(parts)
-        query, keys, vector = parts
-        scores = additive_scores(query, keys, vector)
-        ours = tf.reduce_sum(scores * outer)
-        plain_scores = tf.reduce_sum(vector * tf.tanh(query[:, :, None] + keys[:, None]), axis=-1)
-        plain = tf.reduce_sum(plain_scores * outer)
-    np.testing.assert_allclose(scores, plain_scores, atol=1e-5)
-    for found, expected in zip(tape.gradient(ours, parts), tape.gradient(plain, parts), strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-def test_additive_attention_needs_no_memory_for_all_pairs_at_once():
-    """Peak memory of a fresh process: (8, 200, 200, 256) floats would be 328 MB, and a plain gradient holds several."""
-    script = """
-import resource
-import tensorflow as tf
-from seq2seq.layers.attention import additive_scores
-def step(q, k, v):
-    with tf.GradientTape() as tape:
-        tape.watch([q, k, v])
-        loss = tf.reduce_sum(additive_scores(q, k, v) ** 2)
-    return tape.gradient(loss, [q, k, v])
-step = tf.function(step, input_signature=[tf.TensorSpec([None, None, 256])] * 2 + [tf.TensorSpec([256])])
-make = lambda length: (tf.random.normal([8, length, 256]), tf.random.normal([8, length, 256]), tf.ones([256]))
-step(*make(3))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-step(*make(200))
-print("MB", (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert float(done.stdout.split("MB")[1]) < 400
 
 
 @pytest.mark.parametrize("kind", ["additive", "general", "scaled_dot"])
