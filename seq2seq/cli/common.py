@@ -104,11 +104,11 @@ def open_output(path: Path | None, reads: Path | None = None) -> Iterator[IO[str
 
 def lenient_lines(handle: IO[bytes], name: str) -> Iterator[str]:
     """Lines that end at `\\n`; invalid UTF-8 becomes U+FFFD, with a warning that names the line."""
+    from seq2seq.corpora.pairs import bare_line
+
     try:
         for number, raw in enumerate(handle, start=1):
-            line = raw.removesuffix(b"\n").removesuffix(b"\r")
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
+            line = bare_line(raw, number)
             text = line.decode("utf-8", errors="replace")
             if "\ufffd" in text and text.encode() != line:
                 warning = f"warning: {name}:{number}: invalid UTF-8 replaced by U+FFFD"

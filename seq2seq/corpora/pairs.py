@@ -121,9 +121,8 @@ def read_lines(path: Path) -> Iterator[str]:
     try:
         with open_bytes(path) as handle:
             for number, raw in enumerate(handle, start=1):
-                line = raw.removeprefix(BOM) if number == 1 else raw
                 try:
-                    yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+                    yield bare_line(raw, number).decode("utf-8")
                 except UnicodeDecodeError as error:
                     raise CorpusError(
                         f"{path}:{number}: expected UTF-8, found byte 0x{error.object[error.start]:02x} at column "
@@ -131,6 +130,12 @@ def read_lines(path: Path) -> Iterator[str]:
                     ) from None
     except (OSError, EOFError, zlib.error) as error:
         raise CorpusError(f"{path}: cannot be read: {error}. Check that the file is whole.") from None
+
+
+def bare_line(raw: bytes, number: int) -> bytes:
+    """A line of a file without its end, `\\n` or `\\r\\n`, and the first one without a BOM."""
+    line = raw.removeprefix(BOM) if number == 1 else raw
+    return line.removesuffix(b"\n").removesuffix(b"\r")
 
 
 def open_bytes(path: Path) -> IO[bytes]:
