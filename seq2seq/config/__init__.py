@@ -1,0 +1,45 @@
+"""Recipes: strict pydantic models, read from YAML, changed by dotted overrides.
+
+Every key is declared once, in the section it belongs to. An unknown key, a wrong type or an impossible
+combination is a `ConfigError` that names the recipe, the key, what was found and what is accepted.
+"""
+
+from seq2seq.config.data import (
+    BatchingConfig,
+    CorpusConfig,
+    DataConfig,
+    FilterConfig,
+    MixturePart,
+    TextConfig,
+    TokenizerConfig,
+)
+from seq2seq.config.network import DecoderConfig, EmbeddingsConfig, EncoderConfig
+from seq2seq.config.recipe import Config, changed_keys, dump_config, load_config, parse_config, recipe_names
+from seq2seq.config.search import SearchOptions
+from seq2seq.config.section import Precision, Section
+from seq2seq.config.training import ScheduleConfig, TrainingConfig, ValidationConfig
+
+__all__ = [
+    "BatchingConfig",
+    "Config",
+    "CorpusConfig",
+    "DataConfig",
+    "DecoderConfig",
+    "EmbeddingsConfig",
+    "EncoderConfig",
+    "FilterConfig",
+    "MixturePart",
+    "Precision",
+    "ScheduleConfig",
+    "SearchOptions",
+    "Section",
+    "TextConfig",
+    "TokenizerConfig",
+    "TrainingConfig",
+    "ValidationConfig",
+    "changed_keys",
+    "dump_config",
+    "load_config",
+    "parse_config",
+    "recipe_names",
+]

@@ -1,0 +1,155 @@
+"""Sections about text: corpora, filters, tokenizers, batches."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from seq2seq.config.section import Section, key
+
+
+class TextConfig(Section):
+    """Where parallel text lies: `source` and `target` files, one `tsv`, or the embedded `phrasebook`.
+
+    Paths may hold environment variables (`$MULTI30K/train.en.gz`) and may end in `.gz`.
+    """
+
+    source: str | None = key(None, "File of source sentences, one a line.")
+    target: str | None = key(None, "File of target sentences, line-aligned with `source`.")
+    tsv: str | None = key(None, "File of `source<TAB>target` lines.")
+    phrasebook: Literal["train", "valid", "test"] | None = key(None, "A split of the embedded English-German corpus.")
+
+    @model_validator(mode="after")
+    def one_kind(self) -> "TextConfig":
+        if (self.source is None) != (self.target is None):
+            raise ValueError("'source' and 'target' go together: give both files")
+        if self.kinds() != 1:
+            raise ValueError(f"give one of: {self.choice()}")
+        return self
+
+    def kinds(self) -> int:
+        """How many ways of naming text are used."""
+        return sum(value is not None for value in (self.source, self.tsv, self.phrasebook))
+
+    def choice(self) -> str:
+        """The ways there are, in words."""
+        return "'source' and 'target', 'tsv', or 'phrasebook'"
+
+
+class MixturePart(TextConfig):
+    """One corpus of a mixture."""
+
+    weight: float | None = key(
+        None,
+        "Share of an epoch's sentences that come from here, relative to the other parts' weights. Give all parts one, "
+        "or none.",
+        gt=0.0,
+    )
+
+
+class CorpusConfig(TextConfig):
+    """One corpus, or a mixture of several.
+
+    An epoch of a mixture has as many sentences as its parts together. Without weights and at temperature 1 it is
+    every sentence once; otherwise a part that gets more than its size is repeated, one that gets less is sampled.
+    """
+
+    mixture: tuple[MixturePart, ...] | None = key(None, "Several corpora that are read as one.")
+    temperature: float = key(
+        1.0,
+        "Of a mixture without weights: a part's share is its size ** (1 / temperature), so that a higher one gives "
+        "small corpora more.",
+        paper="Arivazhagan et al. 2019",
+        gt=0.0,
+    )
+
+    @model_validator(mode="after")
+    def shares_are_clear(self) -> "CorpusConfig":
+        weights = [part.weight for part in self.mixture or ()]
+        if self.mixture is not None and not self.mixture:
+            raise ValueError("'mixture' is empty: give it a list of corpora")
+        if any(weights) and not all(weights):
+            raise ValueError("some parts of 'mixture' have a 'weight' and some have none: give all one, or none")
+        if self.temperature != 1.0 and (self.mixture is None or any(weights)):
+            raise ValueError("'temperature' decides the shares of a 'mixture' whose parts have no 'weight'")
+        return self
+
+    def kinds(self) -> int:
+        return super().kinds() + (self.mixture is not None)
+
+    def choice(self) -> str:
+        return "'source' and 'target', 'tsv', 'phrasebook', or 'mixture'"
+
+    def parts(self) -> tuple[TextConfig, ...]:
+        """The corpora of a mixture, or this one alone."""
+        return (self,) if self.mixture is None else self.mixture
+
+
+class FilterConfig(Section):
+    """Which pairs of the training corpus are left out. Each filter reports how many it dropped."""
+
+    nfc: bool = key(True, "Bring both sides to Unicode NFC (changes text, drops nothing).")
+    empty: bool = key(True, "Drop pairs with a blank side.")
+    duplicates: bool = key(True, "Drop exact repetitions of an earlier pair; in a mixture, of one in the same part.")
+    max_characters: int | None = key(1000, "Drop pairs with a longer side.", unit="characters", ge=1)
+    max_ratio: float | None = key(4.0, "Drop pairs whose sides differ more in length (from 20 characters on).", gt=1.0)
+    max_tokens: int = key(200, "Drop pairs with more on a side.", unit="tokens, EOS included", ge=2)
+
+
+class DataConfig(Section):
+    """The corpora of an experiment."""
+
+    train: CorpusConfig = Field(description="What is trained on.")
+    valid: CorpusConfig = Field(description="What is measured while training.")
+    test: CorpusConfig | None = Field(None, description="What is measured at the end; training never reads it.")
+    filters: FilterConfig = FilterConfig()
+    target_language: str | None = key(
+        None,
+        "Language of the target, as `de` or `zh` (ISO 639). Chooses BLEU's tokenizer: `zh`, `ja` and `ko` have their "
+        "own.",
+        pattern="^[a-z]{2,3}$",
+    )
+
+
+class TokenizerConfig(Section):
+    """SentencePiece models, trained from the training corpus or given as files."""
+
+    model: Literal["unigram", "bpe"] = key(
+        "unigram", "Kind of subwords.", paper="Kudo 2018 (unigram); Sennrich et al. 2016 (BPE)"
+    )
+    joint: bool = key(False, "One model and vocabulary for both languages.")
+    vocabulary_size: int = key(8000, "Pieces of each model, the four special ones included.", unit="pieces", ge=8)
+    character_coverage: float = key(1.0, "Share of characters that get a piece.", gt=0.9, le=1.0)
+    byte_fallback: bool = key(False, "Spell unknown characters in bytes rather than as unk.")
+    user_defined_symbols: tuple[str, ...] = key((), "Strings that always are one piece.")
+    normalization: Literal["identity", "nmt_nfkc"] = key("identity", "SentencePiece's own rule, applied after our NFC.")
+    source_model: str | None = key(None, "A trained SentencePiece file; with `joint`, for both sides.")
+    target_model: str | None = key(None, "A trained SentencePiece file for the target.")
+    from_model: str | None = key(
+        None,
+        "A model directory whose tokenizers are used, as fine-tuning needs; the keys above then count for nothing.",
+    )
+
+    @field_validator("user_defined_symbols")
+    @classmethod
+    def not_reserved(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        for symbol in symbols:
+            if symbol in ("", "<pad>", "<unk>", "<s>", "</s>") or symbols.count(symbol) > 1:
+                raise ValueError(f"{symbol!r} is empty, reserved or given twice")
+        return symbols
+
+    @model_validator(mode="after")
+    def given_models_fit(self) -> "TokenizerConfig":
+        if self.from_model is not None and (self.source_model is not None or self.target_model is not None):
+            raise ValueError("'from_model' brings both tokenizers: leave out 'source_model' and 'target_model'")
+        if self.joint and self.target_model is not None:
+            raise ValueError("a joint tokenizer is one file: give 'source_model' alone")
+        if not self.joint and (self.source_model is None) != (self.target_model is None):
+            raise ValueError("give both 'source_model' and 'target_model', or neither, or set 'joint: true'")
+        return self
+
+
+class BatchingConfig(Section):
+    """Token-budget batches."""
+
+    tokens: int = key(1000, "Most real tokens in a batch, on either side.", unit="tokens, EOS included", ge=2)
+    pool: int = key(16384, "Sentences that are shuffled, then sorted by length, together.", unit="sentences", ge=1)

@@ -1,0 +1,151 @@
+"""Sections about the network: embeddings, encoder, decoder."""
+
+from typing import Annotated, Literal
+
+from pydantic import model_validator
+
+from seq2seq.config.section import Rate, Section, key, switch_or
+
+CellName = Literal["gru", "lstm", "layer_norm_gru", "layer_norm_lstm"]
+Directions = Annotated[bool | Literal["all", "alternating"], switch_or("all", "alternating")]
+Residual = Annotated[bool | Literal["highway"], switch_or("highway")]
+CELL_PAPERS = (
+    "Cho et al. 2014 (GRU); Hochreiter and Schmidhuber 1997, Gers et al. 2000 (LSTM); Ba et al. 2016 (layer_norm_*)"
+)
+DEEP_TRANSITION = "Pascanu et al. 2014; Miceli Barone et al. 2017 (BiDeep)"
+GAL = "Gal and Ghahramani 2016"
+
+
+class EmbeddingsConfig(Section):
+    """Source and target embeddings, and what shares their weights."""
+
+    size: int = key(256, "Width of a token's vector.", ge=1)
+    tied: Literal["none", "target", "all"] = key(
+        "target",
+        "`target`: the output layer is the target embedding; `all`: source, target and output share one table (joint "
+        "tokenizer only).",
+        paper="Press and Wolf 2017",
+    )
+    dropout: Rate = key(0.0, "On single numbers of the vectors.", paper="Srivastava et al. 2014")
+    source_word_dropout: Rate = key(
+        0.0, "Share of source tokens whose whole vector is zeroed.", paper="Sennrich et al. 2016 (WMT)"
+    )
+    target_word_dropout: Rate = key(
+        0.0, "Share of the decoder's input tokens whose whole vector is zeroed.", paper="Sennrich et al. 2016 (WMT)"
+    )
+
+
+class EncoderConfig(Section):
+    """Stacked recurrent encoder."""
+
+    cell: CellName = key("gru", "What runs over time.", paper=CELL_PAPERS)
+    layers: int = key(1, "Depth of the stack.", ge=1)
+    units: int = key(256, "Width of each layer's output, both directions together.", ge=1)
+    bidirectional: Directions = key(
+        True,
+        "`true`: the bottom layer reads both ways, `units / 2` each; `all`: every layer does; `alternating`: two "
+        "stacks of `units / 2` that start in opposite directions and turn round at every layer.",
+        paper="Schuster and Paliwal 1997; Zhou et al. 2016 (alternating)",
+    )
+    transition_depth: int = key(
+        1, "Cells one after the other within a time step; above 1 in a stack is BiDeep.", paper=DEEP_TRANSITION, ge=1
+    )
+    residual: Residual = key(
+        True,
+        "Add a layer's input to its output, from the second layer on; `highway`: weigh the two by a learnt gate.",
+        paper="Wu et al. 2016 (residual); Srivastava et al. 2015 (highway)",
+    )
+    layer_norm: bool = key(False, "Normalise every layer's output.", paper="Ba et al. 2016")
+    dropout: Rate = key(0.0, "On the output of every layer, the memory included.")
+    variational: bool = key(False, "One mask of `dropout` for all time steps of a sentence.", paper=GAL)
+    recurrent_dropout: Rate = key(
+        0.0, "On the state that enters the recurrent products, one mask for all time steps of a sentence.", paper=GAL
+    )
+
+    @model_validator(mode="after")
+    def halves(self) -> "EncoderConfig":
+        if self.bidirectional and self.units % 2:
+            raise ValueError(f"'units' is {self.units}: a bidirectional encoder needs an even number")
+        return self
+
+
+class DecoderConfig(Section):
+    """Recurrent decoder, and how it reads the source."""
+
+    form: Literal["default", "input_feeding", "conditional"] = key(
+        "default",
+        "`default`: attends after its bottom layer, the layers above read the context; `input_feeding`: attends after "
+        "its top layer, and the bottom one reads the readout of the step before; `conditional`: two cells with the "
+        "attention between them make the bottom layer.",
+        paper="Luong et al. 2015 (default, input_feeding); Sennrich et al. 2017, Nematus (conditional)",
+    )
+    cell: CellName = key("gru", "What runs over time.", paper=CELL_PAPERS)
+    layers: int = key(1, "Depth of the stack.", ge=1)
+    units: int = key(256, "Width of each layer.", ge=1)
+    attention: Literal["none", "additive", "general", "dot", "scaled_dot"] = key(
+        "general",
+        "How a decoder state is compared with the encoder's; `none`: the source is seen through `summary` only.",
+        paper="Bahdanau et al. 2015 (additive); Luong et al. 2015 (general, dot); Vaswani et al. 2017 (scaled_dot)",
+    )
+    attention_units: int | None = key(
+        None, "Width of `additive`'s hidden layer, and of all heads together; null: `units`.", ge=1
+    )
+    heads: int = key(
+        1, "Attentions side by side, each on its own projections.", paper="Vaswani et al. 2017; Chen et al. 2018", ge=1
+    )
+    coverage: bool = key(
+        False, "Additive attention also sees how much each source position got so far.", paper="See et al. 2017"
+    )
+    summary: Literal["transformed", "last", "mean", "max"] = key(
+        "transformed",
+        "What the decoder starts from: a learnt transform of the encoder's last states, these states themselves, or "
+        "a learnt transform of the mean or maximum of the top layer's states.",
+        paper="Cho et al. 2014 (transformed); Sutskever et al. 2014 (last); Sennrich et al. 2017 (mean)",
+    )
+    context: Literal["initial", "every_step"] = key(
+        "initial",
+        "Without attention: the summary is the initial state only, or also an input at every step.",
+        paper="Sutskever et al. 2014 (initial); Cho et al. 2014 (every_step)",
+    )
+    transition_depth: int = key(
+        1,
+        "Cells one after the other within a time step; in `conditional`, cells after the attention.",
+        paper=DEEP_TRANSITION,
+        ge=1,
+    )
+    residual: Residual = key(
+        True,
+        "Add a layer's input to its output, from the second layer on; `highway`: weigh the two by a learnt gate.",
+        paper="Wu et al. 2016 (residual); Srivastava et al. 2015 (highway)",
+    )
+    layer_norm: bool = key(False, "Normalise every layer's output.", paper="Ba et al. 2016")
+    dropout: Rate = key(0.0, "On the output of every layer.")
+    variational: bool = key(False, "One mask of `dropout` for all time steps of a sentence.", paper=GAL)
+    recurrent_dropout: Rate = key(
+        0.0, "On the state that enters the recurrent products, one mask for all time steps of a sentence.", paper=GAL
+    )
+    attention_dropout: Rate = key(0.0, "On attention weights.", paper="Vaswani et al. 2017")
+    readout_dropout: Rate | None = key(None, "On what the output layer reads, before the softmax; null: as `dropout`.")
+
+    @model_validator(mode="after")
+    def attention_fits(self) -> "DecoderConfig":
+        if self.attention == "none":
+            needs = {
+                "form": self.form != "default",
+                "heads": self.heads > 1,
+                "coverage": self.coverage,
+                "attention_dropout": self.attention_dropout > 0,
+            }
+            wrong = [name for name, asked in needs.items() if asked]
+            if wrong:
+                raise ValueError(f"'{wrong[0]}: {getattr(self, wrong[0])}' needs an attention, and 'attention' is none")
+        elif self.context != "initial":
+            raise ValueError(f"'context: {self.context}' is for 'attention: none', and 'attention' is {self.attention}")
+        if self.coverage and (self.attention != "additive" or self.heads > 1):
+            raise ValueError("'coverage' belongs to 'attention: additive' with one head")
+        width = self.attention_units or self.units
+        if width % self.heads:
+            raise ValueError(f"'heads' is {self.heads} and does not divide the attention's width {width}")
+        if self.heads > 1 and self.attention == "dot":
+            raise ValueError("'attention: dot' has nothing that heads could learn: use general or scaled_dot")
+        return self

@@ -1,0 +1,207 @@
+"""A complete recipe: read from YAML, changed by dotted overrides, checked, written back."""
+
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from seq2seq.config.data import BatchingConfig, DataConfig, TokenizerConfig
+from seq2seq.config.network import DecoderConfig, EmbeddingsConfig, EncoderConfig
+from seq2seq.config.search import SearchOptions
+from seq2seq.config.section import Section, key
+from seq2seq.config.training import TrainingConfig, ValidationConfig
+from seq2seq.errors import ConfigError, did_you_mean
+
+
+class Config(Section):
+    """A complete experiment."""
+
+    seed: int = key(1, "Of first weights, dropout and the order of sentences.", ge=0, lt=2**31)
+    data: DataConfig = Field(description="The corpora; the one section without a default.")
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    batching: BatchingConfig = BatchingConfig()
+    embeddings: EmbeddingsConfig = EmbeddingsConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    decoder: DecoderConfig = DecoderConfig()
+    training: TrainingConfig = TrainingConfig()
+    validation: ValidationConfig = ValidationConfig()
+    search: SearchOptions = SearchOptions()
+
+    @model_validator(mode="after")
+    def parts_fit(self) -> "Config":
+        if self.embeddings.tied == "all" and not self.tokenizer.joint:
+            raise ValueError("'embeddings.tied: all' needs 'tokenizer.joint: true'")
+        if self.data.filters.max_tokens > self.batching.tokens:
+            raise ValueError(
+                f"'data.filters.max_tokens' is {self.data.filters.max_tokens}, more than 'batching.tokens' "
+                f"{self.batching.tokens}: such a sentence fits no batch"
+            )
+        decoder, encoder = self.decoder, self.encoder
+        plain_product = decoder.attention in ("dot", "scaled_dot") and decoder.heads == 1
+        if plain_product and encoder.units != decoder.units:
+            raise ValueError(
+                f"'decoder.attention: {decoder.attention}' multiplies decoder and encoder states: "
+                f"'encoder.units' {encoder.units} and 'decoder.units' {decoder.units} must be equal, "
+                "or use 'general'"
+            )
+        if decoder.summary == "last":
+            for name in ("cell", "layers", "units"):
+                ours, theirs = getattr(decoder, name), getattr(encoder, name)
+                if str(ours).removeprefix("layer_norm_") != str(theirs).removeprefix("layer_norm_"):
+                    raise ValueError(
+                        f"'decoder.summary: last' hands the encoder's states on as they are: 'encoder.{name}' {theirs} "
+                        f"and 'decoder.{name}' {ours} must be equal, or use 'transformed'"
+                    )
+        if (
+            self.training.warm_start is not None
+            and self.tokenizer.from_model is None
+            and not self.tokenizer.source_model
+        ):
+            raise ValueError(
+                "'training.warm_start' needs the tokenizers that its embeddings were trained with: set "
+                "'tokenizer.from_model' to the same directory, or give 'tokenizer.source_model'"
+            )
+        return self
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a recipe and apply overrides.
+
+    Args:
+        path: A YAML file, or the bare name of a recipe that ships with the package.
+        overrides: `section.key=value` strings; the value is YAML.
+
+    Raises:
+        ConfigError: The file is missing or not YAML, a key is unknown, or a value is not accepted.
+    """
+    file = Path(path)
+    if file.is_file():
+        text = file.read_bytes()  # YAML finds the encoding, and its error names the byte
+    elif str(path) in recipe_names():
+        text = (resources.files("seq2seq") / "recipes" / f"{path}.yaml").read_bytes()
+    else:
+        raise ConfigError(
+            f"{path}: no such recipe. Give a YAML file, or one of the packaged recipes: {', '.join(recipe_names())}."
+        )
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected sections with keys, found {type(values).__name__}.")
+    for override in overrides:
+        _override(values, override)
+    return parse_config(values, origin=str(path))
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that ship with the package."""
+    folder = resources.files("seq2seq") / "recipes"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def parse_config(values: dict[str, Any], origin: str) -> Config:
+    """Check plain values against the schema.
+
+    Raises:
+        ConfigError: With one line a problem, each naming `origin` and the key.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(problem, origin) for problem in error.errors())) from None
+
+
+def dump_config(config: Config) -> str:
+    """The complete resolved recipe as YAML; `load_config` reads it back to an equal `Config`."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def changed_keys(old: Config, new: Config) -> list[str]:
+    """Dotted names of the keys that differ, in the order of the schema."""
+    before, after = _flatten(old.model_dump()), _flatten(new.model_dump())
+    # A section that is null on one side (data.test) has keys on the other only.
+    return [key for key in after | before if before.get(key) != after.get(key)]
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {override}: expected section.key=value, as in --set training.epochs=5.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not valid YAML: {error}") from None
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {override}: '{section}' is a value, not a section.")
+        values = inner
+    values[last] = value
+
+
+def _explain(problem: Any, origin: str) -> str:
+    *parents, last = problem["loc"] or ("",)
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        accepted = sorted(_section(parents).model_fields)
+        where = f"in {'.'.join(map(str, parents))}" if parents else "at the top"
+        elsewhere = [name for name in _dotted_keys() if name.rpartition(".")[2] == last]
+        hint = did_you_mean(str(last), accepted) or did_you_mean(elsewhere[0] if elsewhere else "", elsewhere)
+        return f"{origin}: unknown key '{key}'.{hint} Accepted {where}: {', '.join(accepted)}."
+    if problem["type"] == "missing":
+        return f"{origin}: '{key}' is missing."
+    if problem["type"] == "model_type":
+        names = ", ".join(sorted(_section(problem["loc"]).model_fields))
+        return f"{origin}: '{key}': found {problem['input']!r}, expected a section with keys of: {names}."
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{origin}: {key + ': ' if key else ''}{message}."
+    return f"{origin}: '{key}': found {problem['input']!r}. {message}."
+
+
+def sections(section: type[Section] = Config, prefix: str = "") -> Iterator[tuple[str, type[Section]]]:
+    """Every section that is, or lies in, `section`, with its dotted name; the one at the top is called ""."""
+    yield prefix, section
+    for name, field in section.model_fields.items():
+        inner = _inner_section(field.annotation)
+        if inner is not None:
+            yield from sections(inner, f"{prefix}.{name}".lstrip("."))
+
+
+def _dotted_keys() -> list[str]:
+    return [
+        f"{prefix}.{name}".lstrip(".")
+        for prefix, section in sections()
+        for name, field in section.model_fields.items()
+        if _inner_section(field.annotation) is None
+    ]
+
+
+def _section(path: Sequence[str | int]) -> type[Section]:
+    section: type[Section] = Config
+    for name in path:
+        if isinstance(name, str):  # a number is a place in a list of sections
+            inner = _inner_section(section.model_fields[name].annotation)
+            assert inner is not None
+            section = inner
+    return section
+
+
+def _inner_section(annotation: Any) -> type[Section] | None:
+    """The section in `Section`, `Section | None` or `tuple[Section, ...] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    inner = (_inner_section(part) for part in get_args(annotation))
+    return next((section for section in inner if section is not None), None)

@@ -1,0 +1,80 @@
+"""The section about translating: how a translation is searched for, sampled and written."""
+
+from typing import Any, Literal
+
+from pydantic import ValidationError, ValidatorFunctionWrapHandler, field_validator, model_validator
+
+from seq2seq.config.section import Section, key
+
+
+class SearchOptions(Section):
+    """How a translation is searched for."""
+
+    beam_size: int = key(5, "Hypotheses kept at each step; 1 is greedy.", unit="hypotheses", ge=1)
+    length_penalty: float | Literal["average"] = key(
+        1.0,
+        "Divide a score by ((5 + length) / 6) ** this; 0: no penalty; `average`: divide by the length.",
+        paper="Wu et al. 2016",
+    )
+    coverage_penalty: float = key(
+        0.0,
+        "Add this times the summed log of each source position's attention, at most 1 each, to a finished "
+        "hypothesis's score, so that one that leaves out a part of the source falls behind.",
+        paper="Wu et al. 2016",
+        ge=0.0,
+    )
+    n_best: int = key(1, "Translations a sentence, at most `beam_size`; when sampling, so many draws.", ge=1)
+    min_length: int = key(1, "Shortest translation.", unit="tokens, EOS included", ge=1)
+    max_length: int | None = key(
+        None, "Longest translation, whatever the source's length.", unit="tokens, EOS included", ge=1
+    )
+    max_length_factor: float = key(2.0, "Longest translation: this times the source's length ...", gt=0.0)
+    max_length_extra: int = key(10, "... plus this.", unit="tokens", ge=1)
+    sample: bool = key(
+        False,
+        "Draw tokens from the model's distribution rather than search. A draw depends on `seed` and the sentence, "
+        "not on its batch.",
+    )
+    temperature: float = key(1.0, "When sampling: logits are divided by it; below 1 is safer.", gt=0.0)
+    top_k: int | None = key(
+        None, "When sampling: draw among so many likeliest.", unit="tokens", paper="Fan et al. 2018", ge=1
+    )
+    top_p: float = key(
+        1.0,
+        "When sampling: draw among the fewest likeliest that together have this probability.",
+        paper="Holtzman et al. 2020",
+        gt=0.0,
+        le=1.0,
+    )
+    seed: int = key(1, "Of sampling.", ge=0, lt=2**31)
+    unk: Literal["keep", "suppress", "replace"] = key(
+        "keep",
+        "Unknown tokens in a translation: write them as they are, never choose them, or put the source's text that "
+        "they attend to most.",
+        paper="Luong et al. 2015 (rare words)",
+    )
+    max_source_tokens: int = key(
+        200, "A longer line is handled as `long_lines` says.", unit="tokens, EOS included", ge=2
+    )
+    long_lines: Literal["split", "cut"] = key(
+        "split",
+        "Translate a long line in pieces, cut where a sentence or clause ends if possible, and join them; or cut it "
+        "off, with a warning.",
+    )
+    batch_tokens: int = key(4000, "Padded source tokens translated at once, times `beam_size`.", unit="tokens", ge=1)
+
+    @field_validator("length_penalty", mode="wrap")
+    @classmethod
+    def number_or_average(cls, value: Any, accept: ValidatorFunctionWrapHandler) -> float | str:
+        try:
+            return accept(value)
+        except ValidationError:
+            raise ValueError(f"found {value!r}, expected a number or 'average'") from None
+
+    @model_validator(mode="after")
+    def numbers_fit(self) -> "SearchOptions":
+        if self.n_best > self.beam_size and not self.sample:
+            raise ValueError(f"'n_best' is {self.n_best}, more than 'beam_size' {self.beam_size}")
+        if self.max_length is not None and self.max_length < self.min_length:
+            raise ValueError(f"'max_length' {self.max_length} is below 'min_length' {self.min_length}")
+        return self

@@ -1,0 +1,41 @@
+"""What all sections of a recipe are made of."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import PydanticCustomError
+
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class Section(BaseModel):
+    """A part of a recipe. Unknown keys are errors; values do not change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def key(default: Any, meaning: str, *, unit: str = "", paper: str = "", **limits: Any) -> Any:
+    """A key of a section, with all that `docs/configuration.md` says of it.
+
+    Args:
+        default: Its value where a recipe does not name it.
+        meaning: What it does, in a sentence or two.
+        unit: Of a number: tokens, updates, epochs, ...
+        paper: Where it comes from.
+        limits: For `pydantic.Field`, as `ge=1`.
+    """
+    return Field(default, description=meaning, json_schema_extra={"unit": unit, "paper": paper}, **limits)
+
+
+def switch_or(*words: str) -> WrapValidator:
+    """For `bool | Literal[...]`: one error where pydantic would give one for each of the two."""
+
+    def check(value: Any, accept: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return accept(value)
+        except ValidationError:
+            choices = ", ".join(f"'{word}'" for word in words)
+            raise PydanticCustomError("choice", f"Input should be true, false or {choices}") from None
+
+    return WrapValidator(check)

@@ -1,0 +1,127 @@
+"""Sections about training: schedule, optimizer, validation."""
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from seq2seq.config.section import Rate, Section, key
+
+
+class ScheduleConfig(Section):
+    """How the learning rate moves: linearly from 0 to `learning_rate` over `warmup` updates, then by its kind."""
+
+    kind: Literal["constant", "inverse_sqrt", "cosine", "step", "plateau"] = key(
+        "constant",
+        "`inverse_sqrt`: with the inverse square root of the update; `cosine`: half a cosine from `learning_rate` down "
+        "to `minimum`, from `decay_start` on over `decay_updates`; `step`: times `factor` at `decay_start` and then "
+        "every `decay_updates`; `plateau`: times `factor` after `patience` validations without a better "
+        "`validation.metric`.",
+        paper="Vaswani et al. 2017 (inverse_sqrt); Loshchilov and Hutter 2017 (cosine); Luong et al. 2015 (step)",
+    )
+    warmup: int = key(0, "Length of the linear start, for every kind.", unit="updates", ge=0)
+    decay_start: int = key(0, "Of `cosine` and `step`: where the decay begins.", unit="updates", ge=0)
+    decay_updates: int | None = key(
+        None, "Length of `cosine`; distance between two decays of `step`.", unit="updates", ge=1
+    )
+    factor: float = key(0.5, "Of `step` and `plateau`.", gt=0.0, lt=1.0)
+    patience: int = key(1, "Of `plateau`.", unit="validations", ge=1)
+    minimum: float = key(1e-6, "Of `cosine`, `step` and `plateau`: the learning rate never falls below it.", ge=0.0)
+
+    @model_validator(mode="after")
+    def keys_fit_the_kind(self) -> "ScheduleConfig":
+        if self.kind == "inverse_sqrt" and self.warmup < 1:
+            raise ValueError("'inverse_sqrt' needs 'warmup' of at least 1 update")
+        if self.kind in ("cosine", "step") and self.decay_updates is None:
+            raise ValueError(f"'{self.kind}' needs 'decay_updates'")
+        if self.kind in ("cosine", "step") and self.decay_start < self.warmup and self.decay_start:
+            raise ValueError(f"'decay_start' {self.decay_start} lies within the 'warmup' of {self.warmup} updates")
+        return self
+
+
+class TrainingConfig(Section):
+    """The optimizer and the end of training."""
+
+    optimizer: Literal["adam", "adamw", "sgd"] = key(
+        "adam", "Update rule.", paper="Kingma and Ba 2015 (adam); Loshchilov and Hutter 2019 (adamw)"
+    )
+    learning_rate: float = key(1e-3, "Its peak, where a schedule moves it.", gt=0.0)
+    schedule: ScheduleConfig = ScheduleConfig()
+    beta_1: Rate = key(0.9, "Of adam and adamw: decay of the gradient's mean.")
+    beta_2: Rate = key(0.999, "Of adam and adamw: decay of the gradient's mean square.")
+    epsilon: float = key(1e-8, "Of adam and adamw: keeps the division finite.", gt=0.0)
+    momentum: Rate = key(0.0, "Of sgd.")
+    weight_decay: float = key(
+        0.0,
+        "Of adamw and sgd: each update takes away this times the learning rate of every weight matrix, apart from the "
+        "gradient.",
+        paper="Loshchilov and Hutter 2019",
+        ge=0.0,
+    )
+    decay_also: tuple[Literal["biases", "norms", "embeddings"], ...] = key(
+        (), "What `weight_decay` takes besides weight matrices."
+    )
+    clip_norm: float | None = key(1.0, "Largest global norm of the gradient.", paper="Pascanu et al. 2013", gt=0.0)
+    label_smoothing: Rate = key(
+        0.1, "Share of a label's probability that is spread over the vocabulary.", paper="Szegedy et al. 2016"
+    )
+    accumulate: int = key(1, "Batches whose gradients make one update.", unit="batches", ge=1)
+    ema: float | None = key(
+        None,
+        "Decay of an exponential moving average of the weights, as 0.999. The average, not the last weights, is then "
+        "validated, kept and delivered. It grows with the update t as (1 + t) / (10 + t) until it gets there.",
+        paper="Polyak and Juditsky 1992",
+        gt=0.0,
+        lt=1.0,
+    )
+    warm_start: str | None = key(
+        None, "A model directory whose weights are taken over where name and shape are the same; what was is reported."
+    )
+    freeze: tuple[str, ...] = key((), "Patterns of weight names that are not trained, as `encoder/*`.")
+    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = key(
+        "auto", "`auto`: mixed_bfloat16 on a GPU that has it, float32 elsewhere.", paper="Micikevicius et al. 2018"
+    )
+    epochs: int | None = key(20, "Stop after so many passes over the corpus.", unit="epochs", ge=1)
+    updates: int | None = key(None, "Stop after so many updates.", unit="updates", ge=1)
+    checkpoint_minutes: float = key(10.0, "Write the last checkpoint at least so often.", unit="minutes", gt=0.0)
+    keep_last: int = key(
+        5, "Validations whose weights are kept for averaging, counted from the last.", unit="validations", ge=0
+    )
+    keep_best: int = key(
+        5, "Validations whose weights are kept for averaging, counted from the best.", unit="validations", ge=0
+    )
+    tensorboard: bool = key(
+        False,
+        "Write scalars, sample translations and an attention map to `tensorboard/` in the model directory (needs the "
+        "package's `tensorboard` extra).",
+    )
+
+    @model_validator(mode="after")
+    def keys_fit(self) -> "TrainingConfig":
+        if self.epochs is None and self.updates is None:
+            raise ValueError("give 'epochs' or 'updates', or training never ends")
+        schedule = self.schedule
+        if schedule.kind in ("plateau", "cosine", "step") and schedule.minimum > self.learning_rate:
+            raise ValueError(f"'schedule.minimum' {schedule.minimum:g} is above 'learning_rate' {self.learning_rate:g}")
+        if self.weight_decay and self.optimizer == "adam":
+            raise ValueError(f"'weight_decay' belongs to adamw and sgd, and 'optimizer' is {self.optimizer}")
+        if self.decay_also and not self.weight_decay:
+            raise ValueError("'decay_also' needs a 'weight_decay' above 0")
+        return self
+
+
+class ValidationConfig(Section):
+    """What is measured while training, and what it decides."""
+
+    every_updates: int | None = key(
+        None, "Distance between validations; null: at the end of every epoch.", unit="updates", ge=1
+    )
+    metric: Literal["loss", "bleu"] = key("bleu", "Decides the best checkpoint, the plateau and when to stop.")
+    patience: int | None = key(None, "Stop after so many without a better metric.", unit="validations", ge=1)
+    beam_size: int = key(1, "Of the translations that BLEU is measured on; 1 is greedy.", unit="hypotheses", ge=1)
+    bleu: bool = key(True, "Translate the validation corpus at each validation.", paper="Papineni et al. 2002")
+
+    @model_validator(mode="after")
+    def metric_is_measured(self) -> "ValidationConfig":
+        if self.metric == "bleu" and not self.bleu:
+            raise ValueError("'metric: bleu' needs 'bleu: true'")
+        return self
