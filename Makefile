@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: quickstart test check lint lock clean
+.PHONY: quickstart test check lint docs lock clean
 
 quickstart: $(VENV)/installed  ## train a small translator and show what it does
 	$(BIN)/seq2seq quickstart
@@ -20,6 +20,9 @@ lint: $(VENV)/installed-dev  ## formatting, style, import rules, types
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+docs: $(VENV)/installed-dev  ## write docs/configuration.md from the schema
+	$(BIN)/python -m seq2seq.config.reference > docs/configuration.md
 
 lock: $(VENV)/installed-dev  ## resolve constraints.txt anew, for every supported Python
 	$(BIN)/python -m pip install --quiet uv

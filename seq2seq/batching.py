@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +17,16 @@ from seq2seq.corpora import FilterReport, SentencePair
 from seq2seq.tokenizer import EOS_ID, PAD_ID, Tokenizer
 
 CHUNK = 10_000  # sentences tokenized at once
+
+
+class Side(Protocol):
+    """The token ids of one side of a corpus: `lengths` (N,) int64 of its sentences, EOS included."""
+
+    lengths: np.ndarray
+
+    def gather(self, rows: np.ndarray) -> np.ndarray:
+        """Right-padded ids of some sentences, (B, L) int32, EOS included."""
+        ...
 
 
 class TokenizedSide:
@@ -38,16 +49,11 @@ class TokenizedSide:
         return padded
 
 
-class EncodedCorpus:
-    """A corpus as token ids on disk: `source` and `target` sides of equally many sentences, EOS included."""
+class EncodedPairs:
+    """Token ids of equally many sentences on the `source` and the `target` side."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-        self.fingerprint: str = about["fingerprint"]
-        self.report = FilterReport(about["read"], about["kept"], Counter(about["dropped"]))
-        self.source = TokenizedSide(folder, "source", about["source_dtype"])
-        self.target = TokenizedSide(folder, "target", about["target_dtype"])
+    source: Side
+    target: Side
 
     def __len__(self) -> int:
         return len(self.source.lengths)
@@ -56,6 +62,21 @@ class EncodedCorpus:
         """Source and target of one batch of a plan, (B, S) and (B, T) int32."""
         rows = plan.batch(index)
         return self.source.gather(rows), self.target.gather(rows)
+
+
+class EncodedCorpus(EncodedPairs):
+    """A corpus as token ids on disk."""
+
+    source: TokenizedSide
+    target: TokenizedSide
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        self.fingerprint: str = about["fingerprint"]
+        self.report = FilterReport(about["read"], about["kept"], Counter(about["dropped"]))
+        self.source = TokenizedSide(folder, "source", about["source_dtype"])
+        self.target = TokenizedSide(folder, "target", about["target_dtype"])
 
 
 def encode_corpus(
@@ -184,9 +205,16 @@ class BatchPlan:
 
 
 def plan_batches(
-    source_lengths: np.ndarray, target_lengths: np.ndarray, *, tokens: int, pool: int, seed: int, epoch: int
+    source_lengths: np.ndarray,
+    target_lengths: np.ndarray,
+    *,
+    tokens: int,
+    pool: int,
+    seed: int,
+    epoch: int,
+    rows: np.ndarray | None = None,
 ) -> BatchPlan:
-    """Deal all sentences into batches of similar length: a pure function of its arguments.
+    """Deal sentences into batches of similar length: a pure function of its arguments.
 
     Sentences are shuffled, cut into pools, sorted by length within each pool and cut into batches that hold
     at most `tokens` real tokens on either side; then the batches are shuffled. A sentence longer than
@@ -197,9 +225,10 @@ def plan_batches(
         target_lengths: (N,) the same of each target sentence.
         tokens: Budget of a batch.
         pool: Sentences in a pool. Larger pools waste less on padding and shuffle less.
+        rows: Numbers of the epoch's sentences, at least one; by default each of the N once.
     """
     generator = np.random.default_rng([seed, epoch])
-    rows = generator.permutation(len(source_lengths))
+    rows = generator.permutation(len(source_lengths) if rows is None else rows)
     for start in range(0, len(rows), pool):
         part = rows[start : start + pool]
         rows[start : start + pool] = part[np.lexsort((source_lengths[part], target_lengths[part]))]
@@ -223,7 +252,7 @@ def plan_batches(
     return BatchPlan(shuffled, np.concatenate([[0], np.cumsum(sizes)]), source_lengths, target_lengths)
 
 
-def batch_dataset(corpus: EncodedCorpus, plan: BatchPlan, start: int = 0) -> tf.data.Dataset:
+def batch_dataset(corpus: EncodedPairs, plan: BatchPlan, start: int = 0) -> tf.data.Dataset:
     """The batches of a plan from number `start` on, prefetched.
 
     Each element is one batch: `(source, target)`, int32 of shapes (B, S) and (B, T), right-padded with 0,

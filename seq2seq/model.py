@@ -8,17 +8,21 @@ import tensorflow as tf
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, Precision
 from seq2seq.layers import (
     AttentionMemory,
+    ConditionalDecoder,
     Decoder,
     Dropout,
     Embedding,
     Encoder,
+    InputFeedingDecoder,
     RandomStream,
     smoothed_cross_entropy,
 )
-from seq2seq.layers.attention import make_attention
 from seq2seq.layers.decoder import DecoderState
+from seq2seq.layers.multi_head import make_attention
 from seq2seq.tokenizer import BOS_ID, PAD_ID
 from seq2seq.update import GradientUpdate
+
+DECODERS = {"default": Decoder, "input_feeding": InputFeedingDecoder, "conditional": ConditionalDecoder}
 
 
 class Seq2Seq(keras.Model):
@@ -35,6 +39,8 @@ class Seq2Seq(keras.Model):
     Shapes: B batch, S source length, T target length, K hypotheses, V target vocabulary.
         source   (B, S)  int32, right-padded with 0, EOS included, no row empty
         target   (B, T)  int32, the same; the decoder reads BOS and all but the last
+
+    `attends` is False for a decoder without attention.
 
     Works with `compile(optimizer)` and `fit(batch_dataset(...), shuffle=False)` (the plan has shuffled already);
     `fit` runs the same `train_step` as `seq2seq train`.
@@ -76,23 +82,32 @@ class Seq2Seq(keras.Model):
             if embeddings.tied == "none"
             else self.target_embedding
         )
-        self.source_dropout = Dropout(embeddings.dropout, self.stream, "source", dtype=policy)
-        self.target_dropout = Dropout(embeddings.dropout, self.stream, "target", dtype=policy)
+        self.source_dropouts = self._embedding_dropouts("source", embeddings.source_word_dropout, embeddings.dropout)
+        self.target_dropouts = self._embedding_dropouts("target", embeddings.target_word_dropout, embeddings.dropout)
         self.encoder = Encoder(**encoder.model_dump(), stream=self.stream, dtype=policy, name="encoder")
-        options = decoder.model_dump()
-        self.decoder = Decoder(
-            **options
-            | {
-                "attention": make_attention(decoder.attention, decoder.units, dtype=policy, name="attention"),
-                "readout_size": size,
-            },
-            stream=self.stream,
+        options = decoder.model_dump(exclude={"form", "attention", "attention_units", "heads", "coverage"})
+        attention = make_attention(
+            decoder.attention,
+            decoder.attention_units or decoder.units,
+            heads=decoder.heads,
+            coverage=decoder.coverage,
             dtype=policy,
-            name="decoder",
+            name="attention",
+        )
+        self.attends = attention is not None
+        self.decoder = DECODERS[decoder.form](
+            **options, attention=attention, readout_size=size, stream=self.stream, dtype=policy, name="decoder"
         )
         self.loss_metric = keras.metrics.Mean("loss")
         self.nll_metric = keras.metrics.Mean("nll")
         self.build()
+
+    def _embedding_dropouts(self, side: str, words: float, numbers: float) -> list[Dropout]:
+        policy = self.dtype_policy
+        return [
+            Dropout(words, self.stream, f"{side}/words", (-1,), dtype=policy),
+            Dropout(numbers, self.stream, side, dtype=policy),
+        ]
 
     def build(self, input_shape: Any = None) -> None:
         """Make all weights; called once, by the constructor."""
@@ -101,7 +116,7 @@ class Seq2Seq(keras.Model):
                 embedding.build()
         size = self.target_embedding.size
         self.encoder.build((None, None, size))
-        self.decoder.build(size, self.encoder.units, self.encoder.summary_size)
+        self.decoder.build(size, self.encoder.units, self.encoder.units * len(self.encoder.recurrences))
         self.output_bias = self.add_weight(
             name="output_bias",
             shape=(self.output_embedding.vocabulary_size,),
@@ -113,9 +128,11 @@ class Seq2Seq(keras.Model):
         """Read source tokens (B, S); returns the attention memory and the decoder's first state."""
         mask = source != PAD_ID
         lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
-        embedded = self.source_dropout(self.source_embedding(source), training=training)
-        states, summary = self.encoder(embedded, lengths, training=training)
-        return self.decoder.attention.project_memory(states, mask), self.decoder.start(summary)
+        embedded = self.source_embedding(source)
+        for dropout in self.source_dropouts:
+            embedded = dropout(embedded, training=training)
+        states, last = self.encoder(embedded, lengths, training=training)
+        return self.decoder.start(states, mask, last)
 
     def decode_step(
         self, tokens: tf.Tensor, state: DecoderState, memory: AttentionMemory
@@ -124,10 +141,11 @@ class Seq2Seq(keras.Model):
 
         Args:
             tokens: (B, K) int32, the token before; BOS at first.
-            state: Tensors of (B, K, U).
+            state: A nest of tensors (B, K, ...).
 
         Returns:
-            Logits (B, K, V) float32, the next state, and attention weights (B, K, S) float32.
+            Logits (B, K, V) float32, the next state, and attention weights (B, K, S) float32; without attention
+            S is 0.
         """
         readout, state, weights = self.decoder.step(self.target_embedding(tokens), state, memory)
         return self._logits(readout), state, weights
@@ -138,7 +156,7 @@ class Seq2Seq(keras.Model):
         return self._logits(readout)
 
     def attention_weights(self, source: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        """Teacher-forced attention weights (B, T, S) float32."""
+        """Teacher-forced attention weights (B, T, S) float32; (B, T, 0) without attention."""
         return self._teach(source, target, training=False)[1]
 
     def losses_of(
@@ -162,9 +180,10 @@ class Seq2Seq(keras.Model):
         label_smoothing: float = 0.0,
         clip_norm: float | None = 1.0,
         accumulate: int = 1,
+        ema: float | None = None,
         **kwargs: Any,
     ) -> None:
-        """Prepare for training.
+        """Prepare for training what is trainable now.
 
         Args:
             optimizer: A Keras optimizer without clip arguments, or its name.
@@ -172,6 +191,7 @@ class Seq2Seq(keras.Model):
             label_smoothing: Share of the label's probability that is spread over the vocabulary.
             clip_norm: Largest global norm of an update's gradient; None for no clipping.
             accumulate: Batches whose gradients make one update.
+            ema: Decay of a moving average of the weights; `model.update.averaged_weights()` puts it in their place.
             kwargs: For `keras.Model.compile`.
 
         Raises:
@@ -188,6 +208,7 @@ class Seq2Seq(keras.Model):
             clip_norm=clip_norm,
             accumulate=accumulate,
             scale_loss=self.compute_dtype == "float16",
+            ema=ema,
         )
 
     @property
@@ -205,7 +226,7 @@ class Seq2Seq(keras.Model):
         with tf.GradientTape() as tape:
             loss, nll, tokens = self.losses_of(source, target, self.label_smoothing, training=True)
             scaled = self.update.scaled(loss, tokens)
-        gradients = tape.gradient(scaled, [v.value for v in self.trainable_variables])
+        gradients = tape.gradient(scaled, [v.value for v in self.update.variables])
         norm = self.update.add(gradients, tokens)
         self.stream.draw.assign_add(1)
         return self._measure(loss, nll, tokens) | {"gradient_norm": norm}
@@ -223,7 +244,9 @@ class Seq2Seq(keras.Model):
         memory, state = self.encode(source, training=training)
         previous = tf.concat([tf.fill([tf.shape(target)[0], 1], BOS_ID), target[:, :-1]], axis=1)
         lengths = tf.reduce_sum(tf.cast(target != PAD_ID, tf.int32), axis=1)
-        embedded = self.target_dropout(self.target_embedding(previous), training=training)
+        embedded = self.target_embedding(previous)
+        for dropout in self.target_dropouts:
+            embedded = dropout(embedded, training=training)
         return self.decoder(embedded, lengths, state, memory, training=training)
 
     def _logits(self, readout: tf.Tensor) -> tf.Tensor:

@@ -5,23 +5,26 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import h5py
-import keras
 import numpy as np
 import yaml
 
 from seq2seq.config import Config, Precision, dump_config, parse_config
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.model import Seq2Seq
 from seq2seq.tokenizer import Tokenizer
 
+if TYPE_CHECKING:  # looking into a directory needs no TensorFlow, only `build_model` does
+    import keras
+
+    from seq2seq.model import Seq2Seq
+
 FORMAT_VERSION = 1
-CONFIG, METADATA, WEIGHTS = "config.yaml", "metadata.json", "model.weights.h5"
+CONFIG, METADATA, WEIGHTS, HISTORY = "config.yaml", "metadata.json", "model.weights.h5", "history.jsonl"
 TOKENIZERS = ("joint.spm", "source.spm", "target.spm")
 PACKAGES = ("seq2seq", "tensorflow", "keras", "sentencepiece", "sacrebleu", "numpy", "h5py")
 
@@ -73,19 +76,35 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         if isinstance(item, h5py.Dataset):
             arrays[name] = item[()]
 
+    with _reading(path) as file:
+        file.visititems(collect)
+        text, expected = str(file.attrs["about"]), str(file.attrs["sha256"])
+    if _digest(arrays, text) != expected:
+        raise ModelDirectoryError(f"{path}: contents do not match their checksum. Restore the file from a copy.")
+    return arrays, json.loads(text)
+
+
+def load_about(path: Path) -> dict[str, Any]:
+    """The mapping alone that `save_arrays` wrote; the arrays stay unread and unchecked.
+
+    Raises:
+        ModelDirectoryError: The file is missing or is no HDF5.
+    """
+    with _reading(path) as file:
+        return json.loads(str(file.attrs["about"]))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
-            file.visititems(collect)
-            text, expected = str(file.attrs["about"]), str(file.attrs["sha256"])
+            yield file
     except FileNotFoundError:
         raise ModelDirectoryError(f"{path}: no such file. Is {path.parent} a model directory?") from None
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         raise ModelDirectoryError(
             f"{path}: damaged or not written by seq2seq: {error}. Restore it from a copy."
         ) from None
-    if _digest(arrays, text) != expected:
-        raise ModelDirectoryError(f"{path}: contents do not match their checksum. Restore the file from a copy.")
-    return arrays, json.loads(text)
 
 
 def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
@@ -97,12 +116,12 @@ def _digest(arrays: Mapping[str, np.ndarray], text: str) -> str:
     return digest.hexdigest()
 
 
-def weights_of(model: Seq2Seq) -> dict[str, np.ndarray]:
+def weights_of(model: "Seq2Seq") -> dict[str, np.ndarray]:
     """A model's weights by their paths, without the outer name."""
     return {inner_path(weight): np.asarray(weight) for weight in model.weights}
 
 
-def assign_weights(model: Seq2Seq, arrays: Mapping[str, np.ndarray], origin: Path) -> None:
+def assign_weights(model: "Seq2Seq", arrays: Mapping[str, np.ndarray], origin: Path) -> None:
     """Set a model's weights.
 
     Raises:
@@ -122,13 +141,15 @@ def assign_weights(model: Seq2Seq, arrays: Mapping[str, np.ndarray], origin: Pat
         weight.assign(arrays[inner_path(weight)])
 
 
-def inner_path(variable: keras.Variable) -> str:
+def inner_path(variable: "keras.Variable") -> str:
     """A variable's path without the name of the model or optimizer that holds it."""
     return variable.path.partition("/")[2]
 
 
-def build_model(config: Config, tokenizers: Tokenizers, precision: Precision = "float32") -> Seq2Seq:
+def build_model(config: Config, tokenizers: Tokenizers, precision: Precision = "float32") -> "Seq2Seq":
     """A fresh model of a recipe's sizes."""
+    from seq2seq.model import Seq2Seq
+
     return Seq2Seq(
         tokenizers.source.vocabulary_size,
         tokenizers.target.vocabulary_size,
@@ -155,18 +176,39 @@ def start_directory(folder: Path, config: Config, tokenizers: Tokenizers) -> Non
         _write_metadata(folder, _read_metadata(folder) | {"sha256": _checksums(folder)})
 
 
-def save_model(folder: Path, model: Seq2Seq, scores: Mapping[str, Any]) -> None:
-    """Write the weights that translate, and the metadata that describes them."""
-    save_arrays(folder / WEIGHTS, weights_of(model))
+def save_model(
+    folder: Path, model: "Seq2Seq", scores: Mapping[str, Any], corpus: Mapping[str, Any] | None = None
+) -> None:
+    """Write the weights that translate, and the metadata that describes them.
+
+    Args:
+        folder: A directory that `start_directory` began.
+        model: Its weights are written.
+        scores: What was measured with them; JSON-able.
+        corpus: What they were trained on: `{"train": [one of `{"name", "read", "kept", "dropped", "source_tokens",
+            "target_tokens"}` a corpus], "valid": ...}`.
+    """
+    save_weights(folder, weights_of(model), model.dtype_policy.name, scores, corpus)
+
+
+def save_weights(
+    folder: Path,
+    weights: Mapping[str, np.ndarray],
+    precision: str,
+    scores: Mapping[str, Any],
+    corpus: Mapping[str, Any] | None = None,
+) -> None:
+    """`save_model` of weights by the names of `weights_of`, trained in `precision`."""
+    save_arrays(folder / WEIGHTS, weights)
     values = {
         "format_version": FORMAT_VERSION,
         "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
-        "parameters": model.count_params(),
-        "precision": model.dtype_policy.name,
+        "parameters": sum(array.size for array in weights.values()),
+        "precision": precision,
         "scores": dict(scores),
         "sha256": _checksums(folder),
     }
-    _write_metadata(folder, values)
+    _write_metadata(folder, values if corpus is None else values | {"corpus": dict(corpus)})
 
 
 def _checksums(folder: Path) -> dict[str, str]:
@@ -213,13 +255,23 @@ def load_tokenizers(folder: Path) -> Tokenizers:
     return Tokenizers(Tokenizer.load(folder / "source.spm"), Tokenizer.load(folder / "target.spm"))
 
 
-def load_model(folder: Path, precision: Precision = "float32") -> tuple[Seq2Seq, Tokenizers, Config]:
-    """Read a model directory, whatever precision and device it was trained in.
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """All validations of a run, in order; [] before the first. A half-written last line does not count."""
+    file, entries = folder / HISTORY, []
+    for line in file.read_text(encoding="utf-8").split("\n") if file.exists() else []:
+        with suppress(json.JSONDecodeError):
+            entries.append(json.loads(line))
+    return entries
+
+
+def check_directory(folder: Path) -> dict[str, Any]:
+    """The metadata of a model directory, once its recipe and tokenizers are known to be those it was saved with.
 
     Raises:
         ModelDirectoryError: Something is missing, damaged, edited, or of a later format version.
     """
-    expected, found = _read_metadata(folder).get("sha256"), _checksums(folder)
+    values, found = _read_metadata(folder), _checksums(folder)
+    expected = values.get("sha256")
     if not isinstance(expected, dict) or CONFIG not in expected:
         raise ModelDirectoryError(f"{folder / METADATA}: damaged: no checksums. Restore it from a copy.")
     for name in sorted(expected | found):
@@ -227,6 +279,16 @@ def load_model(folder: Path, precision: Precision = "float32") -> tuple[Seq2Seq,
             raise ModelDirectoryError(f"{folder / name}: no such file, and the model was saved with it.")
         if found[name] != expected.get(name):
             raise ModelDirectoryError(f"{folder / name}: changed since the model was saved (SHA-256 differs).")
+    return values
+
+
+def load_model(folder: Path, precision: Precision = "float32") -> tuple["Seq2Seq", Tokenizers, Config]:
+    """Read a model directory, whatever precision and device it was trained in.
+
+    Raises:
+        ModelDirectoryError: See `check_directory`; or the weights are damaged or do not fit the recipe.
+    """
+    check_directory(folder)
     config, tokenizers = load_config_of(folder), load_tokenizers(folder)
     model = build_model(config, tokenizers, precision)
     assign_weights(model, load_arrays(folder / WEIGHTS)[0], folder / WEIGHTS)

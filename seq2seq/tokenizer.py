@@ -4,6 +4,7 @@ import hashlib
 import io
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from random import Random
 
@@ -127,6 +128,35 @@ class Tokenizer:
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text of token ids; special ids are left out."""
         return self._processor.decode([int(token) for token in token_ids if token > EOS_ID or token == UNK_ID])
+
+    def decode_with(self, token_ids: Sequence[int], unknown: Sequence[str]) -> str:
+        """Text of token ids, in which the unknown tokens are given texts.
+
+        Args:
+            token_ids: As for `decode`.
+            unknown: The text of each unknown token in turn; one that begins a word begins with a space, of which
+                no more than one is written.
+        """
+        texts, result = iter(unknown), ""
+        tokens = [int(token) for token in token_ids if token > EOS_ID or token == UNK_ID]
+        for is_unknown, run in groupby(tokens, key=UNK_ID.__eq__):
+            ids = list(run)
+            # Decoding takes away the space before the first word, which is the sentence's first word only here.
+            begins_word = self.pieces(ids[:1])[0].startswith("▁")
+            for text in [next(texts) for _ in ids] if is_unknown else [" " * begins_word + self.decode(ids)]:
+                result += text.lstrip(" ") if result[-1:] in ("", " ") else text
+        return result
+
+    def surfaces(self, text: str) -> list[str]:
+        """The text behind each token of `encode(text)`, before SentencePiece's normalisation.
+
+        One that begins a word begins with one space. Where several tokens spell one character, as bytes do, the last
+        has its text and the others "".
+        """
+        from sentencepiece.sentencepiece_pb2 import SentencePieceText
+
+        found = SentencePieceText.FromString(self._processor.encode(_clean(text), out_type="serialized_proto"))
+        return [" " * piece.piece.startswith("▁") + " ".join(piece.surface.split()) for piece in found.pieces]
 
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
         """The vocabulary entries of token ids, as `▁the`."""

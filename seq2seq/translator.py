@@ -1,71 +1,46 @@
 """Text in, text out, order kept: tokenize, sort by length, search in batches, detokenize."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from seq2seq.config import Precision, SearchOptions
 from seq2seq.device import find_device
+from seq2seq.errors import ConfigError
+from seq2seq.long_lines import divide
 from seq2seq.model import Seq2Seq
 from seq2seq.model_directory import Tokenizers, load_model
-from seq2seq.search import SearchResult, beam_search, greedy_search
-from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, Tokenizer
+from seq2seq.search import Rules, SearchResult, beam_search, draw_uniforms, greedy_search, sample
+from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
+from seq2seq.translation import Hypothesis, Translation, blank, join
 
 CHUNK = 2_000  # sentences in memory at once when streaming
+# Options that a search takes as numbers of each batch. All others make a graph of their own.
+NOT_IN_GRAPH = {
+    "min_length",
+    "max_length",
+    "max_length_factor",
+    "max_length_extra",
+    "seed",
+    "max_source_tokens",
+    "long_lines",
+    "batch_tokens",
+}
 
 
-@dataclass(frozen=True)
-class Hypothesis:
-    """One translation of a sentence.
+class _Part(NamedTuple):
+    """What the model translates at once: some of a line's tokens, from number `start` on, without EOS."""
 
-    text             detokenized
-    score            sum of `token_log_probs`, normalised by length
-    tokens           L pieces, the last one `</s>`
-    token_log_probs  (L,) float32, in nats
-    attention        (L, S) float32, over the source's tokens, each row sums to 1; (L, 0) where not asked for
-    """
-
-    text: str
-    score: float
-    tokens: list[str]
-    token_log_probs: np.ndarray
-    attention: np.ndarray
-
-
-@dataclass(frozen=True)
-class Translation:
-    """A sentence's translations, best first, and the S source tokens that attention refers to.
-
-    A blank sentence has one empty hypothesis with score 0 and no tokens.
-    """
-
-    source_tokens: list[str]
-    hypotheses: list[Hypothesis]
-
-    @property
-    def text(self) -> str:
-        return self.hypotheses[0].text
-
-    @property
-    def score(self) -> float:
-        return self.hypotheses[0].score
-
-    @property
-    def tokens(self) -> list[str]:
-        return self.hypotheses[0].tokens
-
-    @property
-    def token_log_probs(self) -> np.ndarray:
-        return self.hypotheses[0].token_log_probs
-
-    @property
-    def attention(self) -> np.ndarray:
-        return self.hypotheses[0].attention
+    line: int
+    text: str  # of the whole line
+    start: int
+    ids: list[int]
 
 
 class Translator:
@@ -105,6 +80,19 @@ class Translator:
         model, tokenizers, config = load_model(Path(path), precision)
         return cls(model, *tokenizers, options=config.search)
 
+    def check(self, options: SearchOptions) -> None:
+        """Refuse what this model cannot do.
+
+        Raises:
+            ConfigError: An option looks at attention, and the model has none.
+        """
+        asked = "unk: replace" if options.unk == "replace" else "coverage_penalty" if options.coverage_penalty else None
+        if asked and not self.model.attends:
+            raise ConfigError(
+                f"'{asked}' looks at attention weights, and this model was made with 'decoder.attention: none'. "
+                "Use 'unk: keep' or 'suppress' and 'coverage_penalty: 0', or a model with attention."
+            )
+
     def translate(
         self,
         sentences: Iterable[str],
@@ -115,8 +103,10 @@ class Translator:
     ) -> list[Translation]:
         """Translate sentences; result N answers sentence N.
 
-        A sentence's translation does not depend on the others. A sentence that gives no tokens, like a blank
-        one, is answered with an empty translation.
+        A sentence's translation does not depend on the others; a sampled one depends on the seed and the sentence. A
+        sentence that gives no tokens, like a blank one, is answered with an empty translation. One with too many is
+        translated in pieces (`Translation.pieces`) or cut off (`Translation.cut_tokens`), as the options say;
+        limits of length hold for each piece.
 
         Args:
             sentences: Raw text, one sentence each.
@@ -126,21 +116,33 @@ class Translator:
 
         Raises:
             TypeError: `sentences` is one string, which would be taken letter by letter.
+            ConfigError: See `check`.
         """
         if isinstance(sentences, str):
             raise TypeError("translate takes a list of sentences, found one string. Pass [text].")
         options = options or self.options
-        encoded = self.tokenizers.source.encode_all(list(sentences))
-        results: list[Translation | None] = [None if ids else _blank() for ids in encoded]
-        done = sum(result is not None for result in results)
-        waiting = [row for row, result in enumerate(results) if result is None]
-        for rows in _batches(waiting, encoded, options):
-            source = _pad([[*encoded[row], EOS_ID] for row in rows])
-            for row, translation in zip(rows, self._search(source, options, attention), strict=True):
-                results[row] = translation
-            done += len(rows)
+        self.check(options)
+        sentences = list(sentences)
+        encoded = self.tokenizers.source.encode_all(sentences)
+        lines = enumerate(zip(sentences, encoded, strict=True))
+        parts = [part for line, (text, ids) in lines for part in self._parts(line, text, ids, options)]
+        translations: list[Translation | None] = [None] * len(parts)
+        counts = Counter(part.line for part in parts)
+        waiting, done = Counter(counts), len(sentences) - len(counts)
+        for rows in _batches(parts, options):
+            batch = [parts[row] for row in rows]
+            for row, translation in zip(rows, self._search(batch, options, attention), strict=True):
+                translations[row] = translation
+                waiting[parts[row].line] -= 1
+                done += not waiting[parts[row].line]
             progress(done)
-        return [result for result in results if result is not None]
+        found = (translation for translation in translations if translation is not None)
+        results = []
+        for line, ids in enumerate(encoded):
+            result = join(list(islice(found, counts[line]))) if line in counts else blank()
+            cut = len(ids) - options.max_source_tokens + 1 if options.long_lines == "cut" else 0
+            results.append(replace(result, cut_tokens=cut) if cut > 0 else result)
+        return results
 
     def translate_stream(
         self,
@@ -162,64 +164,109 @@ class Translator:
             yield from self.translate(part, options, attention=attention, progress=advance)
             before += len(part)
 
-    def _search(self, source: np.ndarray, options: SearchOptions, attention: bool) -> Iterator[Translation]:
-        lengths = (source != PAD_ID).sum(axis=1)
+    def _parts(self, line: int, text: str, ids: list[int], options: SearchOptions) -> Iterator[_Part]:
+        most = options.max_source_tokens - 1  # EOS takes one
+        if len(ids) > most and options.long_lines == "split":
+            for piece in divide(self.tokenizers.source.surfaces(text), most):
+                yield _Part(line, text, piece.start, ids[piece.start : piece.stop])
+        elif ids:
+            yield _Part(line, text, 0, ids[:most])
+
+    def _search(self, parts: list[_Part], options: SearchOptions, attention: bool) -> Iterator[Translation]:
+        lengths = np.array([len(part.ids) + 1 for part in parts])
         limits = np.ceil(options.max_length_factor * lengths) + options.max_length_extra
-        result = self._search_function(options, attention)(tf.constant(source), tf.constant(limits, tf.int32))
-        tokens, target_lengths, scores, log_probs, weights = (np.asarray(part) for part in result)
-        for row, length in enumerate(lengths):
+        longest = np.minimum(limits, options.max_length or np.iinfo(np.int32).max).astype(np.int32)
+        inputs = [_pad([[*part.ids, EOS_ID] for part in parts]), np.full_like(longest, options.min_length), longest]
+        if options.sample:
+            inputs.append(draw_uniforms(options.seed, [part.ids for part in parts], options.n_best, longest.tolist()))
+        result = self._search_function(options, attention)(*map(tf.constant, inputs))
+        tokens, target_lengths, scores, log_probs, weights = (np.asarray(values) for values in result)
+        for row, (part, length) in enumerate(zip(parts, lengths, strict=True)):
             hypotheses = []
-            for n in range(min(options.n_best, tokens.shape[1])):
+            for n in range(tokens.shape[1]):
                 end = int(target_lengths[row, n])
                 if end == 0 and n:
                     continue  # there are fewer hypotheses than asked for
                 ids = tokens[row, n, :end].tolist()
-                # With byte fallback a model can spell a line feed, which would shift all lines after it.
-                text = self.tokenizers.target.decode(ids).replace("\n", " ")
+                attended = weights[row, n, :end, :length]
                 hypotheses.append(
                     Hypothesis(
-                        text=text,
+                        text=self._text(ids, attended, part, options),
                         score=float(scores[row, n]),
                         tokens=self.tokenizers.target.pieces(ids),
                         # Copies: a view would keep the whole padded batch alive.
                         token_log_probs=log_probs[row, n, :end].copy(),
-                        attention=weights[row, n, :end, :length].copy(),
+                        attention=attended.copy() if attention else attended[:, :0].copy(),
                     )
                 )
-            yield Translation(self.tokenizers.source.pieces(source[row, :length].tolist()), hypotheses)
+            yield Translation(self.tokenizers.source.pieces([*part.ids, EOS_ID]), hypotheses)
+
+    def _text(self, ids: list[int], weights: np.ndarray, part: _Part, options: SearchOptions) -> str:
+        if options.unk == "replace" and UNK_ID in ids:
+            surfaces = self.tokenizers.source.surfaces(part.text)[part.start :][: len(part.ids)]
+            unknown = [_most_attended(surfaces, weights[t]) for t, token in enumerate(ids) if token == UNK_ID]
+            text = self.tokenizers.target.decode_with(ids, unknown)
+        else:
+            text = self.tokenizers.target.decode(ids)
+        # With byte fallback a model can spell a line feed, which would shift all lines after it.
+        return text.replace("\n", " ")
 
     def _search_function(self, options: SearchOptions, attention: bool) -> Callable[..., SearchResult]:
-        key = (options.beam_size, options.length_penalty, options.n_best, attention)
+        key = (*options.model_dump(exclude=NOT_IN_GRAPH).items(), attention)
         if key not in self._searches:
             self._searches[key] = self._make_search(options, attention)
         return self._searches[key]
 
     def _make_search(self, options: SearchOptions, attention: bool) -> Callable[..., SearchResult]:
         """One graph for all batches, traced once."""
+        keep_weights = attention or options.unk == "replace"
 
-        def search(source: tf.Tensor, limits: tf.Tensor) -> SearchResult:
+        def search(
+            source: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor, uniforms: tf.Tensor | None = None
+        ) -> SearchResult:
+            rules = Rules(
+                max_lengths=longest,
+                min_lengths=shortest,
+                bos_id=BOS_ID,
+                eos_id=EOS_ID,
+                pad_id=PAD_ID,
+                forbidden=(UNK_ID,) if options.unk == "suppress" else (),
+                length_penalty=options.length_penalty,
+                coverage_penalty=options.coverage_penalty,
+                source_mask=source != PAD_ID,
+            )
             memory, state = self.model.encode(source)
-            common: Any = {"bos_id": BOS_ID, "eos_id": EOS_ID, "pad_id": PAD_ID, "keep_weights": attention}
-            common["length_penalty"] = options.length_penalty
+            step = self.model.decode_step
+            if options.sample:
+                shape: Any = {key: getattr(options, key) for key in ("temperature", "top_k", "top_p")}
+                return sample(step, state, memory, rules, uniforms, **shape, keep_weights=keep_weights)
             if options.beam_size == 1:
-                return greedy_search(self.model.decode_step, state, memory, limits, **common)
-            result = beam_search(self.model.decode_step, state, memory, limits, beam_size=options.beam_size, **common)
-            return SearchResult(*(part[:, : options.n_best] for part in result))
+                return greedy_search(step, state, memory, rules, keep_weights=keep_weights)
+            size = options.beam_size
+            result = beam_search(step, state, memory, rules, beam_size=size, keep_weights=keep_weights)
+            return SearchResult(*(values[:, : options.n_best] for values in result))
 
-        return tf.function(
-            search, input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)]
-        )
-
-
-def _blank() -> Translation:
-    return Translation([], [Hypothesis("", 0.0, [], np.zeros(0, np.float32), np.zeros((0, 0), np.float32))])
+        signature = [tf.TensorSpec([None, None], tf.int32), *[tf.TensorSpec([None], tf.int32)] * 2]
+        if options.sample:
+            signature.append(tf.TensorSpec([None, options.n_best, None], tf.float32))
+        return tf.function(search, input_signature=signature)
 
 
-def _batches(rows: list[int], encoded: Sequence[list[int]], options: SearchOptions) -> Iterator[list[int]]:
-    """Rows by falling length, as many at once as the budget of padded tokens allows."""
-    rows = sorted(rows, key=lambda row: -len(encoded[row]))
+def _most_attended(surfaces: Sequence[str], weights: np.ndarray) -> str:
+    """The text of the source token with the greatest weight, of those that have any; EOS, the last, has none."""
+    texts = list(surfaces)
+    for s in reversed(range(len(texts) - 1)):
+        texts[s] = texts[s] or texts[s + 1]  # the bytes of a character: the last one has its text
+    candidates = [s for s, text in enumerate(texts) if text.strip()]
+    return texts[max(candidates, key=lambda s: weights[s])] if candidates else " ⁇ "
+
+
+def _batches(parts: Sequence[_Part], options: SearchOptions) -> Iterator[list[int]]:
+    """Places of parts by falling length, as many at once as the budget of padded tokens allows."""
+    hypotheses = options.n_best if options.sample else options.beam_size
+    rows = sorted(range(len(parts)), key=lambda row: -len(parts[row].ids))
     while rows:
-        width = (len(encoded[rows[0]]) + 1) * options.beam_size
+        width = (len(parts[rows[0]].ids) + 1) * hypotheses
         size = max(1, options.batch_tokens // width)
         yield rows[:size]
         rows = rows[size:]

@@ -1,8 +1,10 @@
 """From gradients of summed losses to one optimizer step: accumulate, unscale, check, clip, apply."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 FIRST_LOSS_SCALE = 2.0**15
@@ -18,12 +20,17 @@ class GradientUpdate:
     halves the scale, and `GROW_AFTER` good ones in a row double it (Micikevicius et al. 2018, section 3.2).
     It is the mean that is differentiated, since the gradient of a sum over a batch overflows float16.
 
+    With `ema`, an average of the weights follows them: after the t-th applied update (a skipped one does not
+    count) it is d * average + (1 - d) * weight with d = min(ema, (1 + t) / (10 + t)), starting from the weights
+    that the constructor finds (Polyak and Juditsky 1992).
+
     Args:
         optimizer: Built without any clip argument.
-        variables: What is trained.
+        variables: What is trained, float32.
         clip_norm: Largest global norm of the gradient (Pascanu et al. 2013); None leaves it.
         accumulate: Batches in an update, at least 1.
         scale_loss: For float16.
+        ema: Decay of the weights' average, above 0 and below 1; None for none.
 
     All state is in `state_variables()`, so saving it mid-accumulation is exact.
     """
@@ -35,11 +42,12 @@ class GradientUpdate:
         clip_norm: float | None,
         accumulate: int,
         scale_loss: bool,
+        ema: float | None = None,
     ) -> None:
         if optimizer.clipnorm or optimizer.clipvalue or optimizer.global_clipnorm:
             raise ValueError("the optimizer has a clip argument; pass clip_norm to compile() instead")
         self.optimizer, self.variables = optimizer, list(variables)
-        self.clip_norm, self.accumulate = clip_norm, accumulate
+        self.clip_norm, self.accumulate, self.ema = clip_norm, accumulate, ema
         optimizer.build(self.variables)
 
         def counter(name: str, value: float, dtype: str = "int32") -> tf.Variable:
@@ -51,17 +59,33 @@ class GradientUpdate:
         self.loss_scale = counter("loss_scale", FIRST_LOSS_SCALE, "float32") if scale_loss else None
         self.good_updates = counter("good_updates", 0)
         self.norm = counter("gradient_norm", 0.0, "float32")  # of the last update
-        self.sums = (
-            [tf.Variable(tf.zeros(v.shape), trainable=False, name=f"sum/{v.path}") for v in self.variables]
-            if accumulate > 1
-            else []
-        )
+
+        def beside(name: str, start: Callable[[keras.Variable], tf.Tensor]) -> list[tf.Variable]:
+            return [tf.Variable(start(v), trainable=False, name=f"{name}/{v.path}") for v in self.variables]
+
+        self.sums = beside("sum", lambda v: tf.zeros(v.shape)) if accumulate > 1 else []
+        self.averages = beside("average", tf.convert_to_tensor) if ema is not None else []
 
     def state_variables(self) -> dict[str, tf.Variable]:
         """Everything that a later step depends on, besides weights and optimizer slots, by name."""
         scalars = [self.batches, self.tokens, self.skipped, self.good_updates, self.norm]
         scalars += [self.loss_scale] if self.loss_scale is not None else []
-        return {variable.name.removesuffix(":0"): variable for variable in [*scalars, *self.sums]}
+        return {variable.name.removesuffix(":0"): variable for variable in [*scalars, *self.sums, *self.averages]}
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Within the block the variables hold their averages; without `ema` they stay as they are."""
+        if not self.averages:
+            yield
+            return
+        live = [np.array(variable) for variable in self.variables]
+        for variable, average in zip(self.variables, self.averages, strict=True):
+            variable.assign(average)
+        try:
+            yield
+        finally:
+            for variable, value in zip(self.variables, live, strict=True):
+                variable.assign(value)
 
     def scaled(self, loss: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
         """What to differentiate: the mean of a batch's summed loss, times the loss scale."""
@@ -106,6 +130,7 @@ class GradientUpdate:
 
         def apply() -> tf.Tensor:
             self.optimizer.apply([gradient * factor for gradient in gradients], self.variables)
+            self._average()
             return tf.constant(True)
 
         def skip() -> tf.Tensor:
@@ -117,6 +142,14 @@ class GradientUpdate:
                 self._adapt_loss_scale(finite)
             self.norm.assign(norm)
             return tf.identity(norm)
+
+    def _average(self) -> None:
+        if self.ema is None:
+            return
+        applied = tf.cast(self.optimizer.iterations.value, tf.float32)
+        decay = tf.minimum(self.ema, (1.0 + applied) / (10.0 + applied))
+        for average, variable in zip(self.averages, self.variables, strict=True):
+            average.assign(decay * average + (1.0 - decay) * variable)
 
     def _adapt_loss_scale(self, finite: tf.Tensor) -> None:
         assert self.loss_scale is not None

@@ -39,3 +39,37 @@ def softmax(x: np.ndarray) -> np.ndarray:
 def log_softmax(x: np.ndarray) -> np.ndarray:
     shifted = x - x.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def normalize(x: np.ndarray) -> np.ndarray:
+    """Mean 0 and variance 1 along the last axis."""
+    return (x - x.mean(axis=-1, keepdims=True)) / np.sqrt(x.var(axis=-1, keepdims=True) + 1e-5)
+
+
+def additive_scores(query, memory, layer, coverage=None):
+    """(B, Q), (B, S, M) -> (B, S), position by position."""
+    w_q, w_m, v = (np.asarray(part.kernel) for part in (layer.query, layer.key, layer.score))
+    scores = np.zeros(memory.shape[:2])
+    for b in range(memory.shape[0]):
+        for s in range(memory.shape[1]):
+            hidden = query[b] @ w_q + memory[b, s] @ w_m
+            if coverage is not None:
+                hidden = hidden + coverage[b, s] * np.asarray(layer.coverage.kernel)[0]
+            scores[b, s] = np.tanh(hidden) @ v[:, 0]
+    return scores
+
+
+def attend(scores, memory, mask):
+    """Context (B, M) and weights (B, S) of scores (B, S)."""
+    weights = softmax(np.where(mask, scores, -1e9))
+    return np.einsum("bs,bsm->bm", weights, memory), weights
+
+
+def cell_step(cell, x, states):
+    """One step of a GRUCell or LSTMCell by its weights; x is None for a transition."""
+    recurrent, bias = np.asarray(cell.recurrent_kernel), np.asarray(cell.bias)
+    kernel = np.zeros((1, recurrent.shape[1])) if x is None else np.asarray(cell.kernel)
+    x = np.zeros((len(states[0]), 1)) if x is None else x
+    if len(states) == 1:
+        return [gru_step(x, *states, kernel, recurrent, bias)]
+    return list(lstm_step(x, *states, kernel, recurrent, bias))

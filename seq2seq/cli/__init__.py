@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from seq2seq.cli import evaluate, quickstart, tokenizer, train, translate
+from seq2seq.cli import average, evaluate, inspect, quickstart, tokenizer, train, translate
 from seq2seq.errors import Seq2SeqError
 
 app = typer.Typer(
@@ -18,6 +18,8 @@ app = typer.Typer(
 app.command("train")(train.train)
 app.command("translate")(translate.translate)
 app.command("evaluate")(evaluate.evaluate)
+app.command("average")(average.average)
+app.command("inspect")(inspect.inspect)
 app.command("quickstart")(quickstart.quickstart)
 app.add_typer(tokenizer.app, name="tokenizer")
 

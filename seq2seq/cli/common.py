@@ -50,6 +50,9 @@ def search_options(base: SearchOptions, **given: Any) -> SearchOptions:
         ConfigError: A value is not accepted.
     """
     values = base.model_dump() | {"n_best": 1} | {key: value for key, value in given.items() if value is not None}
+    if given.get("sample") is False:  # how the recipe samples means nothing then
+        for key in ("temperature", "top_k", "top_p"):
+            values[key] = SearchOptions.model_fields[key].default if given.get(key) is None else given[key]
     return from_flags(SearchOptions, values)
 
 

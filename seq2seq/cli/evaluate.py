@@ -1,9 +1,11 @@
 """`seq2seq evaluate`."""
 
 import json
-from contextlib import nullcontext
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +16,10 @@ if TYPE_CHECKING:
 def evaluate(
     model: Annotated[Path | None, typer.Argument(metavar="[MODEL]", help="A model directory.")] = None,
     source: Annotated[Path | None, typer.Option(metavar="FILE", help="Sentences for the model to translate.")] = None,
-    reference: Annotated[Path | None, typer.Option(metavar="FILE", help="Their human translations.")] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Their human translations; again for each further set of them."),
+    ] = None,
     hypotheses: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Score these translations instead of a model's.")
     ] = None,
@@ -23,28 +28,37 @@ def evaluate(
     length_penalty: Annotated[
         str | None, typer.Option(help="GNMT's alpha, 0 for none, or 'average'.", metavar="FLOAT|average")
     ] = None,
+    target_language: Annotated[
+        str | None,
+        typer.Option(metavar="CODE", help="Language of the references, as zh; by default that of the model's recipe."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Score translations with sacreBLEU: BLEU and chrF2, signatures, 95% bootstrap intervals, speed.
+    """Score translations with sacreBLEU: BLEU, chrF2 and TER, signatures, 95% bootstrap intervals, speed.
 
-    Give a MODEL with --source and --reference, or --hypotheses with --reference.
+    Give a MODEL with --source and --reference, or --hypotheses with --reference. Chinese, Japanese and Korean have
+    their own tokenizers for BLEU, which --target-language zh, ja or ko chooses.
     """
-    if reference is None or (model is None) == (hypotheses is None) or (model is None) != (source is None):
+    if not reference or (model is None) == (hypotheses is None) or (model is None) != (source is None):
         raise typer.BadParameter("give MODEL --source FILE --reference FILE, or --hypotheses FILE --reference FILE")
     if model is None and output is not None:
         raise typer.BadParameter("--output keeps a model's translations, and there is no MODEL")
-    from seq2seq.corpora import read_lines
-    from seq2seq.corpora.pairs import find_file
+    from seq2seq.cli.common import open_output
 
-    references = list(read_lines(find_file(str(reference))))
-    if model is None:
-        from seq2seq.evaluation import EvaluationReport, score_texts
+    answers = source or hypotheses
+    assert answers is not None
+    lines, *references = _aligned([answers, *reference])
+    with _warnings_on_stderr():
+        if model is None:
+            from seq2seq.evaluation import EvaluationReport, score_texts
 
-        report = EvaluationReport(
-            len(references), score_texts(list(read_lines(find_file(str(hypotheses)))), references)
-        )
-    else:
-        report = _evaluate_model(model, Path(str(source)), references, output, beam_size, length_penalty)
+            report = EvaluationReport(len(lines), score_texts(lines, references, language=target_language))
+        else:
+            options = {"beam_size": beam_size, "length_penalty": length_penalty}
+            with open_output(output, reads=source) if output else nullcontext() as handle:
+                report = _evaluate_model(model, lines, references, target_language, options)
+                if handle:
+                    handle.writelines(f"{translation.text}\n" for translation in report.translations)
     if as_json:
         print(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
     else:
@@ -52,35 +66,50 @@ def evaluate(
 
 
 def _evaluate_model(
-    model: Path,
-    source: Path,
-    references: list[str],
-    output: Path | None,
-    beam_size: int | None,
-    length_penalty: str | None,
+    model: Path, sources: list[str], references: list[list[str]], language: str | None, options: dict[str, Any]
 ) -> "EvaluationReport":
-    from seq2seq.cli.common import load_tensorflow, open_output, progress_bar, search_options
+    from seq2seq.cli.common import load_tensorflow, progress_bar, search_options
+
+    load_tensorflow()
+    from seq2seq.evaluation import evaluate as run
+    from seq2seq.model_directory import load_config_of
+    from seq2seq.translator import Translator
+
+    translator = Translator.load(model)
+    language = language or load_config_of(model).data.target_language
+    pairs = list(zip(sources, references[0], strict=True))
+    chosen = search_options(translator.options, **options)
+    with progress_bar("translating", len(sources)) as advance:
+        return run(translator, pairs, chosen, progress=advance, more_references=references[1:], language=language)
+
+
+def _aligned(files: Sequence[Path]) -> list[list[str]]:
+    """The lines of files that have equally many."""
     from seq2seq.corpora import read_lines
     from seq2seq.corpora.pairs import find_file
     from seq2seq.errors import EvaluationError
 
-    sources = list(read_lines(find_file(str(source))))
-    if len(sources) != len(references):
-        raise EvaluationError(
-            f"{source} has {len(sources)} lines and the reference {len(references)}. Line N must answer line N."
-        )
-    with open_output(output, reads=source) if output else nullcontext() as handle:
-        load_tensorflow()
-        from seq2seq.evaluation import evaluate as run
-        from seq2seq.translator import Translator
+    texts = [list(read_lines(find_file(str(file)))) for file in files]
+    for file, lines in zip(files, texts, strict=True):
+        if len(lines) != len(texts[0]):
+            raise EvaluationError(
+                f"{files[0]} has {len(texts[0])} lines and the reference {file} has {len(lines)}. "
+                "Line N must answer line N."
+            )
+    return texts
 
-        translator = Translator.load(model)
-        options = search_options(translator.options, beam_size=beam_size, length_penalty=length_penalty)
-        with progress_bar("translating", len(sources)) as advance:
-            report = run(translator, list(zip(sources, references, strict=True)), options, progress=advance)
-        if handle:
-            handle.writelines(f"{translation.text}\n" for translation in report.translations)
-    return report
+
+@contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
+    """Print what the library warns of as this command's other lines, without Python's file and line number."""
+    from seq2seq.cli.common import errors
+
+    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+        errors.print(f"warning: {message}", markup=False, highlight=False, soft_wrap=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def print_report(report: "EvaluationReport") -> None:
@@ -89,11 +118,11 @@ def print_report(report: "EvaluationReport") -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    for title in ("metric", "score", "95% interval"):
+    for title in ("metric", "score", "95% interval", ""):
         table.add_column(title, justify="right" if title == "score" else "left")
     for score in report.scores:
         interval = "" if score.low is None else f"{score.low:.2f} - {score.high:.2f}"
-        table.add_row(score.name, f"{score.score:.2f}", interval)
+        table.add_row(score.name, f"{score.score:.2f}", interval, "lower is better" if score.lower_is_better else "")
     console = Console()
     console.print(table)
     for score in report.scores:

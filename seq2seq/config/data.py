@@ -34,6 +34,10 @@ class TextConfig(Section):
         """The ways there are, in words."""
         return "'source' and 'target', 'tsv', or 'phrasebook'"
 
+    def name(self) -> str:
+        """What to call it: its file, as the recipe spells it."""
+        return self.tsv or self.source or f"phrasebook/{self.phrasebook}"
+
 
 class MixturePart(TextConfig):
     """One corpus of a mixture."""
@@ -79,9 +83,17 @@ class CorpusConfig(TextConfig):
     def choice(self) -> str:
         return "'source' and 'target', 'tsv', 'phrasebook', or 'mixture'"
 
+    def name(self) -> str:
+        return super().name() if self.mixture is None else ", ".join(part.name() for part in self.mixture)
+
     def parts(self) -> tuple[TextConfig, ...]:
         """The corpora of a mixture, or this one alone."""
         return (self,) if self.mixture is None else self.mixture
+
+    def weights(self) -> list[float] | None:
+        """Those of the parts of a mixture, if they have any."""
+        weights = [part.weight for part in self.mixture or () if part.weight is not None]
+        return weights or None
 
 
 class FilterConfig(Section):
@@ -108,6 +120,14 @@ class DataConfig(Section):
         "own.",
         pattern="^[a-z]{2,3}$",
     )
+
+    @model_validator(mode="after")
+    def only_training_has_shares(self) -> "DataConfig":
+        for name in ("valid", "test"):
+            corpus: CorpusConfig | None = getattr(self, name)
+            if corpus and (corpus.temperature != 1.0 or any(part.weight for part in corpus.mixture or ())):
+                raise ValueError(f"'{name}' is read whole: leave out 'temperature' and the parts' 'weight'")
+        return self
 
 
 class TokenizerConfig(Section):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -72,7 +72,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
     Args:
         path: A YAML file, or the bare name of a recipe that ships with the package.
-        overrides: `section.key=value` strings; the value is YAML.
+        overrides: `section.key=value` strings; the value is YAML. A number is a place in a list, counted from 0:
+            `data.train.mixture.0.weight=2`.
 
     Raises:
         ConfigError: The file is missing or not YAML, a key is unknown, or a value is not accepted.
@@ -130,6 +131,8 @@ def changed_keys(old: Config, new: Config) -> list[str]:
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in values.items():
+        if isinstance(value, tuple) and any(isinstance(entry, dict) for entry in value):  # a list of sections
+            value = {str(place): entry for place, entry in enumerate(value)}  # noqa: PLW2901
         flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
 
@@ -143,12 +146,28 @@ def _override(values: dict[str, Any], override: str) -> None:
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {override}: the value is not valid YAML: {error}") from None
     *sections, last = key.split(".")
-    for section in sections:
-        inner = values.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise ConfigError(f"--set {override}: '{section}' is a value, not a section.")
-        values = inner
-    values[last] = value
+    inner: Any = values
+    for depth, name in enumerate(sections):
+        place = _place(inner, sections[:depth], name, override)
+        if isinstance(inner, dict) and inner.get(name) is None:
+            inner[name] = {}  # a section that the recipe does not have, or has as null
+        inner = inner[place]
+    inner[_place(inner, sections, last, override)] = value
+
+
+def _place(values: Any, path: Sequence[str], name: str, override: str) -> str | int:
+    """What `name` is in the section or list at `path`: a key or a number."""
+    if isinstance(values, dict):
+        return name
+    where = ".".join(path)
+    if not isinstance(values, list):
+        raise ConfigError(f"--set {override}: '{where}' is a value, not a section.")
+    if not name.isdecimal() or int(name) >= len(values):
+        raise ConfigError(
+            f"--set {override}: '{where}' is a list of {len(values)}, counted from 0: it has no '{name}'. "
+            f"To make it longer or shorter, set all of it: --set {where}=[...]."
+        )
+    return int(name)
 
 
 def _explain(problem: Any, origin: str) -> str:
@@ -165,6 +184,8 @@ def _explain(problem: Any, origin: str) -> str:
     if problem["type"] == "model_type":
         names = ", ".join(sorted(_section(problem["loc"]).model_fields))
         return f"{origin}: '{key}': found {problem['input']!r}, expected a section with keys of: {names}."
+    if problem["type"] == "tuple_type":
+        return f"{origin}: '{key}': found {problem['input']!r}, expected a list."
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{origin}: {key + ': ' if key else ''}{message}."
@@ -172,12 +193,16 @@ def _explain(problem: Any, origin: str) -> str:
 
 
 def sections(section: type[Section] = Config, prefix: str = "") -> Iterator[tuple[str, type[Section]]]:
-    """Every section that is, or lies in, `section`, with its dotted name; the one at the top is called ""."""
+    """Every section that is, or lies in, `section`, with its dotted name; the one at the top is called "".
+
+    Sections in a list go by the name of the first: `data.train.mixture.0`.
+    """
     yield prefix, section
     for name, field in section.model_fields.items():
         inner = _inner_section(field.annotation)
         if inner is not None:
-            yield from sections(inner, f"{prefix}.{name}".lstrip("."))
+            place = ".0" if _is_list(field.annotation) else ""
+            yield from sections(inner, f"{prefix}.{name}{place}".lstrip("."))
 
 
 def _dotted_keys() -> list[str]:
@@ -205,3 +230,7 @@ def _inner_section(annotation: Any) -> type[Section] | None:
         return annotation
     inner = (_inner_section(part) for part in get_args(annotation))
     return next((section for section in inner if section is not None), None)
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is tuple or any(_is_list(part) for part in get_args(annotation))

@@ -19,23 +19,30 @@ class SearchOptions(Section):
     coverage_penalty: float = key(
         0.0,
         "Add this times the summed log of each source position's attention, at most 1 each, to a finished "
-        "hypothesis's score, so that one that leaves out a part of the source falls behind.",
+        "hypothesis's score, so that one that leaves out a part of the source falls behind. Common: 0.2.",
         paper="Wu et al. 2016",
         ge=0.0,
+        le=10.0,
     )
-    n_best: int = key(1, "Translations a sentence, at most `beam_size`; when sampling, so many draws.", ge=1)
+    n_best: int = key(
+        1,
+        "Translations a sentence, at most `beam_size`; when sampling, so many draws, of which two may be the same.",
+        ge=1,
+    )
     min_length: int = key(1, "Shortest translation.", unit="tokens, EOS included", ge=1)
     max_length: int | None = key(
         None, "Longest translation, whatever the source's length.", unit="tokens, EOS included", ge=1
     )
-    max_length_factor: float = key(2.0, "Longest translation: this times the source's length ...", gt=0.0)
-    max_length_extra: int = key(10, "... plus this.", unit="tokens", ge=1)
+    max_length_factor: float = key(
+        2.0, "Longest translation: this times the source's length, plus `max_length_extra`.", gt=0.0
+    )
+    max_length_extra: int = key(10, "See `max_length_factor`.", unit="tokens", ge=1)
     sample: bool = key(
         False,
         "Draw tokens from the model's distribution rather than search. A draw depends on `seed` and the sentence, "
         "not on its batch.",
     )
-    temperature: float = key(1.0, "When sampling: logits are divided by it; below 1 is safer.", gt=0.0)
+    temperature: float = key(1.0, "When sampling: logits are divided by it; below 1 is safer.", ge=0.001, le=1000.0)
     top_k: int | None = key(
         None, "When sampling: draw among so many likeliest.", unit="tokens", paper="Fan et al. 2018", ge=1
     )
@@ -61,7 +68,12 @@ class SearchOptions(Section):
         "Translate a long line in pieces, cut where a sentence or clause ends if possible, and join them; or cut it "
         "off, with a warning.",
     )
-    batch_tokens: int = key(4000, "Padded source tokens translated at once, times `beam_size`.", unit="tokens", ge=1)
+    batch_tokens: int = key(
+        4000,
+        "Padded source tokens translated at once, times `beam_size`, or `n_best` when sampling.",
+        unit="tokens",
+        ge=1,
+    )
 
     @field_validator("length_penalty", mode="wrap")
     @classmethod
@@ -75,6 +87,10 @@ class SearchOptions(Section):
     def numbers_fit(self) -> "SearchOptions":
         if self.n_best > self.beam_size and not self.sample:
             raise ValueError(f"'n_best' is {self.n_best}, more than 'beam_size' {self.beam_size}")
+        for name in ("temperature", "top_k", "top_p"):
+            value = getattr(self, name)
+            if not self.sample and value != type(self).model_fields[name].default:
+                raise ValueError(f"'{name}' is {value}: it is for sampling, and 'sample' is false")
         if self.max_length is not None and self.max_length < self.min_length:
             raise ValueError(f"'max_length' {self.max_length} is below 'min_length' {self.min_length}")
         return self

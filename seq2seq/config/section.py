@@ -35,7 +35,7 @@ def switch_or(*words: str) -> WrapValidator:
         try:
             return accept(value)
         except ValidationError:
-            choices = ", ".join(f"'{word}'" for word in words)
-            raise PydanticCustomError("choice", f"Input should be true, false or {choices}") from None
+            *first, last = "true", "false", *(f"'{word}'" for word in words)
+            raise PydanticCustomError("choice", f"Input should be {', '.join(first)} or {last}") from None
 
     return WrapValidator(check)

@@ -19,12 +19,18 @@ class ScheduleConfig(Section):
         paper="Vaswani et al. 2017 (inverse_sqrt); Loshchilov and Hutter 2017 (cosine); Luong et al. 2015 (step)",
     )
     warmup: int = key(0, "Length of the linear start, for every kind.", unit="updates", ge=0)
-    decay_start: int = key(0, "Of `cosine` and `step`: where the decay begins.", unit="updates", ge=0)
+    decay_start: int = key(
+        0,
+        "Of `cosine` and `step`: where the decay begins; 0: `cosine` at the end of the warmup, `step` `decay_updates` "
+        "after it.",
+        unit="updates",
+        ge=0,
+    )
     decay_updates: int | None = key(
         None, "Length of `cosine`; distance between two decays of `step`.", unit="updates", ge=1
     )
-    factor: float = key(0.5, "Of `step` and `plateau`.", gt=0.0, lt=1.0)
-    patience: int = key(1, "Of `plateau`.", unit="validations", ge=1)
+    factor: float = key(0.5, "Of `step` and `plateau`: what the learning rate is multiplied by.", gt=0.0, lt=1.0)
+    patience: int = key(1, "Of `plateau`: how many without a better metric it waits for.", unit="validations", ge=1)
     minimum: float = key(1e-6, "Of `cosine`, `step` and `plateau`: the learning rate never falls below it.", ge=0.0)
 
     @model_validator(mode="after")
@@ -49,7 +55,7 @@ class TrainingConfig(Section):
     beta_1: Rate = key(0.9, "Of adam and adamw: decay of the gradient's mean.")
     beta_2: Rate = key(0.999, "Of adam and adamw: decay of the gradient's mean square.")
     epsilon: float = key(1e-8, "Of adam and adamw: keeps the division finite.", gt=0.0)
-    momentum: Rate = key(0.0, "Of sgd.")
+    momentum: Rate = key(0.0, "Of sgd: share of the last step that each step repeats.", paper="Polyak 1964")
     weight_decay: float = key(
         0.0,
         "Of adamw and sgd: each update takes away this times the learning rate of every weight matrix, apart from the "

@@ -5,12 +5,12 @@ import hashlib
 import os
 import re
 import zlib
-from collections.abc import Iterator
-from itertools import zip_longest
+from collections.abc import Iterator, Sequence
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol, cast
 
-from seq2seq.config import CorpusConfig
+from seq2seq.config import CorpusConfig, TextConfig
 from seq2seq.errors import CorpusError
 
 BOM = b"\xef\xbb\xbf"
@@ -34,13 +34,15 @@ class Corpus(Protocol):
         ...
 
 
-def open_corpus(spec: CorpusConfig) -> Corpus:
-    """Open what `spec` describes.
+def open_corpus(spec: TextConfig) -> Corpus:
+    """Open what `spec` describes; of a mixture all parts, one after the other, whatever their weights.
 
     Raises:
         CorpusError: A file is missing or an environment variable in its path is not set. While reading:
             invalid UTF-8, unequal line counts, or a wrong number of columns, each with file and line.
     """
+    if isinstance(spec, CorpusConfig) and spec.mixture is not None:
+        return Mixture([open_corpus(part) for part in spec.mixture])
     if spec.phrasebook is not None:
         return Phrasebook(spec.phrasebook)
     if spec.tsv is not None:
@@ -112,6 +114,19 @@ class Phrasebook:
         return digest.hexdigest()
 
 
+class Mixture:
+    """Several corpora, one after the other."""
+
+    def __init__(self, parts: Sequence[Corpus]) -> None:
+        self.parts = parts
+
+    def __iter__(self) -> Iterator[SentencePair]:
+        return chain.from_iterable(self.parts)
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256("\n".join(part.fingerprint() for part in self.parts).encode()).hexdigest()
+
+
 def read_lines(path: Path) -> Iterator[str]:
     """Yield the lines of a UTF-8 file, plain or gzip, without `\\n`, a trailing `\\r` or a leading BOM.
 
@@ -144,10 +159,22 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 
 def find_file(path: str) -> Path:
-    """Expand `~` and environment variables in a path and check that a file is there.
+    """`expand` a path and check that a file is there.
 
     Raises:
         CorpusError: A variable is not set, or there is no such file.
+    """
+    file = expand(path)
+    if not file.is_file():
+        raise CorpusError(f"{file}: no such file.")
+    return file
+
+
+def expand(path: str) -> Path:
+    """Put `~` and environment variables into a path.
+
+    Raises:
+        CorpusError: A variable is not set.
     """
     expanded = os.path.expandvars(path)
     unset = re.search(r"\$\{?(\w+)", expanded)
@@ -156,10 +183,7 @@ def find_file(path: str) -> Path:
             f"{path}: the environment variable {unset[1]} is not set. "
             f"Set it to the folder (export {unset[1]}=...), or give the path with --set."
         )
-    file = Path(expanded).expanduser()
-    if not file.is_file():
-        raise CorpusError(f"{file}: no such file.")
-    return file
+    return Path(expanded).expanduser()
 
 
 def _hash_files(*paths: Path) -> str:

@@ -8,26 +8,36 @@ from seq2seq.layers.attention import (
     GeneralAttention,
     ScaledDotAttention,
 )
-from seq2seq.layers.cells import GRUCell, LSTMCell
-from seq2seq.layers.decoder import Decoder
+from seq2seq.layers.cells import DeepTransitionCell, GRUCell, LayerNormGRUCell, LayerNormLSTMCell, LSTMCell
+from seq2seq.layers.conditional import ConditionalDecoder
+from seq2seq.layers.decoder import Decoder, DecoderState
 from seq2seq.layers.dropout import Dropout, RandomStream
 from seq2seq.layers.embedding import Embedding
 from seq2seq.layers.encoder import Encoder
+from seq2seq.layers.input_feeding import InputFeedingDecoder
 from seq2seq.layers.losses import smoothed_cross_entropy
+from seq2seq.layers.multi_head import MultiHeadAttention
 from seq2seq.layers.recurrence import Recurrence
 
 __all__ = [
     "AdditiveAttention",
     "Attention",
     "AttentionMemory",
+    "ConditionalDecoder",
     "Decoder",
+    "DecoderState",
+    "DeepTransitionCell",
     "DotAttention",
     "Dropout",
     "Embedding",
     "Encoder",
     "GRUCell",
     "GeneralAttention",
+    "InputFeedingDecoder",
     "LSTMCell",
+    "LayerNormGRUCell",
+    "LayerNormLSTMCell",
+    "MultiHeadAttention",
     "RandomStream",
     "Recurrence",
     "ScaledDotAttention",

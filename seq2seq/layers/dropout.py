@@ -1,6 +1,7 @@
 """Dropout whose masks are a function of (seed, draw, purpose), so that a resumed run draws what it would have."""
 
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -32,19 +33,33 @@ class Dropout(keras.layers.Layer):
         rate: Share that is zeroed, 0 to below 1.
         stream: Where the seeds come from.
         purpose: Tells this draw from the others of the same step; unique in a model.
+        shared: Axes along which all positions share one draw: 1 for one mask over all time steps of (B, T, U)
+            (variational), -1 for whole tokens (word dropout).
 
-    Source: Srivastava et al. (2014).
+    Source: Srivastava et al. (2014); Gal and Ghahramani (2016) for shared masks.
     """
 
-    def __init__(self, rate: float, stream: RandomStream, purpose: str, **kwargs: Any) -> None:
+    def __init__(
+        self, rate: float, stream: RandomStream, purpose: str, shared: tuple[int, ...] = (), **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
-        self.rate, self.stream, self.purpose = rate, stream, purpose
+        self.rate, self.stream, self.purpose, self.shared = rate, stream, purpose, shared
         self.built = True
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        mask = self.mask(tf.unstack(tf.shape(inputs)), inputs.dtype, training)
+        return inputs if mask is None else inputs * mask
+
+    def mask(self, shape: Sequence[tf.Tensor | int], dtype: tf.DType, training: bool) -> tf.Tensor | None:
+        """0 where inputs of a shape are dropped, 1 / (1 - rate) elsewhere; None where nothing ever is.
+
+        The mask has size 1 along the shared axes.
+        """
         if not training or not self.rate:
-            return inputs
+            return None
+        sizes = list(shape)
+        for axis in self.shared:
+            sizes[axis] = 1
         # Drawn in float32: in bfloat16 a uniform number has 8 bits, and the rate would be off.
-        uniform = tf.random.stateless_uniform(tf.shape(inputs), self.stream.seed_for(self.purpose))
-        scale = tf.cast(1.0 / (1.0 - self.rate), inputs.dtype)
-        return tf.where(uniform >= self.rate, inputs * scale, tf.zeros((), inputs.dtype))
+        uniform = tf.random.stateless_uniform(sizes, self.stream.seed_for(self.purpose))
+        return tf.cast(tf.where(uniform >= self.rate, 1.0 / (1.0 - self.rate), 0.0), dtype)

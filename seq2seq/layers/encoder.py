@@ -1,11 +1,12 @@
 """The recurrent encoder."""
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
-from seq2seq.layers.cells import CELLS
+from seq2seq.layers.cells import make_cell
+from seq2seq.layers.connection import Connection
 from seq2seq.layers.dropout import Dropout, RandomStream
 from seq2seq.layers.recurrence import Recurrence
 
@@ -13,23 +14,28 @@ from seq2seq.layers.recurrence import Recurrence
 class Encoder(keras.layers.Layer):
     """A stack of recurrent layers over the embedded source.
 
-    The bottom layer may read both ways and concatenate; the others read forwards. From the second layer on
-    a layer's input can be added to its output.
-
     Args:
-        cell: `gru` or `lstm`.
+        cell: Name of a cell, see `CELLS`.
         layers: Depth.
-        units: Width of every layer's output; with `bidirectional`, `units / 2` a direction.
+        units: Width of every layer's output; where a layer reads both ways, `units / 2` a direction.
+        bidirectional: True: the bottom layer reads both ways; `all`: every layer does; `alternating`: two stacks
+            of half the width that start in opposite directions, turn round at every layer, and meet at the top;
+            False: all layers read forwards.
+        transition_depth: Cells within a time step; above 1 a stack of layers is BiDeep.
+        residual, layer_norm: See `Connection`; from the second layer on a layer has inputs to join.
         dropout: Rate on every layer's output, the top one included.
+        variational: One mask of it for all steps.
+        recurrent_dropout: Rate on the state where it enters the recurrent products, one mask for all steps.
         stream: Where dropout's seeds come from.
 
     Shapes: B batch, S source length, E embedding width, L layers.
         embedded  (B, S, E)      compute dtype
         lengths   (B,)           int32, 1 to S
-        states    (B, S, units)  compute dtype, zero at padded positions
-        summary   (B, L * units) compute dtype, the last hidden states of all layers
+        states    (B, S, units)  compute dtype
+        last      a list over layers of the last states, each (B, units)
 
-    Source: Bahdanau, Cho and Bengio (2015), section 3.2; residual stack of Wu et al. (2016), section 3.1.
+    Source: Bahdanau, Cho and Bengio (2015), section 3.2; Wu et al. (2016), section 3; Zhou et al. (2016) and
+    Miceli Barone et al. (2017) for alternating and BiDeep stacks.
     """
 
     def __init__(
@@ -38,42 +44,87 @@ class Encoder(keras.layers.Layer):
         cell: str,
         layers: int,
         units: int,
-        bidirectional: bool,
-        residual: bool,
-        dropout: float,
+        bidirectional: bool | Literal["all", "alternating"] = True,
+        transition_depth: int = 1,
+        residual: bool | Literal["highway"] = True,
+        layer_norm: bool = False,
+        dropout: float = 0.0,
+        variational: bool = False,
+        recurrent_dropout: float = 0.0,
         stream: RandomStream,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.units, self.residual, self.bidirectional = units, residual, bidirectional
-        self.summary_size = layers * units
+        policy = self.dtype_policy
+        self.units = units
+        self.alternating = bidirectional == "alternating"
 
         def recurrence(name: str, width: int, reverse: bool = False) -> Recurrence:
-            inner = CELLS[cell](width, dtype=self.dtype_policy, name="cell")
-            return Recurrence(inner, reverse=reverse, dtype=self.dtype_policy, name=name)
+            inner = make_cell(cell, width, transition_depth, dtype=policy, name="cell")
+            return Recurrence(inner, reverse=reverse, dtype=policy, name=name)
 
-        if bidirectional:
-            self.backward = recurrence("layer_0_backward", units // 2, reverse=True)
+        def both(layer: int) -> list[Recurrence]:
+            turned = self.alternating and layer % 2 == 1
+            return [
+                recurrence(f"layer_{layer}", units // 2, reverse=turned),
+                recurrence(f"layer_{layer}_backward", units // 2, reverse=not turned),
+            ]
+
+        # A layer's recurrences; of an alternating encoder one each of the two stacks.
         self.recurrences = [
-            recurrence(f"layer_{i}", units // 2 if bidirectional and i == 0 else units) for i in range(layers)
+            both(i)
+            if bidirectional in ("all", "alternating") or (bidirectional and i == 0)
+            else [recurrence(f"layer_{i}", units)]
+            for i in range(layers)
         ]
-        self.dropouts = [Dropout(dropout, stream, f"encoder/{i}", dtype=self.dtype_policy) for i in range(layers)]
+        stacks = 2 if self.alternating else 1
+        self.connections = [
+            [Connection(residual, layer_norm, dtype=policy, name=f"connection_{i}_{j}") for j in range(stacks)]
+            for i in range(layers)
+        ]
+        shared = (1,) if variational else ()
+        self.dropouts = [Dropout(dropout, stream, f"encoder/{i}", shared, dtype=policy) for i in range(layers)]
+        self.state_dropouts = [
+            [
+                Dropout(recurrent_dropout, stream, f"encoder/{i}/{j}/state", dtype=policy)
+                for j in range(len(recurrences))
+            ]
+            for i, recurrences in enumerate(self.recurrences)
+        ]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        for i, recurrence in enumerate(self.recurrences):
-            recurrence.build(input_shape if i == 0 else (None, None, self.units))
-        if self.bidirectional:
-            self.backward.build(input_shape)
+        width = self.units // 2 if self.alternating else self.units
+        for i, (recurrences, connections) in enumerate(zip(self.recurrences, self.connections, strict=True)):
+            for recurrence in recurrences:
+                recurrence.build(input_shape if i == 0 else (None, None, width))
+            for connection in connections:
+                connection.build(width, joins=i > 0)
+        self.built = True
 
-    def call(self, embedded: tf.Tensor, lengths: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
-        x, summary = embedded, []
-        for i, (recurrence, dropout) in enumerate(zip(self.recurrences, self.dropouts, strict=True)):
-            outputs, states = recurrence(x, lengths)
-            last = states[0]
-            if i == 0 and self.bidirectional:
-                backward, backward_states = self.backward(x, lengths)
-                outputs = tf.concat([outputs, backward], axis=-1)
-                last = tf.concat([last, backward_states[0]], axis=-1)
-            x = dropout(outputs + x if i and self.residual else outputs, training=training)
-            summary.append(last)
-        return x, tf.concat(summary, axis=-1)
+    def call(
+        self, embedded: tf.Tensor, lengths: tf.Tensor, training: bool = False
+    ) -> tuple[tf.Tensor, list[list[tf.Tensor]]]:
+        stacks: list[tf.Tensor] = [embedded] * (2 if self.alternating else 1)
+        last = []
+        for i, recurrences in enumerate(self.recurrences):
+            outputs, states = [], []
+            for j, recurrence in enumerate(recurrences):
+                x = stacks[j] if self.alternating else stacks[0]
+                mask = self.state_dropouts[i][j].mask([tf.shape(x)[0], recurrence.cell.output_size], x.dtype, training)
+                output, state = recurrence(x, lengths, state_mask=mask)
+                outputs.append(output)
+                states.append(state)
+            if not self.alternating:
+                outputs = [_joined(outputs)]
+            stacks = [
+                connection(output, x if i else None)
+                for connection, output, x in zip(self.connections[i], outputs, stacks, strict=True)
+            ]
+            # One draw for both stacks together, so that they share no mask.
+            stacks = tf.split(self.dropouts[i](_joined(stacks), training=training), len(stacks), axis=-1)
+            last.append([_joined(parts) for parts in zip(*states, strict=True)])
+        return _joined(stacks), last
+
+
+def _joined(parts: list[tf.Tensor] | tuple[tf.Tensor, ...]) -> tf.Tensor:
+    return parts[0] if len(parts) == 1 else tf.concat(parts, axis=-1)

@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from seq2seq.layers.cells import GRUCell, LSTMCell
 from seq2seq.layers.sequence_kernels import cudnn_gru, cudnn_lstm, gru_sequence, lstm_sequence
+from seq2seq.layers.time_loop import run_steps
 
-Implementation = Literal["auto", "plain", "fast", "cudnn"]
+Implementation = Literal["auto", "plain", "hoisted", "fast", "cudnn"]
 
 
 class Recurrence(keras.layers.Layer):
@@ -22,20 +23,23 @@ class Recurrence(keras.layers.Layer):
     Args:
         cell: Any layer with Keras's cell contract.
         reverse: Read from the last token to the first; outputs stand at their tokens.
-        implementation: `plain`: the cell's own `call` in a loop, differentiated by TensorFlow. `fast`: GRU and
-            LSTM with the input product hoisted out of the loop and the weights' gradient taken after it.
-            `cudnn`: GRU and LSTM on a GPU. `auto`: cudnn where there is a GPU, else fast, else plain. All agree
-            to 1e-5 in float32. A graph traced with cudnn does not load on a CPU: use `fast` before an export.
+        implementation: `plain`: the cell's own `call` in a loop, differentiated by TensorFlow. `hoisted`: any
+            cell with `project` and `step`, the input product and the weights' gradient outside of the loop.
+            `fast`: the same for GRU and LSTM with gradients written out. `cudnn`: GRU and LSTM on a GPU, without
+            a recurrent mask. `auto`: the last of these that can be. All agree to 1e-5 in float32. A graph traced
+            with cudnn does not load on a CPU: use `fast` before an export.
 
     Shapes: B batch, T steps (at least 1), I input width, U units.
         inputs   (B, T, I)  compute dtype
         lengths  (B,)       int32, 1 to T
         initial  the cell's states, each (B, U); zeros by default
+        state_mask  (B, U)  compute dtype, times the state that enters the recurrent product; none by default
         outputs  (B, T, U)  compute dtype, zero at padded positions
         states   the cell's states after each row's last token, each (B, U)
 
     Raises:
-        ValueError: `implementation` is `fast` or `cudnn` and the cell is neither a GRUCell nor an LSTMCell.
+        ValueError: `implementation` is `fast` or `cudnn` and the cell is neither a GRUCell nor an LSTMCell, or
+            there is a mask and the implementation knows none.
     """
 
     def __init__(
@@ -46,7 +50,7 @@ class Recurrence(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if implementation in ("fast", "cudnn") and not isinstance(cell, GRUCell | LSTMCell):
+        if implementation in ("fast", "cudnn") and type(cell) not in (GRUCell, LSTMCell):
             raise ValueError(
                 f"implementation {implementation!r} runs a GRUCell or an LSTMCell, found a {type(cell).__name__}"
             )
@@ -56,30 +60,36 @@ class Recurrence(keras.layers.Layer):
         self.cell.build((None, input_shape[-1]))
 
     def call(
-        self, inputs: tf.Tensor, lengths: tf.Tensor, initial: Sequence[tf.Tensor] | None = None
+        self,
+        inputs: tf.Tensor,
+        lengths: tf.Tensor,
+        initial: Sequence[tf.Tensor] | None = None,
+        state_mask: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         if initial is None:
             rows = tf.shape(inputs)[0]
             initial = [tf.zeros([rows, size], inputs.dtype) for size in self.cell.state_size]
         if self.reverse:
             inputs = tf.reverse_sequence(inputs, lengths, seq_axis=1)
-        run = {"plain": self._plain, "fast": self._fast, "cudnn": self._cudnn}[self._chosen()]
-        outputs, states = run(inputs, lengths, list(initial))
+        ways = {"plain": self._plain, "hoisted": self._hoisted, "fast": self._fast, "cudnn": self._cudnn}
+        outputs, states = ways[self._chosen(state_mask)](inputs, lengths, list(initial), state_mask)
         real = tf.sequence_mask(lengths, tf.shape(inputs)[1], outputs.dtype)
         outputs *= real[:, :, None]
         if self.reverse:
             outputs = tf.reverse_sequence(outputs, lengths, seq_axis=1)
         return outputs, states
 
-    def _chosen(self) -> Implementation:
+    def _chosen(self, mask: tf.Tensor | None) -> Implementation:
+        if mask is not None and self.implementation in ("plain", "cudnn"):
+            raise ValueError(f"implementation {self.implementation!r} takes no recurrent mask")
         if self.implementation != "auto":
             return self.implementation
-        if not isinstance(self.cell, GRUCell | LSTMCell):
-            return "plain"
-        return "cudnn" if tf.config.list_logical_devices("GPU") else "fast"
+        if type(self.cell) in (GRUCell, LSTMCell):
+            return "cudnn" if mask is None and tf.config.list_logical_devices("GPU") else "fast"
+        return "hoisted" if hasattr(self.cell, "step") else "plain"
 
     def _plain(
-        self, inputs: tf.Tensor, lengths: tf.Tensor, initial: list[tf.Tensor]
+        self, inputs: tf.Tensor, lengths: tf.Tensor, initial: list[tf.Tensor], _: None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         steps = tf.shape(inputs)[1]
         time_major = tf.transpose(inputs, [1, 0, 2])
@@ -97,21 +107,38 @@ class Recurrence(keras.layers.Layer):
         outputs, *states = [array.stack() for array in out]
         return tf.transpose(outputs, [1, 0, 2]), [_at_end(state, lengths) for state in states]
 
+    def _hoisted(
+        self, inputs: tf.Tensor, lengths: tf.Tensor, initial: list[tf.Tensor], mask: tf.Tensor | None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        def step(x: Sequence[tf.Tensor], states: Sequence[tf.Tensor], _: Any) -> tuple[list, list]:
+            output, states = self.cell.step(x[0], states, mask)
+            return [output], list(states)
+
+        (outputs,), states = run_steps(
+            step,
+            [self.cell.project(tf.transpose(inputs, [1, 0, 2]))],
+            initial,
+            variables=self.cell.variables,
+            output_dtypes=[inputs.dtype],
+        )
+        return tf.transpose(outputs, [1, 0, 2]), [_at_end(state, lengths) for state in states]
+
     def _fast(
-        self, inputs: tf.Tensor, lengths: tf.Tensor, initial: list[tf.Tensor]
+        self, inputs: tf.Tensor, lengths: tf.Tensor, initial: list[tf.Tensor], mask: tf.Tensor | None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         cell = self.cell
         projected = cell.project(tf.transpose(inputs, [1, 0, 2]))
+        kernel = tf.convert_to_tensor(cell.recurrent_kernel)
         if isinstance(cell, GRUCell):
             bias = tf.convert_to_tensor(cell.bias)
-            sequences = [gru_sequence(projected, tf.convert_to_tensor(cell.recurrent_kernel), bias[1], initial[0])]
+            sequences = [gru_sequence(projected, kernel, bias[1], initial[0], mask)]
         else:
-            sequences = list(lstm_sequence(projected, tf.convert_to_tensor(cell.recurrent_kernel), *initial))
+            sequences = list(lstm_sequence(projected, kernel, initial[0], initial[1], mask))
         outputs = tf.transpose(sequences[0], [1, 0, 2])
         return outputs, [_at_end(sequence, lengths) for sequence in sequences]
 
     def _cudnn(
-        self, inputs: tf.Tensor, lengths: tf.Tensor, initial: list[tf.Tensor]
+        self, inputs: tf.Tensor, lengths: tf.Tensor, initial: list[tf.Tensor], _: None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         kernel, recurrent, bias = map(
             tf.convert_to_tensor, (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)

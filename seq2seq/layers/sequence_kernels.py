@@ -11,11 +11,17 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from seq2seq.layers.cells import masked
+
 Gradient = Callable[..., tuple[tf.Tensor, ...]]
 
 
 def gru_sequence(
-    projected: tf.Tensor, recurrent_kernel: tf.Tensor, recurrent_bias: tf.Tensor, initial: tf.Tensor
+    projected: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    recurrent_bias: tf.Tensor,
+    initial: tf.Tensor,
+    mask: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """States of a GRU (see `GRUCell`) after each step.
 
@@ -24,6 +30,7 @@ def gru_sequence(
         recurrent_kernel: (U, 3U).
         recurrent_bias: (3U,).
         initial: (N, U).
+        mask: (N, U), times the state that enters the recurrent product; gets no gradient.
 
     Returns:
         (T, N, U).
@@ -35,7 +42,7 @@ def gru_sequence(
         units = kernel.shape[0]
 
         def gates(x_t: tf.Tensor, h: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            recurrent = tf.matmul(h, kernel) + bias
+            recurrent = tf.matmul(masked(h, mask), kernel) + bias
             both = tf.sigmoid(x_t[..., : 2 * units] + recurrent[..., : 2 * units])
             z, r = both[..., :units], both[..., units:]
             h_n = recurrent[..., 2 * units :]
@@ -63,7 +70,7 @@ def gru_sequence(
             def back(t: tf.Tensor, dh: tf.Tensor, out: tf.TensorArray) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
                 dh += d_in.read(t)
                 d_recurrent = tf.reshape(dh[:, None] * factors_in.read(t), [-1, 3 * units])
-                d_before = dh * z_in.read(t) + tf.matmul(d_recurrent, kernel, transpose_b=True)
+                d_before = dh * z_in.read(t) + masked(tf.matmul(d_recurrent, kernel, transpose_b=True), mask)
                 return t - 1, d_before, out.write(t, dh)
 
             d_in = tf.TensorArray(x.dtype, steps).unstack(d_states)
@@ -77,7 +84,7 @@ def gru_sequence(
             dh = out.stack()
             d_recurrent = tf.reshape(dh[:, :, None] * factors, tf.shape(x))
             flat = tf.reshape(d_recurrent, [-1, 3 * units])
-            d_kernel = tf.matmul(tf.reshape(before, [-1, units]), flat, transpose_a=True)
+            d_kernel = tf.matmul(tf.reshape(masked(before, mask), [-1, units]), flat, transpose_a=True)
             d_x = tf.concat([d_recurrent[..., : 2 * units], dh * by_n], axis=-1)
             return d_x, d_kernel, tf.reduce_sum(flat, axis=0), d_h0
 
@@ -87,7 +94,11 @@ def gru_sequence(
 
 
 def lstm_sequence(
-    projected: tf.Tensor, recurrent_kernel: tf.Tensor, initial_hidden: tf.Tensor, initial_memory: tf.Tensor
+    projected: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    initial_hidden: tf.Tensor,
+    initial_memory: tf.Tensor,
+    mask: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Hidden states and cell contents of an LSTM (see `LSTMCell`) after each step.
 
@@ -96,6 +107,7 @@ def lstm_sequence(
         recurrent_kernel: (U, 4U).
         initial_hidden: (N, U).
         initial_memory: (N, U).
+        mask: (N, U), times the hidden state that enters the recurrent product; gets no gradient.
 
     Returns:
         Two tensors (T, N, U).
@@ -107,7 +119,7 @@ def lstm_sequence(
         units = kernel.shape[0]
 
         def gates(x_t: tf.Tensor, h: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            a = x_t + tf.matmul(h, kernel)
+            a = x_t + tf.matmul(masked(h, mask), kernel)
             both = tf.sigmoid(a[..., : 2 * units])
             return (
                 both[..., :units],
@@ -153,7 +165,7 @@ def lstm_sequence(
                 d_gates = tf.concat([first, dh * by_o_in.read(t)], axis=-1)
                 return (
                     t - 1,
-                    tf.matmul(d_gates, kernel, transpose_b=True),
+                    masked(tf.matmul(d_gates, kernel, transpose_b=True), mask),
                     dc * f_in.read(t),
                     out.write(t, d_gates),
                 )
@@ -171,7 +183,7 @@ def lstm_sequence(
             )
             d_x = tf.ensure_shape(out.stack(), x.shape)
             flat = tf.reshape(d_x, [-1, 4 * units])
-            d_kernel = tf.matmul(tf.reshape(h_before, [-1, units]), flat, transpose_a=True)
+            d_kernel = tf.matmul(tf.reshape(masked(h_before, mask), [-1, units]), flat, transpose_a=True)
             return d_x, d_kernel, d_h0, d_c0
 
         return (hidden, memory), gradient

@@ -1,7 +1,18 @@
-"""Search over any step function: greedy and beam."""
+"""Search over any step function: greedy, sampling and beam."""
 
 from seq2seq.search.beam import beam_search
 from seq2seq.search.greedy import greedy_search
-from seq2seq.search.step import SearchResult, StepFunction, normalized
+from seq2seq.search.sampling import draw_uniforms, sample
+from seq2seq.search.step import Rules, SearchResult, StepFunction, coverage_scores, normalized
 
-__all__ = ["SearchResult", "StepFunction", "beam_search", "greedy_search", "normalized"]
+__all__ = [
+    "Rules",
+    "SearchResult",
+    "StepFunction",
+    "beam_search",
+    "coverage_scores",
+    "draw_uniforms",
+    "greedy_search",
+    "normalized",
+    "sample",
+]

@@ -1,16 +1,16 @@
 """Beam search that returns token scores and attention of every hypothesis."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from seq2seq.search.step import IMPOSSIBLE, SearchResult, StepFunction, choosable, normalized
+from seq2seq.search.step import IMPOSSIBLE, Rules, SearchResult, StepFunction
 
 
 class Finished(NamedTuple):
     """The best hypotheses of each sentence that have ended, (B, K) each, frozen once there are K.
 
-    scores     float32, normalised by length, best first; IMPOSSIBLE in empty places
+    scores     float32, see `Rules.scores`, best first; IMPOSSIBLE in empty places
     ends       int32, the step at which EOS came
     slots      int32, the place in the beam that EOS was appended to
     log_probs  float32, of EOS
@@ -38,31 +38,20 @@ class Trace(NamedTuple):
 
 
 def beam_search(
-    step: StepFunction,
-    state: Any,
-    memory: Any,
-    max_lengths: tf.Tensor,
-    *,
-    beam_size: int,
-    bos_id: int,
-    eos_id: int,
-    pad_id: int = 0,
-    length_penalty: float | Literal["average"] = 0.0,
-    keep_weights: bool = True,
+    step: StepFunction, state: Any, memory: Any, rules: Rules, *, beam_size: int, keep_weights: bool = True
 ) -> SearchResult:
     """Keep the K best unfinished hypotheses of each sentence until K have finished.
 
     Each step ranks all one-token extensions by their summed log-probability. An extension by EOS among the
-    first K finishes, and its score is normalised by length; the K best others live on. A sentence is done,
+    first K finishes, and is scored by length and coverage; the K best others live on. A sentence is done,
     and frozen, when K hypotheses have finished.
 
     Args:
         step: The decoder.
         state: Its first state, tensors of (B, 1, ...).
         memory: Passed on to `step`; neither repeated nor gathered.
-        max_lengths: (B,) int32, at least 1; the last token a hypothesis may have is EOS.
+        rules: Their penalties decide which finished hypotheses are the best.
         beam_size: K, at least 1.
-        length_penalty: See `normalized`.
         keep_weights: False returns weights with S = 0 and spends no memory on them.
 
     Returns:
@@ -71,7 +60,7 @@ def beam_search(
     Source: Graves (2012), section 2.5, and Sutskever, Vinyals and Le (2014), section 3.2.
     Departure: finished hypotheses do not narrow the beam.
     """
-    rows = tf.shape(max_lengths)[0]
+    rows = tf.shape(rules.max_lengths)[0]
     state = tf.nest.map_structure(lambda tensor: tf.repeat(tensor, beam_size, axis=1), state)
     nothing = tf.zeros([rows, beam_size], tf.int32)
     impossible = tf.fill([rows, beam_size], IMPOSSIBLE)
@@ -79,40 +68,39 @@ def beam_search(
     def body(
         t: tf.Tensor, tokens: tf.Tensor, scores: tf.Tensor, state: Any, finished: Finished, trace: Trace
     ) -> tuple[Any, ...]:
+        state, covered = state
         logits, state, weights = step(tokens, state, memory)
-        weights = weights if keep_weights else weights[:, :, :0]
-        log_probs, extensions = _best_extensions(logits, t >= max_lengths - 1, beam_size, (pad_id, bos_id), eos_id)
+        covered = rules.cover(covered, weights)
+        # Of each hypothesis no more than its best 2K extensions can matter.
+        best, extensions = tf.math.top_k(rules.choosable(logits, t), min(2 * beam_size, logits.shape[-1]))
+        log_probs = best - tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
         # Among K hypotheses at most K extensions are EOS, so 2K hold K that are not.
         totals = tf.reshape(scores[:, :, None] + log_probs, [rows, -1])
         totals, order = tf.math.top_k(totals, tf.minimum(2 * beam_size, tf.shape(totals)[1]))
         parents = order // tf.shape(log_probs)[2]
         chosen = tf.gather(tf.reshape(extensions, [rows, -1]), order, batch_dims=1)
         chosen_log_probs = tf.gather(tf.reshape(log_probs, [rows, -1]), order, batch_dims=1)
-        ends = chosen == eos_id
+        ends = chosen == rules.eos_id
 
-        ended = tf.where(
-            ends[:, :beam_size] & (totals[:, :beam_size] > IMPOSSIBLE / 2), totals[:, :beam_size], IMPOSSIBLE
-        )
-        ended = tf.where(ended > IMPOSSIBLE / 2, normalized(ended, t + 1, length_penalty), IMPOSSIBLE)
-        ended = tf.where(_is_done(finished)[:, None], IMPOSSIBLE, ended)
-        finished = _merge(
-            finished,
-            Finished(ended, tf.fill(tf.shape(ended), t), parents[:, :beam_size], chosen_log_probs[:, :beam_size]),
-        )
+        first = Finished(totals, tf.fill(tf.shape(totals), t), parents, chosen_log_probs)
+        first = Finished(*(values[:, :beam_size] for values in first))
+        ended = rules.scores(first.scores, t + 1, tf.gather(covered, first.slots, batch_dims=1))
+        may_end = ends[:, :beam_size] & (first.scores > IMPOSSIBLE / 2) & ~_is_done(finished)[:, None]
+        finished = _merge(finished, first._replace(scores=tf.where(may_end, ended, IMPOSSIBLE)))
 
         scores, places = tf.math.top_k(tf.where(ends, IMPOSSIBLE, totals), beam_size)
         parents, tokens, token_log_probs = (
             tf.gather(values, places, batch_dims=1) for values in (parents, chosen, chosen_log_probs)
         )
-        state = tf.nest.map_structure(lambda tensor: tf.gather(tensor, parents, batch_dims=1), state)
-        values = (parents, tokens, token_log_probs, weights)
+        state = tf.nest.map_structure(lambda tensor: tf.gather(tensor, parents, batch_dims=1), (state, covered))
+        values = (parents, tokens, token_log_probs, weights if keep_weights else weights[:, :, :0])
         trace = Trace(*(array.write(t, value) for array, value in zip(trace, values, strict=True)))
         return t + 1, tokens, tf.maximum(scores, IMPOSSIBLE), state, finished, trace
 
     def unfinished(
         t: tf.Tensor, tokens: tf.Tensor, scores: tf.Tensor, state: Any, finished: Finished, trace: Trace
     ) -> tf.Tensor:
-        return ~tf.reduce_all(_is_done(finished) | (t >= max_lengths))
+        return ~tf.reduce_all(_is_done(finished) | (t >= rules.max_lengths))
 
     first = tf.where(tf.range(beam_size) == 0, 0.0, IMPOSSIBLE)  # one hypothesis to begin with: the empty one
     dtypes = (tf.int32, tf.int32, tf.float32, tf.float32)
@@ -121,32 +109,14 @@ def beam_search(
         body,
         (
             tf.constant(0),
-            tf.fill([rows, beam_size], bos_id),
+            tf.fill([rows, beam_size], rules.bos_id),
             tf.repeat(first[None], rows, axis=0),
-            state,
+            (state, rules.nothing_covered(beam_size)),
             Finished(impossible, nothing - 1, nothing, tf.zeros([rows, beam_size])),
             Trace(*(tf.TensorArray(dtype, 0, dynamic_size=True, clear_after_read=False) for dtype in dtypes)),
         ),
     )
-    return _spell_out(steps, finished, trace, eos_id, pad_id)
-
-
-def _best_extensions(
-    logits: tf.Tensor, must_end: tf.Tensor, beam_size: int, forbidden: tuple[int, ...], eos_id: int
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Log-probabilities and tokens of each hypothesis's best 2K extensions, (B, K, 2K): no more can matter."""
-    log_total = tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
-    count = min(2 * beam_size, logits.shape[-1])
-    best, tokens = tf.math.top_k(choosable(logits, forbidden), count)
-    only_eos = tf.concat(
-        [
-            logits[:, :, eos_id : eos_id + 1],
-            tf.fill([*tf.unstack(tf.shape(best)[:2]), count - 1], IMPOSSIBLE),
-        ],
-        axis=-1,
-    )
-    must_end = must_end[:, None, None]
-    return tf.where(must_end, only_eos, best) - log_total, tf.where(must_end, eos_id, tokens)
+    return _spell_out(steps, finished, trace, rules)
 
 
 def _is_done(finished: Finished) -> tf.Tensor:
@@ -159,7 +129,7 @@ def _merge(old: Finished, new: Finished) -> Finished:
     return Finished(scores, *(tf.gather(values, places, batch_dims=1) for values in joined[1:]))
 
 
-def _spell_out(steps: tf.Tensor, finished: Finished, trace: Trace, eos_id: int, pad_id: int) -> SearchResult:
+def _spell_out(steps: tf.Tensor, finished: Finished, trace: Trace, rules: Rules) -> SearchResult:
     """Follow each finished hypothesis from its end to its beginning."""
 
     def body(t: tf.Tensor, slots: tf.Tensor, out: tuple[tf.TensorArray, ...]) -> tuple[Any, ...]:
@@ -169,7 +139,7 @@ def _spell_out(steps: tf.Tensor, finished: Finished, trace: Trace, eos_id: int, 
             value = tf.gather(array.read(t), slots, batch_dims=1)
             return tf.where(at_end, last, tf.where(inside, value, after))
 
-        tokens = of_step(trace.tokens, eos_id, pad_id)
+        tokens = of_step(trace.tokens, rules.eos_id, rules.pad_id)
         log_probs = of_step(trace.log_probs, finished.log_probs, 0.0)
         slots = of_step(trace.parents, finished.slots, slots)
         weights = tf.gather(trace.weights.read(t), slots, batch_dims=1)

@@ -1,11 +1,14 @@
 """What search asks of a model, what it returns, and how hypotheses of different lengths are compared."""
 
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 import tensorflow as tf
 
 # The score of what cannot be chosen. Finite, so that sums and differences of it stay numbers.
 IMPOSSIBLE = -1e9
+# Below this, attention to a source position counts as none: keeps the logarithm of nothing finite (-20.7).
+LEAST_COVERAGE = 1e-9
 
 
 class StepFunction(Protocol):
@@ -27,8 +30,8 @@ class SearchResult(NamedTuple):
 
     tokens     (B, N, L)     int32, EOS included, BOS not
     lengths    (B, N)        int32, EOS included; 0 where there are fewer than N hypotheses
-    scores     (B, N)        float32, the sum of `log_probs`, normalised by length
-    log_probs  (B, N, L)     float32, 0 at padding
+    scores     (B, N)        float32, see `Rules.scores`
+    log_probs  (B, N, L)     float32, the model's own, of each token; 0 at padding
     weights    (B, N, L, S)  float32, attention behind each token, 0 at padding
     """
 
@@ -37,6 +40,72 @@ class SearchResult(NamedTuple):
     scores: tf.Tensor
     log_probs: tf.Tensor
     weights: tf.Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What every search keeps to: which tokens may come when, and how a finished hypothesis is scored.
+
+    Args:
+        max_lengths: (B,) int32, at least 1; the last token that a hypothesis may have is EOS.
+        min_lengths: (B,) int32, tokens that a hypothesis has at least, EOS included; where it is above
+            `max_lengths`, the latter holds. None: 1.
+        bos_id, eos_id, pad_id: Special tokens. BOS and padding are never chosen.
+        forbidden: Other tokens that are never chosen.
+        length_penalty: See `normalized`.
+        coverage_penalty: beta of `coverage_scores`, not negative.
+        source_mask: (B, S) bool, True on real tokens; a coverage penalty needs it.
+
+    Raises:
+        ValueError: There is a coverage penalty and no `source_mask`.
+    """
+
+    max_lengths: tf.Tensor
+    bos_id: int
+    eos_id: int
+    pad_id: int = 0
+    min_lengths: tf.Tensor | None = None
+    forbidden: tuple[int, ...] = ()
+    length_penalty: float | Literal["average"] = 0.0
+    coverage_penalty: float = 0.0
+    source_mask: tf.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.coverage_penalty and self.source_mask is None:
+            raise ValueError(f"coverage_penalty is {self.coverage_penalty}: pass source_mask, the real source tokens")
+
+    def choosable(self, logits: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
+        """Logits (B, K, V) of step t, those of tokens that must not come now replaced by `IMPOSSIBLE`."""
+        token = tf.range(logits.shape[-1])
+        never = tf.reduce_any(token[:, None] == [self.pad_id, self.bos_id, *self.forbidden], axis=1)
+        is_eos = token == self.eos_id
+        excluded = never[None]
+        if self.min_lengths is not None:
+            excluded |= is_eos & (t < self.min_lengths - 1)[:, None]
+        excluded = tf.where((t >= self.max_lengths - 1)[:, None], ~is_eos, excluded)
+        return tf.where(excluded[:, None], IMPOSSIBLE, logits)
+
+    def scores(self, sums: tf.Tensor, lengths: tf.Tensor, covered: tf.Tensor) -> tf.Tensor:
+        """Scores of finished hypotheses, by which they are compared.
+
+        Args:
+            sums: (B, N) float32, summed log-probabilities.
+            lengths: Tokens of each, EOS included; a scalar or (B, N).
+            covered: (B, N, S) float32, attention summed over these tokens, see `cover`.
+        """
+        scores = normalized(sums, lengths, self.length_penalty)
+        if self.coverage_penalty:
+            scores += self.coverage_penalty * coverage_scores(covered, self.source_mask)
+        return scores
+
+    def nothing_covered(self, hypotheses: int) -> tf.Tensor:
+        """(B, K, S) zeros to begin `cover` with; S = 0 where scores do not depend on coverage."""
+        positions = tf.shape(self.source_mask)[1] if self.coverage_penalty else 0
+        return tf.zeros([tf.shape(self.max_lengths)[0], hypotheses, positions])
+
+    def cover(self, covered: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """`covered` after a step with attention weights (B, K, S)."""
+        return covered + weights if self.coverage_penalty else covered
 
 
 def normalized(scores: tf.Tensor, lengths: tf.Tensor, length_penalty: float | Literal["average"]) -> tf.Tensor:
@@ -55,8 +124,18 @@ def normalized(scores: tf.Tensor, lengths: tf.Tensor, length_penalty: float | Li
     return scores / ((5.0 + tokens) / 6.0) ** length_penalty
 
 
-def choosable(logits: tf.Tensor, forbidden: tuple[int, ...]) -> tf.Tensor:
-    """Logits with the tokens that a translation never holds (padding, BOS) out of reach."""
-    vocabulary = logits.shape[-1]
-    bias = tf.reduce_sum(tf.one_hot(forbidden, vocabulary, on_value=IMPOSSIBLE), axis=0)
-    return logits + bias
+def coverage_scores(covered: tf.Tensor, source_mask: tf.Tensor) -> tf.Tensor:
+    """How much of the source was attended to: the sum over real positions s of log(min(covered_s, 1)), at most 0.
+
+    Args:
+        covered: (B, N, S) float32, attention summed over all target tokens.
+        source_mask: (B, S) bool, True on real tokens.
+
+    Returns:
+        (B, N) float32.
+
+    Source: Wu et al. (2016), section 7, equation 14, without its beta.
+    Departure: a position counts at least `LEAST_COVERAGE`, which keeps the logarithm finite.
+    """
+    logarithms = tf.math.log(tf.clip_by_value(covered, LEAST_COVERAGE, 1.0))
+    return tf.reduce_sum(tf.where(source_mask[:, None], logarithms, 0.0), axis=-1)

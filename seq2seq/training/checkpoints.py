@@ -1,20 +1,43 @@
-"""Checkpoints that resume exactly: weights, optimizer, accumulated gradients, metrics, counters."""
+"""What a run writes besides the model: checkpoints that resume exactly, weights kept for averaging, the history."""
 
 import json
+import math
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from seq2seq.config import Config, changed_keys
 from seq2seq.errors import TrainingError
 from seq2seq.model import Seq2Seq
-from seq2seq.model_directory import inner_path, load_arrays, replacing, save_arrays
+from seq2seq.model_directory import (
+    HISTORY,
+    inner_path,
+    load_about,
+    load_arrays,
+    load_config_of,
+    read_history,
+    replacing,
+    save_arrays,
+    weights_of,
+)
 from seq2seq.training.progress import Progress
 
 LAST, BEST = "checkpoints/last.h5", "checkpoints/best.h5"
-HISTORY = "history.jsonl"
+KEPT = "checkpoints/update-{:08d}.h5"
+# What may differ between the recipe of an interrupted run and the one that resumes it.
+# Precision may be spelt out where `auto` was: the checkpoint knows the one that was used.
+MAY_CHANGE = (
+    "training.epochs",
+    "training.updates",
+    "training.checkpoint_minutes",
+    "training.precision",
+    "training.keep_last",
+    "training.keep_best",
+    "training.tensorboard",
+    "validation.patience",
+)
 
 
 def training_state(model: Seq2Seq) -> dict[str, Any]:
@@ -76,19 +99,76 @@ def load_checkpoint(path: Path, model: Seq2Seq, corpora: str) -> Progress:
     return Progress(**about["progress"])
 
 
+def keep_weights(folder: Path, model: Seq2Seq, entry: Mapping[str, Any], metric: str) -> None:
+    """Write the weights that a validation measured, for averaging, with its numbers.
+
+    Args:
+        folder: The model directory.
+        entry: The validation's line of the history.
+        metric: `loss` or `bleu`, the one that tells which are best.
+    """
+    values = {"loss": entry["valid_loss"], "bleu": entry["bleu"]}
+    about = {"update": entry["update"], "epoch": entry["epoch"], "metric": metric, "value": values[metric], **values}
+    save_arrays(folder / KEPT.format(entry["update"]), weights_of(model), about)
+
+
+def kept_weights(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """The files of kept weights in a model directory by update, each with what is known of its validation.
+
+    That is `update` and `epoch`; `metric`, `loss` or `bleu`, which decides what is best, and its `value`; `loss`
+    (nats a target token) and `bleu` (None where it was not measured). `load_arrays` reads the weights, by the
+    names of `weights_of`.
+
+    Raises:
+        ModelDirectoryError: A file is damaged.
+    """
+    files = folder.glob(KEPT.replace("{:08d}", "*"))
+    return sorted(((file, load_about(file)) for file in files), key=lambda kept: kept[1]["update"])
+
+
+def best_first(kept: list[tuple[Path, dict[str, Any]]]) -> list[tuple[Path, dict[str, Any]]]:
+    """What `kept_weights` gave, by falling merit; of equals the earlier first, and without those that are no number."""
+
+    def rank(pair: tuple[Path, dict[str, Any]]) -> float:
+        return -pair[1]["value"] if pair[1]["metric"] == "bleu" else pair[1]["value"]
+
+    return sorted((pair for pair in kept if not math.isnan(pair[1]["value"])), key=rank)
+
+
+def drop_kept(folder: Path, keep_last: int, keep_best: int) -> None:
+    """Delete kept weights that are neither among the newest nor among the best."""
+    kept = kept_weights(folder)
+    wanted = kept[max(len(kept) - keep_last, 0) :] + best_first(kept)[:keep_best]
+    for file in {file for file, _ in kept} - {file for file, _ in wanted}:
+        file.unlink()
+
+
+def cut_kept(folder: Path, update: int) -> None:
+    """Delete weights kept after an update: those that a resumed run will write again."""
+    for file, about in kept_weights(folder):
+        if about["update"] > update:
+            file.unlink()
+
+
+def check_recipe(directory: Path, config: Config) -> None:
+    """See that a run can go on with a recipe.
+
+    Raises:
+        TrainingError: The recipe that it was started with differs in more than `MAY_CHANGE`.
+    """
+    old = load_config_of(directory)
+    changed = [key for key in changed_keys(old, config) if key not in MAY_CHANGE]
+    if changed:
+        raise TrainingError(
+            f"{directory}: holds a run of another recipe; changed: {', '.join(changed)}. "
+            "Give the same recipe to resume it, or another --output to start anew."
+        )
+
+
 def append_history(folder: Path, entry: Mapping[str, Any]) -> None:
     """Add one validation to `history.jsonl`."""
     with (folder / HISTORY).open("a", encoding="utf-8") as file:
         file.write(json.dumps(dict(entry)) + "\n")
-
-
-def read_history(folder: Path) -> list[dict[str, Any]]:
-    """All validations of a run, in order; [] before the first. A half-written last line does not count."""
-    file, entries = folder / HISTORY, []
-    for line in file.read_text(encoding="utf-8").split("\n") if file.exists() else []:
-        with suppress(json.JSONDecodeError):
-            entries.append(json.loads(line))
-    return entries
 
 
 def cut_history(folder: Path, update: int) -> None:

@@ -38,7 +38,7 @@ class Display:
 
     def table(self, title: str, rows: Mapping[str, str]) -> None:
         """Print names and values."""
-        table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+        table = Table(title=escape(title), title_justify="left", show_header=False, box=None, pad_edge=False)
         for name, value in rows.items():
             table.add_row(f"[bold]{name}[/bold]", escape(value))
         self.console.print(table)

@@ -9,51 +9,42 @@ from shlex import quote
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
 from seq2seq.batching import BatchPlan, batch_dataset, plan_batches
-from seq2seq.config import Config, Precision, changed_keys
+from seq2seq.config import Config, Precision
 from seq2seq.device import find_device
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory import (
     CONFIG,
+    HISTORY,
     METADATA,
-    build_model,
-    load_config_of,
     load_tokenizers,
+    read_history,
     save_model,
     start_directory,
 )
 from seq2seq.training.checkpoints import (
     BEST,
-    HISTORY,
     LAST,
     append_history,
+    check_recipe,
     cut_history,
+    cut_kept,
+    drop_kept,
+    keep_weights,
     load_checkpoint,
-    read_history,
-    restore,
     save_checkpoint,
-    snapshot,
 )
 from seq2seq.training.display import Display, Meter, clock
 from seq2seq.training.interruption import StopRequest, stopping_on_signals
-from seq2seq.training.optimization import learning_rate, make_optimizer, watch_plateau
+from seq2seq.training.optimization import learning_rate, watch_plateau
 from seq2seq.training.preparation import prepare
 from seq2seq.training.progress import Progress
+from seq2seq.training.start import make_model, summarize, try_largest_batches
+from seq2seq.training.tensorboard import EVERY, TensorBoard
 from seq2seq.training.validation import Validator
-
-# What may differ between the recipe of an interrupted run and the one that resumes it.
-# Precision may be spelt out where `auto` was: the checkpoint knows the one that was used.
-MAY_CHANGE = (
-    "training.epochs",
-    "training.updates",
-    "training.checkpoint_minutes",
-    "training.precision",
-    "validation.patience",
-)
 
 
 @dataclass(frozen=True)
@@ -101,7 +92,7 @@ def train(
     directory.mkdir(parents=True, exist_ok=True)
     resumes = (directory / LAST).exists()
     if resumes:
-        _check_recipe(directory, config)
+        check_recipe(directory, config)
     elif (directory / METADATA).exists():
         raise TrainingError(f"{directory}: holds a model without a checkpoint. Train into another directory.")
     return _Run(config, directory, callbacks, Display(console), resumes).train()
@@ -126,14 +117,9 @@ class _Run:
         chosen = config.training.precision
         precision: Precision = device.precision if chosen == "auto" else chosen
         display.say(f"device: {device.name}, precision: {precision}")
+        self.board = TensorBoard(directory) if config.training.tensorboard else None
         self.data = prepare(config, directory, display, load_tokenizers(directory) if resumes else None)
-        self.model = build_model(config, self.data.tokenizers, precision)
-        self.model.compile(
-            make_optimizer(config.training),
-            label_smoothing=config.training.label_smoothing,
-            clip_norm=config.training.clip_norm,
-            accumulate=config.training.accumulate,
-        )
+        self.model = make_model(config, self.data.tokenizers, precision, display, starts=not resumes)
         self.validator = Validator(self.model, self.data, config, display)
         self.train_step = tf.function(
             lambda *batch: self.model.train_step(batch),
@@ -153,10 +139,14 @@ class _Run:
         if self.resumes:
             self.progress = load_checkpoint(self.directory / LAST, self.model, self.data.fingerprint())
             self.progress.finished = ""  # the end may have been moved; if not, it is found again at once
-            cut_history(self.directory, self.update)
+            # What was measured after this checkpoint is measured again.
+            measured = self.progress.validated // self.config.training.accumulate
+            cut_history(self.directory, measured)
+            cut_kept(self.directory, measured)
             self.display.say(f"resuming after update {self.update:,}, in epoch {self.progress.epoch}")
         else:
             (self.directory / HISTORY).unlink(missing_ok=True)
+            cut_kept(self.directory, -1)
         start_directory(self.directory, self.config, self.data.tokenizers)
         progress = self.progress
         if not self._is_over() or progress.validated != progress.batches:
@@ -173,14 +163,14 @@ class _Run:
 
     def _train(self) -> None:
         plan, training, progress = self._plan(), self.config.training, self.progress
-        self._summarize(plan)
+        summarize(self.display, self.model, self.data, plan, self.directory)
         if training.epochs is not None and len(plan) * training.epochs < training.accumulate:
             raise TrainingError(
                 f"no update would be made: {training.epochs} epochs of {len(plan)} batches are fewer than "
                 f"training.accumulate {training.accumulate}. Lower it, or raise training.epochs."
             )
         with stopping_on_signals(self.display.say) as self.stop:
-            self._try_largest_batches(plan)
+            try_largest_batches(self.display, self.model, self.train_step, self.validator, self.data, plan)
             self._clock = self._saved = time.monotonic()
             if not progress.batches:
                 self._save_last()  # from here on the directory can be resumed
@@ -199,14 +189,16 @@ class _Run:
             )
 
     def _plan(self) -> BatchPlan:
-        batching = self.config.batching
+        batching, train = self.config.batching, self.data.train
+        seed, epoch = self.config.seed, self.progress.epoch
         return plan_batches(
-            self.data.train.source.lengths,
-            self.data.train.target.lengths,
+            train.source.lengths,
+            train.target.lengths,
             tokens=batching.tokens,
             pool=batching.pool,
-            seed=self.config.seed,
-            epoch=self.progress.epoch,
+            seed=seed,
+            epoch=epoch,
+            rows=train.rows(seed, epoch),
         )
 
     def _epoch(self, plan: BatchPlan) -> None:
@@ -227,6 +219,10 @@ class _Run:
                 self.callbacks.on_train_batch_end(progress.batch - 1, logs)
                 if progress.batches % 10 == 0:
                     show(progress.batch, self._numbers(logs, plan))
+                if self.board is not None and progress.batches % (EVERY * training.accumulate) == 0:
+                    norm = float(logs["gradient_norm"])
+                    scalars = {"loss": float(logs["loss"]), "learning_rate": rate, "gradient_norm": norm}
+                    self.board.training(self.update, scalars | {"tokens_per_second": self.meter.per_second()})
                 if self._validation_is_due(plan):
                     logs = logs | self._validate()
                 elif time.monotonic() - self._saved > 60 * training.checkpoint_minutes:
@@ -244,16 +240,26 @@ class _Run:
         return self.progress.batches % (every * accumulate) == 0
 
     def _validate(self) -> dict[str, float]:
-        """Measure, write history, keep the best, move the plateau, save; returns logs for callbacks."""
-        model, progress, validation = self.model, self.progress, self.config.validation
+        """Measure, write history, keep what is worth it, move the plateau, save; returns logs for callbacks."""
+        training, progress = self.config.training, self.progress
+        with self.model.update.averaged_weights():  # with `ema`, they are what is measured, kept and delivered
+            entry = self._measure()
+            watch_plateau(training, progress, improved=entry["best"])
+            append_history(self.directory, entry)
+            self.display.validation(entry, improved=entry["best"])
+            self._keep(entry)
+        self._save_last()
+        drop_kept(self.directory, training.keep_last, training.keep_best)
+        self.meter.restart()
+        return {"val_loss": entry["valid_loss"]} | ({} if entry["bleu"] is None else {"val_bleu": entry["bleu"]})
+
+    def _measure(self) -> dict[str, Any]:
+        """The validation's line of the history; takes in whether it is the best."""
+        model, progress = self.model, self.progress
         trained = {f"train_{metric.name}": float(metric.result()) for metric in model.metrics}
         speed = self.meter.per_second()
-        valid_loss = self.validator.loss()
-        bleu = self.validator.bleu() if validation.bleu else None
-        value = valid_loss if validation.metric == "loss" or bleu is None else bleu
-        improved = progress.judge(value, validation.metric, self.update)
-        progress.validated = progress.batches
-        self._tick()
+        loss = self.validator.loss()
+        bleu = self.validator.bleu() if self.config.validation.bleu else None
         entry = {
             "epoch": progress.epoch,
             "update": self.update,
@@ -261,23 +267,27 @@ class _Run:
             **trained,
             "gradient_norm": float(model.update.norm),
             "skipped_updates": int(model.update.skipped),
-            "valid_loss": valid_loss,
-            "valid_perplexity": math.exp(min(valid_loss, 700.0)),
+            "valid_loss": loss,
+            "valid_perplexity": math.exp(min(loss, 700.0)),
             "bleu": bleu,
-            "best": improved,
-            "tokens_per_second": speed,
-            "seconds": progress.seconds,
         }
-        watch_plateau(self.config.training, progress, improved)
-        append_history(self.directory, entry)
-        self.display.validation(entry, improved)
-        if improved:
+        metric = self.config.validation.metric
+        entry["best"] = progress.judge(loss if metric == "loss" or bleu is None else bleu, metric, self.update)
+        progress.validated = progress.batches
+        self._tick()
+        return entry | {"tokens_per_second": speed, "seconds": progress.seconds}
+
+    def _keep(self, entry: dict[str, Any]) -> None:
+        """Write the weights that were measured, where they are wanted, and what TensorBoard shows of them."""
+        training = self.config.training
+        if entry["best"]:
             scores = {key: entry[key] for key in ("epoch", "update", "valid_loss", "valid_perplexity", "bleu")}
-            save_model(self.directory, model, {"validation": scores})
-            save_checkpoint(self.directory / BEST, model, progress, self.data.fingerprint())
-        self._save_last()
-        self.meter.restart()
-        return {"val_loss": valid_loss} | ({} if bleu is None else {"val_bleu": bleu})
+            save_model(self.directory, self.model, {"validation": scores}, self.data.facts)
+            save_checkpoint(self.directory / BEST, self.model, self.progress, self.data.fingerprint())
+        if training.keep_last or training.keep_best:
+            keep_weights(self.directory, self.model, entry, self.config.validation.metric)
+        if self.board is not None:
+            self.board.validation(entry, *self.validator.samples())
 
     def _is_over(self) -> bool:
         training, progress = self.config.training, self.progress
@@ -314,54 +324,3 @@ class _Run:
             "tokens_per_second": self.meter.per_second(),
             "eta": max(total - progress.batches, 0) * progress.seconds / progress.batches,
         }
-
-    def _summarize(self, plan: BatchPlan) -> None:
-        """Say what is about to be trained."""
-        train, tokenizers = self.data.train, self.data.tokenizers
-        report, shapes = train.report, plan.shapes()
-        sizes = [f"{tokenizer.vocabulary_size:,}" for tokenizer in tokenizers]
-        joint = tokenizers.source is tokenizers.target
-        batches = f"{len(plan):,} of {shapes[:, 0].mean():.0f} sentences on average"
-        self.display.table(
-            "Training",
-            {
-                "parameters": f"{self.model.count_params():,}",
-                "corpus": f"{report.kept:,} of {report.read:,} pairs"
-                + (f" (dropped: {report})" if report.dropped else ""),
-                "vocabulary": f"{sizes[0]} joint" if joint else f"{sizes[0]} source, {sizes[1]} target",
-                "tokens an epoch": f"{train.source.lengths.sum():,} source, {train.target.lengths.sum():,} target",
-                "batches": f"{batches}, {plan.padding_waste():.1%} padding",
-                "largest batches": "; ".join(_describe(shapes[index]) for index in plan.largest()),
-                "directory": str(self.directory),
-            },
-        )
-
-    def _try_largest_batches(self, plan: BatchPlan) -> None:
-        """Run what needs most memory once and undo it: what does not fit fails now."""
-        before = snapshot(self.model)
-        largest = plan.largest()
-        try:
-            with self.display.waiting("compiling and trying the largest batches"):
-                for index in largest:
-                    self.train_step(*self.data.train.batch(plan, index))
-                self.validator.try_largest_batches()
-        except tf.errors.ResourceExhaustedError:
-            raise TrainingError(
-                f"the largest batches do not fit into memory ({_describe(plan.shapes()[largest[-1]])}, or one of the "
-                "validation corpus). Lower batching.tokens or data.filters.max_tokens, and raise training.accumulate."
-            ) from None
-        restore(self.model, before, "trial")
-
-
-def _describe(shape: np.ndarray) -> str:
-    return f"{shape[0]} sentences of {shape[1]} source and {shape[2]} target tokens"
-
-
-def _check_recipe(directory: Path, config: Config) -> None:
-    old = load_config_of(directory)
-    changed = [key for key in changed_keys(old, config) if key not in MAY_CHANGE]
-    if changed:
-        raise TrainingError(
-            f"{directory}: holds a run of another recipe; changed: {', '.join(changed)}. "
-            "Give the same recipe to resume it, or another --output to start anew."
-        )

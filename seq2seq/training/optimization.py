@@ -1,36 +1,59 @@
 """The optimizer of a recipe, and how its learning rate moves."""
 
+import math
+
 import keras
 
 from seq2seq.config import TrainingConfig
 from seq2seq.training.progress import Progress
 
+# Weights that are no matrices, by the last part of their names. Keras searches TensorFlow's names, which are whole
+# paths and end in ":0".
+SPARED = {"biases": r"bias[^/]*$", "norms": r"(scale|shift)(:0)?$", "embeddings": r"\btable(:0)?$"}
+
 
 def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
-    """The optimizer of a recipe, without any clip argument: `GradientUpdate` clips."""
-    if config.optimizer == "sgd":
-        return keras.optimizers.SGD(config.learning_rate, momentum=config.momentum)
+    """The optimizer of a recipe, without any clip argument: `GradientUpdate` clips.
+
+    Weight decay is decoupled: a weight is multiplied by 1 - learning rate * decay before its step.
+    """
+    rate = config.learning_rate
     adam = {"beta_1": config.beta_1, "beta_2": config.beta_2, "epsilon": config.epsilon}
     if config.optimizer == "adam":
-        return keras.optimizers.Adam(config.learning_rate, **adam)
-    optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay, **adam)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "table"])
+        return keras.optimizers.Adam(rate, **adam)
+    if config.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay, **adam)
+    else:
+        optimizer = keras.optimizers.SGD(rate, momentum=config.momentum, weight_decay=config.weight_decay or None)
+    spared = [pattern for name, pattern in SPARED.items() if name not in config.decay_also]
+    optimizer.exclude_from_weight_decay(var_names=spared)
     return optimizer
 
 
 def learning_rate(config: TrainingConfig, update: int, plateau_factor: float = 1.0) -> float:
     """The learning rate of an update, counted from 1.
 
-    Source of `inverse_sqrt`: Vaswani et al. (2017), section 5.3. Departure: `learning_rate` is the peak.
+    Sources: Vaswani et al. (2017), section 5.3, `inverse_sqrt`; Loshchilov and Hutter (2017), equation 5 without
+    restarts, `cosine`; Luong et al. (2015), section 4.1, `step`. Departure: `learning_rate` is the peak.
     """
-    schedule = config.schedule
+    peak, schedule = config.learning_rate, config.schedule
     if update < schedule.warmup:
-        return config.learning_rate * update / schedule.warmup
+        return peak * update / schedule.warmup
     if schedule.kind == "inverse_sqrt":
-        return config.learning_rate * (schedule.warmup / update) ** 0.5
+        return peak * (schedule.warmup / update) ** 0.5
     if schedule.kind == "plateau":
-        return max(config.learning_rate * plateau_factor, schedule.minimum)
-    return config.learning_rate
+        return max(peak * plateau_factor, schedule.minimum)
+    if schedule.kind == "cosine":
+        assert schedule.decay_updates is not None
+        done = (update - max(schedule.decay_start, schedule.warmup)) / schedule.decay_updates
+        cosine = math.cos(math.pi * min(max(done, 0.0), 1.0))
+        return schedule.minimum + (peak - schedule.minimum) * (1.0 + cosine) / 2.0
+    if schedule.kind == "step":
+        assert schedule.decay_updates is not None
+        start = schedule.decay_start or schedule.warmup + schedule.decay_updates
+        steps = max((update - start) // schedule.decay_updates + 1, 0)
+        return max(peak * schedule.factor**steps, schedule.minimum)
+    return peak
 
 
 def watch_plateau(config: TrainingConfig, progress: Progress, improved: bool) -> None:

@@ -1,16 +1,19 @@
 """From a recipe to tokenizers, encoded corpora and validation text."""
 
 import hashlib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from seq2seq.batching import EncodedCorpus, encode_corpus
 from seq2seq.config import Config, FilterConfig
 from seq2seq.corpora import Corpus, FilterReport, SentencePair, filter_pairs, open_corpus
-from seq2seq.corpora.pairs import find_file
-from seq2seq.errors import TrainingError
-from seq2seq.model_directory import Tokenizers
+from seq2seq.corpora.pairs import expand, find_file
+from seq2seq.errors import TokenizerError, TrainingError
+from seq2seq.mixture import EncodedMixture
+from seq2seq.model_directory import Tokenizers, load_tokenizers
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.display import Display
 
@@ -20,15 +23,20 @@ UNFILTERED = FilterConfig(empty=False, duplicates=False, max_characters=None, ma
 
 @dataclass(frozen=True)
 class Prepared:
-    """What training reads."""
+    """What training reads.
+
+    facts  of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and `kept`, and `dropped` by reason;
+           `source_tokens` and `target_tokens`, EOS included; of `train` also its `share` of an epoch, 0 to 1
+    """
 
     tokenizers: Tokenizers
-    train: EncodedCorpus
+    train: EncodedMixture
     valid: EncodedCorpus
     valid_pairs: list[SentencePair]
+    facts: dict[str, Any]
 
     def fingerprint(self) -> str:
-        """Changes with the text, the filters and the tokenizers of both corpora."""
+        """Changes with the text, the filters and the tokenizers of all corpora."""
         return f"{self.train.fingerprint} {self.valid.fingerprint}"
 
 
@@ -46,28 +54,58 @@ def prepare(config: Config, folder: Path, display: Display, tokenizers: Tokenize
             trained on the filtered training corpus.
 
     Raises:
-        CorpusError, TokenizerError: See the readers.
+        CorpusError, TokenizerError, ModelDirectoryError: See the readers.
         TrainingError: Nothing is left of a corpus.
     """
-    train, valid = open_corpus(config.data.train), open_corpus(config.data.valid)
-    if config.data.test is not None:
-        open_corpus(config.data.test)
-    tokenizers = tokenizers or _tokenizers(config, train, display)
-    encoded = []
-    for name, corpus, filters in (("train", train, config.data.filters), ("valid", valid, UNFILTERED)):
-        ids = _encode(name, corpus, filters, tokenizers, folder / "encoded", display)
+    data = config.data
+    parts, valid = [open_corpus(part) for part in data.train.parts()], open_corpus(data.valid)
+    if data.test is not None:
+        open_corpus(data.test)
+    tokenizers = tokenizers or _tokenizers(config, parts, display)
+
+    def encode(key: str, corpus: Corpus, filters: FilterConfig) -> EncodedCorpus:
+        ids = _encode(key, corpus, filters, tokenizers, folder / "encoded", display)
         if not len(ids):
-            hint = " and data.filters" if name == "train" else ""
+            name, hint = key.partition(".")[0], " and data.filters" if key.startswith("train") else ""
             raise TrainingError(
                 f"no {name} pairs are left of {ids.report.read} read; dropped: {ids.report or 'none'}. "
-                f"Check data.{name}{hint}."
+                f"Check data.{key}{hint}."
             )
-        encoded.append(ids)
-    return Prepared(tokenizers, encoded[0], encoded[1], list(valid))
+        return ids
+
+    keys = ["train"] if data.train.mixture is None else [f"train.mixture.{number}" for number in range(len(parts))]
+    train = EncodedMixture(
+        [encode(key, corpus, data.filters) for key, corpus in zip(keys, parts, strict=True)],
+        data.train.weights(),
+        data.train.temperature,
+    )
+    valid_ids = encode("valid", valid, UNFILTERED)
+    shares = (train.counts / len(train)).tolist()
+    facts = {
+        "train": [
+            _facts(part.name(), ids) | {"share": share}
+            for part, ids, share in zip(data.train.parts(), train.parts, shares, strict=True)
+        ],
+        "valid": _facts(data.valid.name(), valid_ids),
+    }
+    return Prepared(tokenizers, train, valid_ids, list(valid), facts)
 
 
-def _tokenizers(config: Config, corpus: Corpus, display: Display) -> Tokenizers:
+def _facts(name: str, ids: EncodedCorpus) -> dict[str, Any]:
+    return {
+        "name": name,
+        "read": ids.report.read,
+        "kept": ids.report.kept,
+        "dropped": dict(ids.report.dropped),
+        "source_tokens": int(ids.source.lengths.sum()),
+        "target_tokens": int(ids.target.lengths.sum()),
+    }
+
+
+def _tokenizers(config: Config, corpora: Sequence[Corpus], display: Display) -> Tokenizers:
     options = config.tokenizer
+    if options.from_model is not None:
+        return _tokenizers_of(expand(options.from_model), options.joint)
     if options.source_model is not None:
         source = Tokenizer.load(find_file(options.source_model))
         return Tokenizers(
@@ -75,7 +113,7 @@ def _tokenizers(config: Config, corpus: Corpus, display: Display) -> Tokenizers:
         )
 
     def train(sides: tuple[int, ...], what: str) -> Tokenizer:
-        pairs = filter_pairs(corpus, config.data.filters, FilterReport())
+        pairs = (pair for corpus in corpora for pair in filter_pairs(corpus, config.data.filters, FilterReport()))
         with display.waiting(f"training the {what} tokenizer"):
             return Tokenizer.train((pair[side] for pair in pairs for side in sides), options)
 
@@ -85,10 +123,22 @@ def _tokenizers(config: Config, corpus: Corpus, display: Display) -> Tokenizers:
     return Tokenizers(train((0,), "source"), train((1,), "target"))
 
 
+def _tokenizers_of(folder: Path, joint: bool) -> Tokenizers:
+    tokenizers = load_tokenizers(folder)
+    found = tokenizers.source is tokenizers.target
+    if found != joint:
+        raise TokenizerError(
+            f"tokenizer.from_model: {folder} has {'one joint tokenizer' if found else 'two tokenizers'}, and "
+            f"tokenizer.joint is {str(joint).lower()}. Set it to {str(found).lower()}."
+        )
+    return tokenizers
+
+
 def _encode(
-    name: str, corpus: Corpus, filters: FilterConfig, tokenizers: Tokenizers, folder: Path, display: Display
+    key: str, corpus: Corpus, filters: FilterConfig, tokenizers: Tokenizers, folder: Path, display: Display
 ) -> EncodedCorpus:
-    with display.waiting(f"reading the {name} corpus"):
+    what = f"data.{key}"
+    with display.waiting(f"reading {what}"):
         parts = [
             corpus.fingerprint(),
             filters.model_dump_json(),
@@ -96,17 +146,17 @@ def _encode(
         ]
     fingerprint = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     with suppress(OSError, ValueError, KeyError):  # absent or damaged: encode
-        stored = EncodedCorpus(folder / name)
+        stored = EncodedCorpus(folder / key)
         if stored.fingerprint == fingerprint:
             return stored
     report = FilterReport()
-    with display.counting(f"encoding the {name} corpus", "pairs") as advance:
+    with display.counting(f"encoding {what}", "pairs") as advance:
         return encode_corpus(
             filter_pairs(corpus, filters, report),
             *tokenizers,
-            folder / name,
+            folder / key,
             fingerprint,
-            max_tokens=filters.max_tokens if name == "train" else None,
+            max_tokens=None if filters is UNFILTERED else filters.max_tokens,
             report=report,
             progress=advance,
         )

@@ -1,10 +1,11 @@
 """What is measured while training: the loss of given translations and the BLEU of the model's own."""
 
+import numpy as np
 import tensorflow as tf
 
 from seq2seq.batching import batch_dataset, plan_batches
-from seq2seq.config import Config
-from seq2seq.evaluation import score_texts
+from seq2seq.config import Config, SearchOptions
+from seq2seq.evaluation import make_metric, score_texts
 from seq2seq.model import Seq2Seq
 from seq2seq.training.display import Display
 from seq2seq.training.preparation import Prepared
@@ -16,6 +17,8 @@ class Validator:
 
     def __init__(self, model: Seq2Seq, data: Prepared, config: Config, display: Display) -> None:
         self.model, self.data, self.config, self.display = model, data, config, display
+        if config.validation.bleu:
+            make_metric("BLEU", config.data.target_language)  # what it needs is missed now, not after an epoch
         self.translator = Translator(model, *data.tokenizers)
         lengths = data.valid.source.lengths, data.valid.target.lengths
         self._plan = plan_batches(*lengths, tokens=config.batching.tokens, pool=len(data.valid), seed=0, epoch=0)
@@ -46,13 +49,31 @@ class Validator:
     def bleu(self) -> float:
         """BLEU of the translated validation corpus, on raw text."""
         pairs = self.data.valid_pairs
-        options = self.config.search.model_copy(update={"beam_size": self.config.validation.beam_size, "n_best": 1})
         with self.display.counting("translating the validation corpus", "sentences", len(pairs)) as advance:
             translations = self.translator.translate(
-                [pair.source for pair in pairs], options, attention=False, progress=advance
+                [pair.source for pair in pairs], self._options(), attention=False, progress=advance
             )
         texts = [translation.text for translation in translations]
-        return score_texts(texts, [pair.target for pair in pairs], bootstrap=False)[0].score
+        references = [pair.target for pair in pairs]
+        (score,) = score_texts(
+            texts, references, bootstrap=False, language=self.config.data.target_language, metrics=["BLEU"]
+        )
+        return score.score
+
+    def samples(self, count: int = 5) -> tuple[list[tuple[str, str, str]], np.ndarray]:
+        """Source, translation and reference of sentences from all over the corpus, and the first one's attention.
+
+        The attention is (T, S); empty where the model does not attend.
+        """
+        pairs = [pair for pair in self.data.valid_pairs if pair.source.strip()]
+        chosen = [pairs[len(pairs) * place // count] for place in range(count)] if len(pairs) > count else pairs
+        translations = self.translator.translate([pair.source for pair in chosen], self._options())
+        texts = [(pair.source, made.text, pair.target) for pair, made in zip(chosen, translations, strict=True)]
+        return texts, translations[0].attention
+
+    def _options(self) -> SearchOptions:
+        beam_size = self.config.validation.beam_size
+        return self.config.search.model_copy(update={"beam_size": beam_size, "n_best": 1, "sample": False})
 
     def _reset(self) -> None:
         for metric in self.model.metrics:

@@ -13,26 +13,12 @@ import tensorflow as tf
 from rich.console import Console
 
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.model_directory import load_arrays
+from seq2seq.model_directory import load_arrays, read_history
 from seq2seq.training import loop, train
-from seq2seq.training.checkpoints import BEST, LAST, read_history
+from seq2seq.training.checkpoints import BEST, LAST
 from seq2seq.translator import Translator
+from tests.runs import InterruptAfter, assert_same_run, final_state
 from tests.toy import toy_config, write_corpus
-
-TIMES = ("seconds", "tokens_per_second")
-
-
-class InterruptAfter(keras.callbacks.Callback):
-    """Send this process a SIGINT, as Ctrl-C does, after some batches of this session."""
-
-    def __init__(self, batches):
-        super().__init__()
-        self.left = batches
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if self.left == 0:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +26,6 @@ def corpus(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
     write_corpus(folder)
     return folder
-
-
-def final_state(directory):
-    arrays, about = load_arrays(directory / LAST)
-    about["progress"].pop("seconds")
-    return arrays, about["progress"]
-
-
-def timeless(history):
-    return [{key: value for key, value in entry.items() if key not in TIMES} for entry in history]
 
 
 RESUMES = {
@@ -91,13 +67,8 @@ def test_resume_is_exact(name, corpus, tmp_path, monkeypatch):
         if report.finished:
             break
     assert sessions >= 3, "the run was interrupted at least twice"
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
     arrays, progress = final_state(tmp_path / "whole")
-    resumed, resumed_progress = final_state(tmp_path / "parts")
-    assert resumed_progress == progress
-    assert resumed.keys() == arrays.keys()
-    for key, value in arrays.items():
-        np.testing.assert_array_equal(resumed[key], value, err_msg=key)
-    assert timeless(read_history(tmp_path / "parts")) == timeless(read_history(tmp_path / "whole"))
     if "plateau" in name:
         assert progress["plateau_factor"] < 1
         assert "no better loss" in whole.finished
@@ -135,12 +106,7 @@ def test_a_crash_loses_nothing_but_time(moment, corpus, tmp_path):
         train(config, tmp_path / "parts", [crash])
     assert train(config, tmp_path / "parts").finished
     train(config, tmp_path / "whole")
-    arrays, progress = final_state(tmp_path / "whole")
-    resumed, resumed_progress = final_state(tmp_path / "parts")
-    assert resumed_progress == progress
-    for key, value in arrays.items():
-        np.testing.assert_array_equal(resumed[key], value, err_msg=key)
-    assert timeless(read_history(tmp_path / "parts")) == timeless(read_history(tmp_path / "whole"))
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
 def test_a_second_signal_stops_at_once(corpus, tmp_path):
@@ -236,10 +202,7 @@ def test_a_finished_run_goes_on_when_its_end_moves(corpus, tmp_path):
     train(toy_config(corpus, training={"epochs": 2}, validation=off), tmp_path / "a")
     train(toy_config(corpus, training={"epochs": 2}, validation=off), tmp_path / "b")
     Translator.load(tmp_path / "a")  # its metadata knows the changed recipe
-    a, b = final_state(tmp_path / "a"), final_state(tmp_path / "b")
-    assert a[1] == b[1]
-    for key, value in a[0].items():
-        np.testing.assert_array_equal(b[0][key], value, err_msg=key)
+    assert_same_run(tmp_path / "b", tmp_path / "a")
 
 
 def test_lowering_the_end_of_an_interrupted_run_still_measures_it(corpus, tmp_path):

@@ -1,12 +1,15 @@
 """Attention against NumPy."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.layers import AdditiveAttention, DotAttention, GeneralAttention, ScaledDotAttention
+from seq2seq.layers import AdditiveAttention, DotAttention, GeneralAttention, MultiHeadAttention, ScaledDotAttention
 from tests.conftest import randomize
-from tests.reference import softmax
+from tests.reference import additive_scores, attend, softmax
 
 B, N, S, QUERY, MEMORY, UNITS = 2, 3, 4, 5, 6, 7
 MASK = np.array([[True] * 4, [True, True, False, False]])
@@ -69,3 +72,142 @@ def test_impossible_sizes_are_errors():
         DotAttention().build(QUERY, MEMORY)
     with pytest.raises(ValueError, match="units is 0"):
         AdditiveAttention(0)
+    with pytest.raises(ValueError, match="heads is 3 and does not divide units 8"):
+        MultiHeadAttention("general", 3, 8)
+
+
+HEADS, WIDTH = 2, 8
+
+
+def make_heads(kind):
+    layer = MultiHeadAttention(kind, HEADS, WIDTH)
+    layer.build(QUERY, MEMORY)
+    randomize(layer)
+    return layer
+
+
+def inputs(rng, queries=N):
+    query, states = rng.normal(size=(B, queries, QUERY)).astype("f"), rng.normal(size=(B, S, MEMORY)).astype("f")
+    return tf.constant(query), tf.constant(states)
+
+
+@pytest.mark.parametrize("kind", ["general", "scaled_dot", "additive"])
+def test_heads_equal_numpy_one_by_one(kind, rng):
+    layer = make_heads(kind)
+    query, states = inputs(rng)
+    context, weights = layer.attend(query, layer.project_memory(states, tf.constant(MASK)))
+    parts = (layer.query_kernel, layer.key_kernel, layer.value_kernel)
+    contexts, all_weights = [], []
+    for head in range(HEADS):
+        columns = slice(head * WIDTH // HEADS, (head + 1) * WIDTH // HEADS)
+        w_q, w_k, w_v = (np.asarray(part)[:, columns] for part in parts)
+        q, k, v = query.numpy() @ w_q, states.numpy() @ w_k, states.numpy() @ w_v
+        if kind == "additive":
+            scores = np.tanh(q[:, :, None] + k[:, None]) @ np.asarray(layer.score_kernel)[head]
+        else:
+            scores = np.einsum("bnd,bsd->bns", q, k) / ((WIDTH / HEADS) ** 0.5 if kind == "scaled_dot" else 1.0)
+        all_weights.append(softmax(np.where(MASK[:, None], scores, -1e9)))
+        contexts.append(np.einsum("bns,bsd->bnd", all_weights[-1], v))
+    expected = np.concatenate(contexts, axis=-1) @ np.asarray(layer.output_kernel)
+    np.testing.assert_allclose(context, expected, atol=1e-5)
+    np.testing.assert_allclose(weights, np.mean(all_weights, axis=0), atol=1e-6)
+
+
+def make_coverage():
+    layer = AdditiveAttention(UNITS, coverage=True)
+    layer.build(QUERY, MEMORY)
+    randomize(layer, scale=0.8)
+    return layer
+
+
+def test_coverage_equals_a_numpy_loop(rng):
+    """Over a whole target, and step by step with the sum handed over."""
+    layer = make_coverage()
+    query, states = inputs(rng, queries=5)
+    memory = layer.project_memory(states, tf.constant(MASK))
+    contexts, weights = layer.attend_all(query, memory)
+    seen = np.zeros((B, S))
+    for t in range(5):
+        scores = additive_scores(query.numpy()[:, t], states.numpy(), layer, seen)
+        context, expected = attend(scores, states.numpy(), MASK)
+        step = layer.attend(query[:, t : t + 1], memory, tf.constant(seen[:, None], tf.float32))
+        seen += expected
+        for found, value in ((contexts[:, t], context), (weights[:, t], expected)):
+            np.testing.assert_allclose(found, value, atol=1e-5)
+        np.testing.assert_allclose(step[0][:, 0], context, atol=1e-5)
+        np.testing.assert_allclose(step[1][:, 0], expected, atol=1e-5)
+
+
+def test_a_dropout_mask_meets_the_weights_that_make_the_context(rng):
+    query, states = inputs(rng)
+    drop = rng.choice([0.0, 2.0], size=(B, N, S)).astype("f")
+    for layer in (make("general")[0], make("additive")[0], make_coverage()):
+        memory = layer.project_memory(states, tf.constant(MASK))
+        context, weights = layer.attend_all(query, memory, drop=tf.constant(drop))
+        np.testing.assert_allclose(context, np.einsum("bns,bsm->bnm", weights * drop, states), atol=1e-5)
+        np.testing.assert_allclose(tf.reduce_sum(weights, axis=-1), 1.0, atol=1e-6)
+
+
+def scored_whole(layer, query, states, mixer):
+    with tf.GradientTape() as tape:
+        tape.watch([query, states])
+        context, weights = layer.attend_all(query, layer.project_memory(states, tf.constant(MASK)))
+        loss = tf.reduce_sum(context * mixer) + tf.reduce_sum(weights**2)
+    return [context, weights, *tape.gradient(loss, [query, states, *(w.value for w in layer.weights)])]
+
+
+@pytest.mark.parametrize("kind", ["additive", "additive heads"])
+@pytest.mark.parametrize("block", [1, 2, 5, 7])
+def test_blocks_change_nothing(kind, block, rng, monkeypatch):
+    """Seven queries in blocks of one, in blocks that leave a rest, and in one block."""
+    layer, width = (make_heads("additive"), WIDTH) if kind == "additive heads" else (make("additive")[0], UNITS)
+    query, states = inputs(rng, queries=7)
+    mixer = rng.normal(size=(B, 7, MEMORY)).astype("f")
+    monkeypatch.setattr("seq2seq.layers.attention.BLOCK_ELEMENTS", block * B * S * width)
+    found = scored_whole(layer, query, states, mixer)
+    monkeypatch.setattr(type(layer), "attend_all", lambda self, q, memory: self.attend(q, memory))
+    for ours, plain in zip(found, scored_whole(layer, query, states, mixer), strict=True):
+        np.testing.assert_allclose(ours, plain, atol=2e-5, rtol=1e-4)
+
+
+PEAK = """
+import resource, sys
+import numpy as np
+import seq2seq
+import tensorflow as tf
+from seq2seq.layers import AdditiveAttention
+
+tf.config.threading.set_intra_op_parallelism_threads(2)
+tf.config.threading.set_inter_op_parallelism_threads(1)
+layer = AdditiveAttention(64)
+layer.build(64, 64)
+attend = layer.attend_all if sys.argv[1] == "blocks" else layer.attend
+
+@tf.function(input_signature=[tf.TensorSpec([None, None, 64])] * 2)
+def run(query, states):
+    with tf.GradientTape() as tape:
+        tape.watch([query, states])
+        memory = layer.project_memory(states, tf.ones(tf.shape(states)[:2], tf.bool))
+        loss = tf.reduce_sum(attend(query, memory)[0] ** 2)
+    return tape.gradient(loss, [query, states, *(w.value for w in layer.weights)])
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+run(tf.zeros([1, 3, 64]), tf.zeros([1, 3, 64]))
+before = peak()
+run(tf.zeros([4, 400, 64]), tf.zeros([4, 400, 64]))
+print(peak() - before)
+"""
+
+
+def test_the_peak_memory_of_additive_attention_is_bounded():
+    """One (B, T, S, U) tensor of the large call is 164 MB; without blocks several are held at once."""
+
+    def grown(how):
+        done = subprocess.run([sys.executable, "-c", PEAK, how], capture_output=True, text=True, check=True)
+        return float(done.stdout)
+
+    blocks, whole = grown("blocks"), grown("whole")
+    assert whole > 200
+    assert blocks < 0.4 * whole

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.layers import GRUCell, LSTMCell
+from seq2seq.layers import DeepTransitionCell, GRUCell, LayerNormGRUCell, LayerNormLSTMCell, LSTMCell
+from seq2seq.layers.cells import make_cell
 from tests.conftest import randomize
-from tests.reference import gru_step, lstm_step
+from tests.reference import cell_step, gru_step, lstm_step, normalize, sigmoid
 
 N, INPUTS, UNITS = 2, 3, 5
 
@@ -59,3 +60,67 @@ def test_forget_gate_starts_open():
     assert (f == 1).all()
     for gate in (i, g, o):
         assert not gate.any()
+
+
+def per_gate(x, scale, gates):
+    """Each gate's part of (N, G * U) normalised on its own, then scaled."""
+    return np.concatenate([normalize(part) for part in np.split(x, gates, axis=-1)], axis=-1) * np.asarray(scale)
+
+
+def test_layer_norm_gru_equals_numpy(rng):
+    cell, (kernel, recurrent, bias) = make(LayerNormGRUCell)
+    x, h = rng.normal(size=(N, INPUTS)).astype("f"), rng.normal(size=(N, UNITS)).astype("f")
+    from_input = np.split(per_gate(x @ kernel, cell.scales["input"], 3) + bias[0], 3, axis=-1)
+    from_state = np.split(per_gate(h @ recurrent, cell.scales["recurrent"], 3) + bias[1], 3, axis=-1)
+    z, r = sigmoid(from_input[0] + from_state[0]), sigmoid(from_input[1] + from_state[1])
+    expected = z * h + (1 - z) * np.tanh(from_input[2] + r * from_state[2])
+    output, _ = cell(tf.constant(x), [tf.constant(h)])
+    np.testing.assert_allclose(output, expected, atol=1e-5)
+
+
+def test_layer_norm_lstm_equals_numpy(rng):
+    cell, (kernel, recurrent, bias) = make(LayerNormLSTMCell)
+    x = rng.normal(size=(N, INPUTS)).astype("f")
+    h, c = rng.normal(size=(2, N, UNITS)).astype("f")
+    gates = per_gate(x @ kernel, cell.scales["input"], 4) + per_gate(h @ recurrent, cell.scales["recurrent"], 4) + bias
+    i, f, g, o = np.split(gates, 4, axis=-1)
+    new_c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    opened = normalize(new_c) * np.asarray(cell.content_scale) + np.asarray(cell.content_shift)
+    output, states = cell(tf.constant(x), [tf.constant(h), tf.constant(c)])
+    np.testing.assert_allclose(output, sigmoid(o) * np.tanh(opened), atol=1e-5)
+    np.testing.assert_allclose(states[1], new_c, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_deep_transition_is_its_cells_one_after_the_other(kind, rng):
+    cell = make_cell(kind, UNITS, transition_depth=3)
+    assert isinstance(cell, DeepTransitionCell)
+    cell.build((None, INPUTS))
+    randomize(cell)
+    assert [hasattr(inner, "kernel") for inner in cell.cells] == [True, False, False]
+    x = rng.normal(size=(N, INPUTS)).astype("f")
+    start = [rng.normal(size=(N, UNITS)).astype("f") for _ in cell.state_size]
+    states = cell_step(cell.cells[0], x, start)
+    for inner in cell.cells[1:]:
+        states = cell_step(inner, None, states)
+    output, new = cell(tf.constant(x), [tf.constant(state) for state in start])
+    np.testing.assert_allclose(output, states[0], atol=1e-5)
+    for found, expected in zip(new, states, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_a_mask_meets_the_state_in_the_recurrent_product_only(kind, rng):
+    cell, (kernel, recurrent, bias) = make(GRUCell if kind == "gru" else LSTMCell)
+    x, mask = rng.normal(size=(N, INPUTS)).astype("f"), np.array([[2, 0, 2, 2, 0], [0, 2, 0, 2, 2]], "f")
+    states = [rng.normal(size=(N, UNITS)).astype("f") for _ in cell.state_size]
+    _, new = cell.step(cell.project(tf.constant(x)), [tf.constant(state) for state in states], tf.constant(mask))
+    if kind == "gru":
+        h = states[0]
+        a, b = np.split(x @ kernel + bias[0], 3, -1), np.split((h * mask) @ recurrent + bias[1], 3, -1)
+        z, r = sigmoid(a[0] + b[0]), sigmoid(a[1] + b[1])
+        expected = [z * h + (1 - z) * np.tanh(a[2] + r * b[2])]
+    else:
+        expected = list(lstm_step(x, states[0] * mask, states[1], kernel, recurrent, bias))
+    for found, value in zip(new, expected, strict=True):
+        np.testing.assert_allclose(found, value, atol=1e-5)

@@ -8,6 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from seq2seq.config import Config, changed_keys, dump_config, load_config, parse_config, recipe_names
+from seq2seq.config.recipe import sections
 from seq2seq.errors import ConfigError
 
 DATA = {"train": {"tsv": "train.tsv"}, "valid": {"source": "valid.en", "target": "valid.de"}}
@@ -15,6 +16,11 @@ DATA = {"train": {"tsv": "train.tsv"}, "valid": {"source": "valid.en", "target":
 
 def parse(**sections) -> Config:
     return parse_config({"data": DATA, **sections}, origin="recipe.yaml")
+
+
+def mixed(*parts) -> dict:
+    """A corpus of several."""
+    return {"mixture": list(parts)}
 
 
 def message_of(**sections) -> str:
@@ -30,6 +36,9 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
+CORPUS_KEYS = "mixture, phrasebook, source, target, temperature, tsv"
+
+
 @pytest.mark.parametrize(
     ("key", "meant", "accepted"),
     [
@@ -38,20 +47,36 @@ def recipe(tmp_path: Path) -> Path:
             "decoder",
             "batching, data, decoder, embeddings, encoder, search, seed, tokenizer",
         ),
-        ("data.vaild", "valid", "filters, test, train, valid"),
-        ("data.train.sorce", "source", "phrasebook, source, target, tsv"),
+        ("data.vaild", "valid", "filters, target_language, test, train, valid"),
+        ("data.train.sorce", "source", CORPUS_KEYS),
         # `test` may be null, so its section hides in a union.
-        ("data.test.sorce", "source", "phrasebook, source, target, tsv"),
+        ("data.test.sorce", "source", CORPUS_KEYS),
         (
             "data.filters.max_token",
             "max_tokens",
-            "duplicates, empty, max_characters, max_ratio",
+            "duplicates, empty, max_characters, max_ratio, max_tokens, nfc",
         ),
+        ("tokenizer.vocab_size", "vocabulary_size", "byte_fallback, character_coverage, from_model, joint, model"),
         ("batching.token", "tokens", "pool, tokens"),
-        ("decoder.atention", "attention", "attention, cell, dropout, layers, residual, units"),
-        ("embeddings.tid", "tied", "dropout, size, tied"),
-        ("training.schedule.warm_up", "warmup", "factor, kind, minimum, patience, warmup"),
+        (
+            "encoder.bidirection",
+            "bidirectional",
+            "bidirectional, cell, dropout, layer_norm, layers, recurrent_dropout, residual, transition_depth, units",
+        ),
+        (
+            "decoder.atention",
+            "attention",
+            "attention, attention_dropout, attention_units, cell, context, coverage, dropout, form, heads, layer_norm",
+        ),
+        ("embeddings.tid", "tied", "dropout, size, source_word_dropout, target_word_dropout, tied"),
+        (
+            "training.schedule.warm_up",
+            "warmup",
+            "decay_start, decay_updates, factor, kind, minimum, patience, warmup",
+        ),
+        ("training.keep_lst", "keep_last", "accumulate, beta_1, beta_2, checkpoint_minutes, clip_norm, decay_also"),
         ("validation.beamsize", "beam_size", "beam_size, bleu, every_updates, metric, patience"),
+        ("search.top_kk", "top_k", "batch_tokens, beam_size, coverage_penalty, length_penalty, long_lines"),
     ],
 )
 def test_unknown_key_at_every_level(key: str, meant: str, accepted: str) -> None:
@@ -82,28 +107,72 @@ def test_unknown_key_like_no_other_has_no_suggestion() -> None:
         ({"seed": -1}, "seed", "-1"),
         ({"encoder": {"units": 0}}, "encoder.units", "0"),
         ({"encoder": {"bidirectional": "maybe"}}, "encoder.bidirectional", "'maybe'"),
+        ({"encoder": {"transition_depth": 0}}, "encoder.transition_depth", "0"),
+        ({"encoder": {"recurrent_dropout": -0.1}}, "encoder.recurrent_dropout", "-0.1"),
         ({"encoder": 5}, "encoder", "5"),
         ({"encoder": None}, "encoder", "None"),
         ({"decoder": {"dropout": 1.0}}, "decoder.dropout", "1.0"),
+        ({"decoder": {"heads": 0}}, "decoder.heads", "0"),
+        ({"decoder": {"readout_dropout": 1.0}}, "decoder.readout_dropout", "1.0"),
+        ({"embeddings": {"source_word_dropout": 1}}, "embeddings.source_word_dropout", "1"),
         ({"training": {"learning_rate": float("inf")}}, "training.learning_rate", "inf"),
+        ({"training": {"ema": 1.0}}, "training.ema", "1.0"),
+        ({"training": {"beta_2": 1.0}}, "training.beta_2", "1.0"),
+        ({"training": {"keep_best": -1}}, "training.keep_best", "-1"),
+        ({"training": {"decay_also": ["gates"]}}, "training.decay_also.0", "'gates'"),
+        ({"training": {"freeze": "encoder/*"}}, "training.freeze", "'encoder/*'"),
+        ({"search": {"top_p": 0.0}}, "search.top_p", "0.0"),
+        ({"search": {"top_k": 0}}, "search.top_k", "0"),
+        ({"search": {"temperature": 0}}, "search.temperature", "0"),
+        ({"search": {"coverage_penalty": -1}}, "search.coverage_penalty", "-1"),
         ({"training": {"schedule": {"factor": 1}}}, "training.schedule.factor", "1"),
         ({"tokenizer": {"user_defined_symbols": "ab"}}, "tokenizer.user_defined_symbols", "'ab'"),
         ({"data": {**DATA, "filters": {"max_ratio": 1.0}}}, "data.filters.max_ratio", "1.0"),
+        ({"data": {**DATA, "target_language": "German"}}, "data.target_language", "'German'"),
+        ({"data": {**DATA, "train": mixed({"tsv": "a", "weight": 0})}}, "data.train.mixture.0.weight", "0"),
+        ({"data": {**DATA, "train": {"tsv": "a", "temperature": 0}}}, "data.train.temperature", "0"),
+        ({"data": {**DATA, "train": {"mixture": 5}}}, "data.train.mixture", "5"),
+        ({"data": {**DATA, "train": {"mixture": ["a.tsv"]}}}, "data.train.mixture.0", "'a.tsv'"),
     ],
 )
 def test_wrong_type_or_range_names_key_and_value(sections, key, found) -> None:
-    expected = rf"recipe\.yaml: '{re.escape(key)}': found {re.escape(found)}(\. Input should be |, expected a section)"
+    said = (
+        r"(\. Input should be |\. String should match pattern |, expected a section with keys of: |, expected a list\.)"
+    )
+    expected = rf"recipe\.yaml: '{re.escape(key)}': found {re.escape(found)}{said}"
     assert re.match(expected, message_of(**sections))
 
 
 def test_wrong_choice_lists_the_accepted_ones() -> None:
     assert message_of(decoder={"cell": "rnn"}) == (
-        "recipe.yaml: 'decoder.cell': found 'rnn'. Input should be 'gru' or 'lstm'."
+        "recipe.yaml: 'decoder.cell': found 'rnn'. "
+        "Input should be 'gru', 'lstm', 'layer_norm_gru' or 'layer_norm_lstm'."
     )
     message = message_of(search={"length_penalty": "long"})
     assert "search.length_penalty" in message
     assert "found 'long'" in message
     assert "'average'" in message
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "found", "choices"),
+    [
+        ("encoder", "bidirectional", "both", "true, false, 'all' or 'alternating'"),
+        ("encoder", "residual", "no way", "true, false or 'highway'"),
+        ("decoder", "residual", 2, "true, false or 'highway'"),
+    ],
+)
+def test_a_switch_with_more_positions_gives_one_error(section, key, found, choices) -> None:
+    assert message_of(**{section: {key: found}}) == (
+        f"recipe.yaml: '{section}.{key}': found {found!r}. Input should be {choices}."
+    )
+
+
+def test_a_switch_with_more_positions_takes_all_of_them() -> None:
+    for value in (True, False, "all", "alternating"):
+        assert parse(encoder={"bidirectional": value}).encoder.bidirectional == value
+    for value in (True, False, "highway"):
+        assert parse(decoder={"residual": value}).decoder.residual == value
 
 
 def test_every_problem_gets_its_line() -> None:
@@ -121,7 +190,10 @@ def test_missing_section() -> None:
         parse_config({}, origin="recipe.yaml")
 
 
-ONE_KIND = "data.train: give one of: 'source' and 'target', 'tsv', or 'phrasebook'."
+ONE_KIND = "data.train: give one of: 'source' and 'target', 'tsv', 'phrasebook', or 'mixture'."
+MIXED_WEIGHTS = "data.train: some parts of 'mixture' have a 'weight' and some have none: give all one, or none."
+TEMPERATURE = "data.train: 'temperature' decides the shares of a 'mixture' whose parts have no 'weight'."
+COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
 
 
 @pytest.mark.parametrize(
@@ -132,6 +204,24 @@ ONE_KIND = "data.train: give one of: 'source' and 'target', 'tsv', or 'phraseboo
         ("data.train={}", ONE_KIND),
         ("data.train.phrasebook=train", ONE_KIND),
         ("data.train.source=a data.train.target=b", ONE_KIND),
+        ("data.train.mixture=[{tsv: a}]", ONE_KIND),
+        ("data.train={mixture: []}", "data.train: 'mixture' is empty: give it a list of corpora."),
+        (
+            "data.train={mixture: [{tsv: a}, {}]}",
+            "data.train.mixture.1: give one of: 'source' and 'target', 'tsv', or 'phrasebook'.",
+        ),
+        ("data.train={mixture: [{tsv: a, weight: 2}, {tsv: b}]}", MIXED_WEIGHTS),
+        ("data.train={mixture: [{tsv: a}, {tsv: b, weight: 2}]}", MIXED_WEIGHTS),
+        ("data.train.temperature=2", TEMPERATURE),
+        ("data.train={mixture: [{tsv: a, weight: 1}], temperature: 2}", TEMPERATURE),
+        (
+            "tokenizer.user_defined_symbols=[<a>, <b>, <a>]",
+            "tokenizer.user_defined_symbols: '<a>' is empty, reserved or given twice.",
+        ),
+        (
+            "tokenizer.from_model=runs/a tokenizer.source_model=b",
+            "tokenizer: 'from_model' brings both tokenizers: leave out 'source_model' and 'target_model'.",
+        ),
         (
             "tokenizer.joint=true tokenizer.source_model=a tokenizer.target_model=b",
             "tokenizer: a joint tokenizer is one file: give 'source_model' alone.",
@@ -142,16 +232,60 @@ ONE_KIND = "data.train: give one of: 'source' and 'target', 'tsv', or 'phraseboo
         ),
         ("encoder.units=51", "encoder: 'units' is 51: a bidirectional encoder needs an even number."),
         (
+            "encoder.units=51 encoder.bidirectional=alternating",
+            "encoder: 'units' is 51: a bidirectional encoder needs an even number.",
+        ),
+        (
+            "decoder.attention=none decoder.form=conditional",
+            "decoder: 'form: conditional' needs an attention, and 'attention' is none.",
+        ),
+        ("decoder.attention=none decoder.heads=2", "decoder: 'heads: 2' needs an attention, and 'attention' is none."),
+        (
+            "decoder.attention=none decoder.coverage=true",
+            "decoder: 'coverage: True' needs an attention, and 'attention' is none.",
+        ),
+        (
+            "decoder.attention=none decoder.attention_dropout=0.1",
+            "decoder: 'attention_dropout: 0.1' needs an attention, and 'attention' is none.",
+        ),
+        (
+            "decoder.context=every_step",
+            "decoder: 'context: every_step' is for 'attention: none', and 'attention' is general.",
+        ),
+        ("decoder.coverage=true", COVERAGE),
+        ("decoder.coverage=true decoder.attention=additive decoder.heads=2", COVERAGE),
+        ("decoder.heads=3", "decoder: 'heads' is 3 and does not divide the attention's width 256."),
+        (
+            "decoder.heads=4 decoder.attention_units=18",
+            "decoder: 'heads' is 4 and does not divide the attention's width 18.",
+        ),
+        (
+            "decoder.heads=2 decoder.attention=dot",
+            "decoder: 'attention: dot' has nothing that heads could learn: use general or scaled_dot.",
+        ),
+        (
             "training.schedule.kind=inverse_sqrt",
             "training.schedule: 'inverse_sqrt' needs 'warmup' of at least 1 update.",
         ),
         ("training.epochs=null", "training: give 'epochs' or 'updates', or training never ends."),
         (
-            "training.optimizer=sgd training.weight_decay=0.1",
-            "training: 'weight_decay' belongs to adamw, and 'optimizer' is sgd.",
+            "training.weight_decay=0.1",
+            "training: 'weight_decay' belongs to adamw and sgd, and 'optimizer' is adam.",
+        ),
+        ("training.decay_also=[biases]", "training: 'decay_also' needs a 'weight_decay' above 0."),
+        ("training.schedule.kind=cosine", "training.schedule: 'cosine' needs 'decay_updates'."),
+        ("training.schedule.kind=step", "training.schedule: 'step' needs 'decay_updates'."),
+        (
+            "training.schedule={kind: cosine, decay_updates: 9, decay_start: 4, warmup: 5}",
+            "training.schedule: 'decay_start' 4 lies within the 'warmup' of 5 updates.",
+        ),
+        (
+            "training.schedule={kind: plateau, minimum: 0.1}",
+            "training: 'schedule.minimum' 0.1 is above 'learning_rate' 0.001.",
         ),
         ("validation.bleu=false", "validation: 'metric: bleu' needs 'bleu: true'."),
         ("search.n_best=4 search.beam_size=3", "search: 'n_best' is 4, more than 'beam_size' 3."),
+        ("search.max_length=3 search.min_length=4", "search: 'max_length' 3 is below 'min_length' 4."),
         ("embeddings.tied=all", "'embeddings.tied: all' needs 'tokenizer.joint: true'."),
         (
             "batching.tokens=99 data.filters.max_tokens=100",
@@ -162,11 +296,31 @@ ONE_KIND = "data.train: give one of: 'source' and 'target', 'tsv', or 'phraseboo
             "'decoder.attention: scaled_dot' multiplies decoder and encoder states: 'encoder.units' 36 and "
             "'decoder.units' 24 must be equal, or use 'general'.",
         ),
+        (
+            "decoder.summary=last decoder.cell=lstm",
+            "'decoder.summary: last' hands the encoder's states on as they are: 'encoder.cell' gru and 'decoder.cell' "
+            "lstm must be equal, or use 'transformed'.",
+        ),
+        (
+            "decoder.summary=last encoder.layers=2",
+            "'decoder.summary: last' hands the encoder's states on as they are: 'encoder.layers' 2 and "
+            "'decoder.layers' 1 must be equal, or use 'transformed'.",
+        ),
+        (
+            "decoder.summary=last decoder.units=24",
+            "'decoder.summary: last' hands the encoder's states on as they are: 'encoder.units' 256 and "
+            "'decoder.units' 24 must be equal, or use 'transformed'.",
+        ),
+        (
+            "training.warm_start=runs/a",
+            "'training.warm_start' needs the tokenizers that its embeddings were trained with: set "
+            "'tokenizer.from_model' to the same directory, or give 'tokenizer.source_model'.",
+        ),
     ],
 )
 def test_combinations_that_cannot_be(recipe: Path, overrides: str, expected: str) -> None:
     with pytest.raises(ConfigError) as error:
-        load_config(recipe, re.split(r" (?=\w+\.)", overrides))
+        load_config(recipe, re.split(r" (?=[a-z_]+\.)", overrides))
     assert str(error.value) == f"{recipe}: {expected}"
 
 
@@ -174,18 +328,35 @@ def test_combinations_that_cannot_be(recipe: Path, overrides: str, expected: str
     "overrides",
     [
         "encoder.units=51 encoder.bidirectional=false",
+        "encoder.units=50 encoder.bidirectional=alternating",
+        "decoder.attention=none decoder.context=every_step",
+        "decoder.attention=additive decoder.coverage=true",
+        "decoder.heads=4 decoder.attention_units=24",
+        "decoder.heads=2 decoder.attention=scaled_dot decoder.units=24 encoder.units=36",
+        "decoder.summary=last decoder.cell=layer_norm_gru",
+        "data.train={mixture: [{tsv: a, weight: 2}, {phrasebook: train, weight: 1}]}",
+        "data.train={mixture: [{tsv: a}, {tsv: b}], temperature: 5}",
+        "tokenizer.from_model=runs/a training.warm_start=runs/a",
+        "tokenizer.source_model=a tokenizer.joint=true training.warm_start=runs/a",
+        "tokenizer.user_defined_symbols=[<a>,<b>]",
         "training.epochs=null training.updates=10",
-        "training.optimizer=adamw training.weight_decay=0.1",
+        "training.optimizer=adamw training.weight_decay=0.1 training.decay_also=[norms]",
+        "training.optimizer=sgd training.weight_decay=0.1",
+        "training.schedule.kind=cosine training.schedule.decay_updates=9 training.schedule.warmup=5",
+        "training.schedule.kind=step training.schedule.decay_updates=9 training.schedule.decay_start=4",
+        "training.schedule.minimum=0.1",
         "validation.bleu=false validation.metric=loss",
         "embeddings.tied=all tokenizer.joint=true tokenizer.source_model=a",
         "tokenizer.source_model=a tokenizer.target_model=b",
         "decoder.attention=general decoder.units=24 encoder.units=36",
         "batching.tokens=100 data.filters.max_tokens=100",
         "search.n_best=5 search.length_penalty=average",
+        "search.n_best=9 search.sample=true",
+        "search.max_length=4 search.min_length=4",
     ],
 )
 def test_neighbouring_combinations_are_accepted(recipe: Path, overrides: str) -> None:
-    load_config(recipe, overrides.split(" "))
+    load_config(recipe, re.split(r" (?=[a-z_]+\.)", overrides))
 
 
 def test_overrides_take_yaml_values(recipe: Path) -> None:
@@ -221,13 +392,60 @@ def test_overrides_take_yaml_values(recipe: Path) -> None:
         ("=5", "--set =5: expected section.key=value"),
         ("seed=[1", "--set seed=[1: the value is not valid YAML: "),
         ("seed.x=1", "--set seed.x=1: 'seed' is a value, not a section."),
-        ("training.epochs.x=1", "--set training.epochs.x=1: 'epochs' is a value, not a section."),
+        ("training.epochs.x=1", "--set training.epochs.x=1: 'training.epochs' is a value, not a section."),
+        ("training.epochs.x.y=1", "--set training.epochs.x.y=1: 'training.epochs' is a value, not a section."),
     ],
 )
 def test_malformed_override(recipe: Path, override: str, expected: str) -> None:
     with pytest.raises(ConfigError) as error:
         load_config(recipe, [override])
     assert str(error.value).startswith(expected)
+
+
+@pytest.fixture
+def mixture(tmp_path: Path) -> Path:
+    path = tmp_path / "mixture.yaml"
+    train = mixed({"tsv": "a.tsv", "weight": 1}, {"source": "b.en", "target": "b.de", "weight": 3})
+    path.write_text(yaml.safe_dump({"data": {**DATA, "train": train}}), encoding="utf-8")
+    return path
+
+
+def test_overrides_go_into_lists(mixture: Path) -> None:
+    overrides = ["data.train.mixture.0.weight=2", "data.train.mixture.1={phrasebook: train, weight: 4}"]
+    parts = load_config(mixture, overrides).data.train.parts()
+    assert [(part.tsv, part.source, part.phrasebook, part.weight) for part in parts] == [
+        ("a.tsv", None, None, 2.0),
+        (None, None, "train", 4.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("data.train.mixture.2.weight", "2", "'data.train.mixture' is a list of 2, counted from 0: it has no '2'."),
+        ("data.train.mixture.2", "{}", "'data.train.mixture' is a list of 2, counted from 0: it has no '2'."),
+        ("data.train.mixture.-1", "{}", "'data.train.mixture' is a list of 2, counted from 0: it has no '-1'."),
+        ("data.train.mixture.weight", "2", "'data.train.mixture' is a list of 2, counted from 0: it has no 'weight'."),
+        ("data.train.mixture.0.tsv.x", "2", "'data.train.mixture.0.tsv' is a value, not a section."),
+    ],
+)
+def test_an_override_that_misses_its_list(mixture: Path, key: str, value: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(mixture, [f"{key}={value}"])
+    assert str(error.value).startswith(f"--set {key}={value}: {expected}")
+
+
+def test_an_unknown_key_in_a_list_names_its_place(mixture: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(mixture, ["data.train.mixture.1.sorce=c.en"])
+    assert str(error.value) == (
+        f"{mixture}: unknown key 'data.train.mixture.1.sorce'. Did you mean 'source'? "
+        "Accepted in data.train.mixture.1: phrasebook, source, target, tsv, weight."
+    )
+
+
+def test_an_override_fills_a_section_that_is_null(mixture: Path) -> None:
+    assert load_config(mixture, ["data.test=null", "data.test.tsv=t.tsv"]).data.test.tsv == "t.tsv"
 
 
 def test_misspelt_override_is_an_unknown_key(recipe: Path) -> None:
@@ -305,6 +523,25 @@ def test_a_section_given_or_taken_away_is_a_change() -> None:
     assert "data.test.tsv" in changed_keys(given, without)
 
 
+def test_a_change_in_a_list_names_its_place() -> None:
+    old = parse(data={**DATA, "train": mixed({"tsv": "a"}, {"tsv": "b"})})
+    new = parse(data={**DATA, "train": mixed({"tsv": "a"}, {"tsv": "c"})})
+    assert changed_keys(old, new) == ["data.train.mixture.1.tsv"]
+    longer = parse(data={**DATA, "train": mixed({"tsv": "a"}, {"tsv": "b"}, {"phrasebook": "train"})})
+    assert "data.train.mixture.2.phrasebook" in changed_keys(old, longer)
+    assert changed_keys(old, parse(data={**DATA, "train": {"tsv": "a"}}))
+
+
+def test_every_section_and_key_is_described() -> None:
+    names = []
+    for name, section in sections():
+        assert section.__doc__
+        for key, field in section.model_fields.items():
+            assert field.description or f"{name}.{key}".lstrip(".") in dict(sections()), f"{name}.{key}"
+        names.append(name)
+    assert names[:4] == ["", "data", "data.train", "data.train.mixture.0"]
+
+
 def test_frozen() -> None:
     config = parse()
     with pytest.raises(ValidationError, match="frozen"):
@@ -315,7 +552,11 @@ def test_frozen() -> None:
 
 @pytest.mark.parametrize(
     ("override", "meant"),
-    [("optimizer=sgd", "training.optimizer"), ("data.max_tokens=3", "data.filters.max_tokens")],
+    [
+        ("optimizer=sgd", "training.optimizer"),
+        ("data.max_tokens=3", "data.filters.max_tokens"),
+        ("weight=3", "data.train.mixture.0.weight"),
+    ],
 )
 def test_a_key_of_another_section_is_pointed_to(override, meant):
     with pytest.raises(ConfigError, match=rf"Did you mean '{meant}'\?"):
@@ -323,5 +564,5 @@ def test_a_key_of_another_section_is_pointed_to(override, meant):
 
 
 def test_a_value_where_a_section_belongs_names_its_keys():
-    with pytest.raises(ConfigError, match=r"'data.train': found 'x.tsv', expected a section with keys of: phrasebook"):
+    with pytest.raises(ConfigError, match=r"'data.train': found 'x.tsv', expected a section with keys of: mixture"):
         load_config("quickstart", ["data.train=x.tsv"])

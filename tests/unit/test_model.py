@@ -18,6 +18,47 @@ VARIANTS = {
     "lstm": ({}, {"cell": "lstm"}, {"cell": "lstm", "attention": "additive"}),
     "deep": ({"tied": "none"}, {"layers": 3}, {"layers": 3, "attention": "scaled_dot", "units": 6}),
     "mixed cells": ({}, {"cell": "lstm", "bidirectional": False, "layers": 2}, {"layers": 2, "residual": False}),
+    "sutskever": (
+        {},
+        {"layers": 2, "bidirectional": False},
+        {"layers": 2, "units": 6, "attention": "none", "summary": "last"},
+    ),
+    "cho": ({}, {"cell": "lstm"}, {"layers": 2, "attention": "none", "context": "every_step"}),
+    "cho from the mean": ({}, {}, {"attention": "none", "context": "every_step", "summary": "mean"}),
+    "maximum": ({}, {}, {"attention": "none", "summary": "max"}),
+    "last lstm": ({}, {"cell": "lstm"}, {"cell": "lstm", "units": 6, "summary": "last"}),
+    "heads": ({}, {}, {"units": 8, "heads": 2, "attention": "scaled_dot"}),
+    "additive heads": ({}, {}, {"heads": 3, "attention": "additive", "attention_units": 9}),
+    "coverage": ({}, {}, {"attention": "additive", "coverage": True, "attention_units": 5}),
+    "conditional": ({}, {}, {"form": "conditional", "attention": "additive"}),
+    "conditional lstm": ({}, {}, {"form": "conditional", "cell": "lstm", "layers": 2, "attention": "general"}),
+    "conditional deep": (
+        {},
+        {},
+        {"form": "conditional", "attention": "additive", "coverage": True, "transition_depth": 3, "layer_norm": True},
+    ),
+    "conditional heads": ({}, {}, {"form": "conditional", "heads": 3, "attention": "additive", "attention_units": 6}),
+    "input feeding": ({}, {}, {"form": "input_feeding"}),
+    "input feeding deep": (
+        {},
+        {},
+        {"form": "input_feeding", "cell": "lstm", "layers": 3, "attention": "additive", "coverage": True},
+    ),
+    "input feeding transitions": (
+        {},
+        {},
+        {"form": "input_feeding", "layers": 2, "residual": "highway", "transition_depth": 2, "heads": 7},
+    ),
+    "bideep": (
+        {},
+        {"layers": 3, "bidirectional": "alternating", "transition_depth": 2},
+        {"layers": 2, "transition_depth": 2},
+    ),
+    "normed": (
+        {},
+        {"cell": "layer_norm_lstm", "layers": 2, "bidirectional": "all", "residual": "highway", "layer_norm": True},
+        {"cell": "layer_norm_gru", "layers": 2, "residual": "highway", "layer_norm": True},
+    ),
 }
 
 
@@ -139,7 +180,7 @@ def test_residual_adds_from_the_second_layer_on():
     randomize(with_)
     without.set_weights(with_.get_weights())
     for model in (with_, without):
-        upper = model.encoder.recurrences[1].cell
+        upper = model.encoder.recurrences[1][0].cell
         for weight in upper.weights:
             weight.assign(tf.zeros_like(weight))  # a GRU of zeros puts out zeros
     assert not without.encode(SOURCE % 9)[0].states.numpy().any()

@@ -1,13 +1,16 @@
 """Learning rates and optimizers of a recipe."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, ScheduleConfig, TrainingConfig
 from seq2seq.model import Seq2Seq
+from seq2seq.training.fine_tuning import freeze
 from seq2seq.training.optimization import learning_rate, make_optimizer, watch_plateau
 from seq2seq.training.progress import Progress
+from tests.conftest import randomize
 
 
 def training(optimizer="adam", **schedule):
@@ -26,6 +29,39 @@ def test_inverse_square_root():
     assert learning_rate(config, 100) == pytest.approx(0.01)
     assert learning_rate(config, 400) == pytest.approx(0.005)
     assert learning_rate(config, 10_000) == pytest.approx(0.001)
+
+
+def test_cosine():
+    config = training(kind="cosine", warmup=10, decay_start=30, decay_updates=40, minimum=0.002)
+    expected = {1: 0.001, 5: 0.005, 10: 0.01, 30: 0.01, 70: 0.002, 71: 0.002, 5000: 0.002}
+    expected |= {30 + done: 0.002 + 0.008 * np.cos(np.pi * done / 80) ** 2 for done in (1, 10, 20, 37)}
+    assert {update: learning_rate(config, update) for update in expected} == pytest.approx(expected)
+    assert learning_rate(config, 50) == pytest.approx(0.006), "half way down"
+
+
+def test_cosine_starts_where_the_warmup_ends():
+    config = training(kind="cosine", warmup=10, decay_updates=4, minimum=0.0)
+    rates = [learning_rate(config, update) for update in (9, 10, 11, 12, 13, 14)]
+    half = 0.5**0.5
+    assert rates == pytest.approx([0.009, 0.01, 0.005 * (1 + half), 0.005, 0.005 * (1 - half), 0.0])
+
+
+def test_step():
+    config = training(kind="step", warmup=4, decay_start=6, decay_updates=3, factor=0.5, minimum=0.002)
+    rates = [learning_rate(config, update) for update in (2, 4, 5, 6, 8, 9, 11, 12, 14, 15, 999)]
+    assert rates == pytest.approx([0.005, 0.01, 0.01, 0.005, 0.005, 0.0025, 0.0025, 0.002, 0.002, 0.002, 0.002])
+
+
+def test_step_without_a_start_lowers_first_after_its_distance():
+    config = training(kind="step", warmup=2, decay_updates=3, factor=0.1, minimum=0.0)
+    rates = [learning_rate(config, update) for update in (1, 2, 4, 5, 7, 8)]
+    assert rates == pytest.approx([0.005, 0.01, 0.01, 0.001, 0.001, 0.0001])
+
+
+@pytest.mark.parametrize("kind", ["constant", "inverse_sqrt", "cosine", "step", "plateau"])
+def test_every_kind_warms_up_alike(kind):
+    config = training(kind=kind, warmup=8, decay_start=8, decay_updates=5, minimum=0.005)
+    assert [learning_rate(config, update) for update in (1, 4, 7)] == pytest.approx([0.00125, 0.005, 0.00875])
 
 
 def test_plateau_lowers_after_patience_and_stops_at_the_minimum():
@@ -59,19 +95,36 @@ def test_the_best_is_judged_in_the_metrics_own_direction(metric, values, improve
     assert (progress.best, progress.best_update) == (values[-1], 4)
 
 
-def test_weight_decay_spares_biases_and_embeddings():
-    model = Seq2Seq(9, 9, EmbeddingsConfig(size=4), EncoderConfig(units=4), DecoderConfig(units=4))
-    before = {weight.path: np.array(weight) + 1.0 for weight in model.weights}
+KINDS = {"biases": ("bias",), "norms": ("scale", "shift"), "embeddings": ("table",)}
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("also", [(), ("biases",), ("norms",), ("embeddings",), ("biases", "norms", "embeddings")])
+def test_weight_decay_moves_matrices_and_what_is_asked_for(optimizer, also):
+    cells = {"units": 4, "cell": "layer_norm_lstm", "layer_norm": True}
+    model = Seq2Seq(9, 9, EmbeddingsConfig(size=4), EncoderConfig(**cells), DecoderConfig(**cells))
+    randomize(model)
+    freeze(model, ["encoder/layer_0/*"])
+    before = {weight.path: np.array(weight) for weight in model.weights}
+    config = TrainingConfig(optimizer=optimizer, learning_rate=0.1, weight_decay=0.5, decay_also=also)
+    model.compile(make_optimizer(config))
+    model.update.add([tf.zeros(weight.shape) for weight in model.update.variables], tf.constant(3.0))
+    spared = [ending for kind, endings in KINDS.items() if kind not in also for ending in endings]
+    moved = set()
     for weight in model.weights:
-        weight.assign(before[weight.path])
-    optimizer = make_optimizer(TrainingConfig(optimizer="adamw", learning_rate=0.1, weight_decay=0.5))
-    optimizer.apply([tf.zeros(weight.shape) for weight in model.trainable_variables], model.trainable_variables)
-    moved = {
-        path for path in before if np.any(np.array(next(w for w in model.weights if w.path == path)) != before[path])
-    }
-    assert moved
-    assert all("kernel" in path for path in moved)
-    assert {path for path in before if "kernel" in path} == moved
+        moves = weight.trainable and not any(ending in weight.name for ending in spared)
+        moved.add(moves)
+        np.testing.assert_allclose(weight, before[weight.path] * (1 - 0.1 * 0.5 if moves else 1), rtol=1e-6)
+    assert moved == {True, False}
+
+
+def test_weight_decay_follows_the_learning_rate_and_leaves_the_step_alone():
+    variable = keras.Variable(np.array([[2.0, -4.0]], "f"), name="kernel")
+    optimizer = make_optimizer(TrainingConfig(optimizer="sgd", learning_rate=1.0, weight_decay=0.5))
+    optimizer.build([variable])
+    optimizer.learning_rate.assign(0.2)
+    optimizer.apply([tf.constant([[10.0, 20.0]])], [variable])
+    np.testing.assert_allclose(variable, [[2.0 * 0.9 - 2.0, -4.0 * 0.9 - 4.0]], rtol=1e-6)
 
 
 def test_a_loss_that_is_not_a_number_is_never_the_best():

@@ -14,14 +14,34 @@ LOSS_OPS = {"SparseSoftmaxCrossEntropyWithLogits", "Softmax", "LogSoftmax"}
 LOW = {"mixed_float16": tf.float16, "mixed_bfloat16": tf.bfloat16}
 
 
-def make(precision, cell="gru", attention="additive", accumulate=1):
+COMBINATIONS = {
+    "gru": ({}, {}),
+    "lstm": ({"cell": "lstm"}, {"cell": "lstm"}),
+    "conditional": (
+        {"recurrent_dropout": 0.1},
+        {"form": "conditional", "coverage": True, "attention_dropout": 0.1, "recurrent_dropout": 0.1},
+    ),
+    "input feeding": (
+        {"cell": "layer_norm_gru", "bidirectional": "all", "layer_norm": True},
+        {"form": "input_feeding", "cell": "layer_norm_lstm", "layer_norm": True, "residual": "highway", "heads": 2},
+    ),
+    "deep transitions": (
+        {"transition_depth": 2, "bidirectional": "alternating"},
+        {"transition_depth": 2, "attention": "scaled_dot", "heads": 2, "summary": "mean"},
+    ),
+    "no attention": ({}, {"attention": "none", "context": "every_step", "summary": "max"}),
+}
+
+
+def make(precision, name="gru", accumulate=1):
     keras.utils.set_random_seed(1)
+    encoder, decoder = COMBINATIONS[name]
     model = Seq2Seq(
         V,
         V,
-        EmbeddingsConfig(size=8, tied="all", dropout=0.1),
-        EncoderConfig(units=8, layers=2, cell=cell, dropout=0.1),
-        DecoderConfig(units=8, layers=2, cell=cell, attention=attention, dropout=0.1),
+        EmbeddingsConfig(size=8, tied="all", dropout=0.1, source_word_dropout=0.1),
+        EncoderConfig(**{"units": 8, "layers": 2, "dropout": 0.1} | encoder),
+        DecoderConfig(**{"units": 8, "layers": 2, "attention": "additive", "dropout": 0.1} | decoder),
         precision=precision,
     )
     model.compile(keras.optimizers.Adam(1e-2), label_smoothing=0.1, accumulate=accumulate)
@@ -37,10 +57,11 @@ def operations(graph):
     return found
 
 
-@pytest.mark.parametrize("precision", LOW)
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_dtypes_of_the_traced_step(precision, cell):
-    model = make(precision, cell)
+@pytest.mark.parametrize(
+    ("precision", "name"), [(p, n) for n in COMBINATIONS for p in LOW if p == "mixed_bfloat16" or n in ("gru", "lstm")]
+)
+def test_dtypes_of_the_traced_step(precision, name):
+    model = make(precision, name)
     traced = tf.function(lambda *batch: model.train_step(batch), input_signature=SIGNATURE).get_concrete_function()
     ops = operations(traced.graph)
     products = [op for op in ops if op.type in ("MatMul", "BatchMatMulV2", "BatchMatMulV3")]
@@ -48,7 +69,7 @@ def test_dtypes_of_the_traced_step(precision, cell):
     wrong = [op.name for op in products if op.outputs[0].dtype != LOW[precision]]
     assert not wrong, f"products outside {precision}: {wrong}"
     losses = [op for op in ops if op.type in LOSS_OPS]
-    assert len(losses) >= 2
+    assert len(losses) >= (1 if name == "no attention" else 2)
     assert all(op.outputs[0].dtype == tf.float32 for op in losses)
     variables = [*model.weights, *model.optimizer.variables]
     floats = [v for v in variables if "float" in str(v.dtype)]
@@ -58,14 +79,22 @@ def test_dtypes_of_the_traced_step(precision, cell):
     assert (logits.dtype, weights.dtype) == (tf.float32, tf.float32)
 
 
-@pytest.mark.parametrize("precision", LOW)
-def test_follows_float32_and_learns(precision):
+@pytest.mark.parametrize(
+    ("precision", "combination"),
+    [
+        ("mixed_float16", "gru"),
+        ("mixed_bfloat16", "gru"),
+        ("mixed_float16", "conditional"),
+        ("mixed_bfloat16", "input feeding"),
+    ],
+)
+def test_follows_float32_and_learns(precision, combination):
     generator = np.random.default_rng(0)
     source = generator.integers(4, V, (16, 6)).astype(np.int32)
     source[:, -1] = 3
     curves = {}
     for name in ("float32", precision):
-        model = make(name)
+        model = make(name, combination)
         step = tf.function(lambda *batch, model=model: model.train_step(batch), input_signature=SIGNATURE)
         losses = []
         for _ in range(60):

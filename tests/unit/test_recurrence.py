@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.layers import GRUCell, LSTMCell, Recurrence
+from seq2seq.layers.cells import make_cell
 from tests.conftest import randomize
 from tests.reference import gru_step, lstm_step
 
@@ -139,3 +140,57 @@ def test_a_cell_of_ones_own_runs_on_the_plain_path(rng):
     np.testing.assert_allclose(outputs[0, 2], x[0, 2] + x[0, 1] / 2 + x[0, 0] / 4, atol=1e-6)
     with pytest.raises(ValueError, match="Leaky"):
         Recurrence(Leaky(), implementation="fast")
+
+
+ANY_CELL = [("gru", 1), ("lstm", 1), ("layer_norm_gru", 1), ("layer_norm_lstm", 1), ("gru", 3), ("layer_norm_lstm", 2)]
+
+
+def outputs_and_gradients(layer, inputs, initial, mixer, mask=None):
+    with tf.GradientTape() as tape:
+        tape.watch([inputs, *initial])
+        outputs, states = layer(inputs, LENGTHS, initial, mask)
+        ends = tf.add_n([(i + 2.0) * tf.reduce_sum(state**2) for i, state in enumerate(states)])
+        loss = tf.reduce_sum(outputs * mixer) + ends
+    return [outputs, *states, *tape.gradient(loss, [inputs, *initial, *[w.value for w in layer.cell.weights]])]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("kind", "depth"), ANY_CELL)
+def test_hoisted_equals_plain_for_any_cell(kind, depth, reverse, rng):
+    layers = []
+    for way in ("plain", "hoisted"):
+        layers.append(Recurrence(make_cell(kind, UNITS, depth), reverse=reverse, implementation=way))
+        layers[-1].build((None, None, INPUTS))
+        randomize(layers[-1].cell)  # the same values each time
+    inputs, initial = data(rng, "lstm" if "lstm" in kind else "gru")
+    mixer = rng.normal(size=(B, T, UNITS)).astype("f")
+    plain, hoisted = (outputs_and_gradients(layer, inputs, initial, mixer) for layer in layers)
+    for ours, theirs in zip(hoisted, plain, strict=True):
+        assert np.abs(theirs).max() > 1e-4
+        np.testing.assert_allclose(ours, theirs, atol=3e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_a_recurrent_mask_is_the_same_at_every_step(kind, rng):
+    """The fast path equals a Python loop of masked steps; its gradients equal the hoisted path's."""
+    fast = make(kind)
+    hoisted = make(kind, implementation="hoisted")
+    inputs, initial = data(rng, kind)
+    mask = tf.constant(rng.choice([0.0, 2.0], size=(B, UNITS)).astype("f"))
+    states = list(initial)
+    for t in range(T):
+        output, states = fast.cell.step(fast.cell.project(inputs[:, t]), states, mask)
+        found = fast(inputs, np.full(B, t + 1, np.int32), initial, mask)[0]
+        np.testing.assert_allclose(found[:, t], output, atol=1e-5)
+    mixer = rng.normal(size=(B, T, UNITS)).astype("f")
+    ours, theirs = (outputs_and_gradients(layer, inputs, initial, mixer, mask) for layer in (fast, hoisted))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, atol=3e-5, rtol=1e-4)
+    unmasked = fast(inputs, LENGTHS, initial)[0]
+    assert np.abs(unmasked - ours[0]).max() > 1e-2
+
+
+def test_a_mask_needs_a_path_that_knows_it(rng):
+    inputs, initial = data(rng, "gru")
+    with pytest.raises(ValueError, match="'plain' takes no recurrent mask"):
+        make("gru", implementation="plain")(inputs, LENGTHS, initial, tf.ones([B, UNITS]))

@@ -6,22 +6,26 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.search import beam_search, greedy_search, normalized
+from seq2seq.search import Rules, beam_search, coverage_scores, greedy_search, normalized, sample
 from tests.reference import log_softmax
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
 V, S, BUCKETS = 6, 3, 31
-IDS = {"bos_id": BOS, "eos_id": EOS, "pad_id": PAD}
-INNER = [UNK, 4, 5]  # tokens that a translation may hold before EOS
+INNER = (UNK, 4, 5)  # tokens that a translation may hold before EOS
 
 
 class Fake:
-    """Logits and attention are looked up by a hash of all tokens so far, so a wrong gather of states shows."""
+    """Logits and attention are looked up by a hash of all tokens so far, so a wrong gather of states shows.
+
+    Sentence i has `S - i % S` real source tokens.
+    """
 
     def __init__(self, seed: int, sentences: int, sharpness: float = 2.0) -> None:
         generator = np.random.default_rng(seed)
         self.logits = (sharpness * generator.normal(size=(sentences, BUCKETS, V))).astype("f")
-        self.weights = generator.dirichlet(np.ones(S), size=(sentences, BUCKETS)).astype("f")
+        self.mask = np.arange(S) < S - np.arange(sentences)[:, None] % S
+        weights = generator.dirichlet(np.ones(S), size=(sentences, BUCKETS)) * self.mask[:, None]
+        self.weights = (weights / weights.sum(axis=-1, keepdims=True)).astype("f")
         self.sentences = sentences
 
     def __call__(self, tokens, state, memory):
@@ -30,8 +34,14 @@ class Fake:
         index = tf.stack([row, state[:, :, 0]], axis=-1)
         return tf.gather_nd(self.logits, index), state, tf.gather_nd(self.weights, index)
 
-    def start(self):
-        return tf.zeros([self.sentences, 1, 1], tf.int32), tf.range(self.sentences)
+    def start(self, *rows):
+        """First state and memory, of some sentences."""
+        rows = list(rows or range(self.sentences))
+        return tf.zeros([len(rows), 1, 1], tf.int32), tf.constant(rows)
+
+    def rules(self, limits, rows=None, **values):
+        mask = self.mask if rows is None else self.mask[rows]
+        return Rules(max_lengths=tf.constant(limits), bos_id=BOS, eos_id=EOS, pad_id=PAD, source_mask=mask, **values)
 
     def follow(self, sentence, tokens):
         """Token log-probabilities and attention of one hypothesis, step by step."""
@@ -42,45 +52,119 @@ class Fake:
             weights.append(self.weights[sentence, state])
         return np.array(log_probs), np.array(weights)
 
-    def exhaustive(self, sentence, max_length, penalty):
+    def score(self, sentence, tokens, penalty=0.0, beta=0.0):
+        """From the equations of Wu et al. (2016), section 7."""
+        log_probs, weights = self.follow(sentence, tokens)
+        by = len(tokens) if penalty == "average" else ((5 + len(tokens)) / 6) ** penalty
+        covered = weights.sum(axis=0)[self.mask[sentence]]
+        return log_probs.sum() / by + beta * np.log(np.minimum(covered, 1.0)).sum()
+
+    def exhaustive(self, sentence, max_length, min_length=1, inner=INNER, **penalties):
         """All hypotheses, best first."""
-        hypotheses = [[*inner, EOS] for n in range(max_length) for inner in product(INNER, repeat=n)]
-        scored = [
-            (float(normalized(tf.constant(self.follow(sentence, h)[0].sum(), tf.float32), len(h), penalty)), h)
-            for h in hypotheses
-        ]
+        lengths = range(min(min_length, max_length), max_length + 1)
+        hypotheses = [[*tokens, EOS] for length in lengths for tokens in product(inner, repeat=length - 1)]
+        scored = [(self.score(sentence, hypothesis, **penalties), hypothesis) for hypothesis in hypotheses]
         return sorted(scored, key=lambda pair: -pair[0])
 
 
+def check(fake, row, result, expected):
+    """Compare a sentence's hypotheses, best first, with pairs of score and tokens."""
+    found = int((result.lengths[row].numpy() > 0).sum())
+    assert found == min(len(expected), result.lengths.shape[1])
+    for n in range(found):
+        score, hypothesis = expected[n]
+        length = int(result.lengths[row, n])
+        assert result.tokens[row, n, :length].numpy().tolist() == hypothesis
+        assert float(result.scores[row, n]) == pytest.approx(score, abs=1e-5)
+        log_probs, weights = fake.follow(row, hypothesis)
+        np.testing.assert_allclose(result.log_probs[row, n, :length], log_probs, atol=1e-5)
+        np.testing.assert_allclose(result.weights[row, n, :length], weights, atol=1e-6)
+        assert not result.tokens[row, n, length:].numpy().any()
+        assert not result.log_probs[row, n, length:].numpy().any()
+        assert not result.weights[row, n, length:].numpy().any()
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.7])
 @pytest.mark.parametrize("penalty", [0.0, 1.0, "average"])
 @pytest.mark.parametrize("seed", range(3))
-def test_an_unpruned_beam_equals_exhaustive_search(seed, penalty):
+def test_an_unpruned_beam_equals_exhaustive_search(seed, penalty, beta):
     limits = [4, 2, 3]
     fake = Fake(seed, len(limits))
-    result = beam_search(fake, *fake.start(), tf.constant(limits), beam_size=40, length_penalty=penalty, **IDS)
+    rules = fake.rules(limits, length_penalty=penalty, coverage_penalty=beta)
+    result = beam_search(fake, *fake.start(), rules, beam_size=40)
     for row, limit in enumerate(limits):
-        expected = fake.exhaustive(row, limit, penalty)
-        found = int((result.lengths[row].numpy() > 0).sum())
-        assert found == min(len(expected), 40)
-        for n in range(found):
-            score, hypothesis = expected[n]
-            length = int(result.lengths[row, n])
-            assert result.tokens[row, n, :length].numpy().tolist() == hypothesis
-            assert float(result.scores[row, n]) == pytest.approx(score, abs=1e-5)
-            log_probs, weights = fake.follow(row, hypothesis)
-            np.testing.assert_allclose(result.log_probs[row, n, :length], log_probs, atol=1e-5)
-            np.testing.assert_allclose(result.weights[row, n, :length], weights, atol=1e-6)
-            assert not result.tokens[row, n, length:].numpy().any()
-            assert not result.log_probs[row, n, length:].numpy().any()
-            assert not result.weights[row, n, length:].numpy().any()
+        check(fake, row, result, fake.exhaustive(row, limit, penalty=penalty, beta=beta))
 
 
+def test_a_coverage_penalty_changes_the_order():
+    fake = Fake(0, 1)
+    assert fake.exhaustive(0, 4)[0] != fake.exhaustive(0, 4, beta=3.0)[0], "or these tests would not see it"
+    result = beam_search(fake, *fake.start(), fake.rules([4], coverage_penalty=3.0), beam_size=40, keep_weights=False)
+    assert result.weights.shape[-1] == 0
+    for n, (score, _) in enumerate(fake.exhaustive(0, 4, beta=3.0)):
+        assert float(result.scores[0, n]) == pytest.approx(score, abs=1e-5)
+
+
+def test_coverage_scores(rng):
+    mask = np.array([[True, True, True, True], [True, True, False, False]])
+    covered = (2 * rng.random((2, 3, 4))).astype("f")
+    expected = np.where(mask[:, None], np.log(np.minimum(covered, 1.0)), 0.0).sum(axis=-1)
+    np.testing.assert_allclose(coverage_scores(tf.constant(covered), tf.constant(mask)), expected, atol=1e-6)
+    nothing = coverage_scores(tf.zeros([1, 1, 3]), tf.constant([[True, True, False]]))
+    assert -50 < float(nothing[0, 0]) < -40, "finite, and of the two real positions"
+    with pytest.raises(ValueError, match=r"coverage_penalty is 0\.5: pass source_mask"):
+        Rules(max_lengths=tf.constant([3]), bos_id=BOS, eos_id=EOS, coverage_penalty=0.5)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.7])
+def test_min_length_and_forbidden_tokens_equal_exhaustive_search_without_the_others(beta):
+    limits, shortest = [4, 2, 4], [3, 3, 1]  # the second sentence's limit wins
+    fake = Fake(4, 3)
+    fake.logits[:, :, EOS] += 2.0
+    rules = fake.rules(limits, min_lengths=tf.constant(shortest), forbidden=(UNK,), coverage_penalty=beta)
+    result = beam_search(fake, *fake.start(), rules, beam_size=20)
+    greedy = greedy_search(fake, *fake.start(), rules)
+    for row in range(3):
+        expected = fake.exhaustive(row, limits[row], min_length=shortest[row], inner=(4, 5), beta=beta)
+        check(fake, row, result, expected)
+        tokens = greedy.tokens[row, 0, : int(greedy.lengths[row, 0])].numpy().tolist()
+        assert (pytest.approx(float(greedy.scores[row, 0]), abs=1e-5), tokens) in expected
+
+
+def step_by_step(fake, row, limit, shortest, forbidden):
+    """Greedy search in NumPy."""
+    state, tokens = 0, [BOS]
+    while tokens[-1] != EOS:
+        state = (7 * state + tokens[-1] + 1) % BUCKETS
+        logits = fake.logits[row, state].copy()
+        logits[[PAD, BOS, *forbidden]] = -np.inf
+        if len(tokens) < shortest:
+            logits[EOS] = -np.inf
+        tokens.append(EOS if len(tokens) == limit else int(logits.argmax()))
+    return tokens[1:]
+
+
+@pytest.mark.parametrize("shortest", [1, 4])
+@pytest.mark.parametrize("forbidden", [(), (UNK,)])
+def test_greedy_takes_the_likeliest_that_may_come(shortest, forbidden):
+    limits = [3, 12, 1, 7, 9, 12, 5, 12]
+    fake = Fake(6, 8, sharpness=1.0)
+    rules = fake.rules(limits, min_lengths=tf.fill([8], shortest), forbidden=forbidden, coverage_penalty=0.3)
+    result = greedy_search(fake, *fake.start(), rules)
+    for row, limit in enumerate(limits):
+        tokens = step_by_step(fake, row, limit, shortest, forbidden)
+        check(fake, row, result, [(fake.score(row, tokens, beta=0.3), tokens)])
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5])
 @pytest.mark.parametrize("seed", range(4))
-def test_beam_1_equals_greedy(seed):
+def test_beam_1_equals_greedy(seed, beta):
     fake = Fake(seed, 8, sharpness=1.0)
-    limits = tf.constant([3, 12, 1, 7, 9, 12, 5, 12])
-    greedy = greedy_search(fake, *fake.start(), limits, **IDS)
-    beam = beam_search(fake, *fake.start(), limits, beam_size=1, **IDS)
+    rules = fake.rules(
+        [3, 12, 1, 7, 9, 12, 5, 12], min_lengths=tf.fill([8], 3), forbidden=(UNK,), coverage_penalty=beta
+    )
+    greedy = greedy_search(fake, *fake.start(), rules)
+    beam = beam_search(fake, *fake.start(), rules, beam_size=1)
     for ours, other in zip(greedy, beam, strict=True):
         np.testing.assert_allclose(ours, other, atol=1e-5)
 
@@ -88,67 +172,65 @@ def test_beam_1_equals_greedy(seed):
 @pytest.mark.parametrize("beam_size", [1, 2, 3])
 def test_scores_are_the_sums_of_their_parts(beam_size):
     fake = Fake(5, 6)
-    limits = tf.fill([6], 10)
-    result = beam_search(fake, *fake.start(), limits, beam_size=beam_size, length_penalty=0.6, **IDS)
+    rules = fake.rules([10] * 6, length_penalty=0.6, coverage_penalty=0.4)
+    result = beam_search(fake, *fake.start(), rules, beam_size=beam_size)
     for row in range(6):
         for n in range(beam_size):
             tokens = result.tokens[row, n, : int(result.lengths[row, n])].numpy().tolist()
             assert tokens[-1] == EOS
             assert EOS not in tokens[:-1]
             assert not {PAD, BOS} & set(tokens)
-            total = fake.follow(row, tokens)[0].sum() / ((5 + len(tokens)) / 6) ** 0.6
+            total = fake.score(row, tokens, penalty=0.6, beta=0.4)
             assert float(result.scores[row, n]) == pytest.approx(total, abs=1e-5)
     assert (np.diff(result.scores.numpy(), axis=1) <= 0).all()
     rows = [{tuple(tokens) for tokens in row} for row in result.tokens.numpy().tolist()]
     assert all(len(row) == beam_size for row in rows), "hypotheses are distinct"
 
 
-@pytest.mark.parametrize("beam_size", [1, 3])
-def test_a_sentence_is_frozen_whatever_its_batch_does(beam_size):
+def searches(fake, limits, rows=None, **values):
+    """A result of each kind of search."""
+    rules, start = fake.rules(limits, rows, **values), fake.start(*(rows or ()))
+    uniforms = np.random.default_rng(1).random((fake.sentences, 3, 15)).astype("f")
+    return (
+        greedy_search(fake, *start, rules),
+        beam_search(fake, *start, rules, beam_size=3),
+        sample(fake, *start, rules, tf.constant(uniforms if rows is None else uniforms[rows]), top_k=3),
+    )
+
+
+def test_a_sentence_is_frozen_whatever_its_batch_does():
     limits = [2, 15, 4, 9]
     fake = Fake(2, 4, sharpness=0.7)
-    together = beam_search(fake, *fake.start(), tf.constant(limits), beam_size=beam_size, length_penalty=1.0, **IDS)
-    for row, limit in enumerate(limits):
-        state, memory = fake.start()
-        alone = beam_search(
-            fake,
-            state[row : row + 1],
-            memory[row : row + 1],
-            tf.constant([limit]),
-            beam_size=beam_size,
-            length_penalty=1.0,
-            **IDS,
-        )
-        width = alone.tokens.shape[2]
-        np.testing.assert_array_equal(together.tokens[row, :, :width], alone.tokens[0])
-        np.testing.assert_allclose(together.scores[row], alone.scores[0], atol=1e-6)
-        assert not together.tokens[row, :, width:].numpy().any()
+    penalties = {"length_penalty": 1.0, "coverage_penalty": 0.5}
+    for kind, together in enumerate(searches(fake, limits, **penalties)):
+        for row, limit in enumerate(limits):
+            alone = searches(fake, [limit], [row], **penalties)[kind]
+            width = alone.tokens.shape[2]
+            np.testing.assert_array_equal(together.tokens[row, :, :width], alone.tokens[0])
+            np.testing.assert_allclose(together.scores[row], alone.scores[0], atol=1e-6)
+            assert not together.tokens[row, :, width:].numpy().any()
 
 
 def test_max_length_ends_with_eos():
     fake = Fake(1, 2)
     fake.logits[:, :, EOS] = -20.0  # a model that never wants to stop
-    for search in (
-        greedy_search(fake, *fake.start(), tf.constant([3, 5]), **IDS),
-        beam_search(fake, *fake.start(), tf.constant([3, 5]), beam_size=2, **IDS),
-    ):
-        assert search.lengths[:, 0].numpy().tolist() == [3, 5]
+    for result in searches(fake, [3, 5]):
+        assert result.lengths[:, 0].numpy().tolist() == [3, 5]
         for row, length in enumerate([3, 5]):
-            assert int(search.tokens[row, 0, length - 1]) == EOS
-            tokens = search.tokens[row, 0, :length].numpy().tolist()
-            np.testing.assert_allclose(search.log_probs[row, 0, :length], fake.follow(row, tokens)[0], atol=1e-4)
+            assert int(result.tokens[row, 0, length - 1]) == EOS
+            tokens = result.tokens[row, 0, :length].numpy().tolist()
+            np.testing.assert_allclose(result.log_probs[row, 0, :length], fake.follow(row, tokens)[0], atol=1e-4)
 
 
-def test_padding_and_bos_are_never_chosen():
+def test_what_must_not_be_chosen_is_not():
     fake = Fake(3, 3)
-    fake.logits[:, :, [PAD, BOS]] = 30.0
-    for result in (
-        greedy_search(fake, *fake.start(), tf.fill([3], 6), **IDS),
-        beam_search(fake, *fake.start(), tf.fill([3], 6), beam_size=3, **IDS),
-    ):
-        for row in range(3):
-            tokens = result.tokens[row, 0, : int(result.lengths[row, 0])].numpy().tolist()
-            assert not {PAD, BOS} & set(tokens)
+    fake.logits[:, :, [PAD, BOS, UNK]] = 30.0
+    fake.logits[:, :, EOS] = 20.0
+    for result in searches(fake, [6, 5, 4], min_lengths=tf.constant([4, 4, 4]), forbidden=(UNK,)):
+        for tokens in result.tokens.numpy().reshape(-1, result.tokens.shape[2]).tolist():
+            hypothesis = tokens[: tokens.index(EOS) + 1]
+            assert not {PAD, BOS, UNK} & set(hypothesis)
+            assert len(hypothesis) >= 4
 
 
 def test_length_penalties():

@@ -67,24 +67,46 @@ def test_line_n_answers_line_n_and_blank_stays_blank(translator, beam_size):
             assert (result.text, result.score, result.tokens) == ("", 0.0, [])
 
 
-@pytest.mark.parametrize("beam_size", [1, 3])
-def test_a_translation_does_not_depend_on_its_batch(translator, beam_size):
-    together = translator.translate(SENTENCES * 3, options(beam_size=beam_size, batch_tokens=10_000))
-    alone = [translator.translate([sentence], options(beam_size=beam_size))[0] for sentence in SENTENCES]
-    small = translator.translate(SENTENCES, options(beam_size=beam_size, batch_tokens=1))
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"beam_size": 1},
+        {"beam_size": 3},
+        {"beam_size": 3, "n_best": 2, "coverage_penalty": 0.4, "min_length": 6, "unk": "suppress", "max_length": 9},
+        {"sample": True, "n_best": 3, "top_k": 20, "top_p": 0.9, "temperature": 1.5, "seed": 4},
+        {"sample": True, "coverage_penalty": 0.4, "max_source_tokens": 5},
+    ],
+)
+def test_a_translation_does_not_depend_on_its_batch(translator, values):
+    together = translator.translate(SENTENCES * 3, options(**values, batch_tokens=10_000))
+    alone = [translator.translate([sentence], options(**values))[0] for sentence in SENTENCES]
+    small = translator.translate(SENTENCES, options(**values, batch_tokens=1))
+    turned = translator.translate(SENTENCES[::-1], options(**values, batch_tokens=120))[::-1]
     for i, result in enumerate(together):
-        for other in (alone[i % len(SENTENCES)], small[i % len(SENTENCES)]):
-            assert result.tokens == other.tokens
-            assert result.score == pytest.approx(other.score, abs=1e-5 * max(len(other.tokens), 1))
-            np.testing.assert_allclose(result.attention, other.attention, atol=1e-5)
+        for other in (alone[i % len(SENTENCES)], small[i % len(SENTENCES)], turned[i % len(SENTENCES)]):
+            assert len(result.hypotheses) == len(other.hypotheses)
+            for ours, theirs in zip(result.hypotheses, other.hypotheses, strict=True):
+                assert ours.tokens == theirs.tokens
+                assert ours.score == pytest.approx(theirs.score, abs=1e-5 * max(len(theirs.tokens), 1))
+                np.testing.assert_allclose(ours.attention, theirs.attention, atol=1e-5)
 
 
-@pytest.mark.parametrize("penalty", [0.0, 1.0, "average"])
-def test_a_search_score_equals_rescoring_its_own_output(translator, penalty):
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"length_penalty": 0.0},
+        {"length_penalty": 1.0, "coverage_penalty": 0.3, "unk": "suppress", "min_length": 4},
+        {"length_penalty": "average"},
+        {"beam_size": 1, "n_best": 1, "coverage_penalty": 0.3},
+        {"sample": True, "temperature": 2.0, "top_k": 9, "coverage_penalty": 0.3, "unk": "replace"},
+    ],
+)
+def test_a_search_score_equals_rescoring_its_own_output(translator, values):
     model = translator.model
     signature = [tf.TensorSpec([None, None], tf.int32)] * 2
     rescore = tf.function(lambda s, t: (tf.nn.log_softmax(model((s, t))), model.attention_weights(s, t)), signature)
-    for result in translator.translate(SENTENCES, options(length_penalty=penalty, n_best=3)):
+    asked = options(**{"n_best": 3} | values)
+    for result in translator.translate(SENTENCES, asked):
         for hypothesis in result.hypotheses:
             if not hypothesis.tokens:
                 continue
@@ -95,8 +117,49 @@ def test_a_search_score_equals_rescoring_its_own_output(translator, penalty):
             np.testing.assert_allclose(hypothesis.token_log_probs, expected, atol=1e-4)
             np.testing.assert_allclose(hypothesis.attention, weights, atol=1e-5)
             length = target.shape[1]
-            by = {0.0: 1.0, 1.0: (5 + length) / 6, "average": length}[penalty]
-            assert hypothesis.score == pytest.approx(expected.sum() / by, abs=1e-4)
+            by = {0.0: 1.0, 1.0: (5 + length) / 6, "average": length}[asked.length_penalty]
+            coverage = np.log(np.minimum(weights.sum(axis=0), 1.0)).sum()
+            score = expected.sum() / by + asked.coverage_penalty * coverage
+            assert hypothesis.score == pytest.approx(score, abs=1e-4)
+
+
+@pytest.mark.parametrize("values", [{"beam_size": 1}, {"beam_size": 3, "n_best": 3}, {"sample": True, "n_best": 4}])
+def test_lengths_keep_to_their_limits(translator, values):
+    def lengths(**limits):
+        results = translator.translate(SENTENCES, options(**values, **limits))
+        return [[len(hypothesis.tokens) for hypothesis in result.hypotheses] for result in results if result.tokens]
+
+    sources = [len(translator.tokenizers.source.encode(sentence)) + 1 for sentence in SENTENCES if sentence.strip()]
+    free, short = lengths(), lengths(max_length=4, min_length=2)
+    assert max(map(max, free)) > 4, "or the limit does nothing"
+    assert {length for row in short for length in row} <= {2, 3, 4}
+    least = 14
+    for found, source in zip(lengths(min_length=least), sources, strict=True):
+        limit = source + 5
+        assert all(min(least, limit) <= length <= limit for length in found)
+    assert min(sources) + 5 < least < max(sources) + 5, "the sentence's own limit wins in some"
+
+
+def test_sampling_gives_the_draws_of_its_seed(translator):
+    def draw(seed, n_best=4, **values):
+        return translator.translate(SENTENCES, options(sample=True, seed=seed, n_best=n_best, **values))
+
+    def tokens(results):
+        return [[hypothesis.tokens for hypothesis in result.hypotheses] for result in results]
+
+    first = draw(1)
+    assert tokens(draw(1)) == tokens(first)
+    for a, b, result in zip(tokens(first), tokens(draw(2)), first, strict=True):
+        if result.tokens:
+            assert a != b
+            assert len({tuple(draw) for draw in a}) > 1, "draws differ from one another"
+            scores = [hypothesis.score for hypothesis in result.hypotheses]
+            assert scores == sorted(scores, reverse=True)
+    # The first draw is one of the first four.
+    for (one,), four in zip(tokens(draw(1, n_best=1)), tokens(first), strict=True):
+        assert one in four
+    greedy = translator.translate(SENTENCES, options(beam_size=1))
+    assert [result.tokens for result in draw(3, n_best=1, top_k=1)] == [result.tokens for result in greedy]
 
 
 def test_n_best_are_distinct_and_ordered(translator):
@@ -107,14 +170,20 @@ def test_n_best_are_distinct_and_ordered(translator):
     assert len({tuple(hypothesis.tokens) for hypothesis in result.hypotheses}) == 3
 
 
-def test_without_attention_all_else_is_the_same(translator):
-    for beam_size in (1, 3):
-        given, spared = (
-            translator.translate(SENTENCES, options(beam_size=beam_size), attention=keep) for keep in (True, False)
-        )
-        for a, b in zip(given, spared, strict=True):
-            assert (a.text, a.score, a.tokens) == (b.text, b.score, b.tokens)
-            assert b.attention.shape == (len(b.tokens), 0)
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"beam_size": 1},
+        {"beam_size": 3},
+        {"beam_size": 3, "coverage_penalty": 0.4, "unk": "replace"},
+        {"sample": True, "coverage_penalty": 0.4, "unk": "replace"},
+    ],
+)
+def test_without_attention_all_else_is_the_same(translator, values):
+    given, spared = (translator.translate(SENTENCES, options(**values), attention=keep) for keep in (True, False))
+    for a, b in zip(given, spared, strict=True):
+        assert (a.text, a.score, a.tokens) == (b.text, b.score, b.tokens)
+        assert b.attention.shape == (len(b.tokens), 0)
 
 
 def test_a_spelt_out_line_feed_shifts_no_line(config, monkeypatch):
@@ -142,11 +211,41 @@ def test_streaming_equals_translating_at_once(translator):
 
 
 def test_searching_is_traced_once_per_configuration(translator):
-    for beam_size in (1, 2):
-        for part in (SENTENCES[:1], SENTENCES[2:5], SENTENCES):
-            translator.translate(part, options(beam_size=beam_size, length_penalty=0.3))
-    counts = [f.experimental_get_tracing_count() for key, f in translator._searches.items() if key[1] == 0.3]
-    assert counts == [1, 1]
+    for values in ({"beam_size": 1}, {"beam_size": 2}, {"sample": True, "n_best": 2}):
+        for number, part in enumerate((SENTENCES[:1], SENTENCES[2:5], SENTENCES), start=1):
+            changing = {
+                "seed": number,
+                "min_length": number,
+                "max_length": 9 * number,
+                "max_source_tokens": 20 * number,
+            }
+            translator.translate(part, options(**values, **changing, length_penalty=0.3))
+    made = [f for key, f in translator._searches.items() if ("length_penalty", 0.3) in key]
+    assert [f.experimental_get_tracing_count() for f in made] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("start", "changed"),
+    [
+        ({"sample": True}, {"temperature": 5.0}),
+        ({"sample": True}, {"top_k": 1}),
+        ({"sample": True}, {"top_p": 0.01}),
+        ({"sample": True}, {"sample": False}),
+        ({}, {"coverage_penalty": 2.0}),
+        ({}, {"length_penalty": 0.0}),
+        ({}, {"n_best": 2}),
+    ],
+)
+def test_a_changed_option_changes_the_search(translator, start, changed):
+    """Searches are kept: one made for other options must not answer."""
+
+    def search(values):
+        results = translator.translate(SENTENCES, options(**values))
+        return [(hypothesis.tokens, hypothesis.score) for result in results for hypothesis in result.hypotheses]
+
+    first = search(start)
+    assert search(start | changed) != first
+    assert search(start) == first
 
 
 @pytest.fixture

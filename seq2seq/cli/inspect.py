@@ -1,0 +1,104 @@
+"""`seq2seq inspect`."""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def inspect(
+    model: Annotated[Path, typer.Argument(metavar="DIR", help="A model directory.")],
+    weights: Annotated[bool, typer.Option("--weights", help="List every weight too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Tell what a model is: its size, architecture, tokenizers, corpus, training, scores and files.
+
+    Checks that no file is damaged. Nothing is computed with the model.
+    """
+    from seq2seq.inspection import inspect_model
+
+    found = inspect_model(model)
+    if not weights:
+        del found["weights"]
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    for title, rows in _tables(found).items():
+        table = Table(title=title, title_style="bold", title_justify="left", show_header=False, box=None)
+        table.add_column()
+        table.add_column(overflow="fold")  # nothing is cut off: paths and checksums go on in the next line
+        for name, value in rows.items():
+            table.add_row(escape(name), escape(value))
+        console.print(table)
+
+
+def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """What `inspect_model` found, as rows of text by title."""
+    from rich.filesize import decimal
+
+    parameters, corpus = found["parameters"], found["corpus"]
+    total = parameters["total"]
+    train = corpus["train"] if isinstance(corpus["train"], list) else [corpus["train"]]
+    numbered = {f"train {number}": part for number, part in enumerate(train, start=1)}
+    tables = {
+        "Model": {"directory": found["directory"], "trained in": str(found["precision"])},
+        "Parameters": {
+            _spaced(part): f"{count:,}" if part == "total" else f"{count:,} ({count / total:.1%})"
+            for part, count in parameters.items()
+        },
+        "Architecture": found["architecture"],
+        "Tokenizers": {
+            side: f"{tokenizer['kind']}, {tokenizer['pieces']:,} pieces, SHA-256 {tokenizer['sha256']}"
+            for side, tokenizer in found["tokenizers"].items()
+        },
+        "Corpus": _rows(numbered | {name: part for name, part in corpus.items() if name != "train"}),
+        "Training": {"": "no history"},
+        "Scores": _rows(found["scores"]),
+        "Versions": {
+            name: version["then"] + ("" if version["now"] == version["then"] else f", now {version['now']}")
+            for name, version in found["versions"].items()
+        },
+        "Files": {name: decimal(size) for name, size in found["files"].items()},
+    }
+    if found["training"]:
+        training = dict(found["training"])
+        time = str(timedelta(seconds=round(training.pop("seconds"))))
+        tables["Training"] = {"time": time, **_rows(training)}
+    if "weights" in found:
+        tables["Weights"] = {
+            weight["name"]: f"{' x '.join(map(str, weight['shape']))} = {weight['parameters']:,}"
+            for weight in found["weights"]
+        }
+    return tables
+
+
+def _rows(values: Mapping[str, Any]) -> dict[str, str]:
+    return {_spaced(name): _words(value) for name, value in values.items()}
+
+
+def _words(value: Any) -> str:
+    """Nested values on one line: `name train.tsv, read 12,000, dropped (duplicate 10)`."""
+    if isinstance(value, Mapping):
+        parts = (
+            (name, f"({_words(part)})" if isinstance(part, Mapping) else _words(part)) for name, part in value.items()
+        )
+        return ", ".join(f"{_spaced(name)} {words}" for name, words in parts) or "none"
+    if isinstance(value, list):
+        return "; ".join(map(_words, value))
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if value is None:
+        return "none"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")

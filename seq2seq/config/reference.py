@@ -1,0 +1,120 @@
+"""`docs/configuration.md`: every section and key of a recipe, generated from the schema.
+
+Run with `make docs`, or `python -m seq2seq.config.reference > docs/configuration.md`.
+"""
+
+import json
+from collections.abc import Iterator
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from seq2seq.config.recipe import Config, sections
+from seq2seq.config.section import Section
+
+INTRODUCTION = """\
+# Configuration
+
+<!-- Written by `make docs` from seq2seq/config/. Do not edit. -->
+
+A recipe is a YAML file of the sections below. Only `data.train` and `data.valid` must be given; what a recipe does not
+name has its default, and an unknown key is an error. Unless it says otherwise, `null` means none, no limit, unused.
+
+`seq2seq train RECIPE --set section.key=value` changes a key without editing the file, and `--dump-config` prints the
+complete recipe. A number in a dotted name is a place in a list, counted from 0: `--set data.train.mixture.0.weight=2`.
+"""
+TYPES = {bool: "true | false", int: "integer", float: "number", str: "text", NoneType: "null"}
+BAR = "\\|"  # Markdown ends a cell at a bare bar, even in a code span
+COLUMNS = ("key", "type", "default", "range", "unit", "meaning", "paper")
+SYMBOLS = {"ge": "≥ ", "gt": "> ", "le": "≤ ", "lt": "< ", "pattern": "matches "}
+
+
+def reference() -> str:
+    """The whole document, in Markdown. A section that several keys share is described once."""
+    places: dict[type[Section], list[str]] = {}
+    for name, section in sections():
+        places.setdefault(section, []).append(name)
+    return "\n".join([INTRODUCTION, *(_describe(section, names) for section, names in places.items())])
+
+
+def _describe(section: type[Section], names: list[str]) -> str:
+    title = ", ".join(f"`{name}`" for name in names) if section is not Config else "The recipe"
+    summary, *rest = (section.__doc__ or "").split("\n")
+    text = "\n".join([summary, *(line.strip() for line in rest)]).strip()
+    rows = [_row(name, field) for name, field in section.model_fields.items()]
+    return f"## {title}\n\n{text}\n\n" + "\n".join(_table(rows)) + "\n"
+
+
+def _row(name: str, field: FieldInfo) -> dict[str, str]:
+    about = field.json_schema_extra or {}
+    assert isinstance(about, dict)
+    inner = [part for part in _parts(field.annotation) if _is_section(part)]
+    return {
+        "key": f"`{name}`",
+        "type": f"`{type_name(field.annotation)}`",
+        "default": _default(field),
+        "range": ", ".join(f"`{SYMBOLS[kind]}{_number(value)}`" for kind, value in _limits(field)),
+        "unit": str(about.get("unit", "")),
+        "meaning": field.description or inner[0].__doc__.split("\n")[0],
+        "paper": str(about.get("paper", "")),
+    }
+
+
+def _table(rows: list[dict[str, str]]) -> Iterator[str]:
+    """Lines of a Markdown table, without the columns that nothing stands in."""
+    columns = [column for column in COLUMNS if any(row[column] for row in rows)]
+    yield f"| {' | '.join(columns)} |"
+    yield "|---" * len(columns) + "|"
+    for row in rows:
+        yield f"| {' | '.join(row[column].replace('|', BAR) for column in columns)} |"
+
+
+def type_name(annotation: Any) -> str:
+    """A type in words: `gru | lstm`, `list of text`, `number | null`."""
+    if _is_section(annotation):
+        return "section"
+    if get_origin(annotation) is Annotated:
+        return type_name(get_args(annotation)[0])
+    if get_origin(annotation) is Literal:
+        return " | ".join(get_args(annotation))
+    if get_origin(annotation) is tuple:
+        inner = type_name(get_args(annotation)[0])
+        return f"list of {'sections' if inner == 'section' else inner}"
+    if get_args(annotation):  # a union
+        return " | ".join(type_name(part) for part in get_args(annotation))
+    return TYPES[annotation]
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    if isinstance(field.default, Section):
+        return ""
+    value = field.default
+    return f"`{value if isinstance(value, str) else json.dumps(value)}`"
+
+
+def _limits(field: FieldInfo) -> Iterator[tuple[str, Any]]:
+    """Bounds of a number and patterns of a text, those inside of `Rate | None` too."""
+    inner = [data for part in _parts(field.annotation) for data in getattr(part, "__metadata__", ())]
+    for data in (*field.metadata, *(limit for info in inner for limit in getattr(info, "metadata", [info]))):
+        yield from ((kind, value) for kind in SYMBOLS if (value := getattr(data, kind, None)) is not None)
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for part in get_args(annotation):
+        yield from _parts(part)
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Section)
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

@@ -1,0 +1,82 @@
+"""From what the encoder leaves to what the decoder starts from."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+
+Summary = Literal["transformed", "last", "mean", "max"]
+
+
+class Bridge(keras.layers.Layer):
+    """The decoder's first state, and one vector that sums up the source.
+
+    transformed   tanh(W [last hidden states of all encoder layers] + b), one W and b a state
+    last          the encoder's last states as they are, layer by layer
+    mean, max     tanh(W m + b) of the mean or maximum m of the top layer's states over the sentence
+
+    Args:
+        summary: Which of them.
+        sizes: Of each decoder layer, the widths of its cell's states.
+        vector_size: Width of the vector, if one is wanted at every step: of `transformed` a tanh layer of its own
+            makes it, and the first state comes from it; otherwise the vector is what W multiplies, and for `last`
+            the top layer's last hidden state.
+
+    Shapes: B batch, S source length, M memory width, U units.
+        last    a list over encoder layers of the cell's last states, each (B, U)
+        states  (B, S, M)  the top layer's states
+        mask    (B, S)     bool
+        first   a tuple over decoder layers of tuples of (B, 1, U)
+        vector  (B, C)
+
+    Source: Cho et al. (2014), appendix A.1.1 (transformed); Sutskever, Vinyals and Le (2014), section 2 (last);
+    Sennrich et al. (2017), section 3.1 (mean).
+    """
+
+    def __init__(
+        self, summary: Summary, sizes: Sequence[Sequence[int]], vector_size: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        policy = self.dtype_policy
+        self.summary, self.vector_size = summary, vector_size
+        self.vector = (
+            keras.layers.Dense(vector_size, activation="tanh", dtype=policy, name="vector")
+            if vector_size is not None and summary == "transformed"
+            else None
+        )
+        self.layers = [
+            [
+                keras.layers.Dense(units, activation="tanh", dtype=policy, name=f"bridge_{i}_{j}")
+                for j, units in enumerate(states)
+            ]
+            for i, states in enumerate(sizes if summary != "last" else ())
+        ]
+
+    def build(self, memory_size: int, last_size: int) -> None:
+        """Widths of the memory and of all last hidden states together."""
+        size = last_size if self.summary == "transformed" else memory_size
+        if self.vector is not None:
+            self.vector.build((None, size))
+            size = self.vector.units
+        self.width = size  # C
+        for layer in (layer for states in self.layers for layer in states):
+            layer.build((None, size))
+        self.built = True
+
+    def call(
+        self, last: Sequence[Sequence[tf.Tensor]], states: tf.Tensor, mask: tf.Tensor
+    ) -> tuple[tuple[tuple[tf.Tensor, ...], ...], tf.Tensor]:
+        if self.summary == "last":
+            return tuple(tuple(state[:, None] for state in layer) for layer in last), last[-1][0]
+        if self.summary == "transformed":
+            vector = tf.concat([layer[0] for layer in last], axis=-1)
+        elif self.summary == "mean":
+            count = tf.reduce_sum(tf.cast(mask, tf.float32), axis=1, keepdims=True)
+            total = tf.reduce_sum(tf.where(mask[:, :, None], tf.cast(states, tf.float32), 0.0), axis=1)
+            vector = tf.cast(total / count, states.dtype)
+        else:
+            vector = tf.reduce_max(tf.where(mask[:, :, None], states, states.dtype.min), axis=1)
+        if self.vector is not None:
+            vector = self.vector(vector)
+        return tuple(tuple(layer(vector)[:, None] for layer in layers) for layers in self.layers), vector

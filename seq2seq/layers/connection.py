@@ -1,0 +1,53 @@
+"""What joins a layer of a stack with the one below it."""
+
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+
+from seq2seq.layers.normalization import LayerNorm
+
+
+class Connection(keras.layers.Layer):
+    """Combine a layer's outputs with its inputs, then normalise.
+
+    residual   outputs + inputs
+    highway    g * outputs + (1 - g) * inputs,  g = sigmoid(W inputs + b), b starting at -1
+
+    The bottom layer has no inputs of its own width, and its outputs stay as they are but for the norm.
+
+    Args:
+        residual: True, False or `highway`.
+        layer_norm: Normalise the result.
+
+    Shapes: inputs, outputs and the result (..., U), compute dtype.
+
+    Source: Wu et al. (2016), section 3.1, for stacks with residual connections; Srivastava, Greff and
+    Schmidhuber (2015), equation 3, for highways; Ba, Kiros and Hinton (2016) for the norm.
+    """
+
+    def __init__(self, residual: bool | Literal["highway"], layer_norm: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        policy = self.dtype_policy
+        self.residual = bool(residual)
+        self.gate = None
+        self.highway = residual == "highway"
+        self.norm = LayerNorm(dtype=policy, name="norm") if layer_norm else None
+
+    def build(self, units: int, joins: bool) -> None:
+        """`joins`: there are inputs to combine with."""
+        if self.highway and joins:
+            # A gate that starts nearly closed lets a new stack learn as if it were shallow.
+            closed = keras.initializers.Constant(-1.0)
+            self.gate = keras.layers.Dense(
+                units, "sigmoid", bias_initializer=closed, dtype=self.dtype_policy, name="gate"
+            )
+            self.gate.build((None, units))
+        if self.norm is not None:
+            self.norm.build((None, units))
+        self.built = True
+
+    def call(self, outputs: tf.Tensor, inputs: tf.Tensor | None = None) -> tf.Tensor:
+        if self.residual and inputs is not None:
+            outputs = outputs + inputs if self.gate is None else inputs + self.gate(inputs) * (outputs - inputs)
+        return outputs if self.norm is None else self.norm(outputs)

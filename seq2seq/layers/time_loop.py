@@ -1,0 +1,223 @@
+"""Run a step over time with nothing in the loop that could be outside of it, backwards too.
+
+A step is a Python function of tensors that reads weights through `product` (matrices) or as they are (biases,
+scales). Going back, each step is computed again from the state before it, so the forward pass keeps states and
+outputs only; and the gradients of the matrices, which no step waits for, are one product each after the loop.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+Tensors = Sequence[tf.Tensor]
+Step = Callable[[Tensors, Tensors, Tensors], tuple[Tensors, Tensors]]
+
+
+class Product(NamedTuple):
+    """A matrix product of a step: `result = inputs x weight`."""
+
+    weight: keras.Variable
+    inputs: tf.Tensor
+    result: tf.Tensor
+
+
+_records: list[list[Product]] = []  # innermost last; filled while a step of `run_steps` is traced
+
+
+def product(inputs: tf.Tensor, weight: keras.Variable) -> tf.Tensor:
+    """Multiply (..., I) by a weight (I, O) in the dtype of `inputs`: (..., O).
+
+    Within `run_steps` the weight's gradient is taken after the loop.
+    """
+    flat = tf.reshape(inputs, [-1, weight.shape[0]])
+    result = tf.matmul(flat, tf.cast(tf.convert_to_tensor(weight), inputs.dtype))
+    if _records:
+        _records[-1].append(Product(weight, flat, result))
+    return tf.reshape(result, tf.concat([tf.shape(inputs)[:-1], [weight.shape[1]]], axis=0))
+
+
+class WeightValues(keras.StatelessScope):
+    """Within this scope whoever reads one of the variables gets a value in its place; `read` collects their ids."""
+
+    def __init__(self, variables: Sequence[keras.Variable], values: Tensors) -> None:
+        super().__init__(state_mapping=list(zip(variables, values, strict=True)))
+        self.read: set[int] = set()
+
+    def get_current_value(self, variable: keras.Variable) -> tf.Tensor | None:
+        self.read.add(id(variable))
+        return super().get_current_value(variable)
+
+
+def cast_weights(variables: Sequence[keras.Variable], dtype: Any) -> list[tf.Tensor]:
+    """The values of variables in a dtype."""
+    return [tf.cast(variable.value, dtype) for variable in variables]
+
+
+def run_steps(
+    step: Step,
+    inputs: Tensors,
+    state: Tensors,
+    *,
+    constants: Tensors = (),
+    variables: Sequence[keras.Variable] = (),
+    output_dtypes: Sequence[Any],
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """Run `step(inputs of t, state, constants) -> (outputs, new state)` for all t.
+
+    Args:
+        step: Differentiable; called while the graph is built, forwards and backwards. What it reads besides its
+            arguments and `variables` gets no gradient.
+        inputs: Tensors (T, ...) of floats, at least one, T at least 1.
+        state: The first state, floats.
+        constants: Floats that each step reads whole, as attention's keys.
+        variables: Weights that the step reads; they are given to it in the dtype of the first input.
+        output_dtypes: One an output.
+
+    Returns:
+        Outputs and states after each step, each (T, ...).
+
+    Gradients flow into inputs, state, constants and variables; there is no second derivative.
+    """
+    tensors = [*inputs, *state, *constants, *cast_weights(variables, inputs[0].dtype)]
+    splits = _Splits(len(inputs), len(state), len(constants), len(variables))
+    places = {id(variable): place for place, variable in enumerate(variables)}
+    uses = _Uses(set(), set(), 0)
+
+    def at(t: tf.Tensor, args: Tensors, states: Tensors, recorded: list[Product]) -> tuple[Tensors, Tensors]:
+        x, _, fixed, weights = splits.of(args)
+        _records.append(recorded)
+        try:
+            with WeightValues(variables, weights) as scope:
+                outputs, new = step([sequence[t] for sequence in x], states, fixed)
+        finally:
+            _records.pop()
+        uses.matrices |= {places[id(call.weight)] for call in recorded}
+        uses.vectors |= {places[i] for i in scope.read & places.keys()} - uses.matrices
+        uses.products = len(recorded)
+        return outputs, new
+
+    @tf.custom_gradient
+    def run(*args: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], Callable[..., Any]]:
+        first = splits.of(args)[1]
+        steps = tf.shape(args[0])[0]
+        shapes: list[tf.TensorShape] = []
+
+        def forward(t: tf.Tensor, states: Tensors, out: Sequence[tf.TensorArray]) -> tuple:
+            outputs, new = at(t, args, states, [])
+            values = [*outputs, *new]
+            shapes[:] = [value.shape for value in values]
+            return t + 1, tuple(new), tuple(a.write(t, v) for a, v in zip(out, values, strict=True))
+
+        arrays = tuple(tf.TensorArray(dtype, steps) for dtype in [*output_dtypes, *(s.dtype for s in first)])
+        *_, out = tf.while_loop(
+            lambda t, *_: t < steps, forward, (0, tuple(first), arrays), parallel_iterations=splits.at_once()
+        )
+        results = [tf.ensure_shape(array.stack(), [None, *shape]) for array, shape in zip(out, shapes, strict=True)]
+
+        def gradient(*d_results: tf.Tensor) -> list[tf.Tensor]:
+            return _backward(at, splits, args, results, d_results, len(output_dtypes), uses, places)
+
+        return tuple(results), gradient
+
+    results = run(*tensors)
+    return list(results[: len(output_dtypes)]), list(results[len(output_dtypes) :])
+
+
+@dataclass
+class _Uses:
+    """How a step reads its weights, found while it is traced: places in `variables`, and a count.
+
+    matrices  read through `product`
+    vectors   read as they are
+    products  calls of `product`
+    """
+
+    matrices: set[int]
+    vectors: set[int]
+    products: int
+
+
+class _Splits(NamedTuple):
+    """How many of a flat list of tensors are inputs, states, constants and weights."""
+
+    inputs: int
+    state: int
+    constants: int
+    weights: int
+
+    def at_once(self) -> int:
+        """Steps that TensorFlow may run at once: where none waits for another, memory would grow with them."""
+        return 10 if self.state else 1
+
+    def of(self, tensors: Tensors) -> tuple[Tensors, Tensors, Tensors, Tensors]:
+        a, b, c = self.inputs, self.inputs + self.state, self.inputs + self.state + self.constants
+        return tensors[:a], tensors[a:b], tensors[b:c], tensors[c:]
+
+
+def _backward(
+    at: Callable[..., tuple[Tensors, Tensors]],
+    splits: _Splits,
+    args: Tensors,
+    results: Tensors,
+    d_results: Tensors,
+    outputs: int,
+    uses: _Uses,
+    places: dict[int, int],
+) -> list[tf.Tensor]:
+    """Gradients of `run_steps` by its arguments."""
+    inputs, first, constants, weights = splits.of(args)
+    steps = tf.shape(inputs[0])[0]
+    before = [
+        tf.concat([start[None], states[:-1]], axis=0) for start, states in zip(first, results[outputs:], strict=True)
+    ]
+    small = sorted(uses.vectors)
+    carried = [*constants, *(weights[place] for place in small)]
+    recorded: list[Product] = []
+
+    def back(t: tf.Tensor, d_state: Tensors, sums: Tensors, out: Sequence[tf.TensorArray]) -> tuple:
+        x, states = [sequence[t] for sequence in inputs], [sequence[t] for sequence in before]
+        recorded.clear()
+        # The step reads fresh tensors, so that the tape sees them and nothing that came before.
+        fixed = [tf.identity(value) for value in constants]
+        own = [tf.identity(value) for value in weights]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([*x, *states, *fixed, *(own[place] for place in small)])
+            fresh = [*(value[None] for value in x), *states, *fixed, *own]
+            targets = [value for part in at(tf.constant(0), fresh, states, recorded) for value in part]
+        seeds = [d[t] for d in d_results]
+        seeds[outputs:] = [a + b for a, b in zip(seeds[outputs:], d_state, strict=True)]
+        sources = [x, states, [*fixed, *(own[place] for place in small)], [call.result for call in recorded]]
+        d_x, d_before, d_carried, d_calls = tape.gradient(
+            targets, sources, output_gradients=seeds, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        values = [*d_x, *(call.inputs for call in recorded), *d_calls]
+        return (
+            t - 1,
+            tuple(d_before),
+            tuple(a + b for a, b in zip(sums, d_carried, strict=True)),
+            tuple(array.write(t, value) for array, value in zip(out, values, strict=True)),
+        )
+
+    dtype = inputs[0].dtype
+    arrays = tuple(tf.TensorArray(x.dtype, steps) for x in inputs)
+    arrays += tuple(tf.TensorArray(dtype, steps) for _ in range(2 * uses.products))
+    zeros = tuple(map(tf.zeros_like, carried))
+    start = (steps - 1, tuple(map(tf.zeros_like, first)), zeros, arrays)
+    _, d_first, sums, out = tf.while_loop(lambda t, *_: t >= 0, back, start, parallel_iterations=splits.at_once())
+    stacked = [array.stack() for array in out]
+    d_inputs, calls = stacked[: len(inputs)], stacked[len(inputs) :]
+    d_weights = dict(zip(small, sums[len(constants) :], strict=True))
+    for call, x, d_y in zip(recorded, calls[: uses.products], calls[uses.products :], strict=True):
+        i, o = call.weight.shape
+        d_weight = tf.matmul(tf.reshape(x, [-1, i]), tf.reshape(d_y, [-1, o]), transpose_a=True)
+        place = places[id(call.weight)]
+        d_weights[place] = d_weights[place] + d_weight if place in d_weights else d_weight
+    return [
+        *d_inputs,
+        *d_first,
+        *sums[: len(constants)],
+        *(d_weights.get(place, tf.zeros_like(weight)) for place, weight in enumerate(weights)),
+    ]

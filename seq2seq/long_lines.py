@@ -1,0 +1,53 @@
+"""Where to divide a line that is too long for the model."""
+
+import re
+from collections.abc import Sequence
+
+# Latin marks end something only before a space (3.5 is one number) or before a script that writes none between words.
+_NEXT = r"(?=[ \u3040-\u30ff\u3400-\u9fff])"
+_CLOSING = r"[\"'”’»›）)\]」』】]*"
+# From the best place to the worst.
+BREAKS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"[.!?…]{_CLOSING}{_NEXT}|[。！？]{_CLOSING}",  # the end of a sentence
+        rf"[,;:]{_CLOSING}{_NEXT}|[，、；：]{_CLOSING}",  # the end of a clause
+        r"(?= )",  # the end of a word
+    )
+)
+
+
+def divide(surfaces: Sequence[str], most: int) -> list[range]:
+    """Divide a line's tokens into pieces of at most `most`.
+
+    Each piece ends with the last sentence that fits; where none does, with the last clause, else with the last word,
+    else with the last whole character, else anywhere.
+
+    Args:
+        surfaces: The text of each token, a space before it where a word begins (`Tokenizer.surfaces`).
+        most: At least 1.
+
+    Returns:
+        The tokens' numbers, piece by piece.
+    """
+    pieces, start = [], 0
+    while len(surfaces) - start > most:
+        end = start + _last_break(surfaces[start : start + most + 1])
+        pieces.append(range(start, end))
+        start = end
+    return [*pieces, range(start, len(surfaces))]
+
+
+def _last_break(surfaces: Sequence[str]) -> int:
+    """How many of these tokens make the piece; not all: the last one shows what comes after."""
+    text, counts = "", {0: 0}
+    for count, surface in enumerate(surfaces[:-1], start=1):
+        text += surface
+        # Tokens without text of their own are the first bytes of a character and stay with what follows them.
+        counts.setdefault(len(text), count)
+    text += surfaces[-1]
+    for pattern in BREAKS:
+        fitting = [counts[match.end()] for match in pattern.finditer(text) if counts.get(match.end())]
+        if fitting:
+            return fitting[-1]
+    return max(counts.values()) or len(surfaces) - 1

@@ -1,0 +1,103 @@
+"""Before the first batch: the model is made, what is to be trained is said, and what needs most memory is tried."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from seq2seq.batching import BatchPlan
+from seq2seq.config import Config, Precision
+from seq2seq.corpora.pairs import expand
+from seq2seq.errors import TrainingError
+from seq2seq.model import Seq2Seq
+from seq2seq.model_directory import Tokenizers, build_model
+from seq2seq.training.checkpoints import restore, snapshot
+from seq2seq.training.display import Display
+from seq2seq.training.fine_tuning import freeze, trained_parameters, warm_start
+from seq2seq.training.optimization import make_optimizer
+from seq2seq.training.preparation import Prepared
+from seq2seq.training.validation import Validator
+
+
+def make_model(config: Config, tokenizers: Tokenizers, precision: Precision, display: Display, starts: bool) -> Seq2Seq:
+    """A compiled model, with `warm_start` where a run starts and does not go on.
+
+    Raises:
+        TrainingError, ModelDirectoryError: See `warm_start` and `freeze`.
+    """
+    training = config.training
+    model = build_model(config, tokenizers, precision)
+    if training.warm_start is not None and starts:
+        warm_start(model, tokenizers, expand(training.warm_start), display)
+    freeze(model, training.freeze)
+    model.compile(
+        make_optimizer(training),
+        label_smoothing=training.label_smoothing,
+        clip_norm=training.clip_norm,
+        accumulate=training.accumulate,
+        ema=training.ema,
+    )
+    return model
+
+
+def summarize(display: Display, model: Seq2Seq, data: Prepared, plan: BatchPlan, directory: Path) -> None:
+    """Say what is about to be trained, with the first epoch's plan."""
+    tokenizers, shapes = data.tokenizers, plan.shapes()
+    sizes = [f"{tokenizer.vocabulary_size:,}" for tokenizer in tokenizers]
+    joint = tokenizers.source is tokenizers.target
+    total, trained = model.count_params(), trained_parameters(model)
+    source, target = (lengths[plan.rows].sum() for lengths in (plan.source_lengths, plan.target_lengths))
+    batches = f"{len(plan):,} of {shapes[:, 0].mean():.0f} sentences on average"
+    display.table(
+        "Training",
+        {
+            "parameters": f"{total:,}" + (f", {trained:,} of them trained" if trained < total else ""),
+            **_corpora(data),
+            "vocabulary": f"{sizes[0]} joint" if joint else f"{sizes[0]} source, {sizes[1]} target",
+            "tokens an epoch": f"{source:,} source, {target:,} target",
+            "batches": f"{batches}, {plan.padding_waste():.1%} padding",
+            "largest batches": "; ".join(_describe(shapes[index]) for index in plan.largest()),
+            "directory": str(directory),
+        },
+    )
+
+
+def try_largest_batches(
+    display: Display, model: Seq2Seq, step: Callable[..., Any], validator: Validator, data: Prepared, plan: BatchPlan
+) -> None:
+    """Run what needs most memory once and undo it: what does not fit fails now.
+
+    Raises:
+        TrainingError: It does not fit into memory.
+    """
+    before = snapshot(model)
+    largest = plan.largest()
+    try:
+        with display.waiting("compiling and trying the largest batches"):
+            for index in largest:
+                step(*data.train.batch(plan, index))
+            validator.try_largest_batches()
+    except tf.errors.ResourceExhaustedError:
+        raise TrainingError(
+            f"the largest batches do not fit into memory ({_describe(plan.shapes()[largest[-1]])}, or one of the "
+            "validation corpus). Lower batching.tokens or data.filters.max_tokens, and raise training.accumulate."
+        ) from None
+    restore(model, before, "trial")
+
+
+def _corpora(data: Prepared) -> dict[str, str]:
+    """A row for each training corpus."""
+    rows = {}
+    several = len(data.train.parts) > 1
+    for number, (facts, part) in enumerate(zip(data.facts["train"], data.train.parts, strict=True), start=1):
+        pairs = f"{facts['kept']:,} of {facts['read']:,} pairs"
+        pairs += f" (dropped: {part.report})" if part.report.dropped else ""
+        share = f"{facts['name']}: {facts['share']:.1%} of an epoch, "
+        rows[f"corpus {number}" if several else "corpus"] = share + pairs if several else pairs
+    return rows
+
+
+def _describe(shape: np.ndarray) -> str:
+    return f"{shape[0]} sentences of {shape[1]} source and {shape[2]} target tokens"

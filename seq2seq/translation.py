@@ -1,0 +1,125 @@
+"""What a translation is: hypotheses with scores, tokens and attention; and one made of the pieces of a long line."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One translation of a sentence.
+
+    text             detokenized
+    score            sum of `token_log_probs`, normalised by length, and the coverage penalty
+    tokens           L pieces, the last one `</s>`
+    token_log_probs  (L,) float32, in nats
+    attention        (L, S) float32, over the source's tokens, each row sums to 1; (L, 0) where not asked for, or where
+                     the model does not attend
+    """
+
+    text: str
+    score: float
+    tokens: list[str]
+    token_log_probs: np.ndarray
+    attention: np.ndarray
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A sentence's translations, best first, and the S source tokens that attention refers to.
+
+    A blank sentence has one empty hypothesis with score 0 and no tokens.
+
+    source_tokens  S pieces that were read, the last one `</s>`
+    hypotheses     at least one
+    pieces         in how many pieces a long line was translated; each has a `</s>` of its own
+    cut_tokens     tokens at the end of a long line that were not read
+    """
+
+    source_tokens: list[str]
+    hypotheses: list[Hypothesis]
+    pieces: int = 1
+    cut_tokens: int = 0
+
+    @property
+    def text(self) -> str:
+        return self.hypotheses[0].text
+
+    @property
+    def score(self) -> float:
+        return self.hypotheses[0].score
+
+    @property
+    def tokens(self) -> list[str]:
+        return self.hypotheses[0].tokens
+
+    @property
+    def token_log_probs(self) -> np.ndarray:
+        return self.hypotheses[0].token_log_probs
+
+    @property
+    def attention(self) -> np.ndarray:
+        return self.hypotheses[0].attention
+
+    def as_dict(self, attention: bool = True) -> dict[str, Any]:
+        """JSON-able values; attention in 6 decimals, numbers that are not finite as None."""
+        hypotheses = []
+        for hypothesis in self.hypotheses:
+            values: dict[str, Any] = {
+                "text": hypothesis.text,
+                "score": _number(hypothesis.score),
+                "tokens": hypothesis.tokens,
+                "token_log_probs": [_number(value) for value in hypothesis.token_log_probs.tolist()],
+            }
+            if attention:
+                rows = hypothesis.attention.tolist()
+                values["attention"] = [[_number(round(weight, 6)) for weight in row] for row in rows]
+            hypotheses.append(values)
+        return {
+            "source_tokens": self.source_tokens,
+            "pieces": self.pieces,
+            "cut_tokens": self.cut_tokens,
+            "translations": hypotheses,
+        }
+
+
+def blank() -> Translation:
+    """The translation of a sentence without tokens."""
+    return Translation([], [Hypothesis("", 0.0, [], np.zeros(0, np.float32), np.zeros((0, 0), np.float32))])
+
+
+def join(parts: Sequence[Translation]) -> Translation:
+    """The translation of a line from those of its pieces, in order.
+
+    The n-th hypothesis is made of the pieces' n-th, as many as the piece with fewest has. Texts are joined by a space,
+    scores are summed, and a target token's attention lies on its own piece's source tokens.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    ranks = zip(*(part.hypotheses for part in parts), strict=False)
+    return Translation(
+        [token for part in parts for token in part.source_tokens],
+        [_join_hypotheses(rank) for rank in ranks],
+        pieces=len(parts),
+    )
+
+
+def _join_hypotheses(parts: Sequence[Hypothesis]) -> Hypothesis:
+    shapes = np.array([part.attention.shape for part in parts])
+    attention = np.zeros(shapes.sum(axis=0), np.float32)
+    for part, (row, column), (rows, columns) in zip(parts, shapes.cumsum(axis=0) - shapes, shapes, strict=True):
+        attention[row : row + rows, column : column + columns] = part.attention
+    return Hypothesis(
+        text=" ".join(part.text for part in parts if part.text),
+        score=sum(part.score for part in parts),
+        tokens=[token for part in parts for token in part.tokens],
+        token_log_probs=np.concatenate([part.token_log_probs for part in parts]),
+        attention=attention,
+    )
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

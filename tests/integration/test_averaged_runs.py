@@ -1,0 +1,142 @@
+"""Runs with a moving average of the weights, frozen weights and a schedule: what is delivered, kept and resumed."""
+
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seq2seq.batching import EncodedCorpus
+from seq2seq.model_directory import load_arrays, load_model, read_history, save_arrays
+from seq2seq.training import train
+from seq2seq.training.checkpoints import BEST, LAST, kept_weights
+from seq2seq.training.optimization import learning_rate
+from tests.runs import assert_same_arrays, assert_same_run, train_in_parts
+from tests.toy import toy_config, write_corpus
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder, train=60)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config(corpus):
+    return toy_config(
+        corpus,
+        training={
+            "epochs": 5,
+            "accumulate": 2,
+            "learning_rate": 0.02,
+            "ema": 0.8,
+            "freeze": ["encoder/layer_0/*"],
+            "schedule": {"kind": "cosine", "warmup": 3, "decay_updates": 9, "minimum": 1e-3},
+            "keep_last": 2,
+            "keep_best": 1,
+        },
+        validation={"metric": "loss", "bleu": False},
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "whole"
+    train(config, folder)
+    return folder
+
+
+def test_resume_is_exact(config, whole, tmp_path):
+    train_in_parts(config, tmp_path / "parts", 5, 8)
+    assert_same_run(whole, tmp_path / "parts")
+
+
+def measured_loss(folder, weights):
+    """The validation loss of some weights, from the encoded corpus and one sentence at a time."""
+    model, _, _ = load_model(folder)
+    for weight in model.weights:
+        weight.assign(weights[weight.path.partition("/")[2]])
+    valid = EncodedCorpus(folder / "encoded" / "valid")
+    sums = np.zeros(2)
+    for row in range(len(valid)):
+        sides = [tf.constant(side.gather(np.array([row]))) for side in (valid.source, valid.target)]
+        _, nll, tokens = model.losses_of(*sides)
+        sums += float(nll), float(tokens)
+    return sums[0] / sums[1]
+
+
+def split_last(folder):
+    """Live weights and averages of the last checkpoint; what is frozen has no average of its own."""
+    state, _ = load_arrays(folder / LAST)
+    live = {name.removeprefix("weights/"): array for name, array in state.items() if name.startswith("weights/")}
+    averages = {
+        name.removeprefix("update/average/seq2seq/"): array for name, array in state.items() if "/average/" in name
+    }
+    assert live.keys() - averages.keys() == {name for name in live if name.startswith("encoder/layer_0/")}
+    return live, live | averages
+
+
+def test_what_is_measured_and_kept_are_the_averages(whole):
+    live, averages = split_last(whole)
+    history = read_history(whole)
+    last_file, about = kept_weights(whole)[-1]
+    assert about["update"] == history[-1]["update"]
+    assert_same_arrays(load_arrays(last_file)[0], averages)
+    assert measured_loss(whole, averages) == pytest.approx(history[-1]["valid_loss"], abs=1e-5)
+    assert abs(measured_loss(whole, live) - history[-1]["valid_loss"]) > 1e-3, "the two differ in this test"
+
+
+def test_what_is_delivered_are_the_best_averages(whole):
+    best = min(read_history(whole), key=lambda entry: entry["valid_loss"])
+    delivered, _ = load_arrays(whole / "model.weights.h5")
+    checkpoint, _ = load_arrays(whole / BEST)
+    (kept,) = [file for file, about in kept_weights(whole) if about["update"] == best["update"]]
+    assert_same_arrays(load_arrays(kept)[0], delivered)
+    for name, value in delivered.items():
+        np.testing.assert_array_equal(checkpoint[f"weights/{name}"], value)
+    assert measured_loss(whole, delivered) == pytest.approx(best["valid_loss"], abs=1e-5)
+
+
+def test_averages_do_not_change_how_the_weights_move(config, whole, tmp_path):
+    plain = config.model_copy(update={"training": config.training.model_copy(update={"ema": None, "keep_last": 9})})
+    train(plain, tmp_path)
+    live, _ = split_last(whole)
+    state, _ = load_arrays(tmp_path / LAST)
+    for name, value in live.items():
+        np.testing.assert_array_equal(state[f"weights/{name}"], value, err_msg=name)
+    assert len(kept_weights(tmp_path)) == 5
+
+
+def test_the_newest_and_the_best_are_kept(whole):
+    history = read_history(whole)
+    updates = [entry["update"] for entry in history]
+    assert len(updates) == 5
+    best = min(history, key=lambda entry: entry["valid_loss"])["update"]
+    kept = kept_weights(whole)
+    assert [about["update"] for _, about in kept] == sorted({*updates[-2:], best})
+    for _, about in kept:
+        entry = history[updates.index(about["update"])]
+        assert about == {
+            "update": entry["update"],
+            "epoch": entry["epoch"],
+            "metric": "loss",
+            "value": entry["valid_loss"],
+            "loss": entry["valid_loss"],
+            "bleu": None,
+        }
+
+
+def test_weights_kept_after_the_checkpoint_are_dropped_on_resume(config, whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    late = {"update": 999, "epoch": 99, "metric": "loss", "value": 0.0, "loss": 0.0, "bleu": None}
+    save_arrays(tmp_path / "run" / "checkpoints" / "update-00000999.h5", {}, late)
+    train(config, tmp_path / "run")
+    assert_same_run(whole, tmp_path / "run")
+
+
+def test_the_learning_rate_follows_its_schedule(config, whole):
+    for entry in read_history(whole):
+        # The last batch of an epoch may be the first of an update.
+        possible = [learning_rate(config.training, entry["update"] + more) for more in (0, 1)]
+        assert np.float32(entry["learning_rate"]) in np.array(possible, np.float32)

@@ -1,0 +1,85 @@
+"""The main combinations of options, each through the whole line: exact resume, then save, load and translate."""
+
+import numpy as np
+import pytest
+
+from seq2seq.config import SearchOptions
+from seq2seq.model_directory import load_arrays, load_model
+from seq2seq.training import train
+from seq2seq.training.checkpoints import LAST
+from seq2seq.translator import Translator
+from tests.integration.test_training import InterruptAfter, final_state, timeless
+from tests.toy import toy_config, write_corpus
+
+EVERY_DROPOUT = {"dropout": 0.2, "recurrent_dropout": 0.2}
+SENTENCES = ["the dog sees bird here", "", "the king loves cat and dog and tree there"]
+
+COMBINATIONS = {
+    "conditional": {
+        "decoder": {"form": "conditional", "attention": "additive", "summary": "mean", "attention_dropout": 0.1,
+                    **EVERY_DROPOUT},
+        "training": {"ema": 0.9, "schedule": {"kind": "cosine", "decay_updates": 20, "warmup": 3}},
+    },
+    "input feeding": {
+        "decoder": {"form": "input_feeding", "cell": "lstm", "layers": 2, "residual": "highway", **EVERY_DROPOUT,
+                    "variational": True, "readout_dropout": 0.3},
+        "embeddings": {"source_word_dropout": 0.1, "target_word_dropout": 0.1},
+        "training": {"accumulate": 2},
+    },
+    "bideep, heads, frozen encoder": {
+        "encoder": {"layers": 2, "bidirectional": "alternating", "transition_depth": 2, "layer_norm": True,
+                    "variational": True, **EVERY_DROPOUT},
+        "decoder": {"layers": 2, "transition_depth": 2, "heads": 2, "attention": "scaled_dot"},
+        "training": {"freeze": ["encoder/layer_0/*"], "optimizer": "adamw", "weight_decay": 0.1},
+    },
+    "layer norm, coverage, bfloat16": {
+        "encoder": {"cell": "layer_norm_lstm", "bidirectional": "all"},
+        "decoder": {"cell": "layer_norm_gru", "attention": "additive", "coverage": True},
+        "training": {"precision": "mixed_bfloat16", "schedule": {"kind": "step", "decay_start": 4, "decay_updates": 3}},
+    },
+    "no attention, float16": {
+        "encoder": {"cell": "lstm"},
+        "decoder": {"cell": "lstm", "attention": "none", "context": "every_step", "summary": "max"},
+        "training": {"precision": "mixed_float16", "ema": 0.8},
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", COMBINATIONS)
+def test_resume_is_exact_and_a_saved_model_translates_the_same(name, corpus, tmp_path):
+    sections = {"validation": {"metric": "loss", "bleu": False, "every_updates": 6}} | COMBINATIONS[name]
+    sections["training"] = {"epochs": 2, "learning_rate": 0.01} | sections["training"]
+    config = toy_config(corpus, **sections)
+    whole = train(config, tmp_path / "whole")
+    assert not train(config, tmp_path / "parts", [InterruptAfter(7)]).finished
+    assert train(config, tmp_path / "parts").finished
+    arrays, progress = final_state(tmp_path / "whole")
+    resumed, resumed_progress = final_state(tmp_path / "parts")
+    assert resumed_progress == progress
+    assert resumed.keys() == arrays.keys()
+    for key, value in arrays.items():
+        np.testing.assert_array_equal(resumed[key], value, err_msg=key)
+    for file in sorted(path.relative_to(tmp_path / "whole") for path in tmp_path.glob("whole/**/*.h5")):
+        if file.name != LAST.rpartition("/")[2]:
+            ours, theirs = (load_arrays(tmp_path / run / file)[0] for run in ("whole", "parts"))
+            for key, value in ours.items():
+                np.testing.assert_array_equal(theirs[key], value, err_msg=f"{file} {key}")
+    assert timeless(whole.history) == timeless(train(config, tmp_path / "parts").history)
+
+    model, tokenizers, _ = load_model(tmp_path / "whole")
+    options = SearchOptions(beam_size=2, n_best=2)
+    translations = Translator(model, *tokenizers).translate(SENTENCES, options)
+    for ours, theirs in zip(
+        translations, Translator.load(tmp_path / "parts").translate(SENTENCES, options), strict=True
+    ):
+        assert [h.tokens for h in ours.hypotheses] == [h.tokens for h in theirs.hypotheses]
+        assert ours.score == theirs.score
+        np.testing.assert_array_equal(ours.attention, theirs.attention)
+    assert translations[0].attention.shape[1] == (len(translations[0].source_tokens) if model.attends else 0)

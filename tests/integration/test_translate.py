@@ -1,0 +1,241 @@
+"""`seq2seq translate` with every option and format, in this process; the Python API is the reference."""
+
+import io
+import json
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from seq2seq.cli import main
+from seq2seq.config import SearchOptions, TokenizerConfig
+from seq2seq.model_directory import Tokenizers, build_model, save_model, start_directory
+from seq2seq.tokenizer import Tokenizer
+from seq2seq.translation import Hypothesis, Translation
+from seq2seq.translator import Translator
+from tests.conftest import randomize
+from tests.toy import pairs, toy_config
+
+LINES = ["the dog sees bird here", "", "the king\u2028 loves ☃ and dog and tree there", "bird", "the cat\tfinds\r tree"]
+
+
+def run(*arguments):
+    """Exit code of a command."""
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        return end.code or 0
+    return 0
+
+
+def save(folder, tokenizer, **sections):
+    """A model directory with random weights; returns its model before saving."""
+    config = toy_config(folder.parent, **sections)
+    keras.utils.set_random_seed(2)
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    model = build_model(config, tokenizers)
+    randomize(model, seed=5, scale=0.7)
+    folder.mkdir()
+    start_directory(folder, config, tokenizers)
+    save_model(folder, model, {})
+    return model
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    sentences = [side for pair in pairs(100, 1) for side in pair]
+    return Tokenizer.train(sentences, TokenizerConfig(vocabulary_size=310, byte_fallback=True))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, tokenizer):
+    folder = tmp_path_factory.mktemp("translate")
+    search = {"beam_size": 3, "max_length_factor": 1.0, "max_length_extra": 3}
+    save(folder / "model", tokenizer, search=search)
+    save(folder / "plain", tokenizer, decoder={"attention": "none"}, search=search)
+    save(folder / "sampling", tokenizer, search={**search, "sample": True, "temperature": 0.5, "top_k": 5})
+    (folder / "source").write_text("".join(f"{line}\n" for line in LINES), encoding="utf-8", newline="\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def translator(folder):
+    return Translator.load(folder / "model")
+
+
+def translate(folder, output, *arguments, model="model"):
+    """The lines that the command writes."""
+    assert run("translate", folder / model, "-i", folder / "source", "-o", output, *arguments) == 0
+    *lines, last = output.read_bytes().decode("utf-8").split("\n")
+    assert last == ""
+    return lines
+
+
+def expected(translator, **values):
+    return translator.translate(LINES, translator.options.model_copy(update=values))
+
+
+def test_every_key_is_a_flag(folder, monkeypatch):
+    values = {
+        "beam_size": 2,
+        "length_penalty": "average",
+        "coverage_penalty": 0.25,
+        "n_best": 4,
+        "min_length": 2,
+        "max_length": 30,
+        "max_length_factor": 1.25,
+        "max_length_extra": 7,
+        "sample": True,
+        "temperature": 0.75,
+        "top_k": 12,
+        "top_p": 0.875,
+        "seed": 9,
+        "unk": "replace",
+        "max_source_tokens": 50,
+        "long_lines": "cut",
+        "batch_tokens": 300,
+    }
+    assert values.keys() == SearchOptions.model_fields.keys(), "a new key needs a flag"
+    flags = [f"--{key.replace('_', '-')}={value}" for key, value in values.items() if key != "sample"]
+    seen = []
+    monkeypatch.setattr(Translator, "translate_stream", lambda self, lines, options, **_: seen.append(options) or lines)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    assert run("translate", folder / "model", "--sample", *flags) == 0
+    assert seen == [SearchOptions(**values)]
+
+
+def test_text_is_one_translation_a_line(folder, translator, tmp_path):
+    for arguments in ((), ("--format", "text")):
+        assert translate(folder, tmp_path / "out", *arguments) == [result.text for result in expected(translator)]
+    options = ("--beam-size", 1, "--unk", "suppress", "--min-length", 6, "--coverage-penalty", 0.5)
+    results = expected(translator, beam_size=1, unk="suppress", min_length=6)
+    assert translate(folder, tmp_path / "out", *options) == [result.text for result in results]
+
+
+def test_text_holds_no_second_translation(folder, tmp_path, capsys):
+    assert run("translate", folder / "model", "-o", tmp_path / "out", "--format", "text", "--n-best", 3) == 1
+    error = capsys.readouterr().err
+    assert "--format text has one translation a line, and --n-best is 3. Use --format tsv or jsonl." in error
+    assert not (tmp_path / "out").exists()
+    assert run("translate", folder / "model", "--format", "xml") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "values"),
+    [
+        (("--n-best", 2), {"n_best": 2}),
+        (("--format", "tsv"), {}),
+        (("--sample", "--n-best", 4, "--seed", 3), {"sample": True, "n_best": 4, "seed": 3}),
+    ],
+)
+def test_tsv_has_a_row_for_each_translation(folder, translator, tmp_path, arguments, values):
+    rows = [
+        f"{number}\t{hypothesis.score:.4f}\t{hypothesis.text}"
+        for number, result in enumerate(expected(translator, **values), start=1)
+        for hypothesis in result.hypotheses
+    ]
+    assert translate(folder, tmp_path / "out", *arguments) == rows
+    assert "2\t0.0000\t" in rows, "the blank line"
+
+
+def test_a_tab_or_line_end_in_a_translation_makes_no_column_or_row(folder, tokenizer, tmp_path):
+    (tmp_path / "source").write_text("bird\nthe dog\n", encoding="utf-8")
+    for byte in ("<0x09>", "<0x0A>", "<0x0D>"):
+        model = save(tmp_path / byte[1:-1], tokenizer)
+        bias = np.zeros(tokenizer.vocabulary_size, np.float32)
+        bias[tokenizer.ids([byte])] = 50.0
+        model.output_bias.assign(bias)
+        save_model(tmp_path / byte[1:-1], model, {})
+        rows = translate(tmp_path, tmp_path / "out", "--format", "tsv", model=byte[1:-1])
+        assert [len(row.split("\t")) for row in rows] == [3, 3]
+        assert [len(row.splitlines()) for row in rows] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "values"),
+    [
+        ("model", (), {}),
+        ("model", ("--n-best", 3, "--coverage-penalty", 0.3), {"n_best": 3, "coverage_penalty": 0.3}),
+        ("model", ("--sample", "--max-source-tokens", 9), {"sample": True, "max_source_tokens": 9}),
+        ("model", ("--long-lines", "cut", "--max-source-tokens", 9), {"long_lines": "cut", "max_source_tokens": 9}),
+        ("plain", ("--beam-size", 1), {"beam_size": 1}),
+    ],
+)
+def test_json_holds_what_the_python_api_gives(folder, tmp_path, model, arguments, values):
+    results = expected(Translator.load(folder / model), **values)
+    lines = translate(folder, tmp_path / "out", "--format", "jsonl", *arguments, model=model)
+    assert len(lines) == len(LINES)
+    for number, (line, source, result) in enumerate(zip(lines, LINES, results, strict=True), start=1):
+        found = json.loads(line, parse_constant=pytest.fail)
+        translations = found.pop("translations")
+        assert found == {
+            "line": number,
+            "source": source,
+            "source_tokens": result.source_tokens,
+            "pieces": result.pieces,
+            "cut_tokens": result.cut_tokens,
+        }
+        for written, hypothesis in zip(translations, result.hypotheses, strict=True):
+            attention = written.pop("attention", None)
+            assert written == {
+                "text": hypothesis.text,
+                "score": hypothesis.score,
+                "tokens": hypothesis.tokens,
+                "token_log_probs": hypothesis.token_log_probs.tolist(),
+            }
+            if model == "plain":
+                assert attention is None
+            else:
+                shape = (len(hypothesis.tokens), len(result.source_tokens))
+                np.testing.assert_allclose(np.reshape(attention, shape), hypothesis.attention, atol=5.1e-7)
+
+
+def test_json_has_no_number_that_json_does_not_know():
+    weights = np.array([[0.25, np.nan]], np.float32)
+    broken = Translation(["a"], [Hypothesis("x", -np.inf, ["x"], np.array([np.nan], np.float32), weights)])
+    (values,) = json.loads(json.dumps(broken.as_dict(), allow_nan=False))["translations"]
+    assert (values["score"], values["token_log_probs"], values["attention"]) == (None, [None], [[0.25, None]])
+
+
+def test_a_cut_line_is_a_warning_with_its_place(folder, translator, tmp_path, capsys):
+    flags = ("--long-lines", "cut", "--max-source-tokens", 12)
+    lines = translate(folder, tmp_path / "out", *flags)
+    assert lines == [result.text for result in expected(translator, long_lines="cut", max_source_tokens=12)]
+    lengths = [len(translator.tokenizers.source.encode(line)) + 1 for line in LINES]
+    warnings = [
+        f"warning: {folder / 'source'}:{number}: found {length} tokens, and the limit is 12: the last {length - 12} "
+        "before </s> are not translated. Raise --max-source-tokens, or use --long-lines split."
+        for number, length in enumerate(lengths, start=1)
+        if length > 12
+    ]
+    assert 0 < len(warnings) < len(LINES)
+    assert capsys.readouterr().err.splitlines() == warnings
+    split = translate(folder, tmp_path / "out", "--max-source-tokens", 12)
+    assert split == [result.text for result in expected(translator, max_source_tokens=12)]
+    assert capsys.readouterr().err == ""
+
+
+def test_sampling_repeats_itself_until_the_seed_changes(folder, tmp_path):
+    first, again, other = (translate(folder, tmp_path / "out", "--sample", "--seed", seed) for seed in (5, 5, 6))
+    assert first == again
+    assert first != other
+
+
+def test_no_sample_undoes_what_the_recipe_says_of_sampling(folder, translator, tmp_path, capsys):
+    found = translate(folder, tmp_path / "out", "--no-sample", model="sampling")
+    assert found == [result.text for result in expected(translator)]
+    drawn = translate(folder, tmp_path / "out", model="sampling")
+    values = {"sample": True, "temperature": 0.5, "top_k": 5}
+    assert drawn == [result.text for result in expected(translator, **values)]
+    assert run("translate", folder / "model", "--temperature", 0.5) == 1
+    assert "'temperature' is 0.5: it is for sampling, and 'sample' is false" in capsys.readouterr().err
+    assert run("translate", folder / "sampling", "--no-sample", "--top-p", 0.5) == 1
+    assert "'top_p' is 0.5" in capsys.readouterr().err
+
+
+def test_a_model_without_attention_says_so(folder, tmp_path, capsys):
+    (tmp_path / "out").write_text("kept")
+    assert run("translate", folder / "plain", "-i", folder / "source", "-o", tmp_path / "out", "--unk", "replace") == 1
+    assert "'unk: replace' looks at attention weights" in capsys.readouterr().err
+    assert (tmp_path / "out").read_text() == "kept", "found before the output is opened"

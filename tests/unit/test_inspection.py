@@ -1,0 +1,217 @@
+"""What `inspect` tells equals what the model and its files are, without building the model."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+
+from seq2seq.cli import main
+from seq2seq.config import TokenizerConfig
+from seq2seq.errors import ModelDirectoryError
+from seq2seq.inspection import PARTS, inspect_model, model_kind
+from seq2seq.model_directory import Tokenizers, build_model, save_model, start_directory
+from seq2seq.tokenizer import Tokenizer
+from tests.toy import pairs, toy_config
+
+CORPUS = {
+    "train": [
+        {"name": "a.tsv", "read": 12000, "kept": 11990, "dropped": {"duplicate": 10}, "source_tokens": 777},
+        {"name": "b.tsv", "read": 5, "kept": 5, "dropped": {}, "source_tokens": 55},
+    ],
+    "valid": {"name": "valid.tsv", "read": 12, "kept": 12, "dropped": {}, "source_tokens": 99},
+}
+HISTORY = [
+    {"update": 10, "epoch": 1, "valid_loss": 2.5, "bleu": 11.0, "best": True, "seconds": 40.0},
+    {"update": 20, "epoch": 2, "valid_loss": 1.25, "bleu": 9.0, "best": True, "seconds": 80.0},
+    {"update": 30, "epoch": 2, "valid_loss": 2.0, "bleu": 12.0, "best": False, "seconds": 3661.5},
+]
+
+
+def trained(model="unigram", size=56, sides=(0, 1)):
+    options = TokenizerConfig(model=model, vocabulary_size=size)
+    return Tokenizer.train((pair[side] for pair in pairs(200, 1) for side in sides), options)
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A model directory and the model in it."""
+
+    def directory(joint=True, **sections):
+        source = trained()
+        target = source if joint else trained("bpe", 48, (1,))
+        tokenizers = Tokenizers(source, target)
+        config = toy_config(Path("corpora"), **sections)
+        folder = tmp_path / "model"
+        start_directory(folder, config, tokenizers)
+        model = build_model(config, tokenizers)
+        save_model(folder, model, {"validation": {"update": 20, "valid_loss": 1.25}}, CORPUS)
+        (folder / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in HISTORY), encoding="utf-8")
+        return folder, model
+
+    return directory
+
+
+def size(*layers):
+    return sum(weight.shape.num_elements() for layer in layers for weight in layer.weights)
+
+
+@pytest.mark.parametrize(
+    ("tied", "joint", "encoder", "decoder"),
+    [
+        ("all", True, {"layers": 2}, {}),
+        ("target", False, {"bidirectional": "all", "layer_norm": True}, {"form": "input_feeding", "layers": 2}),
+        ("none", False, {"transition_depth": 2}, {"form": "conditional", "attention": "additive", "coverage": True}),
+        ("none", True, {"units": 20}, {"attention": "general", "heads": 2}),
+        ("target", True, {}, {"attention": "none", "context": "every_step"}),
+    ],
+)
+def test_parts_add_up_to_the_models_own_layers(make, tied, joint, encoder, decoder):
+    folder, model = make(joint, embeddings={"tied": tied}, encoder=encoder, decoder=decoder)
+    found = inspect_model(folder)
+    parts = found["parameters"]
+    assert set(parts) == {"total", *PARTS}, "no part is unknown"
+    assert parts["total"] == sum(parts[part] for part in PARTS) == model.count_params()
+    attention = 0 if decoder.get("attention") == "none" else size(model.decoder.attention)
+    bias = model.output_bias.shape[0]
+    assert parts["encoder"] == size(model.encoder)
+    assert parts["attention"] == attention
+    assert parts["decoder"] == size(model.decoder) - attention
+    assert parts["target_embedding"] == size(model.target_embedding)
+    assert parts["source_embedding"] == (0 if tied == "all" else size(model.source_embedding))
+    assert parts["output"] == bias + (size(model.output_embedding) if tied == "none" else 0)
+    weights = {weight["name"]: (tuple(weight["shape"]), weight["parameters"]) for weight in found["weights"]}
+    assert weights == {
+        weight.path.partition("/")[2]: (tuple(weight.shape), weight.shape.num_elements()) for weight in model.weights
+    }
+
+
+def test_architecture_in_words(make):
+    folder, _ = make(
+        False,
+        embeddings={"tied": "target", "size": 14},
+        encoder={"layers": 2, "bidirectional": "alternating", "residual": "highway", "layer_norm": True},
+        decoder={"cell": "lstm", "attention": "additive", "heads": 3, "transition_depth": 2, "form": "conditional"},
+    )
+    assert inspect_model(folder)["architecture"] == {
+        "embeddings": "14 units; the output layer is the target's table",
+        "encoder": "2 layers of gru, 12 units, highway, layer normalisation; two stacks of alternating direction",
+        "attention": "additive, 3 heads",
+        "decoder": "conditional form, 1 layer of lstm, 12 units, 2 cells a time step; starts from the transformed "
+        "summary",
+    }
+
+
+def test_tokenizers_history_corpus_versions_and_files(make):
+    folder, _ = make(False, embeddings={"tied": "none"})
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "last.h5").write_bytes(b"12345")
+    found = inspect_model(folder)
+    assert found["tokenizers"] == {
+        name: {
+            "kind": kind,
+            "pieces": pieces,
+            "sha256": hashlib.sha256((folder / f"{name}.spm").read_bytes()).hexdigest(),
+        }
+        for name, kind, pieces in (("source", "unigram", 56), ("target", "bpe", 48))
+    }
+    assert found["training"] == {
+        "updates": 30,
+        "epoch": 2,
+        "validations": 3,
+        "seconds": 3661.5,
+        "best": {"update": 20, "epoch": 2, "metric": "loss", "value": 1.25},
+    }
+    assert found["corpus"] == CORPUS
+    assert found["scores"] == {"validation": {"update": 20, "valid_loss": 1.25}}
+    assert found["precision"] == "float32"
+    assert found["files"]["checkpoints/last.h5"] == 5
+    assert set(found["files"]) == {
+        "config.yaml", "source.spm", "target.spm", "model.weights.h5", "metadata.json", "history.jsonl",
+        "checkpoints/last.h5",
+    }  # fmt: skip
+    metadata = json.loads((folder / "metadata.json").read_text())
+    metadata["versions"] |= {"keras": "3.0.0", "no-such-package": "1.0"}
+    del metadata["corpus"]
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    (folder / "history.jsonl").unlink()
+    found = inspect_model(folder)
+    assert found["versions"]["keras"]["then"] == "3.0.0"
+    assert found["versions"]["keras"]["now"] not in (None, "3.0.0")
+    assert found["versions"]["no-such-package"] == {"then": "1.0", "now": None}
+    assert found["training"] is None
+    assert found["corpus"] == {"train": [{"name": "corpora/train.tsv"}], "valid": {"name": "corpora/valid.tsv"}}
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_the_kind_of_a_tokenizer_is_read_from_its_file(kind):
+    assert model_kind(trained(kind, 44).model) == kind
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    return end.value.code or 0
+
+
+def test_table_and_json_tell_the_same(make, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    folder, model = make(False, embeddings={"tied": "none"})
+    assert run("inspect", folder, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    expected = inspect_model(folder)
+    weights = expected.pop("weights")
+    assert found == expected
+    assert run("inspect", folder) == 0
+    table = capsys.readouterr().out
+    told = [
+        f"{model.count_params():,}",
+        *found["architecture"].values(),
+        f"bpe, 48 pieces, SHA-256 {found['tokenizers']['target']['sha256']}",
+        "name a.tsv, read 12,000, kept 11,990, dropped (duplicate 10), source tokens 777",
+        "name b.tsv, read 5, kept 5, dropped (none)",
+        "name valid.tsv",
+        "1:01:02",
+        "update 20, epoch 2, metric loss, value 1.25",
+        "update 20, valid loss 1.25",
+        f"tensorflow     {found['versions']['tensorflow']['then']}",
+        str(folder),
+        *found["files"],
+    ]
+    for text in told:
+        assert text in table, text
+    assert "output_bias" not in table
+    assert run("inspect", folder, "--weights") == 0
+    table = capsys.readouterr().out
+    for weight in weights:
+        assert f"{' x '.join(map(str, weight['shape']))} = {weight['parameters']:,}" in table
+    assert run("inspect", folder, "--weights", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["weights"] == weights
+
+
+def test_damage_is_told_as_when_loading(make, tmp_path, capsys):
+    folder, _ = make()
+    with h5py.File(folder / "model.weights.h5", "r+") as file:
+        file["output_bias"][...] = 3.0
+    with pytest.raises(ModelDirectoryError, match=r"model\.weights\.h5: contents do not match their checksum"):
+        inspect_model(folder)
+    with (folder / "config.yaml").open("a") as file:
+        file.write("# edited\n")
+    with pytest.raises(ModelDirectoryError, match=r"config\.yaml: changed since the model was saved"):
+        inspect_model(folder)
+    assert run("inspect", tmp_path) == 1
+    assert "not a model directory" in capsys.readouterr().err
+
+
+def test_tensorflow_stays_out(make):
+    folder, _ = make()
+    script = (
+        "import sys\nfrom seq2seq.cli import main\n"
+        f"try:\n    main(['inspect', {str(folder)!r}])\nexcept SystemExit as end: assert not end.code\n"
+        "print('LOADED', [name for name in ('tensorflow', 'keras', 'sacrebleu') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.rpartition("LOADED ")[2].strip() == "[]"

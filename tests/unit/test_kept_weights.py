@@ -1,0 +1,96 @@
+"""Weights kept for averaging: the newest and the best of them stay."""
+
+import h5py
+import numpy as np
+import pytest
+
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
+from seq2seq.errors import ModelDirectoryError
+from seq2seq.model import Seq2Seq
+from seq2seq.model_directory import load_arrays, weights_of
+from seq2seq.training.checkpoints import cut_kept, drop_kept, keep_weights, kept_weights
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Seq2Seq(7, 7, EmbeddingsConfig(size=2), EncoderConfig(units=2), DecoderConfig(units=2))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.h5").write_bytes(b"not one of them")
+    return tmp_path
+
+
+def keep(folder, model, metric, values, first=10):
+    for number, value in enumerate(values):
+        loss, bleu = (value, None) if metric == "loss" else (9.0, value)
+        entry = {"update": first * (number + 1), "epoch": number + 1, "valid_loss": loss, "bleu": bleu}
+        keep_weights(folder, model, entry, metric)
+
+
+def updates(folder):
+    return [about["update"] for _, about in kept_weights(folder)]
+
+
+def test_a_file_holds_the_weights_and_what_was_measured(folder, model):
+    keep(folder, model, "loss", [2.5])
+    keep(folder, model, "bleu", [31.0], first=123456789)
+    (first, about), (second, other) = kept_weights(folder)
+    assert first == folder / "checkpoints" / "update-00000010.h5"
+    assert second.name == "update-123456789.h5", "wider than the others, and still the last"
+    assert about == {"update": 10, "epoch": 1, "metric": "loss", "value": 2.5, "loss": 2.5, "bleu": None}
+    assert other == {"update": 123456789, "epoch": 1, "metric": "bleu", "value": 31.0, "loss": 9.0, "bleu": 31.0}
+    arrays, stored = load_arrays(first)
+    assert stored == about
+    assert arrays.keys() == weights_of(model).keys()
+    for name, value in weights_of(model).items():
+        np.testing.assert_array_equal(arrays[name], value)
+
+
+def test_listing_reads_no_arrays(folder, model):
+    keep(folder, model, "loss", [2.5])
+    file = folder / "checkpoints" / "update-00000010.h5"
+    with h5py.File(file, "r+") as handle:
+        del handle["output_bias"]
+    assert updates(folder) == [10]
+    with pytest.raises(ModelDirectoryError, match="do not match their checksum"):
+        load_arrays(file)
+    file.write_bytes(b"rubbish")
+    with pytest.raises(ModelDirectoryError, match=r"update-00000010\.h5: damaged"):
+        kept_weights(folder)
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "last", "best", "kept"),
+    [
+        ("loss", [1.0, 5.0, 2.0, 4.0, 3.0], 2, 0, [40, 50]),
+        ("loss", [1.0, 5.0, 2.0, 4.0, 3.0], 0, 2, [10, 30]),
+        ("bleu", [1.0, 5.0, 2.0, 4.0, 3.0], 0, 2, [20, 40]),
+        ("loss", [1.0, 5.0, 2.0, 4.0, 3.0], 1, 3, [10, 30, 50]),
+        ("bleu", [1.0, 5.0, 2.0, 4.0, 3.0], 1, 2, [20, 40, 50]),
+        ("loss", [1.0, 5.0], 5, 5, [10, 20]),
+        ("loss", [1.0, 5.0], 0, 0, []),
+        ("bleu", [3.0, 3.0, 3.0], 0, 1, [10]),
+        ("loss", [NAN, 5.0, NAN], 1, 2, [20, 30]),
+        ("bleu", [NAN, 5.0, NAN], 0, 3, [20]),
+    ],
+)
+def test_the_newest_and_the_best_stay(folder, model, metric, values, last, best, kept):
+    keep(folder, model, metric, values)
+    drop_kept(folder, last, best)
+    assert updates(folder) == kept
+    assert (folder / "checkpoints" / "last.h5").exists()
+
+
+def test_what_comes_after_an_update_can_be_cut(folder, model):
+    keep(folder, model, "loss", [1.0, 2.0, 3.0])
+    cut_kept(folder, 20)
+    assert updates(folder) == [10, 20]
+    cut_kept(folder, -1)
+    assert updates(folder) == []
+    assert kept_weights(folder / "nowhere") == []

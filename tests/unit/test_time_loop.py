@@ -1,0 +1,124 @@
+"""The hoisted loop against a Python loop: values, and gradients of everything that a step reads."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seq2seq.layers.time_loop import product, run_steps
+
+T, B, U, OUT = 5, 2, 4, 3
+
+
+@pytest.fixture
+def parts(rng):
+    def variable(*shape):
+        return keras.Variable(rng.normal(size=shape).astype("f") * 0.5)
+
+    def tensor(*shape):
+        return tf.constant(rng.normal(size=shape).astype("f"))
+
+    weights = {"twice": variable(U, U), "bias": variable(U), "out": variable(U, OUT), "unused": variable(2, 2)}
+    return weights, tensor(T, B, U), tensor(T, B, OUT), tensor(B, U), tensor(B, OUT)
+
+
+def make_step(weights):
+    def step(x, states, constants):
+        bias = tf.cast(weights["bias"], x[0].dtype)
+        hidden = tf.tanh(x[0] + product(states[0], weights["twice"]) + bias)
+        hidden = tf.tanh(product(hidden, weights["twice"]) * hidden + bias)
+        return [product(hidden, weights["out"]) * constants[0] + x[1], hidden[:, :1] ** 2], [hidden]
+
+    return step
+
+
+def in_python(weights, x, y, start, constant):
+    state, outputs = [start], []
+    for t in range(T):
+        out, state = make_step(weights)([x[t], y[t]], state, [constant])
+        outputs.append([*out, state[0]])
+    return [tf.stack(values) for values in zip(*outputs, strict=True)]
+
+
+def hoisted(weights, x, y, start, constant):
+    outputs, states = run_steps(
+        make_step(weights),
+        [x, y],
+        [start],
+        constants=[constant],
+        variables=list(weights.values()),
+        output_dtypes=[tf.float32] * 2,
+    )
+    return [*outputs, *states]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_equals_a_python_loop_with_all_gradients(parts, compiled):
+    weights, *tensors = parts
+
+    def run(function):
+        with tf.GradientTape() as tape:
+            tape.watch(tensors)
+            values = function(weights, *tensors)
+            loss = sum((i + 1.0) * tf.reduce_sum(value**3) for i, value in enumerate(values))
+            loss += 7.0 * tf.reduce_sum(values[-1][-1])  # the last state counts on its own
+        return values, tape.gradient(
+            loss, [*tensors, *(v.value for v in weights.values())], unconnected_gradients="zero"
+        )
+
+    fast = tf.function(lambda: run(hoisted)) if compiled else lambda: run(hoisted)
+    for ours, theirs in zip(tf.nest.flatten(fast()), tf.nest.flatten(run(in_python)), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_no_matrix_is_multiplied_for_a_weights_gradient_inside_the_loop(parts):
+    """The gradient of a matrix is one product over all steps: rows times T, outside of the backward loop."""
+    weights, *tensors = parts
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape() as tape:
+            loss = tf.add_n([tf.reduce_sum(value) for value in hoisted(weights, *tensors)])
+        return tape.gradient(loss, [weights["twice"].value, weights["out"].value])
+
+    graph = gradients.get_concrete_function().graph
+    bodies = [
+        graph._get_function(op.get_attr("body").name).graph for op in graph.get_operations() if "While" in op.type
+    ]
+
+    def weight_gradients(operations):
+        return [op for op in operations if op.type == "MatMul" and op.get_attr("transpose_a")]
+
+    assert len(bodies) == 2
+    used = {tensor.op.name for body in bodies for tensor in body.outputs}
+    ancestors = {op.name for body in bodies for op in _ancestors(body, used)}
+    inside = [op for body in bodies for op in weight_gradients(body.get_operations()) if op.name in ancestors]
+    assert not inside
+    assert len(weight_gradients(graph.get_operations())) == 3  # three products a step
+
+
+def _ancestors(graph, names):
+    operations = {op.name: op for op in graph.get_operations()}
+    found, waiting = {}, [operations[name] for name in names if name in operations]
+    while waiting:
+        op = waiting.pop()
+        if op.name not in found:
+            found[op.name] = op
+            waiting += [tensor.op for tensor in op.inputs] + list(op.control_inputs)
+    return found.values()
+
+
+def test_low_precision_stays_in_the_loop(parts):
+    weights, x, y, start, constant = parts
+    low = [tf.cast(value, tf.bfloat16) for value in (x, y, start, constant)]
+    outputs, states = run_steps(
+        make_step(weights),
+        low[:2],
+        [low[2]],
+        constants=[low[3]],
+        variables=list(weights.values()),
+        output_dtypes=[tf.bfloat16] * 2,
+    )
+    assert {value.dtype for value in [*outputs, *states]} == {tf.bfloat16}
+    exact = in_python(weights, x, y, start, constant)
+    np.testing.assert_allclose(tf.cast(states[0], tf.float32), exact[-1], atol=0.05)

@@ -1,0 +1,70 @@
+"""What is measured while training, with translations that are given."""
+
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+from sacrebleu.metrics import BLEU
+
+from seq2seq.errors import EvaluationError
+from seq2seq.model_directory import build_model
+from seq2seq.training.display import Display
+from seq2seq.training.preparation import prepare
+from seq2seq.training.validation import Validator
+from tests.toy import toy_config
+
+REFERENCES = ["我喜欢这只狗。", "他在这里看书。", "今天天气很好!", "我们明天去。"]
+HYPOTHESES = ["我喜欢这只猫。", "他在这里看书。", "今天天气好!", "我们明天去。"]
+
+SMALL = {"joint": True, "vocabulary_size": 36}
+
+
+class Parrot:
+    """Stands in for a translator: says what it was told to, and remembers how it was asked."""
+
+    def translate(self, sentences, options, **kwargs):
+        self.options = options
+        return [SimpleNamespace(text=text) for text in HYPOTHESES]
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A validator of a recipe with some sections changed."""
+    lines = "".join(f"sentence {word}\t{text}\n" for word, text in zip("abcd", REFERENCES, strict=True))
+    for name in ("train", "valid"):
+        (tmp_path / f"{name}.tsv").write_text(lines, encoding="utf-8")
+
+    def make(language, **sections):
+        data = {name: {"tsv": str(tmp_path / f"{name}.tsv")} for name in ("train", "valid")}
+        config = toy_config(tmp_path, data={**data, "target_language": language}, tokenizer=SMALL, **sections)
+        prepared = prepare(config, tmp_path / "run", Display())
+        return Validator(build_model(config, prepared.tokenizers), prepared, config, Display())
+
+    return make
+
+
+@pytest.mark.parametrize(("language", "tokenizer"), [("zh", "zh"), ("de", "13a")])
+def test_bleu_splits_words_as_the_target_language_asks(make, language, tokenizer):
+    validator = make(language)
+    validator.translator = Parrot()
+    expected = BLEU(tokenize=tokenizer).corpus_score(HYPOTHESES, [REFERENCES]).score
+    with pytest.warns(UserWarning, match="language") if language == "de" else nullcontext():
+        assert validator.bleu() == pytest.approx(expected)
+
+
+def test_bleu_is_of_the_likeliest_translations(make):
+    validator = make("zh", search={"sample": True, "n_best": 3, "beam_size": 4}, validation={"beam_size": 2})
+    validator.translator = Parrot()
+    validator.bleu()
+    options = validator.translator.options
+    assert (options.sample, options.n_best, options.beam_size) == (False, 1, 2)
+
+
+def test_what_bleu_needs_is_missed_before_training(make, monkeypatch):
+    def missing(tokenize):
+        raise RuntimeError("no MeCab")
+
+    monkeypatch.setattr("seq2seq.evaluation.BLEU", missing)
+    with pytest.raises(EvaluationError, match="MeCab, which is not installed"):
+        make("ja")
+    make("ja", validation={"metric": "loss", "bleu": False})
