@@ -185,8 +185,8 @@ def save_model(
         folder: A directory that `start_directory` began.
         model: Its weights are written.
         scores: What was measured with them; JSON-able.
-        corpus: What they were trained on: `{"train": [one of `{"name", "read", "kept", "dropped", "source_tokens",
-            "target_tokens"}` a corpus], "valid": ...}`.
+        corpus: What they were trained on: of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and
+            `kept`, and `dropped` by reason; `source_tokens` and `target_tokens`; of `train` also the `share`.
     """
     save_weights(folder, weights_of(model), model.dtype_policy.name, scores, corpus)
 

@@ -43,6 +43,8 @@ def evaluate(
         raise typer.BadParameter("give MODEL --source FILE --reference FILE, or --hypotheses FILE --reference FILE")
     if model is None and output is not None:
         raise typer.BadParameter("--output keeps a model's translations, and there is no MODEL")
+    if output is not None and output.exists() and any(file.exists() and output.samefile(file) for file in reference):
+        raise typer.BadParameter(f"--output {output} is a reference, and would be lost")
     from seq2seq.cli.common import open_output
 
     answers = source or hypotheses
@@ -108,6 +110,7 @@ def _warnings_on_stderr() -> Iterator[None]:
         errors.print(f"warning: {message}", markup=False, highlight=False, soft_wrap=True)
 
     with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
         warnings.showwarning = show
         yield
 

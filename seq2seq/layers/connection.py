@@ -30,7 +30,7 @@ class Connection(keras.layers.Layer):
         super().__init__(**kwargs)
         policy = self.dtype_policy
         self.residual = bool(residual)
-        self.gate = None
+        self.gate: keras.layers.Dense | None = None
         self.highway = residual == "highway"
         self.norm = LayerNorm(dtype=policy, name="norm") if layer_norm else None
 

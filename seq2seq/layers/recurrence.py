@@ -71,7 +71,12 @@ class Recurrence(keras.layers.Layer):
             initial = [tf.zeros([rows, size], inputs.dtype) for size in self.cell.state_size]
         if self.reverse:
             inputs = tf.reverse_sequence(inputs, lengths, seq_axis=1)
-        ways = {"plain": self._plain, "hoisted": self._hoisted, "fast": self._fast, "cudnn": self._cudnn}
+        ways: dict[str, Any] = {
+            "plain": self._plain,
+            "hoisted": self._hoisted,
+            "fast": self._fast,
+            "cudnn": self._cudnn,
+        }
         outputs, states = ways[self._chosen(state_mask)](inputs, lengths, list(initial), state_mask)
         real = tf.sequence_mask(lengths, tf.shape(inputs)[1], outputs.dtype)
         outputs *= real[:, :, None]

@@ -59,7 +59,8 @@ def extend_until_eos(
     begun = tf.fill(tf.shape(covered)[:2], rules.bos_id)
     arrays = tuple(tf.TensorArray(dtype, 0, dynamic_size=True) for dtype in (tf.int32, tf.float32, tf.float32))
     *_, covered, _, out = tf.while_loop(
-        lambda t, tokens, done, *_: ~tf.reduce_all(done),
+        # By its last step a hypothesis has its EOS, unless its logits are no numbers.
+        lambda t, tokens, done, *_: ~tf.reduce_all(done | (t >= rules.max_lengths)[:, None]),
         body,
         (tf.constant(0), begun, tf.zeros_like(begun, tf.bool), covered, state, arrays),
     )

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.search.greedy import extend_until_eos
-from seq2seq.search.step import Rules, SearchResult, StepFunction
+from seq2seq.search.step import IMPOSSIBLE, Rules, SearchResult, StepFunction
 
 
 def sample(
@@ -26,9 +26,8 @@ def sample(
     """Draw N translations of each sentence, token by token; two of them may be the same.
 
     The distribution of a step is softmax(logits / temperature), then cut to the `top_k` likeliest tokens, then to
-    the fewest likeliest of these that have `top_p` of what is left; of equally likely tokens the lower id counts as
-    the likelier. A uniform number picks the token at which the cumulative probability passes it, likeliest first, or
-    in the order of ids where nothing is cut.
+    the fewest likeliest of these that have `top_p` of what is left; tokens as likely as the last of these stay too.
+    A uniform number picks the token at which the cumulative probability, in the order of ids, passes it.
 
     Args:
         step: The decoder, called with K = N.
@@ -50,23 +49,26 @@ def sample(
     """
 
     def draw(t: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        logits /= temperature
-        tokens = tf.broadcast_to(tf.range(logits.shape[-1]), tf.shape(logits))
-        if top_k is not None or top_p < 1.0:  # without, any order gives the distribution, and sorting takes long
-            logits, tokens = tf.math.top_k(logits, min(top_k or logits.shape[-1], logits.shape[-1]))
-        probabilities = tf.nn.softmax(logits)
-        kept = tf.cumsum(probabilities, axis=-1, exclusive=True) < top_p
-        cumulative = tf.cumsum(tf.where(kept, probabilities, 0.0), axis=-1)
+        cumulative = tf.cumsum(tf.nn.softmax(_cut(logits / temperature, top_k, top_p)), axis=-1)
         total = cumulative[:, :, -1:]
         # The second half is for rounding, which may let a number close to 1 pass even the total.
         passed = (uniforms[:, :, t, None] * total >= cumulative) & (cumulative < total)
-        place = tf.reduce_sum(tf.cast(passed, tf.int32), axis=-1)
-        return tf.gather(tokens, place, batch_dims=2)
+        return tf.reduce_sum(tf.cast(passed, tf.int32), axis=-1)
 
     draws = uniforms.shape[1]
     result = extend_until_eos(step, state, memory, rules, draw, hypotheses=draws, keep_weights=keep_weights)
     order = tf.argsort(result.scores, axis=-1, direction="DESCENDING", stable=True)
     return SearchResult(*(tf.gather(part, order, batch_dims=1) for part in result))
+
+
+def _cut(logits: tf.Tensor, top_k: int | None, top_p: float) -> tf.Tensor:
+    """Logits (B, N, V), `IMPOSSIBLE` outside the `top_k` and `top_p` likeliest."""
+    if top_k is None and top_p == 1.0:
+        return logits
+    best, _ = tf.math.top_k(logits, min(top_k or logits.shape[-1], logits.shape[-1]))
+    kept = tf.cumsum(tf.nn.softmax(best), axis=-1, exclusive=True) < top_p
+    least = tf.reduce_min(tf.where(kept, best, best[:, :, :1]), axis=-1, keepdims=True)
+    return tf.where(logits < least, IMPOSSIBLE, logits)
 
 
 def draw_uniforms(seed: int, sentences: Sequence[Sequence[int]], draws: int, lengths: Sequence[int]) -> np.ndarray:

@@ -34,7 +34,7 @@ class TensorBoard:
         if find_spec("tensorboard") is None:
             raise TrainingError(
                 "training.tensorboard: the package 'tensorboard' is not installed. "
-                "Install it with: pip install 'seq2seq[tensorboard]'"
+                "Install it with: pip install tensorboard (the extra `tensorboard` of this package)."
             )
         self._writer = tf.summary.create_file_writer(str(directory / FOLDER))
 

@@ -2,12 +2,14 @@
 
 import io
 import json
+import shutil
 import sys
 
 import pytest
 import yaml
 
 from seq2seq.cli import main
+from seq2seq.model_directory import load_config_of, load_tokenizers, read_history, start_directory
 from tests.toy import pairs, toy_values, write_corpus
 
 
@@ -107,20 +109,96 @@ def test_evaluate_model_and_hypotheses_agree(model, folder, tmp_path, capsys):
     assert run("evaluate", "--hypotheses", tmp_path / "hyp", "--reference", folder / "reference.txt", "--json") == 0
     again = json.loads(capsys.readouterr().out)
     assert ours["scores"] == again["scores"]
-    assert [score["name"] for score in ours["scores"]] == ["BLEU", "chrF2"]
+    assert [score["name"] for score in ours["scores"]] == ["BLEU", "chrF2", "TER"]
     assert ours["sentences"] == 9
     assert ours["sentences_per_second"] > 0
     assert run("evaluate", model, *files) == 0
     table = capsys.readouterr().out
     assert "BLEU signature: nrefs:1|bs:1000|seed:12345|case:mixed|eff:no|tok:13a|" in table
+    assert [line.split()[0] for line in table.split("\n") if line.endswith("lower is better")] == ["TER"]
     assert "sentences/s" in table
 
 
+def test_evaluate_with_several_references(model, folder, tmp_path, capsys):
+    """The model's own translations as a second reference leave nothing to edit."""
+    files = ("--source", folder / "source.txt", "--reference", folder / "reference.txt")
+    assert run("evaluate", model, *files, "--output", tmp_path / "hyp", "--json") == 0
+    one = json.loads(capsys.readouterr().out)["scores"]
+    assert run("evaluate", model, *files, "--reference", tmp_path / "hyp", "--json") == 0
+    two = json.loads(capsys.readouterr().out)["scores"]
+    assert all("nrefs:2|" in score["signature"] for score in two)
+    assert [round(score["score"], 9) for score in two] == [100, 100, 0]
+    assert one[0]["score"] < 100
+    scored = ("evaluate", "--hypotheses", tmp_path / "hyp", "--reference", folder / "reference.txt")
+    assert run(*scored, "--reference", tmp_path / "hyp", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["scores"] == two
+
+
 def test_evaluate_needs_aligned_files_and_a_clear_request(model, folder, tmp_path, capsys):
-    (tmp_path / "short").write_text("eins\n", encoding="utf-8")
-    assert run("evaluate", model, "--source", folder / "source.txt", "--reference", tmp_path / "short") == 1
-    assert "9 lines and the reference 1" in capsys.readouterr().err
-    assert run("evaluate", model, "--reference", tmp_path / "short") == 2
+    short, source, reference = tmp_path / "short", folder / "source.txt", folder / "reference.txt"
+    short.write_text("eins\n", encoding="utf-8")
+    assert run("evaluate", model, "--source", source, "--reference", short) == 1
+    assert f"{source} has 9 lines and the reference {short} has 1" in capsys.readouterr().err
+    assert run("evaluate", "--hypotheses", source, "--reference", reference, "--reference", short) == 1
+    assert f"the reference {short} has 1" in capsys.readouterr().err
+    assert run("evaluate", model, "--source", source, "--reference", reference, "--output", reference) == 2
+    assert "is a reference, and would be lost" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert run("evaluate", model, "--reference", short) == 2
+    assert run("evaluate", model, "--source", source) == 2
+
+
+def test_evaluate_in_a_language_with_its_own_tokenizer(tmp_path, capsys):
+    for name, line in (("hyp", "狗今天看见了树。"), ("ref", "今天狗看到了一棵树。")):
+        (tmp_path / name).write_text(f"{line}\n" * 3, encoding="utf-8")
+    files = ("--hypotheses", tmp_path / "hyp", "--reference", tmp_path / "ref", "--json")
+    assert run("evaluate", *files) == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith("warning: the references look Chinese, and BLEU's tokenizer 13a is not made for it.")
+    assert "--target-language zh" in captured.err
+    western = json.loads(captured.out)["scores"]
+    assert run("evaluate", *files, "--target-language", "zh") == 0
+    captured = capsys.readouterr()
+    chinese = json.loads(captured.out)["scores"]
+    assert captured.err == ""
+    assert "tok:13a" in western[0]["signature"]
+    assert "tok:zh" in chinese[0]["signature"]
+    assert "norm:yes|punct:yes|asian:yes" in chinese[2]["signature"]
+    assert run("evaluate", *files, "--target-language", "chinese") == 1
+    assert "language 'chinese': expected two or three small letters" in capsys.readouterr().err
+
+
+def test_the_models_recipe_says_the_language(model, folder, tmp_path, capsys):
+    shutil.copytree(model, tmp_path / "zh")
+    config = load_config_of(model)
+    data = config.data.model_copy(update={"target_language": "zh"})
+    start_directory(tmp_path / "zh", config.model_copy(update={"data": data}), load_tokenizers(model))
+    files = ("--source", folder / "source.txt", "--reference", folder / "reference.txt", "--json")
+    assert run("evaluate", tmp_path / "zh", *files) == 0
+    assert "tok:zh" in json.loads(capsys.readouterr().out)["scores"][0]["signature"]
+    assert run("evaluate", tmp_path / "zh", *files, "--target-language", "de") == 0
+    assert "tok:13a" in json.loads(capsys.readouterr().out)["scores"][0]["signature"]
+
+
+def test_average_and_inspect_a_trained_model(model, folder, tmp_path, capsys):
+    """What training keeps and tells is what the two commands read."""
+    (last,) = [entry["update"] for entry in read_history(model)]
+    assert run("average", model, "--last", 1, "--output", tmp_path / "mean") == 0
+    assert f"seq2seq translate {tmp_path / 'mean'}" in capsys.readouterr().out
+    for directory in (model, tmp_path / "mean"):
+        assert run("inspect", directory, "--json") == 0
+        found = json.loads(capsys.readouterr().out)
+        train, valid = found["corpus"]["train"][0], found["corpus"]["valid"]
+        assert (train["read"], train["kept"], valid["kept"]) == (400, 400, 12)
+        assert train["source_tokens"] > 400 * 3
+        assert found["parameters"]["source_embedding"] == 0, "one table for all"
+        assert run("inspect", directory) == 0
+        assert "train.tsv, read 400, kept 400" in " ".join(capsys.readouterr().out.split())
+    assert found["scores"]["averaged"] == [last]
+    translated = []
+    for directory in (model, tmp_path / "mean"):  # the mean of one is that one, and it was the best
+        assert run("translate", directory, "-i", folder / "source.txt", "-o", tmp_path / "out") == 0
+        translated.append((tmp_path / "out").read_text(encoding="utf-8"))
+    assert translated[0] == translated[1]
 
 
 def test_tokenizer_round_trip(folder, tmp_path, capsys):

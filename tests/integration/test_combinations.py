@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from seq2seq.config import SearchOptions
-from seq2seq.model_directory import load_arrays, load_model
+from seq2seq.model_directory import load_model
 from seq2seq.training import train
-from seq2seq.training.checkpoints import LAST
 from seq2seq.translator import Translator
-from tests.integration.test_training import InterruptAfter, final_state, timeless
+from tests.runs import assert_same_run, train_in_parts
 from tests.toy import toy_config, write_corpus
 
 EVERY_DROPOUT = {"dropout": 0.2, "recurrent_dropout": 0.2}
@@ -57,21 +56,9 @@ def test_resume_is_exact_and_a_saved_model_translates_the_same(name, corpus, tmp
     sections = {"validation": {"metric": "loss", "bleu": False, "every_updates": 6}} | COMBINATIONS[name]
     sections["training"] = {"epochs": 2, "learning_rate": 0.01} | sections["training"]
     config = toy_config(corpus, **sections)
-    whole = train(config, tmp_path / "whole")
-    assert not train(config, tmp_path / "parts", [InterruptAfter(7)]).finished
-    assert train(config, tmp_path / "parts").finished
-    arrays, progress = final_state(tmp_path / "whole")
-    resumed, resumed_progress = final_state(tmp_path / "parts")
-    assert resumed_progress == progress
-    assert resumed.keys() == arrays.keys()
-    for key, value in arrays.items():
-        np.testing.assert_array_equal(resumed[key], value, err_msg=key)
-    for file in sorted(path.relative_to(tmp_path / "whole") for path in tmp_path.glob("whole/**/*.h5")):
-        if file.name != LAST.rpartition("/")[2]:
-            ours, theirs = (load_arrays(tmp_path / run / file)[0] for run in ("whole", "parts"))
-            for key, value in ours.items():
-                np.testing.assert_array_equal(theirs[key], value, err_msg=f"{file} {key}")
-    assert timeless(whole.history) == timeless(train(config, tmp_path / "parts").history)
+    assert train(config, tmp_path / "whole").finished
+    train_in_parts(config, tmp_path / "parts", 7)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
     model, tokenizers, _ = load_model(tmp_path / "whole")
     options = SearchOptions(beam_size=2, n_best=2)

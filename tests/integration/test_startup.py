@@ -15,7 +15,10 @@ HEAVY = ("tensorflow", "keras", "sacrebleu", "numpy")
         ("from seq2seq.cli import main; main(['--help'])", ()),
         ("from seq2seq.cli import main; main(['train', '--help'])", ()),
         ("from seq2seq.cli import main; main(['train', 'quickstart', '--dump-config'])", ()),
+        ("from seq2seq.cli import main; main(['inspect', 'nowhere'])", ("numpy",)),
+        ("from seq2seq.cli import main; main(['average', 'nowhere'])", ()),
         ("import seq2seq.evaluation", ("sacrebleu", "numpy")),
+        ("import seq2seq.model_directory, seq2seq.inspection", ("numpy",)),
         ("import seq2seq.errors, seq2seq.config, seq2seq.corpora, seq2seq.tokenizer", ("numpy",)),
     ],
 )

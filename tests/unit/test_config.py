@@ -215,6 +215,14 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
         ("data.train.temperature=2", TEMPERATURE),
         ("data.train={mixture: [{tsv: a, weight: 1}], temperature: 2}", TEMPERATURE),
         (
+            "data.valid={mixture: [{tsv: a, weight: 1}]}",
+            "data: 'valid' is read whole: leave out 'temperature' and the parts' 'weight'.",
+        ),
+        (
+            "data.test={mixture: [{tsv: a}, {tsv: b}], temperature: 2}",
+            "data: 'test' is read whole: leave out 'temperature' and the parts' 'weight'.",
+        ),
+        (
             "tokenizer.user_defined_symbols=[<a>, <b>, <a>]",
             "tokenizer.user_defined_symbols: '<a>' is empty, reserved or given twice.",
         ),
@@ -285,6 +293,9 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
         ),
         ("validation.bleu=false", "validation: 'metric: bleu' needs 'bleu: true'."),
         ("search.n_best=4 search.beam_size=3", "search: 'n_best' is 4, more than 'beam_size' 3."),
+        ("search.top_k=3", "search: 'top_k' is 3: it is for sampling, and 'sample' is false."),
+        ("search.top_p=0.5", "search: 'top_p' is 0.5: it is for sampling, and 'sample' is false."),
+        ("search.temperature=2", "search: 'temperature' is 2.0: it is for sampling, and 'sample' is false."),
         ("search.max_length=3 search.min_length=4", "search: 'max_length' 3 is below 'min_length' 4."),
         ("embeddings.tied=all", "'embeddings.tied: all' needs 'tokenizer.joint: true'."),
         (
@@ -336,6 +347,7 @@ def test_combinations_that_cannot_be(recipe: Path, overrides: str, expected: str
         "decoder.summary=last decoder.cell=layer_norm_gru",
         "data.train={mixture: [{tsv: a, weight: 2}, {phrasebook: train, weight: 1}]}",
         "data.train={mixture: [{tsv: a}, {tsv: b}], temperature: 5}",
+        "data.valid={mixture: [{tsv: a}, {tsv: b}]}",
         "tokenizer.from_model=runs/a training.warm_start=runs/a",
         "tokenizer.source_model=a tokenizer.joint=true training.warm_start=runs/a",
         "tokenizer.user_defined_symbols=[<a>,<b>]",
@@ -351,7 +363,7 @@ def test_combinations_that_cannot_be(recipe: Path, overrides: str, expected: str
         "decoder.attention=general decoder.units=24 encoder.units=36",
         "batching.tokens=100 data.filters.max_tokens=100",
         "search.n_best=5 search.length_penalty=average",
-        "search.n_best=9 search.sample=true",
+        "search.n_best=9 search.sample=true search.top_k=3 search.top_p=0.5 search.temperature=2",
         "search.max_length=4 search.min_length=4",
     ],
 )

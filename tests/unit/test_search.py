@@ -233,6 +233,13 @@ def test_what_must_not_be_chosen_is_not():
             assert len(hypothesis) >= 4
 
 
+def test_a_model_whose_logits_are_no_numbers_ends_too():
+    fake = Fake(3, 3)
+    fake.logits[:] = np.nan
+    for result in searches(fake, [6, 5, 4], coverage_penalty=0.5):
+        assert result.tokens.shape[2] <= 6
+
+
 def test_length_penalties():
     scores, lengths = tf.constant([-6.0, -6.0]), tf.constant([1, 7])
     np.testing.assert_allclose(normalized(scores, lengths, 0.0), [-6, -6])
