@@ -11,7 +11,7 @@ quickstart: $(VENV)/installed  ## train a small translator and show what it does
 	$(BIN)/seq2seq quickstart
 
 test: $(VENV)/installed-dev  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: lint test  ## what CI runs
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 
 import keras
@@ -131,7 +132,7 @@ def test_text_holds_no_second_translation(folder, tmp_path, capsys):
 )
 def test_tsv_has_a_row_for_each_translation(folder, translator, tmp_path, arguments, values):
     rows = [
-        f"{number}\t{hypothesis.score:.4f}\t{hypothesis.text}"
+        f"{number}\t{hypothesis.score:.4f}\t" + re.sub(r"[\t\r\n]", " ", hypothesis.text)
         for number, result in enumerate(expected(translator, **values), start=1)
         for hypothesis in result.hypotheses
     ]

@@ -232,7 +232,7 @@ def test_searching_is_traced_once_per_configuration(translator):
         ({"sample": True}, {"top_p": 0.01}),
         ({"sample": True}, {"sample": False}),
         ({}, {"coverage_penalty": 2.0}),
-        ({}, {"length_penalty": 0.0}),
+        ({"length_penalty": 0.0}, {"length_penalty": 9.0}),
         ({}, {"n_best": 2}),
     ],
 )
