@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from seq2seq.cli import average, evaluate, inspect, quickstart, tokenizer, train, translate
+from seq2seq.cli import average, data, evaluate, inspect, quickstart, tokenizer, train, translate
 from seq2seq.errors import Seq2SeqError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("average")(average.average)
 app.command("inspect")(inspect.inspect)
 app.command("quickstart")(quickstart.quickstart)
 app.add_typer(tokenizer.app, name="tokenizer")
+app.add_typer(data.app, name="data")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,0 +1,177 @@
+"""`seq2seq data list|get`."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from seq2seq.corpora.acquired import Acquired
+
+app = typer.Typer(help="Corpora to train on and to test with.", no_args_is_help=True)
+
+Catalogue = Annotated[
+    Path | None, typer.Option("--catalogue", metavar="FILE", help="A list of your own, like corpora/catalogue.yaml.")
+]
+OTHERS = """
+Others, by the name that their own list has for them:
+  sacrebleu:SET/PAIR  test sets, as sacrebleu:wmt19/en-de; named by: sacrebleu --list
+  mtdata:ID           OPUS, WMT and more, as mtdata:OPUS-tatoeba-v20230412-deu-eng; named by: mtdata list -l deu-eng -id
+"""
+OWN_TOKENIZER = ("zh", "ja", "ko")  # languages for which BLEU wants to know
+
+
+@app.command("list")
+def list_corpora(
+    catalogue: Catalogue = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with addresses and checksums.")] = False,
+) -> None:
+    """Tell which corpora can be downloaded, under which licence, and how large they are."""
+    from seq2seq.corpora.catalogue import load_catalogue
+
+    entries = load_catalogue(catalogue)
+    if as_json:
+        values = {name: entry.model_dump(exclude_none=True) for name, entry in entries.items()}
+        print(json.dumps(values, indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.filesize import decimal
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("name", no_wrap=True)
+    table.add_column("pair", no_wrap=True)
+    table.add_column("size", no_wrap=True, justify="right")
+    table.add_column("checked")
+    table.add_column("what it is, and its licence", overflow="fold")
+    for name, entry in entries.items():
+        size = entry.size()
+        exact = all(file.size for file in entry.files.values())
+        checked = sum(file.unchecked is None for file in entry.files.values())
+        table.add_row(
+            escape(name),
+            escape("-".join(entry.languages)),
+            "unknown" if size is None else ("" if exact else "about ") + decimal(size),
+            {0: "no", len(entry.files): "yes"}.get(checked, f"{checked} of {len(entry.files)}"),
+            escape(f"{entry.about}. Licence: {entry.licence}"),
+        )
+    console = Console()
+    console.print(table)
+    console.print(OTHERS, markup=False, highlight=False, soft_wrap=True)
+    console.print("download: seq2seq data get NAME", markup=False, highlight=False)
+
+
+@app.command("get")
+def get(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As `seq2seq data list` has it.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder for the files; data/NAME by default.")
+    ] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Swap source and target.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the splits, where the corpus has none.")] = 1,
+    held_out: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            min=0.000001,
+            max=0.49,
+            help="Share of the different source sentences in valid, and again in test, where the corpus has no splits.",
+        ),
+    ] = None,
+    catalogue: Catalogue = None,
+) -> None:
+    """Download a corpus, compare it with its checksum, and split it by source sentence where it has no splits.
+
+    After an interruption the same command goes on where it was. What is there already is not downloaded again.
+    """
+    from seq2seq.corpora.get import get_corpus
+
+    folder = output or Path("data") / re.sub(r"[:/\\]+", "-", name)
+    with _transfers() as progress:
+        got = get_corpus(
+            name, folder, catalogue=catalogue, seed=seed, held_out=held_out, reverse=reverse, progress=progress
+        )
+    from rich.console import Console
+
+    Console().print("\n".join(_report(got)), markup=False, highlight=False, soft_wrap=True)
+
+
+def _report(got: "Acquired") -> Iterator[str]:
+    """What there is now, on which terms, and what to do with it."""
+    source, target = got.languages
+    pairs = ", ".join(f"{count:,} {split}" for split, count in got.pairs.items())
+    yield f"{got.folder}: {source} to {target}, {pairs}"
+    if got.report is not None:
+        report = got.report
+        dropped = f"{report.duplicates:,} exact duplicates and {report.malformed:,} malformed ones"
+        yield f"{report.read:,} lines read, dropped {dropped}"
+        if report.first_malformed:
+            yield f"the first malformed line: {report.first_malformed}"
+    for name, sha256 in got.unchecked.items():
+        yield f"not compared, since no checksum is known: {name}, SHA-256 {sha256}"
+    yield f"licence: {got.licence}"
+    yield f"cite: {got.citation}"
+    yield _next(got)
+
+
+def _next(got: "Acquired") -> str:
+    """The command that uses the corpus."""
+    tests = [split for split in got.splits if split.startswith("test")]
+    if "train" not in got.splits:
+        files = got.splits[tests[0]]
+        references = [files["target"], *got.more_references]
+        named = " ".join(f"--reference {quote(file)}" for file in references)
+        return f"evaluate: seq2seq evaluate MODEL --source {quote(files['source'])} {named}"
+    places = {"train": got.splits["train"], "valid": got.splits["valid"]}
+    if tests:
+        places["test"] = got.splits[tests[0]]
+    settings = [f"data.{split}={_flow(files)}" for split, files in places.items()]
+    if not tests:
+        settings.append("data.test=null")
+    if got.languages[1] in OWN_TOKENIZER:
+        settings.append(f"data.target_language={got.languages[1]}")
+    lines = [f"train: seq2seq train {got.recipe} --output {quote(f'runs/{got.folder.name}')}"]
+    return " \\\n    ".join(lines + [f"--set {quote(setting)}" for setting in settings])
+
+
+def _flow(files: dict[str, str]) -> str:
+    """A mapping in one line of YAML."""
+    plain = {key: path if re.fullmatch(r"[\w./-]+", path) else json.dumps(path) for key, path in files.items()}
+    return "{" + ", ".join(f"{key}: {path}" for key, path in plain.items()) + "}"
+
+
+@contextmanager
+def _transfers() -> Iterator[Any]:
+    """A bar on stderr where that is a terminal; yields what `get_corpus` takes as `progress`."""
+    from rich.filesize import decimal
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from seq2seq.cli.common import errors
+    from seq2seq.corpora.acquired import SPLITTING
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[amount]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, total: int | None) -> None:
+            if what not in tasks:
+                for task in tasks.values():
+                    bar.update(task, visible=False)
+                tasks[what] = bar.add_task(what, total=total, amount="")
+            amount = f"{done:,} lines" if what == SPLITTING else decimal(done)
+            if total:
+                amount += f" of {decimal(total)}"
+            bar.update(tasks[what], completed=done, total=total, amount=amount)
+
+        yield show
