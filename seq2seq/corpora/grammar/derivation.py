@@ -1,0 +1,282 @@
+"""Drawing a derivation: a tree of rules, features and lexemes that no language has said yet.
+
+A step of a rule in `rules.yaml` fills one slot. It is one of
+
+    habit                       a feature with this value
+    "@verb.object"              a copy of what another slot holds
+    {choose: {past: 2, now: 1}} a value by weight
+    {word: verb, frame: motion} a lexeme of the part of speech, of these attributes or classes
+    {draw: what, class: place}  a derivation of a category, or of one of a list; the rest are slots filled beforehand
+    {argument: "@verb.object"}  one of the classes, and the category that `arguments` in `rules.yaml` gives it
+    {chance: 0.3, of: STEP}     the step, or nothing
+    {one_of: "@verb.goal"}      one of the names that another slot holds
+    {number: [2, 99]}           an integer between the two, as digits
+    {"@kind": {counted: STEP, else: STEP}}    the step for the value of a feature
+
+A slot that is filled already is left as it is: this is how a rule prescribes what is below it.
+"""
+
+from bisect import bisect
+from collections.abc import Callable, Mapping
+from itertools import accumulate
+from random import Random
+from typing import Any
+
+from seq2seq.errors import CorpusError
+
+RETRIES = 20  # of drawing a word that the sentence has already
+
+
+class NoWordError(CorpusError):
+    """No word of the lexicon is what the slots drawn so far ask for."""
+
+
+class Lexeme(tuple[dict[str, str], ...]):
+    """A concept: for each language, by its index, the attributes and forms that it has there."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+
+class Node(dict[str, Any]):
+    """A derivation: slots and features by name, with its rule."""
+
+    __slots__ = ("rule",)
+    __hash__ = object.__hash__  # type: ignore[assignment]  # a switch over features may meet a node, which is none of them
+
+    def __init__(self, rule: "Rule", filled: Mapping[str, Any]) -> None:
+        super().__init__(filled)
+        self.rule = rule
+
+
+class Rule:
+    """What to draw, in order; and for each language, by its index, how to say it."""
+
+    def __init__(self, category: str, name: str, steps: list[tuple[str, "Step"]], languages: int) -> None:
+        self.category = category
+        self.name = name
+        self.steps = steps
+        self.fields: list[dict[str, Any]] = [{} for _ in range(languages)]
+
+
+Step = Callable[["Draw", Node], Any]
+
+
+class Draw:
+    """The state of drawing one sentence: where chance comes from, and the lexemes that have been used."""
+
+    __slots__ = ("random", "used")
+
+    def __init__(self, random: Callable[[], float]) -> None:
+        self.random = random
+        self.used: set[int] = set()
+
+    def pick(self, lexemes: list[Lexeme]) -> Lexeme:
+        """Draw a lexeme that the sentence does not have yet, if there is one."""
+        random, used = self.random, self.used
+        size = len(lexemes)
+        for _ in range(RETRIES):
+            lexeme = lexemes[int(random() * size)]
+            if id(lexeme) not in used:
+                break
+        used.add(id(lexeme))
+        return lexeme
+
+
+class Rules:
+    """The rules of `rules.yaml`, made ready to draw from."""
+
+    def __init__(self, source: Mapping[str, Any], lexicon: Mapping[str, list[Lexeme]], languages: int) -> None:
+        self.lexicon = lexicon
+        self.arguments = source["arguments"]
+        self.categories: dict[str, tuple[list[Rule], list[float]]] = {}
+        self.rules: dict[str, Rule] = {}
+        for category, entry in source["categories"].items():
+            shared = entry.get("slots", {})
+            rules, weights = [], []
+            for name, rule in (entry.get("rules") or {"": {}}).items():
+                place = f"rules.yaml: {category}.{name}" if name else f"rules.yaml: {category}"
+                slots = shared | rule.get("slots", {})
+                steps = [(slot, self.step(step, f"{place}.{slot}")) for slot, step in slots.items()]
+                made = Rule(category, name, steps, languages)
+                rules.append(made)
+                self.rules[f"{category}.{name}" if name else category] = made
+                weights.append(rule.get("weight", 1))
+            self.categories[category] = rules, _cumulative(weights)
+
+    def draw(self, category: str, draw: Draw, filled: Mapping[str, Any]) -> Node:
+        """Draw a derivation of a category, or of the one rule that `category.rule` names."""
+        if category in self.rules:
+            return self.fill(Node(self.rules[category], filled), draw)
+        rules, weights = self.categories[category]
+        rule = rules[0] if len(rules) == 1 else rules[bisect(weights, draw.random())]
+        return self.fill(Node(rule, filled), draw)
+
+    def fill(self, node: Node, draw: Draw) -> Node:
+        """Fill the slots of a node that are still empty."""
+        for slot, step in node.rule.steps:
+            if slot not in node:
+                value = step(draw, node)
+                if value is not None:
+                    node[slot] = value
+        return node
+
+    def step(self, spec: Any, place: str) -> Step:
+        """Make a step from its description; `place` is for errors."""
+        if spec is None or isinstance(spec, str | int):
+            return self._value(spec)
+        if not isinstance(spec, Mapping):
+            raise CorpusError(f"{place}: {spec!r} is no step.")
+        keyword = next(iter(spec))
+        if keyword.startswith("@"):
+            return self._switch(keyword, spec[keyword], place)
+        rest = {key: value for key, value in spec.items() if key != keyword}
+        makers: dict[str, Callable[[Any, Mapping[str, Any], str], Step]] = {
+            "choose": self._choose,
+            "word": self._word,
+            "draw": self._draw,
+            "argument": self._argument,
+            "one_of": self._one_of,
+            "number": self._number,
+            "chance": self._chance,
+        }
+        if keyword not in makers:
+            raise CorpusError(f"{place}: unknown step {keyword!r}. Accepted: {', '.join(makers)}, or @path.")
+        return makers[keyword](spec[keyword], rest, place)
+
+    def _value(self, spec: Any) -> Step:
+        if isinstance(spec, str) and spec.startswith("@"):
+            names = spec[1:].split(".")
+            if len(names) == 1:
+                name = names[0]
+                return lambda draw, node: node.get(name)
+            if len(names) == 2:
+                return _second(*names)
+            return lambda draw, node: look(node, names)
+        return lambda draw, node: spec
+
+    def _switch(self, path: str, branches: Mapping[Any, Any], place: str) -> Step:
+        value = self._value(path)
+        steps = {key: self.step(branch, f"{place}.{key}") for key, branch in branches.items() if branch is not None}
+        other = steps.get("else")
+
+        def switch(draw: Draw, node: Node) -> Any:
+            step = steps.get(value(draw, node) or "", other)
+            return step(draw, node) if step else None
+
+        return switch
+
+    def _choose(self, weights: Mapping[Any, float], _: Any, place: str) -> Step:
+        values, limits = list(weights), _cumulative(list(weights.values()))
+        return lambda draw, node: values[bisect(limits, draw.random())]
+
+    def _chance(self, probability: float, rest: Mapping[str, Any], place: str) -> Step:
+        step = self.step(rest["of"], place)
+        return lambda draw, node: step(draw, node) if draw.random() < probability else None
+
+    def _number(self, limits: list[int], _: Any, place: str) -> Step:
+        low, high = limits
+        return lambda draw, node: str(low + int(draw.random() * (high + 1 - low)))
+
+    def _one_of(self, path: str, _: Any, place: str) -> Step:
+        text = self._value(path)
+
+        def one_of(draw: Draw, node: Node) -> str:
+            options = text(draw, node).split()
+            return options[int(draw.random() * len(options))]
+
+        return one_of
+
+    def _word(self, part: str, rest: Mapping[str, Any], place: str) -> Step:
+        """Attributes and classes are known beforehand, or read off the node when the word is drawn."""
+        conditions = {key: self._value(value) for key, value in rest.items()}  # `not` excludes classes
+        cache: dict[tuple[Any, ...], list[Lexeme]] = {}
+
+        def word(draw: Draw, node: Node) -> Lexeme:
+            wanted = tuple(value(draw, node) for value in conditions.values())
+            found = cache.get(wanted)
+            if found is None:
+                pairs = list(zip(conditions, wanted, strict=True))
+                found = [lexeme for lexeme in self.lexicon[part] if all(_fits(lexeme[0], *pair) for pair in pairs)]
+                found = [lexeme for lexeme in found for _ in range(int(lexeme[0].get("weight", 1)))]
+                cache[wanted] = found
+            if not found:
+                raise NoWordError(
+                    f"{place}: the lexicon has no {part} with {dict(zip(conditions, wanted, strict=True))}."
+                )
+            return draw.pick(found)
+
+        return word
+
+    def _draw(self, categories: str | list[str], rest: Mapping[str, Any], place: str) -> Step:
+        presets = [(slot, self.step(value, place)) for slot, value in rest.items()]
+        options = [categories] if isinstance(categories, str) else categories
+
+        def child(draw: Draw, node: Node) -> Node:
+            category = options[int(draw.random() * len(options))] if len(options) > 1 else options[0]
+            return self.draw(category, draw, _filled(presets, draw, node))
+
+        return child
+
+    def _argument(self, path: str, rest: Mapping[str, Any], place: str) -> Step:
+        classes = self._value(path)
+        among = self._value(rest["among"]) if "among" in rest else None
+        presets = [(slot, self.step(value, place)) for slot, value in rest.items() if slot != "among"]
+
+        def argument(draw: Draw, node: Node) -> Node:
+            options = classes(draw, node).split()
+            if among:
+                allowed = str(among(draw, node) or "").split()
+                options = [option for option in options if option in allowed] if allowed else options
+            chosen = options[int(draw.random() * len(options))]
+            category = self.arguments.get(chosen, self.arguments["else"])
+            return self.draw(category, draw, {"class": chosen} | _filled(presets, draw, node))
+
+        return argument
+
+
+def _filled(presets: list[tuple[str, Step]], draw: Draw, node: Node) -> dict[str, Any]:
+    filled = {}
+    for slot, step in presets:
+        value = step(draw, node)
+        if value is not None:
+            filled[slot] = value
+    return filled
+
+
+def _second(first: str, second: str) -> Step:
+    def value(draw: Draw, node: Node) -> Any:
+        found = node.get(first)
+        if isinstance(found, Lexeme):
+            found = found[0]
+        return found.get(second) if found else None
+
+    return value
+
+
+def look(value: Any, names: list[str], language: int = 0) -> Any:
+    """Follow a path through slots; what is not there is None."""
+    for name in names:
+        if isinstance(value, Lexeme):
+            value = value[language].get(name)
+        elif isinstance(value, Node):
+            value = value.get(name)
+        else:
+            return None
+    return value
+
+
+def _fits(attributes: Mapping[str, str], key: str, wanted: Any) -> bool:
+    if key == "not":
+        return attributes["class"] not in str(wanted or "").split()
+    return not wanted or any(value in str(wanted).split() for value in attributes.get(key, "").split())
+
+
+def _cumulative(weights: list[float]) -> list[float]:
+    total = sum(weights)
+    return [limit / total for limit in accumulate(weights)][:-1]
+
+
+def generator(seed: int) -> Callable[[], float]:
+    """Return the source of chance: of all of `random`, only this is the same in every version of Python."""
+    return Random(seed).random
