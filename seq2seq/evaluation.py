@@ -191,6 +191,14 @@ def _warn_of_script(references: Sequence[str]) -> None:
         )
 
 
+def cut_warning(cut: int, sentences: int) -> str:
+    """What to say when so many of the sentences are longer than `max_source_tokens`, and `long_lines` is `cut`."""
+    return (
+        f"{cut:,} of {sentences:,} sentences are cut off at 'max_source_tokens': their ends are not translated. "
+        "Raise it, or use 'long_lines: split'."
+    )
+
+
 def evaluate(
     translator: "Translator",
     pairs: Sequence[tuple[str, ...]],
@@ -214,6 +222,8 @@ def evaluate(
         language: Of the references; see `score_texts`.
         metrics: What to measure; see `score_texts`.
 
+    Warns (`UserWarning`) when sentences were cut off; see also `score_texts`.
+
     Raises:
         EvaluationError: There are no pairs; see `score_texts`.
     """
@@ -227,6 +237,9 @@ def evaluate(
     start = time.perf_counter()
     translations = translator.translate([pair[0] for pair in pairs], options, attention=False, progress=progress)
     seconds = time.perf_counter() - start
+    cut = sum(translation.cut_tokens > 0 for translation in translations)
+    if cut:
+        warnings.warn(cut_warning(cut, len(pairs)), stacklevel=2)
     references = [[pair[1] for pair in pairs], *more_references]
     texts = [translation.text for translation in translations]
     return EvaluationReport(

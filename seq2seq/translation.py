@@ -1,11 +1,18 @@
 """What a translation is: hypotheses with scores, tokens and attention; and one made of the pieces of a long line."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+
+# Han, kana and full-width punctuation, which are written without spaces; quotation marks, dots and dashes of any script
+# may stand beside them.
+_UNSPACED = "[\u3000-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff01-\uff9f\U00020000-\U0003ffff]"
+_ENDS, _STARTS = re.compile(rf"{_UNSPACED}[\"'’”…—]*$"), re.compile(rf"[\"'‘“…—]*{_UNSPACED}")
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,8 @@ def join(parts: Sequence[Translation]) -> Translation:
     """The translation of a line from those of its pieces, in order.
 
     The n-th hypothesis is made of the pieces' n-th, as many as the piece with fewest has. Texts are joined by a space,
-    scores are summed, and a target token's attention lies on its own piece's source tokens.
+    or by nothing between Chinese or Japanese characters; scores are summed, and a target token's attention lies on its
+    own piece's source tokens.
     """
     if len(parts) == 1:
         return parts[0]
@@ -113,12 +121,19 @@ def _join_hypotheses(parts: Sequence[Hypothesis]) -> Hypothesis:
     for part, (row, column), (rows, columns) in zip(parts, shapes.cumsum(axis=0) - shapes, shapes, strict=True):
         attention[row : row + rows, column : column + columns] = part.attention
     return Hypothesis(
-        text=" ".join(part.text for part in parts if part.text),
+        text=_join_texts([part.text for part in parts if part.text]),
         score=sum(part.score for part in parts),
         tokens=[token for part in parts for token in part.tokens],
         token_log_probs=np.concatenate([part.token_log_probs for part in parts]),
         attention=attention,
     )
+
+
+def _join_texts(texts: Sequence[str]) -> str:
+    joined = "".join(texts[:1])
+    for before, after in pairwise(texts):
+        joined += after if _ENDS.search(before) and _STARTS.match(after) else f" {after}"
+    return joined
 
 
 def _number(value: float) -> float | None:

@@ -86,7 +86,7 @@ class Translator:
         Raises:
             ConfigError: An option looks at attention, and the model has none.
         """
-        asked = "unk: replace" if options.unk == "replace" else "coverage_penalty" if options.coverage_penalty else None
+        asked = options.looks_at_attention()
         if asked and not self.model.attends:
             raise ConfigError(
                 f"'{asked}' looks at attention weights, and this model was made with 'decoder.attention: none'. "

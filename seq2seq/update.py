@@ -101,7 +101,16 @@ class GradientUpdate:
 
         Returns:
             The global norm of the last update's mean gradient, before clipping.
+
+        Raises:
+            ValueError: A gradient is None.
         """
+        unread = [v.path for v, gradient in zip(self.variables, gradients, strict=True) if gradient is None]
+        if unread:
+            raise ValueError(
+                f"the loss does not depend on {', '.join(unread)}: nothing reads what these weights make. Leave out "
+                "the option that they belong to, or freeze them."
+            )
         dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
         if self.accumulate == 1:
             return self._apply(dense, tf.constant(1.0))

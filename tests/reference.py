@@ -31,6 +31,25 @@ def lstm_step(x, h, c, kernel, recurrent_kernel, bias):
     return sigmoid(a[3]) * np.tanh(c), c
 
 
+def per_gate(x, scale, gates):
+    """Each gate's part of (N, G * U) normalised on its own, then scaled."""
+    return np.concatenate([normalize(part) for part in np.split(x, gates, axis=-1)], axis=-1) * np.asarray(scale)
+
+
+def layer_norm_step(cell, products, states):
+    """One step of a LayerNormGRUCell or LayerNormLSTMCell from products W x."""
+    gates, bias = 3 if len(states) == 1 else 4, np.asarray(cell.bias)
+    from_input = per_gate(products, cell.scales["input"], gates)
+    from_state = per_gate(states[0] @ np.asarray(cell.recurrent_kernel), cell.scales["recurrent"], gates)
+    if gates == 3:
+        x, h = np.split(from_input + bias[0], 3, axis=-1), np.split(from_state + bias[1], 3, axis=-1)
+        update, reset = sigmoid(x[0] + h[0]), sigmoid(x[1] + h[1])
+        return [update * states[0] + (1 - update) * np.tanh(x[2] + reset * h[2])]
+    i, f, g, o = np.split(from_input + from_state + bias, 4, axis=-1)
+    c = sigmoid(f) * states[1] + sigmoid(i) * np.tanh(g)
+    return [sigmoid(o) * np.tanh(normalize(c) * np.asarray(cell.content_scale) + np.asarray(cell.content_shift)), c]
+
+
 def softmax(x: np.ndarray) -> np.ndarray:
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
@@ -65,11 +84,15 @@ def attend(scores, memory, mask):
     return np.einsum("bs,bsm->bm", weights, memory), weights
 
 
-def cell_step(cell, x, states):
-    """One step of a GRUCell or LSTMCell by its weights; x is None for a transition."""
+def cell_step(cell, x, states, kernel=None):
+    """One step of a cell by its weights, or with another kernel; x is None for a transition."""
     recurrent, bias = np.asarray(cell.recurrent_kernel), np.asarray(cell.bias)
-    kernel = np.zeros((1, recurrent.shape[1])) if x is None else np.asarray(cell.kernel)
-    x = np.zeros((len(states[0]), 1)) if x is None else x
+    if x is None:
+        x, kernel = np.zeros((len(states[0]), 1)), np.zeros((1, recurrent.shape[1]))
+    elif kernel is None:
+        kernel = np.asarray(cell.kernel)
+    if hasattr(cell, "scales"):
+        return layer_norm_step(cell, x @ kernel, states)
     if len(states) == 1:
         return [gru_step(x, *states, kernel, recurrent, bias)]
     return list(lstm_step(x, *states, kernel, recurrent, bias))

@@ -87,16 +87,29 @@ def open_input(path: Path | None) -> Iterator[IO[bytes]]:
         yield handle
 
 
+def check_output(path: Path, reads: Path | None = None) -> None:
+    """See that a file can be written, without writing it yet.
+
+    Raises:
+        CorpusError: It is the input `reads` or a folder, or there is no folder for it.
+    """
+    if reads is not None and path.exists() and path.samefile(reads):
+        raise CorpusError(f"{path}: is the input too, and would be lost. Give another --output.")
+    if path.is_dir():
+        raise CorpusError(f"{path}: cannot be written: it is a folder.")
+    if not path.parent.is_dir():
+        raise CorpusError(f"{path}: cannot be written: there is no folder {path.parent}.")
+
+
 @contextmanager
 def open_output(path: Path | None, reads: Path | None = None) -> Iterator[IO[str]]:
     """A UTF-8 file, or stdout; lines end with `\\n` on every system. `reads` is the input, which it must not be."""
-    if path is not None and reads is not None and path.exists() and path.samefile(reads):
-        raise CorpusError(f"{path}: is the input too, and would be lost. Give another --output.")
     if path is None:
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
         yield sys.stdout
         sys.stdout.flush()
         return
+    check_output(path, reads)
     try:
         handle = path.open("w", encoding="utf-8", newline="\n")
     except OSError as error:

@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,11 +45,13 @@ def evaluate(
         raise typer.BadParameter("--output keeps a model's translations, and there is no MODEL")
     if output is not None and output.exists() and any(file.exists() and output.samefile(file) for file in reference):
         raise typer.BadParameter(f"--output {output} is a reference, and would be lost")
-    from seq2seq.cli.common import open_output
+    from seq2seq.cli.common import check_output, open_output
 
     answers = source or hypotheses
     assert answers is not None
     lines, *references = _aligned([answers, *reference])
+    if output is not None:
+        check_output(output, reads=source)
     with _warnings_on_stderr():
         if model is None:
             from seq2seq.evaluation import EvaluationReport, score_texts
@@ -57,9 +59,9 @@ def evaluate(
             report = EvaluationReport(len(lines), score_texts(lines, references, language=target_language))
         else:
             options = {"beam_size": beam_size, "length_penalty": length_penalty}
-            with open_output(output, reads=source) if output else nullcontext() as handle:
-                report = _evaluate_model(model, lines, references, target_language, options)
-                if handle:
+            report = _evaluate_model(model, lines, references, target_language, options)
+            if output is not None:
+                with open_output(output) as handle:
                     handle.writelines(f"{translation.text}\n" for translation in report.translations)
     if as_json:
         print(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))

@@ -112,7 +112,11 @@ class DataConfig(Section):
 
     train: CorpusConfig = Field(description="What is trained on.")
     valid: CorpusConfig = Field(description="What is measured while training.")
-    test: CorpusConfig | None = Field(None, description="What is measured at the end; training never reads it.")
+    test: CorpusConfig | None = Field(
+        None,
+        description="What the finished model is to be measured on. `seq2seq train` only checks that it is there; "
+        "`seq2seq quickstart` scores it.",
+    )
     filters: FilterConfig = FilterConfig()
     target_language: str | None = key(
         None,

@@ -63,9 +63,10 @@ class EncoderConfig(Section):
     )
 
     @model_validator(mode="after")
-    def halves(self) -> "EncoderConfig":
+    def keys_fit(self) -> "EncoderConfig":
         if self.bidirectional and self.units % 2:
             raise ValueError(f"'units' is {self.units}: a bidirectional encoder needs an even number")
+        _needs_dropout(self)
         return self
 
 
@@ -120,7 +121,11 @@ class DecoderConfig(Section):
     )
     layer_norm: bool = key(False, "Normalise every layer's output.", paper="Ba et al. 2016")
     dropout: Rate = key(0.0, "On the output of every layer.")
-    variational: bool = key(False, "One mask of `dropout` for all time steps of a sentence.", paper=GAL)
+    variational: bool = key(
+        False,
+        "One mask of `dropout` for all time steps of a sentence; `readout_dropout` draws one for each.",
+        paper=GAL,
+    )
     recurrent_dropout: Rate = key(
         0.0, "On the state that enters the recurrent products, one mask for all time steps of a sentence.", paper=GAL
     )
@@ -134,6 +139,7 @@ class DecoderConfig(Section):
                 "form": self.form != "default",
                 "heads": self.heads > 1,
                 "coverage": self.coverage,
+                "attention_units": self.attention_units is not None,
                 "attention_dropout": self.attention_dropout > 0,
             }
             wrong = [name for name, asked in needs.items() if asked]
@@ -143,9 +149,20 @@ class DecoderConfig(Section):
             raise ValueError(f"'context: {self.context}' is for 'attention: none', and 'attention' is {self.attention}")
         if self.coverage and (self.attention != "additive" or self.heads > 1):
             raise ValueError("'coverage' belongs to 'attention: additive' with one head")
+        if self.attention_units is not None and self.attention != "additive" and self.heads == 1:
+            raise ValueError(
+                f"'attention_units: {self.attention_units}' is for additive attention or several heads, and "
+                f"'attention' is {self.attention}"
+            )
         width = self.attention_units or self.units
         if width % self.heads:
             raise ValueError(f"'heads' is {self.heads} and does not divide the attention's width {width}")
         if self.heads > 1 and self.attention == "dot":
             raise ValueError("'attention: dot' has nothing that heads could learn: use general or scaled_dot")
+        _needs_dropout(self)
         return self
+
+
+def _needs_dropout(section: EncoderConfig | DecoderConfig) -> None:
+    if section.variational and not section.dropout:
+        raise ValueError("'variational: True' is about the mask of 'dropout', and 'dropout' is 0")

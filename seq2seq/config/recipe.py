@@ -66,6 +66,28 @@ class Config(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def all_is_read_without_attention(self) -> "Config":
+        encoder, decoder = self.encoder, self.decoder
+        if decoder.attention != "none":
+            return self
+        if asked := self.search.looks_at_attention():
+            raise ValueError(f"'search.{asked}' looks at attention weights, and 'decoder.attention' is none")
+        # They come after the last states, which are the cells' own.
+        unread = {
+            "layer_norm": encoder.layer_norm,
+            "residual": encoder.residual == "highway" and encoder.layers > 1,
+            "dropout": encoder.dropout > 0 and encoder.layers == 1,
+        }
+        wrong = [name for name, asked in unread.items() if asked]
+        if wrong and decoder.summary in ("transformed", "last"):
+            raise ValueError(
+                f"'encoder.{wrong[0]}: {getattr(encoder, wrong[0])}' changes the top layer's outputs, and nothing "
+                f"reads them: 'decoder.attention' is none and 'decoder.summary: {decoder.summary}' takes the cells' "
+                "last states. Use 'mean' or 'max', or leave it out"
+            )
+        return self
+
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read a recipe and apply overrides.

@@ -94,3 +94,9 @@ class SearchOptions(Section):
         if self.max_length is not None and self.max_length < self.min_length:
             raise ValueError(f"'max_length' {self.max_length} is below 'min_length' {self.min_length}")
         return self
+
+    def looks_at_attention(self) -> str:
+        """The option that no model without attention can obey, with its value; "" if there is none."""
+        if self.unk == "replace":
+            return "unk: replace"
+        return f"coverage_penalty: {self.coverage_penalty}" if self.coverage_penalty else ""

@@ -41,6 +41,9 @@ class ScheduleConfig(Section):
             raise ValueError(f"'{self.kind}' needs 'decay_updates'")
         if self.kind in ("cosine", "step") and self.decay_start < self.warmup and self.decay_start:
             raise ValueError(f"'decay_start' {self.decay_start} lies within the 'warmup' of {self.warmup} updates")
+        for name in ("decay_start", "decay_updates"):
+            if self.kind not in ("cosine", "step") and getattr(self, name):
+                raise ValueError(f"'{name}' belongs to cosine and step, and 'kind' is {self.kind}")
         return self
 
 
@@ -108,6 +111,8 @@ class TrainingConfig(Section):
         schedule = self.schedule
         if schedule.kind in ("plateau", "cosine", "step") and schedule.minimum > self.learning_rate:
             raise ValueError(f"'schedule.minimum' {schedule.minimum:g} is above 'learning_rate' {self.learning_rate:g}")
+        if self.momentum and self.optimizer != "sgd":
+            raise ValueError(f"'momentum' belongs to sgd, and 'optimizer' is {self.optimizer}")
         if self.weight_decay and self.optimizer == "adam":
             raise ValueError(f"'weight_decay' belongs to adamw and sgd, and 'optimizer' is {self.optimizer}")
         if self.decay_also and not self.weight_decay:

@@ -64,7 +64,11 @@ class GRUCell(keras.layers.Layer):
         """W x + b for every position: (..., I) -> (..., 3U); b alone for a transition, which has no inputs."""
         if inputs is None:
             return tf.convert_to_tensor(self.bias)[0]
-        return self.scaled(product(inputs, self.kernel), "input") + tf.cast(self.bias[0], inputs.dtype)
+        return self.with_bias(product(inputs, self.kernel))
+
+    def with_bias(self, products: tf.Tensor) -> tf.Tensor:
+        """What `project` makes of products W x (..., 3U)."""
+        return self.scaled(products, "input") + tf.cast(self.bias[0], products.dtype)
 
     def scaled(self, products: tf.Tensor, side: str) -> tf.Tensor:
         """What subclasses do to the `input` or `recurrent` product (..., 3U) before its bias."""
@@ -142,7 +146,11 @@ class LSTMCell(keras.layers.Layer):
         """W x + b for every position: (..., I) -> (..., 4U); b alone for a transition, which has no inputs."""
         if inputs is None:
             return tf.convert_to_tensor(self.bias)
-        return self.scaled(product(inputs, self.kernel), "input") + tf.cast(self.bias, inputs.dtype)
+        return self.with_bias(product(inputs, self.kernel))
+
+    def with_bias(self, products: tf.Tensor) -> tf.Tensor:
+        """What `project` makes of products W x (..., 4U)."""
+        return self.scaled(products, "input") + tf.cast(self.bias, products.dtype)
 
     def scaled(self, products: tf.Tensor, side: str) -> tf.Tensor:
         """What subclasses do to the `input` or `recurrent` product (..., 4U) before the bias."""
@@ -234,9 +242,18 @@ class DeepTransitionCell(keras.layers.Layer):
         for place, cell in enumerate(self.cells):
             cell.build(input_shape if place == 0 else (None, None))
 
+    @property
+    def kernel(self) -> keras.Variable:
+        """The first cell's."""
+        return self.cells[0].kernel
+
     def project(self, inputs: tf.Tensor) -> tf.Tensor:
         """What the first cell reads: (..., I) -> (..., G * U) for G gates."""
         return self.cells[0].project(inputs)
+
+    def with_bias(self, products: tf.Tensor) -> tf.Tensor:
+        """What the first cell makes of products W x (..., G * U)."""
+        return self.cells[0].with_bias(products)
 
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from seq2seq.layers.normalization import LayerNorm
+from seq2seq.layers.time_loop import product
 
 
 class Connection(keras.layers.Layer):
@@ -39,15 +40,16 @@ class Connection(keras.layers.Layer):
         if self.highway and joins:
             # A gate that starts nearly closed lets a new stack learn as if it were shallow.
             closed = keras.initializers.Constant(-1.0)
-            self.gate = keras.layers.Dense(
-                units, "sigmoid", bias_initializer=closed, dtype=self.dtype_policy, name="gate"
-            )
+            self.gate = keras.layers.Dense(units, bias_initializer=closed, dtype=self.dtype_policy, name="gate")
             self.gate.build((None, units))
         if self.norm is not None:
             self.norm.build((None, units))
         self.built = True
 
     def call(self, outputs: tf.Tensor, inputs: tf.Tensor | None = None) -> tf.Tensor:
-        if self.residual and inputs is not None:
-            outputs = outputs + inputs if self.gate is None else inputs + self.gate(inputs) * (outputs - inputs)
+        if self.gate is not None and inputs is not None:
+            opened = tf.sigmoid(product(inputs, self.gate.kernel) + tf.cast(self.gate.bias, inputs.dtype))
+            outputs = inputs + opened * (outputs - inputs)
+        elif self.residual and inputs is not None:
+            outputs += inputs
         return outputs if self.norm is None else self.norm(outputs)

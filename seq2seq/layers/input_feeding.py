@@ -16,7 +16,8 @@ class InputFeedingDecoder(Decoder):
     """A stack of recurrent layers that is told what the last step attended to.
 
     The bottom layer reads [y_{t-1}; readout_{t-1}], each layer above the one below it; c_t = attend(top_t);
-    readout_t = tanh(W [top_t; c_t]), and readout_0 is zero.
+    readout_t = tanh(W [top_t; c_t]), and readout_0 is zero. A cell with layer normalisation normalises
+    W [y_{t-1}; readout_{t-1}] as a whole.
 
     Arguments, shapes and state are those of `Decoder`; there is an attention. In training the loop over time
     holds all layers, the attention and the readout. The embeddings' product with the bottom kernel, the output
@@ -30,7 +31,7 @@ class InputFeedingDecoder(Decoder):
         for i, recurrence in enumerate(self.recurrences):
             recurrence.build((None, None, embedding_size if i == 0 else self.units))
         # The part of the bottom kernel that the readout meets; the other part waits for nothing in the loop.
-        columns = bottom.cell.project(tf.zeros([1, embedding_size], self.compute_dtype)).shape[-1]
+        columns = bottom.cell.kernel.shape[-1]
         self.feed_kernel = self.add_weight(name="feed_kernel", shape=(size, columns), initializer="glorot_uniform")
         self.readout.build((None, None, self.units + context_size))
 
@@ -60,10 +61,10 @@ class InputFeedingDecoder(Decoder):
             readout, new, weights = self._step(x[0], packed, source, now)
             return [readout, weights], keras.tree.flatten(new)
 
-        projected = self.recurrences[0].cell.project(embedded)
+        products = product(embedded, self.recurrences[0].cell.kernel)
         (readouts, weights), _ = run_steps(
             step,
-            [tf.transpose(projected, [1, 0, 2])[:, :, None], *(masks[name] for name in timed)],
+            [tf.transpose(products, [1, 0, 2])[:, :, None], *(masks[name] for name in timed)],
             keras.tree.flatten(state),
             constants=[memory.states, memory.keys],
             variables=self.variables,
@@ -75,18 +76,18 @@ class InputFeedingDecoder(Decoder):
         self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory
     ) -> tuple[tf.Tensor, DecoderState, tf.Tensor]:
         with WeightValues(self.variables, cast_weights(self.variables, self.compute_dtype)):
-            return self._step(self.recurrences[0].cell.project(embedded), state, memory, {})
+            return self._step(product(embedded, self.recurrences[0].cell.kernel), state, memory, {})
 
     def _step(
-        self, projected: tf.Tensor, state: DecoderState, memory: AttentionMemory, masks: dict[tuple, Any]
+        self, products: tf.Tensor, state: DecoderState, memory: AttentionMemory, masks: dict[tuple, Any]
     ) -> tuple[tf.Tensor, DecoderState, tf.Tensor]:
-        """Readout, next state and weights for (B, K, ·) or, in training, (B, 1, ·)."""
+        """Readout, next state and weights for the embeddings' products (B, K, ·) or, in training, (B, 1, ·)."""
         assert self.attention is not None
         x, cells = tf.zeros(()), []
         for i, recurrence in enumerate(self.recurrences):
             cell = recurrence.cell
-            inputs = projected + product(state.feed, self.feed_kernel) if i == 0 else cell.project(x)
-            outputs, states = cell.step(inputs, state.cells[i], masks.get(("state", i)))
+            fed = cell.with_bias(products + product(state.feed, self.feed_kernel)) if i == 0 else cell.project(x)
+            outputs, states = cell.step(fed, state.cells[i], masks.get(("state", i)))
             x = _times(self.connections[i](outputs, x if i else None), masks.get(("layer", i)))
             cells.append(tuple(states))
         coverage = None if isinstance(state.coverage, tuple) else state.coverage

@@ -197,19 +197,21 @@ def _backward(
         return (
             t - 1,
             tuple(d_before),
-            tuple(a + b for a, b in zip(sums, d_carried, strict=True)),
+            tuple(a + tf.cast(b, a.dtype) for a, b in zip(sums, d_carried, strict=True)),
             tuple(array.write(t, value) for array, value in zip(out, values, strict=True)),
         )
 
     dtype = inputs[0].dtype
     arrays = tuple(tf.TensorArray(x.dtype, steps) for x in inputs)
     arrays += tuple(tf.TensorArray(dtype, steps) for _ in range(2 * uses.products))
-    zeros = tuple(map(tf.zeros_like, carried))
+    # Over many steps a sum in bfloat16 soon stops growing.
+    zeros = tuple(tf.zeros_like(value, tf.float32) for value in carried)
     start = (steps - 1, tuple(map(tf.zeros_like, first)), zeros, arrays)
     _, d_first, sums, out = tf.while_loop(lambda t, *_: t >= 0, back, start, parallel_iterations=splits.at_once())
+    d_carried = [tf.cast(total, value.dtype) for total, value in zip(sums, carried, strict=True)]
     stacked = [array.stack() for array in out]
     d_inputs, calls = stacked[: len(inputs)], stacked[len(inputs) :]
-    d_weights = dict(zip(small, sums[len(constants) :], strict=True))
+    d_weights = dict(zip(small, d_carried[len(constants) :], strict=True))
     for call, x, d_y in zip(recorded, calls[: uses.products], calls[uses.products :], strict=True):
         i, o = call.weight.shape
         d_weight = tf.matmul(tf.reshape(x, [-1, i]), tf.reshape(d_y, [-1, o]), transpose_a=True)
@@ -218,6 +220,6 @@ def _backward(
     return [
         *d_inputs,
         *d_first,
-        *sums[: len(constants)],
+        *d_carried[: len(constants)],
         *(d_weights.get(place, tf.zeros_like(weight)) for place, weight in enumerate(weights)),
     ]

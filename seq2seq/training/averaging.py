@@ -14,6 +14,7 @@ from seq2seq.model_directory import (
     check_directory,
     load_arrays,
     load_config_of,
+    read_history,
     save_weights,
 )
 from seq2seq.training.checkpoints import best_first, kept_weights
@@ -37,7 +38,8 @@ def average_checkpoints(
         What is known of each validation, in the order of choice: `update`, `epoch`, `metric`, `value`, `loss`, `bleu`.
 
     Raises:
-        TrainingError: Not exactly one of `last` and `best` is given, fewer validations are kept, or `output` is in use.
+        TrainingError: Not exactly one of `last` and `best` is given, one of these validations was not kept, or `output`
+            is in use.
         ModelDirectoryError: A file is damaged, or the files are not of one model.
 
     Source: Junczys-Dowmunt, Dwojak and Sennrich (2016); Vaswani et al. (2017), section 6.1.
@@ -69,16 +71,24 @@ def _choose(directory: Path, last: int | None, best: int | None) -> list[tuple[P
     assert number is not None
     if number < 1:
         raise TrainingError(f"'{which}' is {number}: at least one validation is needed.")
-    kept = kept_weights(directory)
-    ordered = best_first(kept) if which == "best" else kept[::-1]
-    # More files lie there, kept for the other reason: beyond what the recipe keeps, the row of them has gaps.
-    limit = getattr(load_config_of(directory).training, f"keep_{which}")
-    if number > min(limit, len(ordered)):
+    # The history names them: the kept files may have gaps, as where a resumed run keeps more than before.
+    config = load_config_of(directory)
+    metric = config.validation.metric
+    value = "bleu" if metric == "bleu" else "valid_loss"
+    history = [(entry["update"], {"metric": metric, "value": entry[value]}) for entry in read_history(directory)]
+    ordered = best_first(history) if which == "best" else history[::-1]
+    if number > len(ordered):
+        raise TrainingError(f"{directory}: asked for the {number} {which} validations, and there are {len(ordered)}.")
+    kept = {about["update"]: (file, about) for file, about in kept_weights(directory)}
+    wanted = [update for update, _ in ordered[:number]]
+    missing = ", ".join(f"{update:,}" for update in wanted if update not in kept)
+    if missing:
         raise TrainingError(
-            f"{directory}: asked for the {number} {which} validations, and {min(limit, len(ordered))} are kept. "
-            f"A recipe keeps more with training.keep_{which}, which is {limit} here."
+            f"{directory}: asked for the {number} {which} validations, and the weights of update {missing} were not "
+            f"kept. A recipe keeps more with training.keep_{which}, which is "
+            f"{getattr(config.training, f'keep_{which}')} here."
         )
-    return ordered[:number]
+    return [kept[update] for update in wanted]
 
 
 def _mean(files: Sequence[Path]) -> dict[str, np.ndarray]:

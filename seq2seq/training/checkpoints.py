@@ -37,6 +37,14 @@ MAY_CHANGE = (
     "training.keep_best",
     "training.tensorboard",
     "validation.patience",
+    # Validation has its own beam, and never samples.
+    "search.beam_size",
+    "search.n_best",
+    "search.sample",
+    "search.temperature",
+    "search.top_k",
+    "search.top_p",
+    "search.seed",
 )
 
 
@@ -126,10 +134,10 @@ def kept_weights(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     return sorted(((file, load_about(file)) for file in files), key=lambda kept: kept[1]["update"])
 
 
-def best_first(kept: list[tuple[Path, dict[str, Any]]]) -> list[tuple[Path, dict[str, Any]]]:
+def best_first(kept: list[tuple[Any, dict[str, Any]]]) -> list[tuple[Any, dict[str, Any]]]:
     """What `kept_weights` gave, by falling merit; of equals the earlier first, and without those that are no number."""
 
-    def rank(pair: tuple[Path, dict[str, Any]]) -> float:
+    def rank(pair: tuple[Any, dict[str, Any]]) -> float:
         return -pair[1]["value"] if pair[1]["metric"] == "bleu" else pair[1]["value"]
 
     return sorted((pair for pair in kept if not math.isnan(pair[1]["value"])), key=rank)

@@ -147,6 +147,8 @@ class _Run:
         else:
             (self.directory / HISTORY).unlink(missing_ok=True)
             cut_kept(self.directory, -1)
+        if self.board is not None:
+            self.board.start(self.update)
         start_directory(self.directory, self.config, self.data.tokenizers)
         progress = self.progress
         if not self._is_over() or progress.validated != progress.batches:
@@ -170,7 +172,8 @@ class _Run:
                 f"training.accumulate {training.accumulate}. Lower it, or raise training.epochs."
             )
         with stopping_on_signals(self.display.say) as self.stop:
-            try_largest_batches(self.display, self.model, self.train_step, self.validator, self.data, plan)
+            everything = self._plan(whole=True)  # an epoch may leave out a mixture's longest sentence
+            try_largest_batches(self.display, self.model, self.train_step, self.validator, self.data, everything)
             self._clock = self._saved = time.monotonic()
             if not progress.batches:
                 self._save_last()  # from here on the directory can be resumed
@@ -188,7 +191,8 @@ class _Run:
                 "Lower training.learning_rate or training.clip_norm."
             )
 
-    def _plan(self) -> BatchPlan:
+    def _plan(self, whole: bool = False) -> BatchPlan:
+        """The batches of the current epoch; or, `whole`, as they would be with each sentence of a mixture once."""
         batching, train = self.config.batching, self.data.train
         seed, epoch = self.config.seed, self.progress.epoch
         return plan_batches(
@@ -198,7 +202,7 @@ class _Run:
             pool=batching.pool,
             seed=seed,
             epoch=epoch,
-            rows=train.rows(seed, epoch),
+            rows=None if whole else train.rows(seed, epoch),
         )
 
     def _epoch(self, plan: BatchPlan) -> None:
@@ -244,7 +248,7 @@ class _Run:
         training, progress = self.config.training, self.progress
         with self.model.update.averaged_weights():  # with `ema`, they are what is measured, kept and delivered
             entry = self._measure()
-            watch_plateau(training, progress, improved=entry["best"])
+            watch_plateau(training, progress, entry["best"], self.update)
             append_history(self.directory, entry)
             self.display.validation(entry, improved=entry["best"])
             self._keep(entry)

@@ -56,9 +56,12 @@ def learning_rate(config: TrainingConfig, update: int, plateau_factor: float = 1
     return peak
 
 
-def watch_plateau(config: TrainingConfig, progress: Progress, improved: bool) -> None:
-    """After a validation: lower the plateau factor when `patience` of them in a row brought nothing."""
-    if config.schedule.kind != "plateau":
+def watch_plateau(config: TrainingConfig, progress: Progress, improved: bool, update: int) -> None:
+    """After a validation at an update: lower the plateau factor when `patience` of them in a row brought nothing.
+
+    Those of the warmup, whose updates are smaller than they are to be, do not count.
+    """
+    if config.schedule.kind != "plateau" or update <= config.schedule.warmup:
         return
     progress.plateau_waited = 0 if improved else progress.plateau_waited + 1
     if progress.plateau_waited >= config.schedule.patience:

@@ -1,5 +1,6 @@
 """Scalars, sample translations and an attention map for TensorBoard. The step is the update."""
 
+import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,6 +38,15 @@ class TensorBoard:
                 "Install it with: pip install tensorboard (the extra `tensorboard` of this package)."
             )
         self._writer = tf.summary.create_file_writer(str(directory / FOLDER))
+
+    def start(self, update: int) -> None:
+        """Begin a session after an update: readers forget what an earlier session wrote of later ones.
+
+        They take the first such mark in a folder for its beginning and purge at the others, so each session leaves one.
+        """
+        start = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
+        event = tf.compat.v1.Event(wall_time=time.time(), step=update + 1, session_log=start)
+        tf.raw_ops.ImportEvent(writer=self._writer._resource, event=event.SerializeToString())
 
     def training(self, update: int, numbers: Mapping[str, float]) -> None:
         """Scalars of training, as `train/` and their names."""

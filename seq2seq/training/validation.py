@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from seq2seq.batching import batch_dataset, plan_batches
 from seq2seq.config import Config, SearchOptions
-from seq2seq.evaluation import make_metric, score_texts
+from seq2seq.evaluation import cut_warning, make_metric, score_texts
 from seq2seq.model import Seq2Seq
 from seq2seq.training.display import Display
 from seq2seq.training.preparation import Prepared
@@ -19,6 +19,9 @@ class Validator:
         self.model, self.data, self.config, self.display = model, data, config, display
         if config.validation.bleu:
             make_metric("BLEU", config.data.target_language)  # what it needs is missed now, not after an epoch
+            cut = int((data.valid.source.lengths > config.search.max_source_tokens).sum())
+            if cut and config.search.long_lines == "cut":
+                display.say(f"warning: validation: {cut_warning(cut, len(data.valid))}")
         self.translator = Translator(model, *data.tokenizers)
         lengths = data.valid.source.lengths, data.valid.target.lengths
         self._plan = plan_batches(*lengths, tokens=config.batching.tokens, pool=len(data.valid), seed=0, epoch=0)

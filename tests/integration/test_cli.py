@@ -147,6 +147,32 @@ def test_evaluate_needs_aligned_files_and_a_clear_request(model, folder, tmp_pat
     assert run("evaluate", model, "--source", source) == 2
 
 
+def test_evaluate_leaves_an_older_output_alone_until_there_is_a_new_one(model, folder, tmp_path, capsys):
+    files = ("--source", folder / "source.txt", "--reference", folder / "reference.txt")
+    old = tmp_path / "hyp"
+    old.write_text("old\n", encoding="utf-8")
+    for wrong in ((model, "--length-penalty", "long"), (model, "--target-language", "German"), (tmp_path / "no",)):
+        assert run("evaluate", *wrong, *files, "--output", old) == 1
+        assert old.read_text(encoding="utf-8") == "old\n"
+    assert run("evaluate", model, *files, "--output", old) == 0
+    assert len(old.read_text(encoding="utf-8").split("\n")) == 10
+
+
+def test_evaluate_warns_once_of_lines_that_are_cut(model, folder, tmp_path, capsys):
+    shutil.copytree(model, tmp_path / "cut")
+    config, tokenizers = load_config_of(model), load_tokenizers(model)
+    lengths = sorted(len(tokenizers.source.encode(source)) + 1 for source, _ in pairs(9, 5))
+    search = config.search.model_copy(update={"long_lines": "cut", "max_source_tokens": lengths[4]})
+    start_directory(tmp_path / "cut", config.model_copy(update={"search": search}), tokenizers)
+    files = ("--source", folder / "source.txt", "--reference", folder / "reference.txt")
+    assert run("evaluate", tmp_path / "cut", *files) == 0
+    said = capsys.readouterr().err
+    longer = sum(length > lengths[4] for length in lengths)
+    assert longer > 1
+    assert said.startswith(f"warning: {longer} of 9 sentences are cut off at 'max_source_tokens'")
+    assert said.count("warning") == 1
+
+
 def test_evaluate_in_a_language_with_its_own_tokenizer(tmp_path, capsys):
     for name, line in (("hyp", "狗今天看见了树。"), ("ref", "今天狗看到了一棵树。")):
         (tmp_path / name).write_text(f"{line}\n" * 3, encoding="utf-8")

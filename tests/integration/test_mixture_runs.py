@@ -80,6 +80,27 @@ def test_each_part_is_named_with_its_share(corpus, whole):
         assert row in said
 
 
+def test_what_the_first_epoch_leaves_out_is_tried_before_it(corpus, tmp_path, monkeypatch):
+    long = f"{'dog ' * 50}\t{'Hund ' * 50}\n"
+    for name in (*SIZES, "valid"):
+        text = (corpus / f"{name}.tsv").read_text(encoding="utf-8")
+        (tmp_path / f"{name}.tsv").write_text((long if name == "large" else "") + text, encoding="utf-8")
+    config = mixed(tmp_path, training={"updates": 1}, weights=(50, 1))
+    train_data = prepare(config, tmp_path / "run", Display()).train
+    longest = int(train_data.source.lengths.argmax())
+    assert longest not in train_data.rows(config.seed, epoch=1)
+    tried, real = [], loop.try_largest_batches
+
+    def record(*args):
+        plan = args[-1]
+        tried.extend(row for index in plan.largest() for row in plan.batch(index))
+        real(*args)
+
+    monkeypatch.setattr(loop, "try_largest_batches", record)
+    train(config, tmp_path / "run")
+    assert longest in tried
+
+
 def test_metadata_tells_what_each_part_gave(corpus, whole):
     folder, _, _ = whole
     facts = json.loads((folder / "metadata.json").read_text())["corpus"]

@@ -2,10 +2,12 @@
 
 import importlib.util
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator as PluginEventAccumulator
 
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory import read_history
@@ -83,6 +85,31 @@ def test_samples_are_validation_sentences_with_their_translations(run):
     image = read(events, "attention")[best["update"]]
     picture = tf.io.decode_png(image[2]).numpy()
     np.testing.assert_array_equal(picture, attention_image(translations[0].attention))
+
+
+def test_what_is_done_again_after_a_crash_is_shown_once(tmp_path, monkeypatch):
+    class Crash(keras.callbacks.Callback):
+        epochs = 0
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epochs += 1
+
+        def on_train_batch_end(self, batch, logs=None):
+            if self.epochs == 2 and batch == 3:
+                raise RuntimeError("crash")
+
+    write_corpus(tmp_path, train=60)
+    monkeypatch.setattr("seq2seq.training.loop.EVERY", 1)
+    config = toy_config(tmp_path, training={"epochs": 2, "tensorboard": True})
+    with pytest.raises(RuntimeError, match="crash"):
+        train(config, tmp_path / "run", [Crash()])
+    report = train(config, tmp_path / "run")
+    # The server's reader: unlike the older one, it purges tensors too.
+    events = PluginEventAccumulator(str(tmp_path / "run" / "tensorboard"), size_guidance={"tensors": 0})
+    events.Reload()
+    steps = [event.step for event in events.Tensors("train/loss")]
+    assert steps == list(range(1, report.updates + 1))
+    assert [event.step for event in events.Tensors("validation/loss")] == [e["update"] for e in report.history]
 
 
 def test_an_attention_map_has_a_row_a_target_token():

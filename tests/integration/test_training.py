@@ -215,11 +215,13 @@ def test_lowering_the_end_of_an_interrupted_run_still_measures_it(corpus, tmp_pa
 
 def test_only_the_end_may_change(corpus, tmp_path):
     train(toy_config(corpus), tmp_path, [InterruptAfter(2)])
-    with pytest.raises(TrainingError, match=r"changed: search.beam_size\."):
-        train(toy_config(corpus, search={"beam_size": 4}), tmp_path)
+    with pytest.raises(TrainingError, match=r"changed: search.length_penalty\."):
+        train(toy_config(corpus, search={"beam_size": 4, "length_penalty": 0.5}), tmp_path)
     with pytest.raises(TrainingError, match="was written in float32, and this run would go on in mixed_bfloat16"):
         train(toy_config(corpus, training={"epochs": 2, "precision": "mixed_bfloat16"}), tmp_path)
-    assert train(toy_config(corpus, validation={"metric": "loss", "patience": 9}), tmp_path).finished
+    search = {"beam_size": 4, "n_best": 5, "sample": True, "temperature": 0.5, "top_k": 9, "top_p": 0.9, "seed": 2}
+    assert train(toy_config(corpus, validation={"metric": "loss", "patience": 9}, search=search), tmp_path).finished
+    assert Translator.load(tmp_path).options.n_best == 5
 
 
 def test_fewer_batches_than_an_update_needs_is_an_error(corpus, tmp_path):

@@ -54,7 +54,7 @@ def folder(tmp_path_factory, tokenizer):
     folder = tmp_path_factory.mktemp("translate")
     search = {"beam_size": 3, "max_length_factor": 1.0, "max_length_extra": 3}
     save(folder / "model", tokenizer, search=search)
-    save(folder / "plain", tokenizer, decoder={"attention": "none"}, search=search)
+    save(folder / "plain", tokenizer, encoder={"dropout": 0.0}, decoder={"attention": "none"}, search=search)
     save(folder / "sampling", tokenizer, search={**search, "sample": True, "temperature": 0.5, "top_k": 5})
     (folder / "source").write_text("".join(f"{line}\n" for line in LINES), encoding="utf-8", newline="\n")
     return folder

@@ -21,6 +21,7 @@ from seq2seq.model_directory import (
 )
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.averaging import average_checkpoints
+from seq2seq.training.checkpoints import append_history
 from seq2seq.translator import Translator
 from tests.toy import pairs, toy_config
 
@@ -43,10 +44,11 @@ def keep(folder, model, values, metric):
         kept[update] = {
             name: generator.normal(0, 0.4, array.shape).astype(np.float32) for name, array in weights_of(model).items()
         }
-        about = {"update": update, "epoch": 1, "metric": metric, "value": value, "loss": value, "bleu": None}
+        about = {"update": update, "epoch": 1, "metric": metric, "value": value, "loss": value, "bleu": value}
         path = folder / "checkpoints" / f"update-{update:08d}.h5"
         path.parent.mkdir(exist_ok=True)
         save_arrays(path, kept[update], about)
+        append_history(folder, {"update": update, "valid_loss": value, "bleu": value})
     return kept
 
 
@@ -55,7 +57,8 @@ def make(tmp_path, tokenizers):
     """A model directory with kept weights."""
 
     def directory(values=LOSSES, metric="loss", name="model", **training):
-        config = toy_config(Path("nowhere"), training={"keep_last": 3, "keep_best": 4, **training})
+        training = {"keep_last": 3, "keep_best": 4, **training}
+        config = toy_config(Path("nowhere"), training=training, validation={"metric": metric})
         folder = tmp_path / name
         start_directory(folder, config, tokenizers)
         model = build_model(config, tokenizers)
@@ -94,7 +97,7 @@ def test_best_goes_by_the_metrics_own_direction_and_skips_what_is_no_number(make
     folder, kept = make({2: 10.0, 4: 30.0, 6: math.nan, 8: 20.0}, "bleu")
     average_checkpoints(folder, tmp_path / "mean", best=2)
     assert_mean(tmp_path / "mean", kept, [4, 8])
-    with pytest.raises(TrainingError, match="asked for the 4 best validations, and 3 are kept"):
+    with pytest.raises(TrainingError, match="asked for the 4 best validations, and there are 3"):
         average_checkpoints(folder, tmp_path / "more", best=4)
 
 
@@ -116,18 +119,28 @@ def test_the_directory_translates_and_tells_what_it_is(make, tmp_path):
     ]  # fmt: skip
 
 
-def test_more_than_was_kept_is_an_error_that_names_the_key(make, tmp_path):
-    folder, _ = make(keep_last=2)  # what lies there besides was kept for being among the best
-    with pytest.raises(
-        TrainingError, match=r"the 3 last validations, and 2 are kept.* training\.keep_last, which is 2"
-    ):
-        average_checkpoints(folder, tmp_path / "mean", last=3)
-    folder, _ = make({2: 1.0, 4: 2.0}, name="short", keep_best=7)
-    with pytest.raises(
-        TrainingError, match=r"the 3 best validations, and 2 are kept.* training\.keep_best, which is 7"
-    ):
-        average_checkpoints(folder, tmp_path / "mean", best=3)
+@pytest.mark.parametrize(("which", "number", "lost"), [("last", 3, 8), ("last", 4, 4), ("best", 2, 10), ("best", 4, 8)])
+def test_a_gap_is_an_error_that_names_the_update_and_the_key(make, tmp_path, which, number, lost):
+    """As after a resume that keeps more than before; what lies beyond the gap was kept earlier, or as a best one."""
+    folder, kept = make()
+    (folder / "checkpoints" / f"update-{lost:08d}.h5").unlink()
+    asked = f"the {number} {which} validations, and the weights of update {lost} were not kept"
+    limit = {"last": 3, "best": 4}[which]
+    with pytest.raises(TrainingError, match=rf"{asked}.* training\.keep_{which}, which is {limit} here"):
+        average_checkpoints(folder, tmp_path / "mean", **{which: number})
     assert not (tmp_path / "mean").exists()
+    average_checkpoints(folder, tmp_path / "mean", **{which: 1})
+    assert_mean(tmp_path / "mean", kept, [10 if which == "last" else 6])
+
+
+def test_more_than_there_are_is_an_error(make, tmp_path):
+    folder, kept = make({2: 1.0, 4: 2.0}, keep_last=1)
+    for which in ("last", "best"):
+        with pytest.raises(TrainingError, match=rf"asked for the 3 {which} validations, and there are 2\."):
+            average_checkpoints(folder, tmp_path / "mean", **{which: 3})
+    assert not (tmp_path / "mean").exists()
+    average_checkpoints(folder, tmp_path / "mean", last=2)  # the recipe keeps one, and the other was a best one
+    assert_mean(tmp_path / "mean", kept, [4, 2])
 
 
 def test_requests_that_are_unclear_or_would_overwrite(make, tmp_path):
@@ -176,5 +189,6 @@ def test_the_command_prints_what_it_averaged(make, tmp_path, capsys):
     assert_mean(tmp_path / "mean", kept, [6, 10])
     assert run("-o", str(tmp_path / "x")) == 2
     assert run("--best", "1", "--last", "1", "-o", str(tmp_path / "x")) == 2
-    assert run("--last", "9", "-o", str(tmp_path / "x")) == 1
+    (folder / "checkpoints" / "update-00000008.h5").unlink()
+    assert run("--last", "2", "-o", str(tmp_path / "x")) == 1
     assert "training.keep_last" in capsys.readouterr().err

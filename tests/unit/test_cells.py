@@ -7,7 +7,7 @@ import tensorflow as tf
 from seq2seq.layers import DeepTransitionCell, GRUCell, LayerNormGRUCell, LayerNormLSTMCell, LSTMCell
 from seq2seq.layers.cells import make_cell
 from tests.conftest import randomize
-from tests.reference import cell_step, gru_step, lstm_step, normalize, sigmoid
+from tests.reference import cell_step, gru_step, lstm_step, sigmoid
 
 N, INPUTS, UNITS = 2, 3, 5
 
@@ -62,33 +62,16 @@ def test_forget_gate_starts_open():
         assert not gate.any()
 
 
-def per_gate(x, scale, gates):
-    """Each gate's part of (N, G * U) normalised on its own, then scaled."""
-    return np.concatenate([normalize(part) for part in np.split(x, gates, axis=-1)], axis=-1) * np.asarray(scale)
-
-
-def test_layer_norm_gru_equals_numpy(rng):
-    cell, (kernel, recurrent, bias) = make(LayerNormGRUCell)
-    x, h = rng.normal(size=(N, INPUTS)).astype("f"), rng.normal(size=(N, UNITS)).astype("f")
-    from_input = np.split(per_gate(x @ kernel, cell.scales["input"], 3) + bias[0], 3, axis=-1)
-    from_state = np.split(per_gate(h @ recurrent, cell.scales["recurrent"], 3) + bias[1], 3, axis=-1)
-    z, r = sigmoid(from_input[0] + from_state[0]), sigmoid(from_input[1] + from_state[1])
-    expected = z * h + (1 - z) * np.tanh(from_input[2] + r * from_state[2])
-    output, _ = cell(tf.constant(x), [tf.constant(h)])
-    np.testing.assert_allclose(output, expected, atol=1e-5)
-
-
-def test_layer_norm_lstm_equals_numpy(rng):
-    cell, (kernel, recurrent, bias) = make(LayerNormLSTMCell)
+@pytest.mark.parametrize("cell_class", [LayerNormGRUCell, LayerNormLSTMCell])
+def test_layer_norm_cell_equals_numpy(cell_class, rng):
+    cell, _ = make(cell_class)
     x = rng.normal(size=(N, INPUTS)).astype("f")
-    h, c = rng.normal(size=(2, N, UNITS)).astype("f")
-    gates = per_gate(x @ kernel, cell.scales["input"], 4) + per_gate(h @ recurrent, cell.scales["recurrent"], 4) + bias
-    i, f, g, o = np.split(gates, 4, axis=-1)
-    new_c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-    opened = normalize(new_c) * np.asarray(cell.content_scale) + np.asarray(cell.content_shift)
-    output, states = cell(tf.constant(x), [tf.constant(h), tf.constant(c)])
-    np.testing.assert_allclose(output, sigmoid(o) * np.tanh(opened), atol=1e-5)
-    np.testing.assert_allclose(states[1], new_c, atol=1e-5)
+    states = [rng.normal(size=(N, UNITS)).astype("f") for _ in cell.state_size]
+    expected = cell_step(cell, x, states)
+    output, new = cell(tf.constant(x), [tf.constant(state) for state in states])
+    np.testing.assert_allclose(output, expected[0], atol=1e-5)
+    for found, value in zip(new, expected, strict=True):
+        np.testing.assert_allclose(found, value, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["gru", "lstm"])

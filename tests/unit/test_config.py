@@ -193,6 +193,15 @@ def test_missing_section() -> None:
 ONE_KIND = "data.train: give one of: 'source' and 'target', 'tsv', 'phrasebook', or 'mixture'."
 MIXED_WEIGHTS = "data.train: some parts of 'mixture' have a 'weight' and some have none: give all one, or none."
 TEMPERATURE = "data.train: 'temperature' decides the shares of a 'mixture' whose parts have no 'weight'."
+
+
+def unread(option: str, summary: str) -> str:
+    return (
+        f"'encoder.{option}' changes the top layer's outputs, and nothing reads them: 'decoder.attention' is none and "
+        f"'decoder.summary: {summary}' takes the cells' last states. Use 'mean' or 'max', or leave it out."
+    )
+
+
 COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
 
 
@@ -257,6 +266,40 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "decoder: 'attention_dropout: 0.1' needs an attention, and 'attention' is none.",
         ),
         (
+            "decoder.attention=none decoder.attention_units=9",
+            "decoder: 'attention_units: 9' needs an attention, and 'attention' is none.",
+        ),
+        (
+            "decoder.attention_units=9",
+            "decoder: 'attention_units: 9' is for additive attention or several heads, and 'attention' is general.",
+        ),
+        (
+            "decoder.attention_units=9 decoder.attention=scaled_dot",
+            "decoder: 'attention_units: 9' is for additive attention or several heads, and 'attention' is scaled_dot.",
+        ),
+        (
+            "encoder.variational=true encoder.recurrent_dropout=0.1",
+            "encoder: 'variational: True' is about the mask of 'dropout', and 'dropout' is 0.",
+        ),
+        (
+            "decoder.variational=true decoder.readout_dropout=0.1",
+            "decoder: 'variational: True' is about the mask of 'dropout', and 'dropout' is 0.",
+        ),
+        (
+            "decoder.attention=none search.unk=replace",
+            "'search.unk: replace' looks at attention weights, and 'decoder.attention' is none.",
+        ),
+        (
+            "decoder.attention=none search.coverage_penalty=0.2",
+            "'search.coverage_penalty: 0.2' looks at attention weights, and 'decoder.attention' is none.",
+        ),
+        ("decoder.attention=none encoder.layer_norm=true", unread("layer_norm: True", "transformed")),
+        (
+            "decoder.attention=none decoder.summary=last decoder.layers=2 encoder.layers=2 encoder.residual=highway",
+            unread("residual: highway", "last"),
+        ),
+        ("decoder.attention=none encoder.dropout=0.1", unread("dropout: 0.1", "transformed")),
+        (
             "decoder.context=every_step",
             "decoder: 'context: every_step' is for 'attention: none', and 'attention' is general.",
         ),
@@ -279,6 +322,23 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
         (
             "training.weight_decay=0.1",
             "training: 'weight_decay' belongs to adamw and sgd, and 'optimizer' is adam.",
+        ),
+        ("training.momentum=0.9", "training: 'momentum' belongs to sgd, and 'optimizer' is adam."),
+        (
+            "training.momentum=0.9 training.optimizer=adamw",
+            "training: 'momentum' belongs to sgd, and 'optimizer' is adamw.",
+        ),
+        (
+            "training.schedule={kind: plateau, decay_updates: 9}",
+            "training.schedule: 'decay_updates' belongs to cosine and step, and 'kind' is plateau.",
+        ),
+        (
+            "training.schedule={kind: inverse_sqrt, warmup: 3, decay_start: 9}",
+            "training.schedule: 'decay_start' belongs to cosine and step, and 'kind' is inverse_sqrt.",
+        ),
+        (
+            "training.schedule.decay_updates=9",
+            "training.schedule: 'decay_updates' belongs to cosine and step, and 'kind' is constant.",
         ),
         ("training.decay_also=[biases]", "training: 'decay_also' needs a 'weight_decay' above 0."),
         ("training.schedule.kind=cosine", "training.schedule: 'cosine' needs 'decay_updates'."),
@@ -341,6 +401,12 @@ def test_combinations_that_cannot_be(recipe: Path, overrides: str, expected: str
         "encoder.units=51 encoder.bidirectional=false",
         "encoder.units=50 encoder.bidirectional=alternating",
         "decoder.attention=none decoder.context=every_step",
+        "decoder.attention=none decoder.summary=max encoder.dropout=0.1 encoder.layer_norm=true",
+        "decoder.attention=none encoder.layers=2 encoder.dropout=0.1",
+        "decoder.attention=none encoder.residual=highway",
+        "encoder.dropout=0.1 encoder.layer_norm=true search.unk=replace search.coverage_penalty=0.2",
+        "decoder.attention=additive decoder.attention_units=9",
+        "encoder.variational=true encoder.dropout=0.1 decoder.variational=true decoder.dropout=0.1",
         "decoder.attention=additive decoder.coverage=true",
         "decoder.heads=4 decoder.attention_units=24",
         "decoder.heads=2 decoder.attention=scaled_dot decoder.units=24 encoder.units=36",
@@ -353,7 +419,7 @@ def test_combinations_that_cannot_be(recipe: Path, overrides: str, expected: str
         "tokenizer.user_defined_symbols=[<a>,<b>]",
         "training.epochs=null training.updates=10",
         "training.optimizer=adamw training.weight_decay=0.1 training.decay_also=[norms]",
-        "training.optimizer=sgd training.weight_decay=0.1",
+        "training.optimizer=sgd training.weight_decay=0.1 training.momentum=0.9",
         "training.schedule.kind=cosine training.schedule.decay_updates=9 training.schedule.warmup=5",
         "training.schedule.kind=step training.schedule.decay_updates=9 training.schedule.decay_start=4",
         "training.schedule.minimum=0.1",

@@ -71,18 +71,16 @@ def test_conditional_decoder_equals_numpy(cell, depth, coverage):
                                atol=1e-5)  # fmt: skip
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("cell", ["gru", "lstm", "layer_norm_gru", "layer_norm_lstm"])
 def test_input_feeding_decoder_equals_numpy(cell):
+    """A cell that normalises does so with the product of both inputs together."""
     model = make(form="input_feeding", cell=cell, layers=2)
     decoder = model.decoder
     states, (bottom, upper) = start_of(model)
     readout, logits = np.zeros((3, 5)), []
     joined = np.concatenate([decoder.recurrences[0].cell.kernel, decoder.feed_kernel])  # one kernel for [y; readout]
     for embedded in inputs_of(model).transpose(1, 0, 2):
-        first = decoder.recurrences[0].cell
-        whole = type("Cell", (), {
-            "kernel": joined, "recurrent_kernel": first.recurrent_kernel, "bias": first.bias})  # fmt: skip
-        bottom = cell_step(whole, np.concatenate([embedded, readout], axis=-1), bottom)
+        bottom = cell_step(decoder.recurrences[0].cell, np.concatenate([embedded, readout], axis=-1), bottom, joined)
         upper = cell_step(decoder.recurrences[1].cell, bottom[0], upper)
         top = upper[0] + bottom[0]
         context, _ = attend(additive_scores(top, states, decoder.attention), states, MASK)
@@ -94,7 +92,7 @@ def test_input_feeding_decoder_equals_numpy(cell):
 @pytest.mark.parametrize("kind", ["attention", "initial", "every_step"])
 def test_default_decoder_equals_numpy(kind):
     """The bottom layer asks and the one above reads its context; without attention there is none, or a fixed one."""
-    without = {"attention": "none", "context": kind} if kind != "attention" else {}
+    without = {"attention": "none", "attention_units": None, "context": kind} if kind != "attention" else {}
     model = make(layers=2, **without)
     decoder = model.decoder
     memory, _ = model.encode(SOURCE)
@@ -121,6 +119,9 @@ LOOPS = {
     "input feeding": {"form": "input_feeding"},
     "input feeding, deep": {
         "form": "input_feeding", "cell": "lstm", "layers": 2, "coverage": True, "residual": "highway",
+    },
+    "input feeding, layer norm": {
+        "form": "input_feeding", "cell": "layer_norm_lstm", "layers": 2, "transition_depth": 2, "residual": "highway",
     },
     "coverage": {"coverage": True},
     "heads": {"heads": 2},

@@ -196,12 +196,15 @@ def test_the_wrong_tokenizer_is_warned_of():
 class Echo:
     """A translator that answers with its input."""
 
-    calls = 0
+    calls, longest = 0, 1000
 
     def translate(self, sentences, options, attention, progress):
         self.calls += 1
         progress(len(sentences))
-        return [SimpleNamespace(text=text, tokens=text.split()) for text in sentences]
+        return [
+            SimpleNamespace(text=text, tokens=text.split(), cut_tokens=max(len(text) - self.longest, 0))
+            for text in sentences
+        ]
 
 
 def test_evaluate_takes_more_references_and_ignores_origins():
@@ -215,6 +218,14 @@ def test_evaluate_takes_more_references_and_ignores_origins():
     assert two["BLEU"].score > one["BLEU"].score
     chinese = evaluate(Echo(), list(zip(*CHINESE, strict=True)), bootstrap=False, language="zh")
     assert "tok:zh" in chinese["BLEU"].signature
+
+
+def test_cut_sentences_are_counted_in_one_warning():
+    translator = Echo()
+    translator.longest = 40
+    with pytest.warns(UserWarning, match="^3 of 12 sentences are cut off .* 'long_lines: split'") as warned:
+        evaluate(translator, list(zip(HYPOTHESES, REFERENCES, strict=True)), bootstrap=False)
+    assert len(warned) == 1
 
 
 def test_mistakes_are_found_before_translating():

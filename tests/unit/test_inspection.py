@@ -66,7 +66,7 @@ def size(*layers):
         ("target", False, {"bidirectional": "all", "layer_norm": True}, {"form": "input_feeding", "layers": 2}),
         ("none", False, {"transition_depth": 2}, {"form": "conditional", "attention": "additive", "coverage": True}),
         ("none", True, {"units": 20}, {"attention": "general", "heads": 2}),
-        ("target", True, {}, {"attention": "none", "context": "every_step"}),
+        ("target", True, {"dropout": 0.0}, {"attention": "none", "context": "every_step"}),
     ],
 )
 def test_parts_add_up_to_the_models_own_layers(make, tied, joint, encoder, decoder):

@@ -189,3 +189,20 @@ def test_joining_takes_as_many_as_the_piece_with_fewest_has():
     expected[2, 2:5] = 0.75
     np.testing.assert_array_equal(only.attention, expected)
     assert join([one]) is one
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["他说，", "好吗？", "走了"], "他说，好吗？走了"),
+        (["犬は、", "", "カタカナ。", "「はい」"], "犬は、カタカナ。「はい」"),
+        (["他说：“好。”", "“走吧”……", "他走了"], "他说：“好。”“走吧”……他走了"),
+        (["他用 Python", "写程序，", "and C"], "他用 Python 写程序， and C"),  # a Latin letter keeps its space
+        (["개는 오늘", "나무를"], "개는 오늘 나무를"),  # Korean has spaces
+        (["He said …", "“no”", "— twice"], "He said … “no” — twice"),
+        (["", ""], ""),
+    ],
+)
+def test_no_space_is_put_between_chinese_or_japanese_characters(texts, expected):
+    parts = [Translation(["a"], [hypothesis(text, -1.0, 1, 1, 1.0)]) for text in texts]
+    assert join(parts).text == expected

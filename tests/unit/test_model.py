@@ -26,6 +26,11 @@ VARIANTS = {
     "cho": ({}, {"cell": "lstm"}, {"layers": 2, "attention": "none", "context": "every_step"}),
     "cho from the mean": ({}, {}, {"attention": "none", "context": "every_step", "summary": "mean"}),
     "maximum": ({}, {}, {"attention": "none", "summary": "max"}),
+    "normed without attention": (
+        {},
+        {"layers": 2, "residual": "highway", "layer_norm": True},
+        {"layers": 2, "residual": "highway", "layer_norm": True, "attention": "none", "summary": "max"},
+    ),
     "last lstm": ({}, {"cell": "lstm"}, {"cell": "lstm", "units": 6, "summary": "last"}),
     "heads": ({}, {}, {"units": 8, "heads": 2, "attention": "scaled_dot"}),
     "additive heads": ({}, {}, {"heads": 3, "attention": "additive", "attention_units": 9}),
@@ -48,6 +53,11 @@ VARIANTS = {
         {},
         {},
         {"form": "input_feeding", "layers": 2, "residual": "highway", "transition_depth": 2, "heads": 7},
+    ),
+    "input feeding normed": (
+        {},
+        {"cell": "layer_norm_lstm"},
+        {"form": "input_feeding", "cell": "layer_norm_gru", "transition_depth": 2, "layer_norm": True},
     ),
     "bideep": (
         {},

@@ -60,7 +60,8 @@ def test_step_without_a_start_lowers_first_after_its_distance():
 
 @pytest.mark.parametrize("kind", ["constant", "inverse_sqrt", "cosine", "step", "plateau"])
 def test_every_kind_warms_up_alike(kind):
-    config = training(kind=kind, warmup=8, decay_start=8, decay_updates=5, minimum=0.005)
+    decay = {"decay_start": 8, "decay_updates": 5} if kind in ("cosine", "step") else {}
+    config = training(kind=kind, warmup=8, minimum=0.005, **decay)
     assert [learning_rate(config, update) for update in (1, 4, 7)] == pytest.approx([0.00125, 0.005, 0.00875])
 
 
@@ -68,15 +69,24 @@ def test_plateau_lowers_after_patience_and_stops_at_the_minimum():
     config = training(kind="plateau", factor=0.5, patience=2, minimum=0.002)
     progress, rates = Progress(), []
     for improved in [True, False, True, False, False, False, False, False, False]:
-        watch_plateau(config, progress, improved)
+        watch_plateau(config, progress, improved, update=10)
         rates.append(learning_rate(config, 10, progress.plateau_factor))
     assert rates == pytest.approx([0.01, 0.01, 0.01, 0.01, 0.005, 0.005, 0.0025, 0.0025, 0.002])
+
+
+def test_the_plateau_is_not_watched_during_the_warmup():
+    config = training(kind="plateau", factor=0.5, patience=2, warmup=30)
+    progress, rates = Progress(), []
+    for update in (10, 20, 30, 40, 50, 60):
+        watch_plateau(config, progress, improved=False, update=update)
+        rates.append(learning_rate(config, update + 1, progress.plateau_factor))
+    assert rates == pytest.approx([0.01 * 11 / 30, 0.01 * 21 / 30, 0.01, 0.01, 0.005, 0.005])
 
 
 def test_other_schedules_ignore_validations():
     progress = Progress()
     for _ in range(5):
-        watch_plateau(training(), progress, improved=False)
+        watch_plateau(training(), progress, improved=False, update=10)
     assert progress.plateau_factor == 1.0
 
 

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.layers.time_loop import product, run_steps
+from seq2seq.model import Seq2Seq
 
 T, B, U, OUT = 5, 2, 4, 3
 
@@ -81,20 +83,43 @@ def test_no_matrix_is_multiplied_for_a_weights_gradient_inside_the_loop(parts):
             loss = tf.add_n([tf.reduce_sum(value) for value in hoisted(weights, *tensors)])
         return tape.gradient(loss, [weights["twice"].value, weights["out"].value])
 
-    graph = gradients.get_concrete_function().graph
+    inside, outside = weight_gradients(gradients, loops=2)
+    assert not inside
+    assert len(outside) == 3  # three products a step
+
+
+@pytest.mark.parametrize(("form", "loops"), [("conditional", 5), ("input_feeding", 4)])
+def test_nor_inside_the_loop_of_a_decoder(form, loops):
+    """Three loops are the encoder's; of the conditional decoder, the upper layer has its own."""
+    stack = {"layers": 2, "residual": "highway", "layer_norm": True}
+    decoder = DecoderConfig(units=7, form=form, transition_depth=2, **stack)
+    model = Seq2Seq(9, 9, EmbeddingsConfig(size=5), EncoderConfig(units=6, **stack), decoder)
+    source, target = np.array([[4, 5, 3]], np.int32), np.array([[6, 7, 8, 3]], np.int32)
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape() as tape:
+            loss, *_ = model.losses_of(source, target)
+        return tape.gradient(loss, [v.value for v in model.trainable_variables])
+
+    inside, outside = weight_gradients(gradients, loops=2 * loops)
+    assert not inside
+    assert len(outside) > 10
+
+
+def weight_gradients(function, loops):
+    """Products for a matrix's gradient: those in loops' bodies whose results are used, and those outside of loops."""
+    graph = function.get_concrete_function().graph
     bodies = [
         graph._get_function(op.get_attr("body").name).graph for op in graph.get_operations() if "While" in op.type
     ]
+    assert len(bodies) == loops
 
-    def weight_gradients(operations):
+    def products(operations):
         return [op for op in operations if op.type == "MatMul" and op.get_attr("transpose_a")]
 
-    assert len(bodies) == 2
-    used = {tensor.op.name for body in bodies for tensor in body.outputs}
-    ancestors = {op.name for body in bodies for op in _ancestors(body, used)}
-    inside = [op for body in bodies for op in weight_gradients(body.get_operations()) if op.name in ancestors]
-    assert not inside
-    assert len(weight_gradients(graph.get_operations())) == 3  # three products a step
+    inside = [op for body in bodies for op in products(_ancestors(body, {t.op.name for t in body.outputs}))]
+    return inside, products(graph.get_operations())
 
 
 def _ancestors(graph, names):
@@ -122,3 +147,22 @@ def test_low_precision_stays_in_the_loop(parts):
     assert {value.dtype for value in [*outputs, *states]} == {tf.bfloat16}
     exact = in_python(weights, x, y, start, constant)
     np.testing.assert_allclose(tf.cast(states[0], tf.float32), exact[-1], atol=0.05)
+
+
+def test_sums_over_many_steps_keep_their_tail_in_low_precision(rng):
+    """Each gradient is a sum of 200 numbers, which in bfloat16 would stop growing after a few dozen."""
+    bias = keras.Variable(np.zeros(U, "f"))
+    x = tf.cast(rng.uniform(0.2, 0.5, (200, B, U)), tf.bfloat16)
+    factor = tf.ones([B, U], tf.bfloat16)
+
+    def step(now, states, constants):
+        return [now[0] * (constants[0] + tf.cast(bias, now[0].dtype))], []
+
+    with tf.GradientTape() as tape:
+        tape.watch(factor)
+        (outputs,), _ = run_steps(step, [x], [], constants=[factor], variables=[bias], output_dtypes=[tf.bfloat16])
+        loss = tf.reduce_sum(tf.cast(outputs, tf.float32))
+    by_factor, by_bias = tape.gradient(loss, [factor, bias.value])
+    exact = tf.reduce_sum(tf.cast(x, tf.float32), axis=0)
+    np.testing.assert_allclose(tf.cast(by_factor, tf.float32), exact, rtol=2**-8)
+    np.testing.assert_allclose(by_bias, tf.reduce_sum(exact, axis=0), rtol=2**-7)

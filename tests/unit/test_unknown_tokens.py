@@ -144,7 +144,7 @@ def test_suppressed_unknown_tokens_are_never_chosen(translator, values):
     ("values", "message"),
     [
         ({"unk": "replace"}, "'unk: replace' looks at attention"),
-        ({"coverage_penalty": 0.2}, "'coverage_penalty' looks"),
+        ({"coverage_penalty": 0.2}, "'coverage_penalty: 0.2' looks"),
     ],
 )
 def test_a_model_without_attention_cannot_look_at_it(config, tokenizer, values, message):

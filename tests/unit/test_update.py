@@ -95,6 +95,14 @@ def test_float32_skips_nan_too():
     assert int(update.skipped) == 1
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_weights_without_a_gradient_are_named(accumulate):
+    variables = [keras.Variable(np.zeros(2, "f"), name=name) for name in ("read", "unread", "forgotten")]
+    update = GradientUpdate(keras.optimizers.SGD(0.1), variables, None, accumulate, False)
+    with pytest.raises(ValueError, match="does not depend on unread, forgotten: nothing reads"):
+        update.add([tf.ones(2), None, None], tf.constant(1.0))
+
+
 def test_an_optimizer_that_clips_is_refused():
     with pytest.raises(ValueError, match="clip"):
         GradientUpdate(keras.optimizers.SGD(0.1, clipnorm=1.0), [], None, 1, False)

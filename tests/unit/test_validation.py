@@ -60,6 +60,29 @@ def test_bleu_is_of_the_likeliest_translations(make):
     assert (options.sample, options.n_best, options.beam_size) == (False, 1, 2)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"search": {"long_lines": "cut", "max_source_tokens": 2}}, 1),
+        ({"search": {"long_lines": "split", "max_source_tokens": 2}}, 0),
+        ({"search": {"long_lines": "cut"}}, 0),
+        (
+            {
+                "search": {"long_lines": "cut", "max_source_tokens": 2},
+                "validation": {"metric": "loss", "bleu": False},
+            },
+            0,
+        ),
+    ],
+)
+def test_cut_sentences_are_said_before_training(make, monkeypatch, options, said):
+    lines = []
+    monkeypatch.setattr(Display, "say", lambda self, text: lines.append(text))
+    make("zh", **options)
+    assert len(lines) == said
+    assert all(line.startswith("warning: validation: 4 of 4 sentences are cut off") for line in lines)
+
+
 def test_what_bleu_needs_is_missed_before_training(make, monkeypatch):
     def missing(tokenize):
         raise RuntimeError("no MeCab")
