@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -171,7 +172,8 @@ def test_blocks_change_nothing(kind, block, rng, monkeypatch):
 
 
 PEAK = """
-import resource, sys
+import re, sys
+from pathlib import Path
 import numpy as np
 import seq2seq
 import tensorflow as tf
@@ -191,16 +193,18 @@ def run(query, states):
         loss = tf.reduce_sum(attend(query, memory)[0] ** 2)
     return tape.gradient(loss, [query, states, *(w.value for w in layer.weights)])
 
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def megabytes(what):
+    return int(re.search(what + r":\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
 
 run(tf.zeros([1, 3, 64]), tf.zeros([1, 3, 64]))
-before = peak()
+Path("/proc/self/clear_refs").write_text("5")  # the peak until now, of imports and tracing, is forgotten
+before = megabytes("VmRSS")
 run(tf.zeros([4, 400, 64]), tf.zeros([4, 400, 64]))
-print(peak() - before)
+print(megabytes("VmHWM") - before)
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak is read and reset as Linux does it")
 def test_the_peak_memory_of_additive_attention_is_bounded():
     """One (B, T, S, U) tensor of the large call is 164 MB; without blocks several are held at once."""
 
@@ -209,5 +213,5 @@ def test_the_peak_memory_of_additive_attention_is_bounded():
         return float(done.stdout)
 
     blocks, whole = grown("blocks"), grown("whole")
-    assert whole > 164
-    assert blocks < 0.5 * whole
+    assert whole > 250
+    assert blocks < 0.4 * whole
