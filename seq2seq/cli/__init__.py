@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from seq2seq.cli import average, data, evaluate, inspect, quickstart, tokenizer, train, translate
+from seq2seq.cli import average, data, evaluate, inspect, probe, quickstart, tokenizer, train, translate
 from seq2seq.errors import Seq2SeqError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app.command("translate")(translate.translate)
 app.command("evaluate")(evaluate.evaluate)
 app.command("average")(average.average)
 app.command("inspect")(inspect.inspect)
+app.command("probe")(probe.probe)
 app.command("quickstart")(quickstart.quickstart)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(data.app, name="data")

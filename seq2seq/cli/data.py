@@ -1,4 +1,4 @@
-"""`seq2seq data list|get`."""
+"""`seq2seq data list|get|phrasebook`."""
 
 import json
 import re
@@ -175,3 +175,29 @@ def _transfers() -> Iterator[Any]:
             bar.update(tasks[what], completed=done, total=total, amount=amount)
 
         yield show
+
+
+@app.command("phrasebook")
+def write_phrasebook(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the files go.")],
+    pairs: Annotated[int, typer.Option(help="Pairs for training.", min=1)] = 100_000,
+    held_out: Annotated[int, typer.Option(help="Pairs of each other split.", min=1)] = 1000,
+    seed: Annotated[int, typer.Option(help="Another one draws others.", min=0)] = 1,
+) -> None:
+    """Write English-German pairs that the embedded grammar draws, as train, valid, test and compositional .tsv.
+
+    No source sentence is in two files. `compositional` has words in forms that they have nowhere else. Recipes need
+    no files: `data.train={phrasebook: train, pairs: 100000}` draws the same.
+    """
+    from seq2seq.cli.common import open_output, progress_bar
+    from seq2seq.corpora.phrasebook import PAIRS, phrasebook
+
+    output.mkdir(parents=True, exist_ok=True)
+    for split in PAIRS:
+        number = pairs if split == "train" else held_out
+        with progress_bar(split, number) as advance, open_output(output / f"{split}.tsv") as handle:
+            for done, (source, target) in enumerate(phrasebook(split, number, seed), start=1):
+                handle.write(f"{source}\t{target}\n")
+                if done % 1000 == 0:
+                    advance(done)
+        print(f"{output / split}.tsv: {number:,} pairs")

@@ -2,11 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-SHOWN = 8
+if TYPE_CHECKING:
+    from seq2seq.translation import Translation
+
+SHOWN = 10  # translations
+ITEMS = 25  # sentences for each phenomenon
+SHADES = " ░▒▓█"
 
 
 def quickstart(
@@ -30,7 +35,9 @@ def quickstart(
 
     config = load_config("quickstart", overrides or [])
     load_tensorflow()
+    from seq2seq.cli.probe import accuracy_table
     from seq2seq.evaluation import evaluate
+    from seq2seq.probe import probe
     from seq2seq.training import train
     from seq2seq.translator import Translator
 
@@ -39,10 +46,15 @@ def quickstart(
         raise typer.Exit(INTERRUPTED)
     assert config.data.test is not None
     pairs = [(pair.source, pair.target) for pair in open_corpus(config.data.test)]
+    translator = Translator.load(output)
     with progress_bar("translating the test sentences", len(pairs)) as advance:
-        report = evaluate(Translator.load(output), pairs, progress=advance)
-    console.print(f"\n[bold]{len(pairs)} test sentences, none of them seen in training[/bold]")
+        report = evaluate(translator, pairs, progress=advance)
+    console.print(f"\n[bold]{len(pairs):,} test sentences, none of them seen in training[/bold]")
     print_report(report)
+    exact = sum(t.text == reference for t, (_, reference) in zip(report.translations, pairs, strict=True))
+    console.print(
+        f"{exact:,} of {len(pairs):,} translations ({exact / len(pairs):.1%}) are the reference, word for word"
+    )
     table = Table(
         "English",
         "German, translated",
@@ -54,6 +66,14 @@ def quickstart(
         expected = "the same" if translation.text == reference else reference
         table.add_row(*map(escape, (source, translation.text, expected)))
     console.print(table)
+    with progress_bar("translating challenge sets", None) as advance:
+        found = probe(translator, ITEMS, progress=advance)
+    console.print("\n[bold]What it has learnt[/bold], judged by the words that each phenomenon decides")
+    console.print(accuracy_table(found.phenomena, "phenomenon"))
+    console.print(accuracy_table(found.distances, "words between, long distance"))
+    console.print("\n[bold]Where it looked[/bold]: each German token's attention to the English ones")
+    shortest = min((source for source, _ in pairs), key=len)
+    console.print(attention_map(translator.translate([shortest])[0]), markup=False, highlight=False)
     command = sys.argv[0] if Path(sys.argv[0]).name == "seq2seq" else "seq2seq"
     console.print("\n[bold]Go on[/bold]")
     console.print(
@@ -67,3 +87,17 @@ def quickstart(
         markup=False,
         soft_wrap=True,
     )
+
+
+def attention_map(translation: "Translation") -> str:
+    """Return attention as text: a row for each target token, a shade for each source token."""
+    assert translation.attention is not None
+    rows = []
+    tokens = translation.hypotheses[0].tokens
+    width = max(map(len, tokens))
+    for place, token in enumerate(translation.source_tokens):
+        rows.append(" " * (width + 1) + "│ " * place + "┌ " + token)
+    for token, weights in zip(tokens, translation.attention, strict=True):
+        shades = (SHADES[min(int(weight * len(SHADES)), len(SHADES) - 1)] for weight in weights)
+        rows.append(f"{token:>{width}} " + " ".join(shades))
+    return "\n".join(rows)

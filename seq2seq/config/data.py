@@ -16,7 +16,16 @@ class TextConfig(Section):
     source: str | None = key(None, "File of source sentences, one a line.")
     target: str | None = key(None, "File of target sentences, line-aligned with `source`.")
     tsv: str | None = key(None, "File of `source<TAB>target` lines.")
-    phrasebook: Literal["train", "valid", "test"] | None = key(None, "A split of the embedded English-German corpus.")
+    phrasebook: Literal["train", "valid", "test", "compositional"] | None = key(
+        None, "A split of the embedded English-German corpus, drawn from a grammar."
+    )
+    pairs: int | None = key(
+        None,
+        "How much of the phrasebook; by default 100,000 of train, 500 of valid, and 1,000 of test and compositional.",
+        unit="sentence pairs",
+        ge=1,
+    )
+    draw: int | None = key(None, "Another seed draws another phrasebook; 1 by default.", ge=0)
 
     @model_validator(mode="after")
     def one_kind(self) -> "TextConfig":
@@ -24,6 +33,9 @@ class TextConfig(Section):
             raise ValueError("'source' and 'target' go together: give both files")
         if self.kinds() != 1:
             raise ValueError(f"give one of: {self.choice()}")
+        for name in ("pairs", "draw"):
+            if self.phrasebook is None and getattr(self, name) is not None:
+                raise ValueError(f"'{name}' is for 'phrasebook'")
         return self
 
     def kinds(self) -> int:

@@ -19,7 +19,8 @@ def grammar():
 def sentences(grammar, seed, category="sentence"):
     random = Random(seed).random
     while True:
-        yield grammar.say(grammar.draw(random, category))
+        node = grammar.draw(random, category)
+        yield grammar.say(node, "english"), grammar.say(node, "german")
 
 
 def lexeme(grammar, part, key):

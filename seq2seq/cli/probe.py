@@ -1,0 +1,71 @@
+"""`seq2seq probe`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from seq2seq.probe import Accuracy
+
+
+def probe(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory, English to German.")],
+    items: Annotated[int, typer.Option(help="Sentences for each phenomenon and each long distance.", min=1)] = 100,
+    seed: Annotated[int, typer.Option(help="Of the sentences.")] = 1,
+    beam_size: Annotated[int | None, typer.Option(help="Hypotheses kept at each step; 1 is greedy.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw both tables: .png, .svg or .pdf.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Tell what a model has learnt: accuracy by grammatical phenomenon, and over long distances.
+
+    The sentences are drawn from the grammar of the phrasebook's test split, and judged by the words that the
+    phenomenon decides.
+    """
+    from seq2seq.cli.common import check_output, load_tensorflow, progress_bar, search_options
+
+    if plot is not None:
+        check_output(plot)
+    load_tensorflow()
+    from seq2seq.probe import plot_report
+    from seq2seq.probe import probe as run
+    from seq2seq.translator import Translator
+
+    translator = Translator.load(model)
+    options = search_options(translator.options, beam_size=beam_size)
+    with progress_bar("translating challenge sets", None) as advance:
+        report = run(translator, items, seed, options, progress=advance)
+    if as_json:
+        print(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
+    else:
+        from rich.console import Console
+
+        console = Console()
+        console.print(accuracy_table(report.phenomena, "phenomenon"))
+        console.print(accuracy_table(report.distances, "words between, long distance"))
+    if plot is not None:
+        plot_report(report, plot)
+
+
+def accuracy_table(accuracies: "tuple[Accuracy, ...]", title: str) -> "Table":
+    """Show accuracies in per cent, with 95% intervals."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column(title)
+    for column in ("right", "of", "accuracy"):
+        table.add_column(column, justify="right")
+    table.add_column("95% interval")
+    for accuracy in accuracies:
+        low, high = accuracy.interval
+        table.add_row(
+            accuracy.name,
+            f"{accuracy.right:,}",
+            f"{accuracy.items:,}",
+            f"{100 * accuracy.share:.1f}%",
+            f"{100 * low:.1f} - {100 * high:.1f}",
+        )
+    return table
