@@ -19,7 +19,6 @@ A slot that is filled already is left as it is: this is how a rule prescribes wh
 from bisect import bisect
 from collections.abc import Callable, Mapping
 from itertools import accumulate
-from random import Random
 from typing import Any
 
 from seq2seq.errors import CorpusError
@@ -34,8 +33,8 @@ class NoWordError(CorpusError):
 class Lexeme(tuple[dict[str, str], ...]):
     """A concept: for each language, by its index, the attributes and forms that it has there."""
 
-    __slots__ = ()
     __hash__ = object.__hash__
+    part: str  # of speech
 
 
 class Node(dict[str, Any]):
@@ -55,6 +54,7 @@ class Rule:
     def __init__(self, category: str, name: str, steps: list[tuple[str, "Step"]], languages: int) -> None:
         self.category = category
         self.name = name
+        self.key = f"{category}.{name}" if name else category
         self.steps = steps
         self.fields: list[dict[str, Any]] = [{} for _ in range(languages)]
 
@@ -100,7 +100,7 @@ class Rules:
                 steps = [(slot, self.step(step, f"{place}.{slot}")) for slot, step in slots.items()]
                 made = Rule(category, name, steps, languages)
                 rules.append(made)
-                self.rules[f"{category}.{name}" if name else category] = made
+                self.rules[made.key] = made
                 weights.append(rule.get("weight", 1))
             self.categories[category] = rules, _cumulative(weights)
 
@@ -275,8 +275,3 @@ def _fits(attributes: Mapping[str, str], key: str, wanted: Any) -> bool:
 def _cumulative(weights: list[float]) -> list[float]:
     total = sum(weights)
     return [limit / total for limit in accumulate(weights)][:-1]
-
-
-def generator(seed: int) -> Callable[[], float]:
-    """Return the source of chance: of all of `random`, only this is the same in every version of Python."""
-    return Random(seed).random

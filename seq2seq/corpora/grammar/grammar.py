@@ -7,12 +7,16 @@ from typing import Any
 
 import yaml
 
-from seq2seq.corpora.grammar.derivation import Draw, Node, NoWordError, Rules
+from seq2seq.corpora.grammar.derivation import Draw, Lexeme, Node, NoWordError, Rules
 from seq2seq.corpora.grammar.lexicon import concepts, lexemes
 from seq2seq.corpora.grammar.morphology import flat
+from seq2seq.corpora.grammar.phenomena import Phenomena
 from seq2seq.corpora.grammar.syntax import Syntax
+from seq2seq.errors import CorpusError
 
 RETRIES = 100  # of draws that end where no word fits
+
+Combination = tuple[str, str, str]  # part of speech, concept, form
 
 
 class Grammar:
@@ -30,10 +34,17 @@ class Grammar:
         words = {language: _language(language) for language in languages}
         found = concepts(_read("lexicon.yaml"), _read("function_words.yaml"))
         self.rules = Rules(_read("rules.yaml"), lexemes(found, words), len(languages))
-        self.syntaxes = [
-            Syntax(index, language, _read(language, "syntax.yaml"), words[language]["particles"], self.rules.rules)
+        self.syntaxes = {
+            language: Syntax(index, language, _read(language, "syntax.yaml"), words[language]["particles"], self.rules)
             for index, language in enumerate(languages)
-        ]
+        }
+        self.phenomena = {
+            language: Phenomena(syntax, _read(language, "phenomena.yaml"))
+            for language, syntax in self.syntaxes.items()
+            if language != languages[0]
+        }
+        held_out = _read("held_out.yaml")
+        self._held_out = {language: self._forms(language, held_out.get(language, {})) for language in languages}
 
     def draw(self, random: Callable[[], float], category: str = "sentence", **filled: Any) -> Node:
         """Draw a derivation of a category; `filled` prescribes slots."""
@@ -44,9 +55,36 @@ class Grammar:
                 last = error
         raise last
 
-    def say(self, node: Node) -> tuple[str, ...]:
-        """Return the sentence in every language, in their order."""
-        return tuple(syntax.text(node) for syntax in self.syntaxes)
+    def say(self, node: Node, language: str) -> str:
+        """Return the sentence in a language."""
+        return self.syntaxes[language].text(node)
+
+    def held_out(self, language: str) -> bool:
+        """Whether what was said last in a language has a combination of `held_out.yaml`."""
+        return not self._held_out[language].isdisjoint(self.syntaxes[language].used)
+
+    def used(self, language: str) -> list[Combination]:
+        """Return the words and forms of what was said last in a language."""
+        return [(lexeme.part, lexeme[0]["key"], form) for lexeme, form in self.syntaxes[language].used]
+
+    def combinations(self, language: str) -> list[Combination]:
+        """Return what `held_out.yaml` names: words in forms that only a compositional test has."""
+        return sorted((lexeme.part, lexeme[0]["key"], form) for lexeme, form in self._held_out[language])
+
+    def _forms(self, language: str, held_out: dict[str, dict[str, str]]) -> set[tuple[Lexeme, str]]:
+        index = self.languages.index(language)
+        found = set()
+        for part, entries in held_out.items():
+            lexemes = {lexeme[index]["key"]: lexeme for lexeme in self.rules.lexicon[part]}
+            for key, name in entries.items():
+                if key not in lexemes:
+                    raise CorpusError(f"held_out.yaml: the lexicon has no {part} {key!r}.")
+                forms = [form for form in lexemes[key][index] if name in (form, *form.split("."))]
+                forms = [form for form in forms if form != name] or forms  # what the entry names is no form of it
+                if not forms:
+                    raise CorpusError(f"held_out.yaml: {part} {key!r} has no form {name!r}.")
+                found |= {(lexemes[key], form) for form in forms}
+        return found
 
 
 def _language(name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from seq2seq.corpora.grammar.derivation import Lexeme, Node, Rule
+from seq2seq.corpora.grammar.derivation import Lexeme, Node, Rules
 from seq2seq.errors import CorpusError
 
 Say = Callable[[Node, str], str]
@@ -39,22 +39,25 @@ class Syntax:
         name: str,
         source: Mapping[str, Any],
         words: Mapping[str, Mapping[str, str]],
-        rules: Mapping[str, Rule],
+        rules: Rules,
     ) -> None:
         self.index = index
         self.name = name
         self.words = words
+        self.described = set(rules.rules) | set(rules.categories)
         self.rewrites = [(re.compile(pattern), replacement) for pattern, replacement in source["rewrites"]]
-        for key, rule in rules.items():
+        self.used: list[tuple[Lexeme, str]] = []  # and its form, of all words that the last sentence has
+        for key, rule in rules.rules.items():
             described = {**source["say"].get(rule.category, {}), **(source["say"].get(key) or {})}
             if not described:
                 raise CorpusError(f"{name}/syntax.yaml does not say how {key!r} is said.")
             fields = rule.fields[index]
             for field, spec in described.items():
-                fields[str(field)] = self._compile(spec, f"{name}/syntax.yaml: {key}.{field}")
+                fields[str(field)] = self.compile(spec, f"{name}/syntax.yaml: {key}.{field}")
 
     def text(self, node: Node) -> str:
         """Say a whole sentence, with what the language does at the end: contractions, marks, the capital."""
+        self.used.clear()
         text = self._say(node, "*")
         for pattern, replacement in self.rewrites:
             text = pattern.sub(replacement, text)
@@ -81,13 +84,14 @@ class Syntax:
             raise CorpusError(f"{self.name}/syntax.yaml: {node.rule.category}.{node.rule.name} has no {form!r}.")
         return field(node, form)
 
-    def _compile(self, spec: Any, place: str) -> Say:
+    def compile(self, spec: Any, place: str) -> Say:
+        """Make a field from its template; `place` is for errors."""
         if isinstance(spec, Mapping):
             if len(spec) != 1 or not str(next(iter(spec))).startswith("@"):
                 raise CorpusError(f"{place}: expected one @path with its cases, found {list(spec)}.")
             ((path, branches),) = spec.items()
             value = self._reference(path[1:]) if path.startswith("@.") else self._path(path[1:])
-            cases = {str(key): self._compile(branch, f"{place}.{key}") for key, branch in branches.items()}
+            cases = {str(key): self.compile(branch, f"{place}.{key}") for key, branch in branches.items()}
             other = cases.get("else")
 
             def switch(node: Node, form: str) -> str:
@@ -113,7 +117,7 @@ class Syntax:
         if name.startswith("."):
             field = name[1:]
             return lambda node, form: node.rule.fields[index][field](node, form)
-        wanted = self._form(arguments)
+        wanted, used = self._form(arguments), self.used
         word = self.words.get(name)
         first, *rest = name.split(".")
 
@@ -124,7 +128,9 @@ class Syntax:
             if value is None:
                 return word[wanted(node, form)] if word else ""
             if isinstance(value, Lexeme):
-                return value[index][wanted(node, form)]
+                name = wanted(node, form)
+                used.append((value, name))
+                return value[index][name]
             if isinstance(value, Node):
                 return self._say(value, wanted(node, form))
             return value
