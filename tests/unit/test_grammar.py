@@ -1,13 +1,17 @@
 """The grammar of the embedded corpus: forms of words, and sentences that agree."""
 
-from itertools import islice
+import re
+from collections import Counter
+from itertools import islice, pairwise
 from random import Random
 
+import numpy as np
 import pytest
 
 from seq2seq.corpora.grammar import Grammar
 from seq2seq.corpora.grammar.derivation import NoWordError
 from seq2seq.corpora.grammar.morphology import flat, inflect
+from seq2seq.corpora.grammar.phenomena import words_of
 from seq2seq.errors import CorpusError
 
 
@@ -155,3 +159,72 @@ def test_articles_have_the_gender_of_their_nouns(grammar):
 def test_what_no_word_fits_is_said():
     with pytest.raises(NoWordError, match="has no verb with"):
         Grammar().draw(Random(1).random, "clause.motion", human="nobody")
+
+
+# Phenomena
+
+
+def test_every_phenomenon_occurs_and_decides_words_of_the_sentence(grammar):
+    phenomena = grammar.phenomena["german"]
+    random = Random(7).random
+    seen = Counter()
+    for derivation in islice((grammar.draw(random) for _ in range(2_000)), 2_000):
+        words = words_of(grammar.say(derivation, "german"))
+        for name in phenomena.of(derivation):
+            places = phenomena.decided(derivation, name)
+            assert places
+            assert max(places) < len(words)
+            seen[name] += 1
+        assert grammar.say(derivation, "german") == grammar.say(derivation, "german")
+    assert set(seen) == set(phenomena)
+    assert min(seen.values()) >= 5
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "pattern"),
+    [
+        ("sentence.price", "price", r"^\d+,\d\d$"),
+        ("sentence.comparison", "comparative", r"^(\w+er|als)$"),
+        ("sentence.reason", "pronoun", r"^(er|sie|es)$"),
+        ("sentence.existence", "number", r"^(zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|elf|zwölf)$"),
+        ("sentence.distance", "long distance", r"^(lag|lagen|ein|aus|dir|euch|Ihnen)$"),
+        ("sentence.call", "formal and informal address", r"^(du|Sie|ihr|\w+s?t|\w+n|seid|sind)$"),
+        ("sentence.statement", "negation with nicht", r"^nicht$"),
+        ("sentence.statement", "negation with kein", r"^keine?[nmr]?$"),
+        ("sentence.statement", "perfect", r"^(habe|hat|haben|bin|ist|sind)$"),
+    ],
+)
+def test_what_a_phenomenon_decides(grammar, rule, name, pattern):
+    random = Random(3).random
+    found = 0
+    for _ in range(400):
+        derivation = grammar.draw(random, rule)
+        words = words_of(grammar.say(derivation, "german"))
+        for place in grammar.phenomena["german"].decided(derivation, name):
+            assert re.match(pattern, words[place]), (words, words[place])
+            found += 1
+    assert found > 10
+
+
+def test_long_distances_grow_with_the_links(grammar):
+    phenomena = grammar.phenomena["german"]
+    random = Random(3).random
+    means = []
+    for links in range(1, 9):
+        derivations = [grammar.draw(random, "sentence.distance", links=str(links)) for _ in range(30)]
+        distances = [phenomena.distance(node, phenomena.decided(node, "long distance")) for node in derivations]
+        means.append(np.mean(distances))
+    assert all(later > earlier + 2 for earlier, later in pairwise(means)), means
+
+
+def test_what_is_held_out_is_a_word_in_a_form(grammar):
+    held_out = grammar.combinations("german")
+    assert ("noun", "key", "singular.accusative") in held_out
+    assert ("verb", "give", "infinitive") in held_out
+    assert not any(form == "nominative" for _, _, form in held_out), "the part of an entry, which is no form"
+    found = 0
+    for node in (grammar.draw(Random(seed).random) for seed in range(1500)):
+        grammar.say(node, "german")
+        assert grammar.held_out("german") == bool(set(grammar.used("german")) & set(held_out))
+        found += grammar.held_out("german")
+    assert 15 < found < 300

@@ -42,13 +42,13 @@ class Phenomena:
         accusative is spelled like the nominative.
         """
         places: set[int] = set()
-        words = None
+        words: list[str] = []
         for part in nodes(node):
             for variant in self.variants[name]:
                 if variant.fits(part):
                     words = words or words_of(self.syntax.text(node))
                     places |= set(differing(words, words_of(variant.said(node, part))))
-        return sorted(places)
+        return sorted(place for place in places if words[place] != ",")  # they come and go with what they enclose
 
     def of(self, node: Node) -> list[str]:
         """Return the phenomena of a derivation."""

@@ -45,7 +45,10 @@ class Syntax:
         self.name = name
         self.words = words
         self.described = set(rules.rules) | set(rules.categories)
-        self.rewrites = [(re.compile(pattern), replacement) for pattern, replacement in source["rewrites"]]
+        self.rewrites = [
+            (there, re.compile(pattern), replacement) for there, pattern, replacement in source["rewrites"]
+        ]
+        self.marks = [(f" {mark}", mark) for mark in source["marks"]]
         self.used: list[tuple[Lexeme, str]] = []  # and its form, of all words that the last sentence has
         for key, rule in rules.rules.items():
             described = {**source["say"].get(rule.category, {}), **(source["say"].get(key) or {})}
@@ -59,8 +62,11 @@ class Syntax:
         """Say a whole sentence, with what the language does at the end: contractions, marks, the capital."""
         self.used.clear()
         text = self._say(node, "*")
-        for pattern, replacement in self.rewrites:
-            text = pattern.sub(replacement, text)
+        for there, pattern, replacement in self.rewrites:
+            if there in text:
+                text = pattern.sub(replacement, text)
+        for mark, joined in self.marks:
+            text = text.replace(mark, joined)
         return text[0].upper() + text[1:]
 
     def look(self, value: Any, names: list[str]) -> str:
