@@ -45,7 +45,9 @@ class Syntax:
         self.name = name
         self.words = words
         self.described = set(rules.rules) | set(rules.categories)
-        self.rewrites = [(there, re.compile(pattern), replacement) for there, pattern, replacement in source["rewrites"]]
+        self.rewrites = [
+            (there, re.compile(pattern), replacement) for there, pattern, replacement in source["rewrites"]
+        ]
         self.marks = [(f" {mark}", mark) for mark in source["marks"]]
         self.used: list[tuple[Lexeme, str]] = []  # and its form, of all words that the last sentence has
         for key, rule in rules.rules.items():
