@@ -2,7 +2,7 @@
 
 The grammar is data in this folder. `rules.yaml` says what there is to say, `lexicon.yaml` with which concepts;
 a folder for each language has its words and forms (`words.yaml`, `forms.yaml`) and says each rule in its own order
-(`syntax.yaml`). `docs/grammar.md` explains how to extend it, or to add a language.
+(`syntax.yaml`). A further language is a further folder.
 """
 
 from seq2seq.corpora.grammar.derivation import Lexeme, Node
