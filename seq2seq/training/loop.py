@@ -172,8 +172,10 @@ class _Run:
                 f"training.accumulate {training.accumulate}. Lower it, or raise training.epochs."
             )
         with stopping_on_signals(self.display.say) as self.stop:
-            everything = self._plan(whole=True)  # an epoch may leave out a mixture's longest sentence
-            try_largest_batches(self.display, self.model, self.train_step, self.validator, self.data, everything)
+            # An epoch may leave out a mixture's longest sentence.
+            sampled = self.data.train.rows(self.config.seed, progress.epoch) is not None
+            tried = self._plan(whole=True) if sampled else plan
+            try_largest_batches(self.display, self.model, self.train_step, self.validator, self.data, tried)
             self._clock = self._saved = time.monotonic()
             if not progress.batches:
                 self._save_last()  # from here on the directory can be resumed

@@ -8,18 +8,9 @@ import sys
 import pytest
 import yaml
 
-from seq2seq.cli import main
 from seq2seq.model_directory import load_config_of, load_tokenizers, read_history, start_directory
+from tests.command import run
 from tests.toy import pairs, toy_values, write_corpus
-
-
-def run(*arguments):
-    """Exit code of a command."""
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        return end.code or 0
-    return 0
 
 
 @pytest.fixture(scope="module")

@@ -12,21 +12,12 @@ import zipfile
 import pytest
 import yaml
 
-from seq2seq.cli import main
 from seq2seq.config import load_config
 from seq2seq.corpora import download as transfer
 from seq2seq.corpora import open_corpus
+from tests.command import run
 from tests.file_server import serve
 from tests.toy import pairs
-
-
-def run(*arguments):
-    """Exit code of a command."""
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        return end.code or 0
-    return 0
 
 
 @pytest.fixture(autouse=True)

@@ -9,25 +9,16 @@ import keras
 import numpy as np
 import pytest
 
-from seq2seq.cli import main
 from seq2seq.config import SearchOptions, TokenizerConfig
 from seq2seq.model_directory import Tokenizers, build_model, save_model, start_directory
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translation import Hypothesis, Translation
 from seq2seq.translator import Translator
+from tests.command import run
 from tests.conftest import randomize
 from tests.toy import pairs, toy_config
 
 LINES = ["the dog sees bird here", "", "the king\u2028 loves ☃ and dog and tree there", "bird", "the cat\tfinds\r tree"]
-
-
-def run(*arguments):
-    """Exit code of a command."""
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        return end.code or 0
-    return 0
 
 
 def save(folder, tokenizer, **sections):

@@ -69,7 +69,7 @@ class Draw:
 
     def __init__(self, random: Callable[[], float]) -> None:
         self.random = random
-        self.used: set[int] = set()
+        self.used: set[Lexeme] = set()
 
     def pick(self, lexemes: list[Lexeme]) -> Lexeme:
         """Draw a lexeme that the sentence does not have yet, if there is one."""
@@ -77,9 +77,9 @@ class Draw:
         size = len(lexemes)
         for _ in range(RETRIES):
             lexeme = lexemes[int(random() * size)]
-            if id(lexeme) not in used:
+            if lexeme not in used:
                 break
-        used.add(id(lexeme))
+        used.add(lexeme)
         return lexeme
 
 
@@ -254,11 +254,11 @@ def _second(first: str, second: str) -> Step:
     return value
 
 
-def look(value: Any, names: list[str], language: int = 0) -> Any:
-    """Follow a path through slots; what is not there is None."""
+def look(value: Any, names: list[str]) -> Any:
+    """Follow a path through slots and attributes; what is not there is None."""
     for name in names:
         if isinstance(value, Lexeme):
-            value = value[language].get(name)
+            value = value[0].get(name)
         elif isinstance(value, Node):
             value = value.get(name)
         else:
