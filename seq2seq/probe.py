@@ -13,12 +13,13 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from seq2seq.corpora.grammar import Grammar
 from seq2seq.corpora.grammar.phenomena import words_of
-from seq2seq.corpora.phrasebook import split_of, the_grammar
+from seq2seq.corpora.phrasebook import LEXICONS, split_of, the_grammar
 from seq2seq.errors import EvaluationError
 
 if TYPE_CHECKING:
-    from seq2seq.config import SearchOptions
+    from seq2seq.config import Config, SearchOptions
     from seq2seq.translator import Translator
 
 LONG_DISTANCE = "long distance"
@@ -80,35 +81,44 @@ class ProbeReport:
         }
 
 
-def challenge_sets(items: int = 100, seed: int = 1) -> list[Item]:
+def lexicon_of(config: "Config") -> str:
+    """Return the phrasebook's lexicon that a model was trained with; of other corpora, the basic one."""
+    lexicons = [part.lexicon or "full" for part in config.data.train.parts() if part.phrasebook]
+    return lexicons[0] if lexicons else "basic"
+
+
+def challenge_sets(items: int = 100, seed: int = 1, lexicon: str = "full") -> list[Item]:
     """Draw `items` sentences for each phenomenon, and for each number of links of a long distance.
 
-    They are of the phrasebook's split `test`: no training on its `train` has seen one of them.
+    Their words are of the lexicon, as in `phrasebook`. They are of the phrasebook's split `test`: no training on its `train` has seen one of them.
 
     Raises:
-        EvaluationError: `items` is below 1.
+        EvaluationError: `items` is below 1, or there is no such lexicon.
     """
     if items < 1:
         raise EvaluationError(f"'items' is {items}: a phenomenon needs at least one.")
-    grammar = the_grammar()
+    if lexicon not in LEXICONS:
+        raise EvaluationError(f"there is no lexicon {lexicon!r}. Accepted: {', '.join(LEXICONS)}.")
+    grammar = the_grammar(lexicon)
     random = Random(f"probe {seed}").random
     found = []
     for name in grammar.phenomena["german"]:
         for links in LINKS if name == LONG_DISTANCE else [None]:
-            drawn = _draw(name, links, random)
+            drawn = _draw(grammar, name, links, random)
             found += [next(drawn) for _ in range(items)]
     return found
 
 
-def _draw(name: str, links: int | None, random: Callable[[], float]) -> Iterator[Item]:
+def _draw(grammar: Grammar, name: str, links: int | None, random: Callable[[], float]) -> Iterator[Item]:
     """Yield different items of a phenomenon."""
-    grammar = the_grammar()
     phenomena = grammar.phenomena["german"]
     known: set[str] = set()
     failed = 0
     while failed < DRAWS * 50:
         failed += 1
-        sentence = grammar.draw(random, phenomena.draw_from(name), **({} if links is None else {"links": str(links)}))
+        sentence = grammar.draw_with(random, name, "german", links or 1)
+        if not phenomena.fits(sentence, name):
+            continue
         source = grammar.say(sentence, "english")
         if source in known or split_of(source) != "test":
             continue
@@ -128,6 +138,7 @@ def probe(
     translator: "Translator",
     items: int = 100,
     seed: int = 1,
+    lexicon: str = "full",
     options: "SearchOptions | None" = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> ProbeReport:
@@ -137,13 +148,14 @@ def probe(
         translator: English to German. A model that knows the grammar's words; see the phrasebook.
         items: Sentences for each phenomenon, and for each number of links of a long distance.
         seed: Of the sentences.
+        lexicon: `full` or `basic`: the one whose words the model has seen.
         options: How to search; the model's own by default.
         progress: Called with the number of sentences done.
 
     Raises:
         EvaluationError: `items` is below 1.
     """
-    sets = challenge_sets(items, seed)
+    sets = challenge_sets(items, seed, lexicon)
     translations = translator.translate([item.source for item in sets], options, attention=False, progress=progress)
     right = [item.is_right(translation.text) for item, translation in zip(sets, translations, strict=True)]
     return ProbeReport(

@@ -16,6 +16,10 @@ def probe(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory, English to German.")],
     items: Annotated[int, typer.Option(help="Sentences for each phenomenon and each long distance.", min=1)] = 100,
     seed: Annotated[int, typer.Option(help="Of the sentences.")] = 1,
+    lexicon: Annotated[
+        str | None,
+        typer.Option(help="Words of the sentences: full or basic; by default what the model was trained with."),
+    ] = None,
     beam_size: Annotated[int | None, typer.Option(help="Hypotheses kept at each step; 1 is greedy.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw both tables: .png, .svg or .pdf.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
@@ -30,14 +34,15 @@ def probe(
     if plot is not None:
         check_output(plot)
     load_tensorflow()
-    from seq2seq.probe import plot_report
+    from seq2seq.model_directory import load_config_of
+    from seq2seq.probe import lexicon_of, plot_report
     from seq2seq.probe import probe as run
     from seq2seq.translator import Translator
 
     translator = Translator.load(model)
     options = search_options(translator.options, beam_size=beam_size)
     with progress_bar("translating challenge sets", None) as advance:
-        report = run(translator, items, seed, options, progress=advance)
+        report = run(translator, items, seed, lexicon or lexicon_of(load_config_of(model)), options, progress=advance)
     if as_json:
         print(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
     else:

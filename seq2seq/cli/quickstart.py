@@ -37,7 +37,7 @@ def quickstart(
     load_tensorflow()
     from seq2seq.cli.probe import accuracy_table
     from seq2seq.evaluation import evaluate
-    from seq2seq.probe import probe
+    from seq2seq.probe import lexicon_of, probe
     from seq2seq.training import train
     from seq2seq.translator import Translator
 
@@ -67,7 +67,7 @@ def quickstart(
         table.add_row(*map(escape, (source, translation.text, expected)))
     console.print(table)
     with progress_bar("translating challenge sets", None) as advance:
-        found = probe(translator, ITEMS, progress=advance)
+        found = probe(translator, ITEMS, lexicon=lexicon_of(config), progress=advance)
     console.print("\n[bold]What it has learnt[/bold], judged by the words that each phenomenon decides")
     console.print(accuracy_table(found.phenomena, "phenomenon"))
     console.print(accuracy_table(found.distances, "words between, long distance"))

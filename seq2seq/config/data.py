@@ -25,6 +25,9 @@ class TextConfig(Section):
         unit="sentence pairs",
         ge=1,
     )
+    lexicon: Literal["full", "basic"] | None = key(
+        None, "Words of the phrasebook: `basic` has a quarter of the 1,300 of `full`, the default, and every rule."
+    )
     draw: int | None = key(None, "Another seed draws another phrasebook; 1 by default.", ge=0)
 
     @model_validator(mode="after")
@@ -33,7 +36,7 @@ class TextConfig(Section):
             raise ValueError("'source' and 'target' go together: give both files")
         if self.kinds() != 1:
             raise ValueError(f"give one of: {self.choice()}")
-        for name in ("pairs", "draw"):
+        for name in ("pairs", "lexicon", "draw"):
             if self.phrasebook is None and getattr(self, name) is not None:
                 raise ValueError(f"'{name}' is for 'phrasebook'")
         return self

@@ -44,7 +44,7 @@ def open_corpus(spec: TextConfig) -> Corpus:
     if isinstance(spec, CorpusConfig) and spec.mixture is not None:
         return Mixture([open_corpus(part) for part in spec.mixture])
     if spec.phrasebook is not None:
-        return Phrasebook(spec.phrasebook, spec.pairs, 1 if spec.draw is None else spec.draw)
+        return Phrasebook(spec.phrasebook, spec.pairs, 1 if spec.draw is None else spec.draw, spec.lexicon or "full")
     if spec.tsv is not None:
         return TSVFile(find_file(spec.tsv))
     assert spec.source is not None
@@ -96,21 +96,22 @@ class TSVFile:
 
 
 class Phrasebook:
-    """A split of the corpus that ships with the package; `pairs` and `seed` as in `phrasebook`."""
+    """A split of the corpus that ships with the package; the rest as in `phrasebook`."""
 
-    def __init__(self, split: str, pairs: int | None = None, seed: int = 1) -> None:
-        self.split, self.pairs, self.seed = split, pairs, seed
+    def __init__(self, split: str, pairs: int | None = None, seed: int = 1, lexicon: str = "full") -> None:
+        self.split = split
+        self.drawn = pairs, seed, lexicon
 
     def __iter__(self) -> Iterator[SentencePair]:
         from seq2seq.corpora.phrasebook import phrasebook
 
-        for number, (source, target) in enumerate(phrasebook(self.split, self.pairs, self.seed), start=1):
+        for number, (source, target) in enumerate(phrasebook(self.split, *self.drawn), start=1):
             yield SentencePair(source, target, f"phrasebook/{self.split}:{number}")
 
     def fingerprint(self) -> str:
         from seq2seq.corpora.phrasebook import fingerprint
 
-        return fingerprint(self.split, self.pairs, self.seed)
+        return fingerprint(self.split, *self.drawn)
 
 
 class Mixture:

@@ -18,13 +18,14 @@ import numpy as np
 from seq2seq.corpora.grammar import Grammar
 
 PAIRS = {"train": 100_000, "valid": 500, "test": 1000, "compositional": 1000}  # unless a recipe says otherwise
+LEXICONS = ("full", "basic")
 SHARES = {"train": 80, "valid": 10, "test": 10}  # percent of what can be said
 RECENT = 2**18  # hashes of sources in a set, before they go into a sorted array
 
 Pair = tuple[str, str]  # the same in English and in German
 
 
-def phrasebook(split: str, pairs: int | None = None, seed: int = 1) -> Iterator[Pair]:
+def phrasebook(split: str, pairs: int | None = None, seed: int = 1, lexicon: str = "full") -> Iterator[Pair]:
     """Yield the (English, German) pairs of a split, the same ones on every machine.
 
     Args:
@@ -32,13 +33,14 @@ def phrasebook(split: str, pairs: int | None = None, seed: int = 1) -> Iterator[
         pairs: How many; `PAIRS` has the defaults. No source sentence occurs twice. Of more pairs the first ones are
             the same. Memory grows by 8 bytes a pair.
         seed: Another one draws others.
+        lexicon: `full`, or `basic` with a quarter of the words; every rule is in both.
 
     Raises:
         ValueError: There is no such split.
     """
     if split not in PAIRS:
         raise ValueError(f"phrasebook: unknown split {split!r}. Accepted: {', '.join(PAIRS)}.")
-    return islice(_without_repeats(_draw(split, seed)), PAIRS[split] if pairs is None else pairs)
+    return islice(_without_repeats(_draw(split, seed, lexicon)), PAIRS[split] if pairs is None else pairs)
 
 
 def split_of(source: str) -> str:
@@ -47,9 +49,9 @@ def split_of(source: str) -> str:
     return next(split for split, limit in _LIMITS if percent < limit)
 
 
-def fingerprint(split: str, pairs: int | None = None, seed: int = 1) -> str:
+def fingerprint(split: str, pairs: int | None = None, seed: int = 1, lexicon: str = "full") -> str:
     """Return a hash (hexadecimal SHA-256) that changes with the text: of the grammar and of what is asked of it."""
-    digest = hashlib.sha256(f"{split} {PAIRS[split] if pairs is None else pairs} {seed}".encode())
+    digest = hashlib.sha256(f"{split} {PAIRS[split] if pairs is None else pairs} {seed} {lexicon}".encode())
     for name, file in sorted(_files(files("seq2seq.corpora.grammar"), "")):
         digest.update(name.encode() + file.read_bytes())
     return digest.hexdigest()
@@ -61,16 +63,16 @@ def source_of_chance(split: str, seed: int) -> Callable[[], float]:
 
 
 @cache
-def the_grammar() -> Grammar:
+def the_grammar(lexicon: str = "full") -> Grammar:
     """The English-German grammar, read once."""
-    return Grammar()
+    return Grammar(lexicon=lexicon)
 
 
 _LIMITS = [(split, sum(list(SHARES.values())[: place + 1])) for place, split in enumerate(SHARES)]
 
 
-def _draw(split: str, seed: int) -> Iterator[Pair]:
-    grammar = the_grammar()
+def _draw(split: str, seed: int, lexicon: str) -> Iterator[Pair]:
+    grammar = the_grammar(lexicon)
     random = source_of_chance(split, seed)
     while True:
         derivation = grammar.draw(random)

@@ -1,6 +1,6 @@
 """From the files of words to lexemes: what a concept is, and its forms in every language."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -10,6 +10,11 @@ from seq2seq.errors import CorpusError
 
 LISTS = {"surnames": "surname", "cities": "city", "countries": "country", "months": "month", "weekdays": "weekday"}
 PARADIGMS = ("noun", "verb", "adjective")  # what has no entry in its language's files is inflected by rule, or as it is
+
+CLASSES = ("noun", "adjective", "name")  # parts of speech whose words are of classes
+KINDS = ("sort", "class", "gender", "tense")  # attributes that tell words of one kind from others
+
+OF_SOME = ("singular_only", "single_owner")  # attributes that a class gives to some of its words
 
 Concepts = dict[str, dict[str, dict[str, str]]]  # part of speech, concept, attribute
 
@@ -25,7 +30,7 @@ def concepts(lexicon: Mapping[str, Any], function_words: Mapping[str, Any]) -> C
     for name, entry in lexicon["nouns"].items():
         shared = {"class": [name, *within[name]], "sort": name, "measured": name in measured, **entry}
         for word in entry["words"]:
-            own = {"singular_only": word in entry.get("singular_only", ()), "of": entry.get("of", {}).get(word)}
+            own = {key: word in entry.get(key, ()) for key in OF_SOME} | {"of": entry.get("of", {}).get(word)}
             found["noun"][word] = _attributes({**shared, "words": None, **own})
     for name, words in lexicon["adjectives"].items():
         found["adjective"] |= {word: {"class": name} for word in words}
@@ -73,6 +78,24 @@ def lexemes(found: Concepts, languages: Mapping[str, Mapping[str, Any]]) -> dict
             lexeme.part = part
             made[part].append(lexeme)
     return made
+
+
+def basic(words: Mapping[str, list[Lexeme]], chosen: Mapping[str, Any]) -> dict[str, list[Lexeme]]:
+    """Return the lexemes that `basic.yaml` chooses."""
+    return {part: list(_first(part, lexemes, chosen)) for part, lexemes in words.items()}
+
+
+def _first(part: str, lexemes: list[Lexeme], chosen: Mapping[str, Any]) -> Iterator[Lexeme]:
+    if part == "verb":
+        yield from (lexeme for lexeme in lexemes if lexeme[0]["key"] in chosen["verbs"])
+        return
+    seen: Counter[str] = Counter()
+    most = chosen["words"] if part in CLASSES else chosen["lists"].get(part, len(lexemes))
+    for lexeme in lexemes:
+        kind = next((lexeme[0][key] for key in KINDS if key in lexeme[0]), "")
+        seen[kind] += 1
+        if seen[kind] <= most:
+            yield lexeme
 
 
 def _forms(part: str, concept: str, language: Mapping[str, Any], name: str) -> dict[str, str]:

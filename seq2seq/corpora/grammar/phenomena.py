@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
 from typing import Any
 
-from seq2seq.corpora.grammar.derivation import Node, Rule
+from seq2seq.corpora.grammar.derivation import Node, Rule, Rules
 from seq2seq.corpora.grammar.syntax import Syntax
 from seq2seq.errors import CorpusError
 
@@ -17,11 +17,16 @@ class Phenomena:
 
     Args:
         syntax: Of the language.
+        rules: What is drawn from.
         source: For each phenomenon, one or several ways to say a node wrong.
     """
 
-    def __init__(self, syntax: Syntax, source: Mapping[str, Any]) -> None:
+    def __init__(self, syntax: Syntax, rules: Rules, source: Mapping[str, Any]) -> None:
         self.syntax = syntax
+        self.draws = {
+            name: rules.step(_draw(_as_list(entries)[0]), f"phenomena.yaml: {name}.draw")
+            for name, entries in source.items()
+        }
         self.variants = {
             name: [_Variant(syntax, entry, f"{name}.{place}") for place, entry in enumerate(_as_list(entries))]
             for name, entries in source.items()
@@ -29,11 +34,6 @@ class Phenomena:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.variants)
-
-    def draw_from(self, name: str) -> str:
-        """Return the category or rule in which a phenomenon is found most often."""
-        variant = self.variants[name][0]
-        return variant.draw or (variant.node if variant.node.startswith("sentence.") else "sentence")
 
     def decided(self, node: Node, name: str) -> list[int]:
         """Return the places of the words that a phenomenon decides; none where a derivation does not have it.
@@ -49,6 +49,10 @@ class Phenomena:
                     words = words or words_of(self.syntax.text(node))
                     places |= set(differing(words, words_of(variant.said(node, part))))
         return sorted(place for place in places if words[place] != ",")  # they come and go with what they enclose
+
+    def fits(self, node: Node, name: str) -> bool:
+        """Whether something in a derivation is of the kind that a phenomenon is about."""
+        return any(variant.fits(part) for part in nodes(node) for variant in self.variants[name])
 
     def of(self, node: Node) -> list[str]:
         """Return the phenomena of a derivation."""
@@ -71,7 +75,6 @@ class _Variant:
     def __init__(self, syntax: Syntax, entry: Mapping[str, Any], place: str) -> None:
         self.syntax = syntax
         self.node = entry["node"]
-        self.draw = entry.get("draw", "")
         self.when = entry.get("when", {})
         self.fields = {
             str(name): syntax.compile(spec, f"phenomena.yaml: {place}") for name, spec in entry["say"].items()
@@ -116,6 +119,12 @@ def differing(words: list[str], other: list[str]) -> list[int]:
     blocks = SequenceMatcher(None, words, other, autojunk=False).get_matching_blocks()
     kept = {block.a + step for block in blocks for step in range(block.size)}
     return [place for place in range(len(words)) if place not in kept]
+
+
+def _draw(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The step that draws a sentence which has the phenomenon, as often as an entry can say."""
+    draw = entry.get("draw") or (entry["node"] if entry["node"].startswith("sentence.") else "sentence")
+    return {"draw": draw} if isinstance(draw, str) else draw
 
 
 def _as_list(entries: Any) -> list[Any]:
