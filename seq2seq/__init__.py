@@ -14,6 +14,7 @@ _HOME = {
     "EmbeddingsConfig": "config",
     "EncoderConfig": "config",
     "EvaluationReport": "evaluation",
+    "ProbeReport": "probing",
     "SearchOptions": "config",
     "SentencePair": "corpora",
     "Seq2Seq": "model",
@@ -29,6 +30,7 @@ _HOME = {
     "load_config": "config",
     "open_corpus": "corpora",
     "plan_batches": "batching",
+    "probe": "probing",
     "train": "training",
 }
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604

@@ -92,6 +92,7 @@ class Tokenizer:
                 vocab_size=config.vocabulary_size,
                 character_coverage=config.character_coverage,
                 byte_fallback=config.byte_fallback,
+                split_digits=config.split_digits,
                 # As `encode` will meet them: SentencePiece writes a space as ▁ before it looks for symbols.
                 user_defined_symbols=[_clean(symbol).replace(" ", "▁") for symbol in config.user_defined_symbols],
                 normalization_rule_name=config.normalization,

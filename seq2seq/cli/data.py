@@ -183,6 +183,7 @@ def write_phrasebook(
     pairs: Annotated[int, typer.Option(help="Pairs for training.", min=1)] = 100_000,
     held_out: Annotated[int, typer.Option(help="Pairs of each other split.", min=1)] = 1000,
     seed: Annotated[int, typer.Option(help="Another one draws others.", min=0)] = 1,
+    lexicon: Annotated[str, typer.Option(help="full, or basic with fewer words.")] = "full",
 ) -> None:
     """Write English-German pairs that the embedded grammar draws, as train, valid, test and compositional .tsv.
 
@@ -196,7 +197,7 @@ def write_phrasebook(
     for split in PAIRS:
         number = pairs if split == "train" else held_out
         with progress_bar(split, number) as advance, open_output(output / f"{split}.tsv") as handle:
-            for done, (source, target) in enumerate(phrasebook(split, number, seed), start=1):
+            for done, (source, target) in enumerate(phrasebook(split, number, seed, lexicon), start=1):
                 handle.write(f"{source}\t{target}\n")
                 if done % 1000 == 0:
                     advance(done)

@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from seq2seq.probe import Accuracy
+    from seq2seq.probing import Accuracy
 
 
 def probe(
@@ -35,8 +35,8 @@ def probe(
         check_output(plot)
     load_tensorflow()
     from seq2seq.model_directory import load_config_of
-    from seq2seq.probe import lexicon_of, plot_report
-    from seq2seq.probe import probe as run
+    from seq2seq.probing import lexicon_of, plot_report
+    from seq2seq.probing import probe as run
     from seq2seq.translator import Translator
 
     translator = Translator.load(model)

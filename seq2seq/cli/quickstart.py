@@ -37,7 +37,7 @@ def quickstart(
     load_tensorflow()
     from seq2seq.cli.probe import accuracy_table
     from seq2seq.evaluation import evaluate
-    from seq2seq.probe import lexicon_of, probe
+    from seq2seq.probing import lexicon_of, probe
     from seq2seq.training import train
     from seq2seq.translator import Translator
 

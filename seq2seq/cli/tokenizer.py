@@ -22,6 +22,7 @@ def train(
     model: Annotated[str, typer.Option(help="unigram or bpe.")] = "unigram",
     character_coverage: Annotated[float, typer.Option(help="Share of characters that get a piece.")] = 1.0,
     byte_fallback: Annotated[bool, typer.Option(help="Spell unknown characters in bytes.")] = False,
+    split_digits: Annotated[bool, typer.Option(help="Make each digit a piece.")] = False,
     user_defined_symbols: Annotated[list[str] | None, typer.Option(help="A string that is always one piece.")] = None,
     normalization: Annotated[str, typer.Option(help="identity or nmt_nfkc, after our NFC.")] = "identity",
 ) -> None:
@@ -38,6 +39,7 @@ def train(
         "vocabulary_size": vocabulary_size,
         "character_coverage": character_coverage,
         "byte_fallback": byte_fallback,
+        "split_digits": split_digits,
         "user_defined_symbols": tuple(user_defined_symbols or ()),
         "normalization": normalization,
     }

@@ -159,6 +159,7 @@ class TokenizerConfig(Section):
     vocabulary_size: int = key(8000, "Pieces of each model, the four special ones included.", unit="pieces", ge=8)
     character_coverage: float = key(1.0, "Share of characters that get a piece.", gt=0.9, le=1.0)
     byte_fallback: bool = key(False, "Spell unknown characters in bytes rather than as unk.")
+    split_digits: bool = key(False, "Make each digit a piece, so that a number is copied digit by digit.")
     user_defined_symbols: tuple[str, ...] = key((), "Strings that always are one piece.")
     normalization: Literal["identity", "nmt_nfkc"] = key("identity", "SentencePiece's own rule, applied after our NFC.")
     source_model: str | None = key(None, "A trained SentencePiece file; with `joint`, for both sides.")

@@ -6,13 +6,15 @@ import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol, cast
+from typing import IO, Any, NamedTuple, Protocol, cast
 
 from seq2seq.config import CorpusConfig, TextConfig
 from seq2seq.errors import CorpusError
 
+FEW = 200_000  # pairs of the phrasebook that are kept in memory
 BOM = b"\xef\xbb\xbf"
 
 
@@ -103,15 +105,24 @@ class Phrasebook:
         self.drawn = pairs, seed, lexicon
 
     def __iter__(self) -> Iterator[SentencePair]:
-        from seq2seq.corpora.phrasebook import phrasebook
+        from seq2seq.corpora.phrasebook import PAIRS, phrasebook
 
-        for number, (source, target) in enumerate(phrasebook(self.split, *self.drawn), start=1):
+        draw = _drawn_once if (self.drawn[0] or PAIRS[self.split]) <= FEW else phrasebook
+        for number, (source, target) in enumerate(draw(self.split, *self.drawn), start=1):
             yield SentencePair(source, target, f"phrasebook/{self.split}:{number}")
 
     def fingerprint(self) -> str:
         from seq2seq.corpora.phrasebook import fingerprint
 
         return fingerprint(self.split, *self.drawn)
+
+
+@lru_cache(maxsize=4)
+def _drawn_once(*asked: Any) -> list[tuple[str, str]]:
+    """Few pairs are drawn once: the tokenizer and the training both read them."""
+    from seq2seq.corpora.phrasebook import phrasebook
+
+    return list(phrasebook(*asked))
 
 
 class Mixture:

@@ -16,6 +16,7 @@ from random import Random
 import numpy as np
 
 from seq2seq.corpora.grammar import Grammar
+from seq2seq.errors import CorpusError
 
 PAIRS = {"train": 100_000, "valid": 500, "test": 1000, "compositional": 1000}  # unless a recipe says otherwise
 LEXICONS = ("full", "basic")
@@ -36,10 +37,11 @@ def phrasebook(split: str, pairs: int | None = None, seed: int = 1, lexicon: str
         lexicon: `full`, or `basic` with a quarter of the words; every rule is in both.
 
     Raises:
-        ValueError: There is no such split.
+        CorpusError: There is no such split or lexicon.
     """
-    if split not in PAIRS:
-        raise ValueError(f"phrasebook: unknown split {split!r}. Accepted: {', '.join(PAIRS)}.")
+    for kind, name, known in (("split", split, PAIRS), ("lexicon", lexicon, LEXICONS)):
+        if name not in known:
+            raise CorpusError(f"phrasebook: unknown {kind} {name!r}. Accepted: {', '.join(known)}.")
     return islice(_without_repeats(_draw(split, seed, lexicon)), PAIRS[split] if pairs is None else pairs)
 
 

@@ -249,3 +249,35 @@ def test_places_that_cannot_be_written_are_found_before_the_work(model, folder, 
     (tmp_path / "file").write_text("", encoding="utf-8")
     assert run("train", folder / "recipe.yaml", "--output", tmp_path / "file") == 1
     assert f"error: {tmp_path / 'file'}" in capsys.readouterr().err
+
+
+def test_probe_prints_tables_or_json_and_draws_a_plot(model, tmp_path, capsys):
+    asked = ("probe", model, "--items", "1", "--lexicon", "basic", "--beam-size", "1", "--plot", tmp_path / "probe.svg")
+    assert run(*asked) == 0
+    output = capsys.readouterr().out
+    for part in ("phenomenon", "verb second", "adjective ending", "words between, long distance", "95% interval"):
+        assert part in output, part
+    assert "words between" in (tmp_path / "probe.svg").read_text(encoding="utf-8")
+    assert run("probe", model, "--items", "1", "--json") == 0, "a model of another corpus is asked basic words"
+    report = json.loads(capsys.readouterr().out)
+    assert [accuracy["items"] for accuracy in report["phenomena"]] == [1] * 28 + [8]
+    assert sum(accuracy["items"] for accuracy in report["distances"]) == 8
+
+
+def test_probe_says_what_is_missing(model, tmp_path, monkeypatch, capsys):
+    assert run("probe", model, "--items", "1", "--lexicon", "huge") == 1
+    assert "Accepted: full, basic." in capsys.readouterr().err
+    monkeypatch.setattr("seq2seq.probing.find_spec", lambda name: None)
+    assert run("probe", model, "--items", "1", "--plot", tmp_path / "probe.png") == 1
+    assert "pip install matplotlib" in capsys.readouterr().err
+
+
+def test_a_phrasebook_is_written_and_is_what_a_recipe_draws(tmp_path, capsys):
+    from seq2seq.corpora.phrasebook import phrasebook
+
+    asked = ("--pairs", "30", "--held-out", "4", "--seed", "3", "--lexicon", "basic", "-o", tmp_path / "new" / "book")
+    assert run("data", "phrasebook", *asked) == 0
+    assert "train.tsv: 30 pairs" in capsys.readouterr().out
+    for split, count in (("train", 30), ("valid", 4), ("test", 4), ("compositional", 4)):
+        lines = (tmp_path / "new" / "book" / f"{split}.tsv").read_text(encoding="utf-8").splitlines()
+        assert [tuple(line.split("\t")) for line in lines] == list(phrasebook(split, count, 3, "basic"))

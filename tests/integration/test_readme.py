@@ -15,6 +15,7 @@ SMALL = (
     "training.updates=2", "batching.tokens=200", "embeddings.size=8", "encoder.units=8", "decoder.units=8",
     "data.filters.max_tokens=60",
 )  # fmt: skip
+PHRASES = ("data.train.pairs=300", "data.valid.pairs=20", "data.test.pairs=20", "search.max_length_factor=0.5")
 
 
 def commands() -> list[list[str]]:
@@ -27,7 +28,7 @@ def commands() -> list[list[str]]:
 
 def test_the_readme_shows_every_verb():
     verbs = {words[[Path(word).name for word in words].index("seq2seq") + 1] for words in commands()}
-    assert {"average", "evaluate", "inspect", "quickstart", "tokenizer", "train", "translate"} <= verbs
+    assert {"average", "evaluate", "inspect", "probe", "quickstart", "tokenizer", "train", "translate"} <= verbs
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,8 @@ def test_readme_commands_run_in_order(folder, monkeypatch, capsys):
             arguments[arguments.index(">")] = "-o"
         if arguments[0] in ("train", "quickstart") and "--dump-config" not in arguments:
             size = 150 if arguments[0] == "quickstart" else 56
-            arguments += [f for key in (*SMALL, f"tokenizer.vocabulary_size={size}") for f in ("--set", key)]
+            keys = [*SMALL, f"tokenizer.vocabulary_size={size}", *(PHRASES if arguments[0] == "quickstart" else ())]
+            arguments += [f for key in keys for f in ("--set", key)]
         if arguments[:2] == ["tokenizer", "train"]:
             arguments[arguments.index("--vocabulary-size") + 1] = "40"
         if arguments[0] == "average":  # two updates leave one checkpoint

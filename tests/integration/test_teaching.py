@@ -15,6 +15,9 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 EXAMPLE = ROOT / "examples" / "train.py"
 
 TOY = (
+    "data.train.pairs=300",
+    "data.valid.pairs=20",
+    "data.test.pairs=20",
     "tokenizer.vocabulary_size=200",
     "embeddings.size=8",
     "encoder.units=8",

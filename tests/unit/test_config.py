@@ -36,7 +36,7 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
-CORPUS_KEYS = "mixture, phrasebook, source, target, temperature, tsv"
+CORPUS_KEYS = "draw, lexicon, mixture, pairs, phrasebook, source, target, temperature, tsv"
 
 
 @pytest.mark.parametrize(
@@ -518,7 +518,7 @@ def test_an_unknown_key_in_a_list_names_its_place(mixture: Path) -> None:
         load_config(mixture, ["data.train.mixture.1.sorce=c.en"])
     assert str(error.value) == (
         f"{mixture}: unknown key 'data.train.mixture.1.sorce'. Did you mean 'source'? "
-        "Accepted in data.train.mixture.1: phrasebook, source, target, tsv, weight."
+        "Accepted in data.train.mixture.1: draw, lexicon, pairs, phrasebook, source, target, tsv, weight."
     )
 
 
@@ -642,5 +642,5 @@ def test_a_key_of_another_section_is_pointed_to(override, meant):
 
 
 def test_a_value_where_a_section_belongs_names_its_keys():
-    with pytest.raises(ConfigError, match=r"'data.train': found 'x.tsv', expected a section with keys of: mixture"):
+    with pytest.raises(ConfigError, match=r"'data.train': found 'x.tsv', expected a section with keys of: draw"):
         load_config("quickstart", ["data.train=x.tsv"])

@@ -187,7 +187,7 @@ def test_every_phenomenon_occurs_and_decides_words_of_the_sentence(grammar):
         ("sentence.comparison", "comparative", r"^(\w+er|als)$"),
         ("sentence.reason", "pronoun", r"^(er|sie|es)$"),
         ("sentence.existence", "number", r"^(zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|elf|zwölf)$"),
-        ("sentence.distance", "long distance", r"^(lag|lagen|ein|aus|dir|euch|Ihnen)$"),
+        ("sentence.distance", "long distance", r"^(muss|müssen|ein|aus|dir|euch|Ihnen)$"),
         ("sentence.call", "formal and informal address", r"^(du|Sie|ihr|\w+s?t|\w+n|seid|sind)$"),
         ("sentence.statement", "negation with nicht", r"^nicht$"),
         ("sentence.statement", "negation with kein", r"^keine?[nmr]?$"),

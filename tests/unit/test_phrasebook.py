@@ -6,15 +6,13 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from itertools import islice, pairwise
 from math import prod
 
-import numpy as np
 import pytest
 
 from seq2seq.corpora import phrasebook as module
-from seq2seq.corpora.grammar.phenomena import words_of
 from seq2seq.corpora.phrasebook import PAIRS, fingerprint, phrasebook, split_of, the_grammar
+from seq2seq.errors import CorpusError
 
 SIZES = {"train": 12_000, "valid": 400, "test": 400, "compositional": 400}
 SPLITS = {split: list(phrasebook(split, pairs)) for split, pairs in SIZES.items()}
@@ -143,8 +141,23 @@ def test_another_process_with_another_hash_seed_yields_the_same_pairs():
 
 @pytest.mark.parametrize("split", ["dev", "Train", ""])
 def test_unknown_split(split: str):
-    with pytest.raises(ValueError, match=rf"unknown split '{split}'. Accepted: train, valid, test, compositional"):
+    with pytest.raises(CorpusError, match=rf"unknown split '{split}'. Accepted: train, valid, test, compositional"):
         phrasebook(split)
+
+
+def test_the_basic_lexicon_has_fewer_words_and_every_rule():
+    full, basic = the_grammar(), the_grammar("basic")
+    words = [{lexeme[0]["key"] for part in ("noun", "verb", "adjective") for lexeme in grammar.rules.lexicon[part]}
+             for grammar in (full, basic)]  # fmt: skip
+    assert words[1] < words[0]
+    assert len(words[0]) > 1200
+    assert 400 < len(words[1]) < 500
+    random = module.source_of_chance("basic", 1)
+    for rule in full.rules.rules:
+        if rule.startswith("sentence."):
+            assert basic.say(basic.draw(random, rule), "german")
+    with pytest.raises(CorpusError, match=r"unknown lexicon 'tiny'. Accepted: full, basic\."):
+        phrasebook("train", lexicon="tiny")
 
 
 def test_a_fingerprint_is_of_the_grammar_and_of_what_is_asked():
@@ -173,7 +186,7 @@ def test_what_the_compositional_split_holds_out_was_seen_apart():
         words[part, word] += number
         forms[part, form] += number
     for part, word in {(part, word) for part, word, _ in held_out}:
-        assert words[part, word] > 2, (part, word)
+        assert words[part, word], (part, word)
         assert sum(forms[part, form] for *which, form in held_out if which == [part, word]) > 20, (part, word)
 
 
@@ -288,7 +301,7 @@ def test_an_infinitive_goes_to_the_end_and_in_a_subordinate_clause_before_its_mo
     for target in german(rf"\b({english})\b(?!.*\b(must|can)\b)"):
         assert re.search(rf"\b({german_verb})\b.*\w+n[.?]$", target), target
     whole = [pair for pair in SAMPLE if not re.search(r"\b(who|whom|and|but)\b|\bthat\b.*\bthat\b", pair[0])]
-    for target in german(rf"\b(says|knows|thinks) that .*\b({english})\b", whole):
+    for target in german(rf"\b(says?|knows?|thinks?) that .*\b({english})\b", whole):
         assert re.search(rf", dass .*\w+n ({german_verb})\.$", target), target
 
 
@@ -316,62 +329,3 @@ def test_openings(english: str, target: str):
     assert len(found) >= 3
     for sentence in found:
         assert re.match(target, sentence), sentence
-
-
-# Phenomena
-
-
-def test_every_phenomenon_occurs_and_decides_words_of_the_sentence():
-    grammar = the_grammar()
-    phenomena = grammar.phenomena["german"]
-    random = module.source_of_chance("any", 7)
-    seen = Counter()
-    for derivation in islice((grammar.draw(random) for _ in range(2_000)), 2_000):
-        words = words_of(grammar.say(derivation, "german"))
-        for name in phenomena.of(derivation):
-            places = phenomena.decided(derivation, name)
-            assert places
-            assert max(places) < len(words)
-            seen[name] += 1
-        assert grammar.say(derivation, "german") == grammar.say(derivation, "german")
-    assert set(seen) == set(phenomena)
-    assert min(seen.values()) >= 5
-
-
-@pytest.mark.parametrize(
-    ("rule", "name", "pattern"),
-    [
-        ("sentence.price", "price", r"^\d+,\d\d$"),
-        ("sentence.comparison", "comparative", r"^(\w+er|als)$"),
-        ("sentence.reason", "pronoun", r"^(er|sie|es)$"),
-        ("sentence.existence", "number", r"^(zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|elf|zwölf)$"),
-        ("sentence.distance", "long distance", r"^(lag|lagen|ein|aus|dir|euch|Ihnen)$"),
-        ("sentence.call", "formal and informal address", r"^(du|Sie|ihr|\w+s?t|\w+n|seid|sind)$"),
-        ("sentence.statement", "negation with nicht", r"^nicht$"),
-        ("sentence.statement", "negation with kein", r"^keine?[nmr]?$"),
-        ("sentence.statement", "perfect", r"^(habe|hat|haben|bin|ist|sind)$"),
-    ],
-)
-def test_what_a_phenomenon_decides(rule, name, pattern):
-    grammar = the_grammar()
-    random = module.source_of_chance("decides", 3)
-    found = 0
-    for _ in range(400):
-        derivation = grammar.draw(random, rule)
-        words = words_of(grammar.say(derivation, "german"))
-        for place in grammar.phenomena["german"].decided(derivation, name):
-            assert re.match(pattern, words[place]), (words, words[place])
-            found += 1
-    assert found > 10
-
-
-def test_long_distances_grow_with_the_links():
-    grammar = the_grammar()
-    phenomena = grammar.phenomena["german"]
-    random = module.source_of_chance("links", 3)
-    means = []
-    for links in range(1, 9):
-        derivations = [grammar.draw(random, "sentence.distance", links=str(links)) for _ in range(30)]
-        distances = [phenomena.distance(node, phenomena.decided(node, "long distance")) for node in derivations]
-        means.append(np.mean(distances))
-    assert all(later > earlier + 2 for earlier, later in pairwise(means)), means

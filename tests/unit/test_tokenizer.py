@@ -147,6 +147,15 @@ def test_byte_fallback_spells_in_utf8(spelling: Tokenizer) -> None:
     assert [piece for piece in pieces if piece != "▁"] == [f"<0x{byte:02X}>" for byte in "Ω".encode()]
 
 
+def test_numbers_are_split_into_digits_when_asked() -> None:
+    text = [*ENGLISH, *("It costs 1995 euros at 19:30." for _ in range(20))]
+    for split in (False, True):
+        tokenizer = train(text, vocabulary_size=120, split_digits=split)
+        pieces = tokenizer.pieces(tokenizer.encode("It costs 1995 euros at 19:30."))
+        assert all(len(piece.strip("▁")) == 1 for piece in pieces if any(map(str.isdigit, piece))) is split
+        assert tokenizer.decode(tokenizer.encode("It costs 1995 euros.")) == "It costs 1995 euros."
+
+
 def test_user_defined_symbols_stay_one_piece() -> None:
     symbols = ("<tag>", "dog sees", "a,b", "＠", "Cafe\u0301s")
     tokenizer = train(user_defined_symbols=symbols)

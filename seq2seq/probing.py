@@ -90,7 +90,8 @@ def lexicon_of(config: "Config") -> str:
 def challenge_sets(items: int = 100, seed: int = 1, lexicon: str = "full") -> list[Item]:
     """Draw `items` sentences for each phenomenon, and for each number of links of a long distance.
 
-    Their words are of the lexicon, as in `phrasebook`. They are of the phrasebook's split `test`: no training on its `train` has seen one of them.
+    Their words are of the lexicon, as in `phrasebook`. They are of its split `test`: no training on its `train` has
+    seen one of them.
 
     Raises:
         EvaluationError: `items` is below 1, or there is no such lexicon.

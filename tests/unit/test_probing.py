@@ -1,0 +1,106 @@
+"""The probe: items that are judged by the words a phenomenon decides, and what is made of the answers."""
+
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+
+from seq2seq.corpora.phrasebook import phrasebook, split_of
+from seq2seq.errors import EvaluationError
+from seq2seq.probing import LINKS, LONG_DISTANCE, Accuracy, Item, challenge_sets, lexicon_of, probe
+
+ITEMS = 3
+
+
+@pytest.fixture(scope="module")
+def sets():
+    return challenge_sets(ITEMS, seed=5, lexicon="basic")
+
+
+class Answers:
+    """A translator that answers each source from a table."""
+
+    def __init__(self, answers):
+        self.answers = answers
+
+    def translate(self, sentences, options=None, *, attention=True, progress=lambda done: None):
+        progress(len(sentences))
+        return [SimpleNamespace(text=self.answers[sentence]) for sentence in sentences]
+
+
+def test_sets_are_of_all_phenomena_unseen_and_without_repeats(sets):
+    names = Counter(item.phenomenon for item in sets)
+    assert names.pop(LONG_DISTANCE) == ITEMS * len(LINKS)
+    assert set(names.values()) == {ITEMS}
+    assert len(names) == 28
+    assert all(split_of(item.source) == "test" for item in sets)
+    assert len({(item.phenomenon, item.source) for item in sets}) == len(sets)
+    seen = {source for source, _ in phrasebook("train", 3000, lexicon="basic")}
+    assert not seen & {item.source for item in sets}
+
+
+def test_a_seed_gives_the_same_sets_and_another_one_others(sets):
+    assert challenge_sets(ITEMS, seed=5, lexicon="basic") == sets
+    assert challenge_sets(ITEMS, seed=6, lexicon="basic") != sets
+
+
+def test_a_reference_is_right_and_a_translation_without_the_decided_words_is_wrong(sets):
+    for item in sets:
+        assert item.is_right(item.reference), item
+        words = item.reference.split()
+        assert not item.is_right(words[0] if 0 not in item.places else words[-1]), item
+
+
+@pytest.mark.parametrize(
+    ("hypothesis", "right"),
+    [
+        ("Die Katze hat den Hund gesehen.", True),
+        ("Die Katze hat einen Vogel gesehen.", True),  # other words are not judged
+        ("Die Katze ist den Hund gesehen.", False),
+        ("Die Katze den Hund gesehen hat.", False),  # the word is there, and not where it belongs
+        ("", False),
+    ],
+)
+def test_only_decided_words_are_judged_where_they_stand(hypothesis, right):
+    item = Item("perfect", "The cat has seen the dog.", "Die Katze hat den Hund gesehen.", (2,))
+    assert item.is_right(hypothesis) is right
+
+
+def test_what_is_right_is_counted_by_phenomenon_and_by_distance(sets):
+    answers = {item.source: "falsch" if item.phenomenon == "past" else item.reference for item in sets}
+    done = []
+    report = probe(Answers(answers), ITEMS, seed=5, lexicon="basic", progress=done.append)
+    assert done == [len(sets)]
+    by_name = {accuracy.name: accuracy for accuracy in report.phenomena}
+    assert by_name["past"].right == 0
+    assert all(accuracy.right == accuracy.items for name, accuracy in by_name.items() if name != "past")
+    assert sum(accuracy.items for accuracy in report.distances) == ITEMS * len(LINKS)
+    starts = [int(accuracy.name.split("-")[0]) for accuracy in report.distances]
+    assert starts == sorted(starts)
+    assert starts[-1] > 16
+    values = report.as_dict()
+    assert values["phenomena"][0].keys() == {"name", "items", "right", "accuracy", "low", "high"}
+
+
+def test_wilson_intervals():
+    # 8 of 10 is the textbook example: 0.49 to 0.94
+    low, high = Accuracy("x", 10, 8).interval
+    assert (low, high) == pytest.approx((0.4901625, 0.9433178), abs=1e-6)
+    low, high = Accuracy("x", 25, 25).interval
+    assert (low, high) == pytest.approx((0.8668, 1.0), abs=1e-4)
+
+
+def test_the_lexicon_is_that_of_the_training():
+    def config(*parts):
+        return SimpleNamespace(data=SimpleNamespace(train=SimpleNamespace(parts=lambda: parts)))
+
+    file = SimpleNamespace(phrasebook=None, lexicon=None)
+    assert lexicon_of(config(SimpleNamespace(phrasebook="train", lexicon=None))) == "full"
+    assert lexicon_of(config(file, SimpleNamespace(phrasebook="train", lexicon="basic"))) == "basic"
+    assert lexicon_of(config(file)) == "basic"
+
+
+@pytest.mark.parametrize(("items", "lexicon", "message"), [(0, "full", "at least one"), (1, "huge", "full, basic")])
+def test_what_cannot_be_drawn_is_said(items, lexicon, message):
+    with pytest.raises(EvaluationError, match=message):
+        challenge_sets(items, lexicon=lexicon)
