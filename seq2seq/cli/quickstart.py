@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 SHOWN = 10  # translations
 ITEMS = 25  # sentences for each phenomenon
+MAPPED = 8  # words of the sentence whose attention is shown
 SHADES = " ░▒▓█"
 
 
@@ -72,8 +73,8 @@ def quickstart(
     console.print(accuracy_table(found.phenomena, "phenomenon"))
     console.print(accuracy_table(found.distances, "words between, long distance"))
     console.print("\n[bold]Where it looked[/bold]: each German token's attention to the English ones")
-    shortest = min((source for source, _ in pairs), key=len)
-    console.print(attention_map(translator.translate([shortest])[0]), markup=False, highlight=False)
+    short = min((source for source, _ in pairs), key=lambda source: abs(len(source.split()) - MAPPED))
+    console.print(attention_map(translator.translate([short])[0]), markup=False, highlight=False)
     command = sys.argv[0] if Path(sys.argv[0]).name == "seq2seq" else "seq2seq"
     console.print("\n[bold]Go on[/bold]")
     console.print(

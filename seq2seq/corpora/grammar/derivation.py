@@ -18,6 +18,7 @@ A slot that is filled already is left as it is: this is how a rule prescribes wh
 
 from bisect import bisect
 from collections.abc import Callable, Mapping
+from functools import cache
 from itertools import accumulate
 from typing import Any
 
@@ -268,8 +269,13 @@ def look(value: Any, names: list[str]) -> Any:
 
 def _fits(attributes: Mapping[str, str], key: str, wanted: Any) -> bool:
     if key == "not":
-        return attributes["class"] not in str(wanted or "").split()
-    return not wanted or any(value in str(wanted).split() for value in attributes.get(key, "").split())
+        return attributes["class"] not in _values(wanted or "")
+    return not wanted or not _values(wanted).isdisjoint(_values(attributes.get(key, "")))
+
+
+@cache
+def _values(text: str) -> frozenset[str]:
+    return frozenset(text.split())
 
 
 def _cumulative(weights: list[float]) -> list[float]:

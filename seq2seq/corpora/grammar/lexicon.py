@@ -11,7 +11,6 @@ from seq2seq.errors import CorpusError
 LISTS = {"surnames": "surname", "cities": "city", "countries": "country", "months": "month", "weekdays": "weekday"}
 PARADIGMS = ("noun", "verb", "adjective")  # what has no entry in its language's files is inflected by rule, or as it is
 
-CLASSES = ("noun", "adjective", "name")  # parts of speech whose words are of classes
 KINDS = ("sort", "class", "gender", "tense")  # attributes that tell words of one kind from others
 
 OF_SOME = ("singular_only", "single_owner")  # attributes that a class gives to some of its words
@@ -82,20 +81,17 @@ def lexemes(found: Concepts, languages: Mapping[str, Mapping[str, Any]]) -> dict
 
 def basic(words: Mapping[str, list[Lexeme]], chosen: Mapping[str, Any]) -> dict[str, list[Lexeme]]:
     """Return the lexemes that `basic.yaml` chooses."""
-    return {part: list(_first(part, lexemes, chosen)) for part, lexemes in words.items()}
-
-
-def _first(part: str, lexemes: list[Lexeme], chosen: Mapping[str, Any]) -> Iterator[Lexeme]:
-    if part == "verb":
-        yield from (lexeme for lexeme in lexemes if lexeme[0]["key"] in chosen["verbs"])
-        return
-    seen: Counter[str] = Counter()
-    most = chosen["words"] if part in CLASSES else chosen["lists"].get(part, len(lexemes))
-    for lexeme in lexemes:
-        kind = next((lexeme[0][key] for key in KINDS if key in lexeme[0]), "")
-        seen[kind] += 1
-        if seen[kind] <= most:
-            yield lexeme
+    verbs = set(chosen["verbs"])
+    kept: dict[str, list[Lexeme]] = {part: [] for part in words}
+    for part, lexemes in words.items():
+        most, seen = chosen["most"].get(part, len(lexemes)), Counter[str]()
+        for lexeme in lexemes:
+            attributes = lexeme[0]
+            kind = next((attributes[key] for key in KINDS if key in attributes), "")
+            seen[kind] += 1
+            if seen[kind] <= most and (part != "verb" or attributes["key"] in verbs):
+                kept[part].append(lexeme)
+    return kept
 
 
 def _forms(part: str, concept: str, language: Mapping[str, Any], name: str) -> dict[str, str]:

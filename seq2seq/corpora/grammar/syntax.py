@@ -61,7 +61,7 @@ class Syntax:
     def text(self, node: Node) -> str:
         """Say a whole sentence, with what the language does at the end: contractions, marks, the capital."""
         self.used.clear()
-        text = self._say(node, "*")
+        text = node.rule.fields[self.index]["*"](node, "*")
         for there, pattern, replacement in self.rewrites:
             if there in text:
                 text = pattern.sub(replacement, text)
@@ -82,13 +82,6 @@ class Syntax:
                 field = value.rule.fields[self.index].get(name)
                 value = field(value, name) if field else ""
         return value
-
-    def _say(self, node: Node, form: str) -> str:
-        fields = node.rule.fields[self.index]
-        field = fields.get(form) or fields.get("*")
-        if field is None:
-            raise CorpusError(f"{self.name}/syntax.yaml: {node.rule.category}.{node.rule.name} has no {form!r}.")
-        return field(node, form)
 
     def compile(self, spec: Any, place: str) -> Say:
         """Make a field from its template; `place` is for errors."""
@@ -129,16 +122,23 @@ class Syntax:
 
         def reference(node: Node, form: str) -> str:
             value = node.get(first)
-            for slot in rest:
-                value = value.get(slot) if isinstance(value, Node) else None
+            if rest:
+                for slot in rest:
+                    value = value.get(slot) if isinstance(value, Node) else None
             if value is None:
                 return word[wanted(node, form)] if word else ""
-            if isinstance(value, Lexeme):
+            kind = type(value)
+            if kind is Lexeme:
                 name = wanted(node, form)
                 used.append((value, name))
                 return value[index][name]
-            if isinstance(value, Node):
-                return self._say(value, wanted(node, form))
+            if kind is Node:
+                name = wanted(node, form)
+                fields = value.rule.fields[index]
+                field = fields.get(name) or fields.get("*")
+                if field is None:
+                    raise CorpusError(f"{self.name}/syntax.yaml: {value.rule.key} has no {name!r}.")
+                return field(value, name)
             return value
 
         return reference
@@ -163,10 +163,21 @@ class Syntax:
         return self._path(text[1:]) if text.startswith("@") else text
 
     def _path(self, path: str) -> Say:
-        names = path.split(".")
-        if len(names) > 1:
-            return lambda node, form: self.look(node, names)
-        index, name = self.index, path
+        first, *names = path.split(".")
+        index = self.index
+        if len(names) == 1:
+            (second,) = names
+
+            def attribute(node: Node, form: str) -> str:
+                value = node.get(first)
+                if type(value) is Lexeme:
+                    return value[index].get(second, "")
+                return self.look(node, [first, second])
+
+            return attribute
+        if names:
+            return lambda node, form: self.look(node, [first, *names])
+        name = first
 
         def value(node: Node, form: str) -> str:
             if name in node:
