@@ -65,6 +65,8 @@ def test_readme_commands_run_in_order(folder, monkeypatch, capsys):
             arguments += [f for key in keys for f in ("--set", key)]
         if arguments[:2] == ["tokenizer", "train"]:
             arguments[arguments.index("--vocabulary-size") + 1] = "40"
+        if arguments[0] == "probe":
+            arguments[arguments.index("--items") + 1] = "1"
         if arguments[0] == "average":  # two updates leave one checkpoint
             arguments[arguments.index("--last") + 1] = "1"
         with pytest.raises(SystemExit) as end:

@@ -1,0 +1,41 @@
+"""The toolkit's own model, as `seq2seq train` runs it."""
+
+import keras
+import tensorflow as tf
+from measure import Batch, Size
+
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
+from seq2seq.model import Seq2Seq
+
+
+class Ours:
+    """One update a call of `step`; `form` is the decoder's."""
+
+    def __init__(self, size: Size, batches: list[Batch], smoothing: float, form: str = "default") -> None:
+        keras.utils.set_random_seed(1)
+        self.model = Seq2Seq(
+            size.vocabulary,
+            size.vocabulary,
+            EmbeddingsConfig(size=size.embedding, tied="all"),
+            EncoderConfig(
+                cell=size.cell,
+                layers=size.encoder_layers,
+                units=size.units,
+                bidirectional="all" if size.bidirectional == "all" else True,
+                residual=False,
+            ),
+            DecoderConfig(
+                form=form, cell=size.cell, layers=size.decoder_layers, units=size.units, residual=False, attention="general"
+            ),
+        )
+        self.model.compile(keras.optimizers.Adam(1e-3), label_smoothing=smoothing, clip_norm=1.0)
+        self.batches = [(tf.constant(source), tf.constant(target)) for source, target in batches]
+        signature = [(tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32))]
+        self.train = tf.function(self.model.train_step, input_signature=signature, jit_compile=False)
+
+    def loss(self, place: int) -> float:
+        loss, _, tokens = self.model.losses_of(*self.batches[place], self.model.label_smoothing)
+        return float(loss / tokens)
+
+    def step(self, place: int) -> None:
+        self.train(self.batches[place])["gradient_norm"].numpy()
