@@ -25,7 +25,12 @@ class Ours:
                 residual=False,
             ),
             DecoderConfig(
-                form=form, cell=size.cell, layers=size.decoder_layers, units=size.units, residual=False, attention="general"
+                form=form,
+                cell=size.cell,
+                layers=size.decoder_layers,
+                units=size.units,
+                residual=False,
+                attention="general",
             ),
         )
         self.model.compile(keras.optimizers.Adam(1e-3), label_smoothing=smoothing, clip_norm=1.0)
