@@ -87,7 +87,7 @@ def batches_of(size: Size, count: int, tokens: int, seed: int = 1) -> list[Batch
         return np.where(np.arange(lengths.max()) < lengths[:, None], drawn, 0).astype(np.int32)
 
     chosen = np.linspace(0, len(plan) - 1, count).astype(int)
-    return [(ids(source[rows]), ids(target[rows])) for rows in (plan[int(i)] for i in chosen)]
+    return [(ids(source[rows]), ids(target[rows])) for rows in map(plan.batch, chosen.tolist())]
 
 
 def sgemm() -> float:

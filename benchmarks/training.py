@@ -33,7 +33,7 @@ def contenders(name: str, against: list[str], batches: list[Any]) -> dict[str, A
         from contenders.pytorch import PyTorch
 
         found["PyTorch"] = PyTorch(size, batches, SMOOTHING, ours)
-    losses = {contender: model.loss(0) for contender, model in found.items()}
+    losses = {contender: model.mean_loss(0) for contender, model in found.items()}
     if max(losses.values()) - min(losses.values()) > 1e-4:
         raise SystemExit(f"these are not the same model: {losses}")
     for form in ("input_feeding", "conditional"):

@@ -38,7 +38,7 @@ class Ours:
         signature = [(tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32))]
         self.train = tf.function(self.model.train_step, input_signature=signature, jit_compile=False)
 
-    def loss(self, place: int) -> float:
+    def mean_loss(self, place: int) -> float:
         loss, _, tokens = self.model.losses_of(*self.batches[place], self.model.label_smoothing)
         return float(loss / tokens)
 

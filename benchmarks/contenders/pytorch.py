@@ -2,10 +2,11 @@
 
 import numpy as np
 import torch
-from contenders.ours import Ours
 from measure import Batch, Size
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from contenders.ours import Ours
 
 
 class PyTorch(nn.Module):
@@ -97,7 +98,7 @@ class PyTorch(nn.Module):
         return self.cross_entropy(readout @ self.embedding.weight.T + self.output_bias, target[real])
 
     @torch.no_grad()
-    def loss(self, place: int) -> float:
+    def mean_loss(self, place: int) -> float:
         return float(self(*self.batches[place]))
 
     def step(self, place: int) -> None:

@@ -2,8 +2,9 @@
 
 import keras
 import tensorflow as tf
-from contenders.ours import Ours
 from measure import Batch, Size
+
+from contenders.ours import Ours
 
 
 class StockKeras(keras.Model):
@@ -84,7 +85,7 @@ class StockKeras(keras.Model):
         self.optimizer_.apply([tf.convert_to_tensor(g) for g in gradients], self.trainable_variables)
         return loss
 
-    def loss(self, place: int) -> float:
+    def mean_loss(self, place: int) -> float:
         return float(self.losses_of(*self.batches[place]))
 
     def step(self, place: int) -> None:
