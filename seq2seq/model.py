@@ -15,7 +15,7 @@ from seq2seq.layers import (
     Encoder,
     InputFeedingDecoder,
     RandomStream,
-    smoothed_cross_entropy,
+    output_cross_entropy,
 )
 from seq2seq.layers.decoder import DecoderState
 from seq2seq.layers.multi_head import make_attention
@@ -168,8 +168,13 @@ class Seq2Seq(keras.Model):
         """
         readout, _ = self._teach(source, target, training)
         real = target != PAD_ID
-        logits = self._logits(tf.boolean_mask(readout, real))
-        loss, nll = smoothed_cross_entropy(logits, tf.boolean_mask(target, real), label_smoothing)
+        loss, nll = output_cross_entropy(
+            tf.boolean_mask(readout, real),
+            self.output_embedding.table.value,
+            self.output_bias.value,
+            tf.boolean_mask(target, real),
+            label_smoothing,
+        )
         return tf.reduce_sum(loss), tf.reduce_sum(nll), tf.cast(tf.size(nll), tf.float32)
 
     def compile(

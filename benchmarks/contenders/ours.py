@@ -6,6 +6,7 @@ from measure import Batch, Size
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.model import Seq2Seq
+from seq2seq.training.optimization import FusedAdam
 
 
 class Ours:
@@ -33,7 +34,7 @@ class Ours:
                 attention="general",
             ),
         )
-        self.model.compile(keras.optimizers.Adam(1e-3), label_smoothing=smoothing, clip_norm=1.0)
+        self.model.compile(FusedAdam(1e-3), label_smoothing=smoothing, clip_norm=1.0)
         self.batches = [(tf.constant(source), tf.constant(target)) for source, target in batches]
         signature = [(tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32))]
         self.train = tf.function(self.model.train_step, input_signature=signature, jit_compile=False)

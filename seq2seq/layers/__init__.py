@@ -15,7 +15,7 @@ from seq2seq.layers.dropout import Dropout, RandomStream
 from seq2seq.layers.embedding import Embedding
 from seq2seq.layers.encoder import Encoder
 from seq2seq.layers.input_feeding import InputFeedingDecoder
-from seq2seq.layers.losses import smoothed_cross_entropy
+from seq2seq.layers.losses import output_cross_entropy
 from seq2seq.layers.multi_head import MultiHeadAttention
 from seq2seq.layers.recurrence import Recurrence
 
@@ -41,5 +41,5 @@ __all__ = [
     "RandomStream",
     "Recurrence",
     "ScaledDotAttention",
-    "smoothed_cross_entropy",
+    "output_cross_entropy",
 ]

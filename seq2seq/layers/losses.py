@@ -1,40 +1,64 @@
-"""The training loss, at real positions only and with its own gradient."""
+"""The output layer and the training loss as one function with its own gradient, at real positions only."""
 
 from collections.abc import Callable
 
 import tensorflow as tf
 
 
-def smoothed_cross_entropy(logits: tf.Tensor, labels: tf.Tensor, smoothing: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cross-entropy with a label distribution of (1 - smoothing) on the label and smoothing / V on every token.
+def output_cross_entropy(
+    vectors: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor, smoothing: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cross-entropy of softmax(vectors table^T + bias) with a smoothed label.
+
+    The label's distribution has 1 - smoothing on the label and smoothing / V on every token. Of all (N, V) tensors the
+    probabilities alone are kept, and the gradient passes over them in two products and a sum: what smoothing and the
+    label take from it is small and goes straight to `vectors` and `table`.
 
     Args:
-        logits: (N, V) float32.
+        vectors: (N, E) compute dtype.
+        table: (V, E) float32; multiplied in the dtype of `vectors`.
+        bias: (V,) float32.
         labels: (N,) int32.
         smoothing: 0 to below 1.
 
     Returns:
         The smoothed loss (N,), which carries the gradient, and the plain negative log-likelihood (N,), which
-        does not; both float32, in nats. One tensor of (N, V) is kept for the gradient, never a one-hot.
+        does not; both float32, in nats.
 
     Source: Szegedy et al. (2016), section 7.
     """
+    positions = tf.stack([tf.range(tf.shape(labels)[0]), labels], axis=1)
 
     @tf.custom_gradient
-    def run(x: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable[..., tf.Tensor]]:
-        nll, by_logits = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=x, labels=labels)
-        rows, vocabulary = tf.shape(x)[0], tf.shape(x)[1]
-        each = smoothing / tf.cast(vocabulary, tf.float32)
-        positions = tf.stack([tf.range(rows), tf.cast(labels, tf.int32)], axis=1)
-        # nll = log Z - x_label, so log Z - mean(x) = nll + x_label - mean(x).
-        spread = tf.gather_nd(x, positions) - tf.reduce_mean(x, axis=1) if smoothing else 0.0
+    def run(h: tf.Tensor, w: tf.Tensor, b: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable[..., tuple]]:
+        mean = tf.reduce_mean(w, axis=0)
+        logits = tf.nn.bias_add(tf.cast(tf.matmul(h, tf.cast(w, h.dtype), transpose_b=True), tf.float32), b)
+        probs = tf.nn.softmax(logits)
+        # log Z by the likeliest token, whose probability does not underflow.
+        best = tf.argmax(logits, axis=1, output_type=tf.int32)
+        normalizer = tf.gather(logits, best, batch_dims=1) - tf.math.log(tf.gather(probs, best, batch_dims=1))
+        by_label = tf.gather_nd(logits, positions)
+        nll = normalizer - by_label
+        # Of all tokens alike: log Z - mean of logits = nll + logit of the label - mean of logits.
+        spread = by_label - tf.reduce_sum(tf.cast(h, tf.float32) * mean, axis=1) - tf.reduce_mean(b)
 
-        def gradient(d_loss: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
-            by_smoothed = by_logits
+        def gradient(d_loss: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            # d logits = d_loss * (probs - smoothing / V - (1 - smoothing) * one-hot label)
+            each = smoothing / w.shape[0]
+            kept = tf.cast(probs, h.dtype)
+            scaled = h * tf.cast(d_loss, h.dtype)[:, None]
+            at_label = (1.0 - smoothing) * tf.cast(scaled, tf.float32)
+            d_h = tf.cast(tf.matmul(kept, tf.cast(w, h.dtype)), tf.float32)
+            d_h -= smoothing * mean + (1.0 - smoothing) * tf.gather(w, labels)
+            d_w = tf.cast(tf.matmul(kept, scaled, transpose_a=True), tf.float32)
             if smoothing:
-                by_smoothed = tf.tensor_scatter_nd_add(by_logits - each, positions, tf.fill([rows], smoothing))
-            return by_smoothed * d_loss[:, None]
+                d_w -= each * tf.reduce_sum(tf.cast(scaled, tf.float32), axis=0)
+            d_w = tf.tensor_scatter_nd_sub(d_w, labels[:, None], at_label)
+            d_b = tf.cast(tf.linalg.matvec(kept, tf.cast(d_loss, h.dtype), transpose_a=True), tf.float32)
+            d_b -= each * tf.reduce_sum(d_loss)
+            d_b = tf.tensor_scatter_nd_sub(d_b, labels[:, None], (1.0 - smoothing) * d_loss)
+            return tf.cast(d_h * d_loss[:, None], h.dtype), d_w, d_b
 
         return (nll + smoothing * spread, tf.stop_gradient(nll)), gradient
 
-    return run(logits)
+    return run(vectors, table, bias)

@@ -4,11 +4,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.layers import smoothed_cross_entropy
+from seq2seq.layers import output_cross_entropy
 from tests.reference import log_softmax
 
-N, V = 4, 6
+N, E, V = 4, 3, 6
 LABELS = np.array([0, 5, 2, 2], np.int32)
+
+
+def smoothed_cross_entropy(logits, labels, smoothing):
+    """The loss of logits: those of an output layer that changes nothing."""
+    size = logits.shape[1]
+    return output_cross_entropy(logits, tf.eye(size), tf.zeros(size), labels, smoothing)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
@@ -32,6 +38,25 @@ def test_gradient_equals_automatic_differentiation(smoothing, rng):
         wanted = (1 - smoothing) * tf.one_hot(LABELS, V) + smoothing / V
         plain = tf.reduce_sum(outer * -tf.reduce_sum(wanted * tf.nn.log_softmax(logits), axis=1))
     np.testing.assert_allclose(tape.gradient(ours, logits), tape.gradient(plain, logits), atol=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_gradients_of_the_output_layer_equal_automatic_differentiation(smoothing, rng):
+    shapes = ((N, E), (V, E), (V,))
+    values = [tf.constant((2 * rng.normal(size=shape)).astype("f")) for shape in shapes]
+    outer = tf.constant(rng.normal(size=N).astype("f"))
+    labels = tf.constant(LABELS)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(values)
+        vectors, table, bias = values
+        loss, nll = output_cross_entropy(vectors, table, bias, labels, smoothing)
+        ours = tf.reduce_sum(outer * loss) + 5.0 * tf.reduce_sum(nll)  # the second gives no gradient
+        wanted = (1 - smoothing) * tf.one_hot(labels, V) + smoothing / V
+        log_probs = tf.nn.log_softmax(tf.matmul(vectors, table, transpose_b=True) + bias)
+        plain = tf.reduce_sum(outer * -tf.reduce_sum(wanted * log_probs, axis=1))
+    np.testing.assert_allclose(tf.reduce_sum(outer * loss), plain, rtol=1e-5)
+    for mine, expected in zip(tape.gradient(ours, values), tape.gradient(plain, values), strict=True):
+        np.testing.assert_allclose(mine, expected, atol=2e-6)
 
 
 def test_large_logits_stay_finite():

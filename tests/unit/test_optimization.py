@@ -8,7 +8,7 @@ import tensorflow as tf
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, ScheduleConfig, TrainingConfig
 from seq2seq.model import Seq2Seq
 from seq2seq.training.fine_tuning import freeze
-from seq2seq.training.optimization import learning_rate, make_optimizer, watch_plateau
+from seq2seq.training.optimization import FusedAdam, FusedAdamW, learning_rate, make_optimizer, watch_plateau
 from seq2seq.training.progress import Progress
 from tests.conftest import randomize
 
@@ -145,8 +145,26 @@ def test_a_loss_that_is_not_a_number_is_never_the_best():
     assert progress.best == 2.0
 
 
-@pytest.mark.parametrize(("name", "kind"), [("adam", "Adam"), ("adamw", "AdamW"), ("sgd", "SGD")])
+@pytest.mark.parametrize(("name", "kind"), [("adam", "FusedAdam"), ("adamw", "FusedAdamW"), ("sgd", "SGD")])
 def test_optimizers_have_no_clip_argument(name, kind):
     optimizer = make_optimizer(training(name))
     assert type(optimizer).__name__ == kind
     assert not any([optimizer.clipnorm, optimizer.clipvalue, optimizer.global_clipnorm])
+
+
+@pytest.mark.parametrize("decay", [None, 0.1])
+def test_the_fused_step_equals_kerass_own(decay, rng):
+    keywords = {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-4} | ({} if decay is None else {"weight_decay": decay})
+    own, fused = (keras.optimizers.Adam, FusedAdam) if decay is None else (keras.optimizers.AdamW, FusedAdamW)
+    start = rng.normal(size=(3, 5)).astype("f")
+    pairs = [(keras.Variable(start), optimizer(0.01, **keywords)) for optimizer in (own, fused)]
+    for rate in (0.01, 0.02, 0.005):
+        gradient = tf.constant(rng.normal(size=(3, 5)).astype("f"))
+        for variable, optimizer in pairs:
+            optimizer.learning_rate = rate
+            optimizer.apply([gradient], [variable])
+    (expected, theirs), (found, ours) = pairs
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert not np.allclose(found, start)
+    for mine, other in zip(ours.variables, theirs.variables, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-5)
