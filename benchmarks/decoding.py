@@ -1,76 +1,123 @@
-"""How fast a model translates, and whether a translation depends on its batch.
+"""How fast a model translates, what a shortlist gains and costs, and whether a translation depends on its batch.
 
-python benchmarks/decoding.py MODEL --source FILE [--json FILE]
+python benchmarks/decoding.py MODEL --source FILE [--reference FILE] [--rounds 3] [--json FILE]
 
-Greedy and beam 5 take turns, three rounds each. "first" is the first call after loading, tracing included. Then each
-sentence is translated alone and compared with its translation in a batch: tokens, and score a token.
+Greedy, beam 5 and beam 12 take turns. "first" is the first call after loading, tracing included. Then some sentences are
+translated alone and compared with their translation in a batch: tokens, and score a token. With a shortlist in the model
+directory (`seq2seq shortlist MODEL`) the last table has its speed beside that without an output layer at all (16 tokens are
+ranked); there every hypothesis is as long as its source, so that all do equally many steps.
 """
 
 import argparse
-import json
 import statistics
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+import numpy as np
+from measure import in_turns, machine, median, show, write
 
-from seq2seq import SearchOptions, Translator
+from seq2seq import SearchOptions, Translator, evaluate
 from seq2seq.corpora import read_lines
 
-SEARCHES = {"greedy": SearchOptions(beam_size=1), "beam 5": SearchOptions(beam_size=5)}
-ROUNDS = 3
+SEARCHES = {f"beam {size}": SearchOptions(beam_size=size) for size in (1, 5, 12)}
+SHORTLISTS = (10, 20, 50)
+ALONE = 200  # sentences
 
 
-def measure(translator: Translator, sentences: list[str]) -> dict[str, dict[str, float]]:
-    """Seconds, speed and differences of each search."""
-    seconds: dict[str, list[float]] = {name: [] for name in SEARCHES}
-    together = {}
-    for _ in range(ROUNDS + 1):
-        for name, options in SEARCHES.items():
-            start = time.perf_counter()
-            together[name] = translator.translate(sentences, options)
-            seconds[name].append(time.perf_counter() - start)
-    results = {}
+def timed(translator: Translator, sentences: list[str], options: SearchOptions) -> float:
+    start = time.perf_counter()
+    translator.translate(sentences, options, attention=False)
+    return time.perf_counter() - start
+
+
+def searches(translator: Translator, sentences: list[str], rounds: int) -> list[dict[str, Any]]:
+    first = {name: timed(translator, sentences, options) for name, options in SEARCHES.items()}
+    runs = {name: partial(timed, translator, sentences, options) for name, options in SEARCHES.items()}
+    seconds = {name: median(values) for name, values in in_turns(runs, rounds).items()}
+    rows = []
     for name, options in SEARCHES.items():
-        start = time.perf_counter()
-        alone = [translator.translate([sentence], options)[0] for sentence in sentences]
-        latency = (time.perf_counter() - start) / len(sentences)
-        pairs = list(zip(together[name], alone, strict=True))
+        together = translator.translate(sentences, options, attention=False)
+        translator.translate(sentences[:1], options, attention=False)
+        times, alone = [], []
+        for sentence in sentences[:ALONE]:
+            start = time.perf_counter()
+            alone += translator.translate([sentence], options, attention=False)
+            times.append(time.perf_counter() - start)
+        pairs = list(zip(together, alone, strict=False))
         same = [(a, b) for a, b in pairs if a.tokens == b.tokens]
-        median = statistics.median(seconds[name][1:])
-        results[name] = {
-            "first_seconds": seconds[name][0],
-            "seconds": median,
-            "sentences_per_second": len(sentences) / median,
-            "tokens_per_second": sum(len(translation.tokens) for translation in together[name]) / median,
-            "milliseconds_alone": 1000 * latency,
-            "other_tokens_alone": len(pairs) - len(same),
-            "score_difference_a_token": max(abs(a.score - b.score) / max(len(a.tokens), 1) for a, b in same),
-        }
-    return results
+        rows.append(
+            {
+                "": name,
+                "first (s)": first[name],
+                "sentences/s": len(sentences) / seconds[name],
+                "tokens/s": sum(len(translation.tokens) for translation in together) / seconds[name],
+                "alone (ms, median)": 1000 * statistics.median(times),
+                "alone (ms, 95%)": 1000 * float(np.quantile(times, 0.95)),
+                "other tokens alone": f"{len(pairs) - len(same)} of {len(pairs)}",
+                "score differs, a token": max((abs(a.score - b.score) / len(a.tokens) for a, b in same), default=0.0),
+            }
+        )
+    return rows
+
+
+def shortlists(
+    translator: Translator, sentences: list[str], references: list[str], rounds: int
+) -> list[dict[str, Any]]:
+    base, found = SEARCHES["beam 5"], translator.shortlist
+    assert found is not None
+    few = found._replace(candidates=found.candidates * 0, frequent=np.arange(16, dtype=np.int32))
+    bare = Translator(translator.model, *translator.tokenizers, shortlist=few)
+    whole = base.model_copy(update={"max_length_factor": 1.0, "max_length_extra": 1})
+
+    def long(**more: Any) -> SearchOptions:
+        return whole.model_copy(update={"min_length": 1000, **more})
+
+    runs = {"all tokens": partial(timed, translator, sentences, long())}
+    for size in SHORTLISTS:
+        runs[f"shortlist {size}"] = partial(timed, translator, sentences, long(shortlist=size))
+    runs["no output layer"] = partial(timed, bare, sentences, long(shortlist=1))
+    for run in runs.values():
+        run()
+    seconds = {name: median(values) for name, values in in_turns(runs, rounds).items()}
+    gain = seconds["all tokens"] - seconds["no output layer"]
+    rows = []
+    for name, value in seconds.items():
+        size = int(name.split()[1]) if name.startswith("shortlist") else None
+        score: Any = ""
+        if references and name != "no output layer":
+            options = base.model_copy(update={"shortlist": size})
+            score = evaluate(translator, list(zip(sentences, references, strict=True)), options)["BLEU"].score
+        rows.append(
+            {
+                "beam 5": name,
+                "seconds": value,
+                "share of the gain": f"{(seconds['all tokens'] - value) / gain:.0%}",
+                "BLEU": f"{score:.2f}" if score != "" else "",
+            }
+        )
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument("--reference", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    sentences = list(read_lines(arguments.source))
-    start = time.perf_counter()
-    translator = Translator.load(arguments.model)
-    results = measure(translator, sentences) if sentences else {}
-    table = Table(title=f"{len(sentences):,} sentences", title_justify="left")
-    table.add_column("")
-    for name in results:
-        table.add_column(name, justify="right")
-    for key in next(iter(results.values()), {}):
-        table.add_row(key.replace("_", " "), *(f"{values[key]:.3g}" for values in results.values()))
-    Console().print(table)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(f"{time.perf_counter() - start:.0f} s in all")
+    options = parser.parse_args()
+    sentences = list(read_lines(options.source))
+    translator = Translator.load(options.model)
+    report: dict[str, Any] = {"machine": machine(), "sentences": len(sentences)}
+    report["searches"] = searches(translator, sentences, options.rounds)
+    show(f"{options.model}, {len(sentences):,} sentences", report["searches"])
+    if translator.shortlist is not None:
+        references = list(read_lines(options.reference)) if options.reference else []
+        report["shortlists"] = shortlists(translator, sentences, references, options.rounds)
+        show("shortlists", report["shortlists"])
+    write(options.json, report)
 
 
 if __name__ == "__main__":

@@ -134,21 +134,31 @@ class Seq2Seq(keras.Model):
         states, last = self.encoder(embedded, lengths, training=training)
         return self.decoder.start(states, mask, last)
 
+    def output_layer(self, tokens: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Rows (V, E) and biases (V,) of the output layer, of some tokens or of all."""
+        table, bias = self.output_embedding.table.value, self.output_bias.value
+        return (table, bias) if tokens is None else (tf.gather(table, tokens), tf.gather(bias, tokens))
+
     def decode_step(
-        self, tokens: tf.Tensor, state: DecoderState, memory: AttentionMemory
+        self,
+        tokens: tf.Tensor,
+        state: DecoderState,
+        memory: AttentionMemory,
+        output: tuple[tf.Tensor, tf.Tensor] | None = None,
     ) -> tuple[tf.Tensor, DecoderState, tf.Tensor]:
         """One step for K hypotheses a sentence.
 
         Args:
             tokens: (B, K) int32, the token before; BOS at first.
             state: A nest of tensors (B, K, ...).
+            output: What `output_layer` gave; V is then how many tokens it was asked for.
 
         Returns:
             Logits (B, K, V) float32, the next state, and attention weights (B, K, S) float32; without attention
             S is 0.
         """
         readout, state, weights = self.decoder.step(self.target_embedding(tokens), state, memory)
-        return self._logits(readout), state, weights
+        return self._logits(readout, output), state, weights
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Teacher-forced logits (B, T, V) float32 of `(source, target)`; those at padded positions mean nothing."""
@@ -254,8 +264,9 @@ class Seq2Seq(keras.Model):
             embedded = dropout(embedded, training=training)
         return self.decoder(embedded, lengths, state, memory, training=training)
 
-    def _logits(self, readout: tf.Tensor) -> tf.Tensor:
-        size = readout.shape[-1]
-        flat = self.output_embedding.project(tf.reshape(readout, [-1, size]))
-        logits = tf.cast(flat, tf.float32) + self.output_bias.value
-        return tf.reshape(logits, tf.concat([tf.shape(readout)[:-1], [logits.shape[-1]]], axis=0))
+    def _logits(self, readout: tf.Tensor, output: tuple[tf.Tensor, tf.Tensor] | None = None) -> tf.Tensor:
+        rows, bias = output or self.output_layer()
+        flat = tf.reshape(readout, [-1, readout.shape[-1]])
+        products = tf.matmul(flat, tf.cast(rows, flat.dtype), transpose_b=True)
+        logits = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
+        return tf.reshape(logits, tf.concat([tf.shape(readout)[:-1], tf.shape(bias)], axis=0))

@@ -16,7 +16,17 @@ from seq2seq.errors import ConfigError
 from seq2seq.long_lines import divide
 from seq2seq.model import Seq2Seq
 from seq2seq.model_directory import Tokenizers, load_model
-from seq2seq.search import Rules, SearchResult, beam_search, draw_uniforms, greedy_search, sample
+from seq2seq.search import (
+    IMPOSSIBLE,
+    Rules,
+    SearchResult,
+    StepFunction,
+    beam_search,
+    draw_uniforms,
+    greedy_search,
+    sample,
+)
+from seq2seq.shortlist import Shortlist, load_shortlist
 from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
 from seq2seq.translation import Hypothesis, Translation, blank, join
 
@@ -50,6 +60,7 @@ class Translator:
         model: With its weights.
         source_tokenizer, target_tokenizer: The ones it was trained with.
         options: Used where `translate` gets none.
+        shortlist: For the option of this name.
     """
 
     def __init__(
@@ -58,10 +69,12 @@ class Translator:
         source_tokenizer: Tokenizer,
         target_tokenizer: Tokenizer,
         options: SearchOptions | None = None,
+        shortlist: Shortlist | None = None,
     ) -> None:
         self.model = model
         self.tokenizers = Tokenizers(source_tokenizer, target_tokenizer)
         self.options = options or SearchOptions()
+        self.shortlist = shortlist
         self._searches: dict[tuple[Any, ...], Callable[..., SearchResult]] = {}
 
     @classmethod
@@ -78,14 +91,18 @@ class Translator:
         """
         find_device()
         model, tokenizers, config = load_model(Path(path), precision)
-        return cls(model, *tokenizers, options=config.search)
+        return cls(model, *tokenizers, options=config.search, shortlist=load_shortlist(Path(path), tokenizers))
 
     def check(self, options: SearchOptions) -> None:
         """Refuse what this model cannot do.
 
         Raises:
-            ConfigError: An option looks at attention, and the model has none.
+            ConfigError: An option looks at attention, and the model has none; or a shortlist is asked for.
         """
+        if options.shortlist is not None and self.shortlist is None:
+            raise ConfigError(
+                f"'shortlist' is {options.shortlist}, and the model has none. Make one: seq2seq shortlist MODEL"
+            )
         asked = options.looks_at_attention()
         if asked and not self.model.attends:
             raise ConfigError(
@@ -177,6 +194,9 @@ class Translator:
         limits = np.ceil(options.max_length_factor * lengths) + options.max_length_extra
         longest = np.minimum(limits, options.max_length or np.iinfo(np.int32).max).astype(np.int32)
         inputs = [_pad([[*part.ids, EOS_ID] for part in parts]), np.full_like(longest, options.min_length), longest]
+        if options.shortlist is not None:
+            assert self.shortlist is not None
+            inputs += self.shortlist.of([part.ids for part in parts], options.shortlist)
         if options.sample:
             inputs.append(draw_uniforms(options.seed, [part.ids for part in parts], options.n_best, longest.tolist()))
         result = self._search_function(options, attention)(*map(tf.constant, inputs))
@@ -221,9 +241,7 @@ class Translator:
         """One graph for all batches, traced once."""
         keep_weights = attention or options.unk == "replace"
 
-        def search(
-            source: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor, uniforms: tf.Tensor | None = None
-        ) -> SearchResult:
+        def search(source: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor, *more: tf.Tensor) -> SearchResult:
             rules = Rules(
                 max_lengths=longest,
                 min_lengths=shortest,
@@ -236,20 +254,38 @@ class Translator:
                 source_mask=source != PAD_ID,
             )
             memory, state = self.model.encode(source)
-            step = self.model.decode_step
+            step: StepFunction = self.model.decode_step
+            if options.shortlist is not None:
+                step = self._step_among(*more)
             if options.sample:
                 shape: Any = {key: getattr(options, key) for key in ("temperature", "top_k", "top_p")}
-                return sample(step, state, memory, rules, uniforms, **shape, keep_weights=keep_weights)
+                return sample(step, state, memory, rules, more[0], **shape, keep_weights=keep_weights)
             if options.beam_size == 1:
-                return greedy_search(step, state, memory, rules, keep_weights=keep_weights)
-            size = options.beam_size
-            result = beam_search(step, state, memory, rules, beam_size=size, keep_weights=keep_weights)
-            return SearchResult(*(values[:, : options.n_best] for values in result))
+                result = greedy_search(step, state, memory, rules, keep_weights=keep_weights)
+            else:
+                size = options.beam_size
+                result = beam_search(step, state, memory, rules, beam_size=size, keep_weights=keep_weights)
+                result = SearchResult(*(values[:, : options.n_best] for values in result))
+            if options.shortlist is not None:
+                result = result._replace(tokens=tf.gather(more[0], result.tokens))
+            return result
 
         signature = [tf.TensorSpec([None, None], tf.int32), *[tf.TensorSpec([None], tf.int32)] * 2]
         if options.sample:
             signature.append(tf.TensorSpec([None, options.n_best, None], tf.float32))
+        if options.shortlist is not None:
+            signature += [tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, None], tf.bool)]
         return tf.function(search, input_signature=signature)
+
+    def _step_among(self, among: tf.Tensor, allowed: tf.Tensor) -> StepFunction:
+        """A step over a shortlist: it reads and gives places in `among` (V',), where `allowed` (B, V')."""
+        output = self.model.output_layer(among)
+
+        def step(tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
+            logits, state, weights = self.model.decode_step(tf.gather(among, tokens), state, memory, output)
+            return tf.where(allowed[:, None], logits, IMPOSSIBLE), state, weights
+
+        return step
 
 
 def _most_attended(surfaces: Sequence[str], weights: np.ndarray) -> str:

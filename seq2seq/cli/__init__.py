@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import typer
 
-from seq2seq.cli import average, data, evaluate, inspect, probe, quickstart, tokenizer, train, translate
+from seq2seq.cli import average, data, evaluate, inspect, probe, quickstart, shortlist, tokenizer, train, translate
 from seq2seq.errors import Seq2SeqError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("average")(average.average)
 app.command("inspect")(inspect.inspect)
 app.command("probe")(probe.probe)
+app.command("shortlist")(shortlist.shortlist)
 app.command("quickstart")(quickstart.quickstart)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(data.app, name="data")

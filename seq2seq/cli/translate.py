@@ -69,6 +69,10 @@ def translate(
     max_source_tokens: Annotated[
         int | None, flag("Longest line that is translated at once, in tokens with </s>.", "Long lines and batches")
     ] = None,
+    shortlist: Annotated[
+        int | None,
+        flag("Choose among so many candidates of each source token; see seq2seq shortlist.", "Long lines and batches"),
+    ] = None,
     batch_tokens: Annotated[
         int | None, flag("Padded source tokens times hypotheses at once.", "Long lines and batches")
     ] = None,
@@ -114,6 +118,7 @@ def translate(
         seed=seed,
         long_lines=long_lines,
         max_source_tokens=max_source_tokens,
+        shortlist=shortlist,
         batch_tokens=batch_tokens,
     )
     translator.check(options)

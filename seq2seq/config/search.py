@@ -68,6 +68,15 @@ class SearchOptions(Section):
         "Translate a long line in pieces, cut where a sentence or clause ends if possible, and join them; or cut it "
         "off, with a warning.",
     )
+    shortlist: int | None = key(
+        None,
+        "Choose only among so many candidates of each source token and the most frequent target tokens, which is "
+        "faster. The model needs a shortlist: `seq2seq shortlist MODEL`.",
+        unit="tokens",
+        paper="Jean et al. 2015",
+        ge=1,
+        le=100,
+    )
     batch_tokens: int = key(
         4000,
         "Padded source tokens translated at once, times `beam_size`, or `n_best` when sampling.",
@@ -91,6 +100,8 @@ class SearchOptions(Section):
             value = getattr(self, name)
             if not self.sample and value != type(self).model_fields[name].default:
                 raise ValueError(f"'{name}' is {value}: it is for sampling, and 'sample' is false")
+        if self.shortlist is not None and self.sample:
+            raise ValueError(f"'shortlist' is {self.shortlist}: it is for greedy and beam search, and 'sample' is true")
         if self.max_length is not None and self.max_length < self.min_length:
             raise ValueError(f"'max_length' {self.max_length} is below 'min_length' {self.min_length}")
         return self

@@ -3,9 +3,10 @@
 from seq2seq.search.beam import beam_search
 from seq2seq.search.greedy import greedy_search
 from seq2seq.search.sampling import draw_uniforms, sample
-from seq2seq.search.step import Rules, SearchResult, StepFunction, coverage_scores, normalized
+from seq2seq.search.step import IMPOSSIBLE, Rules, SearchResult, StepFunction, coverage_scores, normalized
 
 __all__ = [
+    "IMPOSSIBLE",
     "Rules",
     "SearchResult",
     "StepFunction",

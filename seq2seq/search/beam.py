@@ -72,7 +72,7 @@ def beam_search(
         logits, state, weights = step(tokens, state, memory)
         covered = rules.cover(covered, weights)
         # Of each hypothesis no more than its best 2K extensions can matter.
-        best, extensions = tf.math.top_k(rules.choosable(logits, t), min(2 * beam_size, logits.shape[-1]))
+        best, extensions = tf.math.top_k(rules.choosable(logits, t), tf.minimum(2 * beam_size, tf.shape(logits)[-1]))
         log_probs = best - tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
         # Among K hypotheses at most K extensions are EOS, so 2K hold K that are not.
         totals = tf.reshape(scores[:, :, None] + log_probs, [rows, -1])

@@ -76,7 +76,7 @@ class Rules:
 
     def choosable(self, logits: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
         """Logits (B, K, V) of step t, those of tokens that must not come now replaced by `IMPOSSIBLE`."""
-        token = tf.range(logits.shape[-1])
+        token = tf.range(tf.shape(logits)[-1])
         never = tf.reduce_any(token[:, None] == [self.pad_id, self.bos_id, *self.forbidden], axis=1)
         is_eos = token == self.eos_id
         excluded = never[None]

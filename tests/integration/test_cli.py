@@ -281,3 +281,17 @@ def test_a_phrasebook_is_written_and_is_what_a_recipe_draws(tmp_path, capsys):
     for split, count in (("train", 30), ("valid", 4), ("test", 4), ("compositional", 4)):
         lines = (tmp_path / "new" / "book" / f"{split}.tsv").read_text(encoding="utf-8").splitlines()
         assert [tuple(line.split("\t")) for line in lines] == list(phrasebook(split, count, 3, "basic"))
+
+
+def test_a_shortlist_is_learnt_from_what_the_model_was_trained_on(folder, model, tmp_path, capsys):
+    narrow = tmp_path / "model"
+    shutil.copytree(model, narrow)
+    assert run("translate", narrow, "-i", folder / "source.txt", "--shortlist", "3") == 1
+    assert "seq2seq shortlist MODEL" in capsys.readouterr().err
+    assert run("shortlist", narrow) == 0
+    assert "shortlist.h5" in capsys.readouterr().out
+    assert run("translate", narrow, "-i", folder / "source.txt", "-o", tmp_path / "out", "--shortlist", "3") == 0
+    assert len((tmp_path / "out").read_text(encoding="utf-8").splitlines()) == 9
+    given = ("--source", folder / "source.txt", "--target", folder / "reference.txt")
+    assert run("shortlist", narrow, *given) == 0
+    assert run("shortlist", narrow, *given[:2]) == 2

@@ -1,0 +1,48 @@
+"""`seq2seq shortlist`."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+CHUNK = 1000  # pairs tokenized at once
+
+
+def shortlist(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")],
+    source: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Source text; by default what the model was trained on.")
+    ] = None,
+    target: Annotated[Path | None, typer.Option(metavar="FILE", help="Its translation, line by line.")] = None,
+) -> None:
+    """Learn which target tokens each source token can ask for, for faster decoding with --shortlist N.
+
+    What is learnt (IBM model 1) lies in the model directory.
+    """
+    from seq2seq.cli.common import errors
+    from seq2seq.config import CorpusConfig
+    from seq2seq.corpora import open_corpus
+    from seq2seq.model_directory import check_directory, load_config_of, load_tokenizers
+    from seq2seq.shortlist import make_shortlist, save_shortlist
+
+    if (source is None) != (target is None):
+        raise typer.BadParameter("give both --source and --target, or neither")
+    check_directory(model)
+    spec = load_config_of(model).data.train if source is None else CorpusConfig(source=str(source), target=str(target))
+    tokenizers = load_tokenizers(model)
+
+    def pairs() -> Iterator[tuple[list[int], list[int]]]:
+        corpus = iter(open_corpus(spec))
+        while chunk := list(islice(corpus, CHUNK)):
+            yield from zip(
+                tokenizers.source.encode_all([pair.source for pair in chunk]),
+                tokenizers.target.encode_all([pair.target for pair in chunk]),
+                strict=True,
+            )
+
+    with errors.status("learning the shortlist"):
+        found = make_shortlist(pairs(), tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)
+    save_shortlist(model, found)
+    typer.echo(f"{model}/shortlist.h5: use it with seq2seq translate {model} --shortlist 20")

@@ -1,0 +1,112 @@
+"""Shortlists: IBM model 1 against a plain loop, and search among their tokens."""
+
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from seq2seq import SearchOptions, Tokenizer, TokenizerConfig, Translator
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
+from seq2seq.errors import ConfigError, ModelDirectoryError
+from seq2seq.model import Seq2Seq
+from seq2seq.model_directory import Tokenizers
+from seq2seq.shortlist import CANDIDATES, FILE, ITERATIONS, Shortlist, load_shortlist, make_shortlist, save_shortlist
+from tests.conftest import randomize
+from tests.toy import pairs
+
+SENTENCES = [source for source, _ in pairs(12, 9)]
+
+
+def plain_model_1(corpus):
+    """t(target | source) by the textbook's loops."""
+    table = defaultdict(lambda: 1.0)
+    for _ in range(ITERATIONS):
+        counts, totals = defaultdict(float), defaultdict(float)
+        for source, target in corpus:
+            for t in target:
+                links = [0, *source]
+                total = sum(table[s, t] for s in links)
+                for s in links:
+                    counts[s, t] += table[s, t] / total
+                    totals[s] += table[s, t] / total
+        table = defaultdict(float, {(s, t): count / totals[s] for (s, t), count in counts.items()})
+    return table
+
+
+def test_candidates_are_those_of_a_plain_model_1(rng):
+    corpus = [(rng.integers(4, 9, n).tolist(), rng.integers(4, 12, n + 1).tolist()) for n in (2, 3, 5, 4, 1, 6)]
+    found, table = make_shortlist(corpus, 9, 12), plain_model_1(corpus)
+    for source in range(4, 9):
+        expected = sorted(((-p, t) for (s, t), p in table.items() if s == source))
+        mine = [token for token in found.candidates[source].tolist() if token]
+        assert len(mine) == len(expected)
+        np.testing.assert_allclose([table[source, t] for t in mine], [-p for p, _ in expected], rtol=1e-9)
+
+
+def test_a_word_and_its_translation_find_each_other():
+    corpus = [([4, 5], [14, 15]), ([4, 6], [14, 16]), ([5, 6], [16, 15])] * 3
+    assert make_shortlist(corpus, 7, 17).candidates[4:7, 0].tolist() == [14, 15, 16]
+
+
+def test_a_sentence_may_have_its_own_candidates_alone():
+    candidates = np.zeros((8, CANDIDATES), np.int32)
+    candidates[5, :3], candidates[6, :2] = (20, 21, 22), (21, 30)
+    tokens, allowed = Shortlist(candidates, np.array([0, 1, 2, 3, 10], np.int32)).of([[5], [6, 6]], 2)
+    assert tokens.tolist() == [0, 1, 2, 3, 10, 20, 21, 30]
+    assert tokens[allowed[0]].tolist() == [0, 1, 2, 3, 10, 20, 21]
+    assert tokens[allowed[1]].tolist() == [0, 1, 2, 3, 10, 21, 30]
+
+
+@pytest.fixture(scope="module")
+def translator():
+    corpus = pairs(300, 4)
+    tokenizers = [
+        Tokenizer.train([pair[side] for pair in corpus], TokenizerConfig(vocabulary_size=30)) for side in (0, 1)
+    ]
+    sizes = [tokenizer.vocabulary_size for tokenizer in tokenizers]
+    model = Seq2Seq(*sizes, EmbeddingsConfig(size=6, tied="target"), EncoderConfig(units=8), DecoderConfig(units=8))
+    randomize(model)
+    ids = [tuple(tokenizer.encode(text) for tokenizer, text in zip(tokenizers, pair, strict=True)) for pair in corpus]
+    return Translator(model, *tokenizers, shortlist=make_shortlist(ids, *sizes))
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_a_shortlist_of_everything_changes_nothing(translator, beam_size):
+    everything = translator.shortlist._replace(frequent=np.arange(30, dtype=np.int32))
+    free = Translator(translator.model, *translator.tokenizers, shortlist=everything)
+    options = SearchOptions(beam_size=beam_size, max_length=12)
+    expected = free.translate(SENTENCES, options)
+    found = free.translate(SENTENCES, options.model_copy(update={"shortlist": 3}))
+    assert [t.tokens for t in found] == [t.tokens for t in expected]
+    np.testing.assert_allclose([t.score for t in found], [t.score for t in expected], rtol=1e-5)
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_translations_are_of_the_shortlist_and_do_not_depend_on_the_batch(translator, beam_size):
+    few = translator.shortlist._replace(frequent=np.arange(4, dtype=np.int32))
+    narrow = Translator(translator.model, *translator.tokenizers, shortlist=few)
+    options = SearchOptions(beam_size=beam_size, max_length=12, shortlist=2, unk="suppress")
+    together = narrow.translate(SENTENCES, options)
+    alone = [narrow.translate([sentence], options)[0] for sentence in SENTENCES]
+    assert [t.tokens for t in together] == [t.tokens for t in alone]
+    for sentence, translation in zip(SENTENCES, together, strict=True):
+        tokens, _ = few.of([narrow.tokenizers.source.encode(sentence)], 2)
+        assert set(translation.tokens) <= set(narrow.tokenizers.target.pieces(tokens.tolist()))
+
+
+def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path):
+    bare = Translator(translator.model, *translator.tokenizers)
+    with pytest.raises(ConfigError, match="seq2seq shortlist MODEL"):
+        bare.translate(SENTENCES, SearchOptions(shortlist=5))
+    with pytest.raises(ValueError, match="for greedy and beam search"):
+        SearchOptions(shortlist=5, sample=True)
+    assert load_shortlist(tmp_path, translator.tokenizers) is None
+    save_shortlist(tmp_path, translator.shortlist)
+    found = load_shortlist(tmp_path, translator.tokenizers)
+    np.testing.assert_array_equal(found.candidates, translator.shortlist.candidates)
+    other = Tokenizer.train(SENTENCES, TokenizerConfig(vocabulary_size=28))
+    with pytest.raises(ModelDirectoryError, match="other tokenizers"):
+        load_shortlist(tmp_path, Tokenizers(other, other))
+    (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[:-200])
+    with pytest.raises(ModelDirectoryError, match=FILE):
+        load_shortlist(tmp_path, translator.tokenizers)
