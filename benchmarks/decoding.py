@@ -2,10 +2,10 @@
 
 python benchmarks/decoding.py MODEL --source FILE [--reference FILE] [--rounds 3] [--json FILE]
 
-Greedy, beam 5 and beam 12 take turns. "first" is the first call after loading, tracing included. Then some sentences are
-translated alone and compared with their translation in a batch: tokens, and score a token. With a shortlist in the model
-directory (`seq2seq shortlist MODEL`) the last table has its speed beside that without an output layer at all (16 tokens are
-ranked); there every hypothesis is as long as its source, so that all do equally many steps.
+Greedy, beam 5 and beam 12 take turns. "first" is the first call after loading, tracing included. Then some sentences
+are translated alone and compared with their translation in a batch: tokens, and score a token. With a shortlist in the
+model directory (`seq2seq shortlist MODEL`) the last table has its speed beside that without an output layer at all (16
+tokens are ranked); there every hypothesis is as long as its source, so that all do equally many steps.
 """
 
 import argparse
