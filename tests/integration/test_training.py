@@ -36,7 +36,7 @@ RESUMES = {
         # A rate at which the loss soon gets worse, so that both counters run.
         "training": {
             "epochs": 8,
-            "learning_rate": 0.15,
+            "learning_rate": 0.4,
             "schedule": {"kind": "plateau", "patience": 2, "factor": 0.5},
         },
         "validation": {"metric": "loss", "patience": 3, "every_updates": 4, "bleu": False},
