@@ -28,7 +28,8 @@ def commands() -> list[list[str]]:
 
 def test_the_readme_shows_every_verb():
     verbs = {words[[Path(word).name for word in words].index("seq2seq") + 1] for words in commands()}
-    assert {"average", "evaluate", "inspect", "probe", "quickstart", "shortlist", "tokenizer", "train", "translate"} <= verbs
+    shown = "average evaluate inspect probe quickstart shortlist tokenizer train translate"
+    assert set(shown.split()) <= verbs
 
 
 @pytest.fixture(scope="module")
