@@ -29,4 +29,4 @@ for pair, translation in zip(pairs[:5], report.translations[:5], strict=True):
     print(f"\nsource     {pair.source}\nreference  {pair.target}\nhypothesis {translation.text}")
 
 greedy = SearchOptions(beam_size=1)
-print("\ngreedy     " + translator.translate(["The teacher reads a book."], greedy)[0].text)
+print("\ngreedy     " + translator.translate(["The teacher buys a book."], greedy)[0].text)

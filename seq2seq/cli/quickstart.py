@@ -78,7 +78,7 @@ def quickstart(
     command = sys.argv[0] if Path(sys.argv[0]).name == "seq2seq" else "seq2seq"
     console.print("\n[bold]Go on[/bold]")
     console.print(
-        f"translate a sentence of your own:  echo 'The teacher reads a book.' | {command} translate {output}\n"
+        f"translate a sentence of your own:  echo 'The teacher buys a book.' | {command} translate {output}\n"
         f"see every setting of this run:     cat {output}/config.yaml\n"
         f"train on your own sentence pairs:  {command} train {output}/config.yaml --output runs/mine \\\n"
         "                                 --set data.train='{tsv: train.tsv}' --set data.valid='{tsv: valid.tsv}' \\\n"
