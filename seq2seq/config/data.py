@@ -26,7 +26,7 @@ class TextConfig(Section):
         ge=1,
     )
     lexicon: Literal["full", "basic"] | None = key(
-        None, "Words of the phrasebook: `basic` has a quarter of the 1,300 of `full`, the default, and every rule."
+        None, "Words of the phrasebook: `basic` has some 400 of the 1,300 of `full`, the default, and every rule."
     )
     draw: int | None = key(None, "Another seed draws another phrasebook; 1 by default.", ge=0)
 

@@ -34,7 +34,7 @@ def phrasebook(split: str, pairs: int | None = None, seed: int = 1, lexicon: str
         pairs: How many; `PAIRS` has the defaults. No source sentence occurs twice. Of more pairs the first ones are
             the same. Memory grows by 8 bytes a pair.
         seed: Another one draws others.
-        lexicon: `full`, or `basic` with a quarter of the words; every rule is in both.
+        lexicon: `full`, or `basic` with some 400 of the 1,300 words; every rule is in both.
 
     Raises:
         CorpusError: There is no such split or lexicon.
