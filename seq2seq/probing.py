@@ -180,14 +180,23 @@ def _count_distances(sets: Sequence[Item], right: Sequence[bool]) -> tuple[Accur
     return _count([f"{4 * of_items[i] + 1}-{4 * of_items[i] + 4}" for i in order], [judged[i] for i in order])
 
 
-def plot_report(report: ProbeReport, path: Path) -> None:
-    """Draw accuracy by phenomenon and by distance, with 95% intervals, into a file.
+def check_plotting() -> None:
+    """Say what a plot needs, before the translating that it would come after.
 
     Raises:
         EvaluationError: matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
         raise EvaluationError("a plot needs matplotlib. Install it with: pip install matplotlib")
+
+
+def plot_report(report: ProbeReport, path: Path) -> None:
+    """Draw accuracy by phenomenon and by distance, with 95% intervals, into a file.
+
+    Raises:
+        EvaluationError: matplotlib is not installed.
+    """
+    check_plotting()
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 7), layout="constrained")

@@ -40,8 +40,8 @@ class Shortlist(NamedTuple):
             tokens (V',) int32, rising, so that the special ones keep their ids; and allowed (B, V') bool: a sentence
             may have its own candidates alone, whatever else is in its batch.
         """
-        allowed = np.zeros((len(sentences), int(self.candidates.max(initial=0)) + 1), bool)
-        allowed = np.pad(allowed, [(0, 0), (0, max(0, int(self.frequent.max()) + 1 - allowed.shape[1]))])
+        largest = max(int(self.candidates.max()), int(self.frequent.max()))
+        allowed = np.zeros((len(sentences), largest + 1), bool)
         allowed[:, self.frequent] = True
         for row, ids in enumerate(sentences):
             allowed[row, self.candidates[np.asarray(ids, np.int64), :size]] = True

@@ -32,7 +32,10 @@ def probe(
     from seq2seq.cli.common import check_output, load_tensorflow, progress_bar, search_options
 
     if plot is not None:
+        from seq2seq.probing import check_plotting
+
         check_output(plot)
+        check_plotting()
     load_tensorflow()
     from seq2seq.model_directory import load_config_of
     from seq2seq.probing import lexicon_of, plot_report

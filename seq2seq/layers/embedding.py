@@ -1,4 +1,4 @@
-"""Token embeddings, gathered before they are cast, and usable as an output layer."""
+"""Token embeddings, gathered before they are cast; an output layer may share the table."""
 
 from typing import Any
 
@@ -33,7 +33,3 @@ class Embedding(keras.layers.Layer):
 
     def call(self, tokens: tf.Tensor) -> tf.Tensor:
         return tf.cast(tf.gather(self.table.value, tokens), self.compute_dtype)
-
-    def project(self, vectors: tf.Tensor) -> tf.Tensor:
-        """Multiply by the transposed table: vectors (N, E) compute dtype -> (N, V) compute dtype."""
-        return tf.matmul(vectors, tf.cast(self.table.value, vectors.dtype), transpose_b=True)
