@@ -2,13 +2,14 @@
 
 import json
 import shutil
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, compress, islice
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +21,7 @@ CHUNK = 10_000  # sentences tokenized at once
 
 
 class Side(Protocol):
-    """The token ids of one side of a corpus: `lengths` (N,) int64 of its sentences, EOS included."""
+    """The token ids of one side of a corpus: `lengths` (N,) int32 of its sentences, EOS included."""
 
     lengths: np.ndarray
 
@@ -36,8 +37,8 @@ class TokenizedSide:
         file = folder / f"{side}.tokens.bin"
         # An empty file cannot be mapped.
         self.tokens = np.memmap(file, dtype, "r") if file.stat().st_size else np.zeros(0, dtype)
-        self.offsets = np.fromfile(folder / f"{side}.offsets.bin", dtype=np.int64)
-        self.lengths = np.diff(self.offsets)
+        self.offsets = np.memmap(folder / f"{side}.offsets.bin", np.int64, "r")
+        self.lengths = np.diff(self.offsets).astype(np.int32)
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
         """Right-padded ids of some sentences, (B, L) int32, EOS included."""
@@ -112,30 +113,38 @@ def encode_corpus(
         np.dtype(np.uint16 if tokenizer.vocabulary_size <= 2**16 else np.uint32)
         for tokenizer in (source_tokenizer, target_tokenizer)
     ]
+    tokenizers = (source_tokenizer, target_tokenizer)
+
+    def encode(chunk: list[SentencePair]) -> list[list[list[int]]]:
+        return [tokenizer.encode_all([pair[side] for pair in chunk]) for side, tokenizer in enumerate(tokenizers)]
+
+    def write(sides: list[list[list[int]]]) -> None:
+        lengths = np.array([[len(ids) + 1 for ids in side] for side in sides], np.int64)  # EOS included
+        longest = lengths.max(axis=0)
+        blank = lengths.min(axis=0) == 1
+        long = ~blank & (longest > (max_tokens or longest))
+        report.drop("side without tokens", int(blank.sum()))
+        report.drop(f"over {max_tokens} tokens", int(long.sum()))
+        kept = ~(blank | long)
+        for side, count, dtype, files in zip(sides, lengths[:, kept], dtypes, outputs, strict=True):
+            ends = np.cumsum(count)
+            flat = np.full(count.sum(), EOS_ID, dtype)
+            inner = np.ones(len(flat), bool)
+            inner[ends - 1] = False
+            flat[inner] = np.fromiter(chain.from_iterable(compress(side, kept)), dtype, len(flat) - len(ends))
+            flat.tofile(files.tokens)
+            (ends + files.tokens_written).tofile(files.offsets)
+            files.tokens_written += len(flat)
+
     done = 0
-    lengths = (array("q"), array("q"))
-    with (partial / "source.tokens.bin").open("wb") as source, (partial / "target.tokens.bin").open("wb") as target:
-        for chunk in _chunks(pairs):
-            encoded = zip(
-                source_tokenizer.encode_all([pair.source for pair in chunk]),
-                target_tokenizer.encode_all([pair.target for pair in chunk]),
-                strict=True,
-            )
-            for sides in encoded:
-                longest = max(len(ids) for ids in sides) + 1
-                if not all(sides):
-                    report.drop("side without tokens")
-                elif max_tokens is not None and longest > max_tokens:
-                    report.drop(f"over {max_tokens} tokens")
-                else:
-                    for ids, file, dtype, side in zip(sides, (source, target), dtypes, lengths, strict=True):
-                        file.write(np.array([*ids, EOS_ID], dtype).tobytes())
-                        side.append(len(ids) + 1)
-            done += len(chunk)
+    with ExitStack() as stack:
+        outputs = [_SideFiles(stack, partial, side) for side in ("source", "target")]
+        beside = stack.enter_context(ThreadPoolExecutor(1))
+        # While one chunk is tokenized, outside of Python and on all cores, the next is read and filtered.
+        for sides, size in _ahead(beside, encode, _chunks(pairs)):
+            write(sides)
+            done += size
             progress(done)
-    for name, side in zip(("source", "target"), lengths, strict=True):
-        offsets = np.concatenate([[0], np.cumsum(np.frombuffer(side, np.int64))]).astype(np.int64)
-        offsets.tofile(partial / f"{name}.offsets.bin")
     about = {
         "fingerprint": fingerprint,
         "source_dtype": dtypes[0].name,
@@ -148,6 +157,30 @@ def encode_corpus(
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return EncodedCorpus(folder)
+
+
+class _SideFiles:
+    """What `TokenizedSide` reads, being written."""
+
+    def __init__(self, stack: ExitStack, folder: Path, side: str) -> None:
+        self.tokens = stack.enter_context((folder / f"{side}.tokens.bin").open("wb"))
+        self.offsets = stack.enter_context((folder / f"{side}.offsets.bin").open("wb"))
+        self.tokens_written = 0
+        np.zeros(1, np.int64).tofile(self.offsets)
+
+
+def _ahead(
+    executor: Executor, encode: Callable[[list[SentencePair]], Any], chunks: Iterable[list[SentencePair]]
+) -> Iterator[tuple[Any, int]]:
+    """What `encode` gives for each chunk, and its size; a chunk is read while the one before is encoded."""
+    waiting = None
+    for chunk in chunks:
+        begun = executor.submit(encode, chunk), len(chunk)
+        if waiting is not None:
+            yield waiting[0].result(), waiting[1]
+        waiting = begun
+    if waiting is not None:
+        yield waiting[0].result(), waiting[1]
 
 
 def _counted(pairs: Iterable[SentencePair], report: FilterReport) -> Iterator[SentencePair]:
@@ -229,22 +262,21 @@ def plan_batches(
     """
     generator = np.random.default_rng([seed, epoch])
     rows = generator.permutation(len(source_lengths) if rows is None else rows)
+    bounds = [0]
     for start in range(0, len(rows), pool):
         part = rows[start : start + pool]
-        rows[start : start + pool] = part[np.lexsort((source_lengths[part], target_lengths[part]))]
-    source_ends = np.cumsum(source_lengths[rows])
-    target_ends = np.cumsum(target_lengths[rows])
-    bounds = [0]
-    while bounds[-1] < len(rows):
-        start = bounds[-1]
-        used_source, used_target = (source_ends[start - 1], target_ends[start - 1]) if start else (0, 0)
-        pool_end = (start // pool + 1) * pool  # a batch across two pools would mix the longest with the shortest
-        end = min(
-            int(np.searchsorted(source_ends, used_source + tokens, side="right")),
-            int(np.searchsorted(target_ends, used_target + tokens, side="right")),
-            pool_end,
-        )
-        bounds.append(min(max(end, start + 1), len(rows)))
+        part = part[np.lexsort((source_lengths[part], target_lengths[part]))]
+        rows[start : start + pool] = part
+        source_ends, target_ends = np.cumsum(source_lengths[part]), np.cumsum(target_lengths[part])
+        end = 0
+        while end < len(part):
+            used_source, used_target = (source_ends[end - 1], target_ends[end - 1]) if end else (0, 0)
+            fitting = min(
+                int(np.searchsorted(source_ends, used_source + tokens, side="right")),
+                int(np.searchsorted(target_ends, used_target + tokens, side="right")),
+            )
+            end = max(fitting, end + 1)
+            bounds.append(start + end)
     order = generator.permutation(len(bounds) - 1)
     edges = np.array(bounds)
     sizes = np.diff(edges)[order]

@@ -19,6 +19,7 @@ from seq2seq.layers import (
 )
 from seq2seq.layers.decoder import DecoderState
 from seq2seq.layers.multi_head import make_attention
+from seq2seq.layers.time_loop import WeightValues
 from seq2seq.tokenizer import BOS_ID, PAD_ID
 from seq2seq.update import GradientUpdate
 
@@ -135,9 +136,15 @@ class Seq2Seq(keras.Model):
         return self.decoder.start(states, mask, last)
 
     def output_layer(self, tokens: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Rows (V, E) and biases (V,) of the output layer, of some tokens or of all."""
+        """Columns (E, V) and biases (V,) of the output layer, of some tokens or of all."""
         table, bias = self.output_embedding.table.value, self.output_bias.value
-        return (table, bias) if tokens is None else (tf.gather(table, tokens), tf.gather(bias, tokens))
+        if tokens is not None:
+            table, bias = tf.gather(table, tokens), tf.gather(bias, tokens)
+        return tf.transpose(table), bias  # once: a product with few rows is slower with a transposed table
+
+    def weights_read_once(self) -> WeightValues:
+        """A scope in which no loop reads a weight anew at each of its steps."""
+        return WeightValues(self.variables, [tf.convert_to_tensor(variable.value) for variable in self.variables])
 
     def decode_step(
         self,
@@ -151,7 +158,7 @@ class Seq2Seq(keras.Model):
         Args:
             tokens: (B, K) int32, the token before; BOS at first.
             state: A nest of tensors (B, K, ...).
-            output: What `output_layer` gave; V is then how many tokens it was asked for.
+            output: What `output_layer` gave, for all steps; V is then how many tokens it was asked for.
 
         Returns:
             Logits (B, K, V) float32, the next state, and attention weights (B, K, S) float32; without attention
@@ -265,8 +272,8 @@ class Seq2Seq(keras.Model):
         return self.decoder(embedded, lengths, state, memory, training=training)
 
     def _logits(self, readout: tf.Tensor, output: tuple[tf.Tensor, tf.Tensor] | None = None) -> tf.Tensor:
-        rows, bias = output or self.output_layer()
+        columns, bias = output or self.output_layer()
         flat = tf.reshape(readout, [-1, readout.shape[-1]])
-        products = tf.matmul(flat, tf.cast(rows, flat.dtype), transpose_b=True)
+        products = tf.matmul(flat, tf.cast(columns, flat.dtype))
         logits = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
         return tf.reshape(logits, tf.concat([tf.shape(readout)[:-1], tf.shape(bias)], axis=0))

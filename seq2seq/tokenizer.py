@@ -191,5 +191,7 @@ def _sample(sentences: Iterable[str]) -> list[str]:
 
 
 def _clean(text: str) -> str:
+    if text.isascii():
+        return text
     # SentencePiece takes UTF-8 only: a lone surrogate becomes U+FFFD.
     return unicodedata.normalize("NFC", text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -253,10 +254,16 @@ class Translator:
                 coverage_penalty=options.coverage_penalty,
                 source_mask=source != PAD_ID,
             )
+            with self.model.weights_read_once():
+                return run(rules, source, *more)
+
+        def run(rules: Rules, source: tf.Tensor, *more: tf.Tensor) -> SearchResult:
+            memory: Any
             memory, state = self.model.encode(source)
-            step: StepFunction = self.model.decode_step
-            if options.shortlist is not None:
-                step = self._step_among(*more)
+            among = None if options.shortlist is None else more[0]
+            step: StepFunction = partial(self.model.decode_step, output=self.model.output_layer(among))
+            if among is not None:
+                step, memory = _step_among(among, step), (memory, more[1])
             if options.sample:
                 shape: Any = {key: getattr(options, key) for key in ("temperature", "top_k", "top_p")}
                 return sample(step, state, memory, rules, more[0], **shape, keep_weights=keep_weights)
@@ -266,8 +273,8 @@ class Translator:
                 size = options.beam_size
                 result = beam_search(step, state, memory, rules, beam_size=size, keep_weights=keep_weights)
                 result = SearchResult(*(values[:, : options.n_best] for values in result))
-            if options.shortlist is not None:
-                result = result._replace(tokens=tf.gather(more[0], result.tokens))
+            if among is not None:
+                result = result._replace(tokens=tf.gather(among, result.tokens))
             return result
 
         signature = [tf.TensorSpec([None, None], tf.int32), *[tf.TensorSpec([None], tf.int32)] * 2]
@@ -277,15 +284,16 @@ class Translator:
             signature += [tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, None], tf.bool)]
         return tf.function(search, input_signature=signature)
 
-    def _step_among(self, among: tf.Tensor, allowed: tf.Tensor) -> StepFunction:
-        """A step over a shortlist: it reads and gives places in `among` (V',), where `allowed` (B, V')."""
-        output = self.model.output_layer(among)
 
-        def step(tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
-            logits, state, weights = self.model.decode_step(tf.gather(among, tokens), state, memory, output)
-            return tf.where(allowed[:, None], logits, IMPOSSIBLE), state, weights
+def _step_among(among: tf.Tensor, step: StepFunction) -> StepFunction:
+    """A step over a shortlist: it reads and gives places in `among` (V',), those that (B, V') in memory allows."""
 
-        return step
+    def restricted(tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
+        source, allowed = memory
+        logits, state, weights = step(tf.gather(among, tokens), state, source)
+        return tf.where(allowed[:, None], logits, IMPOSSIBLE), state, weights
+
+    return restricted
 
 
 def _most_attended(surfaces: Sequence[str], weights: np.ndarray) -> str:

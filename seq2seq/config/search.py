@@ -78,7 +78,7 @@ class SearchOptions(Section):
         le=100,
     )
     batch_tokens: int = key(
-        4000,
+        16000,
         "Padded source tokens translated at once, times `beam_size`, or `n_best` when sampling.",
         unit="tokens",
         ge=1,

@@ -4,7 +4,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from seq2seq.search.loop import run_search
 from seq2seq.search.step import IMPOSSIBLE, Rules, SearchResult, StepFunction
+from seq2seq.search.top import top_k
 
 
 class Finished(NamedTuple):
@@ -22,19 +24,34 @@ class Finished(NamedTuple):
     log_probs: tf.Tensor
 
 
-class Trace(NamedTuple):
-    """What happened at each step t, as tensor arrays of (B, K, ...): enough to spell out any hypothesis.
+class Beam(NamedTuple):
+    """The K unfinished hypotheses of each sentence, best first.
 
-    parents    int32, of each place after the step, the place before it
-    tokens     int32, the token appended to reach that place
-    log_probs  float32, of that token
-    weights    float32 (B, K, S), attention of each place *before* the step
+    tokens   (B, K)     int32, the last of each
+    scores   (B, K)     float32, summed log-probabilities; IMPOSSIBLE in empty places
+    state    of the decoder, a nest of (B, K, ...)
+    covered  (B, K, S)  float32, see `Rules.cover`
     """
 
-    parents: tf.TensorArray
-    tokens: tf.TensorArray
-    log_probs: tf.TensorArray
-    weights: tf.TensorArray
+    tokens: tf.Tensor
+    scores: tf.Tensor
+    state: Any
+    covered: tf.Tensor
+
+
+class Trace(NamedTuple):
+    """What happened at a step, or at all steps as tensor arrays: enough to spell out any hypothesis.
+
+    parents    (B, K)     int32, of each place after the step, the place before it
+    tokens     (B, K)     int32, the token appended to reach that place
+    log_probs  (B, K)     float32, of that token
+    weights    (B, K, S)  float32, attention of each place *before* the step
+    """
+
+    parents: Any
+    tokens: Any
+    log_probs: Any
+    weights: Any
 
 
 def beam_search(
@@ -49,7 +66,7 @@ def beam_search(
     Args:
         step: The decoder.
         state: Its first state, tensors of (B, 1, ...).
-        memory: Passed on to `step`; neither repeated nor gathered.
+        memory: Passed on to `step`, a nest of (B, ...); not repeated for each hypothesis.
         rules: Their penalties decide which finished hypotheses are the best.
         beam_size: K, at least 1.
         keep_weights: False returns weights with S = 0 and spends no memory on them.
@@ -60,66 +77,59 @@ def beam_search(
     Source: Graves (2012), section 2.5, and Sutskever, Vinyals and Le (2014), section 3.2.
     Departure: finished hypotheses do not narrow the beam.
     """
-    rows = tf.shape(rules.max_lengths)[0]
-    state = tf.nest.map_structure(lambda tensor: tf.repeat(tensor, beam_size, axis=1), state)
-    nothing = tf.zeros([rows, beam_size], tf.int32)
-    impossible = tf.fill([rows, beam_size], IMPOSSIBLE)
+    sentences = tf.shape(rules.max_lengths)[0]
 
-    def body(
-        t: tf.Tensor, tokens: tf.Tensor, scores: tf.Tensor, state: Any, finished: Finished, trace: Trace
-    ) -> tuple[Any, ...]:
-        state, covered = state
-        logits, state, weights = step(tokens, state, memory)
-        covered = rules.cover(covered, weights)
+    def body(t: tf.Tensor, rows: tf.Tensor, finished: Finished, beam: Beam, memory: Any) -> tuple[Any, ...]:
+        its = rules.of(rows)
+        logits, state, weights = step(beam.tokens, beam.state, memory)
+        covered = its.cover(beam.covered, weights)
         # Of each hypothesis no more than its best 2K extensions can matter.
-        best, extensions = tf.math.top_k(rules.choosable(logits, t), tf.minimum(2 * beam_size, tf.shape(logits)[-1]))
-        log_probs = best - tf.reduce_logsumexp(logits, axis=-1, keepdims=True)
+        log_probs, extensions = top_k(its.choosable(tf.nn.log_softmax(logits), t), 2 * beam_size)
         # Among K hypotheses at most K extensions are EOS, so 2K hold K that are not.
-        totals = tf.reshape(scores[:, :, None] + log_probs, [rows, -1])
+        totals = _flat(beam.scores[:, :, None] + log_probs)
         totals, order = tf.math.top_k(totals, tf.minimum(2 * beam_size, tf.shape(totals)[1]))
         parents = order // tf.shape(log_probs)[2]
-        chosen = tf.gather(tf.reshape(extensions, [rows, -1]), order, batch_dims=1)
-        chosen_log_probs = tf.gather(tf.reshape(log_probs, [rows, -1]), order, batch_dims=1)
+        chosen = tf.gather(_flat(extensions), order, batch_dims=1)
+        chosen_log_probs = tf.gather(_flat(log_probs), order, batch_dims=1)
         ends = chosen == rules.eos_id
 
         first = Finished(totals, tf.fill(tf.shape(totals), t), parents, chosen_log_probs)
         first = Finished(*(values[:, :beam_size] for values in first))
-        ended = rules.scores(first.scores, t + 1, tf.gather(covered, first.slots, batch_dims=1))
-        may_end = ends[:, :beam_size] & (first.scores > IMPOSSIBLE / 2) & ~_is_done(finished)[:, None]
+        ended = its.scores(first.scores, t + 1, tf.gather(covered, first.slots, batch_dims=1))
+        may_end = ends[:, :beam_size] & (first.scores > IMPOSSIBLE / 2) & ~_is_full(finished)[:, None]
         finished = _merge(finished, first._replace(scores=tf.where(may_end, ended, IMPOSSIBLE)))
 
         scores, places = tf.math.top_k(tf.where(ends, IMPOSSIBLE, totals), beam_size)
         parents, tokens, token_log_probs = (
             tf.gather(values, places, batch_dims=1) for values in (parents, chosen, chosen_log_probs)
         )
-        state = tf.nest.map_structure(lambda tensor: tf.gather(tensor, parents, batch_dims=1), (state, covered))
-        values = (parents, tokens, token_log_probs, weights if keep_weights else weights[:, :, :0])
-        trace = Trace(*(array.write(t, value) for array, value in zip(trace, values, strict=True)))
-        return t + 1, tokens, tf.maximum(scores, IMPOSSIBLE), state, finished, trace
+        state, covered = tf.nest.map_structure(lambda part: tf.gather(part, parents, batch_dims=1), (state, covered))
+        record = Trace(parents, tokens, token_log_probs, weights if keep_weights else weights[:, :, :0])
+        return finished, Beam(tokens, tf.maximum(scores, IMPOSSIBLE), state, covered), record
 
-    def unfinished(
-        t: tf.Tensor, tokens: tf.Tensor, scores: tf.Tensor, state: Any, finished: Finished, trace: Trace
-    ) -> tf.Tensor:
-        return ~tf.reduce_all(_is_done(finished) | (t >= rules.max_lengths))
+    def is_done(t: tf.Tensor, rows: tf.Tensor, finished: Finished) -> tf.Tensor:
+        return _is_full(finished) | (t >= tf.gather(rules.max_lengths, rows))
 
     first = tf.where(tf.range(beam_size) == 0, 0.0, IMPOSSIBLE)  # one hypothesis to begin with: the empty one
-    dtypes = (tf.int32, tf.int32, tf.float32, tf.float32)
-    steps, _, _, _, finished, trace = tf.while_loop(
-        unfinished,
-        body,
-        (
-            tf.constant(0),
-            tf.fill([rows, beam_size], rules.bos_id),
-            tf.repeat(first[None], rows, axis=0),
-            (state, rules.nothing_covered(beam_size)),
-            Finished(impossible, nothing - 1, nothing, tf.zeros([rows, beam_size])),
-            Trace(*(tf.TensorArray(dtype, 0, dynamic_size=True, clear_after_read=False) for dtype in dtypes)),
-        ),
+    beam = Beam(
+        tf.fill([sentences, beam_size], rules.bos_id),
+        tf.repeat(first[None], sentences, axis=0),
+        tf.nest.map_structure(lambda tensor: tf.repeat(tensor, beam_size, axis=1), state),
+        rules.nothing_covered(beam_size),
     )
-    return _spell_out(steps, finished, trace, rules)
+    nothing = tf.zeros([sentences, beam_size], tf.int32)
+    impossible = tf.fill([sentences, beam_size], IMPOSSIBLE)
+    finished = Finished(impossible, nothing - 1, nothing, tf.zeros([sentences, beam_size]))
+    dtypes = (tf.int32, tf.int32, tf.float32, tf.float32)
+    steps, finished, arrays = run_search(body, is_done, finished, beam, memory, dtypes)
+    return _spell_out(steps, finished, Trace(*arrays), rules)
 
 
-def _is_done(finished: Finished) -> tf.Tensor:
+def _flat(values: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(values, [tf.shape(values)[0], -1])
+
+
+def _is_full(finished: Finished) -> tf.Tensor:
     return tf.reduce_all(finished.scores > IMPOSSIBLE / 2, axis=1)
 
 

@@ -32,7 +32,7 @@ def sample(
     Args:
         step: The decoder, called with K = N.
         state: Its first state, tensors of (B, 1, ...).
-        memory: Passed on to `step`.
+        memory: Passed on to `step`, a nest of (B, ...).
         rules: Their penalties decide the order of the draws.
         uniforms: (B, N, L) float32 in [0, 1), a number for each token of each draw; N is static and L is not below
             any of `rules.max_lengths`. See `draw_uniforms`.
@@ -48,11 +48,12 @@ def sample(
     Source: Fan, Lewis and Dauphin (2018) for `top_k`; Holtzman et al. (2020), section 3.1, for `top_p`.
     """
 
-    def draw(t: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    def draw(t: tf.Tensor, rows: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         cumulative = tf.cumsum(tf.nn.softmax(_cut(logits / temperature, top_k, top_p)), axis=-1)
         total = cumulative[:, :, -1:]
         # The second half is for rounding, which may let a number close to 1 pass even the total.
-        passed = (uniforms[:, :, t, None] * total >= cumulative) & (cumulative < total)
+        uniform = tf.gather(uniforms[:, :, t], rows)[:, :, None]
+        passed = (uniform * total >= cumulative) & (cumulative < total)
         return tf.reduce_sum(tf.cast(passed, tf.int32), axis=-1)
 
     draws = uniforms.shape[1]

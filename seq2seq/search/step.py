@@ -1,6 +1,6 @@
 """What search asks of a model, what it returns, and how hypotheses of different lengths are compared."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Protocol
 
 import tensorflow as tf
@@ -17,7 +17,7 @@ class StepFunction(Protocol):
     Shapes:
         tokens   (B, K)     int32, the last token of each hypothesis
         state    any nest of tensors (B, K, ...), gathered along K by search
-        memory   anything; kept once a sentence and never gathered
+        memory   any nest of tensors (B, ...), kept once a sentence
         logits   (B, K, V)  float32
         weights  (B, K, S)  float32, attention over the source
     """
@@ -74,8 +74,21 @@ class Rules:
         if self.coverage_penalty and self.source_mask is None:
             raise ValueError(f"coverage_penalty is {self.coverage_penalty}: pass source_mask, the real source tokens")
 
+    def of(self, rows: tf.Tensor) -> "Rules":
+        """The rules of some sentences, by their numbers (B',) int32."""
+
+        def part(values: tf.Tensor | None) -> tf.Tensor | None:
+            return None if values is None else tf.gather(values, rows)
+
+        return replace(
+            self,
+            max_lengths=part(self.max_lengths),
+            min_lengths=part(self.min_lengths),
+            source_mask=part(self.source_mask) if self.coverage_penalty else None,
+        )
+
     def choosable(self, logits: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
-        """Logits (B, K, V) of step t, those of tokens that must not come now replaced by `IMPOSSIBLE`."""
+        """Logits or log-probabilities (B, K, V) of step t; `IMPOSSIBLE` for tokens that must not come now."""
         token = tf.range(tf.shape(logits)[-1])
         never = tf.reduce_any(token[:, None] == [self.pad_id, self.bos_id, *self.forbidden], axis=1)
         is_eos = token == self.eos_id

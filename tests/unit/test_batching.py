@@ -129,6 +129,13 @@ def test_an_interrupted_encoding_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [path.name for path in folder.parent.iterdir()] == ["train"]
 
 
+def test_what_a_tokenizer_raises_is_raised(tmp_path: Path) -> None:
+    many = ManyPieces(100)
+    with pytest.raises(ValueError, match="invalid literal"):
+        encode_corpus(pairs_of(["4", "four"], ["5", "5"]), many, many, tmp_path / "c", "f")
+    assert not (tmp_path / "c").exists()
+
+
 def test_an_encoding_replaces_an_older_one(tmp_path: Path) -> None:
     many = ManyPieces(100)
     encode_corpus(pairs_of(["4"] * 9, ["5"] * 9), many, many, tmp_path / "c", "old")

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from seq2seq.config import FilterConfig
-from seq2seq.corpora import FilterReport, SentencePair, filter_pairs
+from seq2seq.corpora import FilterReport, SentencePair, filter_pairs, filters
 
 OFF = {"nfc": False, "empty": False, "duplicates": False, "max_characters": None, "max_ratio": None}
 
@@ -87,6 +87,21 @@ def test_duplicates_drop_later_exact_repetitions() -> None:
     kept, report = run(pairs, duplicates=True)
     assert kept == [pairs[i] for i in (0, 1, 2, 5, 6, 7)]
     assert report.dropped == {"duplicate": 2}
+
+
+def test_many_duplicates_among_many() -> None:
+    numbers = [number * number % 7919 for number in range(20_000)]
+    kept, report = run([(f"s{number}", "t") for number in numbers], duplicates=True)
+    assert kept == [(f"s{number}", "t") for number in dict.fromkeys(numbers)]
+    assert report.dropped == {"duplicate": 20_000 - len(kept)}
+
+
+def test_hashes_that_meet_are_told_apart() -> None:
+    hashes = filters._Hashes()
+    keys = [0, 2**64 - 1, *(1024 * number + 1023 for number in range(3000)), *range(2, 500)]
+    assert [hashes.add(key) for key in keys] == [True] * len(keys)
+    assert [hashes.add(key) for key in keys] == [False] * len(keys)
+    assert hashes.count == len(keys) < len(hashes.places)
 
 
 def test_a_tab_inside_a_side_makes_no_duplicate() -> None:

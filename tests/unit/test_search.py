@@ -7,6 +7,8 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.search import Rules, beam_search, coverage_scores, greedy_search, normalized, sample
+from seq2seq.search.loop import run_search
+from seq2seq.search.top import top_k
 from tests.reference import log_softmax
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
@@ -245,3 +247,65 @@ def test_length_penalties():
     np.testing.assert_allclose(normalized(scores, lengths, 0.0), [-6, -6])
     np.testing.assert_allclose(normalized(scores, lengths, 1.0), [-6, -3])
     np.testing.assert_allclose(normalized(scores, lengths, "average"), [-6, -6 / 7], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "k"), [(1, 1), (3, 8), (31, 4), (64, 64), (97, 10), (1000, 24)])
+@pytest.mark.parametrize("traced", [False, True])
+def test_top_k_by_blocks_equals_sorting(rng, size, k, traced):
+    values = rng.integers(0, 40, (2, 3, size)).astype("f")  # with many ties
+    function = tf.function(lambda x: top_k(x, k), input_signature=[tf.TensorSpec([None, None, None])])
+    best, places = (function if traced else lambda x: top_k(x, k))(tf.constant(values))
+    order = np.argsort(-values, axis=-1, kind="stable")[:, :, :k]
+    np.testing.assert_array_equal(places, order)
+    np.testing.assert_array_equal(best, np.take_along_axis(values, order, -1))
+
+
+@pytest.mark.parametrize("traced", [False, True])
+@pytest.mark.parametrize("search", ["beam", "greedy", "sample"])
+def test_sentences_that_leave_the_loop_early_change_nothing(search, traced):
+    """Limits spread wide, so that the batch is halved several times; and each sentence alone, which never is."""
+    limits = [3, 14, 1, 9, 2, 1, 20, 2, 5, 1, 30]
+    fake = Fake(7, len(limits))
+    fake.logits[:, :, EOS] -= 3.0
+    uniforms = tf.constant(np.random.default_rng(3).random((len(limits), 2, max(limits)), "f"))
+
+    def run(rows):
+        state, memory = fake.start(*rows)
+        rules = fake.rules([limits[row] for row in rows], rows, coverage_penalty=0.3, length_penalty=1.0)
+        if search == "beam":
+            return beam_search(fake, state, memory, rules, beam_size=3)
+        if search == "greedy":
+            return greedy_search(fake, state, memory, rules)
+        return sample(fake, state, memory, rules, tf.gather(uniforms, rows))
+
+    together = (tf.function(run) if traced else run)(list(range(len(limits))))
+    assert len(set(together.lengths[:, 0].numpy().tolist())) > 5, "or nothing leaves early"
+    for row in range(len(limits)):
+        alone = run([row])
+        length = alone.tokens.shape[2]
+        np.testing.assert_array_equal(together.tokens[row, :, :length], alone.tokens[0])
+        assert not together.tokens[row, :, length:].numpy().any()
+        np.testing.assert_allclose(together.scores[row], alone.scores[0], atol=1e-6)
+        np.testing.assert_allclose(together.log_probs[row, :, :length], alone.log_probs[0], atol=1e-6)
+        np.testing.assert_allclose(together.weights[row, :, :length], alone.weights[0], atol=1e-6)
+
+
+def test_the_loop_goes_on_with_the_sentences_that_are_left():
+    seen = []
+
+    def step(t, rows, outcome, carried, memory):
+        np.testing.assert_array_equal(memory, 10 * rows.numpy())
+        seen.append(rows.numpy().tolist())
+        return outcome + 1, carried, (rows + 1,)
+
+    ends = tf.constant([1, 4, 2, 1, 1, 2, 7, 1])
+    steps, counts, (trace,) = run_search(
+        step, lambda t, rows, _: t >= tf.gather(ends, rows), tf.zeros(8, tf.int32), ends, 10 * tf.range(8), [tf.int32]
+    )
+    assert seen == [list(range(8)), [1, 2, 5, 6], *[[1, 6]] * 2, *[[6]] * 3]
+    assert int(steps) == 7
+    assert counts.numpy().tolist() == [1, 4, 2, 1, 1, 2, 7, 1]
+    expected = np.zeros((7, 8), int)
+    for t, rows in enumerate(seen):
+        expected[t, rows] = np.array(rows) + 1
+    np.testing.assert_array_equal(trace.stack(), expected)

@@ -1,0 +1,130 @@
+"""How fast a corpus is prepared and read, and in how much memory.
+
+python benchmarks/data.py [--pairs 10000 1000000 10000000] [--folder DIR] [--json FILE]
+
+Each size runs in a process of its own, on generated text: the first half of a phrasebook sentence before the second
+half of another. Measured are pairs/s of training the tokenizer (4,000 pieces, on 2,000,000 sentences at most), of
+reading, filtering, tokenizing and writing, of planning an epoch, and of the batches that `tf.data` yields; and the peak
+of memory up to the end of each, all that is resident and what is not pages of files.
+"""
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+BATCHES = 2_000  # that are read at most
+
+
+def generate(pairs: int, folder: Path) -> tuple[Path, Path]:
+    """Two aligned files."""
+    from seq2seq.corpora.phrasebook import phrasebook
+
+    known = [[side.split() for side in pair] for pair in phrasebook("train", 50_000)]
+    halves = [[(" ".join(s[: len(s) // 2]), " ".join(s[len(s) // 2 :])) for s in pair] for pair in known]
+    generator = random.Random(1)
+    paths = folder / f"{pairs}.en", folder / f"{pairs}.de"
+    with paths[0].open("w", encoding="utf-8") as source, paths[1].open("w", encoding="utf-8") as target:
+        for _ in range(pairs):
+            first, second = generator.choice(halves), generator.choice(halves)
+            source.write(f"{first[0][0]} {second[0][1]}\n")
+            target.write(f"{first[1][0]} {second[1][1]}\n")
+    return paths
+
+
+class Memory:
+    """The peak of this process's memory in MB: all that is resident, and what is not pages of files."""
+
+    def __init__(self) -> None:
+        self.resident = self.anonymous = 0.0
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while True:
+            lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+            self.resident = max(self.resident, int(lines["VmRSS"].split()[0]) / 1024)
+            self.anonymous = max(self.anonymous, int(lines["RssAnon"].split()[0]) / 1024)
+            time.sleep(0.05)
+
+
+def child(source: Path, target: Path, folder: Path) -> Iterator[dict[str, Any]]:
+    memory = Memory()
+    from seq2seq.batching import batch_dataset, encode_corpus, plan_batches
+    from seq2seq.config import CorpusConfig, FilterConfig, TokenizerConfig
+    from seq2seq.corpora import FilterReport, filter_pairs, open_corpus
+    from seq2seq.tokenizer import Tokenizer
+
+    start = cpu = 0.0
+
+    def begin() -> None:
+        nonlocal start, cpu
+        start, cpu = time.perf_counter(), time.process_time()
+
+    def row(what: str, pairs: int) -> dict[str, Any]:
+        seconds, used = time.perf_counter() - start, time.process_time() - cpu
+        return {
+            "": what,
+            "pairs": f"{pairs:,}",
+            "seconds": seconds,
+            "pairs/s": f"{pairs / seconds:,.0f}",
+            "cores used": used / seconds,
+            "peak MB": memory.resident,
+            "without files": memory.anonymous,
+        }
+
+    corpus = open_corpus(CorpusConfig(source=str(source), target=str(target)))
+    filters = FilterConfig()
+    begin()
+    kept = filter_pairs(corpus, filters, FilterReport())
+    tokenizer = Tokenizer.train((side for pair in kept for side in pair[:2]), TokenizerConfig(vocabulary_size=4000))
+    pairs = sum(1 for _ in source.open("rb"))
+    yield row("train the tokenizer", pairs)
+    begin()
+    report = FilterReport()
+    kept = filter_pairs(corpus, filters, report)
+    encoded = encode_corpus(kept, tokenizer, tokenizer, folder, max_tokens=filters.max_tokens, report=report)
+    yield row("filter, tokenize, write", pairs)
+    begin()
+    lengths = encoded.source.lengths, encoded.target.lengths
+    plan = plan_batches(*lengths, tokens=4000, pool=65_536, seed=1, epoch=1)
+    yield row("plan an epoch", len(encoded))
+    begin()
+    rows = 0
+    for batch, _ in batch_dataset(encoded, plan).take(BATCHES):
+        rows += len(batch)
+    yield row("read batches", rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, nargs="+", default=[10_000, 1_000_000, 10_000_000])
+    parser.add_argument("--folder", type=Path, help="for the text and the ids; about 3 GB at 10,000,000 pairs")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--child", type=Path, nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        for row in child(*options.child):
+            print(json.dumps(row), flush=True)
+        return
+    from measure import machine, show, write
+
+    report: dict[str, Any] = {"machine": machine()}
+    for pairs in options.pairs:
+        with TemporaryDirectory(dir=options.folder) as scratch:
+            paths = generate(pairs, Path(scratch))
+            command = [sys.executable, __file__, "--child", *map(str, paths), str(Path(scratch) / "ids")]
+            lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+        report[str(pairs)] = [json.loads(line) for line in lines]
+        show(f"{pairs:,} pairs", report[str(pairs)])
+    write(options.json, report)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The loop that every search runs: sentences that are done leave it, half a batch at once."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+# From a step's number t, the loop's sentences `rows` (B',), and tensors of theirs (B', ...), each a nest: outcome,
+# carried, memory. To the outcome and what is carried after the step, and what to record of the step.
+Step = Callable[[tf.Tensor, tf.Tensor, Any, Any, Any], tuple[Any, Any, Sequence[tf.Tensor]]]
+# From t, rows and outcome: which of these sentences are done, (B',) bool.
+IsDone = Callable[[tf.Tensor, tf.Tensor, Any], tf.Tensor]
+
+
+def run_search(
+    step: Step, is_done: IsDone, outcome: Any, carried: Any, memory: Any, dtypes: Sequence[tf.DType]
+) -> tuple[tf.Tensor, Any, list[tf.TensorArray]]:
+    """Take steps until all of B sentences are done.
+
+    When no more than half of the sentences in the loop are left, these are gathered into a smaller batch and the
+    loop is entered again with it; the same graph runs all sizes.
+
+    Args:
+        step, is_done: See above. What a step does for a sentence does not depend on the others.
+        outcome: What the search is for, tensors (B, ...); a sentence's is kept when it leaves.
+        carried: What else changes from step to step, tensors (B, ...).
+        memory: What does not change, tensors (B, ...).
+        dtypes: Of what steps record.
+
+    Returns:
+        The number of steps; the outcome, in the order of the B sentences; and of each recorded tensor an array
+        with (B, ...) of each step, 0 for sentences that had left.
+    """
+    batch = tf.shape(tf.nest.flatten(carried)[0])[0]
+    arrays = [tf.TensorArray(dtype, 0, dynamic_size=True, clear_after_read=False) for dtype in dtypes]
+
+    def segment(t: tf.Tensor, rows: tf.Tensor, whole: Any, live: Any, arrays: list[tf.TensorArray]) -> tuple[Any, ...]:
+        memory, size = live[2], tf.size(rows)
+        # Of each of the B sentences, its place in the loop; of those that have left, its place behind them.
+        places = tf.tensor_scatter_nd_update(size + tf.range(batch), rows[:, None], tf.range(size))
+
+        def crowded(t: tf.Tensor, outcome: Any, *_: Any) -> tf.Tensor:
+            return 2 * tf.math.count_nonzero(~is_done(t, rows, outcome), dtype=tf.int32) > size
+
+        def body(t: tf.Tensor, outcome: Any, carried: Any, arrays: list[tf.TensorArray]) -> tuple[Any, ...]:
+            outcome, carried, record = step(t, rows, outcome, carried, memory)
+            arrays = [array.write(t, for_all(value)) for array, value in zip(arrays, record, strict=True)]
+            return t + 1, outcome, carried, arrays
+
+        def for_all(value: tf.Tensor) -> tf.Tensor:
+            return tf.gather(tf.concat([value, tf.zeros_like(value[:1])], axis=0), tf.minimum(places, size))
+
+        t, outcome, carried, arrays = tf.while_loop(crowded, body, (t, *live[:2], arrays))
+        whole = tf.nest.map_structure(
+            lambda part, before: tf.gather(tf.concat([part, before], axis=0), places), outcome, whole
+        )
+        left = tf.where(~is_done(t, rows, outcome))[:, 0]
+        rows, *live = tf.nest.map_structure(lambda part: tf.gather(part, left), [rows, outcome, carried, memory])
+        return t, rows, whole, live, arrays
+
+    values = (tf.constant(0), tf.range(batch), outcome, [outcome, carried, memory], arrays)
+    steps, _, whole, _, arrays = tf.while_loop(
+        lambda t, rows, *_: tf.size(rows) > 0,
+        segment,
+        values,
+        shape_invariants=tf.nest.map_structure(_any_rows, values),
+    )
+    return steps, whole, arrays
+
+
+def _any_rows(value: tf.Tensor | tf.TensorArray) -> tf.TensorShape:
+    if isinstance(value, tf.TensorArray) or value.shape.rank == 0:
+        return tf.TensorShape(None if isinstance(value, tf.TensorArray) else [])
+    return tf.TensorShape([None, *value.shape[1:]])
