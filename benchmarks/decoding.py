@@ -5,7 +5,8 @@ python benchmarks/decoding.py MODEL --source FILE [--reference FILE] [--rounds 3
 Greedy, beam 5 and beam 12 take turns. "first" is the first call after loading, tracing included. Then some sentences
 are translated alone and compared with their translation in a batch: tokens, and score a token. With a shortlist in the
 model directory (`seq2seq shortlist MODEL`) the last table has its speed beside that without an output layer at all (16
-tokens are ranked); there every hypothesis is as long as its source, so that all do equally many steps.
+tokens are ranked); there every hypothesis is as long as its source, so that all do equally many steps. With a quantized
+decoder (`seq2seq quantize MODEL`) it is timed beside the float32 one.
 """
 
 import argparse
@@ -16,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from measure import in_turns, machine, median, show, write
+from measure import in_turns, machine, median, sgemm, show, write
 
 from seq2seq import SearchOptions, Translator, evaluate
 from seq2seq.corpora import read_lines
 
 SEARCHES = {f"beam {size}": SearchOptions(beam_size=size) for size in (1, 5, 12)}
-SHORTLISTS = (10, 20, 50)
+SHORTLISTS = (20, 50)
 ALONE = 200  # sentences
 
 
@@ -100,6 +101,37 @@ def shortlists(
     return rows
 
 
+def quantized(translator: Translator, sentences: list[str], references: list[str], rounds: int) -> list[dict[str, Any]]:
+    options = {
+        f"{name}, {kind}": search.model_copy(update={"int8": kind == "int8"})
+        for name, search in SEARCHES.items()
+        for kind in ("float32", "int8")
+        if name != "beam 12"
+    }
+    for search in options.values():
+        translator.translate(sentences[:100], search, attention=False)
+    runs = {name: partial(timed, translator, sentences, search) for name, search in options.items()}
+    alone = {name: partial(timed, translator, sentences[:1], search) for name, search in options.items()}
+    seconds = {name: median(values) for name, values in in_turns(runs, rounds).items()}
+    one = {name: median(values) for name, values in in_turns(alone, 10 * rounds).items()}
+    rows = []
+    for name, search in options.items():
+        together = translator.translate(sentences[:ALONE], search, attention=False)
+        single = [translator.translate([sentence], search, attention=False)[0] for sentence in sentences[:ALONE]]
+        other = sum(a.tokens != b.tokens for a, b in zip(together, single, strict=True))
+        pairs = list(zip(sentences, references, strict=True)) if references else []
+        rows.append(
+            {
+                "": name,
+                "sentences/s": len(sentences) / seconds[name],
+                "one sentence (ms)": 1000 * one[name],
+                "BLEU": f"{evaluate(translator, pairs, search)['BLEU'].score:.2f}" if pairs else "",
+                "other tokens alone": f"{other} of {len(single)}",
+            }
+        )
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
@@ -110,13 +142,18 @@ def main() -> None:
     options = parser.parse_args()
     sentences = list(read_lines(options.source))
     translator = Translator.load(options.model)
-    report: dict[str, Any] = {"machine": machine(), "sentences": len(sentences)}
+    report: dict[str, Any] = {"machine": machine(), "sentences": len(sentences), "sgemm": sgemm()}
     report["searches"] = searches(translator, sentences, options.rounds)
     show(f"{options.model}, {len(sentences):,} sentences", report["searches"])
+    references = list(read_lines(options.reference)) if options.reference else []
+    if (options.model / "decoder.int8.onnx").exists():
+        report["int8"] = quantized(translator, sentences, references, options.rounds)
+        show("int8", report["int8"])
     if translator.shortlist is not None:
-        references = list(read_lines(options.reference)) if options.reference else []
         report["shortlists"] = shortlists(translator, sentences, references, options.rounds)
         show("shortlists", report["shortlists"])
+    report["sgemm"] = [report["sgemm"], sgemm()]
+    print("sgemm before and after, GFLOP/s:", *(f"{value / 1e9:.0f}" for value in report["sgemm"]))
     write(options.json, report)
 
 

@@ -16,9 +16,10 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from seq2seq.batching import encode_corpus, plan_batches
+from seq2seq.batching import plan_batches
 from seq2seq.config import CorpusConfig, TokenizerConfig
 from seq2seq.corpora import open_corpus
+from seq2seq.encoding import encode_corpus
 from seq2seq.tokenizer import Tokenizer
 
 Batch = tuple[np.ndarray, np.ndarray]  # source (B, S) and target (B, T), int32, padded with 0

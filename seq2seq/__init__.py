@@ -25,7 +25,7 @@ _HOME = {
     "Translation": "translator",
     "Translator": "translator",
     "batch_dataset": "batching",
-    "encode_corpus": "batching",
+    "encode_corpus": "encoding",
     "evaluate": "evaluation",
     "load_config": "config",
     "open_corpus": "corpora",

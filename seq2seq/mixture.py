@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seq2seq.batching import EncodedCorpus, EncodedPairs, Side
+from seq2seq.encoding import EncodedCorpus, EncodedPairs, Side
 from seq2seq.tokenizer import PAD_ID
 
 

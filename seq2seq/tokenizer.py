@@ -4,9 +4,13 @@ import hashlib
 import io
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from heapq import heappop, heappush
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import sentencepiece
 
@@ -16,7 +20,7 @@ from seq2seq.errors import TokenizerError
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 
 
-MOST_SENTENCES = 2_000_000  # that a tokenizer is trained on
+MOST_CHARACTERS = 20_000_000  # that a tokenizer is trained on; SentencePiece takes about 30 bytes for each
 
 
 class Tokenizer:
@@ -54,6 +58,9 @@ class Tokenizer:
                 f"seq2seq tokenizer train --vocabulary-size {self.vocabulary_size} --output MODEL.spm TEXT..."
             )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (self.model,)
+
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
         """Read a SentencePiece model file."""
@@ -67,7 +74,7 @@ class Tokenizer:
         """Train a model on sentences.
 
         Args:
-            sentences: Raw text; brought to NFC here. Of more than `MOST_SENTENCES` a random sample is used,
+            sentences: Raw text; brought to NFC here. Of more than `MOST_CHARACTERS` a random sample is used,
                 the same one each time.
             config: Kind, size and options of the model.
 
@@ -100,7 +107,7 @@ class Tokenizer:
                 unk_id=UNK_ID,
                 bos_id=BOS_ID,
                 eos_id=EOS_ID,
-                input_sentence_size=MOST_SENTENCES,  # no fewer than it gets, so it only shuffles, always alike
+                input_sentence_size=MOST_CHARACTERS,  # no fewer than it gets, so it only shuffles, always alike
                 shuffle_input_sentence=True,
                 max_sentence_length=2**24,
                 minloglevel=2,
@@ -176,18 +183,28 @@ class Tokenizer:
         return hashlib.sha256(self.model).hexdigest()
 
 
-def _sample(sentences: Iterable[str]) -> list[str]:
-    """All sentences, or a uniform sample of `MOST_SENTENCES` (Vitter 1985, algorithm R).
+@lru_cache(maxsize=4)
+def _unpickled(model: bytes) -> Tokenizer:
+    """A process that is sent the same tokenizer again and again makes it once."""
+    return Tokenizer(model)
 
-    SentencePiece could sample too, but draws otherwise in every process.
+
+def _sample(sentences: Iterable[str]) -> list[str]:
+    """All sentences in their order, or a uniform sample of at most `MOST_CHARACTERS` of them.
+
+    Each sentence draws a number, and those with the smallest numbers stay. SentencePiece could sample too, but draws
+    otherwise in every process.
     """
-    random, kept = Random(0), []
-    for number, sentence in enumerate(sentences):
-        if number < MOST_SENTENCES:
-            kept.append(sentence)
-        elif (place := random.randrange(number + 1)) < MOST_SENTENCES:
-            kept[place] = sentence
-    return kept
+    random, characters = Random(0), 0
+    kept: list[tuple[float, int, str]] = []
+    for place, sentence in enumerate(sentences):
+        drawn = random.random()
+        if characters + len(sentence) <= MOST_CHARACTERS or not kept or drawn < -kept[0][0]:
+            heappush(kept, (-drawn, place, sentence))
+            characters += len(sentence)
+        while characters > MOST_CHARACTERS and len(kept) > 1:
+            characters -= len(heappop(kept)[2])
+    return [sentence for _, _, sentence in sorted(kept, key=itemgetter(1))]
 
 
 def _clean(text: str) -> str:

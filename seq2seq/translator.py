@@ -14,6 +14,7 @@ import tensorflow as tf
 from seq2seq.config import Precision, SearchOptions
 from seq2seq.device import find_device
 from seq2seq.errors import ConfigError
+from seq2seq.int8 import load_int8_step
 from seq2seq.long_lines import divide
 from seq2seq.model import Seq2Seq
 from seq2seq.model_directory import Tokenizers, load_model
@@ -62,6 +63,7 @@ class Translator:
         source_tokenizer, target_tokenizer: The ones it was trained with.
         options: Used where `translate` gets none.
         shortlist: For the option of this name.
+        folder: The model directory, for the option `int8`.
     """
 
     def __init__(
@@ -71,11 +73,13 @@ class Translator:
         target_tokenizer: Tokenizer,
         options: SearchOptions | None = None,
         shortlist: Shortlist | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.model = model
         self.tokenizers = Tokenizers(source_tokenizer, target_tokenizer)
         self.options = options or SearchOptions()
         self.shortlist = shortlist
+        self.folder = folder
         self._searches: dict[tuple[Any, ...], Callable[..., SearchResult]] = {}
 
     @classmethod
@@ -92,18 +96,21 @@ class Translator:
         """
         find_device()
         model, tokenizers, config = load_model(Path(path), precision)
-        return cls(model, *tokenizers, options=config.search, shortlist=load_shortlist(Path(path), tokenizers))
+        shortlist = load_shortlist(Path(path), tokenizers)
+        return cls(model, *tokenizers, options=config.search, shortlist=shortlist, folder=Path(path))
 
     def check(self, options: SearchOptions) -> None:
         """Refuse what this model cannot do.
 
         Raises:
-            ConfigError: An option looks at attention, and the model has none; or a shortlist is asked for.
+            ConfigError: An option looks at attention, and the model has none; a shortlist is asked for; or int8.
         """
         if options.shortlist is not None and self.shortlist is None:
             raise ConfigError(
                 f"'shortlist' is {options.shortlist}, and the model has none. Make one: seq2seq shortlist MODEL"
             )
+        if options.int8 and (self.folder is None or self.model.compute_dtype != "float32"):
+            raise ConfigError("'int8' is true: it needs a model directory, and a model loaded in float32")
         asked = options.looks_at_attention()
         if asked and not self.model.attends:
             raise ConfigError(
@@ -261,7 +268,12 @@ class Translator:
             memory: Any
             memory, state = self.model.encode(source)
             among = None if options.shortlist is None else more[0]
-            step: StepFunction = partial(self.model.decode_step, output=self.model.output_layer(among))
+            step: StepFunction
+            if options.int8:
+                assert self.folder is not None
+                step = load_int8_step(self.folder, self.model.output_embedding.vocabulary_size)
+            else:
+                step = partial(self.model.decode_step, output=self.model.output_layer(among))
             if among is not None:
                 step, memory = _step_among(among, step), (memory, more[1])
             if options.sample:

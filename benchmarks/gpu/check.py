@@ -160,7 +160,8 @@ def copy_task(options: argparse.Namespace) -> list[Batch]:
 
 def read_batches(options: argparse.Namespace) -> list[Batch]:
     """The first batches of an encoded corpus."""
-    from seq2seq.batching import EncodedCorpus, plan_batches
+    from seq2seq.batching import plan_batches
+    from seq2seq.encoding import EncodedCorpus
 
     corpus = EncodedCorpus(options.ids)
     source, target = corpus.source, corpus.target

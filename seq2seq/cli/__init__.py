@@ -5,7 +5,19 @@ from collections.abc import Sequence
 
 import typer
 
-from seq2seq.cli import average, data, evaluate, inspect, probe, quickstart, shortlist, tokenizer, train, translate
+from seq2seq.cli import (
+    average,
+    data,
+    evaluate,
+    inspect,
+    probe,
+    quantize,
+    quickstart,
+    shortlist,
+    tokenizer,
+    train,
+    translate,
+)
 from seq2seq.errors import Seq2SeqError
 
 app = typer.Typer(
@@ -21,6 +33,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("average")(average.average)
 app.command("inspect")(inspect.inspect)
 app.command("probe")(probe.probe)
+app.command("quantize")(quantize.quantize)
 app.command("shortlist")(shortlist.shortlist)
 app.command("quickstart")(quickstart.quickstart)
 app.add_typer(tokenizer.app, name="tokenizer")

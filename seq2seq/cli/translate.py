@@ -73,6 +73,9 @@ def translate(
         int | None,
         flag("Choose among so many candidates of each source token; see seq2seq shortlist.", "Long lines and batches"),
     ] = None,
+    int8: Annotated[
+        bool | None, flag("Decode with 8-bit integers on the CPU; see seq2seq quantize.", "Long lines and batches")
+    ] = None,
     batch_tokens: Annotated[
         int | None, flag("Padded source tokens times hypotheses at once.", "Long lines and batches")
     ] = None,
@@ -119,6 +122,7 @@ def translate(
         long_lines=long_lines,
         max_source_tokens=max_source_tokens,
         shortlist=shortlist,
+        int8=int8,
         batch_tokens=batch_tokens,
     )
     translator.check(options)

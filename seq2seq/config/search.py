@@ -77,6 +77,11 @@ class SearchOptions(Section):
         ge=1,
         le=100,
     )
+    int8: bool = key(
+        False,
+        "Decode with 8-bit integer products on the CPU, which is faster and less exact. The model needs a quantized "
+        "decoder: `seq2seq quantize MODEL`.",
+    )
     batch_tokens: int = key(
         16000,
         "Padded source tokens translated at once, times `beam_size`, or `n_best` when sampling.",
@@ -102,6 +107,8 @@ class SearchOptions(Section):
                 raise ValueError(f"'{name}' is {value}: it is for sampling, and 'sample' is false")
         if self.shortlist is not None and self.sample:
             raise ValueError(f"'shortlist' is {self.shortlist}: it is for greedy and beam search, and 'sample' is true")
+        if self.shortlist is not None and self.int8:
+            raise ValueError(f"'shortlist' is {self.shortlist}, and 'int8' is true: use one of the two")
         if self.max_length is not None and self.max_length < self.min_length:
             raise ValueError(f"'max_length' {self.max_length} is below 'min_length' {self.min_length}")
         return self

@@ -22,12 +22,6 @@ class FilterReport:
     kept: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
 
-    def drop(self, reason: str, pairs: int = 1) -> None:
-        """Take back pairs that were kept, for a later reason."""
-        if pairs:
-            self.kept -= pairs
-            self.dropped[reason] += pairs
-
     def __str__(self) -> str:
         return ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.most_common())
 
@@ -39,41 +33,47 @@ def filter_pairs(pairs: Iterable[SentencePair], filters: FilterConfig, report: F
     Duplicates are found by a 64-bit hash of the pair, in 13 to 32 bytes of memory a kept pair. Of 10^9 different pairs
     the chance that any two are taken for one is 3 in 100, of 10^7 it is 3 in a million.
     """
-    seen = _Hashes()
+    seen = Hashes()
     for pair in pairs:
         report.read += 1
-        if filters.nfc:
-            pair = SentencePair(  # noqa: PLW2901
-                unicodedata.normalize("NFC", pair.source),
-                unicodedata.normalize("NFC", pair.target),
-                pair.origin,
-            )
-        reason = _reason_to_drop(pair, filters, seen)
+        source, target = clean(pair.source, pair.target, filters)
+        reason = reason_to_drop(source, target, filters)
+        if reason is None and filters.duplicates and not seen.add(pair_hash(source, target)):
+            reason = "duplicate"
         if reason:
             report.dropped[reason] += 1
         else:
             report.kept += 1
-            yield pair
+            yield SentencePair(source, target, pair.origin)
 
 
-def _reason_to_drop(pair: SentencePair, filters: FilterConfig, seen: "_Hashes") -> str | None:
-    shorter, longer = sorted((len(pair.source.strip()), len(pair.target.strip())))
+def clean(source: str, target: str, filters: FilterConfig) -> tuple[str, str]:
+    """A pair as the filters see it and leave it."""
+    if not filters.nfc:
+        return source, target
+    return unicodedata.normalize("NFC", source), unicodedata.normalize("NFC", target)
+
+
+def reason_to_drop(source: str, target: str, filters: FilterConfig) -> str | None:
+    """Why a pair is dropped for what it is; None: it is kept, if it is no duplicate."""
+    shorter, longer = sorted((len(source.strip()), len(target.strip())))
     if filters.empty and shorter == 0:
         return "empty side"
     if filters.max_characters is not None and longer > filters.max_characters:
         return f"over {filters.max_characters} characters"
     if filters.max_ratio is not None and longer >= RATIO_FROM and longer > filters.max_ratio * shorter:
         return f"length ratio over {filters.max_ratio:g}"
-    if filters.duplicates:
-        # surrogatepass: a text file cannot hold a lone surrogate, but a corpus made in Python can.
-        text = f"{pair.source}\n{pair.target}".encode("utf-8", "surrogatepass")
-        key = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
-        if not seen.add(key):
-            return "duplicate"
     return None
 
 
-class _Hashes:
+def pair_hash(source: str, target: str) -> int:
+    """64 bits that equal pairs share."""
+    # surrogatepass: a text file cannot hold a lone surrogate, but a corpus made in Python can.
+    text = f"{source}\n{target}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+
+
+class Hashes:
     """A set of 64-bit hashes, by linear probing in one array: a fraction of what a `set` of them takes."""
 
     def __init__(self) -> None:

@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seq2seq.batching import EncodedCorpus, encode_corpus
 from seq2seq.config import Config, FilterConfig
 from seq2seq.corpora import Corpus, FilterReport, SentencePair, filter_pairs, open_corpus
 from seq2seq.corpora.pairs import expand, find_file
+from seq2seq.encoding import UNFILTERED, EncodedCorpus, encode_corpus
 from seq2seq.errors import TokenizerError, TrainingError
 from seq2seq.mixture import EncodedMixture
 from seq2seq.model_directory import Tokenizers, load_tokenizers
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.display import Display
-
-# Validation text is measured as it is; only what cannot be scored by teacher forcing is left out of the loss.
-UNFILTERED = FilterConfig(empty=False, duplicates=False, max_characters=None, max_ratio=None)
 
 
 @dataclass(frozen=True)
@@ -79,6 +76,7 @@ def prepare(config: Config, folder: Path, display: Display, tokenizers: Tokenize
         data.train.weights(),
         data.train.temperature,
     )
+    # Measured as it is; only what cannot be scored by teacher forcing is left out of the loss.
     valid_ids = encode("valid", valid, UNFILTERED)
     shares = (train.counts / len(train)).tolist()
     facts = {
@@ -149,14 +147,5 @@ def _encode(
         stored = EncodedCorpus(folder / key)
         if stored.fingerprint == fingerprint:
             return stored
-    report = FilterReport()
-    with display.counting(f"encoding {what}", "pairs") as advance:
-        return encode_corpus(
-            filter_pairs(corpus, filters, report),
-            *tokenizers,
-            folder / key,
-            fingerprint,
-            max_tokens=None if filters is UNFILTERED else filters.max_tokens,
-            report=report,
-            progress=advance,
-        )
+    with display.counting(f"filtering and tokenizing {what}", "pairs") as advance:
+        return encode_corpus(corpus, *tokenizers, folder / key, fingerprint, filtering=filters, progress=advance)

@@ -77,7 +77,7 @@ def try_largest_batches(
     try:
         with display.waiting("compiling and trying the largest batches"):
             for index in largest:
-                step(*data.train.batch(plan, index))
+                step(*data.train.batch(plan.batch(index)))
             validator.try_largest_batches()
     except tf.errors.ResourceExhaustedError:
         raise TrainingError(

@@ -46,7 +46,7 @@ class Validator:
     def try_largest_batches(self) -> None:
         """Run what needs most memory, so that it fails before training and not after an epoch of it."""
         for index in self._plan.largest():
-            self.test_step(*self.data.valid.batch(self._plan, index))
+            self.test_step(*self.data.valid.batch(self._plan.batch(index)))
         self._reset()
 
     def bleu(self) -> float:

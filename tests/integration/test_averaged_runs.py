@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.batching import EncodedCorpus
+from seq2seq.encoding import EncodedCorpus
 from seq2seq.model_directory import load_arrays, load_model, read_history, save_arrays
 from seq2seq.training import train
 from seq2seq.training.checkpoints import BEST, LAST, kept_weights

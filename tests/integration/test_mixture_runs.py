@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from seq2seq.batching import EncodedCorpus, plan_batches
+from seq2seq.batching import plan_batches
 from seq2seq.config import FilterConfig
+from seq2seq.encoding import EncodedCorpus
 from seq2seq.errors import TokenizerError, TrainingError
 from seq2seq.model_directory import load_tokenizers
 from seq2seq.tokenizer import Tokenizer

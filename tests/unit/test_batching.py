@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import seq2seq.batching
-from seq2seq.batching import BatchPlan, EncodedCorpus, batch_dataset, encode_corpus, plan_batches
-from seq2seq.config import TokenizerConfig
-from seq2seq.corpora import SentencePair
+import seq2seq.encoding
+from seq2seq.batching import BatchPlan, batch_dataset, plan_batches
+from seq2seq.config import FilterConfig, TokenizerConfig
+from seq2seq.corpora import FilterReport, SentencePair, filter_pairs
+from seq2seq.encoding import UNFILTERED, EncodedCorpus, TokenizedSide, encode_corpus
+from seq2seq.errors import CorpusError
 from seq2seq.tokenizer import EOS_ID, Tokenizer
 
 WORDS = ["red", "old", "dog", "cat", "sees", "finds", "house", "stone"]
@@ -49,7 +51,7 @@ def corpus(tokenizers, tmp_path_factory: pytest.TempPathFactory) -> EncodedCorpu
     return encode_corpus(pairs, *tokenizers, tmp_path_factory.mktemp("encoded") / "train", "0123abcd")
 
 
-def row(side: seq2seq.batching.TokenizedSide, index: int) -> list[int]:
+def row(side: TokenizedSide, index: int) -> list[int]:
     return side.tokens[side.offsets[index] : side.offsets[index + 1]].tolist()
 
 
@@ -67,7 +69,7 @@ def test_rows_are_the_tokenizers_ids_and_eos(corpus: EncodedCorpus, tokenizers) 
 def test_chunks_change_nothing(
     corpus: EncodedCorpus, tokenizers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    monkeypatch.setattr(seq2seq.batching, "CHUNK", chunk)
+    monkeypatch.setattr(seq2seq.encoding, "CHUNK", chunk)
     done: list[int] = []
     pairs = iter(pairs_of(sentences(90, seed=2), sentences(90, seed=3)))
     again = encode_corpus(pairs, *tokenizers, tmp_path / "train", "0123abcd", progress=done.append)
@@ -75,6 +77,52 @@ def test_chunks_change_nothing(
         for name in (f"{side}.tokens.bin", f"{side}.offsets.bin"):
             assert (again.folder / name).read_bytes() == (corpus.folder / name).read_bytes()
     assert done == sorted({*range(chunk, 91, chunk), 90})
+
+
+def test_other_processes_change_nothing(tokenizers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some are dropped by each filter, in chunks that other processes get; against filters in one piece."""
+    sources = [
+        *sentences(150, seed=2),
+        "",
+        *sentences(20, seed=2),
+        "red " * 300,
+        "e\u0301 old",
+        "\u00e9 old",
+        *["dog"] * 9,
+    ]
+    targets = [*sentences(150, seed=3), "a", *sentences(20, seed=3), "red", "cat", "cat", *sentences(9, seed=4)]
+    filtering = FilterConfig(max_tokens=6)
+    report = FilterReport()
+    kept = list(filter_pairs(pairs_of(sources, targets), filtering, report))
+    plain = encode_corpus(
+        kept, *tokenizers, tmp_path / "plain", filtering=UNFILTERED.model_copy(update={"max_tokens": 6})
+    )
+    assert plain.report.dropped["over 6 tokens"] > 20
+    for few in (0, 1000):
+        monkeypatch.setattr(seq2seq.encoding, "CHUNK", 40)
+        monkeypatch.setattr(seq2seq.encoding, "FEW", few)
+        done: list[int] = []
+        pairs = iter(pairs_of(sources, targets))
+        shared = encode_corpus(pairs, *tokenizers, tmp_path / "c", filtering=filtering, progress=done.append)
+        assert done == [40, 80, 120, 160, len(sources)]
+        assert shared.report.read == len(sources)
+        assert shared.report.dropped == report.dropped + plain.report.dropped
+        assert shared.report.kept == len(shared) == plain.report.kept
+        for name in ("source.tokens.bin", "target.tokens.bin", "source.offsets.bin", "target.offsets.bin"):
+            assert (shared.folder / name).read_bytes() == (plain.folder / name).read_bytes()
+
+
+def test_broken_text_is_reported_while_other_processes_work(tokenizers, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(seq2seq.encoding, "CHUNK", 10)
+    monkeypatch.setattr(seq2seq.encoding, "FEW", 0)
+
+    def broken():
+        yield from pairs_of(sentences(95, seed=2), sentences(95, seed=3))
+        raise CorpusError("file:96: expected UTF-8")
+
+    with pytest.raises(CorpusError, match="file:96"):
+        encode_corpus(broken(), *tokenizers, tmp_path / "c")
+    assert not (tmp_path / "c").exists()
 
 
 def test_reopened_corpus_is_the_same(corpus: EncodedCorpus) -> None:
@@ -88,7 +136,14 @@ def test_dropped_pairs_are_counted_and_the_rest_stays_aligned(tmp_path: Path) ->
     many = ManyPieces(100)
     sources = ["4", "5 5 5 5", "6", "", "7 7 7", " ", "8", "", "9"]
     targets = ["10", "11", "12 12 12 12", "13", "14 14 14", " ", "15", "16 16 16 16 16", "17"]
-    corpus = encode_corpus(pairs_of(sources, targets), many, many, tmp_path / "c", "f", max_tokens=4)
+    corpus = encode_corpus(
+        pairs_of(sources, targets),
+        many,
+        many,
+        tmp_path / "c",
+        "f",
+        filtering=UNFILTERED.model_copy(update={"max_tokens": 4}),
+    )
     kept = [(row(corpus.source, index)[0], row(corpus.target, index)[0]) for index in range(len(corpus))]
     assert kept == [(4, 10), (7, 14), (8, 15), (9, 17)]
     assert corpus.report.dropped == {"over 4 tokens": 2, "side without tokens": 3}

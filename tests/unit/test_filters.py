@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from seq2seq.config import FilterConfig
-from seq2seq.corpora import FilterReport, SentencePair, filter_pairs, filters
+from seq2seq.corpora import FilterReport, Hashes, SentencePair, filter_pairs
 
 OFF = {"nfc": False, "empty": False, "duplicates": False, "max_characters": None, "max_ratio": None}
 
@@ -97,7 +97,7 @@ def test_many_duplicates_among_many() -> None:
 
 
 def test_hashes_that_meet_are_told_apart() -> None:
-    hashes = filters._Hashes()
+    hashes = Hashes()
     keys = [0, 2**64 - 1, *(1024 * number + 1023 for number in range(3000)), *range(2, 500)]
     assert [hashes.add(key) for key in keys] == [True] * len(keys)
     assert [hashes.add(key) for key in keys] == [False] * len(keys)

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seq2seq.batching import EncodedCorpus, batch_dataset, encode_corpus, plan_batches
+from seq2seq.batching import batch_dataset, plan_batches
 from seq2seq.config import CorpusConfig
 from seq2seq.config.data import DataConfig
 from seq2seq.corpora import SentencePair, open_corpus
+from seq2seq.encoding import EncodedCorpus, encode_corpus
 from seq2seq.mixture import EncodedMixture, apportion
 
 SIZES = (7, 40, 13)
@@ -163,7 +164,7 @@ def test_one_part_is_that_corpus(parts) -> None:
     expected = [batches[i] for i in generator.permutation(len(batches))]
     assert [plan.batch(index).tolist() for index in range(len(plan))] == expected
     for index in range(len(plan)):
-        for ours, theirs in zip(mixture.batch(plan, index), one.batch(plan, index), strict=True):
+        for ours, theirs in zip(mixture.batch(plan.batch(index)), one.batch(plan.batch(index)), strict=True):
             np.testing.assert_array_equal(ours, theirs)
 
 

@@ -6,12 +6,13 @@ import unicodedata
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 import sentencepiece
 
 from seq2seq.config import TokenizerConfig
 from seq2seq.errors import TokenizerError
-from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
+from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer, _sample
 
 RANDOM = Random(5)
 SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
@@ -275,8 +276,20 @@ def test_errors_of_the_text_pass_through() -> None:
 
 
 def test_a_large_corpus_is_sampled_the_same_way_each_time(monkeypatch):
-    monkeypatch.setattr("seq2seq.tokenizer.MOST_SENTENCES", 150)
     sentences = [f"sentence {number} of many words {number * 7}" for number in range(1000)]
     config = TokenizerConfig(vocabulary_size=40)
+    whole = Tokenizer.train(sentences, config).fingerprint()
+    monkeypatch.setattr("seq2seq.tokenizer.MOST_CHARACTERS", 5000)
     first, second = (Tokenizer.train(iter(sentences), config).fingerprint() for _ in range(2))
-    assert first == second != Tokenizer.train(sentences[:150], config).fingerprint()
+    assert first == second != whole
+    kept = _sample(sentences)
+    assert 4950 < sum(map(len, kept)) <= 5000
+    places = [sentences.index(sentence) for sentence in kept]
+    assert places == sorted(places)
+    assert 400 < np.mean(places) < 600, "from all over the text"
+
+
+def test_a_sample_has_at_least_a_sentence(monkeypatch):
+    monkeypatch.setattr("seq2seq.tokenizer.MOST_CHARACTERS", 3)
+    assert len(_sample(["longer", "longest", "long"])) == 1
+    assert _sample(["a", "b", "c"]) == ["a", "b", "c"]
