@@ -136,11 +136,11 @@ class Seq2Seq(keras.Model):
         return self.decoder.start(states, mask, last)
 
     def output_layer(self, tokens: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Columns (E, V) and biases (V,) of the output layer, of some tokens or of all."""
+        """Columns (E, V) and biases (V,) of the output layer; of tokens (B, V), some a sentence: (B, E, V), (B, V)."""
         table, bias = self.output_embedding.table.value, self.output_bias.value
         if tokens is not None:
             table, bias = tf.gather(table, tokens), tf.gather(bias, tokens)
-        return tf.transpose(table), bias  # once: a product with few rows is slower with a transposed table
+        return tf.linalg.matrix_transpose(table), bias  # once: a product of few rows is slower with what lies across
 
     def weights_read_once(self) -> WeightValues:
         """A scope in which no loop reads a weight anew at each of its steps."""
@@ -158,7 +158,7 @@ class Seq2Seq(keras.Model):
         Args:
             tokens: (B, K) int32, the token before; BOS at first.
             state: A nest of tensors (B, K, ...).
-            output: What `output_layer` gave, for all steps; V is then how many tokens it was asked for.
+            output: What `output_layer` gave, once for all steps; V is then how many tokens it was asked for.
 
         Returns:
             Logits (B, K, V) float32, the next state, and attention weights (B, K, S) float32; without attention
@@ -273,7 +273,9 @@ class Seq2Seq(keras.Model):
 
     def _logits(self, readout: tf.Tensor, output: tuple[tf.Tensor, tf.Tensor] | None = None) -> tf.Tensor:
         columns, bias = output or self.output_layer()
-        flat = tf.reshape(readout, [-1, readout.shape[-1]])
-        products = tf.matmul(flat, tf.cast(columns, flat.dtype))
+        columns = tf.cast(columns, readout.dtype)
+        if len(columns.shape) == 3:
+            return tf.cast(tf.matmul(readout, columns), tf.float32) + bias[:, None]
+        products = tf.matmul(tf.reshape(readout, [-1, readout.shape[-1]]), columns)
         logits = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
         return tf.reshape(logits, tf.concat([tf.shape(readout)[:-1], tf.shape(bias)], axis=0))

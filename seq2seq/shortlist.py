@@ -29,24 +29,21 @@ class Shortlist(NamedTuple):
     candidates: np.ndarray
     frequent: np.ndarray
 
-    def of(self, sentences: Sequence[Ids], size: int) -> tuple[np.ndarray, np.ndarray]:
-        """The target tokens of a batch.
+    def of(self, sentences: Sequence[Ids], size: int) -> np.ndarray:
+        """What each sentence of a batch may have, whatever else is in the batch.
 
         Args:
             sentences: Source token ids of B sentences.
             size: Candidates of each source token, at most `CANDIDATES`.
 
         Returns:
-            tokens (V',) int32, rising, so that the special ones keep their ids; and allowed (B, V') bool: a sentence
-            may have its own candidates alone, whatever else is in its batch.
+            Target tokens (B, C) int32, rising, so that the special ones keep their ids; 0 after a sentence's last.
         """
-        largest = max(int(self.candidates.max()), int(self.frequent.max()))
-        allowed = np.zeros((len(sentences), largest + 1), bool)
-        allowed[:, self.frequent] = True
-        for row, ids in enumerate(sentences):
-            allowed[row, self.candidates[np.asarray(ids, np.int64), :size]] = True
-        tokens = np.flatnonzero(allowed.any(axis=0))
-        return tokens.astype(np.int32), allowed[:, tokens]
+        own = [np.union1d(self.frequent, self.candidates[np.asarray(ids, np.int64), :size]) for ids in sentences]
+        tokens = np.zeros((len(own), max(map(len, own))), np.int32)
+        for row, among in enumerate(own):
+            tokens[row, : len(among)] = among
+        return tokens
 
 
 def make_shortlist(pairs: Iterable[tuple[Ids, Ids]], source_size: int, target_size: int) -> Shortlist:

@@ -204,7 +204,7 @@ class Translator:
         inputs = [_pad([[*part.ids, EOS_ID] for part in parts]), np.full_like(longest, options.min_length), longest]
         if options.shortlist is not None:
             assert self.shortlist is not None
-            inputs += self.shortlist.of([part.ids for part in parts], options.shortlist)
+            inputs.append(self.shortlist.of([part.ids for part in parts], options.shortlist))
         if options.sample:
             inputs.append(draw_uniforms(options.seed, [part.ids for part in parts], options.n_best, longest.tolist()))
         result = self._search_function(options, attention)(*map(tf.constant, inputs))
@@ -267,15 +267,15 @@ class Translator:
         def run(rules: Rules, source: tf.Tensor, *more: tf.Tensor) -> SearchResult:
             memory: Any
             memory, state = self.model.encode(source)
-            among = None if options.shortlist is None else more[0]
             step: StepFunction
-            if options.int8:
+            if options.shortlist is not None:
+                memory = (memory, more[0], *self.model.output_layer(more[0]))
+                step = partial(_step_among, self.model.decode_step)
+            elif options.int8:
                 assert self.folder is not None
                 step = load_int8_step(self.folder, self.model.output_embedding.vocabulary_size)
             else:
-                step = partial(self.model.decode_step, output=self.model.output_layer(among))
-            if among is not None:
-                step, memory = _step_among(among, step), (memory, more[1])
+                step = partial(self.model.decode_step, output=self.model.output_layer())
             if options.sample:
                 shape: Any = {key: getattr(options, key) for key in ("temperature", "top_k", "top_p")}
                 return sample(step, state, memory, rules, more[0], **shape, keep_weights=keep_weights)
@@ -285,27 +285,26 @@ class Translator:
                 size = options.beam_size
                 result = beam_search(step, state, memory, rules, beam_size=size, keep_weights=keep_weights)
                 result = SearchResult(*(values[:, : options.n_best] for values in result))
-            if among is not None:
-                result = result._replace(tokens=tf.gather(among, result.tokens))
+            if options.shortlist is not None:
+                result = result._replace(tokens=tf.gather(more[0], result.tokens, batch_dims=1))
             return result
 
         signature = [tf.TensorSpec([None, None], tf.int32), *[tf.TensorSpec([None], tf.int32)] * 2]
         if options.sample:
             signature.append(tf.TensorSpec([None, options.n_best, None], tf.float32))
         if options.shortlist is not None:
-            signature += [tf.TensorSpec([None], tf.int32), tf.TensorSpec([None, None], tf.bool)]
+            signature.append(tf.TensorSpec([None, None], tf.int32))
         return tf.function(search, input_signature=signature)
 
 
-def _step_among(among: tf.Tensor, step: StepFunction) -> StepFunction:
-    """A step over a shortlist: it reads and gives places in `among` (V',), those that (B, V') in memory allows."""
-
-    def restricted(tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
-        source, allowed = memory
-        logits, state, weights = step(tf.gather(among, tokens), state, source)
-        return tf.where(allowed[:, None], logits, IMPOSSIBLE), state, weights
-
-    return restricted
+def _step_among(
+    step: Callable[..., Any], tokens: tf.Tensor, state: Any, memory: Any
+) -> tuple[tf.Tensor, Any, tf.Tensor]:
+    """A step over a shortlist: it reads and gives places in memory's `among` (B, C), which is 0 behind the last."""
+    source, among, *output = memory
+    logits, state, weights = step(tf.gather(among, tokens, batch_dims=1), state, source, output)
+    there = (among > PAD_ID) | (tf.range(tf.shape(among)[1]) == PAD_ID)
+    return tf.where(there[:, None], logits, IMPOSSIBLE), state, weights
 
 
 def _most_attended(surfaces: Sequence[str], weights: np.ndarray) -> str:

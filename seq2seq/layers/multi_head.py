@@ -56,8 +56,8 @@ class MultiHeadAttention(Attention):
             self.score_kernel = matrix("score_kernel", self.heads, self.units // self.heads)
 
     def project_memory(self, states: tf.Tensor, mask: tf.Tensor) -> AttentionMemory:
-        values = self._split(product(states, self.value_kernel))
-        return AttentionMemory(values, self._split(product(states, self.key_kernel)), mask)
+        values = self._split(states, self.value_kernel)
+        return AttentionMemory(values, self._split(states, self.key_kernel), mask)
 
     def attend(
         self,
@@ -93,12 +93,12 @@ class MultiHeadAttention(Attention):
         return product(joined, self.output_kernel), tf.reduce_mean(weights, axis=1)
 
     def _projected(self, query: tf.Tensor) -> tf.Tensor:
-        return self._split(product(query, self.query_kernel))
+        return self._split(query, self.query_kernel)
 
-    def _split(self, wide: tf.Tensor) -> tf.Tensor:
-        """(B, N, units) -> (B, H, N, units / H)."""
-        shape = tf.concat([tf.shape(wide)[:2], [self.heads, self.units // self.heads]], axis=0)
-        return tf.transpose(tf.reshape(wide, shape), [0, 2, 1, 3])
+    def _split(self, inputs: tf.Tensor, kernel: keras.Variable) -> tf.Tensor:
+        """(B, N, ·) times a kernel (·, units) -> (B, H, N, units / H)."""
+        shape = tf.concat([tf.shape(inputs)[:2], [self.heads, self.units // self.heads]], axis=0)
+        return tf.transpose(tf.reshape(product(inputs, kernel), shape), [0, 2, 1, 3])
 
     def _compare(self, query: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
         if self.kind == "additive":

@@ -283,6 +283,17 @@ def test_a_phrasebook_is_written_and_is_what_a_recipe_draws(tmp_path, capsys):
         assert [tuple(line.split("\t")) for line in lines] == list(phrasebook(split, count, 3, "basic"))
 
 
+def test_a_quantized_decoder_is_made_and_used(folder, model, tmp_path, capsys):
+    small = tmp_path / "model"
+    shutil.copytree(model, small)
+    assert run("translate", small, "-i", folder / "source.txt", "--int8") == 1
+    assert f"seq2seq quantize {small}" in capsys.readouterr().err
+    assert run("quantize", small) == 0
+    assert "decoder.int8.onnx" in capsys.readouterr().out
+    assert run("translate", small, "-i", folder / "source.txt", "-o", tmp_path / "out", "--int8") == 0
+    assert len((tmp_path / "out").read_text(encoding="utf-8").splitlines()) == 9
+
+
 def test_a_shortlist_is_learnt_from_what_the_model_was_trained_on(folder, model, tmp_path, capsys):
     narrow = tmp_path / "model"
     shutil.copytree(model, narrow)

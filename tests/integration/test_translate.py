@@ -87,10 +87,11 @@ def test_every_key_is_a_flag(folder, monkeypatch):
         "max_source_tokens": 50,
         "long_lines": "cut",
         "batch_tokens": 300,
+        "int8": True,
     }
     # Sampling has no shortlist; that flag has a test beside its command's.
     assert values.keys() | {"shortlist"} == SearchOptions.model_fields.keys(), "a new key needs a flag"
-    flags = [f"--{key.replace('_', '-')}={value}" for key, value in values.items() if key != "sample"]
+    flags = [f"--{key.replace('_', '-')}={value}" for key, value in values.items() if key not in ("sample", "int8")]
     seen = []
     monkeypatch.setattr(Translator, "translate_stream", lambda self, lines, options, **_: seen.append(options) or lines)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))

@@ -51,10 +51,15 @@ def test_a_word_and_its_translation_find_each_other():
 def test_a_sentence_may_have_its_own_candidates_alone():
     candidates = np.zeros((8, CANDIDATES), np.int32)
     candidates[5, :3], candidates[6, :2] = (20, 21, 22), (21, 30)
-    tokens, allowed = Shortlist(candidates, np.array([0, 1, 2, 3, 10], np.int32)).of([[5], [6, 6]], 2)
-    assert tokens.tolist() == [0, 1, 2, 3, 10, 20, 21, 30]
-    assert tokens[allowed[0]].tolist() == [0, 1, 2, 3, 10, 20, 21]
-    assert tokens[allowed[1]].tolist() == [0, 1, 2, 3, 10, 21, 30]
+    tokens = Shortlist(candidates, np.array([0, 1, 2, 3, 10], np.int32)).of([[5], [6, 6]], 2)
+    assert tokens.tolist() == [[0, 1, 2, 3, 10, 20, 21], [0, 1, 2, 3, 10, 21, 30]]
+
+
+def test_fewer_candidates_are_padded():
+    candidates = np.zeros((8, CANDIDATES), np.int32)
+    candidates[5, :2] = (20, 21)
+    tokens = Shortlist(candidates, np.arange(4, dtype=np.int32)).of([[5], [6]], 2)
+    assert tokens.tolist() == [[0, 1, 2, 3, 20, 21], [0, 1, 2, 3, 0, 0]]
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +95,7 @@ def test_translations_are_of_the_shortlist_and_do_not_depend_on_the_batch(transl
     alone = [narrow.translate([sentence], options)[0] for sentence in SENTENCES]
     assert [t.tokens for t in together] == [t.tokens for t in alone]
     for sentence, translation in zip(SENTENCES, together, strict=True):
-        tokens, _ = few.of([narrow.tokenizers.source.encode(sentence)], 2)
+        (tokens,) = few.of([narrow.tokenizers.source.encode(sentence)], 2)
         assert set(translation.tokens) <= set(narrow.tokenizers.target.pieces(tokens.tolist()))
 
 

@@ -1,0 +1,133 @@
+"""8-bit decoding: products by the formula, each decoder form near its float32 step, batches that change nothing."""
+
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seq2seq import SearchOptions, Tokenizer, TokenizerConfig, Translator
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
+from seq2seq.errors import ConfigError, ModelDirectoryError
+from seq2seq.int8 import FILE, _quantize_products, load_int8_step, quantize_decoder
+from seq2seq.model import Seq2Seq
+from seq2seq.model_directory import WEIGHTS
+from tests.conftest import randomize
+from tests.toy import pairs
+
+pytest.importorskip("onnxruntime")
+SENTENCES = [source for source, _ in pairs(12, 9)]
+FORMS = {
+    "default": {},
+    "conditional": {"form": "conditional", "cell": "lstm", "attention": "additive", "coverage": True},
+    "input feeding": {"form": "input_feeding", "attention": "scaled_dot", "heads": 2, "layers": 2},
+    "no attention": {"attention": "none", "context": "every_step"},
+}
+
+
+def small_model(vocabulary: int, **decoder: object) -> Seq2Seq:
+    sections = EmbeddingsConfig(size=6, tied="target"), EncoderConfig(units=8), DecoderConfig(units=8, **decoder)
+    model = Seq2Seq(vocabulary, vocabulary, *sections)
+    randomize(model)
+    return model
+
+
+def quantized(model: Seq2Seq, folder):
+    (folder / WEIGHTS).write_bytes(b"weights")
+    quantize_decoder(model, folder)
+    return load_int8_step(folder, model.output_embedding.vocabulary_size)
+
+
+def integers(x: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    scale = np.maximum(np.abs(x).max(axis=axis, keepdims=True), 1e-12).astype("f") * np.float32(1 / 127)
+    return np.round(x / scale), scale
+
+
+def test_a_product_is_of_integers_scaled_by_row_and_column(rng):
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = [rng.normal(size=shape).astype("f") for shape in ((5, 7), (5, 3))]
+    nodes = [helper.make_node("MatMul", ["x", f"w{n}"], [f"y{n}"]) for n in range(2)]
+    ends = [
+        [helper.make_tensor_value_info(f"{name}{n or ''}", TensorProto.FLOAT, None) for n in range(count)]
+        for name, count in (("x", 1), ("y", 2))
+    ]
+    ends[1][0].name = "y0"
+    tables = [numpy_helper.from_array(weight, f"w{n}") for n, weight in enumerate(weights)]
+    graph = helper.make_graph(nodes, "products", *ends, tables)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    _quantize_products(model)
+    x = (rng.normal(size=(4, 5)) * [[1.0], [1e-3], [50.0], [0.0]]).astype("f")
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    for found, weight in zip(session.run(None, {"x": x}), weights, strict=True):
+        (rows, row_scale), (columns, column_scale) = integers(x, 1), integers(weight, 0)
+        np.testing.assert_allclose(found, (rows @ columns) * row_scale * column_scale, rtol=1e-5)
+        assert np.abs(found - x @ weight).max() > 1e-4, "or nothing was quantized"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_decoder_steps_near_its_float32_self(form, tmp_path):
+    model = small_model(20, **FORMS[form])
+    step = quantized(model, tmp_path)
+    memory, state = model.encode(tf.constant([[5, 6, 7, 3], [8, 3, 0, 0]]))
+    state = near = tf.nest.map_structure(lambda part: tf.repeat(part, 3, axis=1), state)
+    for tokens in ([[2, 2, 2]] * 2, [[4, 9, 11], [3, 17, 8]]):
+        logits, state, weights = model.decode_step(tf.constant(tokens), state, memory)
+        found, near, near_weights = step(tf.constant(tokens), near, memory)
+        tf.nest.assert_same_structure(near, state)
+        spread = float(tf.math.reduce_std(logits))
+        assert 0 < np.abs(found - logits).max() < 0.15 * spread
+        np.testing.assert_allclose(near_weights, weights, atol=0.03)
+        for part, other in zip(tf.nest.flatten(near), tf.nest.flatten(state), strict=True):
+            np.testing.assert_allclose(part, other, atol=0.03)
+
+
+@pytest.fixture(scope="module")
+def translator(tmp_path_factory):
+    folder, corpus = tmp_path_factory.mktemp("model"), pairs(300, 4)
+    text = [side for pair in corpus for side in pair]
+    tokenizer = Tokenizer.train(text, TokenizerConfig(vocabulary_size=40))
+    model = small_model(40)
+    quantized(model, folder)
+    return Translator(model, tokenizer, tokenizer, folder=folder)
+
+
+@pytest.mark.parametrize("more", [{"beam_size": 1}, {"beam_size": 3}, {"sample": True, "n_best": 2}])
+def test_translations_do_not_depend_on_the_batch(translator, more):
+    options = SearchOptions(max_length=12, int8=True, **more)
+    together = translator.translate(SENTENCES, options)
+    alone = [translator.translate([sentence], options)[0] for sentence in SENTENCES]
+    assert [t.tokens for t in together] == [t.tokens for t in alone]
+    assert max(len(t.tokens) for t in together) > 3
+    np.testing.assert_allclose([t.score for t in together], [t.score for t in alone], rtol=1e-5)
+    exact = translator.translate(SENTENCES, options.model_copy(update={"int8": False}))
+    assert [t.score for t in together] != [t.score for t in exact]
+
+
+def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path, monkeypatch):
+    options = SearchOptions(int8=True)
+    bare = Translator(translator.model, *translator.tokenizers)
+    with pytest.raises(ConfigError, match="needs a model directory"):
+        bare.translate(SENTENCES, options)
+    with pytest.raises(ValueError, match="use one of the two"):
+        SearchOptions(int8=True, shortlist=5)
+    empty = Translator(translator.model, *translator.tokenizers, folder=tmp_path)
+    with pytest.raises(ModelDirectoryError, match=f"seq2seq quantize {tmp_path}"):
+        empty.translate(SENTENCES, options)
+    whole = (translator.folder / FILE).read_bytes()
+    (tmp_path / WEIGHTS).write_bytes(b"weights")
+    (tmp_path / FILE).write_bytes(whole[:-200])
+    with pytest.raises(ModelDirectoryError, match="cannot be read"):
+        empty.translate(SENTENCES, options)
+    (tmp_path / FILE).write_bytes(whole)
+    (tmp_path / WEIGHTS).write_bytes(b"later weights")
+    with pytest.raises(ModelDirectoryError, match="made from other weights"):
+        empty.translate(SENTENCES, options)
+    for package, call in (
+        ("onnxruntime", lambda: empty.translate(SENTENCES, options)),
+        ("tf2onnx", lambda: quantize_decoder(translator.model, tmp_path)),
+    ):
+        monkeypatch.setitem(sys.modules, package, None)
+        with pytest.raises(ConfigError, match=r"pip install 'seq2seq\[int8\]'"):
+            call()
