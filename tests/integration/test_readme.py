@@ -28,7 +28,7 @@ def commands() -> list[list[str]]:
 
 def test_the_readme_shows_every_verb():
     verbs = {words[[Path(word).name for word in words].index("seq2seq") + 1] for words in commands()}
-    shown = "average evaluate inspect probe quickstart shortlist tokenizer train translate"
+    shown = "average evaluate inspect probe quantize quickstart shortlist tokenizer train translate"
     assert set(shown.split()) <= verbs
 
 
