@@ -47,7 +47,7 @@ def quantize_decoder(model: Seq2Seq, folder: Path) -> None:
 
     values = [tf.constant([[1]]), *tf.nest.flatten((state, memory))]
     signature = [spec(number, value) for number, value in enumerate(values)]
-    function = tf.function(step, input_signature=signature)
+    function = tf.function(step, input_signature=signature, autograph=False)
     graph, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
     _quantize_products(graph)
     about = graph.metadata_props.add()

@@ -246,7 +246,7 @@ class Translator:
         return self._searches[key]
 
     def _make_search(self, options: SearchOptions, attention: bool) -> Callable[..., SearchResult]:
-        """One graph for all batches, traced once."""
+        """One graph for all batches, traced once. Autograph would find nothing to convert, and take most of the time."""
         keep_weights = attention or options.unk == "replace"
 
         def search(source: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor, *more: tf.Tensor) -> SearchResult:
@@ -294,7 +294,7 @@ class Translator:
             signature.append(tf.TensorSpec([None, options.n_best, None], tf.float32))
         if options.shortlist is not None:
             signature.append(tf.TensorSpec([None, None], tf.int32))
-        return tf.function(search, input_signature=signature)
+        return tf.function(search, input_signature=signature, autograph=False)
 
 
 def _step_among(

@@ -124,6 +124,7 @@ class _Run:
         self.train_step = tf.function(
             lambda *batch: self.model.train_step(batch),
             input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2,
+            autograph=False,
         )
         self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=self.model)
         self.progress = Progress()

@@ -26,7 +26,9 @@ class Validator:
         lengths = data.valid.source.lengths, data.valid.target.lengths
         self._plan = plan_batches(*lengths, tokens=config.batching.tokens, pool=len(data.valid), seed=0, epoch=0)
         self.test_step = tf.function(
-            lambda *batch: model.test_step(batch), input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2
+            lambda *batch: model.test_step(batch),
+            input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2,
+            autograph=False,
         )
 
     def loss(self) -> float:
