@@ -246,7 +246,7 @@ class Translator:
         return self._searches[key]
 
     def _make_search(self, options: SearchOptions, attention: bool) -> Callable[..., SearchResult]:
-        """One graph for all batches, traced once. Autograph would find nothing to convert, and take most of the time."""
+        """One graph for all batches, traced once; autograph has nothing to convert and would take most of that time."""
         keep_weights = attention or options.unk == "replace"
 
         def search(source: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor, *more: tf.Tensor) -> SearchResult:
