@@ -39,6 +39,7 @@ from seq2seq.training.checkpoints import (
 )
 from seq2seq.training.display import Display, Meter, clock
 from seq2seq.training.interruption import StopRequest, stopping_on_signals
+from seq2seq.training.lock import only_run
 from seq2seq.training.optimization import learning_rate, watch_plateau
 from seq2seq.training.preparation import prepare
 from seq2seq.training.progress import Progress
@@ -85,17 +86,18 @@ def train(
         console: Where to show progress; nowhere by default.
 
     Raises:
-        TrainingError: The directory holds a run of another recipe, there is nothing to train on, the largest
-            batch does not fit into memory, or no validation gave a number.
+        TrainingError: Another process trains into the directory, it holds a run of another recipe, there is nothing
+            to train on, the largest batch does not fit into memory, or no validation gave a number.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    resumes = (directory / LAST).exists()
-    if resumes:
-        check_recipe(directory, config)
-    elif (directory / METADATA).exists():
-        raise TrainingError(f"{directory}: holds a model without a checkpoint. Train into another directory.")
-    return _Run(config, directory, callbacks, Display(console), resumes).train()
+    with only_run(directory):
+        resumes = (directory / LAST).exists()
+        if resumes:
+            check_recipe(directory, config)
+        elif (directory / METADATA).exists():
+            raise TrainingError(f"{directory}: holds a model without a checkpoint. Train into another directory.")
+        return _Run(config, directory, callbacks, Display(console), resumes).train()
 
 
 class _Run:

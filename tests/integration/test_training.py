@@ -5,6 +5,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -16,6 +18,7 @@ from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.model_directory import load_arrays, read_history
 from seq2seq.training import loop, train
 from seq2seq.training.checkpoints import BEST, LAST
+from seq2seq.training.lock import OWNER, only_run
 from seq2seq.translator import Translator
 from tests.runs import InterruptAfter, assert_same_run, final_state
 from tests.toy import toy_config, write_corpus
@@ -281,6 +284,20 @@ def test_callbacks_see_logs_and_can_stop_training(corpus, tmp_path):
     assert report.finished == "a callback stopped it"
     assert watch.seen == tuple(range(len(watch.seen)))
     assert [epoch for epoch, _ in watch.epochs] == [0]
+
+
+def test_a_second_run_is_refused_with_the_first_ones_process_id(corpus, tmp_path):
+    holder = "import sys, time; from pathlib import Path; from seq2seq.training.lock import OWNER, only_run\n"
+    holder += "with only_run(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", holder, tmp_path], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout.readline() == "held\n"
+        with pytest.raises(TrainingError, match=rf"process {first.pid} is training into it"):
+            train(toy_config(corpus, training={"epochs": 1}), tmp_path)
+        first.kill()
+        first.wait()
+    with only_run(tmp_path):
+        assert (tmp_path / OWNER).read_text() == f"{os.getpid()}\n", "a killed process holds nothing"
+    assert not (tmp_path / OWNER).exists()
 
 
 def test_another_recipe_is_refused_with_its_changes(corpus, tmp_path):
