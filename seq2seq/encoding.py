@@ -163,9 +163,10 @@ def _encoded(
 def _kept(chunk: _Chunk, seen: Hashes, filtering: FilterConfig, report: FilterReport) -> np.ndarray:
     """Which of its pairs are kept (N,) bool; counts all of them in `report`."""
     shortest, longest = np.minimum(*chunk.lengths), np.maximum(*chunk.lengths)
-    new = np.fromiter(map(seen.add, chunk.hashes), bool, len(chunk.hashes)) if filtering.duplicates else None
-    reasons = {
-        "duplicate": np.zeros(len(shortest), bool) if new is None else ~new,
+    reasons = {}
+    if filtering.duplicates:
+        reasons["duplicate"] = ~np.fromiter(map(seen.add, chunk.hashes), bool, len(chunk.hashes))
+    reasons |= {
         "side without tokens": shortest == 0,
         f"over {filtering.max_tokens} tokens": longest >= filtering.max_tokens,  # EOS comes on top
     }

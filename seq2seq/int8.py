@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +62,15 @@ def load_int8_step(folder: Path, vocabulary_size: int) -> StepFunction:
         ConfigError: ONNX Runtime is not installed.
         ModelDirectoryError: The file is missing, damaged, or of other weights.
     """
+    from joblib import cpu_count
+
     try:
         import onnxruntime
     except ImportError:
         raise ConfigError(EXTRA) from None
     again = f"Make it again: seq2seq quantize {folder}"
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    options.intra_op_num_threads = cpu_count()
     # Threads that wait spinning would take the cores from TensorFlow's.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:

@@ -69,6 +69,6 @@ def run_search(
 
 
 def _any_rows(value: tf.Tensor | tf.TensorArray) -> tf.TensorShape:
-    if isinstance(value, tf.TensorArray) or value.shape.rank == 0:
-        return tf.TensorShape(None if isinstance(value, tf.TensorArray) else [])
-    return tf.TensorShape([None, *value.shape[1:]])
+    if isinstance(value, tf.TensorArray):
+        return tf.TensorShape(None)
+    return tf.TensorShape([None, *value.shape[1:]]) if value.shape.rank else value.shape
