@@ -47,7 +47,8 @@ class Tokenizer:
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
             self.vocabulary_size: int = self._processor.get_piece_size()
-        except (RuntimeError, OSError):
+            self._processor.id_to_piece(list(range(self.vocabulary_size)))  # of a damaged one, some are not UTF-8
+        except (RuntimeError, OSError, UnicodeDecodeError):
             raise TokenizerError(f"{origin}: not a SentencePiece model.") from None
         processor = self._processor
         found = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())

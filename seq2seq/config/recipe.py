@@ -109,15 +109,32 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(
             f"{path}: no such recipe. Give a YAML file, or one of the packaged recipes: {', '.join(recipe_names())}."
         )
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    return read_config(text, str(path), overrides)
+
+
+def read_config(text: bytes, origin: str, overrides: Sequence[str] = ()) -> Config:
+    """`load_config` of a recipe's bytes; `origin` is what to call it in errors."""
+    values = _read_yaml(text, f"{origin}: not valid YAML")
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected sections with keys, found {type(values).__name__}.")
+        raise ConfigError(f"{origin}: expected sections with keys, found {type(values).__name__}.")
     for override in overrides:
         _override(values, override)
-    return parse_config(values, origin=str(path))
+    return parse_config(values, origin)
+
+
+def _read_yaml(text: str | bytes, complaint: str) -> Any:
+    """Plain values: no tag makes another object.
+
+    Raises:
+        ConfigError: It is not YAML, or refers to itself again and again.
+    """
+    try:
+        values = yaml.safe_load(text)
+    except RecursionError:
+        raise ConfigError(f"{complaint}: it is nested too deeply.") from None
+    except Exception as error:  # of bad numbers and dates, yaml raises ValueError, KeyError and AttributeError
+        raise ConfigError(f"{complaint}: {error}") from None
+    return values
 
 
 def recipe_names() -> list[str]:
@@ -163,10 +180,7 @@ def _override(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {override}: expected section.key=value, as in --set training.epochs=5.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override}: the value is not valid YAML: {error}") from None
+    value = _read_yaml(text, f"--set {override}: the value is not valid YAML")
     *sections, last = key.split(".")
     inner: Any = values
     for depth, name in enumerate(sections):

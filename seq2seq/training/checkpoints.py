@@ -1,6 +1,5 @@
 """What a run writes besides the model: checkpoints that resume exactly, weights kept for averaging, the history."""
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,20 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from seq2seq.arrays import load_about, load_arrays, save_arrays
 from seq2seq.config import Config, changed_keys
-from seq2seq.errors import TrainingError
+from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.model import Seq2Seq
-from seq2seq.model_directory import (
-    HISTORY,
-    inner_path,
-    load_about,
-    load_arrays,
-    load_config_of,
-    read_history,
-    replacing,
-    save_arrays,
-    weights_of,
-)
+from seq2seq.model_directory import inner_path, load_config_of, weights_of
 from seq2seq.training.progress import Progress
 
 LAST, BEST = "checkpoints/last.h5", "checkpoints/best.h5"
@@ -93,6 +83,10 @@ def load_checkpoint(path: Path, model: Seq2Seq, corpora: str) -> Progress:
         ModelDirectoryError: The file is damaged.
     """
     arrays, about = load_arrays(path)
+    try:
+        progress = Progress(**about["progress"])
+    except (KeyError, TypeError):
+        raise ModelDirectoryError(f"{path}: is no checkpoint of training. Restore it from a copy.") from None
     if about["precision"] != model.dtype_policy.name:
         raise TrainingError(
             f"{path}: was written in {about['precision']}, and this run would go on in {model.dtype_policy.name}. "
@@ -104,7 +98,7 @@ def load_checkpoint(path: Path, model: Seq2Seq, corpora: str) -> Progress:
             "Bring them back, or train into another directory."
         )
     restore(model, arrays, str(path))
-    return Progress(**about["progress"])
+    return progress
 
 
 def keep_weights(folder: Path, model: Seq2Seq, entry: Mapping[str, Any], metric: str) -> None:
@@ -130,8 +124,11 @@ def kept_weights(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     Raises:
         ModelDirectoryError: A file is damaged.
     """
-    files = folder.glob(KEPT.replace("{:08d}", "*"))
-    return sorted(((file, load_about(file)) for file in files), key=lambda kept: kept[1]["update"])
+    kept = [(file, load_about(file)) for file in folder.glob(KEPT.replace("{:08d}", "*"))]
+    for file, about in kept:
+        if not about.keys() >= {"update", "epoch", "metric", "value", "loss", "bleu"}:
+            raise ModelDirectoryError(f"{file}: holds arrays, but no weights kept for averaging. Delete it.")
+    return sorted(kept, key=lambda kept: kept[1]["update"])
 
 
 def best_first(kept: list[tuple[Any, dict[str, Any]]]) -> list[tuple[Any, dict[str, Any]]]:
@@ -171,16 +168,3 @@ def check_recipe(directory: Path, config: Config) -> None:
             f"{directory}: holds a run of another recipe; changed: {', '.join(changed)}. "
             "Give the same recipe to resume it, or another --output to start anew."
         )
-
-
-def append_history(folder: Path, entry: Mapping[str, Any]) -> None:
-    """Add one validation to `history.jsonl`."""
-    with (folder / HISTORY).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(dict(entry)) + "\n")
-
-
-def cut_history(folder: Path, update: int) -> None:
-    """Drop entries after an update: those that a resumed run will write again."""
-    kept = [entry for entry in read_history(folder) if entry["update"] <= update]
-    with replacing(folder / HISTORY) as partial:
-        partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")

@@ -16,21 +16,12 @@ from seq2seq.batching import BatchPlan, batch_dataset, plan_batches
 from seq2seq.config import Config, Precision
 from seq2seq.device import find_device
 from seq2seq.errors import TrainingError
-from seq2seq.model_directory import (
-    CONFIG,
-    HISTORY,
-    METADATA,
-    load_tokenizers,
-    read_history,
-    save_model,
-    start_directory,
-)
+from seq2seq.model_directory import load_tokenizers, save_model, start_directory
+from seq2seq.records import CONFIG, HISTORY, METADATA, append_history, cut_history, read_history
 from seq2seq.training.checkpoints import (
     BEST,
     LAST,
-    append_history,
     check_recipe,
-    cut_history,
     cut_kept,
     drop_kept,
     keep_weights,

@@ -19,9 +19,9 @@ from seq2seq.model_directory import (
     start_directory,
     weights_of,
 )
+from seq2seq.records import append_history
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.averaging import average_checkpoints
-from seq2seq.training.checkpoints import append_history
 from seq2seq.translator import Translator
 from tests.toy import pairs, toy_config
 
@@ -48,7 +48,8 @@ def keep(folder, model, values, metric):
         path = folder / "checkpoints" / f"update-{update:08d}.h5"
         path.parent.mkdir(exist_ok=True)
         save_arrays(path, kept[update], about)
-        append_history(folder, {"update": update, "valid_loss": value, "bleu": value})
+        entry = {"epoch": 1, "valid_loss": value, "bleu": value, "best": False, "seconds": 1.0}
+        append_history(folder, {"update": update, **entry})
     return kept
 
 
