@@ -135,8 +135,10 @@ class Tokenizer:
         return self._processor.encode([_clean(text) for text in texts])
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        """Text of token ids; special ids are left out."""
-        return self._processor.decode([int(token) for token in token_ids if token > EOS_ID or token == UNK_ID])
+        """Text of token ids, on one line; special ids are left out."""
+        text = self._processor.decode([int(token) for token in token_ids if token > EOS_ID or token == UNK_ID])
+        # With byte fallback a model can spell a line feed, which would shift all lines after it.
+        return text.replace("\n", " ")
 
     def decode_with(self, token_ids: Sequence[int], unknown: Sequence[str]) -> str:
         """Text of token ids, in which the unknown tokens are given texts.
@@ -211,5 +213,5 @@ def _sample(sentences: Iterable[str]) -> list[str]:
 def _clean(text: str) -> str:
     if text.isascii():
         return text
-    # SentencePiece takes UTF-8 only: a lone surrogate becomes U+FFFD.
-    return unicodedata.normalize("NFC", text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    # SentencePiece takes UTF-8 only: a lone surrogate becomes U+FFFD. Before NFC, which knows no halves of characters.
+    return unicodedata.normalize("NFC", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))

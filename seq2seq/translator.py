@@ -233,11 +233,8 @@ class Translator:
         if options.unk == "replace" and UNK_ID in ids:
             surfaces = self.tokenizers.source.surfaces(part.text)[part.start :][: len(part.ids)]
             unknown = [_most_attended(surfaces, weights[t]) for t, token in enumerate(ids) if token == UNK_ID]
-            text = self.tokenizers.target.decode_with(ids, unknown)
-        else:
-            text = self.tokenizers.target.decode(ids)
-        # With byte fallback a model can spell a line feed, which would shift all lines after it.
-        return text.replace("\n", " ")
+            return self.tokenizers.target.decode_with(ids, unknown)
+        return self.tokenizers.target.decode(ids)
 
     def _search_function(self, options: SearchOptions, attention: bool) -> Callable[..., SearchResult]:
         key = (*options.model_dump(exclude=NOT_IN_GRAPH).items(), attention)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
+from reprlib import Repr
 from typing import Any, get_args, get_origin
 
 import yaml
@@ -14,6 +15,10 @@ from seq2seq.config.search import SearchOptions
 from seq2seq.config.section import Section, key
 from seq2seq.config.training import TrainingConfig, ValidationConfig
 from seq2seq.errors import ConfigError, did_you_mean
+
+
+_SHORT = Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 200, 200, 200
 
 
 class Config(Section):
@@ -206,6 +211,14 @@ def _place(values: Any, path: Sequence[str], name: str, override: str) -> str | 
     return int(name)
 
 
+def _found(value: Any) -> str:
+    """A value as Python writes it, cut short: a few lines of YAML can stand for gigabytes."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:
+        return "an integer of thousands of digits"
+
+
 def _explain(problem: Any, origin: str) -> str:
     *parents, last = problem["loc"] or ("",)
     key = ".".join(str(part) for part in problem["loc"])
@@ -219,13 +232,13 @@ def _explain(problem: Any, origin: str) -> str:
         return f"{origin}: '{key}' is missing."
     if problem["type"] == "model_type":
         names = ", ".join(sorted(_section(problem["loc"]).model_fields))
-        return f"{origin}: '{key}': found {problem['input']!r}, expected a section with keys of: {names}."
+        return f"{origin}: '{key}': found {_found(problem['input'])}, expected a section with keys of: {names}."
     if problem["type"] == "tuple_type":
-        return f"{origin}: '{key}': found {problem['input']!r}, expected a list."
+        return f"{origin}: '{key}': found {_found(problem['input'])}, expected a list."
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{origin}: {key + ': ' if key else ''}{message}."
-    return f"{origin}: '{key}': found {problem['input']!r}. {message}."
+    return f"{origin}: '{key}': found {_found(problem['input'])}. {message}."
 
 
 def sections(section: type[Section] = Config, prefix: str = "") -> Iterator[tuple[str, type[Section]]]:
