@@ -11,6 +11,7 @@ from typing import IO, Any, TypeVar
 
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from seq2seq.config import SearchOptions, Section
@@ -138,5 +139,5 @@ def lenient_lines(handle: IO[bytes], name: str) -> Iterator[str]:
 def progress_bar(what: str, total: int | None) -> Iterator[Any]:
     """A bar on stderr where that is a terminal; yields a function that takes the number done so far."""
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
+        task = bar.add_task(escape(what), total=total)
         yield lambda done: bar.update(task, completed=done)

@@ -16,7 +16,6 @@ from seq2seq.config.section import Section, key
 from seq2seq.config.training import TrainingConfig, ValidationConfig
 from seq2seq.errors import ConfigError, did_you_mean
 
-
 _SHORT = Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 200, 200, 200
 

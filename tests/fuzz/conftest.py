@@ -4,6 +4,8 @@ FUZZ_EXAMPLES=5000 python -m pytest tests/fuzz
 """
 
 import os
+from collections.abc import Callable
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 
@@ -20,6 +22,14 @@ settings.register_profile(
     suppress_health_check=SLOW,
 )
 settings.load_profile("by hand" if "FUZZ_EXAMPLES" in os.environ else "always")
+
+
+def outcome(error: type[Exception], call: Callable[[], Any]) -> tuple[Any, str]:
+    """What a call returns, and the message of an error of this kind; any other error passes through."""
+    try:
+        return call(), ""
+    except error as found:
+        return None, str(found)
 
 
 def examples(share: float) -> settings:
