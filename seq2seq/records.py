@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,18 +98,23 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     path, entries = folder / HISTORY, []
     if not os.path.lexists(path):
         return []
-    lines = stored_file(path).read_bytes().rstrip(b"\n\0").split(b"\n")
+    *lines, rest = stored_file(path).read_bytes().split(b"\n")
     for number, line in enumerate(lines, start=1):
         try:
-            entry = json.loads(line)
-            _Entry.model_validate(entry, strict=True)
-            entries.append(entry)
+            entries.append(_entry(line))
         except (ValueError, RecursionError) as error:
-            if number < len(lines):
-                raise ModelDirectoryError(
-                    f"{path}:{number}: damaged: {_reason(error)}. Restore the file from a copy."
-                ) from None
+            raise ModelDirectoryError(
+                f"{path}:{number}: damaged: {_reason(error)}. Restore the file from a copy."
+            ) from None
+    with suppress(ValueError, RecursionError):  # what was being written when the run ended
+        entries.append(_entry(rest))
     return entries
+
+
+def _entry(line: bytes) -> dict[str, Any]:
+    entry = json.loads(line)
+    _Entry.model_validate(entry, strict=True)
+    return entry
 
 
 def _reason(error: Exception) -> str:
