@@ -139,10 +139,6 @@ def _read_arrays(file: Any, path: Path) -> dict[str, np.ndarray]:
             f"{path}: '{name}' is {what}, which seq2seq does not write. Do not trust where the file came from."
         )
 
-    def look_at(name: str, link: Any) -> None:
-        if not isinstance(link, h5py.HardLink):
-            refuse(name, "a link")
-
     def collect(name: str, item: Any) -> None:
         nonlocal left
         if isinstance(item, h5py.Group):
@@ -156,6 +152,9 @@ def _read_arrays(file: Any, path: Path) -> dict[str, np.ndarray]:
             refuse(name, f"an array of shape {item.shape}, larger than the file")
         arrays[name] = item[()]
 
-    file.visititems_links(look_at)
+    # What is not None ends the visit.
+    linked = file.visititems_links(lambda name, link: None if isinstance(link, h5py.HardLink) else name)
+    if linked is not None:
+        refuse(linked, "a link")
     file.visititems(collect)
     return arrays
