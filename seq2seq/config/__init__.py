@@ -17,7 +17,7 @@ from seq2seq.config.network import DecoderConfig, EmbeddingsConfig, EncoderConfi
 from seq2seq.config.recipe import Config, changed_keys, dump_config, load_config, parse_config, recipe_names
 from seq2seq.config.search import SearchOptions
 from seq2seq.config.section import Precision, Section
-from seq2seq.config.training import ScheduleConfig, TrainingConfig, ValidationConfig
+from seq2seq.config.training import RecoveryConfig, ScheduleConfig, TrainingConfig, ValidationConfig
 
 __all__ = [
     "BatchingConfig",
@@ -30,6 +30,7 @@ __all__ = [
     "FilterConfig",
     "MixturePart",
     "Precision",
+    "RecoveryConfig",
     "ScheduleConfig",
     "SearchOptions",
     "Section",
