@@ -232,9 +232,10 @@ class TokenMean(keras.metrics.Metric):
         self.tokens = keras.Variable(0.0, trainable=False, name="tokens")
 
     def update_state(self, total: tf.Tensor, tokens: tf.Tensor) -> None:
-        """Add a sum over so many tokens."""
-        self.total.assign_add(total)
-        self.tokens.assign_add(tokens)
+        """Add a sum over so many tokens; one that is not finite is left out, as its update is."""
+        finite = tf.math.is_finite(total)
+        self.total.assign_add(tf.where(finite, total, 0.0))
+        self.tokens.assign_add(tf.where(finite, tokens, 0.0))
 
     def result(self) -> tf.Tensor:
         return tf.math.divide_no_nan(self.total.value, self.tokens.value)

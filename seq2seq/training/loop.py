@@ -48,7 +48,7 @@ from seq2seq.training.memory import explaining_memory
 from seq2seq.training.optimization import learning_rate, watch_plateau
 from seq2seq.training.preparation import Prepared, prepare
 from seq2seq.training.progress import Progress
-from seq2seq.training.recovery import LOOK_EVERY, DivergedError, Watch, last_good_checkpoint
+from seq2seq.training.recovery import LOOK_EVERY, DivergedError, Watch
 from seq2seq.training.start import make_model, summarize, try_largest_batches
 from seq2seq.training.tensorboard import EVERY, TensorBoard
 from seq2seq.training.validation import Validator
@@ -187,15 +187,15 @@ class _Run:
                 cut_kept(self.directory, -1)
         if self.board is not None:
             self.board.start(self.update)
-        progress = self.progress
         if not self._is_over() or self._has_to_measure():
             self._train()
+        progress = self.progress
         self.replicas.wait()  # nobody leaves before all is written
         if progress.finished:
             self.display.say(f"finished after {clock(progress.seconds)}: {progress.finished}")
         else:
             self.display.say(
-                f"interrupted at update {self.update:,} and saved. Go on with: "
+                f"interrupted, and saved as of update {self.saved_update:,}. Go on with: "
                 f"seq2seq train {quote(str(self.directory / CONFIG))} --output {quote(str(self.directory))}"
             )
         history = read_history(self.directory)
@@ -239,7 +239,7 @@ class _Run:
                     else:
                         self._epoch(self._plan())
                 except DivergedError as trouble:
-                    self._go_back(str(trouble))
+                    self._go_back(trouble)
             self.callbacks.on_train_end()
             self._save_last()
 
@@ -286,7 +286,7 @@ class _Run:
                     self.watch.look_at_updates()
                 if self._validation_is_due(plan):
                     logs = logs | self._validate()
-                elif self.saving and not int(self.model.update.skipped_in_a_row):  # a good place to go back to
+                elif self.saving:
                     self._save_last()
                 if self._is_over():
                     break
@@ -384,23 +384,24 @@ class _Run:
         wishes = bool(self.stop), bool(self.model.stop_training), due
         self.stopping, self.stopped_by_callback, self.saving = self.replicas.any(*wishes)
 
-    def _go_back(self, trouble: str) -> None:
-        """To the last good checkpoint, with half the learning rate.
+    def _go_back(self, trouble: DivergedError) -> None:
+        """To the last checkpoint, or else the best one, with half the learning rate.
 
         Raises:
-            TrainingError: It has gone back too often already, or there is no such checkpoint.
+            TrainingError: It has gone back too often already.
         """
         before, times = self.progress, self.config.training.recovery.times
-        checkpoint = last_good_checkpoint(self.directory)
-        if before.recoveries >= times or checkpoint is None:
-            tried = f"and after going back {before.recoveries} times with half the learning rate each"
-            why = "and there is no checkpoint from before" if checkpoint is None else tried
+        if before.recoveries >= times:
             raise TrainingError(
-                f"{self.directory}: diverged: {trouble}, {why}. Lower training.learning_rate or training.clip_norm, or "
-                f"mend the data. {self.watch.diagnosis()}"
+                f"{self.directory}: diverged after going back {before.recoveries} times, each time with half the "
+                f"learning rate: {trouble}. Lower training.learning_rate or training.clip_norm, or mend the data. "
+                f"{self.watch.diagnosis()}"
             )
+        further = before.recoveries or trouble.by_validation
+        checkpoint = self.directory / (BEST if further and (self.directory / BEST).exists() else LAST)
         self._load(checkpoint)
         self.progress.recoveries, self.progress.seconds = before.recoveries + 1, before.seconds
+        self.model.update.skipped_in_a_row.assign(0)
         self.watch.seen.clear()
         self.display.say(
             f"warning: {trouble}: back to update {self.update:,} of {checkpoint.name}, with the learning rate times "
@@ -409,7 +410,10 @@ class _Run:
         self._save_last()
 
     def _save_last(self) -> None:
-        self._save(LAST)
+        """Not while updates are skipped: the checkpoint from before is the one to go back to, or to resume from."""
+        if self.progress.finished or not self.watch.skipped:
+            self._save(LAST)
+            self.saved_update = self.update
         self._saved = time.monotonic()
 
     def _save(self, name: str) -> None:

@@ -2,7 +2,6 @@
 
 import math
 from collections import deque
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,18 +10,24 @@ import tensorflow as tf
 from seq2seq.batching import BatchPlan
 from seq2seq.config import RecoveryConfig
 from seq2seq.model import Seq2Seq
-from seq2seq.model_directory import load_arrays
-from seq2seq.training.checkpoints import BEST, LAST
 from seq2seq.training.preparation import Prepared
 from seq2seq.training.progress import Progress
 
 LOOK_EVERY = 10  # batches: to look is to wait for the device
 WORSE_THAN_GUESSING = 2.0  # times the loss of a model that holds all tokens for equally likely
 SHOWN = 80  # characters of a sentence
+LAST_BATCHES = 5  # that a diagnosis names
 
 
 class DivergedError(Exception):
-    """A run has gone wrong; the message says how."""
+    """A run has gone wrong; the message says how.
+
+    by_validation  whether it is the model that is found wrong, not the last updates
+    """
+
+    def __init__(self, message: str, by_validation: bool = False) -> None:
+        super().__init__(message)
+        self.by_validation = by_validation
 
 
 class Seen(NamedTuple):
@@ -52,14 +57,18 @@ class Watch:
         rows = plan.batch(progress.batch - 1)
         self.seen.append(Seen(progress.epoch, progress.batch, rows, norm))
 
+    @property
+    def skipped(self) -> int:
+        """Updates in a row that were skipped just now."""
+        return int(self.model.update.skipped_in_a_row)
+
     def look_at_updates(self) -> None:
         """See that not too many updates in a row were skipped.
 
         Raises:
             DivergedError: They were.
         """
-        skipped = int(self.model.update.skipped_in_a_row)
-        if skipped >= self.config.after:
+        if (skipped := self.skipped) >= self.config.after:
             raise DivergedError(f"{skipped} updates in a row were skipped, their gradients not finite or exploding")
 
     def look_at_validation(self, loss: float) -> None:
@@ -70,13 +79,16 @@ class Watch:
         """
         guessing = math.log(self.model.output_embedding.vocabulary_size)
         if not loss <= WORSE_THAN_GUESSING * guessing:  # a NaN is not either
-            raise DivergedError(f"the validation loss is {loss:.4g}, and a model that guesses has {guessing:.4g}")
+            raise DivergedError(
+                f"the validation loss is {loss:.4g}, and a model that guesses has {guessing:.4g}", by_validation=True
+            )
 
     def diagnosis(self) -> str:
-        """Batches, gradient norms and the largest sentence of what came last."""
+        """The last batches with their gradient norms, and the largest sentence of what was seen since all was well."""
         if not self.seen:
             return ""
-        batches = ", ".join(f"{seen.epoch}/{seen.batch} ({float(seen.norm):.3g})" for seen in self.seen)
+        last = list(self.seen)[-LAST_BATCHES:]
+        batches = ", ".join(f"{seen.epoch}/{seen.batch} ({float(seen.norm):.3g})" for seen in last)
         rows = np.concatenate([seen.rows for seen in self.seen])
         train = self.data.train
         largest = rows[np.argmax(train.source.lengths[rows] + train.target.lengths[rows])]
@@ -87,14 +99,6 @@ class Watch:
         ]
         shown = " ||| ".join(text if len(text) <= SHOWN else text[:SHOWN] + "..." for text in texts)
         return (
-            f"Last batches as epoch/batch (gradient norm): {batches}. The largest sentence among them has "
-            f"{source.shape[1]} source and {target.shape[1]} target tokens: {shown}"
+            f"Last batches as epoch/batch (gradient norm): {batches}. The largest sentence of the last "
+            f"{len(self.seen)} has {source.shape[1]} source and {target.shape[1]} target tokens: {shown}"
         )
-
-
-def last_good_checkpoint(directory: Path) -> Path | None:
-    """The checkpoint to go back to: the last one, unless it was written in trouble, or else the best one."""
-    for file in (directory / LAST, directory / BEST):
-        if file.exists() and not load_arrays(file)[0]["update/skipped_in_a_row"]:
-            return file
-    return None
