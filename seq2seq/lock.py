@@ -24,7 +24,8 @@ def hold(lock: Path, refused: Callable[[str], Exception]) -> Iterator[None]:
     """
     held, owner = FileLock(lock), owner_of(lock)
     try:
-        held.acquire(timeout=0)
+        # A moment, and not at once: the file may have been removed between opening and locking it.
+        held.acquire(timeout=1)
     except Timeout:
         process = "unknown"
         with suppress(OSError):

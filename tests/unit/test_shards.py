@@ -383,6 +383,6 @@ def test_whoever_is_last_joins_when_all_end_at_once(job, monkeypatch):
             go(job, number, count)
     with ThreadPoolExecutor(count) as pool:
         found = list(pool.map(lambda number: go(job, number, count), range(1, count + 1)))
-    assert all(report.joined for report in found)
+    assert all(report.joined for report in found), "nobody takes a file that is being removed for another's lock"
     assert job.target.read_bytes() == expected()
     assert not [name for name in names(job) if "part" in name and not name.endswith(".lock")]
