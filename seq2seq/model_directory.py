@@ -282,6 +282,17 @@ def check_directory(folder: Path) -> dict[str, Any]:
     return values
 
 
+def checksums(folder: Path) -> dict[str, str]:
+    """SHA-256 of everything that a model translates with: its recipe and tokenizers as files, its weights by content.
+
+    Raises:
+        ModelDirectoryError: See `check_directory`; or there are no weights.
+    """
+    with _reading(folder / WEIGHTS) as file:
+        weights = str(file.attrs["sha256"])
+    return {**check_directory(folder)["sha256"], WEIGHTS: weights}
+
+
 def load_model(folder: Path, precision: Precision = "float32") -> tuple["Seq2Seq", Tokenizers, Config]:
     """Read a model directory, whatever precision and device it was trained in.
 
