@@ -74,6 +74,16 @@ def load_about(path: Path) -> dict[str, Any]:
         return _read_head(file, path)[0]
 
 
+def load_checksum(path: Path) -> str:
+    """SHA-256 of the arrays, as `save_arrays` wrote it; they stay unread and unchecked.
+
+    Raises:
+        ModelDirectoryError: The file is missing or damaged.
+    """
+    with _reading(path) as file:
+        return _read_head(file, path)[1]
+
+
 class _Output(io.FileIO):
     """What HDF5 writes to. It is never told of a failure, which would break it in ways of its own: see `failure`."""
 

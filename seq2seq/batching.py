@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.encoding import EncodedPairs
+from seq2seq.tokenizer import EOS_ID, PAD_ID
 
 
 @dataclass(frozen=True)
@@ -96,18 +97,39 @@ def plan_batches(
     return BatchPlan(shuffled, np.concatenate([[0], np.cumsum(sizes)]), source_lengths, target_lengths)
 
 
-def batch_dataset(corpus: EncodedPairs, plan: BatchPlan, start: int = 0) -> tf.data.Dataset:
+def batch_shares(corpus: EncodedPairs, rows: np.ndarray, here: range, of: int) -> tuple[np.ndarray, ...]:
+    """What some replicas read of a batch: of each its source (B, S) and its target (B, T), one replica after the other.
+
+    Replica r gets every `of`-th sentence from number r on: a batch is sorted by length, so all shares are about equal.
+    One for which there is no sentence gets an empty source sentence without a target, which teaches nothing.
+
+    Args:
+        corpus: Token ids.
+        rows: Sentence numbers of the batch.
+        here: Numbers of the replicas.
+        of: How many there are in all.
+    """
+    shares: list[np.ndarray] = []
+    for replica in here:
+        mine = rows[replica::of]
+        shares += corpus.batch(mine) if len(mine) else (np.array([[EOS_ID]], np.int32), np.array([[PAD_ID]], np.int32))
+    return tuple(shares)
+
+
+def batch_dataset(
+    corpus: EncodedPairs, plan: BatchPlan, start: int = 0, here: range = range(1), of: int = 1
+) -> tf.data.Dataset:
     """The batches of a plan from number `start` on, prefetched.
 
     Each element is one batch: `(source, target)`, int32 of shapes (B, S) and (B, T), right-padded with 0,
-    EOS included. `model.fit` takes the dataset as it is.
+    EOS included. `model.fit` takes the dataset as it is. On several replicas an element is what `batch_shares` gives.
     """
 
-    def gather(index: np.int64) -> tuple[np.ndarray, np.ndarray]:
-        return corpus.batch(plan.batch(int(index)))
+    def gather(index: np.int64) -> tuple[np.ndarray, ...]:
+        return batch_shares(corpus, plan.batch(int(index)), here, of)
 
-    def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        source, target = tf.numpy_function(gather, [index], (tf.int32, tf.int32))
-        return tf.ensure_shape(source, [None, None]), tf.ensure_shape(target, [None, None])
+    def load(index: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        shares = tf.numpy_function(gather, [index], (tf.int32,) * 2 * len(here))
+        return tuple(tf.ensure_shape(share, [None, None]) for share in shares)
 
     return tf.data.Dataset.range(start, len(plan)).map(load).prefetch(4)

@@ -32,6 +32,10 @@ class TrainingError(Seq2SeqError):
     """A training run cannot start, go on or resume."""
 
 
+class BulkError(Seq2SeqError):
+    """A translation in shards or on Beam cannot start, go on or be joined."""
+
+
 class EvaluationError(Seq2SeqError):
     """Hypotheses and references do not fit together."""
 

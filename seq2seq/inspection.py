@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from seq2seq.config import Config, DecoderConfig, EncoderConfig
+from seq2seq.metadata import read_history
 from seq2seq.model_directory import check_directory, load_config_of, load_tokenizers, load_weights
-from seq2seq.records import read_history
 
 PARTS = ("source_embedding", "target_embedding", "encoder", "attention", "decoder", "output")
 TABLES = {

@@ -20,8 +20,9 @@ from seq2seq.layers import (
 from seq2seq.layers.decoder import DecoderState
 from seq2seq.layers.multi_head import make_attention
 from seq2seq.layers.time_loop import WeightValues
+from seq2seq.replicas import on_each, replica_number, sum_over_replicas
 from seq2seq.tokenizer import BOS_ID, PAD_ID
-from seq2seq.update import GradientUpdate
+from seq2seq.update import GradientUpdate, TokenMean
 
 DECODERS = {"default": Decoder, "input_feeding": InputFeedingDecoder, "conditional": ConditionalDecoder}
 
@@ -99,8 +100,7 @@ class Seq2Seq(keras.Model):
         self.decoder = DECODERS[decoder.form](
             **options, attention=attention, readout_size=size, stream=self.stream, dtype=policy, name="decoder"
         )
-        self.loss_metric = keras.metrics.Mean("loss")
-        self.nll_metric = keras.metrics.Mean("nll")
+        self.loss_metric, self.nll_metric = TokenMean("loss"), TokenMean("nll")
         self.build()
 
     def _embedding_dropouts(self, side: str, words: float, numbers: float) -> list[Dropout]:
@@ -203,9 +203,13 @@ class Seq2Seq(keras.Model):
         clip_norm: float | None = 1.0,
         accumulate: int = 1,
         ema: float | None = None,
+        explosion: float | None = None,
         **kwargs: Any,
     ) -> None:
         """Prepare for training what is trainable now.
+
+        On several replicas the model and its optimizer are made within a strategy's scope, and this is called outside:
+        weights and the optimizer's slots are on every replica, all other numbers of training are kept once.
 
         Args:
             optimizer: A Keras optimizer without clip arguments, or its name.
@@ -214,6 +218,7 @@ class Seq2Seq(keras.Model):
             clip_norm: Largest global norm of an update's gradient; None for no clipping.
             accumulate: Batches whose gradients make one update.
             ema: Decay of a moving average of the weights; `model.update.averaged_weights()` puts it in their place.
+            explosion: Skip an update whose gradient norm is above so many times its running mean; None for none.
             kwargs: For `keras.Model.compile`.
 
         Raises:
@@ -231,41 +236,56 @@ class Seq2Seq(keras.Model):
             accumulate=accumulate,
             scale_loss=self.compute_dtype == "float16",
             ema=ema,
+            explosion=explosion,
+            strategy=self.distribute_strategy,
         )
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         return [self.loss_metric, self.nll_metric]
 
-    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One batch of `(source, target)`: forward, backward and, when enough are gathered, an update.
+    def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
+        """One batch: forward, backward and, when enough are gathered, an update.
+
+        Args:
+            data: `(source, target)`; on several replicas the share of each one on this machine, one after the other.
 
         Returns:
             `loss`: running mean a token, with label smoothing; `nll`: the same without; `gradient_norm`: of
             this batch's update, before clipping.
         """
-        source, target = data
-        with tf.GradientTape() as tape:
-            loss, nll, tokens = self.losses_of(source, target, self.label_smoothing, training=True)
-            scaled = self.update.scaled(loss, tokens)
-        gradients = tape.gradient(scaled, [v.value for v in self.update.variables])
+        strategy = self.distribute_strategy
+        gradients, sums = on_each(strategy, self._learn, data)
+        loss, nll, tokens = tf.unstack(strategy.experimental_local_results(sums)[0])
         norm = self.update.add(gradients, tokens)
         self.stream.draw.assign_add(1)
         return self._measure(loss, nll, tokens) | {"gradient_norm": norm}
+
+    def _learn(self, data: tuple[tf.Tensor, ...]) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """On each replica: its share of the gradient, and the sums of `losses_of` over all replicas, (3,) float32."""
+        place = 2 * (replica_number() % (len(data) // 2))
+        source, target = data[place : place + 2]
+        with tf.GradientTape() as tape:
+            loss, nll, tokens = self.losses_of(source, target, self.label_smoothing, training=True)
+            sums = sum_over_replicas(tf.stack([loss, nll, tokens]))
+            scaled = self.update.scaled(loss, sums[2])
+        gradients = tape.gradient(scaled, [v.value for v in self.update.variables])
+        return self.update.dense(gradients), sums
 
     def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The losses of one batch, without dropout and without smoothing."""
         return self._measure(*self.losses_of(*data))
 
     def _measure(self, loss: tf.Tensor, nll: tf.Tensor, tokens: tf.Tensor) -> dict[str, tf.Tensor]:
-        self.loss_metric.update_state(loss / tokens, sample_weight=tokens)
-        self.nll_metric.update_state(nll / tokens, sample_weight=tokens)
+        self.loss_metric.update_state(loss, tokens)
+        self.nll_metric.update_state(nll, tokens)
         return {metric.name: metric.result() for metric in self.metrics}
 
     def _teach(self, source: tf.Tensor, target: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         memory, state = self.encode(source, training=training)
         previous = tf.concat([tf.fill([tf.shape(target)[0], 1], BOS_ID), target[:, :-1]], axis=1)
-        lengths = tf.reduce_sum(tf.cast(target != PAD_ID, tf.int32), axis=1)
+        # A replica without a sentence reads a row without tokens, and cuDNN takes no empty row.
+        lengths = tf.maximum(tf.reduce_sum(tf.cast(target != PAD_ID, tf.int32), axis=1), 1)
         embedded = self.target_embedding(previous)
         for dropout in self.target_dropouts:
             embedded = dropout(embedded, training=training)

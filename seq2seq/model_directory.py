@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from seq2seq.arrays import load_arrays, save_arrays
+from seq2seq.arrays import load_arrays, load_checksum, save_arrays
 from seq2seq.config import Config, Precision, dump_config, read_config
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.files import replacing, stored_file
-from seq2seq.records import CONFIG, FORMAT_VERSION, METADATA, read_metadata, write_metadata
+from seq2seq.metadata import CONFIG, FORMAT_VERSION, METADATA, read_metadata, write_metadata
+from seq2seq.metadata import HISTORY as HISTORY
+from seq2seq.metadata import read_history as read_history
 from seq2seq.tokenizer import Tokenizer
 
 if TYPE_CHECKING:  # looking into a directory needs no TensorFlow, only `build_model` does
@@ -199,6 +201,15 @@ def check_directory(folder: Path, files: Sequence[str] = (CONFIG, *TOKENIZERS)) 
                 f"{folder / name}: changed since the model was saved (SHA-256 differs). Restore it from a copy."
             )
     return values
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """SHA-256 of everything that a model translates with: its recipe, its tokenizers and its weights.
+
+    Raises:
+        ModelDirectoryError: See `check_directory`; or there are no weights.
+    """
+    return {**check_directory(folder)["sha256"], WEIGHTS: load_checksum(folder / WEIGHTS)}
 
 
 def load_model(folder: Path, precision: Precision = "float32") -> tuple["Seq2Seq", Tokenizers, Config]:

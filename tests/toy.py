@@ -3,7 +3,8 @@
 from pathlib import Path
 from random import Random
 
-from seq2seq.config import Config, parse_config
+from seq2seq.config import Config, TokenizerConfig, parse_config
+from seq2seq.tokenizer import Tokenizer
 
 NOUNS = {"dog": "Hund", "cat": "Kater", "man": "Mann", "tree": "Baum", "bird": "Vogel", "king": "König"}
 VERBS = {"sees": "sieht", "loves": "liebt", "hears": "hört", "finds": "findet"}
@@ -55,3 +56,27 @@ def toy_config(folder: Path, **sections) -> Config:
     for name, section in sections.items():
         values[name] = {**values.get(name, {}), **section} if isinstance(section, dict) else section
     return parse_config(values, "toy")
+
+
+def toy_tokenizer() -> Tokenizer:
+    """Knows every byte, so that every line has its own tokens."""
+    sentences = [side for pair in pairs(100, 1) for side in pair]
+    return Tokenizer.train(sentences, TokenizerConfig(vocabulary_size=310, byte_fallback=True))
+
+
+def save_random_model(folder: Path, tokenizer: Tokenizer, **sections):
+    """A model directory with random weights; returns its model before saving."""
+    import keras
+
+    from seq2seq.model_directory import Tokenizers, build_model, save_model, start_directory
+    from tests.conftest import randomize
+
+    config = toy_config(folder.parent, **sections)
+    keras.utils.set_random_seed(2)
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    model = build_model(config, tokenizers)
+    randomize(model, seed=5, scale=0.7)
+    folder.mkdir()
+    start_directory(folder, config, tokenizers)
+    save_model(folder, model, {})
+    return model

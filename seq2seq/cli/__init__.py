@@ -28,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("train")(train.train)
-app.command("translate")(translate.translate)
+app.command("translate", context_settings=translate.CONTEXT)(translate.translate)
 app.command("evaluate")(evaluate.evaluate)
 app.command("average")(average.average)
 app.command("inspect")(inspect.inspect)

@@ -3,7 +3,6 @@
 import os
 import sys
 import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,19 +119,20 @@ def open_output(path: Path | None, reads: Path | None = None) -> Iterator[IO[str
 
 
 def lenient_lines(handle: IO[bytes], name: str) -> Iterator[str]:
-    """Lines that end at `\\n`; invalid UTF-8 becomes U+FFFD, with a warning that names the line."""
-    from seq2seq.corpora.pairs import bare_line
+    """`corpora.pairs.lenient_lines`, with its warnings on stderr."""
+    from seq2seq.corpora import pairs
 
-    try:
-        for number, raw in enumerate(handle, start=1):
-            line = bare_line(raw, number)
-            text = line.decode("utf-8", errors="replace")
-            if "\ufffd" in text and text.encode() != line:
-                warning = f"warning: {name}:{number}: invalid UTF-8 replaced by U+FFFD"
-                errors.print(warning, markup=False, highlight=False, soft_wrap=True)
-            yield text
-    except (OSError, EOFError, zlib.error) as error:
-        raise CorpusError(f"{name}: cannot be read: {error}. Check that the file is whole.") from None
+    return pairs.lenient_lines(handle, name, warn)
+
+
+def warn(message: str) -> None:
+    """Print a warning to stderr."""
+    say(f"warning: {message}")
+
+
+def say(message: str) -> None:
+    """Print a line to stderr, as it is."""
+    errors.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """`seq2seq train`."""
 
+import json
+import os
 from pathlib import Path
 from shlex import quote
 from typing import Annotated
@@ -19,16 +21,31 @@ def train(
         Path | None,
         typer.Option("--output", "-o", metavar="DIR", help="Model directory; runs/RECIPE, or that of a config.yaml."),
     ] = None,
+    override: Annotated[
+        bool,
+        typer.Option("--override", help="Go on with a run although recipe or corpora changed."),
+    ] = False,
+    workers: Annotated[
+        str | None,
+        typer.Option("--workers", metavar="HOST:PORT,...", help="Train on all of these; start the command on each."),
+    ] = None,
+    worker_index: Annotated[
+        int | None, typer.Option("--worker-index", metavar="I", help="Which of --workers this is, from 0.")
+    ] = None,
     dump_config: Annotated[bool, typer.Option("--dump-config", help="Print the complete recipe and stop.")] = False,
 ) -> None:
     """Train a model, or go on with an interrupted training in the same directory.
 
-    Ctrl-C saves; the same command then goes on as if nothing had happened (exit code 130).
+    Ctrl-C and SIGTERM save (exit code 130); the same command then goes on as if nothing had happened.
     """
     from seq2seq.config import dump_config as dump
     from seq2seq.config import load_config
 
-    config = load_config(recipe, overrides or [])
+    overrides = list(overrides or [])
+    if workers is not None or worker_index is not None:
+        place_in_cluster(workers, worker_index)
+        overrides.append("training.distribution=multi_worker")
+    config = load_config(recipe, overrides)
     if dump_config:
         print(dump(config), end="")
         return
@@ -43,7 +60,7 @@ def train(
     from seq2seq.training import train as run
 
     console = Console()
-    report = run(config, output, console=console)
+    report = run(config, output, console=console, override=override)
     if not report.finished:
         raise typer.Exit(INTERRUPTED)
     console.print(
@@ -54,3 +71,23 @@ def train(
         markup=False,
         soft_wrap=True,
     )
+
+
+def place_in_cluster(workers: str | None, index: int | None) -> None:
+    """Tell TensorFlow, which reads `TF_CONFIG`, what the two flags say.
+
+    Raises:
+        ConfigError: One is missing, an address has no port, or there is no such worker.
+    """
+    from seq2seq.errors import ConfigError
+
+    if workers is None or index is None:
+        raise ConfigError("--workers and --worker-index go together: all addresses, and which of them this is.")
+    addresses = workers.split(",")
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal():
+            raise ConfigError(f"--workers: expected host:port, found {address!r}, as in --workers a:2222,b:2222.")
+    if not 0 <= index < len(addresses):
+        raise ConfigError(f"--worker-index {index}: there are workers 0 to {len(addresses) - 1}.")
+    os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})

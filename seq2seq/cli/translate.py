@@ -1,19 +1,20 @@
 """`seq2seq translate`."""
 
-import json
-from collections.abc import Iterator
-from itertools import tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-if TYPE_CHECKING:
-    from seq2seq.translation import Translation
+from seq2seq.bulk.rows import Format
 
-Format = Literal["text", "tsv", "jsonl"]
-# What would start another column or line.
-SEPARATORS = str.maketrans("\t\n\r", "   ")
+if TYPE_CHECKING:
+    from seq2seq.bulk.job import Job
+    from seq2seq.config import SearchOptions
+    from seq2seq.translator import Translator
+
+# Behind `--` stands what is for the engine.
+CONTEXT = {"allow_extra_args": True}
+BULK = "Past one machine"
 
 
 def flag(meaning: str, panel: str = "Search", **more: Any) -> Any:
@@ -22,6 +23,7 @@ def flag(meaning: str, panel: str = "Search", **more: Any) -> Any:
 
 
 def translate(
+    context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")],
     input_file: Annotated[
         Path | None,
@@ -79,19 +81,20 @@ def translate(
     batch_tokens: Annotated[
         int | None, flag("Padded source tokens times hypotheses at once.", "Long lines and batches")
     ] = None,
+    shard: Annotated[
+        str | None,
+        flag("Part I of N of the input, resumed where it is; the last to end joins all.", BULK, metavar="I/N"),
+    ] = None,
+    engine: Annotated[
+        Literal["here", "beam"],
+        flag("here, or Apache Beam, with its pipeline options behind `--`.", BULK),
+    ] = "here",
 ) -> None:
     """Translate text. Line N of the output answers line N of the input; a blank line stays blank.
 
     What is not given here is as the model's recipe has it.
     """
-    from seq2seq.cli.common import (
-        lenient_lines,
-        load_tensorflow,
-        open_input,
-        open_output,
-        progress_bar,
-        search_options,
-    )
+    from seq2seq.cli.common import check_output, load_tensorflow, search_options
     from seq2seq.errors import ConfigError
 
     several = n_best is not None and n_best > 1
@@ -99,6 +102,11 @@ def translate(
         raise ConfigError(
             f"--format text has one translation a line, and --n-best is {n_best}. Use --format tsv or jsonl."
         )
+    if context.args and engine == "here":
+        raise typer.BadParameter(f"found {' '.join(context.args)!r} behind MODEL, which is for --engine beam")
+    files = _files(input_file, output_file, shard, engine)
+    if files is not None:
+        check_output(files[1], reads=files[0])
     load_tensorflow()
     from seq2seq.translator import Translator
 
@@ -126,42 +134,75 @@ def translate(
         batch_tokens=batch_tokens,
     )
     translator.check(options)
-    name = str(input_file or "stdin")
     output_format = output_format or ("tsv" if several else "text")
-    attention = output_format == "jsonl" and translator.model.attends
+    if files is None:
+        _translate_stream(translator, input_file, output_file, options, output_format)
+        return
+    from seq2seq.bulk.job import Job
+
+    job = Job(model, *files, options, output_format)
+    if shard is not None:
+        _translate_shard(translator, job, shard)
+    else:
+        _translate_on_beam(job, context.args)
+
+
+def _files(source: Path | None, target: Path | None, shard: str | None, engine: str) -> tuple[Path, Path] | None:
+    """The two files that `--shard` and `--engine beam` need; None where neither is asked for."""
+    from seq2seq.bulk.manifest import Shard
+    from seq2seq.errors import ConfigError, CorpusError
+
+    if shard is None and engine == "here":
+        return None
+    if shard is not None:
+        Shard.parse(shard)
+        if engine != "here":
+            raise ConfigError(
+                f"--shard {shard} and --engine {engine}: the engine divides the work. Use one of the two."
+            )
+    if source is None or target is None:
+        given = f"--engine {engine}" if shard is None else f"--shard {shard}"
+        missing = "--input" if source is None else "--output"
+        raise ConfigError(f"{given} reads a file and writes one: give {missing}, which is not there.")
+    if not source.is_file():
+        raise CorpusError(f"{source}: expected a file, which is read more than once, and found none.")
+    return source, target
+
+
+def _translate_stream(
+    translator: "Translator", source: Path | None, target: Path | None, options: "SearchOptions", output_format: Format
+) -> None:
+    from seq2seq.bulk.rows import answers
+    from seq2seq.cli.common import lenient_lines, open_input, open_output, progress_bar, warn
+
+    name = str(source or "stdin")
     with (
-        open_input(input_file) as source,
-        open_output(output_file, reads=input_file) as target,
+        open_input(source) as read,
+        open_output(target, reads=source) as written,
         progress_bar(f"translating {name}", None) as advance,
     ):
-        read, lines = tee(lenient_lines(source, name))  # holds what is read and not answered: one chunk
-        translations = translator.translate_stream(read, options, attention=attention, progress=advance)
-        for number, (translation, line) in enumerate(zip(translations, lines, strict=True), start=1):
-            if translation.cut_tokens:
-                _warn_of_cut(f"{name}:{number}", translation, options.max_source_tokens)
-            target.writelines(f"{row}\n" for row in _rows(output_format, number, line, translation, attention))
+        lines = lenient_lines(read, name)
+        for rows in answers(translator, lines, options, output_format, name=name, warn=warn, progress=advance):
+            written.writelines(f"{row}\n" for row in rows)
 
 
-def _rows(output_format: Format, number: int, line: str, translation: "Translation", attention: bool) -> Iterator[str]:
-    """The lines of output that answer a line of input."""
-    if output_format == "text":
-        yield translation.text
-    elif output_format == "tsv":
-        for hypothesis in translation.hypotheses:
-            yield f"{number}\t{hypothesis.score:.4f}\t{hypothesis.text.translate(SEPARATORS)}"
-    else:
-        values = {"line": number, "source": line, **translation.as_dict(attention)}
-        yield json.dumps(values, ensure_ascii=False, allow_nan=False)
+def _translate_shard(translator: "Translator", job: "Job", text: str) -> None:
+    from seq2seq.bulk.manifest import Shard
+    from seq2seq.bulk.shards import translate_shard
+    from seq2seq.cli.common import progress_bar, say, warn
+
+    shard = Shard.parse(text)
+    with progress_bar(f"translating shard {shard} of {job.source}", None) as advance:
+        report = translate_shard(translator, job, shard, warn=warn, progress=advance)
+    lines, new = report.lines, len(report.lines) - report.before
+    where = f"lines {lines.start:,} to {lines.stop - 1:,}" if lines else "no lines, fewer chunks than shards"
+    done = "nothing was left to do" if lines and not new else f"{new:,} translated now, {report.before:,} before"
+    say(f"shard {shard}: {where}: {done}")
+    say(f"{job.target}: joined" if report.joined else f"{report.complete} of {shard.count} shards are complete")
 
 
-def _warn_of_cut(where: str, translation: "Translation", limit: int) -> None:
-    from seq2seq.cli.common import errors
+def _translate_on_beam(job: "Job", pipeline_options: list[str]) -> None:
+    from seq2seq.bulk.beam import translate_on_beam
+    from seq2seq.cli.common import say
 
-    found = len(translation.source_tokens) + translation.cut_tokens
-    errors.print(
-        f"warning: {where}: found {found} tokens, and the limit is {limit}: the last {translation.cut_tokens} before "
-        "</s> are not translated. Raise --max-source-tokens, or use --long-lines split.",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    say(f"{job.target}: {translate_on_beam(job, pipeline_options):,} lines")

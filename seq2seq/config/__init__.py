@@ -25,7 +25,7 @@ from seq2seq.config.recipe import (
 )
 from seq2seq.config.search import SearchOptions
 from seq2seq.config.section import Precision, Section
-from seq2seq.config.training import ScheduleConfig, TrainingConfig, ValidationConfig
+from seq2seq.config.training import RecoveryConfig, ScheduleConfig, TrainingConfig, ValidationConfig
 
 __all__ = [
     "BatchingConfig",
@@ -38,6 +38,7 @@ __all__ = [
     "FilterConfig",
     "MixturePart",
     "Precision",
+    "RecoveryConfig",
     "ScheduleConfig",
     "SearchOptions",
     "Section",

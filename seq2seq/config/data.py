@@ -191,5 +191,7 @@ class TokenizerConfig(Section):
 class BatchingConfig(Section):
     """Token-budget batches."""
 
-    tokens: int = key(1000, "Most real tokens in a batch, on either side.", unit="tokens, EOS included", ge=2)
+    tokens: int = key(
+        1000, "Most real tokens in a batch, on either side; replicas share it.", unit="tokens, EOS included", ge=2
+    )
     pool: int = key(16384, "Sentences that are shuffled, then sorted by length, together.", unit="sentences", ge=1)

@@ -47,6 +47,24 @@ class ScheduleConfig(Section):
         return self
 
 
+class RecoveryConfig(Section):
+    """What happens to updates whose gradient is not finite or explodes: skipped, each of them; then this."""
+
+    explosion: float | None = key(
+        100.0,
+        "An update is skipped, too, when its gradient norm is above so many times the running mean; null: never.",
+        gt=1.0,
+    )
+    after: int = key(
+        20,
+        "So many skipped in a row, and the run goes back to its last good checkpoint with half the learning rate, as "
+        "it does when validation finds a model that is worse than guessing.",
+        unit="updates",
+        ge=1,
+    )
+    times: int = key(3, "How often it goes back before it stops and says what it saw.", ge=0)
+
+
 class TrainingConfig(Section):
     """The optimizer and the end of training."""
 
@@ -86,6 +104,13 @@ class TrainingConfig(Section):
         None, "A model directory whose weights are taken over where name and shape are the same; what was is reported."
     )
     freeze: tuple[str, ...] = key((), "Patterns of weight names that are not trained, as `encoder/*`.")
+    recovery: RecoveryConfig = RecoveryConfig()
+    distribution: Literal["none", "mirrored", "multi_worker"] = key(
+        "none",
+        "`mirrored`: on all GPUs of this machine; `multi_worker`: on those of all machines that `--workers` or "
+        "TF_CONFIG name. Each replica learns from its share of a batch, so that what is learnt stays the same.",
+        paper="Sergeev and Del Balso 2018",
+    )
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = key(
         "auto", "`auto`: mixed_bfloat16 on a GPU that has it, float32 elsewhere.", paper="Micikevicius et al. 2018"
     )

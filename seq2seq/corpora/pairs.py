@@ -6,9 +6,10 @@ import io
 import os
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
-from itertools import chain, zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
@@ -145,18 +146,54 @@ def read_lines(path: Path) -> Iterator[str]:
     Raises:
         CorpusError: The file cannot be read, is damaged, or holds invalid UTF-8 (with the line number).
     """
+    with _readable(str(path)), open_bytes(path) as handle:
+        for number, raw in enumerate(handle, start=1):
+            try:
+                yield bare_line(raw, number).decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise CorpusError(
+                    f"{path}:{number}: expected UTF-8, found byte 0x{error.object[error.start]:02x} at column "
+                    f"{error.start + 1}. Convert the file, for instance with `iconv -f latin1 -t utf-8`."
+                ) from None
+
+
+def lenient_lines(handle: IO[bytes], name: str, warn: Callable[[str], None], first: int = 1) -> Iterator[str]:
+    """Yield the lines of an open file from number `first` on; invalid UTF-8 becomes U+FFFD.
+
+    Args:
+        handle: At its start.
+        name: Of the file, in warnings and errors.
+        warn: Called with a sentence that names the line, for each one with invalid UTF-8.
+        first: Lines before this one are skipped unread.
+
+    Raises:
+        CorpusError: The file cannot be read or is damaged.
+    """
+    with _readable(name):
+        for number, raw in enumerate(islice(handle, first - 1, None), start=first):
+            line = bare_line(raw, number)
+            text = line.decode("utf-8", errors="replace")
+            if "\ufffd" in text and text.encode() != line:
+                warn(f"{name}:{number}: invalid UTF-8 replaced by U+FFFD")
+            yield text
+
+
+def count_lines(path: Path) -> int:
+    """How many lines the readers here find in a file, plain or gzip.
+
+    Raises:
+        CorpusError: The file cannot be read or is damaged.
+    """
+    with _readable(str(path)), open_bytes(path) as handle:
+        return sum(1 for _ in handle)
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
     try:
-        with open_bytes(path) as handle:
-            for number, raw in enumerate(handle, start=1):
-                try:
-                    yield bare_line(raw, number).decode("utf-8")
-                except UnicodeDecodeError as error:
-                    raise CorpusError(
-                        f"{path}:{number}: expected UTF-8, found byte 0x{error.object[error.start]:02x} at column "
-                        f"{error.start + 1}. Convert the file, for instance with `iconv -f latin1 -t utf-8`."
-                    ) from None
+        yield
     except (OSError, EOFError, zlib.error) as error:
-        raise CorpusError(f"{path}: cannot be read: {error}. Check that the file is whole.") from None
+        raise CorpusError(f"{name}: cannot be read: {error}. Check that the file is whole.") from None
 
 
 def bare_line(raw: bytes, number: int) -> bytes:

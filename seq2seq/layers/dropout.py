@@ -1,4 +1,4 @@
-"""Dropout whose masks are a function of (seed, draw, purpose), so that a resumed run draws what it would have."""
+"""Dropout whose masks are a function of (seed, draw, purpose, replica): a resumed run draws what it would have."""
 
 import zlib
 from collections.abc import Sequence
@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+
+from seq2seq.replicas import replica_number
 
 
 class RandomStream:
@@ -22,8 +24,10 @@ class RandomStream:
         self.draw = tf.Variable(0, dtype=tf.int32, trainable=False, name="draw")
 
     def seed_for(self, purpose: str) -> tf.Tensor:
-        """The seed of one purpose in the current step, int32 of shape (2,)."""
-        return tf.stack([tf.constant(self.seed ^ (zlib.crc32(purpose.encode()) >> 1), tf.int32), self.draw.value()])
+        """The seed of one purpose in the current step and on this replica, int32 of shape (2,)."""
+        replica = replica_number()
+        name = zlib.crc32((f"{purpose}/{replica}" if replica else purpose).encode())
+        return tf.stack([tf.constant(self.seed ^ (name >> 1), tf.int32), self.draw.value()])
 
 
 class Dropout(keras.layers.Layer):

@@ -1,6 +1,8 @@
 """What a run writes besides the model: checkpoints that resume exactly, weights kept for averaging, the history."""
 
+import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,18 +12,24 @@ import numpy as np
 from seq2seq.arrays import load_about, load_arrays, save_arrays
 from seq2seq.config import Config, changed_keys
 from seq2seq.errors import ModelDirectoryError, TrainingError
+from seq2seq.files import replacing, stored_file, writing
+from seq2seq.metadata import HISTORY, read_history
 from seq2seq.model import Seq2Seq
 from seq2seq.model_directory import inner_path, load_config_of, weights_of
 from seq2seq.training.progress import Progress
 
 LAST, BEST = "checkpoints/last.h5", "checkpoints/best.h5"
 KEPT = "checkpoints/update-{:08d}.h5"
-# What may differ between the recipe of an interrupted run and the one that resumes it.
+# What may differ between the recipe of an interrupted run and the one that resumes it: keys and whole sections.
 # Precision may be spelt out where `auto` was: the checkpoint knows the one that was used.
 MAY_CHANGE = (
     "training.epochs",
     "training.updates",
+    "training.learning_rate",
+    "training.schedule",
+    "training.recovery",
     "training.checkpoint_minutes",
+    "training.distribution",
     "training.precision",
     "training.keep_last",
     "training.keep_best",
@@ -68,15 +76,24 @@ def restore(model: Seq2Seq, arrays: Mapping[str, np.ndarray], origin: str) -> No
         variable.assign(arrays[name])
 
 
-def save_checkpoint(path: Path, model: Seq2Seq, progress: Progress, corpora: str) -> None:
-    """Write a checkpoint atomically. `corpora` is the fingerprint of what is trained and validated on."""
+def save_checkpoint(
+    path: Path, model: Seq2Seq, progress: Progress, corpora: str, state: Mapping[str, np.ndarray]
+) -> None:
+    """Write a checkpoint atomically.
+
+    Args:
+        corpora: The fingerprint of what is trained and validated on.
+        state: What `snapshot` gave.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     about = {"progress": progress.as_dict(), "corpora": corpora, "precision": model.dtype_policy.name}
-    save_arrays(path, snapshot(model), about)
+    save_arrays(path, state, about)
 
 
-def load_checkpoint(path: Path, model: Seq2Seq, corpora: str) -> Progress:
+def load_checkpoint(path: Path, model: Seq2Seq, corpora: str, override: bool = False) -> Progress:
     """Set a model's training state from a checkpoint and return where it stood.
+
+    With `override` other corpora are taken, too, and the epoch begins anew.
 
     Raises:
         TrainingError: The corpora or the precision changed since, so the run could not go on as it would have.
@@ -92,12 +109,14 @@ def load_checkpoint(path: Path, model: Seq2Seq, corpora: str) -> Progress:
             f"{path}: was written in {about['precision']}, and this run would go on in {model.dtype_policy.name}. "
             f"Set training.precision to {about['precision']}."
         )
-    if about["corpora"] != corpora:
+    if about["corpora"] != corpora and not override:
         raise TrainingError(
             f"{path}: the training or validation corpus, or the filters, changed since this checkpoint was written. "
-            "Bring them back, or train into another directory."
+            "Bring them back, give --override, or train into another directory."
         )
     restore(model, arrays, str(path))
+    if override:
+        progress.batch = 0  # counts batches of a plan that may be another now
     return progress
 
 
@@ -155,16 +174,36 @@ def cut_kept(folder: Path, update: int) -> None:
             file.unlink()
 
 
+def must_not_change(directory: Path, config: Config) -> list[str]:
+    """The keys in which a recipe differs from the one that a run was started with, without those of `MAY_CHANGE`."""
+    changed = changed_keys(load_config_of(directory), config)
+    return [key for key in changed if not any(key == free or key.startswith(f"{free}.") for free in MAY_CHANGE)]
+
+
 def check_recipe(directory: Path, config: Config) -> None:
     """See that a run can go on with a recipe.
 
     Raises:
         TrainingError: The recipe that it was started with differs in more than `MAY_CHANGE`.
     """
-    old = load_config_of(directory)
-    changed = [key for key in changed_keys(old, config) if key not in MAY_CHANGE]
-    if changed:
+    if changed := must_not_change(directory, config):
         raise TrainingError(
-            f"{directory}: holds a run of another recipe; changed: {', '.join(changed)}. "
-            "Give the same recipe to resume it, or another --output to start anew."
+            f"{directory}: holds a run of another recipe; changed: {', '.join(changed)}. Give the same recipe to "
+            "resume it, --override to go on with this one all the same, or another --output to start anew."
         )
+
+
+def append_history(folder: Path, entry: Mapping[str, Any]) -> None:
+    """Add one validation to `history.jsonl`."""
+    path = folder / HISTORY
+    if os.path.lexists(path):
+        stored_file(path)
+    with writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(dict(entry)) + "\n")
+
+
+def cut_history(folder: Path, update: int) -> None:
+    """Drop entries after an update: those that a resumed run will write again."""
+    kept = [entry for entry in read_history(folder) if entry["update"] <= update]
+    with replacing(folder / HISTORY) as partial:
+        partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")

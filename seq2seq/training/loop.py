@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -16,24 +17,38 @@ from seq2seq.batching import BatchPlan, batch_dataset, plan_batches
 from seq2seq.config import Config, Precision
 from seq2seq.device import find_device
 from seq2seq.errors import TrainingError
-from seq2seq.model_directory import load_tokenizers, save_model, start_directory
-from seq2seq.records import CONFIG, HISTORY, METADATA, append_history, cut_history, read_history
+from seq2seq.model_directory import (
+    CONFIG,
+    HISTORY,
+    METADATA,
+    load_tokenizers,
+    read_history,
+    save_model,
+    start_directory,
+)
+from seq2seq.replicas import Replicas, reporting_lost_workers
 from seq2seq.training.checkpoints import (
     BEST,
     LAST,
+    append_history,
     check_recipe,
+    cut_history,
     cut_kept,
     drop_kept,
     keep_weights,
     load_checkpoint,
+    must_not_change,
     save_checkpoint,
+    snapshot,
 )
 from seq2seq.training.display import Display, Meter, clock
 from seq2seq.training.interruption import StopRequest, stopping_on_signals
 from seq2seq.training.lock import only_run
+from seq2seq.training.memory import explaining_memory
 from seq2seq.training.optimization import learning_rate, watch_plateau
-from seq2seq.training.preparation import prepare
+from seq2seq.training.preparation import Prepared, prepare
 from seq2seq.training.progress import Progress
+from seq2seq.training.recovery import LOOK_EVERY, DivergedError, Watch
 from seq2seq.training.start import make_model, summarize, try_largest_batches
 from seq2seq.training.tensorboard import EVERY, TensorBoard
 from seq2seq.training.validation import Validator
@@ -64,31 +79,39 @@ def train(
     directory: str | Path,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     console: Console | None = None,
+    override: bool = False,
 ) -> TrainingReport:
     """Train a model into a directory, or go on where an interrupted run there stopped.
 
     On a CPU the result is a function of the recipe and the corpus, bit for bit, however often the run was
     interrupted. SIGINT and SIGTERM end the run after the current batch, with a checkpoint.
 
+    With `training.distribution: multi_worker` every worker calls this with the same recipe and a directory that all of
+    them see; the first one writes.
+
     Args:
         config: The recipe.
         directory: The model directory; see `model_directory`.
         callbacks: Keras callbacks; they get batch and epoch logs and may set `model.stop_training`.
         console: Where to show progress; nowhere by default.
+        override: Go on with a run although recipe or corpora changed. Its epoch begins anew then.
 
     Raises:
         TrainingError: Another process trains into the directory, it holds a run of another recipe, there is nothing
-            to train on, the largest batch does not fit into memory, or no validation gave a number.
+            to train on, the largest batch does not fit into memory, the run diverged and going back did not help, or
+            another worker was lost.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    with only_run(directory):
+    replicas = Replicas(config.training.distribution)
+    with reporting_lost_workers(replicas), only_run(directory) if replicas.is_chief else nullcontext():
         resumes = (directory / LAST).exists()
-        if resumes:
-            check_recipe(directory, config)
-        elif (directory / METADATA).exists():
+        replicas.wait()  # until all have seen what there is
+        if not resumes and (directory / METADATA).exists():
             raise TrainingError(f"{directory}: holds a model without a checkpoint. Train into another directory.")
-        return _Run(config, directory, callbacks, Display(console), resumes).train()
+        if resumes and not override:
+            check_recipe(directory, config)
+        return _Run(config, directory, callbacks, Display(console), replicas, resumes, override).train()
 
 
 class _Run:
@@ -100,62 +123,93 @@ class _Run:
         directory: Path,
         callbacks: Sequence[keras.callbacks.Callback],
         display: Display,
+        replicas: Replicas,
         resumes: bool,
+        override: bool,
     ) -> None:
-        self.config, self.directory, self.display, self.resumes = config, directory, display, resumes
+        self.config, self.directory, self.display, self.replicas = config, directory, display, replicas
+        self.resumes, self.override = resumes, override
         device = find_device()
         if not device.is_gpu:
             tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(config.seed)
         chosen = config.training.precision
         precision: Precision = device.precision if chosen == "auto" else chosen
-        display.say(f"device: {device.name}, precision: {precision}")
-        self.board = TensorBoard(directory) if config.training.tensorboard else None
-        self.data = prepare(config, directory, display, load_tokenizers(directory) if resumes else None)
-        self.model = make_model(config, self.data.tokenizers, precision, display, starts=not resumes)
-        self.validator = Validator(self.model, self.data, config, display)
+        several = f", replicas: {replicas.count}" if replicas.count > 1 else ""
+        display.say(f"device: {device.name}, precision: {precision}{several}")
+        self.board = TensorBoard(directory) if config.training.tensorboard and replicas.is_chief else None
+        self.data = self._prepare()
+        self.model = make_model(config, self.data.tokenizers, precision, replicas, display, starts=not resumes)
+        self.validator = Validator(self.model, self.data, config, display, replicas)
         self.train_step = tf.function(
             lambda *batch: self.model.train_step(batch),
-            input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2,
+            input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2 * len(replicas.here),
             autograph=False,
         )
+        self.watch = Watch(config.training.recovery, self.model, self.data)
         self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=self.model)
         self.progress = Progress()
         self.meter = Meter()
         self.stop = StopRequest()
+        self.stopping = self.stopped_by_callback = self.saving = False  # as all workers agree
 
     @property
     def update(self) -> int:
         """Updates done, those that were skipped for not being finite included."""
         return self.progress.batches // self.config.training.accumulate
 
+    def _prepare(self) -> Prepared:
+        """The chief encodes the corpora, and then the other workers read what it wrote."""
+        if not self.replicas.is_chief:
+            self.replicas.wait()
+        written = self.resumes or not self.replicas.is_chief
+        tokenizers = load_tokenizers(self.directory) if written else None
+        data = prepare(self.config, self.directory, self.display, tokenizers)
+        if self.replicas.is_chief:
+            if not self.resumes:
+                start_directory(self.directory, self.config, data.tokenizers)
+            self.replicas.wait()
+        return data
+
     def train(self) -> TrainingReport:
         if self.resumes:
-            self.progress = load_checkpoint(self.directory / LAST, self.model, self.data.fingerprint())
-            self.progress.finished = ""  # the end may have been moved; if not, it is found again at once
-            # What was measured after this checkpoint is measured again.
-            measured = self.progress.validated // self.config.training.accumulate
-            cut_history(self.directory, measured)
-            cut_kept(self.directory, measured)
+            changed = must_not_change(self.directory, self.config)
+            self._load(self.directory / LAST)
+            self.override = False  # from here on it is this recipe's run
             self.display.say(f"resuming after update {self.update:,}, in epoch {self.progress.epoch}")
-        else:
-            (self.directory / HISTORY).unlink(missing_ok=True)
-            cut_kept(self.directory, -1)
+            if changed:
+                self.display.say(f"warning: the recipe changed: {', '.join(changed)}")
+        if self.replicas.is_chief:
+            if self.resumes:
+                start_directory(self.directory, self.config, self.data.tokenizers)
+            else:
+                (self.directory / HISTORY).unlink(missing_ok=True)
+                cut_kept(self.directory, -1)
         if self.board is not None:
             self.board.start(self.update)
-        start_directory(self.directory, self.config, self.data.tokenizers)
-        progress = self.progress
-        if not self._is_over() or progress.validated != progress.batches:
+        if not self._is_over() or self._has_to_measure():
             self._train()
+        progress = self.progress
+        self.replicas.wait()  # nobody leaves before all is written
         if progress.finished:
             self.display.say(f"finished after {clock(progress.seconds)}: {progress.finished}")
         else:
             self.display.say(
-                f"interrupted at update {self.update:,} and saved. Go on with: "
+                f"interrupted, and saved as of update {self.saved_update:,}. Go on with: "
                 f"seq2seq train {quote(str(self.directory / CONFIG))} --output {quote(str(self.directory))}"
             )
         history = read_history(self.directory)
         return TrainingReport(self.directory, progress.finished, self.update, progress.seconds, progress.best, history)
+
+    def _load(self, checkpoint: Path) -> None:
+        """Go to where a checkpoint stands; what was measured after it is measured again."""
+        self.progress = load_checkpoint(checkpoint, self.model, self.data.fingerprint(), self.override)
+        self.progress.finished = ""  # the end may have been moved; if not, it is found again at once
+        self.replicas.wait()  # until all have read what the chief may write anew
+        if self.replicas.is_chief:
+            measured = self.progress.validated // self.config.training.accumulate
+            cut_history(self.directory, measured)
+            cut_kept(self.directory, measured)
 
     def _train(self) -> None:
         plan, training, progress = self._plan(), self.config.training, self.progress
@@ -169,23 +223,25 @@ class _Run:
             # An epoch may leave out a mixture's longest sentence.
             sampled = self.data.train.rows(self.config.seed, progress.epoch) is not None
             tried = self._plan(whole=True) if sampled else plan
-            try_largest_batches(self.display, self.model, self.train_step, self.validator, self.data, tried)
+            try_largest_batches(
+                self.display, self.model, self.train_step, self.validator, self.data, tried, self.replicas
+            )
             self._clock = self._saved = time.monotonic()
+            self._agree()
             if not progress.batches:
                 self._save_last()  # from here on the directory can be resumed
             self.meter.restart()
             self.callbacks.on_train_begin()
-            while not self._is_over():
-                self._epoch(self._plan())
+            while not self._is_over() or self._has_to_measure():
+                try:
+                    if self._is_over():
+                        self._validate()
+                    else:
+                        self._epoch(self._plan())
+                except DivergedError as trouble:
+                    self._go_back(trouble)
             self.callbacks.on_train_end()
-            if progress.finished and progress.validated != progress.batches:
-                self._validate()  # whatever the schedule, a finished run has measured what it delivers
             self._save_last()
-        if progress.finished and progress.best is None:
-            raise TrainingError(
-                f"{self.directory}: no validation {self.config.validation.metric} was a number. "
-                "Lower training.learning_rate or training.clip_norm."
-            )
 
     def _plan(self, whole: bool = False) -> BatchPlan:
         """The batches of the current epoch; or, `whole`, as they would be with each sentence of a mixture once."""
@@ -207,15 +263,17 @@ class _Run:
         logs: dict[str, Any] = {}
         self.callbacks.on_epoch_begin(progress.epoch - 1)
         with self.display.epoch(progress.epoch, len(plan), progress.batch) as show:
-            for source, target in batch_dataset(self.data.train, plan, start=progress.batch):
+            for batch in batch_dataset(self.data.train, plan, progress.batch, self.replicas.here, self.replicas.count):
                 self.callbacks.on_train_batch_begin(progress.batch)
-                rate = learning_rate(training, self.update + 1, progress.plateau_factor)
+                rate = learning_rate(training, self.update + 1, progress.plateau_factor) / 2**progress.recoveries
                 self.model.optimizer.learning_rate.assign(rate)
-                logs = self.train_step(source, target)
+                with explaining_memory(plan, progress.batch, self.replicas.count):
+                    logs = self.train_step(*batch)
                 self.meter.tokens += int(plan.target_lengths[plan.batch(progress.batch)].sum())
                 progress.batch += 1
                 progress.batches += 1
                 self._tick()
+                self.watch.note(progress, plan, logs["gradient_norm"])
                 self.callbacks.on_train_batch_end(progress.batch - 1, logs)
                 if progress.batches % 10 == 0:
                     show(progress.batch, self._numbers(logs, plan))
@@ -223,15 +281,19 @@ class _Run:
                     norm = float(logs["gradient_norm"])
                     scalars = {"loss": float(logs["loss"]), "learning_rate": rate, "gradient_norm": norm}
                     self.board.training(self.update, scalars | {"tokens_per_second": self.meter.per_second()})
+                self._agree()
+                if progress.batches % LOOK_EVERY == 0:
+                    self.watch.look_at_updates()
                 if self._validation_is_due(plan):
                     logs = logs | self._validate()
-                elif time.monotonic() - self._saved > 60 * training.checkpoint_minutes:
+                elif self.saving:
                     self._save_last()
                 if self._is_over():
                     break
         if progress.batch == len(plan):
             progress.epoch, progress.batch = progress.epoch + 1, 0
             self.callbacks.on_epoch_end(progress.epoch - 2, logs)
+            self._agree()
 
     def _validation_is_due(self, plan: BatchPlan) -> bool:
         every, accumulate = self.config.validation.every_updates, self.config.training.accumulate
@@ -245,11 +307,13 @@ class _Run:
         with self.model.update.averaged_weights():  # with `ema`, they are what is measured, kept and delivered
             entry = self._measure()
             watch_plateau(training, progress, entry["best"], self.update)
-            append_history(self.directory, entry)
+            if self.replicas.is_chief:
+                append_history(self.directory, entry)
             self.display.validation(entry, improved=entry["best"])
             self._keep(entry)
         self._save_last()
-        drop_kept(self.directory, training.keep_last, training.keep_best)
+        if self.replicas.is_chief:
+            drop_kept(self.directory, training.keep_last, training.keep_best)
         self.meter.restart()
         return {"val_loss": entry["valid_loss"]} | ({} if entry["bleu"] is None else {"val_bleu": entry["bleu"]})
 
@@ -259,14 +323,18 @@ class _Run:
         trained = {f"train_{metric.name}": float(metric.result()) for metric in model.metrics}
         speed = self.meter.per_second()
         loss = self.validator.loss()
+        self.watch.look_at_validation(loss)
+        for metric in model.metrics:
+            metric.reset_state()
         bleu = self.validator.bleu() if self.config.validation.bleu else None
         entry = {
             "epoch": progress.epoch,
             "update": self.update,
-            "learning_rate": float(model.optimizer.learning_rate),
+            "learning_rate": float(model.optimizer.learning_rate.numpy()),
             **trained,
             "gradient_norm": float(model.update.norm),
             "skipped_updates": int(model.update.skipped),
+            "recoveries": progress.recoveries,
             "valid_loss": loss,
             "valid_perplexity": math.exp(min(loss, 700.0)),
             "bleu": bleu,
@@ -281,10 +349,11 @@ class _Run:
         """Write the weights that were measured, where they are wanted, and what TensorBoard shows of them."""
         training = self.config.training
         if entry["best"]:
-            scores = {key: entry[key] for key in ("epoch", "update", "valid_loss", "valid_perplexity", "bleu")}
-            save_model(self.directory, self.model, {"validation": scores}, self.data.facts)
-            save_checkpoint(self.directory / BEST, self.model, self.progress, self.data.fingerprint())
-        if training.keep_last or training.keep_best:
+            if self.replicas.is_chief:
+                scores = {key: entry[key] for key in ("epoch", "update", "valid_loss", "valid_perplexity", "bleu")}
+                save_model(self.directory, self.model, {"validation": scores}, self.data.facts)
+            self._save(BEST)
+        if self.replicas.is_chief and (training.keep_last or training.keep_best):
             keep_weights(self.directory, self.model, entry, self.config.validation.metric)
         if self.board is not None:
             self.board.validation(entry, *self.validator.samples())
@@ -298,14 +367,60 @@ class _Run:
             progress.finished = "1 epoch is done" if training.epochs == 1 else f"{training.epochs} epochs are done"
         elif patience is not None and progress.waited >= patience:
             progress.finished = f"no better {self.config.validation.metric} in {patience} validations"
-        elif self.model.stop_training:
+        elif self.stopped_by_callback:
             progress.finished = "a callback stopped it"
-        return bool(progress.finished or self.stop)
+        return bool(progress.finished or self.stopping)
+
+    def _has_to_measure(self) -> bool:
+        """Whatever the schedule, a finished run has measured what it delivers."""
+        return bool(self.progress.finished) and self.progress.validated != self.progress.batches
+
+    def _agree(self) -> None:
+        """Make known to all workers what any of them was asked for; several do so now and then, since it takes time."""
+        if self.replicas.workers > 1 and self.progress.batches % LOOK_EVERY:
+            self.saving = False
+            return
+        due = time.monotonic() - self._saved > 60 * self.config.training.checkpoint_minutes
+        wishes = bool(self.stop), bool(self.model.stop_training), due
+        self.stopping, self.stopped_by_callback, self.saving = self.replicas.any(*wishes)
+
+    def _go_back(self, trouble: DivergedError) -> None:
+        """To the last checkpoint, or else the best one, with half the learning rate.
+
+        Raises:
+            TrainingError: It has gone back too often already.
+        """
+        before, times = self.progress, self.config.training.recovery.times
+        if before.recoveries >= times:
+            raise TrainingError(
+                f"{self.directory}: diverged after going back {before.recoveries} times, each time with half the "
+                f"learning rate: {trouble}. Lower training.learning_rate or training.clip_norm, or mend the data. "
+                f"{self.watch.diagnosis()}"
+            )
+        further = before.recoveries or trouble.by_validation
+        checkpoint = self.directory / (BEST if further and (self.directory / BEST).exists() else LAST)
+        self._load(checkpoint)
+        self.progress.recoveries, self.progress.seconds = before.recoveries + 1, before.seconds
+        self.model.update.skipped_in_a_row.assign(0)
+        self.watch.seen.clear()
+        self.display.say(
+            f"warning: {trouble}: back to update {self.update:,} of {checkpoint.name}, with the learning rate times "
+            f"{0.5**self.progress.recoveries:g} ({self.progress.recoveries} of {times} times)"
+        )
+        self._save_last()
 
     def _save_last(self) -> None:
-        self._tick()
-        save_checkpoint(self.directory / LAST, self.model, self.progress, self.data.fingerprint())
+        """Not while updates are skipped: the checkpoint from before is the one to go back to, or to resume from."""
+        if self.progress.finished or not self.watch.skipped:
+            self._save(LAST)
+            self.saved_update = self.update
         self._saved = time.monotonic()
+
+    def _save(self, name: str) -> None:
+        self._tick()
+        state = snapshot(self.model)  # on all workers: they may have to add up what they have
+        if self.replicas.is_chief:
+            save_checkpoint(self.directory / name, self.model, self.progress, self.data.fingerprint(), state)
 
     def _tick(self) -> None:
         now = time.monotonic()

@@ -19,6 +19,7 @@ class Progress:
     waited           validations since then
     plateau_factor   what the plateau schedule has multiplied the learning rate by
     plateau_waited   validations without improvement that it has counted
+    recoveries       how often the run has gone back to a checkpoint, each time with half the learning rate
     finished         why training ended, or ""
     """
 
@@ -32,6 +33,7 @@ class Progress:
     waited: int = 0
     plateau_factor: float = 1.0
     plateau_waited: int = 0
+    recoveries: int = 0
     finished: str = ""
 
     def judge(self, value: float, metric: str, update: int) -> bool:

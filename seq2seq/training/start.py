@@ -4,40 +4,43 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
-
-from seq2seq.batching import BatchPlan
+from seq2seq.batching import BatchPlan, batch_shares
 from seq2seq.config import Config, Precision
 from seq2seq.corpora.pairs import expand
-from seq2seq.errors import TrainingError
 from seq2seq.model import Seq2Seq
 from seq2seq.model_directory import Tokenizers, build_model
+from seq2seq.replicas import Replicas
 from seq2seq.training.checkpoints import restore, snapshot
 from seq2seq.training.display import Display
 from seq2seq.training.fine_tuning import freeze, trained_parameters, warm_start
+from seq2seq.training.memory import describe_batch, explaining_memory, peak_memory
 from seq2seq.training.optimization import make_optimizer
 from seq2seq.training.preparation import Prepared
 from seq2seq.training.validation import Validator
 
 
-def make_model(config: Config, tokenizers: Tokenizers, precision: Precision, display: Display, starts: bool) -> Seq2Seq:
+def make_model(
+    config: Config, tokenizers: Tokenizers, precision: Precision, replicas: Replicas, display: Display, starts: bool
+) -> Seq2Seq:
     """A compiled model, with `warm_start` where a run starts and does not go on.
 
     Raises:
         TrainingError, ModelDirectoryError: See `warm_start` and `freeze`.
     """
     training = config.training
-    model = build_model(config, tokenizers, precision)
+    with replicas.strategy.scope():
+        model = build_model(config, tokenizers, precision)
+        optimizer = make_optimizer(training)
     if training.warm_start is not None and starts:
         warm_start(model, tokenizers, expand(training.warm_start), display)
     freeze(model, training.freeze)
     model.compile(
-        make_optimizer(training),
+        optimizer,
         label_smoothing=training.label_smoothing,
         clip_norm=training.clip_norm,
         accumulate=training.accumulate,
         ema=training.ema,
+        explosion=training.recovery.explosion,
     )
     return model
 
@@ -58,33 +61,35 @@ def summarize(display: Display, model: Seq2Seq, data: Prepared, plan: BatchPlan,
             "vocabulary": f"{sizes[0]} joint" if joint else f"{sizes[0]} source, {sizes[1]} target",
             "tokens an epoch": f"{source:,} source, {target:,} target",
             "batches": f"{batches}, {plan.padding_waste():.1%} padding",
-            "largest batches": "; ".join(_describe(shapes[index]) for index in plan.largest()),
+            "largest batches": "; ".join(describe_batch(plan, index) for index in plan.largest()),
             "directory": str(directory),
         },
     )
 
 
 def try_largest_batches(
-    display: Display, model: Seq2Seq, step: Callable[..., Any], validator: Validator, data: Prepared, plan: BatchPlan
+    display: Display,
+    model: Seq2Seq,
+    step: Callable[..., Any],
+    validator: Validator,
+    data: Prepared,
+    plan: BatchPlan,
+    replicas: Replicas,
 ) -> None:
-    """Run what needs most memory once and undo it: what does not fit fails now.
+    """Run what needs most memory once and undo it: what does not fit fails now. Says how much it took.
 
     Raises:
         TrainingError: It does not fit into memory.
     """
     before = snapshot(model)
-    largest = plan.largest()
-    try:
-        with display.waiting("compiling and trying the largest batches"):
-            for index in largest:
-                step(*data.train.batch(plan.batch(index)))
-            validator.try_largest_batches()
-    except tf.errors.ResourceExhaustedError:
-        raise TrainingError(
-            f"the largest batches do not fit into memory ({_describe(plan.shapes()[largest[-1]])}, or one of the "
-            "validation corpus). Lower batching.tokens or data.filters.max_tokens, and raise training.accumulate."
-        ) from None
+    with display.waiting("compiling and trying the largest batches"):
+        for index in plan.largest():
+            with explaining_memory(plan, index, replicas.count):
+                step(*batch_shares(data.train, plan.batch(index), replicas.here, replicas.count))
+        validator.try_largest_batches()
     restore(model, before, "trial")
+    if peak := peak_memory():
+        display.say(f"peak memory: {peak / 2**30:.2f} GiB with the largest batches; training will take about as much")
 
 
 def _corpora(data: Prepared) -> dict[str, str]:
@@ -97,7 +102,3 @@ def _corpora(data: Prepared) -> dict[str, str]:
         share = f"{facts['name']}: {facts['share']:.1%} of an epoch, "
         rows[f"corpus {number}" if several else "corpus"] = share + pairs if several else pairs
     return rows
-
-
-def _describe(shape: np.ndarray) -> str:
-    return f"{shape[0]} sentences of {shape[1]} source and {shape[2]} target tokens"

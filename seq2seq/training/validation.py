@@ -3,20 +3,28 @@
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.batching import batch_dataset, plan_batches
+from seq2seq.batching import plan_batches
 from seq2seq.config import Config, SearchOptions
 from seq2seq.evaluation import cut_warning, make_metric, score_texts
 from seq2seq.model import Seq2Seq
+from seq2seq.replicas import Replicas
 from seq2seq.training.display import Display
+from seq2seq.training.memory import explaining_memory
 from seq2seq.training.preparation import Prepared
 from seq2seq.translator import Translator
 
 
 class Validator:
-    """Measure a model that is being trained, with the code that translates for everybody else."""
+    """Measure a model that is being trained, with the code that translates for everybody else.
 
-    def __init__(self, model: Seq2Seq, data: Prepared, config: Config, display: Display) -> None:
+    Several workers share the corpus, and each knows the result.
+    """
+
+    def __init__(
+        self, model: Seq2Seq, data: Prepared, config: Config, display: Display, replicas: Replicas | None = None
+    ) -> None:
         self.model, self.data, self.config, self.display = model, data, config, display
+        self.replicas = replicas or Replicas()
         if config.validation.bleu:
             make_metric("BLEU", config.data.target_language)  # what it needs is missed now, not after an epoch
             cut = int((data.valid.source.lengths > config.search.max_source_tokens).sum())
@@ -25,40 +33,39 @@ class Validator:
         self.translator = Translator(model, *data.tokenizers)
         lengths = data.valid.source.lengths, data.valid.target.lengths
         self._plan = plan_batches(*lengths, tokens=config.batching.tokens, pool=len(data.valid), seed=0, epoch=0)
-        self.test_step = tf.function(
-            lambda *batch: model.test_step(batch),
+        self._sums = tf.function(
+            lambda *batch: tf.stack(model.losses_of(*batch)[1:]),
             input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2,
             autograph=False,
         )
 
     def loss(self) -> float:
-        """Mean negative log-likelihood a target token, in nats; perplexity is its exponential.
-
-        Leaves the model's metrics reset.
-        """
-        self._reset()
-        with self.display.counting("measuring the validation loss", "batches", len(self._plan)) as advance:
-            for done, batch in enumerate(batch_dataset(self.data.valid, self._plan), start=1):
-                self.test_step(*batch)
+        """Mean negative log-likelihood a target token, in nats; perplexity is its exponential."""
+        mine = range(self.replicas.worker, len(self._plan), self.replicas.workers)
+        total = np.zeros(2)
+        with self.display.counting("measuring the validation loss", "batches", len(mine)) as advance:
+            for done, index in enumerate(mine, start=1):
+                total += self._of_batch(index)
                 advance(done)
-        loss = float(self.model.nll_metric.result())
-        self._reset()
-        return loss
+        nll, tokens = self.replicas.sum(total)
+        return float(nll / tokens)
+
+    def _of_batch(self, index: int) -> np.ndarray:
+        with explaining_memory(self._plan, index):
+            return self._sums(*self.data.valid.batch(self._plan.batch(index))).numpy()
 
     def try_largest_batches(self) -> None:
         """Run what needs most memory, so that it fails before training and not after an epoch of it."""
         for index in self._plan.largest():
-            self.test_step(*self.data.valid.batch(self._plan.batch(index)))
-        self._reset()
+            self._of_batch(index)
 
     def bleu(self) -> float:
         """BLEU of the translated validation corpus, on raw text."""
         pairs = self.data.valid_pairs
-        with self.display.counting("translating the validation corpus", "sentences", len(pairs)) as advance:
-            translations = self.translator.translate(
-                [pair.source for pair in pairs], self._options(), attention=False, progress=advance
-            )
-        texts = [translation.text for translation in translations]
+        mine = [pair.source for pair in pairs[self.replicas.worker :: self.replicas.workers]]
+        with self.display.counting("translating the validation corpus", "sentences", len(mine)) as advance:
+            translations = self.translator.translate(mine, self._options(), attention=False, progress=advance)
+        texts = self.replicas.join([translation.text for translation in translations])
         references = [pair.target for pair in pairs]
         (score,) = score_texts(
             texts, references, bootstrap=False, language=self.config.data.target_language, metrics=["BLEU"]
@@ -79,7 +86,3 @@ class Validator:
     def _options(self) -> SearchOptions:
         beam_size = self.config.validation.beam_size
         return self.config.search.model_copy(update={"beam_size": beam_size, "n_best": 1, "sample": False})
-
-    def _reset(self) -> None:
-        for metric in self.model.metrics:
-            metric.reset_state()

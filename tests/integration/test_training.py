@@ -141,7 +141,7 @@ def test_each_function_is_traced_once(corpus, tmp_path, monkeypatch):
     shapes = {tuple(shape) for shape in run._plan().shapes().tolist()}
     assert len(shapes) > 3, "the batches vary"
     assert run.train_step.experimental_get_tracing_count() == 1
-    assert run.validator.test_step.experimental_get_tracing_count() == 1
+    assert run.validator._sums.experimental_get_tracing_count() == 1
     (search,) = run.validator.translator._searches.values()
     assert search.experimental_get_tracing_count() == 1
 
@@ -241,19 +241,40 @@ def test_a_corpus_smaller_than_a_batch_trains(count, tmp_path):
     assert train(config, tmp_path / "run").finished
 
 
-def test_a_loss_that_is_never_a_number_is_an_error(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr("seq2seq.training.validation.Validator.loss", lambda self: float("nan"))
-    with pytest.raises(TrainingError, match="no validation loss was a number"):
-        train(toy_config(corpus, training={"epochs": 1}), tmp_path)
-
-
 def test_a_batch_that_does_not_fit_into_memory_is_said_before_training(corpus, tmp_path, monkeypatch):
     def exhausted(*arguments):
         raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
 
     monkeypatch.setattr("seq2seq.model.Seq2Seq.train_step", exhausted)
-    with pytest.raises(TrainingError, match=r"do not fit into memory \(\d+ sentences of .* Lower batching.tokens"):
+    with pytest.raises(TrainingError, match=r"out of memory at a batch of \d+ sentences of .* Lower batching.tokens"):
         train(toy_config(corpus), tmp_path)
+
+
+@pytest.mark.parametrize("step", ["training", "validation"])
+def test_a_batch_that_does_not_fit_later_is_said_with_its_shape(step, corpus, tmp_path, monkeypatch):
+    def exhausted(*arguments):
+        raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
+
+    run = loop._Run._train
+
+    def later(self):
+        monkeypatch.setattr(loop, "try_largest_batches", lambda *arguments: None)
+        monkeypatch.setattr(*((self, "train_step") if step == "training" else (self.validator, "_sums")), exhausted)
+        run(self)
+
+    monkeypatch.setattr(loop._Run, "_train", later)
+    with pytest.raises(TrainingError, match=r"out of memory at a batch of \d+ sentences of \d+ source and \d+ target"):
+        train(toy_config(corpus, training={"epochs": 1}), tmp_path)
+
+
+def test_the_trial_says_how_much_memory_training_takes(corpus, tmp_path):
+    screen = io.StringIO()
+    train(
+        toy_config(corpus, training={"epochs": None, "updates": 1}), tmp_path, console=Console(file=screen, width=200)
+    )
+    found = re.search(r"peak memory: ([\d.]+) GiB with the largest batches", screen.getvalue())
+    assert found
+    assert 0.2 < float(found[1]) < 30
 
 
 def test_a_terminal_shows_live_progress(corpus, tmp_path):
@@ -291,19 +312,39 @@ def test_a_second_run_is_refused_with_the_first_ones_process_id(corpus, tmp_path
     holder += "with only_run(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", holder, tmp_path], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "held\n"
-        with pytest.raises(TrainingError, match=rf"process {first.pid} is training into it"):
+        with pytest.raises(TrainingError, match=rf"process {first.pid} on \S+ is training into it"):
             train(toy_config(corpus, training={"epochs": 1}), tmp_path)
         first.kill()
         first.wait()
     with only_run(tmp_path):
-        assert (tmp_path / OWNER).read_text() == f"{os.getpid()}\n", "a killed process holds nothing"
+        assert (tmp_path / OWNER).read_text().split()[0] == str(os.getpid()), "a killed process holds nothing"
     assert not (tmp_path / OWNER).exists()
 
 
 def test_another_recipe_is_refused_with_its_changes(corpus, tmp_path):
     train(toy_config(corpus, training={"epochs": 1}), tmp_path)
-    with pytest.raises(TrainingError, match=r"changed: decoder.units, training.learning_rate\."):
-        train(toy_config(corpus, training={"epochs": 1, "learning_rate": 0.5}, decoder={"units": 14}), tmp_path)
+    schedule = {"kind": "inverse_sqrt", "warmup": 3}  # may change
+    changed = {"training": {"epochs": 1, "clip_norm": 0.5, "schedule": schedule}, "decoder": {"units": 14}}
+    with pytest.raises(TrainingError, match=r"changed: decoder.units, training.clip_norm\."):
+        train(toy_config(corpus, **changed), tmp_path)
+
+
+def test_override_goes_on_with_another_recipe_and_corpus(tmp_path):
+    """The epoch begins anew, with the weights and the updates of the run."""
+    write_corpus(tmp_path)
+    assert not train(toy_config(tmp_path), tmp_path / "run", [InterruptAfter(5)]).finished
+    write_corpus(tmp_path, train=200)
+    other = toy_config(tmp_path, batching={"tokens": 100, "pool": 40}, training={"clip_norm": 0.5, "epochs": 1})
+    screen = io.StringIO()
+    report = train(other, tmp_path / "run", console=Console(file=screen, width=200), override=True)
+    batches = json.loads((tmp_path / "run/encoded/train/about.json").read_text())["kept"]
+    assert batches == 200
+    assert report.finished
+    assert report.updates > 5 + 200 * 5 / 100
+    assert "the recipe changed: batching.tokens, training.clip_norm" in screen.getvalue()
+    assert train(other, tmp_path / "run").updates == report.updates, "it is the new recipe's run from then on"
+    with pytest.raises(TrainingError, match="does not fit this model"):
+        train(toy_config(tmp_path, decoder={"units": 14}), tmp_path / "run", override=True)
 
 
 def test_a_changed_corpus_is_refused_on_resume(tmp_path):

@@ -5,48 +5,32 @@ import json
 import re
 import sys
 
-import keras
 import numpy as np
 import pytest
 
-from seq2seq.config import SearchOptions, TokenizerConfig
-from seq2seq.model_directory import Tokenizers, build_model, save_model, start_directory
-from seq2seq.tokenizer import Tokenizer
+from seq2seq.config import SearchOptions
+from seq2seq.model_directory import save_model
 from seq2seq.translation import Hypothesis, Translation
 from seq2seq.translator import Translator
 from tests.command import run
-from tests.conftest import randomize
-from tests.toy import pairs, toy_config
+from tests.toy import save_random_model, toy_tokenizer
 
 LINES = ["the dog sees bird here", "", "the king\u2028 loves ☃ and dog and tree there", "bird", "the cat\tfinds\r tree"]
 
 
-def save(folder, tokenizer, **sections):
-    """A model directory with random weights; returns its model before saving."""
-    config = toy_config(folder.parent, **sections)
-    keras.utils.set_random_seed(2)
-    tokenizers = Tokenizers(tokenizer, tokenizer)
-    model = build_model(config, tokenizers)
-    randomize(model, seed=5, scale=0.7)
-    folder.mkdir()
-    start_directory(folder, config, tokenizers)
-    save_model(folder, model, {})
-    return model
-
-
 @pytest.fixture(scope="module")
 def tokenizer():
-    sentences = [side for pair in pairs(100, 1) for side in pair]
-    return Tokenizer.train(sentences, TokenizerConfig(vocabulary_size=310, byte_fallback=True))
+    return toy_tokenizer()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, tokenizer):
     folder = tmp_path_factory.mktemp("translate")
     search = {"beam_size": 3, "max_length_factor": 1.0, "max_length_extra": 3}
-    save(folder / "model", tokenizer, search=search)
-    save(folder / "plain", tokenizer, encoder={"dropout": 0.0}, decoder={"attention": "none"}, search=search)
-    save(folder / "sampling", tokenizer, search={**search, "sample": True, "temperature": 0.5, "top_k": 5})
+    save_random_model(folder / "model", tokenizer, search=search)
+    plain = {"encoder": {"dropout": 0.0}, "decoder": {"attention": "none"}}
+    save_random_model(folder / "plain", tokenizer, search=search, **plain)
+    save_random_model(folder / "sampling", tokenizer, search={**search, "sample": True, "temperature": 0.5, "top_k": 5})
     (folder / "source").write_text("".join(f"{line}\n" for line in LINES), encoding="utf-8", newline="\n")
     return folder
 
@@ -136,7 +120,7 @@ def test_tsv_has_a_row_for_each_translation(folder, translator, tmp_path, argume
 def test_a_tab_or_line_end_in_a_translation_makes_no_column_or_row(folder, tokenizer, tmp_path):
     (tmp_path / "source").write_text("bird\nthe dog\n", encoding="utf-8")
     for byte in ("<0x09>", "<0x0A>", "<0x0D>"):
-        model = save(tmp_path / byte[1:-1], tokenizer)
+        model = save_random_model(tmp_path / byte[1:-1], tokenizer)
         bias = np.zeros(tokenizer.vocabulary_size, np.float32)
         bias[tokenizer.ids([byte])] = 50.0
         model.output_bias.assign(bias)

@@ -19,9 +19,9 @@ from seq2seq.model_directory import (
     start_directory,
     weights_of,
 )
-from seq2seq.records import append_history
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.averaging import average_checkpoints
+from seq2seq.training.checkpoints import append_history
 from seq2seq.translator import Translator
 from tests.toy import pairs, toy_config
 

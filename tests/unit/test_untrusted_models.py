@@ -15,6 +15,7 @@ import seq2seq
 from seq2seq.arrays import save_arrays
 from seq2seq.errors import ConfigError, ModelDirectoryError, Seq2SeqError
 from seq2seq.int8 import FILE, _seal, quantize_decoder
+from seq2seq.metadata import read_history, read_metadata
 from seq2seq.model_directory import (
     Tokenizers,
     build_model,
@@ -25,7 +26,6 @@ from seq2seq.model_directory import (
     save_model,
     start_directory,
 )
-from seq2seq.records import read_history, read_metadata
 from seq2seq.tokenizer import Tokenizer
 from seq2seq.translator import Translator
 from tests.models import change_metadata

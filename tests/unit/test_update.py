@@ -54,7 +54,10 @@ def test_clips_the_mean_gradient_by_its_global_norm(clip, factor):
 
 def test_repeated_rows_of_sparse_gradients_add_up():
     variable, update = make()
-    update.add([tf.IndexedSlices(tf.constant([1.0, 2.0]), tf.constant([1, 1]), tf.constant([3]))], tf.constant(1.0))
+    update.add(
+        update.dense([tf.IndexedSlices(tf.constant([1.0, 2.0]), tf.constant([1, 1]), tf.constant([3]))]),
+        tf.constant(1.0),
+    )
     np.testing.assert_allclose(variable, [1, 2 - 0.3, 3], rtol=1e-6)
 
 
@@ -100,7 +103,7 @@ def test_weights_without_a_gradient_are_named(accumulate):
     variables = [keras.Variable(np.zeros(2, "f"), name=name) for name in ("read", "unread", "forgotten")]
     update = GradientUpdate(keras.optimizers.SGD(0.1), variables, None, accumulate, False)
     with pytest.raises(ValueError, match="does not depend on unread, forgotten: nothing reads"):
-        update.add([tf.ones(2), None, None], tf.constant(1.0))
+        update.dense([tf.ones(2), None, None])
 
 
 def test_an_optimizer_that_clips_is_refused():

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from seq2seq.config import Precision
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.files import replacing, stored_file, writing
+from seq2seq.files import replacing, stored_file
 
 FORMAT_VERSION = 1
 CONFIG, METADATA, HISTORY = "config.yaml", "metadata.json", "history.jsonl"
@@ -71,22 +71,6 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelDirectoryError(f"{path}: damaged: {_reason(error)}. Restore it from a copy.") from None
     return values
-
-
-def append_history(folder: Path, entry: Mapping[str, Any]) -> None:
-    """Add one validation to `history.jsonl`."""
-    path = folder / HISTORY
-    if os.path.lexists(path):
-        stored_file(path)
-    with writing(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(dict(entry)) + "\n")
-
-
-def cut_history(folder: Path, update: int) -> None:
-    """Drop entries after an update: those that a resumed run will write again."""
-    kept = [entry for entry in read_history(folder) if entry["update"] <= update]
-    with replacing(folder / HISTORY) as partial:
-        partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:

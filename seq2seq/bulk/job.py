@@ -1,0 +1,85 @@
+"""What a file is translated from and how, and by what one knows that it is still the same."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seq2seq import int8, shortlist
+from seq2seq.bulk.rows import Format
+from seq2seq.config import SearchOptions
+from seq2seq.corpora.pairs import count_lines
+from seq2seq.errors import BulkError
+from seq2seq.model_directory import checksums
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file to translate, by which model, how, and where to."""
+
+    model: Path
+    source: Path
+    target: Path
+    options: SearchOptions
+    output_format: Format
+
+    def identity(self) -> dict[str, Any]:
+        """JSON-able values that differ where the output might.
+
+        input    `sha256` of the file as it is, and its `lines`
+        model    checksums of recipe, tokenizers and weights, and of what `options` asks for besides
+        options  all of them
+        format   of the output
+
+        Raises:
+            CorpusError: The input cannot be read.
+            ModelDirectoryError: The model is missing something or damaged.
+        """
+        model = checksums(self.model)
+        for asked, file in ((self.options.shortlist, shortlist.FILE), (self.options.int8, int8.FILE)):
+            if asked:
+                model[file] = _sha256(self.model / file)
+        values = {
+            "input": {"sha256": _sha256(self.source), "lines": count_lines(self.source)},
+            "model": model,
+            "options": self.options.model_dump(),
+            "format": self.output_format,
+        }
+        return json.loads(json.dumps(values))
+
+
+def check_same(path: Path, begun: Mapping[str, Any], now: Mapping[str, Any], remedy: str) -> None:
+    """See that the job that `path` tells of is this one.
+
+    Raises:
+        BulkError: It is another; says in what they differ, and the remedy.
+    """
+    there, here = _flat(begun), _flat(now)
+    differ = [
+        f"{key} is {_short(there.get(key))} there and {_short(here.get(key))} now"
+        for key in dict.fromkeys([*here, *there])
+        if there.get(key) != here.get(key)
+    ]
+    if differ:
+        raise BulkError(f"{path}: tells of another job: {', '.join(differ)}. {remedy}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
+    return found
+
+
+def _short(value: Any) -> str:
+    """A value for an error; of a checksum the first digits."""
+    if isinstance(value, str):
+        return value[:8] if len(value) == 64 else value
+    return json.dumps(value)

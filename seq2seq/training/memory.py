@@ -1,0 +1,48 @@
+"""Memory: how much a run took so far, and what to change when it does not suffice."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import tensorflow as tf
+
+from seq2seq.batching import BatchPlan
+from seq2seq.errors import TrainingError
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+
+def peak_memory() -> int | None:
+    """Most bytes held so far: of the first GPU, or else by this process; None where the system does not tell."""
+    if tf.config.list_physical_devices("GPU"):
+        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+    if resource is None:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def describe_batch(plan: BatchPlan, index: int) -> str:
+    """A batch's sentences and lengths."""
+    sentences, source, target = plan.shapes()[index]
+    return f"{sentences} sentences of {source} source and {target} target tokens"
+
+
+@contextmanager
+def explaining_memory(plan: BatchPlan, index: int, replicas: int = 1) -> Iterator[None]:
+    """Turn TensorFlow's lack of memory at a batch into an error that says what to change.
+
+    Raises:
+        TrainingError: The batch does not fit into memory.
+    """
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError:
+        shared = f", shared by {replicas} replicas" if replicas > 1 else ""
+        raise TrainingError(
+            f"out of memory at a batch of {describe_batch(plan, index)}{shared}. Lower batching.tokens or "
+            "data.filters.max_tokens, and raise training.accumulate to keep the update as large."
+        ) from None

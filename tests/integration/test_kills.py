@@ -1,0 +1,129 @@
+"""SIGKILL at random moments of real processes; the same command then ends as if nothing had happened.
+
+Three kills in CI, one of each kind; all twenty with `pytest -m slow tests/integration/test_kills.py -s`, which prints
+what each process was doing.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+import yaml
+
+from tests.runs import assert_same_run
+from tests.toy import toy_values, write_corpus
+
+PAIRS = 45_000  # so many that several processes encode them
+PROGRAM = """
+import faulthandler, signal, sys
+faulthandler.register(signal.SIGUSR1, file=open(sys.argv[1], "w"))
+from seq2seq.cli import main
+main(sys.argv[2:])
+"""
+# What the process is seen doing, by the innermost of these functions on its stack.
+DOING = {
+    "save_arrays": "writing a checkpoint",
+    "_validate": "validating",
+    "try_largest_batches": "trying the largest batches",
+    "encode_corpus": "encoding",
+    "prepare": "preparing the corpus",
+    "_epoch": "training",
+}
+KINDS = ("encoding", "writing", "any")
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kills")
+    write_corpus(folder, train=PAIRS, valid=60)
+    values = toy_values(folder)
+    values["training"] = {"learning_rate": 0.01, "epochs": None, "updates": 60, "checkpoint_minutes": 0.001}
+    values["validation"] = {"metric": "bleu", "every_updates": 12}
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(recipe):
+    """A run that nobody kills, and the seconds that it took."""
+    output, start = recipe.parent / "whole", time.monotonic()
+    process = begin(recipe, output)
+    assert process.wait(300) == 0
+    return output, time.monotonic() - start
+
+
+def begin(recipe: Path, output: Path) -> subprocess.Popen:
+    command = [
+        sys.executable,
+        "-c",
+        PROGRAM,
+        str(output.with_suffix(".stack")),
+        "train",
+        str(recipe),
+        "-o",
+        str(output),
+    ]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def wait_for(process: subprocess.Popen, pattern: str, output: Path) -> None:
+    """Until a file of the run is there, or the process has ended."""
+    while process.poll() is None and not list(output.glob(pattern)):
+        time.sleep(0.0005)
+
+
+def kill(process: subprocess.Popen, output: Path) -> str:
+    """SIGKILL; returns what the process was doing."""
+    stack = output.with_suffix(".stack")
+    if process.poll() is not None:
+        return "nothing: it had ended"
+    if stack.exists():
+        process.send_signal(signal.SIGUSR1)
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    names = re.findall(r" in (\w+)$", stack.read_text() if stack.exists() else "", re.M)
+    return next((DOING[name] for name in names if name in DOING), "starting or ending")
+
+
+def survive(seed: int, recipe: Path, whole: tuple[Path, float]) -> str:
+    """One run, killed once or twice and resumed."""
+    random, kind, (expected, seconds) = Random(seed), KINDS[seed % 3], whole
+    output = recipe.parent / f"killed-{seed}"
+    seen = []
+    for _ in range(random.randint(1, 2)):
+        process = begin(recipe, output)
+        if kind == "encoding":
+            wait_for(process, "encoded/*.partial", output)
+            time.sleep(random.uniform(0, 0.5))
+        elif kind == "writing":
+            time.sleep(random.uniform(0.5, 0.95) * seconds)
+            wait_for(process, "checkpoints/*.partial", output)
+        else:
+            time.sleep(random.uniform(0.4, 1.0) * seconds)
+        seen.append(kill(process, output))
+        kind = "any"
+    process = begin(recipe, output)
+    assert process.wait(300) == 0
+    assert_same_run(expected, output)
+    return " and ".join(seen)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("seed", range(3))
+def test_a_killed_run_ends_like_one_that_was_not(seed, recipe, whole):
+    print(f"\nkill {seed}: {survive(seed, recipe, whole)}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3, 20))
+def test_more_killed_runs_end_like_one_that_was_not(seed, recipe, whole):
+    print(f"\nkill {seed}: {survive(seed, recipe, whole)}")

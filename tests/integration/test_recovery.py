@@ -1,0 +1,135 @@
+"""Gradients and losses that stop being numbers: skipped, gone back from, and at last diagnosed."""
+
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seq2seq.errors import TrainingError
+from seq2seq.model import Seq2Seq
+from seq2seq.model_directory import load_arrays, read_history
+from seq2seq.training import train
+from seq2seq.training.checkpoints import LAST
+from tests.runs import assert_same_run, timeless, train_in_parts
+from tests.toy import toy_config, write_corpus
+
+FAST = 0.01  # learning rate
+SECTIONS = {
+    "float32": {},
+    "mixed_float16": {"encoder": {"units": 12, "cell": "lstm"}, "decoder": {"units": 12, "cell": "lstm"}},
+}
+QUIET = {"bleu": False, "metric": "loss", "every_updates": 6}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder)
+    return folder
+
+
+def poison(monkeypatch, when):
+    """Multiply the loss by NaN in training steps for which `when(model)` holds."""
+    losses_of = Seq2Seq.losses_of
+
+    def poisoned(self, source, target, label_smoothing=0.0, training=False):
+        loss, *others = losses_of(self, source, target, label_smoothing, training)
+        return loss * tf.where(when(self) & training, np.float32("nan"), 1.0), *others
+
+    monkeypatch.setattr(Seq2Seq, "losses_of", poisoned)
+
+
+def config(corpus, precision, after=4, times=2, updates=40, validation=None):
+    training = {
+        "learning_rate": FAST,
+        "epochs": None,
+        "updates": updates,
+        "precision": precision,
+        "recovery": {"after": after, "times": times},
+    }
+    return toy_config(corpus, **SECTIONS[precision], training=training, validation=validation or QUIET)
+
+
+@pytest.mark.parametrize("precision", SECTIONS)
+def test_one_bad_update_is_skipped_and_counted(precision, corpus, tmp_path, monkeypatch):
+    poison(monkeypatch, lambda model: model.stream.draw == 7)
+    report = train(config(corpus, precision, updates=12), tmp_path)
+    assert [entry["skipped_updates"] for entry in report.history] == [0, 1]
+    assert report.history[-1]["recoveries"] == 0
+    assert all(np.isfinite(array).all() for name, array in load_arrays(tmp_path / LAST)[0].items() if "usual" in name)
+
+
+@pytest.mark.parametrize("precision", SECTIONS)
+def test_many_in_a_row_go_back_with_half_the_learning_rate(precision, corpus, tmp_path, monkeypatch):
+    """NaN from step 14 on, for as long as the learning rate is what it was."""
+    poison(monkeypatch, lambda model: (model.stream.draw >= 14) & (model.optimizer.learning_rate.value > FAST / 1.5))
+    report = train(config(corpus, precision), tmp_path / "one")
+    assert report.finished == "40 updates are done"
+    rates = [(entry["update"], entry["learning_rate"], entry["recoveries"]) for entry in report.history]
+    assert rates[0] == (6, pytest.approx(FAST), 0)
+    assert rates[-1] == (40, pytest.approx(FAST / 2), 1)
+    assert [update for update, *_ in rates] == sorted({update for update, *_ in rates}), "none is told twice"
+    assert report.history[-1]["valid_loss"] < report.history[0]["valid_loss"]
+
+    # Interrupted while it skips, and once more after it went back.
+    train_in_parts(config(corpus, precision), tmp_path / "parts", 16, 30)
+    assert_same_run(tmp_path / "one", tmp_path / "parts")
+
+
+def test_when_going_back_does_not_help_it_stops_and_says_what_it_saw(corpus, tmp_path, monkeypatch):
+    poison(monkeypatch, lambda model: model.stream.draw >= 14)
+    with pytest.raises(TrainingError) as caught:
+        train(config(corpus, "float32"), tmp_path)
+    message = str(caught.value)
+    assert "after going back 2 times, each time with half the learning rate: " in message
+    assert re.search(r"(?:[4-9]|1\d) updates in a row were skipped", message)
+    assert re.search(r"epoch/batch \(gradient norm\): \d/\d+ \(nan\), ", message)
+    assert re.search(
+        r"largest sentence of the last 4 has \d+ source and \d+ target tokens: the \w+ .* \|\|\| der ", message
+    )
+    assert load_arrays(tmp_path / LAST)[1]["progress"]["recoveries"] == 2
+    with pytest.raises(TrainingError, match="after going back 2 times"):
+        train(config(corpus, "float32"), tmp_path)
+
+
+def test_an_exploding_gradient_is_skipped(corpus, tmp_path, monkeypatch):
+    """It is finite, and so many times what is usual."""
+    monkeypatch.setattr("seq2seq.update.SETTLED", 5)
+    losses_of = Seq2Seq.losses_of
+
+    def exploding(self, source, target, label_smoothing=0.0, training=False):
+        loss, *others = losses_of(self, source, target, label_smoothing, training)
+        return loss * tf.where((self.stream.draw == 8) & training, 1e4, 1.0), *others
+
+    monkeypatch.setattr(Seq2Seq, "losses_of", exploding)
+    report = train(config(corpus, "float32", updates=12), tmp_path / "skipped")
+    assert [entry["skipped_updates"] for entry in report.history] == [0, 1]
+    anything = toy_config(
+        corpus,
+        training={"learning_rate": FAST, "epochs": None, "updates": 12, "recovery": {"explosion": None}},
+        validation=QUIET,
+    )
+    report = train(anything, tmp_path / "taken")
+    assert [entry["skipped_updates"] for entry in report.history] == [0, 0]
+
+
+def test_a_validation_worse_than_guessing_goes_back_to_the_best(corpus, tmp_path, monkeypatch):
+    from seq2seq.training.validation import Validator
+
+    measure, calls = Validator.loss, []
+
+    def diverged(self):
+        calls.append(measure(self))
+        return 99.0 if len(calls) == 3 else calls[-1]
+
+    monkeypatch.setattr(Validator, "loss", diverged)
+    report = train(config(corpus, "float32", updates=24), tmp_path)
+    assert report.finished
+    assert [entry["update"] for entry in report.history] == [6, 12, 18, 24]
+    assert [entry["recoveries"] for entry in report.history] == [0, 0, 1, 1]
+    assert timeless(read_history(tmp_path)) == timeless(report.history)
+
+    monkeypatch.setattr(Validator, "loss", lambda self: float("nan"))
+    with pytest.raises(TrainingError, match=r"the validation loss is nan, and a model that guesses has 4\.025"):
+        train(config(corpus, "float32", updates=24), tmp_path / "nan")

@@ -1,0 +1,165 @@
+"""Many replicas learn what one learns: on two devices of a process, and in two processes."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from seq2seq.batching import plan_batches
+from seq2seq.encoding import EncodedCorpus
+from seq2seq.model_directory import load_arrays, read_history
+from seq2seq.training import train
+from seq2seq.training.checkpoints import LAST
+from tests.toy import toy_config, toy_values, write_corpus
+
+ROOT = Path(__file__).parents[2]
+LOST_WITHIN = 60  # seconds
+STILL = {name: {**toy_values(Path())[name], "dropout": 0.0} for name in ("embeddings", "encoder", "decoder")}
+QUICK = {"optimizer": "sgd", "learning_rate": 0.2, "momentum": 0.5, "epochs": None}
+SGD = {**STILL, "training": {**QUICK, "updates": 6}}
+GATHERED = {
+    **STILL,
+    "training": {**QUICK, "accumulate": 3, "updates": 3},
+    "validation": {"bleu": False, "metric": "loss"},
+}
+# Adam makes whole steps of what rounding leaves; its first moment after one update is a tenth of the gradient.
+ADAM = {**STILL, "training": {"optimizer": "adam", "epochs": None, "updates": 1}}
+RUNS = {"sgd": SGD, "gathered": GATHERED, "adam": ADAM}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A corpus, and what one replica learns from it."""
+    folder = tmp_path_factory.mktemp("replicas")
+    write_corpus(folder, train=100, valid=11)
+    for name, sections in RUNS.items():
+        train(toy_config(folder, **sections), folder / f"{name}-1")
+    return folder
+
+
+def on(distribution: str, sections: dict) -> dict:
+    return {**sections, "training": {**sections["training"], "distribution": distribution}}
+
+
+def program(folder: Path, runs: list, devices: int, **environment: str) -> subprocess.Popen:
+    arguments = [str(folder), json.dumps(runs), str(devices)]
+    return start("-m", "tests.integration.replicas_program", *arguments, **environment)
+
+
+def start(*arguments: str, **environment: str) -> subprocess.Popen:
+    variables = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=variables, stdout=pipe, stderr=pipe, text=True)
+
+
+def addresses() -> list[str]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    found = [f"127.0.0.1:{opened.getsockname()[1]}" for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return found
+
+
+def succeed(*processes: subprocess.Popen) -> None:
+    for process in processes:
+        output = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+
+
+def assert_same_learning(folder: Path, suffix: str, names: Iterable[str]) -> None:
+    for name in names:
+        (one, about), (many, other) = (load_arrays(folder / f"{name}{end}" / LAST) for end in ("-1", suffix))
+        assert about["progress"]["batches"] == other["progress"]["batches"] > 0
+        for variable, value in one.items():
+            if name != "adam" or "momentum" in variable:
+                np.testing.assert_allclose(many[variable], value, atol=1e-5, rtol=1e-5, err_msg=f"{name} {variable}")
+    moved = [np.abs(array).max() for variable, array in one.items() if "momentum" in variable]
+    assert min(moved) > 0, "all variables have a gradient"
+
+
+def test_shares_of_a_batch_have_unequal_tokens(folder):
+    """What the comparisons below need in order to see a wrong normalization."""
+    corpus = EncodedCorpus(folder / "sgd-1" / "encoded" / "train")
+    lengths = corpus.source.lengths, corpus.target.lengths
+    plan = plan_batches(*lengths, tokens=200, pool=40, seed=1, epoch=1)
+    shares = [[lengths[1][plan.batch(i)[replica::2]].sum() for replica in range(2)] for i in range(len(plan))]
+    assert sum(a != b for a, b in shares) > len(shares) / 2
+
+
+def test_two_devices_learn_what_one_learns(folder):
+    succeed(program(folder, [[f"{name}-2", on("mirrored", sections)] for name, sections in RUNS.items()], devices=2))
+    assert_same_learning(folder, "-2", RUNS)
+
+
+def test_two_processes_learn_what_one_learns(folder):
+    """And share validation: BLEU and loss are those of the whole corpus."""
+    workers = addresses()
+    cluster = {"cluster": {"worker": workers}}
+    names = ("sgd", "adam")
+    runs = [[f"{name}-w", on("multi_worker", RUNS[name])] for name in names]
+    tasks = [json.dumps({**cluster, "task": {"type": "worker", "index": index}}) for index in range(2)]
+    succeed(*(program(folder, runs, devices=1, TF_CONFIG=task) for task in tasks))
+    assert_same_learning(folder, "-w", names)
+    one, many = (read_history(folder / name) for name in ("sgd-1", "sgd-w"))
+    for key in ("update", "valid_loss", "train_loss", "bleu"):
+        np.testing.assert_allclose([e[key] for e in many], [e[key] for e in one], rtol=1e-5, err_msg=key)
+
+
+def test_a_lost_worker_ends_the_others_and_the_run_goes_on(folder):
+    """With two workers again after a stop, with one after a loss."""
+    recipe = folder / "recipe.yaml"
+    values = {**toy_values(folder), **SGD, "validation": {"bleu": False, "metric": "loss", "every_updates": 4}}
+    values["training"] = {**QUICK, "updates": 48, "checkpoint_minutes": 0.01}
+    recipe.write_text(yaml.safe_dump(values), encoding="utf-8")
+    output = folder / "lost"
+
+    def both() -> list[subprocess.Popen]:
+        flags = ["--output", str(output), "--workers", ",".join(addresses())]
+        command = ["-m", "seq2seq", "train", str(recipe), *flags]
+        return [start(*command, "--worker-index", str(index)) for index in range(2)]
+
+    def wait_for_validations(number: int) -> None:
+        until = time.monotonic() + 120
+        while len(read_history(output)) < number:
+            assert time.monotonic() < until, [process.communicate(timeout=5) for process in chief_and_other]
+            time.sleep(0.05)
+
+    chief_and_other = both()
+    wait_for_validations(1)
+    chief_and_other[1].send_signal(signal.SIGTERM)  # one is asked, both stop and the chief saves
+    for process in chief_and_other:
+        printed, errors = process.communicate(timeout=120)
+        assert process.returncode == 130, errors
+        assert "interrupted, and saved as of update" in printed
+    stopped = len(read_history(output))
+
+    chief_and_other = both()
+    wait_for_validations(stopped + 1)
+    chief_and_other[1].kill()
+    killed = time.monotonic()
+    _, errors = chief_and_other[0].communicate(timeout=2 * LOST_WITHIN)
+    assert time.monotonic() - killed < LOST_WITHIN
+    assert chief_and_other[0].returncode == 1
+    assert "error: worker 0 of 2 lost another one" in errors
+    assert "Traceback" not in errors
+    chief_and_other[1].communicate()
+
+    def config(output_name):
+        return toy_config(folder, **{key: values[key] for key in ("training", "validation", *STILL)})
+
+    train(config("whole"), folder / "whole")
+    report = train(config("lost"), output)
+    assert report.finished
+    assert [entry["update"] for entry in report.history] == [e["update"] for e in read_history(folder / "whole")]
+    whole, resumed = (load_arrays(directory / LAST)[0] for directory in (folder / "whole", output))
+    for name, value in whole.items():
+        np.testing.assert_allclose(resumed[name], value, atol=2e-5, rtol=1e-4, err_msg=name)

@@ -1,0 +1,388 @@
+"""Shards of a file: who has which line, killed at every step, refused when something differs."""
+
+import gzip
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from seq2seq.bulk import shards
+from seq2seq.bulk.job import Job
+from seq2seq.bulk.manifest import Manifest, PartFiles, Shard, joined_path
+from seq2seq.bulk.rows import lines_answered
+from seq2seq.bulk.shards import translate_shard
+from seq2seq.config import SearchOptions
+from seq2seq.corpora.pairs import count_lines, read_lines
+from seq2seq.errors import BulkError, ConfigError, CorpusError
+from seq2seq.model_directory import save_model
+from seq2seq.translation import Hypothesis, Translation
+from tests.toy import save_random_model, toy_tokenizer
+
+LINES = ["one", "", "three\u2028", "four", "five", "", "seven", "eight ☃", "nine", "ten", "eleven"]
+CHUNK = 2
+
+
+class Shouting:
+    """A translator in capitals; `asked` holds the lines that it was given."""
+
+    model = SimpleNamespace(attends=False)
+
+    def __init__(self):
+        self.asked = []
+
+    def translate_stream(self, lines, options, *, chunk, attention, progress):
+        for line in lines:
+            self.asked.append(line)
+            hypothesis = Hypothesis(line.upper(), 0.0, [], np.zeros(0), np.zeros((0, 0)))
+            yield Translation([], [hypothesis] * options.n_best)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shards") / "model"
+    save_random_model(folder, toy_tokenizer())
+    return folder
+
+
+@pytest.fixture
+def job(model, tmp_path):
+    (tmp_path / "in").write_text("\n".join(LINES), encoding="utf-8", newline="\n")  # the last line has no end
+    return Job(model, tmp_path / "in", tmp_path / "out", SearchOptions(), "text")
+
+
+def go(job, number, count, translator=None, chunk=CHUNK):
+    return translate_shard(translator or Shouting(), job, Shard(number, count), warn=pytest.fail, chunk=chunk)
+
+
+def names(job):
+    return sorted(path.name for path in job.target.parent.iterdir())
+
+
+def expected(lines=LINES):
+    return "".join(f"{line.upper()}\n" for line in lines).encode()
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1/0", "1", "1/2/3", "-1/2", "1/100000", "a/b", "1 /2", "", "٣/٤"])
+def test_a_shard_that_is_none_is_an_error_that_names_it(text):
+    with pytest.raises(ConfigError, match=rf"^--shard {re.escape(text)}: expected I/N"):
+        Shard.parse(text)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 2000])
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 20])
+def test_every_line_is_in_one_shard_and_no_chunk_is_divided(count, chunk):
+    for total in (0, 1, 2, 3, 19, 2000, 2001, 20_000):
+        found = [Shard(number, count).lines(total, chunk) for number in range(1, count + 1)]
+        assert [line for lines in found for line in lines] == list(range(1, total + 1))
+        chunks = [-(-len(lines) // chunk) for lines in found]
+        assert max(chunks) - min(chunks) <= 1, "as even as chunks allow"
+        assert all((lines.start - 1) % chunk == 0 for lines in found if lines)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\n", b"a", b"a\n", b"a\nb", b"a\r\nb\r\n", b"a\rb\n\n", b"\xef\xbb\xbf", "a\u2028b\x0cc\x85\n".encode()],
+)
+def test_lines_are_counted_as_they_are_read(tmp_path, content):
+    for name, data in (("plain", content), ("packed.gz", gzip.compress(content))):
+        (tmp_path / name).write_bytes(data)
+        assert count_lines(tmp_path / name) == len(list(read_lines(tmp_path / name)))
+
+
+def test_damage_is_found_while_counting(tmp_path):
+    (tmp_path / "in.gz").write_bytes(gzip.compress(b"a\n" * 1000)[:-9])
+    with pytest.raises(CorpusError, match=r"in\.gz: cannot be read"):
+        count_lines(tmp_path / "in.gz")
+
+
+def test_rows_of_a_line_are_counted_once():
+    assert lines_answered([b"a\n", b"a\n"], "text") == 2
+    assert lines_answered([b"{}\n"] * 3, "jsonl") == 3
+    assert lines_answered([b"1\t0\ta\n", b"1\t0\tb\n", b"2\t0\ta\n", b"11\t0\ta\n"], "tsv") == 3
+    assert lines_answered([], "tsv") == 0
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
+def test_the_last_shard_joins_and_a_record_stays(job, order):
+    reports = [go(job, number, 3) for number in order]
+    assert [(report.complete, report.joined) for report in reports] == [(1, False), (2, False), (3, True)]
+    assert job.target.read_bytes() == expected()
+    assert names(job) == ["in", "out", "out.manifest.json"]
+
+
+def test_more_shards_than_chunks_leave_some_empty(job):
+    reports = [go(job, number, 9) for number in range(9, 0, -1)]
+    assert sum(not report.lines for report in reports) == 3
+    assert job.target.read_bytes() == expected()
+
+
+def test_an_empty_file_has_shards_too(job):
+    job.source.write_bytes(b"")
+    assert not go(job, 1, 2).joined
+    assert go(job, 2, 2).joined
+    assert job.target.read_bytes() == b""
+
+
+def test_several_rows_a_line_are_joined(job):
+    job = replace(job, output_format="tsv", options=SearchOptions(n_best=3))
+    go(job, 1, 2), go(job, 2, 2)
+    rows = [row.split("\t") for row in job.target.read_text(encoding="utf-8").split("\n")[:-1]]
+    assert [int(number) for number, _, _ in rows] == [n for n in range(1, len(LINES) + 1) for _ in range(3)]
+
+
+def test_what_is_done_is_not_done_again(job):
+    first, again = Shouting(), Shouting()
+    go(job, 1, 2, first)
+    assert first.asked
+    report = go(job, 1, 2, again)
+    assert again.asked == []
+    assert report.before == len(report.lines)
+    go(job, 2, 2)
+    last = Shouting()
+    report = go(job, 2, 2, last)
+    assert last.asked == []
+    assert report.joined
+    assert report.before == len(report.lines)
+    assert names(job) == ["in", "out", "out.manifest.json"]
+
+
+class Killed(BaseException):
+    """No handler of errors may see it."""
+
+
+def kill_at(monkeypatch, step):
+    """End the process, so to speak, just before the step that many of all that change files; returns the steps done."""
+    steps = []
+
+    def dying(original, what):
+        def call(path, *arguments, **keywords):
+            name = getattr(path, "name", "")
+            if not name.endswith(".pid"):
+                if len(steps) == step:
+                    monkeypatch.undo()
+                    raise Killed
+                steps.append(f"{what} {name}")
+            return original(path, *arguments, **keywords)
+
+        return call
+
+    for what in ("replace", "unlink", "touch", "write_text"):
+        monkeypatch.setattr(Path, what, dying(getattr(Path, what), what))
+    monkeypatch.setattr(shards, "os", SimpleNamespace(SEEK_END=2, fsync=dying(shards.os.fsync, "fsync")))
+    return steps
+
+
+def test_killed_at_every_step_it_goes_on_and_nothing_is_lost_or_there_twice(job, monkeypatch):
+    go(job, 1, 2)
+    begun = job.target.parent.with_name("begun")
+    shutil.copytree(job.target.parent, begun)
+    for step in range(200):
+        shutil.rmtree(job.target.parent)
+        shutil.copytree(begun, job.target.parent)
+        steps = kill_at(monkeypatch, step)
+        try:
+            go(job, 2, 2)
+            break
+        except Killed:
+            assert len(steps) == step
+        finally:
+            monkeypatch.undo()
+        if job.target.exists():
+            assert job.target.read_bytes() == expected(), "never half"
+        assert go(job, 2, 2).joined
+        assert job.target.read_bytes() == expected()
+        assert names(job) == ["in", "out", "out.manifest.json"]
+    assert len([step for step in steps if step.startswith("fsync")]) == 3, "a shard of 3 chunks"
+    assert len(steps) > 25
+    shutil.rmtree(begun)
+
+
+def test_a_chunk_is_on_disk_before_the_manifest_says_so(job, monkeypatch):
+    seen = []
+    fsync, write = shards.os.fsync, Manifest.write
+    monkeypatch.setattr(shards.os, "fsync", lambda handle: seen.append(os.fstat(handle).st_size) or fsync(handle))
+    monkeypatch.setattr(
+        Manifest, "write", lambda self, path: seen.append(f"{self.done_bytes} done") or write(self, path)
+    )
+    go(job, 1, 2)
+    ends = [len(expected(LINES[:count])) for count in (2, 4, 6)]
+    in_manifests = [entry for entry in seen if isinstance(entry, str)]
+    assert in_manifests == ["0 done", *(f"{end} done" for end in ends)]
+    assert all(seen.index(end) < seen.index(f"{end} done") for end in ends)
+
+
+def test_what_was_written_behind_the_manifest_is_cut_off(job):
+    class Dying(Shouting):
+        def translate_stream(self, lines, *rest, **more):
+            for translation in super().translate_stream(lines, *rest, **more):
+                yield translation
+                if self.asked[-1] == "nine":
+                    raise Killed
+
+    with pytest.raises(Killed):
+        go(job, 1, 1, Dying())
+    files = PartFiles(job.target, Shard(1, 1))
+    manifest = Manifest.model_validate_json(files.manifest.read_bytes())
+    assert (manifest.done_lines, manifest.done_bytes) == (8, len(expected(LINES[:8])))
+    with files.text.open("ab") as part:
+        part.write("half a line of many ☃".encode()[:-1])
+    translator = Shouting()
+    assert go(job, 1, 1, translator).before == 8
+    assert translator.asked == LINES[8:]
+    assert job.target.read_bytes() == expected()
+
+
+def change(job, **options):
+    return replace(job, options=job.options.model_copy(update=options))
+
+
+@pytest.mark.parametrize(
+    ("changed", "count", "message"),
+    [
+        (lambda job: change(job, beam_size=7), 2, "options.beam_size is 5 there and 7 now"),
+        (lambda job: replace(job, output_format="jsonl"), 2, "format is text there and jsonl now"),
+        (lambda job: job, 3, "shards is 2 there and 3 now"),
+        (
+            lambda job: job.source.write_text("a\n" * 11) and job,
+            2,
+            r"input.sha256 is [0-9a-f]{8} there and [0-9a-f]{8} now",
+        ),
+        (lambda job: job.source.write_text("a\n" * 12) and job, 2, "input.lines is 11 there and 12 now"),
+    ],
+)
+@pytest.mark.parametrize("joined", [False, True])
+def test_another_job_is_refused_with_what_differs(job, changed, count, message, joined):
+    go(job, 1, 2)
+    if joined:
+        go(job, 2, 2)
+    before = {path.name: path.read_bytes() for path in job.target.parent.glob("out*") if path.suffix != ".lock"}
+    for number in (1, 2):
+        with pytest.raises(BulkError, match=rf"json: tells of another job: .*{message}.*(Give another --output)"):
+            go(changed(job), number, count)
+    for name, content in before.items():
+        assert (job.target.parent / name).read_bytes() == content
+
+
+def test_parts_of_two_jobs_are_not_joined(job):
+    """Two shards that begin at the same moment do not see each other's manifests."""
+    go(job, 1, 2)
+    manifest = PartFiles(job.target, Shard(1, 2)).manifest
+
+    class Meanwhile(Shouting):
+        def translate_stream(self, *arguments, **more):
+            manifest.write_text(manifest.read_text().replace('"beam_size": 5', '"beam_size": 7'))
+            return super().translate_stream(*arguments, **more)
+
+    with pytest.raises(BulkError, match=r"00001-of-00002\.json: tells of another job: options.beam_size is 7 there"):
+        go(job, 2, 2, Meanwhile())
+    assert not job.target.exists()
+
+
+def test_another_model_is_refused(job, tmp_path):
+    shutil.copytree(job.model, tmp_path / "other")
+    job = replace(job, model=tmp_path / "other")
+    go(job, 1, 2)
+    model = save_random_model(tmp_path / "new", toy_tokenizer())
+    model.output_bias.assign_add(np.ones(model.output_bias.shape))
+    save_model(tmp_path / "other", model, {})
+    with pytest.raises(BulkError, match=r"model\.model\.weights\.h5 is [0-9a-f]{8} there and [0-9a-f]{8} now"):
+        go(job, 2, 2)
+
+
+def test_a_shortlist_belongs_to_the_model_where_it_is_asked_for(job, tmp_path):
+    shutil.copytree(job.model, tmp_path / "other")
+    (tmp_path / "other" / "shortlist.h5").write_bytes(b"first")
+    job = replace(job, model=tmp_path / "other")
+    assert "shortlist.h5" not in job.identity()["model"]
+    job = change(job, shortlist=20)
+    go(job, 1, 2)
+    (tmp_path / "other" / "shortlist.h5").write_bytes(b"second")
+    with pytest.raises(BulkError, match=r"model\.shortlist\.h5 is"):
+        go(job, 2, 2)
+
+
+def test_damage_is_refused_with_a_remedy(job):
+    go(job, 1, 2)
+    files = PartFiles(job.target, Shard(1, 2))
+    whole, manifest = files.text.read_bytes(), files.manifest.read_text()
+    size = len(whole)
+
+    def refused(number, message):
+        with pytest.raises(BulkError, match=message):
+            go(job, number, 2)
+        assert not job.target.exists()
+
+    files.manifest.write_text(manifest[:-9])
+    refused(1, r"out\.part-00001-of-00002\.json: damaged: .*Delete it and its part")
+    files.manifest.write_text(manifest.replace('"done_lines": 6', '"done_lines": 2'))
+    files.text.write_bytes(whole[:-1])
+    refused(1, rf"found {size - 1} bytes, and {files.manifest.name} says {size} are done")
+    files.manifest.write_text(manifest)
+    refused(2, rf"found {size - 1} bytes that answer 5 lines, expected {size} bytes and 6 lines\. Delete it and")
+    files.text.write_bytes(whole.replace(b"\n", b" ", 1))
+    refused(2, rf"found {size} bytes that answer 5 lines, expected {size} bytes and 6 lines\. Delete it and")
+    files.text.unlink()
+    refused(2, r"out\.part-00001-of-00002: no such file\. Delete out\.part-00001-of-00002\.json")
+    files.manifest.unlink()
+    assert go(job, 1, 2).joined
+    assert job.target.read_bytes() == expected()
+
+
+def test_an_output_that_changed_after_the_join_is_refused(job):
+    go(job, 1, 1)
+    size = job.target.stat().st_size
+    assert json.loads(joined_path(job.target).read_text())["bytes"] == size
+    job.target.write_bytes(b"x")
+    with pytest.raises(BulkError, match=rf"out: found a file of 1 bytes, and out.manifest.json says {size} bytes"):
+        go(job, 1, 1)
+    job.target.unlink()
+    with pytest.raises(BulkError, match="out: found no such file"):
+        go(job, 1, 1)
+    joined_path(job.target).unlink()
+    assert go(job, 1, 1).joined
+
+
+def test_an_input_that_gets_shorter_is_an_error(job):
+    class Shortening(Shouting):
+        def translate_stream(self, lines, *rest, **more):
+            job.source.write_text("one\ntwo\n")
+            return super().translate_stream(lines, *rest, **more)
+
+    with pytest.raises(CorpusError, match="in: found 2 lines, and there were more when this shard began"):
+        go(job, 1, 1, Shortening())
+
+
+def test_a_second_process_on_a_shard_is_refused_with_the_first_ones_id(job):
+    lock = PartFiles(job.target, Shard(2, 2)).lock
+    holder = "import sys, time; from pathlib import Path; from seq2seq.lock import hold\n"
+    holder += "with hold(Path(sys.argv[1]), RuntimeError): print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", holder, lock], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout.readline() == "held\n"
+        with pytest.raises(BulkError, match=rf"00002-of-00002: process {first.pid} on \S+ is on shard 2/2\. Wait"):
+            go(job, 2, 2)
+        assert not go(job, 1, 2).joined, "another shard is free"
+        first.kill()
+        first.wait()
+    assert go(job, 2, 2).joined, "a killed process holds nothing"
+
+
+def test_whoever_is_last_joins_when_all_end_at_once(job, monkeypatch):
+    count = 6
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "join", lambda *_: 0)
+        for number in range(1, count + 1):
+            go(job, number, count)
+    with ThreadPoolExecutor(count) as pool:
+        found = list(pool.map(lambda number: go(job, number, count), range(1, count + 1)))
+    assert all(report.joined for report in found), "nobody takes a file that is being removed for another's lock"
+    assert job.target.read_bytes() == expected()
+    assert not [name for name in names(job) if "part" in name and not name.endswith(".lock")]
