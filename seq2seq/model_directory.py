@@ -14,9 +14,15 @@ from seq2seq.arrays import load_arrays, load_checksum, save_arrays
 from seq2seq.config import Config, Precision, dump_config, read_config
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.files import replacing, stored_file
-from seq2seq.metadata import CONFIG, FORMAT_VERSION, METADATA, read_metadata, write_metadata
-from seq2seq.metadata import HISTORY as HISTORY
-from seq2seq.metadata import read_history as read_history
+from seq2seq.metadata import (  # noqa: F401, for those to whom these are files of a model directory like the others
+    CONFIG,
+    FORMAT_VERSION,
+    HISTORY,
+    METADATA,
+    read_history,
+    read_metadata,
+    write_metadata,
+)
 from seq2seq.tokenizer import Tokenizer
 
 if TYPE_CHECKING:  # looking into a directory needs no TensorFlow, only `build_model` does
