@@ -38,7 +38,7 @@ def replacing(path: Path, needed: int | None = None) -> Iterator[Path]:
 
 @contextmanager
 def writing(path: Path, needed: int | None = None) -> Iterator[None]:
-    """Around what writes `path` and nothing else: the system's errors there become ours.
+    """Around what writes `path`: the system's errors become ours, but for those that name another file.
 
     Raises:
         StorageError: It cannot be written; says why, and of a full disk how much is needed and free.
@@ -46,6 +46,8 @@ def writing(path: Path, needed: int | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.filename is not None and str(error.filename) not in (str(path), f"{path}.partial"):
+            raise  # of another file
         raise StorageError(f"{path}: {_reason(error, path, needed)}") from None
 
 

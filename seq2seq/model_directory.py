@@ -102,8 +102,7 @@ def start_directory(folder: Path, config: Config, tokenizers: Tokenizers) -> Non
         if name not in tokenizers.files():
             (folder / name).unlink(missing_ok=True)
     for name, tokenizer in tokenizers.files().items():
-        with replacing(folder / name) as partial:
-            tokenizer.save(partial)
+        tokenizer.save(folder / name)
     if (folder / METADATA).exists():
         write_metadata(folder, read_metadata(folder) | {"sha256": _checksums(folder, (CONFIG, *TOKENIZERS))})
 

@@ -16,6 +16,7 @@ import sentencepiece
 
 from seq2seq.config import TokenizerConfig
 from seq2seq.errors import TokenizerError
+from seq2seq.files import replacing
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 
@@ -178,8 +179,13 @@ class Tokenizer:
         return [self._processor.piece_to_id(piece) for piece in pieces]
 
     def save(self, path: str | Path) -> None:
-        """Write the SentencePiece model file."""
-        Path(path).write_bytes(self.model)
+        """Write the SentencePiece model file.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        with replacing(Path(path), len(self.model)) as partial:
+            partial.write_bytes(self.model)
 
     def fingerprint(self) -> str:
         """SHA-256 of the model, in hexadecimal."""
