@@ -128,7 +128,8 @@ def test_history_after_the_checkpoint_is_dropped_on_resume(corpus, tmp_path):
     config = toy_config(corpus, validation={"metric": "loss", "bleu": False})
     train(config, tmp_path, [InterruptAfter(3)])
     with (tmp_path / "history.jsonl").open("a") as file:
-        file.write(json.dumps({"update": 999}) + "\n")
+        numbers = {"epoch": 99, "valid_loss": 0.5, "bleu": None, "best": True, "seconds": 9.0}
+        file.write(json.dumps({"update": 999, **numbers}) + "\n")
     train(config, tmp_path)
     assert 999 not in [entry["update"] for entry in read_history(tmp_path)]
 
