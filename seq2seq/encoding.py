@@ -4,7 +4,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -14,9 +14,11 @@ from joblib import Parallel, delayed
 
 from seq2seq.config import FilterConfig
 from seq2seq.corpora import FilterReport, Hashes, SentencePair, filters
+from seq2seq.files import writing
 from seq2seq.tokenizer import EOS_ID, PAD_ID, Tokenizer
 
 CHUNK = 10_000  # pairs that are filtered and tokenized at once
+DTYPES = ("uint16", "uint32")
 FEW = 3  # chunks that are not worth starting other processes for
 UNFILTERED = FilterConfig(
     nfc=False, empty=False, duplicates=False, max_characters=None, max_ratio=None, max_tokens=2**31 - 1
@@ -37,11 +39,15 @@ class TokenizedSide:
     """The token ids of one side of a corpus, memory-mapped: sentence i is `tokens[offsets[i]:offsets[i + 1]]`."""
 
     def __init__(self, folder: Path, side: str, dtype: str) -> None:
+        if dtype not in DTYPES:
+            raise ValueError(f"{folder}: token ids of {dtype}")
         file = folder / f"{side}.tokens.bin"
         # An empty file cannot be mapped.
         self.tokens = np.memmap(file, dtype, "r") if file.stat().st_size else np.zeros(0, dtype)
         self.offsets = np.memmap(folder / f"{side}.offsets.bin", np.int64, "r")
         self.lengths = np.diff(self.offsets).astype(np.int32)
+        if self.offsets[0] or self.offsets[-1] != len(self.tokens) or self.lengths.min(initial=1) < 1:
+            raise ValueError(f"{file}: does not hold the sentences of its offsets")
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
         """Right-padded ids of some sentences, (B, L) int32, EOS included."""
@@ -74,12 +80,19 @@ class EncodedCorpus(EncodedPairs):
     target: TokenizedSide
 
     def __init__(self, folder: Path) -> None:
+        """Open what `encode_corpus` wrote.
+
+        Raises:
+            OSError, ValueError, KeyError, TypeError: It is not there or damaged, and can be encoded again.
+        """
         self.folder = folder
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         self.fingerprint: str = about["fingerprint"]
         self.report = FilterReport(about["read"], about["kept"], Counter(about["dropped"]))
         self.source = TokenizedSide(folder, "source", about["source_dtype"])
         self.target = TokenizedSide(folder, "target", about["target_dtype"])
+        if not len(self.source.lengths) == len(self.target.lengths) == self.report.kept:
+            raise ValueError(f"{folder}: the sides are not of {self.report.kept} sentences")
 
 
 def encode_corpus(
@@ -106,20 +119,40 @@ def encode_corpus(
     Pairs with a side that gives no tokens are dropped. Whatever is dropped is counted in the corpus's report.
     """
     partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    tokenizers = (source_tokenizer, target_tokenizer)
+    with writing(folder):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    try:
+        _write(pairs, (source_tokenizer, target_tokenizer), partial, fingerprint, filtering, progress)
+        with writing(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return EncodedCorpus(folder)
+
+
+def _write(
+    pairs: Iterable[SentencePair],
+    tokenizers: Sequence[Tokenizer],
+    folder: Path,
+    fingerprint: str,
+    filtering: FilterConfig,
+    progress: Callable[[int], None],
+) -> None:
     dtypes = [np.dtype(np.uint16 if tokenizer.vocabulary_size <= 2**16 else np.uint32) for tokenizer in tokenizers]
     report, seen = FilterReport(), Hashes()
     with ExitStack() as stack:
         files = [
-            _SideFiles(stack, partial, side, dtype) for side, dtype in zip(("source", "target"), dtypes, strict=True)
+            _SideFiles(stack, folder, side, dtype) for side, dtype in zip(("source", "target"), dtypes, strict=True)
         ]
         for chunk in _encoded(pairs, tokenizers, filtering):
             kept = _kept(chunk, seen, filtering, report)
             for file, ids, lengths in zip(files, chunk.ids, chunk.lengths, strict=True):
                 file.write(ids, lengths, kept)
             progress(report.read)
+        for file in files:
+            file.flush()
     about = {
         "fingerprint": fingerprint,
         "source_dtype": dtypes[0].name,
@@ -128,10 +161,8 @@ def encode_corpus(
         "kept": report.kept,
         "dropped": dict(report.dropped),
     }
-    (partial / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
-    return EncodedCorpus(folder)
+    with writing(folder / "about.json"):
+        (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
 class _Chunk(NamedTuple):
@@ -205,10 +236,13 @@ class _SideFiles:
     """What `TokenizedSide` reads, being written."""
 
     def __init__(self, stack: ExitStack, folder: Path, side: str, dtype: np.dtype) -> None:
-        self.tokens = stack.enter_context((folder / f"{side}.tokens.bin").open("wb"))
-        self.offsets = stack.enter_context((folder / f"{side}.offsets.bin").open("wb"))
+        self.path = folder / f"{side}.tokens.bin"
+        with writing(self.path):
+            self.tokens = self.path.open("wb")
+            self.offsets = (folder / f"{side}.offsets.bin").open("wb")
+        stack.callback(self._close)
         self.dtype, self.written = dtype, 0
-        np.zeros(1, np.int64).tofile(self.offsets)
+        self.offsets.write(np.zeros(1, np.int64).data)
 
     def write(self, ids: np.ndarray, lengths: np.ndarray, kept: np.ndarray) -> None:
         """Add the sentences that are `kept` (N,) bool, each with EOS at its end."""
@@ -217,6 +251,18 @@ class _SideFiles:
         inner = np.ones(len(tokens), bool)
         inner[ends - 1] = False
         tokens[inner] = ids[np.repeat(kept, lengths)]
-        tokens.tofile(self.tokens)
-        (ends + self.written).tofile(self.offsets)
+        with writing(self.path):  # no `tofile`, which does not see all that goes wrong
+            self.tokens.write(tokens.data)
+            self.offsets.write((ends + self.written).data)
         self.written += len(tokens)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with writing(self.path):
+            self.tokens.flush()
+            self.offsets.flush()
+
+    def _close(self) -> None:
+        for file in (self.tokens, self.offsets):
+            with suppress(OSError):  # of what could not be flushed, which was said then
+                file.close()

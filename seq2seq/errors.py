@@ -24,6 +24,10 @@ class ModelDirectoryError(Seq2SeqError):
     """A model directory is missing something, damaged or of another version."""
 
 
+class StorageError(Seq2SeqError):
+    """A file cannot be written, as on a full disk; what was there under its name stays."""
+
+
 class TrainingError(Seq2SeqError):
     """A training run cannot start, go on or resume."""
 

@@ -9,14 +9,8 @@ from typing import Any
 import numpy as np
 
 from seq2seq.config import Config, DecoderConfig, EncoderConfig
-from seq2seq.model_directory import (
-    WEIGHTS,
-    check_directory,
-    load_arrays,
-    load_config_of,
-    load_tokenizers,
-    read_history,
-)
+from seq2seq.metadata import read_history
+from seq2seq.model_directory import check_directory, load_config_of, load_tokenizers, load_weights
 
 PARTS = ("source_embedding", "target_embedding", "encoder", "attention", "decoder", "output")
 TABLES = {
@@ -57,7 +51,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
     folder = Path(directory)
     described = check_directory(folder)
     config = load_config_of(folder)
-    weights, _ = load_arrays(folder / WEIGHTS)
+    weights = load_weights(folder)
     return {
         "directory": str(folder),
         "parameters": _count(weights),

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.errors import ConfigError, ModelDirectoryError
+from seq2seq.files import replacing, stored_file
 from seq2seq.model import Seq2Seq
-from seq2seq.model_directory import WEIGHTS, replacing
+from seq2seq.model_directory import WEIGHTS
 from seq2seq.search import StepFunction
 
 FILE = "decoder.int8.onnx"
@@ -51,8 +53,9 @@ def quantize_decoder(model: Seq2Seq, folder: Path) -> None:
     _quantize_products(graph)
     about = graph.metadata_props.add()
     about.key, about.value = "weights", _hash(folder)
-    with replacing(folder / FILE) as partial:
-        partial.write_bytes(graph.SerializeToString())
+    contents = graph.SerializeToString()
+    with replacing(folder / FILE, len(contents)) as partial:
+        partial.write_bytes(contents + _seal(contents))
 
 
 def load_int8_step(folder: Path, vocabulary_size: int) -> StepFunction:
@@ -68,16 +71,14 @@ def load_int8_step(folder: Path, vocabulary_size: int) -> StepFunction:
         import onnxruntime
     except ImportError:
         raise ConfigError(EXTRA) from None
-    again = f"Make it again: seq2seq quantize {folder}"
+    again = f"Make it with: seq2seq quantize {folder}"
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cpu_count()
     # Threads that wait spinning would take the cores from TensorFlow's.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    model = _read(folder / FILE, again)
     try:
-        model = (folder / FILE).read_bytes()
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except FileNotFoundError:
-        raise ModelDirectoryError(f"{folder / FILE}: no such file. Make it: seq2seq quantize {folder}") from None
     except Exception as error:  # ONNX Runtime has many, with no base of their own
         reason = str(error).splitlines()[0][:200]
         raise ModelDirectoryError(f"{folder / FILE}: cannot be read: {reason}. {again}") from None
@@ -152,6 +153,33 @@ def _quantize_products(model: Any) -> None:
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
 
 
+def _read(path: Path, again: str) -> bytes:
+    """A file that is as it was written, and that names no other file.
+
+    Raises:
+        ModelDirectoryError: It is not; or it is not there.
+    """
+    if not os.path.lexists(path):
+        raise ModelDirectoryError(f"{path}: no such file. {again}")
+    contents = stored_file(path).read_bytes()
+    model = contents[: -len(_seal(b""))]
+    if contents != model + _seal(model):
+        raise ModelDirectoryError(f"{path}: damaged: it does not end with its checksum. {again}")
+    # The key under which ONNX would name a file that has some of the weights.
+    if b"location" in model:
+        raise ModelDirectoryError(f"{path}: has weights in other files, which seq2seq does not write. {again}")
+    return model
+
+
+def _seal(model: bytes) -> bytes:
+    """The SHA-256 of a serialised ONNX model as one more entry of its metadata, to be put after it.
+
+    A protobuf message may be followed by more of its fields; `metadata_props` is the 14th of ModelProto.
+    """
+    entry = b"\x0a\x06sha256\x12\x40" + hashlib.sha256(model).hexdigest().encode()
+    return bytes([14 << 3 | 2, len(entry)]) + entry
+
+
 def _hash(folder: Path) -> str:
-    with (folder / WEIGHTS).open("rb") as file:
+    with stored_file(folder / WEIGHTS).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from seq2seq.files import stored_file, writing
+
 
 def owner_of(lock: Path) -> Path:
     """Where the holder of a lock says who it is."""
@@ -23,6 +25,9 @@ def hold(lock: Path, refused: Callable[[str], Exception]) -> Iterator[None]:
         refused: Makes the error where another process holds it, from that process, such as `1234 on node7`.
     """
     held, owner = FileLock(lock), owner_of(lock)
+    for path in (lock, owner):
+        if path.is_symlink():
+            stored_file(path)  # a link to another file would be written through
     try:
         # A moment, and not at once: the file may have been removed between opening and locking it.
         held.acquire(timeout=1)
@@ -32,7 +37,8 @@ def hold(lock: Path, refused: Callable[[str], Exception]) -> Iterator[None]:
             process = owner.read_text(encoding="utf-8").strip() or process
         raise refused(process) from None
     try:
-        owner.write_text(f"{os.getpid()} on {platform.node()}\n", encoding="utf-8")
+        with writing(owner):
+            owner.write_text(f"{os.getpid()} on {platform.node()}\n", encoding="utf-8")
         yield
     finally:
         owner.unlink(missing_ok=True)

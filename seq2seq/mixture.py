@@ -92,7 +92,9 @@ def apportion(weights: Sequence[float] | np.ndarray, total: int) -> np.ndarray:
     Returns:
         (len(weights),) int64.
     """
-    quotas = total * np.asarray(weights, np.float64) / np.sum(weights, dtype=np.float64)
+    shares = np.asarray(weights, np.float64)
+    shares = np.ldexp(shares, -np.frexp(shares.max())[1])  # below 1, by a power of two: none of the sums overflows
+    quotas = total * shares / shares.sum()
     counts = np.floor(quotas).astype(np.int64)
     by_remainder = np.argsort(counts - quotas, kind="stable")
     counts[by_remainder[: total - counts.sum()]] += 1

@@ -1,16 +1,19 @@
 """A lexical shortlist: the few target tokens that a source sentence can ask for, so that decoding ranks no others."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from seq2seq.arrays import load_arrays, save_arrays
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.model_directory import Tokenizers, load_arrays, save_arrays
+from seq2seq.model_directory import Tokenizers
 from seq2seq.tokenizer import EOS_ID
 
 FILE = "shortlist.h5"
+KIND = {"candidates": ("int32", 2), "frequent": ("int32", 1)}
 ITERATIONS = 5
 CANDIDATES = 100  # that are stored of each source token
 FREQUENT = 100  # target tokens that every sentence may have
@@ -83,9 +86,9 @@ def make_shortlist(pairs: Iterable[tuple[Ids, Ids]], source_size: int, target_si
     return Shortlist(candidates, np.union1d(np.arange(EOS_ID + 1), frequent).astype(np.int32))
 
 
-def save_shortlist(folder: Path, shortlist: Shortlist) -> None:
+def save_shortlist(folder: Path, shortlist: Shortlist, tokenizers: Tokenizers) -> None:
     """Write it into a model directory."""
-    save_arrays(folder / FILE, shortlist._asdict())
+    save_arrays(folder / FILE, shortlist._asdict(), _about(tokenizers))
 
 
 def load_shortlist(folder: Path, tokenizers: Tokenizers) -> Shortlist | None:
@@ -94,13 +97,23 @@ def load_shortlist(folder: Path, tokenizers: Tokenizers) -> Shortlist | None:
     Raises:
         ModelDirectoryError: The file is damaged or is of other tokenizers.
     """
-    if not (folder / FILE).exists():
+    path = folder / FILE
+    if not os.path.lexists(path):
         return None
-    arrays, _ = load_arrays(folder / FILE)
-    found = Shortlist(arrays["candidates"], arrays["frequent"])
-    largest = max(int(found.candidates.max(initial=0)), int(found.frequent.max(initial=0)))
-    if len(found.candidates) != tokenizers.source.vocabulary_size or largest >= tokenizers.target.vocabulary_size:
-        raise ModelDirectoryError(
-            f"{folder / FILE}: made with other tokenizers. Make it again: seq2seq shortlist {folder}"
-        )
+    arrays, about = load_arrays(path)
+    again = f"Make it again: seq2seq shortlist {folder}"
+    if {name: (array.dtype.name, array.ndim) for name, array in arrays.items()} != KIND:
+        raise ModelDirectoryError(f"{path}: no shortlist: it holds {', '.join(arrays) or 'nothing'}. {again}")
+    found = Shortlist(**arrays)
+    tokens = np.concatenate([found.candidates.ravel(), found.frequent])
+    if (
+        about != _about(tokenizers)
+        or len(found.candidates) != tokenizers.source.vocabulary_size
+        or not (0 <= tokens.min(initial=0) <= tokens.max(initial=0) < tokenizers.target.vocabulary_size)
+    ):
+        raise ModelDirectoryError(f"{path}: made with other tokenizers. {again}")
     return found
+
+
+def _about(tokenizers: Tokenizers) -> dict[str, str]:
+    return {"source": tokenizers.source.fingerprint(), "target": tokenizers.target.fingerprint()}

@@ -16,6 +16,7 @@ import sentencepiece
 
 from seq2seq.config import TokenizerConfig
 from seq2seq.errors import TokenizerError
+from seq2seq.files import replacing
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 
@@ -47,7 +48,8 @@ class Tokenizer:
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
             self.vocabulary_size: int = self._processor.get_piece_size()
-        except (RuntimeError, OSError):
+            self._processor.id_to_piece(list(range(self.vocabulary_size)))  # of a damaged one, some are not UTF-8
+        except (RuntimeError, OSError, UnicodeDecodeError):
             raise TokenizerError(f"{origin}: not a SentencePiece model.") from None
         processor = self._processor
         found = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
@@ -134,8 +136,10 @@ class Tokenizer:
         return self._processor.encode([_clean(text) for text in texts])
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        """Text of token ids; special ids are left out."""
-        return self._processor.decode([int(token) for token in token_ids if token > EOS_ID or token == UNK_ID])
+        """Text of token ids, on one line; special ids are left out."""
+        text = self._processor.decode([int(token) for token in token_ids if token > EOS_ID or token == UNK_ID])
+        # With byte fallback a model can spell a line feed, which would shift all lines after it.
+        return text.replace("\n", " ")
 
     def decode_with(self, token_ids: Sequence[int], unknown: Sequence[str]) -> str:
         """Text of token ids, in which the unknown tokens are given texts.
@@ -175,8 +179,13 @@ class Tokenizer:
         return [self._processor.piece_to_id(piece) for piece in pieces]
 
     def save(self, path: str | Path) -> None:
-        """Write the SentencePiece model file."""
-        Path(path).write_bytes(self.model)
+        """Write the SentencePiece model file.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        with replacing(Path(path), len(self.model)) as partial:
+            partial.write_bytes(self.model)
 
     def fingerprint(self) -> str:
         """SHA-256 of the model, in hexadecimal."""
@@ -210,5 +219,5 @@ def _sample(sentences: Iterable[str]) -> list[str]:
 def _clean(text: str) -> str:
     if text.isascii():
         return text
-    # SentencePiece takes UTF-8 only: a lone surrogate becomes U+FFFD.
-    return unicodedata.normalize("NFC", text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    # SentencePiece takes UTF-8 only: a lone surrogate becomes U+FFFD. Before NFC, which knows no halves of characters.
+    return unicodedata.normalize("NFC", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 # Han, kana and full-width punctuation, which are written without spaces; quotation marks, dots and dashes of any script
 # may stand beside them.
 _UNSPACED = "[\u3000-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff01-\uff9f\U00020000-\U0003ffff]"
+MOST_ATTENTION = 10_000_000  # a line of 100,000 characters may have 10^11, nearly all of them 0
 _ENDS, _STARTS = re.compile(rf"{_UNSPACED}[\"'’”…—]*$"), re.compile(rf"[\"'‘“…—]*{_UNSPACED}")
 
 
@@ -23,8 +24,8 @@ class Hypothesis:
     score            sum of `token_log_probs`, normalised by length, and the coverage penalty
     tokens           L pieces, the last one `</s>`
     token_log_probs  (L,) float32, in nats
-    attention        (L, S) float32, over the source's tokens, each row sums to 1; (L, 0) where not asked for, or where
-                     the model does not attend
+    attention        (L, S) float32, over the source's tokens, each row sums to 1; (L, 0) where not asked for, where
+                     the model does not attend, or of a line in pieces with more than `MOST_ATTENTION` weights
     """
 
     text: str
@@ -117,6 +118,8 @@ def join(parts: Sequence[Translation]) -> Translation:
 
 def _join_hypotheses(parts: Sequence[Hypothesis]) -> Hypothesis:
     shapes = np.array([part.attention.shape for part in parts])
+    if math.prod(shapes.sum(axis=0).tolist()) > MOST_ATTENTION:
+        return _join_hypotheses([replace(part, attention=part.attention[:, :0]) for part in parts])
     attention = np.zeros(shapes.sum(axis=0), np.float32)
     for part, (row, column), (rows, columns) in zip(parts, shapes.cumsum(axis=0) - shapes, shapes, strict=True):
         attention[row : row + rows, column : column + columns] = part.attention

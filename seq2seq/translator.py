@@ -47,12 +47,12 @@ NOT_IN_GRAPH = {
 
 
 class _Part(NamedTuple):
-    """What the model translates at once: some of a line's tokens, from number `start` on, without EOS."""
+    """What the model translates at once: some of a line's tokens, without EOS."""
 
     line: int
     text: str  # of the whole line
-    start: int
     ids: list[int]
+    surfaces: Sequence[str] | None = None  # of these tokens, if the line has more pieces
 
 
 class Translator:
@@ -192,10 +192,12 @@ class Translator:
     def _parts(self, line: int, text: str, ids: list[int], options: SearchOptions) -> Iterator[_Part]:
         most = options.max_source_tokens - 1  # EOS takes one
         if len(ids) > most and options.long_lines == "split":
-            for piece in divide(self.tokenizers.source.surfaces(text), most):
-                yield _Part(line, text, piece.start, ids[piece.start : piece.stop])
+            surfaces = self.tokenizers.source.surfaces(text)
+            for piece in divide(surfaces, most):
+                here = slice(piece.start, piece.stop)
+                yield _Part(line, text, ids[here], surfaces[here])
         elif ids:
-            yield _Part(line, text, 0, ids[:most])
+            yield _Part(line, text, ids[:most])
 
     def _search(self, parts: list[_Part], options: SearchOptions, attention: bool) -> Iterator[Translation]:
         lengths = np.array([len(part.ids) + 1 for part in parts])
@@ -231,13 +233,10 @@ class Translator:
 
     def _text(self, ids: list[int], weights: np.ndarray, part: _Part, options: SearchOptions) -> str:
         if options.unk == "replace" and UNK_ID in ids:
-            surfaces = self.tokenizers.source.surfaces(part.text)[part.start :][: len(part.ids)]
+            surfaces = part.surfaces or self.tokenizers.source.surfaces(part.text)[: len(part.ids)]
             unknown = [_most_attended(surfaces, weights[t]) for t, token in enumerate(ids) if token == UNK_ID]
-            text = self.tokenizers.target.decode_with(ids, unknown)
-        else:
-            text = self.tokenizers.target.decode(ids)
-        # With byte fallback a model can spell a line feed, which would shift all lines after it.
-        return text.replace("\n", " ")
+            return self.tokenizers.target.decode_with(ids, unknown)
+        return self.tokenizers.target.decode(ids)
 
     def _search_function(self, options: SearchOptions, attention: bool) -> Callable[..., SearchResult]:
         key = (*options.model_dump(exclude=NOT_IN_GRAPH).items(), attention)

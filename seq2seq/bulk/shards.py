@@ -15,8 +15,8 @@ from seq2seq.bulk.manifest import Joined, Manifest, PartFiles, Shard, joined_pat
 from seq2seq.bulk.rows import answers, lines_answered
 from seq2seq.corpora.pairs import lenient_lines, open_bytes
 from seq2seq.errors import BulkError, CorpusError
+from seq2seq.files import replacing, writing
 from seq2seq.lock import hold
-from seq2seq.model_directory import replacing
 from seq2seq.translator import CHUNK, Translator
 
 
@@ -122,7 +122,7 @@ def _go_on(
     """Translate what the manifest does not say is done."""
     files.text.touch()  # before the manifest: an empty shard is complete as soon as that is there
     manifest.write(files.manifest)
-    with files.text.open("r+b") as target, open_bytes(job.source) as source:
+    with writing(files.text), files.text.open("r+b") as target, open_bytes(job.source) as source:
         _cut_back(target, files, manifest.done_bytes)
         before, all_lines = manifest.done_lines, manifest.last_line - manifest.first_line + 1
         first = manifest.first_line + before

@@ -1,7 +1,9 @@
 """The command line: thin Typer commands, one file a verb. Nothing here imports TensorFlow before it must."""
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import typer
 
@@ -43,10 +45,23 @@ app.add_typer(data.app, name="data")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; errors of the user are printed to stderr and exit with 1."""
     try:
-        app(args=None if arguments is None else list(arguments))
+        try:
+            app(args=None if arguments is None else list(arguments))
+        finally:
+            sys.stdout.flush()
     except Seq2SeqError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
+        _let_go_of_stdout()
         print(f"error: {error.filename or 'input or output'}: {error.strerror or error}.", file=sys.stderr)
         sys.exit(1)
+
+
+def _let_go_of_stdout() -> None:
+    """What a full disk or a closed pipe did not take, Python would try to write again at its end, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

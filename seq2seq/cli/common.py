@@ -10,10 +10,12 @@ from typing import IO, Any, TypeVar
 
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from seq2seq.config import SearchOptions, Section
 from seq2seq.errors import ConfigError, CorpusError
+from seq2seq.files import writing
 
 AnySection = TypeVar("AnySection", bound=Section)
 
@@ -102,19 +104,34 @@ def check_output(path: Path, reads: Path | None = None) -> None:
 
 @contextmanager
 def open_output(path: Path | None, reads: Path | None = None) -> Iterator[IO[str]]:
-    """A UTF-8 file, or stdout; lines end with `\\n` on every system. `reads` is the input, which it must not be."""
+    """A UTF-8 file, or stdout; lines end with `\\n` on every system.
+
+    A file is `PATH.partial` until it is whole, and stays so where it does not get whole.
+
+    Args:
+        path: A file, a device or a pipe; None is stdout.
+        reads: The input, which it must not be.
+
+    Raises:
+        CorpusError: See `check_output`.
+        StorageError: It cannot be written.
+    """
     if path is None:
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
         yield sys.stdout
         sys.stdout.flush()
         return
     check_output(path, reads)
-    try:
-        handle = path.open("w", encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot be written: {error.strerror}.") from None
-    with handle:
-        yield handle
+    path = path.resolve()  # a link stays one
+    is_file = path.is_file() or not path.exists()
+    partial = path.with_name(f"{path.name}.partial") if is_file else path
+    with writing(path):
+        if is_file:
+            partial.unlink(missing_ok=True)
+        with partial.open("w", encoding="utf-8", newline="\n") as handle:
+            yield handle
+        if is_file:
+            partial.replace(path)
 
 
 def lenient_lines(handle: IO[bytes], name: str) -> Iterator[str]:
@@ -138,5 +155,5 @@ def say(message: str) -> None:
 def progress_bar(what: str, total: int | None) -> Iterator[Any]:
     """A bar on stderr where that is a terminal; yields a function that takes the number done so far."""
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
+        task = bar.add_task(escape(what), total=total)
         yield lambda done: bar.update(task, completed=done)

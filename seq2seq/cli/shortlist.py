@@ -44,5 +44,5 @@ def shortlist(
 
     with errors.status("learning the shortlist"):
         found = make_shortlist(pairs(), tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)
-    save_shortlist(model, found)
+    save_shortlist(model, found, tokenizers)
     typer.echo(f"{model}/shortlist.h5: use it with seq2seq translate {model} --shortlist 20")

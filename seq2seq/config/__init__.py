@@ -14,7 +14,15 @@ from seq2seq.config.data import (
     TokenizerConfig,
 )
 from seq2seq.config.network import DecoderConfig, EmbeddingsConfig, EncoderConfig
-from seq2seq.config.recipe import Config, changed_keys, dump_config, load_config, parse_config, recipe_names
+from seq2seq.config.recipe import (
+    Config,
+    changed_keys,
+    dump_config,
+    load_config,
+    parse_config,
+    read_config,
+    recipe_names,
+)
 from seq2seq.config.search import SearchOptions
 from seq2seq.config.section import Precision, Section
 from seq2seq.config.training import RecoveryConfig, ScheduleConfig, TrainingConfig, ValidationConfig
@@ -42,5 +50,6 @@ __all__ = [
     "dump_config",
     "load_config",
     "parse_config",
+    "read_config",
     "recipe_names",
 ]

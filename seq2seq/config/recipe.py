@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
+from reprlib import Repr
 from typing import Any, get_args, get_origin
 
 import yaml
@@ -14,6 +15,9 @@ from seq2seq.config.search import SearchOptions
 from seq2seq.config.section import Section, key
 from seq2seq.config.training import TrainingConfig, ValidationConfig
 from seq2seq.errors import ConfigError, did_you_mean
+
+_SHORT = Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 200, 200, 200
 
 
 class Config(Section):
@@ -109,15 +113,32 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(
             f"{path}: no such recipe. Give a YAML file, or one of the packaged recipes: {', '.join(recipe_names())}."
         )
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    return read_config(text, str(path), overrides)
+
+
+def read_config(text: bytes, origin: str, overrides: Sequence[str] = ()) -> Config:
+    """`load_config` of a recipe's bytes; `origin` is what to call it in errors."""
+    values = _read_yaml(text, f"{origin}: not valid YAML")
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected sections with keys, found {type(values).__name__}.")
+        raise ConfigError(f"{origin}: expected sections with keys, found {type(values).__name__}.")
     for override in overrides:
         _override(values, override)
-    return parse_config(values, origin=str(path))
+    return parse_config(values, origin)
+
+
+def _read_yaml(text: str | bytes, complaint: str) -> Any:
+    """Plain values: no tag makes another object.
+
+    Raises:
+        ConfigError: It is not YAML, or refers to itself again and again.
+    """
+    try:
+        values = yaml.safe_load(text)
+    except RecursionError:
+        raise ConfigError(f"{complaint}: it is nested too deeply.") from None
+    except Exception as error:  # of bad numbers and dates, yaml raises ValueError, KeyError and AttributeError
+        raise ConfigError(f"{complaint}: {error}") from None
+    return values
 
 
 def recipe_names() -> list[str]:
@@ -163,10 +184,7 @@ def _override(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {override}: expected section.key=value, as in --set training.epochs=5.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override}: the value is not valid YAML: {error}") from None
+    value = _read_yaml(text, f"--set {override}: the value is not valid YAML")
     *sections, last = key.split(".")
     inner: Any = values
     for depth, name in enumerate(sections):
@@ -192,6 +210,14 @@ def _place(values: Any, path: Sequence[str], name: str, override: str) -> str | 
     return int(name)
 
 
+def _found(value: Any) -> str:
+    """A value as Python writes it, cut short: a few lines of YAML can stand for gigabytes."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:
+        return "an integer of thousands of digits"
+
+
 def _explain(problem: Any, origin: str) -> str:
     *parents, last = problem["loc"] or ("",)
     key = ".".join(str(part) for part in problem["loc"])
@@ -205,13 +231,13 @@ def _explain(problem: Any, origin: str) -> str:
         return f"{origin}: '{key}' is missing."
     if problem["type"] == "model_type":
         names = ", ".join(sorted(_section(problem["loc"]).model_fields))
-        return f"{origin}: '{key}': found {problem['input']!r}, expected a section with keys of: {names}."
+        return f"{origin}: '{key}': found {_found(problem['input'])}, expected a section with keys of: {names}."
     if problem["type"] == "tuple_type":
-        return f"{origin}: '{key}': found {problem['input']!r}, expected a list."
+        return f"{origin}: '{key}': found {_found(problem['input'])}, expected a list."
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{origin}: {key + ': ' if key else ''}{message}."
-    return f"{origin}: '{key}': found {problem['input']!r}. {message}."
+    return f"{origin}: '{key}': found {_found(problem['input'])}. {message}."
 
 
 def sections(section: type[Section] = Config, prefix: str = "") -> Iterator[tuple[str, type[Section]]]:

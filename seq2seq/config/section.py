@@ -1,11 +1,20 @@
 """What all sections of a recipe are made of."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+LARGEST = 2**31 - 1  # integer; TensorFlow counts no further
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -13,6 +22,14 @@ class Section(BaseModel):
     """A part of a recipe. Unknown keys are errors; values do not change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def integers_fit(self) -> Self:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, int) and value > LARGEST:
+                raise ValueError(f"'{name}' is above {LARGEST}")
+        return self
 
 
 def key(default: Any, meaning: str, *, unit: str = "", paper: str = "", **limits: Any) -> Any:

@@ -7,16 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from seq2seq.arrays import load_arrays
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.model_directory import (
-    CONFIG,
-    TOKENIZERS,
-    check_directory,
-    load_arrays,
-    load_config_of,
-    read_history,
-    save_weights,
-)
+from seq2seq.files import replacing, stored_file
+from seq2seq.metadata import CONFIG, read_history
+from seq2seq.model_directory import TOKENIZERS, check_directory, load_config_of, save_weights
 from seq2seq.training.checkpoints import best_first, kept_weights
 
 
@@ -53,7 +48,8 @@ def average_checkpoints(
     output.mkdir(parents=True, exist_ok=True)
     for name in (CONFIG, *TOKENIZERS):
         if (directory / name).exists():
-            shutil.copyfile(directory / name, output / name)
+            with replacing(output / name) as partial:
+                shutil.copyfile(stored_file(directory / name), partial)
     validations = [about for _, about in chosen]
     scores = {
         "averaged": [about["update"] for about in validations],

@@ -2,26 +2,20 @@
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from seq2seq.arrays import load_about, load_arrays, save_arrays
 from seq2seq.config import Config, changed_keys
-from seq2seq.errors import TrainingError
+from seq2seq.errors import ModelDirectoryError, TrainingError
+from seq2seq.files import replacing, stored_file, writing
+from seq2seq.metadata import HISTORY, read_history
 from seq2seq.model import Seq2Seq
-from seq2seq.model_directory import (
-    HISTORY,
-    inner_path,
-    load_about,
-    load_arrays,
-    load_config_of,
-    read_history,
-    replacing,
-    save_arrays,
-    weights_of,
-)
+from seq2seq.model_directory import inner_path, load_config_of, weights_of
 from seq2seq.training.progress import Progress
 
 LAST, BEST = "checkpoints/last.h5", "checkpoints/best.h5"
@@ -106,6 +100,10 @@ def load_checkpoint(path: Path, model: Seq2Seq, corpora: str, override: bool = F
         ModelDirectoryError: The file is damaged.
     """
     arrays, about = load_arrays(path)
+    try:
+        progress = Progress(**about["progress"])
+    except (KeyError, TypeError):
+        raise ModelDirectoryError(f"{path}: is no checkpoint of training. Restore it from a copy.") from None
     if about["precision"] != model.dtype_policy.name:
         raise TrainingError(
             f"{path}: was written in {about['precision']}, and this run would go on in {model.dtype_policy.name}. "
@@ -117,7 +115,6 @@ def load_checkpoint(path: Path, model: Seq2Seq, corpora: str, override: bool = F
             "Bring them back, give --override, or train into another directory."
         )
     restore(model, arrays, str(path))
-    progress = Progress(**about["progress"])
     if override:
         progress.batch = 0  # counts batches of a plan that may be another now
     return progress
@@ -146,8 +143,11 @@ def kept_weights(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     Raises:
         ModelDirectoryError: A file is damaged.
     """
-    files = folder.glob(KEPT.replace("{:08d}", "*"))
-    return sorted(((file, load_about(file)) for file in files), key=lambda kept: kept[1]["update"])
+    kept = [(file, load_about(file)) for file in folder.glob(KEPT.replace("{:08d}", "*"))]
+    for file, about in kept:
+        if not about.keys() >= {"update", "epoch", "metric", "value", "loss", "bleu"}:
+            raise ModelDirectoryError(f"{file}: holds arrays, but no weights kept for averaging. Delete it.")
+    return sorted(kept, key=lambda kept: kept[1]["update"])
 
 
 def best_first(kept: list[tuple[Any, dict[str, Any]]]) -> list[tuple[Any, dict[str, Any]]]:
@@ -195,7 +195,10 @@ def check_recipe(directory: Path, config: Config) -> None:
 
 def append_history(folder: Path, entry: Mapping[str, Any]) -> None:
     """Add one validation to `history.jsonl`."""
-    with (folder / HISTORY).open("a", encoding="utf-8") as file:
+    path = folder / HISTORY
+    if os.path.lexists(path):
+        stored_file(path)
+    with writing(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(dict(entry)) + "\n")
 
 

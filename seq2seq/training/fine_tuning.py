@@ -8,7 +8,7 @@ import numpy as np
 
 from seq2seq.errors import TrainingError, did_you_mean
 from seq2seq.model import Seq2Seq
-from seq2seq.model_directory import WEIGHTS, Tokenizers, inner_path, load_arrays, load_tokenizers
+from seq2seq.model_directory import Tokenizers, inner_path, load_tokenizers, load_weights
 from seq2seq.training.display import Display
 
 NAMED = 12  # weights in a message
@@ -21,7 +21,7 @@ def warm_start(model: Seq2Seq, tokenizers: Tokenizers, folder: Path, display: Di
         TrainingError: There is no such weight.
         ModelDirectoryError, TokenizerError: The directory lacks something, or it is damaged.
     """
-    theirs, _ = load_arrays(folder / WEIGHTS)
+    theirs = load_weights(folder)
     ours = {inner_path(weight): weight for weight in model.weights}
     shared = sorted(ours.keys() & theirs.keys())
     same = [name for name in shared if tuple(ours[name].shape) == theirs[name].shape]

@@ -143,7 +143,7 @@ def _encode(
             *(tokenizer.fingerprint() for tokenizer in tokenizers),
         ]
     fingerprint = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    with suppress(OSError, ValueError, KeyError):  # absent or damaged: encode
+    with suppress(OSError, ValueError, KeyError, TypeError):  # absent or damaged: encode
         stored = EncodedCorpus(folder / key)
         if stored.fingerprint == fingerprint:
             return stored

@@ -48,7 +48,8 @@ def keep(folder, model, values, metric):
         path = folder / "checkpoints" / f"update-{update:08d}.h5"
         path.parent.mkdir(exist_ok=True)
         save_arrays(path, kept[update], about)
-        append_history(folder, {"update": update, "valid_loss": value, "bleu": value})
+        entry = {"epoch": 1, "valid_loss": value, "bleu": value, "best": False, "seconds": 1.0}
+        append_history(folder, {"update": update, **entry})
     return kept
 
 

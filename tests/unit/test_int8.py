@@ -118,7 +118,7 @@ def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path, monkeypat
     whole = (translator.folder / FILE).read_bytes()
     (tmp_path / WEIGHTS).write_bytes(b"weights")
     (tmp_path / FILE).write_bytes(whole[:-200])
-    with pytest.raises(ModelDirectoryError, match="cannot be read"):
+    with pytest.raises(ModelDirectoryError, match="does not end with its checksum"):
         empty.translate(SENTENCES, options)
     (tmp_path / FILE).write_bytes(whole)
     (tmp_path / WEIGHTS).write_bytes(b"later weights")

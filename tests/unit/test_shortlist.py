@@ -106,7 +106,7 @@ def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path):
     with pytest.raises(ValueError, match="for greedy and beam search"):
         SearchOptions(shortlist=5, sample=True)
     assert load_shortlist(tmp_path, translator.tokenizers) is None
-    save_shortlist(tmp_path, translator.shortlist)
+    save_shortlist(tmp_path, translator.shortlist, translator.tokenizers)
     found = load_shortlist(tmp_path, translator.tokenizers)
     np.testing.assert_array_equal(found.candidates, translator.shortlist.candidates)
     other = Tokenizer.train(SENTENCES, TokenizerConfig(vocabulary_size=28))

@@ -1,0 +1,97 @@
+"""Files that are whole or not there: written under a temporary name, with a disk that is full said as such."""
+
+import errno
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.filesize import decimal
+
+from seq2seq.errors import ModelDirectoryError, StorageError
+
+
+@contextmanager
+def replacing(path: Path, needed: int | None = None) -> Iterator[Path]:
+    """A temporary path that replaces `path` when the block ends well, so that `path` is old or new, never half.
+
+    Args:
+        path: The file.
+        needed: Its bytes, where they are known, for the error.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    with writing(path, needed):
+        partial.unlink(missing_ok=True)  # it may be a link to another file, which would be written
+        try:
+            yield partial
+            with partial.open("r+b") as handle:
+                os.fsync(handle.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path, needed: int | None = None) -> Iterator[None]:
+    """Around what writes `path`: the system's errors become ours, but for those that name another file.
+
+    Raises:
+        StorageError: It cannot be written; says why, and of a full disk how much is needed and free.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None and str(error.filename) not in (str(path), f"{path}.partial"):
+            raise  # of another file
+        raise StorageError(f"{path}: {_reason(error, path, needed)}") from None
+
+
+def stored_file(path: Path) -> Path:
+    """`path` itself, once it is known to be a file that lies in the folder that it is named in.
+
+    Raises:
+        ModelDirectoryError: It is not there, is a folder or a device, or is a link that leads elsewhere.
+    """
+    try:
+        real, folder = path.resolve(strict=True), path.parent.resolve(strict=True)
+    except FileNotFoundError:
+        raise ModelDirectoryError(f"{path}: no such file. Is {path.parent} a model directory?") from None
+    except (OSError, RuntimeError) as error:  # of a link to itself, Python 3.12 raises a RuntimeError
+        reason = getattr(error, "strerror", None) or error
+        raise ModelDirectoryError(f"{path}: cannot be read: {reason}.") from None
+    if not real.is_relative_to(folder):
+        raise ModelDirectoryError(
+            f"{path}: is a link that leads out of {path.parent}, to {real}. Put a copy of the file in its place, "
+            "if you trust where the directory came from."
+        )
+    if not real.is_file():
+        what = "a folder" if real.is_dir() else "a device or a pipe"
+        raise ModelDirectoryError(f"{path}: expected a file, found {what}. Restore the file from a copy.")
+    return path
+
+
+def _reason(error: OSError, path: Path, needed: int | None) -> str:
+    size = "" if needed is None else f"{decimal(needed)} needed, "
+    again = "and run the same command again."
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        what = "no space left" if error.errno == errno.ENOSPC else "the disk quota is used up"
+        folder = next(folder for folder in path.absolute().parents if folder.is_dir())
+        return f"{what}: {size}{decimal(shutil.disk_usage(folder).free)} free. Free some {again}"
+    if error.errno == errno.EFBIG:
+        return f"larger than files may be here: {size}{_largest()}. Raise the limit {again}"
+    return f"cannot be written: {error.strerror or error}."
+
+
+def _largest() -> str:
+    if sys.platform != "win32":
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if limit != resource.RLIM_INFINITY:
+            return f"the limit is {decimal(limit)} (ulimit -f)"
+    return "the file system's limit is reached"

@@ -1,0 +1,122 @@
+"""Any text becomes tokens, and tokens become the text again, as far as a tokenizer promises."""
+
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from seq2seq.config import TokenizerConfig
+from seq2seq.errors import TokenizerError
+from seq2seq.tokenizer import Tokenizer
+from tests.fuzz.conftest import examples, outcome
+from tests.fuzz.texts import broken, sentences
+from tests.toy import pairs
+
+KINDS = {
+    "spelling": {"byte_fallback": True},
+    "unknown": {"vocabulary_size": 56},
+    "folding": {"byte_fallback": True, "normalization": "nmt_nfkc"},
+    "pairs": {"byte_fallback": True, "model": "bpe", "split_digits": True, "user_defined_symbols": ("<de>", "0 0")},
+}
+texts = sentences | broken
+
+
+@pytest.fixture(scope="module")
+def tokenizers():
+    text = [side for pair in pairs(100, 1) for side in pair]
+    return {
+        kind: Tokenizer.train(text, TokenizerConfig(**{"vocabulary_size": 310, **options}))
+        for kind, options in KINDS.items()
+    }
+
+
+def whole(text):
+    """What files can hold: two halves of a character together are one, and one alone is U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def words(text):
+    """What stands between spaces; U+2581 is SentencePiece's own sign for one."""
+    return [word for word in text.replace("\u2581", " ").split(" ") if word]
+
+
+def solid(text):
+    return "".join(text.replace("\u2581", " ").split())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(text=texts)
+@example(text="\ud83d\ude00\ud83d")
+@example(text="\ud834\udd5e")
+@example(text="\ufeffa")
+@example(text="a" + "\u0301" * 300)
+@example(text="\0\0")
+def test_any_text_becomes_tokens_and_a_line_again(tokenizers, kind, text):
+    tokenizer = tokenizers[kind]
+    ids = tokenizer.encode(text)
+    assert all(0 <= token < tokenizer.vocabulary_size for token in ids)
+    assert not {tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id} & set(ids)
+    assert tokenizer.encode_all([text, "the dog", text]) == [ids, tokenizer.encode("the dog"), ids]
+    decoded = tokenizer.decode(ids)
+    assert "\n" not in decoded
+    decoded.encode()
+    assert len(tokenizer.pieces(ids)) == len(ids)
+    surfaces = tokenizer.surfaces(text)
+    assert len(surfaces) == len(ids)
+    if kind != "folding":  # which leaves characters out
+        assert solid("".join(surfaces)) == solid(unicodedata.normalize("NFC", whole(text)))
+
+
+@pytest.mark.parametrize("kind", ["spelling", "pairs"])
+@given(text=texts)
+@example(text="\u2581a\u2581 \u2581b\u2581")
+def test_spelt_text_comes_back(tokenizers, kind, text):
+    tokenizer = tokenizers[kind]
+    text = unicodedata.normalize("NFC", whole(text))
+    decoded = tokenizer.decode(tokenizer.encode(text))
+    assert words(decoded) == words(text)
+    assert "\u2581" in text or decoded == " ".join(words(text))
+
+
+@given(text=texts)
+def test_folded_text_comes_back_as_its_normal_form(tokenizers, text):
+    tokenizer = tokenizers["folding"]
+    normal = tokenizer._processor.normalize(unicodedata.normalize("NFC", whole(text)))
+    assert tokenizer.decode(tokenizer.encode(text)) == normal.replace("\u2581", " ").strip(" ")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+def test_any_tokens_become_a_line(tokenizers, kind, data):
+    """As a model may choose them: halves of characters and line feeds in bytes too."""
+    tokenizer = tokenizers[kind]
+    ids = data.draw(st.lists(st.integers(0, tokenizer.vocabulary_size - 1), max_size=30))
+    unknown = [f" {number}" for number in range(ids.count(tokenizer.unk_id))]
+    for text in (tokenizer.decode(ids), tokenizer.decode_with(ids, unknown)):
+        assert "\n" not in text
+        text.encode()
+    assert tokenizer.ids(tokenizer.pieces(ids)) == ids
+
+
+@examples(3)
+@given(place=st.integers(0, 10**6), byte=st.integers(0, 255), cut=st.booleans())
+def test_a_damaged_model_is_an_error_or_a_tokenizer(tokenizers, place, byte, cut):
+    model = bytearray(tokenizers["unknown"].model)
+    model[place % len(model)] = byte
+    damaged = bytes(model[: place % len(model)] if cut else model)
+    tokenizer, error = outcome(TokenizerError, lambda: Tokenizer(damaged, "model.spm"))
+    if tokenizer is None:
+        assert error.startswith("model.spm: ")
+        return
+    ids = tokenizer.encode("the dog sees \u2603 and birds")
+    tokenizer.pieces(ids)
+    tokenizer.decode(ids).encode()
+
+
+@examples(0.1)
+@given(text=st.lists(texts, max_size=20), options=st.fixed_dictionaries({"byte_fallback": st.booleans()}))
+def test_training_gives_a_tokenizer_or_an_error(text, options):
+    config = TokenizerConfig(vocabulary_size=300, **options)
+    tokenizer, error = outcome(TokenizerError, lambda: Tokenizer.train(text, config))
+    assert "vocabulary_size 300" in error if tokenizer is None else tokenizer.vocabulary_size <= 300

@@ -1,0 +1,80 @@
+"""A model directory with everything in it, and ways to damage its files."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+
+from seq2seq.arrays import _head
+from seq2seq.model_directory import load_tokenizers
+from seq2seq.shortlist import make_shortlist, save_shortlist
+from seq2seq.training import train
+from tests.toy import toy_config, write_corpus
+
+
+def train_all(folder: Path) -> Path:
+    """A finished run of two validations with all that the other commands read; its corpus lies beside it."""
+    write_corpus(folder, train=60, valid=4)
+    model = folder / "model"
+    train(toy_config(folder, validation={"metric": "loss", "bleu": False}), model)
+    tokenizers = load_tokenizers(model)
+    ids = tokenizers.source.encode_all(["the dog sees", "the cat"])
+    sizes = [tokenizer.vocabulary_size for tokenizer in tokenizers]
+    save_shortlist(model, make_shortlist(zip(ids, ids, strict=True), *sizes), tokenizers)
+    return model
+
+
+def edited(path: Path) -> None:
+    """Some bytes in the middle are others."""
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 20] = bytes(byte ^ 0x15 for byte in data[middle : middle + 20])
+    path.write_bytes(data)
+
+
+def replaced_by_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def linked_out(path: Path) -> None:
+    """The same contents, and they lie elsewhere."""
+    elsewhere = path.absolute().parents[2] / f"elsewhere-{path.name}"
+    shutil.move(path, elsewhere)
+    path.symlink_to(elsewhere)
+
+
+def linked_to_itself(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+DAMAGE: dict[str, Callable[[Path], None]] = {
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]) and None,
+    "emptied": lambda path: path.write_bytes(b"") and None,
+    "edited": edited,
+    "missing": Path.unlink,
+    "a folder": replaced_by_folder,
+    "linked out": linked_out,
+    "linked to itself": linked_to_itself,
+}
+
+
+def forge(path: Path, fill: Callable[[h5py.File], object], about: dict | None = None) -> None:
+    """An array file as a stranger would make it: its checksums are right."""
+    with h5py.File(path, "w", userblock_size=4096) as file:
+        fill(file)
+    data = path.read_bytes()[4096:]
+    filling = {"padding": " " * 3000}  # so that the head is as long as its block
+    head = _head({**(about or {}), **filling}, hashlib.sha256(data).hexdigest())
+    path.write_bytes(head.ljust(4096, b"\0") + data)
+
+
+def change_metadata(folder: Path, **values: object) -> None:
+    """Other values in `metadata.json`; None takes one away."""
+    path = folder / "metadata.json"
+    metadata = json.loads(path.read_text()) | values
+    path.write_text(json.dumps({key: value for key, value in metadata.items() if value is not None}))
