@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.config import Config
+from seq2seq.metadata import HISTORY, read_history
 from seq2seq.model import Seq2Seq
-from seq2seq.model_directory import HISTORY, read_history, save_model, start_directory
+from seq2seq.model_directory import save_model, start_directory
 from seq2seq.replicas import Replicas
 from seq2seq.training.checkpoints import (
     BEST,

@@ -14,8 +14,9 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
+from seq2seq.arrays import load_arrays
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.model_directory import load_arrays, read_history
+from seq2seq.metadata import read_history
 from seq2seq.training import loop, train
 from seq2seq.training.checkpoints import BEST, LAST
 from seq2seq.training.lock import OWNER, only_run
