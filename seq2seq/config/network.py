@@ -6,11 +6,28 @@ from pydantic import model_validator
 
 from seq2seq.config.section import Rate, Section, key, switch_or
 
-CellName = Literal["gru", "lstm", "layer_norm_gru", "layer_norm_lstm"]
+CellName = Literal[
+    "gru",
+    "gru_reset_before",
+    "mgu",
+    "lstm",
+    "peephole_lstm",
+    "cifg",
+    "sru",
+    "layer_norm_gru",
+    "layer_norm_lstm",
+    "elman",
+    "elman_sigmoid",
+    "elman_relu",
+    "irnn",
+    "jordan",
+]
 Directions = Annotated[bool | Literal["all", "alternating"], switch_or("all", "alternating")]
 Residual = Annotated[bool | Literal["highway"], switch_or("highway")]
 CELL_PAPERS = (
-    "Cho et al. 2014 (GRU); Hochreiter and Schmidhuber 1997, Gers et al. 2000 (LSTM); Ba et al. 2016 (layer_norm_*)"
+    "Cho et al. 2014 (gru*); Zhou et al. 2016 (mgu); Hochreiter and Schmidhuber 1997, Gers et al. 2000 (lstm); "
+    "Gers and Schmidhuber 2000 (peephole_lstm); Greff et al. 2017 (cifg); Lei et al. 2018 (sru); Ba et al. 2016 (layer_norm_*); "
+    "Elman 1990 (elman*); Le et al. 2015 (irnn); Jordan 1986 (jordan)"
 )
 DEEP_TRANSITION = "Pascanu et al. 2014; Miceli Barone et al. 2017 (BiDeep)"
 GAL = "Gal and Ghahramani 2016"

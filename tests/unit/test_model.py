@@ -69,6 +69,20 @@ VARIANTS = {
         {"cell": "layer_norm_lstm", "layers": 2, "bidirectional": "all", "residual": "highway", "layer_norm": True},
         {"cell": "layer_norm_gru", "layers": 2, "residual": "highway", "layer_norm": True},
     ),
+    "without gates": ({}, {"cell": "elman", "bidirectional": "all", "layers": 2}, {"cell": "jordan", "layers": 2}),
+    "rectified": ({}, {"cell": "irnn"}, {"cell": "elman_relu", "form": "conditional"}),
+    "peepholes and coupled gates": (
+        {},
+        {"cell": "peephole_lstm", "layers": 2, "bidirectional": "alternating"},
+        {"cell": "cifg", "form": "input_feeding"},
+    ),
+    "reset before": (
+        {},
+        {"cell": "gru_reset_before", "transition_depth": 2},
+        {"cell": "mgu", "form": "conditional", "transition_depth": 2},
+    ),
+    "sru": ({}, {"cell": "sru", "layers": 2}, {"cell": "sru", "layers": 2, "form": "conditional"}),
+    "sigmoid": ({}, {"cell": "elman_sigmoid"}, {"cell": "peephole_lstm", "attention": "none", "summary": "mean"}),
 }
 
 
