@@ -26,8 +26,8 @@ Directions = Annotated[bool | Literal["all", "alternating"], switch_or("all", "a
 Residual = Annotated[bool | Literal["highway"], switch_or("highway")]
 CELL_PAPERS = (
     "Cho et al. 2014 (gru*); Zhou et al. 2016 (mgu); Hochreiter and Schmidhuber 1997, Gers et al. 2000 (lstm); "
-    "Gers and Schmidhuber 2000 (peephole_lstm); Greff et al. 2017 (cifg); Lei et al. 2018 (sru); Ba et al. 2016 (layer_norm_*); "
-    "Elman 1990 (elman*); Le et al. 2015 (irnn); Jordan 1986 (jordan)"
+    "Gers and Schmidhuber 2000 (peephole_lstm); Greff et al. 2017 (cifg); Lei et al. 2018 (sru); "
+    "Ba et al. 2016 (layer_norm_*); Elman 1990 (elman*); Le et al. 2015 (irnn); Jordan 1986 (jordan)"
 )
 DEEP_TRANSITION = "Pascanu et al. 2014; Miceli Barone et al. 2017 (BiDeep)"
 GAL = "Gal and Ghahramani 2016"
