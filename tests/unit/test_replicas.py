@@ -62,6 +62,11 @@ def test_alone_a_worker_knows_everything():
     assert replicas.join(["a", "b"]) == ["a", "b"]
 
 
+def test_on_one_device_nothing_is_mirrored():
+    replicas = Replicas("mirrored")
+    assert (replicas.count, replicas.strategy) == (1, tf.distribute.get_strategy())
+
+
 def test_texts_of_workers_are_joined_in_their_order():
     texts = ["eins", "", "drei 🙂\u2028", "vier", "fünf"]
     barrier, added = threading.Barrier(2, timeout=10), [np.zeros(0), np.zeros(0)]
