@@ -82,6 +82,16 @@ VARIANTS = {
         {"cell": "mgu", "form": "conditional", "transition_depth": 2},
     ),
     "sru": ({}, {"cell": "sru", "layers": 2}, {"cell": "sru", "layers": 2, "form": "conditional"}),
+    "clockwork": (
+        {},
+        {"cell": "clockwork", "units": 8, "layers": 2},
+        {"cell": "clockwork", "units": 8, "transition_depth": 2, "form": "conditional"},
+    ),
+    "clockwork last": (
+        {},
+        {"cell": "clockwork", "units": 8, "bidirectional": False},
+        {"cell": "clockwork", "units": 8, "summary": "last"},
+    ),
     "sigmoid": ({}, {"cell": "elman_sigmoid"}, {"cell": "peephole_lstm", "attention": "none", "summary": "mean"}),
 }
 
