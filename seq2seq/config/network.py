@@ -188,7 +188,7 @@ class DecoderConfig(Section):
 def _divides(section: EncoderConfig | DecoderConfig, width: int) -> None:
     if section.cell == "clockwork" and width % CLOCKWORK:
         raise ValueError(
-            f"'units' is {section.units}: 'cell: clockwork' has {CLOCKWORK} groups in each direction, which must divide it"
+            f"'units' is {section.units}: 'cell: clockwork' has {CLOCKWORK} groups of equal width in each direction"
         )
 
 
