@@ -111,12 +111,26 @@ def sru(x, states, weights):
     return r * c + (1 - r) * a[3], [c]
 
 
+def clockwork(x, states, weights):
+    """The second state counts steps; group k moves at multiples of 2^k and reads itself and slower groups."""
+    h, clock = states
+    new, width = h.copy(), h.shape[-1] // 4
+    for row in range(len(h)):
+        for k in range(4):
+            if clock[row, 0] % 2**k == 0:
+                own = slice(k * width, (k + 1) * width)
+                a = x[row] @ weights["kernel"][:, own] + weights["bias"][own]
+                new[row, own] = np.tanh(a + h[row, k * width :] @ weights[f"recurrent_kernel_{k}"])
+    return new, [new, (clock + 1) % 8]
+
+
 STEPS = {
     "elman": elman(np.tanh),
     "elman_sigmoid": elman(sigmoid),
     "elman_relu": elman(lambda x: np.maximum(x, 0)),
     "irnn": elman(lambda x: np.maximum(x, 0)),
     "jordan": jordan,
+    "clockwork": clockwork,
     "gru": gru,
     "gru_reset_before": gru_reset_before,
     "layer_norm_gru": layer_norm_gru,

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from seq2seq.layers.cells.base import Cell, masked
+from seq2seq.layers.cells.clockwork import ClockworkCell
 from seq2seq.layers.cells.gru import GRUCell, MinimalGatedCell, ResetBeforeGRUCell
 from seq2seq.layers.cells.lstm import CIFGCell, LSTMCell, PeepholeLSTMCell, SRUCell
 from seq2seq.layers.cells.normalized import LayerNormGRUCell, LayerNormLSTMCell
@@ -15,6 +16,7 @@ __all__ = [
     "CELLS",
     "CIFGCell",
     "Cell",
+    "ClockworkCell",
     "DeepTransitionCell",
     "ElmanCell",
     "GRUCell",
@@ -39,6 +41,7 @@ CELLS: dict[str, type[Cell]] = {
     "elman_relu": ReLUElmanCell,
     "irnn": IRNNCell,
     "jordan": JordanCell,
+    "clockwork": ClockworkCell,
     "gru": GRUCell,
     "gru_reset_before": ResetBeforeGRUCell,
     "layer_norm_gru": LayerNormGRUCell,

@@ -41,24 +41,29 @@ class Cell(keras.layers.Layer):
     gates: ClassVar[int] = 1
     recurrent: ClassVar[int | None] = None  # parts of the recurrent kernel; as many as gates where it is None
     states: ClassVar[int] = 1
+    counters: ClassVar[int] = 0  # states of width 1 behind them that count steps, from 0 on
 
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if units < 1:
             raise ValueError(f"units is {units}, expected at least 1")
         self.units = self.output_size = units
-        self.state_size = [units] * self.states
+        self.state_size = [units] * self.states + [1] * self.counters
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         if input_shape[-1] is not None:
             self.kernel = self.add_weight(
                 name="kernel", shape=(input_shape[-1], self.gates * self.units), initializer="glorot_uniform"
             )
+        self.add_recurrent()
+        self.bias = self.add_weight(name="bias", shape=self.bias_shape(), initializer=self.first_bias)
+
+    def add_recurrent(self) -> None:
+        """Make the weights of the recurrent product."""
         recurrent = self.gates if self.recurrent is None else self.recurrent
         self.recurrent_kernel = self.add_weight(
             name="recurrent_kernel", shape=(self.units, recurrent * self.units), initializer=self.first_recurrent()
         )
-        self.bias = self.add_weight(name="bias", shape=self.bias_shape(), initializer=self.first_bias)
 
     def bias_shape(self) -> tuple[int, ...]:
         """Shape of the bias."""

@@ -116,14 +116,9 @@ class SRUCell(Cell):
 
     gates = 4
 
-    def build(self, input_shape: Sequence[int | None]) -> None:
-        if input_shape[-1] is not None:
-            shape = (input_shape[-1], 4 * self.units)
-            self.kernel = self.add_weight(name="kernel", shape=shape, initializer="glorot_uniform")
-        self.recurrent_vectors = self.add_weight(
-            name="recurrent_vectors", shape=(2, self.units), initializer="random_uniform"
-        )
-        self.bias = self.add_weight(name="bias", shape=self.bias_shape(), initializer=self.first_bias)
+    def add_recurrent(self) -> None:
+        shape = (2, self.units)
+        self.recurrent_vectors = self.add_weight(name="recurrent_vectors", shape=shape, initializer="random_uniform")
 
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None

@@ -25,6 +25,7 @@ class DeepTransitionCell(keras.layers.Layer):
         super().__init__(**kwargs)
         self.cells = list(cells)
         self.output_size, self.state_size = cells[0].output_size, cells[0].state_size
+        self.counters = cells[0].counters
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         for place, cell in enumerate(self.cells):
@@ -47,10 +48,13 @@ class DeepTransitionCell(keras.layers.Layer):
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """One step from projected inputs; the mask is the same for each cell."""
-        output, states = self.cells[0].step(projected, states, mask)
+        counted = len(states) - self.counters
+        output, new = self.cells[0].step(projected, states, mask)
         for cell in self.cells[1:]:
-            output, states = cell.step(cell.project(None), states, mask)
-        return output, list(states)
+            # All of them are at one time step.
+            output, later = cell.step(cell.project(None), [*new[:counted], *states[counted:]], mask)
+            new = [*later[:counted], *new[counted:]]
+        return output, list(new)
 
     def call(self, inputs: tf.Tensor, states: Sequence[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         return self.step(self.project(inputs), states)
