@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from seq2seq.arrays import load_arrays
-from seq2seq.errors import CorpusError, TokenizerError
+from seq2seq.errors import CorpusError, ModelDirectoryError, TokenizerError
 from seq2seq.training import train
 from tests.runs import InterruptAfter, assert_same_run
 from tests.toy import toy_config, write_corpus
@@ -85,7 +85,7 @@ def test_the_old_tokenizers_must_fit_the_recipe(old, other_corpus, tmp_path, mon
     )
     with pytest.raises(TokenizerError, match=r"has one joint tokenizer, and tokenizer.joint is false\. Set it to true"):
         train(config, tmp_path / "new")
-    with pytest.raises(TokenizerError, match=r"nowhere/source.spm: cannot be read"):
+    with pytest.raises(ModelDirectoryError, match=r"nowhere/source.spm: no such file"):
         train(toy_config(other_corpus, tokenizer={"from_model": "nowhere"}), tmp_path / "new")
     monkeypatch.delenv("OLD_RUNS", raising=False)
     with pytest.raises(CorpusError, match="the environment variable OLD_RUNS is not set"):

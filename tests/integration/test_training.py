@@ -128,8 +128,9 @@ def test_a_second_signal_stops_at_once(corpus, tmp_path):
 def test_history_after_the_checkpoint_is_dropped_on_resume(corpus, tmp_path):
     config = toy_config(corpus, validation={"metric": "loss", "bleu": False})
     train(config, tmp_path, [InterruptAfter(3)])
+    entry = {"epoch": 9, "update": 999, "valid_loss": 1.0, "bleu": None, "best": False, "seconds": 1.0}
     with (tmp_path / "history.jsonl").open("a") as file:
-        file.write(json.dumps({"update": 999}) + "\n")
+        file.write(json.dumps(entry) + "\n")
     train(config, tmp_path)
     assert 999 not in [entry["update"] for entry in read_history(tmp_path)]
 
