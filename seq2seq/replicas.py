@@ -12,6 +12,14 @@ import tensorflow as tf
 from seq2seq.errors import TrainingError
 
 Distribution = Literal["none", "mirrored", "multi_worker"]
+# What a collective operation ends with when a peer is gone.
+LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
 CLUSTER = "TF_CONFIG"  # the environment variable that TensorFlow, Kubeflow and others tell a worker its place by
 
 
@@ -64,6 +72,8 @@ class Replicas:
         else:
             self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
         self.count = self.strategy.num_replicas_in_sync
+        if self.count == 1:
+            self.strategy = tf.distribute.get_strategy()  # alone, nothing is to be mirrored
 
     @property
     def is_chief(self) -> bool:
@@ -117,7 +127,7 @@ def reporting_lost_workers(replicas: Replicas) -> Iterator[None]:
     """
     try:
         yield
-    except tf.errors.OpError as error:
+    except LOST as error:
         if replicas.workers == 1:
             raise
         raise TrainingError(

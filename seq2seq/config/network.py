@@ -6,12 +6,32 @@ from pydantic import model_validator
 
 from seq2seq.config.section import Rate, Section, key, switch_or
 
-CellName = Literal["gru", "lstm", "layer_norm_gru", "layer_norm_lstm"]
+CellName = Literal[
+    "gru",
+    "gru_reset_before",
+    "mgu",
+    "lstm",
+    "peephole_lstm",
+    "cifg",
+    "sru",
+    "layer_norm_gru",
+    "layer_norm_lstm",
+    "elman",
+    "elman_sigmoid",
+    "elman_relu",
+    "irnn",
+    "jordan",
+    "clockwork",
+]
 Directions = Annotated[bool | Literal["all", "alternating"], switch_or("all", "alternating")]
 Residual = Annotated[bool | Literal["highway"], switch_or("highway")]
 CELL_PAPERS = (
-    "Cho et al. 2014 (GRU); Hochreiter and Schmidhuber 1997, Gers et al. 2000 (LSTM); Ba et al. 2016 (layer_norm_*)"
+    "Cho et al. 2014 (gru*); Zhou et al. 2016 (mgu); Hochreiter and Schmidhuber 1997, Gers et al. 2000 (lstm); "
+    "Gers and Schmidhuber 2000 (peephole_lstm); Greff et al. 2017 (cifg); Lei et al. 2018 (sru); "
+    "Ba et al. 2016 (layer_norm_*); Elman 1990 (elman*); Le et al. 2015 (irnn); Jordan 1986 (jordan); "
+    "Koutník et al. 2014 (clockwork)"
 )
+CLOCKWORK = 4  # groups of units
 DEEP_TRANSITION = "Pascanu et al. 2014; Miceli Barone et al. 2017 (BiDeep)"
 GAL = "Gal and Ghahramani 2016"
 
@@ -66,6 +86,7 @@ class EncoderConfig(Section):
     def keys_fit(self) -> "EncoderConfig":
         if self.bidirectional and self.units % 2:
             raise ValueError(f"'units' is {self.units}: a bidirectional encoder needs an even number")
+        _divides(self, self.units // 2 if self.bidirectional else self.units)
         _needs_dropout(self)
         return self
 
@@ -159,8 +180,16 @@ class DecoderConfig(Section):
             raise ValueError(f"'heads' is {self.heads} and does not divide the attention's width {width}")
         if self.heads > 1 and self.attention == "dot":
             raise ValueError("'attention: dot' has nothing that heads could learn: use general or scaled_dot")
+        _divides(self, self.units)
         _needs_dropout(self)
         return self
+
+
+def _divides(section: EncoderConfig | DecoderConfig, width: int) -> None:
+    if section.cell == "clockwork" and width % CLOCKWORK:
+        raise ValueError(
+            f"'units' is {section.units}: 'cell: clockwork' has {CLOCKWORK} groups of equal width in each direction"
+        )
 
 
 def _needs_dropout(section: EncoderConfig | DecoderConfig) -> None:

@@ -18,7 +18,8 @@ class Bridge(keras.layers.Layer):
 
     Args:
         summary: Which of them.
-        sizes: Of each decoder layer, the widths of its cell's states.
+        sizes: Of each decoder layer, the widths of its cell's states, without counters.
+        counters: Of each decoder layer, how many states follow them that count steps; they start at 0.
         vector_size: Width of the vector, if one is wanted at every step: of `transformed` a tanh layer of its own
             makes it, and the first state comes from it; otherwise the vector is what W multiplies, and for `last`
             the top layer's last hidden state.
@@ -35,10 +36,16 @@ class Bridge(keras.layers.Layer):
     """
 
     def __init__(
-        self, summary: Summary, sizes: Sequence[Sequence[int]], vector_size: int | None = None, **kwargs: Any
+        self,
+        summary: Summary,
+        sizes: Sequence[Sequence[int]],
+        vector_size: int | None = None,
+        counters: Sequence[int] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         policy = self.dtype_policy
+        self.sizes, self.counters = sizes, counters or [0] * len(sizes)
         self.summary, self.vector_size = summary, vector_size
         self.vector = (
             keras.layers.Dense(vector_size, activation="tanh", dtype=policy, name="vector")
@@ -68,7 +75,8 @@ class Bridge(keras.layers.Layer):
         self, last: Sequence[Sequence[tf.Tensor]], states: tf.Tensor, mask: tf.Tensor
     ) -> tuple[tuple[tuple[tf.Tensor, ...], ...], tf.Tensor]:
         if self.summary == "last":
-            return tuple(tuple(state[:, None] for state in layer) for layer in last), last[-1][0]
+            learnt = [layer[: len(sizes)] for layer, sizes in zip(last, self.sizes, strict=True)]
+            return self._from_zero(learnt), last[-1][0]
         if self.summary == "transformed":
             vector = tf.concat([layer[0] for layer in last], axis=-1)
         elif self.summary == "mean":
@@ -79,4 +87,11 @@ class Bridge(keras.layers.Layer):
             vector = tf.reduce_max(tf.where(mask[:, :, None], states, states.dtype.min), axis=1)
         if self.vector is not None:
             vector = self.vector(vector)
-        return tuple(tuple(layer(vector)[:, None] for layer in layers) for layers in self.layers), vector
+        return self._from_zero([[layer(vector) for layer in layers] for layers in self.layers]), vector
+
+    def _from_zero(self, layers: Sequence[Sequence[tf.Tensor]]) -> tuple[tuple[tf.Tensor, ...], ...]:
+        """States (B, U) of each layer as (B, 1, U), with counters behind them."""
+        clocks = [[tf.zeros_like(layer[0][:, :1])] * count for layer, count in zip(layers, self.counters, strict=True)]
+        return tuple(
+            tuple(state[:, None] for state in [*layer, *more]) for layer, more in zip(layers, clocks, strict=True)
+        )

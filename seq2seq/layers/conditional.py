@@ -59,8 +59,8 @@ class ConditionalDecoder(Decoder):
             source = AttentionMemory(constants[0], constants[1], memory.mask)
             coverage = states[cells] if len(states) > cells else None
             dropped = x[1] if len(x) > 1 else None
-            new, context, weights = self._step(x[0], states[:cells], source, coverage, mask, dropped)
-            return [new[0], context, weights], [*new, *([] if coverage is None else [coverage + weights])]
+            output, new, context, weights = self._step(x[0], states[:cells], source, coverage, mask, dropped)
+            return [output, context, weights], [*new, *([] if coverage is None else [coverage + weights])]
 
         # Keras has cast it, as it does with all that is given to a layer's call.
         coverage = () if isinstance(state.coverage, tuple) else (tf.cast(state.coverage, tf.float32),)
@@ -79,8 +79,8 @@ class ConditionalDecoder(Decoder):
     def bottom_step(self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory, run: RunLayer) -> Bottom:
         coverage = None if isinstance(state.coverage, tuple) else state.coverage
         projected = self.recurrences[0].cell.project(embedded)
-        new, context, weights = self._step(projected, list(state.cells[0]), memory, coverage)
-        outputs = self.connections[0](new[0])
+        outputs, new, context, weights = self._step(projected, list(state.cells[0]), memory, coverage)
+        outputs = self.connections[0](outputs)
         return Bottom(outputs, context, weights, tuple(new), () if coverage is None else coverage + weights)
 
     def _step(
@@ -91,10 +91,10 @@ class ConditionalDecoder(Decoder):
         coverage: tf.Tensor | None,
         mask: tf.Tensor | None = None,
         drop: tf.Tensor | None = None,
-    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-        """New states, context and weights for (B, K, ·) or, in training, (B, 1, ·)."""
+    ) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor, tf.Tensor]:
+        """Output, new states, context and weights for (B, K, ·) or, in training, (B, 1, ·)."""
         assert self.attention is not None
         query, between = self.recurrences[0].cell.step(projected, states, mask)
         context, weights = self.attention.attend(query, memory, coverage, drop)
-        _, new = self.second.step(self.second.project(context), between, mask)
-        return list(new), context, weights
+        output, new = self.second.step(self.second.project(context), between, mask)
+        return output, list(new), context, weights

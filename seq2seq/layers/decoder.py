@@ -131,10 +131,13 @@ class Decoder(keras.layers.Layer):
         self.readout = keras.layers.Dense(readout_size, activation="tanh", dtype=policy, name="readout")
         rate = dropout if readout_dropout is None else readout_dropout
         self.readout_dropout = Dropout(rate, stream, "decoder/readout", dtype=policy)
+        states = [recurrence.cell.state_size for recurrence in self.recurrences]
+        counters = [recurrence.cell.counters for recurrence in self.recurrences]
         self.bridge = Bridge(
             summary,
-            [recurrence.cell.state_size for recurrence in self.recurrences],
+            [sizes[: len(sizes) - count] for sizes, count in zip(states, counters, strict=True)],
             units if self.fixed_context else None,
+            counters,
             dtype=policy,
             name="bridge",
         )

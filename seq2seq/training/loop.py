@@ -17,30 +17,9 @@ from seq2seq.batching import BatchPlan, batch_dataset, plan_batches
 from seq2seq.config import Config, Precision
 from seq2seq.device import find_device
 from seq2seq.errors import TrainingError
-from seq2seq.model_directory import (
-    CONFIG,
-    HISTORY,
-    METADATA,
-    load_tokenizers,
-    read_history,
-    save_model,
-    start_directory,
-)
+from seq2seq.model_directory import CONFIG, METADATA, load_tokenizers, start_directory
 from seq2seq.replicas import Replicas, reporting_lost_workers
-from seq2seq.training.checkpoints import (
-    BEST,
-    LAST,
-    append_history,
-    check_recipe,
-    cut_history,
-    cut_kept,
-    drop_kept,
-    keep_weights,
-    load_checkpoint,
-    must_not_change,
-    save_checkpoint,
-    snapshot,
-)
+from seq2seq.training.checkpoints import LAST, check_recipe, must_not_change
 from seq2seq.training.display import Display, Meter, clock
 from seq2seq.training.interruption import StopRequest, stopping_on_signals
 from seq2seq.training.lock import only_run
@@ -48,6 +27,7 @@ from seq2seq.training.memory import explaining_memory
 from seq2seq.training.optimization import learning_rate, watch_plateau
 from seq2seq.training.preparation import Prepared, prepare
 from seq2seq.training.progress import Progress
+from seq2seq.training.records import Records
 from seq2seq.training.recovery import LOOK_EVERY, DivergedError, Watch
 from seq2seq.training.start import make_model, summarize, try_largest_batches
 from seq2seq.training.tensorboard import EVERY, TensorBoard
@@ -146,6 +126,7 @@ class _Run:
             input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2 * len(replicas.here),
             autograph=False,
         )
+        self.records = Records(directory, config, self.model, self.data, replicas)
         self.watch = Watch(config.training.recovery, self.model, self.data)
         self.callbacks = keras.callbacks.CallbackList(list(callbacks), model=self.model)
         self.progress = Progress()
@@ -174,23 +155,16 @@ class _Run:
     def train(self) -> TrainingReport:
         if self.resumes:
             changed = must_not_change(self.directory, self.config)
-            self._load(self.directory / LAST)
-            self.override = False  # from here on it is this recipe's run
+            self._load(LAST, self.override)
             self.display.say(f"resuming after update {self.update:,}, in epoch {self.progress.epoch}")
             if changed:
                 self.display.say(f"warning: the recipe changed: {', '.join(changed)}")
-        if self.replicas.is_chief:
-            if self.resumes:
-                start_directory(self.directory, self.config, self.data.tokenizers)
-            else:
-                (self.directory / HISTORY).unlink(missing_ok=True)
-                cut_kept(self.directory, -1)
+        self.records.begin(self.resumes)
         if self.board is not None:
             self.board.start(self.update)
         if not self._is_over() or self._has_to_measure():
             self._train()
-        progress = self.progress
-        self.replicas.wait()  # nobody leaves before all is written
+        progress, history = self.progress, self.records.history()
         if progress.finished:
             self.display.say(f"finished after {clock(progress.seconds)}: {progress.finished}")
         else:
@@ -198,18 +172,12 @@ class _Run:
                 f"interrupted, and saved as of update {self.saved_update:,}. Go on with: "
                 f"seq2seq train {quote(str(self.directory / CONFIG))} --output {quote(str(self.directory))}"
             )
-        history = read_history(self.directory)
         return TrainingReport(self.directory, progress.finished, self.update, progress.seconds, progress.best, history)
 
-    def _load(self, checkpoint: Path) -> None:
-        """Go to where a checkpoint stands; what was measured after it is measured again."""
-        self.progress = load_checkpoint(checkpoint, self.model, self.data.fingerprint(), self.override)
+    def _load(self, name: str, override: bool = False) -> None:
+        self.progress = self.records.load(name, override)
         self.progress.finished = ""  # the end may have been moved; if not, it is found again at once
-        self.replicas.wait()  # until all have read what the chief may write anew
-        if self.replicas.is_chief:
-            measured = self.progress.validated // self.config.training.accumulate
-            cut_history(self.directory, measured)
-            cut_kept(self.directory, measured)
+        self.saved_update = self.update
 
     def _train(self) -> None:
         plan, training, progress = self._plan(), self.config.training, self.progress
@@ -303,17 +271,15 @@ class _Run:
 
     def _validate(self) -> dict[str, float]:
         """Measure, write history, keep what is worth it, move the plateau, save; returns logs for callbacks."""
-        training, progress = self.config.training, self.progress
         with self.model.update.averaged_weights():  # with `ema`, they are what is measured, kept and delivered
             entry = self._measure()
-            watch_plateau(training, progress, entry["best"], self.update)
-            if self.replicas.is_chief:
-                append_history(self.directory, entry)
+            watch_plateau(self.config.training, self.progress, entry["best"], self.update)
             self.display.validation(entry, improved=entry["best"])
-            self._keep(entry)
+            self.records.validated(entry, self.progress)
+            if self.board is not None:
+                self.board.validation(entry, *self.validator.samples())
         self._save_last()
-        if self.replicas.is_chief:
-            drop_kept(self.directory, training.keep_last, training.keep_best)
+        self.records.tidy()
         self.meter.restart()
         return {"val_loss": entry["valid_loss"]} | ({} if entry["bleu"] is None else {"val_bleu": entry["bleu"]})
 
@@ -344,19 +310,6 @@ class _Run:
         progress.validated = progress.batches
         self._tick()
         return entry | {"tokens_per_second": speed, "seconds": progress.seconds}
-
-    def _keep(self, entry: dict[str, Any]) -> None:
-        """Write the weights that were measured, where they are wanted, and what TensorBoard shows of them."""
-        training = self.config.training
-        if entry["best"]:
-            if self.replicas.is_chief:
-                scores = {key: entry[key] for key in ("epoch", "update", "valid_loss", "valid_perplexity", "bleu")}
-                save_model(self.directory, self.model, {"validation": scores}, self.data.facts)
-            self._save(BEST)
-        if self.replicas.is_chief and (training.keep_last or training.keep_best):
-            keep_weights(self.directory, self.model, entry, self.config.validation.metric)
-        if self.board is not None:
-            self.board.validation(entry, *self.validator.samples())
 
     def _is_over(self) -> bool:
         training, progress = self.config.training, self.progress
@@ -397,14 +350,13 @@ class _Run:
                 f"learning rate: {trouble}. Lower training.learning_rate or training.clip_norm, or mend the data. "
                 f"{self.watch.diagnosis()}"
             )
-        further = before.recoveries or trouble.by_validation
-        checkpoint = self.directory / (BEST if further and (self.directory / BEST).exists() else LAST)
+        checkpoint = self.records.go_back_to(further=before.recoveries > 0 or trouble.by_validation)
         self._load(checkpoint)
         self.progress.recoveries, self.progress.seconds = before.recoveries + 1, before.seconds
         self.model.update.skipped_in_a_row.assign(0)
         self.watch.seen.clear()
         self.display.say(
-            f"warning: {trouble}: back to update {self.update:,} of {checkpoint.name}, with the learning rate times "
+            f"warning: {trouble}: back to update {self.update:,} of {checkpoint}, with the learning rate times "
             f"{0.5**self.progress.recoveries:g} ({self.progress.recoveries} of {times} times)"
         )
         self._save_last()
@@ -412,15 +364,10 @@ class _Run:
     def _save_last(self) -> None:
         """Not while updates are skipped: the checkpoint from before is the one to go back to, or to resume from."""
         if self.progress.finished or not self.watch.skipped:
-            self._save(LAST)
+            self._tick()
+            self.records.save(LAST, self.progress)
             self.saved_update = self.update
         self._saved = time.monotonic()
-
-    def _save(self, name: str) -> None:
-        self._tick()
-        state = snapshot(self.model)  # on all workers: they may have to add up what they have
-        if self.replicas.is_chief:
-            save_checkpoint(self.directory / name, self.model, self.progress, self.data.fingerprint(), state)
 
     def _tick(self) -> None:
         now = time.monotonic()

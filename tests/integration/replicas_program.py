@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from seq2seq.layers import Dropout, RandomStream
 from seq2seq.training import train
 from tests.toy import toy_config
 
@@ -18,3 +19,7 @@ if __name__ == "__main__":
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
     for output, sections in runs:
         train(toy_config(folder, **sections), folder / output)
+    if devices > 1:
+        strategy, dropout = tf.distribute.MirroredStrategy(), Dropout(0.5, RandomStream(1), "test")
+        masks = strategy.run(lambda: dropout(tf.ones([100]), training=True))
+        print(json.dumps([mask.numpy().tolist() for mask in strategy.experimental_local_results(masks)]))

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from seq2seq.arrays import load_arrays
 from seq2seq.errors import TrainingError
+from seq2seq.metadata import read_history
 from seq2seq.model import Seq2Seq
-from seq2seq.model_directory import load_arrays, read_history
 from seq2seq.training import train
 from seq2seq.training.checkpoints import LAST
 from tests.runs import assert_same_run, timeless, train_in_parts

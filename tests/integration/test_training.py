@@ -14,8 +14,9 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
+from seq2seq.arrays import load_arrays
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.model_directory import load_arrays, read_history
+from seq2seq.metadata import read_history
 from seq2seq.training import loop, train
 from seq2seq.training.checkpoints import BEST, LAST
 from seq2seq.training.lock import OWNER, only_run
@@ -127,9 +128,9 @@ def test_a_second_signal_stops_at_once(corpus, tmp_path):
 def test_history_after_the_checkpoint_is_dropped_on_resume(corpus, tmp_path):
     config = toy_config(corpus, validation={"metric": "loss", "bleu": False})
     train(config, tmp_path, [InterruptAfter(3)])
+    entry = {"epoch": 9, "update": 999, "valid_loss": 1.0, "bleu": None, "best": False, "seconds": 1.0}
     with (tmp_path / "history.jsonl").open("a") as file:
-        numbers = {"epoch": 99, "valid_loss": 0.5, "bleu": None, "best": True, "seconds": 9.0}
-        file.write(json.dumps({"update": 999, **numbers}) + "\n")
+        file.write(json.dumps(entry) + "\n")
     train(config, tmp_path)
     assert 999 not in [entry["update"] for entry in read_history(tmp_path)]
 

@@ -1,0 +1,115 @@
+"""What all cells share."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import keras
+import tensorflow as tf
+
+from seq2seq.layers.time_loop import product
+
+
+class Cell(keras.layers.Layer):
+    """A recurrent cell, by Keras's contract: `call(inputs, states) -> (output, new_states)`.
+
+    A cell splits its step in two: `project(inputs)` is what does not depend on the state, so that a whole sequence can
+    be projected in one product, and `step(projected, states, mask)` is the rest. The mask, for variational dropout
+    (Gal and Ghahramani 2016), multiplies the state where it enters the recurrent product and nowhere else. A cell that
+    is built without an input width has no kernel and steps from its biases alone: a transition.
+
+    Subclasses say how many parts of width U a projected input has (`gates`) and how many states there are (`states`),
+    and write `step`.
+
+    Args:
+        units: Width U of each state, at least 1.
+
+    Weights: parts in the order that the subclass gives.
+        kernel            (I, gates * U)
+        recurrent_kernel  (U, recurrent * U)
+        bias              (gates * U,)
+
+    Shapes:
+        inputs     (N, I)          compute dtype
+        projected  (N, gates * U)
+        states     a list of (N, U), the first one the hidden state
+        output     (N, U)
+
+    Raises:
+        ValueError: `units` is below 1.
+    """
+
+    gates: ClassVar[int] = 1
+    recurrent: ClassVar[int | None] = None  # parts of the recurrent kernel; as many as gates where it is None
+    states: ClassVar[int] = 1
+    counters: ClassVar[int] = 0  # states of width 1 behind them that count steps, from 0 on
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if units < 1:
+            raise ValueError(f"units is {units}, expected at least 1")
+        self.units = self.output_size = units
+        self.state_size = [units] * self.states + [1] * self.counters
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        if input_shape[-1] is not None:
+            self.kernel = self.add_weight(
+                name="kernel", shape=(input_shape[-1], self.gates * self.units), initializer="glorot_uniform"
+            )
+        self.add_recurrent()
+        self.bias = self.add_weight(name="bias", shape=self.bias_shape(), initializer=self.first_bias)
+
+    def add_recurrent(self) -> None:
+        """Make the weights of the recurrent product."""
+        recurrent = self.gates if self.recurrent is None else self.recurrent
+        self.recurrent_kernel = self.add_weight(
+            name="recurrent_kernel", shape=(self.units, recurrent * self.units), initializer=self.first_recurrent()
+        )
+
+    def bias_shape(self) -> tuple[int, ...]:
+        """Shape of the bias."""
+        return (self.gates * self.units,)
+
+    def first_recurrent(self) -> Any:
+        """Initializer of the recurrent kernel."""
+        return "orthogonal"
+
+    def first_bias(self, shape: Sequence[int], dtype: Any = None) -> tf.Tensor:
+        """Initializer of the bias."""
+        return tf.zeros(shape, dtype or "float32")
+
+    def project(self, inputs: tf.Tensor | None) -> tf.Tensor:
+        """W x + b for every position: (..., I) -> (..., gates * U); b alone for a transition, which has no inputs."""
+        if inputs is None:
+            return tf.convert_to_tensor(self.bias)
+        return self.with_bias(product(inputs, self.kernel))
+
+    def with_bias(self, products: tf.Tensor) -> tf.Tensor:
+        """What `project` makes of products W x (..., gates * U)."""
+        return self.scaled(products, "input") + tf.cast(self.bias, products.dtype)
+
+    def scaled(self, products: tf.Tensor, side: str) -> tf.Tensor:
+        """What subclasses do to the `input` or `recurrent` product (..., gates * U) before a bias."""
+        return products
+
+    def step(
+        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """One step from projected inputs (N, gates * U), states (N, U) and mask (N, U)."""
+        raise NotImplementedError
+
+    def recur(self, state: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
+        """R h: (N, U) -> (N, recurrent * U)."""
+        return self.scaled(product(masked(state, mask), self.recurrent_kernel), "recurrent")
+
+    def call(self, inputs: tf.Tensor, states: Sequence[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        return self.step(self.project(inputs), states)
+
+
+def masked(state: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
+    """A state with its dropout mask, where there is one."""
+    return state if mask is None else state * mask
+
+
+def parts(values: tf.Tensor, count: int, dtype: tf.DType) -> list[tf.Tensor]:
+    """(..., count * U) as so many tensors (..., U)."""
+    return tf.split(tf.cast(values, dtype), count, axis=-1)

@@ -1,0 +1,64 @@
+"""A recurrent network whose parts run at different speeds."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from seq2seq.layers.cells.base import Cell, masked
+from seq2seq.layers.time_loop import product
+
+PERIODS = (1, 2, 4, 8)
+
+
+class ClockworkCell(Cell):
+    """An Elman network in groups, of which each is computed only every so many steps and else keeps its state.
+
+    h_t,k = tanh(W_k x_t + sum over j >= k of R_kj h_j + b_k)   where t is a multiple of period k, from t = 0 on
+    h_t,k = h_k                                                 elsewhere, with h = h_{t-1}
+
+    Groups are of equal width, their periods 1, 2, 4 and 8. A group reads itself and slower ones.
+
+    Weights: groups from fast to slow.
+        kernel                  (I, U)
+        recurrent_kernel_k      (U - k U / 4, U / 4), for k = 0, 1, 2, 3
+        bias                    (U,)
+
+    Shapes:
+        states  [h (N, U), clock (N, 1)], the steps so far modulo the longest period
+
+    Raises:
+        ValueError: `units` is no multiple of the number of groups.
+
+    Source: Koutník, Greff, Gomez and Schmidhuber (2014), section 3. Departure: the number of groups is fixed.
+    """
+
+    counters = 1
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
+        if units % len(PERIODS):
+            raise ValueError(f"units is {units}, expected a multiple of {len(PERIODS)}, the groups of a clockwork")
+        self.starts = range(0, units, units // len(PERIODS))
+
+    def add_recurrent(self) -> None:
+        width = self.units // len(PERIODS)
+        self.recurrent_kernels = [
+            self.add_weight(
+                name=f"recurrent_kernel_{k}", shape=(self.units - start, width), initializer=self.first_recurrent()
+            )
+            for k, start in enumerate(self.starts)
+        ]
+
+    def step(
+        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        hidden, clock = states
+        seen = masked(hidden, mask)
+        read = zip(self.starts, self.recurrent_kernels, strict=True)
+        recurrent = tf.concat([product(seen[..., start:], kernel) for start, kernel in read], axis=-1)
+        candidate = tf.tanh(tf.cast(projected, recurrent.dtype) + recurrent)
+        ticks = tf.concat([tf.math.floormod(clock, period) for period in map(float, PERIODS)], axis=-1)
+        active = tf.repeat(ticks == 0.0, self.units // len(PERIODS), axis=-1)
+        hidden = tf.where(active, candidate, hidden)
+        return hidden, [hidden, tf.math.floormod(clock + 1.0, float(PERIODS[-1]))]

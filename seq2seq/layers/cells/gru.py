@@ -1,0 +1,108 @@
+"""The gated recurrent unit and its smaller relative."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from seq2seq.layers.cells.base import Cell, masked, parts
+from seq2seq.layers.time_loop import product
+
+
+class GRUCell(Cell):
+    """Gated recurrent unit, reset gate after the product.
+
+    z_t = sigmoid(W_z x_t + b_z + R_z h + c_z)             update gate
+    r_t = sigmoid(W_r x_t + b_r + R_r h + c_r)             reset gate
+    n_t = tanh(W_n x_t + b_n + r_t * (R_n h + c_n))        candidate
+    h_t = z_t * h + (1 - z_t) * n_t                        with h = h_{t-1}
+
+    Weights: gates in the order z, r, n, laid out as in `keras.layers.GRU(reset_after=True)`, with which they can be
+    exchanged: a bias of (2, 3U), whose row 0 is b and row 1 is c.
+
+    Source: Cho et al. (2014), section 2.3. Departure: the reset gate acts after the recurrent product
+    (the form that cuDNN computes), and there are two biases.
+    """
+
+    gates = 3
+
+    def bias_shape(self) -> tuple[int, ...]:
+        return (2, 3 * self.units)
+
+    def project(self, inputs: tf.Tensor | None) -> tf.Tensor:
+        return tf.convert_to_tensor(self.bias)[0] if inputs is None else super().project(inputs)
+
+    def with_bias(self, products: tf.Tensor) -> tf.Tensor:
+        return self.scaled(products, "input") + tf.cast(self.bias[0], products.dtype)
+
+    def step(
+        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        recurrent = self.recur(states[0], mask)
+        recurrent += tf.cast(self.bias[1], recurrent.dtype)
+        x_z, x_r, x_n = parts(projected, 3, recurrent.dtype)
+        h_z, h_r, h_n = tf.split(recurrent, 3, axis=-1)
+        update, reset = tf.sigmoid(x_z + h_z), tf.sigmoid(x_r + h_r)
+        candidate = tf.tanh(x_n + reset * h_n)
+        hidden = candidate + update * (states[0] - candidate)
+        return hidden, [hidden]
+
+
+class ResetBeforeGRUCell(Cell):
+    """Gated recurrent unit, reset gate before the product.
+
+    z_t = sigmoid(W_z x_t + R_z h + b_z)                   update gate
+    r_t = sigmoid(W_r x_t + R_r h + b_r)                   reset gate
+    n_t = tanh(W_n x_t + R_n (r_t * h) + b_n)              candidate
+    h_t = z_t * h + (1 - z_t) * n_t                        with h = h_{t-1}
+
+    Weights: gates in the order z, r, n; recurrent_kernel (U, 2U) of z and r, candidate_kernel (U, U) of n.
+
+    Source: Cho et al. (2014), section 2.3.
+    """
+
+    gates, recurrent = 3, 2
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        super().build(input_shape)
+        shape = (self.units, self.units)
+        self.candidate_kernel = self.add_weight(name="candidate_kernel", shape=shape, initializer="orthogonal")
+
+    def step(
+        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        h_z, h_r = tf.split(self.recur(states[0], mask), 2, axis=-1)
+        x_z, x_r, x_n = parts(projected, 3, h_z.dtype)
+        update, reset = tf.sigmoid(x_z + h_z), tf.sigmoid(x_r + h_r)
+        candidate = tf.tanh(x_n + product(masked(reset * states[0], mask), self.candidate_kernel))
+        hidden = candidate + update * (states[0] - candidate)
+        return hidden, [hidden]
+
+
+class MinimalGatedCell(Cell):
+    """Minimal gated unit: one gate that forgets, resets and updates.
+
+    f_t = sigmoid(W_f x_t + R_f h + b_f)                   forget gate
+    n_t = tanh(W_n x_t + R_n (f_t * h) + b_n)              candidate
+    h_t = (1 - f_t) * h + f_t * n_t                        with h = h_{t-1}
+
+    Weights: gates in the order f, n; recurrent_kernel (U, U) of f, candidate_kernel (U, U) of n.
+
+    Source: Zhou, Wu, Zhang and Zhou (2016), equation 6.
+    """
+
+    gates, recurrent = 2, 1
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        super().build(input_shape)
+        shape = (self.units, self.units)
+        self.candidate_kernel = self.add_weight(name="candidate_kernel", shape=shape, initializer="orthogonal")
+
+    def step(
+        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        h_f = self.recur(states[0], mask)
+        x_f, x_n = parts(projected, 2, h_f.dtype)
+        gate = tf.sigmoid(x_f + h_f)
+        candidate = tf.tanh(x_n + product(masked(gate * states[0], mask), self.candidate_kernel))
+        hidden = states[0] + gate * (candidate - states[0])
+        return hidden, [hidden]

@@ -1,0 +1,132 @@
+"""Long short-term memory and its variants."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from seq2seq.layers.cells.base import Cell, parts
+
+
+class LSTMCell(Cell):
+    """Long short-term memory with a forget gate.
+
+    i_t = sigmoid(W_i x_t + R_i h + b_i)       input gate
+    f_t = sigmoid(W_f x_t + R_f h + b_f)       forget gate
+    g_t = tanh(W_g x_t + R_g h + b_g)          candidate
+    o_t = sigmoid(W_o x_t + R_o h + b_o)       output gate
+    c_t = f_t * c + i_t * g_t
+    h_t = o_t * tanh(c_t)                      with h = h_{t-1}, c = c_{t-1}
+
+    Weights: gates in the order i, f, g, o, laid out as in `keras.layers.LSTM`, with which they can be exchanged. The
+    states are [h, c].
+
+    Source: Hochreiter and Schmidhuber (1997); forget gate of Gers, Schmidhuber and Cummins (2000).
+    Departure: no peepholes.
+    """
+
+    gates, states = 4, 2
+    forget_gate = 1  # its place among the gates
+
+    def first_bias(self, shape: Sequence[int], dtype: Any = None) -> tf.Tensor:
+        # A forget gate near 0.5 halves the cell every step, so gradients
+        # die within about ten tokens. Start it open.
+        return tf.repeat(tf.one_hot(self.forget_gate, self.gates, dtype=dtype or "float32"), self.units)
+
+    def opened(self, memory: tf.Tensor) -> tf.Tensor:
+        """What the output gate lets through of the cell's new content (N, U)."""
+        return tf.tanh(memory)
+
+    def step(
+        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        hidden, memory = states
+        recurrent = self.recur(hidden, mask)
+        i, f, g, o = tf.split(tf.cast(projected, recurrent.dtype) + recurrent, 4, axis=-1)
+        memory = tf.sigmoid(f) * memory + tf.sigmoid(i) * tf.tanh(g)
+        hidden = tf.sigmoid(o) * self.opened(memory)
+        return hidden, [hidden, memory]
+
+
+class PeepholeLSTMCell(LSTMCell):
+    """An LSTM whose gates see the cell's content.
+
+    As `LSTMCell` with p_i * c added in the input gate, p_f * c in the forget gate, and p_o * c_t, the new content, in
+    the output gate.
+
+    Weights besides those of `LSTMCell`: peepholes (3, U), rows p_i, p_f, p_o.
+
+    Source: Gers and Schmidhuber (2000), section 2.
+    """
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        super().build(input_shape)
+        self.peepholes = self.add_weight(name="peepholes", shape=(3, self.units), initializer="zeros")
+
+    def step(
+        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        hidden, memory = states
+        recurrent = self.recur(hidden, mask)
+        i, f, g, o = tf.split(tf.cast(projected, recurrent.dtype) + recurrent, 4, axis=-1)
+        p_i, p_f, p_o = tf.unstack(tf.cast(self.peepholes, recurrent.dtype))
+        memory = tf.sigmoid(f + p_f * memory) * memory + tf.sigmoid(i + p_i * memory) * tf.tanh(g)
+        hidden = tf.sigmoid(o + p_o * memory) * tf.tanh(memory)
+        return hidden, [hidden, memory]
+
+
+class CIFGCell(LSTMCell):
+    """An LSTM with coupled input and forget gates: it writes as much as it forgets.
+
+    As `LSTMCell` with i_t = 1 - f_t.
+
+    Weights: gates in the order f, g, o.
+
+    Source: Greff et al. (2017), section 3 (CIFG).
+    """
+
+    gates = 3
+    forget_gate = 0
+
+    def step(
+        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        hidden, memory = states
+        recurrent = self.recur(hidden, mask)
+        f, g, o = tf.split(tf.cast(projected, recurrent.dtype) + recurrent, 3, axis=-1)
+        candidate = tf.tanh(g)
+        memory = candidate + tf.sigmoid(f) * (memory - candidate)
+        hidden = tf.sigmoid(o) * tf.tanh(memory)
+        return hidden, [hidden, memory]
+
+
+class SRUCell(Cell):
+    """Simple recurrent unit: no product with the state, so that a step costs next to nothing.
+
+    f_t = sigmoid(W_f x_t + v_f * c + b_f)     forget gate
+    r_t = sigmoid(W_r x_t + v_r * c + b_r)     reset gate
+    c_t = f_t * c + (1 - f_t) * W_c x_t
+    h_t = r_t * c_t + (1 - r_t) * W_h x_t      with c = c_{t-1}
+
+    Weights: parts in the order f, r, c, h; recurrent_vectors (2, U), v_f and v_r. The state is c, the output h.
+
+    Source: Lei et al. (2018), section 2. Departure: the highway reads W_h x also where x is as wide as h, and biases of
+    all four parts.
+    """
+
+    gates = 4
+
+    def add_recurrent(self) -> None:
+        shape = (2, self.units)
+        self.recurrent_vectors = self.add_weight(name="recurrent_vectors", shape=shape, initializer="random_uniform")
+
+    def step(
+        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        memory = states[0]
+        f, r, candidate, highway = parts(projected, 4, memory.dtype)
+        v_f, v_r = tf.unstack(tf.cast(self.recurrent_vectors, memory.dtype))
+        seen = memory if mask is None else memory * mask
+        forget, reset = tf.sigmoid(f + v_f * seen), tf.sigmoid(r + v_r * seen)
+        memory = candidate + forget * (memory - candidate)
+        return highway + reset * (memory - highway), [memory]

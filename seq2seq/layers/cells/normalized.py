@@ -1,0 +1,67 @@
+"""Cells with layer normalisation inside."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from seq2seq.layers.cells.base import Cell
+from seq2seq.layers.cells.gru import GRUCell
+from seq2seq.layers.cells.lstm import LSTMCell
+from seq2seq.layers.normalization import normalized
+
+
+class LayerNormGRUCell(GRUCell):
+    """A GRU whose gates see normalised products.
+
+    As `GRUCell` with LN(W x) * s and LN(R h) * s' in place of W x and R h, each gate normalised on its own.
+
+    Weights besides those of `GRUCell`: input_scale (3U,), recurrent_scale (3U,).
+
+    Source: Ba, Kiros and Hinton (2016), equations 20 to 22. Departure: the biases are the shifts.
+    """
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        super().build(input_shape)
+        self.scales = _gate_scales(self, input_shape)
+
+    def scaled(self, products: tf.Tensor, side: str) -> tf.Tensor:
+        return _normalized_gates(products, self.scales[side], self.gates)
+
+
+class LayerNormLSTMCell(LSTMCell):
+    """An LSTM whose gates see normalised products and whose output gate opens a normalised content.
+
+    As `LSTMCell` with LN(W x) * s and LN(R h) * s' in place of W x and R h, each gate normalised on its own, and
+    h_t = o_t * tanh(LN(c_t) * s'' + b'').
+
+    Weights besides those of `LSTMCell`: input_scale (4U,), recurrent_scale (4U,), content_scale (U,),
+    content_shift (U,).
+
+    Source: Ba, Kiros and Hinton (2016), equations 29 to 31. Departure: one bias for both products.
+    """
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        super().build(input_shape)
+        self.scales = _gate_scales(self, input_shape)
+        self.content_scale = self.add_weight(name="content_scale", shape=(self.units,), initializer="ones")
+        self.content_shift = self.add_weight(name="content_shift", shape=(self.units,), initializer="zeros")
+
+    def scaled(self, products: tf.Tensor, side: str) -> tf.Tensor:
+        return _normalized_gates(products, self.scales[side], self.gates)
+
+    def opened(self, memory: tf.Tensor) -> tf.Tensor:
+        scale, shift = (tf.cast(part, memory.dtype) for part in (self.content_scale, self.content_shift))
+        return tf.tanh(normalized(memory) * scale + shift)
+
+
+def _gate_scales(cell: Cell, input_shape: Sequence[int | None]) -> dict[str, keras.Variable]:
+    sides = ["recurrent"] if input_shape[-1] is None else ["input", "recurrent"]
+    shape = (cell.gates * cell.units,)
+    return {side: cell.add_weight(name=f"{side}_scale", shape=shape, initializer="ones") for side in sides}
+
+
+def _normalized_gates(products: tf.Tensor, scale: keras.Variable, gates: int) -> tf.Tensor:
+    apart = tf.stack(tf.split(products, gates, axis=-1), axis=-2)
+    together = tf.concat(tf.unstack(normalized(apart), axis=-2), axis=-1)
+    return together * tf.cast(scale, products.dtype)

@@ -1,0 +1,79 @@
+"""Recurrent networks without gates."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from seq2seq.layers.cells.base import Cell
+from seq2seq.layers.time_loop import product
+
+
+class ElmanCell(Cell):
+    """A simple recurrent network: the hidden state is fed back.
+
+    h_t = tanh(W x_t + R h + b)                 with h = h_{t-1}
+
+    Source: Elman (1990).
+    """
+
+    def activation(self, values: tf.Tensor) -> tf.Tensor:
+        return tf.tanh(values)
+
+    def step(
+        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        recurrent = self.recur(states[0], mask)
+        hidden = self.activation(tf.cast(projected, recurrent.dtype) + recurrent)
+        return hidden, [hidden]
+
+
+class SigmoidElmanCell(ElmanCell):
+    """`ElmanCell` with a logistic sigmoid in place of tanh, as in Elman's own experiments."""
+
+    def activation(self, values: tf.Tensor) -> tf.Tensor:
+        return tf.sigmoid(values)
+
+
+class ReLUElmanCell(ElmanCell):
+    """`ElmanCell` with max(0, x) in place of tanh."""
+
+    def activation(self, values: tf.Tensor) -> tf.Tensor:
+        return tf.nn.relu(values)
+
+
+class IRNNCell(ReLUElmanCell):
+    """`ReLUElmanCell` whose recurrent weights start at the identity: at first it remembers everything.
+
+    Source: Le, Jaitly and Hinton (2015), section 3.
+    """
+
+    def first_recurrent(self) -> Any:
+        return "identity"
+
+
+class JordanCell(Cell):
+    """A simple recurrent network: the output, not the hidden state, is fed back.
+
+    h_t = tanh(W x_t + R y + b)                 with y = y_{t-1}
+    y_t = tanh(V h_t + a)
+
+    Weights besides those of `Cell`: output_kernel (U, U), V; output_bias (U,), a. The state and the output are y.
+
+    Source: Jordan (1986). Departure: the state has no decaying connection to itself, and the output is as wide as the
+    hidden layer.
+    """
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        super().build(input_shape)
+        size = self.units
+        self.output_kernel = self.add_weight(name="output_kernel", shape=(size, size), initializer="orthogonal")
+        self.output_bias = self.add_weight(name="output_bias", shape=(size,), initializer="zeros")
+
+    def step(
+        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        recurrent = self.recur(states[0], mask)
+        hidden = tf.tanh(tf.cast(projected, recurrent.dtype) + recurrent)
+        output = tf.tanh(product(hidden, self.output_kernel) + tf.cast(self.output_bias, hidden.dtype))
+        return output, [output]

@@ -1,0 +1,96 @@
+"""Everything that a run writes into its directory and reads again."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seq2seq.config import Config
+from seq2seq.metadata import HISTORY, read_history
+from seq2seq.model import Seq2Seq
+from seq2seq.model_directory import save_model, start_directory
+from seq2seq.replicas import Replicas
+from seq2seq.training.checkpoints import (
+    BEST,
+    LAST,
+    append_history,
+    cut_history,
+    cut_kept,
+    drop_kept,
+    keep_weights,
+    load_checkpoint,
+    save_checkpoint,
+    snapshot,
+)
+from seq2seq.training.preparation import Prepared
+from seq2seq.training.progress import Progress
+
+
+class Records:
+    """A run's checkpoints, model, kept weights and history. All workers call the same methods, the chief alone writes.
+
+    Args:
+        directory: The model directory.
+        config: The recipe.
+        model: That is trained.
+        data: What it is trained on.
+        replicas: Who writes.
+    """
+
+    def __init__(self, directory: Path, config: Config, model: Seq2Seq, data: Prepared, replicas: Replicas) -> None:
+        self.directory, self.config, self.model, self.data, self.replicas = directory, config, model, data, replicas
+
+    def begin(self, resumes: bool) -> None:
+        """Write recipe and tokenizers; without `resumes`, forget what an earlier run left."""
+        if not self.replicas.is_chief:
+            return
+        start_directory(self.directory, self.config, self.data.tokenizers)
+        if not resumes:
+            (self.directory / HISTORY).unlink(missing_ok=True)
+            cut_kept(self.directory, -1)
+
+    def load(self, name: str, override: bool = False) -> Progress:
+        """Go to where a checkpoint stands; what was measured after it will be measured again.
+
+        Raises:
+            TrainingError, ModelDirectoryError: See `load_checkpoint`.
+        """
+        progress = load_checkpoint(self.directory / name, self.model, self.data.fingerprint(), override)
+        self.replicas.wait()  # until all have read what the chief may write anew
+        if self.replicas.is_chief:
+            measured = progress.validated // self.config.training.accumulate
+            cut_history(self.directory, measured)
+            cut_kept(self.directory, measured)
+        return progress
+
+    def save(self, name: str, progress: Progress) -> None:
+        """Write a checkpoint."""
+        state = snapshot(self.model)  # on all workers: they may have to add up what they have
+        if self.replicas.is_chief:
+            save_checkpoint(self.directory / name, self.model, progress, self.data.fingerprint(), state)
+
+    def go_back_to(self, further: bool) -> str:
+        """The checkpoint for a run that diverged: the last one or, to go further, the best one if there is one."""
+        return BEST if further and (self.directory / BEST).exists() else LAST
+
+    def validated(self, entry: Mapping[str, Any], progress: Progress) -> None:
+        """Write a validation's line of the history, and the weights that it measured where they are wanted."""
+        training = self.config.training
+        if self.replicas.is_chief:
+            append_history(self.directory, entry)
+        if entry["best"]:
+            if self.replicas.is_chief:
+                scores = {key: entry[key] for key in ("epoch", "update", "valid_loss", "valid_perplexity", "bleu")}
+                save_model(self.directory, self.model, {"validation": scores}, self.data.facts)
+            self.save(BEST, progress)
+        if self.replicas.is_chief and (training.keep_last or training.keep_best):
+            keep_weights(self.directory, self.model, entry, self.config.validation.metric)
+
+    def tidy(self) -> None:
+        """Delete kept weights that are no longer wanted; after the checkpoint that knows of the new ones."""
+        if self.replicas.is_chief:
+            drop_kept(self.directory, self.config.training.keep_last, self.config.training.keep_best)
+
+    def history(self) -> list[dict[str, Any]]:
+        """All validations so far, once all is written."""
+        self.replicas.wait()
+        return read_history(self.directory)

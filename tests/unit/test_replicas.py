@@ -1,0 +1,162 @@
+"""Where a worker learns its place, what it shares with the others, and who writes."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seq2seq.batching import batch_dataset, batch_shares, plan_batches
+from seq2seq.cli.train import place_in_cluster
+from seq2seq.encoding import EncodedPairs
+from seq2seq.errors import ConfigError, TrainingError
+from seq2seq.replicas import Replicas, reporting_lost_workers
+from seq2seq.tokenizer import EOS_ID, PAD_ID
+from seq2seq.training.records import Records
+from tests.toy import toy_config
+
+LENGTHS = np.array([3, 1, 2, 5, 4, 2, 6], np.int32)
+
+
+class Numbers(EncodedPairs):
+    """Sentence i is made of i + 10."""
+
+    def __init__(self):
+        self.source = self.target = self
+        self.lengths = LENGTHS
+
+    def gather(self, rows):
+        lengths = self.lengths[rows]
+        return np.where(np.arange(lengths.max()) < lengths[:, None], rows[:, None] + 10, 0).astype(np.int32)
+
+
+def test_a_batch_is_dealt_out_once():
+    rows = np.array([3, 0, 6, 4, 1])
+    shares = batch_shares(Numbers(), rows, range(2), 2)
+    assert [share.shape for share in shares] == [(3, 6), (3, 6), (2, 4), (2, 4)]
+    assert sorted(share[i, 0] - 10 for share in shares[::2] for i in range(len(share))) == sorted(rows)
+    np.testing.assert_array_equal(batch_shares(Numbers(), rows, range(1, 2), 2)[0], shares[2])
+
+
+def test_a_replica_without_a_sentence_reads_one_that_teaches_nothing():
+    *_, source, target = batch_shares(Numbers(), np.array([5]), range(3), 3)
+    assert (source.tolist(), target.tolist()) == ([[EOS_ID]], [[PAD_ID]])
+
+
+def test_the_dataset_has_the_shares_of_this_worker():
+    corpus = Numbers()
+    plan = plan_batches(LENGTHS, LENGTHS, tokens=9, pool=7, seed=1, epoch=1)
+    batches = list(batch_dataset(corpus, plan, start=1, here=range(2, 4), of=4))
+    assert len(batches) == len(plan) - 1
+    for place, batch in enumerate(batches, start=1):
+        for found, expected in zip(batch, batch_shares(corpus, plan.batch(place), range(2, 4), 4), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_alone_a_worker_knows_everything():
+    replicas = Replicas()
+    assert (replicas.count, replicas.workers, replicas.here, replicas.is_chief) == (1, 1, range(1), True)
+    assert replicas.any(True, False) == [True, False]
+    assert replicas.join(["a", "b"]) == ["a", "b"]
+
+
+def test_on_one_device_nothing_is_mirrored():
+    replicas = Replicas("mirrored")
+    assert (replicas.count, replicas.strategy) == (1, tf.distribute.get_strategy())
+
+
+def test_texts_of_workers_are_joined_in_their_order():
+    texts = ["eins", "", "drei 🙂\u2028", "vier", "fünf"]
+    barrier, added = threading.Barrier(2, timeout=10), [np.zeros(0), np.zeros(0)]
+
+    def join(worker):
+        def add(values):
+            added[worker] = values
+            barrier.wait()
+            total = added[0] + added[1]
+            barrier.wait()
+            return total
+
+        replicas = Replicas()
+        replicas.worker, replicas.workers, replicas.sum = worker, 2, add
+        return replicas.join(texts[worker::2])
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(join, range(2))) == [texts, texts]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "TF_CONFIG is not set. Give --workers and --worker-index"),
+        ("{", r"TF_CONFIG is damaged \(JSONDecodeError: .*\): \{\. Give"),
+        ('{"cluster": {}}', r"TF_CONFIG is damaged \(KeyError: 'worker'\)"),
+        (
+            '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 2}}',
+            "this task is worker 2, and there are workers 0 to 1",
+        ),
+        (
+            '{"cluster": {"worker": ["a:1"]}, "task": {"type": "chief", "index": 0}}',
+            "this task is chief 0, and there are workers 0 to 0",
+        ),
+    ],
+)
+def test_a_wrong_cluster_is_an_error(text, message, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if text is not None:
+        monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(TrainingError, match=message):
+        Replicas("multi_worker")
+
+
+@pytest.mark.parametrize(
+    ("workers", "index", "message"),
+    [
+        ("a:1,b:2", None, "--workers and --worker-index go together"),
+        (None, 0, "--workers and --worker-index go together"),
+        ("a:1,b", 0, "expected host:port, found 'b'"),
+        ("a:1,:2", 0, "expected host:port, found ':2'"),
+        ("a:1,b:2", 2, "--worker-index 2: there are workers 0 to 1"),
+        ("a:1,b:2", -1, "--worker-index -1: there are workers 0 to 1"),
+    ],
+)
+def test_wrong_flags_are_errors(workers, index, message):
+    with pytest.raises(ConfigError, match=message):
+        place_in_cluster(workers, index)
+
+
+def test_flags_say_what_tensorflow_reads(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", "")
+    place_in_cluster("[::1]:1,b:2", 1)
+    from seq2seq.replicas import _place_in_cluster
+
+    assert _place_in_cluster() == (1, 2)
+
+
+def test_only_errors_of_several_workers_are_about_other_workers():
+    replicas = Replicas()
+    lost = tf.errors.UnavailableError(None, None, "socket closed")
+    with pytest.raises(tf.errors.UnavailableError), reporting_lost_workers(replicas):
+        raise lost
+    replicas.workers = 2
+    message = r"worker 0 of 2 lost another one, .* \(UnavailableError\)"
+    with pytest.raises(TrainingError, match=message), reporting_lost_workers(replicas):
+        raise lost
+
+
+def test_another_worker_than_the_chief_writes_nothing(tmp_path):
+    replicas = Replicas()
+    replicas.worker = 1
+    variables = SimpleNamespace(state_variables=dict)
+    model = SimpleNamespace(
+        weights=[], metrics=[], optimizer=SimpleNamespace(variables=[]), update=variables,
+        stream=SimpleNamespace(draw=tf.Variable(0)),
+    )  # fmt: skip
+    records = Records(tmp_path, toy_config(tmp_path), model, None, replicas)
+    records.begin(resumes=False)
+    records.save("checkpoints/last.h5", None)
+    records.validated({"best": True, "update": 1}, None)
+    records.tidy()
+    assert list(tmp_path.iterdir()) == []
