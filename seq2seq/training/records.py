@@ -40,11 +40,12 @@ class Records:
         self.directory, self.config, self.model, self.data, self.replicas = directory, config, model, data, replicas
 
     def begin(self, resumes: bool) -> None:
-        """Write recipe and tokenizers; without `resumes`, forget what an earlier run left."""
+        """Write the recipe that a run goes on with; without `resumes`, forget what an earlier run left."""
         if not self.replicas.is_chief:
             return
-        start_directory(self.directory, self.config, self.data.tokenizers)
-        if not resumes:
+        if resumes:
+            start_directory(self.directory, self.config, self.data.tokenizers)
+        else:  # began with its corpora, for the workers that wait for them
             (self.directory / HISTORY).unlink(missing_ok=True)
             cut_kept(self.directory, -1)
 

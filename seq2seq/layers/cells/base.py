@@ -101,6 +101,11 @@ class Cell(keras.layers.Layer):
         """R h: (N, U) -> (N, recurrent * U)."""
         return self.scaled(product(masked(state, mask), self.recurrent_kernel), "recurrent")
 
+    def gate_sums(self, projected: tf.Tensor, state: tf.Tensor, mask: tf.Tensor | None) -> list[tf.Tensor]:
+        """W x + b + R h of each gate, (N, U)."""
+        recurrent = self.recur(state, mask)
+        return tf.split(tf.cast(projected, recurrent.dtype) + recurrent, self.gates, axis=-1)
+
     def call(self, inputs: tf.Tensor, states: Sequence[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         return self.step(self.project(inputs), states)
 

@@ -47,7 +47,20 @@ class GRUCell(Cell):
         return hidden, [hidden]
 
 
-class ResetBeforeGRUCell(Cell):
+class _CandidateCell(Cell):
+    """A cell whose candidate reads a gated state, by a product of its own that waits for the gate."""
+
+    def add_recurrent(self) -> None:
+        super().add_recurrent()
+        shape = (self.units, self.units)
+        self.candidate_kernel = self.add_weight(name="candidate_kernel", shape=shape, initializer="orthogonal")
+
+    def candidate(self, projected: tf.Tensor, gated: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
+        """tanh(W_n x + b_n + R_n (gated state)), all (N, U)."""
+        return tf.tanh(projected + product(masked(gated, mask), self.candidate_kernel))
+
+
+class ResetBeforeGRUCell(_CandidateCell):
     """Gated recurrent unit, reset gate before the product.
 
     z_t = sigmoid(W_z x_t + R_z h + b_z)                   update gate
@@ -62,23 +75,18 @@ class ResetBeforeGRUCell(Cell):
 
     gates, recurrent = 3, 2
 
-    def build(self, input_shape: Sequence[int | None]) -> None:
-        super().build(input_shape)
-        shape = (self.units, self.units)
-        self.candidate_kernel = self.add_weight(name="candidate_kernel", shape=shape, initializer="orthogonal")
-
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         h_z, h_r = tf.split(self.recur(states[0], mask), 2, axis=-1)
         x_z, x_r, x_n = parts(projected, 3, h_z.dtype)
         update, reset = tf.sigmoid(x_z + h_z), tf.sigmoid(x_r + h_r)
-        candidate = tf.tanh(x_n + product(masked(reset * states[0], mask), self.candidate_kernel))
+        candidate = self.candidate(x_n, reset * states[0], mask)
         hidden = candidate + update * (states[0] - candidate)
         return hidden, [hidden]
 
 
-class MinimalGatedCell(Cell):
+class MinimalGatedCell(_CandidateCell):
     """Minimal gated unit: one gate that forgets, resets and updates.
 
     f_t = sigmoid(W_f x_t + R_f h + b_f)                   forget gate
@@ -92,17 +100,12 @@ class MinimalGatedCell(Cell):
 
     gates, recurrent = 2, 1
 
-    def build(self, input_shape: Sequence[int | None]) -> None:
-        super().build(input_shape)
-        shape = (self.units, self.units)
-        self.candidate_kernel = self.add_weight(name="candidate_kernel", shape=shape, initializer="orthogonal")
-
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         h_f = self.recur(states[0], mask)
         x_f, x_n = parts(projected, 2, h_f.dtype)
         gate = tf.sigmoid(x_f + h_f)
-        candidate = tf.tanh(x_n + product(masked(gate * states[0], mask), self.candidate_kernel))
+        candidate = self.candidate(x_n, gate * states[0], mask)
         hidden = states[0] + gate * (candidate - states[0])
         return hidden, [hidden]

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from seq2seq.layers.cells.base import Cell, parts
+from seq2seq.layers.cells.base import Cell, masked, parts
 
 
 class LSTMCell(Cell):
@@ -41,8 +41,7 @@ class LSTMCell(Cell):
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         hidden, memory = states
-        recurrent = self.recur(hidden, mask)
-        i, f, g, o = tf.split(tf.cast(projected, recurrent.dtype) + recurrent, 4, axis=-1)
+        i, f, g, o = self.gate_sums(projected, hidden, mask)
         memory = tf.sigmoid(f) * memory + tf.sigmoid(i) * tf.tanh(g)
         hidden = tf.sigmoid(o) * self.opened(memory)
         return hidden, [hidden, memory]
@@ -67,9 +66,8 @@ class PeepholeLSTMCell(LSTMCell):
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         hidden, memory = states
-        recurrent = self.recur(hidden, mask)
-        i, f, g, o = tf.split(tf.cast(projected, recurrent.dtype) + recurrent, 4, axis=-1)
-        p_i, p_f, p_o = tf.unstack(tf.cast(self.peepholes, recurrent.dtype))
+        i, f, g, o = self.gate_sums(projected, hidden, mask)
+        p_i, p_f, p_o = tf.unstack(tf.cast(self.peepholes, i.dtype))
         memory = tf.sigmoid(f + p_f * memory) * memory + tf.sigmoid(i + p_i * memory) * tf.tanh(g)
         hidden = tf.sigmoid(o + p_o * memory) * tf.tanh(memory)
         return hidden, [hidden, memory]
@@ -92,8 +90,7 @@ class CIFGCell(LSTMCell):
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         hidden, memory = states
-        recurrent = self.recur(hidden, mask)
-        f, g, o = tf.split(tf.cast(projected, recurrent.dtype) + recurrent, 3, axis=-1)
+        f, g, o = self.gate_sums(projected, hidden, mask)
         candidate = tf.tanh(g)
         memory = candidate + tf.sigmoid(f) * (memory - candidate)
         hidden = tf.sigmoid(o) * tf.tanh(memory)
@@ -126,7 +123,7 @@ class SRUCell(Cell):
         memory = states[0]
         f, r, candidate, highway = parts(projected, 4, memory.dtype)
         v_f, v_r = tf.unstack(tf.cast(self.recurrent_vectors, memory.dtype))
-        seen = memory if mask is None else memory * mask
+        seen = masked(memory, mask)
         forget, reset = tf.sigmoid(f + v_f * seen), tf.sigmoid(r + v_r * seen)
         memory = candidate + forget * (memory - candidate)
         return highway + reset * (memory - highway), [memory]

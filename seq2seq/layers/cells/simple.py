@@ -23,8 +23,8 @@ class ElmanCell(Cell):
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        recurrent = self.recur(states[0], mask)
-        hidden = self.activation(tf.cast(projected, recurrent.dtype) + recurrent)
+        (total,) = self.gate_sums(projected, states[0], mask)
+        hidden = self.activation(total)
         return hidden, [hidden]
 
 
@@ -73,7 +73,7 @@ class JordanCell(Cell):
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        recurrent = self.recur(states[0], mask)
-        hidden = tf.tanh(tf.cast(projected, recurrent.dtype) + recurrent)
+        (total,) = self.gate_sums(projected, states[0], mask)
+        hidden = tf.tanh(total)
         output = tf.tanh(product(hidden, self.output_kernel) + tf.cast(self.output_bias, hidden.dtype))
         return output, [output]
