@@ -1,0 +1,1 @@
+"""Looking inside: plain functions that return arrays or data frames; `plots` draws them."""
