@@ -97,6 +97,59 @@ class CIFGCell(LSTMCell):
         return hidden, [hidden, memory]
 
 
+class DepthGatedLSTMCell(LSTMCell):
+    """An LSTM whose content also flows up, from the layer below through a depth gate.
+
+    d_t = sigmoid(W_d x_t + p * c + q * b_t + b_d)         depth gate, with b_t the content of the layer below
+    c_t = f_t * c + i_t * g_t + d_t * b_t                  all else as `LSTMCell`
+
+    In the bottom layer there is no b_t, and what is left is an `LSTMCell`. The inputs of the layers above are [x; b],
+    (N, I + U); the output is [h; c].
+
+    Args:
+        units: Width U.
+        below: Whether there is a layer below.
+
+    Weights: gates in the order i, f, g, o, d; depth_vectors (2, U), p and q; of the recurrent kernel the first four.
+
+    Source: Yao et al. (2015), section 3. Departure: no peepholes in the other gates.
+    """
+
+    states, recurrent, carries = 2, 4, True
+
+    def __init__(self, units: int, below: bool = False, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
+        self.below = below
+        self.gates = 5 if below else 4
+
+    def add_recurrent(self) -> None:
+        super().add_recurrent()
+        if self.below:
+            shape = (2, self.units)
+            self.depth_vectors = self.add_weight(name="depth_vectors", shape=shape, initializer="zeros")
+
+    def project(self, inputs: tf.Tensor | None) -> tf.Tensor:
+        if not self.below or inputs is None:
+            return super().project(inputs)
+        x, below = tf.split(inputs, [inputs.shape[-1] - self.units, self.units], axis=-1)
+        return tf.concat([super().project(x), below], axis=-1)
+
+    def step(
+        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        hidden, memory = states
+        flow: Any = 0.0
+        if self.below:
+            *four, d, below = parts(projected, 6, hidden.dtype)
+            projected = tf.concat(four, axis=-1)
+            p, q = tf.unstack(tf.cast(self.depth_vectors, hidden.dtype))
+            flow = tf.sigmoid(d + p * memory + q * below) * below
+        i, f, g, o = self.gate_sums(projected, hidden, mask)
+        memory = tf.sigmoid(f) * memory + tf.sigmoid(i) * tf.tanh(g) + flow
+        hidden = tf.sigmoid(o) * tf.tanh(memory)
+        return tf.concat([hidden, memory], axis=-1), [hidden, memory]
+
+
 class SRUCell(Cell):
     """Simple recurrent unit: no product with the state, so that a step costs next to nothing.
 
