@@ -74,16 +74,14 @@ EXPERIMENTS = {
     "phrasebook": Experiment(
         "quickstart",
         (
-            "data.train.pairs=20000",
-            "batching.tokens=1000",
             "decoder.heads=1",
             "embeddings.dropout=0.1",
         ),
         (*CELLS, "lstm, 2 layers"),
         (2e-3, 6e-3),
-        800,
-        160,
-        160,
+        1900,
+        190,
+        128,
     ),
     "multi30k": Experiment(
         "multi30k-en-de-small",
@@ -137,7 +135,7 @@ class Queue:
         if self.find(cell=cell, seed=seed):
             return
         pilots = [self.one(cell, PILOT, rate) for rate in self.experiment.rates]
-        self.one(cell, seed, min(pilots, key=lambda pilot: pilot["valid_nll"])["learning_rate"])
+        self.one(cell, seed, min(pilots, key=lambda pilot: pilot["valid_loss"])["learning_rate"])
 
     def one(self, cell: str, seed: int, rate: float) -> dict[str, Any]:
         known = self.find(cell=cell, seed=seed, learning_rate=rate)
@@ -148,6 +146,8 @@ class Queue:
         config = self.experiment.config(cell, units, rate, seed)
         folder = self.work / f"{cell}-{seed}-{rate:g}"
         report = train(self.share_corpora(config, folder), folder)
+        if not report.finished:
+            raise SystemExit(f"{folder}: interrupted; the same command goes on")
         found = {
             "cell": cell,
             "seed": seed,
@@ -156,7 +156,7 @@ class Queue:
             "parameters": count,
             "updates": report.updates,
             "seconds": round(report.seconds, 1),
-            "valid_nll": report.history[-1]["nll"],
+            "valid_loss": report.history[-1]["valid_loss"],
         }
         if seed != PILOT:
             found |= self.measure(config, folder)
@@ -171,11 +171,11 @@ class Queue:
         """Tokenizers and encoded corpora are the same for all runs: the first one makes them."""
         first = self.work / "first"
         if not (first / "model.weights.h5").exists():
-            train(config.model_copy(update={"training": config.training.model_copy(update={"updates": 1})}), first)
+            train(changed(config, "training", updates=1), first)
         if not folder.exists():
             folder.mkdir(parents=True)
             shutil.copytree(first / "encoded", folder / "encoded")
-        return load_config_with(config, first)
+        return changed(config, "tokenizer", from_model=str(first))
 
     def measure(self, config: Config, folder: Path) -> dict[str, Any]:
         translator = Translator.load(folder)
@@ -188,10 +188,9 @@ class Queue:
         return found
 
 
-def load_config_with(config: Config, first: Path) -> Config:
-    """The recipe with the tokenizers of another directory."""
-    tokenizer = config.tokenizer.model_copy(update={"from_model": str(first)})
-    return Config.model_validate(config.model_dump() | {"tokenizer": tokenizer.model_dump()})
+def changed(config: Config, section: str, **keys: Any) -> Config:
+    """The recipe with other values in a section."""
+    return config.model_copy(update={section: getattr(config, section).model_copy(update=keys)})
 
 
 def read(record: Path) -> Iterator[dict[str, Any]]:
