@@ -34,9 +34,8 @@ def main() -> None:
     tasks, budget = [TASKS[name] for name in options.tasks], Budget()
     record = MemoryRecord(options.output)
     scores = measure(options.cells, tasks, options.distances, options.seeds, budget, record, report)
-    show(
-        "Remembers, steps: mean over seeds, 95% interval (Student's t)", table(remembers(scores, budget.solved), scores)
-    )
+    rows = table(remembers(scores, budget.solved), scores)
+    show("Remembers, steps: mean over seeds, 95% interval (Student's t)", rows)
 
 
 def report(entry: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy import stats  # type: ignore[import-untyped]
 
@@ -64,8 +65,8 @@ def _read_line(line: str, place: str) -> dict[str, Any]:
         entry = None
     if not isinstance(entry, dict) or not {*COLUMNS, "setting"} <= entry.keys():
         raise EvaluationError(
-            f"{place}: expected a training as a JSON object with {', '.join(COLUMNS)} and setting, found {line[:60]!r}. "
-            "Remove the line, or write to another file."
+            f"{place}: expected a training as a JSON object with {', '.join(COLUMNS)} and setting, found "
+            f"{line[:60]!r}. Remove the line, or write to another file."
         )
     return entry
 
@@ -184,7 +185,7 @@ def remembers(scores: pd.DataFrame, solved: float = Budget.solved) -> pd.DataFra
                 "task": task,
                 "seeds": len(furthest),
                 "mean": furthest.mean(),
-                "low": max(low, 0.0) if low == low else low,
+                "low": np.maximum(low, 0.0),
                 "high": high,
                 "at_least": bool((furthest == longest).any()),
             }

@@ -1,7 +1,7 @@
 """Made-up sequences that ask for something read long ago: what a recurrent network can keep, apart from any language.
 
-A task draws its sequences as arrays; `remembering` trains networks on them. What is asked for has to be said at the last
-steps, and nothing in between helps, so a network that forgets can only guess.
+A task draws its sequences as arrays; `remembering` trains networks on them. What is asked for has to be said at the
+last steps, and nothing in between helps, so a network that forgets can only guess.
 """
 
 from abc import ABC, abstractmethod
@@ -60,8 +60,8 @@ class MemoryTask(ABC):
 class CopyTask(MemoryTask):
     """Say the first symbols again, in order, when a mark has been read.
 
-    `length` symbols, then blanks, then a mark, then as many blanks as there were symbols, at which the symbols are to be
-    said. The distance is the number of steps between reading a symbol and saying it, the same for all of them.
+    `length` symbols, then blanks, then a mark, then as many blanks as there were symbols, at which the symbols are to
+    be said. The distance is the number of steps between reading a symbol and saying it, the same for all of them.
 
     Args:
         symbols: How many there are; a blank and the mark come on top.

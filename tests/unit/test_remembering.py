@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -41,7 +42,7 @@ def test_units_need_a_cell_and_sizes():
         units_for("lstm", 100, 0)
 
 
-@pytest.mark.parametrize("kind", ["elman", "clockwork", "lstm", "sru"])
+@pytest.mark.parametrize("kind", ["clockwork", "gru"])
 def test_a_training_is_a_function_of_its_seed_whatever_came_before(kind):
     task = CopyTask(symbols=3, length=2)
     used, fresh = MemoryTrainer(kind, task, TINY), MemoryTrainer(kind, task, TINY)
@@ -64,19 +65,21 @@ def test_a_network_learns_a_short_task_and_stops(task):
     assert attempt.losses[-10:].mean() < attempt.losses[:10].mean()
 
 
-class Scripted:
-    """Stands in for a trainer: solves what is at most `far` steps away for a seed."""
+FAR = {("lstm", 1): 40, ("lstm", 2): 20, ("elman", 1): 5, ("elman", 2): 10, ("elman", 3): 40}
 
-    far = {("lstm", 1): 40, ("lstm", 2): 20, ("elman", 1): 5, ("elman", 2): 10, ("elman", 3): 40}
+
+class Scripted:
+    """Stands in for a trainer: solves what is at most `FAR` steps away for a seed."""
+
     units, parameters = 4, 100
-    calls: list[tuple]
+    calls: ClassVar[list[tuple]]
 
     def __init__(self, cell, task, budget):
         self.cell = cell
 
     def train(self, distance, seed):
         self.calls.append((self.cell, distance, seed))
-        score = 0.95 if distance <= self.far[self.cell, seed] else 0.3
+        score = 0.95 if distance <= FAR[self.cell, seed] else 0.3
         return Attempt(score, 7, 0.5, np.zeros(7), np.zeros(7))
 
 
