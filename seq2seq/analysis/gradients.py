@@ -32,7 +32,7 @@ def step_jacobians(
 ) -> np.ndarray:
     """The derivative of each state by the one before it.
 
-    Steps need their states only, and once these are known all steps are differentiated as one batch.
+    A step needs its state only, so once these are known all steps are differentiated as one batch, of B T S rows.
 
     Args:
         cell: Built, as all of `CELLS`.
@@ -48,14 +48,19 @@ def step_jacobians(
     run = unroll(cell, inputs, initial)
     projected, states, counters = all_steps(run)
     sizes = [state.shape[-1] for state in states]
-    whole = tf.concat(states, axis=-1)
+    size = sum(sizes)
+    # Every row stands there once for each number of its new state: a pass back then gives all rows of all Jacobians.
+    projected, whole, *counters = (
+        tf.repeat(rows, size, axis=0) for rows in (projected, tf.concat(states, axis=-1), *counters)
+    )
     with tf.GradientTape() as tape:
         tape.watch(whole)
         _, new = cell.step(projected, [*tf.split(whole, sizes, axis=-1), *counters])
         after = tf.concat(new[: len(states)], axis=-1)
-    jacobians = np.asarray(tape.batch_jacobian(after, whole))
     steps, rows = run.projected.shape[:2]
-    return jacobians.reshape(steps, rows, *jacobians.shape[1:]).swapaxes(0, 1)
+    which = tf.tile(tf.eye(size, dtype=after.dtype), [steps * rows, 1])
+    jacobians = np.asarray(tape.gradient(after, whole, output_gradients=which))
+    return jacobians.reshape(steps, rows, size, size).swapaxes(0, 1)
 
 
 def products_by_distance(jacobians: np.ndarray) -> np.ndarray:
