@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from seq2seq.layers.cells.activations import gate, squashed
 from seq2seq.layers.cells.base import Cell, masked, parts
 
 
@@ -35,15 +36,15 @@ class LSTMCell(Cell):
 
     def opened(self, memory: tf.Tensor) -> tf.Tensor:
         """What the output gate lets through of the cell's new content (N, U)."""
-        return tf.tanh(memory)
+        return squashed("content", memory)
 
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         hidden, memory = states
         i, f, g, o = self.gate_sums(projected, hidden, mask)
-        memory = tf.sigmoid(f) * memory + tf.sigmoid(i) * tf.tanh(g)
-        hidden = tf.sigmoid(o) * self.opened(memory)
+        memory = gate("forget", f) * memory + gate("input", i) * squashed("candidate", g)
+        hidden = gate("output", o) * self.opened(memory)
         return hidden, [hidden, memory]
 
 
@@ -68,8 +69,9 @@ class PeepholeLSTMCell(LSTMCell):
         hidden, memory = states
         i, f, g, o = self.gate_sums(projected, hidden, mask)
         p_i, p_f, p_o = tf.unstack(tf.cast(self.peepholes, i.dtype))
-        memory = tf.sigmoid(f + p_f * memory) * memory + tf.sigmoid(i + p_i * memory) * tf.tanh(g)
-        hidden = tf.sigmoid(o + p_o * memory) * tf.tanh(memory)
+        forget, write = gate("forget", f + p_f * memory), gate("input", i + p_i * memory)
+        memory = forget * memory + write * squashed("candidate", g)
+        hidden = gate("output", o + p_o * memory) * self.opened(memory)
         return hidden, [hidden, memory]
 
 
@@ -91,9 +93,9 @@ class CIFGCell(LSTMCell):
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         hidden, memory = states
         f, g, o = self.gate_sums(projected, hidden, mask)
-        candidate = tf.tanh(g)
-        memory = candidate + tf.sigmoid(f) * (memory - candidate)
-        hidden = tf.sigmoid(o) * tf.tanh(memory)
+        candidate = squashed("candidate", g)
+        memory = candidate + gate("forget", f) * (memory - candidate)
+        hidden = gate("output", o) * self.opened(memory)
         return hidden, [hidden, memory]
 
 
@@ -177,6 +179,6 @@ class SRUCell(Cell):
         f, r, candidate, highway = parts(projected, 4, memory.dtype)
         v_f, v_r = tf.unstack(tf.cast(self.recurrent_vectors, memory.dtype))
         seen = masked(memory, mask)
-        forget, reset = tf.sigmoid(f + v_f * seen), tf.sigmoid(r + v_r * seen)
+        forget, reset = gate("forget", f + v_f * seen), gate("reset", r + v_r * seen)
         memory = candidate + forget * (memory - candidate)
         return highway + reset * (memory - highway), [memory]
