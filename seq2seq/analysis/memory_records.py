@@ -1,7 +1,6 @@
 """Many trainings on memory tasks: a file that remembers what has been done, and what the scores say of each cell."""
 
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats  # type: ignore[import-untyped]
 
+from seq2seq.analysis.comparison import mean_interval
 from seq2seq.analysis.memory_tasks import MemoryTask
 from seq2seq.analysis.remembering import Attempt, Budget, MemoryTrainer
 from seq2seq.errors import EvaluationError
@@ -191,17 +190,3 @@ def remembers(scores: pd.DataFrame, solved: float = Budget.solved) -> pd.DataFra
             }
         )
     return pd.DataFrame(rows)
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95% interval of the mean of values by Student's t; both ends NaN for a single value.
-
-    It takes the values for a sample of a normal distribution, and where all are equal it has no width: distances come
-    in few sizes, so read a narrow interval as "the seeds agree".
-    """
-    count = len(values)
-    if count < 2:
-        return math.nan, math.nan
-    sample = pd.Series(values, dtype=float)
-    half = stats.t.ppf(0.975, count - 1) * sample.std() / math.sqrt(count)
-    return float(sample.mean() - half), float(sample.mean() + half)

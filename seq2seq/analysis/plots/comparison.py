@@ -7,7 +7,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 
-def means(summary: pd.DataFrame, values: Mapping[str, str], groups: Mapping[str, Sequence[str]] | None = None) -> Figure:
+def means(
+    summary: pd.DataFrame, values: Mapping[str, str], groups: Mapping[str, Sequence[str]] | None = None
+) -> Figure:
     """Means and 95% intervals of each cell, one panel a value, cells in the order of the first value.
 
     Args:
