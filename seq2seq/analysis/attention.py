@@ -94,8 +94,8 @@ def teacher_forced_map(translator: Translator, source: str, target: str) -> Atte
 def by_words(tokens: AttentionMap) -> AttentionMap:
     """The map between words: a source word has the sum of its pieces' weights, a target word the mean of its rows.
 
-    A word begins at a piece with a space; `</s>` is one of its own. Log-probabilities are summed. Chinese and
-    Japanese, written without spaces, have no words here.
+    A word begins at a piece with a space and at one of punctuation alone; `</s>` is one of its own. Log-probabilities
+    are summed. Chinese and Japanese, written without spaces, have no words here.
     """
     columns, rows = _word_starts(tokens.source_tokens), _word_starts(tokens.target_tokens)
     if not len(rows):
@@ -122,7 +122,7 @@ def entropy(weights: np.ndarray) -> np.ndarray:
     `np.exp` of it is the effective number of source tokens that a target token looked at.
     """
     positive = np.where(weights > 0, weights, 1.0)
-    return -np.sum(positive * np.log(positive), axis=-1, where=weights > 0)
+    return np.sum(positive * -np.log(positive), axis=-1, where=weights > 0)
 
 
 def coverage(weights: np.ndarray) -> np.ndarray:
@@ -208,7 +208,10 @@ def _head_weights(model: Seq2Seq, source: tf.Tensor, target: tf.Tensor) -> np.nd
 
 
 def _word_starts(tokens: Sequence[str]) -> list[int]:
-    return [place for place, token in enumerate(tokens) if place == 0 or token == EOS or token.startswith(SPACE)]
+    def begins(token: str) -> bool:
+        return token == EOS or token.startswith(SPACE) or not any(map(str.isalnum, token))
+
+    return [place for place, token in enumerate(tokens) if place == 0 or begins(token)]
 
 
 def _join(tokens: Sequence[str], starts: Sequence[int]) -> list[str]:

@@ -76,8 +76,8 @@ def test_words_have_their_pieces_weights(rng):
     pieces = random_map(rng, source, target)
     words = by_words(pieces)
     assert words.source_tokens == ["the", "dogs", "</s>"]
-    assert words.target_tokens == ["die", "Hunde.", "</s>"]
-    of_source, of_target = [[0], [1, 2, 3], [4]], [[0, 1], [2, 3, 4, 5], [6]]
+    assert words.target_tokens == ["die", "Hunde", ".", "</s>"]
+    of_source, of_target = [[0], [1, 2, 3], [4]], [[0, 1], [2, 3, 4], [5], [6]]
     for t, rows in enumerate(of_target):
         assert words.log_probs[t] == pytest.approx(sum(pieces.log_probs[r] for r in rows), abs=1e-6)
         for s, columns in enumerate(of_source):
