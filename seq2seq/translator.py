@@ -201,9 +201,8 @@ class Translator:
 
     def _search(self, parts: list[_Part], options: SearchOptions, attention: bool) -> Iterator[Translation]:
         lengths = np.array([len(part.ids) + 1 for part in parts])
-        limits = np.ceil(options.max_length_factor * lengths) + options.max_length_extra
-        longest = np.minimum(limits, options.max_length or np.iinfo(np.int32).max).astype(np.int32)
-        inputs = [_pad([[*part.ids, EOS_ID] for part in parts]), np.full_like(longest, options.min_length), longest]
+        shortest, longest = length_limits(lengths, options)
+        inputs = [_pad([[*part.ids, EOS_ID] for part in parts]), shortest, longest]
         if options.shortlist is not None:
             assert self.shortlist is not None
             inputs.append(self.shortlist.of([part.ids for part in parts], options.shortlist))
@@ -249,17 +248,7 @@ class Translator:
         keep_weights = attention or options.unk == "replace"
 
         def search(source: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor, *more: tf.Tensor) -> SearchResult:
-            rules = Rules(
-                max_lengths=longest,
-                min_lengths=shortest,
-                bos_id=BOS_ID,
-                eos_id=EOS_ID,
-                pad_id=PAD_ID,
-                forbidden=(UNK_ID,) if options.unk == "suppress" else (),
-                length_penalty=options.length_penalty,
-                coverage_penalty=options.coverage_penalty,
-                source_mask=source != PAD_ID,
-            )
+            rules = search_rules(source, shortest, longest, options)
             with self.model.weights_read_once():
                 return run(rules, source, *more)
 
@@ -294,6 +283,28 @@ class Translator:
         if options.shortlist is not None:
             signature.append(tf.TensorSpec([None, None], tf.int32))
         return tf.function(search, input_signature=signature, autograph=False)
+
+
+def length_limits(lengths: np.ndarray, options: SearchOptions) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens that translations of sources with so many have at least and at most, EOS included in all, (B,) int32."""
+    limits = np.ceil(options.max_length_factor * lengths) + options.max_length_extra
+    longest = np.minimum(limits, options.max_length or np.iinfo(np.int32).max).astype(np.int32)
+    return np.full_like(longest, options.min_length), longest
+
+
+def search_rules(source: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor, options: SearchOptions) -> Rules:
+    """What options ask of a search for translations of source tokens (B, S) within `length_limits`."""
+    return Rules(
+        max_lengths=longest,
+        min_lengths=shortest,
+        bos_id=BOS_ID,
+        eos_id=EOS_ID,
+        pad_id=PAD_ID,
+        forbidden=(UNK_ID,) if options.unk == "suppress" else (),
+        length_penalty=options.length_penalty,
+        coverage_penalty=options.coverage_penalty,
+        source_mask=source != PAD_ID,
+    )
 
 
 def _step_among(

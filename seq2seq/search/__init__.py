@@ -2,7 +2,7 @@
 
 from seq2seq.search.beam import beam_search
 from seq2seq.search.greedy import greedy_search
-from seq2seq.search.sampling import draw_uniforms, sample
+from seq2seq.search.sampling import draw_uniforms, reshaped, sample
 from seq2seq.search.step import IMPOSSIBLE, Rules, SearchResult, StepFunction, coverage_scores, normalized
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "draw_uniforms",
     "greedy_search",
     "normalized",
+    "reshaped",
     "sample",
 ]
