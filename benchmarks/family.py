@@ -78,9 +78,9 @@ EXPERIMENTS = {
             "embeddings.dropout=0.1",
         ),
         (*CELLS, "lstm, 2 layers"),
-        (2e-3, 6e-3),
+        (7e-4, 2e-3, 6e-3),
         1900,
-        190,
+        600,
         128,
     ),
     "multi30k": Experiment(
@@ -89,7 +89,7 @@ EXPERIMENTS = {
         ("elman", "irnn", "lstm", "peephole_lstm", "cifg", "gru"),
         (1e-3, 3e-3),
         3000,
-        500,
+        800,
         192,
     ),
 }
