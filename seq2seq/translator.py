@@ -6,18 +6,20 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import tensorflow as tf
 
 from seq2seq.config import Precision, SearchOptions
+from seq2seq.corpora.pairs import expand
 from seq2seq.device import find_device
 from seq2seq.errors import ConfigError
 from seq2seq.int8 import load_int8_step
+from seq2seq.language_model import LanguageModel
 from seq2seq.long_lines import divide
 from seq2seq.model import Seq2Seq
-from seq2seq.model_directory import Tokenizers, load_model
+from seq2seq.model_directory import Tokenizers, load_language_model, load_model
 from seq2seq.search import (
     IMPOSSIBLE,
     Rules,
@@ -25,6 +27,7 @@ from seq2seq.search import (
     StepFunction,
     beam_search,
     draw_uniforms,
+    fused,
     greedy_search,
     sample,
 )
@@ -81,6 +84,7 @@ class Translator:
         self.shortlist = shortlist
         self.folder = folder
         self._searches: dict[tuple[Any, ...], Callable[..., SearchResult]] = {}
+        self._language_models: dict[str, LanguageModel] = {}
 
     @classmethod
     def load(cls, path: str | Path, precision: Precision = "float32") -> "Translator":
@@ -103,8 +107,13 @@ class Translator:
         """Refuse what this model cannot do.
 
         Raises:
-            ConfigError: An option looks at attention, and the model has none; a shortlist is asked for; or int8.
+            ConfigError: An option looks at attention, and the model has none; a shortlist is asked for; or int8; or
+                the language model's tokenizer is another than the target's.
+            ModelDirectoryError: The language model is not there, damaged, or none.
         """
+        if options.fusion:
+            assert options.language_model is not None
+            self.language_model(options.language_model)
         if options.shortlist is not None and self.shortlist is None:
             raise ConfigError(
                 f"'shortlist' is {options.shortlist}, and the model has none. Make one: seq2seq shortlist MODEL"
@@ -117,6 +126,25 @@ class Translator:
                 f"'{asked}' looks at attention weights, and this model was made with 'decoder.attention: none'. "
                 "Use 'unk: keep' or 'suppress' and 'coverage_penalty: 0', or a model with attention."
             )
+
+    def language_model(self, path: str) -> LanguageModel:
+        """The language model of a directory, read once.
+
+        Raises:
+            ConfigError, ModelDirectoryError: See `check`.
+        """
+        if path not in self._language_models:
+            precision = cast(Precision, self.model.dtype_policy.name)
+            model, tokenizer, _ = load_language_model(expand(path), precision)
+            theirs, ours = tokenizer.fingerprint(), self.tokenizers.target.fingerprint()
+            if theirs != ours:
+                raise ConfigError(
+                    f"{path}: the language model's tokenizer (SHA-256 {theirs[:8]}) is not the translator's target "
+                    f"tokenizer ({ours[:8]}), so their tokens are not the same. Train the language model with "
+                    f"'tokenizer.from_model: {self.folder or 'TRANSLATOR'}'."
+                )
+            self._language_models[path] = model
+        return self._language_models[path]
 
     def translate(
         self,
@@ -247,6 +275,7 @@ class Translator:
     def _make_search(self, options: SearchOptions, attention: bool) -> Callable[..., SearchResult]:
         """One graph for all batches, traced once; autograph has nothing to convert and would take most of that time."""
         keep_weights = attention or options.unk == "replace"
+        helper = self.language_model(options.language_model) if options.fusion and options.language_model else None
 
         def search(source: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor, *more: tf.Tensor) -> SearchResult:
             rules = Rules(
@@ -259,12 +288,14 @@ class Translator:
                 length_penalty=options.length_penalty,
                 coverage_penalty=options.coverage_penalty,
                 source_mask=source != PAD_ID,
+                scored=helper is not None,
             )
-            with self.model.weights_read_once():
+            with self.model.weights_read_once(*[helper] if helper else []):
                 return run(rules, source, *more)
 
         def run(rules: Rules, source: tf.Tensor, *more: tf.Tensor) -> SearchResult:
             memory: Any
+            state: Any
             memory, state = self.model.encode(source)
             step: StepFunction
             if options.shortlist is not None:
@@ -275,6 +306,10 @@ class Translator:
                 step = load_int8_step(self.folder, self.model.output_embedding.vocabulary_size)
             else:
                 step = partial(self.model.decode_step, output=self.model.output_layer())
+            if helper is not None:
+                language_step = partial(helper.decode_step, output=helper.output_layer())
+                step = fused(step, language_step, options.language_model_weight)
+                memory, state = zip((memory, state), helper.encode(source[:, :1]), strict=True)
             if options.sample:
                 shape: Any = {key: getattr(options, key) for key in ("temperature", "top_k", "top_p")}
                 return sample(step, state, memory, rules, more[0], **shape, keep_weights=keep_weights)

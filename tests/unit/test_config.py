@@ -210,7 +210,17 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
     ("overrides", "expected"),
     [
         ("data.train={source: a}", "data.train: 'source' and 'target' go together: give both files."),
-        ("data.train={target: a, tsv: b}", "data.train: 'source' and 'target' go together: give both files."),
+        ("data.train={target: a, tsv: b}", ONE_KIND),
+        (
+            "data.train={target: a}",
+            "'data.train': 'source' and 'target' go together: give both files; a 'target' alone, here a, is for "
+            "'task: language_model'.",
+        ),
+        (
+            "data.valid={mixture: [{tsv: b}, {target: c}]}",
+            "'data.valid': 'source' and 'target' go together: give both files; a 'target' alone, here c, is for "
+            "'task: language_model'.",
+        ),
         ("data.train={}", ONE_KIND),
         ("data.train.phrasebook=train", ONE_KIND),
         ("data.train.source=a data.train.target=b", ONE_KIND),
@@ -245,8 +255,12 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "tokenizer: a joint tokenizer is one file: give 'source_model' alone.",
         ),
         (
-            "tokenizer.target_model=b",
+            "tokenizer.source_model=b",
             "tokenizer: give both 'source_model' and 'target_model', or neither, or set 'joint: true'.",
+        ),
+        (
+            "tokenizer.target_model=b",
+            "'tokenizer.target_model' alone is for 'task: language_model': give 'tokenizer.source_model' too.",
         ),
         ("encoder.units=51", "encoder: 'units' is 51: a bidirectional encoder needs an even number."),
         (
