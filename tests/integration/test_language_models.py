@@ -201,6 +201,7 @@ def test_a_translator_starts_from_a_language_model(folder, tmp_path):
         folder,
         tokenizer={"from_model": str(folder / "model")},
         embeddings={"size": 10},
+        encoder={"dropout": 0.0},
         decoder={**values["decoder"], "cell": "lstm", "layers": 2, "units": 14, "attention": "none"},
         training={"warm_start": str(folder / "model"), "updates": 1},
         validation={"bleu": False},

@@ -91,15 +91,18 @@ def test_target_model_alone_is_fine() -> None:
     assert parse(tokenizer={"target_model": "de.spm"}).tokenizer.target_model == "de.spm"
 
 
+ONE_OF_TWO = "'language_model' is 'lm', and"
+
+
 @pytest.mark.parametrize(
     ("search", "expected"),
     [
         ({"language_model_weight": 0.5}, "'language_model_weight' is 0.5, and there is no 'language_model'."),
-        ({"language_model": "lm", "sample": True}, "'language_model' is 'lm', and 'sample' is true: use one of the two."),
-        ({"language_model": "lm", "shortlist": 9}, "'language_model' is 'lm', and 'shortlist' is 9: use one of the two."),
-        ({"language_model": "lm", "int8": True}, "'language_model' is 'lm', and 'int8' is true: use one of the two."),
+        ({"language_model": "lm", "sample": True}, f"{ONE_OF_TWO} 'sample' is true: use one of the two."),
+        ({"language_model": "lm", "shortlist": 9}, f"{ONE_OF_TWO} 'shortlist' is 9: use one of the two."),
+        ({"language_model": "lm", "int8": True}, f"{ONE_OF_TWO} 'int8' is true: use one of the two."),
     ],
-)  # fmt: skip
+)
 def test_fusion_that_does_not_fit_is_refused(search: dict[str, Any], expected: str) -> None:
     values = {"data": {"train": {"tsv": "a"}, "valid": {"tsv": "b"}}, "search": search}
     with pytest.raises(ConfigError, match=re.escape(expected)):
