@@ -76,7 +76,11 @@ CORPUS_KEYS = "draw, lexicon, mixture, pairs, phrasebook, source, target, temper
         ),
         ("training.keep_lst", "keep_last", "accumulate, beta_1, beta_2, checkpoint_minutes, clip_norm, decay_also"),
         ("validation.beamsize", "beam_size", "beam_size, bleu, every_updates, metric, patience"),
-        ("search.top_kk", "top_k", "batch_tokens, beam_size, coverage_penalty, int8, language_model, language_model_weight, length_penalty"),
+        (
+            "search.top_kk",
+            "top_k",
+            "batch_tokens, beam_size, coverage_penalty, int8, language_model, language_model_weight, length_penalty",
+        ),
     ],
 )
 def test_unknown_key_at_every_level(key: str, meant: str, accepted: str) -> None:
