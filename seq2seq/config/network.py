@@ -107,7 +107,8 @@ class DecoderConfig(Section):
     units: int = key(256, "Width of each layer.", ge=1)
     attention: Literal["none", "additive", "general", "dot", "scaled_dot"] = key(
         "general",
-        "How a decoder state is compared with the encoder's; `none`: the source is seen through `summary` only.",
+        "How a decoder state is compared with the encoder's; `none`: the source is seen through `summary` only. Of a "
+        "language model always `none`.",
         paper="Bahdanau et al. 2015 (additive); Luong et al. 2015 (general, dot); Vaswani et al. 2017 (scaled_dot)",
     )
     attention_units: int | None = key(
