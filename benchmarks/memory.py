@@ -3,8 +3,8 @@
 python benchmarks/memory.py --output benchmarks/memory.jsonl [--cells lstm gru] [--tasks copy] [--seeds 1 2 3]
 
 Every training that ends adds a line to the file; run the same command again to go on. Cells have about as many weights
-each. Once a cell fails at a distance from all seeds, longer distances are not tried. Of several learning rates the table
-has for each cell and task the one that remembers furthest: at a single one, cells that like small steps lose.
+each. Once a cell fails at a distance from all seeds, longer distances are not tried. Of several learning rates the
+table has for each cell and task the one that remembers furthest: at a single one, cells that like small steps lose.
 """
 
 import argparse
