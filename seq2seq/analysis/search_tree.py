@@ -247,7 +247,7 @@ def draws(translator: Translator, sentence: str, options: SearchOptions) -> pd.D
 def _run(
     translator: Translator, sentence: str, options: SearchOptions, search: Callable[..., SearchResult]
 ) -> tuple[NotingStep, SearchResult]:
-    for name in ("sample", "int8", "shortlist"):
+    for name in ("sample", "int8", "shortlist", "language_model"):
         if getattr(options, name):
             raise ValueError(f"'{name}' is {getattr(options, name)}: only plain greedy and beam search can be watched")
     translator.check(options)

@@ -145,10 +145,10 @@ class DepthGatedLSTMCell(LSTMCell):
             *four, d, below = parts(projected, 6, hidden.dtype)
             projected = tf.concat(four, axis=-1)
             p, q = tf.unstack(tf.cast(self.depth_vectors, hidden.dtype))
-            flow = tf.sigmoid(d + p * memory + q * below) * below
+            flow = gate("depth", d + p * memory + q * below) * below
         i, f, g, o = self.gate_sums(projected, hidden, mask)
-        memory = tf.sigmoid(f) * memory + tf.sigmoid(i) * tf.tanh(g) + flow
-        hidden = tf.sigmoid(o) * tf.tanh(memory)
+        memory = gate("forget", f) * memory + gate("input", i) * squashed("candidate", g) + flow
+        hidden = gate("output", o) * self.opened(memory)
         return tf.concat([hidden, memory], axis=-1), [hidden, memory]
 
 
