@@ -65,7 +65,8 @@ def _of_label(
     grammar: Grammar, random: Callable[[], float], feature: str, label: str, each: int, known: set[str]
 ) -> list[dict[str, Any]]:
     if feature == "number":
-        subject = {**_PERSON, "what": {"draw": "what", "class": "human", "kind": "definite", "number": label}}
+        what = {"draw": "what", "class": "human", "kind": "definite", "plain": "yes", "number": label}
+        subject = {**_PERSON, "what": what}
         clause = {**_CLAUSE, "tense": _TENSES, "subject": subject}
     else:
         clause = {**_CLAUSE, "tense": label, "subject": _PERSON}
@@ -81,7 +82,9 @@ def _of_label(
         if text in known or split_of(text) != "test":
             continue
         grammar.say(sentence, "german")
-        about = None if grammar.held_out("german") else describe(grammar, sentence)
+        # A passive would sell queens, and its verb is a participle in every tense.
+        fits = sentence["clause"].rule.name != "passive" and not grammar.held_out("german")
+        about = describe(grammar, sentence) if fits else None
         if about is not None:
             known.add(text)
             rows.append({"sentence": text, "label": label, **about, "end": len(words_of(text))})
@@ -113,8 +116,8 @@ def _number(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
 def _tense(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
     clause = sentence["clause"]
     places = places_of(grammar, sentence, clause, "verb")
-    # Of some verbs the present is spelled like the past. A passive's verb is a participle in every tense.
-    if not places or places[0] == 0 or clause["verb"][0].get("no_habit") == "yes" or clause.rule.name == "passive":
+    # Of some verbs the present is spelled like the past.
+    if not places or places[0] == 0 or clause["verb"][0].get("no_habit") == "yes":
         return None
     word = words_of(grammar.say(sentence, "english"))[places[0]]
     return {"lemma": clause["verb"][0]["key"], "word": word, "first": 0, "verb": places[0]}
