@@ -23,9 +23,9 @@ ABOUT = ("sentence", "label", "lemma", "word")  # columns before those with plac
 DRAWS = 100_000  # for all sentences of a label, before we give up
 MARK = "ʔ"  # a letter that is neither large nor small, and in no word of the grammar
 
-# Steps as in rules.yaml. `bare` leaves out adverbs, which would tell the tense.
+# Steps as in rules.yaml. `bare` leaves out adverbs and `plain` relative clauses, which would tell the tense.
 _PERSON = {"draw": "who.noun", "class": "human", "known": "yes", "plain": "yes"}
-_CLAUSE = {"draw": "clause", "human": "human", "action": "yes", "bare": "yes"}
+_CLAUSE = {"draw": "clause", "human": "human", "action": "yes", "bare": "yes", "plain": "yes"}
 _TENSES = {"choose": {"past": 1, "future": 1, "modal": 1}}
 
 
@@ -35,7 +35,8 @@ def featured_sentences(feature: Feature, each: int = 200, seed: int = 1, lexicon
     number  of the subject, a noun. Only the noun tells it: the same derivation with the other number is said with the
             same words but for the noun. Nothing agrees with it (the verb is past or after an auxiliary), no article
             does (not: these).
-    tense   of the main verb. Nothing but the verb and its auxiliaries tells it: there are no adverbs of time.
+    tense   of the main verb. Nothing but the verb and its auxiliaries tells it: there are no adverbs and no
+            relative clauses.
 
     All are statements of the phrasebook's split `test`, so that no training on its `train` has seen them.
 

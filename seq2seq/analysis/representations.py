@@ -149,7 +149,7 @@ def tsne(vectors: pd.DataFrame, perplexity: float = 15.0, seed: int = 1) -> pd.D
     Only who is near whom means something: neither the axes, nor distances between far groups, nor their sizes do.
 
     Args:
-        vectors: N rows.
+        vectors: N rows, at most about a thousand: time grows with N squared.
         perplexity: About how many neighbours each point minds, below N.
         seed: Of scikit-learn's random numbers; the start is the principal components.
 
@@ -159,7 +159,7 @@ def tsne(vectors: pd.DataFrame, perplexity: float = 15.0, seed: int = 1) -> pd.D
     Raises:
         EvaluationError: `perplexity` is not below N.
 
-    Source: van der Maaten and Hinton (2008), as scikit-learn's `TSNE`; cosine distances.
+    Source: van der Maaten and Hinton (2008), as scikit-learn's `TSNE` computes it exactly; cosine distances.
     """
     from sklearn.manifold import TSNE
 
@@ -167,7 +167,8 @@ def tsne(vectors: pd.DataFrame, perplexity: float = 15.0, seed: int = 1) -> pd.D
         raise EvaluationError(
             f"'perplexity' is {perplexity:g}: it must be below the number of vectors, {len(vectors)}."
         )
-    layout = TSNE(2, perplexity=perplexity, metric="cosine", init="pca", random_state=seed)
+    # The approximate method starts threads that wait for each other: on a busy machine it is far slower for so few.
+    layout = TSNE(2, perplexity=perplexity, metric="cosine", init="pca", random_state=seed, method="exact")
     return pd.DataFrame(layout.fit_transform(vectors.to_numpy(np.float64)), vectors.index, [1, 2])
 
 
