@@ -57,9 +57,9 @@ def linear_probe(
     """Cross-validate a logistic regression from vectors to labels, in five folds.
 
     Rows of one group stand in one fold, so that what is learnt has to hold for groups not seen. The control task
-    gives each type a label of its own, drawn from the labels as they are distributed: it can be learnt by heart only,
-    so it is tested on types that were seen, and compared with accuracy under the same folds. Vectors from which any
-    label of a type can be read say little about the property.
+    gives each type a random label of its own: it can be learnt by heart only, so it is tested on types that were seen,
+    and compared with accuracy under the same folds. Vectors from which any label of a type can be read say little about
+    the property.
 
     Args:
         vectors: (N, U), one row a sentence.
@@ -74,8 +74,9 @@ def linear_probe(
         EvaluationError: Lengths differ, there is one label only, or there are fewer groups than folds.
 
     Source: Alain and Bengio (2017); control tasks and selectivity: Hewitt and Liang (2019), section 2.
-    Departure: they control a part of speech, whose words recur in the test set; here the probe itself is tested on
-    new words, so control and `familiar` have folds of their own.
+    Departures: they control a part of speech, whose words recur in the test set; here the probe itself is tested on
+    new words, so control and `familiar` have folds of their own. They draw labels independently; we have few types, and
+    keep the labels as frequent as they are.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import KFold, StratifiedGroupKFold, cross_val_predict
@@ -88,8 +89,7 @@ def linear_probe(
     by_group = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     by_row = KFold(FOLDS, shuffle=True, random_state=seed)
 
-    kinds, kind_of = np.unique(words, return_inverse=True)
-    control = np.random.default_rng(seed).choice(truth, len(kinds))[kind_of]
+    control = _control_labels(truth, words, seed)
     right = cross_val_predict(classifier, vectors, truth, groups=lemmas, cv=by_group) == truth
     _, group_of = np.unique(lemmas, return_inverse=True)
     low, high = ratio_interval(np.bincount(group_of, right), np.bincount(group_of), seed=seed)
@@ -138,6 +138,17 @@ def probe_places(
             found = linear_probe(chosen, *columns, regularization=regularization, seed=seed)
             rows.append({"layer": layer, "place": place, **found.as_dict()})
     return pd.DataFrame(rows)
+
+
+def _control_labels(labels: np.ndarray, types: np.ndarray, seed: int) -> np.ndarray:
+    """One label for all rows of a type: types come in random order, each gets the label that most rows still lack."""
+    names, lacking = np.unique(labels, return_counts=True)
+    kinds, kind_of, sizes = np.unique(types, return_inverse=True, return_counts=True)
+    chosen = np.empty(len(kinds), int)
+    for kind in np.random.default_rng(seed).permutation(len(kinds)):
+        chosen[kind] = lacking.argmax()
+        lacking[chosen[kind]] -= sizes[kind]
+    return names[chosen][kind_of]
 
 
 def _check(rows: int, labels: np.ndarray, groups: np.ndarray, types: np.ndarray) -> None:

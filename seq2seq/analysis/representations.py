@@ -54,7 +54,6 @@ def source_states(translator: Translator, sentences: Sequence[str], layer: Layer
     _check(layer, get_args(Layer), "layer")
     model = translator.model
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)], autograph=False)
     def read(source: tf.Tensor) -> tf.Tensor:
         embedded = model.source_embedding(source)
         if layer == "embedding":

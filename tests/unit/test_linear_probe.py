@@ -134,6 +134,7 @@ def test_control_is_by_type(rng):
     found = linear_probe(vectors, labels, types, types, seed=1)
     assert found.familiar == 1
     assert found.control < 0.7
+    assert found.majority == 0.5
     assert found.selectivity == found.familiar - found.control > 0.3
 
 

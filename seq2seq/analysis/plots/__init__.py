@@ -1,1 +1,1 @@
-"""Figures, one module a topic: each function takes data and returns a matplotlib Figure."""
+"""Figures of what `seq2seq.analysis` finds, one module a topic; every function returns a matplotlib `Figure`."""
