@@ -97,7 +97,7 @@ class EncodedCorpus(EncodedPairs):
 
 def encode_corpus(
     pairs: Iterable[SentencePair],
-    source_tokenizer: Tokenizer,
+    source_tokenizer: Tokenizer | None,
     target_tokenizer: Tokenizer,
     folder: Path,
     fingerprint: str = "",
@@ -111,6 +111,7 @@ def encode_corpus(
 
     Args:
         pairs: Sentence pairs.
+        source_tokenizer: None: no source is kept, each is EOS alone; see `TargetSide`.
         folder: Written under a temporary name and renamed, so it is whole or absent.
         fingerprint: Of text, filters and tokenizers; stored, to compare before encoding again.
         filtering: As `filter_pairs`, and by number of tokens.
@@ -134,20 +135,22 @@ def encode_corpus(
 
 def _write(
     pairs: Iterable[SentencePair],
-    tokenizers: Sequence[Tokenizer],
+    tokenizers: Sequence[Tokenizer | None],
     folder: Path,
     fingerprint: str,
     filtering: FilterConfig,
     progress: Callable[[int], None],
 ) -> None:
-    dtypes = [np.dtype(np.uint16 if tokenizer.vocabulary_size <= 2**16 else np.uint32) for tokenizer in tokenizers]
+    sizes = [EOS_ID + 1 if tokenizer is None else tokenizer.vocabulary_size for tokenizer in tokenizers]
+    dtypes = [np.dtype(np.uint16 if size <= 2**16 else np.uint32) for size in sizes]
+    sides = [side for side, tokenizer in enumerate(tokenizers) if tokenizer is not None]
     report, seen = FilterReport(), Hashes()
     with ExitStack() as stack:
         files = [
             _SideFiles(stack, folder, side, dtype) for side, dtype in zip(("source", "target"), dtypes, strict=True)
         ]
         for chunk in _encoded(pairs, tokenizers, filtering):
-            kept = _kept(chunk, seen, filtering, report)
+            kept = _kept(chunk, sides, seen, filtering, report)
             for file, ids, lengths in zip(files, chunk.ids, chunk.lengths, strict=True):
                 file.write(ids, lengths, kept)
             progress(report.read)
@@ -170,7 +173,7 @@ class _Chunk(NamedTuple):
 
     read, dropped  pairs, and how many of them were dropped, by reason
     hashes         of what is left, for finding duplicates
-    lengths, ids   of source and target, int64 and int32
+    lengths, ids   of source and target, int64 and int32; 0 and none of a source that is not kept
     """
 
     read: int
@@ -181,7 +184,7 @@ class _Chunk(NamedTuple):
 
 
 def _encoded(
-    pairs: Iterable[SentencePair], tokenizers: Sequence[Tokenizer], filtering: FilterConfig
+    pairs: Iterable[SentencePair], tokenizers: Sequence[Tokenizer | None], filtering: FilterConfig
 ) -> Iterator[_Chunk]:
     """Chunks in their order; in other processes, a few chunks ahead, where there are many."""
     iterator = iter(pairs)
@@ -191,9 +194,12 @@ def _encoded(
     yield from Parallel(n_jobs=1 if len(first) <= FEW else -1, return_as="generator")(work)
 
 
-def _kept(chunk: _Chunk, seen: Hashes, filtering: FilterConfig, report: FilterReport) -> np.ndarray:
-    """Which of its pairs are kept (N,) bool; counts all of them in `report`."""
-    shortest, longest = np.minimum(*chunk.lengths), np.maximum(*chunk.lengths)
+def _kept(
+    chunk: _Chunk, sides: Sequence[int], seen: Hashes, filtering: FilterConfig, report: FilterReport
+) -> np.ndarray:
+    """Which of its pairs are kept (N,) bool, by the lengths of these sides; counts all of them in `report`."""
+    lengths = np.stack([chunk.lengths[side] for side in sides])
+    shortest, longest = lengths.min(axis=0), lengths.max(axis=0)
     reasons = {}
     if filtering.duplicates:
         reasons["duplicate"] = ~np.fromiter(map(seen.add, chunk.hashes), bool, len(chunk.hashes))
@@ -212,7 +218,7 @@ def _kept(chunk: _Chunk, seen: Hashes, filtering: FilterConfig, report: FilterRe
     return kept
 
 
-def _encode(texts: list[tuple[str, str]], tokenizers: Sequence[Tokenizer], filtering: FilterConfig) -> _Chunk:
+def _encode(texts: list[tuple[str, str]], tokenizers: Sequence[Tokenizer | None], filtering: FilterConfig) -> _Chunk:
     dropped, hashes, kept = Counter[str](), [], []
     for pair in texts:
         cleaned = filters.clean(*pair, filtering)
@@ -223,7 +229,10 @@ def _encode(texts: list[tuple[str, str]], tokenizers: Sequence[Tokenizer], filte
         kept.append(cleaned)
         if filtering.duplicates:
             hashes.append(filters.pair_hash(*cleaned))
-    sides = [tokenizer.encode_all([pair[side] for pair in kept]) for side, tokenizer in enumerate(tokenizers)]
+    sides: list[list[list[int]]] = [
+        [[]] * len(kept) if tokenizer is None else tokenizer.encode_all([pair[side] for pair in kept])
+        for side, tokenizer in enumerate(tokenizers)
+    ]
     lengths = [np.fromiter(map(len, side), np.int64, len(side)) for side in sides]
     ids = [
         np.fromiter(chain.from_iterable(side), np.int32, count.sum())

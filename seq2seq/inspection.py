@@ -1,6 +1,6 @@
 """What a model directory holds, read from its files: the model is not built, and TensorFlow not imported."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from platform import python_version
@@ -13,6 +13,7 @@ from seq2seq.metadata import read_history
 from seq2seq.model_directory import check_directory, load_config_of, load_tokenizers, load_weights
 
 PARTS = ("source_embedding", "target_embedding", "encoder", "attention", "decoder", "output")
+LANGUAGE_MODEL_PARTS = ("target_embedding", "decoder", "output")
 TABLES = {
     "none": "source, target and output have a table each",
     "target": "the output layer is the target's table",
@@ -34,8 +35,10 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
 
     Returns:
         directory      its path
+        task           `translation` or `language_model`
         parameters     `total`, and by part; a table that several parts share counts for the target
-        architecture   embeddings, encoder, attention and decoder in words
+        architecture   embeddings, encoder, attention and decoder in words; a language model has no more than
+                       embeddings and decoder
         tokenizers     `joint`, or `source` and `target`: `kind`, `pieces`, `sha256`
         corpus         what `save_model` was told of it, or else the names in the recipe
         training       `updates`, `epoch`, `validations`, `seconds`, `best`; None without a history
@@ -54,7 +57,8 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
     weights = load_weights(folder)
     return {
         "directory": str(folder),
-        "parameters": _count(weights),
+        "task": config.task,
+        "parameters": _count(weights, LANGUAGE_MODEL_PARTS if config.task == "language_model" else PARTS),
         "architecture": _architecture(config),
         "tokenizers": _tokenizers(folder),
         "corpus": described.get("corpus") or _corpus(config),
@@ -83,8 +87,8 @@ def part_of(name: str) -> str:
     return "output" if first.startswith("output") else first
 
 
-def _count(weights: Mapping[str, np.ndarray]) -> dict[str, int]:
-    parts = dict.fromkeys(PARTS, 0)
+def _count(weights: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, int]:
+    parts = dict.fromkeys(names, 0)
     for name, array in weights.items():
         parts[part_of(name)] = parts.get(part_of(name), 0) + array.size
     return {"total": sum(parts.values()), **parts}
@@ -92,6 +96,9 @@ def _count(weights: Mapping[str, np.ndarray]) -> dict[str, int]:
 
 def _architecture(config: Config) -> dict[str, str]:
     embeddings, encoder, decoder = config.embeddings, config.encoder, config.decoder
+    if config.task == "language_model":
+        tables = "input and output have a table each" if embeddings.tied == "none" else "one table for input and output"
+        return {"embeddings": f"{embeddings.size} units; {tables}", "decoder": f"{_stack(decoder)}; reads no source"}
     if decoder.attention == "none":
         attention = "none"
     else:

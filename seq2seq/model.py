@@ -1,51 +1,29 @@
-"""The translation model: a `keras.Model` with `encode`, `decode_step`, a teacher-forced call and a `train_step`."""
+"""The translation model: an encoder, and a decoder that attends to what it read."""
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, Precision
-from seq2seq.layers import (
-    AttentionMemory,
-    ConditionalDecoder,
-    Decoder,
-    Dropout,
-    Embedding,
-    Encoder,
-    InputFeedingDecoder,
-    RandomStream,
-    output_cross_entropy,
-)
+from seq2seq.decoder_model import DecoderModel
+from seq2seq.layers import AttentionMemory, ConditionalDecoder, Decoder, Embedding, Encoder, InputFeedingDecoder
 from seq2seq.layers.decoder import DecoderState
 from seq2seq.layers.multi_head import make_attention
-from seq2seq.layers.time_loop import WeightValues
-from seq2seq.replicas import on_each, replica_number, sum_over_replicas
-from seq2seq.tokenizer import BOS_ID, PAD_ID
-from seq2seq.update import GradientUpdate, TokenMean
+from seq2seq.tokenizer import PAD_ID
 
 DECODERS = {"default": Decoder, "input_feeding": InputFeedingDecoder, "conditional": ConditionalDecoder}
 
 
-class Seq2Seq(keras.Model):
+class Seq2Seq(DecoderModel):
     """Recurrent encoder-decoder with attention.
 
     Args:
         source_vocabulary_size: Tokens of the source, the four special ones included.
         target_vocabulary_size: Tokens of the target; equal to the source's when all embeddings are tied.
         embeddings, encoder, decoder: Sections of a recipe, with its defaults.
-        seed: Of dropout. Weights start from Keras's global seed (`keras.utils.set_random_seed`).
-        precision: `float32`, `mixed_float16` or `mixed_bfloat16`. Variables, softmax, logits and loss are
-            float32 in each.
-
-    Shapes: B batch, S source length, T target length, K hypotheses, V target vocabulary.
-        source   (B, S)  int32, right-padded with 0, EOS included, no row empty
-        target   (B, T)  int32, the same; the decoder reads BOS and all but the last
+        seed, precision: See `DecoderModel`, which has shapes and training.
 
     `attends` is False for a decoder without attention.
-
-    Works with `compile(optimizer)` and `fit(batch_dataset(...), shuffle=False)` (the plan has shuffled already);
-    `fit` runs the same `train_step` as `seq2seq train`.
     """
 
     def __init__(
@@ -59,7 +37,6 @@ class Seq2Seq(keras.Model):
         seed: int = 1,
         precision: Precision = "float32",
     ) -> None:
-        super().__init__(name="seq2seq", dtype=keras.DTypePolicy(precision))
         embeddings, encoder, decoder = (
             embeddings or EmbeddingsConfig(),
             encoder or EncoderConfig(),
@@ -70,22 +47,14 @@ class Seq2Seq(keras.Model):
                 f"one table for all needs one vocabulary, found {source_vocabulary_size} source "
                 f"and {target_vocabulary_size} target tokens"
             )
-        policy = self.dtype_policy
-        self.stream = RandomStream(seed)
-        size = embeddings.size
-        self.target_embedding = Embedding(target_vocabulary_size, size, dtype=policy, name="target_embedding")
+        super().__init__(target_vocabulary_size, embeddings, name="seq2seq", seed=seed, precision=precision)
+        policy, size = self.dtype_policy, embeddings.size
         self.source_embedding = (
             self.target_embedding
             if embeddings.tied == "all"
             else Embedding(source_vocabulary_size, size, dtype=policy, name="source_embedding")
         )
-        self.output_embedding = (
-            Embedding(target_vocabulary_size, size, dtype=policy, name="output_embedding")
-            if embeddings.tied == "none"
-            else self.target_embedding
-        )
-        self.source_dropouts = self._embedding_dropouts("source", embeddings.source_word_dropout, embeddings.dropout)
-        self.target_dropouts = self._embedding_dropouts("target", embeddings.target_word_dropout, embeddings.dropout)
+        self.source_dropouts = self.embedding_dropouts("source", embeddings.source_word_dropout, embeddings.dropout)
         self.encoder = Encoder(**encoder.model_dump(), stream=self.stream, dtype=policy, name="encoder")
         options = decoder.model_dump(exclude={"form", "attention", "attention_units", "heads", "coverage"})
         attention = make_attention(
@@ -100,29 +69,16 @@ class Seq2Seq(keras.Model):
         self.decoder = DECODERS[decoder.form](
             **options, attention=attention, readout_size=size, stream=self.stream, dtype=policy, name="decoder"
         )
-        self.loss_metric, self.nll_metric = TokenMean("loss"), TokenMean("nll")
         self.build()
-
-    def _embedding_dropouts(self, side: str, words: float, numbers: float) -> list[Dropout]:
-        policy = self.dtype_policy
-        return [
-            Dropout(words, self.stream, f"{side}/words", (-1,), dtype=policy),
-            Dropout(numbers, self.stream, side, dtype=policy),
-        ]
 
     def build(self, input_shape: Any = None) -> None:
         """Make all weights; called once, by the constructor."""
-        for embedding in (self.source_embedding, self.target_embedding, self.output_embedding):
-            if not embedding.built:
-                embedding.build()
-        size = self.target_embedding.size
-        self.encoder.build((None, None, size))
-        self.decoder.build(size, self.encoder.units, self.encoder.units * len(self.encoder.recurrences))
-        self.output_bias = self.add_weight(
-            name="output_bias",
-            shape=(self.output_embedding.vocabulary_size,),
-            initializer="zeros",
-            autocast=False,
+        if not self.source_embedding.built:
+            self.source_embedding.build()
+        super().build()
+        self.encoder.build((None, None, self.target_embedding.size))
+        self.decoder.build(
+            self.target_embedding.size, self.encoder.units, self.encoder.units * len(self.encoder.recurrences)
         )
 
     def encode(self, source: tf.Tensor, training: bool = False) -> tuple[AttentionMemory, DecoderState]:
@@ -134,168 +90,3 @@ class Seq2Seq(keras.Model):
             embedded = dropout(embedded, training=training)
         states, last = self.encoder(embedded, lengths, training=training)
         return self.decoder.start(states, mask, last)
-
-    def output_layer(self, tokens: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Columns (E, V) and biases (V,) of the output layer; of tokens (B, V), some a sentence: (B, E, V), (B, V)."""
-        table, bias = self.output_embedding.table.value, self.output_bias.value
-        if tokens is not None:
-            table, bias = tf.gather(table, tokens), tf.gather(bias, tokens)
-        return tf.linalg.matrix_transpose(table), bias  # once: a product of few rows is slower with what lies across
-
-    def weights_read_once(self) -> WeightValues:
-        """A scope in which no loop reads a weight anew at each of its steps."""
-        return WeightValues(self.variables, [tf.convert_to_tensor(variable.value) for variable in self.variables])
-
-    def decode_step(
-        self,
-        tokens: tf.Tensor,
-        state: DecoderState,
-        memory: AttentionMemory,
-        output: tuple[tf.Tensor, tf.Tensor] | None = None,
-    ) -> tuple[tf.Tensor, DecoderState, tf.Tensor]:
-        """One step for K hypotheses a sentence.
-
-        Args:
-            tokens: (B, K) int32, the token before; BOS at first.
-            state: A nest of tensors (B, K, ...).
-            output: What `output_layer` gave, once for all steps; V is then how many tokens it was asked for.
-
-        Returns:
-            Logits (B, K, V) float32, the next state, and attention weights (B, K, S) float32; without attention
-            S is 0.
-        """
-        readout, state, weights = self.decoder.step(self.target_embedding(tokens), state, memory)
-        return self._logits(readout, output), state, weights
-
-    def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Teacher-forced logits (B, T, V) float32 of `(source, target)`; those at padded positions mean nothing."""
-        readout, _ = self._teach(*inputs, training)
-        return self._logits(readout)
-
-    def attention_weights(self, source: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        """Teacher-forced attention weights (B, T, S) float32; (B, T, 0) without attention."""
-        return self._teach(source, target, training=False)[1]
-
-    def losses_of(
-        self, source: tf.Tensor, target: tf.Tensor, label_smoothing: float = 0.0, training: bool = False
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Summed smoothed loss, summed negative log-likelihood (nats) and count of real target tokens, float32.
-
-        The output layer and the loss run at real positions only.
-        """
-        readout, _ = self._teach(source, target, training)
-        real = target != PAD_ID
-        loss, nll = output_cross_entropy(
-            tf.boolean_mask(readout, real),
-            self.output_embedding.table.value,
-            self.output_bias.value,
-            tf.boolean_mask(target, real),
-            label_smoothing,
-        )
-        return tf.reduce_sum(loss), tf.reduce_sum(nll), tf.cast(tf.size(nll), tf.float32)
-
-    def compile(
-        self,
-        optimizer: Any = "adam",
-        loss: Any = None,
-        *,
-        label_smoothing: float = 0.0,
-        clip_norm: float | None = 1.0,
-        accumulate: int = 1,
-        ema: float | None = None,
-        explosion: float | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Prepare for training what is trainable now.
-
-        On several replicas the model and its optimizer are made within a strategy's scope, and this is called outside:
-        weights and the optimizer's slots are on every replica, all other numbers of training are kept once.
-
-        Args:
-            optimizer: A Keras optimizer without clip arguments, or its name.
-            loss: Must be None: the model has its own.
-            label_smoothing: Share of the label's probability that is spread over the vocabulary.
-            clip_norm: Largest global norm of an update's gradient; None for no clipping.
-            accumulate: Batches whose gradients make one update.
-            ema: Decay of a moving average of the weights; `model.update.averaged_weights()` puts it in their place.
-            explosion: Skip an update whose gradient norm is above so many times its running mean; None for none.
-            kwargs: For `keras.Model.compile`.
-
-        Raises:
-            ValueError: A loss is given, or the optimizer clips.
-        """
-        if loss is not None:
-            raise ValueError(f"Seq2Seq has its own loss, found loss={loss!r}; pass label_smoothing to shape it")
-        kwargs = {"jit_compile": False} | kwargs
-        super().compile(optimizer=optimizer, auto_scale_loss=False, **kwargs)
-        self.label_smoothing = label_smoothing
-        self.update = GradientUpdate(
-            self.optimizer,
-            self.trainable_variables,
-            clip_norm=clip_norm,
-            accumulate=accumulate,
-            scale_loss=self.compute_dtype == "float16",
-            ema=ema,
-            explosion=explosion,
-            strategy=self.distribute_strategy,
-        )
-
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        return [self.loss_metric, self.nll_metric]
-
-    def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
-        """One batch: forward, backward and, when enough are gathered, an update.
-
-        Args:
-            data: `(source, target)`; on several replicas the share of each one on this machine, one after the other.
-
-        Returns:
-            `loss`: running mean a token, with label smoothing; `nll`: the same without; `gradient_norm`: of
-            this batch's update, before clipping.
-        """
-        strategy = self.distribute_strategy
-        gradients, sums = on_each(strategy, self._learn, data)
-        loss, nll, tokens = tf.unstack(strategy.experimental_local_results(sums)[0])
-        norm = self.update.add(gradients, tokens)
-        self.stream.draw.assign_add(1)
-        return self._measure(loss, nll, tokens) | {"gradient_norm": norm}
-
-    def _learn(self, data: tuple[tf.Tensor, ...]) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """On each replica: its share of the gradient, and the sums of `losses_of` over all replicas, (3,) float32."""
-        place = 2 * (replica_number() % (len(data) // 2))
-        source, target = data[place : place + 2]
-        with tf.GradientTape() as tape:
-            loss, nll, tokens = self.losses_of(source, target, self.label_smoothing, training=True)
-            sums = sum_over_replicas(tf.stack([loss, nll, tokens]))
-            scaled = self.update.scaled(loss, sums[2])
-        gradients = tape.gradient(scaled, [v.value for v in self.update.variables])
-        return self.update.dense(gradients), sums
-
-    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The losses of one batch, without dropout and without smoothing."""
-        return self._measure(*self.losses_of(*data))
-
-    def _measure(self, loss: tf.Tensor, nll: tf.Tensor, tokens: tf.Tensor) -> dict[str, tf.Tensor]:
-        self.loss_metric.update_state(loss, tokens)
-        self.nll_metric.update_state(nll, tokens)
-        return {metric.name: metric.result() for metric in self.metrics}
-
-    def _teach(self, source: tf.Tensor, target: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        memory, state = self.encode(source, training=training)
-        previous = tf.concat([tf.fill([tf.shape(target)[0], 1], BOS_ID), target[:, :-1]], axis=1)
-        # A replica without a sentence reads a row without tokens, and cuDNN takes no empty row.
-        lengths = tf.maximum(tf.reduce_sum(tf.cast(target != PAD_ID, tf.int32), axis=1), 1)
-        embedded = self.target_embedding(previous)
-        for dropout in self.target_dropouts:
-            embedded = dropout(embedded, training=training)
-        return self.decoder(embedded, lengths, state, memory, training=training)
-
-    def _logits(self, readout: tf.Tensor, output: tuple[tf.Tensor, tf.Tensor] | None = None) -> tf.Tensor:
-        columns, bias = output or self.output_layer()
-        columns = tf.cast(columns, readout.dtype)
-        if len(columns.shape) == 3:
-            return tf.cast(tf.matmul(readout, columns), tf.float32) + bias[:, None]
-        products = tf.matmul(tf.reshape(readout, [-1, readout.shape[-1]]), columns)
-        logits = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
-        return tf.reshape(logits, tf.concat([tf.shape(readout)[:-1], tf.shape(bias)], axis=0))

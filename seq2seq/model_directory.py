@@ -6,7 +6,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -28,6 +28,8 @@ from seq2seq.tokenizer import Tokenizer
 if TYPE_CHECKING:  # looking into a directory needs no TensorFlow, only `build_model` does
     import keras
 
+    from seq2seq.decoder_model import DecoderModel
+    from seq2seq.language_model import LanguageModel
     from seq2seq.model import Seq2Seq
 
 WEIGHTS = "model.weights.h5"
@@ -37,7 +39,10 @@ PACKAGES = ("seq2seq", "tensorflow", "keras", "sentencepiece", "sacrebleu", "num
 
 
 class Tokenizers(NamedTuple):
-    """The source's and the target's tokenizer; one and the same object when they are joint."""
+    """The source's and the target's tokenizer; one and the same object when they are joint.
+
+    A language model has one, which goes for both.
+    """
 
     source: Tokenizer
     target: Tokenizer
@@ -48,12 +53,12 @@ class Tokenizers(NamedTuple):
         return {"joint.spm": self.source} if joint else {"source.spm": self.source, "target.spm": self.target}
 
 
-def weights_of(model: "Seq2Seq") -> dict[str, np.ndarray]:
+def weights_of(model: "DecoderModel") -> dict[str, np.ndarray]:
     """A model's weights by their paths, without the outer name."""
     return {inner_path(weight): np.asarray(weight) for weight in model.weights}
 
 
-def assign_weights(model: "Seq2Seq", arrays: Mapping[str, np.ndarray], origin: Path) -> None:
+def assign_weights(model: "DecoderModel", arrays: Mapping[str, np.ndarray], origin: Path) -> None:
     """Set a model's weights.
 
     Raises:
@@ -78,8 +83,13 @@ def inner_path(variable: "keras.Variable") -> str:
     return variable.path.partition("/")[2]
 
 
-def build_model(config: Config, tokenizers: Tokenizers, precision: Precision = "float32") -> "Seq2Seq":
-    """A fresh model of a recipe's sizes."""
+def build_model(config: Config, tokenizers: Tokenizers, precision: Precision = "float32") -> "DecoderModel":
+    """A fresh model of a recipe's task and sizes."""
+    if config.task == "language_model":
+        from seq2seq.language_model import LanguageModel
+
+        size = tokenizers.target.vocabulary_size
+        return LanguageModel(size, config.embeddings, config.decoder, seed=config.seed, precision=precision)
     from seq2seq.model import Seq2Seq
 
     return Seq2Seq(
@@ -108,7 +118,7 @@ def start_directory(folder: Path, config: Config, tokenizers: Tokenizers) -> Non
 
 
 def save_model(
-    folder: Path, model: "Seq2Seq", scores: Mapping[str, Any], corpus: Mapping[str, Any] | None = None
+    folder: Path, model: "DecoderModel", scores: Mapping[str, Any], corpus: Mapping[str, Any] | None = None
 ) -> None:
     """Write the weights that translate, and the metadata that describes them.
 
@@ -218,13 +228,46 @@ def checksums(folder: Path) -> dict[str, str]:
 
 
 def load_model(folder: Path, precision: Precision = "float32") -> tuple["Seq2Seq", Tokenizers, Config]:
-    """Read a model directory, whatever precision and device it was trained in.
+    """Read the directory of a translator, whatever precision and device it was trained in.
 
     Raises:
-        ModelDirectoryError: See `check_directory`; or the weights are damaged or do not fit the recipe.
+        ModelDirectoryError: See `check_directory`; or the weights are damaged or do not fit the recipe; or it is
+            a language model.
     """
+    model, tokenizers, config = _load(folder, precision, "translation")
+    return cast("Seq2Seq", model), tokenizers, config
+
+
+def load_language_model(folder: Path, precision: Precision = "float32") -> tuple["LanguageModel", Tokenizer, Config]:
+    """`load_model` of a language model."""
+    model, tokenizers, config = _load(folder, precision, "language_model")
+    return cast("LanguageModel", model), tokenizers.target, config
+
+
+def check_task(folder: Path, config: Config, task: str) -> None:
+    """See that a model directory holds what its reader can use.
+
+    Raises:
+        ModelDirectoryError: It holds a language model where a translator is wanted, or the other way round.
+    """
+    if config.task == task:
+        return
+    if task == "translation":
+        raise ModelDirectoryError(
+            f"{folder}: is a language model, and a translator is wanted here. Write text with `seq2seq generate "
+            f"{folder}`, measure text with `seq2seq perplexity {folder}`, or let it help a translator with "
+            f"--language-model {folder}."
+        )
+    raise ModelDirectoryError(
+        f"{folder}: is a translator, and a language model is wanted here: one trained with `task: language_model`."
+    )
+
+
+def _load(folder: Path, precision: Precision, task: str) -> tuple["DecoderModel", Tokenizers, Config]:
     check_directory(folder)
-    config, tokenizers, weights = load_config_of(folder), load_tokenizers(folder), load_weights(folder)
+    config = load_config_of(folder)
+    check_task(folder, config, task)
+    tokenizers, weights = load_tokenizers(folder), load_weights(folder)
     _check_sizes(config, weights, folder / WEIGHTS)
     model = build_model(config, tokenizers, precision)
     assign_weights(model, weights, folder / WEIGHTS)
@@ -238,7 +281,10 @@ def _check_sizes(config: Config, weights: Mapping[str, np.ndarray], origin: Path
         ModelDirectoryError: It does.
     """
     widest = max((max(array.shape, default=0) for array in weights.values()), default=0)
-    for name, part in {"embeddings": config.embeddings, "encoder": config.encoder, "decoder": config.decoder}.items():
+    parts = {"embeddings": config.embeddings, "encoder": config.encoder, "decoder": config.decoder}
+    if config.task == "language_model":
+        del parts["encoder"]
+    for name, part in parts.items():
         for key in (*WIDE, *MANY):
             asked = getattr(part, key, None) or 0
             if asked > (widest if key in WIDE else len(weights)):

@@ -23,7 +23,8 @@ class Hypothesis:
     text             detokenized
     score            sum of `token_log_probs`, normalised by length, and the coverage penalty
     tokens           L pieces, the last one `</s>`
-    token_log_probs  (L,) float32, in nats
+    token_log_probs  (L,) float32, in nats; with a language model each is the translator's plus its weight times the
+                     language model's
     attention        (L, S) float32, over the source's tokens, each row sums to 1; (L, 0) where not asked for, where
                      the model does not attend, or of a line in pieces with more than `MOST_ATTENTION` weights
     """

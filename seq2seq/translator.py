@@ -6,44 +6,27 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import tensorflow as tf
 
 from seq2seq.config import Precision, SearchOptions
+from seq2seq.corpora.pairs import expand
+from seq2seq.decoding import find_hypotheses, graph_key, length_limits, search_rules, traced
 from seq2seq.device import find_device
 from seq2seq.errors import ConfigError
 from seq2seq.int8 import load_int8_step
+from seq2seq.language_model import LanguageModel
 from seq2seq.long_lines import divide
 from seq2seq.model import Seq2Seq
-from seq2seq.model_directory import Tokenizers, load_model
-from seq2seq.search import (
-    IMPOSSIBLE,
-    Rules,
-    SearchResult,
-    StepFunction,
-    beam_search,
-    draw_uniforms,
-    greedy_search,
-    sample,
-)
+from seq2seq.model_directory import Tokenizers, load_language_model, load_model
+from seq2seq.search import IMPOSSIBLE, Rules, SearchResult, StepFunction, draw_uniforms, fused
 from seq2seq.shortlist import Shortlist, load_shortlist
-from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer
+from seq2seq.tokenizer import EOS_ID, PAD_ID, UNK_ID, Tokenizer
 from seq2seq.translation import Hypothesis, Translation, blank, join
 
 CHUNK = 2_000  # sentences in memory at once when streaming
-# Options that a search takes as numbers of each batch. All others make a graph of their own.
-NOT_IN_GRAPH = {
-    "min_length",
-    "max_length",
-    "max_length_factor",
-    "max_length_extra",
-    "seed",
-    "max_source_tokens",
-    "long_lines",
-    "batch_tokens",
-}
 
 
 class _Part(NamedTuple):
@@ -81,6 +64,7 @@ class Translator:
         self.shortlist = shortlist
         self.folder = folder
         self._searches: dict[tuple[Any, ...], Callable[..., SearchResult]] = {}
+        self._language_models: dict[str, LanguageModel] = {}
 
     @classmethod
     def load(cls, path: str | Path, precision: Precision = "float32") -> "Translator":
@@ -103,8 +87,13 @@ class Translator:
         """Refuse what this model cannot do.
 
         Raises:
-            ConfigError: An option looks at attention, and the model has none; a shortlist is asked for; or int8.
+            ConfigError: An option looks at attention, and the model has none; a shortlist is asked for; or int8; or
+                the language model's tokenizer is another than the target's.
+            ModelDirectoryError: The language model is not there, damaged, or none.
         """
+        if options.fusion:
+            assert options.language_model is not None
+            self.language_model(options.language_model)
         if options.shortlist is not None and self.shortlist is None:
             raise ConfigError(
                 f"'shortlist' is {options.shortlist}, and the model has none. Make one: seq2seq shortlist MODEL"
@@ -117,6 +106,25 @@ class Translator:
                 f"'{asked}' looks at attention weights, and this model was made with 'decoder.attention: none'. "
                 "Use 'unk: keep' or 'suppress' and 'coverage_penalty: 0', or a model with attention."
             )
+
+    def language_model(self, path: str) -> LanguageModel:
+        """The language model of a directory, read once.
+
+        Raises:
+            ConfigError, ModelDirectoryError: See `check`.
+        """
+        if path not in self._language_models:
+            precision = cast(Precision, self.model.dtype_policy.name)
+            model, tokenizer, _ = load_language_model(expand(path), precision)
+            theirs, ours = tokenizer.fingerprint(), self.tokenizers.target.fingerprint()
+            if theirs != ours:
+                raise ConfigError(
+                    f"{path}: the language model's tokenizer (SHA-256 {theirs[:8]}) is not the translator's target "
+                    f"tokenizer ({ours[:8]}), so their tokens are not the same. Train the language model with "
+                    f"'tokenizer.from_model: {self.folder or 'TRANSLATOR'}'."
+                )
+            self._language_models[path] = model
+        return self._language_models[path]
 
     def translate(
         self,
@@ -201,9 +209,8 @@ class Translator:
 
     def _search(self, parts: list[_Part], options: SearchOptions, attention: bool) -> Iterator[Translation]:
         lengths = np.array([len(part.ids) + 1 for part in parts])
-        limits = np.ceil(options.max_length_factor * lengths) + options.max_length_extra
-        longest = np.minimum(limits, options.max_length or np.iinfo(np.int32).max).astype(np.int32)
-        inputs = [_pad([[*part.ids, EOS_ID] for part in parts]), np.full_like(longest, options.min_length), longest]
+        shortest, longest = length_limits(lengths, options)
+        inputs = [_pad([[*part.ids, EOS_ID] for part in parts]), shortest, longest]
         if options.shortlist is not None:
             assert self.shortlist is not None
             inputs.append(self.shortlist.of([part.ids for part in parts], options.shortlist))
@@ -239,32 +246,23 @@ class Translator:
         return self.tokenizers.target.decode(ids)
 
     def _search_function(self, options: SearchOptions, attention: bool) -> Callable[..., SearchResult]:
-        key = (*options.model_dump(exclude=NOT_IN_GRAPH).items(), attention)
+        key = (*graph_key(options), attention)
         if key not in self._searches:
-            self._searches[key] = self._make_search(options, attention)
+            self._searches[key] = traced(self._make_search(options, attention), options)
         return self._searches[key]
 
     def _make_search(self, options: SearchOptions, attention: bool) -> Callable[..., SearchResult]:
-        """One graph for all batches, traced once; autograph has nothing to convert and would take most of that time."""
         keep_weights = attention or options.unk == "replace"
+        helper = self.language_model(options.language_model) if options.fusion and options.language_model else None
 
         def search(source: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor, *more: tf.Tensor) -> SearchResult:
-            rules = Rules(
-                max_lengths=longest,
-                min_lengths=shortest,
-                bos_id=BOS_ID,
-                eos_id=EOS_ID,
-                pad_id=PAD_ID,
-                forbidden=(UNK_ID,) if options.unk == "suppress" else (),
-                length_penalty=options.length_penalty,
-                coverage_penalty=options.coverage_penalty,
-                source_mask=source != PAD_ID,
-            )
-            with self.model.weights_read_once():
+            rules = search_rules(source, shortest, longest, options, scored=helper is not None)
+            with self.model.weights_read_once(*[helper] if helper else []):
                 return run(rules, source, *more)
 
         def run(rules: Rules, source: tf.Tensor, *more: tf.Tensor) -> SearchResult:
             memory: Any
+            state: Any
             memory, state = self.model.encode(source)
             step: StepFunction
             if options.shortlist is not None:
@@ -275,25 +273,16 @@ class Translator:
                 step = load_int8_step(self.folder, self.model.output_embedding.vocabulary_size)
             else:
                 step = partial(self.model.decode_step, output=self.model.output_layer())
-            if options.sample:
-                shape: Any = {key: getattr(options, key) for key in ("temperature", "top_k", "top_p")}
-                return sample(step, state, memory, rules, more[0], **shape, keep_weights=keep_weights)
-            if options.beam_size == 1:
-                result = greedy_search(step, state, memory, rules, keep_weights=keep_weights)
-            else:
-                size = options.beam_size
-                result = beam_search(step, state, memory, rules, beam_size=size, keep_weights=keep_weights)
-                result = SearchResult(*(values[:, : options.n_best] for values in result))
+            if helper is not None:
+                language_step = partial(helper.decode_step, output=helper.output_layer())
+                step = fused(step, language_step, options.language_model_weight)
+                memory, state = zip((memory, state), helper.encode(source[:, :1]), strict=True)
+            result = find_hypotheses(step, state, memory, rules, options, more, keep_weights)
             if options.shortlist is not None:
                 result = result._replace(tokens=tf.gather(more[0], result.tokens, batch_dims=1))
             return result
 
-        signature = [tf.TensorSpec([None, None], tf.int32), *[tf.TensorSpec([None], tf.int32)] * 2]
-        if options.sample:
-            signature.append(tf.TensorSpec([None, options.n_best, None], tf.float32))
-        if options.shortlist is not None:
-            signature.append(tf.TensorSpec([None, None], tf.int32))
-        return tf.function(search, input_signature=signature, autograph=False)
+        return search
 
 
 def _step_among(

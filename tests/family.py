@@ -83,6 +83,22 @@ def cifg(x, states, weights):
     return h, [h, c]
 
 
+def depth_gated_lstm(x, states, weights):
+    """With depth vectors, x ends in the content of the layer below, as wide as the states."""
+    h, c = states
+    four = {name: value[..., : 4 * h.shape[-1]] for name, value in weights.items()}
+    i, f, o = (sigmoid(affine(x[:, : weights["kernel"].shape[0]], h, four, place, 4)) for place in (0, 1, 3))
+    flow = 0.0
+    if "depth_vectors" in weights:
+        x, below = np.split(x, [-h.shape[-1]], axis=-1)
+        p, q = weights["depth_vectors"]
+        d = sigmoid(x @ gate(weights, "kernel", 4, 5) + gate(weights, "bias", 4, 5) + p * c + q * below)
+        flow = d * below
+    c = f * c + i * np.tanh(affine(x, h, four, 2, 4)) + flow
+    h = o * np.tanh(c)
+    return np.concatenate([h, c], axis=-1), [h, c]
+
+
 def layer_norm_gru(x, states, weights):
     (h,) = states
     a = np.split(per_gate(x @ weights["kernel"], weights["input_scale"], 3) + weights["bias"][0], 3, axis=-1)
@@ -138,6 +154,7 @@ STEPS = {
     "lstm": lstm,
     "peephole_lstm": peephole_lstm,
     "cifg": cifg,
+    "depth_gated_lstm": depth_gated_lstm,
     "layer_norm_lstm": layer_norm_lstm,
     "sru": sru,
 }

@@ -52,10 +52,30 @@ def toy_values(folder: Path) -> dict:
 
 def toy_config(folder: Path, **sections) -> Config:
     """The toy recipe with some sections' keys changed."""
-    values = toy_values(folder)
+    return _changed(toy_values(folder), sections)
+
+
+def _changed(values: dict, sections: dict) -> Config:
     for name, section in sections.items():
         values[name] = {**values.get(name, {}), **section} if isinstance(section, dict) else section
     return parse_config(values, "toy")
+
+
+def language_model_values(folder: Path) -> dict:
+    """The recipe of a language model of the toy corpus's target side."""
+    values = toy_values(folder)
+    return {
+        "task": "language_model",
+        **{name: values[name] for name in ("data", "batching", "training")},
+        "tokenizer": {"vocabulary_size": 36},
+        "embeddings": {"size": 10, "dropout": 0.1},
+        "decoder": {"cell": "lstm", "layers": 2, "units": 14, "dropout": 0.1},
+    }
+
+
+def language_model_config(folder: Path, **sections) -> Config:
+    """`language_model_values` with some sections' keys changed."""
+    return _changed(language_model_values(folder), sections)
 
 
 def toy_tokenizer() -> Tokenizer:

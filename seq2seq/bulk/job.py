@@ -10,7 +10,7 @@ from typing import Any
 from seq2seq import int8, shortlist
 from seq2seq.bulk.rows import Format
 from seq2seq.config import SearchOptions
-from seq2seq.corpora.pairs import count_lines
+from seq2seq.corpora.pairs import count_lines, expand
 from seq2seq.errors import BulkError
 from seq2seq.model_directory import checksums
 
@@ -41,6 +41,10 @@ class Job:
         for asked, file in ((self.options.shortlist, shortlist.FILE), (self.options.int8, int8.FILE)):
             if asked:
                 model[file] = _sha256(self.model / file)
+        if self.options.fusion:
+            assert self.options.language_model is not None
+            helper = checksums(expand(self.options.language_model))
+            model |= {f"language_model/{file}": digest for file, digest in helper.items()}
         values = {
             "input": {"sha256": _sha256(self.source), "lines": count_lines(self.source)},
             "model": model,

@@ -11,7 +11,9 @@ from seq2seq.cli import (
     average,
     data,
     evaluate,
+    generate,
     inspect,
+    perplexity,
     probe,
     quantize,
     quickstart,
@@ -32,6 +34,8 @@ app = typer.Typer(
 app.command("train")(train.train)
 app.command("translate", context_settings=translate.CONTEXT)(translate.translate)
 app.command("evaluate")(evaluate.evaluate)
+app.command("generate")(generate.generate)
+app.command("perplexity")(perplexity.perplexity)
 app.command("average")(average.average)
 app.command("inspect")(inspect.inspect)
 app.command("probe")(probe.probe)

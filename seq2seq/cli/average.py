@@ -1,7 +1,6 @@
 """`seq2seq average`."""
 
 from pathlib import Path
-from shlex import quote
 from typing import Annotated
 
 import typer
@@ -28,6 +27,8 @@ def average(
     from rich.table import Table
 
     from seq2seq.cli.common import load_tensorflow
+    from seq2seq.cli.train import next_commands
+    from seq2seq.model_directory import load_config_of
 
     load_tensorflow()
     from seq2seq.training.averaging import average_checkpoints
@@ -39,10 +40,4 @@ def average(
         table.add_row(f"{about['update']:,}", str(about["epoch"]), f"{about['loss']:.3f}", bleu)
     console = Console()
     console.print(table)
-    console.print(
-        f"translate: seq2seq translate {quote(str(output))} -i FILE\n"
-        f"evaluate:  seq2seq evaluate {quote(str(output))} --source FILE --reference FILE",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    console.print(next_commands(load_config_of(output), output), highlight=False, markup=False, soft_wrap=True)

@@ -28,6 +28,13 @@ def evaluate(
     length_penalty: Annotated[
         str | None, typer.Option(help="GNMT's alpha, 0 for none, or 'average'.", metavar="FLOAT|average")
     ] = None,
+    language_model: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="A language model that has a say in each token; see seq2seq translate."),
+    ] = None,
+    language_model_weight: Annotated[
+        float | None, typer.Option(help="Of its log-probabilities; 0.2 by default.")
+    ] = None,
     target_language: Annotated[
         str | None,
         typer.Option(metavar="CODE", help="Language of the references, as zh; by default that of the model's recipe."),
@@ -58,7 +65,12 @@ def evaluate(
 
             report = EvaluationReport(len(lines), score_texts(lines, references, language=target_language))
         else:
-            options = {"beam_size": beam_size, "length_penalty": length_penalty}
+            options = {
+                "beam_size": beam_size,
+                "length_penalty": length_penalty,
+                "language_model": language_model,
+                "language_model_weight": language_model_weight,
+            }
             report = _evaluate_model(model, lines, references, target_language, options)
             if output is not None:
                 with open_output(output) as handle:

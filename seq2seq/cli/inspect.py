@@ -49,7 +49,11 @@ def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     train = corpus["train"] if isinstance(corpus["train"], list) else [corpus["train"]]
     numbered = {f"train {number}": part for number, part in enumerate(train, start=1)}
     tables = {
-        "Model": {"directory": found["directory"], "trained in": str(found["precision"])},
+        "Model": {
+            "directory": found["directory"],
+            "task": _spaced(found["task"]),
+            "trained in": str(found["precision"]),
+        },
         "Parameters": {
             _spaced(part): f"{count:,}" if part == "total" else f"{count:,} ({count / total:.1%})"
             for part, count in parameters.items()

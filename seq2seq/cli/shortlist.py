@@ -24,13 +24,15 @@ def shortlist(
     from seq2seq.cli.common import errors
     from seq2seq.config import CorpusConfig
     from seq2seq.corpora import open_corpus
-    from seq2seq.model_directory import check_directory, load_config_of, load_tokenizers
+    from seq2seq.model_directory import check_directory, check_task, load_config_of, load_tokenizers
     from seq2seq.shortlist import make_shortlist, save_shortlist
 
     if (source is None) != (target is None):
         raise typer.BadParameter("give both --source and --target, or neither")
     check_directory(model)
-    spec = load_config_of(model).data.train if source is None else CorpusConfig(source=str(source), target=str(target))
+    config = load_config_of(model)
+    check_task(model, config, "translation")
+    spec = config.data.train if source is None else CorpusConfig(source=str(source), target=str(target))
     tokenizers = load_tokenizers(model)
 
     def pairs() -> Iterator[tuple[list[int], list[int]]]:

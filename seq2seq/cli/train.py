@@ -4,9 +4,12 @@ import json
 import os
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from seq2seq.config import Config
 
 INTERRUPTED = 130
 
@@ -64,12 +67,21 @@ def train(
     if not report.finished:
         raise typer.Exit(INTERRUPTED)
     console.print(
-        f"best {config.validation.metric} on validation: {report.best:.4g}\n"
-        f"translate: seq2seq translate {quote(str(output))} -i FILE\n"
-        f"evaluate:  seq2seq evaluate {quote(str(output))} --source FILE --reference FILE",
+        f"best {config.validation.metric} on validation: {report.best:.4g}\n{next_commands(config, output)}",
         highlight=False,
         markup=False,
         soft_wrap=True,
+    )
+
+
+def next_commands(config: "Config", output: Path) -> str:
+    """What to do with a model: two lines."""
+    folder = quote(str(output))
+    if config.task == "language_model":
+        return f"generate:   seq2seq generate {folder}\nperplexity: seq2seq perplexity {folder} -i FILE"
+    return (
+        f"translate: seq2seq translate {folder} -i FILE\n"
+        f"evaluate:  seq2seq evaluate {folder} --source FILE --reference FILE"
     )
 
 

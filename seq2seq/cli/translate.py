@@ -55,6 +55,11 @@ def translate(
         Literal["keep", "suppress", "replace"] | None,
         flag("Unknown tokens: write them, never choose them, or put the source's text that they attend to most."),
     ] = None,
+    language_model: Annotated[
+        str | None,
+        flag("A language model that has a say in each token; greedy and beam search.", metavar="DIR"),
+    ] = None,
+    language_model_weight: Annotated[float | None, flag("Of its log-probabilities; 0.2 by default.")] = None,
     sample: Annotated[
         bool | None, flag("Draw --n-best translations at random; --beam-size is not used then.", "Sampling")
     ] = None,
@@ -122,6 +127,8 @@ def translate(
         max_length_factor=max_length_factor,
         max_length_extra=max_length_extra,
         unk=unk,
+        language_model=language_model,
+        language_model_weight=language_model_weight,
         sample=sample,
         temperature=temperature,
         top_k=top_k,

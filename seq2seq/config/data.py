@@ -8,9 +8,10 @@ from seq2seq.config.section import Section, key
 
 
 class TextConfig(Section):
-    """Where parallel text lies: `source` and `target` files, one `tsv`, or the embedded `phrasebook`.
+    """Where text lies: `source` and `target` files, one `tsv`, or the embedded `phrasebook`.
 
-    Paths may hold environment variables (`$MULTI30K/train.en.gz`) and may end in `.gz`.
+    A language model reads the target side of each, and may have a `target` alone. Paths may hold environment variables
+    (`$MULTI30K/train.en.gz`) and may end in `.gz`.
     """
 
     source: str | None = key(None, "File of source sentences, one a line.")
@@ -32,7 +33,7 @@ class TextConfig(Section):
 
     @model_validator(mode="after")
     def one_kind(self) -> "TextConfig":
-        if (self.source is None) != (self.target is None):
+        if self.source is not None and self.target is None:
             raise ValueError("'source' and 'target' go together: give both files")
         if self.kinds() != 1:
             raise ValueError(f"give one of: {self.choice()}")
@@ -43,7 +44,7 @@ class TextConfig(Section):
 
     def kinds(self) -> int:
         """How many ways of naming text are used."""
-        return sum(value is not None for value in (self.source, self.tsv, self.phrasebook))
+        return sum(value is not None for value in (self.target, self.tsv, self.phrasebook))
 
     def choice(self) -> str:
         """The ways there are, in words."""
@@ -51,7 +52,7 @@ class TextConfig(Section):
 
     def name(self) -> str:
         """What to call it: its file, as the recipe spells it."""
-        return self.tsv or self.source or f"phrasebook/{self.phrasebook}"
+        return self.tsv or self.source or self.target or f"phrasebook/{self.phrasebook}"
 
 
 class MixturePart(TextConfig):
@@ -112,7 +113,10 @@ class CorpusConfig(TextConfig):
 
 
 class FilterConfig(Section):
-    """Which pairs of the training corpus are left out. Each filter reports how many it dropped."""
+    """Which pairs of the training corpus are left out. Each filter reports how many it dropped.
+
+    Of a language model's corpus only the target side is judged.
+    """
 
     nfc: bool = key(True, "Bring both sides to Unicode NFC (changes text, drops nothing).")
     empty: bool = key(True, "Drop pairs with a blank side.")
@@ -152,11 +156,18 @@ class DataConfig(Section):
 class TokenizerConfig(Section):
     """SentencePiece models, trained from the training corpus or given as files."""
 
-    model: Literal["unigram", "bpe"] = key(
-        "unigram", "Kind of subwords.", paper="Kudo 2018 (unigram); Sennrich et al. 2016 (BPE)"
+    model: Literal["unigram", "bpe", "char"] = key(
+        "unigram",
+        "Kind of subwords; `char`: every character is a piece.",
+        paper="Kudo 2018 (unigram); Sennrich et al. 2016 (BPE)",
     )
     joint: bool = key(False, "One model and vocabulary for both languages.")
-    vocabulary_size: int = key(8000, "Pieces of each model, the four special ones included.", unit="pieces", ge=8)
+    vocabulary_size: int = key(
+        8000,
+        "Pieces of each model, the four special ones included; of `char` at most so many, the most frequent.",
+        unit="pieces",
+        ge=8,
+    )
     character_coverage: float = key(1.0, "Share of characters that get a piece.", gt=0.9, le=1.0)
     byte_fallback: bool = key(False, "Spell unknown characters in bytes rather than as unk.")
     split_digits: bool = key(False, "Make each digit a piece, so that a number is copied digit by digit.")
@@ -166,7 +177,8 @@ class TokenizerConfig(Section):
     target_model: str | None = key(None, "A trained SentencePiece file for the target.")
     from_model: str | None = key(
         None,
-        "A model directory whose tokenizers are used, as fine-tuning needs; the keys above then count for nothing.",
+        "A model directory whose tokenizers are used, as fine-tuning needs; the keys above then count for nothing. A "
+        "language model takes the target's.",
     )
 
     @field_validator("user_defined_symbols")
@@ -183,7 +195,7 @@ class TokenizerConfig(Section):
             raise ValueError("'from_model' brings both tokenizers: leave out 'source_model' and 'target_model'")
         if self.joint and self.target_model is not None:
             raise ValueError("a joint tokenizer is one file: give 'source_model' alone")
-        if not self.joint and (self.source_model is None) != (self.target_model is None):
+        if not self.joint and self.source_model is not None and self.target_model is None:
             raise ValueError("give both 'source_model' and 'target_model', or neither, or set 'joint: true'")
         return self
 

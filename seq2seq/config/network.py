@@ -13,6 +13,7 @@ CellName = Literal[
     "lstm",
     "peephole_lstm",
     "cifg",
+    "depth_gated_lstm",
     "sru",
     "layer_norm_gru",
     "layer_norm_lstm",
@@ -27,9 +28,9 @@ Directions = Annotated[bool | Literal["all", "alternating"], switch_or("all", "a
 Residual = Annotated[bool | Literal["highway"], switch_or("highway")]
 CELL_PAPERS = (
     "Cho et al. 2014 (gru*); Zhou et al. 2016 (mgu); Hochreiter and Schmidhuber 1997, Gers et al. 2000 (lstm); "
-    "Gers and Schmidhuber 2000 (peephole_lstm); Greff et al. 2017 (cifg); Lei et al. 2018 (sru); "
-    "Ba et al. 2016 (layer_norm_*); Elman 1990 (elman*); Le et al. 2015 (irnn); Jordan 1986 (jordan); "
-    "Koutník et al. 2014 (clockwork)"
+    "Gers and Schmidhuber 2000 (peephole_lstm); Greff et al. 2017 (cifg); Yao et al. 2015 (depth_gated_lstm); "
+    "Lei et al. 2018 (sru); Ba et al. 2016 (layer_norm_*); Elman 1990 (elman*); Le et al. 2015 (irnn); "
+    "Jordan 1986 (jordan); Koutník et al. 2014 (clockwork)"
 )
 CLOCKWORK = 4  # groups of units
 DEEP_TRANSITION = "Pascanu et al. 2014; Miceli Barone et al. 2017 (BiDeep)"
@@ -106,7 +107,8 @@ class DecoderConfig(Section):
     units: int = key(256, "Width of each layer.", ge=1)
     attention: Literal["none", "additive", "general", "dot", "scaled_dot"] = key(
         "general",
-        "How a decoder state is compared with the encoder's; `none`: the source is seen through `summary` only.",
+        "How a decoder state is compared with the encoder's; `none`: the source is seen through `summary` only. Of a "
+        "language model always `none`.",
         paper="Bahdanau et al. 2015 (additive); Luong et al. 2015 (general, dot); Vaswani et al. 2017 (scaled_dot)",
     )
     attention_units: int | None = key(

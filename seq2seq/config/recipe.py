@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from reprlib import Repr
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from seq2seq.config.data import BatchingConfig, DataConfig, TokenizerConfig
+from seq2seq.config.language_model import check_language_model, filled_for_language_model
 from seq2seq.config.network import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.config.search import SearchOptions
 from seq2seq.config.section import Section, key
@@ -23,6 +24,12 @@ _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 200, 200
 class Config(Section):
     """A complete experiment."""
 
+    task: Literal["translation", "language_model"] = key(
+        "translation",
+        "`language_model`: a decoder alone learns the target side of the corpora; sections and keys about the source "
+        "keep their defaults.",
+        paper="Mikolov et al. 2010",
+    )
     seed: int = key(1, "Of first weights, dropout and the order of sentences.", ge=0, lt=2**31)
     data: DataConfig = Field(description="The corpora; the one section without a default.")
     tokenizer: TokenizerConfig = TokenizerConfig()
@@ -33,6 +40,31 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
     validation: ValidationConfig = ValidationConfig()
     search: SearchOptions = SearchOptions()
+
+    @model_validator(mode="before")
+    @classmethod
+    def defaults_of_the_task(cls, values: Any) -> Any:
+        is_one = isinstance(values, dict) and values.get("task") == "language_model"
+        return filled_for_language_model(values) if is_one else values
+
+    @model_validator(mode="after")
+    def keys_fit_the_task(self) -> "Config":
+        if self.task == "language_model":
+            check_language_model(self)
+            return self
+        for name in ("train", "valid", "test"):
+            corpus = getattr(self.data, name)
+            for part in corpus.parts() if corpus else ():
+                if part.target is not None and part.source is None:
+                    raise ValueError(
+                        f"'data.{name}': 'source' and 'target' go together: give both files; a 'target' alone, here "
+                        f"{part.target}, is for 'task: language_model'"
+                    )
+        if self.tokenizer.target_model is not None and self.tokenizer.source_model is None:
+            raise ValueError(
+                "'tokenizer.target_model' alone is for 'task: language_model': give 'tokenizer.source_model' too"
+            )
+        return self
 
     @model_validator(mode="after")
     def parts_fit(self) -> "Config":
@@ -62,11 +94,12 @@ class Config(Section):
         if (
             self.training.warm_start is not None
             and self.tokenizer.from_model is None
-            and not self.tokenizer.source_model
+            and not (self.tokenizer.source_model or self.tokenizer.target_model)
         ):
+            side = "target" if self.task == "language_model" else "source"
             raise ValueError(
                 "'training.warm_start' needs the tokenizers that its embeddings were trained with: set "
-                "'tokenizer.from_model' to the same directory, or give 'tokenizer.source_model'"
+                f"'tokenizer.from_model' to the same directory, or give 'tokenizer.{side}_model'"
             )
         return self
 

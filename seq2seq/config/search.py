@@ -82,6 +82,13 @@ class SearchOptions(Section):
         "Decode with 8-bit integer products on the CPU, which is faster and less exact. The model needs a quantized "
         "decoder: `seq2seq quantize MODEL`.",
     )
+    language_model: str | None = key(
+        None,
+        "Directory of a language model with the translator's target tokenizer: a token's score is its log-probability "
+        "plus `language_model_weight` times the language model's (shallow fusion). Of greedy and beam search.",
+        paper="Gülçehre et al. 2015",
+    )
+    language_model_weight: float = key(0.2, "See `language_model`; 0: it is not used.", ge=0.0, le=10.0)
     batch_tokens: int = key(
         16000,
         "Padded source tokens translated at once, times `beam_size`, or `n_best` when sampling.",
@@ -109,9 +116,28 @@ class SearchOptions(Section):
             raise ValueError(f"'shortlist' is {self.shortlist}: it is for greedy and beam search, and 'sample' is true")
         if self.shortlist is not None and self.int8:
             raise ValueError(f"'shortlist' is {self.shortlist}, and 'int8' is true: use one of the two")
+        self.fusion_fits()
         if self.max_length is not None and self.max_length < self.min_length:
             raise ValueError(f"'max_length' {self.max_length} is below 'min_length' {self.min_length}")
         return self
+
+    def fusion_fits(self) -> None:
+        """Raises: ValueError: A language model is asked for where it cannot be, or its weight without it."""
+        weight = self.language_model_weight
+        if self.language_model is None and weight != type(self).model_fields["language_model_weight"].default:
+            raise ValueError(f"'language_model_weight' is {weight:g}, and there is no 'language_model'")
+        rivals = {"sample": self.sample, "shortlist": self.shortlist is not None, "int8": self.int8}
+        for name, asked in rivals.items():
+            if asked and self.fusion:
+                raise ValueError(
+                    f"'language_model' is {self.language_model!r}, and '{name}' is {str(getattr(self, name)).lower()}: "
+                    "use one of the two"
+                )
+
+    @property
+    def fusion(self) -> bool:
+        """Whether a language model has a say."""
+        return self.language_model is not None and self.language_model_weight > 0
 
     def looks_at_attention(self) -> str:
         """The option that no model without attention can obey, with its value; "" if there is none."""

@@ -151,10 +151,17 @@ class ValidationConfig(Section):
     every_updates: int | None = key(
         None, "Distance between validations; null: at the end of every epoch.", unit="updates", ge=1
     )
-    metric: Literal["loss", "bleu"] = key("bleu", "Decides the best checkpoint, the plateau and when to stop.")
+    metric: Literal["loss", "bleu"] = key(
+        "bleu", "Decides the best checkpoint, the plateau and when to stop. Of a language model always `loss`."
+    )
     patience: int | None = key(None, "Stop after so many without a better metric.", unit="validations", ge=1)
     beam_size: int = key(1, "Of the translations that BLEU is measured on; 1 is greedy.", unit="hypotheses", ge=1)
-    bleu: bool = key(True, "Translate the validation corpus at each validation.", paper="Papineni et al. 2002")
+    bleu: bool = key(
+        True,
+        "Translate the validation corpus at each validation, without `search.language_model`; a language model has "
+        "none.",
+        paper="Papineni et al. 2002",
+    )
 
     @model_validator(mode="after")
     def metric_is_measured(self) -> "ValidationConfig":

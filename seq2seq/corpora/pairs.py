@@ -41,6 +41,8 @@ class Corpus(Protocol):
 def open_corpus(spec: TextConfig) -> Corpus:
     """Open what `spec` describes; of a mixture all parts, one after the other, whatever their weights.
 
+    Of a `target` without a `source` all sources are "".
+
     Raises:
         CorpusError: A file is missing or an environment variable in its path is not set. While reading:
             invalid UTF-8, unequal line counts, or a wrong number of columns, each with file and line.
@@ -51,8 +53,9 @@ def open_corpus(spec: TextConfig) -> Corpus:
         return Phrasebook(spec.phrasebook, spec.pairs, 1 if spec.draw is None else spec.draw, spec.lexicon or "full")
     if spec.tsv is not None:
         return TSVFile(find_file(spec.tsv))
-    assert spec.source is not None
     assert spec.target is not None
+    if spec.source is None:
+        return Sentences(find_file(spec.target))
     return AlignedFiles(find_file(spec.source), find_file(spec.target))
 
 
@@ -76,6 +79,34 @@ class AlignedFiles:
 
     def fingerprint(self) -> str:
         return _hash_files(self.source, self.target)
+
+
+class Sentences:
+    """One file of sentences without a source, which is ""."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __iter__(self) -> Iterator[SentencePair]:
+        for number, line in enumerate(read_lines(self.path), start=1):
+            yield SentencePair("", line, f"{self.path}:{number}")
+
+    def fingerprint(self) -> str:
+        return _hash_files(self.path)
+
+
+class TargetSide:
+    """What a language model reads of a corpus: each target sentence, on both sides, so that filters judge it alone."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+
+    def __iter__(self) -> Iterator[SentencePair]:
+        for _, target, origin in self.corpus:
+            yield SentencePair(target, target, origin)
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(f"target of {self.corpus.fingerprint()}".encode()).hexdigest()
 
 
 class TSVFile:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-Summary = Literal["transformed", "last", "mean", "max"]
+Summary = Literal["transformed", "last", "mean", "max", "zero"]
 
 
 class Bridge(keras.layers.Layer):
@@ -15,6 +15,7 @@ class Bridge(keras.layers.Layer):
     transformed   tanh(W [last hidden states of all encoder layers] + b), one W and b a state
     last          the encoder's last states as they are, layer by layer
     mean, max     tanh(W m + b) of the mean or maximum m of the top layer's states over the sentence
+    zero          zeros, where there is no source; the vector is the memory's first row, of any width
 
     Args:
         summary: Which of them.
@@ -57,7 +58,7 @@ class Bridge(keras.layers.Layer):
                 keras.layers.Dense(units, activation="tanh", dtype=policy, name=f"bridge_{i}_{j}")
                 for j, units in enumerate(states)
             ]
-            for i, states in enumerate(sizes if summary != "last" else ())
+            for i, states in enumerate(sizes if summary not in ("last", "zero") else ())
         ]
 
     def build(self, memory_size: int, last_size: int) -> None:
@@ -77,6 +78,10 @@ class Bridge(keras.layers.Layer):
         if self.summary == "last":
             learnt = [layer[: len(sizes)] for layer, sizes in zip(last, self.sizes, strict=True)]
             return self._from_zero(learnt), last[-1][0]
+        if self.summary == "zero":
+            rows = tf.shape(states)[0]
+            zeros = [[tf.zeros([rows, units], states.dtype) for units in sizes] for sizes in self.sizes]
+            return self._from_zero(zeros), states[:, 0]
         if self.summary == "transformed":
             vector = tf.concat([layer[0] for layer in last], axis=-1)
         elif self.summary == "mean":

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from seq2seq.layers.attention import AttentionMemory
-from seq2seq.layers.cells import make_cell
+from seq2seq.layers.cells import apart, make_cell
 from seq2seq.layers.decoder import Bottom, Decoder, DecoderState, RunLayer
 from seq2seq.layers.time_loop import run_steps
 
@@ -73,15 +73,17 @@ class ConditionalDecoder(Decoder):
             output_dtypes=[embedded.dtype, embedded.dtype, tf.float32],
         )
         outputs, contexts, weights = (tf.transpose(x[:, :, 0], [1, 0, 2]) for x in (outputs, contexts, weights))
+        outputs, memories = apart(self.second, outputs)
         outputs = self.dropouts[0](self.connections[0](outputs), training=training)
-        return Bottom(outputs, contexts, weights, (), ())
+        return Bottom(outputs, memories, contexts, weights, (), ())
 
     def bottom_step(self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory, run: RunLayer) -> Bottom:
         coverage = None if isinstance(state.coverage, tuple) else state.coverage
         projected = self.recurrences[0].cell.project(embedded)
         outputs, new, context, weights = self._step(projected, list(state.cells[0]), memory, coverage)
+        outputs, memories = apart(self.second, outputs)
         outputs = self.connections[0](outputs)
-        return Bottom(outputs, context, weights, tuple(new), () if coverage is None else coverage + weights)
+        return Bottom(outputs, memories, context, weights, tuple(new), () if coverage is None else coverage + weights)
 
     def _step(
         self,
@@ -94,7 +96,9 @@ class ConditionalDecoder(Decoder):
     ) -> tuple[tf.Tensor, list[tf.Tensor], tf.Tensor, tf.Tensor]:
         """Output, new states, context and weights for (B, K, ·) or, in training, (B, 1, ·)."""
         assert self.attention is not None
-        query, between = self.recurrences[0].cell.step(projected, states, mask)
+        first = self.recurrences[0].cell
+        output, between = first.step(projected, states, mask)
+        query, _ = apart(first, output)
         context, weights = self.attention.attend(query, memory, coverage, drop)
         output, new = self.second.step(self.second.project(context), between, mask)
         return output, list(new), context, weights

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from seq2seq.layers.attention import Attention, AttentionMemory
 from seq2seq.layers.bridge import Bridge, Summary
-from seq2seq.layers.cells import make_cell
+from seq2seq.layers.cells import apart, make_cell
 from seq2seq.layers.connection import Connection
 from seq2seq.layers.dropout import Dropout, RandomStream
 from seq2seq.layers.recurrence import Recurrence
@@ -34,6 +34,7 @@ class Bottom(NamedTuple):
     """What the bottom layer of a decoder gives, for N time steps or hypotheses.
 
     outputs   (B, N, U)
+    memories  (B, N, U), one or none: what the cell of the layer above reads besides
     context   (B, N, M), or None where there is none
     weights   (B, N, S) float32; S is 0 without attention
     states    the cell's new states; () in training
@@ -41,6 +42,7 @@ class Bottom(NamedTuple):
     """
 
     outputs: tf.Tensor
+    memories: list[tf.Tensor]
     context: tf.Tensor | None
     weights: tf.Tensor
     states: States
@@ -116,7 +118,9 @@ class Decoder(keras.layers.Layer):
         self.fixed_context = attention is None and context == "every_step"
         depths = [self.bottom_depth(transition_depth), *[transition_depth] * (layers - 1)]
         self.recurrences = [
-            Recurrence(make_cell(cell, units, depth, dtype=policy, name="cell"), dtype=policy, name=f"layer_{i}")
+            Recurrence(
+                make_cell(cell, units, depth, below=i > 0, dtype=policy, name="cell"), dtype=policy, name=f"layer_{i}"
+            )
             for i, depth in enumerate(depths)
         ]
         self.connections = [
@@ -243,20 +247,22 @@ class Decoder(keras.layers.Layer):
             shape = [*tf.unstack(tf.shape(embedded)[:2]), memory.states.shape[-1]]
             fixed = tf.broadcast_to(memory.states, shape)
         outputs, states = run(0, embedded if fixed is None else tf.concat([embedded, fixed], axis=-1))
+        outputs, memories = apart(self.recurrences[0].cell, outputs)
         outputs = self.dropouts[0](self.connections[0](outputs), training=training)
         if self.attention is None:
-            return Bottom(outputs, fixed, tf.zeros([*tf.unstack(tf.shape(embedded)[:2]), 0]), states, ())
+            return Bottom(outputs, memories, fixed, tf.zeros([*tf.unstack(tf.shape(embedded)[:2]), 0]), states, ())
         context, weights = attend(outputs)
-        return Bottom(outputs, context, weights, states, ())
+        return Bottom(outputs, memories, context, weights, states, ())
 
     def _above(
         self, embedded: tf.Tensor, bottom: Bottom, run: RunLayer, training: bool
     ) -> tuple[tf.Tensor, list[States]]:
         """The layers above the bottom one, and the readout."""
-        x, new = bottom.outputs, []
+        x, memories, new = bottom.outputs, bottom.memories, []
         context = [] if bottom.context is None else [bottom.context]
         for i in range(1, len(self.recurrences)):
-            outputs, states = run(i, tf.concat([x, *context], axis=-1))
+            outputs, states = run(i, tf.concat([x, *context, *memories], axis=-1))
+            outputs, memories = apart(self.recurrences[i].cell, outputs)
             x = self.dropouts[i](self.connections[i](outputs, x), training=training)
             new.append(states)
         readout = self.readout(tf.concat([x, *context, *self.extra_readout(embedded)], axis=-1))

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from seq2seq.layers.cells import make_cell
+from seq2seq.layers.cells import apart, make_cell
 from seq2seq.layers.connection import Connection
 from seq2seq.layers.dropout import Dropout, RandomStream
 from seq2seq.layers.recurrence import Recurrence
@@ -59,22 +59,22 @@ class Encoder(keras.layers.Layer):
         self.units = units
         self.alternating = bidirectional == "alternating"
 
-        def recurrence(name: str, width: int, reverse: bool = False) -> Recurrence:
-            inner = make_cell(cell, width, transition_depth, dtype=policy, name="cell")
+        def recurrence(name: str, width: int, layer: int, reverse: bool = False) -> Recurrence:
+            inner = make_cell(cell, width, transition_depth, below=layer > 0, dtype=policy, name="cell")
             return Recurrence(inner, reverse=reverse, dtype=policy, name=name)
 
         def both(layer: int) -> list[Recurrence]:
             turned = self.alternating and layer % 2 == 1
             return [
-                recurrence(f"layer_{layer}", units // 2, reverse=turned),
-                recurrence(f"layer_{layer}_backward", units // 2, reverse=not turned),
+                recurrence(f"layer_{layer}", units // 2, layer, reverse=turned),
+                recurrence(f"layer_{layer}_backward", units // 2, layer, reverse=not turned),
             ]
 
         # A layer's recurrences; of an alternating encoder one each of the two stacks.
         self.recurrences = [
             both(i)
             if bidirectional in ("all", "alternating") or (bidirectional and i == 0)
-            else [recurrence(f"layer_{i}", units)]
+            else [recurrence(f"layer_{i}", units, i)]
             for i in range(layers)
         ]
         stacks = 2 if self.alternating else 1
@@ -106,14 +106,21 @@ class Encoder(keras.layers.Layer):
     ) -> tuple[tf.Tensor, list[list[tf.Tensor]]]:
         stacks: list[tf.Tensor] = [embedded] * (2 if self.alternating else 1)
         last = []
+        memories: list[list[tf.Tensor]] = [[] for _ in self.recurrences[0]]  # of the layer below, where cells read them
         for i, recurrences in enumerate(self.recurrences):
-            outputs, states = [], []
+            outputs, states, passed = [], [], []
+            if len(memories) > len(recurrences):
+                memories = [[_joined(both) for both in zip(*memories, strict=True)]]
             for j, recurrence in enumerate(recurrences):
                 x = stacks[j] if self.alternating else stacks[0]
-                mask = self.state_dropouts[i][j].mask([tf.shape(x)[0], recurrence.cell.output_size], x.dtype, training)
-                output, state = recurrence(x, lengths, state_mask=mask)
-                outputs.append(output)
+                cell = recurrence.cell
+                mask = self.state_dropouts[i][j].mask([tf.shape(x)[0], cell.units], x.dtype, training)
+                output, state = recurrence(_joined([x, *memories[j]]), lengths, state_mask=mask)
+                hidden, memory = apart(cell, output)
+                outputs.append(hidden)
+                passed.append(memory)
                 states.append(state)
+            memories = passed
             if not self.alternating:
                 outputs = [_joined(outputs)]
             stacks = [

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from seq2seq.layers.attention import AttentionMemory
+from seq2seq.layers.cells import apart
 from seq2seq.layers.decoder import Decoder, DecoderState
 from seq2seq.layers.dropout import Dropout
 from seq2seq.layers.time_loop import WeightValues, cast_weights, product, run_steps
@@ -84,10 +85,15 @@ class InputFeedingDecoder(Decoder):
         """Readout, next state and weights for the embeddings' products (B, K, ·) or, in training, (B, 1, ·)."""
         assert self.attention is not None
         x, cells = tf.zeros(()), []
+        memories: list[tf.Tensor] = []
         for i, recurrence in enumerate(self.recurrences):
             cell = recurrence.cell
-            fed = cell.with_bias(products + product(state.feed, self.feed_kernel)) if i == 0 else cell.project(x)
+            if i == 0:
+                fed = cell.with_bias(products + product(state.feed, self.feed_kernel))
+            else:
+                fed = cell.project(tf.concat([x, *memories], axis=-1))
             outputs, states = cell.step(fed, state.cells[i], masks.get(("state", i)))
+            outputs, memories = apart(cell, outputs)
             x = _times(self.connections[i](outputs, x if i else None), masks.get(("layer", i)))
             cells.append(tuple(states))
         coverage = None if isinstance(state.coverage, tuple) else state.coverage

@@ -77,6 +77,10 @@ class MultiHeadAttention(Attention):
         scores = in_blocks(self._compare, projected, memory.keys, [self.score_kernel], self.units)
         return self._gather(scores, memory, drop)
 
+    def weights_of_heads(self, query: tf.Tensor, memory: AttentionMemory) -> tf.Tensor:
+        """The weights of each head, (B, H, N, S) float32; `attend` hands out their mean."""
+        return self._weights(self._compare(self._projected(query), memory.keys), memory)
+
     def drop_shape(self, queries: tf.Tensor, memory: AttentionMemory) -> list[tf.Tensor]:
         rows, count, positions = super().drop_shape(queries, memory)
         return [rows, tf.constant(self.heads), count, positions]

@@ -1,8 +1,10 @@
-"""Search over any step function: greedy, sampling and beam."""
+"""Search over any step function: greedy, sampling and beam; steps that join two models, or begin with given tokens."""
 
 from seq2seq.search.beam import beam_search
+from seq2seq.search.fusion import fused
 from seq2seq.search.greedy import greedy_search
-from seq2seq.search.sampling import draw_uniforms, sample
+from seq2seq.search.prefix import after_prefix
+from seq2seq.search.sampling import draw_uniforms, reshaped, sample
 from seq2seq.search.step import IMPOSSIBLE, Rules, SearchResult, StepFunction, coverage_scores, normalized
 
 __all__ = [
@@ -10,10 +12,13 @@ __all__ = [
     "Rules",
     "SearchResult",
     "StepFunction",
+    "after_prefix",
     "beam_search",
     "coverage_scores",
     "draw_uniforms",
+    "fused",
     "greedy_search",
     "normalized",
+    "reshaped",
     "sample",
 ]

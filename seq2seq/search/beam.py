@@ -84,7 +84,7 @@ def beam_search(
         logits, state, weights = step(beam.tokens, beam.state, memory)
         covered = its.cover(beam.covered, weights)
         # Of each hypothesis no more than its best 2K extensions can matter.
-        log_probs, extensions = top_k(its.choosable(tf.nn.log_softmax(logits), t), 2 * beam_size)
+        log_probs, extensions = top_k(its.choosable(its.token_scores(logits), t), 2 * beam_size)
         # Among K hypotheses at most K extensions are EOS, so 2K hold K that are not.
         totals = _flat(beam.scores[:, :, None] + log_probs)
         totals, order = tf.math.top_k(totals, tf.minimum(2 * beam_size, tf.shape(totals)[1]))

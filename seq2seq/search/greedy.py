@@ -49,7 +49,7 @@ def extend_until_eos(
         its = rules.of(rows)
         logits, state, weights = step(tokens, state, memory)
         chosen = choose(t, rows, its.choosable(logits, t))
-        log_probs = tf.gather(tf.nn.log_softmax(logits), chosen, batch_dims=2)
+        log_probs = tf.gather(its.token_scores(logits), chosen, batch_dims=2)
         weights = tf.where(done[:, :, None], 0.0, weights)
         tokens = tf.where(done, rules.pad_id, chosen)
         record = (tokens, tf.where(done, 0.0, log_probs), weights if keep_weights else weights[:, :, :0])

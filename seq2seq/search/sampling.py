@@ -49,7 +49,7 @@ def sample(
     """
 
     def draw(t: tf.Tensor, rows: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        cumulative = tf.cumsum(tf.nn.softmax(_cut(logits / temperature, top_k, top_p)), axis=-1)
+        cumulative = tf.cumsum(reshaped(logits, temperature, top_k, top_p), axis=-1)
         total = cumulative[:, :, -1:]
         # The second half is for rounding, which may let a number close to 1 pass even the total.
         uniform = tf.gather(uniforms[:, :, t], rows)[:, :, None]
@@ -60,6 +60,11 @@ def sample(
     result = extend_until_eos(step, state, memory, rules, draw, hypotheses=draws, keep_weights=keep_weights)
     order = tf.argsort(result.scores, axis=-1, direction="DESCENDING", stable=True)
     return SearchResult(*(tf.gather(part, order, batch_dims=1) for part in result))
+
+
+def reshaped(logits: tf.Tensor, temperature: float, top_k: int | None, top_p: float) -> tf.Tensor:
+    """The probabilities (B, N, V) that `sample` draws a token with, from its logits."""
+    return tf.nn.softmax(_cut(logits / temperature, top_k, top_p))
 
 
 def _cut(logits: tf.Tensor, top_k: int | None, top_p: float) -> tf.Tensor:

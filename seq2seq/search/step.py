@@ -18,7 +18,7 @@ class StepFunction(Protocol):
         tokens   (B, K)     int32, the last token of each hypothesis
         state    any nest of tensors (B, K, ...), gathered along K by search
         memory   any nest of tensors (B, ...), kept once a sentence
-        logits   (B, K, V)  float32
+        logits   (B, K, V)  float32; log-softmax makes scores of them, see `Rules.token_scores`
         weights  (B, K, S)  float32, attention over the source
     """
 
@@ -31,7 +31,7 @@ class SearchResult(NamedTuple):
     tokens     (B, N, L)     int32, EOS included, BOS not
     lengths    (B, N)        int32, EOS included; 0 where there are fewer than N hypotheses
     scores     (B, N)        float32, see `Rules.scores`
-    log_probs  (B, N, L)     float32, the model's own, of each token; 0 at padding
+    log_probs  (B, N, L)     float32, the model's own, of each token; 0 at padding. See `Rules.token_scores`
     weights    (B, N, L, S)  float32, attention behind each token, 0 at padding
     """
 
@@ -55,6 +55,7 @@ class Rules:
         length_penalty: See `normalized`.
         coverage_penalty: beta of `coverage_scores`, not negative.
         source_mask: (B, S) bool, True on real tokens; a coverage penalty needs it.
+        scored: Steps give scores that are to be summed as they are, as `fused` ones do, and not logits.
 
     Raises:
         ValueError: There is a coverage penalty and no `source_mask`.
@@ -69,6 +70,7 @@ class Rules:
     length_penalty: float | Literal["average"] = 0.0
     coverage_penalty: float = 0.0
     source_mask: tf.Tensor | None = None
+    scored: bool = False
 
     def __post_init__(self) -> None:
         if self.coverage_penalty and self.source_mask is None:
@@ -86,6 +88,10 @@ class Rules:
             min_lengths=part(self.min_lengths),
             source_mask=part(self.source_mask) if self.coverage_penalty else None,
         )
+
+    def token_scores(self, logits: tf.Tensor) -> tf.Tensor:
+        """What each token adds to a hypothesis: log-probabilities of logits (B, K, V), or the step's own scores."""
+        return logits if self.scored else tf.nn.log_softmax(logits)
 
     def choosable(self, logits: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
         """Logits or log-probabilities (B, K, V) of step t; `IMPOSSIBLE` for tokens that must not come now."""

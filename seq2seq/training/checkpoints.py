@@ -11,10 +11,10 @@ import numpy as np
 
 from seq2seq.arrays import load_about, load_arrays, save_arrays
 from seq2seq.config import Config, changed_keys
+from seq2seq.decoder_model import DecoderModel
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.files import replacing, stored_file, writing
 from seq2seq.metadata import HISTORY, read_history
-from seq2seq.model import Seq2Seq
 from seq2seq.model_directory import inner_path, load_config_of, weights_of
 from seq2seq.training.progress import Progress
 
@@ -43,10 +43,13 @@ MAY_CHANGE = (
     "search.top_k",
     "search.top_p",
     "search.seed",
+    # Validation measures the model alone.
+    "search.language_model",
+    "search.language_model_weight",
 )
 
 
-def training_state(model: Seq2Seq) -> dict[str, Any]:
+def training_state(model: DecoderModel) -> dict[str, Any]:
     """Every variable that a later training step depends on, by name."""
     # Keras numbers the second Adam of a process adam_1: the outer name is left out.
     named = {f"weights/{inner_path(v)}": v for v in model.weights}
@@ -56,12 +59,12 @@ def training_state(model: Seq2Seq) -> dict[str, Any]:
     return named | {"draw": model.stream.draw}
 
 
-def snapshot(model: Seq2Seq) -> dict[str, np.ndarray]:
+def snapshot(model: DecoderModel) -> dict[str, np.ndarray]:
     """The values of `training_state`."""
     return {name: np.array(variable) for name, variable in training_state(model).items()}
 
 
-def restore(model: Seq2Seq, arrays: Mapping[str, np.ndarray], origin: str) -> None:
+def restore(model: DecoderModel, arrays: Mapping[str, np.ndarray], origin: str) -> None:
     """Set the values of `training_state`.
 
     Raises:
@@ -77,7 +80,7 @@ def restore(model: Seq2Seq, arrays: Mapping[str, np.ndarray], origin: str) -> No
 
 
 def save_checkpoint(
-    path: Path, model: Seq2Seq, progress: Progress, corpora: str, state: Mapping[str, np.ndarray]
+    path: Path, model: DecoderModel, progress: Progress, corpora: str, state: Mapping[str, np.ndarray]
 ) -> None:
     """Write a checkpoint atomically.
 
@@ -90,7 +93,7 @@ def save_checkpoint(
     save_arrays(path, state, about)
 
 
-def load_checkpoint(path: Path, model: Seq2Seq, corpora: str, override: bool = False) -> Progress:
+def load_checkpoint(path: Path, model: DecoderModel, corpora: str, override: bool = False) -> Progress:
     """Set a model's training state from a checkpoint and return where it stood.
 
     With `override` other corpora are taken, too, and the epoch begins anew.
@@ -120,7 +123,7 @@ def load_checkpoint(path: Path, model: Seq2Seq, corpora: str, override: bool = F
     return progress
 
 
-def keep_weights(folder: Path, model: Seq2Seq, entry: Mapping[str, Any], metric: str) -> None:
+def keep_weights(folder: Path, model: DecoderModel, entry: Mapping[str, Any], metric: str) -> None:
     """Write the weights that a validation measured, for averaging, with its numbers.
 
     Args:

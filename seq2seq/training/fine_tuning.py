@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
+from seq2seq.decoder_model import DecoderModel
 from seq2seq.errors import TrainingError, did_you_mean
-from seq2seq.model import Seq2Seq
 from seq2seq.model_directory import Tokenizers, inner_path, load_tokenizers, load_weights
 from seq2seq.training.display import Display
 
 NAMED = 12  # weights in a message
 
 
-def warm_start(model: Seq2Seq, tokenizers: Tokenizers, folder: Path, display: Display) -> None:
+def warm_start(model: DecoderModel, tokenizers: Tokenizers, folder: Path, display: Display) -> None:
     """Take over the weights of a model directory where name and shape are equal, and say which were not.
 
     Raises:
@@ -50,7 +50,7 @@ def warm_start(model: Seq2Seq, tokenizers: Tokenizers, folder: Path, display: Di
     display.table("Warm start", rows)
 
 
-def freeze(model: Seq2Seq, patterns: Sequence[str]) -> None:
+def freeze(model: DecoderModel, patterns: Sequence[str]) -> None:
     """Leave weights out of training: those whose name (`inner_path`) matches one of the patterns of `fnmatch`.
 
     For a model that is not compiled yet.
@@ -76,7 +76,7 @@ def freeze(model: Seq2Seq, patterns: Sequence[str]) -> None:
         weights[name].trainable = False
 
 
-def trained_parameters(model: Seq2Seq) -> int:
+def trained_parameters(model: DecoderModel) -> int:
     """How many numbers training moves."""
     return sum(int(np.prod(weight.shape)) for weight in model.trainable_variables)
 

@@ -28,6 +28,8 @@ def peak_memory() -> int | None:
 def describe_batch(plan: BatchPlan, index: int) -> str:
     """A batch's sentences and lengths."""
     sentences, source, target = plan.shapes()[index]
+    if source == 1:  # EOS alone: there is no source
+        return f"{sentences} sentences of {target} tokens"
     return f"{sentences} sentences of {source} source and {target} target tokens"
 
 

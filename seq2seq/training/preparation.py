@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seq2seq.config import Config, FilterConfig
-from seq2seq.corpora import Corpus, FilterReport, SentencePair, filter_pairs, open_corpus
+from seq2seq.config import Config, FilterConfig, TextConfig
+from seq2seq.corpora import Corpus, FilterReport, SentencePair, TargetSide, filter_pairs, open_corpus
 from seq2seq.corpora.pairs import expand, find_file
 from seq2seq.encoding import UNFILTERED, EncodedCorpus, encode_corpus
 from seq2seq.errors import TokenizerError, TrainingError
@@ -23,7 +23,8 @@ class Prepared:
     """What training reads.
 
     facts  of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and `kept`, and `dropped` by reason;
-           `source_tokens` and `target_tokens`, EOS included; of `train` also its `share` of an epoch, 0 to 1
+           `source_tokens` (a language model has none) and `target_tokens`, EOS included; of `train` also its
+           `share` of an epoch, 0 to 1
     """
 
     tokenizers: Tokenizers
@@ -38,7 +39,7 @@ class Prepared:
 
 
 def prepare(config: Config, folder: Path, display: Display, tokenizers: Tokenizers | None = None) -> Prepared:
-    """Read, filter, tokenize and encode the corpora of a recipe.
+    """Read, filter, tokenize and encode the corpora of a recipe; a language model's by their target side.
 
     Encoded corpora stay in `folder/encoded` and are made again only when the text, the filters or a tokenizer
     changed.
@@ -55,17 +56,23 @@ def prepare(config: Config, folder: Path, display: Display, tokenizers: Tokenize
         TrainingError: Nothing is left of a corpus.
     """
     data = config.data
-    parts, valid = [open_corpus(part) for part in data.train.parts()], open_corpus(data.valid)
+    alone = config.task == "language_model"
+
+    def open_side(spec: TextConfig) -> Corpus:
+        return TargetSide(open_corpus(spec)) if alone else open_corpus(spec)
+
+    parts, valid = [open_side(part) for part in data.train.parts()], open_side(data.valid)
     if data.test is not None:
-        open_corpus(data.test)
+        open_side(data.test)
     tokenizers = tokenizers or _tokenizers(config, parts, display)
 
     def encode(key: str, corpus: Corpus, filters: FilterConfig) -> EncodedCorpus:
-        ids = _encode(key, corpus, filters, tokenizers, folder / "encoded", display)
+        ids = _encode(key, corpus, filters, tokenizers, folder / "encoded", display, alone)
         if not len(ids):
             name, hint = key.partition(".")[0], " and data.filters" if key.startswith("train") else ""
+            unit = "sentences" if alone else "pairs"
             raise TrainingError(
-                f"no {name} pairs are left of {ids.report.read} read; dropped: {ids.report or 'none'}. "
+                f"no {name} {unit} are left of {ids.report.read} read; dropped: {ids.report or 'none'}. "
                 f"Check data.{key}{hint}."
             )
         return ids
@@ -81,29 +88,33 @@ def prepare(config: Config, folder: Path, display: Display, tokenizers: Tokenize
     shares = (train.counts / len(train)).tolist()
     facts = {
         "train": [
-            _facts(part.name(), ids) | {"share": share}
+            _facts(part.name(), ids, alone) | {"share": share}
             for part, ids, share in zip(data.train.parts(), train.parts, shares, strict=True)
         ],
-        "valid": _facts(data.valid.name(), valid_ids),
+        "valid": _facts(data.valid.name(), valid_ids, alone),
     }
     return Prepared(tokenizers, train, valid_ids, list(valid), facts)
 
 
-def _facts(name: str, ids: EncodedCorpus) -> dict[str, Any]:
+def _facts(name: str, ids: EncodedCorpus, alone: bool) -> dict[str, Any]:
+    source = {} if alone else {"source_tokens": int(ids.source.lengths.sum())}
     return {
         "name": name,
         "read": ids.report.read,
         "kept": ids.report.kept,
         "dropped": dict(ids.report.dropped),
-        "source_tokens": int(ids.source.lengths.sum()),
+        **source,
         "target_tokens": int(ids.target.lengths.sum()),
     }
 
 
 def _tokenizers(config: Config, corpora: Sequence[Corpus], display: Display) -> Tokenizers:
-    options = config.tokenizer
+    options, alone = config.tokenizer, config.task == "language_model"
     if options.from_model is not None:
-        return _tokenizers_of(expand(options.from_model), options.joint)
+        folder = expand(options.from_model)
+        return _one(load_tokenizers(folder).target) if alone else _tokenizers_of(folder, options.joint)
+    if alone and options.target_model is not None:
+        return _one(Tokenizer.load(find_file(options.target_model)))
     if options.source_model is not None:
         source = Tokenizer.load(find_file(options.source_model))
         return Tokenizers(
@@ -115,10 +126,15 @@ def _tokenizers(config: Config, corpora: Sequence[Corpus], display: Display) -> 
         with display.waiting(f"training the {what} tokenizer"):
             return Tokenizer.train((pair[side] for pair in pairs for side in sides), options)
 
+    if alone:
+        return _one(train((1,), config.tokenizer.model))
     if options.joint:
-        joint = train((0, 1), "joint")
-        return Tokenizers(joint, joint)
+        return _one(train((0, 1), "joint"))
     return Tokenizers(train((0,), "source"), train((1,), "target"))
+
+
+def _one(tokenizer: Tokenizer) -> Tokenizers:
+    return Tokenizers(tokenizer, tokenizer)
 
 
 def _tokenizers_of(folder: Path, joint: bool) -> Tokenizers:
@@ -133,7 +149,13 @@ def _tokenizers_of(folder: Path, joint: bool) -> Tokenizers:
 
 
 def _encode(
-    key: str, corpus: Corpus, filters: FilterConfig, tokenizers: Tokenizers, folder: Path, display: Display
+    key: str,
+    corpus: Corpus,
+    filters: FilterConfig,
+    tokenizers: Tokenizers,
+    folder: Path,
+    display: Display,
+    alone: bool,
 ) -> EncodedCorpus:
     what = f"data.{key}"
     with display.waiting(f"reading {what}"):
@@ -147,5 +169,6 @@ def _encode(
         stored = EncodedCorpus(folder / key)
         if stored.fingerprint == fingerprint:
             return stored
-    with display.counting(f"filtering and tokenizing {what}", "pairs") as advance:
-        return encode_corpus(corpus, *tokenizers, folder / key, fingerprint, filtering=filters, progress=advance)
+    source, target = (None if alone else tokenizers.source), tokenizers.target
+    with display.counting(f"filtering and tokenizing {what}", "sentences" if alone else "pairs") as advance:
+        return encode_corpus(corpus, source, target, folder / key, fingerprint, filtering=filters, progress=advance)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.config import Config
+from seq2seq.decoder_model import DecoderModel
 from seq2seq.metadata import HISTORY, read_history
-from seq2seq.model import Seq2Seq
 from seq2seq.model_directory import save_model, start_directory
 from seq2seq.replicas import Replicas
 from seq2seq.training.checkpoints import (
@@ -36,7 +36,9 @@ class Records:
         replicas: Who writes.
     """
 
-    def __init__(self, directory: Path, config: Config, model: Seq2Seq, data: Prepared, replicas: Replicas) -> None:
+    def __init__(
+        self, directory: Path, config: Config, model: DecoderModel, data: Prepared, replicas: Replicas
+    ) -> None:
         self.directory, self.config, self.model, self.data, self.replicas = directory, config, model, data, replicas
 
     def begin(self, resumes: bool) -> None:

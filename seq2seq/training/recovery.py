@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from seq2seq.batching import BatchPlan
 from seq2seq.config import RecoveryConfig
-from seq2seq.model import Seq2Seq
+from seq2seq.decoder_model import DecoderModel
 from seq2seq.training.preparation import Prepared
 from seq2seq.training.progress import Progress
 
@@ -48,7 +48,7 @@ class Watch:
         data: For the text of sentences.
     """
 
-    def __init__(self, config: RecoveryConfig, model: Seq2Seq, data: Prepared) -> None:
+    def __init__(self, config: RecoveryConfig, model: DecoderModel, data: Prepared) -> None:
         self.config, self.model, self.data = config, model, data
         self.seen: deque[Seen] = deque(maxlen=config.after)
 
@@ -97,7 +97,7 @@ class Watch:
             tokenizer.decode(ids[0].tolist())
             for tokenizer, ids in zip(self.data.tokenizers, (source, target), strict=True)
         ]
-        shown = " ||| ".join(text if len(text) <= SHOWN else text[:SHOWN] + "..." for text in texts)
+        shown = " ||| ".join(text if len(text) <= SHOWN else text[:SHOWN] + "..." for text in texts if text)
         return (
             f"Last batches as epoch/batch (gradient norm): {batches}. The largest sentence of the last "
             f"{len(self.seen)} has {source.shape[1]} source and {target.shape[1]} target tokens: {shown}"

@@ -7,7 +7,8 @@ from typing import Any
 from seq2seq.batching import BatchPlan, batch_shares
 from seq2seq.config import Config, Precision
 from seq2seq.corpora.pairs import expand
-from seq2seq.model import Seq2Seq
+from seq2seq.decoder_model import DecoderModel
+from seq2seq.language_model import LanguageModel
 from seq2seq.model_directory import Tokenizers, build_model
 from seq2seq.replicas import Replicas
 from seq2seq.training.checkpoints import restore, snapshot
@@ -21,7 +22,7 @@ from seq2seq.training.validation import Validator
 
 def make_model(
     config: Config, tokenizers: Tokenizers, precision: Precision, replicas: Replicas, display: Display, starts: bool
-) -> Seq2Seq:
+) -> DecoderModel:
     """A compiled model, with `warm_start` where a run starts and does not go on.
 
     Raises:
@@ -45,11 +46,17 @@ def make_model(
     return model
 
 
-def summarize(display: Display, model: Seq2Seq, data: Prepared, plan: BatchPlan, directory: Path) -> None:
+def summarize(display: Display, model: DecoderModel, data: Prepared, plan: BatchPlan, directory: Path) -> None:
     """Say what is about to be trained, with the first epoch's plan."""
     tokenizers, shapes = data.tokenizers, plan.shapes()
     sizes = [f"{tokenizer.vocabulary_size:,}" for tokenizer in tokenizers]
-    joint = tokenizers.source is tokenizers.target
+    alone = isinstance(model, LanguageModel)
+    if alone:
+        vocabulary = sizes[0]
+    elif tokenizers.source is tokenizers.target:
+        vocabulary = f"{sizes[0]} joint"
+    else:
+        vocabulary = f"{sizes[0]} source, {sizes[1]} target"
     total, trained = model.count_params(), trained_parameters(model)
     source, target = (lengths[plan.rows].sum() for lengths in (plan.source_lengths, plan.target_lengths))
     batches = f"{len(plan):,} of {shapes[:, 0].mean():.0f} sentences on average"
@@ -57,9 +64,9 @@ def summarize(display: Display, model: Seq2Seq, data: Prepared, plan: BatchPlan,
         "Training",
         {
             "parameters": f"{total:,}" + (f", {trained:,} of them trained" if trained < total else ""),
-            **_corpora(data),
-            "vocabulary": f"{sizes[0]} joint" if joint else f"{sizes[0]} source, {sizes[1]} target",
-            "tokens an epoch": f"{source:,} source, {target:,} target",
+            **_corpora(data, "sentences" if alone else "pairs"),
+            "vocabulary": vocabulary,
+            "tokens an epoch": f"{target:,}" if alone else f"{source:,} source, {target:,} target",
             "batches": f"{batches}, {plan.padding_waste():.1%} padding",
             "largest batches": "; ".join(describe_batch(plan, index) for index in plan.largest()),
             "directory": str(directory),
@@ -69,7 +76,7 @@ def summarize(display: Display, model: Seq2Seq, data: Prepared, plan: BatchPlan,
 
 def try_largest_batches(
     display: Display,
-    model: Seq2Seq,
+    model: DecoderModel,
     step: Callable[..., Any],
     validator: Validator,
     data: Prepared,
@@ -92,12 +99,12 @@ def try_largest_batches(
         display.say(f"peak memory: {peak / 2**30:.2f} GiB with the largest batches; training will take about as much")
 
 
-def _corpora(data: Prepared) -> dict[str, str]:
+def _corpora(data: Prepared, unit: str) -> dict[str, str]:
     """A row for each training corpus."""
     rows = {}
     several = len(data.train.parts) > 1
     for number, (facts, part) in enumerate(zip(data.facts["train"], data.train.parts, strict=True), start=1):
-        pairs = f"{facts['kept']:,} of {facts['read']:,} pairs"
+        pairs = f"{facts['kept']:,} of {facts['read']:,} {unit}"
         pairs += f" (dropped: {part.report})" if part.report.dropped else ""
         share = f"{facts['name']}: {facts['share']:.1%} of an epoch, "
         rows[f"corpus {number}" if several else "corpus"] = share + pairs if several else pairs

@@ -62,14 +62,15 @@ class TensorBoard:
 
         Args:
             entry: Its line of the history.
-            samples: Source, translation and reference of some sentences.
+            samples: Source, translation and reference of some sentences; none writes none.
             attention: (T, S) weights of a translation, 0 to 1; an empty array draws nothing.
         """
         with self._writer.as_default(step=entry["update"]):
             for tag, name in VALIDATION.items():
                 if entry[name] is not None:
                     tf.summary.scalar(tag, entry[name])
-            tf.summary.text("translations", _table(samples))
+            if samples:
+                tf.summary.text("translations", _table(samples))
             if attention.size:
                 tf.summary.image("attention", attention_image(attention)[None])
         self._writer.flush()

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from seq2seq.batching import plan_batches
 from seq2seq.config import Config, SearchOptions
+from seq2seq.decoder_model import DecoderModel
 from seq2seq.evaluation import cut_warning, make_metric, score_texts
 from seq2seq.model import Seq2Seq
 from seq2seq.replicas import Replicas
@@ -17,11 +18,11 @@ from seq2seq.translator import Translator
 class Validator:
     """Measure a model that is being trained, with the code that translates for everybody else.
 
-    Several workers share the corpus, and each knows the result.
+    Several workers share the corpus, and each knows the result. A language model has a loss only.
     """
 
     def __init__(
-        self, model: Seq2Seq, data: Prepared, config: Config, display: Display, replicas: Replicas | None = None
+        self, model: DecoderModel, data: Prepared, config: Config, display: Display, replicas: Replicas | None = None
     ) -> None:
         self.model, self.data, self.config, self.display = model, data, config, display
         self.replicas = replicas or Replicas()
@@ -30,7 +31,7 @@ class Validator:
             cut = int((data.valid.source.lengths > config.search.max_source_tokens).sum())
             if cut and config.search.long_lines == "cut":
                 display.say(f"warning: validation: {cut_warning(cut, len(data.valid))}")
-        self.translator = Translator(model, *data.tokenizers)
+        self.translator = Translator(model, *data.tokenizers) if isinstance(model, Seq2Seq) else None
         lengths = data.valid.source.lengths, data.valid.target.lengths
         self._plan = plan_batches(*lengths, tokens=config.batching.tokens, pool=len(data.valid), seed=0, epoch=0)
         self._sums = tf.function(
@@ -61,6 +62,7 @@ class Validator:
 
     def bleu(self) -> float:
         """BLEU of the translated validation corpus, on raw text."""
+        assert self.translator is not None
         pairs = self.data.valid_pairs
         mine = [pair.source for pair in pairs[self.replicas.worker :: self.replicas.workers]]
         with self.display.counting("translating the validation corpus", "sentences", len(mine)) as advance:
@@ -75,8 +77,10 @@ class Validator:
     def samples(self, count: int = 5) -> tuple[list[tuple[str, str, str]], np.ndarray]:
         """Source, translation and reference of sentences from all over the corpus, and the first one's attention.
 
-        The attention is (T, S); empty where the model does not attend.
+        The attention is (T, S); empty where the model does not attend. A language model has neither.
         """
+        if self.translator is None:
+            return [], np.zeros((0, 0), np.float32)
         pairs = [pair for pair in self.data.valid_pairs if pair.source.strip()]
         chosen = [pairs[len(pairs) * place // count] for place in range(count)] if len(pairs) > count else pairs
         translations = self.translator.translate([pair.source for pair in chosen], self._options())
@@ -84,5 +88,5 @@ class Validator:
         return texts, translations[0].attention
 
     def _options(self) -> SearchOptions:
-        beam_size = self.config.validation.beam_size
-        return self.config.search.model_copy(update={"beam_size": beam_size, "n_best": 1, "sample": False})
+        changes = {"beam_size": self.config.validation.beam_size, "n_best": 1, "sample": False, "language_model": None}
+        return self.config.search.model_copy(update=changes)

@@ -7,14 +7,16 @@ import pytest
 
 from seq2seq.config import load_config, recipe_names
 from seq2seq.errors import CorpusError
+from seq2seq.text_generator import TextGenerator
 from seq2seq.training import train
 from seq2seq.translator import Translator
 from tests.toy import write_corpus
 
 SMALL = (
-    "batching.tokens=200", "embeddings.size=8", "encoder.units=8", "decoder.units=8", "tokenizer.vocabulary_size=56",
-    "training.updates=2", "data.filters.max_tokens=60",
+    "batching.tokens=200", "embeddings.size=8", "decoder.units=8", "training.updates=2", "data.filters.max_tokens=60",
 )  # fmt: skip
+TRANSLATOR = ("encoder.units=8", "tokenizer.vocabulary_size=56")
+LANGUAGE_MODEL = ("tokenizer.vocabulary_size=36",)
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -22,11 +24,15 @@ def test_recipe_trains_at_toy_size(name, tmp_path):
     write_corpus(tmp_path, train=60)
     corpora = [f"data.{split}={{tsv: {tmp_path / split}.tsv}}" for split in ("train", "valid")]
     corpora.append("data.test=null")
-    config = load_config(name, [*SMALL, *corpora])
+    is_translator = load_config(name).task == "translation"
+    config = load_config(name, [*SMALL, *(TRANSLATOR if is_translator else LANGUAGE_MODEL), *corpora])
     report = train(config, tmp_path / "run")
     assert report.updates == 2
     assert len(report.history) == 1
-    assert len(Translator.load(tmp_path / "run").translate(["the dog sees bird here", ""])) == 2
+    if is_translator:
+        assert len(Translator.load(tmp_path / "run").translate(["the dog sees bird here", ""])) == 2
+    else:
+        assert TextGenerator.load(tmp_path / "run").perplexity(["der Hund sieht Vogel hier"]).sentences == 1
 
 
 def test_multi30k_says_which_variable_is_missing(tmp_path, monkeypatch):

@@ -45,7 +45,7 @@ CORPUS_KEYS = "draw, lexicon, mixture, pairs, phrasebook, source, target, temper
         (
             "decodr",
             "decoder",
-            "batching, data, decoder, embeddings, encoder, search, seed, tokenizer",
+            "batching, data, decoder, embeddings, encoder, search, seed, task, tokenizer",
         ),
         ("data.vaild", "valid", "filters, target_language, test, train, valid"),
         ("data.train.sorce", "source", CORPUS_KEYS),
@@ -76,7 +76,11 @@ CORPUS_KEYS = "draw, lexicon, mixture, pairs, phrasebook, source, target, temper
         ),
         ("training.keep_lst", "keep_last", "accumulate, beta_1, beta_2, checkpoint_minutes, clip_norm, decay_also"),
         ("validation.beamsize", "beam_size", "beam_size, bleu, every_updates, metric, patience"),
-        ("search.top_kk", "top_k", "batch_tokens, beam_size, coverage_penalty, int8, length_penalty"),
+        (
+            "search.top_kk",
+            "top_k",
+            "batch_tokens, beam_size, coverage_penalty, int8, language_model, language_model_weight, length_penalty",
+        ),
     ],
 )
 def test_unknown_key_at_every_level(key: str, meant: str, accepted: str) -> None:
@@ -146,8 +150,8 @@ def test_wrong_type_or_range_names_key_and_value(sections, key, found) -> None:
 def test_wrong_choice_lists_the_accepted_ones() -> None:
     assert message_of(decoder={"cell": "rnn"}) == (
         "recipe.yaml: 'decoder.cell': found 'rnn'. "
-        "Input should be 'gru', 'gru_reset_before', 'mgu', 'lstm', 'peephole_lstm', 'cifg', 'sru', 'layer_norm_gru', "
-        "'layer_norm_lstm', 'elman', 'elman_sigmoid', 'elman_relu', 'irnn', 'jordan' or 'clockwork'."
+        "Input should be 'gru', 'gru_reset_before', 'mgu', 'lstm', 'peephole_lstm', 'cifg', 'depth_gated_lstm', 'sru', "
+        "'layer_norm_gru', 'layer_norm_lstm', 'elman', 'elman_sigmoid', 'elman_relu', 'irnn', 'jordan' or 'clockwork'."
     )
     message = message_of(search={"length_penalty": "long"})
     assert "search.length_penalty" in message
@@ -210,7 +214,17 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
     ("overrides", "expected"),
     [
         ("data.train={source: a}", "data.train: 'source' and 'target' go together: give both files."),
-        ("data.train={target: a, tsv: b}", "data.train: 'source' and 'target' go together: give both files."),
+        ("data.train={target: a, tsv: b}", ONE_KIND),
+        (
+            "data.train={target: a}",
+            "'data.train': 'source' and 'target' go together: give both files; a 'target' alone, here a, is for "
+            "'task: language_model'.",
+        ),
+        (
+            "data.valid={mixture: [{tsv: b}, {target: c}]}",
+            "'data.valid': 'source' and 'target' go together: give both files; a 'target' alone, here c, is for "
+            "'task: language_model'.",
+        ),
         ("data.train={}", ONE_KIND),
         ("data.train.phrasebook=train", ONE_KIND),
         ("data.train.source=a data.train.target=b", ONE_KIND),
@@ -245,8 +259,12 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "tokenizer: a joint tokenizer is one file: give 'source_model' alone.",
         ),
         (
-            "tokenizer.target_model=b",
+            "tokenizer.source_model=b",
             "tokenizer: give both 'source_model' and 'target_model', or neither, or set 'joint: true'.",
+        ),
+        (
+            "tokenizer.target_model=b",
+            "'tokenizer.target_model' alone is for 'task: language_model': give 'tokenizer.source_model' too.",
         ),
         ("encoder.units=51", "encoder: 'units' is 51: a bidirectional encoder needs an even number."),
         (

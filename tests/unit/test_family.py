@@ -30,7 +30,7 @@ def first_states(cell, rng) -> list[np.ndarray]:
 
 def numpy_loop(kind, x, states, weights):
     """Outputs (B, T, U), zero at padding, and last states."""
-    outputs, last = np.zeros((B, T, UNITS)), [np.array(state) for state in states]
+    outputs, last = np.zeros((B, T, (1 + CELLS[kind].carries) * UNITS)), [np.array(state) for state in states]
     for row, length in enumerate(LENGTHS):
         now = [state[row : row + 1] for state in states]
         for t in range(length):
@@ -41,16 +41,21 @@ def numpy_loop(kind, x, states, weights):
     return outputs, last
 
 
-@pytest.fixture(params=sorted(CELLS))
+BOTTOM = [(kind, False) for kind in sorted(CELLS)]
+ABOVE = [(kind, True) for kind in sorted(CELLS) if CELLS[kind].carries]
+
+
+@pytest.fixture(params=[*BOTTOM, *ABOVE], ids=lambda case: case[0] + ("-above" if case[1] else ""))
 def case(request, rng):
     """A cell's kind, the cell in a recurrence, and what it reads."""
-    cell = make_cell(request.param, UNITS)
+    kind, below = request.param
+    cell = make_cell(kind, UNITS, below=below)
     recurrence = Recurrence(cell)
     recurrence.build((None, None, INPUTS))
     randomize(cell)
-    x = rng.normal(size=(B, T, INPUTS))
+    x = rng.normal(size=(B, T, INPUTS + UNITS if below else INPUTS))
     states = first_states(cell, rng)
-    return request.param, recurrence, x, states
+    return kind, recurrence, x, states
 
 
 def test_each_has_a_reference_and_a_place_in_recipes():
@@ -73,7 +78,10 @@ def test_gradients_equal_finite_differences_of_the_numpy_loop(case, rng):
     """By inputs, first states and each weight, along a random direction of each."""
     kind, recurrence, x, states = case
     weights = weights_of(recurrence.cell)
-    seeds = [rng.normal(size=(B, T, UNITS)), *(rng.normal(size=s.shape) * (s.shape[1] == UNITS) for s in states)]
+    seeds = [
+        rng.normal(size=(B, T, recurrence.cell.output_size)),
+        *(rng.normal(size=s.shape) * (s.shape[1] == UNITS) for s in states),
+    ]
 
     def loss(x, states, weights):
         outputs, last = numpy_loop(kind, x, states, weights)
@@ -118,7 +126,7 @@ def test_irnn_starts_at_the_identity():
     np.testing.assert_array_equal(cell.recurrent_kernel, np.eye(UNITS))
 
 
-@pytest.mark.parametrize("kind", ["lstm", "peephole_lstm", "cifg", "layer_norm_lstm"])
+@pytest.mark.parametrize("kind", ["lstm", "peephole_lstm", "cifg", "depth_gated_lstm", "layer_norm_lstm"])
 def test_forget_gates_start_open(kind):
     cell = make_cell(kind, UNITS)
     cell.build((None, INPUTS))

@@ -92,6 +92,21 @@ VARIANTS = {
         {"cell": "clockwork", "units": 8, "bidirectional": False},
         {"cell": "clockwork", "units": 8, "summary": "last"},
     ),
+    "depth-gated": (
+        {},
+        {"cell": "depth_gated_lstm", "layers": 3, "bidirectional": "alternating"},
+        {"cell": "depth_gated_lstm", "layers": 3, "transition_depth": 2, "recurrent_dropout": 0.2},
+    ),
+    "depth-gated conditional": (
+        {},
+        {"cell": "depth_gated_lstm", "layers": 3},
+        {"cell": "depth_gated_lstm", "layers": 2, "form": "conditional"},
+    ),
+    "depth-gated fed": (
+        {},
+        {"cell": "depth_gated_lstm", "layers": 2, "bidirectional": "all"},
+        {"cell": "depth_gated_lstm", "layers": 3, "form": "input_feeding"},
+    ),
     "sigmoid": ({}, {"cell": "elman_sigmoid"}, {"cell": "peephole_lstm", "attention": "none", "summary": "mean"}),
 }
 

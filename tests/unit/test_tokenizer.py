@@ -253,6 +253,17 @@ def test_too_large_a_vocabulary_names_the_largest(model: str) -> None:
         train(model=model, vocabulary_size=largest + 1)
 
 
+def test_characters_are_pieces_and_the_size_is_a_limit() -> None:
+    whole = train(GERMAN, model="char", vocabulary_size=8000)
+    for sentence in GERMAN:
+        assert whole.pieces(whole.encode(sentence)) == list("▁" + sentence.replace(" ", "▁"))
+        assert whole.decode(whole.encode(sentence)) == sentence
+    assert whole.vocabulary_size == len(set("".join(GERMAN))) + 4, "the space counts as ▁"
+    few = train(GERMAN, model="char", vocabulary_size=12)
+    assert few.vocabulary_size == 12
+    assert few.unk_id in few.encode(GERMAN[0])
+
+
 def test_too_small_a_vocabulary() -> None:
     with pytest.raises(TokenizerError, match=r"vocabulary_size 8: .*8 vs \d+.*tokenizer\.vocabulary_size in a recipe"):
         train(vocabulary_size=8)

@@ -4,10 +4,10 @@ from typing import Any
 
 import keras
 
-from seq2seq.layers.cells.base import Cell, masked
+from seq2seq.layers.cells.base import Cell, apart, masked
 from seq2seq.layers.cells.clockwork import ClockworkCell
 from seq2seq.layers.cells.gru import GRUCell, MinimalGatedCell, ResetBeforeGRUCell
-from seq2seq.layers.cells.lstm import CIFGCell, LSTMCell, PeepholeLSTMCell, SRUCell
+from seq2seq.layers.cells.lstm import CIFGCell, DepthGatedLSTMCell, LSTMCell, PeepholeLSTMCell, SRUCell
 from seq2seq.layers.cells.normalized import LayerNormGRUCell, LayerNormLSTMCell
 from seq2seq.layers.cells.simple import ElmanCell, IRNNCell, JordanCell, ReLUElmanCell, SigmoidElmanCell
 from seq2seq.layers.cells.transition import DeepTransitionCell
@@ -18,6 +18,7 @@ __all__ = [
     "Cell",
     "ClockworkCell",
     "DeepTransitionCell",
+    "DepthGatedLSTMCell",
     "ElmanCell",
     "GRUCell",
     "IRNNCell",
@@ -31,6 +32,7 @@ __all__ = [
     "ResetBeforeGRUCell",
     "SRUCell",
     "SigmoidElmanCell",
+    "apart",
     "make_cell",
     "masked",
 ]
@@ -49,16 +51,30 @@ CELLS: dict[str, type[Cell]] = {
     "lstm": LSTMCell,
     "peephole_lstm": PeepholeLSTMCell,
     "cifg": CIFGCell,
+    "depth_gated_lstm": DepthGatedLSTMCell,
     "layer_norm_lstm": LayerNormLSTMCell,
     "sru": SRUCell,
 }
 
 
-def make_cell(kind: str, units: int, transition_depth: int = 1, **kwargs: Any) -> keras.layers.Layer:
-    """A cell by its name in a recipe, or several of them as one deep transition."""
+def make_cell(
+    kind: str, units: int, transition_depth: int = 1, *, below: bool = False, **kwargs: Any
+) -> keras.layers.Layer:
+    """A cell by its name in a recipe, or several of them as one deep transition.
+
+    Args:
+        kind: One of `CELLS`.
+        units: Width of its states.
+        transition_depth: Cells within a time step.
+        below: Whether a layer of the same kind and width is below, for a cell that reads its memory.
+        kwargs: Of `keras.layers.Layer`.
+    """
+    reads: dict[str, Any] = {"below": True} if below and CELLS[kind].carries else {}
     if transition_depth == 1:
-        return CELLS[kind](units, **kwargs)
+        return CELLS[kind](units, **reads, **kwargs)
     dtype = kwargs.get("dtype")
-    return DeepTransitionCell(
-        [CELLS[kind](units, dtype=dtype, name=f"transition_{i}") for i in range(transition_depth)], **kwargs
-    )
+    cells = [
+        CELLS[kind](units, dtype=dtype, name=f"transition_{i}", **(reads if i == 0 else {}))
+        for i in range(transition_depth)
+    ]
+    return DeepTransitionCell(cells, **kwargs)

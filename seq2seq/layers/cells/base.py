@@ -18,7 +18,8 @@ class Cell(keras.layers.Layer):
     is built without an input width has no kernel and steps from its biases alone: a transition.
 
     Subclasses say how many parts of width U a projected input has (`gates`) and how many states there are (`states`),
-    and write `step`.
+    and write `step`. Where `carries` is set, the output is [h; m]: h as for other cells, and a memory m that the same
+    cell in the layer above reads behind its inputs; `apart` cuts the two.
 
     Args:
         units: Width U of each state, at least 1.
@@ -32,22 +33,24 @@ class Cell(keras.layers.Layer):
         inputs     (N, I)          compute dtype
         projected  (N, gates * U)
         states     a list of (N, U), the first one the hidden state
-        output     (N, U)
+        output     (N, U); (N, 2 U) of a cell that carries
 
     Raises:
         ValueError: `units` is below 1.
     """
 
-    gates: ClassVar[int] = 1
+    gates: int = 1
     recurrent: ClassVar[int | None] = None  # parts of the recurrent kernel; as many as gates where it is None
     states: ClassVar[int] = 1
+    carries: ClassVar[bool] = False
     counters: ClassVar[int] = 0  # states of width 1 behind them that count steps, from 0 on
 
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if units < 1:
             raise ValueError(f"units is {units}, expected at least 1")
-        self.units = self.output_size = units
+        self.units = units
+        self.output_size = (1 + self.carries) * units
         self.state_size = [units] * self.states + [1] * self.counters
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -104,10 +107,18 @@ class Cell(keras.layers.Layer):
     def gate_sums(self, projected: tf.Tensor, state: tf.Tensor, mask: tf.Tensor | None) -> list[tf.Tensor]:
         """W x + b + R h of each gate, (N, U)."""
         recurrent = self.recur(state, mask)
-        return tf.split(tf.cast(projected, recurrent.dtype) + recurrent, self.gates, axis=-1)
+        return tf.split(tf.cast(projected, recurrent.dtype) + recurrent, recurrent.shape[-1] // self.units, axis=-1)
 
     def call(self, inputs: tf.Tensor, states: Sequence[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         return self.step(self.project(inputs), states)
+
+
+def apart(cell: keras.layers.Layer, output: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """A cell's output as h (..., U), and what only the layer above reads: memories (..., U), one or none."""
+    if not cell.carries:
+        return output, []
+    hidden, memory = tf.split(output, 2, axis=-1)
+    return hidden, [memory]
 
 
 def masked(state: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:

@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from seq2seq.layers.cells.activations import squashed
 from seq2seq.layers.cells.base import Cell, masked
 from seq2seq.layers.time_loop import product
 
@@ -57,7 +58,7 @@ class ClockworkCell(Cell):
         seen = masked(hidden, mask)
         read = zip(self.starts, self.recurrent_kernels, strict=True)
         recurrent = tf.concat([product(seen[..., start:], kernel) for start, kernel in read], axis=-1)
-        candidate = tf.tanh(tf.cast(projected, recurrent.dtype) + recurrent)
+        candidate = squashed("candidate", tf.cast(projected, recurrent.dtype) + recurrent)
         ticks = tf.concat([tf.math.floormod(clock, period) for period in map(float, PERIODS)], axis=-1)
         active = tf.repeat(ticks == 0.0, self.units // len(PERIODS), axis=-1)
         hidden = tf.where(active, candidate, hidden)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from seq2seq.layers.cells.activations import gate, squashed
 from seq2seq.layers.cells.base import Cell, masked, parts
 from seq2seq.layers.time_loop import product
 
@@ -41,8 +42,8 @@ class GRUCell(Cell):
         recurrent += tf.cast(self.bias[1], recurrent.dtype)
         x_z, x_r, x_n = parts(projected, 3, recurrent.dtype)
         h_z, h_r, h_n = tf.split(recurrent, 3, axis=-1)
-        update, reset = tf.sigmoid(x_z + h_z), tf.sigmoid(x_r + h_r)
-        candidate = tf.tanh(x_n + reset * h_n)
+        update, reset = gate("update", x_z + h_z), gate("reset", x_r + h_r)
+        candidate = squashed("candidate", x_n + reset * h_n)
         hidden = candidate + update * (states[0] - candidate)
         return hidden, [hidden]
 
@@ -57,7 +58,7 @@ class _CandidateCell(Cell):
 
     def candidate(self, projected: tf.Tensor, gated: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
         """tanh(W_n x + b_n + R_n (gated state)), all (N, U)."""
-        return tf.tanh(projected + product(masked(gated, mask), self.candidate_kernel))
+        return squashed("candidate", projected + product(masked(gated, mask), self.candidate_kernel))
 
 
 class ResetBeforeGRUCell(_CandidateCell):
@@ -80,7 +81,7 @@ class ResetBeforeGRUCell(_CandidateCell):
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         h_z, h_r = tf.split(self.recur(states[0], mask), 2, axis=-1)
         x_z, x_r, x_n = parts(projected, 3, h_z.dtype)
-        update, reset = tf.sigmoid(x_z + h_z), tf.sigmoid(x_r + h_r)
+        update, reset = gate("update", x_z + h_z), gate("reset", x_r + h_r)
         candidate = self.candidate(x_n, reset * states[0], mask)
         hidden = candidate + update * (states[0] - candidate)
         return hidden, [hidden]
@@ -105,7 +106,7 @@ class MinimalGatedCell(_CandidateCell):
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         h_f = self.recur(states[0], mask)
         x_f, x_n = parts(projected, 2, h_f.dtype)
-        gate = tf.sigmoid(x_f + h_f)
-        candidate = self.candidate(x_n, gate * states[0], mask)
-        hidden = states[0] + gate * (candidate - states[0])
+        forget = gate("forget", x_f + h_f)
+        candidate = self.candidate(x_n, forget * states[0], mask)
+        hidden = states[0] + forget * (candidate - states[0])
         return hidden, [hidden]

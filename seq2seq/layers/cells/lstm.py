@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from seq2seq.layers.cells.activations import gate, squashed
 from seq2seq.layers.cells.base import Cell, masked, parts
 
 
@@ -35,15 +36,15 @@ class LSTMCell(Cell):
 
     def opened(self, memory: tf.Tensor) -> tf.Tensor:
         """What the output gate lets through of the cell's new content (N, U)."""
-        return tf.tanh(memory)
+        return squashed("content", memory)
 
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         hidden, memory = states
         i, f, g, o = self.gate_sums(projected, hidden, mask)
-        memory = tf.sigmoid(f) * memory + tf.sigmoid(i) * tf.tanh(g)
-        hidden = tf.sigmoid(o) * self.opened(memory)
+        memory = gate("forget", f) * memory + gate("input", i) * squashed("candidate", g)
+        hidden = gate("output", o) * self.opened(memory)
         return hidden, [hidden, memory]
 
 
@@ -68,8 +69,9 @@ class PeepholeLSTMCell(LSTMCell):
         hidden, memory = states
         i, f, g, o = self.gate_sums(projected, hidden, mask)
         p_i, p_f, p_o = tf.unstack(tf.cast(self.peepholes, i.dtype))
-        memory = tf.sigmoid(f + p_f * memory) * memory + tf.sigmoid(i + p_i * memory) * tf.tanh(g)
-        hidden = tf.sigmoid(o + p_o * memory) * tf.tanh(memory)
+        forget, write = gate("forget", f + p_f * memory), gate("input", i + p_i * memory)
+        memory = forget * memory + write * squashed("candidate", g)
+        hidden = gate("output", o + p_o * memory) * self.opened(memory)
         return hidden, [hidden, memory]
 
 
@@ -91,10 +93,63 @@ class CIFGCell(LSTMCell):
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         hidden, memory = states
         f, g, o = self.gate_sums(projected, hidden, mask)
-        candidate = tf.tanh(g)
-        memory = candidate + tf.sigmoid(f) * (memory - candidate)
-        hidden = tf.sigmoid(o) * tf.tanh(memory)
+        candidate = squashed("candidate", g)
+        memory = candidate + gate("forget", f) * (memory - candidate)
+        hidden = gate("output", o) * self.opened(memory)
         return hidden, [hidden, memory]
+
+
+class DepthGatedLSTMCell(LSTMCell):
+    """An LSTM whose content also flows up, from the layer below through a depth gate.
+
+    d_t = sigmoid(W_d x_t + p * c + q * b_t + b_d)         depth gate, with b_t the content of the layer below
+    c_t = f_t * c + i_t * g_t + d_t * b_t                  all else as `LSTMCell`
+
+    In the bottom layer there is no b_t, and what is left is an `LSTMCell`. The inputs of the layers above are [x; b],
+    (N, I + U); the output is [h; c].
+
+    Args:
+        units: Width U.
+        below: Whether there is a layer below.
+
+    Weights: gates in the order i, f, g, o, d; depth_vectors (2, U), p and q; of the recurrent kernel the first four.
+
+    Source: Yao et al. (2015), section 3. Departure: no peepholes in the other gates.
+    """
+
+    states, recurrent, carries = 2, 4, True
+
+    def __init__(self, units: int, below: bool = False, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
+        self.below = below
+        self.gates = 5 if below else 4
+
+    def add_recurrent(self) -> None:
+        super().add_recurrent()
+        if self.below:
+            shape = (2, self.units)
+            self.depth_vectors = self.add_weight(name="depth_vectors", shape=shape, initializer="zeros")
+
+    def project(self, inputs: tf.Tensor | None) -> tf.Tensor:
+        if not self.below or inputs is None:
+            return super().project(inputs)
+        x, below = tf.split(inputs, [inputs.shape[-1] - self.units, self.units], axis=-1)
+        return tf.concat([super().project(x), below], axis=-1)
+
+    def step(
+        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        hidden, memory = states
+        flow: Any = 0.0
+        if self.below:
+            *four, d, below = parts(projected, 6, hidden.dtype)
+            projected = tf.concat(four, axis=-1)
+            p, q = tf.unstack(tf.cast(self.depth_vectors, hidden.dtype))
+            flow = gate("depth", d + p * memory + q * below) * below
+        i, f, g, o = self.gate_sums(projected, hidden, mask)
+        memory = gate("forget", f) * memory + gate("input", i) * squashed("candidate", g) + flow
+        hidden = gate("output", o) * self.opened(memory)
+        return tf.concat([hidden, memory], axis=-1), [hidden, memory]
 
 
 class SRUCell(Cell):
@@ -124,6 +179,6 @@ class SRUCell(Cell):
         f, r, candidate, highway = parts(projected, 4, memory.dtype)
         v_f, v_r = tf.unstack(tf.cast(self.recurrent_vectors, memory.dtype))
         seen = masked(memory, mask)
-        forget, reset = tf.sigmoid(f + v_f * seen), tf.sigmoid(r + v_r * seen)
+        forget, reset = gate("forget", f + v_f * seen), gate("reset", r + v_r * seen)
         memory = candidate + forget * (memory - candidate)
         return highway + reset * (memory - highway), [memory]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from seq2seq.layers.cells.activations import squashed
 from seq2seq.layers.cells.base import Cell
 from seq2seq.layers.cells.gru import GRUCell
 from seq2seq.layers.cells.lstm import LSTMCell
@@ -52,7 +53,7 @@ class LayerNormLSTMCell(LSTMCell):
 
     def opened(self, memory: tf.Tensor) -> tf.Tensor:
         scale, shift = (tf.cast(part, memory.dtype) for part in (self.content_scale, self.content_shift))
-        return tf.tanh(normalized(memory) * scale + shift)
+        return squashed("content", normalized(memory) * scale + shift)
 
 
 def _gate_scales(cell: Cell, input_shape: Sequence[int | None]) -> dict[str, keras.Variable]:

@@ -1,10 +1,11 @@
 """Recurrent networks without gates."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
+from seq2seq.layers.cells.activations import activate, squashed
 from seq2seq.layers.cells.base import Cell
 from seq2seq.layers.time_loop import product
 
@@ -17,29 +18,26 @@ class ElmanCell(Cell):
     Source: Elman (1990).
     """
 
-    def activation(self, values: tf.Tensor) -> tf.Tensor:
-        return tf.tanh(values)
+    function: ClassVar[str] = "tanh"
 
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         (total,) = self.gate_sums(projected, states[0], mask)
-        hidden = self.activation(total)
+        hidden = activate("hidden", self.function, total)
         return hidden, [hidden]
 
 
 class SigmoidElmanCell(ElmanCell):
     """`ElmanCell` with a logistic sigmoid in place of tanh, as in Elman's own experiments."""
 
-    def activation(self, values: tf.Tensor) -> tf.Tensor:
-        return tf.sigmoid(values)
+    function = "sigmoid"
 
 
 class ReLUElmanCell(ElmanCell):
     """`ElmanCell` with max(0, x) in place of tanh."""
 
-    def activation(self, values: tf.Tensor) -> tf.Tensor:
-        return tf.nn.relu(values)
+    function = "relu"
 
 
 class IRNNCell(ReLUElmanCell):
@@ -74,6 +72,6 @@ class JordanCell(Cell):
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         (total,) = self.gate_sums(projected, states[0], mask)
-        hidden = tf.tanh(total)
-        output = tf.tanh(product(hidden, self.output_kernel) + tf.cast(self.output_bias, hidden.dtype))
+        hidden = squashed("hidden", total)
+        output = squashed("output", product(hidden, self.output_kernel) + tf.cast(self.output_bias, hidden.dtype))
         return output, [output]

@@ -25,7 +25,7 @@ class DeepTransitionCell(keras.layers.Layer):
         super().__init__(**kwargs)
         self.cells = list(cells)
         self.output_size, self.state_size = cells[0].output_size, cells[0].state_size
-        self.counters = cells[0].counters
+        self.counters, self.carries, self.units = cells[0].counters, cells[0].carries, cells[0].units
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         for place, cell in enumerate(self.cells):

@@ -1,0 +1,215 @@
+"""The family compared: the same corpus, the same number of updates and of parameters, one cell after the other.
+
+python benchmarks/family.py phrasebook [--cells gru lstm ...] [--seeds 1 2 3] [--work runs/family]
+python benchmarks/family.py multi30k
+
+A queue of runs: what stands in the record (`benchmarks/family-phrasebook.jsonl`) is not run again, and a run that was
+interrupted goes on where it stopped. Before its first seed each cell tries learning rates, on a part of the updates
+and with a seed of its own; the one with the lowest loss on the validation set is taken. Widths of the recurrent layers
+are chosen so that all models have as many parameters as the GRU's. Each run ends with BLEU and chrF on the test set
+and, on the phrasebook, with the accuracy of words that depend on others far away.
+"""
+
+import argparse
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from seq2seq import SearchOptions, Translator, evaluate, open_corpus, probe
+from seq2seq.config import Config, load_config
+from seq2seq.layers.cells import CELLS
+from seq2seq.model import Seq2Seq
+from seq2seq.training import train
+
+HERE = Path(__file__).parent
+# Depth gates are between layers: this cell has two, and an LSTM of two layers stands beside it.
+STACKS = {"depth_gated_lstm": ("depth_gated_lstm", 2), "lstm, 2 layers": ("lstm", 2)}
+PILOT = 0  # seed of the runs that try learning rates
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What all runs on a corpus share."""
+
+    recipe: str
+    overrides: tuple[str, ...]
+    cells: tuple[str, ...]
+    rates: tuple[float, ...]
+    updates: int
+    pilot_updates: int
+    units: int  # of the GRU, whose parameters are the budget
+
+    def config(self, name: str, units: int, rate: float, seed: int) -> Config:
+        cell, layers = STACKS.get(name, (name, 1))
+        updates = self.pilot_updates if seed == PILOT else self.updates
+        return load_config(
+            self.recipe,
+            [
+                *self.overrides,
+                f"seed={seed + 1}",
+                *(
+                    f"{side}.{key}={value}"
+                    for side in ("encoder", "decoder")
+                    for key, value in (("cell", cell), ("units", units), ("layers", layers))
+                ),
+                f"training.updates={updates}",
+                "training.epochs=null",
+                f"training.learning_rate={rate}",
+                f"training.schedule={{kind: cosine, decay_updates: {updates}, minimum: {rate / 50}}}",
+                f"validation.every_updates={updates}",
+                "validation.bleu=false",
+                "validation.metric=loss",
+                "validation.patience=null",
+            ],
+        )
+
+
+EXPERIMENTS = {
+    "phrasebook": Experiment(
+        "quickstart",
+        (
+            "decoder.heads=1",
+            "embeddings.dropout=0.1",
+        ),
+        (*CELLS, "lstm, 2 layers"),
+        (7e-4, 2e-3, 6e-3),
+        1900,
+        600,
+        128,
+    ),
+    "multi30k": Experiment(
+        "multi30k-en-de-small",
+        ("batching.tokens=2000",),
+        ("elman", "irnn", "lstm", "peephole_lstm", "cifg", "gru"),
+        (1e-3, 3e-3),
+        3000,
+        800,
+        192,
+    ),
+}
+
+
+def parameters(config: Config, vocabulary: int) -> int:
+    keras.backend.clear_session()
+    return Seq2Seq(vocabulary, vocabulary, config.embeddings, config.encoder, config.decoder).count_params()
+
+
+def equal_units(experiment: Experiment, cell: str) -> tuple[int, int]:
+    """The width with which a cell's model has as many parameters as the GRU's, and how many these are.
+
+    They are a polynomial of second degree in the width, so three models tell it.
+    """
+    vocabulary = experiment.config("gru", 8, 1e-3, 1).tokenizer.vocabulary_size
+
+    def count(kind: str, units: int) -> int:
+        return parameters(experiment.config(kind, units, 1e-3, 1), vocabulary)
+
+    budget = count("gru", experiment.units)
+    widths = [32, 64, 96]
+    polynomial = np.polynomial.Polynomial.fit(widths, [count(cell, units) for units in widths], 2)
+    step = 8 if cell == "clockwork" else 2
+    choices = np.arange(16, 1024, step)
+    units = int(choices[np.abs(polynomial(choices) - budget).argmin()])
+    return units, count(cell, units)
+
+
+class Queue:
+    """Runs of an experiment, each recorded as one line of JSON."""
+
+    def __init__(self, name: str, work: Path, record: Path) -> None:
+        self.name, self.experiment, self.record = name, EXPERIMENTS[name], record
+        self.work = work / name
+        self.done = list(read(record))
+
+    def find(self, **keys: Any) -> dict[str, Any] | None:
+        return next((run for run in self.done if keys.items() <= run.items()), None)
+
+    def run(self, cell: str, seed: int) -> None:
+        """One run, its pilots before it."""
+        if self.find(cell=cell, seed=seed):
+            return
+        pilots = [self.one(cell, PILOT, rate) for rate in self.experiment.rates]
+        self.one(cell, seed, min(pilots, key=lambda pilot: pilot["valid_loss"])["learning_rate"])
+
+    def one(self, cell: str, seed: int, rate: float) -> dict[str, Any]:
+        known = self.find(cell=cell, seed=seed, learning_rate=rate)
+        if known:
+            return known
+        sized = self.find(cell=cell)
+        units, count = (sized["units"], sized["parameters"]) if sized else equal_units(self.experiment, cell)
+        config = self.experiment.config(cell, units, rate, seed)
+        folder = self.work / f"{cell}-{seed}-{rate:g}"
+        report = train(self.share_corpora(config, folder), folder)
+        if not report.finished:
+            raise SystemExit(f"{folder}: interrupted; the same command goes on")
+        found = {
+            "cell": cell,
+            "seed": seed,
+            "learning_rate": rate,
+            "units": units,
+            "parameters": count,
+            "updates": report.updates,
+            "seconds": round(report.seconds, 1),
+            "valid_loss": report.history[-1]["valid_loss"],
+        }
+        if seed != PILOT:
+            found |= self.measure(config, folder)
+        self.done.append(found)
+        with self.record.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(found) + "\n")
+        print(json.dumps(found), flush=True)
+        shutil.rmtree(folder)
+        return found
+
+    def share_corpora(self, config: Config, folder: Path) -> Config:
+        """Tokenizers and encoded corpora are the same for all runs: the first one makes them."""
+        first = self.work / "first"
+        if not (first / "model.weights.h5").exists():
+            train(changed(config, "training", updates=1), first)
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            shutil.copytree(first / "encoded", folder / "encoded")
+        return changed(config, "tokenizer", from_model=str(first))
+
+    def measure(self, config: Config, folder: Path) -> dict[str, Any]:
+        translator = Translator.load(folder)
+        options = SearchOptions(beam_size=5, length_penalty=1.0)
+        report = evaluate(translator, list(open_corpus(config.data.test)), options)
+        found: dict[str, Any] = {"bleu": report["BLEU"].score, "chrf": report["chrF2"].score}
+        if self.name == "phrasebook":
+            distances = probe(translator, items=40, lexicon="basic", options=SearchOptions(beam_size=1)).distances
+            found["distances"] = {each.name: [each.right, each.items] for each in distances}
+        return found
+
+
+def changed(config: Config, section: str, **keys: Any) -> Config:
+    """The recipe with other values in a section."""
+    return config.model_copy(update={section: getattr(config, section).model_copy(update=keys)})
+
+
+def read(record: Path) -> Iterator[dict[str, Any]]:
+    if record.exists():
+        yield from map(json.loads, record.read_text(encoding="utf-8").splitlines())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiment", choices=EXPERIMENTS)
+    parser.add_argument("--cells", nargs="+", default=None)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--work", type=Path, default=Path("runs/family"), help="where models lie while they train")
+    options = parser.parse_args()
+    queue = Queue(options.experiment, options.work, HERE / f"family-{options.experiment}.jsonl")
+    for seed in options.seeds:
+        for cell in options.cells or queue.experiment.cells:
+            queue.run(cell, seed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Where a decoder looked: attention maps with their tokens, how sharp they are, and what they leave out."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from seq2seq.layers import Decoder
+from seq2seq.layers.multi_head import MultiHeadAttention
+from seq2seq.model import Seq2Seq
+from seq2seq.tokenizer import BOS_ID, EOS_ID
+from seq2seq.translation import Translation
+from seq2seq.translator import Translator
+
+EOS = "</s>"
+SPACE = "▁"  # SentencePiece's mark of where a word begins
+TARGET_COLUMNS = ["sentence", "position", "token", "log_prob", "entropy", "effective_tokens"]
+TARGET_COLUMNS += ["attended", "attended_token", "weight", "jump"]
+SOURCE_COLUMNS = ["sentence", "position", "token", "coverage", "hint"]
+
+
+@dataclass(frozen=True)
+class AttentionMap:
+    """Attention of T target tokens to S source tokens, both with `</s>`.
+
+    source_tokens  S pieces
+    target_tokens  T pieces
+    weights        (T, S) float32, each row sums to 1; of several heads their mean
+    log_probs      (T,) float32, the model's own, of the target tokens, in nats
+    heads          (H, T, S) float32, the weights of each head; None where only their mean is known
+    """
+
+    source_tokens: list[str]
+    target_tokens: list[str]
+    weights: np.ndarray
+    log_probs: np.ndarray
+    heads: np.ndarray | None = None
+
+
+def map_of(translation: Translation, rank: int = 0) -> AttentionMap:
+    """The map that a search left behind; a blank sentence's is empty. Of several heads it is the mean.
+
+    Args:
+        translation: Made with `attention=True`, which is the default.
+        rank: Which hypothesis, from 0.
+
+    Raises:
+        ValueError: The translation has no attention.
+    """
+    hypothesis = translation.hypotheses[rank]
+    if hypothesis.attention.shape[1] != len(translation.source_tokens):
+        raise ValueError(
+            f"attention has {hypothesis.attention.shape[1]} columns for {len(translation.source_tokens)} source "
+            "tokens. Translate with attention=True, and with a model that attends."
+        )
+    return AttentionMap(translation.source_tokens, hypothesis.tokens, hypothesis.attention, hypothesis.token_log_probs)
+
+
+def teacher_forced_map(translator: Translator, source: str, target: str) -> AttentionMap:
+    """The map of a given pair: the decoder reads `target` whatever it would have written itself.
+
+    All heads are given where a decoder of the default form has several; of the other forms, their mean only.
+
+    Raises:
+        ValueError: The model has no attention, or one of the texts no tokens.
+    """
+    model = translator.model
+    if not model.attends:
+        raise ValueError("the model was made with 'decoder.attention: none' and has no attention to show.")
+    ids = []
+    for name, text, tokenizer in zip(("source", "target"), (source, target), translator.tokenizers, strict=True):
+        ids.append([*tokenizer.encode(text), EOS_ID])
+        if len(ids[-1]) == 1:
+            raise ValueError(f"the {name} {text!r} has no tokens.")
+    rows = [tf.constant([row]) for row in ids]
+    heads = None
+    if not isinstance(model.decoder.attention, MultiHeadAttention):
+        heads = model.attention_weights(*rows)[0].numpy()[None]
+    elif type(model.decoder) is Decoder:
+        heads = _head_weights(model, *rows)[0]
+    log_probs = tf.nn.log_softmax(model(rows))[0].numpy()
+    return AttentionMap(
+        translator.tokenizers.source.pieces(ids[0]),
+        translator.tokenizers.target.pieces(ids[1]),
+        model.attention_weights(*rows)[0].numpy(),
+        log_probs[np.arange(len(ids[1])), ids[1]],
+        heads,
+    )
+
+
+def by_words(tokens: AttentionMap) -> AttentionMap:
+    """The map between words: a source word has the sum of its pieces' weights, a target word the mean of its rows.
+
+    A word begins at a piece with a space and at one of punctuation alone; `</s>` is one of its own. Log-probabilities
+    are summed. Chinese and Japanese, written without spaces, have no words here.
+    """
+    columns, rows = _word_starts(tokens.source_tokens), _word_starts(tokens.target_tokens)
+    if not len(rows):
+        return tokens
+    counts = np.diff([*rows, len(tokens.target_tokens)])
+
+    def merge(weights: np.ndarray) -> np.ndarray:
+        summed = np.add.reduceat(np.add.reduceat(weights, columns, axis=-1), rows, axis=-2)
+        return (summed / counts[:, None]).astype(np.float32)
+
+    return replace(
+        tokens,
+        source_tokens=_join(tokens.source_tokens, columns),
+        target_tokens=_join(tokens.target_tokens, rows),
+        weights=merge(tokens.weights),
+        log_probs=np.add.reduceat(tokens.log_probs, rows),
+        heads=None if tokens.heads is None else merge(tokens.heads),
+    )
+
+
+def entropy(weights: np.ndarray) -> np.ndarray:
+    """Entropy of each row in nats, (..., T, S) -> (..., T): 0 where one source token has it all, at most ln S.
+
+    `np.exp` of it is the effective number of source tokens that a target token looked at.
+    """
+    positive = np.where(weights > 0, weights, 1.0)
+    return np.sum(positive * -np.log(positive), axis=-1, where=weights > 0)
+
+
+def coverage(weights: np.ndarray) -> np.ndarray:
+    """How much attention each source token got over the whole target, (..., T, S) -> (..., S); the sum is T."""
+    return np.asarray(weights).sum(axis=-2)
+
+
+def coverage_deviation(weights: np.ndarray) -> np.ndarray:
+    """How far coverage is from 1 for each source token, (..., T, S) -> (...): 0 if nowhere.
+
+    The mean over source tokens of log(1 + (1 - coverage)^2).
+
+    Source: Rikters and Fishel (2017), "Confidence through attention": the coverage deviation penalty without its minus.
+    """
+    return np.log1p((1.0 - coverage(weights)) ** 2).mean(axis=-1)
+
+
+def hard_alignment(weights: np.ndarray) -> np.ndarray:
+    """The most attended source position of each target token, (..., T, S) -> (..., T) int."""
+    return np.asarray(weights).argmax(axis=-1)
+
+
+def target_table(maps: Sequence[AttentionMap]) -> pd.DataFrame:
+    """What each target token looked at, one row a target token.
+
+    Columns:
+        sentence, position           from 0
+        token, log_prob              in nats
+        entropy, effective_tokens    see `entropy`
+        attended, attended_token     the position with the greatest weight, and what stands there
+        weight                       that greatest weight
+        jump                         `attended` minus that of the target token before: 1 goes in step with the source,
+                                     negative numbers go back; NaN for the first token
+    """
+    rows = []
+    for sentence, one in enumerate(maps):
+        before = np.nan
+        numbers = zip(one.target_tokens, one.log_probs.tolist(), one.weights, strict=True)
+        for position, (token, log_prob, weights) in enumerate(numbers):
+            nats, attended = float(entropy(weights)), int(hard_alignment(weights))
+            looked = (attended, one.source_tokens[attended], float(weights[attended]), attended - before)
+            rows.append((sentence, position, token, log_prob, nats, math.exp(nats), *looked))
+            before = attended
+    return pd.DataFrame(rows, columns=TARGET_COLUMNS)
+
+
+def source_table(maps: Sequence[AttentionMap], low: float = 0.2, high: float = 2.0) -> pd.DataFrame:
+    """What attention each source token got, one row a source token.
+
+    A source word that got less than `low` may be left out of the translation, one that got more than `high` may be
+    translated twice. These are hints to look: an article or the end of a word often gets little, and the decoder may
+    have read a word from its neighbours' states. `</s>` gets no hint. Between words (`by_words`) hints are better.
+
+    Columns:
+        sentence, position, token    position from 0
+        coverage                     see `coverage`
+        hint                         `under`, `over` or ``
+
+    Raises:
+        ValueError: `low` is above `high`.
+    """
+    if low > high:
+        raise ValueError(f"low is {low}, above high {high}")
+    rows = []
+    for sentence, one in enumerate(maps):
+        for position, (token, got) in enumerate(zip(one.source_tokens, coverage(one.weights).tolist(), strict=True)):
+            hint = "under" if got < low else "over" if got > high else ""
+            rows.append((sentence, position, token, got, "" if token == EOS else hint))
+    return pd.DataFrame(rows, columns=SOURCE_COLUMNS)
+
+
+def _head_weights(model: Seq2Seq, source: tf.Tensor, target: tf.Tensor) -> np.ndarray:
+    """Weights (B, H, T, S) of each head over targets without padding; of a decoder of the default form."""
+    memory, state = model.encode(source)
+    begun = tf.fill([tf.shape(target)[0], 1], BOS_ID)
+    embedded = model.target_embedding(tf.concat([begun, target[:, :-1]], axis=1))
+    lengths = tf.fill([tf.shape(target)[0]], tf.shape(target)[1])
+    bottom, connection = model.decoder.recurrences[0], model.decoder.connections[0]
+    outputs, _ = bottom(embedded, lengths, [value[:, 0] for value in state.cells[0]])
+    attention = model.decoder.attention
+    assert isinstance(attention, MultiHeadAttention)
+    return attention.weights_of_heads(connection(outputs), memory).numpy()
+
+
+def _word_starts(tokens: Sequence[str]) -> list[int]:
+    def begins(token: str) -> bool:
+        return token == EOS or token.startswith(SPACE) or not any(map(str.isalnum, token))
+
+    return [place for place, token in enumerate(tokens) if place == 0 or begins(token)]
+
+
+def _join(tokens: Sequence[str], starts: Sequence[int]) -> list[str]:
+    ends = [*starts[1:], len(tokens)]
+    return ["".join(tokens[start:end]).removeprefix(SPACE) for start, end in zip(starts, ends, strict=True)]

@@ -1,0 +1,140 @@
+"""Comparing cells, or any other choice, over runs with several seeds: means, intervals, differences."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from scipy import stats  # type: ignore[import-untyped]
+
+from seq2seq.errors import EvaluationError
+
+
+def read_runs(path: str | Path) -> pd.DataFrame:
+    """Read the record of a queue of runs, one JSON object a line.
+
+    Returns:
+        One row a run, in the order of the file; columns are the keys, NaN where a run has no such key.
+
+    Raises:
+        EvaluationError: The file is missing, or a line is no JSON object.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise EvaluationError(f"{file}: no such record. Give the file that a queue of runs writes, one JSON a line.")
+    rows = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            rows.append(dict(json.loads(line)))
+        except (ValueError, TypeError):
+            raise EvaluationError(
+                f"{file}:{number}: expected a run as a JSON object, found {line[:60]!r}. Remove the line."
+            ) from None
+    return pd.DataFrame(rows)
+
+
+def summary(runs: pd.DataFrame, values: Sequence[str], by: str = "cell") -> pd.DataFrame:
+    """Means over seeds with 95% intervals (Student's t; NaN for a single seed).
+
+    Args:
+        runs: One row a run.
+        values: Columns of numbers.
+        by: What the runs of a row have in common.
+
+    Returns:
+        One row a value of `by`, which is the index, in the order of first appearance: `seeds`, and of each column
+        of `values` its mean under the same name, `<name>_low` and `<name>_high`.
+
+    Raises:
+        EvaluationError: There is no such column.
+    """
+    _check(runs, [by, *values])
+    rows = {}
+    for key, group in runs.groupby(by, sort=False):
+        row: dict[str, float] = {"seeds": len(group)}
+        for value in values:
+            low, high = mean_interval(group[value].tolist())
+            row |= {value: group[value].mean(), f"{value}_low": low, f"{value}_high": high}
+        rows[key] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(by)
+
+
+def difference(
+    runs: pd.DataFrame, ours: Sequence[str], theirs: Sequence[str], value: str, by: str = "cell"
+) -> dict[str, float]:
+    """How much better one group of cells is than another, on the average of each group.
+
+    Runs with the same seed read the same data in the same order, so they are compared with each other: of every seed
+    the mean of the first group minus that of the second.
+
+    Returns:
+        `seeds`, `mean`, and `low` and `high` of its 95% interval over seeds (Student's t; NaN for a single seed).
+
+    Raises:
+        EvaluationError: There is no such column, or a group has no run.
+    """
+    _check(runs, [by, value, "seed"])
+    means = []
+    for group in (ours, theirs):
+        chosen = runs[runs[by].isin(group)]
+        if chosen.empty:
+            raise EvaluationError(f"no run has one of {', '.join(group)} as its {by}. There are: {_names(runs[by])}.")
+        means.append(chosen.groupby("seed")[value].mean())
+    each = (means[0] - means[1]).dropna()
+    low, high = mean_interval(each.tolist())
+    return {"seeds": len(each), "mean": each.mean(), "low": low, "high": high}
+
+
+def over_distances(runs: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy over long distances of runs that were probed, in the form of `analysis.memory_records.measure`.
+
+    Args:
+        runs: With a column `distances`, a mapping from "5-8" (words between the word that decides and the decided one)
+            to the numbers of right and of all sentences.
+
+    Returns:
+        One row for each run and group of distances: cell, task, distance (the most words of the group), seed, score
+        (share of right sentences, 0 to 1), items.
+
+    Raises:
+        EvaluationError: There is no such column.
+    """
+    _check(runs, ["cell", "seed", "distances"])
+    rows = [
+        {
+            "cell": cell,
+            "task": "long distance",
+            "distance": int(name.rpartition("-")[2]),
+            "seed": seed,
+            "score": right / items,
+            "items": items,
+        }
+        for cell, seed, distances in runs[["cell", "seed", "distances"]].dropna().itertuples(index=False)
+        for name, (right, items) in distances.items()
+    ]
+    return pd.DataFrame(rows, columns=["cell", "task", "distance", "seed", "score", "items"])
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """The 95% interval of the mean of values by Student's t; both ends NaN for a single value.
+
+    It takes the values for a sample of a normal distribution, and where all are equal it has no width: distances come
+    in few sizes, so read a narrow interval as "the seeds agree".
+    """
+    count = len(values)
+    if count < 2:
+        return math.nan, math.nan
+    sample = pd.Series(values, dtype=float)
+    half = stats.t.ppf(0.975, count - 1) * sample.std() / math.sqrt(count)
+    return float(sample.mean() - half), float(sample.mean() + half)
+
+
+def _check(runs: pd.DataFrame, columns: Sequence[str]) -> None:
+    missing = [name for name in columns if name not in runs]
+    if missing:
+        raise EvaluationError(f"the runs have no column {missing[0]!r}. There are: {_names(runs.columns)}.")
+
+
+def _names(values: pd.Index | pd.Series) -> str:
+    return ", ".join(map(str, dict.fromkeys(values)))

@@ -1,0 +1,225 @@
+"""Gradients through time: how a state depends on those before it, and what is left of a loss on its way back.
+
+All of it is exact, by automatic differentiation. The state of a cell is all that a step hands to the next: h alone in
+most cells, [h, c] in an LSTM. A part of it is named by its number, 0 for h, 1 for an LSTM's c; None is all of it. The
+counters of a clockwork have no gradient and are left out.
+
+A step's Jacobian has the new state's numbers as rows and the old state's as columns. Products of them say how the last
+state moves when an earlier one is moved: for part 0 of an LSTM, how the last h moves when an earlier h is moved *and
+the c beside it stays*, by whatever way, through later c as well. That is a block of the product, not a product of
+blocks.
+"""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from seq2seq.analysis.unrolled import Loss, all_steps, unroll
+
+
+def state_parts(cell: keras.layers.Layer) -> list[slice]:
+    """Where each state stands in the whole one, without counters."""
+    sizes = cell.state_size[: len(cell.state_size) - cell.counters]
+    ends = np.cumsum(sizes).tolist()
+    return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+
+
+def step_jacobians(
+    cell: keras.layers.Layer, inputs: np.ndarray | tf.Tensor, initial: Sequence[np.ndarray] | None = None
+) -> np.ndarray:
+    """The derivative of each state by the one before it.
+
+    A step needs its state only, so once these are known all steps are differentiated as one batch, of B T S rows.
+
+    Args:
+        cell: Built, as all of `CELLS`.
+        inputs: (B, T, I), without padding.
+        initial: The first states; zeros by default.
+
+    Returns:
+        (B, T, S, S), compute dtype, with S the width of the whole state.
+
+    Raises:
+        ValueError: See `unroll`.
+    """
+    run = unroll(cell, inputs, initial)
+    projected, states, counters = all_steps(run)
+    sizes = [state.shape[-1] for state in states]
+    size = sum(sizes)
+    # Every row stands there once for each number of its new state: a pass back then gives all rows of all Jacobians.
+    projected, whole, *counters = (
+        tf.repeat(rows, size, axis=0) for rows in (projected, tf.concat(states, axis=-1), *counters)
+    )
+    with tf.GradientTape() as tape:
+        tape.watch(whole)
+        _, new = cell.step(projected, [*tf.split(whole, sizes, axis=-1), *counters])
+        after = tf.concat(new[: len(states)], axis=-1)
+    steps, rows = run.projected.shape[:2]
+    which = tf.tile(tf.eye(size, dtype=after.dtype), [steps * rows, 1])
+    jacobians = np.asarray(tape.gradient(after, whole, output_gradients=which))
+    return jacobians.reshape(steps, rows, size, size).swapaxes(0, 1)
+
+
+def products_by_distance(jacobians: np.ndarray) -> np.ndarray:
+    """The derivative of the last state by the one d steps before it, d from 0 to T: (B, T + 1, S, S), float64.
+
+    Each product is the one before it times one more Jacobian.
+    """
+    rows, steps, size, _ = jacobians.shape
+    products = np.empty((rows, steps + 1, size, size))
+    products[:, 0] = np.eye(size)
+    for distance in range(1, steps + 1):
+        products[:, distance] = products[:, distance - 1] @ jacobians[:, steps - distance]
+    return products
+
+
+def sensitivity(jacobians: np.ndarray, part: slice | None = None) -> pd.DataFrame:
+    """How much the last state depends on the one d steps before it.
+
+    Args:
+        jacobians: (B, T, S, S), of `step_jacobians`.
+        part: Of the state, of `state_parts`; None for the whole one.
+
+    Returns:
+        One row for each sequence and distance: sequence, distance (steps, 0 to T), `spectral` (the largest singular
+        value: how much the longest reply to a nudge of length 1 is) and `frobenius` (root of the sum of squares).
+    """
+    products = products_by_distance(jacobians)
+    if part is not None:
+        products = products[:, :, part, part]
+    rows, distances = products.shape[:2]
+    return pd.DataFrame(
+        {
+            "sequence": np.repeat(np.arange(rows), distances),
+            "distance": np.tile(np.arange(distances), rows),
+            "spectral": np.linalg.norm(products, 2, axis=(2, 3)).ravel(),
+            "frobenius": np.linalg.norm(products, axis=(2, 3)).ravel(),
+        }
+    )
+
+
+def singular_values(jacobians: np.ndarray, part: slice | None = None) -> np.ndarray:
+    """Singular values of every step's Jacobian, the largest first, (B, T, S): by what a step stretches or shrinks."""
+    chosen = jacobians if part is None else jacobians[:, :, part, part]
+    return np.linalg.svd(chosen, compute_uv=False)
+
+
+def loss_gradients(
+    cell: keras.layers.Layer,
+    inputs: np.ndarray | tf.Tensor,
+    loss: Loss,
+    initial: Sequence[np.ndarray] | None = None,
+) -> list[np.ndarray]:
+    """The derivative of a loss by every state on the way, all in one pass back.
+
+    An LSTM's c counts with the h that is made of it in the same step, as in its backward pass by hand (Hochreiter and
+    Schmidhuber 1997, appendix A.1).
+
+    Args:
+        cell: Built, as all of `CELLS`.
+        inputs: (B, T, I), without padding.
+        loss: From outputs (B, T, O) to a scalar, made of TensorFlow operations.
+        initial: The first states; zeros by default.
+
+    Returns:
+        For each state an array (B, T + 1, U), compute dtype: place 0 is the first state, place t that after step t.
+
+    Raises:
+        ValueError: See `unroll`.
+    """
+    with tf.GradientTape() as tape:
+        if initial is None:
+            initial = [tf.zeros([len(inputs), size], cell.compute_dtype) for size in cell.state_size]
+        initial = [tf.cast(tf.convert_to_tensor(state), cell.compute_dtype) for state in initial]
+        tape.watch(initial)
+        run = unroll(cell, inputs, initial)
+        value = loss(run.stacked())
+    found = tape.gradient(value, run.states, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return [np.stack([np.asarray(gradient) for gradient in of_state], axis=1) for of_state in found]
+
+
+def weight_gradients(
+    cell: keras.layers.Layer,
+    inputs: np.ndarray | tf.Tensor,
+    loss: Loss,
+    chunk: int | None = None,
+    initial: Sequence[np.ndarray] | None = None,
+) -> dict[str, np.ndarray]:
+    """The derivative of a loss by each weight, through all of time or cut.
+
+    Args:
+        cell: Built, as all of `CELLS`.
+        inputs: (B, T, I), without padding.
+        loss: From outputs (B, T, O) to a scalar, made of TensorFlow operations.
+        chunk: Truncated back-propagation through time: the sequence is cut into pieces of so many steps, counted from
+            its end, and nothing goes back from one piece to the one before. What is lost on the last step's output is
+            then traced back through `chunk` steps. None: all the way.
+        initial: The first states; zeros by default.
+
+    Returns:
+        By the weight's name, in its shape.
+
+    Raises:
+        ValueError: `chunk` is below 1, or see `unroll`.
+
+    Source: Williams and Peng (1990), with as many steps between cuts as a cut is long.
+    """
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"chunk is {chunk}, expected at least 1 step")
+    steps = inputs.shape[1]
+    weights = cell.trainable_weights
+    with tf.GradientTape() as tape:
+        run = unroll(cell, inputs, initial, cut=lambda t: chunk is not None and (steps - t) % chunk == 0)
+        value = loss(run.stacked())
+    found = tape.gradient(
+        value, [weight.value for weight in weights], unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
+    return {weight.path: np.asarray(gradient) for weight, gradient in zip(weights, found, strict=True)}
+
+
+def truncation(
+    cell: keras.layers.Layer,
+    inputs: np.ndarray | tf.Tensor,
+    loss: Loss,
+    chunks: Sequence[int],
+    initial: Sequence[np.ndarray] | None = None,
+) -> pd.DataFrame:
+    """What truncated back-propagation leaves of each weight's gradient; see `weight_gradients`.
+
+    Returns:
+        One row for each chunk and weight, and for all weights together (`all`): chunk (steps), weight, `norm_ratio`
+        (length of the cut gradient by that of the full one) and `cosine` (of the angle between them; NaN where one is
+        zero).
+    """
+    full = _with_all(weight_gradients(cell, inputs, loss, initial=initial))
+    rows = []
+    for chunk in chunks:
+        cut = _with_all(weight_gradients(cell, inputs, loss, chunk, initial))
+        for name, whole in full.items():
+            lengths = np.linalg.norm(cut[name]), np.linalg.norm(whole)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                ratio, cosine = lengths[0] / lengths[1], np.vdot(cut[name], whole) / np.prod(lengths)
+            rows.append({"chunk": chunk, "weight": name, "norm_ratio": ratio, "cosine": cosine})
+    return pd.DataFrame(rows)
+
+
+def _with_all(gradients: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    flat = {name: gradient.astype(np.float64).ravel() for name, gradient in gradients.items()}
+    return {**flat, "all": np.concatenate(list(flat.values()))}
+
+
+def clipped(gradients: dict[str, np.ndarray], limit: float) -> tuple[dict[str, np.ndarray], float]:
+    """Gradients scaled so that their norm, that of all together, is at most a limit; and the norm before.
+
+    Source: Pascanu, Mikolov and Bengio (2013), algorithm 1.
+
+    Raises:
+        ValueError: `limit` is not above 0.
+    """
+    if limit <= 0:
+        raise ValueError(f"limit is {limit}, expected above 0")
+    scaled, norm = tf.clip_by_global_norm(list(gradients.values()), limit)
+    return {name: np.asarray(gradient) for name, gradient in zip(gradients, scaled, strict=True)}, float(norm)

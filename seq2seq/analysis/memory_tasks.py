@@ -1,0 +1,152 @@
+"""Made-up sequences that ask for something read long ago: what a recurrent network can keep, apart from any language.
+
+A task draws its sequences as arrays; `remembering` trains networks on them. What is asked for has to be said at the
+last steps, and nothing in between helps, so a network that forgets can only guess.
+"""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+
+class MemoryBatch(NamedTuple):
+    """Sequences and what is to be said at their last A steps.
+
+    inputs   (B, T, I)  float32
+    answers  (B, A)     int32 classes, or float32 numbers
+    """
+
+    inputs: np.ndarray
+    answers: np.ndarray
+
+
+class MemoryTask(ABC):
+    """A task that can be set at any distance; subclasses say what a distance is.
+
+    Args:
+        width: I, the width of an input.
+        outputs: What a network gives at each step: a score for each class, or one number.
+        answers: A, how many of the last steps are judged.
+        shortest: The least distance.
+        guess: Share of right answers of who guesses as well as can be, 0 to 1.
+    """
+
+    name: ClassVar[str]  # as in tables
+
+    def __init__(self, width: int, outputs: int, answers: int, shortest: int, guess: float) -> None:
+        self.width, self.outputs, self.answers, self.shortest, self.guess = width, outputs, answers, shortest, guess
+
+    def draw(self, distance: int, rows: int, generator: np.random.Generator) -> MemoryBatch:
+        """Draw `rows` sequences.
+
+        Raises:
+            ValueError: `distance` is below the task's shortest one, or `rows` below 1.
+        """
+        if distance < self.shortest:
+            raise ValueError(f"distance is {distance}, expected at least {self.shortest} for the task {self.name!r}")
+        if rows < 1:
+            raise ValueError(f"rows is {rows}, expected at least 1")
+        return self._draw(distance, rows, generator)
+
+    @abstractmethod
+    def _draw(self, distance: int, rows: int, generator: np.random.Generator) -> MemoryBatch: ...
+
+    def right(self, outputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """Which outputs (B, A, outputs) are right, (B, A) bool."""
+        return outputs.argmax(-1) == answers
+
+
+class CopyTask(MemoryTask):
+    """Say the first symbols again, in order, when a mark has been read.
+
+    `length` symbols, then blanks, then a mark, then as many blanks as there were symbols, at which the symbols are to
+    be said. The distance is the number of steps between reading a symbol and saying it, the same for all of them.
+
+    Args:
+        symbols: How many there are; a blank and the mark come on top.
+        length: Of what is to be copied.
+
+    Source: Arjovsky, Shah and Bengio (2016), section 4.1, after Hochreiter and Schmidhuber (1997). Departure: only the
+    copied symbols are judged, not the blanks before them.
+    """
+
+    name = "copy"
+
+    def __init__(self, symbols: int = 8, length: int = 10) -> None:
+        super().__init__(symbols + 2, symbols, length, shortest=length + 1, guess=1 / symbols)
+        self.symbols, self.length = symbols, length
+
+    def _draw(self, distance: int, rows: int, generator: np.random.Generator) -> MemoryBatch:
+        blank, mark = self.symbols, self.symbols + 1
+        answers = generator.integers(self.symbols, size=(rows, self.length), dtype=np.int32)
+        read = np.full((rows, distance + self.length), blank)
+        read[:, : self.length] = answers
+        read[:, distance - 1] = mark
+        return MemoryBatch(_one_hot(read, self.width), answers)
+
+
+class AddingTask(MemoryTask):
+    """Add the two numbers that are marked.
+
+    Each step brings a number between 0 and 1 and a mark, which is 1 at one step of the first half and at one of the
+    second half, else 0. The distance is the number of steps; the first of the two stands half of them to all of them
+    back.
+
+    Args:
+        tolerance: An answer is right if it is off by less, 0 to 1.
+
+    Source: Le, Jaitly and Hinton (2015), section 4.1, after Hochreiter and Schmidhuber (1997), experiment 4. Departure:
+    answers are judged one by one, with a wider tolerance than the latter's 0.04.
+    """
+
+    name = "adding"
+
+    def __init__(self, tolerance: float = 0.1) -> None:
+        # The best guess is 1: the sum of two uniform numbers has a density that falls off by 1 a unit on both sides.
+        super().__init__(2, 1, 1, shortest=2, guess=2 * tolerance - tolerance**2)
+        self.tolerance = tolerance
+
+    def _draw(self, distance: int, rows: int, generator: np.random.Generator) -> MemoryBatch:
+        inputs = np.zeros((rows, distance, 2), dtype=np.float32)
+        inputs[:, :, 0] = generator.random((rows, distance))
+        half = distance // 2
+        places = np.stack([generator.integers(half, size=rows), generator.integers(half, distance, size=rows)], axis=1)
+        row = np.arange(rows)[:, None]
+        inputs[row, places, 1] = 1.0
+        return MemoryBatch(inputs, inputs[row, places, 0].sum(1, keepdims=True))
+
+    def right(self, outputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        return abs(outputs[:, :, 0] - answers) < self.tolerance
+
+
+class TemporalOrderTask(MemoryTask):
+    """Say in which order two symbols came: XX, XY, YX or YY.
+
+    Among symbols that mean nothing there is an X or a Y between a tenth and a fifth of the way, and another between a
+    half and three fifths; the sequence has a symbol for its start and one for its end, at which the answer is to be
+    said. The distance is the number of steps; the first of the two stands 0.8 to 0.9 of them back.
+
+    Source: Hochreiter and Schmidhuber (1997), experiment 6a, whose places are these at 100 steps. Departure: the number
+    of steps is fixed.
+    """
+
+    name = "temporal order"
+
+    def __init__(self) -> None:
+        super().__init__(8, 4, 1, shortest=10, guess=1 / 4)
+
+    def _draw(self, distance: int, rows: int, generator: np.random.Generator) -> MemoryBatch:
+        x, start, end = 4, 6, 7  # after a, b, c, d; Y is x + 1
+        read = generator.integers(4, size=(rows, distance))
+        read[:, 0], read[:, -1] = start, end
+        which = generator.integers(2, size=(rows, 2))
+        for symbol, (low, high) in enumerate(((1, 2), (5, 6))):
+            places = generator.integers(low * distance // 10, high * distance // 10 + 1, size=rows)
+            read[np.arange(rows), places] = x + which[:, symbol]
+        answers = (2 * which[:, :1] + which[:, 1:]).astype(np.int32)
+        return MemoryBatch(_one_hot(read, self.width), answers)
+
+
+def _one_hot(symbols: np.ndarray, width: int) -> np.ndarray:
+    return np.eye(width, dtype=np.float32)[symbols]

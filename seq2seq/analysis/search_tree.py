@@ -1,0 +1,265 @@
+"""What a search considered for one sentence: a beam's tree, the choices of greedy search, the spread of samples."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from seq2seq.config import SearchOptions
+from seq2seq.decoding import length_limits, search_rules
+from seq2seq.search import IMPOSSIBLE, Rules, SearchResult, StepFunction, beam_search, greedy_search, reshaped
+from seq2seq.search.top import top_k
+from seq2seq.tokenizer import EOS_ID, Tokenizer
+from seq2seq.translator import Translator
+
+BEGIN = "<s>"
+
+
+class Note(NamedTuple):
+    """What a search asked its step function for the K hypotheses of its only sentence, and what it got.
+
+    tokens     (K,)       int32, the last of each
+    parents    (K,)       int32, the place that each hypothesis had a step before; the first step's mean nothing
+    log_probs  (1, K, V)  float32 tensor, `IMPOSSIBLE` where the rules exclude a token
+    weights    (1, K, S)  float32 tensor
+    """
+
+    tokens: np.ndarray
+    parents: np.ndarray
+    log_probs: tf.Tensor
+    weights: tf.Tensor
+
+
+class NotingStep:
+    """A step function that keeps a `Note` of each call.
+
+    It adds each hypothesis's place to the state. Search gathers it along with the rest, and so says itself which
+    hypotheses it kept. Nothing of the search is done anew here.
+
+    Args:
+        step: For one sentence, called outside of a graph.
+        rules: Those of the search.
+    """
+
+    def __init__(self, step: StepFunction, rules: Rules) -> None:
+        self.step, self.rules = step, rules
+        self.notes: list[Note] = []
+
+    @staticmethod
+    def start(state: Any) -> Any:
+        """The first state to search from, given that of `step`."""
+        return state, tf.zeros([1, 1], tf.int32)
+
+    def __call__(self, tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
+        inner, places = state
+        logits, inner, weights = self.step(tokens, inner, memory)
+        log_probs = self.rules.choosable(tf.nn.log_softmax(logits), tf.constant(len(self.notes)))
+        self.notes.append(Note(tokens[0].numpy(), places[0].numpy(), log_probs, weights))
+        return logits, (inner, tf.range(tf.shape(tokens)[1])[None]), weights
+
+
+def search_tree(translator: Translator, sentence: str, options: SearchOptions | None = None) -> pd.DataFrame:
+    """The hypotheses that beam search ranked for a sentence.
+
+    The toolkit's own `beam_search` runs, and each step's ranking is read off what it asked the decoder: of all
+    extensions of its K hypotheses the 2K best, of which no more than K can go on.
+
+    Args:
+        translator: With the model.
+        sentence: One that is translated as a whole.
+        options: `beam_size`, penalties and limits; the translator's own by default.
+
+    Returns:
+        One row a node, the root (`<s>`) first, then step by step, best first; the index is the node's number.
+        parent     number of the node that it extends; -1 for the root
+        step       tokens so far, 0 for the root
+        rank       among its step's candidates, from 0
+        token      the piece
+        log_prob   of the token, nats
+        total      sum of `log_prob` from the root
+        score      of candidates that end with `</s>`: the total normalised by length, and the coverage penalty; of
+                   others NaN
+        status     `alive`: kept, and extended if the search went on; `finished`: ended, one of the results;
+                   `pruned`: given up
+
+    Raises:
+        ValueError: The options sample, or use a shortlist or int8; or the sentence has no tokens or too many.
+    """
+    options = options or translator.options
+    noting, result = _run(translator, sentence, options, partial(beam_search, beam_size=options.beam_size))
+    return grow_tree(noting, result, options.beam_size, translator.tokenizers.target)
+
+
+def grow_tree(noting: NotingStep, result: SearchResult, beam_size: int, tokenizer: Tokenizer) -> pd.DataFrame:
+    """The table of `search_tree`, from the notes of a beam search and its result."""
+    rules = noting.rules
+    rows = [_row(parent=-1, step=0)]
+    ids = [rules.bos_id]
+    children: dict[tuple[int | None, int], int] = {}  # by parent and token id
+    beam: list[int | None] = [0] + [None] * (beam_size - 1)  # the node at each place; None: an empty place
+    covered = rules.nothing_covered(beam_size)
+    for step, note in enumerate(noting.notes, start=1):
+        if step > 1:
+            beam = [
+                # Where there are too few extensions, search fills its places with impossible ones, EOS among them.
+                children.get((beam[place], token)) if token != rules.eos_id else None
+                for place, token in zip(note.parents.tolist(), note.tokens.tolist(), strict=True)
+            ]
+            covered = tf.gather(covered, note.parents[None], batch_dims=1)
+        for node in beam:
+            if node is not None:
+                rows[node]["status"] = "alive"
+        covered = rules.cover(covered, note.weights)
+        sums = np.array([IMPOSSIBLE if node is None else rows[node]["total"] for node in beam], np.float32)
+        for rank, (place, token, log_prob, total) in enumerate(_ranked(sums, note.log_probs, 2 * beam_size)):
+            children[beam[place], token] = len(rows)
+            ids.append(token)
+            row = _row(parent=beam[place], step=step, rank=rank, log_prob=log_prob, total=total)
+            if token == rules.eos_id:
+                row["score"] = float(rules.scores(tf.constant([[total]]), step, covered[:, place : place + 1])[0, 0])
+            rows.append(row)
+    unended = [node for node, row in enumerate(rows) if row["step"] == len(noting.notes) and ids[node] != rules.eos_id]
+    for node in unended[:beam_size]:  # they were still there when the search had enough
+        rows[node]["status"] = "alive"
+    for tokens, length in zip(result.tokens[0].numpy().tolist(), result.lengths[0].numpy().tolist(), strict=True):
+        node = 0
+        for token in tokens[:length]:
+            node = children[node, token]
+        rows[node]["status"] = "finished" if length else "alive"
+    tree = pd.DataFrame(rows)
+    tree.insert(3, "token", [BEGIN, *tokenizer.pieces(ids[1:])])
+    return tree.rename_axis("node")
+
+
+def _row(**values: Any) -> dict[str, Any]:
+    defaults = {"parent": 0, "step": 0, "rank": 0, "log_prob": 0.0, "total": 0.0, "score": np.nan, "status": "pruned"}
+    return defaults | values
+
+
+def _ranked(sums: np.ndarray, log_probs: tf.Tensor, count: int) -> Iterator[tuple[int, int, float, float]]:
+    """Place, token, log-probability and total of the best extensions, as `beam_search` ranks them."""
+    values, tokens = (part[0].numpy() for part in top_k(log_probs, count))
+    totals = sums[:, None] + values
+    for flat in tf.math.top_k(totals.ravel(), min(count, totals.size)).indices.numpy().tolist():
+        place, choice = divmod(flat, values.shape[1])
+        if totals[place, choice] > IMPOSSIBLE / 2:
+            yield place, int(tokens[place, choice]), float(values[place, choice]), float(totals[place, choice])
+
+
+def path(tree: pd.DataFrame, node: int) -> list[int]:
+    """The nodes from the root to a node, both included."""
+    nodes = []
+    while node >= 0:
+        nodes.append(node)
+        node = int(tree.at[node, "parent"])
+    return nodes[::-1]
+
+
+def hypotheses(tree: pd.DataFrame) -> pd.DataFrame:
+    """The results of a search, best score first: one row a finished node, with its `pieces` and their `length`."""
+    ended = tree[tree["status"] == "finished"].sort_values("score", ascending=False, kind="stable")
+    pieces = [" ".join(tree.loc[path(tree, node)[1:], "token"]) for node in ended.index]
+    return ended[["score", "total", "step"]].rename(columns={"step": "length"}).assign(pieces=pieces)
+
+
+def greedy_path(
+    translator: Translator, sentence: str, options: SearchOptions | None = None, candidates: int = 5
+) -> pd.DataFrame:
+    """What greedy search chose at each step, and from what.
+
+    Args:
+        translator, sentence: As for `search_tree`.
+        options: Its limits; the translator's own by default.
+        candidates: How many of the likeliest tokens to show.
+
+    Returns:
+        One row a step and candidate, the likeliest first.
+        step, rank               step from 1, rank from 0; rank 0 was chosen
+        token, log_prob          the piece, nats
+        total                    sum of the chosen tokens' log-probabilities, this candidate's in place of the last
+        entropy                  of the step's whole distribution, nats
+
+    Raises:
+        ValueError: See `search_tree`.
+    """
+    noting, _ = _run(translator, sentence, options or translator.options, greedy_search)
+    rows, sum_before = [], 0.0
+    for step, note in enumerate(noting.notes, start=1):
+        values, tokens = (part[0, 0].numpy() for part in top_k(note.log_probs, candidates))
+        log_probs = note.log_probs[0, 0].numpy()
+        entropy = -float(np.sum(np.exp(log_probs) * log_probs, where=log_probs > IMPOSSIBLE / 2))
+        pieces = translator.tokenizers.target.pieces(tokens.tolist())
+        for rank, (piece, value) in enumerate(zip(pieces, values.tolist(), strict=True)):
+            if value > IMPOSSIBLE / 2:
+                row = {"token": piece, "log_prob": value, "total": sum_before + value, "entropy": entropy}
+                rows.append({"step": step, "rank": rank, **row})
+        sum_before += float(values[0])
+    return pd.DataFrame(rows)
+
+
+def sampling_probabilities(
+    log_probs: np.ndarray, temperature: float = 1.0, top_k: int | None = None, top_p: float = 1.0
+) -> np.ndarray:
+    """The probabilities (V,) that sampling draws a token with, where the model gives log-probabilities (V,)."""
+    logits = tf.constant(np.asarray(log_probs, np.float32))[None, None]
+    return reshaped(logits, temperature, top_k, top_p)[0, 0].numpy()
+
+
+def draws(translator: Translator, sentence: str, options: SearchOptions) -> pd.DataFrame:
+    """Sample `options.n_best` translations and count them.
+
+    Args:
+        translator, sentence: As for `search_tree`.
+        options: With `sample: true`.
+
+    Returns:
+        One row a different translation, the most frequent first.
+        text             detokenized
+        count, share     of the draws
+        log_prob         the model's own, nats: at temperature 1 and over all tokens, `share` tends to its exponential
+        length           tokens, EOS included
+
+    Raises:
+        ValueError: The options do not sample.
+    """
+    if not options.sample:
+        raise ValueError("'sample' is false: pass SearchOptions(sample=True, n_best=...)")
+    found = translator.translate([sentence], options, attention=False)[0].hypotheses
+    drawn = pd.DataFrame(
+        {
+            "tokens": [tuple(hypothesis.tokens) for hypothesis in found],
+            "text": [hypothesis.text for hypothesis in found],
+            "log_prob": [float(hypothesis.token_log_probs.sum()) for hypothesis in found],
+            "length": [len(hypothesis.tokens) for hypothesis in found],
+        }
+    )
+    counted = drawn.groupby("tokens", as_index=False).agg(
+        text=("text", "first"), count=("text", "size"), log_prob=("log_prob", "first"), length=("length", "first")
+    )
+    counted.insert(2, "share", counted["count"] / len(drawn))
+    counted = counted.sort_values(["count", "log_prob"], ascending=False, ignore_index=True)
+    return counted.drop(columns="tokens")
+
+
+def _run(
+    translator: Translator, sentence: str, options: SearchOptions, search: Callable[..., SearchResult]
+) -> tuple[NotingStep, SearchResult]:
+    for name in ("sample", "int8", "shortlist", "language_model"):
+        if getattr(options, name):
+            raise ValueError(f"'{name}' is {getattr(options, name)}: only plain greedy and beam search can be watched")
+    translator.check(options)
+    ids = [*translator.tokenizers.source.encode(sentence), EOS_ID]
+    if not 1 < len(ids) <= options.max_source_tokens:
+        raise ValueError(
+            f"the sentence has {len(ids)} tokens with </s>: expected 2 to {options.max_source_tokens} "
+            "('max_source_tokens'), for it is watched as a whole."
+        )
+    model, source = translator.model, tf.constant([ids])
+    shortest, longest = map(tf.constant, length_limits(np.array([len(ids)]), options))
+    rules = search_rules(source, shortest, longest, options)
+    memory, state = model.encode(source)
+    noting = NotingStep(partial(model.decode_step, output=model.output_layer()), rules)
+    return noting, search(noting, noting.start(state), memory, rules)

@@ -1,0 +1,58 @@
+"""`seq2seq generate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def generate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The directory of a language model.")],
+    prompt: Annotated[str, typer.Option(metavar="TEXT", help="How each text begins; best whole words.")] = "",
+    samples: Annotated[int, typer.Option(metavar="N", min=1, help="Texts, best first.")] = 1,
+    temperature: Annotated[float | None, typer.Option(help="Logits are divided by it; below 1 is safer.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Draw among so many likeliest tokens.")] = None,
+    top_p: Annotated[
+        float | None, typer.Option(help="Draw among the fewest likeliest that together have this probability.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed draws the same texts.")] = None,
+    min_length: Annotated[int | None, typer.Option(help="Fewest tokens after the prompt, with </s>.")] = None,
+    max_length: Annotated[int | None, typer.Option(help="Most tokens after the prompt, with </s>.")] = None,
+    beam_size: Annotated[
+        int | None, typer.Option(help="Search for the likeliest texts instead of drawing; 1 is greedy.")
+    ] = None,
+    length_penalty: Annotated[
+        str | None, typer.Option(help="GNMT's alpha, 0 for none, or 'average'.", metavar="FLOAT|average")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Texts, one a line; stdout by default.")
+    ] = None,
+) -> None:
+    """Write text with a language model.
+
+    What is not given here is as the model's recipe has it.
+    """
+    from seq2seq.cli.common import check_output, load_tensorflow, open_output, search_options
+
+    if output is not None:
+        check_output(output)
+    load_tensorflow()
+    from seq2seq.text_generator import TextGenerator
+
+    generator = TextGenerator.load(model)
+    options = search_options(
+        generator.options,
+        sample=None if beam_size is None else False,
+        n_best=samples,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+        min_length=min_length,
+        max_length=max_length,
+        beam_size=beam_size,
+        length_penalty=length_penalty,
+    )
+    written = generator.generate(prompt, options)
+    with open_output(output) as handle:
+        handle.writelines(f"{hypothesis.text}\n" for hypothesis in written)

@@ -1,0 +1,53 @@
+"""`seq2seq perplexity`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def perplexity(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The directory of a language model.")],
+    input_file: Annotated[
+        Path | None,
+        typer.Option("--input", "-i", metavar="FILE", help="One sentence a line; stdin by default."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Measure how well a language model foretells text: perplexity a token and a word, bits a character.
+
+    The last two can be compared between models with different tokenizers. Blank lines are left out.
+    """
+    from seq2seq.cli.common import lenient_lines, load_tensorflow, open_input, progress_bar
+
+    load_tensorflow()
+    from seq2seq.text_generator import TextGenerator
+
+    generator = TextGenerator.load(model)
+    name = str(input_file or "stdin")
+    with open_input(input_file) as handle:
+        lines = list(lenient_lines(handle, name))
+    with progress_bar(f"measuring {name}", len(lines)) as advance:
+        report = generator.perplexity(lines, progress=advance)
+    if as_json:
+        print(json.dumps(report.as_dict(), indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for title, value in (
+        ("perplexity a token", f"{report.per_token:.2f}"),
+        ("perplexity a word", f"{report.per_word:.2f}"),
+        ("bits a character", f"{report.bits_per_character:.3f}"),
+    ):
+        table.add_row(title, value)
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{report.sentences:,} sentences of {report.tokens:,} tokens ({report.unknown:,} unknown), "
+        f"{report.words:,} words, {report.characters:,} characters, each with the sentence ends",
+        highlight=False,
+        soft_wrap=True,
+    )

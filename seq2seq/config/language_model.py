@@ -1,0 +1,79 @@
+"""What a recipe with `task: language_model` says of itself, and what it cannot say."""
+
+from typing import TYPE_CHECKING, Any
+
+from seq2seq.config.section import Section
+
+if TYPE_CHECKING:
+    from seq2seq.config.recipe import Config
+
+# Where a language model's defaults are others than a translation model's.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "decoder": {"attention": "none"},
+    "validation": {"metric": "loss", "bleu": False},
+    "search": {"sample": True, "max_length": 100},
+}
+# Keys about a source, a translation or the search for one; they keep their defaults, or a language model's.
+WITHOUT_MEANING = {
+    "data": ("target_language",),
+    "tokenizer": ("joint", "source_model"),
+    "embeddings": ("source_word_dropout",),
+    "decoder": ("attention", "summary", "context"),
+    "validation": ("metric", "beam_size", "bleu"),
+    "search": (
+        "max_length_factor",
+        "max_length_extra",
+        "unk",
+        "max_source_tokens",
+        "long_lines",
+        "shortlist",
+        "int8",
+        "language_model",
+        "batch_tokens",
+    ),
+}
+
+
+def filled_for_language_model(values: dict[str, Any]) -> dict[str, Any]:
+    """Plain values of a recipe with a language model's defaults where it does not say otherwise."""
+    filled = dict(values)
+    for name, defaults in DEFAULTS.items():
+        section = values.get(name, {})
+        if isinstance(section, Section):
+            section = section.model_dump(exclude_unset=True)
+        if isinstance(section, dict):
+            filled[name] = defaults | section
+    return filled
+
+
+def check_language_model(config: "Config") -> None:
+    """See that a language model's recipe says nothing of a source.
+
+    Raises:
+        ValueError: It does; names the key, what was found and what is accepted.
+    """
+    encoder = type(config.encoder)()
+    for key in type(encoder).model_fields:
+        if getattr(config.encoder, key) != getattr(encoder, key):
+            raise ValueError(
+                f"'encoder.{key}' is {_spelt(getattr(config.encoder, key))}, and 'task: language_model' has no "
+                "encoder: leave the section out"
+            )
+    for name, keys in WITHOUT_MEANING.items():
+        section = getattr(config, name)
+        for key in keys:
+            accepted = DEFAULTS.get(name, {}).get(key, type(section).model_fields[key].default)
+            if getattr(section, key) != accepted:
+                raise ValueError(
+                    f"'{name}.{key}' is {_spelt(getattr(section, key))}, and 'task: language_model' has no source and "
+                    f"no translations: leave it out, or set it to {_spelt(accepted)}"
+                )
+    if config.embeddings.tied == "all":
+        raise ValueError("'embeddings.tied: all' shares a table with the source, and 'task: language_model' has none")
+
+
+def _spelt(value: Any) -> str:
+    """A value as YAML has it."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

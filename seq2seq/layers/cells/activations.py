@@ -1,0 +1,59 @@
+"""The gates and candidates of a step by their names, for who wants to look on."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import tensorflow as tf
+
+FUNCTIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+    "sigmoid": tf.sigmoid,
+    "tanh": tf.tanh,
+    "relu": tf.nn.relu,
+}
+
+
+class Activation(NamedTuple):
+    """A part of a step: `value = function(total)`.
+
+    name      as in the cell's equations: update, reset, input, forget, output, candidate, ...
+    function  one of `FUNCTIONS`
+    total     (N, U), the sum before
+    value     (N, U)
+    """
+
+    name: str
+    function: str
+    total: tf.Tensor
+    value: tf.Tensor
+
+
+_watched: list[list[Activation]] = []  # innermost last
+
+
+@contextmanager
+def watched_activations() -> Iterator[list[Activation]]:
+    """Within this block steps leave their activations in the list, in the order of computing."""
+    _watched.append([])
+    try:
+        yield _watched[-1]
+    finally:
+        _watched.pop()
+
+
+def activate(name: str, function: str, total: tf.Tensor) -> tf.Tensor:
+    """The function of a sum (N, U), seen by its name."""
+    value = FUNCTIONS[function](total)
+    if _watched:
+        _watched[-1].append(Activation(name, function, total, value))
+    return value
+
+
+def gate(name: str, total: tf.Tensor) -> tf.Tensor:
+    """A gate, from 0, shut, to 1, open."""
+    return activate(name, "sigmoid", total)
+
+
+def squashed(name: str, total: tf.Tensor) -> tf.Tensor:
+    """Content, from -1 to 1."""
+    return activate(name, "tanh", total)

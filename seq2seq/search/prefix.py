@@ -1,0 +1,33 @@
+"""Hypotheses that begin with given tokens."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from seq2seq.search.step import IMPOSSIBLE, StepFunction
+
+
+def after_prefix(step: StepFunction, state: Any, memory: Any, prefix: tf.Tensor) -> tuple[StepFunction, Any, Any]:
+    """Let every hypothesis begin with its sentence's prefix; search chooses from there on.
+
+    A given token has probability 1, so that a hypothesis scores what comes after the prefix, given the prefix. Its
+    tokens count for the limits of length.
+
+    Args:
+        step, state, memory: What search would begin with, see `StepFunction`; the state's tensors are (B, 1, ...).
+        prefix: (B, P) int32, right-padded with 0; P may be 0. Tokens that `Rules` never let come are not accepted.
+
+    Returns:
+        The step, the state and the memory that search is to begin with.
+    """
+
+    def forced(tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
+        (place, state), (given, memory) = state, memory
+        logits, state, weights = step(tokens, state, memory)
+        token = tf.gather(given, tf.minimum(place, tf.shape(given)[1] - 1), batch_dims=1)
+        certain = tf.one_hot(token, logits.shape[-1], on_value=0.0, off_value=IMPOSSIBLE)
+        chosen = tf.where((token > 0)[:, :, None], certain, logits)
+        return tf.ensure_shape(chosen, logits.shape), (place + 1, state), weights
+
+    behind = tf.pad(prefix, [[0, 0], [0, 1]])  # a last 0: nothing is given any more
+    return forced, (tf.zeros_like(behind[:, :1]), state), (behind, memory)

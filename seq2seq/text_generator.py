@@ -1,0 +1,232 @@
+"""A language model for those who have text: how likely it is, and new text that is likely."""
+
+import math
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from seq2seq.config import Precision, SearchOptions
+from seq2seq.decoding import find_hypotheses, graph_key, search_rules, traced
+from seq2seq.device import find_device
+from seq2seq.errors import ConfigError
+from seq2seq.language_model import LanguageModel
+from seq2seq.model_directory import load_language_model
+from seq2seq.search import SearchResult, after_prefix, draw_uniforms
+from seq2seq.tokenizer import EOS_ID, PAD_ID, UNK_ID, Tokenizer
+from seq2seq.translation import Hypothesis
+
+BATCH_TOKENS = 4000  # padded, whose probabilities are computed at once
+MAX_LENGTH = 100  # of a text, where the options have no limit
+
+
+@dataclass(frozen=True)
+class PerplexityReport:
+    """How well a language model foretells text; the lower, the better.
+
+    The end of each sentence is foretold too: it counts as one token, one word and one character. White space is
+    counted as one space between words.
+
+    sentences           that are not blank; blank ones are left out
+    tokens              EOS included
+    words, characters   of the text in NFC, words by white space; one more for the end of each sentence
+    unknown             tokens that stand for what the tokenizer does not know; a model with more of them has it easier
+    nll                 negative log-likelihood of all tokens, in nats
+    """
+
+    sentences: int
+    tokens: int
+    words: int
+    characters: int
+    unknown: int
+    nll: float
+
+    @property
+    def per_token(self) -> float:
+        """exp(nll / tokens): comparable between models with the same tokenizer."""
+        return math.exp(min(self.nll / self.tokens, 700.0))
+
+    @property
+    def per_word(self) -> float:
+        """exp(nll / words): comparable between any two models, on the same text."""
+        return math.exp(min(self.nll / self.words, 700.0))
+
+    @property
+    def bits_per_character(self) -> float:
+        """nll / (characters * ln 2): comparable between any two models, on the same text."""
+        return self.nll / self.characters / math.log(2.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able values."""
+        return asdict(self) | {
+            "perplexity_per_token": self.per_token,
+            "perplexity_per_word": self.per_word,
+            "bits_per_character": self.bits_per_character,
+        }
+
+
+class TextGenerator:
+    """Measure and write text with a language model.
+
+    Args:
+        model: With its weights.
+        tokenizer: The one it was trained with.
+        options: Used where `generate` gets none; by default one text is drawn.
+    """
+
+    def __init__(self, model: LanguageModel, tokenizer: Tokenizer, options: SearchOptions | None = None) -> None:
+        self.model, self.tokenizer = model, tokenizer
+        self.options = options or SearchOptions(sample=True)
+        self._searches: dict[tuple[Any, ...], Callable[..., SearchResult]] = {}
+        self._losses = tf.function(
+            lambda source, target: model.token_losses(source, target)[1],
+            input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2,
+            autograph=False,
+        )
+
+    @classmethod
+    def load(cls, path: str | Path, precision: Precision = "float32") -> "TextGenerator":
+        """Read a model directory; its recipe's `search` section gives the default options.
+
+        Raises:
+            ModelDirectoryError: See `load_language_model`.
+        """
+        find_device()
+        model, tokenizer, config = load_language_model(Path(path), precision)
+        return cls(model, tokenizer, options=config.search)
+
+    def token_log_probs(
+        self, lines: Sequence[str], progress: Callable[[int], None] = lambda sentences: None
+    ) -> list[np.ndarray]:
+        """The log-probability of each token of each line, EOS included, (L,) float32 in nats; (0,) of a blank line.
+
+        Args:
+            lines: Sentences; the state starts anew at each.
+            progress: Called with the number of sentences done so far.
+
+        Raises:
+            TypeError: `lines` is one string.
+        """
+        return self._log_probs(self._encode(lines), progress)
+
+    def perplexity(
+        self, lines: Sequence[str], progress: Callable[[int], None] = lambda sentences: None
+    ) -> PerplexityReport:
+        """How likely a text is; arguments as for `token_log_probs`.
+
+        Raises:
+            TypeError: `lines` is one string.
+            ConfigError: Every line is blank.
+        """
+        ids = self._encode(lines)
+        read = [line for line, tokens in zip(lines, ids, strict=True) if tokens]
+        if not read:
+            raise ConfigError(f"there is nothing to measure: {len(ids)} lines, and none of them has text.")
+        words = [unicodedata.normalize("NFC", line).split() for line in read]
+        nll = -sum(float(log_probs.sum(dtype=np.float64)) for log_probs in self._log_probs(ids, progress))
+        return PerplexityReport(
+            sentences=len(read),
+            tokens=sum(len(tokens) + 1 for tokens in ids if tokens),
+            words=sum(len(line) + 1 for line in words),
+            characters=sum(len(" ".join(line)) + 1 for line in words),
+            unknown=sum(tokens.count(UNK_ID) for tokens in ids),
+            nll=nll,
+        )
+
+    def generate(self, prompt: str = "", options: SearchOptions | None = None) -> list[Hypothesis]:
+        """Write `options.n_best` texts that begin with `prompt`, best first.
+
+        Texts are drawn with `options.sample`, and otherwise searched for: the likeliest ones. A draw depends on
+        the seed and the prompt alone. Limits of length count what comes after the prompt, EOS included; unknown tokens
+        never come.
+
+        Args:
+            prompt: How each text begins. It ends where one of the model's tokens ends, so best after a whole word.
+            options: How to write; of them `beam_size`, `length_penalty`, `n_best`, the limits of length and all about
+                sampling have a meaning.
+
+        Returns:
+            Texts with the prompt, whose tokens have log-probability 0, so that the score is that of what follows,
+            normalised by the length of the whole. There is no attention.
+
+        Raises:
+            ConfigError: The tokenizer does not know a character of the prompt.
+        """
+        options = options or self.options
+        ids = self.tokenizer.encode(prompt)
+        if UNK_ID in ids:
+            raise ConfigError(
+                f"the prompt {prompt!r} has text that the model's tokenizer does not know: "
+                f"{self.tokenizer.surfaces(prompt)[ids.index(UNK_ID)].strip()!r}. Leave it out."
+            )
+        longest = len(ids) + (options.max_length or MAX_LENGTH)
+        inputs = [np.array([ids], np.int32).reshape(1, -1), [len(ids) + options.min_length], [longest]]
+        if options.sample:
+            inputs.append(draw_uniforms(options.seed, [ids], options.n_best, [longest]))
+        result = self._search(options)(*map(tf.constant, inputs))
+        tokens, lengths, scores, log_probs = (np.asarray(values)[0] for values in result[:4])
+        written = []
+        for n in range(len(tokens)):
+            end = int(lengths[n])
+            if end == 0 and n:
+                continue  # there are fewer than asked for
+            written.append(
+                Hypothesis(
+                    text=self.tokenizer.decode(tokens[n, :end].tolist()),
+                    score=float(scores[n]),
+                    tokens=self.tokenizer.pieces(tokens[n, :end].tolist()),
+                    token_log_probs=log_probs[n, :end].copy(),
+                    attention=np.zeros((end, 0), np.float32),
+                )
+            )
+        return written
+
+    def _encode(self, lines: Sequence[str]) -> list[list[int]]:
+        if isinstance(lines, str):
+            raise TypeError("expected a list of lines, found one string. Pass [text].")
+        return self.tokenizer.encode_all(lines)
+
+    def _log_probs(self, ids: Sequence[list[int]], progress: Callable[[int], None]) -> list[np.ndarray]:
+        found = [np.zeros(0, np.float32)] * len(ids)
+        done = 0
+        for rows in _batches(ids):
+            lengths = [len(ids[row]) + 1 for row in rows]
+            target = np.full((len(rows), max(lengths)), PAD_ID, np.int32)
+            for place, row in enumerate(rows):
+                target[place, : lengths[place]] = [*ids[row], EOS_ID]
+            nll = self._losses(np.full((len(rows), 1), EOS_ID, np.int32), target).numpy()
+            for row, part in zip(rows, np.split(-nll, np.cumsum(lengths)[:-1]), strict=True):
+                found[row] = part
+            done += len(rows)
+            progress(done)
+        return found
+
+    def _search(self, options: SearchOptions) -> Callable[..., SearchResult]:
+        key = graph_key(options)
+        if key not in self._searches:
+            self._searches[key] = traced(self._make_search(options), options)
+        return self._searches[key]
+
+    def _make_search(self, options: SearchOptions) -> Callable[..., SearchResult]:
+        def search(prefix: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor, *uniforms: tf.Tensor) -> SearchResult:
+            rules = search_rules(prefix, shortest, longest, options, forbidden=(UNK_ID,))
+            with self.model.weights_read_once():
+                memory, state = self.model.encode(tf.fill([tf.shape(prefix)[0], 1], EOS_ID))
+                step = partial(self.model.decode_step, output=self.model.output_layer())
+                return find_hypotheses(*after_prefix(step, state, memory, prefix), rules, options, uniforms)
+
+        return search
+
+
+def _batches(ids: Sequence[list[int]]) -> Iterator[list[int]]:
+    """Places of sentences that are not blank, by falling length, as many at once as the budget allows."""
+    rows = sorted((row for row, tokens in enumerate(ids) if tokens), key=lambda row: -len(ids[row]))
+    while rows:
+        size = max(1, BATCH_TOKENS // (len(ids[rows[0]]) + 1))
+        yield rows[:size]
+        rows = rows[size:]

@@ -1,0 +1,210 @@
+"""Language models as their users train and use them: whole commands at toy size."""
+
+import json
+import shutil
+
+import pytest
+import yaml
+
+from seq2seq.config import SearchOptions
+from seq2seq.encoding import EncodedCorpus
+from seq2seq.model_directory import load_config_of, load_tokenizers
+from seq2seq.text_generator import TextGenerator
+from seq2seq.tokenizer import EOS_ID
+from seq2seq.training import train
+from tests.command import run
+from tests.runs import assert_same_run, train_in_parts
+from tests.toy import language_model_config, language_model_values, pairs, toy_config, toy_values, write_corpus
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The toy corpus, `translator`, and `model`, which has its target tokenizer."""
+    folder = tmp_path_factory.mktemp("language-models")
+    write_corpus(folder)
+    (folder / "reference.txt").write_text("".join(f"{pair[1]}\n" for pair in pairs(9, 5)), encoding="utf-8")
+    (folder / "source.txt").write_text("".join(f"{pair[0]}\n" for pair in pairs(9, 5)), encoding="utf-8")
+    train(toy_config(folder, training={"epochs": 1}, validation={"bleu": False}), folder / "translator")
+    values = language_model_values(folder) | {"tokenizer": {"from_model": str(folder / "translator")}}
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    assert run("train", folder / "recipe.yaml", "--output", folder / "model") == 0
+    return folder
+
+
+def test_training_says_what_it_does(folder, tmp_path, capsys):
+    settings = ("--set", "training.updates=2", "--set", "tokenizer.from_model=null", "--set", "tokenizer.model=char")
+    assert run("train", folder / "recipe.yaml", "--output", tmp_path / "m", *settings) == 0
+    said = capsys.readouterr().out
+    for part in ("120 of 120 sentences", "sentences of", "perplexity", "seq2seq generate", "seq2seq perplexity"):
+        assert part in said, part
+    for part in ("source", "BLEU", "seq2seq translate", "joint"):
+        assert part not in said, part
+    tokenizer = load_tokenizers(tmp_path / "m").target
+    assert tokenizer.vocabulary_size < 36, "characters of the German side"
+    assert tokenizer.decode(tokenizer.encode("der Hund hört")) == "der Hund hört"
+    assert len(tokenizer.encode("der Hund")) == 9
+
+
+def test_resumed_equals_uninterrupted(folder, tmp_path):
+    config = language_model_config(folder, training={"accumulate": 2, "epochs": 3})
+    assert train(config, tmp_path / "whole").finished
+    train_in_parts(config, tmp_path / "parts", 7, 1)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_validation_measures_perplexity(folder):
+    (last,) = [json.loads(line) for line in (folder / "model" / "history.jsonl").read_text().splitlines()][-1:]
+    valid = [line.split("\t")[1] for line in (folder / "valid.tsv").read_text(encoding="utf-8").splitlines()]
+    report = TextGenerator.load(folder / "model").perplexity(valid)
+    assert last["best"], "or the measured model is another"
+    assert last["valid_perplexity"] == pytest.approx(report.per_token, rel=1e-4)
+    assert last["bleu"] is None
+
+
+def test_only_the_target_side_is_read_and_filtered(tmp_path):
+    """The same sentences as pairs, with useless sources, as a file of their own, and in a mixture."""
+    sentences = [pair[1] for pair in pairs(60, 1)]
+    lines = [*sentences, "", "x" * 300, sentences[0]]
+    (tmp_path / "train.tsv").write_text("".join(f"{'y' * 400}\t{line}\n" for line in lines), encoding="utf-8")
+    (tmp_path / "train.de").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    (tmp_path / "valid.tsv").write_text(f"\t{sentences[0]}\n\t\n", encoding="utf-8")
+    target = {"target": str(tmp_path / "train.de")}
+    filters = {"max_characters": 200, "max_tokens": 60}
+    settings = {"training": {"updates": 2, "epochs": None}, "decoder": {"layers": 1}}
+    found = {}
+    for name, spec in {"pairs": {"tsv": str(tmp_path / "train.tsv")}, "lines": target}.items():
+        data = {"train": spec, "filters": filters}
+        train(language_model_config(tmp_path, data=data, **settings), tmp_path / name)
+        found[name] = EncodedCorpus(tmp_path / name / "encoded" / "train")
+        assert found[name].report.read == 63
+        assert dict(found[name].report.dropped) == {
+            "empty side": 1,
+            "over 200 characters": 1,
+            "duplicate": 61 - len(set(sentences)),
+        }
+        assert (found[name].source.lengths == 1).all()
+        assert set(found[name].source.tokens.tolist()) == {EOS_ID}
+    assert found["pairs"].target.tokens.tolist() == found["lines"].target.tokens.tolist()
+    facts = json.loads((tmp_path / "pairs" / "metadata.json").read_text())["corpus"]
+    assert facts["valid"]["kept"] == 1
+    assert facts["valid"]["dropped"] == {"side without tokens": 1}
+    assert "source_tokens" not in facts["train"][0]
+    mixture = {"mixture": [{**target, "weight": 1}, {"tsv": str(tmp_path / "train.tsv"), "weight": 3}]}
+    data = {"train": mixture, "filters": filters}
+    assert train(language_model_config(tmp_path, data=data, **settings), tmp_path / "mixed").finished
+
+
+def test_nothing_left_names_sentences(folder, tmp_path, capsys):
+    settings = ("--set", "data.filters.max_characters=3", "--output", tmp_path / "m")
+    assert run("train", folder / "recipe.yaml", *settings) == 1
+    assert "no train sentences are left of 120 read; dropped: 120 over 3 characters." in capsys.readouterr().err
+
+
+def test_perplexity_of_a_file(folder, tmp_path, capsys):
+    assert run("perplexity", folder / "model", "-i", folder / "reference.txt", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    lines = (folder / "reference.txt").read_text(encoding="utf-8").splitlines()
+    assert report["sentences"] == 9
+    assert report["words"] == sum(len(line.split()) + 1 for line in lines)
+    assert report["perplexity_per_token"] < load_tokenizers(folder / "model").target.vocabulary_size
+    assert run("perplexity", folder / "model", "-i", folder / "reference.txt") == 0
+    shown = capsys.readouterr().out
+    for part in (f"{report['perplexity_per_word']:.2f}", f"{report['bits_per_character']:.3f}", "9 sentences of"):
+        assert part in shown, part
+    (tmp_path / "blank").write_text("\n\n")
+    assert run("perplexity", folder / "model", "-i", tmp_path / "blank") == 1
+    assert "2 lines, and none of them has text" in capsys.readouterr().err
+
+
+def test_generated_text(folder, tmp_path, capsys):
+    flags = ("--prompt", "der Hund", "--max-length", "6")
+    assert run("generate", folder / "model", *flags, "--samples", "3", "--top-k", "9", "-o", tmp_path / "out") == 0
+    texts = (tmp_path / "out").read_text(encoding="utf-8").splitlines()
+    assert len(texts) == 3
+    assert all(text.startswith("der Hund") for text in texts)
+    assert run("generate", folder / "model", *flags, "--beam-size", "2") == 0
+    expected = TextGenerator.load(folder / "model").generate("der Hund", SearchOptions(beam_size=2, max_length=6))
+    assert capsys.readouterr().out == f"{expected[0].text}\n"
+    assert run("generate", folder / "model", "--beam-size", "2", "--temperature", "0.5") == 1
+    assert "'temperature' is 0.5: it is for sampling, and 'sample' is false" in capsys.readouterr().err
+
+
+def test_inspect_knows_a_language_model(folder, capsys):
+    assert run("inspect", folder / "model", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["task"] == "language_model"
+    assert found["architecture"] == {
+        "embeddings": "10 units; one table for input and output",
+        "decoder": "2 layers of lstm, 14 units, residual; reads no source",
+    }
+    assert list(found["parameters"]) == ["total", "target_embedding", "decoder", "output"]
+    assert run("inspect", folder / "model") == 0
+    assert "language model" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["translate", "evaluate", "quantize", "shortlist", "probe"])
+def test_a_language_model_does_not_translate(verb, folder, capsys):
+    flags = {
+        "translate": ("-i", folder / "source.txt"),
+        "evaluate": ("--source", folder / "source.txt", "--reference", folder / "reference.txt"),
+    }
+    model = folder / "model"
+    assert run(verb, model, *flags.get(verb, ())) == 1
+    assert capsys.readouterr().err == (
+        f"error: {model}: is a language model, and a translator is wanted here. Write text with `seq2seq generate "
+        f"{model}`, measure text with `seq2seq perplexity {model}`, or let it help a translator with "
+        f"--language-model {model}.\n"
+    )
+
+
+@pytest.mark.parametrize("verb", ["generate", "perplexity"])
+def test_a_translator_is_no_language_model(verb, folder, capsys):
+    flags = ("-i", folder / "reference.txt") if verb == "perplexity" else ()
+    assert run(verb, folder / "translator", *flags) == 1
+    assert capsys.readouterr().err == (
+        f"error: {folder / 'translator'}: is a translator, and a language model is wanted here: one trained with "
+        "`task: language_model`.\n"
+    )
+
+
+def test_translate_and_evaluate_with_a_language_model(folder, tmp_path, capsys):
+    helped = ("--language-model", folder / "model", "--language-model-weight", "0.9", "--beam-size", "1")
+    source = ("-i", folder / "source.txt")
+    assert run("translate", folder / "translator", *source, "--beam-size", "1", "-o", tmp_path / "alone") == 0
+    assert run("translate", folder / "translator", *source, *helped, "-o", tmp_path / "helped") == 0
+    assert (tmp_path / "helped").read_text() != (tmp_path / "alone").read_text()
+    files = ("--source", folder / "source.txt", "--reference", folder / "reference.txt", "-o", tmp_path / "same")
+    assert run("evaluate", folder / "translator", *files, *helped) == 0
+    assert (tmp_path / "same").read_text() == (tmp_path / "helped").read_text()
+    capsys.readouterr()
+    assert run("translate", folder / "translator", *source, "--language-model", folder / "nowhere") == 1
+    assert f"{folder / 'nowhere' / 'metadata.json'}: no such file" in capsys.readouterr().err
+    assert run("translate", folder / "translator", *source, *helped, "--sample") == 1
+    assert f"'language_model' is '{folder / 'model'}', and 'sample' is true" in capsys.readouterr().err
+
+
+def test_a_bulk_job_knows_its_language_model(folder, tmp_path):
+    from seq2seq.bulk.job import Job
+
+    shutil.copytree(folder / "model", tmp_path / "lm")
+    options = SearchOptions(language_model=str(tmp_path / "lm"))
+    job = Job(folder / "translator", folder / "source.txt", tmp_path / "out", options, "text")
+    alone = Job(folder / "translator", folder / "source.txt", tmp_path / "out", SearchOptions(), "text")
+    names = job.identity()["model"].keys() - alone.identity()["model"].keys()
+    assert "language_model/model.weights.h5" in names
+
+
+def test_a_translator_starts_from_a_language_model(folder, tmp_path):
+    """The decoder's weights of the same name and shape are taken over."""
+    values = toy_values(folder)
+    config = toy_config(
+        folder,
+        tokenizer={"from_model": str(folder / "model")},
+        embeddings={"size": 10},
+        encoder={"dropout": 0.0},
+        decoder={**values["decoder"], "cell": "lstm", "layers": 2, "units": 14, "attention": "none"},
+        training={"warm_start": str(folder / "model"), "updates": 1},
+        validation={"bleu": False},
+    )
+    assert train(config, tmp_path / "m").finished
+    assert load_config_of(tmp_path / "m").task == "translation"

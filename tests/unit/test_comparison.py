@@ -1,0 +1,95 @@
+"""Comparing cells over seeds: against means and intervals worked out by hand."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seq2seq.analysis.comparison import difference, over_distances, read_runs, summary
+from seq2seq.analysis.plots import comparison as plots
+from seq2seq.errors import EvaluationError
+
+T_2 = 4.302653  # Student's t, 97.5%, two degrees of freedom
+RUNS = pd.DataFrame(
+    [
+        {"cell": cell, "seed": seed, "bleu": bleu}
+        for cell, values in {"lstm": (80.0, 82.0, 87.0), "gru": (81.0, 80.0, 85.0), "elman": (70.0, 75.0, 74.0)}.items()
+        for seed, bleu in enumerate(values, start=1)
+    ]
+)
+
+
+def test_summary_is_the_mean_with_students_interval():
+    found = summary(RUNS, ["bleu"])
+    assert list(found.index) == ["lstm", "gru", "elman"]
+    half = T_2 * math.sqrt((9 + 1 + 16) / 2) / math.sqrt(3)
+    np.testing.assert_allclose(
+        found.loc["lstm", ["seeds", "bleu", "bleu_low", "bleu_high"]].astype(float), [3, 83, 83 - half, 83 + half], 1e-6
+    )
+
+
+def test_one_seed_has_no_interval():
+    found = summary(RUNS[RUNS["seed"] == 2], ["bleu"])
+    assert found.loc["gru", "bleu"] == 80.0
+    assert math.isnan(found.loc["gru", "bleu_low"])
+
+
+def test_difference_compares_runs_of_equal_seeds():
+    found = difference(RUNS, ["lstm", "gru"], ["elman"], "bleu")
+    each = np.array([80.5 - 70, 81 - 75, 86 - 74])
+    half = T_2 * each.std(ddof=1) / math.sqrt(3)
+    assert found == pytest.approx(
+        {"seeds": 3, "mean": each.mean(), "low": each.mean() - half, "high": each.mean() + half}, rel=1e-6
+    )
+
+
+def test_difference_leaves_out_a_seed_that_one_group_lacks():
+    found = difference(RUNS[(RUNS["cell"] != "elman") | (RUNS["seed"] < 3)], ["lstm"], ["elman"], "bleu")
+    assert (found["seeds"], found["mean"]) == (2, (10 + 7) / 2)
+
+
+def test_over_distances_gives_a_row_for_each_group():
+    runs = pd.DataFrame(
+        [
+            {"cell": "gru", "seed": 2, "distances": {"1-4": [30, 40], "5-8": [5, 20]}},
+            {"cell": "gru", "seed": 0, "distances": np.nan},
+        ]
+    )
+    found = over_distances(runs)
+    assert found.to_dict("records") == [
+        {"cell": "gru", "task": "long distance", "distance": 4, "seed": 2, "score": 0.75, "items": 40},
+        {"cell": "gru", "task": "long distance", "distance": 8, "seed": 2, "score": 0.25, "items": 20},
+    ]
+
+
+def test_runs_are_read_in_order(tmp_path):
+    record = tmp_path / "runs.jsonl"
+    record.write_text("".join(json.dumps(run) + "\n" for run in RUNS.to_dict("records")))
+    pd.testing.assert_frame_equal(read_runs(record), RUNS)
+
+
+def test_bad_records_and_columns_are_named(tmp_path):
+    record = tmp_path / "runs.jsonl"
+    with pytest.raises(EvaluationError, match=r"runs\.jsonl: no such record"):
+        read_runs(record)
+    record.write_text('{"cell": "gru"}\n[3\n')
+    with pytest.raises(EvaluationError, match=r"runs\.jsonl:2: expected a run as a JSON object, found '\[3'"):
+        read_runs(record)
+    with pytest.raises(EvaluationError, match=r"no column 'chrf'\. There are: cell, seed, bleu\."):
+        summary(RUNS, ["bleu", "chrf"])
+    with pytest.raises(EvaluationError, match=r"no run has one of mgu as its cell\. There are: lstm, gru, elman\."):
+        difference(RUNS, ["mgu"], ["elman"], "bleu")
+
+
+def test_figures_have_a_point_for_each_cell():
+    found = summary(RUNS, ["bleu"])
+    figure = plots.means(found, {"bleu": "BLEU"}, {"gated": ["lstm", "gru"], "plain": ["elman"]})
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["elman", "gru", "lstm"]
+    assert axes.get_xlabel() == "BLEU"
+    drawn = {container.get_label(): container.lines[0].get_xdata().tolist() for container in axes.containers}
+    assert drawn == {"gated": [82.0, 83.0], "plain": [73.0]}
+    (axes,) = plots.speed_against_quality(found, {"gru": 1.0, "elman": 1.4}, "bleu", "BLEU").axes
+    assert sorted(text.get_text() for text in axes.texts) == ["elman", "gru"]

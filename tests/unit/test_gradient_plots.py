@@ -1,0 +1,102 @@
+"""Figures show the numbers they are given, on labelled axes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seq2seq.analysis.gates import GateValues, histograms
+from seq2seq.analysis.gradients import sensitivity
+from seq2seq.analysis.plots.gates import gate_histograms
+from seq2seq.analysis.plots.gradients import (
+    gradient_norms,
+    loss_gradients_over_time,
+    sensitivity_over_distance,
+    singular_values_over_time,
+    truncation_over_chunk,
+)
+from seq2seq.analysis.plots.memory import remembered_distances, scores_over_distance
+
+
+def labelled(figure):
+    assert all(axes.get_xlabel() for axes in figure.axes)
+    assert figure.axes[0].get_ylabel() or figure.axes[0].get_yticklabels()
+    figure.canvas.draw()
+    return figure.axes
+
+
+def test_sensitivity_is_a_geometric_mean():
+    jacobians = np.stack([0.5 * np.ones((4, 1, 1)), 2.0 * np.ones((4, 1, 1))])
+    (axes,) = labelled(
+        sensitivity_over_distance({"halves": sensitivity(jacobians[:1]), "both": sensitivity(jacobians)})
+    )
+    halves, both = axes.lines[:2]
+    np.testing.assert_allclose(halves.get_ydata(), 0.5 ** np.arange(5))
+    np.testing.assert_allclose(both.get_ydata(), np.ones(5))
+    assert axes.get_yscale() == "log"
+
+
+def test_nothing_left_of_a_gradient_can_be_drawn():
+    (axes,) = labelled(loss_gradients_over_time({"gone": np.zeros((2, 3, 4)), "there": np.full((2, 3, 4), 0.5)}))
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), 1e-12)
+    np.testing.assert_allclose(axes.lines[1].get_ydata(), 1.0)
+
+
+def test_singular_values_have_a_panel_a_name(rng):
+    values = {"a": rng.random((2, 3, 4)) + 0.1, "b": rng.random((2, 3, 5)) + 0.1}
+    first, second = labelled(singular_values_over_time(values, sequence=1))
+    np.testing.assert_allclose([line.get_ydata() for line in first.lines[:4]], values["a"][1].T)
+    assert len(second.lines) == 5 + 2
+    assert (first.get_title(), second.get_title()) == ("a", "b")
+
+
+def test_truncation_draws_the_weight_asked_for():
+    rows = [
+        {"chunk": chunk, "weight": weight, "cosine": value, "norm_ratio": value / 2}
+        for chunk, weight, value in [(1, "bias", 0.1), (1, "all", 0.2), (4, "bias", 0.3), (4, "all", 0.4)]
+    ]
+    cosine, ratio = labelled(truncation_over_chunk({"gru": pd.DataFrame(rows)}))
+    assert cosine.lines[0].get_ydata().tolist() == [0.2, 0.4]
+    assert ratio.lines[0].get_ydata().tolist() == [0.1, 0.2]
+
+
+def test_gradient_norms_show_the_limit():
+    (axes,) = labelled(gradient_norms({"elman": [1.0, 20.0]}, limit=5.0))
+    assert axes.lines[0].get_ydata().tolist() == [1.0, 20.0]
+    assert set(axes.lines[1].get_ydata()) == {5.0}
+
+
+def test_gates_are_drawn_in_percent():
+    values = np.array([[[0.1, 0.9, 0.95, 0.99]]])
+    table = histograms(
+        {"update": GateValues("sigmoid", values, values), "reset": GateValues("sigmoid", 1 - values, 1 - values)}, 2
+    )
+    update, reset = labelled(gate_histograms({"before": table}))
+    assert update.patches[0].get_data().values.tolist() == [25.0, 75.0]
+    assert reset.patches[0].get_data().values.tolist() == [75.0, 25.0]
+    with pytest.raises(ValueError, match="no table"):
+        gate_histograms({})
+
+
+def test_memory_is_drawn_with_its_intervals():
+    line = {"task": "copy", "seeds": 3, "at_least": False}
+    table = pd.DataFrame(
+        [
+            {"cell": "lstm", "mean": 40.0, "low": 30.0, "high": 50.0, **line},
+            {"cell": "elman", "mean": 10.0, "low": np.nan, "high": np.nan, **line},
+        ]
+    )
+    (axes,) = labelled(remembered_distances(table))
+    (segment,) = axes.containers[0].lines[2][0].get_segments()
+    assert segment[:, 0].tolist() == [30.0, 50.0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["lstm", "elman"]
+
+
+def test_scores_leave_out_what_was_not_tried():
+    scores = pd.DataFrame(
+        [("gru", "adding", 10, 1, 0.9), ("gru", "adding", 10, 2, 0.7), ("gru", "adding", 20, 1, np.nan)],
+        columns=["cell", "task", "distance", "seed", "score"],
+    )
+    (axes,) = labelled(scores_over_distance(scores, {"adding": 0.19}))
+    assert axes.lines[0].get_xdata().tolist() == [10]
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), 80.0)
+    assert axes.lines[2].get_ydata()[0] == pytest.approx(19.0)

@@ -1,0 +1,240 @@
+"""Gradients through time against finite differences of the NumPy loops, in float64."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seq2seq.analysis.gradients import (
+    clipped,
+    loss_gradients,
+    products_by_distance,
+    sensitivity,
+    singular_values,
+    state_parts,
+    step_jacobians,
+    truncation,
+    weight_gradients,
+)
+from seq2seq.layers.cells import CELLS, make_cell
+from tests.family import STEPS
+
+B, T, INPUTS, UNITS = 2, 5, 3, 4
+NUDGE = 1e-5  # of finite differences
+# Layer normalisation computes in float32 whatever the cell's precision.
+TOLERANCES = {"layer_norm_gru": 1e-4, "layer_norm_lstm": 1e-4}
+
+
+def built(kind, transition_depth=1, scale=0.5, units=UNITS):
+    cell = make_cell(kind, units, transition_depth, dtype="float64")
+    cell.build((None, INPUTS))
+    generator = np.random.default_rng(5)
+    for weight in cell.weights:
+        weight.assign(generator.normal(0.0, scale, weight.shape))
+    return cell
+
+
+def numpy_states(kind, cell, x, first):
+    """All states (T + 1, S) of one sequence, counters left out, and its outputs (T, O)."""
+    weights = {weight.name: np.asarray(weight, np.float64) for weight in cell.weights}
+    counted = len(cell.state_size) - cell.counters
+    now, states, outputs = [state[None] for state in first], [], []
+    states.append(np.concatenate(now[:counted], -1)[0])
+    for step in x:
+        output, now = STEPS[kind](step[None], now, weights)
+        states.append(np.concatenate(now[:counted], -1)[0])
+        outputs.append(output[0])
+    return np.array(states), np.array(outputs)
+
+
+def first_states(cell, rng):
+    """Random; of counters whole numbers, another for each row."""
+    counted = len(cell.state_size) - cell.counters
+    return [
+        rng.normal(size=(B, size)) if place < counted else np.arange(2.0, 2.0 + B)[:, None]
+        for place, size in enumerate(cell.state_size)
+    ]
+
+
+def split_up(cell, whole, counters):
+    """A whole state (S,) as the cell's states."""
+    return [whole[part] for part in state_parts(cell)] + counters
+
+
+@pytest.fixture(params=sorted(set(CELLS) & set(STEPS)))
+def case(request, rng):
+    """A kind, its cell, inputs and first states."""
+    cell = built(request.param)
+    return request.param, cell, rng.normal(size=(B, T, INPUTS)), first_states(cell, rng)
+
+
+def test_jacobians_and_their_products_equal_finite_differences(case):
+    """Of each step, and of the last state by each of those before."""
+    kind, cell, x, first = case
+    jacobians = step_jacobians(cell, x, first)
+    products = products_by_distance(jacobians)
+    tolerance = TOLERANCES.get(kind, 1e-7)
+    counted = len(first) - cell.counters
+    for row in range(B):
+        states, _ = numpy_states(kind, cell, x[row], [state[row] for state in first])
+        for step in range(T):
+            counters = [(state[row] + step) % 8 for state in first[counted:]]
+            expected = np.empty((2, states.shape[1], states.shape[1]))  # of the next state, of the last one
+            for place in range(states.shape[1]):
+                ends = []
+                for by in (NUDGE, -NUDGE):
+                    moved = states[step].copy()
+                    moved[place] += by
+                    after, _ = numpy_states(kind, cell, x[row, step:], split_up(cell, moved, counters))
+                    ends.append(np.stack([after[1], after[-1]]))
+                expected[:, :, place] = (ends[0] - ends[1]) / (2 * NUDGE)
+            np.testing.assert_allclose(jacobians[row, step], expected[0], atol=tolerance)
+            np.testing.assert_allclose(products[row, T - step], expected[1], atol=tolerance)
+    np.testing.assert_array_equal(products[:, 0], np.broadcast_to(np.eye(products.shape[-1]), products[:, 0].shape))
+
+
+def test_gradients_of_a_loss_equal_finite_differences(case, rng):
+    """By first states; and by each weight along a random direction."""
+    kind, cell, x, first = case
+    seeds = rng.normal(size=(B, T, cell.output_size))
+    counted = len(first) - cell.counters
+
+    def loss_of(states):
+        rows = [numpy_states(kind, cell, x[row], [state[row] for state in states])[1] for row in range(B)]
+        return float((seeds * np.stack(rows)).sum())
+
+    def loss(outputs):
+        return tf.reduce_sum(outputs * seeds)
+
+    found = loss_gradients(cell, x, loss, first)
+    assert [gradient.shape for gradient in found] == [(B, T + 1, size) for size in cell.state_size[:counted]]
+    tolerance = TOLERANCES.get(kind, 1e-7)
+    for place, gradient in enumerate(found):
+        for row in range(B):
+            for unit in range(UNITS):
+                ends = []
+                for by in (NUDGE, -NUDGE):
+                    moved = [state.copy() for state in first]
+                    moved[place][row, unit] += by
+                    ends.append(loss_of(moved))
+                assert gradient[row, 0, unit] == pytest.approx((ends[0] - ends[1]) / (2 * NUDGE), abs=10 * tolerance)
+    gradients = weight_gradients(cell, x, loss, initial=first)
+    assert list(gradients) == [weight.path for weight in cell.weights]
+    for weight in cell.weights:
+        value, direction = np.asarray(weight), rng.normal(size=weight.shape)
+        ends = []
+        for by in (NUDGE, -NUDGE):
+            weight.assign(value + by * direction)
+            ends.append(loss_of(first))
+        weight.assign(value)
+        expected = (ends[0] - ends[1]) / (2 * NUDGE)
+        assert (gradients[weight.path] * direction).sum() == pytest.approx(expected, abs=100 * tolerance)
+
+
+@pytest.mark.parametrize("kind", ["elman", "lstm", "gru", "clockwork"])
+def test_the_way_back_is_the_product_of_jacobians(kind, rng):
+    """A loss on the last output alone: what it leaves at h_k is its row times the derivative of h_T by h_k."""
+    cell = built(kind)
+    x, row = rng.normal(size=(B, T, INPUTS)), rng.normal(size=UNITS)
+    found = loss_gradients(cell, x, lambda outputs: tf.reduce_sum(outputs[:, -1] * row))[0]
+    products = products_by_distance(step_jacobians(cell, x))[:, :, :UNITS, :UNITS]
+    np.testing.assert_allclose(found[:, ::-1], np.einsum("i,bdij->bdj", row, products), atol=1e-12)
+
+
+def test_a_deep_transition_is_one_step(rng):
+    cell, parts = built("gru", transition_depth=2), np.empty((B, T, UNITS, UNITS))
+    x, states = rng.normal(size=(B, T, INPUTS)), np.zeros((B, UNITS))
+    for step in range(T):
+        for place in range(UNITS):
+            ends = [cell(x[:, step], [states + by * np.eye(UNITS)[place]])[0] for by in (NUDGE, -NUDGE)]
+            parts[:, step, :, place] = (ends[0] - ends[1]) / (2 * NUDGE)
+        states = np.asarray(cell(x[:, step], [states])[0])
+    np.testing.assert_allclose(step_jacobians(cell, x), parts, atol=1e-8)
+
+
+def test_sensitivity_of_a_linear_network_is_that_of_a_power(rng):
+    """ReLU units that are all on: every Jacobian is the recurrent matrix."""
+    cell = built("elman_relu")
+    recurrent = np.abs(rng.normal(size=(UNITS, UNITS)))
+    cell.recurrent_kernel.assign(recurrent)
+    cell.bias.assign(np.full(UNITS, 100.0))
+    jacobians = step_jacobians(cell, rng.normal(size=(B, T, INPUTS)), [np.ones((B, UNITS))])
+    table = sensitivity(jacobians)
+    assert len(table) == B * (T + 1)
+    for line in table.itertuples():
+        power = np.linalg.matrix_power(recurrent.T, line.distance)
+        singular = np.sqrt(np.linalg.eigvalsh(power.T @ power).clip(0))
+        assert line.spectral == pytest.approx(singular.max())
+        assert line.frobenius == pytest.approx(np.sqrt((power**2).sum()))
+    expected = np.sqrt(np.linalg.eigvalsh(recurrent.T @ recurrent).clip(0))[::-1]
+    np.testing.assert_allclose(singular_values(jacobians), np.broadcast_to(expected, (B, T, UNITS)), rtol=1e-6)
+
+
+def test_parts_of_an_lstms_state_are_blocks(rng):
+    cell = built("lstm")
+    jacobians = step_jacobians(cell, rng.normal(size=(B, T, INPUTS)))
+    hidden, content = state_parts(cell)
+    assert (hidden, content) == (slice(0, 4), slice(4, 8))
+    blocks = products_by_distance(jacobians)
+    for part in (hidden, content):
+        found = sensitivity(jacobians, part)["frobenius"].to_numpy().reshape(B, T + 1)
+        np.testing.assert_allclose(found, np.sqrt((blocks[:, :, part, part] ** 2).sum((2, 3))))
+
+
+@pytest.mark.parametrize("kind", ["elman", "lstm"])
+@pytest.mark.parametrize("chunk", [1, 2, 3])
+def test_a_cut_gradient_is_that_of_a_run_that_starts_at_the_cut(kind, chunk, rng):
+    """With the loss on the last output, the last `chunk` steps are all that counts."""
+    cell, x = built(kind), rng.normal(size=(B, T, INPUTS))
+
+    def loss(outputs):
+        return tf.reduce_sum(tf.square(outputs[:, -1]))
+
+    now = [np.zeros((B, size)) for size in cell.state_size]
+    for step in range(T - chunk):
+        _, now = cell(x[:, step], now)
+    expected = weight_gradients(cell, x[:, T - chunk :], loss, initial=now)
+    found = weight_gradients(cell, x, loss, chunk)
+    for name, gradient in expected.items():
+        np.testing.assert_allclose(found[name], gradient, atol=1e-12)
+    assert any(np.abs(found[name] - g).max() > 1e-6 for name, g in weight_gradients(cell, x, loss).items())
+
+
+def test_truncation_against_the_full_gradient(rng):
+    cell, x = built("gru"), rng.normal(size=(B, T, INPUTS))
+
+    def loss(outputs):
+        return tf.reduce_sum(outputs)  # on every step: each chunk has its part
+
+    table = truncation(cell, x, loss, [2, T, 2 * T])
+    full, cut = weight_gradients(cell, x, loss), weight_gradients(cell, x, loss, 2)
+    assert table["weight"].tolist() == 3 * [*full, "all"]
+    name = cell.recurrent_kernel.path
+    line = table[(table["weight"] == name) & (table["chunk"] == 2)].iloc[0]
+    a, b = cut[name].ravel(), full[name].ravel()
+    assert line["norm_ratio"] == pytest.approx(np.sqrt(a @ a) / np.sqrt(b @ b))
+    assert line["cosine"] == pytest.approx(a @ b / np.sqrt((a @ a) * (b @ b)))
+    assert line["cosine"] < 0.999
+    whole = table[table["chunk"] >= T]
+    np.testing.assert_allclose(whole[["norm_ratio", "cosine"]], 1.0)
+
+
+def test_clipping_keeps_the_direction(rng):
+    gradients = {"a": rng.normal(size=(3, 2)), "b": rng.normal(size=4)}
+    norm = np.sqrt(sum((g**2).sum() for g in gradients.values()))
+    scaled, before = clipped(gradients, norm / 4)
+    assert before == pytest.approx(norm)
+    for name, gradient in gradients.items():
+        np.testing.assert_allclose(scaled[name], gradient / 4)
+        np.testing.assert_allclose(clipped(gradients, 2 * norm)[0][name], gradient)
+    with pytest.raises(ValueError, match="limit is 0"):
+        clipped(gradients, 0)
+
+
+def test_wrong_inputs_are_named(rng):
+    cell = built("lstm")
+    with pytest.raises(ValueError, match=r"shape \(2, 5, 4\), expected \(batch, steps, 3\)"):
+        step_jacobians(cell, rng.normal(size=(2, 5, 4)))
+    with pytest.raises(ValueError, match="1 first states, expected 2"):
+        step_jacobians(cell, rng.normal(size=(2, 5, 3)), [np.zeros((2, UNITS))])
+    with pytest.raises(ValueError, match="chunk is 0"):
+        weight_gradients(cell, rng.normal(size=(2, 5, 3)), tf.reduce_sum, 0)

@@ -1,0 +1,115 @@
+"""Recipes of language models: their own defaults, and what they must not say."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from seq2seq.config import Config, DecoderConfig, dump_config, parse_config
+from seq2seq.errors import ConfigError
+
+VALUES: dict[str, Any] = {
+    "task": "language_model",
+    "data": {"train": {"target": "train.de"}, "valid": {"tsv": "valid.tsv"}},
+}
+
+
+def parse(**sections: Any) -> Config:
+    return parse_config(VALUES | sections, "lm.yaml")
+
+
+def test_a_short_recipe_has_a_language_models_defaults() -> None:
+    config = parse(decoder={"cell": "lstm", "units": 8})
+    assert (config.decoder.attention, config.decoder.cell) == ("none", "lstm")
+    assert (config.validation.metric, config.validation.bleu) == ("loss", False)
+    assert (config.search.sample, config.search.max_length) == (True, 100)
+    assert config.data.train.name() == "train.de"
+    assert parse_config(yaml.safe_load(dump_config(config)), "dump") == config
+
+
+def test_what_a_recipe_says_wins_and_sections_may_be_objects() -> None:
+    assert parse(search={"sample": False, "max_length": 7}).search.max_length == 7
+    config = Config.model_validate(VALUES | {"decoder": DecoderConfig(units=8)})
+    assert (config.decoder.units, config.decoder.attention) == (8, "none")
+
+
+def test_a_translators_defaults_are_as_they_were() -> None:
+    config = parse_config({"data": {"train": {"tsv": "a"}, "valid": {"tsv": "b"}}}, "t.yaml")
+    assert config.task == "translation"
+    assert (config.decoder.attention, config.validation.metric, config.search.sample) == ("general", "bleu", False)
+
+
+NO_SOURCE = "and 'task: language_model' has no source and no translations: leave it out, or set it to"
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        (
+            {"encoder": {"units": 8}},
+            "'encoder.units' is 8, and 'task: language_model' has no encoder: leave the section out.",
+        ),
+        ({"decoder": {"attention": "dot"}}, f"'decoder.attention' is dot, {NO_SOURCE} none."),
+        ({"decoder": {"summary": "mean"}}, f"'decoder.summary' is mean, {NO_SOURCE} transformed."),
+        ({"decoder": {"context": "every_step"}}, f"'decoder.context' is every_step, {NO_SOURCE} initial."),
+        ({"decoder": {"heads": 2}}, "decoder: 'heads: 2' needs an attention, and 'attention' is none."),
+        (
+            {"decoder": {"form": "conditional"}},
+            "decoder: 'form: conditional' needs an attention, and 'attention' is none.",
+        ),
+        ({"validation": {"metric": "bleu", "bleu": True}}, f"'validation.metric' is bleu, {NO_SOURCE} loss."),
+        ({"validation": {"bleu": True}}, f"'validation.bleu' is true, {NO_SOURCE} false."),
+        ({"search": {"unk": "replace"}}, f"'search.unk' is replace, {NO_SOURCE} keep."),
+        ({"search": {"long_lines": "cut"}}, f"'search.long_lines' is cut, {NO_SOURCE} split."),
+        ({"tokenizer": {"joint": True}}, f"'tokenizer.joint' is true, {NO_SOURCE} false."),
+        ({"embeddings": {"source_word_dropout": 0.1}}, f"'embeddings.source_word_dropout' is 0.1, {NO_SOURCE} 0.0."),
+        (
+            {"embeddings": {"tied": "all"}},
+            "'embeddings.tied: all' shares a table with the source, and 'task: language_model' has none.",
+        ),
+        (
+            {"training": {"warm_start": "runs/a"}},
+            "'training.warm_start' needs the tokenizers that its embeddings were trained with: set "
+            "'tokenizer.from_model' to the same directory, or give 'tokenizer.target_model'.",
+        ),
+        ({"task": "parsing"}, "'task': found 'parsing'. Input should be 'translation' or 'language_model'."),
+    ],
+)
+def test_what_means_nothing_is_refused(sections: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(expected)):
+        parse(**sections)
+
+
+@pytest.mark.parametrize("section", [None, [], 3, {"attention": []}, {3: 4}])
+def test_strange_sections_are_config_errors(section: Any) -> None:
+    with pytest.raises(ConfigError, match=r"lm\.yaml"):
+        parse(decoder=section)
+
+
+def test_target_model_alone_is_fine() -> None:
+    assert parse(tokenizer={"target_model": "de.spm"}).tokenizer.target_model == "de.spm"
+
+
+ONE_OF_TWO = "'language_model' is 'lm', and"
+
+
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ({"language_model_weight": 0.5}, "'language_model_weight' is 0.5, and there is no 'language_model'."),
+        ({"language_model": "lm", "sample": True}, f"{ONE_OF_TWO} 'sample' is true: use one of the two."),
+        ({"language_model": "lm", "shortlist": 9}, f"{ONE_OF_TWO} 'shortlist' is 9: use one of the two."),
+        ({"language_model": "lm", "int8": True}, f"{ONE_OF_TWO} 'int8' is true: use one of the two."),
+    ],
+)
+def test_fusion_that_does_not_fit_is_refused(search: dict[str, Any], expected: str) -> None:
+    values = {"data": {"train": {"tsv": "a"}, "valid": {"tsv": "b"}}, "search": search}
+    with pytest.raises(ConfigError, match=re.escape(expected)):
+        parse_config(values, "t.yaml")
+
+
+def test_a_language_model_of_weight_0_is_none() -> None:
+    values = {"data": {"train": {"tsv": "a"}, "valid": {"tsv": "b"}}}
+    search = {"language_model": "lm", "language_model_weight": 0.0, "sample": True}
+    assert not parse_config(values | {"search": search}, "t.yaml").search.fusion

@@ -1,0 +1,168 @@
+"""Training on memory tasks: equal sizes, reproducible, resumable, and counted right."""
+
+import json
+import math
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seq2seq.analysis.comparison import mean_interval
+from seq2seq.analysis.memory_records import COLUMNS, MemoryRecord, measure, probe_scores, remembers
+from seq2seq.analysis.memory_tasks import AddingTask, CopyTask, TemporalOrderTask
+from seq2seq.analysis.remembering import Attempt, Budget, MemoryTrainer, units_for
+from seq2seq.errors import EvaluationError
+from seq2seq.layers.cells import CELLS, make_cell
+from seq2seq.probing import Accuracy, ProbeReport
+
+TINY = Budget(parameters=150, updates=4, rows=5, check_every=2, test_rows=20)
+
+
+@pytest.mark.parametrize("kind", sorted(CELLS))
+def test_no_other_width_comes_closer(kind):
+    """Against every width that the cell accepts, one by one."""
+    parameters, width = 700, 3
+    found = units_for(kind, parameters, width)
+
+    def off(units):
+        try:
+            cell = make_cell(kind, units)
+        except ValueError:
+            return math.inf
+        cell.build((None, width))
+        return abs(cell.count_params() - parameters)
+
+    assert found == min(range(1, found + 9), key=off)
+
+
+def test_units_need_a_cell_and_sizes():
+    with pytest.raises(ValueError, match="no cell 'lstn'"):
+        units_for("lstn", 100, 3)
+    with pytest.raises(ValueError, match="width 0"):
+        units_for("lstm", 100, 0)
+
+
+@pytest.mark.parametrize("kind", ["clockwork", "gru"])
+def test_a_training_is_a_function_of_its_seed_whatever_came_before(kind):
+    task = CopyTask(symbols=3, length=2)
+    used, fresh = MemoryTrainer(kind, task, TINY), MemoryTrainer(kind, task, TINY)
+    other = used.train(6, seed=2)
+    again, first = used.train(9, seed=3), fresh.train(9, seed=3)
+    np.testing.assert_array_equal(again.losses, first.losses)
+    np.testing.assert_array_equal(again.norms, first.norms)
+    assert again.score == first.score
+    assert len(other.losses) == TINY.updates
+    assert (other.losses[0] != again.losses[0]).all()
+
+
+@pytest.mark.parametrize("task", [AddingTask(), TemporalOrderTask()], ids=lambda task: task.name)
+def test_a_network_learns_a_short_task_and_stops(task):
+    budget = Budget(parameters=500, updates=300, check_every=25, test_rows=200, solved=0.6)
+    attempt = MemoryTrainer("gru", task, budget).train(10)
+    assert 0.6 <= attempt.score <= 1.0
+    assert attempt.updates < 300
+    assert attempt.updates % 25 == 0
+    assert attempt.losses[-10:].mean() < attempt.losses[:10].mean()
+
+
+FAR = {("lstm", 1): 40, ("lstm", 2): 20, ("elman", 1): 5, ("elman", 2): 10, ("elman", 3): 40}
+
+
+class Scripted:
+    """Stands in for a trainer: solves what is at most `FAR` steps away for a seed."""
+
+    units, parameters = 4, 100
+    calls: ClassVar[list[tuple]]
+
+    def __init__(self, cell, task, budget):
+        self.cell = cell
+
+    def train(self, distance, seed):
+        self.calls.append((self.cell, distance, seed))
+        score = 0.95 if distance <= FAR[self.cell, seed] else 0.3
+        return Attempt(score, 7, 0.5, np.zeros(7), np.zeros(7))
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    Scripted.calls = []
+    monkeypatch.setattr("seq2seq.analysis.memory_records.MemoryTrainer", Scripted)
+    return Scripted.calls
+
+
+def test_longer_distances_are_not_tried_once_all_seeds_fail(scripted, tmp_path):
+    record = MemoryRecord(tmp_path / "runs.jsonl")
+    scores = measure(["elman"], [AddingTask()], [40, 10, 20, 80], [1, 2], record=record)
+    assert scripted == [("elman", 10, 1), ("elman", 10, 2), ("elman", 20, 1), ("elman", 20, 2)]
+    assert list(scores.columns) == COLUMNS
+    assert scores["distance"].tolist() == [10, 10, 20, 20, 40, 40, 80, 80]
+    assert scores["score"].isna().tolist() == [False] * 4 + [True] * 4
+    lines = (tmp_path / "runs.jsonl").read_text().splitlines()
+    assert [json.loads(line)["score"] for line in lines] == [0.3, 0.95, 0.3, 0.3, None, None, None, None]
+
+
+def test_a_second_call_goes_on_where_the_first_ended(scripted, tmp_path):
+    path = tmp_path / "runs.jsonl"
+    call = (["lstm", "elman"], [AddingTask()], [10, 20], [1, 2])
+    whole = measure(*call, record=MemoryRecord(path))
+    done = len(scripted)
+    lines = path.read_text().splitlines(keepends=True)
+    pd.testing.assert_frame_equal(measure(*call, record=MemoryRecord(path)), whole)
+    assert len(scripted) == done
+    path.write_text("".join(lines[:3]))  # stopped after three trainings
+    pd.testing.assert_frame_equal(measure(*call, record=MemoryRecord(path)), whole)
+    assert scripted[done:] == scripted[3:done]
+    measure(*call, budget=Budget(updates=3), record=MemoryRecord(path))
+    assert len(scripted) == 3 * done - 3, "another budget is another training"
+
+
+def test_what_was_not_tried_is_when_a_new_seed_gets_further(scripted):
+    record = MemoryRecord()
+    measure(["elman"], [AddingTask()], [20, 40], [1, 2], record=record)
+    assert ("elman", 40, 1) not in scripted
+    scores = measure(["elman"], [AddingTask()], [20, 40], [1, 2, 3], record=record)
+    assert scripted[2:] == [("elman", 20, 3), ("elman", 40, 1), ("elman", 40, 2), ("elman", 40, 3)]
+    assert not scores["score"].isna().any()
+
+
+def test_a_foreign_line_is_named(tmp_path):
+    path = tmp_path / "runs.jsonl"
+    path.write_text('{"cell": "lstm"}\n')
+    with pytest.raises(EvaluationError, match=r"runs\.jsonl:1: expected a training .* found '\{\"cell\""):
+        MemoryRecord(path)
+
+
+def test_how_far_cells_remember():
+    def rows(cell, solved_by_seed):
+        return [
+            {"cell": cell, "task": "copy", "distance": d, "seed": s, "score": 0.95 if d in solved else math.nan}
+            for s, solved in enumerate(solved_by_seed)
+            for d in (10, 20, 40)
+        ]
+
+    scores = pd.DataFrame(rows("lstm", [{10, 20}, {10, 20, 40}, {10}]) + rows("elman", [set(), set(), set()]))
+    lstm, elman = remembers(scores).to_dict("records")
+    assert (lstm["cell"], lstm["seeds"], lstm["at_least"]) == ("lstm", 3, True)
+    assert lstm["mean"] == pytest.approx(70 / 3)
+    # Student's t of two degrees of freedom is 4.3027 at 0.975; the standard deviation of 10, 20, 40 is 15.275.
+    assert lstm["high"] == pytest.approx(70 / 3 + 4.3027 * 15.2753 / math.sqrt(3), rel=1e-4)
+    assert lstm["low"] == 0.0
+    assert (elman["mean"], elman["low"], elman["high"], elman["at_least"]) == (0, 0, 0, False)
+
+
+def test_a_single_seed_has_no_interval():
+    assert all(math.isnan(end) for end in mean_interval([3.0]))
+
+
+def test_a_translators_long_distances_become_such_a_table():
+    def report(*right):
+        names = ("1-4", "5-8")
+        distances = tuple(Accuracy(name, 20, n) for name, n in zip(names, right, strict=True))
+        return ProbeReport((Accuracy("gender", 10, 3),), distances)
+
+    scores = probe_scores({"gru": [report(20, 19), report(20, 5)], "elman": [report(4, 2)]})
+    assert scores["distance"].tolist() == [4, 8, 4, 8, 4, 8]
+    assert scores["seed"].tolist() == [1, 1, 2, 2, 1, 1]
+    assert scores["score"].tolist() == [1.0, 0.95, 1.0, 0.25, 0.2, 0.1]
+    assert remembers(scores)["mean"].tolist() == [6.0, 0.0]
