@@ -1,0 +1,163 @@
+"""Where a translator goes wrong, sentence by sentence: a table to sort, filter and read; what two systems differ in."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from seq2seq.analysis.words import word_pieces
+from seq2seq.corpora.grammar.phenomena import words_of
+from seq2seq.errors import EvaluationError
+from seq2seq.evaluation import make_metric
+from seq2seq.tokenizer import Tokenizer
+from seq2seq.translation import Translation
+
+LONGEST_LOOP = 4  # words of a block that is said again at once
+LITTLE_ATTENTION = 0.2  # of one target token
+
+
+def sentence_errors(
+    sources: Sequence[str],
+    references: Sequence[str],
+    translations: Sequence[Translation],
+    tokenizer: Tokenizer,
+    source_counts: Mapping[str, int] | None = None,
+) -> pd.DataFrame:
+    """Describe every translation, one row a sentence, in order.
+
+    Args:
+        sources, references: Raw text.
+        translations: Of the sources, with attention if there is any.
+        tokenizer: Of the source.
+        source_counts: How often each word is in the source side of the training text, for `unseen`.
+
+    Returns:
+        source, reference, hypothesis  raw text
+        exact           whether hypothesis and reference are equal
+        chrf            sentence-level chrF2, 0 to 100 (Popović 2015): low is different, which need not be wrong
+        score           the model's own, see `Translation`
+        source_words, reference_words, hypothesis_words   their numbers, marks included
+        length_ratio    hypothesis_words / reference_words; low where something is dropped. NaN for an empty reference
+        looped          words that are said twice in a row, see `looped_words`
+        repeated        pairs of words said more often than in the reference, see `repeated_ngrams`
+        copied          words of the source that the hypothesis has and the reference does not, joined by spaces
+        unattended      words of the source that attention hardly looked at, see `unattended_words`, likewise; None
+                        without attention
+        unseen          words of the source that training did not have, likewise; None without `source_counts`
+                        (all of this by words and marks as `words_of` finds them)
+
+    Raises:
+        EvaluationError: The texts differ in number.
+    """
+    if not len(sources) == len(references) == len(translations):
+        raise EvaluationError(
+            f"found {len(sources)} sources, {len(references)} references and {len(translations)} translations: "
+            "line N answers line N."
+        )
+    chrf = make_metric("chrF2")
+    rows = []
+    for source, reference, translation in zip(sources, references, translations, strict=True):
+        hypothesis = translation.text
+        ours, theirs, read = words_of(hypothesis), words_of(reference), words_of(source)
+        unattended = unattended_words(source, translation, tokenizer)
+        rows.append(
+            {
+                "source": source,
+                "reference": reference,
+                "hypothesis": hypothesis,
+                "exact": hypothesis == reference,
+                "chrf": float(chrf.sentence_score(hypothesis, [reference]).score),
+                "score": translation.score,
+                "source_words": len(read),
+                "reference_words": len(theirs),
+                "hypothesis_words": len(ours),
+                "length_ratio": len(ours) / len(theirs) if theirs else np.nan,
+                "looped": looped_words(ours),
+                "repeated": repeated_ngrams(ours, theirs),
+                "copied": " ".join(copied_words(read, ours, theirs)),
+                "unattended": None if unattended is None else " ".join(unattended),
+                "unseen": None
+                if source_counts is None
+                else " ".join(word for word in read if not source_counts.get(word)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def looped_words(words: Sequence[str], longest: int = LONGEST_LOOP) -> int:
+    """How many words stand in a block of up to `longest` words that equals the block right before it."""
+    places: set[int] = set()
+    for size in range(1, longest + 1):
+        for start in range(size, len(words) - size + 1):
+            if words[start - size : start] == words[start : start + size]:
+                places |= set(range(start, start + size))
+    return len(places)
+
+
+def repeated_ngrams(hypothesis: Sequence[str], reference: Sequence[str], n: int = 2) -> int:
+    """How many n-grams of the hypothesis repeat an earlier one, beyond the repeats that the reference has too."""
+    ours, theirs = (
+        Counter(tuple(words[place : place + n]) for place in range(len(words) - n + 1))
+        for words in (hypothesis, reference)
+    )
+    return sum(max(0, count - max(1, theirs[ngram])) for ngram, count in ours.items())
+
+
+def copied_words(source: Sequence[str], hypothesis: Sequence[str], reference: Sequence[str]) -> list[str]:
+    """Words with a letter that the hypothesis takes from the source unchanged, and the reference does not have.
+
+    A name that the reference keeps is none; a word that both languages spell alike is one where the reference puts it
+    otherwise.
+    """
+    known, expected = set(source), set(reference)
+    return [word for word in hypothesis if word in known and word not in expected and any(map(str.isalpha, word))]
+
+
+def unattended_words(
+    source: str, translation: Translation, tokenizer: Tokenizer, least: float = LITTLE_ATTENTION
+) -> list[str] | None:
+    """Words with a letter or digit whose pieces together got less attention than `least`, summed over target tokens.
+
+    A hint that they may have been dropped, and no more: a word's neighbours know of it too, and articles are seldom
+    looked at. None where there is nothing to go by: no attention, or a long line in pieces or cut off.
+    """
+    attention = translation.attention
+    if not attention.shape[1] or translation.pieces > 1 or translation.cut_tokens:
+        return None
+    received = attention.sum(axis=0)
+    return [
+        word
+        for word, places in word_pieces(tokenizer, source)
+        if received[places].sum() < least and any(map(str.isalnum, word))
+    ]
+
+
+def compare_sentences(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """Sentences that two systems translate differently, what the second gains most first.
+
+    Args:
+        first, second: From `sentence_errors`, of the same sources and references.
+
+    Returns:
+        source, reference, first, second (the translations), chrf_first, chrf_second, gain (second - first, in points
+        of chrF2); the index is the sentence's number.
+
+    Raises:
+        EvaluationError: Sources or references differ.
+    """
+    texts = ["source", "reference"]
+    if not first[texts].reset_index(drop=True).equals(second[texts].reset_index(drop=True)):
+        raise EvaluationError("the two systems' sources or references differ. Compare what answers the same.")
+    both = pd.DataFrame(
+        {
+            "source": first["source"],
+            "reference": first["reference"],
+            "first": first["hypothesis"],
+            "second": second["hypothesis"].to_numpy(),
+            "chrf_first": first["chrf"],
+            "chrf_second": second["chrf"].to_numpy(),
+        }
+    )
+    both["gain"] = both["chrf_second"] - both["chrf_first"]
+    return both[both["first"] != both["second"]].sort_values("gain", ascending=False, kind="stable")

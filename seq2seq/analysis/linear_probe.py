@@ -1,0 +1,163 @@
+"""Linear probes: can a property of a word be read off a model's vectors, and by more than memory of the word?"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from seq2seq.analysis.grammar_features import ABOUT
+from seq2seq.analysis.intervals import ratio_interval
+from seq2seq.analysis.representations import Layer, word_states
+from seq2seq.errors import EvaluationError
+from seq2seq.translator import Translator
+
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """How well a linear classifier does; all are shares of N rows, 0 to 1.
+
+    accuracy     on rows of groups that it was not trained on
+    low, high    its 95% interval, over groups
+    majority     of who always answers with the commonest label
+    familiar     accuracy on rows that it was not trained on, of groups that it was
+    control      the same for labels drawn at random for each type
+    selectivity  familiar - control: what is more than memory of the type
+    """
+
+    rows: int
+    groups: int
+    accuracy: float
+    low: float
+    high: float
+    majority: float
+    familiar: float
+    control: float
+
+    @property
+    def selectivity(self) -> float:
+        return self.familiar - self.control
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self) | {"selectivity": self.selectivity}
+
+
+def linear_probe(
+    vectors: np.ndarray,
+    labels: Sequence[str],
+    groups: Sequence[str],
+    types: Sequence[str],
+    *,
+    regularization: float = 1.0,
+    seed: int = 1,
+) -> LinearProbe:
+    """Cross-validate a logistic regression from vectors to labels, in five folds.
+
+    Rows of one group stand in one fold, so that what is learnt has to hold for groups not seen. The control task
+    gives each type a random label of its own: it can be learnt by heart only, so it is tested on types that were seen,
+    and compared with accuracy under the same folds. Vectors from which any label of a type can be read say little about
+    the property.
+
+    Args:
+        vectors: (N, U), one row a sentence.
+        labels: (N,), two kinds or more.
+        groups: (N,), the lemma of each row.
+        types: (N,), its word as it is spelled.
+        regularization: Weight of the squared norm against the data, above 0 (the inverse of scikit-learn's C).
+            Vectors are standardised first, by the folds that train.
+        seed: Of folds, of control labels and of the interval.
+
+    Raises:
+        EvaluationError: Lengths differ, there is one label only, or there are fewer groups than folds.
+
+    Source: Alain and Bengio (2017); control tasks and selectivity: Hewitt and Liang (2019), section 2.
+    Departures: they control a part of speech, whose words recur in the test set; here the probe itself is tested on
+    new words, so control and `familiar` have folds of their own. They draw labels independently; we have few types, and
+    keep the labels as frequent as they are.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import KFold, StratifiedGroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    truth, lemmas, words = np.asarray(labels), np.asarray(groups), np.asarray(types)
+    _check(len(vectors), truth, lemmas, words)
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=1 / regularization, max_iter=1000))
+    by_group = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    by_row = KFold(FOLDS, shuffle=True, random_state=seed)
+
+    control = _control_labels(truth, words, seed)
+    right = cross_val_predict(classifier, vectors, truth, groups=lemmas, cv=by_group) == truth
+    _, group_of = np.unique(lemmas, return_inverse=True)
+    low, high = ratio_interval(np.bincount(group_of, right), np.bincount(group_of), seed=seed)
+    return LinearProbe(
+        rows=len(truth),
+        groups=len(set(groups)),
+        accuracy=float(right.mean()),
+        low=low,
+        high=high,
+        majority=float(np.unique(truth, return_counts=True)[1].max() / len(truth)),
+        familiar=float((cross_val_predict(classifier, vectors, truth, cv=by_row) == truth).mean()),
+        control=float((cross_val_predict(classifier, vectors, control, cv=by_row) == control).mean()),
+    )
+
+
+def probe_places(
+    translator: Translator,
+    sentences: pd.DataFrame,
+    layers: Sequence[Layer] = ("embedding", "encoder"),
+    *,
+    regularization: float = 1.0,
+    seed: int = 1,
+) -> pd.DataFrame:
+    """Probe each place of sentences with a known feature, in each layer.
+
+    Args:
+        translator: Its source is the sentences' language.
+        sentences: As of `featured_sentences`: `sentence`, `label`, `lemma`, `word`, and a column for each place.
+        layers: See `source_states`.
+        regularization, seed: See `linear_probe`.
+
+    Returns:
+        layer, place, and the fields of `LinearProbe`, one row for each layer and place.
+
+    Raises:
+        EvaluationError: See `linear_probe`.
+    """
+    rows: list[dict[str, Any]] = []
+    places = [column for column in sentences.columns if column not in ABOUT]
+    for layer in layers:
+        words, vectors = word_states(translator, list(sentences["sentence"]), layer)
+        starts = np.flatnonzero(words["place"].to_numpy() == 0)
+        for place in places:
+            chosen = vectors[starts + sentences[place].to_numpy()]
+            columns = (sentences[column].tolist() for column in ("label", "lemma", "word"))
+            found = linear_probe(chosen, *columns, regularization=regularization, seed=seed)
+            rows.append({"layer": layer, "place": place, **found.as_dict()})
+    return pd.DataFrame(rows)
+
+
+def _control_labels(labels: np.ndarray, types: np.ndarray, seed: int) -> np.ndarray:
+    """One label for all rows of a type: types come in random order, each gets the label that most rows still lack."""
+    names, lacking = np.unique(labels, return_counts=True)
+    kinds, kind_of, sizes = np.unique(types, return_inverse=True, return_counts=True)
+    chosen = np.empty(len(kinds), int)
+    for kind in np.random.default_rng(seed).permutation(len(kinds)):
+        chosen[kind] = lacking.argmax()
+        lacking[chosen[kind]] -= sizes[kind]
+    return names[chosen][kind_of]
+
+
+def _check(rows: int, labels: np.ndarray, groups: np.ndarray, types: np.ndarray) -> None:
+    if not rows == len(labels) == len(groups) == len(types):
+        raise EvaluationError(
+            f"a probe needs a label, a group and a type for each vector, found {rows} vectors, {len(labels)} labels, "
+            f"{len(groups)} groups and {len(types)} types."
+        )
+    if len(set(labels)) < 2:
+        raise EvaluationError(f"a probe needs two labels or more, found {sorted(set(labels))}.")
+    if len(set(groups)) < FOLDS:
+        raise EvaluationError(f"a probe in {FOLDS} folds needs as many groups, found {len(set(groups))}.")

@@ -1,0 +1,178 @@
+"""Vectors inside a translator: embeddings of tokens and encoder states of words; neighbours and projections of them."""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from seq2seq.analysis.words import word_pieces
+from seq2seq.errors import EvaluationError, did_you_mean
+from seq2seq.tokenizer import EOS_ID, PAD_ID
+from seq2seq.translator import Translator
+
+Table = Literal["source", "target", "output"]
+Layer = Literal["embedding", "encoder"]
+BATCH_TOKENS = 8_000  # padded, read at once
+END = "</s>"
+
+
+def embeddings(translator: Translator, table: Table = "source") -> pd.DataFrame:
+    """The vectors of all tokens: V rows named by the vocabulary's entries (`▁the`), E columns, float32.
+
+    Args:
+        translator: Of a model.
+        table: `source`: what the encoder reads; `target`: what the decoder reads; `output`: what logits are made with.
+            Tables that the recipe ties are the same.
+
+    Raises:
+        EvaluationError: There is no such table.
+    """
+    _check(table, get_args(Table), "table")
+    tokenizer = translator.tokenizers.source if table == "source" else translator.tokenizers.target
+    layer = getattr(translator.model, f"{table}_embedding")
+    return pd.DataFrame(np.asarray(layer.table), index=tokenizer.pieces(range(tokenizer.vocabulary_size)))
+
+
+def source_states(translator: Translator, sentences: Sequence[str], layer: Layer = "encoder") -> list[np.ndarray]:
+    """A vector for each source token of each sentence.
+
+    Args:
+        translator: Of a model.
+        sentences: Raw text.
+        layer: `encoder`: the states that attention reads, after the top layer; `embedding`: what the bottom layer
+            reads, which knows nothing of the sentence.
+
+    Returns:
+        For each sentence (S, U) float32, S its tokens with `</s>` as the last one; U the units of the encoder, or the
+        size of embeddings. They do not depend on what other sentences there are, but for rounding.
+
+    Raises:
+        EvaluationError: There is no such layer.
+    """
+    _check(layer, get_args(Layer), "layer")
+    model = translator.model
+
+    def read(source: tf.Tensor) -> tf.Tensor:
+        embedded = model.source_embedding(source)
+        if layer == "embedding":
+            return tf.cast(embedded, tf.float32)
+        lengths = tf.reduce_sum(tf.cast(source != PAD_ID, tf.int32), axis=1)
+        return tf.cast(model.encoder(embedded, lengths)[0], tf.float32)
+
+    rows = [[*ids, EOS_ID] for ids in translator.tokenizers.source.encode_all(list(sentences))]
+    waiting = sorted(range(len(rows)), key=lambda row: -len(rows[row]))
+    states: dict[int, np.ndarray] = {}
+    while waiting:
+        width = len(rows[waiting[0]])
+        now, waiting = waiting[: max(1, BATCH_TOKENS // width)], waiting[max(1, BATCH_TOKENS // width) :]
+        padded = np.full((len(now), width), PAD_ID, np.int32)
+        for place, row in enumerate(now):
+            padded[place, : len(rows[row])] = rows[row]
+        for row, found in zip(now, read(tf.constant(padded)).numpy(), strict=True):
+            states[row] = found[: len(rows[row])]
+    return [states[row] for row in range(len(rows))]
+
+
+def word_states(
+    translator: Translator, sentences: Sequence[str], layer: Layer = "encoder"
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """A vector for each source word: the mean of the vectors of its pieces. The sentence's end counts as a word.
+
+    Args: see `source_states`.
+
+    Returns:
+        A data frame of N rows, and their vectors (N, U) float32:
+        sentence  its number from 0
+        place     of the word in its sentence, from 0
+        word      as it is written; the last one is `</s>`
+        pieces    how many tokens spell it
+    """
+    rows, vectors = [], []
+    for number, (sentence, states) in enumerate(
+        zip(sentences, source_states(translator, sentences, layer), strict=True)
+    ):
+        words = [*word_pieces(translator.tokenizers.source, sentence), (END, [len(states) - 1])]
+        for place, (word, pieces) in enumerate(words):
+            rows.append((number, place, word, len(pieces)))
+            vectors.append(states[pieces].mean(axis=0))
+    return pd.DataFrame(rows, columns=["sentence", "place", "word", "pieces"]), np.array(vectors, np.float32)
+
+
+def neighbours(vectors: pd.DataFrame, names: Sequence[str], count: int = 8) -> pd.DataFrame:
+    """The rows that point most nearly in the same direction.
+
+    Args:
+        vectors: N rows with different names, as of `embeddings`. Leave out rows that should not be found.
+        names: Whose neighbours.
+        count: How many, at most N - 1.
+
+    Returns:
+        name, rank (from 1), neighbour, cosine (-1 to 1); a row is no neighbour of its own.
+
+    Raises:
+        EvaluationError: A name is not among the rows.
+    """
+    table = vectors.to_numpy(np.float64)
+    units = table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)
+    rows = []
+    for name in names:
+        if name not in vectors.index:
+            raise EvaluationError(f"there is no vector of {name!r}.{did_you_mean(name, map(str, vectors.index))}")
+        place = vectors.index.get_loc(name)
+        cosines = units @ units[place]
+        order = [other for other in np.argsort(-cosines, kind="stable") if other != place][:count]
+        rows += [(name, rank, vectors.index[other], cosines[other]) for rank, other in enumerate(order, start=1)]
+    return pd.DataFrame(rows, columns=["name", "rank", "neighbour", "cosine"])
+
+
+def principal_components(vectors: pd.DataFrame, count: int = 2) -> tuple[pd.DataFrame, np.ndarray]:
+    """Project centred vectors on the directions in which they vary most.
+
+    Returns:
+        N rows named as in `vectors`, with columns 1 to `count`; and the share of the variance of each, falling.
+
+    Source: scikit-learn's `PCA` with its exact solver. A component's sign means nothing.
+    """
+    from sklearn.decomposition import PCA
+
+    pca = PCA(count, svd_solver="full")
+    found = pca.fit_transform(vectors.to_numpy(np.float64))
+    return pd.DataFrame(found, vectors.index, range(1, count + 1)), pca.explained_variance_ratio_
+
+
+def tsne(vectors: pd.DataFrame, perplexity: float = 15.0, seed: int = 1) -> pd.DataFrame:
+    """Lay out vectors in the plane so that those with a small angle between them come to lie close together.
+
+    Only who is near whom means something: neither the axes, nor distances between far groups, nor their sizes do.
+
+    Args:
+        vectors: N rows, at most about a thousand: time grows with N squared.
+        perplexity: About how many neighbours each point minds, below N.
+        seed: Of scikit-learn's random numbers; the start is the principal components.
+
+    Returns:
+        N rows named as in `vectors`, with columns 1 and 2.
+
+    Raises:
+        EvaluationError: `perplexity` is not below N.
+
+    Source: van der Maaten and Hinton (2008), as scikit-learn's `TSNE` computes it exactly; cosine distances.
+    """
+    from sklearn.manifold import TSNE
+
+    if not perplexity < len(vectors):
+        raise EvaluationError(
+            f"'perplexity' is {perplexity:g}: it must be below the number of vectors, {len(vectors)}."
+        )
+    # The approximate method starts threads that wait for each other: on a busy machine it is far slower for so few.
+    layout = TSNE(2, perplexity=perplexity, metric="cosine", init="pca", random_state=seed, method="exact")
+    return pd.DataFrame(layout.fit_transform(vectors.to_numpy(np.float64)), vectors.index, [1, 2])
+
+
+def _check(name: str, accepted: tuple[str, ...], what: str) -> None:
+    if name not in accepted:
+        raise EvaluationError(
+            f"unknown {what} {name!r}.{did_you_mean(name, accepted)} Accepted: {', '.join(accepted)}."
+        )
