@@ -37,7 +37,8 @@ def read(path: Path) -> nbformat.NotebookNode:
 
 
 def test_there_are_notebooks():
-    assert [path.name for path in NOTEBOOKS][:1] == ["01-first-translator.ipynb"]
+    assert [int(path.name[:2]) for path in NOTEBOOKS] == list(range(1, len(NOTEBOOKS) + 1))
+    assert len(NOTEBOOKS) >= 7
 
 
 @by_name
@@ -47,7 +48,7 @@ def test_notebook_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
     notebook = read(path)
     # The time limit is against hangs only: it is far above what any cell takes.
     client = NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
     )
     client.execute()  # raises CellExecutionError with the cell and its traceback
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
