@@ -5,10 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: quickstart test check lint docs lock clean
+.PHONY: quickstart notebooks test check lint docs lock clean
 
 quickstart: $(VENV)/installed  ## train a small translator and show what it does
 	$(BIN)/seq2seq quickstart
+
+notebooks: $(VENV)/installed  ## open the notebooks
+	$(INSTALL) '.[notebooks]'
+	$(BIN)/jupyter lab notebooks
 
 test: $(VENV)/installed-dev  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -79,8 +79,8 @@ EXPERIMENTS = {
         ),
         (*CELLS, "lstm, 2 layers"),
         (7e-4, 2e-3, 6e-3),
-        1900,
-        600,
+        1250,
+        400,
         128,
     ),
     "multi30k": Experiment(
@@ -88,8 +88,8 @@ EXPERIMENTS = {
         ("batching.tokens=2000",),
         ("elman", "irnn", "lstm", "peephole_lstm", "cifg", "gru"),
         (1e-3, 3e-3),
-        3000,
-        800,
+        1500,
+        400,
         192,
     ),
 }

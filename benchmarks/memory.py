@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from measure import show
 
-from seq2seq.analysis.memory_records import MemoryRecord, measure, remembers
+from seq2seq.analysis.memory_records import MemoryRecord, at_best_rate, measure
 from seq2seq.analysis.memory_tasks import AddingTask, CopyTask, TemporalOrderTask
 from seq2seq.analysis.remembering import Budget
 from seq2seq.layers.cells import CELLS
@@ -35,14 +35,13 @@ def main() -> None:
     options = parser.parse_args()
     tasks = [TASKS[name] for name in options.tasks]
     record = MemoryRecord(options.output)
-    scores, remembered = [], []
+    found = []
     for rate in options.rates:
         budget = Budget(learning_rate=rate)
-        scores.append(measure(options.cells, tasks, options.distances, options.seeds, budget, record, report))
-        remembered.append(remembers(scores[-1], budget.solved))
-    best = pd.concat(remembered).sort_values("mean", ascending=False, kind="stable").groupby(["cell", "task"]).head(1)
-    order = {cell: place for place, cell in enumerate(options.cells)}
-    rows = table(best.sort_values("cell", key=lambda cells: cells.map(order), kind="stable"), pd.concat(scores))
+        measured = measure(options.cells, tasks, options.distances, options.seeds, budget, record, report)
+        found.append(measured.assign(learning_rate=rate))
+    scores = pd.concat(found)
+    rows = table(at_best_rate(scores), scores)
     show("Remembers, steps: mean over seeds, 95% interval (Student's t), at the best learning rate", rows)
 
 

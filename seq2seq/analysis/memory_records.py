@@ -51,6 +51,11 @@ class MemoryRecord:
             with writing(self.path), self.path.open("a", encoding="utf-8") as handle:
                 handle.write(json.dumps(entry) + "\n")
 
+    def scores(self) -> pd.DataFrame:
+        """All lines in the form of `measure`, with the column learning_rate besides."""
+        rows = [line | {"learning_rate": line["setting"]["learning_rate"]} for line in self.lines]
+        return pd.DataFrame(rows, columns=[*COLUMNS, "learning_rate"]).astype({"score": float})
+
     def find(self, **values: Any) -> dict[str, Any] | None:
         """The last line with these values, if there is one."""
         fits = (line for line in reversed(self.lines) if all(line[name] == value for name, value in values.items()))
@@ -190,3 +195,23 @@ def remembers(scores: pd.DataFrame, solved: float = Budget.solved) -> pd.DataFra
             }
         )
     return pd.DataFrame(rows)
+
+
+def at_best_rate(scores: pd.DataFrame, solved: float = Budget.solved) -> pd.DataFrame:
+    """How far each cell remembers at the learning rate, one for each task, with which it remembers furthest.
+
+    Args:
+        scores: As for `remembers`, with a column learning_rate.
+        solved: The score from which on a task is solved, 0 to 1.
+
+    Returns:
+        The rows of `remembers`, with a column learning_rate; cells in the order of `scores`. Of rates that are equally
+        good the first.
+    """
+    of_rates = [
+        remembers(of_rate, solved).assign(learning_rate=rate)
+        for rate, of_rate in scores.groupby("learning_rate", sort=False)
+    ]
+    best = pd.concat(of_rates).sort_values("mean", ascending=False, kind="stable").groupby(["cell", "task"]).head(1)
+    order = {cell: place for place, cell in enumerate(scores["cell"].unique())}
+    return best.sort_values("cell", key=lambda cells: cells.map(order), kind="stable", ignore_index=True)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from seq2seq.analysis.comparison import mean_interval
-from seq2seq.analysis.memory_records import COLUMNS, MemoryRecord, measure, probe_scores, remembers
+from seq2seq.analysis.memory_records import COLUMNS, MemoryRecord, at_best_rate, measure, probe_scores, remembers
 from seq2seq.analysis.memory_tasks import AddingTask, CopyTask, TemporalOrderTask
 from seq2seq.analysis.remembering import Attempt, Budget, MemoryTrainer, units_for
 from seq2seq.errors import EvaluationError
@@ -166,3 +166,38 @@ def test_a_translators_long_distances_become_such_a_table():
     assert scores["seed"].tolist() == [1, 1, 2, 2, 1, 1]
     assert scores["score"].tolist() == [1.0, 0.95, 1.0, 0.25, 0.2, 0.1]
     assert remembers(scores)["mean"].tolist() == [6.0, 0.0]
+
+
+def test_the_best_learning_rate_is_taken_for_each_task():
+    def rows(cell, task, rate, furthest):
+        return [
+            {"cell": cell, "task": task, "distance": d, "seed": s, "score": 0.9 + 0.05 * (d <= f) - 0.1 * (d > f)}
+            | {"learning_rate": rate}
+            for s, f in enumerate(furthest)
+            for d in (10, 20)
+        ]
+
+    scores = pd.DataFrame(
+        [
+            *rows("lstm", "copy", 1e-2, [10, 10]),
+            *rows("elman", "copy", 1e-2, [20, 20]),
+            *rows("lstm", "copy", 3e-3, [10, 20]),
+            *rows("elman", "copy", 3e-3, [20, 20]),
+            *rows("lstm", "adding", 3e-3, [0, 0]),
+        ]
+    )
+    found = at_best_rate(scores)[["cell", "task", "mean", "learning_rate"]]
+    assert sorted(found.itertuples(index=False, name=None)) == [
+        ("elman", "copy", 20.0, 1e-2),
+        ("lstm", "adding", 0.0, 3e-3),
+        ("lstm", "copy", 15.0, 3e-3),
+    ]
+    assert list(found["cell"].unique()) == ["lstm", "elman"]
+
+
+def test_a_record_knows_the_learning_rate_of_each_line(scripted, tmp_path):
+    record = MemoryRecord(tmp_path / "runs.jsonl")
+    measured = measure(["elman"], [AddingTask()], [10, 20], [1], Budget(learning_rate=5e-3), record)
+    read = MemoryRecord(tmp_path / "runs.jsonl").scores()
+    pd.testing.assert_frame_equal(read.drop(columns="learning_rate"), measured)
+    assert set(read["learning_rate"]) == {5e-3}
