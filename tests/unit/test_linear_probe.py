@@ -9,7 +9,7 @@ import pytest
 from seq2seq.analysis.grammar_features import ABOUT, LABELS, featured_sentences, places_of
 from seq2seq.analysis.intervals import ratio_interval
 from seq2seq.analysis.linear_probe import linear_probe, probe_places
-from seq2seq.analysis.plots.representations import plot_probes
+from seq2seq.analysis.plots.representations import probe_accuracy
 from seq2seq.corpora.grammar.phenomena import words_of
 from seq2seq.corpora.phrasebook import source_of_chance, split_of, the_grammar
 from seq2seq.errors import EvaluationError
@@ -185,7 +185,7 @@ def test_places_are_probed_in_every_layer(tmp_path, number):
     assert by_place["embedding", "end"] <= 0.55
     # The last letters of the noun are pieces of its own: its embeddings tell the number, and its neighbour's do not.
     assert by_place["embedding", "noun"] > by_place["embedding", "before"] + 0.1
-    figure = plot_probes(probes, "Number")
+    figure = probe_accuracy(probes, "Number")
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == places
     assert "%" in axes.get_ylabel()

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seq2seq.analysis.plots.representations import plot_projection
+from seq2seq.analysis.plots.representations import projection
 from seq2seq.analysis.representations import (
     embeddings,
     neighbours,
@@ -153,7 +153,7 @@ def test_tsne_keeps_neighbours_and_repeats_itself(rng):
 
 def test_a_projection_has_names_and_kinds(rng):
     points = pd.DataFrame(rng.normal(size=(5, 2)), list("abcde"))
-    figure = plot_projection(points, ["x", "y", "x", "x", "y"], "Two kinds", ("first", "second"), list("abcde"))
+    figure = projection(points, ["x", "y", "x", "x", "y"], "Two kinds", ("first", "second"), list("abcde"))
     (axes,) = figure.axes
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("first", "second", "Two kinds")
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["x (3)", "y (2)"]

@@ -12,7 +12,7 @@ from seq2seq.analysis.errors import (
     sentence_errors,
     unattended_words,
 )
-from seq2seq.analysis.plots.errors import plot_comparison, plot_sentences
+from seq2seq.analysis.plots.errors import scores_and_lengths, scores_of_two
 from seq2seq.errors import EvaluationError
 from seq2seq.translation import Hypothesis, Translation
 from tests.toy import toy_tokenizer
@@ -130,13 +130,13 @@ def test_two_systems(table, tokenizer):
     assert found["gain"].iloc[0] > 0 > found["gain"].iloc[1]
     with pytest.raises(EvaluationError, match="differ"):
         compare_sentences(table, other[:2])
-    (axes,) = plot_comparison(found, "one", "two").axes
+    (axes,) = scores_of_two(found, "one", "two").axes
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["two is closer (1)", "one is closer (1)"]
     np.testing.assert_allclose(axes.collections[0].get_offsets(), [found[["chrf_first", "chrf_second"]].iloc[0]])
 
 
 def test_sentences_are_drawn(table):
-    scores, lengths = plot_sentences(table).axes
+    scores, lengths = scores_and_lengths(table).axes
     assert sum(bar.get_height() for bar in scores.patches) == len(table)
     np.testing.assert_allclose(lengths.collections[0].get_offsets(), [[2, 2], [2, 0]])
     np.testing.assert_allclose(lengths.collections[1].get_offsets(), [[5, 6]])

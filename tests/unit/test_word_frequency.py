@@ -6,7 +6,7 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from seq2seq.analysis.plots.errors import plot_accuracy_by_frequency
+from seq2seq.analysis.plots import errors as figures
 from seq2seq.analysis.word_frequency import accuracy_by_frequency, compare_words, words_missed
 from seq2seq.analysis.words import word_counts, word_matches
 from seq2seq.errors import EvaluationError
@@ -104,7 +104,7 @@ def test_bars_are_the_shares():
         name: accuracy_by_frequency(word_matches(texts, REFERENCES), COUNTS, (1, 4), samples=20)
         for name, texts in (("one", HYPOTHESES), ("two", OTHER))
     }
-    (axes,) = plot_accuracy_by_frequency(tables, "precision").axes
+    (axes,) = figures.accuracy_by_frequency(tables, "precision").axes
     heights = [[bar.get_height() for bar in bars] for bars in axes.containers if hasattr(bars, "patches")]
     for drawn, table in zip(heights, tables.values(), strict=True):
         assert drawn == pytest.approx((100 * table["precision"]).tolist(), nan_ok=True)

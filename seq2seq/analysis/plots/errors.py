@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 
-def plot_accuracy_by_frequency(systems: Mapping[str, pd.DataFrame], measure: str = "recall") -> Figure:
+def accuracy_by_frequency(systems: Mapping[str, pd.DataFrame], measure: str = "recall") -> Figure:
     """Draw a measure of words by how frequent they are in the training text, with 95% intervals.
 
     Args:
@@ -36,7 +36,7 @@ def plot_accuracy_by_frequency(systems: Mapping[str, pd.DataFrame], measure: str
     return figure
 
 
-def plot_sentences(errors: pd.DataFrame) -> Figure:
+def scores_and_lengths(errors: pd.DataFrame) -> Figure:
     """Draw how sentence-level chrF2 is spread, and the lengths of translations and references.
 
     Args:
@@ -58,7 +58,7 @@ def plot_sentences(errors: pd.DataFrame) -> Figure:
     return figure
 
 
-def plot_comparison(comparison: pd.DataFrame, first: str, second: str) -> Figure:
+def scores_of_two(comparison: pd.DataFrame, first: str, second: str) -> Figure:
     """Draw the two scores of each sentence that two systems translate differently.
 
     Args:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 WIDTH = 0.28  # between the layers of a place, in places
 
 
-def plot_projection(
+def projection(
     points: pd.DataFrame,
     kinds: Sequence[str],
     title: str,
@@ -39,7 +39,7 @@ def plot_projection(
     return figure
 
 
-def plot_probes(probes: pd.DataFrame, title: str) -> Figure:
+def probe_accuracy(probes: pd.DataFrame, title: str) -> Figure:
     """Draw accuracy by place and layer, with its interval, its majority baseline and the control task.
 
     Args:
