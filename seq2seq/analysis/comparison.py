@@ -1,13 +1,12 @@
 """Comparing cells, or any other choice, over runs with several seeds: means, intervals, differences."""
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from scipy import stats  # type: ignore[import-untyped]
 
+from seq2seq.analysis.intervals import mean_interval
 from seq2seq.errors import EvaluationError
 
 
@@ -114,20 +113,6 @@ def over_distances(runs: pd.DataFrame) -> pd.DataFrame:
         for name, (right, items) in distances.items()
     ]
     return pd.DataFrame(rows, columns=["cell", "task", "distance", "seed", "score", "items"])
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95% interval of the mean of values by Student's t; both ends NaN for a single value.
-
-    It takes the values for a sample of a normal distribution, and where all are equal it has no width: distances come
-    in few sizes, so read a narrow interval as "the seeds agree".
-    """
-    count = len(values)
-    if count < 2:
-        return math.nan, math.nan
-    sample = pd.Series(values, dtype=float)
-    half = stats.t.ppf(0.975, count - 1) * sample.std() / math.sqrt(count)
-    return float(sample.mean() - half), float(sample.mean() + half)
 
 
 def _check(runs: pd.DataFrame, columns: Sequence[str]) -> None:

@@ -1,6 +1,10 @@
-"""Bootstrap intervals of a share, a ratio of two sums over units that belong together."""
+"""95% intervals: of a share, by the bootstrap over units that belong together, and of a mean over few runs."""
+
+import math
+from collections.abc import Sequence
 
 import numpy as np
+from scipy import stats  # type: ignore[import-untyped]
 
 from seq2seq.errors import EvaluationError
 
@@ -46,3 +50,16 @@ def ratio_interval(
     drawn = np.concatenate(ratios)
     low, high = np.percentile(drawn, [2.5, 97.5]) if drawn.size else (np.nan, np.nan)
     return float(low), float(high)
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """The 95% interval of the mean of values by Student's t; both ends NaN for a single value.
+
+    It takes the values for a sample of a normal distribution, and where all are equal it has no width: distances come
+    in few sizes, so read a narrow interval as "the seeds agree".
+    """
+    count = len(values)
+    if count < 2:
+        return math.nan, math.nan
+    mean, half = np.mean(values), stats.t.ppf(0.975, count - 1) * np.std(values, ddof=1) / math.sqrt(count)
+    return float(mean - half), float(mean + half)

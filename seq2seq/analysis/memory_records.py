@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seq2seq.analysis.comparison import mean_interval
+from seq2seq.analysis.intervals import mean_interval
 from seq2seq.analysis.memory_tasks import MemoryTask
 from seq2seq.analysis.remembering import Attempt, Budget, MemoryTrainer
 from seq2seq.errors import EvaluationError

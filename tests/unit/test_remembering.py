@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seq2seq.analysis.comparison import mean_interval
+from seq2seq.analysis.intervals import mean_interval
 from seq2seq.analysis.memory_records import COLUMNS, MemoryRecord, at_best_rate, measure, probe_scores, remembers
 from seq2seq.analysis.memory_tasks import AddingTask, CopyTask, TemporalOrderTask
 from seq2seq.analysis.remembering import Attempt, Budget, MemoryTrainer, units_for
