@@ -73,8 +73,9 @@ def test_every_key_is_a_flag(folder, monkeypatch):
         "batch_tokens": 300,
         "int8": True,
     }
-    # Sampling has no shortlist; that flag has a test beside its command's.
-    assert values.keys() | {"shortlist"} == SearchOptions.model_fields.keys(), "a new key needs a flag"
+    # Sampling has neither shortlist nor language model; their flags have tests beside their commands'.
+    elsewhere = {"shortlist", "language_model", "language_model_weight"}
+    assert values.keys() | elsewhere == SearchOptions.model_fields.keys(), "a new key needs a flag"
     flags = [f"--{key.replace('_', '-')}={value}" for key, value in values.items() if value is not True]
     seen = []
     monkeypatch.setattr(Translator, "translate_stream", lambda self, lines, options, **_: seen.append(options) or lines)
