@@ -1,5 +1,7 @@
 """Every cell against a plain NumPy loop, outputs and gradients, by every path that runs it."""
 
+import re
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -154,3 +156,17 @@ def test_a_deep_transition_of_any_cell_reads_no_input_after_the_first(kind, rng)
     np.testing.assert_allclose(output, expected, atol=1e-5)
     for state, value in zip(found, last, strict=True):
         np.testing.assert_allclose(state, value, atol=1e-5)
+
+
+def test_the_table_of_costs_counts_parameters_as_built_cells_do():
+    text = (Path(__file__).parents[2] / "docs" / "cells.md").read_text(encoding="utf-8")
+    rows = [[part.strip() for part in line.split("|")[1:4]] for line in text.splitlines() if line.startswith("| `")]
+    assert {kind.strip("`") for kind, _, _ in rows} == CELLS.keys()
+    for kind, _, formula in rows:
+        cell = make_cell(kind.strip("`"), UNITS, below=True)
+        cell.build((None, INPUTS))
+        terms = re.findall(r"([\d.]*)([IU]?)(?: \+ |$)", formula)
+        each = [
+            float(factor or 1) * {"I": INPUTS, "U": UNITS, "": 1}[width] for factor, width in terms if factor or width
+        ]
+        assert cell.count_params() == sum(each) * UNITS, kind
