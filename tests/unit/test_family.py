@@ -166,7 +166,6 @@ def test_the_table_of_costs_counts_parameters_as_built_cells_do():
         cell = make_cell(kind.strip("`"), UNITS, below=True)
         cell.build((None, INPUTS))
         terms = re.findall(r"([\d.]*)([IU]?)(?: \+ |$)", formula)
-        each = [
-            float(factor or 1) * {"I": INPUTS, "U": UNITS, "": 1}[width] for factor, width in terms if factor or width
-        ]
+        width = {"I": INPUTS, "U": UNITS, "": 1}
+        each = [float(factor or 1) * width[letter] for factor, letter in terms if factor or letter]
         assert cell.count_params() == sum(each) * UNITS, kind
