@@ -19,7 +19,7 @@ def train_all(folder: Path) -> Path:
     """A finished run of two validations with all that the other commands read; its corpus lies beside it."""
     write_corpus(folder, train=60, valid=4)
     model = folder / "model"
-    train(toy_config(folder, validation={"metric": "loss", "bleu": False}), model)
+    train(toy_config(folder), model)
     tokenizers = load_tokenizers(model)
     ids = tokenizers.source.encode_all(["the dog sees", "the cat"])
     sizes = [tokenizer.vocabulary_size for tokenizer in tokenizers]

@@ -45,7 +45,7 @@ def toy_values(folder: Path) -> dict:
         "encoder": {"units": 12, "dropout": 0.1},
         "decoder": {"units": 12, "dropout": 0.1},
         "training": {"learning_rate": 0.01, "epochs": 2},
-        "validation": {"metric": "loss"},
+        "validation": {"metric": "loss", "bleu": False},
         "search": {"beam_size": 2},
     }
 

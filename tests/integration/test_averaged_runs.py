@@ -36,7 +36,6 @@ def config(corpus):
             "keep_last": 2,
             "keep_best": 1,
         },
-        validation={"metric": "loss", "bleu": False},
     )
 
 

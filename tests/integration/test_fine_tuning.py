@@ -14,8 +14,6 @@ from seq2seq.training import train
 from tests.runs import InterruptAfter, assert_same_run
 from tests.toy import toy_config, write_corpus
 
-NO_BLEU = {"metric": "loss", "bleu": False}
-
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
@@ -28,7 +26,7 @@ def corpus(tmp_path_factory):
 def old(corpus, tmp_path_factory):
     """A model directory."""
     folder = tmp_path_factory.mktemp("old") / "run"
-    train(toy_config(corpus, training={"epochs": 1}, validation=NO_BLEU), folder)
+    train(toy_config(corpus, training={"epochs": 1}), folder)
     return folder
 
 
@@ -47,7 +45,6 @@ def fine_tuning(corpus, old, **training):
         corpus,
         tokenizer={"from_model": str(old), "vocabulary_size": 999},
         training={"epochs": 2, "warm_start": str(old), **training},
-        validation=NO_BLEU,
     )
 
 

@@ -50,7 +50,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def config(corpus):
-    return toy_config(corpus, validation={"metric": "loss", "bleu": False})
+    return toy_config(corpus)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,6 @@ def test_a_checkpoint_that_cannot_be_replaced_stays(config, whole, interrupted, 
     folder = shutil.copytree(interrupted, tmp_path / "model")
     often = toy_config(
         Path(config.data.train.tsv).parent,
-        validation={"metric": "loss", "bleu": False},
         training={"checkpoint_minutes": 1e-9},
     )
     before = (folder / LAST).read_bytes()

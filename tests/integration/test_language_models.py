@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
     write_corpus(folder)
     (folder / "reference.txt").write_text("".join(f"{pair[1]}\n" for pair in pairs(9, 5)), encoding="utf-8")
     (folder / "source.txt").write_text("".join(f"{pair[0]}\n" for pair in pairs(9, 5)), encoding="utf-8")
-    train(toy_config(folder, training={"epochs": 1}, validation={"bleu": False}), folder / "translator")
+    train(toy_config(folder, training={"epochs": 1}), folder / "translator")
     values = language_model_values(folder) | {"tokenizer": {"from_model": str(folder / "translator")}}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     assert run("train", folder / "recipe.yaml", "--output", folder / "model") == 0
@@ -204,7 +204,6 @@ def test_a_translator_starts_from_a_language_model(folder, tmp_path):
         encoder={"dropout": 0.0},
         decoder={**values["decoder"], "cell": "lstm", "layers": 2, "units": 14, "attention": "none"},
         training={"warm_start": str(folder / "model"), "updates": 1},
-        validation={"bleu": False},
     )
     assert train(config, tmp_path / "m").finished
     assert load_config_of(tmp_path / "m").task == "translation"

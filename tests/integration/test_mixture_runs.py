@@ -41,9 +41,7 @@ def mixed(folder, training=None, weights=(None, None), **options):
         "train": {"mixture": parts, **options},
         "valid": {"mixture": [{"tsv": str(folder / "valid.tsv")}, {"tsv": str(folder / "small.tsv")}]},
     }
-    return toy_config(
-        folder, data=data, training=training or {"epochs": 2}, validation={"metric": "loss", "bleu": False}
-    )
+    return toy_config(folder, data=data, training=training or {"epochs": 2})
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ SECTIONS = {
     "float32": {},
     "mixed_float16": {"encoder": {"units": 12, "cell": "lstm"}, "decoder": {"units": 12, "cell": "lstm"}},
 }
-QUIET = {"bleu": False, "metric": "loss", "every_updates": 6}
+OFTEN = {"every_updates": 6}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def poison(monkeypatch, when):
     monkeypatch.setattr(Seq2Seq, "losses_of", poisoned)
 
 
-def config(corpus, precision, after=4, times=2, updates=40, validation=None):
+def config(corpus, precision, after=4, times=2, updates=40):
     training = {
         "learning_rate": FAST,
         "epochs": None,
@@ -49,7 +49,7 @@ def config(corpus, precision, after=4, times=2, updates=40, validation=None):
         "precision": precision,
         "recovery": {"after": after, "times": times},
     }
-    return toy_config(corpus, **SECTIONS[precision], training=training, validation=validation or QUIET)
+    return toy_config(corpus, **SECTIONS[precision], training=training, validation=OFTEN)
 
 
 @pytest.mark.parametrize("precision", SECTIONS)
@@ -61,10 +61,10 @@ def test_one_bad_update_is_skipped_and_counted(precision, corpus, tmp_path, monk
     assert all(np.isfinite(array).all() for name, array in load_arrays(tmp_path / LAST)[0].items() if "usual" in name)
 
 
-@pytest.mark.parametrize("precision", SECTIONS)
-def test_many_in_a_row_go_back_with_half_the_learning_rate(precision, corpus, tmp_path, monkeypatch):
+def test_many_in_a_row_go_back_with_half_the_learning_rate(corpus, tmp_path, monkeypatch):
     """NaN from step 14 on, for as long as the learning rate is what it was."""
     poison(monkeypatch, lambda model: (model.stream.draw >= 14) & (model.optimizer.learning_rate.value > FAST / 1.5))
+    precision = "mixed_float16"  # a test below goes back in float32
     report = train(config(corpus, precision), tmp_path / "one")
     assert report.finished == "40 updates are done"
     rates = [(entry["update"], entry["learning_rate"], entry["recoveries"]) for entry in report.history]
@@ -109,7 +109,7 @@ def test_an_exploding_gradient_is_skipped(corpus, tmp_path, monkeypatch):
     anything = toy_config(
         corpus,
         training={"learning_rate": FAST, "epochs": None, "updates": 12, "recovery": {"explosion": None}},
-        validation=QUIET,
+        validation=OFTEN,
     )
     report = train(anything, tmp_path / "taken")
     assert [entry["skipped_updates"] for entry in report.history] == [0, 0]

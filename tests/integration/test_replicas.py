@@ -26,12 +26,8 @@ ROOT = Path(__file__).parents[2]
 LOST_WITHIN = 60  # seconds
 STILL = {name: {**toy_values(Path())[name], "dropout": 0.0} for name in ("embeddings", "encoder", "decoder")}
 QUICK = {"optimizer": "sgd", "learning_rate": 0.2, "momentum": 0.5, "epochs": None}
-SGD = {**STILL, "training": {**QUICK, "updates": 6}}
-GATHERED = {
-    **STILL,
-    "training": {**QUICK, "accumulate": 3, "updates": 3},
-    "validation": {"bleu": False, "metric": "loss"},
-}
+SGD = {**STILL, "training": {**QUICK, "updates": 6}, "validation": {"bleu": True}}
+GATHERED = {**STILL, "training": {**QUICK, "accumulate": 3, "updates": 3}}
 # Adam makes whole steps of what rounding leaves; its first moment after one update is a tenth of the gradient.
 ADAM = {**STILL, "training": {"optimizer": "adam", "epochs": None, "updates": 1}}
 RUNS = {"sgd": SGD, "gathered": GATHERED, "adam": ADAM}

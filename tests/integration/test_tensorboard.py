@@ -24,7 +24,10 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     write_corpus(folder, train=60, valid=12)
     training = {"epochs": 2, "accumulate": 2, "keep_last": 1}
-    off, on = (toy_config(folder, training=training | {"tensorboard": asked}) for asked in (False, True))
+    off, on = (
+        toy_config(folder, training=training | {"tensorboard": asked}, validation={"bleu": True})
+        for asked in (False, True)
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("seq2seq.training.loop.EVERY", 3)
         train(off, folder / "run", [InterruptAfter(1)])

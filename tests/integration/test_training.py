@@ -43,11 +43,10 @@ RESUMES = {
             "learning_rate": 0.4,
             "schedule": {"kind": "plateau", "patience": 2, "factor": 0.5},
         },
-        "validation": {"metric": "loss", "patience": 3, "every_updates": 4, "bleu": False},
+        "validation": {"patience": 3, "every_updates": 4},
     },
     "float16 loss scale": {
         "training": {"epochs": 2, "precision": "mixed_float16", "accumulate": 2, "learning_rate": 0.01},
-        "validation": {"bleu": False, "metric": "loss"},
         "encoder": {"units": 12, "cell": "lstm"},
         "decoder": {"units": 12, "cell": "lstm"},
     },
@@ -103,7 +102,6 @@ def test_a_crash_loses_nothing_but_time(moment, corpus, tmp_path):
     config = toy_config(
         corpus,
         training={"epochs": 2, "accumulate": 2, "learning_rate": 0.01, "checkpoint_minutes": minutes},
-        validation={"metric": "loss", "bleu": False},
     )
     crash = CrashAfter(99, validations=1) if moment == "after a validation" else CrashAfter(5)
     with pytest.raises(RuntimeError, match="crash"):
@@ -126,7 +124,7 @@ def test_a_second_signal_stops_at_once(corpus, tmp_path):
 
 
 def test_history_after_the_checkpoint_is_dropped_on_resume(corpus, tmp_path):
-    config = toy_config(corpus, validation={"metric": "loss", "bleu": False})
+    config = toy_config(corpus)
     train(config, tmp_path, [InterruptAfter(3)])
     entry = {"epoch": 9, "update": 999, "valid_loss": 1.0, "bleu": None, "best": False, "seconds": 1.0}
     with (tmp_path / "history.jsonl").open("a") as file:
@@ -138,7 +136,7 @@ def test_history_after_the_checkpoint_is_dropped_on_resume(corpus, tmp_path):
 def test_each_function_is_traced_once(corpus, tmp_path, monkeypatch):
     runs = []
     monkeypatch.setattr(loop, "_Run", lambda *args, make=loop._Run: runs.append(make(*args)) or runs[-1])
-    train(toy_config(corpus, training={"epochs": 3}), tmp_path)
+    train(toy_config(corpus, training={"epochs": 3}, validation={"bleu": True}), tmp_path)
     (run,) = runs
     shapes = {tuple(shape) for shape in run._plan().shapes().tolist()}
     assert len(shapes) > 3, "the batches vary"
@@ -149,7 +147,7 @@ def test_each_function_is_traced_once(corpus, tmp_path, monkeypatch):
 
 
 def test_a_run_leaves_a_model_that_translates(corpus, tmp_path):
-    report = train(toy_config(corpus), tmp_path)
+    report = train(toy_config(corpus, validation={"bleu": True}), tmp_path)
     assert report.finished == "2 epochs are done"
     entries = read_history(tmp_path)
     assert [entry["epoch"] for entry in entries] == [1, 2]
@@ -173,7 +171,7 @@ def test_the_delivered_model_is_the_best_one(corpus, tmp_path):
                 for weight in self.model.weights:
                     weight.assign(5 * weight)
 
-    config = toy_config(corpus, training={"epochs": 3}, validation={"metric": "loss", "bleu": False})
+    config = toy_config(corpus, training={"epochs": 3})
     train(config, tmp_path, [Spoil()])
     entries = read_history(tmp_path)
     best = min(entries, key=lambda entry: entry["valid_loss"])
@@ -192,20 +190,17 @@ def test_ends_after_updates_even_within_an_epoch(corpus, tmp_path):
 
 
 def test_the_end_is_validated_whatever_the_schedule(corpus, tmp_path):
-    config = toy_config(
-        corpus, training={"epochs": 1}, validation={"metric": "loss", "bleu": False, "every_updates": 99}
-    )
+    config = toy_config(corpus, training={"epochs": 1}, validation={"every_updates": 99})
     report = train(config, tmp_path)
     assert [entry["update"] for entry in report.history] == [report.updates]
     assert (tmp_path / "model.weights.h5").exists()
 
 
 def test_a_finished_run_goes_on_when_its_end_moves(corpus, tmp_path):
-    off = {"metric": "loss", "bleu": False}
-    train(toy_config(corpus, training={"epochs": 1}, validation=off), tmp_path / "a")
-    assert train(toy_config(corpus, training={"epochs": 1}, validation=off), tmp_path / "a").finished
-    train(toy_config(corpus, training={"epochs": 2}, validation=off), tmp_path / "a")
-    train(toy_config(corpus, training={"epochs": 2}, validation=off), tmp_path / "b")
+    train(toy_config(corpus, training={"epochs": 1}), tmp_path / "a")
+    assert train(toy_config(corpus, training={"epochs": 1}), tmp_path / "a").finished
+    train(toy_config(corpus, training={"epochs": 2}), tmp_path / "a")
+    train(toy_config(corpus, training={"epochs": 2}), tmp_path / "b")
     Translator.load(tmp_path / "a")  # its metadata knows the changed recipe
     assert_same_run(tmp_path / "b", tmp_path / "a")
 
@@ -225,7 +220,7 @@ def test_only_the_end_may_change(corpus, tmp_path):
     with pytest.raises(TrainingError, match="was written in float32, and this run would go on in mixed_bfloat16"):
         train(toy_config(corpus, training={"epochs": 2, "precision": "mixed_bfloat16"}), tmp_path)
     search = {"beam_size": 4, "n_best": 5, "sample": True, "temperature": 0.5, "top_k": 9, "top_p": 0.9, "seed": 2}
-    assert train(toy_config(corpus, validation={"metric": "loss", "patience": 9}, search=search), tmp_path).finished
+    assert train(toy_config(corpus, validation={"patience": 9}, search=search), tmp_path).finished
     assert Translator.load(tmp_path).options.n_best == 5
 
 
@@ -283,7 +278,8 @@ def test_a_terminal_shows_live_progress(corpus, tmp_path):
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=160)
     folder = tmp_path / "[v1]"
-    report = train(toy_config(corpus, training={"epochs": 2}), folder, [InterruptAfter(15)], console)
+    config = toy_config(corpus, training={"epochs": 2}, validation={"bleu": True})
+    report = train(config, folder, [InterruptAfter(15)], console)
     assert not report.finished
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
     for part in ("epoch 1", "update 10", "loss", "tokens/s", "ETA", "BLEU", f"seq2seq train '{folder}/config.yaml'"):
@@ -363,7 +359,7 @@ def test_a_changed_corpus_is_refused_on_resume(tmp_path):
 
 def test_encoded_corpora_are_made_again_only_when_something_changed(tmp_path):
     write_corpus(tmp_path)
-    config = toy_config(tmp_path, training={"updates": 1}, validation={"metric": "loss", "bleu": False})
+    config = toy_config(tmp_path, training={"updates": 1})
     tokens = tmp_path / "run" / "encoded" / "train" / "source.tokens.bin"
     train(config, tmp_path / "run")
     before = tokens.stat().st_mtime_ns

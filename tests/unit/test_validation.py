@@ -34,9 +34,11 @@ def make(tmp_path):
     for name in ("train", "valid"):
         (tmp_path / f"{name}.tsv").write_text(lines, encoding="utf-8")
 
-    def make(language, **sections):
+    def make(language, validation=None, **sections):
         data = {name: {"tsv": str(tmp_path / f"{name}.tsv")} for name in ("train", "valid")}
-        config = toy_config(tmp_path, data={**data, "target_language": language}, tokenizer=SMALL, **sections)
+        data["target_language"] = language
+        validation = {"bleu": True} | (validation or {})
+        config = toy_config(tmp_path, data=data, tokenizer=SMALL, validation=validation, **sections)
         prepared = prepare(config, tmp_path / "run", Display())
         return Validator(build_model(config, prepared.tokenizers), prepared, config, Display())
 
@@ -66,13 +68,7 @@ def test_bleu_is_of_the_likeliest_translations(make):
         ({"search": {"long_lines": "cut", "max_source_tokens": 2}}, 1),
         ({"search": {"long_lines": "split", "max_source_tokens": 2}}, 0),
         ({"search": {"long_lines": "cut"}}, 0),
-        (
-            {
-                "search": {"long_lines": "cut", "max_source_tokens": 2},
-                "validation": {"metric": "loss", "bleu": False},
-            },
-            0,
-        ),
+        ({"search": {"long_lines": "cut", "max_source_tokens": 2}, "validation": {"bleu": False}}, 0),
     ],
 )
 def test_cut_sentences_are_said_before_training(make, monkeypatch, options, said):
@@ -90,4 +86,4 @@ def test_what_bleu_needs_is_missed_before_training(make, monkeypatch):
     monkeypatch.setattr("seq2seq.evaluation.BLEU", missing)
     with pytest.raises(EvaluationError, match="MeCab, which is not installed"):
         make("ja")
-    make("ja", validation={"metric": "loss", "bleu": False})
+    make("ja", validation={"bleu": False})
