@@ -3,8 +3,10 @@
 python benchmarks/memory.py --output benchmarks/memory.jsonl [--cells lstm gru] [--tasks copy] [--seeds 1 2 3]
 
 Every training that ends adds a line to the file; run the same command again to go on. Cells have about as many weights
-each. Once a cell fails at a distance from all seeds, longer distances are not tried. Of several learning rates the
-table has for each cell and task the one that remembers furthest: at a single one, cells that like small steps lose.
+each; the depth-gated LSTM is missing, because in a single layer it is an LSTM. Once a cell fails at a distance from all
+seeds, longer distances are not tried. Of several learning rates the table has for each cell and task the one that
+remembers furthest: at a single one, cells that like small steps lose. (The seeds that choose it are those that are
+reported, which flatters cells whose results swing.)
 """
 
 import argparse
@@ -22,12 +24,13 @@ from seq2seq.layers.cells import CELLS
 # Two of four symbols: with ten of eight, as published, no cell gets anywhere within so few updates.
 TASKS = {task.name: task for task in (CopyTask(symbols=4, length=2), AddingTask(), TemporalOrderTask())}
 DISTANCES = (10, 20, 40, 80)
+ALONE = [cell for cell in CELLS if cell != "depth_gated_lstm"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="record of trainings, JSON lines")
-    parser.add_argument("--cells", nargs="+", choices=sorted(CELLS), default=list(CELLS), metavar="CELL")
+    parser.add_argument("--cells", nargs="+", choices=ALONE, default=ALONE, metavar="CELL")
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS), metavar="TASK")
     parser.add_argument("--distances", nargs="+", type=int, default=DISTANCES, help="steps")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])

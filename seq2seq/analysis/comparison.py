@@ -13,6 +13,8 @@ from seq2seq.errors import EvaluationError
 def read_runs(path: str | Path) -> pd.DataFrame:
     """Read the record of a queue of runs, one JSON object a line.
 
+    Runs with the seed 0 are pilots, which tried a learning rate and were not scored.
+
     Returns:
         One row a run, in the order of the file; columns are the keys, NaN where a run has no such key.
 
@@ -36,6 +38,8 @@ def read_runs(path: str | Path) -> pd.DataFrame:
 def summary(runs: pd.DataFrame, values: Sequence[str], by: str = "cell") -> pd.DataFrame:
     """Means over seeds with 95% intervals (Student's t; NaN for a single seed).
 
+    Runs that lack one of the values, such as pilots, are left out.
+
     Args:
         runs: One row a run.
         values: Columns of numbers.
@@ -50,7 +54,7 @@ def summary(runs: pd.DataFrame, values: Sequence[str], by: str = "cell") -> pd.D
     """
     _check(runs, [by, *values])
     rows = {}
-    for key, group in runs.groupby(by, sort=False):
+    for key, group in runs.dropna(subset=list(values)).groupby(by, sort=False):
         row: dict[str, float] = {"seeds": len(group)}
         for value in values:
             low, high = mean_interval(group[value].tolist())
@@ -65,22 +69,24 @@ def difference(
     """How much better one group of cells is than another, on the average of each group.
 
     Runs with the same seed read the same data in the same order, so they are compared with each other: of every seed
-    the mean of the first group minus that of the second.
+    the mean of the first group minus that of the second. Seeds that some member of a group lacks are left out.
 
     Returns:
         `seeds`, `mean`, and `low` and `high` of its 95% interval over seeds (Student's t; NaN for a single seed).
 
     Raises:
-        EvaluationError: There is no such column, or a group has no run.
+        EvaluationError: There is no such column, a member of a group has no run, or two with the same seed.
     """
     _check(runs, [by, value, "seed"])
-    means = []
-    for group in (ours, theirs):
-        chosen = runs[runs[by].isin(group)]
-        if chosen.empty:
-            raise EvaluationError(f"no run has one of {', '.join(group)} as its {by}. There are: {_names(runs[by])}.")
-        means.append(chosen.groupby("seed")[value].mean())
-    each = (means[0] - means[1]).dropna()
+    scored = runs.dropna(subset=[value])
+    for name in (*ours, *theirs):
+        seeds = scored.loc[scored[by] == name, "seed"]
+        if seeds.empty:
+            raise EvaluationError(f"no run has {name} as its {by} and a {value}. There are: {_names(scored[by])}.")
+        if not seeds.is_unique:
+            raise EvaluationError(f"{by} {name} has several runs with the same seed and a {value}. Choose one of them.")
+    table = scored.pivot(index="seed", columns=by, values=value)[[*ours, *theirs]].dropna()
+    each = table[[*ours]].mean(axis=1) - table[[*theirs]].mean(axis=1)
     low, high = mean_interval(each.tolist())
     return {"seeds": len(each), "mean": each.mean(), "low": low, "high": high}
 

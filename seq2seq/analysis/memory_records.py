@@ -166,7 +166,9 @@ def probe_scores(reports: Mapping[str, Iterable[ProbeReport]]) -> pd.DataFrame:
 
 
 def remembers(scores: pd.DataFrame, solved: float = Budget.solved) -> pd.DataFrame:
-    """How far each cell remembers: the largest distance at which it solves a task, 0 if there is none.
+    """How far each cell remembers: the largest distance up to which it solves a task, 0 if there is none.
+
+    All shorter distances are solved too: a group of few items that is right by chance says nothing.
 
     Args:
         scores: With columns cell, task, distance, seed and score, as `measure` and `probe_scores` give them.
@@ -179,8 +181,10 @@ def remembers(scores: pd.DataFrame, solved: float = Budget.solved) -> pd.DataFra
     """
     rows = []
     for (cell, task), of_both in scores.groupby(["cell", "task"], sort=False):
-        solves = of_both["score"] >= solved
-        furthest = of_both["distance"].where(solves, 0).groupby(of_both["seed"]).max()
+        nearest_first = of_both.sort_values("distance", kind="stable")
+        solves = nearest_first["score"] >= solved
+        unbroken = solves.groupby(nearest_first["seed"]).cummin()
+        furthest = nearest_first["distance"].where(unbroken, 0).groupby(nearest_first["seed"]).max()
         longest = scores.loc[scores["task"] == task, "distance"].max()
         low, high = mean_interval(furthest.tolist())
         rows.append(
@@ -199,6 +203,8 @@ def remembers(scores: pd.DataFrame, solved: float = Budget.solved) -> pd.DataFra
 
 def at_best_rate(scores: pd.DataFrame, solved: float = Budget.solved) -> pd.DataFrame:
     """How far each cell remembers at the learning rate, one for each task, with which it remembers furthest.
+
+    The same seeds choose the rate and are reported, which flatters cells whose results swing.
 
     Args:
         scores: As for `remembers`, with a column learning_rate.

@@ -100,5 +100,8 @@ class ConditionalDecoder(Decoder):
         output, between = first.step(projected, states, mask)
         query, _ = apart(first, output)
         context, weights = self.attention.attend(query, memory, coverage, drop)
+        # What counts steps counts target tokens: both cells are of the same one.
+        counted = len(states) - first.counters
+        between = [*between[:counted], *states[counted:]]
         output, new = self.second.step(self.second.project(context), between, mask)
         return output, list(new), context, weights

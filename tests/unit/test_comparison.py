@@ -45,9 +45,18 @@ def test_difference_compares_runs_of_equal_seeds():
     )
 
 
-def test_difference_leaves_out_a_seed_that_one_group_lacks():
+def test_difference_leaves_out_a_seed_that_some_cell_lacks():
     found = difference(RUNS[(RUNS["cell"] != "elman") | (RUNS["seed"] < 3)], ["lstm"], ["elman"], "bleu")
     assert (found["seeds"], found["mean"]) == (2, (10 + 7) / 2)
+    found = difference(RUNS[(RUNS["cell"] != "gru") | (RUNS["seed"] > 1)], ["lstm", "gru"], ["elman"], "bleu")
+    assert (found["seeds"], found["mean"]) == (2, (6 + 12) / 2)
+
+
+def test_pilots_are_not_runs():
+    pilots = [{"cell": cell, "seed": 0, "bleu": math.nan} for cell in ("gru", "gru", "mgu")]
+    with_pilots = pd.concat([pd.DataFrame(pilots), RUNS])
+    pd.testing.assert_frame_equal(summary(with_pilots, ["bleu"]).sort_index(), summary(RUNS, ["bleu"]).sort_index())
+    assert difference(with_pilots, ["gru"], ["elman"], "bleu") == difference(RUNS, ["gru"], ["elman"], "bleu")
 
 
 def test_over_distances_gives_a_row_for_each_group():
@@ -79,8 +88,10 @@ def test_bad_records_and_columns_are_named(tmp_path):
         read_runs(record)
     with pytest.raises(EvaluationError, match=r"no column 'chrf'\. There are: cell, seed, bleu\."):
         summary(RUNS, ["bleu", "chrf"])
-    with pytest.raises(EvaluationError, match=r"no run has one of mgu as its cell\. There are: lstm, gru, elman\."):
-        difference(RUNS, ["mgu"], ["elman"], "bleu")
+    with pytest.raises(EvaluationError, match=r"no run has mgu as its cell and a bleu\. There are: lstm, gru, elman\."):
+        difference(RUNS, ["gru", "mgu"], ["elman"], "bleu")
+    with pytest.raises(EvaluationError, match=r"cell gru has several runs with the same seed and a bleu"):
+        difference(pd.concat([RUNS, RUNS[RUNS["cell"] == "gru"]]), ["lstm"], ["gru"], "bleu")
 
 
 def test_figures_have_a_point_for_each_cell():

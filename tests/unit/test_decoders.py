@@ -16,7 +16,7 @@ MASK, REAL = SOURCE != 0, TARGET != 0
 
 def make(**decoder):
     options = {"units": 5, "attention": "additive", "attention_units": 4} | decoder
-    encoder = EncoderConfig(units=6, cell=options.get("cell", "gru"))
+    encoder = EncoderConfig(units=8, cell=options.get("cell", "gru"))
     model = Seq2Seq(11, 13, EmbeddingsConfig(size=5), encoder, DecoderConfig(**options))
     randomize(model)
     return model
@@ -69,6 +69,20 @@ def test_conditional_decoder_equals_numpy(cell, depth, coverage):
     np.testing.assert_allclose(model((SOURCE, TARGET)).numpy()[REAL], np.stack(logits, 1)[REAL], atol=2e-5)
     np.testing.assert_allclose(model.attention_weights(SOURCE, TARGET).numpy()[REAL], np.stack(all_weights, 1)[REAL],
                                atol=1e-5)  # fmt: skip
+
+
+def test_a_clock_of_the_conditional_decoder_counts_target_tokens():
+    """Did each of its two cells count, groups of the second would never move."""
+    model = make(form="conditional", cell="clockwork", units=8)
+    memory, state = model.encode(SOURCE)
+    clocks, moved = [], []
+    for _ in range(9):
+        before = state.cells[0][0]
+        _, state, _ = model.decode_step(np.full((3, 1), 5), state, memory)
+        clocks.append(set(state.cells[0][1].numpy().flat))
+        moved.append(np.any(state.cells[0][0] != before, axis=(0, 1)).reshape(4, 2).all(axis=1).tolist())
+    assert clocks == [{float(step % 8)} for step in range(1, 10)]
+    assert moved == [[step % period == 0 for period in (1, 2, 4, 8)] for step in range(9)]
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm", "layer_norm_gru", "layer_norm_lstm"])

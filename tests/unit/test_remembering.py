@@ -151,6 +151,12 @@ def test_how_far_cells_remember():
     assert (elman["mean"], elman["low"], elman["high"], elman["at_least"]) == (0, 0, 0, False)
 
 
+def test_what_is_solved_beyond_a_failure_does_not_count():
+    scores = pd.DataFrame({"distance": [40, 10, 20], "score": [1.0, 0.95, 0.5]})
+    (found,) = remembers(scores.assign(cell="jordan", task="long distance", seed=1)).to_dict("records")
+    assert (found["mean"], found["at_least"]) == (10, False)
+
+
 def test_a_single_seed_has_no_interval():
     assert all(math.isnan(end) for end in mean_interval([3.0]))
 

@@ -5,13 +5,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 
-def remembered_distances(table: pd.DataFrame) -> Figure:
+def remembered_distances(table: pd.DataFrame, unit: str = "steps") -> Figure:
     """Draw how far each cell remembers, mean over seeds and 95% interval, one panel a task.
 
     An open mark says that a seed solved the longest distance there was: the mean could be larger.
 
     Args:
         table: Of `seq2seq.analysis.memory_records.remembers`.
+        unit: Of the distances: steps of a task, words of a sentence.
     """
     tasks, cells = table["task"].unique(), list(table["cell"].unique())
     figure = Figure(figsize=(3.4 * len(tasks) + 1, 1.4 + 0.34 * len(cells)), layout="constrained")
@@ -24,20 +25,21 @@ def remembered_distances(table: pd.DataFrame) -> Figure:
             axes.errorbar(
                 row.mean, cells.index(row.cell), xerr=error, fmt="o", color="C0", markerfacecolor=fill, capsize=3
             )
-        axes.set(title=task, xlabel="remembers (steps), 95% interval")
-        axes.set_xlim(-2, 1.15 * max(rows["mean"].max(), 10))  # few seeds make intervals that would dwarf the means
+        axes.set(title=task, xlabel=f"remembers ({unit}), 95% interval")
+        axes.set_xlim(left=-2)
         axes.grid(alpha=0.3)
     panels[0].set_yticks(range(len(cells)), cells)
     panels[0].invert_yaxis()
     return figure
 
 
-def scores_over_distance(scores: pd.DataFrame, guesses: dict[str, float] | None = None) -> Figure:
+def scores_over_distance(scores: pd.DataFrame, guesses: dict[str, float] | None = None, unit: str = "steps") -> Figure:
     """Draw the mean score of each cell over the distance with all seeds as dots, one panel a task.
 
     Args:
         scores: Of `seq2seq.analysis.memory_records.measure` or `probe_scores`; distances not tried are left out.
         guesses: By task, what guessing gets (0 to 1), drawn as a dotted line.
+        unit: Of the distances: steps of a task, words of a sentence.
     """
     tried = scores.dropna(subset="score")
     tasks, cells = tried["task"].unique(), list(tried["cell"].unique())
@@ -55,7 +57,7 @@ def scores_over_distance(scores: pd.DataFrame, guesses: dict[str, float] | None 
         axes.set_xscale("log", base=2)
         distances = sorted(rows["distance"].unique())
         axes.set_xticks(distances, [str(distance) for distance in distances])
-        axes.set(title=task, xlabel="distance (steps)", ylim=(0, 103))
+        axes.set(title=task, xlabel=f"distance ({unit})", ylim=(0, 103))
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("right answers (%)")
     panels[0].legend()
