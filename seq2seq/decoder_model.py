@@ -132,15 +132,20 @@ class DecoderModel(keras.Model):
 
         The output layer and the loss run at real positions only.
         """
+        return self.losses_at(*self.read_out(source, target, training), label_smoothing)
+
+    def read_out(self, source: tf.Tensor, target: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+        """What the output layer reads at each real position, (N, E) compute dtype, and the token there, (N,) int32."""
         readout, _ = self._teach(source, target, training)
         real = target != PAD_ID
-        return output_cross_entropy(
-            tf.boolean_mask(readout, real),
-            self.output_embedding.table.value,
-            self.output_bias.value,
-            tf.boolean_mask(target, real),
-            label_smoothing,
-        )
+        return tf.boolean_mask(readout, real), tf.boolean_mask(target, real)
+
+    def losses_at(
+        self, readout: tf.Tensor, labels: tf.Tensor, label_smoothing: float = 0.0
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`token_losses` of what `read_out` gave, or of some of its positions: logits and probabilities are (N, V)."""
+        table, bias = self.output_embedding.table.value, self.output_bias.value
+        return output_cross_entropy(readout, table, bias, labels, label_smoothing)
 
     def compile(
         self,

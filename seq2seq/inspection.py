@@ -173,7 +173,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _corpus(config: Config) -> dict[str, Any]:
-    data = config.data
+    data = config.corpora
     return {"train": [{"name": part.name()} for part in data.train.parts()], "valid": {"name": data.valid.name()}}
 
 

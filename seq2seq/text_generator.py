@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.config import Precision, SearchOptions
+from seq2seq.config.language_model import MAX_LENGTH, what_means_nothing
 from seq2seq.decoding import find_hypotheses, graph_key, search_rules, traced
 from seq2seq.device import find_device
 from seq2seq.errors import ConfigError
@@ -21,8 +22,8 @@ from seq2seq.search import SearchResult, after_prefix, draw_uniforms
 from seq2seq.tokenizer import EOS_ID, PAD_ID, UNK_ID, Tokenizer
 from seq2seq.translation import Hypothesis
 
-BATCH_TOKENS = 4000  # padded, whose probabilities are computed at once
-MAX_LENGTH = 100  # of a text, where the options have no limit
+BATCH_TOKENS = 4000  # padded, that are read at once
+LOGITS = 32_000_000  # computed at once, 128 MB: neither a large vocabulary nor a long line takes more
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,15 @@ class TextGenerator:
         self.model, self.tokenizer = model, tokenizer
         self.options = options or SearchOptions(sample=True)
         self._searches: dict[tuple[Any, ...], Callable[..., SearchResult]] = {}
-        self._losses = tf.function(
-            lambda source, target: model.token_losses(source, target)[1],
-            input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2,
+        self._read_out = tf.function(
+            model.read_out, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2, autograph=False
+        )
+        self._nll = tf.function(
+            lambda readout, labels: model.losses_at(readout, labels)[1],
+            input_signature=[
+                tf.TensorSpec([None, model.output_embedding.size], model.compute_dtype),
+                tf.TensorSpec([None], tf.int32),
+            ],
             autograph=False,
         )
 
@@ -100,10 +107,21 @@ class TextGenerator:
         model, tokenizer, config = load_language_model(Path(path), precision)
         return cls(model, tokenizer, options=config.search)
 
+    def check(self, options: SearchOptions) -> None:
+        """Refuse what means nothing to a language model.
+
+        Raises:
+            ConfigError: An option is about a source, attention, or a model beside this one.
+        """
+        if complaint := what_means_nothing("search", options):
+            raise ConfigError(f"{complaint}.")
+
     def token_log_probs(
         self, lines: Sequence[str], progress: Callable[[int], None] = lambda sentences: None
     ) -> list[np.ndarray]:
         """The log-probability of each token of each line, EOS included, (L,) float32 in nats; (0,) of a blank line.
+
+        The layers' outputs of a whole line are in memory at once, the probabilities of a block of its tokens.
 
         Args:
             lines: Sentences; the state starts anew at each.
@@ -155,16 +173,17 @@ class TextGenerator:
             normalised by the length of the whole. There is no attention.
 
         Raises:
-            ConfigError: The tokenizer does not know a character of the prompt.
+            ConfigError: The tokenizer does not know a character of the prompt; or see `check`.
         """
         options = options or self.options
-        ids = self.tokenizer.encode(prompt)
-        if UNK_ID in ids:
+        self.check(options)
+        if unknown := self.tokenizer.unknown(prompt):
             raise ConfigError(
-                f"the prompt {prompt!r} has text that the model's tokenizer does not know: "
-                f"{self.tokenizer.surfaces(prompt)[ids.index(UNK_ID)].strip()!r}. Leave it out."
+                f"the prompt {prompt!r} has text that the model's tokenizer does not know: {unknown[0]!r}. Leave it "
+                "out."
             )
-        longest = len(ids) + (options.max_length or MAX_LENGTH)
+        ids = self.tokenizer.encode(prompt)
+        longest = len(ids) + (options.max_length or max(MAX_LENGTH, options.min_length))
         inputs = [np.array([ids], np.int32).reshape(1, -1), [len(ids) + options.min_length], [longest]]
         if options.sample:
             inputs.append(draw_uniforms(options.seed, [ids], options.n_best, [longest]))
@@ -189,7 +208,8 @@ class TextGenerator:
     def _encode(self, lines: Sequence[str]) -> list[list[int]]:
         if isinstance(lines, str):
             raise TypeError("expected a list of lines, found one string. Pass [text].")
-        return self.tokenizer.encode_all(lines)
+        # White space that is no piece would be an unknown token.
+        return self.tokenizer.encode_all([line if line.strip() else "" for line in lines])
 
     def _log_probs(self, ids: Sequence[list[int]], progress: Callable[[int], None]) -> list[np.ndarray]:
         found = [np.zeros(0, np.float32)] * len(ids)
@@ -199,7 +219,10 @@ class TextGenerator:
             target = np.full((len(rows), max(lengths)), PAD_ID, np.int32)
             for place, row in enumerate(rows):
                 target[place, : lengths[place]] = [*ids[row], EOS_ID]
-            nll = self._losses(np.full((len(rows), 1), EOS_ID, np.int32), target).numpy()
+            readout, labels = self._read_out(np.full((len(rows), 1), EOS_ID, np.int32), target)
+            size = max(1, LOGITS // self.model.output_embedding.vocabulary_size)
+            blocks = [slice(start, start + size) for start in range(0, len(labels), size)]
+            nll = np.concatenate([self._nll(readout[block], labels[block]).numpy() for block in blocks])
             for row, part in zip(rows, np.split(-nll, np.cumsum(lengths)[:-1]), strict=True):
                 found[row] = part
             done += len(rows)
@@ -214,7 +237,7 @@ class TextGenerator:
 
     def _make_search(self, options: SearchOptions) -> Callable[..., SearchResult]:
         def search(prefix: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor, *uniforms: tf.Tensor) -> SearchResult:
-            rules = search_rules(prefix, shortest, longest, options, forbidden=(UNK_ID,))
+            rules = search_rules(prefix, shortest, longest, options, forbidden=(UNK_ID,), source_mask=None)
             with self.model.weights_read_once():
                 memory, state = self.model.encode(tf.fill([tf.shape(prefix)[0], 1], EOS_ID))
                 step = partial(self.model.decode_step, output=self.model.output_layer())

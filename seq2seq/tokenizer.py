@@ -165,10 +165,17 @@ class Tokenizer:
         One that begins a word begins with one space. Where several tokens spell one character, as bytes do, the last
         has its text and the others "".
         """
+        pieces = self._parsed(text).pieces
+        return [" " * piece.piece.startswith("▁") + " ".join(piece.surface.split()) for piece in pieces]
+
+    def unknown(self, text: str) -> list[str]:
+        """The text behind each unknown token of `encode(text)`, without spaces around it."""
+        return [piece.surface.strip(" ") for piece in self._parsed(text).pieces if piece.id == UNK_ID]
+
+    def _parsed(self, text: str) -> Any:
         from sentencepiece.sentencepiece_pb2 import SentencePieceText
 
-        found = SentencePieceText.FromString(self._processor.encode(_clean(text), out_type="serialized_proto"))
-        return [" " * piece.piece.startswith("▁") + " ".join(piece.surface.split()) for piece in found.pieces]
+        return SentencePieceText.FromString(self._processor.encode(_clean(text), out_type="serialized_proto"))
 
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
         """The vocabulary entries of token ids, as `▁the`."""

@@ -1,6 +1,6 @@
 """Sections about text: corpora, filters, tokenizers, batches."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,8 +10,8 @@ from seq2seq.config.section import Section, key
 class TextConfig(Section):
     """Where text lies: `source` and `target` files, one `tsv`, or the embedded `phrasebook`.
 
-    A language model reads the target side of each, and may have a `target` alone. Paths may hold environment variables
-    (`$MULTI30K/train.en.gz`) and may end in `.gz`.
+    A language model reads the target side of each: the `source` file is not read, and may be left out. Paths may hold
+    environment variables (`$MULTI30K/train.en.gz`) and may end in `.gz`.
     """
 
     source: str | None = key(None, "File of source sentences, one a line.")
@@ -53,6 +53,10 @@ class TextConfig(Section):
     def name(self) -> str:
         """What to call it: its file, as the recipe spells it."""
         return self.tsv or self.source or self.target or f"phrasebook/{self.phrasebook}"
+
+    def target_side(self) -> Self:
+        """The same without a file of sources."""
+        return self.model_copy(update={"source": None})
 
 
 class MixturePart(TextConfig):
@@ -101,6 +105,10 @@ class CorpusConfig(TextConfig):
 
     def name(self) -> str:
         return super().name() if self.mixture is None else ", ".join(part.name() for part in self.mixture)
+
+    def target_side(self) -> Self:
+        parts = self.mixture and tuple(part.target_side() for part in self.mixture)
+        return super().target_side().model_copy(update={"mixture": parts})
 
     def parts(self) -> tuple[TextConfig, ...]:
         """The corpora of a mixture, or this one alone."""
@@ -151,6 +159,11 @@ class DataConfig(Section):
             if corpus and (corpus.temperature != 1.0 or any(part.weight for part in corpus.mixture or ())):
                 raise ValueError(f"'{name}' is read whole: leave out 'temperature' and the parts' 'weight'")
         return self
+
+    def target_side(self) -> Self:
+        """The same corpora without their files of sources."""
+        corpora = {name: getattr(self, name) for name in ("train", "valid", "test")}
+        return self.model_copy(update={name: corpus and corpus.target_side() for name, corpus in corpora.items()})
 
 
 class TokenizerConfig(Section):

@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from seq2seq.config.data import BatchingConfig, DataConfig, TokenizerConfig
-from seq2seq.config.language_model import check_language_model, filled_for_language_model
+from seq2seq.config.language_model import check_language_model, filled_for_language_model, keys_without_meaning
 from seq2seq.config.network import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.config.search import SearchOptions
 from seq2seq.config.section import Section, key
@@ -46,6 +46,11 @@ class Config(Section):
     def defaults_of_the_task(cls, values: Any) -> Any:
         is_one = isinstance(values, dict) and values.get("task") == "language_model"
         return filled_for_language_model(values) if is_one else values
+
+    @property
+    def corpora(self) -> DataConfig:
+        """`data` as it is read: a language model's without sources."""
+        return self.data.target_side() if self.task == "language_model" else self.data
 
     @model_validator(mode="after")
     def keys_fit_the_task(self) -> "Config":
@@ -189,12 +194,19 @@ def parse_config(values: dict[str, Any], origin: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(problem, origin) for problem in error.errors())) from None
+        problems = error.errors()
+        # Of a task that is not known, nobody knows what the other keys may be.
+        of_task = [problem for problem in problems if problem["loc"] == ("task",)]
+        raise ConfigError("\n".join(_explain(problem, origin) for problem in of_task or problems)) from None
 
 
 def dump_config(config: Config) -> str:
-    """The complete resolved recipe as YAML; `load_config` reads it back to an equal `Config`."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    """The complete resolved recipe as YAML; `load_config` reads it back to an equal `Config`.
+
+    That of a language model lacks what means nothing to it.
+    """
+    excluded = keys_without_meaning() if config.task == "language_model" else None
+    return yaml.safe_dump(config.model_dump(mode="json", exclude=excluded), sort_keys=False, allow_unicode=True)
 
 
 def changed_keys(old: Config, new: Config) -> list[str]:

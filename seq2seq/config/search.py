@@ -131,7 +131,8 @@ class SearchOptions(Section):
             if asked and self.fusion:
                 raise ValueError(
                     f"'language_model' is {self.language_model!r}, and '{name}' is {str(getattr(self, name)).lower()}: "
-                    "use one of the two"
+                    "use one of the two; with 'language_model_weight' 0 (--language-model-weight 0) the language model "
+                    "is not used"
                 )
 
     @property

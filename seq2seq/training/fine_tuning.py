@@ -45,7 +45,10 @@ def warm_start(model: DecoderModel, tokenizers: Tokenizers, folder: Path, displa
     ):
         if names:
             rows[what] = "\n".join(names)
-    if [a.fingerprint() for a in tokenizers] != [b.fingerprint() for b in load_tokenizers(folder)]:
+    # A language model has no source embedding to take over or to give, and a joint one is the target's.
+    sides = ["source", "target"] if any(name.startswith("source_embedding/") for name in shared) else ["target"]
+    stored = load_tokenizers(folder)
+    if any(getattr(tokenizers, side).fingerprint() != getattr(stored, side).fingerprint() for side in sides):
         rows["note"] = "its tokenizers are others than this run's, so its embeddings may stand for other tokens"
     display.table("Warm start", rows)
 

@@ -235,7 +235,7 @@ class _Run:
                 self.callbacks.on_train_batch_begin(progress.batch)
                 rate = learning_rate(training, self.update + 1, progress.plateau_factor) / 2**progress.recoveries
                 self.model.optimizer.learning_rate.assign(rate)
-                with explaining_memory(plan, progress.batch, self.replicas.count):
+                with explaining_memory(self.data, plan, progress.batch, self.replicas.count):
                     logs = self.train_step(*batch)
                 self.meter.tokens += int(plan.target_lengths[plan.batch(progress.batch)].sum())
                 progress.batch += 1

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from seq2seq.batching import BatchPlan
 from seq2seq.errors import TrainingError
+from seq2seq.training.preparation import Prepared
 
 try:
     import resource
@@ -25,16 +26,14 @@ def peak_memory() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def describe_batch(plan: BatchPlan, index: int) -> str:
+def describe_batch(data: Prepared, plan: BatchPlan, index: int) -> str:
     """A batch's sentences and lengths."""
     sentences, source, target = plan.shapes()[index]
-    if source == 1:  # EOS alone: there is no source
-        return f"{sentences} sentences of {target} tokens"
-    return f"{sentences} sentences of {source} source and {target} target tokens"
+    return f"{sentences} sentences of {data.size(source, target)}"
 
 
 @contextmanager
-def explaining_memory(plan: BatchPlan, index: int, replicas: int = 1) -> Iterator[None]:
+def explaining_memory(data: Prepared, plan: BatchPlan, index: int, replicas: int = 1) -> Iterator[None]:
     """Turn TensorFlow's lack of memory at a batch into an error that says what to change.
 
     Raises:
@@ -45,6 +44,6 @@ def explaining_memory(plan: BatchPlan, index: int, replicas: int = 1) -> Iterato
     except tf.errors.ResourceExhaustedError:
         shared = f", shared by {replicas} replicas" if replicas > 1 else ""
         raise TrainingError(
-            f"out of memory at a batch of {describe_batch(plan, index)}{shared}. Lower batching.tokens or "
+            f"out of memory at a batch of {describe_batch(data, plan, index)}{shared}. Lower batching.tokens or "
             "data.filters.max_tokens, and raise training.accumulate to keep the update as large."
         ) from None

@@ -32,6 +32,11 @@ class Prepared:
     valid: EncodedCorpus
     valid_pairs: list[SentencePair]
     facts: dict[str, Any]
+    alone: bool  # for a language model, which has no source
+
+    def size(self, source: int, target: int) -> str:
+        """Numbers of tokens in words, without those of a source that there is not."""
+        return f"{target} tokens" if self.alone else f"{source} source and {target} target tokens"
 
     def fingerprint(self) -> str:
         """Changes with the text, the filters and the tokenizers of all corpora."""
@@ -55,7 +60,7 @@ def prepare(config: Config, folder: Path, display: Display, tokenizers: Tokenize
         CorpusError, TokenizerError, ModelDirectoryError: See the readers.
         TrainingError: Nothing is left of a corpus.
     """
-    data = config.data
+    data = config.corpora
     alone = config.task == "language_model"
 
     def open_side(spec: TextConfig) -> Corpus:
@@ -93,7 +98,7 @@ def prepare(config: Config, folder: Path, display: Display, tokenizers: Tokenize
         ],
         "valid": _facts(data.valid.name(), valid_ids, alone),
     }
-    return Prepared(tokenizers, train, valid_ids, list(valid), facts)
+    return Prepared(tokenizers, train, valid_ids, list(valid), facts, alone)
 
 
 def _facts(name: str, ids: EncodedCorpus, alone: bool) -> dict[str, Any]:

@@ -100,5 +100,5 @@ class Watch:
         shown = " ||| ".join(text if len(text) <= SHOWN else text[:SHOWN] + "..." for text in texts if text)
         return (
             f"Last batches as epoch/batch (gradient norm): {batches}. The largest sentence of the last "
-            f"{len(self.seen)} has {source.shape[1]} source and {target.shape[1]} target tokens: {shown}"
+            f"{len(self.seen)} has {self.data.size(source.shape[1], target.shape[1])}: {shown}"
         )

@@ -8,7 +8,6 @@ from seq2seq.batching import BatchPlan, batch_shares
 from seq2seq.config import Config, Precision
 from seq2seq.corpora.pairs import expand
 from seq2seq.decoder_model import DecoderModel
-from seq2seq.language_model import LanguageModel
 from seq2seq.model_directory import Tokenizers, build_model
 from seq2seq.replicas import Replicas
 from seq2seq.training.checkpoints import restore, snapshot
@@ -50,8 +49,7 @@ def summarize(display: Display, model: DecoderModel, data: Prepared, plan: Batch
     """Say what is about to be trained, with the first epoch's plan."""
     tokenizers, shapes = data.tokenizers, plan.shapes()
     sizes = [f"{tokenizer.vocabulary_size:,}" for tokenizer in tokenizers]
-    alone = isinstance(model, LanguageModel)
-    if alone:
+    if data.alone:
         vocabulary = sizes[0]
     elif tokenizers.source is tokenizers.target:
         vocabulary = f"{sizes[0]} joint"
@@ -64,11 +62,11 @@ def summarize(display: Display, model: DecoderModel, data: Prepared, plan: Batch
         "Training",
         {
             "parameters": f"{total:,}" + (f", {trained:,} of them trained" if trained < total else ""),
-            **_corpora(data, "sentences" if alone else "pairs"),
+            **_corpora(data, "sentences" if data.alone else "pairs"),
             "vocabulary": vocabulary,
-            "tokens an epoch": f"{target:,}" if alone else f"{source:,} source, {target:,} target",
+            "tokens an epoch": f"{target:,}" if data.alone else f"{source:,} source, {target:,} target",
             "batches": f"{batches}, {plan.padding_waste():.1%} padding",
-            "largest batches": "; ".join(describe_batch(plan, index) for index in plan.largest()),
+            "largest batches": "; ".join(describe_batch(data, plan, index) for index in plan.largest()),
             "directory": str(directory),
         },
     )
@@ -91,7 +89,7 @@ def try_largest_batches(
     before = snapshot(model)
     with display.waiting("compiling and trying the largest batches"):
         for index in plan.largest():
-            with explaining_memory(plan, index, replicas.count):
+            with explaining_memory(data, plan, index, replicas.count):
                 step(*batch_shares(data.train, plan.batch(index), replicas.here, replicas.count))
         validator.try_largest_batches()
     restore(model, before, "trial")

@@ -52,7 +52,7 @@ class Validator:
         return float(nll / tokens)
 
     def _of_batch(self, index: int) -> np.ndarray:
-        with explaining_memory(self._plan, index):
+        with explaining_memory(self.data, self._plan, index):
             return self._sums(*self.data.valid.batch(self._plan.batch(index))).numpy()
 
     def try_largest_batches(self) -> None:

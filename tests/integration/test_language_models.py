@@ -4,14 +4,20 @@ import json
 import shutil
 
 import pytest
+import tensorflow as tf
 import yaml
 
+from seq2seq.batching import plan_batches
 from seq2seq.config import SearchOptions
 from seq2seq.encoding import EncodedCorpus
 from seq2seq.model_directory import load_config_of, load_tokenizers
 from seq2seq.text_generator import TextGenerator
 from seq2seq.tokenizer import EOS_ID
 from seq2seq.training import train
+from seq2seq.training.display import Display
+from seq2seq.training.memory import describe_batch
+from seq2seq.training.preparation import prepare
+from seq2seq.training.recovery import Seen, Watch
 from tests.command import run
 from tests.runs import assert_same_run, train_in_parts
 from tests.toy import language_model_config, language_model_values, pairs, toy_config, toy_values, write_corpus
@@ -25,7 +31,10 @@ def folder(tmp_path_factory):
     (folder / "reference.txt").write_text("".join(f"{pair[1]}\n" for pair in pairs(9, 5)), encoding="utf-8")
     (folder / "source.txt").write_text("".join(f"{pair[0]}\n" for pair in pairs(9, 5)), encoding="utf-8")
     train(toy_config(folder, training={"epochs": 1}), folder / "translator")
-    values = language_model_values(folder) | {"tokenizer": {"from_model": str(folder / "translator")}}
+    values = language_model_values(folder) | {
+        "tokenizer": {"from_model": str(folder / "translator")},
+        "search": {"sample": False, "beam_size": 2},
+    }
     (folder / "recipe.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     assert run("train", folder / "recipe.yaml", "--output", folder / "model") == 0
     return folder
@@ -89,9 +98,25 @@ def test_only_the_target_side_is_read_and_filtered(tmp_path):
     assert facts["valid"]["kept"] == 1
     assert facts["valid"]["dropped"] == {"side without tokens": 1}
     assert "source_tokens" not in facts["train"][0]
-    mixture = {"mixture": [{**target, "weight": 1}, {"tsv": str(tmp_path / "train.tsv"), "weight": 3}]}
+    source = {"source": str(tmp_path / "train.en")}  # which is not there
+    mixture = {"mixture": [{**source, **target, "weight": 1}, {"tsv": str(tmp_path / "train.tsv"), "weight": 3}]}
     data = {"train": mixture, "filters": filters}
     assert train(language_model_config(tmp_path, data=data, **settings), tmp_path / "mixed").finished
+    facts = json.loads((tmp_path / "mixed" / "metadata.json").read_text())["corpus"]
+    assert [part["name"] for part in facts["train"]] == [str(tmp_path / "train.de"), str(tmp_path / "train.tsv")]
+
+
+def test_no_source_is_spoken_of(folder, tmp_path):
+    config = language_model_config(folder)
+    data = prepare(config, tmp_path, Display())
+    lengths = data.train.source.lengths, data.train.target.lengths
+    plan = plan_batches(*lengths, tokens=200, pool=40, seed=1, epoch=0)
+    rows, tokens = plan.batch(2), data.train.target.lengths[plan.batch(2)].max()
+    assert describe_batch(data, plan, 2) == f"{len(rows)} sentences of {tokens} tokens"
+    watch = Watch(config.training.recovery, None, data)
+    watch.seen.append(Seen(1, 3, rows, tf.constant(0.5)))
+    said = watch.diagnosis()
+    assert f"(0.5). The largest sentence of the last 1 has {tokens} tokens: der " in said
 
 
 def test_nothing_left_names_sentences(folder, tmp_path, capsys):
@@ -125,8 +150,20 @@ def test_generated_text(folder, tmp_path, capsys):
     assert run("generate", folder / "model", *flags, "--beam-size", "2") == 0
     expected = TextGenerator.load(folder / "model").generate("der Hund", SearchOptions(beam_size=2, max_length=6))
     assert capsys.readouterr().out == f"{expected[0].text}\n"
-    assert run("generate", folder / "model", "--beam-size", "2", "--temperature", "0.5") == 1
-    assert "'temperature' is 0.5: it is for sampling, and 'sample' is false" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (("--temperature", "0.5"), "--temperature 0.5: is for drawing texts, and --beam-size 2 searches for them."),
+        (("--top-k", "9"), "--top-k 9: is for drawing texts"),
+        (("--top-p", "0.5"), "--top-p 0.5: is for drawing texts"),
+        (("--samples", "6"), "--samples 6: a search with --beam-size 2 finds at most so many texts."),
+    ],
+)
+def test_flags_of_drawing_and_searching(folder, capsys, flags, expected):
+    assert run("generate", folder / "model", "--beam-size", "2", *flags) == 1
+    assert f"error: {expected}" in capsys.readouterr().err
 
 
 def test_inspect_knows_a_language_model(folder, capsys):

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, TokenizerConfig
 from seq2seq.errors import ModelDirectoryError, TrainingError
+from seq2seq.language_model import LanguageModel
 from seq2seq.model import Seq2Seq
 from seq2seq.model_directory import Tokenizers, inner_path, save_arrays, weights_of
 from seq2seq.tokenizer import Tokenizer
@@ -91,6 +92,18 @@ def test_other_tokenizers_are_noted(tmp_path, tokenizers):
     save(tmp_path, make(), tokenizers)
     said = start(make(), Tokenizers(tokenizers.target, tokenizers.source), tmp_path)
     assert "its tokenizers are others than this run's" in said
+
+
+@pytest.mark.parametrize("given", ["translator", "language model"])
+def test_a_language_model_has_the_targets_tokens_only(tmp_path, tokenizers, given):
+    alone = LanguageModel(9, EmbeddingsConfig(size=3), DecoderConfig(units=4, attention="none"))
+    joint = Tokenizers(tokenizers.target, tokenizers.target)
+    models = [(make(), tokenizers), (alone, joint)]
+    (old, theirs), (new, ours) = models if given == "translator" else reversed(models)
+    save(tmp_path, old, theirs)
+    assert "tokenizers are others" not in start(new, ours, tmp_path)
+    other = Tokenizers(tokenizers.target, tokenizers.source)
+    assert "its tokenizers are others than this run's" in start(new, other, tmp_path)
 
 
 def test_nothing_in_common_is_an_error(tmp_path, tokenizers):

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
+from seq2seq.layers.cells.clockwork import ClockworkCell
 from seq2seq.model import Seq2Seq
 
 V = 37
@@ -77,6 +78,20 @@ def test_dtypes_of_the_traced_step(precision, name):
     memory, state = model.encode(tf.constant([[4, 3]]))
     logits, _, weights = model.decode_step(tf.constant([[2]]), state, memory)
     assert (logits.dtype, weights.dtype) == (tf.float32, tf.float32)
+
+
+@pytest.mark.parametrize("precision", LOW)
+def test_a_clock_is_counted_in_float32(precision):
+    """TensorFlow's GPU kernels have no bfloat16 floormod."""
+    cell = ClockworkCell(8, dtype=precision)
+    cell.build((None, 3))
+    shapes = [(None, 8), (None, 8), (None, 1)]
+    specs = [tf.TensorSpec(shape, LOW[precision]) for shape in shapes]
+    graph = tf.function(lambda x, h, clock: cell.step(x, [h, clock])[1]).get_concrete_function(*specs)
+    counted = [op for op in operations(graph.graph) if op.type == "FloorMod"]
+    assert len(counted) == 5
+    assert all(op.outputs[0].dtype == tf.float32 for op in counted)
+    assert [state.dtype for state in graph.structured_outputs] == [LOW[precision]] * 2
 
 
 @pytest.mark.parametrize(

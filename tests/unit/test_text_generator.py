@@ -23,6 +23,7 @@ LINES = [
     "  der  König ",
     "Baum",
     "   ",
+    "\u3000 \u2028",
     "der Vogel liebt dort Mann und Baum und Hund",
 ]
 
@@ -66,12 +67,22 @@ def test_token_log_probs_equal_single_steps_whatever_the_batch(words, monkeypatc
     together = words.token_log_probs(LINES)
     for line, log_probs in zip(LINES, together, strict=True):
         ids = words.tokenizer.encode(line)
-        np.testing.assert_allclose(log_probs, follow(words, [*ids, EOS_ID]) if ids else [], atol=1e-5)
+        np.testing.assert_allclose(log_probs, follow(words, [*ids, EOS_ID]) if line.strip() else [], atol=1e-5)
     monkeypatch.setattr("seq2seq.text_generator.BATCH_TOKENS", 1)
     done = []
     for alone, log_probs in zip(words.token_log_probs(LINES, done.append), together, strict=True):
         np.testing.assert_allclose(alone, log_probs, atol=1e-5)
     assert done == [1, 2, 3, 4]
+
+
+def test_logits_are_computed_in_blocks_whatever_the_line(words, monkeypatch):
+    together, score, sizes = words.token_log_probs(LINES), words._nll, []
+    monkeypatch.setattr("seq2seq.text_generator.LOGITS", 5 * words.tokenizer.vocabulary_size + 1)
+    monkeypatch.setattr(words, "_nll", lambda readout, labels: sizes.append(len(labels)) or score(readout, labels))
+    for blocks, log_probs in zip(words.token_log_probs(LINES), together, strict=True):
+        np.testing.assert_allclose(blocks, log_probs, atol=1e-5)
+    assert max(sizes) == 5
+    assert sum(sizes) == sum(map(len, together))
 
 
 def test_perplexity_by_hand(words):
@@ -134,6 +145,30 @@ def test_greedy_after_a_prompt_takes_the_likeliest(words):
     assert found.text.startswith("der Hund")
 
 
+def test_min_length_is_kept_where_there_is_no_max_length(tiny):
+    (found,) = tiny.generate("b", SearchOptions(beam_size=1, min_length=103))
+    assert len(found.tokens) - len(tiny.tokenizer.encode("b")) == 103
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "accepted"),
+    [
+        ("coverage_penalty", 0.2, "0.0"),
+        ("shortlist", 5, "null"),
+        ("int8", True, "false"),
+        ("language_model", "lm", "null"),
+        ("unk", "suppress", "keep"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(words, name, value, accepted):
+    with pytest.raises(ConfigError) as error:
+        words.generate("der", SearchOptions(beam_size=2, **{name: value}))
+    assert str(error.value) == (
+        f"'search.{name}' is {str(value).lower()}, and 'task: language_model' has no source and no translations: leave "
+        f"it out, or set it to {accepted}."
+    )
+
+
 def test_draws_depend_on_seed_and_prompt_alone(words):
     options = SearchOptions(sample=True, n_best=4, max_length=9, temperature=1.5)
     drawn = words.generate("der", options)
@@ -158,9 +193,12 @@ def test_draws_have_the_models_frequencies(tiny):
     assert lone / 2000 == pytest.approx(expected, abs=0.05)
 
 
-def test_a_prompt_that_the_tokenizer_does_not_know(words):
+@pytest.mark.parametrize(
+    ("prompt", "unknown"), [("der Zug", "Z"), ("der\tKönig", "\t"), ("Baum \u00a0", "\u00a0"), ("\u3000Baum", "\u3000")]
+)
+def test_a_prompt_that_the_tokenizer_does_not_know(words, prompt, unknown):
     with pytest.raises(ConfigError) as error:
-        words.generate("der Zug")
+        words.generate(prompt)
     assert str(error.value) == (
-        "the prompt 'der Zug' has text that the model's tokenizer does not know: 'Z'. Leave it out."
+        f"the prompt {prompt!r} has text that the model's tokenizer does not know: {unknown!r}. Leave it out."
     )

@@ -59,7 +59,8 @@ class ClockworkCell(Cell):
         read = zip(self.starts, self.recurrent_kernels, strict=True)
         recurrent = tf.concat([product(seen[..., start:], kernel) for start, kernel in read], axis=-1)
         candidate = squashed("candidate", tf.cast(projected, recurrent.dtype) + recurrent)
-        ticks = tf.concat([tf.math.floormod(clock, period) for period in map(float, PERIODS)], axis=-1)
+        time = tf.cast(clock, tf.float32)  # TensorFlow has no bfloat16 floormod on a GPU
+        ticks = tf.concat([tf.math.floormod(time, period) for period in map(float, PERIODS)], axis=-1)
         active = tf.repeat(ticks == 0.0, self.units // len(PERIODS), axis=-1)
         hidden = tf.where(active, candidate, hidden)
-        return hidden, [hidden, tf.math.floormod(clock + 1.0, float(PERIODS[-1]))]
+        return hidden, [hidden, tf.cast(tf.math.floormod(time + 1.0, float(PERIODS[-1])), clock.dtype)]

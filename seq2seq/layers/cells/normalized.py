@@ -19,7 +19,9 @@ class LayerNormGRUCell(GRUCell):
 
     Weights besides those of `GRUCell`: input_scale (3U,), recurrent_scale (3U,).
 
-    Source: Ba, Kiros and Hinton (2016), equations 20 to 22. Departure: the biases are the shifts.
+    Source: Ba, Kiros and Hinton (2016), supplementary material about applying layer normalization to each experiment,
+    GRU of order embeddings and skip-thoughts. Departures: there the two gates are normalised as one vector; here the
+    biases are the shifts.
     """
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -39,7 +41,9 @@ class LayerNormLSTMCell(LSTMCell):
     Weights besides those of `LSTMCell`: input_scale (4U,), recurrent_scale (4U,), content_scale (U,),
     content_shift (U,).
 
-    Source: Ba, Kiros and Hinton (2016), equations 29 to 31. Departure: one bias for both products.
+    Source: Ba, Kiros and Hinton (2016), supplementary material about applying layer normalization to each experiment,
+    LSTM of reading comprehension and handwriting. Departures: there the four gates are normalised as one vector; here
+    is one bias for both products.
     """
 
     def build(self, input_shape: Sequence[int | None]) -> None:
