@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from seq2seq.config import SearchOptions
-from seq2seq.model_directory import load_model
 from seq2seq.training import train
 from seq2seq.translator import Translator
 from tests.runs import assert_same_run, train_in_parts
@@ -52,7 +51,7 @@ def corpus(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
-def test_resume_is_exact_and_a_saved_model_translates_the_same(name, corpus, tmp_path):
+def test_resume_is_exact_and_the_saved_model_translates(name, corpus, tmp_path):
     sections = {"validation": {"every_updates": 6}} | COMBINATIONS[name]
     sections["training"] = {"epochs": 2, "learning_rate": 0.01} | sections["training"]
     config = toy_config(corpus, **sections)
@@ -60,13 +59,13 @@ def test_resume_is_exact_and_a_saved_model_translates_the_same(name, corpus, tmp
     train_in_parts(config, tmp_path / "parts", 7)
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
-    model, tokenizers, _ = load_model(tmp_path / "whole")
-    options = SearchOptions(beam_size=2, n_best=2)
-    translations = Translator(model, *tokenizers).translate(SENTENCES, options)
-    for ours, theirs in zip(
-        translations, Translator.load(tmp_path / "parts").translate(SENTENCES, options), strict=True
-    ):
-        assert [h.tokens for h in ours.hypotheses] == [h.tokens for h in theirs.hypotheses]
-        assert ours.score == theirs.score
-        np.testing.assert_array_equal(ours.attention, theirs.attention)
-    assert translations[0].attention.shape[1] == (len(translations[0].source_tokens) if model.attends else 0)
+    # What is read back translates a sentence alone as it does among others.
+    translator, options = Translator.load(tmp_path / "parts"), SearchOptions(beam_size=2, n_best=2)
+    together, rounding = translator.translate(SENTENCES, options), 2e-2 if "float16" in name else 1e-4
+    for translation, sentence in zip(together, SENTENCES, strict=True):
+        (alone,) = translator.translate([sentence], options)
+        assert [h.tokens for h in alone.hypotheses] == [h.tokens for h in translation.hypotheses]
+        assert alone.score == pytest.approx(translation.score, abs=rounding)
+        np.testing.assert_allclose(alone.attention, translation.attention, atol=rounding)
+    sources = len(together[0].source_tokens) if translator.model.attends else 0
+    assert together[0].attention.shape[1] == sources

@@ -32,5 +32,5 @@ def quality_by_length(table: pd.DataFrame, metric: str = "BLEU") -> Figure:
     axes.set_xticks(range(len(places)), names)
     axes.set(xlabel="source length (words)", ylabel=f"{metric} (%), 95% interval", ylim=(0, None))
     axes.grid(axis="y", alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside right upper")
     return figure
