@@ -21,8 +21,10 @@ from typing import Any
 
 import keras
 import numpy as np
+from measure import show
 
 from seq2seq import SearchOptions, Translator, evaluate, open_corpus, probe
+from seq2seq.analysis.comparison import read_runs, scored, summary
 from seq2seq.config import Config, load_config
 from seq2seq.layers.cells import CELLS
 from seq2seq.model import Seq2Seq
@@ -211,6 +213,28 @@ def main() -> None:
     for seed in options.seeds:
         for cell in options.cells or queue.experiment.cells:
             queue.run(cell, seed)
+    show("BLEU: mean over seeds, 95% interval (Student's t), same parameters and updates", table(queue.record))
+
+
+def table(record: Path) -> list[dict[str, Any]]:
+    """One row a cell, best first."""
+    runs = scored(read_runs(record))
+    rows = []
+    for cell, row in summary(runs, ["bleu", "chrf", "valid_loss"]).sort_values("bleu", ascending=False).iterrows():
+        of_cell = runs[runs["cell"] == cell]
+        rows.append(
+            {
+                "": cell,
+                "units": of_cell["units"].iloc[0],
+                "parameters": f"{of_cell['parameters'].iloc[0]:,}",
+                "learning rate": ", ".join(f"{rate:g}" for rate in of_cell["learning_rate"].unique()),
+                "seeds": int(row["seeds"]),
+                "BLEU": f"{row['bleu']:.1f} [{row['bleu_low']:.1f}, {row['bleu_high']:.1f}]",
+                "chrF2": f"{row['chrf']:.1f}",
+                "loss": f"{row['valid_loss']:.2f}",
+            }
+        )
+    return rows
 
 
 if __name__ == "__main__":

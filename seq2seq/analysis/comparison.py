@@ -35,6 +35,19 @@ def read_runs(path: str | Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def scored(runs: pd.DataFrame, by: str = "cell") -> pd.DataFrame:
+    """Of a queue of runs those that count: without pilots, and of runs with the same seed that with the lowest loss.
+
+    The others had a learning rate that was given up, since the run ended worse than its pilot.
+
+    Raises:
+        EvaluationError: There is no column `by`, seed or valid_loss.
+    """
+    _check(runs, [by, "seed", "valid_loss"])
+    of_losses = runs[runs["seed"] > 0].sort_values("valid_loss", kind="stable")
+    return of_losses.drop_duplicates([by, "seed"]).sort_index()
+
+
 def summary(runs: pd.DataFrame, values: Sequence[str], by: str = "cell") -> pd.DataFrame:
     """Means over seeds with 95% intervals (Student's t; NaN for a single seed).
 
@@ -78,14 +91,14 @@ def difference(
         EvaluationError: There is no such column, a member of a group has no run, or two with the same seed.
     """
     _check(runs, [by, value, "seed"])
-    scored = runs.dropna(subset=[value])
+    measured = runs.dropna(subset=[value])
     for name in (*ours, *theirs):
-        seeds = scored.loc[scored[by] == name, "seed"]
+        seeds = measured.loc[measured[by] == name, "seed"]
         if seeds.empty:
-            raise EvaluationError(f"no run has {name} as its {by} and a {value}. There are: {_names(scored[by])}.")
+            raise EvaluationError(f"no run has {name} as its {by} and a {value}. There are: {_names(measured[by])}.")
         if not seeds.is_unique:
             raise EvaluationError(f"{by} {name} has several runs with the same seed and a {value}. Choose one of them.")
-    table = scored.pivot(index="seed", columns=by, values=value)[[*ours, *theirs]].dropna()
+    table = measured.pivot(index="seed", columns=by, values=value)[[*ours, *theirs]].dropna()
     each = table[[*ours]].mean(axis=1) - table[[*theirs]].mean(axis=1)
     low, high = mean_interval(each.tolist())
     return {"seeds": len(each), "mean": each.mean(), "low": low, "high": high}

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seq2seq.analysis.comparison import difference, over_distances, read_runs, summary
+from seq2seq.analysis.comparison import difference, over_distances, read_runs, scored, summary
 from seq2seq.analysis.plots import comparison as plots
 from seq2seq.errors import EvaluationError
 
@@ -57,6 +57,14 @@ def test_pilots_are_not_runs():
     with_pilots = pd.concat([pd.DataFrame(pilots), RUNS])
     pd.testing.assert_frame_equal(summary(with_pilots, ["bleu"]).sort_index(), summary(RUNS, ["bleu"]).sort_index())
     assert difference(with_pilots, ["gru"], ["elman"], "bleu") == difference(RUNS, ["gru"], ["elman"], "bleu")
+
+
+def test_what_counts_is_the_run_with_the_lowest_loss_of_each_seed():
+    runs = pd.DataFrame(
+        [("irnn", 0, 4.0), ("irnn", 1, 5.0), ("gru", 2, 0.5), ("irnn", 1, 3.0), ("irnn", 2, 6.0), ("gru", 1, 0.4)],
+        columns=["cell", "seed", "valid_loss"],
+    )
+    assert scored(runs)["valid_loss"].tolist() == [0.5, 3.0, 6.0, 0.4]
 
 
 def test_over_distances_gives_a_row_for_each_group():
