@@ -8,6 +8,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import gmean  # type: ignore[import-untyped]
 
+DERIVATIVES = {
+    "spectral": "spectral norm of the derivative\nof state T by state T - d",
+    "frobenius": "Frobenius norm of the derivative\nof state T by state T - d",
+    "loss": "norm of the loss's derivative\nby state T - d",
+}
 SMALLEST = 1e-12  # a line that falls below it ends there
 
 
@@ -23,7 +28,7 @@ def sensitivity_over_distance(tables: Mapping[str, pd.DataFrame], norm: str = "s
         means = table.groupby("distance")[norm].apply(gmean)
         axes.semilogy(means.index, _visible(means), label=name)
     axes.axhline(1.0, color="grey", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="distance d (steps)", ylabel=f"{norm} norm of the derivative\nof state T by state T - d")
+    axes.set(xlabel="distance d (steps)", ylabel=DERIVATIVES[norm])
     axes.legend()
     return figure
 
@@ -94,11 +99,6 @@ def flow_before_and_after(table: pd.DataFrame, families: Mapping[str, Sequence[s
         families: By title the cells of a row of panels; a second state of a cell is dashed.
         norm: `spectral`, `frobenius` or `loss`.
     """
-    label = {
-        "spectral": "largest singular value of the derivative\nof state T by state T - d",
-        "frobenius": "Frobenius norm of the derivative\nof state T by state T - d",
-        "loss": "norm of the loss's derivative\nby state T - d",
-    }[norm]
     figure = Figure(figsize=(10, 3.4 * len(families)), layout="constrained")
     panels = figure.subplots(len(families), 2, sharex=True, sharey=True, squeeze=False)
     for (title, cells), row in zip(families.items(), panels, strict=True):
@@ -110,7 +110,7 @@ def flow_before_and_after(table: pd.DataFrame, families: Mapping[str, Sequence[s
                     axes.semilogy(line["distance"], _visible(line[norm]), style, color=f"C{place}", label=name)
             axes.set_title(f"{title}, {when} training")
             axes.grid(alpha=0.3)
-        row[0].set_ylabel(label)
+        row[0].set_ylabel(DERIVATIVES[norm])
         row[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     for axes in panels[-1]:
         axes.set_xlabel("distance d (steps)")
