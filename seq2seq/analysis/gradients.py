@@ -1,11 +1,11 @@
 """Gradients through time: how a state depends on those before it, and what is left of a loss on its way back.
 
 All of it is exact, by automatic differentiation. The state of a cell is all that a step hands to the next: h alone in
-most cells, [h, c] in an LSTM. A part of it is named by its number, 0 for h, 1 for an LSTM's c; None is all of it. The
-counters of a clockwork have no gradient and are left out.
+most cells, c alone in an SRU, y in a Jordan network, [h, c] in an LSTM. A part of it is one of the slices of
+`state_parts`: `hidden, content = state_parts(lstm)`. The counters of a clockwork have no gradient and are left out.
 
 A step's Jacobian has the new state's numbers as rows and the old state's as columns. Products of them say how the last
-state moves when an earlier one is moved: for part 0 of an LSTM, how the last h moves when an earlier h is moved *and
+state moves when an earlier one is moved: for the h of an LSTM, how the last h moves when an earlier h is moved *and
 the c beside it stays*, by whatever way, through later c as well. That is a block of the product, not a product of
 blocks.
 """
@@ -81,15 +81,17 @@ def sensitivity(jacobians: np.ndarray, part: slice | None = None) -> pd.DataFram
 
     Args:
         jacobians: (B, T, S, S), of `step_jacobians`.
-        part: Of the state, of `state_parts`; None for the whole one.
+        part: One of `state_parts`; None for the whole state.
 
     Returns:
         One row for each sequence and distance: sequence, distance (steps, 0 to T), `spectral` (the largest singular
-        value: how much the longest reply to a nudge of length 1 is) and `frobenius` (root of the sum of squares).
+        value: how long the longest reply to a nudge of length 1 is) and `frobenius` (root of the sum of squares, of all
+        singular values: where every direction of U units is kept, the root of U).
+
+    Raises:
+        TypeError: `part` is no slice.
     """
-    products = products_by_distance(jacobians)
-    if part is not None:
-        products = products[:, :, part, part]
+    products = _block(products_by_distance(jacobians), part)
     rows, distances = products.shape[:2]
     return pd.DataFrame(
         {
@@ -102,9 +104,31 @@ def sensitivity(jacobians: np.ndarray, part: slice | None = None) -> pd.DataFram
 
 
 def singular_values(jacobians: np.ndarray, part: slice | None = None) -> np.ndarray:
-    """Singular values of every step's Jacobian, the largest first, (B, T, S): by what a step stretches or shrinks."""
-    chosen = jacobians if part is None else jacobians[:, :, part, part]
-    return np.linalg.svd(chosen, compute_uv=False)
+    """By what factors a step stretches or shrinks its state.
+
+    Args:
+        jacobians: (B, T, S, S), of `step_jacobians`.
+        part: One of `state_parts`; None for the whole state.
+
+    Returns:
+        (B, T, S), the singular values of every step's Jacobian, the largest first; for a part as many as it is wide.
+
+    Raises:
+        TypeError: `part` is no slice.
+    """
+    return np.linalg.svd(_block(jacobians, part), compute_uv=False)
+
+
+def _block(matrices: np.ndarray, part: slice | None) -> np.ndarray:
+    """The rows and columns of matrices (..., S, S) that belong to a part of the state."""
+    if part is None:
+        return matrices
+    if not isinstance(part, slice):
+        # A number would pick a single element of each matrix, without a word.
+        raise TypeError(
+            f"part is {part!r}, expected a slice, such as state_parts(cell)[0], or None for the whole state"
+        )
+    return matrices[..., part, part]
 
 
 def loss_gradients(

@@ -5,7 +5,7 @@ out is what a cell learns within that budget, which is less than what it could r
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,8 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.analysis.memory_tasks import MemoryBatch, MemoryTask
+from seq2seq.analysis.unrolled import Loss
 from seq2seq.layers import Recurrence
-from seq2seq.layers.cells import CELLS, make_cell
+from seq2seq.layers.cells import CELLS, apart, make_cell
 from seq2seq.update import GradientUpdate
 
 MOST_UNITS = 2**16
@@ -28,8 +29,8 @@ class Budget:
     parameters     weights of the cell, about; without those of the layer that reads it
     updates        at most
     rows           sequences an update, new ones each time
-    learning_rate  of Adam (Kingma and Ba 2015)
-    clip_norm      largest norm of a gradient (Pascanu et al. 2013)
+    learning_rate  of the optimizer
+    clip_norm      largest norm of a gradient (Pascanu et al. 2013); None leaves it as long as it is
     check_every    updates between measurements of the score
     test_rows      sequences that a score is measured on, others than those trained on
     solved         share of right answers, 0 to 1, from which on a task counts as solved
@@ -48,7 +49,8 @@ class Budget:
 class Attempt(NamedTuple):
     """One training.
 
-    score    share of right answers at the end, 0 to 1
+    score    share of right answers when training stopped, 0 to 1, on the very sequences that decided to stop: at least
+             the budget's `solved` if the task was solved, and then, as the best of several looks, a little flattering
     updates  that were made
     seconds  that it took, without building the network and its graph
     losses   (updates,) of each update's batch: nats an answer, or the mean squared error of a number
@@ -63,7 +65,7 @@ class Attempt(NamedTuple):
 
 
 class MemoryNetwork(keras.layers.Layer):
-    """A recurrence and a dense layer on its outputs at the last steps.
+    """A recurrence and a dense layer on its outputs at the last steps; of [h; c] it reads h.
 
     Args:
         cell: Its name, see `CELLS`.
@@ -81,13 +83,18 @@ class MemoryNetwork(keras.layers.Layer):
         self.recurrence = Recurrence(make_cell(cell, units, name="cell"), name="recurrence")
         self.reader = keras.layers.Dense(task.outputs, name="reader")
         self.recurrence.build((None, None, task.width))
-        self.reader.build((None, None, self.recurrence.cell.output_size))
+        self.reader.build((None, None, units))
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         rows, steps = tf.unstack(tf.shape(inputs)[:2])
         outputs, _ = self.recurrence(inputs, tf.fill([rows], steps))
-        return self.reader(outputs[:, -self.answers :])
+        return self.read(outputs)
+
+    def read(self, outputs: tf.Tensor) -> tf.Tensor:
+        """What is answered, (B, A, outputs), from the cell's outputs at all steps (B, T, O)."""
+        hidden, _ = apart(self.recurrence.cell, outputs[:, -self.answers :])
+        return self.reader(hidden)
 
 
 class MemoryTrainer:
@@ -99,16 +106,24 @@ class MemoryTrainer:
         cell: Its name, see `CELLS`.
         task: What to learn.
         budget: For each training.
+        optimizer: From the budget's learning rate to an optimizer without any clip argument; Adam (Kingma and Ba 2015)
+            by default.
 
     Raises:
         ValueError: There is no such cell.
     """
 
-    def __init__(self, cell: str, task: MemoryTask, budget: Budget | None = None) -> None:
+    def __init__(
+        self,
+        cell: str,
+        task: MemoryTask,
+        budget: Budget | None = None,
+        optimizer: Callable[[float], keras.optimizers.Optimizer] = keras.optimizers.Adam,
+    ) -> None:
         self.cell, self.task, self.budget = cell, task, budget or Budget()
         self.units = units_for(cell, self.budget.parameters, task.width)
         self.network = MemoryNetwork(cell, self.units, task)
-        self._optimizer = keras.optimizers.Adam(self.budget.learning_rate)
+        self._optimizer = optimizer(self.budget.learning_rate)
         variables = self.network.trainable_variables
         self._update = GradientUpdate(self._optimizer, variables, self.budget.clip_norm, accumulate=1, scale_loss=False)
         self._state = [*self._optimizer.variables, *self._update.state_variables().values()]
@@ -156,6 +171,10 @@ class MemoryTrainer:
         """Share of right answers, 0 to 1."""
         return float(self.task.right(np.asarray(self._answer(batch.inputs)), batch.answers).mean())
 
+    def loss_on(self, batch: MemoryBatch) -> Loss:
+        """The loss that is trained on, its mean over a batch, as a function of the cell's outputs (B, T, O)."""
+        return lambda outputs: _loss(self.network.read(outputs), tf.convert_to_tensor(batch.answers))
+
     def _batches(self, distance: int, seed: int) -> Iterator[MemoryBatch]:
         generator = np.random.default_rng([seed, 0])
         for _ in range(self.budget.updates):
@@ -164,13 +183,16 @@ class MemoryTrainer:
     def _learn_from(self, inputs: tf.Tensor, answers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         variables = [variable.value for variable in self._update.variables]
         with tf.GradientTape() as tape:
-            outputs = self.network(inputs)
-            if answers.dtype.is_floating:
-                loss = tf.reduce_mean(tf.square(outputs[:, :, 0] - answers))
-            else:
-                loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(answers, outputs))
+            loss = _loss(self.network(inputs), answers)
         gradients = self._update.dense(tape.gradient(loss, variables))
         return loss, self._update.add(gradients, tf.constant(1.0))
+
+
+def _loss(outputs: tf.Tensor, answers: tf.Tensor) -> tf.Tensor:
+    """Mean squared error of numbers (B, A), cross-entropy of classes, by outputs (B, A, outputs)."""
+    if answers.dtype.is_floating:
+        return tf.reduce_mean(tf.square(outputs[:, :, 0] - answers))
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(answers, outputs))
 
 
 def units_for(cell: str, parameters: int, width: int) -> int:

@@ -39,7 +39,8 @@ def unroll(
 
     Args:
         cell: Built, with Keras's contract and a `step`, as all of `CELLS`.
-        inputs: (B, T, I), T at least 1; read in the cell's compute dtype.
+        inputs: (B, T, I), T at least 1; read in the cell's compute dtype. Of a cell that reads the memory of the layer
+            below, I counts that memory too, see `DepthGatedLSTMCell`.
         initial: The cell's states, each (B, U); zeros by default.
         cut: Whether no gradient goes back from step t, counted from 0, to the step before it.
 
@@ -49,7 +50,7 @@ def unroll(
     """
     dtype = cell.compute_dtype
     inputs = tf.cast(tf.convert_to_tensor(inputs), dtype)
-    width = cell.kernel.shape[0]
+    width = cell.input_width
     if inputs.shape.rank != 3 or inputs.shape[-1] != width or not inputs.shape[1]:
         raise ValueError(f"inputs have the shape {tuple(inputs.shape)}, expected (batch, steps, {width})")
     if initial is None:

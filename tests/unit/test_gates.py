@@ -29,8 +29,8 @@ NAMES = {
 }
 
 
-def built(kind, depth=1):
-    cell = make_cell(kind, UNITS, depth)
+def built(kind, depth=1, below=False):
+    cell = make_cell(kind, UNITS, depth, below=below)
     cell.build((None, INPUTS))
     randomize(cell)
     return cell
@@ -43,6 +43,19 @@ def test_every_cell_names_its_gates(kind, rng):
     for gate in gates.values():
         assert gate.values.shape == (B, T, UNITS)
         np.testing.assert_allclose(gate.values, FUNCTIONS[gate.function](gate.totals), atol=1e-6)
+
+
+def test_above_another_layer_there_is_a_depth_gate(rng):
+    """Made once more of the equation; the inputs end in the memory of the layer below."""
+    cell, x = built("depth_gated_lstm", below=True), rng.normal(size=(B, T, INPUTS + UNITS))
+    gates = gate_values(cell, x)
+    assert gates.keys() == {*LSTM, "depth"}
+    weights = {weight.name: np.asarray(weight, float) for weight in cell.weights}
+    own, below = x[..., :INPUTS], x[..., INPUTS:]
+    memory = np.stack([np.zeros((B, UNITS)), *(memory for _, memory in run(cell, x)[:-1])], axis=1)
+    p, q = weights["depth_vectors"]
+    total = own @ weights["kernel"][:, 4 * UNITS :] + weights["bias"][4 * UNITS :] + p * memory + q * below
+    np.testing.assert_allclose(gates["depth"].values, sigmoid(total), atol=1e-6)
 
 
 def run(cell, x):

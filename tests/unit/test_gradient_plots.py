@@ -8,6 +8,7 @@ from seq2seq.analysis.gates import GateValues, histograms
 from seq2seq.analysis.gradients import sensitivity
 from seq2seq.analysis.plots.gates import gate_histograms
 from seq2seq.analysis.plots.gradients import (
+    flow_before_and_after,
     gradient_norms,
     loss_gradients_over_time,
     sensitivity_over_distance,
@@ -35,9 +36,14 @@ def test_sensitivity_is_a_geometric_mean():
     assert axes.get_yscale() == "log"
 
 
+def test_a_line_ends_where_it_falls_below_what_is_drawn():
+    (axes,) = labelled(sensitivity_over_distance({"fast": sensitivity(np.full((2, 4, 1, 1), 1e-5))}))
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [1.0, 1e-5, 1e-10, np.nan, np.nan])
+
+
 def test_nothing_left_of_a_gradient_can_be_drawn():
     (axes,) = labelled(loss_gradients_over_time({"gone": np.zeros((2, 3, 4)), "there": np.full((2, 3, 4), 0.5)}))
-    np.testing.assert_allclose(axes.lines[0].get_ydata(), 1e-12)
+    assert np.isnan(axes.lines[0].get_ydata()).all()
     np.testing.assert_allclose(axes.lines[1].get_ydata(), 1.0)
 
 
@@ -57,6 +63,24 @@ def test_truncation_draws_the_weight_asked_for():
     cosine, ratio = labelled(truncation_over_chunk({"gru": pd.DataFrame(rows)}))
     assert cosine.lines[0].get_ydata().tolist() == [0.2, 0.4]
     assert ratio.lines[0].get_ydata().tolist() == [0.1, 0.2]
+
+
+def test_flows_have_panels_before_and_after():
+    rows = [
+        {"cell": cell, "when": when, "state": state, "distance": d, "spectral": 0.5**d, "loss": value * 0.1**d}
+        for cell, states in (("gru", "h"), ("lstm", "hc"))
+        for when, value in (("before", 1.0), ("after", 2.0))
+        for state in states
+        for d in range(3)
+    ]
+    figure = flow_before_and_after(pd.DataFrame(rows), {"one": ["gru"], "two": ["lstm"]}, "loss")
+    assert [axes.get_title() for axes in figure.axes] == [
+        f"{n}, {w} training" for n in ("one", "two") for w in ("before", "after")
+    ]
+    _, after, _, both = figure.axes
+    np.testing.assert_allclose(after.lines[0].get_ydata(), [2.0, 0.2, 0.02])
+    assert [(line.get_label(), line.get_linestyle()) for line in both.lines] == [("lstm, h", "-"), ("lstm, c", "--")]
+    figure.canvas.draw()
 
 
 def test_gradient_norms_show_the_limit():

@@ -16,7 +16,8 @@ from seq2seq.analysis.gradients import (
     weight_gradients,
 )
 from seq2seq.layers.cells import CELLS, make_cell
-from tests.family import STEPS
+from tests.family import STEPS, affine
+from tests.reference import sigmoid
 
 B, T, INPUTS, UNITS = 2, 5, 3, 4
 NUDGE = 1e-5  # of finite differences
@@ -24,8 +25,8 @@ NUDGE = 1e-5  # of finite differences
 TOLERANCES = {"layer_norm_gru": 1e-4, "layer_norm_lstm": 1e-4}
 
 
-def built(kind, transition_depth=1, scale=0.5, units=UNITS):
-    cell = make_cell(kind, units, transition_depth, dtype="float64")
+def built(kind, transition_depth=1, scale=0.5, units=UNITS, below=False):
+    cell = make_cell(kind, units, transition_depth, below=below, dtype="float64")
     cell.build((None, INPUTS))
     generator = np.random.default_rng(5)
     for weight in cell.weights:
@@ -33,9 +34,13 @@ def built(kind, transition_depth=1, scale=0.5, units=UNITS):
     return cell
 
 
+def weights_of(cell):
+    return {weight.name: np.asarray(weight, np.float64) for weight in cell.weights}
+
+
 def numpy_states(kind, cell, x, first):
     """All states (T + 1, S) of one sequence, counters left out, and its outputs (T, O)."""
-    weights = {weight.name: np.asarray(weight, np.float64) for weight in cell.weights}
+    weights = weights_of(cell)
     counted = len(cell.state_size) - cell.counters
     now, states, outputs = [state[None] for state in first], [], []
     states.append(np.concatenate(now[:counted], -1)[0])
@@ -55,16 +60,25 @@ def first_states(cell, rng):
     ]
 
 
+def counted_on(counters, row, steps):
+    """A row's counters after so many steps."""
+    return [(counter[row] + steps) % 8 for counter in counters]
+
+
 def split_up(cell, whole, counters):
     """A whole state (S,) as the cell's states."""
     return [whole[part] for part in state_parts(cell)] + counters
 
 
-@pytest.fixture(params=sorted(set(CELLS) & set(STEPS)))
+ALL = [*((kind, False) for kind in sorted(CELLS)), ("depth_gated_lstm", True)]
+
+
+@pytest.fixture(params=ALL, ids=lambda param: param[0] + (" above" if param[1] else ""))
 def case(request, rng):
-    """A kind, its cell, inputs and first states."""
-    cell = built(request.param)
-    return request.param, cell, rng.normal(size=(B, T, INPUTS)), first_states(cell, rng)
+    """A kind, its cell, inputs and first states; above another layer the inputs end in that layer's memory."""
+    kind, below = request.param
+    cell = built(kind, below=below)
+    return kind, cell, rng.normal(size=(B, T, INPUTS + below * UNITS)), first_states(cell, rng)
 
 
 def test_jacobians_and_their_products_equal_finite_differences(case):
@@ -77,7 +91,7 @@ def test_jacobians_and_their_products_equal_finite_differences(case):
     for row in range(B):
         states, _ = numpy_states(kind, cell, x[row], [state[row] for state in first])
         for step in range(T):
-            counters = [(state[row] + step) % 8 for state in first[counted:]]
+            counters = counted_on(first[counted:], row, step)
             expected = np.empty((2, states.shape[1], states.shape[1]))  # of the next state, of the last one
             for place in range(states.shape[1]):
                 ends = []
@@ -130,6 +144,55 @@ def test_gradients_of_a_loss_equal_finite_differences(case, rng):
         assert (gradients[weight.path] * direction).sum() == pytest.approx(expected, abs=100 * tolerance)
 
 
+# Of cells with a memory beside h: h as the output gate makes it of a memory c, within a step that came from `h`.
+OPENED = {
+    "lstm": lambda x, h, c, weights: sigmoid(affine(x, h, weights, 3, 4)) * np.tanh(c),
+    "cifg": lambda x, h, c, weights: sigmoid(affine(x, h, weights, 2, 3)) * np.tanh(c),
+    "peephole_lstm": lambda x, h, c, weights: (
+        sigmoid(affine(x, h, weights, 3, 4) + weights["peepholes"][2] * c) * np.tanh(c)
+    ),
+}
+STATE_IS_OUTPUT = sorted(set(CELLS) - {"sru", "depth_gated_lstm"})
+
+
+def losses_from(kind, cell, x, seeds, step, state, counters):
+    """What a sequence adds to the loss once it is in a state (S,) after so many steps, that step's output included."""
+    now = split_up(cell, state, counters)
+    _, outputs = numpy_states(kind, cell, x[step:], now) if step < T else (None, np.zeros((0, UNITS)))
+    return seeds[step - 1] @ now[0] + (seeds[step:] * outputs).sum()
+
+
+@pytest.mark.parametrize("kind", STATE_IS_OUTPUT)
+def test_gradients_by_each_state_on_the_way_equal_finite_differences(kind, rng):
+    """h_k is nudged and counts as the output of its step too; c_k takes the h_k along that is made of it."""
+    cell, x = built(kind), rng.normal(size=(B, T, INPUTS))
+    first, seeds = first_states(cell, rng), rng.normal(size=(B, T, UNITS))
+    found = loss_gradients(cell, x, lambda outputs: tf.reduce_sum(outputs * seeds), first)
+    parts, counters = state_parts(cell), first[len(first) - cell.counters :] if cell.counters else []
+    for row in range(B):
+        states, _ = numpy_states(kind, cell, x[row], [state[row] for state in first])
+
+        def nudged(step, part, unit, by, row=row, states=states):
+            state = states[step].copy()
+            state[part][unit] += by
+            if part != parts[0]:
+                state[parts[0]] = OPENED[kind](
+                    x[row, step - 1], states[step - 1][parts[0]], state[part], weights_of(cell)
+                )
+            return losses_from(kind, cell, x[row], seeds[row], step, state, counted_on(counters, row, step))
+
+        for gradient, part in zip(found, parts, strict=True):
+            if part == parts[0] or kind in OPENED:
+                expected = [
+                    [
+                        (nudged(step, part, unit, NUDGE) - nudged(step, part, unit, -NUDGE)) / (2 * NUDGE)
+                        for unit in range(UNITS)
+                    ]
+                    for step in range(1, T + 1)
+                ]
+                np.testing.assert_allclose(gradient[row, 1:], expected, atol=10 * TOLERANCES.get(kind, 1e-7))
+
+
 @pytest.mark.parametrize("kind", ["elman", "lstm", "gru", "clockwork"])
 def test_the_way_back_is_the_product_of_jacobians(kind, rng):
     """A loss on the last output alone: what it leaves at h_k is its row times the derivative of h_T by h_k."""
@@ -138,6 +201,14 @@ def test_the_way_back_is_the_product_of_jacobians(kind, rng):
     found = loss_gradients(cell, x, lambda outputs: tf.reduce_sum(outputs[:, -1] * row))[0]
     products = products_by_distance(step_jacobians(cell, x))[:, :, :UNITS, :UNITS]
     np.testing.assert_allclose(found[:, ::-1], np.einsum("i,bdij->bdj", row, products), atol=1e-12)
+
+
+def test_a_part_is_a_slice(rng):
+    """A number would pick one element of each Jacobian."""
+    jacobians = rng.normal(size=(B, T, 2 * UNITS, 2 * UNITS))
+    for function in (sensitivity, singular_values):
+        with pytest.raises(TypeError, match=r"part is 1, expected a slice, such as state_parts\(cell\)\[0\]"):
+            function(jacobians, 1)
 
 
 def test_a_deep_transition_is_one_step(rng):

@@ -4,14 +4,18 @@ import json
 import math
 from typing import ClassVar
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
+from seq2seq.analysis.gradients import weight_gradients
 from seq2seq.analysis.intervals import mean_interval
 from seq2seq.analysis.memory_records import COLUMNS, MemoryRecord, at_best_rate, measure, probe_scores, remembers
 from seq2seq.analysis.memory_tasks import AddingTask, CopyTask, TemporalOrderTask
 from seq2seq.analysis.remembering import Attempt, Budget, MemoryTrainer, units_for
+from seq2seq.analysis.unrolled import unroll
 from seq2seq.errors import EvaluationError
 from seq2seq.layers.cells import CELLS, make_cell
 from seq2seq.probing import Accuracy, ProbeReport
@@ -64,6 +68,34 @@ def test_a_network_learns_a_short_task_and_stops(task):
     assert attempt.updates < 300
     assert attempt.updates % 25 == 0
     assert attempt.losses[-10:].mean() < attempt.losses[:10].mean()
+
+
+def test_only_h_is_read_of_a_cell_that_hands_up_its_memory():
+    task = CopyTask(symbols=3, length=2)
+    network = MemoryTrainer("depth_gated_lstm", task, TINY).network
+    batch = task.draw(6, 4, np.random.default_rng(1))
+    outputs, _ = network.recurrence(batch.inputs, tf.fill([4], 8))
+    hidden = np.asarray(outputs)[:, -2:, : network.recurrence.cell.units]
+    kernel, bias = (np.asarray(weight) for weight in network.reader.weights)
+    np.testing.assert_allclose(network(batch.inputs), hidden @ kernel + bias, atol=1e-6)
+
+
+@pytest.mark.parametrize("task", [AddingTask(), TemporalOrderTask()], ids=lambda task: task.name)
+def test_plain_gradient_descent_takes_steps_of_the_losss_gradient(task):
+    """With another optimizer, and without clipping; the loss is that of `loss_on`."""
+    budget = Budget(parameters=150, updates=1, rows=5, test_rows=8, learning_rate=0.5, clip_norm=None)
+    trainer = MemoryTrainer("gru", task, budget, keras.optimizers.SGD)
+    trainer.restart(seed=3)
+    cell = trainer.network.recurrence.cell
+    before = {weight.path: np.array(weight) for weight in cell.weights}
+    batch = task.draw(10, 5, np.random.default_rng([3, 0]))
+    loss = trainer.loss_on(batch)
+    gradients = weight_gradients(cell, batch.inputs, loss)
+    value = float(loss(unroll(cell, batch.inputs).stacked()))
+    attempt = trainer.train(10, seed=3)
+    assert attempt.losses[0] == pytest.approx(value, rel=1e-5)
+    for weight in cell.weights:
+        np.testing.assert_allclose(before[weight.path] - weight, 0.5 * gradients[weight.path], atol=1e-6)
 
 
 FAR = {("lstm", 1): 40, ("lstm", 2): 20, ("elman", 1): 5, ("elman", 2): 10, ("elman", 3): 40}

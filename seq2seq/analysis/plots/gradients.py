@@ -6,8 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy.stats import gmean  # type: ignore[import-untyped]
 
-SMALLEST = 1e-12  # drawn in place of anything below it, 0 too, on a logarithmic axis
+DERIVATIVES = {
+    "spectral": "spectral norm of the derivative\nof state T by state T - d",
+    "frobenius": "Frobenius norm of the derivative\nof state T by state T - d",
+    "loss": "norm of the loss's derivative\nby state T - d",
+}
+SMALLEST = 1e-12  # a line that falls below it ends there
 
 
 def sensitivity_over_distance(tables: Mapping[str, pd.DataFrame], norm: str = "spectral") -> Figure:
@@ -19,10 +25,10 @@ def sensitivity_over_distance(tables: Mapping[str, pd.DataFrame], norm: str = "s
     """
     figure, axes = _single()
     for name, table in tables.items():
-        logs = np.log(table[norm].clip(lower=SMALLEST)).groupby(table["distance"]).mean()
-        axes.semilogy(logs.index, np.exp(logs), label=name)
+        means = table.groupby("distance")[norm].apply(gmean)
+        axes.semilogy(means.index, _visible(means), label=name)
     axes.axhline(1.0, color="grey", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="distance d (steps)", ylabel=f"{norm} norm of the derivative\nof state T by state T - d")
+    axes.set(xlabel="distance d (steps)", ylabel=DERIVATIVES[norm])
     axes.legend()
     return figure
 
@@ -36,8 +42,7 @@ def loss_gradients_over_time(gradients: Mapping[str, np.ndarray]) -> Figure:
     """
     figure, axes = _single()
     for name, gradient in gradients.items():
-        norms = np.linalg.norm(gradient, axis=-1).clip(SMALLEST)
-        axes.semilogy(np.exp(np.log(norms).mean(0)), label=name)
+        axes.semilogy(_visible(gmean(np.linalg.norm(gradient.astype(float), axis=-1))), label=name)
     axes.set(xlabel="step k", ylabel="norm of the loss's derivative by state k")
     axes.legend()
     return figure
@@ -54,7 +59,7 @@ def singular_values_over_time(values: Mapping[str, np.ndarray], sequence: int = 
     panels = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
     for axes, (name, array) in zip(panels, values.items(), strict=True):
         steps = np.arange(1, array.shape[1] + 1)
-        axes.semilogy(steps, array[sequence].clip(1e-6), color="C0", alpha=0.35, linewidth=0.8)
+        axes.semilogy(steps, _visible(array[sequence], 1e-6), color="C0", alpha=0.35, linewidth=0.8)
         axes.semilogy(steps, array[sequence, :, 0], color="C1", label="largest")
         axes.axhline(1.0, color="grey", linewidth=0.8, linestyle=":")
         axes.set(title=name, xlabel="step")
@@ -86,6 +91,32 @@ def truncation_over_chunk(tables: Mapping[str, pd.DataFrame], weight: str = "all
     return figure
 
 
+def flow_before_and_after(table: pd.DataFrame, families: Mapping[str, Sequence[str]], norm: str = "spectral") -> Figure:
+    """Draw what is left of a gradient over the distance, on the left before training, on the right after it.
+
+    Args:
+        table: Of `seq2seq.analysis.gradient_flow.read_flows`.
+        families: By title the cells of a row of panels; a second state of a cell is dashed.
+        norm: `spectral`, `frobenius` or `loss`.
+    """
+    figure = Figure(figsize=(10, 3.4 * len(families)), layout="constrained")
+    panels = figure.subplots(len(families), 2, sharex=True, sharey=True, squeeze=False)
+    for (title, cells), row in zip(families.items(), panels, strict=True):
+        for when, axes in zip(("before", "after"), row, strict=True):
+            for place, cell in enumerate(cells):
+                lines = table[(table["cell"] == cell) & (table["when"] == when)].groupby("state", sort=False)
+                for style, (state, line) in zip(("-", "--"), lines, strict=False):
+                    name = f"{cell}, {state}" if len(lines) > 1 else cell
+                    axes.semilogy(line["distance"], _visible(line[norm]), style, color=f"C{place}", label=name)
+            axes.set_title(f"{title}, {when} training")
+            axes.grid(alpha=0.3)
+        row[0].set_ylabel(DERIVATIVES[norm])
+        row[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    for axes in panels[-1]:
+        axes.set_xlabel("distance d (steps)")
+    return figure
+
+
 def gradient_norms(norms: Mapping[str, Sequence[float] | np.ndarray], limit: float | None = None) -> Figure:
     """Draw the length of the gradient of each update of a training, one line a name, and where it is clipped."""
     figure, axes = _single()
@@ -96,6 +127,11 @@ def gradient_norms(norms: Mapping[str, Sequence[float] | np.ndarray], limit: flo
     axes.set(xlabel="update", ylabel="norm of the gradient before clipping")
     axes.legend()
     return figure
+
+
+def _visible(values: Any, smallest: float = SMALLEST) -> np.ndarray:
+    """What a logarithmic axis can show: NaN, which is not drawn, in place of what is too small."""
+    return np.where(np.asarray(values) < smallest, np.nan, values)
 
 
 def _single() -> tuple[Figure, Any]:

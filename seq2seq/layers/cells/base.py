@@ -61,6 +61,11 @@ class Cell(keras.layers.Layer):
         self.add_recurrent()
         self.bias = self.add_weight(name="bias", shape=self.bias_shape(), initializer=self.first_bias)
 
+    @property
+    def input_width(self) -> int:
+        """The width of the inputs that the built cell reads; a transition has none."""
+        return self.kernel.shape[0]
+
     def add_recurrent(self) -> None:
         """Make the weights of the recurrent product."""
         recurrent = self.gates if self.recurrent is None else self.recurrent

@@ -124,6 +124,11 @@ class DepthGatedLSTMCell(LSTMCell):
         self.below = below
         self.gates = 5 if below else 4
 
+    @property
+    def input_width(self) -> int:
+        """I, and U more above another layer."""
+        return super().input_width + (self.units if self.below else 0)
+
     def add_recurrent(self) -> None:
         super().add_recurrent()
         if self.below:

@@ -41,7 +41,7 @@ class ReLUElmanCell(ElmanCell):
 
 
 class IRNNCell(ReLUElmanCell):
-    """`ReLUElmanCell` whose recurrent weights start at the identity: at first it remembers everything.
+    """`ReLUElmanCell` whose recurrent weights start at the identity: at first a unit that is on keeps what it has.
 
     Source: Le, Jaitly and Hinton (2015), section 3.
     """

@@ -36,6 +36,11 @@ class DeepTransitionCell(keras.layers.Layer):
         """The first cell's."""
         return self.cells[0].kernel
 
+    @property
+    def input_width(self) -> int:
+        """The first cell's."""
+        return self.cells[0].input_width
+
     def project(self, inputs: tf.Tensor) -> tf.Tensor:
         """What the first cell reads: (..., I) -> (..., G * U) for G gates."""
         return self.cells[0].project(inputs)

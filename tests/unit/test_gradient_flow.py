@@ -1,0 +1,87 @@
+"""Gradients before and after a training: by hand for one sequence, and read back from a record."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seq2seq.analysis.gradient_flow import NORMS, flow_of_training, gradient_flow, read_flows
+from seq2seq.analysis.gradients import state_parts
+from seq2seq.analysis.memory_tasks import TemporalOrderTask
+from seq2seq.analysis.remembering import Budget, MemoryTrainer
+from seq2seq.errors import EvaluationError
+
+TASK, STEPS = TemporalOrderTask(), 10
+TINY = Budget(parameters=150, updates=2, rows=4, check_every=2, test_rows=8)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_norms_of_one_sequence_equal_derivatives_taken_of_it_alone(kind):
+    """From one step on, by TensorFlow's Jacobian of a loop over the cell's own call."""
+    trainer = MemoryTrainer(kind, TASK, TINY)
+    batch = TASK.draw(STEPS, 1, np.random.default_rng(1))
+    table = gradient_flow(trainer, batch)
+    cell, distance = trainer.network.recurrence.cell, 3
+    now = [tf.zeros([1, size]) for size in cell.state_size]
+    for step in range(STEPS - distance):
+        _, now = cell(batch.inputs[:, step], now)
+    whole = tf.concat(now, axis=-1)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(whole)
+        later = tf.split(whole, cell.state_size, axis=-1)
+        for step in range(STEPS - distance, STEPS):
+            output, later = cell(batch.inputs[:, step], later)
+        last = tf.concat(later, axis=-1)[0]
+        logits = trainer.network.reader(output)
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(batch.answers[:, 0], logits)[0]
+    jacobian = np.asarray(tape.jacobian(last, whole))[:, 0]
+    assert table["state"].unique().tolist() == ["h", "c"][: len(now)]
+    for state, part in zip("hc", state_parts(cell), strict=False):
+        row = table[(table["state"] == state) & (table["distance"] == distance)].iloc[0]
+        assert row["spectral"] == pytest.approx(np.linalg.svd(jacobian[part, part])[1][0], rel=1e-4)
+        assert row["frobenius"] == pytest.approx(np.linalg.norm(jacobian[part, part]), rel=1e-4)
+    if kind == "gru":  # an LSTM's h and c count apart here, and c with its h in `loss_gradients`
+        assert row["loss"] == pytest.approx(np.linalg.norm(tape.gradient(loss, whole)), rel=1e-4)
+
+
+def test_a_batch_has_the_geometric_mean_of_its_sequences():
+    trainer = MemoryTrainer("lstm", TASK, TINY)
+    batch = TASK.draw(STEPS, 3, np.random.default_rng(1))
+    alone = [gradient_flow(trainer, type(batch)(*(part[[row]] for part in batch)))[NORMS] for row in range(3)]
+    expected = np.exp(np.mean([np.log(table) for table in alone], axis=0))
+    np.testing.assert_allclose(gradient_flow(trainer, batch)[NORMS], expected, rtol=1e-4)
+
+
+def test_before_and_after_are_those_of_the_same_seed():
+    flow = flow_of_training("sru", TASK, STEPS, TINY, seed=4, rows=3)
+    batch = TASK.draw(STEPS, 3, np.random.default_rng([4, 2]))
+    trainer = MemoryTrainer("sru", TASK, TINY)
+    trainer.restart(seed=4)
+    for when, make in (("before", lambda: None), ("after", lambda: trainer.train(STEPS, seed=4))):
+        make()
+        found = flow.norms[flow.norms["when"] == when]
+        assert set(found["state"]) == {"c"}
+        np.testing.assert_array_equal(found[NORMS], gradient_flow(trainer, batch)[NORMS])
+    assert flow.attempt.updates == 2
+
+
+def test_a_record_is_read_as_one_table(tmp_path):
+    path = tmp_path / "gradients.json"
+    line = {
+        "when": "before",
+        "state": "h",
+        "distance": [0, 1],
+        "spectral": [1, 0.5],
+        "frobenius": [2, 1],
+        "loss": [3, 4],
+    }
+    path.write_text(json.dumps({"gru": {"score": 0.9, "flow": [line, line | {"when": "after"}]}}))
+    table = read_flows(path)
+    assert table["when"].tolist() == ["before", "before", "after", "after"]
+    assert table.columns.tolist() == ["cell", "score", "when", "state", "distance", "spectral", "frobenius", "loss"]
+    assert table.iloc[3].tolist() == ["gru", 0.9, "after", "h", 1, 0.5, 1, 4]
+    for wrong in ("{", "[1]", '{"gru": {"score": 1}}'):
+        path.write_text(wrong)
+        with pytest.raises(EvaluationError, match=r"gradients\.json: expected a record of benchmarks/gradients\.py"):
+            read_flows(path)
