@@ -38,7 +38,7 @@ def read(path: Path) -> nbformat.NotebookNode:
 
 def test_there_are_notebooks():
     numbers = [int(path.name[:2]) for path in NOTEBOOKS]
-    assert len(numbers) >= 6
+    assert len(numbers) >= 7
     assert numbers == sorted(set(numbers))
 
 

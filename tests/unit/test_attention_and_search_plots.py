@@ -53,7 +53,7 @@ def test_a_score_is_drawn_over_length():
     figure = of_lengths.quality_by_length(pd.DataFrame(rows))
     axes = figure.axes[0]
     assert texts(axes.get_xticklabels()) == ["1-5\n3 sentences", "6-9\n3 sentences"]
-    assert texts(axes.get_legend().get_texts()) == ["s", "t"]
+    assert texts(axes.figure.legends[0].get_texts()) == ["s", "t"]
     lines = [container.lines[0].get_ydata().tolist() for container in axes.containers]
     assert lines == [[50, 30], [9]]
     segments = axes.containers[0].lines[2][0].get_segments()

@@ -60,5 +60,5 @@ def scores_over_distance(scores: pd.DataFrame, guesses: dict[str, float] | None 
         axes.set(title=task, xlabel=f"distance ({unit})", ylim=(0, 103))
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("right answers (%)")
-    panels[0].legend()
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
     return figure
