@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from measure import show
+from measure import ALONE, show
 
 from seq2seq.analysis.gradient_flow import NORMS, Flow, flow_of_training
 from seq2seq.analysis.memory_tasks import TemporalOrderTask
@@ -20,7 +20,6 @@ from seq2seq.analysis.remembering import Budget
 from seq2seq.files import replacing
 from seq2seq.layers.cells import CELLS
 
-ALONE = [cell for cell in CELLS if cell != "depth_gated_lstm"]
 DIGITS = 4  # that are kept
 
 

@@ -20,8 +20,11 @@ from seq2seq.batching import plan_batches
 from seq2seq.config import CorpusConfig, TokenizerConfig
 from seq2seq.corpora import open_corpus
 from seq2seq.encoding import encode_corpus
+from seq2seq.layers.cells import CELLS
 from seq2seq.tokenizer import Tokenizer
 
+# Cells that are themselves in a single layer, without one below.
+ALONE = [cell for cell in CELLS if cell != "depth_gated_lstm"]
 Batch = tuple[np.ndarray, np.ndarray]  # source (B, S) and target (B, T), int32, padded with 0
 
 
