@@ -1,6 +1,7 @@
 """What tests of whole training runs share: interrupting them, and comparing what they leave behind."""
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from seq2seq.arrays import load_arrays
 from seq2seq.config import Config
 from seq2seq.metadata import read_history
-from seq2seq.training import train
+from seq2seq.training import TrainingReport, train
 from seq2seq.training.checkpoints import LAST, kept_weights
 
 TIMES = ("seconds", "tokens_per_second")
@@ -29,11 +30,35 @@ class InterruptAfter(keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def train_in_parts(config: Config, directory: Path, *batches: int) -> None:
-    """Train with an interruption after so many batches, and so many more, until the run has finished."""
-    for count in batches:
-        assert not train(config, directory, [InterruptAfter(count)]).finished
-    assert train(config, directory).finished
+class CopyAfter(keras.callbacks.Callback):
+    """Copy the directory of a run after some batches: what a crash at that moment would leave."""
+
+    def __init__(self, copies: dict[int, Path]):
+        super().__init__()
+        self.copies, self.batches = copies, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches += 1
+        if self.batches in self.copies:
+            copy = self.copies[self.batches]
+            shutil.copytree(copy.parent / "whole", copy)
+
+
+def often_saved(config: Config) -> Config:
+    """The recipe with a checkpoint after every batch."""
+    return config.model_copy(update={"training": config.training.model_copy(update={"checkpoint_minutes": 1e-9})})
+
+
+def assert_resumes_exactly(config: Config, folder: Path, *batches: int) -> TrainingReport:
+    """Train into `whole`, then go on from what crashes after so many batches would have left of it."""
+    config, copies = often_saved(config), {count: folder / f"after-{count}" for count in batches}
+    report = train(config, folder / "whole", [CopyAfter(copies)])
+    for count, copy in copies.items():
+        saved = final_state(copy)[1]
+        assert saved["batches"] == count - 1 or saved["recoveries"], "the last checkpoint is of the batch before"
+        assert train(config, copy).finished
+        assert_same_run(folder / "whole", copy)
+    return report
 
 
 def final_state(directory: Path) -> tuple[dict[str, np.ndarray], dict]:

@@ -11,7 +11,7 @@ from seq2seq.model_directory import load_arrays, load_model, read_history, save_
 from seq2seq.training import train
 from seq2seq.training.checkpoints import BEST, LAST, kept_weights
 from seq2seq.training.optimization import learning_rate
-from tests.runs import assert_same_arrays, assert_same_run, train_in_parts
+from tests.runs import CopyAfter, assert_same_arrays, assert_same_run, final_state, often_saved
 from tests.toy import toy_config, write_corpus
 
 
@@ -24,7 +24,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def config(corpus):
-    return toy_config(
+    recipe = toy_config(
         corpus,
         training={
             "epochs": 5,
@@ -37,18 +37,21 @@ def config(corpus):
             "keep_best": 1,
         },
     )
+    return often_saved(recipe)
 
 
 @pytest.fixture(scope="module")
 def whole(config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "whole"
-    train(config, folder)
+    train(config, folder, [CopyAfter({8: folder.parent / "crashed"})])
     return folder
 
 
-def test_resume_is_exact(config, whole, tmp_path):
-    train_in_parts(config, tmp_path / "parts", 5, 8)
-    assert_same_run(whole, tmp_path / "parts")
+def test_resume_is_exact(config, whole):
+    crashed = whole.parent / "crashed"
+    assert final_state(crashed)[1]["batches"] == 7
+    train(config, crashed)
+    assert_same_run(whole, crashed)
 
 
 def measured_loss(folder, weights):

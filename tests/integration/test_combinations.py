@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from seq2seq.config import SearchOptions
-from seq2seq.training import train
 from seq2seq.translator import Translator
-from tests.runs import assert_same_run, train_in_parts
+from tests.runs import assert_resumes_exactly
 from tests.toy import toy_config, write_corpus
 
 EVERY_DROPOUT = {"dropout": 0.2, "recurrent_dropout": 0.2}
@@ -54,13 +53,10 @@ def corpus(tmp_path_factory):
 def test_resume_is_exact_and_the_saved_model_translates(name, corpus, tmp_path):
     sections = {"validation": {"every_updates": 6}} | COMBINATIONS[name]
     sections["training"] = {"epochs": 2, "learning_rate": 0.01} | sections["training"]
-    config = toy_config(corpus, **sections)
-    assert train(config, tmp_path / "whole").finished
-    train_in_parts(config, tmp_path / "parts", 7)
-    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    assert_resumes_exactly(toy_config(corpus, **sections), tmp_path, 8)
 
     # What is read back translates a sentence alone as it does among others.
-    translator, options = Translator.load(tmp_path / "parts"), SearchOptions(beam_size=2, n_best=2)
+    translator, options = Translator.load(tmp_path / "after-8"), SearchOptions(beam_size=2, n_best=2)
     together, rounding = translator.translate(SENTENCES, options), 2e-2 if "float16" in name else 1e-4
     for translation, sentence in zip(together, SENTENCES, strict=True):
         (alone,) = translator.translate([sentence], options)

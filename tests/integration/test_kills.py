@@ -1,7 +1,7 @@
 """SIGKILL at random moments of real processes; the same command then ends as if nothing had happened.
 
-Three kills in CI, one of each kind; all twenty with `pytest -m slow tests/integration/test_kills.py -s`, which prints
-what each process was doing.
+One while it writes in CI; all twenty with `pytest -m slow tests/integration/test_kills.py -s`, which prints what each
+process was doing.
 """
 
 import os
@@ -130,12 +130,12 @@ def survive(seed: int, recipe: Path, whole: tuple[Path, float]) -> str:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [1])
 def test_a_killed_run_ends_like_one_that_was_not(seed, recipe, whole):
     print(f"\nkill {seed}: {survive(seed, recipe, whole)}")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3, 20))
+@pytest.mark.parametrize("seed", [0, *range(2, 20)])
 def test_more_killed_runs_end_like_one_that_was_not(seed, recipe, whole):
     print(f"\nkill {seed}: {survive(seed, recipe, whole)}")

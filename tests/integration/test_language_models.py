@@ -19,7 +19,7 @@ from seq2seq.training.memory import describe_batch
 from seq2seq.training.preparation import prepare
 from seq2seq.training.recovery import Seen, Watch
 from tests.command import run
-from tests.runs import assert_same_run, train_in_parts
+from tests.runs import assert_resumes_exactly
 from tests.toy import language_model_config, language_model_values, pairs, toy_config, toy_values, write_corpus
 
 
@@ -56,9 +56,7 @@ def test_training_says_what_it_does(folder, tmp_path, capsys):
 
 def test_resumed_equals_uninterrupted(folder, tmp_path):
     config = language_model_config(folder, training={"accumulate": 2, "epochs": 3})
-    assert train(config, tmp_path / "whole").finished
-    train_in_parts(config, tmp_path / "parts", 7, 1)
-    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+    assert_resumes_exactly(config, tmp_path, 8)
 
 
 def test_validation_measures_perplexity(folder):
