@@ -21,9 +21,9 @@ from seq2seq.files import replacing, writing
 from seq2seq.metadata import read_history
 from seq2seq.model_directory import load_model, load_tokenizers
 from seq2seq.training import train
-from seq2seq.training.checkpoints import LAST, append_history, cut_history
+from seq2seq.training.checkpoints import BEST, LAST, append_history, cut_history
 from tests.command import run
-from tests.runs import InterruptAfter, assert_same_run
+from tests.runs import InterruptAfter, assert_same_run, often_saved
 from tests.toy import pairs, toy_config, write_corpus
 
 AGAIN = "and run the same command again"
@@ -78,36 +78,20 @@ def just_too_large(file):
     return largest_file(file.stat().st_size - 1000)
 
 
-@pytest.mark.parametrize("file", ["model.weights.h5", "checkpoints/best.h5"])
-def test_a_run_goes_on_from_the_last_good_checkpoint(config, whole, interrupted, tmp_path, file):
+def test_a_run_goes_on_from_the_last_good_checkpoint(config, whole, interrupted, tmp_path):
+    """Whichever file had no room."""
     folder = shutil.copytree(interrupted, tmp_path / "model")
     before = (folder / LAST).read_bytes()
-    with just_too_large(whole / file), pytest.raises(StorageError) as error:
-        train(config, folder)
-    assert str(error.value).startswith(f"{folder / file}: larger than files may be here: ")
-    assert "kB needed, the limit is " in str(error.value)
-    assert AGAIN in str(error.value)
-    assert (folder / LAST).read_bytes() == before
-    load_arrays(folder / LAST)
-    load_model(folder)
-    assert not partials(folder)
-    train(config, folder)
-    assert_same_run(folder, whole)
-
-
-def test_a_checkpoint_that_cannot_be_replaced_stays(config, whole, interrupted, tmp_path):
-    folder = shutil.copytree(interrupted, tmp_path / "model")
-    often = toy_config(
-        Path(config.data.train.tsv).parent,
-        training={"checkpoint_minutes": 1e-9},
-    )
-    before = (folder / LAST).read_bytes()
-    with (
-        just_too_large(whole / LAST),
-        pytest.raises(StorageError, match=r"checkpoints/last\.h5: larger than files may be"),
-    ):
-        train(often, folder)
-    assert (folder / LAST).read_bytes() == before
+    for file, recipe in (("model.weights.h5", config), (BEST, config), (LAST, often_saved(config))):
+        with just_too_large(whole / file), pytest.raises(StorageError) as error:
+            train(recipe, folder)
+        assert str(error.value).startswith(f"{folder / file}: larger than files may be here: ")
+        assert "kB needed, the limit is " in str(error.value)
+        assert AGAIN in str(error.value)
+        assert (folder / LAST).read_bytes() == before
+        load_arrays(folder / LAST)
+        load_model(folder)
+        assert not partials(folder)
     train(config, folder)
     assert_same_run(folder, whole)
 

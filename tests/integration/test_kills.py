@@ -71,7 +71,7 @@ def begin(recipe: Path, output: Path) -> subprocess.Popen:
         "-o",
         str(output),
     ]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = {name: value for name, value in os.environ.items() if name != "TF_NUM_INTRAOP_THREADS"}  # as users do
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
