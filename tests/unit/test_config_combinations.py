@@ -1,0 +1,276 @@
+"""Recipes whose keys exclude each other, or mean nothing together: each says so, and its neighbours pass."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from seq2seq.config import load_config
+from seq2seq.errors import ConfigError
+from tests.recipes import write_recipe
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    return write_recipe(tmp_path)
+
+
+ONE_KIND = "data.train: give one of: 'source' and 'target', 'tsv', 'phrasebook', or 'mixture'."
+MIXED_WEIGHTS = "data.train: some parts of 'mixture' have a 'weight' and some have none: give all one, or none."
+TEMPERATURE = "data.train: 'temperature' decides the shares of a 'mixture' whose parts have no 'weight'."
+
+
+def unread(option: str, summary: str) -> str:
+    return (
+        f"'encoder.{option}' changes the top layer's outputs, and nothing reads them: 'decoder.attention' is none and "
+        f"'decoder.summary: {summary}' takes the cells' last states. Use 'mean' or 'max', or leave it out."
+    )
+
+
+COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ("data.train={source: a}", "data.train: 'source' and 'target' go together: give both files."),
+        ("data.train={target: a, tsv: b}", ONE_KIND),
+        (
+            "data.train={target: a}",
+            "'data.train': 'source' and 'target' go together: give both files; a 'target' alone, here a, is for "
+            "'task: language_model'.",
+        ),
+        (
+            "data.valid={mixture: [{tsv: b}, {target: c}]}",
+            "'data.valid': 'source' and 'target' go together: give both files; a 'target' alone, here c, is for "
+            "'task: language_model'.",
+        ),
+        ("data.train={}", ONE_KIND),
+        ("data.train.phrasebook=train", ONE_KIND),
+        ("data.train.source=a data.train.target=b", ONE_KIND),
+        ("data.train.mixture=[{tsv: a}]", ONE_KIND),
+        ("data.train={mixture: []}", "data.train: 'mixture' is empty: give it a list of corpora."),
+        (
+            "data.train={mixture: [{tsv: a}, {}]}",
+            "data.train.mixture.1: give one of: 'source' and 'target', 'tsv', or 'phrasebook'.",
+        ),
+        ("data.train={mixture: [{tsv: a, weight: 2}, {tsv: b}]}", MIXED_WEIGHTS),
+        ("data.train={mixture: [{tsv: a}, {tsv: b, weight: 2}]}", MIXED_WEIGHTS),
+        ("data.train.temperature=2", TEMPERATURE),
+        ("data.train={mixture: [{tsv: a, weight: 1}], temperature: 2}", TEMPERATURE),
+        (
+            "data.valid={mixture: [{tsv: a, weight: 1}]}",
+            "data: 'valid' is read whole: leave out 'temperature' and the parts' 'weight'.",
+        ),
+        (
+            "data.test={mixture: [{tsv: a}, {tsv: b}], temperature: 2}",
+            "data: 'test' is read whole: leave out 'temperature' and the parts' 'weight'.",
+        ),
+        (
+            "tokenizer.user_defined_symbols=[<a>, <b>, <a>]",
+            "tokenizer.user_defined_symbols: '<a>' is empty, reserved or given twice.",
+        ),
+        (
+            "tokenizer.from_model=runs/a tokenizer.source_model=b",
+            "tokenizer: 'from_model' brings both tokenizers: leave out 'source_model' and 'target_model'.",
+        ),
+        (
+            "tokenizer.joint=true tokenizer.source_model=a tokenizer.target_model=b",
+            "tokenizer: a joint tokenizer is one file: give 'source_model' alone.",
+        ),
+        (
+            "tokenizer.source_model=b",
+            "tokenizer: give both 'source_model' and 'target_model', or neither, or set 'joint: true'.",
+        ),
+        (
+            "tokenizer.target_model=b",
+            "'tokenizer.target_model' alone is for 'task: language_model': give 'tokenizer.source_model' too.",
+        ),
+        ("encoder.units=51", "encoder: 'units' is 51: a bidirectional encoder needs an even number."),
+        (
+            "encoder.units=51 encoder.bidirectional=alternating",
+            "encoder: 'units' is 51: a bidirectional encoder needs an even number.",
+        ),
+        (
+            "decoder.attention=none decoder.form=conditional",
+            "decoder: 'form: conditional' needs an attention, and 'attention' is none.",
+        ),
+        ("decoder.attention=none decoder.heads=2", "decoder: 'heads: 2' needs an attention, and 'attention' is none."),
+        (
+            "decoder.attention=none decoder.coverage=true",
+            "decoder: 'coverage: True' needs an attention, and 'attention' is none.",
+        ),
+        (
+            "decoder.attention=none decoder.attention_dropout=0.1",
+            "decoder: 'attention_dropout: 0.1' needs an attention, and 'attention' is none.",
+        ),
+        (
+            "decoder.attention=none decoder.attention_units=9",
+            "decoder: 'attention_units: 9' needs an attention, and 'attention' is none.",
+        ),
+        (
+            "decoder.attention_units=9",
+            "decoder: 'attention_units: 9' is for additive attention or several heads, and 'attention' is general.",
+        ),
+        (
+            "decoder.attention_units=9 decoder.attention=scaled_dot",
+            "decoder: 'attention_units: 9' is for additive attention or several heads, and 'attention' is scaled_dot.",
+        ),
+        (
+            "encoder.variational=true encoder.recurrent_dropout=0.1",
+            "encoder: 'variational: True' is about the mask of 'dropout', and 'dropout' is 0.",
+        ),
+        (
+            "decoder.variational=true decoder.readout_dropout=0.1",
+            "decoder: 'variational: True' is about the mask of 'dropout', and 'dropout' is 0.",
+        ),
+        (
+            "decoder.attention=none search.unk=replace",
+            "'search.unk: replace' looks at attention weights, and 'decoder.attention' is none.",
+        ),
+        (
+            "decoder.attention=none search.coverage_penalty=0.2",
+            "'search.coverage_penalty: 0.2' looks at attention weights, and 'decoder.attention' is none.",
+        ),
+        ("decoder.attention=none encoder.layer_norm=true", unread("layer_norm: True", "transformed")),
+        (
+            "decoder.attention=none decoder.summary=last decoder.layers=2 encoder.layers=2 encoder.residual=highway",
+            unread("residual: highway", "last"),
+        ),
+        ("decoder.attention=none encoder.dropout=0.1", unread("dropout: 0.1", "transformed")),
+        (
+            "decoder.context=every_step",
+            "decoder: 'context: every_step' is for 'attention: none', and 'attention' is general.",
+        ),
+        ("decoder.coverage=true", COVERAGE),
+        ("decoder.coverage=true decoder.attention=additive decoder.heads=2", COVERAGE),
+        ("decoder.heads=3", "decoder: 'heads' is 3 and does not divide the attention's width 256."),
+        (
+            "decoder.heads=4 decoder.attention_units=18",
+            "decoder: 'heads' is 4 and does not divide the attention's width 18.",
+        ),
+        (
+            "decoder.heads=2 decoder.attention=dot",
+            "decoder: 'attention: dot' has nothing that heads could learn: use general or scaled_dot.",
+        ),
+        (
+            "training.schedule.kind=inverse_sqrt",
+            "training.schedule: 'inverse_sqrt' needs 'warmup' of at least 1 update.",
+        ),
+        ("training.epochs=null", "training: give 'epochs' or 'updates', or training never ends."),
+        (
+            "training.weight_decay=0.1",
+            "training: 'weight_decay' belongs to adamw and sgd, and 'optimizer' is adam.",
+        ),
+        ("training.momentum=0.9", "training: 'momentum' belongs to sgd, and 'optimizer' is adam."),
+        (
+            "training.momentum=0.9 training.optimizer=adamw",
+            "training: 'momentum' belongs to sgd, and 'optimizer' is adamw.",
+        ),
+        (
+            "training.schedule={kind: plateau, decay_updates: 9}",
+            "training.schedule: 'decay_updates' belongs to cosine and step, and 'kind' is plateau.",
+        ),
+        (
+            "training.schedule={kind: inverse_sqrt, warmup: 3, decay_start: 9}",
+            "training.schedule: 'decay_start' belongs to cosine and step, and 'kind' is inverse_sqrt.",
+        ),
+        (
+            "training.schedule.decay_updates=9",
+            "training.schedule: 'decay_updates' belongs to cosine and step, and 'kind' is constant.",
+        ),
+        ("training.decay_also=[biases]", "training: 'decay_also' needs a 'weight_decay' above 0."),
+        ("training.schedule.kind=cosine", "training.schedule: 'cosine' needs 'decay_updates'."),
+        ("training.schedule.kind=step", "training.schedule: 'step' needs 'decay_updates'."),
+        (
+            "training.schedule={kind: cosine, decay_updates: 9, decay_start: 4, warmup: 5}",
+            "training.schedule: 'decay_start' 4 lies within the 'warmup' of 5 updates.",
+        ),
+        (
+            "training.schedule={kind: plateau, minimum: 0.1}",
+            "training: 'schedule.minimum' 0.1 is above 'learning_rate' 0.001.",
+        ),
+        ("validation.bleu=false", "validation: 'metric: bleu' needs 'bleu: true'."),
+        ("search.n_best=4 search.beam_size=3", "search: 'n_best' is 4, more than 'beam_size' 3."),
+        ("search.top_k=3", "search: 'top_k' is 3: it is for sampling, and 'sample' is false."),
+        ("search.top_p=0.5", "search: 'top_p' is 0.5: it is for sampling, and 'sample' is false."),
+        ("search.temperature=2", "search: 'temperature' is 2.0: it is for sampling, and 'sample' is false."),
+        ("search.max_length=3 search.min_length=4", "search: 'max_length' 3 is below 'min_length' 4."),
+        ("embeddings.tied=all", "'embeddings.tied: all' needs 'tokenizer.joint: true'."),
+        (
+            "batching.tokens=99 data.filters.max_tokens=100",
+            "'data.filters.max_tokens' is 100, more than 'batching.tokens' 99: such a sentence fits no batch.",
+        ),
+        (
+            "decoder.attention=scaled_dot decoder.units=24 encoder.units=36",
+            "'decoder.attention: scaled_dot' multiplies decoder and encoder states: 'encoder.units' 36 and "
+            "'decoder.units' 24 must be equal, or use 'general'.",
+        ),
+        (
+            "decoder.summary=last decoder.cell=lstm",
+            "'decoder.summary: last' hands the encoder's states on as they are: 'encoder.cell' gru and 'decoder.cell' "
+            "lstm must be equal, or use 'transformed'.",
+        ),
+        (
+            "decoder.summary=last encoder.layers=2",
+            "'decoder.summary: last' hands the encoder's states on as they are: 'encoder.layers' 2 and "
+            "'decoder.layers' 1 must be equal, or use 'transformed'.",
+        ),
+        (
+            "decoder.summary=last decoder.units=24",
+            "'decoder.summary: last' hands the encoder's states on as they are: 'encoder.units' 256 and "
+            "'decoder.units' 24 must be equal, or use 'transformed'.",
+        ),
+        (
+            "training.warm_start=runs/a",
+            "'training.warm_start' needs the tokenizers that its embeddings were trained with: set "
+            "'tokenizer.from_model' to the same directory, or give 'tokenizer.source_model'.",
+        ),
+    ],
+)
+def test_combinations_that_cannot_be(recipe: Path, overrides: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(recipe, re.split(r" (?=[a-z_]+\.)", overrides))
+    assert str(error.value) == f"{recipe}: {expected}"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "encoder.units=51 encoder.bidirectional=false",
+        "encoder.units=50 encoder.bidirectional=alternating",
+        "decoder.attention=none decoder.context=every_step",
+        "decoder.attention=none decoder.summary=max encoder.dropout=0.1 encoder.layer_norm=true",
+        "decoder.attention=none encoder.layers=2 encoder.dropout=0.1",
+        "decoder.attention=none encoder.residual=highway",
+        "encoder.dropout=0.1 encoder.layer_norm=true search.unk=replace search.coverage_penalty=0.2",
+        "decoder.attention=additive decoder.attention_units=9",
+        "encoder.variational=true encoder.dropout=0.1 decoder.variational=true decoder.dropout=0.1",
+        "decoder.attention=additive decoder.coverage=true",
+        "decoder.heads=4 decoder.attention_units=24",
+        "decoder.heads=2 decoder.attention=scaled_dot decoder.units=24 encoder.units=36",
+        "decoder.summary=last decoder.cell=layer_norm_gru",
+        "data.train={mixture: [{tsv: a, weight: 2}, {phrasebook: train, weight: 1}]}",
+        "data.train={mixture: [{tsv: a}, {tsv: b}], temperature: 5}",
+        "data.valid={mixture: [{tsv: a}, {tsv: b}]}",
+        "tokenizer.from_model=runs/a training.warm_start=runs/a",
+        "tokenizer.source_model=a tokenizer.joint=true training.warm_start=runs/a",
+        "tokenizer.user_defined_symbols=[<a>,<b>]",
+        "training.epochs=null training.updates=10",
+        "training.optimizer=adamw training.weight_decay=0.1 training.decay_also=[norms]",
+        "training.optimizer=sgd training.weight_decay=0.1 training.momentum=0.9",
+        "training.schedule.kind=cosine training.schedule.decay_updates=9 training.schedule.warmup=5",
+        "training.schedule.kind=step training.schedule.decay_updates=9 training.schedule.decay_start=4",
+        "training.schedule.minimum=0.1",
+        "validation.bleu=false validation.metric=loss",
+        "embeddings.tied=all tokenizer.joint=true tokenizer.source_model=a",
+        "tokenizer.source_model=a tokenizer.target_model=b",
+        "decoder.attention=general decoder.units=24 encoder.units=36",
+        "batching.tokens=100 data.filters.max_tokens=100",
+        "search.n_best=5 search.length_penalty=average",
+        "search.n_best=9 search.sample=true search.top_k=3 search.top_p=0.5 search.temperature=2",
+        "search.max_length=4 search.min_length=4",
+    ],
+)
+def test_neighbouring_combinations_are_accepted(recipe: Path, overrides: str) -> None:
+    load_config(recipe, re.split(r" (?=[a-z_]+\.)", overrides))
