@@ -116,6 +116,7 @@ def test_two_processes_learn_what_one_learns(folder):
         np.testing.assert_allclose([e[key] for e in many], [e[key] for e in one], rtol=1e-5, err_msg=key)
 
 
+@pytest.mark.slow
 def test_a_lost_worker_ends_the_others_and_the_run_goes_on(folder):
     """With two workers again after a stop, with one after a loss."""
     recipe = folder / "recipe.yaml"

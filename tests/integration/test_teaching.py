@@ -1,6 +1,8 @@
 """The notebooks and the example run as they stand, at toy size."""
 
 import ast
+import asyncio
+import os
 import re
 import runpy
 import sys
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
@@ -42,18 +45,25 @@ def test_there_are_notebooks():
     assert numbers == sorted(set(numbers))
 
 
+@pytest.fixture(scope="module")
+def kernel():
+    """One for all notebooks, which would import TensorFlow for longer than some of them run."""
+    manager = AsyncKernelManager(kernel_name="python3")
+    yield manager
+    if manager.has_kernel:
+        asyncio.run(manager.shutdown_kernel(now=True))
+
+
 @by_name
-def test_notebook_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
-    monkeypatch.setenv("SEQ2SEQ_TOY", "1")
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+def test_notebook_runs_from_top_to_bottom(path, kernel, tmp_path_factory):
     notebook = read(path)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))
     # The time limit is against hangs only: it is far above what any cell takes.
-    client = NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
-    )
-    client.execute()  # raises CellExecutionError with the cell and its traceback
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    client = NotebookClient(notebook, timeout=600, km=kernel, resources={"metadata": {"path": str(path.parent)}})
+    environment = {**os.environ, "SEQ2SEQ_TOY": "1", "TMPDIR": str(tmp_path_factory.getbasetemp())}
+    client.execute(env=environment)  # raises CellExecutionError with the cell and its traceback
+    counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
+    assert counts == list(range(counts[0], counts[0] + len(counts))), "each cell ran once, in order"
 
 
 @by_name
