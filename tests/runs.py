@@ -31,17 +31,20 @@ class InterruptAfter(keras.callbacks.Callback):
 
 
 class CopyAfter(keras.callbacks.Callback):
-    """Copy the directory of a run after some batches: what a crash at that moment would leave."""
+    """Copy the directory of a run beside it, after so many batches: what crashes at these moments would leave."""
 
-    def __init__(self, copies: dict[int, Path]):
+    def __init__(self, directory: Path, *batches: int):
         super().__init__()
-        self.copies, self.batches = copies, 0
+        self.directory, self.counts, self.batches = directory, batches, 0
 
     def on_train_batch_end(self, batch, logs=None):
         self.batches += 1
-        if self.batches in self.copies:
-            copy = self.copies[self.batches]
-            shutil.copytree(copy.parent / "whole", copy)
+        if self.batches in self.counts:
+            shutil.copytree(self.directory, copy_of(self.directory, self.batches))
+
+
+def copy_of(directory: Path, batches: int) -> Path:
+    return directory.with_name(f"after-{batches}")
 
 
 def often_saved(config: Config) -> Config:
@@ -49,16 +52,22 @@ def often_saved(config: Config) -> Config:
     return config.model_copy(update={"training": config.training.model_copy(update={"checkpoint_minutes": 1e-9})})
 
 
-def assert_resumes_exactly(config: Config, folder: Path, *batches: int) -> TrainingReport:
-    """Train into `whole`, then go on from what crashes after so many batches would have left of it."""
-    config, copies = often_saved(config), {count: folder / f"after-{count}" for count in batches}
-    report = train(config, folder / "whole", [CopyAfter(copies)])
-    for count, copy in copies.items():
-        saved = final_state(copy)[1]
-        assert saved["batches"] == count - 1 or saved["recoveries"], "the last checkpoint is of the batch before"
-        assert train(config, copy).finished
-        assert_same_run(folder / "whole", copy)
+def assert_resumes_exactly(config: Config, directory: Path, *batches: int) -> TrainingReport:
+    """Train, often saved, then go on from what crashes after so many batches would have left."""
+    config = often_saved(config)
+    report = train(config, directory, [CopyAfter(directory, *batches)])
+    for count in batches:
+        assert_goes_on(config, directory, count)
     return report
+
+
+def assert_goes_on(config: Config, directory: Path, batches: int) -> None:
+    """The copy of a run that was often saved ends as the run did."""
+    copy = copy_of(directory, batches)
+    saved = final_state(copy)[1]
+    assert saved["batches"] == batches - 1 or saved["recoveries"], "the last checkpoint is of the batch before"
+    assert train(config, copy).finished
+    assert_same_run(directory, copy)
 
 
 def final_state(directory: Path) -> tuple[dict[str, np.ndarray], dict]:

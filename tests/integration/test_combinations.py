@@ -58,7 +58,7 @@ BY_HAND = ("bideep, heads, frozen encoder", "no attention, float16")
 def test_resume_is_exact_and_the_saved_model_translates(name, corpus, tmp_path):
     sections = {"validation": {"every_updates": 6}} | COMBINATIONS[name]
     sections["training"] = {"epochs": 2, "learning_rate": 0.01} | sections["training"]
-    assert_resumes_exactly(toy_config(corpus, **sections), tmp_path, 8)
+    assert_resumes_exactly(toy_config(corpus, **sections), tmp_path / "whole", 8)
 
     # What is read back translates a sentence alone as it does among others.
     translator, options = Translator.load(tmp_path / "after-8"), SearchOptions(beam_size=2, n_best=2)

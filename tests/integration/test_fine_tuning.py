@@ -11,7 +11,7 @@ from rich.console import Console
 from seq2seq.arrays import load_arrays
 from seq2seq.errors import CorpusError, ModelDirectoryError, TokenizerError
 from seq2seq.training import train
-from tests.runs import CopyAfter, assert_same_run, often_saved
+from tests.runs import CopyAfter, assert_goes_on, often_saved
 from tests.toy import toy_config, write_corpus
 
 
@@ -67,10 +67,9 @@ def test_starts_from_exactly_the_old_weights_and_keeps_the_old_tokenizers(old, o
 def test_resuming_does_not_start_from_the_old_weights_again(old, other_corpus, tmp_path):
     shutil.copytree(old, tmp_path / "copy")
     config = often_saved(fine_tuning(other_corpus, tmp_path / "copy", freeze=["encoder/*"]))
-    train(config, tmp_path / "whole", [CopyAfter({4: tmp_path / "crashed"})])
+    train(config, tmp_path / "whole", [CopyAfter(tmp_path / "whole", 4)])
     shutil.rmtree(tmp_path / "copy")
-    assert train(config, tmp_path / "crashed").finished
-    assert_same_run(tmp_path / "whole", tmp_path / "crashed")
+    assert_goes_on(config, tmp_path / "whole", 4)
 
 
 def test_the_old_tokenizers_must_fit_the_recipe(old, other_corpus, tmp_path, monkeypatch):

@@ -56,7 +56,7 @@ def test_training_says_what_it_does(folder, tmp_path, capsys):
 
 def test_resumed_equals_uninterrupted(folder, tmp_path):
     config = language_model_config(folder, training={"accumulate": 2, "epochs": 3})
-    assert_resumes_exactly(config, tmp_path, 8)
+    assert_resumes_exactly(config, tmp_path / "whole", 8)
 
 
 def test_validation_measures_perplexity(folder):

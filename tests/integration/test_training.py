@@ -76,7 +76,7 @@ def test_resume_is_exact(name, corpus, tmp_path, monkeypatch):
         # The scale must move within this short run, or restoring it would not be tested.
         monkeypatch.setattr("seq2seq.update.GROW_AFTER", 3)
         monkeypatch.setattr("seq2seq.update.FIRST_LOSS_SCALE", 2.0**22)
-    report = assert_resumes_exactly(toy_config(corpus, **RESUMES[name]), tmp_path, 18)
+    report = assert_resumes_exactly(toy_config(corpus, **RESUMES[name]), tmp_path / "whole", 18)
     arrays, progress = final_state(tmp_path / "whole")
     if "plateau" in name:
         assert final_state(tmp_path / "after-18")[1]["plateau_factor"] < 1
