@@ -94,7 +94,7 @@ def main() -> None:
                 "element-wise a unit and step": counts["element-wise"] / units,
                 "tokens/s": median(speeds[kind]),
                 "against GRU": median(ratios),
-                "path": layer.recurrence._chosen(None),
+                "path": layer.recurrence.way(),
                 "cuDNN": "yes" if type(layer.cell) in (GRUCell, LSTMCell) else "no",
             }
         )

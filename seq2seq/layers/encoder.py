@@ -8,7 +8,7 @@ import tensorflow as tf
 from seq2seq.layers.cells import apart, make_cell
 from seq2seq.layers.connection import Connection
 from seq2seq.layers.dropout import Dropout, RandomStream
-from seq2seq.layers.recurrence import Recurrence
+from seq2seq.layers.recurrence import Recurrence, run_both_ways
 
 
 class Encoder(keras.layers.Layer):
@@ -108,19 +108,22 @@ class Encoder(keras.layers.Layer):
         last = []
         memories: list[list[tf.Tensor]] = [[] for _ in self.recurrences[0]]  # of the layer below, where cells read them
         for i, recurrences in enumerate(self.recurrences):
-            outputs, states, passed = [], [], []
             if len(memories) > len(recurrences):
                 memories = [[_joined(both) for both in zip(*memories, strict=True)]]
-            for j, recurrence in enumerate(recurrences):
-                x = stacks[j] if self.alternating else stacks[0]
-                cell = recurrence.cell
-                mask = self.state_dropouts[i][j].mask([tf.shape(x)[0], cell.units], x.dtype, training)
-                output, state = recurrence(_joined([x, *memories[j]]), lengths, state_mask=mask)
-                hidden, memory = apart(cell, output)
-                outputs.append(hidden)
-                passed.append(memory)
-                states.append(state)
-            memories = passed
+            masks = [
+                dropout.mask([tf.shape(embedded)[0], recurrence.cell.units], embedded.dtype, training)
+                for dropout, recurrence in zip(self.state_dropouts[i], recurrences, strict=True)
+            ]
+            if len(recurrences) == 2 and not self.alternating and not any(memories):
+                results = run_both_ways(recurrences, stacks[0], lengths, masks)
+            else:
+                inputs = stacks if self.alternating else stacks * len(recurrences)
+                results = [
+                    recurrence(_joined([x, *memory]), lengths, state_mask=mask)
+                    for recurrence, x, memory, mask in zip(recurrences, inputs, memories, masks, strict=True)
+                ]
+            hidden = [apart(r.cell, output) for r, (output, _) in zip(recurrences, results, strict=True)]
+            outputs, memories = [output for output, _ in hidden], [memory for _, memory in hidden]
             if not self.alternating:
                 outputs = [_joined(outputs)]
             stacks = [
@@ -129,7 +132,7 @@ class Encoder(keras.layers.Layer):
             ]
             # One draw for both stacks together, so that they share no mask.
             stacks = tf.split(self.dropouts[i](_joined(stacks), training=training), len(stacks), axis=-1)
-            last.append([_joined(parts) for parts in zip(*states, strict=True)])
+            last.append([_joined(parts) for parts in zip(*(states for _, states in results), strict=True)])
         return _joined(stacks), last
 
 

@@ -7,7 +7,8 @@ import keras
 import tensorflow as tf
 
 from seq2seq.layers.cells import GRUCell, LSTMCell
-from seq2seq.layers.sequence_kernels import cudnn_gru, cudnn_lstm, gru_sequence, lstm_sequence
+from seq2seq.layers.cudnn import Weights, run_cudnn
+from seq2seq.layers.sequence_kernels import gru_sequence, lstm_sequence
 from seq2seq.layers.time_loop import run_steps
 
 Implementation = Literal["auto", "plain", "hoisted", "fast", "cudnn"]
@@ -66,9 +67,7 @@ class Recurrence(keras.layers.Layer):
         initial: Sequence[tf.Tensor] | None = None,
         state_mask: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        if initial is None:
-            rows = tf.shape(inputs)[0]
-            initial = [tf.zeros([rows, size], inputs.dtype) for size in self.cell.state_size]
+        initial = self.zeros(inputs) if initial is None else initial
         if self.reverse:
             inputs = tf.reverse_sequence(inputs, lengths, seq_axis=1)
         ways: dict[str, Any] = {
@@ -77,14 +76,18 @@ class Recurrence(keras.layers.Layer):
             "fast": self._fast,
             "cudnn": self._cudnn,
         }
-        outputs, states = ways[self._chosen(state_mask)](inputs, lengths, list(initial), state_mask)
-        real = tf.sequence_mask(lengths, tf.shape(inputs)[1], outputs.dtype)
-        outputs *= real[:, :, None]
+        outputs, states = ways[self.way(state_mask)](inputs, lengths, list(initial), state_mask)
+        outputs = _without_padding(outputs, lengths)
         if self.reverse:
             outputs = tf.reverse_sequence(outputs, lengths, seq_axis=1)
         return outputs, states
 
-    def _chosen(self, mask: tf.Tensor | None) -> Implementation:
+    def zeros(self, inputs: tf.Tensor) -> list[tf.Tensor]:
+        """First states for as many rows as inputs (B, T, I) have, each (B, U)."""
+        return [tf.zeros([tf.shape(inputs)[0], size], inputs.dtype) for size in self.cell.state_size]
+
+    def way(self, mask: tf.Tensor | None = None) -> Implementation:
+        """The implementation that runs with a recurrent mask (B, U), or without one."""
         if mask is not None and self.implementation in ("plain", "cudnn"):
             raise ValueError(f"implementation {self.implementation!r} takes no recurrent mask")
         if self.implementation != "auto":
@@ -145,14 +148,41 @@ class Recurrence(keras.layers.Layer):
     def _cudnn(
         self, inputs: tf.Tensor, lengths: tf.Tensor, initial: list[tf.Tensor], _: None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        kernel, recurrent, bias = map(
-            tf.convert_to_tensor, (self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias)
-        )
-        if isinstance(self.cell, GRUCell):
-            outputs, hidden = cudnn_gru(inputs, kernel, recurrent, bias, initial[0], lengths)
-            return outputs, [hidden]
-        outputs, states = cudnn_lstm(inputs, kernel, recurrent, bias, (initial[0], initial[1]), lengths)
-        return outputs, list(states)
+        outputs, (states,) = run_cudnn(_mode(self.cell), inputs, lengths, [_weights(self.cell)], [initial])
+        return outputs, states
+
+
+def run_both_ways(
+    recurrences: Sequence[Recurrence],
+    inputs: tf.Tensor,
+    lengths: tf.Tensor,
+    state_masks: Sequence[tf.Tensor | None] = (None, None),
+) -> list[tuple[tf.Tensor, list[tf.Tensor]]]:
+    """What a forward and a reversed recurrence of one kind and width give for the same inputs, in this order.
+
+    By cuDNN both run in one call, which reverses rows itself; otherwise one runs after the other. First states are
+    zeros. Arguments and results are those of `Recurrence.call`.
+    """
+    pairs = list(zip(recurrences, state_masks, strict=True))
+    if any(recurrence.way(mask) != "cudnn" for recurrence, mask in pairs):
+        return [recurrence(inputs, lengths, state_mask=mask) for recurrence, mask in pairs]
+    weights = [_weights(recurrence.cell) for recurrence in recurrences]
+    zeros = [recurrence.zeros(inputs) for recurrence in recurrences]
+    outputs, states = run_cudnn(_mode(recurrences[0].cell), inputs, lengths, weights, zeros)
+    return list(zip(tf.split(_without_padding(outputs, lengths), 2, axis=-1), states, strict=True))
+
+
+def _without_padding(outputs: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+    """Outputs (B, T, U), zero at padded positions."""
+    return outputs * tf.sequence_mask(lengths, tf.shape(outputs)[1], outputs.dtype)[:, :, None]
+
+
+def _mode(cell: GRUCell | LSTMCell) -> Literal["gru", "lstm"]:
+    return "gru" if isinstance(cell, GRUCell) else "lstm"
+
+
+def _weights(cell: GRUCell | LSTMCell) -> Weights:
+    return Weights(*map(tf.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias)))
 
 
 def _at_end(sequence: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:

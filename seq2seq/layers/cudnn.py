@@ -1,0 +1,119 @@
+"""GRU and LSTM by cuDNN: their weights in its order, and one call for both directions of a layer."""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import tensorflow as tf
+
+
+class Weights(NamedTuple):
+    """The weights of a GRU or LSTM cell in Keras's layout, G gates (`GRUCell`: z, r, n; `LSTMCell`: i, f, g, o).
+
+    kernel            (I, GU)
+    recurrent_kernel  (U, GU)
+    bias              (2, GU) of a GRU, for inputs and state; (GU,) of an LSTM
+    """
+
+    kernel: tf.Tensor
+    recurrent_kernel: tf.Tensor
+    bias: tf.Tensor
+
+
+def run_cudnn(
+    mode: Literal["gru", "lstm"],
+    inputs: tf.Tensor,
+    lengths: tf.Tensor,
+    weights: Sequence[Weights],
+    initial: Sequence[Sequence[tf.Tensor]],
+) -> tuple[tf.Tensor, list[list[tf.Tensor]]]:
+    """Run a GRU or an LSTM over whole sequences, forwards or, in the same call, both ways.
+
+    Never in bfloat16: TensorFlow's kernel for it computes in float32 and, going back, hands cuDNN a reserve space that
+    nobody has written, so that the gradients are those of whatever was in memory
+    (docs/keras-and-tensorflow-pitfalls.md). It is cast to float32 here instead.
+
+    Args:
+        mode: Which of the two.
+        inputs: (B, T, I) compute dtype, right-padded.
+        lengths: (B,) int32, 1 to T.
+        weights: Of each direction D: forwards, or forwards and backwards. The backward one reads each row from its
+            last token to its first.
+        initial: Of each direction its states, h or h and c, each (B, U).
+
+    Returns:
+        Outputs (B, T, D U), a direction after the other, zero at padded positions, and of each direction the states
+        after the last token it reads, each (B, U); all in the dtype of the inputs.
+    """
+    dtype = inputs.dtype
+    wide = tf.float32 if dtype == tf.bfloat16 else dtype
+    parameters = tf.cast(_packed(mode, weights), wide)
+    x, *states = (tf.cast(value, wide) for value in (inputs, *map(tf.stack, zip(*initial, strict=True))))
+    # TensorFlow's kernel hands states to cuDNN as they lie in memory, which is (D, B, U): only for one direction is
+    # that the (B, D, U) that batch-major tensors are to have.
+    time_major = len(weights) > 1
+    if time_major:
+        x = tf.transpose(x, [1, 0, 2])
+    else:
+        states = [tf.reshape(state, [-1, 1, state.shape[-1]]) for state in states]
+    outputs, *last, _, _ = tf.raw_ops.CudnnRNNV3(
+        input=x,
+        input_h=states[0],
+        input_c=states[1] if mode == "lstm" else tf.zeros((), wide),
+        params=parameters,
+        sequence_lengths=lengths,
+        rnn_mode=mode,
+        direction="bidirectional" if len(weights) > 1 else "unidirectional",
+        is_training=True,
+        time_major=time_major,
+    )
+    outputs = tf.cast(outputs, dtype)
+    if time_major:
+        outputs = tf.transpose(outputs, [1, 0, 2])
+    else:
+        last = [tf.transpose(state, [1, 0, 2]) for state in last[: len(states)]]
+    ends = [tf.unstack(tf.cast(state, dtype), len(weights)) for state in last[: len(states)]]
+    return outputs, [list(direction) for direction in zip(*ends, strict=True)]
+
+
+def _packed(mode: str, weights: Sequence[Weights]) -> tf.Tensor:
+    """All weights in one vector, as cuDNN wants it.
+
+    First the matrices of each direction, for the inputs and for the state, then its biases, in the same order. In each
+    of them gate follows upon gate (a GRU's are r, z, n), and a matrix lies transposed, (U, I) per gate.
+
+    Source: NVIDIA's documentation of cudnnGetRNNWeightParams for gates and pseudo-layers; jax.experimental.rnn, which
+    found out by trial that the biases of all directions follow upon all matrices.
+    """
+    parts: list[tf.Tensor] = []
+    for one in weights:
+        parts += [one.kernel, one.recurrent_kernel]
+    for one in weights:
+        # cuDNN adds two biases, Keras's LSTM has one.
+        parts += tf.unstack(one.bias) if mode == "gru" else [tf.zeros_like(one.bias), one.bias]
+    rows = [part.shape[0] if len(part.shape) == 2 else 1 for part in parts]
+
+    def turn(pieces: Sequence[tf.Tensor]) -> tf.Tensor:
+        joined = tf.concat([tf.reshape(piece, [-1, piece.shape[-1]]) for piece in pieces], axis=0)
+        joined = _swapped(joined, axis=1) if mode == "gru" else joined
+        return tf.concat([tf.reshape(part, [-1]) for part in tf.split(tf.transpose(joined), rows, axis=1)], axis=0)
+
+    @tf.custom_gradient
+    def pack(*pieces: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
+        width = pieces[0].shape[-1]
+
+        def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
+            # Back the same way, in as few operations: TensorFlow's own would slice out each piece.
+            flat = tf.split(upstream, [width * row for row in rows])
+            joined = tf.transpose(tf.concat([tf.reshape(part, [width, -1]) for part in flat], axis=1))
+            joined = _swapped(joined, axis=1) if mode == "gru" else joined
+            return [tf.reshape(part, piece.shape) for part, piece in zip(tf.split(joined, rows), pieces, strict=True)]
+
+        return turn(pieces), gradient
+
+    return pack(*parts)
+
+
+def _swapped(matrix: tf.Tensor, axis: int) -> tf.Tensor:
+    """A GRU's gates z, r, n in cuDNN's order r, z, n, and back."""
+    z, r, n = tf.split(matrix, 3, axis=axis)
+    return tf.concat([r, z, n], axis=axis)
