@@ -92,7 +92,8 @@ def load_int8_step(folder: Path, vocabulary_size: int) -> StepFunction:
 
     def step(tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
         before = tf.nest.flatten(state)
-        flat = tf.numpy_function(run, [tokens, *before, *tf.nest.flatten(memory)], [tf.float32] * (len(before) + 2))
+        values = [tf.cast(tokens, tf.int32), *before, *tf.nest.flatten(memory)]
+        flat = tf.numpy_function(run, values, [tf.float32] * (len(before) + 2))
         shapes = [[*tokens.shape, vocabulary_size], *(value.shape for value in before), [*tokens.shape, None]]
         logits, *new, weights = (tf.ensure_shape(value, shape) for value, shape in zip(flat, shapes, strict=True))
         return logits, tf.nest.pack_sequence_as(state, new), weights

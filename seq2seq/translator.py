@@ -266,7 +266,8 @@ class Translator:
             memory, state = self.model.encode(source)
             step: StepFunction
             if options.shortlist is not None:
-                memory = (memory, more[0], *self.model.output_layer(more[0]))
+                among = tf.cast(more[0], tf.int64)
+                memory = (memory, among, *self.model.output_layer(among))
                 step = partial(_step_among, self.model.decode_step)
             elif options.int8:
                 assert self.folder is not None
@@ -291,7 +292,7 @@ def _step_among(
     """A step over a shortlist: it reads and gives places in memory's `among` (B, C), which is 0 behind the last."""
     source, among, *output = memory
     logits, state, weights = step(tf.gather(among, tokens, batch_dims=1), state, source, output)
-    there = (among > PAD_ID) | (tf.range(tf.shape(among)[1]) == PAD_ID)
+    there = (among > PAD_ID) | (tf.range(tf.shape(among, tf.int64)[1]) == PAD_ID)
     return tf.where(there[:, None], logits, IMPOSSIBLE), state, weights
 
 

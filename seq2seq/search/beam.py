@@ -6,15 +6,15 @@ import tensorflow as tf
 
 from seq2seq.search.loop import run_search
 from seq2seq.search.step import IMPOSSIBLE, Rules, SearchResult, StepFunction
-from seq2seq.search.top import top_k
+from seq2seq.search.top import best, top_k
 
 
 class Finished(NamedTuple):
     """The best hypotheses of each sentence that have ended, (B, K) each, frozen once there are K.
 
     scores     float32, see `Rules.scores`, best first; IMPOSSIBLE in empty places
-    ends       int32, the step at which EOS came
-    slots      int32, the place in the beam that EOS was appended to
+    ends       int64, the step at which EOS came
+    slots      int64, the place in the beam that EOS was appended to
     log_probs  float32, of EOS
     """
 
@@ -27,7 +27,7 @@ class Finished(NamedTuple):
 class Beam(NamedTuple):
     """The K unfinished hypotheses of each sentence, best first.
 
-    tokens   (B, K)     int32, the last of each
+    tokens   (B, K)     int64, the last of each
     scores   (B, K)     float32, summed log-probabilities; IMPOSSIBLE in empty places
     state    of the decoder, a nest of (B, K, ...)
     covered  (B, K, S)  float32, see `Rules.cover`
@@ -42,8 +42,8 @@ class Beam(NamedTuple):
 class Trace(NamedTuple):
     """What happened at a step, or at all steps as tensor arrays: enough to spell out any hypothesis.
 
-    parents    (B, K)     int32, of each place after the step, the place before it
-    tokens     (B, K)     int32, the token appended to reach that place
+    parents    (B, K)     int64, of each place after the step, the place before it
+    tokens     (B, K)     int64, the token appended to reach that place
     log_probs  (B, K)     float32, of that token
     weights    (B, K, S)  float32, attention of each place *before* the step
     """
@@ -77,6 +77,7 @@ def beam_search(
     Source: Graves (2012), section 2.5, and Sutskever, Vinyals and Le (2014), section 3.2.
     Departure: finished hypotheses do not narrow the beam.
     """
+    rules = rules.on_device()
     sentences = tf.shape(rules.max_lengths)[0]
 
     def body(t: tf.Tensor, rows: tf.Tensor, finished: Finished, beam: Beam, memory: Any) -> tuple[Any, ...]:
@@ -87,19 +88,19 @@ def beam_search(
         log_probs, extensions = top_k(its.choosable(its.token_scores(logits), t), 2 * beam_size)
         # Among K hypotheses at most K extensions are EOS, so 2K hold K that are not.
         totals = _flat(beam.scores[:, :, None] + log_probs)
-        totals, order = tf.math.top_k(totals, tf.minimum(2 * beam_size, tf.shape(totals)[1]))
-        parents = order // tf.shape(log_probs)[2]
+        totals, order = best(totals, tf.minimum(2 * beam_size, tf.shape(totals)[1]))
+        parents = order // tf.cast(tf.shape(log_probs)[2], tf.int64)
         chosen = tf.gather(_flat(extensions), order, batch_dims=1)
         chosen_log_probs = tf.gather(_flat(log_probs), order, batch_dims=1)
         ends = chosen == rules.eos_id
 
-        first = Finished(totals, tf.fill(tf.shape(totals), t), parents, chosen_log_probs)
+        first = Finished(totals, tf.fill(tf.shape(totals), tf.cast(t, tf.int64)), parents, chosen_log_probs)
         first = Finished(*(values[:, :beam_size] for values in first))
         ended = its.scores(first.scores, t + 1, tf.gather(covered, first.slots, batch_dims=1))
         may_end = ends[:, :beam_size] & (first.scores > IMPOSSIBLE / 2) & ~_is_full(finished)[:, None]
         finished = _merge(finished, first._replace(scores=tf.where(may_end, ended, IMPOSSIBLE)))
 
-        scores, places = tf.math.top_k(tf.where(ends, IMPOSSIBLE, totals), beam_size)
+        scores, places = best(tf.where(ends, IMPOSSIBLE, totals), beam_size)
         parents, tokens, token_log_probs = (
             tf.gather(values, places, batch_dims=1) for values in (parents, chosen, chosen_log_probs)
         )
@@ -108,19 +109,19 @@ def beam_search(
         return finished, Beam(tokens, tf.maximum(scores, IMPOSSIBLE), state, covered), record
 
     def is_done(t: tf.Tensor, rows: tf.Tensor, finished: Finished) -> tf.Tensor:
-        return _is_full(finished) | (t >= tf.gather(rules.max_lengths, rows))
+        return _is_full(finished) | rules.of(rows).has_ended(t)
 
     first = tf.where(tf.range(beam_size) == 0, 0.0, IMPOSSIBLE)  # one hypothesis to begin with: the empty one
     beam = Beam(
-        tf.fill([sentences, beam_size], rules.bos_id),
+        tf.fill([sentences, beam_size], tf.constant(rules.bos_id, tf.int64)),
         tf.repeat(first[None], sentences, axis=0),
         tf.nest.map_structure(lambda tensor: tf.repeat(tensor, beam_size, axis=1), state),
         rules.nothing_covered(beam_size),
     )
-    nothing = tf.zeros([sentences, beam_size], tf.int32)
+    nothing = tf.zeros([sentences, beam_size], tf.int64)
     impossible = tf.fill([sentences, beam_size], IMPOSSIBLE)
     finished = Finished(impossible, nothing - 1, nothing, tf.zeros([sentences, beam_size]))
-    dtypes = (tf.int32, tf.int32, tf.float32, tf.float32)
+    dtypes = (tf.int64, tf.int64, tf.float32, tf.float32)
     steps, finished, arrays = run_search(body, is_done, finished, beam, memory, dtypes)
     return _spell_out(steps, finished, Trace(*arrays), rules)
 
@@ -135,7 +136,7 @@ def _is_full(finished: Finished) -> tf.Tensor:
 
 def _merge(old: Finished, new: Finished) -> Finished:
     joined = [tf.concat(pair, axis=1) for pair in zip(old, new, strict=True)]
-    scores, places = tf.math.top_k(joined[0], old.scores.shape[1])
+    scores, places = best(joined[0], old.scores.shape[1])
     return Finished(scores, *(tf.gather(values, places, batch_dims=1) for values in joined[1:]))
 
 
@@ -143,13 +144,15 @@ def _spell_out(steps: tf.Tensor, finished: Finished, trace: Trace, rules: Rules)
     """Follow each finished hypothesis from its end to its beginning."""
 
     def body(t: tf.Tensor, slots: tf.Tensor, out: tuple[tf.TensorArray, ...]) -> tuple[Any, ...]:
-        at_end, inside = t == finished.ends, t < finished.ends
+        now = tf.cast(t, tf.int64)
+        at_end, inside = now == finished.ends, now < finished.ends
 
         def of_step(array: tf.TensorArray, last: Any, after: Any) -> tf.Tensor:
             value = tf.gather(array.read(t), slots, batch_dims=1)
             return tf.where(at_end, last, tf.where(inside, value, after))
 
-        tokens = of_step(trace.tokens, rules.eos_id, rules.pad_id)
+        eos, pad = tf.constant(rules.eos_id, tf.int64), tf.constant(rules.pad_id, tf.int64)
+        tokens = of_step(trace.tokens, eos, pad)
         log_probs = of_step(trace.log_probs, finished.log_probs, 0.0)
         slots = of_step(trace.parents, finished.slots, slots)
         weights = tf.gather(trace.weights.read(t), slots, batch_dims=1)
@@ -157,12 +160,12 @@ def _spell_out(steps: tf.Tensor, finished: Finished, trace: Trace, rules: Rules)
         values = (tokens, log_probs, weights)
         return t - 1, slots, tuple(array.write(t, value) for array, value in zip(out, values, strict=True))
 
-    arrays = tuple(tf.TensorArray(dtype, steps) for dtype in (tf.int32, tf.float32, tf.float32))
+    arrays = tuple(tf.TensorArray(dtype, steps) for dtype in (tf.int64, tf.float32, tf.float32))
     *_, out = tf.while_loop(lambda t, *_: t >= 0, body, (steps - 1, finished.slots, arrays))
     tokens, log_probs, weights = (array.stack() for array in out)
     return SearchResult(
-        tf.transpose(tokens, [1, 2, 0]),
-        finished.ends + 1,
+        tf.cast(tf.transpose(tokens, [1, 2, 0]), tf.int32),
+        tf.cast(finished.ends + 1, tf.int32),
         finished.scores,
         tf.transpose(log_probs, [1, 2, 0]),
         tf.transpose(weights, [1, 2, 0, 3]),

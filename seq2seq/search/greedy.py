@@ -9,7 +9,7 @@ from seq2seq.search.loop import run_search
 from seq2seq.search.step import Rules, SearchResult, StepFunction
 
 # From a step's number t, sentences (B',) and their logits (B', N, V), `IMPOSSIBLE` where a token must not come:
-# tokens (B', N) int32.
+# tokens (B', N) int64.
 Choose = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -30,7 +30,7 @@ def greedy_search(
     """
 
     def likeliest(t: tf.Tensor, rows: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        return tf.argmax(logits, axis=-1, output_type=tf.int32)
+        return tf.argmax(logits, axis=-1)
 
     return extend_until_eos(step, state, memory, rules, likeliest, hypotheses=1, keep_weights=keep_weights)
 
@@ -51,16 +51,17 @@ def extend_until_eos(
         chosen = choose(t, rows, its.choosable(logits, t))
         log_probs = tf.gather(its.token_scores(logits), chosen, batch_dims=2)
         weights = tf.where(done[:, :, None], 0.0, weights)
-        tokens = tf.where(done, rules.pad_id, chosen)
+        tokens = tf.where(done, tf.constant(rules.pad_id, tf.int64), chosen)
         record = (tokens, tf.where(done, 0.0, log_probs), weights if keep_weights else weights[:, :, :0])
         return (done | (tokens == rules.eos_id), its.cover(covered, weights)), (tokens, state), record
 
     def is_done(t: tf.Tensor, rows: tf.Tensor, outcome: Any) -> tf.Tensor:
         # By its last step a hypothesis has its EOS, unless its logits are no numbers.
-        return tf.reduce_all(outcome[0], axis=1) | (t >= tf.gather(rules.max_lengths, rows))
+        return tf.reduce_all(outcome[0], axis=1) | rules.of(rows).has_ended(t)
 
+    rules = rules.on_device()
     covered = rules.nothing_covered(hypotheses)
-    begun = tf.fill(tf.shape(covered)[:2], rules.bos_id)
+    begun = tf.fill(tf.shape(covered)[:2], tf.constant(rules.bos_id, tf.int64))
     state = tf.nest.map_structure(lambda tensor: tf.repeat(tensor, hypotheses, axis=1), state)
     _, (_, covered), arrays = run_search(
         body,
@@ -68,10 +69,10 @@ def extend_until_eos(
         (tf.zeros_like(begun, tf.bool), covered),
         (begun, state),
         memory,
-        (tf.int32, tf.float32, tf.float32),
+        (tf.int64, tf.float32, tf.float32),
     )
     tokens, log_probs, weights = (array.stack() for array in arrays)
     tokens, log_probs = tf.transpose(tokens, [1, 2, 0]), tf.transpose(log_probs, [1, 2, 0])
-    lengths = tf.reduce_sum(tf.cast(tokens != rules.pad_id, tf.int32), axis=-1)
+    lengths = tf.cast(tf.math.count_nonzero(tokens != rules.pad_id, axis=-1), tf.int32)
     scores = rules.scores(tf.reduce_sum(log_probs, axis=-1), lengths, covered)
-    return SearchResult(tokens, lengths, scores, log_probs, tf.transpose(weights, [1, 2, 0, 3]))
+    return SearchResult(tf.cast(tokens, tf.int32), lengths, scores, log_probs, tf.transpose(weights, [1, 2, 0, 3]))

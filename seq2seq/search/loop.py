@@ -1,12 +1,16 @@
-"""The loop that every search runs: sentences that are done leave it, half a batch at once."""
+"""The loop that every search runs: sentences that are done leave it, half a batch at once.
+
+Numbers of sentences, tokens and places are int64 within a search: on a GPU, TensorFlow computes with int32 on the host,
+and would copy each of them there and back at every step.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-# From a step's number t, the loop's sentences `rows` (B',), and tensors of theirs (B', ...), each a nest: outcome,
-# carried, memory. To the outcome and what is carried after the step, and what to record of the step.
+# From a step's number t (int32, on the host), the loop's sentences `rows` (B',) int64, and tensors of theirs (B', ...),
+# each a nest: outcome, carried, memory. To the outcome and what is carried after the step, and what to record of it.
 Step = Callable[[tf.Tensor, tf.Tensor, Any, Any, Any], tuple[Any, Any, Sequence[tf.Tensor]]]
 # From t, rows and outcome: which of these sentences are done, (B',) bool.
 IsDone = Callable[[tf.Tensor, tf.Tensor, Any], tf.Tensor]
@@ -37,7 +41,9 @@ def run_search(
     def segment(t: tf.Tensor, rows: tf.Tensor, whole: Any, live: Any, arrays: list[tf.TensorArray]) -> tuple[Any, ...]:
         memory, size = live[2], tf.size(rows)
         # Of each of the B sentences, its place in the loop; of those that have left, its place behind them.
-        places = tf.tensor_scatter_nd_update(size + tf.range(batch), rows[:, None], tf.range(size))
+        here, all_rows = tf.cast(size, tf.int64), tf.range(tf.cast(batch, tf.int64))
+        places = tf.tensor_scatter_nd_update(here + all_rows, rows[:, None], tf.range(here))
+        shown = tf.minimum(places, here)
 
         def crowded(t: tf.Tensor, outcome: Any, *_: Any) -> tf.Tensor:
             return 2 * tf.math.count_nonzero(~is_done(t, rows, outcome), dtype=tf.int32) > size
@@ -48,7 +54,7 @@ def run_search(
             return t + 1, outcome, carried, arrays
 
         def for_all(value: tf.Tensor) -> tf.Tensor:
-            return tf.gather(tf.concat([value, tf.zeros_like(value[:1])], axis=0), tf.minimum(places, size))
+            return tf.gather(tf.concat([value, tf.zeros_like(value[:1])], axis=0), shown)
 
         t, outcome, carried, arrays = tf.while_loop(crowded, body, (t, *live[:2], arrays))
         whole = tf.nest.map_structure(
@@ -58,7 +64,7 @@ def run_search(
         rows, *live = tf.nest.map_structure(lambda part: tf.gather(part, left), [rows, outcome, carried, memory])
         return t, rows, whole, live, arrays
 
-    values = (tf.constant(0), tf.range(batch), outcome, [outcome, carried, memory], arrays)
+    values = (tf.constant(0), tf.range(tf.cast(batch, tf.int64)), outcome, [outcome, carried, memory], arrays)
     steps, _, whole, _, arrays = tf.while_loop(
         lambda t, rows, *_: tf.size(rows) > 0,
         segment,

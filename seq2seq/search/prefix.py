@@ -24,10 +24,10 @@ def after_prefix(step: StepFunction, state: Any, memory: Any, prefix: tf.Tensor)
     def forced(tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
         (place, state), (given, memory) = state, memory
         logits, state, weights = step(tokens, state, memory)
-        token = tf.gather(given, tf.minimum(place, tf.shape(given)[1] - 1), batch_dims=1)
+        token = tf.gather(given, tf.minimum(place, tf.cast(tf.shape(given)[1] - 1, tf.int64)), batch_dims=1)
         certain = tf.one_hot(token, logits.shape[-1], on_value=0.0, off_value=IMPOSSIBLE)
         chosen = tf.where((token > 0)[:, :, None], certain, logits)
         return tf.ensure_shape(chosen, logits.shape), (place + 1, state), weights
 
-    behind = tf.pad(prefix, [[0, 0], [0, 1]])  # a last 0: nothing is given any more
+    behind = tf.pad(tf.cast(prefix, tf.int64), [[0, 0], [0, 1]])  # a last 0: nothing is given any more
     return forced, (tf.zeros_like(behind[:, :1]), state), (behind, memory)

@@ -54,7 +54,7 @@ def sample(
         # The second half is for rounding, which may let a number close to 1 pass even the total.
         uniform = tf.gather(uniforms[:, :, t], rows)[:, :, None]
         passed = (uniform * total >= cumulative) & (cumulative < total)
-        return tf.reduce_sum(tf.cast(passed, tf.int32), axis=-1)
+        return tf.math.count_nonzero(passed, axis=-1)
 
     draws = uniforms.shape[1]
     result = extend_until_eos(step, state, memory, rules, draw, hypotheses=draws, keep_weights=keep_weights)

@@ -15,7 +15,7 @@ class StepFunction(Protocol):
     """One step of a decoder for K hypotheses of each of B sentences.
 
     Shapes:
-        tokens   (B, K)     int32, the last token of each hypothesis
+        tokens   (B, K)     int64, the last token of each hypothesis
         state    any nest of tensors (B, K, ...), gathered along K by search
         memory   any nest of tensors (B, ...), kept once a sentence
         logits   (B, K, V)  float32; log-softmax makes scores of them, see `Rules.token_scores`
@@ -77,7 +77,7 @@ class Rules:
             raise ValueError(f"coverage_penalty is {self.coverage_penalty}: pass source_mask, the real source tokens")
 
     def of(self, rows: tf.Tensor) -> "Rules":
-        """The rules of some sentences, by their numbers (B',) int32."""
+        """The rules of some sentences, by their numbers (B',)."""
 
         def part(values: tf.Tensor | None) -> tf.Tensor | None:
             return None if values is None else tf.gather(values, rows)
@@ -89,13 +89,23 @@ class Rules:
             source_mask=part(self.source_mask) if self.coverage_penalty else None,
         )
 
+    def on_device(self) -> "Rules":
+        """The same with limits in int64: on a GPU, TensorFlow computes with int32 on the host."""
+        shortest = None if self.min_lengths is None else tf.cast(self.min_lengths, tf.int64)
+        return replace(self, max_lengths=tf.cast(self.max_lengths, tf.int64), min_lengths=shortest)
+
+    def has_ended(self, t: tf.Tensor) -> tf.Tensor:
+        """Whether hypotheses are as long as they may be before step t, (B,) bool."""
+        return tf.cast(t, self.max_lengths.dtype) >= self.max_lengths
+
     def token_scores(self, logits: tf.Tensor) -> tf.Tensor:
         """What each token adds to a hypothesis: log-probabilities of logits (B, K, V), or the step's own scores."""
         return logits if self.scored else tf.nn.log_softmax(logits)
 
     def choosable(self, logits: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
         """Logits or log-probabilities (B, K, V) of step t; `IMPOSSIBLE` for tokens that must not come now."""
-        token = tf.range(tf.shape(logits)[-1])
+        size = logits.shape[-1] or tf.shape(logits)[-1]
+        token, t = tf.cast(tf.range(size), tf.int64), tf.cast(t, self.max_lengths.dtype)
         never = tf.reduce_any(token[:, None] == [self.pad_id, self.bos_id, *self.forbidden], axis=1)
         is_eos = token == self.eos_id
         excluded = never[None]

@@ -31,7 +31,7 @@ class Fake:
         self.sentences = sentences
 
     def __call__(self, tokens, state, memory):
-        state = (7 * state + tokens[:, :, None] + 1) % BUCKETS
+        state = (7 * state + tf.cast(tokens, tf.int64)[:, :, None] + 1) % BUCKETS
         row = tf.repeat(memory[:, None], tf.shape(tokens)[1], axis=1)
         index = tf.stack([row, state[:, :, 0]], axis=-1)
         return tf.gather_nd(self.logits, index), state, tf.gather_nd(self.weights, index)
@@ -39,7 +39,7 @@ class Fake:
     def start(self, *rows):
         """First state and memory, of some sentences."""
         rows = list(rows or range(self.sentences))
-        return tf.zeros([len(rows), 1, 1], tf.int32), tf.constant(rows)
+        return tf.zeros([len(rows), 1, 1], tf.int64), tf.constant(rows, tf.int64)
 
     def rules(self, limits, rows=None, **values):
         mask = self.mask if rows is None else self.mask[rows]
@@ -300,7 +300,7 @@ def test_the_loop_goes_on_with_the_sentences_that_are_left():
 
     ends = tf.constant([1, 4, 2, 1, 1, 2, 7, 1])
     steps, counts, (trace,) = run_search(
-        step, lambda t, rows, _: t >= tf.gather(ends, rows), tf.zeros(8, tf.int32), ends, 10 * tf.range(8), [tf.int32]
+        step, lambda t, rows, _: t >= tf.gather(ends, rows), tf.zeros(8, tf.int32), ends, 10 * tf.range(8), [tf.int64]
     )
     assert seen == [list(range(8)), [1, 2, 5, 6], *[[1, 6]] * 2, *[[6]] * 3]
     assert int(steps) == 7
