@@ -137,8 +137,9 @@ class DecoderModel(keras.Model):
     def read_out(self, source: tf.Tensor, target: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """What the output layer reads at each real position, (N, E) compute dtype, and the token there, (N,) int32."""
         readout, _ = self._teach(source, target, training)
-        real = target != PAD_ID
-        return tf.boolean_mask(readout, real), tf.boolean_mask(target, real)
+        labels = tf.reshape(target, [-1])
+        real = tf.where(labels != PAD_ID)[:, 0]  # found once: on a GPU the host waits for how many there are
+        return tf.gather(tf.reshape(readout, [-1, readout.shape[-1]]), real), tf.gather(labels, real)
 
     def losses_at(
         self, readout: tf.Tensor, labels: tf.Tensor, label_smoothing: float = 0.0
@@ -222,7 +223,8 @@ class DecoderModel(keras.Model):
         source, target = data[place : place + 2]
         with tf.GradientTape() as tape:
             loss, nll, tokens = self.losses_of(source, target, self.label_smoothing, training=True)
-            sums = sum_over_replicas(tf.stack([loss, nll, tokens]))
+            # A constant to the gradient, which would be summed over replicas once more for nothing.
+            sums = sum_over_replicas(tf.stop_gradient(tf.stack([loss, nll, tokens])))
             scaled = self.update.scaled(loss, sums[2])
         gradients = tape.gradient(scaled, [v.value for v in self.update.variables])
         return self.update.dense(gradients), sums

@@ -12,7 +12,7 @@ from seq2seq.layers.cells import apart, make_cell
 from seq2seq.layers.connection import Connection
 from seq2seq.layers.dropout import Dropout, RandomStream
 from seq2seq.layers.recurrence import Recurrence
-from seq2seq.layers.time_loop import WeightValues, cast_weights
+from seq2seq.layers.time_loop import WeightValues, cast_weights, product
 
 States = tuple[tf.Tensor, ...]
 
@@ -265,7 +265,9 @@ class Decoder(keras.layers.Layer):
             outputs, memories = apart(self.recurrences[i].cell, outputs)
             x = self.dropouts[i](self.connections[i](outputs, x), training=training)
             new.append(states)
-        readout = self.readout(tf.concat([x, *context, *self.extra_readout(embedded)], axis=-1))
+        # Not by the layer's call: its tensordot computes shapes on the device, for which the host then waits.
+        read = product(tf.concat([x, *context, *self.extra_readout(embedded)], axis=-1), self.readout.kernel)
+        readout = tf.tanh(read + tf.cast(self.readout.bias, read.dtype))
         return self.readout_dropout(readout, training=training), new
 
     def extra_readout(self, embedded: tf.Tensor) -> list[tf.Tensor]:

@@ -17,15 +17,19 @@ SPARED = {"biases": r"bias[^/]*$", "norms": r"(scale|shift)(:0)?$", "embeddings"
 class _Fused:
     """Adam's step as one operation a variable: Keras's own reads and writes a variable a dozen times."""
 
+    def apply(self: Any, grads: Any, trainable_variables: Any = None) -> None:
+        step = tf.cast(self.iterations.value + 1, tf.float32)
+        self._powers = self.beta_1**step, self.beta_2**step  # once an update, not once a variable
+        super().apply(grads, trainable_variables)  # type: ignore[misc]
+
     def update_step(self: Any, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
         place = self._get_variable_index(variable)
-        step = tf.cast(self.iterations.value + 1, tf.float32)
         tf.raw_ops.ResourceApplyAdam(
             var=_handle(variable),
             m=_handle(self._momentums[place]),
             v=_handle(self._velocities[place]),
-            beta1_power=self.beta_1**step,
-            beta2_power=self.beta_2**step,
+            beta1_power=self._powers[0],
+            beta2_power=self._powers[1],
             lr=tf.cast(learning_rate, tf.float32),
             beta1=self.beta_1,
             beta2=self.beta_2,

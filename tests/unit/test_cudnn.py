@@ -53,13 +53,13 @@ class CuDNN:
     def __init__(self):
         self.dtypes = []
 
-    def CudnnRNNV3(
-        self, *, input, input_h, input_c, params, sequence_lengths, rnn_mode, direction, is_training, time_major
-    ):  # noqa: A002, N802
-        self.dtypes.append(input.dtype)
-        assert input.dtype == input_h.dtype == input_c.dtype == params.dtype
-        x = np.asarray(input, "f8") if time_major else np.asarray(input, "f8").transpose(1, 0, 2)
-        directions = {"unidirectional": 1, "bidirectional": 2}[direction]
+    def CudnnRNNV3(self, *, is_training, **given):  # noqa: N802
+        x, input_h, input_c, params = (given[name] for name in ("input", "input_h", "input_c", "params"))
+        time_major, rnn_mode, dtype = given["time_major"], given["rnn_mode"], x.dtype
+        self.dtypes.append(dtype)
+        assert dtype == input_h.dtype == input_c.dtype == params.dtype
+        x = np.asarray(x, "f8") if time_major else np.asarray(x, "f8").transpose(1, 0, 2)
+        directions = {"unidirectional": 1, "bidirectional": 2}[given["direction"]]
         rows = x.shape[1]
         shape = (directions, rows, UNITS) if time_major else (rows, directions, UNITS)
         states = [np.asarray(state, "f8") for state in ([input_h, input_c] if rnn_mode == "lstm" else [input_h])]
@@ -69,7 +69,7 @@ class CuDNN:
         outputs = np.zeros((*x.shape[:2], directions * UNITS))
         parts = unpacked(np.asarray(params, "f8"), rnn_mode, x.shape[2], directions)
         for d, (w, r, b_w, b_r) in enumerate(parts):
-            for row, length in enumerate(np.asarray(sequence_lengths)):
+            for row, length in enumerate(np.asarray(given["sequence_lengths"])):
                 state = [values[d, row] for values in states]
                 for t in range(length)[:: -1 if d else 1]:
                     state = step(x[t, row], state, w, r, b_w, b_r)
@@ -77,8 +77,8 @@ class CuDNN:
                 for values, value in zip(states, state, strict=True):
                     values[d, row] = value
         outputs = outputs if time_major else outputs.transpose(1, 0, 2)
-        made = [tf.constant(value, input.dtype) for value in (outputs, *(state.reshape(shape) for state in states))]
-        return (*made, *[tf.zeros((), input.dtype)] * (3 - len(made)), None, None)
+        made = [tf.constant(value, dtype) for value in (outputs, *(state.reshape(shape) for state in states))]
+        return (*made, *[tf.zeros((), dtype)] * (3 - len(made)), None, None)
 
 
 @pytest.fixture
