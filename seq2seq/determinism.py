@@ -46,7 +46,7 @@ def enable_determinism(device: "Device") -> None:
         how = "is not set, and TensorFlow has started" if found is None else f"is {found!r}"
         raise TrainingError(
             f"training.deterministic is true, and the environment variable {WORKSPACE} {how}: on {device.name} "
-            f"recurrent layers may compute other bits each time. Set {WORKSPACE}={VALUES[0]} before this process starts."
+            f"recurrent layers may compute other bits each time. Start the process with {WORKSPACE}={VALUES[0]}."
         )
     tf.config.experimental.enable_op_determinism()
 

@@ -93,7 +93,7 @@ class SearchOptions(Section):
         None,
         "Padded source tokens translated at once, times `beam_size`, or `n_best` when sampling. null: as suits the "
         "device that translates, 16,000 on a CPU, and on a GPU 128,000, or fewer where the vocabulary is so large that "
-        "the search would take more than 4 GiB.",
+        "the scores of all tokens would take more than 4 GiB.",
         unit="tokens",
         ge=1,
     )
