@@ -14,6 +14,7 @@ import tensorflow as tf
 from seq2seq.config import Precision, SearchOptions
 from seq2seq.corpora.pairs import expand
 from seq2seq.decoding import find_hypotheses, graph_key, length_limits, search_rules, traced
+from seq2seq.defaults import SearchBudget, search_budget
 from seq2seq.device import find_device
 from seq2seq.errors import ConfigError
 from seq2seq.int8 import load_int8_step
@@ -162,7 +163,8 @@ class Translator:
         translations: list[Translation | None] = [None] * len(parts)
         counts = Counter(part.line for part in parts)
         waiting, done = Counter(counts), len(sentences) - len(counts)
-        for rows in _batches(parts, options):
+        budget = search_budget(options, self.model.output_embedding.vocabulary_size, find_device())
+        for rows in _batches(parts, options, budget):
             batch = [parts[row] for row in rows]
             for row, translation in zip(rows, self._search(batch, options, attention), strict=True):
                 translations[row] = translation
@@ -305,13 +307,13 @@ def _most_attended(surfaces: Sequence[str], weights: np.ndarray) -> str:
     return texts[max(candidates, key=lambda s: weights[s])] if candidates else " ⁇ "
 
 
-def _batches(parts: Sequence[_Part], options: SearchOptions) -> Iterator[list[int]]:
-    """Places of parts by falling length, as many at once as the budget of padded tokens allows."""
+def _batches(parts: Sequence[_Part], options: SearchOptions, budget: SearchBudget) -> Iterator[list[int]]:
+    """Places of parts by falling length, as many at once as the budget allows."""
     hypotheses = options.n_best if options.sample else options.beam_size
     rows = sorted(range(len(parts)), key=lambda row: -len(parts[row].ids))
     while rows:
         width = (len(parts[rows[0]].ids) + 1) * hypotheses
-        size = max(1, options.batch_tokens // width)
+        size = max(1, min(budget.tokens // width, budget.hypotheses // hypotheses))
         yield rows[:size]
         rows = rows[size:]
 

@@ -30,7 +30,7 @@ class Job:
 
         input    `sha256` of the file as it is, and its `lines`
         model    checksums of recipe, tokenizers and weights, and of what `options` asks for besides
-        options  all of them
+        options  all but `batch_tokens`, which only decides how much a machine does at once
         format   of the output
 
         Raises:
@@ -48,7 +48,7 @@ class Job:
         values = {
             "input": {"sha256": _sha256(self.source), "lines": count_lines(self.source)},
             "model": model,
-            "options": self.options.model_dump(),
+            "options": self.options.model_dump(exclude={"batch_tokens"}),
             "format": self.output_format,
         }
         return json.loads(json.dumps(values))

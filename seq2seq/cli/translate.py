@@ -84,7 +84,10 @@ def translate(
         bool | None, flag("Decode with 8-bit integers on the CPU; see seq2seq quantize.", "Long lines and batches")
     ] = None,
     batch_tokens: Annotated[
-        int | None, flag("Padded source tokens times hypotheses at once.", "Long lines and batches")
+        int | None,
+        flag(
+            "Padded source tokens times hypotheses at once; by default as suits the device.", "Long lines and batches"
+        ),
     ] = None,
     shard: Annotated[
         str | None,

@@ -216,7 +216,12 @@ class TokenizerConfig(Section):
 class BatchingConfig(Section):
     """Token-budget batches."""
 
-    tokens: int = key(
-        1000, "Most real tokens in a batch, on either side; replicas share it.", unit="tokens, EOS included", ge=2
+    tokens: int | None = key(
+        None,
+        "Most real tokens in a batch, on either side; replicas share it. null: as suits the device that the run begins "
+        "on, 1,000 on a CPU and 8,000 on a GPU; the model directory's recipe has the number, and a resumed run keeps "
+        "it.",
+        unit="tokens, EOS included",
+        ge=2,
     )
     pool: int = key(16384, "Sentences that are shuffled, then sorted by length, together.", unit="sentences", ge=1)

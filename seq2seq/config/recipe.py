@@ -75,7 +75,7 @@ class Config(Section):
     def parts_fit(self) -> "Config":
         if self.embeddings.tied == "all" and not self.tokenizer.joint:
             raise ValueError("'embeddings.tied: all' needs 'tokenizer.joint: true'")
-        if self.data.filters.max_tokens > self.batching.tokens:
+        if self.batching.tokens is not None and self.data.filters.max_tokens > self.batching.tokens:
             raise ValueError(
                 f"'data.filters.max_tokens' is {self.data.filters.max_tokens}, more than 'batching.tokens' "
                 f"{self.batching.tokens}: such a sentence fits no batch"

@@ -89,9 +89,11 @@ class SearchOptions(Section):
         paper="Gülçehre et al. 2015",
     )
     language_model_weight: float = key(0.2, "See `language_model`; 0: it is not used.", ge=0.0, le=10.0)
-    batch_tokens: int = key(
-        16000,
-        "Padded source tokens translated at once, times `beam_size`, or `n_best` when sampling.",
+    batch_tokens: int | None = key(
+        None,
+        "Padded source tokens translated at once, times `beam_size`, or `n_best` when sampling. null: as suits the "
+        "device that translates, 16,000 on a CPU, and on a GPU 128,000, or fewer where the vocabulary is so large that "
+        "the scores of all tokens would take more than 4 GiB.",
         unit="tokens",
         ge=1,
     )

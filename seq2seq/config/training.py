@@ -114,6 +114,12 @@ class TrainingConfig(Section):
     precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = key(
         "auto", "`auto`: mixed_bfloat16 on a GPU that has it, float32 elsewhere.", paper="Micikevicius et al. 2018"
     )
+    deterministic: bool | None = key(
+        None,
+        "Compute the same bits each time: on one kind of machine the same recipe then trains the same model, and an "
+        "interrupted run resumes as if it had not been. null: true on a CPU, false on a GPU. false: neither is "
+        "promised. On a GPU it is slower, was not tried yet, and does not cover sums over several GPUs.",
+    )
     epochs: int | None = key(20, "Stop after so many passes over the corpus.", unit="epochs", ge=1)
     updates: int | None = key(None, "Stop after so many updates.", unit="updates", ge=1)
     checkpoint_minutes: float = key(10.0, "Write the last checkpoint at least so often.", unit="minutes", gt=0.0)

@@ -187,4 +187,7 @@ def _weights(cell: GRUCell | LSTMCell) -> Weights:
 
 def _at_end(sequence: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
     """Of a time-major sequence (T, B, U), each row's state after its last token, (B, U)."""
-    return tf.gather_nd(sequence, tf.stack([lengths - 1, tf.range(tf.shape(lengths)[0])], axis=1))
+    # By places in one row of T * B states: the gradient of `gather_nd` would leave the GPU where operations must be
+    # deterministic, that of `gather` does not.
+    rows = tf.shape(lengths)[0]
+    return tf.gather(tf.reshape(sequence, [-1, sequence.shape[2]]), (lengths - 1) * rows + tf.range(rows))

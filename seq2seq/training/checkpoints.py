@@ -31,6 +31,8 @@ MAY_CHANGE = (
     "training.checkpoint_minutes",
     "training.distribution",
     "training.precision",
+    # About the machine, like the two above: a run that is resumed on another device gets that device's default anyway.
+    "training.deterministic",
     "training.keep_last",
     "training.keep_best",
     "training.tensorboard",
@@ -46,6 +48,8 @@ MAY_CHANGE = (
     # Validation measures the model alone.
     "search.language_model",
     "search.language_model_weight",
+    # About the machine: a translation does not depend on its batch.
+    "search.batch_tokens",
 )
 
 
@@ -177,9 +181,20 @@ def cut_kept(folder: Path, update: int) -> None:
             file.unlink()
 
 
+def as_begun(directory: Path, config: Config) -> Config:
+    """The recipe, with the `batching.tokens` that a run was started with where it leaves them to the device.
+
+    So a run that is resumed on another device keeps its batches.
+    """
+    if config.batching.tokens is not None:
+        return config
+    tokens = load_config_of(directory).batching.tokens
+    return config.model_copy(update={"batching": config.batching.model_copy(update={"tokens": tokens})})
+
+
 def must_not_change(directory: Path, config: Config) -> list[str]:
     """The keys in which a recipe differs from the one that a run was started with, without those of `MAY_CHANGE`."""
-    changed = changed_keys(load_config_of(directory), config)
+    changed = changed_keys(load_config_of(directory), as_begun(directory, config))
     return [key for key in changed if not any(key == free or key.startswith(f"{free}.") for free in MAY_CHANGE)]
 
 

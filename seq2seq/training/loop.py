@@ -15,11 +15,13 @@ from rich.console import Console
 
 from seq2seq.batching import BatchPlan, batch_dataset, plan_batches
 from seq2seq.config import Config, Precision
+from seq2seq.defaults import defaults_for
+from seq2seq.determinism import enable_determinism, reserve_workspace
 from seq2seq.device import find_device
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory import CONFIG, METADATA, load_tokenizers, start_directory
 from seq2seq.replicas import Replicas, reporting_lost_workers
-from seq2seq.training.checkpoints import LAST, check_recipe, must_not_change
+from seq2seq.training.checkpoints import LAST, as_begun, check_recipe, must_not_change
 from seq2seq.training.display import Display, Meter, clock
 from seq2seq.training.interruption import StopRequest, stopping_on_signals
 from seq2seq.training.lock import only_run
@@ -29,7 +31,7 @@ from seq2seq.training.preparation import Prepared, prepare
 from seq2seq.training.progress import Progress
 from seq2seq.training.records import Records
 from seq2seq.training.recovery import LOOK_EVERY, DivergedError, Watch
-from seq2seq.training.start import make_model, summarize, try_largest_batches
+from seq2seq.training.start import make_model, summarize, try_largest_batches, with_tokens
 from seq2seq.training.tensorboard import EVERY, TensorBoard
 from seq2seq.training.validation import Validator
 
@@ -64,7 +66,9 @@ def train(
     """Train a model into a directory, or go on where an interrupted run there stopped.
 
     On a CPU the result is a function of the recipe and the corpus, bit for bit, however often the run was
-    interrupted. SIGINT and SIGTERM end the run after the current batch, with a checkpoint.
+    interrupted, unless `training.deterministic` is false. TensorFlow's operations then stay deterministic for the rest
+    of the process, since it has no way to turn that off. SIGINT and SIGTERM end the run after the current batch, with a
+    checkpoint.
 
     With `training.distribution: multi_worker` every worker calls this with the same recipe and a directory that all of
     them see; the first one writes.
@@ -78,19 +82,29 @@ def train(
 
     Raises:
         TrainingError: Another process trains into the directory, it holds a run of another recipe, there is nothing
-            to train on, the largest batch does not fit into memory, the run diverged and going back did not help, or
-            another worker was lost.
+            to train on, the largest batch does not fit into memory, the run diverged and going back did not help,
+            another worker was lost, or it is too late for `training.deterministic` on a GPU.
+        ConfigError: See `with_tokens`.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
+    deterministic = config.training.deterministic
+    if deterministic:
+        reserve_workspace()  # before anything starts TensorFlow
+    device = find_device()
+    if defaults_for(device).deterministic if deterministic is None else deterministic:
+        enable_determinism(device)
     replicas = Replicas(config.training.distribution)
     with reporting_lost_workers(replicas), only_run(directory) if replicas.is_chief else nullcontext():
         resumes = (directory / LAST).exists()
         replicas.wait()  # until all have seen what there is
         if not resumes and (directory / METADATA).exists():
             raise TrainingError(f"{directory}: holds a model without a checkpoint. Train into another directory.")
-        if resumes and not override:
-            check_recipe(directory, config)
+        if resumes:
+            config = as_begun(directory, config)
+            if not override:
+                check_recipe(directory, config)
+        config = with_tokens(config, device)
         return _Run(config, directory, callbacks, Display(console), replicas, resumes, override).train()
 
 
@@ -110,8 +124,6 @@ class _Run:
         self.config, self.directory, self.display, self.replicas = config, directory, display, replicas
         self.resumes, self.override = resumes, override
         device = find_device()
-        if not device.is_gpu:
-            tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(config.seed)
         chosen = config.training.precision
         precision: Precision = device.precision if chosen == "auto" else chosen
@@ -214,6 +226,7 @@ class _Run:
     def _plan(self, whole: bool = False) -> BatchPlan:
         """The batches of the current epoch; or, `whole`, as they would be with each sentence of a mixture once."""
         batching, train = self.config.batching, self.data.train
+        assert batching.tokens is not None  # see `with_tokens`
         seed, epoch = self.config.seed, self.progress.epoch
         return plan_batches(
             train.source.lengths,

@@ -32,8 +32,9 @@ class Validator:
             if cut and config.search.long_lines == "cut":
                 display.say(f"warning: validation: {cut_warning(cut, len(data.valid))}")
         self.translator = Translator(model, *data.tokenizers) if isinstance(model, Seq2Seq) else None
-        lengths = data.valid.source.lengths, data.valid.target.lengths
-        self._plan = plan_batches(*lengths, tokens=config.batching.tokens, pool=len(data.valid), seed=0, epoch=0)
+        lengths, tokens = (data.valid.source.lengths, data.valid.target.lengths), config.batching.tokens
+        assert tokens is not None  # see `with_tokens`
+        self._plan = plan_batches(*lengths, tokens=tokens, pool=len(data.valid), seed=0, epoch=0)
         self._sums = tf.function(
             lambda *batch: tf.stack(model.losses_of(*batch)[1:]),
             input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2,

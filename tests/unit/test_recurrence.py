@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from seq2seq.layers import GRUCell, LSTMCell, Recurrence
 from seq2seq.layers.cells import make_cell
+from seq2seq.layers.recurrence import _at_end
 from tests.conftest import randomize
 from tests.reference import gru_step, lstm_step
 
@@ -27,6 +28,18 @@ def data(rng, kind):
     return tf.constant(inputs), [
         tf.constant(rng.normal(size=(B, UNITS)).astype("f")) for _ in range(2 if kind == "lstm" else 1)
     ]
+
+
+def test_the_last_states_and_their_gradient_are_each_rows_own(rng):
+    sequence = tf.constant(rng.normal(size=(T, B, UNITS)).astype("f"))
+    d_states = rng.normal(size=(B, UNITS)).astype("f")
+    with tf.GradientTape() as tape:
+        tape.watch(sequence)
+        states = _at_end(sequence, tf.constant(LENGTHS))
+    np.testing.assert_array_equal(states, sequence.numpy()[LENGTHS - 1, np.arange(B)])
+    expected = np.zeros((T, B, UNITS), "f")
+    expected[LENGTHS - 1, np.arange(B)] = d_states
+    np.testing.assert_array_equal(tf.convert_to_tensor(tape.gradient(states, sequence, d_states)), expected)
 
 
 @pytest.mark.parametrize("implementation", ["plain", "fast"])

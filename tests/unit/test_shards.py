@@ -272,6 +272,12 @@ def test_another_job_is_refused_with_what_differs(job, changed, count, message, 
         assert (job.target.parent / name).read_bytes() == content
 
 
+def test_machines_that_translate_more_at_once_join_the_same_job(job):
+    for number, tokens in ((1, None), (2, 40), (3, 128_000)):
+        go(change(job, batch_tokens=tokens), number, 3)
+    assert job.target.read_bytes() == expected()
+
+
 def test_parts_of_two_jobs_are_not_joined(job):
     """Two shards that begin at the same moment do not see each other's manifests."""
     go(job, 1, 2)

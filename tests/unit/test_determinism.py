@@ -1,0 +1,139 @@
+"""When operations become deterministic, and what that needs on a GPU, which is played."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+from seq2seq import determinism
+from seq2seq.determinism import WORKSPACE, enable_determinism, reserve_workspace
+from seq2seq.device import Device
+from seq2seq.errors import TrainingError
+from seq2seq.training import loop, train
+from tests.toy import toy_config
+
+CPU = Device("CPU", "float32", is_gpu=False)
+GPU = Device("GPU (some)", "float32", is_gpu=True)
+# Imports and finding the device start nothing; the first operation does.
+FRESH = """
+import os, sys
+from seq2seq.determinism import WORKSPACE, reserve_workspace
+reserve_workspace()
+assert "tensorflow" not in sys.modules
+print(os.environ.pop(WORKSPACE))
+import seq2seq.training
+from seq2seq.device import find_device
+find_device()
+reserve_workspace()
+print(os.environ.pop(WORKSPACE))
+import tensorflow as tf
+assert tf.config.threading.get_inter_op_parallelism_threads() == 0
+tf.constant(1)
+reserve_workspace()
+print(os.environ.get(WORKSPACE))
+"""
+
+
+@pytest.fixture
+def enabled(monkeypatch):
+    """One entry each time that TensorFlow's operations are made deterministic, without that."""
+    calls = []
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: calls.append(True))
+    monkeypatch.delenv(WORKSPACE, raising=False)
+    return calls
+
+
+def test_a_workspace_is_reserved_until_tensorflow_starts():
+    environment = {name: value for name, value in os.environ.items() if name != WORKSPACE}
+    command = [sys.executable, "-c", FRESH]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == [":4096:8", ":4096:8", "None"]
+
+
+def test_a_workspace_that_somebody_chose_stays(monkeypatch):
+    monkeypatch.setattr(determinism, "_tensorflow_has_started", lambda: False)
+    monkeypatch.setenv(WORKSPACE, ":16:8")
+    reserve_workspace()
+    assert os.environ[WORKSPACE] == ":16:8"
+
+
+def test_a_cpu_needs_no_workspace(enabled):
+    enable_determinism(CPU)
+    assert enabled
+
+
+@pytest.mark.parametrize("value", [":4096:8", ":16:8"])
+def test_a_gpu_with_a_workspace_is_made_deterministic(enabled, monkeypatch, value):
+    monkeypatch.setenv(WORKSPACE, value)
+    enable_determinism(GPU)
+    assert enabled
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [(None, "is not set, and TensorFlow has started"), (":0:0", "is ':0:0'")]
+)
+def test_a_gpu_without_one_is_refused_with_what_to_set(enabled, monkeypatch, value, message):
+    if value is not None:
+        monkeypatch.setenv(WORKSPACE, value)
+    expected = rf"variable CUBLAS_WORKSPACE_CONFIG {message}: on GPU \(some\) .* with CUBLAS_WORKSPACE_CONFIG=:4096:8"
+    with pytest.raises(TrainingError, match=expected):
+        enable_determinism(GPU)
+    assert not enabled
+
+
+class ReachedError(Exception):
+    """Training would begin."""
+
+
+def begin(config, folder, monkeypatch, device):
+    def reached(*arguments):
+        raise ReachedError
+
+    monkeypatch.setattr(loop, "find_device", lambda: device)
+    monkeypatch.setattr(loop, "Replicas", reached)
+    with pytest.raises(ReachedError):
+        train(config, folder)
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "expected"),
+    [
+        (CPU, None, True),
+        (CPU, True, True),
+        (CPU, False, False),
+        (GPU, None, False),
+        (GPU, True, True),
+        (GPU, False, False),
+    ],
+)
+def test_a_run_is_deterministic_as_the_recipe_or_else_the_device_says(
+    tmp_path, monkeypatch, enabled, device, asked, expected
+):
+    monkeypatch.setattr(determinism, "_tensorflow_has_started", lambda: False)
+    begin(toy_config(tmp_path, training={"deterministic": asked}), tmp_path, monkeypatch, device)
+    assert bool(enabled) == expected
+    assert os.environ.pop(WORKSPACE, None) == (":4096:8" if asked else None)
+
+
+def test_a_run_on_a_gpu_that_comes_too_late_is_refused(tmp_path, monkeypatch, enabled):
+    tf.constant(1)
+    monkeypatch.setattr(loop, "find_device", lambda: GPU)
+    with pytest.raises(TrainingError, match=f"{WORKSPACE} is not set, and TensorFlow has started"):
+        train(toy_config(tmp_path, training={"deterministic": True}), tmp_path)
+
+
+def test_the_command_asks_for_a_workspace_before_tensorflow_is_loaded(tmp_path, monkeypatch, enabled):
+    from seq2seq.cli import common
+    from seq2seq.cli.train import train as command
+
+    def loaded():
+        raise ReachedError(os.environ.pop(WORKSPACE, None))
+
+    monkeypatch.setattr(common, "load_tensorflow", loaded)
+    monkeypatch.setattr(determinism, "_tensorflow_has_started", lambda: False)
+    for overrides, expected in (["training.deterministic=true"], ":4096:8"), ([], None):
+        with pytest.raises(ReachedError) as found:
+            command("quickstart", overrides, output=tmp_path)
+        assert found.value.args == (expected,)
