@@ -69,8 +69,9 @@ def train(
     report = run(config, output, console=console, override=override)
     if not report.finished:
         raise typer.Exit(INTERRUPTED)
+    best = "none" if report.best is None else f"{report.best:.4g}"
     console.print(
-        f"best {config.validation.metric} on validation: {report.best:.4g}\n{next_commands(config, output)}",
+        f"best {config.validation.metric} on validation: {best}\n{next_commands(config, output)}",
         highlight=False,
         markup=False,
         soft_wrap=True,

@@ -1,12 +1,20 @@
 """What a model must beat to have learnt anything: token frequencies alone."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
+from seq2seq.config import TrainingConfig
 from seq2seq.encoding import EncodedCorpus
 from seq2seq.mixture import EncodedMixture
 
 LEAST_GAIN = 0.1  # nats per target token below the frequencies, for a model that has learnt something
 COUNTED = 10_000_000  # tokens of each training corpus, enough for frequencies
+WARNING_AT_THE_END = (
+    "warning: no validation was better than token frequencies: this model has learnt nothing, and what it writes means "
+    "nothing. Train again with a lower training.learning_rate or a longer training.schedule.warmup, or for longer."
+)
 
 
 def frequency_loss(train: EncodedMixture, valid: EncodedCorpus, vocabulary_size: int) -> float:
@@ -25,3 +33,21 @@ def frequency_loss(train: EncodedMixture, valid: EncodedCorpus, vocabulary_size:
     nll = np.log(counts.sum()) - np.log(counts)
     found = np.bincount(valid.target.tokens, minlength=vocabulary_size)
     return float((found * nll).sum() / found.sum())
+
+
+def warning_of_no_gain(entry: Mapping[str, Any], frequencies: float, config: TrainingConfig) -> str:
+    """What to say of a first validation, a line of the history, that shows no gain over the loss of `frequencies`."""
+    warmup = config.schedule.warmup
+    if entry["update"] < warmup:
+        remedy = f"The learning rate is still rising, until update {warmup:,}: look at the next validation"
+    else:
+        longer = max(300, 2 * warmup)
+        remedy = (
+            f"If the next validation is no better either, start again with a lower training.learning_rate (it is "
+            f"{config.learning_rate:g}) or a longer warmup (it is {warmup:,} updates): "
+            f"--set training.schedule.warmup={longer}"
+        )
+    return (
+        f"warning: after update {entry['update']:,} the model predicts no better than token frequencies, so it is not "
+        f"called best: {entry['valid_loss']:.2f} nats per token, and frequencies alone have {frequencies:.2f}. {remedy}"
+    )

@@ -21,6 +21,7 @@ from seq2seq.device import find_device
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory import CONFIG, METADATA, load_tokenizers, start_directory
 from seq2seq.replicas import Replicas, reporting_lost_workers
+from seq2seq.training.baseline import LEAST_GAIN, WARNING_AT_THE_END, warning_of_no_gain
 from seq2seq.training.checkpoints import LAST, as_begun, check_recipe, must_not_change
 from seq2seq.training.display import Display, Meter, clock
 from seq2seq.training.interruption import StopRequest, stopping_on_signals
@@ -44,7 +45,7 @@ class TrainingReport:
     finished      why training ended; "" if it was interrupted and can be resumed
     updates       done, those that were skipped for not being finite included
     seconds       training time over all sessions, validation included
-    best          the best value of `validation.metric`; None before the first validation
+    best          the best value of `validation.metric`; None where no validation was better than token frequencies
     history       one entry a validation, as in `history.jsonl`
     """
 
@@ -179,6 +180,8 @@ class _Run:
         progress, history = self.progress, self.records.history()
         if progress.finished:
             self.display.say(f"finished after {clock(progress.seconds)}: {progress.finished}")
+            if progress.best is None:
+                self.display.say(WARNING_AT_THE_END)
         else:
             self.display.say(
                 f"interrupted, and saved as of update {self.saved_update:,}. Go on with: "
@@ -284,10 +287,13 @@ class _Run:
 
     def _validate(self) -> dict[str, float]:
         """Measure, write history, keep what is worth it, move the plateau, save; returns logs for callbacks."""
+        is_first = not self.progress.validated
         with self.model.update.averaged_weights():  # with `ema`, they are what is measured, kept and delivered
             entry = self._measure()
             watch_plateau(self.config.training, self.progress, entry["best"], self.update)
             self.display.validation(entry, improved=entry["best"])
+            if is_first and self.progress.best is None:
+                self.display.say(warning_of_no_gain(entry, self.validator.frequency_loss, self.config.training))
             self.records.validated(entry, self.progress)
             if self.board is not None:
                 self.board.validation(entry, *self.validator.samples())
@@ -319,7 +325,9 @@ class _Run:
             "bleu": bleu,
         }
         metric = self.config.validation.metric
-        entry["best"] = progress.judge(loss if metric == "loss" or bleu is None else bleu, metric, self.update)
+        value = loss if metric == "loss" or bleu is None else bleu
+        learnt = loss <= self.validator.frequency_loss - LEAST_GAIN
+        entry["best"] = progress.judge(value, metric, self.update, learnt)
         progress.validated = progress.batches
         self._tick()
         return entry | {"tokens_per_second": speed, "seconds": progress.seconds}

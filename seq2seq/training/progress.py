@@ -36,10 +36,10 @@ class Progress:
     recoveries: int = 0
     finished: str = ""
 
-    def judge(self, value: float, metric: str, update: int) -> bool:
-        """Take in a validation's `loss` or `bleu`; is it the best so far?"""
+    def judge(self, value: float, metric: str, update: int, learnt: bool = True) -> bool:
+        """Take in a validation's `loss` or `bleu`; is it the best so far? Not of a model that has learnt nothing."""
         better = self.best is None or (value > self.best if metric == "bleu" else value < self.best)
-        improved = better and not math.isnan(value)
+        improved = learnt and better and not math.isnan(value)
         if improved:
             self.best, self.best_update = value, update
         self.waited = 0 if improved else self.waited + 1

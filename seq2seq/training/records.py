@@ -76,14 +76,17 @@ class Records:
         return BEST if further and (self.directory / BEST).exists() else LAST
 
     def validated(self, entry: Mapping[str, Any], progress: Progress) -> None:
-        """Write a validation's line of the history, and the weights that it measured where they are wanted."""
+        """Write a validation's line of the history, and the weights that it measured where they are wanted.
+
+        Until a validation is the best one, the directory's model is the last that was validated.
+        """
         training = self.config.training
         if self.replicas.is_chief:
             append_history(self.directory, entry)
+        if self.replicas.is_chief and (entry["best"] or progress.best is None):
+            scores = {key: entry[key] for key in ("epoch", "update", "valid_loss", "valid_perplexity", "bleu")}
+            save_model(self.directory, self.model, {"validation": scores}, self.data.facts)
         if entry["best"]:
-            if self.replicas.is_chief:
-                scores = {key: entry[key] for key in ("epoch", "update", "valid_loss", "valid_perplexity", "bleu")}
-                save_model(self.directory, self.model, {"validation": scores}, self.data.facts)
             self.save(BEST, progress)
         if self.replicas.is_chief and (training.keep_last or training.keep_best):
             keep_weights(self.directory, self.model, entry, self.config.validation.metric)

@@ -1,5 +1,7 @@
 """What is measured while training: the loss of given translations and the BLEU of the model's own."""
 
+from functools import cached_property
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,6 +11,7 @@ from seq2seq.decoder_model import DecoderModel
 from seq2seq.evaluation import cut_warning, make_metric, score_texts
 from seq2seq.model import Seq2Seq
 from seq2seq.replicas import Replicas
+from seq2seq.training.baseline import frequency_loss
 from seq2seq.training.display import Display
 from seq2seq.training.memory import explaining_memory
 from seq2seq.training.preparation import Prepared
@@ -40,6 +43,11 @@ class Validator:
             input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2,
             autograph=False,
         )
+
+    @cached_property
+    def frequency_loss(self) -> float:
+        """The loss of token frequencies alone, which a model has to beat; see `training.baseline`."""
+        return frequency_loss(self.data.train, self.data.valid, self.data.tokenizers.target.vocabulary_size)
 
     def loss(self) -> float:
         """Mean negative log-likelihood a target token, in nats; perplexity is its exponential."""

@@ -54,13 +54,13 @@ def test_interruptions_change_nothing(corpus, whole, tmp_path):
 
 RESUMES = {
     "plateau and early stopping": {
-        # A rate at which the loss soon gets worse, so that both counters run.
+        # A rate at which nothing is learnt, so that both counters run.
         "training": {
             "epochs": 8,
             "learning_rate": 0.4,
             "schedule": {"kind": "plateau", "patience": 2, "factor": 0.5},
         },
-        "validation": {"patience": 3, "every_updates": 4},
+        "validation": {"patience": 5, "every_updates": 4},
     },
     "float16 loss scale": {
         "training": {"epochs": 2, "precision": "mixed_float16", "accumulate": 2, "learning_rate": 0.01},
@@ -183,6 +183,26 @@ def test_the_delivered_model_is_the_best_one(corpus, tmp_path):
     checkpoint, _ = load_arrays(tmp_path / BEST)
     for name, value in delivered.items():
         np.testing.assert_array_equal(checkpoint[f"weights/{name}"], value)
+
+
+def test_a_run_that_learns_nothing_says_so_and_is_never_the_best(corpus, tmp_path):
+    """It leaves a model all the same, and becomes the best once it has learnt something."""
+    screen = io.StringIO()
+    stuck = toy_config(corpus, training={"learning_rate": 1e-7, "epochs": 2})
+    report = train(stuck, tmp_path, console=Console(file=screen, width=400))
+    said = screen.getvalue()
+    assert said.count("predicts no better than token frequencies") == 1
+    assert "what it writes means nothing" in said
+    assert "*best*" not in said
+    assert report.best is None
+    assert [entry["best"] for entry in report.history] == [False, False]
+    assert not (tmp_path / BEST).exists()
+    assert json.loads((tmp_path / "metadata.json").read_text())["scores"]["validation"]["epoch"] == 2
+    learning = toy_config(corpus, training={"learning_rate": 0.01, "epochs": 5})
+    report = train(learning, tmp_path, console=Console(file=screen, width=400))
+    assert report.history[-1]["best"]
+    assert report.best == report.history[-1]["valid_loss"]
+    assert "*best*" in screen.getvalue()
 
 
 def test_ends_after_updates_even_within_an_epoch(corpus, tmp_path):

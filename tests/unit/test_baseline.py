@@ -1,0 +1,69 @@
+"""Token frequencies as the least that a model must beat."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from seq2seq.config import TrainingConfig
+from seq2seq.training import baseline
+from seq2seq.training.baseline import frequency_loss, warning_of_no_gain
+from seq2seq.training.progress import Progress
+
+
+class Corpus:
+    """As much of an encoded corpus as is counted."""
+
+    def __init__(self, *sentences):
+        self.target = SimpleNamespace(tokens=np.concatenate(sentences).astype(np.uint16))
+        self.sentences = len(sentences)
+
+    def __len__(self):
+        return self.sentences
+
+
+def mixture(*parts, counts=None):
+    return SimpleNamespace(parts=parts, counts=np.array(counts or [len(part) for part in parts]))
+
+
+def test_is_the_cross_entropy_of_smoothed_counts():
+    train, valid = Corpus([4, 4, 5, 3], [4, 3]), Corpus([4, 5, 6, 3])
+    counts = {4: 3, 5: 1, 6: 0, 3: 2}  # 6 tokens of a vocabulary of 8
+    expected = -np.mean([np.log((counts[token] + 1) / (6 + 8)) for token in (4, 5, 6, 3)])
+    assert frequency_loss(mixture(train), valid, 8) == pytest.approx(expected)
+
+
+def test_corpora_count_by_their_share_of_an_epoch():
+    parts = Corpus([4, 3], [4, 3]), Corpus([5, 3])
+    doubled = Corpus([4, 3]), Corpus([5, 3], [5, 3])
+    valid = Corpus([5, 3])
+    shares = frequency_loss(mixture(*parts, counts=[1, 2]), valid, 6)
+    assert shares == pytest.approx(frequency_loss(mixture(*doubled), valid, 6))
+    assert shares < frequency_loss(mixture(*parts), valid, 6)
+
+
+def test_a_large_corpus_is_not_read_whole(monkeypatch):
+    monkeypatch.setattr(baseline, "COUNTED", 2)
+    train, start = Corpus([4, 3, 5, 5, 5, 5, 5, 3]), Corpus([4, 3])
+    valid = Corpus([5, 3])
+    assert frequency_loss(mixture(train), valid, 6) == frequency_loss(mixture(start), valid, 6)
+
+
+def test_a_model_that_has_learnt_nothing_is_not_the_best():
+    progress = Progress()
+    assert not progress.judge(6.0, "loss", 1, learnt=False)
+    assert (progress.best, progress.waited) == (None, 1)
+    assert progress.judge(6.5, "loss", 2)
+    assert (progress.best, progress.waited) == (6.5, 0)
+
+
+def test_the_warning_names_what_was_found_and_what_to_do():
+    config = TrainingConfig(learning_rate=0.005)
+    entry = {"update": 1658, "valid_loss": 6.187}
+    text = warning_of_no_gain(entry, 6.004, config)
+    for part in ("update 1,658", "6.19 nats", "6.00", "0.005", "it is 0 updates", "training.schedule.warmup=300"):
+        assert part in text
+    rising = config.model_copy(update={"schedule": config.schedule.model_copy(update={"warmup": 2000})})
+    text = warning_of_no_gain(entry, 6.004, rising)
+    assert "until update 2,000: look at the next validation" in text
+    assert "--set" not in text
