@@ -355,8 +355,8 @@ def _explain(parts: Sequence[_Part], options: SearchOptions, shortage: str) -> s
     if len(parts) > 1:
         return (
             f"{shortage} at a batch of {len(parts)} sentences of up to {length} tokens with '{key}' "
-            f"{getattr(options, key)}: smaller batches from here on. Set 'batch_tokens' below {len(parts) * width:,} "
-            "to save the attempts that fail."
+            f"{getattr(options, key)}: smaller batches from here on. A 'batch_tokens' well below {len(parts) * width:,} "
+            "saves the attempts that fail."
         )
     return (
         f"{shortage} at one sentence of {length} tokens with '{key}' {getattr(options, key)}, alone in its batch: "
