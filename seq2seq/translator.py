@@ -350,16 +350,15 @@ def _width(parts: Sequence[_Part], options: SearchOptions) -> int:
 def _explain(parts: Sequence[_Part], options: SearchOptions, shortage: str) -> str:
     """What to say of parts that did not fit into memory at once."""
     key = "n_best" if options.sample else "beam_size"
-    width = _width(parts, options)
+    width, hypotheses = _width(parts, options), f"'{key}' {getattr(options, key)}"
     length = width // getattr(options, key)
     if len(parts) > 1:
         return (
-            f"{shortage} at a batch of {len(parts)} sentences of up to {length} tokens with '{key}' "
-            f"{getattr(options, key)}: smaller batches from here on. A 'batch_tokens' well below {len(parts) * width:,} "
-            "saves the attempts that fail."
+            f"{shortage} at a batch of {len(parts)} sentences of up to {length} tokens with {hypotheses}: smaller "
+            f"batches from here on. A 'batch_tokens' well below {len(parts) * width:,} saves the attempts that fail."
         )
     return (
-        f"{shortage} at one sentence of {length} tokens with '{key}' {getattr(options, key)}, alone in its batch: "
+        f"{shortage} at one sentence of {length} tokens with {hypotheses}, alone in its batch: "
         f"{shorten(parts[0].text, 60)!r}. Lower '{key}', or 'max_source_tokens' below {length}."
     )
 
