@@ -45,9 +45,15 @@ class BatchPlan:
         return 1.0 - real / positions
 
     def largest(self) -> list[int]:
-        """The batches that need most memory: most positions, and most source-target pairs of positions."""
+        """The batches that need most memory, by three measures, each batch once.
+
+        Layers' outputs grow with the positions, attention with source-target pairs of positions, and the output layer's
+        logits and probabilities with the real target tokens.
+        """
         sentences, source, target = self.shapes().T
-        return sorted({int(np.argmax(sentences * (source + target))), int(np.argmax(sentences * source * target))})
+        tokens = np.add.reduceat(self.target_lengths[self.rows], self.bounds[:-1])
+        measures = sentences * (source + target), sentences * source * target, tokens
+        return sorted({int(np.argmax(measure)) for measure in measures})
 
 
 def plan_batches(

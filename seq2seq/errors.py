@@ -36,6 +36,10 @@ class BulkError(Seq2SeqError):
     """A translation in shards or on Beam cannot start, go on or be joined."""
 
 
+class OutOfMemoryError(Seq2SeqError):
+    """One sentence alone takes more memory than there is; batches of several get smaller without an error."""
+
+
 class EvaluationError(Seq2SeqError):
     """Hypotheses and references do not fit together."""
 

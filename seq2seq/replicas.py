@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.errors import TrainingError
+from seq2seq.out_of_memory import lack_of_memory
 
 Distribution = Literal["none", "mirrored", "multi_worker"]
 # What a collective operation ends with when a peer is gone.
@@ -123,12 +124,18 @@ def reporting_lost_workers(replicas: Replicas) -> Iterator[None]:
     """Turn TensorFlow's errors about other workers into one that says what to do.
 
     Raises:
-        TrainingError: Another worker ended or cannot be reached.
+        TrainingError: Another worker ended or cannot be reached; or memory does not suffice, for which TensorFlow has
+            some of the same errors.
     """
     try:
         yield
-    except LOST as error:
-        if replicas.workers == 1:
+    except (tf.errors.OpError, MemoryError) as error:
+        if shortage := lack_of_memory(error):
+            where = f"worker {replicas.worker} of {replicas.workers}: " if replicas.workers > 1 else ""
+            raise TrainingError(
+                f"{where}{shortage}. Lower batching.tokens, data.filters.max_tokens or the sizes of the model's layers."
+            ) from error
+        if replicas.workers == 1 or not isinstance(error, LOST):
             raise
         raise TrainingError(
             f"worker {replicas.worker} of {replicas.workers} lost another one, which ended or cannot be reached "

@@ -18,6 +18,7 @@ from seq2seq.device import find_device
 from seq2seq.errors import ConfigError
 from seq2seq.language_model import LanguageModel
 from seq2seq.model_directory import load_language_model
+from seq2seq.out_of_memory import MemoryLimit, warn
 from seq2seq.search import SearchResult, after_prefix, draw_uniforms
 from seq2seq.tokenizer import EOS_ID, PAD_ID, UNK_ID, Tokenizer
 from seq2seq.translation import Hypothesis
@@ -74,15 +75,26 @@ class PerplexityReport:
 class TextGenerator:
     """Measure and write text with a language model.
 
+    A batch that does not fit into memory is measured in halves, and no later one is as large.
+
     Args:
         model: With its weights.
         tokenizer: The one it was trained with.
         options: Used where `generate` gets none; by default one text is drawn.
+        notice: Called with a sentence when the first batch does not fit into memory; by default a `UserWarning`.
     """
 
-    def __init__(self, model: LanguageModel, tokenizer: Tokenizer, options: SearchOptions | None = None) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        tokenizer: Tokenizer,
+        options: SearchOptions | None = None,
+        notice: Callable[[str], None] = warn,
+    ) -> None:
         self.model, self.tokenizer = model, tokenizer
         self.options = options or SearchOptions(sample=True)
+        self.notice = notice
+        self._memory = MemoryLimit()  # of padded tokens
         self._searches: dict[tuple[Any, ...], Callable[..., SearchResult]] = {}
         self._read_out = tf.function(
             model.read_out, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2, autograph=False
@@ -97,15 +109,17 @@ class TextGenerator:
         )
 
     @classmethod
-    def load(cls, path: str | Path, precision: Precision = "float32") -> "TextGenerator":
-        """Read a model directory; its recipe's `search` section gives the default options.
+    def load(
+        cls, path: str | Path, precision: Precision = "float32", notice: Callable[[str], None] = warn
+    ) -> "TextGenerator":
+        """Read a model directory; its recipe's `search` section gives the default options; `notice` as for the class.
 
         Raises:
             ModelDirectoryError: See `load_language_model`.
         """
         find_device()
         model, tokenizer, config = load_language_model(Path(path), precision)
-        return cls(model, tokenizer, options=config.search)
+        return cls(model, tokenizer, options=config.search, notice=notice)
 
     def check(self, options: SearchOptions) -> None:
         """Refuse what means nothing to a language model.
@@ -129,6 +143,7 @@ class TextGenerator:
 
         Raises:
             TypeError: `lines` is one string.
+            OutOfMemoryError: A line does not fit into memory, even alone.
         """
         return self._log_probs(self._encode(lines), progress)
 
@@ -140,6 +155,7 @@ class TextGenerator:
         Raises:
             TypeError: `lines` is one string.
             ConfigError: Every line is blank.
+            OutOfMemoryError: A line does not fit into memory, even alone.
         """
         ids = self._encode(lines)
         read = [line for line, tokens in zip(lines, ids, strict=True) if tokens]
@@ -214,20 +230,40 @@ class TextGenerator:
     def _log_probs(self, ids: Sequence[list[int]], progress: Callable[[int], None]) -> list[np.ndarray]:
         found = [np.zeros(0, np.float32)] * len(ids)
         done = 0
-        for rows in _batches(ids):
-            lengths = [len(ids[row]) + 1 for row in rows]
-            target = np.full((len(rows), max(lengths)), PAD_ID, np.int32)
-            for place, row in enumerate(rows):
-                target[place, : lengths[place]] = [*ids[row], EOS_ID]
-            readout, labels = self._read_out(np.full((len(rows), 1), EOS_ID, np.int32), target)
-            size = max(1, LOGITS // self.model.output_embedding.vocabulary_size)
-            blocks = [slice(start, start + size) for start in range(0, len(labels), size)]
-            nll = np.concatenate([self._nll(readout[block], labels[block]).numpy() for block in blocks])
-            for row, part in zip(rows, np.split(-nll, np.cumsum(lengths)[:-1]), strict=True):
-                found[row] = part
-            done += len(rows)
-            progress(done)
+
+        def longest(rows: Sequence[int]) -> int:
+            return max(len(ids[row]) for row in rows) + 1
+
+        def explain(rows: Sequence[int], shortage: str) -> str:
+            if len(rows) > 1:
+                return f"{shortage} at {len(rows)} lines of up to {longest(rows)} tokens: fewer at once from here on."
+            return f"{shortage} at one line of {longest(rows)} tokens. Divide such lines, or leave them out."
+
+        for batch in _batches(ids):
+            for rows, log_probs in self._memory.run(
+                batch,
+                lambda rows: self._log_probs_of([ids[row] for row in rows]),
+                size=lambda rows: len(rows) * longest(rows),
+                explain=explain,
+                notice=self.notice,
+            ):
+                for row, part in zip(rows, log_probs, strict=True):
+                    found[row] = part
+                done += len(rows)
+                progress(done)
         return found
+
+    def _log_probs_of(self, ids: Sequence[list[int]]) -> list[np.ndarray]:
+        """Of sentences that are read at once."""
+        lengths = [len(tokens) + 1 for tokens in ids]
+        target = np.full((len(ids), max(lengths)), PAD_ID, np.int32)
+        for place, tokens in enumerate(ids):
+            target[place, : lengths[place]] = [*tokens, EOS_ID]
+        readout, labels = self._read_out(np.full((len(ids), 1), EOS_ID, np.int32), target)
+        size = max(1, LOGITS // self.model.output_embedding.vocabulary_size)
+        blocks = [slice(start, start + size) for start in range(0, len(labels), size)]
+        nll = np.concatenate([self._nll(readout[block], labels[block]).numpy() for block in blocks])
+        return np.split(-nll, np.cumsum(lengths)[:-1])
 
     def _search(self, options: SearchOptions) -> Callable[..., SearchResult]:
         key = graph_key(options)

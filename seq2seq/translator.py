@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -22,6 +23,7 @@ from seq2seq.language_model import LanguageModel
 from seq2seq.long_lines import divide
 from seq2seq.model import Seq2Seq
 from seq2seq.model_directory import Tokenizers, load_language_model, load_model
+from seq2seq.out_of_memory import MemoryLimit, warn
 from seq2seq.search import IMPOSSIBLE, Rules, SearchResult, StepFunction, draw_uniforms, fused
 from seq2seq.shortlist import Shortlist, load_shortlist
 from seq2seq.tokenizer import EOS_ID, PAD_ID, UNK_ID, Tokenizer
@@ -42,12 +44,15 @@ class _Part(NamedTuple):
 class Translator:
     """Translate with a model.
 
+    A batch that does not fit into memory is searched in halves, and no later one is as large.
+
     Args:
         model: With its weights.
         source_tokenizer, target_tokenizer: The ones it was trained with.
         options: Used where `translate` gets none.
         shortlist: For the option of this name.
         folder: The model directory, for the option `int8`.
+        notice: Called with a sentence when the first batch does not fit into memory; by default a `UserWarning`.
     """
 
     def __init__(
@@ -58,23 +63,29 @@ class Translator:
         options: SearchOptions | None = None,
         shortlist: Shortlist | None = None,
         folder: Path | None = None,
+        notice: Callable[[str], None] = warn,
     ) -> None:
         self.model = model
         self.tokenizers = Tokenizers(source_tokenizer, target_tokenizer)
         self.options = options or SearchOptions()
         self.shortlist = shortlist
         self.folder = folder
+        self.notice = notice
+        self._memory = MemoryLimit()  # in the unit of `batch_tokens`
         self._searches: dict[tuple[Any, ...], Callable[..., SearchResult]] = {}
         self._language_models: dict[str, LanguageModel] = {}
 
     @classmethod
-    def load(cls, path: str | Path, precision: Precision = "float32") -> "Translator":
+    def load(
+        cls, path: str | Path, precision: Precision = "float32", notice: Callable[[str], None] = warn
+    ) -> "Translator":
         """Read a model directory; its recipe's `search` section gives the default options.
 
         Args:
             path: The directory.
             precision: `float32` keeps translations independent of their batch; the mixed ones are for speed
                 on a GPU.
+            notice: As for the constructor.
 
         Raises:
             ModelDirectoryError: See `load_model`.
@@ -82,7 +93,7 @@ class Translator:
         find_device()
         model, tokenizers, config = load_model(Path(path), precision)
         shortlist = load_shortlist(Path(path), tokenizers)
-        return cls(model, *tokenizers, options=config.search, shortlist=shortlist, folder=Path(path))
+        return cls(model, *tokenizers, options=config.search, shortlist=shortlist, folder=Path(path), notice=notice)
 
     def check(self, options: SearchOptions) -> None:
         """Refuse what this model cannot do.
@@ -151,6 +162,7 @@ class Translator:
         Raises:
             TypeError: `sentences` is one string, which would be taken letter by letter.
             ConfigError: See `check`.
+            OutOfMemoryError: A sentence does not fit into memory, even alone.
         """
         if isinstance(sentences, str):
             raise TypeError("translate takes a list of sentences, found one string. Pass [text].")
@@ -164,13 +176,13 @@ class Translator:
         counts = Counter(part.line for part in parts)
         waiting, done = Counter(counts), len(sentences) - len(counts)
         budget = search_budget(options, self.model.output_embedding.vocabulary_size, find_device())
-        for rows in _batches(parts, options, budget):
-            batch = [parts[row] for row in rows]
-            for row, translation in zip(rows, self._search(batch, options, attention), strict=True):
-                translations[row] = translation
-                waiting[parts[row].line] -= 1
-                done += not waiting[parts[row].line]
-            progress(done)
+        for batch in _batches(parts, options, budget):
+            for rows, answers in self._search_within_memory(parts, batch, options, attention):
+                for row, translation in zip(rows, answers, strict=True):
+                    translations[row] = translation
+                    waiting[parts[row].line] -= 1
+                    done += not waiting[parts[row].line]
+                progress(done)
         found = (translation for translation in translations if translation is not None)
         results = []
         for line, ids in enumerate(encoded):
@@ -208,6 +220,22 @@ class Translator:
                 yield _Part(line, text, ids[here], surfaces[here])
         elif ids:
             yield _Part(line, text, ids[:most])
+
+    def _search_within_memory(
+        self, parts: Sequence[_Part], batch: Sequence[int], options: SearchOptions, attention: bool
+    ) -> Iterator[tuple[Sequence[int], list[Translation]]]:
+        """Search places of parts, all at once or in halves; yields places and their translations."""
+
+        def at(places: Sequence[int]) -> list[_Part]:
+            return [parts[place] for place in places]
+
+        return self._memory.run(
+            batch,
+            lambda places: list(self._search(at(places), options, attention)),
+            size=lambda places: len(places) * _width(at(places), options),
+            explain=lambda places, shortage: _explain(at(places), options, shortage),
+            notice=self.notice,
+        )
 
     def _search(self, parts: list[_Part], options: SearchOptions, attention: bool) -> Iterator[Translation]:
         lengths = np.array([len(part.ids) + 1 for part in parts])
@@ -312,10 +340,32 @@ def _batches(parts: Sequence[_Part], options: SearchOptions, budget: SearchBudge
     hypotheses = options.n_best if options.sample else options.beam_size
     rows = sorted(range(len(parts)), key=lambda row: -len(parts[row].ids))
     while rows:
-        width = (len(parts[rows[0]].ids) + 1) * hypotheses
+        width = _width([parts[rows[0]]], options)
         size = max(1, min(budget.tokens // width, budget.hypotheses // hypotheses))
         yield rows[:size]
         rows = rows[size:]
+
+
+def _width(parts: Sequence[_Part], options: SearchOptions) -> int:
+    """Source tokens of the longest part, EOS included, times hypotheses."""
+    hypotheses = options.n_best if options.sample else options.beam_size
+    return (max(len(part.ids) for part in parts) + 1) * hypotheses
+
+
+def _explain(parts: Sequence[_Part], options: SearchOptions, shortage: str) -> str:
+    """What to say of parts that did not fit into memory at once."""
+    key = "n_best" if options.sample else "beam_size"
+    width, hypotheses = _width(parts, options), f"'{key}' {getattr(options, key)}"
+    length = width // getattr(options, key)
+    if len(parts) > 1:
+        return (
+            f"{shortage} at a batch of {len(parts)} sentences of up to {length} tokens with {hypotheses}: smaller "
+            f"batches from here on. A 'batch_tokens' well below {len(parts) * width:,} saves the attempts that fail."
+        )
+    return (
+        f"{shortage} at one sentence of {length} tokens with {hypotheses}, alone in its batch: "
+        f"{shorten(parts[0].text, 60)!r}. Lower '{key}', or 'max_source_tokens' below {length}."
+    )
 
 
 def _pad(sequences: list[list[int]]) -> np.ndarray:

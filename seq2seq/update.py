@@ -147,6 +147,10 @@ class GradientUpdate:
         self.batches.assign_add(1)
         return tf.cond(self.batches >= self.accumulate, self._apply_sums, self.norm.value)
 
+    def apply_with_next(self) -> None:
+        """Let the next batch be the last one of its update, however many are gathered."""
+        self.batches.assign(self.accumulate - 1)
+
     def _gather(self, gradients: Sequence[tf.Tensor], tokens: tf.Tensor) -> None:
         for total, gradient in zip(self.sums, gradients, strict=True):
             total.assign_add(gradient * tokens)

@@ -56,7 +56,7 @@ class Worker:
     """A model, loaded once a process, and used by one thread at a time: a search takes all cores."""
 
     def __init__(self, model: Path) -> None:
-        self.translator, self.lock = Translator.load(model), Lock()
+        self.translator, self.lock = Translator.load(model, notice=_LOGGER.warning), Lock()
 
 
 class TranslateChunk(beam.DoFn):

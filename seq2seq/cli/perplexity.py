@@ -19,12 +19,12 @@ def perplexity(
 
     The last two can be compared between models with different tokenizers. Blank lines are left out.
     """
-    from seq2seq.cli.common import lenient_lines, load_tensorflow, open_input, progress_bar
+    from seq2seq.cli.common import lenient_lines, load_tensorflow, open_input, progress_bar, warn
 
     load_tensorflow()
     from seq2seq.text_generator import TextGenerator
 
-    generator = TextGenerator.load(model)
+    generator = TextGenerator.load(model, notice=warn)
     name = str(input_file or "stdin")
     with open_input(input_file) as handle:
         lines = list(lenient_lines(handle, name))

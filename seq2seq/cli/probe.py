@@ -29,7 +29,7 @@ def probe(
     The sentences are drawn from the grammar of the phrasebook's test split, and judged by the words that the
     phenomenon decides.
     """
-    from seq2seq.cli.common import check_output, load_tensorflow, progress_bar, search_options
+    from seq2seq.cli.common import check_output, load_tensorflow, progress_bar, search_options, warn
 
     if plot is not None:
         from seq2seq.probing import check_plotting
@@ -42,7 +42,7 @@ def probe(
     from seq2seq.probing import probe as run
     from seq2seq.translator import Translator
 
-    translator = Translator.load(model)
+    translator = Translator.load(model, notice=warn)
     options = search_options(translator.options, beam_size=beam_size)
     with progress_bar("translating challenge sets", None) as advance:
         report = run(translator, items, seed, lexicon or lexicon_of(load_config_of(model)), options, progress=advance)

@@ -28,7 +28,7 @@ def quickstart(
     from rich.markup import escape
     from rich.table import Table
 
-    from seq2seq.cli.common import load_tensorflow, progress_bar
+    from seq2seq.cli.common import load_tensorflow, progress_bar, warn
     from seq2seq.cli.evaluate import print_report
     from seq2seq.cli.train import INTERRUPTED
     from seq2seq.config import load_config
@@ -47,7 +47,7 @@ def quickstart(
         raise typer.Exit(INTERRUPTED)
     assert config.data.test is not None
     pairs = [(pair.source, pair.target) for pair in open_corpus(config.data.test)]
-    translator = Translator.load(output)
+    translator = Translator.load(output, notice=warn)
     with progress_bar("translating the test sentences", len(pairs)) as advance:
         report = evaluate(translator, pairs, progress=advance)
     console.print(f"\n[bold]{len(pairs):,} test sentences, none of them seen in training[/bold]")

@@ -102,7 +102,7 @@ def translate(
 
     What is not given here is as the model's recipe has it.
     """
-    from seq2seq.cli.common import check_output, load_tensorflow, search_options
+    from seq2seq.cli.common import check_output, load_tensorflow, search_options, warn
     from seq2seq.errors import ConfigError
 
     several = n_best is not None and n_best > 1
@@ -118,7 +118,7 @@ def translate(
     load_tensorflow()
     from seq2seq.translator import Translator
 
-    translator = Translator.load(model)
+    translator = Translator.load(model, notice=warn)
     options = search_options(
         translator.options,
         beam_size=beam_size,

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from seq2seq.batching import BatchPlan
 from seq2seq.errors import TrainingError
+from seq2seq.out_of_memory import lack_of_memory
 from seq2seq.training.preparation import Prepared
 
 try:
@@ -18,7 +19,7 @@ except ImportError:  # Windows
 
 def peak_memory() -> int | None:
     """Most bytes held so far: of the first GPU, or else by this process; None where the system does not tell."""
-    if tf.config.list_physical_devices("GPU"):
+    if tf.config.list_logical_devices("GPU"):  # those that are used: of a hidden one nothing is known
         return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
     if resource is None:
         return None
@@ -34,16 +35,19 @@ def describe_batch(data: Prepared, plan: BatchPlan, index: int) -> str:
 
 @contextmanager
 def explaining_memory(data: Prepared, plan: BatchPlan, index: int, replicas: int = 1) -> Iterator[None]:
-    """Turn TensorFlow's lack of memory at a batch into an error that says what to change.
+    """Turn lack of memory at a batch, whatever error it comes as, into one that says what to change.
 
     Raises:
         TrainingError: The batch does not fit into memory.
     """
     try:
         yield
-    except tf.errors.ResourceExhaustedError:
+    except (tf.errors.OpError, MemoryError) as error:
+        shortage = lack_of_memory(error)
+        if shortage is None:
+            raise
         shared = f", shared by {replicas} replicas" if replicas > 1 else ""
         raise TrainingError(
-            f"out of memory at a batch of {describe_batch(data, plan, index)}{shared}. Lower batching.tokens or "
+            f"{shortage} at a batch of {describe_batch(data, plan, index)}{shared}. Lower batching.tokens or "
             "data.filters.max_tokens, and raise training.accumulate to keep the update as large."
-        ) from None
+        ) from error

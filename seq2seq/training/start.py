@@ -105,12 +105,15 @@ def try_largest_batches(
 ) -> None:
     """Run what needs most memory once and undo it: what does not fit fails now. Says how much it took.
 
+    Each batch of training is followed by an update, whatever `training.accumulate` is: the optimizer needs memory, too.
+
     Raises:
         TrainingError: It does not fit into memory.
     """
     before = snapshot(model)
     with display.waiting("compiling and trying the largest batches"):
         for index in plan.largest():
+            model.update.apply_with_next()
             with explaining_memory(data, plan, index, replicas.count):
                 step(*batch_shares(data.train, plan.batch(index), replicas.here, replicas.count))
         validator.try_largest_batches()

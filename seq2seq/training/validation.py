@@ -34,7 +34,11 @@ class Validator:
             cut = int((data.valid.source.lengths > config.search.max_source_tokens).sum())
             if cut and config.search.long_lines == "cut":
                 display.say(f"warning: validation: {cut_warning(cut, len(data.valid))}")
-        self.translator = Translator(model, *data.tokenizers) if isinstance(model, Seq2Seq) else None
+        self.translator = (
+            Translator(model, *data.tokenizers, notice=lambda text: display.say(f"warning: validation: {text}"))
+            if isinstance(model, Seq2Seq)
+            else None
+        )
         lengths, tokens = (data.valid.source.lengths, data.valid.target.lengths), config.batching.tokens
         assert tokens is not None  # see `with_tokens`
         self._plan = plan_batches(*lengths, tokens=tokens, pool=len(data.valid), seed=0, epoch=0)

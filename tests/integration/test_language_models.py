@@ -20,6 +20,7 @@ from seq2seq.training.preparation import prepare
 from seq2seq.training.recovery import Seen, Watch
 from tests.command import run
 from tests.runs import assert_resumes_exactly
+from tests.shortage import FACES, fail
 from tests.toy import language_model_config, language_model_values, pairs, toy_config, toy_values, write_corpus
 
 
@@ -121,6 +122,21 @@ def test_nothing_left_names_sentences(folder, tmp_path, capsys):
     settings = ("--set", "data.filters.max_characters=3", "--output", tmp_path / "m")
     assert run("train", folder / "recipe.yaml", *settings) == 1
     assert "no train sentences are left of 120 read; dropped: 120 over 3 characters." in capsys.readouterr().err
+
+
+def test_perplexity_with_little_memory_is_the_same_with_one_notice(folder, capsys, monkeypatch):
+    command = ("perplexity", folder / "model", "-i", folder / "reference.txt", "--json")
+    assert run(*command) == 0
+    expected = json.loads(capsys.readouterr().out)
+    compute = TextGenerator._log_probs_of
+    monkeypatch.setattr(
+        TextGenerator, "_log_probs_of", lambda self, ids: compute(self, ids) if len(ids) < 3 else fail("cuDNN")
+    )
+    assert run(*command) == 0
+    found = capsys.readouterr()
+    assert json.loads(found.out) == pytest.approx(expected, rel=1e-5)
+    (line,) = found.err.splitlines()
+    assert line.startswith(f"warning: {FACES['cuDNN'][2]} at 9 lines of up to ")
 
 
 def test_perplexity_of_a_file(folder, tmp_path, capsys):

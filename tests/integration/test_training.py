@@ -15,9 +15,10 @@ import tensorflow as tf
 from rich.console import Console
 
 from seq2seq.arrays import load_arrays
+from seq2seq.batching import batch_shares
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.metadata import read_history
-from seq2seq.training import loop, train
+from seq2seq.training import checkpoints, loop, start, train
 from seq2seq.training.checkpoints import BEST, LAST
 from seq2seq.training.lock import OWNER, only_run
 from seq2seq.translator import Translator
@@ -284,6 +285,29 @@ def test_a_batch_that_does_not_fit_later_is_said_with_its_shape(step, corpus, tm
     monkeypatch.setattr(loop._Run, "_train", later)
     with pytest.raises(TrainingError, match=r"out of memory at a batch of \d+ sentences of \d+ source and \d+ target"):
         train(toy_config(corpus, training={"epochs": 1}), tmp_path)
+
+
+def test_the_trial_updates_after_each_batch_and_undoes_it(corpus, tmp_path, monkeypatch):
+    tried, undone = [], []
+
+    def count(*arguments):
+        tried.append(batch_shares(*arguments))
+        return tried[-1]
+
+    def undo(model, arrays, origin):
+        undone.append((int(model.optimizer.iterations), int(model.update.batches)))
+        checkpoints.restore(model, arrays, origin)
+        left = checkpoints.snapshot(model)
+        assert left.keys() == arrays.keys()
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(left[name], array, err_msg=name)
+
+    monkeypatch.setattr(start, "batch_shares", count)
+    monkeypatch.setattr(start, "restore", undo)
+    config = toy_config(corpus, training={**GATHERING, "ema": 0.9, "epochs": None, "updates": 2})
+    assert not train(config, tmp_path, [InterruptAfter(2)]).finished
+    assert train(config, tmp_path).finished, "one batch was gathered, or two"
+    assert undone == [(len(tried) // 2, 0), (len(tried) // 2, 0)]
 
 
 def test_the_trial_says_how_much_memory_training_takes(corpus, tmp_path):

@@ -13,6 +13,7 @@ from seq2seq.model_directory import save_model
 from seq2seq.translation import Hypothesis, Translation
 from seq2seq.translator import Translator
 from tests.command import run
+from tests.shortage import FACES, limit_searches
 from tests.toy import save_random_model, toy_tokenizer
 
 LINES = ["the dog sees bird here", "", "the king\u2028 loves ☃ and dog and tree there", "bird", "the cat\tfinds\r tree"]
@@ -193,6 +194,29 @@ def test_a_cut_line_is_a_warning_with_its_place(folder, translator, tmp_path, ca
     split = translate(folder, tmp_path / "out", "--max-source-tokens", 12)
     assert split == [result.text for result in expected(translator, max_source_tokens=12)]
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_little_memory_gives_one_notice_and_the_same_lines(face, folder, capsys, monkeypatch):
+    command = ("translate", folder / "model", "-i", folder / "source", "--format", "tsv", "--n-best", 2)
+    assert run(*command) == 0
+    expected = capsys.readouterr()
+    limit_searches(monkeypatch, 1, face)
+    assert run(*command) == 0
+    found = capsys.readouterr()
+    assert found.out == expected.out
+    assert expected.err == ""
+    (line,) = found.err.splitlines()
+    assert line.startswith(f"warning: {FACES[face][2]} at a batch of 4 sentences of up to ")
+
+
+def test_a_line_too_large_for_memory_is_an_error(folder, tmp_path, capsys, monkeypatch):
+    limit_searches(monkeypatch, 0, "allocator")
+    assert run("translate", folder / "model", "-i", folder / "source", "-o", tmp_path / "out") == 1
+    notice, error = capsys.readouterr().err.splitlines()
+    assert notice.startswith("warning: out of memory at a batch of 4 sentences")
+    assert error.startswith("error: out of memory at one sentence of ")
+    assert not (tmp_path / "out").exists()
 
 
 def test_sampling_repeats_itself_until_the_seed_changes(folder, tmp_path):

@@ -325,6 +325,18 @@ def test_shapes_waste_and_largest_against_padding_by_hand(count, tokens, pool) -
     assert max(positions) in [positions[index] for index in plan.largest()]
     products = [int(sentences * source * target) for sentences, source, target in plan.shapes()]
     assert max(products) in [products[index] for index in plan.largest()]
+    tokens = [sum(target[index] for index in batch) for batch in groups(plan)]
+    assert max(tokens) in [tokens[index] for index in plan.largest()]
+
+
+def test_the_largest_batches_by_each_measure_and_each_once() -> None:
+    def largest(targets: list[int]) -> list[int]:
+        bounds = np.array([0, 1, 2, 4])
+        return BatchPlan(np.arange(4), bounds, np.array([40, 12, 2, 2]), np.array(targets)).largest()
+
+    assert largest([2, 12, 8, 8]) == [0, 1, 2], "positions 42, 24, 20; pairs of them 80, 144, 32; tokens 2, 12, 16"
+    assert largest([2, 12, 8, 1]) == [0, 1], "the last batch has 9 tokens, and 7 of padding"
+    assert BatchPlan(np.arange(2), np.array([0, 2]), np.array([3, 2]), np.array([2, 2])).largest() == [0]
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Where a worker learns its place, what it shares with the others, and who writes."""
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.replicas import Replicas, reporting_lost_workers
 from seq2seq.tokenizer import EOS_ID, PAD_ID
 from seq2seq.training.records import Records
+from tests.shortage import FACES, fail
 from tests.toy import toy_config
 
 LENGTHS = np.array([3, 1, 2, 5, 4, 2, 6], np.int32)
@@ -144,6 +146,20 @@ def test_only_errors_of_several_workers_are_about_other_workers():
     message = r"worker 0 of 2 lost another one, .* \(UnavailableError\)"
     with pytest.raises(TrainingError, match=message), reporting_lost_workers(replicas):
         raise lost
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_lack_of_memory_is_no_lost_worker(face):
+    replicas = Replicas()
+    message = f"{FACES[face][2]}. Lower batching.tokens"
+    with pytest.raises(TrainingError, match=f"^{re.escape(message)}"), reporting_lost_workers(replicas):
+        fail(face)
+    replicas.workers = 2
+    message = f"worker 0 of 2: {message}"
+    with pytest.raises(TrainingError, match=f"^{re.escape(message)}"), reporting_lost_workers(replicas):
+        fail(face)
+    with pytest.raises(tf.errors.InvalidArgumentError), reporting_lost_workers(replicas):
+        raise tf.errors.InvalidArgumentError(None, None, "shapes differ")
 
 
 def test_another_worker_than_the_chief_writes_nothing(tmp_path):

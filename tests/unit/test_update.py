@@ -42,6 +42,17 @@ def test_accumulated_batches_equal_one_large_batch():
     assert int(update.batches) == 1
 
 
+@pytest.mark.parametrize("gathered", [0, 2])
+def test_the_next_batch_can_be_made_the_last_of_its_update(gathered):
+    variable, update = make(accumulate=3)
+    for _ in range(gathered):
+        update.add([tf.ones(3)], tf.constant(1.0))
+    update.apply_with_next()
+    update.add([tf.ones(3)], tf.constant(1.0))
+    np.testing.assert_allclose(variable, [0.9, 1.9, 2.9], rtol=1e-6)
+    assert int(update.batches) == 0
+
+
 @pytest.mark.parametrize(("clip", "factor"), [(None, 1.0), (10.0, 1.0), (1.0, 0.2)])
 def test_clips_the_mean_gradient_by_its_global_norm(clip, factor):
     variable, update = make(clip_norm=clip)

@@ -11,6 +11,7 @@ from seq2seq.model_directory import build_model
 from seq2seq.training.display import Display
 from seq2seq.training.preparation import prepare
 from seq2seq.training.validation import Validator
+from tests.shortage import limit_searches
 from tests.toy import toy_config
 
 REFERENCES = ["我喜欢这只狗。", "他在这里看书。", "今天天气很好!", "我们明天去。"]
@@ -77,6 +78,19 @@ def test_cut_sentences_are_said_before_training(make, monkeypatch, options, said
     make("zh", **options)
     assert len(lines) == said
     assert all(line.startswith("warning: validation: 4 of 4 sentences are cut off") for line in lines)
+
+
+def test_sentences_that_do_not_fit_at_once_are_said_once_and_translated(make, monkeypatch):
+    lines = []
+    monkeypatch.setattr(Display, "say", lambda self, text: lines.append(text))
+    search = {"max_length": 4}
+    expected = make("zh", search=search).bleu()
+    sizes = limit_searches(monkeypatch, 2, "cuDNN")
+    validator = make("zh", search=search)
+    assert [validator.bleu() for _ in range(2)] == [expected] * 2
+    assert sizes == [4, 2, 2, 2, 2]
+    (line,) = lines
+    assert line.startswith("warning: validation: probably out of memory (InternalError: Failed to call DoRnnForward")
 
 
 def test_what_bleu_needs_is_missed_before_training(make, monkeypatch):

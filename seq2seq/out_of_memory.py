@@ -1,0 +1,111 @@
+"""Lack of memory: the errors that it comes as, and batches that get smaller when they do not fit."""
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import tensorflow as tf
+
+from seq2seq.errors import OutOfMemoryError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Texts of errors of several types, in lower case, that mean lack of memory.
+CERTAIN = (
+    "oom when allocating",
+    "out of memory",
+    "failed to allocate",
+    "cuda_error_out_of_memory",
+    "cudnn_status_alloc_failed",
+    "cublas_status_alloc_failed",
+    "dst tensor is not initialized",  # a copy to the GPU had no room there
+)
+# Texts that mean it as a rule: cuDNN's recurrent layers allocate within one call and give one answer to any failure,
+# and the handles of cuDNN and cuBLAS are made at the first operation that needs them.
+LIKELY = ("dornn", "cudnn_status_not_initialized", "cudnn_status_internal_error", "cublas_status_not_initialized")
+# Other resources that a ResourceExhaustedError is about.
+NOT_MEMORY = ("no space left on device", "quota exceeded", "too many open files", "message larger than max")
+QUOTED = 200  # characters of an error
+
+
+def lack_of_memory(error: BaseException) -> str | None:
+    """How to begin a sentence about an error that is, or very likely is, lack of memory; None for any other.
+
+    Returns:
+        `out of memory`, or `probably out of memory (...)` with the line of TensorFlow's that it was told by.
+    """
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if not isinstance(error, tf.errors.OpError):
+        return None
+    text = str(error.message).lower()
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return None if any(other in text for other in NOT_MEMORY) else "out of memory"
+    if any(face in text for face in CERTAIN):
+        return "out of memory"
+    for line in str(error.message).splitlines():  # the first one may be about the graph
+        if any(face in line.lower() for face in LIKELY):
+            return f"probably out of memory ({type(error).__name__}: {line.strip()[:QUOTED]})"
+    return None
+
+
+def warn(message: str) -> None:
+    """Python's own way to give notice (`UserWarning`)."""
+    warnings.warn(message, stacklevel=2)
+
+
+class MemoryLimit:
+    """Batches in parts that fit into memory, as far as that is known from those that did not.
+
+    Every item of a batch is computed independently of the others, so the parts give what the whole would.
+
+    most    size above which a batch is divided before it is tried, in the unit of those who use it; no limit at first
+    """
+
+    def __init__(self) -> None:
+        self.most = math.inf
+
+    def run(
+        self,
+        batch: Sequence[Item],
+        compute: Callable[[Sequence[Item]], Result],
+        *,
+        size: Callable[[Sequence[Item]], int],
+        explain: Callable[[Sequence[Item], str], str],
+        notice: Callable[[str], None],
+    ) -> Iterator[tuple[Sequence[Item], Result]]:
+        """Yield the parts of a batch in order, each with its result: the whole, or halves of what does not fit.
+
+        Args:
+            batch: At least one item.
+            compute: Gives the result of some items.
+            size: How much memory some items take, in any unit.
+            explain: What to say of items, given what `lack_of_memory` said.
+            notice: Called with `explain` of the first batch that does not fit, and of no later one.
+
+        Raises:
+            OutOfMemoryError: One item alone does not fit; says `explain` of it.
+        """
+        waiting = [batch]
+        while waiting:
+            part = waiting.pop()
+            if len(part) == 1 or size(part) <= self.most:
+                try:
+                    result = compute(part)
+                except (tf.errors.OpError, MemoryError) as error:
+                    shortage = lack_of_memory(error)
+                    if shortage is None:
+                        raise
+                    if len(part) == 1:
+                        raise OutOfMemoryError(explain(part, shortage)) from error
+                    if self.most == math.inf:
+                        notice(explain(part, shortage))
+                    self.most = size(part) // 2
+                else:
+                    yield part, result
+                    continue
+            # Only here, where nothing holds the error any more: its traceback keeps alive what was computed.
+            half = len(part) // 2
+            waiting += [part[half:], part[:half]]

@@ -1,0 +1,44 @@
+"""Lack of memory by order: errors as TensorFlow makes them, and computations that have room for so many rows."""
+
+import tensorflow as tf
+
+ALLOCATOR = "OOM when allocating tensor with shape[640,32000] and type float on GPU:0 by allocator GPU_0_bfc"
+CUDNN = "Failed to call DoRnnForward with model config: [rnn_mode, rnn_input_mode]: 3, 0"
+GRAPH = f"Graph execution error:\n\nDetected at node CudnnRNNV3 defined at (most recent call last):\n{CUDNN}\n\t [[x]]"
+# By name: how the error comes, and how what is said of it begins.
+FACES = {
+    "allocator": (tf.errors.ResourceExhaustedError, ALLOCATOR, "out of memory"),
+    "NumPy": (MemoryError, "Unable to allocate 9.54 TiB for an array", "out of memory"),
+    "cuDNN": (tf.errors.InternalError, GRAPH, f"probably out of memory (InternalError: {CUDNN})"),
+}
+
+
+def fail(face: str):
+    """Raise the error."""
+    kind, text, _ = FACES[face]
+    raise kind(None, None, text) if issubclass(kind, tf.errors.OpError) else kind(text)
+
+
+def with_room_for(rows: int, face: str, sizes: list[int]):
+    """A wrapper of functions: given more rows they fail, and each call's number of rows is added to `sizes`."""
+
+    def limit(function):
+        def limited(inputs, *more):
+            sizes.append(len(inputs))
+            if len(inputs) > rows:
+                fail(face)
+            return function(inputs, *more)
+
+        return limited
+
+    return limit
+
+
+def limit_searches(patch, rows: int, face: str) -> list[int]:
+    """Give every search of a translator that is made from now on room for so many sentences; returns sizes tried."""
+    from seq2seq import translator
+
+    sizes: list[int] = []
+    traced, limit = translator.traced, with_room_for(rows, face, sizes)
+    patch.setattr(translator, "traced", lambda search, options: limit(traced(search, options)))
+    return sizes
