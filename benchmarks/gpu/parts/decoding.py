@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -27,20 +28,17 @@ Search = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], SearchResult]
 def run(check: Check) -> list[dict[str, Any]]:
     """Search with models that can copy, greedily and with a beam of 5, by the default and the conditional decoder."""
     results = []
-    for form in ("default", "conditional"):
-        model = trained(check, form).model
-        beside = model_on_cpu(
-            form, trained(check, form).size, model.get_weights(), reference_implementation(check.gpus)
-        )
-        for beam_size in BEAMS:
-            for precision in [p for p in precisions(check.gpus) if p in ("float32", "tf32")]:
-                use_precision(precision)
-                results.append(
-                    {"row": f"{form}, beam {beam_size}, {precision}"}
-                    | compare(check, make_search(model, beam_size, check.device), beam_size, precision)
-                    | same_on_cpu(check, make_search(model, beam_size, check.device), beside, beam_size)
-                    | times(check, make_search(model, beam_size, check.device))
-                )
+    for form, beam_size in product(("default", "conditional"), BEAMS):
+        trainer = trained(check, form)
+        beside = model_on_cpu(form, trainer.size, trainer.model.get_weights(), reference_implementation(check.gpus))
+        use_precision("float32")
+        on_cpu, _ = translate(make_search(beside, beam_size, "/CPU:0"), sentences_of(check))
+        for precision in [p for p in precisions(check.gpus) if p in ("float32", "tf32")]:
+            use_precision(precision)
+            search = make_search(trainer.model, beam_size, check.device)
+            row = f"{form}, beam {beam_size}, {precision}"
+            found = compare(check, search, row, bounded=precision == "float32", on_cpu=on_cpu)
+            results.append({"row": row} | found | times(check, search))
     one, many = (f"ms a step, {count}" for count in ("1 sentence", f"{check.sizes.timed_sentences} sentences"))
     print(f"scores: largest difference a token, of {check.sizes.alone} sentences alone and in a batch")
     head = ["", "copied", "scores", "tokens as alone", "as on the CPU", one, many, ""]
@@ -76,26 +74,28 @@ def translate(search: Search, source: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return result.tokens.numpy()[:, 0], result.scores.numpy()[:, 0] / result.lengths.numpy()[:, 0]
 
 
-def compare(check: Check, search: Search, beam_size: int, precision: str) -> dict[str, Any]:
-    """Sentences in a batch, and some of them alone and without padding."""
+def compare(check: Check, search: Search, what: str, bounded: bool, on_cpu: np.ndarray) -> dict[str, Any]:
+    """Sentences in a batch, some of them alone and without padding, and what the CPU found of all."""
     source = sentences_of(check)
     tokens, scores = translate(search, source)
-    width = min(tokens.shape[1], source.shape[1])
-    copied = float(np.mean([(row[:width] == s[:width]).all() for row, s in zip(tokens, source, strict=True)]))
+    copied = share_of_same(tokens, source)
     same, furthest = [], 0.0
     for row in range(check.sizes.alone):
         alone, score = translate(search, source[row : row + 1, : np.count_nonzero(source[row])])
         same.append(same_tokens(alone[0], tokens[row]))
         furthest = float(np.maximum(furthest, abs(score[0] - scores[row])))  # keeps NaN
-    verdict, what = "reported", f"decoding: beam {beam_size}, {precision}"
-    if precision == "float32":
+    verdict = "reported"
+    if bounded:
         verdicts = [
-            check.bound(f"{what}: difference of scores a token, alone and in a batch", furthest, SCORE),
-            check.hold(f"{what}: {same.count(False)} of {len(same)} sentences have other tokens alone", all(same)),
-            check.hold(f"{what}: copies {copied:.0%} of the sentences, {LEARNT:.0%} are expected", copied >= LEARNT),
+            check.bound(f"decoding: {what}: difference of scores a token, alone and in a batch", furthest, SCORE),
+            check.hold(f"decoding: {what}: {same.count(False)} of {len(same)} sentences differ alone", all(same)),
+            check.hold(
+                f"decoding: {what}: copies {copied:.0%} of the sentences, expected {LEARNT:.0%}", copied >= LEARNT
+            ),
         ]
         verdict = "MISSED" if "MISSED" in verdicts else "pass"
-    return {"copied": copied, "scores": furthest, "alone": float(np.mean(same)), "verdict": verdict}
+    found = {"copied": copied, "scores": furthest, "alone": float(np.mean(same))}
+    return found | {"on_cpu": share_of_same(tokens, on_cpu), "verdict": verdict}
 
 
 def same_tokens(one: np.ndarray, other: np.ndarray) -> bool:
@@ -103,12 +103,9 @@ def same_tokens(one: np.ndarray, other: np.ndarray) -> bool:
     return np.array_equal(one[one != PAD_ID], other[other != PAD_ID])
 
 
-def same_on_cpu(check: Check, search: Search, beside: Seq2Seq, beam_size: int) -> dict[str, float]:
-    """The share of sentences that the same weights give the same tokens on the CPU."""
-    source = sentences_of(check)
-    here, _ = translate(search, source)
-    there, _ = translate(make_search(beside, beam_size, "/CPU:0"), source)
-    return {"on_cpu": float(np.mean([same_tokens(*pair) for pair in zip(here, there, strict=True)]))}
+def share_of_same(ours: np.ndarray, others: np.ndarray) -> float:
+    """The share of sentences with equal tokens."""
+    return float(np.mean([same_tokens(*pair) for pair in zip(ours, others, strict=True)]))
 
 
 def times(check: Check, search: Search) -> dict[str, float]:

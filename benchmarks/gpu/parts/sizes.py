@@ -18,6 +18,7 @@ class Sizes:
 
     The rest:
 
+    gradient_forms        how many of the models' forms have their gradients compared
     recurrence_*          rows, steps, input width and units of a single recurrence
     searched, alone       sentences searched in one batch, and how many of them alone, too
     timed_sentences       sentences of the large batch whose steps are timed
@@ -37,6 +38,7 @@ class Sizes:
     updates: int = 250
     form_updates: int = 200
     learning_rate: float = 2e-3
+    gradient_forms: int = 3
     recurrence_rows: int = 24
     recurrence_steps: int = 30
     recurrence_width: int = 96
@@ -60,9 +62,10 @@ TOY = Sizes(
     sentences=64,
     longest=7,
     copy_batches=20,
-    updates=130,
-    form_updates=130,
+    updates=120,
+    form_updates=100,
     learning_rate=1e-2,
+    gradient_forms=1,
     recurrence_rows=5,
     recurrence_steps=7,
     recurrence_width=6,
