@@ -35,7 +35,7 @@ def run(check: Check) -> list[dict[str, Any]]:
         on_cpu, _ = translate(make_search(beside, beam_size, "/CPU:0"), sentences_of(check))
         for precision in [p for p in precisions(check.gpus) if p in ("float32", "tf32")]:
             use_precision(precision)
-            search = make_search(trainer.model, beam_size, check.device)
+            search = make_search(trainer.model, beam_size)
             row = f"{form}, beam {beam_size}, {precision}"
             found = compare(check, search, row, bounded=precision == "float32", on_cpu=on_cpu)
             results.append({"row": row} | found | times(check, search))
@@ -47,7 +47,7 @@ def run(check: Check) -> list[dict[str, Any]]:
     return results
 
 
-def make_search(model: Seq2Seq, beam_size: int, device: str) -> Search:
+def make_search(model: Seq2Seq, beam_size: int, device: str | None = None) -> Search:
     """A graph of its own: from tokens (B, S) and limits of length (B,) to the best hypothesis of each sentence."""
     options = SearchOptions(beam_size=beam_size)
 

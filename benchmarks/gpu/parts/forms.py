@@ -7,7 +7,7 @@ import numpy as np
 
 from parts.curves import last_mean
 from parts.models import FORMS, Trainer, copy_batches, trained
-from parts.precisions import use_precision
+from parts.precisions import precisions, use_precision
 from parts.report import Check, table
 
 LEARNT = 0.5  # of the first loss that is gone at the end
@@ -17,7 +17,7 @@ def run(check: Check) -> list[dict[str, Any]]:
     """Each form but the default one in float32, and in the 16 bits that a GPU trains in by default."""
     results = []
     for form in list(FORMS)[1:]:
-        for precision in ("float32", "mixed_bfloat16") if check.gpus else ("float32",):
+        for precision in trained_in(check):
             results.append({"row": f"{form}, {precision}"} | learn(check, form, precision))
     head = ["", "updates", "first loss", "last", "skipped", "ms an update", ""]
     rows = []
@@ -26,6 +26,12 @@ def run(check: Check) -> list[dict[str, Any]]:
         rows.append([r["row"], len(r["losses"]), *numbers, r["verdict"]])
     table(head, rows)
     return results
+
+
+def trained_in(check: Check) -> list[str]:
+    """float32, and on a GPU the precision that training takes there."""
+    sixteen_bits = [precision for precision in precisions(check.gpus) if "16" in precision]
+    return ["float32", *(sixteen_bits[-1:] if check.gpus else ())]
 
 
 def learn(check: Check, form: str, precision: str) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def run(check: Check) -> list[dict[str, Any]]:
             use_precision(precision)
             model = make_model(form, copy_size(check), precision)
             model.set_weights(weights)
-            compute = gradient_of(model, check.device)
+            compute = gradient_of(model)
             results.append({"row": f"{form}: {precision}"} | judge(check, form, precision, compute, batch, reference))
     head = ["", "loss", "gradient", "weight", "its path", "again", ""]
     rows = [[r[key] for key in ("row", "loss", "gradient", "weight", "path", "again", "verdict")] for r in results]
@@ -100,7 +100,7 @@ def start_of(path: str, shape: tuple[int, ...], random: np.random.Generator) -> 
     return held_by_all(scale * random.standard_normal(shape))
 
 
-def gradient_of(model: Seq2Seq, device: str) -> Callable[[tf.Tensor], Gradient]:
+def gradient_of(model: Seq2Seq, device: str | None = None) -> Callable[[tf.Tensor], Gradient]:
     """A traced function of a batch that is copied: the loss with label smoothing, and its gradient."""
     weights = model.trainable_variables
     scale = LOSS_SCALE if model.compute_dtype == "float16" else 1.0

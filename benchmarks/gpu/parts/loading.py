@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from parts.children import answer, start
+from parts.precisions import use_precision
 from parts.report import Check
 
 LOSS = 1e-4  # on the difference of a sentence's negative log-likelihood, nats a token
@@ -43,6 +44,7 @@ def measure(folder: Path, count: int) -> dict[str, list[Any]]:
     from seq2seq.translator import Translator
 
     translator = Translator.load(folder, precision="float32")
+    use_precision("float32")
     corpus = open_corpus(load_config(folder / CONFIG).data.valid)
     pairs = [pair for _, pair in zip(range(count), corpus, strict=False)]
     translations = translator.translate([pair.source for pair in pairs], attention=False)

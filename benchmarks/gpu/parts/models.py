@@ -71,8 +71,7 @@ def copy_sentences(random: np.random.Generator, rows: int, longest: int, vocabul
 class Trainer:
     """A model in one precision and its traced update, with the optimizer that training uses.
 
-    losses   the negative log-likelihood a token at each update so far, of the batch that it learnt from
-    seconds  that the last `learn` took, without its first update
+    `losses` has the negative log-likelihood a token of each update's batch, before the update.
     """
 
     def __init__(self, form: str, size: ModelSize, precision: str, learning_rate: float, smoothing: float) -> None:
@@ -85,7 +84,6 @@ class Trainer:
             autograph=False,
         )
         self.losses: list[float] = []
-        self.seconds = 0.0
 
     def learn(self, batches: Sequence[tf.Tensor], updates: int) -> None:
         """Make updates on the batches, one after the other and again."""

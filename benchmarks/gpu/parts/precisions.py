@@ -1,6 +1,7 @@
 """Precisions, the numbers that all of them hold exactly, and how far results are apart."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -9,12 +10,16 @@ from seq2seq.layers import GRUCell, LSTMCell, Recurrence
 
 # On |ours - reference| / |reference|, Euclidean norms; tf32 is reported.
 BOUNDS = {"float32": 1e-5, "tf32": None, "mixed_float16": 1e-2, "mixed_bfloat16": 5e-2}
+AMPERE = (8, 0)  # compute capability
 SPOILT = range(8, 25)  # powers of two: numbers in the blocks of memory that are spoilt
 
 
-def precisions(gpus: Sequence[object]) -> list[str]:
-    """The precisions to compare; without a GPU tf32 is float32."""
-    return [precision for precision in BOUNDS if gpus or precision != "tf32"]
+def precisions(gpus: Sequence[Any]) -> list[str]:
+    """The precisions to compare: without a GPU tf32 is float32, and GPUs before Ampere have neither it nor bfloat16."""
+    if not gpus:
+        return [precision for precision in BOUNDS if precision != "tf32"]
+    capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
+    return list(BOUNDS) if capability >= AMPERE else ["float32", "mixed_float16"]
 
 
 def policy(precision: str) -> str:
@@ -56,7 +61,7 @@ def set_implementation(layers: Sequence[object], implementation: str) -> None:
             layer.implementation = implementation
 
 
-def reference_implementation(gpus: Sequence[object]) -> str:
+def reference_implementation(gpus: Sequence[Any]) -> str:
     """What runs on the CPU to compare with: `fast`, or `plain` where `fast` stands in for cuDNN."""
     return "fast" if gpus else "plain"
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -56,14 +57,15 @@ def make_trainer(check: Check, precision: str) -> Trainer:
     return trainers["speed", precision]
 
 
-def batches_of(check: Check, tokens: int) -> list[np.ndarray]:
+def batches_of(check: Check, tokens: int) -> list[tf.Tensor]:
     """Different batches of one shape, each with about so many real target tokens."""
     random, sizes = np.random.default_rng(2), check.sizes
     rows = max(1, round(2 * tokens / (LONGEST + 3)))
-    return [copy_sentences(random, rows, LONGEST, sizes.speed_vocabulary) for _ in range(sizes.speed_batches)]
+    draw = partial(copy_sentences, random, rows, LONGEST, sizes.speed_vocabulary)
+    return [tf.constant(draw()) for _ in range(sizes.speed_batches)]
 
 
-def seconds(trainer: Trainer, batches: Sequence[np.ndarray]) -> float:
+def seconds(trainer: Trainer, batches: Sequence[tf.Tensor]) -> float:
     """The time of one update on each batch."""
     use_precision(trainer.precision)
     start = time.perf_counter()
@@ -73,7 +75,7 @@ def seconds(trainer: Trainer, batches: Sequence[np.ndarray]) -> float:
     return time.perf_counter() - start
 
 
-def peak_of(check: Check, trainer: Trainer, batches: Sequence[np.ndarray]) -> float | None:
+def peak_of(check: Check, trainer: Trainer, batches: Sequence[tf.Tensor]) -> float | None:
     """GiB that the first updates on a shape took at most, above what was held before; None without a GPU."""
     if not check.gpus:
         seconds(trainer, batches[:1])
