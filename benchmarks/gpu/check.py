@@ -30,10 +30,13 @@ PARTS = {
 
 def run(check: Check, names: Sequence[str]) -> int:
     """Run parts, in the order of `PARTS`; returns the exit code."""
-    for number, (name, title) in enumerate(PARTS.items(), start=1):
-        if name in names:
-            # Not imported before: the first part needs neither configuration nor tokenizer.
-            check.part(name, f"{number}. {title}", lambda check, name=name: import_module(f"parts.{name}").run(check))
+    with check.closing:
+        for number, (name, title) in enumerate(PARTS.items(), start=1):
+            if name in names:
+                # Not imported before: the first part needs neither configuration nor tokenizer.
+                check.part(
+                    name, f"{number}. {title}", lambda check, name=name: import_module(f"parts.{name}").run(check)
+                )
     check.write()
     print("\nmissed:\n" + "\n".join(f"  {what.splitlines()[-1]}" for what in check.missed) if check.missed else "\nok")
     if not check.gpus:

@@ -51,7 +51,7 @@ def test_parts_pass(run, monkeypatch):
         monkeypatch.setattr(part, "answer", lambda found, _: found)
     monkeypatch.setattr(loading, "measure", cache(loading.measure))
     names = [name for name in PARTS if name != "forms"]
-    code, report, printed = run("--toy", "--parts", *names)
+    code, report, printed = run("--toy", "--minutes", "60", "--parts", *names)
     assert not report["missed"]
     assert code == 0
     assert statuses(report) == dict.fromkeys(names, "passed")
@@ -73,7 +73,7 @@ def test_parts_pass(run, monkeypatch):
 @pytest.mark.slow
 def test_the_command_passes_with_processes_of_its_own(tmp_path):
     report = tmp_path / "gpu.json"
-    command = [sys.executable, FOLDER / "check.py", "--toy", "--minutes", "10", "--without-training", "--json", report]
+    command = [sys.executable, FOLDER / "check.py", "--toy", "--minutes", "60", "--without-training", "--json", report]
     subprocess.run(command, check=True, cwd=FOLDER.parents[1])
     parts = json.loads(report.read_text(encoding="utf-8"))["parts"]
     assert {part["status"] for part in parts.values()} == {"passed"}

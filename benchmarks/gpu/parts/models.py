@@ -13,7 +13,6 @@ from parts.report import Check
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, TrainingConfig
 from seq2seq.model import Seq2Seq
 from seq2seq.tokenizer import EOS_ID, PAD_ID
-from seq2seq.training.optimization import make_optimizer
 
 FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # keys of encoder and decoder, besides units
     "default": ({}, {}),
@@ -75,6 +74,9 @@ class Trainer:
     """
 
     def __init__(self, form: str, size: ModelSize, precision: str, learning_rate: float, smoothing: float) -> None:
+        # Here, because it brings in all of training, which gradients can do without.
+        from seq2seq.training.optimization import make_optimizer
+
         self.form, self.size, self.precision = form, size, precision
         self.model = make_model(form, size, precision)
         self.model.compile(make_optimizer(TrainingConfig(learning_rate=learning_rate)), label_smoothing=smoothing)

@@ -65,9 +65,8 @@ def train(check: Check, toy: bool) -> tuple[Path, Any, str]:
     from seq2seq.config import load_config
     from seq2seq.training import train as train_model
 
-    holder = tempfile.TemporaryDirectory(prefix="gpu-check-")
-    check.shared["holder"] = holder  # until the check ends
-    folder, console = Path(holder.name) / "run", Console(file=io.StringIO(), width=120)
+    holder = check.closing.enter_context(tempfile.TemporaryDirectory(prefix="gpu-check-"))
+    folder, console = Path(holder) / "run", Console(file=io.StringIO(), width=120)
     config = load_config("quickstart", list(TOY) if toy else [])
     report = train_model(config, folder, [_StopAfter(SECONDS)], console)
     check.shared["directory"] = folder

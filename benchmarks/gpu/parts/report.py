@@ -1,12 +1,14 @@
 """What the parts share: bounds, the deadline, tables, and the report, which is written after every part."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +20,7 @@ import tensorflow as tf
 from parts.sizes import Sizes
 
 DRIVER = Path("/proc/driver/nvidia/version")
+HIDDEN = ("", "-1")  # what hides all GPUs on purpose
 
 
 class Check:
@@ -45,7 +48,8 @@ class Check:
             "missed": self.missed,
             "parts": {},
         }
-        if DRIVER.exists() and not self.gpus:
+        self.closing = ExitStack()  # temporary files of the parts
+        if DRIVER.exists() and not self.gpus and os.environ.get("CUDA_VISIBLE_DEVICES") not in HIDDEN:
             self.miss("about: this machine has an NVIDIA driver, and TensorFlow finds no GPU. See what it printed.")
 
     def seconds_left(self) -> float:
