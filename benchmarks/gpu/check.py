@@ -6,8 +6,10 @@ python benchmarks/gpu/check.py --json gpu.json [--minutes 5] [--without-training
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 from parts.report import Check
@@ -33,15 +35,17 @@ def run(check: Check, names: Sequence[str]) -> int:
     with check.closing:
         for number, (name, title) in enumerate(PARTS.items(), start=1):
             if name in names:
-                # Not imported before: the first part needs neither configuration nor tokenizer.
-                check.part(
-                    name, f"{number}. {title}", lambda check, name=name: import_module(f"parts.{name}").run(check)
-                )
+                check.part(name, f"{number}. {title}", partial(_run_part, name))
     check.write()
     print("\nmissed:\n" + "\n".join(f"  {what.splitlines()[-1]}" for what in check.missed) if check.missed else "\nok")
     if not check.gpus:
         print("no GPU: cuDNN, TF32 and everything else that only a GPU does were not checked")
     return 1 if check.missed else 0
+
+
+def _run_part(name: str, check: Check) -> Any:
+    """Import a part only now: the first ones do without packages that later ones need."""
+    return import_module(f"parts.{name}").run(check)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
