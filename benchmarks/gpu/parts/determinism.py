@@ -1,0 +1,34 @@
+"""The same updates in two processes with deterministic operations: are the weights equal, bit for bit?"""
+
+from typing import Any
+
+from parts.children import answer, start
+from parts.forms import trained_in
+from parts.models import copy_size
+from parts.report import Check
+
+ENVIRONMENT = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # without it, cuDNN's recurrences are not deterministic
+SECONDS = 150.0  # a run at most
+
+
+def run(check: Check) -> dict[str, Any]:
+    """On a CPU it is promised; on a GPU it is reported."""
+    sizes, found = check.sizes, {}
+    arguments = {
+        "size": list(copy_size(check)),
+        "rows": sizes.sentences,
+        "longest": sizes.longest,
+        "updates": sizes.repeated_updates,
+    }
+    pairs = {  # all at the same time
+        precision: [start("determinism", arguments | {"precision": precision}, ENVIRONMENT) for _ in range(2)]
+        for precision in trained_in(check)
+    }
+    for precision, children in pairs.items():
+        one, other = (answer(child, SECONDS) for child in children)
+        differ = [path for path in one if one[path] != other[path]]
+        print(f"{precision}: {len(differ)} of {len(one)} weights differ after {sizes.repeated_updates} updates")
+        if not check.gpus:
+            check.hold(f"determinism: {precision}: {', '.join(differ)}", not differ)
+        found[precision] = {"weights": len(one), "differ": differ}
+    return found
