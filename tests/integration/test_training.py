@@ -60,7 +60,7 @@ RESUMES = {
             "epochs": 8,
             "learning_rate": 0.4,
             "schedule": {"kind": "plateau", "patience": 2, "factor": 0.5},
-        },
+        "validation": {"patience": 4, "every_updates": 5},
         "validation": {"patience": 5, "every_updates": 4},
     },
     "float16 loss scale": {
