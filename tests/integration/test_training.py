@@ -59,9 +59,8 @@ RESUMES = {
         "training": {
             "epochs": 8,
             "learning_rate": 0.4,
-            "schedule": {"kind": "plateau", "patience": 2, "factor": 0.5},
+        },
         "validation": {"patience": 4, "every_updates": 5},
-        "validation": {"patience": 5, "every_updates": 4},
     },
     "float16 loss scale": {
         "training": {"epochs": 2, "precision": "mixed_float16", "accumulate": 2, "learning_rate": 0.01},
