@@ -59,6 +59,7 @@ RESUMES = {
         "training": {
             "epochs": 8,
             "learning_rate": 0.4,
+            "schedule": {"kind": "plateau", "patience": 2, "factor": 0.5},
         },
         "validation": {"patience": 4, "every_updates": 5},
     },
