@@ -24,7 +24,8 @@ from seq2seq.config.recipe import (
     recipe_names,
 )
 from seq2seq.config.search import SearchOptions
-from seq2seq.config.section import Precision, Section
+from seq2seq.config.section import Section
+from seq2seq.precision import Precision
 from seq2seq.config.training import RecoveryConfig, ScheduleConfig, TrainingConfig, ValidationConfig
 
 __all__ = [

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from seq2seq.batching import BatchPlan, batch_dataset, plan_batches
 from seq2seq.config import Config, Precision
-from seq2seq.device import find_device
+from seq2seq.device import find_device, use_precision
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory import CONFIG, METADATA, load_tokenizers, start_directory
 from seq2seq.replicas import Replicas, reporting_lost_workers
@@ -80,7 +80,10 @@ def train(
         TrainingError: Another process trains into the directory, it holds a run of another recipe, there is nothing
             to train on, the largest batch does not fit into memory, the run diverged and going back did not help, or
             another worker was lost.
+        ConfigError: `training.precision` is `tf32` and there is no GPU that has it.
     """
+    find_device()  # before anything starts TensorFlow: memory would not grow then
+    use_precision(_precision(config))
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     replicas = Replicas(config.training.distribution)
@@ -92,6 +95,11 @@ def train(
         if resumes and not override:
             check_recipe(directory, config)
         return _Run(config, directory, callbacks, Display(console), replicas, resumes, override).train()
+
+
+def _precision(config: Config) -> Precision:
+    chosen = config.training.precision
+    return find_device().precision if chosen == "auto" else chosen
 
 
 class _Run:
@@ -113,8 +121,7 @@ class _Run:
         if not device.is_gpu:
             tf.config.experimental.enable_op_determinism()
         keras.utils.set_random_seed(config.seed)
-        chosen = config.training.precision
-        precision: Precision = device.precision if chosen == "auto" else chosen
+        precision = _precision(config)
         several = f", replicas: {replicas.count}" if replicas.count > 1 else ""
         display.say(f"device: {device.name}, precision: {precision}{several}")
         self.board = TensorBoard(directory) if config.training.tensorboard and replicas.is_chief else None
@@ -235,6 +242,7 @@ class _Run:
                 self.callbacks.on_train_batch_begin(progress.batch)
                 rate = learning_rate(training, self.update + 1, progress.plateau_factor) / 2**progress.recoveries
                 self.model.optimizer.learning_rate.assign(rate)
+                use_precision(self.model.precision)  # a callback may have run a model of another one
                 with explaining_memory(self.data, plan, progress.batch, self.replicas.count):
                     logs = self.train_step(*batch)
                 self.meter.tokens += int(plan.target_lengths[plan.batch(progress.batch)].sum())
