@@ -103,7 +103,7 @@ def _those_that_compute(gpus: list[Any]) -> list[Any]:
     try:
         tf.config.set_visible_devices(left, "GPU")
     except RuntimeError:
-        left, used = gpus, "cannot be hidden, since TensorFlow has started; call find_device() earlier"
+        left, used = gpus, "cannot be hidden any more, since TensorFlow has started"
     else:
         used = "is not used" if left else "is not used, and the device is the CPU"
     for gpu, failure in failures.items():

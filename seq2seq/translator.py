@@ -110,7 +110,7 @@ class Translator:
 
     def _check_int8(self) -> None:
         if self.folder is None:
-            raise ConfigError("'int8' is true, and the 8-bit decoder is in a model directory. Use Translator.load.")
+            raise ConfigError("'int8' is true: it needs a model directory. Make the translator with Translator.load.")
         if self.model.precision != "float32":
             raise ConfigError(
                 f"'int8' is true, and the model is loaded in {self.model.precision}: the 8-bit decoder goes with "

@@ -114,9 +114,9 @@ class TrainingConfig(Section):
     )
     precision: Literal["auto", Precision] = key(
         "auto",
-        "`auto`: mixed_bfloat16 on a GPU of compute capability 8.0 or later, mixed_float16 on one of 7.0 or 7.5, float32 "
-        "elsewhere. `tf32` keeps weights and activations in float32 and rounds the operands of matrix products to 10 "
-        "bits of mantissa, on a GPU of 8.0 or later; `float32` never does.",
+        "`auto`: mixed_bfloat16 on a GPU of compute capability 8.0 or later, mixed_float16 on one of 7.0 or 7.5, "
+        "float32 elsewhere. `tf32` is float32 whose matrix products round their operands to 10 bits of mantissa, on a "
+        "GPU of 8.0 or later; `float32` never does that.",
         paper="Micikevicius et al. 2018",
     )
     epochs: int | None = key(20, "Stop after so many passes over the corpus.", unit="epochs", ge=1)
