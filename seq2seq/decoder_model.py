@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from seq2seq.config import EmbeddingsConfig, Precision
+from seq2seq.device import use_precision
 from seq2seq.layers import AttentionMemory, Decoder, Dropout, Embedding, RandomStream, output_cross_entropy
 from seq2seq.layers.decoder import DecoderState
 from seq2seq.layers.time_loop import WeightValues
@@ -178,7 +179,9 @@ class DecoderModel(keras.Model):
 
         Raises:
             ValueError: A loss is given, or the optimizer clips.
+            ConfigError: The precision is `tf32` and there is no GPU that has it.
         """
+        use_precision(self.precision)
         if loss is not None:
             raise ValueError(
                 f"{type(self).__name__} has its own loss, found loss={loss!r}; pass label_smoothing to shape it"

@@ -6,6 +6,9 @@ import pytest
 import tensorflow as tf
 
 from seq2seq import device
+from seq2seq.analysis.attention import teacher_forced_map
+from seq2seq.analysis.representations import source_states
+from seq2seq.analysis.search_tree import search_tree
 from seq2seq.config import SearchOptions
 from seq2seq.device import Device
 from seq2seq.errors import ConfigError, TrainingError
@@ -105,6 +108,19 @@ def test_each_translator_keeps_its_own(folder, monkeypatch):
     assert seen == [False, True, False, True]
 
 
+@pytest.mark.parametrize("look", ["search_tree", "source_states", "teacher_forced_map"])
+def test_what_looks_into_a_translator_keeps_its_own(folder, look):
+    exact, fast = Translator.load(folder), Translator.load(folder, "tf32")
+    look = {
+        "search_tree": lambda translator: search_tree(translator, LINES[0], OPTIONS),
+        "source_states": lambda translator: source_states(translator, LINES),
+        "teacher_forced_map": lambda translator: teacher_forced_map(translator, *pairs(1, 5)[0]),
+    }[look]
+    for translator in (exact, fast, exact):
+        look(translator)
+        assert tf32_is_on() is (translator is fast)
+
+
 def test_each_text_generator_keeps_its_own(language_folder, monkeypatch):
     exact, fast = TextGenerator.load(language_folder), TextGenerator.load(language_folder, "tf32")
     for call in (
@@ -187,6 +203,14 @@ def test_training_computes_in_what_the_recipe_says(chosen, tmp_path, monkeypatch
     monkeypatch.setattr(loop, "find_device", device.find_device)
     precision = loop._precision(toy_config(tmp_path, training={"precision": chosen}))
     assert precision == ("mixed_bfloat16" if chosen == "auto" else chosen)
+
+
+def test_compiling_a_model_for_fit_sets_the_switch(tmp_path, tokenizer):
+    config, tokenizers = toy_config(tmp_path), Tokenizers(tokenizer, tokenizer)
+    for precision in ("float32", "tf32"):
+        set_tf32(precision == "float32")
+        build_model(config, tokenizers, precision).compile("adam")
+        assert tf32_is_on() is (precision == "tf32")
 
 
 def test_validation_sets_the_switch(monkeypatch):
