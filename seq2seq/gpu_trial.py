@@ -156,17 +156,17 @@ def has_passed(names: Sequence[str]) -> bool:
     """Have these GPUs computed before, under the same TensorFlow, driver and CUDA_VISIBLE_DEVICES?"""
     try:
         return _record(names).is_file()
-    except OSError:
+    except (OSError, RuntimeError):  # the latter where nobody knows the user's home
         return False
 
 
 def remember_passed(names: Sequence[str]) -> None:
     """Spare later processes the trial of these GPUs; where the cache cannot be written, they try again."""
-    path = _record(names)
     try:
+        path = _record(names)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-    except OSError:
+    except (OSError, RuntimeError):
         return
 
 

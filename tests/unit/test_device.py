@@ -292,6 +292,17 @@ def test_a_cache_that_cannot_be_written_is_no_error(machine):
     assert machine.tried == 2
 
 
+def test_a_user_without_a_home_is_no_error(machine, monkeypatch):
+    def homeless(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    machine.install((8, 0))
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(gpu_trial.Path, "expanduser", homeless)
+    assert look()[0].is_gpu
+    assert machine.tried == 1
+
+
 def test_a_gpu_that_fails_is_left_for_the_cpu_and_never_remembered(machine):
     machine.install((12, 0))
     machine.fails(0, NO_CODE)
