@@ -6,9 +6,11 @@ import keras
 import tensorflow as tf
 
 from seq2seq.config import EmbeddingsConfig, Precision
+from seq2seq.device import use_precision
 from seq2seq.layers import AttentionMemory, Decoder, Dropout, Embedding, RandomStream, output_cross_entropy
 from seq2seq.layers.decoder import DecoderState
 from seq2seq.layers.time_loop import WeightValues
+from seq2seq.precision import policy_name
 from seq2seq.replicas import on_each, replica_number, sum_over_replicas
 from seq2seq.tokenizer import BOS_ID, PAD_ID
 from seq2seq.update import GradientUpdate, TokenMean
@@ -24,8 +26,8 @@ class DecoderModel(keras.Model):
         embeddings: Section of a recipe.
         name: Of the model.
         seed: Of dropout. Weights start from Keras's global seed (`keras.utils.set_random_seed`).
-        precision: `float32`, `mixed_float16` or `mixed_bfloat16`. Variables, softmax, logits and loss are
-            float32 in each.
+        precision: `float32`, `tf32`, `mixed_float16` or `mixed_bfloat16`. Variables, softmax, logits and loss are
+            float32 in each. `tf32` is `float32` to every layer: `device.use_precision` switches its products.
 
     Shapes: B batch, S source length, T target length, K hypotheses, V target vocabulary.
         source   (B, S)  int32, right-padded with 0, EOS included, no row empty
@@ -40,7 +42,8 @@ class DecoderModel(keras.Model):
     def __init__(
         self, vocabulary_size: int, embeddings: EmbeddingsConfig, *, name: str, seed: int, precision: Precision
     ) -> None:
-        super().__init__(name=name, dtype=keras.DTypePolicy(precision))
+        super().__init__(name=name, dtype=keras.DTypePolicy(policy_name(precision)))
+        self.precision = precision
         policy = self.dtype_policy
         self.stream = RandomStream(seed)
         self.target_embedding = Embedding(vocabulary_size, embeddings.size, dtype=policy, name="target_embedding")
@@ -177,7 +180,9 @@ class DecoderModel(keras.Model):
 
         Raises:
             ValueError: A loss is given, or the optimizer clips.
+            ConfigError: The precision is `tf32` and there is no GPU that has it.
         """
+        use_precision(self.precision)
         if loss is not None:
             raise ValueError(
                 f"{type(self).__name__} has its own loss, found loss={loss!r}; pass label_smoothing to shape it"

@@ -129,7 +129,7 @@ def save_model(
         corpus: What they were trained on: of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and
             `kept`, and `dropped` by reason; `source_tokens` and `target_tokens`; of `train` also the `share`.
     """
-    save_weights(folder, weights_of(model), model.dtype_policy.name, scores, corpus)
+    save_weights(folder, weights_of(model), model.precision, scores, corpus)
 
 
 def save_weights(

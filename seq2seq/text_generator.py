@@ -14,7 +14,7 @@ import tensorflow as tf
 from seq2seq.config import Precision, SearchOptions
 from seq2seq.config.language_model import MAX_LENGTH, what_means_nothing
 from seq2seq.decoding import find_hypotheses, graph_key, search_rules, traced
-from seq2seq.device import find_device
+from seq2seq.device import find_device, use_precision
 from seq2seq.errors import ConfigError
 from seq2seq.language_model import LanguageModel
 from seq2seq.model_directory import load_language_model
@@ -115,9 +115,11 @@ class TextGenerator:
         """Read a model directory; its recipe's `search` section gives the default options; `notice` as for the class.
 
         Raises:
+            ConfigError: `tf32` is asked for where there is no GPU that has it.
             ModelDirectoryError: See `load_language_model`.
         """
         find_device()
+        use_precision(precision)
         model, tokenizer, config = load_language_model(Path(path), precision)
         return cls(model, tokenizer, options=config.search, notice=notice)
 
@@ -203,6 +205,7 @@ class TextGenerator:
         inputs = [np.array([ids], np.int32).reshape(1, -1), [len(ids) + options.min_length], [longest]]
         if options.sample:
             inputs.append(draw_uniforms(options.seed, [ids], options.n_best, [longest]))
+        use_precision(self.model.precision)
         result = self._search(options)(*map(tf.constant, inputs))
         tokens, lengths, scores, log_probs = (np.asarray(values)[0] for values in result[:4])
         written = []
@@ -228,6 +231,7 @@ class TextGenerator:
         return self.tokenizer.encode_all([line if line.strip() else "" for line in lines])
 
     def _log_probs(self, ids: Sequence[list[int]], progress: Callable[[int], None]) -> list[np.ndarray]:
+        use_precision(self.model.precision)
         found = [np.zeros(0, np.float32)] * len(ids)
         done = 0
 

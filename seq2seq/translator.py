@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from textwrap import shorten
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +16,7 @@ from seq2seq.config import Precision, SearchOptions
 from seq2seq.corpora.pairs import expand
 from seq2seq.decoding import find_hypotheses, graph_key, length_limits, search_rules, traced
 from seq2seq.defaults import SearchBudget, search_budget
-from seq2seq.device import find_device
+from seq2seq.device import find_device, runs_on_gpu, use_precision
 from seq2seq.errors import ConfigError
 from seq2seq.int8 import load_int8_step
 from seq2seq.language_model import LanguageModel
@@ -83,14 +83,15 @@ class Translator:
 
         Args:
             path: The directory.
-            precision: `float32` keeps translations independent of their batch; the mixed ones are for speed
-                on a GPU.
+            precision: `float32` keeps translations independent of their batch; the others are for speed on a GPU.
             notice: As for the constructor.
 
         Raises:
+            ConfigError: `tf32` is asked for where there is no GPU that has it.
             ModelDirectoryError: See `load_model`.
         """
         find_device()
+        use_precision(precision)
         model, tokenizers, config = load_model(Path(path), precision)
         shortlist = load_shortlist(Path(path), tokenizers)
         return cls(model, *tokenizers, options=config.search, shortlist=shortlist, folder=Path(path), notice=notice)
@@ -110,13 +111,27 @@ class Translator:
             raise ConfigError(
                 f"'shortlist' is {options.shortlist}, and the model has none. Make one: seq2seq shortlist MODEL"
             )
-        if options.int8 and (self.folder is None or self.model.compute_dtype != "float32"):
-            raise ConfigError("'int8' is true: it needs a model directory, and a model loaded in float32")
+        if options.int8:
+            self._check_int8()
         asked = options.looks_at_attention()
         if asked and not self.model.attends:
             raise ConfigError(
                 f"'{asked}' looks at attention weights, and this model was made with 'decoder.attention: none'. "
                 "Use 'unk: keep' or 'suppress' and 'coverage_penalty: 0', or a model with attention."
+            )
+
+    def _check_int8(self) -> None:
+        if self.folder is None:
+            raise ConfigError("'int8' is true: it needs a model directory. Make the translator with Translator.load.")
+        if self.model.precision != "float32":
+            raise ConfigError(
+                f"'int8' is true, and the model is loaded in {self.model.precision}: the 8-bit decoder goes with "
+                "float32. Leave one of the two out."
+            )
+        if runs_on_gpu():
+            raise ConfigError(
+                "'int8' is true, and the model runs on a GPU: the 8-bit decoder runs on the CPU, and every step would "
+                "copy all states there. Leave 'int8' out, or hide the GPU: CUDA_VISIBLE_DEVICES=-1."
             )
 
     def language_model(self, path: str) -> LanguageModel:
@@ -126,8 +141,7 @@ class Translator:
             ConfigError, ModelDirectoryError: See `check`.
         """
         if path not in self._language_models:
-            precision = cast(Precision, self.model.dtype_policy.name)
-            model, tokenizer, _ = load_language_model(expand(path), precision)
+            model, tokenizer, _ = load_language_model(expand(path), self.model.precision)
             theirs, ours = tokenizer.fingerprint(), self.tokenizers.target.fingerprint()
             if theirs != ours:
                 raise ConfigError(
@@ -168,6 +182,7 @@ class Translator:
             raise TypeError("translate takes a list of sentences, found one string. Pass [text].")
         options = options or self.options
         self.check(options)
+        use_precision(self.model.precision)
         sentences = list(sentences)
         encoded = self.tokenizers.source.encode_all(sentences)
         lines = enumerate(zip(sentences, encoded, strict=True))

@@ -1,12 +1,36 @@
 """Shared fixtures. Models are tiny: unequal sizes, random weights, built once a module."""
 
 import os
+import re
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # a worker a core: more threads only wait for each other
 
 import numpy as np
 import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide GPUs unless `-m gpu` asks for them: exact equality is promised on a CPU, and workers would share one."""
+    if not asks_for_gpu(config.getoption("markexpr")):
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+
+def asks_for_gpu(expression: str) -> bool:
+    """Does what stands behind `-m` select tests marked gpu?"""
+    return re.search(r"(?<!\bnot )\bgpu\b", expression) is not None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") is None:
+        return
+    from seq2seq.device import find_device, runs_on_gpu
+
+    if not asks_for_gpu(item.config.getoption("markexpr")):
+        pytest.skip("GPUs are hidden: run it with pytest -m gpu")
+    find_device()  # lets memory grow, before TensorFlow starts
+    if not runs_on_gpu():
+        pytest.skip("needs a GPU, and TensorFlow finds none")
 
 
 @pytest.fixture

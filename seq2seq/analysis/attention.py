@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from seq2seq.device import use_precision
 from seq2seq.layers import Decoder
 from seq2seq.layers.multi_head import MultiHeadAttention
 from seq2seq.model import Seq2Seq
@@ -76,6 +77,7 @@ def teacher_forced_map(translator: Translator, source: str, target: str) -> Atte
         if len(ids[-1]) == 1:
             raise ValueError(f"the {name} {text!r} has no tokens.")
     rows = [tf.constant([row]) for row in ids]
+    use_precision(model.precision)
     heads = None
     if not isinstance(model.decoder.attention, MultiHeadAttention):
         heads = model.attention_weights(*rows)[0].numpy()[None]

@@ -8,6 +8,7 @@ import pandas as pd
 import tensorflow as tf
 
 from seq2seq.analysis.words import word_pieces
+from seq2seq.device import use_precision
 from seq2seq.errors import EvaluationError, did_you_mean
 from seq2seq.tokenizer import EOS_ID, PAD_ID
 from seq2seq.translator import Translator
@@ -53,6 +54,7 @@ def source_states(translator: Translator, sentences: Sequence[str], layer: Layer
     """
     _check(layer, get_args(Layer), "layer")
     model = translator.model
+    use_precision(model.precision)
 
     def read(source: tf.Tensor) -> tf.Tensor:
         embedded = model.source_embedding(source)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from seq2seq.config import SearchOptions
 from seq2seq.decoding import length_limits, search_rules
+from seq2seq.device import use_precision
 from seq2seq.search import IMPOSSIBLE, Rules, SearchResult, StepFunction, beam_search, greedy_search, reshaped
 from seq2seq.search.top import top_k
 from seq2seq.tokenizer import EOS_ID, Tokenizer
@@ -258,6 +259,7 @@ def _run(
             "('max_source_tokens'), for it is watched as a whole."
         )
     model, source = translator.model, tf.constant([ids])
+    use_precision(model.precision)
     shortest, longest = map(tf.constant, length_limits(np.array([len(ids)]), options))
     rules = search_rules(source, shortest, longest, options)
     memory, state = model.encode(source)

@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -21,6 +22,7 @@ from seq2seq.corpora.pairs import lenient_lines, open_bytes
 from seq2seq.errors import BulkError, ConfigError, Seq2SeqError
 from seq2seq.lock import hold
 from seq2seq.model_directory import replacing
+from seq2seq.precision import Precision
 from seq2seq.translator import CHUNK, Translator
 
 try:
@@ -55,8 +57,8 @@ class ReadChunks(beam.DoFn):
 class Worker:
     """A model, loaded once a process, and used by one thread at a time: a search takes all cores."""
 
-    def __init__(self, model: Path) -> None:
-        self.translator, self.lock = Translator.load(model, notice=_LOGGER.warning), Lock()
+    def __init__(self, model: Path, precision: Precision) -> None:
+        self.translator, self.lock = Translator.load(model, precision, notice=_LOGGER.warning), Lock()
 
 
 class TranslateChunk(beam.DoFn):
@@ -70,7 +72,7 @@ class TranslateChunk(beam.DoFn):
         self.shared = Shared()
 
     def setup(self) -> None:
-        self.worker = self.shared.acquire(lambda: Worker(self.job.model))
+        self.worker = self.shared.acquire(lambda: Worker(self.job.model, self.job.precision))
 
     def process(self, chunk: tuple[int, list[str]]) -> None:
         first, lines = chunk
@@ -130,7 +132,7 @@ def translate_on_beam(job: Job, pipeline_options: Sequence[str] = (), *, runner:
     if runner is None and options.view_as(StandardOptions).runner is None:
         runner = RUNNER
     target = job.target.absolute()
-    job = Job(job.model.absolute(), job.source.absolute(), target, job.options, job.output_format)
+    job = replace(job, model=job.model.absolute(), source=job.source.absolute(), target=target)
     folder, lock = (target.with_name(f"{target.name}.{suffix}") for suffix in ("beam", "beam.lock"))
 
     def refused(process: str) -> BulkError:

@@ -13,25 +13,28 @@ from seq2seq.config import SearchOptions
 from seq2seq.corpora.pairs import count_lines, expand
 from seq2seq.errors import BulkError
 from seq2seq.model_directory import checksums
+from seq2seq.precision import Precision
 
 
 @dataclass(frozen=True)
 class Job:
-    """A file to translate, by which model, how, and where to."""
+    """A file to translate, by which model, how, and where to; `precision` is the one that the model is loaded in."""
 
     model: Path
     source: Path
     target: Path
     options: SearchOptions
     output_format: Format
+    precision: Precision = "float32"
 
     def identity(self) -> dict[str, Any]:
         """JSON-able values that differ where the output might.
 
-        input    `sha256` of the file as it is, and its `lines`
-        model    checksums of recipe, tokenizers and weights, and of what `options` asks for besides
-        options  all but `batch_tokens`, which only decides how much a machine does at once
-        format   of the output
+        input      `sha256` of the file as it is, and its `lines`
+        model      checksums of recipe, tokenizers and weights, and of what `options` asks for besides
+        options    all but `batch_tokens`, which only decides how much a machine does at once
+        format     of the output
+        precision  that the model computes in
 
         Raises:
             CorpusError: The input cannot be read.
@@ -50,6 +53,7 @@ class Job:
             "model": model,
             "options": self.options.model_dump(exclude={"batch_tokens"}),
             "format": self.output_format,
+            "precision": self.precision,
         }
         return json.loads(json.dumps(values))
 

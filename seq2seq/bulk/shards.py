@@ -14,7 +14,7 @@ from seq2seq.bulk.job import Job, check_same
 from seq2seq.bulk.manifest import Joined, Manifest, PartFiles, Shard, joined_path, manifests_beside, read_record
 from seq2seq.bulk.rows import answers, lines_answered
 from seq2seq.corpora.pairs import lenient_lines, open_bytes
-from seq2seq.errors import BulkError, CorpusError
+from seq2seq.errors import BulkError, ConfigError, CorpusError
 from seq2seq.files import replacing, writing
 from seq2seq.lock import hold
 from seq2seq.translator import CHUNK, Translator
@@ -60,9 +60,15 @@ def translate_shard(
         chunk: Lines that are translated, and kept, at once.
 
     Raises:
+        ConfigError: The translator's precision is not the job's.
         BulkError: Another process is on this shard; the files beside the output are of another job, or damaged.
         CorpusError: The input cannot be read, or gets shorter meanwhile.
     """
+    if translator.model.precision != job.precision:
+        raise ConfigError(
+            f"the job is in {job.precision}, and the translator's model in {translator.model.precision}. Load it in "
+            "the precision of the job."
+        )
     identity = {**job.identity(), "shards": shard.count, "chunk": chunk}
     files, lines = PartFiles(job.target, shard), shard.lines(identity["input"]["lines"], chunk)
 

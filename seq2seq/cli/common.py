@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,14 +26,15 @@ errors = Console(stderr=True)
 def load_tensorflow() -> None:
     """Import TensorFlow and wake its devices without the lines that it writes to stderr at that moment.
 
-    Nothing is lost when it fails: what it wrote is printed then.
+    Nothing is lost when it fails: what it wrote is printed then. That a GPU is there and not used is a warning.
     """
     sys.stderr.flush()
     real = os.dup(2)
-    with tempfile.TemporaryFile() as captured:
+    with tempfile.TemporaryFile() as captured, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         os.dup2(captured.fileno(), 2)
         try:
-            from seq2seq.device import find_device
+            from seq2seq.device import DeviceWarning, find_device
 
             find_device()
         except BaseException:
@@ -42,6 +44,9 @@ def load_tensorflow() -> None:
         finally:
             os.dup2(real, 2)
             os.close(real)
+    for warning in caught:
+        if issubclass(warning.category, DeviceWarning):
+            warn(str(warning.message))
 
 
 def search_options(base: SearchOptions, **given: Any) -> SearchOptions:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seq2seq.precision import Precision
+
 if TYPE_CHECKING:
     from seq2seq.evaluation import EvaluationReport
 
@@ -35,6 +37,10 @@ def evaluate(
     language_model_weight: Annotated[
         float | None, typer.Option(help="Of its log-probabilities; 0.2 by default.")
     ] = None,
+    precision: Annotated[
+        Precision | None,
+        typer.Option(help="float32 by default; the others are for speed on a GPU, see seq2seq translate."),
+    ] = None,
     target_language: Annotated[
         str | None,
         typer.Option(metavar="CODE", help="Language of the references, as zh; by default that of the model's recipe."),
@@ -50,6 +56,8 @@ def evaluate(
         raise typer.BadParameter("give MODEL --source FILE --reference FILE, or --hypotheses FILE --reference FILE")
     if model is None and output is not None:
         raise typer.BadParameter("--output keeps a model's translations, and there is no MODEL")
+    if model is None and precision is not None:
+        raise typer.BadParameter(f"--precision {precision} is what a model computes in, and there is no MODEL")
     if output is not None and output.exists() and any(file.exists() and output.samefile(file) for file in reference):
         raise typer.BadParameter(f"--output {output} is a reference, and would be lost")
     from seq2seq.cli.common import check_output, open_output
@@ -71,7 +79,7 @@ def evaluate(
                 "language_model": language_model,
                 "language_model_weight": language_model_weight,
             }
-            report = _evaluate_model(model, lines, references, target_language, options)
+            report = _evaluate_model(model, precision or "float32", lines, references, target_language, options)
             if output is not None:
                 with open_output(output) as handle:
                     handle.writelines(f"{translation.text}\n" for translation in report.translations)
@@ -82,7 +90,12 @@ def evaluate(
 
 
 def _evaluate_model(
-    model: Path, sources: list[str], references: list[list[str]], language: str | None, options: dict[str, Any]
+    model: Path,
+    precision: Precision,
+    sources: list[str],
+    references: list[list[str]],
+    language: str | None,
+    options: dict[str, Any],
 ) -> "EvaluationReport":
     from seq2seq.cli.common import load_tensorflow, progress_bar, search_options
 
@@ -91,7 +104,7 @@ def _evaluate_model(
     from seq2seq.model_directory import load_config_of
     from seq2seq.translator import Translator
 
-    translator = Translator.load(model)
+    translator = Translator.load(model, precision)
     language = language or load_config_of(model).data.target_language
     pairs = list(zip(sources, references[0], strict=True))
     chosen = search_options(translator.options, **options)

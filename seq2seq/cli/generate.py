@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from seq2seq.precision import Precision
+
 
 def generate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The directory of a language model.")],
@@ -26,6 +28,9 @@ def generate(
     length_penalty: Annotated[
         str | None, typer.Option(help="GNMT's alpha, 0 for none, or 'average'.", metavar="FLOAT|average")
     ] = None,
+    precision: Annotated[
+        Precision, typer.Option(help="All but float32 are for speed on a GPU, see seq2seq translate.")
+    ] = "float32",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Texts, one a line; stdout by default.")
     ] = None,
@@ -43,7 +48,7 @@ def generate(
     load_tensorflow()
     from seq2seq.text_generator import TextGenerator
 
-    generator = TextGenerator.load(model)
+    generator = TextGenerator.load(model, precision)
     options = search_options(
         generator.options,
         sample=beam_size is None,

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from seq2seq.precision import Precision
+
 
 def perplexity(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The directory of a language model.")],
@@ -13,6 +15,9 @@ def perplexity(
         Path | None,
         typer.Option("--input", "-i", metavar="FILE", help="One sentence a line; stdin by default."),
     ] = None,
+    precision: Annotated[
+        Precision, typer.Option(help="All but float32 are for speed on a GPU, see seq2seq translate.")
+    ] = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Measure how well a language model foretells text: perplexity a token and a word, bits a character.
@@ -24,7 +29,7 @@ def perplexity(
     load_tensorflow()
     from seq2seq.text_generator import TextGenerator
 
-    generator = TextGenerator.load(model, notice=warn)
+    generator = TextGenerator.load(model, precision, notice=warn)
     name = str(input_file or "stdin")
     with open_input(input_file) as handle:
         lines = list(lenient_lines(handle, name))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from seq2seq.bulk.rows import Format
+from seq2seq.precision import Precision
 
 if TYPE_CHECKING:
     from seq2seq.bulk.job import Job
@@ -89,6 +90,13 @@ def translate(
             "Padded source tokens times hypotheses at once; by default as suits the device.", "Long lines and batches"
         ),
     ] = None,
+    precision: Annotated[
+        Precision,
+        flag(
+            "All but float32 are for speed on a GPU, and a translation can then depend on its batch.",
+            "Long lines and batches",
+        ),
+    ] = "float32",
     shard: Annotated[
         str | None,
         flag("Part I of N of the input, resumed where it is; the last to end joins all.", BULK, metavar="I/N"),
@@ -118,7 +126,7 @@ def translate(
     load_tensorflow()
     from seq2seq.translator import Translator
 
-    translator = Translator.load(model, notice=warn)
+    translator = Translator.load(model, precision, notice=warn)
     options = search_options(
         translator.options,
         beam_size=beam_size,
@@ -150,7 +158,7 @@ def translate(
         return
     from seq2seq.bulk.job import Job
 
-    job = Job(model, *files, options, output_format)
+    job = Job(model, *files, options, output_format, precision)
     if shard is not None:
         _translate_shard(translator, job, shard)
     else:

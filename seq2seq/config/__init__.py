@@ -24,8 +24,9 @@ from seq2seq.config.recipe import (
     recipe_names,
 )
 from seq2seq.config.search import SearchOptions
-from seq2seq.config.section import Precision, Section
+from seq2seq.config.section import Section
 from seq2seq.config.training import RecoveryConfig, ScheduleConfig, TrainingConfig, ValidationConfig
+from seq2seq.precision import Precision
 
 __all__ = [
     "BatchingConfig",

@@ -1,6 +1,6 @@
 """What all sections of a recipe are made of."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
@@ -13,7 +13,6 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 LARGEST = 2**31 - 1  # integer; TensorFlow counts no further
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 

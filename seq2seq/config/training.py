@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from seq2seq.config.section import Rate, Section, key
+from seq2seq.precision import Precision
 
 
 class ScheduleConfig(Section):
@@ -111,8 +112,12 @@ class TrainingConfig(Section):
         "TF_CONFIG name. Each replica learns from its share of a batch, so that what is learnt stays the same.",
         paper="Sergeev and Del Balso 2018",
     )
-    precision: Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"] = key(
-        "auto", "`auto`: mixed_bfloat16 on a GPU that has it, float32 elsewhere.", paper="Micikevicius et al. 2018"
+    precision: Literal["auto", Precision] = key(
+        "auto",
+        "`auto`: mixed_bfloat16 on a GPU of compute capability 8.0 or later, mixed_float16 on one of 7.0 or 7.5, "
+        "float32 elsewhere. `tf32` is float32 whose matrix products round their operands to 10 bits of mantissa, on a "
+        "GPU of 8.0 or later; `float32` never does that.",
+        paper="Micikevicius et al. 2018",
     )
     deterministic: bool | None = key(
         None,

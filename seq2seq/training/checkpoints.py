@@ -93,7 +93,7 @@ def save_checkpoint(
         state: What `snapshot` gave.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = {"progress": progress.as_dict(), "corpora": corpora, "precision": model.dtype_policy.name}
+    about = {"progress": progress.as_dict(), "corpora": corpora, "precision": model.precision}
     save_arrays(path, state, about)
 
 
@@ -111,9 +111,9 @@ def load_checkpoint(path: Path, model: DecoderModel, corpora: str, override: boo
         progress = Progress(**about["progress"])
     except (KeyError, TypeError):
         raise ModelDirectoryError(f"{path}: is no checkpoint of training. Restore it from a copy.") from None
-    if about["precision"] != model.dtype_policy.name:
+    if about["precision"] != model.precision:
         raise TrainingError(
-            f"{path}: was written in {about['precision']}, and this run would go on in {model.dtype_policy.name}. "
+            f"{path}: was written in {about['precision']}, and this run would go on in {model.precision}. "
             f"Set training.precision to {about['precision']}."
         )
     if about["corpora"] != corpora and not override:

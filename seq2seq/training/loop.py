@@ -17,7 +17,7 @@ from seq2seq.batching import BatchPlan, batch_dataset, plan_batches
 from seq2seq.config import Config, Precision
 from seq2seq.defaults import defaults_for
 from seq2seq.determinism import enable_determinism, reserve_workspace
-from seq2seq.device import find_device
+from seq2seq.device import find_device, use_precision
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory import CONFIG, METADATA, load_tokenizers, start_directory
 from seq2seq.replicas import Replicas, reporting_lost_workers
@@ -85,14 +85,15 @@ def train(
         TrainingError: Another process trains into the directory, it holds a run of another recipe, there is nothing
             to train on, the largest batch does not fit into memory, the run diverged and going back did not help,
             another worker was lost, or it is too late for `training.deterministic` on a GPU.
-        ConfigError: See `with_tokens`.
+        ConfigError: See `with_tokens`; or `training.precision` is `tf32`, and there is no GPU that has it.
     """
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
     deterministic = config.training.deterministic
     if deterministic:
-        reserve_workspace()  # before anything starts TensorFlow
+        reserve_workspace()  # before anything starts TensorFlow, as the next line is: memory would not grow then
     device = find_device()
+    use_precision(_precision(config))
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
     if defaults_for(device).deterministic if deterministic is None else deterministic:
         enable_determinism(device)
     replicas = Replicas(config.training.distribution)
@@ -107,6 +108,11 @@ def train(
                 check_recipe(directory, config)
         config = with_tokens(config, device)
         return _Run(config, directory, callbacks, Display(console), replicas, resumes, override).train()
+
+
+def _precision(config: Config) -> Precision:
+    chosen = config.training.precision
+    return find_device().precision if chosen == "auto" else chosen
 
 
 class _Run:
@@ -126,8 +132,7 @@ class _Run:
         self.resumes, self.override = resumes, override
         device = find_device()
         keras.utils.set_random_seed(config.seed)
-        chosen = config.training.precision
-        precision: Precision = device.precision if chosen == "auto" else chosen
+        precision = _precision(config)
         several = f", replicas: {replicas.count}" if replicas.count > 1 else ""
         display.say(f"device: {device.name}, precision: {precision}{several}")
         self.board = TensorBoard(directory) if config.training.tensorboard and replicas.is_chief else None
@@ -251,6 +256,7 @@ class _Run:
                 self.callbacks.on_train_batch_begin(progress.batch)
                 rate = learning_rate(training, self.update + 1, progress.plateau_factor) / 2**progress.recoveries
                 self.model.optimizer.learning_rate.assign(rate)
+                use_precision(self.model.precision)  # a callback may have run a model of another one
                 with explaining_memory(self.data, plan, progress.batch, self.replicas.count):
                     logs = self.train_step(*batch)
                 self.meter.tokens += int(plan.target_lengths[plan.batch(progress.batch)].sum())

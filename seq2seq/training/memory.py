@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import tensorflow as tf
 
 from seq2seq.batching import BatchPlan
+from seq2seq.device import runs_on_gpu
 from seq2seq.errors import TrainingError
 from seq2seq.out_of_memory import lack_of_memory
 from seq2seq.training.preparation import Prepared
@@ -19,7 +20,7 @@ except ImportError:  # Windows
 
 def peak_memory() -> int | None:
     """Most bytes held so far: of the first GPU, or else by this process; None where the system does not tell."""
-    if tf.config.list_logical_devices("GPU"):  # those that are used: of a hidden one nothing is known
+    if runs_on_gpu():
         return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
     if resource is None:
         return None

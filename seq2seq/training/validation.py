@@ -8,6 +8,7 @@ import tensorflow as tf
 from seq2seq.batching import plan_batches
 from seq2seq.config import Config, SearchOptions
 from seq2seq.decoder_model import DecoderModel
+from seq2seq.device import use_precision
 from seq2seq.evaluation import cut_warning, make_metric, score_texts
 from seq2seq.model import Seq2Seq
 from seq2seq.replicas import Replicas
@@ -65,6 +66,7 @@ class Validator:
         return float(nll / tokens)
 
     def _of_batch(self, index: int) -> np.ndarray:
+        use_precision(self.model.precision)
         with explaining_memory(self.data, self._plan, index):
             return self._sums(*self.data.valid.batch(self._plan.batch(index))).numpy()
 

@@ -105,6 +105,20 @@ def test_translations_do_not_depend_on_the_batch(translator, more):
     assert [t.score for t in together] != [t.score for t in exact]
 
 
+def test_a_model_on_a_gpu_is_refused_with_a_way_out(translator, monkeypatch):
+    monkeypatch.setattr("seq2seq.translator.runs_on_gpu", lambda: True)
+    with pytest.raises(ConfigError, match=r"the model runs on a GPU: .* Leave 'int8' out, .*CUDA_VISIBLE_DEVICES=-1"):
+        translator.translate(SENTENCES, SearchOptions(int8=True))
+    assert translator.translate(SENTENCES[:1], SearchOptions(max_length=3))
+
+
+@pytest.mark.parametrize("precision", ["tf32", "mixed_bfloat16"])
+def test_a_model_in_another_precision_than_float32_is_refused(translator, precision, monkeypatch):
+    monkeypatch.setattr(translator.model, "precision", precision)
+    with pytest.raises(ConfigError, match=f"'int8' is true, and the model is loaded in {precision}"):
+        translator.translate(SENTENCES, SearchOptions(int8=True))
+
+
 def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path, monkeypatch):
     options = SearchOptions(int8=True)
     bare = Translator(translator.model, *translator.tokenizers)

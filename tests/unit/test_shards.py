@@ -34,9 +34,8 @@ CHUNK = 2
 class Shouting:
     """A translator in capitals; `asked` holds the lines that it was given."""
 
-    model = SimpleNamespace(attends=False)
-
-    def __init__(self):
+    def __init__(self, precision="float32"):
+        self.model = SimpleNamespace(attends=False, precision=precision)
         self.asked = []
 
     def translate_stream(self, lines, options, *, chunk, attention, progress):
@@ -60,7 +59,8 @@ def job(model, tmp_path):
 
 
 def go(job, number, count, translator=None, chunk=CHUNK):
-    return translate_shard(translator or Shouting(), job, Shard(number, count), warn=pytest.fail, chunk=chunk)
+    translator = translator or Shouting(job.precision)
+    return translate_shard(translator, job, Shard(number, count), warn=pytest.fail, chunk=chunk)
 
 
 def names(job):
@@ -250,6 +250,7 @@ def change(job, **options):
     [
         (lambda job: change(job, beam_size=7), 2, "options.beam_size is 5 there and 7 now"),
         (lambda job: replace(job, output_format="jsonl"), 2, "format is text there and jsonl now"),
+        (lambda job: replace(job, precision="mixed_float16"), 2, "precision is float32 there and mixed_float16 now"),
         (lambda job: job, 3, "shards is 2 there and 3 now"),
         (
             lambda job: job.source.write_text("a\n" * 11) and job,
@@ -276,6 +277,12 @@ def test_machines_that_translate_more_at_once_join_the_same_job(job):
     for number, tokens in ((1, None), (2, 40), (3, 128_000)):
         go(change(job, batch_tokens=tokens), number, 3)
     assert job.target.read_bytes() == expected()
+
+
+def test_a_translator_of_another_precision_than_the_jobs_is_refused(job):
+    with pytest.raises(ConfigError, match="the job is in float32, and the translator's model in tf32"):
+        go(job, 1, 2, Shouting("tf32"))
+    assert names(job) == ["in"]
 
 
 def test_parts_of_two_jobs_are_not_joined(job):

@@ -1,0 +1,182 @@
+"""Can the GPUs compute, and if not, why? A short child process tries them before TensorFlow starts in this one."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+DRIVER = Path("/proc/driver/nvidia/version")  # there as soon as the NVIDIA driver is loaded
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+TIMEOUT = 180.0  # seconds; a driver that must compile every kernel first takes minutes
+MARK = "gpu-trial:"
+# A GPU without machine code in TensorFlow's wheel fails at its first operation, and one with other cuDNN libraries at
+# its first recurrence. An error of the one before does not stop the next.
+SCRIPT = f"""
+import json
+import tensorflow as tf
+
+def compute():
+    x, parameters = tf.ones([2, 3, 4]), tf.fill([120], 0.1)
+    with tf.GradientTape() as tape:
+        tape.watch([x, parameters])
+        outputs = tf.raw_ops.CudnnRNNV3(
+            input=x, input_h=tf.zeros([2, 1, 4]), input_c=tf.zeros([]), params=parameters, sequence_lengths=[3, 2],
+            rnn_mode="gru", is_training=True, time_major=False,
+        )[0]
+    for value in [tf.matmul(x[0], tf.ones([4, 4])), outputs, *tape.gradient(outputs, [x, parameters])]:
+        if not bool(tf.reduce_all(tf.math.is_finite(value))):
+            raise ValueError("results are not finite")
+
+gpus = tf.config.list_physical_devices("GPU")
+for gpu in gpus:
+    tf.config.experimental.set_memory_growth(gpu, True)
+for number, gpu in enumerate(gpus):
+    error = ""
+    try:
+        with tf.device(f"/GPU:{{number}}"):
+            compute()
+    except Exception as problem:
+        error = f"{{type(problem).__name__}}: {{problem}}"
+    print("{MARK}", json.dumps([gpu.name, error]), flush=True)
+"""
+
+INSTALL = "Install TensorFlow's CUDA libraries: pip install -c constraints.txt '.[gpu]'"
+UPDATE = "Update the NVIDIA driver"
+CONTAINER = "See what nvidia-smi says; a container needs the driver's libraries passed in, as by docker run --gpus all"
+OTHER_GPU = f"Choose another GPU with {VISIBLE}, or install a TensorFlow that was built for this one"
+# What TensorFlow writes, what it means, and what to do; the first that fits decides.
+CAUSES = (
+    (r"Cannot dlopen some GPU libraries", "CUDA libraries are missing", INSTALL),
+    (r"driver version is insufficient|INSUFFICIENT_DRIVER|DRIVER_MISMATCH", "the NVIDIA driver is too old", UPDATE),
+    (
+        r"no kernel image|NO_BINARY_FOR_GPU|INVALID_PTX|CUDA_ERROR_INVALID_HANDLE|UNSUPPORTED_PTX",
+        "this TensorFlow has no machine code for the GPU",
+        OTHER_GPU,
+    ),
+    (r"cuInit: UNKNOWN ERROR \(303\)|libcuda\.so", "the driver's library libcuda.so.1 cannot be loaded", CONTAINER),
+    (r"CUDA_ERROR_NO_DEVICE|no CUDA-capable device", "the driver finds no GPU", CONTAINER),
+)
+MISSING = re.compile(r"dynamic library '([^']+)'")
+PREFIX = re.compile(r"^[\d\-: .]*([IWEF])[\d ]*[\d:. ]*\S*\] *")  # level, time, thread, and source file of a log line
+# Another process may hold the memory at this moment: that says nothing about the GPU.
+FULL = re.compile(r"out of memory|OUT_OF_MEMORY|ResourceExhausted|ALLOC_FAILED", re.IGNORECASE)
+
+
+class Trial(NamedTuple):
+    """What a trial found.
+
+    errors  of each GPU that was tried, by the name of its physical device; "" where it computed
+    log     what TensorFlow wrote to stderr
+    ended   how the process ended before it was through with all GPUs; "" if it was
+    """
+
+    errors: dict[str, str]
+    log: str
+    ended: str = ""
+
+    def failure(self, name: str) -> str:
+        """Why a GPU failed; "" if it did not, or if all that it lacked was memory."""
+        error = self.errors.get(name, self.ended or "the trial did not find it")
+        return "" if FULL.search(error) else error
+
+    @property
+    def passed(self) -> bool:
+        """Did every GPU that was tried compute?"""
+        return not self.ended and not any(self.errors.values())
+
+
+def run_trial(timeout: float = TIMEOUT) -> Trial:
+    """Try a product and a cuDNN recurrence, forwards and backwards, on each GPU, in a process of their own.
+
+    TensorFlow cannot give up a GPU once it has started on it, and some failures end the process. The child also tells
+    why there is no GPU: TensorFlow reads how much it shall write when it is loaded, and in this process that is little.
+
+    Args:
+        timeout: Seconds until a child that has not ended counts as failed.
+
+    Raises:
+        OSError: No process can be started.
+    """
+    command, environment = [sys.executable, "-c", SCRIPT], os.environ | {"TF_CPP_MIN_LOG_LEVEL": "0"}
+    ended = ""
+    try:
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
+        )
+        output, log = done.stdout, done.stderr
+        if done.returncode:
+            ended = f"the trial ended with {_exit(done.returncode)}"
+    except subprocess.TimeoutExpired as error:
+        output, log = error.stdout or b"", error.stderr or b""
+        ended = f"the trial took more than {timeout:.0f} seconds"
+    lines = [line for line in output.decode(errors="replace").splitlines() if line.startswith(MARK)]
+    return Trial(dict(json.loads(line.removeprefix(MARK)) for line in lines), log.decode(errors="replace"), ended)
+
+
+def _exit(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def explain(error: str, log: str) -> tuple[str, str]:
+    """The cause of a failure and its remedy, from a GPU's error ("" if there was none) and TensorFlow's lines."""
+    for pattern, cause, remedy in CAUSES:
+        if re.search(pattern, f"{error}\n{log}"):
+            missing = ", ".join(dict.fromkeys(MISSING.findall(log))) if remedy == INSTALL else ""
+            return f"{cause} ({missing})" if missing else cause, remedy
+    told = _telling_line(log)
+    cause = "; ".join(part for part in (_shortened(error), told if told not in error else "") if part)
+    return cause or "TensorFlow does not say why", CONTAINER
+
+
+def _telling_line(log: str) -> str:
+    """The last error or warning of a log, or else its last line."""
+    lines = [line for line in log.splitlines() if line.strip()]
+    serious = [line for line in lines if (level := PREFIX.match(line)) and level[1] in "WEF"]
+    return _shortened(PREFIX.sub("", (serious or lines or [""])[-1]))
+
+
+def _shortened(text: str, most: int = 200) -> str:
+    line = text.strip().partition("\n")[0].rstrip(".")
+    return line if len(line) <= most else f"{line[:most]}..."
+
+
+def is_hidden_on_purpose() -> bool:
+    """Does CUDA_VISIBLE_DEVICES say that no GPU is to be seen?"""
+    value = os.environ.get(VISIBLE)
+    return value is not None and (not value.strip() or value.strip().startswith("-"))
+
+
+def has_passed(names: Sequence[str]) -> bool:
+    """Have these GPUs computed before, under the same TensorFlow, driver and CUDA_VISIBLE_DEVICES?"""
+    try:
+        return _record(names).is_file()
+    except (OSError, RuntimeError):  # the latter where nobody knows the user's home
+        return False
+
+
+def remember_passed(names: Sequence[str]) -> None:
+    """Spare later processes the trial of these GPUs; where the cache cannot be written, they try again."""
+    try:
+        path = _record(names)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    except (OSError, RuntimeError):
+        return
+
+
+def _record(names: Sequence[str]) -> Path:
+    """The file in the user's cache that says that a trial was passed; named by all that its result depends on."""
+    try:
+        driver = DRIVER.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        driver = ""
+    facts = [version("tensorflow"), driver, list(names), os.environ.get(VISIBLE), SCRIPT]
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "seq2seq" / f"gpu-trial-{digest[:16]}"

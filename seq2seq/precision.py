@@ -1,0 +1,23 @@
+"""In which precision a model computes: the names, and which one suits a GPU. Imports nothing heavy."""
+
+from typing import Literal
+
+Precision = Literal["float32", "tf32", "mixed_float16", "mixed_bfloat16"]
+Capability = tuple[int, int]  # compute capability of an NVIDIA GPU, major and minor; (0, 0) where there is none
+
+# Tensor cores multiply float16 from Volta on, and bfloat16 and TF32 from Ampere on.
+FLOAT16_SINCE: Capability = (7, 0)
+BFLOAT16_SINCE: Capability = (8, 0)
+TF32_SINCE: Capability = (8, 0)
+
+
+def best_precision(capability: Capability) -> Precision:
+    """What `auto` means on a GPU: the fastest precision that its tensor cores have; float32 where it has none."""
+    if capability >= BFLOAT16_SINCE:
+        return "mixed_bfloat16"
+    return "mixed_float16" if capability >= FLOAT16_SINCE else "float32"
+
+
+def policy_name(precision: Precision) -> str:
+    """The name of Keras's dtype policy: `tf32` differs from `float32` in its products only, not in any dtype."""
+    return "float32" if precision == "tf32" else precision

@@ -1,0 +1,125 @@
+"""A precision from the command line or a recipe to whatever computes."""
+
+import json
+
+import keras
+import pytest
+import tensorflow as tf
+
+from seq2seq import device
+from seq2seq.config import dump_config
+from seq2seq.device import Device
+from seq2seq.metadata import read_metadata
+from seq2seq.training import train
+from seq2seq.translator import Translator
+from tests.command import run
+from tests.toy import pairs, save_random_model, toy_config, toy_tokenizer, write_corpus
+
+set_tf32 = tf.config.experimental.enable_tensor_float_32_execution
+tf32_is_on = tf.config.experimental.tensor_float_32_execution_enabled
+NO_TF32 = "error: precision tf32 needs a GPU of compute capability 8.0 or later, found the CPU. Use float32.\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("precision")
+    save_random_model(folder / "model", toy_tokenizer(), search={"beam_size": 1, "max_length": 8})
+    for name, side in (("source.txt", 0), ("reference.txt", 1)):
+        (folder / name).write_text("".join(f"{pair[side]}\n" for pair in pairs(6, 5)), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """The precisions that translators were loaded in."""
+    found, load = [], Translator.load
+    monkeypatch.setattr(
+        Translator, "load", lambda path, precision="float32": found.append(precision) or load(path, precision)
+    )
+    return found
+
+
+def test_translate_loads_the_precision_that_it_is_given(folder, tmp_path, loads):
+    files = ("-i", folder / "source.txt", "-o", tmp_path / "out", "--format", "jsonl")
+    for given in ("mixed_bfloat16", "mixed_float16", "float32"):
+        assert run("translate", folder / "model", *files, "--precision", given) == 0
+    assert run("translate", folder / "model", *files) == 0
+    assert loads == ["mixed_bfloat16", "mixed_float16", "float32", "float32"]
+
+
+def test_evaluate_translates_in_the_precision_that_it_is_given(folder, loads):
+    files = ("--source", folder / "source.txt", "--reference", folder / "reference.txt")
+    assert run("evaluate", folder / "model", *files, "--precision", "mixed_bfloat16") == 0
+    assert run("evaluate", folder / "model", *files) == 0
+    assert loads == ["mixed_bfloat16", "float32"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("translate", "model", "--precision", "tf32"), 1, NO_TF32),
+        (
+            ("evaluate", "model", "--source", "source.txt", "--reference", "reference.txt", "--precision", "tf32"),
+            1,
+            NO_TF32,
+        ),
+        (("generate", "model", "--precision", "tf32"), 1, NO_TF32),
+        (("perplexity", "model", "-i", "source.txt", "--precision", "tf32"), 1, NO_TF32),
+        (
+            ("evaluate", "--hypotheses", "source.txt", "--reference", "reference.txt", "--precision", "float32"),
+            2,
+            "--precision float32 is what a model computes in, and there is no MODEL",
+        ),
+        (("translate", "model", "--precision", "float16"), 2, "'float16' is not one of"),
+        (
+            ("translate", "model", "-i", "source.txt", "--int8", "--precision", "mixed_bfloat16"),
+            1,
+            "'int8' is true, and the model is loaded in mixed_bfloat16",
+        ),
+    ],
+)
+def test_a_precision_that_means_nothing_is_refused(folder, monkeypatch, capsys, arguments, code, said):
+    monkeypatch.chdir(folder)
+    assert run(*arguments) == code
+    written = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert " ".join(said.split()) in written
+
+
+def test_a_shard_of_another_precision_is_refused(folder, tmp_path, capsys):
+    files = ("-i", folder / "source.txt", "-o", tmp_path / "out")
+    begun = ("translate", folder / "model", *files, "--shard")
+    assert run(*begun, "1/2", "--precision", "mixed_bfloat16") == 0
+    manifest = json.loads((tmp_path / "out.part-00001-of-00002.json").read_text())
+    assert manifest["job"]["precision"] == "mixed_bfloat16"
+    capsys.readouterr()
+    assert run(*begun, "2/2") == 1
+    assert "precision is mixed_bfloat16 there and float32 now" in capsys.readouterr().err
+
+
+class AnotherModel(keras.callbacks.Callback):
+    """What runs a model of another precision after each batch; `seen` is the switch as training left it."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append(tf32_is_on())
+        set_tf32(not self.seen[0])
+
+
+def test_training_keeps_its_precision_whatever_runs_beside_it(tmp_path, monkeypatch):
+    before = tf32_is_on()
+    monkeypatch.setattr(device, "find_device", lambda: Device("GPU (fake)", "mixed_bfloat16", True, (8, 0)))
+    write_corpus(tmp_path, train=40)
+    other = AnotherModel()
+    config = toy_config(tmp_path, training={"epochs": 1, "precision": "tf32"})
+    try:
+        assert train(config, tmp_path / "run", [other]).finished
+    finally:
+        set_tf32(before)
+    assert len(other.seen) > 1
+    assert all(other.seen)
+    assert read_metadata(tmp_path / "run")["precision"] == "tf32"
+    assert "precision: tf32" in dump_config(config)
+    assert Translator.load(tmp_path / "run").model.precision == "float32"
