@@ -7,11 +7,29 @@ import json
 import sys
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.layers import Dropout, RandomStream
+from seq2seq.model import Seq2Seq
 from seq2seq.training import train
 from tests.toy import toy_config
+
+
+def collectives(strategy: tf.distribute.Strategy) -> int:
+    """How often the replicas add something up in an update, whose graph is traced for it."""
+    sizes = EmbeddingsConfig(size=4), EncoderConfig(units=4), DecoderConfig(units=4)
+    with strategy.scope():
+        model, optimizer = Seq2Seq(9, 9, *sizes), keras.optimizers.SGD(0.1)
+    model.compile(optimizer)
+    replicas = strategy.num_replicas_in_sync
+    signature = [tf.TensorSpec([None, None], tf.int32)] * 2 * replicas
+    step = tf.function(lambda *batch: model.train_step(batch), input_signature=signature, autograph=False)
+    graph = step.get_concrete_function().graph.as_graph_def()
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    return sum(node.op == "CollectiveReduceV2" for node in nodes) // replicas
+
 
 if __name__ == "__main__":
     folder, runs, devices = Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
@@ -22,4 +40,5 @@ if __name__ == "__main__":
     if devices > 1:
         strategy, dropout = tf.distribute.MirroredStrategy(), Dropout(0.5, RandomStream(1), "test")
         masks = strategy.run(lambda: dropout(tf.ones([100]), training=True))
-        print(json.dumps([mask.numpy().tolist() for mask in strategy.experimental_local_results(masks)]))
+        of_each = [mask.numpy().tolist() for mask in strategy.experimental_local_results(masks)]
+        print(json.dumps({"masks": of_each, "collectives": collectives(strategy)}))

@@ -94,11 +94,13 @@ def test_shares_of_a_batch_have_unequal_tokens(folder):
 
 
 def test_two_devices_learn_what_one_learns(folder):
-    """And each drops other numbers."""
+    """And each drops other numbers; an update adds up twice, its counts and its gradients."""
     runs = [[f"{name}-2", on("mirrored", sections)] for name, sections in RUNS.items()]
     (printed,) = succeed(program(folder, runs, devices=2))
     assert_same_learning(folder, "-2", RUNS)
-    one, other = json.loads(printed)
+    found = json.loads(printed)
+    assert found["collectives"] == 2
+    one, other = found["masks"]
     assert 20 < sum(a == b for a, b in zip(one, other, strict=True)) < 80
 
 

@@ -69,3 +69,30 @@ def test_large_logits_stay_finite():
 def test_no_positions_give_no_losses():
     loss, nll = smoothed_cross_entropy(tf.zeros([0, V]), tf.zeros([0], tf.int32), 0.1)
     assert loss.shape == nll.shape == (0,)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("scale", [1.0, 8.0, 12.0, 16.0])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_16_bits_keep_the_gradient_of_tokens_that_the_model_is_sure_of(dtype, scale, smoothing, rng):
+    """Within 3% of float32's from the same numbers, from a model that guesses to one with probabilities near 1.
+
+    Subtracting the label after rounding, bfloat16 had 51% of error at a scale of 16 without smoothing.
+    """
+    count, width, size = 400, 64, 2000
+    table = (rng.normal(size=(size, width)) * width**-0.5).astype("f")
+    labels = rng.integers(size, size=count).astype(np.int32)
+    rows = table[labels] / np.linalg.norm(table[labels], axis=1, keepdims=True)
+    vectors = tf.cast((scale * rows + 0.2 * rng.normal(size=rows.shape)).astype("f"), dtype)
+    upstream = tf.fill([count], 2.0**15 / count)  # a mean, times the loss scale of float16
+
+    def gradients(kind):
+        values = [tf.cast(vectors, kind), tf.constant(table), tf.zeros(size)]
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            loss, _ = output_cross_entropy(*values, tf.constant(labels), smoothing)
+        return tape.gradient(loss, values, output_gradients=upstream)
+
+    for found, expected in zip(gradients(dtype), gradients("float32"), strict=True):
+        error = np.linalg.norm(tf.cast(found, tf.float32) - expected) / np.linalg.norm(expected)
+        assert error < 0.03, float(error)
