@@ -15,6 +15,8 @@ import tensorflow as tf
 from parts.report import Check
 from parts.sizes import TOY, Sizes, changed
 
+from seq2seq.device import find_device
+
 # By worth: what is most likely to be wrong, and matters most, comes first.
 PARTS = {
     "recurrences": "GRU and LSTM in every precision, against float32 on the CPU",
@@ -58,10 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", action="append", default=[], metavar="NAME=NUMBER", help="see parts/sizes.py")
     options = parser.parse_args(arguments)
     tf.get_logger().setLevel("ERROR")  # it warns of many graphs, which are what this is about
-    gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
-    toy = options.toy or not gpus
+    toy = options.toy or not find_device().is_gpu
     try:
         sizes = changed(TOY if toy else Sizes(), options.size)
     except ValueError as error:

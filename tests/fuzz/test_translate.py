@@ -67,7 +67,7 @@ def folder(translators, tmp_path_factory):
     """Where the command finds its input; it gets translators that are there already, to be quick."""
     loaded = {translator.folder: translator for translator in translators.values()}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Translator, "load", lambda path, notice: loaded[path])
+        patch.setattr(Translator, "load", lambda path, *precision, notice: loaded[path])
         yield tmp_path_factory.mktemp("files")
 
 

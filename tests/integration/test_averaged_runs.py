@@ -29,7 +29,7 @@ def config(corpus):
         training={
             "epochs": 5,
             "accumulate": 2,
-            "learning_rate": 0.02,
+            "learning_rate": 0.1,
             "ema": 0.8,
             "freeze": ["encoder/layer_0/*"],
             "schedule": {"kind": "cosine", "warmup": 3, "decay_updates": 9, "minimum": 1e-3},

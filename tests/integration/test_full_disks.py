@@ -50,7 +50,7 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def config(corpus):
-    return toy_config(corpus)
+    return toy_config(corpus, training={"learning_rate": 0.08})  # so that a validation is the best
 
 
 @pytest.fixture(scope="module")

@@ -33,9 +33,12 @@ def folder(tmp_path_factory):
 def loads(monkeypatch):
     """The precisions that translators were loaded in."""
     found, load = [], Translator.load
-    monkeypatch.setattr(
-        Translator, "load", lambda path, precision="float32": found.append(precision) or load(path, precision)
-    )
+
+    def spy(path, precision="float32", **others):
+        found.append(precision)
+        return load(path, precision, **others)
+
+    monkeypatch.setattr(Translator, "load", spy)
     return found
 
 

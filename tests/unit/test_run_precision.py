@@ -162,7 +162,9 @@ def test_beam_workers_load_the_jobs_precision(folder, tmp_path, monkeypatch):
     source = tmp_path / "in"
     source.write_text("".join(f"{line}\n" for line in LINES), encoding="utf-8")
     loaded, load = [], Translator.load
-    monkeypatch.setattr(beam.Translator, "load", lambda *arguments: loaded.append(arguments[1:]) or load(*arguments))
+    monkeypatch.setattr(
+        beam.Translator, "load", lambda *given, **others: loaded.append(given[1:]) or load(*given, **others)
+    )
     job = Job(folder, source, tmp_path / "out", OPTIONS, "text", "mixed_bfloat16")
     assert job.identity()["precision"] == "mixed_bfloat16"
     assert beam.translate_on_beam(job) == len(LINES)

@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from parts.models import copy_sentences, model_on_cpu, trained
-from parts.precisions import precisions, reference_implementation, use_precision
+from parts.precisions import precisions, reference_implementation
 from parts.report import Check, table
 from seq2seq.config import SearchOptions
 from seq2seq.decoding import find_hypotheses, length_limits, search_rules, traced
+from seq2seq.device import use_precision
 from seq2seq.model import Seq2Seq
 from seq2seq.search import SearchResult
 from seq2seq.tokenizer import PAD_ID

@@ -7,8 +7,9 @@ import numpy as np
 
 from parts.curves import last_mean
 from parts.models import FORMS, Trainer, copy_batches, trained
-from parts.precisions import precisions, use_precision
+from parts.precisions import precisions
 from parts.report import Check, table
+from seq2seq.device import use_precision
 
 LEARNT = 0.5  # of the first loss that is gone at the end
 

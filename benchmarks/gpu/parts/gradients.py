@@ -14,10 +14,10 @@ from parts.precisions import (
     precisions,
     reference_implementation,
     spoil_memory,
-    use_precision,
     worst,
 )
 from parts.report import Check, table
+from seq2seq.device import use_precision
 from seq2seq.model import Seq2Seq
 
 # The gradient as a whole keeps to BOUNDS; that of one weight may be small beside the numbers that it is a sum of.

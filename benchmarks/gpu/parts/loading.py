@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from parts.children import answer, start
-from parts.precisions import use_precision
 from parts.report import Check
+from seq2seq.device import use_precision
 
 LOSS = 1e-4  # on the difference of a sentence's negative log-likelihood, nats a token
 SAME = 0.98  # share of translations that are equal: float32 leaves two that are as good as each other open

@@ -8,9 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from parts.precisions import policy, set_implementation, use_precision
+from parts.precisions import set_implementation
 from parts.report import Check
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, TrainingConfig
+from seq2seq.device import use_precision
 from seq2seq.model import Seq2Seq
 from seq2seq.tokenizer import EOS_ID, PAD_ID
 
@@ -43,7 +44,7 @@ def make_model(form: str, size: ModelSize, precision: str = "float32", device: s
             EmbeddingsConfig(size=size.units, tied="all"),
             EncoderConfig(units=size.units, **encoder),
             DecoderConfig(units=size.units, **decoder),
-            precision=policy(precision),  # type: ignore[arg-type]
+            precision=precision,  # type: ignore[arg-type]
         )
 
 

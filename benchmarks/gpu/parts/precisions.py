@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.layers import GRUCell, LSTMCell, Recurrence
+from seq2seq.precision import TF32_SINCE
 
 # On |ours - reference| / |reference|, Euclidean norms; tf32 is reported.
 BOUNDS = {"float32": 1e-5, "tf32": None, "mixed_float16": 1e-2, "mixed_bfloat16": 5e-2}
-AMPERE = (8, 0)  # compute capability
 SPOILT = range(8, 25)  # powers of two: numbers in the blocks of memory that are spoilt
 
 
@@ -19,21 +19,7 @@ def precisions(gpus: Sequence[Any]) -> list[str]:
     if not gpus:
         return [precision for precision in BOUNDS if precision != "tf32"]
     capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
-    return list(BOUNDS) if capability >= AMPERE else ["float32", "mixed_float16"]
-
-
-def policy(precision: str) -> str:
-    """Keras's name of the dtypes."""
-    return "float32" if precision == "tf32" else precision
-
-
-def use_precision(precision: str) -> None:
-    """Switch TF32 off for float32, and on for all others.
-
-    Matrix products read the switch each time; a cuDNN recurrence keeps what it was at its first run, so that what is
-    to be compared needs a graph each.
-    """
-    tf.config.experimental.enable_tensor_float_32_execution(precision != "float32")
+    return list(BOUNDS) if capability >= TF32_SINCE else ["float32", "mixed_float16"]
 
 
 def held_by_all(values: np.ndarray) -> np.ndarray:

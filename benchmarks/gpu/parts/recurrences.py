@@ -1,4 +1,4 @@
-"""GRU and LSTM over unequal lengths, both directions: each precision against float32 on the CPU."""
+"""GRU and LSTM over unequal lengths, each direction and both at once: each precision against float32 on the CPU."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,24 +11,28 @@ from parts.precisions import (
     BOUNDS,
     distance,
     held_by_all,
-    policy,
     precisions,
     reference_implementation,
     spoil_memory,
-    use_precision,
     worst,
 )
 from parts.report import Check, table
 from parts.sizes import Sizes
+from seq2seq.device import use_precision
 from seq2seq.layers import GRUCell, LSTMCell, Recurrence
+from seq2seq.layers.recurrence import run_both_ways
+from seq2seq.precision import policy_name
 
+WAYS = ("forward", "reverse", "both")  # the last in one call, from zeros
 NAMES = ("outputs", "states", "d inputs", "d initial", "d kernel", "d recurrent", "d bias")
 
 
 def run(check: Check) -> list[dict[str, Any]]:
     """Compare outputs, last states and all gradients; then run again over spoilt memory and compare the two runs."""
     ours, other = "cudnn" if check.gpus else "fast", reference_implementation(check.gpus)
-    print(f"|{ours} - {other}| / |{other}|: the larger of both directions; `again`: the largest of two runs' distances")
+    print(
+        f"|{ours} - {other}| / |{other}|: the largest of all ways; `again`: of two runs' distances"
+    )
     results = []
     for cell in (GRUCell, LSTMCell):
         use_precision("float32")
@@ -52,7 +56,7 @@ def judge(
     spoil_memory(check.device)
     second = compute()
     each = {name: worst(distance(run[name], reference[name]) for run in (first, second)) for name in reference}
-    distances = {name: worst(each[f"{way} {name}"] for way in ("forward", "reverse")) for name in NAMES}
+    distances = {name: worst(each[key] for way in WAYS if (key := f"{way} {name}") in each) for name in NAMES}
     again = worst(distance(second[name], first[name]) for name in reference)
     named = distances | {"again": again}
     name = list(named)[int(np.argmax(list(named.values())))]  # NaN is the largest
@@ -67,7 +71,7 @@ def judge(
 def recurrence(
     cell: type, precision: str, implementation: str, device: str | None, sizes: Sizes
 ) -> Callable[[], dict[str, np.ndarray]]:
-    """A traced function of no arguments: both directions' results, from the same numbers each time.
+    """A traced function of no arguments: the results of all ways, from the same numbers each time.
 
     On a device, or where TensorFlow puts it.
     """
@@ -82,26 +86,44 @@ def recurrence(
     layers = {}
     with tf.device(device):
         for way in ("forward", "reverse"):
-            inner = cell(units, dtype=policy(precision))
-            layer = Recurrence(inner, way == "reverse", implementation, dtype=policy(precision))
+            inner = cell(units, dtype=policy_name(precision))
+            layer = Recurrence(inner, way == "reverse", implementation, dtype=policy_name(precision))
             layer.build((None, None, width))
             inner.set_weights([held_by_all(draw(*weight.shape) * units**-0.5) for weight in inner.weights])
             layers[way] = layer
     initial, by_last = draw(2, len(inner.state_size), rows, units)
 
+    def results(
+        way: str, cells: list[Any], sources: list[tf.Tensor], run: Callable[[], tuple[tf.Tensor, tf.Tensor]]
+    ) -> dict[str, tf.Tensor]:
+        """What `run` gives, and gradients by sources and by the weights of cells, those of two one after the other."""
+        with tf.GradientTape() as tape:
+            tape.watch(sources)
+            outputs, last = (tf.cast(value, tf.float32) for value in run())
+            loss = tf.reduce_sum(outputs * by_outputs) + tf.reduce_sum(last * by_last)
+        weights = [[weight.value for weight in cell.trainable_variables] for cell in cells]
+        by_sources, by_weights = tape.gradient(loss, [sources, weights])
+        joined = [tf.stack(gradients) for gradients in zip(*by_weights, strict=True)]
+        names = [name for name in NAMES if name != "d initial" or len(sources) > 1]
+        return {
+            f"{way} {name}": value for name, value in zip(names, [outputs, last, *by_sources, *joined], strict=True)
+        }
+
     @tf.function(autograph=False)
     def compute(inputs: tf.Tensor, initial: tf.Tensor) -> dict[str, tf.Tensor]:
+        def one(layer: Recurrence) -> tuple[tf.Tensor, tf.Tensor]:
+            outputs, states = layer(inputs, tf.constant(lengths), tf.unstack(initial))
+            return outputs, tf.stack(states)
+
+        def both() -> tuple[tf.Tensor, tf.Tensor]:
+            outputs, states = zip(*run_both_ways(list(layers.values()), inputs, tf.constant(lengths)), strict=True)
+            return tf.stack(outputs), tf.stack(states)
+
         found = {}
         with tf.device(device):
             for way, layer in layers.items():
-                weights = [weight.value for weight in layer.cell.trainable_variables]
-                with tf.GradientTape() as tape:
-                    tape.watch([inputs, initial])
-                    outputs, states = layer(inputs, tf.constant(lengths), tf.unstack(initial))
-                    outputs, last = tf.cast(outputs, tf.float32), tf.cast(tf.stack(states), tf.float32)
-                    loss = tf.reduce_sum(outputs * by_outputs) + tf.reduce_sum(last * by_last)
-                values = [outputs, last, *tape.gradient(loss, [inputs, initial, *weights])]
-                found |= {f"{way} {name}": value for name, value in zip(NAMES, values, strict=True)}
+                found |= results(way, [layer.cell], [inputs, initial], partial(one, layer))
+            found |= results("both", [layer.cell for layer in layers.values()], [inputs], both)
         return found
 
     return lambda: {name: value.numpy() for name, value in compute(inputs, initial).items()}

@@ -39,7 +39,7 @@ class Check:
     def __init__(self, sizes: Sizes, minutes: float = 5.0, json_file: Path | None = None, toy: bool = False) -> None:
         self.sizes, self.toy, self.json_file = sizes, toy, json_file
         self.deadline = time.monotonic() + 60.0 * minutes
-        self.gpus = tf.config.list_physical_devices("GPU")
+        self.gpus = tf.config.get_visible_devices("GPU")
         self.device = "/GPU:0" if self.gpus else "/CPU:0"
         self.shared: dict[str, Any] = {}
         self.missed: list[str] = []
