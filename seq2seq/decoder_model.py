@@ -101,7 +101,7 @@ class DecoderModel(keras.Model):
         """One step for K hypotheses a sentence.
 
         Args:
-            tokens: (B, K) int32, the token before; BOS at first.
+            tokens: (B, K) int32 or int64, the token before; BOS at first.
             state: A nest of tensors (B, K, ...).
             output: What `output_layer` gave, once for all steps; V is then how many tokens it was asked for.
 
@@ -150,6 +150,11 @@ class DecoderModel(keras.Model):
         """`token_losses` of what `read_out` gave, or of some of its positions: logits and probabilities are (N, V)."""
         table, bias = self.output_embedding.table.value, self.output_bias.value
         return output_cross_entropy(readout, table, bias, labels, label_smoothing)
+
+    def fit(self, *arguments: Any, **options: Any) -> Any:
+        """`keras.Model.fit`, with the products of the model's precision."""
+        use_precision(self.precision)
+        return super().fit(*arguments, **options)
 
     def compile(
         self,

@@ -21,8 +21,8 @@ class Defaults(NamedTuple):
     deterministic: bool
 
 
-# Memory that a search may count on, in bytes. TensorFlow does not tell how much a GPU has, so this is the 16 GiB of the
-# smaller ones for training, as a T4.
+# Memory that a search may count on, in bytes. TensorFlow has no public way to ask how much a GPU has, so this is the
+# 16 GiB of the smaller ones for training, as a T4.
 GPU_MEMORY = 16 * 2**30
 # float32 tensors of hypotheses times vocabulary that are alive at once in a step of a search: logits,
 # log-probabilities, scores, and what they are made from.

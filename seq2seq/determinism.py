@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from seq2seq.device import Device
 
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
-VALUES = (
-    ":4096:8",
-    ":16:8",
-)  # the two of NVIDIA's documentation: 8 buffers of 4 MiB, or of 16 KiB; the first is faster
+# The two of NVIDIA's documentation: 8 buffers of 4 MiB, or of 16 KiB; the first is faster.
+VALUES = (":4096:8", ":16:8")
+# Scattering is deterministic where no place comes twice, as in all of ours. TensorFlow cannot know that, and would
+# scatter on the host: of the output layer's gradient, all probabilities of a batch there and back.
+SCATTER = "TF_DISABLE_SCATTER_OP_DETERMINISM"
 
 
 def reserve_workspace() -> None:
@@ -48,6 +49,8 @@ def enable_determinism(device: "Device") -> None:
             f"training.deterministic is true, and the environment variable {WORKSPACE} {how}: on {device.name} "
             f"recurrent layers may compute other bits each time. Start the process with {WORKSPACE}={VALUES[0]}."
         )
+    if device.is_gpu:
+        os.environ.setdefault(SCATTER, "1")
     tf.config.experimental.enable_op_determinism()
 
 

@@ -57,7 +57,7 @@ def find_device() -> Device:
 
 
 def runs_on_gpu() -> bool:
-    """Does TensorFlow compute on a GPU? Starts it, unless it has started; a hidden GPU does not count."""
+    """Whether TensorFlow computes on a GPU. Starts it, unless it has started; a hidden GPU does not count."""
     return bool(tf.config.list_logical_devices("GPU"))
 
 
@@ -86,7 +86,7 @@ def _physical_gpus() -> list[Any]:
 
 
 def _those_that_compute(gpus: list[Any]) -> list[Any]:
-    """GPUs without those that fail, which are hidden; a success is remembered, so that it is tried once only."""
+    """GPUs without those that fail, which are hidden; a success is remembered and not tried again."""
     names = [_name(gpu) for gpu in gpus]
     if gpu_trial.has_passed(names):
         return gpus

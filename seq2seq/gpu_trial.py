@@ -1,4 +1,4 @@
-"""Can the GPUs compute, and if not, why? A short child process tries them before TensorFlow starts in this one."""
+"""Whether GPUs compute, and if not, why: a short child process tries them before TensorFlow starts in this one."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 DRIVER = Path("/proc/driver/nvidia/version")  # there as soon as the NVIDIA driver is loaded
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-TIMEOUT = 180.0  # seconds; a driver that must compile every kernel first takes minutes
+TIMEOUT = 600.0  # seconds; a driver that must compile every kernel first takes minutes
 MARK = "gpu-trial:"
 # A GPU without machine code in TensorFlow's wheel fails at its first operation, and one with other cuDNN libraries at
 # its first recurrence. An error of the one before does not stop the next.
@@ -49,6 +49,7 @@ for number, gpu in enumerate(gpus):
 INSTALL = "Install TensorFlow's CUDA libraries: pip install -c constraints.txt '.[gpu]'"
 UPDATE = "Update the NVIDIA driver"
 CONTAINER = "See what nvidia-smi says; a container needs the driver's libraries passed in, as by docker run --gpus all"
+UNKNOWN = "See what nvidia-smi says, and what python -c 'import tensorflow as tf; tf.ones([2]) + 1' prints"
 OTHER_GPU = f"Choose another GPU with {VISIBLE}, or install a TensorFlow that was built for this one"
 # What TensorFlow writes, what it means, and what to do; the first that fits decides.
 CAUSES = (
@@ -87,7 +88,7 @@ class Trial(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        """Did every GPU that was tried compute?"""
+        """Whether every GPU that was tried computed."""
         return not self.ended and not any(self.errors.values())
 
 
@@ -95,7 +96,7 @@ def run_trial(timeout: float = TIMEOUT) -> Trial:
     """Try a product and a cuDNN recurrence, forwards and backwards, on each GPU, in a process of their own.
 
     TensorFlow cannot give up a GPU once it has started on it, and some failures end the process. The child also tells
-    why there is no GPU: TensorFlow reads how much it shall write when it is loaded, and in this process that is little.
+    why there is no GPU: TensorFlow reads its log level when it is loaded, and in this process it writes little.
 
     Args:
         timeout: Seconds until a child that has not ended counts as failed.
@@ -103,7 +104,8 @@ def run_trial(timeout: float = TIMEOUT) -> Trial:
     Raises:
         OSError: No process can be started.
     """
-    command, environment = [sys.executable, "-c", SCRIPT], os.environ | {"TF_CPP_MIN_LOG_LEVEL": "0"}
+    # -P: nothing is imported from the folder that the user is in.
+    command, environment = [sys.executable, "-P", "-c", SCRIPT], os.environ | {"TF_CPP_MIN_LOG_LEVEL": "0"}
     ended = ""
     try:
         done = subprocess.run(
@@ -131,7 +133,7 @@ def explain(error: str, log: str) -> tuple[str, str]:
             return f"{cause} ({missing})" if missing else cause, remedy
     told = _telling_line(log)
     cause = "; ".join(part for part in (_shortened(error), told if told not in error else "") if part)
-    return cause or "TensorFlow does not say why", CONTAINER
+    return cause or "TensorFlow does not say why", UNKNOWN
 
 
 def _telling_line(log: str) -> str:
@@ -147,13 +149,13 @@ def _shortened(text: str, most: int = 200) -> str:
 
 
 def is_hidden_on_purpose() -> bool:
-    """Does CUDA_VISIBLE_DEVICES say that no GPU is to be seen?"""
+    """Whether CUDA_VISIBLE_DEVICES says that no GPU is to be seen."""
     value = os.environ.get(VISIBLE)
     return value is not None and (not value.strip() or value.strip().startswith("-"))
 
 
 def has_passed(names: Sequence[str]) -> bool:
-    """Have these GPUs computed before, under the same TensorFlow, driver and CUDA_VISIBLE_DEVICES?"""
+    """Whether these GPUs have computed before, under the same TensorFlow, driver and CUDA_VISIBLE_DEVICES."""
     try:
         return _record(names).is_file()
     except (OSError, RuntimeError):  # the latter where nobody knows the user's home

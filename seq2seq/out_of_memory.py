@@ -24,7 +24,7 @@ CERTAIN = (
 )
 # Texts that mean it as a rule: cuDNN's recurrent layers allocate within one call and give one answer to any failure,
 # and the handles of cuDNN and cuBLAS are made at the first operation that needs them.
-LIKELY = ("dornn", "cudnn_status_not_initialized", "cudnn_status_internal_error", "cublas_status_not_initialized")
+LIKELY = ("dornn", "cudnn_status_", "cublas_status_not_initialized", "cublas_status_execution_failed")
 # Other resources that a ResourceExhaustedError is about.
 NOT_MEMORY = ("no space left on device", "quota exceeded", "too many open files", "message larger than max")
 QUOTED = 200  # characters of an error

@@ -1,8 +1,9 @@
 """In which precision a model computes: the names, and which one suits a GPU. Imports nothing heavy."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 Precision = Literal["float32", "tf32", "mixed_float16", "mixed_bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Capability = tuple[int, int]  # compute capability of an NVIDIA GPU, major and minor; (0, 0) where there is none
 
 # Tensor cores multiply float16 from Volta on, and bfloat16 and TF32 from Ampere on.

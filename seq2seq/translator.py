@@ -352,26 +352,24 @@ def _most_attended(surfaces: Sequence[str], weights: np.ndarray) -> str:
 
 def _batches(parts: Sequence[_Part], options: SearchOptions, budget: SearchBudget) -> Iterator[list[int]]:
     """Places of parts by falling length, as many at once as the budget allows."""
-    hypotheses = options.n_best if options.sample else options.beam_size
     rows = sorted(range(len(parts)), key=lambda row: -len(parts[row].ids))
     while rows:
         width = _width([parts[rows[0]]], options)
-        size = max(1, min(budget.tokens // width, budget.hypotheses // hypotheses))
+        size = max(1, min(budget.tokens // width, budget.hypotheses // options.hypotheses))
         yield rows[:size]
         rows = rows[size:]
 
 
 def _width(parts: Sequence[_Part], options: SearchOptions) -> int:
     """Source tokens of the longest part, EOS included, times hypotheses."""
-    hypotheses = options.n_best if options.sample else options.beam_size
-    return (max(len(part.ids) for part in parts) + 1) * hypotheses
+    return (max(len(part.ids) for part in parts) + 1) * options.hypotheses
 
 
 def _explain(parts: Sequence[_Part], options: SearchOptions, shortage: str) -> str:
     """What to say of parts that did not fit into memory at once."""
     key = "n_best" if options.sample else "beam_size"
-    width, hypotheses = _width(parts, options), f"'{key}' {getattr(options, key)}"
-    length = width // getattr(options, key)
+    width, hypotheses = _width(parts, options), f"'{key}' {options.hypotheses}"
+    length = width // options.hypotheses
     if len(parts) > 1:
         return (
             f"{shortage} at a batch of {len(parts)} sentences of up to {length} tokens with {hypotheses}: smaller "

@@ -17,8 +17,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def asks_for_gpu(expression: str) -> bool:
-    """Does what stands behind `-m` select tests marked gpu?"""
-    return re.search(r"(?<!\bnot )\bgpu\b", expression) is not None
+    """Whether what stands behind `-m` selects tests for their mark gpu."""
+
+    def selects(gpu: bool, others: bool) -> bool:
+        name = re.compile(r"\b(?!and\b|or\b|not\b)\w+")
+        return bool(eval(name.sub(lambda mark: str(gpu if mark[0] == "gpu" else others), expression)))
+
+    return bool(expression) and any(selects(True, others) and not selects(False, others) for others in (True, False))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

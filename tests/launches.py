@@ -1,6 +1,6 @@
 """What a GPU would do with a traced function, counted without one: kernels launched, and copies to and from the host.
 
-Grappler optimises the graph for a virtual GPU. Where each input and output lies is read from TensorFlow's own register
+Grappler optimises the graph for a virtual GPU. Where each input and output lies is read from TensorFlow's own registry
 of GPU kernels, which its Linux packages hold on machines without a GPU, too.
 """
 

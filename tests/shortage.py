@@ -1,4 +1,4 @@
-"""Lack of memory by order: errors as TensorFlow makes them, and computations that have room for so many rows."""
+"""Injected lack of memory: errors as TensorFlow makes them, and computations that have room for so many rows."""
 
 import tensorflow as tf
 

@@ -22,8 +22,8 @@ BEGIN = "<s>"
 class Note(NamedTuple):
     """What a search asked its step function for the K hypotheses of its only sentence, and what it got.
 
-    tokens     (K,)       int32, the last of each
-    parents    (K,)       int32, the place that each hypothesis had a step before; the first step's mean nothing
+    tokens     (K,)       int64, the last of each
+    parents    (K,)       int64, the place that each hypothesis had a step before; the first step's mean nothing
     log_probs  (1, K, V)  float32 tensor, `IMPOSSIBLE` where the rules exclude a token
     weights    (1, K, S)  float32 tensor
     """

@@ -32,7 +32,7 @@ class Job:
 
         input      `sha256` of the file as it is, and its `lines`
         model      checksums of recipe, tokenizers and weights, and of what `options` asks for besides
-        options    all but `batch_tokens`, which only decides how much a machine does at once
+        options    in float32 without `batch_tokens`, which then decides nothing but how much a machine does at once
         format     of the output
         precision  that the model computes in
 
@@ -51,7 +51,7 @@ class Job:
         values = {
             "input": {"sha256": _sha256(self.source), "lines": count_lines(self.source)},
             "model": model,
-            "options": self.options.model_dump(exclude={"batch_tokens"}),
+            "options": self.options.model_dump(exclude={"batch_tokens"} if self.precision == "float32" else None),
             "format": self.output_format,
             "precision": self.precision,
         }

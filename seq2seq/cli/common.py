@@ -31,7 +31,7 @@ def load_tensorflow() -> None:
     sys.stderr.flush()
     real = os.dup(2)
     with tempfile.TemporaryFile() as captured, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter("always")  # shown below: stderr is captured now
         os.dup2(captured.fileno(), 2)
         try:
             from seq2seq.device import DeviceWarning, find_device
@@ -47,6 +47,8 @@ def load_tensorflow() -> None:
     for warning in caught:
         if issubclass(warning.category, DeviceWarning):
             warn(str(warning.message))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def search_options(base: SearchOptions, **given: Any) -> SearchOptions:

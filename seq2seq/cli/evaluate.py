@@ -97,14 +97,14 @@ def _evaluate_model(
     language: str | None,
     options: dict[str, Any],
 ) -> "EvaluationReport":
-    from seq2seq.cli.common import load_tensorflow, progress_bar, search_options
+    from seq2seq.cli.common import load_tensorflow, progress_bar, search_options, warn
 
     load_tensorflow()
     from seq2seq.evaluation import evaluate as run
     from seq2seq.model_directory import load_config_of
     from seq2seq.translator import Translator
 
-    translator = Translator.load(model, precision)
+    translator = Translator.load(model, precision, notice=warn)
     language = language or load_config_of(model).data.target_language
     pairs = list(zip(sources, references[0], strict=True))
     chosen = search_options(translator.options, **options)

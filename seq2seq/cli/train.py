@@ -58,10 +58,7 @@ def train(
     from rich.console import Console
 
     from seq2seq.cli.common import load_tensorflow
-    from seq2seq.determinism import reserve_workspace
 
-    if config.training.deterministic:
-        reserve_workspace()
     load_tensorflow()
     from seq2seq.training import train as run
 

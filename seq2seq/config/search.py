@@ -138,6 +138,11 @@ class SearchOptions(Section):
                 )
 
     @property
+    def hypotheses(self) -> int:
+        """Hypotheses of a sentence that are searched for at once."""
+        return self.n_best if self.sample else self.beam_size
+
+    @property
     def fusion(self) -> bool:
         """Whether a language model has a say."""
         return self.language_model is not None and self.language_model_weight > 0

@@ -123,7 +123,7 @@ class TrainingConfig(Section):
         None,
         "Compute the same bits each time: on one kind of machine the same recipe then trains the same model, and an "
         "interrupted run resumes as if it had not been. null: true on a CPU, false on a GPU. false: neither is "
-        "promised. On a GPU it is slower, was not tried yet, and does not cover sums over several GPUs.",
+        "promised. On a GPU it is slower, not yet tried, and does not cover sums over several GPUs.",
     )
     epochs: int | None = key(20, "Stop after so many passes over the corpus.", unit="epochs", ge=1)
     updates: int | None = key(None, "Stop after so many updates.", unit="updates", ge=1)

@@ -50,8 +50,8 @@ def run_cudnn(
     x, *states = (tf.cast(value, wide) for value in (inputs, *map(tf.stack, zip(*initial, strict=True))))
     # TensorFlow's kernel hands states to cuDNN as they lie in memory, which is (D, B, U): only for one direction is
     # that the (B, D, U) that batch-major tensors are to have.
-    time_major = len(weights) > 1
-    if time_major:
+    both = len(weights) > 1
+    if both:
         x = tf.transpose(x, [1, 0, 2])
     else:
         states = [tf.reshape(state, [-1, 1, state.shape[-1]]) for state in states]
@@ -62,16 +62,13 @@ def run_cudnn(
         params=parameters,
         sequence_lengths=lengths,
         rnn_mode=mode,
-        direction="bidirectional" if len(weights) > 1 else "unidirectional",
+        direction="bidirectional" if both else "unidirectional",
         is_training=True,
-        time_major=time_major,
+        time_major=both,
     )
-    outputs = tf.cast(outputs, dtype)
-    if time_major:
-        outputs = tf.transpose(outputs, [1, 0, 2])
-    else:
-        last = [tf.transpose(state, [1, 0, 2]) for state in last[: len(states)]]
-    ends = [tf.unstack(tf.cast(state, dtype), len(weights)) for state in last[: len(states)]]
+    outputs, *last = (tf.cast(value, dtype) for value in (outputs, *last[: len(states)]))
+    outputs = tf.transpose(outputs, [1, 0, 2]) if both else outputs
+    ends = [tf.unstack(state, len(weights), axis=0 if both else 1) for state in last]
     return outputs, [list(direction) for direction in zip(*ends, strict=True)]
 
 

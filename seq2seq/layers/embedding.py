@@ -16,7 +16,7 @@ class Embedding(keras.layers.Layer):
         size: Width E of a vector.
 
     Shapes:
-        tokens   (...)     int32
+        tokens   (...)     int32 or int64
         vectors  (..., E)  compute dtype
     """
 

@@ -47,8 +47,8 @@ class Rules:
     """What every search keeps to: which tokens may come when, and how a finished hypothesis is scored.
 
     Args:
-        max_lengths: (B,) int32, at least 1; the last token that a hypothesis may have is EOS.
-        min_lengths: (B,) int32, tokens that a hypothesis has at least, EOS included; where it is above
+        max_lengths: (B,) int32 or int64, at least 1; the last token that a hypothesis may have is EOS.
+        min_lengths: (B,) int32 or int64, tokens that a hypothesis has at least, EOS included; where it is above
             `max_lengths`, the latter holds. None: 1.
         bos_id, eos_id, pad_id: Special tokens. BOS and padding are never chosen.
         forbidden: Other tokens that are never chosen.

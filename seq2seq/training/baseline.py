@@ -12,8 +12,9 @@ from seq2seq.mixture import EncodedMixture
 LEAST_GAIN = 0.1  # nats per target token below the frequencies, for a model that has learnt something
 COUNTED = 10_000_000  # tokens of each training corpus, enough for frequencies
 WARNING_AT_THE_END = (
-    "warning: no validation was better than token frequencies: this model has learnt nothing, and what it writes means "
-    "nothing. Train again with a lower training.learning_rate or a longer training.schedule.warmup, or for longer."
+    "warning: no validation was clearly better than token frequencies: this model has learnt next to nothing, and what "
+    "it writes means nothing. Train again with a lower training.learning_rate or a longer training.schedule.warmup, or "
+    "for longer."
 )
 
 
@@ -29,14 +30,15 @@ def frequency_loss(train: EncodedMixture, valid: EncodedCorpus, vocabulary_size:
     counts = np.ones(vocabulary_size)
     for part, sentences in zip(train.parts, train.counts, strict=True):
         tokens = part.target.tokens[:COUNTED]
-        counts += np.bincount(tokens, minlength=vocabulary_size) * (sentences / len(part))
+        share = sentences / len(part) * len(part.target.tokens) / len(tokens)
+        counts += np.bincount(tokens, minlength=vocabulary_size) * share
     nll = np.log(counts.sum()) - np.log(counts)
     found = np.bincount(valid.target.tokens, minlength=vocabulary_size)
     return float((found * nll).sum() / found.sum())
 
 
 def warning_of_no_gain(entry: Mapping[str, Any], frequencies: float, config: TrainingConfig) -> str:
-    """What to say of a first validation, a line of the history, that shows no gain over the loss of `frequencies`."""
+    """What to say of a validation, a line of the history, that shows no gain over the loss of `frequencies`."""
     warmup = config.schedule.warmup
     if entry["update"] < warmup:
         remedy = f"The learning rate is still rising, until update {warmup:,}: look at the next validation"
@@ -47,7 +49,9 @@ def warning_of_no_gain(entry: Mapping[str, Any], frequencies: float, config: Tra
             f"{config.learning_rate:g}) or a longer warmup (it is {warmup:,} updates): "
             f"--set training.schedule.warmup={longer}"
         )
+    how = "no" if entry["valid_loss"] >= frequencies else "hardly"
     return (
-        f"warning: after update {entry['update']:,} the model predicts no better than token frequencies, so it is not "
-        f"called best: {entry['valid_loss']:.2f} nats per token, and frequencies alone have {frequencies:.2f}. {remedy}"
+        f"warning: after update {entry['update']:,} the model predicts {how} better than token frequencies, so it is "
+        f"not called best: {entry['valid_loss']:.2f} nats per token, and frequencies alone have {frequencies:.2f}. "
+        f"{remedy}"
     )

@@ -14,25 +14,24 @@ import tensorflow as tf
 from rich.console import Console
 
 from seq2seq.batching import BatchPlan, batch_dataset, plan_batches
-from seq2seq.config import Config, Precision
-from seq2seq.defaults import defaults_for
-from seq2seq.determinism import enable_determinism, reserve_workspace
-from seq2seq.device import find_device, use_precision
+from seq2seq.config import Config
+from seq2seq.device import use_precision
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory import CONFIG, METADATA, load_tokenizers, start_directory
-from seq2seq.replicas import Replicas, reporting_lost_workers
+from seq2seq.replicas import reporting_lost_workers
 from seq2seq.training.baseline import LEAST_GAIN, WARNING_AT_THE_END, warning_of_no_gain
 from seq2seq.training.checkpoints import LAST, as_begun, check_recipe, must_not_change
 from seq2seq.training.display import Display, Meter, clock
 from seq2seq.training.interruption import StopRequest, stopping_on_signals
 from seq2seq.training.lock import only_run
+from seq2seq.training.machine import Machine, check_workers, set_up, with_tokens
 from seq2seq.training.memory import explaining_memory
 from seq2seq.training.optimization import learning_rate, watch_plateau
 from seq2seq.training.preparation import Prepared, prepare
 from seq2seq.training.progress import Progress
 from seq2seq.training.records import Records
 from seq2seq.training.recovery import LOOK_EVERY, DivergedError, Watch
-from seq2seq.training.start import make_model, summarize, try_largest_batches, with_tokens
+from seq2seq.training.start import make_model, summarize, try_largest_batches
 from seq2seq.training.tensorboard import EVERY, TensorBoard
 from seq2seq.training.validation import Validator
 
@@ -45,7 +44,8 @@ class TrainingReport:
     finished      why training ended; "" if it was interrupted and can be resumed
     updates       done, those that were skipped for not being finite included
     seconds       training time over all sessions, validation included
-    best          the best value of `validation.metric`; None where no validation was better than token frequencies
+    best          the best value of `validation.metric`; None where no validation was clearly better than token
+                  frequencies (`baseline.LEAST_GAIN`)
     history       one entry a validation, as in `history.jsonl`
     """
 
@@ -83,20 +83,13 @@ def train(
 
     Raises:
         TrainingError: Another process trains into the directory, it holds a run of another recipe, there is nothing
-            to train on, the largest batch does not fit into memory, the run diverged and going back did not help,
-            another worker was lost, or it is too late for `training.deterministic` on a GPU.
-        ConfigError: See `with_tokens`; or `training.precision` is `tf32`, and there is no GPU that has it.
+            to train on, the largest batch does not fit into memory, the run diverged and going back did not help, or
+            another worker was lost; or see `set_up` and `check_workers`.
+        ConfigError: See `set_up` and `with_tokens`.
     """
-    deterministic = config.training.deterministic
-    if deterministic:
-        reserve_workspace()  # before anything starts TensorFlow, as the next line is: memory would not grow then
-    device = find_device()
-    use_precision(_precision(config))
-    directory = Path(directory)
+    machine = set_up(config)
+    replicas, directory = machine.replicas, Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    if defaults_for(device).deterministic if deterministic is None else deterministic:
-        enable_determinism(device)
-    replicas = Replicas(config.training.distribution)
     with reporting_lost_workers(replicas), only_run(directory) if replicas.is_chief else nullcontext():
         resumes = (directory / LAST).exists()
         replicas.wait()  # until all have seen what there is
@@ -106,13 +99,9 @@ def train(
             config = as_begun(directory, config)
             if not override:
                 check_recipe(directory, config)
-        config = with_tokens(config, device)
-        return _Run(config, directory, callbacks, Display(console), replicas, resumes, override).train()
-
-
-def _precision(config: Config) -> Precision:
-    chosen = config.training.precision
-    return find_device().precision if chosen == "auto" else chosen
+        config = with_tokens(config, machine.device)
+        check_workers(machine, config)
+        return _Run(config, directory, callbacks, Display(console), machine, resumes, override).train()
 
 
 class _Run:
@@ -124,15 +113,14 @@ class _Run:
         directory: Path,
         callbacks: Sequence[keras.callbacks.Callback],
         display: Display,
-        replicas: Replicas,
+        machine: Machine,
         resumes: bool,
         override: bool,
     ) -> None:
+        device, precision, replicas = machine
         self.config, self.directory, self.display, self.replicas = config, directory, display, replicas
         self.resumes, self.override = resumes, override
-        device = find_device()
         keras.utils.set_random_seed(config.seed)
-        precision = _precision(config)
         several = f", replicas: {replicas.count}" if replicas.count > 1 else ""
         display.say(f"device: {device.name}, precision: {precision}{several}")
         self.board = TensorBoard(directory) if config.training.tensorboard and replicas.is_chief else None
@@ -293,13 +281,13 @@ class _Run:
 
     def _validate(self) -> dict[str, float]:
         """Measure, write history, keep what is worth it, move the plateau, save; returns logs for callbacks."""
-        is_first = not self.progress.validated
+        before = self.progress.validated // self.config.training.accumulate
         with self.model.update.averaged_weights():  # with `ema`, they are what is measured, kept and delivered
             entry = self._measure()
-            watch_plateau(self.config.training, self.progress, entry["best"], self.update)
+            watch_plateau(self.config.training, self.progress, self.progress.waited == 0, self.update)
             self.display.validation(entry, improved=entry["best"])
-            if is_first and self.progress.best is None:
-                self.display.say(warning_of_no_gain(entry, self.validator.frequency_loss, self.config.training))
+            if self.progress.best is None and (warning := self._warning_of_no_gain(entry, before)):
+                self.display.say(warning)
             self.records.validated(entry, self.progress)
             if self.board is not None:
                 self.board.validation(entry, *self.validator.samples())
@@ -337,6 +325,11 @@ class _Run:
         progress.validated = progress.batches
         self._tick()
         return entry | {"tokens_per_second": speed, "seconds": progress.seconds}
+
+    def _warning_of_no_gain(self, entry: dict[str, Any], before: int) -> str:
+        """Of the first validation, and where that fell into the warmup, of the first one after it; else ""."""
+        due = not before or before < self.config.training.schedule.warmup <= entry["update"]
+        return warning_of_no_gain(entry, self.validator.frequency_loss, self.config.training) if due else ""
 
     def _is_over(self) -> bool:
         training, progress = self.config.training, self.progress

@@ -8,9 +8,6 @@ from seq2seq.batching import BatchPlan, batch_shares
 from seq2seq.config import Config, Precision
 from seq2seq.corpora.pairs import expand
 from seq2seq.decoder_model import DecoderModel
-from seq2seq.defaults import defaults_for
-from seq2seq.device import Device
-from seq2seq.errors import ConfigError
 from seq2seq.model_directory import Tokenizers, build_model
 from seq2seq.replicas import Replicas
 from seq2seq.training.checkpoints import restore, snapshot
@@ -20,25 +17,6 @@ from seq2seq.training.memory import describe_batch, explaining_memory, peak_memo
 from seq2seq.training.optimization import make_optimizer
 from seq2seq.training.preparation import Prepared
 from seq2seq.training.validation import Validator
-
-
-def with_tokens(config: Config, device: Device) -> Config:
-    """The recipe with `batching.tokens`; where it leaves them open, those that suit the device.
-
-    Raises:
-        ConfigError: A sentence that the filters keep may have more tokens than a batch.
-    """
-    tokens = config.batching.tokens
-    if tokens is None:
-        tokens = defaults_for(device).batch_tokens
-    longest = config.data.filters.max_tokens
-    if longest > tokens:
-        raise ConfigError(
-            f"'data.filters.max_tokens' is {longest}, and the recipe gives no 'batching.tokens', which makes them "
-            f"{tokens} in this run: such a sentence fits no batch. Set 'batching.tokens', or lower "
-            "'data.filters.max_tokens'."
-        )
-    return config.model_copy(update={"batching": config.batching.model_copy(update={"tokens": tokens})})
 
 
 def make_model(

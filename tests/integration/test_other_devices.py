@@ -1,4 +1,4 @@
-"""A run that begins on a GPU, which is played, and goes on on a CPU: it keeps its batches."""
+"""A run that begins on a GPU, which is faked, and resumes on a CPU: it keeps its batches."""
 
 import pytest
 import tensorflow as tf
@@ -8,7 +8,7 @@ from seq2seq.defaults import GPU as DEFAULTS
 from seq2seq.device import Device
 from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.model_directory import load_config_of
-from seq2seq.training import loop, train
+from seq2seq.training import machine, train
 from seq2seq.training.checkpoints import check_recipe
 from tests.runs import assert_same_run
 from tests.toy import toy_config, write_corpus
@@ -27,7 +27,7 @@ def begun(tmp_path_factory):
     write_corpus(folder)
     tf.config.experimental.enable_op_determinism()  # a GPU's default is without, and this is to be compared
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "find_device", lambda: GPU)
+        patch.setattr(machine, "find_device", lambda: GPU)
         report = train(recipe(folder, training={"epochs": 1}), folder / "run")
     assert report.updates == 1, "the corpus is one batch of a GPU"
     return folder

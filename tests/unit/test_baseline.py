@@ -42,18 +42,24 @@ def test_corpora_count_by_their_share_of_an_epoch():
     assert shares < frequency_loss(mixture(*parts), valid, 6)
 
 
-def test_a_large_corpus_is_not_read_whole(monkeypatch):
+def test_a_large_corpus_counts_whole_and_is_not_read_whole(monkeypatch):
     monkeypatch.setattr(baseline, "COUNTED", 2)
-    train, start = Corpus([4, 3, 5, 5, 5, 5, 5, 3]), Corpus([4, 3])
+    large, small = Corpus([4, 3], [5, 5], [5, 3]), Corpus([5, 3])
+    as_if = Corpus([4, 3], [4, 3], [4, 3])
     valid = Corpus([5, 3])
-    assert frequency_loss(mixture(train), valid, 6) == frequency_loss(mixture(start), valid, 6)
+    found = frequency_loss(mixture(large, small), valid, 6)
+    monkeypatch.setattr(baseline, "COUNTED", 99)
+    assert found == pytest.approx(frequency_loss(mixture(as_if, small), valid, 6))
 
 
 def test_a_model_that_has_learnt_nothing_is_not_the_best():
     progress = Progress()
     assert not progress.judge(6.0, "loss", 1, learnt=False)
+    assert not progress.judge(5.9, "loss", 2, learnt=False)
+    assert (progress.best, progress.waited) == (None, 0), "it gets better all the same, and nothing is to be stopped"
+    assert not progress.judge(5.95, "loss", 3, learnt=False)
     assert (progress.best, progress.waited) == (None, 1)
-    assert progress.judge(6.5, "loss", 2)
+    assert progress.judge(6.5, "loss", 4), "the first that has learnt something"
     assert (progress.best, progress.waited) == (6.5, 0)
 
 
@@ -61,8 +67,17 @@ def test_the_warning_names_what_was_found_and_what_to_do():
     config = TrainingConfig(learning_rate=0.005)
     entry = {"update": 1658, "valid_loss": 6.187}
     text = warning_of_no_gain(entry, 6.004, config)
-    for part in ("update 1,658", "6.19 nats", "6.00", "0.005", "it is 0 updates", "training.schedule.warmup=300"):
+    for part in (
+        "no better than token frequencies",
+        "update 1,658",
+        "6.19 nats",
+        "6.00",
+        "0.005",
+        "it is 0 updates",
+        "training.schedule.warmup=300",
+    ):
         assert part in text
+    assert "hardly better" in warning_of_no_gain(entry, 6.19, config)
     rising = config.model_copy(update={"schedule": config.schedule.model_copy(update={"warmup": 2000})})
     text = warning_of_no_gain(entry, 6.004, rising)
     assert "until update 2,000: look at the next validation" in text

@@ -7,7 +7,7 @@ from seq2seq.config import SearchOptions
 from seq2seq.defaults import defaults_for, search_budget
 from seq2seq.device import Device
 from seq2seq.errors import ConfigError
-from seq2seq.training.start import with_tokens
+from seq2seq.training.machine import with_tokens
 from seq2seq.translator import Translator
 from tests.toy import pairs, save_random_model, toy_config, toy_tokenizer
 

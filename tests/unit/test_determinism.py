@@ -1,4 +1,4 @@
-"""When operations become deterministic, and what that needs on a GPU, which is played."""
+"""When operations become deterministic, and what that needs on a GPU, which is faked."""
 
 import os
 import subprocess
@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 
 from seq2seq import determinism
-from seq2seq.determinism import WORKSPACE, enable_determinism, reserve_workspace
+from seq2seq.determinism import SCATTER, WORKSPACE, enable_determinism, reserve_workspace
 from seq2seq.device import Device
 from seq2seq.errors import TrainingError
-from seq2seq.training import loop, train
+from seq2seq.training import machine, train
 from tests.toy import toy_config
 
 CPU = Device("CPU", "float32", is_gpu=False)
@@ -62,13 +62,16 @@ def test_a_workspace_that_somebody_chose_stays(monkeypatch):
 def test_a_cpu_needs_no_workspace(enabled):
     enable_determinism(CPU)
     assert enabled
+    assert SCATTER not in os.environ
 
 
 @pytest.mark.parametrize("value", [":4096:8", ":16:8"])
 def test_a_gpu_with_a_workspace_is_made_deterministic(enabled, monkeypatch, value):
     monkeypatch.setenv(WORKSPACE, value)
+    monkeypatch.delenv(SCATTER, raising=False)
     enable_determinism(GPU)
     assert enabled
+    assert os.environ.pop(SCATTER) == "1", "scattering stays on the GPU"
 
 
 @pytest.mark.parametrize(
@@ -91,8 +94,8 @@ def begin(config, folder, monkeypatch, device):
     def reached(*arguments):
         raise ReachedError
 
-    monkeypatch.setattr(loop, "find_device", lambda: device)
-    monkeypatch.setattr(loop, "Replicas", reached)
+    monkeypatch.setattr(machine, "find_device", lambda: device)
+    monkeypatch.setattr(machine, "Replicas", reached)
     with pytest.raises(ReachedError):
         train(config, folder)
 
@@ -119,21 +122,7 @@ def test_a_run_is_deterministic_as_the_recipe_or_else_the_device_says(
 
 def test_a_run_on_a_gpu_that_comes_too_late_is_refused(tmp_path, monkeypatch, enabled):
     tf.constant(1)
-    monkeypatch.setattr(loop, "find_device", lambda: GPU)
+    monkeypatch.setattr(machine, "find_device", lambda: GPU)
     with pytest.raises(TrainingError, match=f"{WORKSPACE} is not set, and TensorFlow has started"):
-        train(toy_config(tmp_path, training={"deterministic": True}), tmp_path)
-
-
-def test_the_command_asks_for_a_workspace_before_tensorflow_is_loaded(tmp_path, monkeypatch, enabled):
-    from seq2seq.cli import common
-    from seq2seq.cli.train import train as command
-
-    def loaded():
-        raise ReachedError(os.environ.pop(WORKSPACE, None))
-
-    monkeypatch.setattr(common, "load_tensorflow", loaded)
-    monkeypatch.setattr(determinism, "_tensorflow_has_started", lambda: False)
-    for overrides, expected in (["training.deterministic=true"], ":4096:8"), ([], None):
-        with pytest.raises(ReachedError) as found:
-            command("quickstart", overrides, output=tmp_path)
-        assert found.value.args == (expected,)
+        train(toy_config(tmp_path, training={"deterministic": True}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

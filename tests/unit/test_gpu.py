@@ -8,6 +8,7 @@ from seq2seq.config import SearchOptions
 from seq2seq.device import find_device, use_precision
 from seq2seq.gpu_trial import run_trial
 from seq2seq.layers import GRUCell, LSTMCell, Recurrence
+from seq2seq.layers.cudnn import Weights, run_cudnn
 from seq2seq.precision import TF32_SINCE
 from seq2seq.translator import Translator
 from tests.conftest import asks_for_gpu, randomize
@@ -25,6 +26,8 @@ CELLS = {"gru": GRUCell, "lstm": LSTMCell}
         ("gpu and slow", True),
         ("slow or gpu", True),
         ("not slow and not gpu", False),
+        ("not (gpu or slow)", False),
+        ("not slow", False),
         ("slow", False),
         ("", False),
     ],
@@ -38,7 +41,7 @@ def data(rng, kind):
     return inputs, [tf.constant(rng.normal(size=(B, UNITS)).astype("f")) for _ in range(2 if kind == "lstm" else 1)]
 
 
-def run_both_ways(kind, reverse, implementation, dtype, inputs, initial, mixer):
+def run(kind, reverse, implementation, dtype, inputs, initial, mixer):
     """Outputs, last states, and the gradients of a mixture of the outputs: of inputs, first states and weights."""
     layer = Recurrence(CELLS[kind](UNITS, dtype=dtype), reverse, implementation, dtype=dtype)
     layer.build((None, None, INPUTS))
@@ -61,11 +64,44 @@ def test_cudnn_equals_the_fast_path_in_float32(kind, reverse, rng):
     inputs, initial = data(rng, kind)
     mixer = rng.normal(size=(B, T, UNITS)).astype("f")
     (found, gradients), (expected, others) = (
-        run_both_ways(kind, reverse, way, "float32", inputs, initial, mixer) for way in ("cudnn", "fast")
+        run(kind, reverse, way, "float32", inputs, initial, mixer) for way in ("cudnn", "fast")
     )
     for ours, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, other, atol=1e-5)
     for ours, other in zip(gradients, others, strict=True):
+        assert np.linalg.norm(ours - other) <= 1e-5 * np.linalg.norm(other)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", CELLS)
+def test_both_directions_in_one_call_equal_one_after_the_other(kind, rng):
+    """Also from first states that are not zero, which lie in memory in an order of their own."""
+    use_precision("float32")
+    inputs, _ = data(rng, kind)
+    initial = [data(rng, kind)[1] for _ in range(2)]
+    layers = []
+    for reverse in (False, True):
+        layer = Recurrence(CELLS[kind](UNITS), reverse, "fast")
+        layer.build((None, None, INPUTS))
+        randomize(layer.cell, seed=3 + reverse, scale=0.2)
+        layers.append(layer)
+    weights = [Weights(*(weight.value for weight in layer.cell.weights)) for layer in layers]
+    mixer = rng.normal(size=(B, T, 2 * UNITS)).astype("f")
+
+    def gradients(outputs, states, tape):
+        loss = tf.reduce_sum(outputs * mixer) + tf.add_n([tf.reduce_sum(state) for state in tf.nest.flatten(states)])
+        return tape.gradient(loss, [inputs, *tf.nest.flatten([initial, weights])])
+
+    with tf.GradientTape() as tape:
+        tape.watch([inputs, *tf.nest.flatten(initial)])
+        outputs, states = run_cudnn(kind, inputs, tf.constant(LENGTHS), weights, initial)
+        found = [outputs, *tf.nest.flatten(states)], gradients(outputs, states, tape)
+    with tf.GradientTape() as tape:
+        tape.watch([inputs, *tf.nest.flatten(initial)])
+        results = [layer(inputs, LENGTHS, first) for layer, first in zip(layers, initial, strict=True)]
+        outputs, states = tf.concat([output for output, _ in results], axis=-1), [state for _, state in results]
+        expected = [outputs, *tf.nest.flatten(states)], gradients(outputs, states, tape)
+    for ours, other in zip(*map(tf.nest.flatten, (found, expected)), strict=True):
         assert np.linalg.norm(ours - other) <= 1e-5 * np.linalg.norm(other)
 
 
@@ -76,9 +112,9 @@ def test_gradients_of_cudnn_in_16_bits_are_near_those_in_float32(kind, dtype, bo
     inputs, initial = data(rng, kind)
     mixer = rng.normal(size=(B, T, UNITS)).astype("f")
     use_precision("float32")
-    _, expected = run_both_ways(kind, False, "fast", "float32", inputs, initial, mixer)
+    _, expected = run(kind, False, "fast", "float32", inputs, initial, mixer)
     use_precision(dtype)
-    _, gradients = run_both_ways(kind, False, "cudnn", dtype, inputs, initial, mixer)
+    _, gradients = run(kind, False, "cudnn", dtype, inputs, initial, mixer)
     for ours, other in zip(gradients, expected, strict=True):
         assert np.linalg.norm(tf.cast(ours, tf.float32) - other) <= bound * np.linalg.norm(other)
 

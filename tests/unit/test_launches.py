@@ -12,7 +12,7 @@ from seq2seq.training.optimization import FusedAdam
 from tests import launches
 
 pytestmark = pytest.mark.skipif(
-    not launches.have_gpu_kernels(), reason="this TensorFlow has no GPU kernels, whose register is read"
+    not launches.have_gpu_kernels(), reason="this TensorFlow has no GPU kernels, whose registry is read"
 )
 DEFAULT = (1024, EmbeddingsConfig(size=16), EncoderConfig(units=16), DecoderConfig(units=16))
 DEEP = {"cell": "lstm", "layers": 4, "units": 16, "dropout": 0.2}  # as in the GNMT system of Wu et al. (2016)
@@ -23,7 +23,7 @@ def make(size, embeddings, encoder, decoder, precision="float32"):
     return Seq2Seq(size, size, embeddings, encoder, decoder, precision=precision)
 
 
-@pytest.mark.parametrize(("beam_size", "to_host", "to_device"), [(1, 2, 3), (5, 2, 5)])
+@pytest.mark.parametrize(("beam_size", "to_host", "to_device"), [(1, 1, 2), (5, 1, 4)])
 def test_a_step_of_search_crosses_between_host_and_gpu_as_seldom_as_can_be(beam_size, to_host, to_device):
     """The host has to know whether another step follows; all else is computed where the model is."""
     model, options = make(*DEFAULT), SearchOptions(beam_size=beam_size)
@@ -60,13 +60,15 @@ def updates():
         return graphs
 
 
-@pytest.mark.parametrize(("name", "launched"), [("default", 380), ("gnmt", 900)])
+@pytest.mark.parametrize(("name", "launched"), [("default", 300), ("gnmt", 790)])
 def test_an_update_launches_few_kernels(name, launched, updates):
     """The optimizer's own, one a variable, are not counted: they have no outputs."""
     update = launches.count(launches.optimized(updates[name]).node)
     assert update.launches["CudnnRNNV3"] == update.launches["CudnnRNNBackpropV3"] > 0
     assert sum(update.launches.values()) <= launched, update.launches.most_common()
     assert len(update.to_host) <= 4, update.to_host
+    scattered = {name for name in update.launches if "Scatter" in name}
+    assert scattered <= {"TensorScatterSub"}, "of others, `determinism.SCATTER` says nothing"
 
 
 def test_both_directions_of_a_layer_are_one_call_of_cudnn(updates):

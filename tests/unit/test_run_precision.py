@@ -172,7 +172,7 @@ def test_beam_workers_load_the_jobs_precision(folder, tmp_path, monkeypatch):
 
 
 def test_training_looks_for_a_device_before_it_starts_tensorflow(tmp_path, monkeypatch):
-    from seq2seq.training import loop
+    from seq2seq.training import machine, train
 
     order = []
 
@@ -181,10 +181,10 @@ def test_training_looks_for_a_device_before_it_starts_tensorflow(tmp_path, monke
         raise InterruptedError
 
     cpu = Device("CPU", "float32", False)
-    monkeypatch.setattr(loop, "find_device", lambda: order.append("device") or cpu)
-    monkeypatch.setattr(loop, "Replicas", replicas)
+    monkeypatch.setattr(machine, "find_device", lambda: order.append("device") or cpu)
+    monkeypatch.setattr(machine, "Replicas", replicas)
     with pytest.raises(InterruptedError):
-        loop.train(toy_config(tmp_path, training={"distribution": "mirrored"}), tmp_path / "run")
+        train(toy_config(tmp_path, training={"distribution": "mirrored"}), tmp_path / "run")
     assert order[0] == "device"
     assert order[-1] == "replicas"
 
@@ -200,18 +200,24 @@ def test_training_in_tf32_without_it_leaves_nothing(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("chosen", ["auto", "float32", "tf32", "mixed_float16"])
 def test_training_computes_in_what_the_recipe_says(chosen, tmp_path, monkeypatch):
-    from seq2seq.training import loop
+    from seq2seq.training import machine
 
-    monkeypatch.setattr(loop, "find_device", device.find_device)
-    precision = loop._precision(toy_config(tmp_path, training={"precision": chosen}))
-    assert precision == ("mixed_bfloat16" if chosen == "auto" else chosen)
+    monkeypatch.setattr(machine, "find_device", device.find_device)
+    config = toy_config(tmp_path, training={"precision": chosen, "deterministic": False})
+    assert machine.set_up(config).precision == ("mixed_bfloat16" if chosen == "auto" else chosen)
 
 
 def test_compiling_a_model_for_fit_sets_the_switch(tmp_path, tokenizer):
     config, tokenizers = toy_config(tmp_path), Tokenizers(tokenizer, tokenizer)
+    ids = tf.constant([[4, 5, 3]])
+    batches = tf.data.Dataset.from_tensors((ids, ids))
     for precision in ("float32", "tf32"):
         set_tf32(precision == "float32")
-        build_model(config, tokenizers, precision).compile("adam")
+        model = build_model(config, tokenizers, precision)
+        model.compile("adam")
+        assert tf32_is_on() is (precision == "tf32")
+        set_tf32(precision == "float32")  # another model ran
+        model.fit(batches, epochs=1, verbose=0)
         assert tf32_is_on() is (precision == "tf32")
 
 

@@ -24,8 +24,12 @@ def run(check: Check) -> dict[str, Any]:
         precision: [start("determinism", arguments | {"precision": precision}, ENVIRONMENT) for _ in range(2)]
         for precision in trained_in(check)
     }
-    for precision, children in pairs.items():
-        one, other = (answer(child, SECONDS) for child in children)
+    try:
+        answers = {precision: [answer(child, SECONDS) for child in children] for precision, children in pairs.items()}
+    finally:
+        for child in (child for children in pairs.values() for child in children):
+            child.kill()  # those that a failure left
+    for precision, (one, other) in answers.items():
         differ = [path for path in one if one[path] != other[path]]
         print(f"{precision}: {len(differ)} of {len(one)} weights differ after {sizes.repeated_updates} updates")
         if not check.gpus:

@@ -20,8 +20,6 @@ from parts.report import Check, table
 from seq2seq.device import use_precision
 from seq2seq.model import Seq2Seq
 
-# The gradient as a whole keeps to BOUNDS; that of one weight may be small beside the numbers that it is a sum of.
-EACH = 5.0  # times BOUNDS
 LOSS_SCALE = 2.0**10  # of float16: without it, small gradients are rounded to zero
 ROWS = 24
 
@@ -85,7 +83,7 @@ def judge(
     what, bound = f"gradients: {form}: {precision}", BOUNDS[precision]
     verdicts = [
         check.bound(f"{what}: loss, gradient, again", worst([loss, gradient, again]), bound),
-        check.bound(f"{what}: {path}", each[path], bound and EACH * bound),
+        check.bound(f"{what}: {path}", each[path], bound),
     ]
     if bound is None:
         verdicts.append(check.hold(f"{what}: not finite at {path}", bool(np.isfinite([loss, each[path], again]).all())))

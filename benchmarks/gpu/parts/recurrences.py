@@ -30,9 +30,7 @@ NAMES = ("outputs", "states", "d inputs", "d initial", "d kernel", "d recurrent"
 def run(check: Check) -> list[dict[str, Any]]:
     """Compare outputs, last states and all gradients; then run again over spoilt memory and compare the two runs."""
     ours, other = "cudnn" if check.gpus else "fast", reference_implementation(check.gpus)
-    print(
-        f"|{ours} - {other}| / |{other}|: the largest of all ways; `again`: of two runs' distances"
-    )
+    print(f"|{ours} - {other}| / |{other}|: the largest of all ways; `again`: of two runs' distances")
     results = []
     for cell in (GRUCell, LSTMCell):
         use_precision("float32")

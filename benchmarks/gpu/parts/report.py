@@ -1,7 +1,6 @@
 """What the parts share: bounds, the deadline, tables, and the report, which is written after every part."""
 
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -18,9 +17,7 @@ import keras
 import tensorflow as tf
 
 from parts.sizes import Sizes
-
-DRIVER = Path("/proc/driver/nvidia/version")
-HIDDEN = ("", "-1")  # what hides all GPUs on purpose
+from seq2seq import gpu_trial
 
 
 class Check:
@@ -49,7 +46,7 @@ class Check:
             "parts": {},
         }
         self.closing = ExitStack()  # temporary files of the parts
-        if DRIVER.exists() and not self.gpus and os.environ.get("CUDA_VISIBLE_DEVICES") not in HIDDEN:
+        if gpu_trial.DRIVER.exists() and not self.gpus and not gpu_trial.is_hidden_on_purpose():
             self.miss("about: this machine has an NVIDIA driver, and TensorFlow finds no GPU. See what it printed.")
 
     def seconds_left(self) -> float:

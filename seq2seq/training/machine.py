@@ -1,0 +1,86 @@
+"""What a run computes on: device, precision, determinism and replicas, set up before TensorFlow starts."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from seq2seq.config import Config, Precision
+from seq2seq.defaults import defaults_for
+from seq2seq.determinism import enable_determinism, reserve_workspace
+from seq2seq.device import Device, find_device, use_precision
+from seq2seq.errors import ConfigError, TrainingError
+from seq2seq.precision import PRECISIONS
+from seq2seq.replicas import Replicas
+
+
+class Machine(NamedTuple):
+    """What a run computes on.
+
+    device     the one that is chosen here; replicas on several are of its kind
+    precision  what the recipe says, or else what suits the device
+    replicas   the copies of the model, and this worker's place among others
+    """
+
+    device: Device
+    precision: Precision
+    replicas: Replicas
+
+
+def set_up(config: Config) -> Machine:
+    """Find the device, and set precision, determinism and replicas as the recipe says.
+
+    Raises:
+        ConfigError: `training.precision` is `tf32`, and there is no GPU that has it.
+        TrainingError: It is too late for `training.deterministic` on a GPU; or see `Replicas`.
+    """
+    training = config.training
+    if training.deterministic:
+        reserve_workspace()  # before anything starts TensorFlow, as the next line is: memory would not grow then
+    device = find_device()
+    precision: Precision = device.precision if training.precision == "auto" else training.precision
+    use_precision(precision)
+    asked = training.deterministic
+    if defaults_for(device).deterministic if asked is None else asked:
+        enable_determinism(device)
+    return Machine(device, precision, Replicas(training.distribution))
+
+
+def with_tokens(config: Config, device: Device) -> Config:
+    """The recipe with `batching.tokens`; where it leaves them open, those that suit the device.
+
+    Raises:
+        ConfigError: A sentence that the filters keep may have more tokens than a batch.
+    """
+    tokens = config.batching.tokens
+    if tokens is None:
+        tokens = defaults_for(device).batch_tokens
+    longest = config.data.filters.max_tokens
+    if longest > tokens:
+        raise ConfigError(
+            f"'data.filters.max_tokens' is {longest}, and the recipe gives no 'batching.tokens', which makes them "
+            f"{tokens} in this run: such a sentence fits no batch. Set 'batching.tokens', or lower "
+            "'data.filters.max_tokens'."
+        )
+    return config.model_copy(update={"batching": config.batching.model_copy(update={"tokens": tokens})})
+
+
+def check_workers(machine: Machine, config: Config) -> None:
+    """See that all workers would compute alike: each has chosen by its own device what the recipe leaves open.
+
+    Raises:
+        TrainingError: Two of them differ in precision or in the tokens of a batch.
+    """
+    replicas = machine.replicas
+    found = np.zeros((replicas.workers, 2), np.float32)
+    found[replicas.worker] = PRECISIONS.index(machine.precision), config.batching.tokens
+    found = replicas.sum(found)
+    if len(np.unique(found, axis=0)) == 1:
+        return
+    each = "; ".join(
+        f"worker {worker}: {PRECISIONS[int(precision)]}, {int(tokens):,} tokens"
+        for worker, (precision, tokens) in enumerate(found)
+    )
+    raise TrainingError(
+        f"workers on unlike devices have chosen unlike precisions or batches ({each}). Set training.precision and "
+        "batching.tokens in the recipe."
+    )
