@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from seq2seq import gpu_trial
 from seq2seq.errors import ConfigError
-from seq2seq.precision import TF32_SINCE, Capability, Precision, best_precision
+from seq2seq.precision import PRECISIONS, TF32_SINCE, Capability, Precision, best_precision
 
 
 class DeviceWarning(UserWarning):
@@ -68,8 +68,10 @@ def use_precision(precision: Precision) -> None:
     cuDNN takes the setting when a traced graph runs at a size for the first time, cuBLAS at each product.
 
     Raises:
-        ConfigError: `tf32` is asked for where there are no such products.
+        ConfigError: There is no such precision; or `tf32` is asked for where there are no such products.
     """
+    if precision not in PRECISIONS:
+        raise ConfigError(f"found precision {precision!r}, expected one of: {', '.join(PRECISIONS)}.")
     if precision == "tf32" and (device := find_device()).capability < TF32_SINCE:
         what = f"a {device.name}" if device.is_gpu else "the CPU"
         major, minor = device.capability
@@ -113,11 +115,7 @@ def _those_that_compute(gpus: list[Any]) -> list[Any]:
 
 
 def _warn_of_no_gpu() -> None:
-    try:
-        log = gpu_trial.run_trial().log
-    except OSError:
-        log = ""
-    cause, remedy = gpu_trial.explain("", log)
+    cause, remedy = gpu_trial.reason_for_no_gpu()
     _warn(
         f"the device is the CPU: there is an NVIDIA driver, and TensorFlow finds no GPU: {cause}. {remedy}. Or set "
         f"{gpu_trial.VISIBLE}=-1 to use the CPU without this warning."

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -151,7 +152,8 @@ def _shortened(text: str, most: int = 200) -> str:
 def is_hidden_on_purpose() -> bool:
     """Whether CUDA_VISIBLE_DEVICES says that no GPU is to be seen."""
     value = os.environ.get(VISIBLE)
-    return value is not None and (not value.strip() or value.strip().startswith("-"))
+    # What is no number and no identifier hides all that stands behind it.
+    return value is not None and not re.match(r"\s*(\d|GPU-|MIG-)", value)
 
 
 def has_passed(names: Sequence[str]) -> bool:
@@ -172,13 +174,35 @@ def remember_passed(names: Sequence[str]) -> None:
         return
 
 
+def reason_for_no_gpu() -> tuple[str, str]:
+    """Why TensorFlow finds no GPU although there is a driver, and the remedy; found out once per TensorFlow and driver.
+
+    Nothing depends on it but a warning, and once there is a GPU it is not asked any more.
+    """
+    with suppress(OSError, RuntimeError, ValueError):
+        cause, remedy = json.loads(_record([]).read_text(encoding="utf-8"))
+        return cause, remedy
+    try:
+        log = run_trial().log
+    except OSError:
+        log = ""
+    cause, remedy = explain("", log)
+    with suppress(OSError, RuntimeError):
+        path = _record([])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps([cause, remedy]), encoding="utf-8")
+    return cause, remedy
+
+
 def _record(names: Sequence[str]) -> Path:
-    """The file in the user's cache that says that a trial was passed; named by all that its result depends on."""
+    """The file in the user's cache that says how a trial ended; named by all that its result depends on."""
     try:
         driver = DRIVER.read_text(encoding="utf-8", errors="replace")
     except OSError:
         driver = ""
     facts = [version("tensorflow"), driver, list(names), os.environ.get(VISIBLE), SCRIPT]
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "seq2seq" / f"gpu-trial-{digest[:16]}"
+    cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not cache.is_absolute():  # which the XDG specification asks for
+        cache = Path("~/.cache").expanduser()
+    return cache / "seq2seq" / f"gpu-trial-{digest[:16]}"

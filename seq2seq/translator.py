@@ -373,11 +373,13 @@ def _explain(parts: Sequence[_Part], options: SearchOptions, shortage: str) -> s
     if len(parts) > 1:
         return (
             f"{shortage} at a batch of {len(parts)} sentences of up to {length} tokens with {hypotheses}: smaller "
-            f"batches from here on. A 'batch_tokens' well below {len(parts) * width:,} saves the attempts that fail."
+            f"batches from here on. A 'search.batch_tokens' (--batch-tokens) well below {len(parts) * width:,} saves "
+            "the attempts that fail."
         )
+    fewer = f"'{key}', or " if options.hypotheses > 1 else ""
     return (
         f"{shortage} at one sentence of {length} tokens with {hypotheses}, alone in its batch: "
-        f"{shorten(parts[0].text, 60)!r}. Lower '{key}', or 'max_source_tokens' below {length}."
+        f"{shorten(parts[0].text, 60)!r}. Lower {fewer}'max_source_tokens' below {length}."
     )
 
 

@@ -65,10 +65,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sizes = changed(TOY if toy else Sizes(), options.size)
     except ValueError as error:
         parser.error(str(error))
+    names = [name for name in options.parts if not (options.without_training and name == "quickstart")]
+    if not names:
+        parser.error("no part is left to run")
     check = Check(sizes, options.minutes, options.json, toy)
+    try:
+        check.write()  # what cannot be written is said before anything is measured
+    except OSError as error:
+        parser.error(f"--json {options.json}: {error.strerror}")
     for key, value in check.report["about"].items():
         print(f"{key:20} {value}")
-    return run(check, [name for name in options.parts if not (options.without_training and name == "quickstart")])
+    return run(check, names)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,8 @@ def quickstart(
         f"see every setting of this run:     cat {output}/config.yaml\n"
         f"train on your own sentence pairs:  {command} train {output}/config.yaml --output runs/mine \\\n"
         "                                 --set data.train='{tsv: train.tsv}' --set data.valid='{tsv: valid.tsv}' \\\n"
-        "                                 --set data.test=null --set tokenizer.vocabulary_size=300\n"
+        "                                 --set data.test=null --set tokenizer.vocabulary_size=300 "
+        "--set training.epochs=40\n"
         f"real data, a Python example and a notebook: see README.md, examples/ and notebooks/",
         highlight=False,
         markup=False,

@@ -13,8 +13,7 @@ LEAST_GAIN = 0.1  # nats per target token below the frequencies, for a model tha
 COUNTED = 10_000_000  # tokens of each training corpus, enough for frequencies
 WARNING_AT_THE_END = (
     "warning: no validation was clearly better than token frequencies: this model has learnt next to nothing, and what "
-    "it writes means nothing. Train again with a lower training.learning_rate or a longer training.schedule.warmup, or "
-    "for longer."
+    "it writes means nothing"
 )
 
 
@@ -37,21 +36,42 @@ def frequency_loss(train: EncodedMixture, valid: EncodedCorpus, vocabulary_size:
     return float((found * nll).sum() / found.sum())
 
 
-def warning_of_no_gain(entry: Mapping[str, Any], frequencies: float, config: TrainingConfig) -> str:
-    """What to say of a validation, a line of the history, that shows no gain over the loss of `frequencies`."""
-    warmup = config.schedule.warmup
+def warning_of_no_gain(entry: Mapping[str, Any], frequencies: float, guessing: float, config: TrainingConfig) -> str:
+    """What to say of a validation that shows no gain over token frequencies, and what to change.
+
+    Args:
+        entry: Its line of the history.
+        frequencies: The loss of token frequencies, nats per token.
+        guessing: The loss of a model that holds all tokens for equally likely.
+        config: For the learning rate and its warmup.
+    """
+    loss, warmup = entry["valid_loss"], config.schedule.warmup
+    how = "no" if loss >= frequencies else "hardly"
     if entry["update"] < warmup:
-        remedy = f"The learning rate is still rising, until update {warmup:,}: look at the next validation"
+        remedy = f"The learning rate is still rising, until update {warmup:,}: train for longer than that"
+    elif loss < guessing and guessing - loss < loss - frequencies:
+        remedy = (
+            f"It is still near a guess ({guessing:.2f}): train for longer, or with a higher training.learning_rate (it "
+            f"is {config.learning_rate:g})"
+        )
     else:
-        longer = max(300, 2 * warmup)
         remedy = (
             f"If the next validation is no better either, start again with a lower training.learning_rate (it is "
             f"{config.learning_rate:g}) or a longer warmup (it is {warmup:,} updates): "
-            f"--set training.schedule.warmup={longer}"
+            f"--set training.schedule.warmup={max(300, 2 * warmup)}"
         )
-    how = "no" if entry["valid_loss"] >= frequencies else "hardly"
     return (
         f"warning: after update {entry['update']:,} the model predicts {how} better than token frequencies, so it is "
-        f"not called best: {entry['valid_loss']:.2f} nats per token, and frequencies alone have {frequencies:.2f}. "
-        f"{remedy}"
+        f"not called best: {loss:.2f} nats per token, and frequencies alone have {frequencies:.2f}. {remedy}"
+    )
+
+
+def warning_of_short_run(updates: int, config: TrainingConfig) -> str:
+    """What to say before a run of so many updates that ends within its warmup; "" of any other."""
+    warmup = config.schedule.warmup
+    if updates > warmup:
+        return ""
+    return (
+        f"warning: this run has {updates:,} updates, and its learning rate rises until update {warmup:,}. Raise "
+        f"training.epochs, or lower training.schedule.warmup"
     )

@@ -19,7 +19,7 @@ from seq2seq.device import use_precision
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory import CONFIG, METADATA, load_tokenizers, start_directory
 from seq2seq.replicas import reporting_lost_workers
-from seq2seq.training.baseline import LEAST_GAIN, WARNING_AT_THE_END, warning_of_no_gain
+from seq2seq.training.baseline import LEAST_GAIN, WARNING_AT_THE_END, warning_of_no_gain, warning_of_short_run
 from seq2seq.training.checkpoints import LAST, as_begun, check_recipe, must_not_change
 from seq2seq.training.display import Display, Meter, clock
 from seq2seq.training.interruption import StopRequest, stopping_on_signals
@@ -195,6 +195,8 @@ class _Run:
                 f"no update would be made: {training.epochs} epochs of {len(plan)} batches are fewer than "
                 f"training.accumulate {training.accumulate}. Lower it, or raise training.epochs."
             )
+        if warning := warning_of_short_run(self._planned_updates(plan), training):
+            self.display.say(warning)
         with stopping_on_signals(self.display.say) as self.stop:
             # An epoch may leave out a mixture's longest sentence.
             sampled = self.data.train.rows(self.config.seed, progress.epoch) is not None
@@ -307,7 +309,7 @@ class _Run:
             metric.reset_state()
         bleu = self.validator.bleu() if self.config.validation.bleu else None
         entry = {
-            "epoch": progress.epoch,
+            "epoch": progress.epoch - (progress.batches > 0 and progress.batch == 0),  # that of the batch before
             "update": self.update,
             "learning_rate": float(model.optimizer.learning_rate.numpy()),
             **trained,
@@ -319,9 +321,8 @@ class _Run:
             "bleu": bleu,
         }
         metric = self.config.validation.metric
-        value = loss if metric == "loss" or bleu is None else bleu
         learnt = loss <= self.validator.frequency_loss - LEAST_GAIN
-        entry["best"] = progress.judge(value, metric, self.update, learnt)
+        entry["best"] = progress.judge(loss, bleu, metric, self.update, learnt)
         progress.validated = progress.batches
         self._tick()
         return entry | {"tokens_per_second": speed, "seconds": progress.seconds}
@@ -329,7 +330,10 @@ class _Run:
     def _warning_of_no_gain(self, entry: dict[str, Any], before: int) -> str:
         """Of the first validation, and where that fell into the warmup, of the first one after it; else ""."""
         due = not before or before < self.config.training.schedule.warmup <= entry["update"]
-        return warning_of_no_gain(entry, self.validator.frequency_loss, self.config.training) if due else ""
+        if not due:
+            return ""
+        guessing = math.log(self.model.output_embedding.vocabulary_size)
+        return warning_of_no_gain(entry, self.validator.frequency_loss, guessing, self.config.training)
 
     def _is_over(self) -> bool:
         training, progress = self.config.training, self.progress
@@ -394,12 +398,16 @@ class _Run:
         self.progress.seconds += now - self._clock
         self._clock = now
 
+    def _planned_updates(self, plan: BatchPlan) -> int:
+        """Updates of the whole run, by the batches of this epoch."""
+        training = self.config.training
+        ends = [] if training.epochs is None else [len(plan) * training.epochs // training.accumulate]
+        return min([*ends, *([] if training.updates is None else [training.updates])])
+
     def _numbers(self, logs: dict[str, Any], plan: BatchPlan) -> dict[str, float]:
         """For the live line; the time left is estimated from the whole run's pace."""
-        training, progress = self.config.training, self.progress
-        total = math.inf if training.epochs is None else len(plan) * training.epochs
-        if training.updates is not None:
-            total = min(total, training.updates * training.accumulate)
+        progress = self.progress
+        total = self._planned_updates(plan) * self.config.training.accumulate
         return {
             "update": self.update,
             "loss": float(logs["loss"]),

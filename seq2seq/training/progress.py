@@ -16,8 +16,9 @@ class Progress:
     seconds          wall-clock training time so far, over all sessions
     best             best value of the validation metric, of models that had learnt something
     best_update      the update it was reached at
-    reached          best value of the validation metric of all
-    waited           validations since it was reached, or the best one
+    best_loss        the loss of that validation
+    lowest           lowest loss of all validations
+    waited           validations since the best one; as long as there is none, since the lowest loss
     plateau_factor   what the plateau schedule has multiplied the learning rate by
     plateau_waited   validations without improvement that it has counted
     recoveries       how often the run has gone back to a checkpoint, each time with half the learning rate
@@ -31,25 +32,34 @@ class Progress:
     seconds: float = 0.0
     best: float | None = None
     best_update: int = 0
-    reached: float | None = None
+    best_loss: float | None = None
+    lowest: float | None = None
     waited: int = 0
     plateau_factor: float = 1.0
     plateau_waited: int = 0
     recoveries: int = 0
     finished: str = ""
 
-    def judge(self, value: float, metric: str, update: int, learnt: bool = True) -> bool:
-        """Take in a validation's `loss` or `bleu`; is it the best so far? Not of a model that has learnt nothing."""
+    def judge(self, loss: float, bleu: float | None, metric: str, update: int, learnt: bool = True) -> bool:
+        """Take in a validation; is it the best so far, by the metric, and of equal BLEU by the loss?
 
-        def better(than: float | None) -> bool:
-            return not math.isnan(value) and (than is None or (value > than if metric == "bleu" else value < than))
-
-        best, improved = learnt and better(self.best), better(self.reached)
+        That of a model that has learnt nothing is not; until one has, the loss tells whether things get better.
+        """
+        by_bleu = metric == "bleu" and bleu is not None
+        value = bleu if metric == "bleu" and bleu is not None else loss
+        if self.best is None or self.best_loss is None:
+            better = True
+        elif by_bleu:
+            better = (value, -loss) > (self.best, -self.best_loss)
+        else:
+            better = loss < self.best
+        best = learnt and better and not math.isnan(loss)
+        lower = not math.isnan(loss) and (self.lowest is None or loss < self.lowest)
+        self.waited = 0 if best or (self.best is None and lower) else self.waited + 1
         if best:
-            self.best, self.best_update = value, update
-        if improved:
-            self.reached = value
-        self.waited = 0 if best or improved else self.waited + 1
+            self.best, self.best_loss, self.best_update = value, loss, update
+        if lower:
+            self.lowest = loss
         return best
 
     def as_dict(self) -> dict[str, Any]:

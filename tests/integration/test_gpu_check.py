@@ -142,7 +142,7 @@ def test_parts_after_the_deadline_are_not_run(run):
     code, report, _ = run("--toy", "--minutes", "0")
     assert code == 1
     assert set(statuses(report).values()) == {"not run"}
-    assert report["missed"][0] == "recurrences: not run: the deadline is over; raise --minutes, or choose --parts"
+    assert report["missed"][0] == "recurrences: not run: the deadline has passed; raise --minutes, or choose --parts"
 
 
 def test_a_part_that_fails_does_not_hide_the_next(modules, tmp_path, capsys):
@@ -198,5 +198,22 @@ def test_sizes_are_changed_by_name(modules):
     assert (found.units, found.speed_tokens, found.learning_rate) == (8, (50, 60), 0.5)
     with pytest.raises(ValueError, match=r"unknown size 'width'\. Accepted: alone, copy_batches"):
         changed(TOY, ["width=3"])
-    with pytest.raises(ValueError, match="expected a number, found 'wide', as in units=32"):
+    with pytest.raises(ValueError, match="--size units=wide: expected numbers above 0, as in units=32"):
         changed(TOY, ["units=wide"])
+    with pytest.raises(ValueError, match="expected numbers above 0, as in speed_tokens=100,300"):
+        changed(TOY, ["speed_tokens=100,0"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--parts", "quickstart", "--without-training"], "no part is left to run"),
+        (["--json", "."], "--json .: "),
+    ],
+)
+def test_what_cannot_be_checked_is_said_at_once(modules, arguments, said, capsys):
+    import check
+
+    with pytest.raises(SystemExit):
+        check.main(["--toy", *arguments])
+    assert said in capsys.readouterr().err

@@ -7,7 +7,7 @@ import pytest
 
 from seq2seq.config import TrainingConfig
 from seq2seq.training import baseline
-from seq2seq.training.baseline import frequency_loss, warning_of_no_gain
+from seq2seq.training.baseline import frequency_loss, warning_of_no_gain, warning_of_short_run
 from seq2seq.training.progress import Progress
 
 
@@ -54,19 +54,19 @@ def test_a_large_corpus_counts_whole_and_is_not_read_whole(monkeypatch):
 
 def test_a_model_that_has_learnt_nothing_is_not_the_best():
     progress = Progress()
-    assert not progress.judge(6.0, "loss", 1, learnt=False)
-    assert not progress.judge(5.9, "loss", 2, learnt=False)
+    assert not progress.judge(6.0, 0.1, "bleu", 1, learnt=False)
+    assert not progress.judge(5.9, 0.0, "bleu", 2, learnt=False)
     assert (progress.best, progress.waited) == (None, 0), "it gets better all the same, and nothing is to be stopped"
-    assert not progress.judge(5.95, "loss", 3, learnt=False)
+    assert not progress.judge(5.95, 0.2, "bleu", 3, learnt=False)
     assert (progress.best, progress.waited) == (None, 1)
-    assert progress.judge(6.5, "loss", 4), "the first that has learnt something"
-    assert (progress.best, progress.waited) == (6.5, 0)
+    assert progress.judge(5.0, 0.0, "bleu", 4), "the first that has learnt something"
+    assert (progress.best, progress.waited) == (0.0, 0)
 
 
 def test_the_warning_names_what_was_found_and_what_to_do():
     config = TrainingConfig(learning_rate=0.005)
     entry = {"update": 1658, "valid_loss": 6.187}
-    text = warning_of_no_gain(entry, 6.004, config)
+    text = warning_of_no_gain(entry, 6.004, 8.7, config)
     for part in (
         "no better than token frequencies",
         "update 1,658",
@@ -77,8 +77,16 @@ def test_the_warning_names_what_was_found_and_what_to_do():
         "training.schedule.warmup=300",
     ):
         assert part in text
-    assert "hardly better" in warning_of_no_gain(entry, 6.19, config)
+    assert "hardly better" in warning_of_no_gain(entry, 6.19, 8.7, config)
     rising = config.model_copy(update={"schedule": config.schedule.model_copy(update={"warmup": 2000})})
-    text = warning_of_no_gain(entry, 6.004, rising)
-    assert "until update 2,000: look at the next validation" in text
+    text = warning_of_no_gain(entry, 6.004, 8.7, rising)
+    assert "until update 2,000: train for longer than that" in text
     assert "--set" not in text
+    text = warning_of_no_gain(entry | {"valid_loss": 8.5}, 6.004, 8.7, config)
+    assert "near a guess (8.70): train for longer, or with a higher training.learning_rate (it is 0.005)" in text
+
+
+def test_a_run_that_ends_within_its_warmup_is_told_before():
+    config = TrainingConfig.model_validate({"schedule": {"warmup": 150}})
+    assert "has 75 updates, and its learning rate rises until update 150" in warning_of_short_run(75, config)
+    assert warning_of_short_run(151, config) == ""

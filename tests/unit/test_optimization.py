@@ -98,7 +98,7 @@ def test_the_best_is_judged_in_the_metrics_own_direction(metric, values, improve
     progress = Progress()
     found, waited = [], []
     for update, value in enumerate(values):
-        found.append(progress.judge(value, metric, update))
+        found.append(progress.judge(*((1.0, value) if metric == "bleu" else (value, None)), metric, update))
         waited.append(progress.waited)
     assert found == [bool(i) for i in improved]
     assert waited == [0, 0, 1, 2, 0]
@@ -139,10 +139,18 @@ def test_weight_decay_follows_the_learning_rate_and_leaves_the_step_alone():
 
 def test_a_loss_that_is_not_a_number_is_never_the_best():
     progress = Progress()
-    assert not progress.judge(float("nan"), "loss", 1)
-    assert progress.judge(2.0, "loss", 2)
-    assert not progress.judge(float("nan"), "loss", 3)
+    assert not progress.judge(float("nan"), None, "loss", 1)
+    assert progress.judge(2.0, None, "loss", 2)
+    assert not progress.judge(float("nan"), None, "loss", 3)
     assert progress.best == 2.0
+
+
+def test_of_equal_bleu_the_lower_loss_is_better():
+    progress = Progress()
+    assert progress.judge(4.0, 0.0, "bleu", 1)
+    assert progress.judge(3.5, 0.0, "bleu", 2)
+    assert not progress.judge(3.6, 0.0, "bleu", 3)
+    assert (progress.best, progress.best_update, progress.waited) == (0.0, 2, 1)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("adam", "FusedAdam"), ("adamw", "FusedAdamW"), ("sgd", "SGD")])

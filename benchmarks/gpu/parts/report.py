@@ -60,7 +60,7 @@ class Check:
         self.report["parts"][name] = entry
         try:
             if self.seconds_left() <= 0.0:
-                raise NotRunError("the deadline is over; raise --minutes, or choose --parts")
+                raise NotRunError("the deadline has passed; raise --minutes, or choose --parts")
             entry["found"] = run(self)
         except (NotRunError, ModuleNotFoundError) as error:
             entry |= {"status": "not run", "why": str(error)}

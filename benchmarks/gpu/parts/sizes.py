@@ -88,7 +88,7 @@ def changed(sizes: Sizes, changes: Sequence[str]) -> Sizes:
     """Sizes with some changed, each given as `name=number` or, for several numbers, `name=number,number`.
 
     Raises:
-        ValueError: There is no such size, or the value is no number.
+        ValueError: There is no such size, or the value is no number above 0.
     """
     accepted = {field.name: getattr(sizes, field.name) for field in fields(Sizes)}
     for change in changes:
@@ -96,9 +96,13 @@ def changed(sizes: Sizes, changes: Sequence[str]) -> Sizes:
         if name not in accepted:
             raise ValueError(f"--size {change}: unknown size {name!r}. Accepted: {', '.join(sorted(accepted))}")
         before = accepted[name]
+        several = isinstance(before, tuple)
         try:
-            value = tuple(map(int, text.split(","))) if isinstance(before, tuple) else type(before)(text)
+            value = tuple(map(int, text.split(","))) if several else type(before)(text)
+            if min(value if several else [value]) <= 0:
+                raise ValueError
         except ValueError:
-            raise ValueError(f"--size {change}: expected a number, found {text!r}, as in {name}={before}") from None
+            shown = ",".join(map(str, before)) if several else before
+            raise ValueError(f"--size {change}: expected numbers above 0, as in {name}={shown}") from None
         sizes = replace(sizes, **{name: value})
     return sizes
