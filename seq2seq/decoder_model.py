@@ -156,6 +156,11 @@ class DecoderModel(keras.Model):
         use_precision(self.precision)
         return super().fit(*arguments, **options)
 
+    def evaluate(self, *arguments: Any, **options: Any) -> Any:
+        """`keras.Model.evaluate`, with the products of the model's precision."""
+        use_precision(self.precision)
+        return super().evaluate(*arguments, **options)
+
     def compile(
         self,
         optimizer: Any = "adam",

@@ -6,15 +6,18 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
 DRIVER = Path("/proc/driver/nvidia/version")  # there as soon as the NVIDIA driver is loaded
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-TIMEOUT = 600.0  # seconds; a driver that must compile every kernel first takes minutes
+HIDES = ("", "none", "void", "nodevfiles")  # values of it, as those who start containers and jobs write them
+REMEMBERED = 86_400.0  # seconds for which it is known why there is no GPU: somebody may mend it
+TIMEOUT = 180.0  # seconds; a driver that must compile every kernel first takes minutes
 MARK = "gpu-trial:"
 # A GPU without machine code in TensorFlow's wheel fails at its first operation, and one with other cuDNN libraries at
 # its first recurrence. An error of the one before does not stop the next.
@@ -152,8 +155,7 @@ def _shortened(text: str, most: int = 200) -> str:
 def is_hidden_on_purpose() -> bool:
     """Whether CUDA_VISIBLE_DEVICES says that no GPU is to be seen."""
     value = os.environ.get(VISIBLE)
-    # What is no number and no identifier hides all that stands behind it.
-    return value is not None and not re.match(r"\s*(\d|GPU-|MIG-)", value)
+    return value is not None and (value.strip().startswith("-") or value.strip().lower() in HIDES)
 
 
 def has_passed(names: Sequence[str]) -> bool:
@@ -175,32 +177,33 @@ def remember_passed(names: Sequence[str]) -> None:
 
 
 def reason_for_no_gpu() -> tuple[str, str]:
-    """Why TensorFlow finds no GPU although there is a driver, and the remedy; found out once per TensorFlow and driver.
-
-    Nothing depends on it but a warning, and once there is a GPU it is not asked any more.
-    """
-    with suppress(OSError, RuntimeError, ValueError):
-        cause, remedy = json.loads(_record([]).read_text(encoding="utf-8"))
-        return cause, remedy
-    try:
-        log = run_trial().log
-    except OSError:
-        log = ""
-    cause, remedy = explain("", log)
+    """Why TensorFlow finds no GPU although there is a driver, and the remedy; found out once a day."""
     with suppress(OSError, RuntimeError):
         path = _record([])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps([cause, remedy]), encoding="utf-8")
-    return cause, remedy
+        if time.time() - path.stat().st_mtime < REMEMBERED:
+            return explain("", path.read_text(encoding="utf-8"))
+    try:
+        trial = run_trial()
+    except OSError:
+        return explain("", "")
+    if trial.log and not trial.ended:
+        with suppress(OSError, RuntimeError):
+            path = _record([])
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(trial.log, encoding="utf-8")
+    return explain("", trial.log)
 
 
 def _record(names: Sequence[str]) -> Path:
     """The file in the user's cache that says how a trial ended; named by all that its result depends on."""
+    tensorflow = ""
     try:
         driver = DRIVER.read_text(encoding="utf-8", errors="replace")
     except OSError:
         driver = ""
-    facts = [version("tensorflow"), driver, list(names), os.environ.get(VISIBLE), SCRIPT]
+    with suppress(PackageNotFoundError):  # a build of another name
+        tensorflow = version("tensorflow")
+    facts = [tensorflow, driver, list(names), *map(os.environ.get, (VISIBLE, "LD_LIBRARY_PATH")), SCRIPT]
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
     if not cache.is_absolute():  # which the XDG specification asks for

@@ -24,7 +24,15 @@ CERTAIN = (
 )
 # Texts that mean it as a rule: cuDNN's recurrent layers allocate within one call and give one answer to any failure,
 # and the handles of cuDNN and cuBLAS are made at the first operation that needs them.
-LIKELY = ("dornn", "cudnn_status_", "cublas_status_not_initialized", "cublas_status_execution_failed")
+LIKELY = (
+    "dornn",
+    *(
+        f"{library}_status_{status}"
+        for library in ("cudnn", "cublas")
+        for status in ("not_initialized", "execution_failed")
+    ),
+    "cudnn_status_internal_error",
+)
 # Other resources that a ResourceExhaustedError is about.
 NOT_MEMORY = ("no space left on device", "quota exceeded", "too many open files", "message larger than max")
 QUOTED = 200  # characters of an error

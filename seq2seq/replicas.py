@@ -21,6 +21,7 @@ LOST = (
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
 )
+UNLIKE = "is joining a group with"  # ... incompatible device type, or another size; an InternalError
 CLUSTER = "TF_CONFIG"  # the environment variable that TensorFlow, Kubeflow and others tell a worker its place by
 
 
@@ -137,6 +138,11 @@ def reporting_lost_workers(replicas: Replicas) -> Iterator[None]:
             ) from error
         if replicas.workers == 1 or not isinstance(error, LOST):
             raise
+        if UNLIKE in str(error.message):
+            raise TrainingError(
+                f"worker {replicas.worker} of {replicas.workers}: the workers have unlike devices, or not equally "
+                "many. Give each of them the same, or hide all GPUs with CUDA_VISIBLE_DEVICES=-1."
+            ) from error
         raise TrainingError(
             f"worker {replicas.worker} of {replicas.workers} lost another one, which ended or cannot be reached "
             f"({type(error).__name__}). Look at its output, then start all of them again, or fewer: training goes on "

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from seq2seq.determinism import enable_determinism, reserve_workspace
+from seq2seq.device import find_device
+
 
 def load(folder: str, sentences: int) -> dict[str, Any]:
     """Translations and losses of a model directory, on the device that this process sees."""
@@ -24,9 +27,8 @@ def determinism(size: list[int], rows: int, longest: int, updates: int, precisio
     """Checksums of all weights after updates with deterministic operations."""
     from parts.models import ModelSize, Trainer, copy_sentences
 
-    tf.config.experimental.enable_op_determinism()
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+    reserve_workspace()
+    enable_determinism(find_device())
     random, size = np.random.default_rng(4), ModelSize(*size)
     batches = [tf.constant(copy_sentences(random, rows, longest, size.vocabulary)) for _ in range(4)]
     trainer = Trainer("default", size, precision, 2e-3, smoothing=0.1)

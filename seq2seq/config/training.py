@@ -15,7 +15,7 @@ class ScheduleConfig(Section):
         "constant",
         "`inverse_sqrt`: with the inverse square root of the update; `cosine`: half a cosine from `learning_rate` down "
         "to `minimum`, from `decay_start` on over `decay_updates`; `step`: times `factor` at `decay_start` and then "
-        "every `decay_updates`; `plateau`: times `factor` after `patience` validations without a better "
+        "every `decay_updates`; `plateau`: times `factor` after `patience` validations that are no better, see "
         "`validation.metric`.",
         paper="Vaswani et al. 2017 (inverse_sqrt); Loshchilov and Hutter 2017 (cosine); Luong et al. 2015 (step)",
     )
@@ -31,7 +31,7 @@ class ScheduleConfig(Section):
         None, "Length of `cosine`; distance between two decays of `step`.", unit="updates", ge=1
     )
     factor: float = key(0.5, "Of `step` and `plateau`: what the learning rate is multiplied by.", gt=0.0, lt=1.0)
-    patience: int = key(1, "Of `plateau`: how many without a better metric it waits for.", unit="validations", ge=1)
+    patience: int = key(1, "Of `plateau`: how many that are no better it waits for.", unit="validations", ge=1)
     minimum: float = key(1e-6, "Of `cosine`, `step` and `plateau`: the learning rate never falls below it.", ge=0.0)
 
     @model_validator(mode="after")
@@ -163,9 +163,12 @@ class ValidationConfig(Section):
         None, "Distance between validations; null: at the end of every epoch.", unit="updates", ge=1
     )
     metric: Literal["loss", "bleu"] = key(
-        "bleu", "Decides the best checkpoint, the plateau and when to stop. Of a language model always `loss`."
+        "bleu",
+        "Decides the best checkpoint, the plateau and when to stop; of equal BLEU the lower loss is better. Until a "
+        "validation is clearly better than token frequencies none is the best, and the loss tells what is better. Of a "
+        "language model always `loss`.",
     )
-    patience: int | None = key(None, "Stop after so many without a better metric.", unit="validations", ge=1)
+    patience: int | None = key(None, "Stop after so many that are no better, see `metric`.", unit="validations", ge=1)
     beam_size: int = key(1, "Of the translations that BLEU is measured on; 1 is greedy.", unit="hypotheses", ge=1)
     bleu: bool = key(
         True,

@@ -71,7 +71,10 @@ def _choose(directory: Path, last: int | None, best: int | None) -> list[tuple[P
     config = load_config_of(directory)
     metric = config.validation.metric
     value = "bleu" if metric == "bleu" else "valid_loss"
-    history = [(entry["update"], {"metric": metric, "value": entry[value]}) for entry in read_history(directory)]
+    history = [
+        (entry["update"], {"metric": metric, "value": entry[value], "loss": entry["valid_loss"]})
+        for entry in read_history(directory)
+    ]
     ordered = best_first(history) if which == "best" else history[::-1]
     if number > len(ordered):
         raise TrainingError(f"{directory}: asked for the {number} {which} validations, and there are {len(ordered)}.")

@@ -158,10 +158,14 @@ def kept_weights(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
 
 
 def best_first(kept: list[tuple[Any, dict[str, Any]]]) -> list[tuple[Any, dict[str, Any]]]:
-    """What `kept_weights` gave, by falling merit; of equals the earlier first, and without those that are no number."""
+    """What `kept_weights` gave, by falling merit, without those that are no number.
 
-    def rank(pair: tuple[Any, dict[str, Any]]) -> float:
-        return -pair[1]["value"] if pair[1]["metric"] == "bleu" else pair[1]["value"]
+    Of equal BLEU the lower loss comes first, of equals in all the earlier.
+    """
+
+    def rank(pair: tuple[Any, dict[str, Any]]) -> tuple[float, float]:
+        value, loss = pair[1]["value"], pair[1]["loss"]
+        return (-value, loss) if pair[1]["metric"] == "bleu" else (value, loss)
 
     return sorted((pair for pair in kept if not math.isnan(pair[1]["value"])), key=rank)
 

@@ -283,7 +283,7 @@ class _Run:
 
     def _validate(self) -> dict[str, float]:
         """Measure, write history, keep what is worth it, move the plateau, save; returns logs for callbacks."""
-        before = self.progress.validated // self.config.training.accumulate
+        before = self.progress.validated
         with self.model.update.averaged_weights():  # with `ema`, they are what is measured, kept and delivered
             entry = self._measure()
             watch_plateau(self.config.training, self.progress, self.progress.waited == 0, self.update)
@@ -309,7 +309,7 @@ class _Run:
             metric.reset_state()
         bleu = self.validator.bleu() if self.config.validation.bleu else None
         entry = {
-            "epoch": progress.epoch - (progress.batches > 0 and progress.batch == 0),  # that of the batch before
+            "epoch": max(1, progress.epoch - (progress.batch == 0)),  # that of the batch before
             "update": self.update,
             "learning_rate": float(model.optimizer.learning_rate.numpy()),
             **trained,
@@ -328,8 +328,14 @@ class _Run:
         return entry | {"tokens_per_second": speed, "seconds": progress.seconds}
 
     def _warning_of_no_gain(self, entry: dict[str, Any], before: int) -> str:
-        """Of the first validation, and where that fell into the warmup, of the first one after it; else ""."""
-        due = not before or before < self.config.training.schedule.warmup <= entry["update"]
+        """Of the first validation, and where that fell into the warmup, of the first one after it; else "".
+
+        Args:
+            entry: The validation's line of the history.
+            before: Batches that the validation before it had seen; 0: there was none.
+        """
+        warmup, accumulate = self.config.training.schedule.warmup, self.config.training.accumulate
+        due = not before or before // accumulate < warmup <= entry["update"]
         if not due:
             return ""
         guessing = math.log(self.model.output_embedding.vocabulary_size)

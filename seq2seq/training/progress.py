@@ -47,12 +47,9 @@ class Progress:
         """
         by_bleu = metric == "bleu" and bleu is not None
         value = bleu if metric == "bleu" and bleu is not None else loss
-        if self.best is None or self.best_loss is None:
-            better = True
-        elif by_bleu:
-            better = (value, -loss) > (self.best, -self.best_loss)
-        else:
-            better = loss < self.best
+        better = self.best is None or (value > self.best if by_bleu else value < self.best)
+        if by_bleu and value == self.best and self.best_loss is not None:
+            better = loss < self.best_loss
         best = learnt and better and not math.isnan(loss)
         lower = not math.isnan(loss) and (self.lowest is None or loss < self.lowest)
         self.waited = 0 if best or (self.best is None and lower) else self.waited + 1

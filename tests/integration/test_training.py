@@ -193,6 +193,7 @@ def test_a_run_that_learns_nothing_says_so_and_is_never_the_best(corpus, tmp_pat
     report = train(stuck, tmp_path, console=Console(file=screen, width=400))
     said = screen.getvalue()
     assert said.count("better than token frequencies, so it is not called best") == 1
+    assert "a higher training.learning_rate (it is 1e-07)" in said
     assert "what it writes means nothing" in said
     assert "*best*" not in said
     assert report.best is None

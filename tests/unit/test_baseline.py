@@ -82,8 +82,10 @@ def test_the_warning_names_what_was_found_and_what_to_do():
     text = warning_of_no_gain(entry, 6.004, 8.7, rising)
     assert "until update 2,000: train for longer than that" in text
     assert "--set" not in text
-    text = warning_of_no_gain(entry | {"valid_loss": 8.5}, 6.004, 8.7, config)
-    assert "near a guess (8.70): train for longer, or with a higher training.learning_rate (it is 0.005)" in text
+    for loss in (8.5, 8.72):
+        text = warning_of_no_gain(entry | {"valid_loss": loss}, 6.004, 8.7, config)
+        assert "near a guess (8.70): train for longer, or with a higher training.learning_rate (it is 0.005)" in text
+    assert "a lower training.learning_rate" in warning_of_no_gain(entry | {"valid_loss": 12.0}, 6.004, 8.7, config)
 
 
 def test_a_run_that_ends_within_its_warmup_is_told_before():

@@ -41,7 +41,9 @@ def enabled(monkeypatch):
     """One entry each time that TensorFlow's operations are made deterministic, without that."""
     calls = []
     monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: calls.append(True))
-    monkeypatch.delenv(WORKSPACE, raising=False)
+    for name in (WORKSPACE, SCATTER):
+        monkeypatch.setenv(name, "")  # so that it is as before afterwards, whoever sets it
+        monkeypatch.delenv(name)
     return calls
 
 

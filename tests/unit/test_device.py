@@ -1,10 +1,12 @@
 """Which device is chosen, in which precision, and what is said of a GPU that cannot be used; all GPUs are fakes."""
 
 import os
+import time
 
 import pytest
 import tensorflow as tf
 
+from seq2seq import gpu_trial
 from seq2seq.cli.common import load_tensorflow
 from seq2seq.device import Device, DeviceWarning, find_device, use_precision
 from seq2seq.errors import ConfigError
@@ -114,7 +116,7 @@ def test_a_driver_without_a_gpu_is_a_warning_with_reason_and_remedy(machine, log
         assert part in message
 
 
-@pytest.mark.parametrize("hidden", ["", "-1", " -1", "none", "NoDevFiles"])
+@pytest.mark.parametrize("hidden", ["", "-1", " -1", "none", "NoDevFiles", "void"])
 def test_a_gpu_that_is_hidden_on_purpose_is_no_warning(machine, monkeypatch, hidden):
     machine.driver.write_text(DRIVER, encoding="utf-8")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
@@ -155,15 +157,33 @@ def test_python_users_are_warned_once_a_process(machine):
     assert machine.tried == 1
 
 
-def test_the_reason_is_found_out_once_and_the_warning_given_each_time(machine):
+@pytest.mark.parametrize("visible", ["0", "all", '"0"'])
+def test_what_hides_nothing_or_by_mistake_is_warned_of(machine, monkeypatch, visible):
+    machine.driver.write_text(DRIVER, encoding="utf-8")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert len(look()[1]) == 1
+
+
+def test_the_reason_is_found_out_once_a_day_and_the_warning_given_each_time(machine, monkeypatch):
     machine.driver.write_text(DRIVER, encoding="utf-8")
     machine.trial = Trial({}, NO_LIBRARIES)
     assert look() == look()
     assert machine.tried == 1
-    machine.driver.write_text("another driver", encoding="utf-8")
-    machine.trial = Trial({}, "")
-    assert "does not say why" in look()[1][0]
+    machine.trial = Trial({}, "CUDA_ERROR_NO_DEVICE")
+    now = time.time()
+    monkeypatch.setattr(gpu_trial.time, "time", lambda: now + 2 * 86_400)
+    assert "the driver finds no GPU" in look()[1][0]
     assert machine.tried == 2
+
+
+def test_a_reason_that_is_not_known_is_not_remembered(machine):
+    machine.driver.write_text(DRIVER, encoding="utf-8")
+    for trial in (Trial({}, ""), Trial({}, NO_LIBRARIES, "the trial took more than 180 seconds")):
+        machine.trial = trial
+        look()
+    machine.trial = Trial({}, NO_LIBRARIES)
+    assert "CUDA libraries are missing" in look()[1][0]
+    assert machine.tried == 3
 
 
 @pytest.mark.parametrize("precision", ["fp16", "auto", None])

@@ -146,6 +146,9 @@ def test_only_errors_of_several_workers_are_about_other_workers():
     message = r"worker 0 of 2 lost another one, .* \(UnavailableError\)"
     with pytest.raises(TrainingError, match=message), reporting_lost_workers(replicas):
         raise lost
+    unlike = tf.errors.InternalError(None, None, "Device 1 is joining a group with incompatible device type GPU")
+    with pytest.raises(TrainingError, match="the workers have unlike devices"), reporting_lost_workers(replicas):
+        raise unlike
 
 
 @pytest.mark.parametrize("face", FACES)
