@@ -17,7 +17,7 @@ from seq2seq.batching import BatchPlan, batch_dataset, plan_batches
 from seq2seq.config import Config
 from seq2seq.device import use_precision
 from seq2seq.errors import TrainingError
-from seq2seq.model_directory import CONFIG, METADATA, load_tokenizers, start_directory
+from seq2seq.model_directory import CONFIG, METADATA, load_config_of, load_tokenizers, start_directory
 from seq2seq.replicas import reporting_lost_workers
 from seq2seq.training.baseline import LEAST_GAIN, WARNING_AT_THE_END, warning_of_no_gain, warning_of_short_run
 from seq2seq.training.checkpoints import LAST, as_begun, check_recipe, must_not_change
@@ -161,8 +161,17 @@ class _Run:
     def train(self) -> TrainingReport:
         if self.resumes:
             changed = must_not_change(self.directory, self.config)
+            before, now = load_config_of(self.directory).training, self.config.training
             self._load(LAST, self.override)
             self.display.say(f"resuming after update {self.update:,}, in epoch {self.progress.epoch}")
+            if self.progress.recoveries and (before.learning_rate, before.schedule) != (
+                now.learning_rate,
+                now.schedule,
+            ):
+                self.progress.recoveries = 0
+                self.display.say(
+                    "the learning rate was changed, and is no longer halved for the times the run went back"
+                )
             if changed:
                 self.display.say(f"warning: the recipe changed: {', '.join(changed)}")
         self.records.begin(self.resumes)

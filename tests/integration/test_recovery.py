@@ -10,8 +10,8 @@ from seq2seq.arrays import load_arrays
 from seq2seq.errors import TrainingError
 from seq2seq.metadata import read_history
 from seq2seq.model import Seq2Seq
-from seq2seq.training import train
-from seq2seq.training.checkpoints import LAST
+from seq2seq.training import records, train
+from seq2seq.training.checkpoints import LAST, load_checkpoint
 from tests.runs import assert_resumes_exactly, timeless
 from tests.toy import toy_config, write_corpus
 
@@ -131,3 +131,24 @@ def test_a_validation_worse_than_guessing_goes_back_to_the_best(corpus, tmp_path
     monkeypatch.setattr(Validator, "loss", lambda self: float("nan"))
     with pytest.raises(TrainingError, match=r"the validation loss is nan, and a model that guesses has 4\.025"):
         train(config(corpus, "float32", updates=24), tmp_path / "nan")
+
+
+def test_a_learning_rate_that_is_changed_on_resuming_is_taken_as_it_is(corpus, tmp_path, monkeypatch):
+    """A run that went back three times goes on with an eighth of its own rate, and with all of a new one."""
+    started = config(corpus, "float32", updates=6)
+    train(started, tmp_path)
+
+    def load(*arguments):
+        progress = load_checkpoint(*arguments)
+        progress.recoveries = 3
+        return progress
+
+    monkeypatch.setattr(records, "load_checkpoint", load)
+    longer = started.model_copy(update={"training": started.training.model_copy(update={"updates": 12})})
+    entry = train(longer, tmp_path).history[-1]
+    assert entry["recoveries"] == 3
+    assert entry["learning_rate"] == pytest.approx(FAST / 8)
+    other = longer.training.model_copy(update={"updates": 18, "learning_rate": 0.002})
+    entry = train(longer.model_copy(update={"training": other}), tmp_path).history[-1]
+    assert entry["recoveries"] == 0
+    assert entry["learning_rate"] == pytest.approx(0.002)
