@@ -5,6 +5,7 @@ scales). Going back, each step is computed again from the state before it, so th
 outputs only; and the gradients of the matrices, which no step waits for, are one product each after the loop.
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -24,7 +25,14 @@ class Product(NamedTuple):
     result: tf.Tensor
 
 
-_records: list[list[Product]] = []  # innermost last; filled while a step of `run_steps` is traced
+class _Records(threading.local):
+    """Lists that are filled while a step of `run_steps` is traced, innermost last; each thread traces its own."""
+
+    def __init__(self) -> None:
+        self.lists: list[list[Product]] = []
+
+
+_records = _Records()
 
 
 def product(inputs: tf.Tensor, weight: keras.Variable) -> tf.Tensor:
@@ -34,8 +42,8 @@ def product(inputs: tf.Tensor, weight: keras.Variable) -> tf.Tensor:
     """
     flat = tf.reshape(inputs, [-1, weight.shape[0]])
     result = tf.matmul(flat, tf.cast(tf.convert_to_tensor(weight), inputs.dtype))
-    if _records:
-        _records[-1].append(Product(weight, flat, result))
+    if _records.lists:
+        _records.lists[-1].append(Product(weight, flat, result))
     return tf.reshape(result, tf.concat([tf.shape(inputs)[:-1], [weight.shape[1]]], axis=0))
 
 
@@ -88,12 +96,12 @@ def run_steps(
 
     def at(t: tf.Tensor, args: Tensors, states: Tensors, recorded: list[Product]) -> tuple[Tensors, Tensors]:
         x, _, fixed, weights = splits.of(args)
-        _records.append(recorded)
+        _records.lists.append(recorded)
         try:
             with WeightValues(variables, weights) as scope:
                 outputs, new = step([sequence[t] for sequence in x], states, fixed)
         finally:
-            _records.pop()
+            _records.lists.pop()
         uses.matrices |= {places[id(call.weight)] for call in recorded}
         uses.vectors |= {places[i] for i in scope.read & places.keys()} - uses.matrices
         uses.products = len(recorded)

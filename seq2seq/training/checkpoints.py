@@ -48,6 +48,8 @@ MAY_CHANGE = (
     # Validation measures the model alone.
     "search.language_model",
     "search.language_model_weight",
+    "search.shortlist",
+    "search.int8",
     # About the machine: a translation does not depend on its batch.
     "search.batch_tokens",
 )

@@ -40,6 +40,8 @@ class Validator:
             if isinstance(model, Seq2Seq)
             else None
         )
+        if self.translator is not None and config.validation.bleu:
+            self.translator.check(self._options())  # what it cannot do is refused now, and not after an epoch
         lengths, tokens = (data.valid.source.lengths, data.valid.target.lengths), config.batching.tokens
         assert tokens is not None  # see `with_tokens`
         self._plan = plan_batches(*lengths, tokens=tokens, pool=len(data.valid), seed=0, epoch=0)
@@ -103,5 +105,6 @@ class Validator:
         return texts, translations[0].attention
 
     def _options(self) -> SearchOptions:
-        changes = {"beam_size": self.config.validation.beam_size, "n_best": 1, "sample": False, "language_model": None}
-        return self.config.search.model_copy(update=changes)
+        # The model alone, as it is trained: what is made of it later, as a shortlist, is not there yet.
+        alone = {"n_best": 1, "sample": False, "language_model": None, "shortlist": None, "int8": False}
+        return self.config.search.model_copy(update=alone | {"beam_size": self.config.validation.beam_size})

@@ -1,5 +1,7 @@
 """The hoisted loop against a Python loop: values, and gradients of everything that a step reads."""
 
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -166,3 +168,32 @@ def test_sums_over_many_steps_keep_their_tail_in_low_precision(rng):
     exact = tf.reduce_sum(tf.cast(x, tf.float32), axis=0)
     np.testing.assert_allclose(tf.cast(by_factor, tf.float32), exact, rtol=2**-8)
     np.testing.assert_allclose(by_bias, tf.reduce_sum(exact, axis=0), rtol=2**-7)
+
+
+def test_threads_trace_apart(parts):
+    """What one thread multiplies while another traces a step is none of that step's products."""
+    weights, x, y, start, constant = parts
+    other, traced = keras.Variable(np.ones((U, U), "f")), make_step(weights)
+    tracing, multiplied = threading.Event(), threading.Event()
+
+    def step(*arguments):
+        tracing.set()
+        assert multiplied.wait(60)
+        return traced(*arguments)
+
+    def multiply():
+        assert tracing.wait(60)
+        product(start, other)
+        multiplied.set()
+
+    thread = threading.Thread(target=multiply)
+    thread.start()
+    outputs, _ = run_steps(
+        step, [x, y], [start], constants=[constant], variables=list(weights.values()), output_dtypes=[tf.float32] * 2
+    )
+    thread.join()
+    expected, _ = run_steps(
+        traced, [x, y], [start], constants=[constant], variables=list(weights.values()), output_dtypes=[tf.float32] * 2
+    )
+    for ours, wanted in zip(outputs, expected, strict=True):
+        np.testing.assert_array_equal(ours, wanted)

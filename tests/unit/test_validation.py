@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from sacrebleu.metrics import BLEU
 
-from seq2seq.errors import EvaluationError
+from seq2seq.errors import ConfigError, EvaluationError
 from seq2seq.model_directory import build_model
 from seq2seq.training.display import Display
 from seq2seq.training.preparation import prepare
@@ -101,3 +101,14 @@ def test_what_bleu_needs_is_missed_before_training(make, monkeypatch):
     with pytest.raises(EvaluationError, match="MeCab, which is not installed"):
         make("ja")
     make("ja", validation={"bleu": False})
+
+
+@pytest.mark.parametrize("search", [{"shortlist": 20}, {"int8": True}])
+def test_what_is_made_of_a_finished_model_is_left_out(make, search):
+    validator = make(None, search=search)
+    assert 0.0 <= validator.bleu() <= 100.0
+
+
+def test_what_translating_cannot_do_is_refused_before_training(make):
+    with pytest.raises(ConfigError, match="looks at attention weights"):
+        make(None, search={"coverage_penalty": 0.2}, decoder={"attention": "none"})

@@ -1,5 +1,6 @@
 """The gates and candidates of a step by their names, for who wants to look on."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -28,24 +29,31 @@ class Activation(NamedTuple):
     value: tf.Tensor
 
 
-_watched: list[list[Activation]] = []  # innermost last
+class _Watched(threading.local):
+    """Lists of those who look on in this thread, innermost last."""
+
+    def __init__(self) -> None:
+        self.lists: list[list[Activation]] = []
+
+
+_watched = _Watched()
 
 
 @contextmanager
 def watched_activations() -> Iterator[list[Activation]]:
     """Within this block steps leave their activations in the list, in the order of computing."""
-    _watched.append([])
+    _watched.lists.append([])
     try:
-        yield _watched[-1]
+        yield _watched.lists[-1]
     finally:
-        _watched.pop()
+        _watched.lists.pop()
 
 
 def activate(name: str, function: str, total: tf.Tensor) -> tf.Tensor:
     """The function of a sum (N, U), seen by its name."""
     value = FUNCTIONS[function](total)
-    if _watched:
-        _watched[-1].append(Activation(name, function, total, value))
+    if _watched.lists:
+        _watched.lists[-1].append(Activation(name, function, total, value))
     return value
 
 
