@@ -105,7 +105,7 @@ def test_what_bleu_needs_is_missed_before_training(make, monkeypatch):
 
 @pytest.mark.parametrize("search", [{"shortlist": 20}, {"int8": True}])
 def test_what_is_made_of_a_finished_model_is_left_out(make, search):
-    validator = make(None, search=search)
+    validator = make("zh", search=search)
     assert 0.0 <= validator.bleu() <= 100.0
 
 
