@@ -43,6 +43,11 @@ class Count(NamedTuple):
     to_host: set[str]
     to_device: set[str]
 
+    def summary(self) -> str:
+        """The three numbers in words."""
+        launched = sum(self.launches.values())
+        return f"{launched} launches, {len(self.to_host)} copies to the host, {len(self.to_device)} to the device"
+
 
 def have_gpu_kernels() -> bool:
     """Whether this TensorFlow was built with kernels for a GPU."""

@@ -416,8 +416,8 @@ class _Run:
     def _planned_updates(self, plan: BatchPlan) -> int:
         """Updates of the whole run, by the batches of this epoch."""
         training = self.config.training
-        ends = [] if training.epochs is None else [len(plan) * training.epochs // training.accumulate]
-        return min([*ends, *([] if training.updates is None else [training.updates])])
+        by_epochs = None if training.epochs is None else len(plan) * training.epochs // training.accumulate
+        return min(end for end in (by_epochs, training.updates) if end is not None)
 
     def _numbers(self, logs: dict[str, Any], plan: BatchPlan) -> dict[str, float]:
         """For the live line; the time left is estimated from the whole run's pace."""

@@ -1,4 +1,7 @@
-"""What a GPU has to do at each step of a search and in each update, counted in graphs that are made for one."""
+"""What a GPU has to do at each step of a search and in each update, counted in graphs that are made for one.
+
+`pytest tests/unit/test_launches.py -s` prints the counts.
+"""
 
 from functools import partial
 
@@ -38,6 +41,7 @@ def test_a_step_of_search_crosses_between_host_and_gpu_as_seldom_as_can_be(beam_
     loops = launches.loops(launches.optimized(traced(search, options).get_concrete_function()))
     step = max(loops.values(), key=lambda count: sum(count.launches.values()))
     assert step.launches["MatMul"] >= 3, "it is the decoder's step"
+    print(f"a step of beam {beam_size}: {step.summary()}")
     assert len(step.to_host) <= to_host, step.to_host
     assert len(step.to_device) <= to_device, step.to_device
 
@@ -65,6 +69,7 @@ def test_an_update_launches_few_kernels(name, launched, updates):
     """The optimizer's own, one a variable, are not counted: they have no outputs."""
     update = launches.count(launches.optimized(updates[name]).node)
     assert update.launches["CudnnRNNV3"] == update.launches["CudnnRNNBackpropV3"] > 0
+    print(f"an update, {name}: {update.summary()}")
     assert sum(update.launches.values()) <= launched, update.launches.most_common()
     assert len(update.to_host) <= 4, update.to_host
     scattered = {name for name in update.launches if "Scatter" in name}
