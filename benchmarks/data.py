@@ -28,7 +28,7 @@ BATCHES = 2_000  # that are read at most
 
 def generate(pairs: int, folder: Path) -> tuple[Path, Path]:
     """Two aligned files."""
-    from seq2seq.corpora.phrasebook import phrasebook
+    from seq2seq.phrasebook.phrasebook import phrasebook
 
     known = [[side.split() for side in pair] for pair in phrasebook("train", 50_000)]
     halves = [[(" ".join(s[: len(s) // 2]), " ".join(s[len(s) // 2 :])) for s in pair] for pair in known]
@@ -75,11 +75,11 @@ def family(pid: int) -> list[int]:
 
 def child(source: Path, target: Path, folder: Path) -> Iterator[dict[str, Any]]:
     memory = Memory()
-    from seq2seq.batching import batch_dataset, plan_batches
     from seq2seq.config import CorpusConfig, FilterConfig, TokenizerConfig
     from seq2seq.corpora import FilterReport, filter_pairs, open_corpus
-    from seq2seq.encoding import encode_corpus
-    from seq2seq.tokenizer import Tokenizer
+    from seq2seq.data.batching import batch_dataset, plan_batches
+    from seq2seq.data.encoded import encode_corpus
+    from seq2seq.data.tokenizer import Tokenizer
 
     start = 0.0
 

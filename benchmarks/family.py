@@ -27,7 +27,7 @@ from seq2seq import SearchOptions, Translator, evaluate, open_corpus, probe
 from seq2seq.analysis.comparison import read_runs, scored, summary
 from seq2seq.config import Config, load_config
 from seq2seq.layers.cells import CELLS
-from seq2seq.model import Seq2Seq
+from seq2seq.models.translation import Seq2Seq
 from seq2seq.training import train
 
 HERE = Path(__file__).parent

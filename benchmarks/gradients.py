@@ -14,11 +14,11 @@ from typing import Any
 
 from measure import ALONE, show
 
-from seq2seq.analysis.gradient_flow import NORMS, Flow, flow_of_training
-from seq2seq.analysis.memory_tasks import TemporalOrderTask
-from seq2seq.analysis.remembering import Budget
-from seq2seq.files import replacing
+from seq2seq.analysis.memory.gradient_flow import NORMS, Flow, flow_of_training
+from seq2seq.analysis.memory.tasks import TemporalOrderTask
+from seq2seq.analysis.memory.trainer import Budget
 from seq2seq.layers.cells import CELLS
+from seq2seq.storage.files import replacing
 
 DIGITS = 4  # that are kept
 

@@ -16,12 +16,12 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from seq2seq.batching import plan_batches
 from seq2seq.config import CorpusConfig, TokenizerConfig
 from seq2seq.corpora import open_corpus
-from seq2seq.encoding import encode_corpus
+from seq2seq.data.batching import plan_batches
+from seq2seq.data.encoded import encode_corpus
+from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.layers.cells import CELLS
-from seq2seq.tokenizer import Tokenizer
 
 # Cells that are themselves in a single layer, without one below.
 ALONE = [cell for cell in CELLS if cell != "depth_gated_lstm"]

@@ -16,9 +16,9 @@ from typing import Any
 import pandas as pd
 from measure import ALONE, show
 
-from seq2seq.analysis.memory_records import MemoryRecord, at_best_rate, measure
-from seq2seq.analysis.memory_tasks import AddingTask, CopyTask, TemporalOrderTask
-from seq2seq.analysis.remembering import Budget
+from seq2seq.analysis.memory.records import MemoryRecord, at_best_rate, measure
+from seq2seq.analysis.memory.tasks import AddingTask, CopyTask, TemporalOrderTask
+from seq2seq.analysis.memory.trainer import Budget
 
 # Two of four symbols: with ten of eight, as published, no cell gets anywhere within so few updates.
 TASKS = {task.name: task for task in (CopyTask(symbols=4, length=2), AddingTask(), TemporalOrderTask())}

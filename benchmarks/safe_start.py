@@ -27,9 +27,9 @@ OWN_PAIRS = (  # the command that README gives for one's own pairs, with Multi30
 
 def begin(config: Config, updates: int) -> dict[str, float]:
     """Train for some updates; the validation loss then, and that of token frequencies, in nats per target token."""
-    from seq2seq.encoding import EncodedCorpus
-    from seq2seq.mixture import EncodedMixture
-    from seq2seq.model_directory import load_tokenizers
+    from seq2seq.data.encoded import EncodedCorpus
+    from seq2seq.data.mixture import EncodedMixture
+    from seq2seq.model_directory.directory import load_tokenizers
     from seq2seq.training import train
     from seq2seq.training.baseline import frequency_loss
 

@@ -29,7 +29,7 @@ def asks_for_gpu(expression: str) -> bool:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu") is None:
         return
-    from seq2seq.device import find_device, runs_on_gpu
+    from seq2seq.devices.device import find_device, runs_on_gpu
 
     if not asks_for_gpu(item.config.getoption("markexpr")):
         pytest.skip("GPUs are hidden: run it with pytest -m gpu")

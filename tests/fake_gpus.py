@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from seq2seq import gpu_trial
-from seq2seq.device import DeviceWarning, find_device
-from seq2seq.gpu_trial import Trial
+from seq2seq.devices import gpu_trial
+from seq2seq.devices.device import DeviceWarning, find_device
+from seq2seq.devices.gpu_trial import Trial
 
 DRIVER = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.95.05"
 NO_LIBRARIES = """\

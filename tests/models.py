@@ -8,9 +8,9 @@ from pathlib import Path
 
 import h5py
 
-from seq2seq.arrays import _head
-from seq2seq.model_directory import load_tokenizers
-from seq2seq.shortlist import make_shortlist, save_shortlist
+from seq2seq.inference.shortlist import make_shortlist, save_shortlist
+from seq2seq.model_directory.directory import load_tokenizers
+from seq2seq.storage.arrays import _head
 from seq2seq.training import train
 from tests.toy import toy_config, write_corpus
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from seq2seq.arrays import load_arrays
 from seq2seq.config import Config
-from seq2seq.metadata import read_history
+from seq2seq.model_directory.metadata import read_history
+from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import TrainingReport, train
 from seq2seq.training.checkpoints import LAST, kept_weights
 

@@ -36,7 +36,7 @@ def with_room_for(rows: int, face: str, sizes: list[int]):
 
 def limit_searches(patch, rows: int, face: str) -> list[int]:
     """Give every search of a translator that is made from now on room for so many sentences; returns sizes tried."""
-    from seq2seq import translator
+    from seq2seq.inference import translator
 
     sizes: list[int] = []
     traced, limit = translator.traced, with_room_for(rows, face, sizes)

@@ -4,7 +4,7 @@ from pathlib import Path
 from random import Random
 
 from seq2seq.config import Config, TokenizerConfig, parse_config
-from seq2seq.tokenizer import Tokenizer
+from seq2seq.data.tokenizer import Tokenizer
 
 NOUNS = {"dog": "Hund", "cat": "Kater", "man": "Mann", "tree": "Baum", "bird": "Vogel", "king": "König"}
 VERBS = {"sees": "sieht", "loves": "liebt", "hears": "hört", "finds": "findet"}
@@ -88,7 +88,7 @@ def save_random_model(folder: Path, tokenizer: Tokenizer, **sections):
     """A model directory with random weights; returns its model before saving."""
     import keras
 
-    from seq2seq.model_directory import Tokenizers, build_model, save_model, start_directory
+    from seq2seq.model_directory.directory import Tokenizers, build_model, save_model, start_directory
     from tests.conftest import randomize
 
     config = toy_config(folder.parent, **sections)

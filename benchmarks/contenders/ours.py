@@ -5,7 +5,7 @@ import tensorflow as tf
 from measure import Batch, Size
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
-from seq2seq.model import Seq2Seq
+from seq2seq.models.translation import Seq2Seq
 from seq2seq.training.optimization import FusedAdam
 
 

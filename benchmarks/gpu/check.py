@@ -15,7 +15,7 @@ import tensorflow as tf
 from parts.report import Check
 from parts.sizes import TOY, Sizes, changed
 
-from seq2seq.device import find_device
+from seq2seq.devices.device import find_device
 
 # By worth: what is most likely to be wrong, and matters most, comes first.
 PARTS = {

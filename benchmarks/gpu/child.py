@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.determinism import enable_determinism, reserve_workspace
-from seq2seq.device import find_device
+from seq2seq.devices.determinism import enable_determinism, reserve_workspace
+from seq2seq.devices.device import find_device
 
 
 def load(folder: str, sentences: int) -> dict[str, Any]:

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from seq2seq.device import use_precision
+from seq2seq.data.tokenizer import BOS_ID, EOS_ID
+from seq2seq.devices.device import use_precision
+from seq2seq.inference.results import Translation
+from seq2seq.inference.translator import Translator
 from seq2seq.layers import Decoder
 from seq2seq.layers.multi_head import MultiHeadAttention
-from seq2seq.model import Seq2Seq
-from seq2seq.tokenizer import BOS_ID, EOS_ID
-from seq2seq.translation import Translation
-from seq2seq.translator import Translator
+from seq2seq.models.translation import Seq2Seq
 
 EOS = "</s>"
 SPACE = "▁"  # SentencePiece's mark of where a word begins

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from seq2seq.analysis.lengths import quality_by_length
 from seq2seq.config import SearchOptions
-from seq2seq.model import Seq2Seq
-from seq2seq.tokenizer import EOS_ID
-from seq2seq.translator import Translator
+from seq2seq.data.tokenizer import EOS_ID
+from seq2seq.inference.translator import Translator
+from seq2seq.models.translation import Seq2Seq
 
 
 def handed_over(model: Seq2Seq) -> tuple[int, int]:

@@ -105,7 +105,7 @@ def difference(
 
 
 def over_distances(runs: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy over long distances of runs that were probed, in the form of `analysis.memory_records.measure`.
+    """Accuracy over long distances of runs that were probed, in the form of `memory.records.measure`.
 
     Args:
         runs: With a column `distances`, a mapping from "5-8" (words between the word that decides and the decided one)

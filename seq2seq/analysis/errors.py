@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from seq2seq.analysis.words import word_pieces
-from seq2seq.corpora.grammar.phenomena import words_of
+from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import EvaluationError
-from seq2seq.evaluation import make_metric
-from seq2seq.tokenizer import Tokenizer
-from seq2seq.translation import Translation
+from seq2seq.evaluation.metrics import make_metric
+from seq2seq.inference.results import Translation
+from seq2seq.phrasebook.grammar.phenomena import words_of
 
 LONGEST_LOOP = 4  # words of a block that is said again at once
 LITTLE_ATTENTION = 0.2  # of one target token

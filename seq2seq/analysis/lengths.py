@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from seq2seq.errors import EvaluationError
-from seq2seq.evaluation import score_texts
+from seq2seq.evaluation.metrics import score_texts
 
 
 def quality_by_length(

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from seq2seq.analysis.grammar_features import ABOUT
+from seq2seq.analysis.challenge.features import ABOUT
 from seq2seq.analysis.intervals import ratio_interval
 from seq2seq.analysis.representations import Layer, word_states
 from seq2seq.errors import EvaluationError
-from seq2seq.translator import Translator
+from seq2seq.inference.translator import Translator
 
 FOLDS = 5
 

@@ -8,10 +8,10 @@ import pandas as pd
 import tensorflow as tf
 
 from seq2seq.analysis.words import word_pieces
-from seq2seq.device import use_precision
+from seq2seq.data.tokenizer import EOS_ID, PAD_ID
+from seq2seq.devices.device import use_precision
 from seq2seq.errors import EvaluationError, did_you_mean
-from seq2seq.tokenizer import EOS_ID, PAD_ID
-from seq2seq.translator import Translator
+from seq2seq.inference.translator import Translator
 
 Table = Literal["source", "target", "output"]
 Layer = Literal["embedding", "encoder"]

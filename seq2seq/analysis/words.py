@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from seq2seq.corpora.grammar.phenomena import WORD, words_of
+from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import EvaluationError
-from seq2seq.tokenizer import Tokenizer
+from seq2seq.phrasebook.grammar.phenomena import WORD, words_of
 
 
 def word_counts(lines: Iterable[str]) -> Counter[str]:

@@ -17,13 +17,13 @@ from typing import IO, Any
 from uuid import uuid4
 
 from seq2seq.bulk.job import Job, check_same
-from seq2seq.bulk.rows import answers
-from seq2seq.corpora.pairs import lenient_lines, open_bytes
+from seq2seq.config.precision import Precision
+from seq2seq.corpora.readers import lenient_lines, open_bytes
 from seq2seq.errors import BulkError, ConfigError, Seq2SeqError
-from seq2seq.lock import hold
-from seq2seq.model_directory import replacing
-from seq2seq.precision import Precision
-from seq2seq.translator import CHUNK, Translator
+from seq2seq.inference.output import answers
+from seq2seq.inference.translator import CHUNK, Translator
+from seq2seq.model_directory.directory import replacing
+from seq2seq.storage.lock import hold
 
 try:
     import apache_beam as beam

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seq2seq import int8, shortlist
-from seq2seq.bulk.rows import Format
 from seq2seq.config import SearchOptions
-from seq2seq.corpora.pairs import count_lines, expand
+from seq2seq.config.precision import Precision
+from seq2seq.corpora.readers import count_lines, expand
 from seq2seq.errors import BulkError
-from seq2seq.model_directory import checksums
-from seq2seq.precision import Precision
+from seq2seq.inference import int8, shortlist
+from seq2seq.inference.output import Format
+from seq2seq.model_directory.directory import checksums
 
 
 @dataclass(frozen=True)

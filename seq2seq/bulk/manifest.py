@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from seq2seq.errors import BulkError, ConfigError
-from seq2seq.files import replacing
-from seq2seq.lock import owner_of
+from seq2seq.storage.files import replacing
+from seq2seq.storage.lock import owner_of
 
 MOST_SHARDS = 99_999
 

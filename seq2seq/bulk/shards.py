@@ -12,12 +12,12 @@ from filelock import FileLock
 
 from seq2seq.bulk.job import Job, check_same
 from seq2seq.bulk.manifest import Joined, Manifest, PartFiles, Shard, joined_path, manifests_beside, read_record
-from seq2seq.bulk.rows import answers, lines_answered
-from seq2seq.corpora.pairs import lenient_lines, open_bytes
+from seq2seq.corpora.readers import lenient_lines, open_bytes
 from seq2seq.errors import BulkError, ConfigError, CorpusError
-from seq2seq.files import replacing, writing
-from seq2seq.lock import hold
-from seq2seq.translator import CHUNK, Translator
+from seq2seq.inference.output import answers, lines_answered
+from seq2seq.inference.translator import CHUNK, Translator
+from seq2seq.storage.files import replacing, writing
+from seq2seq.storage.lock import hold
 
 
 @dataclass(frozen=True)

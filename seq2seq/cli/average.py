@@ -28,7 +28,7 @@ def average(
 
     from seq2seq.cli.common import load_tensorflow
     from seq2seq.cli.train import next_commands
-    from seq2seq.model_directory import load_config_of
+    from seq2seq.model_directory.directory import load_config_of
 
     load_tensorflow()
     from seq2seq.training.averaging import average_checkpoints

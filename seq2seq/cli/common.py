@@ -16,7 +16,7 @@ from rich.progress import Progress
 
 from seq2seq.config import SearchOptions, Section
 from seq2seq.errors import ConfigError, CorpusError
-from seq2seq.files import writing
+from seq2seq.storage.files import writing
 
 AnySection = TypeVar("AnySection", bound=Section)
 
@@ -34,7 +34,7 @@ def load_tensorflow() -> None:
         warnings.simplefilter("always")  # shown below: stderr is captured now
         os.dup2(captured.fileno(), 2)
         try:
-            from seq2seq.device import DeviceWarning, find_device
+            from seq2seq.devices.device import DeviceWarning, find_device
 
             find_device()
         except BaseException:
@@ -85,7 +85,7 @@ def open_input(path: Path | None) -> Iterator[IO[bytes]]:
     if path is None:
         yield sys.stdin.buffer
         return
-    from seq2seq.corpora.pairs import open_bytes
+    from seq2seq.corpora.readers import open_bytes
 
     try:
         handle = open_bytes(path)
@@ -142,10 +142,10 @@ def open_output(path: Path | None, reads: Path | None = None) -> Iterator[IO[str
 
 
 def lenient_lines(handle: IO[bytes], name: str) -> Iterator[str]:
-    """`corpora.pairs.lenient_lines`, with its warnings on stderr."""
-    from seq2seq.corpora import pairs
+    """`corpora.readers.lenient_lines`, with its warnings on stderr."""
+    from seq2seq.corpora import readers
 
-    return pairs.lenient_lines(handle, name, warn)
+    return readers.lenient_lines(handle, name, warn)
 
 
 def warn(message: str) -> None:

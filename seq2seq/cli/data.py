@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from seq2seq.corpora.acquired import Acquired
+    from seq2seq.corpora.downloads.acquired import Acquired
 
 app = typer.Typer(help="Corpora to train on and to test with.", no_args_is_help=True)
 
@@ -32,7 +32,7 @@ def list_corpora(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with addresses and checksums.")] = False,
 ) -> None:
     """Tell which corpora can be downloaded, under which licence, and how large they are."""
-    from seq2seq.corpora.catalogue import load_catalogue
+    from seq2seq.corpora.downloads.catalogue import load_catalogue
 
     entries = load_catalogue(catalogue)
     if as_json:
@@ -90,7 +90,7 @@ def get(
 
     After an interruption the same command goes on where it was. What is there already is not downloaded again.
     """
-    from seq2seq.corpora.get import get_corpus
+    from seq2seq.corpora.downloads.get import get_corpus
 
     folder = output or Path("data") / re.sub(r"[:/\\]+", "-", name)
     with _transfers() as progress:
@@ -153,7 +153,7 @@ def _transfers() -> Iterator[Any]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from seq2seq.cli.common import errors
-    from seq2seq.corpora.acquired import SPLITTING
+    from seq2seq.corpora.downloads.acquired import SPLITTING
 
     columns = (
         TextColumn("{task.description}"),
@@ -191,7 +191,7 @@ def write_phrasebook(
     no files: `data.train={phrasebook: train, pairs: 100000}` draws the same.
     """
     from seq2seq.cli.common import open_output, progress_bar
-    from seq2seq.corpora.phrasebook import PAIRS, phrasebook
+    from seq2seq.phrasebook.phrasebook import PAIRS, phrasebook
 
     output.mkdir(parents=True, exist_ok=True)
     for split in PAIRS:

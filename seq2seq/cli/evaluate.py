@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seq2seq.precision import Precision
+from seq2seq.config.precision import Precision
 
 if TYPE_CHECKING:
-    from seq2seq.evaluation import EvaluationReport
+    from seq2seq.evaluation.metrics import EvaluationReport
 
 
 def evaluate(
@@ -69,7 +69,7 @@ def evaluate(
         check_output(output, reads=source)
     with _warnings_on_stderr():
         if model is None:
-            from seq2seq.evaluation import EvaluationReport, score_texts
+            from seq2seq.evaluation.metrics import EvaluationReport, score_texts
 
             report = EvaluationReport(len(lines), score_texts(lines, references, language=target_language))
         else:
@@ -100,9 +100,9 @@ def _evaluate_model(
     from seq2seq.cli.common import load_tensorflow, progress_bar, search_options, warn
 
     load_tensorflow()
-    from seq2seq.evaluation import evaluate as run
-    from seq2seq.model_directory import load_config_of
-    from seq2seq.translator import Translator
+    from seq2seq.evaluation.metrics import evaluate as run
+    from seq2seq.inference.translator import Translator
+    from seq2seq.model_directory.directory import load_config_of
 
     translator = Translator.load(model, precision, notice=warn)
     language = language or load_config_of(model).data.target_language
@@ -115,7 +115,7 @@ def _evaluate_model(
 def _aligned(files: Sequence[Path]) -> list[list[str]]:
     """The lines of files that have equally many."""
     from seq2seq.corpora import read_lines
-    from seq2seq.corpora.pairs import find_file
+    from seq2seq.corpora.readers import find_file
     from seq2seq.errors import EvaluationError
 
     texts = [list(read_lines(find_file(str(file)))) for file in files]

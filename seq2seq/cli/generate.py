@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from seq2seq.precision import Precision
+from seq2seq.config.precision import Precision
 
 
 def generate(
@@ -46,7 +46,7 @@ def generate(
     if output is not None:
         check_output(output)
     load_tensorflow()
-    from seq2seq.text_generator import TextGenerator
+    from seq2seq.inference.text_generator import TextGenerator
 
     generator = TextGenerator.load(model, precision)
     options = search_options(

@@ -18,7 +18,7 @@ def inspect(
 
     Checks that no file is damaged. Nothing is computed with the model.
     """
-    from seq2seq.inspection import inspect_model
+    from seq2seq.model_directory.inspection import inspect_model
 
     found = inspect_model(model)
     if not weights:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from seq2seq.precision import Precision
+from seq2seq.config.precision import Precision
 
 
 def perplexity(
@@ -27,7 +27,7 @@ def perplexity(
     from seq2seq.cli.common import lenient_lines, load_tensorflow, open_input, progress_bar, warn
 
     load_tensorflow()
-    from seq2seq.text_generator import TextGenerator
+    from seq2seq.inference.text_generator import TextGenerator
 
     generator = TextGenerator.load(model, precision, notice=warn)
     name = str(input_file or "stdin")

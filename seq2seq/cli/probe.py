@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from seq2seq.probing import Accuracy
+    from seq2seq.analysis.challenge.sets import Accuracy
 
 
 def probe(
@@ -32,15 +32,15 @@ def probe(
     from seq2seq.cli.common import check_output, load_tensorflow, progress_bar, search_options, warn
 
     if plot is not None:
-        from seq2seq.probing import check_plotting
+        from seq2seq.analysis.challenge.sets import check_plotting
 
         check_output(plot)
         check_plotting()
     load_tensorflow()
-    from seq2seq.model_directory import load_config_of
-    from seq2seq.probing import lexicon_of, plot_report
-    from seq2seq.probing import probe as run
-    from seq2seq.translator import Translator
+    from seq2seq.analysis.challenge.sets import lexicon_of, plot_report
+    from seq2seq.analysis.challenge.sets import probe as run
+    from seq2seq.inference.translator import Translator
+    from seq2seq.model_directory.directory import load_config_of
 
     translator = Translator.load(model, notice=warn)
     options = search_options(translator.options, beam_size=beam_size)

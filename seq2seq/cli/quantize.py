@@ -9,10 +9,10 @@ import typer
 def quantize(model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")]) -> None:
     """Store the decoder with 8-bit weights, for faster decoding on the CPU with --int8."""
     from seq2seq.cli.common import errors, load_tensorflow
-    from seq2seq.model_directory import load_model
+    from seq2seq.model_directory.directory import load_model
 
     load_tensorflow()
-    from seq2seq.int8 import FILE, quantize_decoder
+    from seq2seq.inference.int8 import FILE, quantize_decoder
 
     network, _, _ = load_model(model)
     with errors.status("quantizing the decoder"):

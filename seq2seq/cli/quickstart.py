@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from seq2seq.translation import Translation
+    from seq2seq.inference.results import Translation
 
 SHOWN = 10  # translations
 ITEMS = 25  # sentences for each phenomenon
@@ -36,11 +36,11 @@ def quickstart(
 
     config = load_config("quickstart", overrides or [])
     load_tensorflow()
+    from seq2seq.analysis.challenge.sets import lexicon_of, probe
     from seq2seq.cli.probe import accuracy_table
-    from seq2seq.evaluation import evaluate
-    from seq2seq.probing import lexicon_of, probe
+    from seq2seq.evaluation.metrics import evaluate
+    from seq2seq.inference.translator import Translator
     from seq2seq.training import train
-    from seq2seq.translator import Translator
 
     console = Console()
     if not train(config, output, console=console).finished:

@@ -24,8 +24,8 @@ def shortlist(
     from seq2seq.cli.common import errors
     from seq2seq.config import CorpusConfig
     from seq2seq.corpora import open_corpus
-    from seq2seq.model_directory import check_directory, check_task, load_config_of, load_tokenizers
-    from seq2seq.shortlist import make_shortlist, save_shortlist
+    from seq2seq.inference.shortlist import make_shortlist, save_shortlist
+    from seq2seq.model_directory.directory import check_directory, check_task, load_config_of, load_tokenizers
 
     if (source is None) != (target is None):
         raise typer.BadParameter("give both --source and --target, or neither")

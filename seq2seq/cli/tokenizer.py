@@ -30,9 +30,9 @@ def train(
     from seq2seq.cli.common import errors, from_flags
     from seq2seq.config import TokenizerConfig
     from seq2seq.corpora import read_lines
-    from seq2seq.corpora.pairs import find_file
+    from seq2seq.corpora.readers import find_file
+    from seq2seq.data.tokenizer import Tokenizer
     from seq2seq.errors import TokenizerError
-    from seq2seq.tokenizer import Tokenizer
 
     values = {
         "model": model,
@@ -54,7 +54,7 @@ def train(
 @app.command("encode")
 def encode(model: ModelFile, input_file: Input = None, output_file: Output = None, ids: Ids = False) -> None:
     """Text to pieces, separated by spaces."""
-    from seq2seq.tokenizer import Tokenizer
+    from seq2seq.data.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(model)
 
@@ -68,8 +68,8 @@ def encode(model: ModelFile, input_file: Input = None, output_file: Output = Non
 @app.command("decode")
 def decode(model: ModelFile, input_file: Input = None, output_file: Output = None, ids: Ids = False) -> None:
     """Pieces, separated by spaces, back to text."""
+    from seq2seq.data.tokenizer import Tokenizer
     from seq2seq.errors import TokenizerError
-    from seq2seq.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(model)
 

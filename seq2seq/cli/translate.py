@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from seq2seq.bulk.rows import Format
-from seq2seq.precision import Precision
+from seq2seq.config.precision import Precision
+from seq2seq.inference.output import Format
 
 if TYPE_CHECKING:
     from seq2seq.bulk.job import Job
     from seq2seq.config import SearchOptions
-    from seq2seq.translator import Translator
+    from seq2seq.inference.translator import Translator
 
 # Behind `--` stands what is for the engine.
 CONTEXT = {"allow_extra_args": True}
@@ -124,7 +124,7 @@ def translate(
     if files is not None:
         check_output(files[1], reads=files[0])
     load_tensorflow()
-    from seq2seq.translator import Translator
+    from seq2seq.inference.translator import Translator
 
     translator = Translator.load(model, precision, notice=warn)
     options = search_options(
@@ -190,8 +190,8 @@ def _files(source: Path | None, target: Path | None, shard: str | None, engine: 
 def _translate_stream(
     translator: "Translator", source: Path | None, target: Path | None, options: "SearchOptions", output_format: Format
 ) -> None:
-    from seq2seq.bulk.rows import answers
     from seq2seq.cli.common import lenient_lines, open_input, open_output, progress_bar, warn
+    from seq2seq.inference.output import answers
 
     name = str(source or "stdin")
     with (

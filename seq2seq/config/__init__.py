@@ -14,6 +14,7 @@ from seq2seq.config.data import (
     TokenizerConfig,
 )
 from seq2seq.config.network import DecoderConfig, EmbeddingsConfig, EncoderConfig
+from seq2seq.config.precision import Precision
 from seq2seq.config.recipe import (
     Config,
     changed_keys,
@@ -26,7 +27,6 @@ from seq2seq.config.recipe import (
 from seq2seq.config.search import SearchOptions
 from seq2seq.config.section import Section
 from seq2seq.config.training import RecoveryConfig, ScheduleConfig, TrainingConfig, ValidationConfig
-from seq2seq.precision import Precision
 
 __all__ = [
     "BatchingConfig",

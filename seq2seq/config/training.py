@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from seq2seq.config.precision import Precision
 from seq2seq.config.section import Rate, Section, key
-from seq2seq.precision import Precision
 
 
 class ScheduleConfig(Section):

@@ -1,7 +1,7 @@
 """Parallel text: readers, filters and the embedded corpus."""
 
 from seq2seq.corpora.filters import FilterReport, Hashes, filter_pairs
-from seq2seq.corpora.pairs import Corpus, SentencePair, TargetSide, open_corpus, read_lines
+from seq2seq.corpora.readers import Corpus, SentencePair, TargetSide, open_corpus, read_lines
 
 __all__ = [
     "Corpus",

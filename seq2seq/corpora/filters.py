@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from seq2seq.config import FilterConfig
-from seq2seq.corpora.pairs import SentencePair
+from seq2seq.corpora.readers import SentencePair
 
 # Below this many characters a ratio says little: "No." against "Auf keinen Fall." is a fine pair.
 RATIO_FROM = 20

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from seq2seq.replicas import replica_number
+from seq2seq.devices.replicas import replica_number
 
 
 class RandomStream:

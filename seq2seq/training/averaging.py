@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.arrays import load_arrays
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.files import replacing, stored_file
-from seq2seq.metadata import CONFIG, read_history
-from seq2seq.model_directory import TOKENIZERS, check_directory, load_config_of, save_weights
+from seq2seq.model_directory.directory import TOKENIZERS, check_directory, load_config_of, save_weights
+from seq2seq.model_directory.metadata import CONFIG, read_history
+from seq2seq.storage.arrays import load_arrays
+from seq2seq.storage.files import replacing, stored_file
 from seq2seq.training.checkpoints import best_first, kept_weights
 
 

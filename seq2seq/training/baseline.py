@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from seq2seq.config import TrainingConfig
-from seq2seq.encoding import EncodedCorpus
-from seq2seq.mixture import EncodedMixture
+from seq2seq.data.encoded import EncodedCorpus
+from seq2seq.data.mixture import EncodedMixture
 
 LEAST_GAIN = 0.1  # nats per target token below the frequencies, for a model that has learnt something
 COUNTED = 10_000_000  # tokens of each training corpus, enough for frequencies

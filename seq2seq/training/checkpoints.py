@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.arrays import load_about, load_arrays, save_arrays
 from seq2seq.config import Config, changed_keys
-from seq2seq.decoder_model import DecoderModel
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.files import replacing, stored_file, writing
-from seq2seq.metadata import HISTORY, read_history
-from seq2seq.model_directory import inner_path, load_config_of, weights_of
+from seq2seq.model_directory.directory import inner_path, load_config_of, weights_of
+from seq2seq.model_directory.metadata import HISTORY, read_history
+from seq2seq.models.base import DecoderModel
+from seq2seq.storage.arrays import load_about, load_arrays, save_arrays
+from seq2seq.storage.files import replacing, stored_file, writing
 from seq2seq.training.progress import Progress
 
 LAST, BEST = "checkpoints/last.h5", "checkpoints/best.h5"

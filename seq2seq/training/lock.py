@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from seq2seq.errors import TrainingError
-from seq2seq.lock import hold
+from seq2seq.storage.lock import hold
 
 # Beside the checkpoints, which are no part of the model that is handed on.
 LOCK, OWNER = "checkpoints/train.lock", "checkpoints/train.pid"

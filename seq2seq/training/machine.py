@@ -5,12 +5,12 @@ from typing import NamedTuple
 import numpy as np
 
 from seq2seq.config import Config, Precision
-from seq2seq.defaults import defaults_for
-from seq2seq.determinism import enable_determinism, reserve_workspace
-from seq2seq.device import Device, find_device, use_precision
+from seq2seq.config.precision import PRECISIONS
+from seq2seq.devices.defaults import defaults_for
+from seq2seq.devices.determinism import enable_determinism, reserve_workspace
+from seq2seq.devices.device import Device, find_device, use_precision
+from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import ConfigError, TrainingError
-from seq2seq.precision import PRECISIONS
-from seq2seq.replicas import Replicas
 
 
 class Machine(NamedTuple):

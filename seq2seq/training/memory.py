@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 import tensorflow as tf
 
-from seq2seq.batching import BatchPlan
-from seq2seq.device import runs_on_gpu
+from seq2seq.data.batching import BatchPlan
+from seq2seq.devices.device import runs_on_gpu
+from seq2seq.devices.out_of_memory import lack_of_memory
 from seq2seq.errors import TrainingError
-from seq2seq.out_of_memory import lack_of_memory
 from seq2seq.training.preparation import Prepared
 
 try:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.config import Config
-from seq2seq.decoder_model import DecoderModel
-from seq2seq.metadata import HISTORY, read_history
-from seq2seq.model_directory import save_model, start_directory
-from seq2seq.replicas import Replicas
+from seq2seq.devices.replicas import Replicas
+from seq2seq.model_directory.directory import save_model, start_directory
+from seq2seq.model_directory.metadata import HISTORY, read_history
+from seq2seq.models.base import DecoderModel
 from seq2seq.training.checkpoints import (
     BEST,
     LAST,

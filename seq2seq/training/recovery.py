@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.batching import BatchPlan
 from seq2seq.config import RecoveryConfig
-from seq2seq.decoder_model import DecoderModel
+from seq2seq.data.batching import BatchPlan
+from seq2seq.models.base import DecoderModel
 from seq2seq.training.preparation import Prepared
 from seq2seq.training.progress import Progress
 

@@ -5,18 +5,18 @@ from functools import cached_property
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.batching import plan_batches
 from seq2seq.config import Config, SearchOptions
-from seq2seq.decoder_model import DecoderModel
-from seq2seq.device import use_precision
-from seq2seq.evaluation import cut_warning, make_metric, score_texts
-from seq2seq.model import Seq2Seq
-from seq2seq.replicas import Replicas
+from seq2seq.data.batching import plan_batches
+from seq2seq.devices.device import use_precision
+from seq2seq.devices.replicas import Replicas
+from seq2seq.evaluation.metrics import cut_warning, make_metric, score_texts
+from seq2seq.inference.translator import Translator
+from seq2seq.models.base import DecoderModel
+from seq2seq.models.translation import Seq2Seq
 from seq2seq.training.baseline import frequency_loss
 from seq2seq.training.display import Display
 from seq2seq.training.memory import explaining_memory
 from seq2seq.training.preparation import Prepared
-from seq2seq.translator import Translator
 
 
 class Validator:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.arrays import load_arrays, save_arrays
 from seq2seq.errors import ModelDirectoryError
+from seq2seq.storage.arrays import load_arrays, save_arrays
 
 ARRAYS = {"decoder/cell/kernel": np.arange(12, dtype=np.float32).reshape(3, 4), "count": np.array(7)}
 

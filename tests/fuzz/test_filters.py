@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seq2seq.batching import plan_batches
 from seq2seq.config import FilterConfig
 from seq2seq.corpora import FilterReport, SentencePair, filter_pairs
-from seq2seq.mixture import apportion
+from seq2seq.data.batching import plan_batches
+from seq2seq.data.mixture import apportion
 from tests.fuzz.texts import broken, sentences
 
 texts = st.one_of(sentences, broken, st.text("ab", max_size=90))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from seq2seq.corpora.pairs import AlignedFiles, SentencePair, TSVFile, read_lines
-from seq2seq.corpora.splits import SPLITS, write_splits
+from seq2seq.corpora.downloads.splits import SPLITS, write_splits
+from seq2seq.corpora.readers import AlignedFiles, SentencePair, TSVFile, read_lines
 from seq2seq.errors import CorpusError
 from tests.fuzz.conftest import outcome
 from tests.fuzz.texts import sentences

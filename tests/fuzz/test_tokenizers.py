@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from seq2seq.config import TokenizerConfig
+from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import TokenizerError
-from seq2seq.tokenizer import Tokenizer
 from tests.fuzz.conftest import examples, outcome
 from tests.fuzz.texts import broken, sentences
 from tests.toy import pairs

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.layers import Dropout, RandomStream
-from seq2seq.model import Seq2Seq
+from seq2seq.models.translation import Seq2Seq
 from seq2seq.training import train
 from tests.toy import toy_config
 

@@ -17,7 +17,7 @@ import pytest
 
 from seq2seq.bulk.job import Job
 from seq2seq.errors import BulkError
-from seq2seq.translator import Translator
+from seq2seq.inference.translator import Translator
 from tests.command import run
 from tests.toy import pairs, save_random_model, toy_tokenizer
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from seq2seq.model_directory import load_config_of, load_tokenizers, read_history, start_directory
+from seq2seq.model_directory.directory import load_config_of, load_tokenizers, read_history, start_directory
 from tests.command import run
 from tests.toy import pairs, toy_values, write_corpus
 
@@ -267,13 +267,13 @@ def test_probe_prints_tables_or_json_and_draws_a_plot(model, tmp_path, capsys):
 def test_probe_says_what_is_missing(model, tmp_path, monkeypatch, capsys):
     assert run("probe", model, "--items", "1", "--lexicon", "huge") == 1
     assert "Accepted: full, basic." in capsys.readouterr().err
-    monkeypatch.setattr("seq2seq.probing.find_spec", lambda name: None)
+    monkeypatch.setattr("seq2seq.analysis.challenge.sets.find_spec", lambda name: None)
     assert run("probe", model, "--items", "1", "--plot", tmp_path / "probe.png") == 1
     assert "pip install matplotlib" in capsys.readouterr().err
 
 
 def test_a_phrasebook_is_written_and_is_what_a_recipe_draws(tmp_path, capsys):
-    from seq2seq.corpora.phrasebook import phrasebook
+    from seq2seq.phrasebook.phrasebook import phrasebook
 
     asked = ("--pairs", "30", "--held-out", "4", "--seed", "3", "--lexicon", "basic", "-o", tmp_path / "new" / "book")
     assert run("data", "phrasebook", *asked) == 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seq2seq.config import SearchOptions
-from seq2seq.translator import Translator
+from seq2seq.inference.translator import Translator
 from tests.runs import assert_resumes_exactly
 from tests.toy import toy_config, write_corpus
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 
-from seq2seq.model_directory import load_config_of
+from seq2seq.model_directory.directory import load_config_of
 from tests.command import run
 from tests.models import DAMAGE, train_all
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from seq2seq.arrays import load_arrays
 from seq2seq.errors import CorpusError, ModelDirectoryError, TokenizerError
+from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import train
 from tests.runs import CopyAfter, assert_goes_on, often_saved
 from tests.toy import toy_config, write_corpus

@@ -7,12 +7,12 @@ import pytest
 import tensorflow as tf
 import yaml
 
-from seq2seq.batching import plan_batches
 from seq2seq.config import SearchOptions
-from seq2seq.encoding import EncodedCorpus
-from seq2seq.model_directory import load_config_of, load_tokenizers
-from seq2seq.text_generator import TextGenerator
-from seq2seq.tokenizer import EOS_ID
+from seq2seq.data.batching import plan_batches
+from seq2seq.data.encoded import EncodedCorpus
+from seq2seq.data.tokenizer import EOS_ID
+from seq2seq.inference.text_generator import TextGenerator
+from seq2seq.model_directory.directory import load_config_of, load_tokenizers
 from seq2seq.training import train
 from seq2seq.training.display import Display
 from seq2seq.training.memory import describe_batch

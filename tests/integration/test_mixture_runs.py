@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from seq2seq.batching import plan_batches
 from seq2seq.config import FilterConfig
-from seq2seq.encoding import EncodedCorpus
+from seq2seq.data.batching import plan_batches
+from seq2seq.data.encoded import EncodedCorpus
+from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import TokenizerError, TrainingError
-from seq2seq.model_directory import load_tokenizers
-from seq2seq.tokenizer import Tokenizer
+from seq2seq.model_directory.directory import load_tokenizers
 from seq2seq.training import loop, train
 from seq2seq.training.display import Display
 from seq2seq.training.preparation import prepare

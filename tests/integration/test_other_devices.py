@@ -4,10 +4,10 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import load_config
-from seq2seq.defaults import GPU as DEFAULTS
-from seq2seq.device import Device
+from seq2seq.devices.defaults import GPU as DEFAULTS
+from seq2seq.devices.device import Device
 from seq2seq.errors import ConfigError, TrainingError
-from seq2seq.model_directory import load_config_of
+from seq2seq.model_directory.directory import load_config_of
 from seq2seq.training import machine, train
 from seq2seq.training.checkpoints import check_recipe
 from tests.runs import assert_same_run

@@ -7,9 +7,9 @@ import pytest
 
 from seq2seq.config import load_config, recipe_names
 from seq2seq.errors import CorpusError
-from seq2seq.text_generator import TextGenerator
+from seq2seq.inference.text_generator import TextGenerator
+from seq2seq.inference.translator import Translator
 from seq2seq.training import train
-from seq2seq.translator import Translator
 from tests.toy import write_corpus
 
 SMALL = (

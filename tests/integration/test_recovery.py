@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.arrays import load_arrays
 from seq2seq.errors import TrainingError
-from seq2seq.metadata import read_history
-from seq2seq.model import Seq2Seq
+from seq2seq.model_directory.metadata import read_history
+from seq2seq.models.translation import Seq2Seq
+from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import records, train
 from seq2seq.training.checkpoints import LAST, load_checkpoint
 from tests.runs import assert_resumes_exactly, timeless
@@ -93,7 +93,7 @@ def test_when_going_back_does_not_help_it_stops_and_says_what_it_saw(corpus, tmp
 
 def test_an_exploding_gradient_is_skipped(corpus, tmp_path, monkeypatch):
     """It is finite, and so many times what is usual."""
-    monkeypatch.setattr("seq2seq.update.SETTLED", 5)
+    monkeypatch.setattr("seq2seq.models.update.SETTLED", 5)
     losses_of = Seq2Seq.losses_of
 
     def exploding(self, source, target, label_smoothing=0.0, training=False):

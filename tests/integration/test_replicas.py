@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import yaml
 
-from seq2seq.arrays import load_arrays
-from seq2seq.batching import plan_batches
-from seq2seq.encoding import EncodedCorpus
-from seq2seq.metadata import read_history
+from seq2seq.data.batching import plan_batches
+from seq2seq.data.encoded import EncodedCorpus
+from seq2seq.model_directory.metadata import read_history
+from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import train
 from seq2seq.training.checkpoints import LAST
 from tests.toy import toy_config, toy_values, write_corpus

@@ -17,9 +17,9 @@ HEAVY = ("tensorflow", "keras", "sacrebleu", "numpy")
         ("from seq2seq.cli import main; main(['train', 'quickstart', '--dump-config'])", ()),
         ("from seq2seq.cli import main; main(['inspect', 'nowhere'])", ("numpy",)),
         ("from seq2seq.cli import main; main(['average', 'nowhere'])", ()),
-        ("import seq2seq.evaluation", ("sacrebleu", "numpy")),
-        ("import seq2seq.model_directory, seq2seq.inspection", ("numpy",)),
-        ("import seq2seq.errors, seq2seq.config, seq2seq.corpora, seq2seq.tokenizer", ("numpy",)),
+        ("import seq2seq.evaluation.metrics", ("sacrebleu", "numpy")),
+        ("import seq2seq.model_directory.directory, seq2seq.model_directory.inspection", ("numpy",)),
+        ("import seq2seq.errors, seq2seq.config, seq2seq.corpora, seq2seq.data.tokenizer", ("numpy",)),
     ],
 )
 def test_light_modules_stay_light(code, allowed):

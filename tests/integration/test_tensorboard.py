@@ -10,10 +10,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator as PluginEventAccumulator
 
 from seq2seq.errors import TrainingError
-from seq2seq.metadata import read_history
+from seq2seq.inference.translator import Translator
+from seq2seq.model_directory.metadata import read_history
 from seq2seq.training import tensorboard, train
 from seq2seq.training.tensorboard import PIXELS, TensorBoard, attention_image
-from seq2seq.translator import Translator
 from tests.runs import InterruptAfter
 from tests.toy import pairs, toy_config, write_corpus
 

@@ -14,14 +14,14 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
-from seq2seq.arrays import load_arrays
-from seq2seq.batching import batch_shares
+from seq2seq.data.batching import batch_shares
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.metadata import read_history
+from seq2seq.inference.translator import Translator
+from seq2seq.model_directory.metadata import read_history
+from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import checkpoints, loop, start, train
 from seq2seq.training.checkpoints import BEST, LAST
 from seq2seq.training.lock import OWNER, only_run
-from seq2seq.translator import Translator
 from tests.runs import InterruptAfter, assert_resumes_exactly, assert_same_run, final_state
 from tests.toy import toy_config, write_corpus
 
@@ -75,8 +75,8 @@ RESUMES = {
 def test_resume_is_exact(name, corpus, tmp_path, monkeypatch):
     if "float16" in name:
         # The scale must move within this short run, or restoring it would not be tested.
-        monkeypatch.setattr("seq2seq.update.GROW_AFTER", 3)
-        monkeypatch.setattr("seq2seq.update.FIRST_LOSS_SCALE", 2.0**22)
+        monkeypatch.setattr("seq2seq.models.update.GROW_AFTER", 3)
+        monkeypatch.setattr("seq2seq.models.update.FIRST_LOSS_SCALE", 2.0**22)
     report = assert_resumes_exactly(toy_config(corpus, **RESUMES[name]), tmp_path / "whole", 18)
     arrays, progress = final_state(tmp_path / "whole")
     if "plateau" in name:
@@ -266,7 +266,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_said_before_training(corpus, t
     def exhausted(*arguments):
         raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
 
-    monkeypatch.setattr("seq2seq.model.Seq2Seq.train_step", exhausted)
+    monkeypatch.setattr("seq2seq.models.translation.Seq2Seq.train_step", exhausted)
     with pytest.raises(TrainingError, match=r"out of memory at a batch of \d+ sentences of .* Lower batching.tokens"):
         train(toy_config(corpus), tmp_path)
 

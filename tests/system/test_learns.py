@@ -1,9 +1,9 @@
 """The whole line learns: translation rules from examples, to a stated bound."""
 
 from seq2seq.config import SearchOptions
-from seq2seq.evaluation import evaluate
+from seq2seq.evaluation.metrics import evaluate
+from seq2seq.inference.translator import Translator
 from seq2seq.training import train
-from seq2seq.translator import Translator
 from tests.toy import pairs, toy_config, write_corpus
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from seq2seq.device import find_device
+from seq2seq.devices.device import find_device
 from tests.fake_gpus import Machine
 
 

@@ -4,8 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from seq2seq.arrays import load_about, load_arrays, save_arrays
 from seq2seq.errors import ModelDirectoryError
+from seq2seq.storage.arrays import load_about, load_arrays, save_arrays
 from tests.models import forge
 
 ARRAYS = {

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.update import GradientUpdate
+from seq2seq.models.update import GradientUpdate
 
 START = (np.array([1.0, -2.0, 3.0], "f"), np.array([[0.5, 4.0]], "f"))
 

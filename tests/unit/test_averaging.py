@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from seq2seq.cli import main
+from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.model_directory import (
+from seq2seq.inference.translator import Translator
+from seq2seq.model_directory.directory import (
     Tokenizers,
     build_model,
     load_arrays,
@@ -19,10 +21,8 @@ from seq2seq.model_directory import (
     start_directory,
     weights_of,
 )
-from seq2seq.tokenizer import Tokenizer
 from seq2seq.training.averaging import average_checkpoints
 from seq2seq.training.checkpoints import append_history
-from seq2seq.translator import Translator
 from tests.toy import pairs, toy_config
 
 LOSSES = {2: 4.0, 4: 2.0, 6: 1.0, 8: 3.0, 10: 1.5}

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from seq2seq.config import recipe_names
-from seq2seq.corpora.catalogue import find_entry, load_catalogue
+from seq2seq.corpora.downloads.catalogue import find_entry, load_catalogue
 from seq2seq.errors import CorpusError
 
 SHIPPED = load_catalogue()

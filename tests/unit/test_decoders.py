@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
-from seq2seq.model import Seq2Seq
+from seq2seq.models.translation import Seq2Seq
 from tests.conftest import randomize
 from tests.reference import additive_scores, attend, cell_step
 

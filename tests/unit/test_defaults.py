@@ -2,13 +2,13 @@
 
 import pytest
 
-from seq2seq import defaults
 from seq2seq.config import SearchOptions
-from seq2seq.defaults import defaults_for, search_budget
-from seq2seq.device import Device
+from seq2seq.devices import defaults
+from seq2seq.devices.defaults import defaults_for, search_budget
+from seq2seq.devices.device import Device
 from seq2seq.errors import ConfigError
+from seq2seq.inference.translator import Translator
 from seq2seq.training.machine import with_tokens
-from seq2seq.translator import Translator
 from tests.toy import pairs, save_random_model, toy_config, toy_tokenizer
 
 CPU = Device("CPU", "float32", is_gpu=False)
@@ -76,7 +76,7 @@ def test_a_translator_searches_as_suits_the_device(translator, monkeypatch):
     monkeypatch.setattr(defaults, "GPU", defaults_for(GPU)._replace(search_logits=7 * size))
     assert translator.options.batch_tokens is None
     assert batches(translator, 8) == [8]
-    monkeypatch.setattr("seq2seq.translator.find_device", lambda: GPU)
+    monkeypatch.setattr("seq2seq.inference.translator.find_device", lambda: GPU)
     assert batches(translator, 8) == [3, 6, 8]
     assert batches(translator, 8, sample=True, n_best=5) == list(range(1, 9))
     assert batches(translator, 8, sample=True, n_best=9) == list(range(1, 9)), "one sentence at least"

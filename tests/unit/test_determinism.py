@@ -7,9 +7,9 @@ import sys
 import pytest
 import tensorflow as tf
 
-from seq2seq import determinism
-from seq2seq.determinism import SCATTER, WORKSPACE, enable_determinism, reserve_workspace
-from seq2seq.device import Device
+from seq2seq.devices import determinism
+from seq2seq.devices.determinism import SCATTER, WORKSPACE, enable_determinism, reserve_workspace
+from seq2seq.devices.device import Device
 from seq2seq.errors import TrainingError
 from seq2seq.training import machine, train
 from tests.toy import toy_config
@@ -19,12 +19,12 @@ GPU = Device("GPU (some)", "float32", is_gpu=True)
 # Imports and finding the device start nothing; the first operation does.
 FRESH = """
 import os, sys
-from seq2seq.determinism import WORKSPACE, reserve_workspace
+from seq2seq.devices.determinism import WORKSPACE, reserve_workspace
 reserve_workspace()
 assert "tensorflow" not in sys.modules
 print(os.environ.pop(WORKSPACE))
 import seq2seq.training
-from seq2seq.device import find_device
+from seq2seq.devices.device import find_device
 find_device()
 reserve_workspace()
 print(os.environ.pop(WORKSPACE))

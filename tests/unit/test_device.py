@@ -6,12 +6,12 @@ import time
 import pytest
 import tensorflow as tf
 
-from seq2seq import gpu_trial
 from seq2seq.cli.common import load_tensorflow
-from seq2seq.device import Device, DeviceWarning, find_device, use_precision
+from seq2seq.config.precision import best_precision
+from seq2seq.devices import gpu_trial
+from seq2seq.devices.device import Device, DeviceWarning, find_device, use_precision
+from seq2seq.devices.gpu_trial import Trial
 from seq2seq.errors import ConfigError
-from seq2seq.gpu_trial import Trial
-from seq2seq.precision import best_precision
 from seq2seq.training import memory
 from tests.fake_gpus import DRIVER, GPU, NO_LIBRARIES, look
 

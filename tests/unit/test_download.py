@@ -14,9 +14,9 @@ from random import Random
 import pytest
 
 from seq2seq.corpora import download as module
-from seq2seq.corpora.archives import unpack
-from seq2seq.corpora.catalogue import RemoteFile
-from seq2seq.corpora.download import compare, download
+from seq2seq.corpora.downloads.archives import unpack
+from seq2seq.corpora.downloads.catalogue import RemoteFile
+from seq2seq.corpora.downloads.download import compare, download
 from seq2seq.errors import CorpusError
 from tests.file_server import serve
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from seq2seq.errors import EvaluationError
-from seq2seq.evaluation import evaluate, likely_language, score_texts
+from seq2seq.evaluation.metrics import evaluate, likely_language, score_texts
 
 REFERENCES = [
     "Der Hund sieht heute den Baum.",

@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import SearchOptions, TokenizerConfig
+from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import ConfigError, ModelDirectoryError
-from seq2seq.language_model import LanguageModel
-from seq2seq.model_directory import Tokenizers, build_model, save_model, start_directory
+from seq2seq.inference.translator import Translator
+from seq2seq.model_directory.directory import Tokenizers, build_model, save_model, start_directory
+from seq2seq.models.language_model import LanguageModel
 from seq2seq.search import Rules, beam_search, fused, greedy_search
-from seq2seq.tokenizer import Tokenizer
-from seq2seq.translator import Translator
 from tests.conftest import randomize
 from tests.toy import language_model_config, pairs, save_random_model
 from tests.unit.test_search import BOS, EOS, INNER, Fake, check

@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import SearchOptions
-from seq2seq.device import find_device, use_precision
-from seq2seq.gpu_trial import run_trial
+from seq2seq.config.precision import TF32_SINCE
+from seq2seq.devices.device import find_device, use_precision
+from seq2seq.devices.gpu_trial import run_trial
+from seq2seq.inference.translator import Translator
 from seq2seq.layers import GRUCell, LSTMCell, Recurrence
 from seq2seq.layers.cudnn import Weights, run_cudnn
-from seq2seq.precision import TF32_SINCE
-from seq2seq.translator import Translator
 from tests.conftest import asks_for_gpu, randomize
 from tests.toy import pairs, save_random_model, toy_tokenizer
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from seq2seq import gpu_trial
-from seq2seq.device import Device
-from seq2seq.gpu_trial import Trial, explain, run_trial
+from seq2seq.devices import gpu_trial
+from seq2seq.devices.device import Device
+from seq2seq.devices.gpu_trial import Trial, explain, run_trial
 from tests.fake_gpus import DRIVER, NO_CODE, look
 
 # --- the trial

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.analysis.gradient_flow import NORMS, flow_of_training, gradient_flow, read_flows
 from seq2seq.analysis.gradients import state_parts
-from seq2seq.analysis.memory_tasks import TemporalOrderTask
-from seq2seq.analysis.remembering import Budget, MemoryTrainer
+from seq2seq.analysis.memory.gradient_flow import NORMS, flow_of_training, gradient_flow, read_flows
+from seq2seq.analysis.memory.tasks import TemporalOrderTask
+from seq2seq.analysis.memory.trainer import Budget, MemoryTrainer
 from seq2seq.errors import EvaluationError
 
 TASK, STEPS = TemporalOrderTask(), 10

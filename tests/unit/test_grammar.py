@@ -8,11 +8,11 @@ from random import Random
 import numpy as np
 import pytest
 
-from seq2seq.corpora.grammar import Grammar
-from seq2seq.corpora.grammar.derivation import NoWordError
-from seq2seq.corpora.grammar.morphology import flat, inflect
-from seq2seq.corpora.grammar.phenomena import words_of
 from seq2seq.errors import CorpusError
+from seq2seq.phrasebook.grammar import Grammar
+from seq2seq.phrasebook.grammar.derivation import NoWordError
+from seq2seq.phrasebook.grammar.morphology import flat, inflect
+from seq2seq.phrasebook.grammar.phenomena import words_of
 
 
 @pytest.fixture(scope="module")

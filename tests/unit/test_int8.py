@@ -9,9 +9,9 @@ import tensorflow as tf
 from seq2seq import SearchOptions, Tokenizer, TokenizerConfig, Translator
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.errors import ConfigError, ModelDirectoryError
-from seq2seq.int8 import FILE, _quantize_products, load_int8_step, quantize_decoder
-from seq2seq.model import Seq2Seq
-from seq2seq.model_directory import WEIGHTS
+from seq2seq.inference.int8 import FILE, _quantize_products, load_int8_step, quantize_decoder
+from seq2seq.model_directory.directory import WEIGHTS
+from seq2seq.models.translation import Seq2Seq
 from tests.conftest import randomize
 from tests.toy import pairs
 
@@ -106,7 +106,7 @@ def test_translations_do_not_depend_on_the_batch(translator, more):
 
 
 def test_a_model_on_a_gpu_is_refused_with_a_way_out(translator, monkeypatch):
-    monkeypatch.setattr("seq2seq.translator.runs_on_gpu", lambda: True)
+    monkeypatch.setattr("seq2seq.inference.translator.runs_on_gpu", lambda: True)
     with pytest.raises(ConfigError, match=r"the model runs on a GPU: .* Leave 'int8' out, .*CUDA_VISIBLE_DEVICES=-1"):
         translator.translate(SENTENCES, SearchOptions(int8=True))
     assert translator.translate(SENTENCES[:1], SearchOptions(max_length=3))

@@ -6,8 +6,8 @@ import pytest
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.model import Seq2Seq
-from seq2seq.model_directory import load_arrays, weights_of
+from seq2seq.model_directory.directory import load_arrays, weights_of
+from seq2seq.models.translation import Seq2Seq
 from seq2seq.training.checkpoints import cut_kept, drop_kept, keep_weights, kept_weights
 
 

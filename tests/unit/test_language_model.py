@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig
-from seq2seq.language_model import LanguageModel
+from seq2seq.models.language_model import LanguageModel
 from tests.conftest import randomize
 from tests.reference import cell_step, log_softmax
 

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, SearchOptions
-from seq2seq.decoding import find_hypotheses, search_rules, traced
-from seq2seq.model import Seq2Seq
+from seq2seq.inference.searcher import find_hypotheses, search_rules, traced
+from seq2seq.models.translation import Seq2Seq
 from seq2seq.training.optimization import FusedAdam
 from tests import launches
 

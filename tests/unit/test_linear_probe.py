@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seq2seq.analysis.grammar_features import ABOUT, LABELS, featured_sentences, places_of
+from seq2seq.analysis.challenge.features import ABOUT, LABELS, featured_sentences, places_of
 from seq2seq.analysis.intervals import ratio_interval
 from seq2seq.analysis.linear_probe import linear_probe, probe_places
 from seq2seq.analysis.plots.representations import probe_accuracy
-from seq2seq.corpora.grammar.phenomena import words_of
-from seq2seq.corpora.phrasebook import source_of_chance, split_of, the_grammar
 from seq2seq.errors import EvaluationError
-from seq2seq.translator import Translator
+from seq2seq.inference.translator import Translator
+from seq2seq.phrasebook.grammar.phenomena import words_of
+from seq2seq.phrasebook.phrasebook import source_of_chance, split_of, the_grammar
 from tests.toy import save_random_model, toy_tokenizer
 
 # Number and tense of sentences by their spelling, which the package does not look at.

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from seq2seq.device import Device
+from seq2seq.devices.device import Device
 from seq2seq.errors import TrainingError
 from seq2seq.training.machine import Machine, check_workers
 from tests.toy import toy_config

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seq2seq.analysis.memory_tasks import AddingTask, CopyTask, TemporalOrderTask
+from seq2seq.analysis.memory.tasks import AddingTask, CopyTask, TemporalOrderTask
 
 TASKS = [CopyTask(symbols=5, length=3), AddingTask(), TemporalOrderTask()]
 by_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)

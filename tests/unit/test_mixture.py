@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seq2seq.batching import batch_dataset, plan_batches
 from seq2seq.config import CorpusConfig
 from seq2seq.config.data import DataConfig
 from seq2seq.corpora import SentencePair, open_corpus
-from seq2seq.encoding import EncodedCorpus, encode_corpus
-from seq2seq.mixture import EncodedMixture, apportion
+from seq2seq.data.batching import batch_dataset, plan_batches
+from seq2seq.data.encoded import EncodedCorpus, encode_corpus
+from seq2seq.data.mixture import EncodedMixture, apportion
 
 SIZES = (7, 40, 13)
 

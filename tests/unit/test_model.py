@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
-from seq2seq.model import Seq2Seq
+from seq2seq.models.translation import Seq2Seq
 from tests.conftest import randomize
 
 SOURCE_V, TARGET_V = 11, 13

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, ScheduleConfig, TrainingConfig
-from seq2seq.model import Seq2Seq
+from seq2seq.models.translation import Seq2Seq
 from seq2seq.training.fine_tuning import freeze
 from seq2seq.training.optimization import FusedAdam, FusedAdamW, learning_rate, make_optimizer, watch_plateau
 from seq2seq.training.progress import Progress

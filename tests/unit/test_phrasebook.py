@@ -11,8 +11,8 @@ from math import prod
 import pytest
 
 from seq2seq.corpora import phrasebook as module
-from seq2seq.corpora.phrasebook import PAIRS, fingerprint, phrasebook, split_of, the_grammar
 from seq2seq.errors import CorpusError
+from seq2seq.phrasebook.phrasebook import PAIRS, fingerprint, phrasebook, split_of, the_grammar
 
 SIZES = {"train": 12_000, "valid": 400, "test": 400, "compositional": 400}
 SPLITS = {split: list(phrasebook(split, pairs)) for split, pairs in SIZES.items()}
@@ -131,7 +131,7 @@ def test_repeats_are_left_out_also_beyond_the_recent_ones(monkeypatch):
 
 def test_another_process_with_another_hash_seed_yields_the_same_pairs():
     code = (
-        "import hashlib; from seq2seq.corpora.phrasebook import phrasebook;"
+        "import hashlib; from seq2seq.phrasebook.phrasebook import phrasebook;"
         "print(hashlib.sha256(repr(list(phrasebook('test', 400))).encode()).hexdigest())"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "123"}

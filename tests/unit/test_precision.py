@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.layers.cells.clockwork import ClockworkCell
-from seq2seq.model import Seq2Seq
+from seq2seq.models.translation import Seq2Seq
 
 V = 37
 SIGNATURE = [tf.TensorSpec([None, None], tf.int32)] * 2

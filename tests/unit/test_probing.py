@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from seq2seq.corpora.phrasebook import phrasebook, split_of
+from seq2seq.analysis.challenge.sets import LINKS, LONG_DISTANCE, Accuracy, Item, challenge_sets, lexicon_of, probe
 from seq2seq.errors import EvaluationError
-from seq2seq.probing import LINKS, LONG_DISTANCE, Accuracy, Item, challenge_sets, lexicon_of, probe
+from seq2seq.phrasebook.phrasebook import phrasebook, split_of
 
 ITEMS = 3
 

@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
+from seq2seq.analysis.challenge.sets import Accuracy, ProbeReport
 from seq2seq.analysis.gradients import weight_gradients
 from seq2seq.analysis.intervals import mean_interval
-from seq2seq.analysis.memory_records import COLUMNS, MemoryRecord, at_best_rate, measure, probe_scores, remembers
-from seq2seq.analysis.memory_tasks import AddingTask, CopyTask, TemporalOrderTask
-from seq2seq.analysis.remembering import Attempt, Budget, MemoryTrainer, units_for
+from seq2seq.analysis.memory.records import COLUMNS, MemoryRecord, at_best_rate, measure, probe_scores, remembers
+from seq2seq.analysis.memory.tasks import AddingTask, CopyTask, TemporalOrderTask
+from seq2seq.analysis.memory.trainer import Attempt, Budget, MemoryTrainer, units_for
 from seq2seq.analysis.unrolled import unroll
 from seq2seq.errors import EvaluationError
 from seq2seq.layers.cells import CELLS, make_cell
-from seq2seq.probing import Accuracy, ProbeReport
 
 TINY = Budget(parameters=150, updates=4, rows=5, check_every=2, test_rows=20)
 
@@ -119,7 +119,7 @@ class Scripted:
 @pytest.fixture
 def scripted(monkeypatch):
     Scripted.calls = []
-    monkeypatch.setattr("seq2seq.analysis.memory_records.MemoryTrainer", Scripted)
+    monkeypatch.setattr("seq2seq.analysis.memory.records.MemoryTrainer", Scripted)
     return Scripted.calls
 
 

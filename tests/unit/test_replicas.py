@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.batching import batch_dataset, batch_shares, plan_batches
 from seq2seq.cli.train import place_in_cluster
-from seq2seq.encoding import EncodedPairs
+from seq2seq.data.batching import batch_dataset, batch_shares, plan_batches
+from seq2seq.data.encoded import EncodedPairs
+from seq2seq.data.tokenizer import EOS_ID, PAD_ID
+from seq2seq.devices.replicas import Replicas, reporting_lost_workers
 from seq2seq.errors import ConfigError, TrainingError
-from seq2seq.replicas import Replicas, reporting_lost_workers
-from seq2seq.tokenizer import EOS_ID, PAD_ID
 from seq2seq.training.records import Records
 from tests.shortage import FACES, fail
 from tests.toy import toy_config
@@ -132,7 +132,7 @@ def test_wrong_flags_are_errors(workers, index, message):
 def test_flags_say_what_tensorflow_reads(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", "")
     place_in_cluster("[::1]:1,b:2", 1)
-    from seq2seq.replicas import _place_in_cluster
+    from seq2seq.devices.replicas import _place_in_cluster
 
     assert _place_in_cluster() == (1, 2)
 

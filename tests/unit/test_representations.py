@@ -14,9 +14,9 @@ from seq2seq.analysis.representations import (
     word_states,
 )
 from seq2seq.analysis.words import word_pieces
-from seq2seq.corpora.grammar.phenomena import words_of
 from seq2seq.errors import EvaluationError
-from seq2seq.translator import Translator
+from seq2seq.inference.translator import Translator
+from seq2seq.phrasebook.grammar.phenomena import words_of
 from tests.toy import save_random_model, toy_tokenizer
 
 SENTENCES = ["the dog sees, often.", "", "the kings love cats and trees there", "bird"]

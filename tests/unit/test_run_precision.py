@@ -5,21 +5,21 @@ from types import SimpleNamespace
 import pytest
 import tensorflow as tf
 
-from seq2seq import device
 from seq2seq.analysis.attention import teacher_forced_map
 from seq2seq.analysis.representations import source_states
 from seq2seq.analysis.search_tree import search_tree
 from seq2seq.config import SearchOptions
-from seq2seq.device import Device
+from seq2seq.config.precision import Precision
+from seq2seq.devices import device
+from seq2seq.devices.device import Device
 from seq2seq.errors import ConfigError, TrainingError
-from seq2seq.language_model import LanguageModel
-from seq2seq.metadata import read_metadata
-from seq2seq.model_directory import Tokenizers, build_model, save_model, start_directory
-from seq2seq.precision import Precision
-from seq2seq.text_generator import TextGenerator
+from seq2seq.inference.text_generator import TextGenerator
+from seq2seq.inference.translator import Translator
+from seq2seq.model_directory.directory import Tokenizers, build_model, save_model, start_directory
+from seq2seq.model_directory.metadata import read_metadata
+from seq2seq.models.language_model import LanguageModel
 from seq2seq.training.checkpoints import load_checkpoint, save_checkpoint, snapshot
 from seq2seq.training.progress import Progress
-from seq2seq.translator import Translator
 from tests.toy import language_model_config, pairs, save_random_model, toy_config, toy_tokenizer
 
 PRECISIONS = Precision.__args__

@@ -18,10 +18,10 @@ from seq2seq.analysis.search_tree import (
     search_tree,
 )
 from seq2seq.config import SearchOptions
-from seq2seq.model_directory import Tokenizers, build_model
+from seq2seq.data.tokenizer import BOS_ID, EOS_ID
+from seq2seq.inference.translator import Translator
+from seq2seq.model_directory.directory import Tokenizers, build_model
 from seq2seq.search import IMPOSSIBLE, beam_search
-from seq2seq.tokenizer import BOS_ID, EOS_ID
-from seq2seq.translator import Translator
 from tests.conftest import randomize
 from tests.reference import log_softmax
 from tests.toy import toy_config, toy_tokenizer

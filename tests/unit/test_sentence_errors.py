@@ -14,7 +14,7 @@ from seq2seq.analysis.errors import (
 )
 from seq2seq.analysis.plots.errors import scores_and_lengths, scores_of_two
 from seq2seq.errors import EvaluationError
-from seq2seq.translation import Hypothesis, Translation
+from seq2seq.inference.results import Hypothesis, Translation
 from tests.toy import toy_tokenizer
 
 SOURCES = ["the dog sees Anna .", "the cat", "a bird"]

@@ -18,13 +18,13 @@ import pytest
 from seq2seq.bulk import shards
 from seq2seq.bulk.job import Job
 from seq2seq.bulk.manifest import Manifest, PartFiles, Shard, joined_path
-from seq2seq.bulk.rows import lines_answered
 from seq2seq.bulk.shards import translate_shard
 from seq2seq.config import SearchOptions
-from seq2seq.corpora.pairs import count_lines, read_lines
+from seq2seq.corpora.readers import count_lines, read_lines
 from seq2seq.errors import BulkError, ConfigError, CorpusError
-from seq2seq.model_directory import save_model
-from seq2seq.translation import Hypothesis, Translation
+from seq2seq.inference.output import lines_answered
+from seq2seq.inference.results import Hypothesis, Translation
+from seq2seq.model_directory.directory import save_model
 from tests.toy import save_random_model, toy_tokenizer
 
 LINES = ["one", "", "three\u2028", "four", "five", "", "seven", "eight ☃", "nine", "ten", "eleven"]
@@ -376,7 +376,7 @@ def test_an_input_that_gets_shorter_is_an_error(job):
 
 def test_a_second_process_on_a_shard_is_refused_with_the_first_ones_id(job):
     lock = PartFiles(job.target, Shard(2, 2)).lock
-    holder = "import sys, time; from pathlib import Path; from seq2seq.lock import hold\n"
+    holder = "import sys, time; from pathlib import Path; from seq2seq.storage.lock import hold\n"
     holder += "with hold(Path(sys.argv[1]), RuntimeError): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", holder, lock], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "held\n"

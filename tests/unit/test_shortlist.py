@@ -8,9 +8,17 @@ import pytest
 from seq2seq import SearchOptions, Tokenizer, TokenizerConfig, Translator
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.errors import ConfigError, ModelDirectoryError
-from seq2seq.model import Seq2Seq
-from seq2seq.model_directory import Tokenizers
-from seq2seq.shortlist import CANDIDATES, FILE, ITERATIONS, Shortlist, load_shortlist, make_shortlist, save_shortlist
+from seq2seq.inference.shortlist import (
+    CANDIDATES,
+    FILE,
+    ITERATIONS,
+    Shortlist,
+    load_shortlist,
+    make_shortlist,
+    save_shortlist,
+)
+from seq2seq.model_directory.directory import Tokenizers
+from seq2seq.models.translation import Seq2Seq
 from tests.conftest import randomize
 from tests.toy import pairs
 

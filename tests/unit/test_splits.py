@@ -8,7 +8,7 @@ import pytest
 
 from seq2seq.config import CorpusConfig
 from seq2seq.corpora import open_corpus
-from seq2seq.corpora.splits import SPLITS, split_of, write_splits
+from seq2seq.corpora.downloads.splits import SPLITS, split_of, write_splits
 from seq2seq.errors import CorpusError
 
 SOURCES = [f"Sentence number {number}." for number in range(2000)]

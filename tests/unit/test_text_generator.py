@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, SearchOptions, TokenizerConfig
+from seq2seq.data.tokenizer import BOS_ID, EOS_ID, UNK_ID, Tokenizer
 from seq2seq.errors import ConfigError
-from seq2seq.language_model import LanguageModel
-from seq2seq.text_generator import TextGenerator
-from seq2seq.tokenizer import BOS_ID, EOS_ID, UNK_ID, Tokenizer
+from seq2seq.inference.text_generator import TextGenerator
+from seq2seq.models.language_model import LanguageModel
 from tests.conftest import randomize
 from tests.reference import log_softmax
 from tests.toy import pairs
@@ -68,7 +68,7 @@ def test_token_log_probs_equal_single_steps_whatever_the_batch(words, monkeypatc
     for line, log_probs in zip(LINES, together, strict=True):
         ids = words.tokenizer.encode(line)
         np.testing.assert_allclose(log_probs, follow(words, [*ids, EOS_ID]) if line.strip() else [], atol=1e-5)
-    monkeypatch.setattr("seq2seq.text_generator.BATCH_TOKENS", 1)
+    monkeypatch.setattr("seq2seq.inference.text_generator.BATCH_TOKENS", 1)
     done = []
     for alone, log_probs in zip(words.token_log_probs(LINES, done.append), together, strict=True):
         np.testing.assert_allclose(alone, log_probs, atol=1e-5)
@@ -77,7 +77,7 @@ def test_token_log_probs_equal_single_steps_whatever_the_batch(words, monkeypatc
 
 def test_logits_are_computed_in_blocks_whatever_the_line(words, monkeypatch):
     together, score, sizes = words.token_log_probs(LINES), words._nll, []
-    monkeypatch.setattr("seq2seq.text_generator.LOGITS", 5 * words.tokenizer.vocabulary_size + 1)
+    monkeypatch.setattr("seq2seq.inference.text_generator.LOGITS", 5 * words.tokenizer.vocabulary_size + 1)
     monkeypatch.setattr(words, "_nll", lambda readout, labels: sizes.append(len(labels)) or score(readout, labels))
     for blocks, log_probs in zip(words.token_log_probs(LINES), together, strict=True):
         np.testing.assert_allclose(blocks, log_probs, atol=1e-5)

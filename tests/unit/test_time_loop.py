@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.layers.time_loop import product, run_steps
-from seq2seq.model import Seq2Seq
+from seq2seq.models.translation import Seq2Seq
 
 T, B, U, OUT = 5, 2, 4, 3
 

@@ -11,8 +11,8 @@ import pytest
 import sentencepiece
 
 from seq2seq.config import TokenizerConfig
+from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer, _sample
 from seq2seq.errors import TokenizerError
-from seq2seq.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer, _sample
 
 RANDOM = Random(5)
 SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
@@ -290,7 +290,7 @@ def test_a_large_corpus_is_sampled_the_same_way_each_time(monkeypatch):
     sentences = [f"sentence {number} of many words {number * 7}" for number in range(1000)]
     config = TokenizerConfig(vocabulary_size=40)
     whole = Tokenizer.train(sentences, config).fingerprint()
-    monkeypatch.setattr("seq2seq.tokenizer.MOST_CHARACTERS", 5000)
+    monkeypatch.setattr("seq2seq.data.tokenizer.MOST_CHARACTERS", 5000)
     first, second = (Tokenizer.train(iter(sentences), config).fingerprint() for _ in range(2))
     assert first == second != whole
     kept = _sample(sentences)
@@ -301,6 +301,6 @@ def test_a_large_corpus_is_sampled_the_same_way_each_time(monkeypatch):
 
 
 def test_a_sample_has_at_least_a_sentence(monkeypatch):
-    monkeypatch.setattr("seq2seq.tokenizer.MOST_CHARACTERS", 3)
+    monkeypatch.setattr("seq2seq.data.tokenizer.MOST_CHARACTERS", 3)
     assert len(_sample(["longer", "longest", "long"])) == 1
     assert _sample(["a", "b", "c"]) == ["a", "b", "c"]

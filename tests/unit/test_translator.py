@@ -6,8 +6,10 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import SearchOptions, TokenizerConfig
+from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.model_directory import (
+from seq2seq.inference.translator import Translator
+from seq2seq.model_directory.directory import (
     Tokenizers,
     build_model,
     load_arrays,
@@ -16,8 +18,6 @@ from seq2seq.model_directory import (
     save_model,
     start_directory,
 )
-from seq2seq.tokenizer import Tokenizer
-from seq2seq.translator import Translator
 from tests.conftest import randomize
 from tests.toy import pairs, toy_config
 

@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 import seq2seq
-from seq2seq.arrays import save_arrays
+from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import ConfigError, ModelDirectoryError, Seq2SeqError
-from seq2seq.int8 import FILE, _seal, quantize_decoder
-from seq2seq.metadata import read_history, read_metadata
-from seq2seq.model_directory import (
+from seq2seq.inference.int8 import FILE, _seal, quantize_decoder
+from seq2seq.inference.translator import Translator
+from seq2seq.model_directory.directory import (
     Tokenizers,
     build_model,
     check_directory,
@@ -26,8 +26,8 @@ from seq2seq.model_directory import (
     save_model,
     start_directory,
 )
-from seq2seq.tokenizer import Tokenizer
-from seq2seq.translator import Translator
+from seq2seq.model_directory.metadata import read_history, read_metadata
+from seq2seq.storage.arrays import save_arrays
 from tests.models import change_metadata
 from tests.toy import pairs, toy_config
 

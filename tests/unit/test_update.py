@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.update import FIRST_LOSS_SCALE, GROW_AFTER, GradientUpdate
+from seq2seq.models.update import FIRST_LOSS_SCALE, GROW_AFTER, GradientUpdate
 
 
 def make(clip_norm=None, accumulate=1, scale_loss=False, values=(1.0, 2.0, 3.0)):

@@ -7,7 +7,7 @@ import pytest
 from sacrebleu.metrics import BLEU
 
 from seq2seq.errors import ConfigError, EvaluationError
-from seq2seq.model_directory import build_model
+from seq2seq.model_directory.directory import build_model
 from seq2seq.training.display import Display
 from seq2seq.training.preparation import prepare
 from seq2seq.training.validation import Validator
@@ -97,7 +97,7 @@ def test_what_bleu_needs_is_missed_before_training(make, monkeypatch):
     def missing(tokenize):
         raise RuntimeError("no MeCab")
 
-    monkeypatch.setattr("seq2seq.evaluation.BLEU", missing)
+    monkeypatch.setattr("seq2seq.evaluation.metrics.BLEU", missing)
     with pytest.raises(EvaluationError, match="MeCab, which is not installed"):
         make("ja")
     make("ja", validation={"bleu": False})

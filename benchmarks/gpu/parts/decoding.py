@@ -13,11 +13,11 @@ from parts.models import copy_sentences, model_on_cpu, trained
 from parts.precisions import precisions, reference_implementation
 from parts.report import Check, table
 from seq2seq.config import SearchOptions
-from seq2seq.decoding import find_hypotheses, length_limits, search_rules, traced
-from seq2seq.device import use_precision
-from seq2seq.model import Seq2Seq
+from seq2seq.data.tokenizer import PAD_ID
+from seq2seq.devices.device import use_precision
+from seq2seq.inference.searcher import find_hypotheses, length_limits, search_rules, traced
+from seq2seq.models.translation import Seq2Seq
 from seq2seq.search import SearchResult
-from seq2seq.tokenizer import PAD_ID
 
 SCORE = 1e-5  # on the difference of two scores, a token
 LEARNT = 0.5  # share of sentences copied without a mistake: below it, two tokens may be as good as each other

@@ -9,7 +9,7 @@ from parts.curves import last_mean
 from parts.models import FORMS, Trainer, copy_batches, trained
 from parts.precisions import precisions
 from parts.report import Check, table
-from seq2seq.device import use_precision
+from seq2seq.devices.device import use_precision
 
 LEARNT = 0.5  # of the first loss that is gone at the end
 

@@ -17,8 +17,8 @@ from parts.precisions import (
     worst,
 )
 from parts.report import Check, table
-from seq2seq.device import use_precision
-from seq2seq.model import Seq2Seq
+from seq2seq.devices.device import use_precision
+from seq2seq.models.translation import Seq2Seq
 
 LOSS_SCALE = 2.0**10  # of float16: without it, small gradients are rounded to zero
 ROWS = 24

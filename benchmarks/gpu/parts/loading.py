@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from parts.children import answer, start
 from parts.report import Check
-from seq2seq.device import use_precision
+from seq2seq.devices.device import use_precision
 
 LOSS = 1e-4  # on the difference of a sentence's negative log-likelihood, nats a token
 SAME = 0.98  # share of translations that are equal: float32 leaves two that are as good as each other open
@@ -39,9 +39,9 @@ def measure(folder: Path, count: int) -> dict[str, list[Any]]:
     """Translations of the first validation sentences with their scores, and the references' losses, in float32."""
     from seq2seq.config import load_config
     from seq2seq.corpora import open_corpus
-    from seq2seq.model_directory import CONFIG
-    from seq2seq.tokenizer import EOS_ID
-    from seq2seq.translator import Translator
+    from seq2seq.data.tokenizer import EOS_ID
+    from seq2seq.inference.translator import Translator
+    from seq2seq.model_directory.directory import CONFIG
 
     translator = Translator.load(folder, precision="float32")
     use_precision("float32")

@@ -11,9 +11,9 @@ import tensorflow as tf
 from parts.precisions import set_implementation
 from parts.report import Check
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, TrainingConfig
-from seq2seq.device import use_precision
-from seq2seq.model import Seq2Seq
-from seq2seq.tokenizer import EOS_ID, PAD_ID
+from seq2seq.data.tokenizer import EOS_ID, PAD_ID
+from seq2seq.devices.device import use_precision
+from seq2seq.models.translation import Seq2Seq
 
 FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # keys of encoder and decoder, besides units
     "default": ({}, {}),

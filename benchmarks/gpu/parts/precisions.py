@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from seq2seq.config.precision import TF32_SINCE
 from seq2seq.layers import GRUCell, LSTMCell, Recurrence
-from seq2seq.precision import TF32_SINCE
 
 # On |ours - reference| / |reference|, Euclidean norms; tf32 is reported.
 BOUNDS = {"float32": 1e-5, "tf32": None, "mixed_float16": 1e-2, "mixed_bfloat16": 5e-2}

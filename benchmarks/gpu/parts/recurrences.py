@@ -18,10 +18,10 @@ from parts.precisions import (
 )
 from parts.report import Check, table
 from parts.sizes import Sizes
-from seq2seq.device import use_precision
+from seq2seq.config.precision import policy_name
+from seq2seq.devices.device import use_precision
 from seq2seq.layers import GRUCell, LSTMCell, Recurrence
 from seq2seq.layers.recurrence import run_both_ways
-from seq2seq.precision import policy_name
 
 WAYS = ("forward", "reverse", "both")  # the last in one call, from zeros
 NAMES = ("outputs", "states", "d inputs", "d initial", "d kernel", "d recurrent", "d bias")

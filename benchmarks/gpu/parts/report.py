@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 
 from parts.sizes import Sizes
-from seq2seq import gpu_trial
+from seq2seq.devices import gpu_trial
 
 
 class Check:

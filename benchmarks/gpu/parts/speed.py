@@ -12,7 +12,7 @@ import tensorflow as tf
 from parts.models import ModelSize, Trainer, copy_sentences, copy_size
 from parts.precisions import precisions
 from parts.report import Check, table
-from seq2seq.device import use_precision
+from seq2seq.devices.device import use_precision
 
 LONGEST = 30  # tokens of a sentence, EOS included; half of it on average
 

@@ -95,7 +95,7 @@ def flow_before_and_after(table: pd.DataFrame, families: Mapping[str, Sequence[s
     """Draw what is left of a gradient over the distance, on the left before training, on the right after it.
 
     Args:
-        table: Of `seq2seq.analysis.gradient_flow.read_flows`.
+        table: Of `seq2seq.analysis.memory.gradient_flow.read_flows`.
         families: By title the cells of a row of panels; a second state of a cell is dashed.
         norm: `spectral`, `frobenius` or `loss`.
     """

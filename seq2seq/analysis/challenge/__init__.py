@@ -1,0 +1,1 @@
+"""Challenge sets drawn from the grammar, one per phenomenon."""

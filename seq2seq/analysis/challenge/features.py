@@ -1,0 +1,146 @@
+"""Sentences of the embedded grammar whose grammatical features are known, for probes of a model's states.
+
+Labels are the features that the sentence was derived from; where a word stands is found by saying the derivation once
+more with that word marked. No rule here looks at spelling.
+"""
+
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any, Literal, get_args
+
+import pandas as pd
+
+from seq2seq.errors import EvaluationError
+from seq2seq.phrasebook.grammar import Grammar, Lexeme, Node
+from seq2seq.phrasebook.grammar.derivation import Draw, NoWordError
+from seq2seq.phrasebook.grammar.grammar import NO_RULE
+from seq2seq.phrasebook.grammar.phenomena import differing, words_of
+from seq2seq.phrasebook.phrasebook import split_of, the_grammar
+
+Feature = Literal["number", "tense"]
+LABELS = {"number": ("singular", "plural"), "tense": ("habit", "progressive", "past", "perfect", "future")}
+ABOUT = ("sentence", "label", "lemma", "word")  # columns before those with places
+DRAWS = 100_000  # for all sentences of a label, before we give up
+MARK = "ʔ"  # a letter that is neither large nor small, and in no word of the grammar
+
+# Steps as in rules.yaml. `bare` leaves out adverbs and `plain` relative clauses, which would tell the tense.
+_PERSON = {"draw": "who.noun", "class": "human", "known": "yes", "plain": "yes"}
+_CLAUSE = {"draw": "clause", "human": "human", "action": "yes", "bare": "yes", "plain": "yes"}
+_TENSES = {"choose": {"past": 1, "future": 1, "modal": 1}}
+
+
+def featured_sentences(feature: Feature, each: int = 200, seed: int = 1, lexicon: str = "basic") -> pd.DataFrame:
+    """Draw different English sentences with a known feature, `each` for every label, labels in turn.
+
+    number  of the subject, a noun. Only the noun tells it: the same derivation with the other number is said with the
+            same words but for the noun. Nothing agrees with it (the verb is past or after an auxiliary), no article
+            does (not: these).
+    tense   of the main verb. Nothing but the verb and its auxiliaries tells it: there are no adverbs and no
+            relative clauses.
+
+    All are statements of the phrasebook's split `test`, so that no training on its `train` has seen them.
+
+    Returns:
+        sentence  the text
+        label     one of `LABELS[feature]`
+        lemma     the concept of the word that has the feature: the subject's noun, the verb
+        word      that word as it is said
+        and places of words, from 0, that `word_states` counts in the same way:
+        number    before (the word before the noun), noun, verb, end (`</s>`)
+        tense     first (of the sentence), verb, end
+
+    Raises:
+        EvaluationError: There is no such feature or lexicon, `each` is below 1, or too few such sentences.
+    """
+    if feature not in get_args(Feature):
+        raise EvaluationError(f"unknown feature {feature!r}. Accepted: {', '.join(get_args(Feature))}.")
+    if each < 1:
+        raise EvaluationError(f"'each' is {each}: a label needs at least one sentence.")
+    grammar, random = the_grammar(lexicon), Random(f"{feature} {seed}").random
+    known: set[str] = set()
+    by_label = [_of_label(grammar, random, feature, label, each, known) for label in LABELS[feature]]
+    return pd.DataFrame([row for rows in zip(*by_label, strict=True) for row in rows])
+
+
+def _of_label(
+    grammar: Grammar, random: Callable[[], float], feature: str, label: str, each: int, known: set[str]
+) -> list[dict[str, Any]]:
+    if feature == "number":
+        what = {"draw": "what", "class": "human", "kind": "definite", "plain": "yes", "number": label}
+        subject = {**_PERSON, "what": what}
+        clause = {**_CLAUSE, "tense": _TENSES, "subject": subject}
+    else:
+        clause = {**_CLAUSE, "tense": label, "subject": _PERSON}
+    step = grammar.rules.step({"draw": "sentence.statement", "clause": clause}, f"probe of {feature}")
+    describe = _number if feature == "number" else _tense
+    rows: list[dict[str, Any]] = []
+    for _ in range(DRAWS):
+        try:
+            sentence = step(Draw(random), Node(NO_RULE, {}))
+        except NoWordError:
+            continue
+        text = grammar.say(sentence, "english")
+        if text in known or split_of(text) != "test":
+            continue
+        grammar.say(sentence, "german")
+        # A passive would sell queens, and its verb is a participle in every tense.
+        fits = sentence["clause"].rule.name != "passive" and not grammar.held_out("german")
+        about = describe(grammar, sentence) if fits else None
+        if about is not None:
+            known.add(text)
+            rows.append({"sentence": text, "label": label, **about, "end": len(words_of(text))})
+        if len(rows) == each:
+            return rows
+    raise EvaluationError(f"the grammar gives too few sentences with {feature} {label!r}: {len(rows)} of {each}.")
+
+
+def _number(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
+    """What to say of a sentence whose subject's number only its noun tells; None for others."""
+    clause = sentence["clause"]
+    what = clause["subject"]["what"]
+    noun, words = places_of(grammar, sentence, what, "noun"), words_of(grammar.say(sentence, "english"))
+    number = what["number"]
+    what["number"] = "plural" if number == "singular" else "singular"
+    try:
+        other = words_of(grammar.say(sentence, "english"))
+    except KeyError:  # there is no plural
+        return None
+    finally:
+        what["number"] = number
+    verb = places_of(grammar, sentence, clause, "verb")
+    if not noun or not verb or noun[0] == 0 or len(other) != len(words) or differing(words, other) != noun[-1:]:
+        return None
+    lemma = what["noun"][0]["key"]
+    return {"lemma": lemma, "word": words[noun[-1]], "before": noun[0] - 1, "noun": noun[-1], "verb": verb[0]}
+
+
+def _tense(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
+    clause = sentence["clause"]
+    places = places_of(grammar, sentence, clause, "verb")
+    # Of some verbs the present is spelled like the past.
+    if not places or places[0] == 0 or clause["verb"][0].get("no_habit") == "yes":
+        return None
+    word = words_of(grammar.say(sentence, "english"))[places[0]]
+    return {"lemma": clause["verb"][0]["key"], "word": word, "first": 0, "verb": places[0]}
+
+
+def places_of(grammar: Grammar, sentence: Node, node: Node, slot: str, language: str = "english") -> list[int]:
+    """Places of the words that say a lexeme, from 0, as `words_of` counts the sentence.
+
+    Args:
+        grammar: That drew the sentence.
+        sentence: The whole derivation.
+        node: A part of it.
+        slot: Of that part, filled with a lexeme.
+        language: In which it is said.
+    """
+    index, right = grammar.languages.index(language), node[slot]
+    grammar.say(sentence, language)
+    forms = {form for lexeme, form in grammar.syntaxes[language].used if lexeme is right}
+    marked = {form: " ".join(MARK + word for word in right[index][form].split()) for form in forms}
+    node[slot] = Lexeme({**entry, **marked} if place == index else entry for place, entry in enumerate(right))
+    try:
+        words = words_of(grammar.say(sentence, language))
+    finally:
+        node[slot] = right
+    return [place for place, word in enumerate(words) if word.startswith(MARK)]

@@ -1,0 +1,221 @@
+"""What a model has learnt: accuracy by grammatical phenomenon, on sentences that the grammar draws.
+
+A challenge set is sentences with one phenomenon, and the words of the reference that it decides. A translation is right
+when it has these words where the reference has them; whatever else it says does not count.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from difflib import SequenceMatcher
+from importlib.util import find_spec
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from seq2seq.errors import EvaluationError
+from seq2seq.phrasebook.grammar import Grammar
+from seq2seq.phrasebook.grammar.phenomena import words_of
+from seq2seq.phrasebook.phrasebook import LEXICONS, split_of, the_grammar
+
+if TYPE_CHECKING:
+    from seq2seq.config import Config, SearchOptions
+    from seq2seq.inference.translator import Translator
+
+LONG_DISTANCE = "long distance"
+LINKS = range(1, 9)  # how many phrases stand between the word that decides and the one that is decided
+LONGEST = 14  # words of a sentence, in either language, but for long distances
+DRAWS = 200  # for each item, before we give up
+
+
+class Item(NamedTuple):
+    """A sentence to translate, its reference, and the places of the words of the reference that are judged."""
+
+    phenomenon: str
+    source: str
+    reference: str
+    places: tuple[int, ...]
+    distance: int | None = None  # words between the one that decides and the first that is decided
+
+    def is_right(self, hypothesis: str) -> bool:
+        """Whether a translation has the words at `places`, aligned with the reference (Ratcliff and Obershelp 1988)."""
+        words, ours = words_of(self.reference), words_of(hypothesis)
+        blocks = SequenceMatcher(None, words, ours, autojunk=False).get_matching_blocks()
+        return all(any(block.a <= place < block.a + block.size for block in blocks) for place in self.places)
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Of `items` sentences `right` were right; the interval is Wilson's, 95%."""
+
+    name: str
+    items: int
+    right: int
+
+    @property
+    def share(self) -> float:
+        return self.right / self.items
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        z, n, p = 1.959964, self.items, self.share
+        middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+
+    def as_dict(self) -> dict[str, Any]:
+        low, high = self.interval
+        return asdict(self) | {"accuracy": self.share, "low": low, "high": high}
+
+
+@dataclass(frozen=True)
+class ProbeReport:
+    """Accuracy by phenomenon, and of long distances by the number of words between; both in order."""
+
+    phenomena: tuple[Accuracy, ...]
+    distances: tuple[Accuracy, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "phenomena": [accuracy.as_dict() for accuracy in self.phenomena],
+            "distances": [accuracy.as_dict() for accuracy in self.distances],
+        }
+
+
+def lexicon_of(config: "Config") -> str:
+    """Return the phrasebook's lexicon that a model was trained with; of other corpora, the basic one."""
+    lexicons = [part.lexicon or "full" for part in config.data.train.parts() if part.phrasebook]
+    return lexicons[0] if lexicons else "basic"
+
+
+def challenge_sets(items: int = 100, seed: int = 1, lexicon: str = "full") -> list[Item]:
+    """Draw `items` sentences for each phenomenon, and for each number of links of a long distance.
+
+    Their words are of the lexicon, as in `phrasebook`. They are of its split `test`: no training on its `train` has
+    seen one of them.
+
+    Raises:
+        EvaluationError: `items` is below 1, or there is no such lexicon.
+    """
+    if items < 1:
+        raise EvaluationError(f"'items' is {items}: a phenomenon needs at least one.")
+    if lexicon not in LEXICONS:
+        raise EvaluationError(f"there is no lexicon {lexicon!r}. Accepted: {', '.join(LEXICONS)}.")
+    grammar = the_grammar(lexicon)
+    random = Random(f"probe {seed}").random
+    found = []
+    for name in grammar.phenomena["german"]:
+        for links in LINKS if name == LONG_DISTANCE else [None]:
+            drawn = _draw(grammar, name, links, random)
+            found += [next(drawn) for _ in range(items)]
+    return found
+
+
+def _draw(grammar: Grammar, name: str, links: int | None, random: Callable[[], float]) -> Iterator[Item]:
+    """Yield different items of a phenomenon."""
+    phenomena = grammar.phenomena["german"]
+    known: set[str] = set()
+    failed = 0
+    while failed < DRAWS * 50:
+        failed += 1
+        sentence = grammar.draw_with(random, name, "german", links or 1)
+        if not phenomena.fits(sentence, name):
+            continue
+        source = grammar.say(sentence, "english")
+        if source in known or split_of(source) != "test":
+            continue
+        reference = grammar.say(sentence, "german")
+        if links is None and max(len(words_of(source)), len(words_of(reference))) > LONGEST:
+            continue
+        places = phenomena.decided(sentence, name)
+        if grammar.held_out("german") or not places:
+            continue
+        known.add(source)
+        failed = 0
+        yield Item(name, source, reference, tuple(places), phenomena.distance(sentence, places) if links else None)
+    raise EvaluationError(f"the grammar gives too few sentences with {name!r}: {len(known)}.")
+
+
+def probe(
+    translator: "Translator",
+    items: int = 100,
+    seed: int = 1,
+    lexicon: str = "full",
+    options: "SearchOptions | None" = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> ProbeReport:
+    """Translate challenge sets and count what is right.
+
+    Args:
+        translator: English to German. A model that knows the grammar's words; see the phrasebook.
+        items: Sentences for each phenomenon, and for each number of links of a long distance.
+        seed: Of the sentences.
+        lexicon: `full` or `basic`: the one whose words the model has seen.
+        options: How to search; the model's own by default.
+        progress: Called with the number of sentences done.
+
+    Raises:
+        EvaluationError: `items` is below 1.
+    """
+    sets = challenge_sets(items, seed, lexicon)
+    translations = translator.translate([item.source for item in sets], options, attention=False, progress=progress)
+    right = [item.is_right(translation.text) for item, translation in zip(sets, translations, strict=True)]
+    return ProbeReport(
+        phenomena=_count([item.phenomenon for item in sets], right),
+        distances=_count_distances(sets, right),
+    )
+
+
+def _count(names: Sequence[str], right: Sequence[bool]) -> tuple[Accuracy, ...]:
+    return tuple(
+        Accuracy(name, names.count(name), sum(r for n, r in zip(names, right, strict=True) if n == name))
+        for name in dict.fromkeys(names)
+    )
+
+
+def _count_distances(sets: Sequence[Item], right: Sequence[bool]) -> tuple[Accuracy, ...]:
+    """By distances of 1 to 4 words, 5 to 8, and so on."""
+    of_items = [(item.distance - 1) // 4 for item in sets if item.distance is not None]
+    judged = [r for item, r in zip(sets, right, strict=True) if item.distance is not None]
+    order = sorted(range(len(of_items)), key=of_items.__getitem__)
+    return _count([f"{4 * of_items[i] + 1}-{4 * of_items[i] + 4}" for i in order], [judged[i] for i in order])
+
+
+def check_plotting() -> None:
+    """Say what a plot needs, before the translating that it would come after.
+
+    Raises:
+        EvaluationError: matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise EvaluationError("a plot needs matplotlib. Install it with: pip install matplotlib")
+
+
+def plot_report(report: ProbeReport, path: Path) -> None:
+    """Draw accuracy by phenomenon and by distance, with 95% intervals, into a file.
+
+    Raises:
+        EvaluationError: matplotlib is not installed.
+    """
+    check_plotting()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 7), layout="constrained")
+    phenomena, distances = figure.subplots(1, 2, width_ratios=(3, 2))
+    for axes, accuracies in ((phenomena, report.phenomena), (distances, report.distances)):
+        shares = [100 * accuracy.share for accuracy in accuracies]
+        bounds = [[100 * bound for bound in accuracy.interval] for accuracy in accuracies]
+        errors = [[max(s - low, 0), max(high - s, 0)] for s, (low, high) in zip(shares, bounds, strict=True)]
+        names = [accuracy.name for accuracy in accuracies]
+        both = list(zip(*errors, strict=True))
+        if axes is phenomena:
+            axes.barh(names, shares, xerr=both)
+            axes.invert_yaxis()
+            axes.set_xlabel("right (%)")
+        else:
+            axes.errorbar(names, shares, yerr=both, marker="o", capsize=3)
+            axes.set_xlabel("words between the word that decides and the decided one")
+            axes.set_ylabel("right (%)")
+            axes.set_ylim(0, 102)
+    phenomena.set_title("Phenomena")
+    distances.set_title("Long distances")
+    figure.savefig(path)

@@ -1,0 +1,1 @@
+"""Experiments on how long a recurrent network remembers."""

@@ -1,0 +1,240 @@
+"""How far back a recurrent network remembers: small networks trained on memory tasks at growing distances.
+
+Cells are compared at equal numbers of weights, with the same updates, learning rate and sequences for all. What comes
+out is what a cell learns within that budget, which is less than what it could represent.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from seq2seq.analysis.memory.tasks import MemoryBatch, MemoryTask
+from seq2seq.analysis.unrolled import Loss
+from seq2seq.layers import Recurrence
+from seq2seq.layers.cells import CELLS, apart, make_cell
+from seq2seq.models.update import GradientUpdate
+
+MOST_UNITS = 2**16
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a network may have and do. Training ends early once the task is solved.
+
+    parameters     weights of the cell, about; without those of the layer that reads it
+    updates        at most
+    rows           sequences an update, new ones each time
+    learning_rate  of the optimizer
+    clip_norm      largest norm of a gradient (Pascanu et al. 2013); None leaves it as long as it is
+    check_every    updates between measurements of the score
+    test_rows      sequences that a score is measured on, others than those trained on
+    solved         share of right answers, 0 to 1, from which on a task counts as solved
+    """
+
+    parameters: int = 2000
+    updates: int = 400
+    rows: int = 32
+    learning_rate: float = 1e-2
+    clip_norm: float | None = 1.0
+    check_every: int = 50
+    test_rows: int = 500
+    solved: float = 0.9
+
+
+class Attempt(NamedTuple):
+    """One training.
+
+    score    share of right answers when training stopped, 0 to 1, on the very sequences that decided to stop: at least
+             the budget's `solved` if the task was solved, and then, as the best of several looks, a little flattering
+    updates  that were made
+    seconds  that it took, without building the network and its graph
+    losses   (updates,) of each update's batch: nats an answer, or the mean squared error of a number
+    norms    (updates,) of the gradient before clipping
+    """
+
+    score: float
+    updates: int
+    seconds: float
+    losses: np.ndarray
+    norms: np.ndarray
+
+
+class MemoryNetwork(keras.layers.Layer):
+    """A recurrence and a dense layer on its outputs at the last steps; of [h; c] it reads h.
+
+    Args:
+        cell: Its name, see `CELLS`.
+        units: Its width.
+        task: What is to be answered.
+
+    Shapes:
+        inputs   (B, T, I)
+        outputs  (B, A, outputs)
+    """
+
+    def __init__(self, cell: str, units: int, task: MemoryTask, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.answers = task.answers
+        self.recurrence = Recurrence(make_cell(cell, units, name="cell"), name="recurrence")
+        self.reader = keras.layers.Dense(task.outputs, name="reader")
+        self.recurrence.build((None, None, task.width))
+        self.reader.build((None, None, units))
+        self.built = True
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        rows, steps = tf.unstack(tf.shape(inputs)[:2])
+        outputs, _ = self.recurrence(inputs, tf.fill([rows], steps))
+        return self.read(outputs)
+
+    def read(self, outputs: tf.Tensor) -> tf.Tensor:
+        """What is answered, (B, A, outputs), from the cell's outputs at all steps (B, T, O)."""
+        hidden, _ = apart(self.recurrence.cell, outputs[:, -self.answers :])
+        return self.reader(hidden)
+
+
+class MemoryTrainer:
+    """Trains a cell on a task, at any distance and from any seed, with one graph for all of them.
+
+    `network` is what the last `train` left.
+
+    Args:
+        cell: Its name, see `CELLS`.
+        task: What to learn.
+        budget: For each training.
+        optimizer: From the budget's learning rate to an optimizer without any clip argument; Adam (Kingma and Ba 2015)
+            by default.
+
+    Raises:
+        ValueError: There is no such cell.
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        task: MemoryTask,
+        budget: Budget | None = None,
+        optimizer: Callable[[float], keras.optimizers.Optimizer] = keras.optimizers.Adam,
+    ) -> None:
+        self.cell, self.task, self.budget = cell, task, budget or Budget()
+        self.units = units_for(cell, self.budget.parameters, task.width)
+        self.network = MemoryNetwork(cell, self.units, task)
+        self._optimizer = optimizer(self.budget.learning_rate)
+        variables = self.network.trainable_variables
+        self._update = GradientUpdate(self._optimizer, variables, self.budget.clip_norm, accumulate=1, scale_loss=False)
+        self._state = [*self._optimizer.variables, *self._update.state_variables().values()]
+        self._at_first = [np.array(variable) for variable in self._state]
+        answer = tf.float32 if task.outputs == 1 else tf.int32
+        signature = [tf.TensorSpec([None, None, task.width], tf.float32), tf.TensorSpec([None, task.answers], answer)]
+        self._learn = tf.function(self._learn_from, input_signature=signature)
+        self._answer = tf.function(self.network.call, input_signature=signature[:1])
+
+    @property
+    def parameters(self) -> int:
+        """Weights of the cell."""
+        return self.network.recurrence.cell.count_params()
+
+    def train(self, distance: int, seed: int = 1) -> Attempt:
+        """Start from new weights and learn. Weights and sequences are functions of the seed.
+
+        Raises:
+            ValueError: `distance` is below the task's shortest one.
+        """
+        self.restart(seed)
+        test = self.task.draw(distance, self.budget.test_rows, np.random.default_rng([seed, 1]))
+        started, score = time.perf_counter(), 0.0
+        losses, norms = [], []
+        for update, batch in enumerate(self._batches(distance, seed), start=1):
+            loss, norm = self._learn(*batch)
+            losses.append(float(loss))
+            norms.append(float(norm))
+            if update % self.budget.check_every == 0 or update == self.budget.updates:
+                score = self.score(test)
+                if score >= self.budget.solved:
+                    break
+        return Attempt(score, len(losses), time.perf_counter() - started, np.array(losses), np.array(norms))
+
+    def restart(self, seed: int = 1) -> None:
+        """Give the network new weights, as it is before training."""
+        keras.utils.set_random_seed(seed)
+        fresh = MemoryNetwork(self.cell, self.units, self.task)
+        for variable, value in zip(self.network.weights, fresh.weights, strict=True):
+            variable.assign(value)
+        for variable, value in zip(self._state, self._at_first, strict=True):
+            variable.assign(value)
+
+    def score(self, batch: MemoryBatch) -> float:
+        """Share of right answers, 0 to 1."""
+        return float(self.task.right(np.asarray(self._answer(batch.inputs)), batch.answers).mean())
+
+    def loss_on(self, batch: MemoryBatch) -> Loss:
+        """The loss that is trained on, its mean over a batch, as a function of the cell's outputs (B, T, O)."""
+        return lambda outputs: _loss(self.network.read(outputs), tf.convert_to_tensor(batch.answers))
+
+    def _batches(self, distance: int, seed: int) -> Iterator[MemoryBatch]:
+        generator = np.random.default_rng([seed, 0])
+        for _ in range(self.budget.updates):
+            yield self.task.draw(distance, self.budget.rows, generator)
+
+    def _learn_from(self, inputs: tf.Tensor, answers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        variables = [variable.value for variable in self._update.variables]
+        with tf.GradientTape() as tape:
+            loss = _loss(self.network(inputs), answers)
+        gradients = self._update.dense(tape.gradient(loss, variables))
+        return loss, self._update.add(gradients, tf.constant(1.0))
+
+
+def _loss(outputs: tf.Tensor, answers: tf.Tensor) -> tf.Tensor:
+    """Mean squared error of numbers (B, A), cross-entropy of classes, by outputs (B, A, outputs)."""
+    if answers.dtype.is_floating:
+        return tf.reduce_mean(tf.square(outputs[:, :, 0] - answers))
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(answers, outputs))
+
+
+def units_for(cell: str, parameters: int, width: int) -> int:
+    """The units at which a cell has about so many weights, by counting those of built cells.
+
+    Args:
+        cell: Its name, see `CELLS`.
+        parameters: Weights, all of the cell's own, biases too.
+        width: I, of the inputs.
+
+    Returns:
+        Of the widths that the cell accepts the one whose number of weights is closest, the narrower one of two.
+
+    Raises:
+        ValueError: There is no such cell, or `parameters` or `width` is below 1.
+    """
+    if cell not in CELLS:
+        raise ValueError(f"there is no cell {cell!r}. Accepted: {', '.join(sorted(CELLS))}.")
+    if parameters < 1 or width < 1:
+        raise ValueError(f"parameters is {parameters} and width {width}, expected at least 1 of each")
+    step = _narrowest(cell)
+
+    def count(times: int) -> int:
+        built = make_cell(cell, times * step)
+        built.build((None, width))
+        return built.count_params()
+
+    below, above = 1, 2  # times the step; the counts grow with them
+    while count(above) < parameters and above < MOST_UNITS:
+        below, above = above, 2 * above
+    while above - below > 1:
+        middle = (below + above) // 2
+        below, above = (middle, above) if count(middle) <= parameters else (below, middle)
+    return step * min((below, above), key=lambda times: abs(count(times) - parameters))
+
+
+def _narrowest(cell: str) -> int:
+    """The least units that a cell accepts; it accepts their multiples (a clockwork has groups)."""
+    for units in range(1, 65):
+        try:
+            make_cell(cell, units)
+        except ValueError:
+            continue
+        return units
+    raise ValueError(f"the cell {cell!r} accepts no width up to 64")

@@ -1,0 +1,1 @@
+"""Public corpora: catalogue, download, unpack, split."""

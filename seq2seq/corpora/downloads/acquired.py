@@ -1,0 +1,106 @@
+"""A corpus in a folder: its splits, as a recipe names them, and `SOURCE.json`, which says where they came from."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from seq2seq.corpora.downloads.catalogue import AlignedSplit
+from seq2seq.corpora.downloads.splits import SPLITS, SplitReport, write_splits
+from seq2seq.corpora.readers import read_lines
+from seq2seq.errors import CorpusError
+
+RECORD = "SOURCE.json"
+SPLITTING = "splitting"
+
+Progress = Callable[[str, int, int | None], None]  # what: a file and bytes, or SPLITTING and lines; done; in all
+
+
+@dataclass
+class Acquired:
+    """What `get_corpus` got."""
+
+    name: str
+    languages: tuple[str, str]  # of source and target
+    licence: str
+    citation: str
+    folder: Path
+    recipe: str = "multi30k-en-de-small"  # one to start from
+    splits: dict[str, dict[str, str]] = field(default_factory=dict)  # {"train": {"tsv": path}}, or source and target
+    pairs: dict[str, int] = field(default_factory=dict)  # by split
+    report: SplitReport | None = None  # of splits that we made
+    unchecked: dict[str, str] = field(default_factory=dict)  # SHA-256 of files of which none was known
+    more_references: list[str] = field(default_factory=list)  # of a test set
+
+    def add_aligned(self, split: str, files: AlignedSplit) -> None:
+        """Add a split of two files, which must have as many lines as each other, and as the list says.
+
+        Raises:
+            CorpusError: They do not.
+        """
+        source, target = self.folder / files.source, self.folder / files.target
+        lines = [sum(1 for _ in read_lines(path)) for path in (source, target)]
+        expected = files.pairs or lines[0]
+        if lines != [expected, expected]:
+            raise CorpusError(
+                f"{source} and {target}: expected {expected:,} lines in each, found {lines[0]:,} and {lines[1]:,}. "
+                "Delete them and run the command again."
+            )
+        self.splits[split] = {"source": str(source), "target": str(target)}
+        self.pairs[split] = expected
+
+    def split_table(
+        self,
+        lines: Iterable[bytes],
+        name: str,
+        columns: tuple[int, int],
+        *,
+        seed: int,
+        held_out: float,
+        progress: Progress,
+    ) -> None:
+        """Add `train.tsv`, `valid.tsv` and `test.tsv`, split by source sentence; see `write_splits`."""
+        counted = _counted(lines, progress)
+        self.report = write_splits(counted, name, self.folder, columns, seed, held_out)
+        self.splits = {split: {"tsv": str(self.folder / f"{split}.tsv")} for split in SPLITS}
+        self.pairs = {split: self.report.pairs[split] for split in SPLITS}
+        how = {"by": "source sentence", "columns": columns, "seed": seed, "held_out": held_out}
+        self.write_record(splits=how | self.report.as_dict())
+
+    def reverse(self) -> None:
+        """Swap the two languages; of a table, before it is split."""
+        self.languages = (self.languages[1], self.languages[0])
+        self.splits = {
+            split: {"source": files["target"], "target": files["source"]} for split, files in self.splits.items()
+        }
+
+    def read_record(self) -> dict[str, Any]:
+        """What `SOURCE.json` says; nothing where it is missing or damaged."""
+        with suppress(OSError, ValueError):
+            record = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
+            if isinstance(record, dict):
+                return record
+        return {}
+
+    def write_record(self, **more: Any) -> None:
+        """Put into `SOURCE.json` what is known now."""
+        about = {"corpus": self.name, "licence": self.licence, "citation": self.citation}
+        record = self.read_record() | about | more
+        unfinished = self.folder / f"{RECORD}.part"
+        unfinished.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        unfinished.replace(self.folder / RECORD)
+
+
+def today() -> str:
+    """The date, as `SOURCE.json` writes it."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def _counted(lines: Iterable[bytes], progress: Progress) -> Iterator[bytes]:
+    for number, line in enumerate(lines, start=1):
+        if number % 10_000 == 0:
+            progress(SPLITTING, number, None)
+        yield line

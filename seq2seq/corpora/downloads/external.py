@@ -1,0 +1,119 @@
+"""Corpora that other packages know how to get: sacreBLEU's test sets, and all that mtdata lists."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from seq2seq.corpora.downloads.acquired import Acquired, Progress, today
+from seq2seq.corpora.downloads.catalogue import AlignedSplit
+from seq2seq.errors import CorpusError, did_you_mean
+
+HELD_OUT = 0.01
+
+
+def get_test_set(name: str, folder: Path) -> Acquired:
+    """Copy a test set from sacreBLEU, which downloads it into `~/.sacrebleu`, or `$SACREBLEU`, the first time.
+
+    Args:
+        name: `SET/PAIR`, as `wmt19/en-de`.
+        folder: Gets `test.SOURCE`, `test.TARGET`, and `test.2.TARGET` ... where there are more references.
+
+    Raises:
+        CorpusError: sacreBLEU has no such test set, or cannot get it.
+    """
+    from sacrebleu.dataset import DATASETS
+
+    test_set, _, pair = name.rpartition("/")  # a set may have a slash itself: wmt21/dev
+    if test_set not in DATASETS:
+        raise CorpusError(
+            f"sacrebleu:{name}: expected sacrebleu:SET/PAIR, as sacrebleu:wmt19/en-de, with a SET that sacreBLEU has."
+            f"{did_you_mean(test_set or pair, DATASETS)} They are: {', '.join(sorted(DATASETS))}."
+        )
+    dataset = DATASETS[test_set]
+    if pair not in dataset.langpairs:
+        raise CorpusError(
+            f"sacrebleu:{name}: {test_set} has no '{pair}'.{did_you_mean(pair, dataset.langpairs)} "
+            f"It has: {', '.join(sorted(dataset.langpairs))}."
+        )
+    try:
+        source, references = dataset.get_source_file(pair), dataset.get_reference_files(pair)
+    except SystemExit:  # sacreBLEU logs the reason and exits
+        raise CorpusError(f"sacrebleu:{name}: sacreBLEU found what it downloaded damaged; see above.") from None
+    except OSError as error:
+        raise CorpusError(
+            f"sacrebleu:{name}: sacreBLEU cannot download {', '.join(dataset.data)}: "
+            f"{getattr(error, 'reason', error)}. Check the network, then run the same command again."
+        ) from None
+    languages = tuple(pair.split("-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    terms = "sacreBLEU names none; see the home page of the test set"
+    got = Acquired(f"sacrebleu:{name}", (languages[0], languages[1]), terms, dataset.citation or "", folder)
+    files = AlignedSplit(source=f"test.{languages[0]}", target=f"test.{languages[1]}")
+    more = [f"test.{number}.{languages[1]}" for number in range(2, len(references) + 1)]
+    for file, copy in zip([source, *references], [files.source, files.target, *more], strict=True):
+        (folder / copy).write_bytes(Path(file).read_bytes())
+    got.add_aligned("test", files)
+    got.more_references = [str(folder / copy) for copy in more]
+    got.write_record(addresses=list(dataset.data), downloaded=today())
+    return got
+
+
+def get_from_mtdata(
+    name: str, folder: Path, *, seed: int, held_out: float | None, reverse: bool, progress: Progress
+) -> Acquired:
+    """Split what `mtdata echo` prints of a corpus; mtdata keeps its copies in `~/.mtdata`, or `$MTDATA`.
+
+    Args:
+        name: mtdata's own, `GROUP-NAME-VERSION-SOURCE-TARGET`.
+        folder: Gets `train.tsv`, `valid.tsv`, `test.tsv`, and `mtdata.log`.
+        seed, held_out, reverse, progress: As in `get_corpus`.
+
+    Raises:
+        CorpusError: mtdata is not installed, or has no such corpus, or cannot get it.
+    """
+    if importlib.util.find_spec("mtdata") is None:
+        raise CorpusError(
+            f"mtdata:{name}: the package 'mtdata' is not installed. "
+            "Install it with: pip install mtdata (the extra `corpora` of this package)."
+        )
+    parts = name.split("-")
+    if len(parts) != 5:
+        raise CorpusError(
+            f"mtdata:{name}: expected mtdata:GROUP-NAME-VERSION-SOURCE-TARGET, as "
+            "mtdata:OPUS-tatoeba-v20230412-deu-eng. `mtdata list -l deu-eng -id` names those of two languages."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    ask = f"what `mtdata list -n {parts[1]} -l {parts[3]}-{parts[4]} --full` names"
+    got = Acquired(f"mtdata:{name}", (parts[3], parts[4]), "that of the corpus; see its home page", ask, folder)
+    if reverse:
+        got.reverse()
+    progress("mtdata (half a minute for its index the first time)", 0, None)
+    columns = (2, 1) if reverse else (1, 2)
+    lines = _echo(name, folder)
+    got.split_table(lines, got.name, columns, seed=seed, held_out=held_out or HELD_OUT, progress=progress)
+    got.write_record(mtdata=metadata.version("mtdata"), downloaded=today())
+    return got
+
+
+def _echo(name: str, folder: Path) -> Iterator[bytes]:
+    """The lines that `mtdata echo` prints: a process of its own, for mtdata takes over logging where it is imported."""
+    log = folder / "mtdata.log"
+    command = [sys.executable, "-m", "mtdata", "echo", name]
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
+    with (
+        log.open("wb") as errors,
+        # In `folder`, since it also imports every mtdata*.py that it finds where it runs.
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, cwd=folder, env=environment) as process,
+    ):
+        assert process.stdout is not None
+        yield from process.stdout
+    if process.returncode:
+        last = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
+        raise CorpusError(
+            f"mtdata:{name}: `mtdata echo` failed: {last}. All that it wrote is in {log}. See whether "
+            "`mtdata list -id` names the corpus, check the network, then run the same command again."
+        )

@@ -1,0 +1,132 @@
+"""Splits for a corpus that has none: by source sentence, so that none of them is in two splits."""
+
+import hashlib
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from seq2seq.corpora.readers import bare_line
+from seq2seq.errors import CorpusError
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass
+class SplitReport:
+    """Where the lines of a table went; `read` is the sum of all the others."""
+
+    read: int = 0
+    duplicates: int = 0
+    malformed: int = 0
+    first_malformed: str | None = None  # file:line: what is wrong
+    pairs: Counter[str] = field(default_factory=Counter)  # by split
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"pairs": {split: self.pairs[split] for split in SPLITS}}
+
+
+def split_of(source: str, seed: int, held_out: float) -> str:
+    """The split of a source sentence: a matter of its text and the seed alone.
+
+    A corpus that grows therefore leaves every sentence where it was.
+    """
+    text = f"{seed}\n{_plain(source)}".encode("utf-8", "surrogatepass")
+    place = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") / 2**64
+    if place < held_out:
+        return "test"
+    return "valid" if place < 2 * held_out else "train"
+
+
+def write_splits(
+    lines: Iterable[bytes], name: str, folder: Path, columns: tuple[int, int], seed: int, held_out: float
+) -> SplitReport:
+    """Write `train.tsv`, `valid.tsv` and `test.tsv`, in the order of the table.
+
+    Exact repetitions of a pair are dropped, as are lines without text in both columns or not in UTF-8; both are
+    counted. Memory grows by about 100 bytes a pair.
+
+    Args:
+        lines: Of tab-separated columns.
+        name: What to call the table where a line is wrong.
+        folder: Takes the three files.
+        columns: Of source and target, counted from 1.
+        seed: Another one deals other splits.
+        held_out: Share of the different source sentences in valid, and again in test; above 0, below 0.5.
+
+    Raises:
+        CorpusError: A split would be empty.
+    """
+    unfinished = {split: folder / f"{split}.tsv.part" for split in SPLITS}
+    try:
+        with ExitStack() as stack:
+            handles = {split: stack.enter_context(path.open("wb")) for split, path in unfinished.items()}
+            report = _deal(lines, name, columns, handles, seed, held_out)
+        empty = [split for split in SPLITS if not report.pairs[split]]
+        if empty:
+            why = (
+                f" {report.malformed:,} malformed lines; the first: {report.first_malformed}."
+                if report.malformed
+                else ""
+            )
+            raise CorpusError(
+                f"{name}: {report.pairs.total():,} pairs leave '{empty[0]}' empty at --held-out {held_out:g}. "
+                f"Raise --held-out, or take a larger corpus.{why}"
+            )
+        for split, path in unfinished.items():
+            path.replace(folder / f"{split}.tsv")
+        return report
+    finally:
+        for path in unfinished.values():
+            path.unlink(missing_ok=True)
+
+
+def _deal(
+    lines: Iterable[bytes],
+    name: str,
+    columns: tuple[int, int],
+    handles: Mapping[str, IO[bytes]],
+    seed: int,
+    held_out: float,
+) -> SplitReport:
+    report = SplitReport()
+    seen: set[bytes] = set()
+    for number, raw in enumerate(lines, start=1):
+        report.read += 1
+        try:
+            source, target = _columns(bare_line(raw, number), columns)
+        except ValueError as error:
+            report.malformed += 1
+            report.first_malformed = report.first_malformed or f"{name}:{number}: {error}"
+            continue
+        key = hashlib.blake2b(f"{_plain(source)}\t{_plain(target)}".encode(), digest_size=16).digest()
+        if key in seen:
+            report.duplicates += 1
+            continue
+        seen.add(key)
+        split = split_of(source, seed, held_out)
+        report.pairs[split] += 1
+        handles[split].write(f"{source}\t{target}\n".encode())
+    return report
+
+
+def _columns(line: bytes, columns: tuple[int, int]) -> tuple[str, str]:
+    """The two columns of a line.
+
+    Raises:
+        ValueError: One is missing or blank, or the line is not UTF-8; says what was found.
+    """
+    cells = line.decode("utf-8").split("\t")
+    if len(cells) < max(columns):
+        raise ValueError(f"expected at least {max(columns)} tab-separated columns, found {len(cells)}")
+    source, target = (cells[column - 1] for column in columns)
+    if not source.strip() or not target.strip():
+        raise ValueError("expected text in both columns, found a blank one")
+    return source, target
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFC", text).strip()

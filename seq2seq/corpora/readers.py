@@ -1,0 +1,275 @@
+"""Readers of parallel text. A line ends at `\\n` and nowhere else, so line N always answers line N."""
+
+import gzip
+import hashlib
+import io
+import os
+import re
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import chain, islice, zip_longest
+from pathlib import Path
+from typing import IO, Any, NamedTuple, Protocol
+
+from seq2seq.config import CorpusConfig, TextConfig
+from seq2seq.errors import CorpusError
+
+FEW = 200_000  # pairs of the phrasebook that are kept in memory
+BOM = b"\xef\xbb\xbf"
+
+
+class SentencePair(NamedTuple):
+    """A source sentence, its translation, and where they stand as `file:line`."""
+
+    source: str
+    target: str
+    origin: str
+
+
+class Corpus(Protocol):
+    """Sentence pairs that can be read again and again."""
+
+    def __iter__(self) -> Iterator[SentencePair]: ...
+
+    def fingerprint(self) -> str:
+        """A hash that changes with the text (hexadecimal SHA-256)."""
+        ...
+
+
+def open_corpus(spec: TextConfig) -> Corpus:
+    """Open what `spec` describes; of a mixture all parts, one after the other, whatever their weights.
+
+    Of a `target` without a `source` all sources are "".
+
+    Raises:
+        CorpusError: A file is missing or an environment variable in its path is not set. While reading:
+            invalid UTF-8, unequal line counts, or a wrong number of columns, each with file and line.
+    """
+    if isinstance(spec, CorpusConfig) and spec.mixture is not None:
+        return Mixture([open_corpus(part) for part in spec.mixture])
+    if spec.phrasebook is not None:
+        return Phrasebook(spec.phrasebook, spec.pairs, 1 if spec.draw is None else spec.draw, spec.lexicon or "full")
+    if spec.tsv is not None:
+        return TSVFile(find_file(spec.tsv))
+    assert spec.target is not None
+    if spec.source is None:
+        return Sentences(find_file(spec.target))
+    return AlignedFiles(find_file(spec.source), find_file(spec.target))
+
+
+class AlignedFiles:
+    """Two files in which line N of one translates line N of the other."""
+
+    def __init__(self, source: Path, target: Path) -> None:
+        self.source, self.target = source, target
+
+    def __iter__(self) -> Iterator[SentencePair]:
+        lines = zip_longest(read_lines(self.source), read_lines(self.target))
+        for number, (source, target) in enumerate(lines, start=1):
+            if source is None or target is None:
+                more = number + sum(1 for _ in lines)
+                short, long = (self.source, self.target) if source is None else (self.target, self.source)
+                raise CorpusError(
+                    f"{short}:{number}: expected a line that translates {long}:{number}, found the end of the file. "
+                    f"{short} has {number - 1} lines, {long} has {more}. Align the two files line by line."
+                )
+            yield SentencePair(source, target, f"{self.source}:{number}")
+
+    def fingerprint(self) -> str:
+        return _hash_files(self.source, self.target)
+
+
+class Sentences:
+    """One file of sentences without a source, which is ""."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __iter__(self) -> Iterator[SentencePair]:
+        for number, line in enumerate(read_lines(self.path), start=1):
+            yield SentencePair("", line, f"{self.path}:{number}")
+
+    def fingerprint(self) -> str:
+        return _hash_files(self.path)
+
+
+class TargetSide:
+    """What a language model reads of a corpus: each target sentence, on both sides, so that filters judge it alone."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+
+    def __iter__(self) -> Iterator[SentencePair]:
+        for _, target, origin in self.corpus:
+            yield SentencePair(target, target, origin)
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(f"target of {self.corpus.fingerprint()}".encode()).hexdigest()
+
+
+class TSVFile:
+    """One file of `source<TAB>target` lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __iter__(self) -> Iterator[SentencePair]:
+        for number, line in enumerate(read_lines(self.path), start=1):
+            columns = line.split("\t")
+            if len(columns) != 2:
+                what = "a missing tab" if len(columns) < 2 else "the extra tab"
+                raise CorpusError(
+                    f"{self.path}:{number}: expected 2 tab-separated columns, found {len(columns)}. "
+                    f"Mend {what if line.strip() else 'the blank line'}: each line is source<TAB>target."
+                )
+            yield SentencePair(columns[0], columns[1], f"{self.path}:{number}")
+
+    def fingerprint(self) -> str:
+        return _hash_files(self.path)
+
+
+class Phrasebook:
+    """A split of the corpus that ships with the package; the rest as in `phrasebook`."""
+
+    def __init__(self, split: str, pairs: int | None = None, seed: int = 1, lexicon: str = "full") -> None:
+        self.split = split
+        self.drawn = pairs, seed, lexicon
+
+    def __iter__(self) -> Iterator[SentencePair]:
+        from seq2seq.phrasebook.phrasebook import PAIRS, phrasebook
+
+        draw = _drawn_once if (self.drawn[0] or PAIRS[self.split]) <= FEW else phrasebook
+        for number, (source, target) in enumerate(draw(self.split, *self.drawn), start=1):
+            yield SentencePair(source, target, f"phrasebook/{self.split}:{number}")
+
+    def fingerprint(self) -> str:
+        from seq2seq.phrasebook.phrasebook import fingerprint
+
+        return fingerprint(self.split, *self.drawn)
+
+
+@lru_cache(maxsize=4)
+def _drawn_once(*asked: Any) -> list[tuple[str, str]]:
+    """Few pairs are drawn once: the tokenizer and the training both read them."""
+    from seq2seq.phrasebook.phrasebook import phrasebook
+
+    return list(phrasebook(*asked))
+
+
+class Mixture:
+    """Several corpora, one after the other."""
+
+    def __init__(self, parts: Sequence[Corpus]) -> None:
+        self.parts = parts
+
+    def __iter__(self) -> Iterator[SentencePair]:
+        return chain.from_iterable(self.parts)
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256("\n".join(part.fingerprint() for part in self.parts).encode()).hexdigest()
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a UTF-8 file, plain or gzip, without `\\n`, a trailing `\\r` or a leading BOM.
+
+    Raises:
+        CorpusError: The file cannot be read, is damaged, or holds invalid UTF-8 (with the line number).
+    """
+    with _readable(str(path)), open_bytes(path) as handle:
+        for number, raw in enumerate(handle, start=1):
+            try:
+                yield bare_line(raw, number).decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise CorpusError(
+                    f"{path}:{number}: expected UTF-8, found byte 0x{error.object[error.start]:02x} at column "
+                    f"{error.start + 1}. Convert the file, for instance with `iconv -f latin1 -t utf-8`."
+                ) from None
+
+
+def lenient_lines(handle: IO[bytes], name: str, warn: Callable[[str], None], first: int = 1) -> Iterator[str]:
+    """Yield the lines of an open file from number `first` on; invalid UTF-8 becomes U+FFFD.
+
+    Args:
+        handle: At its start.
+        name: Of the file, in warnings and errors.
+        warn: Called with a sentence that names the line, for each one with invalid UTF-8.
+        first: Lines before this one are skipped unread.
+
+    Raises:
+        CorpusError: The file cannot be read or is damaged.
+    """
+    with _readable(name):
+        for number, raw in enumerate(islice(handle, first - 1, None), start=first):
+            line = bare_line(raw, number)
+            text = line.decode("utf-8", errors="replace")
+            if "\ufffd" in text and text.encode() != line:
+                warn(f"{name}:{number}: invalid UTF-8 replaced by U+FFFD")
+            yield text
+
+
+def count_lines(path: Path) -> int:
+    """How many lines the readers here find in a file, plain or gzip.
+
+    Raises:
+        CorpusError: The file cannot be read or is damaged.
+    """
+    with _readable(str(path)), open_bytes(path) as handle:
+        return sum(1 for _ in handle)
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, zlib.error) as error:
+        raise CorpusError(f"{name}: cannot be read: {error}. Check that the file is whole.") from None
+
+
+def bare_line(raw: bytes, number: int) -> bytes:
+    """A line of a file without its end, `\\n` or `\\r\\n`, and the first one without a BOM."""
+    line = raw.removeprefix(BOM) if number == 1 else raw
+    return line.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """Open a plain or `.gz` file for reading bytes."""
+    # Buffered once more: reading lines from gzip's own object is slow.
+    return io.BufferedReader(gzip.open(path, "rb"), 2**18) if path.suffix == ".gz" else path.open("rb")
+
+
+def find_file(path: str) -> Path:
+    """`expand` a path and check that a file is there.
+
+    Raises:
+        CorpusError: A variable is not set, or there is no such file.
+    """
+    file = expand(path)
+    if not file.is_file():
+        raise CorpusError(f"{file}: no such file.")
+    return file
+
+
+def expand(path: str) -> Path:
+    """Put `~` and environment variables into a path.
+
+    Raises:
+        CorpusError: A variable is not set.
+    """
+    expanded = os.path.expandvars(path)
+    unset = re.search(r"\$\{?(\w+)", expanded)
+    if unset and not Path(expanded).exists():
+        raise CorpusError(
+            f"{path}: the environment variable {unset[1]} is not set. "
+            f"Set it to the folder (export {unset[1]}=...), or give the path with --set."
+        )
+    return Path(expanded).expanduser()
+
+
+def _hash_files(*paths: Path) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as handle:
+            digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()

@@ -1,0 +1,277 @@
+"""Token ids on disk: a corpus is filtered and tokenized on all cores, written once, and read through the page cache."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from seq2seq.config import FilterConfig
+from seq2seq.corpora import FilterReport, Hashes, SentencePair, filters
+from seq2seq.data.tokenizer import EOS_ID, PAD_ID, Tokenizer
+from seq2seq.storage.files import writing
+
+CHUNK = 10_000  # pairs that are filtered and tokenized at once
+DTYPES = ("uint16", "uint32")
+FEW = 3  # chunks that are not worth starting other processes for
+UNFILTERED = FilterConfig(
+    nfc=False, empty=False, duplicates=False, max_characters=None, max_ratio=None, max_tokens=2**31 - 1
+)
+
+
+class Side(Protocol):
+    """The token ids of one side of a corpus: `lengths` (N,) int32 of its sentences, EOS included."""
+
+    lengths: np.ndarray
+
+    def gather(self, rows: np.ndarray) -> np.ndarray:
+        """Right-padded ids of some sentences, (B, L) int32, EOS included."""
+        ...
+
+
+class TokenizedSide:
+    """The token ids of one side of a corpus, memory-mapped: sentence i is `tokens[offsets[i]:offsets[i + 1]]`."""
+
+    def __init__(self, folder: Path, side: str, dtype: str) -> None:
+        if dtype not in DTYPES:
+            raise ValueError(f"{folder}: token ids of {dtype}")
+        file = folder / f"{side}.tokens.bin"
+        # An empty file cannot be mapped.
+        self.tokens = np.memmap(file, dtype, "r") if file.stat().st_size else np.zeros(0, dtype)
+        self.offsets = np.memmap(folder / f"{side}.offsets.bin", np.int64, "r")
+        self.lengths = np.diff(self.offsets).astype(np.int32)
+        if self.offsets[0] or self.offsets[-1] != len(self.tokens) or self.lengths.min(initial=1) < 1:
+            raise ValueError(f"{file}: does not hold the sentences of its offsets")
+
+    def gather(self, rows: np.ndarray) -> np.ndarray:
+        """Right-padded ids of some sentences, (B, L) int32, EOS included."""
+        lengths = self.lengths[rows]
+        columns = np.arange(lengths.max(initial=0))
+        real = columns < lengths[:, None]
+        padded = np.full(real.shape, PAD_ID, np.int32)
+        padded[real] = self.tokens[(self.offsets[rows][:, None] + columns)[real]]
+        return padded
+
+
+class EncodedPairs:
+    """Token ids of equally many sentences on the `source` and the `target` side."""
+
+    source: Side
+    target: Side
+
+    def __len__(self) -> int:
+        return len(self.source.lengths)
+
+    def batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Source and target of some sentences, (B, S) and (B, T) int32."""
+        return self.source.gather(rows), self.target.gather(rows)
+
+
+class EncodedCorpus(EncodedPairs):
+    """A corpus as token ids on disk."""
+
+    source: TokenizedSide
+    target: TokenizedSide
+
+    def __init__(self, folder: Path) -> None:
+        """Open what `encode_corpus` wrote.
+
+        Raises:
+            OSError, ValueError, KeyError, TypeError: It is not there or damaged, and can be encoded again.
+        """
+        self.folder = folder
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        self.fingerprint: str = about["fingerprint"]
+        self.report = FilterReport(about["read"], about["kept"], Counter(about["dropped"]))
+        self.source = TokenizedSide(folder, "source", about["source_dtype"])
+        self.target = TokenizedSide(folder, "target", about["target_dtype"])
+        if not len(self.source.lengths) == len(self.target.lengths) == self.report.kept:
+            raise ValueError(f"{folder}: the sides are not of {self.report.kept} sentences")
+
+
+def encode_corpus(
+    pairs: Iterable[SentencePair],
+    source_tokenizer: Tokenizer | None,
+    target_tokenizer: Tokenizer,
+    folder: Path,
+    fingerprint: str = "",
+    *,
+    filtering: FilterConfig = UNFILTERED,
+    progress: Callable[[int], None] = lambda pairs: None,
+) -> EncodedCorpus:
+    """Filter and tokenize pairs into `folder`, in bounded memory.
+
+    A large corpus is shared out among processes, one a core; this one reads, finds duplicates and writes.
+
+    Args:
+        pairs: Sentence pairs.
+        source_tokenizer: None: no source is kept, each is EOS alone; see `TargetSide`.
+        folder: Written under a temporary name and renamed, so it is whole or absent.
+        fingerprint: Of text, filters and tokenizers; stored, to compare before encoding again.
+        filtering: As `filter_pairs`, and by number of tokens.
+        progress: Called with the number of pairs done so far.
+
+    Pairs with a side that gives no tokens are dropped. Whatever is dropped is counted in the corpus's report.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    with writing(folder):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    try:
+        _write(pairs, (source_tokenizer, target_tokenizer), partial, fingerprint, filtering, progress)
+        with writing(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return EncodedCorpus(folder)
+
+
+def _write(
+    pairs: Iterable[SentencePair],
+    tokenizers: Sequence[Tokenizer | None],
+    folder: Path,
+    fingerprint: str,
+    filtering: FilterConfig,
+    progress: Callable[[int], None],
+) -> None:
+    sizes = [EOS_ID + 1 if tokenizer is None else tokenizer.vocabulary_size for tokenizer in tokenizers]
+    dtypes = [np.dtype(np.uint16 if size <= 2**16 else np.uint32) for size in sizes]
+    sides = [side for side, tokenizer in enumerate(tokenizers) if tokenizer is not None]
+    report, seen = FilterReport(), Hashes()
+    with ExitStack() as stack:
+        files = [
+            _SideFiles(stack, folder, side, dtype) for side, dtype in zip(("source", "target"), dtypes, strict=True)
+        ]
+        for chunk in _encoded(pairs, tokenizers, filtering):
+            kept = _kept(chunk, sides, seen, filtering, report)
+            for file, ids, lengths in zip(files, chunk.ids, chunk.lengths, strict=True):
+                file.write(ids, lengths, kept)
+            progress(report.read)
+        for file in files:
+            file.flush()
+    about = {
+        "fingerprint": fingerprint,
+        "source_dtype": dtypes[0].name,
+        "target_dtype": dtypes[1].name,
+        "read": report.read,
+        "kept": report.kept,
+        "dropped": dict(report.dropped),
+    }
+    with writing(folder / "about.json"):
+        (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+class _Chunk(NamedTuple):
+    """What is left of some pairs: for each side ids without EOS one after the other, and how many of each sentence.
+
+    read, dropped  pairs, and how many of them were dropped, by reason
+    hashes         of what is left, for finding duplicates
+    lengths, ids   of source and target, int64 and int32; 0 and none of a source that is not kept
+    """
+
+    read: int
+    dropped: Counter[str]
+    hashes: list[int]
+    lengths: list[np.ndarray]
+    ids: list[np.ndarray]
+
+
+def _encoded(
+    pairs: Iterable[SentencePair], tokenizers: Sequence[Tokenizer | None], filtering: FilterConfig
+) -> Iterator[_Chunk]:
+    """Chunks in their order; in other processes, a few chunks ahead, where there are many."""
+    iterator = iter(pairs)
+    texts = iter(lambda: [pair[:2] for pair in islice(iterator, CHUNK)], [])
+    first = list(islice(texts, FEW + 1))
+    work = (delayed(_encode)(chunk, tokenizers, filtering) for chunk in chain(first, texts))
+    yield from Parallel(n_jobs=1 if len(first) <= FEW else -1, return_as="generator")(work)
+
+
+def _kept(
+    chunk: _Chunk, sides: Sequence[int], seen: Hashes, filtering: FilterConfig, report: FilterReport
+) -> np.ndarray:
+    """Which of its pairs are kept (N,) bool, by the lengths of these sides; counts all of them in `report`."""
+    lengths = np.stack([chunk.lengths[side] for side in sides])
+    shortest, longest = lengths.min(axis=0), lengths.max(axis=0)
+    reasons = {}
+    if filtering.duplicates:
+        reasons["duplicate"] = ~np.fromiter(map(seen.add, chunk.hashes), bool, len(chunk.hashes))
+    reasons |= {
+        "side without tokens": shortest == 0,
+        f"over {filtering.max_tokens} tokens": longest >= filtering.max_tokens,  # EOS comes on top
+    }
+    kept = np.ones(len(shortest), bool)
+    for reason, rows in reasons.items():
+        if count := int((rows & kept).sum()):
+            chunk.dropped[reason] += count
+            kept &= ~rows
+    report.read += chunk.read
+    report.kept += int(kept.sum())
+    report.dropped.update(chunk.dropped)
+    return kept
+
+
+def _encode(texts: list[tuple[str, str]], tokenizers: Sequence[Tokenizer | None], filtering: FilterConfig) -> _Chunk:
+    dropped, hashes, kept = Counter[str](), [], []
+    for pair in texts:
+        cleaned = filters.clean(*pair, filtering)
+        reason = filters.reason_to_drop(*cleaned, filtering)
+        if reason is not None:
+            dropped[reason] += 1
+            continue
+        kept.append(cleaned)
+        if filtering.duplicates:
+            hashes.append(filters.pair_hash(*cleaned))
+    sides: list[list[list[int]]] = [
+        [[]] * len(kept) if tokenizer is None else tokenizer.encode_all([pair[side] for pair in kept])
+        for side, tokenizer in enumerate(tokenizers)
+    ]
+    lengths = [np.fromiter(map(len, side), np.int64, len(side)) for side in sides]
+    ids = [
+        np.fromiter(chain.from_iterable(side), np.int32, count.sum())
+        for side, count in zip(sides, lengths, strict=True)
+    ]
+    return _Chunk(len(texts), dropped, hashes, lengths, ids)
+
+
+class _SideFiles:
+    """What `TokenizedSide` reads, being written."""
+
+    def __init__(self, stack: ExitStack, folder: Path, side: str, dtype: np.dtype) -> None:
+        self.path = folder / f"{side}.tokens.bin"
+        with writing(self.path):
+            self.tokens = self.path.open("wb")
+            self.offsets = (folder / f"{side}.offsets.bin").open("wb")
+        stack.callback(self._close)
+        self.dtype, self.written = dtype, 0
+        self.offsets.write(np.zeros(1, np.int64).data)
+
+    def write(self, ids: np.ndarray, lengths: np.ndarray, kept: np.ndarray) -> None:
+        """Add the sentences that are `kept` (N,) bool, each with EOS at its end."""
+        ends = np.cumsum(lengths[kept] + 1)
+        tokens = np.full(ends[-1] if len(ends) else 0, EOS_ID, self.dtype)
+        inner = np.ones(len(tokens), bool)
+        inner[ends - 1] = False
+        tokens[inner] = ids[np.repeat(kept, lengths)]
+        with writing(self.path):  # no `tofile`, which does not see all that goes wrong
+            self.tokens.write(tokens.data)
+            self.offsets.write((ends + self.written).data)
+        self.written += len(tokens)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with writing(self.path):
+            self.tokens.flush()
+            self.offsets.flush()
+
+    def _close(self) -> None:
+        for file in (self.tokens, self.offsets):
+            with suppress(OSError):  # of what could not be flushed, which was said then
+                file.close()

@@ -1,0 +1,230 @@
+"""SentencePiece tokenizers with a fixed layout of special ids and our own NFC in front."""
+
+import hashlib
+import io
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from heapq import heappop, heappush
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import sentencepiece
+
+from seq2seq.config import TokenizerConfig
+from seq2seq.errors import TokenizerError
+from seq2seq.storage.files import replacing
+
+PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
+
+
+MOST_CHARACTERS = 20_000_000  # that a tokenizer is trained on; SentencePiece takes about 30 bytes for each
+
+
+class Tokenizer:
+    """Text to token ids and back, by a SentencePiece model.
+
+    `encode` brings text to Unicode NFC first. With `normalization: identity` decoding gives the text back,
+    except for repeated or outer white space, characters without a piece, and U+2581, SentencePiece's own sign
+    for a space, which comes back as one.
+
+    Args:
+        model: A serialised SentencePiece model with ids pad 0, unk 1, bos 2, eos 3.
+        origin: What to call the model in errors, usually its path.
+
+    Raises:
+        TokenizerError: The bytes are no SentencePiece model, or its special ids are laid out otherwise.
+    """
+
+    pad_id, unk_id, bos_id, eos_id = PAD_ID, UNK_ID, BOS_ID, EOS_ID
+
+    def __init__(self, model: bytes, origin: str = "tokenizer") -> None:
+        self.model = model
+        if not model:  # SentencePiece takes empty bytes for "no model given"
+            raise TokenizerError(f"{origin}: not a SentencePiece model: it is empty.")
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+            self.vocabulary_size: int = self._processor.get_piece_size()
+            self._processor.id_to_piece(list(range(self.vocabulary_size)))  # of a damaged one, some are not UTF-8
+        except (RuntimeError, OSError, UnicodeDecodeError):
+            raise TokenizerError(f"{origin}: not a SentencePiece model.") from None
+        processor = self._processor
+        found = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
+        if found != (PAD_ID, UNK_ID, BOS_ID, EOS_ID):
+            raise TokenizerError(
+                f"{origin}: expected ids pad 0, unk 1, bos 2, eos 3, found pad {found[0]}, unk {found[1]}, "
+                f"bos {found[2]}, eos {found[3]}. Train it again with: "
+                f"seq2seq tokenizer train --vocabulary-size {self.vocabulary_size} --output MODEL.spm TEXT..."
+            )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (self.model,)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Tokenizer":
+        """Read a SentencePiece model file."""
+        try:
+            return cls(Path(path).read_bytes(), origin=str(path))
+        except OSError as error:
+            raise TokenizerError(f"{path}: cannot be read: {error.strerror}.") from None
+
+    @classmethod
+    def train(cls, sentences: Iterable[str], config: TokenizerConfig) -> "Tokenizer":
+        """Train a model on sentences.
+
+        Args:
+            sentences: Raw text; brought to NFC here. Of more than `MOST_CHARACTERS` a random sample is used,
+                the same one each time.
+            config: Kind, size and options of the model.
+
+        Raises:
+            TokenizerError: There is too little text for the vocabulary, with the largest size that fits.
+        """
+        output = io.BytesIO()
+        failures: list[BaseException] = []
+
+        def clean() -> Iterator[str]:
+            try:
+                yield from map(_clean, _sample(sentences))
+            except (Exception, KeyboardInterrupt) as error:
+                failures.append(error)
+                raise
+
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=clean(),
+                model_writer=output,
+                model_type=config.model,
+                vocab_size=config.vocabulary_size,
+                character_coverage=config.character_coverage,
+                byte_fallback=config.byte_fallback,
+                split_digits=config.split_digits,
+                # As `encode` will meet them: SentencePiece writes a space as ▁ before it looks for symbols.
+                user_defined_symbols=[_clean(symbol).replace(" ", "▁") for symbol in config.user_defined_symbols],
+                normalization_rule_name=config.normalization,
+                pad_id=PAD_ID,
+                unk_id=UNK_ID,
+                bos_id=BOS_ID,
+                eos_id=EOS_ID,
+                input_sentence_size=MOST_CHARACTERS,  # no fewer than it gets, so it only shuffles, always alike
+                shuffle_input_sentence=True,
+                max_sentence_length=2**24,
+                minloglevel=2,
+            )
+        except (RuntimeError, OSError) as error:
+            if failures:  # the text could not be read: SentencePiece hides why in an error of its own
+                raise failures[0] from None
+            # SentencePiece's message ends with what it would accept; its first half is a C++ source line.
+            no_text = any(check in str(error) for check in ("sentences_.empty()", "all_chars_count"))
+            reason = "there is no text" if no_text else str(error).rpartition("] ")[2] or str(error)
+            raise TokenizerError(
+                f"cannot train a {config.model} tokenizer with vocabulary_size {config.vocabulary_size}: "
+                f"{reason.strip(' .')}. Give more text, or another vocabulary size "
+                "(tokenizer.vocabulary_size in a recipe, --vocabulary-size)."
+            ) from None
+        return cls(output.getvalue())
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a sentence, without BOS and EOS; [] for a blank one."""
+        return self.encode_all([text])[0]
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of many sentences, faster than one by one."""
+        return self._processor.encode([_clean(text) for text in texts])
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text of token ids, on one line; special ids are left out."""
+        text = self._processor.decode([int(token) for token in token_ids if token > EOS_ID or token == UNK_ID])
+        # With byte fallback a model can spell a line feed, which would shift all lines after it.
+        return text.replace("\n", " ")
+
+    def decode_with(self, token_ids: Sequence[int], unknown: Sequence[str]) -> str:
+        """Text of token ids, in which the unknown tokens are given texts.
+
+        Args:
+            token_ids: As for `decode`.
+            unknown: The text of each unknown token in turn; one that begins a word begins with a space, of which
+                no more than one is written.
+        """
+        texts, result = iter(unknown), ""
+        tokens = [int(token) for token in token_ids if token > EOS_ID or token == UNK_ID]
+        for is_unknown, run in groupby(tokens, key=UNK_ID.__eq__):
+            ids = list(run)
+            # Decoding takes away the space before the first word, which is the sentence's first word only here.
+            begins_word = self.pieces(ids[:1])[0].startswith("▁")
+            for text in [next(texts) for _ in ids] if is_unknown else [" " * begins_word + self.decode(ids)]:
+                result += text.lstrip(" ") if result[-1:] in ("", " ") else text
+        return result
+
+    def surfaces(self, text: str) -> list[str]:
+        """The text behind each token of `encode(text)`, before SentencePiece's normalisation.
+
+        One that begins a word begins with one space. Where several tokens spell one character, as bytes do, the last
+        has its text and the others "".
+        """
+        pieces = self._parsed(text).pieces
+        return [" " * piece.piece.startswith("▁") + " ".join(piece.surface.split()) for piece in pieces]
+
+    def unknown(self, text: str) -> list[str]:
+        """The text behind each unknown token of `encode(text)`, without spaces around it."""
+        return [piece.surface.strip(" ") for piece in self._parsed(text).pieces if piece.id == UNK_ID]
+
+    def _parsed(self, text: str) -> Any:
+        from sentencepiece.sentencepiece_pb2 import SentencePieceText
+
+        return SentencePieceText.FromString(self._processor.encode(_clean(text), out_type="serialized_proto"))
+
+    def pieces(self, token_ids: Sequence[int]) -> list[str]:
+        """The vocabulary entries of token ids, as `▁the`."""
+        return [self._processor.id_to_piece(int(token)) for token in token_ids]
+
+    def ids(self, pieces: Sequence[str]) -> list[int]:
+        """The token ids of vocabulary entries; unknown ones give `unk_id`."""
+        return [self._processor.piece_to_id(piece) for piece in pieces]
+
+    def save(self, path: str | Path) -> None:
+        """Write the SentencePiece model file.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        with replacing(Path(path), len(self.model)) as partial:
+            partial.write_bytes(self.model)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the model, in hexadecimal."""
+        return hashlib.sha256(self.model).hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _unpickled(model: bytes) -> Tokenizer:
+    """A process that is sent the same tokenizer again and again makes it once."""
+    return Tokenizer(model)
+
+
+def _sample(sentences: Iterable[str]) -> list[str]:
+    """All sentences in their order, or a uniform sample of at most `MOST_CHARACTERS` of them.
+
+    Each sentence draws a number, and those with the smallest numbers stay. SentencePiece could sample too, but draws
+    otherwise in every process.
+    """
+    random, characters = Random(0), 0
+    kept: list[tuple[float, int, str]] = []
+    for place, sentence in enumerate(sentences):
+        drawn = random.random()
+        if characters + len(sentence) <= MOST_CHARACTERS or not kept or drawn < -kept[0][0]:
+            heappush(kept, (-drawn, place, sentence))
+            characters += len(sentence)
+        while characters > MOST_CHARACTERS and len(kept) > 1:
+            characters -= len(heappop(kept)[2])
+    return [sentence for _, _, sentence in sorted(kept, key=itemgetter(1))]
+
+
+def _clean(text: str) -> str:
+    if text.isascii():
+        return text
+    # SentencePiece takes UTF-8 only: a lone surrogate becomes U+FFFD. Before NFC, which knows no halves of characters.
+    return unicodedata.normalize("NFC", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))

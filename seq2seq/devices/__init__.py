@@ -1,0 +1,1 @@
+"""What a model computes on: devices, replicas, determinism and memory."""

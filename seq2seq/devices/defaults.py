@@ -1,0 +1,69 @@
+"""What a recipe leaves to the device: how much is computed at once, and whether the same each time."""
+
+from typing import NamedTuple
+
+from seq2seq.config import SearchOptions
+from seq2seq.devices.device import Device
+
+
+class Defaults(NamedTuple):
+    """What null stands for on a kind of device.
+
+    batch_tokens   `batching.tokens`: real tokens of a training batch, of all replicas together
+    search_tokens  `search.batch_tokens`: padded source tokens times hypotheses of a search
+    search_logits  hypotheses times vocabulary of a search; None: no limit besides `search_tokens`
+    deterministic  `training.deterministic`
+    """
+
+    batch_tokens: int
+    search_tokens: int
+    search_logits: int | None
+    deterministic: bool
+
+
+# Memory that a search may count on, in bytes. TensorFlow has no public way to ask how much a GPU has, so this is the
+# 16 GiB of the smaller ones for training, as a T4.
+GPU_MEMORY = 16 * 2**30
+# float32 tensors of hypotheses times vocabulary that are alive at once in a step of a search: logits,
+# log-probabilities, scores, and what they are made from.
+LOGITS_ALIVE = 5
+
+# Products of 1,000 rows keep a CPU busy. On a GPU the time of an update, or of a step of a search, is mostly that of
+# starting its operations, whatever their size. Other memory grows with a search too, so a quarter is for the logits.
+CPU = Defaults(batch_tokens=1_000, search_tokens=16_000, search_logits=None, deterministic=True)
+GPU = Defaults(
+    batch_tokens=8_000,
+    search_tokens=128_000,
+    search_logits=GPU_MEMORY // 4 // (4 * LOGITS_ALIVE),
+    deterministic=False,
+)
+
+
+def defaults_for(device: Device) -> Defaults:
+    """What suits a device."""
+    return GPU if device.is_gpu else CPU
+
+
+class SearchBudget(NamedTuple):
+    """How much a search does at once.
+
+    tokens      padded source tokens times hypotheses
+    hypotheses  of all sentences together
+    """
+
+    tokens: int
+    hypotheses: int
+
+
+def search_budget(options: SearchOptions, vocabulary_size: int, device: Device) -> SearchBudget:
+    """As much as `options.batch_tokens` say, or else as suits the device.
+
+    Args:
+        options: How to search.
+        vocabulary_size: Of the target, whose logits every hypothesis has at each step.
+        device: That searches.
+    """
+    if options.batch_tokens is not None:
+        return SearchBudget(options.batch_tokens, options.batch_tokens)  # each hypothesis has a token or more
+    tokens, logits = defaults_for(device).search_tokens, defaults_for(device).search_logits
+    return SearchBudget(tokens, tokens if logits is None else logits // vocabulary_size)

@@ -1,0 +1,130 @@
+"""Which device TensorFlow computes on, set up before its first operation, and in which precision."""
+
+import warnings
+from contextlib import suppress
+from functools import cache
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from seq2seq.config.precision import PRECISIONS, TF32_SINCE, Capability, Precision, best_precision
+from seq2seq.devices import gpu_trial
+from seq2seq.errors import ConfigError
+
+
+class DeviceWarning(UserWarning):
+    """A GPU is there and is not used."""
+
+
+class Device(NamedTuple):
+    """A device.
+
+    name        for people
+    precision   what `auto` means on it
+    is_gpu      whether it is a GPU
+    capability  its compute capability, such as (9, 0); (0, 0) for a CPU
+    """
+
+    name: str
+    precision: Precision
+    is_gpu: bool
+    capability: Capability = (0, 0)
+
+
+@cache
+def find_device() -> Device:
+    """Choose the first GPU that can compute, or else the CPU; of all of them, memory then grows as it is needed.
+
+    Looks once a process, and must do so before TensorFlow's first operation. A GPU fails where one small operation on
+    it does (`gpu_trial.run_trial`), and is hidden from TensorFlow.
+
+    Warns (`DeviceWarning`) when a GPU fails, or when there is an NVIDIA driver and TensorFlow finds no GPU, with the
+    reason and the remedy; not when CUDA_VISIBLE_DEVICES hides it.
+    """
+    gpus = tf.config.get_visible_devices("GPU")
+    if gpus:
+        gpus = _those_that_compute(gpus)
+    elif gpu_trial.DRIVER.exists() and not gpu_trial.is_hidden_on_purpose() and not _physical_gpus():
+        _warn_of_no_gpu()
+    if not gpus:
+        return Device("CPU", "float32", is_gpu=False)
+    for gpu in gpus:
+        with suppress(RuntimeError):  # TensorFlow has started already: growth is whatever it was then
+            tf.config.experimental.set_memory_growth(gpu, True)
+    details = tf.config.experimental.get_device_details(gpus[0])
+    capability = tuple(details.get("compute_capability", (0, 0)))
+    return Device(f"GPU ({_name(gpus[0])})", best_precision(capability), True, capability)
+
+
+def runs_on_gpu() -> bool:
+    """Whether TensorFlow computes on a GPU. Starts it, unless it has started; a hidden GPU does not count."""
+    return bool(tf.config.list_logical_devices("GPU"))
+
+
+def use_precision(precision: Precision) -> None:
+    """Turn TF32 products on, or off for `float32`; for the whole process, until the next call.
+
+    To be called before whatever a model of this precision computes, since another model may have run meanwhile.
+    cuDNN takes the setting when a traced graph runs at a size for the first time, cuBLAS at each product.
+
+    Raises:
+        ConfigError: There is no such precision; or `tf32` is asked for where there are no such products.
+    """
+    if precision not in PRECISIONS:
+        raise ConfigError(f"found precision {precision!r}, expected one of: {', '.join(PRECISIONS)}.")
+    if precision == "tf32" and (device := find_device()).capability < TF32_SINCE:
+        what = f"a {device.name}" if device.is_gpu else "the CPU"
+        major, minor = device.capability
+        which = f" of compute capability {major}.{minor}" if device.is_gpu else ""
+        raise ConfigError(
+            f"precision tf32 needs a GPU of compute capability {TF32_SINCE[0]}.{TF32_SINCE[1]} or later, found "
+            f"{what}{which}. Use float32."
+        )
+    tf.config.experimental.enable_tensor_float_32_execution(precision != "float32")
+
+
+def _physical_gpus() -> list[Any]:
+    return tf.config.list_physical_devices("GPU")
+
+
+def _those_that_compute(gpus: list[Any]) -> list[Any]:
+    """GPUs without those that fail, which are hidden; a success is remembered and not tried again."""
+    names = [_name(gpu) for gpu in gpus]
+    if gpu_trial.has_passed(names):
+        return gpus
+    try:
+        trial = gpu_trial.run_trial()
+    except OSError:  # nothing is known then
+        return gpus
+    failures = {gpu: failure for gpu in gpus if (failure := trial.failure(gpu.name))}
+    if not failures:
+        if trial.passed:
+            gpu_trial.remember_passed(names)
+        return gpus
+    left = [gpu for gpu in gpus if gpu not in failures]
+    try:
+        tf.config.set_visible_devices(left, "GPU")
+    except RuntimeError:
+        left, used = gpus, "cannot be hidden any more, since TensorFlow has started"
+    else:
+        used = "is not used" if left else "is not used, and the device is the CPU"
+    for gpu, failure in failures.items():
+        cause, remedy = gpu_trial.explain(failure, trial.log)
+        _warn(f"GPU {gpu.name.rpartition(':')[2]} ({_name(gpu)}) fails and {used}: {cause}. {remedy}.")
+    return left
+
+
+def _warn_of_no_gpu() -> None:
+    cause, remedy = gpu_trial.reason_for_no_gpu()
+    _warn(
+        f"the device is the CPU: there is an NVIDIA driver, and TensorFlow finds no GPU: {cause}. {remedy}. Or set "
+        f"{gpu_trial.VISIBLE}=-1 to use the CPU without this warning."
+    )
+
+
+def _name(gpu: Any) -> str:
+    return tf.config.experimental.get_device_details(gpu).get("device_name", "unknown")
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, DeviceWarning, stacklevel=2)

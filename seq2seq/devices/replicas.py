@@ -1,0 +1,171 @@
+"""Where a training step runs: on one device, on all of this machine, or on those of several machines."""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+
+from seq2seq.devices.out_of_memory import lack_of_memory
+from seq2seq.errors import TrainingError
+
+Distribution = Literal["none", "mirrored", "multi_worker"]
+# What a collective operation ends with when a peer is gone.
+LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+UNLIKE = "is joining a group with"  # ... incompatible device type, or another size; an InternalError
+CLUSTER = "TF_CONFIG"  # the environment variable that TensorFlow, Kubeflow and others tell a worker its place by
+
+
+def replica_number() -> int:
+    """Which replica the code that is being traced runs on, from 0; 0 outside `strategy.run`."""
+    context = tf.distribute.get_replica_context()
+    return 0 if context is None else int(tf.get_static_value(context.replica_id_in_sync_group))
+
+
+def sum_over_replicas(values: Any) -> Any:
+    """The sum of a tensor or a nest of them over all replicas; to be called on each, by `strategy.run`."""
+    context = tf.distribute.get_replica_context()
+    return values if context.num_replicas_in_sync == 1 else context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+
+def on_each(strategy: tf.distribute.Strategy, function: Callable[..., Any], *arguments: Any) -> Any:
+    """What `strategy.run` gives; with one replica a plain call, which is possible within Keras's own `run`, too."""
+    return function(*arguments) if strategy.num_replicas_in_sync == 1 else strategy.run(function, args=arguments)
+
+
+class Replicas:
+    """The copies of a model that learn together, and the worker processes that they belong to.
+
+    Every worker runs the same program on its replicas' shares of each batch. What a worker alone can know, as that
+    somebody asked it to stop, is made known to all by `any` before anything depends on it.
+
+    Args:
+        distribution: `none`: one device; `mirrored`: all GPUs of this machine, or else all its logical CPU devices;
+            `multi_worker`: those of all workers that the environment variable `TF_CONFIG` names. To be made before
+            TensorFlow's first operation.
+
+    strategy  whose scope the model and its optimizer are made in
+    count     replicas of all workers
+    worker    number of this one, from 0, the chief
+    workers   how many there are
+
+    Raises:
+        TrainingError: `TF_CONFIG` is missing or names no such worker.
+
+    Source: Sergeev and Del Balso (2018), synchronous data parallelism with all-reduce.
+    """
+
+    def __init__(self, distribution: Distribution = "none") -> None:
+        self.worker, self.workers = _place_in_cluster() if distribution == "multi_worker" else (0, 1)
+        self.strategy: tf.distribute.Strategy
+        if distribution == "none":
+            self.strategy = tf.distribute.get_strategy()
+        elif distribution == "mirrored":
+            self.strategy = tf.distribute.MirroredStrategy()
+        else:
+            self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        self.count = self.strategy.num_replicas_in_sync
+        if self.count == 1:
+            self.strategy = tf.distribute.get_strategy()  # alone, nothing is to be mirrored
+
+    @property
+    def is_chief(self) -> bool:
+        """Is this the worker that writes?"""
+        return self.worker == 0
+
+    @property
+    def here(self) -> range:
+        """Numbers of the replicas of this worker."""
+        local = self.count // self.workers
+        return range(self.worker * local, (self.worker + 1) * local)
+
+    def any(self, *wishes: bool) -> list[bool]:
+        """For each wish, whether any worker has it. All workers ask at the same time."""
+        return [bool(count) for count in self.sum(np.array(wishes, np.float32))]
+
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        """The sum over all workers, float32. All workers ask at the same time."""
+        if self.workers == 1:
+            return values
+        # Each replica of a worker holds its values.
+        total = self.strategy.run(lambda: sum_over_replicas(tf.constant(values, tf.float32)))
+        return self.strategy.experimental_local_results(total)[0].numpy() / len(self.here)
+
+    def join(self, texts: Sequence[str]) -> list[str]:
+        """The texts of all workers, of which text i is number `i // workers` of worker `i % workers`."""
+        if self.workers == 1:
+            return list(texts)
+        mine = np.frombuffer(json.dumps(list(texts)).encode(), np.uint8).astype(np.int32)
+        sizes = np.zeros(self.workers, np.float32)
+        sizes[self.worker] = len(mine)
+        sizes = self.sum(sizes).astype(int)
+        # Everyone adds its bytes in a place of their own; float32 holds them, and sums of zeros, exactly.
+        joined, end = np.zeros(sizes.sum(), np.float32), sizes[: self.worker + 1].sum()
+        joined[end - len(mine) : end] = mine
+        parts = np.split(self.sum(joined).astype(np.uint8), np.cumsum(sizes)[:-1])
+        lists = [json.loads(part.tobytes()) for part in parts]
+        return [lists[place % self.workers][place // self.workers] for place in range(sum(map(len, lists)))]
+
+    def wait(self) -> None:
+        """Until all workers are here."""
+        self.any(False)
+
+
+@contextmanager
+def reporting_lost_workers(replicas: Replicas) -> Iterator[None]:
+    """Turn TensorFlow's errors about other workers into one that says what to do.
+
+    Raises:
+        TrainingError: Another worker ended or cannot be reached; or memory does not suffice, for which TensorFlow has
+            some of the same errors.
+    """
+    try:
+        yield
+    except (tf.errors.OpError, MemoryError) as error:
+        if shortage := lack_of_memory(error):
+            where = f"worker {replicas.worker} of {replicas.workers}: " if replicas.workers > 1 else ""
+            raise TrainingError(
+                f"{where}{shortage}. Lower batching.tokens, data.filters.max_tokens or the sizes of the model's layers."
+            ) from error
+        if replicas.workers == 1 or not isinstance(error, LOST):
+            raise
+        if UNLIKE in str(error.message):
+            raise TrainingError(
+                f"worker {replicas.worker} of {replicas.workers}: the workers have unlike devices, or not equally "
+                "many. Give each of them the same, or hide all GPUs with CUDA_VISIBLE_DEVICES=-1."
+            ) from error
+        raise TrainingError(
+            f"worker {replicas.worker} of {replicas.workers} lost another one, which ended or cannot be reached "
+            f"({type(error).__name__}). Look at its output, then start all of them again, or fewer: training goes on "
+            "from the last checkpoint."
+        ) from error
+
+
+def _place_in_cluster() -> tuple[int, int]:
+    """Number of this worker and of all of them, as `TF_CONFIG` says."""
+    text = os.environ.get(CLUSTER, "")
+    try:
+        about = json.loads(text)
+        workers, task = about["cluster"]["worker"], about["task"]
+        kind, number = task["type"], int(task["index"])
+    except (ValueError, KeyError, TypeError) as error:
+        found = f"damaged ({type(error).__name__}: {error}): {text}" if text else "not set"
+        raise TrainingError(
+            f"training.distribution is multi_worker, and the environment variable {CLUSTER} is {found}. "
+            "Give --workers and --worker-index, or let the cluster manager set it."
+        ) from None
+    if kind != "worker" or not 0 <= number < len(workers):
+        raise TrainingError(
+            f"{CLUSTER}: this task is {kind} {number}, and there are workers 0 to {len(workers) - 1}. "
+            "Every task must be one of them; worker 0 is the chief."
+        )
+    return number, len(workers)

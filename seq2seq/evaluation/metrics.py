@@ -1,0 +1,252 @@
+"""Scores of translations: sacreBLEU's numbers, signatures and intervals, on raw text."""
+
+import re
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any, cast
+
+from sacrebleu.metrics import BLEU, CHRF, TER
+
+from seq2seq.config import SearchOptions
+from seq2seq.errors import EvaluationError, did_you_mean
+
+if TYPE_CHECKING:  # scoring texts needs no TensorFlow
+    from seq2seq.inference.translator import Translation, Translator
+
+METRICS = ("BLEU", "chrF2", "TER")
+BOOTSTRAP_SAMPLES = 1000
+BLEU_TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}  # every other language: 13a
+TER_BY_CHARACTER = ("zh", "ja")  # written without spaces: TER counts characters there
+
+# Letters by Unicode block; together with Han they tell which of three languages a text is in.
+KANA = re.compile("[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
+HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318f\ua960-\ua97f\uac00-\ud7ff]")
+HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+ENOUGH_LETTERS = 0.3  # of a text: a Western one that quotes Chinese has fewer
+ENOUGH_OWN_LETTERS = 0.1  # of these: Chinese that quotes Japanese has fewer kana, Japanese news a third
+LINES_LOOKED_AT = 1000
+
+
+class _FloatScores:
+    """A metric whose resampled scores all are floats.
+
+    sacreBLEU 2.6 gives 0.0 where a sample has nothing to count (chrF without a common n-gram, TER without a
+    reference word) and a NumPy number elsewhere; the mean that it takes for its interval fails on a mixture of them.
+    """
+
+    def _compute_score_from_stats(self, stats: list[Any]) -> Any:
+        result = super()._compute_score_from_stats(stats)  # type: ignore[misc]
+        result.score = float(result.score)
+        return result
+
+
+class PlainCHRF(_FloatScores, CHRF):
+    """chrF2 with an interval on any text."""
+
+
+class PlainTER(_FloatScores, TER):
+    """TER with an interval on any text."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A corpus score with its 95% bootstrap interval (Koehn 2004) and sacreBLEU signature.
+
+    Scores are percentages; TER, the edits a reference word, can be above 100, and the lower it is the better.
+    """
+
+    name: str
+    score: float
+    low: float | None
+    high: float | None
+    signature: str
+    lower_is_better: bool = False
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """Scores of a corpus and, when it was translated here, how fast, and the translations in order (without attention).
+
+    Speed counts target tokens, EOS included, and the time from raw text to raw text, tracing included.
+    """
+
+    sentences: int
+    scores: tuple[Score, ...]
+    seconds: float | None = None
+    sentences_per_second: float | None = None
+    tokens_per_second: float | None = None
+    translations: "tuple[Translation, ...]" = ()
+
+    def __getitem__(self, name: str) -> Score:
+        return {score.name: score for score in self.scores}[name]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able values, without the translations."""
+        values = asdict(replace(self, translations=()))
+        values.pop("translations")
+        return values
+
+
+def score_texts(
+    hypotheses: Sequence[str],
+    references: Sequence[str] | Sequence[Sequence[str]],
+    bootstrap: bool = True,
+    *,
+    language: str | None = None,
+    metrics: Sequence[str] = METRICS,
+) -> tuple[Score, ...]:
+    """BLEU, chrF2 and TER as the `sacrebleu` command gives them.
+
+    Warns (`UserWarning`) when the references look Chinese, Japanese or Korean and BLEU's tokenizer is not theirs.
+
+    Args:
+        hypotheses: Detokenized translations.
+        references: One human translation each; or several lists of them, each as long as the hypotheses.
+        bootstrap: Also resample 1,000 times for an interval.
+        language: Of the references, as `zh` (ISO 639). BLEU's tokenizer is `zh`, `ja-mecab` or `ko-mecab` for these
+            three and 13a for every other; TER normalises and counts characters in `zh` and `ja`.
+        metrics: Some of `BLEU`, `chrF2`, `TER`, in the order that the scores are to have.
+
+    Raises:
+        EvaluationError: The texts differ in number, there are none, a metric or language is unknown, or MeCab,
+            which splits Japanese and Korean, is not installed.
+
+    Source: Papineni et al. (2002), Popović (2015), Snover et al. (2006), Post (2018).
+    """
+    scorers = {name: make_metric(name, language) for name in metrics}
+    sets = _reference_sets(references)
+    for number, lines in enumerate(sets, start=1):
+        if len(lines) != len(hypotheses):
+            which = f" in set {number} of {len(sets)}" if len(sets) > 1 else ""
+            raise EvaluationError(
+                f"{len(hypotheses)} hypotheses for {len(lines)} references{which}. Line N must answer line N; "
+                "compare the files' lengths with `wc -l`."
+            )
+    if not hypotheses:
+        raise EvaluationError("there is nothing to score: no hypotheses and no references.")
+    if "BLEU" in metrics and language not in BLEU_TOKENIZERS:
+        _warn_of_script(sets[0])
+    scores = []
+    for name, scorer in scorers.items():
+        samples = BOOTSTRAP_SAMPLES if bootstrap else 1
+        result = scorer.corpus_score(list(hypotheses), [list(lines) for lines in sets], n_bootstrap=samples)
+        mean, half = float(result._mean), float(result._ci)
+        low, high = (mean - half, mean + half) if bootstrap else (None, None)
+        scores.append(Score(name, float(result.score), low, high, str(scorer.get_signature()), name == "TER"))
+    return tuple(scores)
+
+
+def make_metric(name: str, language: str | None = None) -> Any:
+    """sacreBLEU's metric of a name in `METRICS`, as it is used for a language.
+
+    Raises:
+        EvaluationError: See `score_texts`.
+    """
+    if language is not None and not re.fullmatch("[a-z]{2,3}", language):
+        raise EvaluationError(f"language '{language}': expected two or three small letters, as `de` or `zh` (ISO 639).")
+    if name == "BLEU":
+        try:
+            return BLEU(tokenize=BLEU_TOKENIZERS.get(language or "", "13a"))
+        except RuntimeError:
+            raise EvaluationError(
+                f"BLEU for '{language}' splits text into words with MeCab, which is not installed. "
+                f"Install it with: pip install 'sacrebleu[{language}]' (the extra `cjk` of this package)."
+            ) from None
+    if name == "chrF2":
+        return PlainCHRF()
+    if name == "TER":
+        by_character = language in TER_BY_CHARACTER
+        return PlainTER(normalized=by_character, asian_support=by_character)
+    raise EvaluationError(f"unknown metric '{name}'.{did_you_mean(name, METRICS)} Accepted: {', '.join(METRICS)}.")
+
+
+def _reference_sets(references: Sequence[str] | Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    one_each = all(isinstance(line, str) for line in references)
+    return cast(Sequence[Sequence[str]], [references] if one_each else references)
+
+
+def likely_language(lines: Sequence[str]) -> str | None:
+    """`zh`, `ja` or `ko` if the first lines' letters are those of Chinese, Japanese or Korean; else None."""
+    text = "".join(islice(lines, LINES_LOOKED_AT))
+    kana, hangul, han = (len(block.findall(text)) for block in (KANA, HANGUL, HAN))
+    asian = kana + hangul + han
+    if not asian or asian < ENOUGH_LETTERS * sum(character.isalpha() for character in text):
+        return None
+    if max(kana, hangul) < ENOUGH_OWN_LETTERS * asian:
+        return "zh"
+    return "ja" if kana > hangul else "ko"
+
+
+def _warn_of_script(references: Sequence[str]) -> None:
+    language = likely_language(references)
+    if language:
+        name = {"zh": "Chinese", "ja": "Japanese", "ko": "Korean"}[language]
+        warnings.warn(
+            f"the references look {name}, and BLEU's tokenizer 13a is not made for it. Say what they are: "
+            f"--target-language {language} (data.target_language in a recipe, language='{language}' in Python).",
+            stacklevel=3,
+        )
+
+
+def cut_warning(cut: int, sentences: int) -> str:
+    """What to say when so many of the sentences are longer than `max_source_tokens`, and `long_lines` is `cut`."""
+    return (
+        f"{cut:,} of {sentences:,} sentences are cut off at 'max_source_tokens': their ends are not translated. "
+        "Raise it, or use 'long_lines: split'."
+    )
+
+
+def evaluate(
+    translator: "Translator",
+    pairs: Sequence[tuple[str, ...]],
+    options: SearchOptions | None = None,
+    bootstrap: bool = True,
+    progress: Callable[[int], None] = lambda sentences: None,
+    *,
+    more_references: Sequence[Sequence[str]] = (),
+    language: str | None = None,
+    metrics: Sequence[str] = METRICS,
+) -> EvaluationReport:
+    """Translate the sources of (source, reference) pairs and score the result.
+
+    Args:
+        translator: The model.
+        pairs: Raw source and reference; what follows them, as the origin of a `SentencePair`, is ignored.
+        options: How to search; the translator's own options by default.
+        bootstrap: Also resample for 95% intervals.
+        progress: Called with the number of sentences done so far.
+        more_references: Further translations of all sources, each a sequence as long as `pairs`.
+        language: Of the references; see `score_texts`.
+        metrics: What to measure; see `score_texts`.
+
+    Warns (`UserWarning`) when sentences were cut off; see also `score_texts`.
+
+    Raises:
+        EvaluationError: There are no pairs; see `score_texts`.
+    """
+    if not pairs:
+        raise EvaluationError("there is nothing to evaluate: the corpus has no pairs.")
+    for number, lines in enumerate(more_references, start=1):
+        if len(lines) != len(pairs):
+            raise EvaluationError(f"{len(pairs)} pairs for {len(lines)} lines in list {number} of 'more_references'.")
+    for name in metrics:
+        make_metric(name, language)  # what is wrong with them is better said before translating
+    start = time.perf_counter()
+    translations = translator.translate([pair[0] for pair in pairs], options, attention=False, progress=progress)
+    seconds = time.perf_counter() - start
+    cut = sum(translation.cut_tokens > 0 for translation in translations)
+    if cut:
+        warnings.warn(cut_warning(cut, len(pairs)), stacklevel=2)
+    references = [[pair[1] for pair in pairs], *more_references]
+    texts = [translation.text for translation in translations]
+    return EvaluationReport(
+        sentences=len(pairs),
+        scores=score_texts(texts, references, bootstrap, language=language, metrics=metrics),
+        seconds=seconds,
+        sentences_per_second=len(pairs) / seconds,
+        tokens_per_second=sum(len(t.tokens) for t in translations) / seconds,
+        translations=tuple(translations),
+    )

@@ -1,0 +1,186 @@
+"""Decoding with 8-bit integer products on the CPU, run by ONNX Runtime inside the search loop."""
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from seq2seq.errors import ConfigError, ModelDirectoryError
+from seq2seq.model_directory.directory import WEIGHTS
+from seq2seq.models.translation import Seq2Seq
+from seq2seq.search import StepFunction
+from seq2seq.storage.files import replacing, stored_file
+
+FILE = "decoder.int8.onnx"
+OPSET = 17
+EXTRA = "int8 decoding needs more packages: pip install 'seq2seq[int8]'"
+
+
+def quantize_decoder(model: Seq2Seq, folder: Path) -> None:
+    """Write one step of the model's decoder, its weight matrices as 8-bit integers, into the model directory.
+
+    Each row of inputs, and each column of a weight, is scaled by its own largest magnitude, so that a translation
+    still does not depend on its batch. Biases, gates and attention stay float32.
+
+    Raises:
+        ConfigError: The packages for it are not installed.
+    """
+    try:
+        import tf2onnx
+    except ImportError:
+        raise ConfigError(EXTRA) from None
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    memory, state = model.encode(tf.constant([[1]]))
+
+    def step(*flat: tf.Tensor) -> list[tf.Tensor]:
+        _, places, whole = tf.nest.pack_sequence_as((0, state, memory), flat)
+        logits, new, weights = model.decode_step(flat[0], places, whole)
+        return [logits, *tf.nest.flatten(new), weights]
+
+    def spec(number: int, value: tf.Tensor) -> tf.TensorSpec:
+        # Sentences, hypotheses and positions vary; the widths of states and keys do not.
+        fixed = value.shape[-1] if value.shape[-1] > 1 else None
+        return tf.TensorSpec([None] * (len(value.shape) - 1) + [fixed], value.dtype, f"input_{number}")
+
+    values = [tf.constant([[1]]), *tf.nest.flatten((state, memory))]
+    signature = [spec(number, value) for number, value in enumerate(values)]
+    function = tf.function(step, input_signature=signature, autograph=False)
+    graph, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
+    _quantize_products(graph)
+    about = graph.metadata_props.add()
+    about.key, about.value = "weights", _hash(folder)
+    contents = graph.SerializeToString()
+    with replacing(folder / FILE, len(contents)) as partial:
+        partial.write_bytes(contents + _seal(contents))
+
+
+def load_int8_step(folder: Path, vocabulary_size: int) -> StepFunction:
+    """What stands in for `Seq2Seq.decode_step`, from what `quantize_decoder` wrote.
+
+    Raises:
+        ConfigError: ONNX Runtime is not installed.
+        ModelDirectoryError: The file is missing, damaged, or of other weights.
+    """
+    from joblib import cpu_count
+
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ConfigError(EXTRA) from None
+    again = f"Make it with: seq2seq quantize {folder}"
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = cpu_count()
+    # Threads that wait spinning would take the cores from TensorFlow's.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    model = _read(folder / FILE, again)
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has many, with no base of their own
+        reason = str(error).splitlines()[0][:200]
+        raise ModelDirectoryError(f"{folder / FILE}: cannot be read: {reason}. {again}") from None
+    if session.get_modelmeta().custom_metadata_map.get("weights") != _hash(folder):
+        raise ModelDirectoryError(f"{folder / FILE}: made from other weights. {again}")
+    wanted = {node.name.split(":")[0] for node in session.get_inputs()}
+
+    def run(*values: np.ndarray) -> list[np.ndarray]:
+        feeds = {f"input_{number}": value for number, value in enumerate(values)}
+        return session.run(None, {name: value for name, value in feeds.items() if name in wanted})
+
+    def step(tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
+        before = tf.nest.flatten(state)
+        values = [tf.cast(tokens, tf.int32), *before, *tf.nest.flatten(memory)]
+        flat = tf.numpy_function(run, values, [tf.float32] * (len(before) + 2))
+        shapes = [[*tokens.shape, vocabulary_size], *(value.shape for value in before), [*tokens.shape, None]]
+        logits, *new, weights = (tf.ensure_shape(value, shape) for value, shape in zip(flat, shapes, strict=True))
+        return logits, tf.nest.pack_sequence_as(state, new), weights
+
+    return step
+
+
+def _quantize_products(model: Any) -> None:
+    """Replace each product with a constant matrix: x W = s_x (round(x / s_x) round(W / s_W)) s_W.
+
+    s_x (N, 1) is of each row of x, computed in each call, s_W (O,) of each column of W.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    tables = {tensor.name: tensor for tensor in graph.initializer}
+    constants = [
+        numpy_helper.from_array(value, f"int8/{name}")
+        for name, value in {
+            "most": np.float32(1 / 127),
+            "least": np.float32(1e-12),
+            "one": np.float32(1.0),
+            "middle": np.float32(128.0),
+            "zero": np.uint8(128),  # of the rows, which are unsigned: processors multiply those with signed weights
+        }.items()
+    ]
+    nodes: list[Any] = []
+    rows: dict[str, str] = {}  # products that share an input share its integers
+
+    def add(operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(operator, inputs, [output], **attributes))
+        return output
+
+    for node in graph.node:
+        if node.op_type != "MatMul" or node.input[1] not in tables:
+            nodes.append(node)
+            continue
+        x, name = node.input[0], f"int8/{node.output[0]}"
+        weight = numpy_helper.to_array(tables[node.input[1]])
+        scale = np.maximum(np.abs(weight).max(axis=0), 1e-12).astype("f") / np.float32(127)
+        constants.append(numpy_helper.from_array(np.round(weight / scale).astype(np.int8), f"{name}/weight"))
+        constants.append(numpy_helper.from_array(scale, f"{name}/scale"))
+        if x not in rows:
+            rows[x] = f"int8/{x}"
+            largest = add("ReduceMax", [add("Abs", [x], f"{rows[x]}/abs")], f"{rows[x]}/max", axes=[-1], keepdims=1)
+            above = add("Max", [largest, "int8/least"], f"{rows[x]}/above")
+            divided = add("Div", [x, add("Mul", [above, "int8/most"], f"{rows[x]}/scale")], f"{rows[x]}/divided")
+            moved = add("Round", [add("Add", [divided, "int8/middle"], f"{rows[x]}/moved")], f"{rows[x]}/round")
+            add("Cast", [moved], rows[x], to=TensorProto.UINT8)
+        operands = [rows[x], f"{name}/weight", "int8/one", f"{name}/scale", "int8/zero"]
+        product = add("MatMulIntegerToFloat", operands, f"{name}/product", domain="com.microsoft")
+        add("Mul", [product, f"{rows[x]}/scale"], node.output[0])
+    read = {name for node in nodes for name in node.input}
+    constants += [tensor for tensor in graph.initializer if tensor.name in read]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(constants)
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+
+
+def _read(path: Path, again: str) -> bytes:
+    """A file that is as it was written, and that names no other file.
+
+    Raises:
+        ModelDirectoryError: It is not; or it is not there.
+    """
+    if not os.path.lexists(path):
+        raise ModelDirectoryError(f"{path}: no such file. {again}")
+    contents = stored_file(path).read_bytes()
+    model = contents[: -len(_seal(b""))]
+    if contents != model + _seal(model):
+        raise ModelDirectoryError(f"{path}: damaged: it does not end with its checksum. {again}")
+    # The key under which ONNX would name a file that has some of the weights.
+    if b"location" in model:
+        raise ModelDirectoryError(f"{path}: has weights in other files, which seq2seq does not write. {again}")
+    return model
+
+
+def _seal(model: bytes) -> bytes:
+    """The SHA-256 of a serialised ONNX model as one more entry of its metadata, to be put after it.
+
+    A protobuf message may be followed by more of its fields; `metadata_props` is the 14th of ModelProto.
+    """
+    entry = b"\x0a\x06sha256\x12\x40" + hashlib.sha256(model).hexdigest().encode()
+    return bytes([14 << 3 | 2, len(entry)]) + entry
+
+
+def _hash(folder: Path) -> str:
+    with stored_file(folder / WEIGHTS).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

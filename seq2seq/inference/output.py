@@ -1,0 +1,84 @@
+"""Lines of text in, rows of output out: what every way to translate a file has in common."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from itertools import tee
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:  # the command line reads `Format` before it needs TensorFlow
+    from seq2seq.config import SearchOptions
+    from seq2seq.inference.results import Translation
+    from seq2seq.inference.translator import Translator
+
+Format = Literal["text", "tsv", "jsonl"]
+# What would start another column or line.
+SEPARATORS = str.maketrans("\t\n\r", "   ")
+
+
+def answers(
+    translator: "Translator",
+    lines: Iterable[str],
+    options: "SearchOptions",
+    output_format: Format,
+    *,
+    name: str,
+    warn: Callable[[str], None],
+    first: int = 1,
+    chunk: int | None = None,
+    progress: Callable[[int], None] = lambda lines: None,
+) -> Iterator[list[str]]:
+    """Yield the rows that answer each line, in order; `text` and `jsonl` have one, `tsv` one a translation.
+
+    Args:
+        translator: Translates the lines.
+        lines: Without their ends.
+        options: How to search.
+        output_format: How a row is written.
+        name: Of the file, in warnings.
+        warn: Called with a sentence for each line that is cut off.
+        first: The number of the first of `lines` in its file.
+        chunk: Lines translated at once; `translator.CHUNK` by default.
+        progress: Called with the number of lines done so far.
+    """
+    from seq2seq.inference.translator import CHUNK
+
+    attention = output_format == "jsonl" and translator.model.attends
+    read, kept = tee(lines)  # holds what is read and not answered: one chunk
+    translations = translator.translate_stream(
+        read, options, chunk=chunk or CHUNK, attention=attention, progress=progress
+    )
+    for number, (translation, line) in enumerate(zip(translations, kept, strict=True), start=first):
+        if translation.cut_tokens:
+            warn(_cut(f"{name}:{number}", translation, options.max_source_tokens))
+        yield list(_rows(output_format, number, line, translation, attention))
+
+
+def lines_answered(rows: Iterable[bytes], output_format: Format) -> int:
+    """How many lines rows of a file answer; a line's rows stand together."""
+    if output_format != "tsv":
+        return sum(1 for _ in rows)
+    count, before = 0, b""
+    for row in rows:
+        number = row.partition(b"\t")[0]
+        count += number != before
+        before = number
+    return count
+
+
+def _rows(output_format: Format, number: int, line: str, translation: "Translation", attention: bool) -> Iterator[str]:
+    if output_format == "text":
+        yield translation.text
+    elif output_format == "tsv":
+        for hypothesis in translation.hypotheses:
+            yield f"{number}\t{hypothesis.score:.4f}\t{hypothesis.text.translate(SEPARATORS)}"
+    else:
+        values = {"line": number, "source": line, **translation.as_dict(attention)}
+        yield json.dumps(values, ensure_ascii=False, allow_nan=False)
+
+
+def _cut(where: str, translation: "Translation", limit: int) -> str:
+    found = len(translation.source_tokens) + translation.cut_tokens
+    return (
+        f"{where}: found {found} tokens, and the limit is {limit}: the last {translation.cut_tokens} before "
+        "</s> are not translated. Raise --max-source-tokens, or use --long-lines split."
+    )

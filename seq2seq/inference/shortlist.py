@@ -1,0 +1,119 @@
+"""A lexical shortlist: the few target tokens that a source sentence can ask for, so that decoding ranks no others."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from seq2seq.data.tokenizer import EOS_ID
+from seq2seq.errors import ModelDirectoryError
+from seq2seq.model_directory.directory import Tokenizers
+from seq2seq.storage.arrays import load_arrays, save_arrays
+
+FILE = "shortlist.h5"
+KIND = {"candidates": ("int32", 2), "frequent": ("int32", 1)}
+ITERATIONS = 5
+CANDIDATES = 100  # that are stored of each source token
+FREQUENT = 100  # target tokens that every sentence may have
+MOST_LINKS = 10_000_000  # pairs of a source and a target token in one sentence pair; more text is not read
+
+Ids = Sequence[int]
+
+
+class Shortlist(NamedTuple):
+    """What may come in a translation.
+
+    candidates  (Vs, C)  int32, of each source token the likeliest target tokens, best first; 0 in empty places
+    frequent    (F,)     int32, what every sentence may have: special tokens and the most frequent ones
+    """
+
+    candidates: np.ndarray
+    frequent: np.ndarray
+
+    def of(self, sentences: Sequence[Ids], size: int) -> np.ndarray:
+        """What each sentence of a batch may have, whatever else is in the batch.
+
+        Args:
+            sentences: Source token ids of B sentences.
+            size: Candidates of each source token, at most `CANDIDATES`.
+
+        Returns:
+            Target tokens (B, C) int32, rising, so that the special ones keep their ids; 0 after a sentence's last.
+        """
+        own = [np.union1d(self.frequent, self.candidates[np.asarray(ids, np.int64), :size]) for ids in sentences]
+        tokens = np.zeros((len(own), max(map(len, own))), np.int32)
+        for row, among in enumerate(own):
+            tokens[row, : len(among)] = among
+        return tokens
+
+
+def make_shortlist(pairs: Iterable[tuple[Ids, Ids]], source_size: int, target_size: int) -> Shortlist:
+    """Learn a shortlist from sentence pairs, as token ids without EOS.
+
+    Source: Brown et al. (1993), section 4.2, IBM model 1 with the empty word; Jean et al. (2015), section 3.2, for
+    candidates from it.
+    """
+    keys, positions, counts, start = [], [], np.zeros(target_size, np.int64), 0
+    links = 0
+    for source, target in pairs:
+        s, t = np.array([0, *source], np.int64), np.asarray(target, np.int64)  # 0 is the empty word
+        keys.append((s[:, None] * target_size + t).ravel())
+        positions.append(np.tile(np.arange(start, start + len(t)), len(s)))
+        np.add.at(counts, t, 1)
+        start += len(t)
+        links += len(s) * len(t)
+        if links > MOST_LINKS:
+            break
+    pair, place = np.unique(np.concatenate(keys or [np.zeros(0, np.int64)]), return_inverse=True)
+    word, candidate = pair // target_size, pair % target_size
+    position = np.concatenate(positions or [np.zeros(0, np.int64)])
+    probability = np.ones(len(pair))
+    for _ in range(ITERATIONS):
+        link = probability[place]
+        link /= np.bincount(position, link, start)[position]
+        probability = np.bincount(place, link, len(pair)).astype(np.float64)
+        probability /= np.bincount(word, probability, source_size)[word]
+    candidates = np.zeros((source_size, CANDIDATES), np.int32)
+    order = np.lexsort((-probability, word))
+    first = np.searchsorted(word[order], np.arange(source_size))
+    rank = np.arange(len(order)) - first[word[order]]
+    best = order[rank < CANDIDATES]
+    candidates[word[best], rank[rank < CANDIDATES]] = candidate[best]
+    candidates[0] = 0
+    frequent = np.argsort(-counts, kind="stable")[:FREQUENT]
+    return Shortlist(candidates, np.union1d(np.arange(EOS_ID + 1), frequent).astype(np.int32))
+
+
+def save_shortlist(folder: Path, shortlist: Shortlist, tokenizers: Tokenizers) -> None:
+    """Write it into a model directory."""
+    save_arrays(folder / FILE, shortlist._asdict(), _about(tokenizers))
+
+
+def load_shortlist(folder: Path, tokenizers: Tokenizers) -> Shortlist | None:
+    """Read what `save_shortlist` wrote; None where there is none.
+
+    Raises:
+        ModelDirectoryError: The file is damaged or is of other tokenizers.
+    """
+    path = folder / FILE
+    if not os.path.lexists(path):
+        return None
+    arrays, about = load_arrays(path)
+    again = f"Make it again: seq2seq shortlist {folder}"
+    if {name: (array.dtype.name, array.ndim) for name, array in arrays.items()} != KIND:
+        raise ModelDirectoryError(f"{path}: no shortlist: it holds {', '.join(arrays) or 'nothing'}. {again}")
+    found = Shortlist(**arrays)
+    tokens = np.concatenate([found.candidates.ravel(), found.frequent])
+    if (
+        about != _about(tokenizers)
+        or len(found.candidates) != tokenizers.source.vocabulary_size
+        or not (0 <= tokens.min(initial=0) <= tokens.max(initial=0) < tokenizers.target.vocabulary_size)
+    ):
+        raise ModelDirectoryError(f"{path}: made with other tokenizers. {again}")
+    return found
+
+
+def _about(tokenizers: Tokenizers) -> dict[str, str]:
+    return {"source": tokenizers.source.fingerprint(), "target": tokenizers.target.fingerprint()}

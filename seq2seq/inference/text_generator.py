@@ -1,0 +1,295 @@
+"""A language model for those who have text: how likely it is, and new text that is likely."""
+
+import math
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from seq2seq.config import Precision, SearchOptions
+from seq2seq.config.language_model import MAX_LENGTH, what_means_nothing
+from seq2seq.data.tokenizer import EOS_ID, PAD_ID, UNK_ID, Tokenizer
+from seq2seq.devices.device import find_device, use_precision
+from seq2seq.devices.out_of_memory import MemoryLimit, warn
+from seq2seq.errors import ConfigError
+from seq2seq.inference.results import Hypothesis
+from seq2seq.inference.searcher import find_hypotheses, graph_key, search_rules, traced
+from seq2seq.model_directory.directory import load_language_model
+from seq2seq.models.language_model import LanguageModel
+from seq2seq.search import SearchResult, after_prefix, draw_uniforms
+
+BATCH_TOKENS = 4000  # padded, that are read at once
+LOGITS = 32_000_000  # computed at once, 128 MB: neither a large vocabulary nor a long line takes more
+
+
+@dataclass(frozen=True)
+class PerplexityReport:
+    """How well a language model foretells text; the lower, the better.
+
+    The end of each sentence is foretold too: it counts as one token, one word and one character. White space is
+    counted as one space between words.
+
+    sentences           that are not blank; blank ones are left out
+    tokens              EOS included
+    words, characters   of the text in NFC, words by white space; one more for the end of each sentence
+    unknown             tokens that stand for what the tokenizer does not know; a model with more of them has it easier
+    nll                 negative log-likelihood of all tokens, in nats
+    """
+
+    sentences: int
+    tokens: int
+    words: int
+    characters: int
+    unknown: int
+    nll: float
+
+    @property
+    def per_token(self) -> float:
+        """exp(nll / tokens): comparable between models with the same tokenizer."""
+        return math.exp(min(self.nll / self.tokens, 700.0))
+
+    @property
+    def per_word(self) -> float:
+        """exp(nll / words): comparable between any two models, on the same text."""
+        return math.exp(min(self.nll / self.words, 700.0))
+
+    @property
+    def bits_per_character(self) -> float:
+        """nll / (characters * ln 2): comparable between any two models, on the same text."""
+        return self.nll / self.characters / math.log(2.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able values."""
+        return asdict(self) | {
+            "perplexity_per_token": self.per_token,
+            "perplexity_per_word": self.per_word,
+            "bits_per_character": self.bits_per_character,
+        }
+
+
+class TextGenerator:
+    """Measure and write text with a language model.
+
+    A batch that does not fit into memory is measured in halves, and no later one is as large.
+
+    Args:
+        model: With its weights.
+        tokenizer: The one it was trained with.
+        options: Used where `generate` gets none; by default one text is drawn.
+        notice: Called with a sentence when the first batch does not fit into memory; by default a `UserWarning`.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        tokenizer: Tokenizer,
+        options: SearchOptions | None = None,
+        notice: Callable[[str], None] = warn,
+    ) -> None:
+        self.model, self.tokenizer = model, tokenizer
+        self.options = options or SearchOptions(sample=True)
+        self.notice = notice
+        self._memory = MemoryLimit()  # of padded tokens
+        self._searches: dict[tuple[Any, ...], Callable[..., SearchResult]] = {}
+        self._read_out = tf.function(
+            model.read_out, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2, autograph=False
+        )
+        self._nll = tf.function(
+            lambda readout, labels: model.losses_at(readout, labels)[1],
+            input_signature=[
+                tf.TensorSpec([None, model.output_embedding.size], model.compute_dtype),
+                tf.TensorSpec([None], tf.int32),
+            ],
+            autograph=False,
+        )
+
+    @classmethod
+    def load(
+        cls, path: str | Path, precision: Precision = "float32", notice: Callable[[str], None] = warn
+    ) -> "TextGenerator":
+        """Read a model directory; its recipe's `search` section gives the default options; `notice` as for the class.
+
+        Raises:
+            ConfigError: `tf32` is asked for where there is no GPU that has it.
+            ModelDirectoryError: See `load_language_model`.
+        """
+        find_device()
+        use_precision(precision)
+        model, tokenizer, config = load_language_model(Path(path), precision)
+        return cls(model, tokenizer, options=config.search, notice=notice)
+
+    def check(self, options: SearchOptions) -> None:
+        """Refuse what means nothing to a language model.
+
+        Raises:
+            ConfigError: An option is about a source, attention, or a model beside this one.
+        """
+        if complaint := what_means_nothing("search", options):
+            raise ConfigError(f"{complaint}.")
+
+    def token_log_probs(
+        self, lines: Sequence[str], progress: Callable[[int], None] = lambda sentences: None
+    ) -> list[np.ndarray]:
+        """The log-probability of each token of each line, EOS included, (L,) float32 in nats; (0,) of a blank line.
+
+        The layers' outputs of a whole line are in memory at once, the probabilities of a block of its tokens.
+
+        Args:
+            lines: Sentences; the state starts anew at each.
+            progress: Called with the number of sentences done so far.
+
+        Raises:
+            TypeError: `lines` is one string.
+            OutOfMemoryError: A line does not fit into memory, even alone.
+        """
+        return self._log_probs(self._encode(lines), progress)
+
+    def perplexity(
+        self, lines: Sequence[str], progress: Callable[[int], None] = lambda sentences: None
+    ) -> PerplexityReport:
+        """How likely a text is; arguments as for `token_log_probs`.
+
+        Raises:
+            TypeError: `lines` is one string.
+            ConfigError: Every line is blank.
+            OutOfMemoryError: A line does not fit into memory, even alone.
+        """
+        ids = self._encode(lines)
+        read = [line for line, tokens in zip(lines, ids, strict=True) if tokens]
+        if not read:
+            raise ConfigError(f"there is nothing to measure: {len(ids)} lines, and none of them has text.")
+        words = [unicodedata.normalize("NFC", line).split() for line in read]
+        nll = -sum(float(log_probs.sum(dtype=np.float64)) for log_probs in self._log_probs(ids, progress))
+        return PerplexityReport(
+            sentences=len(read),
+            tokens=sum(len(tokens) + 1 for tokens in ids if tokens),
+            words=sum(len(line) + 1 for line in words),
+            characters=sum(len(" ".join(line)) + 1 for line in words),
+            unknown=sum(tokens.count(UNK_ID) for tokens in ids),
+            nll=nll,
+        )
+
+    def generate(self, prompt: str = "", options: SearchOptions | None = None) -> list[Hypothesis]:
+        """Write `options.n_best` texts that begin with `prompt`, best first.
+
+        Texts are drawn with `options.sample`, and otherwise searched for: the likeliest ones. A draw depends on
+        the seed and the prompt alone. Limits of length count what comes after the prompt, EOS included; unknown tokens
+        never come.
+
+        Args:
+            prompt: How each text begins. It ends where one of the model's tokens ends, so best after a whole word.
+            options: How to write; of them `beam_size`, `length_penalty`, `n_best`, the limits of length and all about
+                sampling have a meaning.
+
+        Returns:
+            Texts with the prompt, whose tokens have log-probability 0, so that the score is that of what follows,
+            normalised by the length of the whole. There is no attention.
+
+        Raises:
+            ConfigError: The tokenizer does not know a character of the prompt; or see `check`.
+        """
+        options = options or self.options
+        self.check(options)
+        if unknown := self.tokenizer.unknown(prompt):
+            raise ConfigError(
+                f"the prompt {prompt!r} has text that the model's tokenizer does not know: {unknown[0]!r}. Leave it "
+                "out."
+            )
+        ids = self.tokenizer.encode(prompt)
+        longest = len(ids) + (options.max_length or max(MAX_LENGTH, options.min_length))
+        inputs = [np.array([ids], np.int32).reshape(1, -1), [len(ids) + options.min_length], [longest]]
+        if options.sample:
+            inputs.append(draw_uniforms(options.seed, [ids], options.n_best, [longest]))
+        use_precision(self.model.precision)
+        result = self._search(options)(*map(tf.constant, inputs))
+        tokens, lengths, scores, log_probs = (np.asarray(values)[0] for values in result[:4])
+        written = []
+        for n in range(len(tokens)):
+            end = int(lengths[n])
+            if end == 0 and n:
+                continue  # there are fewer than asked for
+            written.append(
+                Hypothesis(
+                    text=self.tokenizer.decode(tokens[n, :end].tolist()),
+                    score=float(scores[n]),
+                    tokens=self.tokenizer.pieces(tokens[n, :end].tolist()),
+                    token_log_probs=log_probs[n, :end].copy(),
+                    attention=np.zeros((end, 0), np.float32),
+                )
+            )
+        return written
+
+    def _encode(self, lines: Sequence[str]) -> list[list[int]]:
+        if isinstance(lines, str):
+            raise TypeError("expected a list of lines, found one string. Pass [text].")
+        # White space that is no piece would be an unknown token.
+        return self.tokenizer.encode_all([line if line.strip() else "" for line in lines])
+
+    def _log_probs(self, ids: Sequence[list[int]], progress: Callable[[int], None]) -> list[np.ndarray]:
+        use_precision(self.model.precision)
+        found = [np.zeros(0, np.float32)] * len(ids)
+        done = 0
+
+        def longest(rows: Sequence[int]) -> int:
+            return max(len(ids[row]) for row in rows) + 1
+
+        def explain(rows: Sequence[int], shortage: str) -> str:
+            if len(rows) > 1:
+                return f"{shortage} at {len(rows)} lines of up to {longest(rows)} tokens: fewer at once from here on."
+            return f"{shortage} at one line of {longest(rows)} tokens. Divide such lines, or leave them out."
+
+        for batch in _batches(ids):
+            for rows, log_probs in self._memory.run(
+                batch,
+                lambda rows: self._log_probs_of([ids[row] for row in rows]),
+                size=lambda rows: len(rows) * longest(rows),
+                explain=explain,
+                notice=self.notice,
+            ):
+                for row, part in zip(rows, log_probs, strict=True):
+                    found[row] = part
+                done += len(rows)
+                progress(done)
+        return found
+
+    def _log_probs_of(self, ids: Sequence[list[int]]) -> list[np.ndarray]:
+        """Of sentences that are read at once."""
+        lengths = [len(tokens) + 1 for tokens in ids]
+        target = np.full((len(ids), max(lengths)), PAD_ID, np.int32)
+        for place, tokens in enumerate(ids):
+            target[place, : lengths[place]] = [*tokens, EOS_ID]
+        readout, labels = self._read_out(np.full((len(ids), 1), EOS_ID, np.int32), target)
+        size = max(1, LOGITS // self.model.output_embedding.vocabulary_size)
+        blocks = [slice(start, start + size) for start in range(0, len(labels), size)]
+        nll = np.concatenate([self._nll(readout[block], labels[block]).numpy() for block in blocks])
+        return np.split(-nll, np.cumsum(lengths)[:-1])
+
+    def _search(self, options: SearchOptions) -> Callable[..., SearchResult]:
+        key = graph_key(options)
+        if key not in self._searches:
+            self._searches[key] = traced(self._make_search(options), options)
+        return self._searches[key]
+
+    def _make_search(self, options: SearchOptions) -> Callable[..., SearchResult]:
+        def search(prefix: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor, *uniforms: tf.Tensor) -> SearchResult:
+            rules = search_rules(prefix, shortest, longest, options, forbidden=(UNK_ID,), source_mask=None)
+            with self.model.weights_read_once():
+                memory, state = self.model.encode(tf.fill([tf.shape(prefix)[0], 1], EOS_ID))
+                step = partial(self.model.decode_step, output=self.model.output_layer())
+                return find_hypotheses(*after_prefix(step, state, memory, prefix), rules, options, uniforms)
+
+        return search
+
+
+def _batches(ids: Sequence[list[int]]) -> Iterator[list[int]]:
+    """Places of sentences that are not blank, by falling length, as many at once as the budget allows."""
+    rows = sorted((row for row, tokens in enumerate(ids) if tokens), key=lambda row: -len(ids[row]))
+    while rows:
+        size = max(1, BATCH_TOKENS // (len(ids[rows[0]]) + 1))
+        yield rows[:size]
+        rows = rows[size:]

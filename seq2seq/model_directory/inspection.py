@@ -1,0 +1,208 @@
+"""What a model directory holds, read from its files: the model is not built, and TensorFlow not imported."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+import numpy as np
+
+from seq2seq.config import Config, DecoderConfig, EncoderConfig
+from seq2seq.model_directory.directory import check_directory, load_config_of, load_tokenizers, load_weights
+from seq2seq.model_directory.metadata import read_history
+
+PARTS = ("source_embedding", "target_embedding", "encoder", "attention", "decoder", "output")
+LANGUAGE_MODEL_PARTS = ("target_embedding", "decoder", "output")
+TABLES = {
+    "none": "source, target and output have a table each",
+    "target": "the output layer is the target's table",
+    "all": "one table for source, target and output",
+}
+DIRECTIONS = {
+    True: "the bottom layer reads both ways",
+    False: "reads one way",
+    "all": "every layer reads both ways",
+    "alternating": "two stacks of alternating direction",
+}
+KINDS = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
+
+
+def inspect_model(directory: str | Path) -> dict[str, Any]:
+    """Describe a model directory; all values are JSON-able.
+
+    Checksums of all files that translate are verified.
+
+    Returns:
+        directory      its path
+        task           `translation` or `language_model`
+        parameters     `total`, and by part; a table that several parts share counts for the target
+        architecture   embeddings, encoder, attention and decoder in words; a language model has no more than
+                       embeddings and decoder
+        tokenizers     `joint`, or `source` and `target`: `kind`, `pieces`, `sha256`
+        corpus         what `save_model` was told of it, or else the names in the recipe
+        training       `updates`, `epoch`, `validations`, `seconds`, `best`; None without a history
+        scores         of the weights
+        precision      it was trained in
+        versions       of Python and packages, `then` and `now` (None: not installed)
+        files          bytes by path, checkpoints and encoded corpora included
+        weights        one of `name`, `shape`, `parameters` a weight
+
+    Raises:
+        ModelDirectoryError: Something is missing, damaged, edited, or of a later format version.
+    """
+    folder = Path(directory)
+    described = check_directory(folder)
+    config = load_config_of(folder)
+    weights = load_weights(folder)
+    return {
+        "directory": str(folder),
+        "task": config.task,
+        "parameters": _count(weights, LANGUAGE_MODEL_PARTS if config.task == "language_model" else PARTS),
+        "architecture": _architecture(config),
+        "tokenizers": _tokenizers(folder),
+        "corpus": described.get("corpus") or _corpus(config),
+        "training": _training(folder, config),
+        "scores": described.get("scores", {}),
+        "precision": described.get("precision"),
+        "versions": {
+            name: {"then": then, "now": _version(name)} for name, then in described.get("versions", {}).items()
+        },
+        "files": {
+            file.relative_to(folder).as_posix(): file.stat().st_size
+            for file in sorted(folder.rglob("*"))
+            if file.is_file()
+        },
+        "weights": [
+            {"name": name, "shape": list(array.shape), "parameters": array.size} for name, array in weights.items()
+        ],
+    }
+
+
+def part_of(name: str) -> str:
+    """Which of `PARTS` a weight belongs to, by its name; the first word of the name if it is none of them."""
+    first, *inner = name.split("/")
+    if "attention" in (first, *inner):
+        return "attention"
+    return "output" if first.startswith("output") else first
+
+
+def _count(weights: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, int]:
+    parts = dict.fromkeys(names, 0)
+    for name, array in weights.items():
+        parts[part_of(name)] = parts.get(part_of(name), 0) + array.size
+    return {"total": sum(parts.values()), **parts}
+
+
+def _architecture(config: Config) -> dict[str, str]:
+    embeddings, encoder, decoder = config.embeddings, config.encoder, config.decoder
+    if config.task == "language_model":
+        tables = "input and output have a table each" if embeddings.tied == "none" else "one table for input and output"
+        return {"embeddings": f"{embeddings.size} units; {tables}", "decoder": f"{_stack(decoder)}; reads no source"}
+    if decoder.attention == "none":
+        attention = "none"
+    else:
+        details = [decoder.attention, f"{decoder.heads} heads" * (decoder.heads > 1), "coverage" * decoder.coverage]
+        attention = ", ".join(filter(None, details))
+    start = f"starts from the {decoder.summary} summary"
+    if decoder.context == "every_step":
+        start += " and reads it at every step"
+    return {
+        "embeddings": f"{embeddings.size} units; {TABLES[embeddings.tied]}",
+        "encoder": f"{_stack(encoder)}; {DIRECTIONS[encoder.bidirectional]}",
+        "attention": attention,
+        "decoder": f"{decoder.form} form, {_stack(decoder)}; {start}",
+    }
+
+
+def _stack(section: EncoderConfig | DecoderConfig) -> str:
+    layers = "1 layer" if section.layers == 1 else f"{section.layers} layers"
+    words = [f"{layers} of {section.cell}", f"{section.units} units"]
+    if section.transition_depth > 1:
+        words.append(f"{section.transition_depth} cells a time step")
+    if section.layers > 1 and section.residual:
+        words.append("highway" if section.residual == "highway" else "residual")
+    if section.layer_norm:
+        words.append("layer normalisation")
+    return ", ".join(words)
+
+
+def _tokenizers(folder: Path) -> dict[str, Any]:
+    return {
+        file.removesuffix(".spm"): {
+            "kind": model_kind(tokenizer.model),
+            "pieces": tokenizer.vocabulary_size,
+            "sha256": tokenizer.fingerprint(),
+        }
+        for file, tokenizer in load_tokenizers(folder).files().items()
+    }
+
+
+def model_kind(model: bytes) -> str:
+    """`unigram`, `bpe`, `word` or `char`: the kind of a SentencePiece model.
+
+    Its Python interface does not tell, and the protobuf classes that come with it need a later protobuf than
+    TensorFlow takes. In `ModelProto` field 2 is the trainer's options, in these field 3 the kind.
+    """
+    trainer = next((value for number, value in _fields(model) if number == 2), b"")
+    assert isinstance(trainer, bytes)
+    return KINDS[next((int(value) for number, value in _fields(trainer) if number == 3), 1)]
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Number and value of each field of a protobuf message: an int, or bytes."""
+    at = 0
+
+    def varint() -> int:
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = message[at]
+            at, value, shift = at + 1, value | (byte & 127) << shift, shift + 7
+            if byte < 128:
+                return value
+
+    while at < len(message):
+        number, wire = divmod(varint(), 8)
+        if wire == 0:
+            yield number, varint()
+        else:
+            size = {1: 8, 5: 4}.get(wire) or varint()
+            at += size
+            yield number, message[at - size : at]
+
+
+def _corpus(config: Config) -> dict[str, Any]:
+    data = config.corpora
+    return {"train": [{"name": part.name()} for part in data.train.parts()], "valid": {"name": data.valid.name()}}
+
+
+def _training(folder: Path, config: Config) -> dict[str, Any] | None:
+    history = read_history(folder)
+    if not history:
+        return None
+    metric = config.validation.metric
+    best = [entry for entry in history if entry["best"]][-1:]
+    return {
+        "updates": history[-1]["update"],
+        "epoch": history[-1]["epoch"],
+        "validations": len(history),
+        "seconds": history[-1]["seconds"],
+        "best": {
+            "update": best[0]["update"],
+            "epoch": best[0]["epoch"],
+            "metric": metric,
+            "value": best[0]["valid_loss" if metric == "loss" else "bleu"],
+        }
+        if best
+        else None,
+    }
+
+
+def _version(name: str) -> str | None:
+    if name == "python":
+        return python_version()
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

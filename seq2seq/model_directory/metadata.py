@@ -1,0 +1,108 @@
+"""What a model directory says of itself: `metadata.json`, and `history.jsonl`, a line a validation; checked if read."""
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from seq2seq.config import Precision
+from seq2seq.errors import ModelDirectoryError
+from seq2seq.storage.files import replacing, stored_file
+
+FORMAT_VERSION = 1
+CONFIG, METADATA, HISTORY = "config.yaml", "metadata.json", "history.jsonl"
+
+
+class _Facts(BaseModel):
+    train: list[dict[str, Any]]
+    valid: dict[str, Any]
+
+
+class _Metadata(BaseModel):
+    """What its readers need; it may hold more."""
+
+    format_version: int
+    versions: dict[str, str]
+    precision: Precision
+    scores: dict[str, Any]
+    sha256: dict[str, str]
+    corpus: _Facts | None = None
+
+
+class _Entry(BaseModel):
+    """What the readers of a history need of each validation; it may hold more."""
+
+    epoch: int
+    update: int
+    valid_loss: float
+    bleu: float | None
+    best: bool
+    seconds: float
+
+
+def write_metadata(folder: Path, values: Mapping[str, Any]) -> None:
+    """Write `metadata.json`."""
+    with replacing(folder / METADATA) as partial:
+        partial.write_text(json.dumps(dict(values), indent=2) + "\n", encoding="utf-8")
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """Read `metadata.json`.
+
+    Raises:
+        ModelDirectoryError: It is missing, damaged, or of a later format version.
+    """
+    path = folder / METADATA
+    if not os.path.lexists(path):
+        what = "training has not saved a model there yet" if (folder / CONFIG).exists() else "not a model directory"
+        raise ModelDirectoryError(f"{path}: no such file: {what}.")
+    try:
+        values = json.loads(stored_file(path).read_bytes())
+        version = values["format_version"]
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise ModelDirectoryError(
+                f"{path}: format version {version}, this seq2seq reads up to {FORMAT_VERSION}. Install a later seq2seq."
+            )
+        _Metadata.model_validate(values, strict=True)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelDirectoryError(f"{path}: damaged: {_reason(error)}. Restore it from a copy.") from None
+    return values
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """All validations of a run, in order; [] before the first. A half-written last line does not count.
+
+    Raises:
+        ModelDirectoryError: Another line is damaged.
+    """
+    path, entries = folder / HISTORY, []
+    if not os.path.lexists(path):
+        return []
+    *lines, rest = stored_file(path).read_bytes().split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        try:
+            entries.append(_entry(line))
+        except (ValueError, RecursionError) as error:
+            raise ModelDirectoryError(
+                f"{path}:{number}: damaged: {_reason(error)}. Restore the file from a copy."
+            ) from None
+    with suppress(ValueError, RecursionError):  # what was being written when the run ended
+        entries.append(_entry(rest))
+    return entries
+
+
+def _entry(line: bytes) -> dict[str, Any]:
+    entry = json.loads(line)
+    _Entry.model_validate(entry, strict=True)
+    return entry
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        problem = error.errors()[0]
+        return f"'{'.'.join(map(str, problem['loc']))}': {problem['msg']}"
+    return f"no '{error.args[0]}'" if isinstance(error, KeyError) else str(error) or type(error).__name__

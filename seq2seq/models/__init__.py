@@ -1,0 +1,1 @@
+"""The two models, their common base, and the step that trains them."""

@@ -1,0 +1,273 @@
+"""What predicts a target token by token: embeddings, decoder and output layer, and the step that trains them."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from seq2seq.config import EmbeddingsConfig, Precision
+from seq2seq.config.precision import policy_name
+from seq2seq.data.tokenizer import BOS_ID, PAD_ID
+from seq2seq.devices.device import use_precision
+from seq2seq.devices.replicas import on_each, replica_number, sum_over_replicas
+from seq2seq.layers import AttentionMemory, Decoder, Dropout, Embedding, RandomStream, output_cross_entropy
+from seq2seq.layers.decoder import DecoderState
+from seq2seq.layers.time_loop import WeightValues
+from seq2seq.models.update import GradientUpdate, TokenMean
+
+
+class DecoderModel(keras.Model):
+    """The common part of `Seq2Seq` and `LanguageModel`, which differ in what the decoder starts from.
+
+    A model of its own has a `decoder` and says in `encode` what it reads.
+
+    Args:
+        vocabulary_size: Tokens of the target, the four special ones included.
+        embeddings: Section of a recipe.
+        name: Of the model.
+        seed: Of dropout. Weights start from Keras's global seed (`keras.utils.set_random_seed`).
+        precision: `float32`, `tf32`, `mixed_float16` or `mixed_bfloat16`. Variables, softmax, logits and loss are
+            float32 in each. `tf32` is `float32` to every layer: `device.use_precision` switches its products.
+
+    Shapes: B batch, S source length, T target length, K hypotheses, V target vocabulary.
+        source   (B, S)  int32, right-padded with 0, EOS included, no row empty
+        target   (B, T)  int32, the same; the decoder reads BOS and all but the last
+
+    Works with `compile(optimizer)` and `fit(batch_dataset(...), shuffle=False)` (the plan has shuffled already);
+    `fit` runs the same `train_step` as `seq2seq train`.
+    """
+
+    decoder: Decoder
+
+    def __init__(
+        self, vocabulary_size: int, embeddings: EmbeddingsConfig, *, name: str, seed: int, precision: Precision
+    ) -> None:
+        super().__init__(name=name, dtype=keras.DTypePolicy(policy_name(precision)))
+        self.precision = precision
+        policy = self.dtype_policy
+        self.stream = RandomStream(seed)
+        self.target_embedding = Embedding(vocabulary_size, embeddings.size, dtype=policy, name="target_embedding")
+        self.output_embedding = (
+            Embedding(vocabulary_size, embeddings.size, dtype=policy, name="output_embedding")
+            if embeddings.tied == "none"
+            else self.target_embedding
+        )
+        self.target_dropouts = self.embedding_dropouts("target", embeddings.target_word_dropout, embeddings.dropout)
+        self.loss_metric, self.nll_metric = TokenMean("loss"), TokenMean("nll")
+
+    def embedding_dropouts(self, side: str, words: float, numbers: float) -> list[Dropout]:
+        """Dropout of whole vectors and of single numbers."""
+        policy = self.dtype_policy
+        return [
+            Dropout(words, self.stream, f"{side}/words", (-1,), dtype=policy),
+            Dropout(numbers, self.stream, side, dtype=policy),
+        ]
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights of embeddings and output layer; each kind of model adds its own."""
+        for embedding in (self.target_embedding, self.output_embedding):
+            if not embedding.built:
+                embedding.build()
+        self.output_bias = self.add_weight(
+            name="output_bias",
+            shape=(self.output_embedding.vocabulary_size,),
+            initializer="zeros",
+            autocast=False,
+        )
+
+    def encode(self, source: tf.Tensor, training: bool = False) -> tuple[AttentionMemory, DecoderState]:
+        """Read source tokens (B, S); returns the attention memory and the decoder's first state."""
+        raise NotImplementedError
+
+    def output_layer(self, tokens: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """Columns (E, V) and biases (V,) of the output layer; of tokens (B, V), some a sentence: (B, E, V), (B, V)."""
+        table, bias = self.output_embedding.table.value, self.output_bias.value
+        if tokens is not None:
+            table, bias = tf.gather(table, tokens), tf.gather(bias, tokens)
+        return tf.linalg.matrix_transpose(table), bias  # once: a product of few rows is slower with what lies across
+
+    def weights_read_once(self, *others: "DecoderModel") -> WeightValues:
+        """A scope in which no loop reads a weight, of this model or of others, anew at each of its steps."""
+        variables = [variable for model in (self, *others) for variable in model.variables]
+        return WeightValues(variables, [tf.convert_to_tensor(variable.value) for variable in variables])
+
+    def decode_step(
+        self,
+        tokens: tf.Tensor,
+        state: DecoderState,
+        memory: AttentionMemory,
+        output: tuple[tf.Tensor, tf.Tensor] | None = None,
+    ) -> tuple[tf.Tensor, DecoderState, tf.Tensor]:
+        """One step for K hypotheses a sentence.
+
+        Args:
+            tokens: (B, K) int32 or int64, the token before; BOS at first.
+            state: A nest of tensors (B, K, ...).
+            output: What `output_layer` gave, once for all steps; V is then how many tokens it was asked for.
+
+        Returns:
+            Logits (B, K, V) float32, the next state, and attention weights (B, K, S) float32; without attention
+            S is 0.
+        """
+        readout, state, weights = self.decoder.step(self.target_embedding(tokens), state, memory)
+        return self._logits(readout, output), state, weights
+
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """Teacher-forced logits (B, T, V) float32 of `(source, target)`; those at padded positions mean nothing."""
+        readout, _ = self._teach(*inputs, training)
+        return self._logits(readout)
+
+    def attention_weights(self, source: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        """Teacher-forced attention weights (B, T, S) float32; (B, T, 0) without attention."""
+        return self._teach(source, target, training=False)[1]
+
+    def losses_of(
+        self, source: tf.Tensor, target: tf.Tensor, label_smoothing: float = 0.0, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Sums of `token_losses`, and the count N of real target tokens, float32."""
+        loss, nll = self.token_losses(source, target, label_smoothing, training)
+        return tf.reduce_sum(loss), tf.reduce_sum(nll), tf.cast(tf.size(nll), tf.float32)
+
+    def token_losses(
+        self, source: tf.Tensor, target: tf.Tensor, label_smoothing: float = 0.0, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Smoothed loss and negative log-likelihood (nats) of each real target token, (N,) float32, row after row.
+
+        The output layer and the loss run at real positions only.
+        """
+        return self.losses_at(*self.read_out(source, target, training), label_smoothing)
+
+    def read_out(self, source: tf.Tensor, target: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+        """What the output layer reads at each real position, (N, E) compute dtype, and the token there, (N,) int32."""
+        readout, _ = self._teach(source, target, training)
+        labels = tf.reshape(target, [-1])
+        real = tf.where(labels != PAD_ID)[:, 0]  # found once: on a GPU the host waits for how many there are
+        return tf.gather(tf.reshape(readout, [-1, readout.shape[-1]]), real), tf.gather(labels, real)
+
+    def losses_at(
+        self, readout: tf.Tensor, labels: tf.Tensor, label_smoothing: float = 0.0
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`token_losses` of what `read_out` gave, or of some of its positions: logits and probabilities are (N, V)."""
+        table, bias = self.output_embedding.table.value, self.output_bias.value
+        return output_cross_entropy(readout, table, bias, labels, label_smoothing)
+
+    def fit(self, *arguments: Any, **options: Any) -> Any:
+        """`keras.Model.fit`, with the products of the model's precision."""
+        use_precision(self.precision)
+        return super().fit(*arguments, **options)
+
+    def evaluate(self, *arguments: Any, **options: Any) -> Any:
+        """`keras.Model.evaluate`, with the products of the model's precision."""
+        use_precision(self.precision)
+        return super().evaluate(*arguments, **options)
+
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        loss: Any = None,
+        *,
+        label_smoothing: float = 0.0,
+        clip_norm: float | None = 1.0,
+        accumulate: int = 1,
+        ema: float | None = None,
+        explosion: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Prepare for training what is trainable now.
+
+        On several replicas the model and its optimizer are made within a strategy's scope, and this is called outside:
+        weights and the optimizer's slots are on every replica, all other numbers of training are kept once.
+
+        Args:
+            optimizer: A Keras optimizer without clip arguments, or its name.
+            loss: Must be None: the model has its own.
+            label_smoothing: Share of the label's probability that is spread over the vocabulary.
+            clip_norm: Largest global norm of an update's gradient; None for no clipping.
+            accumulate: Batches whose gradients make one update.
+            ema: Decay of a moving average of the weights; `model.update.averaged_weights()` puts it in their place.
+            explosion: Skip an update whose gradient norm is above so many times its running mean; None for none.
+            kwargs: For `keras.Model.compile`.
+
+        Raises:
+            ValueError: A loss is given, or the optimizer clips.
+            ConfigError: The precision is `tf32` and there is no GPU that has it.
+        """
+        use_precision(self.precision)
+        if loss is not None:
+            raise ValueError(
+                f"{type(self).__name__} has its own loss, found loss={loss!r}; pass label_smoothing to shape it"
+            )
+        kwargs = {"jit_compile": False} | kwargs
+        super().compile(optimizer=optimizer, auto_scale_loss=False, **kwargs)
+        self.label_smoothing = label_smoothing
+        self.update = GradientUpdate(
+            self.optimizer,
+            self.trainable_variables,
+            clip_norm=clip_norm,
+            accumulate=accumulate,
+            scale_loss=self.compute_dtype == "float16",
+            ema=ema,
+            explosion=explosion,
+            strategy=self.distribute_strategy,
+        )
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return [self.loss_metric, self.nll_metric]
+
+    def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
+        """One batch: forward, backward and, when enough are gathered, an update.
+
+        Args:
+            data: `(source, target)`; on several replicas the share of each one on this machine, one after the other.
+
+        Returns:
+            `loss`: running mean a token, with label smoothing; `nll`: the same without; `gradient_norm`: of
+            this batch's update, before clipping.
+        """
+        strategy = self.distribute_strategy
+        gradients, sums = on_each(strategy, self._learn, data)
+        loss, nll, tokens = tf.unstack(strategy.experimental_local_results(sums)[0])
+        norm = self.update.add(gradients, tokens)
+        self.stream.draw.assign_add(1)
+        return self._measure(loss, nll, tokens) | {"gradient_norm": norm}
+
+    def _learn(self, data: tuple[tf.Tensor, ...]) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """On each replica: its share of the gradient, and the sums of `losses_of` over all replicas, (3,) float32."""
+        place = 2 * (replica_number() % (len(data) // 2))
+        source, target = data[place : place + 2]
+        with tf.GradientTape() as tape:
+            loss, nll, tokens = self.losses_of(source, target, self.label_smoothing, training=True)
+            # A constant to the gradient, which would be summed over replicas once more for nothing.
+            sums = sum_over_replicas(tf.stop_gradient(tf.stack([loss, nll, tokens])))
+            scaled = self.update.scaled(loss, sums[2])
+        gradients = tape.gradient(scaled, [v.value for v in self.update.variables])
+        return self.update.dense(gradients), sums
+
+    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The losses of one batch, without dropout and without smoothing."""
+        return self._measure(*self.losses_of(*data))
+
+    def _measure(self, loss: tf.Tensor, nll: tf.Tensor, tokens: tf.Tensor) -> dict[str, tf.Tensor]:
+        self.loss_metric.update_state(loss, tokens)
+        self.nll_metric.update_state(nll, tokens)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def _teach(self, source: tf.Tensor, target: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        memory, state = self.encode(source, training=training)
+        previous = tf.concat([tf.fill([tf.shape(target)[0], 1], BOS_ID), target[:, :-1]], axis=1)
+        # A replica without a sentence reads a row without tokens, and cuDNN takes no empty row.
+        lengths = tf.maximum(tf.reduce_sum(tf.cast(target != PAD_ID, tf.int32), axis=1), 1)
+        embedded = self.target_embedding(previous)
+        for dropout in self.target_dropouts:
+            embedded = dropout(embedded, training=training)
+        return self.decoder(embedded, lengths, state, memory, training=training)
+
+    def _logits(self, readout: tf.Tensor, output: tuple[tf.Tensor, tf.Tensor] | None = None) -> tf.Tensor:
+        columns, bias = output or self.output_layer()
+        columns = tf.cast(columns, readout.dtype)
+        if len(columns.shape) == 3:
+            return tf.cast(tf.matmul(readout, columns), tf.float32) + bias[:, None]
+        products = tf.matmul(tf.reshape(readout, [-1, readout.shape[-1]]), columns)
+        logits = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
+        return tf.reshape(logits, tf.concat([tf.shape(readout)[:-1], tf.shape(bias)], axis=0))

@@ -1,0 +1,71 @@
+"""The recurrent language model: the decoder alone, which reads no source and starts from zeros."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, Precision
+from seq2seq.data.tokenizer import PAD_ID
+from seq2seq.layers import AttentionMemory, Decoder
+from seq2seq.layers.decoder import DecoderState
+from seq2seq.models.base import DecoderModel
+
+
+class LanguageModel(DecoderModel):
+    """Recurrent language model: the probability of each token given those before it.
+
+    Where a translation model reads a source, this one reads a column of EOS, of which it takes how many sentences there
+    are and nothing else. Memory and attention weights have width 0.
+
+    Args:
+        vocabulary_size: Tokens, the four special ones included.
+        embeddings: Section of a recipe, with its defaults; what it says of the source counts for nothing.
+        decoder: The same, with `attention: none`; `summary` and `context` count for nothing.
+        seed, precision: See `DecoderModel`, which has shapes and training; S is 1.
+
+    Raises:
+        ValueError: The decoder attends.
+
+    Source: Mikolov et al. (2010), with any cell and depth; Press and Wolf (2017) for one table on both ends.
+    Departure: between the top layer and the output layer lies the decoder's readout, tanh(W h).
+    """
+
+    attends = False
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        embeddings: EmbeddingsConfig | None = None,
+        decoder: DecoderConfig | None = None,
+        *,
+        seed: int = 1,
+        precision: Precision = "float32",
+    ) -> None:
+        embeddings, decoder = embeddings or EmbeddingsConfig(), decoder or DecoderConfig(attention="none")
+        if decoder.attention != "none":
+            raise ValueError(f"a language model has nothing to attend to, found attention {decoder.attention!r}")
+        super().__init__(vocabulary_size, embeddings, name="language_model", seed=seed, precision=precision)
+        options = decoder.model_dump(
+            exclude={"form", "attention", "attention_units", "heads", "coverage", "summary", "context"}
+        )
+        self.decoder = Decoder(
+            **options,
+            attention=None,
+            summary="zero",
+            readout_size=embeddings.size,
+            stream=self.stream,
+            dtype=self.dtype_policy,
+            name="decoder",
+        )
+        self.build()
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make all weights; called once, by the constructor."""
+        super().build()
+        self.decoder.build(self.target_embedding.size, 0, 0)
+
+    def encode(self, source: tf.Tensor, training: bool = False) -> tuple[AttentionMemory, DecoderState]:
+        """An empty memory, and a state of zeros for each of B sentences (B, S)."""
+        mask = source != PAD_ID
+        nothing = tf.zeros([*tf.unstack(tf.shape(mask)), 0], self.compute_dtype)
+        return self.decoder.start(nothing, mask, [])

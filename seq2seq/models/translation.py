@@ -1,0 +1,92 @@
+"""The translation model: an encoder, and a decoder that attends to what it read."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, Precision
+from seq2seq.data.tokenizer import PAD_ID
+from seq2seq.layers import AttentionMemory, ConditionalDecoder, Decoder, Embedding, Encoder, InputFeedingDecoder
+from seq2seq.layers.decoder import DecoderState
+from seq2seq.layers.multi_head import make_attention
+from seq2seq.models.base import DecoderModel
+
+DECODERS = {"default": Decoder, "input_feeding": InputFeedingDecoder, "conditional": ConditionalDecoder}
+
+
+class Seq2Seq(DecoderModel):
+    """Recurrent encoder-decoder with attention.
+
+    Args:
+        source_vocabulary_size: Tokens of the source, the four special ones included.
+        target_vocabulary_size: Tokens of the target; equal to the source's when all embeddings are tied.
+        embeddings, encoder, decoder: Sections of a recipe, with its defaults.
+        seed, precision: See `DecoderModel`, which has shapes and training.
+
+    `attends` is False for a decoder without attention.
+    """
+
+    def __init__(
+        self,
+        source_vocabulary_size: int,
+        target_vocabulary_size: int,
+        embeddings: EmbeddingsConfig | None = None,
+        encoder: EncoderConfig | None = None,
+        decoder: DecoderConfig | None = None,
+        *,
+        seed: int = 1,
+        precision: Precision = "float32",
+    ) -> None:
+        embeddings, encoder, decoder = (
+            embeddings or EmbeddingsConfig(),
+            encoder or EncoderConfig(),
+            decoder or DecoderConfig(),
+        )
+        if embeddings.tied == "all" and source_vocabulary_size != target_vocabulary_size:
+            raise ValueError(
+                f"one table for all needs one vocabulary, found {source_vocabulary_size} source "
+                f"and {target_vocabulary_size} target tokens"
+            )
+        super().__init__(target_vocabulary_size, embeddings, name="seq2seq", seed=seed, precision=precision)
+        policy, size = self.dtype_policy, embeddings.size
+        self.source_embedding = (
+            self.target_embedding
+            if embeddings.tied == "all"
+            else Embedding(source_vocabulary_size, size, dtype=policy, name="source_embedding")
+        )
+        self.source_dropouts = self.embedding_dropouts("source", embeddings.source_word_dropout, embeddings.dropout)
+        self.encoder = Encoder(**encoder.model_dump(), stream=self.stream, dtype=policy, name="encoder")
+        options = decoder.model_dump(exclude={"form", "attention", "attention_units", "heads", "coverage"})
+        attention = make_attention(
+            decoder.attention,
+            decoder.attention_units or decoder.units,
+            heads=decoder.heads,
+            coverage=decoder.coverage,
+            dtype=policy,
+            name="attention",
+        )
+        self.attends = attention is not None
+        self.decoder = DECODERS[decoder.form](
+            **options, attention=attention, readout_size=size, stream=self.stream, dtype=policy, name="decoder"
+        )
+        self.build()
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make all weights; called once, by the constructor."""
+        if not self.source_embedding.built:
+            self.source_embedding.build()
+        super().build()
+        self.encoder.build((None, None, self.target_embedding.size))
+        self.decoder.build(
+            self.target_embedding.size, self.encoder.units, self.encoder.units * len(self.encoder.recurrences)
+        )
+
+    def encode(self, source: tf.Tensor, training: bool = False) -> tuple[AttentionMemory, DecoderState]:
+        """Read source tokens (B, S); returns the attention memory and the decoder's first state."""
+        mask = source != PAD_ID
+        lengths = tf.reduce_sum(tf.cast(mask, tf.int32), axis=1)
+        embedded = self.source_embedding(source)
+        for dropout in self.source_dropouts:
+            embedded = dropout(embedded, training=training)
+        states, last = self.encoder(embedded, lengths, training=training)
+        return self.decoder.start(states, mask, last)

@@ -1,0 +1,1 @@
+"""The synthetic corpus: drawn from a grammar, with nothing to download."""

@@ -1,0 +1,123 @@
+"""The grammar, read from its files: draws derivations and says them in every language."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from seq2seq.errors import CorpusError
+from seq2seq.phrasebook.grammar.derivation import Draw, Lexeme, Node, NoWordError, Rule, Rules
+from seq2seq.phrasebook.grammar.lexicon import basic, concepts, lexemes
+from seq2seq.phrasebook.grammar.morphology import flat
+from seq2seq.phrasebook.grammar.phenomena import Phenomena
+from seq2seq.phrasebook.grammar.syntax import Syntax
+
+RETRIES = 100  # of draws that end where no word fits
+
+NO_RULE = Rule("", "", [], 0)  # of what prescribes slots from outside
+
+Combination = tuple[str, str, str]  # part of speech, concept, form
+
+
+class Grammar:
+    """A synchronous grammar of two or more languages.
+
+    Args:
+        languages: Folders beside this file. The first is the source.
+        lexicon: `full`, or `basic` for the words that `basic.yaml` chooses.
+
+    Raises:
+        CorpusError: A file of the grammar does not fit the others.
+    """
+
+    def __init__(self, languages: Sequence[str] = ("english", "german"), lexicon: str = "full") -> None:
+        self.languages = tuple(languages)
+        words = {language: _language(language) for language in languages}
+        found = concepts(_read("lexicon.yaml"), _read("function_words.yaml"))
+        every = lexemes(found, words)
+        known = basic(every, _read("basic.yaml")) if lexicon == "basic" else every
+        self.rules = Rules(_read("rules.yaml"), known, len(languages))
+        self.syntaxes = {
+            language: Syntax(index, language, _read(language, "syntax.yaml"), words[language]["particles"], self.rules)
+            for index, language in enumerate(languages)
+        }
+        self.phenomena = {
+            language: Phenomena(syntax, self.rules, _read(language, "phenomena.yaml"))
+            for language, syntax in self.syntaxes.items()
+            if language != languages[0]
+        }
+        held_out = _read("held_out.yaml")
+        self._held_out = {language: self._forms(every, language, held_out.get(language, {})) for language in languages}
+
+    def draw(self, random: Callable[[], float], category: str = "sentence", **filled: Any) -> Node:
+        """Draw a derivation of a category; `filled` prescribes slots."""
+        return _retried(lambda: self.rules.draw(category, Draw(random), filled))
+
+    def draw_with(self, random: Callable[[], float], phenomenon: str, language: str, links: int = 1) -> Node:
+        """Draw a sentence that is likely to have a phenomenon of a language.
+
+        Args:
+            links: Of a long distance: how many phrases stand between.
+        """
+        step = self.phenomena[language].draws[phenomenon]
+        return _retried(lambda: step(Draw(random), Node(NO_RULE, {"links": str(links)})))
+
+    def say(self, node: Node, language: str) -> str:
+        """Return the sentence in a language."""
+        return self.syntaxes[language].text(node)
+
+    def held_out(self, language: str) -> bool:
+        """Whether what was said last in a language has a combination of `held_out.yaml`."""
+        return not self._held_out[language].isdisjoint(self.syntaxes[language].used)
+
+    def used(self, language: str) -> list[Combination]:
+        """Return the words and forms of what was said last in a language."""
+        return [(lexeme.part, lexeme[0]["key"], form) for lexeme, form in self.syntaxes[language].used]
+
+    def combinations(self, language: str) -> list[Combination]:
+        """Return what `held_out.yaml` names: words in forms that only a compositional test has."""
+        return sorted((lexeme.part, lexeme[0]["key"], form) for lexeme, form in self._held_out[language])
+
+    def _forms(
+        self, words: Mapping[str, list[Lexeme]], language: str, held_out: dict[str, dict[str, str]]
+    ) -> set[tuple[Lexeme, str]]:
+        index = self.languages.index(language)
+        found = set()
+        for part, entries in held_out.items():
+            lexemes = {lexeme[index]["key"]: lexeme for lexeme in words[part]}
+            for key, name in entries.items():
+                if key not in lexemes:
+                    raise CorpusError(f"held_out.yaml: the lexicon has no {part} {key!r}.")
+                forms = [form for form in lexemes[key][index] if name in (form, *form.split("."))]
+                forms = [form for form in forms if form != name] or forms  # what the entry names is no form of it
+                if not forms:
+                    raise CorpusError(f"held_out.yaml: {part} {key!r} has no form {name!r}.")
+                found |= {(lexemes[key], form) for form in forms}
+        return found
+
+
+def _retried(draw: Callable[[], Node]) -> Node:
+    for _ in range(RETRIES):
+        try:
+            return draw()
+        except NoWordError as error:
+            last = error
+    raise last
+
+
+def _language(name: str) -> dict[str, Any]:
+    words: dict[str, dict[str, Any]] = {}
+    for file in ("words.yaml", "function_words.yaml"):
+        for part, entries in _read(name, file).items():
+            words[part] = words.get(part, {}) | entries
+    particles = {word: flat(forms) for word, forms in words.pop("particles").items()}
+    return {"forms": _read(name, "forms.yaml"), "words": words, "particles": particles}
+
+
+@cache
+def _read(*path: str) -> Any:
+    text = files("seq2seq.phrasebook.grammar").joinpath(*path).read_text(encoding="utf-8")
+    # CSafeLoader is five times as fast where it is built in.
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))

@@ -1,0 +1,148 @@
+"""From the files of words to lexemes: what a concept is, and its forms in every language."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from seq2seq.errors import CorpusError
+from seq2seq.phrasebook.grammar.derivation import Lexeme
+from seq2seq.phrasebook.grammar.morphology import flat, inflect
+
+LISTS = {"surnames": "surname", "cities": "city", "countries": "country", "months": "month", "weekdays": "weekday"}
+PARADIGMS = ("noun", "verb", "adjective")  # what has no entry in its language's files is inflected by rule, or as it is
+
+KINDS = ("sort", "class", "gender", "tense")  # attributes that tell words of one kind from others
+
+OF_SOME = ("singular_only", "single_owner")  # attributes that a class gives to some of its words
+
+Concepts = dict[str, dict[str, dict[str, str]]]  # part of speech, concept, attribute
+
+
+def concepts(lexicon: Mapping[str, Any], function_words: Mapping[str, Any]) -> Concepts:
+    """Return every concept with its attributes, by part of speech.
+
+    A value is text; a list becomes its members with spaces between, and true is `yes`.
+    """
+    found: Concepts = defaultdict(dict)
+    within = _groups(lexicon["groups"])
+    measured = {name for entry in lexicon["nouns"].values() for of in entry.get("of", {}).values() for name in of}
+    for name, entry in lexicon["nouns"].items():
+        shared = {"class": [name, *within[name]], "sort": name, "measured": name in measured, **entry}
+        for word in entry["words"]:
+            own = {key: word in entry.get(key, ()) for key in OF_SOME} | {"of": entry.get("of", {}).get(word)}
+            found["noun"][word] = _attributes({**shared, "words": None, **own})
+    for name, words in lexicon["adjectives"].items():
+        found["adjective"] |= {word: {"class": name} for word in words}
+    for verb, entry in lexicon["verbs"].items():
+        found["verb"][verb] = _attributes(
+            {"subject": ["human"], "frame": _frame(entry), "action": "state" not in entry, **entry}
+        )
+    for gender, names in lexicon["names"].items():
+        found["name"] |= {name: {"gender": gender} for name in names}
+    for key, part in LISTS.items():
+        found[part] |= {word: {} for word in lexicon[key]}
+    for key, words in lexicon["adverbs"].items():
+        kind, *tenses = key.split("_")
+        found[kind] |= {word: {"tense": " ".join(tenses)} for word in words}
+    for part, entries in function_words.items():
+        found[part] |= {word: _attributes(entry) for word, entry in entries.items()}
+    return found
+
+
+def lexemes(found: Concepts, languages: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Lexeme]]:
+    """Return the lexemes of each part of speech.
+
+    Args:
+        found: What `concepts` returned.
+        languages: For each language, in the order of a lexeme: `forms`, and `words` by part of speech and concept.
+
+    Raises:
+        CorpusError: A concept has no word in a language that inflects nothing by rule, or an entry is no concept.
+    """
+    for name, language in languages.items():
+        for part, entries in language["words"].items():
+            unknown = sorted(set(entries) - set(found[part]))
+            if unknown:
+                raise CorpusError(f"{name}: {part} {unknown[0]!r} is no concept of lexicon.yaml.")
+    made: dict[str, list[Lexeme]] = {}
+    for part, entries in found.items():
+        made[part] = []
+        for concept, attributes in entries.items():
+            forms = [_forms(part, concept, language, name) for name, language in languages.items()]
+            # Where no language needs a preposition, the object can be moved and negated as such.
+            direct = not any(form.get("preposition") for form in forms)
+            gradable = part == "adjective" and all(form["comparative"] for form in forms)
+            shared = _attributes({"key": concept, "direct": direct, "gradable": gradable})
+            lexeme = Lexeme({**attributes, **shared, **form} for form in forms)
+            lexeme.part = part
+            made[part].append(lexeme)
+    return made
+
+
+def basic(words: Mapping[str, list[Lexeme]], chosen: Mapping[str, Any]) -> dict[str, list[Lexeme]]:
+    """Return the lexemes that `basic.yaml` chooses."""
+    verbs = set(chosen["verbs"])
+    kept: dict[str, list[Lexeme]] = {part: [] for part in words}
+    for part, lexemes in words.items():
+        most, seen = chosen["most"].get(part, len(lexemes)), Counter[str]()
+        for lexeme in lexemes:
+            attributes = lexeme[0]
+            kind = next((attributes[key] for key in KINDS if key in attributes), "")
+            seen[kind] += 1
+            if seen[kind] <= most and (part != "verb" or attributes["key"] in verbs):
+                kept[part].append(lexeme)
+    return kept
+
+
+def _forms(part: str, concept: str, language: Mapping[str, Any], name: str) -> dict[str, str]:
+    paradigm = language["forms"].get(part, {"parts": ["*"]})
+    entry = language["words"].get(part, {}).get(concept)
+    if entry is None:
+        if language.get("complete") and part in PARADIGMS:
+            raise CorpusError(f"{name}: there is no word for the {part} {concept!r}.")
+        entry = concept
+    try:
+        if isinstance(entry, Mapping) and "parts" not in entry:
+            return {key: str(value) for key, value in flat(entry).items()}
+        return inflect(paradigm, entry)
+    except CorpusError as error:
+        raise CorpusError(f"{name}: {part} {concept!r}: {error}") from None
+
+
+def _frame(entry: Mapping[str, Any]) -> str:
+    for slot, frame in (
+        ("recipient", "ditransitive"),
+        ("amount", "amount"),
+        ("impersonal", "impersonal"),
+        ("goal", "moving" if "object" in entry else "motion"),
+        ("place", "placing" if "object" in entry else "staying"),
+        ("object", "transitive"),
+    ):
+        if slot in entry:
+            return frame
+    return "intransitive"
+
+
+def _groups(groups: Mapping[str, Iterable[str]]) -> Mapping[str, list[str]]:
+    """Return the groups that a class is in, directly or through another group."""
+    within: dict[str, list[str]] = defaultdict(list)
+    for group in groups:
+        for name in _members(group, groups):
+            within[name].append(group)
+    return within
+
+
+def _members(group: str, groups: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    for name in groups.get(group, ()):
+        yield name
+        yield from _members(name, groups)
+
+
+def _attributes(entry: Mapping[str, Any]) -> dict[str, str]:
+    return {key: _text(value) for key, value in entry.items() if value not in (None, False)}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
+    return "yes" if value is True else str(value)

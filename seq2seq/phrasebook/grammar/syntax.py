@@ -1,0 +1,192 @@
+"""Saying a derivation in one language.
+
+`syntax.yaml` of a language has, for a category or for one of its rules, fields by name. A field is a template
+
+    "{subject nominative} {.finite} {object @verb.case} schnell"
+
+of words, of slots with the form that is wanted, and of other fields of the same rule (with a dot); or it depends on
+a feature: `{"@tense": {past: TEMPLATE, else: TEMPLATE}}`. A form is made of names and of `@paths`, joined with dots. It
+is looked up among the forms of a lexeme; for a derivation it names one of its fields, or goes to its field `"*"`, in
+which `*` is the name that was asked for. A slot that is not filled says nothing; a name that is no slot is a function
+word of the language.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from seq2seq.errors import CorpusError
+from seq2seq.phrasebook.grammar.derivation import Lexeme, Node, Rules
+
+Say = Callable[[Node, str], str]
+REFERENCE = re.compile(r"\{([^{}]*)\}|([^{}\s]+)")
+
+
+class Syntax:
+    """One language's way to say derivations.
+
+    Args:
+        index: Of the language, in `Rule.fields` and in lexemes.
+        name: Of the language, for errors.
+        source: `syntax.yaml`.
+        words: Its function words and what forms they have.
+        rules: All rules, which get their fields here.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        name: str,
+        source: Mapping[str, Any],
+        words: Mapping[str, Mapping[str, str]],
+        rules: Rules,
+    ) -> None:
+        self.index = index
+        self.name = name
+        self.words = words
+        self.described = set(rules.rules) | set(rules.categories)
+        self.rewrites = [
+            (there, re.compile(pattern), replacement) for there, pattern, replacement in source["rewrites"]
+        ]
+        self.marks = [(f" {mark}", mark) for mark in source["marks"]]
+        self.used: list[tuple[Lexeme, str]] = []  # and its form, of all words that the last sentence has
+        for key, rule in rules.rules.items():
+            described = {**source["say"].get(rule.category, {}), **(source["say"].get(key) or {})}
+            if not described:
+                raise CorpusError(f"{name}/syntax.yaml does not say how {key!r} is said.")
+            fields = rule.fields[index]
+            for field, spec in described.items():
+                fields[str(field)] = self.compile(spec, f"{name}/syntax.yaml: {key}.{field}")
+
+    def text(self, node: Node) -> str:
+        """Say a whole sentence, with what the language does at the end: contractions, marks, the capital."""
+        self.used.clear()
+        text = node.rule.fields[self.index]["*"](node, "*")
+        for there, pattern, replacement in self.rewrites:
+            if there in text:
+                text = pattern.sub(replacement, text)
+        for mark, joined in self.marks:
+            text = text.replace(mark, joined)
+        return text[0].upper() + text[1:]
+
+    def look(self, value: Any, names: list[str]) -> str:
+        """Follow a path through slots, lexemes and fields; what is not there is empty."""
+        for name in names:
+            if isinstance(value, Lexeme):
+                value = value[self.index].get(name, "")
+            elif not isinstance(value, Node):
+                return ""
+            elif name in value:
+                value = value[name]
+            else:
+                field = value.rule.fields[self.index].get(name)
+                value = field(value, name) if field else ""
+        return value
+
+    def compile(self, spec: Any, place: str) -> Say:
+        """Make a field from its template; `place` is for errors."""
+        if isinstance(spec, Mapping):
+            if len(spec) != 1 or not str(next(iter(spec))).startswith("@"):
+                raise CorpusError(f"{place}: expected one @path with its cases, found {list(spec)}.")
+            ((path, branches),) = spec.items()
+            value = self._reference(path[1:]) if path.startswith("@.") else self._path(path[1:])
+            cases = {str(key): self.compile(branch, f"{place}.{key}") for key, branch in branches.items()}
+            other = cases.get("else")
+
+            def switch(node: Node, form: str) -> str:
+                case = cases.get(value(node, form), other)
+                return case(node, form) if case else ""
+
+            return switch
+        parts = [self._reference(match[1]) if match[1] else match[2] for match in REFERENCE.finditer(str(spec or ""))]
+        if len(parts) == 1:
+            return _constant(parts[0]) if isinstance(parts[0], str) else parts[0]
+        says = [_constant(part) if isinstance(part, str) else part for part in parts]
+
+        def template(node: Node, form: str) -> str:
+            return " ".join([said for say in says if (said := say(node, form))])
+
+        return template
+
+    def _reference(self, text: str) -> Say:
+        name, *arguments = text.split()
+        if name.startswith("@"):
+            return self._path(name[1:])
+        index = self.index
+        if name.startswith("."):
+            field = name[1:]
+            return lambda node, form: node.rule.fields[index][field](node, form)
+        wanted, used = self._form(arguments), self.used
+        word = self.words.get(name)
+        first, *rest = name.split(".")
+
+        def reference(node: Node, form: str) -> str:
+            value = node.get(first)
+            if rest:
+                for slot in rest:
+                    value = value.get(slot) if isinstance(value, Node) else None
+            if value is None:
+                return word[wanted(node, form)] if word else ""
+            kind = type(value)
+            if kind is Lexeme:
+                name = wanted(node, form)
+                used.append((value, name))
+                return value[index][name]
+            if kind is Node:
+                name = wanted(node, form)
+                fields = value.rule.fields[index]
+                field = fields.get(name) or fields.get("*")
+                if field is None:
+                    raise CorpusError(f"{self.name}/syntax.yaml: {value.rule.key} has no {name!r}.")
+                return field(value, name)
+            return value
+
+        return reference
+
+    def _form(self, arguments: list[str]) -> Say:
+        says = [self._argument(part) for part in arguments]
+        if all(isinstance(part, str) and part != "*" for part in says):
+            return _constant(".".join(arguments) or "*")
+        if says == ["*"]:
+            return lambda node, form: form
+
+        def joined(node: Node, form: str) -> str:
+            return ".".join(
+                [(form if say == "*" else say) if isinstance(say, str) else say(node, form) for say in says]
+            )
+
+        return joined
+
+    def _argument(self, text: str) -> Say | str:
+        if text.startswith("@."):
+            return self._reference(text[1:])
+        return self._path(text[1:]) if text.startswith("@") else text
+
+    def _path(self, path: str) -> Say:
+        first, *names = path.split(".")
+        index = self.index
+        if len(names) == 1:
+            (second,) = names
+
+            def attribute(node: Node, form: str) -> str:
+                value = node.get(first)
+                if type(value) is Lexeme:
+                    return value[index].get(second, "")
+                return self.look(node, [first, second])
+
+            return attribute
+        if names:
+            return lambda node, form: self.look(node, [first, *names])
+        name = first
+
+        def value(node: Node, form: str) -> str:
+            if name in node:
+                return node[name]
+            field = node.rule.fields[index].get(name)
+            return field(node, form) if field else ""
+
+        return value
+
+
+def _constant(text: str) -> Say:
+    return lambda node, form: text

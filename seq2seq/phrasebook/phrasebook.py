@@ -1,0 +1,116 @@
+"""The corpus that ships with the project: English-German pairs, drawn from a grammar of our own.
+
+What an English sentence means decides its German, so a model can learn it all. Splits are disjoint: the hash of the
+source sentence says which one a pair belongs to, whatever the seed; and a pair with a combination of
+`grammar/held_out.yaml` (this verb in that form, this noun in that case) is in the compositional test only.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from itertools import islice
+from random import Random
+
+import numpy as np
+
+from seq2seq.errors import CorpusError
+from seq2seq.phrasebook.grammar import Grammar
+
+PAIRS = {"train": 100_000, "valid": 500, "test": 1000, "compositional": 1000}  # unless a recipe says otherwise
+LEXICONS = ("full", "basic")
+SHARES = {"train": 80, "valid": 10, "test": 10}  # percent of what can be said
+RECENT = 2**18  # hashes of sources in a set, before they go into a sorted array
+
+Pair = tuple[str, str]  # the same in English and in German
+
+
+def phrasebook(split: str, pairs: int | None = None, seed: int = 1, lexicon: str = "full") -> Iterator[Pair]:
+    """Yield the (English, German) pairs of a split, the same ones on every machine.
+
+    Args:
+        split: `train`, `valid`, `test` or `compositional`. No source sentence is in two of them.
+        pairs: How many; `PAIRS` has the defaults. No source sentence occurs twice. Of more pairs the first ones are
+            the same. Memory grows by 8 bytes a pair.
+        seed: Another one draws others.
+        lexicon: `full`, or `basic` with some 400 of the 1,300 words; every rule is in both.
+
+    Raises:
+        CorpusError: There is no such split or lexicon.
+    """
+    for kind, name, known in (("split", split, PAIRS), ("lexicon", lexicon, LEXICONS)):
+        if name not in known:
+            raise CorpusError(f"phrasebook: unknown {kind} {name!r}. Accepted: {', '.join(known)}.")
+    return islice(_without_repeats(_draw(split, seed, lexicon)), PAIRS[split] if pairs is None else pairs)
+
+
+def split_of(source: str) -> str:
+    """Return the split of a source sentence in which no combination is held out."""
+    percent = int.from_bytes(_digest(source)[:4], "little") * 100 >> 32
+    return next(split for split, limit in _LIMITS if percent < limit)
+
+
+def fingerprint(split: str, pairs: int | None = None, seed: int = 1, lexicon: str = "full") -> str:
+    """Return a hash (hexadecimal SHA-256) that changes with the text: of the grammar and of what is asked of it."""
+    digest = hashlib.sha256(f"{split} {PAIRS[split] if pairs is None else pairs} {seed} {lexicon}".encode())
+    for name, file in sorted(_files(files("seq2seq.phrasebook.grammar"), "")):
+        digest.update(name.encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def source_of_chance(split: str, seed: int) -> Callable[[], float]:
+    """Return what a split is drawn by: of `random`, only this method gives the same in every version of Python."""
+    return Random(f"{split} {seed}").random
+
+
+@cache
+def the_grammar(lexicon: str = "full") -> Grammar:
+    """The English-German grammar, read once."""
+    return Grammar(lexicon=lexicon)
+
+
+_LIMITS = [(split, sum(list(SHARES.values())[: place + 1])) for place, split in enumerate(SHARES)]
+
+
+def _draw(split: str, seed: int, lexicon: str) -> Iterator[Pair]:
+    grammar = the_grammar(lexicon)
+    random = source_of_chance(split, seed)
+    while True:
+        derivation = grammar.draw(random)
+        english = grammar.say(derivation, "english")
+        if split in (split_of(english), "compositional"):  # most that is of no use goes before it is said in German
+            german = grammar.say(derivation, "german")
+            if grammar.held_out("german") == (split == "compositional"):
+                yield english, german
+
+
+def _without_repeats(pairs: Iterator[Pair]) -> Iterator[Pair]:
+    """Leave out pairs whose source has been there. Of sources, hashes of 64 bits are kept: recent ones, and an array.
+
+    Two sources in 2^64 have the same hash; the second one would be left out.
+    """
+    recent: set[int] = set()
+    known = np.empty(0, np.uint64)
+    for pair in pairs:
+        key = int.from_bytes(_digest(pair[0]), "little")
+        place = known.searchsorted(np.uint64(key)) if known.size else 0
+        if key in recent or (place < known.size and int(known[place]) == key):
+            continue
+        yield pair
+        recent.add(key)
+        if len(recent) == RECENT:
+            known = np.sort(np.concatenate([known, np.fromiter(recent, np.uint64, RECENT)]))
+            recent.clear()
+
+
+def _digest(source: str) -> bytes:
+    return hashlib.blake2b(source.encode(), digest_size=8).digest()
+
+
+def _files(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _files(entry, f"{path}{entry.name}/")
+        elif entry.name.endswith((".py", ".yaml")):
+            yield f"{path}{entry.name}", entry
