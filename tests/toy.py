@@ -88,7 +88,10 @@ def save_random_model(folder: Path, tokenizer: Tokenizer, **sections):
     """A model directory with random weights; returns its model before saving."""
     import keras
 
-    from seq2seq.model_directory.directory import Tokenizers, build_model, save_model, start_directory
+    from seq2seq.data.tokenizer import Tokenizers
+    from seq2seq.model_directory.directory import start_directory
+    from seq2seq.model_directory.model import save_model
+    from seq2seq.models.build import build_model
     from tests.conftest import randomize
 
     config = toy_config(folder.parent, **sections)

@@ -22,7 +22,7 @@ from seq2seq.corpora.readers import lenient_lines, open_bytes
 from seq2seq.errors import BulkError, ConfigError, Seq2SeqError
 from seq2seq.inference.output import answers
 from seq2seq.inference.translator import CHUNK, Translator
-from seq2seq.model_directory.directory import replacing
+from seq2seq.storage.files import replacing
 from seq2seq.storage.lock import hold
 
 try:

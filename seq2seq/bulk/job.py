@@ -9,11 +9,12 @@ from typing import Any
 
 from seq2seq.config import SearchOptions
 from seq2seq.config.precision import Precision
-from seq2seq.corpora.readers import count_lines, expand
+from seq2seq.corpora.readers import count_lines
 from seq2seq.errors import BulkError
 from seq2seq.inference import int8, shortlist
 from seq2seq.inference.output import Format
 from seq2seq.model_directory.directory import checksums
+from seq2seq.storage.paths import expand
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def average(
     from rich.console import Console
     from rich.table import Table
 
-    from seq2seq.cli.common import load_tensorflow
+    from seq2seq.cli.startup import load_tensorflow
     from seq2seq.cli.train import next_commands
     from seq2seq.model_directory.directory import load_config_of
 

@@ -152,7 +152,7 @@ def _transfers() -> Iterator[Any]:
     from rich.filesize import decimal
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from seq2seq.cli.common import errors
+    from seq2seq.cli.console import stderr
     from seq2seq.corpora.downloads.acquired import SPLITTING
 
     columns = (
@@ -161,7 +161,7 @@ def _transfers() -> Iterator[Any]:
         TextColumn("{task.fields[amount]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
         tasks: dict[str, Any] = {}
 
         def show(what: str, done: int, total: int | None) -> None:
@@ -190,7 +190,8 @@ def write_phrasebook(
     No source sentence is in two files. `compositional` has words in forms that they have nowhere else. Recipes need
     no files: `data.train={phrasebook: train, pairs: 100000}` draws the same.
     """
-    from seq2seq.cli.common import open_output, progress_bar
+    from seq2seq.cli.console import progress_bar
+    from seq2seq.cli.text_files import open_output
     from seq2seq.phrasebook.phrasebook import PAIRS, phrasebook
 
     output.mkdir(parents=True, exist_ok=True)

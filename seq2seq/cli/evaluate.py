@@ -60,7 +60,7 @@ def evaluate(
         raise typer.BadParameter(f"--precision {precision} is what a model computes in, and there is no MODEL")
     if output is not None and output.exists() and any(file.exists() and output.samefile(file) for file in reference):
         raise typer.BadParameter(f"--output {output} is a reference, and would be lost")
-    from seq2seq.cli.common import check_output, open_output
+    from seq2seq.cli.text_files import check_output, open_output
 
     answers = source or hypotheses
     assert answers is not None
@@ -97,7 +97,9 @@ def _evaluate_model(
     language: str | None,
     options: dict[str, Any],
 ) -> "EvaluationReport":
-    from seq2seq.cli.common import load_tensorflow, progress_bar, search_options, warn
+    from seq2seq.cli.console import progress_bar, warn
+    from seq2seq.cli.options import search_options
+    from seq2seq.cli.startup import load_tensorflow
 
     load_tensorflow()
     from seq2seq.evaluation.metrics import evaluate as run
@@ -115,8 +117,8 @@ def _evaluate_model(
 def _aligned(files: Sequence[Path]) -> list[list[str]]:
     """The lines of files that have equally many."""
     from seq2seq.corpora import read_lines
-    from seq2seq.corpora.readers import find_file
     from seq2seq.errors import EvaluationError
+    from seq2seq.storage.paths import find_file
 
     texts = [list(read_lines(find_file(str(file)))) for file in files]
     for file, lines in zip(files, texts, strict=True):
@@ -131,10 +133,10 @@ def _aligned(files: Sequence[Path]) -> list[list[str]]:
 @contextmanager
 def _warnings_on_stderr() -> Iterator[None]:
     """Print what the library warns of as this command's other lines, without Python's file and line number."""
-    from seq2seq.cli.common import errors
+    from seq2seq.cli.console import stderr
 
     def show(message: Warning | str, *where: Any, **more: Any) -> None:
-        errors.print(f"warning: {message}", markup=False, highlight=False, soft_wrap=True)
+        stderr.print(f"warning: {message}", markup=False, highlight=False, soft_wrap=True)
 
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)

@@ -39,7 +39,9 @@ def generate(
 
     Texts are drawn, or searched for with --beam-size. What else is not given here is as the model's recipe has it.
     """
-    from seq2seq.cli.common import check_output, load_tensorflow, open_output, search_options
+    from seq2seq.cli.options import search_options
+    from seq2seq.cli.startup import load_tensorflow
+    from seq2seq.cli.text_files import check_output, open_output
 
     if beam_size is not None:
         check_search(beam_size, samples, {"--temperature": temperature, "--top-k": top_k, "--top-p": top_p})

@@ -24,7 +24,9 @@ def perplexity(
 
     The last two can be compared between models with different tokenizers. Blank lines are left out.
     """
-    from seq2seq.cli.common import lenient_lines, load_tensorflow, open_input, progress_bar, warn
+    from seq2seq.cli.console import progress_bar, warn
+    from seq2seq.cli.startup import load_tensorflow
+    from seq2seq.cli.text_files import lenient_lines, open_input
 
     load_tensorflow()
     from seq2seq.inference.text_generator import TextGenerator

@@ -29,7 +29,10 @@ def probe(
     The sentences are drawn from the grammar of the phrasebook's test split, and judged by the words that the
     phenomenon decides.
     """
-    from seq2seq.cli.common import check_output, load_tensorflow, progress_bar, search_options, warn
+    from seq2seq.cli.console import progress_bar, warn
+    from seq2seq.cli.options import search_options
+    from seq2seq.cli.startup import load_tensorflow
+    from seq2seq.cli.text_files import check_output
 
     if plot is not None:
         from seq2seq.analysis.challenge.sets import check_plotting

@@ -28,8 +28,9 @@ def quickstart(
     from rich.markup import escape
     from rich.table import Table
 
-    from seq2seq.cli.common import load_tensorflow, progress_bar, warn
+    from seq2seq.cli.console import progress_bar, warn
     from seq2seq.cli.evaluate import print_report
+    from seq2seq.cli.startup import load_tensorflow
     from seq2seq.cli.train import INTERRUPTED
     from seq2seq.config import load_config
     from seq2seq.corpora import open_corpus

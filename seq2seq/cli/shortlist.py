@@ -21,7 +21,7 @@ def shortlist(
 
     What is learnt (IBM model 1) lies in the model directory.
     """
-    from seq2seq.cli.common import errors
+    from seq2seq.cli.console import stderr
     from seq2seq.config import CorpusConfig
     from seq2seq.corpora import open_corpus
     from seq2seq.inference.shortlist import make_shortlist, save_shortlist
@@ -44,7 +44,7 @@ def shortlist(
                 strict=True,
             )
 
-    with errors.status("learning the shortlist"):
+    with stderr.status("learning the shortlist"):
         found = make_shortlist(pairs(), tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)
     save_shortlist(model, found, tokenizers)
     typer.echo(f"{model}/shortlist.h5: use it with seq2seq translate {model} --shortlist 20")

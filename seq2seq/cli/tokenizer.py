@@ -27,12 +27,13 @@ def train(
     normalization: Annotated[str, typer.Option(help="identity or nmt_nfkc, after our NFC.")] = "identity",
 ) -> None:
     """Train a tokenizer on text; several files make a joint one."""
-    from seq2seq.cli.common import errors, from_flags
+    from seq2seq.cli.console import stderr
+    from seq2seq.cli.options import from_flags
     from seq2seq.config import TokenizerConfig
     from seq2seq.corpora import read_lines
-    from seq2seq.corpora.readers import find_file
     from seq2seq.data.tokenizer import Tokenizer
     from seq2seq.errors import TokenizerError
+    from seq2seq.storage.paths import find_file
 
     values = {
         "model": model,
@@ -47,7 +48,7 @@ def train(
     if not output.parent.is_dir():
         raise TokenizerError(f"{output}: there is no folder {output.parent}.")
     files = [find_file(str(text)) for text in texts]
-    with errors.status("training the tokenizer"):
+    with stderr.status("training the tokenizer"):
         Tokenizer.train((line for file in files for line in read_lines(file)), config).save(output)
 
 
@@ -89,7 +90,8 @@ def decode(model: ModelFile, input_file: Input = None, output_file: Output = Non
 
 
 def _each_line(input_file: Path | None, output_file: Path | None, convert: Callable[[str], str]) -> None:
-    from seq2seq.cli.common import lenient_lines, open_input, open_output, progress_bar
+    from seq2seq.cli.console import progress_bar
+    from seq2seq.cli.text_files import lenient_lines, open_input, open_output
 
     name = str(input_file or "stdin")
     with (

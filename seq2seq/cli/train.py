@@ -57,7 +57,7 @@ def train(
 
     from rich.console import Console
 
-    from seq2seq.cli.common import load_tensorflow
+    from seq2seq.cli.startup import load_tensorflow
 
     load_tensorflow()
     from seq2seq.training import train as run

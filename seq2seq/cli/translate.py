@@ -110,7 +110,10 @@ def translate(
 
     What is not given here is as the model's recipe has it.
     """
-    from seq2seq.cli.common import check_output, load_tensorflow, search_options, warn
+    from seq2seq.cli.console import warn
+    from seq2seq.cli.options import search_options
+    from seq2seq.cli.startup import load_tensorflow
+    from seq2seq.cli.text_files import check_output
     from seq2seq.errors import ConfigError
 
     several = n_best is not None and n_best > 1
@@ -190,7 +193,8 @@ def _files(source: Path | None, target: Path | None, shard: str | None, engine: 
 def _translate_stream(
     translator: "Translator", source: Path | None, target: Path | None, options: "SearchOptions", output_format: Format
 ) -> None:
-    from seq2seq.cli.common import lenient_lines, open_input, open_output, progress_bar, warn
+    from seq2seq.cli.console import progress_bar, warn
+    from seq2seq.cli.text_files import lenient_lines, open_input, open_output
     from seq2seq.inference.output import answers
 
     name = str(source or "stdin")
@@ -207,7 +211,7 @@ def _translate_stream(
 def _translate_shard(translator: "Translator", job: "Job", text: str) -> None:
     from seq2seq.bulk.manifest import Shard
     from seq2seq.bulk.shards import translate_shard
-    from seq2seq.cli.common import progress_bar, say, warn
+    from seq2seq.cli.console import progress_bar, say, warn
 
     shard = Shard.parse(text)
     with progress_bar(f"translating shard {shard} of {job.source}", None) as advance:
@@ -221,6 +225,6 @@ def _translate_shard(translator: "Translator", job: "Job", text: str) -> None:
 
 def _translate_on_beam(job: "Job", pipeline_options: list[str]) -> None:
     from seq2seq.bulk.beam import translate_on_beam
-    from seq2seq.cli.common import say
+    from seq2seq.cli.console import say
 
     say(f"{job.target}: {translate_on_beam(job, pipeline_options):,} lines")

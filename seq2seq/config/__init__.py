@@ -13,17 +13,10 @@ from seq2seq.config.data import (
     TextConfig,
     TokenizerConfig,
 )
+from seq2seq.config.loading import changed_keys, dump_config, load_config, parse_config, read_config, recipe_names
 from seq2seq.config.network import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.config.precision import Precision
-from seq2seq.config.recipe import (
-    Config,
-    changed_keys,
-    dump_config,
-    load_config,
-    parse_config,
-    read_config,
-    recipe_names,
-)
+from seq2seq.config.recipe import Config
 from seq2seq.config.search import SearchOptions
 from seq2seq.config.section import Section
 from seq2seq.config.training import RecoveryConfig, ScheduleConfig, TrainingConfig, ValidationConfig

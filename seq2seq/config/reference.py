@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from seq2seq.config.recipe import Config, sections
+from seq2seq.config.explain import sections
+from seq2seq.config.recipe import Config
 from seq2seq.config.section import Section
 
 INTRODUCTION = """\

@@ -3,8 +3,6 @@
 import gzip
 import hashlib
 import io
-import os
-import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from typing import IO, Any, NamedTuple, Protocol
 
 from seq2seq.config import CorpusConfig, TextConfig
 from seq2seq.errors import CorpusError
+from seq2seq.storage.paths import find_file
 
 FEW = 200_000  # pairs of the phrasebook that are kept in memory
 BOM = b"\xef\xbb\xbf"
@@ -237,34 +236,6 @@ def open_bytes(path: Path) -> IO[bytes]:
     """Open a plain or `.gz` file for reading bytes."""
     # Buffered once more: reading lines from gzip's own object is slow.
     return io.BufferedReader(gzip.open(path, "rb"), 2**18) if path.suffix == ".gz" else path.open("rb")
-
-
-def find_file(path: str) -> Path:
-    """`expand` a path and check that a file is there.
-
-    Raises:
-        CorpusError: A variable is not set, or there is no such file.
-    """
-    file = expand(path)
-    if not file.is_file():
-        raise CorpusError(f"{file}: no such file.")
-    return file
-
-
-def expand(path: str) -> Path:
-    """Put `~` and environment variables into a path.
-
-    Raises:
-        CorpusError: A variable is not set.
-    """
-    expanded = os.path.expandvars(path)
-    unset = re.search(r"\$\{?(\w+)", expanded)
-    if unset and not Path(expanded).exists():
-        raise CorpusError(
-            f"{path}: the environment variable {unset[1]} is not set. "
-            f"Set it to the folder (export {unset[1]}=...), or give the path with --set."
-        )
-    return Path(expanded).expanduser()
 
 
 def _hash_files(*paths: Path) -> str:

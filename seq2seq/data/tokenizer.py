@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import sentencepiece
 
@@ -228,3 +228,18 @@ def _clean(text: str) -> str:
         return text
     # SentencePiece takes UTF-8 only: a lone surrogate becomes U+FFFD. Before NFC, which knows no halves of characters.
     return unicodedata.normalize("NFC", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+
+
+class Tokenizers(NamedTuple):
+    """The source's and the target's tokenizer; one and the same object when they are joint.
+
+    A language model has one, which goes for both.
+    """
+
+    source: Tokenizer
+    target: Tokenizer
+
+    def files(self) -> dict[str, Tokenizer]:
+        """File names in a model directory."""
+        joint = self.source is self.target
+        return {"joint.spm": self.source} if joint else {"source.spm": self.source, "target.spm": self.target}

@@ -5,13 +5,14 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 from sacrebleu.metrics import BLEU, CHRF, TER
 
 from seq2seq.config import SearchOptions
 from seq2seq.errors import EvaluationError, did_you_mean
+from seq2seq.evaluation.scripts import warn_of_script
+from seq2seq.inference.long_lines import cut_warning
 
 if TYPE_CHECKING:  # scoring texts needs no TensorFlow
     from seq2seq.inference.translator import Translation, Translator
@@ -20,14 +21,6 @@ METRICS = ("BLEU", "chrF2", "TER")
 BOOTSTRAP_SAMPLES = 1000
 BLEU_TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}  # every other language: 13a
 TER_BY_CHARACTER = ("zh", "ja")  # written without spaces: TER counts characters there
-
-# Letters by Unicode block; together with Han they tell which of three languages a text is in.
-KANA = re.compile("[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
-HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318f\ua960-\ua97f\uac00-\ud7ff]")
-HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-ENOUGH_LETTERS = 0.3  # of a text: a Western one that quotes Chinese has fewer
-ENOUGH_OWN_LETTERS = 0.1  # of these: Chinese that quotes Japanese has fewer kana, Japanese news a third
-LINES_LOOKED_AT = 1000
 
 
 class _FloatScores:
@@ -128,7 +121,7 @@ def score_texts(
     if not hypotheses:
         raise EvaluationError("there is nothing to score: no hypotheses and no references.")
     if "BLEU" in metrics and language not in BLEU_TOKENIZERS:
-        _warn_of_script(sets[0])
+        warn_of_script(sets[0])
     scores = []
     for name, scorer in scorers.items():
         samples = BOOTSTRAP_SAMPLES if bootstrap else 1
@@ -166,37 +159,6 @@ def make_metric(name: str, language: str | None = None) -> Any:
 def _reference_sets(references: Sequence[str] | Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
     one_each = all(isinstance(line, str) for line in references)
     return cast(Sequence[Sequence[str]], [references] if one_each else references)
-
-
-def likely_language(lines: Sequence[str]) -> str | None:
-    """`zh`, `ja` or `ko` if the first lines' letters are those of Chinese, Japanese or Korean; else None."""
-    text = "".join(islice(lines, LINES_LOOKED_AT))
-    kana, hangul, han = (len(block.findall(text)) for block in (KANA, HANGUL, HAN))
-    asian = kana + hangul + han
-    if not asian or asian < ENOUGH_LETTERS * sum(character.isalpha() for character in text):
-        return None
-    if max(kana, hangul) < ENOUGH_OWN_LETTERS * asian:
-        return "zh"
-    return "ja" if kana > hangul else "ko"
-
-
-def _warn_of_script(references: Sequence[str]) -> None:
-    language = likely_language(references)
-    if language:
-        name = {"zh": "Chinese", "ja": "Japanese", "ko": "Korean"}[language]
-        warnings.warn(
-            f"the references look {name}, and BLEU's tokenizer 13a is not made for it. Say what they are: "
-            f"--target-language {language} (data.target_language in a recipe, language='{language}' in Python).",
-            stacklevel=3,
-        )
-
-
-def cut_warning(cut: int, sentences: int) -> str:
-    """What to say when so many of the sentences are longer than `max_source_tokens`, and `long_lines` is `cut`."""
-    return (
-        f"{cut:,} of {sentences:,} sentences are cut off at 'max_source_tokens': their ends are not translated. "
-        "Raise it, or use 'long_lines: split'."
-    )
 
 
 def evaluate(

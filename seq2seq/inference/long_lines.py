@@ -51,3 +51,11 @@ def _last_break(surfaces: Sequence[str]) -> int:
         if fitting:
             return fitting[-1]
     return max(counts.values()) or len(surfaces) - 1
+
+
+def cut_warning(cut: int, sentences: int) -> str:
+    """What to say when so many of the sentences are longer than `max_source_tokens`, and `long_lines` is `cut`."""
+    return (
+        f"{cut:,} of {sentences:,} sentences are cut off at 'max_source_tokens': their ends are not translated. "
+        "Raise it, or use 'long_lines: split'."
+    )

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seq2seq.data.tokenizer import EOS_ID
+from seq2seq.data.tokenizer import EOS_ID, Tokenizers
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.model_directory.directory import Tokenizers
 from seq2seq.storage.arrays import load_arrays, save_arrays
 
 FILE = "shortlist.h5"

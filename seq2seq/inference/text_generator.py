@@ -19,7 +19,7 @@ from seq2seq.devices.out_of_memory import MemoryLimit, warn
 from seq2seq.errors import ConfigError
 from seq2seq.inference.results import Hypothesis
 from seq2seq.inference.searcher import find_hypotheses, graph_key, search_rules, traced
-from seq2seq.model_directory.directory import load_language_model
+from seq2seq.model_directory.model import load_language_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.search import SearchResult, after_prefix, draw_uniforms
 

@@ -13,8 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.config import Precision, SearchOptions
-from seq2seq.corpora.readers import expand
-from seq2seq.data.tokenizer import EOS_ID, PAD_ID, UNK_ID, Tokenizer
+from seq2seq.data.tokenizer import EOS_ID, PAD_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.devices.defaults import SearchBudget, search_budget
 from seq2seq.devices.device import find_device, runs_on_gpu, use_precision
 from seq2seq.devices.out_of_memory import MemoryLimit, warn
@@ -24,10 +23,11 @@ from seq2seq.inference.long_lines import divide
 from seq2seq.inference.results import Hypothesis, Translation, blank, join
 from seq2seq.inference.searcher import find_hypotheses, graph_key, length_limits, search_rules, traced
 from seq2seq.inference.shortlist import Shortlist, load_shortlist
-from seq2seq.model_directory.directory import Tokenizers, load_language_model, load_model
+from seq2seq.model_directory.model import load_language_model, load_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.search import IMPOSSIBLE, Rules, SearchResult, StepFunction, draw_uniforms, fused
+from seq2seq.storage.paths import expand
 
 CHUNK = 2_000  # sentences in memory at once when streaming
 

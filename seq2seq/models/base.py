@@ -1,8 +1,11 @@
 """What predicts a target token by token: embeddings, decoder and output layer, and the step that trains them."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from seq2seq.config import EmbeddingsConfig, Precision
@@ -10,6 +13,7 @@ from seq2seq.config.precision import policy_name
 from seq2seq.data.tokenizer import BOS_ID, PAD_ID
 from seq2seq.devices.device import use_precision
 from seq2seq.devices.replicas import on_each, replica_number, sum_over_replicas
+from seq2seq.errors import ModelDirectoryError
 from seq2seq.layers import AttentionMemory, Decoder, Dropout, Embedding, RandomStream, output_cross_entropy
 from seq2seq.layers.decoder import DecoderState
 from seq2seq.layers.time_loop import WeightValues
@@ -271,3 +275,33 @@ class DecoderModel(keras.Model):
         products = tf.matmul(tf.reshape(readout, [-1, readout.shape[-1]]), columns)
         logits = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
         return tf.reshape(logits, tf.concat([tf.shape(readout)[:-1], tf.shape(bias)], axis=0))
+
+
+def weights_of(model: DecoderModel) -> dict[str, np.ndarray]:
+    """A model's weights by their paths, without the outer name."""
+    return {inner_path(weight): np.asarray(weight) for weight in model.weights}
+
+
+def assign_weights(model: DecoderModel, arrays: Mapping[str, np.ndarray], origin: Path) -> None:
+    """Set a model's weights.
+
+    Raises:
+        ModelDirectoryError: Names or shapes differ from the model's.
+    """
+    expected = {inner_path(weight): tuple(weight.shape) for weight in model.weights}
+    found = {name: array.shape for name, array in arrays.items()}
+    if expected != found:
+        differ = sorted(set(expected.items()) ^ set(found.items()))
+        name = differ[0][0]
+        raise ModelDirectoryError(
+            f"{origin}: weights do not fit the model of config.yaml: {name} has shape {found.get(name, 'none')}, "
+            f"expected {expected.get(name, 'none')}; {len({name for name, _ in differ})} weights differ. "
+            "Do the two files belong together?"
+        )
+    for weight in model.weights:
+        weight.assign(arrays[inner_path(weight)])
+
+
+def inner_path(variable: keras.Variable) -> str:
+    """A variable's path without the name of the model or optimizer that holds it."""
+    return variable.path.partition("/")[2]

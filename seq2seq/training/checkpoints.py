@@ -11,9 +11,9 @@ import numpy as np
 
 from seq2seq.config import Config, changed_keys
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.model_directory.directory import inner_path, load_config_of, weights_of
+from seq2seq.model_directory.directory import load_config_of
 from seq2seq.model_directory.metadata import HISTORY, read_history
-from seq2seq.models.base import DecoderModel
+from seq2seq.models.base import DecoderModel, inner_path, weights_of
 from seq2seq.storage.arrays import load_about, load_arrays, save_arrays
 from seq2seq.storage.files import replacing, stored_file, writing
 from seq2seq.training.progress import Progress

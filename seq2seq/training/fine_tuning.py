@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.errors import TrainingError, did_you_mean
-from seq2seq.model_directory.directory import Tokenizers, inner_path, load_tokenizers, load_weights
-from seq2seq.models.base import DecoderModel
+from seq2seq.model_directory.directory import load_tokenizers, load_weights
+from seq2seq.models.base import DecoderModel, inner_path
 from seq2seq.training.display import Display
 
 NAMED = 12  # weights in a message

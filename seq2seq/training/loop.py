@@ -18,7 +18,8 @@ from seq2seq.data.batching import BatchPlan, batch_dataset, plan_batches
 from seq2seq.devices.device import use_precision
 from seq2seq.devices.replicas import reporting_lost_workers
 from seq2seq.errors import TrainingError
-from seq2seq.model_directory.directory import CONFIG, METADATA, load_config_of, load_tokenizers, start_directory
+from seq2seq.model_directory.directory import load_config_of, load_tokenizers, start_directory
+from seq2seq.model_directory.metadata import CONFIG, METADATA
 from seq2seq.training.baseline import LEAST_GAIN, WARNING_AT_THE_END, warning_of_no_gain, warning_of_short_run
 from seq2seq.training.checkpoints import LAST, as_begun, check_recipe, must_not_change
 from seq2seq.training.display import Display, Meter, clock

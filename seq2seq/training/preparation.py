@@ -9,12 +9,12 @@ from typing import Any
 
 from seq2seq.config import Config, FilterConfig, TextConfig
 from seq2seq.corpora import Corpus, FilterReport, SentencePair, TargetSide, filter_pairs, open_corpus
-from seq2seq.corpora.readers import expand, find_file
 from seq2seq.data.encoded import UNFILTERED, EncodedCorpus, encode_corpus
 from seq2seq.data.mixture import EncodedMixture
-from seq2seq.data.tokenizer import Tokenizer
+from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import TokenizerError, TrainingError
-from seq2seq.model_directory.directory import Tokenizers, load_tokenizers
+from seq2seq.model_directory.directory import load_tokenizers
+from seq2seq.storage.paths import expand, find_file
 from seq2seq.training.display import Display
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from seq2seq.config import Config
 from seq2seq.devices.replicas import Replicas
-from seq2seq.model_directory.directory import save_model, start_directory
+from seq2seq.model_directory.directory import start_directory
 from seq2seq.model_directory.metadata import HISTORY, read_history
+from seq2seq.model_directory.model import save_model
 from seq2seq.models.base import DecoderModel
 from seq2seq.training.checkpoints import (
     BEST,

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.config import Config, Precision
-from seq2seq.corpora.readers import expand
 from seq2seq.data.batching import BatchPlan, batch_shares
+from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.devices.replicas import Replicas
-from seq2seq.model_directory.directory import Tokenizers, build_model
 from seq2seq.models.base import DecoderModel
+from seq2seq.models.build import build_model
+from seq2seq.storage.paths import expand
 from seq2seq.training.checkpoints import restore, snapshot
 from seq2seq.training.display import Display
 from seq2seq.training.fine_tuning import freeze, trained_parameters, warm_start

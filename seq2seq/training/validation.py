@@ -9,7 +9,8 @@ from seq2seq.config import Config, SearchOptions
 from seq2seq.data.batching import plan_batches
 from seq2seq.devices.device import use_precision
 from seq2seq.devices.replicas import Replicas
-from seq2seq.evaluation.metrics import cut_warning, make_metric, score_texts
+from seq2seq.evaluation.metrics import make_metric, score_texts
+from seq2seq.inference.long_lines import cut_warning
 from seq2seq.inference.translator import Translator
 from seq2seq.models.base import DecoderModel
 from seq2seq.models.translation import Seq2Seq

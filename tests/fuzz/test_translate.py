@@ -10,10 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from seq2seq.config import SearchOptions, TokenizerConfig
-from seq2seq.data.tokenizer import UNK_ID, Tokenizer
+from seq2seq.data.tokenizer import UNK_ID, Tokenizer, Tokenizers
 from seq2seq.inference.results import MOST_ATTENTION
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import Tokenizers, build_model, save_model, start_directory
+from seq2seq.model_directory.directory import start_directory
+from seq2seq.model_directory.model import save_model
+from seq2seq.models.build import build_model
 from tests.command import run
 from tests.conftest import randomize
 from tests.fuzz.conftest import examples

@@ -8,7 +8,8 @@ import sys
 import pytest
 import yaml
 
-from seq2seq.model_directory.directory import load_config_of, load_tokenizers, read_history, start_directory
+from seq2seq.model_directory.directory import load_config_of, load_tokenizers, start_directory
+from seq2seq.model_directory.metadata import read_history
 from tests.command import run
 from tests.toy import pairs, toy_values, write_corpus
 

@@ -11,7 +11,7 @@ import pytest
 from seq2seq.config import SearchOptions
 from seq2seq.inference.results import Hypothesis, Translation
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import save_model
+from seq2seq.model_directory.model import save_model
 from tests.command import run
 from tests.shortage import FACES, limit_searches
 from tests.toy import save_random_model, toy_tokenizer

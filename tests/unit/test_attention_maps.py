@@ -20,9 +20,9 @@ from seq2seq.analysis.attention import (
     teacher_forced_map,
 )
 from seq2seq.config import SearchOptions
-from seq2seq.data.tokenizer import BOS_ID, EOS_ID
+from seq2seq.data.tokenizer import BOS_ID, EOS_ID, Tokenizers
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import Tokenizers, build_model
+from seq2seq.models.build import build_model
 from tests.conftest import randomize
 from tests.reference import softmax
 from tests.toy import toy_config, toy_tokenizer

@@ -9,18 +9,14 @@ import numpy as np
 import pytest
 
 from seq2seq.cli import main
-from seq2seq.data.tokenizer import Tokenizer
+from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import (
-    Tokenizers,
-    build_model,
-    load_arrays,
-    save_arrays,
-    save_model,
-    start_directory,
-    weights_of,
-)
+from seq2seq.model_directory.directory import start_directory
+from seq2seq.model_directory.model import save_model
+from seq2seq.models.base import weights_of
+from seq2seq.models.build import build_model
+from seq2seq.storage.arrays import load_arrays, save_arrays
 from seq2seq.training.averaging import average_checkpoints
 from seq2seq.training.checkpoints import append_history
 from tests.toy import pairs, toy_config

@@ -7,7 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 from seq2seq.config import Config, changed_keys, dump_config, load_config, parse_config, recipe_names
-from seq2seq.config.recipe import sections
+from seq2seq.config.explain import sections
 from seq2seq.errors import ConfigError
 from tests.recipes import DATA, mixed
 

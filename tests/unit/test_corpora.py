@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.cli.common import lenient_lines
+from seq2seq.cli.text_files import lenient_lines
 from seq2seq.config import CorpusConfig
 from seq2seq.corpora import Corpus, SentencePair, open_corpus, read_lines
 from seq2seq.errors import CorpusError

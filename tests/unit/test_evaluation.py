@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from seq2seq.errors import EvaluationError
-from seq2seq.evaluation.metrics import evaluate, likely_language, score_texts
+from seq2seq.evaluation.metrics import evaluate, score_texts
+from seq2seq.evaluation.scripts import likely_language
 
 REFERENCES = [
     "Der Hund sieht heute den Baum.",

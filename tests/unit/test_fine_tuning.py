@@ -8,11 +8,12 @@ import tensorflow as tf
 from rich.console import Console
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, TokenizerConfig
-from seq2seq.data.tokenizer import Tokenizer
+from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.model_directory.directory import Tokenizers, inner_path, save_arrays, weights_of
+from seq2seq.models.base import inner_path, weights_of
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
+from seq2seq.storage.arrays import save_arrays
 from seq2seq.training.display import Display
 from seq2seq.training.fine_tuning import freeze, trained_parameters, warm_start
 from tests.conftest import randomize

@@ -5,10 +5,12 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import SearchOptions, TokenizerConfig
-from seq2seq.data.tokenizer import Tokenizer
+from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ConfigError, ModelDirectoryError
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import Tokenizers, build_model, save_model, start_directory
+from seq2seq.model_directory.directory import start_directory
+from seq2seq.model_directory.model import save_model
+from seq2seq.models.build import build_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.search import Rules, beam_search, fused, greedy_search
 from tests.conftest import randomize

@@ -11,10 +11,12 @@ import pytest
 
 from seq2seq.cli import main
 from seq2seq.config import TokenizerConfig
-from seq2seq.data.tokenizer import Tokenizer
+from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.model_directory.directory import Tokenizers, build_model, save_model, start_directory
+from seq2seq.model_directory.directory import start_directory
 from seq2seq.model_directory.inspection import PARTS, inspect_model, model_kind
+from seq2seq.model_directory.model import save_model
+from seq2seq.models.build import build_model
 from tests.toy import pairs, toy_config
 
 CORPUS = {

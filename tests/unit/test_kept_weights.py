@@ -6,8 +6,9 @@ import pytest
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.model_directory.directory import load_arrays, weights_of
+from seq2seq.models.base import weights_of
 from seq2seq.models.translation import Seq2Seq
+from seq2seq.storage.arrays import load_arrays
 from seq2seq.training.checkpoints import cut_kept, drop_kept, keep_weights, kept_weights
 
 

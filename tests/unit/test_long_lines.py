@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from seq2seq.config import SearchOptions, TokenizerConfig
-from seq2seq.data.tokenizer import Tokenizer
+from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.inference.long_lines import divide
 from seq2seq.inference.results import Hypothesis, Translation, join
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import Tokenizers, build_model
+from seq2seq.models.build import build_model
 from tests.conftest import randomize
 from tests.toy import pairs, toy_config
 

@@ -11,11 +11,12 @@ import tensorflow as tf
 
 from seq2seq.config import SearchOptions
 from seq2seq.data.batching import plan_batches
+from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.devices.out_of_memory import MemoryLimit, lack_of_memory
 from seq2seq.errors import OutOfMemoryError, TrainingError
 from seq2seq.inference.text_generator import TextGenerator
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import Tokenizers, build_model
+from seq2seq.models.build import build_model
 from seq2seq.training.memory import explaining_memory
 from tests.conftest import randomize
 from tests.shortage import CUDNN, FACES, fail, limit_searches, with_room_for

@@ -8,9 +8,10 @@ from sacrebleu.metrics import BLEU, CHRF
 from seq2seq.analysis.bottleneck import compare_by_length, handed_over
 from seq2seq.analysis.lengths import quality_by_length
 from seq2seq.config import SearchOptions
+from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.errors import EvaluationError
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import Tokenizers, build_model
+from seq2seq.models.build import build_model
 from tests.conftest import randomize
 from tests.toy import pairs, toy_config, toy_tokenizer
 

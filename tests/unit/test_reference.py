@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import pytest
 
-from seq2seq.config.recipe import sections
+from seq2seq.config.explain import sections
 from seq2seq.config.reference import reference, type_name
 from seq2seq.config.section import Rate, Section
 

@@ -10,13 +10,16 @@ from seq2seq.analysis.representations import source_states
 from seq2seq.analysis.search_tree import search_tree
 from seq2seq.config import SearchOptions
 from seq2seq.config.precision import Precision
+from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.devices import device
 from seq2seq.devices.device import Device
 from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.inference.text_generator import TextGenerator
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import Tokenizers, build_model, save_model, start_directory
+from seq2seq.model_directory.directory import start_directory
 from seq2seq.model_directory.metadata import read_metadata
+from seq2seq.model_directory.model import save_model
+from seq2seq.models.build import build_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.training.checkpoints import load_checkpoint, save_checkpoint, snapshot
 from seq2seq.training.progress import Progress

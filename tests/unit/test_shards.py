@@ -24,7 +24,7 @@ from seq2seq.corpora.readers import count_lines, read_lines
 from seq2seq.errors import BulkError, ConfigError, CorpusError
 from seq2seq.inference.output import lines_answered
 from seq2seq.inference.results import Hypothesis, Translation
-from seq2seq.model_directory.directory import save_model
+from seq2seq.model_directory.model import save_model
 from tests.toy import save_random_model, toy_tokenizer
 
 LINES = ["one", "", "three\u2028", "four", "five", "", "seven", "eight ☃", "nine", "ten", "eleven"]

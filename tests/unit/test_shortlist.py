@@ -7,6 +7,7 @@ import pytest
 
 from seq2seq import SearchOptions, Tokenizer, TokenizerConfig, Translator
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
+from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.errors import ConfigError, ModelDirectoryError
 from seq2seq.inference.shortlist import (
     CANDIDATES,
@@ -17,7 +18,6 @@ from seq2seq.inference.shortlist import (
     make_shortlist,
     save_shortlist,
 )
-from seq2seq.model_directory.directory import Tokenizers
 from seq2seq.models.translation import Seq2Seq
 from tests.conftest import randomize
 from tests.toy import pairs

@@ -6,18 +6,13 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import SearchOptions, TokenizerConfig
-from seq2seq.data.tokenizer import Tokenizer
+from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import (
-    Tokenizers,
-    build_model,
-    load_arrays,
-    load_model,
-    save_arrays,
-    save_model,
-    start_directory,
-)
+from seq2seq.model_directory.directory import start_directory
+from seq2seq.model_directory.model import load_model, save_model
+from seq2seq.models.build import build_model
+from seq2seq.storage.arrays import load_arrays, save_arrays
 from tests.conftest import randomize
 from tests.toy import pairs, toy_config
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from seq2seq.config import SearchOptions, TokenizerConfig
-from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer
+from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.errors import ConfigError
 from seq2seq.inference.translator import Translator, _most_attended
-from seq2seq.model_directory.directory import Tokenizers, build_model
+from seq2seq.models.build import build_model
 from tests.conftest import randomize
 from tests.toy import pairs, toy_config
 

@@ -12,21 +12,14 @@ import pytest
 import yaml
 
 import seq2seq
-from seq2seq.data.tokenizer import Tokenizer
+from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ConfigError, ModelDirectoryError, Seq2SeqError
 from seq2seq.inference.int8 import FILE, _seal, quantize_decoder
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import (
-    Tokenizers,
-    build_model,
-    check_directory,
-    load_model,
-    load_tokenizers,
-    load_weights,
-    save_model,
-    start_directory,
-)
+from seq2seq.model_directory.directory import check_directory, load_tokenizers, load_weights, start_directory
 from seq2seq.model_directory.metadata import read_history, read_metadata
+from seq2seq.model_directory.model import load_model, save_model
+from seq2seq.models.build import build_model
 from seq2seq.storage.arrays import save_arrays
 from tests.models import change_metadata
 from tests.toy import pairs, toy_config

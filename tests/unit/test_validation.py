@@ -7,7 +7,7 @@ import pytest
 from sacrebleu.metrics import BLEU
 
 from seq2seq.errors import ConfigError, EvaluationError
-from seq2seq.model_directory.directory import build_model
+from seq2seq.models.build import build_model
 from seq2seq.training.display import Display
 from seq2seq.training.preparation import prepare
 from seq2seq.training.validation import Validator

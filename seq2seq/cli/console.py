@@ -1,0 +1,29 @@
+"""What a command says on stderr: lines, warnings, a bar."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+
+stderr = Console(stderr=True)
+
+
+def warn(message: str) -> None:
+    """Print a warning to stderr."""
+    say(f"warning: {message}")
+
+
+def say(message: str) -> None:
+    """Print a line to stderr, as it is."""
+    stderr.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress_bar(what: str, total: int | None) -> Iterator[Any]:
+    """A bar on stderr where that is a terminal; yields a function that takes the number done so far."""
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        task = bar.add_task(escape(what), total=total)
+        yield lambda done: bar.update(task, completed=done)

@@ -1,0 +1,80 @@
+"""Text in and out: files, stdin and stdout."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from seq2seq.cli.console import warn
+from seq2seq.errors import CorpusError
+from seq2seq.storage.files import writing
+
+
+@contextmanager
+def open_input(path: Path | None) -> Iterator[IO[bytes]]:
+    """A file, plain or gzip, or stdin."""
+    if path is None:
+        yield sys.stdin.buffer
+        return
+    from seq2seq.corpora.readers import open_bytes
+
+    try:
+        handle = open_bytes(path)
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read: {error.strerror}.") from None
+    with handle:
+        yield handle
+
+
+def check_output(path: Path, reads: Path | None = None) -> None:
+    """See that a file can be written, without writing it yet.
+
+    Raises:
+        CorpusError: It is the input `reads` or a folder, or there is no folder for it.
+    """
+    if reads is not None and path.exists() and path.samefile(reads):
+        raise CorpusError(f"{path}: is the input too, and would be lost. Give another --output.")
+    if path.is_dir():
+        raise CorpusError(f"{path}: cannot be written: it is a folder.")
+    if not path.parent.is_dir():
+        raise CorpusError(f"{path}: cannot be written: there is no folder {path.parent}.")
+
+
+@contextmanager
+def open_output(path: Path | None, reads: Path | None = None) -> Iterator[IO[str]]:
+    """A UTF-8 file, or stdout; lines end with `\\n` on every system.
+
+    A file is `PATH.partial` until it is whole, and stays so where it does not get whole.
+
+    Args:
+        path: A file, a device or a pipe; None is stdout.
+        reads: The input, which it must not be.
+
+    Raises:
+        CorpusError: See `check_output`.
+        StorageError: It cannot be written.
+    """
+    if path is None:
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    check_output(path, reads)
+    path = path.resolve()  # a link stays one
+    is_file = path.is_file() or not path.exists()
+    partial = path.with_name(f"{path.name}.partial") if is_file else path
+    with writing(path):
+        if is_file:
+            partial.unlink(missing_ok=True)
+        with partial.open("w", encoding="utf-8", newline="\n") as handle:
+            yield handle
+        if is_file:
+            partial.replace(path)
+
+
+def lenient_lines(handle: IO[bytes], name: str) -> Iterator[str]:
+    """`corpora.readers.lenient_lines`, with its warnings on stderr."""
+    from seq2seq.corpora import readers
+
+    return readers.lenient_lines(handle, name, warn)

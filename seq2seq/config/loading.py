@@ -1,0 +1,138 @@
+"""Recipes in YAML: read, changed by dotted overrides, checked, written back."""
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from seq2seq.config.explain import explain
+from seq2seq.config.language_model import keys_without_meaning
+from seq2seq.config.recipe import Config
+from seq2seq.errors import ConfigError
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a recipe and apply overrides.
+
+    Args:
+        path: A YAML file, or the bare name of a recipe that ships with the package.
+        overrides: `section.key=value` strings; the value is YAML. A number is a place in a list, counted from 0:
+            `data.train.mixture.0.weight=2`.
+
+    Raises:
+        ConfigError: The file is missing or not YAML, a key is unknown, or a value is not accepted.
+    """
+    file = Path(path)
+    if file.is_file():
+        text = file.read_bytes()  # YAML finds the encoding, and its error names the byte
+    elif str(path) in recipe_names():
+        text = (resources.files("seq2seq") / "recipes" / f"{path}.yaml").read_bytes()
+    else:
+        raise ConfigError(
+            f"{path}: no such recipe. Give a YAML file, or one of the packaged recipes: {', '.join(recipe_names())}."
+        )
+    return read_config(text, str(path), overrides)
+
+
+def read_config(text: bytes, origin: str, overrides: Sequence[str] = ()) -> Config:
+    """`load_config` of a recipe's bytes; `origin` is what to call it in errors."""
+    values = _read_yaml(text, f"{origin}: not valid YAML")
+    if not isinstance(values, dict):
+        raise ConfigError(f"{origin}: expected sections with keys, found {type(values).__name__}.")
+    for override in overrides:
+        _override(values, override)
+    return parse_config(values, origin)
+
+
+def _read_yaml(text: str | bytes, complaint: str) -> Any:
+    """Plain values: no tag makes another object.
+
+    Raises:
+        ConfigError: It is not YAML, or refers to itself again and again.
+    """
+    try:
+        values = yaml.safe_load(text)
+    except RecursionError:
+        raise ConfigError(f"{complaint}: it is nested too deeply.") from None
+    except Exception as error:  # of bad numbers and dates, yaml raises ValueError, KeyError and AttributeError
+        raise ConfigError(f"{complaint}: {error}") from None
+    return values
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that ship with the package."""
+    folder = resources.files("seq2seq") / "recipes"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def parse_config(values: dict[str, Any], origin: str) -> Config:
+    """Check plain values against the schema.
+
+    Raises:
+        ConfigError: With one line a problem, each naming `origin` and the key.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        problems = error.errors()
+        # Of a task that is not known, nobody knows what the other keys may be.
+        of_task = [problem for problem in problems if problem["loc"] == ("task",)]
+        raise ConfigError("\n".join(explain(problem, origin) for problem in of_task or problems)) from None
+
+
+def dump_config(config: Config) -> str:
+    """The complete resolved recipe as YAML; `load_config` reads it back to an equal `Config`.
+
+    That of a language model lacks what means nothing to it.
+    """
+    excluded = keys_without_meaning() if config.task == "language_model" else None
+    return yaml.safe_dump(config.model_dump(mode="json", exclude=excluded), sort_keys=False, allow_unicode=True)
+
+
+def changed_keys(old: Config, new: Config) -> list[str]:
+    """Dotted names of the keys that differ, in the order of the schema."""
+    before, after = _flatten(old.model_dump()), _flatten(new.model_dump())
+    # A section that is null on one side (data.test) has keys on the other only.
+    return [key for key in after | before if before.get(key) != after.get(key)]
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, tuple) and any(isinstance(entry, dict) for entry in value):  # a list of sections
+            value = {str(place): entry for place, entry in enumerate(value)}  # noqa: PLW2901
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {override}: expected section.key=value, as in --set training.epochs=5.")
+    value = _read_yaml(text, f"--set {override}: the value is not valid YAML")
+    *sections, last = key.split(".")
+    inner: Any = values
+    for depth, name in enumerate(sections):
+        place = _place(inner, sections[:depth], name, override)
+        if isinstance(inner, dict) and inner.get(name) is None:
+            inner[name] = {}  # a section that the recipe does not have, or has as null
+        inner = inner[place]
+    inner[_place(inner, sections, last, override)] = value
+
+
+def _place(values: Any, path: Sequence[str], name: str, override: str) -> str | int:
+    """What `name` is in the section or list at `path`: a key or a number."""
+    if isinstance(values, dict):
+        return name
+    where = ".".join(path)
+    if not isinstance(values, list):
+        raise ConfigError(f"--set {override}: '{where}' is a value, not a section.")
+    if not name.isdecimal() or int(name) >= len(values):
+        raise ConfigError(
+            f"--set {override}: '{where}' is a list of {len(values)}, counted from 0: it has no '{name}'. "
+            f"To make it longer or shorter, set all of it: --set {where}=[...]."
+        )
+    return int(name)
