@@ -8,6 +8,7 @@ import pandas as pd
 import tensorflow as tf
 
 from seq2seq.analysis.words import word_pieces
+from seq2seq.data.padding import by_length, pad
 from seq2seq.data.tokenizer import EOS_ID, PAD_ID
 from seq2seq.devices.device import use_precision
 from seq2seq.errors import EvaluationError, did_you_mean
@@ -64,16 +65,10 @@ def source_states(translator: Translator, sentences: Sequence[str], layer: Layer
         return tf.cast(model.encoder(embedded, lengths)[0], tf.float32)
 
     rows = [[*ids, EOS_ID] for ids in translator.tokenizers.source.encode_all(list(sentences))]
-    waiting = sorted(range(len(rows)), key=lambda row: -len(rows[row]))
     states: dict[int, np.ndarray] = {}
-    while waiting:
-        width = len(rows[waiting[0]])
-        now, waiting = waiting[: max(1, BATCH_TOKENS // width)], waiting[max(1, BATCH_TOKENS // width) :]
-        padded = np.full((len(now), width), PAD_ID, np.int32)
-        for place, row in enumerate(now):
-            padded[place, : len(rows[row])] = rows[row]
-        for row, found in zip(now, read(tf.constant(padded)).numpy(), strict=True):
-            states[row] = found[: len(rows[row])]
+    for batch in by_length(list(map(len, rows)), lambda length: BATCH_TOKENS // length):
+        found = read(tf.constant(pad([rows[row] for row in batch]))).numpy()
+        states |= {row: vectors[: len(rows[row])] for row, vectors in zip(batch, found, strict=True)}
     return [states[row] for row in range(len(rows))]
 
 

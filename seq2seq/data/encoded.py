@@ -14,7 +14,8 @@ from joblib import Parallel, delayed
 
 from seq2seq.config import FilterConfig
 from seq2seq.corpora import FilterReport, Hashes, SentencePair, filters
-from seq2seq.data.tokenizer import EOS_ID, PAD_ID, Tokenizer
+from seq2seq.data.padding import pad_joined
+from seq2seq.data.tokenizer import EOS_ID, Tokenizer
 from seq2seq.storage.files import writing
 
 CHUNK = 10_000  # pairs that are filtered and tokenized at once
@@ -30,8 +31,8 @@ class Side(Protocol):
 
     lengths: np.ndarray
 
-    def gather(self, rows: np.ndarray) -> np.ndarray:
-        """Right-padded ids of some sentences, (B, L) int32, EOS included."""
+    def ids(self, rows: np.ndarray) -> np.ndarray:
+        """Ids of some sentences one after the other, EOS included, (sum of their lengths,)."""
         ...
 
 
@@ -49,14 +50,11 @@ class TokenizedSide:
         if self.offsets[0] or self.offsets[-1] != len(self.tokens) or self.lengths.min(initial=1) < 1:
             raise ValueError(f"{file}: does not hold the sentences of its offsets")
 
-    def gather(self, rows: np.ndarray) -> np.ndarray:
-        """Right-padded ids of some sentences, (B, L) int32, EOS included."""
+    def ids(self, rows: np.ndarray) -> np.ndarray:
+        """Ids of some sentences one after the other, EOS included, (sum of their lengths,)."""
         lengths = self.lengths[rows]
-        columns = np.arange(lengths.max(initial=0))
-        real = columns < lengths[:, None]
-        padded = np.full(real.shape, PAD_ID, np.int32)
-        padded[real] = self.tokens[(self.offsets[rows][:, None] + columns)[real]]
-        return padded
+        ends = np.cumsum(lengths)
+        return self.tokens[np.repeat(self.offsets[rows] - ends + lengths, lengths) + np.arange(lengths.sum())]
 
 
 class EncodedPairs:
@@ -69,8 +67,9 @@ class EncodedPairs:
         return len(self.source.lengths)
 
     def batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Source and target of some sentences, (B, S) and (B, T) int32."""
-        return self.source.gather(rows), self.target.gather(rows)
+        """Source and target of some sentences, (B, S) and (B, T) int32, right-padded, EOS included."""
+        source, target = (pad_joined(side.ids(rows), side.lengths[rows]) for side in (self.source, self.target))
+        return source, target
 
 
 class EncodedCorpus(EncodedPairs):

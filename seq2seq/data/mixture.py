@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from seq2seq.data.encoded import EncodedCorpus, EncodedPairs, Side
-from seq2seq.data.tokenizer import PAD_ID
 
 
 class JoinedSide:
@@ -17,15 +16,14 @@ class JoinedSide:
         self.lengths = np.concatenate([part.lengths for part in parts]) if len(parts) > 1 else parts[0].lengths
         self._ends = np.cumsum([len(part.lengths) for part in parts])
 
-    def gather(self, rows: np.ndarray) -> np.ndarray:
-        """Right-padded ids of some sentences, (B, L) int32, EOS included."""
-        owners = np.searchsorted(self._ends, rows, side="right")
-        padded = np.full((len(rows), self.lengths[rows].max(initial=0)), PAD_ID, np.int32)
+    def ids(self, rows: np.ndarray) -> np.ndarray:
+        """Ids of some sentences one after the other, EOS included, (sum of their lengths,) int32."""
+        owners, lengths = np.searchsorted(self._ends, rows, side="right"), self.lengths[rows]
+        ids = np.empty(lengths.sum(), np.int32)
         for owner in np.unique(owners):
             part, mine = self.parts[owner], owners == owner
-            ids = part.gather(rows[mine] - (self._ends[owner] - len(part.lengths)))
-            padded[mine, : ids.shape[1]] = ids
-        return padded
+            ids[np.repeat(mine, lengths)] = part.ids(rows[mine] - (self._ends[owner] - len(part.lengths)))
+        return ids
 
 
 class EncodedMixture(EncodedPairs):

@@ -59,8 +59,7 @@ def measured_loss(folder, weights):
     for weight in model.weights:
         weight.assign(weights[weight.path.partition("/")[2]])
     valid = EncodedCorpus(folder / "encoded" / "valid")
-    sides = [tf.constant(side.gather(np.arange(len(valid)))) for side in (valid.source, valid.target)]
-    _, nll, tokens = model.losses_of(*sides)
+    _, nll, tokens = model.losses_of(*map(tf.constant, valid.batch(np.arange(len(valid)))))
     return float(nll / tokens)
 
 

@@ -161,7 +161,7 @@ def test_width_on_disk_follows_the_vocabulary(tmp_path: Path, size: int, dtype: 
     assert corpus.source.tokens.dtype == dtype
     assert corpus.target.tokens.dtype == np.uint16
     assert (tmp_path / "c" / "source.tokens.bin").stat().st_size == 3 * np.dtype(dtype).itemsize
-    assert corpus.source.gather(np.array([0])).tolist() == [[4, size - 1, EOS_ID]]
+    assert corpus.batch(np.array([0]))[0].tolist() == [[4, size - 1, EOS_ID]]
 
 
 def test_an_interrupted_encoding_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -204,12 +204,12 @@ def test_empty_corpus(tmp_path: Path) -> None:
     many = ManyPieces(100)
     corpus = encode_corpus([], many, many, tmp_path / "c", "f")
     assert len(corpus) == 0
-    assert corpus.source.gather(np.zeros(0, np.int64)).shape == (0, 0)
+    assert corpus.batch(np.zeros(0, np.int64))[0].shape == (0, 0)
 
 
-def test_gather_pads_right_in_the_order_asked(corpus: EncodedCorpus) -> None:
+def test_a_batch_is_padded_on_the_right_in_the_order_asked(corpus: EncodedCorpus) -> None:
     for rows in ([3], [5, 0, 89, 5], list(range(90))):
-        gathered = corpus.target.gather(np.array(rows))
+        gathered = corpus.batch(np.array(rows))[1]
         expected = [row(corpus.target, index) for index in rows]
         longest = max(len(ids) for ids in expected)
         assert gathered.dtype == np.int32

@@ -1,0 +1,44 @@
+"""Sequences of unequal lengths in rectangles: right-padded, and dealt into batches of similar lengths."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+
+import numpy as np
+
+from seq2seq.data.tokenizer import PAD_ID
+
+
+def pad(sequences: Sequence[Sequence[int]]) -> np.ndarray:
+    """Right-pad B lists of ids to the longest one, (B, L) int32; of none, (0, 0)."""
+    return pad_joined(list(chain.from_iterable(sequences)), list(map(len, sequences)))
+
+
+def pad_joined(ids: np.ndarray | Sequence[int], lengths: np.ndarray | Sequence[int]) -> np.ndarray:
+    """`pad` sequences that follow one another in one array.
+
+    Args:
+        ids: (sum of `lengths`,) ids.
+        lengths: (B,) lengths of the sequences.
+
+    Raises:
+        ValueError: `ids` and `lengths` do not go together.
+    """
+    lengths = np.asarray(lengths, np.int64)
+    real = np.arange(lengths.max(initial=0)) < lengths[:, None]
+    padded = np.full(real.shape, PAD_ID, np.int32)
+    padded[real] = np.asarray(ids, np.int32)
+    return padded
+
+
+def by_length(lengths: Sequence[int] | np.ndarray, size: Callable[[int], int]) -> Iterator[list[int]]:
+    """Yield the indices of sequences in batches of falling length; equal lengths keep their order.
+
+    Args:
+        lengths: Lengths of the sequences. Those of length 0 are left out.
+        size: Returns the number of sequences in a batch from the length of its longest; below 1 counts as 1.
+    """
+    order = sorted((index for index, length in enumerate(lengths) if length), key=lambda index: -lengths[index])
+    while order:
+        end = max(1, size(int(lengths[order[0]])))
+        yield order[:end]
+        order = order[end:]
