@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from itertools import chain, islice
 from pathlib import Path
@@ -15,6 +15,7 @@ from joblib import Parallel, delayed
 from seq2seq.config import FilterConfig
 from seq2seq.corpora import FilterReport, Hashes, SentencePair, filters
 from seq2seq.data.padding import pad_joined
+from seq2seq.data.progress import Progress, unheard
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer
 from seq2seq.storage.files import writing
 
@@ -102,7 +103,7 @@ def encode_corpus(
     fingerprint: str = "",
     *,
     filtering: FilterConfig = UNFILTERED,
-    progress: Callable[[int], None] = lambda pairs: None,
+    progress: Progress = unheard,
 ) -> EncodedCorpus:
     """Filter and tokenize pairs into `folder`, in bounded memory.
 
@@ -138,7 +139,7 @@ def _write(
     folder: Path,
     fingerprint: str,
     filtering: FilterConfig,
-    progress: Callable[[int], None],
+    progress: Progress,
 ) -> None:
     sizes = [EOS_ID + 1 if tokenizer is None else tokenizer.vocabulary_size for tokenizer in tokenizers]
     dtypes = [np.dtype(np.uint16 if size <= 2**16 else np.uint32) for size in sizes]

@@ -3,13 +3,14 @@
 import re
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from sacrebleu.metrics import BLEU, CHRF, TER
 
 from seq2seq.config import SearchOptions
+from seq2seq.data.progress import Progress, unheard
 from seq2seq.errors import EvaluationError, did_you_mean
 from seq2seq.evaluation.scripts import warn_of_script
 from seq2seq.inference.long_lines import cut_warning
@@ -166,7 +167,7 @@ def evaluate(
     pairs: Sequence[tuple[str, ...]],
     options: SearchOptions | None = None,
     bootstrap: bool = True,
-    progress: Callable[[int], None] = lambda sentences: None,
+    progress: Progress = unheard,
     *,
     more_references: Sequence[Sequence[str]] = (),
     language: str | None = None,

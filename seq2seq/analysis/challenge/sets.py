@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from seq2seq.data.progress import Progress, unheard
 from seq2seq.errors import EvaluationError
 from seq2seq.phrasebook.grammar import Grammar
 from seq2seq.phrasebook.grammar.phenomena import words_of
@@ -141,7 +142,7 @@ def probe(
     seed: int = 1,
     lexicon: str = "full",
     options: "SearchOptions | None" = None,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Progress = unheard,
 ) -> ProbeReport:
     """Translate challenge sets and count what is right.
 
