@@ -35,10 +35,10 @@ def with_room_for(rows: int, face: str, sizes: list[int]):
 
 
 def limit_searches(patch, rows: int, face: str) -> list[int]:
-    """Give every search of a translator that is made from now on room for so many sentences; returns sizes tried."""
-    from seq2seq.inference import translator
+    """Give every search that is traced from now on room for N sentences; returns sizes tried."""
+    from seq2seq.inference import searcher
 
     sizes: list[int] = []
-    traced, limit = translator.traced, with_room_for(rows, face, sizes)
-    patch.setattr(translator, "traced", lambda search, options: limit(traced(search, options)))
+    trace, limit = searcher.trace, with_room_for(rows, face, sizes)
+    patch.setattr(searcher, "trace", lambda steps, structure: limit(trace(steps, structure)))
     return sizes

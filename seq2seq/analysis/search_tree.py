@@ -11,9 +11,19 @@ import tensorflow as tf
 from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer
 from seq2seq.devices.device import use_precision
-from seq2seq.inference.searcher import length_limits, search_rules
+from seq2seq.inference.searcher import Numbers, Structure, length_limits
+from seq2seq.inference.steps import Batch
 from seq2seq.inference.translator import Translator
-from seq2seq.search import IMPOSSIBLE, Rules, SearchResult, StepFunction, beam_search, greedy_search, reshaped
+from seq2seq.search import (
+    IMPOSSIBLE,
+    Rules,
+    SearchResult,
+    StepFunction,
+    StepOutput,
+    beam_search,
+    greedy_search,
+    reshaped,
+)
 from seq2seq.search.top import top_k
 
 BEGIN = "<s>"
@@ -24,14 +34,19 @@ class Note(NamedTuple):
 
     tokens     (K,)       int64, the last of each
     parents    (K,)       int64, the place that each hypothesis had a step before; the first step's mean nothing
-    log_probs  (1, K, V)  float32 tensor, `IMPOSSIBLE` where the rules exclude a token
-    weights    (1, K, S)  float32 tensor
+    log_probs  (1, K, C)  float32 tensor, `IMPOSSIBLE` where the rules exclude a token
+    output     what the step gave, with the tokens that C are
     """
 
     tokens: np.ndarray
     parents: np.ndarray
     log_probs: tf.Tensor
-    weights: tf.Tensor
+    output: StepOutput
+
+    def best(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """The best log-probabilities of each hypothesis, (K, count) or fewer, and their tokens."""
+        values, places = top_k(self.log_probs, count)
+        return values[0].numpy(), self.output.tokens(places)[0].numpy()
 
 
 class NotingStep:
@@ -54,12 +69,12 @@ class NotingStep:
         """The first state to search from, given that of `step`."""
         return state, tf.zeros([1, 1], tf.int32)
 
-    def __call__(self, tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
+    def __call__(self, tokens: tf.Tensor, state: Any, memory: Any) -> StepOutput:
         inner, places = state
-        logits, inner, weights = self.step(tokens, inner, memory)
-        log_probs = self.rules.choosable(tf.nn.log_softmax(logits), tf.constant(len(self.notes)))
-        self.notes.append(Note(tokens[0].numpy(), places[0].numpy(), log_probs, weights))
-        return logits, (inner, tf.range(tf.shape(tokens)[1])[None]), weights
+        output = self.step(tokens, inner, memory)
+        log_probs = self.rules.choosable(output, tf.constant(len(self.notes)))
+        self.notes.append(Note(tokens[0].numpy(), places[0].numpy(), log_probs, output))
+        return output._replace(state=(output.state, tf.range(tf.shape(tokens)[1])[None]))
 
 
 def search_tree(translator: Translator, sentence: str, options: SearchOptions | None = None) -> pd.DataFrame:
@@ -87,7 +102,7 @@ def search_tree(translator: Translator, sentence: str, options: SearchOptions | 
                    `pruned`: given up
 
     Raises:
-        ValueError: The options sample, or use a shortlist or int8; or the sentence has no tokens or too many.
+        ValueError: The options sample; or the sentence has no tokens or too many.
     """
     options = options or translator.options
     noting, result = _run(translator, sentence, options, partial(beam_search, beam_size=options.beam_size))
@@ -113,9 +128,9 @@ def grow_tree(noting: NotingStep, result: SearchResult, beam_size: int, tokenize
         for node in beam:
             if node is not None:
                 rows[node]["status"] = "alive"
-        covered = rules.cover(covered, note.weights)
+        covered = rules.cover(covered, note.output.weights)
         sums = np.array([IMPOSSIBLE if node is None else rows[node]["total"] for node in beam], np.float32)
-        for rank, (place, token, log_prob, total) in enumerate(_ranked(sums, note.log_probs, 2 * beam_size)):
+        for rank, (place, token, log_prob, total) in enumerate(_ranked(sums, note, 2 * beam_size)):
             children[beam[place], token] = len(rows)
             ids.append(token)
             row = _row(parent=beam[place], step=step, rank=rank, log_prob=log_prob, total=total)
@@ -140,9 +155,9 @@ def _row(**values: Any) -> dict[str, Any]:
     return defaults | values
 
 
-def _ranked(sums: np.ndarray, log_probs: tf.Tensor, count: int) -> Iterator[tuple[int, int, float, float]]:
+def _ranked(sums: np.ndarray, note: Note, count: int) -> Iterator[tuple[int, int, float, float]]:
     """Place, token, log-probability and total of the best extensions, as `beam_search` ranks them."""
-    values, tokens = (part[0].numpy() for part in top_k(log_probs, count))
+    values, tokens = note.best(count)
     totals = sums[:, None] + values
     for flat in tf.math.top_k(totals.ravel(), min(count, totals.size)).indices.numpy().tolist():
         place, choice = divmod(flat, values.shape[1])
@@ -189,7 +204,7 @@ def greedy_path(
     noting, _ = _run(translator, sentence, options or translator.options, greedy_search)
     rows, sum_before = [], 0.0
     for step, note in enumerate(noting.notes, start=1):
-        values, tokens = (part[0, 0].numpy() for part in top_k(note.log_probs, candidates))
+        values, tokens = (part[0] for part in note.best(candidates))
         log_probs = note.log_probs[0, 0].numpy()
         entropy = -float(np.sum(np.exp(log_probs) * log_probs, where=log_probs > IMPOSSIBLE / 2))
         pieces = translator.tokenizers.target.pieces(tokens.tolist())
@@ -248,20 +263,20 @@ def draws(translator: Translator, sentence: str, options: SearchOptions) -> pd.D
 def _run(
     translator: Translator, sentence: str, options: SearchOptions, search: Callable[..., SearchResult]
 ) -> tuple[NotingStep, SearchResult]:
-    for name in ("sample", "int8", "shortlist", "language_model"):
-        if getattr(options, name):
-            raise ValueError(f"'{name}' is {getattr(options, name)}: only plain greedy and beam search can be watched")
-    translator.check(options)
+    if options.sample:
+        raise ValueError("'sample' is true: only greedy and beam search can be watched")
+    steps = translator.steps(options)
     ids = [*translator.tokenizers.source.encode(sentence), EOS_ID]
     if not 1 < len(ids) <= options.max_source_tokens:
         raise ValueError(
             f"the sentence has {len(ids)} tokens with </s>: expected 2 to {options.max_source_tokens} "
             "('max_source_tokens'), for it is watched as a whole."
         )
-    model, source = translator.model, tf.constant([ids])
-    use_precision(model.precision)
+    source = tf.constant([ids])
+    use_precision(translator.model.precision)
     shortest, longest = map(tf.constant, length_limits(np.array([len(ids)]), options))
-    rules = search_rules(source, shortest, longest, options)
-    memory, state = model.encode(source)
-    noting = NotingStep(partial(model.decode_step, output=model.output_layer()), rules)
+    rules = Structure.of(options, keep_weights=True).rules(source, shortest, longest, Numbers.of(options))
+    inputs = tf.nest.map_structure(tf.convert_to_tensor, steps.inputs(Batch([ids[:-1]])))
+    step, state, memory = steps.start(source, inputs)
+    noting = NotingStep(step, rules)
     return noting, search(noting, noting.start(state), memory, rules)

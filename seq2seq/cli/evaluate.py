@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from seq2seq.cli.options import flag, search_options, with_search_options
 from seq2seq.config.precision import Precision
 
 if TYPE_CHECKING:
     from seq2seq.evaluation.metrics import EvaluationReport
 
 
+@with_search_options()
 def evaluate(
     model: Annotated[Path | None, typer.Argument(metavar="[MODEL]", help="A model directory.")] = None,
     source: Annotated[Path | None, typer.Option(metavar="FILE", help="Sentences for the model to translate.")] = None,
@@ -26,17 +28,6 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE", help="Score these translations instead of a model's.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Keep translations.")] = None,
-    beam_size: Annotated[int | None, typer.Option(help="Hypotheses kept at each step; 1 is greedy.")] = None,
-    length_penalty: Annotated[
-        str | None, typer.Option(help="GNMT's alpha, 0 for none, or 'average'.", metavar="FLOAT|average")
-    ] = None,
-    language_model: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="A language model that has a say in each token; see seq2seq translate."),
-    ] = None,
-    language_model_weight: Annotated[
-        float | None, typer.Option(help="Of its log-probabilities; 0.2 by default.")
-    ] = None,
     precision: Annotated[
         Precision | None,
         typer.Option(help="float32 by default; the others are for speed on a GPU, see seq2seq translate."),
@@ -46,6 +37,8 @@ def evaluate(
         typer.Option(metavar="CODE", help="Language of the references, as zh; by default that of the model's recipe."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    *,
+    search: dict[str, Any],
 ) -> None:
     """Score translations with sacreBLEU: BLEU, chrF2 and TER, signatures, 95% bootstrap intervals, speed.
 
@@ -58,6 +51,9 @@ def evaluate(
         raise typer.BadParameter("--output keeps a model's translations, and there is no MODEL")
     if model is None and precision is not None:
         raise typer.BadParameter(f"--precision {precision} is what a model computes in, and there is no MODEL")
+    if model is None and search:
+        given = ", ".join(f"{flag(key)} {value}" for key, value in search.items())
+        raise typer.BadParameter(f"{given}: how a model translates, and there is no MODEL")
     if output is not None and output.exists() and any(file.exists() and output.samefile(file) for file in reference):
         raise typer.BadParameter(f"--output {output} is a reference, and would be lost")
     from seq2seq.cli.text_files import check_output, open_output
@@ -73,13 +69,7 @@ def evaluate(
 
             report = EvaluationReport(len(lines), score_texts(lines, references, language=target_language))
         else:
-            options = {
-                "beam_size": beam_size,
-                "length_penalty": length_penalty,
-                "language_model": language_model,
-                "language_model_weight": language_model_weight,
-            }
-            report = _evaluate_model(model, precision or "float32", lines, references, target_language, options)
+            report = _evaluate_model(model, precision or "float32", lines, references, target_language, search)
             if output is not None:
                 with open_output(output) as handle:
                     handle.writelines(f"{translation.text}\n" for translation in report.translations)
@@ -95,10 +85,9 @@ def _evaluate_model(
     sources: list[str],
     references: list[list[str]],
     language: str | None,
-    options: dict[str, Any],
+    search: dict[str, Any],
 ) -> "EvaluationReport":
     from seq2seq.cli.console import progress_bar, warn
-    from seq2seq.cli.options import search_options
     from seq2seq.cli.startup import load_tensorflow
 
     load_tensorflow()
@@ -109,7 +98,7 @@ def _evaluate_model(
     translator = Translator.load(model, precision, notice=warn)
     language = language or load_config_of(model).data.target_language
     pairs = list(zip(sources, references[0], strict=True))
-    chosen = search_options(translator.options, **options)
+    chosen = search_options(translator.options, search)
     with progress_bar("translating", len(sources)) as advance:
         return run(translator, pairs, chosen, progress=advance, more_references=references[1:], language=language)
 

@@ -1,8 +1,14 @@
-"""Options of the command line that stand for keys of a recipe."""
+"""Options of the command line that stand for keys of a recipe: declared there, and nowhere else."""
 
-from typing import Any, TypeVar
+import inspect
+import re
+from collections.abc import Callable, Collection, Mapping
+from functools import wraps
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
+import typer
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from seq2seq.config import SearchOptions, Section
 from seq2seq.errors import ConfigError
@@ -10,16 +16,71 @@ from seq2seq.errors import ConfigError
 AnySection = TypeVar("AnySection", bound=Section)
 
 
-def search_options(base: SearchOptions, **given: Any) -> SearchOptions:
-    """`base` with the options that were given on the command line (not None); one translation unless asked.
+def with_search_options(*without: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each key of `search` in a recipe, but for some.
+
+    They stand where the command has `search`, and it gets there the values of those that were given, by key;
+    `search_options` puts them in place of the model's own.
+
+    Args:
+        without: Keys that mean nothing to the command.
+    """
+    keys = {key: field for key, field in SearchOptions.model_fields.items() if key not in without}
+    options = [
+        inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(field, keys))
+        for key, field in keys.items()
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(command).parameters.values())
+        place = [parameter.name for parameter in own].index("search")
+
+        @wraps(command)
+        def run(**values: Any) -> None:
+            given = {key: value for key in keys if (value := values.pop(key)) is not None}
+            command(**values, search=given)
+
+        parameters = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in (*own[:place], *options, *own[place + 1 :])
+        ]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate
+
+
+def _option(field: FieldInfo, keys: Collection[str]) -> Any:
+    """The annotation that Typer makes an option of."""
+    about = field.json_schema_extra
+    assert isinstance(about, dict)
+    kinds = [kind for kind in get_args(field.annotation) or (field.annotation,) if kind is not type(None)]
+    kind: Any = field.annotation
+    metavar = None
+    if get_origin(field.annotation) is not Literal:
+        words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
+        kind = str if words else kinds[0]
+        metavar = "|".join(["FLOAT", *words]) if words else "DIR" if about["unit"] == "directory" else None
+    flags = re.sub(r"`(\w+)`", lambda word: flag(word[1]) if word[1] in keys else word[1], field.description or "")
+    return Annotated[kind | None, typer.Option(help=flags, metavar=metavar, rich_help_panel=str(about["panel"]))]
+
+
+def flag(key: str) -> str:
+    """The option of a key."""
+    return f"--{key.replace('_', '-')}"
+
+
+def search_options(base: SearchOptions, given: Mapping[str, Any]) -> SearchOptions:
+    """`base` with the options that were given on the command line; one translation unless asked.
 
     Raises:
         ConfigError: A value is not accepted.
     """
-    values = base.model_dump() | {"n_best": 1} | {key: value for key, value in given.items() if value is not None}
+    values = base.model_dump() | {"n_best": 1, **given}
     if given.get("sample") is False:  # how the recipe samples means nothing then
         for key in ("temperature", "top_k", "top_p"):
-            values[key] = SearchOptions.model_fields[key].default if given.get(key) is None else given[key]
+            values[key] = given.get(key, SearchOptions.model_fields[key].default)
     return from_flags(SearchOptions, values)
 
 
@@ -34,5 +95,5 @@ def from_flags(section: type[AnySection], values: dict[str, Any]) -> AnySection:
     except ValidationError as error:
         problem = error.errors()[0]
         key = problem["loc"][0] if problem["loc"] else None
-        flag = f"--{str(key).replace('_', '-')} {values[str(key)]}: " if key else ""
-        raise ConfigError(f"{flag}{problem['msg'].removeprefix('Value error, ')}.") from None
+        named = f"{flag(str(key))} {values[str(key)]}: " if key else ""
+        raise ConfigError(f"{named}{problem['msg'].removeprefix('Value error, ')}.") from None

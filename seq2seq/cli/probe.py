@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from seq2seq.cli.options import search_options, with_search_options
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -12,17 +14,19 @@ if TYPE_CHECKING:
     from seq2seq.analysis.challenge.sets import Accuracy
 
 
+@with_search_options("n_best", "sample", "temperature", "top_k", "top_p", "seed")
 def probe(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory, English to German.")],
     items: Annotated[int, typer.Option(help="Sentences for each phenomenon and each long distance.", min=1)] = 100,
-    seed: Annotated[int, typer.Option(help="Of the sentences.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the sentences.")] = 1,
     lexicon: Annotated[
         str | None,
         typer.Option(help="Words of the sentences: full or basic; by default what the model was trained with."),
     ] = None,
-    beam_size: Annotated[int | None, typer.Option(help="Hypotheses kept at each step; 1 is greedy.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw both tables: .png, .svg or .pdf.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    *,
+    search: dict[str, Any],
 ) -> None:
     """Tell what a model has learnt: accuracy by grammatical phenomenon, and over long distances.
 
@@ -30,7 +34,6 @@ def probe(
     phenomenon decides.
     """
     from seq2seq.cli.console import progress_bar, warn
-    from seq2seq.cli.options import search_options
     from seq2seq.cli.startup import load_tensorflow
     from seq2seq.cli.text_files import check_output
 
@@ -46,7 +49,7 @@ def probe(
     from seq2seq.model_directory.directory import load_config_of
 
     translator = Translator.load(model, notice=warn)
-    options = search_options(translator.options, beam_size=beam_size)
+    options = search_options(translator.options, search)
     with progress_bar("translating challenge sets", None) as advance:
         report = run(translator, items, seed, lexicon or lexicon_of(load_config_of(model)), options, progress=advance)
     if as_json:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from seq2seq.cli.options import search_options, with_search_options
 from seq2seq.config.precision import Precision
 from seq2seq.inference.output import Format
 
@@ -18,11 +19,7 @@ CONTEXT = {"allow_extra_args": True}
 BULK = "Past one machine"
 
 
-def flag(meaning: str, panel: str = "Search", **more: Any) -> Any:
-    """An option named like its key in a recipe's `search` section; the model's recipe holds the default."""
-    return typer.Option(help=meaning, rich_help_panel=panel, **more)
-
-
+@with_search_options()
 def translate(
     context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")],
@@ -42,68 +39,26 @@ def translate(
             "a line, with tokens, scores and attention. Default: text, or tsv where --n-best is above 1.",
         ),
     ] = None,
-    beam_size: Annotated[int | None, flag("Hypotheses kept at each step; 1 is greedy.")] = None,
-    length_penalty: Annotated[
-        str | None, flag("GNMT's alpha, 0 for none, or 'average'.", metavar="FLOAT|average")
-    ] = None,
-    coverage_penalty: Annotated[float | None, flag("GNMT's beta: how much it costs to skip source text.")] = None,
-    n_best: Annotated[int | None, flag("Translations a line; 1 by default.")] = None,
-    min_length: Annotated[int | None, flag("Shortest translation, in tokens with </s>.")] = None,
-    max_length: Annotated[int | None, flag("Longest translation, in tokens with </s>.")] = None,
-    max_length_factor: Annotated[float | None, flag("Longest translation: this times the source's length ...")] = None,
-    max_length_extra: Annotated[int | None, flag("... plus this.")] = None,
-    unk: Annotated[
-        Literal["keep", "suppress", "replace"] | None,
-        flag("Unknown tokens: write them, never choose them, or put the source's text that they attend to most."),
-    ] = None,
-    language_model: Annotated[
-        str | None,
-        flag("A language model that has a say in each token; greedy and beam search.", metavar="DIR"),
-    ] = None,
-    language_model_weight: Annotated[float | None, flag("Of its log-probabilities; 0.2 by default.")] = None,
-    sample: Annotated[
-        bool | None, flag("Draw --n-best translations at random; --beam-size is not used then.", "Sampling")
-    ] = None,
-    temperature: Annotated[float | None, flag("Logits are divided by it; below 1 is safer.", "Sampling")] = None,
-    top_k: Annotated[int | None, flag("Draw among so many likeliest tokens.", "Sampling")] = None,
-    top_p: Annotated[
-        float | None, flag("Draw among the fewest likeliest that together have this probability.", "Sampling")
-    ] = None,
-    seed: Annotated[int | None, flag("The same seed draws the same translations of a line.", "Sampling")] = None,
-    long_lines: Annotated[
-        Literal["split", "cut"] | None,
-        flag("A longer line is translated in pieces, or cut off with a warning.", "Long lines and batches"),
-    ] = None,
-    max_source_tokens: Annotated[
-        int | None, flag("Longest line that is translated at once, in tokens with </s>.", "Long lines and batches")
-    ] = None,
-    shortlist: Annotated[
-        int | None,
-        flag("Choose among so many candidates of each source token; see seq2seq shortlist.", "Long lines and batches"),
-    ] = None,
-    int8: Annotated[
-        bool | None, flag("Decode with 8-bit integers on the CPU; see seq2seq quantize.", "Long lines and batches")
-    ] = None,
-    batch_tokens: Annotated[
-        int | None,
-        flag(
-            "Padded source tokens times hypotheses at once; by default as suits the device.", "Long lines and batches"
-        ),
-    ] = None,
+    *,
+    search: dict[str, Any],
     precision: Annotated[
         Precision,
-        flag(
-            "All but float32 are for speed on a GPU, and a translation can then depend on its batch.",
-            "Long lines and batches",
+        typer.Option(
+            help="All but float32 are for speed on a GPU, and a translation can then depend on its batch.",
+            rich_help_panel="Speed",
         ),
     ] = "float32",
     shard: Annotated[
         str | None,
-        flag("Part I of N of the input, resumed where it is; the last to end joins all.", BULK, metavar="I/N"),
+        typer.Option(
+            help="Part I of N of the input, resumed where it is; the last to end joins all.",
+            rich_help_panel=BULK,
+            metavar="I/N",
+        ),
     ] = None,
     engine: Annotated[
         Literal["here", "beam"],
-        flag("here, or Apache Beam, with its pipeline options behind `--`.", BULK),
+        typer.Option(help="here, or Apache Beam, with its pipeline options behind `--`.", rich_help_panel=BULK),
     ] = "here",
 ) -> None:
     """Translate text. Line N of the output answers line N of the input; a blank line stays blank.
@@ -111,12 +66,12 @@ def translate(
     What is not given here is as the model's recipe has it.
     """
     from seq2seq.cli.console import warn
-    from seq2seq.cli.options import search_options
     from seq2seq.cli.startup import load_tensorflow
     from seq2seq.cli.text_files import check_output
     from seq2seq.errors import ConfigError
 
-    several = n_best is not None and n_best > 1
+    n_best = search.get("n_best", 1)
+    several = n_best > 1
     if output_format == "text" and several:
         raise ConfigError(
             f"--format text has one translation a line, and --n-best is {n_best}. Use --format tsv or jsonl."
@@ -130,30 +85,7 @@ def translate(
     from seq2seq.inference.translator import Translator
 
     translator = Translator.load(model, precision, notice=warn)
-    options = search_options(
-        translator.options,
-        beam_size=beam_size,
-        length_penalty=length_penalty,
-        coverage_penalty=coverage_penalty,
-        n_best=n_best,
-        min_length=min_length,
-        max_length=max_length,
-        max_length_factor=max_length_factor,
-        max_length_extra=max_length_extra,
-        unk=unk,
-        language_model=language_model,
-        language_model_weight=language_model_weight,
-        sample=sample,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        seed=seed,
-        long_lines=long_lines,
-        max_source_tokens=max_source_tokens,
-        shortlist=shortlist,
-        int8=int8,
-        batch_tokens=batch_tokens,
-    )
+    options = search_options(translator.options, search)
     translator.check(options)
     output_format = output_format or ("tsv" if several else "text")
     if files is None:

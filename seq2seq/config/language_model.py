@@ -34,6 +34,7 @@ WITHOUT_MEANING = {
         "shortlist",
         "int8",
         "language_model",
+        "language_model_weight",
         "batch_tokens",
     ),
 }

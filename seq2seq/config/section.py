@@ -31,17 +31,20 @@ class Section(BaseModel):
         return self
 
 
-def key(default: Any, meaning: str, *, unit: str = "", paper: str = "", **limits: Any) -> Any:
-    """A key of a section, with all that `docs/configuration.md` says of it.
+def key(default: Any, meaning: str, *, unit: str = "", paper: str = "", panel: str = "", **limits: Any) -> Any:
+    """A key of a section, with all that `docs/configuration.md` and the command line say of it.
 
     Args:
         default: Its value where a recipe does not name it.
         meaning: What it does, in a sentence or two.
         unit: Of a number: tokens, updates, epochs, ...
         paper: Where it comes from.
+        panel: Heading that a command shows its option under.
         limits: For `pydantic.Field`, as `ge=1`.
     """
-    return Field(default, description=meaning, json_schema_extra={"unit": unit, "paper": paper}, **limits)
+    return Field(
+        default, description=meaning, json_schema_extra={"unit": unit, "paper": paper, "panel": panel}, **limits
+    )
 
 
 def switch_or(*words: str) -> WrapValidator:

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import tensorflow as tf
 from seq2seq.errors import ConfigError, ModelDirectoryError
 from seq2seq.model_directory.directory import WEIGHTS
 from seq2seq.models.translation import Seq2Seq
-from seq2seq.search import StepFunction
 from seq2seq.storage.files import replacing, stored_file
 
 FILE = "decoder.int8.onnx"
@@ -58,8 +58,35 @@ def quantize_decoder(model: Seq2Seq, folder: Path) -> None:
         partial.write_bytes(contents + _seal(contents))
 
 
-def load_int8_step(folder: Path, vocabulary_size: int) -> StepFunction:
-    """What stands in for `Seq2Seq.decode_step`, from what `quantize_decoder` wrote.
+class Int8Decoder:
+    """A quantized decoder, ready to run; threads may share it.
+
+    Args:
+        session: Of ONNX Runtime.
+        vocabulary_size: Of the target.
+        identity: Checksum of its file, by name.
+    """
+
+    def __init__(self, session: Any, vocabulary_size: int, identity: Mapping[str, str]) -> None:
+        self.session, self.vocabulary_size, self.identity = session, vocabulary_size, identity
+        self.wanted = {node.name.split(":")[0] for node in session.get_inputs()}
+
+    def decode_step(self, tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
+        """What stands in for `DecoderModel.decode_step`."""
+        before = tf.nest.flatten(state)
+        values = [tf.cast(tokens, tf.int32), *before, *tf.nest.flatten(memory)]
+        flat = tf.numpy_function(self._run, values, [tf.float32] * (len(before) + 2))
+        shapes = [[*tokens.shape, self.vocabulary_size], *(value.shape for value in before), [*tokens.shape, None]]
+        logits, *new, weights = (tf.ensure_shape(value, shape) for value, shape in zip(flat, shapes, strict=True))
+        return logits, tf.nest.pack_sequence_as(state, new), weights
+
+    def _run(self, *values: np.ndarray) -> list[np.ndarray]:
+        feeds = {f"input_{number}": value for number, value in enumerate(values)}
+        return self.session.run(None, {name: value for name, value in feeds.items() if name in self.wanted})
+
+
+def load_int8_decoder(folder: Path, vocabulary_size: int) -> Int8Decoder:
+    """What `quantize_decoder` wrote.
 
     Raises:
         ConfigError: ONNX Runtime is not installed.
@@ -84,21 +111,7 @@ def load_int8_step(folder: Path, vocabulary_size: int) -> StepFunction:
         raise ModelDirectoryError(f"{folder / FILE}: cannot be read: {reason}. {again}") from None
     if session.get_modelmeta().custom_metadata_map.get("weights") != _hash(folder):
         raise ModelDirectoryError(f"{folder / FILE}: made from other weights. {again}")
-    wanted = {node.name.split(":")[0] for node in session.get_inputs()}
-
-    def run(*values: np.ndarray) -> list[np.ndarray]:
-        feeds = {f"input_{number}": value for number, value in enumerate(values)}
-        return session.run(None, {name: value for name, value in feeds.items() if name in wanted})
-
-    def step(tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
-        before = tf.nest.flatten(state)
-        values = [tf.cast(tokens, tf.int32), *before, *tf.nest.flatten(memory)]
-        flat = tf.numpy_function(run, values, [tf.float32] * (len(before) + 2))
-        shapes = [[*tokens.shape, vocabulary_size], *(value.shape for value in before), [*tokens.shape, None]]
-        logits, *new, weights = (tf.ensure_shape(value, shape) for value, shape in zip(flat, shapes, strict=True))
-        return logits, tf.nest.pack_sequence_as(state, new), weights
-
-    return step
+    return Int8Decoder(session, vocabulary_size, {FILE: hashlib.sha256(model).hexdigest()})
 
 
 def _quantize_products(model: Any) -> None:

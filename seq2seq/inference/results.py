@@ -2,12 +2,16 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from seq2seq.data.tokenizer import Tokenizer
+    from seq2seq.search import SearchResult
 
 # Han, kana and full-width punctuation, which are written without spaces; quotation marks, dots and dashes of any script
 # may stand beside them.
@@ -93,6 +97,40 @@ class Translation:
             "cut_tokens": self.cut_tokens,
             "translations": hypotheses,
         }
+
+
+def read_hypotheses(
+    result: "SearchResult",
+    row: int,
+    tokenizer: "Tokenizer",
+    source_length: int = 0,
+    decode: Callable[[list[int], np.ndarray], str] | None = None,
+) -> list[Hypothesis]:
+    """What a search found for one sentence, best first; fewer than it was asked for where there are no more.
+
+    Args:
+        result: Of NumPy arrays.
+        row: The sentence's place in its batch.
+        tokenizer: Of the target.
+        source_length: Source tokens that attention is kept of, EOS included.
+        decode: Makes text of token ids and their attention (L, S); the tokenizer alone by default.
+    """
+    hypotheses = []
+    for n, end in enumerate(result.lengths[row].tolist()):
+        if end == 0 and n:
+            continue  # there are fewer hypotheses than asked for
+        ids, weights = result.tokens[row, n, :end].tolist(), result.weights[row, n, :end]
+        hypotheses.append(
+            Hypothesis(
+                text=decode(ids, weights) if decode else tokenizer.decode(ids),
+                score=float(result.scores[row, n]),
+                tokens=tokenizer.pieces(ids),
+                # Copies: a view would keep the whole padded batch alive.
+                token_log_probs=result.log_probs[row, n, :end].copy(),
+                attention=weights[:, :source_length].copy(),
+            )
+        )
+    return hypotheses
 
 
 def blank() -> Translation:

@@ -1,98 +1,196 @@
-"""From search options to a search: its rules, its limits of length, which one runs, and its graph."""
+"""Search as graphs: one for each structure of options, kept while it is in use, whatever the numbers in them."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from seq2seq.config import SearchOptions
+from seq2seq.data.padding import pad
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
-from seq2seq.search import Rules, SearchResult, StepFunction, beam_search, greedy_search, sample
+from seq2seq.inference.steps import Batch, StepSource
+from seq2seq.search import Rules, SearchResult, beam_search, draw_uniforms, greedy_search, sample
 
-# Options that a search takes as numbers of each batch, or that it never sees. All others make a graph of their own.
-NOT_IN_GRAPH = {
-    "min_length",
-    "max_length",
-    "max_length_factor",
-    "max_length_extra",
-    "seed",
-    "max_source_tokens",
-    "long_lines",
-    "batch_tokens",
-}
-
-
-def graph_key(options: SearchOptions) -> tuple[Any, ...]:
-    """What options that can share a graph have in common."""
-    return tuple(options.model_dump(exclude=NOT_IN_GRAPH).items())
+GRAPHS = 8  # kept at once, those used last
 
 
 def length_limits(lengths: np.ndarray, options: SearchOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens that translations of sources with so many have at least and at most, EOS included in all, (B,) int32."""
+    """Minimum and maximum target lengths for given source lengths, EOS included in all, (B,) int32."""
     limits = np.ceil(options.max_length_factor * lengths) + options.max_length_extra
     longest = np.minimum(limits, options.max_length or np.iinfo(np.int32).max).astype(np.int32)
     return np.full_like(longest, options.min_length), longest
 
 
-def search_rules(
-    source: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor, options: SearchOptions, **others: Any
-) -> Rules:
-    """What options ask of a search.
+class Numbers(NamedTuple):
+    """The numbers of search options that a graph takes as scalar tensors."""
 
-    Args:
-        source: Tokens (B, S) that a coverage penalty is about.
-        shortest, longest: Limits of length, (B,) int32.
-        options: Of them, unknown tokens and penalties.
-        others: What `Rules` has besides, or in place of them.
+    length_penalty: Any
+    coverage_penalty: Any
+    temperature: Any
+    top_k: Any
+    top_p: Any
+
+    @classmethod
+    def of(cls, options: SearchOptions) -> "Numbers":
+        """Those of `options`; where one is not a number, any, since nothing reads it then."""
+        alpha = options.length_penalty
+        return cls(
+            np.float32(0.0 if isinstance(alpha, str) else alpha),
+            np.float32(options.coverage_penalty),
+            np.float32(options.temperature),
+            np.int32(options.top_k or np.iinfo(np.int32).max),
+            np.float32(options.top_p),
+        )
+
+
+class Structure(NamedTuple):
+    """All of a search's options that make its graph another one.
+
+    hypotheses    kept at once, or drawn
+    sampled       drawn, not searched for
+    cut           sampling leaves out unlikely tokens
+    by_average    scores are divided by the length
+    covers        scores depend on coverage
+    suppresses    unknown tokens are never chosen
+    keep_weights  attention is an output
     """
-    asked: dict[str, Any] = {
-        "forbidden": (UNK_ID,) if options.unk == "suppress" else (),
-        "length_penalty": options.length_penalty,
-        "coverage_penalty": options.coverage_penalty,
-        "source_mask": source != PAD_ID,
-    }
-    return Rules(
-        max_lengths=longest, min_lengths=shortest, bos_id=BOS_ID, eos_id=EOS_ID, pad_id=PAD_ID, **(asked | others)
-    )
+
+    hypotheses: int
+    sampled: bool
+    cut: bool
+    by_average: bool
+    covers: bool
+    suppresses: bool
+    keep_weights: bool
+
+    @classmethod
+    def of(cls, options: SearchOptions, keep_weights: bool) -> "Structure":
+        """That of `options`."""
+        return cls(
+            hypotheses=options.hypotheses,
+            sampled=options.sample,
+            cut=options.sample and (options.top_k is not None or options.top_p < 1.0),
+            by_average=options.length_penalty == "average",
+            covers=options.coverage_penalty > 0,
+            suppresses=options.unk == "suppress",
+            keep_weights=keep_weights,
+        )
+
+    def rules(self, source: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor, numbers: Numbers) -> Rules:
+        """What a search of source tokens (B, S) keeps to, with limits of length (B,) int32."""
+        return Rules(
+            max_lengths=longest,
+            min_lengths=shortest,
+            bos_id=BOS_ID,
+            eos_id=EOS_ID,
+            pad_id=PAD_ID,
+            forbidden=(UNK_ID,) if self.suppresses else (),
+            length_penalty="average" if self.by_average else numbers.length_penalty,
+            coverage_penalty=numbers.coverage_penalty if self.covers else None,
+            source_mask=source != PAD_ID if self.covers else None,
+        )
+
+    def search(self, start: tuple[Any, Any, Any], rules: Rules, numbers: Numbers, uniforms: tf.Tensor) -> SearchResult:
+        """Sample, or search greedily or with a beam, from what a `StepSource` starts with.
+
+        Args:
+            start: Step, state and memory.
+            rules: See `rules`.
+            numbers: Of sampling.
+            uniforms: (B, N, L) float32 for sampling, see `sample`.
+        """
+        if self.sampled:
+            cut: dict[str, Any] = {"top_k": numbers.top_k, "top_p": numbers.top_p} if self.cut else {}
+            temperature = numbers.temperature
+            return sample(*start, rules, uniforms, temperature=temperature, **cut, keep_weights=self.keep_weights)
+        if self.hypotheses == 1:
+            return greedy_search(*start, rules, keep_weights=self.keep_weights)
+        return beam_search(*start, rules, beam_size=self.hypotheses, keep_weights=self.keep_weights)
 
 
-def find_hypotheses(
-    step: StepFunction,
-    state: Any,
-    memory: Any,
-    rules: Rules,
-    options: SearchOptions,
-    uniforms: Sequence[tf.Tensor] = (),
-    keep_weights: bool = False,
-) -> SearchResult:
-    """Sample, or search greedily or with a beam, as options ask; `options.n_best` hypotheses a sentence.
+class Searcher:
+    """Search with any source of steps; threads may share one.
 
-    Args:
-        step, state, memory, rules, keep_weights: See `beam_search`.
-        options: Which search, and how many hypotheses.
-        uniforms: For sampling one tensor, see `sample`.
+    A graph is traced once for each structure of options and kind of steps, and the last `GRAPHS` ones are kept.
     """
-    if options.sample:
-        shape: Any = {key: getattr(options, key) for key in ("temperature", "top_k", "top_p")}
-        return sample(step, state, memory, rules, uniforms[0], **shape, keep_weights=keep_weights)
-    if options.beam_size == 1:
-        return greedy_search(step, state, memory, rules, keep_weights=keep_weights)
-    result = beam_search(step, state, memory, rules, beam_size=options.beam_size, keep_weights=keep_weights)
-    return SearchResult(*(values[:, : options.n_best] for values in result))
+
+    def __init__(self) -> None:
+        self._graphs: OrderedDict[Hashable, _Graph] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def search(
+        self,
+        steps: StepSource,
+        batch: Batch,
+        limits: tuple[np.ndarray, np.ndarray],
+        options: SearchOptions,
+        keep_weights: bool = False,
+    ) -> SearchResult:
+        """The `options.n_best` best hypotheses of each sentence, as NumPy arrays.
+
+        Args:
+            steps: Where the search's steps come from.
+            batch: At least one sentence.
+            limits: Least and greatest target lengths, (B,) int32, EOS included.
+            options: How to search.
+            keep_weights: Whether attention weights are asked for; without, they have S = 0.
+        """
+        structure = Structure.of(options, keep_weights)
+        draws = draw_uniforms(options.seed, batch.sources, options.n_best, limits[1].tolist()) if options.sample else ()
+        source = pad([[*ids, EOS_ID] for ids in batch.sources])
+        inputs = (source, *limits, Numbers.of(options), draws, steps.inputs(batch))
+        result = self._graph(steps, structure)(tf.nest.map_structure(tf.convert_to_tensor, inputs))
+        return SearchResult(*(np.asarray(values[:, : options.n_best]) for values in result))
+
+    def graphs(self) -> int:
+        """The number of graphs that are kept."""
+        return len(self._graphs)
+
+    def _graph(self, steps: StepSource, structure: Structure) -> "_Graph":
+        key = (steps.key, structure)
+        with self._lock:
+            graph = self._graphs.setdefault(key, _Graph(steps, structure))
+            self._graphs.move_to_end(key)
+            if len(self._graphs) > GRAPHS:
+                self._graphs.popitem(last=False)
+        return graph
 
 
-def traced(search: Callable[..., SearchResult], options: SearchOptions) -> Callable[..., SearchResult]:
-    """One graph for all batches, traced once; autograph has nothing to convert and would take most of that time.
+class _Graph:
+    """The graph of one structure, traced when it is first called; who calls it meanwhile, waits."""
 
-    Args:
-        search: From tokens (B, S), least and greatest lengths (B,), and what options ask for besides: random numbers
-            (B, N, L) float32 of `sample`, candidates (B, C) of a shortlist.
-        options: What is searched for.
+    def __init__(self, steps: StepSource, structure: Structure) -> None:
+        self.steps, self.structure = steps, structure
+        self._lock = threading.Lock()
+        self._run: Callable[..., SearchResult] | None = None
+
+    def __call__(self, inputs: Any) -> SearchResult:
+        with self._lock:
+            if self._run is None:
+                self._run = trace(self.steps, self.structure)
+        return self._run(*inputs)
+
+
+def trace(steps: StepSource, structure: Structure) -> Callable[..., SearchResult]:
+    """The graph of a search.
+
+    Returns:
+        A function of tokens (B, S) int32, least and greatest lengths (B,) int32, `Numbers`, random numbers (B, N, L)
+        float32 for sampling and otherwise `()`, and the source of steps's inputs.
     """
-    signature = [tf.TensorSpec([None, None], tf.int32), *[tf.TensorSpec([None], tf.int32)] * 2]
-    if options.sample:
-        signature.append(tf.TensorSpec([None, options.n_best, None], tf.float32))
-    if options.shortlist is not None:
-        signature.append(tf.TensorSpec([None, None], tf.int32))
-    return tf.function(search, input_signature=signature, autograph=False)
+
+    def search(source: Any, shortest: Any, longest: Any, numbers: Numbers, draws: Any, inputs: Any) -> SearchResult:
+        model, *others = steps.models
+        with model.weights_read_once(*others):
+            rules = structure.rules(source, shortest, longest, numbers)
+            return structure.search(steps.start(source, inputs), rules, numbers, draws)
+
+    lengths, number = tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.float32)
+    numbers = Numbers(number, number, number, tf.TensorSpec([], tf.int32), number)
+    draws = tf.TensorSpec([None, structure.hypotheses, None], tf.float32) if structure.sampled else ()
+    signature = [tf.TensorSpec([None, None], tf.int32), lengths, lengths, numbers, draws, steps.signature]
+    # Autograph has nothing to convert and would take most of the time.
+    return tf.function(search, input_signature=signature, autograph=False).get_concrete_function()

@@ -2,9 +2,8 @@
 
 import math
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,16 @@ import tensorflow as tf
 
 from seq2seq.config import Precision, SearchOptions
 from seq2seq.config.language_model import MAX_LENGTH, what_means_nothing
-from seq2seq.data.tokenizer import EOS_ID, PAD_ID, UNK_ID, Tokenizer
+from seq2seq.data.padding import by_length, pad
+from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer
 from seq2seq.devices.device import find_device, use_precision
 from seq2seq.devices.out_of_memory import MemoryLimit, warn
 from seq2seq.errors import ConfigError
-from seq2seq.inference.results import Hypothesis
-from seq2seq.inference.searcher import find_hypotheses, graph_key, search_rules, traced
+from seq2seq.inference.results import Hypothesis, read_hypotheses
+from seq2seq.inference.searcher import Searcher
+from seq2seq.inference.steps import Batch, ModelSteps, Prefixed
 from seq2seq.model_directory.model import load_language_model
 from seq2seq.models.language_model import LanguageModel
-from seq2seq.search import SearchResult, after_prefix, draw_uniforms
 
 BATCH_TOKENS = 4000  # padded, that are read at once
 LOGITS = 32_000_000  # computed at once, 128 MB: neither a large vocabulary nor a long line takes more
@@ -95,7 +95,7 @@ class TextGenerator:
         self.options = options or SearchOptions(sample=True)
         self.notice = notice
         self._memory = MemoryLimit()  # of padded tokens
-        self._searches: dict[tuple[Any, ...], Callable[..., SearchResult]] = {}
+        self.searcher = Searcher()
         self._read_out = tf.function(
             model.read_out, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2, autograph=False
         )
@@ -201,28 +201,16 @@ class TextGenerator:
                 "out."
             )
         ids = self.tokenizer.encode(prompt)
-        longest = len(ids) + (options.max_length or max(MAX_LENGTH, options.min_length))
-        inputs = [np.array([ids], np.int32).reshape(1, -1), [len(ids) + options.min_length], [longest]]
-        if options.sample:
-            inputs.append(draw_uniforms(options.seed, [ids], options.n_best, [longest]))
+        longest = options.max_length or max(MAX_LENGTH, options.min_length)
+        limits = [np.array([len(ids) + length], np.int32) for length in (options.min_length, longest)]
         use_precision(self.model.precision)
-        result = self._search(options)(*map(tf.constant, inputs))
-        tokens, lengths, scores, log_probs = (np.asarray(values)[0] for values in result[:4])
-        written = []
-        for n in range(len(tokens)):
-            end = int(lengths[n])
-            if end == 0 and n:
-                continue  # there are fewer than asked for
-            written.append(
-                Hypothesis(
-                    text=self.tokenizer.decode(tokens[n, :end].tolist()),
-                    score=float(scores[n]),
-                    tokens=self.tokenizer.pieces(tokens[n, :end].tolist()),
-                    token_log_probs=log_probs[n, :end].copy(),
-                    attention=np.zeros((end, 0), np.float32),
-                )
-            )
-        return written
+        result = self.searcher.search(
+            Prefixed(ModelSteps(self.model)),
+            Batch([ids], prefixes=[ids]),
+            (limits[0], limits[1]),
+            options.model_copy(update={"unk": "suppress"}),
+        )
+        return read_hypotheses(result, 0, self.tokenizer)
 
     def _encode(self, lines: Sequence[str]) -> list[list[int]]:
         if isinstance(lines, str):
@@ -243,7 +231,7 @@ class TextGenerator:
                 return f"{shortage} at {len(rows)} lines of up to {longest(rows)} tokens: fewer at once from here on."
             return f"{shortage} at one line of {longest(rows)} tokens. Divide such lines, or leave them out."
 
-        for batch in _batches(ids):
+        for batch in by_length([len(tokens) for tokens in ids], lambda length: BATCH_TOKENS // (length + 1)):
             for rows, log_probs in self._memory.run(
                 batch,
                 lambda rows: self._log_probs_of([ids[row] for row in rows]),
@@ -260,36 +248,9 @@ class TextGenerator:
     def _log_probs_of(self, ids: Sequence[list[int]]) -> list[np.ndarray]:
         """Of sentences that are read at once."""
         lengths = [len(tokens) + 1 for tokens in ids]
-        target = np.full((len(ids), max(lengths)), PAD_ID, np.int32)
-        for place, tokens in enumerate(ids):
-            target[place, : lengths[place]] = [*tokens, EOS_ID]
+        target = pad([[*tokens, EOS_ID] for tokens in ids])
         readout, labels = self._read_out(np.full((len(ids), 1), EOS_ID, np.int32), target)
         size = max(1, LOGITS // self.model.output_embedding.vocabulary_size)
         blocks = [slice(start, start + size) for start in range(0, len(labels), size)]
         nll = np.concatenate([self._nll(readout[block], labels[block]).numpy() for block in blocks])
         return np.split(-nll, np.cumsum(lengths)[:-1])
-
-    def _search(self, options: SearchOptions) -> Callable[..., SearchResult]:
-        key = graph_key(options)
-        if key not in self._searches:
-            self._searches[key] = traced(self._make_search(options), options)
-        return self._searches[key]
-
-    def _make_search(self, options: SearchOptions) -> Callable[..., SearchResult]:
-        def search(prefix: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor, *uniforms: tf.Tensor) -> SearchResult:
-            rules = search_rules(prefix, shortest, longest, options, forbidden=(UNK_ID,), source_mask=None)
-            with self.model.weights_read_once():
-                memory, state = self.model.encode(tf.fill([tf.shape(prefix)[0], 1], EOS_ID))
-                step = partial(self.model.decode_step, output=self.model.output_layer())
-                return find_hypotheses(*after_prefix(step, state, memory, prefix), rules, options, uniforms)
-
-        return search
-
-
-def _batches(ids: Sequence[list[int]]) -> Iterator[list[int]]:
-    """Places of sentences that are not blank, by falling length, as many at once as the budget allows."""
-    rows = sorted((row for row, tokens in enumerate(ids) if tokens), key=lambda row: -len(ids[row]))
-    while rows:
-        size = max(1, BATCH_TOKENS // (len(ids[rows[0]]) + 1))
-        yield rows[:size]
-        rows = rows[size:]

@@ -1,5 +1,6 @@
 """Text in, text out, order kept: tokenize, sort by length, search in batches, detokenize."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -7,26 +8,27 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from textwrap import shorten
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from seq2seq.config import Precision, SearchOptions
-from seq2seq.data.tokenizer import EOS_ID, PAD_ID, UNK_ID, Tokenizer, Tokenizers
-from seq2seq.devices.defaults import SearchBudget, search_budget
+from seq2seq.data.padding import by_length
+from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
+from seq2seq.devices.defaults import search_budget
 from seq2seq.devices.device import find_device, runs_on_gpu, use_precision
 from seq2seq.devices.out_of_memory import MemoryLimit, warn
 from seq2seq.errors import ConfigError
-from seq2seq.inference.int8 import load_int8_step
+from seq2seq.inference.int8 import Int8Decoder, load_int8_decoder
 from seq2seq.inference.long_lines import divide
-from seq2seq.inference.results import Hypothesis, Translation, blank, join
-from seq2seq.inference.searcher import find_hypotheses, graph_key, length_limits, search_rules, traced
+from seq2seq.inference.results import Translation, blank, join, read_hypotheses
+from seq2seq.inference.searcher import Searcher, length_limits
 from seq2seq.inference.shortlist import Shortlist, load_shortlist
+from seq2seq.inference.steps import Batch, Fused, ModelSteps, Shortlisted, StepSource
+from seq2seq.model_directory.directory import checksums
 from seq2seq.model_directory.model import load_language_model, load_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
-from seq2seq.search import IMPOSSIBLE, Rules, SearchResult, StepFunction, draw_uniforms, fused
 from seq2seq.storage.paths import expand
 
 CHUNK = 2_000  # sentences in memory at once when streaming
@@ -44,7 +46,8 @@ class _Part(NamedTuple):
 class Translator:
     """Translate with a model.
 
-    A batch that does not fit into memory is searched in halves, and no later one is as large.
+    A batch that does not fit into memory is searched in halves, and no later one is as large. Threads may share a
+    translator.
 
     Args:
         model: With its weights.
@@ -72,8 +75,10 @@ class Translator:
         self.folder = folder
         self.notice = notice
         self._memory = MemoryLimit()  # in the unit of `batch_tokens`
-        self._searches: dict[tuple[Any, ...], Callable[..., SearchResult]] = {}
-        self._language_models: dict[str, LanguageModel] = {}
+        self.searcher = Searcher()
+        self._lock = threading.Lock()  # around what is read from disk once
+        self._language_models: dict[str, tuple[LanguageModel, dict[str, str]]] = {}
+        self._int8: Int8Decoder | None = None
 
     @classmethod
     def load(
@@ -100,27 +105,39 @@ class Translator:
         """Refuse what this model cannot do.
 
         Raises:
+            ConfigError, ModelDirectoryError, MissingExtraError: See `steps`.
+        """
+        self.steps(options)
+
+    def steps(self, options: SearchOptions) -> StepSource:
+        """Where the steps of a search come from, as `options` say; what they need is read from disk once.
+
+        Raises:
             ConfigError: An option looks at attention, and the model has none; a shortlist is asked for; or int8; or
                 the language model's tokenizer is another than the target's.
-            ModelDirectoryError: The language model is not there, damaged, or none.
+            ModelDirectoryError: The language model or the 8-bit decoder is not there, damaged, or none.
+            MissingExtraError: A package for `int8` is not installed.
         """
-        if options.fusion:
-            assert options.language_model is not None
-            self.language_model(options.language_model)
-        if options.shortlist is not None and self.shortlist is None:
-            raise ConfigError(
-                f"'shortlist' is {options.shortlist}, and the model has none. Make one: seq2seq shortlist MODEL"
-            )
-        if options.int8:
-            self._check_int8()
         asked = options.looks_at_attention()
         if asked and not self.model.attends:
             raise ConfigError(
                 f"'{asked}' looks at attention weights, and this model was made with 'decoder.attention: none'. "
                 "Use 'unk: keep' or 'suppress' and 'coverage_penalty: 0', or a model with attention."
             )
+        steps: StepSource = self._int8_steps() if options.int8 else ModelSteps(self.model)
+        if options.shortlist is not None:
+            if self.shortlist is None:
+                raise ConfigError(
+                    f"'shortlist' is {options.shortlist}, and the model has none. Make one: seq2seq shortlist MODEL"
+                )
+            steps = Shortlisted(steps, self.shortlist, options.shortlist)
+        if options.fusion:
+            assert options.language_model is not None
+            language_model, identity = self._language_model(options.language_model)
+            steps = Fused(steps, language_model, options.language_model_weight, identity)
+        return steps
 
-    def _check_int8(self) -> None:
+    def _int8_steps(self) -> StepSource:
         if self.folder is None:
             raise ConfigError("'int8' is true: it needs a model directory. Make the translator with Translator.load.")
         if self.model.precision != "float32":
@@ -133,24 +150,27 @@ class Translator:
                 "'int8' is true, and the model runs on a GPU: the 8-bit decoder runs on the CPU, and every step would "
                 "copy all states there. Leave 'int8' out, or hide the GPU: CUDA_VISIBLE_DEVICES=-1."
             )
+        with self._lock:
+            if self._int8 is None:
+                self._int8 = load_int8_decoder(self.folder, self.model.output_embedding.vocabulary_size)
+        return ModelSteps(self.model, self._int8.decode_step, self._int8.identity)
 
-    def language_model(self, path: str) -> LanguageModel:
-        """The language model of a directory, read once.
-
-        Raises:
-            ConfigError, ModelDirectoryError: See `check`.
-        """
-        if path not in self._language_models:
-            model, tokenizer, _ = load_language_model(expand(path), self.model.precision)
-            theirs, ours = tokenizer.fingerprint(), self.tokenizers.target.fingerprint()
-            if theirs != ours:
-                raise ConfigError(
-                    f"{path}: the language model's tokenizer (SHA-256 {theirs[:8]}) is not the translator's target "
-                    f"tokenizer ({ours[:8]}), so their tokens are not the same. Train the language model with "
-                    f"'tokenizer.from_model: {self.folder or 'TRANSLATOR'}'."
-                )
-            self._language_models[path] = model
-        return self._language_models[path]
+    def _language_model(self, path: str) -> tuple[LanguageModel, dict[str, str]]:
+        """The language model of a directory, and checksums of its files; read once."""
+        with self._lock:
+            if path not in self._language_models:
+                folder = expand(path)
+                model, tokenizer, _ = load_language_model(folder, self.model.precision)
+                theirs, ours = tokenizer.fingerprint(), self.tokenizers.target.fingerprint()
+                if theirs != ours:
+                    raise ConfigError(
+                        f"{path}: the language model's tokenizer (SHA-256 {theirs[:8]}) is not the translator's target "
+                        f"tokenizer ({ours[:8]}), so their tokens are not the same. Train the language model with "
+                        f"'tokenizer.from_model: {self.folder or 'TRANSLATOR'}'."
+                    )
+                identity = {f"language_model/{file}": digest for file, digest in checksums(folder).items()}
+                self._language_models[path] = model, identity
+            return self._language_models[path]
 
     def translate(
         self,
@@ -181,7 +201,7 @@ class Translator:
         if isinstance(sentences, str):
             raise TypeError("translate takes a list of sentences, found one string. Pass [text].")
         options = options or self.options
-        self.check(options)
+        steps = self.steps(options)
         use_precision(self.model.precision)
         sentences = list(sentences)
         encoded = self.tokenizers.source.encode_all(sentences)
@@ -191,8 +211,12 @@ class Translator:
         counts = Counter(part.line for part in parts)
         waiting, done = Counter(counts), len(sentences) - len(counts)
         budget = search_budget(options, self.model.output_embedding.vocabulary_size, find_device())
-        for batch in _batches(parts, options, budget):
-            for rows, answers in self._search_within_memory(parts, batch, options, attention):
+
+        def fitting(length: int) -> int:
+            return min(budget.tokens // ((length + 1) * options.hypotheses), budget.hypotheses // options.hypotheses)
+
+        for batch in by_length([len(part.ids) for part in parts], fitting):
+            for rows, answers in self._search_within_memory(steps, parts, batch, options, attention):
                 for row, translation in zip(rows, answers, strict=True):
                     translations[row] = translation
                     waiting[parts[row].line] -= 1
@@ -237,7 +261,12 @@ class Translator:
             yield _Part(line, text, ids[:most])
 
     def _search_within_memory(
-        self, parts: Sequence[_Part], batch: Sequence[int], options: SearchOptions, attention: bool
+        self,
+        steps: StepSource,
+        parts: Sequence[_Part],
+        batch: Sequence[int],
+        options: SearchOptions,
+        attention: bool,
     ) -> Iterator[tuple[Sequence[int], list[Translation]]]:
         """Search places of parts, all at once or in halves; yields places and their translations."""
 
@@ -246,99 +275,40 @@ class Translator:
 
         return self._memory.run(
             batch,
-            lambda places: list(self._search(at(places), options, attention)),
+            lambda places: self._search(steps, at(places), options, attention),
             size=lambda places: len(places) * _width(at(places), options),
             explain=lambda places, shortage: _explain(at(places), options, shortage),
             notice=self.notice,
         )
 
-    def _search(self, parts: list[_Part], options: SearchOptions, attention: bool) -> Iterator[Translation]:
+    def _search(
+        self, steps: StepSource, parts: Sequence[_Part], options: SearchOptions, attention: bool
+    ) -> list[Translation]:
+        source, target = self.tokenizers
         lengths = np.array([len(part.ids) + 1 for part in parts])
-        shortest, longest = length_limits(lengths, options)
-        inputs = [_pad([[*part.ids, EOS_ID] for part in parts]), shortest, longest]
-        if options.shortlist is not None:
-            assert self.shortlist is not None
-            inputs.append(self.shortlist.of([part.ids for part in parts], options.shortlist))
-        if options.sample:
-            inputs.append(draw_uniforms(options.seed, [part.ids for part in parts], options.n_best, longest.tolist()))
-        result = self._search_function(options, attention)(*map(tf.constant, inputs))
-        tokens, target_lengths, scores, log_probs, weights = (np.asarray(values) for values in result)
-        for row, (part, length) in enumerate(zip(parts, lengths, strict=True)):
-            hypotheses = []
-            for n in range(tokens.shape[1]):
-                end = int(target_lengths[row, n])
-                if end == 0 and n:
-                    continue  # there are fewer hypotheses than asked for
-                ids = tokens[row, n, :end].tolist()
-                attended = weights[row, n, :end, :length]
-                hypotheses.append(
-                    Hypothesis(
-                        text=self._text(ids, attended, part, options),
-                        score=float(scores[row, n]),
-                        tokens=self.tokenizers.target.pieces(ids),
-                        # Copies: a view would keep the whole padded batch alive.
-                        token_log_probs=log_probs[row, n, :end].copy(),
-                        attention=attended.copy() if attention else attended[:, :0].copy(),
-                    )
-                )
-            yield Translation(self.tokenizers.source.pieces([*part.ids, EOS_ID]), hypotheses)
+        result = self.searcher.search(
+            steps,
+            Batch([part.ids for part in parts]),
+            length_limits(lengths, options),
+            options,
+            keep_weights=attention or options.unk == "replace",
+        )
+        return [
+            Translation(
+                source.pieces([*part.ids, EOS_ID]),
+                read_hypotheses(
+                    result, row, target, len(part.ids) + 1 if attention else 0, partial(self._text, part, options)
+                ),
+            )
+            for row, part in enumerate(parts)
+        ]
 
-    def _text(self, ids: list[int], weights: np.ndarray, part: _Part, options: SearchOptions) -> str:
+    def _text(self, part: _Part, options: SearchOptions, ids: list[int], weights: np.ndarray) -> str:
         if options.unk == "replace" and UNK_ID in ids:
             surfaces = part.surfaces or self.tokenizers.source.surfaces(part.text)[: len(part.ids)]
             unknown = [_most_attended(surfaces, weights[t]) for t, token in enumerate(ids) if token == UNK_ID]
             return self.tokenizers.target.decode_with(ids, unknown)
         return self.tokenizers.target.decode(ids)
-
-    def _search_function(self, options: SearchOptions, attention: bool) -> Callable[..., SearchResult]:
-        key = (*graph_key(options), attention)
-        if key not in self._searches:
-            self._searches[key] = traced(self._make_search(options, attention), options)
-        return self._searches[key]
-
-    def _make_search(self, options: SearchOptions, attention: bool) -> Callable[..., SearchResult]:
-        keep_weights = attention or options.unk == "replace"
-        helper = self.language_model(options.language_model) if options.fusion and options.language_model else None
-
-        def search(source: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor, *more: tf.Tensor) -> SearchResult:
-            rules = search_rules(source, shortest, longest, options, scored=helper is not None)
-            with self.model.weights_read_once(*[helper] if helper else []):
-                return run(rules, source, *more)
-
-        def run(rules: Rules, source: tf.Tensor, *more: tf.Tensor) -> SearchResult:
-            memory: Any
-            state: Any
-            memory, state = self.model.encode(source)
-            step: StepFunction
-            if options.shortlist is not None:
-                among = tf.cast(more[0], tf.int64)
-                memory = (memory, among, *self.model.output_layer(among))
-                step = partial(_step_among, self.model.decode_step)
-            elif options.int8:
-                assert self.folder is not None
-                step = load_int8_step(self.folder, self.model.output_embedding.vocabulary_size)
-            else:
-                step = partial(self.model.decode_step, output=self.model.output_layer())
-            if helper is not None:
-                language_step = partial(helper.decode_step, output=helper.output_layer())
-                step = fused(step, language_step, options.language_model_weight)
-                memory, state = zip((memory, state), helper.encode(source[:, :1]), strict=True)
-            result = find_hypotheses(step, state, memory, rules, options, more, keep_weights)
-            if options.shortlist is not None:
-                result = result._replace(tokens=tf.gather(more[0], result.tokens, batch_dims=1))
-            return result
-
-        return search
-
-
-def _step_among(
-    step: Callable[..., Any], tokens: tf.Tensor, state: Any, memory: Any
-) -> tuple[tf.Tensor, Any, tf.Tensor]:
-    """A step over a shortlist: it reads and gives places in memory's `among` (B, C), which is 0 behind the last."""
-    source, among, *output = memory
-    logits, state, weights = step(tf.gather(among, tokens, batch_dims=1), state, source, output)
-    there = (among > PAD_ID) | (tf.range(tf.shape(among, tf.int64)[1]) == PAD_ID)
-    return tf.where(there[:, None], logits, IMPOSSIBLE), state, weights
 
 
 def _most_attended(surfaces: Sequence[str], weights: np.ndarray) -> str:
@@ -348,16 +318,6 @@ def _most_attended(surfaces: Sequence[str], weights: np.ndarray) -> str:
         texts[s] = texts[s] or texts[s + 1]  # the bytes of a character: the last one has its text
     candidates = [s for s, text in enumerate(texts) if text.strip()]
     return texts[max(candidates, key=lambda s: weights[s])] if candidates else " ⁇ "
-
-
-def _batches(parts: Sequence[_Part], options: SearchOptions, budget: SearchBudget) -> Iterator[list[int]]:
-    """Places of parts by falling length, as many at once as the budget allows."""
-    rows = sorted(range(len(parts)), key=lambda row: -len(parts[row].ids))
-    while rows:
-        width = _width([parts[rows[0]]], options)
-        size = max(1, min(budget.tokens // width, budget.hypotheses // options.hypotheses))
-        yield rows[:size]
-        rows = rows[size:]
 
 
 def _width(parts: Sequence[_Part], options: SearchOptions) -> int:
@@ -381,10 +341,3 @@ def _explain(parts: Sequence[_Part], options: SearchOptions, shortage: str) -> s
         f"{shortage} at one sentence of {length} tokens with {hypotheses}, alone in its batch: "
         f"{shorten(parts[0].text, 60)!r}. Lower {fewer}'max_source_tokens' below {length}."
     )
-
-
-def _pad(sequences: list[list[int]]) -> np.ndarray:
-    padded = np.full((len(sequences), max(map(len, sequences))), PAD_ID, np.int32)
-    for row, ids in enumerate(sequences):
-        padded[row, : len(ids)] = ids
-    return padded

@@ -82,15 +82,15 @@ def beam_search(
 
     def body(t: tf.Tensor, rows: tf.Tensor, finished: Finished, beam: Beam, memory: Any) -> tuple[Any, ...]:
         its = rules.of(rows)
-        logits, state, weights = step(beam.tokens, beam.state, memory)
-        covered = its.cover(beam.covered, weights)
+        output = step(beam.tokens, beam.state, memory)
+        weights, covered = output.weights, its.cover(beam.covered, output.weights)
         # Of each hypothesis no more than its best 2K extensions can matter.
-        log_probs, extensions = top_k(its.choosable(its.token_scores(logits), t), 2 * beam_size)
+        log_probs, places = top_k(its.choosable(output, t), 2 * beam_size)
         # Among K hypotheses at most K extensions are EOS, so 2K hold K that are not.
         totals = _flat(beam.scores[:, :, None] + log_probs)
         totals, order = best(totals, tf.minimum(2 * beam_size, tf.shape(totals)[1]))
         parents = order // tf.cast(tf.shape(log_probs)[2], tf.int64)
-        chosen = tf.gather(_flat(extensions), order, batch_dims=1)
+        chosen = tf.gather(_flat(output.tokens(places)), order, batch_dims=1)
         chosen_log_probs = tf.gather(_flat(log_probs), order, batch_dims=1)
         ends = chosen == rules.eos_id
 
@@ -104,7 +104,9 @@ def beam_search(
         parents, tokens, token_log_probs = (
             tf.gather(values, places, batch_dims=1) for values in (parents, chosen, chosen_log_probs)
         )
-        state, covered = tf.nest.map_structure(lambda part: tf.gather(part, parents, batch_dims=1), (state, covered))
+        state, covered = tf.nest.map_structure(
+            lambda part: tf.gather(part, parents, batch_dims=1), (output.state, covered)
+        )
         record = Trace(parents, tokens, token_log_probs, weights if keep_weights else weights[:, :, :0])
         return finished, Beam(tokens, tf.maximum(scores, IMPOSSIBLE), state, covered), record
 

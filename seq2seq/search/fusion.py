@@ -1,20 +1,21 @@
-"""Two models at one step: a language model has a say in what a translator writes (shallow fusion)."""
+"""Two models at one step: a translator and a language model (shallow fusion)."""
 
 from typing import Any
 
 import tensorflow as tf
 
-from seq2seq.search.step import StepFunction
+from seq2seq.search.step import StepFunction, StepOutput
 
 
-def fused(step: StepFunction, language_step: StepFunction, weight: float) -> StepFunction:
+def fused(step: StepFunction, language_step: StepFunction, weight: float | tf.Tensor) -> StepFunction:
     """A step that gives scores log p(token | source, tokens before) + weight * log p_LM(token | tokens before).
 
-    They are no log-probabilities, since they do not sum to 1: search has to take them as they are, with
-    `Rules(scored=True)`.
+    They do not sum to 1. The language model's log-probabilities are over the whole vocabulary, whatever the
+    translator's candidates.
 
     Args:
-        step, language_step: Steps over the same V tokens.
+        step: The translator's.
+        language_step: Of the language model, over the translator's vocabulary, without candidates of its own.
         weight: Of the language model.
 
     Shapes: state and memory are pairs, the translator's and the language model's; the rest as in `StepFunction`.
@@ -23,10 +24,10 @@ def fused(step: StepFunction, language_step: StepFunction, weight: float) -> Ste
     Source: Gülçehre et al. (2015), section 4.1, equation 5.
     """
 
-    def both(tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
-        logits, mine, weights = step(tokens, state[0], memory[0])
-        language_logits, theirs, _ = language_step(tokens, state[1], memory[1])
-        scores = tf.nn.log_softmax(logits) + weight * tf.nn.log_softmax(language_logits)
-        return scores, (mine, theirs), weights
+    def both(tokens: tf.Tensor, state: Any, memory: Any) -> StepOutput:
+        output = step(tokens, state[0], memory[0])
+        language = language_step(tokens, state[1], memory[1])
+        scores = output.scores + weight * output.pick(language.scores)
+        return output._replace(scores=scores, state=(output.state, language.state))
 
     return both

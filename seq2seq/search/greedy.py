@@ -8,8 +8,8 @@ import tensorflow as tf
 from seq2seq.search.loop import run_search
 from seq2seq.search.step import Rules, SearchResult, StepFunction
 
-# From a step's number t, sentences (B',) and their logits (B', N, V), `IMPOSSIBLE` where a token must not come:
-# tokens (B', N) int64.
+# From a step's number t, sentences (B',) and their scores (B', N, C), `IMPOSSIBLE` where a token must not come: the
+# places (B', N) int64 of the chosen tokens among C.
 Choose = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -29,8 +29,8 @@ def greedy_search(
         `SearchResult` with N = 1. A finished sentence is frozen: what the rest of its batch does changes nothing.
     """
 
-    def likeliest(t: tf.Tensor, rows: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        return tf.argmax(logits, axis=-1)
+    def likeliest(t: tf.Tensor, rows: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+        return tf.argmax(scores, axis=-1)
 
     return extend_until_eos(step, state, memory, rules, likeliest, hypotheses=1, keep_weights=keep_weights)
 
@@ -47,16 +47,16 @@ def extend_until_eos(
     def body(t: tf.Tensor, rows: tf.Tensor, outcome: Any, carried: Any, memory: Any) -> tuple[Any, ...]:
         (done, covered), (tokens, state) = outcome, carried
         its = rules.of(rows)
-        logits, state, weights = step(tokens, state, memory)
-        chosen = choose(t, rows, its.choosable(logits, t))
-        log_probs = tf.gather(its.token_scores(logits), chosen, batch_dims=2)
-        weights = tf.where(done[:, :, None], 0.0, weights)
-        tokens = tf.where(done, tf.constant(rules.pad_id, tf.int64), chosen)
+        output = step(tokens, state, memory)
+        chosen = choose(t, rows, its.choosable(output, t))
+        log_probs = tf.gather(output.scores, chosen, batch_dims=2)
+        weights = tf.where(done[:, :, None], 0.0, output.weights)
+        tokens = tf.where(done, tf.constant(rules.pad_id, tf.int64), output.tokens(chosen))
         record = (tokens, tf.where(done, 0.0, log_probs), weights if keep_weights else weights[:, :, :0])
-        return (done | (tokens == rules.eos_id), its.cover(covered, weights)), (tokens, state), record
+        return (done | (tokens == rules.eos_id), its.cover(covered, weights)), (tokens, output.state), record
 
     def is_done(t: tf.Tensor, rows: tf.Tensor, outcome: Any) -> tf.Tensor:
-        # By its last step a hypothesis has its EOS, unless its logits are no numbers.
+        # By its last step a hypothesis has its EOS, unless its scores are not numbers.
         return tf.reduce_all(outcome[0], axis=1) | rules.of(rows).has_ended(t)
 
     rules = rules.on_device()

@@ -4,14 +4,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from seq2seq.search.step import IMPOSSIBLE, StepFunction
+from seq2seq.search.step import IMPOSSIBLE, StepFunction, StepOutput
 
 
 def after_prefix(step: StepFunction, state: Any, memory: Any, prefix: tf.Tensor) -> tuple[StepFunction, Any, Any]:
     """Let every hypothesis begin with its sentence's prefix; search chooses from there on.
 
     A given token has probability 1, so that a hypothesis scores what comes after the prefix, given the prefix. Its
-    tokens count for the limits of length.
+    tokens count for the limits of length. It comes whether or not it is among the step's candidates.
 
     Args:
         step, state, memory: What search would begin with, see `StepFunction`; the state's tensors are (B, 1, ...).
@@ -21,13 +21,20 @@ def after_prefix(step: StepFunction, state: Any, memory: Any, prefix: tf.Tensor)
         The step, the state and the memory that search is to begin with.
     """
 
-    def forced(tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
+    def forced(tokens: tf.Tensor, state: Any, memory: Any) -> StepOutput:
         (place, state), (given, memory) = state, memory
-        logits, state, weights = step(tokens, state, memory)
+        output = step(tokens, state, memory)
         token = tf.gather(given, tf.minimum(place, tf.cast(tf.shape(given)[1] - 1, tf.int64)), batch_dims=1)
-        certain = tf.one_hot(token, logits.shape[-1], on_value=0.0, off_value=IMPOSSIBLE)
-        chosen = tf.where((token > 0)[:, :, None], certain, logits)
-        return tf.ensure_shape(chosen, logits.shape), (place + 1, state), weights
+        is_given = (token > 0)[:, :, None]
+        if output.candidates is None:
+            certain = tf.one_hot(token, output.scores.shape[-1], on_value=0.0, off_value=IMPOSSIBLE)
+            scores = tf.ensure_shape(tf.where(is_given, certain, output.scores), output.scores.shape)
+            return output._replace(scores=scores, state=(place + 1, output.state))
+        # All hypotheses are equally long, so one more place per sentence has room for what is given.
+        others = tf.where(is_given, IMPOSSIBLE, output.scores)
+        scores = tf.concat([tf.where(is_given, 0.0, IMPOSSIBLE), others], axis=-1)
+        candidates = tf.concat([token[:, :1], output.candidates], axis=-1)
+        return StepOutput(scores, (place + 1, output.state), output.weights, candidates)
 
     behind = tf.pad(tf.cast(prefix, tf.int64), [[0, 0], [0, 1]])  # a last 0: nothing is given any more
     return forced, (tf.zeros_like(behind[:, :1]), state), (behind, memory)

@@ -18,14 +18,14 @@ def sample(
     rules: Rules,
     uniforms: tf.Tensor,
     *,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float = 1.0,
+    temperature: float | tf.Tensor = 1.0,
+    top_k: int | tf.Tensor | None = None,
+    top_p: float | tf.Tensor = 1.0,
     keep_weights: bool = True,
 ) -> SearchResult:
     """Draw N translations of each sentence, token by token; two of them may be the same.
 
-    The distribution of a step is softmax(logits / temperature), then cut to the `top_k` likeliest tokens, then to
+    The distribution of a step is softmax(scores / temperature), then cut to the `top_k` likeliest tokens, then to
     the fewest likeliest of these that have `top_p` of what is left; tokens as likely as the last of these stay too.
     A uniform number picks the token at which the cumulative probability, in the order of ids, passes it.
 
@@ -36,20 +36,21 @@ def sample(
         rules: Their penalties decide the order of the draws.
         uniforms: (B, N, L) float32 in [0, 1), a number for each token of each draw; N is static and L is not below
             any of `rules.max_lengths`. See `draw_uniforms`.
-        temperature: Between 0.001 and 1000; below 1 the likely become likelier.
+        temperature: Between 0.001 and 1000; below 1 the likely become likelier. This and the next two may be scalar
+            tensors.
         top_k: At least 1; None: all tokens.
         top_p: Above 0 and at most 1.
         keep_weights: False returns weights with S = 0 and spends no memory on them.
 
     Returns:
-        `SearchResult`, draws with the best score first. Log-probabilities are the model's own, at temperature 1 and
-        over all tokens.
+        `SearchResult`, draws with the best score first. Log-probabilities are the step's own, at temperature 1 and
+        over all its tokens.
 
     Source: Fan, Lewis and Dauphin (2018) for `top_k`; Holtzman et al. (2020), section 3.1, for `top_p`.
     """
 
-    def draw(t: tf.Tensor, rows: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        cumulative = tf.cumsum(reshaped(logits, temperature, top_k, top_p), axis=-1)
+    def draw(t: tf.Tensor, rows: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+        cumulative = tf.cumsum(reshaped(scores, temperature, top_k, top_p), axis=-1)
         total = cumulative[:, :, -1:]
         # The second half is for rounding, which may let a number close to 1 pass even the total.
         uniform = tf.gather(uniforms[:, :, t], rows)[:, :, None]
@@ -62,19 +63,22 @@ def sample(
     return SearchResult(*(tf.gather(part, order, batch_dims=1) for part in result))
 
 
-def reshaped(logits: tf.Tensor, temperature: float, top_k: int | None, top_p: float) -> tf.Tensor:
-    """The probabilities (B, N, V) that `sample` draws a token with, from its logits."""
-    return tf.nn.softmax(_cut(logits / temperature, top_k, top_p))
+def reshaped(
+    scores: tf.Tensor, temperature: float | tf.Tensor, top_k: int | tf.Tensor | None, top_p: float | tf.Tensor
+) -> tf.Tensor:
+    """The probabilities (B, N, C) that `sample` draws a token with, from a step's scores."""
+    return tf.nn.softmax(_cut(scores / temperature, top_k, top_p))
 
 
-def _cut(logits: tf.Tensor, top_k: int | None, top_p: float) -> tf.Tensor:
-    """Logits (B, N, V), `IMPOSSIBLE` outside the `top_k` and `top_p` likeliest."""
-    if top_k is None and top_p == 1.0:
-        return logits
-    best, _ = tf.math.top_k(logits, min(top_k or logits.shape[-1], logits.shape[-1]))
+def _cut(scores: tf.Tensor, top_k: int | tf.Tensor | None, top_p: float | tf.Tensor) -> tf.Tensor:
+    """Scores (B, N, C), `IMPOSSIBLE` outside the `top_k` and `top_p` likeliest."""
+    if top_k is None and not tf.is_tensor(top_p) and top_p == 1.0:
+        return scores
+    size = tf.shape(scores)[-1]
+    best, _ = tf.math.top_k(scores, size if top_k is None else tf.minimum(top_k, size))
     kept = tf.cumsum(tf.nn.softmax(best), axis=-1, exclusive=True) < top_p
     least = tf.reduce_min(tf.where(kept, best, best[:, :, :1]), axis=-1, keepdims=True)
-    return tf.where(logits < least, IMPOSSIBLE, logits)
+    return tf.where(scores < least, IMPOSSIBLE, scores)
 
 
 def draw_uniforms(seed: int, sentences: Sequence[Sequence[int]], draws: int, lengths: Sequence[int]) -> np.ndarray:

@@ -11,18 +11,41 @@ IMPOSSIBLE = -1e9
 LEAST_COVERAGE = 1e-9
 
 
-class StepFunction(Protocol):
-    """One step of a decoder for K hypotheses of each of B sentences.
+class StepOutput(NamedTuple):
+    """What one step gives: C tokens that may come next for each hypothesis, and how good each would be.
 
-    Shapes:
-        tokens   (B, K)     int64, the last token of each hypothesis
-        state    any nest of tensors (B, K, ...), gathered along K by search
-        memory   any nest of tensors (B, ...), kept once a sentence
-        logits   (B, K, V)  float32; log-softmax makes scores of them, see `Rules.token_scores`
-        weights  (B, K, S)  float32, attention over the source
+    scores      (B, K, C)  float32, what each token adds to a hypothesis: its log-probability, or a sum of several
+                models'; `IMPOSSIBLE` for what must not come
+    state       any nest of tensors (B, K, ...)
+    weights     (B, K, S)  float32, attention over the source
+    candidates  (B, C)     int64, which tokens these are, 0 (padding) in empty places; None: all of the vocabulary, by
+                their ids
     """
 
-    def __call__(self, tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]: ...
+    scores: tf.Tensor
+    state: Any
+    weights: tf.Tensor
+    candidates: tf.Tensor | None = None
+
+    def tokens(self, places: tf.Tensor) -> tf.Tensor:
+        """Token ids of places (B, ...) among C."""
+        return places if self.candidates is None else tf.gather(self.candidates, places, batch_dims=1)
+
+    def pick(self, values: tf.Tensor) -> tf.Tensor:
+        """Of values (B, K, V) of the whole vocabulary those of the candidates, (B, K, C)."""
+        return values if self.candidates is None else tf.gather(values, self.candidates, axis=2, batch_dims=1)
+
+
+class StepFunction(Protocol):
+    """One step of a decoder for K hypotheses of each of B sentences. Steps wrap steps: see `fused`, `after_prefix`.
+
+    Shapes:
+        tokens  (B, K)  int64, the last token of each hypothesis, an id of the vocabulary
+        state   any nest of tensors (B, K, ...), gathered along K by search
+        memory  any nest of tensors (B, ...), kept once per sentence
+    """
+
+    def __call__(self, tokens: tf.Tensor, state: Any, memory: Any) -> StepOutput: ...
 
 
 class SearchResult(NamedTuple):
@@ -31,7 +54,7 @@ class SearchResult(NamedTuple):
     tokens     (B, N, L)     int32, EOS included, BOS not
     lengths    (B, N)        int32, EOS included; 0 where there are fewer than N hypotheses
     scores     (B, N)        float32, see `Rules.scores`
-    log_probs  (B, N, L)     float32, the model's own, of each token; 0 at padding. See `Rules.token_scores`
+    log_probs  (B, N, L)     float32, the step's score of each token (`StepOutput`); 0 at padding
     weights    (B, N, L, S)  float32, attention behind each token, 0 at padding
     """
 
@@ -52,10 +75,10 @@ class Rules:
             `max_lengths`, the latter holds. None: 1.
         bos_id, eos_id, pad_id: Special tokens. BOS and padding are never chosen.
         forbidden: Other tokens that are never chosen.
-        length_penalty: See `normalized`.
-        coverage_penalty: beta of `coverage_scores`, not negative.
+        length_penalty: See `normalized`; a number or a scalar tensor.
+        coverage_penalty: beta of `coverage_scores`, not negative; a number or a scalar tensor. None or the number 0:
+            scores do not depend on coverage, and none is kept.
         source_mask: (B, S) bool, True on real tokens; a coverage penalty needs it.
-        scored: Steps give scores that are to be summed as they are, as `fused` ones do, and not logits.
 
     Raises:
         ValueError: There is a coverage penalty and no `source_mask`.
@@ -67,14 +90,19 @@ class Rules:
     pad_id: int = 0
     min_lengths: tf.Tensor | None = None
     forbidden: tuple[int, ...] = ()
-    length_penalty: float | Literal["average"] = 0.0
-    coverage_penalty: float = 0.0
+    length_penalty: float | tf.Tensor | Literal["average"] = 0.0
+    coverage_penalty: float | tf.Tensor | None = None
     source_mask: tf.Tensor | None = None
-    scored: bool = False
 
     def __post_init__(self) -> None:
-        if self.coverage_penalty and self.source_mask is None:
+        if self.covers and self.source_mask is None:
             raise ValueError(f"coverage_penalty is {self.coverage_penalty}: pass source_mask, the real source tokens")
+
+    @property
+    def covers(self) -> bool:
+        """Whether scores depend on coverage."""
+        penalty = self.coverage_penalty
+        return penalty is not None and (tf.is_tensor(penalty) or penalty != 0)
 
     def of(self, rows: tf.Tensor) -> "Rules":
         """The rules of some sentences, by their numbers (B',)."""
@@ -86,7 +114,7 @@ class Rules:
             self,
             max_lengths=part(self.max_lengths),
             min_lengths=part(self.min_lengths),
-            source_mask=part(self.source_mask) if self.coverage_penalty else None,
+            source_mask=part(self.source_mask) if self.covers else None,
         )
 
     def on_device(self) -> "Rules":
@@ -98,21 +126,18 @@ class Rules:
         """Whether hypotheses are as long as they may be before step t, (B,) bool."""
         return tf.cast(t, self.max_lengths.dtype) >= self.max_lengths
 
-    def token_scores(self, logits: tf.Tensor) -> tf.Tensor:
-        """What each token adds to a hypothesis: log-probabilities of logits (B, K, V), or the step's own scores."""
-        return logits if self.scored else tf.nn.log_softmax(logits)
-
-    def choosable(self, logits: tf.Tensor, t: tf.Tensor) -> tf.Tensor:
-        """Logits or log-probabilities (B, K, V) of step t; `IMPOSSIBLE` for tokens that must not come now."""
-        size = logits.shape[-1] or tf.shape(logits)[-1]
-        token, t = tf.cast(tf.range(size), tf.int64), tf.cast(t, self.max_lengths.dtype)
-        never = tf.reduce_any(token[:, None] == [self.pad_id, self.bos_id, *self.forbidden], axis=1)
+    def choosable(self, output: StepOutput, t: tf.Tensor) -> tf.Tensor:
+        """The scores (B, K, C) of step t; `IMPOSSIBLE` for tokens that must not come now."""
+        scores, token = output.scores, output.candidates
+        if token is None:
+            token = tf.cast(tf.range(scores.shape[-1] or tf.shape(scores)[-1]), tf.int64)[None]
+        t = tf.cast(t, self.max_lengths.dtype)
         is_eos = token == self.eos_id
-        excluded = never[None]
+        excluded = tf.reduce_any(token[:, :, None] == [self.pad_id, self.bos_id, *self.forbidden], axis=2)
         if self.min_lengths is not None:
             excluded |= is_eos & (t < self.min_lengths - 1)[:, None]
         excluded = tf.where((t >= self.max_lengths - 1)[:, None], ~is_eos, excluded)
-        return tf.where(excluded[:, None], IMPOSSIBLE, logits)
+        return tf.where(excluded[:, None], IMPOSSIBLE, scores)
 
     def scores(self, sums: tf.Tensor, lengths: tf.Tensor, covered: tf.Tensor) -> tf.Tensor:
         """Scores of finished hypotheses, by which they are compared.
@@ -123,21 +148,23 @@ class Rules:
             covered: (B, N, S) float32, attention summed over these tokens, see `cover`.
         """
         scores = normalized(sums, lengths, self.length_penalty)
-        if self.coverage_penalty:
+        if self.covers:
             scores += self.coverage_penalty * coverage_scores(covered, self.source_mask)
         return scores
 
     def nothing_covered(self, hypotheses: int) -> tf.Tensor:
         """(B, K, S) zeros to begin `cover` with; S = 0 where scores do not depend on coverage."""
-        positions = tf.shape(self.source_mask)[1] if self.coverage_penalty else 0
+        positions = tf.shape(self.source_mask)[1] if self.covers else 0
         return tf.zeros([tf.shape(self.max_lengths)[0], hypotheses, positions])
 
     def cover(self, covered: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         """`covered` after a step with attention weights (B, K, S)."""
-        return covered + weights if self.coverage_penalty else covered
+        return covered + weights if self.covers else covered
 
 
-def normalized(scores: tf.Tensor, lengths: tf.Tensor, length_penalty: float | Literal["average"]) -> tf.Tensor:
+def normalized(
+    scores: tf.Tensor, lengths: tf.Tensor, length_penalty: float | tf.Tensor | Literal["average"]
+) -> tf.Tensor:
     """Scores that can be compared over lengths.
 
     Args:
@@ -148,7 +175,7 @@ def normalized(scores: tf.Tensor, lengths: tf.Tensor, length_penalty: float | Li
     Source: Wu et al. (2016), section 7, equation 14.
     """
     tokens = tf.cast(lengths, tf.float32)
-    if length_penalty == "average":
+    if isinstance(length_penalty, str):
         return scores / tf.maximum(tokens, 1.0)
     return scores / ((5.0 + tokens) / 6.0) ** length_penalty
 

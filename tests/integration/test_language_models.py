@@ -157,7 +157,7 @@ def test_perplexity_of_a_file(folder, tmp_path, capsys):
 
 def test_generated_text(folder, tmp_path, capsys):
     flags = ("--prompt", "der Hund", "--max-length", "6")
-    assert run("generate", folder / "model", *flags, "--samples", "3", "--top-k", "9", "-o", tmp_path / "out") == 0
+    assert run("generate", folder / "model", *flags, "--n-best", "3", "--top-k", "9", "-o", tmp_path / "out") == 0
     texts = (tmp_path / "out").read_text(encoding="utf-8").splitlines()
     assert len(texts) == 3
     assert all(text.startswith("der Hund") for text in texts)
@@ -169,10 +169,10 @@ def test_generated_text(folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        (("--temperature", "0.5"), "--temperature 0.5: is for drawing texts, and --beam-size 2 searches for them."),
-        (("--top-k", "9"), "--top-k 9: is for drawing texts"),
-        (("--top-p", "0.5"), "--top-p 0.5: is for drawing texts"),
-        (("--samples", "6"), "--samples 6: a search with --beam-size 2 finds at most so many texts."),
+        (("--temperature", "0.5"), "--temperature 0.5: is for sampling texts, and --beam-size 2 searches for them."),
+        (("--top-k", "9"), "--top-k 9: is for sampling texts"),
+        (("--top-p", "0.5"), "--top-p 0.5: is for sampling texts"),
+        (("--n-best", "6"), "--n-best 6: a search with --beam-size 2 finds at most 2 texts."),
     ],
 )
 def test_flags_of_drawing_and_searching(folder, capsys, flags, expected):

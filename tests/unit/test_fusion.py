@@ -42,7 +42,7 @@ class Both(Fake):
 def test_an_unpruned_beam_equals_exhaustive_search(seed, penalty):
     limits = [4, 2, 3]
     both = Both(seed, len(limits))
-    rules = both.rules(limits, length_penalty=penalty, coverage_penalty=0.3, scored=True)
+    rules = both.rules(limits, length_penalty=penalty, coverage_penalty=0.3)
     result = beam_search(*both.together(), rules, beam_size=40)
     for row, limit in enumerate(limits):
         expected = both.exhaustive(row, limit, penalty=penalty, beta=0.3)
@@ -55,7 +55,7 @@ def test_an_unpruned_beam_equals_exhaustive_search(seed, penalty):
 def test_greedy_takes_the_best_of_both_and_beam_1_is_greedy(seed):
     limits = [3, 12, 7]
     both = Both(seed, 3)
-    rules = both.rules(limits, scored=True)
+    rules = both.rules(limits)
     greedy = greedy_search(*both.together(), rules)
     beam = beam_search(*both.together(), rules, beam_size=1)
     for ours, other in zip(greedy, beam, strict=True):
@@ -71,10 +71,11 @@ def test_greedy_takes_the_best_of_both_and_beam_1_is_greedy(seed):
 def test_scores_of_a_step_are_not_made_to_sum_to_one():
     both = Both(0, 2)
     step, state, memory = both.together()
-    scores, _, _ = step(tf.fill([2, 1], BOS), state, memory)
+    scores = step(tf.fill([2, 1], BOS), state, memory).scores
     assert (tf.reduce_logsumexp(scores, axis=-1).numpy() < -0.1).all(), "or this tells nothing"
-    rules = Rules(max_lengths=tf.constant([3, 3]), bos_id=BOS, eos_id=EOS, scored=True)
-    np.testing.assert_array_equal(rules.token_scores(scores), scores)
+    result = greedy_search(step, state, memory, Rules(max_lengths=tf.constant([3, 3]), bos_id=BOS, eos_id=EOS))
+    best = tf.reduce_max(tf.gather(scores, [*INNER, EOS], axis=2), axis=-1)
+    np.testing.assert_array_equal(result.log_probs[:, :, 0], best)
 
 
 SENTENCES = ["the dog sees bird here", "", "the king loves cat and dog and tree there", "bird", "the man hears man"]
@@ -117,7 +118,7 @@ def options(folder=None, weight=None, **values):
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_a_search_score_is_that_of_both_models(folder, translator, beam_size):
     chosen = options(folder, WEIGHT, beam_size=beam_size, n_best=beam_size)
-    helper = translator.language_model(str(folder / "lm"))
+    helper, _ = translator._language_model(str(folder / "lm"))
     for sentence, translation in zip(SENTENCES, translator.translate(SENTENCES, chosen), strict=True):
         for hypothesis in translation.hypotheses if sentence else ():
             source = np.array([[*translator.tokenizers.source.encode(sentence), EOS]], np.int32)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from seq2seq import SearchOptions, Tokenizer, TokenizerConfig, Translator
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.errors import ConfigError, ModelDirectoryError
-from seq2seq.inference.int8 import FILE, _quantize_products, load_int8_step, quantize_decoder
+from seq2seq.inference.int8 import FILE, _quantize_products, load_int8_decoder, quantize_decoder
 from seq2seq.model_directory.directory import WEIGHTS
 from seq2seq.models.translation import Seq2Seq
 from tests.conftest import randomize
@@ -35,7 +35,7 @@ def small_model(vocabulary: int, **decoder: object) -> Seq2Seq:
 def quantized(model: Seq2Seq, folder):
     (folder / WEIGHTS).write_bytes(b"weights")
     quantize_decoder(model, folder)
-    return load_int8_step(folder, model.output_embedding.vocabulary_size)
+    return load_int8_decoder(folder, model.output_embedding.vocabulary_size).decode_step
 
 
 def integers(x: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
@@ -124,8 +124,6 @@ def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path, monkeypat
     bare = Translator(translator.model, *translator.tokenizers)
     with pytest.raises(ConfigError, match="needs a model directory"):
         bare.translate(SENTENCES, options)
-    with pytest.raises(ValueError, match="use one of the two"):
-        SearchOptions(int8=True, shortlist=5)
     empty = Translator(translator.model, *translator.tokenizers, folder=tmp_path)
     with pytest.raises(ModelDirectoryError, match=f"seq2seq quantize {tmp_path}"):
         empty.translate(SENTENCES, options)

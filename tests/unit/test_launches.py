@@ -3,13 +3,12 @@
 `pytest tests/unit/test_launches.py -s` prints the counts.
 """
 
-from functools import partial
-
 import pytest
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, SearchOptions
-from seq2seq.inference.searcher import find_hypotheses, search_rules, traced
+from seq2seq.inference.searcher import Structure, trace
+from seq2seq.inference.steps import ModelSteps
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.training.optimization import FusedAdam
 from tests import launches
@@ -31,14 +30,8 @@ def test_a_step_of_search_crosses_between_host_and_gpu_as_seldom_as_can_be(beam_
     """The host has to know whether another step follows; all else is computed where the model is."""
     model, options = make(*DEFAULT), SearchOptions(beam_size=beam_size)
 
-    def search(source, shortest, longest):
-        with model.weights_read_once():
-            memory, state = model.encode(source)
-            step = partial(model.decode_step, output=model.output_layer())
-            rules = search_rules(source, shortest, longest, options)
-            return find_hypotheses(step, state, memory, rules, options)
-
-    loops = launches.loops(launches.optimized(traced(search, options).get_concrete_function()))
+    graph = trace(ModelSteps(model), Structure.of(options, keep_weights=False))
+    loops = launches.loops(launches.optimized(graph))
     step = max(loops.values(), key=lambda count: sum(count.launches.values()))
     assert step.launches["MatMul"] >= 3, "it is the decoder's step"
     print(f"a step of beam {beam_size}: {step.summary()}")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.search import Rules, draw_uniforms, greedy_search, sample
+from seq2seq.search import Rules, StepOutput, draw_uniforms, greedy_search, sample
 from tests.reference import log_softmax, softmax
 from tests.unit.test_search import BOS, EOS, PAD, UNK, Fake, V
 
@@ -120,7 +120,8 @@ def test_numbers_at_the_ends_draw_what_may_come():
     logits = generator.normal(size=(40, 1, vocabulary)).astype("f")
 
     def step(tokens, state, memory):
-        return tf.repeat(memory, tf.shape(tokens)[1], axis=1), state, tf.zeros([40, tf.shape(tokens)[1], 0])
+        log_probs = tf.nn.log_softmax(tf.repeat(memory, tf.shape(tokens)[1], axis=1))
+        return StepOutput(log_probs, state, tf.zeros([40, tf.shape(tokens)[1], 0]))
 
     forbidden = tuple(range(4, 900))
     rules = Rules(max_lengths=tf.fill([40], 2), bos_id=BOS, eos_id=EOS, forbidden=forbidden)

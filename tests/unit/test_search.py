@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.search import Rules, beam_search, coverage_scores, greedy_search, normalized, sample
+from seq2seq.search import Rules, StepOutput, beam_search, coverage_scores, greedy_search, normalized, sample
 from seq2seq.search.loop import run_search
 from seq2seq.search.top import top_k
 from tests.reference import log_softmax
@@ -34,7 +34,8 @@ class Fake:
         state = (7 * state + tf.cast(tokens, tf.int64)[:, :, None] + 1) % BUCKETS
         row = tf.repeat(memory[:, None], tf.shape(tokens)[1], axis=1)
         index = tf.stack([row, state[:, :, 0]], axis=-1)
-        return tf.gather_nd(self.logits, index), state, tf.gather_nd(self.weights, index)
+        log_probs = tf.nn.log_softmax(tf.gather_nd(self.logits, index))
+        return StepOutput(log_probs, state, tf.gather_nd(self.weights, index))
 
     def start(self, *rows):
         """First state and memory, of some sentences."""

@@ -111,8 +111,6 @@ def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path):
     bare = Translator(translator.model, *translator.tokenizers)
     with pytest.raises(ConfigError, match="seq2seq shortlist MODEL"):
         bare.translate(SENTENCES, SearchOptions(shortlist=5))
-    with pytest.raises(ValueError, match="for greedy and beam search"):
-        SearchOptions(shortlist=5, sample=True)
     assert load_shortlist(tmp_path, translator.tokenizers) is None
     save_shortlist(tmp_path, translator.shortlist, translator.tokenizers)
     found = load_shortlist(tmp_path, translator.tokenizers)

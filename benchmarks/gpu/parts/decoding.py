@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from functools import partial
 from itertools import product
 from typing import Any
 
@@ -15,7 +14,8 @@ from parts.report import Check, table
 from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import PAD_ID
 from seq2seq.devices.device import use_precision
-from seq2seq.inference.searcher import find_hypotheses, length_limits, search_rules, traced
+from seq2seq.inference.searcher import Numbers, Structure, length_limits, trace
+from seq2seq.inference.steps import ModelSteps
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.search import SearchResult
 
@@ -50,16 +50,11 @@ def run(check: Check) -> list[dict[str, Any]]:
 
 def make_search(model: Seq2Seq, beam_size: int, device: str | None = None) -> Search:
     """A graph of its own: from tokens (B, S) and limits of length (B,) to the best hypothesis of each sentence."""
-    options = SearchOptions(beam_size=beam_size)
-
-    def search(source: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor) -> SearchResult:
-        with tf.device(device), model.weights_read_once():
-            rules = search_rules(source, shortest, longest, options)
-            memory, state = model.encode(source)
-            step = partial(model.decode_step, output=model.output_layer())
-            return find_hypotheses(step, state, memory, rules, options)
-
-    return traced(search, options)
+    options, steps = SearchOptions(beam_size=beam_size), ModelSteps(model)
+    with tf.device(device):
+        graph = trace(steps, Structure.of(options, keep_weights=False))
+    numbers = Numbers(*map(tf.constant, Numbers.of(options)))
+    return lambda source, shortest, longest: graph(source, shortest, longest, numbers, (), ())
 
 
 def sentences_of(check: Check) -> np.ndarray:

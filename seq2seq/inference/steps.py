@@ -1,0 +1,203 @@
+"""Where the steps of a search come from: a model alone, among a shortlist, with a language model, after a prefix.
+
+A source of steps wraps another one, so that they combine freely: `Fused(Shortlisted(ModelSteps(model), ...), ...)`. It
+holds no more than what its steps are made of; values that may differ from search to search are its `inputs`, so that
+one graph serves them all. Nothing is read from disk here.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import tensorflow as tf
+
+from seq2seq.data.padding import pad
+from seq2seq.data.tokenizer import PAD_ID
+from seq2seq.inference.shortlist import Ids, Shortlist
+from seq2seq.models.base import DecoderModel
+from seq2seq.models.language_model import LanguageModel
+from seq2seq.search import IMPOSSIBLE, StepFunction, StepOutput, after_prefix, fused
+
+Start = tuple[StepFunction, Any, Any]  # what a search begins with: step, state (B, 1, ...), memory (B, ...)
+
+
+class Batch(NamedTuple):
+    """What is searched for at once, B sentences.
+
+    sources   token ids of each, without EOS; a language model's are its prompts
+    prefixes  target token ids that each hypothesis begins with, maybe none, where `Prefixed` steps are asked for
+    """
+
+    sources: Sequence[Ids]
+    prefixes: Sequence[Ids] = ()
+
+
+class StepSource(Protocol):
+    """What makes the steps of a search.
+
+    key        equal of sources that can share a graph, which differ in their inputs alone
+    models     those whose weights the steps read
+    identity   checksums, by name, of what decides the scores besides the model and the options
+    signature  a nest of tensor specifications of what `inputs` gives
+    """
+
+    @property
+    def key(self) -> Hashable: ...
+
+    @property
+    def models(self) -> tuple[DecoderModel, ...]: ...
+
+    @property
+    def identity(self) -> Mapping[str, str]: ...
+
+    @property
+    def signature(self) -> Any: ...
+
+    def inputs(self, batch: Batch) -> Any:
+        """A nest of arrays and numbers: what the steps of a batch need besides its sources."""
+        ...
+
+    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> Start:
+        """What the search of a batch begins with, as a graph.
+
+        Args:
+            source: Token ids (B, S) int32, right-padded, EOS included.
+            inputs: The batch's, of this source of steps.
+            candidates: The only tokens that may come, see `StepOutput`; None: all.
+        """
+        ...
+
+
+class ModelSteps:
+    """Steps of a model alone.
+
+    Args:
+        model: A translation model or a language model.
+        decode_step: What stands in for the model's own `decode_step`, with logits over the whole vocabulary.
+        identity: See `StepSource`.
+    """
+
+    signature: Any = ()
+
+    def __init__(
+        self,
+        model: DecoderModel,
+        decode_step: Callable[..., tuple[tf.Tensor, Any, tf.Tensor]] | None = None,
+        identity: Mapping[str, str] | None = None,
+    ) -> None:
+        self.model, self.decode_step, self.identity = model, decode_step, identity or {}
+        self.key: Hashable = (model, decode_step)
+        self.models = (model,)
+
+    def inputs(self, batch: Batch) -> Any:
+        return ()
+
+    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> Start:
+        memory, state = self.model.encode(source)
+        if self.decode_step is not None:
+            decode_step = self.decode_step
+
+            def whole(tokens: tf.Tensor, state: Any, memory: Any) -> StepOutput:
+                logits, state, weights = decode_step(tokens, state, memory[0])
+                output = StepOutput(logits, state, weights, *memory[1:])
+                return output._replace(scores=_log_probs(output.pick(logits), output.candidates))
+
+            return whole, state, (memory,) if candidates is None else (memory, candidates)
+        columns = self.model.output_layer(candidates)
+        if candidates is None:
+
+            def step(tokens: tf.Tensor, state: Any, memory: Any) -> StepOutput:
+                logits, state, weights = self.model.decode_step(tokens, state, memory, columns)
+                return StepOutput(_log_probs(logits), state, weights)
+
+            return step, state, memory
+
+        def among(tokens: tf.Tensor, state: Any, memory: Any) -> StepOutput:
+            source, candidates, *columns = memory
+            logits, state, weights = self.model.decode_step(tokens, state, source, columns)
+            return StepOutput(_log_probs(logits, candidates), state, weights, candidates)
+
+        return among, state, (memory, candidates, *columns)
+
+
+class Shortlisted:
+    """The steps of another source, over few candidates of each sentence.
+
+    Args:
+        steps: The other source.
+        shortlist: Of the translator.
+        size: Candidates of each source token.
+    """
+
+    def __init__(self, steps: StepSource, shortlist: Shortlist, size: int) -> None:
+        self.steps, self.shortlist, self.size = steps, shortlist, size
+        self.key: Hashable = ("shortlist", steps.key)
+        self.models, self.signature = steps.models, (tf.TensorSpec([None, None], tf.int32), steps.signature)
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        return {**self.steps.identity, "shortlist": self.shortlist.fingerprint()}
+
+    def inputs(self, batch: Batch) -> Any:
+        return self.shortlist.of(batch.sources, self.size), self.steps.inputs(batch)
+
+    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> Start:
+        return self.steps.start(source, inputs[1], tf.cast(inputs[0], tf.int64))
+
+
+class Fused:
+    """The steps of another source together with those of a language model, see `search.fused`.
+
+    Args:
+        steps: The other source.
+        language_model: Over the translator's target vocabulary.
+        weight: Of the language model.
+        identity: Of the language model, see `StepSource`.
+    """
+
+    def __init__(
+        self, steps: StepSource, language_model: LanguageModel, weight: float, identity: Mapping[str, str]
+    ) -> None:
+        self.steps, self.language_steps, self.weight = steps, ModelSteps(language_model), weight
+        self.identity: Mapping[str, str] = {**steps.identity, **identity}
+        self.key: Hashable = ("fused", language_model, steps.key)
+        self.models = (*steps.models, language_model)
+        self.signature: Any = (tf.TensorSpec([], tf.float32), steps.signature)
+
+    def inputs(self, batch: Batch) -> Any:
+        return self.weight, self.steps.inputs(batch)
+
+    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> Start:
+        weight, inner = inputs
+        step, state, memory = self.steps.start(source, inner, candidates)
+        # A language model reads a column of anything.
+        language_step, its_state, its_memory = self.language_steps.start(source[:, :1], ())
+        return fused(step, language_step, weight), (state, its_state), (memory, its_memory)
+
+
+class Prefixed:
+    """The steps of another source, after the batch's prefixes, see `search.after_prefix`.
+
+    Args:
+        steps: The other source.
+    """
+
+    def __init__(self, steps: StepSource) -> None:
+        self.steps = steps
+        self.key: Hashable = ("prefix", steps.key)
+        self.models, self.identity = steps.models, steps.identity
+        self.signature: Any = (tf.TensorSpec([None, None], tf.int32), steps.signature)
+
+    def inputs(self, batch: Batch) -> Any:
+        return pad(batch.prefixes), self.steps.inputs(batch)
+
+    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> Start:
+        return after_prefix(*self.steps.start(source, inputs[1], candidates), inputs[0])
+
+
+def _log_probs(logits: tf.Tensor, candidates: tf.Tensor | None = None) -> tf.Tensor:
+    """Of logits (B, K, C); a candidate's place that is empty has no part in them."""
+    if candidates is not None:
+        # The first one is padding itself, a token like others.
+        there = (candidates > PAD_ID) | (tf.range(tf.shape(candidates, tf.int64)[1]) == 0)
+        logits = tf.where(there[:, None], logits, IMPOSSIBLE)
+    return tf.nn.log_softmax(logits)

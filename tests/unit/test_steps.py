@@ -1,0 +1,171 @@
+"""Sources of steps in every combination, against scores composed in NumPy and searched by plain loops."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from seq2seq import SearchOptions, Tokenizer, TokenizerConfig, Translator
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
+from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from seq2seq.inference.int8 import quantize_decoder
+from seq2seq.inference.searcher import Searcher
+from seq2seq.inference.shortlist import make_shortlist
+from seq2seq.inference.steps import Batch, Fused, ModelSteps, Prefixed, Shortlisted
+from seq2seq.model_directory.directory import WEIGHTS
+from seq2seq.models.language_model import LanguageModel
+from seq2seq.models.translation import Seq2Seq
+from tests.conftest import randomize
+from tests.reference import log_softmax
+from tests.toy import pairs
+
+VOCABULARY, WEIGHT, SIZE, LONGEST = 40, 0.7, 2, 6
+SENTENCES = [source for source, _ in pairs(4, 9)]
+COMBINATIONS = list(product((False, True), repeat=3))  # shortlist, int8, language model
+
+
+@pytest.fixture(scope="module")
+def translator(tmp_path_factory):
+    pytest.importorskip("onnxruntime")
+    folder, corpus = tmp_path_factory.mktemp("model"), pairs(300, 4)
+    tokenizer = Tokenizer.train([side for pair in corpus for side in pair], TokenizerConfig(vocabulary_size=VOCABULARY))
+    sections = EmbeddingsConfig(size=6), EncoderConfig(units=8), DecoderConfig(units=8)
+    model = Seq2Seq(VOCABULARY, VOCABULARY, *sections)
+    randomize(model, seed=4, scale=0.7)
+    (folder / WEIGHTS).write_bytes(b"weights")
+    quantize_decoder(model, folder)
+    ids = [tuple(tokenizer.encode(text) for text in pair) for pair in corpus]
+    shortlist = make_shortlist(ids, VOCABULARY, VOCABULARY)._replace(frequent=np.arange(9, dtype=np.int32))
+    made = Translator(model, tokenizer, tokenizer, shortlist=shortlist, folder=folder)
+    helper = LanguageModel(VOCABULARY, EmbeddingsConfig(size=5), DecoderConfig(units=6, attention="none"))
+    randomize(helper, seed=8, scale=0.7)
+    made._language_models["lm"] = helper, {}
+    return made
+
+
+class Composed:
+    """The score of each token after others, of one sentence: made of the parts, one step at a time."""
+
+    def __init__(self, translator, sentence, shortlist, int8, fused):
+        self.model, self.helper = translator.model, translator._language_models["lm"][0] if fused else None
+        ids = translator.tokenizers.source.encode(sentence)
+        self.memory, self.state = self.model.encode(tf.constant([[*ids, EOS_ID]]))
+        self.decode_step = self.model.decode_step
+        if int8:
+            self.decode_step = translator.steps(SearchOptions(int8=True)).decode_step
+        self.allowed = np.arange(VOCABULARY)
+        if shortlist:
+            self.allowed = translator.shortlist.of([ids], SIZE)[0]
+            assert len(self.allowed) < VOCABULARY
+
+    def scores(self, tokens):
+        """(V,): of each token that may follow; -inf of others."""
+        scores = np.full(VOCABULARY, -np.inf)
+        scores[self.allowed] = log_softmax(self._last(self.decode_step, self.state, self.memory, tokens)[self.allowed])
+        if self.helper is not None:
+            memory, state = self.helper.encode(tf.constant([[EOS_ID]]))
+            scores += WEIGHT * log_softmax(self._last(self.helper.decode_step, state, memory, tokens))
+        scores[[PAD_ID, BOS_ID]] = -np.inf
+        if len(tokens) == LONGEST - 1:
+            scores[np.arange(VOCABULARY) != EOS_ID] = -np.inf
+        return scores
+
+    @staticmethod
+    def _last(decode_step, state, memory, tokens):
+        for token in (BOS_ID, *tokens):
+            logits, state, _ = decode_step(tf.constant([[token]], tf.int64), state, memory)
+        return logits.numpy()[0, 0].astype("d")
+
+    def beam_search(self, size):
+        """Tokens and summed scores of the best hypotheses, best first, by lists."""
+        beam, finished = [(0.0, ())], []
+        while len(finished) < size and beam:
+            extended = [
+                (total + score, (*tokens, token))
+                for total, tokens in beam
+                for token, score in enumerate(self.scores(tokens))
+                if score > -np.inf
+            ]
+            ranked = sorted(extended, key=lambda one: -one[0])[: 2 * size]
+            finished += [one for one in ranked[:size] if one[1][-1] == EOS_ID]
+            finished = sorted(finished, key=lambda one: -one[0])[:size]
+            beam = [one for one in ranked if one[1][-1] != EOS_ID][:size]
+        return finished
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+@pytest.mark.parametrize(("shortlist", "int8", "fused"), COMBINATIONS)
+def test_a_translation_is_that_of_the_composed_scores(translator, shortlist, int8, fused, beam_size):
+    options = SearchOptions(
+        beam_size=beam_size,
+        n_best=beam_size,
+        length_penalty=0.0,
+        max_length=LONGEST,
+        shortlist=SIZE if shortlist else None,
+        int8=int8,
+        **({"language_model": "lm", "language_model_weight": WEIGHT} if fused else {}),
+    )
+    for sentence, translation in zip(SENTENCES, translator.translate(SENTENCES, options), strict=True):
+        composed = Composed(translator, sentence, shortlist, int8, fused)
+        expected = composed.beam_search(beam_size)
+        assert len(translation.hypotheses) == len(expected)
+        for hypothesis, (total, tokens) in zip(translation.hypotheses, expected, strict=True):
+            assert hypothesis.tokens == translator.tokenizers.target.pieces(list(tokens))
+            assert hypothesis.score == pytest.approx(total, abs=1e-5 * len(tokens))
+            steps = [composed.scores(tokens[:t])[token] for t, token in enumerate(tokens)]
+            np.testing.assert_allclose(hypothesis.token_log_probs, steps, atol=1e-5)
+
+
+@pytest.mark.parametrize(("shortlist", "int8", "fused"), COMBINATIONS)
+def test_samples_are_of_the_candidates_and_do_not_depend_on_the_batch(translator, shortlist, int8, fused):
+    options = SearchOptions(
+        sample=True,
+        n_best=3,
+        max_length=LONGEST,
+        shortlist=SIZE if shortlist else None,
+        int8=int8,
+        **({"language_model": "lm", "language_model_weight": WEIGHT} if fused else {}),
+    )
+    together = translator.translate(SENTENCES, options)
+    for sentence, translation in zip(SENTENCES, together, strict=True):
+        (alone,) = translator.translate([sentence], options)
+        composed = Composed(translator, sentence, shortlist, int8, fused)
+        for ours, other in zip(translation.hypotheses, alone.hypotheses, strict=True):
+            assert ours.tokens == other.tokens
+            tokens = translator.tokenizers.target.ids(ours.tokens)
+            steps = [composed.scores(tokens[:t])[token] for t, token in enumerate(tokens)]
+            np.testing.assert_allclose(ours.token_log_probs[:-1], steps[:-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("shortlist", [False, True])
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_a_prefix_comes_first_even_where_it_is_no_candidate(translator, beam_size, shortlist):
+    source = translator.tokenizers.source.encode_all(SENTENCES[:3])
+    prefixes = [[30, 31], [], [33]]
+    candidates = translator.shortlist.of(source, SIZE)
+    assert 30 not in candidates[0], "or this tells nothing"
+    steps = ModelSteps(translator.model)
+    steps = Shortlisted(steps, translator.shortlist, SIZE) if shortlist else steps
+    options = SearchOptions(beam_size=beam_size, length_penalty=0.0)
+    limits = np.full(3, 1, np.int32), np.full(3, LONGEST, np.int32)
+    result = Searcher().search(Prefixed(steps), Batch(source, prefixes), limits, options)
+    for row, prefix in enumerate(prefixes):
+        tokens = result.tokens[row, 0, : result.lengths[row, 0]].tolist()
+        assert tokens[: len(prefix)] == prefix
+        assert not result.log_probs[row, 0, : len(prefix)].any()
+        composed = Composed(translator, SENTENCES[row], shortlist, False, False)
+        rest = [composed.scores(tokens[:t])[tokens[t]] for t in range(len(prefix), len(tokens))]
+        np.testing.assert_allclose(result.log_probs[row, 0, len(prefix) : len(tokens)], rest, atol=1e-5)
+        assert result.scores[row, 0] == pytest.approx(sum(rest), abs=1e-4)
+
+
+def test_identity_tells_what_steps_are_made_of(translator):
+    plain = ModelSteps(translator.model)
+    assert plain.identity == {}
+    options = SearchOptions(int8=True, shortlist=SIZE)
+    steps = Fused(translator.steps(options), translator._language_models["lm"][0], WEIGHT, {"language_model/x": "1"})
+    assert set(steps.identity) == {"decoder.int8.onnx", "shortlist", "language_model/x"}
+    other = translator.shortlist._replace(frequent=np.arange(8, dtype=np.int32))
+    assert Shortlisted(plain, other, SIZE).identity != Shortlisted(plain, translator.shortlist, SIZE).identity
+    assert Shortlisted(plain, other, 3).key == Shortlisted(plain, translator.shortlist, SIZE).key, "one graph"
