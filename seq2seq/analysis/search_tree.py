@@ -5,16 +5,19 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer
 from seq2seq.devices.device import use_precision
+from seq2seq.extras import from_extra
 from seq2seq.inference.searcher import length_limits, search_rules
 from seq2seq.inference.translator import Translator
 from seq2seq.search import IMPOSSIBLE, Rules, SearchResult, StepFunction, beam_search, greedy_search, reshaped
 from seq2seq.search.top import top_k
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
 
 BEGIN = "<s>"
 
