@@ -3,9 +3,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --constraint
+INSTALL := $(BIN)/python $(PIP_INSTALL) constraints.txt --editable
 
-.PHONY: quickstart notebooks test check lint docs lock clean
+# Apache Beam holds other packages back, so it has an environment and constraints of its own.
+BEAM_VENV := .venv-apache-beam
+EXTRAS := gpu analysis notebooks tensorboard cjk corpora int8 dev  # all but apache-beam
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --no-annotate --no-header \
+	--no-emit-index-url --no-emit-find-links --quiet
+
+.PHONY: quickstart notebooks test test-apache-beam check lint docs lock clean
 
 quickstart: $(VENV)/installed  ## train a small translator and show what it does
 	$(BIN)/seq2seq quickstart
@@ -16,6 +23,9 @@ notebooks: $(VENV)/installed  ## open the notebooks
 
 test: $(VENV)/installed-dev  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-apache-beam: $(BEAM_VENV)/installed  ## run the tests of --engine apache-beam, in an environment of their own
+	$(BEAM_VENV)/bin/python -m pytest -m apache_beam tests/integration/test_apache_beam.py
 
 check: lint test  ## what CI runs
 
@@ -28,17 +38,18 @@ lint: $(VENV)/installed-dev  ## formatting, style, import rules, types
 docs: $(VENV)/installed-dev  ## write docs/configuration.md from the schema
 	$(BIN)/python -m seq2seq.config.reference > docs/configuration.md
 
-lock: $(VENV)/installed-dev  ## resolve constraints.txt anew, for every supported Python
+lock: $(VENV)/installed-dev  ## resolve both constraints files anew, for every supported Python
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-annotate --no-header \
-		--no-emit-index-url --no-emit-find-links --constraint constraints.in --upgrade --output-file constraints.txt
+	$(COMPILE) $(EXTRAS:%=--extra %) --upgrade --output-file constraints.txt
+	cp constraints.txt constraints-apache-beam.txt  # the versions to keep where Apache Beam allows them
+	$(COMPILE) --all-extras --output-file constraints-apache-beam.txt
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) $(BEAM_VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 
-$(VENV)/python-ready:
+$(VENV)/python-ready $(BEAM_VENV)/python-ready:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else f"{sys.version}: need Python 3.11 to 3.13, set PYTHON=python3.x")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(@D)
 	touch $@
 
 $(VENV)/installed: $(VENV)/python-ready pyproject.toml constraints.txt
@@ -47,4 +58,8 @@ $(VENV)/installed: $(VENV)/python-ready pyproject.toml constraints.txt
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(INSTALL) '.[dev]'
+	touch $@
+
+$(BEAM_VENV)/installed: $(BEAM_VENV)/python-ready pyproject.toml constraints-apache-beam.txt
+	$(BEAM_VENV)/bin/python $(PIP_INSTALL) constraints-apache-beam.txt --editable '.[apache-beam]' pytest
 	touch $@

@@ -12,12 +12,16 @@ class ConfigError(Seq2SeqError):
     """A recipe or an override is wrong."""
 
 
+class MissingExtraError(Seq2SeqError, ImportError):
+    """A package that comes with an extra is not installed; an ImportError too, since it may end an import."""
+
+
 class CorpusError(Seq2SeqError):
     """Parallel text is missing, damaged or not aligned."""
 
 
 class TokenizerError(Seq2SeqError):
-    """A SentencePiece model cannot be trained or used."""
+    """A SentencePiece model cannot be trained or used, or does not know a text."""
 
 
 class ModelDirectoryError(Seq2SeqError):
@@ -33,7 +37,7 @@ class TrainingError(Seq2SeqError):
 
 
 class BulkError(Seq2SeqError):
-    """A translation in shards or on Beam cannot start, go on or be joined."""
+    """A translation in shards or on Apache Beam cannot start, go on or be joined."""
 
 
 class OutOfMemoryError(Seq2SeqError):
@@ -41,7 +45,11 @@ class OutOfMemoryError(Seq2SeqError):
 
 
 class EvaluationError(Seq2SeqError):
-    """Hypotheses and references do not fit together."""
+    """Texts to score, or arguments of an analysis, are empty or do not fit together."""
+
+
+class RecordError(Seq2SeqError):
+    """A record that a benchmark wrote is missing or damaged."""
 
 
 def did_you_mean(word: str, accepted: Iterable[str]) -> str:

@@ -2,6 +2,8 @@
 
 import os
 import re
+import sys
+from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # a worker a core: more threads only wait for each other
@@ -36,6 +38,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     find_device()  # lets memory grow, before TensorFlow starts
     if not runs_on_gpu():
         pytest.skip("needs a GPU, and TensorFlow finds none")
+
+
+@pytest.fixture
+def hide(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Hide an installed package, as if it were not there."""
+
+    def hide(package: str) -> None:
+        for name in [package, *(name for name in sys.modules if name.startswith(f"{package}."))]:
+            monkeypatch.setitem(sys.modules, name, None)
+
+    return hide
 
 
 @pytest.fixture

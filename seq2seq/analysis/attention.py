@@ -5,16 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID
 from seq2seq.devices.device import use_precision
+from seq2seq.extras import from_extra
 from seq2seq.inference.results import Translation
 from seq2seq.inference.translator import Translator
 from seq2seq.layers import Decoder
 from seq2seq.layers.multi_head import MultiHeadAttention
 from seq2seq.models.translation import Seq2Seq
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
 
 EOS = "</s>"
 SPACE = "▁"  # SentencePiece's mark of where a word begins

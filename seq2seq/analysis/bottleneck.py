@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 
-import pandas as pd
 import tensorflow as tf
 
 from seq2seq.analysis.lengths import quality_by_length
 from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import EOS_ID
+from seq2seq.extras import from_extra
 from seq2seq.inference.translator import Translator
 from seq2seq.models.translation import Seq2Seq
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
 
 
 def handed_over(model: Seq2Seq) -> tuple[int, int]:

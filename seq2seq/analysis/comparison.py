@@ -1,17 +1,22 @@
-"""Comparing cells, or any other choice, over runs with several seeds: means, intervals, differences."""
+"""Cells, or any other choice, compared over runs with several seeds: means, intervals, differences.
+
+The runs are those of `benchmarks/family.py`, the only writer of their record.
+"""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from seq2seq.analysis.intervals import mean_interval
-from seq2seq.errors import EvaluationError
+from seq2seq.errors import EvaluationError, RecordError
+from seq2seq.extras import from_extra
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
 
 
 def read_runs(path: str | Path) -> pd.DataFrame:
-    """Read the record of a queue of runs, one JSON object a line.
+    """Read the record that `benchmarks/family.py` writes, one JSON object per line.
 
     Runs with the seed 0 are pilots, which tried a learning rate and were not scored.
 
@@ -19,17 +24,17 @@ def read_runs(path: str | Path) -> pd.DataFrame:
         One row a run, in the order of the file; columns are the keys, NaN where a run has no such key.
 
     Raises:
-        EvaluationError: The file is missing, or a line is no JSON object.
+        RecordError: The file is missing, or a line is no JSON object.
     """
     file = Path(path)
     if not file.is_file():
-        raise EvaluationError(f"{file}: no such record. Give the file that a queue of runs writes, one JSON a line.")
+        raise RecordError(f"{file}: no such record. Give the file that benchmarks/family.py writes.")
     rows = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
         try:
             rows.append(dict(json.loads(line)))
         except (ValueError, TypeError):
-            raise EvaluationError(
+            raise RecordError(
                 f"{file}:{number}: expected a run as a JSON object, found {line[:60]!r}. Remove the line."
             ) from None
     return pd.DataFrame(rows)

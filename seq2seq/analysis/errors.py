@@ -4,14 +4,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 
 from seq2seq.analysis.words import word_pieces
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import EvaluationError
 from seq2seq.evaluation.metrics import make_metric
+from seq2seq.extras import from_extra
 from seq2seq.inference.results import Translation
 from seq2seq.phrasebook.grammar.phenomena import words_of
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
 
 LONGEST_LOOP = 4  # words of a block that is said again at once
 LITTLE_ATTENTION = 0.2  # of one target token

@@ -10,11 +10,14 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from seq2seq.analysis.unrolled import all_steps, unroll
+from seq2seq.extras import from_extra
 from seq2seq.layers.cells.activations import watched_activations
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
 
 # Below and above these, a value counts as at an end of the function's range.
 ENDS = {"sigmoid": (0.1, 0.9), "tanh": (-0.9, 0.9), "relu": (0.0, np.inf)}

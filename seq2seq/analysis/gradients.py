@@ -14,10 +14,13 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from seq2seq.analysis.unrolled import Loss, all_steps, unroll
+from seq2seq.extras import from_extra
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
 
 
 def state_parts(cell: keras.layers.Layer) -> list[slice]:

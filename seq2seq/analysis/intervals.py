@@ -4,9 +4,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats  # type: ignore[import-untyped]
 
 from seq2seq.errors import EvaluationError
+from seq2seq.extras import from_extra
+
+with from_extra("analysis", needed_by=__name__):
+    from scipy import stats  # type: ignore[import-untyped]
 
 SAMPLES = 1000
 BLOCK_ELEMENTS = 2**22  # drawn at once

@@ -4,10 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 
 from seq2seq.errors import EvaluationError
 from seq2seq.evaluation.metrics import score_texts
+from seq2seq.extras import from_extra
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
 
 
 def quality_by_length(

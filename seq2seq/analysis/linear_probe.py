@@ -5,13 +5,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from seq2seq.analysis.challenge.features import ABOUT
 from seq2seq.analysis.intervals import ratio_interval
 from seq2seq.analysis.representations import Layer, word_states
 from seq2seq.errors import EvaluationError
+from seq2seq.extras import from_extra
 from seq2seq.inference.translator import Translator
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
 
 FOLDS = 5
 
@@ -78,10 +81,11 @@ def linear_probe(
     new words, so control and `familiar` have folds of their own. They draw labels independently; we have few types, and
     keep the labels as frequent as they are.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import KFold, StratifiedGroupKFold, cross_val_predict
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    with from_extra("analysis", needed_by=__name__):
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.model_selection import KFold, StratifiedGroupKFold, cross_val_predict
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
 
     truth, lemmas, words = np.asarray(labels), np.asarray(groups), np.asarray(types)
     _check(len(vectors), truth, lemmas, words)

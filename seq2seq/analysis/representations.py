@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from seq2seq.analysis.words import word_pieces
@@ -12,7 +11,11 @@ from seq2seq.data.padding import by_length, pad
 from seq2seq.data.tokenizer import EOS_ID, PAD_ID
 from seq2seq.devices.device import use_precision
 from seq2seq.errors import EvaluationError, did_you_mean
+from seq2seq.extras import from_extra
 from seq2seq.inference.translator import Translator
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
 
 Table = Literal["source", "target", "output"]
 Layer = Literal["embedding", "encoder"]
@@ -132,7 +135,8 @@ def principal_components(vectors: pd.DataFrame, count: int = 2) -> tuple[pd.Data
 
     Source: scikit-learn's `PCA` with its exact solver. A component's sign means nothing.
     """
-    from sklearn.decomposition import PCA
+    with from_extra("analysis", needed_by=__name__):
+        from sklearn.decomposition import PCA
 
     pca = PCA(count, svd_solver="full")
     found = pca.fit_transform(vectors.to_numpy(np.float64))
@@ -157,7 +161,8 @@ def tsne(vectors: pd.DataFrame, perplexity: float = 15.0, seed: int = 1) -> pd.D
 
     Source: van der Maaten and Hinton (2008), as scikit-learn's `TSNE` computes it exactly; cosine distances.
     """
-    from sklearn.manifold import TSNE
+    with from_extra("analysis", needed_by=__name__):
+        from sklearn.manifold import TSNE
 
     if not perplexity < len(vectors):
         raise EvaluationError(

@@ -5,12 +5,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import tensorflow as tf
 
 from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer
 from seq2seq.devices.device import use_precision
+from seq2seq.extras import from_extra
 from seq2seq.inference.searcher import Numbers, Structure, length_limits
 from seq2seq.inference.steps import Batch
 from seq2seq.inference.translator import Translator
@@ -25,6 +25,9 @@ from seq2seq.search import (
     reshaped,
 )
 from seq2seq.search.top import top_k
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
 
 BEGIN = "<s>"
 

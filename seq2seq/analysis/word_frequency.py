@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 
 from seq2seq.analysis.intervals import SAMPLES, ratio_interval
 from seq2seq.errors import EvaluationError
+from seq2seq.extras import from_extra
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
 
 EDGES = (1, 2, 5, 10, 100, 1000)
 

@@ -8,11 +8,13 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-import pandas as pd
-
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import EvaluationError
+from seq2seq.extras import from_extra
 from seq2seq.phrasebook.grammar.phenomena import WORD, words_of
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
 
 
 def word_counts(lines: Iterable[str]) -> Counter[str]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from seq2seq.errors import BulkError, ConfigError
+from seq2seq.errors import BulkError
 from seq2seq.storage.files import replacing
 from seq2seq.storage.lock import owner_of
 
@@ -27,11 +27,11 @@ class Shard:
         """Read `I/N`.
 
         Raises:
-            ConfigError: It is something else.
+            BulkError: It is something else.
         """
         match = re.fullmatch(r"([0-9]{1,5})/([0-9]{1,5})", text)
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
-            raise ConfigError(
+            raise BulkError(
                 f"--shard {text}: expected I/N, with N up to {MOST_SHARDS} and I from 1 to N, such as 1/8 or 8/8."
             )
         return cls(int(match[1]), int(match[2]))

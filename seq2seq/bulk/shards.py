@@ -13,7 +13,7 @@ from filelock import FileLock
 from seq2seq.bulk.job import Job, check_same
 from seq2seq.bulk.manifest import Joined, Manifest, PartFiles, Shard, joined_path, manifests_beside, read_record
 from seq2seq.corpora.readers import lenient_lines, open_bytes
-from seq2seq.errors import BulkError, ConfigError, CorpusError
+from seq2seq.errors import BulkError, CorpusError
 from seq2seq.inference.output import answers, lines_answered
 from seq2seq.inference.translator import CHUNK, Translator
 from seq2seq.storage.files import replacing, writing
@@ -60,12 +60,12 @@ def translate_shard(
         chunk: Lines that are translated, and kept, at once.
 
     Raises:
-        ConfigError: The translator's precision is not the job's.
-        BulkError: Another process is on this shard; the files beside the output are of another job, or damaged.
+        BulkError: The translator's precision is not the job's; another process is on this shard; the files beside the
+            output are of another job, or damaged.
         CorpusError: The input cannot be read, or gets shorter meanwhile.
     """
     if translator.model.precision != job.precision:
-        raise ConfigError(
+        raise BulkError(
             f"the job is in {job.precision}, and the translator's model in {translator.model.precision}. Load it in "
             "the precision of the job."
         )

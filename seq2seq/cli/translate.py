@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Behind `--` stands what is for the engine.
 CONTEXT = {"allow_extra_args": True}
-BULK = "Past one machine"
+BULK = "Bulk translation"
 
 
 @with_search_options()
@@ -57,9 +57,9 @@ def translate(
         ),
     ] = None,
     engine: Annotated[
-        Literal["here", "beam"],
-        typer.Option(help="here, or Apache Beam, with its pipeline options behind `--`.", rich_help_panel=BULK),
-    ] = "here",
+        Literal["local", "apache-beam"],
+        typer.Option(help="This process, or Apache Beam, with its pipeline options behind `--`.", rich_help_panel=BULK),
+    ] = "local",
 ) -> None:
     """Translate text. Line N of the output answers line N of the input; a blank line stays blank.
 
@@ -76,8 +76,8 @@ def translate(
         raise ConfigError(
             f"--format text has one translation a line, and --n-best is {n_best}. Use --format tsv or jsonl."
         )
-    if context.args and engine == "here":
-        raise typer.BadParameter(f"found {' '.join(context.args)!r} behind MODEL, which is for --engine beam")
+    if context.args and engine == "local":
+        raise typer.BadParameter(f"found {' '.join(context.args)!r} behind MODEL, which is for --engine apache-beam")
     files = _files(input_file, output_file, shard, engine)
     if files is not None:
         check_output(files[1], reads=files[0])
@@ -97,19 +97,19 @@ def translate(
     if shard is not None:
         _translate_shard(translator, job, shard)
     else:
-        _translate_on_beam(job, context.args)
+        _translate_on_apache_beam(job, context.args)
 
 
 def _files(source: Path | None, target: Path | None, shard: str | None, engine: str) -> tuple[Path, Path] | None:
-    """The two files that `--shard` and `--engine beam` need; None where neither is asked for."""
+    """The two files that `--shard` and `--engine apache-beam` need; None where neither is asked for."""
     from seq2seq.bulk.manifest import Shard
     from seq2seq.errors import ConfigError, CorpusError
 
-    if shard is None and engine == "here":
+    if shard is None and engine == "local":
         return None
     if shard is not None:
         Shard.parse(shard)
-        if engine != "here":
+        if engine != "local":
             raise ConfigError(
                 f"--shard {shard} and --engine {engine}: the engine divides the work. Use one of the two."
             )
@@ -155,8 +155,8 @@ def _translate_shard(translator: "Translator", job: "Job", text: str) -> None:
     say(f"{job.target}: joined" if report.joined else f"{report.complete} of {shard.count} shards are complete")
 
 
-def _translate_on_beam(job: "Job", pipeline_options: list[str]) -> None:
-    from seq2seq.bulk.beam import translate_on_beam
+def _translate_on_apache_beam(job: "Job", pipeline_options: list[str]) -> None:
+    from seq2seq.bulk.apache_beam import translate_on_apache_beam
     from seq2seq.cli.console import say
 
-    say(f"{job.target}: {translate_on_beam(job, pipeline_options):,} lines")
+    say(f"{job.target}: {translate_on_apache_beam(job, pipeline_options):,} lines")

@@ -13,6 +13,7 @@ from seq2seq.config import SearchOptions
 from seq2seq.data.progress import Progress, unheard
 from seq2seq.errors import EvaluationError, did_you_mean
 from seq2seq.evaluation.scripts import warn_of_script
+from seq2seq.extras import missing_extra
 from seq2seq.inference.long_lines import cut_warning
 
 if TYPE_CHECKING:  # scoring texts needs no TensorFlow
@@ -105,8 +106,8 @@ def score_texts(
         metrics: Some of `BLEU`, `chrF2`, `TER`, in the order that the scores are to have.
 
     Raises:
-        EvaluationError: The texts differ in number, there are none, a metric or language is unknown, or MeCab,
-            which splits Japanese and Korean, is not installed.
+        EvaluationError: The texts differ in number, there are none, or a metric or language is unknown.
+        MissingExtraError: BLEU for Japanese or Korean, and the extra `cjk` is not installed.
 
     Source: Papineni et al. (2002), Popović (2015), Snover et al. (2006), Post (2018).
     """
@@ -137,18 +138,15 @@ def make_metric(name: str, language: str | None = None) -> Any:
     """sacreBLEU's metric of a name in `METRICS`, as it is used for a language.
 
     Raises:
-        EvaluationError: See `score_texts`.
+        EvaluationError, MissingExtraError: See `score_texts`.
     """
     if language is not None and not re.fullmatch("[a-z]{2,3}", language):
         raise EvaluationError(f"language '{language}': expected two or three small letters, as `de` or `zh` (ISO 639).")
     if name == "BLEU":
         try:
             return BLEU(tokenize=BLEU_TOKENIZERS.get(language or "", "13a"))
-        except RuntimeError:
-            raise EvaluationError(
-                f"BLEU for '{language}' splits text into words with MeCab, which is not installed. "
-                f"Install it with: pip install 'sacrebleu[{language}]' (the extra `cjk` of this package)."
-            ) from None
+        except RuntimeError:  # sacreBLEU's for the missing packages of the two languages
+            raise missing_extra("cjk", needed_by=f"BLEU for '{language}'", package="MeCab") from None
     if name == "chrF2":
         return PlainCHRF()
     if name == "TER":
@@ -189,6 +187,7 @@ def evaluate(
 
     Raises:
         EvaluationError: There are no pairs; see `score_texts`.
+        MissingExtraError: See `score_texts`.
     """
     if not pairs:
         raise EvaluationError("there is nothing to evaluate: the corpus has no pairs.")

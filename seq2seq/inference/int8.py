@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.errors import ConfigError, ModelDirectoryError
+from seq2seq.errors import ModelDirectoryError
+from seq2seq.extras import from_extra
 from seq2seq.model_directory.directory import WEIGHTS
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.files import replacing, stored_file
 
 FILE = "decoder.int8.onnx"
 OPSET = 17
-EXTRA = "int8 decoding needs more packages: pip install 'seq2seq[int8]'"
 
 
 def quantize_decoder(model: Seq2Seq, folder: Path) -> None:
@@ -27,12 +27,10 @@ def quantize_decoder(model: Seq2Seq, folder: Path) -> None:
     still does not depend on its batch. Biases, gates and attention stay float32.
 
     Raises:
-        ConfigError: The packages for it are not installed.
+        MissingExtraError: The extra `int8` is not installed.
     """
-    try:
+    with from_extra("int8", needed_by="8-bit decoding"):
         import tf2onnx
-    except ImportError:
-        raise ConfigError(EXTRA) from None
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     memory, state = model.encode(tf.constant([[1]]))
 
@@ -89,15 +87,13 @@ def load_int8_decoder(folder: Path, vocabulary_size: int) -> Int8Decoder:
     """What `quantize_decoder` wrote.
 
     Raises:
-        ConfigError: ONNX Runtime is not installed.
+        MissingExtraError: The extra `int8` is not installed.
         ModelDirectoryError: The file is missing, damaged, or of other weights.
     """
     from joblib import cpu_count
 
-    try:
+    with from_extra("int8", needed_by="8-bit decoding"):
         import onnxruntime
-    except ImportError:
-        raise ConfigError(EXTRA) from None
     again = f"Make it with: seq2seq quantize {folder}"
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cpu_count()
@@ -119,7 +115,8 @@ def _quantize_products(model: Any) -> None:
 
     s_x (N, 1) is of each row of x, computed in each call, s_W (O,) of each column of W.
     """
-    from onnx import TensorProto, helper, numpy_helper
+    with from_extra("int8", needed_by="8-bit decoding"):
+        from onnx import TensorProto, helper, numpy_helper
 
     graph = model.graph
     tables = {tensor.name: tensor for tensor in graph.initializer}

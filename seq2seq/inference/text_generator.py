@@ -16,7 +16,7 @@ from seq2seq.data.padding import by_length, pad
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer
 from seq2seq.devices.device import find_device, use_precision
 from seq2seq.devices.out_of_memory import MemoryLimit, warn
-from seq2seq.errors import ConfigError
+from seq2seq.errors import ConfigError, EvaluationError, TokenizerError
 from seq2seq.inference.results import Hypothesis, read_hypotheses
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.steps import Batch, ModelSteps, Prefixed
@@ -156,13 +156,13 @@ class TextGenerator:
 
         Raises:
             TypeError: `lines` is one string.
-            ConfigError: Every line is blank.
+            EvaluationError: Every line is blank.
             OutOfMemoryError: A line does not fit into memory, even alone.
         """
         ids = self._encode(lines)
         read = [line for line, tokens in zip(lines, ids, strict=True) if tokens]
         if not read:
-            raise ConfigError(f"there is nothing to measure: {len(ids)} lines, and none of them has text.")
+            raise EvaluationError(f"there is nothing to measure: {len(ids)} lines, and none of them has text.")
         words = [unicodedata.normalize("NFC", line).split() for line in read]
         nll = -sum(float(log_probs.sum(dtype=np.float64)) for log_probs in self._log_probs(ids, progress))
         return PerplexityReport(
@@ -191,12 +191,13 @@ class TextGenerator:
             normalised by the length of the whole. There is no attention.
 
         Raises:
-            ConfigError: The tokenizer does not know a character of the prompt; or see `check`.
+            TokenizerError: The tokenizer does not know a character of the prompt.
+            ConfigError: See `check`.
         """
         options = options or self.options
         self.check(options)
         if unknown := self.tokenizer.unknown(prompt):
-            raise ConfigError(
+            raise TokenizerError(
                 f"the prompt {prompt!r} has text that the model's tokenizer does not know: {unknown[0]!r}. Leave it "
                 "out."
             )

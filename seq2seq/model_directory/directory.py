@@ -13,13 +13,14 @@ import numpy as np
 from seq2seq.config import Config, dump_config, read_config
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError
+from seq2seq.extras import DISTRIBUTION
 from seq2seq.model_directory.metadata import CONFIG, FORMAT_VERSION, METADATA, read_metadata, write_metadata
 from seq2seq.storage.arrays import load_arrays, load_checksum, save_arrays
 from seq2seq.storage.files import replacing, stored_file
 
 WEIGHTS = "model.weights.h5"
 TOKENIZERS = ("joint.spm", "source.spm", "target.spm")
-PACKAGES = ("seq2seq", "tensorflow", "keras", "sentencepiece", "sacrebleu", "numpy", "h5py")
+PACKAGES = (DISTRIBUTION, "tensorflow", "keras", "sentencepiece", "sacrebleu", "numpy", "h5py")
 
 
 def start_directory(folder: Path, config: Config, tokenizers: Tokenizers) -> None:

@@ -21,7 +21,7 @@ def hold(lock: Path, refused: Callable[[str], Exception]) -> Iterator[None]:
     """Hold a lock file `NAME.lock`; the system gives it free when the process ends, however it ends.
 
     Args:
-        lock: The file, which stays when the lock is released.
+        lock: The file, which stays when the lock is released; its folder is made if it is missing.
         refused: Makes the error where another process holds it, from that process, such as `1234 on node7`.
     """
     held, owner = FileLock(lock), owner_of(lock)

@@ -24,13 +24,12 @@ from seq2seq.training.baseline import LEAST_GAIN, WARNING_AT_THE_END, warning_of
 from seq2seq.training.checkpoints import LAST, as_begun, check_recipe, must_not_change
 from seq2seq.training.display import Display, Meter, clock
 from seq2seq.training.interruption import StopRequest, stopping_on_signals
-from seq2seq.training.lock import only_run
 from seq2seq.training.machine import Machine, check_workers, set_up, with_tokens
 from seq2seq.training.memory import explaining_memory
 from seq2seq.training.optimization import learning_rate, watch_plateau
 from seq2seq.training.preparation import Prepared, prepare
 from seq2seq.training.progress import Progress
-from seq2seq.training.records import Records
+from seq2seq.training.records import Records, only_run
 from seq2seq.training.recovery import LOOK_EVERY, DivergedError, Watch
 from seq2seq.training.start import make_model, summarize, try_largest_batches
 from seq2seq.training.tensorboard import EVERY, TensorBoard

@@ -1,15 +1,18 @@
 """Everything that a run writes into its directory and reads again."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from seq2seq.config import Config
 from seq2seq.devices.replicas import Replicas
+from seq2seq.errors import TrainingError
 from seq2seq.model_directory.directory import start_directory
 from seq2seq.model_directory.metadata import HISTORY, read_history
 from seq2seq.model_directory.model import save_model
 from seq2seq.models.base import DecoderModel
+from seq2seq.storage.lock import hold
 from seq2seq.training.checkpoints import (
     BEST,
     LAST,
@@ -24,6 +27,23 @@ from seq2seq.training.checkpoints import (
 )
 from seq2seq.training.preparation import Prepared
 from seq2seq.training.progress import Progress
+
+# Beside the checkpoints, which are no part of the model that is handed on.
+LOCK, OWNER = "checkpoints/train.lock", "checkpoints/train.pid"
+
+
+def only_run(directory: Path) -> AbstractContextManager[None]:
+    """Keep a directory to this process, see `hold`.
+
+    Raises:
+        TrainingError: Another process trains into it.
+    """
+    return hold(
+        directory / LOCK,
+        lambda process: TrainingError(
+            f"{directory}: process {process} is training into it. Wait for it or end it, or give another --output."
+        ),
+    )
 
 
 class Records:

@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.errors import TrainingError
+from seq2seq.extras import from_extra
 
 FOLDER = "tensorboard"
 EVERY = 50  # updates between the scalars of training
@@ -28,15 +27,12 @@ class TensorBoard:
     """Writes event files into `tensorboard/` of a model directory.
 
     Raises:
-        TrainingError: The `tensorboard` package is missing.
+        MissingExtraError: The extra `tensorboard` is not installed.
     """
 
     def __init__(self, directory: Path) -> None:
-        if find_spec("tensorboard") is None:
-            raise TrainingError(
-                "training.tensorboard: the package 'tensorboard' is not installed. "
-                "Install it with: pip install tensorboard (the extra `tensorboard` of this package)."
-            )
+        with from_extra("tensorboard", needed_by="training.tensorboard"):
+            import tensorboard  # noqa: F401  TensorFlow's writer does without; said before the first update
         self._writer = tf.summary.create_file_writer(str(directory / FOLDER))
 
     def start(self, update: int) -> None:

@@ -1,28 +1,21 @@
-"""20,000 lines: in shards whose processes are killed, on Beam with bundles that fail; a single run is the reference."""
+"""20,000 lines in shards whose processes are killed; a single run is the reference."""
 
 import gzip
 import json
-import logging
-import os
 import re
 import signal
 import sys
 import time
-from collections import Counter
 from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from seq2seq.bulk.job import Job
+from seq2seq.bulk.apache_beam import put_in_order
 from seq2seq.errors import BulkError
-from seq2seq.inference.translator import Translator
+from tests.bulk import LINES, write_single_run
 from tests.command import run
-from tests.toy import pairs, save_random_model, toy_tokenizer
-
-LINES = 20_000
-BUNDLES, CHUNK = 10, 200
 
 
 def run_and_exit(*arguments):
@@ -31,23 +24,9 @@ def run_and_exit(*arguments):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A model, `in` with its translation `out`, by a single run."""
     folder = tmp_path_factory.mktemp("bulk")
-    save_random_model(folder / "model", toy_tokenizer(), search={"beam_size": 1, "max_length": 12})
-    lines = [f"{number} {source}" for number, (source, _) in enumerate(pairs(LINES, 4), start=1)]
-    lines[6] = lines[LINES - 3] = ""
-    (folder / "in").write_text("\n".join(lines), encoding="utf-8")
-    assert run("translate", folder / "model", "-i", folder / "in", "-o", folder / "out") == 0
-    assert (folder / "out").read_bytes().count(b"\n") == LINES
+    write_single_run(folder)
     return folder
-
-
-@pytest.fixture(scope="module")
-def translator(folder):
-    return Translator.load(folder / "model")
-
-
-# --- shards
 
 
 @pytest.mark.parametrize(
@@ -121,11 +100,15 @@ def test_processes_killed_at_random_lose_nothing(folder, tmp_path):
         (("--shard", "3/2", "-i", "in", "-o", "out"), 1, "--shard 3/2: expected I/N"),
         (("--shard", "1/2", "-o", "out"), 1, "--shard 1/2 reads a file and writes one: give --input"),
         (("--shard", "1/2", "-i", "in"), 1, "--shard 1/2 reads a file and writes one: give --output"),
-        (("--engine", "beam", "-i", "in"), 1, "--engine beam reads a file and writes one: give --output"),
-        (("--shard", "1/2", "--engine", "beam", "-i", "in", "-o", "out"), 1, "--shard 1/2 and --engine beam: "),
+        (("--engine", "apache-beam", "-i", "in"), 1, "--engine apache-beam reads a file and writes one: give --output"),
+        (
+            ("--shard", "1/2", "--engine", "apache-beam", "-i", "in", "-o", "out"),
+            1,
+            "--shard 1/2 and --engine apache-beam: ",
+        ),
         (("--shard", "1/2", "-i", "none", "-o", "out"), 1, "none: expected a file, which is read more than once"),
         (("--shard", "1/2", "-i", "in", "-o", "in"), 1, "in: is the input too"),
-        (("-i", "in", "-o", "out", "stray"), 2, "'stray' behind MODEL, which is for --engine beam"),
+        (("-i", "in", "-o", "out", "stray"), 2, "'stray' behind MODEL, which is for --engine apache-beam"),
     ],
 )
 def test_what_cannot_be_is_said_before_a_model_is_loaded(tmp_path, monkeypatch, capsys, arguments, code, message):
@@ -135,126 +118,6 @@ def test_what_cannot_be_is_said_before_a_model_is_loaded(tmp_path, monkeypatch, 
     assert run("translate", "no-model", *arguments) == code
     assert message in re.sub(r"[\s│]+", " ", capsys.readouterr().err)
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
-
-
-# --- Beam
-
-
-@pytest.fixture
-def beam(monkeypatch):
-    """The module, with Beam's local runner making a bundle of every 10 chunks."""
-    pytest.importorskip("apache_beam")
-    from apache_beam.runners.direct import transform_evaluator
-
-    from seq2seq.bulk import beam
-
-    grouping = transform_evaluator._GroupByKeyOnlyEvaluator
-    monkeypatch.setattr(grouping, "MAX_ELEMENT_PER_BUNDLE", LINES // CHUNK // BUNDLES)
-    return beam
-
-
-class Failures:
-    """Raises as often as it is told in each chunk, before its translation, after it, and after its file is written."""
-
-    def __init__(self, monkeypatch, beam, times):
-        self.left, self.raised, self.translated, self.written = Counter(times), Counter(), Counter(), Counter()
-        translate, write = beam.TranslateChunk.translate, beam.write_chunk
-
-        def failing_translate(worker, first, lines):
-            self.may_fail("before", first)
-            answers = translate(worker, first, lines)
-            self.translated[first // CHUNK] += 1
-            self.may_fail("after", first)
-            return answers
-
-        def failing_write(path, first, answers):
-            write(path, first, answers)
-            self.written[first // CHUNK] += 1
-            self.may_fail("written", first)
-
-        monkeypatch.setattr(beam.TranslateChunk, "translate", failing_translate)
-        monkeypatch.setattr(beam, "write_chunk", failing_write)
-
-    def may_fail(self, when, first):
-        if self.left[when, first // CHUNK]:
-            self.left[when, first // CHUNK] -= 1
-            self.raised[when] += 1
-            raise RuntimeError(f"injected {when} the translation of {first}")
-
-
-def job_of(folder, translator, tmp_path, output_format="text"):
-    return Job(folder / "model", folder / "in", tmp_path / "out", translator.options, output_format)
-
-
-def test_failed_bundles_are_retried_without_loss_or_duplicates(folder, translator, tmp_path, beam, monkeypatch, caplog):
-    # At most 3 in the ten chunks of a bundle: the runner tries it 4 times.
-    times = {("before", 3): 2, ("after", 7): 1, ("after", 10): 3, ("written", 25): 1, ("written", 29): 1}
-    times |= {("before", 30): 1, ("after", 31): 1, ("written", 32): 1, ("before", 99): 1, ("after", 99): 1}
-    failures = Failures(monkeypatch, beam, times)
-    with caplog.at_level(logging.CRITICAL):
-        assert beam.translate_on_beam(job_of(folder, translator, tmp_path), chunk=CHUNK) == LINES
-    assert (tmp_path / "out").read_bytes() == (folder / "out").read_bytes()
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert failures.raised == Counter(before=4, after=6, written=3), "all that was injected"
-    assert failures.translated == Counter(range(LINES // CHUNK)) + Counter({7: 1, 10: 3, 31: 1, 99: 1})
-    assert set(failures.written.values()) == {1}, "what is written is not translated again"
-
-
-def test_bundles_that_run_twice_answer_once(folder, translator, tmp_path, beam, monkeypatch):
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-
-    times = Counter()
-    process = beam.TranslateChunk.process
-
-    def counted(worker, chunk):
-        times[chunk[0] // CHUNK] += 1
-        return process(worker, chunk)
-
-    monkeypatch.setattr(beam.TranslateChunk, "process", counted)
-    monkeypatch.setattr(Path, "exists", lambda path: path.suffix != ".jsonl" and os.path.exists(path))  # noqa: PTH110
-    job = job_of(folder, translator, tmp_path, "tsv")
-    assert beam.translate_on_beam(job, runner=FnApiRunner(bundle_repeat=1), chunk=CHUNK) == LINES
-    assert set(times.values()) == {2}
-    rows = [row.split("\t") for row in (tmp_path / "out").read_text(encoding="utf-8").split("\n")[:-1]]
-    assert [int(number) for number, _, _ in rows] == list(range(1, LINES + 1))
-    texts = (folder / "out").read_bytes().decode().replace("\t", " ").replace("\r", " ").split("\n")[:-1]
-    assert [text for _, _, text in rows] == texts
-
-
-def test_when_beam_gives_up_the_next_call_goes_on(folder, translator, tmp_path, beam, monkeypatch, caplog):
-    failures = Failures(monkeypatch, beam, {("after", 55): 4})
-    job = job_of(folder, translator, tmp_path)
-    with (
-        caplog.at_level(logging.CRITICAL),
-        pytest.raises(BulkError, match=r"gave up: RuntimeError: injected after .* 11001 "),
-    ):
-        beam.translate_on_beam(job, chunk=CHUNK)
-    assert not job.target.exists()
-    done = {int(path.stem) // CHUNK for path in (tmp_path / "out.beam").glob("*.jsonl")}
-    assert 0 < len(done) < LINES // CHUNK
-    with pytest.raises(BulkError, match=r"job\.json: tells of another job: chunk is 200 there and 100 now"):
-        beam.translate_on_beam(job, chunk=100)
-    failures.translated.clear()
-    beam.translate_on_beam(job, chunk=CHUNK)
-    assert set(failures.translated) == set(range(LINES // CHUNK)) - done
-    assert job.target.read_bytes() == (folder / "out").read_bytes()
-
-
-def test_the_command_takes_beams_options(folder, tmp_path, beam, capfd):
-    command = ("translate", folder / "model", "-i", folder / "in", "-o", tmp_path / "out", "--engine", "beam")
-    assert run(*command, "--", "--runner", "NoSuchRunner") == 1
-    assert "Beam gave up: ValueError: Unexpected pipeline runner: NoSuchRunner" in capfd.readouterr().err
-    assert run(*command, "--", "--runner", "FnApiRunner") == 0
-    assert f"{tmp_path / 'out'}: 20,000 lines" in capfd.readouterr().err
-    assert (tmp_path / "out").read_bytes() == (folder / "out").read_bytes()
-
-
-def test_without_beam_the_extra_is_named(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "apache_beam", None)
-    monkeypatch.delitem(sys.modules, "seq2seq.bulk.beam", raising=False)
-    command = ("translate", folder / "model", "-i", folder / "in", "-o", tmp_path / "out", "--engine", "beam")
-    assert run(*command) == 1
-    assert "Apache Beam is not installed: pip install 'seq2seq[beam]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -269,9 +132,9 @@ def test_without_beam_the_extra_is_named(folder, tmp_path, monkeypatch, capsys):
         ({1: [1, 2], 2: [2, 4]}, "no answer to line 3 and a second answer or no line for line 2"),
     ],
 )
-def test_lines_that_are_missing_or_there_twice_are_named(tmp_path, beam, chunks, message):
+def test_lines_that_are_missing_or_there_twice_are_named(tmp_path, chunks, message):
     for first, numbers in chunks.items():
         rows = "".join(json.dumps([number, "text"]) + "\n" for number in numbers)
         (tmp_path / f"{first:012d}.jsonl").write_text(rows)
     with (tmp_path / "out").open("wb") as target, pytest.raises(BulkError, match=message):
-        beam.put_in_order(tmp_path, target, 4)
+        put_in_order(tmp_path, target, 4)

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from seq2seq.config import load_config
-from seq2seq.corpora import download as transfer
 from seq2seq.corpora import open_corpus
+from seq2seq.corpora.downloads import download as transfer
 from tests.command import run
 from tests.file_server import serve
 from tests.toy import pairs
@@ -296,11 +296,6 @@ for number in range(400):
 
 
 def test_a_corpus_of_mtdata(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert run("data", "get", "mtdata:OPUS-toy-v1-deu-eng") == 1
-    expected = "the package 'mtdata' is not installed. Install it with: pip install mtdata (the extra `corpora` of"
-    assert expected in capsys.readouterr().err
-    monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     package = tmp_path / "packages" / "mtdata"
     package.mkdir(parents=True)

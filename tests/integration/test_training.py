@@ -21,7 +21,7 @@ from seq2seq.model_directory.metadata import read_history
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import checkpoints, loop, start, train
 from seq2seq.training.checkpoints import BEST, LAST
-from seq2seq.training.lock import OWNER, only_run
+from seq2seq.training.records import OWNER, only_run
 from tests.runs import InterruptAfter, assert_resumes_exactly, assert_same_run, final_state
 from tests.toy import toy_config, write_corpus
 
@@ -353,7 +353,7 @@ def test_callbacks_see_logs_and_can_stop_training(corpus, tmp_path):
 
 
 def test_a_second_run_is_refused_with_the_first_ones_process_id(corpus, tmp_path):
-    holder = "import sys, time; from pathlib import Path; from seq2seq.training.lock import OWNER, only_run\n"
+    holder = "import sys, time; from pathlib import Path; from seq2seq.training.records import OWNER, only_run\n"
     holder += "with only_run(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", holder, tmp_path], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "held\n"

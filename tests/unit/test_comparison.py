@@ -9,7 +9,7 @@ import pytest
 
 from seq2seq.analysis.comparison import difference, over_distances, read_runs, scored, summary
 from seq2seq.analysis.plots import comparison as plots
-from seq2seq.errors import EvaluationError
+from seq2seq.errors import EvaluationError, RecordError
 
 T_2 = 4.302653  # Student's t, 97.5%, two degrees of freedom
 RUNS = pd.DataFrame(
@@ -89,10 +89,10 @@ def test_runs_are_read_in_order(tmp_path):
 
 def test_bad_records_and_columns_are_named(tmp_path):
     record = tmp_path / "runs.jsonl"
-    with pytest.raises(EvaluationError, match=r"runs\.jsonl: no such record"):
+    with pytest.raises(RecordError, match=r"runs\.jsonl: no such record"):
         read_runs(record)
     record.write_text('{"cell": "gru"}\n[3\n')
-    with pytest.raises(EvaluationError, match=r"runs\.jsonl:2: expected a run as a JSON object, found '\[3'"):
+    with pytest.raises(RecordError, match=r"runs\.jsonl:2: expected a run as a JSON object, found '\[3'"):
         read_runs(record)
     with pytest.raises(EvaluationError, match=r"no column 'chrf'\. There are: cell, seed, bleu\."):
         summary(RUNS, ["bleu", "chrf"])

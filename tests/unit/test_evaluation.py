@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from seq2seq.errors import EvaluationError
+from seq2seq.errors import EvaluationError, MissingExtraError
 from seq2seq.evaluation.metrics import evaluate, score_texts
 from seq2seq.evaluation.scripts import likely_language
 
@@ -158,7 +158,9 @@ def test_missing_mecab_says_what_to_install(monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without_mecab)
     for language, texts in (("ja", JAPANESE), ("ko", KOREAN)):
-        with pytest.raises(EvaluationError, match=rf"'{language}' .* MeCab.* pip install 'sacrebleu\[{language}\]'"):
+        with pytest.raises(
+            MissingExtraError, match=rf"BLEU for '{language}' needs .*'MeCab'.* pip install '\.\[cjk\]'"
+        ):
             score_texts(*texts, language=language)
     assert len(score_texts(*JAPANESE, False, language="ja", metrics=("chrF2", "TER"))) == 2, "these need no MeCab"
 

@@ -10,7 +10,7 @@ from seq2seq.analysis.gradients import state_parts
 from seq2seq.analysis.memory.gradient_flow import NORMS, flow_of_training, gradient_flow, read_flows
 from seq2seq.analysis.memory.tasks import TemporalOrderTask
 from seq2seq.analysis.memory.trainer import Budget, MemoryTrainer
-from seq2seq.errors import EvaluationError
+from seq2seq.errors import RecordError
 
 TASK, STEPS = TemporalOrderTask(), 10
 TINY = Budget(parameters=150, updates=2, rows=4, check_every=2, test_rows=8)
@@ -83,5 +83,5 @@ def test_a_record_is_read_as_one_table(tmp_path):
     assert table.iloc[3].tolist() == ["gru", 0.9, "after", "h", 1, 0.5, 1, 4]
     for wrong in ("{", "[1]", '{"gru": {"score": 1}}'):
         path.write_text(wrong)
-        with pytest.raises(EvaluationError, match=r"gradients\.json: expected a record of benchmarks/gradients\.py"):
+        with pytest.raises(RecordError, match=r"gradients\.json: expected a record of benchmarks/gradients\.py"):
             read_flows(path)

@@ -17,7 +17,7 @@ from seq2seq.analysis.memory.records import COLUMNS, MemoryRecord, at_best_rate,
 from seq2seq.analysis.memory.tasks import AddingTask, CopyTask, TemporalOrderTask
 from seq2seq.analysis.memory.trainer import Attempt, Budget, MemoryTrainer, units_for
 from seq2seq.analysis.unrolled import unroll
-from seq2seq.errors import EvaluationError
+from seq2seq.errors import RecordError
 from seq2seq.layers.cells import CELLS, make_cell
 
 TINY = Budget(parameters=150, updates=4, rows=5, check_every=2, test_rows=20)
@@ -161,7 +161,7 @@ def test_what_was_not_tried_is_when_a_new_seed_gets_further(scripted):
 def test_a_foreign_line_is_named(tmp_path):
     path = tmp_path / "runs.jsonl"
     path.write_text('{"cell": "lstm"}\n')
-    with pytest.raises(EvaluationError, match=r"runs\.jsonl:1: expected a training .* found '\{\"cell\""):
+    with pytest.raises(RecordError, match=r"runs\.jsonl:1: expected a training .* found '\{\"cell\""):
         MemoryRecord(path)
 
 

@@ -157,23 +157,6 @@ def test_a_checkpoint_of_tf32_is_none_of_float32(tmp_path, tokenizer):
         load_checkpoint(tmp_path / "last.h5", exact, "corpora")
 
 
-def test_beam_workers_load_the_jobs_precision(folder, tmp_path, monkeypatch):
-    pytest.importorskip("apache_beam")
-    from seq2seq.bulk import beam
-    from seq2seq.bulk.job import Job
-
-    source = tmp_path / "in"
-    source.write_text("".join(f"{line}\n" for line in LINES), encoding="utf-8")
-    loaded, load = [], Translator.load
-    monkeypatch.setattr(
-        beam.Translator, "load", lambda *given, **others: loaded.append(given[1:]) or load(*given, **others)
-    )
-    job = Job(folder, source, tmp_path / "out", OPTIONS, "text", "mixed_bfloat16")
-    assert job.identity()["precision"] == "mixed_bfloat16"
-    assert beam.translate_on_beam(job) == len(LINES)
-    assert set(loaded) == {("mixed_bfloat16",)}
-
-
 def test_training_looks_for_a_device_before_it_starts_tensorflow(tmp_path, monkeypatch):
     from seq2seq.training import machine, train
 

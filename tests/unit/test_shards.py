@@ -21,7 +21,7 @@ from seq2seq.bulk.manifest import Manifest, PartFiles, Shard, joined_path
 from seq2seq.bulk.shards import translate_shard
 from seq2seq.config import SearchOptions
 from seq2seq.corpora.readers import count_lines, read_lines
-from seq2seq.errors import BulkError, ConfigError, CorpusError
+from seq2seq.errors import BulkError, CorpusError
 from seq2seq.inference.output import lines_answered
 from seq2seq.inference.results import Hypothesis, Translation
 from seq2seq.model_directory.model import save_model
@@ -73,7 +73,7 @@ def expected(lines=LINES):
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "1/0", "1", "1/2/3", "-1/2", "1/100000", "a/b", "1 /2", "", "٣/٤"])
 def test_a_shard_that_is_none_is_an_error_that_names_it(text):
-    with pytest.raises(ConfigError, match=rf"^--shard {re.escape(text)}: expected I/N"):
+    with pytest.raises(BulkError, match=rf"^--shard {re.escape(text)}: expected I/N"):
         Shard.parse(text)
 
 
@@ -280,7 +280,7 @@ def test_machines_that_translate_more_at_once_join_the_same_job(job):
 
 
 def test_a_translator_of_another_precision_than_the_jobs_is_refused(job):
-    with pytest.raises(ConfigError, match="the job is in float32, and the translator's model in tf32"):
+    with pytest.raises(BulkError, match="the job is in float32, and the translator's model in tf32"):
         go(job, 1, 2, Shouting("tf32"))
     assert names(job) == ["in"]
 

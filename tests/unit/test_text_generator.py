@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, SearchOptions, TokenizerConfig
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, UNK_ID, Tokenizer
-from seq2seq.errors import ConfigError
+from seq2seq.errors import ConfigError, EvaluationError, TokenizerError
 from seq2seq.inference.text_generator import TextGenerator
 from seq2seq.models.language_model import LanguageModel
 from tests.conftest import randomize
@@ -106,7 +106,7 @@ def test_text_in_pieces_of_unicode_counts_as_nfc(words):
 
 
 def test_nothing_to_measure(words):
-    with pytest.raises(ConfigError, match=r"there is nothing to measure: 2 lines, and none of them has text\."):
+    with pytest.raises(EvaluationError, match=r"there is nothing to measure: 2 lines, and none of them has text\."):
         words.perplexity(["", " "])
     with pytest.raises(TypeError, match=r"expected a list of lines, found one string"):
         words.perplexity("der Hund")
@@ -197,7 +197,7 @@ def test_draws_have_the_models_frequencies(tiny):
     ("prompt", "unknown"), [("der Zug", "Z"), ("der\tKönig", "\t"), ("Baum \u00a0", "\u00a0"), ("\u3000Baum", "\u3000")]
 )
 def test_a_prompt_that_the_tokenizer_does_not_know(words, prompt, unknown):
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(TokenizerError) as error:
         words.generate(prompt)
     assert str(error.value) == (
         f"the prompt {prompt!r} has text that the model's tokenizer does not know: {unknown!r}. Leave it out."

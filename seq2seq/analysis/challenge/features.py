@@ -8,14 +8,16 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Literal, get_args
 
-import pandas as pd
-
 from seq2seq.errors import EvaluationError
+from seq2seq.extras import from_extra
 from seq2seq.phrasebook.grammar import Grammar, Lexeme, Node
 from seq2seq.phrasebook.grammar.derivation import Draw, NoWordError
 from seq2seq.phrasebook.grammar.grammar import NO_RULE
 from seq2seq.phrasebook.grammar.phenomena import differing, words_of
 from seq2seq.phrasebook.phrasebook import split_of, the_grammar
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
 
 Feature = Literal["number", "tense"]
 LABELS = {"number": ("singular", "plural"), "tense": ("habit", "progressive", "past", "perfect", "future")}

@@ -8,13 +8,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
-from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seq2seq.data.progress import Progress, unheard
 from seq2seq.errors import EvaluationError
+from seq2seq.extras import from_extra
 from seq2seq.phrasebook.grammar import Grammar
 from seq2seq.phrasebook.grammar.phenomena import words_of
 from seq2seq.phrasebook.phrasebook import LEXICONS, split_of, the_grammar
@@ -185,20 +185,20 @@ def check_plotting() -> None:
     """Say what a plot needs, before the translating that it would come after.
 
     Raises:
-        EvaluationError: matplotlib is not installed.
+        MissingExtraError: The extra `analysis` is not installed.
     """
-    if find_spec("matplotlib") is None:
-        raise EvaluationError("a plot needs matplotlib. Install it with: pip install matplotlib")
+    with from_extra("analysis", needed_by="A plot"):
+        import matplotlib  # noqa: F401
 
 
 def plot_report(report: ProbeReport, path: Path) -> None:
     """Draw accuracy by phenomenon and by distance, with 95% intervals, into a file.
 
     Raises:
-        EvaluationError: matplotlib is not installed.
+        MissingExtraError: The extra `analysis` is not installed.
     """
-    check_plotting()
-    from matplotlib.figure import Figure
+    with from_extra("analysis", needed_by="A plot"):
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 7), layout="constrained")
     phenomena, distances = figure.subplots(1, 2, width_ratios=(3, 2))

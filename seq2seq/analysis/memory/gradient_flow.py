@@ -1,17 +1,23 @@
-"""What is left of a gradient over how many steps, for any cell, before and after it has learnt a memory task."""
+"""Gradient norms over distance, for any cell, before and after it has learnt a memory task.
+
+`benchmarks/gradients.py` writes the record that `read_flows` reads.
+"""
 
 import json
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
-from scipy.stats import gmean  # type: ignore[import-untyped]
 
 from seq2seq.analysis.gradients import loss_gradients, sensitivity, state_parts, step_jacobians
 from seq2seq.analysis.memory.tasks import MemoryBatch, MemoryTask
 from seq2seq.analysis.memory.trainer import Attempt, Budget, MemoryTrainer
-from seq2seq.errors import EvaluationError
+from seq2seq.errors import RecordError
+from seq2seq.extras import from_extra
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
+    from scipy.stats import gmean  # type: ignore[import-untyped]
 
 NORMS = ["spectral", "frobenius", "loss"]
 # What papers call the states, where it is not h, or h and c.
@@ -80,14 +86,14 @@ def flow_of_training(
 
 
 def read_flows(path: Path) -> pd.DataFrame:
-    """What `benchmarks/gradients.py` has recorded.
+    """Read the record that `benchmarks/gradients.py` writes.
 
     Returns:
         One row for each cell, time, state and distance: cell, its `score` after training (share of right answers, 0 to
         1), when (before or after), state, distance and the norms of `gradient_flow`.
 
     Raises:
-        EvaluationError: The file is no such record.
+        RecordError: The file is no such record.
     """
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))
@@ -98,6 +104,6 @@ def read_flows(path: Path) -> pd.DataFrame:
         ]
         return pd.concat(tables, ignore_index=True)[["cell", "score", "when", "state", "distance", *NORMS]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EvaluationError(
+        raise RecordError(
             f"{path}: expected a record of benchmarks/gradients.py, found something else ({error}). Run it again."
         ) from None

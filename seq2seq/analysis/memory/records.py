@@ -1,4 +1,7 @@
-"""Many trainings on memory tasks: a file that remembers what has been done, and what the scores say of each cell."""
+"""Many trainings on memory tasks: a file that remembers what has been done, and what the scores say of each cell.
+
+`benchmarks/memory.py` writes the file.
+"""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from seq2seq.analysis.challenge.sets import ProbeReport
 from seq2seq.analysis.intervals import mean_interval
 from seq2seq.analysis.memory.tasks import MemoryTask
 from seq2seq.analysis.memory.trainer import Attempt, Budget, MemoryTrainer
-from seq2seq.errors import EvaluationError
+from seq2seq.errors import RecordError
+from seq2seq.extras import from_extra
 from seq2seq.storage.files import writing
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
 
 COLUMNS = ["cell", "units", "parameters", "task", "distance", "seed", "score", "updates", "seconds"]
 
@@ -29,7 +35,7 @@ class MemoryRecord:
         path: The file; None keeps the lines in memory only.
 
     Raises:
-        EvaluationError: A line is not one of ours.
+        RecordError: A line is not one that `add` wrote.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -68,7 +74,7 @@ def _read_line(line: str, place: str) -> dict[str, Any]:
     except ValueError:
         entry = None
     if not isinstance(entry, dict) or not {*COLUMNS, "setting"} <= entry.keys():
-        raise EvaluationError(
+        raise RecordError(
             f"{place}: expected a training as a JSON object with {', '.join(COLUMNS)} and setting, found "
             f"{line[:60]!r}. Remove the line, or write to another file."
         )

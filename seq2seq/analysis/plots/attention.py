@@ -1,11 +1,14 @@
 """Attention maps drawn with their tokens."""
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 
 from seq2seq.analysis.attention import AttentionMap, coverage, entropy
+from seq2seq.extras import from_extra
+
+with from_extra("analysis", needed_by=__name__):
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
 
 def attention_map(found: AttentionMap, title: str = "", margins: bool = True) -> Figure:

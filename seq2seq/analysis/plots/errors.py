@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
-from matplotlib.figure import Figure
+
+from seq2seq.extras import from_extra
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 
 def accuracy_by_frequency(systems: Mapping[str, pd.DataFrame], measure: str = "recall") -> Figure:

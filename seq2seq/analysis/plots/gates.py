@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 
-import pandas as pd
-from matplotlib.figure import Figure
+from seq2seq.extras import from_extra
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 
 def gate_histograms(tables: Mapping[str, pd.DataFrame]) -> Figure:

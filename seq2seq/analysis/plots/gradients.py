@@ -4,9 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from matplotlib.figure import Figure
-from scipy.stats import gmean  # type: ignore[import-untyped]
+
+from seq2seq.extras import from_extra
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from scipy.stats import gmean  # type: ignore[import-untyped]
 
 DERIVATIVES = {
     "spectral": "spectral norm of the derivative\nof state T by state T - d",

@@ -1,7 +1,10 @@
 """Quality over sentence length."""
 
-import pandas as pd
-from matplotlib.figure import Figure
+from seq2seq.extras import from_extra
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 
 def quality_by_length(table: pd.DataFrame, metric: str = "BLEU") -> Figure:

@@ -1,8 +1,12 @@
 """What cells remember, with the uncertainty of few seeds."""
 
 import numpy as np
-import pandas as pd
-from matplotlib.figure import Figure
+
+from seq2seq.extras import from_extra
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 
 def remembered_distances(table: pd.DataFrame, unit: str = "steps") -> Figure:

@@ -3,8 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
-from matplotlib.figure import Figure
+
+from seq2seq.extras import from_extra
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 WIDTH = 0.28  # between the layers of a place, in places
 

@@ -1,9 +1,13 @@
 """The tree of a beam search."""
 
-import pandas as pd
-from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from seq2seq.extras import from_extra
+
+with from_extra("analysis", needed_by=__name__):
+    import pandas as pd
+    from matplotlib.collections import LineCollection
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
 
 COLOURS = {"alive": "tab:blue", "finished": "tab:green", "pruned": "0.72"}
 

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from seq2seq import __version__
 from seq2seq.corpora.downloads.catalogue import RemoteFile
 from seq2seq.errors import CorpusError
+from seq2seq.extras import DISTRIBUTION
 
 if TYPE_CHECKING:
     import requests
@@ -19,8 +21,8 @@ ATTEMPTS = 5  # of one call; only one that got some bytes is followed by another
 PAUSE = 1.0  # seconds before the second, then twice as many each time
 TIMEOUT = (20, 60)  # seconds to connect, and between two blocks
 BLOCK = 1 << 16
-# Some servers turn away what does not look like a browser.
-USER_AGENT = "Mozilla/5.0 (compatible; seq2seq)"
+# Named: some servers turn away whatever calls itself by the name of an HTTP library.
+USER_AGENT = f"{DISTRIBUTION}/{__version__}"
 
 Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where they are known
 

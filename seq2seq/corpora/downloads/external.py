@@ -1,6 +1,5 @@
 """Corpora that other packages know how to get: sacreBLEU's test sets, and all that mtdata lists."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from seq2seq.corpora.downloads.acquired import Acquired, Progress, today
 from seq2seq.corpora.downloads.catalogue import AlignedSplit
 from seq2seq.errors import CorpusError, did_you_mean
+from seq2seq.extras import from_extra
 
 HELD_OUT = 0.01
 
@@ -73,13 +73,11 @@ def get_from_mtdata(
         seed, held_out, reverse, progress: As in `get_corpus`.
 
     Raises:
-        CorpusError: mtdata is not installed, or has no such corpus, or cannot get it.
+        MissingExtraError: The extra `corpora` is not installed.
+        CorpusError: mtdata has no such corpus, or cannot get it.
     """
-    if importlib.util.find_spec("mtdata") is None:
-        raise CorpusError(
-            f"mtdata:{name}: the package 'mtdata' is not installed. "
-            "Install it with: pip install mtdata (the extra `corpora` of this package)."
-        )
+    with from_extra("corpora", needed_by=f"mtdata:{name}"):
+        version = metadata.version("mtdata")
     parts = name.split("-")
     if len(parts) != 5:
         raise CorpusError(
@@ -95,7 +93,7 @@ def get_from_mtdata(
     columns = (2, 1) if reverse else (1, 2)
     lines = _echo(name, folder)
     got.split_table(lines, got.name, columns, seed=seed, held_out=held_out or HELD_OUT, progress=progress)
-    got.write_record(mtdata=metadata.version("mtdata"), downloaded=today())
+    got.write_record(mtdata=version, downloaded=today())
     return got
 
 

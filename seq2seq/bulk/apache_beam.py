@@ -19,62 +19,49 @@ from uuid import uuid4
 from seq2seq.bulk.job import Job, check_same
 from seq2seq.config.precision import Precision
 from seq2seq.corpora.readers import lenient_lines, open_bytes
-from seq2seq.errors import BulkError, ConfigError, Seq2SeqError
+from seq2seq.errors import BulkError, Seq2SeqError
+from seq2seq.extras import from_extra
 from seq2seq.inference.output import answers
 from seq2seq.inference.translator import CHUNK, Translator
 from seq2seq.storage.files import replacing
 from seq2seq.storage.lock import hold
 
-try:
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
-    from apache_beam.runners.runner import PipelineState
-    from apache_beam.utils.shared import Shared
-except ImportError:
-    raise ConfigError("Apache Beam is not installed: pip install 'seq2seq[beam]'") from None
-
-# Runs in this process and tries a failed bundle 4 times. Beam's own default looks for a program to download first.
+# Runs in this process and tries a failed bundle 4 times. Apache Beam's default looks for a program to download first.
 RUNNER = "BundleBasedDirectRunner"
 JOB = "job.json"
 
 _LOGGER = logging.getLogger(__name__)
 
 
-class ReadChunks(beam.DoFn):
-    """A file's path to chunks: the number of the first line, and lines."""
-
-    def __init__(self, chunk: int) -> None:
-        self.chunk = chunk
-
-    def process(self, path: str) -> Iterator[tuple[int, list[str]]]:
-        with open_bytes(Path(path)) as handle:
-            lines, first = lenient_lines(handle, path, _LOGGER.warning), 1
-            while chunk := list(islice(lines, self.chunk)):
-                yield first, chunk
-                first += len(chunk)
+def read_chunks(path: str, size: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield a file's chunks of `size` lines: the number of the first line, and the lines."""
+    with open_bytes(Path(path)) as handle:
+        lines, first = lenient_lines(handle, path, _LOGGER.warning), 1
+        while chunk := list(islice(lines, size)):
+            yield first, chunk
+            first += len(chunk)
 
 
 class Worker:
-    """A model, loaded once a process, and used by one thread at a time: a search takes all cores."""
+    """A model, loaded once per process and used by one thread at a time: a search takes all cores."""
 
     def __init__(self, model: Path, precision: Precision) -> None:
         self.translator, self.lock = Translator.load(model, precision, notice=_LOGGER.warning), Lock()
 
 
-class TranslateChunk(beam.DoFn):
-    """A chunk to the file that answers it.
+class TranslateChunk:
+    """Write the file that answers a chunk: one JSON array per line, of the line's number and the rows of output.
 
-    The file has one JSON array a line: the line's number, then the rows of output.
+    Args:
+        job: What the chunk is part of.
+        folder: Gets the file.
+        shared: Apache Beam's `Shared`, which keeps one `Worker` per process.
     """
 
-    def __init__(self, job: Job, folder: Path) -> None:
-        self.job, self.folder = job, folder
-        self.shared = Shared()
+    def __init__(self, job: Job, folder: Path, shared: Any) -> None:
+        self.job, self.folder, self.shared = job, folder, shared
 
-    def setup(self) -> None:
-        self.worker = self.shared.acquire(lambda: Worker(self.job.model, self.job.precision))
-
-    def process(self, chunk: tuple[int, list[str]]) -> None:
+    def __call__(self, chunk: tuple[int, list[str]]) -> None:
         first, lines = chunk
         path = self.folder / f"{first:012d}.jsonl"
         if not path.exists():
@@ -83,10 +70,11 @@ class TranslateChunk(beam.DoFn):
     def translate(self, first: int, lines: list[str]) -> list[list[str]]:
         """The rows that answer each line."""
         job, name = self.job, str(self.job.source)
-        with self.worker.lock:
+        worker = self.shared.acquire(lambda: Worker(job.model, job.precision))
+        with worker.lock:
             return list(
                 answers(
-                    self.worker.translator,
+                    worker.translator,
                     lines,
                     job.options,
                     job.output_format,
@@ -109,31 +97,37 @@ def write_chunk(path: Path, first: int, answered: Sequence[list[str]]) -> None:
     partial.replace(path)
 
 
-def translate_on_beam(job: Job, pipeline_options: Sequence[str] = (), *, runner: Any = None, chunk: int = CHUNK) -> int:
-    """Translate a file on whatever Beam's runners run on; the output is as that of a single run.
+def translate_on_apache_beam(
+    job: Job, pipeline_options: Sequence[str] = (), *, runner: Any = None, chunk: int = CHUNK
+) -> int:
+    """Translate a file on one of Apache Beam's runners; the output equals that of a single run.
 
-    All workers must see the model, the input and the output's folder under the same paths. What is done when the
-    engine gives up lies in the folder `OUT.beam`, and the next call goes on from there.
+    All workers must see the model, the input and the output's folder under the same paths. If the engine gives up,
+    finished chunks stay in the folder `OUT.apache-beam`, and the next call continues from there.
 
     Args:
         job: What to translate.
         pipeline_options: As on a command line, such as `--runner FlinkRunner`.
-        runner: A runner of Beam's, or its name; by default the one among the options, or else `RUNNER`.
-        chunk: Lines that are translated at once.
+        runner: An Apache Beam runner, or its name; by default the one among the options, or else `RUNNER`.
+        chunk: Number of lines translated at once.
 
     Returns:
-        How many lines there are.
+        Number of lines.
 
     Raises:
+        MissingExtraError: The extra `apache-beam` is not installed.
         BulkError: Another process is on this output; the folder is of another job; the engine gave up; or when all
             has run, lines are missing or there twice.
     """
+    with from_extra("apache-beam", needed_by="--engine apache-beam"):
+        from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
     options = PipelineOptions(list(pipeline_options))
     if runner is None and options.view_as(StandardOptions).runner is None:
         runner = RUNNER
     target = job.target.absolute()
     job = replace(job, model=job.model.absolute(), source=job.source.absolute(), target=target)
-    folder, lock = (target.with_name(f"{target.name}.{suffix}") for suffix in ("beam", "beam.lock"))
+    folder, lock = (target.with_name(f"{target.name}.{suffix}") for suffix in ("apache-beam", "apache-beam.lock"))
 
     def refused(process: str) -> BulkError:
         return BulkError(f"{job.target}: process {process} is translating into it. Wait for it or end it.")
@@ -147,8 +141,8 @@ def translate_on_beam(job: Job, pipeline_options: Sequence[str] = (), *, runner:
             raise
         except Exception as error:  # engines have many kinds, and log what led to them
             raise BulkError(
-                f"{folder}: Beam gave up: {type(error).__name__}: {error}. What is done is kept there, and the same "
-                "command goes on from it."
+                f"{folder}: Apache Beam gave up: {type(error).__name__}: {error}. Finished chunks are kept there, and "
+                "the same command continues from them."
             ) from error
         lines = identity["input"]["lines"]
         with replacing(job.target) as partial, partial.open("wb") as handle:
@@ -159,13 +153,18 @@ def translate_on_beam(job: Job, pipeline_options: Sequence[str] = (), *, runner:
 
 
 def _run(job: Job, folder: Path, chunk: int, runner: Any, options: Any) -> None:
+    with from_extra("apache-beam", needed_by="--engine apache-beam"):
+        import apache_beam as beam
+        from apache_beam.runners.runner import PipelineState
+        from apache_beam.utils.shared import Shared
+
     with beam.Pipeline(runner=runner, options=options) as pipeline:
         _ = (
             pipeline
             | beam.Create([str(job.source)])
-            | "Read" >> beam.ParDo(ReadChunks(chunk))
+            | "Read" >> beam.FlatMap(read_chunks, chunk)
             | beam.Reshuffle()  # or one worker would read and translate everything
-            | "Translate" >> beam.ParDo(TranslateChunk(job, folder))
+            | "Translate" >> beam.Map(TranslateChunk(job, folder, Shared()))
         )
     if pipeline.result.state != PipelineState.DONE:
         raise RuntimeError(f"the pipeline is {pipeline.result.state}")

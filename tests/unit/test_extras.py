@@ -1,0 +1,141 @@
+"""Packages of extras: each is imported where a missing one is said, with the extra that has it."""
+
+import ast
+import re
+import sys
+import tomllib
+from importlib import import_module, metadata
+from pathlib import Path
+
+import pytest
+
+from seq2seq.errors import MissingExtraError, Seq2SeqError
+from seq2seq.extras import DISTRIBUTION, from_extra
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+# By the names of their modules; mtdata is a program here, and MeCab is imported by sacreBLEU.
+EXTRA_OF = {
+    **dict.fromkeys(("pandas", "scipy", "sklearn", "matplotlib"), "analysis"),
+    **dict.fromkeys(("onnx", "onnxruntime", "tf2onnx"), "int8"),
+    "tensorboard": "tensorboard",
+    "apache_beam": "apache-beam",
+}
+
+
+def fresh(module):
+    """Import a module of ours as in a new process."""
+    sys.modules.pop(module, None)
+    import_module(module)
+
+
+def call(module, function, *arguments):
+    getattr(import_module(f"seq2seq.{module}"), function)(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "needed_by", "use"),
+    [
+        ("tf2onnx", "int8", "8-bit decoding", lambda: call("inference.int8", "quantize_decoder", None, Path())),
+        ("onnx", "int8", "8-bit decoding", lambda: call("inference.int8", "_quantize_products", None)),
+        ("onnxruntime", "int8", "8-bit decoding", lambda: call("inference.int8", "load_int8_step", Path(), 9)),
+        ("tensorboard", "tensorboard", "training.tensorboard", lambda: call("training.tensorboard", "TensorBoard", "")),
+        (
+            "apache_beam",
+            "apache-beam",
+            "--engine apache-beam",
+            lambda: call("bulk.apache_beam", "translate_on_apache_beam", None),
+        ),
+        ("matplotlib", "analysis", "A plot", lambda: call("analysis.challenge.sets", "check_plotting")),
+        ("matplotlib", "analysis", "A plot", lambda: call("analysis.challenge.sets", "plot_report", None, None)),
+        ("pandas", "analysis", "seq2seq.analysis.lengths", lambda: fresh("seq2seq.analysis.lengths")),
+        ("scipy", "analysis", "seq2seq.analysis.intervals", lambda: fresh("seq2seq.analysis.intervals")),
+        ("matplotlib", "analysis", "seq2seq.analysis.plots.gates", lambda: fresh("seq2seq.analysis.plots.gates")),
+        (
+            "sklearn",
+            "analysis",
+            "seq2seq.analysis.representations",
+            lambda: call("analysis.representations", "principal_components", None),
+        ),
+        (
+            "sklearn",
+            "analysis",
+            "seq2seq.analysis.linear_probe",
+            lambda: call("analysis.linear_probe", "linear_probe", [], [], [], []),
+        ),
+    ],
+)
+def test_a_missing_package_is_said_with_its_extra(hide, monkeypatch, package, extra, needed_by, use):
+    for module in [name for name in sys.modules if name.startswith("seq2seq.analysis.")]:
+        monkeypatch.setitem(sys.modules, module, sys.modules[module])  # put back after `fresh`
+    hide(package)
+    with pytest.raises(MissingExtraError) as error:
+        use()
+    assert str(error.value) == (
+        f"{needed_by} needs the package '{package}', which is not installed. Install the extra '{extra}': run "
+        f"pip install '.[{extra}]' in the source folder of {PROJECT['name']}."
+    )
+    assert isinstance(error.value, Seq2SeqError)
+    assert isinstance(error.value, ImportError)
+
+
+def test_mtdata_is_asked_for_by_its_distribution(monkeypatch, tmp_path):
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    get = import_module("seq2seq.corpora.downloads.external").get_from_mtdata
+    with pytest.raises(
+        MissingExtraError, match=r"^mtdata:toy needs the package 'mtdata', .* pip install '\.\[corpora\]'"
+    ):
+        get("toy", tmp_path / "toy", seed=1, held_out=None, reverse=False, progress=lambda *_: None)
+    assert not (tmp_path / "toy").exists()
+
+
+def test_other_errors_stay_what_they_are():
+    for error in (ImportError("libfoo.so"), ValueError("x")):
+        with pytest.raises(type(error), match=str(error)), from_extra("int8", needed_by="x"):
+            raise error
+
+
+def imports(tree):
+    """Every import of a module with the extra around it, or None."""
+    for node in ast.walk(tree):
+        extra = None
+        if isinstance(node, ast.With) and ast.unparse(node.items[0]).startswith("from_extra("):
+            extra = node.items[0].context_expr.args[0].value
+        for child in ast.iter_child_nodes(node):
+            names = [alias.name for alias in child.names] if isinstance(child, ast.Import) else []
+            if isinstance(child, ast.ImportFrom):
+                names = [child.module]
+            yield from ((name.partition(".")[0], extra) for name in names)
+
+
+def test_every_import_of_an_extra_names_it():
+    found = {}
+    for file in sorted((ROOT / "seq2seq").rglob("*.py")):
+        for package, extra in imports(ast.parse(file.read_text(encoding="utf-8"))):
+            if package in EXTRA_OF:
+                assert extra == EXTRA_OF[package], f"{file}: {package} is imported outside of `from_extra`"
+                found[package] = extra
+    assert found == EXTRA_OF
+
+
+def test_the_distribution_is_what_is_installed():
+    assert PROJECT["name"] == DISTRIBUTION
+    (command,) = metadata.distribution(DISTRIBUTION).entry_points.select(group="console_scripts")
+    assert command.value == "seq2seq.cli:main"
+
+
+def pins(name):
+    return re.findall(r"(?m)^([a-z0-9-]+)==", (ROOT / name).read_text(encoding="utf-8"))
+
+
+def test_every_extra_is_pinned_and_apache_beam_apart():
+    everyone, with_apache_beam = pins("constraints.txt"), pins("constraints-apache-beam.txt")
+    for extra, requirements in {"": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}.items():
+        names = {re.match("[A-Za-z0-9-]+", requirement)[0].lower() for requirement in requirements} - {DISTRIBUTION}
+        assert names <= set(with_apache_beam), extra
+        assert names <= set(everyone) or extra == "apache-beam", extra
+    assert "apache-beam" not in everyone
+    assert set(everyone) <= set(with_apache_beam)
