@@ -11,8 +11,8 @@ from seq2seq.config import SearchOptions
 from seq2seq.config.precision import Precision
 from seq2seq.corpora.readers import count_lines
 from seq2seq.errors import BulkError
-from seq2seq.inference import int8, shortlist
 from seq2seq.inference.output import Format
+from seq2seq.inference.translator import checksums_besides
 from seq2seq.model_directory.directory import checksums
 from seq2seq.storage.paths import expand
 
@@ -41,14 +41,7 @@ class Job:
             CorpusError: The input cannot be read.
             ModelDirectoryError: The model is missing something or damaged.
         """
-        model = checksums(self.model)
-        for asked, file in ((self.options.shortlist, shortlist.FILE), (self.options.int8, int8.FILE)):
-            if asked:
-                model[file] = _sha256(self.model / file)
-        if self.options.fusion:
-            assert self.options.language_model is not None
-            helper = checksums(expand(self.options.language_model))
-            model |= {f"language_model/{file}": digest for file, digest in helper.items()}
+        model = checksums(self.model) | checksums_besides(self.model, self.options)
         values = {
             "input": {"sha256": _sha256(self.source), "lines": count_lines(self.source)},
             "model": model,

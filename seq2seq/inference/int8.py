@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +61,10 @@ class Int8Decoder:
     Args:
         session: Of ONNX Runtime.
         vocabulary_size: Of the target.
-        identity: Checksum of its file, by name.
     """
 
-    def __init__(self, session: Any, vocabulary_size: int, identity: Mapping[str, str]) -> None:
-        self.session, self.vocabulary_size, self.identity = session, vocabulary_size, identity
+    def __init__(self, session: Any, vocabulary_size: int) -> None:
+        self.session, self.vocabulary_size = session, vocabulary_size
         self.wanted = {node.name.split(":")[0] for node in session.get_inputs()}
 
     def decode_step(self, tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
@@ -107,7 +105,7 @@ def load_int8_decoder(folder: Path, vocabulary_size: int) -> Int8Decoder:
         raise ModelDirectoryError(f"{folder / FILE}: cannot be read: {reason}. {again}") from None
     if session.get_modelmeta().custom_metadata_map.get("weights") != _hash(folder):
         raise ModelDirectoryError(f"{folder / FILE}: made from other weights. {again}")
-    return Int8Decoder(session, vocabulary_size, {FILE: hashlib.sha256(model).hexdigest()})
+    return Int8Decoder(session, vocabulary_size)
 
 
 def _quantize_products(model: Any) -> None:

@@ -1,6 +1,5 @@
 """A lexical shortlist: the few target tokens that a source sentence can ask for, so that decoding ranks no others."""
 
-import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -31,10 +30,6 @@ class Shortlist(NamedTuple):
 
     candidates: np.ndarray
     frequent: np.ndarray
-
-    def fingerprint(self) -> str:
-        """SHA-256 of both tables."""
-        return hashlib.sha256(self.candidates.tobytes() + self.frequent.tobytes()).hexdigest()
 
     def of(self, sentences: Sequence[Ids], size: int) -> np.ndarray:
         """What each sentence of a batch may have, whatever else is in the batch.

@@ -5,7 +5,7 @@ holds no more than what its steps are made of; values that may differ from searc
 one graph serves them all. Nothing is read from disk here.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
@@ -36,7 +36,6 @@ class StepSource(Protocol):
 
     key        equal of sources that can share a graph, which differ in their inputs alone
     models     those whose weights the steps read
-    identity   checksums, by name, of what decides the scores besides the model and the options
     signature  a nest of tensor specifications of what `inputs` gives
     """
 
@@ -45,9 +44,6 @@ class StepSource(Protocol):
 
     @property
     def models(self) -> tuple[DecoderModel, ...]: ...
-
-    @property
-    def identity(self) -> Mapping[str, str]: ...
 
     @property
     def signature(self) -> Any: ...
@@ -73,7 +69,6 @@ class ModelSteps:
     Args:
         model: A translation model or a language model.
         decode_step: What stands in for the model's own `decode_step`, with logits over the whole vocabulary.
-        identity: See `StepSource`.
     """
 
     signature: Any = ()
@@ -82,9 +77,8 @@ class ModelSteps:
         self,
         model: DecoderModel,
         decode_step: Callable[..., tuple[tf.Tensor, Any, tf.Tensor]] | None = None,
-        identity: Mapping[str, str] | None = None,
     ) -> None:
-        self.model, self.decode_step, self.identity = model, decode_step, identity or {}
+        self.model, self.decode_step = model, decode_step
         self.key: Hashable = (model, decode_step)
         self.models = (model,)
 
@@ -133,10 +127,6 @@ class Shortlisted:
         self.key: Hashable = ("shortlist", steps.key)
         self.models, self.signature = steps.models, (tf.TensorSpec([None, None], tf.int32), steps.signature)
 
-    @property
-    def identity(self) -> Mapping[str, str]:
-        return {**self.steps.identity, "shortlist": self.shortlist.fingerprint()}
-
     def inputs(self, batch: Batch) -> Any:
         return self.shortlist.of(batch.sources, self.size), self.steps.inputs(batch)
 
@@ -151,14 +141,10 @@ class Fused:
         steps: The other source.
         language_model: Over the translator's target vocabulary.
         weight: Of the language model.
-        identity: Of the language model, see `StepSource`.
     """
 
-    def __init__(
-        self, steps: StepSource, language_model: LanguageModel, weight: float, identity: Mapping[str, str]
-    ) -> None:
+    def __init__(self, steps: StepSource, language_model: LanguageModel, weight: float) -> None:
         self.steps, self.language_steps, self.weight = steps, ModelSteps(language_model), weight
-        self.identity: Mapping[str, str] = {**steps.identity, **identity}
         self.key: Hashable = ("fused", language_model, steps.key)
         self.models = (*steps.models, language_model)
         self.signature: Any = (tf.TensorSpec([], tf.float32), steps.signature)
@@ -184,7 +170,7 @@ class Prefixed:
     def __init__(self, steps: StepSource) -> None:
         self.steps = steps
         self.key: Hashable = ("prefix", steps.key)
-        self.models, self.identity = steps.models, steps.identity
+        self.models = steps.models
         self.signature: Any = (tf.TensorSpec([None, None], tf.int32), steps.signature)
 
     def inputs(self, batch: Batch) -> Any:

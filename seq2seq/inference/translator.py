@@ -77,7 +77,7 @@ class Translator:
         self._memory = MemoryLimit()  # in the unit of `batch_tokens`
         self.searcher = Searcher()
         self._lock = threading.Lock()  # around what is read from disk once
-        self._language_models: dict[str, tuple[LanguageModel, dict[str, str]]] = {}
+        self._language_models: dict[str, LanguageModel] = {}
         self._int8: Int8Decoder | None = None
 
     @classmethod
@@ -133,8 +133,7 @@ class Translator:
             steps = Shortlisted(steps, self.shortlist, options.shortlist)
         if options.fusion:
             assert options.language_model is not None
-            language_model, identity = self._language_model(options.language_model)
-            steps = Fused(steps, language_model, options.language_model_weight, identity)
+            steps = Fused(steps, self.language_model(options.language_model), options.language_model_weight)
         return steps
 
     def _int8_steps(self) -> StepSource:
@@ -153,14 +152,17 @@ class Translator:
         with self._lock:
             if self._int8 is None:
                 self._int8 = load_int8_decoder(self.folder, self.model.output_embedding.vocabulary_size)
-        return ModelSteps(self.model, self._int8.decode_step, self._int8.identity)
+        return ModelSteps(self.model, self._int8.decode_step)
 
-    def _language_model(self, path: str) -> tuple[LanguageModel, dict[str, str]]:
-        """The language model of a directory, and checksums of its files; read once."""
+    def language_model(self, path: str) -> LanguageModel:
+        """The language model of a directory, read once.
+
+        Raises:
+            ConfigError, ModelDirectoryError: See `steps`.
+        """
         with self._lock:
             if path not in self._language_models:
-                folder = expand(path)
-                model, tokenizer, _ = load_language_model(folder, self.model.precision)
+                model, tokenizer, _ = load_language_model(expand(path), self.model.precision)
                 theirs, ours = tokenizer.fingerprint(), self.tokenizers.target.fingerprint()
                 if theirs != ours:
                     raise ConfigError(
@@ -168,8 +170,7 @@ class Translator:
                         f"tokenizer ({ours[:8]}), so their tokens are not the same. Train the language model with "
                         f"'tokenizer.from_model: {self.folder or 'TRANSLATOR'}'."
                     )
-                identity = {f"language_model/{file}": digest for file, digest in checksums(folder).items()}
-                self._language_models[path] = model, identity
+                self._language_models[path] = model
             return self._language_models[path]
 
     def translate(
@@ -309,6 +310,25 @@ class Translator:
             unknown = [_most_attended(surfaces, weights[t]) for t, token in enumerate(ids) if token == UNK_ID]
             return self.tokenizers.target.decode_with(ids, unknown)
         return self.tokenizers.target.decode(ids)
+
+
+def checksums_besides(folder: Path, options: SearchOptions) -> dict[str, str]:
+    """SHA-256 by name of the files that `Translator.steps` reads for options, besides those of the model itself.
+
+    Args:
+        folder: The model directory.
+        options: How to search.
+
+    Raises:
+        ModelDirectoryError: The language model's directory lacks something or is damaged.
+    """
+    asked = {shortlist.FILE: options.shortlist is not None, int8.FILE: options.int8}
+    found = {file: sha256(folder / file) for file, wanted in asked.items() if wanted}
+    if options.fusion:
+        assert options.language_model is not None
+        files = checksums(expand(options.language_model))
+        found |= {f"language_model/{file}": digest for file, digest in files.items()}
+    return found
 
 
 def _most_attended(surfaces: Sequence[str], weights: np.ndarray) -> str:

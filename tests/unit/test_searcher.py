@@ -29,7 +29,7 @@ def make_translator(seed: int, **decoder: object) -> Translator:
     translator = Translator(model, tokenizer, tokenizer, shortlist=make_shortlist(ids, VOCABULARY, VOCABULARY))
     helper = LanguageModel(VOCABULARY, EmbeddingsConfig(size=5), DecoderConfig(units=6, attention="none"))
     randomize(helper, seed=seed + 1, scale=0.7)
-    translator._language_models["lm"] = helper, {}
+    translator._language_models["lm"] = helper
     return translator
 
 

@@ -12,7 +12,7 @@ from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from seq2seq.inference.int8 import quantize_decoder
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.shortlist import make_shortlist
-from seq2seq.inference.steps import Batch, Fused, ModelSteps, Prefixed, Shortlisted
+from seq2seq.inference.steps import Batch, ModelSteps, Prefixed, Shortlisted
 from seq2seq.model_directory.directory import WEIGHTS
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
@@ -40,7 +40,7 @@ def translator(tmp_path_factory):
     made = Translator(model, tokenizer, tokenizer, shortlist=shortlist, folder=folder)
     helper = LanguageModel(VOCABULARY, EmbeddingsConfig(size=5), DecoderConfig(units=6, attention="none"))
     randomize(helper, seed=8, scale=0.7)
-    made._language_models["lm"] = helper, {}
+    made._language_models["lm"] = helper
     return made
 
 
@@ -48,7 +48,7 @@ class Composed:
     """The score of each token after others, of one sentence: made of the parts, one step at a time."""
 
     def __init__(self, translator, sentence, shortlist, int8, fused):
-        self.model, self.helper = translator.model, translator._language_models["lm"][0] if fused else None
+        self.model, self.helper = translator.model, translator.language_model("lm") if fused else None
         ids = translator.tokenizers.source.encode(sentence)
         self.memory, self.state = self.model.encode(tf.constant([[*ids, EOS_ID]]))
         self.decode_step = self.model.decode_step
@@ -160,12 +160,10 @@ def test_a_prefix_comes_first_even_where_it_is_no_candidate(translator, beam_siz
         assert result.scores[row, 0] == pytest.approx(sum(rest), abs=1e-4)
 
 
-def test_identity_tells_what_steps_are_made_of(translator):
-    plain = ModelSteps(translator.model)
-    assert plain.identity == {}
-    options = SearchOptions(int8=True, shortlist=SIZE)
-    steps = Fused(translator.steps(options), translator._language_models["lm"][0], WEIGHT, {"language_model/x": "1"})
-    assert set(steps.identity) == {"decoder.int8.onnx", "shortlist", "language_model/x"}
-    other = translator.shortlist._replace(frequent=np.arange(8, dtype=np.int32))
-    assert Shortlisted(plain, other, SIZE).identity != Shortlisted(plain, translator.shortlist, SIZE).identity
-    assert Shortlisted(plain, other, 3).key == Shortlisted(plain, translator.shortlist, SIZE).key, "one graph"
+def test_steps_that_differ_in_their_numbers_share_a_graph(translator):
+    options = SearchOptions(shortlist=3, language_model="lm", language_model_weight=0.1)
+    same = options.model_copy(update={"shortlist": 9, "language_model_weight": 2.0})
+    assert translator.steps(options).key == translator.steps(same).key
+    others = ({"shortlist": None}, {"int8": True}, {"language_model": None})
+    keys = {translator.steps(options.model_copy(update=other)).key for other in others}
+    assert len(keys | {translator.steps(options).key}) == 4
