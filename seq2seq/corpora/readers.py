@@ -4,12 +4,12 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain, islice, zip_longest
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol, TypeVar
 
 from seq2seq.config import CorpusConfig, TextConfig
 from seq2seq.errors import CorpusError
@@ -17,6 +17,8 @@ from seq2seq.storage.paths import find_file
 
 FEW = 200_000  # pairs of the phrasebook that are kept in memory
 BOM = b"\xef\xbb\xbf"
+
+T = TypeVar("T")
 
 
 class SentencePair(NamedTuple):
@@ -168,6 +170,13 @@ class Mixture:
 
     def fingerprint(self) -> str:
         return hashlib.sha256("\n".join(part.fingerprint() for part in self.parts).encode()).hexdigest()
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield lists of `size` items that follow each other; the last one has what is left."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
 
 
 def read_lines(path: Path) -> Iterator[str]:

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from seq2seq.config import load_config
-from seq2seq.corpora import download as transfer
 from seq2seq.corpora import open_corpus
+from seq2seq.corpora.downloads import download as transfer
 from tests.command import run
 from tests.file_server import serve
 from tests.toy import pairs

@@ -13,7 +13,7 @@ from random import Random
 
 import pytest
 
-from seq2seq.corpora import download as module
+from seq2seq.corpora.downloads import download as module
 from seq2seq.corpora.downloads.archives import unpack
 from seq2seq.corpora.downloads.catalogue import RemoteFile
 from seq2seq.corpora.downloads.download import compare, download
