@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Corpora to train on and to test with.", no_args_is_help=True)
 
 Catalogue = Annotated[
-    Path | None, typer.Option("--catalogue", metavar="FILE", help="A list of your own, like corpora/catalogue.yaml.")
+    Path | None,
+    typer.Option("--catalogue", metavar="FILE", help="A list of your own, like corpora/downloads/catalogue.yaml."),
 ]
 OTHERS = """
 Others, by the name that their own list has for them:

@@ -116,7 +116,7 @@ def load_catalogue(path: Path | None = None) -> dict[str, CatalogueEntry]:
     """
     origin = str(path or "catalogue.yaml")
     try:
-        text = (path or files("seq2seq.corpora").joinpath("catalogue.yaml")).read_bytes()
+        text = (path or files("seq2seq.corpora.downloads").joinpath("catalogue.yaml")).read_bytes()
         values = yaml.safe_load(text)
     except OSError as error:
         raise CorpusError(f"{origin}: cannot be read: {error.strerror}.") from None
