@@ -8,7 +8,8 @@ import pytest
 
 import seq2seq.data.encoded
 from seq2seq.config import FilterConfig, TokenizerConfig
-from seq2seq.corpora import FilterReport, SentencePair, filter_pairs, filters
+from seq2seq.corpora import SentencePair, filters
+from seq2seq.corpora.filters import FilterReport, filter_pairs
 from seq2seq.data.batching import BatchPlan, batch_dataset, plan_batches
 from seq2seq.data.encoded import UNFILTERED, EncodedCorpus, TokenizedSide, encode_corpus
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer

@@ -5,7 +5,8 @@ import unicodedata
 import pytest
 
 from seq2seq.config import FilterConfig
-from seq2seq.corpora import FilterReport, SentencePair, filter_pairs, filters
+from seq2seq.corpora import SentencePair, filters
+from seq2seq.corpora.filters import FilterReport, filter_pairs
 
 OFF = {"nfc": False, "empty": False, "duplicates": False, "max_characters": None, "max_ratio": None}
 
