@@ -1,6 +1,5 @@
 """What a file is translated from and how, and by what one knows that it is still the same."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.config import SearchOptions
+from seq2seq.config.loading import flatten
 from seq2seq.config.precision import Precision
 from seq2seq.corpora.readers import count_lines
 from seq2seq.errors import BulkError
 from seq2seq.inference import int8, shortlist
 from seq2seq.inference.output import Format
 from seq2seq.model_directory.directory import checksums
+from seq2seq.storage.files import sha256
 from seq2seq.storage.paths import expand
 
 
@@ -44,13 +45,13 @@ class Job:
         model = checksums(self.model)
         for asked, file in ((self.options.shortlist, shortlist.FILE), (self.options.int8, int8.FILE)):
             if asked:
-                model[file] = _sha256(self.model / file)
+                model[file] = sha256(self.model / file)
         if self.options.fusion:
             assert self.options.language_model is not None
             helper = checksums(expand(self.options.language_model))
             model |= {f"language_model/{file}": digest for file, digest in helper.items()}
         values = {
-            "input": {"sha256": _sha256(self.source), "lines": count_lines(self.source)},
+            "input": {"sha256": sha256(self.source), "lines": count_lines(self.source)},
             "model": model,
             "options": self.options.model_dump(exclude={"batch_tokens"} if self.precision == "float32" else None),
             "format": self.output_format,
@@ -65,7 +66,7 @@ def check_same(path: Path, begun: Mapping[str, Any], now: Mapping[str, Any], rem
     Raises:
         BulkError: It is another; says in what they differ, and the remedy.
     """
-    there, here = _flat(begun), _flat(now)
+    there, here = flatten(begun), flatten(now)
     differ = [
         f"{key} is {_short(there.get(key))} there and {_short(here.get(key))} now"
         for key in dict.fromkeys([*here, *there])
@@ -73,18 +74,6 @@ def check_same(path: Path, begun: Mapping[str, Any], now: Mapping[str, Any], rem
     ]
     if differ:
         raise BulkError(f"{path}: tells of another job: {', '.join(differ)}. {remedy}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
-    return found
 
 
 def _short(value: Any) -> str:

@@ -1,7 +1,6 @@
 """Token ids on disk: a corpus is filtered and tokenized on all cores, written once, and read through the page cache."""
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -13,12 +12,13 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from seq2seq.config import FilterConfig
-from seq2seq.corpora import FilterReport, SentencePair, filters
+from seq2seq.corpora import SentencePair, filters
+from seq2seq.corpora.filters import FilterReport
 from seq2seq.corpora.readers import chunks
 from seq2seq.data.padding import pad_joined
 from seq2seq.data.progress import Progress, unheard
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer
-from seq2seq.storage.files import writing
+from seq2seq.storage.files import replacing_folder, writing
 
 DTYPES = ("uint16", "uint32")
 FEW = 3  # chunks of pairs that are not worth starting other processes for
@@ -119,17 +119,8 @@ def encode_corpus(
 
     Pairs with a side that gives no tokens are dropped. Whatever is dropped is counted in the corpus's report.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    with writing(folder):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    try:
+    with replacing_folder(folder) as partial:
         _write(pairs, (source_tokenizer, target_tokenizer), partial, fingerprint, filtering, progress)
-        with writing(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return EncodedCorpus(folder)
 
 

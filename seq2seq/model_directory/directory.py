@@ -1,6 +1,5 @@
 """The files of a model directory: written atomically, checked when read, and never unpickled."""
 
-import hashlib
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.model_directory.metadata import CONFIG, FORMAT_VERSION, METADATA, read_metadata, write_metadata
 from seq2seq.storage.arrays import load_arrays, load_checksum, save_arrays
-from seq2seq.storage.files import replacing, stored_file
+from seq2seq.storage.files import replacing, sha256, stored_file
 
 WEIGHTS = "model.weights.h5"
 TOKENIZERS = ("joint.spm", "source.spm", "target.spm")
@@ -59,7 +58,7 @@ def save_weights(
 def _checksums(folder: Path, names: Sequence[str]) -> dict[str, str]:
     """SHA-256 of those of the files that are there."""
     files = [folder / name for name in names if os.path.lexists(folder / name)]
-    return {file.name: hashlib.sha256(stored_file(file).read_bytes()).hexdigest() for file in files}
+    return {file.name: sha256(stored_file(file)) for file in files}
 
 
 def load_config_of(folder: Path) -> Config:

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from seq2seq.corpora.readers import bare_line, chunks
 from seq2seq.errors import CorpusError
-from seq2seq.storage.deduplication import Deduplicator, hash_texts
+from seq2seq.storage.files import replacing
 
 SPLITS = ("train", "valid", "test")
 CHUNK = 10_000  # pairs that are dealt at once
@@ -62,12 +62,12 @@ def write_splits(
 
     Raises:
         CorpusError: A split would be empty.
+        StorageError: A file cannot be written.
     """
-    unfinished = {split: folder / f"{split}.tsv.part" for split in SPLITS}
-    try:
-        with ExitStack() as stack:
-            handles = {split: stack.enter_context(path.open("wb")) for split, path in unfinished.items()}
-            report = _deal(lines, name, columns, handles, seed, held_out)
+    with ExitStack() as stack:
+        partial = {split: stack.enter_context(replacing(folder / f"{split}.tsv")) for split in SPLITS}
+        handles = {split: stack.enter_context(path.open("wb")) for split, path in partial.items()}
+        report = _deal(lines, name, columns, handles, seed, held_out)
         empty = [split for split in SPLITS if not report.pairs[split]]
         if empty:
             why = (
@@ -79,12 +79,7 @@ def write_splits(
                 f"{name}: {report.pairs.total():,} pairs leave '{empty[0]}' empty at --held-out {held_out:g}. "
                 f"Raise --held-out, or take a larger corpus.{why}"
             )
-        for split, path in unfinished.items():
-            path.replace(folder / f"{split}.tsv")
-        return report
-    finally:
-        for path in unfinished.values():
-            path.unlink(missing_ok=True)
+    return report
 
 
 def _deal(
@@ -95,6 +90,8 @@ def _deal(
     seed: int,
     held_out: float,
 ) -> SplitReport:
+    from seq2seq.storage.deduplication import Deduplicator, hash_texts
+
     report, seen = SplitReport(), Deduplicator()
     for chunk in chunks(_pairs(lines, name, columns, report), CHUNK):
         new = seen.add(hash_texts(f"{_plain(source)}\t{_plain(target)}" for source, target in chunk))
