@@ -76,7 +76,8 @@ def family(pid: int) -> list[int]:
 def child(source: Path, target: Path, folder: Path) -> Iterator[dict[str, Any]]:
     memory = Memory()
     from seq2seq.config import CorpusConfig, FilterConfig, TokenizerConfig
-    from seq2seq.corpora import FilterReport, filter_pairs, open_corpus
+    from seq2seq.corpora import open_corpus
+    from seq2seq.corpora.filters import FilterReport, filter_pairs
     from seq2seq.data.batching import batch_dataset, plan_batches
     from seq2seq.data.encoded import encode_corpus
     from seq2seq.data.tokenizer import Tokenizer

@@ -1,6 +1,5 @@
 """What a file is translated from and how, and by what one knows that it is still the same."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.config import SearchOptions
+from seq2seq.config.loading import flatten
 from seq2seq.config.precision import Precision
 from seq2seq.corpora.readers import count_lines
 from seq2seq.errors import BulkError
 from seq2seq.inference.output import Format
 from seq2seq.inference.translator import checksums_besides
 from seq2seq.model_directory.directory import checksums
-from seq2seq.storage.paths import expand
+from seq2seq.storage.files import sha256
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Job:
         """
         model = checksums(self.model) | checksums_besides(self.model, self.options)
         values = {
-            "input": {"sha256": _sha256(self.source), "lines": count_lines(self.source)},
+            "input": {"sha256": sha256(self.source), "lines": count_lines(self.source)},
             "model": model,
             "options": self.options.model_dump(exclude={"batch_tokens"} if self.precision == "float32" else None),
             "format": self.output_format,
@@ -58,7 +58,7 @@ def check_same(path: Path, begun: Mapping[str, Any], now: Mapping[str, Any], rem
     Raises:
         BulkError: It is another; says in what they differ, and the remedy.
     """
-    there, here = _flat(begun), _flat(now)
+    there, here = flatten(begun), flatten(now)
     differ = [
         f"{key} is {_short(there.get(key))} there and {_short(here.get(key))} now"
         for key in dict.fromkeys([*here, *there])
@@ -66,18 +66,6 @@ def check_same(path: Path, begun: Mapping[str, Any], now: Mapping[str, Any], rem
     ]
     if differ:
         raise BulkError(f"{path}: tells of another job: {', '.join(differ)}. {remedy}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= _flat(value, f"{before}{key}.") if isinstance(value, Mapping) else {f"{before}{key}": value}
-    return found
 
 
 def _short(value: Any) -> str:

@@ -17,7 +17,7 @@ app = typer.Typer(help="Corpora to train on and to test with.", no_args_is_help=
 
 Catalogue = Annotated[
     Path | None,
-    typer.Option("--catalogue", metavar="FILE", help="Another list, like corpora/downloads/catalogue.yaml."),
+    typer.Option("--catalogue", metavar="FILE", help="A list of your own, like corpora/downloads/catalogue.yaml."),
 ]
 OTHERS = """
 Others, by the name that their own list has for them:

@@ -60,8 +60,8 @@ def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         },
         "Architecture": found["architecture"],
         "Tokenizers": {
-            side: f"{tokenizer['kind']}, {tokenizer['pieces']:,} pieces, SHA-256 {tokenizer['sha256']}"
-            for side, tokenizer in found["tokenizers"].items()
+            side: f"{one['kind'] or 'unknown kind'}, {one['pieces']:,} pieces, SHA-256 {one['sha256']}"
+            for side, one in found["tokenizers"].items()
         },
         "Corpus": _rows(numbered | {name: part for name, part in corpus.items() if name != "train"}),
         "Training": {"": "no history"},

@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
 
 from seq2seq.cli.console import warn
 from seq2seq.errors import CorpusError
-from seq2seq.storage.files import writing
+from seq2seq.storage.files import replacing, writing
 
 
 @contextmanager
@@ -62,15 +62,9 @@ def open_output(path: Path | None, reads: Path | None = None) -> Iterator[IO[str
         return
     check_output(path, reads)
     path = path.resolve()  # a link stays one
-    is_file = path.is_file() or not path.exists()
-    partial = path.with_name(f"{path.name}.partial") if is_file else path
-    with writing(path):
-        if is_file:
-            partial.unlink(missing_ok=True)
-        with partial.open("w", encoding="utf-8", newline="\n") as handle:
-            yield handle
-        if is_file:
-            partial.replace(path)
+    whole = replacing(path, keep=True) if path.is_file() or not path.exists() else nullcontext(path)
+    with writing(path), whole as partial, partial.open("w", encoding="utf-8", newline="\n") as handle:
+        yield handle
 
 
 def lenient_lines(handle: IO[bytes], name: str) -> Iterator[str]:

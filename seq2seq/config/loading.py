@@ -1,6 +1,6 @@
 """Recipes in YAML: read, changed by dotted overrides, checked, written back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -94,17 +94,18 @@ def dump_config(config: Config) -> str:
 
 def changed_keys(old: Config, new: Config) -> list[str]:
     """Dotted names of the keys that differ, in the order of the schema."""
-    before, after = _flatten(old.model_dump()), _flatten(new.model_dump())
+    before, after = flatten(old.model_dump()), flatten(new.model_dump())
     # A section that is null on one side (data.test) has keys on the other only.
     return [key for key in after | before if before.get(key) != after.get(key)]
 
 
-def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by their dotted names: of sections, and of lists that have sections in them, by number from 0."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, tuple) and any(isinstance(entry, dict) for entry in value):  # a list of sections
             value = {str(place): entry for place, entry in enumerate(value)}  # noqa: PLW2901
-        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
     return flat
 
 

@@ -1,15 +1,11 @@
-"""Parallel text: readers, filters and the embedded corpus."""
+"""Parallel text: readers, and filters in a module of their own."""
 
-from seq2seq.corpora.filters import FilterReport, Hashes, filter_pairs
 from seq2seq.corpora.readers import Corpus, SentencePair, TargetSide, open_corpus, read_lines
 
 __all__ = [
     "Corpus",
-    "FilterReport",
-    "Hashes",
     "SentencePair",
     "TargetSide",
-    "filter_pairs",
     "open_corpus",
     "read_lines",
 ]

@@ -1,15 +1,19 @@
 """Filters that leave pairs out of a training corpus, and count what they drop."""
 
-import hashlib
 import unicodedata
-from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import compress
+from typing import NamedTuple
+
+import numpy as np
 
 from seq2seq.config import FilterConfig
-from seq2seq.corpora.readers import SentencePair
+from seq2seq.corpora.readers import SentencePair, chunks
+from seq2seq.storage.deduplication import Deduplicator, hash_texts
 
+CHUNK = 10_000  # pairs that are filtered at once
 # Below this many characters a ratio says little: "No." against "Auf keinen Fall." is a fine pair.
 RATIO_FROM = 20
 
@@ -26,25 +30,81 @@ class FilterReport:
         return ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.most_common())
 
 
+class Screening(NamedTuple):
+    """What `screen` found of some pairs.
+
+    read     number of pairs
+    dropped  number of those that are dropped, by reason
+    hashes   of the others, (read - dropped,) uint64, by which duplicates are found
+    """
+
+    read: int
+    dropped: Counter[str]
+    hashes: np.ndarray
+
+
+class Selection:
+    """The pairs that are kept of those that `screen` leaves: all but duplicates, which one process has to find.
+
+    Args:
+        filters: What to drop.
+        report: Counts what is read, kept and dropped.
+    """
+
+    def __init__(self, filters: FilterConfig, report: FilterReport) -> None:
+        self.report = report
+        self._seen = Deduplicator() if filters.duplicates else None
+
+    def keep(self, screening: Screening, reasons: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+        """Which of the pairs that were left are kept, (N,) bool.
+
+        Args:
+            screening: Of pairs that follow those of the last call.
+            reasons: More reasons to drop, after duplicates: for each the pairs it holds for, (N,) bool. A pair with
+                several counts for the first.
+        """
+        report, dropped = self.report, screening.dropped.copy()
+        duplicate = {} if self._seen is None else {"duplicate": ~self._seen.add(screening.hashes)}
+        kept = np.ones(len(screening.hashes), bool)
+        for reason, rows in (duplicate | dict(reasons or {})).items():
+            if count := int((rows & kept).sum()):
+                dropped[reason] += count
+                kept &= ~rows
+        report.read += screening.read
+        report.kept += int(kept.sum())
+        report.dropped.update(dropped)
+        return kept
+
+
 def filter_pairs(pairs: Iterable[SentencePair], filters: FilterConfig, report: FilterReport) -> Iterator[SentencePair]:
-    """Yield the pairs that pass every filter, in order, and count the others in `report`.
+    """Yield the pairs that pass every filter, in order, and count all of them in `report`, `CHUNK` at a time.
 
     A pair that fails several filters counts for the first: empty, too long, length ratio, duplicate.
-    Duplicates are found by a 64-bit hash of the pair, in 13 to 32 bytes of memory a kept pair. Of 10^9 different pairs
-    the chance that any two are taken for one is 3 in 100, of 10^7 it is 3 in a million.
+    Duplicates are found by hashes, which take 8 bytes of memory a kept pair; see `hash_texts`.
     """
-    seen = Hashes()
-    for pair in pairs:
-        report.read += 1
-        source, target = clean(pair.source, pair.target, filters)
-        reason = reason_to_drop(source, target, filters)
-        if reason is None and filters.duplicates and not seen.add(pair_hash(source, target)):
-            reason = "duplicate"
-        if reason:
-            report.dropped[reason] += 1
+    selection = Selection(filters, report)
+    for chunk in chunks(pairs, CHUNK):
+        left, screening = screen(chunk, filters)
+        yield from (SentencePair(*pair) for pair in compress(left, selection.keep(screening)))
+
+
+def screen(pairs: Iterable[tuple[str, ...]], filters: FilterConfig) -> tuple[list[tuple[str, ...]], Screening]:
+    """Clean pairs and leave out those that are dropped for what they are, whatever other pairs there are.
+
+    Args:
+        pairs: Source, target and whatever else is to stay with them.
+        filters: What to drop.
+    """
+    left, dropped, read = [], Counter[str](), 0
+    for source, target, *more in pairs:
+        read += 1
+        cleaned = clean(source, target, filters)
+        reason = reason_to_drop(*cleaned, filters)
+        if reason is None:
+            left.append((*cleaned, *more))
         else:
-            report.kept += 1
-            yield SentencePair(source, target, pair.origin)
+            dropped[reason] += 1
+    return left, Screening(read, dropped, hash_texts(f"{pair[0]}\n{pair[1]}" for pair in left))
 
 
 def clean(source: str, target: str, filters: FilterConfig) -> tuple[str, str]:
@@ -64,39 +124,3 @@ def reason_to_drop(source: str, target: str, filters: FilterConfig) -> str | Non
     if filters.max_ratio is not None and longer >= RATIO_FROM and longer > filters.max_ratio * shorter:
         return f"length ratio over {filters.max_ratio:g}"
     return None
-
-
-def pair_hash(source: str, target: str) -> int:
-    """64 bits that equal pairs share."""
-    # surrogatepass: a text file cannot hold a lone surrogate, but a corpus made in Python can.
-    text = f"{source}\n{target}".encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
-
-
-class Hashes:
-    """A set of 64-bit hashes, by linear probing in one array: a fraction of what a `set` of them takes."""
-
-    def __init__(self) -> None:
-        self.places = array("Q", [0]) * 1024  # 0 in empty ones
-        self.count = 0
-
-    def add(self, key: int) -> bool:
-        """Whether it is new."""
-        key = key or 1
-        places, last = self.places, len(self.places) - 1
-        place = key & last
-        while found := places[place]:
-            if found == key:
-                return False
-            place = (place + 1) & last
-        places[place] = key
-        self.count += 1
-        if self.count > 0.6 * len(places):
-            self._grow()
-        return True
-
-    def _grow(self) -> None:
-        old = self.places
-        self.places, self.count = array("Q", [0]) * (2 * len(old)), 0
-        for key in filter(None, old):
-            self.add(key)

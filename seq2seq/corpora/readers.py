@@ -4,19 +4,22 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain, islice, zip_longest
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol, TypeVar
 
 from seq2seq.config import CorpusConfig, TextConfig
 from seq2seq.errors import CorpusError
+from seq2seq.storage.files import sha256
 from seq2seq.storage.paths import find_file
 
 FEW = 200_000  # pairs of the phrasebook that are kept in memory
 BOM = b"\xef\xbb\xbf"
+
+T = TypeVar("T")
 
 
 class SentencePair(NamedTuple):
@@ -170,13 +173,20 @@ class Mixture:
         return hashlib.sha256("\n".join(part.fingerprint() for part in self.parts).encode()).hexdigest()
 
 
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield lists of `size` items that follow each other; the last one has what is left."""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
 def read_lines(path: Path) -> Iterator[str]:
     """Yield the lines of a UTF-8 file, plain or gzip, without `\\n`, a trailing `\\r` or a leading BOM.
 
     Raises:
         CorpusError: The file cannot be read, is damaged, or holds invalid UTF-8 (with the line number).
     """
-    with _readable(str(path)), open_bytes(path) as handle:
+    with readable(str(path)), open_bytes(path) as handle:
         for number, raw in enumerate(handle, start=1):
             try:
                 yield bare_line(raw, number).decode("utf-8")
@@ -199,7 +209,7 @@ def lenient_lines(handle: IO[bytes], name: str, warn: Callable[[str], None], fir
     Raises:
         CorpusError: The file cannot be read or is damaged.
     """
-    with _readable(name):
+    with readable(name):
         for number, raw in enumerate(islice(handle, first - 1, None), start=first):
             line = bare_line(raw, number)
             text = line.decode("utf-8", errors="replace")
@@ -214,12 +224,17 @@ def count_lines(path: Path) -> int:
     Raises:
         CorpusError: The file cannot be read or is damaged.
     """
-    with _readable(str(path)), open_bytes(path) as handle:
+    with readable(str(path)), open_bytes(path) as handle:
         return sum(1 for _ in handle)
 
 
 @contextmanager
-def _readable(name: str) -> Iterator[None]:
+def readable(name: str) -> Iterator[None]:
+    """Around what reads the file `name`.
+
+    Raises:
+        CorpusError: It cannot be read or is damaged.
+    """
     try:
         yield
     except (OSError, EOFError, zlib.error) as error:
@@ -239,8 +254,4 @@ def open_bytes(path: Path) -> IO[bytes]:
 
 
 def _hash_files(*paths: Path) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as handle:
-            digest.update(hashlib.file_digest(handle, "sha256").digest())
-    return digest.hexdigest()
+    return hashlib.sha256("\n".join(map(sha256, paths)).encode()).hexdigest()

@@ -1,7 +1,6 @@
 """Token ids on disk: a corpus is filtered and tokenized on all cores, written once, and read through the page cache."""
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -13,15 +12,16 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from seq2seq.config import FilterConfig
-from seq2seq.corpora import FilterReport, Hashes, SentencePair, filters
+from seq2seq.corpora import SentencePair, filters
+from seq2seq.corpora.filters import FilterReport
+from seq2seq.corpora.readers import chunks
 from seq2seq.data.padding import pad_joined
 from seq2seq.data.progress import Progress, unheard
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer
-from seq2seq.storage.files import writing
+from seq2seq.storage.files import replacing_folder, writing
 
-CHUNK = 10_000  # pairs that are filtered and tokenized at once
 DTYPES = ("uint16", "uint32")
-FEW = 3  # chunks that are not worth starting other processes for
+FEW = 3  # chunks of pairs that are not worth starting other processes for
 UNFILTERED = FilterConfig(
     nfc=False, empty=False, duplicates=False, max_characters=None, max_ratio=None, max_tokens=2**31 - 1
 )
@@ -119,17 +119,8 @@ def encode_corpus(
 
     Pairs with a side that gives no tokens are dropped. Whatever is dropped is counted in the corpus's report.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    with writing(folder):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    try:
+    with replacing_folder(folder) as partial:
         _write(pairs, (source_tokenizer, target_tokenizer), partial, fingerprint, filtering, progress)
-        with writing(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return EncodedCorpus(folder)
 
 
@@ -144,13 +135,14 @@ def _write(
     sizes = [EOS_ID + 1 if tokenizer is None else tokenizer.vocabulary_size for tokenizer in tokenizers]
     dtypes = [np.dtype(np.uint16 if size <= 2**16 else np.uint32) for size in sizes]
     sides = [side for side, tokenizer in enumerate(tokenizers) if tokenizer is not None]
-    report, seen = FilterReport(), Hashes()
+    report = FilterReport()
+    selection = filters.Selection(filtering, report)
     with ExitStack() as stack:
         files = [
             _SideFiles(stack, folder, side, dtype) for side, dtype in zip(("source", "target"), dtypes, strict=True)
         ]
         for chunk in _encoded(pairs, tokenizers, filtering):
-            kept = _kept(chunk, sides, seen, filtering, report)
+            kept = selection.keep(chunk.screening, _reasons(chunk, sides, filtering))
             for file, ids, lengths in zip(files, chunk.ids, chunk.lengths, strict=True):
                 file.write(ids, lengths, kept)
             progress(report.read)
@@ -171,14 +163,11 @@ def _write(
 class _Chunk(NamedTuple):
     """What is left of some pairs: for each side ids without EOS one after the other, and how many of each sentence.
 
-    read, dropped  pairs, and how many of them were dropped, by reason
-    hashes         of what is left, for finding duplicates
-    lengths, ids   of source and target, int64 and int32; 0 and none of a source that is not kept
+    screening     what the filters found
+    lengths, ids  of source and target, int64 and int32; 0 and none of a source that is not kept
     """
 
-    read: int
-    dropped: Counter[str]
-    hashes: list[int]
+    screening: filters.Screening
     lengths: list[np.ndarray]
     ids: list[np.ndarray]
 
@@ -187,50 +176,31 @@ def _encoded(
     pairs: Iterable[SentencePair], tokenizers: Sequence[Tokenizer | None], filtering: FilterConfig
 ) -> Iterator[_Chunk]:
     """Chunks in their order; in other processes, a few chunks ahead, where there are many."""
-    iterator = iter(pairs)
-    texts = iter(lambda: [pair[:2] for pair in islice(iterator, CHUNK)], [])
+    texts = chunks((pair[:2] for pair in pairs), filters.CHUNK)
     first = list(islice(texts, FEW + 1))
+    if len(first) <= FEW:
+        for chunk in first:
+            yield _encode(chunk, tokenizers, filtering)
+        return
     work = (delayed(_encode)(chunk, tokenizers, filtering) for chunk in chain(first, texts))
-    yield from Parallel(n_jobs=1 if len(first) <= FEW else -1, return_as="generator")(work)
+    yield from Parallel(n_jobs=-1, return_as="generator")(work)
 
 
-def _kept(
-    chunk: _Chunk, sides: Sequence[int], seen: Hashes, filtering: FilterConfig, report: FilterReport
-) -> np.ndarray:
-    """Which of its pairs are kept (N,) bool, by the lengths of these sides; counts all of them in `report`."""
+def _reasons(chunk: _Chunk, sides: Sequence[int], filtering: FilterConfig) -> dict[str, np.ndarray]:
+    """Which pairs these sides' numbers of tokens are a reason to drop, (N,) bool each."""
     lengths = np.stack([chunk.lengths[side] for side in sides])
-    shortest, longest = lengths.min(axis=0), lengths.max(axis=0)
-    reasons = {}
-    if filtering.duplicates:
-        reasons["duplicate"] = ~np.fromiter(map(seen.add, chunk.hashes), bool, len(chunk.hashes))
-    reasons |= {
-        "side without tokens": shortest == 0,
-        f"over {filtering.max_tokens} tokens": longest >= filtering.max_tokens,  # EOS comes on top
+    return {
+        "side without tokens": lengths.min(axis=0) == 0,
+        f"over {filtering.max_tokens} tokens": lengths.max(axis=0) >= filtering.max_tokens,  # EOS comes on top
     }
-    kept = np.ones(len(shortest), bool)
-    for reason, rows in reasons.items():
-        if count := int((rows & kept).sum()):
-            chunk.dropped[reason] += count
-            kept &= ~rows
-    report.read += chunk.read
-    report.kept += int(kept.sum())
-    report.dropped.update(chunk.dropped)
-    return kept
 
 
-def _encode(texts: list[tuple[str, str]], tokenizers: Sequence[Tokenizer | None], filtering: FilterConfig) -> _Chunk:
-    dropped, hashes, kept = Counter[str](), [], []
-    for pair in texts:
-        cleaned = filters.clean(*pair, filtering)
-        reason = filters.reason_to_drop(*cleaned, filtering)
-        if reason is not None:
-            dropped[reason] += 1
-            continue
-        kept.append(cleaned)
-        if filtering.duplicates:
-            hashes.append(filters.pair_hash(*cleaned))
+def _encode(
+    texts: Sequence[tuple[str, ...]], tokenizers: Sequence[Tokenizer | None], filtering: FilterConfig
+) -> _Chunk:
+    left, screening = filters.screen(texts, filtering)
     sides: list[list[list[int]]] = [
-        [[]] * len(kept) if tokenizer is None else tokenizer.encode_all([pair[side] for pair in kept])
+        [[]] * len(left) if tokenizer is None else tokenizer.encode_all([pair[side] for pair in left])
         for side, tokenizer in enumerate(tokenizers)
     ]
     lengths = [np.fromiter(map(len, side), np.int64, len(side)) for side in sides]
@@ -238,7 +208,7 @@ def _encode(texts: list[tuple[str, str]], tokenizers: Sequence[Tokenizer | None]
         np.fromiter(chain.from_iterable(side), np.int32, count.sum())
         for side, count in zip(sides, lengths, strict=True)
     ]
-    return _Chunk(len(texts), dropped, hashes, lengths, ids)
+    return _Chunk(screening, lengths, ids)
 
 
 class _SideFiles:

@@ -13,7 +13,7 @@ from seq2seq.errors import ModelDirectoryError
 from seq2seq.extras import from_extra
 from seq2seq.model_directory.directory import WEIGHTS
 from seq2seq.models.translation import Seq2Seq
-from seq2seq.storage.files import replacing, stored_file
+from seq2seq.storage.files import replacing, sha256, stored_file
 
 FILE = "decoder.int8.onnx"
 OPSET = 17
@@ -190,5 +190,4 @@ def _seal(model: bytes) -> bytes:
 
 
 def _hash(folder: Path) -> str:
-    with stored_file(folder / WEIGHTS).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256(stored_file(folder / WEIGHTS))

@@ -19,6 +19,7 @@ from seq2seq.devices.defaults import search_budget
 from seq2seq.devices.device import find_device, runs_on_gpu, use_precision
 from seq2seq.devices.out_of_memory import MemoryLimit, warn
 from seq2seq.errors import ConfigError
+from seq2seq.inference import int8, shortlist
 from seq2seq.inference.int8 import Int8Decoder, load_int8_decoder
 from seq2seq.inference.long_lines import divide
 from seq2seq.inference.results import Translation, blank, join, read_hypotheses
@@ -29,6 +30,7 @@ from seq2seq.model_directory.directory import checksums
 from seq2seq.model_directory.model import load_language_model, load_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
+from seq2seq.storage.files import sha256
 from seq2seq.storage.paths import expand
 
 CHUNK = 2_000  # sentences in memory at once when streaming

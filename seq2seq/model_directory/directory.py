@@ -1,9 +1,9 @@
 """The files of a model directory: written atomically, checked when read, and never unpickled."""
 
-import hashlib
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ import numpy as np
 
 from seq2seq.config import Config, dump_config, read_config
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
-from seq2seq.errors import ModelDirectoryError
+from seq2seq.errors import ModelDirectoryError, Seq2SeqError
 from seq2seq.extras import DISTRIBUTION
 from seq2seq.model_directory.metadata import CONFIG, FORMAT_VERSION, METADATA, read_metadata, write_metadata
 from seq2seq.storage.arrays import load_arrays, load_checksum, save_arrays
-from seq2seq.storage.files import replacing, stored_file
+from seq2seq.storage.files import replacing, sha256, stored_file
+from seq2seq.storage.paths import expand
 
 WEIGHTS = "model.weights.h5"
 TOKENIZERS = ("joint.spm", "source.spm", "target.spm")
@@ -53,14 +54,32 @@ def save_weights(
         "precision": precision,
         "scores": dict(scores),
         "sha256": _checksums(folder, (CONFIG, *TOKENIZERS)),
+        "tokenizers": _tokenizer_kinds(folder),
     }
     write_metadata(folder, values if corpus is None else values | {"corpus": dict(corpus)})
+
+
+def _tokenizer_kinds(folder: Path) -> dict[str, str | None]:
+    """The kind of each tokenizer by its file: from the recipe that trains it, or from the model that it is taken from.
+
+    None: unknown, since SentencePiece does not tell the kind of a file that a recipe names.
+    """
+    options = load_config_of(folder).tokenizer
+    names = [name for name in TOKENIZERS if os.path.lexists(folder / name)]
+    if options.from_model is None:
+        trained = options.source_model is None and options.target_model is None
+        return dict.fromkeys(names, options.model if trained else None)
+    known: dict[str, str | None] = {}
+    with suppress(Seq2SeqError):  # it may have been moved since
+        known = read_metadata(expand(options.from_model))["tokenizers"]
+    # A language model's only one may be the target's of two.
+    return {name: known.get(name, known.get("target.spm")) for name in names}
 
 
 def _checksums(folder: Path, names: Sequence[str]) -> dict[str, str]:
     """SHA-256 of those of the files that are there."""
     files = [folder / name for name in names if os.path.lexists(folder / name)]
-    return {file.name: hashlib.sha256(stored_file(file).read_bytes()).hexdigest() for file in files}
+    return {file.name: sha256(stored_file(file)) for file in files}
 
 
 def load_config_of(folder: Path) -> Config:

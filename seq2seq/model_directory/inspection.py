@@ -1,6 +1,6 @@
 """What a model directory holds, read from its files: the model is not built, and TensorFlow not imported."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from platform import python_version
@@ -25,7 +25,6 @@ DIRECTIONS = {
     "all": "every layer reads both ways",
     "alternating": "two stacks of alternating direction",
 }
-KINDS = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
 
 
 def inspect_model(directory: str | Path) -> dict[str, Any]:
@@ -39,7 +38,8 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
         parameters     `total`, and by part; a table that several parts share counts for the target
         architecture   embeddings, encoder, attention and decoder in words; a language model has no more than
                        embeddings and decoder
-        tokenizers     `joint`, or `source` and `target`: `kind`, `pieces`, `sha256`
+        tokenizers     `joint`, or `source` and `target`: `kind` (None: of a file that was made elsewhere), `pieces`,
+                       `sha256`
         corpus         what `save_model` was told of it, or else the names in the recipe
         training       `updates`, `epoch`, `validations`, `seconds`, `best`; None without a history
         scores         of the weights
@@ -60,7 +60,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
         "task": config.task,
         "parameters": _count(weights, LANGUAGE_MODEL_PARTS if config.task == "language_model" else PARTS),
         "architecture": _architecture(config),
-        "tokenizers": _tokenizers(folder),
+        "tokenizers": _tokenizers(folder, described["tokenizers"]),
         "corpus": described.get("corpus") or _corpus(config),
         "training": _training(folder, config),
         "scores": described.get("scores", {}),
@@ -127,49 +127,15 @@ def _stack(section: EncoderConfig | DecoderConfig) -> str:
     return ", ".join(words)
 
 
-def _tokenizers(folder: Path) -> dict[str, Any]:
+def _tokenizers(folder: Path, kinds: Mapping[str, str | None]) -> dict[str, Any]:
     return {
         file.removesuffix(".spm"): {
-            "kind": model_kind(tokenizer.model),
+            "kind": kinds.get(file),
             "pieces": tokenizer.vocabulary_size,
             "sha256": tokenizer.fingerprint(),
         }
         for file, tokenizer in load_tokenizers(folder).files().items()
     }
-
-
-def model_kind(model: bytes) -> str:
-    """`unigram`, `bpe`, `word` or `char`: the kind of a SentencePiece model.
-
-    Its Python interface does not tell, and the protobuf classes that come with it need a later protobuf than
-    TensorFlow takes. In `ModelProto` field 2 is the trainer's options, in these field 3 the kind.
-    """
-    trainer = next((value for number, value in _fields(model) if number == 2), b"")
-    assert isinstance(trainer, bytes)
-    return KINDS[next((int(value) for number, value in _fields(trainer) if number == 3), 1)]
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Number and value of each field of a protobuf message: an int, or bytes."""
-    at = 0
-
-    def varint() -> int:
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = message[at]
-            at, value, shift = at + 1, value | (byte & 127) << shift, shift + 7
-            if byte < 128:
-                return value
-
-    while at < len(message):
-        number, wire = divmod(varint(), 8)
-        if wire == 0:
-            yield number, varint()
-        else:
-            size = {1: 8, 5: 4}.get(wire) or varint()
-            at += size
-            yield number, message[at - size : at]
 
 
 def _corpus(config: Config) -> dict[str, Any]:

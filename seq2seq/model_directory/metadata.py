@@ -30,6 +30,7 @@ class _Metadata(BaseModel):
     precision: Precision
     scores: dict[str, Any]
     sha256: dict[str, str]
+    tokenizers: dict[str, str | None]
     corpus: _Facts | None = None
 
 

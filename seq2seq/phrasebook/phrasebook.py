@@ -10,18 +10,17 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from itertools import islice
+from itertools import compress, islice
 from random import Random
-
-import numpy as np
 
 from seq2seq.errors import CorpusError
 from seq2seq.phrasebook.grammar import Grammar
+from seq2seq.storage.deduplication import Deduplicator, hash_texts
 
 PAIRS = {"train": 100_000, "valid": 500, "test": 1000, "compositional": 1000}  # unless a recipe says otherwise
 LEXICONS = ("full", "basic")
 SHARES = {"train": 80, "valid": 10, "test": 10}  # percent of what can be said
-RECENT = 2**18  # hashes of sources in a set, before they go into a sorted array
+CHUNK = 1000  # pairs that are drawn at once
 
 Pair = tuple[str, str]  # the same in English and in German
 
@@ -42,7 +41,7 @@ def phrasebook(split: str, pairs: int | None = None, seed: int = 1, lexicon: str
     for kind, name, known in (("split", split, PAIRS), ("lexicon", lexicon, LEXICONS)):
         if name not in known:
             raise CorpusError(f"phrasebook: unknown {kind} {name!r}. Accepted: {', '.join(known)}.")
-    return islice(_without_repeats(_draw(split, seed, lexicon)), PAIRS[split] if pairs is None else pairs)
+    return _without_repeats(_draw(split, seed, lexicon), PAIRS[split] if pairs is None else pairs)
 
 
 def split_of(source: str) -> str:
@@ -85,23 +84,13 @@ def _draw(split: str, seed: int, lexicon: str) -> Iterator[Pair]:
                 yield english, german
 
 
-def _without_repeats(pairs: Iterator[Pair]) -> Iterator[Pair]:
-    """Leave out pairs whose source has been there. Of sources, hashes of 64 bits are kept: recent ones, and an array.
-
-    Two sources in 2^64 have the same hash; the second one would be left out.
-    """
-    recent: set[int] = set()
-    known = np.empty(0, np.uint64)
-    for pair in pairs:
-        key = int.from_bytes(_digest(pair[0]), "little")
-        place = known.searchsorted(np.uint64(key)) if known.size else 0
-        if key in recent or (place < known.size and int(known[place]) == key):
-            continue
-        yield pair
-        recent.add(key)
-        if len(recent) == RECENT:
-            known = np.sort(np.concatenate([known, np.fromiter(recent, np.uint64, RECENT)]))
-            recent.clear()
+def _without_repeats(pairs: Iterator[Pair], count: int) -> Iterator[Pair]:
+    """Yield the first `count` pairs whose source has not been there before, by its hash; see `hash_texts`."""
+    seen = Deduplicator()
+    while count > 0 and (chunk := list(islice(pairs, min(CHUNK, count)))):
+        new = seen.add(hash_texts(source for source, _ in chunk))
+        yield from compress(chunk, new)
+        count -= int(new.sum())
 
 
 def _digest(source: str) -> bytes:

@@ -1,6 +1,7 @@
 """Files that are whole or not there: written under a temporary name, with a disk that is full said as such."""
 
 import errno
+import hashlib
 import os
 import shutil
 import sys
@@ -14,12 +15,13 @@ from seq2seq.errors import ModelDirectoryError, StorageError
 
 
 @contextmanager
-def replacing(path: Path, needed: int | None = None) -> Iterator[Path]:
+def replacing(path: Path, needed: int | None = None, *, keep: bool = False) -> Iterator[Path]:
     """A temporary path that replaces `path` when the block ends well, so that `path` is old or new, never half.
 
     Args:
         path: The file.
         needed: Its bytes, where they are known, for the error.
+        keep: Leave the temporary file, `PATH.partial`, where the block does not end well.
 
     Raises:
         StorageError: It cannot be written.
@@ -33,7 +35,28 @@ def replacing(path: Path, needed: int | None = None) -> Iterator[Path]:
                 os.fsync(handle.fileno())
             partial.replace(path)
         finally:
-            partial.unlink(missing_ok=True)
+            if not keep:
+                partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """`replacing` of a folder: yields an empty one, which takes the place of `folder` and all that is in it.
+
+    Raises:
+        StorageError: It cannot be written; errors inside the block stay as they are.
+    """
+    partial = folder.with_name(folder.name + ".partial")
+    with writing(folder):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    try:
+        yield partial
+        with writing(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager
@@ -49,6 +72,16 @@ def writing(path: Path, needed: int | None = None) -> Iterator[None]:
         if error.filename is not None and str(error.filename) not in (str(path), f"{path}.partial"):
             raise  # of another file
         raise StorageError(f"{path}: {_reason(error, path, needed)}") from None
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file in hexadecimal digits, read a block at a time.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def stored_file(path: Path) -> Path:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.config import Config, FilterConfig, TextConfig
-from seq2seq.corpora import Corpus, FilterReport, SentencePair, TargetSide, filter_pairs, open_corpus
+from seq2seq.corpora import Corpus, SentencePair, TargetSide, open_corpus
+from seq2seq.corpora.filters import FilterReport, filter_pairs
 from seq2seq.data.encoded import UNFILTERED, EncodedCorpus, encode_corpus
 from seq2seq.data.mixture import EncodedMixture
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers

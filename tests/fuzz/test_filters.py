@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq.config import FilterConfig
-from seq2seq.corpora import FilterReport, SentencePair, filter_pairs
+from seq2seq.corpora import SentencePair
+from seq2seq.corpora.filters import FilterReport, filter_pairs
 from seq2seq.data.batching import plan_batches
 from seq2seq.data.mixture import apportion
 from tests.fuzz.texts import broken, sentences

@@ -8,7 +8,8 @@ import pytest
 
 import seq2seq.data.encoded
 from seq2seq.config import FilterConfig, TokenizerConfig
-from seq2seq.corpora import FilterReport, SentencePair, filter_pairs
+from seq2seq.corpora import SentencePair, filters
+from seq2seq.corpora.filters import FilterReport, filter_pairs
 from seq2seq.data.batching import BatchPlan, batch_dataset, plan_batches
 from seq2seq.data.encoded import UNFILTERED, EncodedCorpus, TokenizedSide, encode_corpus
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer
@@ -69,7 +70,7 @@ def test_rows_are_the_tokenizers_ids_and_eos(corpus: EncodedCorpus, tokenizers) 
 def test_chunks_change_nothing(
     corpus: EncodedCorpus, tokenizers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    monkeypatch.setattr(seq2seq.data.encoded, "CHUNK", chunk)
+    monkeypatch.setattr(filters, "CHUNK", chunk)
     done: list[int] = []
     pairs = iter(pairs_of(sentences(90, seed=2), sentences(90, seed=3)))
     again = encode_corpus(pairs, *tokenizers, tmp_path / "train", "0123abcd", progress=done.append)
@@ -99,7 +100,7 @@ def test_other_processes_change_nothing(tokenizers, tmp_path: Path, monkeypatch:
     )
     assert plain.report.dropped["over 6 tokens"] > 20
     for few in (0, 1000):
-        monkeypatch.setattr(seq2seq.data.encoded, "CHUNK", 40)
+        monkeypatch.setattr(filters, "CHUNK", 40)
         monkeypatch.setattr(seq2seq.data.encoded, "FEW", few)
         done: list[int] = []
         pairs = iter(pairs_of(sources, targets))
@@ -113,7 +114,7 @@ def test_other_processes_change_nothing(tokenizers, tmp_path: Path, monkeypatch:
 
 
 def test_broken_text_is_reported_while_other_processes_work(tokenizers, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(seq2seq.data.encoded, "CHUNK", 10)
+    monkeypatch.setattr(filters, "CHUNK", 10)
     monkeypatch.setattr(seq2seq.data.encoded, "FEW", 0)
 
     def broken():

@@ -5,16 +5,17 @@ import unicodedata
 import pytest
 
 from seq2seq.config import FilterConfig
-from seq2seq.corpora import FilterReport, Hashes, SentencePair, filter_pairs
+from seq2seq.corpora import SentencePair, filters
+from seq2seq.corpora.filters import FilterReport, filter_pairs
 
 OFF = {"nfc": False, "empty": False, "duplicates": False, "max_characters": None, "max_ratio": None}
 
 
-def run(pairs: list[tuple[str, str]], **filters: object) -> tuple[list[tuple[str, str]], FilterReport]:
+def run(pairs: list[tuple[str, str]], **options: object) -> tuple[list[tuple[str, str]], FilterReport]:
     """The pairs kept by the given filters alone, all others off, and the report."""
     report = FilterReport()
     numbered = [SentencePair(*pair, f"file:{number}") for number, pair in enumerate(pairs, start=1)]
-    kept = [pair[:2] for pair in filter_pairs(numbered, FilterConfig(**{**OFF, **filters}), report)]
+    kept = [pair[:2] for pair in filter_pairs(numbered, FilterConfig(**{**OFF, **options}), report)]
     assert report.read == len(pairs)
     assert report.kept == len(kept) == len(pairs) - report.dropped.total()
     return kept, report
@@ -34,13 +35,22 @@ def test_origin_and_order_are_kept() -> None:
     assert list(filter_pairs(pairs, FilterConfig(), FilterReport())) == pairs
 
 
-def test_pairs_are_counted_while_they_flow() -> None:
+def test_pairs_are_read_and_counted_a_chunk_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filters, "CHUNK", 3)
     report = FilterReport()
-    pairs = (SentencePair(f"s{i}", "t", f"file:{i}") for i in range(1_000_000))
+    pairs = (SentencePair("s" * (i % 2), "t" * i, f"file:{i}") for i in range(1, 1_000_000))
     flow = filter_pairs(pairs, FilterConfig(), report)
-    next(flow)
-    next(flow)
-    assert (report.read, report.kept) == (2, 2)
+    assert [next(flow).origin for _ in range(3)] == ["file:1", "file:3", "file:5"]
+    assert (report.read, report.kept, report.dropped) == (6, 3, {"empty side": 3})
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5, 100])
+def test_chunks_change_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filters, "CHUNK", chunk)
+    texts = [("a", "b"), ("", "c"), ("a", "b"), ("d", "e"), ("a", "b"), ("d", "e"), ("f", "g")]
+    kept, report = run(texts, empty=True, duplicates=True)
+    assert kept == [texts[i] for i in (0, 3, 6)]
+    assert report.dropped == {"empty side": 1, "duplicate": 3}
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\t", "\u00a0", "\u3000 \r"])
@@ -94,14 +104,6 @@ def test_many_duplicates_among_many() -> None:
     kept, report = run([(f"s{number}", "t") for number in numbers], duplicates=True)
     assert kept == [(f"s{number}", "t") for number in dict.fromkeys(numbers)]
     assert report.dropped == {"duplicate": 20_000 - len(kept)}
-
-
-def test_hashes_that_meet_are_told_apart() -> None:
-    hashes = Hashes()
-    keys = [0, 2**64 - 1, *(1024 * number + 1023 for number in range(3000)), *range(2, 500)]
-    assert [hashes.add(key) for key in keys] == [True] * len(keys)
-    assert [hashes.add(key) for key in keys] == [False] * len(keys)
-    assert hashes.count == len(keys) < len(hashes.places)
 
 
 def test_a_tab_inside_a_side_makes_no_duplicate() -> None:

@@ -14,7 +14,7 @@ from seq2seq.config import TokenizerConfig
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.model_directory.directory import start_directory
-from seq2seq.model_directory.inspection import PARTS, inspect_model, model_kind
+from seq2seq.model_directory.inspection import PARTS, inspect_model
 from seq2seq.model_directory.model import save_model
 from seq2seq.models.build import build_model
 from tests.toy import pairs, toy_config
@@ -33,8 +33,8 @@ HISTORY = [
 ]
 
 
-def trained(model="unigram", size=56, sides=(0, 1)):
-    options = TokenizerConfig(model=model, vocabulary_size=size)
+def trained(size=56, sides=(0, 1)):
+    options = TokenizerConfig(vocabulary_size=size)
     return Tokenizer.train((pair[side] for pair in pairs(200, 1) for side in sides), options)
 
 
@@ -44,7 +44,7 @@ def make(tmp_path):
 
     def directory(joint=True, **sections):
         source = trained()
-        target = source if joint else trained("bpe", 48, (1,))
+        target = source if joint else trained(size=38, sides=(1,))
         tokenizers = Tokenizers(source, target)
         config = toy_config(Path("corpora"), **sections)
         folder = tmp_path / "model"
@@ -114,11 +114,11 @@ def test_tokenizers_history_corpus_versions_and_files(make):
     found = inspect_model(folder)
     assert found["tokenizers"] == {
         name: {
-            "kind": kind,
+            "kind": "unigram",
             "pieces": pieces,
             "sha256": hashlib.sha256((folder / f"{name}.spm").read_bytes()).hexdigest(),
         }
-        for name, kind, pieces in (("source", "unigram", 56), ("target", "bpe", 48))
+        for name, pieces in (("source", 56), ("target", 38))
     }
     assert found["training"] == {
         "updates": 30,
@@ -149,8 +149,33 @@ def test_tokenizers_history_corpus_versions_and_files(make):
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_the_kind_of_a_tokenizer_is_read_from_its_file(kind):
-    assert model_kind(trained(kind, 44).model) == kind
+def test_the_kind_of_a_tokenizer_is_that_of_the_recipe(make, kind):
+    folder, _ = make(tokenizer={"model": kind})
+    assert json.loads((folder / "metadata.json").read_text())["tokenizers"] == {"joint.spm": kind}
+    assert inspect_model(folder)["tokenizers"]["joint"]["kind"] == kind
+
+
+def test_the_kind_of_a_file_from_elsewhere_is_unknown(make, capsys):
+    options = {"joint": False, "source_model": "a.spm", "target_model": "b.spm"}
+    folder, _ = make(False, embeddings={"tied": "none"}, tokenizer=options)
+    found = inspect_model(folder)["tokenizers"]
+    assert {name: tokenizer["kind"] for name, tokenizer in found.items()} == {"source": None, "target": None}
+    assert run("inspect", folder) == 0
+    assert "unknown kind, 38 pieces" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(("joint", "taken"), [(True, {"joint.spm": "char"}), (False, {"joint.spm": "bpe"})])
+def test_a_model_that_takes_tokenizers_takes_their_kinds(make, tmp_path, joint, taken):
+    """A language model takes the only one, or the target's of two."""
+    folder, _ = make(joint, embeddings={"tied": "all" if joint else "none"})
+    other, metadata = folder.rename(tmp_path / "other"), tmp_path / "other" / "metadata.json"
+    kinds = {"joint.spm": "char"} if joint else {"source.spm": "char", "target.spm": "bpe"}
+    metadata.write_text(json.dumps(json.loads(metadata.read_text()) | {"tokenizers": kinds}))
+    folder, model = make(tokenizer={"from_model": str(other)})
+    assert json.loads((folder / "metadata.json").read_text())["tokenizers"] == taken
+    other.rename(tmp_path / "moved")
+    save_model(folder, model, {})
+    assert inspect_model(folder)["tokenizers"]["joint"]["kind"] is None
 
 
 def run(*arguments):
@@ -172,7 +197,7 @@ def test_table_and_json_tell_the_same(make, capsys, monkeypatch):
     told = [
         f"{model.count_params():,}",
         *found["architecture"].values(),
-        f"bpe, 48 pieces, SHA-256 {found['tokenizers']['target']['sha256']}",
+        f"unigram, 38 pieces, SHA-256 {found['tokenizers']['target']['sha256']}",
         "name a.tsv, read 12,000, kept 11,990, dropped (duplicate 10), source tokens 777",
         "name b.tsv, read 5, kept 5, dropped (none)",
         "name valid.tsv",

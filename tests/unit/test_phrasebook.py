@@ -10,8 +10,8 @@ from math import prod
 
 import pytest
 
-from seq2seq.corpora import phrasebook as module
 from seq2seq.errors import CorpusError
+from seq2seq.phrasebook import phrasebook as module
 from seq2seq.phrasebook.phrasebook import PAIRS, fingerprint, phrasebook, split_of, the_grammar
 
 SIZES = {"train": 12_000, "valid": 400, "test": 400, "compositional": 400}
@@ -123,10 +123,13 @@ def test_fewer_pairs_are_the_first_ones_and_another_seed_gives_others():
     assert len(set(phrasebook("train", 500, 2)) & set(SPLITS["train"])) < 25
 
 
-def test_repeats_are_left_out_also_beyond_the_recent_ones(monkeypatch):
-    monkeypatch.setattr(module, "RECENT", 4)
-    drawn = [(str(number % 25), "x") for number in range(100)]
-    assert list(module._without_repeats(iter(drawn))) == drawn[:25]
+@pytest.mark.parametrize("count", [0, 1, 10, 25, 30])
+def test_repeats_are_left_out_within_chunks_and_beyond(monkeypatch, count):
+    monkeypatch.setattr(module, "CHUNK", 4)
+    drawn = [(str(number * number % 50), "x") for number in range(100)]
+    expected = list(dict.fromkeys(drawn))
+    assert 10 < len(expected) < 25
+    assert list(module._without_repeats(iter(drawn), count)) == expected[:count]
 
 
 def test_another_process_with_another_hash_seed_yields_the_same_pairs():

@@ -109,6 +109,8 @@ METADATA = {
     "scores": ({"scores": 3}, "damaged: 'scores'"),
     "versions": ({"versions": {"keras": 3}}, "damaged: 'versions.keras'"),
     "precision": ({"precision": "float8"}, "damaged: 'precision'"),
+    "tokenizers": ({"tokenizers": {"joint.spm": 1}}, "damaged: 'tokenizers.joint.spm'"),
+    "no tokenizers": ({"tokenizers": None}, "damaged: 'tokenizers'"),
     "corpus": ({"corpus": {"train": "train.tsv"}}, "damaged: 'corpus.train'"),
 }
 

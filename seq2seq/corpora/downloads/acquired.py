@@ -12,6 +12,7 @@ from seq2seq.corpora.downloads.catalogue import AlignedSplit
 from seq2seq.corpora.downloads.splits import SPLITS, SplitReport, write_splits
 from seq2seq.corpora.readers import read_lines
 from seq2seq.errors import CorpusError
+from seq2seq.storage.files import replacing
 
 RECORD = "SOURCE.json"
 SPLITTING = "splitting"
@@ -89,9 +90,8 @@ class Acquired:
         """Put into `SOURCE.json` what is known now."""
         about = {"corpus": self.name, "licence": self.licence, "citation": self.citation}
         record = self.read_record() | about | more
-        unfinished = self.folder / f"{RECORD}.part"
-        unfinished.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        unfinished.replace(self.folder / RECORD)
+        with replacing(self.folder / RECORD) as partial:
+            partial.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def today() -> str:

@@ -1,15 +1,14 @@
 """Unpacking of archives that strangers made: nothing is written outside of the folder, and no links are made."""
 
-import shutil
 import stat
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from seq2seq.corpora.downloads.download import reject
+from seq2seq.storage.files import replacing_folder
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -18,9 +17,7 @@ def unpack(archive: Path, folder: Path) -> None:
     Raises:
         CorpusError: It is damaged or no archive; or a member is a link or a device, or would lie outside of `folder`.
     """
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        inner = Path(scratch) / "files"
-        inner.mkdir()
+    with replacing_folder(folder) as inner:
         try:
             if archive.suffix == ".zip":
                 with zipfile.ZipFile(archive) as file:
@@ -32,9 +29,6 @@ def unpack(archive: Path, folder: Path) -> None:
                     tar.extractall(inner, filter="data")
         except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, RuntimeError, NotImplementedError) as error:
             raise reject(archive, f"cannot be unpacked: {error}", "Run the same command again.") from None
-        if folder.exists():
-            shutil.rmtree(folder)
-        inner.replace(folder)
 
 
 def _refuse(archive: Path, unwelcome: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ import json
 import time
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +14,7 @@ from seq2seq import __version__
 from seq2seq.corpora.downloads.catalogue import RemoteFile
 from seq2seq.errors import CorpusError
 from seq2seq.extras import DISTRIBUTION
+from seq2seq.storage.files import sha256
 
 if TYPE_CHECKING:
     import requests
@@ -71,7 +73,7 @@ def compare(file: RemoteFile, path: Path) -> Receipt:
         CorpusError: Its size or a checksum differs, or a `.gz` file is damaged.
     """
     size = path.stat().st_size
-    found = {"size": size, "sha256": _digest(path, "sha256"), "md5": _digest(path, "md5") if file.md5 else None}
+    found = {"size": size, "sha256": sha256(path), "md5": _digest(path, "md5") if file.md5 else None}
     if path.suffix == ".gz":
         try:
             found["text_sha256"] = _digest(path, "sha256", gzip.open)
@@ -187,11 +189,8 @@ def _reason(error: Exception) -> str:
 
 
 def _digest(path: Path, algorithm: str, opened: Callable[..., Any] = open) -> str:
-    digest = hashlib.new(algorithm, usedforsecurity=False)
     with opened(path, "rb") as handle:
-        while block := handle.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(handle, partial(hashlib.new, algorithm, usedforsecurity=False)).hexdigest()
 
 
 def _size(path: Path) -> int:

@@ -9,7 +9,7 @@ from seq2seq.corpora.downloads.acquired import RECORD, Acquired, Progress, today
 from seq2seq.corpora.downloads.archives import unpack
 from seq2seq.corpora.downloads.catalogue import CatalogueEntry, archive_folder, find_entry, load_catalogue
 from seq2seq.corpora.downloads.download import Receipt, compare, download, reject
-from seq2seq.corpora.readers import open_bytes
+from seq2seq.corpora.readers import open_bytes, readable
 from seq2seq.errors import CorpusError
 
 
@@ -104,9 +104,8 @@ def _compare_with_last_time(path: Path, receipt: Receipt, before: dict[str, Any]
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    try:
-        with open_bytes(path) as handle:
-            yield from handle
-    except FileNotFoundError:
+    if not path.exists():
         inside = sorted(file.name for file in path.parent.iterdir()) if path.parent.is_dir() else []
-        raise CorpusError(f"{path}: is not in the archive, which has: {', '.join(inside) or 'nothing'}.") from None
+        raise CorpusError(f"{path}: is not in the archive, which has: {', '.join(inside) or 'nothing'}.")
+    with readable(str(path)), open_bytes(path) as handle:
+        yield from handle

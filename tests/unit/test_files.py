@@ -1,0 +1,69 @@
+"""Files and folders that are whole or not there, and their checksums."""
+
+import hashlib
+from contextlib import suppress
+
+import pytest
+
+from seq2seq.corpora.downloads.acquired import Acquired
+from seq2seq.errors import CorpusError, StorageError
+from seq2seq.storage.files import replacing, replacing_folder, sha256
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_file_is_old_or_new(tmp_path, keep):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with suppress(CorpusError), replacing(path, keep=keep) as partial:
+        partial.write_text("ne")
+        raise CorpusError("the text ends here")
+    assert path.read_text() == "old"
+    assert (tmp_path / "file.partial").exists() == keep
+    with replacing(path, keep=keep) as partial:
+        assert not partial.exists()
+        partial.write_text("new")
+    assert path.read_text() == "new"
+    assert not partial.exists()
+
+
+def test_a_folder_is_old_or_new(tmp_path):
+    folder = tmp_path / "deep" / "folder"
+    for content in ("first", "second"):
+        with replacing_folder(folder) as partial:
+            assert list(partial.iterdir()) == []
+            (partial / content).write_text(content)
+        assert [file.name for file in folder.iterdir()] == [content]
+    with suppress(CorpusError), replacing_folder(folder) as partial:
+        (partial / "third").write_text("third")
+        raise CorpusError("the text ends here")
+    assert [file.name for file in folder.iterdir()] == ["second"]
+    assert [file.name for file in folder.parent.iterdir()] == ["folder"]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(StorageError, match="file/folder: cannot be written"),
+        replacing_folder(tmp_path / "file/folder"),
+    ):
+        pass
+
+
+def test_the_record_of_a_corpus_is_old_or_new(tmp_path, monkeypatch):
+    corpus = Acquired("name", ("en", "de"), "licence", "citation", tmp_path)
+    corpus.write_record(files={"a": 1})
+
+    def fail(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(StorageError, match=r"SOURCE\.json: no space left"):
+        corpus.write_record(files={"a": 2})
+    assert corpus.read_record()["files"] == {"a": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["SOURCE.json"]
+
+
+def test_the_checksum_of_a_file(tmp_path):
+    content = bytes(range(256)) * 5000
+    (tmp_path / "file").write_bytes(content)
+    assert sha256(tmp_path / "file") == hashlib.sha256(content).hexdigest()
