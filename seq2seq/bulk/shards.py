@@ -13,6 +13,7 @@ from filelock import FileLock
 from seq2seq.bulk.job import Job, check_same
 from seq2seq.bulk.manifest import Joined, Manifest, PartFiles, Shard, joined_path, manifests_beside, read_record
 from seq2seq.corpora.readers import lenient_lines, open_bytes
+from seq2seq.data.progress import Progress, unheard
 from seq2seq.errors import BulkError, CorpusError
 from seq2seq.inference.output import answers, lines_answered
 from seq2seq.inference.translator import CHUNK, Translator
@@ -42,7 +43,7 @@ def translate_shard(
     shard: Shard,
     *,
     warn: Callable[[str], None],
-    progress: Callable[[int], None] = lambda lines: None,
+    progress: Progress = unheard,
     chunk: int = CHUNK,
 ) -> ShardReport:
     """Translate a shard from where it is, and join all shards when they are complete.
@@ -123,7 +124,7 @@ def _go_on(
     manifest: Manifest,
     chunk: int,
     warn: Callable[[str], None],
-    progress: Callable[[int], None],
+    progress: Progress,
 ) -> None:
     """Translate what the manifest does not say is done."""
     files.text.touch()  # before the manifest: an empty shard is complete as soon as that is there

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import tee
 from typing import TYPE_CHECKING, Literal
 
+from seq2seq.data.progress import Progress, unheard
+
 if TYPE_CHECKING:  # the command line reads `Format` before it needs TensorFlow
     from seq2seq.config import SearchOptions
     from seq2seq.inference.results import Translation
@@ -25,7 +27,7 @@ def answers(
     warn: Callable[[str], None],
     first: int = 1,
     chunk: int | None = None,
-    progress: Callable[[int], None] = lambda lines: None,
+    progress: Progress = unheard,
 ) -> Iterator[list[str]]:
     """Yield the rows that answer each line, in order; `text` and `jsonl` have one, `tsv` one a translation.
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from seq2seq.config import Precision, SearchOptions
 from seq2seq.config.language_model import MAX_LENGTH, what_means_nothing
 from seq2seq.data.padding import by_length, pad
+from seq2seq.data.progress import Progress, unheard
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer
 from seq2seq.devices.device import find_device, use_precision
 from seq2seq.devices.out_of_memory import MemoryLimit, warn
@@ -132,9 +133,7 @@ class TextGenerator:
         if complaint := what_means_nothing("search", options):
             raise ConfigError(f"{complaint}.")
 
-    def token_log_probs(
-        self, lines: Sequence[str], progress: Callable[[int], None] = lambda sentences: None
-    ) -> list[np.ndarray]:
+    def token_log_probs(self, lines: Sequence[str], progress: Progress = unheard) -> list[np.ndarray]:
         """The log-probability of each token of each line, EOS included, (L,) float32 in nats; (0,) of a blank line.
 
         The layers' outputs of a whole line are in memory at once, the probabilities of a block of its tokens.
@@ -149,9 +148,7 @@ class TextGenerator:
         """
         return self._log_probs(self._encode(lines), progress)
 
-    def perplexity(
-        self, lines: Sequence[str], progress: Callable[[int], None] = lambda sentences: None
-    ) -> PerplexityReport:
+    def perplexity(self, lines: Sequence[str], progress: Progress = unheard) -> PerplexityReport:
         """How likely a text is; arguments as for `token_log_probs`.
 
         Raises:
@@ -219,7 +216,7 @@ class TextGenerator:
         # White space that is no piece would be an unknown token.
         return self.tokenizer.encode_all([line if line.strip() else "" for line in lines])
 
-    def _log_probs(self, ids: Sequence[list[int]], progress: Callable[[int], None]) -> list[np.ndarray]:
+    def _log_probs(self, ids: Sequence[list[int]], progress: Progress) -> list[np.ndarray]:
         use_precision(self.model.precision)
         found = [np.zeros(0, np.float32)] * len(ids)
         done = 0

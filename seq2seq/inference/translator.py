@@ -14,6 +14,7 @@ import numpy as np
 
 from seq2seq.config import Precision, SearchOptions
 from seq2seq.data.padding import by_length
+from seq2seq.data.progress import Progress, unheard
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.devices.defaults import search_budget
 from seq2seq.devices.device import find_device, runs_on_gpu, use_precision
@@ -181,7 +182,7 @@ class Translator:
         options: SearchOptions | None = None,
         *,
         attention: bool = True,
-        progress: Callable[[int], None] = lambda sentences: None,
+        progress: Progress = unheard,
     ) -> list[Translation]:
         """Translate sentences; result N answers sentence N.
 
@@ -240,7 +241,7 @@ class Translator:
         *,
         chunk: int = CHUNK,
         attention: bool = False,
-        progress: Callable[[int], None] = lambda sentences: None,
+        progress: Progress = unheard,
     ) -> Iterator[Translation]:
         """Translate any number of sentences in order, holding at most `chunk` of them in memory."""
         iterator = iter(sentences)

@@ -25,10 +25,11 @@ def after_prefix(step: StepFunction, state: Any, memory: Any, prefix: tf.Tensor)
         (place, state), (given, memory) = state, memory
         output = step(tokens, state, memory)
         token = tf.gather(given, tf.minimum(place, tf.cast(tf.shape(given)[1] - 1, tf.int64)), batch_dims=1)
+        token = tf.ensure_shape(token, tokens.shape)
         is_given = (token > 0)[:, :, None]
         if output.candidates is None:
             certain = tf.one_hot(token, output.scores.shape[-1], on_value=0.0, off_value=IMPOSSIBLE)
-            scores = tf.ensure_shape(tf.where(is_given, certain, output.scores), output.scores.shape)
+            scores = tf.where(is_given, certain, output.scores)
             return output._replace(scores=scores, state=(place + 1, output.state))
         # All hypotheses are equally long, so one more place per sentence has room for what is given.
         others = tf.where(is_given, IMPOSSIBLE, output.scores)
