@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,7 +23,6 @@ Others, by the name that their own list has for them:
   sacrebleu:SET/PAIR  test sets, as sacrebleu:wmt19/en-de; named by: sacrebleu --list
   mtdata:ID           OPUS, WMT and more, as mtdata:OPUS-tatoeba-v20230412-deu-eng; named by: mtdata list -l deu-eng -id
 """
-OWN_TOKENIZER = ("zh", "ja", "ko")  # languages for which BLEU wants to know
 
 
 @app.command("list")
@@ -118,33 +116,7 @@ def _report(got: "Acquired") -> Iterator[str]:
         yield f"not compared, since no checksum is known: {name}, SHA-256 {sha256}"
     yield f"licence: {got.licence}"
     yield f"cite: {got.citation}"
-    yield _next(got)
-
-
-def _next(got: "Acquired") -> str:
-    """The command that uses the corpus."""
-    tests = [split for split in got.splits if split.startswith("test")]
-    if "train" not in got.splits:
-        files = got.splits[tests[0]]
-        references = [files["target"], *got.more_references]
-        named = " ".join(f"--reference {quote(file)}" for file in references)
-        return f"evaluate: seq2seq evaluate MODEL --source {quote(files['source'])} {named}"
-    places = {"train": got.splits["train"], "valid": got.splits["valid"]}
-    if tests:
-        places["test"] = got.splits[tests[0]]
-    settings = [f"data.{split}={_flow(files)}" for split, files in places.items()]
-    if not tests:
-        settings.append("data.test=null")
-    if got.languages[1] in OWN_TOKENIZER:
-        settings.append(f"data.target_language={got.languages[1]}")
-    lines = [f"train: seq2seq train {got.recipe} --output {quote(f'runs/{got.folder.name}')}"]
-    return " \\\n    ".join(lines + [f"--set {quote(setting)}" for setting in settings])
-
-
-def _flow(files: dict[str, str]) -> str:
-    """A mapping in one line of YAML."""
-    plain = {key: path if re.fullmatch(r"[\w./-]+", path) else json.dumps(path) for key, path in files.items()}
-    return "{" + ", ".join(f"{key}: {path}" for key, path in plain.items()) + "}"
+    yield got.next_command()
 
 
 @contextmanager

@@ -2,17 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from seq2seq.inference.results import Translation
 
 SHOWN = 10  # translations
 ITEMS = 25  # sentences for each phenomenon
 MAPPED = 8  # words of the sentence whose attention is shown
-SHADES = " ░▒▓█"
 
 
 def quickstart(
@@ -37,6 +33,7 @@ def quickstart(
 
     config = load_config("quickstart", overrides or [])
     load_tensorflow()
+    from seq2seq.analysis.attention import attention_text
     from seq2seq.analysis.challenge.sets import lexicon_of, probe
     from seq2seq.cli.probe import accuracy_table
     from seq2seq.evaluation.metrics import evaluate
@@ -75,7 +72,7 @@ def quickstart(
     console.print(accuracy_table(found.distances, "words between, long distance"))
     console.print("\n[bold]Where it looked[/bold]: each German token's attention to the English ones")
     short = min((source for source, _ in pairs), key=lambda source: abs(len(source.split()) - MAPPED))
-    console.print(attention_map(translator.translate([short])[0]), markup=False, highlight=False)
+    console.print(attention_text(translator.translate([short])[0]), markup=False, highlight=False)
     command = sys.argv[0] if Path(sys.argv[0]).name == "seq2seq" else "seq2seq"
     console.print("\n[bold]Go on[/bold]")
     console.print(
@@ -90,17 +87,3 @@ def quickstart(
         markup=False,
         soft_wrap=True,
     )
-
-
-def attention_map(translation: "Translation") -> str:
-    """Return attention as text: a row for each target token, a shade for each source token."""
-    assert translation.attention is not None
-    rows = []
-    tokens = translation.hypotheses[0].tokens
-    width = max(map(len, tokens))
-    for place, token in enumerate(translation.source_tokens):
-        rows.append(" " * (width + 1) + "│ " * place + "┌ " + token)
-    for token, weights in zip(tokens, translation.attention, strict=True):
-        shades = (SHADES[min(int(weight * len(SHADES)), len(SHADES) - 1)] for weight in weights)
-        rows.append(f"{token:>{width}} " + " ".join(shades))
-    return "\n".join(rows)

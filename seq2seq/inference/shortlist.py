@@ -1,12 +1,16 @@
 """A lexical shortlist: the few target tokens that a source sentence can ask for, so that decoding ranks no others."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from seq2seq.config import FilterConfig
+from seq2seq.corpora import Corpus
+from seq2seq.corpora.filters import FilterReport, filter_pairs
+from seq2seq.corpora.readers import chunks
 from seq2seq.data.tokenizer import EOS_ID, Tokenizers
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.storage.arrays import load_arrays, save_arrays
@@ -15,6 +19,7 @@ FILE = "shortlist.h5"
 KIND = {"candidates": ("int32", 2), "frequent": ("int32", 1)}
 ITERATIONS = 5
 CANDIDATES = 100  # that are stored of each source token
+CHUNK = 1000  # pairs that are tokenized at once
 FREQUENT = 100  # target tokens that every sentence may have
 MOST_LINKS = 10_000_000  # pairs of a source and a target token in one sentence pair; more text is not read
 
@@ -83,6 +88,25 @@ def make_shortlist(pairs: Iterable[tuple[Ids, Ids]], source_size: int, target_si
     candidates[0] = 0
     frequent = np.argsort(-counts, kind="stable")[:FREQUENT]
     return Shortlist(candidates, np.union1d(np.arange(EOS_ID + 1), frequent).astype(np.int32))
+
+
+def learn_shortlist(corpora: Iterable[Corpus], tokenizers: Tokenizers, filters: FilterConfig) -> Shortlist:
+    """`make_shortlist` of the pairs that training reads: each corpus is filtered by itself, and tokenized.
+
+    Raises:
+        CorpusError: See the readers.
+    """
+
+    def pairs() -> Iterator[tuple[Ids, Ids]]:
+        for corpus in corpora:
+            for chunk in chunks(filter_pairs(corpus, filters, FilterReport()), CHUNK):
+                sources = tokenizers.source.encode_all([pair.source for pair in chunk])
+                targets = tokenizers.target.encode_all([pair.target for pair in chunk])
+                for source, target in zip(sources, targets, strict=True):
+                    if source and target and max(len(source), len(target)) < filters.max_tokens:  # EOS comes on top
+                        yield source, target
+
+    return make_shortlist(pairs(), tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)
 
 
 def save_shortlist(folder: Path, shortlist: Shortlist, tokenizers: Tokenizers) -> None:

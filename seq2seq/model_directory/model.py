@@ -20,11 +20,9 @@ from seq2seq.model_directory.directory import (
 )
 from seq2seq.model_directory.metadata import CONFIG
 from seq2seq.models.base import DecoderModel, assign_weights, weights_of
-from seq2seq.models.build import build_model
+from seq2seq.models.build import build_model, least_parameters
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
-
-WIDE, MANY = ("size", "units", "attention_units"), ("layers", "transition_depth")  # keys that make weights so
 
 
 def save_model(
@@ -64,27 +62,22 @@ def _load(folder: Path, precision: Precision, task: str) -> tuple[DecoderModel, 
     config = load_config_of(folder)
     check_task(folder, config, task)
     tokenizers, weights = load_tokenizers(folder), load_weights(folder)
-    _check_sizes(config, weights, folder / WEIGHTS)
+    _check_size(config, tokenizers, weights, folder / WEIGHTS)
     model = build_model(config, tokenizers, precision)
     assign_weights(model, weights, folder / WEIGHTS)
     return model, tokenizers, config
 
 
-def _check_sizes(config: Config, weights: Mapping[str, np.ndarray], origin: Path) -> None:
+def _check_size(config: Config, tokenizers: Tokenizers, weights: Mapping[str, np.ndarray], origin: Path) -> None:
     """See that a recipe asks for no more than the weights can fill, before it takes terabytes of memory.
 
     Raises:
         ModelDirectoryError: It does.
     """
-    widest = max((max(array.shape, default=0) for array in weights.values()), default=0)
-    parts = {"embeddings": config.embeddings, "encoder": config.encoder, "decoder": config.decoder}
-    if config.task == "language_model":
-        del parts["encoder"]
-    for name, part in parts.items():
-        for key in (*WIDE, *MANY):
-            asked = getattr(part, key, None) or 0
-            if asked > (widest if key in WIDE else len(weights)):
-                raise ModelDirectoryError(
-                    f"{origin}: weights do not fit the model of {CONFIG}: '{name}.{key}' is {asked:,}, and there are "
-                    f"{len(weights)} weights of at most {widest:,} rows or columns. Do the two files belong together?"
-                )
+    held = sum(array.size for array in weights.values())
+    for part, least in least_parameters(config, tokenizers).items():
+        if least > held:
+            raise ModelDirectoryError(
+                f"{origin}: weights do not fit the model of {CONFIG}: '{part}' needs {least:,} parameters or more, and "
+                f"the file has {held:,}. Do the two files belong together?"
+            )

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from seq2seq.analysis.attention import (
     AttentionMap,
+    attention_text,
     by_words,
     coverage,
     coverage_deviation,
@@ -21,6 +22,7 @@ from seq2seq.analysis.attention import (
 )
 from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, Tokenizers
+from seq2seq.inference.results import Hypothesis, Translation, blank
 from seq2seq.inference.translator import Translator
 from seq2seq.models.build import build_model
 from tests.conftest import randomize
@@ -185,3 +187,19 @@ def test_what_cannot_be_shown_is_refused(tmp_path, tokenizer):
         teacher_forced_map(translator(tmp_path, tokenizer, attention="none"), SOURCE, TARGET)
     with pytest.raises(ValueError, match="the target ' ' has no tokens"):
         teacher_forced_map(translator(tmp_path, tokenizer), SOURCE, " ")
+
+
+def test_attention_in_text():
+    weights = np.array([[0.0, 0.19, 0.21], [0.5, 0.79, 1.0]], np.float32)
+    hypothesis = Hypothesis("der Hund", -1.0, ["▁der", "</s>"], np.zeros(2, np.float32), weights)
+    assert attention_text(Translation(["▁the", "▁dog", "</s>"], [hypothesis])).split("\n") == [
+        "     ┌ ▁the",
+        "     │ ┌ ▁dog",
+        "     │ │ ┌ </s>",
+        "▁der     ░",
+        "</s> ▒ ▓ █",
+    ]
+
+
+def test_attention_of_a_blank_line_in_text():
+    assert attention_text(blank()) == ""

@@ -1,11 +1,15 @@
 """The model: teacher forcing equals stepping, padding changes nothing, ties tie, fit trains."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, parse_config
+from seq2seq.data.tokenizer import Tokenizers
+from seq2seq.models.build import least_parameters
 from seq2seq.models.translation import Seq2Seq
 from tests.conftest import randomize
 
@@ -139,6 +143,25 @@ def step_through(model, source, target):
         weights.append(attention[:, 0])
         tokens = tf.constant(target[:, t : t + 1])
     return np.stack(logits, axis=1), np.stack(weights, axis=1)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_least_parameters_are_not_more_and_not_far_fewer(name):
+    model = make(name)
+    embeddings, encoder, decoder = VARIANTS[name]
+    values = {
+        "embeddings": {"size": 5} | embeddings,
+        "encoder": {"units": 6} | encoder,
+        "decoder": {"units": 7} | decoder,
+        "data": {split: {"phrasebook": split} for split in ("train", "valid")},
+    }
+    sizes = (SimpleNamespace(vocabulary_size=size) for size in (SOURCE_V, TARGET_V))
+    least = least_parameters(parse_config(values, name), Tokenizers(*sizes))
+    parts = {"encoder": model.encoder, "decoder": model.decoder}
+    found = {name: sum(weight.shape.num_elements() for weight in part.weights) for name, part in parts.items()}
+    found["embeddings"] = model.count_params() - sum(found.values())
+    assert all(least[part] <= found[part] for part in found)
+    assert model.count_params() < 16 * sum(least.values())
 
 
 def test_teacher_forcing_equals_stepping(model):

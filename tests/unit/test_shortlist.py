@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from seq2seq import SearchOptions, Tokenizer, TokenizerConfig, Translator
-from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, FilterConfig
+from seq2seq.corpora import SentencePair
 from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.errors import ConfigError, ModelDirectoryError
 from seq2seq.inference.shortlist import (
@@ -14,13 +15,14 @@ from seq2seq.inference.shortlist import (
     FILE,
     ITERATIONS,
     Shortlist,
+    learn_shortlist,
     load_shortlist,
     make_shortlist,
     save_shortlist,
 )
 from seq2seq.models.translation import Seq2Seq
 from tests.conftest import randomize
-from tests.toy import pairs
+from tests.toy import pairs, toy_tokenizer
 
 SENTENCES = [source for source, _ in pairs(12, 9)]
 
@@ -121,3 +123,16 @@ def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path):
     (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[:-200])
     with pytest.raises(ModelDirectoryError, match=FILE):
         load_shortlist(tmp_path, translator.tokenizers)
+
+
+def test_it_is_learnt_from_the_pairs_that_training_reads():
+    tokenizer = toy_tokenizer()
+    good = list(dict.fromkeys(SentencePair(*pair, "file:1") for pair in pairs(30, 4)))
+    long = SentencePair(good[0].source * 9, good[0].target * 9, "file:2")
+    dropped = [good[0], SentencePair("the dog", "", "file:3"), SentencePair("the dog " * 9, "x", "file:4"), long]
+    limit = max(len(tokenizer.encode(side)) for pair in good for side in pair[:2]) + 1
+    size = tokenizer.vocabulary_size
+    expected = make_shortlist(((tokenizer.encode(pair[0]), tokenizer.encode(pair[1])) for pair in good), size, size)
+    found = learn_shortlist([[*good, *dropped]], Tokenizers(tokenizer, tokenizer), FilterConfig(max_tokens=limit))
+    for ours, plain in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, plain)

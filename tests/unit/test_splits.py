@@ -1,13 +1,16 @@
 """Splits by source sentence: none in two of them, the same ones every time, nothing lost unseen."""
 
 import hashlib
+import shlex
 import unicodedata
 from collections import Counter
 
 import pytest
+import yaml
 
 from seq2seq.config import CorpusConfig
 from seq2seq.corpora import open_corpus
+from seq2seq.corpora.downloads.acquired import Acquired
 from seq2seq.corpora.downloads.splits import SPLITS, split_of, write_splits
 from seq2seq.errors import CorpusError
 
@@ -101,3 +104,24 @@ def test_an_empty_split_is_an_error_and_leaves_nothing(tmp_path):
     with pytest.raises(CorpusError, match=r"3 pairs leave '\w+' empty at --held-out 0\.01\. Raise --held-out"):
         deal([*list(table(SOURCES[:2])), b"one column\n"], tmp_path, held_out=0.01)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_command_that_trains_on_a_corpus(tmp_path):
+    got = Acquired("ted", ("en", "ja"), "", "", tmp_path / "my ted", recipe="small")
+    got.splits = {split: {"tsv": f"/d/{split} 1.tsv"} for split in ("train", "valid", "test")}
+    command = got.next_command()
+    words = shlex.split(command.removeprefix("train: ").replace("\\\n", ""))
+    assert words[:5] == ["seq2seq", "train", "small", "--output", "runs/my ted"]
+    config = yaml.safe_load(words[6].removeprefix("data.train="))
+    assert config == {"tsv": "/d/train 1.tsv"}
+    assert words[-2:] == ["--set", "data.target_language=ja"]
+    del got.splits["test"]
+    got.languages = ("ja", "en")
+    assert got.next_command().endswith("--set data.test=null")
+
+
+def test_the_command_that_evaluates_on_a_test_set(tmp_path):
+    got = Acquired("wmt", ("en", "de"), "", "", tmp_path, more_references=["b b"])
+    got.splits = {"test": {"source": "s", "target": "a"}}
+    expected = "evaluate: seq2seq evaluate MODEL --source s --reference a --reference 'b b'"
+    assert got.next_command() == expected

@@ -1,11 +1,13 @@
 """A corpus in a folder: its splits, as a recipe names them, and `SOURCE.json`, which says where they came from."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from seq2seq.corpora.downloads.catalogue import AlignedSplit
@@ -16,6 +18,7 @@ from seq2seq.storage.files import replacing
 
 RECORD = "SOURCE.json"
 SPLITTING = "splitting"
+OWN_TOKENIZER = ("zh", "ja", "ko")  # target languages that BLEU tokenizes in ways of their own
 
 Progress = Callable[[str, int, int | None], None]  # what: a file and bytes, or SPLITTING and lines; done; in all
 
@@ -71,6 +74,24 @@ class Acquired:
         how = {"by": "source sentence", "columns": columns, "seed": seed, "held_out": held_out}
         self.write_record(splits=how | self.report.as_dict())
 
+    def next_command(self) -> str:
+        """What to run with the corpus: training on it, or evaluation where it is a test set alone."""
+        tests = [split for split in self.splits if split.startswith("test")]
+        if "train" not in self.splits:
+            files = self.splits[tests[0]]
+            references = " ".join(f"--reference {quote(file)}" for file in (files["target"], *self.more_references))
+            return f"evaluate: seq2seq evaluate MODEL --source {quote(files['source'])} {references}"
+        places = {"train": self.splits["train"], "valid": self.splits["valid"]}
+        if tests:
+            places["test"] = self.splits[tests[0]]
+        settings = [f"data.{split}={_flow(files)}" for split, files in places.items()]
+        if not tests:
+            settings.append("data.test=null")
+        if self.languages[1] in OWN_TOKENIZER:
+            settings.append(f"data.target_language={self.languages[1]}")
+        lines = [f"train: seq2seq train {self.recipe} --output {quote(f'runs/{self.folder.name}')}"]
+        return " \\\n    ".join(lines + [f"--set {quote(setting)}" for setting in settings])
+
     def reverse(self) -> None:
         """Swap the two languages; of a table, before it is split."""
         self.languages = (self.languages[1], self.languages[0])
@@ -92,6 +113,12 @@ class Acquired:
         record = self.read_record() | about | more
         with replacing(self.folder / RECORD) as partial:
             partial.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _flow(files: dict[str, str]) -> str:
+    """A mapping in one line of YAML."""
+    plain = {key: path if re.fullmatch(r"[\w./-]+", path) else json.dumps(path) for key, path in files.items()}
+    return "{" + ", ".join(f"{key}: {path}" for key, path in plain.items()) + "}"
 
 
 def today() -> str:
