@@ -8,6 +8,7 @@ import tensorflow as tf
 from seq2seq.layers.cells import apart, make_cell
 from seq2seq.layers.connection import Connection
 from seq2seq.layers.dropout import Dropout, RandomStream
+from seq2seq.layers.initialization import UNSEEDED, Initializers
 from seq2seq.layers.recurrence import Recurrence, run_both_ways
 
 
@@ -26,7 +27,8 @@ class Encoder(keras.layers.Layer):
         dropout: Rate on every layer's output, the top one included.
         variational: One mask of it for all steps.
         recurrent_dropout: Rate on the state where it enters the recurrent products, one mask for all steps.
-        stream: Where dropout's seeds come from.
+        stream: Source of dropout's seeds.
+        initializers: Source of the first weights.
 
     Shapes: B batch, S source length, E embedding width, L layers.
         embedded  (B, S, E)      compute dtype
@@ -52,6 +54,7 @@ class Encoder(keras.layers.Layer):
         variational: bool = False,
         recurrent_dropout: float = 0.0,
         stream: RandomStream,
+        initializers: Initializers = UNSEEDED,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -60,7 +63,10 @@ class Encoder(keras.layers.Layer):
         self.alternating = bidirectional == "alternating"
 
         def recurrence(name: str, width: int, layer: int, reverse: bool = False) -> Recurrence:
-            inner = make_cell(cell, width, transition_depth, below=layer > 0, dtype=policy, name="cell")
+            below = layer > 0
+            inner = make_cell(
+                cell, width, transition_depth, below=below, initializers=initializers, dtype=policy, name="cell"
+            )
             return Recurrence(inner, reverse=reverse, dtype=policy, name=name)
 
         def both(layer: int) -> list[Recurrence]:
@@ -79,7 +85,10 @@ class Encoder(keras.layers.Layer):
         ]
         stacks = 2 if self.alternating else 1
         self.connections = [
-            [Connection(residual, layer_norm, dtype=policy, name=f"connection_{i}_{j}") for j in range(stacks)]
+            [
+                Connection(residual, layer_norm, initializers, dtype=policy, name=f"connection_{i}_{j}")
+                for j in range(stacks)
+            ]
             for i in range(layers)
         ]
         shared = (1,) if variational else ()
