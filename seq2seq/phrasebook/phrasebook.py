@@ -78,11 +78,11 @@ def _draw(split: str, seed: int, lexicon: str) -> Iterator[Pair]:
     random = source_of_chance(split, seed)
     while True:
         derivation = grammar.draw(random)
-        english = grammar.say(derivation, "english")
+        english = grammar.say(derivation, "english").text
         if split in (split_of(english), "compositional"):  # most that is of no use goes before it is said in German
             german = grammar.say(derivation, "german")
-            if grammar.held_out("german") == (split == "compositional"):
-                yield english, german
+            if grammar.held_out(german) == (split == "compositional"):
+                yield english, german.text
 
 
 def _without_repeats(pairs: Iterator[Pair]) -> Iterator[Pair]:
