@@ -86,8 +86,6 @@ def toy_tokenizer() -> Tokenizer:
 
 def save_random_model(folder: Path, tokenizer: Tokenizer, **sections):
     """A model directory with random weights; returns its model before saving."""
-    import keras
-
     from seq2seq.data.tokenizer import Tokenizers
     from seq2seq.model_directory.directory import start_directory
     from seq2seq.model_directory.model import save_model
@@ -95,7 +93,6 @@ def save_random_model(folder: Path, tokenizer: Tokenizer, **sections):
     from tests.conftest import randomize
 
     config = toy_config(folder.parent, **sections)
-    keras.utils.set_random_seed(2)
     tokenizers = Tokenizers(tokenizer, tokenizer)
     model = build_model(config, tokenizers)
     randomize(model, seed=5, scale=0.7)

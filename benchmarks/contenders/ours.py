@@ -1,6 +1,5 @@
 """The toolkit's own model, as `seq2seq train` runs it."""
 
-import keras
 import tensorflow as tf
 from measure import Batch, Size
 
@@ -13,7 +12,6 @@ class Ours:
     """One update a call of `step`; `form` is the decoder's."""
 
     def __init__(self, size: Size, batches: list[Batch], smoothing: float, form: str = "default") -> None:
-        keras.utils.set_random_seed(1)
         self.model = Seq2Seq(
             size.vocabulary,
             size.vocabulary,

@@ -1,7 +1,9 @@
 """Several encoded corpora read as one, and how many sentences of an epoch come from each of them."""
 
 import hashlib
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 
@@ -90,11 +92,12 @@ def apportion(weights: Sequence[float] | np.ndarray, total: int) -> np.ndarray:
     Returns:
         (len(weights),) int64.
     """
-    shares = np.asarray(weights, np.float64)
-    shares = np.ldexp(shares, -np.frexp(shares.max())[1])  # below 1, by a power of two: none of the sums overflows
-    quotas = total * shares / shares.sum()
-    counts = np.floor(quotas).astype(np.int64)
-    by_remainder = np.argsort(counts - quotas, kind="stable")
+    # As they are written: 0.1 is a tenth, so that remainders which are equal on paper are equal here.
+    exact = [Fraction(str(float(weight))) for weight in weights]
+    whole = sum(exact)
+    quotas = [total * weight / whole for weight in exact]
+    counts = np.array([math.floor(quota) for quota in quotas], np.int64)
+    by_remainder = sorted(range(len(quotas)), key=lambda part: quotas[part] % 1, reverse=True)
     counts[by_remainder[: total - counts.sum()]] += 1
     for part in np.flatnonzero(counts == 0):
         counts[np.argmax(counts)] -= 1

@@ -14,6 +14,7 @@ from seq2seq.layers.decoder import Decoder, DecoderState
 from seq2seq.layers.dropout import Dropout, RandomStream
 from seq2seq.layers.embedding import Embedding
 from seq2seq.layers.encoder import Encoder
+from seq2seq.layers.initialization import Initializers
 from seq2seq.layers.input_feeding import InputFeedingDecoder
 from seq2seq.layers.losses import output_cross_entropy
 from seq2seq.layers.multi_head import MultiHeadAttention
@@ -33,6 +34,7 @@ __all__ = [
     "Encoder",
     "GRUCell",
     "GeneralAttention",
+    "Initializers",
     "InputFeedingDecoder",
     "LSTMCell",
     "LayerNormGRUCell",

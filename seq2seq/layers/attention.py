@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from seq2seq.layers.initialization import UNSEEDED, Initializers
 from seq2seq.layers.time_loop import product, run_steps
 
 # Added to the scores of padded positions; exp(-1e9) is 0 in float32.
@@ -29,6 +30,9 @@ class AttentionMemory(NamedTuple):
 class Attention(keras.layers.Layer):
     """Weigh the source states for each query. Subclasses give `keys` and `scores`.
 
+    Args:
+        initializers: Source of the first weights.
+
     Shapes: B batch, N queries a sentence, S source length, Q query width, M memory width, A key width.
         query    (B, N, Q)  compute dtype; N is T in training, K in beam search, 1 in a step
         drop     (B, N, S)  dropout mask, times the weights that make the context; by default none
@@ -37,6 +41,10 @@ class Attention(keras.layers.Layer):
     """
 
     sees_coverage = False
+
+    def __init__(self, *, initializers: Initializers = UNSEEDED, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.initializers = initializers
 
     def project_memory(self, states: tf.Tensor, mask: tf.Tensor) -> AttentionMemory:
         """Prepare encoder states (B, S, M) and their mask (B, S) for many queries."""
@@ -65,6 +73,13 @@ class Attention(keras.layers.Layer):
         """Of a dropout mask for queries (B, N, Q)."""
         shape = tf.shape(queries)
         return [shape[0], shape[1], tf.shape(memory.mask)[1]]
+
+    def dense(self, units: int, name: str, width: int) -> keras.layers.Dense:
+        """A built layer without bias: (..., width) -> (..., units)."""
+        first = self.initializers.glorot_uniform()
+        layer = keras.layers.Dense(units, use_bias=False, kernel_initializer=first, dtype=self.dtype_policy, name=name)
+        layer.build((None, width))
+        return layer
 
     def keys(self, states: tf.Tensor) -> tf.Tensor:
         """(B, S, M) -> (B, S, A)."""
@@ -116,8 +131,7 @@ class GeneralAttention(Attention):
     """
 
     def build(self, query_size: int, memory_size: int) -> None:
-        self.key = keras.layers.Dense(query_size, use_bias=False, dtype=self.dtype_policy, name="key")
-        self.key.build((None, memory_size))
+        self.key = self.dense(query_size, "key", memory_size)
 
     def keys(self, states: tf.Tensor) -> tf.Tensor:
         return product(states, self.key.kernel)
@@ -153,16 +167,11 @@ class AdditiveAttention(Attention):
         self.units, self.sees_coverage = units, coverage
 
     def build(self, query_size: int, memory_size: int) -> None:
-        def dense(units: int, name: str, width: int) -> keras.layers.Dense:
-            layer = keras.layers.Dense(units, use_bias=False, dtype=self.dtype_policy, name=name)
-            layer.build((None, width))
-            return layer
-
-        self.query = dense(self.units, "query", query_size)
-        self.key = dense(self.units, "key", memory_size)
-        self.score = dense(1, "score", self.units)
+        self.query = self.dense(self.units, "query", query_size)
+        self.key = self.dense(self.units, "key", memory_size)
+        self.score = self.dense(1, "score", self.units)
         if self.sees_coverage:
-            self.coverage = dense(self.units, "coverage", 1)
+            self.coverage = self.dense(self.units, "coverage", 1)
 
     def keys(self, states: tf.Tensor) -> tf.Tensor:
         return product(states, self.key.kernel)

@@ -6,6 +6,8 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
+from seq2seq.layers.initialization import UNSEEDED, Initializers
+
 Summary = Literal["transformed", "last", "mean", "max", "zero"]
 
 
@@ -24,6 +26,7 @@ class Bridge(keras.layers.Layer):
         vector_size: Width of the vector, if one is wanted at every step: of `transformed` a tanh layer of its own
             makes it, and the first state comes from it; otherwise the vector is what W multiplies, and for `last`
             the top layer's last hidden state.
+        initializers: Source of the first weights.
 
     Shapes: B batch, S source length, M memory width, U units.
         last    a list over encoder layers of the cell's last states, each (B, U)
@@ -42,22 +45,22 @@ class Bridge(keras.layers.Layer):
         sizes: Sequence[Sequence[int]],
         vector_size: int | None = None,
         counters: Sequence[int] | None = None,
+        initializers: Initializers = UNSEEDED,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        policy = self.dtype_policy
+
+        def dense(units: int, name: str) -> keras.layers.Dense:
+            first = initializers.glorot_uniform()
+            return keras.layers.Dense(
+                units, activation="tanh", kernel_initializer=first, dtype=self.dtype_policy, name=name
+            )
+
         self.sizes, self.counters = sizes, counters or [0] * len(sizes)
         self.summary, self.vector_size = summary, vector_size
-        self.vector = (
-            keras.layers.Dense(vector_size, activation="tanh", dtype=policy, name="vector")
-            if vector_size is not None and summary == "transformed"
-            else None
-        )
+        self.vector = dense(vector_size, "vector") if vector_size is not None and summary == "transformed" else None
         self.layers = [
-            [
-                keras.layers.Dense(units, activation="tanh", dtype=policy, name=f"bridge_{i}_{j}")
-                for j, units in enumerate(states)
-            ]
+            [dense(units, f"bridge_{i}_{j}") for j, units in enumerate(states)]
             for i, states in enumerate(sizes if summary not in ("last", "zero") else ())
         ]
 

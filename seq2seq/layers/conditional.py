@@ -26,7 +26,9 @@ class ConditionalDecoder(Decoder):
 
     def __init__(self, *, cell: str, units: int, transition_depth: int = 1, **kwargs: Any) -> None:
         super().__init__(cell=cell, units=units, transition_depth=transition_depth, **kwargs)
-        self.second = make_cell(cell, units, transition_depth, dtype=self.dtype_policy, name="second")
+        self.second = make_cell(
+            cell, units, transition_depth, initializers=self.initializers, dtype=self.dtype_policy, name="second"
+        )
 
     def bottom_depth(self, transition_depth: int) -> int:
         return 1

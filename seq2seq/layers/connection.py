@@ -5,6 +5,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
+from seq2seq.layers.initialization import UNSEEDED, Initializers
 from seq2seq.layers.normalization import LayerNorm
 from seq2seq.layers.time_loop import product
 
@@ -20,6 +21,7 @@ class Connection(keras.layers.Layer):
     Args:
         residual: True, False or `highway`.
         layer_norm: Normalise the result.
+        initializers: Source of the first weights.
 
     Shapes: inputs, outputs and the result (..., U), compute dtype.
 
@@ -27,9 +29,16 @@ class Connection(keras.layers.Layer):
     Schmidhuber (2015), equation 3, for highways; Ba, Kiros and Hinton (2016) for the norm.
     """
 
-    def __init__(self, residual: bool | Literal["highway"], layer_norm: bool, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        residual: bool | Literal["highway"],
+        layer_norm: bool,
+        initializers: Initializers = UNSEEDED,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         policy = self.dtype_policy
+        self.initializers = initializers
         self.residual = bool(residual)
         self.gate: keras.layers.Dense | None = None
         self.highway = residual == "highway"
@@ -40,7 +49,13 @@ class Connection(keras.layers.Layer):
         if self.highway and joins:
             # A gate that starts nearly closed lets a new stack learn as if it were shallow.
             closed = keras.initializers.Constant(-1.0)
-            self.gate = keras.layers.Dense(units, bias_initializer=closed, dtype=self.dtype_policy, name="gate")
+            self.gate = keras.layers.Dense(
+                units,
+                kernel_initializer=self.initializers.glorot_uniform(),
+                bias_initializer=closed,
+                dtype=self.dtype_policy,
+                name="gate",
+            )
             self.gate.build((None, units))
         if self.norm is not None:
             self.norm.build((None, units))

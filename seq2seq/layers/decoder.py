@@ -11,6 +11,7 @@ from seq2seq.layers.bridge import Bridge, Summary
 from seq2seq.layers.cells import apart, make_cell
 from seq2seq.layers.connection import Connection
 from seq2seq.layers.dropout import Dropout, RandomStream
+from seq2seq.layers.initialization import UNSEEDED, Initializers
 from seq2seq.layers.recurrence import Recurrence
 from seq2seq.layers.time_loop import WeightValues, cast_weights, product
 
@@ -78,7 +79,8 @@ class Decoder(keras.layers.Layer):
         recurrent_dropout: Rate on the state where it enters the recurrent products, one mask for all steps.
         attention_dropout: Rate on attention weights.
         readout_dropout: Rate on the readout; by default `dropout`.
-        stream: Where dropout's seeds come from.
+        stream: Source of dropout's seeds.
+        initializers: Source of the first weights.
 
     Shapes: B batch, T target length, K hypotheses, E embedding width, S source length, M memory width.
         embedded  (B, T, E) or, a step, (B, K, E)  compute dtype
@@ -110,21 +112,21 @@ class Decoder(keras.layers.Layer):
         attention_dropout: float = 0.0,
         readout_dropout: float | None = None,
         stream: RandomStream,
+        initializers: Initializers = UNSEEDED,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         policy = self.dtype_policy
-        self.units, self.attention = units, attention
+        self.units, self.attention, self.initializers = units, attention, initializers
         self.fixed_context = attention is None and context == "every_step"
         depths = [self.bottom_depth(transition_depth), *[transition_depth] * (layers - 1)]
-        self.recurrences = [
-            Recurrence(
-                make_cell(cell, units, depth, below=i > 0, dtype=policy, name="cell"), dtype=policy, name=f"layer_{i}"
-            )
+        cells = [
+            make_cell(cell, units, depth, below=i > 0, initializers=initializers, dtype=policy, name="cell")
             for i, depth in enumerate(depths)
         ]
+        self.recurrences = [Recurrence(inner, dtype=policy, name=f"layer_{i}") for i, inner in enumerate(cells)]
         self.connections = [
-            Connection(residual, layer_norm, dtype=policy, name=f"connection_{i}") for i in range(layers)
+            Connection(residual, layer_norm, initializers, dtype=policy, name=f"connection_{i}") for i in range(layers)
         ]
         shared = (1,) if variational else ()
         self.dropouts = [Dropout(dropout, stream, f"decoder/{i}", shared, dtype=policy) for i in range(layers)]
@@ -132,7 +134,10 @@ class Decoder(keras.layers.Layer):
             Dropout(recurrent_dropout, stream, f"decoder/{i}/state", dtype=policy) for i in range(layers)
         ]
         self.attention_dropout = Dropout(attention_dropout, stream, "decoder/attention", dtype=policy)
-        self.readout = keras.layers.Dense(readout_size, activation="tanh", dtype=policy, name="readout")
+        first = initializers.glorot_uniform()
+        self.readout = keras.layers.Dense(
+            readout_size, activation="tanh", kernel_initializer=first, dtype=policy, name="readout"
+        )
         rate = dropout if readout_dropout is None else readout_dropout
         self.readout_dropout = Dropout(rate, stream, "decoder/readout", dtype=policy)
         states = [recurrence.cell.state_size for recurrence in self.recurrences]
@@ -142,6 +147,7 @@ class Decoder(keras.layers.Layer):
             [sizes[: len(sizes) - count] for sizes, count in zip(states, counters, strict=True)],
             units if self.fixed_context else None,
             counters,
+            initializers,
             dtype=policy,
             name="bridge",
         )

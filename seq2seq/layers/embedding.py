@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from seq2seq.layers.initialization import UNSEEDED, Initializers
+
 
 class Embedding(keras.layers.Layer):
     """A table of token vectors.
@@ -14,19 +16,20 @@ class Embedding(keras.layers.Layer):
     Args:
         vocabulary_size: Rows V of the table.
         size: Width E of a vector.
+        initializers: Source of the first weights.
 
     Shapes:
         tokens   (...)     int32 or int64
         vectors  (..., E)  compute dtype
     """
 
-    def __init__(self, vocabulary_size: int, size: int, **kwargs: Any) -> None:
+    def __init__(self, vocabulary_size: int, size: int, initializers: Initializers = UNSEEDED, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.vocabulary_size, self.size = vocabulary_size, size
+        self.vocabulary_size, self.size, self.initializers = vocabulary_size, size, initializers
 
     def build(self, input_shape: Any = None) -> None:
         # Rows of about unit norm times sqrt(E) would saturate a tied softmax: start small.
-        start = keras.initializers.RandomNormal(stddev=self.size**-0.5)
+        start = self.initializers.normal(self.size**-0.5)
         self.table = self.add_weight(
             name="table", shape=(self.vocabulary_size, self.size), initializer=start, autocast=False
         )

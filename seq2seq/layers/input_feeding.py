@@ -33,7 +33,8 @@ class InputFeedingDecoder(Decoder):
             recurrence.build((None, None, embedding_size if i == 0 else self.units))
         # The part of the bottom kernel that the readout meets; the other part waits for nothing in the loop.
         columns = bottom.cell.kernel.shape[-1]
-        self.feed_kernel = self.add_weight(name="feed_kernel", shape=(size, columns), initializer="glorot_uniform")
+        first = self.initializers.glorot_uniform()
+        self.feed_kernel = self.add_weight(name="feed_kernel", shape=(size, columns), initializer=first)
         self.readout.build((None, None, self.units + context_size))
 
     def start(

@@ -46,7 +46,7 @@ class MultiHeadAttention(Attention):
 
     def build(self, query_size: int, memory_size: int) -> None:
         def matrix(name: str, rows: int, columns: int) -> keras.Variable:
-            return self.add_weight(name=name, shape=(rows, columns), initializer="glorot_uniform")
+            return self.add_weight(name=name, shape=(rows, columns), initializer=self.initializers.glorot_uniform())
 
         self.query_kernel = matrix("query_kernel", query_size, self.units)
         self.key_kernel = matrix("key_kernel", memory_size, self.units)

@@ -175,7 +175,21 @@ def _backward(
     uses: _Uses,
     places: dict[int, int],
 ) -> list[tf.Tensor]:
-    """Gradients of `run_steps` by its arguments."""
+    """Gradients of `run_steps` by its arguments.
+
+    A loop from the last step to the first. Step t is computed again from the states before it, so that no more than one
+    step's intermediate values are held, and then differentiated:
+
+        d_results[t]: outputs ------+
+                                    v
+        d_results[t]: states -+-> step t --+--> d_before: the d_state of step t - 1; of the first step, of `state`
+                              |            +--> d_x of its inputs                        written, (T, ...)
+        d_state of step t + 1 +            +--> d_carried: of constants and vectors      summed, in float32
+                                           +--> input x and d_y of each call of `product`  written, (T, ...)
+
+    A matrix's gradient, the sum over t of x_t^T d_y_t, is one product over all steps after the loop instead of T
+    products within it.
+    """
     inputs, first, constants, weights = splits.of(args)
     steps = tf.shape(inputs[0])[0]
     before = [

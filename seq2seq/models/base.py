@@ -14,7 +14,15 @@ from seq2seq.data.tokenizer import BOS_ID, PAD_ID
 from seq2seq.devices.device import use_precision
 from seq2seq.devices.replicas import on_each, replica_number, sum_over_replicas
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.layers import AttentionMemory, Decoder, Dropout, Embedding, RandomStream, output_cross_entropy
+from seq2seq.layers import (
+    AttentionMemory,
+    Decoder,
+    Dropout,
+    Embedding,
+    Initializers,
+    RandomStream,
+    output_cross_entropy,
+)
 from seq2seq.layers.decoder import DecoderState
 from seq2seq.layers.time_loop import WeightValues
 from seq2seq.models.update import GradientUpdate, TokenMean
@@ -29,7 +37,8 @@ class DecoderModel(keras.Model):
         vocabulary_size: Tokens of the target, the four special ones included.
         embeddings: Section of a recipe.
         name: Of the model.
-        seed: Of dropout. Weights start from Keras's global seed (`keras.utils.set_random_seed`).
+        seed: Determines the first weights and dropout, 0 to below 2**31. Random generators of the process (Python's,
+            NumPy's, TensorFlow's) are neither read nor changed.
         precision: `float32`, `tf32`, `mixed_float16` or `mixed_bfloat16`. Variables, softmax, logits and loss are
             float32 in each. `tf32` is `float32` to every layer: `device.use_precision` switches its products.
 
@@ -49,10 +58,11 @@ class DecoderModel(keras.Model):
         super().__init__(name=name, dtype=keras.DTypePolicy(policy_name(precision)))
         self.precision = precision
         policy = self.dtype_policy
-        self.stream = RandomStream(seed)
-        self.target_embedding = Embedding(vocabulary_size, embeddings.size, dtype=policy, name="target_embedding")
+        self.stream, self.initializers = RandomStream(seed), Initializers(seed)
+        size = vocabulary_size, embeddings.size
+        self.target_embedding = Embedding(*size, self.initializers, dtype=policy, name="target_embedding")
         self.output_embedding = (
-            Embedding(vocabulary_size, embeddings.size, dtype=policy, name="output_embedding")
+            Embedding(*size, self.initializers, dtype=policy, name="output_embedding")
             if embeddings.tied == "none"
             else self.target_embedding
         )

@@ -54,6 +54,7 @@ class LanguageModel(DecoderModel):
             summary="zero",
             readout_size=embeddings.size,
             stream=self.stream,
+            initializers=self.initializers,
             dtype=self.dtype_policy,
             name="decoder",
         )

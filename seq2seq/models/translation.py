@@ -52,22 +52,24 @@ class Seq2Seq(DecoderModel):
         self.source_embedding = (
             self.target_embedding
             if embeddings.tied == "all"
-            else Embedding(source_vocabulary_size, size, dtype=policy, name="source_embedding")
+            else Embedding(source_vocabulary_size, size, self.initializers, dtype=policy, name="source_embedding")
         )
         self.source_dropouts = self.embedding_dropouts("source", embeddings.source_word_dropout, embeddings.dropout)
-        self.encoder = Encoder(**encoder.model_dump(), stream=self.stream, dtype=policy, name="encoder")
+        random: dict[str, Any] = {"stream": self.stream, "initializers": self.initializers}
+        self.encoder = Encoder(**encoder.model_dump(), **random, dtype=policy, name="encoder")
         options = decoder.model_dump(exclude={"form", "attention", "attention_units", "heads", "coverage"})
         attention = make_attention(
             decoder.attention,
             decoder.attention_units or decoder.units,
             heads=decoder.heads,
             coverage=decoder.coverage,
+            initializers=self.initializers,
             dtype=policy,
             name="attention",
         )
         self.attends = attention is not None
         self.decoder = DECODERS[decoder.form](
-            **options, attention=attention, readout_size=size, stream=self.stream, dtype=policy, name="decoder"
+            **options, **random, attention=attention, readout_size=size, dtype=policy, name="decoder"
         )
         self.build()
 

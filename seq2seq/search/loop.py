@@ -22,7 +22,20 @@ def run_search(
     """Take steps until all of B sentences are done.
 
     When no more than half of the sentences in the loop are left, these are gathered into a smaller batch and the
-    loop is entered again with it; the same graph runs all sizes.
+    loop is entered again with it; the same graph runs all sizes. Of four sentences a, b, c, d, for example:
+
+        segment    first        second       third      the steps between two gatherings
+        step       1 2 3        4 5          6
+        a          o o o        o o          o          o  takes the step
+        b          o o -                                -  is done, and takes it until enough others are
+        c          o o o        o o
+        d          o o o
+        rows       0 1 2 3      0 2          0          which of the B sentences are in the loop
+        left       0 2          0                       which of `rows` go on
+        places     0 1 2 3      0 3 1 5      0 2 3 4
+
+    `places` puts outcomes back into the order of the B sentences: where each of them stands in the loop's outcomes with
+    those of all B before the segment behind them.
 
     Args:
         step, is_done: See above. What a step does for a sentence does not depend on the others.

@@ -67,9 +67,13 @@ def train(
     """Train a model into a directory, or go on where an interrupted run there stopped.
 
     On a CPU the result is a function of the recipe and the corpus, bit for bit, however often the run was
-    interrupted, unless `training.deterministic` is false. TensorFlow's operations then stay deterministic for the rest
-    of the process, since it has no way to turn that off. SIGINT and SIGTERM end the run after the current batch, with a
-    checkpoint.
+    interrupted, unless `training.deterministic` is false. SIGINT and SIGTERM end the run after the current batch, with
+    a checkpoint.
+
+    Random generators of the process (Python's, NumPy's, TensorFlow's) are neither read nor changed. What stays changed
+    is how TensorFlow computes: its operations remain deterministic where the run had them so, since it has no way to
+    turn that off, and a random operation without a seed then is an error until `tf.random.set_seed` is called; TF32
+    products are on or off as the run's precision has them.
 
     With `training.distribution: multi_worker` every worker calls this with the same recipe and a directory that all of
     them see; the first one writes.
@@ -120,7 +124,6 @@ class _Run:
         device, precision, replicas = machine
         self.config, self.directory, self.display, self.replicas = config, directory, display, replicas
         self.resumes, self.override = resumes, override
-        keras.utils.set_random_seed(config.seed)
         several = f", replicas: {replicas.count}" if replicas.count > 1 else ""
         display.say(f"device: {device.name}, precision: {precision}{several}")
         self.board = TensorBoard(directory) if config.training.tensorboard and replicas.is_chief else None

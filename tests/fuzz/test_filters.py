@@ -1,5 +1,7 @@
 """Filters and the planner: nothing is lost, nothing twice, nothing out of its order."""
 
+import math
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,3 +79,10 @@ def test_shares_add_up_and_no_part_goes_without(weights, more):
     counts = apportion(weights, total)
     assert counts.sum() == total
     assert counts.min() >= 1
+
+
+@given(st.lists(st.integers(1, 10**6), min_size=1, max_size=12), st.integers(1, 1000), st.integers(-1000, 1000))
+def test_whole_quotas_are_given_exactly(sizes, times, exponent):
+    """Also where the weights' sum would overflow or underflow."""
+    weights = [math.ldexp(size, exponent) for size in sizes]
+    assert apportion(weights, times * sum(sizes)).tolist() == [times * size for size in sizes]

@@ -22,6 +22,7 @@ from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import checkpoints, loop, start, train
 from seq2seq.training.checkpoints import BEST, LAST
 from seq2seq.training.records import OWNER, only_run
+from tests.random_state import random_state_untouched
 from tests.runs import InterruptAfter, assert_resumes_exactly, assert_same_run, final_state
 from tests.toy import toy_config, write_corpus
 
@@ -43,6 +44,13 @@ def whole(corpus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
     assert train(toy_config(corpus, training=GATHERING), folder).finished
     return folder
+
+
+def test_the_callers_random_numbers_are_left_alone(corpus, tmp_path):
+    config = toy_config(corpus, training={"epochs": 1}, validation={"bleu": True})
+    with random_state_untouched():
+        assert not train(config, tmp_path, [InterruptAfter(3)]).finished
+        assert train(config, tmp_path).finished
 
 
 def test_interruptions_change_nothing(corpus, whole, tmp_path):

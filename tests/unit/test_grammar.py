@@ -11,6 +11,7 @@ import pytest
 from seq2seq.errors import CorpusError
 from seq2seq.phrasebook.grammar import Grammar
 from seq2seq.phrasebook.grammar.derivation import NoWordError
+from seq2seq.phrasebook.grammar.grammar import combination
 from seq2seq.phrasebook.grammar.morphology import flat, inflect
 from seq2seq.phrasebook.grammar.phenomena import words_of
 
@@ -24,7 +25,7 @@ def sentences(grammar, seed, category="sentence"):
     random = Random(seed).random
     while True:
         node = grammar.draw(random, category)
-        yield grammar.say(node, "english"), grammar.say(node, "german")
+        yield grammar.say(node, "english").text, grammar.say(node, "german").text
 
 
 def lexeme(grammar, part, key):
@@ -169,7 +170,7 @@ def test_every_phenomenon_occurs_and_decides_words_of_the_sentence(grammar):
     random = Random(7).random
     seen = Counter()
     for derivation in islice((grammar.draw(random) for _ in range(2_000)), 2_000):
-        words = words_of(grammar.say(derivation, "german"))
+        words = words_of(grammar.say(derivation, "german").text)
         for name in phenomena.of(derivation):
             places = phenomena.decided(derivation, name)
             assert places
@@ -199,7 +200,7 @@ def test_what_a_phenomenon_decides(grammar, rule, name, pattern):
     found = 0
     for _ in range(400):
         derivation = grammar.draw(random, rule)
-        words = words_of(grammar.say(derivation, "german"))
+        words = words_of(grammar.say(derivation, "german").text)
         for place in grammar.phenomena["german"].decided(derivation, name):
             assert re.match(pattern, words[place]), (words, words[place])
             found += 1
@@ -224,7 +225,9 @@ def test_what_is_held_out_is_a_word_in_a_form(grammar):
     assert not any(form == "nominative" for _, _, form in held_out), "the part of an entry, which is no form"
     found = 0
     for node in (grammar.draw(Random(seed).random) for seed in range(1500)):
-        grammar.say(node, "german")
-        assert grammar.held_out("german") == bool(set(grammar.used("german")) & set(held_out))
-        found += grammar.held_out("german")
+        sentence = grammar.say(node, "german")
+        grammar.say(grammar.draw(Random(0).random), "german")  # what else is said has no influence
+        used = {combination(lexeme, form) for lexeme, form in sentence.used}
+        assert grammar.held_out(sentence) == bool(used & set(held_out))
+        found += grammar.held_out(sentence)
     assert 15 < found < 300

@@ -88,10 +88,10 @@ def test_the_places_of_a_word_are_where_it_is_said_and_nothing_is_changed():
     for _ in range(200):
         sentence = grammar.draw(random, "sentence.statement")
         clause = sentence["clause"]
-        before = {language: grammar.say(sentence, language) for language in grammar.languages}
+        before = {language: grammar.say(sentence, language).text for language in grammar.languages}
         for index, language in enumerate(grammar.languages):
             places = places_of(grammar, sentence, clause, "verb", language)
-            assert grammar.say(sentence, language) == before[language]
+            assert grammar.say(sentence, language).text == before[language]
             words = words_of(before[language])
             forms = {word.lower() for form in clause["verb"][index].values() for word in form.split()}
             assert all(words[place].lower() in forms for place in places)

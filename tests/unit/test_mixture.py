@@ -52,6 +52,8 @@ def parts(tmp_path_factory) -> list[EncodedCorpus]:
         ([100, 1, 1], 12, [10, 1, 1]),  # 11.76, 0.12, 0.12: nobody gets nothing
         ([1e-9, 1, 1e-9], 3, [1, 1, 1]),
         ([2.5], 4, [4]),
+        ([0.06, 0.38, 0.04], 51, [7, 40, 4]),  # 6.375, 40.375, 4.25: equal remainders, though not in binary
+        ([0.27, 0.96, 0.16, 0.02], 68_070, [13_035, 46_346, 7724, 965]),  # .68, .53, .23, .53
     ],
 )
 def test_a_total_is_divided_by_largest_remainder(weights, total, counts) -> None:

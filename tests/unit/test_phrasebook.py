@@ -3,15 +3,18 @@
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
 from math import prod
+from pathlib import Path
 
 import pytest
 
 from seq2seq.errors import CorpusError
 from seq2seq.phrasebook import phrasebook as module
+from seq2seq.phrasebook.grammar.grammar import combination
 from seq2seq.phrasebook.phrasebook import PAIRS, fingerprint, phrasebook, split_of, the_grammar
 
 SIZES = {"train": 12_000, "valid": 400, "test": 400, "compositional": 400}
@@ -158,7 +161,7 @@ def test_the_basic_lexicon_has_fewer_words_and_every_rule():
     random = module.source_of_chance("basic", 1)
     for rule in full.rules.rules:
         if rule.startswith("sentence."):
-            assert basic.say(basic.draw(random, rule), "german")
+            assert basic.say(basic.draw(random, rule), "german").text
     with pytest.raises(CorpusError, match=r"unknown lexicon 'tiny'. Accepted: full, basic\."):
         phrasebook("train", lexicon="tiny")
 
@@ -168,6 +171,28 @@ def test_a_fingerprint_is_of_the_grammar_and_of_what_is_asked():
     assert (
         len({fingerprint("test", pairs, seed) for pairs in (5, 6) for seed in (1, 2)} | {fingerprint("valid", 5)}) == 5
     )
+
+
+def test_a_fingerprint_changes_with_the_grammars_data_and_not_with_its_code(tmp_path, monkeypatch):
+    folder = tmp_path / "grammar"
+    shutil.copytree(Path(module.__file__).with_name("grammar"), folder)
+    before = fingerprint("train")
+    monkeypatch.setattr(module, "files", lambda package: folder)
+    assert fingerprint("train") == before
+    code, data = folder / "syntax.py", folder / "german" / "words.yaml"
+    code.write_text(code.read_text(encoding="utf-8") + "# reformatted\n", encoding="utf-8")
+    assert fingerprint("train") == before
+    data.write_text(data.read_text(encoding="utf-8") + "# edited\n", encoding="utf-8")
+    edited = fingerprint("train")
+    monkeypatch.setattr(module, "VERSION", module.VERSION + 1)
+    assert len({before, edited, fingerprint("train")}) == 3
+
+
+def test_the_pairs_are_those_of_the_version():
+    """Where they are others and the grammar's data is the same, `VERSION` is to be raised: it tells encoded corpora."""
+    pairs = [list(phrasebook(split, 200, lexicon=lexicon)) for split in PAIRS for lexicon in module.LEXICONS]
+    digest = hashlib.sha256(repr(pairs).encode()).hexdigest()
+    assert (module.VERSION, digest) == (1, "799fe6a718351191e02b88756cc916497e1b63b54f1f2a09dc9f8083f9530e91")
 
 
 def test_what_the_compositional_split_holds_out_was_seen_apart():
@@ -180,9 +205,8 @@ def test_what_the_compositional_split_holds_out_was_seen_apart():
     random = module.source_of_chance("train", 1)
     for _ in range(20_000):
         derivation = grammar.draw(random)
-        if grammar.say(derivation, "english") in texts:
-            grammar.say(derivation, "german")
-            train.update(grammar.used("german"))
+        if grammar.say(derivation, "english").text in texts:
+            train.update(combination(lexeme, form) for lexeme, form in grammar.say(derivation, "german").used)
     assert not set(train) & set(held_out)
     words, forms = Counter(), Counter()
     for (part, word, form), number in train.items():

@@ -37,7 +37,6 @@ COMBINATIONS = {
 
 
 def make(precision, name="gru", accumulate=1):
-    keras.utils.set_random_seed(1)
     encoder, decoder = COMBINATIONS[name]
     model = Seq2Seq(
         V,
@@ -45,6 +44,7 @@ def make(precision, name="gru", accumulate=1):
         EmbeddingsConfig(size=8, tied="all", dropout=0.1, source_word_dropout=0.1),
         EncoderConfig(**{"units": 8, "layers": 2, "dropout": 0.1} | encoder),
         DecoderConfig(**{"units": 8, "layers": 2, "attention": "additive", "dropout": 0.1} | decoder),
+        seed=1,
         precision=precision,
     )
     model.compile(keras.optimizers.Adam(1e-2), label_smoothing=0.1, accumulate=accumulate)

@@ -7,6 +7,7 @@ import pytest
 
 from seq2seq.analysis.challenge.sets import LINKS, LONG_DISTANCE, Accuracy, Item, challenge_sets, lexicon_of, probe
 from seq2seq.errors import EvaluationError
+from seq2seq.phrasebook.grammar import Grammar
 from seq2seq.phrasebook.phrasebook import phrasebook, split_of
 
 ITEMS = 3
@@ -42,6 +43,20 @@ def test_sets_are_of_all_phenomena_unseen_and_without_repeats(sets):
 def test_a_seed_gives_the_same_sets_and_another_one_others(sets):
     assert challenge_sets(ITEMS, seed=5, lexicon="basic") == sets
     assert challenge_sets(ITEMS, seed=6, lexicon="basic") != sets
+
+
+def test_no_reference_has_a_combination_that_training_holds_out(monkeypatch):
+    held_out, say = {}, Grammar.say
+
+    def noted(grammar, node, language):
+        sentence = say(grammar, node, language)
+        held_out[sentence.text] = grammar.held_out(sentence)
+        return sentence
+
+    monkeypatch.setattr(Grammar, "say", noted)
+    drawn = challenge_sets(30, seed=1, lexicon="basic")
+    assert any(held_out.values())
+    assert not [item.reference for item in drawn if held_out[item.reference]]
 
 
 def test_a_reference_is_right_and_a_translation_without_the_decided_words_is_wrong(sets):

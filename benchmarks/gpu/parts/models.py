@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -35,7 +34,6 @@ class ModelSize(NamedTuple):
 
 def make_model(form: str, size: ModelSize, precision: str = "float32", device: str | None = None) -> Seq2Seq:
     """A fresh model, the same weights for each precision; on a device, or where TensorFlow puts it."""
-    keras.utils.set_random_seed(1)
     encoder, decoder = FORMS[form]
     with tf.device(device):
         return Seq2Seq(
@@ -44,6 +42,7 @@ def make_model(form: str, size: ModelSize, precision: str = "float32", device: s
             EmbeddingsConfig(size=size.units, tied="all"),
             EncoderConfig(units=size.units, **encoder),
             DecoderConfig(units=size.units, **decoder),
+            seed=1,
             precision=precision,  # type: ignore[arg-type]
         )
 

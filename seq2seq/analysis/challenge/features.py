@@ -81,12 +81,12 @@ def _of_label(
             sentence = step(Draw(random), Node(NO_RULE, {}))
         except NoWordError:
             continue
-        text = grammar.say(sentence, "english")
+        text = grammar.say(sentence, "english").text
         if text in known or split_of(text) != "test":
             continue
-        grammar.say(sentence, "german")
+        german = grammar.say(sentence, "german")
         # A passive would sell queens, and its verb is a participle in every tense.
-        fits = sentence["clause"].rule.name != "passive" and not grammar.held_out("german")
+        fits = sentence["clause"].rule.name != "passive" and not grammar.held_out(german)
         about = describe(grammar, sentence) if fits else None
         if about is not None:
             known.add(text)
@@ -100,11 +100,11 @@ def _number(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
     """What to say of a sentence whose subject's number only its noun tells; None for others."""
     clause = sentence["clause"]
     what = clause["subject"]["what"]
-    noun, words = places_of(grammar, sentence, what, "noun"), words_of(grammar.say(sentence, "english"))
+    noun, words = places_of(grammar, sentence, what, "noun"), words_of(grammar.say(sentence, "english").text)
     number = what["number"]
     what["number"] = "plural" if number == "singular" else "singular"
     try:
-        other = words_of(grammar.say(sentence, "english"))
+        other = words_of(grammar.say(sentence, "english").text)
     except KeyError:  # there is no plural
         return None
     finally:
@@ -122,7 +122,7 @@ def _tense(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
     # Of some verbs the present is spelled like the past.
     if not places or places[0] == 0 or clause["verb"][0].get("no_habit") == "yes":
         return None
-    word = words_of(grammar.say(sentence, "english"))[places[0]]
+    word = words_of(grammar.say(sentence, "english").text)[places[0]]
     return {"lemma": clause["verb"][0]["key"], "word": word, "first": 0, "verb": places[0]}
 
 
@@ -137,12 +137,11 @@ def places_of(grammar: Grammar, sentence: Node, node: Node, slot: str, language:
         language: In which it is said.
     """
     index, right = grammar.languages.index(language), node[slot]
-    grammar.say(sentence, language)
-    forms = {form for lexeme, form in grammar.syntaxes[language].used if lexeme is right}
+    forms = {form for lexeme, form in grammar.say(sentence, language).used if lexeme is right}
     marked = {form: " ".join(MARK + word for word in right[index][form].split()) for form in forms}
     node[slot] = Lexeme({**entry, **marked} if place == index else entry for place, entry in enumerate(right))
     try:
-        words = words_of(grammar.say(sentence, language))
+        words = words_of(grammar.say(sentence, language).text)
     finally:
         node[slot] = right
     return [place for place, word in enumerate(words) if word.startswith(MARK)]

@@ -121,18 +121,19 @@ def _draw(grammar: Grammar, name: str, links: int | None, random: Callable[[], f
         sentence = grammar.draw_with(random, name, "german", links or 1)
         if not phenomena.fits(sentence, name):
             continue
-        source = grammar.say(sentence, "english")
+        source = grammar.say(sentence, "english").text
         if source in known or split_of(source) != "test":
             continue
         reference = grammar.say(sentence, "german")
-        if links is None and max(len(words_of(source)), len(words_of(reference))) > LONGEST:
+        if links is None and max(len(words_of(source)), len(words_of(reference.text))) > LONGEST:
             continue
         places = phenomena.decided(sentence, name)
-        if grammar.held_out("german") or not places:
+        if grammar.held_out(reference) or not places:
             continue
         known.add(source)
         failed = 0
-        yield Item(name, source, reference, tuple(places), phenomena.distance(sentence, places) if links else None)
+        distance = phenomena.distance(sentence, places) if links else None
+        yield Item(name, source, reference.text, tuple(places), distance)
     raise EvaluationError(f"the grammar gives too few sentences with {name!r}: {len(known)}.")
 
 

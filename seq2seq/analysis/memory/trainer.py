@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from seq2seq.analysis.memory.tasks import MemoryBatch, MemoryTask
 from seq2seq.analysis.unrolled import Loss
-from seq2seq.layers import Recurrence
+from seq2seq.layers import Initializers, Recurrence
 from seq2seq.layers.cells import CELLS, apart, make_cell
 from seq2seq.models.update import GradientUpdate
 
@@ -71,17 +71,20 @@ class MemoryNetwork(keras.layers.Layer):
         cell: Its name, see `CELLS`.
         units: Its width.
         task: What is to be answered.
+        seed: Seed of the first weights.
 
     Shapes:
         inputs   (B, T, I)
         outputs  (B, A, outputs)
     """
 
-    def __init__(self, cell: str, units: int, task: MemoryTask, **kwargs: Any) -> None:
+    def __init__(self, cell: str, units: int, task: MemoryTask, seed: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.answers = task.answers
-        self.recurrence = Recurrence(make_cell(cell, units, name="cell"), name="recurrence")
-        self.reader = keras.layers.Dense(task.outputs, name="reader")
+        initializers = Initializers(seed)
+        self.recurrence = Recurrence(make_cell(cell, units, initializers=initializers, name="cell"), name="recurrence")
+        first = initializers.glorot_uniform()
+        self.reader = keras.layers.Dense(task.outputs, kernel_initializer=first, name="reader")
         self.recurrence.build((None, None, task.width))
         self.reader.build((None, None, units))
         self.built = True
@@ -160,8 +163,7 @@ class MemoryTrainer:
 
     def restart(self, seed: int = 1) -> None:
         """Give the network new weights, as it is before training."""
-        keras.utils.set_random_seed(seed)
-        fresh = MemoryNetwork(self.cell, self.units, self.task)
+        fresh = MemoryNetwork(self.cell, self.units, self.task, seed)
         for variable, value in zip(self.network.weights, fresh.weights, strict=True):
             variable.assign(value)
         for variable, value in zip(self._state, self._at_first, strict=True):
@@ -216,7 +218,7 @@ def units_for(cell: str, parameters: int, width: int) -> int:
     step = _narrowest(cell)
 
     def count(times: int) -> int:
-        built = make_cell(cell, times * step)
+        built = make_cell(cell, times * step, initializers=Initializers(0))
         built.build((None, width))
         return built.count_params()
 

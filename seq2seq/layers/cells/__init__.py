@@ -11,6 +11,7 @@ from seq2seq.layers.cells.lstm import CIFGCell, DepthGatedLSTMCell, LSTMCell, Pe
 from seq2seq.layers.cells.normalized import LayerNormGRUCell, LayerNormLSTMCell
 from seq2seq.layers.cells.simple import ElmanCell, IRNNCell, JordanCell, ReLUElmanCell, SigmoidElmanCell
 from seq2seq.layers.cells.transition import DeepTransitionCell
+from seq2seq.layers.initialization import UNSEEDED, Initializers
 
 __all__ = [
     "CELLS",
@@ -58,7 +59,13 @@ CELLS: dict[str, type[Cell]] = {
 
 
 def make_cell(
-    kind: str, units: int, transition_depth: int = 1, *, below: bool = False, **kwargs: Any
+    kind: str,
+    units: int,
+    transition_depth: int = 1,
+    *,
+    below: bool = False,
+    initializers: Initializers = UNSEEDED,
+    **kwargs: Any,
 ) -> keras.layers.Layer:
     """A cell by its name in a recipe, or several of them as one deep transition.
 
@@ -67,14 +74,15 @@ def make_cell(
         units: Width of its states.
         transition_depth: Cells within a time step.
         below: Whether a layer of the same kind and width is below, for a cell that reads its memory.
+        initializers: Source of the first weights.
         kwargs: Of `keras.layers.Layer`.
     """
     reads: dict[str, Any] = {"below": True} if below and CELLS[kind].carries else {}
     if transition_depth == 1:
-        return CELLS[kind](units, **reads, **kwargs)
-    dtype = kwargs.get("dtype")
+        return CELLS[kind](units, initializers=initializers, **reads, **kwargs)
+    shared: dict[str, Any] = {"initializers": initializers, "dtype": kwargs.get("dtype")}
     cells = [
-        CELLS[kind](units, dtype=dtype, name=f"transition_{i}", **(reads if i == 0 else {}))
+        CELLS[kind](units, name=f"transition_{i}", **shared, **(reads if i == 0 else {}))
         for i in range(transition_depth)
     ]
     return DeepTransitionCell(cells, **kwargs)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
+from seq2seq.layers.initialization import UNSEEDED, Initializers
 from seq2seq.layers.time_loop import product
 
 
@@ -23,6 +24,7 @@ class Cell(keras.layers.Layer):
 
     Args:
         units: Width U of each state, at least 1.
+        initializers: Source of the first weights.
 
     Weights: parts in the order that the subclass gives.
         kernel            (I, gates * U)
@@ -45,19 +47,18 @@ class Cell(keras.layers.Layer):
     carries: ClassVar[bool] = False
     counters: ClassVar[int] = 0  # states of width 1 behind them that count steps, from 0 on
 
-    def __init__(self, units: int, **kwargs: Any) -> None:
+    def __init__(self, units: int, *, initializers: Initializers = UNSEEDED, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if units < 1:
             raise ValueError(f"units is {units}, expected at least 1")
-        self.units = units
+        self.units, self.initializers = units, initializers
         self.output_size = (1 + self.carries) * units
         self.state_size = [units] * self.states + [1] * self.counters
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         if input_shape[-1] is not None:
-            self.kernel = self.add_weight(
-                name="kernel", shape=(input_shape[-1], self.gates * self.units), initializer="glorot_uniform"
-            )
+            shape = (input_shape[-1], self.gates * self.units)
+            self.kernel = self.add_weight(name="kernel", shape=shape, initializer=self.initializers.glorot_uniform())
         self.add_recurrent()
         self.bias = self.add_weight(name="bias", shape=self.bias_shape(), initializer=self.first_bias)
 
@@ -79,7 +80,7 @@ class Cell(keras.layers.Layer):
 
     def first_recurrent(self) -> Any:
         """Initializer of the recurrent kernel."""
-        return "orthogonal"
+        return self.initializers.orthogonal()
 
     def first_bias(self, shape: Sequence[int], dtype: Any = None) -> tf.Tensor:
         """Initializer of the bias."""

@@ -54,7 +54,8 @@ class _CandidateCell(Cell):
     def add_recurrent(self) -> None:
         super().add_recurrent()
         shape = (self.units, self.units)
-        self.candidate_kernel = self.add_weight(name="candidate_kernel", shape=shape, initializer="orthogonal")
+        first = self.initializers.orthogonal()
+        self.candidate_kernel = self.add_weight(name="candidate_kernel", shape=shape, initializer=first)
 
     def candidate(self, projected: tf.Tensor, gated: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
         """tanh(W_n x + b_n + R_n (gated state)), all (N, U)."""

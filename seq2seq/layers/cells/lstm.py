@@ -175,7 +175,8 @@ class SRUCell(Cell):
 
     def add_recurrent(self) -> None:
         shape = (2, self.units)
-        self.recurrent_vectors = self.add_weight(name="recurrent_vectors", shape=shape, initializer="random_uniform")
+        first = self.initializers.uniform()
+        self.recurrent_vectors = self.add_weight(name="recurrent_vectors", shape=shape, initializer=first)
 
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None

@@ -65,7 +65,8 @@ class JordanCell(Cell):
     def build(self, input_shape: Sequence[int | None]) -> None:
         super().build(input_shape)
         size = self.units
-        self.output_kernel = self.add_weight(name="output_kernel", shape=(size, size), initializer="orthogonal")
+        first = self.initializers.orthogonal()
+        self.output_kernel = self.add_weight(name="output_kernel", shape=(size, size), initializer=first)
         self.output_bias = self.add_weight(name="output_bias", shape=(size,), initializer="zeros")
 
     def step(

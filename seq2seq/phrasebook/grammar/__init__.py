@@ -7,5 +7,6 @@ a folder for each language has its words and forms (`words.yaml`, `forms.yaml`) 
 
 from seq2seq.phrasebook.grammar.derivation import Lexeme, Node
 from seq2seq.phrasebook.grammar.grammar import Grammar
+from seq2seq.phrasebook.grammar.syntax import Sentence
 
-__all__ = ["Grammar", "Lexeme", "Node"]
+__all__ = ["Grammar", "Lexeme", "Node", "Sentence"]

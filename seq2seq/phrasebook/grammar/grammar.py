@@ -12,13 +12,18 @@ from seq2seq.phrasebook.grammar.derivation import Draw, Lexeme, Node, NoWordErro
 from seq2seq.phrasebook.grammar.lexicon import basic, concepts, lexemes
 from seq2seq.phrasebook.grammar.morphology import flat
 from seq2seq.phrasebook.grammar.phenomena import Phenomena
-from seq2seq.phrasebook.grammar.syntax import Syntax
+from seq2seq.phrasebook.grammar.syntax import Sentence, Syntax
 
 RETRIES = 100  # of draws that end where no word fits
 
 NO_RULE = Rule("", "", [], 0)  # of what prescribes slots from outside
 
 Combination = tuple[str, str, str]  # part of speech, concept, form
+
+
+def combination(lexeme: Lexeme, form: str) -> Combination:
+    """Return the names of a word in a form."""
+    return lexeme.part, lexeme[0]["key"], form
 
 
 class Grammar:
@@ -64,21 +69,17 @@ class Grammar:
         step = self.phenomena[language].draws[phenomenon]
         return _retried(lambda: step(Draw(random), Node(NO_RULE, {"links": str(links)})))
 
-    def say(self, node: Node, language: str) -> str:
-        """Return the sentence in a language."""
-        return self.syntaxes[language].text(node)
+    def say(self, node: Node, language: str) -> Sentence:
+        """Return the sentence in a language, with the words that it has."""
+        return self.syntaxes[language].say(node)
 
-    def held_out(self, language: str) -> bool:
-        """Whether what was said last in a language has a combination of `held_out.yaml`."""
-        return not self._held_out[language].isdisjoint(self.syntaxes[language].used)
-
-    def used(self, language: str) -> list[Combination]:
-        """Return the words and forms of what was said last in a language."""
-        return [(lexeme.part, lexeme[0]["key"], form) for lexeme, form in self.syntaxes[language].used]
+    def held_out(self, sentence: Sentence) -> bool:
+        """Whether a sentence has a combination of `held_out.yaml`."""
+        return not self._held_out[sentence.language].isdisjoint(sentence.used)
 
     def combinations(self, language: str) -> list[Combination]:
         """Return what `held_out.yaml` names: words in forms that only a compositional test has."""
-        return sorted((lexeme.part, lexeme[0]["key"], form) for lexeme, form in self._held_out[language])
+        return sorted(combination(lexeme, form) for lexeme, form in self._held_out[language])
 
     def _forms(
         self, words: Mapping[str, list[Lexeme]], language: str, held_out: dict[str, dict[str, str]]

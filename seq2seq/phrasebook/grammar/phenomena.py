@@ -46,7 +46,7 @@ class Phenomena:
         for part in nodes(node):
             for variant in self.variants[name]:
                 if variant.fits(part):
-                    words = words or words_of(self.syntax.text(node))
+                    words = words or words_of(self.syntax.say(node).text)
                     places |= set(differing(words, words_of(variant.said(node, part))))
         return sorted(place for place in places if words[place] != ",")  # they come and go with what they enclose
 
@@ -66,7 +66,7 @@ class Phenomena:
     def _near(self, node: Node) -> str:
         """The words up to the one that decides, where the node's rule says which these are."""
         field = node.rule.fields[self.syntax.index].get("near")
-        return field(node, "near") if field else ""
+        return field(node, "near", []) if field else ""
 
 
 class _Variant:
@@ -85,14 +85,14 @@ class _Variant:
     def fits(self, node: Node) -> bool:
         if self.node not in (node.rule.category, node.rule.key):
             return False
-        return all(self.syntax.look(node, path.split(".")) in values for path, values in self.when.items())
+        return all(self.syntax.look(node, path.split("."), []) in values for path, values in self.when.items())
 
     def said(self, sentence: Node, node: Node) -> str:
         right, index = node.rule, self.syntax.index
         node.rule = Rule(right.category, right.name, [], len(right.fields))
         node.rule.fields[index] = right.fields[index] | self.fields
         try:
-            return self.syntax.text(sentence)
+            return self.syntax.say(sentence).text
         finally:
             node.rule = right
 

@@ -13,13 +13,22 @@ word of the language.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from seq2seq.errors import CorpusError
 from seq2seq.phrasebook.grammar.derivation import Lexeme, Node, Rules
 
-Say = Callable[[Node, str], str]
+Used = list[tuple[Lexeme, str]]  # words as they were looked up while something was said, each with its form
+Say = Callable[[Node, str, Used], str]  # of a node, in a form; adds to what was used
 REFERENCE = re.compile(r"\{([^{}]*)\}|([^{}\s]+)")
+
+
+class Sentence(NamedTuple):
+    """A derivation as a language says it: the text, the language, and the words in their forms."""
+
+    text: str
+    language: str
+    used: Used
 
 
 class Syntax:
@@ -49,7 +58,6 @@ class Syntax:
             (there, re.compile(pattern), replacement) for there, pattern, replacement in source["rewrites"]
         ]
         self.marks = [(f" {mark}", mark) for mark in source["marks"]]
-        self.used: list[tuple[Lexeme, str]] = []  # and its form, of all words that the last sentence has
         for key, rule in rules.rules.items():
             described = {**source["say"].get(rule.category, {}), **(source["say"].get(key) or {})}
             if not described:
@@ -58,19 +66,22 @@ class Syntax:
             for field, spec in described.items():
                 fields[str(field)] = self.compile(spec, f"{name}/syntax.yaml: {key}.{field}")
 
-    def text(self, node: Node) -> str:
+    def say(self, node: Node) -> Sentence:
         """Say a whole sentence, with what the language does at the end: contractions, marks, the capital."""
-        self.used.clear()
-        text = node.rule.fields[self.index]["*"](node, "*")
+        used: Used = []
+        text = node.rule.fields[self.index]["*"](node, "*", used)
         for there, pattern, replacement in self.rewrites:
             if there in text:
                 text = pattern.sub(replacement, text)
         for mark, joined in self.marks:
             text = text.replace(mark, joined)
-        return text[0].upper() + text[1:]
+        return Sentence(text[0].upper() + text[1:], self.name, used)
 
-    def look(self, value: Any, names: list[str]) -> str:
-        """Follow a path through slots, lexemes and fields; what is not there is empty."""
+    def look(self, value: Any, names: list[str], used: Used) -> str:
+        """Follow a path through slots, lexemes and fields, and add the words of these to `used`.
+
+        What is not there is empty.
+        """
         for name in names:
             if isinstance(value, Lexeme):
                 value = value[self.index].get(name, "")
@@ -80,7 +91,7 @@ class Syntax:
                 value = value[name]
             else:
                 field = value.rule.fields[self.index].get(name)
-                value = field(value, name) if field else ""
+                value = field(value, name, used) if field else ""
         return value
 
     def compile(self, spec: Any, place: str) -> Say:
@@ -93,9 +104,9 @@ class Syntax:
             cases = {str(key): self.compile(branch, f"{place}.{key}") for key, branch in branches.items()}
             other = cases.get("else")
 
-            def switch(node: Node, form: str) -> str:
-                case = cases.get(value(node, form), other)
-                return case(node, form) if case else ""
+            def switch(node: Node, form: str, used: Used) -> str:
+                case = cases.get(value(node, form, used), other)
+                return case(node, form, used) if case else ""
 
             return switch
         parts = [self._reference(match[1]) if match[1] else match[2] for match in REFERENCE.finditer(str(spec or ""))]
@@ -103,8 +114,8 @@ class Syntax:
             return _constant(parts[0]) if isinstance(parts[0], str) else parts[0]
         says = [_constant(part) if isinstance(part, str) else part for part in parts]
 
-        def template(node: Node, form: str) -> str:
-            return " ".join([said for say in says if (said := say(node, form))])
+        def template(node: Node, form: str, used: Used) -> str:
+            return " ".join([said for say in says if (said := say(node, form, used))])
 
         return template
 
@@ -115,30 +126,30 @@ class Syntax:
         index = self.index
         if name.startswith("."):
             field = name[1:]
-            return lambda node, form: node.rule.fields[index][field](node, form)
-        wanted, used = self._form(arguments), self.used
+            return lambda node, form, used: node.rule.fields[index][field](node, form, used)
+        wanted = self._form(arguments)
         word = self.words.get(name)
         first, *rest = name.split(".")
 
-        def reference(node: Node, form: str) -> str:
+        def reference(node: Node, form: str, used: Used) -> str:
             value = node.get(first)
             if rest:
                 for slot in rest:
                     value = value.get(slot) if isinstance(value, Node) else None
             if value is None:
-                return word[wanted(node, form)] if word else ""
+                return word[wanted(node, form, used)] if word else ""
             kind = type(value)
             if kind is Lexeme:
-                name = wanted(node, form)
+                name = wanted(node, form, used)
                 used.append((value, name))
                 return value[index][name]
             if kind is Node:
-                name = wanted(node, form)
+                name = wanted(node, form, used)
                 fields = value.rule.fields[index]
                 field = fields.get(name) or fields.get("*")
                 if field is None:
                     raise CorpusError(f"{self.name}/syntax.yaml: {value.rule.key} has no {name!r}.")
-                return field(value, name)
+                return field(value, name, used)
             return value
 
         return reference
@@ -148,11 +159,11 @@ class Syntax:
         if all(isinstance(part, str) and part != "*" for part in says):
             return _constant(".".join(arguments) or "*")
         if says == ["*"]:
-            return lambda node, form: form
+            return lambda node, form, used: form
 
-        def joined(node: Node, form: str) -> str:
+        def joined(node: Node, form: str, used: Used) -> str:
             return ".".join(
-                [(form if say == "*" else say) if isinstance(say, str) else say(node, form) for say in says]
+                [(form if say == "*" else say) if isinstance(say, str) else say(node, form, used) for say in says]
             )
 
         return joined
@@ -168,25 +179,25 @@ class Syntax:
         if len(names) == 1:
             (second,) = names
 
-            def attribute(node: Node, form: str) -> str:
+            def attribute(node: Node, form: str, used: Used) -> str:
                 value = node.get(first)
                 if type(value) is Lexeme:
                     return value[index].get(second, "")
-                return self.look(node, [first, second])
+                return self.look(node, [first, second], used)
 
             return attribute
         if names:
-            return lambda node, form: self.look(node, [first, *names])
+            return lambda node, form, used: self.look(node, [first, *names], used)
         name = first
 
-        def value(node: Node, form: str) -> str:
+        def value(node: Node, form: str, used: Used) -> str:
             if name in node:
                 return node[name]
             field = node.rule.fields[index].get(name)
-            return field(node, form) if field else ""
+            return field(node, form, used) if field else ""
 
         return value
 
 
 def _constant(text: str) -> Say:
-    return lambda node, form: text
+    return lambda node, form, used: text
