@@ -268,7 +268,7 @@ def _run(
 ) -> tuple[NotingStep, SearchResult]:
     if options.sample:
         raise ValueError("'sample' is true: only greedy and beam search can be watched")
-    steps = translator.steps(options)
+    steps = translator.sources.of(options)
     ids = [*translator.tokenizers.source.encode(sentence), EOS_ID]
     if not 1 < len(ids) <= options.max_source_tokens:
         raise ValueError(

@@ -12,7 +12,7 @@ from seq2seq.config.precision import Precision
 from seq2seq.corpora.readers import count_lines
 from seq2seq.errors import BulkError
 from seq2seq.inference.output import Format
-from seq2seq.inference.translator import checksums_besides
+from seq2seq.inference.sources import checksums_besides
 from seq2seq.model_directory.directory import checksums
 from seq2seq.storage.files import sha256
 

@@ -1,6 +1,5 @@
 """Text in, text out, order kept: tokenize, sort by length, search in batches, detokenize."""
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -17,22 +16,16 @@ from seq2seq.data.padding import by_length
 from seq2seq.data.progress import Progress, unheard
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.devices.defaults import search_budget
-from seq2seq.devices.device import find_device, runs_on_gpu, use_precision
+from seq2seq.devices.device import find_device, use_precision
 from seq2seq.devices.out_of_memory import MemoryLimit, warn
-from seq2seq.errors import ConfigError
-from seq2seq.inference import int8, shortlist
-from seq2seq.inference.int8 import Int8Decoder, load_int8_decoder
 from seq2seq.inference.long_lines import divide
 from seq2seq.inference.results import Translation, blank, join, read_hypotheses
 from seq2seq.inference.searcher import Searcher, length_limits
 from seq2seq.inference.shortlist import Shortlist, load_shortlist
-from seq2seq.inference.steps import Batch, Fused, ModelSteps, Shortlisted, StepSource
-from seq2seq.model_directory.directory import checksums
-from seq2seq.model_directory.model import load_language_model, load_model
-from seq2seq.models.language_model import LanguageModel
+from seq2seq.inference.sources import StepSources
+from seq2seq.inference.steps import Batch, StepSource
+from seq2seq.model_directory.model import load_model
 from seq2seq.models.translation import Seq2Seq
-from seq2seq.storage.files import sha256
-from seq2seq.storage.paths import expand
 
 CHUNK = 2_000  # sentences in memory at once when streaming
 
@@ -74,14 +67,10 @@ class Translator:
         self.model = model
         self.tokenizers = Tokenizers(source_tokenizer, target_tokenizer)
         self.options = options or SearchOptions()
-        self.shortlist = shortlist
-        self.folder = folder
+        self.sources = StepSources(model, target_tokenizer, shortlist, folder)
         self.notice = notice
         self._memory = MemoryLimit()  # in the unit of `batch_tokens`
         self.searcher = Searcher()
-        self._lock = threading.Lock()  # around what is read from disk once
-        self._language_models: dict[str, LanguageModel] = {}
-        self._int8: Int8Decoder | None = None
 
     @classmethod
     def load(
@@ -108,73 +97,9 @@ class Translator:
         """Refuse what this model cannot do.
 
         Raises:
-            ConfigError, ModelDirectoryError, MissingExtraError: See `steps`.
+            ConfigError, ModelDirectoryError, MissingExtraError: See `StepSources.of`.
         """
-        self.steps(options)
-
-    def steps(self, options: SearchOptions) -> StepSource:
-        """Where the steps of a search come from, as `options` say; what they need is read from disk once.
-
-        Raises:
-            ConfigError: An option looks at attention, and the model has none; a shortlist is asked for; or int8; or
-                the language model's tokenizer is another than the target's.
-            ModelDirectoryError: The language model or the 8-bit decoder is not there, damaged, or none.
-            MissingExtraError: A package for `int8` is not installed.
-        """
-        asked = options.looks_at_attention()
-        if asked and not self.model.attends:
-            raise ConfigError(
-                f"'{asked}' looks at attention weights, and this model was made with 'decoder.attention: none'. "
-                "Use 'unk: keep' or 'suppress' and 'coverage_penalty: 0', or a model with attention."
-            )
-        steps: StepSource = self._int8_steps() if options.int8 else ModelSteps(self.model)
-        if options.shortlist is not None:
-            if self.shortlist is None:
-                raise ConfigError(
-                    f"'shortlist' is {options.shortlist}, and the model has none. Make one: seq2seq shortlist MODEL"
-                )
-            steps = Shortlisted(steps, self.shortlist, options.shortlist)
-        if options.fusion:
-            assert options.language_model is not None
-            steps = Fused(steps, self.language_model(options.language_model), options.language_model_weight)
-        return steps
-
-    def _int8_steps(self) -> StepSource:
-        if self.folder is None:
-            raise ConfigError("'int8' is true: it needs a model directory. Make the translator with Translator.load.")
-        if self.model.precision != "float32":
-            raise ConfigError(
-                f"'int8' is true, and the model is loaded in {self.model.precision}: the 8-bit decoder goes with "
-                "float32. Leave one of the two out."
-            )
-        if runs_on_gpu():
-            raise ConfigError(
-                "'int8' is true, and the model runs on a GPU: the 8-bit decoder runs on the CPU, and every step would "
-                "copy all states there. Leave 'int8' out, or hide the GPU: CUDA_VISIBLE_DEVICES=-1."
-            )
-        with self._lock:
-            if self._int8 is None:
-                self._int8 = load_int8_decoder(self.folder, self.model.output_embedding.vocabulary_size)
-        return ModelSteps(self.model, self._int8.decode_step)
-
-    def language_model(self, path: str) -> LanguageModel:
-        """The language model of a directory, read once.
-
-        Raises:
-            ConfigError, ModelDirectoryError: See `steps`.
-        """
-        with self._lock:
-            if path not in self._language_models:
-                model, tokenizer, _ = load_language_model(expand(path), self.model.precision)
-                theirs, ours = tokenizer.fingerprint(), self.tokenizers.target.fingerprint()
-                if theirs != ours:
-                    raise ConfigError(
-                        f"{path}: the language model's tokenizer (SHA-256 {theirs[:8]}) is not the translator's target "
-                        f"tokenizer ({ours[:8]}), so their tokens are not the same. Train the language model with "
-                        f"'tokenizer.from_model: {self.folder or 'TRANSLATOR'}'."
-                    )
-                self._language_models[path] = model
-            return self._language_models[path]
+        self.sources.of(options)
 
     def translate(
         self,
@@ -205,7 +130,7 @@ class Translator:
         if isinstance(sentences, str):
             raise TypeError("translate takes a list of sentences, found one string. Pass [text].")
         options = options or self.options
-        steps = self.steps(options)
+        steps = self.sources.of(options)
         use_precision(self.model.precision)
         sentences = list(sentences)
         encoded = self.tokenizers.source.encode_all(sentences)
@@ -313,25 +238,6 @@ class Translator:
             unknown = [_most_attended(surfaces, weights[t]) for t, token in enumerate(ids) if token == UNK_ID]
             return self.tokenizers.target.decode_with(ids, unknown)
         return self.tokenizers.target.decode(ids)
-
-
-def checksums_besides(folder: Path, options: SearchOptions) -> dict[str, str]:
-    """SHA-256 by name of the files that `Translator.steps` reads for options, besides those of the model itself.
-
-    Args:
-        folder: The model directory.
-        options: How to search.
-
-    Raises:
-        ModelDirectoryError: The language model's directory lacks something or is damaged.
-    """
-    asked = {shortlist.FILE: options.shortlist is not None, int8.FILE: options.int8}
-    found = {file: sha256(folder / file) for file, wanted in asked.items() if wanted}
-    if options.fusion:
-        assert options.language_model is not None
-        files = checksums(expand(options.language_model))
-        found |= {f"language_model/{file}": digest for file, digest in files.items()}
-    return found
 
 
 def _most_attended(surfaces: Sequence[str], weights: np.ndarray) -> str:

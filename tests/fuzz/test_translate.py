@@ -67,7 +67,7 @@ def translators(tmp_path_factory):
 @pytest.fixture(scope="module")
 def folder(translators, tmp_path_factory):
     """Where the command finds its input; it gets translators that are there already, to be quick."""
-    loaded = {translator.folder: translator for translator in translators.values()}
+    loaded = {translator.sources.folder: translator for translator in translators.values()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Translator, "load", lambda path, *precision, notice: loaded[path])
         yield tmp_path_factory.mktemp("files")
@@ -164,7 +164,7 @@ def test_the_command_answers_every_line_of_any_bytes(translators, folder, kind, 
     data = data if last else data.removesuffix(b"\n")
     (folder / "source").write_bytes(data)
     flags = ("-i", folder / "source", "-o", folder / "target", "--format", kept, *FLAGS)
-    assert run("translate", translator.folder, *flags) == 0
+    assert run("translate", translator.sources.folder, *flags) == 0
     *answers, end = (folder / "target").read_bytes().decode("utf-8").split("\n")
     assert end == ""
     found = data.split(b"\n")[: -1 if data.endswith(b"\n") or not data else None]

@@ -118,7 +118,7 @@ def options(folder=None, weight=None, **values):
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_a_search_score_is_that_of_both_models(folder, translator, beam_size):
     chosen = options(folder, WEIGHT, beam_size=beam_size, n_best=beam_size)
-    helper = translator.language_model(str(folder / "lm"))
+    helper = translator.sources.language_model(str(folder / "lm"))
     for sentence, translation in zip(SENTENCES, translator.translate(SENTENCES, chosen), strict=True):
         for hypothesis in translation.hypotheses if sentence else ():
             source = np.array([[*translator.tokenizers.source.encode(sentence), EOS]], np.int32)

@@ -104,7 +104,7 @@ def test_translations_do_not_depend_on_the_batch(translator, more):
 
 
 def test_a_model_on_a_gpu_is_refused_with_a_way_out(translator, monkeypatch):
-    monkeypatch.setattr("seq2seq.inference.translator.runs_on_gpu", lambda: True)
+    monkeypatch.setattr("seq2seq.inference.sources.runs_on_gpu", lambda: True)
     with pytest.raises(ConfigError, match=r"the model runs on a GPU: .* Leave 'int8' out, .*CUDA_VISIBLE_DEVICES=-1"):
         translator.translate(SENTENCES, SearchOptions(int8=True))
     assert translator.translate(SENTENCES[:1], SearchOptions(max_length=3))
@@ -125,7 +125,7 @@ def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path):
     empty = Translator(translator.model, *translator.tokenizers, folder=tmp_path)
     with pytest.raises(ModelDirectoryError, match=f"seq2seq quantize {tmp_path}"):
         empty.translate(SENTENCES, options)
-    whole = (translator.folder / FILE).read_bytes()
+    whole = (translator.sources.folder / FILE).read_bytes()
     (tmp_path / WEIGHTS).write_bytes(b"weights")
     (tmp_path / FILE).write_bytes(whole[:-200])
     with pytest.raises(ModelDirectoryError, match="does not end with its checksum"):

@@ -141,7 +141,7 @@ def test_each_text_generator_keeps_its_own(language_folder, monkeypatch):
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_language_model_is_loaded_in_the_translators_precision(precision, folder, language_folder):
     translator = Translator.load(folder, precision)
-    helper = translator.language_model(str(language_folder))
+    helper = translator.sources.language_model(str(language_folder))
     assert isinstance(helper, LanguageModel)
     assert (helper.precision, helper.dtype_policy.name) == (precision, translator.model.dtype_policy.name)
 

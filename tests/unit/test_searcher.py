@@ -30,7 +30,7 @@ def make_translator(seed: int, **decoder: object) -> Translator:
     translator = Translator(model, tokenizer, tokenizer, shortlist=shortlist)
     helper = LanguageModel(VOCABULARY, EmbeddingsConfig(size=5), DecoderConfig(units=6, attention="none"))
     randomize(helper, seed=seed + 1, scale=0.7)
-    translator._language_models["lm"] = helper
+    translator.sources._language_models["lm"] = helper
     return translator
 
 

@@ -87,7 +87,7 @@ def translator():
 
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_a_shortlist_of_everything_changes_nothing(translator, beam_size):
-    everything = translator.shortlist._replace(frequent=np.arange(30, dtype=np.int32))
+    everything = translator.sources.shortlist._replace(frequent=np.arange(30, dtype=np.int32))
     free = Translator(translator.model, *translator.tokenizers, shortlist=everything)
     options = SearchOptions(beam_size=beam_size, max_length=12)
     expected = free.translate(SENTENCES, options)
@@ -98,7 +98,7 @@ def test_a_shortlist_of_everything_changes_nothing(translator, beam_size):
 
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_translations_are_of_the_shortlist_and_do_not_depend_on_the_batch(translator, beam_size):
-    few = translator.shortlist._replace(frequent=np.arange(4, dtype=np.int32))
+    few = translator.sources.shortlist._replace(frequent=np.arange(4, dtype=np.int32))
     narrow = Translator(translator.model, *translator.tokenizers, shortlist=few)
     options = SearchOptions(beam_size=beam_size, max_length=12, shortlist=2, unk="suppress")
     together = narrow.translate(SENTENCES, options)
@@ -114,9 +114,9 @@ def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path):
     with pytest.raises(ConfigError, match="seq2seq shortlist MODEL"):
         bare.translate(SENTENCES, SearchOptions(shortlist=5))
     assert load_shortlist(tmp_path, translator.tokenizers) is None
-    save_shortlist(tmp_path, translator.shortlist, translator.tokenizers)
+    save_shortlist(tmp_path, translator.sources.shortlist, translator.tokenizers)
     found = load_shortlist(tmp_path, translator.tokenizers)
-    np.testing.assert_array_equal(found.candidates, translator.shortlist.candidates)
+    np.testing.assert_array_equal(found.candidates, translator.sources.shortlist.candidates)
     other = Tokenizer.train(SENTENCES, TokenizerConfig(vocabulary_size=28))
     with pytest.raises(ModelDirectoryError, match="other tokenizers"):
         load_shortlist(tmp_path, Tokenizers(other, other))

@@ -40,7 +40,7 @@ def translator(tmp_path_factory):
     made = Translator(model, tokenizer, tokenizer, shortlist=shortlist, folder=folder)
     helper = LanguageModel(VOCABULARY, EmbeddingsConfig(size=5), DecoderConfig(units=6, attention="none"))
     randomize(helper, seed=8, scale=0.7)
-    made._language_models["lm"] = helper
+    made.sources._language_models["lm"] = helper
     return made
 
 
@@ -48,15 +48,15 @@ class Composed:
     """The score of each token after others, of one sentence: made of the parts, one step at a time."""
 
     def __init__(self, translator, sentence, shortlist, int8, fused):
-        self.model, self.helper = translator.model, translator.language_model("lm") if fused else None
+        self.model, self.helper = translator.model, translator.sources.language_model("lm") if fused else None
         ids = translator.tokenizers.source.encode(sentence)
         self.memory, self.state = self.model.encode(tf.constant([[*ids, EOS_ID]]))
         self.decode_step = self.model.decode_step
         if int8:
-            self.decode_step = translator.steps(SearchOptions(int8=True)).decode_step
+            self.decode_step = translator.sources.of(SearchOptions(int8=True)).decode_step
         self.allowed = np.arange(VOCABULARY)
         if shortlist:
-            self.allowed = translator.shortlist.of([ids], SIZE)[0]
+            self.allowed = translator.sources.shortlist.of([ids], SIZE)[0]
             assert len(self.allowed) < VOCABULARY
 
     def scores(self, tokens):
@@ -143,10 +143,10 @@ def test_samples_are_of_the_candidates_and_do_not_depend_on_the_batch(translator
 def test_a_prefix_comes_first_even_where_it_is_no_candidate(translator, beam_size, shortlist):
     source = translator.tokenizers.source.encode_all(SENTENCES[:3])
     prefixes = [[30, 31], [], [33]]
-    candidates = translator.shortlist.of(source, SIZE)
+    candidates = translator.sources.shortlist.of(source, SIZE)
     assert 30 not in candidates[0], "or this tells nothing"
     steps = ModelSteps(translator.model)
-    steps = Shortlisted(steps, translator.shortlist, SIZE) if shortlist else steps
+    steps = Shortlisted(steps, translator.sources.shortlist, SIZE) if shortlist else steps
     options = SearchOptions(beam_size=beam_size, length_penalty=0.0)
     limits = np.full(3, 1, np.int32), np.full(3, LONGEST, np.int32)
     result = Searcher().search(Prefixed(steps), Batch(source, prefixes), limits, options)
@@ -163,7 +163,7 @@ def test_a_prefix_comes_first_even_where_it_is_no_candidate(translator, beam_siz
 def test_steps_that_differ_in_their_numbers_share_a_graph(translator):
     options = SearchOptions(shortlist=3, language_model="lm", language_model_weight=0.1)
     same = options.model_copy(update={"shortlist": 9, "language_model_weight": 2.0})
-    assert translator.steps(options).key == translator.steps(same).key
+    assert translator.sources.of(options).key == translator.sources.of(same).key
     others = ({"shortlist": None}, {"int8": True}, {"language_model": None})
-    keys = {translator.steps(options.model_copy(update=other)).key for other in others}
-    assert len(keys | {translator.steps(options).key}) == 4
+    keys = {translator.sources.of(options.model_copy(update=other)).key for other in others}
+    assert len(keys | {translator.sources.of(options).key}) == 4

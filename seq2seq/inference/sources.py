@@ -1,0 +1,119 @@
+"""Which source of steps search options ask for, and what it has to read from disk."""
+
+import threading
+from pathlib import Path
+
+from seq2seq.config import SearchOptions
+from seq2seq.data.tokenizer import Tokenizer
+from seq2seq.devices.device import runs_on_gpu
+from seq2seq.errors import ConfigError
+from seq2seq.inference import int8, shortlist
+from seq2seq.inference.int8 import Int8Decoder, load_int8_decoder
+from seq2seq.inference.shortlist import Shortlist
+from seq2seq.inference.steps import Fused, ModelSteps, Shortlisted, StepSource
+from seq2seq.model_directory.directory import checksums
+from seq2seq.model_directory.model import load_language_model
+from seq2seq.models.language_model import LanguageModel
+from seq2seq.models.translation import Seq2Seq
+from seq2seq.storage.files import sha256
+from seq2seq.storage.paths import expand
+
+
+class StepSources:
+    """The sources of steps that a translation model has; threads may share them.
+
+    Args:
+        model: With its weights.
+        tokenizer: Of the target.
+        shortlist: For the option of this name.
+        folder: The model directory, for the option `int8`.
+    """
+
+    def __init__(self, model: Seq2Seq, tokenizer: Tokenizer, shortlist: Shortlist | None, folder: Path | None) -> None:
+        self.model, self.tokenizer, self.shortlist, self.folder = model, tokenizer, shortlist, folder
+        self._lock = threading.Lock()  # around what is read from disk once
+        self._language_models: dict[str, LanguageModel] = {}
+        self._int8: Int8Decoder | None = None
+
+    def of(self, options: SearchOptions) -> StepSource:
+        """The source of steps that options ask for; what it needs is read from disk once.
+
+        Raises:
+            ConfigError: An option looks at attention, and the model has none; a shortlist is asked for; or int8; or
+                the language model's tokenizer is another than the target's.
+            ModelDirectoryError: The language model or the 8-bit decoder is not there, damaged, or none.
+            MissingExtraError: A package for `int8` is not installed.
+        """
+        asked = options.looks_at_attention()
+        if asked and not self.model.attends:
+            raise ConfigError(
+                f"'{asked}' looks at attention weights, and this model was made with 'decoder.attention: none'. "
+                "Use 'unk: keep' or 'suppress' and 'coverage_penalty: 0', or a model with attention."
+            )
+        steps: StepSource = self._int8_steps() if options.int8 else ModelSteps(self.model)
+        if options.shortlist is not None:
+            if self.shortlist is None:
+                raise ConfigError(
+                    f"'shortlist' is {options.shortlist}, and the model has none. Make one: seq2seq shortlist MODEL"
+                )
+            steps = Shortlisted(steps, self.shortlist, options.shortlist)
+        if options.fusion:
+            assert options.language_model is not None
+            steps = Fused(steps, self.language_model(options.language_model), options.language_model_weight)
+        return steps
+
+    def _int8_steps(self) -> StepSource:
+        if self.folder is None:
+            raise ConfigError("'int8' is true: it needs a model directory. Make the translator with Translator.load.")
+        if self.model.precision != "float32":
+            raise ConfigError(
+                f"'int8' is true, and the model is loaded in {self.model.precision}: the 8-bit decoder goes with "
+                "float32. Leave one of the two out."
+            )
+        if runs_on_gpu():
+            raise ConfigError(
+                "'int8' is true, and the model runs on a GPU: the 8-bit decoder runs on the CPU, and every step would "
+                "copy all states there. Leave 'int8' out, or hide the GPU: CUDA_VISIBLE_DEVICES=-1."
+            )
+        with self._lock:
+            if self._int8 is None:
+                self._int8 = load_int8_decoder(self.folder, self.model.output_embedding.vocabulary_size)
+        return ModelSteps(self.model, self._int8.decode_step)
+
+    def language_model(self, path: str) -> LanguageModel:
+        """The language model of a directory, read once.
+
+        Raises:
+            ConfigError, ModelDirectoryError: See `of`.
+        """
+        with self._lock:
+            if path not in self._language_models:
+                model, tokenizer, _ = load_language_model(expand(path), self.model.precision)
+                theirs, ours = tokenizer.fingerprint(), self.tokenizer.fingerprint()
+                if theirs != ours:
+                    raise ConfigError(
+                        f"{path}: the language model's tokenizer (SHA-256 {theirs[:8]}) is not the translator's target "
+                        f"tokenizer ({ours[:8]}), so their tokens are not the same. Train the language model with "
+                        f"'tokenizer.from_model: {self.folder or 'TRANSLATOR'}'."
+                    )
+                self._language_models[path] = model
+            return self._language_models[path]
+
+
+def checksums_besides(folder: Path, options: SearchOptions) -> dict[str, str]:
+    """SHA-256 by name of the files that `StepSources.of` reads for options, besides those of the model itself.
+
+    Args:
+        folder: The model directory.
+        options: How to search.
+
+    Raises:
+        ModelDirectoryError: The language model's directory lacks something or is damaged.
+    """
+    asked = {shortlist.FILE: options.shortlist is not None, int8.FILE: options.int8}
+    found = {file: sha256(folder / file) for file, wanted in asked.items() if wanted}
+    if options.fusion:
+        assert options.language_model is not None
+        files = checksums(expand(options.language_model))
+        found |= {f"language_model/{file}": digest for file, digest in files.items()}
+    return found
