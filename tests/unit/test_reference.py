@@ -50,7 +50,8 @@ def test_a_row_says_all_that_the_schema_knows():
         "default": "`1.0`",
         "range": "`> 0`, `≤ 1`",
         "unit": "",
-        "meaning": "When sampling: draw among the fewest likeliest that together have this probability.",
+        "meaning": "When sampling: sample from the smallest set of most likely tokens with this cumulative "
+        "probability.",
         "paper": "Holtzman et al. 2020",
     }
     decoder, data = documented["`decoder`"], documented["`data`"]

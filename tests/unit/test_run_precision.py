@@ -14,6 +14,7 @@ from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.devices import device
 from seq2seq.devices.device import Device
 from seq2seq.errors import ConfigError, TrainingError
+from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.text_generator import TextGenerator
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import start_directory
@@ -104,7 +105,7 @@ def test_loading_in_tf32_without_it_is_refused_before_anything_is_read(load, tmp
 
 def test_each_translator_keeps_its_own(folder, monkeypatch):
     exact, fast = Translator.load(folder), Translator.load(folder, "tf32")
-    seen = seen_by(Translator, "_search_function", monkeypatch)
+    seen = seen_by(Searcher, "search", monkeypatch)
     for translator in (exact, fast, exact):
         translator.translate(LINES, OPTIONS)
     list(fast.translate_stream(LINES, OPTIONS))

@@ -8,6 +8,7 @@ import tensorflow as tf
 from seq2seq.config import SearchOptions, TokenizerConfig
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError
+from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import start_directory
 from seq2seq.model_directory.model import load_model, save_model
@@ -206,6 +207,7 @@ def test_streaming_equals_translating_at_once(translator):
 
 
 def test_searching_is_traced_once_per_configuration(translator):
+    translator.searcher = Searcher()
     for values in ({"beam_size": 1}, {"beam_size": 2}, {"sample": True, "n_best": 2}):
         for number, part in enumerate((SENTENCES[:1], SENTENCES[2:5], SENTENCES), start=1):
             changing = {
