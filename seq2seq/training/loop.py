@@ -38,9 +38,9 @@ class TrainingLoop:
 
     Args:
         config: The recipe.
-        model: Compiled; with what `progress` says it has learnt.
+        model: Compiled, in the state that `progress` belongs to.
         data: What to train on.
-        progress: Where the run stands; followed from then on.
+        progress: Where the run stands at first; the attribute of this name follows it.
         records: Checkpoints, history and the delivered model.
         validator: Measures the model.
         watch: Notices that the run diverges.
@@ -74,7 +74,8 @@ class TrainingLoop:
         self.display, self.replicas, self.stop, self.board = display, replicas, stop, board
         self.requests = Requests()  # as all workers agree
         self.saved_update = self.update
-        self.meter, self.not_counted, self.not_saved = Meter(), Timer(), Timer()
+        self.meter = Meter()
+        self.since_counted, self.since_saved = Timer(), Timer()  # since seconds were counted, and a checkpoint written
 
     @property
     def update(self) -> int:
@@ -107,8 +108,8 @@ class TrainingLoop:
         Raises:
             TrainingError: A batch does not fit into memory, or the run diverged and rolling back did not help.
         """
-        self.not_counted.restart()
-        self.not_saved.restart()
+        self.since_counted.restart()
+        self.since_saved.restart()
         self.requests = self._ask()
         if not self.progress.batches:
             self._save()  # from here on the directory can be resumed
@@ -163,7 +164,7 @@ class TrainingLoop:
         self.meter.tokens += int(plan.target_lengths[plan.batch(number)].sum())
         progress.batch += 1
         progress.batches += 1
-        progress.seconds += self.not_counted.restart()
+        progress.seconds += self.since_counted.restart()
         self.watch.note(progress, plan, logs["gradient_norm"])
         self.callbacks.on_train_batch_end(number, logs)
         return logs
@@ -224,14 +225,14 @@ class TrainingLoop:
         learnt = loss <= self.validator.frequency_loss - LEAST_GAIN
         entry["best"] = progress.judge(loss, bleu, self.config.validation.metric, self.update, learnt)
         progress.validated = progress.batches
-        progress.seconds += self.not_counted.restart()
+        progress.seconds += self.since_counted.restart()
         return entry | {"tokens_per_second": speed, "seconds": progress.seconds}
 
     def _ask(self) -> Requests:
         """What any worker is asked for; several of them exchange it now and then only, since that takes time."""
         if self.replicas.workers > 1 and self.progress.batches % LOOK_EVERY:
             return self.requests._replace(save=False)
-        due = self.not_saved.seconds() > 60 * self.config.training.checkpoint_minutes
+        due = self.since_saved.seconds() > 60 * self.config.training.checkpoint_minutes
         return Requests(*self.replicas.any(bool(self.stop), bool(self.model.stop_training), due))
 
     def _roll_back(self, trouble: DivergedError) -> None:
@@ -263,13 +264,13 @@ class TrainingLoop:
         if self.end is not None or not self.watch.skipped:
             self._save()
         else:
-            self.not_saved.restart()  # as if it had been written: it is asked for again later, and not at each batch
+            self.since_saved.restart()  # as if it had been written: it is asked for again later, and not at each batch
 
     def _save(self) -> None:
-        self.progress.seconds += self.not_counted.restart()
+        self.progress.seconds += self.since_counted.restart()
         self.records.save(LAST, self.progress)
         self.saved_update = self.update
-        self.not_saved.restart()
+        self.since_saved.restart()
 
     def _numbers(self, logs: dict[str, Any], plan: BatchPlan) -> dict[str, float]:
         """For the live line; the time left is estimated from the whole run's pace."""
