@@ -9,6 +9,8 @@ from seq2seq.data.tokenizer import Tokenizer
 NOUNS = {"dog": "Hund", "cat": "Kater", "man": "Mann", "tree": "Baum", "bird": "Vogel", "king": "König"}
 VERBS = {"sees": "sieht", "loves": "liebt", "hears": "hört", "finds": "findet"}
 PLACES = {"today": "heute", "here": "hier", "often": "oft", "there": "dort"}
+# Of `training`. Three batches per update: an interruption may come amid what is gathered.
+GATHERING = {"epochs": 2, "accumulate": 3, "learning_rate": 0.01, "checkpoint_minutes": 1000.0}
 
 
 def pairs(count: int, seed: int) -> list[tuple[str, str]]:

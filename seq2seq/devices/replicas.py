@@ -31,6 +31,11 @@ def replica_number() -> int:
     return 0 if context is None else int(tf.get_static_value(context.replica_id_in_sync_group))
 
 
+def local_replicas(strategy: tf.distribute.Strategy) -> int:
+    """How many replicas of a strategy this process has."""
+    return 1 if strategy.num_replicas_in_sync == 1 else len(strategy.extended.worker_devices)
+
+
 def sum_over_replicas(values: Any) -> Any:
     """The sum of a tensor or a nest of them over all replicas; to be called on each, by `strategy.run`."""
     context = tf.distribute.get_replica_context()

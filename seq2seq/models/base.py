@@ -1,4 +1,4 @@
-"""What predicts a target token by token: embeddings, decoder and output layer, and the step that trains them."""
+"""What predicts a target token by token: embeddings, decoder and output layer."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,10 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.config import EmbeddingsConfig, Precision
-from seq2seq.config.precision import policy_name
 from seq2seq.data.tokenizer import BOS_ID, PAD_ID
-from seq2seq.devices.device import use_precision
-from seq2seq.devices.replicas import on_each, replica_number, sum_over_replicas
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.layers import (
     AttentionMemory,
@@ -25,10 +22,10 @@ from seq2seq.layers import (
 )
 from seq2seq.layers.decoder import DecoderState
 from seq2seq.layers.time_loop import WeightValues
-from seq2seq.models.update import GradientUpdate, TokenMean
+from seq2seq.models.trainable import TrainableModel
 
 
-class DecoderModel(keras.Model):
+class DecoderModel(TrainableModel):
     """The common part of `Seq2Seq` and `LanguageModel`, which differ in what the decoder starts from.
 
     A model of its own has a `decoder` and says in `encode` what it reads.
@@ -55,10 +52,9 @@ class DecoderModel(keras.Model):
     def __init__(
         self, vocabulary_size: int, embeddings: EmbeddingsConfig, *, name: str, seed: int, precision: Precision
     ) -> None:
-        super().__init__(name=name, dtype=keras.DTypePolicy(policy_name(precision)))
-        self.precision = precision
+        super().__init__(name, precision, RandomStream(seed))
         policy = self.dtype_policy
-        self.stream, self.initializers = RandomStream(seed), Initializers(seed)
+        self.initializers = Initializers(seed)
         size = vocabulary_size, embeddings.size
         self.target_embedding = Embedding(*size, self.initializers, dtype=policy, name="target_embedding")
         self.output_embedding = (
@@ -67,7 +63,6 @@ class DecoderModel(keras.Model):
             else self.target_embedding
         )
         self.target_dropouts = self.embedding_dropouts("target", embeddings.target_word_dropout, embeddings.dropout)
-        self.loss_metric, self.nll_metric = TokenMean("loss"), TokenMean("nll")
 
     def embedding_dropouts(self, side: str, words: float, numbers: float) -> list[Dropout]:
         """Dropout of whole vectors and of single numbers."""
@@ -164,108 +159,6 @@ class DecoderModel(keras.Model):
         """`token_losses` of what `read_out` gave, or of some of its positions: logits and probabilities are (N, V)."""
         table, bias = self.output_embedding.table.value, self.output_bias.value
         return output_cross_entropy(readout, table, bias, labels, label_smoothing)
-
-    def fit(self, *arguments: Any, **options: Any) -> Any:
-        """`keras.Model.fit`, with the products of the model's precision."""
-        use_precision(self.precision)
-        return super().fit(*arguments, **options)
-
-    def evaluate(self, *arguments: Any, **options: Any) -> Any:
-        """`keras.Model.evaluate`, with the products of the model's precision."""
-        use_precision(self.precision)
-        return super().evaluate(*arguments, **options)
-
-    def compile(
-        self,
-        optimizer: Any = "adam",
-        loss: Any = None,
-        *,
-        label_smoothing: float = 0.0,
-        clip_norm: float | None = 1.0,
-        accumulate: int = 1,
-        ema: float | None = None,
-        explosion: float | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Prepare for training what is trainable now.
-
-        On several replicas the model and its optimizer are made within a strategy's scope, and this is called outside:
-        weights and the optimizer's slots are on every replica, all other numbers of training are kept once.
-
-        Args:
-            optimizer: A Keras optimizer without clip arguments, or its name.
-            loss: Must be None: the model has its own.
-            label_smoothing: Share of the label's probability that is spread over the vocabulary.
-            clip_norm: Largest global norm of an update's gradient; None for no clipping.
-            accumulate: Batches whose gradients make one update.
-            ema: Decay of a moving average of the weights; `model.update.averaged_weights()` puts it in their place.
-            explosion: Skip an update whose gradient norm is above so many times its running mean; None for none.
-            kwargs: For `keras.Model.compile`.
-
-        Raises:
-            ValueError: A loss is given, or the optimizer clips.
-            ConfigError: The precision is `tf32` and there is no GPU that has it.
-        """
-        use_precision(self.precision)
-        if loss is not None:
-            raise ValueError(
-                f"{type(self).__name__} has its own loss, found loss={loss!r}; pass label_smoothing to shape it"
-            )
-        kwargs = {"jit_compile": False} | kwargs
-        super().compile(optimizer=optimizer, auto_scale_loss=False, **kwargs)
-        self.label_smoothing = label_smoothing
-        self.update = GradientUpdate(
-            self.optimizer,
-            self.trainable_variables,
-            clip_norm=clip_norm,
-            accumulate=accumulate,
-            scale_loss=self.compute_dtype == "float16",
-            ema=ema,
-            explosion=explosion,
-            strategy=self.distribute_strategy,
-        )
-
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        return [self.loss_metric, self.nll_metric]
-
-    def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
-        """One batch: forward, backward and, when enough are gathered, an update.
-
-        Args:
-            data: `(source, target)`; on several replicas the share of each one on this machine, one after the other.
-
-        Returns:
-            `loss`: running mean a token, with label smoothing; `nll`: the same without; `gradient_norm`: of
-            this batch's update, before clipping.
-        """
-        strategy = self.distribute_strategy
-        gradients, sums = on_each(strategy, self._learn, data)
-        loss, nll, tokens = tf.unstack(strategy.experimental_local_results(sums)[0])
-        norm = self.update.add(gradients, tokens)
-        self.stream.draw.assign_add(1)
-        return self._measure(loss, nll, tokens) | {"gradient_norm": norm}
-
-    def _learn(self, data: tuple[tf.Tensor, ...]) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """On each replica: its share of the gradient, and the sums of `losses_of` over all replicas, (3,) float32."""
-        place = 2 * (replica_number() % (len(data) // 2))
-        source, target = data[place : place + 2]
-        with tf.GradientTape() as tape:
-            loss, nll, tokens = self.losses_of(source, target, self.label_smoothing, training=True)
-            # A constant to the gradient, which would be summed over replicas once more for nothing.
-            sums = sum_over_replicas(tf.stop_gradient(tf.stack([loss, nll, tokens])))
-            scaled = self.update.scaled(loss, sums[2])
-        gradients = tape.gradient(scaled, [v.value for v in self.update.variables])
-        return self.update.dense(gradients), sums
-
-    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The losses of one batch, without dropout and without smoothing."""
-        return self._measure(*self.losses_of(*data))
-
-    def _measure(self, loss: tf.Tensor, nll: tf.Tensor, tokens: tf.Tensor) -> dict[str, tf.Tensor]:
-        self.loss_metric.update_state(loss, tokens)
-        self.nll_metric.update_state(nll, tokens)
-        return {metric.name: metric.result() for metric in self.metrics}
 
     def _teach(self, source: tf.Tensor, target: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         memory, state = self.encode(source, training=training)

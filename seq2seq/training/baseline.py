@@ -36,6 +36,17 @@ def frequency_loss(train: EncodedMixture, valid: EncodedCorpus, vocabulary_size:
     return float((found * nll).sum() / found.sum())
 
 
+def warning_is_due(entry: Mapping[str, Any], before: int, config: TrainingConfig) -> bool:
+    """Whether to say that a validation shows no gain: the first one, and the first one after the warmup.
+
+    Args:
+        entry: Its line of the history.
+        before: The update of the validation before it; 0: there was none.
+        config: For the warmup.
+    """
+    return not before or before < config.schedule.warmup <= entry["update"]
+
+
 def warning_of_no_gain(entry: Mapping[str, Any], frequencies: float, guessing: float, config: TrainingConfig) -> str:
     """What to say of a validation that shows no gain over token frequencies, and what to change.
 

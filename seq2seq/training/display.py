@@ -124,3 +124,9 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 batch`, `2 batches`, `3,000 updates`."""
+    plural = f"{noun}es" if noun.endswith("tch") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"

@@ -22,7 +22,6 @@ class Progress:
     plateau_factor   what the plateau schedule has multiplied the learning rate by
     plateau_waited   validations without improvement that it has counted
     recoveries       how often the run has gone back to a checkpoint, each time with half the learning rate
-    finished         why training ended, or ""
     """
 
     epoch: int = 1
@@ -38,7 +37,6 @@ class Progress:
     plateau_factor: float = 1.0
     plateau_waited: int = 0
     recoveries: int = 0
-    finished: str = ""
 
     def judge(self, loss: float, bleu: float | None, metric: str, update: int, learnt: bool = True) -> bool:
         """Take in a validation; is it the best so far, by the metric, and of equal BLEU by the loss?

@@ -1,13 +1,12 @@
-"""Before the first batch: the model is made, what is to be trained is said, and what needs most memory is tried."""
+"""Before the first batch: corpora and model are made, what is to be trained is said, the largest batches are tried."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from seq2seq.config import Config, Precision
 from seq2seq.data.batching import BatchPlan, batch_shares
 from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.devices.replicas import Replicas
+from seq2seq.model_directory.directory import load_tokenizers, start_directory
 from seq2seq.models.base import DecoderModel
 from seq2seq.models.build import build_model
 from seq2seq.storage.paths import expand
@@ -16,8 +15,27 @@ from seq2seq.training.display import Display
 from seq2seq.training.fine_tuning import freeze, trained_parameters, warm_start
 from seq2seq.training.memory import describe_batch, explaining_memory, peak_memory
 from seq2seq.training.optimization import make_optimizer
-from seq2seq.training.preparation import Prepared
+from seq2seq.training.preparation import Prepared, prepare
 from seq2seq.training.validation import Validator
+
+
+def prepare_together(config: Config, directory: Path, display: Display, replicas: Replicas, resumes: bool) -> Prepared:
+    """`prepare` of all workers: the chief encodes the corpora, and then the others read what it wrote.
+
+    Where a run starts, the chief also starts its directory.
+
+    Raises:
+        CorpusError, TokenizerError, ModelDirectoryError, TrainingError: See `prepare`.
+    """
+    if not replicas.is_chief:
+        replicas.wait()
+    written = resumes or not replicas.is_chief
+    data = prepare(config, directory, display, load_tokenizers(directory) if written else None)
+    if replicas.is_chief:
+        if not resumes:
+            start_directory(directory, config, data.tokenizers)
+        replicas.wait()
+    return data
 
 
 def make_model(
@@ -76,7 +94,6 @@ def summarize(display: Display, model: DecoderModel, data: Prepared, plan: Batch
 def try_largest_batches(
     display: Display,
     model: DecoderModel,
-    step: Callable[..., Any],
     validator: Validator,
     data: Prepared,
     plan: BatchPlan,
@@ -94,7 +111,7 @@ def try_largest_batches(
         for index in plan.largest():
             model.update.apply_with_next()
             with explaining_memory(data, plan, index, replicas.count):
-                step(*batch_shares(data.train, plan.batch(index), replicas.here, replicas.count))
+                model.step_function()(*batch_shares(data.train, plan.batch(index), replicas.here, replicas.count))
         validator.try_largest_batches()
     restore(model, before, "trial")
     if peak := peak_memory():

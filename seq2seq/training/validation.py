@@ -3,7 +3,6 @@
 from functools import cached_property
 
 import numpy as np
-import tensorflow as tf
 
 from seq2seq.config import Config, SearchOptions
 from seq2seq.data.batching import plan_batches
@@ -46,11 +45,6 @@ class Validator:
         lengths, tokens = (data.valid.source.lengths, data.valid.target.lengths), config.batching.tokens
         assert tokens is not None  # see `with_tokens`
         self._plan = plan_batches(*lengths, tokens=tokens, pool=len(data.valid), seed=0, epoch=0)
-        self._sums = tf.function(
-            lambda *batch: tf.stack(model.losses_of(*batch)[1:]),
-            input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2,
-            autograph=False,
-        )
 
     @cached_property
     def frequency_loss(self) -> float:
@@ -71,7 +65,7 @@ class Validator:
     def _of_batch(self, index: int) -> np.ndarray:
         use_precision(self.model.precision)
         with explaining_memory(self.data, self._plan, index):
-            return self._sums(*self.data.valid.batch(self._plan.batch(index))).numpy()
+            return self.model.sums_function()(*self.data.valid.batch(self._plan.batch(index))).numpy()
 
     def try_largest_batches(self) -> None:
         """Run what needs most memory, so that it fails before training and not after an epoch of it."""

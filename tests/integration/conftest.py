@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+from tests.toy import write_corpus
+
 
 @pytest.fixture(autouse=True, scope="module")
 def graphs_as_traced():
@@ -16,3 +18,27 @@ def graphs_as_traced():
     options.set_experimental_options({"disable_meta_optimizer": True})
     yield
     options.set_experimental_options({"disable_meta_optimizer": False})
+
+
+@pytest.fixture(scope="session")
+def pool():
+    """See `tests/pool.py`."""
+    from tests.pool import Pool
+
+    return Pool()
+
+
+@pytest.fixture(scope="module")
+def shared_graphs(pool):
+    """Runs of this module with the same graphs share a model, for modules that ask for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("seq2seq.training.run.make_model", pool.make_model)
+        yield
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """A folder with the toy corpus."""
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder)
+    return folder

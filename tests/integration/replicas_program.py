@@ -23,12 +23,9 @@ def collectives(strategy: tf.distribute.Strategy) -> int:
     with strategy.scope():
         model, optimizer = Seq2Seq(9, 9, *sizes), keras.optimizers.SGD(0.1)
     model.compile(optimizer)
-    replicas = strategy.num_replicas_in_sync
-    signature = [tf.TensorSpec([None, None], tf.int32)] * 2 * replicas
-    step = tf.function(lambda *batch: model.train_step(batch), input_signature=signature, autograph=False)
-    graph = step.get_concrete_function().graph.as_graph_def()
+    graph = model.step_function().get_concrete_function().graph.as_graph_def()
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-    return sum(node.op == "CollectiveReduceV2" for node in nodes) // replicas
+    return sum(node.op == "CollectiveReduceV2" for node in nodes) // strategy.num_replicas_in_sync
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from seq2seq.training.optimization import learning_rate
 from tests.runs import CopyAfter, assert_goes_on, assert_same_arrays, assert_same_run, often_saved
 from tests.toy import toy_config, write_corpus
 
+pytestmark = pytest.mark.usefixtures("shared_graphs")
+
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):

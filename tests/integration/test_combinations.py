@@ -6,7 +6,7 @@ import pytest
 from seq2seq.config import SearchOptions
 from seq2seq.inference.translator import Translator
 from tests.runs import assert_resumes_exactly
-from tests.toy import toy_config, write_corpus
+from tests.toy import toy_config
 
 EVERY_DROPOUT = {"dropout": 0.2, "recurrent_dropout": 0.2}
 SENTENCES = ["the dog sees bird here", "", "the king loves cat and dog and tree there"]
@@ -40,13 +40,6 @@ COMBINATIONS = {
         "training": {"precision": "mixed_float16", "ema": 0.8},
     },
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("corpus")
-    write_corpus(folder)
-    return folder
 
 
 BY_HAND = ("bideep, heads, frozen encoder", "no attention, float16")

@@ -14,6 +14,8 @@ from seq2seq.training import train
 from tests.runs import CopyAfter, assert_goes_on, often_saved
 from tests.toy import toy_config, write_corpus
 
+pytestmark = pytest.mark.usefixtures("shared_graphs")
+
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):

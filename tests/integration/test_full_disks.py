@@ -27,6 +27,7 @@ from tests.command import run
 from tests.runs import InterruptAfter, assert_same_run, often_saved
 from tests.toy import pairs, toy_config, write_corpus
 
+pytestmark = pytest.mark.usefixtures("shared_graphs")
 AGAIN = "and run the same command again"
 ENTRY = {"epoch": 1, "update": 2, "valid_loss": 1.5, "bleu": None, "best": True, "seconds": 3.0}
 

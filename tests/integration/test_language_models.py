@@ -23,6 +23,8 @@ from tests.runs import assert_resumes_exactly
 from tests.shortage import FACES, fail
 from tests.toy import language_model_config, language_model_values, pairs, toy_config, toy_values, write_corpus
 
+pytestmark = pytest.mark.usefixtures("shared_graphs")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

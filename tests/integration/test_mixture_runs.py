@@ -13,12 +13,13 @@ from seq2seq.data.encoded import EncodedCorpus
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import TokenizerError, TrainingError
 from seq2seq.model_directory.directory import load_tokenizers
-from seq2seq.training import loop, train
+from seq2seq.training import planning, run, train
 from seq2seq.training.display import Display
 from seq2seq.training.preparation import prepare
 from tests.runs import CopyAfter, InterruptAfter, assert_goes_on, often_saved
 from tests.toy import pairs, toy_config
 
+pytestmark = pytest.mark.usefixtures("shared_graphs")
 SIZES = {"small": 10, "large": 50}
 
 
@@ -55,7 +56,7 @@ def whole(corpus, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("runs") / "whole"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "plan_batches", record)
+        patch.setattr(planning, "plan_batches", record)
         config = often_saved(mixed(corpus, temperature=2.0))
         train(config, folder, [CopyAfter(folder, 5)], Console(file=screen, width=250))
     return folder, screen.getvalue(), plans[-2:]
@@ -88,14 +89,14 @@ def test_what_the_first_epoch_leaves_out_is_tried_before_it(corpus, tmp_path, mo
     train_data = prepare(config, tmp_path / "run", Display()).train
     longest = int(train_data.source.lengths.argmax())
     assert longest not in train_data.rows(config.seed, epoch=1)
-    tried, real = [], loop.try_largest_batches
+    tried, real = [], run.try_largest_batches
 
     def record(*args):
         *_, plan, _ = args
         tried.extend(row for index in plan.largest() for row in plan.batch(index))
         real(*args)
 
-    monkeypatch.setattr(loop, "try_largest_batches", record)
+    monkeypatch.setattr(run, "try_largest_batches", record)
     train(config, tmp_path / "run")
     assert longest in tried
 

@@ -10,24 +10,18 @@ from seq2seq.errors import TrainingError
 from seq2seq.model_directory.metadata import read_history
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
-from seq2seq.training import records, train
+from seq2seq.training import Reason, records, train
 from seq2seq.training.checkpoints import LAST, load_checkpoint
 from tests.runs import assert_resumes_exactly, timeless
-from tests.toy import toy_config, write_corpus
+from tests.toy import toy_config
 
+pytestmark = pytest.mark.usefixtures("shared_graphs")
 FAST = 0.01  # learning rate
 SECTIONS = {
     "float32": {},
     "mixed_float16": {"encoder": {"units": 12, "cell": "lstm"}, "decoder": {"units": 12, "cell": "lstm"}},
 }
 OFTEN = {"every_updates": 6}
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("corpus")
-    write_corpus(folder)
-    return folder
 
 
 def poison(monkeypatch, when):
@@ -67,7 +61,7 @@ def test_many_in_a_row_go_back_with_half_the_learning_rate(corpus, tmp_path, mon
     precision = "mixed_float16"  # a test below goes back in float32
     # Crashes while it skips, and after it went back, change nothing.
     report = assert_resumes_exactly(config(corpus, precision), tmp_path / "whole", 16, 30)
-    assert report.finished == "40 updates are done"
+    assert report.finished == (Reason.UPDATES, "40 updates are done")
     rates = [(entry["update"], entry["learning_rate"], entry["recoveries"]) for entry in report.history]
     assert rates[0] == (6, pytest.approx(FAST), 0)
     assert rates[-1] == (40, pytest.approx(FAST / 2), 1)
@@ -80,14 +74,14 @@ def test_when_going_back_does_not_help_it_stops_and_says_what_it_saw(corpus, tmp
     with pytest.raises(TrainingError) as caught:
         train(config(corpus, "float32"), tmp_path)
     message = str(caught.value)
-    assert "after going back 2 times, each time with half the learning rate: " in message
+    assert "diverged after 2 rollbacks, each with half the learning rate: " in message
     assert re.search(r"(?:[4-9]|1\d) updates in a row were skipped", message)
     assert re.search(r"epoch/batch \(gradient norm\): \d/\d+ \(nan\), ", message)
     assert re.search(
         r"largest sentence of the last 4 has \d+ source and \d+ target tokens: the \w+ .* \|\|\| der ", message
     )
     assert load_arrays(tmp_path / LAST)[1]["progress"]["recoveries"] == 2
-    with pytest.raises(TrainingError, match="after going back 2 times"):
+    with pytest.raises(TrainingError, match="after 2 rollbacks"):
         train(config(corpus, "float32"), tmp_path)
 
 

@@ -15,6 +15,8 @@ from seq2seq.training.tensorboard import PIXELS, TensorBoard, attention_image
 from tests.runs import InterruptAfter
 from tests.toy import pairs, toy_config, write_corpus
 
+pytestmark = pytest.mark.usefixtures("shared_graphs")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

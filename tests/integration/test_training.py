@@ -1,10 +1,9 @@
-"""Whole runs: exact resume, one trace, history, early stopping, refusals."""
+"""Whole runs: one trace, history, what is delivered, ends, memory, what is shown."""
 
 import io
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 
@@ -15,35 +14,20 @@ import tensorflow as tf
 from rich.console import Console
 
 from seq2seq.data.batching import batch_shares
-from seq2seq.errors import ModelDirectoryError, TrainingError
+from seq2seq.errors import TrainingError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.metadata import read_history
+from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
-from seq2seq.training import checkpoints, loop, start, train
-from seq2seq.training.checkpoints import BEST, LAST
+from seq2seq.training import Reason, checkpoints, run, start, train
+from seq2seq.training.checkpoints import BEST
+from seq2seq.training.planning import plan_epoch
 from seq2seq.training.records import OWNER, only_run
 from tests.random_state import random_state_untouched
-from tests.runs import InterruptAfter, assert_resumes_exactly, assert_same_run, final_state
-from tests.toy import toy_config, write_corpus
+from tests.runs import InterruptAfter
+from tests.toy import GATHERING, toy_config, write_corpus
 
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("corpus")
-    write_corpus(folder)
-    return folder
-
-
-# Three batches an update: an interruption may come amid what is gathered.
-GATHERING = {"epochs": 2, "accumulate": 3, "learning_rate": 0.01, "checkpoint_minutes": 1000.0}
-
-
-@pytest.fixture(scope="module")
-def whole(corpus, tmp_path_factory):
-    """A run that nothing interrupts, of `GATHERING`."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    assert train(toy_config(corpus, training=GATHERING), folder).finished
-    return folder
+pytestmark = pytest.mark.usefixtures("shared_graphs")
 
 
 def test_the_callers_random_numbers_are_left_alone(corpus, tmp_path):
@@ -53,113 +37,22 @@ def test_the_callers_random_numbers_are_left_alone(corpus, tmp_path):
         assert train(config, tmp_path).finished
 
 
-def test_interruptions_change_nothing(corpus, whole, tmp_path):
-    config = toy_config(corpus, training=GATHERING)
-    for batches in (7, 1, 10):
-        assert not train(config, tmp_path, [InterruptAfter(batches)]).finished
-    assert train(config, tmp_path).finished
-    assert_same_run(whole, tmp_path)
-
-
-RESUMES = {
-    "plateau and early stopping": {
-        # A rate at which the loss soon gets worse, so that both counters run.
-        "training": {
-            "epochs": 8,
-            "learning_rate": 0.4,
-            "schedule": {"kind": "plateau", "patience": 2, "factor": 0.5},
-        },
-        "validation": {"patience": 3, "every_updates": 4},
-    },
-    "float16 loss scale": {
-        "training": {"epochs": 2, "precision": "mixed_float16", "accumulate": 2, "learning_rate": 0.01},
-        "encoder": {"units": 12, "cell": "lstm"},
-        "decoder": {"units": 12, "cell": "lstm"},
-    },
-}
-
-
-@pytest.mark.parametrize("name", RESUMES)
-def test_resume_is_exact(name, corpus, tmp_path, monkeypatch):
-    if "float16" in name:
-        # The scale must move within this short run, or restoring it would not be tested.
-        monkeypatch.setattr("seq2seq.models.update.GROW_AFTER", 3)
-        monkeypatch.setattr("seq2seq.models.update.FIRST_LOSS_SCALE", 2.0**22)
-    report = assert_resumes_exactly(toy_config(corpus, **RESUMES[name]), tmp_path / "whole", 18)
-    arrays, progress = final_state(tmp_path / "whole")
-    if "plateau" in name:
-        assert final_state(tmp_path / "after-18")[1]["plateau_factor"] < 1
-        assert progress["plateau_factor"] < 1
-        assert "no better loss" in report.finished
-    if "float16" in name:
-        assert arrays["update/loss_scale"] != 2.0**22
-
-
-class CrashAfter(keras.callbacks.Callback):
-    """Raise after some batches: the run dies without its last words."""
-
-    def __init__(self, batches, validations=None):
-        super().__init__()
-        self.left, self.validations = batches, validations
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if self.left == 0:
-            raise RuntimeError("crash")
-
-    def on_epoch_end(self, epoch, logs=None):
-        if self.validations:
-            raise RuntimeError("crash")
-
-
-@pytest.mark.parametrize("moment", ["after a validation", "before a second checkpoint"])
-def test_a_crash_loses_nothing_but_time(moment, corpus, whole, tmp_path):
-    config = toy_config(corpus, training=GATHERING)
-    crash = CrashAfter(99, validations=1) if moment == "after a validation" else CrashAfter(5)
-    with pytest.raises(RuntimeError, match="crash"):
-        train(config, tmp_path, [crash])
-    assert train(config, tmp_path).finished
-    assert_same_run(whole, tmp_path)
-
-
-def test_a_second_signal_stops_at_once(corpus, tmp_path):
-    class Impatient(InterruptAfter):
-        def on_train_batch_end(self, batch, logs=None):
-            super().on_train_batch_end(batch, logs)
-            super().on_train_batch_end(batch, logs)
-            if self.left == -1:
-                os.kill(os.getpid(), signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt):
-        train(toy_config(corpus), tmp_path, [Impatient(1)])
-
-
-def test_history_after_the_checkpoint_is_dropped_on_resume(corpus, tmp_path):
-    config = toy_config(corpus)
-    train(config, tmp_path, [InterruptAfter(3)])
-    entry = {"epoch": 9, "update": 999, "valid_loss": 1.0, "bleu": None, "best": False, "seconds": 1.0}
-    with (tmp_path / "history.jsonl").open("a") as file:
-        file.write(json.dumps(entry) + "\n")
-    train(config, tmp_path)
-    assert 999 not in [entry["update"] for entry in read_history(tmp_path)]
-
-
 def test_each_function_is_traced_once(corpus, tmp_path, monkeypatch):
-    runs = []
-    monkeypatch.setattr(loop, "_Run", lambda *args, make=loop._Run: runs.append(make(*args)) or runs[-1])
-    train(toy_config(corpus, training={"epochs": 3}, validation={"bleu": True}), tmp_path)
-    (run,) = runs
-    shapes = {tuple(shape) for shape in run._plan().shapes().tolist()}
+    loops, make = [], run.TrainingLoop
+    monkeypatch.setattr(run, "TrainingLoop", lambda *args, **parts: loops.append(make(*args, **parts)) or loops[-1])
+    config = toy_config(corpus, training={"epochs": 3}, validation={"bleu": True})
+    train(config, tmp_path)
+    (loop,) = loops
+    shapes = {tuple(shape) for shape in plan_epoch(config, loop.data.train, 1).shapes().tolist()}
     assert len(shapes) > 3, "the batches vary"
-    assert run.train_step.experimental_get_tracing_count() == 1
-    assert run.validator._sums.experimental_get_tracing_count() == 1
-    (search,) = run.validator.translator._searches.values()
-    assert search.experimental_get_tracing_count() == 1
+    assert loop.model.step_function().experimental_get_tracing_count() == 1
+    assert loop.model.sums_function().experimental_get_tracing_count() == 1
+    assert loop.validator.translator.searcher.graphs() == 1
 
 
 def test_a_run_leaves_a_model_that_translates(corpus, tmp_path):
     report = train(toy_config(corpus, validation={"bleu": True}), tmp_path)
-    assert report.finished == "2 epochs are done"
+    assert report.finished == (Reason.EPOCHS, "2 epochs are done")
     entries = read_history(tmp_path)
     assert [entry["epoch"] for entry in entries] == [1, 2]
     assert entries[1]["valid_loss"] < entries[0]["valid_loss"]
@@ -217,7 +110,7 @@ def test_a_run_that_learns_nothing_says_so_and_is_never_the_best(corpus, tmp_pat
 
 def test_ends_after_updates_even_within_an_epoch(corpus, tmp_path):
     report = train(toy_config(corpus, training={"updates": 3, "accumulate": 2, "epochs": None}), tmp_path)
-    assert (report.updates, report.finished) == (3, "3 updates are done")
+    assert (report.updates, report.finished.reason) == (3, Reason.UPDATES)
     assert read_history(tmp_path)[-1]["update"] == 3
 
 
@@ -228,36 +121,8 @@ def test_the_end_is_validated_whatever_the_schedule(corpus, tmp_path):
     assert (tmp_path / "model.weights.h5").exists()
 
 
-def test_a_finished_run_goes_on_when_its_end_moves(corpus, whole, tmp_path):
-    shorter = toy_config(corpus, training={**GATHERING, "epochs": 1})
-    train(shorter, tmp_path)
-    assert train(shorter, tmp_path).finished
-    train(toy_config(corpus, training=GATHERING), tmp_path)
-    Translator.load(tmp_path)  # its metadata knows the changed recipe
-    assert_same_run(whole, tmp_path)
-
-
-def test_lowering_the_end_of_an_interrupted_run_still_measures_it(corpus, tmp_path):
-    train(toy_config(corpus, training={"epochs": 5}), tmp_path, [InterruptAfter(6)])
-    report = train(toy_config(corpus, training={"epochs": 5, "updates": 4}), tmp_path)
-    assert report.finished
-    assert [entry["update"] for entry in report.history] == [6]
-    Translator.load(tmp_path)
-
-
-def test_only_the_end_may_change(corpus, tmp_path):
-    train(toy_config(corpus), tmp_path, [InterruptAfter(2)])
-    with pytest.raises(TrainingError, match=r"changed: search.length_penalty\."):
-        train(toy_config(corpus, search={"beam_size": 4, "length_penalty": 0.5}), tmp_path)
-    with pytest.raises(TrainingError, match="was written in float32, and this run would go on in mixed_bfloat16"):
-        train(toy_config(corpus, training={"epochs": 2, "precision": "mixed_bfloat16"}), tmp_path)
-    search = {"beam_size": 4, "n_best": 5, "sample": True, "temperature": 0.5, "top_k": 9, "top_p": 0.9, "seed": 2}
-    assert train(toy_config(corpus, validation={"patience": 9}, search=search), tmp_path).finished
-    assert Translator.load(tmp_path).options.n_best == 5
-
-
 def test_fewer_batches_than_an_update_needs_is_an_error(corpus, tmp_path):
-    with pytest.raises(TrainingError, match=r"1 epochs of \d+ batches are fewer than training.accumulate 500"):
+    with pytest.raises(TrainingError, match=r"1 epoch of \d+ batches, and an update takes training.accumulate = 500"):
         train(toy_config(corpus, training={"epochs": 1, "accumulate": 500}), tmp_path)
 
 
@@ -279,19 +144,13 @@ def test_a_batch_that_does_not_fit_into_memory_is_said_before_training(corpus, t
         train(toy_config(corpus), tmp_path)
 
 
-@pytest.mark.parametrize("step", ["training", "validation"])
-def test_a_batch_that_does_not_fit_later_is_said_with_its_shape(step, corpus, tmp_path, monkeypatch):
+@pytest.mark.parametrize("function", ["step_function", "sums_function"])
+def test_a_batch_that_does_not_fit_later_is_said_with_its_shape(function, corpus, tmp_path, monkeypatch):
     def exhausted(*arguments):
         raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
 
-    run = loop._Run._train
-
-    def later(self):
-        monkeypatch.setattr(loop, "try_largest_batches", lambda *arguments: None)
-        monkeypatch.setattr(*((self, "train_step") if step == "training" else (self.validator, "_sums")), exhausted)
-        run(self)
-
-    monkeypatch.setattr(loop._Run, "_train", later)
+    monkeypatch.setattr(run, "try_largest_batches", lambda *arguments: None)
+    monkeypatch.setattr(Seq2Seq, function, lambda self: exhausted)
     with pytest.raises(TrainingError, match=r"out of memory at a batch of \d+ sentences of \d+ source and \d+ target"):
         train(toy_config(corpus, training={"epochs": 1}), tmp_path)
 
@@ -355,7 +214,7 @@ def test_callbacks_see_logs_and_can_stop_training(corpus, tmp_path):
 
     watch = Watch()
     report = train(toy_config(corpus, training={"epochs": 5}), tmp_path, [watch])
-    assert report.finished == "a callback stopped it"
+    assert report.finished.reason is Reason.CALLBACK
     assert watch.seen == tuple(range(len(watch.seen)))
     assert [epoch for epoch, _ in watch.epochs] == [0]
 
@@ -374,72 +233,9 @@ def test_a_second_run_is_refused_with_the_first_ones_process_id(corpus, tmp_path
     assert not (tmp_path / OWNER).exists()
 
 
-def test_another_recipe_is_refused_with_its_changes(corpus, tmp_path):
-    train(toy_config(corpus, training={"epochs": 1}), tmp_path)
-    schedule = {"kind": "inverse_sqrt", "warmup": 3}  # may change
-    changed = {"training": {"epochs": 1, "clip_norm": 0.5, "schedule": schedule}, "decoder": {"units": 14}}
-    with pytest.raises(TrainingError, match=r"changed: decoder.units, training.clip_norm\."):
-        train(toy_config(corpus, **changed), tmp_path)
-
-
-def test_override_goes_on_with_another_recipe_and_corpus(tmp_path):
-    """The epoch begins anew, with the weights and the updates of the run."""
-    write_corpus(tmp_path)
-    assert not train(toy_config(tmp_path), tmp_path / "run", [InterruptAfter(5)]).finished
-    write_corpus(tmp_path, train=200)
-    other = toy_config(tmp_path, batching={"tokens": 100, "pool": 40}, training={"clip_norm": 0.5, "epochs": 1})
-    screen = io.StringIO()
-    report = train(other, tmp_path / "run", console=Console(file=screen, width=200), override=True)
-    batches = json.loads((tmp_path / "run/encoded/train/about.json").read_text())["kept"]
-    assert batches == 200
-    assert report.finished
-    assert report.updates > 5 + 200 * 5 / 100
-    assert "the recipe changed: batching.tokens, training.clip_norm" in screen.getvalue()
-    assert train(other, tmp_path / "run").updates == report.updates, "it is the new recipe's run from then on"
-    with pytest.raises(TrainingError, match="does not fit this model"):
-        train(toy_config(tmp_path, decoder={"units": 14}), tmp_path / "run", override=True)
-
-
-def test_a_changed_corpus_is_refused_on_resume(tmp_path):
-    write_corpus(tmp_path)
-    config = toy_config(tmp_path, training={"epochs": 1})
-    train(config, tmp_path / "run", [InterruptAfter(2)])
-    write_corpus(tmp_path, train=121)
-    with pytest.raises(TrainingError, match="the training or validation corpus"):
-        train(config, tmp_path / "run")
-    write_corpus(tmp_path, valid=13)
-    with pytest.raises(TrainingError, match="the training or validation corpus"):
-        train(config, tmp_path / "run")
-
-
-def test_encoded_corpora_are_made_again_only_when_something_changed(tmp_path):
-    write_corpus(tmp_path)
-    config = toy_config(tmp_path, training={"updates": 1})
-    tokens = tmp_path / "run" / "encoded" / "train" / "source.tokens.bin"
-    train(config, tmp_path / "run")
-    before = tokens.stat().st_mtime_ns
-    train(config, tmp_path / "run")
-    assert tokens.stat().st_mtime_ns == before
-    (tmp_path / "run" / LAST).unlink()
-    (tmp_path / "run" / "metadata.json").unlink()
-    write_corpus(tmp_path, train=121)
-    train(config, tmp_path / "run")
-    assert tokens.stat().st_mtime_ns != before
-
-
 def test_nothing_left_to_train_on_says_what_was_dropped(tmp_path):
     write_corpus(tmp_path, train=30)
     config = toy_config(tmp_path, data={"filters": {"max_tokens": 2}, **{
         name: {"tsv": str(tmp_path / f"{name}.tsv")} for name in ("train", "valid")}})  # fmt: skip
     with pytest.raises(TrainingError, match=r"no train pairs are left of 30 read; dropped: 30 over 2 tokens"):
         train(config, tmp_path / "run")
-
-
-def test_a_damaged_checkpoint_is_an_error(corpus, tmp_path):
-    config = toy_config(corpus, training={"epochs": 1})
-    train(config, tmp_path, [InterruptAfter(2)])
-    content = bytearray((tmp_path / LAST).read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    (tmp_path / LAST).write_bytes(content)
-    with pytest.raises(ModelDirectoryError, match=r"last\.h5"):
-        train(config, tmp_path)

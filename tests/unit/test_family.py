@@ -47,10 +47,11 @@ BOTTOM = [(kind, False) for kind in sorted(CELLS)]
 ABOVE = [(kind, True) for kind in sorted(CELLS) if CELLS[kind].carries]
 
 
-@pytest.fixture(params=[*BOTTOM, *ABOVE], ids=lambda case: case[0] + ("-above" if case[1] else ""))
-def case(request, rng):
-    """A cell's kind, the cell in a recurrence, and what it reads."""
+@pytest.fixture(params=[*BOTTOM, *ABOVE], ids=lambda case: case[0] + ("-above" if case[1] else ""), scope="module")
+def case(request):
+    """A cell's kind, the cell in a recurrence, and what it reads; for tests that leave its weights as they are."""
     kind, below = request.param
+    rng = np.random.default_rng(11)
     cell = make_cell(kind, UNITS, below=below)
     recurrence = Recurrence(cell)
     recurrence.build((None, None, INPUTS))
@@ -65,9 +66,9 @@ def test_each_has_a_reference_and_a_place_in_recipes():
 
 
 @pytest.mark.parametrize("implementation", ["plain", "hoisted", "auto"])
-def test_equals_a_numpy_loop(case, implementation):
+def test_equals_a_numpy_loop(case, implementation, monkeypatch):
     kind, recurrence, x, states = case
-    recurrence.implementation = implementation
+    monkeypatch.setattr(recurrence, "implementation", implementation)
     expected, last = numpy_loop(kind, x, states, weights_of(recurrence.cell))
     initial = [tf.constant(state, tf.float32) for state in states]
     outputs, found = recurrence(tf.constant(x, tf.float32), tf.constant(LENGTHS, tf.int32), initial)

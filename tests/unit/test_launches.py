@@ -49,11 +49,7 @@ def updates():
         for name, sizes in {"default": DEFAULT, "gnmt": GNMT}.items():
             model = make(*sizes, precision="mixed_bfloat16")
             model.compile(FusedAdam(1e-3), label_smoothing=0.1)
-            signature = [tf.TensorSpec([None, None], tf.int32)] * 2
-            step = tf.function(
-                lambda *batch, model=model: model.train_step(batch), input_signature=signature, autograph=False
-            )
-            graphs[name] = step.get_concrete_function()
+            graphs[name] = model.step_function().get_concrete_function()
         return graphs
 
 

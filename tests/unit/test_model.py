@@ -129,8 +129,9 @@ def make(name="gru", seed=3, **kwargs):
     return model
 
 
-@pytest.fixture(params=VARIANTS)
+@pytest.fixture(params=VARIANTS, scope="module")
 def model(request):
+    """One of the variants, for tests that leave its weights as they are."""
     return make(request.param)
 
 
@@ -274,12 +275,34 @@ def test_plain_fit_trains_by_the_same_step():
     for model in (fitted, stepped):
         model.compile(keras.optimizers.SGD(0.5), label_smoothing=0.1)
     history = fitted.fit(dataset, epochs=2, verbose=0, shuffle=False).history
-    for _ in range(10):
+    fitted.step_function()(tf.constant(SOURCE), tf.constant(TARGET))  # goes on where `fit` stopped
+    for _ in range(11):
         stepped.train_step((tf.constant(SOURCE), tf.constant(TARGET)))
     for a, b in zip(fitted.weights, stepped.weights, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     assert history["loss"][1] < history["loss"][0]
     assert fitted.evaluate(dataset, verbose=0, return_dict=True)["nll"] > 0
+
+
+def test_the_step_is_traced_once_whatever_the_shapes_and_anew_after_compiling():
+    traced, eager = make(), make()
+    batches = [(SOURCE, TARGET), (SOURCE[:2, :3], TARGET[:2, :3]), (SOURCE[2:], TARGET[2:])]
+    batches = [tuple(map(tf.constant, batch)) for batch in batches]
+    for smoothing in (0.0, 0.3):
+        for model in (traced, eager):
+            model.compile(keras.optimizers.SGD(0.5), label_smoothing=smoothing)
+        step, sums = traced.step_function(), traced.sums_function()
+        for batch in batches:
+            np.testing.assert_allclose(step(*batch)["loss"], eager.train_step(batch)["loss"], atol=1e-5)
+            np.testing.assert_allclose(sums(*batch), eager.losses_of(*batch)[1:], rtol=1e-5)
+        assert traced.step_function() is step
+        assert traced.sums_function() is sums
+        assert step.experimental_get_tracing_count() == sums.experimental_get_tracing_count() == 1
+    for a, b in zip(traced.weights, eager.weights, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5, err_msg=a.path)
+    traced.compile(keras.optimizers.SGD(0.5))
+    assert traced.step_function() is not step
+    assert traced.sums_function() is not sums
 
 
 def test_accumulated_batches_equal_one_large_batch():

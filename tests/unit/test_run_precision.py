@@ -212,12 +212,16 @@ def test_validation_sets_the_switch(monkeypatch):
     from seq2seq.training.validation import Validator
 
     states = []
+
+    def sums():
+        states.append(tf32_is_on())
+        return tf.zeros([2])
+
     rows = SimpleNamespace(batch=lambda index: [])
     validator = SimpleNamespace(
-        model=SimpleNamespace(precision="tf32"),
+        model=SimpleNamespace(precision="tf32", sums_function=lambda: sums),
         data=SimpleNamespace(valid=rows),
         _plan=rows,
-        _sums=lambda: states.append(tf32_is_on()) or tf.zeros([2]),
     )
     set_tf32(False)
     Validator._of_batch(validator, 0)

@@ -80,11 +80,7 @@ class Trainer:
         self.form, self.size, self.precision = form, size, precision
         self.model = make_model(form, size, precision)
         self.model.compile(make_optimizer(TrainingConfig(learning_rate=learning_rate)), label_smoothing=smoothing)
-        self.update = tf.function(
-            lambda *batch: self.model.train_step(batch),
-            input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2,
-            autograph=False,
-        )
+        self.update = self.model.step_function()
         self.losses: list[float] = []
 
     def learn(self, batches: Sequence[tf.Tensor], updates: int) -> None:

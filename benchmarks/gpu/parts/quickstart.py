@@ -27,7 +27,9 @@ def run(check: Check) -> dict[str, Any]:
     folder, report, printed = train(check, toy=check.toy)
     print(printed)
     last = report.history[-1] if report.history else {}
-    check.hold(f"quickstart: not finished within {SECONDS:.0f} s", "epochs are done" in report.finished or check.toy)
+    end = report.finished
+    complete = end is not None and end.reason.value == "epochs"
+    check.hold(f"quickstart: not finished within {SECONDS:.0f} s", complete or check.toy)
     if not check.toy:
         bleu = last.get("bleu") or 0.0
         check.hold(f"quickstart: BLEU {bleu:.2f} on the validation sentences, at least {BLEU} expected", bleu >= BLEU)
@@ -35,7 +37,7 @@ def run(check: Check) -> dict[str, Any]:
         grows = tf.config.experimental.get_memory_growth(check.gpus[0])
         check.hold("quickstart: memory growth is off", bool(grows))
         check.hold("quickstart: the run says nothing of its peak memory", "peak memory" in printed)
-    found = {"finished": report.finished, "updates": report.updates, "seconds": report.seconds, "last": last}
+    found = {"finished": end and end.message, "updates": report.updates, "seconds": report.seconds, "last": last}
     return found | {"printed": printed.splitlines(), "directory": str(folder)}
 
 

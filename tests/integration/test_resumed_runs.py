@@ -1,0 +1,116 @@
+"""What an interrupted run is resumed with: what may change, what is refused, what is made again."""
+
+import io
+import json
+import shutil
+
+import pytest
+from rich.console import Console
+
+from seq2seq.errors import ModelDirectoryError, TrainingError
+from seq2seq.inference.translator import Translator
+from seq2seq.model_directory.metadata import METADATA, read_history
+from seq2seq.training import Reason, train
+from seq2seq.training.checkpoints import LAST
+from tests.runs import InterruptAfter
+from tests.toy import toy_config, write_corpus
+
+pytestmark = pytest.mark.usefixtures("shared_graphs")
+BATCHES = 5  # of the interrupted run
+
+
+@pytest.fixture(scope="module")
+def interrupted(corpus, tmp_path_factory):
+    """A run of the toy recipe that was interrupted before its first validation."""
+    folder = tmp_path_factory.mktemp("interrupted") / "run"
+    assert train(toy_config(corpus), folder, [InterruptAfter(BATCHES)]).finished is None
+    return folder
+
+
+@pytest.fixture
+def run(interrupted, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(interrupted, tmp_path / "run")
+
+
+@pytest.fixture
+def changing(corpus):
+    """The corpus, to be changed by the test alone."""
+    yield corpus
+    write_corpus(corpus)
+
+
+def test_history_after_the_checkpoint_is_dropped_on_resume(corpus, run):
+    entry = {"epoch": 9, "update": 999, "valid_loss": 1.0, "bleu": None, "best": False, "seconds": 1.0}
+    with (run / "history.jsonl").open("a") as file:
+        file.write(json.dumps(entry) + "\n")
+    train(toy_config(corpus), run)
+    assert 999 not in [entry["update"] for entry in read_history(run)]
+
+
+def test_lowering_the_end_of_an_interrupted_run_still_measures_it(corpus, run):
+    report = train(toy_config(corpus, training={"updates": BATCHES - 1}), run)
+    assert report.finished.reason is Reason.UPDATES
+    assert [entry["update"] for entry in report.history] == [BATCHES]
+    Translator.load(run)
+
+
+def test_only_the_end_may_change(corpus, run):
+    with pytest.raises(TrainingError, match=r"changed: search.length_penalty\."):
+        train(toy_config(corpus, search={"beam_size": 4, "length_penalty": 0.5}), run)
+    with pytest.raises(TrainingError, match="was written in float32, and this run would go on in mixed_bfloat16"):
+        train(toy_config(corpus, training={"epochs": 2, "precision": "mixed_bfloat16"}), run)
+    search = {"beam_size": 4, "n_best": 5, "sample": True, "temperature": 0.5, "top_k": 9, "top_p": 0.9, "seed": 2}
+    assert train(toy_config(corpus, validation={"patience": 9}, search=search), run).finished
+    assert Translator.load(run).options.n_best == 5
+
+
+def test_another_recipe_is_refused_with_its_changes(corpus, run):
+    schedule = {"kind": "inverse_sqrt", "warmup": 3}  # may change
+    changed = {"training": {"epochs": 1, "clip_norm": 0.5, "schedule": schedule}, "decoder": {"units": 14}}
+    with pytest.raises(TrainingError, match=r"changed: decoder.units, training.clip_norm\."):
+        train(toy_config(corpus, **changed), run)
+
+
+def test_override_goes_on_with_another_recipe_and_corpus(changing, run):
+    """The epoch begins anew, with the weights and the updates of the run."""
+    write_corpus(changing, train=200)
+    other = toy_config(changing, batching={"tokens": 100, "pool": 40}, training={"clip_norm": 0.5, "epochs": 1})
+    screen = io.StringIO()
+    report = train(other, run, console=Console(file=screen, width=200), override=True)
+    batches = json.loads((run / "encoded/train/about.json").read_text())["kept"]
+    assert batches == 200
+    assert report.finished
+    assert report.updates > BATCHES + 200 * 5 / 100
+    assert "the recipe changed: batching.tokens, training.clip_norm" in screen.getvalue()
+    assert train(other, run).updates == report.updates, "it is the new recipe's run from then on"
+    with pytest.raises(TrainingError, match="does not fit this model"):
+        train(toy_config(changing, decoder={"units": 14}), run, override=True)
+
+
+@pytest.mark.parametrize("sizes", [{"train": 121}, {"valid": 13}])
+def test_a_changed_corpus_is_refused_on_resume(sizes, changing, run):
+    write_corpus(changing, **sizes)
+    with pytest.raises(TrainingError, match="the training or validation corpus"):
+        train(toy_config(changing), run)
+
+
+def test_encoded_corpora_are_made_again_only_when_something_changed(changing, run):
+    config = toy_config(changing, training={"updates": 1})
+    tokens = run / "encoded" / "train" / "source.tokens.bin"
+    before = tokens.stat().st_mtime_ns
+    train(config, run)
+    assert tokens.stat().st_mtime_ns == before
+    (run / LAST).unlink()
+    (run / METADATA).unlink()
+    write_corpus(changing, train=121)
+    train(config, run)
+    assert tokens.stat().st_mtime_ns != before
+
+
+def test_a_damaged_checkpoint_is_an_error(corpus, run):
+    content = bytearray((run / LAST).read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    (run / LAST).write_bytes(content)
+    with pytest.raises(ModelDirectoryError, match=r"last\.h5"):
+        train(toy_config(corpus), run)

@@ -1,0 +1,91 @@
+"""The pool of models that other modules share graphs by: a run with a used model is as one with a new one."""
+
+import keras
+import pytest
+
+from seq2seq.data.tokenizer import Tokenizers
+from seq2seq.devices.replicas import Replicas
+from seq2seq.training import train
+from seq2seq.training.display import Display
+from tests.pool import NOT_IN_THE_GRAPH, Pool
+from tests.runs import assert_same_run
+from tests.toy import toy_config, toy_tokenizer
+
+EMA = {"ema": 0.9, "accumulate": 2, "epochs": 2}
+
+
+class Stop(keras.callbacks.Callback):
+    """After five batches, with weights that are no longer numbers."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 4:
+            self.model.stop_training = True
+            for weight in self.model.weights:
+                weight.assign(weight * float("nan"))
+
+
+def test_a_run_with_a_used_model_is_as_one_with_a_new_one(corpus, tmp_path, monkeypatch):
+    config = toy_config(corpus, training=EMA)
+    train(config, tmp_path / "new")
+    pool = Pool()
+    monkeypatch.setattr("seq2seq.training.run.make_model", pool.make_model)
+    other = toy_config(corpus, training={**EMA, "learning_rate": 0.3, "epochs": 1}, validation={"patience": 3})
+    assert train(other, tmp_path / "other", [Stop()]).finished
+    train(config, tmp_path / "used")
+    assert_same_run(tmp_path / "new", tmp_path / "used")
+    (model,) = pool.models.values()
+    assert model.step_function().experimental_get_tracing_count() == 1
+    assert model.sums_function().experimental_get_tracing_count() == 1
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return toy_tokenizer()
+
+
+OTHERS = {
+    "seed": {"seed": 5},
+    "rate of dropout": {"encoder": {"dropout": 0.2}},
+    "optimizer": {"training": {"optimizer": "sgd"}},
+    "its numbers": {"training": {"beta_1": 0.8}},
+    "accumulate": {"training": {"accumulate": 2}},
+    "clip norm": {"training": {"clip_norm": None}},
+    "smoothing": {"training": {"label_smoothing": 0.0}},
+    "ema": {"training": {"ema": 0.9}},
+    "explosion": {"training": {"recovery": {"explosion": None}}},
+    "frozen": {"training": {"freeze": ["encoder/*"]}},
+}
+SAME = {
+    "learning rate": {"training": {"learning_rate": 0.5, "schedule": {"kind": "inverse_sqrt", "warmup": 9}}},
+    "ends": {"training": {"updates": 3, "checkpoint_minutes": 1.0, "keep_last": 0, "keep_best": 0}},
+    "recovery": {"training": {"recovery": {"after": 2, "times": 1}}},
+    "validation": {"validation": {"patience": 3, "bleu": True}, "search": {"beam_size": 5}},
+}
+
+
+def models_of(tokenizer, *recipes):
+    pool, tokenizers = Pool(), Tokenizers(tokenizer, tokenizer)
+    for config, precision in recipes:
+        pool.make_model(config, tokenizers, precision, Replicas(), Display(), starts=True)
+    return pool.models
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_is_in_the_graph_makes_another_model(name, corpus, tokenizer):
+    recipes = (toy_config(corpus), "float32"), (toy_config(corpus, **OTHERS[name]), "float32")
+    assert len(models_of(tokenizer, *recipes)) == 2
+
+
+def test_another_precision_makes_another_model(corpus, tokenizer):
+    recipe = toy_config(corpus)
+    assert len(models_of(tokenizer, (recipe, "float32"), (recipe, "mixed_bfloat16"))) == 2
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_what_is_not_in_the_graph_shares_a_model(name, corpus, tokenizer):
+    recipes = (toy_config(corpus), "float32"), (toy_config(corpus, **SAME[name]), "float32")
+    assert len(models_of(tokenizer, *recipes)) == 1
+
+
+def test_what_is_left_out_of_the_key_is_a_key_of_recipes(corpus):
+    assert set(type(toy_config(corpus).training).model_fields) >= NOT_IN_THE_GRAPH
