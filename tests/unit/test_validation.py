@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from sacrebleu.metrics import BLEU
 
-from seq2seq.errors import ConfigError, EvaluationError
+from seq2seq.errors import ConfigError, MissingExtraError
 from seq2seq.models.build import build_model
 from seq2seq.training.display import Display
 from seq2seq.training.preparation import prepare
@@ -98,7 +98,7 @@ def test_what_bleu_needs_is_missed_before_training(make, monkeypatch):
         raise RuntimeError("no MeCab")
 
     monkeypatch.setattr("seq2seq.evaluation.metrics.BLEU", missing)
-    with pytest.raises(EvaluationError, match="MeCab, which is not installed"):
+    with pytest.raises(MissingExtraError, match="needs the package 'MeCab', which is not installed"):
         make("ja")
     make("ja", validation={"bleu": False})
 
