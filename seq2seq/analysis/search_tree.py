@@ -11,7 +11,7 @@ from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer
 from seq2seq.devices.device import use_precision
 from seq2seq.extras import from_extra
-from seq2seq.inference.searcher import Numbers, Structure, length_limits
+from seq2seq.inference.searcher import Inputs, Structure, length_limits
 from seq2seq.inference.steps import Batch
 from seq2seq.inference.translator import Translator
 from seq2seq.search import (
@@ -275,11 +275,9 @@ def _run(
             f"the sentence has {len(ids)} tokens with </s>: expected 2 to {options.max_source_tokens} "
             "('max_source_tokens'), for it is watched as a whole."
         )
-    source = tf.constant([ids])
     use_precision(translator.model.precision)
-    shortest, longest = map(tf.constant, length_limits(np.array([len(ids)]), options))
-    rules = Structure.of(options, keep_weights=True).rules(source, shortest, longest, Numbers.of(options))
-    inputs = tf.nest.map_structure(tf.convert_to_tensor, steps.inputs(Batch([ids[:-1]])))
-    step, state, memory = steps.start(source, inputs)
+    inputs = Inputs.of(steps, Batch([ids[:-1]]), length_limits(np.array([len(ids)]), options), options)
+    rules = Structure.of(options, keep_weights=True).rules(inputs)
+    step, state, memory = steps.start(inputs.source, inputs.steps)
     noting = NotingStep(step, rules)
     return noting, search(noting, noting.start(state), memory, rules)

@@ -79,8 +79,9 @@ class Structure(NamedTuple):
             keep_weights=keep_weights,
         )
 
-    def rules(self, source: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor, numbers: Numbers) -> Rules:
-        """What a search of source tokens (B, S) keeps to, with limits of length (B,) int32."""
+    def rules(self, inputs: "Inputs") -> Rules:
+        """What a search keeps to."""
+        source, (shortest, longest), numbers, *_ = inputs
         return Rules(
             max_lengths=longest,
             min_lengths=shortest,
@@ -111,6 +112,35 @@ class Structure(NamedTuple):
         return beam_search(*start, rules, beam_size=self.hypotheses, keep_weights=self.keep_weights)
 
 
+class Inputs(NamedTuple):
+    """Everything that the graph of a search takes, as tensors.
+
+    source   token ids (B, S) int32, right-padded, EOS included
+    limits   least and greatest target lengths, (B,) int32 each, EOS and a prefix included
+    numbers  of the options
+    draws    random numbers (B, N, L) float32 for sampling, see `sample`; otherwise ()
+    steps    inputs of the source of steps
+    """
+
+    source: Any
+    limits: tuple[Any, Any]
+    numbers: Numbers
+    draws: Any
+    steps: Any
+
+    @classmethod
+    def of(
+        cls, steps: StepSource, batch: Batch, limits: tuple[np.ndarray, np.ndarray], options: SearchOptions
+    ) -> "Inputs":
+        """Those of a batch; limits leave room for its prefixes and EOS."""
+        if batch.prefixes:
+            limits = limits[0], np.maximum(limits[1], [len(prefix) + 1 for prefix in batch.prefixes]).astype(np.int32)
+        draws = draw_uniforms(options.seed, batch.sources, options.n_best, limits[1].tolist()) if options.sample else ()
+        source = pad([[*ids, EOS_ID] for ids in batch.sources])
+        values = cls(source, limits, Numbers.of(options), draws, steps.inputs(batch))
+        return tf.nest.map_structure(tf.convert_to_tensor, values)
+
+
 class Searcher:
     """Search with any source of steps; threads may share one.
 
@@ -134,15 +164,12 @@ class Searcher:
         Args:
             steps: Where the search's steps come from.
             batch: At least one sentence.
-            limits: Least and greatest target lengths, (B,) int32, EOS included.
+            limits: Least and greatest target lengths, (B,) int32, EOS and prefixes included.
             options: How to search.
             keep_weights: Whether attention weights are asked for; without, they have S = 0.
         """
-        structure = Structure.of(options, keep_weights)
-        draws = draw_uniforms(options.seed, batch.sources, options.n_best, limits[1].tolist()) if options.sample else ()
-        source = pad([[*ids, EOS_ID] for ids in batch.sources])
-        inputs = (source, *limits, Numbers.of(options), draws, steps.inputs(batch))
-        result = self._graph(steps, structure)(tf.nest.map_structure(tf.convert_to_tensor, inputs))
+        graph = self._graph(steps, Structure.of(options, keep_weights))
+        result = graph(Inputs.of(steps, batch, limits, options))
         return SearchResult(*(np.asarray(values[:, : options.n_best]) for values in result))
 
     def graphs(self) -> int:
@@ -167,30 +194,29 @@ class _Graph:
         self._lock = threading.Lock()
         self._run: Callable[..., SearchResult] | None = None
 
-    def __call__(self, inputs: Any) -> SearchResult:
+    def __call__(self, inputs: Inputs) -> SearchResult:
         with self._lock:
             if self._run is None:
                 self._run = trace(self.steps, self.structure)
-        return self._run(*inputs)
+        return self._run(inputs)
 
 
-def trace(steps: StepSource, structure: Structure) -> Callable[..., SearchResult]:
-    """The graph of a search.
+def trace(steps: StepSource, structure: Structure) -> Callable[[Inputs], SearchResult]:
+    """The graph of a search."""
 
-    Returns:
-        A function of tokens (B, S) int32, least and greatest lengths (B,) int32, `Numbers`, random numbers (B, N, L)
-        float32 for sampling and otherwise `()`, and the source of steps's inputs.
-    """
-
-    def search(source: Any, shortest: Any, longest: Any, numbers: Numbers, draws: Any, inputs: Any) -> SearchResult:
+    def search(inputs: Inputs) -> SearchResult:
         model, *others = steps.models
         with model.weights_read_once(*others):
-            rules = structure.rules(source, shortest, longest, numbers)
-            return structure.search(steps.start(source, inputs), rules, numbers, draws)
+            rules = structure.rules(inputs)
+            return structure.search(steps.start(inputs.source, inputs.steps), rules, inputs.numbers, inputs.draws)
 
     lengths, number = tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.float32)
-    numbers = Numbers(number, number, number, tf.TensorSpec([], tf.int32), number)
-    draws = tf.TensorSpec([None, structure.hypotheses, None], tf.float32) if structure.sampled else ()
-    signature = [tf.TensorSpec([None, None], tf.int32), lengths, lengths, numbers, draws, steps.signature]
+    signature = Inputs(
+        source=tf.TensorSpec([None, None], tf.int32),
+        limits=(lengths, lengths),
+        numbers=Numbers(number, number, number, tf.TensorSpec([], tf.int32), number),
+        draws=tf.TensorSpec([None, structure.hypotheses, None], tf.float32) if structure.sampled else (),
+        steps=steps.signature,
+    )
     # Autograph has nothing to convert and would take most of the time.
-    return tf.function(search, input_signature=signature, autograph=False).get_concrete_function()
+    return tf.function(search, input_signature=[signature], autograph=False).get_concrete_function()

@@ -174,7 +174,7 @@ class Prefixed:
         self.signature: Any = (tf.TensorSpec([None, None], tf.int32), steps.signature)
 
     def inputs(self, batch: Batch) -> Any:
-        return pad(batch.prefixes), self.steps.inputs(batch)
+        return pad(batch.prefixes or [()] * len(batch.sources)), self.steps.inputs(batch)
 
     def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> Start:
         return after_prefix(*self.steps.start(source, inputs[1], candidates), inputs[0])

@@ -38,7 +38,7 @@ def call(module, function, *arguments):
     [
         ("tf2onnx", "int8", "8-bit decoding", lambda: call("inference.int8", "quantize_decoder", None, Path())),
         ("onnx", "int8", "8-bit decoding", lambda: call("inference.int8", "_quantize_products", None)),
-        ("onnxruntime", "int8", "8-bit decoding", lambda: call("inference.int8", "load_int8_step", Path(), 9)),
+        ("onnxruntime", "int8", "8-bit decoding", lambda: call("inference.int8", "load_int8_decoder", Path(), 9)),
         ("tensorboard", "tensorboard", "training.tensorboard", lambda: call("training.tensorboard", "TensorBoard", "")),
         (
             "apache_beam",

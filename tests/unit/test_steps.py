@@ -167,3 +167,21 @@ def test_steps_that_differ_in_their_numbers_share_a_graph(translator):
     others = ({"shortlist": None}, {"int8": True}, {"language_model": None})
     keys = {translator.sources.of(options.model_copy(update=other)).key for other in others}
     assert len(keys | {translator.sources.of(options).key}) == 4
+
+
+@pytest.mark.parametrize("options", [{"beam_size": 1}, {"beam_size": 3}, {"sample": True}])
+def test_there_is_always_room_for_a_prefix_and_its_end(translator, options):
+    source, prefix = translator.tokenizers.source.encode_all(SENTENCES[:2]), [9, 8, 7]
+    limits = np.ones(2, np.int32), np.full(2, 2, np.int32)
+    batch, steps = Batch(source, [prefix, []]), Prefixed(ModelSteps(translator.model))
+    result = Searcher().search(steps, batch, limits, SearchOptions(**options))
+    assert result.tokens[0, 0, :4].tolist() == [*prefix, EOS_ID]
+    assert result.lengths[1, 0] <= 2
+
+
+def test_a_batch_without_prefixes_begins_freely(translator):
+    source = translator.tokenizers.source.encode_all(SENTENCES)
+    limits, options = (np.ones(4, np.int32), np.full(4, LONGEST, np.int32)), SearchOptions(beam_size=2)
+    free = Searcher().search(ModelSteps(translator.model), Batch(source), limits, options)
+    forced = Searcher().search(Prefixed(ModelSteps(translator.model)), Batch(source), limits, options)
+    np.testing.assert_array_equal(forced.tokens, free.tokens)

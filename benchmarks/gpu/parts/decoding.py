@@ -14,7 +14,7 @@ from parts.report import Check, table
 from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import PAD_ID
 from seq2seq.devices.device import use_precision
-from seq2seq.inference.searcher import Numbers, Structure, length_limits, trace
+from seq2seq.inference.searcher import Inputs, Numbers, Structure, length_limits, trace
 from seq2seq.inference.steps import ModelSteps
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.search import SearchResult
@@ -54,7 +54,7 @@ def make_search(model: Seq2Seq, beam_size: int, device: str | None = None) -> Se
     with tf.device(device):
         graph = trace(steps, Structure.of(options, keep_weights=False))
     numbers = Numbers(*map(tf.constant, Numbers.of(options)))
-    return lambda source, shortest, longest: graph(source, shortest, longest, numbers, (), ())
+    return lambda source, *limits: graph(Inputs(source, limits, numbers, (), ()))
 
 
 def sentences_of(check: Check) -> np.ndarray:

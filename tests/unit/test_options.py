@@ -1,0 +1,81 @@
+"""Search options of the command line: one for each key of `search`, with its own words."""
+
+import re
+
+import pytest
+import typer
+
+from seq2seq.cli import app, main
+from seq2seq.cli.options import flag, search_options, with_search_options
+from seq2seq.config import SearchOptions
+from seq2seq.config.language_model import WITHOUT_MEANING
+
+SAMPLING = {"n_best", "sample", "temperature", "top_k", "top_p", "seed"}
+WITHOUT = {
+    "translate": set(),
+    "evaluate": set(),
+    "probe": SAMPLING,
+    "generate": {"sample", *WITHOUT_MEANING["search"]},
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_a_command_has_an_option_for_each_key(name):
+    command = typer.main.get_command(app).commands[name]
+    options = {parameter.name: parameter for parameter in command.params}
+    keys = SearchOptions.model_fields.keys() - WITHOUT[name]
+    assert keys <= options.keys()
+    assert not WITHOUT[name] & options.keys() - {"seed"}, "a probe's seed is that of its sentences"
+    for key in keys:
+        assert flag(key) in options[key].opts
+        assert options[key].default is None, "what is not given is the recipe's"
+        plain = re.sub(r"--([a-z-]+)", lambda word: word[1].replace("-", "_"), options[key].help)
+        assert plain.replace("`", "") == SearchOptions.model_fields[key].description.replace("`", "")
+
+
+def test_a_command_gets_what_was_given(capsys):
+    seen = []
+    application = typer.Typer()
+
+    @application.command()
+    @with_search_options("unk")
+    def search(model: str, *, search: dict, last: int = 3) -> None:
+        seen.append((model, search, last))
+
+    application.command("other")(lambda: None)
+    command = typer.main.get_command(application)
+    arguments = [
+        "search",
+        "M",
+        "--length-penalty",
+        "average",
+        "--no-int8",
+        "--top-p",
+        "0.5",
+        "--language-model",
+        "lm",
+        "--last",
+        "4",
+    ]
+    command(arguments, standalone_mode=False)
+    assert seen == [("M", {"length_penalty": "average", "int8": False, "top_p": 0.5, "language_model": "lm"}, 4)]
+    with pytest.raises(Exception, match="--unk"):
+        command(["search", "M", "--unk", "keep"], standalone_mode=False)
+
+
+def test_given_options_take_the_place_of_the_recipes():
+    recipe = SearchOptions(beam_size=4, n_best=3, sample=True, temperature=0.5)
+    assert search_options(recipe, {}) == recipe.model_copy(update={"n_best": 1})
+    searched = search_options(recipe, {"sample": False, "n_best": 2})
+    assert searched == SearchOptions(beam_size=4, n_best=2)
+
+
+@pytest.mark.parametrize("given", [["--beam-size", "4"], ["--int8"], ["--seed", "7"]])
+def test_options_without_a_model_to_search_with_are_refused(tmp_path, capsys, given):
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("one\n")
+    files = ["--hypotheses", str(tmp_path / "a"), "--reference", str(tmp_path / "b")]
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", *files, *given])
+    assert end.value.code == 2
+    assert given[0] in capsys.readouterr().err
