@@ -1,4 +1,4 @@
-"""Search as graphs: one for each structure of options, kept while it is in use, whatever the numbers in them."""
+"""Compiled search graphs, one per step source and structure of options."""
 
 import threading
 from collections import OrderedDict
@@ -25,7 +25,7 @@ def length_limits(lengths: np.ndarray, options: SearchOptions) -> tuple[np.ndarr
 
 
 class Numbers(NamedTuple):
-    """The numbers of search options that a graph takes as scalar tensors."""
+    """Numeric search options, which a graph takes as scalar tensors."""
 
     length_penalty: Any
     coverage_penalty: Any
@@ -35,7 +35,7 @@ class Numbers(NamedTuple):
 
     @classmethod
     def of(cls, options: SearchOptions) -> "Numbers":
-        """Those of `options`; where one is not a number, any, since nothing reads it then."""
+        """Numeric options; a placeholder where an option is not a number."""
         alpha = options.length_penalty
         return cls(
             np.float32(0.0 if isinstance(alpha, str) else alpha),
@@ -47,7 +47,7 @@ class Numbers(NamedTuple):
 
 
 class Structure(NamedTuple):
-    """All of a search's options that make its graph another one.
+    """The search options that decide which graph is used.
 
     hypotheses    kept at once, or drawn
     sampled       drawn, not searched for
@@ -68,7 +68,7 @@ class Structure(NamedTuple):
 
     @classmethod
     def of(cls, options: SearchOptions, keep_weights: bool) -> "Structure":
-        """That of `options`."""
+        """The structure of `options`."""
         return cls(
             hypotheses=options.hypotheses,
             sampled=options.sample,
@@ -80,7 +80,7 @@ class Structure(NamedTuple):
         )
 
     def rules(self, source: tf.Tensor, shortest: tf.Tensor, longest: tf.Tensor, numbers: Numbers) -> Rules:
-        """What a search of source tokens (B, S) keeps to, with limits of length (B,) int32."""
+        """Rules for a search of source tokens (B, S), with limits of length (B,) int32."""
         return Rules(
             max_lengths=longest,
             min_lengths=shortest,
@@ -99,7 +99,7 @@ class Structure(NamedTuple):
         Args:
             start: Step, state and memory.
             rules: See `rules`.
-            numbers: Of sampling.
+            numbers: Numeric options, read when sampling.
             uniforms: (B, N, L) float32 for sampling, see `sample`.
         """
         if self.sampled:
@@ -114,7 +114,8 @@ class Structure(NamedTuple):
 class Searcher:
     """Search with any source of steps; threads may share one.
 
-    A graph is traced once for each structure of options and kind of steps, and the last `GRAPHS` ones are kept.
+    A graph is traced once per key of a step source and structure of options, and again if it was dropped meanwhile: the
+    `GRAPHS` that were used last are kept.
     """
 
     def __init__(self) -> None:
@@ -132,11 +133,11 @@ class Searcher:
         """The `options.n_best` best hypotheses of each sentence, as NumPy arrays.
 
         Args:
-            steps: Where the search's steps come from.
+            steps: Step source.
             batch: At least one sentence.
             limits: Least and greatest target lengths, (B,) int32, EOS included.
-            options: How to search.
-            keep_weights: Whether attention weights are asked for; without, they have S = 0.
+            options: Search options.
+            keep_weights: Whether to return attention weights; without, they have S = 0.
         """
         structure = Structure.of(options, keep_weights)
         draws = draw_uniforms(options.seed, batch.sources, options.n_best, limits[1].tolist()) if options.sample else ()
@@ -160,7 +161,7 @@ class Searcher:
 
 
 class _Graph:
-    """The graph of one structure, traced when it is first called; who calls it meanwhile, waits."""
+    """The graph of one structure, traced on its first call; other callers wait."""
 
     def __init__(self, steps: StepSource, structure: Structure) -> None:
         self.steps, self.structure = steps, structure
@@ -179,7 +180,7 @@ def trace(steps: StepSource, structure: Structure) -> Callable[..., SearchResult
 
     Returns:
         A function of tokens (B, S) int32, least and greatest lengths (B,) int32, `Numbers`, random numbers (B, N, L)
-        float32 for sampling and otherwise `()`, and the source of steps's inputs.
+        float32 for sampling and otherwise `()`, and the step source's inputs.
     """
 
     def search(source: Any, shortest: Any, longest: Any, numbers: Numbers, draws: Any, inputs: Any) -> SearchResult:
