@@ -1,4 +1,4 @@
-"""Packages that an extra of this one installs: where they are imported, and what is said where they are missing."""
+"""Optional dependencies: where they may be imported, and the error if they are missing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ DISTRIBUTION = "seq2seq"  # as in pyproject.toml
 
 @contextmanager
 def from_extra(extra: str, *, needed_by: str) -> Iterator[None]:
-    """Import packages of an extra, inside this scope.
+    """Turn a failed import inside the block into a `MissingExtraError`.
 
     Args:
         extra: Name of the extra in pyproject.toml.

@@ -123,7 +123,7 @@ def unattended_words(
     """Words with a letter or digit whose pieces together got less attention than `least`, summed over target tokens.
 
     A hint that they may have been dropped, and no more: a word's neighbours know of it too, and articles are seldom
-    looked at. None where there is nothing to go by: no attention, or a long line in pieces or cut off.
+    looked at. None where there is nothing to go by: no attention, or a long line in segments or cut off.
     """
     attention = translation.attention
     if not attention.shape[1] or translation.pieces > 1 or translation.cut_tokens:

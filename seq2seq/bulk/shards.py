@@ -56,7 +56,7 @@ def translate_shard(
         translator: Of the job's model.
         job: What to translate.
         shard: Which part of it.
-        warn: Called with a sentence for each line with invalid UTF-8, or that is cut off.
+        warn: Called with a warning message for each line with invalid UTF-8, or that is cut off.
         progress: Called with the number of the shard's lines done so far.
         chunk: Lines that are translated, and kept, at once.
 

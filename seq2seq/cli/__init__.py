@@ -1,9 +1,10 @@
-"""The command line: thin Typer commands, one file a verb. Nothing here imports TensorFlow before it must."""
+"""The command line: thin Typer commands, one file per verb. Nothing here imports TensorFlow before it must."""
 
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from inspect import getdoc
 
 import typer
 
@@ -44,6 +45,12 @@ app.command("shortlist")(shortlist.shortlist)
 app.command("quickstart")(quickstart.quickstart)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(data.app, name="data")
+
+for commands in (app, tokenizer.app, data.app):
+    for command in commands.registered_commands:
+        # Typer would keep a docstring's line breaks within its later paragraphs.
+        paragraphs = (getdoc(command.callback) or "").split("\n\n")
+        command.help = "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

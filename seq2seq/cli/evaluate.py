@@ -22,19 +22,21 @@ def evaluate(
     source: Annotated[Path | None, typer.Option(metavar="FILE", help="Sentences for the model to translate.")] = None,
     reference: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="Their human translations; again for each further set of them."),
+        typer.Option(metavar="FILE", help="Reference translations; repeat for further sets."),
     ] = None,
     hypotheses: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Score these translations instead of a model's.")
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Keep translations.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="File for the model's translations.")
+    ] = None,
     precision: Annotated[
         Precision | None,
         typer.Option(help="float32 by default; the others are for speed on a GPU, see seq2seq translate."),
     ] = None,
     target_language: Annotated[
         str | None,
-        typer.Option(metavar="CODE", help="Language of the references, as zh; by default that of the model's recipe."),
+        typer.Option(metavar="CODE", help="Language of the references, e.g. zh; default: the recipe's."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     *,
@@ -43,7 +45,7 @@ def evaluate(
     """Score translations with sacreBLEU: BLEU, chrF2 and TER, signatures, 95% bootstrap intervals, speed.
 
     Give a MODEL with --source and --reference, or --hypotheses with --reference. Chinese, Japanese and Korean have
-    their own tokenizers for BLEU, which --target-language zh, ja or ko chooses.
+    their own tokenizers for BLEU, which --target-language zh, ja or ko selects.
     """
     if not reference or (model is None) == (hypotheses is None) or (model is None) != (source is None):
         raise typer.BadParameter("give MODEL --source FILE --reference FILE, or --hypotheses FILE --reference FILE")

@@ -14,20 +14,25 @@ from seq2seq.config.precision import Precision
 @with_search_options("sample", *WITHOUT_MEANING["search"])
 def generate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The directory of a language model.")],
-    prompt: Annotated[str, typer.Option(metavar="TEXT", help="How each text begins; best whole words.")] = "",
+    prompt: Annotated[
+        str, typer.Option(metavar="TEXT", help="Beginning of each text; end it at a word boundary.")
+    ] = "",
     precision: Annotated[
         Precision, typer.Option(help="All but float32 are for speed on a GPU, see seq2seq translate.")
     ] = "float32",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Texts, one a line; stdout by default.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Texts, one per line; stdout by default.")
     ] = None,
     *,
     search: dict[str, Any],
 ) -> None:
     """Generate text with a language model.
 
-    Texts are sampled, or searched for with --beam-size; --n-best is how many. What else is not given here is as the
-    model's recipe has it.
+    Texts are sampled; with --beam-size, found by beam search. --n-best sets their number, 1 by default. --min-length
+    and --max-length count the tokens after the prompt, EOS included; --max-length is 100 unless the recipe says
+    otherwise.
+
+    Other search options that are not given are taken from the recipe.
     """
     from seq2seq.cli.startup import load_tensorflow
     from seq2seq.cli.text_files import check_output, open_output
@@ -46,10 +51,10 @@ def generate(
 
 
 def check_search(search: Mapping[str, Any]) -> None:
-    """See that options go together with --beam-size, where that is given.
+    """Check that the options can be combined with --beam-size, if that is given.
 
     Raises:
-        ConfigError: More texts than it are asked for, or an option of sampling is given.
+        ConfigError: --n-best is above it, or an option of sampling is given.
     """
     from seq2seq.errors import ConfigError
 

@@ -17,13 +17,13 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 
 def with_search_options(*without: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for each key of `search` in a recipe, but for some.
+    """Add an option for every `search` key except `without`.
 
-    They stand where the command has `search`, and it gets there the values of those that were given, by key;
-    `search_options` puts them in place of the model's own.
+    They replace the command's `search` parameter, which receives the given values by key; `search_options` puts these
+    in place of the model's own.
 
     Args:
-        without: Keys that mean nothing to the command.
+        without: Keys that do not apply to the command.
     """
     keys = {key: field for key, field in SearchOptions.model_fields.items() if key not in without}
     options = [
@@ -72,7 +72,7 @@ def flag(key: str) -> str:
 
 
 def search_options(base: SearchOptions, given: Mapping[str, Any]) -> SearchOptions:
-    """`base` with the options that were given on the command line; one translation unless asked.
+    """`base` with the options that were given on the command line; `n_best` is 1 unless given.
 
     Raises:
         ConfigError: A value is not accepted.

@@ -13,16 +13,16 @@ def perplexity(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The directory of a language model.")],
     input_file: Annotated[
         Path | None,
-        typer.Option("--input", "-i", metavar="FILE", help="One sentence a line; stdin by default."),
+        typer.Option("--input", "-i", metavar="FILE", help="One sentence per line; stdin by default."),
     ] = None,
     precision: Annotated[
         Precision, typer.Option(help="All but float32 are for speed on a GPU, see seq2seq translate.")
     ] = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Measure how well a language model foretells text: perplexity a token and a word, bits a character.
+    """Measure how well a language model predicts text: perplexity per token and per word, bits per character.
 
-    The last two can be compared between models with different tokenizers. Blank lines are left out.
+    The last two can be compared between models with different tokenizers. Blank lines are skipped.
     """
     from seq2seq.cli.console import progress_bar, warn
     from seq2seq.cli.startup import load_tensorflow
@@ -45,16 +45,16 @@ def perplexity(
 
     table = Table(box=None, pad_edge=False, show_header=False)
     for title, value in (
-        ("perplexity a token", f"{report.per_token:.2f}"),
-        ("perplexity a word", f"{report.per_word:.2f}"),
-        ("bits a character", f"{report.bits_per_character:.3f}"),
+        ("perplexity per token", f"{report.per_token:.2f}"),
+        ("perplexity per word", f"{report.per_word:.2f}"),
+        ("bits per character", f"{report.bits_per_character:.3f}"),
     ):
         table.add_row(title, value)
     console = Console()
     console.print(table)
     console.print(
         f"{report.sentences:,} sentences of {report.tokens:,} tokens ({report.unknown:,} unknown), "
-        f"{report.words:,} words, {report.characters:,} characters, each with the sentence ends",
+        f"{report.words:,} words, {report.characters:,} characters, sentence ends included",
         highlight=False,
         soft_wrap=True,
     )

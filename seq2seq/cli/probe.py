@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @with_search_options("n_best", "sample", "temperature", "top_k", "top_p", "seed")
 def probe(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory, English to German.")],
-    items: Annotated[int, typer.Option(help="Sentences for each phenomenon and each long distance.", min=1)] = 100,
+    items: Annotated[int, typer.Option(help="Sentences per phenomenon and per distance.", min=1)] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the sentences.")] = 1,
     lexicon: Annotated[
         str | None,
@@ -28,10 +28,10 @@ def probe(
     *,
     search: dict[str, Any],
 ) -> None:
-    """Tell what a model has learnt: accuracy by grammatical phenomenon, and over long distances.
+    """Test what a model has learnt: accuracy per grammatical phenomenon, and per distance between dependent words.
 
-    The sentences are drawn from the grammar of the phrasebook's test split, and judged by the words that the
-    phenomenon decides.
+    The sentences are drawn from the test split of the phrasebook. A translation is judged by the words that the
+    phenomenon determines.
     """
     from seq2seq.cli.console import progress_bar, warn
     from seq2seq.cli.startup import load_tensorflow

@@ -13,9 +13,9 @@ def shortlist(
     ] = None,
     target: Annotated[Path | None, typer.Option(metavar="FILE", help="Its translation, line by line.")] = None,
 ) -> None:
-    """Learn which target tokens each source token can ask for, for faster decoding with --shortlist N.
+    """Learn which target tokens each source token is likely to need, for faster decoding with --shortlist N.
 
-    What is learnt (IBM model 1) lies in the model directory.
+    The candidates are learnt by IBM model 1 and stored in the model directory.
     """
     from seq2seq.cli.console import stderr
     from seq2seq.config import CorpusConfig

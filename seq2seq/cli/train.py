@@ -18,28 +18,37 @@ def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a packaged recipe.")],
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a key, as training.epochs=5."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Set a key, e.g. training.epochs=5; repeatable."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Model directory; runs/RECIPE, or that of a config.yaml."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Model directory. Default: runs/RECIPE, or the folder of RECIPE if it is a config.yaml.",
+        ),
     ] = None,
     override: Annotated[
         bool,
-        typer.Option("--override", help="Go on with a run although recipe or corpora changed."),
+        typer.Option("--override", help="Resume even if the recipe or corpora have changed."),
     ] = False,
     workers: Annotated[
         str | None,
-        typer.Option("--workers", metavar="HOST:PORT,...", help="Train on all of these; start the command on each."),
+        typer.Option(
+            "--workers",
+            metavar="HOST:PORT,...",
+            help="Addresses of all workers; run the command on each, with its own --worker-index.",
+        ),
     ] = None,
     worker_index: Annotated[
-        int | None, typer.Option("--worker-index", metavar="I", help="Which of --workers this is, from 0.")
+        int | None, typer.Option("--worker-index", metavar="I", help="Index of this worker in --workers, from 0.")
     ] = None,
     dump_config: Annotated[bool, typer.Option("--dump-config", help="Print the complete recipe and stop.")] = False,
 ) -> None:
-    """Train a model, or go on with an interrupted training in the same directory.
+    """Train a model, or resume an interrupted run in the same directory.
 
-    Ctrl-C and SIGTERM save (exit code 130); the same command then goes on as if nothing had happened.
+    Ctrl-C and SIGTERM save and exit with code 130; the same command resumes exactly.
     """
     from seq2seq.config import dump_config as dump
     from seq2seq.config import load_config

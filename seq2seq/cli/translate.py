@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from seq2seq.config import SearchOptions
     from seq2seq.inference.translator import Translator
 
-# Behind `--` stands what is for the engine.
+# The options after `--` are the engine's.
 CONTEXT = {"allow_extra_args": True}
 BULK = "Bulk translation"
 
@@ -25,7 +25,7 @@ def translate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")],
     input_file: Annotated[
         Path | None,
-        typer.Option("--input", "-i", metavar="FILE", help="One sentence a line; stdin by default."),
+        typer.Option("--input", "-i", metavar="FILE", help="One sentence per line; stdin by default."),
     ] = None,
     output_file: Annotated[
         Path | None,
@@ -35,8 +35,8 @@ def translate(
         Format | None,
         typer.Option(
             "--format",
-            help="text: one translation a line; tsv: line<TAB>score<TAB>text, one row a translation; jsonl: one object "
-            "a line, with tokens, scores and attention. Default: text, or tsv where --n-best is above 1.",
+            help="text: one translation per line; tsv: line<TAB>score<TAB>text, one row per translation; jsonl: one "
+            "object per line, with tokens, scores and attention. Default: text, or tsv if --n-best is above 1.",
         ),
     ] = None,
     *,
@@ -51,19 +51,19 @@ def translate(
     shard: Annotated[
         str | None,
         typer.Option(
-            help="Part I of N of the input, resumed where it is; the last to end joins all.",
+            help="Translate part I of N; resumes if interrupted, and the last part to finish joins the output.",
             rich_help_panel=BULK,
             metavar="I/N",
         ),
     ] = None,
     engine: Annotated[
         Literal["local", "apache-beam"],
-        typer.Option(help="This process, or Apache Beam, with its pipeline options behind `--`.", rich_help_panel=BULK),
+        typer.Option(help="This process, or Apache Beam, with its pipeline options after `--`.", rich_help_panel=BULK),
     ] = "local",
 ) -> None:
     """Translate text. Line N of the output answers line N of the input; a blank line stays blank.
 
-    What is not given here is as the model's recipe has it.
+    Search options that are not given are taken from the recipe, except --n-best, which defaults to 1.
     """
     from seq2seq.cli.console import warn
     from seq2seq.cli.startup import load_tensorflow
@@ -77,7 +77,7 @@ def translate(
             f"--format text has one translation a line, and --n-best is {n_best}. Use --format tsv or jsonl."
         )
     if context.args and engine == "local":
-        raise typer.BadParameter(f"found {' '.join(context.args)!r} behind MODEL, which is for --engine apache-beam")
+        raise typer.BadParameter(f"found {' '.join(context.args)!r} after MODEL, which is for --engine apache-beam")
     files = _files(input_file, output_file, shard, engine)
     if files is not None:
         check_output(files[1], reads=files[0])

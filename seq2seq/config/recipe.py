@@ -21,7 +21,7 @@ class Config(Section):
         "keep their defaults.",
         paper="Mikolov et al. 2010",
     )
-    seed: int = key(1, "Of first weights, dropout and the order of sentences.", ge=0, lt=2**31)
+    seed: int = key(1, "Random seed of initial weights, dropout and the order of sentences.", ge=0, lt=2**31)
     data: DataConfig = Field(description="The corpora; the one section without a default.")
     tokenizer: TokenizerConfig = TokenizerConfig()
     batching: BatchingConfig = BatchingConfig()

@@ -8,7 +8,7 @@ from seq2seq.config.section import Section, key
 
 
 class SearchOptions(Section):
-    """How a translation is searched for."""
+    """Search and sampling of translations."""
 
     beam_size: int = key(
         5, "Hypotheses kept at each step; 1 is greedy search.", unit="hypotheses", panel="Search", ge=1
@@ -21,8 +21,8 @@ class SearchOptions(Section):
     )
     coverage_penalty: float = key(
         0.0,
-        "Add this times the summed log of each source position's attention, at most 1 each, to a finished "
-        "hypothesis's score, so that one that leaves out a part of the source falls behind. Common: 0.2.",
+        "Weight of a penalty on unattended source positions: this times the sum of log(min(attention, 1)) over the "
+        "positions is added to a finished hypothesis's score. Typical: 0.2.",
         paper="Wu et al. 2016",
         panel="Search",
         ge=0.0,
@@ -30,15 +30,17 @@ class SearchOptions(Section):
     )
     n_best: int = key(
         1,
-        "Number of translations per sentence, at most `beam_size`; when sampling, number of samples, of which two may "
-        "be the same.",
+        "Number of outputs per input, at most `beam_size`; when sampling, number of samples, two of which may be the "
+        "same.",
         panel="Search",
         ge=1,
     )
-    min_length: int = key(1, "Minimum length of a translation.", unit="tokens, EOS included", panel="Search", ge=1)
+    min_length: int = key(
+        1, "Minimum length of an output, in tokens, EOS included.", unit="tokens, EOS included", panel="Search", ge=1
+    )
     max_length: int | None = key(
         None,
-        "Maximum length of a translation, whatever the source's length.",
+        "Maximum length of an output, in tokens, EOS included, whatever the length of the input.",
         unit="tokens, EOS included",
         panel="Search",
         ge=1,
@@ -49,7 +51,9 @@ class SearchOptions(Section):
         panel="Search",
         gt=0.0,
     )
-    max_length_extra: int = key(10, "See `max_length_factor`.", unit="tokens", panel="Search", ge=1)
+    max_length_extra: int = key(
+        10, "Tokens added to `max_length_factor` times the source's length.", unit="tokens", panel="Search", ge=1
+    )
     sample: bool = key(
         False,
         "Sample translations from the model's distribution instead of searching. A sample depends on `seed` and the "
@@ -58,7 +62,7 @@ class SearchOptions(Section):
     )
     temperature: float = key(
         1.0,
-        "When sampling: divide log-probabilities by it; below 1 is safer.",
+        "Sampling temperature; below 1 sharpens the distribution.",
         panel="Sampling",
         ge=0.001,
         le=1000.0,
@@ -82,28 +86,28 @@ class SearchOptions(Section):
     seed: int = key(1, "Seed of sampling.", panel="Sampling", ge=0, lt=2**31)
     unk: Literal["keep", "suppress", "replace"] = key(
         "keep",
-        "Unknown tokens in a translation: write them as they are, never choose them, or put the source's text that "
-        "they attend to most.",
+        "Unknown tokens in a translation: write them as they are, never choose them, or replace them with the source "
+        "text they attend to most.",
         paper="Luong et al. 2015 (rare words)",
         panel="Search",
     )
     max_source_tokens: int = key(
         200,
-        "Maximum length of a line that is translated as a whole; `long_lines` says what is done with others.",
+        "Maximum length of a line that is translated as a whole; `long_lines` decides what happens to longer ones.",
         unit="tokens, EOS included",
-        panel="Long lines and batches",
+        panel="Long lines",
         ge=2,
     )
     long_lines: Literal["split", "cut"] = key(
         "split",
-        "Translate a long line in segments, divided where a sentence or clause ends if possible, and join them; or cut "
-        "it off, with a warning.",
-        panel="Long lines and batches",
+        "Translate a long line in segments, divided where a sentence or clause ends if possible, and join them; or "
+        "truncate it, with a warning.",
+        panel="Long lines",
     )
     shortlist: int | None = key(
         None,
-        "Restrict the output layer to this many candidates per source token and the most frequent target tokens, which "
-        "is faster. The model needs a shortlist: `seq2seq shortlist MODEL`.",
+        "Number of candidates per source token; only these and the most frequent target tokens are scored, which is "
+        "faster. The model needs a shortlist: `seq2seq shortlist MODEL`.",
         unit="tokens",
         paper="Jean et al. 2015",
         panel="Speed",
@@ -126,13 +130,12 @@ class SearchOptions(Section):
         panel="Search",
     )
     language_model_weight: float = key(
-        0.2, "See `language_model`; 0: no language model is used.", panel="Search", ge=0.0, le=10.0
+        0.2, "Weight of the language model in shallow fusion; 0 disables it.", panel="Search", ge=0.0, le=10.0
     )
     batch_tokens: int | None = key(
         None,
-        "Padded source tokens translated at once, times `beam_size`, or `n_best` when sampling. null: as suits the "
-        "device that translates, 16,000 on a CPU, and on a GPU 128,000, or fewer where the vocabulary is so large that "
-        "the scores of all tokens would take more than 4 GiB.",
+        "Largest batch: padded source tokens times hypotheses per sentence. null (the default): 16,000 on a CPU; on a "
+        "GPU 128,000, or fewer where the scores of all tokens would take more than 4 GiB.",
         unit="tokens",
         panel="Speed",
         ge=1,

@@ -203,7 +203,7 @@ def lenient_lines(handle: IO[bytes], name: str, warn: Callable[[str], None], fir
     Args:
         handle: At its start.
         name: Of the file, in warnings and errors.
-        warn: Called with a sentence that names the line, for each one with invalid UTF-8.
+        warn: Called with a warning message for each line with invalid UTF-8, which it names.
         first: Lines before this one are skipped unread.
 
     Raises:

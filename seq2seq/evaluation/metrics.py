@@ -12,7 +12,7 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 from seq2seq.config import SearchOptions
 from seq2seq.data.progress import Progress, unheard
 from seq2seq.errors import EvaluationError, did_you_mean
-from seq2seq.evaluation.scripts import warn_of_script
+from seq2seq.evaluation.writing_systems import warn_of_script
 from seq2seq.extras import missing_extra
 from seq2seq.inference.long_lines import cut_warning
 

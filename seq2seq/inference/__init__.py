@@ -1,1 +1,1 @@
-"""From a model to text: search, translation and generation."""
+"""From a model to text: search, translation, scoring and generation."""

@@ -59,8 +59,8 @@ class Int8Decoder:
     """A quantized decoder, ready to run; threads may share it.
 
     Args:
-        session: Of ONNX Runtime.
-        vocabulary_size: Of the target.
+        session: ONNX Runtime session.
+        vocabulary_size: Size of the target vocabulary.
     """
 
     def __init__(self, session: Any, vocabulary_size: int) -> None:
@@ -68,7 +68,7 @@ class Int8Decoder:
         self.wanted = {node.name.split(":")[0] for node in session.get_inputs()}
 
     def decode_step(self, tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
-        """What stands in for `DecoderModel.decode_step`."""
+        """Replacement of `DecoderModel.decode_step`."""
         before = tf.nest.flatten(state)
         values = [tf.cast(tokens, tf.int32), *before, *tf.nest.flatten(memory)]
         flat = tf.numpy_function(self._run, values, [tf.float32] * (len(before) + 2))
@@ -82,11 +82,11 @@ class Int8Decoder:
 
 
 def load_int8_decoder(folder: Path, vocabulary_size: int) -> Int8Decoder:
-    """What `quantize_decoder` wrote.
+    """Load what `quantize_decoder` wrote.
 
     Raises:
         MissingExtraError: The extra `int8` is not installed.
-        ModelDirectoryError: The file is missing, damaged, or of other weights.
+        ModelDirectoryError: The file is missing, damaged, or made from other weights.
     """
     from joblib import cpu_count
 
@@ -163,10 +163,10 @@ def _quantize_products(model: Any) -> None:
 
 
 def _read(path: Path, again: str) -> bytes:
-    """A file that is as it was written, and that names no other file.
+    """Read a quantized decoder and verify its checksum.
 
     Raises:
-        ModelDirectoryError: It is not; or it is not there.
+        ModelDirectoryError: The file is missing, damaged, or refers to other files.
     """
     if not os.path.lexists(path):
         raise ModelDirectoryError(f"{path}: no such file. {again}")

@@ -1,4 +1,4 @@
-"""Where to divide a line that is too long for the model."""
+"""Division of lines that are too long for the model into segments."""
 
 import re
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ BREAKS = tuple(
 
 
 def divide(surfaces: Sequence[str], most: int) -> list[range]:
-    """Divide a line's tokens into pieces of at most `most`.
+    """Divide a line's tokens into segments of at most `most`.
 
-    Each piece ends with the last sentence that fits; where none does, with the last clause, else with the last word,
+    Each segment ends with the last sentence that fits; where none does, with the last clause, else with the last word,
     else with the last whole character, else anywhere.
 
     Args:
@@ -28,18 +28,18 @@ def divide(surfaces: Sequence[str], most: int) -> list[range]:
         most: At least 1.
 
     Returns:
-        The tokens' numbers, piece by piece.
+        The tokens' numbers, segment by segment.
     """
-    pieces, start = [], 0
+    segments, start = [], 0
     while len(surfaces) - start > most:
         end = start + _last_break(surfaces[start : start + most + 1])
-        pieces.append(range(start, end))
+        segments.append(range(start, end))
         start = end
-    return [*pieces, range(start, len(surfaces))]
+    return [*segments, range(start, len(surfaces))]
 
 
 def _last_break(surfaces: Sequence[str]) -> int:
-    """How many of these tokens make the piece; not all: the last one shows what comes after."""
+    """Number of these tokens that make the segment; not all: the last one shows what comes after."""
     text, counts = "", {0: 0}
     for count, surface in enumerate(surfaces[:-1], start=1):
         text += surface
@@ -54,7 +54,7 @@ def _last_break(surfaces: Sequence[str]) -> int:
 
 
 def cut_warning(cut: int, sentences: int) -> str:
-    """What to say when so many of the sentences are longer than `max_source_tokens`, and `long_lines` is `cut`."""
+    """Warning that `cut` of `sentences` are longer than `max_source_tokens`, and `long_lines` is `cut`."""
     return (
         f"{cut:,} of {sentences:,} sentences are cut off at 'max_source_tokens': their ends are not translated. "
         "Raise it, or use 'long_lines: split'."

@@ -1,4 +1,4 @@
-"""Lines of text in, rows of output out: what every way to translate a file has in common."""
+"""Output rows of translated lines."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -29,16 +29,17 @@ def answers(
     chunk: int | None = None,
     progress: Progress = unheard,
 ) -> Iterator[list[str]]:
-    """Yield the rows that answer each line, in order; `text` and `jsonl` have one, `tsv` one a translation.
+    """Yield the rows that answer each line, in order; `text` and `jsonl` have one, `tsv` one per
+    translation.
 
     Args:
         translator: Translates the lines.
-        lines: Without their ends.
-        options: How to search.
-        output_format: How a row is written.
-        name: Of the file, in warnings.
-        warn: Called with a sentence for each line that is cut off.
-        first: The number of the first of `lines` in its file.
+        lines: Lines without their ends.
+        options: Search options.
+        output_format: Format of a row.
+        name: Name of the file in warnings.
+        warn: Called with a warning message for each line that is cut off.
+        first: Number of the first of `lines` in its file.
         chunk: Lines translated at once; `translator.CHUNK` by default.
         progress: Called with the number of lines done so far.
     """
@@ -56,7 +57,7 @@ def answers(
 
 
 def lines_answered(rows: Iterable[bytes], output_format: Format) -> int:
-    """How many lines rows of a file answer; a line's rows stand together."""
+    """Number of lines that the rows of a file answer; a line's rows are adjacent."""
     if output_format != "tsv":
         return sum(1 for _ in rows)
     count, before = 0, b""

@@ -1,4 +1,4 @@
-"""What a translation is: hypotheses with scores, tokens and attention; and one made of the pieces of a long line."""
+"""Translations: hypotheses with scores, tokens and attention; the segments of a long line joined into one."""
 
 import math
 import re
@@ -25,12 +25,13 @@ class Hypothesis:
     """One translation of a sentence.
 
     text             detokenized
-    score            sum of `token_log_probs`, normalised by length, and the coverage penalty
+    score            sum of `token_log_probs`, normalised by length, plus the coverage penalty; for a long line, the sum
+                     over its segments
     tokens           L pieces, the last one `</s>`
     token_log_probs  (L,) float32, in nats; with a language model each is the translator's plus its weight times the
                      language model's
     attention        (L, S) float32, over the source's tokens, each row sums to 1; (L, 0) where not asked for, where
-                     the model does not attend, or of a line in pieces with more than `MOST_ATTENTION` weights
+                     the model does not attend, or of a line in segments with more than `MOST_ATTENTION` weights
     """
 
     text: str
@@ -48,7 +49,7 @@ class Translation:
 
     source_tokens  S pieces that were read, the last one `</s>`
     hypotheses     at least one
-    pieces         in how many pieces a long line was translated; each has a `</s>` of its own
+    pieces         number of segments that a long line was translated in; each has a `</s>` of its own
     cut_tokens     tokens at the end of a long line that were not read
     """
 
@@ -106,19 +107,19 @@ def read_hypotheses(
     source_length: int = 0,
     decode: Callable[[list[int], np.ndarray], str] | None = None,
 ) -> list[Hypothesis]:
-    """What a search found for one sentence, best first; fewer than it was asked for where there are no more.
+    """What a search found for one sentence, best first; possibly fewer than `n_best`.
 
     Args:
-        result: Of NumPy arrays.
+        result: Search result, of NumPy arrays.
         row: The sentence's place in its batch.
-        tokenizer: Of the target.
-        source_length: Source tokens that attention is kept of, EOS included.
+        tokenizer: Target tokenizer.
+        source_length: Number of source tokens whose attention is kept, EOS included.
         decode: Makes text of token ids and their attention (L, S); the tokenizer alone by default.
     """
     hypotheses = []
     for n, end in enumerate(result.lengths[row].tolist()):
         if end == 0 and n:
-            continue  # there are fewer hypotheses than asked for
+            continue  # there are fewer hypotheses than `n_best`
         ids, weights = result.tokens[row, n, :end].tolist(), result.weights[row, n, :end]
         hypotheses.append(
             Hypothesis(
@@ -139,11 +140,11 @@ def blank() -> Translation:
 
 
 def join(parts: Sequence[Translation]) -> Translation:
-    """The translation of a line from those of its pieces, in order.
+    """The translation of a line from those of its segments, in order.
 
-    The n-th hypothesis is made of the pieces' n-th, as many as the piece with fewest has. Texts are joined by a space,
-    or by nothing between Chinese or Japanese characters; scores are summed, and a target token's attention lies on its
-    own piece's source tokens.
+    The n-th hypothesis is made of the segments' n-th; there are as many as the segment with the fewest has. Texts are
+    joined by a space, or by nothing between Chinese or Japanese characters; scores are summed, and a target token's
+    attention lies on its own segment's source tokens.
     """
     if len(parts) == 1:
         return parts[0]

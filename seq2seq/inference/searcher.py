@@ -1,4 +1,4 @@
-"""Search as graphs: one for each structure of options, kept while it is in use, whatever the numbers in them."""
+"""Compiled search graphs, one per step source and structure of options."""
 
 import threading
 from collections import OrderedDict
@@ -25,7 +25,7 @@ def length_limits(lengths: np.ndarray, options: SearchOptions) -> tuple[np.ndarr
 
 
 class Numbers(NamedTuple):
-    """The numbers of search options that a graph takes as scalar tensors."""
+    """Numeric search options, which a graph takes as scalar tensors."""
 
     length_penalty: Any
     coverage_penalty: Any
@@ -35,7 +35,7 @@ class Numbers(NamedTuple):
 
     @classmethod
     def of(cls, options: SearchOptions) -> "Numbers":
-        """Those of `options`; where one is not a number, any, since nothing reads it then."""
+        """Numeric options; a placeholder where an option is not a number."""
         alpha = options.length_penalty
         return cls(
             np.float32(0.0 if isinstance(alpha, str) else alpha),
@@ -47,7 +47,7 @@ class Numbers(NamedTuple):
 
 
 class Structure(NamedTuple):
-    """All of a search's options that make its graph another one.
+    """The search options that decide which graph is used.
 
     hypotheses    kept at once, or drawn
     sampled       drawn, not searched for
@@ -68,7 +68,7 @@ class Structure(NamedTuple):
 
     @classmethod
     def of(cls, options: SearchOptions, keep_weights: bool) -> "Structure":
-        """That of `options`."""
+        """The structure of `options`."""
         return cls(
             hypotheses=options.hypotheses,
             sampled=options.sample,
@@ -100,7 +100,7 @@ class Structure(NamedTuple):
         Args:
             start: Step, state and memory.
             rules: See `rules`.
-            numbers: Of sampling.
+            numbers: Numeric options, read when sampling.
             uniforms: (B, N, L) float32 for sampling, see `sample`.
         """
         if self.sampled:
@@ -144,7 +144,8 @@ class Inputs(NamedTuple):
 class Searcher:
     """Search with any source of steps; threads may share one.
 
-    A graph is traced once for each structure of options and kind of steps, and the last `GRAPHS` ones are kept.
+    A graph is traced once per key of a step source and structure of options, and again if it was dropped meanwhile: the
+    `GRAPHS` that were used last are kept.
     """
 
     def __init__(self) -> None:
@@ -162,11 +163,11 @@ class Searcher:
         """The `options.n_best` best hypotheses of each sentence, as NumPy arrays.
 
         Args:
-            steps: Where the search's steps come from.
+            steps: Step source.
             batch: At least one sentence.
             limits: Least and greatest target lengths, (B,) int32, EOS and prefixes included.
-            options: How to search.
-            keep_weights: Whether attention weights are asked for; without, they have S = 0.
+            options: Search options.
+            keep_weights: Whether to return attention weights; without, they have S = 0.
         """
         graph = self._graph(steps, Structure.of(options, keep_weights))
         result = graph(Inputs.of(steps, batch, limits, options))
@@ -187,7 +188,7 @@ class Searcher:
 
 
 class _Graph:
-    """The graph of one structure, traced when it is first called; who calls it meanwhile, waits."""
+    """The graph of one structure, traced on its first call; other callers wait."""
 
     def __init__(self, steps: StepSource, structure: Structure) -> None:
         self.steps, self.structure = steps, structure

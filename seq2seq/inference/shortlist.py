@@ -1,4 +1,4 @@
-"""A lexical shortlist: the few target tokens that a source sentence can ask for, so that decoding ranks no others."""
+"""A lexical shortlist: the few target tokens that a source sentence is likely to need; decoding ranks no others."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,30 +18,30 @@ from seq2seq.storage.arrays import load_arrays, save_arrays
 FILE = "shortlist.h5"
 KIND = {"candidates": ("int32", 2), "frequent": ("int32", 1)}
 ITERATIONS = 5
-CANDIDATES = 100  # that are stored of each source token
+CANDIDATES = 100  # stored per source token
 CHUNK = 1000  # pairs that are tokenized at once
-FREQUENT = 100  # target tokens that every sentence may have
+FREQUENT = 100  # target tokens that every translation may use
 MOST_LINKS = 10_000_000  # pairs of a source and a target token in one sentence pair; more text is not read
 
 Ids = Sequence[int]
 
 
 class Shortlist(NamedTuple):
-    """What may come in a translation.
+    """Target tokens that a translation may use.
 
-    candidates  (Vs, C)  int32, of each source token the likeliest target tokens, best first; 0 in empty places
-    frequent    (F,)     int32, what every sentence may have: special tokens and the most frequent ones
+    candidates  (Vs, C)  int32, the most likely target tokens of each source token, best first; 0 in empty places
+    frequent    (F,)     int32, the tokens that every translation may use: special ones and the most frequent ones
     """
 
     candidates: np.ndarray
     frequent: np.ndarray
 
     def of(self, sentences: Sequence[Ids], size: int) -> np.ndarray:
-        """What each sentence of a batch may have, whatever else is in the batch.
+        """Candidates of each sentence, independent of its batch.
 
         Args:
             sentences: Source token ids of B sentences.
-            size: Candidates of each source token, at most `CANDIDATES`.
+            size: Candidates per source token, at most `CANDIDATES`.
 
         Returns:
             Target tokens (B, C) int32, rising, so that the special ones keep their ids; 0 after a sentence's last.

@@ -1,4 +1,4 @@
-"""Which source of steps search options ask for, and what it has to read from disk."""
+"""Build the step source that the search options require."""
 
 import threading
 from pathlib import Path
@@ -23,25 +23,26 @@ class StepSources:
     """The sources of steps that a translation model has; threads may share them.
 
     Args:
-        model: With its weights.
-        tokenizer: Of the target.
-        shortlist: For the option of this name.
-        folder: The model directory, for the option `int8`.
+        model: Model with weights loaded.
+        tokenizer: Target tokenizer.
+        shortlist: Shortlist used by `options.shortlist`.
+        folder: Model directory, used by `options.int8`.
     """
 
     def __init__(self, model: Seq2Seq, tokenizer: Tokenizer, shortlist: Shortlist | None, folder: Path | None) -> None:
         self.model, self.tokenizer, self.shortlist, self.folder = model, tokenizer, shortlist, folder
-        self._lock = threading.Lock()  # around what is read from disk once
+        self._lock = threading.Lock()  # guards what is read from disk once
         self._language_models: dict[str, LanguageModel] = {}
         self._int8: Int8Decoder | None = None
 
     def of(self, options: SearchOptions) -> StepSource:
-        """The source of steps that options ask for; what it needs is read from disk once.
+        """The step source that the options require. A language model and the 8-bit decoder are read from disk once.
 
         Raises:
-            ConfigError: An option looks at attention, and the model has none; a shortlist is asked for; or int8; or
-                the language model's tokenizer is another than the target's.
-            ModelDirectoryError: The language model or the 8-bit decoder is not there, damaged, or none.
+            ConfigError: An option needs attention and the model has none; a shortlist is requested and the model has
+                none; `int8` cannot be used here; or the language model's tokenizer is not the target tokenizer.
+            CorpusError: An environment variable in the path of the language model is not set.
+            ModelDirectoryError: The language model or the 8-bit decoder is missing, damaged, or of another kind.
             MissingExtraError: A package for `int8` is not installed.
         """
         asked = options.looks_at_attention()
@@ -84,7 +85,7 @@ class StepSources:
         """The language model of a directory, read once.
 
         Raises:
-            ConfigError, ModelDirectoryError: See `of`.
+            ConfigError, CorpusError, ModelDirectoryError: See `of`.
         """
         with self._lock:
             if path not in self._language_models:
@@ -101,14 +102,15 @@ class StepSources:
 
 
 def checksums_besides(folder: Path, options: SearchOptions) -> dict[str, str]:
-    """SHA-256 by name of the files that `StepSources.of` reads for options, besides those of the model itself.
+    """SHA-256, by file name, of the files besides the model that these options use.
 
     Args:
-        folder: The model directory.
-        options: How to search.
+        folder: Model directory.
+        options: Search options.
 
     Raises:
-        ModelDirectoryError: The language model's directory lacks something or is damaged.
+        CorpusError: An environment variable in the path of the language model is not set.
+        ModelDirectoryError: The language model's directory is incomplete or damaged.
     """
     asked = {shortlist.FILE: options.shortlist is not None, int8.FILE: options.int8}
     found = {file: sha256(folder / file) for file, wanted in asked.items() if wanted}

@@ -1,7 +1,7 @@
-"""Where the steps of a search come from: a model alone, among a shortlist, with a language model, after a prefix.
+"""Step sources of a search: a model alone, restricted to a shortlist, with a language model, after a prefix.
 
-A source of steps wraps another one, so that they combine freely: `Fused(Shortlisted(ModelSteps(model), ...), ...)`. It
-holds no more than what its steps are made of; values that may differ from search to search are its `inputs`, so that
+A step source wraps another one, so that they combine freely: `Fused(Shortlisted(ModelSteps(model), ...), ...)`. It
+holds no more than what its steps are made of. Values that may differ between searches enter the graph as `inputs`, so
 one graph serves them all. Nothing is read from disk here.
 """
 
@@ -21,10 +21,10 @@ Start = tuple[StepFunction, Any, Any]  # what a search begins with: step, state 
 
 
 class Batch(NamedTuple):
-    """What is searched for at once, B sentences.
+    """One batch of B sentences.
 
     sources   token ids of each, without EOS; a language model's are its prompts
-    prefixes  target token ids that each hypothesis begins with, maybe none, where `Prefixed` steps are asked for
+    prefixes  target token ids that each hypothesis begins with; may be empty; read by `Prefixed` only
     """
 
     sources: Sequence[Ids]
@@ -32,11 +32,11 @@ class Batch(NamedTuple):
 
 
 class StepSource(Protocol):
-    """What makes the steps of a search.
+    """Maker of the steps of a search.
 
-    key        equal of sources that can share a graph, which differ in their inputs alone
-    models     those whose weights the steps read
-    signature  a nest of tensor specifications of what `inputs` gives
+    key        equal for sources that can share a graph: they differ in their inputs alone
+    models     models whose weights the steps read
+    signature  nest of the tensor specifications of `inputs`
     """
 
     @property
@@ -57,8 +57,8 @@ class StepSource(Protocol):
 
         Args:
             source: Token ids (B, S) int32, right-padded, EOS included.
-            inputs: The batch's, of this source of steps.
-            candidates: The only tokens that may come, see `StepOutput`; None: all.
+            inputs: What `inputs` gave for the batch.
+            candidates: The only tokens that may be chosen, see `StepOutput`; None: all.
         """
         ...
 
@@ -68,7 +68,7 @@ class ModelSteps:
 
     Args:
         model: A translation model or a language model.
-        decode_step: What stands in for the model's own `decode_step`, with logits over the whole vocabulary.
+        decode_step: Replacement of the model's own `decode_step`, with logits over the whole vocabulary.
     """
 
     signature: Any = ()
@@ -114,12 +114,12 @@ class ModelSteps:
 
 
 class Shortlisted:
-    """The steps of another source, over few candidates of each sentence.
+    """The steps of another source, restricted to each sentence's candidates.
 
     Args:
         steps: The other source.
-        shortlist: Of the translator.
-        size: Candidates of each source token.
+        shortlist: The translator's shortlist.
+        size: Candidates per source token.
     """
 
     def __init__(self, steps: StepSource, shortlist: Shortlist, size: int) -> None:
@@ -139,8 +139,8 @@ class Fused:
 
     Args:
         steps: The other source.
-        language_model: Over the translator's target vocabulary.
-        weight: Of the language model.
+        language_model: Language model over the translator's target vocabulary.
+        weight: Weight of the language model.
     """
 
     def __init__(self, steps: StepSource, language_model: LanguageModel, weight: float) -> None:
@@ -181,7 +181,7 @@ class Prefixed:
 
 
 def _log_probs(logits: tf.Tensor, candidates: tf.Tensor | None = None) -> tf.Tensor:
-    """Of logits (B, K, C); a candidate's place that is empty has no part in them."""
+    """Log-probabilities of logits (B, K, C); empty places among the candidates are excluded."""
     if candidates is not None:
         # The first one is padding itself, a token like others.
         there = (candidates > PAD_ID) | (tf.range(tf.shape(candidates, tf.int64)[1]) == 0)

@@ -1,4 +1,4 @@
-"""A language model for those who have text: how likely it is, and new text that is likely."""
+"""Score and generate text with a language model."""
 
 import math
 import unicodedata
@@ -30,15 +30,16 @@ LOGITS = 32_000_000  # computed at once, 128 MB: neither a large vocabulary nor 
 
 @dataclass(frozen=True)
 class PerplexityReport:
-    """How well a language model foretells text; the lower, the better.
+    """How well a language model predicts text; lower is better.
 
-    The end of each sentence is foretold too: it counts as one token, one word and one character. White space is
+    The end of each sentence is predicted too: it counts as one token, one word and one character. White space is
     counted as one space between words.
 
-    sentences           that are not blank; blank ones are left out
+    sentences           number of sentences that are not blank; blank ones are skipped
     tokens              EOS included
     words, characters   of the text in NFC, words by white space; one more for the end of each sentence
-    unknown             tokens that stand for what the tokenizer does not know; a model with more of them has it easier
+    unknown             tokens that stand for text that the tokenizer does not know; unknown tokens make the number
+                        look better
     nll                 negative log-likelihood of all tokens, in nats
     """
 
@@ -74,15 +75,15 @@ class PerplexityReport:
 
 
 class TextGenerator:
-    """Measure and write text with a language model.
+    """Score and generate text with a language model.
 
     A batch that does not fit into memory is measured in halves, and no later one is as large.
 
     Args:
-        model: With its weights.
-        tokenizer: The one it was trained with.
-        options: Used where `generate` gets none; by default one text is drawn.
-        notice: Called with a sentence when the first batch does not fit into memory; by default a `UserWarning`.
+        model: Model with weights loaded.
+        tokenizer: Tokenizer that it was trained with.
+        options: Default options of `generate`; without them, one text is sampled.
+        notice: Called with a warning message when the first batch does not fit into memory; by default a `UserWarning`.
     """
 
     def __init__(
@@ -116,7 +117,7 @@ class TextGenerator:
         """Read a model directory; its recipe's `search` section gives the default options; `notice` as for the class.
 
         Raises:
-            ConfigError: `tf32` is asked for where there is no GPU that has it.
+            ConfigError: `tf32` is requested and no GPU supports it.
             ModelDirectoryError: See `load_language_model`.
         """
         find_device()
@@ -125,10 +126,10 @@ class TextGenerator:
         return cls(model, tokenizer, options=config.search, notice=notice)
 
     def check(self, options: SearchOptions) -> None:
-        """Refuse what means nothing to a language model.
+        """Reject options that do not apply to a language model.
 
         Raises:
-            ConfigError: An option is about a source, attention, or a model beside this one.
+            ConfigError: An option is about a source, attention, or a second model.
         """
         if complaint := what_means_nothing("search", options):
             raise ConfigError(f"{complaint}.")
@@ -136,10 +137,10 @@ class TextGenerator:
     def token_log_probs(self, lines: Sequence[str], progress: Progress = unheard) -> list[np.ndarray]:
         """The log-probability of each token of each line, EOS included, (L,) float32 in nats; (0,) of a blank line.
 
-        The layers' outputs of a whole line are in memory at once, the probabilities of a block of its tokens.
+        Layer outputs are held for a whole line, probabilities for one block of tokens at a time.
 
         Args:
-            lines: Sentences; the state starts anew at each.
+            lines: Sentences; the state is reset before each.
             progress: Called with the number of sentences done so far.
 
         Raises:
@@ -149,7 +150,7 @@ class TextGenerator:
         return self._log_probs(self._encode(lines), progress)
 
     def perplexity(self, lines: Sequence[str], progress: Progress = unheard) -> PerplexityReport:
-        """How likely a text is; arguments as for `token_log_probs`.
+        """Perplexity of a text; arguments as for `token_log_probs`.
 
         Raises:
             TypeError: `lines` is one string.
@@ -172,16 +173,16 @@ class TextGenerator:
         )
 
     def generate(self, prompt: str = "", options: SearchOptions | None = None) -> list[Hypothesis]:
-        """Write `options.n_best` texts that begin with `prompt`, best first.
+        """Generate `options.n_best` texts that begin with `prompt`, best first.
 
-        Texts are drawn with `options.sample`, and otherwise searched for: the likeliest ones. A draw depends on
-        the seed and the prompt alone. Limits of length count what comes after the prompt, EOS included; unknown tokens
-        never come.
+        Sample if `options.sample`, otherwise search for the most likely texts. A sample depends on the seed and the
+        prompt alone. Limits of length count the tokens after the prompt, EOS included; unknown tokens are never
+        generated.
 
         Args:
-            prompt: How each text begins. It ends where one of the model's tokens ends, so best after a whole word.
-            options: How to write; of them `beam_size`, `length_penalty`, `n_best`, the limits of length and all about
-                sampling have a meaning.
+            prompt: Beginning of each text. It ends where one of the model's tokens ends, so best after a whole word.
+            options: Search options, of which only `beam_size`, `length_penalty`, `n_best`, the limits of length and
+                those of sampling apply.
 
         Returns:
             Texts with the prompt, whose tokens have log-probability 0, so that the score is that of what follows,
@@ -244,7 +245,7 @@ class TextGenerator:
         return found
 
     def _log_probs_of(self, ids: Sequence[list[int]]) -> list[np.ndarray]:
-        """Of sentences that are read at once."""
+        """`_log_probs` of sentences that are read in one batch."""
         lengths = [len(tokens) + 1 for tokens in ids]
         target = pad([[*tokens, EOS_ID] for tokens in ids])
         readout, labels = self._read_out(np.full((len(ids), 1), EOS_ID, np.int32), target)

@@ -31,12 +31,12 @@ CHUNK = 2_000  # sentences in memory at once when streaming
 
 
 class _Part(NamedTuple):
-    """What the model translates at once: some of a line's tokens, without EOS."""
+    """A segment of a line, or a whole line: the tokens that the model translates at once, without EOS."""
 
     line: int
     text: str  # of the whole line
     ids: list[int]
-    surfaces: Sequence[str] | None = None  # of these tokens, if the line has more pieces
+    surfaces: Sequence[str] | None = None  # of these tokens, if the line has several segments
 
 
 class Translator:
@@ -46,12 +46,12 @@ class Translator:
     translator.
 
     Args:
-        model: With its weights.
-        source_tokenizer, target_tokenizer: The ones it was trained with.
-        options: Used where `translate` gets none.
-        shortlist: For the option of this name.
-        folder: The model directory, for the option `int8`.
-        notice: Called with a sentence when the first batch does not fit into memory; by default a `UserWarning`.
+        model: Model with weights loaded.
+        source_tokenizer, target_tokenizer: Tokenizers that it was trained with.
+        options: Default search options.
+        shortlist: Shortlist used by `options.shortlist`.
+        folder: Model directory, used by `options.int8`.
+        notice: Called with a warning message when the first batch does not fit into memory; by default a `UserWarning`.
     """
 
     def __init__(
@@ -79,12 +79,12 @@ class Translator:
         """Read a model directory; its recipe's `search` section gives the default options.
 
         Args:
-            path: The directory.
+            path: Model directory.
             precision: `float32` keeps translations independent of their batch; the others are for speed on a GPU.
             notice: As for the constructor.
 
         Raises:
-            ConfigError: `tf32` is asked for where there is no GPU that has it.
+            ConfigError: `tf32` is requested and no GPU supports it.
             ModelDirectoryError: See `load_model`.
         """
         find_device()
@@ -94,10 +94,10 @@ class Translator:
         return cls(model, *tokenizers, options=config.search, shortlist=shortlist, folder=Path(path), notice=notice)
 
     def check(self, options: SearchOptions) -> None:
-        """Refuse what this model cannot do.
+        """Check that this model supports the options.
 
         Raises:
-            ConfigError, ModelDirectoryError, MissingExtraError: See `StepSources.of`.
+            ConfigError, CorpusError, ModelDirectoryError, MissingExtraError: See `StepSources.of`.
         """
         self.sources.of(options)
 
@@ -113,18 +113,18 @@ class Translator:
 
         A sentence's translation does not depend on the others; a sampled one depends on the seed and the sentence. A
         sentence that gives no tokens, like a blank one, is answered with an empty translation. One with too many is
-        translated in pieces (`Translation.pieces`) or cut off (`Translation.cut_tokens`), as the options say;
-        limits of length hold for each piece.
+        translated in segments (`Translation.pieces` is their number) or cut off (`Translation.cut_tokens`), as the
+        options say; limits of length hold for each segment.
 
         Args:
             sentences: Raw text, one sentence each.
-            options: How to search.
+            options: Search options; by default the translator's.
             attention: Keep attention weights, which take most of the memory.
             progress: Called with the number of sentences done so far.
 
         Raises:
             TypeError: `sentences` is one string, which would be taken letter by letter.
-            ConfigError: See `check`.
+            ConfigError, CorpusError, ModelDirectoryError, MissingExtraError: See `check`.
             OutOfMemoryError: A sentence does not fit into memory, even alone.
         """
         if isinstance(sentences, str):
@@ -183,8 +183,8 @@ class Translator:
         most = options.max_source_tokens - 1  # EOS takes one
         if len(ids) > most and options.long_lines == "split":
             surfaces = self.tokenizers.source.surfaces(text)
-            for piece in divide(surfaces, most):
-                here = slice(piece.start, piece.stop)
+            for segment in divide(surfaces, most):
+                here = slice(segment.start, segment.stop)
                 yield _Part(line, text, ids[here], surfaces[here])
         elif ids:
             yield _Part(line, text, ids[:most])

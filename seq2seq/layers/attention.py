@@ -31,7 +31,7 @@ class Attention(keras.layers.Layer):
     """Weigh the source states for each query. Subclasses give `keys` and `scores`.
 
     Args:
-        initializers: Source of the first weights.
+        initializers: Source of the initial weights.
 
     Shapes: B batch, N queries a sentence, S source length, Q query width, M memory width, A key width.
         query    (B, N, Q)  compute dtype; N is T in training, K in beam search, 1 in a step

@@ -26,7 +26,7 @@ class Bridge(keras.layers.Layer):
         vector_size: Width of the vector, if one is wanted at every step: of `transformed` a tanh layer of its own
             makes it, and the first state comes from it; otherwise the vector is what W multiplies, and for `last`
             the top layer's last hidden state.
-        initializers: Source of the first weights.
+        initializers: Source of the initial weights.
 
     Shapes: B batch, S source length, M memory width, U units.
         last    a list over encoder layers of the cell's last states, each (B, U)

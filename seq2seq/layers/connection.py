@@ -21,7 +21,7 @@ class Connection(keras.layers.Layer):
     Args:
         residual: True, False or `highway`.
         layer_norm: Normalise the result.
-        initializers: Source of the first weights.
+        initializers: Source of the initial weights.
 
     Shapes: inputs, outputs and the result (..., U), compute dtype.
 

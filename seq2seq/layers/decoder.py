@@ -80,7 +80,7 @@ class Decoder(keras.layers.Layer):
         attention_dropout: Rate on attention weights.
         readout_dropout: Rate on the readout; by default `dropout`.
         stream: Source of dropout's seeds.
-        initializers: Source of the first weights.
+        initializers: Source of the initial weights.
 
     Shapes: B batch, T target length, K hypotheses, E embedding width, S source length, M memory width.
         embedded  (B, T, E) or, a step, (B, K, E)  compute dtype

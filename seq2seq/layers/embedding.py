@@ -16,7 +16,7 @@ class Embedding(keras.layers.Layer):
     Args:
         vocabulary_size: Rows V of the table.
         size: Width E of a vector.
-        initializers: Source of the first weights.
+        initializers: Source of the initial weights.
 
     Shapes:
         tokens   (...)     int32 or int64

@@ -31,7 +31,7 @@ class Encoder(keras.layers.Layer):
         variational: One mask of it for all steps.
         recurrent_dropout: Rate on the state where it enters the recurrent products, one mask for all steps.
         stream: Source of dropout's seeds.
-        initializers: Source of the first weights.
+        initializers: Source of the initial weights.
 
     Shapes: B batch, S source length, E embedding width, L layers.
         embedded  (B, S, E)      compute dtype

@@ -1,4 +1,4 @@
-"""First weights as a function of a seed, whatever the state of the process's random generators."""
+"""Initial weights determined by a seed; without one, by Python's global generator."""
 
 import random
 from random import Random

@@ -34,7 +34,7 @@ class DecoderModel(TrainableModel):
         vocabulary_size: Tokens of the target, the four special ones included.
         embeddings: Section of a recipe.
         name: Of the model.
-        seed: Determines the first weights and dropout, 0 to below 2**31. Random generators of the process (Python's,
+        seed: Determines the initial weights and dropout, 0 to below 2**31. Random generators of the process (Python's,
             NumPy's, TensorFlow's) are neither read nor changed.
         precision: `float32`, `tf32`, `mixed_float16` or `mixed_bfloat16`. Variables, softmax, logits and loss are
             float32 in each. `tf32` is `float32` to every layer: `device.use_precision` switches its products.

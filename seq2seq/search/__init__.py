@@ -1,4 +1,4 @@
-"""Search over any step function: greedy, sampling and beam; steps that join two models, or begin with given tokens."""
+"""Search over any step function: greedy, sampling and beam; wrappers that fuse two models or force a prefix."""
 
 from seq2seq.search.beam import beam_search
 from seq2seq.search.fusion import fused

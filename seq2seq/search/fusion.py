@@ -10,13 +10,13 @@ from seq2seq.search.step import StepFunction, StepOutput
 def fused(step: StepFunction, language_step: StepFunction, weight: float | tf.Tensor) -> StepFunction:
     """A step that gives scores log p(token | source, tokens before) + weight * log p_LM(token | tokens before).
 
-    They do not sum to 1. The language model's log-probabilities are over the whole vocabulary, whatever the
+    The scores are not normalised. The language model's log-probabilities are over the whole vocabulary, whatever the
     translator's candidates.
 
     Args:
-        step: The translator's.
-        language_step: Of the language model, over the translator's vocabulary, without candidates of its own.
-        weight: Of the language model.
+        step: The translator's step.
+        language_step: The language model's step, over the translator's vocabulary, without candidates of its own.
+        weight: Weight of the language model.
 
     Shapes: state and memory are pairs, the translator's and the language model's; the rest as in `StepFunction`.
         Attention weights are the translator's.

@@ -1,4 +1,4 @@
-"""The loop that every search runs: sentences that are done leave it, half a batch at once.
+"""The loop of every search: finished sentences leave once at least half of the batch is finished.
 
 Numbers of sentences, tokens and places are int64 within a search: on a GPU, TensorFlow computes with int32 on the host,
 and would copy each of them there and back at every step.
@@ -21,39 +21,39 @@ def run_search(
 ) -> tuple[tf.Tensor, Any, list[tf.TensorArray]]:
     """Take steps until all of B sentences are done.
 
-    When no more than half of the sentences in the loop are left, these are gathered into a smaller batch and the
+    When no more than half of the sentences in the loop are unfinished, these are gathered into a smaller batch and the
     loop is entered again with it; the same graph runs all sizes. Of four sentences a, b, c, d, for example:
 
-        segment    first        second       third      the steps between two gatherings
-        step       1 2 3        4 5          6
-        a          o o o        o o          o          o  takes the step
-        b          o o -                                -  is done, and takes it until enough others are
-        c          o o o        o o
-        d          o o o
-        rows       0 1 2 3      0 2          0          which of the B sentences are in the loop
-        left       0 2          0                       which of `rows` go on
-        places     0 1 2 3      0 3 1 5      0 2 3 4
+        segment       first        second       third      the steps between two gatherings
+        step          1 2 3        4 5          6
+        a             o o o        o o          o          o  takes the step
+        b             o o -                                -  is done, and takes it until enough others are
+        c             o o o        o o
+        d             o o o
+        rows          0 1 2 3      0 2          0          which of the B sentences are in the loop
+        unfinished    0 2          0                       which of `rows` stay in it
+        places        0 1 2 3      0 3 1 5      0 2 3 4
 
     `places` puts outcomes back into the order of the B sentences: where each of them stands in the loop's outcomes with
     those of all B before the segment behind them.
 
     Args:
         step, is_done: See above. What a step does for a sentence does not depend on the others.
-        outcome: What the search is for, tensors (B, ...); a sentence's is kept when it leaves.
+        outcome: What the search is for, tensors (B, ...); a sentence's is kept when it is removed.
         carried: What else changes from step to step, tensors (B, ...).
         memory: What does not change, tensors (B, ...).
-        dtypes: Of what steps record.
+        dtypes: Data types of what steps record.
 
     Returns:
         The number of steps; the outcome, in the order of the B sentences; and of each recorded tensor an array
-        with (B, ...) of each step, 0 for sentences that had left.
+        with (B, ...) of each step, 0 for sentences that had been removed.
     """
     batch = tf.shape(tf.nest.flatten(carried)[0])[0]
     arrays = [tf.TensorArray(dtype, 0, dynamic_size=True, clear_after_read=False) for dtype in dtypes]
 
     def segment(t: tf.Tensor, rows: tf.Tensor, whole: Any, live: Any, arrays: list[tf.TensorArray]) -> tuple[Any, ...]:
         memory, size = live[2], tf.size(rows)
-        # Of each of the B sentences, its place in the loop; of those that have left, its place behind them.
+        # Of each of the B sentences, its place in the loop; of those removed, its place behind them.
         here, all_rows = tf.cast(size, tf.int64), tf.range(tf.cast(batch, tf.int64))
         places = tf.tensor_scatter_nd_update(here + all_rows, rows[:, None], tf.range(here))
         shown = tf.minimum(places, here)
@@ -73,8 +73,8 @@ def run_search(
         whole = tf.nest.map_structure(
             lambda part, before: tf.gather(tf.concat([part, before], axis=0), places), outcome, whole
         )
-        left = tf.where(~is_done(t, rows, outcome))[:, 0]
-        rows, *live = tf.nest.map_structure(lambda part: tf.gather(part, left), [rows, outcome, carried, memory])
+        unfinished = tf.where(~is_done(t, rows, outcome))[:, 0]
+        rows, *live = tf.nest.map_structure(lambda part: tf.gather(part, unfinished), [rows, outcome, carried, memory])
         return t, rows, whole, live, arrays
 
     values = (tf.constant(0), tf.range(tf.cast(batch, tf.int64)), outcome, [outcome, carried, memory], arrays)

@@ -11,11 +11,12 @@ def after_prefix(step: StepFunction, state: Any, memory: Any, prefix: tf.Tensor)
     """Let every hypothesis begin with its sentence's prefix; search chooses from there on.
 
     A given token has probability 1, so that a hypothesis scores what comes after the prefix, given the prefix. Its
-    tokens count for the limits of length. It comes whether or not it is among the step's candidates.
+    tokens count towards the limits of length. It need not be among the step's candidates.
 
     Args:
         step, state, memory: What search would begin with, see `StepFunction`; the state's tensors are (B, 1, ...).
-        prefix: (B, P) int32, right-padded with 0; P may be 0. Tokens that `Rules` never let come are not accepted.
+        prefix: (B, P) int32, right-padded with 0; P may be 0. Must not contain tokens that
+            `Rules` forbids; this is not checked.
 
     Returns:
         The step, the state and the memory that search is to begin with.

@@ -25,9 +25,9 @@ def sample(
 ) -> SearchResult:
     """Draw N translations of each sentence, token by token; two of them may be the same.
 
-    The distribution of a step is softmax(scores / temperature), then cut to the `top_k` likeliest tokens, then to
-    the fewest likeliest of these that have `top_p` of what is left; tokens as likely as the last of these stay too.
-    A uniform number picks the token at which the cumulative probability, in the order of ids, passes it.
+    The distribution of a step is softmax(scores / temperature), restricted to the `top_k` most likely tokens, then to
+    the smallest set of most likely tokens whose probability, renormalised, reaches `top_p`; ties are kept. A uniform
+    number picks the token at which the cumulative probability, in the order of ids, passes it.
 
     Args:
         step: The decoder, called with K = N.
@@ -36,7 +36,7 @@ def sample(
         rules: Their penalties decide the order of the draws.
         uniforms: (B, N, L) float32 in [0, 1), a number for each token of each draw; N is static and L is not below
             any of `rules.max_lengths`. See `draw_uniforms`.
-        temperature: Between 0.001 and 1000; below 1 the likely become likelier. This and the next two may be scalar
+        temperature: Between 0.001 and 1000; below 1 sharpens the distribution. This and the next two may be scalar
             tensors.
         top_k: At least 1; None: all tokens.
         top_p: Above 0 and at most 1.

@@ -67,12 +67,12 @@ class SearchResult(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What every search keeps to: which tokens may come when, and how a finished hypothesis is scored.
+    """Rules of every search: which tokens may be chosen when, and how a finished hypothesis is scored.
 
     Args:
-        max_lengths: (B,) int32 or int64, at least 1; the last token that a hypothesis may have is EOS.
-        min_lengths: (B,) int32 or int64, tokens that a hypothesis has at least, EOS included; where it is above
-            `max_lengths`, the latter holds. None: 1.
+        max_lengths: (B,) int32 or int64, at least 1: maximum length; EOS is forced there.
+        min_lengths: (B,) int32 or int64, minimum length, EOS included; where it is above `max_lengths`, the
+            latter holds. None: 1.
         bos_id, eos_id, pad_id: Special tokens. BOS and padding are never chosen.
         forbidden: Other tokens that are never chosen.
         length_penalty: See `normalized`; a number or a scalar tensor.
@@ -165,12 +165,13 @@ class Rules:
 def normalized(
     scores: tf.Tensor, lengths: tf.Tensor, length_penalty: float | tf.Tensor | Literal["average"]
 ) -> tf.Tensor:
-    """Scores that can be compared over lengths.
+    """Scores that can be compared across lengths.
 
     Args:
         scores: Sums of log-probabilities, float32.
         lengths: Tokens of each hypothesis, EOS included.
-        length_penalty: alpha divides by ((5 + length) / 6) ** alpha, 0 leaves sums; `average` divides by length.
+        length_penalty: A number alpha: divide by ((5 + length) / 6) ** alpha, so that 0 leaves the sums as they are;
+            `average`: divide by the length.
 
     Source: Wu et al. (2016), section 7, equation 14.
     """

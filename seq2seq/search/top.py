@@ -19,7 +19,7 @@ def top_k(values: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
 
     Args:
         values: (B, K, V) float32.
-        k: At least 1. Where it is above V, so many are returned.
+        k: At least 1. If k > V, V values are returned.
 
     Returns:
         Values (B, K, min(k, V)) and places in V, int64.

@@ -1,8 +1,8 @@
 """Named arrays in one HDF5 file, behind a block with checksums that are compared before HDF5 opens the file.
 
-HDF5 never ends on some damaged files. One that a stranger made has right checksums, but may name other files to be read
-in its place, or an array of terabytes: what `save_arrays` does not write is refused. The block in front is HDF5's own
-user block, so that h5py and h5dump read the file as it is.
+HDF5 hangs on some damaged files. A file from an untrusted source may have correct checksums, and yet name other files
+to be read in its place, or an array of terabytes: what `save_arrays` does not write is refused. The block in front is
+HDF5's own user block, so that h5py and h5dump read the file as it is.
 """
 
 import hashlib
@@ -65,7 +65,7 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def load_about(path: Path) -> dict[str, Any]:
-    """The mapping alone that `save_arrays` wrote; the arrays stay unread and unchecked.
+    """Only the mapping that `save_arrays` wrote; the arrays are neither read nor checked.
 
     Raises:
         ModelDirectoryError: The file is missing or damaged.
@@ -75,7 +75,7 @@ def load_about(path: Path) -> dict[str, Any]:
 
 
 def load_checksum(path: Path) -> str:
-    """SHA-256 of the arrays, as `save_arrays` wrote it; they stay unread and unchecked.
+    """SHA-256 of the arrays, as `save_arrays` wrote it; they are neither read nor checked.
 
     Raises:
         ModelDirectoryError: The file is missing or damaged.
@@ -85,7 +85,7 @@ def load_checksum(path: Path) -> str:
 
 
 class _Output(io.FileIO):
-    """What HDF5 writes to. It is never told of a failure, which would break it in ways of its own: see `failure`."""
+    """File that HDF5 writes to. HDF5 is not told of write errors, which it handles badly: see `failure`."""
 
     failure: OSError | None = None
 

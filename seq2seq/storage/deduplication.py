@@ -1,4 +1,4 @@
-"""Which texts have been seen before, by their hashes, in 8 bytes each."""
+"""Detection of duplicate texts by their hashes, 8 bytes each."""
 
 import hashlib
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ class Deduplicator:
             hashes: (N,) uint64; a few thousand at once cost least.
 
         Returns:
-            (N,) bool: False for those that were added before or stand further left.
+            (N,) bool: False for those that were added before or occur earlier in `hashes`.
         """
         unique, first = np.unique(hashes, return_index=True)
         new = np.ones(len(unique), bool)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under a temporary name, with a disk that is full said as such."""
+"""Files that are whole or not there: written under a temporary name, with a clear error when the disk is full."""
 
 import errno
 import hashlib
@@ -16,12 +16,12 @@ from seq2seq.errors import ModelDirectoryError, StorageError
 
 @contextmanager
 def replacing(path: Path, needed: int | None = None, *, keep: bool = False) -> Iterator[Path]:
-    """A temporary path that replaces `path` when the block ends well, so that `path` is old or new, never half.
+    """A temporary path that replaces `path` when the block succeeds, so that `path` is old or new, never half.
 
     Args:
         path: The file.
         needed: Its bytes, where they are known, for the error.
-        keep: Leave the temporary file, `PATH.partial`, where the block does not end well.
+        keep: Leave the temporary file, `PATH.partial`, if the block does not succeed.
 
     Raises:
         StorageError: It cannot be written.
@@ -41,7 +41,9 @@ def replacing(path: Path, needed: int | None = None, *, keep: bool = False) -> I
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """`replacing` of a folder: yields an empty one, which takes the place of `folder` and all that is in it.
+    """Yield an empty folder that then replaces `folder`; a crash in between can leave neither.
+
+    The old folder is removed before the new one, `FOLDER.partial`, gets its name.
 
     Raises:
         StorageError: It cannot be written; errors inside the block stay as they are.
@@ -61,7 +63,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(path: Path, needed: int | None = None) -> Iterator[None]:
-    """Around what writes `path`: the system's errors become ours, but for those that name another file.
+    """Convert an OSError for `path` to a StorageError; those that name another file pass through.
 
     Raises:
         StorageError: It cannot be written; says why, and of a full disk how much is needed and free.
@@ -85,10 +87,10 @@ def sha256(path: Path) -> str:
 
 
 def stored_file(path: Path) -> Path:
-    """`path` itself, once it is known to be a file that lies in the folder that it is named in.
+    """Check that `path` is a regular file in its own folder, and return it.
 
     Raises:
-        ModelDirectoryError: It is not there, is a folder or a device, or is a link that leads elsewhere.
+        ModelDirectoryError: It is missing, a folder or a device, or a link that leads elsewhere.
     """
     try:
         real, folder = path.resolve(strict=True), path.parent.resolve(strict=True)

@@ -12,17 +12,17 @@ from seq2seq.storage.files import stored_file, writing
 
 
 def owner_of(lock: Path) -> Path:
-    """Where the holder of a lock says who it is."""
+    """File that names the lock's holder."""
     return lock.with_name(f"{lock.name.removesuffix('.lock')}.pid")
 
 
 @contextmanager
 def hold(lock: Path, refused: Callable[[str], Exception]) -> Iterator[None]:
-    """Hold a lock file `NAME.lock`; the system gives it free when the process ends, however it ends.
+    """Hold a lock file `NAME.lock`; the OS releases it when the process ends, however it ends.
 
     Args:
         lock: The file, which stays when the lock is released; its folder is made if it is missing.
-        refused: Makes the error where another process holds it, from that process, such as `1234 on node7`.
+        refused: Returns the error if another process holds it, given the holder, e.g. `1234 on node7`.
     """
     held, owner = FileLock(lock), owner_of(lock)
     for path in (lock, owner):

@@ -20,7 +20,7 @@ def find_file(path: str) -> Path:
 
 
 def expand(path: str) -> Path:
-    """Put `~` and environment variables into a path.
+    """Expand `~` and environment variables in a path.
 
     Raises:
         CorpusError: A variable is not set.

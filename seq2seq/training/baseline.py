@@ -60,7 +60,7 @@ def warning_of_no_gain(entry: Mapping[str, Any], frequencies: float, guessing: f
     how = "no" if loss >= frequencies else "hardly"
     if entry["update"] < warmup:
         remedy = f"The learning rate is still rising, until update {warmup:,}: train for longer than that"
-    elif abs(loss - guessing) < (guessing - frequencies) / 2:  # first weights are a little above a guess
+    elif abs(loss - guessing) < (guessing - frequencies) / 2:  # initial weights are a little above a guess
         remedy = (
             f"It is still near a guess ({guessing:.2f}): train for longer, or with a higher training.learning_rate (it "
             f"is {config.learning_rate:g})"

@@ -1,4 +1,4 @@
-"""Why training ends: a pure function of the recipe and of where the run stands."""
+"""Why training ends: a pure function of the recipe, of where the run stands, and of `stopped_by_callback`."""
 
 from enum import Enum
 from typing import NamedTuple

@@ -84,22 +84,22 @@ class TrainingLoop:
 
     @property
     def end(self) -> End | None:
-        """Why the run is over; None where it is not, or is interrupted."""
+        """Why the run is over; None while running or if interrupted."""
         return end_of(self.config, self.progress, self.requests.end)
 
     @property
     def has_more_to_do(self) -> bool:
-        """Whether there is anything to run: a finished run, too, has to have measured what it delivers."""
+        """Whether training continues, or a finished run still lacks its final validation."""
         return not self._stands_still or self._has_to_measure
 
     @property
     def _stands_still(self) -> bool:
-        """Whether no further batch is to be learnt from."""
+        """Whether training has stopped: the run is over or interrupted."""
         return self.end is not None or self.requests.interrupt
 
     @property
     def _has_to_measure(self) -> bool:
-        """Whether the run is over and its last validation was earlier, whatever the schedule."""
+        """Whether the run is over and the final validation is missing, whatever the schedule."""
         return self.end is not None and self.progress.validated != self.progress.batches
 
     def run(self) -> None:
@@ -201,7 +201,7 @@ class TrainingLoop:
         return {"val_loss": entry["valid_loss"]} | ({} if entry["bleu"] is None else {"val_bleu": entry["bleu"]})
 
     def _measure(self) -> dict[str, Any]:
-        """The validation's line of the history; `progress` takes in whether it is the best."""
+        """Validate and return the history entry; `progress` records whether it is the best."""
         model, progress = self.model, self.progress
         trained = {f"train_{metric.name}": float(metric.result()) for metric in model.metrics}
         speed = self.meter.per_second()
@@ -229,7 +229,7 @@ class TrainingLoop:
         return entry | {"tokens_per_second": speed, "seconds": progress.seconds}
 
     def _ask(self) -> Requests:
-        """What any worker is asked for; several of them exchange it now and then only, since that takes time."""
+        """Stop, end and save requests of all workers; several exchange them every `LOOK_EVERY` batches only."""
         if self.replicas.workers > 1 and self.progress.batches % LOOK_EVERY:
             return self.requests._replace(save=False)
         due = self.since_saved.seconds() > 60 * self.config.training.checkpoint_minutes

@@ -8,7 +8,7 @@ from seq2seq.training.display import counted
 
 
 def plan_epoch(config: Config, train: EncodedMixture, epoch: int, whole: bool = False) -> BatchPlan:
-    """The batches of an epoch; or, with `whole`, as they would be with each sentence of a mixture once.
+    """The batches of an epoch; or, with `whole`, with every sentence of a mixture exactly once.
 
     Args:
         config: The recipe, with `batching.tokens`.
@@ -35,13 +35,13 @@ def plan_of_trial(config: Config, train: EncodedMixture, epoch: int) -> BatchPla
 
 
 def planned_updates(training: TrainingConfig, batches: int) -> int:
-    """Updates of a whole run whose epochs have so many batches each."""
+    """Updates of a whole run whose epochs have `batches` batches each."""
     by_epochs = None if training.epochs is None else batches * training.epochs // training.accumulate
     return min(end for end in (by_epochs, training.updates) if end is not None)
 
 
 def check_updates(training: TrainingConfig, batches: int) -> None:
-    """See that a run makes an update at all.
+    """Check that the run makes at least one update.
 
     Raises:
         TrainingError: All its epochs together have fewer batches than one update takes.

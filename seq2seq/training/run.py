@@ -1,4 +1,4 @@
-"""A session of training: what a run needs is set up and put together, and the loop is let go."""
+"""Set up a training run, start its loop and report how it ended."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -65,10 +65,9 @@ def train(
     interrupted, unless `training.deterministic` is false. SIGINT and SIGTERM end the run after the current batch, with
     a checkpoint.
 
-    Random generators of the process (Python's, NumPy's, TensorFlow's) are neither read nor changed. What stays changed
-    is how TensorFlow computes: its operations remain deterministic where the run had them so, since it has no way to
-    turn that off, and a random operation without a seed then is an error until `tf.random.set_seed` is called; TF32
-    products are on or off as the run's precision has them.
+    Random generators of the process (Python's, NumPy's, TensorFlow's) are neither read nor changed. TensorFlow stays in
+    the run's mode: deterministic operations, once enabled, cannot be disabled, and unseeded random operations then fail
+    until `tf.random.set_seed` is called; TF32 stays as the precision set it.
 
     With `training.distribution: multi_worker` every worker calls this with the same recipe and a directory that all of
     them see; the first one writes.
@@ -155,7 +154,7 @@ def _train(
 
 
 def _resume(config: Config, directory: Path, records: Records, display: Display, override: bool) -> Progress:
-    """Go to where the last checkpoint stands, and say what has changed since."""
+    """Restore the last checkpoint, and say what has changed since."""
     changed = must_not_change(directory, config)
     before, now = load_config_of(directory).training, config.training
     progress = records.load(LAST, override)

@@ -108,7 +108,7 @@ def test_processes_killed_at_random_lose_nothing(folder, tmp_path):
         ),
         (("--shard", "1/2", "-i", "none", "-o", "out"), 1, "none: expected a file, which is read more than once"),
         (("--shard", "1/2", "-i", "in", "-o", "in"), 1, "in: is the input too"),
-        (("-i", "in", "-o", "out", "stray"), 2, "'stray' behind MODEL, which is for --engine apache-beam"),
+        (("-i", "in", "-o", "out", "stray"), 2, "'stray' after MODEL, which is for --engine apache-beam"),
     ],
 )
 def test_what_cannot_be_is_said_before_a_model_is_loaded(tmp_path, monkeypatch, capsys, arguments, code, message):

@@ -47,6 +47,16 @@ def test_dump_config_prints_the_complete_recipe(folder, capsys):
     assert values["training"]["optimizer"] == "adam", "defaults are spelt out"
 
 
+@pytest.mark.parametrize("words", ["evaluate", "generate", "probe", "data phrasebook"])
+def test_a_paragraph_of_help_has_no_line_breaks_of_its_own(words, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "500")
+    assert run(*words.split(), "--help") == 0
+    about = capsys.readouterr().out.partition("╭")[0].split("Usage:")[1]
+    paragraphs = [line.strip() for line in about.split("\n")[1:] if line.strip()]
+    assert len(paragraphs) >= 2
+    assert all(text.endswith(".") for text in paragraphs), paragraphs
+
+
 def test_errors_go_to_stderr_with_exit_code_1(folder, tmp_path, capsys):
     assert run("train", folder / "recipe.yaml", "--set", "decoder.atention=dot", "--output", tmp_path / "x") == 1
     assert "Did you mean 'attention'?" in capsys.readouterr().err

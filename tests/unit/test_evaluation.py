@@ -12,7 +12,7 @@ import pytest
 
 from seq2seq.errors import EvaluationError, MissingExtraError
 from seq2seq.evaluation.metrics import evaluate, score_texts
-from seq2seq.evaluation.scripts import likely_language
+from seq2seq.evaluation.writing_systems import likely_language
 
 REFERENCES = [
     "Der Hund sieht heute den Baum.",

@@ -1,4 +1,4 @@
-"""First weights: a function of the seed alone, and the caller's random generators as they were."""
+"""Initial weights: a function of the seed alone, and the caller's random generators as they were."""
 
 import keras
 import numpy as np

@@ -1,6 +1,6 @@
 """Made-up sequences that ask for something read long ago: what a recurrent network can keep, apart from any language.
 
-A task draws its sequences as arrays; `remembering` trains networks on them. What is asked for has to be said at the
+A task draws its sequences as arrays; `MemoryTrainer` trains networks on them. What is asked for has to be said at the
 last steps, and nothing in between helps, so a network that forgets can only guess.
 """
 

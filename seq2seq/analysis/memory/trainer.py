@@ -71,7 +71,7 @@ class MemoryNetwork(keras.layers.Layer):
         cell: Its name, see `CELLS`.
         units: Its width.
         task: What is to be answered.
-        seed: Seed of the first weights.
+        seed: Seed of the initial weights.
 
     Shapes:
         inputs   (B, T, I)

@@ -74,7 +74,7 @@ def make_cell(
         units: Width of its states.
         transition_depth: Cells within a time step.
         below: Whether a layer of the same kind and width is below, for a cell that reads its memory.
-        initializers: Source of the first weights.
+        initializers: Source of the initial weights.
         kwargs: Of `keras.layers.Layer`.
     """
     reads: dict[str, Any] = {"below": True} if below and CELLS[kind].carries else {}

@@ -24,7 +24,7 @@ class Cell(keras.layers.Layer):
 
     Args:
         units: Width U of each state, at least 1.
-        initializers: Source of the first weights.
+        initializers: Source of the initial weights.
 
     Weights: parts in the order that the subclass gives.
         kernel            (I, gates * U)

@@ -1,4 +1,4 @@
-"""Which script a text is in: of Chinese, Japanese and Korean, BLEU needs to be told."""
+"""Detection of Chinese, Japanese and Korean by their writing systems: BLEU needs a tokenizer for each."""
 
 import re
 import warnings
