@@ -66,7 +66,7 @@ def searches(translator: Translator, sentences: list[str], rounds: int) -> list[
 def shortlists(
     translator: Translator, sentences: list[str], references: list[str], rounds: int
 ) -> list[dict[str, Any]]:
-    base, found = SEARCHES["beam 5"], translator.shortlist
+    base, found = SEARCHES["beam 5"], translator.sources.shortlist
     assert found is not None
     few = found._replace(candidates=found.candidates * 0, frequent=np.arange(16, dtype=np.int32))
     bare = Translator(translator.model, *translator.tokenizers, shortlist=few)
@@ -149,7 +149,7 @@ def main() -> None:
     if (options.model / "decoder.int8.onnx").exists():
         report["int8"] = quantized(translator, sentences, references, options.rounds)
         show("int8", report["int8"])
-    if translator.shortlist is not None:
+    if translator.sources.shortlist is not None:
         report["shortlists"] = shortlists(translator, sentences, references, options.rounds)
         show("shortlists", report["shortlists"])
     report["sgemm"] = [report["sgemm"], sgemm()]

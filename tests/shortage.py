@@ -40,5 +40,10 @@ def limit_searches(patch, rows: int, face: str) -> list[int]:
 
     sizes: list[int] = []
     trace, limit = searcher.trace, with_room_for(rows, face, sizes)
-    patch.setattr(searcher, "trace", lambda steps, structure: limit(trace(steps, structure)))
+
+    def limited(steps, structure):
+        search = trace(steps, structure)
+        return lambda inputs: limit(lambda source: search(inputs))(inputs.source)
+
+    patch.setattr(searcher, "trace", limited)
     return sizes

@@ -199,17 +199,21 @@ def greedy_path(
         step, rank               step from 1, rank from 0; rank 0 was chosen
         token, log_prob          the piece, nats
         total                    sum of the chosen tokens' log-probabilities, this candidate's in place of the last
-        entropy                  of the step's whole distribution, nats
+        entropy                  of the distribution over the tokens that may come, nats
 
     Raises:
         ValueError: See `search_tree`.
     """
-    noting, _ = _run(translator, sentence, options or translator.options, greedy_search)
+    options = options or translator.options
+    noting, _ = _run(translator, sentence, options, greedy_search)
     rows, sum_before = [], 0.0
     for step, note in enumerate(noting.notes, start=1):
         values, tokens = (part[0] for part in note.best(candidates))
         log_probs = note.log_probs[0, 0].numpy()
-        entropy = -float(np.sum(np.exp(log_probs) * log_probs, where=log_probs > IMPOSSIBLE / 2))
+        may_come = log_probs > IMPOSSIBLE / 2
+        if options.fusion:  # sums of two models' scores, which do not sum to 1
+            log_probs = log_probs - np.logaddexp.reduce(log_probs[may_come].astype(np.float64))
+        entropy = -float(np.sum(np.exp(log_probs) * log_probs, where=may_come))
         pieces = translator.tokenizers.target.pieces(tokens.tolist())
         for rank, (piece, value) in enumerate(zip(pieces, values.tolist(), strict=True)):
             if value > IMPOSSIBLE / 2:
@@ -238,7 +242,8 @@ def draws(translator: Translator, sentence: str, options: SearchOptions) -> pd.D
         One row a different translation, the most frequent first.
         text             detokenized
         count, share     of the draws
-        log_prob         the model's own, nats: at temperature 1 and over all tokens, `share` tends to its exponential
+        log_prob         sum of the tokens' scores, nats; of a model alone, at temperature 1 and over all tokens,
+                         `share` tends to its exponential
         length           tokens, EOS included
 
     Raises:

@@ -54,7 +54,7 @@ def evaluate(
     if model is None and precision is not None:
         raise typer.BadParameter(f"--precision {precision} is what a model computes in, and there is no MODEL")
     if model is None and search:
-        given = ", ".join(f"{flag(key)} {value}" for key, value in search.items())
+        given = ", ".join(flag(key) for key in search)
         raise typer.BadParameter(f"{given}: how a model translates, and there is no MODEL")
     if output is not None and output.exists() and any(file.exists() and output.samefile(file) for file in reference):
         raise typer.BadParameter(f"--output {output} is a reference, and would be lost")

@@ -3,6 +3,7 @@
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from seq2seq.config.search import BESIDE_THE_MODEL
 from seq2seq.config.section import Section
 
 if TYPE_CHECKING:
@@ -31,10 +32,7 @@ WITHOUT_MEANING = {
         "unk",
         "max_source_tokens",
         "long_lines",
-        "shortlist",
-        "int8",
-        "language_model",
-        "language_model_weight",
+        *BESIDE_THE_MODEL,
         "batch_tokens",
     ),
 }

@@ -6,6 +6,9 @@ from pydantic import ValidationError, ValidatorFunctionWrapHandler, field_valida
 
 from seq2seq.config.section import Section, key
 
+# Keys about what is made of a trained model, or stands beside it: training does without, and so does a language model.
+BESIDE_THE_MODEL = ("shortlist", "int8", "language_model", "language_model_weight")
+
 
 class SearchOptions(Section):
     """Search and sampling of translations."""
@@ -173,6 +176,10 @@ class SearchOptions(Section):
     def fusion(self) -> bool:
         """Whether shallow fusion is active."""
         return self.language_model is not None and self.language_model_weight > 0
+
+    def of_the_model_alone(self) -> "SearchOptions":
+        """The same options without what training does not have yet, see `BESIDE_THE_MODEL`."""
+        return self.model_copy(update={key: type(self).model_fields[key].default for key in BESIDE_THE_MODEL})
 
     def looks_at_attention(self) -> str:
         """The option that no model without attention can obey, with its value; "" if there is none."""

@@ -17,7 +17,8 @@ from seq2seq.extras import missing_extra
 from seq2seq.inference.long_lines import cut_warning
 
 if TYPE_CHECKING:  # scoring texts needs no TensorFlow
-    from seq2seq.inference.translator import Translation, Translator
+    from seq2seq.inference.results import Translation
+    from seq2seq.inference.translator import Translator
 
 METRICS = ("BLEU", "chrF2", "TER")
 BOOTSTRAP_SAMPLES = 1000

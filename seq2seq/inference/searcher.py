@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from seq2seq.config import SearchOptions
 from seq2seq.data.padding import pad
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from seq2seq.inference.steps import Batch, StepSource
+from seq2seq.layers.custom_gradient import forward_only
 from seq2seq.search import Rules, SearchResult, beam_search, draw_uniforms, greedy_search, sample
 
 GRAPHS = 8  # kept at once, those used last
@@ -202,12 +204,12 @@ class _Graph:
         return self._run(inputs)
 
 
-def trace(steps: StepSource, structure: Structure) -> Callable[[Inputs], SearchResult]:
-    """The graph of a search."""
+def trace(steps: StepSource, structure: Structure, device: str | None = None) -> Callable[[Inputs], SearchResult]:
+    """The graph of a search; `device` is where its operations run, TensorFlow's choice by default."""
 
     def search(inputs: Inputs) -> SearchResult:
         model, *others = steps.models
-        with model.weights_read_once(*others):
+        with tf.device(device) if device else nullcontext(), forward_only(), model.weights_read_once(*others):
             rules = structure.rules(inputs)
             return structure.search(steps.start(inputs.source, inputs.steps), rules, inputs.numbers, inputs.draws)
 

@@ -15,7 +15,7 @@ from seq2seq.model_directory.directory import checksums
 from seq2seq.model_directory.model import load_language_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
-from seq2seq.storage.files import sha256
+from seq2seq.storage.files import sha256, stored_file
 from seq2seq.storage.paths import expand
 
 
@@ -82,7 +82,7 @@ class StepSources:
         return ModelSteps(self.model, self._int8.decode_step)
 
     def language_model(self, path: str) -> LanguageModel:
-        """The language model of a directory, read once.
+        """The language model of a directory; it is read once and kept as long as the translator.
 
         Raises:
             ConfigError, CorpusError, ModelDirectoryError: See `of`.
@@ -113,7 +113,7 @@ def checksums_besides(folder: Path, options: SearchOptions) -> dict[str, str]:
         ModelDirectoryError: The language model's directory is incomplete or damaged.
     """
     asked = {shortlist.FILE: options.shortlist is not None, int8.FILE: options.int8}
-    found = {file: sha256(folder / file) for file, wanted in asked.items() if wanted}
+    found = {file: sha256(stored_file(folder / file)) for file, wanted in asked.items() if wanted}
     if options.fusion:
         assert options.language_model is not None
         files = checksums(expand(options.language_model))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import tensorflow as tf
 
 from seq2seq.data.padding import pad
-from seq2seq.data.tokenizer import PAD_ID
+from seq2seq.data.tokenizer import EOS_ID, PAD_ID
 from seq2seq.inference.shortlist import Ids, Shortlist
 from seq2seq.models.base import DecoderModel
 from seq2seq.models.language_model import LanguageModel
@@ -131,6 +131,8 @@ class Shortlisted:
         return self.shortlist.of(batch.sources, self.size), self.steps.inputs(batch)
 
     def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> Start:
+        if candidates is not None:
+            raise ValueError("a shortlist cannot be restricted to other candidates: use one shortlist")
         return self.steps.start(source, inputs[1], tf.cast(inputs[0], tf.int64))
 
 
@@ -144,6 +146,8 @@ class Fused:
     """
 
     def __init__(self, steps: StepSource, language_model: LanguageModel, weight: float) -> None:
+        if isinstance(steps, Prefixed):
+            raise ValueError("a prefix is forced whatever the models say: wrap the fused steps in Prefixed")
         self.steps, self.language_steps, self.weight = steps, ModelSteps(language_model), weight
         self.key: Hashable = ("fused", language_model, steps.key)
         self.models = (*steps.models, language_model)
@@ -174,7 +178,13 @@ class Prefixed:
         self.signature: Any = (tf.TensorSpec([None, None], tf.int32), steps.signature)
 
     def inputs(self, batch: Batch) -> Any:
-        return pad(batch.prefixes or [()] * len(batch.sources)), self.steps.inputs(batch)
+        prefixes = batch.prefixes or [()] * len(batch.sources)
+        if len(prefixes) != len(batch.sources):
+            raise ValueError(f"found {len(prefixes)} prefixes of {len(batch.sources)} sentences")
+        special = {token for prefix in prefixes for token in prefix if token <= EOS_ID}
+        if special:
+            raise ValueError(f"a prefix has the special tokens {sorted(special)}, which cannot be forced")
+        return pad(prefixes), self.steps.inputs(batch)
 
     def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> Start:
         return after_prefix(*self.steps.start(source, inputs[1], candidates), inputs[0])

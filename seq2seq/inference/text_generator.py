@@ -21,6 +21,7 @@ from seq2seq.errors import ConfigError, EvaluationError, TokenizerError
 from seq2seq.inference.results import Hypothesis, read_hypotheses
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.steps import Batch, ModelSteps, Prefixed
+from seq2seq.layers.custom_gradient import forward_only
 from seq2seq.model_directory.model import load_language_model
 from seq2seq.models.language_model import LanguageModel
 
@@ -98,17 +99,19 @@ class TextGenerator:
         self.notice = notice
         self._memory = MemoryLimit()  # of padded tokens
         self.searcher = Searcher()
-        self._read_out = tf.function(
-            model.read_out, input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2, autograph=False
-        )
-        self._nll = tf.function(
-            lambda readout, labels: model.losses_at(readout, labels)[1],
-            input_signature=[
-                tf.TensorSpec([None, model.output_embedding.size], model.compute_dtype),
-                tf.TensorSpec([None], tf.int32),
-            ],
-            autograph=False,
-        )
+
+        def read_out(source: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            with forward_only():
+                return model.read_out(source, target)
+
+        def nll(readout: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+            with forward_only():
+                return model.losses_at(readout, labels)[1]
+
+        tokens, labels = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
+        readouts = tf.TensorSpec([None, model.output_embedding.size], model.compute_dtype)
+        self._read_out = tf.function(read_out, input_signature=[tokens] * 2, autograph=False)
+        self._nll = tf.function(nll, input_signature=[readouts, labels], autograph=False)
 
     @classmethod
     def load(

@@ -43,7 +43,7 @@ class Translator:
     """Translate with a model.
 
     A batch that does not fit into memory is searched in halves, and no later one is as large. Threads may share a
-    translator.
+    translator; on a GPU, those that run at the same time are to have models of one precision (`use_precision`).
 
     Args:
         model: Model with weights loaded.

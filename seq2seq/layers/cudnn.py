@@ -5,6 +5,8 @@ from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
+from seq2seq.layers.custom_gradient import custom_gradient
+
 
 class Weights(NamedTuple):
     """The weights of a GRU or LSTM cell in Keras's layout, G gates (`GRUCell`: z, r, n; `LSTMCell`: i, f, g, o).
@@ -94,7 +96,7 @@ def _packed(mode: str, weights: Sequence[Weights]) -> tf.Tensor:
         joined = _swapped(joined, axis=1) if mode == "gru" else joined
         return tf.concat([tf.reshape(part, [-1]) for part in tf.split(tf.transpose(joined), rows, axis=1)], axis=0)
 
-    @tf.custom_gradient
+    @custom_gradient
     def pack(*pieces: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
         width = pieces[0].shape[-1]
 

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from seq2seq.layers.custom_gradient import custom_gradient
+
 
 def output_cross_entropy(
     vectors: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor, smoothing: float
@@ -30,7 +32,7 @@ def output_cross_entropy(
     """
     positions = tf.stack([tf.range(tf.shape(labels)[0]), labels], axis=1)
 
-    @tf.custom_gradient
+    @custom_gradient
     def run(h: tf.Tensor, w: tf.Tensor, b: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable[..., tuple]]:
         mean = tf.reduce_mean(w, axis=0)
         logits = tf.nn.bias_add(tf.cast(tf.matmul(h, tf.cast(w, h.dtype), transpose_b=True), tf.float32), b)

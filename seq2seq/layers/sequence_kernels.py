@@ -12,6 +12,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from seq2seq.layers.cells import masked
+from seq2seq.layers.custom_gradient import custom_gradient
 
 Gradient = Callable[..., tuple[tf.Tensor, ...]]
 Arrays = tuple[tf.TensorArray, ...]
@@ -37,7 +38,7 @@ def gru_sequence(
         (T, N, U).
     """
 
-    @tf.custom_gradient
+    @custom_gradient
     def run(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, h0: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
         steps = tf.shape(x)[0]
         units = kernel.shape[0]
@@ -111,7 +112,7 @@ def lstm_sequence(
         Two tensors (T, N, U).
     """
 
-    @tf.custom_gradient
+    @custom_gradient
     def run(x: tf.Tensor, kernel: tf.Tensor, h0: tf.Tensor, c0: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], Gradient]:
         steps = tf.shape(x)[0]
         units = kernel.shape[0]

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from seq2seq.layers.custom_gradient import custom_gradient
+
 Tensors = Sequence[tf.Tensor]
 Step = Callable[[Tensors, Tensors, Tensors], tuple[Tensors, Tensors]]
 
@@ -107,7 +109,7 @@ def run_steps(
         uses.products = len(recorded)
         return outputs, new
 
-    @tf.custom_gradient
+    @custom_gradient
     def run(*args: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], Callable[..., Any]]:
         first = splits.of(args)[1]
         steps = tf.shape(args[0])[0]

@@ -11,6 +11,7 @@ from seq2seq.config.precision import policy_name
 from seq2seq.devices.device import use_precision
 from seq2seq.devices.replicas import local_replicas, on_each, replica_number, sum_over_replicas
 from seq2seq.layers import RandomStream
+from seq2seq.layers.custom_gradient import forward_only
 from seq2seq.models.update import GradientUpdate, TokenMean
 
 BATCH = tf.TensorSpec([None, None], tf.int32)  # one side of a batch: (sentences, tokens)
@@ -141,11 +142,12 @@ class TrainableModel(keras.Model):
         Of a batch of any shape, without dropout and without smoothing; a graph that is kept as `step_function`'s.
         """
         if self._sums_function is None:
-            self._sums_function = tf.function(
-                lambda source, target: tf.stack(self.losses_of(source, target)[1:]),
-                input_signature=[BATCH] * 2,
-                autograph=False,
-            )
+
+            def sums(source: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+                with forward_only():
+                    return tf.stack(self.losses_of(source, target)[1:])
+
+            self._sums_function = tf.function(sums, input_signature=[BATCH] * 2, autograph=False)
         return self._sums_function
 
     def _learn(self, data: tuple[tf.Tensor, ...]) -> tuple[list[tf.Tensor], tf.Tensor]:

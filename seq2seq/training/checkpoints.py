@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from seq2seq.config import Config, changed_keys
+from seq2seq.config.search import BESIDE_THE_MODEL
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.model_directory.directory import load_config_of
 from seq2seq.model_directory.metadata import HISTORY, read_history
@@ -46,10 +47,7 @@ MAY_CHANGE = (
     "search.top_p",
     "search.seed",
     # Validation measures the model alone.
-    "search.language_model",
-    "search.language_model_weight",
-    "search.shortlist",
-    "search.int8",
+    *(f"search.{key}" for key in BESIDE_THE_MODEL),
     # About the machine: a translation does not depend on its batch.
     "search.batch_tokens",
 )

@@ -29,7 +29,7 @@ from seq2seq.training.preparation import Prepared
 from seq2seq.training.progress import Progress
 
 # Beside the checkpoints, which are no part of the model that is handed on.
-LOCK, OWNER = "checkpoints/train.lock", "checkpoints/train.pid"
+LOCK = "checkpoints/train.lock"
 
 
 def only_run(directory: Path) -> AbstractContextManager[None]:

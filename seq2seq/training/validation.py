@@ -100,6 +100,5 @@ class Validator:
         return texts, translations[0].attention
 
     def _options(self) -> SearchOptions:
-        # The model alone, as it is trained: what is made of it later, as a shortlist, is not there yet.
-        alone = {"n_best": 1, "sample": False, "language_model": None, "shortlist": None, "int8": False}
-        return self.config.search.model_copy(update=alone | {"beam_size": self.config.validation.beam_size})
+        own = {"n_best": 1, "sample": False, "beam_size": self.config.validation.beam_size}
+        return self.config.search.of_the_model_alone().model_copy(update=own)

@@ -190,7 +190,7 @@ def test_the_command_answers_every_line_of_any_bytes(translators, folder, kind, 
 def test_a_long_line_from_stdin_comes_back_as_json(translators, folder, monkeypatch, capsysbinary):
     lines = [b"the dog", b"the dog sees bird. " * (LONG // 19), b"\xff", b"", b"bird"]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n".join(lines))))
-    assert run("translate", translators["unknown"].folder, *FLAGS, "--format", "jsonl") == 0
+    assert run("translate", translators["unknown"].sources.folder, *FLAGS, "--format", "jsonl") == 0
     captured = capsysbinary.readouterr()
     values = [json.loads(line) for line in captured.out.split(b"\n")[:-1]]
     assert [value["line"] for value in values] == [1, 2, 3, 4, 5]

@@ -19,10 +19,11 @@ from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.metadata import read_history
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
+from seq2seq.storage.lock import owner_of
 from seq2seq.training import Reason, checkpoints, run, start, train
 from seq2seq.training.checkpoints import BEST
 from seq2seq.training.planning import plan_epoch
-from seq2seq.training.records import OWNER, only_run
+from seq2seq.training.records import LOCK, only_run
 from tests.random_state import random_state_untouched
 from tests.runs import InterruptAfter
 from tests.toy import GATHERING, toy_config, write_corpus
@@ -220,7 +221,7 @@ def test_callbacks_see_logs_and_can_stop_training(corpus, tmp_path):
 
 
 def test_a_second_run_is_refused_with_the_first_ones_process_id(corpus, tmp_path):
-    holder = "import sys, time; from pathlib import Path; from seq2seq.training.records import OWNER, only_run\n"
+    holder = "import sys, time; from pathlib import Path; from seq2seq.training.records import only_run\n"
     holder += "with only_run(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", holder, tmp_path], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "held\n"
@@ -229,8 +230,8 @@ def test_a_second_run_is_refused_with_the_first_ones_process_id(corpus, tmp_path
         first.kill()
         first.wait()
     with only_run(tmp_path):
-        assert (tmp_path / OWNER).read_text().split()[0] == str(os.getpid()), "a killed process holds nothing"
-    assert not (tmp_path / OWNER).exists()
+        assert owner_of(tmp_path / LOCK).read_text().split()[0] == str(os.getpid()), "a killed process holds nothing"
+    assert not owner_of(tmp_path / LOCK).exists()
 
 
 def test_nothing_left_to_train_on_says_what_was_dropped(tmp_path):

@@ -29,9 +29,8 @@ class Numbers(EncodedPairs):
         self.source = self.target = self
         self.lengths = LENGTHS
 
-    def gather(self, rows):
-        lengths = self.lengths[rows]
-        return np.where(np.arange(lengths.max()) < lengths[:, None], rows[:, None] + 10, 0).astype(np.int32)
+    def ids(self, rows):
+        return np.repeat(rows + 10, self.lengths[rows])
 
 
 def test_a_batch_is_dealt_out_once():

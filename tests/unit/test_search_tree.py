@@ -2,7 +2,6 @@
 
 from collections import Counter
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,10 +16,12 @@ from seq2seq.analysis.search_tree import (
     sampling_probabilities,
     search_tree,
 )
-from seq2seq.config import SearchOptions
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, SearchOptions
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, Tokenizers
+from seq2seq.inference.shortlist import make_shortlist
 from seq2seq.inference.translator import Translator
 from seq2seq.models.build import build_model
+from seq2seq.models.language_model import LanguageModel
 from seq2seq.search import IMPOSSIBLE, beam_search
 from tests.conftest import randomize
 from tests.reference import log_softmax
@@ -104,11 +105,15 @@ def test_results_of_the_tree_are_those_of_the_search():
 @pytest.fixture(scope="module")
 def translator(tmp_path_factory):
     tokenizer = toy_tokenizer()
-    keras.utils.set_random_seed(2)
     config = toy_config(tmp_path_factory.mktemp("toy"), decoder={"cell": "lstm"})
     model = build_model(config, Tokenizers(tokenizer, tokenizer))
     randomize(model, seed=5, scale=0.7)
-    return Translator(model, tokenizer, tokenizer, SearchOptions(beam_size=3, max_length=9))
+    shortlist = make_shortlist([([5, 6, 7], [8, 9, 10]), ([6], [11])], 310, 310)
+    made = Translator(model, tokenizer, tokenizer, SearchOptions(beam_size=3, max_length=9), shortlist=shortlist)
+    helper = LanguageModel(310, EmbeddingsConfig(size=5), DecoderConfig(units=6, attention="none"))
+    randomize(helper, seed=6, scale=0.7)
+    made.sources._language_models["lm"] = helper
+    return made
 
 
 @pytest.mark.parametrize(
@@ -117,6 +122,8 @@ def translator(tmp_path_factory):
         {"beam_size": 4},
         {"beam_size": 1},
         {"beam_size": 3, "coverage_penalty": 0.4, "min_length": 6, "unk": "suppress", "length_penalty": "average"},
+        {"beam_size": 3, "shortlist": 2},
+        {"beam_size": 3, "shortlist": 2, "language_model": "lm", "language_model_weight": 0.5},
     ],
 )
 def test_the_translator_finds_what_the_tree_shows(translator, values):
@@ -171,6 +178,14 @@ def test_draws_are_counted(translator):
         assert rows["count"].sum() == counts[text]
     scores = {(hypothesis.text, round(hypothesis.score, 4)) for hypothesis in found}
     assert {(row.text, round(row.log_prob, 4)) for row in table.itertuples()} == scores
+
+
+def test_the_entropy_is_that_of_a_distribution_with_a_language_model_too(translator):
+    options = SearchOptions(beam_size=1, max_length=4, language_model="lm", language_model_weight=1.5)
+    table = greedy_path(translator, SENTENCE, options, candidates=310)
+    for _, rows in table.groupby("step"):
+        shares = np.exp(rows["log_prob"] - np.logaddexp.reduce(rows["log_prob"]))
+        assert rows["entropy"].iloc[0] == pytest.approx(-(shares * np.log(shares)).sum(), abs=1e-3)
 
 
 def test_what_cannot_be_watched_is_refused(translator):

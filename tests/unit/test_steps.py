@@ -44,16 +44,35 @@ def translator(tmp_path_factory):
     return made
 
 
+class Stepper:
+    """One model's logits after any tokens; what it has computed it keeps."""
+
+    def __init__(self, decode_step, memory, state):
+        self.decode_step, self.memory, self.first, self.known = decode_step, memory, state, {}
+
+    def logits(self, tokens):
+        return self.after(tokens)[0]
+
+    def after(self, tokens):
+        if tokens not in self.known:
+            state = self.after(tokens[:-1])[1] if tokens else self.first
+            last = tf.constant([[tokens[-1] if tokens else BOS_ID]], tf.int64)
+            logits, state, _ = self.decode_step(last, state, self.memory)
+            self.known[tokens] = logits.numpy()[0, 0].astype("d"), state
+        return self.known[tokens]
+
+
 class Composed:
     """The score of each token after others, of one sentence: made of the parts, one step at a time."""
 
     def __init__(self, translator, sentence, shortlist, int8, fused):
-        self.model, self.helper = translator.model, translator.sources.language_model("lm") if fused else None
         ids = translator.tokenizers.source.encode(sentence)
-        self.memory, self.state = self.model.encode(tf.constant([[*ids, EOS_ID]]))
-        self.decode_step = self.model.decode_step
-        if int8:
-            self.decode_step = translator.sources.of(SearchOptions(int8=True)).decode_step
+        model, self.steppers = translator.model, []
+        decode_step = translator.sources.of(SearchOptions(int8=True)).decode_step if int8 else model.decode_step
+        self.steppers.append(Stepper(decode_step, *model.encode(tf.constant([[*ids, EOS_ID]]))))
+        if fused:
+            helper = translator.sources.language_model("lm")
+            self.steppers.append(Stepper(helper.decode_step, *helper.encode(tf.constant([[EOS_ID]]))))
         self.allowed = np.arange(VOCABULARY)
         if shortlist:
             self.allowed = translator.sources.shortlist.of([ids], SIZE)[0]
@@ -62,20 +81,14 @@ class Composed:
     def scores(self, tokens):
         """(V,): of each token that may follow; -inf of others."""
         scores = np.full(VOCABULARY, -np.inf)
-        scores[self.allowed] = log_softmax(self._last(self.decode_step, self.state, self.memory, tokens)[self.allowed])
-        if self.helper is not None:
-            memory, state = self.helper.encode(tf.constant([[EOS_ID]]))
-            scores += WEIGHT * log_softmax(self._last(self.helper.decode_step, state, memory, tokens))
+        logits, *of_helper = (stepper.logits(tuple(tokens)) for stepper in self.steppers)
+        scores[self.allowed] = log_softmax(logits[self.allowed])
+        for more in of_helper:
+            scores += WEIGHT * log_softmax(more)
         scores[[PAD_ID, BOS_ID]] = -np.inf
         if len(tokens) == LONGEST - 1:
             scores[np.arange(VOCABULARY) != EOS_ID] = -np.inf
         return scores
-
-    @staticmethod
-    def _last(decode_step, state, memory, tokens):
-        for token in (BOS_ID, *tokens):
-            logits, state, _ = decode_step(tf.constant([[token]], tf.int64), state, memory)
-        return logits.numpy()[0, 0].astype("d")
 
     def beam_search(self, size):
         """Tokens and summed scores of the best hypotheses, best first, by lists."""

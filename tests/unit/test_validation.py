@@ -7,6 +7,7 @@ import pytest
 from sacrebleu.metrics import BLEU
 
 from seq2seq.errors import ConfigError, MissingExtraError
+from seq2seq.inference.translator import Translator
 from seq2seq.models.build import build_model
 from seq2seq.training.display import Display
 from seq2seq.training.preparation import prepare
@@ -109,6 +110,11 @@ def test_what_is_made_of_a_finished_model_is_left_out(make, search):
     assert 0.0 <= validator.bleu() <= 100.0
 
 
-def test_what_translating_cannot_do_is_refused_before_training(make):
-    with pytest.raises(ConfigError, match="looks at attention weights"):
-        make(None, search={"coverage_penalty": 0.2}, decoder={"attention": "none"})
+def test_what_translating_cannot_do_is_refused_before_training(make, monkeypatch):
+    def refuse(self, options):
+        raise ConfigError(f"beam {options.beam_size}, int8 {options.int8}")
+
+    monkeypatch.setattr(Translator, "check", refuse)
+    with pytest.raises(ConfigError, match="beam 2, int8 False"):
+        make(None, search={"int8": True}, validation={"beam_size": 2})
+    make(None, validation={"bleu": False})

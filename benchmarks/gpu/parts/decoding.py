@@ -51,8 +51,7 @@ def run(check: Check) -> list[dict[str, Any]]:
 def make_search(model: Seq2Seq, beam_size: int, device: str | None = None) -> Search:
     """A graph of its own: from tokens (B, S) and limits of length (B,) to the best hypothesis of each sentence."""
     options, steps = SearchOptions(beam_size=beam_size), ModelSteps(model)
-    with tf.device(device):
-        graph = trace(steps, Structure.of(options, keep_weights=False))
+    graph = trace(steps, Structure.of(options, keep_weights=False), device)
     numbers = Numbers(*map(tf.constant, Numbers.of(options)))
     return lambda source, *limits: graph(Inputs(source, limits, numbers, (), ()))
 
