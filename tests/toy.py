@@ -89,16 +89,20 @@ def toy_tokenizer() -> Tokenizer:
 def save_random_model(folder: Path, tokenizer: Tokenizer, **sections):
     """A model directory with random weights; returns its model before saving."""
     from seq2seq.data.tokenizer import Tokenizers
-    from seq2seq.model_directory.directory import start_directory
-    from seq2seq.model_directory.model import save_model
     from seq2seq.models.build import build_model
     from tests.conftest import randomize
 
-    config = toy_config(folder.parent, **sections)
-    tokenizers = Tokenizers(tokenizer, tokenizer)
-    model = build_model(config, tokenizers)
+    model = build_model(toy_config(folder.parent, **sections), Tokenizers(tokenizer, tokenizer))
     randomize(model, seed=5, scale=0.7)
-    folder.mkdir()
-    start_directory(folder, config, tokenizers)
-    save_model(folder, model, {})
+    save(folder, model, tokenizer, **sections)
     return model
+
+
+def save(folder: Path, model, tokenizer: Tokenizer, **sections) -> None:
+    """Make a model directory of the toy recipe, which need not be the model's."""
+    from seq2seq.data.tokenizer import Tokenizers
+    from seq2seq.model_directory.directory import start_directory
+    from seq2seq.model_directory.model import save_model
+
+    start_directory(folder, toy_config(folder.parent, **sections), Tokenizers(tokenizer, tokenizer))
+    save_model(folder, model, {})

@@ -109,15 +109,12 @@ class Replicas:
         """The texts of all workers, of which text i is number `i // workers` of worker `i % workers`."""
         if self.workers == 1:
             return list(texts)
-        mine = np.frombuffer(json.dumps(list(texts)).encode(), np.uint8).astype(np.int32)
-        sizes = np.zeros(self.workers, np.float32)
-        sizes[self.worker] = len(mine)
-        sizes = self.sum(sizes).astype(int)
-        # Everyone adds its bytes in a place of their own; float32 holds them, and sums of zeros, exactly.
-        joined, end = np.zeros(sizes.sum(), np.float32), sizes[: self.worker + 1].sum()
-        joined[end - len(mine) : end] = mine
-        parts = np.split(self.sum(joined).astype(np.uint8), np.cumsum(sizes)[:-1])
-        lists = [json.loads(part.tobytes()) for part in parts]
+        mine = tf.strings.unicode_decode(json.dumps(list(texts)) + "\n", "UTF-8")  # int32, which can be gathered
+        values = self.strategy.experimental_distribute_values_from_function(
+            lambda replica: mine if replica.replica_id_in_sync_group == self.here.start else mine[:0]
+        )
+        gathered = tf.strings.unicode_encode(self.strategy.gather(values, axis=0), "UTF-8")
+        lists = [json.loads(line) for line in gathered.numpy().splitlines()]
         return [lists[place % self.workers][place // self.workers] for place in range(sum(map(len, lists)))]
 
     def wait(self) -> None:

@@ -31,6 +31,7 @@ class _Metadata(BaseModel):
     scores: dict[str, Any]
     sha256: dict[str, str]
     tokenizers: dict[str, str | None]
+    int8: dict[str, str] = {}
     corpus: _Facts | None = None
 
 

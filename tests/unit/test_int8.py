@@ -1,5 +1,8 @@
 """8-bit decoding: products by the formula, each decoder form near its float32 step, batches that change nothing."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,10 +11,12 @@ from seq2seq import SearchOptions, Tokenizer, TokenizerConfig, Translator
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.errors import ConfigError, ModelDirectoryError
 from seq2seq.inference.int8 import FILE, _quantize_products, load_int8_decoder, quantize_decoder
-from seq2seq.model_directory.directory import WEIGHTS
+from seq2seq.model_directory.directory import WEIGHTS, load_weights
+from seq2seq.model_directory.model import save_model
 from seq2seq.models.translation import Seq2Seq
+from seq2seq.storage.arrays import save_arrays
 from tests.conftest import randomize
-from tests.toy import pairs
+from tests.toy import pairs, save
 
 pytest.importorskip("onnxruntime")
 SENTENCES = [source for source, _ in pairs(12, 9)]
@@ -30,8 +35,13 @@ def small_model(vocabulary: int, **decoder: object) -> Seq2Seq:
     return model
 
 
-def quantized(model: Seq2Seq, folder):
-    (folder / WEIGHTS).write_bytes(b"weights")
+@pytest.fixture(scope="module")
+def tokenizer():
+    return Tokenizer.train([side for pair in pairs(300, 4) for side in pair], TokenizerConfig(vocabulary_size=40))
+
+
+def quantized(model: Seq2Seq, tokenizer: Tokenizer, folder: Path):
+    save(folder, model, tokenizer)
     quantize_decoder(model, folder)
     return load_int8_decoder(folder, model.output_embedding.vocabulary_size).decode_step
 
@@ -65,9 +75,9 @@ def test_a_product_is_of_integers_scaled_by_row_and_column(rng):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_decoder_steps_near_its_float32_self(form, tmp_path):
+def test_every_form_of_decoder_steps_near_its_float32_self(form, tokenizer, tmp_path):
     model = small_model(20, **FORMS[form])
-    step = quantized(model, tmp_path)
+    step = quantized(model, tokenizer, tmp_path)
     memory, state = model.encode(tf.constant([[5, 6, 7, 3], [8, 3, 0, 0]]))
     state = near = tf.nest.map_structure(lambda part: tf.repeat(part, 3, axis=1), state)
     for tokens in ([[2, 2, 2]] * 2, [[4, 9, 11], [3, 17, 8]]):
@@ -82,12 +92,9 @@ def test_every_form_of_decoder_steps_near_its_float32_self(form, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def translator(tmp_path_factory):
-    folder, corpus = tmp_path_factory.mktemp("model"), pairs(300, 4)
-    text = [side for pair in corpus for side in pair]
-    tokenizer = Tokenizer.train(text, TokenizerConfig(vocabulary_size=40))
-    model = small_model(40)
-    quantized(model, folder)
+def translator(tokenizer, tmp_path_factory):
+    folder, model = tmp_path_factory.mktemp("model"), small_model(40)
+    quantized(model, tokenizer, folder)
     return Translator(model, tokenizer, tokenizer, folder=folder)
 
 
@@ -118,19 +125,27 @@ def test_a_model_in_another_precision_than_float32_is_refused(translator, precis
 
 
 def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path):
-    options = SearchOptions(int8=True)
+    options, folder = SearchOptions(int8=True), tmp_path / "model"
     bare = Translator(translator.model, *translator.tokenizers)
     with pytest.raises(ConfigError, match="needs a model directory"):
         bare.translate(SENTENCES, options)
-    empty = Translator(translator.model, *translator.tokenizers, folder=tmp_path)
-    with pytest.raises(ModelDirectoryError, match=f"seq2seq quantize {tmp_path}"):
-        empty.translate(SENTENCES, options)
-    whole = (translator.sources.folder / FILE).read_bytes()
-    (tmp_path / WEIGHTS).write_bytes(b"weights")
-    (tmp_path / FILE).write_bytes(whole[:-200])
-    with pytest.raises(ModelDirectoryError, match="does not end with its checksum"):
-        empty.translate(SENTENCES, options)
-    (tmp_path / FILE).write_bytes(whole)
-    (tmp_path / WEIGHTS).write_bytes(b"later weights")
-    with pytest.raises(ModelDirectoryError, match="made from other weights"):
-        empty.translate(SENTENCES, options)
+    other = Translator(translator.model, *translator.tokenizers, folder=folder)
+
+    def assert_refused(reason):
+        with pytest.raises(ModelDirectoryError, match=f"{FILE}: {reason}.*seq2seq quantize {folder}"):
+            other.translate(SENTENCES, options)
+
+    assert_refused("no such file")
+    shutil.copytree(translator.sources.folder, folder)
+    whole = (folder / FILE).read_bytes()
+    for damaged in (whole[:-200], whole + b"\0", b""):
+        (folder / FILE).write_bytes(damaged)
+        assert_refused("damaged: SHA-256 differs from metadata.json")
+    (folder / FILE).write_bytes(whole)
+    load_int8_decoder(folder, 40)
+    save_arrays(folder / WEIGHTS, {name: array + 1 for name, array in load_weights(folder).items()})
+    assert_refused("made from other weights")
+    save_model(folder, translator.model, {})
+    assert_refused("made from other weights, or not recorded in metadata.json")
+    quantize_decoder(translator.model, folder)
+    load_int8_decoder(folder, 40)

@@ -30,7 +30,7 @@ class Numbers(EncodedPairs):
         self.lengths = LENGTHS
 
     def ids(self, rows):
-        return np.repeat(rows + 10, self.lengths[rows])
+        return np.repeat(rows + 10, self.lengths[rows]).astype(np.int32)
 
 
 def test_a_batch_is_dealt_out_once():
@@ -68,20 +68,23 @@ def test_on_one_device_nothing_is_mirrored():
     assert (replicas.count, replicas.strategy) == (1, tf.distribute.get_strategy())
 
 
-def test_texts_of_workers_are_joined_in_their_order():
-    texts = ["eins", "", "drei 🙂\u2028", "vier", "fünf"]
-    barrier, added = threading.Barrier(2, timeout=10), [np.zeros(0), np.zeros(0)]
+@pytest.mark.parametrize("local", [1, 2])
+def test_texts_of_workers_are_joined_in_their_order(local):
+    texts = ["eins", "", "drei\r\n 🙂\u2028", "vier", "fünf"]
+    barrier, brought = threading.Barrier(2, timeout=10), {}
 
     def join(worker):
-        def add(values):
-            added[worker] = values
+        def distribute(value_of):
+            return {n: value_of(SimpleNamespace(replica_id_in_sync_group=n)) for n in replicas.here}
+
+        def gather(values, axis):
+            brought.update(values)
             barrier.wait()
-            total = added[0] + added[1]
-            barrier.wait()
-            return total
+            return tf.concat([brought[replica] for replica in range(2 * local)], axis)
 
         replicas = Replicas()
-        replicas.worker, replicas.workers, replicas.sum = worker, 2, add
+        replicas.worker, replicas.workers, replicas.count = worker, 2, 2 * local
+        replicas.strategy = SimpleNamespace(experimental_distribute_values_from_function=distribute, gather=gather)
         return replicas.join(texts[worker::2])
 
     with ThreadPoolExecutor(2) as pool:

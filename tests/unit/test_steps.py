@@ -13,12 +13,11 @@ from seq2seq.inference.int8 import quantize_decoder
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.shortlist import make_shortlist
 from seq2seq.inference.steps import Batch, ModelSteps, Prefixed, Shortlisted
-from seq2seq.model_directory.directory import WEIGHTS
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
 from tests.conftest import randomize
 from tests.reference import log_softmax
-from tests.toy import pairs
+from tests.toy import pairs, save
 
 VOCABULARY, WEIGHT, SIZE, LONGEST = 40, 0.7, 2, 6
 SENTENCES = [source for source, _ in pairs(4, 9)]
@@ -33,7 +32,7 @@ def translator(tmp_path_factory):
     sections = EmbeddingsConfig(size=6), EncoderConfig(units=8), DecoderConfig(units=8)
     model = Seq2Seq(VOCABULARY, VOCABULARY, *sections)
     randomize(model, seed=4, scale=0.7)
-    (folder / WEIGHTS).write_bytes(b"weights")
+    save(folder, model, tokenizer)
     quantize_decoder(model, folder)
     ids = [tuple(tokenizer.encode(text) for text in pair) for pair in corpus]
     shortlist = make_shortlist(ids, VOCABULARY, VOCABULARY)._replace(frequent=np.arange(9, dtype=np.int32))

@@ -13,7 +13,7 @@ import yaml
 import seq2seq
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ConfigError, ModelDirectoryError, Seq2SeqError
-from seq2seq.inference.int8 import FILE, _seal, quantize_decoder
+from seq2seq.inference.int8 import FILE, quantize_decoder
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import check_directory, load_tokenizers, load_weights, start_directory
 from seq2seq.model_directory.metadata import read_history, read_metadata
@@ -112,6 +112,7 @@ METADATA = {
     "precision": ({"precision": "float8"}, "damaged: 'precision'"),
     "tokenizers": ({"tokenizers": {"joint.spm": 1}}, "damaged: 'tokenizers.joint.spm'"),
     "no tokenizers": ({"tokenizers": None}, "damaged: 'tokenizers'"),
+    "a quantized decoder": ({"int8": {FILE: 1}}, f"damaged: 'int8.{FILE}'"),
     "corpus": ({"corpus": {"train": "train.tsv"}}, "damaged: 'corpus.train'"),
 }
 
@@ -169,10 +170,12 @@ def test_onnx_names_no_other_file(folder, made, tmp_path):
     translator = Translator.load(folder)
     options = translator.options.model_copy(update={"int8": True})
     forged = model.SerializeToString()
-    for content, message in [(forged + _seal(forged), "has weights in other files"), (forged, "end with its checksum")]:
-        (folder / FILE).write_bytes(content)
-        with pytest.raises(ModelDirectoryError, match=message):
-            translator.translate(["the dog"], options)
+    (folder / FILE).write_bytes(forged)
+    with pytest.raises(ModelDirectoryError, match=r"damaged: SHA-256 differs from metadata\.json"):
+        translator.translate(["the dog"], options)
+    change_metadata(folder, int8=read_metadata(folder)["int8"] | {FILE: hashlib.sha256(forged).hexdigest()})
+    with pytest.raises(ModelDirectoryError, match="has weights in other files"):
+        translator.translate(["the dog"], options)
 
 
 UNPICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "marshal", "shelve", "torch"}
