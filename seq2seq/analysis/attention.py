@@ -20,7 +20,6 @@ with from_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 EOS = "</s>"
-SHADES = " ░▒▓█"  # of weights from 0 to 1
 SPACE = "▁"  # SentencePiece's mark of where a word begins
 TARGET_COLUMNS = ["sentence", "position", "token", "log_prob", "entropy", "effective_tokens"]
 TARGET_COLUMNS += ["attended", "attended_token", "weight", "jump"]
@@ -223,19 +222,3 @@ def _word_starts(tokens: Sequence[str]) -> list[int]:
 def _join(tokens: Sequence[str], starts: Sequence[int]) -> list[str]:
     ends = [*starts[1:], len(tokens)]
     return ["".join(tokens[start:end]).removeprefix(SPACE) for start, end in zip(starts, ends, strict=True)]
-
-
-def attention_text(translation: Translation) -> str:
-    """Draw the attention of a translation in text: a row for each target token, a shade for each source token.
-
-    Source tokens stand above their columns, each on a line of its own; five shades divide 0 to 1 evenly.
-    """
-    tokens = translation.tokens
-    width = max(map(len, tokens), default=0)
-    above = [f"{'':{width}} " + "│ " * column + f"┌ {token}" for column, token in enumerate(translation.source_tokens)]
-    shades = np.minimum(translation.attention * len(SHADES), len(SHADES) - 1).astype(int)
-    rows = (
-        f"{token:>{width}} " + " ".join(SHADES[shade] for shade in row)
-        for token, row in zip(tokens, shades, strict=True)
-    )
-    return "\n".join([*above, *rows])

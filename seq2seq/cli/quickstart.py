@@ -33,7 +33,7 @@ def quickstart(
 
     config = load_config("quickstart", overrides or [])
     load_tensorflow()
-    from seq2seq.analysis.attention import attention_text
+    from seq2seq.analysis.attention_text import attention_text
     from seq2seq.analysis.challenge.sets import lexicon_of, probe
     from seq2seq.cli.probe import accuracy_table
     from seq2seq.evaluation.metrics import evaluate

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from seq2seq.analysis.attention import (
     AttentionMap,
-    attention_text,
     by_words,
     coverage,
     coverage_deviation,
@@ -19,6 +18,7 @@ from seq2seq.analysis.attention import (
     target_table,
     teacher_forced_map,
 )
+from seq2seq.analysis.attention_text import attention_text
 from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, Tokenizers
 from seq2seq.inference.results import Hypothesis, Translation, blank

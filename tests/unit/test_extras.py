@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from importlib import import_module, metadata
@@ -139,3 +140,17 @@ def test_every_extra_is_pinned_and_apache_beam_apart():
         assert names <= set(everyone) or extra == "apache-beam", extra
     assert "apache-beam" not in everyone
     assert set(everyone) <= set(with_apache_beam)
+
+
+def test_commands_run_without_any_extra():
+    """What a command imports when it runs, but for what draws plots and quantizes."""
+    modules = set()
+    for file in (ROOT / "seq2seq/cli").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("seq2seq."):
+                modules.add(node.module)
+    assert "seq2seq.analysis.attention_text" in modules, "or this looks at nothing"
+    script = f"import sys\nsys.modules.update(dict.fromkeys({list(EXTRA_OF)}))\n"
+    script += "".join(f"import {module}\n" for module in sorted(modules))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,23 @@
+"""Attention drawn in text, for a terminal: it needs no extra."""
+
+import numpy as np
+
+from seq2seq.inference.results import Translation
+
+SHADES = " ░▒▓█"  # of weights from 0 to 1
+
+
+def attention_text(translation: Translation) -> str:
+    """Draw the attention of a translation in text: a row for each target token, a shade for each source token.
+
+    Source tokens stand above their columns, each on a line of its own; five shades divide 0 to 1 evenly.
+    """
+    tokens = translation.tokens
+    width = max(map(len, tokens), default=0)
+    above = [f"{'':{width}} " + "│ " * column + f"┌ {token}" for column, token in enumerate(translation.source_tokens)]
+    shades = np.minimum(translation.attention * len(SHADES), len(SHADES) - 1).astype(int)
+    rows = (
+        f"{token:>{width}} " + " ".join(SHADES[shade] for shade in row)
+        for token, row in zip(tokens, shades, strict=True)
+    )
+    return "\n".join([*above, *rows])
