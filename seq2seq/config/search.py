@@ -18,7 +18,7 @@ class SearchOptions(Section):
     )
     length_penalty: float | Literal["average"] = key(
         1.0,
-        "Divide a score by ((5 + length) / 6) ** this; 0: no penalty; `average`: divide by the length.",
+        "Divide a score by ((5 + length) / 6) ** this, from -1 to 10; 0: no penalty; `average`: divide by the length.",
         paper="Wu et al. 2016",
         panel="Search",
     )
@@ -148,9 +148,13 @@ class SearchOptions(Section):
     @classmethod
     def number_or_average(cls, value: Any, accept: ValidatorFunctionWrapHandler) -> float | str:
         try:
-            return accept(value)
+            accepted = accept(value)
         except ValidationError:
-            raise ValueError(f"found {value!r}, expected a number or 'average'") from None
+            accepted = None
+        # Beyond these, scores of long hypotheses leave the range of what can be chosen.
+        if accepted is None or (accepted != "average" and not -1.0 <= accepted <= 10.0):
+            raise ValueError(f"found {value!r}, expected a number from -1 to 10, or 'average'")
+        return accepted
 
     @model_validator(mode="after")
     def numbers_fit(self) -> "SearchOptions":

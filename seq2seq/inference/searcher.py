@@ -135,7 +135,7 @@ class Inputs(NamedTuple):
         cls, steps: StepSource, batch: Batch, limits: tuple[np.ndarray, np.ndarray], options: SearchOptions
     ) -> "Inputs":
         """Those of a batch; limits leave room for its prefixes and EOS."""
-        if batch.prefixes:
+        if len(batch.prefixes):
             limits = limits[0], np.maximum(limits[1], [len(prefix) + 1 for prefix in batch.prefixes]).astype(np.int32)
         draws = draw_uniforms(options.seed, batch.sources, options.n_best, limits[1].tolist()) if options.sample else ()
         source = pad([[*ids, EOS_ID] for ids in batch.sources])

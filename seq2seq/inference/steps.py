@@ -178,12 +178,13 @@ class Prefixed:
         self.signature: Any = (tf.TensorSpec([None, None], tf.int32), steps.signature)
 
     def inputs(self, batch: Batch) -> Any:
-        prefixes = batch.prefixes or [()] * len(batch.sources)
+        prefixes = batch.prefixes if len(batch.prefixes) else [()] * len(batch.sources)
+        size = self.models[0].output_embedding.vocabulary_size
         if len(prefixes) != len(batch.sources):
             raise ValueError(f"found {len(prefixes)} prefixes of {len(batch.sources)} sentences")
-        special = {token for prefix in prefixes for token in prefix if token <= EOS_ID}
-        if special:
-            raise ValueError(f"a prefix has the special tokens {sorted(special)}, which cannot be forced")
+        strange = {int(token) for prefix in prefixes for token in prefix if not EOS_ID < token < size}
+        if strange:
+            raise ValueError(f"a prefix has {sorted(strange)}: expected token ids from {EOS_ID + 1} to {size - 1}")
         return pad(prefixes), self.steps.inputs(batch)
 
     def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> Start:

@@ -9,6 +9,7 @@ from seq2seq.cli import app, main
 from seq2seq.cli.options import flag, search_options, with_search_options
 from seq2seq.config import SearchOptions
 from seq2seq.config.language_model import WITHOUT_MEANING
+from seq2seq.errors import ConfigError
 
 SAMPLING = {"n_best", "sample", "temperature", "top_k", "top_p", "seed"}
 WITHOUT = {
@@ -79,3 +80,9 @@ def test_options_without_a_model_to_search_with_are_refused(tmp_path, capsys, gi
         main(["evaluate", *files, *given])
     assert end.value.code == 2
     assert given[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["-300", "1e39", "ten", "nan"])
+def test_a_length_penalty_out_of_range_is_refused(value):
+    with pytest.raises(ConfigError, match=r"expected a number from -1 to 10, or 'average'"):
+        search_options(SearchOptions(), {"length_penalty": value})
