@@ -135,11 +135,12 @@ class Inputs(NamedTuple):
         cls, steps: StepSource, batch: Batch, limits: tuple[np.ndarray, np.ndarray], options: SearchOptions
     ) -> "Inputs":
         """Those of a batch; limits leave room for its prefixes and EOS."""
+        of_steps = steps.inputs(batch)  # which refuses a batch that does not suit them
         if len(batch.prefixes):
             limits = limits[0], np.maximum(limits[1], [len(prefix) + 1 for prefix in batch.prefixes]).astype(np.int32)
         draws = draw_uniforms(options.seed, batch.sources, options.n_best, limits[1].tolist()) if options.sample else ()
         source = pad([[*ids, EOS_ID] for ids in batch.sources])
-        values = cls(source, limits, Numbers.of(options), draws, steps.inputs(batch))
+        values = cls(source, limits, Numbers.of(options), draws, of_steps)
         return tf.nest.map_structure(tf.convert_to_tensor, values)
 
 

@@ -199,8 +199,9 @@ def test_a_batch_without_prefixes_begins_freely(translator):
     np.testing.assert_array_equal(forced.tokens, free.tokens)
 
 
-@pytest.mark.parametrize("prefixes", [[[PAD_ID, 7], [8]], [[3]], [[VOCABULARY], []], [[7], [2**40]]])
+@pytest.mark.parametrize("prefixes", [[[PAD_ID, 7], [8]], [[3]], [[7], [8], [9]], [[VOCABULARY], []], [[7], [2**40]]])
 def test_a_prefix_that_cannot_be_forced_is_refused(translator, prefixes):
     steps, source = Prefixed(ModelSteps(translator.model)), translator.tokenizers.source.encode_all(SENTENCES[:2])
+    limits = np.ones(2, np.int32), np.full(2, LONGEST, np.int32)
     with pytest.raises(ValueError, match=r"prefixes of 2 sentences|expected token ids from 4 to 39"):
-        steps.inputs(Batch(source, prefixes))
+        Searcher().search(steps, Batch(source, prefixes), limits, SearchOptions())
