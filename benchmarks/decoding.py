@@ -21,6 +21,7 @@ from measure import in_turns, machine, median, sgemm, show, write
 
 from seq2seq import SearchOptions, Translator, evaluate
 from seq2seq.corpora import read_lines
+from seq2seq.inference.shortlist import FILE, Shortlist, load_shortlist
 
 SEARCHES = {f"beam {size}": SearchOptions(beam_size=size) for size in (1, 5, 12)}
 SHORTLISTS = (20, 50)
@@ -64,10 +65,9 @@ def searches(translator: Translator, sentences: list[str], rounds: int) -> list[
 
 
 def shortlists(
-    translator: Translator, sentences: list[str], references: list[str], rounds: int
+    translator: Translator, found: Shortlist, sentences: list[str], references: list[str], rounds: int
 ) -> list[dict[str, Any]]:
-    base, found = SEARCHES["beam 5"], translator.sources.shortlist
-    assert found is not None
+    base = SEARCHES["beam 5"]
     few = found._replace(candidates=found.candidates * 0, frequent=np.arange(16, dtype=np.int32))
     bare = Translator(translator.model, *translator.tokenizers, shortlist=few)
     whole = base.model_copy(update={"max_length_factor": 1.0, "max_length_extra": 1})
@@ -149,8 +149,9 @@ def main() -> None:
     if (options.model / "decoder.int8.onnx").exists():
         report["int8"] = quantized(translator, sentences, references, options.rounds)
         show("int8", report["int8"])
-    if translator.sources.shortlist is not None:
-        report["shortlists"] = shortlists(translator, sentences, references, options.rounds)
+    if (options.model / FILE).exists():
+        found = load_shortlist(options.model, translator.tokenizers)
+        report["shortlists"] = shortlists(translator, found, sentences, references, options.rounds)
         show("shortlists", report["shortlists"])
     report["sgemm"] = [report["sgemm"], sgemm()]
     print("sgemm before and after, GFLOP/s:", *(f"{value / 1e9:.0f}" for value in report["sgemm"]))

@@ -174,7 +174,7 @@ class Queue:
     def share_corpora(self, config: Config, folder: Path) -> Config:
         """Tokenizers and encoded corpora are the same for all runs: the first one makes them."""
         first = self.work / "first"
-        if not (first / "model.weights.h5").exists():
+        if not (first / "model.safetensors").exists():
             train(changed(config, "training", updates=1), first)
         if not folder.exists():
             folder.mkdir(parents=True)

@@ -17,9 +17,8 @@ from typing import Any
 from measure import in_turns, machine, median, show, write
 
 FLOOR = """
-import tensorflow, keras, h5py
-with h5py.File({weights!r}) as file:
-    file.visititems(lambda name, item: item[()] if isinstance(item, h5py.Dataset) else None)
+import tensorflow, keras, safetensors.numpy
+safetensors.numpy.load_file({weights!r})
 """
 
 
@@ -33,7 +32,7 @@ def main() -> None:
     command = [sys.executable, "-m", "seq2seq"]
     floor = "import TensorFlow and Keras, read the weights"
     commands = {
-        floor: [sys.executable, "-c", FLOOR.format(weights=str(options.model / "model.weights.h5"))],
+        floor: [sys.executable, "-c", FLOOR.format(weights=str(options.model / "model.safetensors"))],
         "seq2seq translate, one sentence, beam 5": [*command, "translate", str(options.model)],
         "seq2seq translate, one sentence, greedy": [*command, "translate", str(options.model), "--beam-size", "1"],
         "seq2seq inspect": [*command, "inspect", str(options.model)],

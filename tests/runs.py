@@ -90,7 +90,7 @@ def assert_same_run(directory: Path, other: Path) -> None:
     kept, other_kept = kept_weights(directory), kept_weights(other)
     assert [(file.name, about) for file, about in other_kept] == [(file.name, about) for file, about in kept]
     files = [[file for file, _ in files] for files in (kept, other_kept)]
-    for file, other_file in [*zip(*files, strict=True), (directory / "model.weights.h5", other / "model.weights.h5")]:
+    for file, other_file in [*zip(*files, strict=True), (directory / "model.safetensors", other / "model.safetensors")]:
         assert_same_arrays(load_arrays(other_file)[0], load_arrays(file)[0])
 
 

@@ -1,8 +1,6 @@
 """Decoding with 8-bit integer products on the CPU, run by ONNX Runtime inside the search loop."""
 
-import hashlib
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +10,10 @@ import tensorflow as tf
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.extras import from_extra
 from seq2seq.model_directory.directory import WEIGHTS
-from seq2seq.model_directory.metadata import METADATA, read_metadata, write_metadata
+from seq2seq.model_directory.metadata import check_derived, record_derived
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_checksum
-from seq2seq.storage.files import replacing, stored_file
+from seq2seq.storage.files import replacing
 
 FILE = "decoder.int8.onnx"
 OPSET = 17
@@ -25,8 +23,8 @@ def quantize_decoder(model: Seq2Seq, folder: Path) -> None:
     """Write one step of the model's decoder, its weight matrices as 8-bit integers, into the model directory.
 
     Each row of inputs, and each column of a weight, is scaled by its own largest magnitude, so that a translation
-    still does not depend on its batch. Biases, gates and attention stay float32. The entry `int8` of `metadata.json`
-    has the checksums of the file and of the weights that it is made from.
+    still does not depend on its batch. Biases, gates and attention stay float32. `metadata.json` has the
+    checksums of the file and of the weights that it is made from.
 
     Raises:
         MissingExtraError: The extra `int8` is not installed.
@@ -55,8 +53,7 @@ def quantize_decoder(model: Seq2Seq, folder: Path) -> None:
     contents = graph.SerializeToString()
     with replacing(folder / FILE, len(contents)) as partial:
         partial.write_bytes(contents)
-    made = {FILE: hashlib.sha256(contents).hexdigest(), WEIGHTS: load_checksum(folder / WEIGHTS)}
-    write_metadata(folder, read_metadata(folder) | {"int8": made})
+    record_derived(folder, FILE, {WEIGHTS: load_checksum(folder / WEIGHTS)})
 
 
 class Int8Decoder:
@@ -90,7 +87,7 @@ def load_int8_decoder(folder: Path, vocabulary_size: int) -> Int8Decoder:
 
     Raises:
         MissingExtraError: The extra `int8` is not installed.
-        ModelDirectoryError: The file is missing, damaged, or made from other weights.
+        ModelDirectoryError: The file is missing, damaged, made from other weights, or refers to other files.
     """
     from joblib import cpu_count
 
@@ -101,12 +98,17 @@ def load_int8_decoder(folder: Path, vocabulary_size: int) -> Int8Decoder:
     options.intra_op_num_threads = cpu_count()
     # Threads that wait spinning would take the cores from TensorFlow's.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    model = _read(folder, again)
+    path = check_derived(folder, FILE, {WEIGHTS: load_checksum(folder / WEIGHTS)}, again)
+    contents = path.read_bytes()
+    # ONNX Runtime reads weights from files below the working directory if the model names them, which ONNX does under
+    # this key. A search of the bytes needs no parser of ONNX; no layer has the word in its name.
+    if b"location" in contents:
+        raise ModelDirectoryError(f"{path}: has weights in other files, which seq2seq does not write. {again}")
     try:
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(contents, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has many, with no base of their own
         reason = str(error).splitlines()[0][:200]
-        raise ModelDirectoryError(f"{folder / FILE}: cannot be read: {reason}. {again}") from None
+        raise ModelDirectoryError(f"{path}: cannot be read: {reason}. {again}") from None
     return Int8Decoder(session, vocabulary_size)
 
 
@@ -162,25 +164,3 @@ def _quantize_products(model: Any) -> None:
     graph.node.extend(nodes)
     graph.initializer.extend(constants)
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-
-
-def _read(folder: Path, again: str) -> bytes:
-    """Read a quantized decoder and verify it by what `metadata.json` says of it.
-
-    Raises:
-        ModelDirectoryError: The file is missing, damaged, made from other weights, or refers to other files.
-    """
-    path = folder / FILE
-    if not os.path.lexists(path):
-        raise ModelDirectoryError(f"{path}: no such file. {again}")
-    contents, made = stored_file(path).read_bytes(), read_metadata(folder).get("int8", {})
-    # A model that is trained on and saved has metadata without an entry.
-    if made.get(WEIGHTS) != load_checksum(folder / WEIGHTS):
-        raise ModelDirectoryError(f"{path}: made from other weights, or not recorded in {METADATA}. {again}")
-    if made.get(FILE) != hashlib.sha256(contents).hexdigest():
-        raise ModelDirectoryError(f"{path}: damaged: SHA-256 differs from {METADATA}. {again}")
-    # ONNX Runtime reads weights from files below the working directory if the model names them, which ONNX does under
-    # this key. A search of the bytes needs no parser of ONNX; no layer has the word in its name.
-    if b"location" in contents:
-        raise ModelDirectoryError(f"{path}: has weights in other files, which seq2seq does not write. {again}")
-    return contents

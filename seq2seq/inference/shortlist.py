@@ -1,6 +1,5 @@
 """A lexical shortlist: the few target tokens that a source sentence is likely to need; decoding ranks no others."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +12,10 @@ from seq2seq.corpora.filters import FilterReport, filter_pairs
 from seq2seq.corpora.readers import chunks
 from seq2seq.data.tokenizer import EOS_ID, Tokenizers
 from seq2seq.errors import ModelDirectoryError
+from seq2seq.model_directory.metadata import check_derived, record_derived
 from seq2seq.storage.arrays import load_arrays, save_arrays
 
-FILE = "shortlist.h5"
+FILE = "shortlist.safetensors"
 KIND = {"candidates": ("int32", 2), "frequent": ("int32", 1)}
 ITERATIONS = 5
 CANDIDATES = 100  # stored per source token
@@ -110,33 +110,33 @@ def learn_shortlist(corpora: Iterable[Corpus], tokenizers: Tokenizers, filters: 
 
 
 def save_shortlist(folder: Path, shortlist: Shortlist, tokenizers: Tokenizers) -> None:
-    """Write it into a model directory."""
-    save_arrays(folder / FILE, shortlist._asdict(), _about(tokenizers))
-
-
-def load_shortlist(folder: Path, tokenizers: Tokenizers) -> Shortlist | None:
-    """Read what `save_shortlist` wrote; None where there is none.
+    """Write it into a model directory; `metadata.json` has its checksum and those of the tokenizers.
 
     Raises:
-        ModelDirectoryError: The file is damaged or is of other tokenizers.
+        ModelDirectoryError: The directory has no metadata, or it is damaged.
     """
-    path = folder / FILE
-    if not os.path.lexists(path):
-        return None
-    arrays, about = load_arrays(path)
-    again = f"Make it again: seq2seq shortlist {folder}"
+    save_arrays(folder / FILE, shortlist._asdict())
+    record_derived(folder, FILE, _made_from(tokenizers))
+
+
+def load_shortlist(folder: Path, tokenizers: Tokenizers) -> Shortlist:
+    """Read what `save_shortlist` wrote.
+
+    Raises:
+        ModelDirectoryError: The file is missing, damaged, no shortlist, or one of other tokenizers.
+    """
+    again = f"Make it with: seq2seq shortlist {folder}"
+    path = check_derived(folder, FILE, _made_from(tokenizers), again)
+    arrays, _ = load_arrays(path)
     if {name: (array.dtype.name, array.ndim) for name, array in arrays.items()} != KIND:
         raise ModelDirectoryError(f"{path}: no shortlist: it holds {', '.join(arrays) or 'nothing'}. {again}")
     found = Shortlist(**arrays)
     tokens = np.concatenate([found.candidates.ravel(), found.frequent])
-    if (
-        about != _about(tokenizers)
-        or len(found.candidates) != tokenizers.source.vocabulary_size
-        or not (0 <= tokens.min(initial=0) <= tokens.max(initial=0) < tokenizers.target.vocabulary_size)
-    ):
-        raise ModelDirectoryError(f"{path}: made with other tokenizers. {again}")
+    sizes = [tokenizer.vocabulary_size for tokenizer in tokenizers]
+    if len(found.candidates) != sizes[0] or not (0 <= tokens.min(initial=0) <= tokens.max(initial=0) < sizes[1]):
+        raise ModelDirectoryError(f"{path}: has tokens that the tokenizers do not have. {again}")
     return found
 
 
-def _about(tokenizers: Tokenizers) -> dict[str, str]:
-    return {"source": tokenizers.source.fingerprint(), "target": tokenizers.target.fingerprint()}
+def _made_from(tokenizers: Tokenizers) -> dict[str, str]:
+    return {name: tokenizer.fingerprint() for name, tokenizer in tokenizers.files().items()}

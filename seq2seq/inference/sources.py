@@ -4,12 +4,12 @@ import threading
 from pathlib import Path
 
 from seq2seq.config import SearchOptions
-from seq2seq.data.tokenizer import Tokenizer
+from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.devices.device import runs_on_gpu
 from seq2seq.errors import ConfigError
 from seq2seq.inference import int8, shortlist
 from seq2seq.inference.int8 import Int8Decoder, load_int8_decoder
-from seq2seq.inference.shortlist import Shortlist
+from seq2seq.inference.shortlist import Shortlist, load_shortlist
 from seq2seq.inference.steps import Fused, ModelSteps, Shortlisted, StepSource
 from seq2seq.model_directory.directory import checksums
 from seq2seq.model_directory.model import load_language_model
@@ -24,25 +24,29 @@ class StepSources:
 
     Args:
         model: Model with weights loaded.
-        tokenizer: Target tokenizer.
-        shortlist: Shortlist used by `options.shortlist`.
-        folder: Model directory, used by `options.int8`.
+        tokenizers: Its tokenizers.
+        shortlist: Shortlist used by `options.shortlist`; by default that of the directory.
+        folder: Model directory, used by `options.int8` and `options.shortlist`.
     """
 
-    def __init__(self, model: Seq2Seq, tokenizer: Tokenizer, shortlist: Shortlist | None, folder: Path | None) -> None:
-        self.model, self.tokenizer, self.shortlist, self.folder = model, tokenizer, shortlist, folder
+    def __init__(
+        self, model: Seq2Seq, tokenizers: Tokenizers, shortlist: Shortlist | None, folder: Path | None
+    ) -> None:
+        self.model, self.tokenizers, self.shortlist, self.folder = model, tokenizers, shortlist, folder
         self._lock = threading.Lock()  # guards what is read from disk once
         self._language_models: dict[str, LanguageModel] = {}
         self._int8: Int8Decoder | None = None
 
     def of(self, options: SearchOptions) -> StepSource:
-        """The step source that the options require. A language model and the 8-bit decoder are read from disk once.
+        """The step source that the options require. What it reads besides the model is read from disk once.
 
         Raises:
-            ConfigError: An option needs attention and the model has none; a shortlist is requested and the model has
-                none; `int8` cannot be used here; or the language model's tokenizer is not the target tokenizer.
+            ConfigError: An option needs attention and the model has none; a shortlist or `int8` is requested and there is
+                no directory to read it from; `int8` cannot be used here; or the language model's tokenizer is not the
+                target tokenizer.
             CorpusError: An environment variable in the path of the language model is not set.
-            ModelDirectoryError: The language model or the 8-bit decoder is missing, damaged, or of another kind.
+            ModelDirectoryError: The language model, the shortlist or the 8-bit decoder is missing, damaged, or of
+                another kind.
             MissingExtraError: A package for `int8` is not installed.
         """
         asked = options.looks_at_attention()
@@ -53,15 +57,22 @@ class StepSources:
             )
         steps: StepSource = self._int8_steps() if options.int8 else ModelSteps(self.model)
         if options.shortlist is not None:
-            if self.shortlist is None:
-                raise ConfigError(
-                    f"'shortlist' is {options.shortlist}, and the model has none. Make one: seq2seq shortlist MODEL"
-                )
-            steps = Shortlisted(steps, self.shortlist, options.shortlist)
+            steps = Shortlisted(steps, self._read_shortlist(), options.shortlist)
         if options.fusion:
             assert options.language_model is not None
             steps = Fused(steps, self.language_model(options.language_model), options.language_model_weight)
         return steps
+
+    def _read_shortlist(self) -> Shortlist:
+        with self._lock:
+            if self.shortlist is None:
+                if self.folder is None:
+                    raise ConfigError(
+                        "'shortlist' is set: it needs a model directory with one (seq2seq shortlist MODEL). Make the "
+                        "translator with Translator.load, or give it a shortlist."
+                    )
+                self.shortlist = load_shortlist(self.folder, self.tokenizers)
+            return self.shortlist
 
     def _int8_steps(self) -> StepSource:
         if self.folder is None:
@@ -90,7 +101,7 @@ class StepSources:
         with self._lock:
             if path not in self._language_models:
                 model, tokenizer, _ = load_language_model(expand(path), self.model.precision)
-                theirs, ours = tokenizer.fingerprint(), self.tokenizer.fingerprint()
+                theirs, ours = tokenizer.fingerprint(), self.tokenizers.target.fingerprint()
                 if theirs != ours:
                     raise ConfigError(
                         f"{path}: the language model's tokenizer (SHA-256 {theirs[:8]}) is not the translator's target "

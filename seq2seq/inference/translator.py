@@ -21,7 +21,7 @@ from seq2seq.devices.out_of_memory import MemoryLimit, warn
 from seq2seq.inference.long_lines import divide
 from seq2seq.inference.results import Translation, blank, join, read_hypotheses
 from seq2seq.inference.searcher import Searcher, length_limits
-from seq2seq.inference.shortlist import Shortlist, load_shortlist
+from seq2seq.inference.shortlist import Shortlist
 from seq2seq.inference.sources import StepSources
 from seq2seq.inference.steps import Batch, StepSource
 from seq2seq.model_directory.model import load_model
@@ -49,8 +49,8 @@ class Translator:
         model: Model with weights loaded.
         source_tokenizer, target_tokenizer: Tokenizers that it was trained with.
         options: Default search options.
-        shortlist: Shortlist used by `options.shortlist`.
-        folder: Model directory, used by `options.int8`.
+        shortlist: Shortlist used by `options.shortlist`; by default that of the directory.
+        folder: Model directory, used by `options.int8` and `options.shortlist`.
         notice: Called with a warning message when the first batch does not fit into memory; by default a `UserWarning`.
     """
 
@@ -67,7 +67,7 @@ class Translator:
         self.model = model
         self.tokenizers = Tokenizers(source_tokenizer, target_tokenizer)
         self.options = options or SearchOptions()
-        self.sources = StepSources(model, target_tokenizer, shortlist, folder)
+        self.sources = StepSources(model, self.tokenizers, shortlist, folder)
         self.notice = notice
         self._memory = MemoryLimit()  # in the unit of `batch_tokens`
         self.searcher = Searcher()
@@ -90,8 +90,7 @@ class Translator:
         find_device()
         use_precision(precision)
         model, tokenizers, config = load_model(Path(path), precision)
-        shortlist = load_shortlist(Path(path), tokenizers)
-        return cls(model, *tokenizers, options=config.search, shortlist=shortlist, folder=Path(path), notice=notice)
+        return cls(model, *tokenizers, options=config.search, folder=Path(path), notice=notice)
 
     def check(self, options: SearchOptions) -> None:
         """Check that this model supports the options.

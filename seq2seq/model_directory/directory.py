@@ -19,9 +19,9 @@ from seq2seq.storage.arrays import load_arrays, load_checksum, save_arrays
 from seq2seq.storage.files import replacing, sha256, stored_file
 from seq2seq.storage.paths import expand
 
-WEIGHTS = "model.weights.h5"
+WEIGHTS = "model.safetensors"
 TOKENIZERS = ("joint.spm", "source.spm", "target.spm")
-PACKAGES = (DISTRIBUTION, "tensorflow", "keras", "sentencepiece", "sacrebleu", "numpy", "h5py")
+PACKAGES = (DISTRIBUTION, "tensorflow", "keras", "sentencepiece", "sacrebleu", "numpy", "safetensors")
 
 
 def start_directory(folder: Path, config: Config, tokenizers: Tokenizers) -> None:
@@ -45,7 +45,13 @@ def save_weights(
     scores: Mapping[str, Any],
     corpus: Mapping[str, Any] | None = None,
 ) -> None:
-    """`save_model` of weights by the names of `weights_of`, trained in `precision`."""
+    """`save_model` of weights by the names of `weights_of`, trained in `precision`.
+
+    The weights carry their own checksum, and that of the tokenizers they go with, and `metadata.json` has those of the
+    other files, which stay the same throughout a run. The two files cannot be replaced in one step: if the process is
+    killed between them, new weights lie beside the old metadata, and must load.
+    """
+    before = read_metadata(folder) if os.path.lexists(folder / METADATA) else {}
     save_arrays(folder / WEIGHTS, weights, {"tokenizers": _checksums(folder, TOKENIZERS)})
     values = {
         "format_version": FORMAT_VERSION,
@@ -55,6 +61,7 @@ def save_weights(
         "scores": dict(scores),
         "sha256": _checksums(folder, (CONFIG, *TOKENIZERS)),
         "tokenizers": _tokenizer_kinds(folder),
+        "derived": before.get("derived", {}),
     }
     write_metadata(folder, values if corpus is None else values | {"corpus": dict(corpus)})
 

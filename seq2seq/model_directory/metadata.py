@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from seq2seq.config import Precision
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.storage.files import replacing, stored_file
+from seq2seq.storage.files import replacing, sha256, stored_file
 
 FORMAT_VERSION = 1
 CONFIG, METADATA, HISTORY = "config.yaml", "metadata.json", "history.jsonl"
@@ -20,6 +20,11 @@ CONFIG, METADATA, HISTORY = "config.yaml", "metadata.json", "history.jsonl"
 class _Facts(BaseModel):
     train: list[dict[str, Any]]
     valid: dict[str, Any]
+
+
+class _Derived(BaseModel):
+    sha256: str
+    made_from: dict[str, str]
 
 
 class _Metadata(BaseModel):
@@ -31,7 +36,7 @@ class _Metadata(BaseModel):
     scores: dict[str, Any]
     sha256: dict[str, str]
     tokenizers: dict[str, str | None]
-    int8: dict[str, str] = {}
+    derived: dict[str, _Derived] = {}
     corpus: _Facts | None = None
 
 
@@ -73,6 +78,44 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelDirectoryError(f"{path}: damaged: {_reason(error)}. Restore it from a copy.") from None
     return values
+
+
+def record_derived(folder: Path, file: str, made_from: Mapping[str, str]) -> None:
+    """Enter into `metadata.json` the checksum of a file that was made from the model, and those of what it came from.
+
+    Args:
+        folder: Model directory.
+        file: Name of the file, which has been written.
+        made_from: SHA-256 by file name.
+    """
+    values = read_metadata(folder)
+    entry = {"sha256": sha256(folder / file), "made_from": dict(made_from)}
+    write_metadata(folder, values | {"derived": values.get("derived", {}) | {file: entry}})
+
+
+def check_derived(folder: Path, file: str, made_from: Mapping[str, str], again: str) -> Path:
+    """The path of a file that `record_derived` entered, once it is known to be that file, made from what is there now.
+
+    Args:
+        folder: Model directory.
+        file: Name of the file.
+        made_from: SHA-256 by file name, as they are now.
+        again: What to do otherwise.
+
+    Raises:
+        ModelDirectoryError: It is missing, damaged, made from other files or not recorded.
+    """
+    path = folder / file
+    if not os.path.lexists(path):
+        raise ModelDirectoryError(f"{path}: no such file. {again}")
+    found, entry = sha256(stored_file(path)), read_metadata(folder).get("derived", {}).get(file, {})
+    if entry.get("made_from") != made_from:
+        raise ModelDirectoryError(
+            f"{path}: made from another {' and '.join(made_from)}, or not recorded in {METADATA}. {again}"
+        )
+    if entry["sha256"] != found:
+        raise ModelDirectoryError(f"{path}: damaged: SHA-256 differs from {METADATA}. {again}")
+    return path
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:

@@ -1,52 +1,47 @@
-"""Named arrays in one HDF5 file, behind a block with checksums that are compared before HDF5 opens the file.
+"""Named arrays in one safetensors file, every bit of it under a checksum.
 
-HDF5 hangs on some damaged files. A file from an untrusted source may have correct checksums, and yet name other files
-to be read in its place, or an array of terabytes: what `save_arrays` does not write is refused. The block in front is
-HDF5's own user block, so that h5py and h5dump read the file as it is.
+Such a file is the length of its header, the header, which is JSON, and the arrays' bytes; the format's library verifies
+that they fit together. Here the header begins with a checksum of the rest of the header, which has one of the arrays:
+it is known to be whole without reading them, and its checksum stands for all that the file holds.
 """
 
 import hashlib
-import io
 import json
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import h5py
 import numpy as np
+from safetensors import safe_open
 
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.storage.files import replacing, stored_file
 
-LONGEST_LINE = 2**20  # bytes
+METADATA = "__metadata__"  # of the file, among the names of its arrays
+START = b'{"__metadata__":{"sha256":"'
+BEFORE = 8 + len(START) + 64  # bytes: the header's length, and the header up to the end of its checksum
+CODES = {np.dtype(bool): "BOOL"} | {
+    np.dtype(f"<{kind}{size}"): f"{kind.upper()}{8 * size}"
+    for kind, sizes in {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8)}.items()
+    for size in sizes
+}
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any] | None = None) -> None:
-    """Write named arrays and a JSON-able mapping to one HDF5 file with checksums of both, atomically.
+    """Write named arrays and a JSON-able mapping to one safetensors file with checksums of both, atomically.
 
     Raises:
         StorageError: It cannot be written.
+        ValueError: The format has no place for such an array or name.
     """
-    values = dict(about or {})
-    place = _block(_head(values, "0" * 64))
-    with replacing(path, sum(array.nbytes for array in arrays.values())) as partial, _Output(partial, "w+") as output:
-        try:
-            with h5py.File(output, "w", userblock_size=place) as file:
-                for name, array in arrays.items():
-                    file.create_dataset(name, data=array)
-        except Exception:
-            if output.failure is None:
-                raise
-        if output.failure is not None:
-            raise output.failure
-        output.seek(place)
-        head = _head(values, hashlib.file_digest(output, "sha256").hexdigest())
-        output.seek(0)
-        output.write(head)
-        if output.failure is not None:
-            raise output.failure
+    data = hashlib.sha256()
+    parts = [arrays[name].reshape(-1).view(np.uint8).data for name in _in_order(arrays)]
+    for part in parts:
+        data.update(part)
+    header = _header(arrays, json.dumps(dict(about or {}), sort_keys=True), data.hexdigest())
+    with replacing(path, len(header) + sum(len(part) for part in parts)) as partial, partial.open("wb") as file:
+        file.writelines([header, *parts])
 
 
 def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -55,13 +50,15 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     Raises:
         ModelDirectoryError: The file is missing, damaged, or holds what `save_arrays` does not write.
     """
-    with _reading(path) as file:
-        about, expected, place = _read_head(file, path)
-        file.seek(place)
+    with _reading(path) as (file, contents, header):
+        about, expected = (contents.metadata()[key] for key in ("about", "data"))
         if hashlib.file_digest(file, "sha256").hexdigest() != expected:  # type: ignore[arg-type]
             raise ModelDirectoryError(f"{path}: contents do not match their checksum. Restore the file from a copy.")
-        with h5py.File(path, "r") as contents:
-            return _read_arrays(contents, path), about
+        arrays = {name: contents.get_tensor(name) for name in sorted(contents.keys())}
+        # A stranger's checksums may be right: the library takes more than `save_arrays` writes, such as a name twice.
+        if _header(arrays, about, expected) != header:
+            raise ValueError("its header is another than its arrays would have")
+        return arrays, dict(json.loads(about))
 
 
 def load_about(path: Path) -> dict[str, Any]:
@@ -70,101 +67,65 @@ def load_about(path: Path) -> dict[str, Any]:
     Raises:
         ModelDirectoryError: The file is missing or damaged.
     """
-    with _reading(path) as file:
-        return _read_head(file, path)[0]
+    with _reading(path) as (_, contents, _):
+        return dict(json.loads(contents.metadata()["about"]))
 
 
 def load_checksum(path: Path) -> str:
-    """SHA-256 of the arrays, as `save_arrays` wrote it; they are neither read nor checked.
+    """SHA-256 of the header, which tells files of different contents apart; the arrays are neither read nor checked.
 
     Raises:
         ModelDirectoryError: The file is missing or damaged.
     """
-    with _reading(path) as file:
-        return _read_head(file, path)[1]
-
-
-class _Output(io.FileIO):
-    """File that HDF5 writes to. HDF5 is not told of write errors, which it handles badly: see `failure`."""
-
-    failure: OSError | None = None
-
-    def write(self, data: Any) -> int:
-        rest = memoryview(data).cast("B")
-        size = len(rest)
-        try:
-            while len(rest) and self.failure is None:
-                rest = rest[super().write(rest) :]
-        except OSError as error:
-            self.failure = error
-        return size
-
-    def truncate(self, size: int | None = None) -> int:
-        try:
-            return super().truncate(size) if self.failure is None else 0
-        except OSError as error:
-            self.failure = error
-            return 0
+    with _reading(path) as (_, contents, _):
+        return str(contents.metadata()["sha256"])
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[IO[bytes]]:
+def _reading(path: Path) -> Iterator[tuple[IO[bytes], Any, bytes]]:
+    """The file behind its header, its safetensors reader, and its header."""
     try:
-        with stored_file(path).open("rb") as file:
-            yield file
+        # The reader maps the file into memory and compares lengths, shapes and offsets with its size.
+        with stored_file(path).open("rb") as file, safe_open(path, "numpy") as contents:
+            length = file.read(8)
+            header = length + file.read(int.from_bytes(length, "little"))
+            if header != _sealed(header[BEFORE:]):
+                raise ValueError("it does not begin with its checksum")
+            yield file, contents, header
     except ModelDirectoryError:
         raise
-    except Exception as error:  # h5py has many, with no base of their own
-        raise ModelDirectoryError(f"{path}: cannot be read: {error}. Restore it from a copy.") from None
-
-
-def _head(about: Mapping[str, Any], sha256: str) -> bytes:
-    """A line of JSON, and a line with its own checksum."""
-    line = json.dumps({"sha256": sha256, "about": about}, sort_keys=True).encode()
-    return b"%s\n%s\n" % (line, hashlib.sha256(line).hexdigest().encode())
-
-
-def _block(head: bytes) -> int:
-    """Where HDF5's part begins: it looks at 0, 512, 1024, 2048, ..."""
-    return max(512, 1 << (len(head) - 1).bit_length())
-
-
-def _read_head(file: IO[bytes], path: Path) -> tuple[dict[str, Any], str, int]:
-    line, checksum = (file.readline(LONGEST_LINE).removesuffix(b"\n") for _ in range(2))
-    if hashlib.sha256(line).hexdigest().encode() != checksum:
+    except Exception as error:  # the reader has many, as numpy has for shapes and types that it lacks
         raise ModelDirectoryError(
-            f"{path}: damaged or not written by this version of seq2seq: it does not begin with its checksum. "
-            "Restore it from a copy."
-        )
-    head = json.loads(line)
-    return dict(head["about"]), str(head["sha256"]), _block(b"%s\n%s\n" % (line, checksum))
+            f"{path}: damaged or not written by this version of seq2seq: {error}. Restore it from a copy "
+            "that you trust."
+        ) from None
 
 
-def _read_arrays(file: Any, path: Path) -> dict[str, np.ndarray]:
-    arrays: dict[str, np.ndarray] = {}
-    left = path.stat().st_size
+def _in_order(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """Names in the order of a file, which aligns every array: the widest numbers come first."""
+    return sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
 
-    def refuse(name: str, what: str) -> None:
-        raise ModelDirectoryError(
-            f"{path}: '{name}' is {what}, which seq2seq does not write. Do not trust where the file came from."
-        )
 
-    def collect(name: str, item: Any) -> None:
-        nonlocal left
-        if isinstance(item, h5py.Group):
-            return
-        if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "biuf" or item.shape is None:
-            refuse(name, "no array of numbers")
-        if item.is_virtual or item.external or item.chunks:
-            refuse(name, "an array that lies in other files, or in pieces")
-        left -= math.prod(item.shape) * item.dtype.itemsize
-        if left < 0:
-            refuse(name, f"an array of shape {item.shape}, larger than the file")
-        arrays[name] = item[()]
+def _header(arrays: Mapping[str, np.ndarray], about: str, data: str) -> bytes:
+    """The one header of arrays with the checksum `data`.
 
-    # What is not None ends the visit.
-    linked = file.visititems_links(lambda name, link: None if isinstance(link, h5py.HardLink) else name)
-    if linked is not None:
-        refuse(linked, "a link")
-    file.visititems(collect)
-    return arrays
+    Raises:
+        ValueError: The format has no place for such an array or name.
+    """
+    end = 0
+    described: dict[str, dict[str, Any]] = {METADATA: {"sha256": "0" * 64, "about": about, "data": data}}
+    for name in _in_order(arrays):
+        array, start = arrays[name], end
+        if name == METADATA or array.dtype not in CODES:
+            types = ", ".join(map(str, CODES))
+            raise ValueError(f"'{name}' is {array.dtype}; an array is {types}, and not named '{METADATA}'")
+        end += array.nbytes
+        described[name] = {"dtype": CODES[array.dtype], "shape": array.shape, "data_offsets": (start, end)}
+    text = json.dumps(described, separators=(",", ":")).encode()
+    return _sealed(text[BEFORE - 8 :] + b" " * (-len(text) % 8))  # so that the arrays are aligned
+
+
+def _sealed(rest: bytes) -> bytes:
+    """The beginning of a file whose header ends with `rest`: its length, and the checksum of `rest` before that."""
+    size = BEFORE - 8 + len(rest)
+    return size.to_bytes(8, "little") + START + hashlib.sha256(rest).hexdigest().encode() + rest

@@ -19,8 +19,8 @@ from seq2seq.storage.arrays import load_about, load_arrays, save_arrays
 from seq2seq.storage.files import replacing, stored_file, writing
 from seq2seq.training.progress import Progress
 
-LAST, BEST = "checkpoints/last.h5", "checkpoints/best.h5"
-KEPT = "checkpoints/update-{:08d}.h5"
+LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
+KEPT = "checkpoints/update-{:08d}.safetensors"
 # What may differ between the recipe of an interrupted run and the one that resumes it: keys and whole sections.
 # Precision may be spelt out where `auto` was: the checkpoint knows the one that was used.
 MAY_CHANGE = (

@@ -88,7 +88,7 @@ def test_what_is_measured_and_kept_are_the_averages(whole):
 
 def test_what_is_delivered_are_the_best_averages(whole):
     best = min(read_history(whole), key=lambda entry: entry["valid_loss"])
-    delivered, _ = load_arrays(whole / "model.weights.h5")
+    delivered, _ = load_arrays(whole / "model.safetensors")
     checkpoint, _ = load_arrays(whole / BEST)
     (kept,) = [file for file, about in kept_weights(whole) if about["update"] == best["update"]]
     assert_same_arrays(load_arrays(kept)[0], delivered)
@@ -129,7 +129,7 @@ def test_the_newest_and_the_best_are_kept(whole):
 def test_weights_kept_after_the_checkpoint_are_dropped_on_resume(config, whole, tmp_path):
     shutil.copytree(whole, tmp_path / "run")
     late = {"update": 999, "epoch": 99, "metric": "loss", "value": 0.0, "loss": 0.0, "bleu": None}
-    save_arrays(tmp_path / "run" / "checkpoints" / "update-00000999.h5", {}, late)
+    save_arrays(tmp_path / "run" / "checkpoints" / "update-00000999.safetensors", {}, late)
     train(config, tmp_path / "run")
     assert_same_run(whole, tmp_path / "run")
 

@@ -10,8 +10,8 @@ from seq2seq.model_directory.directory import load_config_of
 from tests.command import run
 from tests.models import DAMAGE, train_all
 
-LAST, KEPT = "checkpoints/last.h5", "checkpoints/update-00000008.h5"
-MODEL = ("config.yaml", "metadata.json", "joint.spm", "model.weights.h5")
+LAST, KEPT = "checkpoints/last.safetensors", "checkpoints/update-00000008.safetensors"
+MODEL = ("config.yaml", "metadata.json", "joint.spm", "model.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,7 @@ def command(name, model, whole):
     warm = ["--set", f"tokenizer.from_model={model}"]
     return {
         "translate": ["translate", model, "-i", text, "-o", model.parent / "out"],
+        "shortlisted": ["translate", model, "-i", text, "-o", model.parent / "out", "--shortlist", 3],
         "evaluate": ["evaluate", model, "--source", text, "--reference", text],
         "probe": ["probe", model, "--items", 1],
         "inspect": ["inspect", model],
@@ -51,25 +52,26 @@ def command(name, model, whole):
 
 
 READS = {
-    "translate": [*MODEL, "shortlist.h5"],
-    "evaluate": ["model.weights.h5"],
+    "translate": MODEL,
+    "shortlisted": ["shortlist.safetensors"],
+    "evaluate": ["model.safetensors"],
     "probe": ["metadata.json"],
     "inspect": [*MODEL, "history.jsonl"],
-    "quantize": ["model.weights.h5"],
+    "quantize": ["model.safetensors"],
     "shortlist": ["config.yaml", "joint.spm"],
     "average": ["config.yaml", "joint.spm", "history.jsonl", KEPT],
     "resume": ["config.yaml", "metadata.json", "joint.spm"],
     "from_model": ["metadata.json", "joint.spm"],
-    "warm_start": ["model.weights.h5"],
+    "warm_start": ["model.safetensors"],
 }
 # No error: a file that need not be there, and the end of a line that was being written.
 FINE = {
-    *((name, file, "missing") for name, file in [("translate", "shortlist.h5"), ("inspect", "history.jsonl")]),
+    ("inspect", "history.jsonl", "missing"),
     *((name, "history.jsonl", damage) for name in ("inspect", "average") for damage in ("truncated", "emptied")),
     ("average", "history.jsonl", "missing"),
     *((name, "metadata.json", "missing") for name in ("resume", "from_model")),
 }
-THOROUGH = ("translate", "inspect", "average", "resume")  # the others read in the same ways
+THOROUGH = ("translate", "shortlisted", "inspect", "average", "resume")  # the others read in the same ways
 CASES = [
     pytest.param(name, file, damage, id=f"{name}: {file} {damage}")
     for name, files in READS.items()
@@ -89,16 +91,27 @@ def test_a_damaged_file_is_an_error_that_names_it(whole, model, capsys, name, fi
     elsewise = {(KEPT, "missing"): "weights of update 8 were not kept", ("config.yaml", "truncated"): "another recipe"}
     assert f"{model / file}" in error or elsewise.get((file, damage), "?") in error
     assert not (model.parent / "out").exists()
-    assert not (model.parent / "new" / "model.weights.h5").exists()
+    assert not (model.parent / "new" / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_shortlist_stops_nothing_that_asks_for_none(whole, model, capsys, damage):
+    DAMAGE[damage](model / "shortlist.safetensors")
+    assert run(*command("translate", model, whole)) == 0
+    assert run(*command("shortlisted", model, whole)) == 1
+    if damage in ("truncated", "emptied", "edited", "missing"):
+        assert f"Make it with: seq2seq shortlist {model}" in capsys.readouterr().err
+        assert run(*command("shortlist", model, whole)) == 0
+        assert run(*command("shortlisted", model, whole)) == 0
 
 
 @pytest.mark.parametrize("damage", [name for name in DAMAGE if name not in ("missing", "linked to itself")])
 def test_a_damaged_checkpoint_stops_a_run_and_leaves_the_rest(whole, model, capsys, damage):
     DAMAGE[damage](model / LAST)
-    before = (model / "model.weights.h5").read_bytes(), (model / "history.jsonl").read_bytes()
+    before = (model / "model.safetensors").read_bytes(), (model / "history.jsonl").read_bytes()
     assert run(*command("resume", model, whole)) == 1
-    assert "last.h5: " in capsys.readouterr().err
-    assert ((model / "model.weights.h5").read_bytes(), (model / "history.jsonl").read_bytes()) == before
+    assert "last.safetensors: " in capsys.readouterr().err
+    assert ((model / "model.safetensors").read_bytes(), (model / "history.jsonl").read_bytes()) == before
 
 
 def test_a_run_without_its_checkpoint_is_not_begun_anew(whole, model, capsys):
@@ -108,10 +121,10 @@ def test_a_run_without_its_checkpoint_is_not_begun_anew(whole, model, capsys):
 
 
 def test_another_file_in_the_place_of_a_checkpoint_is_said(whole, model, capsys):
-    shutil.copy(model / "model.weights.h5", model / LAST)
+    shutil.copy(model / "model.safetensors", model / LAST)
     assert run(*command("resume", model, whole)) == 1
-    assert "last.h5: is no checkpoint of training" in capsys.readouterr().err
-    shutil.copy(model / "model.weights.h5", model / KEPT)
+    assert "last.safetensors: is no checkpoint of training" in capsys.readouterr().err
+    shutil.copy(model / "model.safetensors", model / KEPT)
     assert run(*command("average", model, whole)) == 1
     assert "no weights kept for averaging" in capsys.readouterr().err
 
@@ -134,7 +147,7 @@ def test_a_link_to_a_model_directory_is_as_good_as_itself(whole, model, tmp_path
 def test_nothing_is_written_through_a_link_that_a_stranger_left(whole, model, tmp_path, capsys):
     victim = tmp_path / "victim"
     victim.write_text("mine")
-    for name in ("shortlist.h5.partial", "config.yaml.partial"):
+    for name in ("shortlist.safetensors.partial", "config.yaml.partial"):
         (model / name).symlink_to(victim)
     assert run(*command("shortlist", model, whole)) == 0
     for name in ("history.jsonl", "checkpoints/train.pid", "checkpoints/train.lock"):
@@ -154,6 +167,6 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(whole, model, capsys):
 
 
 def test_the_whole_one_is_read_by_every_command(whole, model):
-    for name in ("translate", "inspect", "average"):
+    for name in ("translate", "shortlisted", "inspect", "average"):
         assert run(*command(name, model, whole)) == 0, name
     assert load_config_of(model)

@@ -54,8 +54,8 @@ def test_starts_from_exactly_the_old_weights_and_keeps_the_old_tokenizers(old, o
     screen = io.StringIO()
     config = fine_tuning(other_corpus, old, freeze=["*/*"], ema=0.5)
     train(config, tmp_path / "new", console=Console(file=screen, width=250))
-    before, _ = load_arrays(old / "model.weights.h5")
-    after, _ = load_arrays(tmp_path / "new" / "model.weights.h5")
+    before, _ = load_arrays(old / "model.safetensors")
+    after, _ = load_arrays(tmp_path / "new" / "model.safetensors")
     assert after.keys() == before.keys()
     for name, value in before.items():
         assert np.array_equal(after[name], value) == (name != "output_bias"), name

@@ -84,7 +84,7 @@ def test_a_run_goes_on_from_the_last_good_checkpoint(config, whole, interrupted,
     """Whichever file had no room."""
     folder = shutil.copytree(interrupted, tmp_path / "model")
     before = (folder / LAST).read_bytes()
-    for file, recipe in (("model.weights.h5", config), (BEST, config), (LAST, often_saved(config))):
+    for file, recipe in (("model.safetensors", config), (BEST, config), (LAST, often_saved(config))):
         with just_too_large(whole / file), pytest.raises(StorageError) as error:
             train(recipe, folder)
         assert str(error.value).startswith(f"{folder / file}: larger than files may be here: ")

@@ -243,7 +243,7 @@ def test_a_bulk_job_knows_its_language_model(folder, tmp_path):
     job = Job(folder / "translator", folder / "source.txt", tmp_path / "out", options, "text")
     alone = Job(folder / "translator", folder / "source.txt", tmp_path / "out", SearchOptions(), "text")
     names = job.identity()["model"].keys() - alone.identity()["model"].keys()
-    assert "language_model/model.weights.h5" in names
+    assert "language_model/model.safetensors" in names
 
 
 def test_a_translator_starts_from_a_language_model(folder, tmp_path):

@@ -112,5 +112,5 @@ def test_a_damaged_checkpoint_is_an_error(corpus, run):
     content = bytearray((run / LAST).read_bytes())
     content[len(content) // 2] ^= 0xFF
     (run / LAST).write_bytes(content)
-    with pytest.raises(ModelDirectoryError, match=r"last\.h5"):
+    with pytest.raises(ModelDirectoryError, match=r"last\.safetensors"):
         train(toy_config(corpus), run)

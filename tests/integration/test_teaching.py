@@ -90,7 +90,7 @@ def test_example_trains_scores_and_translates(tmp_path, monkeypatch, capsys):
     for label in ("source", "reference", "hypothesis"):
         assert len(re.findall(rf"^{label} ", printed, re.MULTILINE)) == 5, label
     assert "\ngreedy " in printed
-    assert (tmp_path / "here" / "model.weights.h5").is_file()
+    assert (tmp_path / "here" / "model.safetensors").is_file()
     config = (tmp_path / "here" / "config.yaml").read_text(encoding="utf-8")
     assert "updates: 3" in config  # the override arrived
 

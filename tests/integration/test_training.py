@@ -62,7 +62,7 @@ def test_a_run_leaves_a_model_that_translates(corpus, tmp_path):
     assert report.best == min(entry["valid_loss"] for entry in entries)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
-        "config.yaml", "joint.spm", "model.weights.h5", "metadata.json", "history.jsonl", "checkpoints", "encoded",
+        "config.yaml", "joint.spm", "model.safetensors", "metadata.json", "history.jsonl", "checkpoints", "encoded",
     }  # fmt: skip
     assert (tmp_path / BEST).exists()
     (translation,) = Translator.load(tmp_path).translate(["the dog sees the cat"])
@@ -82,7 +82,7 @@ def test_the_delivered_model_is_the_best_one(corpus, tmp_path):
     best = min(entries, key=lambda entry: entry["valid_loss"])
     assert best["update"] != entries[-1]["update"], "the last is not the best in this test"
     assert json.loads((tmp_path / "metadata.json").read_text())["scores"]["validation"]["update"] == best["update"]
-    delivered, _ = load_arrays(tmp_path / "model.weights.h5")
+    delivered, _ = load_arrays(tmp_path / "model.safetensors")
     checkpoint, _ = load_arrays(tmp_path / BEST)
     for name, value in delivered.items():
         np.testing.assert_array_equal(checkpoint[f"weights/{name}"], value)
@@ -119,7 +119,7 @@ def test_the_end_is_validated_whatever_the_schedule(corpus, tmp_path):
     config = toy_config(corpus, training={"epochs": 1}, validation={"every_updates": 99})
     report = train(config, tmp_path)
     assert [entry["update"] for entry in report.history] == [report.updates]
-    assert (tmp_path / "model.weights.h5").exists()
+    assert (tmp_path / "model.safetensors").exists()
 
 
 def test_fewer_batches_than_an_update_needs_is_an_error(corpus, tmp_path):

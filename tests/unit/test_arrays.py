@@ -1,102 +1,138 @@
-"""Array files: what is damaged is refused before HDF5 opens it, and so is what only a stranger would write."""
+"""Array files: bit by bit what was written, and an error for damage and for what only a stranger would write."""
 
-import h5py
+import pickle
+
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.storage.arrays import load_about, load_arrays, save_arrays
+from seq2seq.storage.arrays import load_about, load_arrays, load_checksum, save_arrays
 from tests.models import forge
 
 ARRAYS = {
     "decoder/cell/kernel": np.arange(12, dtype=np.float32).reshape(3, 4),
-    "decoder/bias": np.array([0.5, -1.0], np.float16),
+    "decoder/bias": np.array([0.5, -1.0, np.nan, -0.0], np.float16),
+    "transposed": np.arange(12, dtype=np.float64).reshape(3, 4).T,
     "count": np.array(7, np.int64),
-    "mask": np.array([True, False]),
+    "draws": np.array([2**32 - 1, 0], np.uint32),
+    "mask": np.array([True, False, True]),
     "empty": np.zeros((0, 3), np.float32),
+    "wide": np.zeros((2_000_000_000, 0), np.float32),
 }
 
 
 @pytest.fixture
 def path(tmp_path):
-    return tmp_path / "arrays.h5"
+    return tmp_path / "arrays.safetensors"
 
 
-@pytest.mark.parametrize("about", [None, {"update": 3}, {"long": "x" * 3000}, {"text": "a\nb\u2028\0", "value": None}])
+@pytest.mark.parametrize("about", [None, {"update": 3}, {"long": "x" * 3000}, {"text": 'a\nb\u2028\0"', "a": None}])
 def test_what_is_written_is_read(path, about):
     save_arrays(path, ARRAYS, about)
     arrays, found = load_arrays(path)
     assert found == load_about(path) == (about or {})
-    assert arrays.keys() == ARRAYS.keys()
-    for name, value in ARRAYS.items():
-        np.testing.assert_array_equal(arrays[name], value)
-        assert arrays[name].dtype == value.dtype
-    assert [file.name for file in path.parent.iterdir()] == ["arrays.h5"]
+    # The library reads it by itself.
+    for read in (arrays, safetensors.numpy.load_file(path)):
+        assert read.keys() == ARRAYS.keys()
+        for name, value in ARRAYS.items():
+            assert (read[name].dtype, read[name].shape) == (value.dtype, value.shape)
+            assert read[name].tobytes() == value.tobytes()
+    assert [file.name for file in path.parent.iterdir()] == ["arrays.safetensors"]
 
 
-def test_other_programs_read_it_as_hdf5(path):
-    save_arrays(path, ARRAYS, {"update": 3})
-    with h5py.File(path, "r") as file:
-        np.testing.assert_array_equal(file["decoder/cell/kernel"][()], ARRAYS["decoder/cell/kernel"])
+def test_nothing_is_a_file_too(path):
+    save_arrays(path, {})
+    assert load_arrays(path) == ({}, {})
 
 
-def many_zeros(file):
-    """A terabyte, of which none is stored."""
-    dataset = h5py.h5d.create(file.id, b"w", h5py.h5t.IEEE_F32LE, h5py.h5s.create_simple((2**38,)))
-    assert dataset.get_storage_size() == 0
+def test_the_checksum_tells_contents_apart(path):
+    def checksum(arrays, about):
+        save_arrays(path, arrays, about)
+        return load_checksum(path)
+
+    changed = ARRAYS | {"count": np.array(8)}
+    renamed = {f"{name}s": array for name, array in ARRAYS.items()}
+    different = [(ARRAYS, {}), (ARRAYS, {"a": 1}), (changed, {}), (renamed, {})]
+    assert len({checksum(*contents) for contents in different}) == 4
+    assert checksum(dict(reversed(ARRAYS.items())), {}) == checksum(*different[0])
 
 
-def from_another_file(file):
-    layout = h5py.VirtualLayout((4,), "f")
-    layout[:] = h5py.VirtualSource("/etc/hostname", "a", (4,))
-    file.create_virtual_dataset("w", layout)
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [("w", np.zeros(3, ">f4")), ("w", np.zeros(3, "c8")), ("w", np.array("text")), ("__metadata__", np.zeros(3))],
+)
+def test_what_the_format_has_no_place_for_is_not_written(path, name, array):
+    with pytest.raises(ValueError, match=f"'{name}' is {array.dtype}; an array is bool, float16,"):
+        save_arrays(path, {name: array})
+    assert not list(path.parent.iterdir())
 
 
-def around_in_a_circle(file):
-    group = file.create_group("a")
-    group["b"] = group
-    file["w"] = np.zeros(3, "f")
+def entry(name="w", dtype="F32", shape="1", start=0, end=4):
+    return f',"{name}":{{"dtype":"{dtype}","shape":[{shape}],"data_offsets":[{start},{end}]}}'
 
 
 FORGED = {
-    "external link": (lambda file: file.update(w=h5py.ExternalLink("/etc/hostname", "a")), "'w' is a link"),
-    "soft link": (lambda file: file.update(w=h5py.SoftLink("/a")), "'w' is a link"),
-    "link in a group": (lambda file: file.create_group("a/b").update(w=h5py.SoftLink("/a")), "'a/b/w' is a link"),
-    "external bytes": (
-        lambda file: file.create_dataset("w", (4,), "u1", external=[("/etc/hostname", 0, 4)]),
-        "'w' is an array that lies in other files",
-    ),
-    "virtual": (from_another_file, "'w' is an array that lies in other files"),
-    "chunks": (lambda file: file.create_dataset("w", (2**38,), "f", chunks=(1024,)), "in pieces"),
-    "compressed": (lambda file: file.create_dataset("w", data=np.zeros(9), compression="gzip"), "in pieces"),
-    "a terabyte": (many_zeros, r"'w' is an array of shape \(274877906944,\), larger than the file"),
-    "text": (lambda file: file.update(w="text"), "'w' is no array of numbers"),
-    "objects": (lambda file: file.create_dataset("w", (2,), h5py.ref_dtype), "'w' is no array of numbers"),
-    "lists": (lambda file: file.create_dataset("w", (2,), h5py.vlen_dtype(np.int32)), "'w' is no array of numbers"),
-    "records": (lambda file: file.create_dataset("w", (2,), [("a", "f"), ("b", "S9")]), "'w' is no array of numbers"),
-    "bytes": (lambda file: file.create_dataset("w", data=np.void(b"pickle")), "'w' is no array of numbers"),
-    "nothing": (lambda file: file.update(w=h5py.Empty("f")), "'w' is no array of numbers"),
-    "a type": (lambda file: file.update(w=np.dtype("f")), "'w' is no array of numbers"),
+    "a name twice": (entry() + entry(dtype="I32"), b"1234", "header is another than its arrays would have"),
+    "another order": (entry("a", "I8", end=1) + entry(start=1, end=5), b"12345", "header is another"),
+    "another entry": (entry().replace('"shape"', '"location":"/etc/hostname","shape"'), b"1234", "header is another"),
+    "spaces": (entry().replace(":", " : "), b"1234", "header is another"),
+    "metadata twice": (entry() + ',"__metadata__":{"about":"{}"}', b"1234", "duplicate field"),
+    "overlap": (entry() + entry("v"), b"1234", "invalid offset"),
+    "a hole": (entry() + entry("v", start=8, end=12), b"123412341234", "invalid offset"),
+    "bytes of no array": (entry(), b"12345678", "not fully covered"),
+    "more than the file": (entry(shape=str(2**38), end=2**40), b"1234", "not fully covered"),
+    "a terabyte": (entry(shape=str(2**38)), b"1234", "invalid shape"),
+    "an endless shape": (entry(shape=f"{2**63},{2**63}", end=0), b"", "overflow"),
+    "a negative shape": (entry(shape="-1"), b"1234", "invalid value"),
+    "an empty array of exabytes": (entry(shape=f"{2**62},0", end=0), b"", "array is too big"),
+    "too many axes": (entry(shape=",".join("1" * 70)), b"1234", "maximum supported dimension"),
+    "complex": (entry(dtype="C64", end=8), b"12345678", "'w' is complex64"),
+    "bfloat16": (entry(dtype="BF16", end=2), b"12", "bfloat16"),
+    "8 bits": (entry(dtype="F8_E4M3", end=1), b"1", "float8"),
+    "objects": (entry(dtype="O"), b"1234", "unknown variant"),
+    "nested": (',"w":' + "[" * 100_000, b"", "invalid"),
 }
 
 
 @pytest.mark.parametrize("kind", FORGED)
 def test_what_only_a_stranger_writes_is_refused(path, kind):
-    fill, message = FORGED[kind]
-    forge(path, fill)
+    arrays, data, message = FORGED[kind]
+    forge(path, arrays, data)
     with pytest.raises(ModelDirectoryError, match=message) as error:
         load_arrays(path)
-    assert str(path) in str(error.value)
+    assert str(error.value).startswith(f"{path}: damaged or not written by this version of seq2seq: ")
+    assert str(error.value).endswith(". Restore it from a copy that you trust.")
 
 
-def test_a_circle_of_groups_ends(path):
-    forge(path, around_in_a_circle)
-    assert list(load_arrays(path)[0]) == ["w"]
+@pytest.mark.parametrize("about", ["", "3", "[1]", '"text"', "[" * 100_000])
+def test_what_is_no_mapping_is_refused(path, about):
+    forge(path, entry(), b"1234", about)
+    for load in (load_about, load_arrays):
+        with pytest.raises(ModelDirectoryError, match="damaged or not written by this version"):
+            load(path)
 
 
 def test_a_plain_forgery_is_read(path):
     """Or the tests above would show nothing."""
-    forge(path, lambda file: file.update(w=np.arange(3)), {"a": 1})
+    forge(path, entry(), np.float32(3).tobytes(), '{"a": 1}')
     arrays, about = load_arrays(path)
-    assert arrays["w"].tolist() == [0, 1, 2]
-    assert about["a"] == 1
+    assert arrays["w"].tolist() == [3]
+    assert about == {"a": 1}
+
+
+STRANGE = {
+    "nothing": b"",
+    "a header longer than the file": (2**63).to_bytes(8, "little") + b"{}" * 40,
+    "a pickle": pickle.dumps(list(range(100))),
+    "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(2000),
+    "another program's": safetensors.numpy.save(ARRAYS | {"transposed": np.zeros(3)}, {"about": "{}", "sha256": "0"}),
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_files_of_other_programs_are_refused(path, kind):
+    path.write_bytes(STRANGE[kind])
+    for load in (load_about, load_checksum, load_arrays):
+        with pytest.raises(ModelDirectoryError, match=r"arrays\.safetensors: damaged or not written by this version"):
+            load(path)

@@ -4,7 +4,6 @@ import json
 import math
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
@@ -41,7 +40,7 @@ def keep(folder, model, values, metric):
             name: generator.normal(0, 0.4, array.shape).astype(np.float32) for name, array in weights_of(model).items()
         }
         about = {"update": update, "epoch": 1, "metric": metric, "value": value, "loss": value, "bleu": value}
-        path = folder / "checkpoints" / f"update-{update:08d}.h5"
+        path = folder / "checkpoints" / f"update-{update:08d}.safetensors"
         path.parent.mkdir(exist_ok=True)
         save_arrays(path, kept[update], about)
         entry = {"epoch": 1, "valid_loss": value, "bleu": value, "best": False, "seconds": 1.0}
@@ -66,7 +65,7 @@ def make(tmp_path, tokenizers):
 
 
 def assert_mean(folder, kept, updates):
-    found, _ = load_arrays(folder / "model.weights.h5")
+    found, _ = load_arrays(folder / "model.safetensors")
     assert found.keys() == kept[updates[0]].keys()
     for name, array in found.items():
         expected = np.mean([kept[update][name].astype(np.float64) for update in updates], axis=0)
@@ -112,7 +111,7 @@ def test_the_directory_translates_and_tells_what_it_is(make, tmp_path):
     for key in ("versions", "parameters", "precision", "corpus", "sha256"):
         assert metadata[key] == before[key], key
     assert sorted(file.name for file in (tmp_path / "mean").iterdir()) == [
-        "config.yaml", "joint.spm", "metadata.json", "model.weights.h5",
+        "config.yaml", "joint.spm", "metadata.json", "model.safetensors",
     ]  # fmt: skip
 
 
@@ -120,7 +119,7 @@ def test_the_directory_translates_and_tells_what_it_is(make, tmp_path):
 def test_a_gap_is_an_error_that_names_the_update_and_the_key(make, tmp_path, which, number, lost):
     """As after a resume that keeps more than before; what lies beyond the gap was kept earlier, or as a best one."""
     folder, kept = make()
-    (folder / "checkpoints" / f"update-{lost:08d}.h5").unlink()
+    (folder / "checkpoints" / f"update-{lost:08d}.safetensors").unlink()
     asked = f"the {number} {which} validations, and the weights of update {lost} were not kept"
     limit = {"last": 3, "best": 4}[which]
     with pytest.raises(TrainingError, match=rf"{asked}.* training\.keep_{which}, which is {limit} here"):
@@ -158,15 +157,14 @@ def test_requests_that_are_unclear_or_would_overwrite(make, tmp_path):
 
 def test_damaged_and_foreign_files_leave_nothing_behind(make, tmp_path):
     folder, kept = make()
-    path = folder / "checkpoints" / "update-00000008.h5"
-    with h5py.File(path, "r+") as file:
-        name = next(iter(kept[8]))
-        file[name][...] = 0.5
-    with pytest.raises(ModelDirectoryError, match=r"update-00000008\.h5: contents do not match their checksum"):
+    path = folder / "checkpoints" / "update-00000008.safetensors"
+    name = next(iter(kept[8]))
+    path.write_bytes(path.read_bytes().replace(kept[8][name].tobytes(), bytes(kept[8][name].nbytes)))
+    with pytest.raises(ModelDirectoryError, match=r"00000008\.safetensors: contents do not match their checksum"):
         average_checkpoints(folder, tmp_path / "mean", last=2)
     about = {"update": 8, "epoch": 1, "metric": "loss", "value": 3.0, "loss": 3.0, "bleu": None}
     save_arrays(path, {**kept[8], name: np.zeros((2, 3), np.float32)}, about)
-    with pytest.raises(ModelDirectoryError, match=r"update-00000008\.h5: holds other weights than .*update-00000010"):
+    with pytest.raises(ModelDirectoryError, match=r"00000008\.safetensors: holds other weights than .*-00000010"):
         average_checkpoints(folder, tmp_path / "mean", last=2)
     assert not (tmp_path / "mean").exists()
 
@@ -186,6 +184,6 @@ def test_the_command_prints_what_it_averaged(make, tmp_path, capsys):
     assert_mean(tmp_path / "mean", kept, [6, 10])
     assert run("-o", str(tmp_path / "x")) == 2
     assert run("--best", "1", "--last", "1", "-o", str(tmp_path / "x")) == 2
-    (folder / "checkpoints" / "update-00000008.h5").unlink()
+    (folder / "checkpoints" / "update-00000008.safetensors").unlink()
     assert run("--last", "2", "-o", str(tmp_path / "x")) == 1
     assert "training.keep_last" in capsys.readouterr().err

@@ -40,7 +40,7 @@ def tokenizers() -> Tokenizers:
 
 
 def save(folder, model, tokenizers):
-    save_arrays(folder / "model.weights.h5", weights_of(model))
+    save_arrays(folder / "model.safetensors", weights_of(model))
     for name, tokenizer in tokenizers.files().items():
         tokenizer.save(folder / name)
 
@@ -109,10 +109,10 @@ def test_a_language_model_has_the_targets_tokens_only(tmp_path, tokenizers, give
 
 def test_nothing_in_common_is_an_error(tmp_path, tokenizers):
     save(tmp_path, make(), tokenizers)
-    save_arrays(tmp_path / "model.weights.h5", {"output_bias": np.zeros(5, "f"), "other": np.zeros(9, "f")})
+    save_arrays(tmp_path / "model.safetensors", {"output_bias": np.zeros(5, "f"), "other": np.zeros(9, "f")})
     with pytest.raises(TrainingError, match=r"none of the 2 weights in .* this model's \d+\. Take embeddings"):
         start(make(), tokenizers, tmp_path)
-    with pytest.raises(ModelDirectoryError, match=r"nowhere/model.weights.h5: no such file"):
+    with pytest.raises(ModelDirectoryError, match=r"nowhere/model.safetensors: no such file"):
         start(make(), tokenizers, tmp_path / "nowhere")
 
 

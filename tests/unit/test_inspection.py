@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import h5py
 import pytest
 
 from seq2seq.cli import main
@@ -110,7 +109,7 @@ def test_architecture_in_words(make):
 def test_tokenizers_history_corpus_versions_and_files(make):
     folder, _ = make(False, embeddings={"tied": "none"})
     (folder / "checkpoints").mkdir()
-    (folder / "checkpoints" / "last.h5").write_bytes(b"12345")
+    (folder / "checkpoints" / "last.safetensors").write_bytes(b"12345")
     found = inspect_model(folder)
     assert found["tokenizers"] == {
         name: {
@@ -130,10 +129,10 @@ def test_tokenizers_history_corpus_versions_and_files(make):
     assert found["corpus"] == CORPUS
     assert found["scores"] == {"validation": {"update": 20, "valid_loss": 1.25}}
     assert found["precision"] == "float32"
-    assert found["files"]["checkpoints/last.h5"] == 5
+    assert found["files"]["checkpoints/last.safetensors"] == 5
     assert set(found["files"]) == {
-        "config.yaml", "source.spm", "target.spm", "model.weights.h5", "metadata.json", "history.jsonl",
-        "checkpoints/last.h5",
+        "config.yaml", "source.spm", "target.spm", "model.safetensors", "metadata.json", "history.jsonl",
+        "checkpoints/last.safetensors",
     }  # fmt: skip
     metadata = json.loads((folder / "metadata.json").read_text())
     metadata["versions"] |= {"keras": "3.0.0", "no-such-package": "1.0"}
@@ -221,9 +220,9 @@ def test_table_and_json_tell_the_same(make, capsys, monkeypatch):
 
 def test_damage_is_told_as_when_loading(make, tmp_path, capsys):
     folder, _ = make()
-    with h5py.File(folder / "model.weights.h5", "r+") as file:
-        file["output_bias"][...] = 3.0
-    with pytest.raises(ModelDirectoryError, match=r"model\.weights\.h5: contents do not match their checksum"):
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ModelDirectoryError, match=r"model\.safetensors: contents do not match their checksum"):
         inspect_model(folder)
     with (folder / "config.yaml").open("a") as file:
         file.write("# edited\n")

@@ -16,6 +16,7 @@ from seq2seq.model_directory.model import save_model
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import save_arrays
 from tests.conftest import randomize
+from tests.models import change_metadata
 from tests.toy import pairs, save
 
 pytest.importorskip("onnxruntime")
@@ -144,8 +145,10 @@ def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path):
     (folder / FILE).write_bytes(whole)
     load_int8_decoder(folder, 40)
     save_arrays(folder / WEIGHTS, {name: array + 1 for name, array in load_weights(folder).items()})
-    assert_refused("made from other weights")
-    save_model(folder, translator.model, {})
-    assert_refused("made from other weights, or not recorded in metadata.json")
+    assert_refused("made from another model.safetensors, or not recorded in metadata.json")
+    save_model(folder, translator.model, {})  # the weights that it was made from
+    load_int8_decoder(folder, 40)
+    change_metadata(folder, derived=None)
+    assert_refused("made from another model.safetensors, or not recorded in metadata.json")
     quantize_decoder(translator.model, folder)
     load_int8_decoder(folder, 40)

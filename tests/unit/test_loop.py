@@ -64,7 +64,7 @@ class Driven:
                 directory=Path("run"),
                 save=lambda name, progress: self.saved.append(progress.batches),
                 load=lambda name: Progress(batches=2, batch=2),
-                go_back_to=lambda further: "checkpoints/last.h5",
+                go_back_to=lambda further: "checkpoints/last.safetensors",
                 validated=lambda entry, progress: None,
                 tidy=lambda: None,
             ),
@@ -166,5 +166,5 @@ def test_a_run_that_diverges_is_rolled_back_and_its_new_start_saved(monkeypatch)
     assert driven.saved == [0, 2, BATCHES, BATCHES]
     assert driven.loop.progress.recoveries == 1
     (said,) = driven.loop.display.say.call_args_list[0].args
-    assert said.startswith("warning: all wrong: back to update 2 of checkpoints/last.h5")
+    assert said.startswith("warning: all wrong: back to update 2 of checkpoints/last.safetensors")
     assert said.endswith("times 0.5 (rollback 1 of 3)")

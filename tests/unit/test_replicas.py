@@ -177,7 +177,7 @@ def test_another_worker_than_the_chief_writes_nothing(tmp_path):
     )  # fmt: skip
     records = Records(tmp_path, toy_config(tmp_path), model, None, replicas)
     records.begin(resumes=False)
-    records.save("checkpoints/last.h5", None)
+    records.save("checkpoints/last.safetensors", None)
     records.validated({"best": True, "update": 1}, None)
     records.tidy()
     assert list(tmp_path.iterdir()) == []

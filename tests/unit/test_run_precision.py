@@ -152,10 +152,10 @@ def test_a_checkpoint_of_tf32_is_none_of_float32(tmp_path, tokenizer):
     exact, fast = (build_model(config, tokenizers, precision) for precision in ("float32", "tf32"))
     for model in (exact, fast):
         model.compile("adam")
-    save_checkpoint(tmp_path / "last.h5", fast, Progress(), "corpora", snapshot(fast))
-    assert load_checkpoint(tmp_path / "last.h5", fast, "corpora") == Progress()
+    save_checkpoint(tmp_path / "last.safetensors", fast, Progress(), "corpora", snapshot(fast))
+    assert load_checkpoint(tmp_path / "last.safetensors", fast, "corpora") == Progress()
     with pytest.raises(TrainingError, match=r"was written in tf32, and this run would go on in float32\. Set training"):
-        load_checkpoint(tmp_path / "last.h5", exact, "corpora")
+        load_checkpoint(tmp_path / "last.safetensors", exact, "corpora")
 
 
 def test_training_looks_for_a_device_before_it_starts_tensorflow(tmp_path, monkeypatch):

@@ -307,19 +307,19 @@ def test_another_model_is_refused(job, tmp_path):
     model = save_random_model(tmp_path / "new", toy_tokenizer())
     model.output_bias.assign_add(np.ones(model.output_bias.shape))
     save_model(tmp_path / "other", model, {})
-    with pytest.raises(BulkError, match=r"model\.model\.weights\.h5 is [0-9a-f]{8} there and [0-9a-f]{8} now"):
+    with pytest.raises(BulkError, match=r"model\.model\.safetensors is [0-9a-f]{8} there and [0-9a-f]{8} now"):
         go(job, 2, 2)
 
 
 def test_a_shortlist_belongs_to_the_model_where_it_is_asked_for(job, tmp_path):
     shutil.copytree(job.model, tmp_path / "other")
-    (tmp_path / "other" / "shortlist.h5").write_bytes(b"first")
+    (tmp_path / "other" / "shortlist.safetensors").write_bytes(b"first")
     job = replace(job, model=tmp_path / "other")
-    assert "shortlist.h5" not in job.identity()["model"]
+    assert "shortlist.safetensors" not in job.identity()["model"]
     job = change(job, shortlist=20)
     go(job, 1, 2)
-    (tmp_path / "other" / "shortlist.h5").write_bytes(b"second")
-    with pytest.raises(BulkError, match=r"model\.shortlist\.h5 is"):
+    (tmp_path / "other" / "shortlist.safetensors").write_bytes(b"second")
+    with pytest.raises(BulkError, match=r"model\.shortlist\.safetensors is"):
         go(job, 2, 2)
 
 

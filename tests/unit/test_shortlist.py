@@ -20,9 +20,11 @@ from seq2seq.inference.shortlist import (
     make_shortlist,
     save_shortlist,
 )
+from seq2seq.model_directory.directory import start_directory
+from seq2seq.model_directory.model import save_model
 from seq2seq.models.translation import Seq2Seq
 from tests.conftest import randomize
-from tests.toy import pairs, toy_tokenizer
+from tests.toy import pairs, toy_config, toy_tokenizer
 
 SENTENCES = [source for source, _ in pairs(12, 9)]
 
@@ -113,16 +115,32 @@ def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path):
     bare = Translator(translator.model, *translator.tokenizers)
     with pytest.raises(ConfigError, match="seq2seq shortlist MODEL"):
         bare.translate(SENTENCES, SearchOptions(shortlist=5))
-    assert load_shortlist(tmp_path, translator.tokenizers) is None
-    save_shortlist(tmp_path, translator.sources.shortlist, translator.tokenizers)
-    found = load_shortlist(tmp_path, translator.tokenizers)
-    np.testing.assert_array_equal(found.candidates, translator.sources.shortlist.candidates)
-    other = Tokenizer.train(SENTENCES, TokenizerConfig(vocabulary_size=28))
-    with pytest.raises(ModelDirectoryError, match="other tokenizers"):
-        load_shortlist(tmp_path, Tokenizers(other, other))
-    (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[:-200])
-    with pytest.raises(ModelDirectoryError, match=FILE):
+    with pytest.raises(ModelDirectoryError, match=f"{FILE}: no such file. Make it with: seq2seq shortlist {tmp_path}"):
         load_shortlist(tmp_path, translator.tokenizers)
+    shortlist, again = translator.sources.shortlist, f"Make it with: seq2seq shortlist {tmp_path}"
+    start_directory(tmp_path, toy_config(tmp_path), translator.tokenizers)
+    save_model(tmp_path, translator.model, {})
+    save_shortlist(tmp_path, shortlist, translator.tokenizers)
+    save_model(tmp_path, translator.model, {})  # as a run does that is resumed
+    found = load_shortlist(tmp_path, translator.tokenizers)
+    np.testing.assert_array_equal(found.candidates, shortlist.candidates)
+    np.testing.assert_array_equal(found.frequent, shortlist.frequent)
+    other = Tokenizer.train(SENTENCES, TokenizerConfig(vocabulary_size=28))
+    with pytest.raises(ModelDirectoryError, match=rf"made from another source.spm and target.spm, or not.*{again}"):
+        load_shortlist(tmp_path, translator.tokenizers._replace(source=other))
+    (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[:-200])
+    with pytest.raises(ModelDirectoryError, match=rf"{FILE}: damaged: SHA-256 differs from metadata\.json.*{again}"):
+        load_shortlist(tmp_path, translator.tokenizers)
+    # A stranger's, its checksums right.
+    for forged, reason in (
+        (shortlist._replace(candidates=shortlist.candidates[1:]), "has tokens that the tokenizers do not have"),
+        (shortlist._replace(candidates=shortlist.candidates + 28), "has tokens that the tokenizers do not have"),
+        (shortlist._replace(frequent=np.array([-1], np.int32)), "has tokens that the tokenizers do not have"),
+        (shortlist._replace(frequent=np.zeros(3, np.float32)), "no shortlist: it holds candidates, frequent"),
+    ):
+        save_shortlist(tmp_path, forged, translator.tokenizers)
+        with pytest.raises(ModelDirectoryError, match=f"{FILE}: {reason}.*{again}"):
+            load_shortlist(tmp_path, translator.tokenizers)
 
 
 def test_it_is_learnt_from_the_pairs_that_training_reads():

@@ -71,7 +71,7 @@ def test_a_recipe_executes_nothing(folder, tmp_path, monkeypatch, text):
 
 def test_a_recipe_of_terabytes_is_refused_before_it_is_built(folder):
     recipe = yaml.safe_load((folder / "config.yaml").read_text())
-    save_arrays(folder / "model.weights.h5", load_weights(folder) | {"wide": np.zeros((2_000_000_000, 0))})
+    save_arrays(folder / "model.safetensors", load_weights(folder) | {"wide": np.zeros((2_000_000_000, 0))})
     for section, key in [("decoder", "units"), ("encoder", "layers"), ("embeddings", "size"), ("encoder", "units")]:
         changed = recipe | {section: recipe[section] | {key: 2_000_000_000}}
         forge(folder, "config.yaml", yaml.safe_dump(changed).encode())
@@ -84,14 +84,14 @@ def test_a_recipe_of_terabytes_is_refused_before_it_is_built(folder):
 def test_weights_of_other_tokenizers_are_refused(folder, made):
     other = Tokenizer.train([side for pair in pairs(100, 5) for side in pair], made[1].tokenizer)
     forge(folder, "joint.spm", other.model)
-    with pytest.raises(ModelDirectoryError, match=r"model\.weights\.h5: weights of a model with other tokenizers"):
+    with pytest.raises(ModelDirectoryError, match=r"model\.safetensors: weights of a model with other tokenizers"):
         load_model(folder)
 
 
 def test_weights_of_another_shape_are_refused(folder):
     weights = load_weights(folder)
     for changed in ({}, {"a": np.zeros(3)}, weights | {"more": np.zeros(2)}):
-        save_arrays(folder / "model.weights.h5", changed)
+        save_arrays(folder / "model.safetensors", changed)
         with pytest.raises(ModelDirectoryError, match=r"weights do not fit the model of config\.yaml"):
             load_model(folder)
 
@@ -112,7 +112,7 @@ METADATA = {
     "precision": ({"precision": "float8"}, "damaged: 'precision'"),
     "tokenizers": ({"tokenizers": {"joint.spm": 1}}, "damaged: 'tokenizers.joint.spm'"),
     "no tokenizers": ({"tokenizers": None}, "damaged: 'tokenizers'"),
-    "a quantized decoder": ({"int8": {FILE: 1}}, f"damaged: 'int8.{FILE}'"),
+    "a quantized decoder": ({"derived": {FILE: 1}}, f"damaged: 'derived.{FILE}'"),
     "corpus": ({"corpus": {"train": "train.tsv"}}, "damaged: 'corpus.train'"),
 }
 
@@ -165,15 +165,16 @@ def test_onnx_names_no_other_file(folder, made, tmp_path):
     (tmp_path / "secret").write_bytes(weight.raw_data)
     weight.ClearField("raw_data")
     weight.data_location = onnx.TensorProto.EXTERNAL
-    entry = weight.external_data.add()
-    entry.key, entry.value = "location", "../secret"
+    other = weight.external_data.add()
+    other.key, other.value = "location", "../secret"
     translator = Translator.load(folder)
     options = translator.options.model_copy(update={"int8": True})
     forged = model.SerializeToString()
     (folder / FILE).write_bytes(forged)
     with pytest.raises(ModelDirectoryError, match=r"damaged: SHA-256 differs from metadata\.json"):
         translator.translate(["the dog"], options)
-    change_metadata(folder, int8=read_metadata(folder)["int8"] | {FILE: hashlib.sha256(forged).hexdigest()})
+    entry = read_metadata(folder)["derived"][FILE]
+    change_metadata(folder, derived={FILE: entry | {"sha256": hashlib.sha256(forged).hexdigest()}})
     with pytest.raises(ModelDirectoryError, match="has weights in other files"):
         translator.translate(["the dog"], options)
 
