@@ -41,9 +41,9 @@ class StepSources:
         """The step source that the options require. What it reads besides the model is read from disk once.
 
         Raises:
-            ConfigError: An option needs attention and the model has none; a shortlist or `int8` is requested and there is
-                no directory to read it from; `int8` cannot be used here; or the language model's tokenizer is not the
-                target tokenizer.
+            ConfigError: An option needs attention and the model has none; a shortlist or `int8` is requested and there
+                is no directory to read it from; `int8` cannot be used here; or the language model's tokenizer is not
+                the target tokenizer.
             CorpusError: An environment variable in the path of the language model is not set.
             ModelDirectoryError: The language model, the shortlist or the 8-bit decoder is missing, damaged, or of
                 another kind.
