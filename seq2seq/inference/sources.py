@@ -63,20 +63,21 @@ class StepSources:
             steps = Fused(steps, self.language_model(options.language_model), options.language_model_weight)
         return steps
 
+    def _directory(self, option: str) -> Path:
+        if self.folder is None:
+            raise ConfigError(
+                f"'{option}' is set: it needs a model directory. Make the translator with Translator.load."
+            )
+        return self.folder
+
     def _read_shortlist(self) -> Shortlist:
         with self._lock:
             if self.shortlist is None:
-                if self.folder is None:
-                    raise ConfigError(
-                        "'shortlist' is set: it needs a model directory with one (seq2seq shortlist MODEL). Make the "
-                        "translator with Translator.load, or give it a shortlist."
-                    )
-                self.shortlist = load_shortlist(self.folder, self.tokenizers)
+                self.shortlist = load_shortlist(self._directory("shortlist"), self.tokenizers)
             return self.shortlist
 
     def _int8_steps(self) -> StepSource:
-        if self.folder is None:
-            raise ConfigError("'int8' is true: it needs a model directory. Make the translator with Translator.load.")
+        folder = self._directory("int8")
         if self.model.precision != "float32":
             raise ConfigError(
                 f"'int8' is true, and the model is loaded in {self.model.precision}: the 8-bit decoder goes with "
@@ -89,7 +90,7 @@ class StepSources:
             )
         with self._lock:
             if self._int8 is None:
-                self._int8 = load_int8_decoder(self.folder, self.model.output_embedding.vocabulary_size)
+                self._int8 = load_int8_decoder(folder, self.model.output_embedding.vocabulary_size)
         return ModelSteps(self.model, self._int8.decode_step)
 
     def language_model(self, path: str) -> LanguageModel:

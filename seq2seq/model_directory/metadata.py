@@ -22,11 +22,6 @@ class _Facts(BaseModel):
     valid: dict[str, Any]
 
 
-class _Derived(BaseModel):
-    sha256: str
-    made_from: dict[str, str]
-
-
 class _Metadata(BaseModel):
     """What its readers need; it may hold more."""
 
@@ -36,7 +31,7 @@ class _Metadata(BaseModel):
     scores: dict[str, Any]
     sha256: dict[str, str]
     tokenizers: dict[str, str | None]
-    derived: dict[str, _Derived] = {}
+    derived: dict[str, dict[str, str]] = {}
     corpus: _Facts | None = None
 
 
@@ -89,12 +84,12 @@ def record_derived(folder: Path, file: str, made_from: Mapping[str, str]) -> Non
         made_from: SHA-256 by file name.
     """
     values = read_metadata(folder)
-    entry = {"sha256": sha256(folder / file), "made_from": dict(made_from)}
+    entry = {file: sha256(folder / file), **made_from}
     write_metadata(folder, values | {"derived": values.get("derived", {}) | {file: entry}})
 
 
 def check_derived(folder: Path, file: str, made_from: Mapping[str, str], again: str) -> Path:
-    """The path of a file that `record_derived` entered, once it is known to be that file, made from what is there now.
+    """Verify a file by what `record_derived` entered; return its path.
 
     Args:
         folder: Model directory.
@@ -108,13 +103,12 @@ def check_derived(folder: Path, file: str, made_from: Mapping[str, str], again: 
     path = folder / file
     if not os.path.lexists(path):
         raise ModelDirectoryError(f"{path}: no such file. {again}")
-    found, entry = sha256(stored_file(path)), read_metadata(folder).get("derived", {}).get(file, {})
-    if entry.get("made_from") != made_from:
+    recorded, found = read_metadata(folder).get("derived", {}).get(file, {}), {file: sha256(stored_file(path))}
+    if differ := [name for name, digest in {**found, **made_from}.items() if recorded.get(name) != digest]:
         raise ModelDirectoryError(
-            f"{path}: made from another {' and '.join(made_from)}, or not recorded in {METADATA}. {again}"
+            f"{path}: damaged, or made from other files: SHA-256 of {' and '.join(differ)} differs from {METADATA}. "
+            f"{again}"
         )
-    if entry["sha256"] != found:
-        raise ModelDirectoryError(f"{path}: damaged: SHA-256 differs from {METADATA}. {again}")
     return path
 
 

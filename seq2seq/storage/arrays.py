@@ -9,8 +9,9 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from safetensors import safe_open
@@ -22,9 +23,8 @@ METADATA = "__metadata__"  # of the file, among the names of its arrays
 START = b'{"__metadata__":{"sha256":"'
 BEFORE = 8 + len(START) + 64  # bytes: the header's length, and the header up to the end of its checksum
 CODES = {np.dtype(bool): "BOOL"} | {
-    np.dtype(f"<{kind}{size}"): f"{kind.upper()}{8 * size}"
-    for kind, sizes in {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8)}.items()
-    for size in sizes
+    np.dtype(f"<{code}"): f"{code[0].upper()}{8 * int(code[1])}"
+    for code in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
 }
 
 
@@ -52,7 +52,7 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """
     with _reading(path) as (file, contents, header):
         about, expected = (contents.metadata()[key] for key in ("about", "data"))
-        if hashlib.file_digest(file, "sha256").hexdigest() != expected:  # type: ignore[arg-type]
+        if hashlib.file_digest(file, "sha256").hexdigest() != expected:
             raise ModelDirectoryError(f"{path}: contents do not match their checksum. Restore the file from a copy.")
         arrays = {name: contents.get_tensor(name) for name in sorted(contents.keys())}
         # A stranger's checksums may be right: the library takes more than `save_arrays` writes, such as a name twice.
@@ -82,7 +82,7 @@ def load_checksum(path: Path) -> str:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[tuple[IO[bytes], Any, bytes]]:
+def _reading(path: Path) -> Iterator[tuple[BufferedReader, Any, bytes]]:
     """The file behind its header, its safetensors reader, and its header."""
     try:
         # The reader maps the file into memory and compares lengths, shapes and offsets with its size.

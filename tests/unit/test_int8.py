@@ -142,14 +142,14 @@ def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path):
     assert_refused("no such file")
     for damaged in (whole[:-200], whole + b"\0", b""):
         (folder / FILE).write_bytes(damaged)
-        assert_refused("damaged: SHA-256 differs from metadata.json")
+        assert_refused(f"damaged, or made from other files: SHA-256 of {FILE} differs from metadata.json")
     (folder / FILE).write_bytes(whole)
     load_int8_decoder(folder, 40)
     save_arrays(folder / WEIGHTS, {name: array + 1 for name, array in load_weights(folder).items()})
-    assert_refused("made from another model.safetensors, or not recorded in metadata.json")
+    assert_refused("damaged, or made from other files: SHA-256 of model.safetensors differs from metadata.json")
     save_model(folder, translator.model, {})  # the weights that it was made from
     load_int8_decoder(folder, 40)
     change_metadata(folder, derived=None)
-    assert_refused("made from another model.safetensors, or not recorded in metadata.json")
+    assert_refused(f"damaged, or made from other files: SHA-256 of {FILE} and model.safetensors differs")
     quantize_decoder(translator.model, folder)
     load_int8_decoder(folder, 40)

@@ -171,10 +171,10 @@ def test_onnx_names_no_other_file(folder, made, tmp_path):
     options = translator.options.model_copy(update={"int8": True})
     forged = model.SerializeToString()
     (folder / FILE).write_bytes(forged)
-    with pytest.raises(ModelDirectoryError, match=r"damaged: SHA-256 differs from metadata\.json"):
+    with pytest.raises(ModelDirectoryError, match=rf"damaged, .* SHA-256 of {FILE} differs from metadata\.json"):
         translator.translate(["the dog"], options)
     entry = read_metadata(folder)["derived"][FILE]
-    change_metadata(folder, derived={FILE: entry | {"sha256": hashlib.sha256(forged).hexdigest()}})
+    change_metadata(folder, derived={FILE: entry | {FILE: hashlib.sha256(forged).hexdigest()}})
     with pytest.raises(ModelDirectoryError, match="has weights in other files"):
         translator.translate(["the dog"], options)
 
