@@ -10,8 +10,9 @@ from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import start_directory
+from seq2seq.model_directory.directory import save_weights, start_directory
 from seq2seq.model_directory.model import load_model, save_model
+from seq2seq.models.base import weights_of
 from seq2seq.models.build import build_model
 from seq2seq.storage.arrays import load_arrays, save_arrays
 from tests.conftest import randomize
@@ -272,6 +273,20 @@ def test_a_model_of_any_precision_loads_in_float32(translator, config, tmp_path,
     assert loaded.compute_dtype == "float32"
     for a, b in zip(loaded.weights, translator.model.weights, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_process_killed_between_weights_and_metadata_leaves_a_model_that_loads(translator, saved, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    before = (saved / "metadata.json").read_bytes()
+    weights = {name: array + 1 for name, array in weights_of(translator.model).items()}
+    monkeypatch.setattr("seq2seq.model_directory.directory.write_metadata", killed)
+    with pytest.raises(KeyboardInterrupt):
+        save_weights(saved, weights, "float32", {})
+    assert (saved / "metadata.json").read_bytes() == before
+    for name, array in weights_of(load_model(saved)[0]).items():
+        np.testing.assert_array_equal(array, weights[name])
 
 
 @pytest.mark.parametrize(
