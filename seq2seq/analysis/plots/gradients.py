@@ -99,7 +99,8 @@ def flow_before_and_after(table: pd.DataFrame, families: Mapping[str, Sequence[s
     """Draw what is left of a gradient over the distance, on the left before training, on the right after it.
 
     Args:
-        table: Of `seq2seq.analysis.memory.gradient_flow.read_flows`.
+        table: Of the record of `benchmarks/gradients.py` one row for each cell, `when` (before or after), state and
+            distance, with its norms.
         families: By title the cells of a row of panels; a second state of a cell is dashed.
         norm: `spectral`, `frobenius` or `loss`.
     """
