@@ -213,7 +213,7 @@ def units_for(cell: str, parameters: int, width: int) -> int:
         raise ValueError(f"there is no cell {cell!r}. Accepted: {', '.join(sorted(CELLS))}.")
     if parameters < 1 or width < 1:
         raise ValueError(f"parameters is {parameters} and width {width}, expected at least 1 of each")
-    counts: dict[int, int] = {}  # of the three narrowest, which tell all: the number is a quadratic function of the units
+    counts: dict[int, int] = {}  # of three widths, which tell all: they are a quadratic function of the units
     for units in range(1, 65):
         with suppress(ValueError):  # a clockwork's units are multiples of its groups
             built = make_cell(cell, units, initializers=Initializers(0))

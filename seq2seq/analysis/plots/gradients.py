@@ -56,7 +56,7 @@ def singular_values_over_time(values: Mapping[str, np.ndarray], sequence: int = 
     """Draw all singular values of each step's Jacobian in one sequence, one panel a name.
 
     Args:
-        values: By name an array (B, T, S), the largest first: NumPy's `svd` of `seq2seq.analysis.gradients.step_jacobians`.
+        values: By name an array (B, T, S), the largest first, as NumPy's `svd` gives them of `step_jacobians`.
         sequence: Which of the B.
     """
     figure = Figure(figsize=(3.2 * len(values) + 0.8, 3.5), layout="constrained")
