@@ -21,10 +21,11 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 from measure import show
 
 from seq2seq import SearchOptions, Translator, evaluate, open_corpus, probe
-from seq2seq.analysis.comparison import read_runs, scored, summary
+from seq2seq.analysis.comparison import scored, summary
 from seq2seq.config import Config, load_config
 from seq2seq.layers.cells import CELLS
 from seq2seq.models.translation import Seq2Seq
@@ -218,7 +219,7 @@ def main() -> None:
 
 def table(record: Path) -> list[dict[str, Any]]:
     """One row a cell, best first."""
-    runs = scored(read_runs(record))
+    runs = scored(pd.DataFrame(read(record)))
     rows = []
     for cell, row in summary(runs, ["bleu", "chrf", "valid_loss"]).sort_values("bleu", ascending=False).iterrows():
         of_cell = runs[runs["cell"] == cell]

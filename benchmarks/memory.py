@@ -10,13 +10,14 @@ reported, which flatters cells whose results swing.)
 """
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from measure import ALONE, show
 
-from seq2seq.analysis.memory.records import MemoryRecord, at_best_rate, measure
+from seq2seq.analysis.memory.records import at_best_rate, measure
 from seq2seq.analysis.memory.tasks import AddingTask, CopyTask, TemporalOrderTask
 from seq2seq.analysis.memory.trainer import Budget
 
@@ -35,11 +36,18 @@ def main() -> None:
     parser.add_argument("--rates", nargs="+", type=float, default=[1e-2, 3e-3], help="learning rates")
     options = parser.parse_args()
     tasks = [TASKS[name] for name in options.tasks]
-    record = MemoryRecord(options.output)
+    lines = options.output.read_text(encoding="utf-8").splitlines() if options.output.exists() else []
+    known = [json.loads(line) for line in lines]
     found = []
+
+    def record(entry: dict[str, Any]) -> None:
+        with options.output.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+        report(entry)
+
     for rate in options.rates:
         budget = Budget(learning_rate=rate)
-        measured = measure(options.cells, tasks, options.distances, options.seeds, budget, record, report)
+        measured = measure(options.cells, tasks, options.distances, options.seeds, budget, known, record)
         found.append(measured.assign(learning_rate=rate))
     scores = pd.concat(found)
     rows = table(at_best_rate(scores), scores)

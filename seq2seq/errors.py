@@ -48,10 +48,6 @@ class EvaluationError(Seq2SeqError):
     """Texts to score, or arguments of an analysis, are empty or do not fit together."""
 
 
-class RecordError(Seq2SeqError):
-    """A record that a benchmark wrote is missing or damaged."""
-
-
 def did_you_mean(word: str, accepted: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the closest accepted word, or "" if none is close."""
     match = get_close_matches(word, list(accepted), n=1, cutoff=0.6)

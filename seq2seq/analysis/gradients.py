@@ -79,22 +79,19 @@ def products_by_distance(jacobians: np.ndarray) -> np.ndarray:
     return products
 
 
-def sensitivity(jacobians: np.ndarray, part: slice | None = None) -> pd.DataFrame:
+def sensitivity(jacobians: np.ndarray, part: slice = slice(None)) -> pd.DataFrame:
     """How much the last state depends on the one d steps before it.
 
     Args:
         jacobians: (B, T, S, S), of `step_jacobians`.
-        part: One of `state_parts`; None for the whole state.
+        part: One of `state_parts`; the whole state by default.
 
     Returns:
         One row for each sequence and distance: sequence, distance (steps, 0 to T), `spectral` (the largest singular
         value: how long the longest reply to a nudge of length 1 is) and `frobenius` (root of the sum of squares, of all
         singular values: where every direction of U units is kept, the root of U).
-
-    Raises:
-        TypeError: `part` is no slice.
     """
-    products = _block(products_by_distance(jacobians), part)
+    products = products_by_distance(jacobians)[..., part, part]
     rows, distances = products.shape[:2]
     return pd.DataFrame(
         {
@@ -104,34 +101,6 @@ def sensitivity(jacobians: np.ndarray, part: slice | None = None) -> pd.DataFram
             "frobenius": np.linalg.norm(products, axis=(2, 3)).ravel(),
         }
     )
-
-
-def singular_values(jacobians: np.ndarray, part: slice | None = None) -> np.ndarray:
-    """By what factors a step stretches or shrinks its state.
-
-    Args:
-        jacobians: (B, T, S, S), of `step_jacobians`.
-        part: One of `state_parts`; None for the whole state.
-
-    Returns:
-        (B, T, S), the singular values of every step's Jacobian, the largest first; for a part as many as it is wide.
-
-    Raises:
-        TypeError: `part` is no slice.
-    """
-    return np.linalg.svd(_block(jacobians, part), compute_uv=False)
-
-
-def _block(matrices: np.ndarray, part: slice | None) -> np.ndarray:
-    """The rows and columns of matrices (..., S, S) that belong to a part of the state."""
-    if part is None:
-        return matrices
-    if not isinstance(part, slice):
-        # A number would pick a single element of each matrix, without a word.
-        raise TypeError(
-            f"part is {part!r}, expected a slice, such as state_parts(cell)[0], or None for the whole state"
-        )
-    return matrices[..., part, part]
 
 
 def loss_gradients(
@@ -236,17 +205,3 @@ def truncation(
 def _with_all(gradients: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     flat = {name: gradient.astype(np.float64).ravel() for name, gradient in gradients.items()}
     return {**flat, "all": np.concatenate(list(flat.values()))}
-
-
-def clipped(gradients: dict[str, np.ndarray], limit: float) -> tuple[dict[str, np.ndarray], float]:
-    """Gradients scaled so that their norm, that of all together, is at most a limit; and the norm before.
-
-    Source: Pascanu, Mikolov and Bengio (2013), algorithm 1.
-
-    Raises:
-        ValueError: `limit` is not above 0.
-    """
-    if limit <= 0:
-        raise ValueError(f"limit is {limit}, expected above 0")
-    scaled, norm = tf.clip_by_global_norm(list(gradients.values()), limit)
-    return {name: np.asarray(gradient) for name, gradient in zip(gradients, scaled, strict=True)}, float(norm)

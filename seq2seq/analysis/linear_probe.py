@@ -1,8 +1,7 @@
 """Linear probes: can a property of a word be read off a model's vectors, and by more than memory of the word?"""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +18,7 @@ with from_extra("analysis", needed_by=__name__):
 FOLDS = 5
 
 
-@dataclass(frozen=True)
-class LinearProbe:
+class LinearProbe(NamedTuple):
     """How well a linear classifier does; all are shares of N rows, 0 to 1.
 
     accuracy     on rows of groups that it was not trained on
@@ -39,13 +37,7 @@ class LinearProbe:
     majority: float
     familiar: float
     control: float
-
-    @property
-    def selectivity(self) -> float:
-        return self.familiar - self.control
-
-    def as_dict(self) -> dict[str, float]:
-        return asdict(self) | {"selectivity": self.selectivity}
+    selectivity: float
 
 
 def linear_probe(
@@ -74,7 +66,8 @@ def linear_probe(
         seed: Of folds, of control labels and of the interval.
 
     Raises:
-        EvaluationError: Lengths differ, there is one label only, or there are fewer groups than folds.
+        EvaluationError: There are fewer groups than folds.
+        ValueError: Of scikit-learn: lengths differ, or there is one label only.
 
     Source: Alain and Bengio (2017); control tasks and selectivity: Hewitt and Liang (2019), section 2.
     Departures: they control a part of speech, whose words recur in the test set; here the probe itself is tested on
@@ -88,13 +81,18 @@ def linear_probe(
         from sklearn.preprocessing import StandardScaler
 
     truth, lemmas, words = np.asarray(labels), np.asarray(groups), np.asarray(types)
-    _check(len(vectors), truth, lemmas, words)
+    if len(set(groups)) < FOLDS:
+        raise EvaluationError(f"a probe in {FOLDS} folds needs as many groups, found {len(set(groups))}.")
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=1 / regularization, max_iter=1000))
     by_group = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     by_row = KFold(FOLDS, shuffle=True, random_state=seed)
 
-    control = _control_labels(truth, words, seed)
-    right = cross_val_predict(classifier, vectors, truth, groups=lemmas, cv=by_group) == truth
+    def is_right(answers: np.ndarray, **folds: Any) -> np.ndarray:
+        return cross_val_predict(classifier, vectors, answers, **folds) == answers
+
+    right = is_right(truth, cv=by_group, groups=lemmas)
+    familiar = float(is_right(truth, cv=by_row).mean())
+    control = float(is_right(_control_labels(truth, words, seed), cv=by_row).mean())
     _, group_of = np.unique(lemmas, return_inverse=True)
     low, high = ratio_interval(np.bincount(group_of, right), np.bincount(group_of), seed=seed)
     return LinearProbe(
@@ -104,8 +102,9 @@ def linear_probe(
         low=low,
         high=high,
         majority=float(np.unique(truth, return_counts=True)[1].max() / len(truth)),
-        familiar=float((cross_val_predict(classifier, vectors, truth, cv=by_row) == truth).mean()),
-        control=float((cross_val_predict(classifier, vectors, control, cv=by_row) == control).mean()),
+        familiar=familiar,
+        control=control,
+        selectivity=familiar - control,
     )
 
 
@@ -131,7 +130,7 @@ def probe_places(
     Raises:
         EvaluationError: See `linear_probe`.
     """
-    rows: list[dict[str, Any]] = []
+    rows = []
     places = [column for column in sentences.columns if column not in ABOUT]
     for layer in layers:
         words, vectors = word_states(translator, list(sentences["sentence"]), layer)
@@ -140,7 +139,7 @@ def probe_places(
             chosen = vectors[starts + sentences[place].to_numpy()]
             columns = (sentences[column].tolist() for column in ("label", "lemma", "word"))
             found = linear_probe(chosen, *columns, regularization=regularization, seed=seed)
-            rows.append({"layer": layer, "place": place, **found.as_dict()})
+            rows.append({"layer": layer, "place": place, **found._asdict()})
     return pd.DataFrame(rows)
 
 
@@ -153,15 +152,3 @@ def _control_labels(labels: np.ndarray, types: np.ndarray, seed: int) -> np.ndar
         chosen[kind] = lacking.argmax()
         lacking[chosen[kind]] -= sizes[kind]
     return names[chosen][kind_of]
-
-
-def _check(rows: int, labels: np.ndarray, groups: np.ndarray, types: np.ndarray) -> None:
-    if not rows == len(labels) == len(groups) == len(types):
-        raise EvaluationError(
-            f"a probe needs a label, a group and a type for each vector, found {rows} vectors, {len(labels)} labels, "
-            f"{len(groups)} groups and {len(types)} types."
-        )
-    if len(set(labels)) < 2:
-        raise EvaluationError(f"a probe needs two labels or more, found {sorted(set(labels))}.")
-    if len(set(groups)) < FOLDS:
-        raise EvaluationError(f"a probe in {FOLDS} folds needs as many groups, found {len(set(groups))}.")

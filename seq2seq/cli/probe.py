@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seq2seq.cli.options import search_options, with_search_options
+from seq2seq.extras import from_extra
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,10 +39,9 @@ def probe(
     from seq2seq.cli.text_files import check_output
 
     if plot is not None:
-        from seq2seq.analysis.challenge.sets import check_plotting
-
         check_output(plot)
-        check_plotting()
+        with from_extra("analysis", needed_by="A plot"):  # before the translating that the plot comes after
+            import matplotlib  # noqa: F401
     load_tensorflow()
     from seq2seq.analysis.challenge.sets import lexicon_of, plot_report
     from seq2seq.analysis.challenge.sets import probe as run

@@ -47,7 +47,6 @@ def call(module, function, *arguments):
             "--engine apache-beam",
             lambda: call("bulk.apache_beam", "translate_on_apache_beam", None),
         ),
-        ("matplotlib", "analysis", "A plot", lambda: call("analysis.challenge.sets", "check_plotting")),
         ("matplotlib", "analysis", "A plot", lambda: call("analysis.challenge.sets", "plot_report", None, None)),
         ("pandas", "analysis", "seq2seq.analysis.lengths", lambda: fresh("seq2seq.analysis.lengths")),
         ("scipy", "analysis", "seq2seq.analysis.intervals", lambda: fresh("seq2seq.analysis.intervals")),

@@ -1,16 +1,13 @@
-"""Gradients before and after a training: by hand for one sequence, and read back from a record."""
-
-import json
+"""Gradients before and after a training, by the benchmark: by hand for one sequence, of a batch, and of a seed."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from gradients import NORMS, flow_of_training, gradient_flow
 
 from seq2seq.analysis.gradients import state_parts
-from seq2seq.analysis.memory.gradient_flow import NORMS, flow_of_training, gradient_flow, read_flows
 from seq2seq.analysis.memory.tasks import TemporalOrderTask
 from seq2seq.analysis.memory.trainer import Budget, MemoryTrainer
-from seq2seq.errors import RecordError
 
 TASK, STEPS = TemporalOrderTask(), 10
 TINY = Budget(parameters=150, updates=2, rows=4, check_every=2, test_rows=8)
@@ -64,24 +61,3 @@ def test_before_and_after_are_those_of_the_same_seed():
         assert set(found["state"]) == {"c"}
         np.testing.assert_array_equal(found[NORMS], gradient_flow(trainer, batch)[NORMS])
     assert flow.attempt.updates == 2
-
-
-def test_a_record_is_read_as_one_table(tmp_path):
-    path = tmp_path / "gradients.json"
-    line = {
-        "when": "before",
-        "state": "h",
-        "distance": [0, 1],
-        "spectral": [1, 0.5],
-        "frobenius": [2, 1],
-        "loss": [3, 4],
-    }
-    path.write_text(json.dumps({"gru": {"score": 0.9, "flow": [line, line | {"when": "after"}]}}))
-    table = read_flows(path)
-    assert table["when"].tolist() == ["before", "before", "after", "after"]
-    assert table.columns.tolist() == ["cell", "score", "when", "state", "distance", "spectral", "frobenius", "loss"]
-    assert table.iloc[3].tolist() == ["gru", 0.9, "after", "h", 1, 0.5, 1, 4]
-    for wrong in ("{", "[1]", '{"gru": {"score": 1}}'):
-        path.write_text(wrong)
-        with pytest.raises(RecordError, match=r"gradients\.json: expected a record of benchmarks/gradients\.py"):
-            read_flows(path)

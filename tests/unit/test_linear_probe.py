@@ -139,15 +139,15 @@ def test_control_is_by_type(rng):
 
 
 @pytest.mark.parametrize(
-    ("labels", "groups", "message"),
+    ("labels", "groups", "error", "message"),
     [
-        ("ab" * 9, "abcdef" * 3, "18 labels"),
-        ("a" * 20, "abcdefghij" * 2, "two labels or more, found"),
-        ("ab" * 10, "abcd" * 5, "found 4"),
+        ("ab" * 9, "abcdef" * 3, ValueError, "inconsistent numbers of samples"),
+        ("a" * 20, "abcdefghij" * 2, ValueError, "at least 2 classes"),
+        ("ab" * 10, "abcd" * 5, EvaluationError, "found 4"),
     ],
 )
-def test_a_probe_says_what_it_lacks(rng, labels, groups, message):
-    with pytest.raises(EvaluationError, match=message):
+def test_a_probe_says_what_it_lacks(rng, labels, groups, error, message):
+    with pytest.raises(error, match=message):
         linear_probe(rng.normal(size=(20, 2)), list(labels), list(groups), list(groups))
 
 

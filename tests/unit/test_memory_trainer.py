@@ -10,14 +10,12 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from seq2seq.analysis.challenge.sets import Accuracy, ProbeReport
 from seq2seq.analysis.gradients import weight_gradients
 from seq2seq.analysis.intervals import mean_interval
-from seq2seq.analysis.memory.records import COLUMNS, MemoryRecord, at_best_rate, measure, probe_scores, remembers
+from seq2seq.analysis.memory.records import COLUMNS, at_best_rate, measure, remembers
 from seq2seq.analysis.memory.tasks import AddingTask, CopyTask, TemporalOrderTask
 from seq2seq.analysis.memory.trainer import Attempt, Budget, MemoryTrainer, units_for
 from seq2seq.analysis.unrolled import unroll
-from seq2seq.errors import RecordError
 from seq2seq.layers.cells import CELLS, make_cell
 
 TINY = Budget(parameters=150, updates=4, rows=5, check_every=2, test_rows=20)
@@ -123,46 +121,39 @@ def scripted(monkeypatch):
     return Scripted.calls
 
 
-def test_longer_distances_are_not_tried_once_all_seeds_fail(scripted, tmp_path):
-    record = MemoryRecord(tmp_path / "runs.jsonl")
-    scores = measure(["elman"], [AddingTask()], [40, 10, 20, 80], [1, 2], record=record)
+def test_longer_distances_are_not_tried_once_all_seeds_fail(scripted):
+    entries = []
+    scores = measure(["elman"], [AddingTask()], [40, 10, 20, 80], [1, 2], progress=entries.append)
     assert scripted == [("elman", 10, 1), ("elman", 10, 2), ("elman", 20, 1), ("elman", 20, 2)]
     assert list(scores.columns) == COLUMNS
     assert scores["distance"].tolist() == [10, 10, 20, 20, 40, 40, 80, 80]
     assert scores["score"].isna().tolist() == [False] * 4 + [True] * 4
-    lines = (tmp_path / "runs.jsonl").read_text().splitlines()
-    assert [json.loads(line)["score"] for line in lines] == [0.3, 0.95, 0.3, 0.3, None, None, None, None]
+    assert [entry["score"] for entry in entries] == [0.3, 0.95, 0.3, 0.3, None, None, None, None]
 
 
-def test_a_second_call_goes_on_where_the_first_ended(scripted, tmp_path):
-    path = tmp_path / "runs.jsonl"
+def test_a_second_call_goes_on_where_the_first_ended(scripted):
     call = (["lstm", "elman"], [AddingTask()], [10, 20], [1, 2])
-    whole = measure(*call, record=MemoryRecord(path))
-    done = len(scripted)
-    lines = path.read_text().splitlines(keepends=True)
-    pd.testing.assert_frame_equal(measure(*call, record=MemoryRecord(path)), whole)
+    lines = []
+    whole = measure(*call, progress=lambda entry: lines.append(json.dumps(entry)))
+    done, entries = len(scripted), [json.loads(line) for line in lines]
+    pd.testing.assert_frame_equal(measure(*call, known=entries), whole)
     assert len(scripted) == done
-    path.write_text("".join(lines[:3]))  # stopped after three trainings
-    pd.testing.assert_frame_equal(measure(*call, record=MemoryRecord(path)), whole)
+    more = entries[:3]  # stopped after three trainings
+    pd.testing.assert_frame_equal(measure(*call, known=list(more), progress=more.append), whole)
     assert scripted[done:] == scripted[3:done]
-    measure(*call, budget=Budget(updates=3), record=MemoryRecord(path))
+    assert more == entries
+    assert {entry["setting"]["learning_rate"] for entry in more} == {Budget.learning_rate}
+    measure(*call, budget=Budget(updates=3), known=more)
     assert len(scripted) == 3 * done - 3, "another budget is another training"
 
 
 def test_what_was_not_tried_is_when_a_new_seed_gets_further(scripted):
-    record = MemoryRecord()
-    measure(["elman"], [AddingTask()], [20, 40], [1, 2], record=record)
+    known = []
+    measure(["elman"], [AddingTask()], [20, 40], [1, 2], progress=known.append)
     assert ("elman", 40, 1) not in scripted
-    scores = measure(["elman"], [AddingTask()], [20, 40], [1, 2, 3], record=record)
+    scores = measure(["elman"], [AddingTask()], [20, 40], [1, 2, 3], known=known)
     assert scripted[2:] == [("elman", 20, 3), ("elman", 40, 1), ("elman", 40, 2), ("elman", 40, 3)]
     assert not scores["score"].isna().any()
-
-
-def test_a_foreign_line_is_named(tmp_path):
-    path = tmp_path / "runs.jsonl"
-    path.write_text('{"cell": "lstm"}\n')
-    with pytest.raises(RecordError, match=r"runs\.jsonl:1: expected a training .* found '\{\"cell\""):
-        MemoryRecord(path)
 
 
 def test_how_far_cells_remember():
@@ -193,19 +184,6 @@ def test_a_single_seed_has_no_interval():
     assert all(math.isnan(end) for end in mean_interval([3.0]))
 
 
-def test_a_translators_long_distances_become_such_a_table():
-    def report(*right):
-        names = ("1-4", "5-8")
-        distances = tuple(Accuracy(name, 20, n) for name, n in zip(names, right, strict=True))
-        return ProbeReport((Accuracy("gender", 10, 3),), distances)
-
-    scores = probe_scores({"gru": [report(20, 19), report(20, 5)], "elman": [report(4, 2)]})
-    assert scores["distance"].tolist() == [4, 8, 4, 8, 4, 8]
-    assert scores["seed"].tolist() == [1, 1, 2, 2, 1, 1]
-    assert scores["score"].tolist() == [1.0, 0.95, 1.0, 0.25, 0.2, 0.1]
-    assert remembers(scores)["mean"].tolist() == [6.0, 0.0]
-
-
 def test_the_best_learning_rate_is_taken_for_each_task():
     def rows(cell, task, rate, furthest):
         return [
@@ -231,11 +209,3 @@ def test_the_best_learning_rate_is_taken_for_each_task():
         ("lstm", "copy", 15.0, 3e-3),
     ]
     assert list(found["cell"].unique()) == ["lstm", "elman"]
-
-
-def test_a_record_knows_the_learning_rate_of_each_line(scripted, tmp_path):
-    record = MemoryRecord(tmp_path / "runs.jsonl")
-    measured = measure(["elman"], [AddingTask()], [10, 20], [1], Budget(learning_rate=5e-3), record)
-    read = MemoryRecord(tmp_path / "runs.jsonl").scores()
-    pd.testing.assert_frame_equal(read.drop(columns="learning_rate"), measured)
-    assert set(read["learning_rate"]) == {5e-3}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sacrebleu.metrics import BLEU, CHRF
 
-from seq2seq.analysis.bottleneck import compare_by_length, handed_over
+from seq2seq.analysis.bottleneck import handed_over
 from seq2seq.analysis.lengths import quality_by_length
 from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import Tokenizers
@@ -85,13 +85,3 @@ def made(folder, **decoder):
 )
 def test_what_is_handed_over(tmp_path, decoder, expected):
     assert handed_over(made(tmp_path, **decoder).model) == expected
-
-
-def test_translators_are_compared_on_the_same_pairs(tmp_path):
-    translators = {"one": made(tmp_path, attention="none"), "two": made(tmp_path, attention="general")}
-    chosen = PAIRS[:12]
-    table = compare_by_length(translators, chosen, (6,), metrics=["chrF2"])
-    texts = {name: [t.text for t in one.translate([p[0] for p in chosen])] for name, one in translators.items()}
-    expected = quality_by_length(texts, chosen, (6,), metrics=["chrF2"])
-    assert table.equals(expected)
-    assert list(table["system"].unique()) == ["one", "two"]

@@ -5,12 +5,15 @@ when it has these words where the reference has them; whatever else it says does
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from seq2seq.data.progress import Progress, unheard
 from seq2seq.errors import EvaluationError
@@ -160,36 +163,21 @@ def probe(
     """
     sets = challenge_sets(items, seed, lexicon)
     translations = translator.translate([item.source for item in sets], options, attention=False, progress=progress)
-    right = [item.is_right(translation.text) for item, translation in zip(sets, translations, strict=True)]
+    judged = [(item, item.is_right(found.text)) for item, found in zip(sets, translations, strict=True)]
+    # Distances of 1 to 4 words, 5 to 8, and so on.
+    far = sorted(((item.distance - 1) // 4, right) for item, right in judged if item.distance is not None)
     return ProbeReport(
-        phenomena=_count([item.phenomenon for item in sets], right),
-        distances=_count_distances(sets, right),
+        phenomena=_count((item.phenomenon, right) for item, right in judged),
+        distances=_count((f"{4 * group + 1}-{4 * group + 4}", right) for group, right in far),
     )
 
 
-def _count(names: Sequence[str], right: Sequence[bool]) -> tuple[Accuracy, ...]:
-    return tuple(
-        Accuracy(name, names.count(name), sum(r for n, r in zip(names, right, strict=True) if n == name))
-        for name in dict.fromkeys(names)
-    )
-
-
-def _count_distances(sets: Sequence[Item], right: Sequence[bool]) -> tuple[Accuracy, ...]:
-    """By distances of 1 to 4 words, 5 to 8, and so on."""
-    of_items = [(item.distance - 1) // 4 for item in sets if item.distance is not None]
-    judged = [r for item, r in zip(sets, right, strict=True) if item.distance is not None]
-    order = sorted(range(len(of_items)), key=of_items.__getitem__)
-    return _count([f"{4 * of_items[i] + 1}-{4 * of_items[i] + 4}" for i in order], [judged[i] for i in order])
-
-
-def check_plotting() -> None:
-    """Say what a plot needs, before the translating that it would come after.
-
-    Raises:
-        MissingExtraError: The extra `analysis` is not installed.
-    """
-    with from_extra("analysis", needed_by="A plot"):
-        import matplotlib  # noqa: F401
+def _count(judged: Iterable[tuple[str, bool]]) -> tuple[Accuracy, ...]:
+    """Accuracies by name, in the order of first appearance."""
+    by_name: dict[str, list[bool]] = defaultdict(list)
+    for name, right in judged:
+        by_name[name].append(right)
+    return tuple(Accuracy(name, len(right), sum(right)) for name, right in by_name.items())
 
 
 def plot_report(report: ProbeReport, path: Path) -> None:
@@ -203,21 +191,19 @@ def plot_report(report: ProbeReport, path: Path) -> None:
 
     figure = Figure(figsize=(11, 7), layout="constrained")
     phenomena, distances = figure.subplots(1, 2, width_ratios=(3, 2))
-    for axes, accuracies in ((phenomena, report.phenomena), (distances, report.distances)):
-        shares = [100 * accuracy.share for accuracy in accuracies]
-        bounds = [[100 * bound for bound in accuracy.interval] for accuracy in accuracies]
-        errors = [[max(s - low, 0), max(high - s, 0)] for s, (low, high) in zip(shares, bounds, strict=True)]
-        names = [accuracy.name for accuracy in accuracies]
-        both = list(zip(*errors, strict=True))
-        if axes is phenomena:
-            axes.barh(names, shares, xerr=both)
-            axes.invert_yaxis()
-            axes.set_xlabel("right (%)")
-        else:
-            axes.errorbar(names, shares, yerr=both, marker="o", capsize=3)
-            axes.set_xlabel("words between the word that decides and the decided one")
-            axes.set_ylabel("right (%)")
-            axes.set_ylim(0, 102)
-    phenomena.set_title("Phenomena")
-    distances.set_title("Long distances")
+    names, shares, arms = _percent(report.phenomena)
+    phenomena.barh(names, shares, xerr=arms)
+    phenomena.invert_yaxis()
+    phenomena.set(title="Phenomena", xlabel="right (%)")
+    names, shares, arms = _percent(report.distances)
+    distances.errorbar(names, shares, yerr=arms, marker="o", capsize=3)
+    between = "words between the word that decides and the decided one"
+    distances.set(title="Long distances", xlabel=between, ylabel="right (%)", ylim=(0, 102))
     figure.savefig(path)
+
+
+def _percent(accuracies: Iterable[Accuracy]) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """Names, shares and the arms of their intervals, below and above."""
+    names, rows = zip(*((accuracy.name, (accuracy.share, *accuracy.interval)) for accuracy in accuracies), strict=True)
+    share, low, high = 100 * np.transpose(rows)
+    return names, share, np.maximum([share - low, high - share], 0)

@@ -5,13 +5,15 @@ out is what a cell learns within that budget, which is less than what it could r
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.polynomial import Polynomial
 
 from seq2seq.analysis.memory.tasks import MemoryBatch, MemoryTask
 from seq2seq.analysis.unrolled import Loss
@@ -151,8 +153,9 @@ class MemoryTrainer:
         test = self.task.draw(distance, self.budget.test_rows, np.random.default_rng([seed, 1]))
         started, score = time.perf_counter(), 0.0
         losses, norms = [], []
-        for update, batch in enumerate(self._batches(distance, seed), start=1):
-            loss, norm = self._learn(*batch)
+        generator = np.random.default_rng([seed, 0])
+        for update in range(1, self.budget.updates + 1):
+            loss, norm = self._learn(*self.task.draw(distance, self.budget.rows, generator))
             losses.append(float(loss))
             norms.append(float(norm))
             if update % self.budget.check_every == 0 or update == self.budget.updates:
@@ -177,11 +180,6 @@ class MemoryTrainer:
         """The loss that is trained on, its mean over a batch, as a function of the cell's outputs (B, T, O)."""
         return lambda outputs: _loss(self.network.read(outputs), tf.convert_to_tensor(batch.answers))
 
-    def _batches(self, distance: int, seed: int) -> Iterator[MemoryBatch]:
-        generator = np.random.default_rng([seed, 0])
-        for _ in range(self.budget.updates):
-            yield self.task.draw(distance, self.budget.rows, generator)
-
     def _learn_from(self, inputs: tf.Tensor, answers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         variables = [variable.value for variable in self._update.variables]
         with tf.GradientTape() as tape:
@@ -198,7 +196,7 @@ def _loss(outputs: tf.Tensor, answers: tf.Tensor) -> tf.Tensor:
 
 
 def units_for(cell: str, parameters: int, width: int) -> int:
-    """The units at which a cell has about so many weights, by counting those of built cells.
+    """The units at which a cell has about as many weights as wanted, by counting those of built cells.
 
     Args:
         cell: Its name, see `CELLS`.
@@ -215,28 +213,14 @@ def units_for(cell: str, parameters: int, width: int) -> int:
         raise ValueError(f"there is no cell {cell!r}. Accepted: {', '.join(sorted(CELLS))}.")
     if parameters < 1 or width < 1:
         raise ValueError(f"parameters is {parameters} and width {width}, expected at least 1 of each")
-    step = _narrowest(cell)
-
-    def count(times: int) -> int:
-        built = make_cell(cell, times * step, initializers=Initializers(0))
-        built.build((None, width))
-        return built.count_params()
-
-    below, above = 1, 2  # times the step; the counts grow with them
-    while count(above) < parameters and above < MOST_UNITS:
-        below, above = above, 2 * above
-    while above - below > 1:
-        middle = (below + above) // 2
-        below, above = (middle, above) if count(middle) <= parameters else (below, middle)
-    return step * min((below, above), key=lambda times: abs(count(times) - parameters))
-
-
-def _narrowest(cell: str) -> int:
-    """The least units that a cell accepts; it accepts their multiples (a clockwork has groups)."""
+    counts: dict[int, int] = {}  # of three widths, which tell all: they are a quadratic function of the units
     for units in range(1, 65):
-        try:
-            make_cell(cell, units)
-        except ValueError:
-            continue
-        return units
-    raise ValueError(f"the cell {cell!r} accepts no width up to 64")
+        with suppress(ValueError):  # a clockwork's units are multiples of its groups
+            built = make_cell(cell, units, initializers=Initializers(0))
+            built.build((None, width))
+            counts[units] = built.count_params()
+        if len(counts) == 3:
+            break
+    accepted = np.arange(min(counts), MOST_UNITS, min(counts))
+    expected = Polynomial.fit(list(counts), list(counts.values()), 2)(accepted)
+    return int(accepted[abs(expected.round() - parameters).argmin()])

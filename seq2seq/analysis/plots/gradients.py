@@ -56,7 +56,7 @@ def singular_values_over_time(values: Mapping[str, np.ndarray], sequence: int = 
     """Draw all singular values of each step's Jacobian in one sequence, one panel a name.
 
     Args:
-        values: By name an array (B, T, S) of `seq2seq.analysis.gradients.singular_values`.
+        values: By name an array (B, T, S), the largest first, as NumPy's `svd` gives them of `step_jacobians`.
         sequence: Which of the B.
     """
     figure = Figure(figsize=(3.2 * len(values) + 0.8, 3.5), layout="constrained")
@@ -99,7 +99,8 @@ def flow_before_and_after(table: pd.DataFrame, families: Mapping[str, Sequence[s
     """Draw what is left of a gradient over the distance, on the left before training, on the right after it.
 
     Args:
-        table: Of `seq2seq.analysis.memory.gradient_flow.read_flows`.
+        table: Of the record of `benchmarks/gradients.py` one row for each cell, `when` (before or after), state and
+            distance, with its norms.
         families: By title the cells of a row of panels; a second state of a cell is dashed.
         norm: `spectral`, `frobenius` or `loss`.
     """

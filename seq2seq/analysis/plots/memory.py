@@ -41,7 +41,7 @@ def scores_over_distance(scores: pd.DataFrame, guesses: dict[str, float] | None 
     """Draw the mean score of each cell over the distance with all seeds as dots, one panel a task.
 
     Args:
-        scores: Of `seq2seq.analysis.memory.records.measure` or `probe_scores`; distances not tried are left out.
+        scores: Of `seq2seq.analysis.memory.records.measure`; distances not tried are left out.
         guesses: By task, what guessing gets (0 to 1), drawn as a dotted line.
         unit: Of the distances: steps of a task, words of a sentence.
     """
