@@ -1,6 +1,6 @@
 """Cells, recurrence over time, attention, encoder, decoder and the loss: plain arguments, no config."""
 
-from seq2seq.layers.attention import ATTENTIONS, Attention, AttentionMemory
+from seq2seq.layers.attention import Attention, AttentionMemory
 from seq2seq.layers.cells import DeepTransitionCell, GRUCell, LayerNormGRUCell, LayerNormLSTMCell, LSTMCell
 from seq2seq.layers.conditional import ConditionalDecoder
 from seq2seq.layers.decoder import Decoder, DecoderState
@@ -13,7 +13,6 @@ from seq2seq.layers.losses import output_cross_entropy
 from seq2seq.layers.recurrence import Recurrence
 
 __all__ = [
-    "ATTENTIONS",
     "Attention",
     "AttentionMemory",
     "ConditionalDecoder",

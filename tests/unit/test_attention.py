@@ -101,11 +101,11 @@ def test_what_does_not_exist_is_refused(heads):
         ValueError, match="attention is 'multiplicative', expected none, additive, general, dot, scaled"
     ):
         make_attention("multiplicative", 8, heads=heads)
-    with pytest.raises(
-        ValueError, match="coverage is for additive attention with one head, found GeneralAttention with"
-    ):
+    with pytest.raises(ValueError, match=f"GeneralAttention with heads {heads} cannot see coverage"):
         make_attention("general", 8, heads=heads, coverage=True)
-    with pytest.raises(ValueError, match="found AdditiveAttention with 2 heads"):
+    with pytest.raises(
+        ValueError, match="AdditiveAttention with heads 2 cannot see coverage: use additive attention with one"
+    ):
         make_attention("additive", 8, heads=2, coverage=True)
 
 
@@ -192,6 +192,52 @@ def test_a_new_attention_runs_in_heads(heads, rng):
     np.testing.assert_allclose(weights, np.mean(all_weights, axis=0), atol=1e-6)
 
 
+class FadingAttention(Attention):
+    """e_s = v . relu(q + m_s) - g a_s: it holds (..., N, S, A), and sees the attention so far."""
+
+    can_see_coverage = holds_pairs = True
+
+    def build_scores(self, query_size, memory_size):
+        self.query = self.dense(memory_size, "query", query_size)
+        self.v, self.gain = self.matrix("v", memory_size, 1), self.matrix("gain", 1, 1)
+
+    def queries(self, query):
+        return query @ tf.cast(self.query.kernel, query.dtype)
+
+    def scores(self, query, keys, coverage=None):
+        hidden = tf.nn.relu(query[..., None, :] + keys[..., None, :, :])
+        scores = (hidden @ tf.convert_to_tensor(self.v))[..., 0]
+        return scores if coverage is None else scores - tf.convert_to_tensor(self.gain) * coverage
+
+
+@pytest.mark.parametrize("options", [{}, {"heads": 4}, {"coverage": True}], ids=str)
+def test_a_new_attention_reads_whole_targets_as_single_steps(options, rng, monkeypatch):
+    """In blocks of two queries and a rest, or step by step, with the same gradients."""
+    monkeypatch.setattr("seq2seq.layers.attention.base.BLOCK_ELEMENTS", 2 * B * S * WIDTH)
+    layer = FadingAttention(WIDTH, **options)
+    layer.build(QUERY, MEMORY)
+    randomize(layer)
+    query, states = inputs(rng, queries=7)
+
+    def one_by_one(query, memory):
+        seen, found = tf.zeros([B, 1, S]), []
+        for t in range(7):
+            found.append(layer.attend(query[:, t : t + 1], memory, seen))
+            seen += found[-1][1]
+        return [tf.concat(parts, axis=1) for parts in zip(*found, strict=True)]
+
+    results = []
+    for attend_to in (layer.attend_all, one_by_one):
+        with tf.GradientTape() as tape:
+            context, weights = attend_to(query, layer.project_memory(states, tf.constant(MASK)))
+            loss = tf.reduce_sum(tf.sin(context)) + tf.reduce_sum(weights**2)
+        results.append(
+            [context, weights, *tape.gradient(loss, [w.value for w in layer.weights], unconnected_gradients="zero")]
+        )
+    for whole, single in zip(*results, strict=True):
+        np.testing.assert_allclose(whole, single, atol=2e-5)
+
+
 CASES = [(kind, options) for kind in ATTENTIONS for options in ({}, {"heads": 2})]
 CASES += [(kind, {"coverage": True}) for kind, attention in ATTENTIONS.items() if attention.can_see_coverage]
 
@@ -260,7 +306,7 @@ def test_blocks_change_nothing(kind, block, rng, monkeypatch):
     layer, width = (make_heads("additive"), WIDTH) if kind == "additive heads" else (make("additive")[0], UNITS)
     query, states = inputs(rng, queries=7)
     mixer = rng.normal(size=(B, 7, MEMORY)).astype("f")
-    monkeypatch.setattr("seq2seq.layers.attention.additive.BLOCK_ELEMENTS", block * B * S * width)
+    monkeypatch.setattr("seq2seq.layers.attention.base.BLOCK_ELEMENTS", block * B * S * width)
     found = scored_whole(layer, query, states, mixer)
     monkeypatch.setattr(type(layer), "attend_all", lambda self, q, memory: self.attend(q, memory))
     for ours, plain in zip(found, scored_whole(layer, query, states, mixer), strict=True):

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from seq2seq.layers.attention.additive import AdditiveAttention
 from seq2seq.layers.attention.base import Attention, AttentionMemory, watched_heads
-from seq2seq.layers.attention.products import DotAttention, GeneralAttention, ScaledDotAttention
+from seq2seq.layers.attention.kinds import AdditiveAttention, DotAttention, GeneralAttention, ScaledDotAttention
 
 __all__ = [
     "ATTENTIONS",

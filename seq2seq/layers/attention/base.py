@@ -1,8 +1,8 @@
 """What all attentions share. What depends on the source alone is computed once, by `project_memory`."""
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import keras
@@ -14,6 +14,8 @@ from seq2seq.layers.time_loop import product, run_steps
 
 # Added to the scores of padded positions; exp(-1e9) is 0 in float32.
 MASKED = -1e9
+# Most elements (B, n, S, A) that an attention which holds pairs has at once when it scores a whole target.
+BLOCK_ELEMENTS = 2**22
 
 
 class AttentionMemory(NamedTuple):
@@ -29,14 +31,7 @@ class AttentionMemory(NamedTuple):
     mask: tf.Tensor
 
 
-class _Watched(threading.local):
-    """Lists of those who look on in this thread, innermost last."""
-
-    def __init__(self) -> None:
-        self.lists: list[list[tf.Tensor]] = []
-
-
-_watched = _Watched()
+_watched: ContextVar[list[tf.Tensor] | None] = ContextVar("watched", default=None)
 
 
 @contextmanager
@@ -45,23 +40,25 @@ def watched_heads() -> Iterator[list[tf.Tensor]]:
 
     Where a decoder asks step by step, there is one entry a step, in the order of steps.
     """
-    _watched.lists.append([])
+    found: list[tf.Tensor] = []
+    before = _watched.set(found)
     try:
-        yield _watched.lists[-1]
+        yield found
     finally:
-        _watched.lists.pop()
+        _watched.reset(before)
 
 
 class Attention(ConfigurableLayer):
     """Weigh the source states for each query, with one head or several.
 
-    A new attention writes `scores`, and what it needs of the rest:
-        build_scores  makes its weights, by `dense`, `matrix` or Keras's `add_weight`
-        queries, keys  what is computed once a query, and once a source position
-        scores  compares the two
-        __init__, if it has options; `can_see_coverage = True`, if it reads the third argument of `scores`
-    Tensors have one batch axis, and with several heads a second one, so whatever takes any number of batch axes runs
-    in heads as it is, with weights that the heads share.
+    A new attention writes `scores` and, where it needs them, the others:
+        build_scores  make weights, by `dense`, `matrix` or Keras's `add_weight`; `__init__` for options
+        queries       what is computed once per query
+        keys          what is computed once per source position
+        scores        compare the two; with `can_see_coverage = True`, also by the attention so far; with
+                      `holds_pairs = True`, where it holds (..., N, S, A), in blocks of a target's steps
+    These get one batch axis, and with several heads a second one. What takes any number of them runs in heads as it is,
+    with weights that the heads share.
 
     With several heads, head h compares W_q^h q with W_k^h m_s and reads W_v^h m_s; the heads' contexts are concatenated
     and multiplied by an output matrix, so a context is as wide as the memory.
@@ -90,6 +87,7 @@ class Attention(ConfigurableLayer):
     """
 
     can_see_coverage = False
+    holds_pairs = False
 
     def __init__(
         self,
@@ -103,8 +101,8 @@ class Attention(ConfigurableLayer):
         if heads < 1 or (heads > 1 and (units < 1 or units % heads)):
             raise ValueError(f"heads is {heads} and does not divide units {units}")
         if coverage and (heads > 1 or not self.can_see_coverage):
-            kind = type(self).__name__
-            raise ValueError(f"coverage is for additive attention with one head, found {kind} with {heads} heads")
+            found = f"{type(self).__name__} with heads {heads}"
+            raise ValueError(f"{found} cannot see coverage: use additive attention with one head")
         self.units, self.heads, self.sees_coverage, self.initializers = units, heads, coverage, initializers
 
     def build(self, query_size: int, memory_size: int) -> None:
@@ -131,10 +129,6 @@ class Attention(ConfigurableLayer):
     def scores(self, query: tf.Tensor, keys: tf.Tensor, coverage: tf.Tensor | None = None) -> tf.Tensor:
         """Compare (..., N, A) with (..., S, A): (..., N, S). `coverage`, (B, N, S), comes where it is seen."""
         raise NotImplementedError
-
-    def scores_all(self, query: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-        """As `scores`, for all queries of a target, in bounded memory."""
-        return self.scores(query, keys)
 
     @property
     def score_variables(self) -> list[keras.Variable]:
@@ -168,10 +162,12 @@ class Attention(ConfigurableLayer):
         """As `attend`, for all T queries of a target in their order, in bounded memory."""
         projected = self._queries(query)
         if self.sees_coverage:
-            weights = self._step_by_step(projected, memory)
+            return self._read(self._step_by_step(projected, memory), memory, drop)
+        if self.holds_pairs:
+            scores = in_blocks(self.scores, projected, memory.keys, self.score_variables)
         else:
-            weights = self._weights(self.scores_all(projected, memory.keys), memory)
-        return self._read(weights, memory, drop)
+            scores = self.scores(projected, memory.keys)
+        return self._read(self._weights(scores, memory), memory, drop)
 
     def drop_shape(self, queries: tf.Tensor, memory: AttentionMemory) -> list[tf.Tensor]:
         """Of a dropout mask for queries (B, N, Q)."""
@@ -200,8 +196,8 @@ class Attention(ConfigurableLayer):
     def _weights(self, scores: tf.Tensor, memory: AttentionMemory) -> tf.Tensor:
         mask = memory.mask[:, None] if self.heads == 1 else memory.mask[:, None, None]
         weights = tf.nn.softmax(tf.where(mask, tf.cast(scores, tf.float32), MASKED))
-        if _watched.lists:
-            _watched.lists[-1].append(weights[:, None] if self.heads == 1 else weights)
+        if (watched := _watched.get()) is not None:
+            watched.append(weights[:, None] if self.heads == 1 else weights)
         return weights
 
     def _read(self, weights: tf.Tensor, memory: AttentionMemory, drop: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
@@ -229,3 +225,41 @@ class Attention(ConfigurableLayer):
             output_dtypes=[tf.float32],
         )
         return tf.transpose(weights[:, :, 0], [1, 0, 2])
+
+
+def in_blocks(
+    compare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    query: tf.Tensor,
+    keys: tf.Tensor,
+    variables: Sequence[keras.Variable],
+) -> tf.Tensor:
+    """`compare(query, keys)` in equal blocks of queries that are computed again in the backward pass.
+
+    Args:
+        compare: (..., n, A) and (..., S, A) -> (..., n, S); it holds a tensor (..., n, S, A), to choose n by.
+        query: (..., T, A).
+        keys: (..., S, A).
+        variables: What `compare` reads.
+    """
+    rank, shape, width = len(query.shape), tf.shape(query), query.shape[-1]
+    steps, batches = shape[-2], tf.reduce_prod(shape[:-2])
+    size = tf.clip_by_value(BLOCK_ELEMENTS // (batches * tf.shape(keys)[-2] * width), 1, steps)
+    count = -(-steps // size)
+    padded = tf.pad(query, [[0, 0]] * (rank - 2) + [[0, count * size - steps], [0, 0]])
+    apart = tf.reshape(padded, tf.concat([shape[:-2], [count, size, width]], axis=0))
+    first = [rank - 2, *range(rank - 2), rank - 1, rank]  # the block's number to the front
+
+    def step(x: Any, _: Any, constants: Any) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        return [compare(x[0], constants[0])], []
+
+    (scores,), _ = run_steps(
+        step,
+        [tf.transpose(apart, first)],
+        [],
+        constants=[keys],
+        variables=variables,
+        output_dtypes=[query.dtype],
+    )
+    back = tf.transpose(scores, [*range(1, rank - 1), 0, rank - 1, rank])
+    joined = tf.reshape(back, tf.concat([shape[:-2], [count * size, tf.shape(keys)[-2]]], axis=0))
+    return joined[..., :steps, :]

@@ -1,16 +1,50 @@
-"""Additive attention, scored in blocks of queries where a whole target is at hand."""
+"""How a query is compared with source positions, each way with its equation and its paper."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from seq2seq.layers.attention.base import Attention
-from seq2seq.layers.time_loop import product, run_steps
+from seq2seq.layers.time_loop import product
 
-# Most elements (B, n, S, U) that additive attention holds at once when it scores a whole target.
-BLOCK_ELEMENTS = 2**22
+
+class DotAttention(Attention):
+    """e_s = q . m_s. With one head, query and memory must be equally wide.
+
+    Source: Luong, Pham and Manning (2015), section 3.1, "dot".
+    """
+
+    def build_scores(self, query_size: int, memory_size: int) -> None:
+        if query_size != memory_size:
+            raise ValueError(f"dot attention needs equal widths, found query {query_size} and memory {memory_size}")
+
+    def scores(self, query: tf.Tensor, keys: tf.Tensor, coverage: tf.Tensor | None = None) -> tf.Tensor:
+        return tf.matmul(query, keys, transpose_b=True)
+
+
+class ScaledDotAttention(DotAttention):
+    """e_s = q . m_s / sqrt(Q). With one head, query and memory must be equally wide.
+
+    Source: Vaswani et al. (2017), section 3.2.1.
+    """
+
+    def queries(self, query: tf.Tensor) -> tf.Tensor:
+        return query * tf.cast(query.shape[-1] ** -0.5, query.dtype)
+
+
+class GeneralAttention(DotAttention):
+    """e_s = q . (W m_s); with several heads, whose projections have a W already, e_s = q . m_s.
+
+    Source: Luong, Pham and Manning (2015), section 3.1, "general".
+    """
+
+    def build_scores(self, query_size: int, memory_size: int) -> None:
+        if self.heads == 1:
+            self.key = self.dense(query_size, "key", memory_size)
+
+    def keys(self, states: tf.Tensor) -> tf.Tensor:
+        return product(states, self.key.kernel) if self.heads == 1 else states
 
 
 class AdditiveAttention(Attention):
@@ -32,7 +66,7 @@ class AdditiveAttention(Attention):
     Departure: no bias terms.
     """
 
-    can_see_coverage = True
+    can_see_coverage = holds_pairs = True
 
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(units, **kwargs)
@@ -72,44 +106,3 @@ class AdditiveAttention(Attention):
         kernel = tf.cast(tf.convert_to_tensor(self.score.kernel), hidden.dtype)
         flat = tf.matmul(tf.reshape(tf.tanh(hidden), [-1, self.units]), kernel)
         return tf.reshape(flat, tf.shape(hidden)[:-1])
-
-    def scores_all(self, query: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-        return in_blocks(self.scores, query, keys, self.score_variables)
-
-
-def in_blocks(
-    compare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
-    query: tf.Tensor,
-    keys: tf.Tensor,
-    variables: Sequence[keras.Variable],
-) -> tf.Tensor:
-    """`compare(query, keys)` in equal blocks of queries that are computed again in the backward pass.
-
-    Args:
-        compare: (..., n, A) and (..., S, A) -> (..., n, S); it holds a tensor (..., n, S, A), to choose n by.
-        query: (..., T, A).
-        keys: (..., S, A).
-        variables: What `compare` reads.
-    """
-    rank, shape, width = len(query.shape), tf.shape(query), query.shape[-1]
-    steps, batches = shape[-2], tf.reduce_prod(shape[:-2])
-    size = tf.clip_by_value(BLOCK_ELEMENTS // (batches * tf.shape(keys)[-2] * width), 1, steps)
-    count = -(-steps // size)
-    padded = tf.pad(query, [[0, 0]] * (rank - 2) + [[0, count * size - steps], [0, 0]])
-    apart = tf.reshape(padded, tf.concat([shape[:-2], [count, size, width]], axis=0))
-    first = [rank - 2, *range(rank - 2), rank - 1, rank]  # the block's number to the front
-
-    def step(x: Any, _: Any, constants: Any) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        return [compare(x[0], constants[0])], []
-
-    (scores,), _ = run_steps(
-        step,
-        [tf.transpose(apart, first)],
-        [],
-        constants=[keys],
-        variables=variables,
-        output_dtypes=[query.dtype],
-    )
-    back = tf.transpose(scores, [*range(1, rank - 1), 0, rank - 1, rank])
-    joined = tf.reshape(back, tf.concat([shape[:-2], [count * size, tf.shape(keys)[-2]]], axis=0))
-    return joined[..., :steps, :]
