@@ -7,14 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.data.tokenizer import BOS_ID, EOS_ID
+from seq2seq.data.tokenizer import EOS_ID
 from seq2seq.devices.device import use_precision
 from seq2seq.extras import from_extra
 from seq2seq.inference.results import Translation
 from seq2seq.inference.translator import Translator
-from seq2seq.layers import Decoder
-from seq2seq.layers.multi_head import MultiHeadAttention
-from seq2seq.models.translation import Seq2Seq
+from seq2seq.layers.attention import watched_heads
 
 with from_extra("analysis", needed_by=__name__):
     import pandas as pd
@@ -66,8 +64,6 @@ def map_of(translation: Translation, rank: int = 0) -> AttentionMap:
 def teacher_forced_map(translator: Translator, source: str, target: str) -> AttentionMap:
     """The map of a given pair: the decoder reads `target` whatever it would have written itself.
 
-    All heads are given where a decoder of the default form has several; of the other forms, their mean only.
-
     Raises:
         ValueError: The model has no attention, or one of the texts no tokens.
     """
@@ -81,18 +77,15 @@ def teacher_forced_map(translator: Translator, source: str, target: str) -> Atte
             raise ValueError(f"the {name} {text!r} has no tokens.")
     rows = [tf.constant([row]) for row in ids]
     use_precision(model.precision)
-    heads = None
-    if not isinstance(model.decoder.attention, MultiHeadAttention):
-        heads = model.attention_weights(*rows)[0].numpy()[None]
-    elif type(model.decoder) is Decoder:
-        heads = _head_weights(model, *rows)[0]
+    with watched_heads() as heads:
+        weights = model.attention_weights(*rows)[0].numpy()
     log_probs = tf.nn.log_softmax(model(rows))[0].numpy()
     return AttentionMap(
         translator.tokenizers.source.pieces(ids[0]),
         translator.tokenizers.target.pieces(ids[1]),
-        model.attention_weights(*rows)[0].numpy(),
+        weights,
         log_probs[np.arange(len(ids[1])), ids[1]],
-        heads,
+        np.concatenate(heads, axis=2)[0],
     )
 
 
@@ -197,19 +190,6 @@ def source_table(maps: Sequence[AttentionMap], low: float = 0.2, high: float = 2
             hint = "under" if got < low else "over" if got > high else ""
             rows.append((sentence, position, token, got, "" if token == EOS else hint))
     return pd.DataFrame(rows, columns=SOURCE_COLUMNS)
-
-
-def _head_weights(model: Seq2Seq, source: tf.Tensor, target: tf.Tensor) -> np.ndarray:
-    """Weights (B, H, T, S) of each head over targets without padding; of a decoder of the default form."""
-    memory, state = model.encode(source)
-    begun = tf.fill([tf.shape(target)[0], 1], BOS_ID)
-    embedded = model.target_embedding(tf.concat([begun, target[:, :-1]], axis=1))
-    lengths = tf.fill([tf.shape(target)[0]], tf.shape(target)[1])
-    bottom, connection = model.decoder.recurrences[0], model.decoder.connections[0]
-    outputs, _ = bottom(embedded, lengths, [value[:, 0] for value in state.cells[0]])
-    attention = model.decoder.attention
-    assert isinstance(attention, MultiHeadAttention)
-    return attention.weights_of_heads(connection(outputs), memory).numpy()
 
 
 def _word_starts(tokens: Sequence[str]) -> list[int]:

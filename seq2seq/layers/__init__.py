@@ -1,13 +1,6 @@
 """Cells, recurrence over time, attention, encoder, decoder and the loss: plain arguments, no config."""
 
-from seq2seq.layers.attention import (
-    AdditiveAttention,
-    Attention,
-    AttentionMemory,
-    DotAttention,
-    GeneralAttention,
-    ScaledDotAttention,
-)
+from seq2seq.layers.attention import Attention, AttentionMemory
 from seq2seq.layers.cells import DeepTransitionCell, GRUCell, LayerNormGRUCell, LayerNormLSTMCell, LSTMCell
 from seq2seq.layers.conditional import ConditionalDecoder
 from seq2seq.layers.decoder import Decoder, DecoderState
@@ -17,31 +10,25 @@ from seq2seq.layers.encoder import Encoder
 from seq2seq.layers.initialization import Initializers
 from seq2seq.layers.input_feeding import InputFeedingDecoder
 from seq2seq.layers.losses import output_cross_entropy
-from seq2seq.layers.multi_head import MultiHeadAttention
 from seq2seq.layers.recurrence import Recurrence
 
 __all__ = [
-    "AdditiveAttention",
     "Attention",
     "AttentionMemory",
     "ConditionalDecoder",
     "Decoder",
     "DecoderState",
     "DeepTransitionCell",
-    "DotAttention",
     "Dropout",
     "Embedding",
     "Encoder",
     "GRUCell",
-    "GeneralAttention",
     "Initializers",
     "InputFeedingDecoder",
     "LSTMCell",
     "LayerNormGRUCell",
     "LayerNormLSTMCell",
-    "MultiHeadAttention",
     "RandomStream",
     "Recurrence",
-    "ScaledDotAttention",
     "output_cross_entropy",
 ]

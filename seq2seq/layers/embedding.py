@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from seq2seq.layers.configurable import ConfigurableLayer
 from seq2seq.layers.initialization import UNSEEDED, Initializers
 
 
-class Embedding(keras.layers.Layer):
+class Embedding(ConfigurableLayer):
     """A table of token vectors.
 
     Unlike Keras's own layer, a mixed policy casts the gathered rows and not the whole table.

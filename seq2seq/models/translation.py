@@ -7,8 +7,8 @@ import tensorflow as tf
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, Precision
 from seq2seq.data.tokenizer import PAD_ID
 from seq2seq.layers import AttentionMemory, ConditionalDecoder, Decoder, Embedding, Encoder, InputFeedingDecoder
+from seq2seq.layers.attention import make_attention
 from seq2seq.layers.decoder import DecoderState
-from seq2seq.layers.multi_head import make_attention
 from seq2seq.models.base import DecoderModel
 
 DECODERS = {"default": Decoder, "input_feeding": InputFeedingDecoder, "conditional": ConditionalDecoder}

@@ -1,14 +1,26 @@
 """Attention against NumPy."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.layers import AdditiveAttention, DotAttention, GeneralAttention, MultiHeadAttention, ScaledDotAttention
+from seq2seq.config import DecoderConfig
+from seq2seq.layers.attention import (
+    ATTENTIONS,
+    AdditiveAttention,
+    Attention,
+    DotAttention,
+    make_attention,
+    watched_heads,
+)
+from seq2seq.layers.initialization import Initializers
 from tests.conftest import randomize
 from tests.reference import additive_scores, attend, softmax
 
@@ -28,14 +40,18 @@ def scores_of(kind, layer, query, memory):
 
 def make(kind, policy="float32"):
     width = QUERY if kind in ("dot", "scaled_dot") else MEMORY
-    classes = {"dot": DotAttention, "scaled_dot": ScaledDotAttention, "general": GeneralAttention}
-    layer = AdditiveAttention(UNITS, dtype=policy) if kind == "additive" else classes[kind](dtype=policy)
+    layer = make_attention(kind, UNITS, dtype=policy)
     layer.build(QUERY, width)
     randomize(layer)
     return layer, width
 
 
-@pytest.mark.parametrize("kind", ["additive", "general", "dot", "scaled_dot"])
+def test_recipes_know_every_attention():
+    assert {"none", *ATTENTIONS} == set(get_args(DecoderConfig.model_fields["attention"].annotation))
+    assert make_attention("none", UNITS) is None
+
+
+@pytest.mark.parametrize("kind", ATTENTIONS)
 def test_equals_numpy(kind, rng):
     layer, width = make(kind)
     query, states = rng.normal(size=(B, N, QUERY)).astype("f"), rng.normal(size=(B, S, width)).astype("f")
@@ -48,7 +64,7 @@ def test_equals_numpy(kind, rng):
     np.testing.assert_allclose(weights.numpy().sum(-1), 1.0, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["additive", "general", "dot", "scaled_dot"])
+@pytest.mark.parametrize("kind", ATTENTIONS)
 def test_many_queries_equal_one_at_a_time(kind, rng):
     layer, width = make(kind)
     query, states = rng.normal(size=(B, N, QUERY)).astype("f"), rng.normal(size=(B, S, width)).astype("f")
@@ -59,7 +75,7 @@ def test_many_queries_equal_one_at_a_time(kind, rng):
         np.testing.assert_allclose(together[:, n : n + 1], alone, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["additive", "general", "scaled_dot"])
+@pytest.mark.parametrize("kind", ATTENTIONS)
 def test_weights_are_float32_in_mixed_precision(kind, rng):
     layer, width = make(kind, "mixed_bfloat16")
     states = tf.cast(rng.normal(size=(B, S, width)), tf.bfloat16)
@@ -74,14 +90,30 @@ def test_impossible_sizes_are_errors():
     with pytest.raises(ValueError, match="units is 0"):
         AdditiveAttention(0)
     with pytest.raises(ValueError, match="heads is 3 and does not divide units 8"):
-        MultiHeadAttention("general", 3, 8)
+        make_attention("general", 8, heads=3)
+    with pytest.raises(ValueError, match="heads is 2 and does not divide units 0"):
+        DotAttention(heads=2)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_what_does_not_exist_is_refused(heads):
+    with pytest.raises(
+        ValueError, match="attention is 'multiplicative', expected none, additive, general, dot, scaled"
+    ):
+        make_attention("multiplicative", 8, heads=heads)
+    with pytest.raises(ValueError, match=f"GeneralAttention with heads {heads} cannot see coverage"):
+        make_attention("general", 8, heads=heads, coverage=True)
+    with pytest.raises(
+        ValueError, match="AdditiveAttention with heads 2 cannot see coverage: use additive attention with one"
+    ):
+        make_attention("additive", 8, heads=2, coverage=True)
 
 
 HEADS, WIDTH = 2, 8
 
 
 def make_heads(kind):
-    layer = MultiHeadAttention(kind, HEADS, WIDTH)
+    layer = make_attention(kind, WIDTH, heads=HEADS)
     layer.build(QUERY, MEMORY)
     randomize(layer)
     return layer
@@ -92,11 +124,12 @@ def inputs(rng, queries=N):
     return tf.constant(query), tf.constant(states)
 
 
-@pytest.mark.parametrize("kind", ["general", "scaled_dot", "additive"])
+@pytest.mark.parametrize("kind", ATTENTIONS)
 def test_heads_equal_numpy_one_by_one(kind, rng):
     layer = make_heads(kind)
     query, states = inputs(rng)
-    context, weights = layer.attend(query, layer.project_memory(states, tf.constant(MASK)))
+    with watched_heads() as watched:
+        context, weights = layer.attend(query, layer.project_memory(states, tf.constant(MASK)))
     parts = (layer.query_kernel, layer.key_kernel, layer.value_kernel)
     contexts, all_weights = [], []
     for head in range(HEADS):
@@ -112,6 +145,115 @@ def test_heads_equal_numpy_one_by_one(kind, rng):
     expected = np.concatenate(contexts, axis=-1) @ np.asarray(layer.output_kernel)
     np.testing.assert_allclose(context, expected, atol=1e-5)
     np.testing.assert_allclose(weights, np.mean(all_weights, axis=0), atol=1e-6)
+    np.testing.assert_allclose(watched, [np.stack(all_weights, axis=1)], atol=1e-6)
+
+
+class CosineAttention(Attention):
+    """e_s = g cos(q, W m_s), as somebody who thinks of one head would write it."""
+
+    def build_scores(self, query_size, memory_size):
+        self.key = self.dense(query_size, "key", memory_size)
+        self.gain = self.matrix("gain", 1, 1)
+
+    def queries(self, query):
+        return tf.math.l2_normalize(query, axis=-1)
+
+    def keys(self, states):
+        return tf.math.l2_normalize(states @ tf.cast(self.key.kernel, states.dtype), axis=-1)
+
+    def scores(self, query, keys, coverage=None):
+        return tf.cast(self.gain, query.dtype)[0, 0] * tf.matmul(query, keys, transpose_b=True)
+
+
+@pytest.mark.parametrize("heads", [1, 4])
+def test_a_new_attention_runs_in_heads(heads, rng):
+    layer = CosineAttention(WIDTH, heads)
+    layer.build(QUERY, MEMORY)
+    randomize(layer)
+    query, states = inputs(rng)
+    memory = layer.project_memory(states, tf.constant(MASK))
+    context, weights = layer.attend_all(query, memory)
+
+    kernels = [np.eye(QUERY), np.eye(MEMORY), np.eye(MEMORY)]
+    if heads > 1:
+        kernels = [np.asarray(kernel) for kernel in (layer.query_kernel, layer.key_kernel, layer.value_kernel)]
+    parts = [
+        np.split(x.numpy() @ kernel, heads, axis=-1) for x, kernel in zip((query, states, states), kernels, strict=True)
+    ]
+    contexts, all_weights = [], []
+    for q, k, v in zip(*parts, strict=True):
+        keys = k @ np.asarray(layer.key.kernel)
+        norms = np.linalg.norm(q, axis=-1)[:, :, None] * np.linalg.norm(keys, axis=-1)[:, None]
+        scores = np.asarray(layer.gain)[0, 0] * np.einsum("bnd,bsd->bns", q, keys) / norms
+        all_weights.append(softmax(np.where(MASK[:, None], scores, -1e9)))
+        contexts.append(np.einsum("bns,bsd->bnd", all_weights[-1], v))
+    expected = np.concatenate(contexts, axis=-1) @ (np.eye(MEMORY) if heads == 1 else np.asarray(layer.output_kernel))
+    np.testing.assert_allclose(context, expected, atol=1e-5)
+    np.testing.assert_allclose(weights, np.mean(all_weights, axis=0), atol=1e-6)
+
+
+class FadingAttention(Attention):
+    """e_s = v . relu(q + m_s) - g a_s: it holds (..., N, S, A), and sees the attention so far."""
+
+    can_see_coverage = holds_pairs = True
+
+    def build_scores(self, query_size, memory_size):
+        self.query = self.dense(memory_size, "query", query_size)
+        self.v, self.gain = self.matrix("v", memory_size, 1), self.matrix("gain", 1, 1)
+
+    def queries(self, query):
+        return query @ tf.cast(self.query.kernel, query.dtype)
+
+    def scores(self, query, keys, coverage=None):
+        hidden = tf.nn.relu(query[..., None, :] + keys[..., None, :, :])
+        scores = (hidden @ tf.convert_to_tensor(self.v))[..., 0]
+        return scores if coverage is None else scores - tf.convert_to_tensor(self.gain) * coverage
+
+
+@pytest.mark.parametrize("options", [{}, {"heads": 4}, {"coverage": True}], ids=str)
+def test_a_new_attention_reads_whole_targets_as_single_steps(options, rng, monkeypatch):
+    """In blocks of two queries and a rest, or step by step, with the same gradients."""
+    monkeypatch.setattr("seq2seq.layers.attention.base.BLOCK_ELEMENTS", 2 * B * S * WIDTH)
+    layer = FadingAttention(WIDTH, **options)
+    layer.build(QUERY, MEMORY)
+    randomize(layer)
+    query, states = inputs(rng, queries=7)
+
+    def one_by_one(query, memory):
+        seen, found = tf.zeros([B, 1, S]), []
+        for t in range(7):
+            found.append(layer.attend(query[:, t : t + 1], memory, seen))
+            seen += found[-1][1]
+        return [tf.concat(parts, axis=1) for parts in zip(*found, strict=True)]
+
+    results = []
+    for attend_to in (layer.attend_all, one_by_one):
+        with tf.GradientTape() as tape:
+            context, weights = attend_to(query, layer.project_memory(states, tf.constant(MASK)))
+            loss = tf.reduce_sum(tf.sin(context)) + tf.reduce_sum(weights**2)
+        results.append(
+            [context, weights, *tape.gradient(loss, [w.value for w in layer.weights], unconnected_gradients="zero")]
+        )
+    for whole, single in zip(*results, strict=True):
+        np.testing.assert_allclose(whole, single, atol=2e-5)
+
+
+CASES = [(kind, options) for kind in ATTENTIONS for options in ({}, {"heads": 2})]
+CASES += [(kind, {"coverage": True}) for kind, attention in ATTENTIONS.items() if attention.can_see_coverage]
+
+
+@pytest.mark.parametrize(("kind", "options"), CASES)
+def test_keras_can_make_it_again(kind, options):
+    layer = make_attention(kind, WIDTH, initializers=Initializers(7), dtype="mixed_bfloat16", name="looks", **options)
+    described = json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
+    again = keras.saving.deserialize_keras_object(described)
+    assert type(again) is type(layer)
+    assert again.get_config() == layer.get_config()
+    for one in (layer, again):
+        one.build(MEMORY, MEMORY)
+    assert [weight.path for weight in again.weights] == [weight.path for weight in layer.weights]
+    for ours, theirs in zip(layer.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def make_coverage():
@@ -164,7 +306,7 @@ def test_blocks_change_nothing(kind, block, rng, monkeypatch):
     layer, width = (make_heads("additive"), WIDTH) if kind == "additive heads" else (make("additive")[0], UNITS)
     query, states = inputs(rng, queries=7)
     mixer = rng.normal(size=(B, 7, MEMORY)).astype("f")
-    monkeypatch.setattr("seq2seq.layers.attention.BLOCK_ELEMENTS", block * B * S * width)
+    monkeypatch.setattr("seq2seq.layers.attention.base.BLOCK_ELEMENTS", block * B * S * width)
     found = scored_whole(layer, query, states, mixer)
     monkeypatch.setattr(type(layer), "attend_all", lambda self, q, memory: self.attend(q, memory))
     for ours, plain in zip(found, scored_whole(layer, query, states, mixer), strict=True):
@@ -177,7 +319,7 @@ from pathlib import Path
 import numpy as np
 import seq2seq
 import tensorflow as tf
-from seq2seq.layers import AdditiveAttention
+from seq2seq.layers.attention import AdditiveAttention
 
 tf.config.threading.set_intra_op_parallelism_threads(2)
 tf.config.threading.set_inter_op_parallelism_threads(1)

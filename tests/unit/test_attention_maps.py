@@ -23,6 +23,7 @@ from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, Tokenizers
 from seq2seq.inference.results import Hypothesis, Translation, blank
 from seq2seq.inference.translator import Translator
+from seq2seq.layers.attention import watched_heads
 from seq2seq.models.build import build_model
 from tests.conftest import randomize
 from tests.reference import softmax
@@ -148,15 +149,14 @@ def test_a_teacher_forced_map_is_that_of_single_steps(tmp_path, tokenizer, decod
     assert found.target_tokens == tokenizer.pieces(target)
     memory, state = made.model.encode(tf.constant([source]))
     for t, previous in enumerate([BOS_ID, *target[:-1]]):
-        logits, state, weights = made.model.decode_step(tf.constant([[previous]]), state, memory)
+        with watched_heads() as heads:
+            logits, state, weights = made.model.decode_step(tf.constant([[previous]]), state, memory)
         np.testing.assert_allclose(found.weights[t], weights[0, 0], atol=1e-5)
+        np.testing.assert_allclose(found.heads[:, t], heads[0][0, :, 0], atol=1e-5)
         expected = np.log(softmax(logits[0, 0].numpy()))[target[t]]
         assert found.log_probs[t] == pytest.approx(expected, abs=1e-4)
-    if decoder.get("form"):
-        assert found.heads is None
-    else:
-        assert found.heads.shape == (decoder.get("heads", 1), len(target), len(source))
-        np.testing.assert_allclose(found.heads.mean(axis=0), found.weights, atol=1e-6)
+    assert found.heads.shape == (decoder.get("heads", 1), len(target), len(source))
+    np.testing.assert_allclose(found.heads.mean(axis=0), found.weights, atol=1e-6)
 
 
 def test_heads_are_those_of_the_equations(tmp_path, tokenizer):

@@ -1,0 +1,265 @@
+"""What all attentions share. What depends on the source alone is computed once, by `project_memory`."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from seq2seq.layers.configurable import ConfigurableLayer
+from seq2seq.layers.initialization import UNSEEDED, Initializers
+from seq2seq.layers.time_loop import product, run_steps
+
+# Added to the scores of padded positions; exp(-1e9) is 0 in float32.
+MASKED = -1e9
+# Most elements (B, n, S, A) that an attention which holds pairs has at once when it scores a whole target.
+BLOCK_ELEMENTS = 2**22
+
+
+class AttentionMemory(NamedTuple):
+    """The source as attention reads it; with H heads, states and keys are (B, H, S, ·).
+
+    states  (B, S, M)  compute dtype, what a context is made of
+    keys    (B, S, A)  compute dtype, what queries are compared with
+    mask    (B, S)     bool, True on real tokens
+    """
+
+    states: tf.Tensor
+    keys: tf.Tensor
+    mask: tf.Tensor
+
+
+_watched: ContextVar[list[tf.Tensor] | None] = ContextVar("watched", default=None)
+
+
+@contextmanager
+def watched_heads() -> Iterator[list[tf.Tensor]]:
+    """Within this block attentions leave the weights (B, H, N, S) of their H heads in the list, float32.
+
+    Where a decoder asks step by step, there is one entry a step, in the order of steps.
+    """
+    found: list[tf.Tensor] = []
+    before = _watched.set(found)
+    try:
+        yield found
+    finally:
+        _watched.reset(before)
+
+
+class Attention(ConfigurableLayer):
+    """Weigh the source states for each query, with one head or several.
+
+    A new attention writes `scores` and, where it needs them, the others:
+        build_scores  make weights, by `dense`, `matrix` or Keras's `add_weight`; `__init__` for options
+        queries       what is computed once per query
+        keys          what is computed once per source position
+        scores        compare the two; with `can_see_coverage = True`, also by the attention so far; with
+                      `holds_pairs = True`, where it holds (..., N, S, A), in blocks of a target's steps
+    These get one batch axis, and with several heads a second one. What takes any number of them runs in heads as it is,
+    with weights that the heads share.
+
+    With several heads, head h compares W_q^h q with W_k^h m_s and reads W_v^h m_s; the heads' contexts are concatenated
+    and multiplied by an output matrix, so a context is as wide as the memory.
+
+    Decoders drive an attention by `build`, `project_memory` and then `attend` or `attend_all`; it has no `call`.
+
+    Args:
+        units: Width of all heads together; with one head, of the scoring network of an attention that has one; 0 where
+            there is neither.
+        heads: H, divides `units`.
+        coverage: See the sum of the weights so far.
+        initializers: Source of the initial weights.
+
+    Raises:
+        ValueError: `heads` does not divide `units`, or `coverage` is asked of several heads or of an attention that
+            does not know it.
+
+    Shapes: B batch, N queries a sentence, S source length, Q query width, M memory width, A key width.
+        query    (B, N, Q)  compute dtype; N is T in training, K in beam search, 1 in a step
+        drop     (B, N, S)  dropout mask, times the weights that make the context; by default none; with several heads
+                            (B, H, N, S)
+        context  (B, N, M)  compute dtype
+        weights  (B, N, S)  float32, before dropout, each row sums to 1, padded positions get 0; the heads' mean
+
+    Source: of heads, Vaswani et al. (2017), section 3.2.2; on recurrent states as in Chen et al. (2018), section 3.1.
+    """
+
+    can_see_coverage = False
+    holds_pairs = False
+
+    def __init__(
+        self,
+        units: int = 0,
+        heads: int = 1,
+        coverage: bool = False,
+        initializers: Initializers = UNSEEDED,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if heads < 1 or (heads > 1 and (units < 1 or units % heads)):
+            raise ValueError(f"heads is {heads} and does not divide units {units}")
+        if coverage and (heads > 1 or not self.can_see_coverage):
+            found = f"{type(self).__name__} with heads {heads}"
+            raise ValueError(f"{found} cannot see coverage: use additive attention with one head")
+        self.units, self.heads, self.sees_coverage, self.initializers = units, heads, coverage, initializers
+
+    def build(self, query_size: int, memory_size: int) -> None:
+        """Widths Q and M."""
+        if self.heads > 1:
+            self.query_kernel = self.matrix("query_kernel", query_size, self.units)
+            self.key_kernel = self.matrix("key_kernel", memory_size, self.units)
+            self.value_kernel = self.matrix("value_kernel", memory_size, self.units)
+            self.output_kernel = self.matrix("output_kernel", self.units, memory_size)
+            query_size = memory_size = self.units // self.heads
+        self.build_scores(query_size, memory_size)
+
+    def build_scores(self, query_size: int, memory_size: int) -> None:
+        """Make the weights that `queries`, `keys` and `scores` read, for what they get: widths Q and M of a head."""
+
+    def queries(self, query: tf.Tensor) -> tf.Tensor:
+        """(..., N, Q) -> (..., N, A)."""
+        return query
+
+    def keys(self, states: tf.Tensor) -> tf.Tensor:
+        """(..., S, M) -> (..., S, A)."""
+        return states
+
+    def scores(self, query: tf.Tensor, keys: tf.Tensor, coverage: tf.Tensor | None = None) -> tf.Tensor:
+        """Compare (..., N, A) with (..., S, A): (..., N, S). `coverage`, (B, N, S), comes where it is seen."""
+        raise NotImplementedError
+
+    @property
+    def score_variables(self) -> list[keras.Variable]:
+        """What `scores` reads."""
+        return self.variables
+
+    def project_memory(self, states: tf.Tensor, mask: tf.Tensor) -> AttentionMemory:
+        """Prepare encoder states (B, S, M) and their mask (B, S) for many queries."""
+        if self.heads == 1:
+            return AttentionMemory(states, self.keys(states), mask)
+        values = self._split(states, self.value_kernel)
+        return AttentionMemory(values, self.keys(self._split(states, self.key_kernel)), mask)
+
+    def attend(
+        self,
+        query: tf.Tensor,
+        memory: AttentionMemory,
+        coverage: tf.Tensor | None = None,
+        drop: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Contexts and weights of queries.
+
+        `coverage` (B, N, S) float32, the sum of a hypothesis's weights so far, counts where `sees_coverage`.
+        """
+        seen = coverage if self.sees_coverage else None
+        return self._read(self._weights(self.scores(self._queries(query), memory.keys, seen), memory), memory, drop)
+
+    def attend_all(
+        self, query: tf.Tensor, memory: AttentionMemory, drop: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """As `attend`, for all T queries of a target in their order, in bounded memory."""
+        projected = self._queries(query)
+        if self.sees_coverage:
+            return self._read(self._step_by_step(projected, memory), memory, drop)
+        if self.holds_pairs:
+            scores = in_blocks(self.scores, projected, memory.keys, self.score_variables)
+        else:
+            scores = self.scores(projected, memory.keys)
+        return self._read(self._weights(scores, memory), memory, drop)
+
+    def drop_shape(self, queries: tf.Tensor, memory: AttentionMemory) -> list[tf.Tensor]:
+        """Of a dropout mask for queries (B, N, Q)."""
+        *batch, positions, _ = tf.unstack(tf.shape(memory.keys))
+        return [*batch, tf.shape(queries)[1], positions]
+
+    def dense(self, units: int, name: str, width: int) -> keras.layers.Dense:
+        """A built layer without bias: (..., width) -> (..., units)."""
+        first = self.initializers.glorot_uniform()
+        layer = keras.layers.Dense(units, use_bias=False, kernel_initializer=first, dtype=self.dtype_policy, name=name)
+        layer.build((None, width))
+        return layer
+
+    def matrix(self, name: str, rows: int, columns: int) -> keras.Variable:
+        """A weight (rows, columns)."""
+        return self.add_weight(name=name, shape=(rows, columns), initializer=self.initializers.glorot_uniform())
+
+    def _queries(self, query: tf.Tensor) -> tf.Tensor:
+        return self.queries(query if self.heads == 1 else self._split(query, self.query_kernel))
+
+    def _split(self, inputs: tf.Tensor, kernel: keras.Variable) -> tf.Tensor:
+        """(B, N, ·) times a kernel (·, units) -> (B, H, N, units / H)."""
+        shape = tf.concat([tf.shape(inputs)[:2], [self.heads, self.units // self.heads]], axis=0)
+        return tf.transpose(tf.reshape(product(inputs, kernel), shape), [0, 2, 1, 3])
+
+    def _weights(self, scores: tf.Tensor, memory: AttentionMemory) -> tf.Tensor:
+        mask = memory.mask[:, None] if self.heads == 1 else memory.mask[:, None, None]
+        weights = tf.nn.softmax(tf.where(mask, tf.cast(scores, tf.float32), MASKED))
+        if (watched := _watched.get()) is not None:
+            watched.append(weights[:, None] if self.heads == 1 else weights)
+        return weights
+
+    def _read(self, weights: tf.Tensor, memory: AttentionMemory, drop: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+        kept = tf.cast(weights, memory.states.dtype)
+        contexts = tf.matmul(kept if drop is None else kept * drop, memory.states)
+        if self.heads == 1:
+            return contexts, weights
+        joined = tf.transpose(contexts, [0, 2, 1, 3])
+        joined = tf.reshape(joined, tf.concat([tf.shape(joined)[:2], [self.units]], axis=0))
+        return product(joined, self.output_kernel), tf.reduce_mean(weights, axis=1)
+
+    def _step_by_step(self, projected: tf.Tensor, memory: AttentionMemory) -> tf.Tensor:
+        """Weights (B, T, S), where those of a step are compared with the sum of those before."""
+
+        def step(x: Any, state: Any, constants: Any) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+            weights = self._weights(self.scores(x[0], constants[0], state[0]), memory)
+            return [weights], [state[0] + weights]
+
+        (weights,), _ = run_steps(
+            step,
+            [tf.transpose(projected, [1, 0, 2])[:, :, None]],
+            [tf.zeros(self.drop_shape(projected[:, :1], memory))],
+            constants=[memory.keys],
+            variables=self.score_variables,
+            output_dtypes=[tf.float32],
+        )
+        return tf.transpose(weights[:, :, 0], [1, 0, 2])
+
+
+def in_blocks(
+    compare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    query: tf.Tensor,
+    keys: tf.Tensor,
+    variables: Sequence[keras.Variable],
+) -> tf.Tensor:
+    """`compare(query, keys)` in equal blocks of queries that are computed again in the backward pass.
+
+    Args:
+        compare: (..., n, A) and (..., S, A) -> (..., n, S); it holds a tensor (..., n, S, A), to choose n by.
+        query: (..., T, A).
+        keys: (..., S, A).
+        variables: What `compare` reads.
+    """
+    rank, shape, width = len(query.shape), tf.shape(query), query.shape[-1]
+    steps, batches = shape[-2], tf.reduce_prod(shape[:-2])
+    size = tf.clip_by_value(BLOCK_ELEMENTS // (batches * tf.shape(keys)[-2] * width), 1, steps)
+    count = -(-steps // size)
+    padded = tf.pad(query, [[0, 0]] * (rank - 2) + [[0, count * size - steps], [0, 0]])
+    apart = tf.reshape(padded, tf.concat([shape[:-2], [count, size, width]], axis=0))
+    first = [rank - 2, *range(rank - 2), rank - 1, rank]  # the block's number to the front
+
+    def step(x: Any, _: Any, constants: Any) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        return [compare(x[0], constants[0])], []
+
+    (scores,), _ = run_steps(
+        step,
+        [tf.transpose(apart, first)],
+        [],
+        constants=[keys],
+        variables=variables,
+        output_dtypes=[query.dtype],
+    )
+    back = tf.transpose(scores, [*range(1, rank - 1), 0, rank - 1, rank])
+    joined = tf.reshape(back, tf.concat([shape[:-2], [count * size, tf.shape(keys)[-2]]], axis=0))
+    return joined[..., :steps, :]

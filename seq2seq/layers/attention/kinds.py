@@ -1,0 +1,108 @@
+"""How a query is compared with source positions, each way with its equation and its paper."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from seq2seq.layers.attention.base import Attention
+from seq2seq.layers.time_loop import product
+
+
+class DotAttention(Attention):
+    """e_s = q . m_s. With one head, query and memory must be equally wide.
+
+    Source: Luong, Pham and Manning (2015), section 3.1, "dot".
+    """
+
+    def build_scores(self, query_size: int, memory_size: int) -> None:
+        if query_size != memory_size:
+            raise ValueError(f"dot attention needs equal widths, found query {query_size} and memory {memory_size}")
+
+    def scores(self, query: tf.Tensor, keys: tf.Tensor, coverage: tf.Tensor | None = None) -> tf.Tensor:
+        return tf.matmul(query, keys, transpose_b=True)
+
+
+class ScaledDotAttention(DotAttention):
+    """e_s = q . m_s / sqrt(Q). With one head, query and memory must be equally wide.
+
+    Source: Vaswani et al. (2017), section 3.2.1.
+    """
+
+    def queries(self, query: tf.Tensor) -> tf.Tensor:
+        return query * tf.cast(query.shape[-1] ** -0.5, query.dtype)
+
+
+class GeneralAttention(DotAttention):
+    """e_s = q . (W m_s); with several heads, whose projections have a W already, e_s = q . m_s.
+
+    Source: Luong, Pham and Manning (2015), section 3.1, "general".
+    """
+
+    def build_scores(self, query_size: int, memory_size: int) -> None:
+        if self.heads == 1:
+            self.key = self.dense(query_size, "key", memory_size)
+
+    def keys(self, states: tf.Tensor) -> tf.Tensor:
+        return product(states, self.key.kernel) if self.heads == 1 else states
+
+
+class AdditiveAttention(Attention):
+    """Score each source state with a one-hidden-layer network.
+
+    e_s = v . tanh(W_q q + W_m m_s + w_c a_s), where a_s, for `coverage` only, is the attention that the source
+    position got in the steps before. With several heads e_s = v^h . tanh(q + m_s): their projections have the matrices.
+
+    Args:
+        units: Width U of the scoring network, of all heads together, at least 1.
+
+    Raises:
+        ValueError: `units` is below 1.
+
+    A whole target is scored in blocks of time steps that are computed again in the backward pass, so that no
+    (B, T, S, U) tensor is ever held; with coverage, step by step.
+
+    Source: Bahdanau, Cho and Bengio (2015), appendix A.1.2; coverage of See, Liu and Manning (2017), equation 11.
+    Departure: no bias terms.
+    """
+
+    can_see_coverage = holds_pairs = True
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
+        if units < 1:
+            raise ValueError(f"units is {units}, expected at least 1")
+
+    def build_scores(self, query_size: int, memory_size: int) -> None:
+        if self.heads > 1:
+            self.score_kernel = self.matrix("score_kernel", self.heads, query_size)
+            return
+        self.query = self.dense(self.units, "query", query_size)
+        self.key = self.dense(self.units, "key", memory_size)
+        self.score = self.dense(1, "score", self.units)
+        if self.sees_coverage:
+            self.coverage = self.dense(self.units, "coverage", 1)
+
+    @property
+    def score_variables(self) -> list[keras.Variable]:
+        if self.heads > 1:
+            return [self.score_kernel]
+        return [*self.score.variables, *(self.coverage.variables if self.sees_coverage else [])]
+
+    def queries(self, query: tf.Tensor) -> tf.Tensor:
+        return product(query, self.query.kernel) if self.heads == 1 else query
+
+    def keys(self, states: tf.Tensor) -> tf.Tensor:
+        return product(states, self.key.kernel) if self.heads == 1 else states
+
+    def scores(self, query: tf.Tensor, keys: tf.Tensor, coverage: tf.Tensor | None = None) -> tf.Tensor:
+        hidden = query[..., None, :] + keys[..., None, :, :]  # (B, N, S, U) or (B, H, N, S, U / H)
+        if self.heads > 1:
+            return tf.reduce_sum(tf.tanh(hidden) * tf.cast(self.score_kernel, hidden.dtype)[:, None, None], axis=-1)
+        if coverage is not None:
+            # An outer product: as a matrix product of width 1 it would be slower.
+            hidden += tf.cast(coverage, hidden.dtype)[..., None] * tf.cast(self.coverage.kernel[0], hidden.dtype)
+        # Not by `product`: it would keep every step's (B, N, S, U) for a gradient of U numbers.
+        kernel = tf.cast(tf.convert_to_tensor(self.score.kernel), hidden.dtype)
+        flat = tf.matmul(tf.reshape(tf.tanh(hidden), [-1, self.units]), kernel)
+        return tf.reshape(flat, tf.shape(hidden)[:-1])
