@@ -1,14 +1,16 @@
 """A model directory with everything in it, and ways to damage its files."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+from safetensors import safe_open
 
 from seq2seq.inference.shortlist import make_shortlist, save_shortlist
 from seq2seq.model_directory.directory import load_tokenizers
-from seq2seq.storage.arrays import BEFORE, _sealed
+from seq2seq.storage.arrays import _digest, _seal
 from seq2seq.training import train
 from tests.toy import toy_config, write_corpus
 
@@ -62,10 +64,15 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
 
 
 def forge(path: Path, arrays: str, data: bytes, about: str = "{}") -> None:
-    """An array file as a stranger would make it: its checksums are right. `arrays` is the rest of its header's JSON."""
-    sha256 = hashlib.sha256(data).hexdigest()
-    rest = f'","about":{json.dumps(about)},"data":"{sha256}"}}{arrays}}}'.encode()
-    path.write_bytes(_sealed(rest + b" " * (-(BEFORE + len(rest)) % 8)) + data)
+    """An array file as a stranger would make it, with the right checksums; `arrays` is the rest of its header's JSON."""
+
+    def write(metadata: dict[str, str]) -> None:
+        header = f'{{"__metadata__":{json.dumps(metadata | {"sha256": _seal(metadata)})}{arrays}}}'.encode()
+        path.write_bytes(len(header).to_bytes(8, "little") + header + data)
+
+    write({"about": about, "arrays": ""})
+    with suppress(Exception), safe_open(path, "numpy") as file:
+        write({"about": about, "arrays": _digest({name: file.get_tensor(name) for name in file.keys()})})
 
 
 def change_metadata(folder: Path, **values: object) -> None:

@@ -1,47 +1,35 @@
-"""Named arrays in one safetensors file, every bit of it under a checksum.
-
-Such a file is the length of its header, the header, which is JSON, and the arrays' bytes; the format's library verifies
-that they fit together. Here the header begins with a checksum of the rest of the header, which has one of the arrays:
-it is known to be whole without reading them, and its checksum stands for all that the file holds.
-"""
+"""Named arrays in one safetensors file, every bit of it under a checksum."""
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import safe_open
+from safetensors.numpy import save
 
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.storage.files import replacing, stored_file
 
-METADATA = "__metadata__"  # of the file, among the names of its arrays
-START = b'{"__metadata__":{"sha256":"'
-BEFORE = 8 + len(START) + 64  # bytes: the header's length, and the header up to the end of its checksum
-CODES = {np.dtype(bool): "BOOL"} | {
-    np.dtype(f"<{code}"): f"{code[0].upper()}{8 * int(code[1])}"
-    for code in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")
-}
-
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any] | None = None) -> None:
-    """Write named arrays and a JSON-able mapping to one safetensors file with checksums of both, atomically.
+    """Write named arrays of numbers and a JSON-able mapping to one safetensors file with checksums, atomically.
+
+    The file's metadata has three texts: `about` is the mapping, `arrays` the checksum of all names, types, shapes and
+    numbers, and `sha256` that of these two.
 
     Raises:
         StorageError: It cannot be written.
-        ValueError: The format has no place for such an array or name.
+        ValueError: An array does not consist of numbers.
     """
-    data = hashlib.sha256()
-    parts = [arrays[name].reshape(-1).view(np.uint8).data for name in _in_order(arrays)]
-    for part in parts:
-        data.update(part)
-    header = _header(arrays, json.dumps(dict(about or {}), sort_keys=True), data.hexdigest())
-    with replacing(path, len(header) + sum(len(part) for part in parts)) as partial, partial.open("wb") as file:
-        file.writelines([header, *parts])
+    values = {name: np.asarray(array, array.dtype.newbyteorder("<"), order="C") for name, array in arrays.items()}
+    metadata = {"about": json.dumps(dict(about or {}), sort_keys=True), "arrays": _digest(values)}
+    contents = save(values, metadata | {"sha256": _seal(metadata)})
+    with replacing(path, len(contents)) as partial:
+        partial.write_bytes(contents)
 
 
 def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -50,15 +38,11 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     Raises:
         ModelDirectoryError: The file is missing, damaged, or holds what `save_arrays` does not write.
     """
-    with _reading(path) as (file, contents, header):
-        about, expected = (contents.metadata()[key] for key in ("about", "data"))
-        if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-            raise ModelDirectoryError(f"{path}: contents do not match their checksum. Restore the file from a copy.")
-        arrays = {name: contents.get_tensor(name) for name in sorted(contents.keys())}
-        # A stranger's checksums may be right: the library takes more than `save_arrays` writes, such as a name twice.
-        if _header(arrays, about, expected) != header:
-            raise ValueError("its header is another than its arrays would have")
-        return arrays, dict(json.loads(about))
+    with _reading(path) as (file, metadata):
+        arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
+        if _digest(arrays) != metadata["arrays"]:
+            raise ValueError("its arrays do not match their checksum")
+        return arrays, dict(json.loads(metadata["about"]))
 
 
 def load_about(path: Path) -> dict[str, Any]:
@@ -67,65 +51,47 @@ def load_about(path: Path) -> dict[str, Any]:
     Raises:
         ModelDirectoryError: The file is missing or damaged.
     """
-    with _reading(path) as (_, contents, _):
-        return dict(json.loads(contents.metadata()["about"]))
+    with _reading(path) as (_, metadata):
+        return dict(json.loads(metadata["about"]))
 
 
 def load_checksum(path: Path) -> str:
-    """SHA-256 of the header, which tells files of different contents apart; the arrays are neither read nor checked.
+    """SHA-256 of arrays and mapping, as `save_arrays` wrote it; the arrays are neither read nor checked.
 
     Raises:
         ModelDirectoryError: The file is missing or damaged.
     """
-    with _reading(path) as (_, contents, _):
-        return str(contents.metadata()["sha256"])
+    with _reading(path) as (_, metadata):
+        return metadata["sha256"]
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[tuple[BufferedReader, Any, bytes]]:
-    """The file behind its header, its safetensors reader, and its header."""
+def _reading(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
+    """The file and its metadata, verified. The library checks shapes and offsets against the size of the file."""
     try:
-        # The reader maps the file into memory and compares lengths, shapes and offsets with its size.
-        with stored_file(path).open("rb") as file, safe_open(path, "numpy") as contents:
-            length = file.read(8)
-            header = length + file.read(int.from_bytes(length, "little"))
-            if header != _sealed(header[BEFORE:]):
-                raise ValueError("it does not begin with its checksum")
-            yield file, contents, header
+        with safe_open(stored_file(path), "numpy") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("sha256") != _seal({name: metadata.get(name, "") for name in ("about", "arrays")}):
+                raise ValueError("its metadata do not match their checksum")
+            yield file, metadata
     except ModelDirectoryError:
         raise
-    except Exception as error:  # the reader has many, as numpy has for shapes and types that it lacks
+    except Exception as error:  # the library has its own, and lets NumPy's and the system's through
         raise ModelDirectoryError(
             f"{path}: damaged or not written by this version of seq2seq: {error}. Restore it from a copy "
             "that you trust."
         ) from None
 
 
-def _in_order(arrays: Mapping[str, np.ndarray]) -> list[str]:
-    """Names in the order of a file, which aligns every array: the widest numbers come first."""
-    return sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"'{name}' is {array.dtype}, expected numbers")
+        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
-def _header(arrays: Mapping[str, np.ndarray], about: str, data: str) -> bytes:
-    """The one header of arrays with the checksum `data`.
-
-    Raises:
-        ValueError: The format has no place for such an array or name.
-    """
-    end = 0
-    described: dict[str, dict[str, Any]] = {METADATA: {"sha256": "0" * 64, "about": about, "data": data}}
-    for name in _in_order(arrays):
-        array, start = arrays[name], end
-        if name == METADATA or array.dtype not in CODES:
-            types = ", ".join(map(str, CODES))
-            raise ValueError(f"'{name}' is {array.dtype}; an array is {types}, and not named '{METADATA}'")
-        end += array.nbytes
-        described[name] = {"dtype": CODES[array.dtype], "shape": array.shape, "data_offsets": (start, end)}
-    text = json.dumps(described, separators=(",", ":")).encode()
-    return _sealed(text[BEFORE - 8 :] + b" " * (-len(text) % 8))  # so that the arrays are aligned
-
-
-def _sealed(rest: bytes) -> bytes:
-    """The beginning of a file whose header ends with `rest`: its length, and the checksum of `rest` before that."""
-    size = BEFORE - 8 + len(rest)
-    return size.to_bytes(8, "little") + START + hashlib.sha256(rest).hexdigest().encode() + rest
+def _seal(metadata: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()

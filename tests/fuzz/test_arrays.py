@@ -1,4 +1,6 @@
-"""Array files with a byte changed or an end cut off: an error each."""
+"""Array files with a byte changed or an end cut off: an error, or the same contents."""
+
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -23,17 +25,24 @@ def whole(path):
 
 
 @given(place=st.integers(0, 10**6), byte=st.integers(1, 255), cut=st.booleans())
-def test_every_byte_counts(path, whole, place, byte, cut):
+def test_no_byte_changes_what_is_read(path, whole, place, byte, cut):
     data = bytearray(whole)
     place %= len(data)
     data[place] ^= byte
     path.write_bytes(data[:place] if cut else data)
-    with pytest.raises(ModelDirectoryError, match=r"arrays\.safetensors: "):
-        load_arrays(path)
-    if cut or place < len(data) - sum(array.nbytes for array in ARRAYS.values()):
-        with pytest.raises(ModelDirectoryError, match=r"arrays\.safetensors: "):
-            load_about(path)
-    else:
+    after_the_header = place >= len(data) - sum(array.nbytes for array in ARRAYS.values())
+    try:
+        arrays, about = load_arrays(path)
+    except ModelDirectoryError as error:
+        assert str(error).startswith(f"{path}: damaged")
+    else:  # white space or the spelling of a letter in the header: it says the same
+        assert not cut
+        assert not after_the_header
+        assert about == {"update": 3}
+        assert {name: array.tobytes() for name, array in arrays.items()} == {
+            name: array.tobytes() for name, array in ARRAYS.items()
+        }
+    with suppress(ModelDirectoryError):
         assert load_about(path) == {"update": 3}
 
 

@@ -13,6 +13,7 @@ from tests.models import forge
 ARRAYS = {
     "decoder/cell/kernel": np.arange(12, dtype=np.float32).reshape(3, 4),
     "decoder/bias": np.array([0.5, -1.0, np.nan, -0.0], np.float16),
+    "big-endian": np.arange(3, dtype=">f4"),
     "transposed": np.arange(12, dtype=np.float64).reshape(3, 4).T,
     "count": np.array(7, np.int64),
     "draws": np.array([2**32 - 1, 0], np.uint32),
@@ -36,8 +37,8 @@ def test_what_is_written_is_read(path, about):
     for read in (arrays, safetensors.numpy.load_file(path)):
         assert read.keys() == ARRAYS.keys()
         for name, value in ARRAYS.items():
-            assert (read[name].dtype, read[name].shape) == (value.dtype, value.shape)
-            assert read[name].tobytes() == value.tobytes()
+            assert (read[name].dtype, read[name].shape) == (value.dtype.newbyteorder("<"), value.shape)
+            assert read[name].tobytes() == value.astype(read[name].dtype).tobytes()
     assert [file.name for file in path.parent.iterdir()] == ["arrays.safetensors"]
 
 
@@ -58,13 +59,10 @@ def test_the_checksum_tells_contents_apart(path):
     assert checksum(dict(reversed(ARRAYS.items())), {}) == checksum(*different[0])
 
 
-@pytest.mark.parametrize(
-    ("name", "array"),
-    [("w", np.zeros(3, ">f4")), ("w", np.zeros(3, "c8")), ("w", np.array("text")), ("__metadata__", np.zeros(3))],
-)
-def test_what_the_format_has_no_place_for_is_not_written(path, name, array):
-    with pytest.raises(ValueError, match=f"'{name}' is {array.dtype}; an array is bool, float16,"):
-        save_arrays(path, {name: array})
+@pytest.mark.parametrize("array", [np.array("text"), np.array([None]), np.zeros(3, "c8")])
+def test_what_the_format_has_no_place_for_is_not_written(path, array):
+    with pytest.raises(ValueError, match=f"'w' is {array.dtype}, expected numbers"):
+        save_arrays(path, {"w": array})
     assert not list(path.parent.iterdir())
 
 
@@ -73,10 +71,6 @@ def entry(name="w", dtype="F32", shape="1", start=0, end=4):
 
 
 FORGED = {
-    "a name twice": (entry() + entry(dtype="I32"), b"1234", "header is another than its arrays would have"),
-    "another order": (entry("a", "I8", end=1) + entry(start=1, end=5), b"12345", "header is another"),
-    "another entry": (entry().replace('"shape"', '"location":"/etc/hostname","shape"'), b"1234", "header is another"),
-    "spaces": (entry().replace(":", " : "), b"1234", "header is another"),
     "metadata twice": (entry() + ',"__metadata__":{"about":"{}"}', b"1234", "duplicate field"),
     "overlap": (entry() + entry("v"), b"1234", "invalid offset"),
     "a hole": (entry() + entry("v", start=8, end=12), b"123412341234", "invalid offset"),
@@ -87,7 +81,7 @@ FORGED = {
     "a negative shape": (entry(shape="-1"), b"1234", "invalid value"),
     "an empty array of exabytes": (entry(shape=f"{2**62},0", end=0), b"", "array is too big"),
     "too many axes": (entry(shape=",".join("1" * 70)), b"1234", "maximum supported dimension"),
-    "complex": (entry(dtype="C64", end=8), b"12345678", "'w' is complex64"),
+    "complex": (entry(dtype="C64", end=8), b"12345678", "'w' is complex64, expected numbers"),
     "bfloat16": (entry(dtype="BF16", end=2), b"12", "bfloat16"),
     "8 bits": (entry(dtype="F8_E4M3", end=1), b"1", "float8"),
     "objects": (entry(dtype="O"), b"1234", "unknown variant"),
