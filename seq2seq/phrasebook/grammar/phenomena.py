@@ -54,10 +54,6 @@ class Phenomena:
         """Whether something in a derivation is of the kind that a phenomenon is about."""
         return any(variant.fits(part) for part in nodes(node) for variant in self.variants[name])
 
-    def of(self, node: Node) -> list[str]:
-        """Return the phenomena of a derivation."""
-        return [name for name in self.variants if self.decided(node, name)]
-
     def distance(self, node: Node, places: list[int]) -> int:
         """Return how many words of a long-distance sentence stand between the one that decides and the decided one."""
         (near,) = (text for part in nodes(node) if (text := self._near(part)))
