@@ -1,7 +1,7 @@
 """Cells, or any other choice, compared over runs with several seeds: means, intervals, differences.
 
-The runs are those of `benchmarks/family.py`, the only writer of their record: one JSON object per line there, one row of
-a data frame here. A column that is not there is pandas' `KeyError`.
+The runs are those of `benchmarks/family.py`, the only writer of their record: one JSON object per line there, one row
+of a data frame here. A column that is not there is pandas' `KeyError`.
 """
 
 from collections.abc import Sequence

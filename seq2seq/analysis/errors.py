@@ -152,15 +152,7 @@ def compare_sentences(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame
     texts = ["source", "reference"]
     if not first[texts].reset_index(drop=True).equals(second[texts].reset_index(drop=True)):
         raise EvaluationError("the two systems' sources or references differ. Compare what answers the same.")
-    both = pd.DataFrame(
-        {
-            "source": first["source"],
-            "reference": first["reference"],
-            "first": first["hypothesis"],
-            "second": second["hypothesis"].to_numpy(),
-            "chrf_first": first["chrf"],
-            "chrf_second": second["chrf"].to_numpy(),
-        }
-    )
+    both = first[texts].assign(first=first["hypothesis"], second=second["hypothesis"].to_numpy())
+    both = both.assign(chrf_first=first["chrf"], chrf_second=second["chrf"].to_numpy())
     both["gain"] = both["chrf_second"] - both["chrf_first"]
     return both[both["first"] != both["second"]].sort_values("gain", ascending=False, kind="stable")

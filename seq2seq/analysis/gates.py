@@ -105,18 +105,8 @@ def saturation(gates: dict[str, GateValues]) -> pd.DataFrame:
         below, above = ENDS[gate.function]
         low = (values <= below).mean() if gate.function == "relu" else (values < below).mean()
         high = (values > above).mean()
-        rows.append(
-            {
-                "gate": name,
-                "function": gate.function,
-                "mean": values.mean(),
-                "low": low,
-                "high": high,
-                "saturated": low + high,
-                "slope": np.nanmean(gate.slopes()),
-            }
-        )
-    return pd.DataFrame(rows)
+        rows.append((name, gate.function, values.mean(), low, high, low + high, np.nanmean(gate.slopes())))
+    return pd.DataFrame(rows, columns=["gate", "function", "mean", "low", "high", "saturated", "slope"])
 
 
 def histograms(gates: dict[str, GateValues], bins: int = 20) -> pd.DataFrame:

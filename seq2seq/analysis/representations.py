@@ -157,17 +157,13 @@ def tsne(vectors: pd.DataFrame, perplexity: float = 15.0, seed: int = 1) -> pd.D
         N rows named as in `vectors`, with columns 1 and 2.
 
     Raises:
-        EvaluationError: `perplexity` is not below N.
+        ValueError: Of scikit-learn: `perplexity` is not below N.
 
     Source: van der Maaten and Hinton (2008), as scikit-learn's `TSNE` computes it exactly; cosine distances.
     """
     with from_extra("analysis", needed_by=__name__):
         from sklearn.manifold import TSNE
 
-    if not perplexity < len(vectors):
-        raise EvaluationError(
-            f"'perplexity' is {perplexity:g}: it must be below the number of vectors, {len(vectors)}."
-        )
     # The approximate method starts threads that wait for each other: on a busy machine it is far slower for so few.
     layout = TSNE(2, perplexity=perplexity, metric="cosine", init="pca", random_state=seed, method="exact")
     return pd.DataFrame(layout.fit_transform(vectors.to_numpy(np.float64)), vectors.index, [1, 2])

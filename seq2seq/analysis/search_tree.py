@@ -253,19 +253,13 @@ def draws(translator: Translator, sentence: str, options: SearchOptions) -> pd.D
         raise ValueError("'sample' is false: pass SearchOptions(sample=True, n_best=...)")
     found = translator.translate([sentence], options, attention=False)[0].hypotheses
     drawn = pd.DataFrame(
-        {
-            "tokens": [tuple(hypothesis.tokens) for hypothesis in found],
-            "text": [hypothesis.text for hypothesis in found],
-            "log_prob": [float(hypothesis.token_log_probs.sum()) for hypothesis in found],
-            "length": [len(hypothesis.tokens) for hypothesis in found],
-        }
+        [(tuple(one.tokens), one.text, float(one.token_log_probs.sum()), len(one.tokens)) for one in found],
+        columns=["tokens", "text", "log_prob", "length"],
     )
-    counted = drawn.groupby("tokens", as_index=False).agg(
-        text=("text", "first"), count=("text", "size"), log_prob=("log_prob", "first"), length=("length", "first")
-    )
-    counted.insert(2, "share", counted["count"] / len(drawn))
+    of_each = drawn.groupby("tokens")
+    counted = of_each.first().assign(count=of_each.size(), share=of_each.size() / len(drawn))
     counted = counted.sort_values(["count", "log_prob"], ascending=False, ignore_index=True)
-    return counted.drop(columns="tokens")
+    return counted[["text", "count", "share", "log_prob", "length"]]
 
 
 def _run(

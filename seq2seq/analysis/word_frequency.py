@@ -49,6 +49,8 @@ def accuracy_by_frequency(
     if not edges or edges[0] < 1 or any(a >= b for a, b in pairwise(edges)):
         raise EvaluationError(f"'edges' are {list(edges)}: they must rise, from 1 or more.")
     starts = [0, *edges]
+    names = [f"{low}-{above - 1}" if above > low + 1 else f"{low}" for low, above in pairwise(starts)]
+    names.append(f"{starts[-1]}-")
     frequencies = matches["word"].map(lambda word: counts.get(word, 0)).to_numpy(int)
     buckets = np.searchsorted(starts, frequencies, side="right") - 1
     size = int(matches["sentence"].max()) + 1 if len(matches) else 1
@@ -60,7 +62,7 @@ def accuracy_by_frequency(
             for column in ("matched", "reference", "hypothesis")
         )
         row = {
-            "words": _name(start, starts[bucket + 1] - 1 if bucket + 1 < len(starts) else None),
+            "words": names[bucket],
             "least": start,
             "types": part.loc[part["reference"] > 0, "word"].nunique(),
             "reference": int(reference.sum()),
@@ -125,9 +127,3 @@ def compare_words(first: pd.DataFrame, second: pd.DataFrame, counts: Mapping[str
     words["gain"] = words["second"] - words["first"]
     differing = words[words["first_only"] + words["second_only"] > 0]
     return differing.sort_values(["gain", "word"], ascending=[False, True], ignore_index=True)
-
-
-def _name(low: int, high: int | None) -> str:
-    if high is None:
-        return f"{low}-"
-    return str(low) if low == high else f"{low}-{high}"

@@ -7,20 +7,10 @@ from itertools import islice
 
 # Letters by Unicode block; together with Han they tell which of three languages a text is in.
 KANA = re.compile("[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
-
-
 HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318f\ua960-\ua97f\uac00-\ud7ff]")
-
-
 HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-
-
 ENOUGH_LETTERS = 0.3  # of a text: a Western one that quotes Chinese has fewer
-
-
 ENOUGH_OWN_LETTERS = 0.1  # of these: Chinese that quotes Japanese has fewer kana, Japanese news a third
-
-
 LINES_LOOKED_AT = 1000
 
 

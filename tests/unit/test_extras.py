@@ -50,7 +50,7 @@ def call(module, function, *arguments):
         ("matplotlib", "analysis", "A plot", lambda: call("analysis.challenge.sets", "plot_report", None, None)),
         ("pandas", "analysis", "seq2seq.analysis.lengths", lambda: fresh("seq2seq.analysis.lengths")),
         ("scipy", "analysis", "seq2seq.analysis.intervals", lambda: fresh("seq2seq.analysis.intervals")),
-        ("matplotlib", "analysis", "seq2seq.analysis.plots.gates", lambda: fresh("seq2seq.analysis.plots.gates")),
+        ("matplotlib", "analysis", "seq2seq.analysis.plots.lengths", lambda: fresh("seq2seq.analysis.plots.lengths")),
         (
             "sklearn",
             "analysis",

@@ -6,9 +6,9 @@ import pytest
 
 from seq2seq.analysis.gates import GateValues, histograms
 from seq2seq.analysis.gradients import sensitivity
-from seq2seq.analysis.plots.gates import gate_histograms
 from seq2seq.analysis.plots.gradients import (
     flow_before_and_after,
+    gate_histograms,
     gradient_norms,
     loss_gradients_over_time,
     sensitivity_over_distance,

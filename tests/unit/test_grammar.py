@@ -11,7 +11,6 @@ import pytest
 from seq2seq.errors import CorpusError
 from seq2seq.phrasebook.grammar import Grammar
 from seq2seq.phrasebook.grammar.derivation import NoWordError
-from seq2seq.phrasebook.grammar.grammar import combination
 from seq2seq.phrasebook.grammar.morphology import flat, inflect
 from seq2seq.phrasebook.grammar.phenomena import words_of
 
@@ -171,13 +170,11 @@ def test_every_phenomenon_occurs_and_decides_words_of_the_sentence(grammar):
     seen = Counter()
     for derivation in islice((grammar.draw(random) for _ in range(2_000)), 2_000):
         words = words_of(grammar.say(derivation, "german").text)
-        for name in phenomena.of(derivation):
+        for name in phenomena:
             places = phenomena.decided(derivation, name)
-            assert places
-            assert max(places) < len(words)
-            seen[name] += 1
+            assert max(places, default=0) < len(words)
+            seen[name] += bool(places)
         assert grammar.say(derivation, "german") == grammar.say(derivation, "german")
-    assert set(seen) == set(phenomena)
     assert min(seen.values()) >= 5
 
 
@@ -218,8 +215,13 @@ def test_long_distances_grow_with_the_links(grammar):
     assert all(later > earlier + 2 for earlier, later in pairwise(means)), means
 
 
+def named(combinations):
+    """Part of speech, concept and form of lexemes in forms."""
+    return [(lexeme.part, lexeme[0]["key"], form) for lexeme, form in combinations]
+
+
 def test_what_is_held_out_is_a_word_in_a_form(grammar):
-    held_out = grammar.combinations("german")
+    held_out = named(grammar.combinations["german"])
     assert ("noun", "key", "singular.accusative") in held_out
     assert ("verb", "give", "infinitive") in held_out
     assert not any(form == "nominative" for _, _, form in held_out), "the part of an entry, which is no form"
@@ -227,7 +229,6 @@ def test_what_is_held_out_is_a_word_in_a_form(grammar):
     for node in (grammar.draw(Random(seed).random) for seed in range(1500)):
         sentence = grammar.say(node, "german")
         grammar.say(grammar.draw(Random(0).random), "german")  # what else is said has no influence
-        used = {combination(lexeme, form) for lexeme, form in sentence.used}
-        assert grammar.held_out(sentence) == bool(used & set(held_out))
+        assert grammar.held_out(sentence) == bool({*named(sentence.used)} & {*held_out})
         found += grammar.held_out(sentence)
     assert 15 < found < 300

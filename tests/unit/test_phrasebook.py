@@ -14,8 +14,8 @@ import pytest
 
 from seq2seq.errors import CorpusError
 from seq2seq.phrasebook import phrasebook as module
-from seq2seq.phrasebook.grammar.grammar import combination
 from seq2seq.phrasebook.phrasebook import PAIRS, fingerprint, phrasebook, split_of, the_grammar
+from tests.unit.test_grammar import named
 
 SIZES = {"train": 12_000, "valid": 400, "test": 400, "compositional": 400}
 SPLITS = {split: list(phrasebook(split, pairs)) for split, pairs in SIZES.items()}
@@ -198,7 +198,7 @@ def test_the_pairs_are_those_of_the_version():
 def test_what_the_compositional_split_holds_out_was_seen_apart():
     """No combination is in train; each of its words is there in other forms, and each form with other words."""
     grammar = the_grammar()
-    held_out = grammar.combinations("german")
+    held_out = named(grammar.combinations["german"])
     assert len(held_out) > 20
     train = Counter()
     texts = dict(SPLITS["train"])
@@ -206,7 +206,7 @@ def test_what_the_compositional_split_holds_out_was_seen_apart():
     for _ in range(20_000):
         derivation = grammar.draw(random)
         if grammar.say(derivation, "english").text in texts:
-            train.update(combination(lexeme, form) for lexeme, form in grammar.say(derivation, "german").used)
+            train.update(named(grammar.say(derivation, "german").used))
     assert not set(train) & set(held_out)
     words, forms = Counter(), Counter()
     for (part, word, form), number in train.items():

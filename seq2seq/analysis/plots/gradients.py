@@ -1,4 +1,4 @@
-"""Gradients through time: how much is left over how many steps, by which directions, and what a cut takes away."""
+"""Gradients through time: how much is left over how many steps, what a cut takes away, and how open gates are."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -131,6 +131,33 @@ def gradient_norms(norms: Mapping[str, Sequence[float] | np.ndarray], limit: flo
         axes.axhline(limit, color="black", linewidth=0.8, linestyle="--", label="clipped above")
     axes.set(xlabel="update", ylabel="norm of the gradient before clipping")
     axes.legend()
+    return figure
+
+
+def gate_histograms(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw how the values of each gate are spread, one panel a gate, one outline a name.
+
+    Args:
+        tables: By name, as `before` and `after`, of `seq2seq.analysis.gates.histograms`; with the same gates.
+
+    Raises:
+        ValueError: There is no table.
+    """
+    if not tables:
+        raise ValueError("found no table of histograms, expected at least one")
+    gates = list(next(iter(tables.values()))["gate"].unique())
+    figure = Figure(figsize=(2.9 * len(gates), 3.2), layout="constrained")
+    panels = figure.subplots(1, len(gates), squeeze=False)[0]
+    for axes, gate in zip(panels, gates, strict=True):
+        for name, table in tables.items():
+            rows = table[table["gate"] == gate]
+            edges = [*rows["left"], rows["right"].iloc[-1]]
+            axes.stairs(100 * rows["share"], edges, label=name, fill=len(tables) == 1, linewidth=1.6)
+        function = table.loc[table["gate"] == gate, "function"].iloc[0]
+        axes.set(title=gate, xlabel=f"value of the {function}")
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("share of values (%)")
+    panels[0].legend()
     return figure
 
 

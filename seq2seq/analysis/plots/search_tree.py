@@ -1,5 +1,6 @@
 """The tree of a beam search."""
 
+from seq2seq.analysis.search_tree import path
 from seq2seq.extras import from_extra
 
 with from_extra("analysis", needed_by=__name__):
@@ -29,7 +30,8 @@ def search_tree(tree: pd.DataFrame, most_pruned: int | None = None, totals: bool
     steps, height = int(shown["step"].max()), int(rank.max()) + 1
     figure = Figure(figsize=(1.5 + (1.35 if totals else 1.05) * steps, 1.4 + 0.36 * height), layout="constrained")
     axes = figure.subplots()
-    best = _best_path(shown)
+    finished = shown[shown["status"] == "finished"]
+    best = path(shown, finished["score"].idxmax()) if len(finished) else []
     edges, colours, widths = [], [], []
     for node, row in shown.iloc[1:].iterrows():
         edges.append([(row["step"] - 1, rank[row["parent"]]), (row["step"], rank[node])])
@@ -59,13 +61,3 @@ def search_tree(tree: pd.DataFrame, most_pruned: int | None = None, totals: bool
     lines.append(Line2D([], [], color=COLOURS["finished"], linewidth=2.5, label="way to the best result"))
     axes.legend(handles=lines, loc="upper left", bbox_to_anchor=(0, -0.12), ncols=len(lines), frameon=False)
     return figure
-
-
-def _best_path(tree: pd.DataFrame) -> set[int]:
-    finished = tree[tree["status"] == "finished"]
-    node = int(finished["score"].idxmax()) if len(finished) else -1
-    nodes = set()
-    while node >= 0:
-        nodes.add(node)
-        node = int(tree.at[node, "parent"])
-    return nodes

@@ -90,7 +90,7 @@ class Rules:
     def __init__(self, source: Mapping[str, Any], lexicon: Mapping[str, list[Lexeme]], languages: int) -> None:
         self.lexicon = lexicon
         self.arguments = source["arguments"]
-        self.categories: dict[str, tuple[list[Rule], list[float]]] = {}
+        self.categories: dict[str, tuple[list[Rule], list[float]]] = {}  # and each rule by its key, alone
         self.rules: dict[str, Rule] = {}
         for category, entry in source["categories"].items():
             shared = entry.get("slots", {})
@@ -102,24 +102,16 @@ class Rules:
                 made = Rule(category, name, steps, languages)
                 rules.append(made)
                 self.rules[made.key] = made
+                self.categories[made.key] = [made], []
                 weights.append(rule.get("weight", 1))
             self.categories[category] = rules, _cumulative(weights)
 
     def draw(self, category: str, draw: Draw, filled: Mapping[str, Any]) -> Node:
         """Draw a derivation of a category, or of the one rule that `category.rule` names."""
-        if category in self.rules:
-            return self.fill(Node(self.rules[category], filled), draw)
         rules, weights = self.categories[category]
         rule = rules[0] if len(rules) == 1 else rules[bisect(weights, draw.random())]
-        return self.fill(Node(rule, filled), draw)
-
-    def fill(self, node: Node, draw: Draw) -> Node:
-        """Fill the slots of a node that are still empty."""
-        for slot, step in node.rule.steps:
-            if slot not in node:
-                value = step(draw, node)
-                if value is not None:
-                    node[slot] = value
+        node = Node(rule, filled)
+        _fill(node, rule.steps, draw, node)
         return node
 
     def step(self, spec: Any, place: str) -> Step:
@@ -147,13 +139,10 @@ class Rules:
 
     def _value(self, spec: Any) -> Step:
         if isinstance(spec, str) and spec.startswith("@"):
-            names = spec[1:].split(".")
-            if len(names) == 1:
-                name = names[0]
-                return lambda draw, node: node.get(name)
-            if len(names) == 2:
-                return _second(*names)
-            return lambda draw, node: look(node, names)
+            first, *names = spec[1:].split(".")
+            if not names:
+                return lambda draw, node: node.get(first)
+            return lambda draw, node: _look(node.get(first), names)
         return lambda draw, node: spec
 
     def _switch(self, path: str, branches: Mapping[Any, Any], place: str) -> Step:
@@ -215,7 +204,9 @@ class Rules:
 
         def child(draw: Draw, node: Node) -> Node:
             category = options[int(draw.random() * len(options))] if len(options) > 1 else options[0]
-            return self.draw(category, draw, _filled(presets, draw, node))
+            filled: dict[str, Any] = {}
+            _fill(filled, presets, draw, node)
+            return self.draw(category, draw, filled)
 
         return child
 
@@ -231,39 +222,26 @@ class Rules:
                 options = [option for option in options if option in allowed] if allowed else options
             chosen = options[int(draw.random() * len(options))]
             category = self.arguments.get(chosen, self.arguments["else"])
-            return self.draw(category, draw, {"class": chosen} | _filled(presets, draw, node))
+            filled = {"class": chosen}
+            _fill(filled, presets, draw, node)
+            return self.draw(category, draw, filled)
 
         return argument
 
 
-def _filled(presets: list[tuple[str, Step]], draw: Draw, node: Node) -> dict[str, Any]:
-    filled = {}
-    for slot, step in presets:
-        value = step(draw, node)
-        if value is not None:
-            filled[slot] = value
-    return filled
+def _fill(slots: dict[str, Any], steps: list[tuple[str, Step]], draw: Draw, node: Node) -> None:
+    """Fill the slots that are still empty, by steps that read a node."""
+    for slot, step in steps:
+        if slot not in slots and (value := step(draw, node)) is not None:
+            slots[slot] = value
 
 
-def _second(first: str, second: str) -> Step:
-    def value(draw: Draw, node: Node) -> Any:
-        found = node.get(first)
-        if isinstance(found, Lexeme):
-            found = found[0]
-        return found.get(second) if found else None
-
-    return value
-
-
-def look(value: Any, names: list[str]) -> Any:
+def _look(value: Any, names: list[str]) -> Any:
     """Follow a path through slots and attributes; what is not there is None."""
     for name in names:
         if isinstance(value, Lexeme):
-            value = value[0].get(name)
-        elif isinstance(value, Node):
-            value = value.get(name)
-        else:
-            return None
+            value = value[0]
+        value = value.get(name) if isinstance(value, dict) else None
     return value
 
 

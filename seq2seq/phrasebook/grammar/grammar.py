@@ -18,13 +18,6 @@ RETRIES = 100  # of draws that end where no word fits
 
 NO_RULE = Rule("", "", [], 0)  # of what prescribes slots from outside
 
-Combination = tuple[str, str, str]  # part of speech, concept, form
-
-
-def combination(lexeme: Lexeme, form: str) -> Combination:
-    """Return the names of a word in a form."""
-    return lexeme.part, lexeme[0]["key"], form
-
 
 class Grammar:
     """A synchronous grammar of two or more languages.
@@ -32,6 +25,8 @@ class Grammar:
     Args:
         languages: Folders beside this file. The first is the source.
         lexicon: `full`, or `basic` for the words that `basic.yaml` chooses.
+
+    `combinations` has for each language what `held_out.yaml` names: words in forms that only a compositional test has.
 
     Raises:
         CorpusError: A file of the grammar does not fit the others.
@@ -53,8 +48,7 @@ class Grammar:
             for language, syntax in self.syntaxes.items()
             if language != languages[0]
         }
-        held_out = _read("held_out.yaml")
-        self._held_out = {language: self._forms(every, language, held_out.get(language, {})) for language in languages}
+        self.combinations = {language: self._forms(every, language) for language in languages}
 
     def draw(self, random: Callable[[], float], category: str = "sentence", **filled: Any) -> Node:
         """Draw a derivation of a category; `filled` prescribes slots."""
@@ -75,18 +69,12 @@ class Grammar:
 
     def held_out(self, sentence: Sentence) -> bool:
         """Whether a sentence has a combination of `held_out.yaml`."""
-        return not self._held_out[sentence.language].isdisjoint(sentence.used)
+        return not self.combinations[sentence.language].isdisjoint(sentence.used)
 
-    def combinations(self, language: str) -> list[Combination]:
-        """Return what `held_out.yaml` names: words in forms that only a compositional test has."""
-        return sorted(combination(lexeme, form) for lexeme, form in self._held_out[language])
-
-    def _forms(
-        self, words: Mapping[str, list[Lexeme]], language: str, held_out: dict[str, dict[str, str]]
-    ) -> set[tuple[Lexeme, str]]:
+    def _forms(self, words: Mapping[str, list[Lexeme]], language: str) -> set[tuple[Lexeme, str]]:
         index = self.languages.index(language)
         found = set()
-        for part, entries in held_out.items():
+        for part, entries in _read("held_out.yaml").get(language, {}).items():
             lexemes = {lexeme[index]["key"]: lexeme for lexeme in words[part]}
             for key, name in entries.items():
                 if key not in lexemes:

@@ -125,17 +125,17 @@ def _frame(entry: Mapping[str, Any]) -> str:
 
 def _groups(groups: Mapping[str, Iterable[str]]) -> Mapping[str, list[str]]:
     """Return the groups that a class is in, directly or through another group."""
+
+    def members(group: str) -> Iterator[str]:
+        for name in groups.get(group, ()):
+            yield name
+            yield from members(name)
+
     within: dict[str, list[str]] = defaultdict(list)
     for group in groups:
-        for name in _members(group, groups):
+        for name in members(group):
             within[name].append(group)
     return within
-
-
-def _members(group: str, groups: Mapping[str, Iterable[str]]) -> Iterator[str]:
-    for name in groups.get(group, ()):
-        yield name
-        yield from _members(name, groups)
 
 
 def _attributes(entry: Mapping[str, Any]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """From the principal parts of a word to its forms, by the regular expressions of a language's `forms.yaml`."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from seq2seq.errors import CorpusError
@@ -38,17 +38,12 @@ def inflect(paradigm: Mapping[str, Any], entry: str | Mapping[str, Any]) -> dict
     return forms | {name: form for name, form in exceptions.items() if name != "parts"}
 
 
-def flat(table: Mapping[str, Any]) -> dict[str, Any]:
+def flat(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     """Return a nested table with the path to each value as one key: `{dative: {f: der}}` has `dative.f`."""
-    return dict(_flat(table, ""))
-
-
-def _flat(table: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+    values: dict[str, Any] = {}
     for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", value
+        values |= flat(value, f"{path}{key}.") if isinstance(value, Mapping) else {f"{path}{key}": value}
+    return values
 
 
 def _rewrite(form: str, rules: Iterable[Any]) -> str:

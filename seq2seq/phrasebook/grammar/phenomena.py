@@ -54,19 +54,12 @@ class Phenomena:
         """Whether something in a derivation is of the kind that a phenomenon is about."""
         return any(variant.fits(part) for part in nodes(node) for variant in self.variants[name])
 
-    def of(self, node: Node) -> list[str]:
-        """Return the phenomena of a derivation."""
-        return [name for name in self.variants if self.decided(node, name)]
-
     def distance(self, node: Node, places: list[int]) -> int:
         """Return how many words of a long-distance sentence stand between the one that decides and the decided one."""
-        (near,) = (text for part in nodes(node) if (text := self._near(part)))
+        # The words up to the one that decides, where a node's rule says which these are.
+        said = [(part.rule.fields[self.syntax.index].get("near"), part) for part in nodes(node)]
+        (near,) = (text for field, part in said if field and (text := field(part, "near", [])))
         return places[0] - len(words_of(near))
-
-    def _near(self, node: Node) -> str:
-        """The words up to the one that decides, where the node's rule says which these are."""
-        field = node.rule.fields[self.syntax.index].get("near")
-        return field(node, "near", []) if field else ""
 
 
 class _Variant:

@@ -53,7 +53,7 @@ class Syntax:
         self.index = index
         self.name = name
         self.words = words
-        self.described = set(rules.rules) | set(rules.categories)
+        self.described = set(rules.categories)
         self.rewrites = [
             (there, re.compile(pattern), replacement) for there, pattern, replacement in source["rewrites"]
         ]
