@@ -64,7 +64,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
 
 
 def forge(path: Path, arrays: str, data: bytes, about: str = "{}") -> None:
-    """An array file as a stranger would make it, with the right checksums; `arrays` is the rest of its header's JSON."""
+    """An array file of a stranger, with the right checksums; `arrays` is the rest of its header's JSON."""
 
     def write(metadata: dict[str, str]) -> None:
         header = f'{{"__metadata__":{json.dumps(metadata | {"sha256": _seal(metadata)})}{arrays}}}'.encode()
@@ -72,7 +72,7 @@ def forge(path: Path, arrays: str, data: bytes, about: str = "{}") -> None:
 
     write({"about": about, "arrays": ""})
     with suppress(Exception), safe_open(path, "numpy") as file:
-        write({"about": about, "arrays": _digest({name: file.get_tensor(name) for name in file.keys()})})
+        write({"about": about, "arrays": _digest({name: file.get_tensor(name) for name in file})})
 
 
 def change_metadata(folder: Path, **values: object) -> None:
