@@ -72,7 +72,7 @@ def forge(path: Path, arrays: str, data: bytes, about: str = "{}") -> None:
 
     write({"about": about, "arrays": ""})
     with suppress(Exception), safe_open(path, "numpy") as file:
-        write({"about": about, "arrays": _digest({name: file.get_tensor(name) for name in file})})
+        write({"about": about, "arrays": _digest({name: file.get_tensor(name) for name in file.offset_keys()})})
 
 
 def change_metadata(folder: Path, **values: object) -> None:
