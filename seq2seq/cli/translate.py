@@ -102,7 +102,7 @@ def translate(
 
 def _files(source: Path | None, target: Path | None, shard: str | None, engine: str) -> tuple[Path, Path] | None:
     """The two files that `--shard` and `--engine apache-beam` need; None where neither is asked for."""
-    from seq2seq.bulk.manifest import Shard
+    from seq2seq.bulk.shard import Shard
     from seq2seq.errors import ConfigError, CorpusError
 
     if shard is None and engine == "local":
@@ -141,7 +141,7 @@ def _translate_stream(
 
 
 def _translate_shard(translator: "Translator", job: "Job", text: str) -> None:
-    from seq2seq.bulk.manifest import Shard
+    from seq2seq.bulk.shard import Shard
     from seq2seq.bulk.shards import translate_shard
     from seq2seq.cli.console import progress_bar, say, warn
 
