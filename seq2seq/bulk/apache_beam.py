@@ -4,11 +4,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from shutil import rmtree
 from threading import Lock
 from typing import Any
 
-from seq2seq.bulk.chunks import Chunks
+from seq2seq.bulk.chunks import Chunks, beside
 from seq2seq.bulk.job import Job
 from seq2seq.config.precision import Precision
 from seq2seq.errors import BulkError, Seq2SeqError
@@ -53,7 +52,7 @@ def translate_on_apache_beam(
     """Translate a file on one of Apache Beam's runners; the output equals that of a single run.
 
     All workers must see the model, the input and the output's folder under the same paths. If the engine gives up,
-    finished chunks stay in the folder `OUT.apache-beam`, and the next call continues from there.
+    finished chunks stay in the folder `OUT.chunks`, and the next call continues from there.
 
     Args:
         job: What to translate.
@@ -66,8 +65,8 @@ def translate_on_apache_beam(
 
     Raises:
         MissingExtraError: The extra `apache-beam` is not installed.
-        BulkError: Another process is on this output; the folder is of another job; the engine gave up; or when all
-            has run, a chunk has no answer.
+        BulkError: Another process is on this output; what lies beside it is of another job; the engine gave up; or when
+            all has run, a chunk has no answer.
     """
     with from_extra("apache-beam", needed_by="--engine apache-beam"):
         from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
@@ -77,26 +76,25 @@ def translate_on_apache_beam(
         runner = RUNNER
     target = job.target.absolute()
     job = replace(job, model=job.model.absolute(), source=job.source.absolute(), target=target)
-    folder, lock = (target.with_name(f"{target.name}.{suffix}") for suffix in ("apache-beam", "apache-beam.lock"))
+    lock = beside(target, "apache-beam.lock")
 
     def refused(process: str) -> BulkError:
         return BulkError(f"{job.target}: process {process} is translating into it. Wait for it or end it.")
 
     with hold(lock, refused):
-        identity = {**job.identity(), "chunk": chunk}
-        chunks = Chunks(job, folder, chunk, identity["input"]["lines"])
-        chunks.start(identity)
+        chunks = Chunks(job, {**job.identity(), "chunk": chunk}, chunk)
         try:
-            _run(chunks, runner, options)
+            if not chunks.begin():
+                _run(chunks, runner, options)
         except Seq2SeqError:
             raise
         except Exception as error:  # engines have many kinds, and log what led to them
             raise BulkError(
-                f"{folder}: Apache Beam gave up: {type(error).__name__}: {error}. Finished chunks are kept there, and "
-                "the same command continues from them."
+                f"{chunks.folder}: Apache Beam gave up: {type(error).__name__}: {error}. Finished chunks are kept there, "
+                "and the same command continues from them."
             ) from error
         chunks.join()
-        rmtree(folder)
+        chunks.record.unlink()
         lock.unlink(missing_ok=True)
     return chunks.total
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from shutil import copyfileobj
+from shutil import copyfileobj, rmtree
 from typing import Any
 from uuid import uuid4
 
-from seq2seq.bulk.job import Job, read_record
+from seq2seq.bulk.job import Job, check_same
 from seq2seq.corpora.readers import lenient_lines, open_bytes
 from seq2seq.data.progress import Progress, unheard
 from seq2seq.errors import BulkError, CorpusError
@@ -22,37 +22,61 @@ from seq2seq.inference.output import answers, lines_answered
 from seq2seq.inference.translator import Translator
 from seq2seq.storage.files import replacing, writing
 
-JOB = "job.json"
-
 
 @dataclass(frozen=True)
 class Chunks:
-    """The chunks of a job, and the folder of their answers.
+    """The chunks of a job. Beside the output `OUT` lie their answers, and a record that outlives them.
 
-    job     what to translate
-    folder  holds `job.json`, and the rows that answer each chunk, named by the number of its first line
-    size    lines of a chunk; the last one has what is left
-    total   lines of the input
+    job       what to translate
+    identity  JSON-able values that differ where the output might, see `Job.identity`
+    size      lines of a chunk; the last one has what is left
+
+    folder    `OUT.chunks`: the rows that answer each chunk, named by the number of its first line
+    record    `OUT.manifest.json`: the identity as `job`, and the `bytes` of `OUT` when that is there
+    total     lines of the input
     """
 
     job: Job
-    folder: Path
+    identity: dict[str, Any]
     size: int
-    total: int
 
-    def start(self, identity: dict[str, Any]) -> None:
-        """Make the folder; one that is there must be of the same job.
+    @property
+    def folder(self) -> Path:
+        return beside(self.job.target, "chunks")
 
-        Args:
-            identity: JSON-able values that differ where the output might.
+    @property
+    def record(self) -> Path:
+        return beside(self.job.target, "manifest.json")
+
+    @property
+    def total(self) -> int:
+        return self.identity["input"]["lines"]
+
+    def begin(self) -> bool:
+        """Go on with what is there, if it is of the same job; returns whether all is done.
 
         Raises:
-            BulkError: It is of another job, or its record is damaged.
+            BulkError: It is of another job, or damaged, or the output is not what was written.
         """
-        self.folder.mkdir(exist_ok=True)
-        path = self.folder / JOB
-        if read_record(path, identity, f"Give another --output, or delete {self.folder.name} to begin anew.") is None:
-            write_record(path, identity)
+        output, remedy = self.job.target, f"Give another --output, or delete {self.record.name} to begin anew."
+        try:
+            record = json.loads(self.record.read_bytes())
+            begun, written = {**record["job"]}, record["bytes"]
+        except FileNotFoundError:
+            rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir()
+            self._write_record(None)
+            return False
+        except (ValueError, KeyError, TypeError) as error:
+            raise BulkError(f"{self.record}: damaged: {error}. {remedy}") from None
+        check_same(self.record, begun, self.identity, remedy)
+        if written is None:
+            return False
+        found = output.stat().st_size if output.exists() else None
+        if found != written:
+            there = "no such file" if found is None else f"a file of {found:,} bytes"
+            raise BulkError(f"{output}: found {there}, and {self.record.name} says {written} bytes. {remedy}")
+        return True
 
     def lines_of(self, first: int) -> range:
         """The numbers of a chunk's lines, by its first one."""
@@ -113,11 +137,19 @@ class Chunks:
             partial.unlink(missing_ok=True)
 
     def join(self) -> None:
-        """Write the output in one step: the answers of all chunks in order.
+        """Write the output in one step, the answers of all chunks in order; remove them.
+
+        A process that is killed here leaves the answers, or the record, or both: the next call ends what it began.
 
         Raises:
-            BulkError: A chunk has no answer, or one that does not answer each of its lines.
+            BulkError: A chunk has no answer, or one that does not answer each of its lines; or see `begin`.
         """
+        if not self.begin():
+            self._write_output()
+            self._write_record(self.job.target.stat().st_size)
+        rmtree(self.folder, ignore_errors=True)
+
+    def _write_output(self) -> None:
         with replacing(self.job.target) as partial, partial.open("wb") as target:
             for first in range(1, self.total + 1, self.size):
                 path, lines = self._path(first), self.lines_of(first)
@@ -133,11 +165,14 @@ class Chunks:
                         f"to {lines.stop - 1:,}. Delete it, and run the same command again."
                     )
 
+    def _write_record(self, size: int | None) -> None:
+        with replacing(self.record) as partial:
+            partial.write_text(json.dumps({"job": self.identity, "bytes": size}, indent=2) + "\n", encoding="utf-8")
+
     def _path(self, first: int) -> Path:
         return self.folder / f"{first:012d}"
 
 
-def write_record(path: Path, values: dict[str, Any]) -> None:
-    """Write JSON in one step."""
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+def beside(output: Path, ending: str) -> Path:
+    """A file that belongs to an output."""
+    return output.with_name(f"{output.name}.{ending}")

@@ -16,8 +16,6 @@ from seq2seq.inference.sources import checksums_besides
 from seq2seq.model_directory.directory import checksums
 from seq2seq.storage.files import sha256
 
-BYTES = "bytes"  # of the output: what a record has besides the identity of its job
-
 
 @dataclass(frozen=True)
 class Job:
@@ -54,27 +52,20 @@ class Job:
         return json.loads(json.dumps(values))
 
 
-def read_record(path: Path, identity: Mapping[str, Any], remedy: str) -> dict[str, Any] | None:
-    """What a job wrote of itself: its identity, and perhaps more; None where there is nothing.
+def check_same(path: Path, begun: Mapping[str, Any], now: Mapping[str, Any], remedy: str) -> None:
+    """See that the job that `path` tells of is this one.
 
     Raises:
-        BulkError: It is damaged, or of another job; says in what they differ, and the remedy.
+        BulkError: It is another; says in what they differ, and the remedy.
     """
-    try:
-        record = json.loads(path.read_bytes())
-        there, here = flatten(record), flatten(identity)
-    except FileNotFoundError:
-        return None
-    except (ValueError, AttributeError) as error:
-        raise BulkError(f"{path}: damaged: {error}. {remedy}") from None
+    there, here = flatten(begun), flatten(now)
     differ = [
         f"{key} is {_short(there.get(key))} there and {_short(here.get(key))} now"
         for key in dict.fromkeys([*here, *there])
-        if there.get(key) != here.get(key) and key != BYTES
+        if there.get(key) != here.get(key)
     ]
     if differ:
         raise BulkError(f"{path}: tells of another job: {', '.join(differ)}. {remedy}")
-    return record
 
 
 def _short(value: Any) -> str:

@@ -3,13 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import rmtree
-from typing import Any
 
 from filelock import FileLock
 
-from seq2seq.bulk.chunks import Chunks, write_record
-from seq2seq.bulk.job import BYTES, Job, read_record
+from seq2seq.bulk.chunks import Chunks, beside
+from seq2seq.bulk.job import Job
 from seq2seq.bulk.shard import Shard
 from seq2seq.data.progress import Progress, unheard
 from seq2seq.errors import BulkError
@@ -66,19 +64,16 @@ def translate_shard(
             "the precision of the job."
         )
     identity = {**job.identity(), "shards": shard.count, "chunk": chunk}
-    chunks = Chunks(job, _beside(job, "shards"), chunk, identity["input"]["lines"])
+    chunks = Chunks(job, identity, chunk)
     lines = shard.lines(chunks.total, chunk)
-    lock = _beside(job, f"shard-{shard.number:05d}-of-{shard.count:05d}.lock")
+    lock = beside(job.target, f"shard-{shard.number:05d}-of-{shard.count:05d}.lock")
 
     def refused(process: str) -> BulkError:
         return BulkError(f"{lock}: process {process} is on shard {shard}. Wait for it or end it.")
 
     with hold(lock, refused):
-        with _joining(job):  # which removes the folder, but no other call does as long as a chunk is missing
-            joined = _is_joined(job, identity)
-            if not joined:
-                chunks.start(identity)
-            left = [] if joined else chunks.missing(lines)
+        with _joining(job):  # which removes the answers, but no other call does as long as one is missing
+            left = [] if chunks.begin() else chunks.missing(lines)
 
         def advance(part: int) -> None:
             progress(done + part)
@@ -89,60 +84,24 @@ def translate_shard(
                 chunks.answer(translator, first, texts, warn, advance)
                 done += len(texts)
         lock.unlink(missing_ok=True)
-    complete = join(chunks, shard.count, identity)
+    complete = join(chunks, shard.count)
     return ShardReport(lines, before, complete, complete == shard.count)
 
 
-def join(chunks: Chunks, count: int, identity: dict[str, Any]) -> int:
-    """Make one file of the answers if all are there, and remove them; a record of the join stays.
-
-    A process that is killed here leaves the answers, or the record, or both: the next call ends what it began.
-
-    Returns:
-        How many shards are complete.
+def join(chunks: Chunks, count: int) -> int:
+    """Join all shards if they are complete; returns how many are.
 
     Raises:
         BulkError: See `Chunks.join`.
     """
-    job = chunks.job
-    with _joining(job) as lock:
-        if not _is_joined(job, identity):
-            shards = [Shard(number, count).lines(chunks.total, chunks.size) for number in range(1, count + 1)]
-            if missing := sum(bool(chunks.missing(lines)) for lines in shards):
-                return count - missing
-            chunks.start(identity)
+    with _joining(chunks.job) as lock:
+        shards = [Shard(number, count).lines(chunks.total, chunks.size) for number in range(1, count + 1)]
+        missing = 0 if chunks.begin() else sum(bool(chunks.missing(lines)) for lines in shards)
+        if not missing:
             chunks.join()
-            write_record(_record(job), {**identity, BYTES: job.target.stat().st_size})
-        rmtree(chunks.folder, ignore_errors=True)
-        Path(lock.lock_file).unlink(missing_ok=True)
-    return count
+            Path(lock.lock_file).unlink(missing_ok=True)
+    return count - missing
 
 
 def _joining(job: Job) -> FileLock:
-    return FileLock(_beside(job, "join.lock"))
-
-
-def _is_joined(job: Job, identity: dict[str, Any]) -> bool:
-    """Whether there is a record of the join; it must be of this job and of what lies there.
-
-    Raises:
-        BulkError: It is not, or is damaged.
-    """
-    path, output = _record(job), job.target
-    remedy = f"Give another --output, or delete {path.name} to begin anew."
-    record = read_record(path, identity, remedy)
-    if record is None:
-        return False
-    found = output.stat().st_size if output.exists() else None
-    if found != record.get(BYTES):
-        there = "no such file" if found is None else f"a file of {found:,} bytes"
-        raise BulkError(f"{output}: found {there}, and {path.name} says {record.get(BYTES)} bytes. {remedy}")
-    return True
-
-
-def _record(job: Job) -> Path:
-    return _beside(job, "manifest.json")
-
-
-def _beside(job: Job, ending: str) -> Path:
-    return job.target.with_name(f"{job.target.name}.{ending}")
+    return FileLock(beside(job.target, "join.lock"))

@@ -70,7 +70,7 @@ def test_processes_killed_at_random_lose_nothing(folder, tmp_path):
         return running
 
     def done(shard):
-        return CHUNK * sum((tmp_path / "out.shards" / f"{first:012d}").exists() for first in shards[shard])
+        return CHUNK * sum((tmp_path / "out.chunks" / f"{first:012d}").exists() for first in shards[shard])
 
     found = []
     for patience in (1.0, 1.0, 0.99):  # the last time perhaps before there is anything new

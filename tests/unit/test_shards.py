@@ -179,7 +179,7 @@ def kill_at(monkeypatch, step):
 
     for what in ("replace", "unlink", "mkdir", "write_text"):
         monkeypatch.setattr(Path, what, dying(getattr(Path, what), what))
-    monkeypatch.setattr(shards, "rmtree", dying(shards.rmtree, "rmtree"))
+    monkeypatch.setattr(chunks, "rmtree", dying(chunks.rmtree, "rmtree"))
     monkeypatch.setattr(chunks, "os", SimpleNamespace(fsync=dying(chunks.os.fsync, "fsync")))
     return steps
 
@@ -210,7 +210,7 @@ def test_killed_at_every_step_it_goes_on_and_nothing_is_lost_or_there_twice(job,
 
 
 def test_a_chunk_is_on_disk_before_it_has_its_name(job, monkeypatch):
-    seen, folder = [], job.target.with_name("out.shards")
+    seen, folder = [], job.target.with_name("out.chunks")
 
     def fsync(handle):
         seen.append((os.fstat(handle).st_size, sum(path.name.isdecimal() for path in folder.iterdir())))
@@ -218,7 +218,7 @@ def test_a_chunk_is_on_disk_before_it_has_its_name(job, monkeypatch):
     monkeypatch.setattr(chunks, "os", SimpleNamespace(fsync=fsync))
     go(job, 1, 2)
     assert seen == [(len(expected(LINES[place : place + 2])), place // 2) for place in (0, 2, 4)]
-    assert sorted(path.name for path in folder.iterdir()) == [*(f"{first:012d}" for first in (1, 3, 5)), "job.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [f"{first:012d}" for first in (1, 3, 5)]
 
 
 def test_a_chunk_that_is_not_whole_is_translated_again(job):
@@ -231,7 +231,7 @@ def test_a_chunk_that_is_not_whole_is_translated_again(job):
 
     with pytest.raises(Killed):
         go(job, 1, 1, Dying())
-    answer = job.target.with_name("out.shards") / "000000000009.0123"
+    answer = job.target.with_name("out.chunks") / "000000000009.0123"
     answer.write_bytes("half a line of many ☃".encode()[:-1])
     translator = Shouting()
     assert go(job, 1, 1, translator).before == 8
@@ -241,7 +241,7 @@ def test_a_chunk_that_is_not_whole_is_translated_again(job):
 
 def test_an_answer_that_was_deleted_is_made_again(job):
     go(job, 1, 2)
-    (job.target.with_name("out.shards") / "000000000003").unlink()
+    (job.target.with_name("out.chunks") / "000000000003").unlink()
     translator = Shouting()
     assert go(job, 1, 2, translator).before == 4
     assert translator.asked == LINES[2:4]
@@ -295,14 +295,14 @@ def test_a_translator_of_another_precision_than_the_jobs_is_refused(job):
 
 
 def test_answers_of_two_jobs_are_not_joined(job):
-    record = job.target.with_name("out.shards") / "job.json"
+    record = job.target.with_name("out.manifest.json")
 
     class Meanwhile(Shouting):
         def translate_stream(self, *arguments, **more):
             record.write_text(record.read_text().replace('"beam_size": 5', '"beam_size": 7'))
             return super().translate_stream(*arguments, **more)
 
-    with pytest.raises(BulkError, match=r"job\.json: tells of another job: options.beam_size is 7 there"):
+    with pytest.raises(BulkError, match=r"out\.manifest\.json: tells of another job: options.beam_size is 7 there"):
         go(job, 1, 1, Meanwhile())
     assert not job.target.exists()
 
@@ -332,8 +332,8 @@ def test_a_shortlist_belongs_to_the_model_where_it_is_asked_for(job, tmp_path):
 
 def test_damage_is_refused_with_a_remedy(job):
     go(job, 1, 2)
-    folder = job.target.with_name("out.shards")
-    answer, record = folder / "000000000003", folder / "job.json"
+    folder = job.target.with_name("out.chunks")
+    answer, record = folder / "000000000003", job.target.with_name("out.manifest.json")
     whole, about = answer.read_bytes(), record.read_text()
 
     def refused(number, message):
@@ -343,7 +343,7 @@ def test_damage_is_refused_with_a_remedy(job):
 
     for damaged in (about[:-9], "[]", '"a"', "\xff"):
         record.write_text(damaged, encoding="latin-1")
-        refused(1, r"job\.json: damaged: .*delete out\.shards to begin anew")
+        refused(1, r"out\.manifest\.json: damaged: .*delete out\.manifest\.json to begin anew")
     record.write_text(about)
     for damaged in (whole[:-1], whole.replace(b"\n", b" ", 1)):
         answer.write_bytes(damaged)
@@ -356,8 +356,8 @@ def test_damage_is_refused_with_a_remedy(job):
 
 
 def test_what_is_missing_at_the_join_is_named(job):
-    at_join = chunks.Chunks(job, job.target.with_name("out.shards"), CHUNK, len(LINES))
-    at_join.folder.mkdir()
+    at_join = chunks.Chunks(job, job.identity(), CHUNK)
+    assert not at_join.begin()
     at_join.answer(Shouting(), 1, LINES[:2], pytest.fail)
     with pytest.raises(BulkError, match=r"000000000003: found answers to 0 lines, expected 2, of lines 3 to 4"):
         at_join.join()
@@ -379,9 +379,9 @@ def test_an_output_that_changed_after_the_join_is_refused(job):
 
 
 def test_an_input_that_gets_shorter_is_an_error(job, monkeypatch):
-    start = chunks.Chunks.start
+    missing = chunks.Chunks.missing
     monkeypatch.setattr(
-        chunks.Chunks, "start", lambda *given: job.source.write_text("one\ntwo\nthree\n") and start(*given)
+        chunks.Chunks, "missing", lambda *given: job.source.write_text("one\ntwo\nthree\n") and missing(*given)
     )
     with pytest.raises(CorpusError, match="in: found 3 lines, and there were 11 when this began"):
         go(job, 1, 1)
