@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from seq2seq.corpora.downloads.acquired import RECORD, Acquired, Progress, today
+from seq2seq.corpora.downloads.acquired import RECORD, Acquired, Progress, Unsplit, today
 from seq2seq.corpora.downloads.archives import unpack
 from seq2seq.corpora.downloads.catalogue import CatalogueEntry, archive_folder, find_entry, load_catalogue
 from seq2seq.corpora.downloads.download import Receipt, compare, download, reject
@@ -48,29 +48,26 @@ def get_corpus(
     elif kind == "mtdata":
         from seq2seq.corpora.downloads.external import get_from_mtdata
 
-        return get_from_mtdata(rest, folder, seed=seed, held_out=held_out, reverse=reverse, progress=progress)
+        got = get_from_mtdata(rest, folder, progress)
     else:
-        entry = find_entry(load_catalogue(catalogue), name)
-        folder.mkdir(parents=True, exist_ok=True)
-        got = Acquired(name, entry.languages, entry.licence, entry.citation, folder, entry.recipe)
-        _get_files(entry, got, progress)
-        if entry.table is not None:
-            if reverse:
-                got.reverse()
-            first, second = entry.table.columns
-            got.split_table(
-                _lines(folder / entry.table.file),
-                str(folder / entry.table.file),
-                (second, first) if reverse else (first, second),
-                seed=seed,
-                held_out=held_out or entry.table.held_out,
-                progress=progress,
-            )
-            return got
-        for split, files in (entry.splits or {}).items():
-            got.add_aligned(split, files)
+        got = _get_listed(name, folder, catalogue, progress)
     if reverse:
         got.reverse()
+    if got.table is not None:
+        got.split_table(got.table._replace(held_out=held_out or got.table.held_out), seed, progress)
+    return got
+
+
+def _get_listed(name: str, folder: Path, catalogue: Path | None, progress: Progress) -> Acquired:
+    entry = find_entry(load_catalogue(catalogue), name)
+    folder.mkdir(parents=True, exist_ok=True)
+    got = Acquired(name, entry.languages, entry.licence, entry.citation, folder, entry.recipe)
+    _get_files(entry, got, progress)
+    for split, files in (entry.splits or {}).items():
+        got.add_aligned(split, files)
+    if entry.table is not None:
+        path = folder / entry.table.file
+        got.table = Unsplit(_lines(path), str(path), entry.table.columns, entry.table.held_out)
     return got
 
 
