@@ -90,8 +90,8 @@ def translate_on_apache_beam(
             raise
         except Exception as error:  # engines have many kinds, and log what led to them
             raise BulkError(
-                f"{chunks.folder}: Apache Beam gave up: {type(error).__name__}: {error}. Finished chunks are kept there, "
-                "and the same command continues from them."
+                f"{chunks.folder}: Apache Beam gave up: {type(error).__name__}: {error}. Finished chunks are kept "
+                "there, and the same command continues from them."
             ) from error
         chunks.join()
         chunks.record.unlink()

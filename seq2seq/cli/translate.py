@@ -5,9 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from seq2seq.bulk.shard import Shard
+from seq2seq.cli.console import progress_bar, say, warn
 from seq2seq.cli.options import search_options, with_search_options
+from seq2seq.cli.startup import load_tensorflow
+from seq2seq.cli.text_files import check_output, lenient_lines, open_input, open_output
 from seq2seq.config.precision import Precision
-from seq2seq.inference.output import Format
+from seq2seq.errors import ConfigError, CorpusError
+from seq2seq.inference.output import Format, answers
 
 if TYPE_CHECKING:
     from seq2seq.bulk.job import Job
@@ -65,11 +70,6 @@ def translate(
 
     Search options that are not given are taken from the recipe, except --n-best, which defaults to 1.
     """
-    from seq2seq.cli.console import warn
-    from seq2seq.cli.startup import load_tensorflow
-    from seq2seq.cli.text_files import check_output
-    from seq2seq.errors import ConfigError
-
     n_best = search.get("n_best", 1)
     several = n_best > 1
     if output_format == "text" and several:
@@ -102,9 +102,6 @@ def translate(
 
 def _files(source: Path | None, target: Path | None, shard: str | None, engine: str) -> tuple[Path, Path] | None:
     """The two files that `--shard` and `--engine apache-beam` need; None where neither is asked for."""
-    from seq2seq.bulk.shard import Shard
-    from seq2seq.errors import ConfigError, CorpusError
-
     if shard is None and engine == "local":
         return None
     if shard is not None:
@@ -125,10 +122,6 @@ def _files(source: Path | None, target: Path | None, shard: str | None, engine: 
 def _translate_stream(
     translator: "Translator", source: Path | None, target: Path | None, options: "SearchOptions", output_format: Format
 ) -> None:
-    from seq2seq.cli.console import progress_bar, warn
-    from seq2seq.cli.text_files import lenient_lines, open_input, open_output
-    from seq2seq.inference.output import answers
-
     name = str(source or "stdin")
     with (
         open_input(source) as read,
@@ -141,9 +134,7 @@ def _translate_stream(
 
 
 def _translate_shard(translator: "Translator", job: "Job", text: str) -> None:
-    from seq2seq.bulk.shard import Shard
     from seq2seq.bulk.shards import translate_shard
-    from seq2seq.cli.console import progress_bar, say, warn
 
     shard = Shard.parse(text)
     with progress_bar(f"translating shard {shard} of {job.source}", None) as advance:
@@ -157,6 +148,5 @@ def _translate_shard(translator: "Translator", job: "Job", text: str) -> None:
 
 def _translate_on_apache_beam(job: "Job", pipeline_options: list[str]) -> None:
     from seq2seq.bulk.apache_beam import translate_on_apache_beam
-    from seq2seq.cli.console import say
 
     say(f"{job.target}: {translate_on_apache_beam(job, pipeline_options):,} lines")
