@@ -8,7 +8,7 @@ from typing import Any
 from seq2seq.corpora.downloads.acquired import RECORD, Acquired, Progress, Unsplit, today
 from seq2seq.corpora.downloads.archives import unpack
 from seq2seq.corpora.downloads.catalogue import CatalogueEntry, archive_folder, find_entry, load_catalogue
-from seq2seq.corpora.downloads.download import Receipt, compare, download, reject
+from seq2seq.corpora.downloads.download import compare, download, reject
 from seq2seq.corpora.readers import open_bytes, readable
 from seq2seq.errors import CorpusError
 
@@ -80,7 +80,14 @@ def _get_files(entry: CatalogueEntry, got: Acquired, progress: Progress) -> None
         receipt = download(file, path, partial(progress, name)) if fresh else compare(file, path)
         before = record.get(name, {})
         if not receipt.checked:
-            _compare_with_last_time(path, receipt, before)
+            if before and before.get("sha256") != receipt.sha256:
+                then, day = before.get("sha256"), before.get("downloaded")
+                raise reject(
+                    path,
+                    f"expected SHA-256 {then}, as on {day}, found {receipt.sha256}",
+                    f"There is a new release: give another --output to have both, or delete {path.parent / RECORD} and "
+                    "run the command again to have the new one.",
+                )
             got.unchecked[name] = receipt.sha256
         unpacked = got.folder / archive_folder(name) if file.unpack else None
         if unpacked and (fresh or not unpacked.is_dir()):
@@ -88,16 +95,6 @@ def _get_files(entry: CatalogueEntry, got: Acquired, progress: Progress) -> None
         if before.get("sha256") != receipt.sha256:
             record[name] = {"address": file.address, "downloaded": today(), **receipt._asdict()}
         got.write_record(files=record)  # after each: an interruption loses nothing
-
-
-def _compare_with_last_time(path: Path, receipt: Receipt, before: dict[str, Any]) -> None:
-    if before and before.get("sha256") != receipt.sha256:
-        raise reject(
-            path,
-            f"expected SHA-256 {before.get('sha256')}, as on {before.get('downloaded')}, found {receipt.sha256}",
-            f"There is a new release: give another --output to have both, or delete {path.parent / RECORD} and run "
-            "the command again to have the new one.",
-        )
 
 
 def _lines(path: Path) -> Iterator[bytes]:
