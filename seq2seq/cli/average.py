@@ -4,6 +4,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
+
+from seq2seq.cli.console import write
+from seq2seq.cli.startup import load_tensorflow
+from seq2seq.cli.train import next_commands
 
 
 def average(
@@ -23,11 +29,6 @@ def average(
     """
     if (last is None) == (best is None):
         raise typer.BadParameter("give one of --last N and --best N")
-    from rich.console import Console
-    from rich.table import Table
-
-    from seq2seq.cli.startup import load_tensorflow
-    from seq2seq.cli.train import next_commands
     from seq2seq.model_directory.directory import load_config_of
 
     load_tensorflow()
@@ -38,6 +39,5 @@ def average(
     for about in validations:
         bleu = "" if about["bleu"] is None else f"{about['bleu']:.2f}"
         table.add_row(f"{about['update']:,}", str(about["epoch"]), f"{about['loss']:.3f}", bleu)
-    console = Console()
-    console.print(table)
-    console.print(next_commands(load_config_of(output), output), highlight=False, markup=False, soft_wrap=True)
+    Console().print(table)
+    write(next_commands(load_config_of(output), output))

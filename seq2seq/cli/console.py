@@ -21,6 +21,11 @@ def say(message: str) -> None:
     stderr.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
+def write(text: str) -> None:
+    """Print lines to stdout, as they are."""
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def progress_bar(what: str, total: int | None) -> Iterator[Any]:
     """A bar on stderr where that is a terminal; yields a function that takes the number done so far."""

@@ -8,6 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
+
+from seq2seq.cli.console import progress_bar, stderr, write
+from seq2seq.cli.text_files import open_output
 
 if TYPE_CHECKING:
     from seq2seq.corpora.downloads.acquired import Acquired
@@ -38,17 +46,10 @@ def list_corpora(
         values = {name: entry.model_dump(exclude_none=True) for name, entry in entries.items()}
         print(json.dumps(values, indent=2, ensure_ascii=False))
         return
-    from rich.console import Console
-    from rich.filesize import decimal
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("name", no_wrap=True)
-    table.add_column("pair", no_wrap=True)
-    table.add_column("size", no_wrap=True, justify="right")
-    table.add_column("checked")
-    table.add_column("what it is, and its licence", overflow="fold")
+    columns = [Column("name", no_wrap=True), Column("pair", no_wrap=True)]
+    columns += [Column("size", no_wrap=True, justify="right"), Column("checked")]
+    columns += [Column("what it is, and its licence", overflow="fold")]
+    table = Table(*columns, box=None, pad_edge=False)
     for name, entry in entries.items():
         size = entry.size()
         exact = all(file.size for file in entry.files.values())
@@ -60,10 +61,9 @@ def list_corpora(
             {0: "no", len(entry.files): "yes"}.get(checked, f"{checked} of {len(entry.files)}"),
             escape(f"{entry.about}. Licence: {entry.licence}"),
         )
-    console = Console()
-    console.print(table)
-    console.print(OTHERS, markup=False, highlight=False, soft_wrap=True)
-    console.print("download: seq2seq data get NAME", markup=False, highlight=False)
+    Console().print(table)
+    write(OTHERS)
+    write("download: seq2seq data get NAME")
 
 
 @app.command("get")
@@ -96,9 +96,7 @@ def get(
         got = get_corpus(
             name, folder, catalogue=catalogue, seed=seed, held_out=held_out, reverse=reverse, progress=progress
         )
-    from rich.console import Console
-
-    Console().print("\n".join(_report(got)), markup=False, highlight=False, soft_wrap=True)
+    write("\n".join(_report(got)))
 
 
 def _report(got: "Acquired") -> Iterator[str]:
@@ -122,18 +120,9 @@ def _report(got: "Acquired") -> Iterator[str]:
 @contextmanager
 def _transfers() -> Iterator[Any]:
     """A bar on stderr where that is a terminal; yields what `get_corpus` takes as `progress`."""
-    from rich.filesize import decimal
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from seq2seq.cli.console import stderr
     from seq2seq.corpora.downloads.acquired import SPLITTING
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[amount]}"),
-        TimeRemainingColumn(),
-    )
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amount]}"), TimeRemainingColumn()
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
         tasks: dict[str, Any] = {}
 
@@ -163,8 +152,6 @@ def write_phrasebook(
     No source sentence is in two files. `compositional` has words in forms that they have nowhere else. Recipes need
     no files: `data.train={phrasebook: train, pairs: 100000}` draws the same.
     """
-    from seq2seq.cli.console import progress_bar
-    from seq2seq.cli.text_files import open_output
     from seq2seq.phrasebook.phrasebook import PAIRS, phrasebook
 
     output.mkdir(parents=True, exist_ok=True)

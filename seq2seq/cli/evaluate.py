@@ -8,9 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Column, Table
 
+from seq2seq.cli.console import progress_bar, warn
 from seq2seq.cli.options import flag, search_options, with_search_options
+from seq2seq.cli.startup import load_tensorflow
+from seq2seq.cli.text_files import check_output, open_output
 from seq2seq.config.precision import Precision
+from seq2seq.corpora import read_lines
+from seq2seq.errors import EvaluationError
+from seq2seq.storage.paths import find_file
 
 if TYPE_CHECKING:
     from seq2seq.evaluation.metrics import EvaluationReport
@@ -58,8 +66,6 @@ def evaluate(
         raise typer.BadParameter(f"{given}: how a model translates, and there is no MODEL")
     if output is not None and output.exists() and any(file.exists() and output.samefile(file) for file in reference):
         raise typer.BadParameter(f"--output {output} is a reference, and would be lost")
-    from seq2seq.cli.text_files import check_output, open_output
-
     answers = source or hypotheses
     assert answers is not None
     lines, *references = _aligned([answers, *reference])
@@ -89,9 +95,6 @@ def _evaluate_model(
     language: str | None,
     search: dict[str, Any],
 ) -> "EvaluationReport":
-    from seq2seq.cli.console import progress_bar, warn
-    from seq2seq.cli.startup import load_tensorflow
-
     load_tensorflow()
     from seq2seq.evaluation.metrics import evaluate as run
     from seq2seq.inference.translator import Translator
@@ -107,10 +110,6 @@ def _evaluate_model(
 
 def _aligned(files: Sequence[Path]) -> list[list[str]]:
     """The lines of files that have equally many."""
-    from seq2seq.corpora import read_lines
-    from seq2seq.errors import EvaluationError
-    from seq2seq.storage.paths import find_file
-
     texts = [list(read_lines(find_file(str(file)))) for file in files]
     for file, lines in zip(files, texts, strict=True):
         if len(lines) != len(texts[0]):
@@ -124,10 +123,9 @@ def _aligned(files: Sequence[Path]) -> list[list[str]]:
 @contextmanager
 def _warnings_on_stderr() -> Iterator[None]:
     """Print what the library warns of as this command's other lines, without Python's file and line number."""
-    from seq2seq.cli.console import stderr
 
     def show(message: Warning | str, *where: Any, **more: Any) -> None:
-        stderr.print(f"warning: {message}", markup=False, highlight=False, soft_wrap=True)
+        warn(str(message))
 
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
@@ -137,12 +135,7 @@ def _warnings_on_stderr() -> Iterator[None]:
 
 def print_report(report: "EvaluationReport") -> None:
     """Show an evaluation as a table."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for title in ("metric", "score", "95% interval", ""):
-        table.add_column(title, justify="right" if title == "score" else "left")
+    table = Table("metric", Column("score", justify="right"), "95% interval", "", box=None, pad_edge=False)
     for score in report.scores:
         interval = "" if score.low is None else f"{score.low:.2f} - {score.high:.2f}"
         table.add_row(score.name, f"{score.score:.2f}", interval, "lower is better" if score.lower_is_better else "")

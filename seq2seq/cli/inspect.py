@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Column, Table
 
 
 def inspect(
@@ -26,15 +30,11 @@ def inspect(
     if as_json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
     console = Console()
     for title, rows in _tables(found).items():
-        table = Table(title=title, title_style="bold", title_justify="left", show_header=False, box=None)
-        table.add_column()
-        table.add_column(overflow="fold")  # nothing is cut off: paths and checksums go on in the next line
+        # Nothing is cut off: paths and checksums go on in the next line.
+        columns = Column(), Column(overflow="fold")
+        table = Table(*columns, title=title, title_style="bold", title_justify="left", show_header=False, box=None)
         for name, value in rows.items():
             table.add_row(escape(name), escape(value))
         console.print(table)
@@ -42,8 +42,6 @@ def inspect(
 
 def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """What `inspect_model` found, as rows of text by title."""
-    from rich.filesize import decimal
-
     parameters, corpus = found["parameters"], found["corpus"]
     total = parameters["total"]
     train = corpus["train"] if isinstance(corpus["train"], list) else [corpus["train"]]

@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Column, Table
 
+from seq2seq.cli.console import progress_bar, warn
 from seq2seq.cli.options import search_options, with_search_options
+from seq2seq.cli.startup import load_tensorflow
+from seq2seq.cli.text_files import check_output
 from seq2seq.extras import from_extra
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from seq2seq.analysis.challenge.sets import Accuracy
 
 
@@ -34,10 +37,6 @@ def probe(
     The sentences are drawn from the test split of the phrasebook. A translation is judged by the words that the
     phenomenon determines.
     """
-    from seq2seq.cli.console import progress_bar, warn
-    from seq2seq.cli.startup import load_tensorflow
-    from seq2seq.cli.text_files import check_output
-
     if plot is not None:
         check_output(plot)
         with from_extra("analysis", needed_by="A plot"):  # before the translating that the plot comes after
@@ -55,8 +54,6 @@ def probe(
     if as_json:
         print(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
     else:
-        from rich.console import Console
-
         console = Console()
         console.print(accuracy_table(report.phenomena, "phenomenon"))
         console.print(accuracy_table(report.distances, "words between, long distance"))
@@ -64,15 +61,10 @@ def probe(
         plot_report(report, plot)
 
 
-def accuracy_table(accuracies: "tuple[Accuracy, ...]", title: str) -> "Table":
+def accuracy_table(accuracies: "tuple[Accuracy, ...]", title: str) -> Table:
     """Show accuracies in per cent, with 95% intervals."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column(title)
-    for column in ("right", "of", "accuracy"):
-        table.add_column(column, justify="right")
-    table.add_column("95% interval")
+    numbers = [Column(name, justify="right") for name in ("right", "of", "accuracy")]
+    table = Table(title, *numbers, "95% interval", box=None, pad_edge=False)
     for accuracy in accuracies:
         low, high = accuracy.interval
         table.add_row(

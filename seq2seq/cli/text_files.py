@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
 
-from seq2seq.cli.console import warn
+from seq2seq.corpora.readers import open_bytes
 from seq2seq.errors import CorpusError
 from seq2seq.storage.files import replacing, writing
 
@@ -17,8 +17,6 @@ def open_input(path: Path | None) -> Iterator[IO[bytes]]:
     if path is None:
         yield sys.stdin.buffer
         return
-    from seq2seq.corpora.readers import open_bytes
-
     try:
         handle = open_bytes(path)
     except OSError as error:
@@ -65,10 +63,3 @@ def open_output(path: Path | None, reads: Path | None = None) -> Iterator[IO[str
     whole = replacing(path, keep=True) if path.is_file() or not path.exists() else nullcontext(path)
     with writing(path), whole as partial, partial.open("w", encoding="utf-8", newline="\n") as handle:
         yield handle
-
-
-def lenient_lines(handle: IO[bytes], name: str) -> Iterator[str]:
-    """`corpora.readers.lenient_lines`, with its warnings on stderr."""
-    from seq2seq.corpora import readers
-
-    return readers.lenient_lines(handle, name, warn)

@@ -6,6 +6,14 @@ from typing import Annotated
 
 import typer
 
+from seq2seq.cli.console import progress_bar, stderr, warn
+from seq2seq.cli.options import from_flags
+from seq2seq.cli.text_files import open_input, open_output
+from seq2seq.config import TokenizerConfig
+from seq2seq.corpora.readers import lenient_lines, read_lines
+from seq2seq.errors import TokenizerError
+from seq2seq.storage.paths import find_file
+
 app = typer.Typer(help="Train and use SentencePiece tokenizers.", no_args_is_help=True)
 
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL.spm", help="A SentencePiece model.")]
@@ -27,13 +35,7 @@ def train(
     normalization: Annotated[str, typer.Option(help="identity or nmt_nfkc, after our NFC.")] = "identity",
 ) -> None:
     """Train a tokenizer on text; several files make a joint one."""
-    from seq2seq.cli.console import stderr
-    from seq2seq.cli.options import from_flags
-    from seq2seq.config import TokenizerConfig
-    from seq2seq.corpora import read_lines
     from seq2seq.data.tokenizer import Tokenizer
-    from seq2seq.errors import TokenizerError
-    from seq2seq.storage.paths import find_file
 
     values = {
         "model": model,
@@ -70,7 +72,6 @@ def encode(model: ModelFile, input_file: Input = None, output_file: Output = Non
 def decode(model: ModelFile, input_file: Input = None, output_file: Output = None, ids: Ids = False) -> None:
     """Pieces, separated by spaces, back to text."""
     from seq2seq.data.tokenizer import Tokenizer
-    from seq2seq.errors import TokenizerError
 
     tokenizer = Tokenizer.load(model)
 
@@ -90,15 +91,12 @@ def decode(model: ModelFile, input_file: Input = None, output_file: Output = Non
 
 
 def _each_line(input_file: Path | None, output_file: Path | None, convert: Callable[[str], str]) -> None:
-    from seq2seq.cli.console import progress_bar
-    from seq2seq.cli.text_files import lenient_lines, open_input, open_output
-
     name = str(input_file or "stdin")
     with (
         open_input(input_file) as source,
         open_output(output_file, reads=input_file) as target,
         progress_bar(name, None) as advance,
     ):
-        for number, line in enumerate(lenient_lines(source, name), start=1):
+        for number, line in enumerate(lenient_lines(source, name, warn), start=1):
             target.write(f"{convert(line)}\n")
             advance(number)

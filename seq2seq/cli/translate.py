@@ -5,9 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from seq2seq.bulk.shard import Shard
+from seq2seq.cli.console import progress_bar, say, warn
 from seq2seq.cli.options import search_options, with_search_options
+from seq2seq.cli.startup import load_tensorflow
+from seq2seq.cli.text_files import check_output, open_input, open_output
 from seq2seq.config.precision import Precision
-from seq2seq.inference.output import Format
+from seq2seq.corpora.readers import lenient_lines
+from seq2seq.errors import ConfigError, CorpusError
+from seq2seq.inference.output import Format, answers
 
 if TYPE_CHECKING:
     from seq2seq.bulk.job import Job
@@ -65,11 +71,6 @@ def translate(
 
     Search options that are not given are taken from the recipe, except --n-best, which defaults to 1.
     """
-    from seq2seq.cli.console import warn
-    from seq2seq.cli.startup import load_tensorflow
-    from seq2seq.cli.text_files import check_output
-    from seq2seq.errors import ConfigError
-
     n_best = search.get("n_best", 1)
     several = n_best > 1
     if output_format == "text" and several:
@@ -95,16 +96,15 @@ def translate(
 
     job = Job(model, *files, options, output_format, precision)
     if shard is not None:
-        _translate_shard(translator, job, shard)
-    else:
-        _translate_on_apache_beam(job, context.args)
+        _translate_shard(translator, job, Shard.parse(shard))
+        return
+    from seq2seq.bulk.apache_beam import translate_on_apache_beam
+
+    say(f"{job.target}: {translate_on_apache_beam(job, context.args):,} lines")
 
 
 def _files(source: Path | None, target: Path | None, shard: str | None, engine: str) -> tuple[Path, Path] | None:
     """The two files that `--shard` and `--engine apache-beam` need; None where neither is asked for."""
-    from seq2seq.bulk.manifest import Shard
-    from seq2seq.errors import ConfigError, CorpusError
-
     if shard is None and engine == "local":
         return None
     if shard is not None:
@@ -125,27 +125,20 @@ def _files(source: Path | None, target: Path | None, shard: str | None, engine: 
 def _translate_stream(
     translator: "Translator", source: Path | None, target: Path | None, options: "SearchOptions", output_format: Format
 ) -> None:
-    from seq2seq.cli.console import progress_bar, warn
-    from seq2seq.cli.text_files import lenient_lines, open_input, open_output
-    from seq2seq.inference.output import answers
-
     name = str(source or "stdin")
     with (
         open_input(source) as read,
         open_output(target, reads=source) as written,
         progress_bar(f"translating {name}", None) as advance,
     ):
-        lines = lenient_lines(read, name)
+        lines = lenient_lines(read, name, warn)
         for rows in answers(translator, lines, options, output_format, name=name, warn=warn, progress=advance):
             written.writelines(f"{row}\n" for row in rows)
 
 
-def _translate_shard(translator: "Translator", job: "Job", text: str) -> None:
-    from seq2seq.bulk.manifest import Shard
+def _translate_shard(translator: "Translator", job: "Job", shard: Shard) -> None:
     from seq2seq.bulk.shards import translate_shard
-    from seq2seq.cli.console import progress_bar, say, warn
 
-    shard = Shard.parse(text)
     with progress_bar(f"translating shard {shard} of {job.source}", None) as advance:
         report = translate_shard(translator, job, shard, warn=warn, progress=advance)
     lines, new = report.lines, len(report.lines) - report.before
@@ -153,10 +146,3 @@ def _translate_shard(translator: "Translator", job: "Job", text: str) -> None:
     done = "nothing was left to do" if lines and not new else f"{new:,} translated now, {report.before:,} before"
     say(f"shard {shard}: {where}: {done}")
     say(f"{job.target}: joined" if report.joined else f"{report.complete} of {shard.count} shards are complete")
-
-
-def _translate_on_apache_beam(job: "Job", pipeline_options: list[str]) -> None:
-    from seq2seq.bulk.apache_beam import translate_on_apache_beam
-    from seq2seq.cli.console import say
-
-    say(f"{job.target}: {translate_on_apache_beam(job, pipeline_options):,} lines")

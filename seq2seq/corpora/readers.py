@@ -61,40 +61,40 @@ def open_corpus(spec: TextConfig) -> Corpus:
     return AlignedFiles(find_file(spec.source), find_file(spec.target))
 
 
-class AlignedFiles:
+class _Files:
+    """What lies in files."""
+
+    def __init__(self, *paths: Path) -> None:
+        self.paths = paths
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256("\n".join(map(sha256, self.paths)).encode()).hexdigest()
+
+
+class AlignedFiles(_Files):
     """Two files in which line N of one translates line N of the other."""
 
-    def __init__(self, source: Path, target: Path) -> None:
-        self.source, self.target = source, target
-
     def __iter__(self) -> Iterator[SentencePair]:
-        lines = zip_longest(read_lines(self.source), read_lines(self.target))
+        files = self.paths
+        lines = zip_longest(*map(read_lines, files))
         for number, (source, target) in enumerate(lines, start=1):
             if source is None or target is None:
                 more = number + sum(1 for _ in lines)
-                short, long = (self.source, self.target) if source is None else (self.target, self.source)
+                short, long = files if source is None else files[::-1]
                 raise CorpusError(
                     f"{short}:{number}: expected a line that translates {long}:{number}, found the end of the file. "
                     f"{short} has {number - 1} lines, {long} has {more}. Align the two files line by line."
                 )
-            yield SentencePair(source, target, f"{self.source}:{number}")
-
-    def fingerprint(self) -> str:
-        return _hash_files(self.source, self.target)
+            yield SentencePair(source, target, f"{files[0]}:{number}")
 
 
-class Sentences:
+class Sentences(_Files):
     """One file of sentences without a source, which is ""."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
     def __iter__(self) -> Iterator[SentencePair]:
-        for number, line in enumerate(read_lines(self.path), start=1):
-            yield SentencePair("", line, f"{self.path}:{number}")
-
-    def fingerprint(self) -> str:
-        return _hash_files(self.path)
+        (path,) = self.paths
+        for number, line in enumerate(read_lines(path), start=1):
+            yield SentencePair("", line, f"{path}:{number}")
 
 
 class TargetSide:
@@ -111,25 +111,20 @@ class TargetSide:
         return hashlib.sha256(f"target of {self.corpus.fingerprint()}".encode()).hexdigest()
 
 
-class TSVFile:
+class TSVFile(_Files):
     """One file of `source<TAB>target` lines."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
     def __iter__(self) -> Iterator[SentencePair]:
-        for number, line in enumerate(read_lines(self.path), start=1):
+        (path,) = self.paths
+        for number, line in enumerate(read_lines(path), start=1):
             columns = line.split("\t")
             if len(columns) != 2:
                 what = "a missing tab" if len(columns) < 2 else "the extra tab"
                 raise CorpusError(
-                    f"{self.path}:{number}: expected 2 tab-separated columns, found {len(columns)}. "
+                    f"{path}:{number}: expected 2 tab-separated columns, found {len(columns)}. "
                     f"Mend {what if line.strip() else 'the blank line'}: each line is source<TAB>target."
                 )
-            yield SentencePair(columns[0], columns[1], f"{self.path}:{number}")
-
-    def fingerprint(self) -> str:
-        return _hash_files(self.path)
+            yield SentencePair(columns[0], columns[1], f"{path}:{number}")
 
 
 class Phrasebook:
@@ -251,7 +246,3 @@ def open_bytes(path: Path) -> IO[bytes]:
     """Open a plain or `.gz` file for reading bytes."""
     # Buffered once more: reading lines from gzip's own object is slow.
     return io.BufferedReader(gzip.open(path, "rb"), 2**18) if path.suffix == ".gz" else path.open("rb")
-
-
-def _hash_files(*paths: Path) -> str:
-    return hashlib.sha256("\n".join(map(sha256, paths)).encode()).hexdigest()

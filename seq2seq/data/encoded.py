@@ -119,27 +119,15 @@ def encode_corpus(
 
     Pairs with a side that gives no tokens are dropped. Whatever is dropped is counted in the corpus's report.
     """
-    with replacing_folder(folder) as partial:
-        _write(pairs, (source_tokenizer, target_tokenizer), partial, fingerprint, filtering, progress)
-    return EncodedCorpus(folder)
-
-
-def _write(
-    pairs: Iterable[SentencePair],
-    tokenizers: Sequence[Tokenizer | None],
-    folder: Path,
-    fingerprint: str,
-    filtering: FilterConfig,
-    progress: Progress,
-) -> None:
+    tokenizers = source_tokenizer, target_tokenizer
     sizes = [EOS_ID + 1 if tokenizer is None else tokenizer.vocabulary_size for tokenizer in tokenizers]
     dtypes = [np.dtype(np.uint16 if size <= 2**16 else np.uint32) for size in sizes]
     sides = [side for side, tokenizer in enumerate(tokenizers) if tokenizer is not None]
     report = FilterReport()
     selection = filters.Selection(filtering, report)
-    with ExitStack() as stack:
+    with replacing_folder(folder) as partial, ExitStack() as stack:
         files = [
-            _SideFiles(stack, folder, side, dtype) for side, dtype in zip(("source", "target"), dtypes, strict=True)
+            _SideFiles(stack, partial, side, dtype) for side, dtype in zip(("source", "target"), dtypes, strict=True)
         ]
         for chunk in _encoded(pairs, tokenizers, filtering):
             kept = selection.keep(chunk.screening, _reasons(chunk, sides, filtering))
@@ -148,16 +136,17 @@ def _write(
             progress(report.read)
         for file in files:
             file.flush()
-    about = {
-        "fingerprint": fingerprint,
-        "source_dtype": dtypes[0].name,
-        "target_dtype": dtypes[1].name,
-        "read": report.read,
-        "kept": report.kept,
-        "dropped": dict(report.dropped),
-    }
-    with writing(folder / "about.json"):
-        (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        about = {
+            "fingerprint": fingerprint,
+            "source_dtype": dtypes[0].name,
+            "target_dtype": dtypes[1].name,
+            "read": report.read,
+            "kept": report.kept,
+            "dropped": dict(report.dropped),
+        }
+        with writing(partial / "about.json"):
+            (partial / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    return EncodedCorpus(folder)
 
 
 class _Chunk(NamedTuple):

@@ -44,26 +44,18 @@ def defaults_for(device: Device) -> Defaults:
     return GPU if device.is_gpu else CPU
 
 
-class SearchBudget(NamedTuple):
-    """How much a search does at once.
-
-    tokens      padded source tokens times hypotheses
-    hypotheses  of all sentences together
-    """
-
-    tokens: int
-    hypotheses: int
-
-
-def search_budget(options: SearchOptions, vocabulary_size: int, device: Device) -> SearchBudget:
-    """As much as `options.batch_tokens` say, or else as suits the device.
+def search_budget(options: SearchOptions, vocabulary_size: int, device: Device) -> tuple[int, int]:
+    """How much a search does at once: as much as `options.batch_tokens` say, or else as suits the device.
 
     Args:
         options: How to search.
         vocabulary_size: Of the target, whose logits every hypothesis has at each step.
         device: That searches.
+
+    Returns:
+        Padded source tokens times hypotheses; and hypotheses of all sentences together.
     """
     if options.batch_tokens is not None:
-        return SearchBudget(options.batch_tokens, options.batch_tokens)  # each hypothesis has a token or more
+        return options.batch_tokens, options.batch_tokens  # each hypothesis has a token or more
     tokens, logits = defaults_for(device).search_tokens, defaults_for(device).search_logits
-    return SearchBudget(tokens, tokens if logits is None else logits // vocabulary_size)
+    return tokens, tokens if logits is None else logits // vocabulary_size

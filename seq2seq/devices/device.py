@@ -44,8 +44,16 @@ def find_device() -> Device:
     gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         gpus = _those_that_compute(gpus)
-    elif gpu_trial.DRIVER.exists() and not gpu_trial.is_hidden_on_purpose() and not _physical_gpus():
-        _warn_of_no_gpu()
+    elif (
+        gpu_trial.DRIVER.exists()
+        and not gpu_trial.is_hidden_on_purpose()
+        and not tf.config.list_physical_devices("GPU")
+    ):
+        cause, remedy = gpu_trial.reason_for_no_gpu()
+        _warn(
+            f"the device is the CPU: there is an NVIDIA driver, and TensorFlow finds no GPU: {cause}. {remedy}. Or set "
+            f"{gpu_trial.VISIBLE}=-1 to use the CPU without this warning."
+        )
     if not gpus:
         return Device("CPU", "float32", is_gpu=False)
     for gpu in gpus:
@@ -83,14 +91,10 @@ def use_precision(precision: Precision) -> None:
     tf.config.experimental.enable_tensor_float_32_execution(precision != "float32")
 
 
-def _physical_gpus() -> list[Any]:
-    return tf.config.list_physical_devices("GPU")
-
-
 def _those_that_compute(gpus: list[Any]) -> list[Any]:
     """GPUs without those that fail, which are hidden; a success is remembered and not tried again."""
     names = [_name(gpu) for gpu in gpus]
-    if gpu_trial.has_passed(names):
+    if gpu_trial.remembered(names) is not None:
         return gpus
     try:
         trial = gpu_trial.run_trial()
@@ -99,7 +103,7 @@ def _those_that_compute(gpus: list[Any]) -> list[Any]:
     failures = {gpu: failure for gpu in gpus if (failure := trial.failure(gpu.name))}
     if not failures:
         if trial.passed:
-            gpu_trial.remember_passed(names)
+            gpu_trial.remember(names, "".join(f"{name}\n" for name in names))
         return gpus
     left = [gpu for gpu in gpus if gpu not in failures]
     try:
@@ -112,14 +116,6 @@ def _those_that_compute(gpus: list[Any]) -> list[Any]:
         cause, remedy = gpu_trial.explain(failure, trial.log)
         _warn(f"GPU {gpu.name.rpartition(':')[2]} ({_name(gpu)}) fails and {used}: {cause}. {remedy}.")
     return left
-
-
-def _warn_of_no_gpu() -> None:
-    cause, remedy = gpu_trial.reason_for_no_gpu()
-    _warn(
-        f"the device is the CPU: there is an NVIDIA driver, and TensorFlow finds no GPU: {cause}. {remedy}. Or set "
-        f"{gpu_trial.VISIBLE}=-1 to use the CPU without this warning."
-    )
 
 
 def _name(gpu: Any) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import re
 import subprocess
@@ -117,16 +118,13 @@ def run_trial(timeout: float = TIMEOUT) -> Trial:
         )
         output, log = done.stdout, done.stderr
         if done.returncode:
-            ended = f"the trial ended with {_exit(done.returncode)}"
+            code = done.returncode
+            ended = "the trial ended with " + (f"signal {-code}" if code < 0 else f"exit code {code}")
     except subprocess.TimeoutExpired as error:
         output, log = error.stdout or b"", error.stderr or b""
         ended = f"the trial took more than {timeout:.0f} seconds"
     lines = [line for line in output.decode(errors="replace").splitlines() if line.startswith(MARK)]
     return Trial(dict(json.loads(line.removeprefix(MARK)) for line in lines), log.decode(errors="replace"), ended)
-
-
-def _exit(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def explain(error: str, log: str) -> tuple[str, str]:
@@ -158,39 +156,33 @@ def is_hidden_on_purpose() -> bool:
     return value is not None and (value.strip().startswith("-") or value.strip().lower() in HIDES)
 
 
-def has_passed(names: Sequence[str]) -> bool:
-    """Whether these GPUs have computed before, under the same TensorFlow, driver and CUDA_VISIBLE_DEVICES."""
-    try:
-        return _record(names).is_file()
-    except (OSError, RuntimeError):  # the latter where nobody knows the user's home
-        return False
+def remembered(names: Sequence[str], seconds: float = math.inf) -> str | None:
+    """What was found of these GPUs under the same TensorFlow, driver and CUDA_VISIBLE_DEVICES, not longer ago."""
+    with suppress(OSError, RuntimeError):  # the latter where nobody knows the user's home
+        path = _record(names)
+        if time.time() - path.stat().st_mtime < seconds:
+            return path.read_text(encoding="utf-8")
+    return None
 
 
-def remember_passed(names: Sequence[str]) -> None:
+def remember(names: Sequence[str], found: str) -> None:
     """Spare later processes the trial of these GPUs; where the cache cannot be written, they try again."""
-    try:
+    with suppress(OSError, RuntimeError):
         path = _record(names)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-    except (OSError, RuntimeError):
-        return
+        path.write_text(found, encoding="utf-8")
 
 
 def reason_for_no_gpu() -> tuple[str, str]:
     """Why TensorFlow finds no GPU although there is a driver, and the remedy; found out once a day."""
-    with suppress(OSError, RuntimeError):
-        path = _record([])
-        if time.time() - path.stat().st_mtime < REMEMBERED:
-            return explain("", path.read_text(encoding="utf-8"))
+    if (log := remembered([], REMEMBERED)) is not None:
+        return explain("", log)
     try:
         trial = run_trial()
     except OSError:
         return explain("", "")
     if trial.log and not trial.ended:
-        with suppress(OSError, RuntimeError):
-            path = _record([])
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(trial.log, encoding="utf-8")
+        remember([], trial.log)
     return explain("", trial.log)
 
 

@@ -57,15 +57,13 @@ def answers(
 
 
 def lines_answered(rows: Iterable[bytes], output_format: Format) -> int:
-    """Number of lines that the rows of a file answer; a line's rows are adjacent."""
-    if output_format != "tsv":
-        return sum(1 for _ in rows)
-    count, before = 0, b""
+    """Number of lines that the rows of a file answer; a line's rows are adjacent, and the last one has its end."""
+    count, before, row = 0, b"", b"\n"
     for row in rows:
         number = row.partition(b"\t")[0]
-        count += number != before
+        count += output_format != "tsv" or number != before
         before = number
-    return count
+    return count - (not row.endswith(b"\n"))
 
 
 def _rows(output_format: Format, number: int, line: str, translation: "Translation", attention: bool) -> Iterator[str]:

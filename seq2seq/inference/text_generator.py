@@ -225,25 +225,26 @@ class TextGenerator:
         found = [np.zeros(0, np.float32)] * len(ids)
         done = 0
 
-        def longest(rows: Sequence[int]) -> int:
-            return max(len(ids[row]) for row in rows) + 1
+        def longest(lines: Sequence[list[int]]) -> int:
+            return max(map(len, lines)) + 1
 
-        def explain(rows: Sequence[int], shortage: str) -> str:
-            if len(rows) > 1:
-                return f"{shortage} at {len(rows)} lines of up to {longest(rows)} tokens: fewer at once from here on."
-            return f"{shortage} at one line of {longest(rows)} tokens. Divide such lines, or leave them out."
+        def explain(lines: Sequence[list[int]], shortage: str) -> str:
+            if len(lines) > 1:
+                return f"{shortage} at {len(lines)} lines of up to {longest(lines)} tokens: fewer at once from here on."
+            return f"{shortage} at one line of {longest(lines)} tokens. Divide such lines, or leave them out."
 
         for batch in by_length([len(tokens) for tokens in ids], lambda length: BATCH_TOKENS // (length + 1)):
-            for rows, log_probs in self._memory.run(
-                batch,
-                lambda rows: self._log_probs_of([ids[row] for row in rows]),
-                size=lambda rows: len(rows) * longest(rows),
+            rows = iter(batch)
+            for _, log_probs in self._memory.run(
+                [ids[row] for row in batch],
+                self._log_probs_of,
+                size=lambda lines: len(lines) * longest(lines),
                 explain=explain,
                 notice=self.notice,
             ):
-                for row, part in zip(rows, log_probs, strict=True):
-                    found[row] = part
-                done += len(rows)
+                for part in log_probs:
+                    found[next(rows)] = part
+                done += len(log_probs)
                 progress(done)
         return found
 

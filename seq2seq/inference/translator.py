@@ -138,17 +138,24 @@ class Translator:
         translations: list[Translation | None] = [None] * len(parts)
         counts = Counter(part.line for part in parts)
         waiting, done = Counter(counts), len(sentences) - len(counts)
-        budget = search_budget(options, self.model.output_embedding.vocabulary_size, find_device())
+        tokens, hypotheses = search_budget(options, self.model.output_embedding.vocabulary_size, find_device())
 
         def fitting(length: int) -> int:
-            return min(budget.tokens // ((length + 1) * options.hypotheses), budget.hypotheses // options.hypotheses)
+            return min(tokens // (length + 1), hypotheses) // options.hypotheses
 
         for batch in by_length([len(part.ids) for part in parts], fitting):
-            for rows, answers in self._search_within_memory(steps, parts, batch, options, attention):
-                for row, translation in zip(rows, answers, strict=True):
-                    translations[row] = translation
-                    waiting[parts[row].line] -= 1
-                    done += not waiting[parts[row].line]
+            places = iter(batch)
+            for searched, answers in self._memory.run(
+                [parts[place] for place in batch],
+                lambda some: self._search(steps, some, options, attention),
+                size=lambda some: len(some) * _width(some, options),
+                explain=lambda some, shortage: _explain(some, options, shortage),
+                notice=self.notice,
+            ):
+                for part, translation in zip(searched, answers, strict=True):
+                    translations[next(places)] = translation
+                    waiting[part.line] -= 1
+                    done += not waiting[part.line]
                 progress(done)
         found = (translation for translation in translations if translation is not None)
         results = []
@@ -187,27 +194,6 @@ class Translator:
                 yield _Part(line, text, ids[here], surfaces[here])
         elif ids:
             yield _Part(line, text, ids[:most])
-
-    def _search_within_memory(
-        self,
-        steps: StepSource,
-        parts: Sequence[_Part],
-        batch: Sequence[int],
-        options: SearchOptions,
-        attention: bool,
-    ) -> Iterator[tuple[Sequence[int], list[Translation]]]:
-        """Search places of parts, all at once or in halves; yields places and their translations."""
-
-        def at(places: Sequence[int]) -> list[_Part]:
-            return [parts[place] for place in places]
-
-        return self._memory.run(
-            batch,
-            lambda places: self._search(steps, at(places), options, attention),
-            size=lambda places: len(places) * _width(at(places), options),
-            explain=lambda places, shortage: _explain(at(places), options, shortage),
-            notice=self.notice,
-        )
 
     def _search(
         self, steps: StepSource, parts: Sequence[_Part], options: SearchOptions, attention: bool

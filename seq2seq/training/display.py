@@ -104,21 +104,6 @@ class Display:
         )
 
 
-class Meter:
-    """Tokens a second since the last restart."""
-
-    def __init__(self) -> None:
-        self.restart()
-
-    def restart(self) -> None:
-        """Count from now on."""
-        self.tokens, self._since = 0, time.monotonic()
-
-    def per_second(self) -> float:
-        """Mean speed so far."""
-        return self.tokens / max(time.monotonic() - self._since, 1e-9)
-
-
 def clock(seconds: float) -> str:
     """`1:02:03` or `2:03`."""
     minutes, rest = divmod(round(seconds), 60)

@@ -2,19 +2,10 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import Event
 from types import FrameType
 from typing import NamedTuple
-
-
-class StopRequest:
-    """True once somebody asked the run to stop."""
-
-    def __init__(self) -> None:
-        self.made = False
-
-    def __bool__(self) -> bool:
-        return self.made
 
 
 class Requests(NamedTuple):
@@ -31,24 +22,22 @@ class Requests(NamedTuple):
 
 
 @contextmanager
-def stopping_on_signals(request: StopRequest, say: Callable[[str], None]) -> Iterator[None]:
-    """Make a request of the first SIGINT or SIGTERM; a second one raises KeyboardInterrupt.
+def stopping_on_signals(request: Event, say: Callable[[str], None]) -> Iterator[None]:
+    """Set `request` at the first SIGINT or SIGTERM; a second one raises KeyboardInterrupt.
 
-    Off the main thread, which alone gets signals, the request is never made.
+    Off the main thread, which alone gets signals, it is never set.
     """
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if request:
+        if request.is_set():
             raise KeyboardInterrupt
-        request.made = True
+        request.set()
         say("stopping after this batch or validation; press Ctrl-C again to stop without saving")
 
     previous = {}
-    try:
+    with suppress(ValueError):  # off the main thread
         for number in (signal.SIGINT, signal.SIGTERM):
             previous[number] = signal.signal(number, handle)
-    except ValueError:
-        pass
     try:
         yield
     finally:

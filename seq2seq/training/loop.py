@@ -1,6 +1,7 @@
 """The training loop: exact to resume, driven by one compiled step, open to Keras callbacks."""
 
 import math
+from threading import Event
 from typing import Any
 
 import keras
@@ -14,9 +15,9 @@ from seq2seq.errors import TrainingError
 from seq2seq.models.base import DecoderModel
 from seq2seq.training.baseline import LEAST_GAIN, warning_is_due, warning_of_no_gain
 from seq2seq.training.checkpoints import LAST
-from seq2seq.training.display import Display, Meter, counted
+from seq2seq.training.display import Display, counted
 from seq2seq.training.ending import End, end_of
-from seq2seq.training.interruption import Requests, StopRequest
+from seq2seq.training.interruption import Requests
 from seq2seq.training.memory import explaining_memory
 from seq2seq.training.optimization import learning_rate, watch_plateau
 from seq2seq.training.planning import plan_epoch, planned_updates
@@ -25,7 +26,7 @@ from seq2seq.training.progress import Progress
 from seq2seq.training.records import Records
 from seq2seq.training.recovery import LOOK_EVERY, DivergedError, Watch
 from seq2seq.training.tensorboard import EVERY, TensorBoard
-from seq2seq.training.timer import Timer
+from seq2seq.training.timer import Meter, Timer
 from seq2seq.training.validation import Validator
 
 SHOW_EVERY = 10  # batches between two looks at the live line: to look is to wait for the device
@@ -47,7 +48,7 @@ class TrainingLoop:
         callbacks: Keras's, of the model.
         display: Where to show progress.
         replicas: The copies of the model.
-        stop: Made to interrupt the run.
+        stop: Set to interrupt the run.
         board: TensorBoard, on the worker that writes; None for none.
 
     saved_update  the update that the last checkpoint was written after
@@ -66,7 +67,7 @@ class TrainingLoop:
         callbacks: keras.callbacks.CallbackList,
         display: Display,
         replicas: Replicas,
-        stop: StopRequest,
+        stop: Event,
         board: TensorBoard | None = None,
     ) -> None:
         self.config, self.model, self.data, self.progress = config, model, data, progress
@@ -233,7 +234,7 @@ class TrainingLoop:
         if self.replicas.workers > 1 and self.progress.batches % LOOK_EVERY:
             return self.requests._replace(save=False)
         due = self.since_saved.seconds() > 60 * self.config.training.checkpoint_minutes
-        return Requests(*self.replicas.any(bool(self.stop), bool(self.model.stop_training), due))
+        return Requests(*self.replicas.any(self.stop.is_set(), bool(self.model.stop_training), due))
 
     def _roll_back(self, trouble: DivergedError) -> None:
         """To the last checkpoint, or else the best one, with half the learning rate.

@@ -29,11 +29,6 @@ def plan_epoch(config: Config, train: EncodedMixture, epoch: int, whole: bool = 
     )
 
 
-def plan_of_trial(config: Config, train: EncodedMixture, epoch: int) -> BatchPlan:
-    """A plan that holds the largest batches of all epochs: one epoch may leave out a mixture's longest sentence."""
-    return plan_epoch(config, train, epoch, whole=train.rows(config.seed, epoch) is not None)
-
-
 def planned_updates(training: TrainingConfig, batches: int) -> int:
     """Updates of a whole run whose epochs have `batches` batches each."""
     by_epochs = None if training.epochs is None else batches * training.epochs // training.accumulate

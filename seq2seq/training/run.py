@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
+from threading import Event
 from typing import Any
 
 import keras
@@ -19,10 +20,10 @@ from seq2seq.training.baseline import WARNING_AT_THE_END, warning_of_short_run
 from seq2seq.training.checkpoints import LAST, as_begun, check_recipe, must_not_change
 from seq2seq.training.display import Display, clock
 from seq2seq.training.ending import End
-from seq2seq.training.interruption import StopRequest, stopping_on_signals
+from seq2seq.training.interruption import stopping_on_signals
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.machine import Machine, check_workers, set_up, with_tokens
-from seq2seq.training.planning import check_updates, plan_epoch, plan_of_trial, planned_updates
+from seq2seq.training.planning import check_updates, plan_epoch, planned_updates
 from seq2seq.training.progress import Progress
 from seq2seq.training.records import Records, only_run
 from seq2seq.training.recovery import Watch
@@ -121,7 +122,7 @@ def _train(
     records = Records(directory, config, model, data, replicas)
     progress = _resume(config, directory, records, display, override) if resumes else Progress()
     records.begin(resumes)
-    stop = StopRequest()
+    stop = Event()
     loop = TrainingLoop(
         config,
         model,
@@ -145,7 +146,8 @@ def _train(
         if warning := warning_of_short_run(planned_updates(config.training, len(plan)), config.training):
             display.say(warning)
         with stopping_on_signals(stop, display.say):
-            tried = plan_of_trial(config, data.train, progress.epoch)
+            # The largest batches of all epochs: one of them may leave out a mixture's longest sentence.
+            tried = plan_epoch(config, data.train, progress.epoch, whole=True)
             try_largest_batches(display, model, validator, data, tried, replicas)
             loop.run()
     _say_how_it_ended(loop, directory, display)

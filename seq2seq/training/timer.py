@@ -18,3 +18,18 @@ class Timer:
         now = time.monotonic()
         seconds, self._since = now - self._since, now
         return seconds
+
+
+class Meter(Timer):
+    """Tokens per second since it was made or restarted; `tokens` are counted from outside."""
+
+    tokens = 0
+
+    def restart(self) -> float:
+        """Count from now on; returns the seconds so far."""
+        self.tokens = 0
+        return super().restart()
+
+    def per_second(self) -> float:
+        """Mean speed so far."""
+        return self.tokens / max(self.seconds(), 1e-9)

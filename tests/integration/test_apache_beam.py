@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from seq2seq.bulk import apache_beam
-from seq2seq.bulk.apache_beam import TranslateChunk, translate_on_apache_beam
+from seq2seq.bulk import chunks
+from seq2seq.bulk.apache_beam import AnswerChunk, translate_on_apache_beam
+from seq2seq.bulk.chunks import Chunks
 from seq2seq.bulk.job import Job
 from seq2seq.errors import BulkError
 from seq2seq.inference.translator import Translator
@@ -45,22 +46,23 @@ class Failures:
 
     def __init__(self, monkeypatch, times):
         self.left, self.raised, self.translated, self.written = Counter(times), Counter(), Counter(), Counter()
-        translate, write = TranslateChunk.translate, apache_beam.write_chunk
+        answers, answer = chunks.answers, Chunks.answer
 
-        def failing_translate(worker, first, lines):
+        def failing_answers(translator, lines, *given, first, **more):
             self.may_fail("before", first)
-            answers = translate(worker, first, lines)
+            rows = list(answers(translator, lines, *given, first=first, **more))
             self.translated[first // CHUNK] += 1
             self.may_fail("after", first)
-            return answers
+            return rows
 
-        def failing_write(path, first, answers):
-            write(path, first, answers)
-            self.written[first // CHUNK] += 1
+        def failing_answer(these, translator, first, *given):
+            already = these._path(first).exists()
+            answer(these, translator, first, *given)
+            self.written[first // CHUNK] += not already
             self.may_fail("written", first)
 
-        monkeypatch.setattr(TranslateChunk, "translate", failing_translate)
-        monkeypatch.setattr(apache_beam, "write_chunk", failing_write)
+        monkeypatch.setattr(chunks, "answers", failing_answers)
+        monkeypatch.setattr(Chunks, "answer", failing_answer)
 
     def may_fail(self, when, first):
         if self.left[when, first // CHUNK]:
@@ -92,14 +94,14 @@ def test_bundles_that_run_twice_answer_once(folder, translator, tmp_path, monkey
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
     times = Counter()
-    process = TranslateChunk.__call__
+    process = AnswerChunk.__call__
 
     def counted(worker, chunk):
         times[chunk[0] // CHUNK] += 1
         return process(worker, chunk)
 
-    monkeypatch.setattr(TranslateChunk, "__call__", counted)
-    monkeypatch.setattr(Path, "exists", lambda path: path.suffix != ".jsonl" and os.path.exists(path))  # noqa: PTH110
+    monkeypatch.setattr(AnswerChunk, "__call__", counted)
+    monkeypatch.setattr(Path, "exists", lambda path: not path.name.isdecimal() and os.path.exists(path))  # noqa: PTH110
     job = job_of(folder, translator, tmp_path, "tsv")
     assert translate_on_apache_beam(job, runner=FnApiRunner(bundle_repeat=1), chunk=CHUNK) == LINES
     assert set(times.values()) == {2}
@@ -119,9 +121,9 @@ def test_when_apache_beam_gives_up_the_next_call_continues(folder, translator, t
     ):
         translate_on_apache_beam(job, chunk=CHUNK)
     assert not job.target.exists()
-    done = {int(path.stem) // CHUNK for path in (tmp_path / "out.apache-beam").glob("*.jsonl")}
+    done = {int(path.name) // CHUNK for path in (tmp_path / "out.chunks").glob("0*")}
     assert 0 < len(done) < LINES // CHUNK
-    with pytest.raises(BulkError, match=r"job\.json: tells of another job: chunk is 200 there and 100 now"):
+    with pytest.raises(BulkError, match=r"out.manifest.json: tells of another job: chunk is 200 there and 100 now"):
         translate_on_apache_beam(job, chunk=100)
     failures.translated.clear()
     translate_on_apache_beam(job, chunk=CHUNK)

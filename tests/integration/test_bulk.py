@@ -1,7 +1,6 @@
 """20,000 lines in shards whose processes are killed; a single run is the reference."""
 
 import gzip
-import json
 import re
 import signal
 import sys
@@ -12,8 +11,7 @@ from random import Random
 
 import pytest
 
-from seq2seq.bulk.apache_beam import put_in_order
-from seq2seq.errors import BulkError
+from seq2seq.inference.translator import CHUNK
 from tests.bulk import LINES, write_single_run
 from tests.command import run
 
@@ -63,20 +61,20 @@ def test_processes_killed_at_random_lose_nothing(folder, tmp_path):
     processes = get_context("forkserver")  # importing TensorFlow once is enough
     processes.set_forkserver_preload(["seq2seq.bulk.shards"])
     command = ("translate", folder / "model", "-i", folder / "in", "-o", tmp_path / "out", "--shard")
-    manifests = {shard: tmp_path / f"out.part-0000{shard[0]}-of-00002.json" for shard in ("1/2", "2/2")}
+    shards = {"1/2": range(1, LINES // 2, CHUNK), "2/2": range(LINES // 2 + 1, LINES, CHUNK)}
 
     def start():
-        running = {shard: processes.Process(target=run_and_exit, args=(*command, shard)) for shard in manifests}
+        running = {shard: processes.Process(target=run_and_exit, args=(*command, shard)) for shard in shards}
         for process in running.values():
             process.start()
         return running
 
     def done(shard):
-        return json.loads(manifests[shard].read_text())["done_lines"] if manifests[shard].exists() else 0
+        return CHUNK * sum((tmp_path / "out.chunks" / f"{first:012d}").exists() for first in shards[shard])
 
     found = []
     for patience in (1.0, 1.0, 0.99):  # the last time perhaps before there is anything new
-        before = {shard: done(shard) for shard in manifests}
+        before = {shard: done(shard) for shard in shards}
         for shard, process in start().items():
             while process.is_alive() and done(shard) == before[shard] and random.random() < patience:
                 time.sleep(0.01)
@@ -118,23 +116,3 @@ def test_what_cannot_be_is_said_before_a_model_is_loaded(tmp_path, monkeypatch, 
     assert run("translate", "no-model", *arguments) == code
     assert message in re.sub(r"[\s│]+", " ", capsys.readouterr().err)
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
-
-
-@pytest.mark.parametrize(
-    ("chunks", "message"),
-    [
-        ({1: [1, 2], 4: [4]}, r"found no answer to line 3\. Run"),
-        ({2: [2]}, r"found no answer to lines 1, 3 to 4\. Run"),
-        ({}, r"found no answer to lines 1 to 4\. Run"),
-        ({1: [1, 2, 3], 3: [3, 4]}, r"found a second answer or no line for line 3\. Delete it, and run"),
-        ({1: [1, 2, 2, 3, 4]}, "a second answer or no line for line 2"),
-        ({1: [1, 2, 3, 4, 5]}, "a second answer or no line for line 5"),
-        ({1: [1, 2], 2: [2, 4]}, "no answer to line 3 and a second answer or no line for line 2"),
-    ],
-)
-def test_lines_that_are_missing_or_there_twice_are_named(tmp_path, chunks, message):
-    for first, numbers in chunks.items():
-        rows = "".join(json.dumps([number, "text"]) + "\n" for number in numbers)
-        (tmp_path / f"{first:012d}.jsonl").write_text(rows)
-    with (tmp_path / "out").open("wb") as target, pytest.raises(BulkError, match=message):
-        put_in_order(tmp_path, target, 4)

@@ -88,7 +88,7 @@ def test_mtdata_is_asked_for_by_its_distribution(monkeypatch, tmp_path):
     with pytest.raises(
         MissingExtraError, match=r"^mtdata:toy needs the package 'mtdata', .* pip install '\.\[corpora\]'"
     ):
-        get("toy", tmp_path / "toy", seed=1, held_out=None, reverse=False, progress=lambda *_: None)
+        get("toy", tmp_path / "toy", lambda *_: None)
     assert not (tmp_path / "toy").exists()
 
 

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
@@ -10,7 +11,6 @@ import pytest
 
 from seq2seq.training import loop as module
 from seq2seq.training.ending import Reason
-from seq2seq.training.interruption import StopRequest
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.progress import Progress
 from seq2seq.training.recovery import LOOK_EVERY, DivergedError
@@ -39,7 +39,7 @@ class Driven:
         monkeypatch.setattr(module, "plan_epoch", lambda *arguments: Plan())
         monkeypatch.setattr(module, "batch_dataset", lambda train, plan, first, *replicas: [()] * (BATCHES - first))
         monkeypatch.setattr(module, "explaining_memory", lambda *arguments: nullcontext())
-        self.saved, self.asked, self.stop = [], [], StopRequest()
+        self.saved, self.asked, self.stop = [], [], Event()
         self.model = MagicMock(precision="float32", stop_training=False, metrics=[])
         self.model.step_function.return_value = lambda: {"loss": 1.0, "gradient_norm": 2.0}
         self.model.update = MagicMock(averaged_weights=nullcontext, norm=2.0, skipped=0)
@@ -93,7 +93,8 @@ class Driven:
 
     def stop_after(self, batches):
         def stop(done):
-            self.stop.made |= done == batches
+            if done == batches:
+                self.stop.set()
 
         self.after_batch = stop
 

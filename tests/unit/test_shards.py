@@ -15,9 +15,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from seq2seq.bulk import shards
+from seq2seq.bulk import chunks, shards
 from seq2seq.bulk.job import Job
-from seq2seq.bulk.manifest import Manifest, PartFiles, Shard, joined_path
+from seq2seq.bulk.shard import Shard
 from seq2seq.bulk.shards import translate_shard
 from seq2seq.config import SearchOptions
 from seq2seq.corpora.readers import count_lines, read_lines
@@ -109,6 +109,7 @@ def test_rows_of_a_line_are_counted_once():
     assert lines_answered([b"{}\n"] * 3, "jsonl") == 3
     assert lines_answered([b"1\t0\ta\n", b"1\t0\tb\n", b"2\t0\ta\n", b"11\t0\ta\n"], "tsv") == 3
     assert lines_answered([], "tsv") == 0
+    assert lines_answered([b"1\t0\ta\n", b"2\t0\tb\n", b"2\t0\ta"], "tsv") == 1, "the last row is not whole"
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
@@ -125,11 +126,12 @@ def test_more_shards_than_chunks_leave_some_empty(job):
     assert job.target.read_bytes() == expected()
 
 
-def test_an_empty_file_has_shards_too(job):
+def test_an_empty_file_is_joined_by_the_first_shard(job):
     job.source.write_bytes(b"")
-    assert not go(job, 1, 2).joined
-    assert go(job, 2, 2).joined
+    assert go(job, 1, 2).joined
     assert job.target.read_bytes() == b""
+    assert go(job, 2, 2).joined
+    assert names(job) == ["in", "out", "out.manifest.json"]
 
 
 def test_several_rows_a_line_are_joined(job):
@@ -175,9 +177,10 @@ def kill_at(monkeypatch, step):
 
         return call
 
-    for what in ("replace", "unlink", "touch", "write_text"):
+    for what in ("replace", "unlink", "mkdir", "write_text"):
         monkeypatch.setattr(Path, what, dying(getattr(Path, what), what))
-    monkeypatch.setattr(shards, "os", SimpleNamespace(SEEK_END=2, fsync=dying(shards.os.fsync, "fsync")))
+    monkeypatch.setattr(chunks, "rmtree", dying(chunks.rmtree, "rmtree"))
+    monkeypatch.setattr(chunks, "os", SimpleNamespace(fsync=dying(chunks.os.fsync, "fsync")))
     return steps
 
 
@@ -202,25 +205,23 @@ def test_killed_at_every_step_it_goes_on_and_nothing_is_lost_or_there_twice(job,
         assert job.target.read_bytes() == expected()
         assert names(job) == ["in", "out", "out.manifest.json"]
     assert len([step for step in steps if step.startswith("fsync")]) == 3, "a shard of 3 chunks"
-    assert len(steps) > 25
+    assert len(steps) > 20
     shutil.rmtree(begun)
 
 
-def test_a_chunk_is_on_disk_before_the_manifest_says_so(job, monkeypatch):
-    seen = []
-    fsync, write = shards.os.fsync, Manifest.write
-    monkeypatch.setattr(shards.os, "fsync", lambda handle: seen.append(os.fstat(handle).st_size) or fsync(handle))
-    monkeypatch.setattr(
-        Manifest, "write", lambda self, path: seen.append(f"{self.done_bytes} done") or write(self, path)
-    )
+def test_a_chunk_is_on_disk_before_it_has_its_name(job, monkeypatch):
+    seen, folder = [], job.target.with_name("out.chunks")
+
+    def fsync(handle):
+        seen.append((os.fstat(handle).st_size, sum(path.name.isdecimal() for path in folder.iterdir())))
+
+    monkeypatch.setattr(chunks, "os", SimpleNamespace(fsync=fsync))
     go(job, 1, 2)
-    ends = [len(expected(LINES[:count])) for count in (2, 4, 6)]
-    in_manifests = [entry for entry in seen if isinstance(entry, str)]
-    assert in_manifests == ["0 done", *(f"{end} done" for end in ends)]
-    assert all(seen.index(end) < seen.index(f"{end} done") for end in ends)
+    assert seen == [(len(expected(LINES[place : place + 2])), place // 2) for place in (0, 2, 4)]
+    assert sorted(path.name for path in folder.iterdir()) == [f"{first:012d}" for first in (1, 3, 5)]
 
 
-def test_what_was_written_behind_the_manifest_is_cut_off(job):
+def test_a_chunk_that_is_not_whole_is_translated_again(job):
     class Dying(Shouting):
         def translate_stream(self, lines, *rest, **more):
             for translation in super().translate_stream(lines, *rest, **more):
@@ -230,14 +231,21 @@ def test_what_was_written_behind_the_manifest_is_cut_off(job):
 
     with pytest.raises(Killed):
         go(job, 1, 1, Dying())
-    files = PartFiles(job.target, Shard(1, 1))
-    manifest = Manifest.model_validate_json(files.manifest.read_bytes())
-    assert (manifest.done_lines, manifest.done_bytes) == (8, len(expected(LINES[:8])))
-    with files.text.open("ab") as part:
-        part.write("half a line of many ☃".encode()[:-1])
+    answer = job.target.with_name("out.chunks") / "000000000009.0123"
+    answer.write_bytes("half a line of many ☃".encode()[:-1])
     translator = Shouting()
     assert go(job, 1, 1, translator).before == 8
     assert translator.asked == LINES[8:]
+    assert job.target.read_bytes() == expected()
+
+
+def test_an_answer_that_was_deleted_is_made_again(job):
+    go(job, 1, 2)
+    (job.target.with_name("out.chunks") / "000000000003").unlink()
+    translator = Shouting()
+    assert go(job, 1, 2, translator).before == 4
+    assert translator.asked == LINES[2:4]
+    assert go(job, 2, 2).joined
     assert job.target.read_bytes() == expected()
 
 
@@ -265,12 +273,13 @@ def test_another_job_is_refused_with_what_differs(job, changed, count, message, 
     go(job, 1, 2)
     if joined:
         go(job, 2, 2)
-    before = {path.name: path.read_bytes() for path in job.target.parent.glob("out*") if path.suffix != ".lock"}
+    before = {path: path.read_bytes() for path in job.target.parent.rglob("*") if path.is_file() and path != job.source}
+    before = {path: content for path, content in before.items() if path.suffix != ".lock"}
     for number in (1, 2):
         with pytest.raises(BulkError, match=rf"json: tells of another job: .*{message}.*(Give another --output)"):
             go(changed(job), number, count)
-    for name, content in before.items():
-        assert (job.target.parent / name).read_bytes() == content
+    assert before
+    assert all(path.read_bytes() == content for path, content in before.items())
 
 
 def test_machines_that_translate_more_at_once_join_the_same_job(job):
@@ -285,18 +294,16 @@ def test_a_translator_of_another_precision_than_the_jobs_is_refused(job):
     assert names(job) == ["in"]
 
 
-def test_parts_of_two_jobs_are_not_joined(job):
-    """Two shards that begin at the same moment do not see each other's manifests."""
-    go(job, 1, 2)
-    manifest = PartFiles(job.target, Shard(1, 2)).manifest
+def test_answers_of_two_jobs_are_not_joined(job):
+    record = job.target.with_name("out.manifest.json")
 
     class Meanwhile(Shouting):
         def translate_stream(self, *arguments, **more):
-            manifest.write_text(manifest.read_text().replace('"beam_size": 5', '"beam_size": 7'))
+            record.write_text(record.read_text().replace('"beam_size": 5', '"beam_size": 7'))
             return super().translate_stream(*arguments, **more)
 
-    with pytest.raises(BulkError, match=r"00001-of-00002\.json: tells of another job: options.beam_size is 7 there"):
-        go(job, 2, 2, Meanwhile())
+    with pytest.raises(BulkError, match=r"out\.manifest\.json: tells of another job: options.beam_size is 7 there"):
+        go(job, 1, 1, Meanwhile())
     assert not job.target.exists()
 
 
@@ -325,62 +332,68 @@ def test_a_shortlist_belongs_to_the_model_where_it_is_asked_for(job, tmp_path):
 
 def test_damage_is_refused_with_a_remedy(job):
     go(job, 1, 2)
-    files = PartFiles(job.target, Shard(1, 2))
-    whole, manifest = files.text.read_bytes(), files.manifest.read_text()
-    size = len(whole)
+    folder = job.target.with_name("out.chunks")
+    answer, record = folder / "000000000003", job.target.with_name("out.manifest.json")
+    whole, about = answer.read_bytes(), record.read_text()
 
     def refused(number, message):
         with pytest.raises(BulkError, match=message):
             go(job, number, 2)
         assert not job.target.exists()
 
-    files.manifest.write_text(manifest[:-9])
-    refused(1, r"out\.part-00001-of-00002\.json: damaged: .*Delete it and its part")
-    files.manifest.write_text(manifest.replace('"done_lines": 6', '"done_lines": 2'))
-    files.text.write_bytes(whole[:-1])
-    refused(1, rf"found {size - 1} bytes, and {files.manifest.name} says {size} are done")
-    files.manifest.write_text(manifest)
-    refused(2, rf"found {size - 1} bytes that answer 5 lines, expected {size} bytes and 6 lines\. Delete it and")
-    files.text.write_bytes(whole.replace(b"\n", b" ", 1))
-    refused(2, rf"found {size} bytes that answer 5 lines, expected {size} bytes and 6 lines\. Delete it and")
-    files.text.unlink()
-    refused(2, r"out\.part-00001-of-00002: no such file\. Delete out\.part-00001-of-00002\.json")
-    files.manifest.unlink()
+    for damaged in (about[:-9], "[]", '"a"', "\xff"):
+        record.write_text(damaged, encoding="latin-1")
+        refused(1, r"out\.manifest\.json: damaged: .*delete out\.manifest\.json to begin anew")
+    record.write_text(about)
+    for damaged in (whole[:-1], whole.replace(b"\n", b" ", 1)):
+        answer.write_bytes(damaged)
+        refused(2, r"000000000003: found answers to 1 lines, expected 2, of lines 3 to 4\. Delete it")
+    answer.write_bytes(whole + b"MORE\n")
+    refused(2, r"000000000003: found answers to 3 lines, expected 2, of lines 3 to 4\. Delete it")
+    answer.unlink()
     assert go(job, 1, 2).joined
     assert job.target.read_bytes() == expected()
+
+
+def test_what_is_missing_at_the_join_is_named(job):
+    at_join = chunks.Chunks(job, job.identity(), CHUNK)
+    assert not at_join.begin()
+    at_join.answer(Shouting(), 1, LINES[:2], pytest.fail)
+    with pytest.raises(BulkError, match=r"000000000003: found answers to 0 lines, expected 2, of lines 3 to 4"):
+        at_join.join()
+    assert not job.target.exists()
 
 
 def test_an_output_that_changed_after_the_join_is_refused(job):
     go(job, 1, 1)
     size = job.target.stat().st_size
-    assert json.loads(joined_path(job.target).read_text())["bytes"] == size
+    assert json.loads(job.target.with_name("out.manifest.json").read_text())["bytes"] == size
     job.target.write_bytes(b"x")
     with pytest.raises(BulkError, match=rf"out: found a file of 1 bytes, and out.manifest.json says {size} bytes"):
         go(job, 1, 1)
     job.target.unlink()
     with pytest.raises(BulkError, match="out: found no such file"):
         go(job, 1, 1)
-    joined_path(job.target).unlink()
+    job.target.with_name("out.manifest.json").unlink()
     assert go(job, 1, 1).joined
 
 
-def test_an_input_that_gets_shorter_is_an_error(job):
-    class Shortening(Shouting):
-        def translate_stream(self, lines, *rest, **more):
-            job.source.write_text("one\ntwo\n")
-            return super().translate_stream(lines, *rest, **more)
-
-    with pytest.raises(CorpusError, match="in: found 2 lines, and there were more when this shard began"):
-        go(job, 1, 1, Shortening())
+def test_an_input_that_gets_shorter_is_an_error(job, monkeypatch):
+    missing = chunks.Chunks.missing
+    monkeypatch.setattr(
+        chunks.Chunks, "missing", lambda *given: job.source.write_text("one\ntwo\nthree\n") and missing(*given)
+    )
+    with pytest.raises(CorpusError, match="in: found 3 lines, and there were 11 when this began"):
+        go(job, 1, 1)
 
 
 def test_a_second_process_on_a_shard_is_refused_with_the_first_ones_id(job):
-    lock = PartFiles(job.target, Shard(2, 2)).lock
+    lock = job.target.with_name("out.shard-00002-of-00002.lock")
     holder = "import sys, time; from pathlib import Path; from seq2seq.storage.lock import hold\n"
     holder += "with hold(Path(sys.argv[1]), RuntimeError): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", holder, lock], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "held\n"
-        with pytest.raises(BulkError, match=rf"00002-of-00002: process {first.pid} on \S+ is on shard 2/2\. Wait"):
+        with pytest.raises(BulkError, match=rf"00002-of-00002.lock: process {first.pid} on \S+ is on shard 2/2\. Wait"):
             go(job, 2, 2)
         assert not go(job, 1, 2).joined, "another shard is free"
         first.kill()
@@ -398,4 +411,4 @@ def test_whoever_is_last_joins_when_all_end_at_once(job, monkeypatch):
         found = list(pool.map(lambda number: go(job, number, count), range(1, count + 1)))
     assert all(report.joined for report in found), "nobody takes a file that is being removed for another's lock"
     assert job.target.read_bytes() == expected()
-    assert not [name for name in names(job) if "part" in name and not name.endswith(".lock")]
+    assert not [name for name in names(job) if "shard" in name and not name.endswith(".lock")]

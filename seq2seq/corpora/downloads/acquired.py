@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, NamedTuple
 
 from seq2seq.corpora.downloads.catalogue import AlignedSplit
 from seq2seq.corpora.downloads.splits import SPLITS, SplitReport, write_splits
@@ -21,6 +21,15 @@ SPLITTING = "splitting"
 OWN_TOKENIZER = ("zh", "ja", "ko")  # target languages that BLEU tokenizes in ways of their own
 
 Progress = Callable[[str, int, int | None], None]  # what: a file and bytes, or SPLITTING and lines; done; in all
+
+
+class Unsplit(NamedTuple):
+    """Lines of tab-separated columns to split, and how; see `write_splits`."""
+
+    lines: Iterable[bytes]
+    name: str
+    columns: tuple[int, int]
+    held_out: float = 0.01
 
 
 @dataclass
@@ -38,6 +47,8 @@ class Acquired:
     report: SplitReport | None = None  # of splits that we made
     unchecked: dict[str, str] = field(default_factory=dict)  # SHA-256 of files of which none was known
     more_references: list[str] = field(default_factory=list)  # of a test set
+    table: Unsplit | None = None  # what is not split yet
+    release: dict[str, str] = field(default_factory=dict)  # of a table, for `SOURCE.json`
 
     def add_aligned(self, split: str, files: AlignedSplit) -> None:
         """Add a split of two files, which must have as many lines as each other, and as the list says.
@@ -56,23 +67,14 @@ class Acquired:
         self.splits[split] = {"source": str(source), "target": str(target)}
         self.pairs[split] = expected
 
-    def split_table(
-        self,
-        lines: Iterable[bytes],
-        name: str,
-        columns: tuple[int, int],
-        *,
-        seed: int,
-        held_out: float,
-        progress: Progress,
-    ) -> None:
+    def split_table(self, table: Unsplit, seed: int, progress: Progress) -> None:
         """Add `train.tsv`, `valid.tsv` and `test.tsv`, split by source sentence; see `write_splits`."""
-        counted = _counted(lines, progress)
-        self.report = write_splits(counted, name, self.folder, columns, seed, held_out)
+        lines, name, columns, held_out = table
+        self.report = write_splits(_counted(lines, progress), name, self.folder, columns, seed, held_out)
         self.splits = {split: {"tsv": str(self.folder / f"{split}.tsv")} for split in SPLITS}
         self.pairs = {split: self.report.pairs[split] for split in SPLITS}
         how = {"by": "source sentence", "columns": columns, "seed": seed, "held_out": held_out}
-        self.write_record(splits=how | self.report.as_dict())
+        self.write_record(splits=how | self.report.as_dict(), **self.release)
 
     def next_command(self) -> str:
         """What to run with the corpus: training on it, or evaluation where it is a test set alone."""
@@ -93,11 +95,14 @@ class Acquired:
         return " \\\n    ".join(lines + [f"--set {quote(setting)}" for setting in settings])
 
     def reverse(self) -> None:
-        """Swap the two languages; of a table, before it is split."""
+        """Swap the two languages."""
         self.languages = (self.languages[1], self.languages[0])
         self.splits = {
             split: {"source": files["target"], "target": files["source"]} for split, files in self.splits.items()
         }
+        if self.table is not None:
+            first, second = self.table.columns
+            self.table = self.table._replace(columns=(second, first))
 
     def read_record(self) -> dict[str, Any]:
         """What `SOURCE.json` says; nothing where it is missing or damaged."""

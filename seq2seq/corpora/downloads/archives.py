@@ -4,7 +4,6 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from seq2seq.corpora.downloads.download import reject
@@ -21,40 +20,28 @@ def unpack(archive: Path, folder: Path) -> None:
         try:
             if archive.suffix == ".zip":
                 with zipfile.ZipFile(archive) as file:
-                    _refuse(archive, _unwelcome_in_zip(file.infolist()))
+                    for info in file.infolist():
+                        kind = stat.S_IFMT(info.external_attr >> 16)
+                        # orig_filename: what the archive says, before the library mends it.
+                        _check(archive, info.orig_filename, kind in (0, stat.S_IFREG, stat.S_IFDIR))
                     file.extractall(inner)
             else:
                 with tarfile.open(archive) as tar:
-                    _refuse(archive, _unwelcome_in_tar(tar))
+                    for member in tar:
+                        _check(archive, member.name, member.isfile() or member.isdir())
                     tar.extractall(inner, filter="data")
         except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, RuntimeError, NotImplementedError) as error:
             raise reject(archive, f"cannot be unpacked: {error}", "Run the same command again.") from None
 
 
-def _refuse(archive: Path, unwelcome: Iterable[str]) -> None:
-    for reason in unwelcome:
-        raise reject(archive, reason, "A corpus needs no such thing: do not trust where it came from.")
-
-
-def _unwelcome_in_zip(members: Iterable[zipfile.ZipInfo]) -> Iterator[str]:
-    for member in members:
-        # orig_filename: what the archive says, before the library mends it.
-        if _leads_outside(member.orig_filename):
-            yield f"the member {member.orig_filename!r} leads out of the folder"
-        kind = stat.S_IFMT(member.external_attr >> 16)
-        if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            yield f"the member {member.filename!r} is a link or a device"
-
-
-def _unwelcome_in_tar(members: Iterable[tarfile.TarInfo]) -> Iterator[str]:
-    for member in members:
-        if _leads_outside(member.name):
-            yield f"the member {member.name!r} leads out of the folder"
-        if not (member.isfile() or member.isdir()):
-            yield f"the member {member.name!r} is a link or a device"
-
-
-def _leads_outside(name: str) -> bool:
-    """Whether a path is absolute or climbs, as any system reads it."""
-    windows = PureWindowsPath(name)
-    return bool(windows.drive or windows.root) or ".." in windows.parts or PurePosixPath(name).is_absolute()
+def _check(archive: Path, member: str, plain: bool) -> None:
+    """Refuse a member that is not `plain`, or whose path is absolute or climbs, as any system reads it."""
+    windows = PureWindowsPath(member)
+    if windows.drive or windows.root or ".." in windows.parts or PurePosixPath(member).is_absolute():
+        reason = "leads out of the folder"
+    elif not plain:
+        reason = "is a link or a device"
+    else:
+        return
+    what_to_do = "A corpus needs no such thing: do not trust where it came from."
+    raise reject(archive, f"the member {member!r} {reason}", what_to_do)

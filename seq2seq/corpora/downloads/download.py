@@ -81,11 +81,11 @@ def compare(file: RemoteFile, path: Path) -> Receipt:
             found["text_sha256"] = f"a damaged file: {error}"
             if not file.text_sha256:
                 raise _changed(path, file.address, f"expected a whole .gz file, found {found['text_sha256']}") from None
-    for name in ("size", "sha256", "text_sha256", "md5"):
+    names = {"size": "a size of", "sha256": "SHA-256", "text_sha256": "text of SHA-256", "md5": "MD5"}
+    for name, what in names.items():
         expected = getattr(file, name)
         if expected is not None and found[name] != expected:
             unit = " bytes" if name == "size" else ""
-            what = {"text_sha256": "text of SHA-256", "sha256": "SHA-256", "md5": "MD5", "size": "a size of"}[name]
             raise _changed(path, file.address, f"expected {what} {expected}{unit}, found {found[name]}{unit}")
     return Receipt(size, str(found["sha256"]), checked=file.unchecked is None)
 

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from seq2seq.corpora.downloads.acquired import Acquired, Progress, today
+from seq2seq.corpora.downloads.acquired import Acquired, Progress, Unsplit, today
 from seq2seq.corpora.downloads.catalogue import AlignedSplit
 from seq2seq.errors import CorpusError, did_you_mean
 from seq2seq.extras import from_extra
-
-HELD_OUT = 0.01
 
 
 def get_test_set(name: str, folder: Path) -> Acquired:
@@ -62,15 +60,13 @@ def get_test_set(name: str, folder: Path) -> Acquired:
     return got
 
 
-def get_from_mtdata(
-    name: str, folder: Path, *, seed: int, held_out: float | None, reverse: bool, progress: Progress
-) -> Acquired:
-    """Split what `mtdata echo` prints of a corpus; mtdata keeps its copies in `~/.mtdata`, or `$MTDATA`.
+def get_from_mtdata(name: str, folder: Path, progress: Progress) -> Acquired:
+    """What `mtdata echo` prints of a corpus, to be split; mtdata keeps its copies in `~/.mtdata`, or `$MTDATA`.
 
     Args:
         name: mtdata's own, `GROUP-NAME-VERSION-SOURCE-TARGET`.
-        folder: Gets `train.tsv`, `valid.tsv`, `test.tsv`, and `mtdata.log`.
-        seed, held_out, reverse, progress: As in `get_corpus`.
+        folder: Gets `mtdata.log`.
+        progress: As in `get_corpus`.
 
     Raises:
         MissingExtraError: The extra `corpora` is not installed.
@@ -87,13 +83,9 @@ def get_from_mtdata(
     folder.mkdir(parents=True, exist_ok=True)
     ask = f"what `mtdata list -n {parts[1]} -l {parts[3]}-{parts[4]} --full` names"
     got = Acquired(f"mtdata:{name}", (parts[3], parts[4]), "that of the corpus; see its home page", ask, folder)
-    if reverse:
-        got.reverse()
+    got.table = Unsplit(_echo(name, folder), got.name, (1, 2))
+    got.release = {"mtdata": version, "downloaded": today()}
     progress("mtdata (half a minute for its index the first time)", 0, None)
-    columns = (2, 1) if reverse else (1, 2)
-    lines = _echo(name, folder)
-    got.split_table(lines, got.name, columns, seed=seed, held_out=held_out or HELD_OUT, progress=progress)
-    got.write_record(mtdata=version, downloaded=today())
     return got
 
 

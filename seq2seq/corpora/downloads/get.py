@@ -5,10 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from seq2seq.corpora.downloads.acquired import RECORD, Acquired, Progress, today
+from seq2seq.corpora.downloads.acquired import RECORD, Acquired, Progress, Unsplit, today
 from seq2seq.corpora.downloads.archives import unpack
 from seq2seq.corpora.downloads.catalogue import CatalogueEntry, archive_folder, find_entry, load_catalogue
-from seq2seq.corpora.downloads.download import Receipt, compare, download, reject
+from seq2seq.corpora.downloads.download import compare, download, reject
 from seq2seq.corpora.readers import open_bytes, readable
 from seq2seq.errors import CorpusError
 
@@ -48,29 +48,26 @@ def get_corpus(
     elif kind == "mtdata":
         from seq2seq.corpora.downloads.external import get_from_mtdata
 
-        return get_from_mtdata(rest, folder, seed=seed, held_out=held_out, reverse=reverse, progress=progress)
+        got = get_from_mtdata(rest, folder, progress)
     else:
-        entry = find_entry(load_catalogue(catalogue), name)
-        folder.mkdir(parents=True, exist_ok=True)
-        got = Acquired(name, entry.languages, entry.licence, entry.citation, folder, entry.recipe)
-        _get_files(entry, got, progress)
-        if entry.table is not None:
-            if reverse:
-                got.reverse()
-            first, second = entry.table.columns
-            got.split_table(
-                _lines(folder / entry.table.file),
-                str(folder / entry.table.file),
-                (second, first) if reverse else (first, second),
-                seed=seed,
-                held_out=held_out or entry.table.held_out,
-                progress=progress,
-            )
-            return got
-        for split, files in (entry.splits or {}).items():
-            got.add_aligned(split, files)
+        got = _get_listed(name, folder, catalogue, progress)
     if reverse:
         got.reverse()
+    if got.table is not None:
+        got.split_table(got.table._replace(held_out=held_out or got.table.held_out), seed, progress)
+    return got
+
+
+def _get_listed(name: str, folder: Path, catalogue: Path | None, progress: Progress) -> Acquired:
+    entry = find_entry(load_catalogue(catalogue), name)
+    folder.mkdir(parents=True, exist_ok=True)
+    got = Acquired(name, entry.languages, entry.licence, entry.citation, folder, entry.recipe)
+    _get_files(entry, got, progress)
+    for split, files in (entry.splits or {}).items():
+        got.add_aligned(split, files)
+    if entry.table is not None:
+        path = folder / entry.table.file
+        got.table = Unsplit(_lines(path), str(path), entry.table.columns, entry.table.held_out)
     return got
 
 
@@ -83,7 +80,14 @@ def _get_files(entry: CatalogueEntry, got: Acquired, progress: Progress) -> None
         receipt = download(file, path, partial(progress, name)) if fresh else compare(file, path)
         before = record.get(name, {})
         if not receipt.checked:
-            _compare_with_last_time(path, receipt, before)
+            if before and before.get("sha256") != receipt.sha256:
+                then, day = before.get("sha256"), before.get("downloaded")
+                raise reject(
+                    path,
+                    f"expected SHA-256 {then}, as on {day}, found {receipt.sha256}",
+                    f"There is a new release: give another --output to have both, or delete {path.parent / RECORD} and "
+                    "run the command again to have the new one.",
+                )
             got.unchecked[name] = receipt.sha256
         unpacked = got.folder / archive_folder(name) if file.unpack else None
         if unpacked and (fresh or not unpacked.is_dir()):
@@ -91,16 +95,6 @@ def _get_files(entry: CatalogueEntry, got: Acquired, progress: Progress) -> None
         if before.get("sha256") != receipt.sha256:
             record[name] = {"address": file.address, "downloaded": today(), **receipt._asdict()}
         got.write_record(files=record)  # after each: an interruption loses nothing
-
-
-def _compare_with_last_time(path: Path, receipt: Receipt, before: dict[str, Any]) -> None:
-    if before and before.get("sha256") != receipt.sha256:
-        raise reject(
-            path,
-            f"expected SHA-256 {before.get('sha256')}, as on {before.get('downloaded')}, found {receipt.sha256}",
-            f"There is a new release: give another --output to have both, or delete {path.parent / RECORD} and run "
-            "the command again to have the new one.",
-        )
 
 
 def _lines(path: Path) -> Iterator[bytes]:

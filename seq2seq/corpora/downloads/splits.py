@@ -3,12 +3,12 @@
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from itertools import compress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from seq2seq.corpora.readers import bare_line, chunks
 from seq2seq.errors import CorpusError
@@ -64,42 +64,26 @@ def write_splits(
         CorpusError: A split would be empty.
         StorageError: A file cannot be written.
     """
-    with ExitStack() as stack:
-        partial = {split: stack.enter_context(replacing(folder / f"{split}.tsv")) for split in SPLITS}
-        handles = {split: stack.enter_context(path.open("wb")) for split, path in partial.items()}
-        report = _deal(lines, name, columns, handles, seed, held_out)
-        empty = [split for split in SPLITS if not report.pairs[split]]
-        if empty:
-            why = (
-                f" {report.malformed:,} malformed lines; the first: {report.first_malformed}."
-                if report.malformed
-                else ""
-            )
-            raise CorpusError(
-                f"{name}: {report.pairs.total():,} pairs leave '{empty[0]}' empty at --held-out {held_out:g}. "
-                f"Raise --held-out, or take a larger corpus.{why}"
-            )
-    return report
-
-
-def _deal(
-    lines: Iterable[bytes],
-    name: str,
-    columns: tuple[int, int],
-    handles: Mapping[str, IO[bytes]],
-    seed: int,
-    held_out: float,
-) -> SplitReport:
     from seq2seq.storage.deduplication import Deduplicator, hash_texts
 
     report, seen = SplitReport(), Deduplicator()
-    for chunk in chunks(_pairs(lines, name, columns, report), CHUNK):
-        new = seen.add(hash_texts(f"{_plain(source)}\t{_plain(target)}" for source, target in chunk))
-        report.duplicates += len(chunk) - int(new.sum())
-        for source, target in compress(chunk, new):
-            split = split_of(source, seed, held_out)
-            report.pairs[split] += 1
-            handles[split].write(f"{source}\t{target}\n".encode())
+    with ExitStack() as stack:
+        partial = {split: stack.enter_context(replacing(folder / f"{split}.tsv")) for split in SPLITS}
+        handles = {split: stack.enter_context(path.open("wb")) for split, path in partial.items()}
+        for chunk in chunks(_pairs(lines, name, columns, report), CHUNK):
+            new = seen.add(hash_texts(f"{_plain(source)}\t{_plain(target)}" for source, target in chunk))
+            report.duplicates += len(chunk) - int(new.sum())
+            for source, target in compress(chunk, new):
+                split = split_of(source, seed, held_out)
+                report.pairs[split] += 1
+                handles[split].write(f"{source}\t{target}\n".encode())
+        empty = [split for split in SPLITS if not report.pairs[split]]
+        if empty:
+            found = f" {report.malformed:,} malformed lines; the first: {report.first_malformed}."
+            raise CorpusError(
+                f"{name}: {report.pairs.total():,} pairs leave '{empty[0]}' empty at --held-out {held_out:g}. "
+                f"Raise --held-out, or take a larger corpus.{found if report.malformed else ''}"
+            )
     return report
 
 

@@ -1,0 +1,178 @@
+"""Chunks of a file's lines: each is answered in a file of its own, and the answers are joined in order.
+
+Whoever answers a chunk may be killed, or run again, or twice at once. So an answer is written under a name that nobody
+else uses, and gets its own in one step: what is there is whole, and is not translated again.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from shutil import copyfileobj, rmtree
+from typing import Any
+from uuid import uuid4
+
+from seq2seq.bulk.job import Job, check_same
+from seq2seq.corpora.readers import lenient_lines, open_bytes
+from seq2seq.data.progress import Progress, unheard
+from seq2seq.errors import BulkError, CorpusError
+from seq2seq.inference.output import answers, lines_answered
+from seq2seq.inference.translator import Translator
+from seq2seq.storage.files import replacing, writing
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """The chunks of a job. Beside the output `OUT` lie their answers, and a record that outlives them.
+
+    job       what to translate
+    identity  JSON-able values that differ where the output might, see `Job.identity`
+    size      lines of a chunk; the last one has what is left
+
+    folder    `OUT.chunks`: the rows that answer each chunk, named by the number of its first line
+    record    `OUT.manifest.json`: the identity as `job`, and the `bytes` of `OUT` when that is there
+    total     lines of the input
+    """
+
+    job: Job
+    identity: dict[str, Any]
+    size: int
+
+    @property
+    def folder(self) -> Path:
+        return beside(self.job.target, "chunks")
+
+    @property
+    def record(self) -> Path:
+        return beside(self.job.target, "manifest.json")
+
+    @property
+    def total(self) -> int:
+        return self.identity["input"]["lines"]
+
+    def begin(self) -> bool:
+        """Go on with what is there, if it is of the same job; returns whether all is done.
+
+        Raises:
+            BulkError: It is of another job, or damaged, or the output is not what was written.
+        """
+        output, remedy = self.job.target, f"Give another --output, or delete {self.record.name} to begin anew."
+        try:
+            record = json.loads(self.record.read_bytes())
+            begun, written = {**record["job"]}, record["bytes"]
+        except FileNotFoundError:
+            rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir()
+            self._write_record(None)
+            return False
+        except (ValueError, KeyError, TypeError) as error:
+            raise BulkError(f"{self.record}: damaged: {error}. {remedy}") from None
+        check_same(self.record, begun, self.identity, remedy)
+        if written is None:
+            return False
+        found = output.stat().st_size if output.exists() else None
+        if found != written:
+            there = "no such file" if found is None else f"a file of {found:,} bytes"
+            raise BulkError(f"{output}: found {there}, and {self.record.name} says {written} bytes. {remedy}")
+        return True
+
+    def lines_of(self, first: int) -> range:
+        """The numbers of a chunk's lines, by its first one."""
+        return range(first, min(first + self.size, self.total + 1))
+
+    def missing(self, lines: range) -> list[int]:
+        """The first lines of those chunks of `lines` that are not answered."""
+        return [first for first in lines[:: self.size] if not self._path(first).exists()]
+
+    def read(self, lines: range, warn: Callable[[str], None]) -> Iterator[tuple[int, list[str]]]:
+        """Yield the first line's number and the text of each chunk of `lines`, which begin with a chunk.
+
+        Raises:
+            CorpusError: The file cannot be read, or got shorter.
+        """
+        with open_bytes(self.job.source) as handle:
+            texts = lenient_lines(handle, str(self.job.source), warn, lines.start)
+            for first in lines[:: self.size]:
+                chunk = list(islice(texts, self.size))
+                if len(chunk) < len(self.lines_of(first)):
+                    raise CorpusError(
+                        f"{self.job.source}: found {first - 1 + len(chunk):,} lines, and there were {self.total:,} "
+                        "when this began. Restore the file, and run the same command again."
+                    )
+                yield first, chunk
+
+    def answer(
+        self,
+        translator: Translator,
+        first: int,
+        lines: Sequence[str],
+        warn: Callable[[str], None],
+        progress: Progress = unheard,
+    ) -> None:
+        """Translate a chunk, unless it is answered; the rows are on disk before the file has its name.
+
+        Args:
+            translator: Of the job's model.
+            first: Number of the first line.
+            lines: Lines without their ends.
+            warn: Called with a warning message for each line that is cut off.
+            progress: Called with the number of lines done so far.
+        """
+        path, job = self._path(first), self.job
+        if path.exists():
+            return
+        about: dict[str, Any] = {"name": str(job.source), "warn": warn, "first": first}
+        about |= {"chunk": len(lines), "progress": progress}
+        partial = path.with_name(f"{path.name}.{uuid4().hex}")
+        try:
+            with writing(path), partial.open("wb") as handle:
+                for rows in answers(translator, lines, job.options, job.output_format, **about):
+                    handle.write("".join(f"{row}\n" for row in rows).encode())
+                handle.flush()
+                os.fsync(handle.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def join(self) -> None:
+        """Write the output in one step, the answers of all chunks in order; remove them.
+
+        A process that is killed here leaves the answers, or the record, or both: the next call ends what it began.
+
+        Raises:
+            BulkError: A chunk has no answer, or one that does not answer each of its lines; or see `begin`.
+        """
+        if not self.begin():
+            self._write_output()
+            self._write_record(self.job.target.stat().st_size)
+        rmtree(self.folder, ignore_errors=True)
+
+    def _write_output(self) -> None:
+        with replacing(self.job.target) as partial, partial.open("wb") as target:
+            for first in range(1, self.total + 1, self.size):
+                path, lines = self._path(first), self.lines_of(first)
+                found = 0
+                if path.is_file():
+                    with path.open("rb") as rows:
+                        found = lines_answered(rows, self.job.output_format)
+                        rows.seek(0)
+                        copyfileobj(rows, target)
+                if found != len(lines):
+                    raise BulkError(
+                        f"{path}: found answers to {found:,} lines, expected {len(lines):,}, of lines {lines.start:,} "
+                        f"to {lines.stop - 1:,}. Delete it, and run the same command again."
+                    )
+
+    def _write_record(self, size: int | None) -> None:
+        with replacing(self.record) as partial:
+            partial.write_text(json.dumps({"job": self.identity, "bytes": size}, indent=2) + "\n", encoding="utf-8")
+
+    def _path(self, first: int) -> Path:
+        return self.folder / f"{first:012d}"
+
+
+def beside(output: Path, ending: str) -> Path:
+    """A file that belongs to an output."""
+    return output.with_name(f"{output.name}.{ending}")
