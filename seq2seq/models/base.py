@@ -84,8 +84,8 @@ class DecoderModel(TrainableModel):
     @property
     def vocabulary_sizes(self) -> tuple[int, int]:
         """Of source and target; a language model has one."""
-        target = self.target_embedding
-        return getattr(self, "source_embedding", target).vocabulary_size, target.vocabulary_size
+        source: Embedding = getattr(self, "source_embedding", self.target_embedding)
+        return source.vocabulary_size, self.target_embedding.vocabulary_size
 
     def embedding_dropouts(self, side: str, words: float, numbers: float) -> list[Dropout]:
         """Dropout of whole vectors and of single numbers."""

@@ -11,8 +11,8 @@ from seq2seq.data.tokenizer import PAD_ID
 def checked_batch(data: Any, vocabulary_sizes: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
     """Source and target of a batch, (B, S) and (B, T) int32, as Keras hands over what a user gave.
 
-    What the types of a batch show is found while a step is traced. Ids are checked at every step, which costs a GPU a few
-    small kernels; `seq2seq train`, whose batches are right by construction, does without.
+    What the types of a batch show is found while a step is traced. Ids are checked at every step, which costs a GPU a
+    few small kernels; `seq2seq train`, whose batches are right by construction, does without.
 
     Args:
         data: `(source, target)`, or that pair as the only input.
@@ -44,8 +44,16 @@ def _checked_ids(side: str, ids: Any, vocabulary_size: int) -> tf.Tensor:
         raise ValueError(f"{side}: expected token ids (sentences, tokens) of an integer type, found {found}")
     real = ids != PAD_ID
     starts = tf.reduce_all(tf.reduce_any(real, axis=1)) & tf.reduce_all(real[:, :-1] | ~real[:, 1:])
-    tf.debugging.Assert(starts, [f"{side}: a row is empty or has padding ({PAD_ID}) before a token; pad at the end."])
     within = tf.reduce_all((ids >= 0) & (ids < vocabulary_size))
     where = f"{side}: expected ids of 0 to {vocabulary_size - 1}, the vocabulary, found up to"
-    tf.debugging.Assert(within, [where, tf.reduce_max(ids), "and from", tf.reduce_min(ids)])
-    return tf.cast(ids, tf.int32)
+    checks = [
+        tf.debugging.Assert(
+            starts,
+            [f"{side}: a row is empty or has padding ({PAD_ID}) before a token; pad at the end, leave empty rows out"],
+        ),
+        tf.debugging.Assert(within, [where, tf.reduce_max(ids), "and from", tf.reduce_min(ids)]),
+    ]
+    with tf.control_dependencies(
+        [check for check in checks if check is not None]
+    ):  # eagerly there is nothing to wait for
+        return tf.identity(tf.cast(ids, tf.int32))

@@ -25,17 +25,16 @@ REFUSED = {
     "metrics": "`fit` reports loss, nll and gradient_norm, and `seq2seq evaluate` scores translations",
     "weighted_metrics": "each target token counts alike",
     "auto_scale_loss": "mixed_float16 scales it without being asked",
-    "jit_compile": "XLA compiles no batches of any length",
+    "jit_compile": "XLA compiles anew for each shape of a batch, and without cuDNN",
 }
 
 
 class TrainableModel(keras.Model):
     """A model that has its own loss, `losses_of`, and its own step; `fit` and `seq2seq train` run the same one.
 
-    `fit`, `evaluate`, `train_on_batch` and `test_on_batch` take what `checked_batch` does; `compile` says what else is
-    refused. A model that was compiled, saved by `save` and loaded by `keras.models.load_model` trains on as if it had
-    not been away: the optimizer's slots and the state of `GradientUpdate` are in the file. `Translator` and `seq2seq` read
-    model directories, which have the tokenizers, and no such file.
+    `fit`, `evaluate`, `train_on_batch` and `test_on_batch` take what `checked_batch` takes; `compile` says what else is
+    refused. A compiled model that `save` wrote and `keras.models.load_model` read resumes exactly: the file has the
+    optimizer's slots and the state of `GradientUpdate`. `Translator` reads model directories, which have the tokenizers.
 
     Args:
         name: Of the model.
@@ -144,8 +143,9 @@ class TrainableModel(keras.Model):
             store[f"{STATE}{place}"] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
-        """What `save_own_variables` stored. The state of training counts for nothing in a model that is not compiled."""
-        stored = {name: store[name] for name in store.keys()}
+        """What `save_own_variables` stored; the state of training only into a model that is compiled alike."""
+        names = list(store.keys())
+        stored = {name: store[name] for name in names}
         kept = [stored.pop(f"{STATE}{place}") for place in range(sum(name.startswith(STATE) for name in stored))]
         super().load_own_variables(stored)
         state = self._training_state()

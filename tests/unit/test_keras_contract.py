@@ -1,5 +1,7 @@
 """Models as Keras knows them: configs, files, `compile`, `fit` with callbacks, and what is refused."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -111,7 +113,7 @@ def test_callbacks_work(tmp_path):
     model.compile("adam")
     callbacks = [
         keras.callbacks.EarlyStopping(monitor="val_loss", patience=1, min_delta=10.0, restore_best_weights=True),
-        keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", monitor="val_nll", save_best_only=True),
+        keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", monitor="val_nll", mode="min", save_best_only=True),
         keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.weights.h5", save_weights_only=True),
         keras.callbacks.LearningRateScheduler(lambda epoch: 0.02 / (1 + epoch)),
     ]
@@ -123,9 +125,8 @@ def test_callbacks_work(tmp_path):
     best, first = keras.models.load_model(tmp_path / "best.keras"), make("language model")
     first.load_weights(tmp_path / "1.weights.h5")
     assert_same_weights(first, model)
-    assert best.evaluate(dataset(), verbose=0, return_dict=True)["nll"] == pytest.approx(
-        history["val_nll"][1], rel=1e-6
-    )
+    found = best.evaluate(dataset(), verbose=0, return_dict=True)
+    assert found["nll"] == pytest.approx(history["val_nll"][1], rel=1e-6)
 
 
 def logs_of(*data, dtype=np.int32, compiled=None, **options):
@@ -171,16 +172,85 @@ def test_64_bit_ids_are_ids():
     found = []
     for source, target in (narrow, wide):
         memory, state = model.encode(source)
-        logits, _, weights = model.decode_step(target[:, :2], *_per_hypothesis(state, 2), memory)
-        teached = (
-            model((source, target)),
-            model.attention_weights(source, target),
-            *model.losses_of(source, target, 0.1),
-        )
-        found.append([*teached, logits, weights])
+        logits, _, weights = model.decode_step(target[:, :1], state, memory)
+        losses = model.losses_of(source, target, 0.1)
+        found.append([*losses, model((source, target)), model.attention_weights(source, target), logits, weights])
     for one, two in zip(*found, strict=True):
         np.testing.assert_array_equal(one, two)
 
 
-def _per_hypothesis(state, count):
-    return [tf.nest.map_structure(lambda part: tf.repeat(part, count, axis=1), state)]
+PAIR = SOURCE % V, TARGET
+LEFT_PADDED = np.where(TARGET[:, ::-1] == 0, 0, TARGET[:, ::-1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (PAIR, {"sample_weight": np.ones(4)}, "sample_weight and class_weight are not supported"),
+        ((tf.data.Dataset.from_tensors((*PAIR, np.ones(4))),), {}, "sample_weight and class_weight are not supported"),
+        (PAIR[:1], {}, "a batch has no target"),
+        ((PAIR[0].astype("f"), PAIR[1]), {}, r"source: expected token ids .* found float32 \(None, 4\)"),
+        ((PAIR[0], PAIR[1][..., None]), {}, r"target: expected token ids .* found int32 \(None, 5, 1\)"),
+    ],
+)
+def test_batches_of_another_form_are_refused(arguments, options, message):
+    model = make("language model")
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=message):
+        model.fit(*arguments, **options, verbose=0)
+
+
+@pytest.mark.parametrize("use", ["fit", "evaluate"])
+def test_ids_that_would_count_otherwise_are_refused(use):
+    """Padding before a token, an empty row, an id that a GPU would take for zeros."""
+    model = make("language model")
+    model.compile("sgd")
+    learn = getattr(model, use)
+    source, target = PAIR
+    empty, large, negative = (np.array(target) for _ in range(3))
+    empty[2], large[0, 1], negative[0, 1] = 0, V, -1
+    for bad, message in ((LEFT_PADDED, "row is empty or has padding"), (empty, "row is empty or has padding")):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"target: a {message}"):
+            learn(source, bad, verbose=0)
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"source: a {message}"):
+            learn(bad, target, verbose=0)
+    for bad in (large, negative):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"target: expected ids of 0 to {V - 1}"):
+            learn(source, bad, verbose=0)
+    learn(source, target, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"loss": "mse"},
+        {"loss_weights": [0.5]},
+        {"metrics": ["accuracy"]},
+        {"weighted_metrics": ["accuracy"]},
+        {"jit_compile": True},
+        {"auto_scale_loss": True},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_compile_refuses_what_it_cannot_honour(options):
+    ((name, value),) = options.items()
+    with pytest.raises(ValueError, match=rf"Seq2Seq has its own loss, found {name}={re.escape(repr(value))}; .+"):
+        make().compile("sgd", **options)
+    make().compile("sgd", **{name: False if name in ("jit_compile", "auto_scale_loss") else None})
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [keras.optimizers.SGD(loss_scale_factor=2.0), keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())],
+    ids=["factor", "dynamic"],
+)
+def test_an_optimizer_that_scales_the_loss_is_refused(optimizer):
+    with pytest.raises(ValueError, match="the optimizer scales the loss"):
+        make().compile(optimizer)
+
+
+def test_predict_says_what_does_it_instead():
+    model = make()
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=r"predict: Seq2Seq gives logits, .* text comes from Translator"):
+        model.predict(dataset(), verbose=0)
