@@ -83,9 +83,9 @@ class DecoderModel(TrainableModel):
 
     @property
     def vocabulary_sizes(self) -> tuple[int, int]:
-        """Of source and target; a language model has one."""
-        source: Embedding = getattr(self, "source_embedding", self.target_embedding)
-        return source.vocabulary_size, self.target_embedding.vocabulary_size
+        """Of source and target, here one; `Seq2Seq` has two."""
+        target = self.target_embedding.vocabulary_size
+        return target, target
 
     def embedding_dropouts(self, side: str, words: float, numbers: float) -> list[Dropout]:
         """Dropout of whole vectors and of single numbers."""

@@ -76,6 +76,11 @@ class Seq2Seq(DecoderModel):
         )
         self.build()
 
+    @property
+    def vocabulary_sizes(self) -> tuple[int, int]:
+        """Of source and target."""
+        return self.source_embedding.vocabulary_size, self.target_embedding.vocabulary_size
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as plain values."""
         source, target = self.vocabulary_sizes

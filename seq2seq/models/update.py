@@ -13,6 +13,7 @@ from seq2seq.devices.replicas import on_each, replica_number, sum_over_replicas
 FIRST_LOSS_SCALE, LEAST_LOSS_SCALE = 2.0**15, 1.0
 GROW_AFTER = 2000  # updates without overflow
 SETTLED = 100  # updates after which a gradient norm can be called unusual
+SUMMING = "_all_reduce_sum_gradients"  # a method of Keras's optimizers
 ADDED_UP: dict[str, Any] = {
     "synchronization": tf.VariableSynchronization.ON_READ,
     "aggregation": tf.VariableAggregation.SUM,
@@ -71,9 +72,9 @@ class GradientUpdate:
             optimizer.build(self.variables)
         # `optimizer.apply` sums over replicas what has been summed already, and no public name turns that off. Without
         # the private one `_step` gives it one summand, which takes another collective operation an update.
-        self.summed_again = not hasattr(optimizer, "_all_reduce_sum_gradients")
+        self.summed_again = not hasattr(optimizer, SUMMING)
         if not self.summed_again:
-            optimizer._all_reduce_sum_gradients = lambda pairs: pairs  # noqa: SLF001
+            setattr(optimizer, SUMMING, lambda pairs: pairs)
 
         def counter(name: str, value: float, dtype: str = "int32") -> tf.Variable:
             return tf.Variable(value, dtype=dtype, trainable=False, name=name)

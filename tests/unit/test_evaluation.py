@@ -9,6 +9,7 @@ import warnings
 from types import SimpleNamespace
 
 import pytest
+from sacrebleu.metrics import BLEU, CHRF, TER
 
 from seq2seq.errors import EvaluationError, MissingExtraError
 from seq2seq.evaluation.metrics import evaluate, score_texts
