@@ -34,7 +34,7 @@ class TrainableModel(keras.Model):
 
     `fit`, `evaluate`, `train_on_batch` and `test_on_batch` take what `checked_batch` takes; `compile` says what else is
     refused. A compiled model that `save` wrote and `keras.models.load_model` read resumes exactly: the file has the
-    optimizer's slots and the state of `GradientUpdate`. `Translator` reads model directories, which have tokenizers too.
+    optimizer's slots and the state of `GradientUpdate`. `Translator` reads model directories, with tokenizers.
 
     Args:
         name: Of the model.
