@@ -49,6 +49,6 @@ def graph_key(config: Config, model: DecoderModel, vocabulary_sizes: list[int], 
     options = config.model_dump(include={"task", "seed", "embeddings", "encoder", "decoder"})
     options["training"] = config.training.model_dump(exclude=NOT_IN_THE_GRAPH)
     options["explosion"] = config.training.recovery.explosion
-    code = type(model).train_step, type(model).losses_of
+    code = type(model).learn, type(model).losses_of
     constants = update.FIRST_LOSS_SCALE, update.LEAST_LOSS_SCALE, update.GROW_AFTER, update.SETTLED
     return repr(options), model.precision, tuple(vocabulary_sizes), replicas, code, constants

@@ -34,12 +34,11 @@ class Ours:
         )
         self.model.compile(FusedAdam(1e-3), label_smoothing=smoothing, clip_norm=1.0)
         self.batches = [(tf.constant(source), tf.constant(target)) for source, target in batches]
-        signature = [(tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.int32))]
-        self.train = tf.function(self.model.train_step, input_signature=signature, jit_compile=False)
+        self.train = self.model.step_function()
 
     def mean_loss(self, place: int) -> float:
         loss, _, tokens = self.model.losses_of(*self.batches[place], self.model.label_smoothing)
         return float(loss / tokens)
 
     def step(self, place: int) -> None:
-        self.train(self.batches[place])["gradient_norm"].numpy()
+        self.train(*self.batches[place])["gradient_norm"].numpy()

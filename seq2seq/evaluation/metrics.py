@@ -1,5 +1,7 @@
 """Scores of translations: sacreBLEU's numbers, signatures and intervals, on raw text."""
 
+import json
+import os
 import re
 import time
 import warnings
@@ -7,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 from sacrebleu.metrics import BLEU, CHRF, TER
 
 from seq2seq.config import SearchOptions
@@ -24,27 +27,6 @@ METRICS = ("BLEU", "chrF2", "TER")
 BOOTSTRAP_SAMPLES = 1000
 BLEU_TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}  # every other language: 13a
 TER_BY_CHARACTER = ("zh", "ja")  # written without spaces: TER counts characters there
-
-
-class _FloatScores:
-    """A metric whose resampled scores all are floats.
-
-    sacreBLEU 2.6 gives 0.0 where a sample has nothing to count (chrF without a common n-gram, TER without a
-    reference word) and a NumPy number elsewhere; the mean that it takes for its interval fails on a mixture of them.
-    """
-
-    def _compute_score_from_stats(self, stats: list[Any]) -> Any:
-        result = super()._compute_score_from_stats(stats)  # type: ignore[misc]
-        result.score = float(result.score)
-        return result
-
-
-class PlainCHRF(_FloatScores, CHRF):
-    """chrF2 with an interval on any text."""
-
-
-class PlainTER(_FloatScores, TER):
-    """TER with an interval on any text."""
 
 
 @dataclass(frozen=True)
@@ -127,12 +109,34 @@ def score_texts(
         warn_of_script(sets[0])
     scores = []
     for name, scorer in scorers.items():
-        samples = BOOTSTRAP_SAMPLES if bootstrap else 1
-        result = scorer.corpus_score(list(hypotheses), [list(lines) for lines in sets], n_bootstrap=samples)
-        mean, half = float(result._mean), float(result._ci)
+        result = _corpus_score(scorer, list(hypotheses), [list(lines) for lines in sets], bootstrap)
+        signature = str(scorer.get_signature())
+        # Public and exact in so many places. sacreBLEU leaves out an interval of zeros.
+        numbers = json.loads(result.format(width=40, signature=signature, is_json=True))
+        mean, half = numbers.get("confidence_mean", 0.0), numbers.get("confidence_var", 0.0)
         low, high = (mean - half, mean + half) if bootstrap else (None, None)
-        scores.append(Score(name, float(result.score), low, high, str(scorer.get_signature()), name == "TER"))
+        scores.append(Score(name, float(result.score), low, high, signature, name == "TER"))
     return tuple(scores)
+
+
+def _corpus_score(scorer: Any, hypotheses: list[str], sets: list[list[str]], bootstrap: bool) -> Any:
+    """sacreBLEU's score of a corpus, with its interval if `bootstrap`."""
+    if not bootstrap:
+        return scorer.corpus_score(hypotheses, sets)
+    try:
+        return scorer.corpus_score(hypotheses, sets, n_bootstrap=BOOTSTRAP_SAMPLES)
+    except TypeError:
+        # Version 2.6 takes no mean of NumPy's numbers and the 0.0 that it gives a sample with nothing to count (chrF
+        # without a common n-gram, TER without a reference word). So its samples again, each scored as a corpus.
+        seed = os.environ.get("SACREBLEU_SEED", "12345").lower()
+        random, count = np.random.default_rng(None if seed == "none" else int(seed)), len(hypotheses)
+        samples = [
+            scorer.corpus_score([hypotheses[i] for i in rows], [[lines[i] for i in rows] for lines in sets])
+            for rows in random.choice(count, size=(BOOTSTRAP_SAMPLES, count))
+        ]
+        result = scorer.corpus_score(hypotheses, sets)
+        result.estimate_ci(samples)
+        return result
 
 
 def make_metric(name: str, language: str | None = None) -> Any:
@@ -149,10 +153,10 @@ def make_metric(name: str, language: str | None = None) -> Any:
         except RuntimeError:  # sacreBLEU's for the missing packages of the two languages
             raise missing_extra("cjk", needed_by=f"BLEU for '{language}'", package="MeCab") from None
     if name == "chrF2":
-        return PlainCHRF()
+        return CHRF()
     if name == "TER":
         by_character = language in TER_BY_CHARACTER
-        return PlainTER(normalized=by_character, asian_support=by_character)
+        return TER(normalized=by_character, asian_support=by_character)
     raise EvaluationError(f"unknown metric '{name}'.{did_you_mean(name, METRICS)} Accepted: {', '.join(METRICS)}.")
 
 

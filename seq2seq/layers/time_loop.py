@@ -50,7 +50,19 @@ def product(inputs: tf.Tensor, weight: keras.Variable) -> tf.Tensor:
 
 
 class WeightValues(keras.StatelessScope):
-    """Within this scope whoever reads one of the variables gets a value in its place; `read` collects their ids."""
+    """A scope in which whoever reads one of the variables gets a value in its place.
+
+        step reads variable -> Keras asks the innermost scope -> get_current_value -> value, or None: the variable's own
+
+    Keras's scope for functions without state: a read of `variable.value` asks it for a value first. Here it lets a loop
+    read weights that were cast or read once before it, and tells `run_steps` which weights a step reads.
+
+    Args:
+        variables: Variables of Keras.
+        values: One for each, of its shape, in any dtype.
+
+    read  the `id` of every variable that was read within the scope, those without a value included
+    """
 
     def __init__(self, variables: Sequence[keras.Variable], values: Tensors) -> None:
         super().__init__(state_mapping=list(zip(variables, values, strict=True)))

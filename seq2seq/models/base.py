@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.config import EmbeddingsConfig, Precision
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, Precision
+from seq2seq.config.section import Section
 from seq2seq.data.tokenizer import BOS_ID, PAD_ID
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.layers import (
@@ -23,6 +24,8 @@ from seq2seq.layers import (
 from seq2seq.layers.decoder import DecoderState
 from seq2seq.layers.time_loop import WeightValues
 from seq2seq.models.trainable import TrainableModel
+
+SECTIONS = {"embeddings": EmbeddingsConfig, "encoder": EncoderConfig, "decoder": DecoderConfig}
 
 
 class DecoderModel(TrainableModel):
@@ -43,11 +46,12 @@ class DecoderModel(TrainableModel):
         source   (B, S)  int32, right-padded with 0, EOS included, no row empty
         target   (B, T)  int32, the same; the decoder reads BOS and all but the last
 
-    Works with `compile(optimizer)` and `fit(batch_dataset(...), shuffle=False)` (the plan has shuffled already);
-    `fit` runs the same `train_step` as `seq2seq train`.
+    Works with `compile(optimizer)` and `fit(batch_dataset(...), shuffle=False)` (the plan has shuffled already), or
+    `fit(source, target)`; `fit` learns a batch as `seq2seq train` does.
     """
 
     decoder: Decoder
+    sections: dict[str, Section]  # of the recipe, by the names of the constructor's arguments
 
     def __init__(
         self, vocabulary_size: int, embeddings: EmbeddingsConfig, *, name: str, seed: int, precision: Precision
@@ -63,6 +67,25 @@ class DecoderModel(TrainableModel):
             else self.target_embedding
         )
         self.target_dropouts = self.embedding_dropouts("target", embeddings.target_word_dropout, embeddings.dropout)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as plain values; of a section all keys."""
+        sections = {name: section.model_dump() for name, section in self.sections.items()}
+        return sections | {"seed": self.stream.seed, "precision": self.precision}
+
+    def get_build_config(self) -> None:
+        """Nothing: the constructor builds."""
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """A fresh model as `get_config` describes it, with the same initial weights."""
+        return cls(**{name: SECTIONS[name](**value) if name in SECTIONS else value for name, value in config.items()})
+
+    @property
+    def vocabulary_sizes(self) -> tuple[int, int]:
+        """Of source and target, here one; `Seq2Seq` has two."""
+        target = self.target_embedding.vocabulary_size
+        return target, target
 
     def embedding_dropouts(self, side: str, words: float, numbers: float) -> list[Dropout]:
         """Dropout of whole vectors and of single numbers."""
@@ -149,7 +172,7 @@ class DecoderModel(TrainableModel):
     def read_out(self, source: tf.Tensor, target: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """What the output layer reads at each real position, (N, E) compute dtype, and the token there, (N,) int32."""
         readout, _ = self._teach(source, target, training)
-        labels = tf.reshape(target, [-1])
+        labels = tf.reshape(tf.cast(target, tf.int32), [-1])
         real = tf.where(labels != PAD_ID)[:, 0]  # found once: on a GPU the host waits for how many there are
         return tf.gather(tf.reshape(readout, [-1, readout.shape[-1]]), real), tf.gather(labels, real)
 
@@ -162,6 +185,7 @@ class DecoderModel(TrainableModel):
 
     def _teach(self, source: tf.Tensor, target: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         memory, state = self.encode(source, training=training)
+        target = tf.cast(target, tf.int32)
         previous = tf.concat([tf.fill([tf.shape(target)[0], 1], BOS_ID), target[:, :-1]], axis=1)
         # A replica without a sentence reads a row without tokens, and cuDNN takes no empty row.
         lengths = tf.maximum(tf.reduce_sum(tf.cast(target != PAD_ID, tf.int32), axis=1), 1)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, Precision
@@ -11,6 +12,7 @@ from seq2seq.layers.decoder import DecoderState
 from seq2seq.models.base import DecoderModel
 
 
+@keras.saving.register_keras_serializable("seq2seq")
 class LanguageModel(DecoderModel):
     """Recurrent language model: the probability of each token given those before it.
 
@@ -45,6 +47,7 @@ class LanguageModel(DecoderModel):
         if decoder.attention != "none":
             raise ValueError(f"a language model has nothing to attend to, found attention {decoder.attention!r}")
         super().__init__(vocabulary_size, embeddings, name="language_model", seed=seed, precision=precision)
+        self.sections = {"embeddings": embeddings, "decoder": decoder}
         options = decoder.model_dump(
             exclude={"form", "attention", "attention_units", "heads", "coverage", "summary", "context"}
         )
@@ -59,6 +62,10 @@ class LanguageModel(DecoderModel):
             name="decoder",
         )
         self.build()
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as plain values."""
+        return super().get_config() | {"vocabulary_size": self.target_embedding.vocabulary_size}
 
     def build(self, input_shape: Any = None) -> None:
         """Make all weights; called once, by the constructor."""

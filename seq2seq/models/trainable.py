@@ -1,6 +1,7 @@
 """How a model learns: the step that trains it, what it is compiled with, and the graphs that are made of both."""
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -12,13 +13,28 @@ from seq2seq.devices.device import use_precision
 from seq2seq.devices.replicas import local_replicas, on_each, replica_number, sum_over_replicas
 from seq2seq.layers import RandomStream
 from seq2seq.layers.custom_gradient import forward_only
+from seq2seq.models.batches import checked_batch
 from seq2seq.models.update import GradientUpdate, TokenMean
 
 BATCH = tf.TensorSpec([None, None], tf.int32)  # one side of a batch: (sentences, tokens)
+STATE = "training_state_"  # names in a file of Keras: this, and a number
+# Arguments of `keras.Model.compile` that a model with a loss and a step of its own refuses, and what there is instead.
+REFUSED = {
+    "loss": "pass label_smoothing to shape it",
+    "loss_weights": "there is one output",
+    "metrics": "`fit` reports loss, nll and gradient_norm, and `seq2seq evaluate` scores translations",
+    "weighted_metrics": "each target token counts alike",
+    "auto_scale_loss": "mixed_float16 scales it without being asked",
+    "jit_compile": "XLA compiles anew for each shape of a batch, and without cuDNN",
+}
 
 
 class TrainableModel(keras.Model):
     """A model that has its own loss, `losses_of`, and its own step; `fit` and `seq2seq train` run the same one.
+
+    `fit`, `evaluate`, `train_on_batch` and `test_on_batch` take what `checked_batch` takes; `compile` says what else is
+    refused. A compiled model that `save` wrote and `keras.models.load_model` read resumes exactly: the file has the
+    optimizer's slots and the state of `GradientUpdate`. `Translator` reads model directories, with tokenizers.
 
     Args:
         name: Of the model.
@@ -37,6 +53,11 @@ class TrainableModel(keras.Model):
         self, source: tf.Tensor, target: tf.Tensor, label_smoothing: float = 0.0, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Sums over a batch of loss and negative log-likelihood, and its number of target tokens; float32 scalars."""
+        raise NotImplementedError
+
+    @property
+    def vocabulary_sizes(self) -> tuple[int, int]:
+        """Of source and target."""
         raise NotImplementedError
 
     def fit(self, *arguments: Any, **options: Any) -> Any:
@@ -68,25 +89,24 @@ class TrainableModel(keras.Model):
 
         Args:
             optimizer: A Keras optimizer without clip arguments, or its name.
-            loss: Must be None: the model has its own.
+            loss: Refused: the model has its own.
             label_smoothing: Share of the label's probability that is spread over the vocabulary.
             clip_norm: Largest global norm of an update's gradient; None for no clipping.
             accumulate: Batches whose gradients make one update.
             ema: Decay of a moving average of the weights; `model.update.averaged_weights()` puts it in their place.
             explosion: Skip an update whose gradient norm is above so many times its running mean; None for none.
-            kwargs: For `keras.Model.compile`.
+            kwargs: For `keras.Model.compile`: `run_eagerly`, `steps_per_execution`. All others are in `REFUSED`.
 
         Raises:
-            ValueError: A loss is given, or the optimizer clips.
+            ValueError: Keras's argument is in `REFUSED`, or the optimizer clips or scales the loss.
             ConfigError: The precision is `tf32` and there is no GPU that has it.
         """
         use_precision(self.precision)
-        if loss is not None:
-            raise ValueError(
-                f"{type(self).__name__} has its own loss, found loss={loss!r}; pass label_smoothing to shape it"
-            )
-        kwargs = {"jit_compile": False} | kwargs
-        super().compile(optimizer=optimizer, auto_scale_loss=False, **kwargs)
+        for name, instead in REFUSED.items():
+            value = loss if name == "loss" else kwargs.pop(name, None)
+            if value not in (None, False, "auto"):
+                raise ValueError(f"{type(self).__name__} has its own loss, found {name}={value!r}; {instead}")
+        super().compile(optimizer=optimizer, auto_scale_loss=False, jit_compile=False, **kwargs)
         self._step_function = self._sums_function = None  # as Keras forgets its own
         self.label_smoothing = label_smoothing
         self.update = GradientUpdate(
@@ -100,11 +120,53 @@ class TrainableModel(keras.Model):
             strategy=self.distribute_strategy,
         )
 
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """Arguments of `compile`, and which weights are frozen, as plain values; None before `compile`."""
+        options = super().get_compile_config()
+        if not self.compiled:
+            return options
+        ours = {name: getattr(self.update, name) for name in ("clip_norm", "accumulate", "ema", "explosion")}
+        frozen = [place for place, weight in enumerate(self.weights) if not weight.trainable]
+        return options | ours | {"label_smoothing": self.label_smoothing, "frozen": frozen}
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile as `get_compile_config` says."""
+        options = keras.saving.deserialize_keras_object(dict(config))
+        for place in options.pop("frozen"):
+            self.weights[place].trainable = False
+        self.compile(**options)
+
+    def save_own_variables(self, store: Any) -> None:
+        """For Keras: weights that belong to no layer, and what the next step depends on besides weights and slots."""
+        super().save_own_variables(store)
+        for place, variable in enumerate(self._training_state()):
+            store[f"{STATE}{place}"] = variable.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """What `save_own_variables` stored; the state of training only into a model that is compiled alike."""
+        names = list(store.keys())
+        stored = {name: store[name] for name in names}
+        kept = [stored.pop(f"{STATE}{place}") for place in range(sum(name.startswith(STATE) for name in stored))]
+        super().load_own_variables(stored)
+        state = self._training_state()
+        if [value.shape for value in kept] == [tuple(variable.shape) for variable in state]:
+            for variable, value in zip(state, kept, strict=True):
+                variable.assign(value)
+        elif state:
+            warnings.warn("the file's model was not compiled as this one is: its training starts afresh", stacklevel=2)
+
+    def _training_state(self) -> list[tf.Variable]:
+        return [self.stream.draw, *self.update.state_variables().values()] if self.compiled else []
+
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         return [self.loss_metric, self.nll_metric]
 
-    def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """`learn` for what Keras's `fit` and `train_on_batch` were given; see `checked_batch`."""
+        return self.learn(checked_batch(data, self.vocabulary_sizes))
+
+    def learn(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         """One batch: forward, backward and, when enough are gathered, an update.
 
         Args:
@@ -115,14 +177,14 @@ class TrainableModel(keras.Model):
             this batch's update, before clipping.
         """
         strategy = self.distribute_strategy
-        gradients, sums = on_each(strategy, self._learn, data)
+        gradients, sums = on_each(strategy, self._differentiate, data)
         loss, nll, tokens = tf.unstack(strategy.experimental_local_results(sums)[0])
         norm = self.update.add(gradients, tokens)
         self.stream.draw.assign_add(1)
         return self._measure(loss, nll, tokens) | {"gradient_norm": norm}
 
     def step_function(self) -> Callable[..., dict[str, tf.Tensor]]:
-        """`train_step` as a graph, for batches of all shapes. It takes source and target of each replica one by one.
+        """`learn` as a graph, for batches of all shapes. It takes source and target of each replica one by one.
 
         Traced at the first call and kept until the next `compile`, as Keras keeps the `train_function` that `fit`
         calls with an iterator. The graph holds what is a constant to it: sizes, rates of dropout, which weights are
@@ -130,7 +192,7 @@ class TrainableModel(keras.Model):
         """
         if self._step_function is None:
             self._step_function = tf.function(
-                lambda *batch: self.train_step(batch),
+                lambda *batch: self.learn(batch),
                 input_signature=[BATCH] * 2 * local_replicas(self.distribute_strategy),
                 autograph=False,
             )
@@ -150,7 +212,7 @@ class TrainableModel(keras.Model):
             self._sums_function = tf.function(sums, input_signature=[BATCH] * 2, autograph=False)
         return self._sums_function
 
-    def _learn(self, data: tuple[tf.Tensor, ...]) -> tuple[list[tf.Tensor], tf.Tensor]:
+    def _differentiate(self, data: tuple[tf.Tensor, ...]) -> tuple[list[tf.Tensor], tf.Tensor]:
         """On each replica: its share of the gradient, and the sums of `losses_of` over all replicas, (3,) float32."""
         place = 2 * (replica_number() % (len(data) // 2))
         source, target = data[place : place + 2]
@@ -162,9 +224,20 @@ class TrainableModel(keras.Model):
         gradients = tape.gradient(scaled, [v.value for v in self.update.variables])
         return self.update.dense(gradients), sums
 
-    def test_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """The losses of one batch, without dropout and without smoothing."""
-        return self._measure(*self.losses_of(*data))
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """The losses of one batch, without dropout and without smoothing, for `evaluate` and `test_on_batch`."""
+        return self._measure(*self.losses_of(*checked_batch(data, self.vocabulary_sizes)))
+
+    def predict_step(self, data: Any) -> Any:
+        """Refused, since a model alone searches no translation.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(
+            f"predict: {type(self).__name__} gives logits, by model((source, target)); text comes from Translator, or "
+            "from TextGenerator for a language model"
+        )
 
     def _measure(self, loss: tf.Tensor, nll: tf.Tensor, tokens: tf.Tensor) -> dict[str, tf.Tensor]:
         self.loss_metric.update_state(loss, tokens)

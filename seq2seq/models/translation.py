@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, Precision
@@ -14,6 +15,7 @@ from seq2seq.models.base import DecoderModel
 DECODERS = {"default": Decoder, "input_feeding": InputFeedingDecoder, "conditional": ConditionalDecoder}
 
 
+@keras.saving.register_keras_serializable("seq2seq")
 class Seq2Seq(DecoderModel):
     """Recurrent encoder-decoder with attention.
 
@@ -48,6 +50,7 @@ class Seq2Seq(DecoderModel):
                 f"and {target_vocabulary_size} target tokens"
             )
         super().__init__(target_vocabulary_size, embeddings, name="seq2seq", seed=seed, precision=precision)
+        self.sections = {"embeddings": embeddings, "encoder": encoder, "decoder": decoder}
         policy, size = self.dtype_policy, embeddings.size
         self.source_embedding = (
             self.target_embedding
@@ -72,6 +75,16 @@ class Seq2Seq(DecoderModel):
             **options, **random, attention=attention, readout_size=size, dtype=policy, name="decoder"
         )
         self.build()
+
+    @property
+    def vocabulary_sizes(self) -> tuple[int, int]:
+        """Of source and target."""
+        return self.source_embedding.vocabulary_size, self.target_embedding.vocabulary_size
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as plain values."""
+        source, target = self.vocabulary_sizes
+        return super().get_config() | {"source_vocabulary_size": source, "target_vocabulary_size": target}
 
     def build(self, input_shape: Any = None) -> None:
         """Make all weights; called once, by the constructor."""

@@ -8,11 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.devices.replicas import on_each, sum_over_replicas
+from seq2seq.devices.replicas import on_each, replica_number, sum_over_replicas
 
 FIRST_LOSS_SCALE, LEAST_LOSS_SCALE = 2.0**15, 1.0
 GROW_AFTER = 2000  # updates without overflow
 SETTLED = 100  # updates after which a gradient norm can be called unusual
+SUMMING = "_all_reduce_sum_gradients"  # a method of Keras's optimizers
 ADDED_UP: dict[str, Any] = {
     "synchronization": tf.VariableSynchronization.ON_READ,
     "aggregation": tf.VariableAggregation.SUM,
@@ -36,7 +37,7 @@ class GradientUpdate:
     that the constructor finds (Polyak and Juditsky 1992).
 
     Args:
-        optimizer: Built without any clip argument.
+        optimizer: Built without any clip argument, and without a loss scale.
         variables: What is trained, float32.
         clip_norm: Largest global norm of the gradient (Pascanu et al. 2013); None leaves it.
         accumulate: Batches in an update, at least 1.
@@ -62,13 +63,18 @@ class GradientUpdate:
     ) -> None:
         if optimizer.clipnorm or optimizer.clipvalue or optimizer.global_clipnorm:
             raise ValueError("the optimizer has a clip argument; pass clip_norm to compile() instead")
+        if optimizer.loss_scale_factor or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            raise ValueError("the optimizer scales the loss; in mixed_float16 it is scaled without being asked")
         self.optimizer, self.variables = optimizer, list(variables)
         self.clip_norm, self.accumulate, self.ema, self.explosion = clip_norm, accumulate, ema, explosion
         self.strategy = strategy or tf.distribute.get_strategy()
         with self.strategy.scope():
             optimizer.build(self.variables)
-        # Keras would sum what has been summed already. Were this to lose its effect, tests with SGD would fail.
-        optimizer._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
+        # `optimizer.apply` sums over replicas what has been summed already, and no public name turns that off. Without
+        # the private one `_step` gives it one summand, which takes another collective operation an update.
+        self.summed_again = not hasattr(optimizer, SUMMING)
+        if not self.summed_again:
+            setattr(optimizer, SUMMING, lambda pairs: pairs)
 
         def counter(name: str, value: float, dtype: str = "int32") -> tf.Variable:
             return tf.Variable(value, dtype=dtype, trainable=False, name=name)
@@ -173,7 +179,7 @@ class GradientUpdate:
         good = tf.math.is_finite(norm) & ~self._explodes(norm)
 
         def apply() -> tf.Tensor:
-            on_each(self.strategy, self.optimizer.apply, gradients, self.variables)
+            on_each(self.strategy, self._step, gradients)
             self._average()
             self._get_used_to(norm)
             self.skipped_in_a_row.assign(0)
@@ -199,6 +205,12 @@ class GradientUpdate:
         if self.clip_norm is not None:
             factor *= tf.minimum(1.0, self.clip_norm / tf.maximum(norm, 1e-12))
         return [gradient * factor for gradient in gradients], norm
+
+    def _step(self, gradients: Sequence[tf.Tensor]) -> None:
+        """On each replica: the optimizer's step by gradients that are the same on all of them."""
+        if self.summed_again and replica_number():
+            gradients = [tf.zeros_like(gradient) for gradient in gradients]
+        self.optimizer.apply(gradients, self.variables)
 
     def _explodes(self, norm: tf.Tensor) -> tf.Tensor:
         if self.explosion is None:

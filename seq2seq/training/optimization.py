@@ -1,6 +1,7 @@
 """The optimizer of a recipe, and how its learning rate moves."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -14,8 +15,18 @@ from seq2seq.training.progress import Progress
 SPARED = {"biases": r"bias[^/]*$", "norms": r"(scale|shift)(:0)?$", "embeddings": r"\btable(:0)?$"}
 
 
+SLOTS = ("_get_variable_index", "_momentums", "_velocities")  # private to Keras, which has no public name for them
+
+
 class _Fused:
-    """Adam's step as one operation a variable: Keras's own reads and writes a variable a dozen times."""
+    """Adam's step as one operation a variable: Keras's own reads and writes a variable a dozen times.
+
+    Where Keras has other names for its `SLOTS`, or more of them (`amsgrad`), its own step is taken.
+    """
+
+    def build(self: Any, variables: Any) -> None:
+        super().build(variables)  # type: ignore[misc]
+        self.fused = not self.amsgrad and all(hasattr(self, name) for name in SLOTS)
 
     def apply(self: Any, grads: Any, trainable_variables: Any = None) -> None:
         step = tf.cast(self.iterations.value + 1, tf.float32)
@@ -23,6 +34,9 @@ class _Fused:
         super().apply(grads, trainable_variables)  # type: ignore[misc]
 
     def update_step(self: Any, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
+        if not self.fused:
+            super().update_step(gradient, variable, learning_rate)  # type: ignore[misc]
+            return
         place = self._get_variable_index(variable)
         tf.raw_ops.ResourceApplyAdam(
             var=_handle(variable),
@@ -42,12 +56,31 @@ def _handle(variable: keras.Variable | tf.Variable) -> tf.Tensor:
     return (variable.value if isinstance(variable, keras.Variable) else variable).handle
 
 
+class _Sparing:
+    """`spared`, patterns of weights' names, are not decayed; `get_config` has them, where Keras's own forgets them."""
+
+    def __init__(self: Any, *arguments: Any, spared: Sequence[str] = (), **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.spared = list(spared)
+        self.exclude_from_weight_decay(var_names=self.spared)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"spared": list(self.spared)}  # type: ignore[misc]
+
+
+@keras.saving.register_keras_serializable("seq2seq")
 class FusedAdam(_Fused, keras.optimizers.Adam):
     """`keras.optimizers.Adam`, the same to rounding. Source: Kingma and Ba (2015), before section 2.1."""
 
 
-class FusedAdamW(_Fused, keras.optimizers.AdamW):
+@keras.saving.register_keras_serializable("seq2seq")
+class FusedAdamW(_Sparing, _Fused, keras.optimizers.AdamW):
     """`keras.optimizers.AdamW`, the same to rounding. Source: Loshchilov and Hutter (2019), algorithm 2."""
+
+
+@keras.saving.register_keras_serializable("seq2seq")
+class SGD(_Sparing, keras.optimizers.SGD):
+    """`keras.optimizers.SGD`."""
 
 
 def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
@@ -59,13 +92,10 @@ def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
     adam = {"beta_1": config.beta_1, "beta_2": config.beta_2, "epsilon": config.epsilon}
     if config.optimizer == "adam":
         return FusedAdam(rate, **adam)
-    if config.optimizer == "adamw":
-        optimizer = FusedAdamW(rate, weight_decay=config.weight_decay, **adam)
-    else:
-        optimizer = keras.optimizers.SGD(rate, momentum=config.momentum, weight_decay=config.weight_decay or None)
     spared = [pattern for name, pattern in SPARED.items() if name not in config.decay_also]
-    optimizer.exclude_from_weight_decay(var_names=spared)
-    return optimizer
+    if config.optimizer == "adamw":
+        return FusedAdamW(rate, weight_decay=config.weight_decay, spared=spared, **adam)
+    return SGD(rate, momentum=config.momentum, weight_decay=config.weight_decay or None, spared=spared)
 
 
 def learning_rate(config: TrainingConfig, update: int, plateau_factor: float = 1.0) -> float:

@@ -32,24 +32,22 @@ class TensorBoard:
 
     def __init__(self, directory: Path) -> None:
         with from_extra("tensorboard", needed_by="training.tensorboard"):
-            import tensorboard  # noqa: F401  TensorFlow's writer does without; said before the first update
-        self._writer = tf.summary.create_file_writer(str(directory / FOLDER))
+            import tensorboard  # noqa: F401  to write its files takes TensorFlow alone; said before the first update
+        (directory / FOLDER).mkdir(parents=True, exist_ok=True)
+        # TensorBoard reads files in the order of their names, each to its end.
+        self._file = tf.io.TFRecordWriter(str(directory / FOLDER / f"events.out.tfevents.{time.time_ns()}"))
+        self._write(0, file_version="brain.Event:2")
 
     def start(self, update: int) -> None:
         """Begin a session after an update: readers forget what an earlier session wrote of later ones.
 
         They take the first such mark in a folder for its beginning and purge at the others, so each session leaves one.
         """
-        start = tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START)
-        event = tf.compat.v1.Event(wall_time=time.time(), step=update + 1, session_log=start)
-        tf.raw_ops.ImportEvent(writer=self._writer._resource, event=event.SerializeToString())
+        self._write(update + 1, session_log=tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START))
 
     def training(self, update: int, numbers: Mapping[str, float]) -> None:
         """Scalars of training, as `train/` and their names."""
-        with self._writer.as_default(step=update):
-            for name, value in numbers.items():
-                tf.summary.scalar(f"train/{name}", value)
-        self._writer.flush()
+        self._summarize(update, [_value(f"train/{name}", "scalars", float(value)) for name, value in numbers.items()])
 
     def validation(
         self, entry: Mapping[str, Any], samples: Sequence[tuple[str, str, str]], attention: np.ndarray
@@ -61,15 +59,31 @@ class TensorBoard:
             samples: Source, translation and reference of some sentences; none writes none.
             attention: (T, S) weights of a translation, 0 to 1; an empty array draws nothing.
         """
-        with self._writer.as_default(step=entry["update"]):
-            for tag, name in VALIDATION.items():
-                if entry[name] is not None:
-                    tf.summary.scalar(tag, entry[name])
-            if samples:
-                tf.summary.text("translations", _table(samples))
-            if attention.size:
-                tf.summary.image("attention", attention_image(attention)[None])
-        self._writer.flush()
+        values = [
+            _value(tag, "scalars", float(entry[name])) for tag, name in VALIDATION.items() if entry[name] is not None
+        ]
+        if samples:
+            values.append(_value("translations", "text", _table(samples)))
+        if attention.size:
+            picture = attention_image(attention)
+            height, width, _ = picture.shape
+            values.append(
+                _value("attention", "images", [b"%d" % width, b"%d" % height, tf.io.encode_png(picture).numpy()])
+            )
+        self._summarize(entry["update"], values)
+
+    def _summarize(self, update: int, values: list[tf.compat.v1.Summary.Value]) -> None:
+        self._write(update, summary=tf.compat.v1.Summary(value=values))
+
+    def _write(self, update: int, **event: Any) -> None:
+        self._file.write(tf.compat.v1.Event(wall_time=time.time(), step=update, **event).SerializeToString())
+        self._file.flush()
+
+
+def _value(tag: str, plugin: str, value: Any) -> tf.compat.v1.Summary.Value:
+    """What a plugin of TensorBoard shows: a number, a text, or a picture as its width, its height and a PNG file."""
+    metadata = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": plugin})
+    return tf.compat.v1.Summary.Value(tag=tag, metadata=metadata, tensor=tf.make_tensor_proto(value))
 
 
 def attention_image(weights: np.ndarray) -> np.ndarray:

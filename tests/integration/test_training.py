@@ -140,7 +140,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_said_before_training(corpus, t
     def exhausted(*arguments):
         raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
 
-    monkeypatch.setattr("seq2seq.models.translation.Seq2Seq.train_step", exhausted)
+    monkeypatch.setattr("seq2seq.models.translation.Seq2Seq.learn", exhausted)
     with pytest.raises(TrainingError, match=r"out of memory at a batch of \d+ sentences of .* Lower batching.tokens"):
         train(toy_config(corpus), tmp_path)
 

@@ -9,6 +9,7 @@ import warnings
 from types import SimpleNamespace
 
 import pytest
+from sacrebleu.metrics import BLEU, CHRF, TER
 
 from seq2seq.errors import EvaluationError, MissingExtraError
 from seq2seq.evaluation.metrics import evaluate, score_texts
@@ -107,6 +108,24 @@ def test_almost_worthless_translations_have_an_interval():
         assert score.low <= score.score <= score.high
     (ter,) = score_texts(["zz"] * 3, ["", "", "zz ab"], metrics=("TER",))
     assert ter.low < ter.high
+
+
+def test_samples_scored_one_by_one_give_the_same_interval(monkeypatch):
+    """What is done where sacreBLEU fails on its own samples, on texts where it does not."""
+    expected = score_texts(HYPOTHESES, REFERENCES)
+    for metric in (BLEU, CHRF, TER):
+
+        def fail_to_resample(self, hypotheses, references, n_bootstrap=1, score=metric.corpus_score):
+            result = score(self, hypotheses, references, n_bootstrap)
+            if n_bootstrap > 1:
+                raise TypeError("don't know how to coerce float32 and float")
+            return result
+
+        monkeypatch.setattr(metric, "corpus_score", fail_to_resample)
+    for ours, theirs in zip(score_texts(HYPOTHESES, REFERENCES), expected, strict=True):
+        assert (ours.score, ours.signature) == (theirs.score, theirs.signature)
+        assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-5)
+        assert ours.low < ours.high
 
 
 def test_default_signature_is_cased_13a():

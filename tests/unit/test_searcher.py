@@ -6,7 +6,7 @@ from threading import Barrier
 
 import numpy as np
 import pytest
-from tensorflow.python.framework.func_graph import FuncGraph
+import tensorflow as tf
 
 from seq2seq import SearchOptions, Tokenizer, TokenizerConfig, Translator
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
@@ -112,7 +112,7 @@ def test_the_memory_of_graphs_that_went_is_freed(cell, monkeypatch):
         for size in (1, 2):
             translator.translate(SENTENCES[:1], options(beam_size=size))
         gc.collect()
-        alive.append(sum(isinstance(thing, FuncGraph) for thing in gc.get_objects()))
+        alive.append(sum(isinstance(thing, tf.Graph) for thing in gc.get_objects()))
     assert alive[0] == alive[1]
 
 

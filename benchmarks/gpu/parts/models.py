@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,7 +51,8 @@ def make_model(form: str, size: ModelSize, precision: str = "float32", device: s
 def model_on_cpu(form: str, size: ModelSize, weights: Sequence[np.ndarray] | None, implementation: str) -> Seq2Seq:
     """A float32 model on the CPU, beside a GPU or not, its recurrences by one implementation."""
     model = make_model(form, size, device="/CPU:0")
-    set_implementation(model._flatten_layers(), implementation)
+    recurrences = [*chain.from_iterable(model.encoder.recurrences), *model.decoder.recurrences]
+    set_implementation(recurrences, implementation)
     if weights is not None:
         model.set_weights(weights)
     return model
