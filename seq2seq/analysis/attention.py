@@ -12,7 +12,7 @@ from seq2seq.devices.device import use_precision
 from seq2seq.extras import from_extra
 from seq2seq.inference.results import Translation
 from seq2seq.inference.translator import Translator
-from seq2seq.layers import Decoder
+from seq2seq.layers import DefaultDecoder
 from seq2seq.layers.multi_head import MultiHeadAttention
 from seq2seq.models.translation import Seq2Seq
 
@@ -84,7 +84,7 @@ def teacher_forced_map(translator: Translator, source: str, target: str) -> Atte
     heads = None
     if not isinstance(model.decoder.attention, MultiHeadAttention):
         heads = model.attention_weights(*rows)[0].numpy()[None]
-    elif type(model.decoder) is Decoder:
+    elif type(model.decoder) is DefaultDecoder:
         heads = _head_weights(model, *rows)[0]
     log_probs = tf.nn.log_softmax(model(rows))[0].numpy()
     return AttentionMap(
@@ -205,11 +205,10 @@ def _head_weights(model: Seq2Seq, source: tf.Tensor, target: tf.Tensor) -> np.nd
     begun = tf.fill([tf.shape(target)[0], 1], BOS_ID)
     embedded = model.target_embedding(tf.concat([begun, target[:, :-1]], axis=1))
     lengths = tf.fill([tf.shape(target)[0]], tf.shape(target)[1])
-    bottom, connection = model.decoder.recurrences[0], model.decoder.connections[0]
-    outputs, _ = bottom(embedded, lengths, [value[:, 0] for value in state.cells[0]])
+    query, _ = model.decoder.stack.run(0, [embedded], lengths, state.cells[0], training=False)
     attention = model.decoder.attention
     assert isinstance(attention, MultiHeadAttention)
-    return attention.weights_of_heads(connection(outputs), memory).numpy()
+    return attention.weights_of_heads(query, memory).numpy()
 
 
 def _word_starts(tokens: Sequence[str]) -> list[int]:

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from seq2seq.layers.cells import GRUCell, LSTMCell
+from seq2seq.layers.configurable import ConfigurableLayer
 from seq2seq.layers.cudnn import Weights, run_cudnn
 from seq2seq.layers.sequence_kernels import gru_sequence, lstm_sequence
 from seq2seq.layers.time_loop import run_steps
@@ -14,7 +15,7 @@ from seq2seq.layers.time_loop import run_steps
 Implementation = Literal["auto", "plain", "hoisted", "fast", "cudnn"]
 
 
-class Recurrence(keras.layers.Layer):
+class Recurrence(ConfigurableLayer):
     """Run a cell over the time axis.
 
     Padding stands at the right, so the steps before it never see it: the loop runs unmasked, outputs at

@@ -6,8 +6,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from seq2seq.layers.configurable import ConfigurableLayer
 
-class DeepTransitionCell(keras.layers.Layer):
+
+class DeepTransitionCell(ConfigurableLayer):
     """Several cells one after the other within a time step.
 
     The first reads the input and the state of the step before; each of the others reads the state that the one
@@ -25,7 +27,7 @@ class DeepTransitionCell(keras.layers.Layer):
         super().__init__(**kwargs)
         self.cells = list(cells)
         self.output_size, self.state_size = cells[0].output_size, cells[0].state_size
-        self.counters, self.carries, self.units = cells[0].counters, cells[0].carries, cells[0].units
+        self.states, self.units = cells[0].states, cells[0].units
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         for place, cell in enumerate(self.cells):
@@ -49,17 +51,22 @@ class DeepTransitionCell(keras.layers.Layer):
         """What the first cell makes of products W x (..., G * U)."""
         return self.cells[0].with_bias(products)
 
+    def initial_states(self, learnt: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """See `Cell`."""
+        return self.cells[0].initial_states(learnt)
+
+    def same_step(self, states: Sequence[tf.Tensor], before: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """See `Cell`."""
+        return self.cells[0].same_step(states, before)
+
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """One step from projected inputs; the mask is the same for each cell."""
-        counted = len(states) - self.counters
         output, new = self.cells[0].step(projected, states, mask)
         for cell in self.cells[1:]:
-            # All of them are at one time step.
-            output, later = cell.step(cell.project(None), [*new[:counted], *states[counted:]], mask)
-            new = [*later[:counted], *new[counted:]]
-        return output, list(new)
+            output, new = cell.step(cell.project(None), cell.same_step(new, states), mask)
+        return output, new
 
     def call(self, inputs: tf.Tensor, states: Sequence[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         return self.step(self.project(inputs), states)
