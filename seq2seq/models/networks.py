@@ -98,4 +98,12 @@ def make_decoder(
     sizes = [cell.state_size[: cell.states] for cell in stack.cells]
     bridge = Bridge(summary, sizes, config.units if fixed else None, name="bridge", **drawn)
     attention_dropout = Dropout(config.attention_dropout, stream, "decoder/attention", dtype=dtype)
-    return kind(stack, attention, bridge, readout, attention_dropout, dtype=dtype, name="decoder")
+    return kind(
+        stack=stack,
+        attention=attention,
+        bridge=bridge,
+        readout=readout,
+        attention_dropout=attention_dropout,
+        dtype=dtype,
+        name="decoder",
+    )
