@@ -43,7 +43,9 @@ class Decoder(ConfigurableLayer):
         weights   (B, T, S) or (B, K, S)           float32; (B, ·, 0) without attention
         state     `DecoderState`
 
-    A model builds it, starts it and calls it; it has no place in a functional graph of Keras.
+    `call(embedded, lengths, state, memory, training=False)` gives readouts and weights for whole targets (teacher
+    forcing), `step` for one token of each hypothesis. A model builds, starts and calls a decoder; it has no place in a
+    functional graph of Keras.
     """
 
     # Cells in the bottom layer before the attention; None: as many as in the other layers.
@@ -94,17 +96,6 @@ class Decoder(ConfigurableLayer):
             memory = self.attention.project_memory(states, mask)
         coverage = tf.zeros(tf.shape(mask))[:, None] if self.sees_coverage else tf.zeros_like(nothing, tf.float32)
         return memory, DecoderState(self.stack.initial_states(learnt), nothing, coverage)
-
-    def call(
-        self,
-        embedded: tf.Tensor,
-        lengths: tf.Tensor,
-        state: DecoderState,
-        memory: AttentionMemory,
-        training: bool = False,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Readouts and weights for whole targets (teacher forcing)."""
-        raise NotImplementedError
 
     def step(
         self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory

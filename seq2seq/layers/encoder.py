@@ -62,43 +62,31 @@ class Encoder(ConfigurableLayer):
         policy = self.dtype_policy
         self.units, self.alternating = units, bidirectional == "alternating"
 
-        def recurrence(name: str, width: int, layer: int, reverse: bool = False) -> Recurrence:
-            below = layer > 0
-            inner = make_cell(
-                cell, width, transition_depth, below=below, initializers=initializers, dtype=policy, name="cell"
-            )
-            return Recurrence(inner, reverse=reverse, dtype=policy, name=name)
+        all_ways = bidirectional in ("all", "alternating")
+        # Of each layer, how many recurrences: one each way, or one each of the two stacks of an alternating encoder.
+        counts = [2 if all_ways or (bidirectional and i == 0) else 1 for i in range(layers)]
 
-        def both(layer: int) -> list[Recurrence]:
+        def recurrence(layer: int, place: int) -> Recurrence:
+            width, below = units // counts[layer], layer > 0
+            drawn: dict[str, Any] = {"initializers": initializers, "dtype": policy}
+            inner = make_cell(cell, width, transition_depth, below=below, name="cell", **drawn)
             turned = self.alternating and layer % 2 == 1
-            return [
-                recurrence(f"layer_{layer}", units // 2, layer, reverse=turned),
-                recurrence(f"layer_{layer}_backward", units // 2, layer, reverse=not turned),
-            ]
+            name = f"layer_{layer}" + "_backward" * place
+            return Recurrence(inner, reverse=(place == 1) != turned, dtype=policy, name=name)
 
-        # A layer's recurrences; of an alternating encoder one each of the two stacks.
-        self.recurrences = [
-            both(i)
-            if bidirectional in ("all", "alternating") or (bidirectional and i == 0)
-            else [recurrence(f"layer_{i}", units, i)]
-            for i in range(layers)
-        ]
-        stacks = 2 if self.alternating else 1
+        self.recurrences = [[recurrence(i, j) for j in range(count)] for i, count in enumerate(counts)]
         self.connections = [
             [
                 Connection(residual if i else False, layer_norm, initializers, dtype=policy, name=f"connection_{i}_{j}")
-                for j in range(stacks)
+                for j in range(2 if self.alternating else 1)
             ]
             for i in range(layers)
         ]
         shared = (1,) if variational else ()
         self.dropouts = [Dropout(dropout, stream, f"encoder/{i}", shared, dtype=policy) for i in range(layers)]
         self.state_dropouts = [
-            [
-                Dropout(recurrent_dropout, stream, f"encoder/{i}/{j}/state", dtype=policy)
-                for j in range(len(recurrences))
-            ]
-            for i, recurrences in enumerate(self.recurrences)
+            [Dropout(recurrent_dropout, stream, f"encoder/{i}/{j}/state", dtype=policy) for j in range(count)]
+            for i, count in enumerate(counts)
         ]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:

@@ -22,17 +22,9 @@ class RecurrentStack(ConfigurableLayer):
     A decoder runs it layer by layer, since what stands between two layers, as attention does, is the decoder's.
 
     Args:
-        cell: Name of a cell, see `CELLS`.
-        layers: Depth.
         units: Width U of every layer.
-        transition_depth: Cells within a time step.
-        bottom_depth: The same of the bottom layer; by default `transition_depth`.
-        residual, layer_norm: See `Connection`; the bottom layer has no inputs to join.
-        dropout: Rate on every layer's output.
-        variational: One mask of it for all steps.
-        recurrent_dropout: Rate on the state where it enters the recurrent products, one mask for all steps.
-        stream: Source of dropout's seeds.
-        initializers: Source of the initial weights.
+        bottom_depth: Cells within a time step of the bottom layer; by default `transition_depth`, as in the others.
+        others: See `Encoder`.
 
     Shapes: B batch, N target positions or hypotheses, all in the compute dtype.
         parts   of what a layer reads, each (B, N, ·); they are concatenated, and one of width 0 is nothing
@@ -108,12 +100,7 @@ class RecurrentStack(ConfigurableLayer):
         return self.state_dropouts[layer].mask([tf.shape(inputs)[0], self.units], inputs.dtype, training)
 
     def run(
-        self,
-        layer: int,
-        parts: Sequence[tf.Tensor],
-        lengths: tf.Tensor,
-        state: States,
-        training: bool,
+        self, layer: int, parts: Sequence[tf.Tensor], lengths: tf.Tensor, state: States, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """One layer over whole targets: x and passed. The first part is what is below."""
         inputs = joined(parts)

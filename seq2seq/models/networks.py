@@ -31,22 +31,8 @@ def make_encoder(
     config: EncoderConfig, stream: RandomStream, initializers: Initializers, dtype: keras.DTypePolicy
 ) -> Encoder:
     """The encoder of a recipe."""
-    return Encoder(
-        cell=config.cell,
-        layers=config.layers,
-        units=config.units,
-        bidirectional=config.bidirectional,
-        transition_depth=config.transition_depth,
-        residual=config.residual,
-        layer_norm=config.layer_norm,
-        dropout=config.dropout,
-        variational=config.variational,
-        recurrent_dropout=config.recurrent_dropout,
-        stream=stream,
-        initializers=initializers,
-        dtype=dtype,
-        name="encoder",
-    )
+    shared: dict[str, Any] = {"stream": stream, "initializers": initializers, "dtype": dtype}
+    return Encoder(bidirectional=config.bidirectional, name="encoder", **_stack_options(config), **shared)
 
 
 def make_decoder(
@@ -57,18 +43,8 @@ def make_decoder(
     initializers: Initializers,
     dtype: keras.DTypePolicy,
 ) -> Decoder:
-    """The decoder of a recipe.
-
-    Args:
-        config: Section of a recipe; its `summary` is not read.
-        readout_size: Width of what the output layer reads.
-        summary: What the first state is made from, see `Bridge`.
-        stream: Source of dropout's seeds.
-        initializers: Source of the initial weights.
-        dtype: Of all parts.
-    """
-    kind = DECODERS[config.form]
-    drawn: dict[str, Any] = {"initializers": initializers, "dtype": dtype}
+    """The decoder of a recipe, whose readout has a width R, and whose first state is made from a `summary`."""
+    kind, drawn = DECODERS[config.form], {"initializers": initializers, "dtype": dtype}
     attention = make_attention(
         config.attention,
         config.attention_units or config.units,
@@ -77,33 +53,33 @@ def make_decoder(
         name="attention",
         **drawn,
     )
-    stack = RecurrentStack(
-        cell=config.cell,
-        layers=config.layers,
-        units=config.units,
-        transition_depth=config.transition_depth,
-        bottom_depth=kind.bottom_depth,
-        residual=config.residual,
-        layer_norm=config.layer_norm,
-        dropout=config.dropout,
-        variational=config.variational,
-        recurrent_dropout=config.recurrent_dropout,
-        stream=stream,
-        name="stack",
-        **drawn,
-    )
+    options = _stack_options(config)
+    stack = RecurrentStack(bottom_depth=kind.bottom_depth, stream=stream, name="stack", **options, **drawn)
     rate = config.dropout if config.readout_dropout is None else config.readout_dropout
     readout = Readout(readout_size, Dropout(rate, stream, "decoder/readout", dtype=dtype), name="readout", **drawn)
-    fixed = attention is None and config.context == "every_step" and summary != "zero"
     sizes = [cell.state_size[: cell.states] for cell in stack.cells]
-    bridge = Bridge(summary, sizes, config.units if fixed else None, name="bridge", **drawn)
-    attention_dropout = Dropout(config.attention_dropout, stream, "decoder/attention", dtype=dtype)
+    vector_size = config.units if config.context == "every_step" and summary != "zero" else None
     return kind(
         stack=stack,
         attention=attention,
-        bridge=bridge,
+        bridge=Bridge(summary, sizes, vector_size, name="bridge", **drawn),
         readout=readout,
-        attention_dropout=attention_dropout,
+        attention_dropout=Dropout(config.attention_dropout, stream, "decoder/attention", dtype=dtype),
         dtype=dtype,
         name="decoder",
     )
+
+
+def _stack_options(config: EncoderConfig | DecoderConfig) -> dict[str, Any]:
+    """What the stacks of encoder and decoder have in common."""
+    return {
+        "cell": config.cell,
+        "layers": config.layers,
+        "units": config.units,
+        "transition_depth": config.transition_depth,
+        "residual": config.residual,
+        "layer_norm": config.layer_norm,
+        "dropout": config.dropout,
+        "variational": config.variational,
+        "recurrent_dropout": config.recurrent_dropout,
+    }
