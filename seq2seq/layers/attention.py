@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from seq2seq.layers.configurable import ConfigurableLayer
 from seq2seq.layers.initialization import UNSEEDED, Initializers
 from seq2seq.layers.time_loop import product, run_steps
 
@@ -27,7 +28,7 @@ class AttentionMemory(NamedTuple):
     mask: tf.Tensor
 
 
-class Attention(keras.layers.Layer):
+class Attention(ConfigurableLayer):
     """Weigh the source states for each query. Subclasses give `keys` and `scores`.
 
     Args:

@@ -51,7 +51,7 @@ class ConditionalDecoder(Decoder):
         mask = None if mask is None else mask[:, None]
         cells = len(state.cells[0])
         # Keras has cast it, as it does with all that is given to a layer's call.
-        coverage = [tf.cast(state.coverage, tf.float32)] if self.sees_coverage else []
+        coverage = [tf.cast(state.coverage, tf.float32)] if attention.sees_coverage else []
 
         def step(x: Any, states: Any, constants: Any) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
             source = AttentionMemory(constants[0], constants[1], memory.mask)

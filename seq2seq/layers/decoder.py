@@ -94,7 +94,8 @@ class Decoder(ConfigurableLayer):
             memory = AttentionMemory(nothing if self.bridge.vector_size is None else vector[:, None], nothing, mask)
         else:
             memory = self.attention.project_memory(states, mask)
-        coverage = tf.zeros(tf.shape(mask))[:, None] if self.sees_coverage else tf.zeros_like(nothing, tf.float32)
+        sees = self.attention is not None and self.attention.sees_coverage
+        coverage = tf.zeros(tf.shape(mask))[:, None] if sees else tf.zeros_like(nothing, tf.float32)
         return memory, DecoderState(self.stack.initial_states(learnt), nothing, coverage)
 
     def step(
@@ -102,11 +103,6 @@ class Decoder(ConfigurableLayer):
     ) -> tuple[tf.Tensor, DecoderState, tf.Tensor]:
         """Readouts, next state and weights for one token of each of K hypotheses a sentence."""
         raise NotImplementedError
-
-    @property
-    def sees_coverage(self) -> bool:
-        """Whether the attention reads the state's coverage."""
-        return self.attention is not None and self.attention.sees_coverage
 
     def attend(
         self, query: tf.Tensor, memory: AttentionMemory, coverage: tf.Tensor, drop: tf.Tensor | None = None

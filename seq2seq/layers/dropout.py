@@ -2,14 +2,16 @@
 
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
 
 from seq2seq.devices.replicas import replica_number
+from seq2seq.layers.configurable import ConfigurableLayer
 
 
+@keras.saving.register_keras_serializable(package="seq2seq")
 class RandomStream:
     """Seeds for stateless random operations.
 
@@ -23,6 +25,13 @@ class RandomStream:
         self.seed = seed
         self.draw = tf.Variable(0, dtype=tf.int32, trainable=False, name="draw")
 
+    def get_config(self) -> dict[str, int]:
+        return {"seed": self.seed}
+
+    @classmethod
+    def from_config(cls, config: dict[str, int]) -> Self:
+        return cls(**config)
+
     def seed_for(self, purpose: str) -> tf.Tensor:
         """The seed of one purpose in the current step and on this replica, int32 of shape (2,)."""
         replica = replica_number()
@@ -30,7 +39,7 @@ class RandomStream:
         return tf.stack([tf.constant(self.seed ^ (name >> 1), tf.int32), self.draw.value()])
 
 
-class Dropout(keras.layers.Layer):
+class Dropout(ConfigurableLayer):
     """Zero a share of the inputs and scale up the rest, in training only.
 
     Args:

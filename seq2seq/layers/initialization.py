@@ -2,12 +2,14 @@
 
 import random
 from random import Random
+from typing import Self
 
 import keras
 
 LARGEST_SEED = 10**9  # as Keras draws them: weights are those that Keras makes after `set_random_seed(seed)`
 
 
+@keras.saving.register_keras_serializable(package="seq2seq")
 class Initializers:
     """Initializers of weights, each with a seed of its own.
 
@@ -20,7 +22,15 @@ class Initializers:
     """
 
     def __init__(self, seed: int | None = None) -> None:
+        self.seed = seed
         self._draw = random.randint if seed is None else Random(seed).randint
+
+    def get_config(self) -> dict[str, int | None]:
+        return {"seed": self.seed}
+
+    @classmethod
+    def from_config(cls, config: dict[str, int | None]) -> Self:
+        return cls(**config)
 
     def glorot_uniform(self) -> keras.initializers.Initializer:
         """Uniform, by the widths on both sides (Glorot and Bengio 2010)."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-import keras
 import tensorflow as tf
+
+from seq2seq.layers.configurable import ConfigurableLayer
 
 # Keras's `layer_normalization` takes as long, but multiplies in another order and rounds to 16 bits after the scale:
 # about half of its results have other last digits, and a training would end elsewhere.
@@ -17,7 +18,7 @@ def normalized(x: tf.Tensor) -> tf.Tensor:
     return tf.cast((wide - mean) * tf.math.rsqrt(variance + EPSILON), x.dtype)
 
 
-class LayerNorm(keras.layers.Layer):
+class LayerNorm(ConfigurableLayer):
     """Normalise the last axis, then scale and shift it by learnt vectors.
 
     Shapes: any (..., U), compute dtype; the result has the same.

@@ -26,8 +26,12 @@ class DeepTransitionCell(ConfigurableLayer):
     def __init__(self, cells: Sequence[keras.layers.Layer], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.cells = list(cells)
-        self.output_size, self.state_size = cells[0].output_size, cells[0].state_size
-        self.states, self.units = cells[0].states, cells[0].units
+        first = cells[0]
+        self.units, self.states = first.units, first.states
+        self.output_size, self.state_size = first.output_size, first.state_size
+        # What a step reads, and what it starts from, is the first cell's; see `Cell`.
+        self.project, self.with_bias = first.project, first.with_bias
+        self.initial_states, self.same_step = first.initial_states, first.same_step
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         for place, cell in enumerate(self.cells):
@@ -42,22 +46,6 @@ class DeepTransitionCell(ConfigurableLayer):
     def input_width(self) -> int:
         """The first cell's."""
         return self.cells[0].input_width
-
-    def project(self, inputs: tf.Tensor) -> tf.Tensor:
-        """What the first cell reads: (..., I) -> (..., G * U) for G gates."""
-        return self.cells[0].project(inputs)
-
-    def with_bias(self, products: tf.Tensor) -> tf.Tensor:
-        """What the first cell makes of products W x (..., G * U)."""
-        return self.cells[0].with_bias(products)
-
-    def initial_states(self, learnt: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """See `Cell`."""
-        return self.cells[0].initial_states(learnt)
-
-    def same_step(self, states: Sequence[tf.Tensor], before: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """See `Cell`."""
-        return self.cells[0].same_step(states, before)
 
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
