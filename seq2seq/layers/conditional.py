@@ -56,8 +56,7 @@ class ConditionalDecoder(Decoder):
         def step(x: Any, states: Any, constants: Any) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
             source = AttentionMemory(constants[0], constants[1], memory.mask)
             seen = states[cells] if coverage else state.coverage
-            drop = x[1] if len(x) > 1 else None
-            output, new, context, weights, seen = self._bottom(x[0], states[:cells], source, seen, mask, drop)
+            output, new, context, weights, seen = self._bottom(x[0], states[:cells], source, seen, mask, *x[1:])
             return [output, context, weights], [*new, *([seen] if coverage else [])]
 
         # Time goes to the front; a step then has one query a sentence.

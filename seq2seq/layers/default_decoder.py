@@ -40,7 +40,7 @@ class DefaultDecoder(Decoder):
         beside = self._beside(embedded, memory)
         x, passed = self.stack.run(0, [embedded, beside], lengths, state.cells[0], training)
         if self.attention is None:
-            context, weights = beside, _no_weights(embedded)
+            context, weights = beside, tf.zeros_like(embedded[..., :0], tf.float32)
         else:
             context, weights = self.attention.attend_all(x, memory, self.attention_mask(x, memory, training))
         x = self.stack.run_above(x, passed, context, lengths, state.cells, training)
@@ -54,7 +54,8 @@ class DefaultDecoder(Decoder):
             projected = self.stack.cells[0].project(joined([embedded, beside]))
             x, passed, bottom = self.stack.step(0, projected, state.cells[0], embedded)
             if self.attention is None:
-                context, weights, coverage = beside, _no_weights(embedded), state.coverage
+                context, weights = beside, tf.zeros_like(embedded[..., :0], tf.float32)
+                coverage = state.coverage
             else:
                 context, weights, coverage = self.attend(x, memory, state.coverage)
             x, above = self.stack.step_above(x, passed, context, state.cells)
@@ -66,7 +67,3 @@ class DefaultDecoder(Decoder):
         if self.attention is not None:
             return embedded[..., :0]
         return tf.broadcast_to(memory.states, [*tf.unstack(tf.shape(embedded)[:2]), memory.states.shape[-1]])
-
-
-def _no_weights(embedded: tf.Tensor) -> tf.Tensor:
-    return tf.zeros([*tf.unstack(tf.shape(embedded)[:2]), 0])
