@@ -77,7 +77,7 @@ class Recurrence(ConfigurableLayer):
             "fast": self._fast,
             "cudnn": self._cudnn,
         }
-        outputs, states = ways[self.way(state_mask)](inputs, lengths, list(initial), state_mask)
+        outputs, states = run[self.way(state_mask)](inputs, lengths, list(initial), state_mask)
         outputs = _without_padding(outputs, lengths)
         if self.reverse:
             outputs = tf.reverse_sequence(outputs, lengths, seq_axis=1)
