@@ -71,12 +71,7 @@ class Recurrence(ConfigurableLayer):
         initial = self.zeros(inputs) if initial is None else initial
         if self.reverse:
             inputs = tf.reverse_sequence(inputs, lengths, seq_axis=1)
-        ways: dict[str, Any] = {
-            "plain": self._plain,
-            "hoisted": self._hoisted,
-            "fast": self._fast,
-            "cudnn": self._cudnn,
-        }
+        run: dict[str, Any] = {"plain": self._plain, "hoisted": self._hoisted, "fast": self._fast, "cudnn": self._cudnn}
         outputs, states = run[self.way(state_mask)](inputs, lengths, list(initial), state_mask)
         outputs = _without_padding(outputs, lengths)
         if self.reverse:
