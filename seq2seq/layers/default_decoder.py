@@ -64,6 +64,6 @@ class DefaultDecoder(Decoder):
 
     def _beside(self, embedded: tf.Tensor, memory: AttentionMemory) -> tf.Tensor:
         """What the bottom layer reads beside the embeddings, (B, N, ·): the vector of every step, or nothing."""
-        if self.attention is not None:
+        if self.bridge.vector_size is None:
             return embedded[..., :0]
         return tf.broadcast_to(memory.states, [*tf.unstack(tf.shape(embedded)[:2]), memory.states.shape[-1]])
