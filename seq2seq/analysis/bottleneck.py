@@ -12,7 +12,7 @@ def handed_over(model: Seq2Seq) -> tuple[int, int]:
     The first are the decoder's first states, or the one vector that it reads at every step and that these states are
     made from; the second the width of an encoder state, 0 without attention.
     """
-    if model.decoder.fixed_context:
+    if model.decoder.bridge.vector_size is not None:
         return model.decoder.bridge.width, 0
     _, state = model.encode(tf.constant([[EOS_ID]]))
     first = sum(part.shape[-1] for part in tf.nest.flatten(state.cells))

@@ -65,9 +65,8 @@ def gate_values(
         ValueError: See `unroll`; or the cell names none of its activations.
     """
     run = unroll(cell, inputs, initial)
-    projected, states, counters = all_steps(run)
     with watched_activations() as found:
-        cell.step(projected, [*states, *counters])
+        cell.step(*all_steps(run))
     if not found:
         raise ValueError(
             f"{type(cell).__name__} names no gates: its step has to compute them by `gate` and `squashed` of "

@@ -2,7 +2,7 @@
 
 All of it is exact, by automatic differentiation. The state of a cell is all that a step hands to the next: h alone in
 most cells, c alone in an SRU, y in a Jordan network, [h, c] in an LSTM. A part of it is one of the slices of
-`state_parts`: `hidden, content = state_parts(lstm)`. The counters of a clockwork have no gradient and are left out.
+`state_parts`: `hidden, content = state_parts(lstm)`. A clockwork's clock has no gradient and is left out.
 
 A step's Jacobian has the new state's numbers as rows and the old state's as columns. Products of them say how the last
 state moves when an earlier one is moved: for the h of an LSTM, how the last h moves when an earlier h is moved *and
@@ -24,8 +24,8 @@ with from_extra("analysis", needed_by=__name__):
 
 
 def state_parts(cell: keras.layers.Layer) -> list[slice]:
-    """Where each state stands in the whole one, without counters."""
-    sizes = cell.state_size[: len(cell.state_size) - cell.counters]
+    """Where each state stands in the whole one, without a clock."""
+    sizes = cell.state_size[: cell.states]
     ends = np.cumsum(sizes).tolist()
     return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
 
@@ -49,21 +49,19 @@ def step_jacobians(
         ValueError: See `unroll`.
     """
     run = unroll(cell, inputs, initial)
-    projected, states, counters = all_steps(run)
-    sizes = [state.shape[-1] for state in states]
-    size = sum(sizes)
+    projected, states = all_steps(run)
+    size = sum(cell.state_size)
     # Every row stands there once for each number of its new state: a pass back then gives all rows of all Jacobians.
-    projected, whole, *counters = (
-        tf.repeat(rows, size, axis=0) for rows in (projected, tf.concat(states, axis=-1), *counters)
-    )
+    projected, whole = (tf.repeat(rows, size, axis=0) for rows in (projected, tf.concat(states, axis=-1)))
     with tf.GradientTape() as tape:
         tape.watch(whole)
-        _, new = cell.step(projected, [*tf.split(whole, sizes, axis=-1), *counters])
-        after = tf.concat(new[: len(states)], axis=-1)
+        _, new = cell.step(projected, tf.split(whole, cell.state_size, axis=-1))
+        after = tf.concat(new, axis=-1)
     steps, rows = run.projected.shape[:2]
     which = tf.tile(tf.eye(size, dtype=after.dtype), [steps * rows, 1])
     jacobians = np.asarray(tape.gradient(after, whole, output_gradients=which))
-    return jacobians.reshape(steps, rows, size, size).swapaxes(0, 1)
+    ends = state_parts(cell)[-1].stop
+    return jacobians.reshape(steps, rows, size, size).swapaxes(0, 1)[..., :ends, :ends]
 
 
 def products_by_distance(jacobians: np.ndarray) -> np.ndarray:
@@ -133,7 +131,7 @@ def loss_gradients(
         tape.watch(initial)
         run = unroll(cell, inputs, initial)
         value = loss(run.stacked())
-    found = tape.gradient(value, run.states, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    found = tape.gradient(value, run.states[: cell.states], unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return [np.stack([np.asarray(gradient) for gradient in of_state], axis=1) for of_state in found]
 
 

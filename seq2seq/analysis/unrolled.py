@@ -11,17 +11,15 @@ Loss = Callable[[tf.Tensor], tf.Tensor]  # from outputs (B, T, O) to a scalar
 
 
 class Unrolled(NamedTuple):
-    """What a cell went through, counters left out.
+    """What a cell went through.
 
     projected  (T, B, G)  inputs as the steps read them
     states     a list over the cell's states of T + 1 tensors (B, U), the first states first
-    counters   a list over the cell's counters of T + 1 tensors (B, 1)
     outputs    T tensors (B, O)
     """
 
     projected: tf.Tensor
     states: list[list[tf.Tensor]]
-    counters: list[list[tf.Tensor]]
     outputs: list[tf.Tensor]
 
     def stacked(self) -> tf.Tensor:
@@ -67,15 +65,10 @@ def unroll(
         outputs.append(output)
         for states, state in zip(history, now, strict=True):
             states.append(state)
-    counted = len(history) - cell.counters
-    return Unrolled(projected, history[:counted], history[counted:], outputs)
+    return Unrolled(projected, history, outputs)
 
 
-def all_steps(run: Unrolled) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
-    """What each step read, as if all steps stood in one batch: projected inputs (T * B, G), states and counters."""
-
-    def before(history: list[list[tf.Tensor]]) -> list[tf.Tensor]:
-        return [tf.concat(states[:-1], axis=0) for states in history]
-
+def all_steps(run: Unrolled) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """What each step read, as if all steps stood in one batch: projected inputs (T * B, G), and states (T * B, U)."""
     flat = tf.reshape(run.projected, [-1, run.projected.shape[-1]])
-    return flat, before(run.states), before(run.counters)
+    return flat, [tf.concat(states[:-1], axis=0) for states in run.states]

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.extras import from_extra
+from seq2seq.layers.decoder import present, with_present
 from seq2seq.model_directory.directory import WEIGHTS
 from seq2seq.model_directory.metadata import check_derived, record_derived
 from seq2seq.models.translation import Seq2Seq
@@ -36,16 +37,16 @@ def quantize_decoder(model: Seq2Seq, folder: Path) -> None:
     memory, state = model.encode(tf.constant([[1]]))
 
     def step(*flat: tf.Tensor) -> list[tf.Tensor]:
-        _, places, whole = tf.nest.pack_sequence_as((0, state, memory), flat)
+        places, whole = with_present((state, memory), flat[1:])
         logits, new, weights = model.decode_step(flat[0], places, whole)
-        return [logits, *tf.nest.flatten(new), weights]
+        return [logits, *present(new), weights]
 
     def spec(number: int, value: tf.Tensor) -> tf.TensorSpec:
         # Sentences, hypotheses and positions vary; the widths of states and keys do not.
         fixed = value.shape[-1] if value.shape[-1] > 1 else None
         return tf.TensorSpec([None] * (len(value.shape) - 1) + [fixed], value.dtype, f"input_{number}")
 
-    values = [tf.constant([[1]]), *tf.nest.flatten((state, memory))]
+    values = [tf.constant([[1]]), *present((state, memory))]
     signature = [spec(number, value) for number, value in enumerate(values)]
     function = tf.function(step, input_signature=signature, autograph=False)
     graph, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
@@ -70,12 +71,12 @@ class Int8Decoder:
 
     def decode_step(self, tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
         """Replacement of `DecoderModel.decode_step`."""
-        before = tf.nest.flatten(state)
-        values = [tf.cast(tokens, tf.int32), *before, *tf.nest.flatten(memory)]
+        before = present(state)
+        values = [tf.cast(tokens, tf.int32), *before, *present(memory)]
         flat = tf.numpy_function(self._run, values, [tf.float32] * (len(before) + 2))
         shapes = [[*tokens.shape, self.vocabulary_size], *(value.shape for value in before), [*tokens.shape, None]]
         logits, *new, weights = (tf.ensure_shape(value, shape) for value, shape in zip(flat, shapes, strict=True))
-        return logits, tf.nest.pack_sequence_as(state, new), weights
+        return logits, with_present(state, new), weights
 
     def _run(self, *values: np.ndarray) -> list[np.ndarray]:
         feeds = {f"input_{number}": value for number, value in enumerate(values)}

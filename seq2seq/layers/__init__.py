@@ -1,9 +1,15 @@
-"""Cells, recurrence over time, attention, encoder, decoder and the loss: plain arguments, no config."""
+"""Cells, recurrence over time, attention, encoder, decoders and the loss: plain arguments, no config.
+
+Every layer has Keras's `get_config` and `from_config`. Cells, recurrences, embeddings and norms build from an input
+shape, as Keras's own layers do. Encoders, attentions and decoders are driven by a model, which builds them from widths
+and hands them lengths and states; they have no place in a functional graph of Keras.
+"""
 
 from seq2seq.layers.attention import Attention, AttentionMemory
 from seq2seq.layers.cells import DeepTransitionCell, GRUCell, LayerNormGRUCell, LayerNormLSTMCell, LSTMCell
 from seq2seq.layers.conditional import ConditionalDecoder
 from seq2seq.layers.decoder import Decoder, DecoderState
+from seq2seq.layers.default_decoder import DefaultDecoder
 from seq2seq.layers.dropout import Dropout, RandomStream
 from seq2seq.layers.embedding import Embedding
 from seq2seq.layers.encoder import Encoder
@@ -19,6 +25,7 @@ __all__ = [
     "Decoder",
     "DecoderState",
     "DeepTransitionCell",
+    "DefaultDecoder",
     "Dropout",
     "Embedding",
     "Encoder",

@@ -6,12 +6,13 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
+from seq2seq.layers.configurable import ConfigurableLayer
 from seq2seq.layers.initialization import UNSEEDED, Initializers
 
 Summary = Literal["transformed", "last", "mean", "max", "zero"]
 
 
-class Bridge(keras.layers.Layer):
+class Bridge(ConfigurableLayer):
     """The decoder's first state, and one vector that sums up the source.
 
     transformed   tanh(W [last hidden states of all encoder layers] + b), one W and b a state
@@ -21,8 +22,7 @@ class Bridge(keras.layers.Layer):
 
     Args:
         summary: Which of them.
-        sizes: Of each decoder layer, the widths of its cell's states, without counters.
-        counters: Of each decoder layer, how many states follow them that count steps; they start at 0.
+        sizes: Of each decoder layer, the widths of the states that its cell learns to start from.
         vector_size: Width of the vector, if one is wanted at every step: of `transformed` a tanh layer of its own
             makes it, and the first state comes from it; otherwise the vector is what W multiplies, and for `last`
             the top layer's last hidden state.
@@ -32,7 +32,7 @@ class Bridge(keras.layers.Layer):
         last    a list over encoder layers of the cell's last states, each (B, U)
         states  (B, S, M)  the top layer's states
         mask    (B, S)     bool
-        first   a tuple over decoder layers of tuples of (B, 1, U)
+        first   a list over decoder layers of lists of (B, U)
         vector  (B, C)
 
     Source: Cho et al. (2014), appendix A.1.1 (transformed); Sutskever, Vinyals and Le (2014), section 2 (last);
@@ -44,7 +44,6 @@ class Bridge(keras.layers.Layer):
         summary: Summary,
         sizes: Sequence[Sequence[int]],
         vector_size: int | None = None,
-        counters: Sequence[int] | None = None,
         initializers: Initializers = UNSEEDED,
         **kwargs: Any,
     ) -> None:
@@ -56,8 +55,7 @@ class Bridge(keras.layers.Layer):
                 units, activation="tanh", kernel_initializer=first, dtype=self.dtype_policy, name=name
             )
 
-        self.sizes, self.counters = sizes, counters or [0] * len(sizes)
-        self.summary, self.vector_size = summary, vector_size
+        self.sizes, self.summary, self.vector_size = sizes, summary, vector_size
         self.vector = dense(vector_size, "vector") if vector_size is not None and summary == "transformed" else None
         self.layers = [
             [dense(units, f"bridge_{i}_{j}") for j, units in enumerate(states)]
@@ -77,14 +75,12 @@ class Bridge(keras.layers.Layer):
 
     def call(
         self, last: Sequence[Sequence[tf.Tensor]], states: tf.Tensor, mask: tf.Tensor
-    ) -> tuple[tuple[tuple[tf.Tensor, ...], ...], tf.Tensor]:
+    ) -> tuple[list[list[tf.Tensor]], tf.Tensor]:
         if self.summary == "last":
-            learnt = [layer[: len(sizes)] for layer, sizes in zip(last, self.sizes, strict=True)]
-            return self._from_zero(learnt), last[-1][0]
+            return [list(layer[: len(sizes)]) for layer, sizes in zip(last, self.sizes, strict=True)], last[-1][0]
         if self.summary == "zero":
             rows = tf.shape(states)[0]
-            zeros = [[tf.zeros([rows, units], states.dtype) for units in sizes] for sizes in self.sizes]
-            return self._from_zero(zeros), states[:, 0]
+            return [[tf.zeros([rows, units], states.dtype) for units in sizes] for sizes in self.sizes], states[:, 0]
         if self.summary == "transformed":
             vector = tf.concat([layer[0] for layer in last], axis=-1)
         elif self.summary == "mean":
@@ -95,11 +91,4 @@ class Bridge(keras.layers.Layer):
             vector = tf.reduce_max(tf.where(mask[:, :, None], states, states.dtype.min), axis=1)
         if self.vector is not None:
             vector = self.vector(vector)
-        return self._from_zero([[layer(vector) for layer in layers] for layers in self.layers]), vector
-
-    def _from_zero(self, layers: Sequence[Sequence[tf.Tensor]]) -> tuple[tuple[tf.Tensor, ...], ...]:
-        """States (B, U) of each layer as (B, 1, U), with counters behind them."""
-        clocks = [[tf.zeros_like(layer[0][:, :1])] * count for layer, count in zip(layers, self.counters, strict=True)]
-        return tuple(
-            tuple(state[:, None] for state in [*layer, *more]) for layer, more in zip(layers, clocks, strict=True)
-        )
+        return [[layer(vector) for layer in layers] for layers in self.layers], vector

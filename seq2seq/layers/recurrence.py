@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from seq2seq.layers.cells import GRUCell, LSTMCell
+from seq2seq.layers.configurable import ConfigurableLayer
 from seq2seq.layers.cudnn import Weights, run_cudnn
 from seq2seq.layers.sequence_kernels import gru_sequence, lstm_sequence
 from seq2seq.layers.time_loop import run_steps
@@ -14,7 +15,7 @@ from seq2seq.layers.time_loop import run_steps
 Implementation = Literal["auto", "plain", "hoisted", "fast", "cudnn"]
 
 
-class Recurrence(keras.layers.Layer):
+class Recurrence(ConfigurableLayer):
     """Run a cell over the time axis.
 
     Padding stands at the right, so the steps before it never see it: the loop runs unmasked, outputs at
@@ -70,13 +71,8 @@ class Recurrence(keras.layers.Layer):
         initial = self.zeros(inputs) if initial is None else initial
         if self.reverse:
             inputs = tf.reverse_sequence(inputs, lengths, seq_axis=1)
-        ways: dict[str, Any] = {
-            "plain": self._plain,
-            "hoisted": self._hoisted,
-            "fast": self._fast,
-            "cudnn": self._cudnn,
-        }
-        outputs, states = ways[self.way(state_mask)](inputs, lengths, list(initial), state_mask)
+        run: dict[str, Any] = {"plain": self._plain, "hoisted": self._hoisted, "fast": self._fast, "cudnn": self._cudnn}
+        outputs, states = run[self.way(state_mask)](inputs, lengths, list(initial), state_mask)
         outputs = _without_padding(outputs, lengths)
         if self.reverse:
             outputs = tf.reverse_sequence(outputs, lengths, seq_axis=1)

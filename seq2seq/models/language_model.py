@@ -7,9 +7,10 @@ import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, Precision
 from seq2seq.data.tokenizer import PAD_ID
-from seq2seq.layers import AttentionMemory, Decoder
+from seq2seq.layers import AttentionMemory
 from seq2seq.layers.decoder import DecoderState
 from seq2seq.models.base import DecoderModel
+from seq2seq.models.networks import make_decoder
 
 
 @keras.saving.register_keras_serializable("seq2seq")
@@ -48,19 +49,7 @@ class LanguageModel(DecoderModel):
             raise ValueError(f"a language model has nothing to attend to, found attention {decoder.attention!r}")
         super().__init__(vocabulary_size, embeddings, name="language_model", seed=seed, precision=precision)
         self.sections = {"embeddings": embeddings, "decoder": decoder}
-        options = decoder.model_dump(
-            exclude={"form", "attention", "attention_units", "heads", "coverage", "summary", "context"}
-        )
-        self.decoder = Decoder(
-            **options,
-            attention=None,
-            summary="zero",
-            readout_size=embeddings.size,
-            stream=self.stream,
-            initializers=self.initializers,
-            dtype=self.dtype_policy,
-            name="decoder",
-        )
+        self.decoder = make_decoder(decoder, embeddings.size, "zero", self.stream, self.initializers, self.dtype_policy)
         self.build()
 
     def get_config(self) -> dict[str, Any]:

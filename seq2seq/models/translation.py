@@ -7,12 +7,10 @@ import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, Precision
 from seq2seq.data.tokenizer import PAD_ID
-from seq2seq.layers import AttentionMemory, ConditionalDecoder, Decoder, Embedding, Encoder, InputFeedingDecoder
-from seq2seq.layers.attention import make_attention
+from seq2seq.layers import AttentionMemory, Embedding
 from seq2seq.layers.decoder import DecoderState
 from seq2seq.models.base import DecoderModel
-
-DECODERS = {"default": Decoder, "input_feeding": InputFeedingDecoder, "conditional": ConditionalDecoder}
+from seq2seq.models.networks import make_decoder, make_encoder
 
 
 @keras.saving.register_keras_serializable("seq2seq")
@@ -58,22 +56,9 @@ class Seq2Seq(DecoderModel):
             else Embedding(source_vocabulary_size, size, self.initializers, dtype=policy, name="source_embedding")
         )
         self.source_dropouts = self.embedding_dropouts("source", embeddings.source_word_dropout, embeddings.dropout)
-        random: dict[str, Any] = {"stream": self.stream, "initializers": self.initializers}
-        self.encoder = Encoder(**encoder.model_dump(), **random, dtype=policy, name="encoder")
-        options = decoder.model_dump(exclude={"form", "attention", "attention_units", "heads", "coverage"})
-        attention = make_attention(
-            decoder.attention,
-            decoder.attention_units or decoder.units,
-            heads=decoder.heads,
-            coverage=decoder.coverage,
-            initializers=self.initializers,
-            dtype=policy,
-            name="attention",
-        )
-        self.attends = attention is not None
-        self.decoder = DECODERS[decoder.form](
-            **options, **random, attention=attention, readout_size=size, dtype=policy, name="decoder"
-        )
+        self.attends = decoder.attention != "none"
+        self.encoder = make_encoder(encoder, self.stream, self.initializers, policy)
+        self.decoder = make_decoder(decoder, size, decoder.summary, self.stream, self.initializers, policy)
         self.build()
 
     @property

@@ -105,7 +105,8 @@ def beam_search(
             tf.gather(values, places, batch_dims=1) for values in (parents, chosen, chosen_log_probs)
         )
         state, covered = tf.nest.map_structure(
-            lambda part: tf.gather(part, parents, batch_dims=1), (output.state, covered)
+            lambda part: part if part.shape[-1] == 0 else tf.gather(part, parents, batch_dims=1),
+            (output.state, covered),
         )
         record = Trace(parents, tokens, token_log_probs, weights if keep_weights else weights[:, :, :0])
         return finished, Beam(tokens, tf.maximum(scores, IMPOSSIBLE), state, covered), record

@@ -50,7 +50,7 @@ def test_conditional_decoder_equals_numpy(cell, depth, coverage):
     states, (bottom, upper) = start_of(model)
     seen, logits, all_weights = np.zeros(MASK.shape), [], []
     for embedded in inputs_of(model).transpose(1, 0, 2):
-        query = cell_step(decoder.recurrences[0].cell, embedded, bottom)
+        query = cell_step(decoder.stack.cells[0], embedded, bottom)
         scores = additive_scores(query[0], states, decoder.attention, seen if coverage else None)
         context, weights = attend(scores, states, MASK)
         seen = seen + weights
@@ -58,9 +58,9 @@ def test_conditional_decoder_equals_numpy(cell, depth, coverage):
         bottom = cell_step(cells[0], context, query)
         for transition in cells[1:]:
             bottom = cell_step(transition, None, bottom)
-        upper = cell_step(decoder.recurrences[1].cell.cells[0] if depth > 1 else decoder.recurrences[1].cell,
+        upper = cell_step(decoder.stack.cells[1].cells[0] if depth > 1 else decoder.stack.cells[1],
                           np.concatenate([bottom[0], context], axis=-1), upper)  # fmt: skip
-        for transition in decoder.recurrences[1].cell.cells[1:] if depth > 1 else []:
+        for transition in decoder.stack.cells[1].cells[1:] if depth > 1 else []:
             upper = cell_step(transition, None, upper)
         top = upper[0] + bottom[0]  # residual
         readout = dense(decoder.readout, np.concatenate([top, context, embedded], axis=-1))
@@ -92,10 +92,10 @@ def test_input_feeding_decoder_equals_numpy(cell):
     decoder = model.decoder
     states, (bottom, upper) = start_of(model)
     readout, logits = np.zeros((3, 5)), []
-    joined = np.concatenate([decoder.recurrences[0].cell.kernel, decoder.feed_kernel])  # one kernel for [y; readout]
+    joined = np.concatenate([decoder.stack.cells[0].kernel, decoder.feed_kernel])  # one kernel for [y; readout]
     for embedded in inputs_of(model).transpose(1, 0, 2):
-        bottom = cell_step(decoder.recurrences[0].cell, np.concatenate([embedded, readout], axis=-1), bottom, joined)
-        upper = cell_step(decoder.recurrences[1].cell, bottom[0], upper)
+        bottom = cell_step(decoder.stack.cells[0], np.concatenate([embedded, readout], axis=-1), bottom, joined)
+        upper = cell_step(decoder.stack.cells[1], bottom[0], upper)
         top = upper[0] + bottom[0]
         context, _ = attend(additive_scores(top, states, decoder.attention), states, MASK)
         readout = dense(decoder.readout, np.concatenate([top, context], axis=-1))
@@ -114,13 +114,13 @@ def test_default_decoder_equals_numpy(kind):
     logits = []
     for embedded in inputs_of(model).transpose(1, 0, 2):
         fixed = np.asarray(memory.states)[:, 0] if kind == "every_step" else None
-        bottom = cell_step(decoder.recurrences[0].cell,
+        bottom = cell_step(decoder.stack.cells[0],
                            embedded if fixed is None else np.concatenate([embedded, fixed], -1), bottom)  # fmt: skip
         context = fixed
         if kind == "attention":
             context, _ = attend(additive_scores(bottom[0], states, decoder.attention), states, MASK)
         beside = [] if context is None else [context]
-        upper = cell_step(decoder.recurrences[1].cell, np.concatenate([bottom[0], *beside], -1), upper)
+        upper = cell_step(decoder.stack.cells[1], np.concatenate([bottom[0], *beside], -1), upper)
         readout = dense(decoder.readout, np.concatenate([upper[0] + bottom[0], *beside], axis=-1))
         logits.append(logits_of(model, readout))
     np.testing.assert_allclose(model((SOURCE, TARGET)).numpy()[REAL], np.stack(logits, 1)[REAL], atol=2e-5)

@@ -39,7 +39,7 @@ def weights_of(cell):
 def numpy_states(kind, cell, x, first):
     """All states (T + 1, S) of one sequence, counters left out, and its outputs (T, O)."""
     weights = weights_of(cell)
-    counted = len(cell.state_size) - cell.counters
+    counted = cell.states
     now, states, outputs = [state[None] for state in first], [], []
     states.append(np.concatenate(now[:counted], -1)[0])
     for step in x:
@@ -51,7 +51,7 @@ def numpy_states(kind, cell, x, first):
 
 def first_states(cell, rng):
     """Random; of counters whole numbers, another for each row."""
-    counted = len(cell.state_size) - cell.counters
+    counted = cell.states
     return [
         rng.normal(size=(B, size)) if place < counted else np.arange(2.0, 2.0 + B)[:, None]
         for place, size in enumerate(cell.state_size)
@@ -85,7 +85,7 @@ def test_jacobians_and_their_products_equal_finite_differences(case):
     jacobians = step_jacobians(cell, x, first)
     products = products_by_distance(jacobians)
     tolerance = TOLERANCES.get(kind, 1e-7)
-    counted = len(first) - cell.counters
+    counted = cell.states
     for row in range(B):
         states, _ = numpy_states(kind, cell, x[row], [state[row] for state in first])
         for step in range(T):
@@ -108,7 +108,7 @@ def test_gradients_of_a_loss_equal_finite_differences(case, rng):
     """By first states; and by each weight along a random direction."""
     kind, cell, x, first = case
     seeds = rng.normal(size=(B, T, cell.output_size))
-    counted = len(first) - cell.counters
+    counted = cell.states
 
     def loss_of(states):
         rows = [numpy_states(kind, cell, x[row], [state[row] for state in states])[1] for row in range(B)]
@@ -166,7 +166,7 @@ def test_gradients_by_each_state_on_the_way_equal_finite_differences(kind, rng):
     cell, x = built(kind), rng.normal(size=(B, T, INPUTS))
     first, seeds = first_states(cell, rng), rng.normal(size=(B, T, UNITS))
     found = loss_gradients(cell, x, lambda outputs: tf.reduce_sum(outputs * seeds), first)
-    parts, counters = state_parts(cell), first[len(first) - cell.counters :] if cell.counters else []
+    parts, counters = state_parts(cell), first[cell.states :]
     for row in range(B):
         states, _ = numpy_states(kind, cell, x[row], [state[row] for state in first])
 

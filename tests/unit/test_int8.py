@@ -26,6 +26,7 @@ FORMS = {
     "conditional": {"form": "conditional", "cell": "lstm", "attention": "additive", "coverage": True},
     "input feeding": {"form": "input_feeding", "attention": "scaled_dot", "heads": 2, "layers": 2},
     "no attention": {"attention": "none", "context": "every_step"},
+    "first state only": {"attention": "none", "layers": 2},
 }
 
 

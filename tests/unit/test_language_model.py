@@ -56,9 +56,9 @@ def test_log_probs_equal_a_numpy_loop(cell):
     read, write = (np.asarray(part.table) for part in (model.target_embedding, model.output_embedding))
     kernel, bias = (np.asarray(part) for part in (model.decoder.readout.kernel, model.decoder.readout.bias))
     for row, target in enumerate(TARGET):
-        states = [np.zeros((1, 7)) for _ in model.decoder.recurrences[0].cell.state_size]
+        states = [np.zeros((1, 7)) for _ in model.decoder.stack.cells[0].state_size]
         for t, token in enumerate(target[target > 0]):
-            states = cell_step(model.decoder.recurrences[0].cell, read[[2, *target][t]][None], states)
+            states = cell_step(model.decoder.stack.cells[0], read[[2, *target][t]][None], states)
             readout = np.tanh(states[0] @ kernel + bias)
             expected = log_softmax(readout @ write.T + np.asarray(model.output_bias))[0]
             np.testing.assert_allclose(log_softmax(logits[row, t]), expected, atol=1e-5)

@@ -18,7 +18,7 @@ from numpy.polynomial import Polynomial
 from seq2seq.analysis.memory.tasks import MemoryBatch, MemoryTask
 from seq2seq.analysis.unrolled import Loss
 from seq2seq.layers import Initializers, Recurrence
-from seq2seq.layers.cells import CELLS, apart, make_cell
+from seq2seq.layers.cells import CELLS, make_cell
 from seq2seq.models.update import GradientUpdate
 
 MOST_UNITS = 2**16
@@ -98,8 +98,7 @@ class MemoryNetwork(keras.layers.Layer):
 
     def read(self, outputs: tf.Tensor) -> tf.Tensor:
         """What is answered, (B, A, outputs), from the cell's outputs at all steps (B, T, O)."""
-        hidden, _ = apart(self.recurrence.cell, outputs[:, -self.answers :])
-        return self.reader(hidden)
+        return self.reader(outputs[:, -self.answers :, : self.recurrence.cell.units])
 
 
 class MemoryTrainer:

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import keras
 import tensorflow as tf
 
+from seq2seq.layers.configurable import ConfigurableLayer
 from seq2seq.layers.initialization import UNSEEDED, Initializers
 from seq2seq.layers.time_loop import product
 
 
-class Cell(keras.layers.Layer):
+class Cell(ConfigurableLayer):
     """A recurrent cell, by Keras's contract: `call(inputs, states) -> (output, new_states)`.
 
     A cell splits its step in two: `project(inputs)` is what does not depend on the state, so that a whole sequence can
@@ -18,9 +18,9 @@ class Cell(keras.layers.Layer):
     (Gal and Ghahramani 2016), multiplies the state where it enters the recurrent product and nowhere else. A cell that
     is built without an input width has no kernel and steps from its biases alone: a transition.
 
-    Subclasses say how many parts of width U a projected input has (`gates`) and how many states there are (`states`),
-    and write `step`. Where `carries` is set, the output is [h; m]: h as for other cells, and a memory m that the same
-    cell in the layer above reads behind its inputs; `apart` cuts the two.
+    Subclasses say how many parts of width U a projected input has (`gates`) and how many states of width U there are
+    (`states`), and write `step`. Where `carries` is set, the output is [h; m]: h as for other cells, and a memory m
+    that the same cell in the layer above reads behind its inputs; `apart` cuts the two.
 
     Args:
         units: Width U of each state, at least 1.
@@ -45,7 +45,6 @@ class Cell(keras.layers.Layer):
     recurrent: ClassVar[int | None] = None  # parts of the recurrent kernel; as many as gates where it is None
     states: ClassVar[int] = 1
     carries: ClassVar[bool] = False
-    counters: ClassVar[int] = 0  # states of width 1 behind them that count steps, from 0 on
 
     def __init__(self, units: int, *, initializers: Initializers = UNSEEDED, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -53,7 +52,7 @@ class Cell(keras.layers.Layer):
             raise ValueError(f"units is {units}, expected at least 1")
         self.units, self.initializers = units, initializers
         self.output_size = (1 + self.carries) * units
-        self.state_size = [units] * self.states + [1] * self.counters
+        self.state_size = [units] * self.states
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         if input_shape[-1] is not None:
@@ -106,6 +105,14 @@ class Cell(keras.layers.Layer):
         """One step from projected inputs (N, gates * U), states (N, U) and mask (N, U)."""
         raise NotImplementedError
 
+    def initial_states(self, learnt: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """First states, from as many as `states` that are learnt, each (N, U)."""
+        return list(learnt)
+
+    def same_step(self, states: Sequence[tf.Tensor], before: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """The states that a cell left, for another one to read within the time step that began with those `before`."""
+        return list(states)
+
     def recur(self, state: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
         """R h: (N, U) -> (N, recurrent * U)."""
         return self.scaled(product(masked(state, mask), self.recurrent_kernel), "recurrent")
@@ -119,12 +126,11 @@ class Cell(keras.layers.Layer):
         return self.step(self.project(inputs), states)
 
 
-def apart(cell: keras.layers.Layer, output: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """A cell's output as h (..., U), and what only the layer above reads: memories (..., U), one or none."""
-    if not cell.carries:
-        return output, []
-    hidden, memory = tf.split(output, 2, axis=-1)
-    return hidden, [memory]
+def apart(output: tf.Tensor, units: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """A cell's output as h (..., U), and what only the layer above reads, (..., U); of most cells (..., 0)."""
+    if output.shape[-1] == units:
+        return output, output[..., :0]
+    return tuple(tf.split(output, [units, output.shape[-1] - units], axis=-1))
 
 
 def masked(state: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:

@@ -34,13 +34,18 @@ class ClockworkCell(Cell):
     Source: Koutník, Greff, Gomez and Schmidhuber (2014), section 3. Departure: the number of groups is fixed.
     """
 
-    counters = 1
-
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(units, **kwargs)
+        self.state_size = [units, 1]
         if units % len(PERIODS):
             raise ValueError(f"units is {units}, expected a multiple of {len(PERIODS)}, the groups of a clockwork")
         self.starts = range(0, units, units // len(PERIODS))
+
+    def initial_states(self, learnt: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        return [*learnt, tf.zeros_like(learnt[0][..., :1])]
+
+    def same_step(self, states: Sequence[tf.Tensor], before: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        return [states[0], before[1]]
 
     def add_recurrent(self) -> None:
         width = self.units // len(PERIODS)

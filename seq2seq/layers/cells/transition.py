@@ -6,8 +6,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from seq2seq.layers.configurable import ConfigurableLayer
 
-class DeepTransitionCell(keras.layers.Layer):
+
+class DeepTransitionCell(ConfigurableLayer):
     """Several cells one after the other within a time step.
 
     The first reads the input and the state of the step before; each of the others reads the state that the one
@@ -24,8 +26,12 @@ class DeepTransitionCell(keras.layers.Layer):
     def __init__(self, cells: Sequence[keras.layers.Layer], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.cells = list(cells)
-        self.output_size, self.state_size = cells[0].output_size, cells[0].state_size
-        self.counters, self.carries, self.units = cells[0].counters, cells[0].carries, cells[0].units
+        first = cells[0]
+        self.units, self.states = first.units, first.states
+        self.output_size, self.state_size = first.output_size, first.state_size
+        # What a step reads, and what it starts from, is the first cell's; see `Cell`.
+        self.project, self.with_bias = first.project, first.with_bias
+        self.initial_states, self.same_step = first.initial_states, first.same_step
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         for place, cell in enumerate(self.cells):
@@ -41,25 +47,14 @@ class DeepTransitionCell(keras.layers.Layer):
         """The first cell's."""
         return self.cells[0].input_width
 
-    def project(self, inputs: tf.Tensor) -> tf.Tensor:
-        """What the first cell reads: (..., I) -> (..., G * U) for G gates."""
-        return self.cells[0].project(inputs)
-
-    def with_bias(self, products: tf.Tensor) -> tf.Tensor:
-        """What the first cell makes of products W x (..., G * U)."""
-        return self.cells[0].with_bias(products)
-
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """One step from projected inputs; the mask is the same for each cell."""
-        counted = len(states) - self.counters
         output, new = self.cells[0].step(projected, states, mask)
         for cell in self.cells[1:]:
-            # All of them are at one time step.
-            output, later = cell.step(cell.project(None), [*new[:counted], *states[counted:]], mask)
-            new = [*later[:counted], *new[counted:]]
-        return output, list(new)
+            output, new = cell.step(cell.project(None), cell.same_step(new, states), mask)
+        return output, new
 
     def call(self, inputs: tf.Tensor, states: Sequence[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
         return self.step(self.project(inputs), states)
