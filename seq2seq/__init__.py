@@ -14,6 +14,7 @@ _HOME = {
     "EmbeddingsConfig": "config",
     "EncoderConfig": "config",
     "EvaluationReport": "evaluation.metrics",
+    "GenerationOptions": "config",
     "LanguageModel": "models.language_model",
     "PerplexityReport": "inference.text_generator",
     "ProbeReport": "analysis.challenge.sets",

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.config import EmbeddingsConfig, Precision
+from seq2seq.config import Precision
+from seq2seq.config.network import TargetEmbeddingsConfig
 from seq2seq.data.tokenizer import BOS_ID, PAD_ID
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.layers import (
@@ -50,7 +51,7 @@ class DecoderModel(TrainableModel):
     decoder: Decoder
 
     def __init__(
-        self, vocabulary_size: int, embeddings: EmbeddingsConfig, *, name: str, seed: int, precision: Precision
+        self, vocabulary_size: int, embeddings: TargetEmbeddingsConfig, *, name: str, seed: int, precision: Precision
     ) -> None:
         super().__init__(name, precision, RandomStream(seed))
         policy = self.dtype_policy

@@ -4,7 +4,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from seq2seq.config import DecoderConfig, EmbeddingsConfig, Precision
+from seq2seq.config import DecoderConfig, Precision
+from seq2seq.config.network import TargetEmbeddingsConfig, UnconditionalDecoderConfig
 from seq2seq.data.tokenizer import PAD_ID
 from seq2seq.layers import AttentionMemory, Decoder
 from seq2seq.layers.decoder import DecoderState
@@ -20,7 +21,8 @@ class LanguageModel(DecoderModel):
     Args:
         vocabulary_size: Tokens, the four special ones included.
         embeddings: Section of a recipe, with its defaults; what it says of the source counts for nothing.
-        decoder: The same, with `attention: none`; `summary` and `context` count for nothing.
+        decoder: The same; one that can read a source has `attention: none`, and the rest of what it says of it counts
+            for nothing.
         seed, precision: See `DecoderModel`, which has shapes and training; S is 1.
 
     Raises:
@@ -35,14 +37,14 @@ class LanguageModel(DecoderModel):
     def __init__(
         self,
         vocabulary_size: int,
-        embeddings: EmbeddingsConfig | None = None,
-        decoder: DecoderConfig | None = None,
+        embeddings: TargetEmbeddingsConfig | None = None,
+        decoder: UnconditionalDecoderConfig | None = None,
         *,
         seed: int = 1,
         precision: Precision = "float32",
     ) -> None:
-        embeddings, decoder = embeddings or EmbeddingsConfig(), decoder or DecoderConfig(attention="none")
-        if decoder.attention != "none":
+        embeddings, decoder = embeddings or TargetEmbeddingsConfig(), decoder or UnconditionalDecoderConfig()
+        if isinstance(decoder, DecoderConfig) and decoder.attention != "none":
             raise ValueError(f"a language model has nothing to attend to, found attention {decoder.attention!r}")
         super().__init__(vocabulary_size, embeddings, name="language_model", seed=seed, precision=precision)
         options = decoder.model_dump(

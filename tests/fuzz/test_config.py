@@ -8,13 +8,17 @@ from hypothesis import strategies as st
 from seq2seq.cli.options import from_flags
 from seq2seq.config import Config, SearchOptions, dump_config, load_config, parse_config, read_config
 from seq2seq.config.explain import sections
+from seq2seq.config.tasks import RECIPES
 from seq2seq.errors import ConfigError
 from tests.fuzz.conftest import outcome
 
 VALUES = {"data": {"train": {"tsv": "train.tsv"}, "valid": {"source": "valid.en", "target": "valid.de"}}}
-PATHS = [
-    [*filter(None, prefix.split(".")), name] for prefix, section in sections() for name in section.model_fields
-]  # of every key, sections too
+PATHS = [  # of every key of every task, sections too
+    [*filter(None, prefix.split(".")), name]
+    for recipe in RECIPES.values()
+    for prefix, section in sections(recipe)
+    for name in section.model_fields
+]
 words = st.sampled_from(
     ["auto", "average", "gru", "lstm", "none", "all", "highway", "adamw", "cosine", "replace", "zh", "a", ""]
 )
