@@ -96,12 +96,14 @@ def _evaluate_model(
     search: dict[str, Any],
 ) -> "EvaluationReport":
     load_tensorflow()
+    from seq2seq.config import TranslationConfig
     from seq2seq.evaluation.metrics import evaluate as run
     from seq2seq.inference.translator import Translator
-    from seq2seq.model_directory.directory import load_config_of
+    from seq2seq.model_directory.directory import load_recipe
 
     translator = Translator.load(model, precision, notice=warn)
-    language = language or load_config_of(model).data.target_language
+    data = load_recipe(model, TranslationConfig).data
+    language = language or (data.target_language if data else None)
     pairs = list(zip(sources, references[0], strict=True))
     chosen = search_options(translator.options, search)
     with progress_bar("translating", len(sources)) as advance:

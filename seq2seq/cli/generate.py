@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from seq2seq.cli.options import flag, search_options, with_search_options
-from seq2seq.config.language_model import WITHOUT_MEANING
+from seq2seq.config import GenerationOptions
 from seq2seq.config.precision import Precision
 
 
-@with_search_options("sample", *WITHOUT_MEANING["search"])
+@with_search_options("sample", section=GenerationOptions)
 def generate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="The directory of a language model.")],
     prompt: Annotated[

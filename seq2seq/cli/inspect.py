@@ -44,8 +44,7 @@ def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """What `inspect_model` found, as rows of text by title."""
     parameters, corpus = found["parameters"], found["corpus"]
     total = parameters["total"]
-    train = corpus["train"] if isinstance(corpus["train"], list) else [corpus["train"]]
-    numbered = {f"train {number}": part for number, part in enumerate(train, start=1)}
+    numbered = {f"train {number}": part for number, part in enumerate(corpus.get("train", []), start=1)}
     tables = {
         "Model": {
             "directory": found["directory"],
@@ -61,7 +60,7 @@ def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
             side: f"{one['kind'] or 'unknown kind'}, {one['pieces']:,} pieces, SHA-256 {one['sha256']}"
             for side, one in found["tokenizers"].items()
         },
-        "Corpus": _rows(numbered | {name: part for name, part in corpus.items() if name != "train"}),
+        "Corpus": _rows(numbered | {name: part for name, part in corpus.items() if name != "train"}) or {"": "unknown"},
         "Training": {"": "no history"},
         "Scores": _rows(found["scores"]),
         "Versions": {

@@ -11,12 +11,16 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from seq2seq.config import SearchOptions, Section
+from seq2seq.config.search import TextSearchOptions
 from seq2seq.errors import ConfigError
 
 AnySection = TypeVar("AnySection", bound=Section)
+AnyOptions = TypeVar("AnyOptions", bound=TextSearchOptions)
 
 
-def with_search_options(*without: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_search_options(
+    *without: str, section: type[TextSearchOptions] = SearchOptions
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add an option for every `search` key except `without`.
 
     They replace the command's `search` parameter, which receives the given values by key; `search_options` puts these
@@ -24,8 +28,9 @@ def with_search_options(*without: str) -> Callable[[Callable[..., None]], Callab
 
     Args:
         without: Keys that do not apply to the command.
+        section: The search section of the recipes whose models it takes.
     """
-    keys = {key: field for key, field in SearchOptions.model_fields.items() if key not in without}
+    keys = {key: field for key, field in section.model_fields.items() if key not in without}
     options = [
         inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(field, keys))
         for key, field in keys.items()
@@ -71,7 +76,7 @@ def flag(key: str) -> str:
     return f"--{key.replace('_', '-')}"
 
 
-def search_options(base: SearchOptions, given: Mapping[str, Any]) -> SearchOptions:
+def search_options(base: AnyOptions, given: Mapping[str, Any]) -> AnyOptions:
     """`base` with the options that were given on the command line; `n_best` is 1 unless given.
 
     Raises:
@@ -80,8 +85,8 @@ def search_options(base: SearchOptions, given: Mapping[str, Any]) -> SearchOptio
     values = base.model_dump() | {"n_best": 1, **given}
     if given.get("sample") is False:  # how the recipe samples means nothing then
         for key in ("temperature", "top_k", "top_p"):
-            values[key] = given.get(key, SearchOptions.model_fields[key].default)
-    return from_flags(SearchOptions, values)
+            values[key] = given.get(key, type(base).model_fields[key].default)
+    return from_flags(type(base), values)
 
 
 def from_flags(section: type[AnySection], values: dict[str, Any]) -> AnySection:

@@ -43,8 +43,9 @@ def quickstart(
     console = Console()
     if not train(config, output, console=console).finished:
         raise typer.Exit(INTERRUPTED)
-    assert config.data.test is not None
-    pairs = [(pair.source, pair.target) for pair in open_corpus(config.data.test)]
+    test = config.corpora.test
+    assert test is not None
+    pairs = [(pair.source, pair.target) for pair in open_corpus(test)]
     translator = Translator.load(output, notice=warn)
     with progress_bar("translating the test sentences", len(pairs)) as advance:
         report = evaluate(translator, pairs, progress=advance)

@@ -18,19 +18,19 @@ def shortlist(
     The candidates are learnt by IBM model 1 and stored in the model directory.
     """
     from seq2seq.cli.console import stderr
-    from seq2seq.config import CorpusConfig
+    from seq2seq.config import CorpusConfig, FilterConfig, TranslationConfig
     from seq2seq.corpora import open_corpus
     from seq2seq.inference.shortlist import FILE, learn_shortlist, save_shortlist
-    from seq2seq.model_directory.directory import check_directory, check_task, load_config_of, load_tokenizers
+    from seq2seq.model_directory.directory import check_directory, load_recipe, load_tokenizers
 
     if (source is None) != (target is None):
         raise typer.BadParameter("give both --source and --target, or neither")
     check_directory(model)
-    config = load_config_of(model)
-    check_task(model, config, "translation")
-    spec = config.data.train if source is None else CorpusConfig(source=str(source), target=str(target))
+    config = load_recipe(model, TranslationConfig)
+    filters = config.data.filters if config.data else FilterConfig()
+    spec = config.corpora.train if source is None else CorpusConfig(source=str(source), target=str(target))
     tokenizers = load_tokenizers(model)
     with stderr.status("learning the shortlist"):
-        found = learn_shortlist(map(open_corpus, spec.parts()), tokenizers, config.data.filters)
+        found = learn_shortlist(map(open_corpus, spec.parts()), tokenizers, filters)
     save_shortlist(model, found, tokenizers)
     typer.echo(f"{model / FILE}: use it with seq2seq translate {model} --shortlist 20")

@@ -85,14 +85,10 @@ def train(
 
 
 def next_commands(config: "Config", output: Path) -> str:
-    """What to do with a model: two lines."""
-    folder = quote(str(output))
-    if config.task == "language_model":
-        return f"generate:   seq2seq generate {folder}\nperplexity: seq2seq perplexity {folder} -i FILE"
-    return (
-        f"translate: seq2seq translate {folder} -i FILE\n"
-        f"evaluate:  seq2seq evaluate {folder} --source FILE --reference FILE"
-    )
+    """What to do with a model, a line each."""
+    uses = config.uses(quote(str(output)))
+    width = max(map(len, uses)) + 1
+    return "\n".join(f"{f'{use}:':{width}} {command}" for use, command in uses.items())
 
 
 def place_in_cluster(workers: str | None, index: int | None) -> None:

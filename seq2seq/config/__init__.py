@@ -13,13 +13,21 @@ from seq2seq.config.data import (
     TextConfig,
     TokenizerConfig,
 )
+from seq2seq.config.language_model import GenerationOptions, LanguageModelConfig
 from seq2seq.config.loading import changed_keys, dump_config, load_config, parse_config, read_config, recipe_names
-from seq2seq.config.network import DecoderConfig, EmbeddingsConfig, EncoderConfig
+from seq2seq.config.network import (
+    DecoderConfig,
+    EmbeddingsConfig,
+    EncoderConfig,
+    TargetEmbeddingsConfig,
+    UnconditionalDecoderConfig,
+)
 from seq2seq.config.precision import Precision
-from seq2seq.config.recipe import Config
 from seq2seq.config.search import SearchOptions
 from seq2seq.config.section import Section
+from seq2seq.config.tasks import Config
 from seq2seq.config.training import RecoveryConfig, ScheduleConfig, TrainingConfig, ValidationConfig
+from seq2seq.config.translation import TranslationConfig
 
 __all__ = [
     "BatchingConfig",
@@ -30,15 +38,20 @@ __all__ = [
     "EmbeddingsConfig",
     "EncoderConfig",
     "FilterConfig",
+    "GenerationOptions",
+    "LanguageModelConfig",
     "MixturePart",
     "Precision",
     "RecoveryConfig",
     "ScheduleConfig",
     "SearchOptions",
     "Section",
+    "TargetEmbeddingsConfig",
     "TextConfig",
     "TokenizerConfig",
     "TrainingConfig",
+    "TranslationConfig",
+    "UnconditionalDecoderConfig",
     "ValidationConfig",
     "changed_keys",
     "dump_config",

@@ -1,10 +1,15 @@
 """Sections about text: corpora, filters, tokenizers, batches."""
 
-from typing import Literal, Self
+from collections.abc import Collection
+from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from seq2seq.config.section import Section, key
+
+SIDES = ("source", "target")
+# Ways to name text, by the key that tells each of them.
+WAYS = {"target": "'source' and 'target'", "tsv": "'tsv'", "phrasebook": "'phrasebook'", "mixture": "'mixture'"}
 
 
 class TextConfig(Section):
@@ -35,28 +40,18 @@ class TextConfig(Section):
     def one_kind(self) -> "TextConfig":
         if self.source is not None and self.target is None:
             raise ValueError("'source' and 'target' go together: give both files")
-        if self.kinds() != 1:
-            raise ValueError(f"give one of: {self.choice()}")
+        *ways, last = (way for name, way in WAYS.items() if name in type(self).model_fields)
+        if sum(getattr(self, name, None) is not None for name in WAYS) != 1:
+            raise ValueError(f"give one of: {', '.join(ways)}, or {last}")
         for name in ("pairs", "lexicon", "draw"):
             if self.phrasebook is None and getattr(self, name) is not None:
                 raise ValueError(f"'{name}' is for 'phrasebook'")
         return self
 
-    def kinds(self) -> int:
-        """How many ways of naming text are used."""
-        return sum(value is not None for value in (self.target, self.tsv, self.phrasebook))
-
-    def choice(self) -> str:
-        """The ways there are, in words."""
-        return "'source' and 'target', 'tsv', or 'phrasebook'"
-
-    def name(self) -> str:
-        """What to call it: its file, as the recipe spells it."""
-        return self.tsv or self.source or self.target or f"phrasebook/{self.phrasebook}"
-
-    def target_side(self) -> Self:
-        """The same without a file of sources."""
-        return self.model_copy(update={"source": None})
+    def name(self, sides: Collection[str] = SIDES) -> str:
+        """What to call it where these sides are read: its file, as the recipe spells it."""
+        source = self.source if "source" in sides else None
+        return self.tsv or source or self.target or f"phrasebook/{self.phrasebook}"
 
 
 class MixturePart(TextConfig):
@@ -97,18 +92,8 @@ class CorpusConfig(TextConfig):
             raise ValueError("'temperature' decides the shares of a 'mixture' whose parts have no 'weight'")
         return self
 
-    def kinds(self) -> int:
-        return super().kinds() + (self.mixture is not None)
-
-    def choice(self) -> str:
-        return "'source' and 'target', 'tsv', 'phrasebook', or 'mixture'"
-
-    def name(self) -> str:
-        return super().name() if self.mixture is None else ", ".join(part.name() for part in self.mixture)
-
-    def target_side(self) -> Self:
-        parts = self.mixture and tuple(part.target_side() for part in self.mixture)
-        return super().target_side().model_copy(update={"mixture": parts})
+    def name(self, sides: Collection[str] = SIDES) -> str:
+        return super().name(sides) if self.mixture is None else ", ".join(part.name(sides) for part in self.mixture)
 
     def parts(self) -> tuple[TextConfig, ...]:
         """The corpora of a mixture, or this one alone."""
@@ -120,21 +105,23 @@ class CorpusConfig(TextConfig):
         return weights or None
 
 
-class FilterConfig(Section):
-    """Which pairs of the training corpus are left out. Each filter reports how many it dropped.
+class SentenceFilterConfig(Section):
+    """Which sentences of the training corpus are left out. Each filter reports how many it dropped."""
 
-    Of a language model's corpus only the target side is judged.
-    """
+    nfc: bool = key(True, "Bring text to Unicode NFC (changes text, drops nothing).")
+    empty: bool = key(True, "Drop blank sentences, and pairs with a blank side.")
+    duplicates: bool = key(True, "Drop exact repetitions of an earlier one; in a mixture, of one in the same part.")
+    max_characters: int | None = key(1000, "Maximum length, of either side.", unit="characters", ge=1)
+    max_tokens: int = key(200, "Maximum length, of either side.", unit="tokens, EOS included", ge=2)
 
-    nfc: bool = key(True, "Bring both sides to Unicode NFC (changes text, drops nothing).")
-    empty: bool = key(True, "Drop pairs with a blank side.")
-    duplicates: bool = key(True, "Drop exact repetitions of an earlier pair; in a mixture, of one in the same part.")
-    max_characters: int | None = key(1000, "Drop pairs with a longer side.", unit="characters", ge=1)
+
+class FilterConfig(SentenceFilterConfig):
+    """Which pairs of the training corpus are left out. Each filter reports how many it dropped."""
+
     max_ratio: float | None = key(4.0, "Drop pairs whose sides differ more in length (from 20 characters on).", gt=1.0)
-    max_tokens: int = key(200, "Drop pairs with more on a side.", unit="tokens, EOS included", ge=2)
 
 
-class DataConfig(Section):
+class CorporaConfig(Section):
     """The corpora of an experiment."""
 
     train: CorpusConfig = Field(description="What is trained on.")
@@ -144,6 +131,20 @@ class DataConfig(Section):
         description="What the finished model is to be measured on. `seq2seq train` only checks that it is there; "
         "`seq2seq quickstart` scores it.",
     )
+    filters: SentenceFilterConfig = SentenceFilterConfig()
+
+    @model_validator(mode="after")
+    def only_training_has_shares(self) -> Self:
+        for name in ("valid", "test"):
+            corpus: CorpusConfig | None = getattr(self, name)
+            if corpus and (corpus.temperature != 1.0 or any(part.weight for part in corpus.mixture or ())):
+                raise ValueError(f"'{name}' is read whole: leave out 'temperature' and the parts' 'weight'")
+        return self
+
+
+class DataConfig(CorporaConfig):
+    """The corpora of an experiment, of pairs."""
+
     filters: FilterConfig = FilterConfig()
     target_language: str | None = key(
         None,
@@ -153,28 +154,34 @@ class DataConfig(Section):
     )
 
     @model_validator(mode="after")
-    def only_training_has_shares(self) -> "DataConfig":
-        for name in ("valid", "test"):
+    def both_sides_are_given(self) -> Self:
+        for name in ("train", "valid", "test"):
             corpus: CorpusConfig | None = getattr(self, name)
-            if corpus and (corpus.temperature != 1.0 or any(part.weight for part in corpus.mixture or ())):
-                raise ValueError(f"'{name}' is read whole: leave out 'temperature' and the parts' 'weight'")
+            for part in corpus.parts() if corpus else ():
+                if part.target is not None and part.source is None:
+                    raise ValueError(
+                        f"'{name}': 'source' and 'target' go together: give both files; a 'target' alone, here "
+                        f"{part.target}, is for 'task: language_model'"
+                    )
         return self
 
-    def target_side(self) -> Self:
-        """The same corpora without their files of sources."""
-        corpora = {name: getattr(self, name) for name in ("train", "valid", "test")}
-        return self.model_copy(update={name: corpus and corpus.target_side() for name, corpus in corpora.items()})
+
+class TokenizerPart(NamedTuple):
+    """One of a model's tokenizers: its name, the sides that share it, and its file; None: it is trained on these."""
+
+    name: str
+    sides: tuple[str, ...]
+    file: str | None
 
 
-class TokenizerConfig(Section):
-    """SentencePiece models, trained from the training corpus or given as files."""
+class TargetTokenizerConfig(Section):
+    """A SentencePiece model, trained from the training corpus or given as a file."""
 
     model: Literal["unigram", "bpe", "char"] = key(
         "unigram",
         "Kind of subwords; `char`: every character is a piece.",
         paper="Kudo 2018 (unigram); Sennrich et al. 2016 (BPE)",
     )
-    joint: bool = key(False, "One model and vocabulary for both languages.")
     vocabulary_size: int = key(
         8000,
         "Pieces of each model, the four special ones included; of `char` at most so many, the most frequent.",
@@ -186,12 +193,11 @@ class TokenizerConfig(Section):
     split_digits: bool = key(False, "Make each digit a piece, so that a number is copied digit by digit.")
     user_defined_symbols: tuple[str, ...] = key((), "Strings that always are one piece.")
     normalization: Literal["identity", "nmt_nfkc"] = key("identity", "SentencePiece's own rule, applied after our NFC.")
-    source_model: str | None = key(None, "A trained SentencePiece file; with `joint`, for both sides.")
     target_model: str | None = key(None, "A trained SentencePiece file for the target.")
     from_model: str | None = key(
         None,
-        "A model directory whose tokenizers are used, as fine-tuning needs; the keys above then count for nothing. A "
-        "language model takes the target's.",
+        "A model directory whose tokenizers are used, as fine-tuning needs; how to train one then counts for nothing. "
+        "A language model takes the target's.",
     )
 
     @field_validator("user_defined_symbols")
@@ -203,14 +209,35 @@ class TokenizerConfig(Section):
         return symbols
 
     @model_validator(mode="after")
-    def given_models_fit(self) -> "TokenizerConfig":
-        if self.from_model is not None and (self.source_model is not None or self.target_model is not None):
-            raise ValueError("'from_model' brings both tokenizers: leave out 'source_model' and 'target_model'")
+    def one_origin(self) -> Self:
+        given = [f"'{part.sides[0]}_model'" for part in self.parts() if part.file is not None]
+        if self.from_model is not None and given:
+            raise ValueError(f"'from_model' brings the tokenizers: leave out {' and '.join(given)}")
+        return self
+
+    def parts(self) -> tuple[TokenizerPart, ...]:
+        """The tokenizers, in the order in which they are trained."""
+        return (TokenizerPart("target", ("target",), self.target_model),)
+
+
+class TokenizerConfig(TargetTokenizerConfig):
+    """SentencePiece models, trained from the training corpus or given as files."""
+
+    joint: bool = key(False, "One model and vocabulary for both languages.")
+    source_model: str | None = key(None, "A trained SentencePiece file; with `joint`, for both sides.")
+
+    @model_validator(mode="after")
+    def given_models_fit(self) -> Self:
         if self.joint and self.target_model is not None:
             raise ValueError("a joint tokenizer is one file: give 'source_model' alone")
-        if not self.joint and self.source_model is not None and self.target_model is None:
+        if not self.joint and (self.source_model is None) != (self.target_model is None):
             raise ValueError("give both 'source_model' and 'target_model', or neither, or set 'joint: true'")
         return self
+
+    def parts(self) -> tuple[TokenizerPart, ...]:
+        if self.joint:
+            return (TokenizerPart("joint", ("source", "target"), self.source_model),)
+        return (TokenizerPart("source", ("source",), self.source_model), *super().parts())
 
 
 class BatchingConfig(Section):

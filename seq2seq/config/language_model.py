@@ -1,105 +1,61 @@
-"""What a recipe with `task: language_model` says of itself, and what it cannot say."""
+"""The recipe of a language model: what it has of a translator's, and where its defaults are others."""
 
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import ClassVar, Literal
 
-from seq2seq.config.search import BESIDE_THE_MODEL
-from seq2seq.config.section import Section
+from seq2seq.config.network import TargetEmbeddingsConfig, UnconditionalDecoderConfig
+from seq2seq.config.recipe import Recipe
+from seq2seq.config.search import TextSearchOptions
+from seq2seq.config.section import key, key_of
+from seq2seq.config.training import LossValidationConfig
 
-if TYPE_CHECKING:
-    from seq2seq.config.recipe import Config
-
-MAX_LENGTH = 100  # tokens of a text that is written, unless something else is said
-
-# Where a language model's defaults are others than a translation model's.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "decoder": {"attention": "none"},
-    "validation": {"metric": "loss", "bleu": False},
-    "search": {"sample": True, "max_length": MAX_LENGTH},
-}
-# Keys about a source, a translation or the search for one; they keep their defaults, or a language model's.
-WITHOUT_MEANING = {
-    "data": ("target_language",),
-    "data.filters": ("max_ratio",),
-    "tokenizer": ("joint", "source_model"),
-    "embeddings": ("source_word_dropout",),
-    "decoder": ("attention", "summary", "context"),
-    "validation": ("metric", "beam_size", "bleu"),
-    "search": (
-        "coverage_penalty",
-        "max_length_factor",
-        "max_length_extra",
-        "unk",
-        "max_source_tokens",
-        "long_lines",
-        *BESIDE_THE_MODEL,
-        "batch_tokens",
-    ),
-}
+MAX_LENGTH = 100  # tokens of a text that is generated, unless something else is said
 
 
-def filled_for_language_model(values: dict[str, Any]) -> dict[str, Any]:
-    """Plain values of a recipe with a language model's defaults where it does not say otherwise."""
-    filled = dict(values)
-    for name, defaults in DEFAULTS.items():
-        section = values.get(name, {})
-        if isinstance(section, Section):
-            section = section.model_dump(exclude_unset=True)
-        if isinstance(section, dict):
-            # Without what would go with another metric, so that the metric is what is refused.
-            filled[name] = section if section.get("metric") == "bleu" else defaults | section
-    return filled
+class LanguageModelEmbeddingsConfig(TargetEmbeddingsConfig):
+    """Embeddings, and what shares their weights."""
+
+    tied: Literal["none", "target"] = key(
+        "target", "`target`: the output layer is the embedding.", paper="Press and Wolf 2017"
+    )
+
+    def in_words(self) -> str:
+        tables = "input and output have a table each" if self.tied == "none" else "one table for input and output"
+        return f"{self.size} units; {tables}"
 
 
-def check_language_model(config: "Config") -> None:
-    """See that a language model's recipe says nothing of a source.
+class GenerationOptions(TextSearchOptions):
+    """Search and sampling of text by a language model."""
 
-    Raises:
-        ValueError: It does; names the key, what was found and what is accepted.
-    """
-    encoder = type(config.encoder)()
-    for key in type(encoder).model_fields:
-        if getattr(config.encoder, key) != getattr(encoder, key):
-            raise ValueError(
-                f"'encoder.{key}' is {_spelt(getattr(config.encoder, key))}, and 'task: language_model' has no "
-                "encoder: leave the section out"
-            )
-    for name in WITHOUT_MEANING:
-        if complaint := what_means_nothing(name, attrgetter(name)(config)):
-            raise ValueError(complaint)
-    if config.embeddings.tied == "all":
-        raise ValueError("'embeddings.tied: all' shares a table with the source, and 'task: language_model' has none")
+    sample: bool = key_of(TextSearchOptions, "sample", True)
+    max_length: int | None = key_of(TextSearchOptions, "max_length", MAX_LENGTH)
 
 
-def what_means_nothing(name: str, section: Section) -> str:
-    """The first key of a section of WITHOUT_MEANING that is not as it must be, with what to do; "" if all are."""
-    for key in WITHOUT_MEANING[name]:
-        found = getattr(section, key)
-        accepted = DEFAULTS.get(name, {}).get(key, type(section).model_fields[key].default)
-        if found != accepted:
-            return (
-                f"'{name}.{key}' is {_spelt(found)}, and 'task: language_model' has no source and no translations: "
-                f"leave it out, or set it to {_spelt(accepted)}"
-            )
-    return ""
+class LanguageModelConfig(Recipe):
+    """A complete experiment with a language model."""
 
+    unit: ClassVar = "sentences"
+    sides: ClassVar = ("target",)
+    parts: ClassVar = ("target_embedding", "decoder", "output")
 
-def keys_without_meaning() -> dict[str, Any]:
-    """The encoder and WITHOUT_MEANING as pydantic's `exclude` takes them.
+    task: Literal["language_model"] = key(
+        "language_model", "A decoder alone learns the target side of the corpora.", paper="Mikolov et al. 2010"
+    )
+    embeddings: LanguageModelEmbeddingsConfig = LanguageModelEmbeddingsConfig()
+    decoder: UnconditionalDecoderConfig = UnconditionalDecoderConfig()
+    validation: LossValidationConfig = LossValidationConfig()
+    search: GenerationOptions = GenerationOptions()
 
-    A saved recipe does not have them, so that a model stays readable when a later version has other defaults.
-    """
-    found: dict[str, Any] = {"encoder": True}
-    for name, keys in WITHOUT_MEANING.items():
-        section = found
-        for part in name.split("."):
-            section = section.setdefault(part, {})
-        section |= dict.fromkeys(keys, True)
-    return found
+    def least_parameters(self, source: int, target: int) -> dict[str, int]:
+        tables = target * (1 + (self.embeddings.tied == "none"))
+        size = self.embeddings.size
+        return {"embeddings": tables * size, "decoder": self.decoder.least_parameters(size)}
 
+    def architecture(self) -> dict[str, str]:
+        return {"embeddings": self.embeddings.in_words(), "decoder": f"{self.decoder.in_words()}; reads no source"}
 
-def _spelt(value: Any) -> str:
-    """A value as YAML has it."""
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    def uses(self, folder: str) -> dict[str, str]:
+        return {
+            "generate": f"seq2seq generate {folder}",
+            "perplexity": f"seq2seq perplexity {folder} -i FILE",
+            "help a translator": f"--language-model {folder}",
+        }

@@ -8,14 +8,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from seq2seq.config.explain import explain
-from seq2seq.config.language_model import keys_without_meaning
-from seq2seq.config.recipe import Config
+from seq2seq.config.explain import explain, shown
+from seq2seq.config.tasks import RECIPES, Config
 from seq2seq.errors import ConfigError
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a recipe and apply overrides.
+    """Read a recipe for training and apply overrides.
 
     Args:
         path: A YAML file, or the bare name of a recipe that ships with the package.
@@ -23,7 +22,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
             `data.train.mixture.0.weight=2`.
 
     Raises:
-        ConfigError: The file is missing or not YAML, a key is unknown, or a value is not accepted.
+        ConfigError: The file is missing or not YAML, a key is unknown, a value is not accepted, or there is no `data`.
     """
     file = Path(path)
     if file.is_file():
@@ -34,15 +33,16 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(
             f"{path}: no such recipe. Give a YAML file, or one of the packaged recipes: {', '.join(recipe_names())}."
         )
-    return read_config(text, str(path), overrides)
+    config = read_config(text, str(path), overrides)
+    if config.data is None:
+        raise ConfigError(f"{path}: 'data' is missing.")
+    return config
 
 
 def read_config(text: bytes, origin: str, overrides: Sequence[str] = ()) -> Config:
-    """`load_config` of a recipe's bytes; `origin` is what to call it in errors."""
+    """`load_config` of a recipe's bytes, which need not name corpora; `origin` is what to call it in errors."""
     values = _read_yaml(text, f"{origin}: not valid YAML")
-    if not isinstance(values, dict):
-        raise ConfigError(f"{origin}: expected sections with keys, found {type(values).__name__}.")
-    for override in overrides:
+    for override in overrides if isinstance(values, dict) else ():
         _override(values, override)
     return parse_config(values, origin)
 
@@ -68,28 +68,27 @@ def recipe_names() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
-def parse_config(values: dict[str, Any], origin: str) -> Config:
-    """Check plain values against the schema.
+def parse_config(values: Any, origin: str) -> Config:
+    """Check plain values against the schema of their task.
 
     Raises:
         ConfigError: With one line a problem, each naming `origin` and the key.
     """
+    if not isinstance(values, dict):
+        raise ConfigError(f"{origin}: expected sections with keys, found {type(values).__name__}.")
+    task = values.get("task", next(iter(RECIPES)))
+    recipe = RECIPES.get(task) if isinstance(task, str) else None
+    if recipe is None:  # nobody knows what the other keys may be
+        raise ConfigError(f"{origin}: 'task': found {shown(task)}. Input should be {' or '.join(map(repr, RECIPES))}.")
     try:
-        return Config.model_validate(values)
+        return recipe.model_validate(values)
     except ValidationError as error:
-        problems = error.errors()
-        # Of a task that is not known, nobody knows what the other keys may be.
-        of_task = [problem for problem in problems if problem["loc"] == ("task",)]
-        raise ConfigError("\n".join(explain(problem, origin) for problem in of_task or problems)) from None
+        raise ConfigError("\n".join(explain(problem, origin, recipe) for problem in error.errors())) from None
 
 
 def dump_config(config: Config) -> str:
-    """The complete resolved recipe as YAML; `load_config` reads it back to an equal `Config`.
-
-    That of a language model lacks what means nothing to it.
-    """
-    excluded = keys_without_meaning() if config.task == "language_model" else None
-    return yaml.safe_dump(config.model_dump(mode="json", exclude=excluded), sort_keys=False, allow_unicode=True)
+    """The complete resolved recipe as YAML; `read_config` reads it back to an equal one."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def changed_keys(old: Config, new: Config) -> list[str]:

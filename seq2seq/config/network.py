@@ -1,6 +1,6 @@
 """Sections about the network: embeddings, encoder, decoder."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import model_validator
 
@@ -37,8 +37,21 @@ DEEP_TRANSITION = "Pascanu et al. 2014; Miceli Barone et al. 2017 (BiDeep)"
 GAL = "Gal and Ghahramani 2016"
 
 
-class EmbeddingsConfig(Section):
-    """Source and target embeddings, and what shares their weights."""
+TABLES = {
+    "none": "source, target and output have a table each",
+    "target": "the output layer is the target's table",
+    "all": "one table for source, target and output",
+}
+DIRECTIONS = {
+    True: "the bottom layer reads both ways",
+    False: "reads one way",
+    "all": "every layer reads both ways",
+    "alternating": "two stacks of alternating direction",
+}
+
+
+class TargetEmbeddingsConfig(Section):
+    """Embeddings, and what shares their weights."""
 
     size: int = key(256, "Width of a token's vector.", ge=1)
     tied: Literal["none", "target", "all"] = key(
@@ -48,28 +61,34 @@ class EmbeddingsConfig(Section):
         paper="Press and Wolf 2017",
     )
     dropout: Rate = key(0.0, "On single numbers of the vectors.", paper="Srivastava et al. 2014")
-    source_word_dropout: Rate = key(
-        0.0, "Share of source tokens whose whole vector is zeroed.", paper="Sennrich et al. 2016 (WMT)"
-    )
     target_word_dropout: Rate = key(
         0.0, "Share of the decoder's input tokens whose whole vector is zeroed.", paper="Sennrich et al. 2016 (WMT)"
     )
 
 
-class EncoderConfig(Section):
-    """Stacked recurrent encoder."""
+class EmbeddingsConfig(TargetEmbeddingsConfig):
+    """Source and target embeddings, and what shares their weights."""
+
+    source_word_dropout: Rate = key(
+        0.0, "Share of source tokens whose whole vector is zeroed.", paper="Sennrich et al. 2016 (WMT)"
+    )
+
+    def in_words(self) -> str:
+        return f"{self.size} units; {TABLES[self.tied]}"
+
+
+class RecurrentStackConfig(Section):
+    """Stacked recurrent layers."""
 
     cell: CellName = key("gru", "What runs over time.", paper=CELL_PAPERS)
     layers: int = key(1, "Depth of the stack.", ge=1)
-    units: int = key(256, "Width of each layer's output, both directions together.", ge=1)
-    bidirectional: Directions = key(
-        True,
-        "`true`: the bottom layer reads both ways, `units / 2` each; `all`: every layer does; `alternating`: two "
-        "stacks of `units / 2` that start in opposite directions and turn round at every layer.",
-        paper="Schuster and Paliwal 1997; Zhou et al. 2016 (alternating)",
-    )
+    units: int = key(256, "Width of each layer's output; both directions together, where it reads both ways.", ge=1)
     transition_depth: int = key(
-        1, "Cells one after the other within a time step; above 1 in a stack is BiDeep.", paper=DEEP_TRANSITION, ge=1
+        1,
+        "Cells one after the other within a time step; above 1 in a stack is BiDeep. In a `conditional` decoder, cells "
+        "after the attention.",
+        paper=DEEP_TRANSITION,
+        ge=1,
     )
     residual: Residual = key(
         True,
@@ -77,22 +96,76 @@ class EncoderConfig(Section):
         paper="Wu et al. 2016 (residual); Srivastava et al. 2015 (highway)",
     )
     layer_norm: bool = key(False, "Normalise every layer's output.", paper="Ba et al. 2016")
-    dropout: Rate = key(0.0, "On the output of every layer, the memory included.")
+    dropout: Rate = key(0.0, "On the output of every layer, the top one's included.")
     variational: bool = key(False, "One mask of `dropout` for all time steps of a sentence.", paper=GAL)
     recurrent_dropout: Rate = key(
         0.0, "On the state that enters the recurrent products, one mask for all time steps of a sentence.", paper=GAL
     )
 
     @model_validator(mode="after")
-    def keys_fit(self) -> "EncoderConfig":
-        if self.bidirectional and self.units % 2:
-            raise ValueError(f"'units' is {self.units}: a bidirectional encoder needs an even number")
-        _divides(self, self.units // 2 if self.bidirectional else self.units)
-        _needs_dropout(self)
+    def stack_fits(self) -> Self:
+        if self.cell == "clockwork" and self.width() % CLOCKWORK:
+            raise ValueError(
+                f"'units' is {self.units}: 'cell: clockwork' has {CLOCKWORK} groups of equal width in each direction"
+            )
+        if self.variational and not self.dropout:
+            raise ValueError("'variational: True' is about the mask of 'dropout', and 'dropout' is 0")
         return self
 
+    def width(self) -> int:
+        """Units of one cell."""
+        return self.units
 
-class DecoderConfig(Section):
+    def least_parameters(self, inputs: int) -> int:
+        """What the stack has at least, on inputs of this width."""
+        # Two directions halve the units, and a clockwork cell leaves out half of its matrix; the bottom of a stack of
+        # SRUs has no matrix over time.
+        square = self.units**2 // 4
+        return inputs * self.units + square * (self.layers * self.transition_depth - (self.cell == "sru"))
+
+    def in_words(self) -> str:
+        words = [f"{self.layers} layer{'s' * (self.layers > 1)} of {self.cell}", f"{self.units} units"]
+        if self.transition_depth > 1:
+            words.append(f"{self.transition_depth} cells a time step")
+        if self.layers > 1 and self.residual:
+            words.append("highway" if self.residual == "highway" else "residual")
+        if self.layer_norm:
+            words.append("layer normalisation")
+        return ", ".join(words)
+
+
+class EncoderConfig(RecurrentStackConfig):
+    """Stacked recurrent encoder."""
+
+    bidirectional: Directions = key(
+        True,
+        "`true`: the bottom layer reads both ways, `units / 2` each; `all`: every layer does; `alternating`: two "
+        "stacks of `units / 2` that start in opposite directions and turn round at every layer.",
+        paper="Schuster and Paliwal 1997; Zhou et al. 2016 (alternating)",
+    )
+
+    @model_validator(mode="after")
+    def halves_are_equal(self) -> Self:
+        if self.bidirectional and self.units % 2:
+            raise ValueError(f"'units' is {self.units}: a bidirectional encoder needs an even number")
+        return self
+
+    def width(self) -> int:
+        return self.units // 2 if self.bidirectional else self.units
+
+    def in_words(self) -> str:
+        return f"{super().in_words()}; {DIRECTIONS[self.bidirectional]}"
+
+
+class UnconditionalDecoderConfig(RecurrentStackConfig):
+    """Recurrent decoder that reads no source."""
+
+    readout_dropout: Rate | None = key(
+        None, "On what the output layer reads, before the softmax, one mask per time step; null: as `dropout`."
+    )
+
+
+class DecoderConfig(UnconditionalDecoderConfig):
     """Recurrent decoder, and how it reads the source."""
 
     form: Literal["default", "input_feeding", "conditional"] = key(
@@ -102,13 +175,9 @@ class DecoderConfig(Section):
         "attention between them make the bottom layer.",
         paper="Luong et al. 2015 (default, input_feeding); Sennrich et al. 2017, Nematus (conditional)",
     )
-    cell: CellName = key("gru", "What runs over time.", paper=CELL_PAPERS)
-    layers: int = key(1, "Depth of the stack.", ge=1)
-    units: int = key(256, "Width of each layer.", ge=1)
     attention: Literal["none", "additive", "general", "dot", "scaled_dot"] = key(
         "general",
-        "How a decoder state is compared with the encoder's; `none`: the source is seen through `summary` only. Of a "
-        "language model always `none`.",
+        "How a decoder state is compared with the encoder's; `none`: the source is seen through `summary` only.",
         paper="Bahdanau et al. 2015 (additive); Luong et al. 2015 (general, dot); Vaswani et al. 2017 (scaled_dot)",
     )
     attention_units: int | None = key(
@@ -120,6 +189,7 @@ class DecoderConfig(Section):
     coverage: bool = key(
         False, "Additive attention also sees how much each source position got so far.", paper="See et al. 2017"
     )
+    attention_dropout: Rate = key(0.0, "On attention weights.", paper="Vaswani et al. 2017")
     summary: Literal["transformed", "last", "mean", "max"] = key(
         "transformed",
         "What the decoder starts from: a learnt transform of the encoder's last states, these states themselves, or "
@@ -131,32 +201,9 @@ class DecoderConfig(Section):
         "Without attention: the summary is the initial state only, or also an input at every step.",
         paper="Sutskever et al. 2014 (initial); Cho et al. 2014 (every_step)",
     )
-    transition_depth: int = key(
-        1,
-        "Cells one after the other within a time step; in `conditional`, cells after the attention.",
-        paper=DEEP_TRANSITION,
-        ge=1,
-    )
-    residual: Residual = key(
-        True,
-        "Add a layer's input to its output, from the second layer on; `highway`: weigh the two by a learnt gate.",
-        paper="Wu et al. 2016 (residual); Srivastava et al. 2015 (highway)",
-    )
-    layer_norm: bool = key(False, "Normalise every layer's output.", paper="Ba et al. 2016")
-    dropout: Rate = key(0.0, "On the output of every layer.")
-    variational: bool = key(
-        False,
-        "One mask of `dropout` for all time steps of a sentence; `readout_dropout` draws one for each.",
-        paper=GAL,
-    )
-    recurrent_dropout: Rate = key(
-        0.0, "On the state that enters the recurrent products, one mask for all time steps of a sentence.", paper=GAL
-    )
-    attention_dropout: Rate = key(0.0, "On attention weights.", paper="Vaswani et al. 2017")
-    readout_dropout: Rate | None = key(None, "On what the output layer reads, before the softmax; null: as `dropout`.")
 
     @model_validator(mode="after")
-    def attention_fits(self) -> "DecoderConfig":
+    def attention_fits(self) -> Self:
         if self.attention == "none":
             needs = {
                 "form": self.form != "default",
@@ -182,18 +229,12 @@ class DecoderConfig(Section):
             raise ValueError(f"'heads' is {self.heads} and does not divide the attention's width {width}")
         if self.heads > 1 and self.attention == "dot":
             raise ValueError("'attention: dot' has nothing that heads could learn: use general or scaled_dot")
-        _divides(self, self.units)
-        _needs_dropout(self)
         return self
 
+    def in_words(self) -> str:
+        words = f"{self.form} form, {super().in_words()}; starts from the {self.summary} summary"
+        return words + (" and reads it at every step" if self.context == "every_step" else "")
 
-def _divides(section: EncoderConfig | DecoderConfig, width: int) -> None:
-    if section.cell == "clockwork" and width % CLOCKWORK:
-        raise ValueError(
-            f"'units' is {section.units}: 'cell: clockwork' has {CLOCKWORK} groups of equal width in each direction"
-        )
-
-
-def _needs_dropout(section: EncoderConfig | DecoderConfig) -> None:
-    if section.variational and not section.dropout:
-        raise ValueError("'variational: True' is about the mask of 'dropout', and 'dropout' is 0")
+    def attention_in_words(self) -> str:
+        details = [self.attention, f"{self.heads} heads" * (self.heads > 1), "coverage" * self.coverage]
+        return ", ".join(filter(None, details))

@@ -4,15 +4,15 @@ Run with `make docs`, or `python -m seq2seq.config.reference > docs/configuratio
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from seq2seq.config.explain import sections
-from seq2seq.config.recipe import Config
+from seq2seq.config.explain import annotations, inner_section, sections
 from seq2seq.config.section import Section
+from seq2seq.config.tasks import RECIPES
 
 INTRODUCTION = """\
 # Configuration
@@ -20,46 +20,68 @@ INTRODUCTION = """\
 <!-- Written by `make docs` from seq2seq/config/. Do not edit. -->
 
 A recipe is a YAML file of the sections below. Only `data.train` and `data.valid` must be given; what a recipe does not
-name has its default, and an unknown key is an error. Unless it says otherwise, `null` means none, no limit, unused.
+name has its default, and an unknown key is an error. Unless it says otherwise, `null` means none, no limit, unused. The
+column *task* names the task of a key, or of a default, that not all tasks have.
 
 `seq2seq train RECIPE --set section.key=value` changes a key without editing the file, and `--dump-config` prints the
 complete recipe. A number in a dotted name is a place in a list, counted from 0: `--set data.train.mixture.0.weight=2`.
 """
 TYPES = {bool: "true | false", int: "integer", float: "number", str: "text", NoneType: "null"}
 BAR = "\\|"  # Markdown ends a cell at a bare bar, even in a code span
-COLUMNS = ("key", "type", "default", "range", "unit", "meaning", "paper")
+COLUMNS = ("key", "type", "default", "range", "unit", "meaning", "paper", "task")
 SYMBOLS = {"ge": "≥ ", "gt": "> ", "le": "≤ ", "lt": "< ", "pattern": "matches "}
 
 
 def reference() -> str:
     """The whole document, in Markdown. A section that several keys share is described once."""
-    places: dict[type[Section], list[str]] = {}
-    for name, section in sections():
-        places.setdefault(section, []).append(name)
-    return "\n".join([INTRODUCTION, *(_describe(section, names) for section, names in places.items())])
+    kinds: dict[str, dict[str, type[Section]]] = {}  # of each section, by its name, those that the tasks have
+    for task, recipe in RECIPES.items():
+        for name, section in sections(recipe):
+            kinds.setdefault(name, {})[task] = section
+    places: dict[tuple[tuple[str, type[Section]], ...], list[str]] = {}
+    for name, by_task in kinds.items():
+        places.setdefault(tuple(by_task.items()), []).append(name)
+    return "\n".join([INTRODUCTION, *(_describe(dict(by_task), names) for by_task, names in places.items())])
 
 
-def _describe(section: type[Section], names: list[str]) -> str:
-    title = ", ".join(f"`{name}`" for name in names) if section is not Config else "The recipe"
-    summary, *rest = (section.__doc__ or "").split("\n")
+def _describe(by_task: dict[str, type[Section]], names: list[str]) -> str:
+    title = ", ".join(f"`{name}`" for name in names) if names[0] else "The recipe"
+    summary, *rest = (next(iter(by_task.values())).__doc__ or "").split("\n")
     text = "\n".join([summary, *(line.strip() for line in rest)]).strip()
-    rows = [_row(name, field) for name, field in section.model_fields.items()]
-    return f"## {title}\n\n{text}\n\n" + "\n".join(_table(rows)) + "\n"
+    if len(by_task) < len(RECIPES):
+        text += f" Only of {_tasks(by_task)}."
+    fields = [(name, task, field) for task, section in by_task.items() for name, field in section.model_fields.items()]
+    order = list(dict.fromkeys(name for name, *_ in fields))
+    rows: dict[tuple[str, ...], list[str]] = {}  # the tasks that a row holds for
+    for name, task, field in sorted(fields, key=lambda entry: order.index(entry[0])):
+        rows.setdefault(tuple(_row(name, field).values()), []).append(task)
+    described = [
+        dict(zip(COLUMNS, (*row, "" if len(tasks) == len(by_task) else _tasks(tasks)), strict=True))
+        for row, tasks in rows.items()
+    ]
+    return f"## {title}\n\n{text}\n\n" + "\n".join(_table(described)) + "\n"
+
+
+def _tasks(tasks: Iterable[str]) -> str:
+    return ", ".join(f"`{task}`" for task in tasks)
 
 
 def _row(name: str, field: FieldInfo) -> dict[str, str]:
     about = field.json_schema_extra or {}
     assert isinstance(about, dict)
-    inner = [part for part in _parts(field.annotation) if _is_section(part)]
     return {
         "key": f"`{name}`",
         "type": f"`{type_name(field.annotation)}`",
         "default": _default(field),
         "range": ", ".join(f"`{SYMBOLS[kind]}{_number(value)}`" for kind, value in _limits(field)),
         "unit": str(about.get("unit", "")),
-        "meaning": field.description or inner[0].__doc__.split("\n")[0],
+        "meaning": field.description or _summary(inner_section(field.annotation)),
         "paper": str(about.get("paper", "")),
     }
+
+
+def _summary(section: type[Section] | None) -> str:
+    return ((section and section.__doc__) or "").split("\n")[0]
 
 
 def _table(rows: list[dict[str, str]]) -> Iterator[str]:
@@ -73,7 +95,7 @@ def _table(rows: list[dict[str, str]]) -> Iterator[str]:
 
 def type_name(annotation: Any) -> str:
     """A type in words: `gru | lstm`, `list of text`, `number | null`."""
-    if _is_section(annotation):
+    if isinstance(annotation, type) and issubclass(annotation, Section):
         return "section"
     if get_origin(annotation) is Annotated:
         return type_name(get_args(annotation)[0])
@@ -98,19 +120,9 @@ def _default(field: FieldInfo) -> str:
 
 def _limits(field: FieldInfo) -> Iterator[tuple[str, Any]]:
     """Bounds of a number and patterns of a text, those inside of `Rate | None` too."""
-    inner = [data for part in _parts(field.annotation) for data in getattr(part, "__metadata__", ())]
+    inner = [data for part in annotations(field.annotation) for data in getattr(part, "__metadata__", ())]
     for data in (*field.metadata, *(limit for info in inner for limit in getattr(info, "metadata", [info]))):
         yield from ((kind, value) for kind in SYMBOLS if (value := getattr(data, kind, None)) is not None)
-
-
-def _parts(annotation: Any) -> Iterator[Any]:
-    yield annotation
-    for part in get_args(annotation):
-        yield from _parts(part)
-
-
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, Section)
 
 
 def _number(value: Any) -> str:

@@ -1,17 +1,14 @@
-"""The section about translating: how a translation is searched for, sampled and written."""
+"""The section about writing text: how it is searched for and sampled, and what a translation is made with."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import ValidationError, ValidatorFunctionWrapHandler, field_validator, model_validator
 
 from seq2seq.config.section import Section, key
 
-# Keys about what is made of a trained model, or stands beside it: training does without, and so does a language model.
-BESIDE_THE_MODEL = ("shortlist", "int8", "language_model", "language_model_weight")
 
-
-class SearchOptions(Section):
-    """Search and sampling of translations."""
+class TextSearchOptions(Section):
+    """Search and sampling of text, whatever it is made from."""
 
     beam_size: int = key(
         5, "Hypotheses kept at each step; 1 is greedy search.", unit="hypotheses", panel="Search", ge=1
@@ -21,15 +18,6 @@ class SearchOptions(Section):
         "Divide a score by ((5 + length) / 6) ** this, from -1 to 10; 0: no penalty; `average`: divide by the length.",
         paper="Wu et al. 2016",
         panel="Search",
-    )
-    coverage_penalty: float = key(
-        0.0,
-        "Weight of a penalty on unattended source positions: this times the sum of log(min(attention, 1)) over the "
-        "positions is added to a finished hypothesis's score. Typical: 0.2.",
-        paper="Wu et al. 2016",
-        panel="Search",
-        ge=0.0,
-        le=10.0,
     )
     n_best: int = key(
         1,
@@ -48,19 +36,10 @@ class SearchOptions(Section):
         panel="Search",
         ge=1,
     )
-    max_length_factor: float = key(
-        2.0,
-        "Maximum length of a translation: this times the source's length, plus `max_length_extra`.",
-        panel="Search",
-        gt=0.0,
-    )
-    max_length_extra: int = key(
-        10, "Tokens added to `max_length_factor` times the source's length.", unit="tokens", panel="Search", ge=1
-    )
     sample: bool = key(
         False,
-        "Sample translations from the model's distribution instead of searching. A sample depends on `seed` and the "
-        "sentence, not on its batch.",
+        "Sample from the model's distribution instead of searching. A sample depends on `seed` and the "
+        "input, not on its batch.",
         panel="Sampling",
     )
     temperature: float = key(
@@ -87,6 +66,58 @@ class SearchOptions(Section):
         le=1.0,
     )
     seed: int = key(1, "Seed of sampling.", panel="Sampling", ge=0, lt=2**31)
+
+    @field_validator("length_penalty", mode="wrap")
+    @classmethod
+    def number_or_average(cls, value: Any, accept: ValidatorFunctionWrapHandler) -> float | str:
+        try:
+            accepted = accept(value)
+        except ValidationError:
+            accepted = None
+        # Beyond these, scores of long hypotheses leave the range of what can be chosen.
+        if accepted is None or (accepted != "average" and not -1.0 <= accepted <= 10.0):
+            raise ValueError(f"found {value!r}, expected a number from -1 to 10, or 'average'")
+        return accepted
+
+    @model_validator(mode="after")
+    def numbers_fit(self) -> Self:
+        if self.n_best > self.beam_size and not self.sample:
+            raise ValueError(f"'n_best' is {self.n_best}, more than 'beam_size' {self.beam_size}")
+        for name in ("temperature", "top_k", "top_p"):
+            value = getattr(self, name)
+            if not self.sample and value != type(self).model_fields[name].default:
+                raise ValueError(f"'{name}' is {value}: it is for sampling, and 'sample' is false")
+        if self.max_length is not None and self.max_length < self.min_length:
+            raise ValueError(f"'max_length' {self.max_length} is below 'min_length' {self.min_length}")
+        return self
+
+    @property
+    def hypotheses(self) -> int:
+        """Hypotheses of a sentence that are searched for at once."""
+        return self.n_best if self.sample else self.beam_size
+
+
+class TranslationSearchOptions(TextSearchOptions):
+    """Search and sampling of translations, by a translation model alone."""
+
+    coverage_penalty: float = key(
+        0.0,
+        "Weight of a penalty on unattended source positions: this times the sum of log(min(attention, 1)) over the "
+        "positions is added to a finished hypothesis's score. Typical: 0.2.",
+        paper="Wu et al. 2016",
+        panel="Search",
+        ge=0.0,
+        le=10.0,
+    )
+    max_length_factor: float = key(
+        2.0,
+        "Maximum length of a translation: this times the source's length, plus `max_length_extra`.",
+        panel="Search",
+        gt=0.0,
+    )
+    max_length_extra: int = key(
+        10, "Tokens added to `max_length_factor` times the source's length.", unit="tokens", panel="Search", ge=1
+    )
     unk: Literal["keep", "suppress", "replace"] = key(
         "keep",
         "Unknown tokens in a translation: write them as they are, never choose them, or replace them with the source "
@@ -107,6 +138,25 @@ class SearchOptions(Section):
         "truncate it, with a warning.",
         panel="Long lines",
     )
+    batch_tokens: int | None = key(
+        None,
+        "Largest batch: padded source tokens times hypotheses per sentence. null (the default): 16,000 on a CPU; on a "
+        "GPU 128,000, or fewer where the scores of all tokens would take more than 4 GiB.",
+        unit="tokens",
+        panel="Speed",
+        ge=1,
+    )
+
+    def looks_at_attention(self) -> str:
+        """The option that no model without attention can obey, with its value; "" if there is none."""
+        if self.unk == "replace":
+            return "unk: replace"
+        return f"coverage_penalty: {self.coverage_penalty}" if self.coverage_penalty else ""
+
+
+class SearchOptions(TranslationSearchOptions):
+    """Search and sampling of translations."""
+
     shortlist: int | None = key(
         None,
         "Number of candidates per source token; only these and the most frequent target tokens are scored, which is "
@@ -135,46 +185,13 @@ class SearchOptions(Section):
     language_model_weight: float = key(
         0.2, "Weight of the language model in shallow fusion; 0 disables it.", panel="Search", ge=0.0, le=10.0
     )
-    batch_tokens: int | None = key(
-        None,
-        "Largest batch: padded source tokens times hypotheses per sentence. null (the default): 16,000 on a CPU; on a "
-        "GPU 128,000, or fewer where the scores of all tokens would take more than 4 GiB.",
-        unit="tokens",
-        panel="Speed",
-        ge=1,
-    )
-
-    @field_validator("length_penalty", mode="wrap")
-    @classmethod
-    def number_or_average(cls, value: Any, accept: ValidatorFunctionWrapHandler) -> float | str:
-        try:
-            accepted = accept(value)
-        except ValidationError:
-            accepted = None
-        # Beyond these, scores of long hypotheses leave the range of what can be chosen.
-        if accepted is None or (accepted != "average" and not -1.0 <= accepted <= 10.0):
-            raise ValueError(f"found {value!r}, expected a number from -1 to 10, or 'average'")
-        return accepted
 
     @model_validator(mode="after")
-    def numbers_fit(self) -> "SearchOptions":
-        if self.n_best > self.beam_size and not self.sample:
-            raise ValueError(f"'n_best' is {self.n_best}, more than 'beam_size' {self.beam_size}")
-        for name in ("temperature", "top_k", "top_p"):
-            value = getattr(self, name)
-            if not self.sample and value != type(self).model_fields[name].default:
-                raise ValueError(f"'{name}' is {value}: it is for sampling, and 'sample' is false")
+    def weight_has_its_model(self) -> Self:
         weight = self.language_model_weight
         if self.language_model is None and weight != type(self).model_fields["language_model_weight"].default:
             raise ValueError(f"'language_model_weight' is {weight:g}, and there is no 'language_model'")
-        if self.max_length is not None and self.max_length < self.min_length:
-            raise ValueError(f"'max_length' {self.max_length} is below 'min_length' {self.min_length}")
         return self
-
-    @property
-    def hypotheses(self) -> int:
-        """Hypotheses of a sentence that are searched for at once."""
-        return self.n_best if self.sample else self.beam_size
 
     @property
     def fusion(self) -> bool:
@@ -183,10 +200,8 @@ class SearchOptions(Section):
 
     def of_the_model_alone(self) -> "SearchOptions":
         """The same options without what training does not have yet, see `BESIDE_THE_MODEL`."""
-        return self.model_copy(update={key: type(self).model_fields[key].default for key in BESIDE_THE_MODEL})
+        return SearchOptions(**self.model_dump(exclude=set(BESIDE_THE_MODEL)))
 
-    def looks_at_attention(self) -> str:
-        """The option that no model without attention can obey, with its value; "" if there is none."""
-        if self.unk == "replace":
-            return "unk: replace"
-        return f"coverage_penalty: {self.coverage_penalty}" if self.coverage_penalty else ""
+
+# Keys about what is made of a trained model, or stands beside it.
+BESIDE_THE_MODEL = tuple(key for key in SearchOptions.model_fields if key not in TranslationSearchOptions.model_fields)

@@ -1,5 +1,6 @@
 """What all sections of a recipe are made of."""
 
+from copy import copy
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -45,6 +46,13 @@ def key(default: Any, meaning: str, *, unit: str = "", paper: str = "", panel: s
     return Field(
         default, description=meaning, json_schema_extra={"unit": unit, "paper": paper, "panel": panel}, **limits
     )
+
+
+def key_of(section: type[Section], name: str, default: Any) -> Any:
+    """A key that a section takes over from the one it extends, with another default."""
+    field = copy(section.model_fields[name])
+    field.default = default
+    return field
 
 
 def switch_or(*words: str) -> WrapValidator:

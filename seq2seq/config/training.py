@@ -1,11 +1,11 @@
 """Sections about training: schedule, optimizer, validation."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import model_validator
 
 from seq2seq.config.precision import Precision
-from seq2seq.config.section import Rate, Section, key
+from seq2seq.config.section import Rate, Section, key, key_of
 
 
 class ScheduleConfig(Section):
@@ -156,7 +156,7 @@ class TrainingConfig(Section):
         return self
 
 
-class ValidationConfig(Section):
+class BaseValidationConfig(Section):
     """What is measured while training, and what it decides."""
 
     every_updates: int | None = key(
@@ -165,20 +165,29 @@ class ValidationConfig(Section):
     metric: Literal["loss", "bleu"] = key(
         "bleu",
         "Decides the best checkpoint, the plateau and when to stop; of equal BLEU the lower loss is better. Until a "
-        "validation is clearly better than token frequencies none is the best, and the loss tells what is better. Of a "
-        "language model always `loss`.",
+        "validation is clearly better than token frequencies none is the best, and the loss tells what is better.",
     )
     patience: int | None = key(None, "Stop after so many that are no better, see `metric`.", unit="validations", ge=1)
+
+
+class LossValidationConfig(BaseValidationConfig):
+    """What is measured while training, and what it decides."""
+
+    metric: Literal["loss"] = key_of(BaseValidationConfig, "metric", "loss")
+
+
+class ValidationConfig(BaseValidationConfig):
+    """What is measured while training, and what it decides."""
+
     beam_size: int = key(1, "Of the translations that BLEU is measured on; 1 is greedy.", unit="hypotheses", ge=1)
     bleu: bool = key(
         True,
-        "Translate the validation corpus at each validation, without `search.language_model`; a language model has "
-        "none.",
+        "Translate the validation corpus at each validation, without `search.language_model`.",
         paper="Papineni et al. 2002",
     )
 
     @model_validator(mode="after")
-    def metric_is_measured(self) -> "ValidationConfig":
+    def metric_is_measured(self) -> Self:
         if self.metric == "bleu" and not self.bleu:
             raise ValueError("'metric: bleu' needs 'bleu: true'")
         return self

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seq2seq.config import FilterConfig
+from seq2seq.config.data import FilterConfig, SentenceFilterConfig
 from seq2seq.corpora.readers import SentencePair, chunks
 from seq2seq.storage.deduplication import Deduplicator, hash_texts
 
@@ -51,7 +51,7 @@ class Selection:
         report: Counts what is read, kept and dropped.
     """
 
-    def __init__(self, filters: FilterConfig, report: FilterReport) -> None:
+    def __init__(self, filters: SentenceFilterConfig, report: FilterReport) -> None:
         self.report = report
         self._seen = Deduplicator() if filters.duplicates else None
 
@@ -76,7 +76,9 @@ class Selection:
         return kept
 
 
-def filter_pairs(pairs: Iterable[SentencePair], filters: FilterConfig, report: FilterReport) -> Iterator[SentencePair]:
+def filter_pairs(
+    pairs: Iterable[SentencePair], filters: SentenceFilterConfig, report: FilterReport
+) -> Iterator[SentencePair]:
     """Yield the pairs that pass every filter, in order, and count all of them in `report`, `CHUNK` at a time.
 
     A pair that fails several filters counts for the first: empty, too long, length ratio, duplicate.
@@ -88,7 +90,7 @@ def filter_pairs(pairs: Iterable[SentencePair], filters: FilterConfig, report: F
         yield from (SentencePair(*pair) for pair in compress(left, selection.keep(screening)))
 
 
-def screen(pairs: Iterable[tuple[str, ...]], filters: FilterConfig) -> tuple[list[tuple[str, ...]], Screening]:
+def screen(pairs: Iterable[tuple[str, ...]], filters: SentenceFilterConfig) -> tuple[list[tuple[str, ...]], Screening]:
     """Clean pairs and leave out those that are dropped for what they are, whatever other pairs there are.
 
     Args:
@@ -107,20 +109,21 @@ def screen(pairs: Iterable[tuple[str, ...]], filters: FilterConfig) -> tuple[lis
     return left, Screening(read, dropped, hash_texts(f"{pair[0]}\n{pair[1]}" for pair in left))
 
 
-def clean(source: str, target: str, filters: FilterConfig) -> tuple[str, str]:
+def clean(source: str, target: str, filters: SentenceFilterConfig) -> tuple[str, str]:
     """A pair as the filters see it and leave it."""
     if not filters.nfc:
         return source, target
     return unicodedata.normalize("NFC", source), unicodedata.normalize("NFC", target)
 
 
-def reason_to_drop(source: str, target: str, filters: FilterConfig) -> str | None:
+def reason_to_drop(source: str, target: str, filters: SentenceFilterConfig) -> str | None:
     """Why a pair is dropped for what it is; None: it is kept, if it is no duplicate."""
     shorter, longer = sorted((len(source.strip()), len(target.strip())))
     if filters.empty and shorter == 0:
         return "empty side"
     if filters.max_characters is not None and longer > filters.max_characters:
         return f"over {filters.max_characters} characters"
-    if filters.max_ratio is not None and longer >= RATIO_FROM and longer > filters.max_ratio * shorter:
-        return f"length ratio over {filters.max_ratio:g}"
+    most = filters.max_ratio if isinstance(filters, FilterConfig) else None
+    if most is not None and longer >= RATIO_FROM and longer > most * shorter:
+        return f"length ratio over {most:g}"
     return None

@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain, islice, zip_longest
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol, TypeVar
 
 from seq2seq.config import CorpusConfig, TextConfig
+from seq2seq.config.data import SIDES
 from seq2seq.errors import CorpusError
 from seq2seq.storage.files import sha256
 from seq2seq.storage.paths import find_file
@@ -40,25 +41,29 @@ class Corpus(Protocol):
         ...
 
 
-def open_corpus(spec: TextConfig) -> Corpus:
+def open_corpus(spec: TextConfig, sides: Collection[str] = SIDES) -> Corpus:
     """Open what `spec` describes; of a mixture all parts, one after the other, whatever their weights.
 
-    Of a `target` without a `source` all sources are "".
+    Where the source is not among `sides`, its file is not read, and each pair is the target twice, so that filters
+    judge it alone. Of a `target` without a `source` all sources are "".
 
     Raises:
         CorpusError: A file is missing or an environment variable in its path is not set. While reading:
             invalid UTF-8, unequal line counts, or a wrong number of columns, each with file and line.
     """
     if isinstance(spec, CorpusConfig) and spec.mixture is not None:
-        return Mixture([open_corpus(part) for part in spec.mixture])
+        return Mixture([open_corpus(part, sides) for part in spec.mixture])
+    corpus: Corpus
     if spec.phrasebook is not None:
-        return Phrasebook(spec.phrasebook, spec.pairs, 1 if spec.draw is None else spec.draw, spec.lexicon or "full")
-    if spec.tsv is not None:
-        return TSVFile(find_file(spec.tsv))
-    assert spec.target is not None
-    if spec.source is None:
-        return Sentences(find_file(spec.target))
-    return AlignedFiles(find_file(spec.source), find_file(spec.target))
+        draw = 1 if spec.draw is None else spec.draw
+        corpus = Phrasebook(spec.phrasebook, spec.pairs, draw, spec.lexicon or "full")
+    elif spec.tsv is not None:
+        corpus = TSVFile(find_file(spec.tsv))
+    else:
+        assert spec.target is not None
+        files = [find_file(file) for file in (spec.source if "source" in sides else None, spec.target) if file]
+        corpus = AlignedFiles(*files) if len(files) > 1 else Sentences(*files)
+    return corpus if "source" in sides else TargetSide(corpus)
 
 
 class _Files:

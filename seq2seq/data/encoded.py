@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from joblib import Parallel, delayed
 
-from seq2seq.config import FilterConfig
+from seq2seq.config.data import FilterConfig, SentenceFilterConfig
 from seq2seq.corpora import SentencePair, filters
 from seq2seq.corpora.filters import FilterReport
 from seq2seq.corpora.readers import chunks
@@ -102,7 +102,7 @@ def encode_corpus(
     folder: Path,
     fingerprint: str = "",
     *,
-    filtering: FilterConfig = UNFILTERED,
+    filtering: SentenceFilterConfig = UNFILTERED,
     progress: Progress = unheard,
 ) -> EncodedCorpus:
     """Filter and tokenize pairs into `folder`, in bounded memory.
@@ -111,7 +111,7 @@ def encode_corpus(
 
     Args:
         pairs: Sentence pairs.
-        source_tokenizer: None: no source is kept, each is EOS alone; see `TargetSide`.
+        source_tokenizer: None: no source is kept, each is EOS alone; see `open_corpus`.
         folder: Written under a temporary name and renamed, so it is whole or absent.
         fingerprint: Of text, filters and tokenizers; stored, to compare before encoding again.
         filtering: As `filter_pairs`, and by number of tokens.
@@ -162,7 +162,7 @@ class _Chunk(NamedTuple):
 
 
 def _encoded(
-    pairs: Iterable[SentencePair], tokenizers: Sequence[Tokenizer | None], filtering: FilterConfig
+    pairs: Iterable[SentencePair], tokenizers: Sequence[Tokenizer | None], filtering: SentenceFilterConfig
 ) -> Iterator[_Chunk]:
     """Chunks in their order; in other processes, a few chunks ahead, where there are many."""
     texts = chunks((pair[:2] for pair in pairs), filters.CHUNK)
@@ -175,7 +175,7 @@ def _encoded(
     yield from Parallel(n_jobs=-1, return_as="generator")(work)
 
 
-def _reasons(chunk: _Chunk, sides: Sequence[int], filtering: FilterConfig) -> dict[str, np.ndarray]:
+def _reasons(chunk: _Chunk, sides: Sequence[int], filtering: SentenceFilterConfig) -> dict[str, np.ndarray]:
     """Which pairs these sides' numbers of tokens are a reason to drop, (N,) bool each."""
     lengths = np.stack([chunk.lengths[side] for side in sides])
     return {
@@ -185,7 +185,7 @@ def _reasons(chunk: _Chunk, sides: Sequence[int], filtering: FilterConfig) -> di
 
 
 def _encode(
-    texts: Sequence[tuple[str, ...]], tokenizers: Sequence[Tokenizer | None], filtering: FilterConfig
+    texts: Sequence[tuple[str, ...]], tokenizers: Sequence[Tokenizer | None], filtering: SentenceFilterConfig
 ) -> _Chunk:
     left, screening = filters.screen(texts, filtering)
     sides: list[list[list[int]]] = [

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import sentencepiece
 
-from seq2seq.config import TokenizerConfig
+from seq2seq.config.data import TargetTokenizerConfig
 from seq2seq.errors import TokenizerError
 from seq2seq.storage.files import replacing
 
@@ -72,7 +72,7 @@ class Tokenizer:
             raise TokenizerError(f"{path}: cannot be read: {error.strerror}.") from None
 
     @classmethod
-    def train(cls, sentences: Iterable[str], config: TokenizerConfig) -> "Tokenizer":
+    def train(cls, sentences: Iterable[str], config: TargetTokenizerConfig) -> "Tokenizer":
         """Train a model on sentences.
 
         Args:

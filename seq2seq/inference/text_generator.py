@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.config import Precision, SearchOptions
-from seq2seq.config.language_model import MAX_LENGTH, what_means_nothing
+from seq2seq.config import GenerationOptions, Precision, SearchOptions
+from seq2seq.config.language_model import MAX_LENGTH
 from seq2seq.data.padding import by_length, pad
 from seq2seq.data.progress import Progress, unheard
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer
 from seq2seq.devices.device import find_device, use_precision
 from seq2seq.devices.out_of_memory import MemoryLimit, warn
-from seq2seq.errors import ConfigError, EvaluationError, TokenizerError
+from seq2seq.errors import EvaluationError, TokenizerError
 from seq2seq.inference.results import Hypothesis, read_hypotheses
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.steps import Batch, ModelSteps, Prefixed
@@ -91,11 +91,11 @@ class TextGenerator:
         self,
         model: LanguageModel,
         tokenizer: Tokenizer,
-        options: SearchOptions | None = None,
+        options: GenerationOptions | None = None,
         notice: Callable[[str], None] = warn,
     ) -> None:
         self.model, self.tokenizer = model, tokenizer
-        self.options = options or SearchOptions(sample=True)
+        self.options = options or GenerationOptions()
         self.notice = notice
         self._memory = MemoryLimit()  # of padded tokens
         self.searcher = Searcher()
@@ -127,15 +127,6 @@ class TextGenerator:
         use_precision(precision)
         model, tokenizer, config = load_language_model(Path(path), precision)
         return cls(model, tokenizer, options=config.search, notice=notice)
-
-    def check(self, options: SearchOptions) -> None:
-        """Reject options that do not apply to a language model.
-
-        Raises:
-            ConfigError: An option is about a source, attention, or a second model.
-        """
-        if complaint := what_means_nothing("search", options):
-            raise ConfigError(f"{complaint}.")
 
     def token_log_probs(self, lines: Sequence[str], progress: Progress = unheard) -> list[np.ndarray]:
         """The log-probability of each token of each line, EOS included, (L,) float32 in nats; (0,) of a blank line.
@@ -175,7 +166,7 @@ class TextGenerator:
             nll=nll,
         )
 
-    def generate(self, prompt: str = "", options: SearchOptions | None = None) -> list[Hypothesis]:
+    def generate(self, prompt: str = "", options: GenerationOptions | None = None) -> list[Hypothesis]:
         """Generate `options.n_best` texts that begin with `prompt`, best first.
 
         Sample if `options.sample`, otherwise search for the most likely texts. A sample depends on the seed and the
@@ -184,8 +175,7 @@ class TextGenerator:
 
         Args:
             prompt: Beginning of each text. It ends where one of the model's tokens ends, so best after a whole word.
-            options: Search options, of which only `beam_size`, `length_penalty`, `n_best`, the limits of length and
-                those of sampling apply.
+            options: By default the generator's.
 
         Returns:
             Texts with the prompt, whose tokens have log-probability 0, so that the score is that of what follows,
@@ -193,10 +183,11 @@ class TextGenerator:
 
         Raises:
             TokenizerError: The tokenizer does not know a character of the prompt.
-            ConfigError: See `check`.
+            TypeError: The options are those of a translator.
         """
         options = options or self.options
-        self.check(options)
+        if not isinstance(options, GenerationOptions):
+            raise TypeError(f"expected GenerationOptions, found {type(options).__name__}.")
         if unknown := self.tokenizer.unknown(prompt):
             raise TokenizerError(
                 f"the prompt {prompt!r} has text that the model's tokenizer does not know: {unknown[0]!r}. Leave it "
@@ -210,7 +201,7 @@ class TextGenerator:
             Prefixed(ModelSteps(self.model)),
             Batch([ids], prefixes=[ids]),
             (limits[0], limits[1]),
-            options.model_copy(update={"unk": "suppress"}),
+            SearchOptions(**options.model_dump(), unk="suppress"),
         )
         return read_hypotheses(result, 0, self.tokenizer)
 

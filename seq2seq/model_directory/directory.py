@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
 
 from seq2seq.config import Config, dump_config, read_config
+from seq2seq.config.recipe import RecipeT
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError, Seq2SeqError
 from seq2seq.extras import DISTRIBUTION
@@ -74,8 +76,8 @@ def _tokenizer_kinds(folder: Path) -> dict[str, str | None]:
     options = load_config_of(folder).tokenizer
     names = [name for name in TOKENIZERS if os.path.lexists(folder / name)]
     if options.from_model is None:
-        trained = options.source_model is None and options.target_model is None
-        return dict.fromkeys(names, options.model if trained else None)
+        given = any(part.file for part in options.parts())
+        return dict.fromkeys(names, None if given else options.model)
     known: dict[str, str | None] = {}
     with suppress(Seq2SeqError):  # it may have been moved since
         known = read_metadata(expand(options.from_model))["tokenizers"]
@@ -96,6 +98,22 @@ def load_config_of(folder: Path) -> Config:
         return read_config(path.read_bytes(), origin=str(path))
     except OSError as error:
         raise ModelDirectoryError(f"{path}: cannot be read: {error.strerror}.") from None
+
+
+def load_recipe(folder: Path, kind: type[RecipeT]) -> RecipeT:
+    """`load_config_of`, and see that it is of a kind that its reader can use.
+
+    Raises:
+        ModelDirectoryError: It holds a model of another task, or no recipe.
+    """
+    config = load_config_of(folder)
+    if isinstance(config, kind):
+        return config
+    uses = "; ".join(f"{use}: `{command}`" for use, command in config.uses(quote(str(folder))).items())
+    raise ModelDirectoryError(
+        f"{folder}: is of `task: {config.task}`, and a model of `task: {kind.model_fields['task'].default}` is wanted "
+        f"here. What this one does: {uses}."
+    )
 
 
 def load_tokenizers(folder: Path) -> Tokenizers:
@@ -156,22 +174,3 @@ def checksums(folder: Path) -> dict[str, str]:
         ModelDirectoryError: See `check_directory`; or there are no weights.
     """
     return {**check_directory(folder)["sha256"], WEIGHTS: load_checksum(folder / WEIGHTS)}
-
-
-def check_task(folder: Path, config: Config, task: str) -> None:
-    """See that a model directory holds what its reader can use.
-
-    Raises:
-        ModelDirectoryError: It holds a language model where a translator is wanted, or the other way round.
-    """
-    if config.task == task:
-        return
-    if task == "translation":
-        raise ModelDirectoryError(
-            f"{folder}: is a language model, and a translator is wanted here. Write text with `seq2seq generate "
-            f"{folder}`, measure text with `seq2seq perplexity {folder}`, or let it help a translator with "
-            f"--language-model {folder}."
-        )
-    raise ModelDirectoryError(
-        f"{folder}: is a translator, and a language model is wanted here: one trained with `task: language_model`."
-    )

@@ -8,23 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.config import Config, DecoderConfig, EncoderConfig
+from seq2seq.config import Config
 from seq2seq.model_directory.directory import check_directory, load_config_of, load_tokenizers, load_weights
 from seq2seq.model_directory.metadata import read_history
-
-PARTS = ("source_embedding", "target_embedding", "encoder", "attention", "decoder", "output")
-LANGUAGE_MODEL_PARTS = ("target_embedding", "decoder", "output")
-TABLES = {
-    "none": "source, target and output have a table each",
-    "target": "the output layer is the target's table",
-    "all": "one table for source, target and output",
-}
-DIRECTIONS = {
-    True: "the bottom layer reads both ways",
-    False: "reads one way",
-    "all": "every layer reads both ways",
-    "alternating": "two stacks of alternating direction",
-}
 
 
 def inspect_model(directory: str | Path) -> dict[str, Any]:
@@ -40,7 +26,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
                        embeddings and decoder
         tokenizers     `joint`, or `source` and `target`: `kind` (None: of a file that was made elsewhere), `pieces`,
                        `sha256`
-        corpus         what `save_model` was told of it, or else the names in the recipe
+        corpus         what `save_model` was told of it, or else the names in the recipe; {} if it has none
         training       `updates`, `epoch`, `validations`, `seconds`, `best`; None without a history
         scores         of the weights
         precision      it was trained in
@@ -58,8 +44,8 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
     return {
         "directory": str(folder),
         "task": config.task,
-        "parameters": _count(weights, LANGUAGE_MODEL_PARTS if config.task == "language_model" else PARTS),
-        "architecture": _architecture(config),
+        "parameters": _count(weights, config.parts),
+        "architecture": config.architecture(),
         "tokenizers": _tokenizers(folder, described["tokenizers"]),
         "corpus": described.get("corpus") or _corpus(config),
         "training": _training(folder, config),
@@ -80,7 +66,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
 
 
 def part_of(name: str) -> str:
-    """Which of `PARTS` a weight belongs to, by its name; the first word of the name if it is none of them."""
+    """Which of a recipe's `parts` a weight belongs to, by its name; the name's first word if it is none of them."""
     first, *inner = name.split("/")
     if "attention" in (first, *inner):
         return "attention"
@@ -92,39 +78,6 @@ def _count(weights: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str,
     for name, array in weights.items():
         parts[part_of(name)] = parts.get(part_of(name), 0) + array.size
     return {"total": sum(parts.values()), **parts}
-
-
-def _architecture(config: Config) -> dict[str, str]:
-    embeddings, encoder, decoder = config.embeddings, config.encoder, config.decoder
-    if config.task == "language_model":
-        tables = "input and output have a table each" if embeddings.tied == "none" else "one table for input and output"
-        return {"embeddings": f"{embeddings.size} units; {tables}", "decoder": f"{_stack(decoder)}; reads no source"}
-    if decoder.attention == "none":
-        attention = "none"
-    else:
-        details = [decoder.attention, f"{decoder.heads} heads" * (decoder.heads > 1), "coverage" * decoder.coverage]
-        attention = ", ".join(filter(None, details))
-    start = f"starts from the {decoder.summary} summary"
-    if decoder.context == "every_step":
-        start += " and reads it at every step"
-    return {
-        "embeddings": f"{embeddings.size} units; {TABLES[embeddings.tied]}",
-        "encoder": f"{_stack(encoder)}; {DIRECTIONS[encoder.bidirectional]}",
-        "attention": attention,
-        "decoder": f"{decoder.form} form, {_stack(decoder)}; {start}",
-    }
-
-
-def _stack(section: EncoderConfig | DecoderConfig) -> str:
-    layers = "1 layer" if section.layers == 1 else f"{section.layers} layers"
-    words = [f"{layers} of {section.cell}", f"{section.units} units"]
-    if section.transition_depth > 1:
-        words.append(f"{section.transition_depth} cells a time step")
-    if section.layers > 1 and section.residual:
-        words.append("highway" if section.residual == "highway" else "residual")
-    if section.layer_norm:
-        words.append("layer normalisation")
-    return ", ".join(words)
 
 
 def _tokenizers(folder: Path, kinds: Mapping[str, str | None]) -> dict[str, Any]:
@@ -139,8 +92,11 @@ def _tokenizers(folder: Path, kinds: Mapping[str, str | None]) -> dict[str, Any]
 
 
 def _corpus(config: Config) -> dict[str, Any]:
-    data = config.corpora
-    return {"train": [{"name": part.name()} for part in data.train.parts()], "valid": {"name": data.valid.name()}}
+    if config.data is None:
+        return {}
+    data, sides = config.data, config.sides
+    train = [{"name": part.name(sides)} for part in data.train.parts()]
+    return {"train": train, "valid": {"name": data.valid.name(sides)}}
 
 
 def _training(folder: Path, config: Config) -> dict[str, Any] | None:

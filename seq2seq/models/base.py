@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, Precision
+from seq2seq.config import Precision
+from seq2seq.config.network import TargetEmbeddingsConfig
 from seq2seq.config.section import Section
 from seq2seq.data.tokenizer import BOS_ID, PAD_ID
 from seq2seq.errors import ModelDirectoryError
@@ -24,8 +25,6 @@ from seq2seq.layers import (
 from seq2seq.layers.decoder import DecoderState
 from seq2seq.layers.time_loop import WeightValues
 from seq2seq.models.trainable import TrainableModel
-
-SECTIONS = {"embeddings": EmbeddingsConfig, "encoder": EncoderConfig, "decoder": DecoderConfig}
 
 
 class DecoderModel(TrainableModel):
@@ -51,10 +50,11 @@ class DecoderModel(TrainableModel):
     """
 
     decoder: Decoder
+    section_types: ClassVar[dict[str, type[Section]]]
     sections: dict[str, Section]  # of the recipe, by the names of the constructor's arguments
 
     def __init__(
-        self, vocabulary_size: int, embeddings: EmbeddingsConfig, *, name: str, seed: int, precision: Precision
+        self, vocabulary_size: int, embeddings: TargetEmbeddingsConfig, *, name: str, seed: int, precision: Precision
     ) -> None:
         super().__init__(name, precision, RandomStream(seed))
         policy = self.dtype_policy
@@ -70,7 +70,10 @@ class DecoderModel(TrainableModel):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments as plain values; of a section all keys."""
-        sections = {name: section.model_dump() for name, section in self.sections.items()}
+        kinds = self.section_types
+        sections = {
+            name: value.model_dump(include=set(kinds[name].model_fields)) for name, value in self.sections.items()
+        }
         return sections | {"seed": self.stream.seed, "precision": self.precision}
 
     def get_build_config(self) -> None:
@@ -79,7 +82,7 @@ class DecoderModel(TrainableModel):
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """A fresh model as `get_config` describes it, with the same initial weights."""
-        return cls(**{name: SECTIONS[name](**value) if name in SECTIONS else value for name, value in config.items()})
+        return cls(**dict(config) | {name: kind(**config[name]) for name, kind in cls.section_types.items()})
 
     @property
     def vocabulary_sizes(self) -> tuple[int, int]:

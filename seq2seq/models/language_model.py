@@ -1,16 +1,17 @@
 """The recurrent language model: the decoder alone, which reads no source and starts from zeros."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
 
-from seq2seq.config import DecoderConfig, EmbeddingsConfig, Precision
+from seq2seq.config import DecoderConfig, Precision
+from seq2seq.config.network import TargetEmbeddingsConfig, UnconditionalDecoderConfig
 from seq2seq.data.tokenizer import PAD_ID
 from seq2seq.layers import AttentionMemory
 from seq2seq.layers.decoder import DecoderState
 from seq2seq.models.base import DecoderModel
-from seq2seq.models.networks import make_decoder
+from seq2seq.models.networks import make_unconditional_decoder
 
 
 @keras.saving.register_keras_serializable("seq2seq")
@@ -22,34 +23,36 @@ class LanguageModel(DecoderModel):
 
     Args:
         vocabulary_size: Tokens, the four special ones included.
-        embeddings: Section of a recipe, with its defaults; what it says of the source counts for nothing.
-        decoder: The same, with `attention: none`; `summary` and `context` count for nothing.
+        embeddings: Section of a recipe, with its defaults.
+        decoder: The same.
         seed, precision: See `DecoderModel`, which has shapes and training; S is 1.
 
     Raises:
-        ValueError: The decoder attends.
+        ValueError: The section is of a decoder that reads a source.
 
     Source: Mikolov et al. (2010), with any cell and depth; Press and Wolf (2017) for one table on both ends.
     Departure: between the top layer and the output layer lies the decoder's readout, tanh(W h).
     """
 
     attends = False
+    section_types: ClassVar = {"embeddings": TargetEmbeddingsConfig, "decoder": UnconditionalDecoderConfig}
 
     def __init__(
         self,
         vocabulary_size: int,
-        embeddings: EmbeddingsConfig | None = None,
-        decoder: DecoderConfig | None = None,
+        embeddings: TargetEmbeddingsConfig | None = None,
+        decoder: UnconditionalDecoderConfig | None = None,
         *,
         seed: int = 1,
         precision: Precision = "float32",
     ) -> None:
-        embeddings, decoder = embeddings or EmbeddingsConfig(), decoder or DecoderConfig(attention="none")
-        if decoder.attention != "none":
-            raise ValueError(f"a language model has nothing to attend to, found attention {decoder.attention!r}")
+        embeddings, decoder = embeddings or TargetEmbeddingsConfig(), decoder or UnconditionalDecoderConfig()
+        if isinstance(decoder, DecoderConfig):
+            raise ValueError("a language model has nothing to attend to: give an UnconditionalDecoderConfig")
         super().__init__(vocabulary_size, embeddings, name="language_model", seed=seed, precision=precision)
         self.sections = {"embeddings": embeddings, "decoder": decoder}
-        self.decoder = make_decoder(decoder, embeddings.size, "zero", self.stream, self.initializers, self.dtype_policy)
+        random = self.stream, self.initializers, self.dtype_policy
+        self.decoder = make_unconditional_decoder(decoder, embeddings.size, *random)
         self.build()
 
     def get_config(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from seq2seq.config import DecoderConfig, EncoderConfig
+from seq2seq.config.network import RecurrentStackConfig, UnconditionalDecoderConfig
 from seq2seq.layers import (
     ConditionalDecoder,
     Decoder,
@@ -15,7 +16,7 @@ from seq2seq.layers import (
     InputFeedingDecoder,
     RandomStream,
 )
-from seq2seq.layers.attention import make_attention
+from seq2seq.layers.attention import Attention, make_attention
 from seq2seq.layers.bridge import Bridge, Summary
 from seq2seq.layers.readout import Readout
 from seq2seq.layers.stack import RecurrentStack
@@ -36,41 +37,64 @@ def make_encoder(
 
 
 def make_decoder(
-    config: DecoderConfig,
-    readout_size: int,
-    summary: Summary,
-    stream: RandomStream,
-    initializers: Initializers,
-    dtype: keras.DTypePolicy,
+    config: DecoderConfig, readout_size: int, stream: RandomStream, initializers: Initializers, dtype: keras.DTypePolicy
 ) -> Decoder:
-    """The decoder of a recipe, whose readout has a width R, and whose first state is made from a `summary`."""
-    kind, drawn = DECODERS[config.form], {"initializers": initializers, "dtype": dtype}
+    """The decoder of a translation recipe, whose readout has a width R."""
     attention = make_attention(
         config.attention,
         config.attention_units or config.units,
         heads=config.heads,
         coverage=config.coverage,
         name="attention",
-        **drawn,
+        initializers=initializers,
+        dtype=dtype,
     )
+    random = stream, initializers, dtype
+    return _decoder(config, readout_size, *random, attention, config.form, config.summary, config.context)
+
+
+def make_unconditional_decoder(
+    config: UnconditionalDecoderConfig,
+    readout_size: int,
+    stream: RandomStream,
+    initializers: Initializers,
+    dtype: keras.DTypePolicy,
+) -> Decoder:
+    """The decoder of a language model, whose readout has a width R: it starts from zeros and reads no source."""
+    return _decoder(config, readout_size, stream, initializers, dtype)
+
+
+def _decoder(
+    config: UnconditionalDecoderConfig,
+    readout_size: int,
+    stream: RandomStream,
+    initializers: Initializers,
+    dtype: keras.DTypePolicy,
+    attention: Attention | None = None,
+    form: str = "default",
+    summary: Summary = "zero",
+    context: str = "initial",
+) -> Decoder:
+    kind, drawn = DECODERS[form], {"initializers": initializers, "dtype": dtype}
     options = _stack_options(config)
     stack = RecurrentStack(bottom_depth=kind.bottom_depth, stream=stream, name="stack", **options, **drawn)
     rate = config.dropout if config.readout_dropout is None else config.readout_dropout
     readout = Readout(readout_size, Dropout(rate, stream, "decoder/readout", dtype=dtype), name="readout", **drawn)
     sizes = [cell.state_size[: cell.states] for cell in stack.cells]
-    vector_size = config.units if config.context == "every_step" and summary != "zero" else None
+    vector_size = config.units if context == "every_step" else None
+    attention_dropout = config.attention_dropout if isinstance(config, DecoderConfig) else 0.0
     return kind(
         stack=stack,
         attention=attention,
         bridge=Bridge(summary, sizes, vector_size, name="bridge", **drawn),
         readout=readout,
-        attention_dropout=Dropout(config.attention_dropout, stream, "decoder/attention", dtype=dtype),
+        attention_dropout=Dropout(attention_dropout, stream, "decoder/attention", dtype=dtype),
         dtype=dtype,
         name="decoder",
     )
 
 
-def _stack_options(config: EncoderConfig | DecoderConfig) -> dict[str, Any]:
+def _stack_options(config: RecurrentStackConfig) -> dict[str, Any]:
     """What the stacks of encoder and decoder have in common."""
     return {
         "cell": config.cell,

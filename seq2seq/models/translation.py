@@ -1,6 +1,6 @@
 """The translation model: an encoder, and a decoder that attends to what it read."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -25,6 +25,8 @@ class Seq2Seq(DecoderModel):
 
     `attends` is False for a decoder without attention.
     """
+
+    section_types: ClassVar = {"embeddings": EmbeddingsConfig, "encoder": EncoderConfig, "decoder": DecoderConfig}
 
     def __init__(
         self,
@@ -58,7 +60,7 @@ class Seq2Seq(DecoderModel):
         self.source_dropouts = self.embedding_dropouts("source", embeddings.source_word_dropout, embeddings.dropout)
         self.attends = decoder.attention != "none"
         self.encoder = make_encoder(encoder, self.stream, self.initializers, policy)
-        self.decoder = make_decoder(decoder, size, decoder.summary, self.stream, self.initializers, policy)
+        self.decoder = make_decoder(decoder, size, self.stream, self.initializers, policy)
         self.build()
 
     @property

@@ -210,7 +210,7 @@ class TrainingLoop:
         self.watch.look_at_validation(loss)
         for metric in model.metrics:
             metric.reset_state()
-        bleu = self.validator.bleu() if self.config.validation.bleu else None
+        bleu = self.validator.bleu()
         entry = {
             "epoch": max(1, progress.epoch - (progress.batch == 0)),  # that of the batch before
             "update": self.update,

@@ -54,7 +54,7 @@ def with_tokens(config: Config, device: Device) -> Config:
     tokens = config.batching.tokens
     if tokens is None:
         tokens = defaults_for(device).batch_tokens
-    longest = config.data.filters.max_tokens
+    longest = config.corpora.filters.max_tokens
     if longest > tokens:
         raise ConfigError(
             f"'data.filters.max_tokens' is {longest}, and the recipe gives no 'batching.tokens', which makes them "

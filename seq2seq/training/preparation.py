@@ -4,11 +4,13 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from seq2seq.config import Config, FilterConfig, TextConfig
-from seq2seq.corpora import Corpus, SentencePair, TargetSide, open_corpus
+from seq2seq.config import Config
+from seq2seq.config.data import SentenceFilterConfig, TokenizerPart
+from seq2seq.corpora import Corpus, SentencePair, open_corpus
 from seq2seq.corpora.filters import FilterReport, filter_pairs
 from seq2seq.data.encoded import UNFILTERED, EncodedCorpus, encode_corpus
 from seq2seq.data.mixture import EncodedMixture
@@ -24,8 +26,10 @@ class Prepared:
     """What training reads.
 
     facts  of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and `kept`, and `dropped` by reason;
-           `source_tokens` (a language model has none) and `target_tokens`, EOS included; of `train` also its
-           `share` of an epoch, 0 to 1
+           `source_tokens` and `target_tokens`, EOS included, of the sides that are read; of `train` also its `share` of
+           an epoch, 0 to 1
+    unit   what the corpora are counted in: pairs, sentences
+    sides  that are read
     """
 
     tokenizers: Tokenizers
@@ -33,11 +37,17 @@ class Prepared:
     valid: EncodedCorpus
     valid_pairs: list[SentencePair]
     facts: dict[str, Any]
-    alone: bool  # for a language model, which has no source
+    unit: str
+    sides: tuple[str, ...]
+
+    def by_side(self, source: int, target: int) -> list[str]:
+        """Numbers with their sides; the number alone where one side is read."""
+        numbers = {"source": source, "target": target}
+        return [f"{numbers[side]:,} {side}" if len(self.sides) > 1 else f"{numbers[side]:,}" for side in self.sides]
 
     def size(self, source: int, target: int) -> str:
-        """Numbers of tokens in words, without those of a source that there is not."""
-        return f"{target} tokens" if self.alone else f"{source} source and {target} target tokens"
+        """Numbers of tokens in words."""
+        return f"{' and '.join(self.by_side(source, target))} tokens"
 
     def fingerprint(self) -> str:
         """Changes with the text, the filters and the tokenizers of all corpora."""
@@ -45,7 +55,7 @@ class Prepared:
 
 
 def prepare(config: Config, folder: Path, display: Display, tokenizers: Tokenizers | None = None) -> Prepared:
-    """Read, filter, tokenize and encode the corpora of a recipe; a language model's by their target side.
+    """Read, filter, tokenize and encode the corpora of a recipe, as far as its task reads them.
 
     Encoded corpora stay in `folder/encoded` and are made again only when the text, the filters or a tokenizer
     changed.
@@ -62,27 +72,13 @@ def prepare(config: Config, folder: Path, display: Display, tokenizers: Tokenize
         TrainingError: Nothing is left of a corpus.
     """
     data = config.corpora
-    alone = config.task == "language_model"
-
-    def open_side(spec: TextConfig) -> Corpus:
-        return TargetSide(open_corpus(spec)) if alone else open_corpus(spec)
-
-    parts, valid = [open_side(part) for part in data.train.parts()], open_side(data.valid)
+    parts = [open_corpus(part, config.sides) for part in data.train.parts()]
+    valid = open_corpus(data.valid, config.sides)
     if data.test is not None:
-        open_side(data.test)
+        open_corpus(data.test, config.sides)
     tokenizers = tokenizers or _tokenizers(config, parts, display)
 
-    def encode(key: str, corpus: Corpus, filters: FilterConfig) -> EncodedCorpus:
-        ids = _encode(key, corpus, filters, tokenizers, folder / "encoded", display, alone)
-        if not len(ids):
-            name, hint = key.partition(".")[0], " and data.filters" if key.startswith("train") else ""
-            unit = "sentences" if alone else "pairs"
-            raise TrainingError(
-                f"no {name} {unit} are left of {ids.report.read} read; dropped: {ids.report or 'none'}. "
-                f"Check data.{key}{hint}."
-            )
-        return ids
-
+    encode = partial(_encode, config, tokenizers, folder / "encoded", display)
     keys = ["train"] if data.train.mixture is None else [f"train.mixture.{number}" for number in range(len(parts))]
     train = EncodedMixture(
         [encode(key, corpus, data.filters) for key, corpus in zip(keys, parts, strict=True)],
@@ -94,87 +90,73 @@ def prepare(config: Config, folder: Path, display: Display, tokenizers: Tokenize
     shares = (train.counts / len(train)).tolist()
     facts = {
         "train": [
-            _facts(part.name(), ids, alone) | {"share": share}
+            _facts(part.name(config.sides), ids, config.sides) | {"share": share}
             for part, ids, share in zip(data.train.parts(), train.parts, shares, strict=True)
         ],
-        "valid": _facts(data.valid.name(), valid_ids, alone),
+        "valid": _facts(data.valid.name(config.sides), valid_ids, config.sides),
     }
-    return Prepared(tokenizers, train, valid_ids, list(valid), facts, alone)
+    return Prepared(tokenizers, train, valid_ids, list(valid), facts, config.unit, config.sides)
 
 
-def _facts(name: str, ids: EncodedCorpus, alone: bool) -> dict[str, Any]:
-    source = {} if alone else {"source_tokens": int(ids.source.lengths.sum())}
+def _facts(name: str, ids: EncodedCorpus, sides: Sequence[str]) -> dict[str, Any]:
     return {
         "name": name,
         "read": ids.report.read,
         "kept": ids.report.kept,
         "dropped": dict(ids.report.dropped),
-        **source,
-        "target_tokens": int(ids.target.lengths.sum()),
+        **{f"{side}_tokens": int(getattr(ids, side).lengths.sum()) for side in sides},
     }
 
 
 def _tokenizers(config: Config, corpora: Sequence[Corpus], display: Display) -> Tokenizers:
-    options, alone = config.tokenizer, config.task == "language_model"
+    """The source's and the target's; the only one twice."""
+    options, parts = config.tokenizer, config.tokenizer.parts()
     if options.from_model is not None:
-        folder = expand(options.from_model)
-        return _one(load_tokenizers(folder).target) if alone else _tokenizers_of(folder, options.joint)
-    if alone and options.target_model is not None:
-        return _one(Tokenizer.load(find_file(options.target_model)))
-    if options.source_model is not None:
-        source = Tokenizer.load(find_file(options.source_model))
-        return Tokenizers(
-            source, source if options.target_model is None else Tokenizer.load(find_file(options.target_model))
-        )
+        stored = load_tokenizers(expand(options.from_model))
+        found = len(set(stored))
+        if len(config.sides) > 1 and found != len(parts):
+            joint = found == 1
+            raise TokenizerError(
+                f"tokenizer.from_model: {expand(options.from_model)} has "
+                f"{'one joint tokenizer' if joint else 'two tokenizers'}, and tokenizer.joint is "
+                f"{str(not joint).lower()}. Set it to {str(joint).lower()}."
+            )
+        return stored if len(parts) > 1 else Tokenizers(stored.target, stored.target)
 
-    def train(sides: tuple[int, ...], what: str) -> Tokenizer:
-        pairs = (pair for corpus in corpora for pair in filter_pairs(corpus, config.data.filters, FilterReport()))
-        with display.waiting(f"training the {what} tokenizer"):
-            return Tokenizer.train((pair[side] for pair in pairs for side in sides), options)
+    def train(part: TokenizerPart) -> Tokenizer:
+        pairs = (pair for corpus in corpora for pair in filter_pairs(corpus, config.corpora.filters, FilterReport()))
+        with display.waiting(f"training the {part.name} tokenizer"):
+            return Tokenizer.train((getattr(pair, side) for pair in pairs for side in part.sides), options)
 
-    if alone:
-        return _one(train((1,), config.tokenizer.model))
-    if options.joint:
-        return _one(train((0, 1), "joint"))
-    return Tokenizers(train((0,), "source"), train((1,), "target"))
-
-
-def _one(tokenizer: Tokenizer) -> Tokenizers:
-    return Tokenizers(tokenizer, tokenizer)
-
-
-def _tokenizers_of(folder: Path, joint: bool) -> Tokenizers:
-    tokenizers = load_tokenizers(folder)
-    found = tokenizers.source is tokenizers.target
-    if found != joint:
-        raise TokenizerError(
-            f"tokenizer.from_model: {folder} has {'one joint tokenizer' if found else 'two tokenizers'}, and "
-            f"tokenizer.joint is {str(joint).lower()}. Set it to {str(found).lower()}."
-        )
-    return tokenizers
+    made = [train(part) if part.file is None else Tokenizer.load(find_file(part.file)) for part in parts]
+    return Tokenizers(made[0], made[-1])
 
 
 def _encode(
-    key: str,
-    corpus: Corpus,
-    filters: FilterConfig,
+    config: Config,
     tokenizers: Tokenizers,
     folder: Path,
     display: Display,
-    alone: bool,
+    key: str,
+    corpus: Corpus,
+    filters: SentenceFilterConfig,
 ) -> EncodedCorpus:
-    what = f"data.{key}"
+    what, source = f"data.{key}", tokenizers.source if "source" in config.sides else None
     with display.waiting(f"reading {what}"):
-        parts = [
-            corpus.fingerprint(),
-            filters.model_dump_json(),
-            *(tokenizer.fingerprint() for tokenizer in tokenizers),
-        ]
+        parts = [corpus.fingerprint(), filters.model_dump_json(), *(one.fingerprint() for one in tokenizers)]
     fingerprint = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    ids = None
     with suppress(OSError, ValueError, KeyError, TypeError):  # absent or damaged: encode
-        stored = EncodedCorpus(folder / key)
-        if stored.fingerprint == fingerprint:
-            return stored
-    source, target = (None if alone else tokenizers.source), tokenizers.target
-    with display.counting(f"filtering and tokenizing {what}", "sentences" if alone else "pairs") as advance:
-        return encode_corpus(corpus, source, target, folder / key, fingerprint, filtering=filters, progress=advance)
+        ids = EncodedCorpus(folder / key)
+    if ids is None or ids.fingerprint != fingerprint:
+        with display.counting(f"filtering and tokenizing {what}", config.unit) as advance:
+            ids = encode_corpus(
+                corpus, source, tokenizers.target, folder / key, fingerprint, filtering=filters, progress=advance
+            )
+    if not len(ids):
+        name, hint = key.partition(".")[0], " and data.filters" if key.startswith("train") else ""
+        raise TrainingError(
+            f"no {name} {config.unit} are left of {ids.report.read} read; dropped: {ids.report or 'none'}. "
+            f"Check {what}{hint}."
+        )
+    return ids

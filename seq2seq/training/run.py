@@ -29,7 +29,7 @@ from seq2seq.training.records import Records, only_run
 from seq2seq.training.recovery import Watch
 from seq2seq.training.start import make_model, prepare_together, summarize, try_largest_batches
 from seq2seq.training.tensorboard import TensorBoard
-from seq2seq.training.validation import Validator
+from seq2seq.training.validation import VALIDATORS, Validator
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _train(
     board = TensorBoard(directory) if config.training.tensorboard and replicas.is_chief else None
     data = prepare_together(config, directory, display, replicas, resumes)
     model = make_model(config, data.tokenizers, precision, replicas, display, starts=not resumes)
-    validator = Validator(model, data, config, display, replicas)
+    validator = VALIDATORS.get(type(config), Validator)(model, data, config, display, replicas)
     records = Records(directory, config, model, data, replicas)
     progress = _resume(config, directory, records, display, override) if resumes else Progress()
     records.begin(resumes)

@@ -67,13 +67,9 @@ def make_model(
 def summarize(display: Display, model: DecoderModel, data: Prepared, plan: BatchPlan, directory: Path) -> None:
     """Say what is about to be trained, with the first epoch's plan."""
     tokenizers, shapes = data.tokenizers, plan.shapes()
-    sizes = [f"{tokenizer.vocabulary_size:,}" for tokenizer in tokenizers]
-    if data.alone:
-        vocabulary = sizes[0]
-    elif tokenizers.source is tokenizers.target:
-        vocabulary = f"{sizes[0]} joint"
-    else:
-        vocabulary = f"{sizes[0]} source, {sizes[1]} target"
+    vocabulary = ", ".join(data.by_side(*(tokenizer.vocabulary_size for tokenizer in tokenizers)))
+    if len(data.sides) > 1 and tokenizers.source is tokenizers.target:
+        vocabulary = f"{tokenizers.target.vocabulary_size:,} joint"
     total, trained = model.count_params(), trained_parameters(model)
     source, target = (lengths[plan.rows].sum() for lengths in (plan.source_lengths, plan.target_lengths))
     batches = f"{len(plan):,} of {shapes[:, 0].mean():.0f} sentences on average"
@@ -81,9 +77,9 @@ def summarize(display: Display, model: DecoderModel, data: Prepared, plan: Batch
         "Training",
         {
             "parameters": f"{total:,}" + (f", {trained:,} of them trained" if trained < total else ""),
-            **_corpora(data, "sentences" if data.alone else "pairs"),
+            **_corpora(data),
             "vocabulary": vocabulary,
-            "tokens an epoch": f"{target:,}" if data.alone else f"{source:,} source, {target:,} target",
+            "tokens an epoch": ", ".join(data.by_side(source, target)),
             "batches": f"{batches}, {plan.padding_waste():.1%} padding",
             "largest batches": "; ".join(describe_batch(data, plan, index) for index in plan.largest()),
             "directory": str(directory),
@@ -118,12 +114,12 @@ def try_largest_batches(
         display.say(f"peak memory: {peak / 2**30:.2f} GiB with the largest batches; training will take about as much")
 
 
-def _corpora(data: Prepared, unit: str) -> dict[str, str]:
+def _corpora(data: Prepared) -> dict[str, str]:
     """A row for each training corpus."""
     rows = {}
     several = len(data.train.parts) > 1
     for number, (facts, part) in enumerate(zip(data.facts["train"], data.train.parts, strict=True), start=1):
-        pairs = f"{facts['kept']:,} of {facts['read']:,} {unit}"
+        pairs = f"{facts['kept']:,} of {facts['read']:,} {data.unit}"
         pairs += f" (dropped: {part.report})" if part.report.dropped else ""
         share = f"{facts['name']}: {facts['share']:.1%} of an epoch, "
         rows[f"corpus {number}" if several else "corpus"] = share + pairs if several else pairs

@@ -4,7 +4,8 @@ from functools import cached_property
 
 import numpy as np
 
-from seq2seq.config import Config, SearchOptions
+from seq2seq.config import Config, SearchOptions, TranslationConfig
+from seq2seq.config.recipe import Recipe
 from seq2seq.data.batching import plan_batches
 from seq2seq.devices.device import use_precision
 from seq2seq.devices.replicas import Replicas
@@ -20,28 +21,16 @@ from seq2seq.training.preparation import Prepared
 
 
 class Validator:
-    """Measure a model that is being trained, with the code that translates for everybody else.
+    """Measure the loss of a model that is being trained.
 
-    Several workers share the corpus, and each knows the result. A language model has a loss only.
+    Several workers share the corpus, and each knows the result.
     """
 
     def __init__(
         self, model: DecoderModel, data: Prepared, config: Config, display: Display, replicas: Replicas | None = None
     ) -> None:
-        self.model, self.data, self.config, self.display = model, data, config, display
+        self.model, self.data, self.display = model, data, display
         self.replicas = replicas or Replicas()
-        if config.validation.bleu:
-            make_metric("BLEU", config.data.target_language)  # what it needs is missed now, not after an epoch
-            cut = int((data.valid.source.lengths > config.search.max_source_tokens).sum())
-            if cut and config.search.long_lines == "cut":
-                display.say(f"warning: validation: {cut_warning(cut, len(data.valid))}")
-        self.translator = (
-            Translator(model, *data.tokenizers, notice=lambda text: display.say(f"warning: validation: {text}"))
-            if isinstance(model, Seq2Seq)
-            else None
-        )
-        if self.translator is not None and config.validation.bleu:
-            self.translator.check(self._options())  # what it cannot do is refused now, and not after an epoch
         lengths, tokens = (data.valid.source.lengths, data.valid.target.lengths), config.batching.tokens
         assert tokens is not None  # see `with_tokens`
         self._plan = plan_batches(*lengths, tokens=tokens, pool=len(data.valid), seed=0, epoch=0)
@@ -72,33 +61,69 @@ class Validator:
         for index in self._plan.largest():
             self._of_batch(index)
 
-    def bleu(self) -> float:
-        """BLEU of the translated validation corpus, on raw text."""
-        assert self.translator is not None
-        pairs = self.data.valid_pairs
-        mine = [pair.source for pair in pairs[self.replicas.worker :: self.replicas.workers]]
-        with self.display.counting("translating the validation corpus", "sentences", len(mine)) as advance:
-            translations = self.translator.translate(mine, self._options(), attention=False, progress=advance)
-        texts = self.replicas.join([translation.text for translation in translations])
-        references = [pair.target for pair in pairs]
-        (score,) = score_texts(
-            texts, references, bootstrap=False, language=self.config.data.target_language, metrics=["BLEU"]
-        )
-        return score.score
+    def bleu(self) -> float | None:
+        """BLEU of the translated validation corpus, on raw text; None where it is not measured."""
+        return None
 
     def samples(self, count: int = 5) -> tuple[list[tuple[str, str, str]], np.ndarray]:
         """Source, translation and reference of sentences from all over the corpus, and the first one's attention.
 
-        The attention is (T, S); empty where the model does not attend. A language model has neither.
+        The attention is (T, S); empty where the model does not attend. Where nothing is translated there is neither.
         """
-        if self.translator is None:
-            return [], np.zeros((0, 0), np.float32)
+        return [], np.zeros((0, 0), np.float32)
+
+
+class TranslationValidator(Validator):
+    """Measure a translator's BLEU too, with the code that translates for everybody else.
+
+    Raises:
+        ConfigError, MissingExtraError: The recipe asks for what translating cannot do, or BLEU needs a package.
+    """
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        data: Prepared,
+        config: TranslationConfig,
+        display: Display,
+        replicas: Replicas | None = None,
+    ) -> None:
+        super().__init__(model, data, config, display, replicas)
+        self.measures = config.validation.bleu
+        self.language = config.data.target_language if config.data else None
+        own = {"n_best": 1, "sample": False, "beam_size": config.validation.beam_size}
+        self.options: SearchOptions = config.search.of_the_model_alone().model_copy(update=own)
+        self.translator = Translator(
+            model, *data.tokenizers, notice=lambda text: display.say(f"warning: validation: {text}")
+        )
+        if not self.measures:
+            return
+        # What it needs is missed, and what the translator cannot do is refused, now and not after an epoch.
+        make_metric("BLEU", self.language)
+        self.translator.check(self.options)
+        cut = int((data.valid.source.lengths > self.options.max_source_tokens).sum())
+        if cut and self.options.long_lines == "cut":
+            display.say(f"warning: validation: {cut_warning(cut, len(data.valid))}")
+
+    def bleu(self) -> float | None:
+        if not self.measures:
+            return None
+        pairs = self.data.valid_pairs
+        mine = [pair.source for pair in pairs[self.replicas.worker :: self.replicas.workers]]
+        with self.display.counting("translating the validation corpus", "sentences", len(mine)) as advance:
+            translations = self.translator.translate(mine, self.options, attention=False, progress=advance)
+        texts = self.replicas.join([translation.text for translation in translations])
+        references = [pair.target for pair in pairs]
+        (score,) = score_texts(texts, references, bootstrap=False, language=self.language, metrics=["BLEU"])
+        return score.score
+
+    def samples(self, count: int = 5) -> tuple[list[tuple[str, str, str]], np.ndarray]:
         pairs = [pair for pair in self.data.valid_pairs if pair.source.strip()]
         chosen = [pairs[len(pairs) * place // count] for place in range(count)] if len(pairs) > count else pairs
-        translations = self.translator.translate([pair.source for pair in chosen], self._options())
+        translations = self.translator.translate([pair.source for pair in chosen], self.options)
         texts = [(pair.source, made.text, pair.target) for pair, made in zip(chosen, translations, strict=True)]
         return texts, translations[0].attention
 
-    def _options(self) -> SearchOptions:
-        own = {"n_best": 1, "sample": False, "beam_size": self.config.validation.beam_size}
-        return self.config.search.of_the_model_alone().model_copy(update=own)
+
+# Of the other tasks the loss is measured.
+VALIDATORS: dict[type[Recipe], type[Validator]] = {TranslationConfig: TranslationValidator}

@@ -8,13 +8,17 @@ from hypothesis import strategies as st
 from seq2seq.cli.options import from_flags
 from seq2seq.config import Config, SearchOptions, dump_config, load_config, parse_config, read_config
 from seq2seq.config.explain import sections
+from seq2seq.config.tasks import RECIPES
 from seq2seq.errors import ConfigError
 from tests.fuzz.conftest import outcome
 
 VALUES = {"data": {"train": {"tsv": "train.tsv"}, "valid": {"source": "valid.en", "target": "valid.de"}}}
-PATHS = [
-    [*filter(None, prefix.split(".")), name] for prefix, section in sections() for name in section.model_fields
-]  # of every key, sections too
+PATHS = [  # of every key of every task, sections too
+    [*filter(None, prefix.split(".")), name]
+    for recipe in RECIPES.values()
+    for prefix, section in sections(recipe)
+    for name in section.model_fields
+]
 words = st.sampled_from(
     ["auto", "average", "gru", "lstm", "none", "all", "highway", "adamw", "cosine", "replace", "zh", "a", ""]
 )
@@ -113,8 +117,9 @@ BOMB = "a: &a0 [x, x]\n" + "".join(f"b{n}: &a{n + 1} [*a{n}, *a{n}]\n" for n in 
 @example("!!python/object/new:os.system ['touch owned']")
 @example("!!python/name:os.system")
 def test_any_text_makes_a_recipe_or_an_error(text):
+    recipe = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     with pytest.raises(ConfigError):
-        read_config(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"), "recipe.yaml")
+        _ = read_config(recipe, "recipe.yaml").corpora
 
 
 @given(st.sampled_from(PATHS).map(".".join) | st.text(max_size=8), values.map(yaml.dump) | st.text(max_size=20))

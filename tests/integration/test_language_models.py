@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import yaml
 
-from seq2seq.config import SearchOptions
+from seq2seq.config import GenerationOptions, SearchOptions
 from seq2seq.data.batching import plan_batches
 from seq2seq.data.encoded import EncodedCorpus
 from seq2seq.data.tokenizer import EOS_ID
@@ -164,7 +164,8 @@ def test_generated_text(folder, tmp_path, capsys):
     assert len(texts) == 3
     assert all(text.startswith("der Hund") for text in texts)
     assert run("generate", folder / "model", *flags, "--beam-size", "2") == 0
-    expected = TextGenerator.load(folder / "model").generate("der Hund", SearchOptions(beam_size=2, max_length=6))
+    options = GenerationOptions(sample=False, beam_size=2, max_length=6)
+    expected = TextGenerator.load(folder / "model").generate("der Hund", options)
     assert capsys.readouterr().out == f"{expected[0].text}\n"
 
 
@@ -204,9 +205,9 @@ def test_a_language_model_does_not_translate(verb, folder, capsys):
     model = folder / "model"
     assert run(verb, model, *flags.get(verb, ())) == 1
     assert capsys.readouterr().err == (
-        f"error: {model}: is a language model, and a translator is wanted here. Write text with `seq2seq generate "
-        f"{model}`, measure text with `seq2seq perplexity {model}`, or let it help a translator with "
-        f"--language-model {model}.\n"
+        f"error: {model}: is of `task: language_model`, and a model of `task: translation` is wanted here. What this "
+        f"one does: generate: `seq2seq generate {model}`; perplexity: `seq2seq perplexity {model} -i FILE`; help a "
+        f"translator: `--language-model {model}`.\n"
     )
 
 
@@ -214,9 +215,9 @@ def test_a_language_model_does_not_translate(verb, folder, capsys):
 def test_a_translator_is_no_language_model(verb, folder, capsys):
     flags = ("-i", folder / "reference.txt") if verb == "perplexity" else ()
     assert run(verb, folder / "translator", *flags) == 1
-    assert capsys.readouterr().err == (
-        f"error: {folder / 'translator'}: is a translator, and a language model is wanted here: one trained with "
-        "`task: language_model`.\n"
+    assert capsys.readouterr().err.startswith(
+        f"error: {folder / 'translator'}: is of `task: translation`, and a model of `task: language_model` is wanted "
+        f"here. What this one does: translate: `seq2seq translate {folder / 'translator'} -i FILE`; evaluate: "
     )
 
 

@@ -1,13 +1,24 @@
 """Recipes: every mistake is named, every resolved recipe reads back."""
 
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 from pydantic import ValidationError
 
-from seq2seq.config import Config, changed_keys, dump_config, load_config, parse_config, recipe_names
+from seq2seq.config import (
+    Config,
+    TranslationConfig,
+    changed_keys,
+    dump_config,
+    load_config,
+    parse_config,
+    read_config,
+    recipe_names,
+)
 from seq2seq.config.explain import sections
+from seq2seq.config.tasks import RECIPES
 from seq2seq.errors import ConfigError
 from tests.recipes import DATA, mixed
 
@@ -177,8 +188,20 @@ def test_every_problem_gets_its_line() -> None:
 def test_missing_section() -> None:
     with pytest.raises(ConfigError, match=r"^recipe\.yaml: 'data\.valid' is missing\.$"):
         parse_config({"data": {"train": {"tsv": "a"}}}, origin="recipe.yaml")
-    with pytest.raises(ConfigError, match=r"^recipe\.yaml: 'data' is missing\.$"):
-        parse_config({}, origin="recipe.yaml")
+
+
+def test_a_recipe_for_training_has_corpora_and_that_of_a_model_may_lack_them(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    for text in ("seed: 3", "data: null"):
+        recipe.write_text(text)
+        with pytest.raises(ConfigError, match=r"/recipe\.yaml: 'data' is missing\.$"):
+            load_config(recipe)
+    for task in RECIPES:
+        config = read_config(f"task: {task}".encode(), "config.yaml")
+        assert config.data is None
+        assert read_config(dump_config(config).encode(), "dump") == config
+        with pytest.raises(ConfigError, match=r"^the recipe has no 'data' section"):
+            _ = config.corpora
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -196,7 +219,7 @@ def test_dump_reads_back_and_is_complete() -> None:
     text = dump_config(config)
     assert parse_config(yaml.safe_load(text), origin="dump") == config
     assert "<größer>" in text, "readable, not escaped"
-    assert list(yaml.safe_load(text)) == list(Config.model_fields)
+    assert list(yaml.safe_load(text)) == list(TranslationConfig.model_fields)
     assert yaml.safe_load(text)["encoder"]["units"] == config.encoder.units, "defaults are written out"
 
 
@@ -230,13 +253,13 @@ def test_a_change_in_a_list_names_its_place() -> None:
 
 
 def test_every_section_and_key_is_described() -> None:
-    names = []
-    for name, section in sections():
-        assert section.__doc__
-        for key, field in section.model_fields.items():
-            assert field.description or f"{name}.{key}".lstrip(".") in dict(sections()), f"{name}.{key}"
-        names.append(name)
-    assert names[:4] == ["", "data", "data.train", "data.train.mixture.0"]
+    for recipe in RECIPES.values():
+        found = dict(sections(recipe))
+        for name, section in found.items():
+            assert section.__doc__
+            for key, field in section.model_fields.items():
+                assert field.description or f"{name}.{key}".lstrip(".") in found, f"{name}.{key}"
+        assert list(found)[:4] == ["", "data", "data.train", "data.train.mixture.0"]
 
 
 def test_frozen() -> None:

@@ -37,12 +37,12 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
         ("data.train={target: a, tsv: b}", ONE_KIND),
         (
             "data.train={target: a}",
-            "'data.train': 'source' and 'target' go together: give both files; a 'target' alone, here a, is for "
+            "data: 'train': 'source' and 'target' go together: give both files; a 'target' alone, here a, is for "
             "'task: language_model'.",
         ),
         (
             "data.valid={mixture: [{tsv: b}, {target: c}]}",
-            "'data.valid': 'source' and 'target' go together: give both files; a 'target' alone, here c, is for "
+            "data: 'valid': 'source' and 'target' go together: give both files; a 'target' alone, here c, is for "
             "'task: language_model'.",
         ),
         ("data.train={}", ONE_KIND),
@@ -71,8 +71,8 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "tokenizer.user_defined_symbols: '<a>' is empty, reserved or given twice.",
         ),
         (
-            "tokenizer.from_model=runs/a tokenizer.source_model=b",
-            "tokenizer: 'from_model' brings both tokenizers: leave out 'source_model' and 'target_model'.",
+            "tokenizer.from_model=runs/a tokenizer.source_model=b tokenizer.joint=true",
+            "tokenizer: 'from_model' brings the tokenizers: leave out 'source_model'.",
         ),
         (
             "tokenizer.joint=true tokenizer.source_model=a tokenizer.target_model=b",
@@ -84,7 +84,7 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
         ),
         (
             "tokenizer.target_model=b",
-            "'tokenizer.target_model' alone is for 'task: language_model': give 'tokenizer.source_model' too.",
+            "tokenizer: give both 'source_model' and 'target_model', or neither, or set 'joint: true'.",
         ),
         ("encoder.units=51", "encoder: 'units' is 51: a bidirectional encoder needs an even number."),
         (

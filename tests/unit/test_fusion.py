@@ -167,7 +167,11 @@ def test_another_tokenizer_is_refused(folder, translator):
 
 
 def test_a_translator_is_no_language_model(folder, translator):
-    with pytest.raises(ModelDirectoryError, match=r"translator: is a translator, and a language model is wanted here"):
+    with pytest.raises(
+        ModelDirectoryError, match=r"translator: is of `task: translation`, and a model of `task: language_model`"
+    ):
         translator.check(options(language_model=str(folder / "translator")))
-    with pytest.raises(ModelDirectoryError, match=r"lm: is a language model, and a translator is wanted here"):
+    with pytest.raises(
+        ModelDirectoryError, match=r"lm: is of `task: language_model`, and a model of `task: translation`"
+    ):
         Translator.load(folder / "lm")

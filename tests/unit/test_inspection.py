@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from seq2seq.cli import main
-from seq2seq.config import TokenizerConfig
+from seq2seq.config import TokenizerConfig, TranslationConfig
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.model_directory.directory import start_directory
-from seq2seq.model_directory.inspection import PARTS, inspect_model
+from seq2seq.model_directory.inspection import inspect_model
 from seq2seq.model_directory.model import save_model
 from seq2seq.models.build import build_model
 from tests.toy import pairs, toy_config
@@ -74,8 +74,8 @@ def test_parts_add_up_to_the_models_own_layers(make, tied, joint, encoder, decod
     folder, model = make(joint, embeddings={"tied": tied}, encoder=encoder, decoder=decoder)
     found = inspect_model(folder)
     parts = found["parameters"]
-    assert set(parts) == {"total", *PARTS}, "no part is unknown"
-    assert parts["total"] == sum(parts[part] for part in PARTS) == model.count_params()
+    assert set(parts) == {"total", *TranslationConfig.parts}, "no part is unknown"
+    assert parts["total"] == sum(parts[part] for part in TranslationConfig.parts) == model.count_params()
     attention = 0 if decoder.get("attention") == "none" else size(model.decoder.attention)
     bias = model.output_bias.shape[0]
     assert parts["encoder"] == size(model.encoder)
@@ -145,6 +145,18 @@ def test_tokenizers_history_corpus_versions_and_files(make):
     assert found["versions"]["no-such-package"] == {"then": "1.0", "now": None}
     assert found["training"] is None
     assert found["corpus"] == {"train": [{"name": "corpora/train.tsv"}], "valid": {"name": "corpora/valid.tsv"}}
+
+
+def test_a_model_without_corpora_is_inspected(make, tmp_path, capsys):
+    _, model = make()
+    config, folder = toy_config(tmp_path, data=None), tmp_path / "bare"
+    start_directory(folder, config, Tokenizers(trained(), trained()))
+    save_model(folder, model, {})
+    assert inspect_model(folder)["corpus"] == {}
+    assert run("inspect", folder) == 0
+    assert "unknown" in capsys.readouterr().out
+    assert run("shortlist", folder) == 1
+    assert "the recipe has no 'data' section" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])

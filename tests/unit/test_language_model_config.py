@@ -1,13 +1,17 @@
 """Recipes of language models: their own defaults, and what they must not say."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from seq2seq.config import Config, DecoderConfig, dump_config, parse_config
-from seq2seq.errors import ConfigError
+from seq2seq.config import Config, LanguageModelConfig, TranslationConfig, dump_config, parse_config
+from seq2seq.config.network import UnconditionalDecoderConfig
+from seq2seq.config.tasks import RECIPES
+from seq2seq.corpora import open_corpus
+from seq2seq.errors import ConfigError, CorpusError
 
 VALUES: dict[str, Any] = {
     "task": "language_model",
@@ -21,13 +25,12 @@ def parse(**sections: Any) -> Config:
 
 def test_a_short_recipe_has_a_language_models_defaults() -> None:
     config = parse(decoder={"cell": "lstm", "units": 8})
-    assert (config.decoder.attention, config.decoder.cell) == ("none", "lstm")
-    assert (config.validation.metric, config.validation.bleu) == ("loss", False)
+    assert config.decoder.cell == "lstm"
+    assert config.validation.metric == "loss"
     assert (config.search.sample, config.search.max_length) == (True, 100)
     assert config.data.train.name() == "train.de"
     dumped = yaml.safe_load(dump_config(config))
     assert parse_config(dumped, "dump") == config
-    # A later version may have other defaults of what means nothing here.
     assert "encoder" not in dumped
     for section, key in ((dumped["decoder"], "attention"), (dumped["data"]["filters"], "max_ratio")):
         assert section
@@ -36,8 +39,16 @@ def test_a_short_recipe_has_a_language_models_defaults() -> None:
 
 def test_what_a_recipe_says_wins_and_sections_may_be_objects() -> None:
     assert parse(search={"sample": False, "max_length": 7}).search.max_length == 7
-    config = Config.model_validate(VALUES | {"decoder": DecoderConfig(units=8)})
-    assert (config.decoder.units, config.decoder.attention) == (8, "none")
+    config = LanguageModelConfig(data=VALUES["data"], decoder=UnconditionalDecoderConfig(units=8))
+    assert config == parse(decoder={"units": 8})
+
+
+def test_every_task_is_told_by_its_key_and_translation_by_none() -> None:
+    for task, recipe in RECIPES.items():
+        config = parse_config({"task": task}, "t.yaml")
+        assert type(config) is recipe
+        assert yaml.safe_load(dump_config(config))["task"] == task
+    assert type(parse_config({}, "t.yaml")) is TranslationConfig
 
 
 def test_a_translators_defaults_are_as_they_were() -> None:
@@ -46,7 +57,9 @@ def test_a_translators_defaults_are_as_they_were() -> None:
     assert (config.decoder.attention, config.validation.metric, config.search.sample) == ("general", "bleu", False)
 
 
-NO_SOURCE = "and 'task: language_model' has no source and no translations: leave it out, or set it to"
+def of_a_translator(key: str, accepted: str) -> str:
+    ours = "and this recipe has 'task: language_model': leave it out"
+    return f"'{key}' is for 'task: translation', {ours}. Accepted {accepted}"
 
 
 @pytest.mark.parametrize(
@@ -54,31 +67,37 @@ NO_SOURCE = "and 'task: language_model' has no source and no translations: leave
     [
         (
             {"encoder": {"units": 8}},
-            "'encoder.units' is 8, and 'task: language_model' has no encoder: leave the section out.",
+            of_a_translator("encoder", "at the top: batching, data, decoder, embeddings, search, seed, task, "),
         ),
-        ({"decoder": {"attention": "dot"}}, f"'decoder.attention' is dot, {NO_SOURCE} none."),
-        ({"decoder": {"summary": "mean"}}, f"'decoder.summary' is mean, {NO_SOURCE} transformed."),
-        ({"decoder": {"context": "every_step"}}, f"'decoder.context' is every_step, {NO_SOURCE} initial."),
-        ({"decoder": {"heads": 2}}, "decoder: 'heads: 2' needs an attention, and 'attention' is none."),
         (
-            {"decoder": {"form": "conditional"}},
-            "decoder: 'form: conditional' needs an attention, and 'attention' is none.",
+            {"decoder": {"attention": "dot"}},
+            of_a_translator("decoder.attention", "in decoder: cell, dropout, "),
         ),
-        ({"validation": {"metric": "bleu", "bleu": True}}, f"'validation.metric' is bleu, {NO_SOURCE} loss."),
-        ({"validation": {"metric": "bleu"}}, f"'validation.metric' is bleu, {NO_SOURCE} loss."),
-        ({"validation": {"bleu": True}}, f"'validation.bleu' is true, {NO_SOURCE} false."),
-        ({"search": {"unk": "replace"}}, f"'search.unk' is replace, {NO_SOURCE} keep."),
-        ({"search": {"coverage_penalty": 0.2}}, f"'search.coverage_penalty' is 0.2, {NO_SOURCE} 0.0."),
+        ({"decoder": {"summary": "mean"}}, of_a_translator("decoder.summary", "in decoder: ")),
+        ({"decoder": {"context": "every_step"}}, of_a_translator("decoder.context", "in decoder: ")),
+        ({"decoder": {"heads": 2}}, of_a_translator("decoder.heads", "in decoder: ")),
+        ({"decoder": {"form": "conditional"}}, of_a_translator("decoder.form", "in decoder: ")),
+        ({"validation": {"metric": "bleu"}}, "'validation.metric': found 'bleu'. Input should be 'loss'."),
+        (
+            {"validation": {"bleu": True}},
+            of_a_translator("validation.bleu", "in validation: every_updates, "),
+        ),
+        ({"search": {"unk": "replace"}}, of_a_translator("search.unk", "in search: beam_size, ")),
+        ({"search": {"coverage_penalty": 0.2}}, of_a_translator("search.coverage_penalty", "in search: ")),
+        ({"search": {"long_lines": "cut"}}, of_a_translator("search.long_lines", "in search: ")),
+        ({"search": {"language_model": "lm"}}, of_a_translator("search.language_model", "in search: ")),
         (
             {"data": VALUES["data"] | {"filters": {"max_ratio": 3.0}}},
-            f"'data.filters.max_ratio' is 3.0, {NO_SOURCE} 4.0.",
+            of_a_translator("data.filters.max_ratio", "in data.filters: duplicates, empty, max_characters, "),
         ),
-        ({"search": {"long_lines": "cut"}}, f"'search.long_lines' is cut, {NO_SOURCE} split."),
-        ({"tokenizer": {"joint": True}}, f"'tokenizer.joint' is true, {NO_SOURCE} false."),
-        ({"embeddings": {"source_word_dropout": 0.1}}, f"'embeddings.source_word_dropout' is 0.1, {NO_SOURCE} 0.0."),
+        ({"data": VALUES["data"] | {"target_language": "de"}}, of_a_translator("data.target_language", "in data: ")),
+        ({"tokenizer": {"joint": True}}, of_a_translator("tokenizer.joint", "in tokenizer: ")),
+        ({"embeddings": {"source_word_dropout": 0.1}}, of_a_translator("embeddings.source_word_dropout", "in embed")),
+        ({"embeddings": {"tied": "all"}}, "'embeddings.tied': found 'all'. Input should be 'none' or 'target'."),
+        ({"decoder": {"unitz": 8}}, "unknown key 'decoder.unitz'. Did you mean 'units'? Accepted in decoder: cell, "),
         (
-            {"embeddings": {"tied": "all"}},
-            "'embeddings.tied: all' shares a table with the source, and 'task: language_model' has none.",
+            {"tokenizer": {"from_model": "runs/a", "target_model": "b"}},
+            "tokenizer: 'from_model' brings the tokenizers: leave out 'target_model'.",
         ),
         (
             {"training": {"warm_start": "runs/a"}},
@@ -100,15 +119,18 @@ def test_of_an_unknown_task_nothing_else_is_said() -> None:
     assert str(error.value) == expected
 
 
-def test_sources_are_not_read() -> None:
-    pair = {"source": "a.en", "target": "a.de"}
-    data = {"train": {"mixture": [pair, {"tsv": "b.tsv"}]}, "valid": pair}
-    config = parse(data=data)
-    assert [part.name() for part in config.corpora.train.parts()] == ["a.de", "b.tsv"]
-    assert (config.corpora.valid.name(), config.corpora.test) == ("a.de", None)
-    assert config.data.valid.source == "a.en", "the recipe stays as it was written"
-    translator = parse(task="translation", data=data)
-    assert translator.corpora == translator.data
+def test_sources_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.de").write_text("eins\nzwei\n", encoding="utf-8")
+    (tmp_path / "b.tsv").write_text("three\tdrei\n", encoding="utf-8")
+    pair = {"source": str(tmp_path / "missing.en"), "target": str(tmp_path / "a.de")}
+    data = {"train": {"mixture": [pair, {"tsv": str(tmp_path / "b.tsv")}]}, "valid": pair}
+    config, translator = parse(data=data), parse(task="translation", data=data)
+    assert config.corpora.valid.name(config.sides) == pair["target"]
+    assert translator.corpora.valid.name(translator.sides) == pair["source"]
+    found = [one[:2] for one in open_corpus(config.corpora.train, config.sides)]
+    assert found == [("eins", "eins"), ("zwei", "zwei"), ("drei", "drei")]
+    with pytest.raises(CorpusError, match=r"missing\.en"):
+        open_corpus(translator.corpora.train, translator.sides)
 
 
 @pytest.mark.parametrize("section", [None, [], 3, {"attention": []}, {3: 4}])

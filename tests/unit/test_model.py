@@ -1,15 +1,11 @@
 """The model: teacher forcing equals stepping, padding changes nothing, ties tie, fit trains."""
 
-from types import SimpleNamespace
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, parse_config
-from seq2seq.data.tokenizer import Tokenizers
-from seq2seq.models.build import least_parameters
 from seq2seq.models.translation import Seq2Seq
 from tests.conftest import randomize
 
@@ -156,8 +152,7 @@ def test_the_least_parameters_are_not_more_and_not_far_fewer(name):
         "decoder": {"units": 7} | decoder,
         "data": {split: {"phrasebook": split} for split in ("train", "valid")},
     }
-    sizes = (SimpleNamespace(vocabulary_size=size) for size in (SOURCE_V, TARGET_V))
-    least = least_parameters(parse_config(values, name), Tokenizers(*sizes))
+    least = parse_config(values, name).least_parameters(SOURCE_V, TARGET_V)
     parts = {"encoder": model.encoder, "decoder": model.decoder}
     found = {name: sum(weight.shape.num_elements() for weight in part.weights) for name, part in parts.items()}
     found["embeddings"] = model.count_params() - sum(found.values())

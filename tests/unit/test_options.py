@@ -7,8 +7,7 @@ import typer
 
 from seq2seq.cli import app, main
 from seq2seq.cli.options import flag, search_options, with_search_options
-from seq2seq.config import SearchOptions
-from seq2seq.config.language_model import WITHOUT_MEANING
+from seq2seq.config import GenerationOptions, SearchOptions
 from seq2seq.errors import ConfigError
 
 SAMPLING = {"n_best", "sample", "temperature", "top_k", "top_p", "seed"}
@@ -16,7 +15,7 @@ WITHOUT = {
     "translate": set(),
     "evaluate": set(),
     "probe": SAMPLING,
-    "generate": {"sample", *WITHOUT_MEANING["search"]},
+    "generate": {"sample"} | SearchOptions.model_fields.keys() - GenerationOptions.model_fields.keys(),
 }
 
 

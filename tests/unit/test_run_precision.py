@@ -8,7 +8,7 @@ import tensorflow as tf
 from seq2seq.analysis.attention import teacher_forced_map
 from seq2seq.analysis.representations import source_states
 from seq2seq.analysis.search_tree import search_tree
-from seq2seq.config import SearchOptions
+from seq2seq.config import GenerationOptions, SearchOptions
 from seq2seq.config.precision import Precision
 from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.devices import device
@@ -128,7 +128,7 @@ def test_what_looks_into_a_translator_keeps_its_own(folder, look):
 def test_each_text_generator_keeps_its_own(language_folder, monkeypatch):
     exact, fast = TextGenerator.load(language_folder), TextGenerator.load(language_folder, "tf32")
     for call in (
-        lambda generator: generator.generate(options=SearchOptions(sample=True, max_length=3)),
+        lambda generator: generator.generate(options=GenerationOptions(max_length=3)),
         lambda generator: generator.perplexity(LINES),
         lambda generator: generator.token_log_probs(LINES),
     ):

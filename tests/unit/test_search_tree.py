@@ -16,7 +16,7 @@ from seq2seq.analysis.search_tree import (
     sampling_probabilities,
     search_tree,
 )
-from seq2seq.config import DecoderConfig, EmbeddingsConfig, SearchOptions
+from seq2seq.config import EmbeddingsConfig, SearchOptions, UnconditionalDecoderConfig
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, Tokenizers
 from seq2seq.inference.shortlist import make_shortlist
 from seq2seq.inference.translator import Translator
@@ -110,7 +110,7 @@ def translator(tmp_path_factory):
     randomize(model, seed=5, scale=0.7)
     shortlist = make_shortlist([([5, 6, 7], [8, 9, 10]), ([6], [11])], 310, 310)
     made = Translator(model, tokenizer, tokenizer, SearchOptions(beam_size=3, max_length=9), shortlist=shortlist)
-    helper = LanguageModel(310, EmbeddingsConfig(size=5), DecoderConfig(units=6, attention="none"))
+    helper = LanguageModel(310, EmbeddingsConfig(size=5), UnconditionalDecoderConfig(units=6))
     randomize(helper, seed=6, scale=0.7)
     made.sources._language_models["lm"] = helper
     return made

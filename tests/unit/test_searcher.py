@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq import SearchOptions, Tokenizer, TokenizerConfig, Translator
-from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, UnconditionalDecoderConfig
 from seq2seq.inference import searcher
 from seq2seq.inference.shortlist import make_shortlist
 from seq2seq.models.language_model import LanguageModel
@@ -30,7 +30,7 @@ def make_translator(seed: int, **decoder: object) -> Translator:
     ids = [tuple(tokenizer.encode(text) for text in pair) for pair in corpus]
     shortlist = make_shortlist(ids, VOCABULARY, VOCABULARY)._replace(frequent=np.arange(9, dtype=np.int32))
     translator = Translator(model, tokenizer, tokenizer, shortlist=shortlist)
-    helper = LanguageModel(VOCABULARY, EmbeddingsConfig(size=5), DecoderConfig(units=6, attention="none"))
+    helper = LanguageModel(VOCABULARY, EmbeddingsConfig(size=5), UnconditionalDecoderConfig(units=6))
     randomize(helper, seed=seed + 1, scale=0.7)
     translator.sources._language_models["lm"] = helper
     return translator

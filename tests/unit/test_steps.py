@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq import SearchOptions, Tokenizer, TokenizerConfig, Translator
-from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, UnconditionalDecoderConfig
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from seq2seq.inference.int8 import quantize_decoder
 from seq2seq.inference.searcher import Searcher
@@ -37,7 +37,7 @@ def translator(tmp_path_factory):
     ids = [tuple(tokenizer.encode(text) for text in pair) for pair in corpus]
     shortlist = make_shortlist(ids, VOCABULARY, VOCABULARY)._replace(frequent=np.arange(9, dtype=np.int32))
     made = Translator(model, tokenizer, tokenizer, shortlist=shortlist, folder=folder)
-    helper = LanguageModel(VOCABULARY, EmbeddingsConfig(size=5), DecoderConfig(units=6, attention="none"))
+    helper = LanguageModel(VOCABULARY, EmbeddingsConfig(size=5), UnconditionalDecoderConfig(units=6))
     randomize(helper, seed=8, scale=0.7)
     made.sources._language_models["lm"] = helper
     return made

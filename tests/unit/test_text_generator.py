@@ -7,10 +7,17 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from pydantic import ValidationError
 
-from seq2seq.config import DecoderConfig, EmbeddingsConfig, SearchOptions, TokenizerConfig
+from seq2seq.config import (
+    EmbeddingsConfig,
+    GenerationOptions,
+    SearchOptions,
+    TokenizerConfig,
+    UnconditionalDecoderConfig,
+)
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, UNK_ID, Tokenizer
-from seq2seq.errors import ConfigError, EvaluationError, TokenizerError
+from seq2seq.errors import EvaluationError, TokenizerError
 from seq2seq.inference.text_generator import TextGenerator
 from seq2seq.models.language_model import LanguageModel
 from tests.conftest import randomize
@@ -31,7 +38,7 @@ LINES = [
 def generator_of(texts, **tokenizer):
     tokenizer = Tokenizer.train(texts, TokenizerConfig(**tokenizer))
     keras.utils.set_random_seed(4)
-    decoder = DecoderConfig(cell="lstm", units=7, layers=2, attention="none")
+    decoder = UnconditionalDecoderConfig(cell="lstm", units=7, layers=2)
     model = LanguageModel(tokenizer.vocabulary_size, EmbeddingsConfig(size=5), decoder)
     randomize(model, seed=6, scale=0.8)
     return TextGenerator(model, tokenizer)
@@ -116,7 +123,7 @@ def test_nothing_to_measure(words):
 def test_an_unpruned_beam_equals_enumeration(tiny, prompt):
     given = tiny.tokenizer.encode(prompt)
     inner = range(4, tiny.tokenizer.vocabulary_size)
-    options = SearchOptions(beam_size=60, n_best=60, max_length=3, length_penalty=0.0)
+    options = GenerationOptions(sample=False, beam_size=60, n_best=60, max_length=3, length_penalty=0.0)
     expected = []
     for length in range(3):
         for tokens in product(inner, repeat=length):
@@ -133,7 +140,7 @@ def test_an_unpruned_beam_equals_enumeration(tiny, prompt):
 
 
 def test_greedy_after_a_prompt_takes_the_likeliest(words):
-    (found,) = words.generate("der Hund", SearchOptions(beam_size=1, max_length=9, min_length=4))
+    (found,) = words.generate("der Hund", GenerationOptions(sample=False, beam_size=1, max_length=9, min_length=4))
     given = ids = words.tokenizer.encode("der Hund")
     while ids[-1] != EOS_ID:
         new = len(ids) - len(given)
@@ -146,31 +153,19 @@ def test_greedy_after_a_prompt_takes_the_likeliest(words):
 
 
 def test_min_length_is_kept_where_there_is_no_max_length(tiny):
-    (found,) = tiny.generate("b", SearchOptions(beam_size=1, min_length=103))
+    (found,) = tiny.generate("b", GenerationOptions(sample=False, beam_size=1, min_length=103, max_length=None))
     assert len(found.tokens) - len(tiny.tokenizer.encode("b")) == 103
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "accepted"),
-    [
-        ("coverage_penalty", 0.2, "0.0"),
-        ("shortlist", 5, "null"),
-        ("int8", True, "false"),
-        ("language_model", "lm", "null"),
-        ("unk", "suppress", "keep"),
-    ],
-)
-def test_options_that_mean_nothing_are_refused(words, name, value, accepted):
-    with pytest.raises(ConfigError) as error:
-        words.generate("der", SearchOptions(beam_size=2, **{name: value}))
-    assert str(error.value) == (
-        f"'search.{name}' is {str(value).lower()}, and 'task: language_model' has no source and no translations: leave "
-        f"it out, or set it to {accepted}."
-    )
+def test_options_of_a_translator_are_refused(words):
+    with pytest.raises(TypeError, match=r"^expected GenerationOptions, found SearchOptions\.$"):
+        words.generate("der", SearchOptions(beam_size=2))
+    with pytest.raises(ValidationError, match="coverage_penalty"):
+        GenerationOptions(coverage_penalty=0.2)
 
 
 def test_draws_depend_on_seed_and_prompt_alone(words):
-    options = SearchOptions(sample=True, n_best=4, max_length=9, temperature=1.5)
+    options = GenerationOptions(n_best=4, max_length=9, temperature=1.5)
     drawn = words.generate("der", options)
     assert [one.tokens for one in drawn] == [one.tokens for one in words.generate("der", options)]
     assert [one.score for one in drawn] == sorted((one.score for one in drawn), reverse=True)
@@ -186,7 +181,7 @@ def test_draws_depend_on_seed_and_prompt_alone(words):
 
 
 def test_draws_have_the_models_frequencies(tiny):
-    options = SearchOptions(sample=True, n_best=2000, max_length=2)
+    options = GenerationOptions(n_best=2000, max_length=2)
     lone = sum(len(one.tokens) == 1 for one in tiny.generate("", options))
     likely = np.exp(distributions(tiny, [EOS_ID])[0])
     expected = likely[EOS_ID] / likely[EOS_ID:].sum()

@@ -11,7 +11,7 @@ from seq2seq.inference.translator import Translator
 from seq2seq.models.build import build_model
 from seq2seq.training.display import Display
 from seq2seq.training.preparation import prepare
-from seq2seq.training.validation import Validator
+from seq2seq.training.validation import TranslationValidator
 from tests.shortage import limit_searches
 from tests.toy import toy_config
 
@@ -42,7 +42,7 @@ def make(tmp_path):
         validation = {"bleu": True} | (validation or {})
         config = toy_config(tmp_path, data=data, tokenizer=SMALL, validation=validation, **sections)
         prepared = prepare(config, tmp_path / "run", Display())
-        return Validator(build_model(config, prepared.tokenizers), prepared, config, Display())
+        return TranslationValidator(build_model(config, prepared.tokenizers), prepared, config, Display())
 
     return make
 

@@ -86,8 +86,9 @@ class ProbeReport:
 
 
 def lexicon_of(config: "Config") -> str:
-    """Return the phrasebook's lexicon that a model was trained with; of other corpora, the basic one."""
-    lexicons = [part.lexicon or "full" for part in config.data.train.parts() if part.phrasebook]
+    """Return the phrasebook's lexicon that a model was trained with; of other corpora or none, the basic one."""
+    parts = config.data.train.parts() if config.data else ()
+    lexicons = [part.lexicon or "full" for part in parts if part.phrasebook]
     return lexicons[0] if lexicons else "basic"
 
 
