@@ -31,7 +31,7 @@ class Layer:
         self.cell = make_cell(kind, units, below=True)
         self.recurrence = Recurrence(self.cell)
         self.recurrence.build((None, None, units))
-        self.inputs = tf.random.normal([SENTENCES, STEPS, units * (1 + self.cell.carries)])
+        self.inputs = tf.random.normal([SENTENCES, STEPS, units * (1 + self.cell.outputs_cell_state)])
         self.lengths = tf.fill([SENTENCES], STEPS)
         self.train = tf.function(self._train, autograph=False)
 
@@ -94,7 +94,7 @@ def main() -> None:
                 "element-wise a unit and step": counts["element-wise"] / units,
                 "tokens/s": median(speeds[kind]),
                 "against GRU": median(ratios),
-                "path": layer.recurrence.way(),
+                "path": layer.recurrence.choose_implementation(),
                 "cuDNN": "yes" if type(layer.cell) in (GRUCell, LSTMCell) else "no",
             }
         )

@@ -111,7 +111,7 @@ def child(source: Path, target: Path, folder: Path) -> Iterator[dict[str, Any]]:
     yield row("filter, tokenize, write", pairs)
     begin()
     lengths = encoded.source.lengths, encoded.target.lengths
-    plan = plan_batches(*lengths, tokens=4000, pool=65_536, seed=1, epoch=1)
+    plan = plan_batches(*lengths, max_tokens=4000, shuffle_buffer=65_536, seed=1, epoch=1)
     yield row("plan an epoch", len(encoded))
     begin()
     rows = 0

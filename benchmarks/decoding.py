@@ -21,7 +21,7 @@ from measure import in_turns, machine, median, sgemm, show, write
 
 from seq2seq import SearchOptions, Translator, evaluate
 from seq2seq.corpora import read_lines
-from seq2seq.inference.shortlist import FILE, Shortlist, load_shortlist
+from seq2seq.inference.shortlist import SHORTLIST_FILE, Shortlist, load_shortlist
 
 SEARCHES = {f"beam {size}": SearchOptions(beam_size=size) for size in (1, 5, 12)}
 SHORTLISTS = (20, 50)
@@ -149,7 +149,7 @@ def main() -> None:
     if (options.model / "decoder.int8.onnx").exists():
         report["int8"] = quantized(translator, sentences, references, options.rounds)
         show("int8", report["int8"])
-    if (options.model / FILE).exists():
+    if (options.model / SHORTLIST_FILE).exists():
         found = load_shortlist(options.model, translator.tokenizers)
         report["shortlists"] = shortlists(translator, found, sentences, references, options.rounds)
         show("shortlists", report["shortlists"])

@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 from measure import show
 
-from seq2seq import SearchOptions, Translator, evaluate, open_corpus, probe
-from seq2seq.analysis.comparison import scored, summary
+from seq2seq import SearchOptions, Translator, evaluate, evaluate_challenge_sets, open_corpus
+from seq2seq.analysis.comparison import select_runs, summarize
 from seq2seq.config import Config, load_config
 from seq2seq.layers.cells import CELLS
 from seq2seq.models.translation import Seq2Seq
@@ -90,7 +90,7 @@ EXPERIMENTS = {
     "multi30k": Experiment(
         "multi30k-en-de-small",
         # With half of the recipe's vocabulary the cells are a larger part of the parameters and of the time.
-        ("batching.tokens=2000", "tokenizer.vocabulary_size=3000"),
+        ("batching.max_tokens=2000", "tokenizer.vocabulary_size=3000"),
         ("elman", "irnn", "lstm", "peephole_lstm", "cifg", "gru"),
         (1e-3, 3e-3),
         1500,
@@ -151,7 +151,7 @@ class Queue:
         config = self.experiment.config(cell, units, rate, seed)
         folder = self.work / f"{cell}-{seed}-{rate:g}"
         report = train(self.share_corpora(config, folder), folder)
-        if not report.finished:
+        if not report.end:
             raise SystemExit(f"{folder}: interrupted; the same command goes on")
         found = {
             "cell": cell,
@@ -188,7 +188,9 @@ class Queue:
         report = evaluate(translator, list(open_corpus(config.data.test)), options)
         found: dict[str, Any] = {"bleu": report["BLEU"].score, "chrf": report["chrF2"].score}
         if self.name == "phrasebook":
-            distances = probe(translator, items=40, lexicon="basic", options=SearchOptions(beam_size=1)).distances
+            distances = evaluate_challenge_sets(
+                translator, items=40, lexicon="basic", options=SearchOptions(beam_size=1)
+            ).distances
             found["distances"] = {each.name: [each.right, each.items] for each in distances}
         return found
 
@@ -219,9 +221,9 @@ def main() -> None:
 
 def table(record: Path) -> list[dict[str, Any]]:
     """One row a cell, best first."""
-    runs = scored(pd.DataFrame(read(record)))
+    runs = select_runs(pd.DataFrame(read(record)))
     rows = []
-    for cell, row in summary(runs, ["bleu", "chrf", "valid_loss"]).sort_values("bleu", ascending=False).iterrows():
+    for cell, row in summarize(runs, ["bleu", "chrf", "valid_loss"]).sort_values("bleu", ascending=False).iterrows():
         of_cell = runs[runs["cell"] == cell]
         rows.append(
             {

@@ -17,11 +17,11 @@ import pandas as pd
 from measure import ALONE, show
 from scipy.stats import gmean
 
-from seq2seq.analysis.gradients import loss_gradients, sensitivity, state_parts, step_jacobians
-from seq2seq.analysis.memory.tasks import MemoryBatch, MemoryTask, TemporalOrderTask
-from seq2seq.analysis.memory.trainer import Attempt, Budget, MemoryTrainer
+from seq2seq.analysis.gradients import loss_gradients, sensitivity, state_slices, step_jacobians
+from seq2seq.analysis.memory_tasks.tasks import MemoryBatch, MemoryTask, TemporalOrderTask
+from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer, TrainingRun
 from seq2seq.layers.cells import CELLS
-from seq2seq.storage.files import replacing
+from seq2seq.storage.files import atomic_write
 
 DIGITS = 4  # that are kept
 NORMS = ["spectral", "frobenius", "loss"]
@@ -39,7 +39,7 @@ class Flow(NamedTuple):
 
     norms: pd.DataFrame
     trainer: MemoryTrainer
-    attempt: Attempt
+    attempt: TrainingRun
 
 
 def gradient_flow(trainer: MemoryTrainer, batch: MemoryBatch) -> pd.DataFrame:
@@ -56,9 +56,9 @@ def gradient_flow(trainer: MemoryTrainer, batch: MemoryBatch) -> pd.DataFrame:
     cell = trainer.network.recurrence.cell
     jacobians = step_jacobians(cell, batch.inputs)
     # The loss is a mean over the batch, of which each sequence has its share.
-    by_state = loss_gradients(cell, batch.inputs, trainer.loss_on(batch))
+    by_state = loss_gradients(cell, batch.inputs, trainer.loss_function(batch))
     tables = []
-    for name, part, gradients in zip(STATES.get(trainer.cell, ["h", "c"]), state_parts(cell), by_state, strict=False):
+    for name, part, gradients in zip(STATES.get(trainer.cell, ["h", "c"]), state_slices(cell), by_state, strict=False):
         means = sensitivity(jacobians, part).groupby("distance")[["spectral", "frobenius"]].agg(gmean).reset_index()
         lengths = len(batch.inputs) * np.linalg.norm(gradients.astype(float), axis=-1)
         tables.append(means.assign(loss=gmean(lengths)[::-1]).assign(state=name))
@@ -82,8 +82,8 @@ def flow_of_training(
         ValueError: There is no such cell, or `distance` is below the task's shortest one.
     """
     trainer = MemoryTrainer(cell, task, budget)
-    batch = task.draw(distance, rows, np.random.default_rng([seed, 2]))
-    trainer.restart(seed)
+    batch = task.sample(distance, rows, np.random.default_rng([seed, 2]))
+    trainer.reset(seed)
     before = gradient_flow(trainer, batch)
     attempt = trainer.train(distance, seed)
     after = gradient_flow(trainer, batch)
@@ -128,7 +128,7 @@ def entry_of(flow: Flow) -> dict[str, Any]:
 def write(path: Path, found: dict[str, Any]) -> None:
     """One line a cell, in the order of `CELLS`."""
     lines = [f"{json.dumps(cell)}: {json.dumps(found[cell])}" for cell in CELLS if cell in found]
-    with replacing(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 

@@ -81,7 +81,7 @@ def batches_of(size: Size, count: int, tokens: int, seed: int = 1) -> list[Batch
     with TemporaryDirectory() as scratch:
         encoded = encode_corpus(corpus, tokenizer, tokenizer, Path(scratch) / "ids")
         source, target = np.array(encoded.source.lengths), np.array(encoded.target.lengths)
-    plan = plan_batches(source, target, tokens=tokens, pool=16_384, seed=seed, epoch=1)
+    plan = plan_batches(source, target, max_tokens=tokens, shuffle_buffer=16_384, seed=seed, epoch=1)
     random = np.random.default_rng(seed)
     ranks = 1.0 / np.arange(1, size.vocabulary - 3)
 

@@ -17,9 +17,9 @@ from typing import Any
 import pandas as pd
 from measure import ALONE, show
 
-from seq2seq.analysis.memory.records import at_best_rate, measure
-from seq2seq.analysis.memory.tasks import AddingTask, CopyTask, TemporalOrderTask
-from seq2seq.analysis.memory.trainer import Budget
+from seq2seq.analysis.memory_tasks.records import memory_span_at_best_rate, run_experiments
+from seq2seq.analysis.memory_tasks.tasks import AddingTask, CopyTask, TemporalOrderTask
+from seq2seq.analysis.memory_tasks.trainer import Budget
 
 # Two of four symbols: with ten of eight, as published, no cell gets anywhere within so few updates.
 TASKS = {task.name: task for task in (CopyTask(symbols=4, length=2), AddingTask(), TemporalOrderTask())}
@@ -47,10 +47,10 @@ def main() -> None:
 
     for rate in options.rates:
         budget = Budget(learning_rate=rate)
-        measured = measure(options.cells, tasks, options.distances, options.seeds, budget, known, record)
+        measured = run_experiments(options.cells, tasks, options.distances, options.seeds, budget, known, record)
         found.append(measured.assign(learning_rate=rate))
     scores = pd.concat(found)
-    rows = table(at_best_rate(scores), scores)
+    rows = table(memory_span_at_best_rate(scores), scores)
     show("Remembers, steps: mean over seeds, 95% interval (Student's t), at the best learning rate", rows)
 
 

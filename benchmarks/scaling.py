@@ -1,6 +1,6 @@
 """Scaling on paper: what an all-reduce moves against what an update computes. Measures nothing.
 
-python benchmarks/scaling.py [--tflops 40] [--step-us 25] [--tokens 4000] [--accumulate 1]
+python benchmarks/scaling.py [--tflops 40] [--step-us 25] [--tokens 4000] [--accumulation-steps 1]
 
 A replica computes its share of a batch, then all sum their gradients (float32), then each applies them: nothing
 overlaps. A ring moves 2 (R - 1) / R times the gradient through each replica's link. The time to compute is that of the
@@ -12,7 +12,7 @@ import argparse
 from typing import NamedTuple
 
 import numpy as np
-from contenders.ours import Ours
+from baselines.ours import Ours
 from measure import SIZES, batches_of, products_forward, show
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--tflops", type=float, default=40.0, help="matrix products of one GPU, TFLOP/s")
     parser.add_argument("--step-us", type=float, default=25.0, help="one recurrent step of one layer, microseconds")
     parser.add_argument("--tokens", type=int, default=4000, help="real target tokens of a replica's share")
-    parser.add_argument("--accumulate", type=int, default=1, help="batches whose gradients are summed at once")
+    parser.add_argument("--accumulation-steps", type=int, default=1, help="batches whose gradients are summed at once")
     options = parser.parse_args()
     rows = []
     for name, size in SIZES.items():
@@ -47,7 +47,7 @@ def main() -> None:
         products = 3 * products_forward(size, source, target)
         steps = 3 * (size.encoder_layers * source.max() + size.decoder_layers * target.max())
         seconds = max(products / (options.tflops * 1e12), steps * options.step_us * 1e-6)
-        seconds, products = options.accumulate * seconds, options.accumulate * products
+        seconds, products = options.accumulation_steps * seconds, options.accumulation_steps * products
         size_in_bytes = 4 * Ours(size, [batch], 0.1).model.count_params()
         row = {
             "": name,

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from contenders.ours import Ours
-from contenders.stock_keras import StockKeras
+from baselines.ours import Ours
+from baselines.stock_keras import StockKeras
 from measure import SIZES, as_dict, batches_of, in_turns, machine, median, products_forward, sgemm, show, write
 
 SMOOTHING = 0.1
@@ -30,13 +30,13 @@ def contenders(name: str, against: list[str], batches: list[Any]) -> dict[str, A
     if "keras" in against:
         found["stock Keras"] = StockKeras(size, batches, SMOOTHING, ours)
     if "torch" in against:
-        from contenders.pytorch import PyTorch
+        from baselines.pytorch import PyTorch
 
         found["PyTorch"] = PyTorch(size, batches, SMOOTHING, ours)
     losses = {contender: model.mean_loss(0) for contender, model in found.items()}
     if max(losses.values()) - min(losses.values()) > 1e-4:
         raise SystemExit(f"these are not the same model: {losses}")
-    for form in ("input_feeding", "conditional"):
+    for form in ("input_feeding", "cgru"):
         if form in against:
             found[form] = Ours(size, batches, SMOOTHING, form)
     return found
@@ -68,7 +68,7 @@ def measure(name: str, against: list[str], count: int, tokens: int, rounds: int)
             {
                 "": contender,
                 "target tokens/s": real / median(values),
-                "percent of sgemm": 100 * median(shares) if contender not in ("input_feeding", "conditional") else "",
+                "percent of sgemm": 100 * median(shares) if contender not in ("input_feeding", "cgru") else "",
                 "seq2seq is": f"{median(ratios):.2f} x as fast",
             }
         )
@@ -79,7 +79,7 @@ def measure(name: str, against: list[str], count: int, tokens: int, rounds: int)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", nargs="+", choices=SIZES, default=["small", "medium"])
-    choices = ["keras", "torch", "input_feeding", "conditional"]
+    choices = ["keras", "torch", "input_feeding", "cgru"]
     parser.add_argument("--against", nargs="*", choices=choices, default=choices)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batches", type=int, default=20)

@@ -15,7 +15,7 @@ from seq2seq import SearchOptions, Translator, evaluate, load_config, open_corpu
 
 directory, *overrides = sys.argv[1:] or ["runs/example"]
 config = load_config("quickstart", overrides)
-if not train(config, directory, console=Console()).finished:
+if not train(config, directory, console=Console()).end:
     sys.exit(f"Interrupted. Run the same command again to go on in {directory}.")
 
 translator = Translator.load(directory)

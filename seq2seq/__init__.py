@@ -18,7 +18,7 @@ _HOME = {
     "GenerationOptions": "config",
     "LanguageModel": "models.language_model",
     "PerplexityReport": "inference.text_generator",
-    "ProbeReport": "analysis.challenge.sets",
+    "ChallengeReport": "analysis.challenge.sets",
     "SearchOptions": "config",
     "SentencePair": "corpora",
     "Seq2Seq": "models.translation",
@@ -35,7 +35,7 @@ _HOME = {
     "load_config": "config",
     "open_corpus": "corpora",
     "plan_batches": "data.batching",
-    "probe": "analysis.challenge.sets",
+    "evaluate_challenge_sets": "analysis.challenge.sets",
     "train": "training",
 }
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604

@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 from seq2seq.errors import MissingExtraError
 
-DISTRIBUTION = "seq2seq"  # as in pyproject.toml
+DISTRIBUTION = "recurrent-seq2seq"  # as in pyproject.toml
 
 
 @contextmanager
-def from_extra(extra: str, *, needed_by: str) -> Iterator[None]:
+def requires_extra(extra: str, *, needed_by: str) -> Iterator[None]:
     """Turn a failed import inside the block into a `MissingExtraError`.
 
     Args:
@@ -23,12 +23,12 @@ def from_extra(extra: str, *, needed_by: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
-        raise missing_extra(extra, needed_by=needed_by, package=package) from None
+        raise missing_extra_error(extra, needed_by=needed_by, package=package) from None
 
 
-def missing_extra(extra: str, *, needed_by: str, package: str) -> MissingExtraError:
-    """Make the error for a package of an extra that is not installed; arguments as for `from_extra`."""
-    # From the folder and not by the distribution's name, under which an index has another project.
+def missing_extra_error(extra: str, *, needed_by: str, package: str) -> MissingExtraError:
+    """Make the error for a package of an extra that is not installed; arguments as for `requires_extra`."""
+    # From the folder: the distribution is on no index.
     return MissingExtraError(
         f"{needed_by} needs the package '{package}', which is not installed. Install the extra '{extra}': run "
         f"pip install '.[{extra}]' in the source folder of {DISTRIBUTION}."

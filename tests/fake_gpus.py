@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from seq2seq.devices import gpu_trial
 from seq2seq.devices.device import DeviceWarning, find_device
-from seq2seq.devices.gpu_trial import Trial
+from seq2seq.devices.gpu_trial import TrialResult
 
 DRIVER = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.95.05"
 NO_LIBRARIES = """\
@@ -16,7 +16,7 @@ W0000 00:00:1795946159.368534    4675 gpu_device.cc:2432] Cannot dlopen some GPU
 Skipping registering GPU devices...
 """
 NO_CODE = "INTERNAL: no kernel image is available for execution on the device"
-NO_TRIAL = Trial({}, "", "")
+NO_TRIAL = TrialResult({}, "", "")
 
 
 class GPU(NamedTuple):
@@ -31,9 +31,9 @@ class Machine:
         self.gpus, self.visible, self.capabilities, self.done = [], [], {}, []
         self.started = False
         self.trial = NO_TRIAL
-        monkeypatch.setattr(gpu_trial, "DRIVER", self.driver)
+        monkeypatch.setattr(gpu_trial, "DRIVER_FILE", self.driver)
         monkeypatch.setenv("XDG_CACHE_HOME", str(self.cache))
-        monkeypatch.delenv(gpu_trial.VISIBLE, raising=False)
+        monkeypatch.delenv(gpu_trial.VISIBLE_DEVICES, raising=False)
         monkeypatch.setattr(gpu_trial, "run_trial", self.run_trial)
         config, experimental = tf.config, tf.config.experimental
         monkeypatch.setattr(config, "list_physical_devices", self.physical)
@@ -47,7 +47,7 @@ class Machine:
         details = [{"device_name": f"Fake {c[0]}.{c[1]}", "compute_capability": c} for c in capabilities]
         self.capabilities = dict(zip(self.gpus, details, strict=True))
         self.visible = list(self.gpus)
-        self.trial = Trial({gpu.name: "" for gpu in self.gpus}, "")
+        self.trial = TrialResult({gpu.name: "" for gpu in self.gpus}, "")
         self.driver.write_text(DRIVER, encoding="utf-8")
 
     def physical(self, kind):
@@ -67,7 +67,7 @@ class Machine:
 
     def fails(self, number, error, log="", ended=""):
         errors = {gpu.name: "" for gpu in self.gpus} | {self.gpus[number].name: error}
-        self.trial = Trial(errors, log, ended)
+        self.trial = TrialResult(errors, log, ended)
 
     @property
     def tried(self):

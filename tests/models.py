@@ -21,7 +21,7 @@ def train_all(folder: Path) -> Path:
     model = folder / "model"
     train(toy_config(folder), model)
     tokenizers = load_tokenizers(model)
-    ids = tokenizers.source.encode_all(["the dog sees", "the cat"])
+    ids = tokenizers.source.encode_batch(["the dog sees", "the cat"])
     sizes = [tokenizer.vocabulary_size for tokenizer in tokenizers]
     save_shortlist(model, make_shortlist(zip(ids, ids, strict=True), *sizes), tokenizers)
     return model
@@ -70,9 +70,9 @@ def forge(path: Path, arrays: str, data: bytes, about: str = "{}") -> None:
         header = f'{{"__metadata__":{json.dumps(metadata | {"sha256": _seal(metadata)})}{arrays}}}'.encode()
         path.write_bytes(len(header).to_bytes(8, "little") + header + data)
 
-    write({"about": about, "arrays": ""})
+    write({"metadata": about, "arrays": ""})
     with suppress(Exception), safe_open(path, "numpy") as file:
-        write({"about": about, "arrays": _digest({name: file.get_tensor(name) for name in file.offset_keys()})})
+        write({"metadata": about, "arrays": _digest({name: file.get_tensor(name) for name in file.offset_keys()})})
 
 
 def change_metadata(folder: Path, **values: object) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from seq2seq.config import Config
 from seq2seq.models import update
 from seq2seq.models.base import DecoderModel
-from seq2seq.training import start
+from seq2seq.training import setup
 from seq2seq.training.checkpoints import restore, snapshot
 
 KEPT = 12  # models
@@ -31,8 +31,8 @@ class Pool:
         self.models: OrderedDict[tuple[Any, ...], DecoderModel] = OrderedDict()
 
     def make_model(self, config: Config, tokenizers, precision, replicas, display, starts: bool) -> DecoderModel:
-        """As `seq2seq.training.start.make_model`."""
-        fresh = start.make_model(config, tokenizers, precision, replicas, display, starts)
+        """As `seq2seq.training.setup.make_compiled_model`."""
+        fresh = setup.make_compiled_model(config, tokenizers, precision, replicas, display, starts)
         key = graph_key(config, fresh, [tokenizer.vocabulary_size for tokenizer in tokenizers], replicas.count)
         model = self.models.setdefault(key, fresh)
         self.models.move_to_end(key)
@@ -48,7 +48,7 @@ def graph_key(config: Config, model: DecoderModel, vocabulary_sizes: list[int], 
     """Everything that the graphs of a run depend on, code that a test has put in the place of ours included."""
     options = config.model_dump(include={"task", "seed", "embeddings", "encoder", "decoder"})
     options["training"] = config.training.model_dump(exclude=NOT_IN_THE_GRAPH)
-    options["explosion"] = config.training.recovery.explosion
-    code = type(model).learn, type(model).losses_of
-    constants = update.FIRST_LOSS_SCALE, update.LEAST_LOSS_SCALE, update.GROW_AFTER, update.SETTLED
+    options["explosion"] = config.training.recovery.max_norm_ratio
+    code = type(model).learn, type(model).loss_sums
+    constants = update.FIRST_LOSS_SCALE, update.LEAST_LOSS_SCALE, update.LOSS_SCALE_GROWTH_UPDATES, update.NORM_WARMUP
     return repr(options), model.precision, tuple(vocabulary_sizes), replicas, code, constants

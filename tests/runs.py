@@ -65,8 +65,8 @@ def assert_goes_on(config: Config, directory: Path, batches: int) -> None:
     """The copy of a run that was often saved ends as the run did."""
     copy = copy_of(directory, batches)
     saved = final_state(copy)[1]
-    assert saved["batches"] == batches - 1 or saved["recoveries"], "the last checkpoint is of the batch before"
-    assert train(config, copy).finished
+    assert saved["batches"] == batches - 1 or saved["rollbacks"], "the last checkpoint is of the batch before"
+    assert train(config, copy).end
     assert_same_run(directory, copy)
 
 

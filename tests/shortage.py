@@ -39,11 +39,11 @@ def limit_searches(patch, rows: int, face: str) -> list[int]:
     from seq2seq.inference import searcher
 
     sizes: list[int] = []
-    trace, limit = searcher.trace, with_room_for(rows, face, sizes)
+    trace, limit = searcher.trace_search, with_room_for(rows, face, sizes)
 
     def limited(steps, structure):
         search = trace(steps, structure)
         return lambda inputs: limit(lambda source: search(inputs))(inputs.source)
 
-    patch.setattr(searcher, "trace", limited)
+    patch.setattr(searcher, "trace_search", limited)
     return sizes

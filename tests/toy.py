@@ -10,7 +10,7 @@ NOUNS = {"dog": "Hund", "cat": "Kater", "man": "Mann", "tree": "Baum", "bird": "
 VERBS = {"sees": "sieht", "loves": "liebt", "hears": "hört", "finds": "findet"}
 PLACES = {"today": "heute", "here": "hier", "often": "oft", "there": "dort"}
 # Of `training`. Three batches per update: an interruption may come amid what is gathered.
-GATHERING = {"epochs": 2, "accumulate": 3, "learning_rate": 0.01, "checkpoint_minutes": 1000.0}
+GATHERING = {"epochs": 2, "accumulation_steps": 3, "learning_rate": 0.01, "checkpoint_minutes": 1000.0}
 
 
 def pairs(count: int, seed: int) -> list[tuple[str, str]]:
@@ -42,7 +42,7 @@ def toy_values(folder: Path) -> dict:
             "filters": {"max_tokens": 60, "duplicates": False},
         },
         "tokenizer": {"joint": True, "vocabulary_size": 56},
-        "batching": {"tokens": 200, "pool": 40},
+        "batching": {"max_tokens": 200, "shuffle_buffer": 40},
         "embeddings": {"size": 12, "tied": "all", "dropout": 0.1},
         "encoder": {"units": 12, "dropout": 0.1},
         "decoder": {"units": 12, "dropout": 0.1},
@@ -101,8 +101,8 @@ def save_random_model(folder: Path, tokenizer: Tokenizer, **sections):
 def save(folder: Path, model, tokenizer: Tokenizer, **sections) -> None:
     """Make a model directory of the toy recipe, which need not be the model's."""
     from seq2seq.data.tokenizer import Tokenizers
-    from seq2seq.model_directory.directory import start_directory
+    from seq2seq.model_directory.directory import create_model_directory
     from seq2seq.model_directory.model import save_model
 
-    start_directory(folder, toy_config(folder.parent, **sections), Tokenizers(tokenizer, tokenizer))
+    create_model_directory(folder, toy_config(folder.parent, **sections), Tokenizers(tokenizer, tokenizer))
     save_model(folder, model, {})

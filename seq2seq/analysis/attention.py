@@ -9,16 +9,16 @@ import tensorflow as tf
 
 from seq2seq.data.tokenizer import EOS_ID
 from seq2seq.devices.device import use_precision
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 from seq2seq.inference.results import Translation
 from seq2seq.inference.translator import Translator
 from seq2seq.layers.attention import watched_heads
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 EOS = "</s>"
-SPACE = "▁"  # SentencePiece's mark of where a word begins
+WORD_BOUNDARY = "▁"  # SentencePiece's mark of where a word begins
 TARGET_COLUMNS = ["sentence", "position", "token", "log_prob", "entropy", "effective_tokens"]
 TARGET_COLUMNS += ["attended", "attended_token", "weight", "jump"]
 SOURCE_COLUMNS = ["sentence", "position", "token", "coverage", "hint"]
@@ -32,17 +32,17 @@ class AttentionMap:
     target_tokens  T pieces
     weights        (T, S) float32, each row sums to 1; of several heads their mean
     log_probs      (T,) float32, the model's own, of the target tokens, in nats
-    heads          (H, T, S) float32, the weights of each head; None where only their mean is known
+    head_weights          (H, T, S) float32, the weights of each head; None where only their mean is known
     """
 
     source_tokens: list[str]
     target_tokens: list[str]
     weights: np.ndarray
     log_probs: np.ndarray
-    heads: np.ndarray | None = None
+    head_weights: np.ndarray | None = None
 
 
-def map_of(translation: Translation, rank: int = 0) -> AttentionMap:
+def search_map(translation: Translation, rank: int = 0) -> AttentionMap:
     """The map that a search left behind; a blank sentence's is empty. Of several heads it is the mean.
 
     Args:
@@ -68,7 +68,7 @@ def teacher_forced_map(translator: Translator, source: str, target: str) -> Atte
         ValueError: The model has no attention, or one of the texts no tokens.
     """
     model = translator.model
-    if not model.attends:
+    if not model.uses_attention:
         raise ValueError("the model was made with 'decoder.attention: none' and has no attention to show.")
     ids = []
     for name, text, tokenizer in zip(("source", "target"), (source, target), translator.tokenizers, strict=True):
@@ -89,7 +89,7 @@ def teacher_forced_map(translator: Translator, source: str, target: str) -> Atte
     )
 
 
-def by_words(tokens: AttentionMap) -> AttentionMap:
+def merge_subwords(tokens: AttentionMap) -> AttentionMap:
     """The map between words: a source word has the sum of its pieces' weights, a target word the mean of its rows.
 
     A word begins at a piece with a space and at one of punctuation alone; `</s>` is one of its own. Log-probabilities
@@ -110,7 +110,7 @@ def by_words(tokens: AttentionMap) -> AttentionMap:
         target_tokens=_join(tokens.target_tokens, rows),
         weights=merge(tokens.weights),
         log_probs=np.add.reduceat(tokens.log_probs, rows),
-        heads=None if tokens.heads is None else merge(tokens.heads),
+        head_weights=None if tokens.head_weights is None else merge(tokens.head_weights),
     )
 
 
@@ -172,7 +172,8 @@ def source_table(maps: Sequence[AttentionMap], low: float = 0.2, high: float = 2
 
     A source word that got less than `low` may be left out of the translation, one that got more than `high` may be
     translated twice. These are hints to look: an article or the end of a word often gets little, and the decoder may
-    have read a word from its neighbours' states. `</s>` gets no hint. Between words (`by_words`) hints are better.
+    have read a word from its neighbours' states. `</s>` gets no hint. Between words (`merge_subwords`) hints are
+    better.
 
     Columns:
         sentence, position, token    position from 0
@@ -194,11 +195,11 @@ def source_table(maps: Sequence[AttentionMap], low: float = 0.2, high: float = 2
 
 def _word_starts(tokens: Sequence[str]) -> list[int]:
     def begins(token: str) -> bool:
-        return token == EOS or token.startswith(SPACE) or not any(map(str.isalnum, token))
+        return token == EOS or token.startswith(WORD_BOUNDARY) or not any(map(str.isalnum, token))
 
     return [place for place, token in enumerate(tokens) if place == 0 or begins(token)]
 
 
 def _join(tokens: Sequence[str], starts: Sequence[int]) -> list[str]:
     ends = [*starts[1:], len(tokens)]
-    return ["".join(tokens[start:end]).removeprefix(SPACE) for start, end in zip(starts, ends, strict=True)]
+    return ["".join(tokens[start:end]).removeprefix(WORD_BOUNDARY) for start, end in zip(starts, ends, strict=True)]

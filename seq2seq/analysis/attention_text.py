@@ -7,7 +7,7 @@ from seq2seq.inference.results import Translation
 SHADES = " ░▒▓█"  # of weights from 0 to 1
 
 
-def attention_text(translation: Translation) -> str:
+def render_attention(translation: Translation) -> str:
     """Draw the attention of a translation in text: a row for each target token, a shade for each source token.
 
     Source tokens stand above their columns, each on a line of its own; five shades divide 0 to 1 evenly.

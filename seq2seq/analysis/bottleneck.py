@@ -6,7 +6,7 @@ from seq2seq.data.tokenizer import EOS_ID
 from seq2seq.models.translation import Seq2Seq
 
 
-def handed_over(model: Seq2Seq) -> tuple[int, int]:
+def bottleneck_size(model: Seq2Seq) -> tuple[int, int]:
     """How many numbers the decoder gets of a sentence: so many for the whole of it, and so many more a source token.
 
     The first are the decoder's first states, or the one vector that it reads at every step and that these states are
@@ -16,4 +16,4 @@ def handed_over(model: Seq2Seq) -> tuple[int, int]:
         return model.decoder.bridge.width, 0
     _, state = model.encode(tf.constant([[EOS_ID]]))
     first = sum(part.shape[-1] for part in tf.nest.flatten(state.cells))
-    return first, model.encoder.units if model.attends else 0
+    return first, model.encoder.units if model.uses_attention else 0

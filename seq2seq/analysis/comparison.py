@@ -7,13 +7,13 @@ of a data frame here. A column that is not there is pandas' `KeyError`.
 from collections.abc import Sequence
 
 from seq2seq.analysis.intervals import mean_interval
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 
-def scored(runs: pd.DataFrame, by: str = "cell") -> pd.DataFrame:
+def select_runs(runs: pd.DataFrame, by: str = "cell") -> pd.DataFrame:
     """Of a queue of runs those that count: without pilots, and of runs with the same seed that with the lowest loss.
 
     Runs with the seed 0 are pilots, which tried a learning rate. The other runs that are left out had a learning rate
@@ -23,7 +23,7 @@ def scored(runs: pd.DataFrame, by: str = "cell") -> pd.DataFrame:
     return of_losses.drop_duplicates([by, "seed"]).sort_index()
 
 
-def summary(runs: pd.DataFrame, values: Sequence[str], by: str = "cell") -> pd.DataFrame:
+def summarize(runs: pd.DataFrame, values: Sequence[str], by: str = "cell") -> pd.DataFrame:
     """Means over seeds with 95% intervals (Student's t; NaN for a single seed).
 
     Runs that lack one of the values, such as pilots, are left out.
@@ -45,8 +45,8 @@ def summary(runs: pd.DataFrame, values: Sequence[str], by: str = "cell") -> pd.D
     return table
 
 
-def difference(
-    runs: pd.DataFrame, ours: Sequence[str], theirs: Sequence[str], value: str, by: str = "cell"
+def group_difference(
+    runs: pd.DataFrame, first: Sequence[str], second: Sequence[str], value: str, by: str = "cell"
 ) -> dict[str, float]:
     """How much better one group of cells is than another, on the average of each group.
 
@@ -60,13 +60,13 @@ def difference(
         KeyError: A member of a group has no run with the value.
         ValueError: Some cell has two such runs with the same seed.
     """
-    table = runs.dropna(subset=[value]).pivot(index="seed", columns=by, values=value)[[*ours, *theirs]].dropna()
-    each = table[[*ours]].mean(axis=1) - table[[*theirs]].mean(axis=1)
+    table = runs.dropna(subset=[value]).pivot(index="seed", columns=by, values=value)[[*first, *second]].dropna()
+    each = table[[*first]].mean(axis=1) - table[[*second]].mean(axis=1)
     low, high = mean_interval(each.tolist())
     return {"seeds": len(each), "mean": each.mean(), "low": low, "high": high}
 
 
-def over_distances(runs: pd.DataFrame) -> pd.DataFrame:
+def scores_by_distance(runs: pd.DataFrame) -> pd.DataFrame:
     """Accuracy over long distances of runs that were probed, in the form of `memory.records.measure`.
 
     Args:

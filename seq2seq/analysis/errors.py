@@ -9,15 +9,15 @@ from seq2seq.analysis.words import word_pieces
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import EvaluationError
 from seq2seq.evaluation.metrics import make_metric
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 from seq2seq.inference.results import Translation
-from seq2seq.phrasebook.grammar.phenomena import words_of
+from seq2seq.phrasebook.grammar.phenomena import split_words
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
 
-LONGEST_LOOP = 4  # words of a block that is said again at once
-LITTLE_ATTENTION = 0.2  # of one target token
+MAX_LOOP_WORDS = 4  # words of a block that is said again at once
+MIN_ATTENTION = 0.2  # of one target token
 
 
 def sentence_errors(
@@ -48,7 +48,7 @@ def sentence_errors(
         unattended      words of the source that attention hardly looked at, see `unattended_words`, likewise; None
                         without attention
         unseen          words of the source that training did not have, likewise; None without `source_counts`
-                        (all of this by words and marks as `words_of` finds them)
+                        (all of this by words and marks as `split_words` finds them)
 
     Raises:
         EvaluationError: The texts differ in number.
@@ -62,7 +62,7 @@ def sentence_errors(
     rows = []
     for source, reference, translation in zip(sources, references, translations, strict=True):
         hypothesis = translation.text
-        ours, theirs, read = words_of(hypothesis), words_of(reference), words_of(source)
+        ours, theirs, read = split_words(hypothesis), split_words(reference), split_words(source)
         unattended = unattended_words(source, translation, tokenizer)
         rows.append(
             {
@@ -88,10 +88,10 @@ def sentence_errors(
     return pd.DataFrame(rows)
 
 
-def looped_words(words: Sequence[str], longest: int = LONGEST_LOOP) -> int:
-    """How many words stand in a block of up to `longest` words that equals the block right before it."""
+def looped_words(words: Sequence[str], max_words: int = MAX_LOOP_WORDS) -> int:
+    """How many words stand in a block of up to `max_words` words that equals the block right before it."""
     places: set[int] = set()
-    for size in range(1, longest + 1):
+    for size in range(1, max_words + 1):
         for start in range(size, len(words) - size + 1):
             if words[start - size : start] == words[start : start + size]:
                 places |= set(range(start, start + size))
@@ -118,21 +118,21 @@ def copied_words(source: Sequence[str], hypothesis: Sequence[str], reference: Se
 
 
 def unattended_words(
-    source: str, translation: Translation, tokenizer: Tokenizer, least: float = LITTLE_ATTENTION
+    source: str, translation: Translation, tokenizer: Tokenizer, min_attention: float = MIN_ATTENTION
 ) -> list[str] | None:
-    """Words with a letter or digit whose pieces together got less attention than `least`, summed over target tokens.
+    """Words with a letter or digit whose pieces got less attention than `min_attention` over all target tokens.
 
     A hint that they may have been dropped, and no more: a word's neighbours know of it too, and articles are seldom
     looked at. None where there is nothing to go by: no attention, or a long line in segments or cut off.
     """
     attention = translation.attention
-    if not attention.shape[1] or translation.pieces > 1 or translation.cut_tokens:
+    if not attention.shape[1] or translation.segments > 1 or translation.truncated_tokens:
         return None
     received = attention.sum(axis=0)
     return [
         word
         for word, places in word_pieces(tokenizer, source)
-        if received[places].sum() < least and any(map(str.isalnum, word))
+        if received[places].sum() < min_attention and any(map(str.isalnum, word))
     ]
 
 

@@ -12,30 +12,30 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.analysis.unrolled import all_steps, unroll
-from seq2seq.extras import from_extra
-from seq2seq.layers.cells.activations import watched_activations
+from seq2seq.analysis.unrolled import flatten_steps, unroll
+from seq2seq.extras import requires_extra
+from seq2seq.layers.cells.activations import record_activations
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 # Below and above these, a value counts as at an end of the function's range.
-ENDS = {"sigmoid": (0.1, 0.9), "tanh": (-0.9, 0.9), "relu": (0.0, np.inf)}
+SATURATION_BOUNDS = {"sigmoid": (0.1, 0.9), "tanh": (-0.9, 0.9), "relu": (0.0, np.inf)}
 
 
 class GateValues(NamedTuple):
     """A gate or candidate over sequences, NaN at padding.
 
     function  sigmoid, tanh or relu
-    totals    (B, T, U), what the function is applied to
+    preactivations    (B, T, U), what the function is applied to
     values    (B, T, U)
     """
 
     function: str
-    totals: np.ndarray
+    preactivations: np.ndarray
     values: np.ndarray
 
-    def slopes(self) -> np.ndarray:
+    def derivatives(self) -> np.ndarray:
         """The function's derivative at each place, (B, T, U): the share of a gradient that passes."""
         if self.function == "sigmoid":
             return self.values * (1 - self.values)
@@ -65,8 +65,8 @@ def gate_values(
         ValueError: See `unroll`; or the cell names none of its activations.
     """
     run = unroll(cell, inputs, initial)
-    with watched_activations() as found:
-        cell.step(*all_steps(run))
+    with record_activations() as found:
+        cell.step(*flatten_steps(run))
     if not found:
         raise ValueError(
             f"{type(cell).__name__} names no gates: its step has to compute them by `gate` and `squashed` of "
@@ -86,7 +86,7 @@ def gate_values(
         times[activation.name] += 1
         count = times[activation.name]
         name = activation.name if count == 1 else f"{activation.name} {count}"
-        gates[name] = GateValues(activation.function, over_time(activation.total), over_time(activation.value))
+        gates[name] = GateValues(activation.function, over_time(activation.preactivation), over_time(activation.value))
     return gates
 
 
@@ -95,16 +95,16 @@ def saturation(gates: dict[str, GateValues]) -> pd.DataFrame:
 
     Returns:
         One row a gate: gate, function, mean (of the values), `low` and `high` (shares, 0 to 1, of values below and
-        above `ENDS`: 0.1 and 0.9 of a sigmoid, -0.9 and 0.9 of a tanh; of a relu `low` is the share of zeros),
-        `saturated` (both shares together) and `slope` (the mean of the derivative).
+        above `SATURATION_BOUNDS`: 0.1 and 0.9 of a sigmoid, -0.9 and 0.9 of a tanh; of a relu `low` is the share of
+        zeros), `saturated` (both shares together) and `slope` (the mean of the derivative).
     """
     rows = []
     for name, gate in gates.items():
         values = gate.values[~np.isnan(gate.values)]
-        below, above = ENDS[gate.function]
+        below, above = SATURATION_BOUNDS[gate.function]
         low = (values <= below).mean() if gate.function == "relu" else (values < below).mean()
         high = (values > above).mean()
-        rows.append((name, gate.function, values.mean(), low, high, low + high, np.nanmean(gate.slopes())))
+        rows.append((name, gate.function, values.mean(), low, high, low + high, np.nanmean(gate.derivatives())))
     return pd.DataFrame(rows, columns=["gate", "function", "mean", "low", "high", "saturated", "slope"])
 
 

@@ -2,7 +2,7 @@
 
 All of it is exact, by automatic differentiation. The state of a cell is all that a step hands to the next: h alone in
 most cells, c alone in an SRU, y in a Jordan network, [h, c] in an LSTM. A part of it is one of the slices of
-`state_parts`: `hidden, content = state_parts(lstm)`. A clockwork's clock has no gradient and is left out.
+`state_slices`: `hidden, content = state_slices(lstm)`. A clockwork's clock has no gradient and is left out.
 
 A step's Jacobian has the new state's numbers as rows and the old state's as columns. Products of them say how the last
 state moves when an earlier one is moved: for the h of an LSTM, how the last h moves when an earlier h is moved *and
@@ -16,14 +16,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.analysis.unrolled import Loss, all_steps, unroll
-from seq2seq.extras import from_extra
+from seq2seq.analysis.unrolled import Loss, flatten_steps, unroll
+from seq2seq.extras import requires_extra
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 
-def state_parts(cell: keras.layers.Layer) -> list[slice]:
+def state_slices(cell: keras.layers.Layer) -> list[slice]:
     """Where each state stands in the whole one, without a clock."""
     sizes = cell.state_size[: cell.states]
     ends = np.cumsum(sizes).tolist()
@@ -49,7 +49,7 @@ def step_jacobians(
         ValueError: See `unroll`.
     """
     run = unroll(cell, inputs, initial)
-    projected, states = all_steps(run)
+    projected, states = flatten_steps(run)
     size = sum(cell.state_size)
     # Every row stands there once for each number of its new state: a pass back then gives all rows of all Jacobians.
     projected, whole = (tf.repeat(rows, size, axis=0) for rows in (projected, tf.concat(states, axis=-1)))
@@ -60,11 +60,11 @@ def step_jacobians(
     steps, rows = run.projected.shape[:2]
     which = tf.tile(tf.eye(size, dtype=after.dtype), [steps * rows, 1])
     jacobians = np.asarray(tape.gradient(after, whole, output_gradients=which))
-    ends = state_parts(cell)[-1].stop
+    ends = state_slices(cell)[-1].stop
     return jacobians.reshape(steps, rows, size, size).swapaxes(0, 1)[..., :ends, :ends]
 
 
-def products_by_distance(jacobians: np.ndarray) -> np.ndarray:
+def jacobian_products(jacobians: np.ndarray) -> np.ndarray:
     """The derivative of the last state by the one d steps before it, d from 0 to T: (B, T + 1, S, S), float64.
 
     Each product is the one before it times one more Jacobian.
@@ -82,14 +82,14 @@ def sensitivity(jacobians: np.ndarray, part: slice = slice(None)) -> pd.DataFram
 
     Args:
         jacobians: (B, T, S, S), of `step_jacobians`.
-        part: One of `state_parts`; the whole state by default.
+        part: One of `state_slices`; the whole state by default.
 
     Returns:
         One row for each sequence and distance: sequence, distance (steps, 0 to T), `spectral` (the largest singular
         value: how long the longest reply to a nudge of length 1 is) and `frobenius` (root of the sum of squares, of all
         singular values: where every direction of U units is kept, the root of U).
     """
-    products = products_by_distance(jacobians)[..., part, part]
+    products = jacobian_products(jacobians)[..., part, part]
     rows, distances = products.shape[:2]
     return pd.DataFrame(
         {
@@ -130,7 +130,7 @@ def loss_gradients(
         initial = [tf.cast(tf.convert_to_tensor(state), cell.compute_dtype) for state in initial]
         tape.watch(initial)
         run = unroll(cell, inputs, initial)
-        value = loss(run.stacked())
+        value = loss(run.stacked_outputs())
     found = tape.gradient(value, run.states[: cell.states], unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return [np.stack([np.asarray(gradient) for gradient in of_state], axis=1) for of_state in found]
 
@@ -166,15 +166,15 @@ def weight_gradients(
     steps = inputs.shape[1]
     weights = cell.trainable_weights
     with tf.GradientTape() as tape:
-        run = unroll(cell, inputs, initial, cut=lambda t: chunk is not None and (steps - t) % chunk == 0)
-        value = loss(run.stacked())
+        run = unroll(cell, inputs, initial, truncate_every=lambda t: chunk is not None and (steps - t) % chunk == 0)
+        value = loss(run.stacked_outputs())
     found = tape.gradient(
         value, [weight.value for weight in weights], unconnected_gradients=tf.UnconnectedGradients.ZERO
     )
     return {weight.path: np.asarray(gradient) for weight, gradient in zip(weights, found, strict=True)}
 
 
-def truncation(
+def truncation_effect(
     cell: keras.layers.Layer,
     inputs: np.ndarray | tf.Tensor,
     loss: Loss,

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from seq2seq.errors import EvaluationError
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     from scipy import stats  # type: ignore[import-untyped]
 
-SAMPLES = 1000
+BOOTSTRAP_SAMPLES = 1000
 BLOCK_ELEMENTS = 2**22  # drawn at once
 
 
-def ratio_interval(
-    numerators: np.ndarray, denominators: np.ndarray, samples: int = SAMPLES, seed: int = 1
+def bootstrap_ratio_interval(
+    numerators: np.ndarray, denominators: np.ndarray, samples: int = BOOTSTRAP_SAMPLES, seed: int = 1
 ) -> tuple[float, float]:
     """The 95% interval of `sum(numerators) / sum(denominators)`, when other units of the same kind had been drawn.
 

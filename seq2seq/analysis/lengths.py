@@ -7,9 +7,9 @@ import numpy as np
 
 from seq2seq.errors import EvaluationError
 from seq2seq.evaluation.metrics import score_texts
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 
@@ -21,7 +21,7 @@ def quality_by_length(
     metrics: Sequence[str] = ("BLEU", "chrF2"),
     bootstrap: bool = True,
     language: str | None = None,
-    length_of: Callable[[str], int] = lambda text: len(text.split()),
+    length_function: Callable[[str], int] = lambda text: len(text.split()),
 ) -> pd.DataFrame:
     """Score translations in buckets of source length; buckets without a sentence are left out.
 
@@ -30,7 +30,7 @@ def quality_by_length(
         pairs: Raw source and reference; what follows them is ignored.
         edges: Where a new bucket begins: (6, 10) makes one of lengths up to 5, one of 6 to 9 and one from 10 on.
         metrics, bootstrap, language: See `score_texts`.
-        length_of: Length of a source, by default in words.
+        length_function: Length of a source, by default in words.
 
     Returns:
         One row a system, bucket and metric, with columns
@@ -57,7 +57,7 @@ def quality_by_length(
             raise EvaluationError(
                 f"'{system}' has {len(texts)} translations for {len(pairs)} pairs; give one for each."
             )
-    lengths = np.array([length_of(pair[0]) for pair in pairs])
+    lengths = np.array([length_function(pair[0]) for pair in pairs])
     buckets = np.searchsorted(edges, lengths, side="right")
     rows = []
     for bucket in np.unique(buckets).tolist():

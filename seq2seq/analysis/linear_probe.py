@@ -5,42 +5,42 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from seq2seq.analysis.challenge.features import ABOUT
-from seq2seq.analysis.intervals import ratio_interval
+from seq2seq.analysis.challenge.features import INFO_COLUMNS
+from seq2seq.analysis.intervals import bootstrap_ratio_interval
 from seq2seq.analysis.representations import Layer, word_states
 from seq2seq.errors import EvaluationError
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 from seq2seq.inference.translator import Translator
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 FOLDS = 5
 
 
-class LinearProbe(NamedTuple):
+class ProbeResult(NamedTuple):
     """How well a linear classifier does; all are shares of N rows, 0 to 1.
 
     accuracy     on rows of groups that it was not trained on
     low, high    its 95% interval, over groups
-    majority     of who always answers with the commonest label
-    familiar     accuracy on rows that it was not trained on, of groups that it was
-    control      the same for labels drawn at random for each type
+    majority_baseline     of who always answers with the commonest label
+    seen_group_accuracy     accuracy on rows that it was not trained on, of groups that it was
+    control_accuracy      the same for labels drawn at random for each type
     selectivity  familiar - control: what is more than memory of the type
     """
 
-    rows: int
+    samples: int
     groups: int
     accuracy: float
     low: float
     high: float
-    majority: float
-    familiar: float
-    control: float
+    majority_baseline: float
+    seen_group_accuracy: float
+    control_accuracy: float
     selectivity: float
 
 
-def linear_probe(
+def train_linear_probe(
     vectors: np.ndarray,
     labels: Sequence[str],
     groups: Sequence[str],
@@ -48,7 +48,7 @@ def linear_probe(
     *,
     regularization: float = 1.0,
     seed: int = 1,
-) -> LinearProbe:
+) -> ProbeResult:
     """Cross-validate a logistic regression from vectors to labels, in five folds.
 
     Rows of one group stand in one fold, so that what is learnt has to hold for groups not seen. The control task
@@ -71,10 +71,10 @@ def linear_probe(
 
     Source: Alain and Bengio (2017); control tasks and selectivity: Hewitt and Liang (2019), section 2.
     Departures: they control a part of speech, whose words recur in the test set; here the probe itself is tested on
-    new words, so control and `familiar` have folds of their own. They draw labels independently; we have few types, and
-    keep the labels as frequent as they are.
+    new words, so control and `seen_group_accuracy` have folds of their own. They draw labels independently; we have few
+    types, and keep the labels as frequent as they are.
     """
-    with from_extra("analysis", needed_by=__name__):
+    with requires_extra("analysis", needed_by=__name__):
         from sklearn.linear_model import LogisticRegression
         from sklearn.model_selection import KFold, StratifiedGroupKFold, cross_val_predict
         from sklearn.pipeline import make_pipeline
@@ -94,21 +94,21 @@ def linear_probe(
     familiar = float(is_right(truth, cv=by_row).mean())
     control = float(is_right(_control_labels(truth, words, seed), cv=by_row).mean())
     _, group_of = np.unique(lemmas, return_inverse=True)
-    low, high = ratio_interval(np.bincount(group_of, right), np.bincount(group_of), seed=seed)
-    return LinearProbe(
-        rows=len(truth),
+    low, high = bootstrap_ratio_interval(np.bincount(group_of, right), np.bincount(group_of), seed=seed)
+    return ProbeResult(
+        samples=len(truth),
         groups=len(set(groups)),
         accuracy=float(right.mean()),
         low=low,
         high=high,
-        majority=float(np.unique(truth, return_counts=True)[1].max() / len(truth)),
-        familiar=familiar,
-        control=control,
+        majority_baseline=float(np.unique(truth, return_counts=True)[1].max() / len(truth)),
+        seen_group_accuracy=familiar,
+        control_accuracy=control,
         selectivity=familiar - control,
     )
 
 
-def probe_places(
+def probe_positions(
     translator: Translator,
     sentences: pd.DataFrame,
     layers: Sequence[Layer] = ("embedding", "encoder"),
@@ -120,25 +120,25 @@ def probe_places(
 
     Args:
         translator: Its source is the sentences' language.
-        sentences: As of `featured_sentences`: `sentence`, `label`, `lemma`, `word`, and a column for each place.
+        sentences: As of `draw_labelled_sentences`: `sentence`, `label`, `lemma`, `word`, and a column for each place.
         layers: See `source_states`.
-        regularization, seed: See `linear_probe`.
+        regularization, seed: See `train_linear_probe`.
 
     Returns:
-        layer, place, and the fields of `LinearProbe`, one row for each layer and place.
+        layer, place, and the fields of `ProbeResult`, one row for each layer and place.
 
     Raises:
-        EvaluationError: See `linear_probe`.
+        EvaluationError: See `train_linear_probe`.
     """
     rows = []
-    places = [column for column in sentences.columns if column not in ABOUT]
+    places = [column for column in sentences.columns if column not in INFO_COLUMNS]
     for layer in layers:
         words, vectors = word_states(translator, list(sentences["sentence"]), layer)
         starts = np.flatnonzero(words["place"].to_numpy() == 0)
         for place in places:
             chosen = vectors[starts + sentences[place].to_numpy()]
             columns = (sentences[column].tolist() for column in ("label", "lemma", "word"))
-            found = linear_probe(chosen, *columns, regularization=regularization, seed=seed)
+            found = train_linear_probe(chosen, *columns, regularization=regularization, seed=seed)
             rows.append({"layer": layer, "place": place, **found._asdict()})
     return pd.DataFrame(rows)
 

@@ -7,20 +7,20 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.analysis.words import word_pieces
-from seq2seq.data.padding import by_length, pad
+from seq2seq.data.padding import batches_by_length, pad
 from seq2seq.data.tokenizer import EOS_ID, PAD_ID
 from seq2seq.devices.device import use_precision
 from seq2seq.errors import EvaluationError, did_you_mean
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 from seq2seq.inference.translator import Translator
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 Table = Literal["source", "target", "output"]
 Layer = Literal["embedding", "encoder"]
 BATCH_TOKENS = 8_000  # padded, read at once
-END = "</s>"
+EOS = "</s>"
 
 
 def embeddings(translator: Translator, table: Table = "source") -> pd.DataFrame:
@@ -67,9 +67,9 @@ def source_states(translator: Translator, sentences: Sequence[str], layer: Layer
         lengths = tf.reduce_sum(tf.cast(source != PAD_ID, tf.int32), axis=1)
         return tf.cast(model.encoder(embedded, lengths)[0], tf.float32)
 
-    rows = [[*ids, EOS_ID] for ids in translator.tokenizers.source.encode_all(list(sentences))]
+    rows = [[*ids, EOS_ID] for ids in translator.tokenizers.source.encode_batch(list(sentences))]
     states: dict[int, np.ndarray] = {}
-    for batch in by_length(list(map(len, rows)), lambda length: BATCH_TOKENS // length):
+    for batch in batches_by_length(list(map(len, rows)), lambda length: BATCH_TOKENS // length):
         found = read(tf.constant(pad([rows[row] for row in batch]))).numpy()
         states |= {row: vectors[: len(rows[row])] for row, vectors in zip(batch, found, strict=True)}
     return [states[row] for row in range(len(rows))]
@@ -93,14 +93,14 @@ def word_states(
     for number, (sentence, states) in enumerate(
         zip(sentences, source_states(translator, sentences, layer), strict=True)
     ):
-        words = [*word_pieces(translator.tokenizers.source, sentence), (END, [len(states) - 1])]
+        words = [*word_pieces(translator.tokenizers.source, sentence), (EOS, [len(states) - 1])]
         for place, (word, pieces) in enumerate(words):
             rows.append((number, place, word, len(pieces)))
             vectors.append(states[pieces].mean(axis=0))
     return pd.DataFrame(rows, columns=["sentence", "place", "word", "pieces"]), np.array(vectors, np.float32)
 
 
-def neighbours(vectors: pd.DataFrame, names: Sequence[str], count: int = 8) -> pd.DataFrame:
+def nearest_neighbours(vectors: pd.DataFrame, names: Sequence[str], count: int = 8) -> pd.DataFrame:
     """The rows that point most nearly in the same direction.
 
     Args:
@@ -135,7 +135,7 @@ def principal_components(vectors: pd.DataFrame, count: int = 2) -> tuple[pd.Data
 
     Source: scikit-learn's `PCA` with its exact solver. A component's sign means nothing.
     """
-    with from_extra("analysis", needed_by=__name__):
+    with requires_extra("analysis", needed_by=__name__):
         from sklearn.decomposition import PCA
 
     pca = PCA(count, svd_solver="full")
@@ -161,7 +161,7 @@ def tsne(vectors: pd.DataFrame, perplexity: float = 15.0, seed: int = 1) -> pd.D
 
     Source: van der Maaten and Hinton (2008), as scikit-learn's `TSNE` computes it exactly; cosine distances.
     """
-    with from_extra("analysis", needed_by=__name__):
+    with requires_extra("analysis", needed_by=__name__):
         from sklearn.manifold import TSNE
 
     # The approximate method starts threads that wait for each other: on a busy machine it is far slower for so few.

@@ -10,34 +10,34 @@ import tensorflow as tf
 from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer
 from seq2seq.devices.device import use_precision
-from seq2seq.extras import from_extra
-from seq2seq.inference.searcher import Inputs, Structure, length_limits
-from seq2seq.inference.steps import Batch
+from seq2seq.extras import requires_extra
+from seq2seq.inference.searcher import SearchInputs, SearchStructure, length_limits
+from seq2seq.inference.step_sources import Batch
 from seq2seq.inference.translator import Translator
 from seq2seq.search import (
-    IMPOSSIBLE,
-    Rules,
+    NEG_INF,
+    SearchConstraints,
     SearchResult,
     StepFunction,
     StepOutput,
     beam_search,
     greedy_search,
-    reshaped,
+    sampling_distribution,
 )
-from seq2seq.search.top import top_k
+from seq2seq.search.top_k import top_k
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
 
-BEGIN = "<s>"
+BOS = "<s>"
 
 
-class Note(NamedTuple):
+class StepRecord(NamedTuple):
     """What a search asked its step function for the K hypotheses of its only sentence, and what it got.
 
     tokens     (K,)       int64, the last of each
     parents    (K,)       int64, the place that each hypothesis had a step before; the first step's mean nothing
-    log_probs  (1, K, C)  float32 tensor, `IMPOSSIBLE` where the rules exclude a token
+    log_probs  (1, K, C)  float32 tensor, `NEG_INF` where the rules exclude a token
     output     what the step gave, with the tokens that C are
     """
 
@@ -49,23 +49,23 @@ class Note(NamedTuple):
     def best(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """The best log-probabilities of each hypothesis, (K, count) or fewer, and their tokens."""
         values, places = top_k(self.log_probs, count)
-        return values[0].numpy(), self.output.tokens(places)[0].numpy()
+        return values[0].numpy(), self.output.token_ids(places)[0].numpy()
 
 
-class NotingStep:
-    """A step function that keeps a `Note` of each call.
+class RecordingStep:
+    """A step function that keeps a `StepRecord` of each call.
 
     It adds each hypothesis's place to the state. Search gathers it along with the rest, and so says itself which
     hypotheses it kept. Nothing of the search is done anew here.
 
     Args:
         step: For one sentence, called outside of a graph.
-        rules: Those of the search.
+        constraints: Those of the search.
     """
 
-    def __init__(self, step: StepFunction, rules: Rules) -> None:
-        self.step, self.rules = step, rules
-        self.notes: list[Note] = []
+    def __init__(self, step: StepFunction, constraints: SearchConstraints) -> None:
+        self.step, self.constraints = step, constraints
+        self.records: list[StepRecord] = []
 
     @staticmethod
     def start(state: Any) -> Any:
@@ -75,8 +75,8 @@ class NotingStep:
     def __call__(self, tokens: tf.Tensor, state: Any, memory: Any) -> StepOutput:
         inner, places = state
         output = self.step(tokens, inner, memory)
-        log_probs = self.rules.choosable(output, tf.constant(len(self.notes)))
-        self.notes.append(Note(tokens[0].numpy(), places[0].numpy(), log_probs, output))
+        log_probs = self.constraints.mask_scores(output, tf.constant(len(self.records)))
+        self.records.append(StepRecord(tokens[0].numpy(), places[0].numpy(), log_probs, output))
         return output._replace(state=(output.state, tf.range(tf.shape(tokens)[1])[None]))
 
 
@@ -109,18 +109,18 @@ def search_tree(translator: Translator, sentence: str, options: SearchOptions | 
     """
     options = options or translator.options
     noting, result = _run(translator, sentence, options, partial(beam_search, beam_size=options.beam_size))
-    return grow_tree(noting, result, options.beam_size, translator.tokenizers.target)
+    return build_tree(noting, result, options.beam_size, translator.tokenizers.target)
 
 
-def grow_tree(noting: NotingStep, result: SearchResult, beam_size: int, tokenizer: Tokenizer) -> pd.DataFrame:
+def build_tree(recording: RecordingStep, result: SearchResult, beam_size: int, tokenizer: Tokenizer) -> pd.DataFrame:
     """The table of `search_tree`, from the notes of a beam search and its result."""
-    rules = noting.rules
+    rules = recording.constraints
     rows = [_row(parent=-1, step=0)]
     ids = [rules.bos_id]
     children: dict[tuple[int | None, int], int] = {}  # by parent and token id
     beam: list[int | None] = [0] + [None] * (beam_size - 1)  # the node at each place; None: an empty place
-    covered = rules.nothing_covered(beam_size)
-    for step, note in enumerate(noting.notes, start=1):
+    covered = rules.initial_coverage(beam_size)
+    for step, note in enumerate(recording.records, start=1):
         if step > 1:
             beam = [
                 # Where there are too few extensions, search fills its places with impossible ones, EOS among them.
@@ -131,8 +131,8 @@ def grow_tree(noting: NotingStep, result: SearchResult, beam_size: int, tokenize
         for node in beam:
             if node is not None:
                 rows[node]["status"] = "alive"
-        covered = rules.cover(covered, note.output.weights)
-        sums = np.array([IMPOSSIBLE if node is None else rows[node]["total"] for node in beam], np.float32)
+        covered = rules.update_coverage(covered, note.output.weights)
+        sums = np.array([NEG_INF if node is None else rows[node]["total"] for node in beam], np.float32)
         for rank, (place, token, log_prob, total) in enumerate(_ranked(sums, note, 2 * beam_size)):
             children[beam[place], token] = len(rows)
             ids.append(token)
@@ -140,7 +140,9 @@ def grow_tree(noting: NotingStep, result: SearchResult, beam_size: int, tokenize
             if token == rules.eos_id:
                 row["score"] = float(rules.scores(tf.constant([[total]]), step, covered[:, place : place + 1])[0, 0])
             rows.append(row)
-    unended = [node for node, row in enumerate(rows) if row["step"] == len(noting.notes) and ids[node] != rules.eos_id]
+    unended = [
+        node for node, row in enumerate(rows) if row["step"] == len(recording.records) and ids[node] != rules.eos_id
+    ]
     for node in unended[:beam_size]:  # they were still there when the search had enough
         rows[node]["status"] = "alive"
     for tokens, length in zip(result.tokens[0].numpy().tolist(), result.lengths[0].numpy().tolist(), strict=True):
@@ -149,7 +151,7 @@ def grow_tree(noting: NotingStep, result: SearchResult, beam_size: int, tokenize
             node = children[node, token]
         rows[node]["status"] = "finished" if length else "alive"
     tree = pd.DataFrame(rows)
-    tree.insert(3, "token", [BEGIN, *tokenizer.pieces(ids[1:])])
+    tree.insert(3, "token", [BOS, *tokenizer.pieces(ids[1:])])
     return tree.rename_axis("node")
 
 
@@ -158,17 +160,17 @@ def _row(**values: Any) -> dict[str, Any]:
     return defaults | values
 
 
-def _ranked(sums: np.ndarray, note: Note, count: int) -> Iterator[tuple[int, int, float, float]]:
+def _ranked(sums: np.ndarray, note: StepRecord, count: int) -> Iterator[tuple[int, int, float, float]]:
     """Place, token, log-probability and total of the best extensions, as `beam_search` ranks them."""
     values, tokens = note.best(count)
     totals = sums[:, None] + values
     for flat in tf.math.top_k(totals.ravel(), min(count, totals.size)).indices.numpy().tolist():
         place, choice = divmod(flat, values.shape[1])
-        if totals[place, choice] > IMPOSSIBLE / 2:
+        if totals[place, choice] > NEG_INF / 2:
             yield place, int(tokens[place, choice]), float(values[place, choice]), float(totals[place, choice])
 
 
-def path(tree: pd.DataFrame, node: int) -> list[int]:
+def path_from_root(tree: pd.DataFrame, node: int) -> list[int]:
     """The nodes from the root to a node, both included."""
     nodes = []
     while node >= 0:
@@ -177,10 +179,10 @@ def path(tree: pd.DataFrame, node: int) -> list[int]:
     return nodes[::-1]
 
 
-def hypotheses(tree: pd.DataFrame) -> pd.DataFrame:
+def finished_hypotheses(tree: pd.DataFrame) -> pd.DataFrame:
     """The results of a search, best score first: one row a finished node, with its `pieces` and their `length`."""
     ended = tree[tree["status"] == "finished"].sort_values("score", ascending=False, kind="stable")
-    pieces = [" ".join(tree.loc[path(tree, node)[1:], "token"]) for node in ended.index]
+    pieces = [" ".join(tree.loc[path_from_root(tree, node)[1:], "token"]) for node in ended.index]
     return ended[["score", "total", "step"]].rename(columns={"step": "length"}).assign(pieces=pieces)
 
 
@@ -207,16 +209,16 @@ def greedy_path(
     options = options or translator.options
     noting, _ = _run(translator, sentence, options, greedy_search)
     rows, sum_before = [], 0.0
-    for step, note in enumerate(noting.notes, start=1):
+    for step, note in enumerate(noting.records, start=1):
         values, tokens = (part[0] for part in note.best(candidates))
         log_probs = note.log_probs[0, 0].numpy()
-        may_come = log_probs > IMPOSSIBLE / 2
-        if options.fusion:  # sums of two models' scores, which do not sum to 1
+        may_come = log_probs > NEG_INF / 2
+        if options.uses_fusion:  # sums of two models' scores, which do not sum to 1
             log_probs = log_probs - np.logaddexp.reduce(log_probs[may_come].astype(np.float64))
         entropy = -float(np.sum(np.exp(log_probs) * log_probs, where=may_come))
         pieces = translator.tokenizers.target.pieces(tokens.tolist())
         for rank, (piece, value) in enumerate(zip(pieces, values.tolist(), strict=True)):
-            if value > IMPOSSIBLE / 2:
+            if value > NEG_INF / 2:
                 row = {"token": piece, "log_prob": value, "total": sum_before + value, "entropy": entropy}
                 rows.append({"step": step, "rank": rank, **row})
         sum_before += float(values[0])
@@ -228,10 +230,10 @@ def sampling_probabilities(
 ) -> np.ndarray:
     """The probabilities (V,) that sampling draws a token with, where the model gives log-probabilities (V,)."""
     logits = tf.constant(np.asarray(log_probs, np.float32))[None, None]
-    return reshaped(logits, temperature, top_k, top_p)[0, 0].numpy()
+    return sampling_distribution(logits, temperature, top_k, top_p)[0, 0].numpy()
 
 
-def draws(translator: Translator, sentence: str, options: SearchOptions) -> pd.DataFrame:
+def sample_counts(translator: Translator, sentence: str, options: SearchOptions) -> pd.DataFrame:
     """Sample `options.n_best` translations and count them.
 
     Args:
@@ -264,10 +266,10 @@ def draws(translator: Translator, sentence: str, options: SearchOptions) -> pd.D
 
 def _run(
     translator: Translator, sentence: str, options: SearchOptions, search: Callable[..., SearchResult]
-) -> tuple[NotingStep, SearchResult]:
+) -> tuple[RecordingStep, SearchResult]:
     if options.sample:
         raise ValueError("'sample' is true: only greedy and beam search can be watched")
-    steps = translator.sources.of(options)
+    steps = translator.step_sources.make(options)
     ids = [*translator.tokenizers.source.encode(sentence), EOS_ID]
     if not 1 < len(ids) <= options.max_source_tokens:
         raise ValueError(
@@ -275,8 +277,8 @@ def _run(
             "('max_source_tokens'), for it is watched as a whole."
         )
     use_precision(translator.model.precision)
-    inputs = Inputs.of(steps, Batch([ids[:-1]]), length_limits(np.array([len(ids)]), options), options)
-    rules = Structure.of(options, keep_weights=True).rules(inputs)
-    step, state, memory = steps.start(inputs.source, inputs.steps)
-    noting = NotingStep(step, rules)
+    inputs = SearchInputs.from_batch(steps, Batch([ids[:-1]]), length_limits(np.array([len(ids)]), options), options)
+    rules = SearchStructure.from_options(options, keep_weights=True).constraints(inputs)
+    step, state, memory = steps.start(inputs.source, inputs.step_inputs)
+    noting = RecordingStep(step, rules)
     return noting, search(noting, noting.start(state), memory, rules)

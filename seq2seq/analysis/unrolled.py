@@ -22,7 +22,7 @@ class Unrolled(NamedTuple):
     states: list[list[tf.Tensor]]
     outputs: list[tf.Tensor]
 
-    def stacked(self) -> tf.Tensor:
+    def stacked_outputs(self) -> tf.Tensor:
         """The outputs, (B, T, O)."""
         return tf.stack(self.outputs, axis=1)
 
@@ -31,7 +31,7 @@ def unroll(
     cell: keras.layers.Layer,
     inputs: np.ndarray | tf.Tensor,
     initial: Sequence[np.ndarray | tf.Tensor] | None = None,
-    cut: Callable[[int], bool] = lambda step: False,
+    truncate_every: Callable[[int], bool] = lambda step: False,
 ) -> Unrolled:
     """Run a cell over inputs as they are, without padding.
 
@@ -40,7 +40,7 @@ def unroll(
         inputs: (B, T, I), T at least 1; read in the cell's compute dtype. Of a cell that reads the memory of the layer
             below, I counts that memory too, see `DepthGatedLSTMCell`.
         initial: The cell's states, each (B, U); zeros by default.
-        cut: Whether no gradient goes back from step t, counted from 0, to the step before it.
+        truncate_every: Whether no gradient goes back from step t, counted from 0, to the step before it.
 
     Raises:
         ValueError: The inputs have another rank or width, or no step; or there are fewer or more first states than
@@ -59,7 +59,7 @@ def unroll(
     projected = cell.project(tf.transpose(inputs, [1, 0, 2]))
     history, outputs = [[state] for state in now], []
     for step in range(inputs.shape[1]):
-        if cut(step):
+        if truncate_every(step):
             now = [tf.stop_gradient(state) for state in now]
         output, now = cell.step(projected[step], now)
         outputs.append(output)
@@ -68,7 +68,7 @@ def unroll(
     return Unrolled(projected, history, outputs)
 
 
-def all_steps(run: Unrolled) -> tuple[tf.Tensor, list[tf.Tensor]]:
+def flatten_steps(run: Unrolled) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """What each step read, as if all steps stood in one batch: projected inputs (T * B, G), and states (T * B, U)."""
     flat = tf.reshape(run.projected, [-1, run.projected.shape[-1]])
     return flat, [tf.concat(states[:-1], axis=0) for states in run.states]

@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from seq2seq.analysis.intervals import SAMPLES, ratio_interval
+from seq2seq.analysis.intervals import BOOTSTRAP_SAMPLES, bootstrap_ratio_interval
 from seq2seq.errors import EvaluationError
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 EDGES = (1, 2, 5, 10, 100, 1000)
@@ -19,7 +19,7 @@ def accuracy_by_frequency(
     matches: pd.DataFrame,
     counts: Mapping[str, int],
     edges: Sequence[int] = EDGES,
-    samples: int = SAMPLES,
+    samples: int = BOOTSTRAP_SAMPLES,
     seed: int = 1,
 ) -> pd.DataFrame:
     """Recall, precision and F1 of words that are equally frequent in the training text.
@@ -28,7 +28,7 @@ def accuracy_by_frequency(
         matches: Of translations with their references, from `word_matches`.
         counts: How often each word is in the target side of the training text, from `word_counts`.
         edges: Where buckets begin, rising, from 1; what is below the first is a bucket too (with 1: unseen words).
-        samples, seed: Of the intervals, over sentences; see `ratio_interval`.
+        samples, seed: Of the intervals, over sentences; see `bootstrap_ratio_interval`.
 
     Returns:
         One row for each bucket, rare words first:
@@ -44,7 +44,7 @@ def accuracy_by_frequency(
     Raises:
         EvaluationError: `edges` do not rise from 1 or more.
 
-    Source: the idea is of Neubig et al. (2019), compare-mt; intervals as in `ratio_interval`.
+    Source: the idea is of Neubig et al. (2019), compare-mt; intervals as in `bootstrap_ratio_interval`.
     """
     if not edges or edges[0] < 1 or any(a >= b for a, b in pairwise(edges)):
         raise EvaluationError(f"'edges' are {list(edges)}: they must rise, from 1 or more.")
@@ -75,12 +75,12 @@ def accuracy_by_frequency(
             ("f1", 2 * matched, reference + hypothesis),
         ):
             row[name] = over.sum() / under.sum() if under.sum() else np.nan
-            row[f"{name}_low"], row[f"{name}_high"] = ratio_interval(over, under, samples, seed)
+            row[f"{name}_low"], row[f"{name}_high"] = bootstrap_ratio_interval(over, under, samples, seed)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def words_missed(matches: pd.DataFrame, counts: Mapping[str, int]) -> pd.DataFrame:
+def missed_words(matches: pd.DataFrame, counts: Mapping[str, int]) -> pd.DataFrame:
     """All words of the references and translations, those that are missed most often first.
 
     Args: see `accuracy_by_frequency`.

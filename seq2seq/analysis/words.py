@@ -1,7 +1,7 @@
 """Words of a text: counts, matches between a translation and its reference, and the pieces that spell a word.
 
-A word is what the grammar's `words_of` finds: letters and digits with what joins them (`o'clock`), or one other mark.
-Large and small letters differ.
+A word is what the grammar's `split_words` finds: letters and digits with what joins them (`o'clock`), or one other
+mark. Large and small letters differ.
 """
 
 import unicodedata
@@ -10,16 +10,16 @@ from collections.abc import Iterable, Sequence
 
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import EvaluationError
-from seq2seq.extras import from_extra
-from seq2seq.phrasebook.grammar.phenomena import WORD, words_of
+from seq2seq.extras import requires_extra
+from seq2seq.phrasebook.grammar.phenomena import WORD, split_words
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 
 def word_counts(lines: Iterable[str]) -> Counter[str]:
     """How often each word occurs in a text."""
-    return Counter(word for line in lines for word in words_of(line))
+    return Counter(word for line in lines for word in split_words(line))
 
 
 def word_matches(hypotheses: Sequence[str], references: Sequence[str]) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def word_matches(hypotheses: Sequence[str], references: Sequence[str]) -> pd.Dat
         raise EvaluationError(f"{len(hypotheses)} hypotheses for {len(references)} references: line N answers line N.")
     rows = []
     for sentence, (hypothesis, reference) in enumerate(zip(hypotheses, references, strict=True)):
-        ours, theirs = Counter(words_of(hypothesis)), Counter(words_of(reference))
+        ours, theirs = Counter(split_words(hypothesis)), Counter(split_words(reference))
         for word in dict.fromkeys([*theirs, *ours]):
             rows.append((sentence, word, theirs[word], ours[word], min(theirs[word], ours[word])))
     return pd.DataFrame(rows, columns=["sentence", "word", "reference", "hypothesis", "matched"])

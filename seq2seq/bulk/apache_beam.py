@@ -11,12 +11,12 @@ from seq2seq.bulk.chunks import Chunks, beside
 from seq2seq.bulk.job import Job
 from seq2seq.config.precision import Precision
 from seq2seq.errors import BulkError, Seq2SeqError
-from seq2seq.extras import from_extra
-from seq2seq.inference.translator import CHUNK, Translator
-from seq2seq.storage.lock import hold
+from seq2seq.extras import requires_extra
+from seq2seq.inference.translator import CHUNK_SENTENCES, Translator
+from seq2seq.storage.lock import file_lock
 
 # Runs in this process and tries a failed bundle 4 times. Apache Beam's default looks for a program to download first.
-RUNNER = "BundleBasedDirectRunner"
+DEFAULT_RUNNER = "BundleBasedDirectRunner"
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Worker:
     """A model, loaded once per process and used by one thread at a time: a search takes all cores."""
 
     def __init__(self, model: Path, precision: Precision) -> None:
-        self.translator, self.lock = Translator.load(model, precision, notice=_LOGGER.warning), Lock()
+        self.translator, self.lock = Translator.load(model, precision, warn=_LOGGER.warning), Lock()
 
 
 class AnswerChunk:
@@ -47,7 +47,7 @@ class AnswerChunk:
 
 
 def translate_on_apache_beam(
-    job: Job, pipeline_options: Sequence[str] = (), *, runner: Any = None, chunk: int = CHUNK
+    job: Job, pipeline_options: Sequence[str] = (), *, runner: Any = None, chunk: int = CHUNK_SENTENCES
 ) -> int:
     """Translate a file on one of Apache Beam's runners; the output equals that of a single run.
 
@@ -57,7 +57,7 @@ def translate_on_apache_beam(
     Args:
         job: What to translate.
         pipeline_options: As on a command line, such as `--runner FlinkRunner`.
-        runner: An Apache Beam runner, or its name; by default the one among the options, or else `RUNNER`.
+        runner: An Apache Beam runner, or its name; by default the one among the options, or else `DEFAULT_RUNNER`.
         chunk: Number of lines translated at once.
 
     Returns:
@@ -68,12 +68,12 @@ def translate_on_apache_beam(
         BulkError: Another process is on this output; what lies beside it is of another job; the engine gave up; or when
             all has run, a chunk has no answer.
     """
-    with from_extra("apache-beam", needed_by="--engine apache-beam"):
+    with requires_extra("apache-beam", needed_by="--engine apache-beam"):
         from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
     options = PipelineOptions(list(pipeline_options))
     if runner is None and options.view_as(StandardOptions).runner is None:
-        runner = RUNNER
+        runner = DEFAULT_RUNNER
     target = job.target.absolute()
     job = replace(job, model=job.model.absolute(), source=job.source.absolute(), target=target)
     lock = beside(target, "apache-beam.lock")
@@ -81,7 +81,7 @@ def translate_on_apache_beam(
     def refused(process: str) -> BulkError:
         return BulkError(f"{job.target}: process {process} is translating into it. Wait for it or end it.")
 
-    with hold(lock, refused):
+    with file_lock(lock, refused):
         chunks = Chunks(job, {**job.identity(), "chunk": chunk}, chunk)
         try:
             if not chunks.begin():
@@ -100,7 +100,7 @@ def translate_on_apache_beam(
 
 
 def _run(chunks: Chunks, runner: Any, options: Any) -> None:
-    with from_extra("apache-beam", needed_by="--engine apache-beam"):
+    with requires_extra("apache-beam", needed_by="--engine apache-beam"):
         import apache_beam as beam
         from apache_beam.runners.runner import PipelineState
         from apache_beam.utils.shared import Shared

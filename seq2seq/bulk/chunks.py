@@ -14,13 +14,13 @@ from shutil import copyfileobj, rmtree
 from typing import Any
 from uuid import uuid4
 
-from seq2seq.bulk.job import Job, check_same
+from seq2seq.bulk.job import Job, check_same_job
 from seq2seq.corpora.readers import lenient_lines, open_bytes
-from seq2seq.data.progress import Progress, unheard
+from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import BulkError, CorpusError
-from seq2seq.inference.output import answers, lines_answered
+from seq2seq.inference.output import count_answered, format_translations
 from seq2seq.inference.translator import Translator
-from seq2seq.storage.files import replacing, writing
+from seq2seq.storage.files import atomic_write, storage_errors
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Chunks:
             return False
         except (ValueError, KeyError, TypeError) as error:
             raise BulkError(f"{self.record}: damaged: {error}. {remedy}") from None
-        check_same(self.record, begun, self.identity, remedy)
+        check_same_job(self.record, begun, self.identity, remedy)
         if written is None:
             return False
         found = output.stat().st_size if output.exists() else None
@@ -109,7 +109,7 @@ class Chunks:
         first: int,
         lines: Sequence[str],
         warn: Callable[[str], None],
-        progress: Progress = unheard,
+        progress: ProgressCallback = no_progress,
     ) -> None:
         """Translate a chunk, unless it is answered; the rows are on disk before the file has its name.
 
@@ -127,8 +127,8 @@ class Chunks:
         about |= {"chunk": len(lines), "progress": progress}
         partial = path.with_name(f"{path.name}.{uuid4().hex}")
         try:
-            with writing(path), partial.open("wb") as handle:
-                for rows in answers(translator, lines, job.options, job.output_format, **about):
+            with storage_errors(path), partial.open("wb") as handle:
+                for rows in format_translations(translator, lines, job.options, job.output_format, **about):
                     handle.write("".join(f"{row}\n" for row in rows).encode())
                 handle.flush()
                 os.fsync(handle.fileno())
@@ -150,13 +150,13 @@ class Chunks:
         rmtree(self.folder, ignore_errors=True)
 
     def _write_output(self) -> None:
-        with replacing(self.job.target) as partial, partial.open("wb") as target:
+        with atomic_write(self.job.target) as partial, partial.open("wb") as target:
             for first in range(1, self.total + 1, self.size):
                 path, lines = self._path(first), self.lines_of(first)
                 found = 0
                 if path.is_file():
                     with path.open("rb") as rows:
-                        found = lines_answered(rows, self.job.output_format)
+                        found = count_answered(rows, self.job.output_format)
                         rows.seek(0)
                         copyfileobj(rows, target)
                 if found != len(lines):
@@ -166,7 +166,7 @@ class Chunks:
                     )
 
     def _write_record(self, size: int | None) -> None:
-        with replacing(self.record) as partial:
+        with atomic_write(self.record) as partial:
             partial.write_text(json.dumps({"job": self.identity, "bytes": size}, indent=2) + "\n", encoding="utf-8")
 
     def _path(self, first: int) -> Path:

@@ -11,8 +11,8 @@ from seq2seq.config.loading import flatten
 from seq2seq.config.precision import Precision
 from seq2seq.corpora.readers import count_lines
 from seq2seq.errors import BulkError
-from seq2seq.inference.output import Format
-from seq2seq.inference.sources import checksums_besides
+from seq2seq.inference.output import OutputFormat
+from seq2seq.inference.step_factory import external_checksums
 from seq2seq.model_directory.directory import checksums
 from seq2seq.storage.files import sha256
 
@@ -25,7 +25,7 @@ class Job:
     source: Path
     target: Path
     options: SearchOptions
-    output_format: Format
+    output_format: OutputFormat
     precision: Precision = "float32"
 
     def identity(self) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class Job:
             CorpusError: The input cannot be read.
             ModelDirectoryError: The model is missing something or damaged.
         """
-        model = checksums(self.model) | checksums_besides(self.model, self.options)
+        model = checksums(self.model) | external_checksums(self.model, self.options)
         values = {
             "input": {"sha256": sha256(self.source), "lines": count_lines(self.source)},
             "model": model,
@@ -52,13 +52,13 @@ class Job:
         return json.loads(json.dumps(values))
 
 
-def check_same(path: Path, begun: Mapping[str, Any], now: Mapping[str, Any], remedy: str) -> None:
+def check_same_job(path: Path, saved: Mapping[str, Any], current: Mapping[str, Any], remedy: str) -> None:
     """See that the job that `path` tells of is this one.
 
     Raises:
         BulkError: It is another; says in what they differ, and the remedy.
     """
-    there, here = flatten(begun), flatten(now)
+    there, here = flatten(saved), flatten(current)
     differ = [
         f"{key} is {_short(there.get(key))} there and {_short(here.get(key))} now"
         for key in dict.fromkeys([*here, *there])

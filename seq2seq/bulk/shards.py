@@ -9,10 +9,10 @@ from filelock import FileLock
 from seq2seq.bulk.chunks import Chunks, beside
 from seq2seq.bulk.job import Job
 from seq2seq.bulk.shard import Shard
-from seq2seq.data.progress import Progress, unheard
+from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import BulkError
-from seq2seq.inference.translator import CHUNK, Translator
-from seq2seq.storage.lock import hold
+from seq2seq.inference.translator import CHUNK_SENTENCES, Translator
+from seq2seq.storage.lock import file_lock
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,14 @@ class ShardReport:
     """What a call of `translate_shard` came to.
 
     lines     the numbers of the shard's lines
-    before    how many of them earlier calls had translated
-    complete  how many shards are complete, of all
+    resumed_lines    how many of them earlier calls had translated
+    complete_shards  how many shards are complete, of all
     joined    all are, and the output is there
     """
 
     lines: range
-    before: int
-    complete: int
+    resumed_lines: int
+    complete_shards: int
     joined: bool
 
 
@@ -37,8 +37,8 @@ def translate_shard(
     shard: Shard,
     *,
     warn: Callable[[str], None],
-    progress: Progress = unheard,
-    chunk: int = CHUNK,
+    on_progress: ProgressCallback = no_progress,
+    chunk: int = CHUNK_SENTENCES,
 ) -> ShardReport:
     """Translate a shard from where it is, and join all shards when they are complete.
 
@@ -50,7 +50,7 @@ def translate_shard(
         job: What to translate.
         shard: Which part of it.
         warn: Called with a warning message for each line with invalid UTF-8, or that is cut off.
-        progress: Called with the number of the shard's lines done so far.
+        on_progress: Called with the number of the shard's lines done so far.
         chunk: Lines that are translated, and kept, at once.
 
     Raises:
@@ -71,12 +71,12 @@ def translate_shard(
     def refused(process: str) -> BulkError:
         return BulkError(f"{lock}: process {process} is on shard {shard}. Wait for it or end it.")
 
-    with hold(lock, refused):
+    with file_lock(lock, refused):
         with _joining(job):  # which removes the answers, but no other call does as long as one is missing
             left = [] if chunks.begin() else chunks.missing(lines)
 
         def advance(part: int) -> None:
-            progress(done + part)
+            on_progress(done + part)
 
         before = done = len(lines) - sum(len(chunks.lines_of(first)) for first in left)
         for first, texts in chunks.read(range(left[0], lines.stop), warn) if left else ():
@@ -84,11 +84,11 @@ def translate_shard(
                 chunks.answer(translator, first, texts, warn, advance)
                 done += len(texts)
         lock.unlink(missing_ok=True)
-    complete = join(chunks, shard.count)
+    complete = join_shards(chunks, shard.count)
     return ShardReport(lines, before, complete, complete == shard.count)
 
 
-def join(chunks: Chunks, count: int) -> int:
+def join_shards(chunks: Chunks, count: int) -> int:
     """Join all shards if they are complete; returns how many are.
 
     Raises:

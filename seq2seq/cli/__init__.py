@@ -10,12 +10,12 @@ import typer
 
 from seq2seq.cli import (
     average,
+    challenge,
     data,
     evaluate,
     generate,
     inspect,
     perplexity,
-    probe,
     quantize,
     quickstart,
     shortlist,
@@ -33,13 +33,13 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("train")(train.train)
-app.command("translate", context_settings=translate.CONTEXT)(translate.translate)
+app.command("translate", context_settings=translate.CONTEXT_SETTINGS)(translate.translate)
 app.command("evaluate")(evaluate.evaluate)
 app.command("generate")(generate.generate)
 app.command("perplexity")(perplexity.perplexity)
 app.command("average")(average.average)
 app.command("inspect")(inspect.inspect)
-app.command("probe")(probe.probe)
+app.command("challenge")(challenge.challenge)
 app.command("quantize")(quantize.quantize)
 app.command("shortlist")(shortlist.shortlist)
 app.command("quickstart")(quickstart.quickstart)

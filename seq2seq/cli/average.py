@@ -29,7 +29,7 @@ def average(
     """
     if (last is None) == (best is None):
         raise typer.BadParameter("give one of --last N and --best N")
-    from seq2seq.model_directory.directory import load_config_of
+    from seq2seq.model_directory.directory import load_model_config
 
     load_tensorflow()
     from seq2seq.training.averaging import average_checkpoints
@@ -40,4 +40,4 @@ def average(
         bleu = "" if about["bleu"] is None else f"{about['bleu']:.2f}"
         table.add_row(f"{about['update']:,}", str(about["epoch"]), f"{about['loss']:.3f}", bleu)
     Console().print(table)
-    write(next_commands(load_config_of(output), output))
+    write(next_commands(load_model_config(output), output))

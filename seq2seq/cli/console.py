@@ -13,10 +13,10 @@ stderr = Console(stderr=True)
 
 def warn(message: str) -> None:
     """Print a warning to stderr."""
-    say(f"warning: {message}")
+    print_line(f"warning: {message}")
 
 
-def say(message: str) -> None:
+def print_line(message: str) -> None:
     """Print a line to stderr, as it is."""
     stderr.print(message, markup=False, highlight=False, soft_wrap=True)
 
@@ -27,8 +27,8 @@ def write(text: str) -> None:
 
 
 @contextmanager
-def progress_bar(what: str, total: int | None) -> Iterator[Any]:
+def progress_bar(description: str, total: int | None) -> Iterator[Any]:
     """A bar on stderr where that is a terminal; yields a function that takes the number done so far."""
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
-        task = bar.add_task(escape(what), total=total)
+        task = bar.add_task(escape(description), total=total)
         yield lambda done: bar.update(task, completed=done)

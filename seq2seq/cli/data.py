@@ -18,7 +18,7 @@ from seq2seq.cli.console import progress_bar, stderr, write
 from seq2seq.cli.text_files import open_output
 
 if TYPE_CHECKING:
-    from seq2seq.corpora.downloads.acquired import Acquired
+    from seq2seq.corpora.downloads.downloaded import DownloadedCorpus
 
 app = typer.Typer(help="Corpora to train on and to test with.", no_args_is_help=True)
 
@@ -26,7 +26,7 @@ Catalogue = Annotated[
     Path | None,
     typer.Option("--catalogue", metavar="FILE", help="A list of your own, like corpora/downloads/catalogue.yaml."),
 ]
-OTHERS = """
+OTHER_CATALOGUES = """
 Others, by the name that their own list has for them:
   sacrebleu:SET/PAIR  test sets, as sacrebleu:wmt19/en-de; named by: sacrebleu --list
   mtdata:ID           OPUS, WMT and more, as mtdata:OPUS-tatoeba-v20230412-deu-eng; named by: mtdata list -l deu-eng -id
@@ -59,10 +59,10 @@ def list_corpora(
             escape("-".join(entry.languages)),
             "unknown" if size is None else ("" if exact else "about ") + decimal(size),
             {0: "no", len(entry.files): "yes"}.get(checked, f"{checked} of {len(entry.files)}"),
-            escape(f"{entry.about}. Licence: {entry.licence}"),
+            escape(f"{entry.description}. Licence: {entry.licence}"),
         )
     Console().print(table)
-    write(OTHERS)
+    write(OTHER_CATALOGUES)
     write("download: seq2seq data get NAME")
 
 
@@ -94,12 +94,12 @@ def get(
     folder = output or Path("data") / re.sub(r"[:/\\]+", "-", name)
     with _transfers() as progress:
         got = get_corpus(
-            name, folder, catalogue=catalogue, seed=seed, held_out=held_out, reverse=reverse, progress=progress
+            name, folder, catalogue=catalogue, seed=seed, held_out=held_out, reverse=reverse, on_progress=progress
         )
     write("\n".join(_report(got)))
 
 
-def _report(got: "Acquired") -> Iterator[str]:
+def _report(got: "DownloadedCorpus") -> Iterator[str]:
     """What there is now, on which terms, and what to do with it."""
     source, target = got.languages
     pairs = ", ".join(f"{count:,} {split}" for split, count in got.pairs.items())
@@ -120,7 +120,7 @@ def _report(got: "Acquired") -> Iterator[str]:
 @contextmanager
 def _transfers() -> Iterator[Any]:
     """A bar on stderr where that is a terminal; yields what `get_corpus` takes as `progress`."""
-    from seq2seq.corpora.downloads.acquired import SPLITTING
+    from seq2seq.corpora.downloads.downloaded import SPLITTING
 
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amount]}"), TimeRemainingColumn()
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
@@ -152,10 +152,10 @@ def write_phrasebook(
     No source sentence is in two files. `compositional` has words in forms that they have nowhere else. Recipes need
     no files: `data.train={phrasebook: train, pairs: 100000}` draws the same.
     """
-    from seq2seq.phrasebook.phrasebook import PAIRS, phrasebook
+    from seq2seq.phrasebook.phrasebook import DEFAULT_PAIRS, phrasebook
 
     output.mkdir(parents=True, exist_ok=True)
-    for split in PAIRS:
+    for split in DEFAULT_PAIRS:
         number = pairs if split == "train" else held_out
         with progress_bar(split, number) as advance, open_output(output / f"{split}.tsv") as handle:
             for done, (source, target) in enumerate(phrasebook(split, number, seed, lexicon), start=1):

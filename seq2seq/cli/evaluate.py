@@ -70,7 +70,7 @@ def evaluate(
     assert answers is not None
     lines, *references = _aligned([answers, *reference])
     if output is not None:
-        check_output(output, reads=source)
+        check_output(output, inputs=source)
     with _warnings_on_stderr():
         if model is None:
             from seq2seq.evaluation.metrics import EvaluationReport, score_texts
@@ -101,13 +101,13 @@ def _evaluate_model(
     from seq2seq.inference.translator import Translator
     from seq2seq.model_directory.directory import load_recipe
 
-    translator = Translator.load(model, precision, notice=warn)
+    translator = Translator.load(model, precision, warn=warn)
     data = load_recipe(model, TranslationConfig).data
     language = language or (data.target_language if data else None)
     pairs = list(zip(sources, references[0], strict=True))
     chosen = search_options(translator.options, search)
     with progress_bar("translating", len(sources)) as advance:
-        return run(translator, pairs, chosen, progress=advance, more_references=references[1:], language=language)
+        return run(translator, pairs, chosen, on_progress=advance, extra_references=references[1:], language=language)
 
 
 def _aligned(files: Sequence[Path]) -> list[list[str]]:

@@ -32,12 +32,12 @@ def perplexity(
     load_tensorflow()
     from seq2seq.inference.text_generator import TextGenerator
 
-    generator = TextGenerator.load(model, precision, notice=warn)
+    generator = TextGenerator.load(model, precision, warn=warn)
     name = str(input_file or "stdin")
     with open_input(input_file) as handle:
         lines = list(lenient_lines(handle, name, warn))
     with progress_bar(f"measuring {name}", len(lines)) as advance:
-        report = generator.perplexity(lines, progress=advance)
+        report = generator.perplexity(lines, on_progress=advance)
     if as_json:
         print(json.dumps(report.as_dict(), indent=2))
         return
@@ -54,7 +54,7 @@ def perplexity(
     console = Console()
     console.print(table)
     console.print(
-        f"{report.sentences:,} sentences of {report.tokens:,} tokens ({report.unknown:,} unknown), "
+        f"{report.sentences:,} sentences of {report.tokens:,} tokens ({report.unknown_tokens:,} unknown), "
         f"{report.words:,} words, {report.characters:,} characters, sentence ends included",
         highlight=False,
         soft_wrap=True,

@@ -13,9 +13,9 @@ def quantize(model: Annotated[Path, typer.Argument(metavar="MODEL", help="A mode
     from seq2seq.model_directory.model import load_model
 
     load_tensorflow()
-    from seq2seq.inference.int8 import FILE, quantize_decoder
+    from seq2seq.inference.int8 import DECODER_FILE, quantize_decoder
 
     network, _, _ = load_model(model)
     with stderr.status("quantizing the decoder"):
         quantize_decoder(network, model)
-    typer.echo(f"{model}/{FILE}: use it with seq2seq translate {model} --int8")
+    typer.echo(f"{model}/{DECODER_FILE}: use it with seq2seq translate {model} --int8")

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-SHOWN = 10  # translations
-ITEMS = 25  # sentences for each phenomenon
-MAPPED = 8  # words of the sentence whose attention is shown
+SHOWN_TRANSLATIONS = 10  # translations
+CHALLENGE_ITEMS = 25  # sentences for each phenomenon
+MAX_MAP_WORDS = 8  # words of the sentence whose attention is shown
 
 
 def quickstart(
@@ -27,28 +27,28 @@ def quickstart(
     from seq2seq.cli.console import progress_bar, warn
     from seq2seq.cli.evaluate import print_report
     from seq2seq.cli.startup import load_tensorflow
-    from seq2seq.cli.train import INTERRUPTED
+    from seq2seq.cli.train import EXIT_INTERRUPTED
     from seq2seq.config import load_config
     from seq2seq.corpora import open_corpus
 
     config = load_config("quickstart", overrides or [])
     load_tensorflow()
-    from seq2seq.analysis.attention_text import attention_text
-    from seq2seq.analysis.challenge.sets import lexicon_of, probe
-    from seq2seq.cli.probe import accuracy_table
+    from seq2seq.analysis.attention_text import render_attention
+    from seq2seq.analysis.challenge.sets import evaluate_challenge_sets, training_lexicon
+    from seq2seq.cli.challenge import accuracy_table
     from seq2seq.evaluation.metrics import evaluate
     from seq2seq.inference.translator import Translator
     from seq2seq.training import train
 
     console = Console()
-    if not train(config, output, console=console).finished:
-        raise typer.Exit(INTERRUPTED)
+    if not train(config, output, console=console).end:
+        raise typer.Exit(EXIT_INTERRUPTED)
     test = config.corpora.test
     assert test is not None
     pairs = [(pair.source, pair.target) for pair in open_corpus(test)]
-    translator = Translator.load(output, notice=warn)
+    translator = Translator.load(output, warn=warn)
     with progress_bar("translating the test sentences", len(pairs)) as advance:
-        report = evaluate(translator, pairs, progress=advance)
+        report = evaluate(translator, pairs, on_progress=advance)
     console.print(f"\n[bold]{len(pairs):,} test sentences, none of them seen in training[/bold]")
     print_report(report)
     exact = sum(t.text == reference for t, (_, reference) in zip(report.translations, pairs, strict=True))
@@ -62,18 +62,22 @@ def quickstart(
         title="\nThe first of them",
         title_justify="left",
     )
-    for (source, reference), translation in zip(pairs[:SHOWN], report.translations[:SHOWN], strict=True):
+    for (source, reference), translation in zip(
+        pairs[:SHOWN_TRANSLATIONS], report.translations[:SHOWN_TRANSLATIONS], strict=True
+    ):
         expected = "the same" if translation.text == reference else reference
         table.add_row(*map(escape, (source, translation.text, expected)))
     console.print(table)
     with progress_bar("translating challenge sets", None) as advance:
-        found = probe(translator, ITEMS, lexicon=lexicon_of(config), progress=advance)
+        found = evaluate_challenge_sets(
+            translator, CHALLENGE_ITEMS, lexicon=training_lexicon(config), on_progress=advance
+        )
     console.print("\n[bold]What it has learnt[/bold], judged by the words that each phenomenon decides")
     console.print(accuracy_table(found.phenomena, "phenomenon"))
     console.print(accuracy_table(found.distances, "words between, long distance"))
     console.print("\n[bold]Where it looked[/bold]: each German token's attention to the English ones")
-    short = min((source for source, _ in pairs), key=lambda source: abs(len(source.split()) - MAPPED))
-    console.print(attention_text(translator.translate([short])[0]), markup=False, highlight=False)
+    short = min((source for source, _ in pairs), key=lambda source: abs(len(source.split()) - MAX_MAP_WORDS))
+    console.print(render_attention(translator.translate([short])[0]), markup=False, highlight=False)
     command = sys.argv[0] if Path(sys.argv[0]).name == "seq2seq" else "seq2seq"
     console.print("\n[bold]Go on[/bold]")
     console.print(

@@ -20,7 +20,7 @@ def shortlist(
     from seq2seq.cli.console import stderr
     from seq2seq.config import CorpusConfig, FilterConfig, TranslationConfig
     from seq2seq.corpora import open_corpus
-    from seq2seq.inference.shortlist import FILE, learn_shortlist, save_shortlist
+    from seq2seq.inference.shortlist import SHORTLIST_FILE, learn_shortlist, save_shortlist
     from seq2seq.model_directory.directory import check_directory, load_recipe, load_tokenizers
 
     if (source is None) != (target is None):
@@ -33,4 +33,4 @@ def shortlist(
     with stderr.status("learning the shortlist"):
         found = learn_shortlist(map(open_corpus, spec.parts()), tokenizers, filters)
     save_shortlist(model, found, tokenizers)
-    typer.echo(f"{model / FILE}: use it with seq2seq translate {model} --shortlist 20")
+    typer.echo(f"{model / SHORTLIST_FILE}: use it with seq2seq translate {model} --shortlist 20")

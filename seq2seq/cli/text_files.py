@@ -8,7 +8,7 @@ from typing import IO
 
 from seq2seq.corpora.readers import open_bytes
 from seq2seq.errors import CorpusError
-from seq2seq.storage.files import replacing, writing
+from seq2seq.storage.files import atomic_write, storage_errors
 
 
 @contextmanager
@@ -25,13 +25,13 @@ def open_input(path: Path | None) -> Iterator[IO[bytes]]:
         yield handle
 
 
-def check_output(path: Path, reads: Path | None = None) -> None:
+def check_output(path: Path, inputs: Path | None = None) -> None:
     """See that a file can be written, without writing it yet.
 
     Raises:
-        CorpusError: It is the input `reads` or a folder, or there is no folder for it.
+        CorpusError: It is the input `inputs` or a folder, or there is no folder for it.
     """
-    if reads is not None and path.exists() and path.samefile(reads):
+    if inputs is not None and path.exists() and path.samefile(inputs):
         raise CorpusError(f"{path}: is the input too, and would be lost. Give another --output.")
     if path.is_dir():
         raise CorpusError(f"{path}: cannot be written: it is a folder.")
@@ -40,14 +40,14 @@ def check_output(path: Path, reads: Path | None = None) -> None:
 
 
 @contextmanager
-def open_output(path: Path | None, reads: Path | None = None) -> Iterator[IO[str]]:
+def open_output(path: Path | None, inputs: Path | None = None) -> Iterator[IO[str]]:
     """A UTF-8 file, or stdout; lines end with `\\n` on every system.
 
     A file is `PATH.partial` until it is whole, and stays so where it does not get whole.
 
     Args:
         path: A file, a device or a pipe; None is stdout.
-        reads: The input, which it must not be.
+        inputs: The input, which it must not be.
 
     Raises:
         CorpusError: See `check_output`.
@@ -58,8 +58,8 @@ def open_output(path: Path | None, reads: Path | None = None) -> Iterator[IO[str
         yield sys.stdout
         sys.stdout.flush()
         return
-    check_output(path, reads)
+    check_output(path, inputs)
     path = path.resolve()  # a link stays one
-    whole = replacing(path, keep=True) if path.is_file() or not path.exists() else nullcontext(path)
-    with writing(path), whole as partial, partial.open("w", encoding="utf-8", newline="\n") as handle:
+    whole = atomic_write(path, keep=True) if path.is_file() or not path.exists() else nullcontext(path)
+    with storage_errors(path), whole as partial, partial.open("w", encoding="utf-8", newline="\n") as handle:
         yield handle

@@ -38,7 +38,7 @@ def train(
     from seq2seq.data.tokenizer import Tokenizer
 
     values = {
-        "model": model,
+        "model_type": model,
         "vocabulary_size": vocabulary_size,
         "character_coverage": character_coverage,
         "byte_fallback": byte_fallback,
@@ -94,7 +94,7 @@ def _each_line(input_file: Path | None, output_file: Path | None, convert: Calla
     name = str(input_file or "stdin")
     with (
         open_input(input_file) as source,
-        open_output(output_file, reads=input_file) as target,
+        open_output(output_file, inputs=input_file) as target,
         progress_bar(name, None) as advance,
     ):
         for number, line in enumerate(lenient_lines(source, name, warn), start=1):

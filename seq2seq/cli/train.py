@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from seq2seq.config import Config
 
-INTERRUPTED = 130
+EXIT_INTERRUPTED = 130
 
 
 def train(
@@ -29,9 +29,9 @@ def train(
             help="Model directory. Default: runs/RECIPE, or the folder of RECIPE if it is a config.yaml.",
         ),
     ] = None,
-    override: Annotated[
+    allow_changes: Annotated[
         bool,
-        typer.Option("--override", help="Resume even if the recipe or corpora have changed."),
+        typer.Option("--allow-changes", help="Resume even if the recipe or corpora have changed."),
     ] = False,
     workers: Annotated[
         str | None,
@@ -55,7 +55,7 @@ def train(
 
     overrides = list(overrides or [])
     if workers is not None or worker_index is not None:
-        place_in_cluster(workers, worker_index)
+        set_tf_config(workers, worker_index)
         overrides.append("training.distribution=multi_worker")
     config = load_config(recipe, overrides)
     if dump_config:
@@ -72,9 +72,9 @@ def train(
     from seq2seq.training import train as run
 
     console = Console()
-    report = run(config, output, console=console, override=override)
-    if not report.finished:
-        raise typer.Exit(INTERRUPTED)
+    report = run(config, output, console=console, allow_changes=allow_changes)
+    if not report.end:
+        raise typer.Exit(EXIT_INTERRUPTED)
     best = "none" if report.best is None else f"{report.best:.4g}"
     console.print(
         f"best {config.validation.metric} on validation: {best}\n{next_commands(config, output)}",
@@ -91,7 +91,7 @@ def next_commands(config: "Config", output: Path) -> str:
     return "\n".join(f"{f'{use}:':{width}} {command}" for use, command in uses.items())
 
 
-def place_in_cluster(workers: str | None, index: int | None) -> None:
+def set_tf_config(workers: str | None, index: int | None) -> None:
     """Tell TensorFlow, which reads `TF_CONFIG`, what the two flags say.
 
     Raises:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from seq2seq.bulk.shard import Shard
-from seq2seq.cli.console import progress_bar, say, warn
+from seq2seq.cli.console import print_line, progress_bar, warn
 from seq2seq.cli.options import search_options, with_search_options
 from seq2seq.cli.startup import load_tensorflow
 from seq2seq.cli.text_files import check_output, open_input, open_output
 from seq2seq.config.precision import Precision
 from seq2seq.corpora.readers import lenient_lines
 from seq2seq.errors import ConfigError, CorpusError
-from seq2seq.inference.output import Format, answers
+from seq2seq.inference.output import OutputFormat, format_translations
 
 if TYPE_CHECKING:
     from seq2seq.bulk.job import Job
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from seq2seq.inference.translator import Translator
 
 # The options after `--` are the engine's.
-CONTEXT = {"allow_extra_args": True}
-BULK = "Bulk translation"
+CONTEXT_SETTINGS = {"allow_extra_args": True}
+BULK_PANEL = "Bulk translation"
 
 
 @with_search_options()
@@ -38,7 +38,7 @@ def translate(
         typer.Option("--output", "-o", metavar="FILE", help="Translations; stdout by default."),
     ] = None,
     output_format: Annotated[
-        Format | None,
+        OutputFormat | None,
         typer.Option(
             "--format",
             help="text: one translation per line; tsv: line<TAB>score<TAB>text, one row per translation; jsonl: one "
@@ -58,13 +58,15 @@ def translate(
         str | None,
         typer.Option(
             help="Translate part I of N; resumes if interrupted, and the last part to finish joins the output.",
-            rich_help_panel=BULK,
+            rich_help_panel=BULK_PANEL,
             metavar="I/N",
         ),
     ] = None,
     engine: Annotated[
         Literal["local", "apache-beam"],
-        typer.Option(help="This process, or Apache Beam, with its pipeline options after `--`.", rich_help_panel=BULK),
+        typer.Option(
+            help="This process, or Apache Beam, with its pipeline options after `--`.", rich_help_panel=BULK_PANEL
+        ),
     ] = "local",
 ) -> None:
     """Translate text. Line N of the output answers line N of the input; a blank line stays blank.
@@ -81,11 +83,11 @@ def translate(
         raise typer.BadParameter(f"found {' '.join(context.args)!r} after MODEL, which is for --engine apache-beam")
     files = _files(input_file, output_file, shard, engine)
     if files is not None:
-        check_output(files[1], reads=files[0])
+        check_output(files[1], inputs=files[0])
     load_tensorflow()
     from seq2seq.inference.translator import Translator
 
-    translator = Translator.load(model, precision, notice=warn)
+    translator = Translator.load(model, precision, warn=warn)
     options = search_options(translator.options, search)
     translator.check(options)
     output_format = output_format or ("tsv" if several else "text")
@@ -100,7 +102,7 @@ def translate(
         return
     from seq2seq.bulk.apache_beam import translate_on_apache_beam
 
-    say(f"{job.target}: {translate_on_apache_beam(job, context.args):,} lines")
+    print_line(f"{job.target}: {translate_on_apache_beam(job, context.args):,} lines")
 
 
 def _files(source: Path | None, target: Path | None, shard: str | None, engine: str) -> tuple[Path, Path] | None:
@@ -123,16 +125,22 @@ def _files(source: Path | None, target: Path | None, shard: str | None, engine: 
 
 
 def _translate_stream(
-    translator: "Translator", source: Path | None, target: Path | None, options: "SearchOptions", output_format: Format
+    translator: "Translator",
+    source: Path | None,
+    target: Path | None,
+    options: "SearchOptions",
+    output_format: OutputFormat,
 ) -> None:
     name = str(source or "stdin")
     with (
         open_input(source) as read,
-        open_output(target, reads=source) as written,
+        open_output(target, inputs=source) as written,
         progress_bar(f"translating {name}", None) as advance,
     ):
         lines = lenient_lines(read, name, warn)
-        for rows in answers(translator, lines, options, output_format, name=name, warn=warn, progress=advance):
+        for rows in format_translations(
+            translator, lines, options, output_format, name=name, warn=warn, on_progress=advance
+        ):
             written.writelines(f"{row}\n" for row in rows)
 
 
@@ -140,9 +148,11 @@ def _translate_shard(translator: "Translator", job: "Job", shard: Shard) -> None
     from seq2seq.bulk.shards import translate_shard
 
     with progress_bar(f"translating shard {shard} of {job.source}", None) as advance:
-        report = translate_shard(translator, job, shard, warn=warn, progress=advance)
-    lines, new = report.lines, len(report.lines) - report.before
+        report = translate_shard(translator, job, shard, warn=warn, on_progress=advance)
+    lines, new = report.lines, len(report.lines) - report.resumed_lines
     where = f"lines {lines.start:,} to {lines.stop - 1:,}" if lines else "no lines, fewer chunks than shards"
-    done = "nothing was left to do" if lines and not new else f"{new:,} translated now, {report.before:,} before"
-    say(f"shard {shard}: {where}: {done}")
-    say(f"{job.target}: joined" if report.joined else f"{report.complete} of {shard.count} shards are complete")
+    done = "nothing was left to do" if lines and not new else f"{new:,} translated now, {report.resumed_lines:,} before"
+    print_line(f"shard {shard}: {where}: {done}")
+    print_line(
+        f"{job.target}: joined" if report.joined else f"{report.complete_shards} of {shard.count} shards are complete"
+    )

@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from seq2seq.config.section import Section, key
+from seq2seq.config.section import Section, field
 
 SIDES = ("source", "target")
 # Ways to name text, by the key that tells each of them.
@@ -19,31 +19,31 @@ class TextConfig(Section):
     environment variables (`$MULTI30K/train.en.gz`) and may end in `.gz`.
     """
 
-    source: str | None = key(None, "File of source sentences, one a line.")
-    target: str | None = key(None, "File of target sentences, line-aligned with `source`.")
-    tsv: str | None = key(None, "File of `source<TAB>target` lines.")
-    phrasebook: Literal["train", "valid", "test", "compositional"] | None = key(
+    source: str | None = field(None, "File of source sentences, one a line.")
+    target: str | None = field(None, "File of target sentences, line-aligned with `source`.")
+    tsv: str | None = field(None, "File of `source<TAB>target` lines.")
+    phrasebook: Literal["train", "valid", "test", "compositional"] | None = field(
         None, "A split of the embedded English-German corpus, drawn from a grammar."
     )
-    pairs: int | None = key(
+    pairs: int | None = field(
         None,
         "How much of the phrasebook; by default 100,000 of train, 500 of valid, and 1,000 of test and compositional.",
         unit="sentence pairs",
         ge=1,
     )
-    lexicon: Literal["full", "basic"] | None = key(
+    lexicon: Literal["full", "basic"] | None = field(
         None, "Words of the phrasebook: `basic` has some 400 of the 1,300 of `full`, the default, and every rule."
     )
-    draw: int | None = key(None, "Another seed draws another phrasebook; 1 by default.", ge=0)
+    seed: int | None = field(None, "Another seed draws another phrasebook; 1 by default.", ge=0)
 
     @model_validator(mode="after")
-    def one_kind(self) -> "TextConfig":
+    def _check_one_kind(self) -> "TextConfig":
         if self.source is not None and self.target is None:
             raise ValueError("'source' and 'target' go together: give both files")
         *ways, last = (way for name, way in WAYS.items() if name in type(self).model_fields)
         if sum(getattr(self, name, None) is not None for name in WAYS) != 1:
             raise ValueError(f"give one of: {', '.join(ways)}, or {last}")
-        for name in ("pairs", "lexicon", "draw"):
+        for name in ("pairs", "lexicon", "seed"):
             if self.phrasebook is None and getattr(self, name) is not None:
                 raise ValueError(f"'{name}' is for 'phrasebook'")
         return self
@@ -57,7 +57,7 @@ class TextConfig(Section):
 class MixturePart(TextConfig):
     """One corpus of a mixture."""
 
-    weight: float | None = key(
+    weight: float | None = field(
         None,
         "Share of an epoch's sentences that come from here, relative to the other parts' weights. Give all parts one, "
         "or none.",
@@ -72,8 +72,8 @@ class CorpusConfig(TextConfig):
     every sentence once; otherwise a part that gets more than its size is repeated, one that gets less is sampled.
     """
 
-    mixture: tuple[MixturePart, ...] | None = key(None, "Several corpora that are read as one.")
-    temperature: float = key(
+    mixture: tuple[MixturePart, ...] | None = field(None, "Several corpora that are read as one.")
+    temperature: float = field(
         1.0,
         "Of a mixture without weights: a part's share is its size ** (1 / temperature), so that a higher one gives "
         "small corpora more.",
@@ -82,7 +82,7 @@ class CorpusConfig(TextConfig):
     )
 
     @model_validator(mode="after")
-    def shares_are_clear(self) -> "CorpusConfig":
+    def _check_weights(self) -> "CorpusConfig":
         weights = [part.weight for part in self.mixture or ()]
         if self.mixture is not None and not self.mixture:
             raise ValueError("'mixture' is empty: give it a list of corpora")
@@ -108,17 +108,19 @@ class CorpusConfig(TextConfig):
 class SentenceFilterConfig(Section):
     """Which sentences of the training corpus are left out. Each filter reports how many it dropped."""
 
-    nfc: bool = key(True, "Bring text to Unicode NFC (changes text, drops nothing).")
-    empty: bool = key(True, "Drop blank sentences, and pairs with a blank side.")
-    duplicates: bool = key(True, "Drop exact repetitions of an earlier one; in a mixture, of one in the same part.")
-    max_characters: int | None = key(1000, "Maximum length, of either side.", unit="characters", ge=1)
-    max_tokens: int = key(200, "Maximum length, of either side.", unit="tokens, EOS included", ge=2)
+    nfc: bool = field(True, "Bring text to Unicode NFC (changes text, drops nothing).")
+    empty: bool = field(True, "Drop blank sentences, and pairs with a blank side.")
+    duplicates: bool = field(True, "Drop exact repetitions of an earlier one; in a mixture, of one in the same part.")
+    max_characters: int | None = field(1000, "Maximum length, of either side.", unit="characters", ge=1)
+    max_tokens: int = field(200, "Maximum length, of either side.", unit="tokens, EOS included", ge=2)
 
 
 class FilterConfig(SentenceFilterConfig):
     """Which pairs of the training corpus are left out. Each filter reports how many it dropped."""
 
-    max_ratio: float | None = key(4.0, "Drop pairs whose sides differ more in length (from 20 characters on).", gt=1.0)
+    max_ratio: float | None = field(
+        4.0, "Drop pairs whose sides differ more in length (from 20 characters on).", gt=1.0
+    )
 
 
 class CorporaConfig(Section):
@@ -146,7 +148,7 @@ class DataConfig(CorporaConfig):
     """The corpora of an experiment, of pairs."""
 
     filters: FilterConfig = FilterConfig()
-    target_language: str | None = key(
+    target_language: str | None = field(
         None,
         "Language of the target, as `de` or `zh` (ISO 639). Chooses BLEU's tokenizer: `zh`, `ja` and `ko` have their "
         "own.",
@@ -177,24 +179,26 @@ class TokenizerPart(NamedTuple):
 class TargetTokenizerConfig(Section):
     """A SentencePiece model, trained from the training corpus or given as a file."""
 
-    model: Literal["unigram", "bpe", "char"] = key(
+    model: Literal["unigram", "bpe", "char"] = field(
         "unigram",
         "Kind of subwords; `char`: every character is a piece.",
         paper="Kudo 2018 (unigram); Sennrich et al. 2016 (BPE)",
     )
-    vocabulary_size: int = key(
+    vocabulary_size: int = field(
         8000,
         "Pieces of each model, the four special ones included; of `char` at most so many, the most frequent.",
         unit="pieces",
         ge=8,
     )
-    character_coverage: float = key(1.0, "Share of characters that get a piece.", gt=0.9, le=1.0)
-    byte_fallback: bool = key(False, "Spell unknown characters in bytes rather than as unk.")
-    split_digits: bool = key(False, "Make each digit a piece, so that a number is copied digit by digit.")
-    user_defined_symbols: tuple[str, ...] = key((), "Strings that always are one piece.")
-    normalization: Literal["identity", "nmt_nfkc"] = key("identity", "SentencePiece's own rule, applied after our NFC.")
-    target_model: str | None = key(None, "A trained SentencePiece file for the target.")
-    from_model: str | None = key(
+    character_coverage: float = field(1.0, "Share of characters that get a piece.", gt=0.9, le=1.0)
+    byte_fallback: bool = field(False, "Spell unknown characters in bytes rather than as unk.")
+    split_digits: bool = field(False, "Make each digit a piece, so that a number is copied digit by digit.")
+    user_defined_symbols: tuple[str, ...] = field((), "Strings that always are one piece.")
+    normalization: Literal["identity", "nmt_nfkc"] = field(
+        "identity", "SentencePiece's own rule, applied after our NFC."
+    )
+    target_model: str | None = field(None, "A trained SentencePiece file for the target.")
+    from_model: str | None = field(
         None,
         "A model directory whose tokenizers are used, as fine-tuning needs; how to train one then counts for nothing. "
         "A language model takes the target's.",
@@ -223,11 +227,11 @@ class TargetTokenizerConfig(Section):
 class TokenizerConfig(TargetTokenizerConfig):
     """SentencePiece models, trained from the training corpus or given as files."""
 
-    joint: bool = key(False, "One model and vocabulary for both languages.")
-    source_model: str | None = key(None, "A trained SentencePiece file; with `joint`, for both sides.")
+    joint: bool = field(False, "One model and vocabulary for both languages.")
+    source_model: str | None = field(None, "A trained SentencePiece file; with `joint`, for both sides.")
 
     @model_validator(mode="after")
-    def given_models_fit(self) -> Self:
+    def _check_models(self) -> Self:
         if self.joint and self.target_model is not None:
             raise ValueError("a joint tokenizer is one file: give 'source_model' alone")
         if not self.joint and (self.source_model is None) != (self.target_model is None):
@@ -243,7 +247,7 @@ class TokenizerConfig(TargetTokenizerConfig):
 class BatchingConfig(Section):
     """Token-budget batches."""
 
-    tokens: int | None = key(
+    max_tokens: int | None = field(
         None,
         "Most real tokens in a batch, on either side; replicas share it. null: as suits the device that the run begins "
         "on, 1,000 on a CPU and 8,000 on a GPU; the model directory's recipe has the number, and a resumed run keeps "
@@ -251,4 +255,6 @@ class BatchingConfig(Section):
         unit="tokens, EOS included",
         ge=2,
     )
-    pool: int = key(16384, "Sentences that are shuffled, then sorted by length, together.", unit="sentences", ge=1)
+    shuffle_buffer: int = field(
+        16384, "Sentences that are shuffled, then sorted by length, together.", unit="sentences", ge=1
+    )

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from seq2seq.config.network import TargetEmbeddingsConfig, UnconditionalDecoderConfig
 from seq2seq.config.recipe import Recipe
 from seq2seq.config.search import TextSearchOptions
-from seq2seq.config.section import key, key_of
+from seq2seq.config.section import field, key_of
 from seq2seq.config.training import LossValidationConfig
 
 MAX_LENGTH = 100  # tokens of a text that is generated, unless something else is said
@@ -14,7 +14,7 @@ MAX_LENGTH = 100  # tokens of a text that is generated, unless something else is
 class LanguageModelEmbeddingsConfig(TargetEmbeddingsConfig):
     """Embeddings, and what shares their weights."""
 
-    tied: Literal["none", "target"] = key(
+    tied: Literal["none", "target"] = field(
         "target", "`target`: the output layer is the embedding.", paper="Press and Wolf 2017"
     )
 
@@ -37,7 +37,7 @@ class LanguageModelConfig(Recipe):
     sides: ClassVar = ("target",)
     parts: ClassVar = ("target_embedding", "decoder", "output")
 
-    task: Literal["language_model"] = key(
+    task: Literal["language_model"] = field(
         "language_model", "A decoder alone learns the target side of the corpora.", paper="Mikolov et al. 2010"
     )
     embeddings: LanguageModelEmbeddingsConfig = LanguageModelEmbeddingsConfig()

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import model_validator
 
-from seq2seq.config.section import Rate, Section, key, switch_or
+from seq2seq.config.section import Rate, Section, bool_or, field
 
 CellName = Literal[
     "gru",
@@ -24,20 +24,20 @@ CellName = Literal[
     "jordan",
     "clockwork",
 ]
-Directions = Annotated[bool | Literal["all", "alternating"], switch_or("all", "alternating")]
-Residual = Annotated[bool | Literal["highway"], switch_or("highway")]
+Directions = Annotated[bool | Literal["all", "alternating"], bool_or("all", "alternating")]
+Residual = Annotated[bool | Literal["highway"], bool_or("highway")]
 CELL_PAPERS = (
     "Cho et al. 2014 (gru*); Zhou et al. 2016 (mgu); Hochreiter and Schmidhuber 1997, Gers et al. 2000 (lstm); "
     "Gers and Schmidhuber 2000 (peephole_lstm); Greff et al. 2017 (cifg); Yao et al. 2015 (depth_gated_lstm); "
     "Lei et al. 2018 (sru); Ba et al. 2016 (layer_norm_*); Elman 1990 (elman*); Le et al. 2015 (irnn); "
     "Jordan 1986 (jordan); Koutník et al. 2014 (clockwork)"
 )
-CLOCKWORK = 4  # groups of units
-DEEP_TRANSITION = "Pascanu et al. 2014; Miceli Barone et al. 2017 (BiDeep)"
-GAL = "Gal and Ghahramani 2016"
+CLOCKWORK_GROUPS = 4  # groups of units
+DEEP_TRANSITION_PAPERS = "Pascanu et al. 2014; Miceli Barone et al. 2017 (BiDeep)"
+VARIATIONAL_DROPOUT_PAPER = "Gal and Ghahramani 2016"
 
 
-TABLES = {
+TYING = {
     "none": "source, target and output have a table each",
     "target": "the output layer is the target's table",
     "all": "one table for source, target and output",
@@ -53,15 +53,15 @@ DIRECTIONS = {
 class TargetEmbeddingsConfig(Section):
     """Embeddings, and what shares their weights."""
 
-    size: int = key(256, "Width of a token's vector.", ge=1)
-    tied: Literal["none", "target", "all"] = key(
+    size: int = field(256, "Width of a token's vector.", ge=1)
+    tied: Literal["none", "target", "all"] = field(
         "target",
         "`target`: the output layer is the target embedding; `all`: source, target and output share one table (joint "
         "tokenizer only).",
         paper="Press and Wolf 2017",
     )
-    dropout: Rate = key(0.0, "On single numbers of the vectors.", paper="Srivastava et al. 2014")
-    target_word_dropout: Rate = key(
+    dropout: Rate = field(0.0, "On single numbers of the vectors.", paper="Srivastava et al. 2014")
+    target_word_dropout: Rate = field(
         0.0, "Share of the decoder's input tokens whose whole vector is zeroed.", paper="Sennrich et al. 2016 (WMT)"
     )
 
@@ -69,47 +69,52 @@ class TargetEmbeddingsConfig(Section):
 class EmbeddingsConfig(TargetEmbeddingsConfig):
     """Source and target embeddings, and what shares their weights."""
 
-    source_word_dropout: Rate = key(
+    source_word_dropout: Rate = field(
         0.0, "Share of source tokens whose whole vector is zeroed.", paper="Sennrich et al. 2016 (WMT)"
     )
 
     def in_words(self) -> str:
-        return f"{self.size} units; {TABLES[self.tied]}"
+        return f"{self.size} units; {TYING[self.tied]}"
 
 
 class RecurrentStackConfig(Section):
     """Stacked recurrent layers."""
 
-    cell: CellName = key("gru", "What runs over time.", paper=CELL_PAPERS)
-    layers: int = key(1, "Depth of the stack.", ge=1)
-    units: int = key(256, "Width of each layer's output; both directions together, where it reads both ways.", ge=1)
-    transition_depth: int = key(
+    cell: CellName = field("gru", "What runs over time.", paper=CELL_PAPERS)
+    layers: int = field(1, "Depth of the stack.", ge=1)
+    units: int = field(256, "Width of each layer's output; both directions together, where it reads both ways.", ge=1)
+    transition_depth: int = field(
         1,
-        "Cells one after the other within a time step; above 1 in a stack is BiDeep. In a `conditional` decoder, cells "
+        "Cells one after the other within a time step; above 1 in a stack is BiDeep. In a `cgru` decoder, cells "
         "after the attention.",
-        paper=DEEP_TRANSITION,
+        paper=DEEP_TRANSITION_PAPERS,
         ge=1,
     )
-    residual: Residual = key(
+    residual: Residual = field(
         True,
         "Add a layer's input to its output, from the second layer on; `highway`: weigh the two by a learnt gate.",
         paper="Wu et al. 2016 (residual); Srivastava et al. 2015 (highway)",
     )
-    layer_norm: bool = key(False, "Normalise every layer's output.", paper="Ba et al. 2016")
-    dropout: Rate = key(0.0, "On the output of every layer, the top one's included.")
-    variational: bool = key(False, "One mask of `dropout` for all time steps of a sentence.", paper=GAL)
-    recurrent_dropout: Rate = key(
-        0.0, "On the state that enters the recurrent products, one mask for all time steps of a sentence.", paper=GAL
+    layer_norm: bool = field(False, "Normalise every layer's output.", paper="Ba et al. 2016")
+    dropout: Rate = field(0.0, "On the output of every layer, the top one's included.")
+    variational: bool = field(
+        False, "One mask of `dropout` for all time steps of a sentence.", paper=VARIATIONAL_DROPOUT_PAPER
+    )
+    recurrent_dropout: Rate = field(
+        0.0,
+        "On the state that enters the recurrent products, one mask for all time steps of a sentence.",
+        paper=VARIATIONAL_DROPOUT_PAPER,
     )
 
     @model_validator(mode="after")
     def stack_fits(self) -> Self:
-        if self.cell == "clockwork" and self.width() % CLOCKWORK:
+        if self.cell == "clockwork" and self.width() % CLOCKWORK_GROUPS:
             raise ValueError(
-                f"'units' is {self.units}: 'cell: clockwork' has {CLOCKWORK} groups of equal width in each direction"
+                f"'units' is {self.units}: 'cell: clockwork' has {CLOCKWORK_GROUPS} groups of equal width in each "
+                "direction"
             )
         if self.variational and not self.dropout:
-            raise ValueError("'variational: True' is about the mask of 'dropout', and 'dropout' is 0")
+            raise ValueError("'variational_dropout: True' is about the mask of 'dropout', and 'dropout' is 0")
         return self
 
     def width(self) -> int:
@@ -137,7 +142,7 @@ class RecurrentStackConfig(Section):
 class EncoderConfig(RecurrentStackConfig):
     """Stacked recurrent encoder."""
 
-    bidirectional: Directions = key(
+    bidirectional: Directions = field(
         True,
         "`true`: the bottom layer reads both ways, `units / 2` each; `all`: every layer does; `alternating`: two "
         "stacks of `units / 2` that start in opposite directions and turn round at every layer.",
@@ -160,7 +165,7 @@ class EncoderConfig(RecurrentStackConfig):
 class UnconditionalDecoderConfig(RecurrentStackConfig):
     """Recurrent decoder that reads no source."""
 
-    readout_dropout: Rate | None = key(
+    readout_dropout: Rate | None = field(
         None, "On what the output layer reads, before the softmax, one mask per time step; null: as `dropout`."
     )
 
@@ -168,45 +173,45 @@ class UnconditionalDecoderConfig(RecurrentStackConfig):
 class DecoderConfig(UnconditionalDecoderConfig):
     """Recurrent decoder, and how it reads the source."""
 
-    form: Literal["default", "input_feeding", "conditional"] = key(
-        "default",
-        "`default`: attends after its bottom layer, the layers above read the context; `input_feeding`: attends after "
-        "its top layer, and the bottom one reads the readout of the step before; `conditional`: two cells with the "
+    type: Literal["luong", "input_feeding", "cgru"] = field(
+        "luong",
+        "`luong`: attends after its bottom layer, the layers above read the context; `input_feeding`: attends after "
+        "its top layer, and the bottom one reads the readout of the step before; `cgru`: two cells with the "
         "attention between them make the bottom layer.",
         paper="Luong et al. 2015 (default, input_feeding); Sennrich et al. 2017, Nematus (conditional)",
     )
-    attention: Literal["none", "additive", "general", "dot", "scaled_dot"] = key(
+    attention: Literal["none", "additive", "general", "dot", "scaled_dot"] = field(
         "general",
-        "How a decoder state is compared with the encoder's; `none`: the source is seen through `summary` only.",
+        "How a decoder state is compared with the encoder's; `none`: the source is seen through `bridge` only.",
         paper="Bahdanau et al. 2015 (additive); Luong et al. 2015 (general, dot); Vaswani et al. 2017 (scaled_dot)",
     )
-    attention_units: int | None = key(
+    attention_units: int | None = field(
         None, "Width of `additive`'s hidden layer, and of all heads together; null: `units`.", ge=1
     )
-    heads: int = key(
+    heads: int = field(
         1, "Attentions side by side, each on its own projections.", paper="Vaswani et al. 2017; Chen et al. 2018", ge=1
     )
-    coverage: bool = key(
+    coverage: bool = field(
         False, "Additive attention also sees how much each source position got so far.", paper="See et al. 2017"
     )
-    attention_dropout: Rate = key(0.0, "On attention weights.", paper="Vaswani et al. 2017")
-    summary: Literal["transformed", "last", "mean", "max"] = key(
-        "transformed",
+    attention_dropout: Rate = field(0.0, "On attention weights.", paper="Vaswani et al. 2017")
+    bridge: Literal["dense", "copy", "mean", "max"] = field(
+        "dense",
         "What the decoder starts from: a learnt transform of the encoder's last states, these states themselves, or "
         "a learnt transform of the mean or maximum of the top layer's states.",
         paper="Cho et al. 2014 (transformed); Sutskever et al. 2014 (last); Sennrich et al. 2017 (mean)",
     )
-    context: Literal["initial", "every_step"] = key(
+    context: Literal["initial", "every_step"] = field(
         "initial",
         "Without attention: the summary is the initial state only, or also an input at every step.",
         paper="Sutskever et al. 2014 (initial); Cho et al. 2014 (every_step)",
     )
 
     @model_validator(mode="after")
-    def attention_fits(self) -> Self:
+    def _check_attention(self) -> Self:
         if self.attention == "none":
             needs = {
-                "form": self.form != "default",
+                "type": self.type != "luong",
                 "heads": self.heads > 1,
                 "coverage": self.coverage,
                 "attention_units": self.attention_units is not None,
@@ -232,7 +237,7 @@ class DecoderConfig(UnconditionalDecoderConfig):
         return self
 
     def in_words(self) -> str:
-        words = f"{self.form} form, {super().in_words()}; starts from the {self.summary} summary"
+        words = f"{self.type} form, {super().in_words()}; starts from the {self.bridge} summary"
         return words + (" and reads it at every step" if self.context == "every_step" else "")
 
     def attention_in_words(self) -> str:

@@ -7,16 +7,16 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Capability = tuple[int, int]  # compute capability of an NVIDIA GPU, major and minor; (0, 0) where there is none
 
 # Tensor cores multiply float16 from Volta on, and bfloat16 and TF32 from Ampere on.
-FLOAT16_SINCE: Capability = (7, 0)
-BFLOAT16_SINCE: Capability = (8, 0)
-TF32_SINCE: Capability = (8, 0)
+FLOAT16_CAPABILITY: Capability = (7, 0)
+BFLOAT16_CAPABILITY: Capability = (8, 0)
+TF32_CAPABILITY: Capability = (8, 0)
 
 
 def best_precision(capability: Capability) -> Precision:
     """What `auto` means on a GPU: the fastest precision that its tensor cores have; float32 where it has none."""
-    if capability >= BFLOAT16_SINCE:
+    if capability >= BFLOAT16_CAPABILITY:
         return "mixed_bfloat16"
-    return "mixed_float16" if capability >= FLOAT16_SINCE else "float32"
+    return "mixed_float16" if capability >= FLOAT16_CAPABILITY else "float32"
 
 
 def policy_name(precision: Precision) -> str:

@@ -5,7 +5,7 @@ from typing import ClassVar, Self, TypeVar
 from pydantic import Field, model_validator
 
 from seq2seq.config.data import BatchingConfig, CorporaConfig, TargetTokenizerConfig
-from seq2seq.config.section import Section, key
+from seq2seq.config.section import Section, field
 from seq2seq.config.training import BaseValidationConfig, TrainingConfig
 from seq2seq.errors import ConfigError
 
@@ -23,7 +23,7 @@ class Recipe(Section):
     parts: ClassVar[tuple[str, ...]]
 
     task: str
-    seed: int = key(1, "Random seed of initial weights, dropout and the order of sentences.", ge=0, lt=2**31)
+    seed: int = field(1, "Random seed of initial weights, dropout and the order of sentences.", ge=0, lt=2**31)
     data: CorporaConfig | None = Field(
         None, description="The corpora; training needs them, and there is no default. null: of a model without any."
     )
@@ -34,10 +34,11 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def longest_sentence_fits_a_batch(self) -> Self:
-        tokens = self.batching.tokens
+        tokens = self.batching.max_tokens
         if self.data is not None and tokens is not None and self.data.filters.max_tokens > tokens:
             raise ValueError(
-                f"'data.filters.max_tokens' is {self.data.filters.max_tokens}, more than 'batching.tokens' {tokens}: "
+                f"'data.filters.max_tokens' is {self.data.filters.max_tokens}, more than 'batching.max_tokens' "
+                f"{tokens}: "
                 "such a sentence fits no batch"
             )
         return self

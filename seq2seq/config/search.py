@@ -4,52 +4,52 @@ from typing import Any, Literal, Self
 
 from pydantic import ValidationError, ValidatorFunctionWrapHandler, field_validator, model_validator
 
-from seq2seq.config.section import Section, key
+from seq2seq.config.section import Section, field
 
 
 class TextSearchOptions(Section):
     """Search and sampling of text, whatever it is made from."""
 
-    beam_size: int = key(
+    beam_size: int = field(
         5, "Hypotheses kept at each step; 1 is greedy search.", unit="hypotheses", panel="Search", ge=1
     )
-    length_penalty: float | Literal["average"] = key(
+    length_penalty: float | Literal["average"] = field(
         1.0,
         "Divide a score by ((5 + length) / 6) ** this, from -1 to 10; 0: no penalty; `average`: divide by the length.",
         paper="Wu et al. 2016",
         panel="Search",
     )
-    n_best: int = key(
+    n_best: int = field(
         1,
         "Number of outputs per input, at most `beam_size`; when sampling, number of samples, two of which may be the "
         "same.",
         panel="Search",
         ge=1,
     )
-    min_length: int = key(
+    min_length: int = field(
         1, "Minimum length of an output, in tokens, EOS included.", unit="tokens, EOS included", panel="Search", ge=1
     )
-    max_length: int | None = key(
+    max_length: int | None = field(
         None,
         "Maximum length of an output, in tokens, EOS included, whatever the length of the input.",
         unit="tokens, EOS included",
         panel="Search",
         ge=1,
     )
-    sample: bool = key(
+    sample: bool = field(
         False,
         "Sample from the model's distribution instead of searching. A sample depends on `seed` and the "
         "input, not on its batch.",
         panel="Sampling",
     )
-    temperature: float = key(
+    temperature: float = field(
         1.0,
         "Sampling temperature; below 1 sharpens the distribution.",
         panel="Sampling",
         ge=0.001,
         le=1000.0,
     )
-    top_k: int | None = key(
+    top_k: int | None = field(
         None,
         "When sampling: sample from the k most likely tokens.",
         unit="tokens",
@@ -57,7 +57,7 @@ class TextSearchOptions(Section):
         panel="Sampling",
         ge=1,
     )
-    top_p: float = key(
+    top_p: float = field(
         1.0,
         "When sampling: sample from the smallest set of most likely tokens with this cumulative probability.",
         paper="Holtzman et al. 2020",
@@ -65,7 +65,7 @@ class TextSearchOptions(Section):
         gt=0.0,
         le=1.0,
     )
-    seed: int = key(1, "Seed of sampling.", panel="Sampling", ge=0, lt=2**31)
+    seed: int = field(1, "Seed of sampling.", panel="Sampling", ge=0, lt=2**31)
 
     @field_validator("length_penalty", mode="wrap")
     @classmethod
@@ -100,7 +100,7 @@ class TextSearchOptions(Section):
 class TranslationSearchOptions(TextSearchOptions):
     """Search and sampling of translations, by a translation model alone."""
 
-    coverage_penalty: float = key(
+    coverage_penalty: float = field(
         0.0,
         "Weight of a penalty on unattended source positions: this times the sum of log(min(attention, 1)) over the "
         "positions is added to a finished hypothesis's score. Typical: 0.2.",
@@ -109,36 +109,36 @@ class TranslationSearchOptions(TextSearchOptions):
         ge=0.0,
         le=10.0,
     )
-    max_length_factor: float = key(
+    max_length_factor: float = field(
         2.0,
         "Maximum length of a translation: this times the source's length, plus `max_length_extra`.",
         panel="Search",
         gt=0.0,
     )
-    max_length_extra: int = key(
+    max_length_extra: int = field(
         10, "Tokens added to `max_length_factor` times the source's length.", unit="tokens", panel="Search", ge=1
     )
-    unk: Literal["keep", "suppress", "replace"] = key(
+    unk: Literal["keep", "suppress", "replace"] = field(
         "keep",
         "Unknown tokens in a translation: write them as they are, never choose them, or replace them with the source "
         "text they attend to most.",
         paper="Luong et al. 2015 (rare words)",
         panel="Search",
     )
-    max_source_tokens: int = key(
+    max_source_tokens: int = field(
         200,
         "Maximum length of a line that is translated as a whole; `long_lines` decides what happens to longer ones.",
         unit="tokens, EOS included",
         panel="Long lines",
         ge=2,
     )
-    long_lines: Literal["split", "cut"] = key(
+    long_lines: Literal["split", "truncate"] = field(
         "split",
         "Translate a long line in segments, divided where a sentence or clause ends if possible, and join them; or "
         "truncate it, with a warning.",
         panel="Long lines",
     )
-    batch_tokens: int | None = key(
+    batch_tokens: int | None = field(
         None,
         "Largest batch: padded source tokens times hypotheses per sentence. null (the default): 16,000 on a CPU; on a "
         "GPU 128,000, or fewer where the scores of all tokens would take more than 4 GiB.",
@@ -157,7 +157,7 @@ class TranslationSearchOptions(TextSearchOptions):
 class SearchOptions(TranslationSearchOptions):
     """Search and sampling of translations."""
 
-    shortlist: int | None = key(
+    shortlist: int | None = field(
         None,
         "Number of candidates per source token; only these and the most frequent target tokens are scored, which is "
         "faster. The model needs a shortlist: `seq2seq shortlist MODEL`.",
@@ -167,13 +167,13 @@ class SearchOptions(TranslationSearchOptions):
         ge=1,
         le=100,
     )
-    int8: bool = key(
+    int8: bool = field(
         False,
         "Decode with 8-bit integer products on the CPU, which is faster and less exact. The model needs a quantized "
         "decoder: `seq2seq quantize MODEL`.",
         panel="Speed",
     )
-    language_model: str | None = key(
+    language_model: str | None = field(
         None,
         "Directory of a language model with the translator's target tokenizer, for shallow fusion: a token's score is "
         "its log-probability plus `language_model_weight` times the language model's. When sampling, tokens have "
@@ -182,7 +182,7 @@ class SearchOptions(TranslationSearchOptions):
         paper="Gülçehre et al. 2015",
         panel="Search",
     )
-    language_model_weight: float = key(
+    language_model_weight: float = field(
         0.2, "Weight of the language model in shallow fusion; 0 disables it.", panel="Search", ge=0.0, le=10.0
     )
 
@@ -194,14 +194,14 @@ class SearchOptions(TranslationSearchOptions):
         return self
 
     @property
-    def fusion(self) -> bool:
+    def uses_fusion(self) -> bool:
         """Whether shallow fusion is active."""
         return self.language_model is not None and self.language_model_weight > 0
 
-    def of_the_model_alone(self) -> "SearchOptions":
-        """The same options without what training does not have yet, see `BESIDE_THE_MODEL`."""
-        return SearchOptions(**self.model_dump(exclude=set(BESIDE_THE_MODEL)))
+    def without_external_files(self) -> "SearchOptions":
+        """The same options without what training does not have yet, see `EXTERNAL_OPTIONS`."""
+        return SearchOptions(**self.model_dump(exclude=set(EXTERNAL_OPTIONS)))
 
 
 # Keys about what is made of a trained model, or stands beside it.
-BESIDE_THE_MODEL = tuple(key for key in SearchOptions.model_fields if key not in TranslationSearchOptions.model_fields)
+EXTERNAL_OPTIONS = tuple(key for key in SearchOptions.model_fields if key not in TranslationSearchOptions.model_fields)

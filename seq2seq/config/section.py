@@ -14,7 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-LARGEST = 2**31 - 1  # integer; TensorFlow counts no further
+MAX_INTEGER = 2**31 - 1  # integer; TensorFlow counts no further
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
@@ -24,27 +24,27 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="after")
-    def integers_fit(self) -> Self:
+    def _check_integers(self) -> Self:
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if isinstance(value, int) and value > LARGEST:
-                raise ValueError(f"'{name}' is above {LARGEST}")
+            if isinstance(value, int) and value > MAX_INTEGER:
+                raise ValueError(f"'{name}' is above {MAX_INTEGER}")
         return self
 
 
-def key(default: Any, meaning: str, *, unit: str = "", paper: str = "", panel: str = "", **limits: Any) -> Any:
+def field(default: Any, description: str, *, unit: str = "", paper: str = "", panel: str = "", **limits: Any) -> Any:
     """A key of a section, with all that `docs/configuration.md` and the command line say of it.
 
     Args:
         default: Its value where a recipe does not name it.
-        meaning: What it does, in a sentence or two.
+        description: What it does, in a sentence or two.
         unit: Of a number: tokens, updates, epochs, ...
         paper: Where it comes from.
         panel: Heading that a command shows its option under.
         limits: For `pydantic.Field`, as `ge=1`.
     """
     return Field(
-        default, description=meaning, json_schema_extra={"unit": unit, "paper": paper, "panel": panel}, **limits
+        default, description=description, json_schema_extra={"unit": unit, "paper": paper, "panel": panel}, **limits
     )
 
 
@@ -55,7 +55,7 @@ def key_of(section: type[Section], name: str, default: Any) -> Any:
     return field
 
 
-def switch_or(*words: str) -> WrapValidator:
+def bool_or(*words: str) -> WrapValidator:
     """For `bool | Literal[...]`: one error where pydantic would give one for each of the two."""
 
     def check(value: Any, accept: ValidatorFunctionWrapHandler) -> Any:

@@ -8,7 +8,7 @@ from seq2seq.config.data import SIDES, DataConfig, TokenizerConfig
 from seq2seq.config.network import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.config.recipe import Recipe
 from seq2seq.config.search import SearchOptions
-from seq2seq.config.section import key, key_of
+from seq2seq.config.section import field, key_of
 from seq2seq.config.training import ValidationConfig
 
 
@@ -19,7 +19,7 @@ class TranslationConfig(Recipe):
     sides: ClassVar = SIDES
     parts: ClassVar = ("source_embedding", "target_embedding", "encoder", "attention", "decoder", "output")
 
-    task: Literal["translation"] = key(
+    task: Literal["translation"] = field(
         "translation",
         "A decoder learns the target side of what an encoder reads; the task of a recipe without one.",
     )
@@ -43,13 +43,13 @@ class TranslationConfig(Recipe):
                 f"'encoder.units' {encoder.units} and 'decoder.units' {decoder.units} must be equal, "
                 "or use 'general'"
             )
-        if decoder.summary == "last":
+        if decoder.bridge == "copy":
             for name in ("cell", "layers", "units"):
                 ours, theirs = getattr(decoder, name), getattr(encoder, name)
                 if str(ours).removeprefix("layer_norm_") != str(theirs).removeprefix("layer_norm_"):
                     raise ValueError(
-                        f"'decoder.summary: last' hands the encoder's states on as they are: 'encoder.{name}' {theirs} "
-                        f"and 'decoder.{name}' {ours} must be equal, or use 'transformed'"
+                        f"'decoder.bridge: copy' hands the encoder's states on as they are: 'encoder.{name}' {theirs} "
+                        f"and 'decoder.{name}' {ours} must be equal, or use 'dense'"
                     )
         return self
 
@@ -67,10 +67,10 @@ class TranslationConfig(Recipe):
             "dropout": encoder.dropout > 0 and encoder.layers == 1,
         }
         wrong = [name for name, asked in unread.items() if asked]
-        if wrong and decoder.summary in ("transformed", "last"):
+        if wrong and decoder.bridge in ("dense", "last"):
             raise ValueError(
                 f"'encoder.{wrong[0]}: {getattr(encoder, wrong[0])}' changes the top layer's outputs, and nothing "
-                f"reads them: 'decoder.attention' is none and 'decoder.summary: {decoder.summary}' takes the cells' "
+                f"reads them: 'decoder.attention' is none and 'decoder.bridge: {decoder.bridge}' takes the cells' "
                 "last states. Use 'mean' or 'max', or leave it out"
             )
         return self

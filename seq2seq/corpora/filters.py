@@ -13,9 +13,9 @@ from seq2seq.config.data import FilterConfig, SentenceFilterConfig
 from seq2seq.corpora.readers import SentencePair, chunks
 from seq2seq.storage.deduplication import Deduplicator, hash_texts
 
-CHUNK = 10_000  # pairs that are filtered at once
+CHUNK_SIZE = 10_000  # pairs that are filtered at once
 # Below this many characters a ratio says little: "No." against "Auf keinen Fall." is a fine pair.
-RATIO_FROM = 20
+MIN_RATIO_CHARACTERS = 20
 
 
 @dataclass
@@ -30,7 +30,7 @@ class FilterReport:
         return ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.most_common())
 
 
-class Screening(NamedTuple):
+class ScreenResult(NamedTuple):
     """What `screen` found of some pairs.
 
     read     number of pairs
@@ -43,7 +43,7 @@ class Screening(NamedTuple):
     hashes: np.ndarray
 
 
-class Selection:
+class DuplicateFilter:
     """The pairs that are kept of those that `screen` leaves: all but duplicates, which one process has to find.
 
     Args:
@@ -55,7 +55,7 @@ class Selection:
         self.report = report
         self._seen = Deduplicator() if filters.duplicates else None
 
-    def keep(self, screening: Screening, reasons: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+    def keep(self, screening: ScreenResult, reasons: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
         """Which of the pairs that were left are kept, (N,) bool.
 
         Args:
@@ -79,18 +79,20 @@ class Selection:
 def filter_pairs(
     pairs: Iterable[SentencePair], filters: SentenceFilterConfig, report: FilterReport
 ) -> Iterator[SentencePair]:
-    """Yield the pairs that pass every filter, in order, and count all of them in `report`, `CHUNK` at a time.
+    """Yield the pairs that pass every filter, in order, and count all of them in `report`, `CHUNK_SIZE` at a time.
 
     A pair that fails several filters counts for the first: empty, too long, length ratio, duplicate.
     Duplicates are found by hashes, which take 8 bytes of memory a kept pair; see `hash_texts`.
     """
-    selection = Selection(filters, report)
-    for chunk in chunks(pairs, CHUNK):
+    selection = DuplicateFilter(filters, report)
+    for chunk in chunks(pairs, CHUNK_SIZE):
         left, screening = screen(chunk, filters)
         yield from (SentencePair(*pair) for pair in compress(left, selection.keep(screening)))
 
 
-def screen(pairs: Iterable[tuple[str, ...]], filters: SentenceFilterConfig) -> tuple[list[tuple[str, ...]], Screening]:
+def screen(
+    pairs: Iterable[tuple[str, ...]], filters: SentenceFilterConfig
+) -> tuple[list[tuple[str, ...]], ScreenResult]:
     """Clean pairs and leave out those that are dropped for what they are, whatever other pairs there are.
 
     Args:
@@ -101,12 +103,12 @@ def screen(pairs: Iterable[tuple[str, ...]], filters: SentenceFilterConfig) -> t
     for source, target, *more in pairs:
         read += 1
         cleaned = clean(source, target, filters)
-        reason = reason_to_drop(*cleaned, filters)
+        reason = drop_reason(*cleaned, filters)
         if reason is None:
             left.append((*cleaned, *more))
         else:
             dropped[reason] += 1
-    return left, Screening(read, dropped, hash_texts(f"{pair[0]}\n{pair[1]}" for pair in left))
+    return left, ScreenResult(read, dropped, hash_texts(f"{pair[0]}\n{pair[1]}" for pair in left))
 
 
 def clean(source: str, target: str, filters: SentenceFilterConfig) -> tuple[str, str]:
@@ -116,7 +118,7 @@ def clean(source: str, target: str, filters: SentenceFilterConfig) -> tuple[str,
     return unicodedata.normalize("NFC", source), unicodedata.normalize("NFC", target)
 
 
-def reason_to_drop(source: str, target: str, filters: SentenceFilterConfig) -> str | None:
+def drop_reason(source: str, target: str, filters: SentenceFilterConfig) -> str | None:
     """Why a pair is dropped for what it is; None: it is kept, if it is no duplicate."""
     shorter, longer = sorted((len(source.strip()), len(target.strip())))
     if filters.empty and shorter == 0:
@@ -124,6 +126,6 @@ def reason_to_drop(source: str, target: str, filters: SentenceFilterConfig) -> s
     if filters.max_characters is not None and longer > filters.max_characters:
         return f"over {filters.max_characters} characters"
     most = filters.max_ratio if isinstance(filters, FilterConfig) else None
-    if most is not None and longer >= RATIO_FROM and longer > most * shorter:
+    if most is not None and longer >= MIN_RATIO_CHARACTERS and longer > most * shorter:
         return f"length ratio over {most:g}"
     return None

@@ -17,7 +17,7 @@ from seq2seq.errors import CorpusError
 from seq2seq.storage.files import sha256
 from seq2seq.storage.paths import find_file
 
-FEW = 200_000  # pairs of the phrasebook that are kept in memory
+MAX_CACHED_PAIRS = 200_000  # pairs of the phrasebook that are kept in memory
 BOM = b"\xef\xbb\xbf"
 
 T = TypeVar("T")
@@ -55,15 +55,15 @@ def open_corpus(spec: TextConfig, sides: Collection[str] = SIDES) -> Corpus:
         return Mixture([open_corpus(part, sides) for part in spec.mixture])
     corpus: Corpus
     if spec.phrasebook is not None:
-        draw = 1 if spec.draw is None else spec.draw
+        draw = 1 if spec.seed is None else spec.seed
         corpus = Phrasebook(spec.phrasebook, spec.pairs, draw, spec.lexicon or "full")
     elif spec.tsv is not None:
         corpus = TSVFile(find_file(spec.tsv))
     else:
         assert spec.target is not None
         files = [find_file(file) for file in (spec.source if "source" in sides else None, spec.target) if file]
-        corpus = AlignedFiles(*files) if len(files) > 1 else Sentences(*files)
-    return corpus if "source" in sides else TargetSide(corpus)
+        corpus = AlignedFiles(*files) if len(files) > 1 else MonolingualFile(*files)
+    return corpus if "source" in sides else TargetOnly(corpus)
 
 
 class _Files:
@@ -93,7 +93,7 @@ class AlignedFiles(_Files):
             yield SentencePair(source, target, f"{files[0]}:{number}")
 
 
-class Sentences(_Files):
+class MonolingualFile(_Files):
     """One file of sentences without a source, which is ""."""
 
     def __iter__(self) -> Iterator[SentencePair]:
@@ -102,7 +102,7 @@ class Sentences(_Files):
             yield SentencePair("", line, f"{path}:{number}")
 
 
-class TargetSide:
+class TargetOnly:
     """What a language model reads of a corpus: each target sentence, on both sides, so that filters judge it alone."""
 
     def __init__(self, corpus: Corpus) -> None:
@@ -140,9 +140,9 @@ class Phrasebook:
         self.drawn = pairs, seed, lexicon
 
     def __iter__(self) -> Iterator[SentencePair]:
-        from seq2seq.phrasebook.phrasebook import PAIRS, phrasebook
+        from seq2seq.phrasebook.phrasebook import DEFAULT_PAIRS, phrasebook
 
-        draw = _drawn_once if (self.drawn[0] or PAIRS[self.split]) <= FEW else phrasebook
+        draw = _drawn_once if (self.drawn[0] or DEFAULT_PAIRS[self.split]) <= MAX_CACHED_PAIRS else phrasebook
         for number, (source, target) in enumerate(draw(self.split, *self.drawn), start=1):
             yield SentencePair(source, target, f"phrasebook/{self.split}:{number}")
 
@@ -186,10 +186,10 @@ def read_lines(path: Path) -> Iterator[str]:
     Raises:
         CorpusError: The file cannot be read, is damaged, or holds invalid UTF-8 (with the line number).
     """
-    with readable(str(path)), open_bytes(path) as handle:
+    with reading_errors(str(path)), open_bytes(path) as handle:
         for number, raw in enumerate(handle, start=1):
             try:
-                yield bare_line(raw, number).decode("utf-8")
+                yield strip_line_end(raw, number).decode("utf-8")
             except UnicodeDecodeError as error:
                 raise CorpusError(
                     f"{path}:{number}: expected UTF-8, found byte 0x{error.object[error.start]:02x} at column "
@@ -209,9 +209,9 @@ def lenient_lines(handle: IO[bytes], name: str, warn: Callable[[str], None], fir
     Raises:
         CorpusError: The file cannot be read or is damaged.
     """
-    with readable(name):
+    with reading_errors(name):
         for number, raw in enumerate(islice(handle, first - 1, None), start=first):
-            line = bare_line(raw, number)
+            line = strip_line_end(raw, number)
             text = line.decode("utf-8", errors="replace")
             if "\ufffd" in text and text.encode() != line:
                 warn(f"{name}:{number}: invalid UTF-8 replaced by U+FFFD")
@@ -224,12 +224,12 @@ def count_lines(path: Path) -> int:
     Raises:
         CorpusError: The file cannot be read or is damaged.
     """
-    with readable(str(path)), open_bytes(path) as handle:
+    with reading_errors(str(path)), open_bytes(path) as handle:
         return sum(1 for _ in handle)
 
 
 @contextmanager
-def readable(name: str) -> Iterator[None]:
+def reading_errors(name: str) -> Iterator[None]:
     """Around what reads the file `name`.
 
     Raises:
@@ -241,7 +241,7 @@ def readable(name: str) -> Iterator[None]:
         raise CorpusError(f"{name}: cannot be read: {error}. Check that the file is whole.") from None
 
 
-def bare_line(raw: bytes, number: int) -> bytes:
+def strip_line_end(raw: bytes, number: int) -> bytes:
     """A line of a file without its end, `\\n` or `\\r\\n`, and the first one without a BOM."""
     line = raw.removeprefix(BOM) if number == 1 else raw
     return line.removesuffix(b"\n").removesuffix(b"\r")

@@ -11,9 +11,9 @@ from seq2seq.data.tokenizer import EOS_ID, PAD_ID
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """One epoch's batches: batch i holds the sentences `rows[bounds[i]:bounds[i + 1]]`."""
+    """One epoch's batches: batch i holds the sentences `indices[bounds[i]:bounds[i + 1]]`."""
 
-    rows: np.ndarray
+    indices: np.ndarray
     bounds: np.ndarray
     source_lengths: np.ndarray
     target_lengths: np.ndarray
@@ -23,7 +23,7 @@ class BatchPlan:
 
     def batch(self, index: int) -> np.ndarray:
         """Sentence numbers of a batch."""
-        return self.rows[self.bounds[index] : self.bounds[index + 1]]
+        return self.indices[self.bounds[index] : self.bounds[index + 1]]
 
     def shapes(self) -> np.ndarray:
         """Sentences, source length and target length of every batch, (len(self), 3) int64."""
@@ -31,27 +31,27 @@ class BatchPlan:
         return np.stack(
             [
                 np.diff(self.bounds),
-                np.maximum.reduceat(self.source_lengths[self.rows], starts),
-                np.maximum.reduceat(self.target_lengths[self.rows], starts),
+                np.maximum.reduceat(self.source_lengths[self.indices], starts),
+                np.maximum.reduceat(self.target_lengths[self.indices], starts),
             ],
             axis=1,
         )
 
-    def padding_waste(self) -> float:
+    def padding_ratio(self) -> float:
         """Share of source and target positions that are padding, 0 to 1."""
         shapes = self.shapes()
         positions = int((shapes[:, 0] * (shapes[:, 1] + shapes[:, 2])).sum())
-        real = int(self.source_lengths[self.rows].sum() + self.target_lengths[self.rows].sum())
+        real = int(self.source_lengths[self.indices].sum() + self.target_lengths[self.indices].sum())
         return 1.0 - real / positions
 
-    def largest(self) -> list[int]:
+    def largest_batches(self) -> list[int]:
         """The batches that need most memory, by three measures, each batch once.
 
         Layers' outputs grow with the positions, attention with source-target pairs of positions, and the output layer's
         logits and probabilities with the real target tokens.
         """
         sentences, source, target = self.shapes().T
-        tokens = np.add.reduceat(self.target_lengths[self.rows], self.bounds[:-1])
+        tokens = np.add.reduceat(self.target_lengths[self.indices], self.bounds[:-1])
         measures = sentences * (source + target), sentences * source * target, tokens
         return sorted({int(np.argmax(measure)) for measure in measures})
 
@@ -60,82 +60,86 @@ def plan_batches(
     source_lengths: np.ndarray,
     target_lengths: np.ndarray,
     *,
-    tokens: int,
-    pool: int,
+    max_tokens: int,
+    shuffle_buffer: int,
     seed: int,
     epoch: int,
-    rows: np.ndarray | None = None,
+    indices: np.ndarray | None = None,
 ) -> BatchPlan:
     """Deal sentences into batches of similar length: a pure function of its arguments.
 
     Sentences are shuffled, cut into pools, sorted by length within each pool and cut into batches that hold
-    at most `tokens` real tokens on either side; then the batches are shuffled. A sentence longer than
-    `tokens` is a batch of its own.
+    at most `max_tokens` real tokens on either side; then the batches are shuffled. A sentence longer than
+    `max_tokens` is a batch of its own.
 
     Args:
         source_lengths: (N,) tokens of each source sentence, EOS included, N at least 1.
         target_lengths: (N,) the same of each target sentence.
-        tokens: Budget of a batch.
-        pool: Sentences in a pool. Larger pools waste less on padding and shuffle less.
-        rows: Numbers of the epoch's sentences, at least one; by default each of the N once.
+        max_tokens: Budget of a batch.
+        shuffle_buffer: Sentences in a pool. Larger pools waste less on padding and shuffle less.
+        indices: Numbers of the epoch's sentences, at least one; by default each of the N once.
     """
     generator = np.random.default_rng([seed, epoch])
-    rows = generator.permutation(len(source_lengths) if rows is None else rows)
+    indices = generator.permutation(len(source_lengths) if indices is None else indices)
     bounds = [0]
-    for start in range(0, len(rows), pool):
-        part = rows[start : start + pool]
+    for start in range(0, len(indices), shuffle_buffer):
+        part = indices[start : start + shuffle_buffer]
         part = part[np.lexsort((source_lengths[part], target_lengths[part]))]
-        rows[start : start + pool] = part
+        indices[start : start + shuffle_buffer] = part
         source_ends, target_ends = np.cumsum(source_lengths[part]), np.cumsum(target_lengths[part])
         end = 0
         while end < len(part):
             used_source, used_target = (source_ends[end - 1], target_ends[end - 1]) if end else (0, 0)
             fitting = min(
-                int(np.searchsorted(source_ends, used_source + tokens, side="right")),
-                int(np.searchsorted(target_ends, used_target + tokens, side="right")),
+                int(np.searchsorted(source_ends, used_source + max_tokens, side="right")),
+                int(np.searchsorted(target_ends, used_target + max_tokens, side="right")),
             )
             end = max(fitting, end + 1)
             bounds.append(start + end)
     order = generator.permutation(len(bounds) - 1)
     edges = np.array(bounds)
     sizes = np.diff(edges)[order]
-    shuffled = np.concatenate([rows[edges[i] : edges[i + 1]] for i in order])
+    shuffled = np.concatenate([indices[edges[i] : edges[i + 1]] for i in order])
     return BatchPlan(shuffled, np.concatenate([[0], np.cumsum(sizes)]), source_lengths, target_lengths)
 
 
-def batch_shares(corpus: EncodedPairs, rows: np.ndarray, here: range, of: int) -> tuple[np.ndarray, ...]:
+def replica_batches(
+    corpus: EncodedPairs, indices: np.ndarray, local_replicas: range, num_replicas: int
+) -> tuple[np.ndarray, ...]:
     """What some replicas read of a batch: of each its source (B, S) and its target (B, T), one replica after the other.
 
-    Replica r gets every `of`-th sentence from number r on: a batch is sorted by length, so all shares are about equal.
-    One for which there is no sentence gets an empty source sentence without a target, which teaches nothing.
+    Replica r gets every `num_replicas`-th sentence from number r on: a batch is sorted by length, so all shares are
+    about equal. One for which there is no sentence gets an empty source sentence without a target, which teaches
+    nothing.
 
     Args:
         corpus: Token ids.
-        rows: Sentence numbers of the batch.
-        here: Numbers of the replicas.
-        of: How many there are in all.
+        indices: Sentence numbers of the batch.
+        local_replicas: Numbers of the replicas.
+        num_replicas: How many there are in all.
     """
     shares: list[np.ndarray] = []
-    for replica in here:
-        mine = rows[replica::of]
+    for replica in local_replicas:
+        mine = indices[replica::num_replicas]
         shares += corpus.batch(mine) if len(mine) else (np.array([[EOS_ID]], np.int32), np.array([[PAD_ID]], np.int32))
     return tuple(shares)
 
 
 def batch_dataset(
-    corpus: EncodedPairs, plan: BatchPlan, start: int = 0, here: range = range(1), of: int = 1
+    corpus: EncodedPairs, plan: BatchPlan, start: int = 0, local_replicas: range = range(1), num_replicas: int = 1
 ) -> tf.data.Dataset:
     """The batches of a plan from number `start` on, prefetched.
 
     Each element is one batch: `(source, target)`, int32 of shapes (B, S) and (B, T), right-padded with 0,
-    EOS included. `model.fit` takes the dataset as it is. On several replicas an element is what `batch_shares` gives.
+    EOS included. `model.fit` takes the dataset as it is. On several replicas an element is what `replica_batches`
+    gives.
     """
 
     def gather(index: np.int64) -> tuple[np.ndarray, ...]:
-        return batch_shares(corpus, plan.batch(int(index)), here, of)
+        return replica_batches(corpus, plan.batch(int(index)), local_replicas, num_replicas)
 
     def load(index: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        shares = tf.numpy_function(gather, [index], (tf.int32,) * 2 * len(here))
+        shares = tf.numpy_function(gather, [index], (tf.int32,) * 2 * len(local_replicas))
         return tuple(tf.ensure_shape(share, [None, None]) for share in shares)
 
     return tf.data.Dataset.range(start, len(plan)).map(load).prefetch(4)

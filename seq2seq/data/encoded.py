@@ -15,30 +15,30 @@ from seq2seq.config.data import FilterConfig, SentenceFilterConfig
 from seq2seq.corpora import SentencePair, filters
 from seq2seq.corpora.filters import FilterReport
 from seq2seq.corpora.readers import chunks
-from seq2seq.data.padding import pad_joined
-from seq2seq.data.progress import Progress, unheard
+from seq2seq.data.padding import pad_concatenated
+from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer
-from seq2seq.storage.files import replacing_folder, writing
+from seq2seq.storage.files import atomic_folder, storage_errors
 
 DTYPES = ("uint16", "uint32")
-FEW = 3  # chunks of pairs that are not worth starting other processes for
+MIN_PARALLEL_CHUNKS = 3  # chunks of pairs that are not worth starting other processes for
 UNFILTERED = FilterConfig(
     nfc=False, empty=False, duplicates=False, max_characters=None, max_ratio=None, max_tokens=2**31 - 1
 )
 
 
-class Side(Protocol):
+class EncodedSide(Protocol):
     """The token ids of one side of a corpus: `lengths` (N,) int32 of its sentences, EOS included."""
 
     lengths: np.ndarray
 
-    def ids(self, rows: np.ndarray) -> np.ndarray:
+    def ids(self, indices: np.ndarray) -> np.ndarray:
         """Ids of some sentences one after the other, EOS included, (sum of their lengths,)."""
         ...
 
 
 class TokenizedSide:
-    """The token ids of one side of a corpus, memory-mapped: sentence i is `tokens[offsets[i]:offsets[i + 1]]`."""
+    """The token ids of one side of a corpus, memory-mapped: sentence i is `max_tokens[offsets[i]:offsets[i + 1]]`."""
 
     def __init__(self, folder: Path, side: str, dtype: str) -> None:
         if dtype not in DTYPES:
@@ -51,25 +51,27 @@ class TokenizedSide:
         if self.offsets[0] or self.offsets[-1] != len(self.tokens) or self.lengths.min(initial=1) < 1:
             raise ValueError(f"{file}: does not hold the sentences of its offsets")
 
-    def ids(self, rows: np.ndarray) -> np.ndarray:
+    def ids(self, indices: np.ndarray) -> np.ndarray:
         """Ids of some sentences one after the other, EOS included, (sum of their lengths,)."""
-        lengths = self.lengths[rows]
+        lengths = self.lengths[indices]
         ends = np.cumsum(lengths)
-        return self.tokens[np.repeat(self.offsets[rows] - ends + lengths, lengths) + np.arange(lengths.sum())]
+        return self.tokens[np.repeat(self.offsets[indices] - ends + lengths, lengths) + np.arange(lengths.sum())]
 
 
 class EncodedPairs:
     """Token ids of equally many sentences on the `source` and the `target` side."""
 
-    source: Side
-    target: Side
+    source: EncodedSide
+    target: EncodedSide
 
     def __len__(self) -> int:
         return len(self.source.lengths)
 
-    def batch(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Source and target of some sentences, (B, S) and (B, T) int32, right-padded, EOS included."""
-        source, target = (pad_joined(side.ids(rows), side.lengths[rows]) for side in (self.source, self.target))
+        source, target = (
+            pad_concatenated(side.ids(indices), side.lengths[indices]) for side in (self.source, self.target)
+        )
         return source, target
 
 
@@ -103,7 +105,7 @@ def encode_corpus(
     fingerprint: str = "",
     *,
     filtering: SentenceFilterConfig = UNFILTERED,
-    progress: Progress = unheard,
+    on_progress: ProgressCallback = no_progress,
 ) -> EncodedCorpus:
     """Filter and tokenize pairs into `folder`, in bounded memory.
 
@@ -115,7 +117,7 @@ def encode_corpus(
         folder: Written under a temporary name and renamed, so it is whole or absent.
         fingerprint: Of text, filters and tokenizers; stored, to compare before encoding again.
         filtering: As `filter_pairs`, and by number of tokens.
-        progress: Called with the number of pairs done so far.
+        on_progress: Called with the number of pairs done so far.
 
     Pairs with a side that gives no tokens are dropped. Whatever is dropped is counted in the corpus's report.
     """
@@ -124,8 +126,8 @@ def encode_corpus(
     dtypes = [np.dtype(np.uint16 if size <= 2**16 else np.uint32) for size in sizes]
     sides = [side for side, tokenizer in enumerate(tokenizers) if tokenizer is not None]
     report = FilterReport()
-    selection = filters.Selection(filtering, report)
-    with replacing_folder(folder) as partial, ExitStack() as stack:
+    selection = filters.DuplicateFilter(filtering, report)
+    with atomic_folder(folder) as partial, ExitStack() as stack:
         files = [
             _SideFiles(stack, partial, side, dtype) for side, dtype in zip(("source", "target"), dtypes, strict=True)
         ]
@@ -133,7 +135,7 @@ def encode_corpus(
             kept = selection.keep(chunk.screening, _reasons(chunk, sides, filtering))
             for file, ids, lengths in zip(files, chunk.ids, chunk.lengths, strict=True):
                 file.write(ids, lengths, kept)
-            progress(report.read)
+            on_progress(report.read)
         for file in files:
             file.flush()
         about = {
@@ -144,7 +146,7 @@ def encode_corpus(
             "kept": report.kept,
             "dropped": dict(report.dropped),
         }
-        with writing(partial / "about.json"):
+        with storage_errors(partial / "about.json"):
             (partial / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return EncodedCorpus(folder)
 
@@ -156,7 +158,7 @@ class _Chunk(NamedTuple):
     lengths, ids  of source and target, int64 and int32; 0 and none of a source that is not kept
     """
 
-    screening: filters.Screening
+    screening: filters.ScreenResult
     lengths: list[np.ndarray]
     ids: list[np.ndarray]
 
@@ -165,9 +167,9 @@ def _encoded(
     pairs: Iterable[SentencePair], tokenizers: Sequence[Tokenizer | None], filtering: SentenceFilterConfig
 ) -> Iterator[_Chunk]:
     """Chunks in their order; in other processes, a few chunks ahead, where there are many."""
-    texts = chunks((pair[:2] for pair in pairs), filters.CHUNK)
-    first = list(islice(texts, FEW + 1))
-    if len(first) <= FEW:
+    texts = chunks((pair[:2] for pair in pairs), filters.CHUNK_SIZE)
+    first = list(islice(texts, MIN_PARALLEL_CHUNKS + 1))
+    if len(first) <= MIN_PARALLEL_CHUNKS:
         for chunk in first:
             yield _encode(chunk, tokenizers, filtering)
         return
@@ -189,7 +191,7 @@ def _encode(
 ) -> _Chunk:
     left, screening = filters.screen(texts, filtering)
     sides: list[list[list[int]]] = [
-        [[]] * len(left) if tokenizer is None else tokenizer.encode_all([pair[side] for pair in left])
+        [[]] * len(left) if tokenizer is None else tokenizer.encode_batch([pair[side] for pair in left])
         for side, tokenizer in enumerate(tokenizers)
     ]
     lengths = [np.fromiter(map(len, side), np.int64, len(side)) for side in sides]
@@ -205,7 +207,7 @@ class _SideFiles:
 
     def __init__(self, stack: ExitStack, folder: Path, side: str, dtype: np.dtype) -> None:
         self.path = folder / f"{side}.tokens.bin"
-        with writing(self.path):
+        with storage_errors(self.path):
             self.tokens = self.path.open("wb")
             self.offsets = (folder / f"{side}.offsets.bin").open("wb")
         stack.callback(self._close)
@@ -219,14 +221,14 @@ class _SideFiles:
         inner = np.ones(len(tokens), bool)
         inner[ends - 1] = False
         tokens[inner] = ids[np.repeat(kept, lengths)]
-        with writing(self.path):  # no `tofile`, which does not see all that goes wrong
+        with storage_errors(self.path):  # no `tofile`, which does not see all that goes wrong
             self.tokens.write(tokens.data)
             self.offsets.write((ends + self.written).data)
         self.written += len(tokens)
 
     def flush(self) -> None:
         """Write what waits."""
-        with writing(self.path):
+        with storage_errors(self.path):
             self.tokens.flush()
             self.offsets.flush()
 

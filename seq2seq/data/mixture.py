@@ -7,24 +7,24 @@ from fractions import Fraction
 
 import numpy as np
 
-from seq2seq.data.encoded import EncodedCorpus, EncodedPairs, Side
+from seq2seq.data.encoded import EncodedCorpus, EncodedPairs, EncodedSide
 
 
-class JoinedSide:
+class ConcatenatedSide:
     """One side of several corpora; sentence numbers run on from part to part, token ids stay where they are."""
 
-    def __init__(self, parts: Sequence[Side]) -> None:
+    def __init__(self, parts: Sequence[EncodedSide]) -> None:
         self.parts = parts
         self.lengths = np.concatenate([part.lengths for part in parts]) if len(parts) > 1 else parts[0].lengths
         self._ends = np.cumsum([len(part.lengths) for part in parts])
 
-    def ids(self, rows: np.ndarray) -> np.ndarray:
+    def ids(self, indices: np.ndarray) -> np.ndarray:
         """Ids of some sentences one after the other, EOS included, (sum of their lengths,) int32."""
-        owners, lengths = np.searchsorted(self._ends, rows, side="right"), self.lengths[rows]
+        owners, lengths = np.searchsorted(self._ends, indices, side="right"), self.lengths[indices]
         ids = np.empty(lengths.sum(), np.int32)
         for owner in np.unique(owners):
             part, mine = self.parts[owner], owners == owner
-            ids[np.repeat(mine, lengths)] = part.ids(rows[mine] - (self._ends[owner] - len(part.lengths)))
+            ids[np.repeat(mine, lengths)] = part.ids(indices[mine] - (self._ends[owner] - len(part.lengths)))
         return ids
 
 
@@ -49,8 +49,8 @@ class EncodedMixture(EncodedPairs):
         temperature: float = 1.0,
     ) -> None:
         self.parts = parts
-        self.source = JoinedSide([part.source for part in parts])
-        self.target = JoinedSide([part.target for part in parts])
+        self.source = ConcatenatedSide([part.source for part in parts])
+        self.target = ConcatenatedSide([part.target for part in parts])
         self.sizes = np.array([len(part) for part in parts])
         if weights is None:
             # Relative to the largest, so that no power overflows.
@@ -65,7 +65,7 @@ class EncodedMixture(EncodedPairs):
             return fingerprints[0]
         return hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
 
-    def rows(self, seed: int, epoch: int) -> np.ndarray | None:
+    def epoch_indices(self, seed: int, epoch: int) -> np.ndarray | None:
         """Numbers of an epoch's sentences in no order that matters, (len(self),) int64; None: each of them once.
 
         A pure function of its arguments. What a part gives beyond whole passes over it is a sample without

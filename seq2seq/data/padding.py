@@ -10,10 +10,10 @@ from seq2seq.data.tokenizer import PAD_ID
 
 def pad(sequences: Sequence[Sequence[int]]) -> np.ndarray:
     """Right-pad B lists of ids to the longest one, (B, L) int32; of none, (0, 0)."""
-    return pad_joined(list(chain.from_iterable(sequences)), list(map(len, sequences)))
+    return pad_concatenated(list(chain.from_iterable(sequences)), list(map(len, sequences)))
 
 
-def pad_joined(ids: np.ndarray | Sequence[int], lengths: np.ndarray | Sequence[int]) -> np.ndarray:
+def pad_concatenated(ids: np.ndarray | Sequence[int], lengths: np.ndarray | Sequence[int]) -> np.ndarray:
     """`pad` sequences that follow one another in one array.
 
     Args:
@@ -30,7 +30,7 @@ def pad_joined(ids: np.ndarray | Sequence[int], lengths: np.ndarray | Sequence[i
     return padded
 
 
-def by_length(lengths: Sequence[int] | np.ndarray, size: Callable[[int], int]) -> Iterator[list[int]]:
+def batches_by_length(lengths: Sequence[int] | np.ndarray, size: Callable[[int], int]) -> Iterator[list[int]]:
     """Yield the indices of sequences in batches of falling length; equal lengths keep their order.
 
     Args:

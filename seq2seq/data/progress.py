@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-Progress = Callable[[int], None]  # called with the number of things done so far
+ProgressCallback = Callable[[int], None]  # called with the number of things done so far
 
 
-def unheard(done: int) -> None:
-    """A `Progress` that tells nobody."""
+def no_progress(done: int) -> None:
+    """A `ProgressCallback` that tells nobody."""

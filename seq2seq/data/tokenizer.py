@@ -16,12 +16,12 @@ import sentencepiece
 
 from seq2seq.config.data import TargetTokenizerConfig
 from seq2seq.errors import TokenizerError
-from seq2seq.storage.files import replacing
+from seq2seq.storage.files import atomic_write
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 
 
-MOST_CHARACTERS = 20_000_000  # that a tokenizer is trained on; SentencePiece takes about 30 bytes for each
+MAX_TRAINING_CHARACTERS = 20_000_000  # that a tokenizer is trained on; SentencePiece takes about 30 bytes for each
 
 
 class Tokenizer:
@@ -76,7 +76,7 @@ class Tokenizer:
         """Train a model on sentences.
 
         Args:
-            sentences: Raw text; brought to NFC here. Of more than `MOST_CHARACTERS` a random sample is used,
+            sentences: Raw text; brought to NFC here. Of more than `MAX_TRAINING_CHARACTERS` a random sample is used,
                 the same one each time.
             config: Kind, size and options of the model.
 
@@ -109,7 +109,7 @@ class Tokenizer:
                 unk_id=UNK_ID,
                 bos_id=BOS_ID,
                 eos_id=EOS_ID,
-                input_sentence_size=MOST_CHARACTERS,  # no fewer than it gets, so it only shuffles, always alike
+                input_sentence_size=MAX_TRAINING_CHARACTERS,  # no fewer than it gets, so it only shuffles, always alike
                 shuffle_input_sentence=True,
                 max_sentence_length=2**24,
                 minloglevel=2,
@@ -129,9 +129,9 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a sentence, without BOS and EOS; [] for a blank one."""
-        return self.encode_all([text])[0]
+        return self.encode_batch([text])[0]
 
-    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of many sentences, faster than one by one."""
         return self._processor.encode([_clean(text) for text in texts])
 
@@ -141,15 +141,15 @@ class Tokenizer:
         # With byte fallback a model can spell a line feed, which would shift all lines after it.
         return text.replace("\n", " ")
 
-    def decode_with(self, token_ids: Sequence[int], unknown: Sequence[str]) -> str:
+    def decode_with_unknowns(self, token_ids: Sequence[int], unknown_surfaces: Sequence[str]) -> str:
         """Text of token ids, in which the unknown tokens are given texts.
 
         Args:
             token_ids: As for `decode`.
-            unknown: The text of each unknown token in turn; one that begins a word begins with a space, of which
-                no more than one is written.
+            unknown_surfaces: The text of each unknown token in turn; one that begins a word begins with a space, of
+                which no more than one is written.
         """
-        texts, result = iter(unknown), ""
+        texts, result = iter(unknown_surfaces), ""
         tokens = [int(token) for token in token_ids if token > EOS_ID or token == UNK_ID]
         for is_unknown, run in groupby(tokens, key=UNK_ID.__eq__):
             ids = list(run)
@@ -168,7 +168,7 @@ class Tokenizer:
         pieces = self._parsed(text).pieces
         return [" " * piece.piece.startswith("▁") + " ".join(piece.surface.split()) for piece in pieces]
 
-    def unknown(self, text: str) -> list[str]:
+    def unknown_surfaces(self, text: str) -> list[str]:
         """The text behind each unknown token of `encode(text)`, without spaces around it."""
         return [piece.surface.strip(" ") for piece in self._parsed(text).pieces if piece.id == UNK_ID]
 
@@ -191,7 +191,7 @@ class Tokenizer:
         Raises:
             StorageError: It cannot be written.
         """
-        with replacing(Path(path), len(self.model)) as partial:
+        with atomic_write(Path(path), len(self.model)) as partial:
             partial.write_bytes(self.model)
 
     def fingerprint(self) -> str:
@@ -206,7 +206,7 @@ def _unpickled(model: bytes) -> Tokenizer:
 
 
 def _sample(sentences: Iterable[str]) -> list[str]:
-    """All sentences in their order, or a uniform sample of at most `MOST_CHARACTERS` of them.
+    """All sentences in their order, or a uniform sample of at most `MAX_TRAINING_CHARACTERS` of them.
 
     Each sentence draws a number, and those with the smallest numbers stay. SentencePiece could sample too, but draws
     otherwise in every process.
@@ -215,10 +215,10 @@ def _sample(sentences: Iterable[str]) -> list[str]:
     kept: list[tuple[float, int, str]] = []
     for place, sentence in enumerate(sentences):
         drawn = random.random()
-        if characters + len(sentence) <= MOST_CHARACTERS or not kept or drawn < -kept[0][0]:
+        if characters + len(sentence) <= MAX_TRAINING_CHARACTERS or not kept or drawn < -kept[0][0]:
             heappush(kept, (-drawn, place, sentence))
             characters += len(sentence)
-        while characters > MOST_CHARACTERS and len(kept) > 1:
+        while characters > MAX_TRAINING_CHARACTERS and len(kept) > 1:
             characters -= len(heappop(kept)[2])
     return [sentence for _, _, sentence in sorted(kept, key=itemgetter(1))]
 

@@ -9,7 +9,7 @@ from seq2seq.devices.device import Device
 class Defaults(NamedTuple):
     """What null stands for on a kind of device.
 
-    batch_tokens   `batching.tokens`: real tokens of a training batch, of all replicas together
+    batch_tokens   `batching.max_tokens`: real tokens of a training batch, of all replicas together
     search_tokens  `search.batch_tokens`: padded source tokens times hypotheses of a search
     search_logits  hypotheses times vocabulary of a search; None: no limit besides `search_tokens`
     deterministic  `training.deterministic`

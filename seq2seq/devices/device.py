@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from seq2seq.config.precision import PRECISIONS, TF32_SINCE, Capability, Precision, best_precision
+from seq2seq.config.precision import PRECISIONS, TF32_CAPABILITY, Capability, Precision, best_precision
 from seq2seq.devices import gpu_trial
 from seq2seq.errors import ConfigError
 
@@ -45,14 +45,14 @@ def find_device() -> Device:
     if gpus:
         gpus = _those_that_compute(gpus)
     elif (
-        gpu_trial.DRIVER.exists()
+        gpu_trial.DRIVER_FILE.exists()
         and not gpu_trial.is_hidden_on_purpose()
         and not tf.config.list_physical_devices("GPU")
     ):
         cause, remedy = gpu_trial.reason_for_no_gpu()
         _warn(
             f"the device is the CPU: there is an NVIDIA driver, and TensorFlow finds no GPU: {cause}. {remedy}. Or set "
-            f"{gpu_trial.VISIBLE}=-1 to use the CPU without this warning."
+            f"{gpu_trial.VISIBLE_DEVICES}=-1 to use the CPU without this warning."
         )
     if not gpus:
         return Device("CPU", "float32", is_gpu=False)
@@ -80,12 +80,13 @@ def use_precision(precision: Precision) -> None:
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"found precision {precision!r}, expected one of: {', '.join(PRECISIONS)}.")
-    if precision == "tf32" and (device := find_device()).capability < TF32_SINCE:
+    if precision == "tf32" and (device := find_device()).capability < TF32_CAPABILITY:
         what = f"a {device.name}" if device.is_gpu else "the CPU"
         major, minor = device.capability
         which = f" of compute capability {major}.{minor}" if device.is_gpu else ""
         raise ConfigError(
-            f"precision tf32 needs a GPU of compute capability {TF32_SINCE[0]}.{TF32_SINCE[1]} or later, found "
+            f"precision tf32 needs a GPU of compute capability {TF32_CAPABILITY[0]}.{TF32_CAPABILITY[1]} or later, "
+            "found "
             f"{what}{which}. Use float32."
         )
     tf.config.experimental.enable_tensor_float_32_execution(precision != "float32")

@@ -14,12 +14,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-DRIVER = Path("/proc/driver/nvidia/version")  # there as soon as the NVIDIA driver is loaded
-VISIBLE = "CUDA_VISIBLE_DEVICES"
-HIDES = ("", "none", "void", "nodevfiles")  # values of it, as those who start containers and jobs write them
-REMEMBERED = 86_400.0  # seconds for which it is known why there is no GPU: somebody may mend it
+DRIVER_FILE = Path("/proc/driver/nvidia/version")  # there as soon as the NVIDIA driver is loaded
+VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
+HIDING_VALUES = ("", "none", "void", "nodevfiles")  # values of it, as those who start containers and jobs write them
+CACHE_SECONDS = 86_400.0  # seconds for which it is known why there is no GPU: somebody may mend it
 TIMEOUT = 180.0  # seconds; a driver that must compile every kernel first takes minutes
-MARK = "gpu-trial:"
+RESULT_PREFIX = "gpu-trial:"
 # A GPU without machine code in TensorFlow's wheel fails at its first operation, and one with other cuDNN libraries at
 # its first recurrence. An error of the one before does not stop the next.
 SCRIPT = f"""
@@ -48,56 +48,68 @@ for number, gpu in enumerate(gpus):
             compute()
     except Exception as problem:
         error = f"{{type(problem).__name__}}: {{problem}}"
-    print("{MARK}", json.dumps([gpu.name, error]), flush=True)
+    print("{RESULT_PREFIX}", json.dumps([gpu.name, error]), flush=True)
 """
 
-INSTALL = "Install TensorFlow's CUDA libraries: pip install -c constraints.txt '.[gpu]'"
-UPDATE = "Update the NVIDIA driver"
-CONTAINER = "See what nvidia-smi says; a container needs the driver's libraries passed in, as by docker run --gpus all"
-UNKNOWN = "See what nvidia-smi says, and what python -c 'import tensorflow as tf; tf.ones([2]) + 1' prints"
-OTHER_GPU = f"Choose another GPU with {VISIBLE}, or install a TensorFlow that was built for this one"
+INSTALL_HINT = "Install TensorFlow's CUDA libraries: pip install -c constraints.txt '.[gpu]'"
+UPDATE_HINT = "Update the NVIDIA driver"
+CONTAINER_HINT = (
+    "See what nvidia-smi says; a container needs the driver's libraries passed in, as by docker run --gpus all"
+)
+UNKNOWN_HINT = "See what nvidia-smi says, and what python -c 'import tensorflow as tf; tf.ones([2]) + 1' prints"
+OTHER_GPU_HINT = f"Choose another GPU with {VISIBLE_DEVICES}, or install a TensorFlow that was built for this one"
 # What TensorFlow writes, what it means, and what to do; the first that fits decides.
 CAUSES = (
-    (r"Cannot dlopen some GPU libraries", "CUDA libraries are missing", INSTALL),
-    (r"driver version is insufficient|INSUFFICIENT_DRIVER|DRIVER_MISMATCH", "the NVIDIA driver is too old", UPDATE),
+    (r"Cannot dlopen some GPU libraries", "CUDA libraries are missing", INSTALL_HINT),
+    (
+        r"driver version is insufficient|INSUFFICIENT_DRIVER|DRIVER_MISMATCH",
+        "the NVIDIA driver is too old",
+        UPDATE_HINT,
+    ),
     (
         r"no kernel image|NO_BINARY_FOR_GPU|INVALID_PTX|CUDA_ERROR_INVALID_HANDLE|UNSUPPORTED_PTX",
         "this TensorFlow has no machine code for the GPU",
-        OTHER_GPU,
+        OTHER_GPU_HINT,
     ),
-    (r"cuInit: UNKNOWN ERROR \(303\)|libcuda\.so", "the driver's library libcuda.so.1 cannot be loaded", CONTAINER),
-    (r"CUDA_ERROR_NO_DEVICE|no CUDA-capable device", "the driver finds no GPU", CONTAINER),
+    (
+        r"cuInit: UNKNOWN ERROR \(303\)|libcuda\.so",
+        "the driver's library libcuda.so.1 cannot be loaded",
+        CONTAINER_HINT,
+    ),
+    (r"CUDA_ERROR_NO_DEVICE|no CUDA-capable device", "the driver finds no GPU", CONTAINER_HINT),
 )
-MISSING = re.compile(r"dynamic library '([^']+)'")
-PREFIX = re.compile(r"^[\d\-: .]*([IWEF])[\d ]*[\d:. ]*\S*\] *")  # level, time, thread, and source file of a log line
+MISSING_LIBRARY = re.compile(r"dynamic library '([^']+)'")
+LOG_PREFIX = re.compile(
+    r"^[\d\-: .]*([IWEF])[\d ]*[\d:. ]*\S*\] *"
+)  # level, time, thread, and source file of a log line
 # Another process may hold the memory at this moment: that says nothing about the GPU.
-FULL = re.compile(r"out of memory|OUT_OF_MEMORY|ResourceExhausted|ALLOC_FAILED", re.IGNORECASE)
+MEMORY_FULL = re.compile(r"out of memory|OUT_OF_MEMORY|ResourceExhausted|ALLOC_FAILED", re.IGNORECASE)
 
 
-class Trial(NamedTuple):
+class TrialResult(NamedTuple):
     """What a trial found.
 
     errors  of each GPU that was tried, by the name of its physical device; "" where it computed
     log     what TensorFlow wrote to stderr
-    ended   how the process ended before it was through with all GPUs; "" if it was
+    exit_reason   how the process ended before it was through with all GPUs; "" if it was
     """
 
     errors: dict[str, str]
     log: str
-    ended: str = ""
+    exit_reason: str = ""
 
     def failure(self, name: str) -> str:
         """Why a GPU failed; "" if it did not, or if all that it lacked was memory."""
-        error = self.errors.get(name, self.ended or "the trial did not find it")
-        return "" if FULL.search(error) else error
+        error = self.errors.get(name, self.exit_reason or "the trial did not find it")
+        return "" if MEMORY_FULL.search(error) else error
 
     @property
     def passed(self) -> bool:
         """Whether every GPU that was tried computed."""
-        return not self.ended and not any(self.errors.values())
+        return not self.exit_reason and not any(self.errors.values())
 
 
-def run_trial(timeout: float = TIMEOUT) -> Trial:
+def run_trial(timeout: float = TIMEOUT) -> TrialResult:
     """Try a product and a cuDNN recurrence, forwards and backwards, on each GPU, in a process of their own.
 
     TensorFlow cannot give up a GPU once it has started on it, and some failures end the process. The child also tells
@@ -123,26 +135,28 @@ def run_trial(timeout: float = TIMEOUT) -> Trial:
     except subprocess.TimeoutExpired as error:
         output, log = error.stdout or b"", error.stderr or b""
         ended = f"the trial took more than {timeout:.0f} seconds"
-    lines = [line for line in output.decode(errors="replace").splitlines() if line.startswith(MARK)]
-    return Trial(dict(json.loads(line.removeprefix(MARK)) for line in lines), log.decode(errors="replace"), ended)
+    lines = [line for line in output.decode(errors="replace").splitlines() if line.startswith(RESULT_PREFIX)]
+    return TrialResult(
+        dict(json.loads(line.removeprefix(RESULT_PREFIX)) for line in lines), log.decode(errors="replace"), ended
+    )
 
 
 def explain(error: str, log: str) -> tuple[str, str]:
     """The cause of a failure and its remedy, from a GPU's error ("" if there was none) and TensorFlow's lines."""
     for pattern, cause, remedy in CAUSES:
         if re.search(pattern, f"{error}\n{log}"):
-            missing = ", ".join(dict.fromkeys(MISSING.findall(log))) if remedy == INSTALL else ""
+            missing = ", ".join(dict.fromkeys(MISSING_LIBRARY.findall(log))) if remedy == INSTALL_HINT else ""
             return f"{cause} ({missing})" if missing else cause, remedy
     told = _telling_line(log)
     cause = "; ".join(part for part in (_shortened(error), told if told not in error else "") if part)
-    return cause or "TensorFlow does not say why", UNKNOWN
+    return cause or "TensorFlow does not say why", UNKNOWN_HINT
 
 
 def _telling_line(log: str) -> str:
     """The last error or warning of a log, or else its last line."""
     lines = [line for line in log.splitlines() if line.strip()]
-    serious = [line for line in lines if (level := PREFIX.match(line)) and level[1] in "WEF"]
-    return _shortened(PREFIX.sub("", (serious or lines or [""])[-1]))
+    serious = [line for line in lines if (level := LOG_PREFIX.match(line)) and level[1] in "WEF"]
+    return _shortened(LOG_PREFIX.sub("", (serious or lines or [""])[-1]))
 
 
 def _shortened(text: str, most: int = 200) -> str:
@@ -152,8 +166,8 @@ def _shortened(text: str, most: int = 200) -> str:
 
 def is_hidden_on_purpose() -> bool:
     """Whether CUDA_VISIBLE_DEVICES says that no GPU is to be seen."""
-    value = os.environ.get(VISIBLE)
-    return value is not None and (value.strip().startswith("-") or value.strip().lower() in HIDES)
+    value = os.environ.get(VISIBLE_DEVICES)
+    return value is not None and (value.strip().startswith("-") or value.strip().lower() in HIDING_VALUES)
 
 
 def remembered(names: Sequence[str], seconds: float = math.inf) -> str | None:
@@ -175,13 +189,13 @@ def remember(names: Sequence[str], found: str) -> None:
 
 def reason_for_no_gpu() -> tuple[str, str]:
     """Why TensorFlow finds no GPU although there is a driver, and the remedy; found out once a day."""
-    if (log := remembered([], REMEMBERED)) is not None:
+    if (log := remembered([], CACHE_SECONDS)) is not None:
         return explain("", log)
     try:
         trial = run_trial()
     except OSError:
         return explain("", "")
-    if trial.log and not trial.ended:
+    if trial.log and not trial.exit_reason:
         remember([], trial.log)
     return explain("", trial.log)
 
@@ -190,12 +204,12 @@ def _record(names: Sequence[str]) -> Path:
     """The file in the user's cache that says how a trial ended; named by all that its result depends on."""
     tensorflow = ""
     try:
-        driver = DRIVER.read_text(encoding="utf-8", errors="replace")
+        driver = DRIVER_FILE.read_text(encoding="utf-8", errors="replace")
     except OSError:
         driver = ""
     with suppress(PackageNotFoundError):  # a build of another name
         tensorflow = version("tensorflow")
-    facts = [tensorflow, driver, list(names), *map(os.environ.get, (VISIBLE, "LD_LIBRARY_PATH")), SCRIPT]
+    facts = [tensorflow, driver, list(names), *map(os.environ.get, (VISIBLE_DEVICES, "LD_LIBRARY_PATH")), SCRIPT]
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
     if not cache.is_absolute():  # which the XDG specification asks for

@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # Texts of errors of several types, in lower case, that mean lack of memory.
-CERTAIN = (
+MEMORY_PHRASES = (
     "oom when allocating",
     "out of memory",
     "failed to allocate",
@@ -24,7 +24,7 @@ CERTAIN = (
 )
 # Texts that mean it as a rule: cuDNN's recurrent layers allocate within one call and give one answer to any failure,
 # and the handles of cuDNN and cuBLAS are made at the first operation that needs them.
-LIKELY = (
+LIKELY_MEMORY_PHRASES = (
     "dornn",
     *(
         f"{library}_status_{status}"
@@ -34,11 +34,11 @@ LIKELY = (
     "cudnn_status_internal_error",
 )
 # Other resources that a ResourceExhaustedError is about.
-NOT_MEMORY = ("no space left on device", "quota exceeded", "too many open files", "message larger than max")
-QUOTED = 200  # characters of an error
+OTHER_PHRASES = ("no space left on device", "quota exceeded", "too many open files", "message larger than max")
+MAX_QUOTE = 200  # characters of an error
 
 
-def lack_of_memory(error: BaseException) -> str | None:
+def describe_out_of_memory(error: BaseException) -> str | None:
     """How to begin a sentence about an error that is, or very likely is, lack of memory; None for any other.
 
     Returns:
@@ -50,30 +50,31 @@ def lack_of_memory(error: BaseException) -> str | None:
         return None
     text = str(error.message).lower()
     if isinstance(error, tf.errors.ResourceExhaustedError):
-        return None if any(other in text for other in NOT_MEMORY) else "out of memory"
-    if any(face in text for face in CERTAIN):
+        return None if any(other in text for other in OTHER_PHRASES) else "out of memory"
+    if any(face in text for face in MEMORY_PHRASES):
         return "out of memory"
     for line in str(error.message).splitlines():  # the first one may be about the graph
-        if any(face in line.lower() for face in LIKELY):
-            return f"probably out of memory ({type(error).__name__}: {line.strip()[:QUOTED]})"
+        if any(face in line.lower() for face in LIKELY_MEMORY_PHRASES):
+            return f"probably out of memory ({type(error).__name__}: {line.strip()[:MAX_QUOTE]})"
     return None
 
 
-def warn(message: str) -> None:
+def emit_warning(message: str) -> None:
     """Python's own way to give notice (`UserWarning`)."""
     warnings.warn(message, stacklevel=2)
 
 
-class MemoryLimit:
+class BatchSplitter:
     """Batches in parts that fit into memory, as far as that is known from those that did not.
 
     Every item of a batch is computed independently of the others, so the parts give what the whole would.
 
-    most    size above which a batch is divided before it is tried, in the unit of those who use it; no limit at first
+    max_size    size above which a batch is divided before it is tried, in the unit of those who use it; no limit at
+                first
     """
 
     def __init__(self) -> None:
-        self.most = math.inf
+        self.max_size = math.inf
 
     def run(
         self,
@@ -82,7 +83,7 @@ class MemoryLimit:
         *,
         size: Callable[[Sequence[Item]], int],
         explain: Callable[[Sequence[Item], str], str],
-        notice: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> Iterator[tuple[Sequence[Item], Result]]:
         """Yield the parts of a batch in order, each with its result: the whole, or halves of what does not fit.
 
@@ -90,8 +91,8 @@ class MemoryLimit:
             batch: At least one item.
             compute: Gives the result of some items.
             size: How much memory some items take, in any unit.
-            explain: What to say of items, given what `lack_of_memory` said.
-            notice: Called with `explain` of the first batch that does not fit, and of no later one.
+            explain: What to say of items, given what `describe_out_of_memory` said.
+            warn: Called with `explain` of the first batch that does not fit, and of no later one.
 
         Raises:
             OutOfMemoryError: One item alone does not fit; says `explain` of it.
@@ -99,18 +100,18 @@ class MemoryLimit:
         waiting = [batch]
         while waiting:
             part = waiting.pop()
-            if len(part) == 1 or size(part) <= self.most:
+            if len(part) == 1 or size(part) <= self.max_size:
                 try:
                     result = compute(part)
                 except (tf.errors.OpError, MemoryError) as error:
-                    shortage = lack_of_memory(error)
+                    shortage = describe_out_of_memory(error)
                     if shortage is None:
                         raise
                     if len(part) == 1:
                         raise OutOfMemoryError(explain(part, shortage)) from error
-                    if self.most == math.inf:
-                        notice(explain(part, shortage))
-                    self.most = size(part) // 2
+                    if self.max_size == math.inf:
+                        warn(explain(part, shortage))
+                    self.max_size = size(part) // 2
                 else:
                     yield part, result
                     continue

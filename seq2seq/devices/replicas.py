@@ -9,29 +9,31 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.devices.out_of_memory import lack_of_memory
+from seq2seq.devices.out_of_memory import describe_out_of_memory
 from seq2seq.errors import TrainingError
 
 Distribution = Literal["none", "mirrored", "multi_worker"]
 # What a collective operation ends with when a peer is gone.
-LOST = (
+LOST_WORKER_ERRORS = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
 )
-UNLIKE = "is joining a group with"  # ... incompatible device type, or another size; an InternalError
-CLUSTER = "TF_CONFIG"  # the environment variable that TensorFlow, Kubeflow and others tell a worker its place by
+UNLIKE_WORKERS = "is joining a group with"  # ... incompatible device type, or another size; an InternalError
+CLUSTER_VARIABLE = (
+    "TF_CONFIG"  # the environment variable that TensorFlow, Kubeflow and others tell a worker its place by
+)
 
 
-def replica_number() -> int:
+def replica_id() -> int:
     """Which replica the code that is being traced runs on, from 0; 0 outside `strategy.run`."""
     context = tf.distribute.get_replica_context()
     return 0 if context is None else int(tf.get_static_value(context.replica_id_in_sync_group))
 
 
-def local_replicas(strategy: tf.distribute.Strategy) -> int:
+def local_replica_count(strategy: tf.distribute.Strategy) -> int:
     """How many replicas of a strategy this process has."""
     return 1 if strategy.num_replicas_in_sync == 1 else len(strategy.extended.worker_devices)
 
@@ -42,7 +44,7 @@ def sum_over_replicas(values: Any) -> Any:
     return values if context.num_replicas_in_sync == 1 else context.all_reduce(tf.distribute.ReduceOp.SUM, values)
 
 
-def on_each(strategy: tf.distribute.Strategy, function: Callable[..., Any], *arguments: Any) -> Any:
+def run_on_replicas(strategy: tf.distribute.Strategy, function: Callable[..., Any], *arguments: Any) -> Any:
     """What `strategy.run` gives; with one replica a plain call, which is possible within Keras's own `run`, too."""
     return function(*arguments) if strategy.num_replicas_in_sync == 1 else strategy.run(function, args=arguments)
 
@@ -51,7 +53,7 @@ class Replicas:
     """The copies of a model that learn together, and the worker processes that they belong to.
 
     Every worker runs the same program on its replicas' shares of each batch. What a worker alone can know, as that
-    somebody asked it to stop, is made known to all by `any` before anything depends on it.
+    somebody asked it to stop, is made known to all by `any_worker` before anything depends on it.
 
     Args:
         distribution: `none`: one device; `mirrored`: all GPUs of this machine, or else all its logical CPU devices;
@@ -60,7 +62,7 @@ class Replicas:
 
     strategy  whose scope the model and its optimizer are made in
     count     replicas of all workers
-    worker    number of this one, from 0, the chief
+    worker_index    number of this one, from 0, the chief
     workers   how many there are
 
     Raises:
@@ -70,7 +72,7 @@ class Replicas:
     """
 
     def __init__(self, distribution: Distribution = "none") -> None:
-        self.worker, self.workers = _place_in_cluster() if distribution == "multi_worker" else (0, 1)
+        self.worker_index, self.workers = _place_in_cluster() if distribution == "multi_worker" else (0, 1)
         self.strategy: tf.distribute.Strategy
         if distribution == "none":
             self.strategy = tf.distribute.get_strategy()
@@ -85,41 +87,41 @@ class Replicas:
     @property
     def is_chief(self) -> bool:
         """Is this the worker that writes?"""
-        return self.worker == 0
+        return self.worker_index == 0
 
     @property
-    def here(self) -> range:
+    def local_replicas(self) -> range:
         """Numbers of the replicas of this worker."""
         local = self.count // self.workers
-        return range(self.worker * local, (self.worker + 1) * local)
+        return range(self.worker_index * local, (self.worker_index + 1) * local)
 
-    def any(self, *wishes: bool) -> list[bool]:
+    def any_worker(self, *wishes: bool) -> list[bool]:
         """For each wish, whether any worker has it. All workers ask at the same time."""
-        return [bool(count) for count in self.sum(np.array(wishes, np.float32))]
+        return [bool(count) for count in self.sum_over_workers(np.array(wishes, np.float32))]
 
-    def sum(self, values: np.ndarray) -> np.ndarray:
+    def sum_over_workers(self, values: np.ndarray) -> np.ndarray:
         """The sum over all workers, float32. All workers ask at the same time."""
         if self.workers == 1:
             return values
         # Each replica of a worker holds its values.
         total = self.strategy.run(lambda: sum_over_replicas(tf.constant(values, tf.float32)))
-        return self.strategy.experimental_local_results(total)[0].numpy() / len(self.here)
+        return self.strategy.experimental_local_results(total)[0].numpy() / len(self.local_replicas)
 
-    def join(self, texts: Sequence[str]) -> list[str]:
+    def gather_texts(self, texts: Sequence[str]) -> list[str]:
         """The texts of all workers, of which text i is number `i // workers` of worker `i % workers`."""
         if self.workers == 1:
             return list(texts)
         mine = tf.strings.unicode_decode(json.dumps(list(texts)) + "\n", "UTF-8")  # int32, which can be gathered
         values = self.strategy.experimental_distribute_values_from_function(
-            lambda replica: mine if replica.replica_id_in_sync_group == self.here.start else mine[:0]
+            lambda replica: mine if replica.replica_id_in_sync_group == self.local_replicas.start else mine[:0]
         )
         gathered = tf.strings.unicode_encode(self.strategy.gather(values, axis=0), "UTF-8")
         lists = [json.loads(line) for line in gathered.numpy().splitlines()]
         return [lists[place % self.workers][place // self.workers] for place in range(sum(map(len, lists)))]
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Until all workers are here."""
-        self.any(False)
+        self.any_worker(False)
 
 
 @contextmanager
@@ -133,20 +135,22 @@ def reporting_lost_workers(replicas: Replicas) -> Iterator[None]:
     try:
         yield
     except (tf.errors.OpError, MemoryError) as error:
-        if shortage := lack_of_memory(error):
-            where = f"worker {replicas.worker} of {replicas.workers}: " if replicas.workers > 1 else ""
+        if shortage := describe_out_of_memory(error):
+            where = f"worker {replicas.worker_index} of {replicas.workers}: " if replicas.workers > 1 else ""
             raise TrainingError(
-                f"{where}{shortage}. Lower batching.tokens, data.filters.max_tokens or the sizes of the model's layers."
+                f"{where}{shortage}. Lower batching.max_tokens, data.filters.max_tokens or the sizes of the model's "
+                "layers."
             ) from error
-        if replicas.workers == 1 or not isinstance(error, LOST):
+        if replicas.workers == 1 or not isinstance(error, LOST_WORKER_ERRORS):
             raise
-        if UNLIKE in str(error.message):
+        if UNLIKE_WORKERS in str(error.message):
             raise TrainingError(
-                f"worker {replicas.worker} of {replicas.workers}: the workers have unlike devices, or not equally "
+                f"worker {replicas.worker_index} of {replicas.workers}: the workers have unlike devices, or not "
+                "equally "
                 "many. Give each of them the same, or hide all GPUs with CUDA_VISIBLE_DEVICES=-1."
             ) from error
         raise TrainingError(
-            f"worker {replicas.worker} of {replicas.workers} lost another one, which ended or cannot be reached "
+            f"worker {replicas.worker_index} of {replicas.workers} lost another one, which ended or cannot be reached "
             f"({type(error).__name__}). Look at its output, then start all of them again, or fewer: training goes on "
             "from the last checkpoint."
         ) from error
@@ -154,7 +158,7 @@ def reporting_lost_workers(replicas: Replicas) -> Iterator[None]:
 
 def _place_in_cluster() -> tuple[int, int]:
     """Number of this worker and of all of them, as `TF_CONFIG` says."""
-    text = os.environ.get(CLUSTER, "")
+    text = os.environ.get(CLUSTER_VARIABLE, "")
     try:
         about = json.loads(text)
         workers, task = about["cluster"]["worker"], about["task"]
@@ -162,12 +166,12 @@ def _place_in_cluster() -> tuple[int, int]:
     except (ValueError, KeyError, TypeError) as error:
         found = f"damaged ({type(error).__name__}: {error}): {text}" if text else "not set"
         raise TrainingError(
-            f"training.distribution is multi_worker, and the environment variable {CLUSTER} is {found}. "
+            f"training.distribution is multi_worker, and the environment variable {CLUSTER_VARIABLE} is {found}. "
             "Give --workers and --worker-index, or let the cluster manager set it."
         ) from None
     if kind != "worker" or not 0 <= number < len(workers):
         raise TrainingError(
-            f"{CLUSTER}: this task is {kind} {number}, and there are workers 0 to {len(workers) - 1}. "
+            f"{CLUSTER_VARIABLE}: this task is {kind} {number}, and there are workers 0 to {len(workers) - 1}. "
             "Every task must be one of them; worker 0 is the chief."
         )
     return number, len(workers)

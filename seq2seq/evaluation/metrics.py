@@ -13,11 +13,11 @@ import numpy as np
 from sacrebleu.metrics import BLEU, CHRF, TER
 
 from seq2seq.config import SearchOptions
-from seq2seq.data.progress import Progress, unheard
+from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import EvaluationError, did_you_mean
-from seq2seq.evaluation.writing_systems import warn_of_script
-from seq2seq.extras import missing_extra
-from seq2seq.inference.long_lines import cut_warning
+from seq2seq.evaluation.writing_systems import script_warning
+from seq2seq.extras import missing_extra_error
+from seq2seq.inference.long_lines import truncation_warning
 
 if TYPE_CHECKING:  # scoring texts needs no TensorFlow
     from seq2seq.inference.results import Translation
@@ -106,7 +106,7 @@ def score_texts(
     if not hypotheses:
         raise EvaluationError("there is nothing to score: no hypotheses and no references.")
     if "BLEU" in metrics and language not in BLEU_TOKENIZERS:
-        warn_of_script(sets[0])
+        script_warning(sets[0])
     scores = []
     for name, scorer in scorers.items():
         result = _corpus_score(scorer, list(hypotheses), [list(lines) for lines in sets], bootstrap)
@@ -151,7 +151,7 @@ def make_metric(name: str, language: str | None = None) -> Any:
         try:
             return BLEU(tokenize=BLEU_TOKENIZERS.get(language or "", "13a"))
         except RuntimeError:  # sacreBLEU's for the missing packages of the two languages
-            raise missing_extra("cjk", needed_by=f"BLEU for '{language}'", package="MeCab") from None
+            raise missing_extra_error("cjk", needed_by=f"BLEU for '{language}'", package="MeCab") from None
     if name == "chrF2":
         return CHRF()
     if name == "TER":
@@ -170,9 +170,9 @@ def evaluate(
     pairs: Sequence[tuple[str, ...]],
     options: SearchOptions | None = None,
     bootstrap: bool = True,
-    progress: Progress = unheard,
+    on_progress: ProgressCallback = no_progress,
     *,
-    more_references: Sequence[Sequence[str]] = (),
+    extra_references: Sequence[Sequence[str]] = (),
     language: str | None = None,
     metrics: Sequence[str] = METRICS,
 ) -> EvaluationReport:
@@ -183,8 +183,8 @@ def evaluate(
         pairs: Raw source and reference; what follows them, as the origin of a `SentencePair`, is ignored.
         options: How to search; the translator's own options by default.
         bootstrap: Also resample for 95% intervals.
-        progress: Called with the number of sentences done so far.
-        more_references: Further translations of all sources, each a sequence as long as `pairs`.
+        on_progress: Called with the number of sentences done so far.
+        extra_references: Further translations of all sources, each a sequence as long as `pairs`.
         language: Of the references; see `score_texts`.
         metrics: What to measure; see `score_texts`.
 
@@ -196,18 +196,18 @@ def evaluate(
     """
     if not pairs:
         raise EvaluationError("there is nothing to evaluate: the corpus has no pairs.")
-    for number, lines in enumerate(more_references, start=1):
+    for number, lines in enumerate(extra_references, start=1):
         if len(lines) != len(pairs):
             raise EvaluationError(f"{len(pairs)} pairs for {len(lines)} lines in list {number} of 'more_references'.")
     for name in metrics:
         make_metric(name, language)  # what is wrong with them is better said before translating
     start = time.perf_counter()
-    translations = translator.translate([pair[0] for pair in pairs], options, attention=False, progress=progress)
+    translations = translator.translate([pair[0] for pair in pairs], options, attention=False, on_progress=on_progress)
     seconds = time.perf_counter() - start
-    cut = sum(translation.cut_tokens > 0 for translation in translations)
+    cut = sum(translation.truncated_tokens > 0 for translation in translations)
     if cut:
-        warnings.warn(cut_warning(cut, len(pairs)), stacklevel=2)
-    references = [[pair[1] for pair in pairs], *more_references]
+        warnings.warn(truncation_warning(cut, len(pairs)), stacklevel=2)
+    references = [[pair[1] for pair in pairs], *extra_references]
     texts = [translation.text for translation in translations]
     return EvaluationReport(
         sentences=len(pairs),

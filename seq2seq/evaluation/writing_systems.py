@@ -9,24 +9,24 @@ from itertools import islice
 KANA = re.compile("[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
 HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318f\ua960-\ua97f\uac00-\ud7ff]")
 HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-ENOUGH_LETTERS = 0.3  # of a text: a Western one that quotes Chinese has fewer
-ENOUGH_OWN_LETTERS = 0.1  # of these: Chinese that quotes Japanese has fewer kana, Japanese news a third
-LINES_LOOKED_AT = 1000
+MIN_LETTERS = 0.3  # of a text: a Western one that quotes Chinese has fewer
+MIN_OWN_LETTERS = 0.1  # of these: Chinese that quotes Japanese has fewer kana, Japanese news a third
+MAX_LINES = 1000
 
 
 def likely_language(lines: Sequence[str]) -> str | None:
     """`zh`, `ja` or `ko` if the first lines' letters are those of Chinese, Japanese or Korean; else None."""
-    text = "".join(islice(lines, LINES_LOOKED_AT))
+    text = "".join(islice(lines, MAX_LINES))
     kana, hangul, han = (len(block.findall(text)) for block in (KANA, HANGUL, HAN))
     asian = kana + hangul + han
-    if not asian or asian < ENOUGH_LETTERS * sum(character.isalpha() for character in text):
+    if not asian or asian < MIN_LETTERS * sum(character.isalpha() for character in text):
         return None
-    if max(kana, hangul) < ENOUGH_OWN_LETTERS * asian:
+    if max(kana, hangul) < MIN_OWN_LETTERS * asian:
         return "zh"
     return "ja" if kana > hangul else "ko"
 
 
-def warn_of_script(references: Sequence[str]) -> None:
+def script_warning(references: Sequence[str]) -> None:
     language = likely_language(references)
     if language:
         name = {"zh": "Chinese", "ja": "Japanese", "ko": "Korean"}[language]

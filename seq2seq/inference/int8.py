@@ -8,15 +8,15 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 from seq2seq.layers.decoder import present, with_present
 from seq2seq.model_directory.directory import WEIGHTS
 from seq2seq.model_directory.metadata import check_derived, record_derived
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_checksum
-from seq2seq.storage.files import replacing
+from seq2seq.storage.files import atomic_write
 
-FILE = "decoder.int8.onnx"
+DECODER_FILE = "decoder.int8.onnx"
 OPSET = 17
 
 
@@ -31,7 +31,7 @@ def quantize_decoder(model: Seq2Seq, folder: Path) -> None:
         MissingExtraError: The extra `int8` is not installed.
         ModelDirectoryError: The directory has no weights or no metadata, or they are damaged.
     """
-    with from_extra("int8", needed_by="8-bit decoding"):
+    with requires_extra("int8", needed_by="8-bit decoding"):
         import tf2onnx
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     memory, state = model.encode(tf.constant([[1]]))
@@ -52,9 +52,9 @@ def quantize_decoder(model: Seq2Seq, folder: Path) -> None:
     graph, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
     _quantize_products(graph)
     contents = graph.SerializeToString()
-    with replacing(folder / FILE, len(contents)) as partial:
+    with atomic_write(folder / DECODER_FILE, len(contents)) as partial:
         partial.write_bytes(contents)
-    record_derived(folder, FILE, {WEIGHTS: load_checksum(folder / WEIGHTS)})
+    record_derived(folder, DECODER_FILE, {WEIGHTS: load_checksum(folder / WEIGHTS)})
 
 
 class Int8Decoder:
@@ -92,14 +92,14 @@ def load_int8_decoder(folder: Path, vocabulary_size: int) -> Int8Decoder:
     """
     from joblib import cpu_count
 
-    with from_extra("int8", needed_by="8-bit decoding"):
+    with requires_extra("int8", needed_by="8-bit decoding"):
         import onnxruntime
     again = f"Make it with: seq2seq quantize {folder}"
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cpu_count()
     # Threads that wait spinning would take the cores from TensorFlow's.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    path = check_derived(folder, FILE, {WEIGHTS: load_checksum(folder / WEIGHTS)}, again)
+    path = check_derived(folder, DECODER_FILE, {WEIGHTS: load_checksum(folder / WEIGHTS)}, again)
     contents = path.read_bytes()
     # ONNX Runtime reads weights from files below the working directory if the model names them, which ONNX does under
     # this key. A search of the bytes needs no parser of ONNX; no layer has the word in its name.
@@ -118,7 +118,7 @@ def _quantize_products(model: Any) -> None:
 
     s_x (N, 1) is of each row of x, computed in each call, s_W (O,) of each column of W.
     """
-    with from_extra("int8", needed_by="8-bit decoding"):
+    with requires_extra("int8", needed_by="8-bit decoding"):
         from onnx import TensorProto, helper, numpy_helper
 
     graph = model.graph

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 _NEXT = r"(?=[ \u3040-\u30ff\u3400-\u9fff])"
 _CLOSING = r"[\"'”’»›）)\]」』】]*"
 # From the best place to the worst.
-BREAKS = tuple(
+BREAK_PATTERNS = tuple(
     re.compile(pattern)
     for pattern in (
         rf"[.!?…]{_CLOSING}{_NEXT}|[。！？]{_CLOSING}",  # the end of a sentence
@@ -17,22 +17,22 @@ BREAKS = tuple(
 )
 
 
-def divide(surfaces: Sequence[str], most: int) -> list[range]:
-    """Divide a line's tokens into segments of at most `most`.
+def split_line(surfaces: Sequence[str], max_tokens: int) -> list[range]:
+    """Divide a line's tokens into segments of at most `max_tokens`.
 
     Each segment ends with the last sentence that fits; where none does, with the last clause, else with the last word,
     else with the last whole character, else anywhere.
 
     Args:
         surfaces: The text of each token, a space before it where a word begins (`Tokenizer.surfaces`).
-        most: At least 1.
+        max_tokens: At least 1.
 
     Returns:
         The tokens' numbers, segment by segment.
     """
     segments, start = [], 0
-    while len(surfaces) - start > most:
-        end = start + _last_break(surfaces[start : start + most + 1])
+    while len(surfaces) - start > max_tokens:
+        end = start + _last_break(surfaces[start : start + max_tokens + 1])
         segments.append(range(start, end))
         start = end
     return [*segments, range(start, len(surfaces))]
@@ -46,16 +46,16 @@ def _last_break(surfaces: Sequence[str]) -> int:
         # Tokens without text of their own are the first bytes of a character and stay with what follows them.
         counts.setdefault(len(text), count)
     text += surfaces[-1]
-    for pattern in BREAKS:
+    for pattern in BREAK_PATTERNS:
         fitting = [counts[match.end()] for match in pattern.finditer(text) if counts.get(match.end())]
         if fitting:
             return fitting[-1]
     return max(counts.values()) or len(surfaces) - 1
 
 
-def cut_warning(cut: int, sentences: int) -> str:
-    """Warning that `cut` of `sentences` are longer than `max_source_tokens`, and `long_lines` is `cut`."""
+def truncation_warning(truncated: int, sentences: int) -> str:
+    """Warning that `truncated` of `sentences` are longer than `max_source_tokens`, and `long_lines` is `truncated`."""
     return (
-        f"{cut:,} of {sentences:,} sentences are cut off at 'max_source_tokens': their ends are not translated. "
+        f"{truncated:,} of {sentences:,} sentences are cut off at 'max_source_tokens': their ends are not translated. "
         "Raise it, or use 'long_lines: split'."
     )

@@ -5,29 +5,29 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import tee
 from typing import TYPE_CHECKING, Literal
 
-from seq2seq.data.progress import Progress, unheard
+from seq2seq.data.progress import ProgressCallback, no_progress
 
-if TYPE_CHECKING:  # the command line reads `Format` before it needs TensorFlow
+if TYPE_CHECKING:  # the command line reads `OutputFormat` before it needs TensorFlow
     from seq2seq.config import SearchOptions
     from seq2seq.inference.results import Translation
     from seq2seq.inference.translator import Translator
 
-Format = Literal["text", "tsv", "jsonl"]
+OutputFormat = Literal["text", "tsv", "jsonl"]
 # What would start another column or line.
 SEPARATORS = str.maketrans("\t\n\r", "   ")
 
 
-def answers(
+def format_translations(
     translator: "Translator",
     lines: Iterable[str],
     options: "SearchOptions",
-    output_format: Format,
+    output_format: OutputFormat,
     *,
     name: str,
     warn: Callable[[str], None],
     first: int = 1,
     chunk: int | None = None,
-    progress: Progress = unheard,
+    on_progress: ProgressCallback = no_progress,
 ) -> Iterator[list[str]]:
     """Yield the rows that answer each line, in order; `text` and `jsonl` have one, `tsv` one per
     translation.
@@ -41,22 +41,22 @@ def answers(
         warn: Called with a warning message for each line that is cut off.
         first: Number of the first of `lines` in its file.
         chunk: Lines translated at once; `translator.CHUNK` by default.
-        progress: Called with the number of lines done so far.
+        on_progress: Called with the number of lines done so far.
     """
-    from seq2seq.inference.translator import CHUNK
+    from seq2seq.inference.translator import CHUNK_SENTENCES
 
-    attention = output_format == "jsonl" and translator.model.attends
+    attention = output_format == "jsonl" and translator.model.uses_attention
     read, kept = tee(lines)  # holds what is read and not answered: one chunk
     translations = translator.translate_stream(
-        read, options, chunk=chunk or CHUNK, attention=attention, progress=progress
+        read, options, chunk=chunk or CHUNK_SENTENCES, attention=attention, on_progress=on_progress
     )
     for number, (translation, line) in enumerate(zip(translations, kept, strict=True), start=first):
-        if translation.cut_tokens:
+        if translation.truncated_tokens:
             warn(_cut(f"{name}:{number}", translation, options.max_source_tokens))
         yield list(_rows(output_format, number, line, translation, attention))
 
 
-def lines_answered(rows: Iterable[bytes], output_format: Format) -> int:
+def count_answered(rows: Iterable[bytes], output_format: OutputFormat) -> int:
     """Number of lines that the rows of a file answer; a line's rows are adjacent, and the last one has its end."""
     count, before, row = 0, b"", b"\n"
     for row in rows:
@@ -66,7 +66,9 @@ def lines_answered(rows: Iterable[bytes], output_format: Format) -> int:
     return count - (not row.endswith(b"\n"))
 
 
-def _rows(output_format: Format, number: int, line: str, translation: "Translation", attention: bool) -> Iterator[str]:
+def _rows(
+    output_format: OutputFormat, number: int, line: str, translation: "Translation", attention: bool
+) -> Iterator[str]:
     if output_format == "text":
         yield translation.text
     elif output_format == "tsv":
@@ -78,8 +80,8 @@ def _rows(output_format: Format, number: int, line: str, translation: "Translati
 
 
 def _cut(where: str, translation: "Translation", limit: int) -> str:
-    found = len(translation.source_tokens) + translation.cut_tokens
+    found = len(translation.source_tokens) + translation.truncated_tokens
     return (
-        f"{where}: found {found} tokens, and the limit is {limit}: the last {translation.cut_tokens} before "
+        f"{where}: found {found} tokens, and the limit is {limit}: the last {translation.truncated_tokens} before "
         "</s> are not translated. Raise --max-source-tokens, or use --long-lines split."
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Han, kana and full-width punctuation, which are written without spaces; quotation marks, dots and dashes of any script
 # may stand beside them.
 _UNSPACED = "[\u3000-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff01-\uff9f\U00020000-\U0003ffff]"
-MOST_ATTENTION = 10_000_000  # a line of 100,000 characters may have 10^11, nearly all of them 0
+MAX_ATTENTION_WEIGHTS = 10_000_000  # a line of 100,000 characters may have 10^11, nearly all of them 0
 _ENDS, _STARTS = re.compile(rf"{_UNSPACED}[\"'’”…—]*$"), re.compile(rf"[\"'‘“…—]*{_UNSPACED}")
 
 
@@ -31,7 +31,7 @@ class Hypothesis:
     token_log_probs  (L,) float32, in nats; with a language model each is the translator's plus its weight times the
                      language model's
     attention        (L, S) float32, over the source's tokens, each row sums to 1; (L, 0) where not asked for, where
-                     the model does not attend, or of a line in segments with more than `MOST_ATTENTION` weights
+                     the model does not attend, or of a line in segments with more than `MAX_ATTENTION_WEIGHTS` weights
     """
 
     text: str
@@ -49,14 +49,14 @@ class Translation:
 
     source_tokens  S pieces that were read, the last one `</s>`
     hypotheses     at least one
-    pieces         number of segments that a long line was translated in; each has a `</s>` of its own
-    cut_tokens     tokens at the end of a long line that were not read
+    segments         number of segments that a long line was translated in; each has a `</s>` of its own
+    truncated_tokens     tokens at the end of a long line that were not read
     """
 
     source_tokens: list[str]
     hypotheses: list[Hypothesis]
-    pieces: int = 1
-    cut_tokens: int = 0
+    segments: int = 1
+    truncated_tokens: int = 0
 
     @property
     def text(self) -> str:
@@ -94,13 +94,13 @@ class Translation:
             hypotheses.append(values)
         return {
             "source_tokens": self.source_tokens,
-            "pieces": self.pieces,
-            "cut_tokens": self.cut_tokens,
+            "segments": self.segments,
+            "truncated_tokens": self.truncated_tokens,
             "translations": hypotheses,
         }
 
 
-def read_hypotheses(
+def make_hypotheses(
     result: "SearchResult",
     row: int,
     tokenizer: "Tokenizer",
@@ -134,31 +134,31 @@ def read_hypotheses(
     return hypotheses
 
 
-def blank() -> Translation:
+def blank_translation() -> Translation:
     """The translation of a sentence without tokens."""
     return Translation([], [Hypothesis("", 0.0, [], np.zeros(0, np.float32), np.zeros((0, 0), np.float32))])
 
 
-def join(parts: Sequence[Translation]) -> Translation:
+def join_segments(segments: Sequence[Translation]) -> Translation:
     """The translation of a line from those of its segments, in order.
 
     The n-th hypothesis is made of the segments' n-th; there are as many as the segment with the fewest has. Texts are
     joined by a space, or by nothing between Chinese or Japanese characters; scores are summed, and a target token's
     attention lies on its own segment's source tokens.
     """
-    if len(parts) == 1:
-        return parts[0]
-    ranks = zip(*(part.hypotheses for part in parts), strict=False)
+    if len(segments) == 1:
+        return segments[0]
+    ranks = zip(*(part.hypotheses for part in segments), strict=False)
     return Translation(
-        [token for part in parts for token in part.source_tokens],
+        [token for part in segments for token in part.source_tokens],
         [_join_hypotheses(rank) for rank in ranks],
-        pieces=len(parts),
+        segments=len(segments),
     )
 
 
 def _join_hypotheses(parts: Sequence[Hypothesis]) -> Hypothesis:
     shapes = np.array([part.attention.shape for part in parts])
-    if math.prod(shapes.sum(axis=0).tolist()) > MOST_ATTENTION:
+    if math.prod(shapes.sum(axis=0).tolist()) > MAX_ATTENTION_WEIGHTS:
         return _join_hypotheses([replace(part, attention=part.attention[:, :0]) for part in parts])
     attention = np.zeros(shapes.sum(axis=0), np.float32)
     for part, (row, column), (rows, columns) in zip(parts, shapes.cumsum(axis=0) - shapes, shapes, strict=True):

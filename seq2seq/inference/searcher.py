@@ -12,11 +12,11 @@ import tensorflow as tf
 from seq2seq.config import SearchOptions
 from seq2seq.data.padding import pad
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
-from seq2seq.inference.steps import Batch, StepSource
+from seq2seq.inference.step_sources import Batch, StepSource
 from seq2seq.layers.custom_gradient import forward_only
-from seq2seq.search import Rules, SearchResult, beam_search, draw_uniforms, greedy_search, sample
+from seq2seq.search import SearchConstraints, SearchResult, beam_search, greedy_search, sample, uniform_noise
 
-GRAPHS = 8  # kept at once, those used last
+MAX_GRAPHS = 8  # kept at once, those used last
 
 
 def length_limits(lengths: np.ndarray, options: SearchOptions) -> tuple[np.ndarray, np.ndarray]:
@@ -26,7 +26,7 @@ def length_limits(lengths: np.ndarray, options: SearchOptions) -> tuple[np.ndarr
     return np.full_like(longest, options.min_length), longest
 
 
-class Numbers(NamedTuple):
+class SearchNumbers(NamedTuple):
     """Numeric search options, which a graph takes as scalar tensors."""
 
     length_penalty: Any
@@ -36,7 +36,7 @@ class Numbers(NamedTuple):
     top_p: Any
 
     @classmethod
-    def of(cls, options: SearchOptions) -> "Numbers":
+    def from_options(cls, options: SearchOptions) -> "SearchNumbers":
         """Numeric options; a placeholder where an option is not a number."""
         alpha = options.length_penalty
         return cls(
@@ -48,99 +48,101 @@ class Numbers(NamedTuple):
         )
 
 
-class Structure(NamedTuple):
+class SearchStructure(NamedTuple):
     """The search options that decide which graph is used.
 
     hypotheses    kept at once, or drawn
-    sampled       drawn, not searched for
-    cut           sampling leaves out unlikely tokens
-    by_average    scores are divided by the length
-    covers        scores depend on coverage
-    suppresses    unknown tokens are never chosen
+    sample       drawn, not searched for
+    truncates           sampling leaves out unlikely tokens
+    average_score    scores are divided by the length
+    uses_coverage        scores depend on coverage
+    suppress_unk    unknown tokens are never chosen
     keep_weights  attention is an output
     """
 
     hypotheses: int
-    sampled: bool
-    cut: bool
-    by_average: bool
-    covers: bool
-    suppresses: bool
+    sample: bool
+    truncates: bool
+    average_score: bool
+    uses_coverage: bool
+    suppress_unk: bool
     keep_weights: bool
 
     @classmethod
-    def of(cls, options: SearchOptions, keep_weights: bool) -> "Structure":
+    def from_options(cls, options: SearchOptions, keep_weights: bool) -> "SearchStructure":
         """The structure of `options`."""
         return cls(
             hypotheses=options.hypotheses,
-            sampled=options.sample,
-            cut=options.sample and (options.top_k is not None or options.top_p < 1.0),
-            by_average=options.length_penalty == "average",
-            covers=options.coverage_penalty > 0,
-            suppresses=options.unk == "suppress",
+            sample=options.sample,
+            truncates=options.sample and (options.top_k is not None or options.top_p < 1.0),
+            average_score=options.length_penalty == "average",
+            uses_coverage=options.coverage_penalty > 0,
+            suppress_unk=options.unk == "suppress",
             keep_weights=keep_weights,
         )
 
-    def rules(self, inputs: "Inputs") -> Rules:
+    def constraints(self, inputs: "SearchInputs") -> SearchConstraints:
         """What a search keeps to."""
         source, (shortest, longest), numbers, *_ = inputs
-        return Rules(
+        return SearchConstraints(
             max_lengths=longest,
             min_lengths=shortest,
             bos_id=BOS_ID,
             eos_id=EOS_ID,
             pad_id=PAD_ID,
-            forbidden=(UNK_ID,) if self.suppresses else (),
-            length_penalty="average" if self.by_average else numbers.length_penalty,
-            coverage_penalty=numbers.coverage_penalty if self.covers else None,
-            source_mask=source != PAD_ID if self.covers else None,
+            forbidden=(UNK_ID,) if self.suppress_unk else (),
+            length_penalty="average" if self.average_score else numbers.length_penalty,
+            coverage_penalty=numbers.coverage_penalty if self.uses_coverage else None,
+            source_mask=source != PAD_ID if self.uses_coverage else None,
         )
 
-    def search(self, start: tuple[Any, Any, Any], rules: Rules, numbers: Numbers, uniforms: tf.Tensor) -> SearchResult:
+    def search(
+        self, start: tuple[Any, Any, Any], constraints: SearchConstraints, numbers: SearchNumbers, uniforms: tf.Tensor
+    ) -> SearchResult:
         """Sample, or search greedily or with a beam, from what a `StepSource` starts with.
 
         Args:
             start: Step, state and memory.
-            rules: See `rules`.
+            constraints: See `constraints`.
             numbers: Numeric options, read when sampling.
             uniforms: (B, N, L) float32 for sampling, see `sample`.
         """
-        if self.sampled:
-            cut: dict[str, Any] = {"top_k": numbers.top_k, "top_p": numbers.top_p} if self.cut else {}
+        if self.sample:
+            cut: dict[str, Any] = {"top_k": numbers.top_k, "top_p": numbers.top_p} if self.truncates else {}
             temperature = numbers.temperature
-            return sample(*start, rules, uniforms, temperature=temperature, **cut, keep_weights=self.keep_weights)
+            return sample(*start, constraints, uniforms, temperature=temperature, **cut, keep_weights=self.keep_weights)
         if self.hypotheses == 1:
-            return greedy_search(*start, rules, keep_weights=self.keep_weights)
-        return beam_search(*start, rules, beam_size=self.hypotheses, keep_weights=self.keep_weights)
+            return greedy_search(*start, constraints, keep_weights=self.keep_weights)
+        return beam_search(*start, constraints, beam_size=self.hypotheses, keep_weights=self.keep_weights)
 
 
-class Inputs(NamedTuple):
+class SearchInputs(NamedTuple):
     """Everything that the graph of a search takes, as tensors.
 
     source   token ids (B, S) int32, right-padded, EOS included
     limits   least and greatest target lengths, (B,) int32 each, EOS and a prefix included
     numbers  of the options
-    draws    random numbers (B, N, L) float32 for sampling, see `sample`; otherwise ()
-    steps    inputs of the source of steps
+    uniforms    random numbers (B, N, L) float32 for sampling, see `sample`; otherwise ()
+    step_inputs    inputs of the source of steps
     """
 
     source: Any
     limits: tuple[Any, Any]
-    numbers: Numbers
-    draws: Any
-    steps: Any
+    numbers: SearchNumbers
+    uniforms: Any
+    step_inputs: Any
 
     @classmethod
-    def of(
+    def from_batch(
         cls, steps: StepSource, batch: Batch, limits: tuple[np.ndarray, np.ndarray], options: SearchOptions
-    ) -> "Inputs":
+    ) -> "SearchInputs":
         """Those of a batch; limits leave room for its prefixes and EOS."""
         of_steps = steps.inputs(batch)  # which refuses a batch that does not suit them
         if len(batch.prefixes):
             limits = limits[0], np.maximum(limits[1], [len(prefix) + 1 for prefix in batch.prefixes]).astype(np.int32)
-        draws = draw_uniforms(options.seed, batch.sources, options.n_best, limits[1].tolist()) if options.sample else ()
+        draws = uniform_noise(options.seed, batch.sources, options.n_best, limits[1].tolist()) if options.sample else ()
         source = pad([[*ids, EOS_ID] for ids in batch.sources])
-        values = cls(source, limits, Numbers.of(options), draws, of_steps)
+        values = cls(source, limits, SearchNumbers.from_options(options), draws, of_steps)
         return tf.nest.map_structure(tf.convert_to_tensor, values)
 
 
@@ -148,7 +150,7 @@ class Searcher:
     """Search with any source of steps; threads may share one.
 
     A graph is traced once per key of a step source and structure of options, and again if it was dropped meanwhile: the
-    `GRAPHS` that were used last are kept.
+    `MAX_GRAPHS` that were used last are kept.
     """
 
     def __init__(self) -> None:
@@ -172,20 +174,20 @@ class Searcher:
             options: Search options.
             keep_weights: Whether to return attention weights; without, they have S = 0.
         """
-        graph = self._graph(steps, Structure.of(options, keep_weights))
-        result = graph(Inputs.of(steps, batch, limits, options))
+        graph = self._graph(steps, SearchStructure.from_options(options, keep_weights))
+        result = graph(SearchInputs.from_batch(steps, batch, limits, options))
         return SearchResult(*(np.asarray(values[:, : options.n_best]) for values in result))
 
-    def graphs(self) -> int:
+    def num_graphs(self) -> int:
         """The number of graphs that are kept."""
         return len(self._graphs)
 
-    def _graph(self, steps: StepSource, structure: Structure) -> "_Graph":
-        key = (steps.key, structure)
+    def _graph(self, steps: StepSource, structure: SearchStructure) -> "_Graph":
+        key = (steps.graph_key, structure)
         with self._lock:
             graph = self._graphs.setdefault(key, _Graph(steps, structure))
             self._graphs.move_to_end(key)
-            if len(self._graphs) > GRAPHS:
+            if len(self._graphs) > MAX_GRAPHS:
                 self._graphs.popitem(last=False)
         return graph
 
@@ -193,34 +195,38 @@ class Searcher:
 class _Graph:
     """The graph of one structure, traced on its first call; other callers wait."""
 
-    def __init__(self, steps: StepSource, structure: Structure) -> None:
+    def __init__(self, steps: StepSource, structure: SearchStructure) -> None:
         self.steps, self.structure = steps, structure
         self._lock = threading.Lock()
         self._run: Callable[..., SearchResult] | None = None
 
-    def __call__(self, inputs: Inputs) -> SearchResult:
+    def __call__(self, inputs: SearchInputs) -> SearchResult:
         with self._lock:
             if self._run is None:
-                self._run = trace(self.steps, self.structure)
+                self._run = trace_search(self.steps, self.structure)
         return self._run(inputs)
 
 
-def trace(steps: StepSource, structure: Structure, device: str | None = None) -> Callable[[Inputs], SearchResult]:
+def trace_search(
+    steps: StepSource, structure: SearchStructure, device: str | None = None
+) -> Callable[[SearchInputs], SearchResult]:
     """The graph of a search; `device` is where its operations run, TensorFlow's choice by default."""
 
-    def search(inputs: Inputs) -> SearchResult:
+    def search(inputs: SearchInputs) -> SearchResult:
         model, *others = steps.models
-        with tf.device(device) if device else nullcontext(), forward_only(), model.weights_read_once(*others):
-            rules = structure.rules(inputs)
-            return structure.search(steps.start(inputs.source, inputs.steps), rules, inputs.numbers, inputs.draws)
+        with tf.device(device) if device else nullcontext(), forward_only(), model.cached_weights(*others):
+            rules = structure.constraints(inputs)
+            return structure.search(
+                steps.start(inputs.source, inputs.step_inputs), rules, inputs.numbers, inputs.uniforms
+            )
 
     lengths, number = tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.float32)
-    signature = Inputs(
+    signature = SearchInputs(
         source=tf.TensorSpec([None, None], tf.int32),
         limits=(lengths, lengths),
-        numbers=Numbers(number, number, number, tf.TensorSpec([], tf.int32), number),
-        draws=tf.TensorSpec([None, structure.hypotheses, None], tf.float32) if structure.sampled else (),
-        steps=steps.signature,
+        numbers=SearchNumbers(number, number, number, tf.TensorSpec([], tf.int32), number),
+        uniforms=tf.TensorSpec([None, structure.hypotheses, None], tf.float32) if structure.sample else (),
+        step_inputs=steps.signature,
     )
     # Autograph has nothing to convert and would take most of the time.
     return tf.function(search, input_signature=[signature], autograph=False).get_concrete_function()

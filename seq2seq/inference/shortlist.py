@@ -15,13 +15,13 @@ from seq2seq.errors import ModelDirectoryError
 from seq2seq.model_directory.metadata import check_derived, record_derived
 from seq2seq.storage.arrays import load_arrays, save_arrays
 
-FILE = "shortlist.safetensors"
-KIND = {"candidates": ("int32", 2), "frequent": ("int32", 1)}
+SHORTLIST_FILE = "shortlist.safetensors"
+ARRAY_TYPES = {"candidates": ("int32", 2), "frequent": ("int32", 1)}
 ITERATIONS = 5
-CANDIDATES = 100  # stored per source token
-CHUNK = 1000  # pairs that are tokenized at once
-FREQUENT = 100  # target tokens that every translation may use
-MOST_LINKS = 10_000_000  # pairs of a source and a target token in one sentence pair; more text is not read
+MAX_CANDIDATES = 100  # stored per source token
+CHUNK_SIZE = 1000  # pairs that are tokenized at once
+NUM_FREQUENT = 100  # target tokens that every translation may use
+MAX_LINKS = 10_000_000  # pairs of a source and a target token in one sentence pair; more text is not read
 
 Ids = Sequence[int]
 
@@ -36,12 +36,12 @@ class Shortlist(NamedTuple):
     candidates: np.ndarray
     frequent: np.ndarray
 
-    def of(self, sentences: Sequence[Ids], size: int) -> np.ndarray:
+    def select(self, sentences: Sequence[Ids], size: int) -> np.ndarray:
         """Candidates of each sentence, independent of its batch.
 
         Args:
             sentences: Source token ids of B sentences.
-            size: Candidates per source token, at most `CANDIDATES`.
+            size: Candidates per source token, at most `MAX_CANDIDATES`.
 
         Returns:
             Target tokens (B, C) int32, rising, so that the special ones keep their ids; 0 after a sentence's last.
@@ -68,7 +68,7 @@ def make_shortlist(pairs: Iterable[tuple[Ids, Ids]], source_size: int, target_si
         np.add.at(counts, t, 1)
         start += len(t)
         links += len(s) * len(t)
-        if links > MOST_LINKS:
+        if links > MAX_LINKS:
             break
     pair, place = np.unique(np.concatenate(keys or [np.zeros(0, np.int64)]), return_inverse=True)
     word, candidate = pair // target_size, pair % target_size
@@ -79,14 +79,14 @@ def make_shortlist(pairs: Iterable[tuple[Ids, Ids]], source_size: int, target_si
         link /= np.bincount(position, link, start)[position]
         probability = np.bincount(place, link, len(pair)).astype(np.float64)
         probability /= np.bincount(word, probability, source_size)[word]
-    candidates = np.zeros((source_size, CANDIDATES), np.int32)
+    candidates = np.zeros((source_size, MAX_CANDIDATES), np.int32)
     order = np.lexsort((-probability, word))
     first = np.searchsorted(word[order], np.arange(source_size))
     rank = np.arange(len(order)) - first[word[order]]
-    best = order[rank < CANDIDATES]
-    candidates[word[best], rank[rank < CANDIDATES]] = candidate[best]
+    best = order[rank < MAX_CANDIDATES]
+    candidates[word[best], rank[rank < MAX_CANDIDATES]] = candidate[best]
     candidates[0] = 0
-    frequent = np.argsort(-counts, kind="stable")[:FREQUENT]
+    frequent = np.argsort(-counts, kind="stable")[:NUM_FREQUENT]
     return Shortlist(candidates, np.union1d(np.arange(EOS_ID + 1), frequent).astype(np.int32))
 
 
@@ -99,9 +99,9 @@ def learn_shortlist(corpora: Iterable[Corpus], tokenizers: Tokenizers, filters: 
 
     def pairs() -> Iterator[tuple[Ids, Ids]]:
         for corpus in corpora:
-            for chunk in chunks(filter_pairs(corpus, filters, FilterReport()), CHUNK):
-                sources = tokenizers.source.encode_all([pair.source for pair in chunk])
-                targets = tokenizers.target.encode_all([pair.target for pair in chunk])
+            for chunk in chunks(filter_pairs(corpus, filters, FilterReport()), CHUNK_SIZE):
+                sources = tokenizers.source.encode_batch([pair.source for pair in chunk])
+                targets = tokenizers.target.encode_batch([pair.target for pair in chunk])
                 for source, target in zip(sources, targets, strict=True):
                     if source and target and max(len(source), len(target)) < filters.max_tokens:  # EOS comes on top
                         yield source, target
@@ -115,8 +115,8 @@ def save_shortlist(folder: Path, shortlist: Shortlist, tokenizers: Tokenizers) -
     Raises:
         ModelDirectoryError: The directory has no metadata, or it is damaged.
     """
-    save_arrays(folder / FILE, shortlist._asdict())
-    record_derived(folder, FILE, _made_from(tokenizers))
+    save_arrays(folder / SHORTLIST_FILE, shortlist._asdict())
+    record_derived(folder, SHORTLIST_FILE, _made_from(tokenizers))
 
 
 def load_shortlist(folder: Path, tokenizers: Tokenizers) -> Shortlist:
@@ -126,9 +126,9 @@ def load_shortlist(folder: Path, tokenizers: Tokenizers) -> Shortlist:
         ModelDirectoryError: The file is missing, damaged, no shortlist, or one of other tokenizers.
     """
     again = f"Make it with: seq2seq shortlist {folder}"
-    path = check_derived(folder, FILE, _made_from(tokenizers), again)
+    path = check_derived(folder, SHORTLIST_FILE, _made_from(tokenizers), again)
     arrays, _ = load_arrays(path)
-    if {name: (array.dtype.name, array.ndim) for name, array in arrays.items()} != KIND:
+    if {name: (array.dtype.name, array.ndim) for name, array in arrays.items()} != ARRAY_TYPES:
         raise ModelDirectoryError(f"{path}: no shortlist: it holds {', '.join(arrays) or 'nothing'}. {again}")
     found = Shortlist(**arrays)
     tokens = np.concatenate([found.candidates.ravel(), found.frequent])

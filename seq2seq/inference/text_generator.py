@@ -12,21 +12,21 @@ import tensorflow as tf
 
 from seq2seq.config import GenerationOptions, Precision, SearchOptions
 from seq2seq.config.language_model import MAX_LENGTH
-from seq2seq.data.padding import by_length, pad
-from seq2seq.data.progress import Progress, unheard
+from seq2seq.data.padding import batches_by_length, pad
+from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer
 from seq2seq.devices.device import find_device, use_precision
-from seq2seq.devices.out_of_memory import MemoryLimit, warn
+from seq2seq.devices.out_of_memory import BatchSplitter, emit_warning
 from seq2seq.errors import EvaluationError, TokenizerError
-from seq2seq.inference.results import Hypothesis, read_hypotheses
+from seq2seq.inference.results import Hypothesis, make_hypotheses
 from seq2seq.inference.searcher import Searcher
-from seq2seq.inference.steps import Batch, ModelSteps, Prefixed
+from seq2seq.inference.step_sources import Batch, ModelSteps, PrefixSteps
 from seq2seq.layers.custom_gradient import forward_only
 from seq2seq.model_directory.model import load_language_model
 from seq2seq.models.language_model import LanguageModel
 
 BATCH_TOKENS = 4000  # padded, that are read at once
-LOGITS = 32_000_000  # computed at once, 128 MB: neither a large vocabulary nor a long line takes more
+MAX_LOGITS = 32_000_000  # computed at once, 128 MB: neither a large vocabulary nor a long line takes more
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class PerplexityReport:
     sentences           number of sentences that are not blank; blank ones are skipped
     tokens              EOS included
     words, characters   of the text in NFC, words by white space; one more for the end of each sentence
-    unknown             tokens that stand for text that the tokenizer does not know; unknown tokens make the number
+    unknown_tokens             tokens that stand for text that the tokenizer does not know; unknown tokens make the
+                               number
                         look better
     nll                 negative log-likelihood of all tokens, in nats
     """
@@ -48,7 +49,7 @@ class PerplexityReport:
     tokens: int
     words: int
     characters: int
-    unknown: int
+    unknown_tokens: int
     nll: float
 
     @property
@@ -84,7 +85,7 @@ class TextGenerator:
         model: Model with weights loaded.
         tokenizer: Tokenizer that it was trained with.
         options: Default options of `generate`; without them, one text is sampled.
-        notice: Called with a warning message when the first batch does not fit into memory; by default a `UserWarning`.
+        warn: Called with a warning message when the first batch does not fit into memory; by default a `UserWarning`.
     """
 
     def __init__(
@@ -92,21 +93,21 @@ class TextGenerator:
         model: LanguageModel,
         tokenizer: Tokenizer,
         options: GenerationOptions | None = None,
-        notice: Callable[[str], None] = warn,
+        warn: Callable[[str], None] = emit_warning,
     ) -> None:
         self.model, self.tokenizer = model, tokenizer
         self.options = options or GenerationOptions()
-        self.notice = notice
-        self._memory = MemoryLimit()  # of padded tokens
+        self.warn = warn
+        self._memory = BatchSplitter()  # of padded tokens
         self.searcher = Searcher()
 
         def read_out(source: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             with forward_only():
-                return model.read_out(source, target)
+                return model.readouts(source, target)
 
         def nll(readout: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
             with forward_only():
-                return model.losses_at(readout, labels)[1]
+                return model.loss_from_readouts(readout, labels)[1]
 
         tokens, labels = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
         readouts = tf.TensorSpec([None, model.output_embedding.size], model.compute_dtype)
@@ -115,9 +116,9 @@ class TextGenerator:
 
     @classmethod
     def load(
-        cls, path: str | Path, precision: Precision = "float32", notice: Callable[[str], None] = warn
+        cls, path: str | Path, precision: Precision = "float32", warn: Callable[[str], None] = emit_warning
     ) -> "TextGenerator":
-        """Read a model directory; its recipe's `search` section gives the default options; `notice` as for the class.
+        """Read a model directory; its recipe's `search` section gives the default options.
 
         Raises:
             ConfigError: `tf32` is requested and no GPU supports it.
@@ -126,24 +127,24 @@ class TextGenerator:
         find_device()
         use_precision(precision)
         model, tokenizer, config = load_language_model(Path(path), precision)
-        return cls(model, tokenizer, options=config.search, notice=notice)
+        return cls(model, tokenizer, options=config.search, warn=warn)
 
-    def token_log_probs(self, lines: Sequence[str], progress: Progress = unheard) -> list[np.ndarray]:
+    def token_log_probs(self, lines: Sequence[str], on_progress: ProgressCallback = no_progress) -> list[np.ndarray]:
         """The log-probability of each token of each line, EOS included, (L,) float32 in nats; (0,) of a blank line.
 
         Layer outputs are held for a whole line, probabilities for one block of tokens at a time.
 
         Args:
             lines: Sentences; the state is reset before each.
-            progress: Called with the number of sentences done so far.
+            on_progress: Called with the number of sentences done so far.
 
         Raises:
             TypeError: `lines` is one string.
             OutOfMemoryError: A line does not fit into memory, even alone.
         """
-        return self._log_probs(self._encode(lines), progress)
+        return self._log_probs(self._encode(lines), on_progress)
 
-    def perplexity(self, lines: Sequence[str], progress: Progress = unheard) -> PerplexityReport:
+    def perplexity(self, lines: Sequence[str], on_progress: ProgressCallback = no_progress) -> PerplexityReport:
         """Perplexity of a text; arguments as for `token_log_probs`.
 
         Raises:
@@ -156,13 +157,13 @@ class TextGenerator:
         if not read:
             raise EvaluationError(f"there is nothing to measure: {len(ids)} lines, and none of them has text.")
         words = [unicodedata.normalize("NFC", line).split() for line in read]
-        nll = -sum(float(log_probs.sum(dtype=np.float64)) for log_probs in self._log_probs(ids, progress))
+        nll = -sum(float(log_probs.sum(dtype=np.float64)) for log_probs in self._log_probs(ids, on_progress))
         return PerplexityReport(
             sentences=len(read),
             tokens=sum(len(tokens) + 1 for tokens in ids if tokens),
             words=sum(len(line) + 1 for line in words),
             characters=sum(len(" ".join(line)) + 1 for line in words),
-            unknown=sum(tokens.count(UNK_ID) for tokens in ids),
+            unknown_tokens=sum(tokens.count(UNK_ID) for tokens in ids),
             nll=nll,
         )
 
@@ -188,7 +189,7 @@ class TextGenerator:
         options = options or self.options
         if not isinstance(options, GenerationOptions):
             raise TypeError(f"expected GenerationOptions, found {type(options).__name__}.")
-        if unknown := self.tokenizer.unknown(prompt):
+        if unknown := self.tokenizer.unknown_surfaces(prompt):
             raise TokenizerError(
                 f"the prompt {prompt!r} has text that the model's tokenizer does not know: {unknown[0]!r}. Leave it "
                 "out."
@@ -198,20 +199,20 @@ class TextGenerator:
         limits = [np.array([len(ids) + length], np.int32) for length in (options.min_length, longest)]
         use_precision(self.model.precision)
         result = self.searcher.search(
-            Prefixed(ModelSteps(self.model)),
+            PrefixSteps(ModelSteps(self.model)),
             Batch([ids], prefixes=[ids]),
             (limits[0], limits[1]),
             SearchOptions(**options.model_dump(), unk="suppress"),
         )
-        return read_hypotheses(result, 0, self.tokenizer)
+        return make_hypotheses(result, 0, self.tokenizer)
 
     def _encode(self, lines: Sequence[str]) -> list[list[int]]:
         if isinstance(lines, str):
             raise TypeError("expected a list of lines, found one string. Pass [text].")
         # White space that is no piece would be an unknown token.
-        return self.tokenizer.encode_all([line if line.strip() else "" for line in lines])
+        return self.tokenizer.encode_batch([line if line.strip() else "" for line in lines])
 
-    def _log_probs(self, ids: Sequence[list[int]], progress: Progress) -> list[np.ndarray]:
+    def _log_probs(self, ids: Sequence[list[int]], progress: ProgressCallback) -> list[np.ndarray]:
         use_precision(self.model.precision)
         found = [np.zeros(0, np.float32)] * len(ids)
         done = 0
@@ -224,14 +225,14 @@ class TextGenerator:
                 return f"{shortage} at {len(lines)} lines of up to {longest(lines)} tokens: fewer at once from here on."
             return f"{shortage} at one line of {longest(lines)} tokens. Divide such lines, or leave them out."
 
-        for batch in by_length([len(tokens) for tokens in ids], lambda length: BATCH_TOKENS // (length + 1)):
+        for batch in batches_by_length([len(tokens) for tokens in ids], lambda length: BATCH_TOKENS // (length + 1)):
             rows = iter(batch)
             for _, log_probs in self._memory.run(
                 [ids[row] for row in batch],
                 self._log_probs_of,
                 size=lambda lines: len(lines) * longest(lines),
                 explain=explain,
-                notice=self.notice,
+                warn=self.warn,
             ):
                 for part in log_probs:
                     found[next(rows)] = part
@@ -244,7 +245,7 @@ class TextGenerator:
         lengths = [len(tokens) + 1 for tokens in ids]
         target = pad([[*tokens, EOS_ID] for tokens in ids])
         readout, labels = self._read_out(np.full((len(ids), 1), EOS_ID, np.int32), target)
-        size = max(1, LOGITS // self.model.output_embedding.vocabulary_size)
+        size = max(1, MAX_LOGITS // self.model.output_embedding.vocabulary_size)
         blocks = [slice(start, start + size) for start in range(0, len(labels), size)]
         nll = np.concatenate([self._nll(readout[block], labels[block]).numpy() for block in blocks])
         return np.split(-nll, np.cumsum(lengths)[:-1])

@@ -12,22 +12,22 @@ from typing import NamedTuple
 import numpy as np
 
 from seq2seq.config import Precision, SearchOptions
-from seq2seq.data.padding import by_length
-from seq2seq.data.progress import Progress, unheard
+from seq2seq.data.padding import batches_by_length
+from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.devices.defaults import search_budget
 from seq2seq.devices.device import find_device, use_precision
-from seq2seq.devices.out_of_memory import MemoryLimit, warn
-from seq2seq.inference.long_lines import divide
-from seq2seq.inference.results import Translation, blank, join, read_hypotheses
+from seq2seq.devices.out_of_memory import BatchSplitter, emit_warning
+from seq2seq.inference.long_lines import split_line
+from seq2seq.inference.results import Translation, blank_translation, join_segments, make_hypotheses
 from seq2seq.inference.searcher import Searcher, length_limits
 from seq2seq.inference.shortlist import Shortlist
-from seq2seq.inference.sources import StepSources
-from seq2seq.inference.steps import Batch, StepSource
+from seq2seq.inference.step_factory import StepSourceFactory
+from seq2seq.inference.step_sources import Batch, StepSource
 from seq2seq.model_directory.model import load_model
 from seq2seq.models.translation import Seq2Seq
 
-CHUNK = 2_000  # sentences in memory at once when streaming
+CHUNK_SENTENCES = 2_000  # sentences in memory at once when streaming
 
 
 class _Part(NamedTuple):
@@ -51,7 +51,7 @@ class Translator:
         options: Default search options.
         shortlist: Shortlist used by `options.shortlist`; by default that of the directory.
         folder: Model directory, used by `options.int8` and `options.shortlist`.
-        notice: Called with a warning message when the first batch does not fit into memory; by default a `UserWarning`.
+        warn: Called with a warning message when the first batch does not fit into memory; by default a `UserWarning`.
     """
 
     def __init__(
@@ -62,26 +62,26 @@ class Translator:
         options: SearchOptions | None = None,
         shortlist: Shortlist | None = None,
         folder: Path | None = None,
-        notice: Callable[[str], None] = warn,
+        warn: Callable[[str], None] = emit_warning,
     ) -> None:
         self.model = model
         self.tokenizers = Tokenizers(source_tokenizer, target_tokenizer)
         self.options = options or SearchOptions()
-        self.sources = StepSources(model, self.tokenizers, shortlist, folder)
-        self.notice = notice
-        self._memory = MemoryLimit()  # in the unit of `batch_tokens`
+        self.step_sources = StepSourceFactory(model, self.tokenizers, shortlist, folder)
+        self.warn = warn
+        self._memory = BatchSplitter()  # in the unit of `batch_tokens`
         self.searcher = Searcher()
 
     @classmethod
     def load(
-        cls, path: str | Path, precision: Precision = "float32", notice: Callable[[str], None] = warn
+        cls, path: str | Path, precision: Precision = "float32", warn: Callable[[str], None] = emit_warning
     ) -> "Translator":
         """Read a model directory; its recipe's `search` section gives the default options.
 
         Args:
             path: Model directory.
             precision: `float32` keeps translations independent of their batch; the others are for speed on a GPU.
-            notice: As for the constructor.
+            warn: As for the constructor.
 
         Raises:
             ConfigError: `tf32` is requested and no GPU supports it.
@@ -90,15 +90,15 @@ class Translator:
         find_device()
         use_precision(precision)
         model, tokenizers, config = load_model(Path(path), precision)
-        return cls(model, *tokenizers, options=config.search, folder=Path(path), notice=notice)
+        return cls(model, *tokenizers, options=config.search, folder=Path(path), warn=warn)
 
     def check(self, options: SearchOptions) -> None:
         """Check that this model supports the options.
 
         Raises:
-            ConfigError, CorpusError, ModelDirectoryError, MissingExtraError: See `StepSources.of`.
+            ConfigError, CorpusError, ModelDirectoryError, MissingExtraError: See `StepSourceFactory.make`.
         """
-        self.sources.of(options)
+        self.step_sources.make(options)
 
     def translate(
         self,
@@ -106,20 +106,20 @@ class Translator:
         options: SearchOptions | None = None,
         *,
         attention: bool = True,
-        progress: Progress = unheard,
+        on_progress: ProgressCallback = no_progress,
     ) -> list[Translation]:
         """Translate sentences; result N answers sentence N.
 
         A sentence's translation does not depend on the others; a sampled one depends on the seed and the sentence. A
         sentence that gives no tokens, like a blank one, is answered with an empty translation. One with too many is
-        translated in segments (`Translation.pieces` is their number) or cut off (`Translation.cut_tokens`), as the
-        options say; limits of length hold for each segment.
+        translated in segments (`Translation.segments` is their number) or cut off (`Translation.truncated_tokens`), as
+        the options say; limits of length hold for each segment.
 
         Args:
             sentences: Raw text, one sentence each.
             options: Search options; by default the translator's.
             attention: Keep attention weights, which take most of the memory.
-            progress: Called with the number of sentences done so far.
+            on_progress: Called with the number of sentences done so far.
 
         Raises:
             TypeError: `sentences` is one string, which would be taken letter by letter.
@@ -129,10 +129,10 @@ class Translator:
         if isinstance(sentences, str):
             raise TypeError("translate takes a list of sentences, found one string. Pass [text].")
         options = options or self.options
-        steps = self.sources.of(options)
+        steps = self.step_sources.make(options)
         use_precision(self.model.precision)
         sentences = list(sentences)
-        encoded = self.tokenizers.source.encode_all(sentences)
+        encoded = self.tokenizers.source.encode_batch(sentences)
         lines = enumerate(zip(sentences, encoded, strict=True))
         parts = [part for line, (text, ids) in lines for part in self._parts(line, text, ids, options)]
         translations: list[Translation | None] = [None] * len(parts)
@@ -143,26 +143,26 @@ class Translator:
         def fitting(length: int) -> int:
             return min(tokens // (length + 1), hypotheses) // options.hypotheses
 
-        for batch in by_length([len(part.ids) for part in parts], fitting):
+        for batch in batches_by_length([len(part.ids) for part in parts], fitting):
             places = iter(batch)
             for searched, answers in self._memory.run(
                 [parts[place] for place in batch],
                 lambda some: self._search(steps, some, options, attention),
                 size=lambda some: len(some) * _width(some, options),
                 explain=lambda some, shortage: _explain(some, options, shortage),
-                notice=self.notice,
+                warn=self.warn,
             ):
                 for part, translation in zip(searched, answers, strict=True):
                     translations[next(places)] = translation
                     waiting[part.line] -= 1
                     done += not waiting[part.line]
-                progress(done)
+                on_progress(done)
         found = (translation for translation in translations if translation is not None)
         results = []
         for line, ids in enumerate(encoded):
-            result = join(list(islice(found, counts[line]))) if line in counts else blank()
-            cut = len(ids) - options.max_source_tokens + 1 if options.long_lines == "cut" else 0
-            results.append(replace(result, cut_tokens=cut) if cut > 0 else result)
+            result = join_segments(list(islice(found, counts[line]))) if line in counts else blank_translation()
+            cut = len(ids) - options.max_source_tokens + 1 if options.long_lines == "truncate" else 0
+            results.append(replace(result, truncated_tokens=cut) if cut > 0 else result)
         return results
 
     def translate_stream(
@@ -170,26 +170,26 @@ class Translator:
         sentences: Iterable[str],
         options: SearchOptions | None = None,
         *,
-        chunk: int = CHUNK,
+        chunk: int = CHUNK_SENTENCES,
         attention: bool = False,
-        progress: Progress = unheard,
+        on_progress: ProgressCallback = no_progress,
     ) -> Iterator[Translation]:
         """Translate any number of sentences in order, holding at most `chunk` of them in memory."""
         iterator = iter(sentences)
         before = 0
 
         def advance(done: int) -> None:
-            progress(before + done)
+            on_progress(before + done)
 
         while part := list(islice(iterator, chunk)):
-            yield from self.translate(part, options, attention=attention, progress=advance)
+            yield from self.translate(part, options, attention=attention, on_progress=advance)
             before += len(part)
 
     def _parts(self, line: int, text: str, ids: list[int], options: SearchOptions) -> Iterator[_Part]:
         most = options.max_source_tokens - 1  # EOS takes one
         if len(ids) > most and options.long_lines == "split":
             surfaces = self.tokenizers.source.surfaces(text)
-            for segment in divide(surfaces, most):
+            for segment in split_line(surfaces, most):
                 here = slice(segment.start, segment.stop)
                 yield _Part(line, text, ids[here], surfaces[here])
         elif ids:
@@ -210,7 +210,7 @@ class Translator:
         return [
             Translation(
                 source.pieces([*part.ids, EOS_ID]),
-                read_hypotheses(
+                make_hypotheses(
                     result, row, target, len(part.ids) + 1 if attention else 0, partial(self._text, part, options)
                 ),
             )
@@ -221,7 +221,7 @@ class Translator:
         if options.unk == "replace" and UNK_ID in ids:
             surfaces = part.surfaces or self.tokenizers.source.surfaces(part.text)[: len(part.ids)]
             unknown = [_most_attended(surfaces, weights[t]) for t, token in enumerate(ids) if token == UNK_ID]
-            return self.tokenizers.target.decode_with(ids, unknown)
+            return self.tokenizers.target.decode_with_unknowns(ids, unknown)
         return self.tokenizers.target.decode(ids)
 
 

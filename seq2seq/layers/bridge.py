@@ -9,7 +9,7 @@ import tensorflow as tf
 from seq2seq.layers.configurable import ConfigurableLayer
 from seq2seq.layers.initialization import UNSEEDED, Initializers
 
-Summary = Literal["transformed", "last", "mean", "max", "zero"]
+Summary = Literal["dense", "copy", "mean", "max", "zero"]
 
 
 class Bridge(ConfigurableLayer):
@@ -21,10 +21,10 @@ class Bridge(ConfigurableLayer):
     zero          zeros, where there is no source; the vector is the memory's first row, of any width
 
     Args:
-        summary: Which of them.
+        kind: Which of them.
         sizes: Of each decoder layer, the widths of the states that its cell learns to start from.
-        vector_size: Width of the vector, if one is wanted at every step: of `transformed` a tanh layer of its own
-            makes it, and the first state comes from it; otherwise the vector is what W multiplies, and for `last`
+        vector_size: Width of the vector, if one is wanted at every step: of `dense` a tanh layer of its own
+            makes it, and the first state comes from it; otherwise the vector is what W multiplies, and for `copy`
             the top layer's last hidden state.
         initializers: Source of the initial weights.
 
@@ -41,7 +41,7 @@ class Bridge(ConfigurableLayer):
 
     def __init__(
         self,
-        summary: Summary,
+        kind: Summary,
         sizes: Sequence[Sequence[int]],
         vector_size: int | None = None,
         initializers: Initializers = UNSEEDED,
@@ -55,16 +55,16 @@ class Bridge(ConfigurableLayer):
                 units, activation="tanh", kernel_initializer=first, dtype=self.dtype_policy, name=name
             )
 
-        self.sizes, self.summary, self.vector_size = sizes, summary, vector_size
-        self.vector = dense(vector_size, "vector") if vector_size is not None and summary == "transformed" else None
+        self.sizes, self.kind, self.vector_size = sizes, kind, vector_size
+        self.vector = dense(vector_size, "vector") if vector_size is not None and kind == "dense" else None
         self.layers = [
             [dense(units, f"bridge_{i}_{j}") for j, units in enumerate(states)]
-            for i, states in enumerate(sizes if summary not in ("last", "zero") else ())
+            for i, states in enumerate(sizes if kind not in ("copy", "zero") else ())
         ]
 
     def build(self, memory_size: int, last_size: int) -> None:
         """Widths of the memory and of all last hidden states together."""
-        size = last_size if self.summary == "transformed" else memory_size
+        size = last_size if self.kind == "dense" else memory_size
         if self.vector is not None:
             self.vector.build((None, size))
             size = self.vector.units
@@ -74,16 +74,18 @@ class Bridge(ConfigurableLayer):
         self.built = True
 
     def call(
-        self, last: Sequence[Sequence[tf.Tensor]], states: tf.Tensor, mask: tf.Tensor
+        self, final_states: Sequence[Sequence[tf.Tensor]], states: tf.Tensor, mask: tf.Tensor
     ) -> tuple[list[list[tf.Tensor]], tf.Tensor]:
-        if self.summary == "last":
-            return [list(layer[: len(sizes)]) for layer, sizes in zip(last, self.sizes, strict=True)], last[-1][0]
-        if self.summary == "zero":
+        if self.kind == "copy":
+            return [
+                list(layer[: len(sizes)]) for layer, sizes in zip(final_states, self.sizes, strict=True)
+            ], final_states[-1][0]
+        if self.kind == "zero":
             rows = tf.shape(states)[0]
             return [[tf.zeros([rows, units], states.dtype) for units in sizes] for sizes in self.sizes], states[:, 0]
-        if self.summary == "transformed":
-            vector = tf.concat([layer[0] for layer in last], axis=-1)
-        elif self.summary == "mean":
+        if self.kind == "dense":
+            vector = tf.concat([layer[0] for layer in final_states], axis=-1)
+        elif self.kind == "mean":
             count = tf.reduce_sum(tf.cast(mask, tf.float32), axis=1, keepdims=True)
             total = tf.reduce_sum(tf.where(mask[:, :, None], tf.cast(states, tf.float32), 0.0), axis=1)
             vector = tf.cast(total / count, states.dtype)

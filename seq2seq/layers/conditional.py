@@ -5,10 +5,10 @@ from typing import Any
 import tensorflow as tf
 
 from seq2seq.layers.attention import AttentionMemory
-from seq2seq.layers.cells import apart
+from seq2seq.layers.cells import split_output
 from seq2seq.layers.decoder import Decoder, DecoderState, step_by_step
+from seq2seq.layers.recurrent_scan import WeightValues, cast_weights, recurrent_scan
 from seq2seq.layers.stack import RecurrentStack, States, joined
-from seq2seq.layers.time_loop import WeightValues, cast_weights, run_steps
 
 
 class ConditionalDecoder(Decoder):
@@ -51,7 +51,7 @@ class ConditionalDecoder(Decoder):
         mask = None if mask is None else mask[:, None]
         cells = len(state.cells[0])
         # Keras has cast it, as it does with all that is given to a layer's call.
-        coverage = [tf.cast(state.coverage, tf.float32)] if attention.sees_coverage else []
+        coverage = [tf.cast(state.coverage, tf.float32)] if attention.uses_coverage else []
 
         def step(x: Any, states: Any, constants: Any) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
             source = AttentionMemory(constants[0], constants[1], memory.mask)
@@ -61,7 +61,7 @@ class ConditionalDecoder(Decoder):
 
         # Time goes to the front; a step then has one query a sentence.
         projected = tf.transpose(first.project(embedded), [1, 0, 2])[:, :, None]
-        (outputs, contexts, weights), _ = run_steps(
+        (outputs, contexts, weights), _ = recurrent_scan(
             step,
             [projected, *step_by_step(self.attention_mask(embedded, memory, training))],
             [*state.cells[0], *coverage],
@@ -96,7 +96,7 @@ class ConditionalDecoder(Decoder):
     ) -> tuple[tf.Tensor, States, tf.Tensor, tf.Tensor, tf.Tensor]:
         """Output, new states, context, weights and coverage for (B, K, ·) or, in training, (B, 1, ·)."""
         output, between = self.stack.cells[0].step(projected, states, mask)
-        query, _ = apart(output, self.stack.units)
+        query, _ = split_output(output, self.stack.units)
         context, weights, coverage = self.attend(query, memory, coverage, drop)
         between = self.second.same_step(between, states)
         output, new = self.second.step(self.second.project(context), between, mask)

@@ -9,10 +9,10 @@ import tensorflow as tf
 from seq2seq.layers.configurable import ConfigurableLayer
 from seq2seq.layers.initialization import UNSEEDED, Initializers
 from seq2seq.layers.normalization import LayerNorm
-from seq2seq.layers.time_loop import product
+from seq2seq.layers.recurrent_scan import deferred_matmul
 
 
-class Connection(ConfigurableLayer):
+class ResidualConnection(ConfigurableLayer):
     """Combine a layer's outputs with its inputs, then normalise.
 
     residual   outputs + inputs
@@ -59,7 +59,7 @@ class Connection(ConfigurableLayer):
 
     def call(self, outputs: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
         if self.residual == "highway":
-            opened = tf.sigmoid(product(inputs, self.gate.kernel) + tf.cast(self.gate.bias, inputs.dtype))
+            opened = tf.sigmoid(deferred_matmul(inputs, self.gate.kernel) + tf.cast(self.gate.bias, inputs.dtype))
             outputs = inputs + opened * (outputs - inputs)
         elif self.residual:
             outputs += inputs

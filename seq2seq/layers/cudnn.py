@@ -8,7 +8,7 @@ import tensorflow as tf
 from seq2seq.layers.custom_gradient import custom_gradient
 
 
-class Weights(NamedTuple):
+class CuDNNWeights(NamedTuple):
     """The weights of a GRU or LSTM cell in Keras's layout, G gates (`GRUCell`: z, r, n; `LSTMCell`: i, f, g, o).
 
     kernel            (I, GU)
@@ -25,7 +25,7 @@ def run_cudnn(
     mode: Literal["gru", "lstm"],
     inputs: tf.Tensor,
     lengths: tf.Tensor,
-    weights: Sequence[Weights],
+    weights: Sequence[CuDNNWeights],
     initial: Sequence[Sequence[tf.Tensor]],
 ) -> tuple[tf.Tensor, list[list[tf.Tensor]]]:
     """Run a GRU or an LSTM over whole sequences, forwards or, in the same call, both ways.
@@ -74,7 +74,7 @@ def run_cudnn(
     return outputs, [list(direction) for direction in zip(*ends, strict=True)]
 
 
-def _packed(mode: str, weights: Sequence[Weights]) -> tf.Tensor:
+def _packed(mode: str, weights: Sequence[CuDNNWeights]) -> tf.Tensor:
     """All weights in one vector, as cuDNN wants it.
 
     First the matrices of each direction, for the inputs and for the state, then its biases, in the same order. In each

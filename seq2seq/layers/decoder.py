@@ -94,7 +94,7 @@ class Decoder(ConfigurableLayer):
             memory = AttentionMemory(nothing if self.bridge.vector_size is None else vector[:, None], nothing, mask)
         else:
             memory = self.attention.project_memory(states, mask)
-        sees = self.attention is not None and self.attention.sees_coverage
+        sees = self.attention is not None and self.attention.uses_coverage
         coverage = tf.zeros(tf.shape(mask))[:, None] if sees else tf.zeros_like(nothing, tf.float32)
         return memory, DecoderState(self.stack.initial_states(learnt), nothing, coverage)
 
@@ -109,15 +109,17 @@ class Decoder(ConfigurableLayer):
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Context, weights, and the coverage after them, for one query a hypothesis, (B, K, U)."""
         assert self.attention is not None
-        if not self.attention.sees_coverage:
-            return *self.attention.attend(query, memory, drop=drop), coverage
+        if not self.attention.uses_coverage:
+            return *self.attention.attend(query, memory, dropout_mask=drop), coverage
         context, weights = self.attention.attend(query, memory, coverage, drop)
         return context, weights, coverage + weights
 
     def attention_mask(self, embedded: tf.Tensor, memory: AttentionMemory, training: bool) -> tf.Tensor | None:
         """The dropout of the weights of whole targets (B, T, ·)."""
         assert self.attention is not None
-        return self.attention_dropout.mask(self.attention.drop_shape(embedded, memory), embedded.dtype, training)
+        return self.attention_dropout.mask(
+            self.attention.dropout_mask_shape(embedded, memory), embedded.dtype, training
+        )
 
 
 def step_by_step(mask: tf.Tensor | None) -> list[tf.Tensor]:

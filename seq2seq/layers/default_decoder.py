@@ -4,8 +4,8 @@ import tensorflow as tf
 
 from seq2seq.layers.attention import AttentionMemory
 from seq2seq.layers.decoder import Decoder, DecoderState
+from seq2seq.layers.recurrent_scan import WeightValues, cast_weights
 from seq2seq.layers.stack import joined
-from seq2seq.layers.time_loop import WeightValues, cast_weights
 
 
 class DefaultDecoder(Decoder):
@@ -42,7 +42,7 @@ class DefaultDecoder(Decoder):
         if self.attention is None:
             context, weights = beside, tf.zeros_like(embedded[..., :0], tf.float32)
         else:
-            context, weights = self.attention.attend_all(x, memory, self.attention_mask(x, memory, training))
+            context, weights = self.attention.attend_sequence(x, memory, self.attention_mask(x, memory, training))
         x = self.stack.run_above(x, passed, context, lengths, state.cells, training)
         return self.readout(joined([x, context]), training=training), weights
 

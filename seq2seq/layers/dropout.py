@@ -7,7 +7,7 @@ from typing import Any, Self
 import keras
 import tensorflow as tf
 
-from seq2seq.devices.replicas import replica_number
+from seq2seq.devices.replicas import replica_id
 from seq2seq.layers.configurable import ConfigurableLayer
 
 
@@ -15,7 +15,7 @@ from seq2seq.layers.configurable import ConfigurableLayer
 class RandomStream:
     """Seeds for stateless random operations.
 
-    `draw` counts training steps; it is the only state, so saving it is enough to go on exactly.
+    `step` counts training steps; it is the only state, so saving it is enough to go on exactly.
 
     Args:
         seed: The experiment's seed.
@@ -23,7 +23,7 @@ class RandomStream:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.draw = tf.Variable(0, dtype=tf.int32, trainable=False, name="draw")
+        self.step = tf.Variable(0, dtype=tf.int32, trainable=False, name="draw")
 
     def get_config(self) -> dict[str, int]:
         return {"seed": self.seed}
@@ -34,9 +34,9 @@ class RandomStream:
 
     def seed_for(self, purpose: str) -> tf.Tensor:
         """The seed of one purpose in the current step and on this replica, int32 of shape (2,)."""
-        replica = replica_number()
+        replica = replica_id()
         name = zlib.crc32((f"{purpose}/{replica}" if replica else purpose).encode())
-        return tf.stack([tf.constant(self.seed ^ (name >> 1), tf.int32), self.draw.value()])
+        return tf.stack([tf.constant(self.seed ^ (name >> 1), tf.int32), self.step.value()])
 
 
 class Dropout(ConfigurableLayer):
@@ -46,17 +46,17 @@ class Dropout(ConfigurableLayer):
         rate: Share that is zeroed, 0 to below 1.
         stream: Where the seeds come from.
         purpose: Tells this draw from the others of the same step; unique in a model.
-        shared: Axes along which all positions share one draw: 1 for one mask over all time steps of (B, T, U)
+        shared_axes: Axes along which all positions share one draw: 1 for one mask over all time steps of (B, T, U)
             (variational), -1 for whole tokens (word dropout).
 
     Source: Srivastava et al. (2014); Gal and Ghahramani (2016) for shared masks.
     """
 
     def __init__(
-        self, rate: float, stream: RandomStream, purpose: str, shared: tuple[int, ...] = (), **kwargs: Any
+        self, rate: float, stream: RandomStream, purpose: str, shared_axes: tuple[int, ...] = (), **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.rate, self.stream, self.purpose, self.shared = rate, stream, purpose, shared
+        self.rate, self.stream, self.purpose, self.shared_axes = rate, stream, purpose, shared_axes
         self.built = True
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -71,7 +71,7 @@ class Dropout(ConfigurableLayer):
         if not training or not self.rate:
             return None
         sizes = list(shape)
-        for axis in self.shared:
+        for axis in self.shared_axes:
             sizes[axis] = 1
         # Drawn in float32: in bfloat16 a uniform number has 8 bits, and the rate would be off.
         uniform = tf.random.stateless_uniform(sizes, self.stream.seed_for(self.purpose))

@@ -4,12 +4,12 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
-from seq2seq.layers.cells import apart, make_cell
+from seq2seq.layers.cells import make_cell, split_output
 from seq2seq.layers.configurable import ConfigurableLayer
-from seq2seq.layers.connection import Connection
+from seq2seq.layers.connection import ResidualConnection
 from seq2seq.layers.dropout import Dropout, RandomStream
 from seq2seq.layers.initialization import UNSEEDED, Initializers
-from seq2seq.layers.recurrence import Recurrence, run_both_ways
+from seq2seq.layers.recurrence import Recurrence, run_bidirectional
 from seq2seq.layers.stack import joined
 
 
@@ -24,9 +24,9 @@ class Encoder(ConfigurableLayer):
             of half the width that start in opposite directions, turn round at every layer, and meet at the top;
             False: all layers read forwards.
         transition_depth: Cells within a time step; above 1 a stack of layers is BiDeep.
-        residual, layer_norm: See `Connection`; from the second layer on a layer has inputs to join.
+        residual, layer_norm: See `ResidualConnection`; from the second layer on a layer has inputs to join.
         dropout: Rate on every layer's output, the top one included.
-        variational: One mask of it for all steps.
+        variational_dropout: One mask of it for all steps.
         recurrent_dropout: Rate on the state where it enters the recurrent products, one mask for all steps.
         stream: Source of dropout's seeds.
         initializers: Source of the initial weights.
@@ -52,7 +52,7 @@ class Encoder(ConfigurableLayer):
         residual: bool | Literal["highway"] = True,
         layer_norm: bool = False,
         dropout: float = 0.0,
-        variational: bool = False,
+        variational_dropout: bool = False,
         recurrent_dropout: float = 0.0,
         stream: RandomStream,
         initializers: Initializers = UNSEEDED,
@@ -77,12 +77,14 @@ class Encoder(ConfigurableLayer):
         self.recurrences = [[recurrence(i, j) for j in range(count)] for i, count in enumerate(counts)]
         self.connections = [
             [
-                Connection(residual if i else False, layer_norm, initializers, dtype=policy, name=f"connection_{i}_{j}")
+                ResidualConnection(
+                    residual if i else False, layer_norm, initializers, dtype=policy, name=f"connection_{i}_{j}"
+                )
                 for j in range(2 if self.alternating else 1)
             ]
             for i in range(layers)
         ]
-        shared = (1,) if variational else ()
+        shared = (1,) if variational_dropout else ()
         self.dropouts = [Dropout(dropout, stream, f"encoder/{i}", shared, dtype=policy) for i in range(layers)]
         self.state_dropouts = [
             [Dropout(recurrent_dropout, stream, f"encoder/{i}/{j}/state", dtype=policy) for j in range(count)]
@@ -108,13 +110,13 @@ class Encoder(ConfigurableLayer):
             passed = passed if len(passed) == len(recurrences) else [joined(passed)] * len(recurrences)
             masks = self._state_masks(layer, x, training)
             if len(recurrences) == 2 and not self.alternating and passed[0].shape[-1] == 0:
-                results = run_both_ways(recurrences, x, lengths, masks)
+                results = run_bidirectional(recurrences, x, lengths, masks)
             else:
                 results = [
                     recurrence(joined(parts), lengths, state_mask=mask)
                     for recurrence, mask, *parts in zip(recurrences, masks, below, passed, strict=True)
                 ]
-            cut = [apart(outputs, self.units // len(results)) for outputs, _ in results]
+            cut = [split_output(outputs, self.units // len(results)) for outputs, _ in results]
             hidden, passed = [[part[place] for part in cut] for place in (0, 1)]
             outputs = hidden if self.alternating else [joined(hidden)]
             pairs = zip(self.connections[layer], outputs, below[: len(outputs)], strict=True)

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from seq2seq.layers.attention import AttentionMemory
 from seq2seq.layers.decoder import Decoder, DecoderState, present, step_by_step, with_present
+from seq2seq.layers.recurrent_scan import WeightValues, cast_weights, deferred_matmul, recurrent_scan
 from seq2seq.layers.stack import joined
-from seq2seq.layers.time_loop import WeightValues, cast_weights, product, run_steps
 
 
 class InputFeedingDecoder(Decoder):
@@ -56,8 +56,8 @@ class InputFeedingDecoder(Decoder):
             readout, new, weights = self._step(x[0], with_present(state, states), source, masks)
             return [readout, weights], present(new)
 
-        products = product(embedded, self.stack.cells[0].kernel)
-        (readouts, weights), _ = run_steps(
+        products = deferred_matmul(embedded, self.stack.cells[0].kernel)
+        (readouts, weights), _ = recurrent_scan(
             step,
             [tf.transpose(products, [1, 0, 2])[:, :, None], *timed.values()],
             present(state),
@@ -71,7 +71,7 @@ class InputFeedingDecoder(Decoder):
         self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory
     ) -> tuple[tf.Tensor, DecoderState, tf.Tensor]:
         with WeightValues(self.variables, cast_weights(self.variables, self.compute_dtype)):
-            return self._step(product(embedded, self.stack.cells[0].kernel), state, memory, {})
+            return self._step(deferred_matmul(embedded, self.stack.cells[0].kernel), state, memory, {})
 
     def _step(
         self, products: tf.Tensor, state: DecoderState, memory: AttentionMemory, masks: dict[str, tf.Tensor]
@@ -81,7 +81,7 @@ class InputFeedingDecoder(Decoder):
         x = passed = products
         for i, cell in enumerate(self.stack.cells):
             if i == 0:
-                projected = cell.with_bias(products + product(state.feed, self.feed_kernel))
+                projected = cell.add_bias(products + deferred_matmul(state.feed, self.feed_kernel))
             else:
                 projected = cell.project(joined([x, passed]))
             x, passed, states = self.stack.step(i, projected, state.cells[i], x, masks.get(f"state {i}"))

@@ -11,7 +11,7 @@ from seq2seq.layers.configurable import ConfigurableLayer
 EPSILON = 1e-5
 
 
-def normalized(x: tf.Tensor) -> tf.Tensor:
+def normalize(x: tf.Tensor) -> tf.Tensor:
     """Shift and scale the last axis to mean 0 and variance 1."""
     wide = tf.cast(x, tf.float32)
     mean, variance = tf.nn.moments(wide, axes=-1, keepdims=True)
@@ -31,4 +31,4 @@ class LayerNorm(ConfigurableLayer):
         self.shift = self.add_weight(name="shift", shape=(input_shape[-1],), initializer="zeros")
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        return normalized(inputs) * tf.cast(self.scale, inputs.dtype) + tf.cast(self.shift, inputs.dtype)
+        return normalize(inputs) * tf.cast(self.scale, inputs.dtype) + tf.cast(self.shift, inputs.dtype)

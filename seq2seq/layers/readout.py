@@ -8,7 +8,7 @@ import tensorflow as tf
 from seq2seq.layers.configurable import ConfigurableLayer
 from seq2seq.layers.dropout import Dropout
 from seq2seq.layers.initialization import UNSEEDED, Initializers
-from seq2seq.layers.time_loop import product
+from seq2seq.layers.recurrent_scan import deferred_matmul
 
 
 class Readout(ConfigurableLayer):
@@ -33,5 +33,5 @@ class Readout(ConfigurableLayer):
         self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros")
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        products = product(inputs, self.kernel)
+        products = deferred_matmul(inputs, self.kernel)
         return self.dropout(tf.tanh(products + tf.cast(self.bias, products.dtype)), training=training)

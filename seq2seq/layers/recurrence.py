@@ -8,11 +8,11 @@ import tensorflow as tf
 
 from seq2seq.layers.cells import GRUCell, LSTMCell
 from seq2seq.layers.configurable import ConfigurableLayer
-from seq2seq.layers.cudnn import Weights, run_cudnn
+from seq2seq.layers.cudnn import CuDNNWeights, run_cudnn
+from seq2seq.layers.recurrent_scan import recurrent_scan
 from seq2seq.layers.sequence_kernels import gru_sequence, lstm_sequence
-from seq2seq.layers.time_loop import run_steps
 
-Implementation = Literal["auto", "plain", "hoisted", "fast", "cudnn"]
+Implementation = Literal["auto", "reference", "hoisted", "fused", "cudnn"]
 
 
 class Recurrence(ConfigurableLayer):
@@ -25,11 +25,11 @@ class Recurrence(ConfigurableLayer):
     Args:
         cell: Any layer with Keras's cell contract.
         reverse: Read from the last token to the first; outputs stand at their tokens.
-        implementation: `plain`: the cell's own `call` in a loop, differentiated by TensorFlow. `hoisted`: any
+        implementation: `reference`: the cell's own `call` in a loop, differentiated by TensorFlow. `hoisted`: any
             cell with `project` and `step`, the input product and the weights' gradient outside of the loop.
-            `fast`: the same for GRU and LSTM with gradients written out. `cudnn`: GRU and LSTM on a GPU, without
+            `fused`: the same for GRU and LSTM with gradients written out. `cudnn`: GRU and LSTM on a GPU, without
             a recurrent mask. `auto`: the last of these that can be. All agree to 1e-5 in float32. A graph traced
-            with cudnn does not load on a CPU: use `fast` before an export.
+            with cudnn does not load on a CPU: use `fused` before an export.
 
     Shapes: B batch, T steps (at least 1), I input width, U units.
         inputs   (B, T, I)  compute dtype
@@ -40,7 +40,7 @@ class Recurrence(ConfigurableLayer):
         states   the cell's states after each row's last token, each (B, U)
 
     Raises:
-        ValueError: `implementation` is `fast` or `cudnn` and the cell is neither a GRUCell nor an LSTMCell, or
+        ValueError: `implementation` is `fused` or `cudnn` and the cell is neither a GRUCell nor an LSTMCell, or
             there is a mask and the implementation knows none.
     """
 
@@ -52,7 +52,7 @@ class Recurrence(ConfigurableLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if implementation in ("fast", "cudnn") and type(cell) not in (GRUCell, LSTMCell):
+        if implementation in ("fused", "cudnn") and type(cell) not in (GRUCell, LSTMCell):
             raise ValueError(
                 f"implementation {implementation!r} runs a GRUCell or an LSTMCell, found a {type(cell).__name__}"
             )
@@ -65,32 +65,37 @@ class Recurrence(ConfigurableLayer):
         self,
         inputs: tf.Tensor,
         lengths: tf.Tensor,
-        initial: Sequence[tf.Tensor] | None = None,
+        initial_state: Sequence[tf.Tensor] | None = None,
         state_mask: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        initial = self.zeros(inputs) if initial is None else initial
+        initial_state = self.zero_state(inputs) if initial_state is None else initial_state
         if self.reverse:
             inputs = tf.reverse_sequence(inputs, lengths, seq_axis=1)
-        run: dict[str, Any] = {"plain": self._plain, "hoisted": self._hoisted, "fast": self._fast, "cudnn": self._cudnn}
-        outputs, states = run[self.way(state_mask)](inputs, lengths, list(initial), state_mask)
+        run: dict[str, Any] = {
+            "reference": self._plain,
+            "hoisted": self._hoisted,
+            "fused": self._fast,
+            "cudnn": self._cudnn,
+        }
+        outputs, states = run[self.choose_implementation(state_mask)](inputs, lengths, list(initial_state), state_mask)
         outputs = _without_padding(outputs, lengths)
         if self.reverse:
             outputs = tf.reverse_sequence(outputs, lengths, seq_axis=1)
         return outputs, states
 
-    def zeros(self, inputs: tf.Tensor) -> list[tf.Tensor]:
+    def zero_state(self, inputs: tf.Tensor) -> list[tf.Tensor]:
         """First states for as many rows as inputs (B, T, I) have, each (B, U)."""
         return [tf.zeros([tf.shape(inputs)[0], size], inputs.dtype) for size in self.cell.state_size]
 
-    def way(self, mask: tf.Tensor | None = None) -> Implementation:
+    def choose_implementation(self, mask: tf.Tensor | None = None) -> Implementation:
         """The implementation that runs with a recurrent mask (B, U), or without one."""
-        if mask is not None and self.implementation in ("plain", "cudnn"):
+        if mask is not None and self.implementation in ("reference", "cudnn"):
             raise ValueError(f"implementation {self.implementation!r} takes no recurrent mask")
         if self.implementation != "auto":
             return self.implementation
         if type(self.cell) in (GRUCell, LSTMCell):
-            return "cudnn" if mask is None and tf.config.list_logical_devices("GPU") else "fast"
-        return "hoisted" if hasattr(self.cell, "step") else "plain"
+            return "cudnn" if mask is None and tf.config.list_logical_devices("GPU") else "fused"
+        return "hoisted" if hasattr(self.cell, "step") else "reference"
 
     def _plain(
         self, inputs: tf.Tensor, lengths: tf.Tensor, initial: list[tf.Tensor], _: None
@@ -118,7 +123,7 @@ class Recurrence(ConfigurableLayer):
             output, states = self.cell.step(x[0], states, mask)
             return [output], list(states)
 
-        (outputs,), states = run_steps(
+        (outputs,), states = recurrent_scan(
             step,
             [self.cell.project(tf.transpose(inputs, [1, 0, 2]))],
             initial,
@@ -148,7 +153,7 @@ class Recurrence(ConfigurableLayer):
         return outputs, states
 
 
-def run_both_ways(
+def run_bidirectional(
     recurrences: Sequence[Recurrence],
     inputs: tf.Tensor,
     lengths: tf.Tensor,
@@ -160,10 +165,10 @@ def run_both_ways(
     zeros. Arguments and results are those of `Recurrence.call`.
     """
     pairs = list(zip(recurrences, state_masks, strict=True))
-    if any(recurrence.way(mask) != "cudnn" for recurrence, mask in pairs):
+    if any(recurrence.choose_implementation(mask) != "cudnn" for recurrence, mask in pairs):
         return [recurrence(inputs, lengths, state_mask=mask) for recurrence, mask in pairs]
     weights = [_weights(recurrence.cell) for recurrence in recurrences]
-    zeros = [recurrence.zeros(inputs) for recurrence in recurrences]
+    zeros = [recurrence.zero_state(inputs) for recurrence in recurrences]
     outputs, states = run_cudnn(_mode(recurrences[0].cell), inputs, lengths, weights, zeros)
     return list(zip(tf.split(_without_padding(outputs, lengths), 2, axis=-1), states, strict=True))
 
@@ -177,8 +182,8 @@ def _mode(cell: GRUCell | LSTMCell) -> Literal["gru", "lstm"]:
     return "gru" if isinstance(cell, GRUCell) else "lstm"
 
 
-def _weights(cell: GRUCell | LSTMCell) -> Weights:
-    return Weights(*map(tf.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias)))
+def _weights(cell: GRUCell | LSTMCell) -> CuDNNWeights:
+    return CuDNNWeights(*map(tf.convert_to_tensor, (cell.kernel, cell.recurrent_kernel, cell.bias)))
 
 
 def _at_end(sequence: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from seq2seq.layers.cells import masked
+from seq2seq.layers.cells import apply_mask
 from seq2seq.layers.custom_gradient import custom_gradient
 
 Gradient = Callable[..., tuple[tf.Tensor, ...]]
@@ -46,7 +46,7 @@ def gru_sequence(
 
         def forward(t: tf.Tensor, h: tf.Tensor, out: Arrays) -> tuple[tf.Tensor, tf.Tensor, Arrays]:
             x_t = x_in.read(t)
-            recurrent = tf.nn.bias_add(tf.matmul(masked(h, mask), kernel), bias)
+            recurrent = tf.nn.bias_add(tf.matmul(apply_mask(h, mask), kernel), bias)
             both = tf.sigmoid(x_t[:, : 2 * units] + recurrent[:, : 2 * units])
             z, r = both[:, :units], both[:, units:]
             h_n = recurrent[:, 2 * units :]
@@ -69,7 +69,7 @@ def gru_sequence(
             def back(t: tf.Tensor, dh: tf.Tensor, out: tf.TensorArray) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
                 dh += d_in.read(t)
                 d_recurrent = tf.reshape(dh[:, None] * factors_in.read(t), [-1, 3 * units])
-                d_before = dh * z_in.read(t) + masked(tf.matmul(d_recurrent, transposed), mask)
+                d_before = dh * z_in.read(t) + apply_mask(tf.matmul(d_recurrent, transposed), mask)
                 return t - 1, d_before, out.write(t, dh)
 
             d_in = tf.TensorArray(x.dtype, steps).unstack(d_states)
@@ -83,7 +83,7 @@ def gru_sequence(
             dh = out.stack()
             d_recurrent = tf.reshape(dh[:, :, None] * factors, tf.shape(x))
             flat = tf.reshape(d_recurrent, [-1, 3 * units])
-            d_kernel = tf.matmul(tf.reshape(masked(before, mask), [-1, units]), flat, transpose_a=True)
+            d_kernel = tf.matmul(tf.reshape(apply_mask(before, mask), [-1, units]), flat, transpose_a=True)
             d_x = tf.concat([d_recurrent[..., : 2 * units], dh * by_n], axis=-1)
             return d_x, d_kernel, tf.reduce_sum(flat, axis=0), d_h0
 
@@ -96,7 +96,7 @@ def lstm_sequence(
     projected: tf.Tensor,
     recurrent_kernel: tf.Tensor,
     initial_hidden: tf.Tensor,
-    initial_memory: tf.Tensor,
+    initial_cell_state: tf.Tensor,
     mask: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Hidden states and cell contents of an LSTM (see `LSTMCell`) after each step.
@@ -105,7 +105,7 @@ def lstm_sequence(
         projected: (T, N, 4U), inputs times kernel plus bias, T at least 1.
         recurrent_kernel: (U, 4U).
         initial_hidden: (N, U).
-        initial_memory: (N, U).
+        initial_cell_state: (N, U).
         mask: (N, U), times the hidden state that enters the recurrent product; gets no gradient.
 
     Returns:
@@ -120,7 +120,7 @@ def lstm_sequence(
         arrays = tuple(tf.TensorArray(x.dtype, steps, element_shape=h0.shape) for _ in range(6))
 
         def forward(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, out: Arrays) -> tuple[tf.Tensor, ...]:
-            a = x_in.read(t) + tf.matmul(masked(h, mask), kernel)
+            a = x_in.read(t) + tf.matmul(apply_mask(h, mask), kernel)
             both = tf.sigmoid(a[:, : 2 * units])
             i, f = both[:, :units], both[:, units:]
             g, o = tf.tanh(a[:, 2 * units : 3 * units]), tf.sigmoid(a[:, 3 * units :])
@@ -149,7 +149,7 @@ def lstm_sequence(
                 d_gates = tf.concat([first, dh * by_o_in.read(t)], axis=-1)
                 return (
                     t - 1,
-                    masked(tf.matmul(d_gates, transposed), mask),
+                    apply_mask(tf.matmul(d_gates, transposed), mask),
                     dc * f_in.read(t),
                     out.write(t, d_gates),
                 )
@@ -167,12 +167,12 @@ def lstm_sequence(
             )
             d_x = tf.ensure_shape(out.stack(), x.shape)
             flat = tf.reshape(d_x, [-1, 4 * units])
-            d_kernel = tf.matmul(tf.reshape(masked(h_before, mask), [-1, units]), flat, transpose_a=True)
+            d_kernel = tf.matmul(tf.reshape(apply_mask(h_before, mask), [-1, units]), flat, transpose_a=True)
             return d_x, d_kernel, d_h0, d_c0
 
         return (hidden, memory), gradient
 
-    return run(projected, recurrent_kernel, initial_hidden, initial_memory)
+    return run(projected, recurrent_kernel, initial_hidden, initial_cell_state)
 
 
 def _write(arrays: Arrays, t: tf.Tensor, values: tuple[tf.Tensor, ...]) -> Arrays:

@@ -6,9 +6,9 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from seq2seq.layers.cells import apart, make_cell
+from seq2seq.layers.cells import make_cell, split_output
 from seq2seq.layers.configurable import ConfigurableLayer
-from seq2seq.layers.connection import Connection
+from seq2seq.layers.connection import ResidualConnection
 from seq2seq.layers.dropout import Dropout, RandomStream
 from seq2seq.layers.initialization import UNSEEDED, Initializers
 from seq2seq.layers.recurrence import Recurrence
@@ -45,7 +45,7 @@ class RecurrentStack(ConfigurableLayer):
         residual: bool | Literal["highway"] = True,
         layer_norm: bool = False,
         dropout: float = 0.0,
-        variational: bool = False,
+        variational_dropout: bool = False,
         recurrent_dropout: float = 0.0,
         stream: RandomStream,
         initializers: Initializers = UNSEEDED,
@@ -60,10 +60,10 @@ class RecurrentStack(ConfigurableLayer):
             for i, depth in enumerate(depths)
         ]
         self.connections = [
-            Connection(residual if i else False, layer_norm, initializers, dtype=policy, name=f"connection_{i}")
+            ResidualConnection(residual if i else False, layer_norm, initializers, dtype=policy, name=f"connection_{i}")
             for i in range(layers)
         ]
-        shared = (1,) if variational else ()
+        shared = (1,) if variational_dropout else ()
         self.dropouts = [Dropout(dropout, stream, f"decoder/{i}", shared, dtype=policy) for i in range(layers)]
         self.state_dropouts = [
             Dropout(recurrent_dropout, stream, f"decoder/{i}/state", dtype=policy) for i in range(layers)
@@ -119,7 +119,7 @@ class RecurrentStack(ConfigurableLayer):
         self, layer: int, outputs: tf.Tensor, below: tf.Tensor, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """A cell's outputs, joined with what is below, after dropout: x and passed."""
-        hidden, passed = apart(outputs, self.units)
+        hidden, passed = split_output(outputs, self.units)
         return self.dropouts[layer](self.connections[layer](hidden, below), training=training), passed
 
     def run_above(

@@ -18,18 +18,18 @@ from seq2seq.errors import ModelDirectoryError, Seq2SeqError
 from seq2seq.extras import DISTRIBUTION
 from seq2seq.model_directory.metadata import CONFIG, FORMAT_VERSION, METADATA, read_metadata, write_metadata
 from seq2seq.storage.arrays import load_arrays, load_checksum, save_arrays
-from seq2seq.storage.files import replacing, sha256, stored_file
-from seq2seq.storage.paths import expand
+from seq2seq.storage.files import atomic_write, regular_file, sha256
+from seq2seq.storage.paths import expand_path
 
 WEIGHTS = "model.safetensors"
 TOKENIZERS = ("joint.spm", "source.spm", "target.spm")
-PACKAGES = (DISTRIBUTION, "tensorflow", "keras", "sentencepiece", "sacrebleu", "numpy", "safetensors")
+RECORDED_PACKAGES = (DISTRIBUTION, "tensorflow", "keras", "sentencepiece", "sacrebleu", "numpy", "safetensors")
 
 
-def start_directory(folder: Path, config: Config, tokenizers: Tokenizers) -> None:
+def create_model_directory(folder: Path, config: Config, tokenizers: Tokenizers) -> None:
     """Write the resolved recipe and the tokenizers; a model that lies there already stays readable."""
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / CONFIG) as partial:
+    with atomic_write(folder / CONFIG) as partial:
         partial.write_text(dump_config(config), encoding="utf-8")
     for name in TOKENIZERS:
         if name not in tokenizers.files():
@@ -57,7 +57,8 @@ def save_weights(
     save_arrays(folder / WEIGHTS, weights, {"tokenizers": _checksums(folder, TOKENIZERS)})
     values = {
         "format_version": FORMAT_VERSION,
-        "versions": {"python": platform.python_version()} | {name: metadata.version(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()}
+        | {name: metadata.version(name) for name in RECORDED_PACKAGES},
         "parameters": sum(array.size for array in weights.values()),
         "precision": precision,
         "scores": dict(scores),
@@ -73,14 +74,14 @@ def _tokenizer_kinds(folder: Path) -> dict[str, str | None]:
 
     None: unknown, since SentencePiece does not tell the kind of a file that a recipe names.
     """
-    options = load_config_of(folder).tokenizer
+    options = load_model_config(folder).tokenizer
     names = [name for name in TOKENIZERS if os.path.lexists(folder / name)]
     if options.from_model is None:
         given = any(part.file for part in options.parts())
         return dict.fromkeys(names, None if given else options.model)
     known: dict[str, str | None] = {}
     with suppress(Seq2SeqError):  # it may have been moved since
-        known = read_metadata(expand(options.from_model))["tokenizers"]
+        known = read_metadata(expand_path(options.from_model))["tokenizers"]
     # A language model's only one may be the target's of two.
     return {name: known.get(name, known.get("target.spm")) for name in names}
 
@@ -88,12 +89,12 @@ def _tokenizer_kinds(folder: Path) -> dict[str, str | None]:
 def _checksums(folder: Path, names: Sequence[str]) -> dict[str, str]:
     """SHA-256 of those of the files that are there."""
     files = [folder / name for name in names if os.path.lexists(folder / name)]
-    return {file.name: sha256(stored_file(file)) for file in files}
+    return {file.name: sha256(regular_file(file)) for file in files}
 
 
-def load_config_of(folder: Path) -> Config:
+def load_model_config(folder: Path) -> Config:
     """The resolved recipe of a model directory."""
-    path = stored_file(folder / CONFIG)
+    path = regular_file(folder / CONFIG)
     try:
         return read_config(path.read_bytes(), origin=str(path))
     except OSError as error:
@@ -101,12 +102,12 @@ def load_config_of(folder: Path) -> Config:
 
 
 def load_recipe(folder: Path, kind: type[RecipeT]) -> RecipeT:
-    """`load_config_of`, and see that it is of a kind that its reader can use.
+    """`load_model_config`, and see that it is of a kind that its reader can use.
 
     Raises:
         ModelDirectoryError: It holds a model of another task, or no recipe.
     """
-    config = load_config_of(folder)
+    config = load_model_config(folder)
     if isinstance(config, kind):
         return config
     uses = "; ".join(f"{use}: `{command}`" for use, command in config.uses(quote(str(folder))).items())
@@ -121,9 +122,9 @@ def load_tokenizers(folder: Path) -> Tokenizers:
     if os.path.lexists(folder / METADATA):
         check_directory(folder, TOKENIZERS)
     if os.path.lexists(folder / "joint.spm"):
-        joint = Tokenizer.load(stored_file(folder / "joint.spm"))
+        joint = Tokenizer.load(regular_file(folder / "joint.spm"))
         return Tokenizers(joint, joint)
-    source, target = (Tokenizer.load(stored_file(folder / name)) for name in ("source.spm", "target.spm"))
+    source, target = (Tokenizer.load(regular_file(folder / name)) for name in ("source.spm", "target.spm"))
     return Tokenizers(source, target)
 
 

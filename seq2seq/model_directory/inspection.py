@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seq2seq.config import Config
-from seq2seq.model_directory.directory import check_directory, load_config_of, load_tokenizers, load_weights
+from seq2seq.model_directory.directory import check_directory, load_model_config, load_tokenizers, load_weights
 from seq2seq.model_directory.metadata import read_history
 
 
@@ -39,7 +39,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
     """
     folder = Path(directory)
     described = check_directory(folder)
-    config = load_config_of(folder)
+    config = load_model_config(folder)
     weights = load_weights(folder)
     return {
         "directory": str(folder),
@@ -65,7 +65,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
     }
 
 
-def part_of(name: str) -> str:
+def component_of(name: str) -> str:
     """Which of a recipe's `parts` a weight belongs to, by its name; the name's first word if it is none of them."""
     first, *inner = name.split("/")
     if "attention" in (first, *inner):
@@ -76,7 +76,7 @@ def part_of(name: str) -> str:
 def _count(weights: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, int]:
     parts = dict.fromkeys(names, 0)
     for name, array in weights.items():
-        parts[part_of(name)] = parts.get(part_of(name), 0) + array.size
+        parts[component_of(name)] = parts.get(component_of(name), 0) + array.size
     return {"total": sum(parts.values()), **parts}
 
 

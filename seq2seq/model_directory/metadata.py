@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from seq2seq.config import Precision
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.storage.files import replacing, sha256, stored_file
+from seq2seq.storage.files import atomic_write, regular_file, sha256
 
 FORMAT_VERSION = 1
 CONFIG, METADATA, HISTORY = "config.yaml", "metadata.json", "history.jsonl"
@@ -48,7 +48,7 @@ class _Entry(BaseModel):
 
 def write_metadata(folder: Path, values: Mapping[str, Any]) -> None:
     """Write `metadata.json`."""
-    with replacing(folder / METADATA) as partial:
+    with atomic_write(folder / METADATA) as partial:
         partial.write_text(json.dumps(dict(values), indent=2) + "\n", encoding="utf-8")
 
 
@@ -63,7 +63,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
         what = "training has not saved a model there yet" if (folder / CONFIG).exists() else "not a model directory"
         raise ModelDirectoryError(f"{path}: no such file: {what}.")
     try:
-        values = json.loads(stored_file(path).read_bytes())
+        values = json.loads(regular_file(path).read_bytes())
         version = values["format_version"]
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise ModelDirectoryError(
@@ -103,7 +103,7 @@ def check_derived(folder: Path, file: str, made_from: Mapping[str, str], again: 
     path = folder / file
     if not os.path.lexists(path):
         raise ModelDirectoryError(f"{path}: no such file. {again}")
-    recorded, found = read_metadata(folder).get("derived", {}).get(file, {}), {file: sha256(stored_file(path))}
+    recorded, found = read_metadata(folder).get("derived", {}).get(file, {}), {file: sha256(regular_file(path))}
     if differ := [name for name, digest in {**found, **made_from}.items() if recorded.get(name) != digest]:
         raise ModelDirectoryError(
             f"{path}: damaged, or made from other files: SHA-256 of {' and '.join(differ)} differs from {METADATA}. "
@@ -121,7 +121,7 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     path, entries = folder / HISTORY, []
     if not os.path.lexists(path):
         return []
-    *lines, rest = stored_file(path).read_bytes().split(b"\n")
+    *lines, rest = regular_file(path).read_bytes().split(b"\n")
     for number, line in enumerate(lines, start=1):
         try:
             entries.append(_entry(line))

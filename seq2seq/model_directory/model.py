@@ -19,7 +19,7 @@ from seq2seq.model_directory.directory import (
     save_weights,
 )
 from seq2seq.model_directory.metadata import CONFIG
-from seq2seq.models.base import DecoderModel, assign_weights, weights_of
+from seq2seq.models.base import DecoderModel, assign_weights, named_weights
 from seq2seq.models.build import LANGUAGE_MODELING, TRANSLATION, ModelT, Task
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
@@ -31,13 +31,13 @@ def save_model(
     """Write the weights that translate, and the metadata that describes them.
 
     Args:
-        folder: A directory that `start_directory` began.
+        folder: A directory that `create_model_directory` began.
         model: Its weights are written.
         scores: What was measured with them; JSON-able.
         corpus: What they were trained on: of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and
             `kept`, and `dropped` by reason; `source_tokens` and `target_tokens`; of `train` also the `share`.
     """
-    save_weights(folder, weights_of(model), model.precision, scores, corpus)
+    save_weights(folder, named_weights(model), model.precision, scores, corpus)
 
 
 def load_model(folder: Path, precision: Precision = "float32") -> tuple[Seq2Seq, Tokenizers, TranslationConfig]:

@@ -23,7 +23,7 @@ from seq2seq.layers import (
     output_cross_entropy,
 )
 from seq2seq.layers.decoder import DecoderState
-from seq2seq.layers.time_loop import WeightValues
+from seq2seq.layers.recurrent_scan import WeightValues
 from seq2seq.models.trainable import TrainableModel
 
 
@@ -121,7 +121,7 @@ class DecoderModel(TrainableModel):
             table, bias = tf.gather(table, tokens), tf.gather(bias, tokens)
         return tf.linalg.matrix_transpose(table), bias  # once: a product of few rows is slower with what lies across
 
-    def weights_read_once(self, *others: "DecoderModel") -> WeightValues:
+    def cached_weights(self, *others: "DecoderModel") -> WeightValues:
         """A scope in which no loop reads a weight, of this model or of others, anew at each of its steps."""
         variables = [variable for model in (self, *others) for variable in model.variables]
         return WeightValues(variables, [tf.convert_to_tensor(variable.value) for variable in variables])
@@ -156,7 +156,7 @@ class DecoderModel(TrainableModel):
         """Teacher-forced attention weights (B, T, S) float32; (B, T, 0) without attention."""
         return self._teach(source, target, training=False)[1]
 
-    def losses_of(
+    def loss_sums(
         self, source: tf.Tensor, target: tf.Tensor, label_smoothing: float = 0.0, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Sums of `token_losses`, and the count N of real target tokens, float32."""
@@ -170,19 +170,19 @@ class DecoderModel(TrainableModel):
 
         The output layer and the loss run at real positions only.
         """
-        return self.losses_at(*self.read_out(source, target, training), label_smoothing)
+        return self.loss_from_readouts(*self.readouts(source, target, training), label_smoothing)
 
-    def read_out(self, source: tf.Tensor, target: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+    def readouts(self, source: tf.Tensor, target: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
         """What the output layer reads at each real position, (N, E) compute dtype, and the token there, (N,) int32."""
         readout, _ = self._teach(source, target, training)
         labels = tf.reshape(tf.cast(target, tf.int32), [-1])
         real = tf.where(labels != PAD_ID)[:, 0]  # found once: on a GPU the host waits for how many there are
         return tf.gather(tf.reshape(readout, [-1, readout.shape[-1]]), real), tf.gather(labels, real)
 
-    def losses_at(
+    def loss_from_readouts(
         self, readout: tf.Tensor, labels: tf.Tensor, label_smoothing: float = 0.0
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """`token_losses` of what `read_out` gave, or of some of its positions: logits and probabilities are (N, V)."""
+        """`token_losses` of what `readouts` gave, or of some of its positions: logits and probabilities are (N, V)."""
         table, bias = self.output_embedding.table.value, self.output_bias.value
         return output_cross_entropy(readout, table, bias, labels, label_smoothing)
 
@@ -207,9 +207,9 @@ class DecoderModel(TrainableModel):
         return tf.reshape(logits, tf.concat([tf.shape(readout)[:-1], tf.shape(bias)], axis=0))
 
 
-def weights_of(model: DecoderModel) -> dict[str, np.ndarray]:
+def named_weights(model: DecoderModel) -> dict[str, np.ndarray]:
     """A model's weights by their paths, without the outer name."""
-    return {inner_path(weight): np.asarray(weight) for weight in model.weights}
+    return {weight_name(weight): np.asarray(weight) for weight in model.weights}
 
 
 def assign_weights(model: DecoderModel, arrays: Mapping[str, np.ndarray], origin: Path) -> None:
@@ -218,7 +218,7 @@ def assign_weights(model: DecoderModel, arrays: Mapping[str, np.ndarray], origin
     Raises:
         ModelDirectoryError: Names or shapes differ from the model's.
     """
-    expected = {inner_path(weight): tuple(weight.shape) for weight in model.weights}
+    expected = {weight_name(weight): tuple(weight.shape) for weight in model.weights}
     found = {name: array.shape for name, array in arrays.items()}
     if expected != found:
         differ = sorted(set(expected.items()) ^ set(found.items()))
@@ -229,9 +229,9 @@ def assign_weights(model: DecoderModel, arrays: Mapping[str, np.ndarray], origin
             "Do the two files belong together?"
         )
     for weight in model.weights:
-        weight.assign(arrays[inner_path(weight)])
+        weight.assign(arrays[weight_name(weight)])
 
 
-def inner_path(variable: keras.Variable) -> str:
+def weight_name(variable: keras.Variable) -> str:
     """A variable's path without the name of the model or optimizer that holds it."""
     return variable.path.partition("/")[2]

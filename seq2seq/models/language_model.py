@@ -34,7 +34,7 @@ class LanguageModel(DecoderModel):
     Departure: between the top layer and the output layer lies the decoder's readout, tanh(W h).
     """
 
-    attends = False
+    uses_attention = False
     section_types: ClassVar = {"embeddings": TargetEmbeddingsConfig, "decoder": UnconditionalDecoderConfig}
 
     def __init__(

@@ -24,7 +24,7 @@ from seq2seq.layers.stack import RecurrentStack
 DECODERS: dict[str, type[Decoder]] = {
     "default": DefaultDecoder,
     "input_feeding": InputFeedingDecoder,
-    "conditional": ConditionalDecoder,
+    "cgru": ConditionalDecoder,
 }
 
 
@@ -50,7 +50,7 @@ def make_decoder(
         dtype=dtype,
     )
     random = stream, initializers, dtype
-    return _decoder(config, readout_size, *random, attention, config.form, config.summary, config.context)
+    return _decoder(config, readout_size, *random, attention, config.type, config.bridge, config.context)
 
 
 def make_unconditional_decoder(
@@ -104,6 +104,6 @@ def _stack_options(config: RecurrentStackConfig) -> dict[str, Any]:
         "residual": config.residual,
         "layer_norm": config.layer_norm,
         "dropout": config.dropout,
-        "variational": config.variational,
+        "variational_dropout": config.variational,
         "recurrent_dropout": config.recurrent_dropout,
     }

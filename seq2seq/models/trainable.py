@@ -10,13 +10,13 @@ import tensorflow as tf
 from seq2seq.config import Precision
 from seq2seq.config.precision import policy_name
 from seq2seq.devices.device import use_precision
-from seq2seq.devices.replicas import local_replicas, on_each, replica_number, sum_over_replicas
+from seq2seq.devices.replicas import local_replica_count, replica_id, run_on_replicas, sum_over_replicas
 from seq2seq.layers import RandomStream
 from seq2seq.layers.custom_gradient import forward_only
 from seq2seq.models.batches import checked_batch
 from seq2seq.models.update import GradientUpdate, TokenMean
 
-BATCH = tf.TensorSpec([None, None], tf.int32)  # one side of a batch: (sentences, tokens)
+BATCH_SPEC = tf.TensorSpec([None, None], tf.int32)  # one side of a batch: (sentences, tokens)
 STATE = "training_state_"  # names in a file of Keras: this, and a number
 # Arguments of `keras.Model.compile` that a model with a loss and a step of its own refuses, and what there is instead.
 REFUSED = {
@@ -30,7 +30,7 @@ REFUSED = {
 
 
 class TrainableModel(keras.Model):
-    """A model that has its own loss, `losses_of`, and its own step; `fit` and `seq2seq train` run the same one.
+    """A model that has its own loss, `loss_sums`, and its own step; `fit` and `seq2seq train` run the same one.
 
     `fit`, `evaluate`, `train_on_batch` and `test_on_batch` take what `checked_batch` takes; `compile` says what else is
     refused. A compiled model that `save` wrote and `keras.models.load_model` read resumes exactly: the file has the
@@ -49,7 +49,7 @@ class TrainableModel(keras.Model):
         self._step_function: Any = None
         self._sums_function: Any = None
 
-    def losses_of(
+    def loss_sums(
         self, source: tf.Tensor, target: tf.Tensor, label_smoothing: float = 0.0, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Sums over a batch of loss and negative log-likelihood, and its number of target tokens; float32 scalars."""
@@ -77,9 +77,9 @@ class TrainableModel(keras.Model):
         *,
         label_smoothing: float = 0.0,
         clip_norm: float | None = 1.0,
-        accumulate: int = 1,
-        ema: float | None = None,
-        explosion: float | None = None,
+        accumulation_steps: int = 1,
+        ema_decay: float | None = None,
+        max_norm_ratio: float | None = None,
         **kwargs: Any,
     ) -> None:
         """Prepare for training what is trainable now.
@@ -92,9 +92,10 @@ class TrainableModel(keras.Model):
             loss: Refused: the model has its own.
             label_smoothing: Share of the label's probability that is spread over the vocabulary.
             clip_norm: Largest global norm of an update's gradient; None for no clipping.
-            accumulate: Batches whose gradients make one update.
-            ema: Decay of a moving average of the weights; `model.update.averaged_weights()` puts it in their place.
-            explosion: Skip an update whose gradient norm is above so many times its running mean; None for none.
+            accumulation_steps: Batches whose gradients make one update.
+            ema_decay: Decay of a moving average of the weights; `model.update.averaged_weights()` puts it in their
+                place.
+            max_norm_ratio: Skip an update whose gradient norm is above so many times its running mean; None for none.
             kwargs: For `keras.Model.compile`: `run_eagerly`, `steps_per_execution`. All others are in `REFUSED`.
 
         Raises:
@@ -113,10 +114,10 @@ class TrainableModel(keras.Model):
             self.optimizer,
             self.trainable_variables,
             clip_norm=clip_norm,
-            accumulate=accumulate,
+            accumulation_steps=accumulation_steps,
             scale_loss=self.compute_dtype == "float16",
-            ema=ema,
-            explosion=explosion,
+            ema_decay=ema_decay,
+            max_norm_ratio=max_norm_ratio,
             strategy=self.distribute_strategy,
         )
 
@@ -125,7 +126,10 @@ class TrainableModel(keras.Model):
         options = super().get_compile_config()
         if not self.compiled:
             return options
-        ours = {name: getattr(self.update, name) for name in ("clip_norm", "accumulate", "ema", "explosion")}
+        ours = {
+            name: getattr(self.update, name)
+            for name in ("clip_norm", "accumulation_steps", "ema_decay", "max_norm_ratio")
+        }
         frozen = [place for place, weight in enumerate(self.weights) if not weight.trainable]
         return options | ours | {"label_smoothing": self.label_smoothing, "frozen": frozen}
 
@@ -156,7 +160,7 @@ class TrainableModel(keras.Model):
             warnings.warn("the file's model was not compiled as this one is: its training starts afresh", stacklevel=2)
 
     def _training_state(self) -> list[tf.Variable]:
-        return [self.stream.draw, *self.update.state_variables().values()] if self.compiled else []
+        return [self.stream.step, *self.update.state_variables().values()] if self.compiled else []
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -177,10 +181,10 @@ class TrainableModel(keras.Model):
             this batch's update, before clipping.
         """
         strategy = self.distribute_strategy
-        gradients, sums = on_each(strategy, self._differentiate, data)
+        gradients, sums = run_on_replicas(strategy, self._differentiate, data)
         loss, nll, tokens = tf.unstack(strategy.experimental_local_results(sums)[0])
         norm = self.update.add(gradients, tokens)
-        self.stream.draw.assign_add(1)
+        self.stream.step.assign_add(1)
         return self._measure(loss, nll, tokens) | {"gradient_norm": norm}
 
     def step_function(self) -> Callable[..., dict[str, tf.Tensor]]:
@@ -193,7 +197,7 @@ class TrainableModel(keras.Model):
         if self._step_function is None:
             self._step_function = tf.function(
                 lambda *batch: self.learn(batch),
-                input_signature=[BATCH] * 2 * local_replicas(self.distribute_strategy),
+                input_signature=[BATCH_SPEC] * 2 * local_replica_count(self.distribute_strategy),
                 autograph=False,
             )
         return self._step_function
@@ -207,26 +211,26 @@ class TrainableModel(keras.Model):
 
             def sums(source: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
                 with forward_only():
-                    return tf.stack(self.losses_of(source, target)[1:])
+                    return tf.stack(self.loss_sums(source, target)[1:])
 
-            self._sums_function = tf.function(sums, input_signature=[BATCH] * 2, autograph=False)
+            self._sums_function = tf.function(sums, input_signature=[BATCH_SPEC] * 2, autograph=False)
         return self._sums_function
 
     def _differentiate(self, data: tuple[tf.Tensor, ...]) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """On each replica: its share of the gradient, and the sums of `losses_of` over all replicas, (3,) float32."""
-        place = 2 * (replica_number() % (len(data) // 2))
+        """On each replica: its share of the gradient, and the sums of `loss_sums` over all replicas, (3,) float32."""
+        place = 2 * (replica_id() % (len(data) // 2))
         source, target = data[place : place + 2]
         with tf.GradientTape() as tape:
-            loss, nll, tokens = self.losses_of(source, target, self.label_smoothing, training=True)
+            loss, nll, tokens = self.loss_sums(source, target, self.label_smoothing, training=True)
             # A constant to the gradient, which would be summed over replicas once more for nothing.
             sums = sum_over_replicas(tf.stop_gradient(tf.stack([loss, nll, tokens])))
-            scaled = self.update.scaled(loss, sums[2])
+            scaled = self.update.scaled_loss(loss, sums[2])
         gradients = tape.gradient(scaled, [v.value for v in self.update.variables])
-        return self.update.dense(gradients), sums
+        return self.update.densify(gradients), sums
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The losses of one batch, without dropout and without smoothing, for `evaluate` and `test_on_batch`."""
-        return self._measure(*self.losses_of(*checked_batch(data, self.vocabulary_sizes)))
+        return self._measure(*self.loss_sums(*checked_batch(data, self.vocabulary_sizes)))
 
     def predict_step(self, data: Any) -> Any:
         """Refused, since a model alone searches no translation.

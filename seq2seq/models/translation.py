@@ -23,7 +23,7 @@ class Seq2Seq(DecoderModel):
         embeddings, encoder, decoder: Sections of a recipe, with its defaults.
         seed, precision: See `DecoderModel`, which has shapes and training.
 
-    `attends` is False for a decoder without attention.
+    `uses_attention` is False for a decoder without attention.
     """
 
     section_types: ClassVar = {"embeddings": EmbeddingsConfig, "encoder": EncoderConfig, "decoder": DecoderConfig}
@@ -58,7 +58,7 @@ class Seq2Seq(DecoderModel):
             else Embedding(source_vocabulary_size, size, self.initializers, dtype=policy, name="source_embedding")
         )
         self.source_dropouts = self.embedding_dropouts("source", embeddings.source_word_dropout, embeddings.dropout)
-        self.attends = decoder.attention != "none"
+        self.uses_attention = decoder.attention != "none"
         self.encoder = make_encoder(encoder, self.stream, self.initializers, policy)
         self.decoder = make_decoder(decoder, size, self.stream, self.initializers, policy)
         self.build()

@@ -8,13 +8,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.devices.replicas import on_each, replica_number, sum_over_replicas
+from seq2seq.devices.replicas import replica_id, run_on_replicas, sum_over_replicas
 
 FIRST_LOSS_SCALE, LEAST_LOSS_SCALE = 2.0**15, 1.0
-GROW_AFTER = 2000  # updates without overflow
-SETTLED = 100  # updates after which a gradient norm can be called unusual
+LOSS_SCALE_GROWTH_UPDATES = 2000  # updates without overflow
+NORM_WARMUP = 100  # updates after which a gradient norm can be called unusual
 SUMMING = "_all_reduce_sum_gradients"  # a method of Keras's optimizers
-ADDED_UP: dict[str, Any] = {
+SUMMED: dict[str, Any] = {
     "synchronization": tf.VariableSynchronization.ON_READ,
     "aggregation": tf.VariableAggregation.SUM,
 }
@@ -26,13 +26,13 @@ class GradientUpdate:
     Each batch hands in the gradient of its mean loss a target token, and how many tokens those were; an
     update weighs its batches by their tokens, so N accumulated batches equal one batch N times as large. In
     float16 the loss is scaled by a power of two, an update with a gradient that is not finite is skipped and
-    halves the scale, and `GROW_AFTER` good ones in a row double it (Micikevicius et al. 2018, section 3.2).
-    It is the mean that is differentiated, since the gradient of a sum over a batch overflows float16.
+    halves the scale, and `LOSS_SCALE_GROWTH_UPDATES` good ones in a row double it (Micikevicius et al. 2018, section
+    3.2). It is the mean that is differentiated, since the gradient of a sum over a batch overflows float16.
 
     On several replicas each of them hands in its own share of that gradient. Shares are summed once an update, then
     every replica checks, clips and applies the same sum to its own copy of the weights.
 
-    With `ema`, an average of the weights follows them: after the t-th applied update (a skipped one does not
+    With `ema_decay`, an average of the weights follows them: after the t-th applied update (a skipped one does not
     count) it is d * average + (1 - d) * weight with d = min(ema, (1 + t) / (10 + t)), starting from the weights
     that the constructor finds (Polyak and Juditsky 1992).
 
@@ -40,11 +40,11 @@ class GradientUpdate:
         optimizer: Built without any clip argument, and without a loss scale.
         variables: What is trained, float32.
         clip_norm: Largest global norm of the gradient (Pascanu et al. 2013); None leaves it.
-        accumulate: Batches in an update, at least 1.
+        accumulation_steps: Batches in an update, at least 1.
         scale_loss: For float16.
-        ema: Decay of the weights' average, above 0 and below 1; None for none.
-        explosion: An update whose gradient norm is above so many times the running mean of those applied is skipped
-            too, once `SETTLED` have been applied; None: only what is not finite.
+        ema_decay: Decay of the weights' average, above 0 and below 1; None for none.
+        max_norm_ratio: An update whose gradient norm is above so many times the running mean of those applied is
+            skipped too, once `NORM_WARMUP` have been applied; None: only what is not finite.
         strategy: Of the variables' replicas; the optimizer was made in its scope.
 
     All state is in `state_variables()`, so saving it mid-accumulation is exact.
@@ -55,10 +55,10 @@ class GradientUpdate:
         optimizer: keras.optimizers.Optimizer,
         variables: Sequence[keras.Variable],
         clip_norm: float | None,
-        accumulate: int,
+        accumulation_steps: int,
         scale_loss: bool,
-        ema: float | None = None,
-        explosion: float | None = None,
+        ema_decay: float | None = None,
+        max_norm_ratio: float | None = None,
         strategy: tf.distribute.Strategy | None = None,
     ) -> None:
         if optimizer.clipnorm or optimizer.clipvalue or optimizer.global_clipnorm:
@@ -66,7 +66,12 @@ class GradientUpdate:
         if optimizer.loss_scale_factor or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             raise ValueError("the optimizer scales the loss; in mixed_float16 it is scaled without being asked")
         self.optimizer, self.variables = optimizer, list(variables)
-        self.clip_norm, self.accumulate, self.ema, self.explosion = clip_norm, accumulate, ema, explosion
+        self.clip_norm, self.accumulation_steps, self.ema_decay, self.max_norm_ratio = (
+            clip_norm,
+            accumulation_steps,
+            ema_decay,
+            max_norm_ratio,
+        )
         self.strategy = strategy or tf.distribute.get_strategy()
         with self.strategy.scope():
             optimizer.build(self.variables)
@@ -82,29 +87,36 @@ class GradientUpdate:
         self.batches = counter("batches", 0)  # in the update that is being gathered
         self.tokens = counter("tokens", 0.0, "float32")
         self.skipped = counter("skipped_updates", 0)
-        self.skipped_in_a_row = counter("skipped_in_a_row", 0)  # without those that a smaller loss scale may mend
+        self.consecutive_skips = counter("consecutive_skips", 0)  # without those that a smaller loss scale may mend
         self.loss_scale = counter("loss_scale", FIRST_LOSS_SCALE, "float32") if scale_loss else None
-        self.good_updates = counter("good_updates", 0)
-        self.norm = counter("gradient_norm", 0.0, "float32")  # of the last update
-        self.usual_norm = counter("usual_norm", 0.0, "float32")  # running mean over applied updates
+        self.updates_since_overflow = counter("updates_since_overflow", 0)
+        self.gradient_norm = counter("gradient_norm", 0.0, "float32")  # of the last update
+        self.running_norm = counter("running_norm", 0.0, "float32")  # running mean over applied updates
 
         def beside(name: str, start: Callable[[keras.Variable], tf.Tensor], **kind: Any) -> list[tf.Variable]:
             return [tf.Variable(start(v), trainable=False, name=f"{name}/{v.path}", **kind) for v in self.variables]
 
         with self.strategy.scope():  # each replica sums its own shares; to read them is to add them up
-            self.sums = beside("sum", lambda v: tf.zeros(v.shape), **ADDED_UP) if accumulate > 1 else []
-        self.averages = beside("average", tf.convert_to_tensor) if ema is not None else []
+            self.sums = beside("sum", lambda v: tf.zeros(v.shape), **SUMMED) if accumulation_steps > 1 else []
+        self.averages = beside("average", tf.convert_to_tensor) if ema_decay is not None else []
 
     def state_variables(self) -> dict[str, tf.Variable]:
         """Everything that a later step depends on, besides weights and optimizer slots, by name."""
-        scalars = [self.batches, self.tokens, self.skipped, self.skipped_in_a_row, self.good_updates, self.norm]
-        scalars.append(self.usual_norm)
+        scalars = [
+            self.batches,
+            self.tokens,
+            self.skipped,
+            self.consecutive_skips,
+            self.updates_since_overflow,
+            self.gradient_norm,
+        ]
+        scalars.append(self.running_norm)
         scalars += [self.loss_scale] if self.loss_scale is not None else []
         return {variable.name.removesuffix(":0"): variable for variable in [*scalars, *self.sums, *self.averages]}
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
-        """Within the block the variables hold their averages; without `ema` they stay as they are."""
+        """Within the block the variables hold their averages; without `ema_decay` they stay as they are."""
         if not self.averages:
             yield
             return
@@ -117,12 +129,12 @@ class GradientUpdate:
             for variable, value in zip(self.variables, live, strict=True):
                 variable.assign(value)
 
-    def scaled(self, loss: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
+    def scaled_loss(self, loss: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
         """What to differentiate: the mean of a batch's summed loss, times the loss scale."""
         mean = loss / tokens
         return mean if self.loss_scale is None else mean * self.loss_scale
 
-    def dense(self, gradients: Sequence[tf.Tensor | None]) -> list[tf.Tensor]:
+    def densify(self, gradients: Sequence[tf.Tensor | None]) -> list[tf.Tensor]:
         """Gradients of all variables as whole tensors.
 
         Raises:
@@ -140,32 +152,33 @@ class GradientUpdate:
         """Take in one batch; with the last one of an update, apply it.
 
         Args:
-            gradients: Of `scaled(...)`, float32, in the order of `variables`: what `on_each` gave for `dense`.
+            gradients: Of `scaled_loss(...)`, float32, in the order of `variables`: what `run_on_replicas` gave for
+                `densify`.
             tokens: Real target tokens of the batch on all replicas, float32 scalar.
 
         Returns:
             The global norm of the last update's mean gradient, before clipping.
         """
-        if self.accumulate == 1:
+        if self.accumulation_steps == 1:
             return self._apply(gradients, tf.constant(1.0))
-        on_each(self.strategy, self._gather, gradients, tokens)
+        run_on_replicas(self.strategy, self._gather, gradients, tokens)
         self.tokens.assign_add(tokens)
         self.batches.assign_add(1)
-        return tf.cond(self.batches >= self.accumulate, self._apply_sums, self.norm.value)
+        return tf.cond(self.batches >= self.accumulation_steps, self._apply_sums, self.gradient_norm.value)
 
-    def apply_with_next(self) -> None:
+    def finish_with_next(self) -> None:
         """Let the next batch be the last one of its update, however many are gathered."""
-        self.batches.assign(self.accumulate - 1)
+        self.batches.assign(self.accumulation_steps - 1)
 
     def _gather(self, gradients: Sequence[tf.Tensor], tokens: tf.Tensor) -> None:
         for total, gradient in zip(self.sums, gradients, strict=True):
             total.assign_add(gradient * tokens)
 
     def _apply_sums(self) -> tf.Tensor:
-        sums = on_each(self.strategy, lambda: [total.read_value() for total in self.sums])
+        sums = run_on_replicas(self.strategy, lambda: [total.read_value() for total in self.sums])
         norm = self._apply(sums, self.tokens.value())
         with tf.control_dependencies([norm]):
-            on_each(self.strategy, lambda: [total.assign(tf.zeros(total.shape)) for total in self.sums])
+            run_on_replicas(self.strategy, lambda: [total.assign(tf.zeros(total.shape)) for total in self.sums])
             for variable in (self.tokens, self.batches):
                 variable.assign(tf.zeros_like(variable))
         return norm
@@ -174,27 +187,27 @@ class GradientUpdate:
         """Sum gradients over replicas, divide by `by` and the loss scale, check, clip, apply; returns the norm."""
         if self.loss_scale is not None:
             by *= self.loss_scale
-        gradients, norms = on_each(self.strategy, self._sum_and_clip, shares, by)
+        gradients, norms = run_on_replicas(self.strategy, self._sum_and_clip, shares, by)
         norm = self.strategy.experimental_local_results(norms)[0]
         good = tf.math.is_finite(norm) & ~self._explodes(norm)
 
         def apply() -> tf.Tensor:
-            on_each(self.strategy, self._step, gradients)
+            run_on_replicas(self.strategy, self._step, gradients)
             self._average()
             self._get_used_to(norm)
-            self.skipped_in_a_row.assign(0)
+            self.consecutive_skips.assign(0)
             return tf.constant(True)
 
         def skip() -> tf.Tensor:
             self.skipped.assign_add(1)
             hopeless = True if self.loss_scale is None else self.loss_scale <= LEAST_LOSS_SCALE
-            self.skipped_in_a_row.assign_add(tf.cast(hopeless, tf.int32))
+            self.consecutive_skips.assign_add(tf.cast(hopeless, tf.int32))
             return tf.constant(False)
 
         with tf.control_dependencies([tf.cond(good, apply, skip)]):
             if self.loss_scale is not None:
                 self._adapt_loss_scale(tf.math.is_finite(norm))
-            self.norm.assign(norm)
+            self.gradient_norm.assign(norm)
             return tf.identity(norm)
 
     def _sum_and_clip(self, gradients: Sequence[tf.Tensor], by: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
@@ -208,35 +221,35 @@ class GradientUpdate:
 
     def _step(self, gradients: Sequence[tf.Tensor]) -> None:
         """On each replica: the optimizer's step by gradients that are the same on all of them."""
-        if self.summed_again and replica_number():
+        if self.summed_again and replica_id():
             gradients = [tf.zeros_like(gradient) for gradient in gradients]
         self.optimizer.apply(gradients, self.variables)
 
     def _explodes(self, norm: tf.Tensor) -> tf.Tensor:
-        if self.explosion is None:
+        if self.max_norm_ratio is None:
             return tf.constant(False)
-        return (self.optimizer.iterations.value >= SETTLED) & (norm > self.explosion * self.usual_norm)
+        return (self.optimizer.iterations.value >= NORM_WARMUP) & (norm > self.max_norm_ratio * self.running_norm)
 
     def _get_used_to(self, norm: tf.Tensor) -> None:
         applied = tf.cast(self.optimizer.iterations.value, tf.float32)
-        share = tf.maximum(1.0 / applied, 1.0 / SETTLED)
-        self.usual_norm.assign_add(share * (norm - self.usual_norm))
+        share = tf.maximum(1.0 / applied, 1.0 / NORM_WARMUP)
+        self.running_norm.assign_add(share * (norm - self.running_norm))
 
     def _average(self) -> None:
-        if self.ema is None:
+        if self.ema_decay is None:
             return
         applied = tf.cast(self.optimizer.iterations.value, tf.float32)
-        decay = tf.minimum(self.ema, (1.0 + applied) / (10.0 + applied))
+        decay = tf.minimum(self.ema_decay, (1.0 + applied) / (10.0 + applied))
         for average, variable in zip(self.averages, self.variables, strict=True):
             average.assign(decay * average + (1.0 - decay) * variable)
 
     def _adapt_loss_scale(self, finite: tf.Tensor) -> None:
         assert self.loss_scale is not None
-        good = tf.where(finite, self.good_updates + 1, 0)
-        grow = good >= GROW_AFTER
+        good = tf.where(finite, self.updates_since_overflow + 1, 0)
+        grow = good >= LOSS_SCALE_GROWTH_UPDATES
         scale = tf.where(finite, tf.where(grow, 2.0, 1.0), 0.5) * self.loss_scale
         self.loss_scale.assign(tf.clip_by_value(scale, LEAST_LOSS_SCALE, 2.0**24))
-        self.good_updates.assign(tf.where(grow, 0, good))
+        self.updates_since_overflow.assign(tf.where(grow, 0, good))
 
 
 class TokenMean(keras.metrics.Metric):

@@ -18,10 +18,10 @@ from seq2seq.phrasebook.grammar import Grammar
 from seq2seq.storage.deduplication import Deduplicator, hash_texts
 
 VERSION = 1  # of the code, raised by what changes pairs without a change to the grammar's files
-PAIRS = {"train": 100_000, "valid": 500, "test": 1000, "compositional": 1000}  # unless a recipe says otherwise
+DEFAULT_PAIRS = {"train": 100_000, "valid": 500, "test": 1000, "compositional": 1000}  # unless a recipe says otherwise
 LEXICONS = ("full", "basic")
-SHARES = {"train": 80, "valid": 10, "test": 10}  # percent of what can be said
-CHUNK = 1000  # pairs that are drawn at once
+SPLIT_PERCENT = {"train": 80, "valid": 10, "test": 10}  # percent of what can be said
+CHUNK_SIZE = 1000  # pairs that are drawn at once
 
 Pair = tuple[str, str]  # the same in English and in German
 
@@ -31,21 +31,21 @@ def phrasebook(split: str, pairs: int | None = None, seed: int = 1, lexicon: str
 
     Args:
         split: `train`, `valid`, `test` or `compositional`. No source sentence is in two of them.
-        pairs: How many; `PAIRS` has the defaults. No source sentence occurs twice. Of more pairs the first ones are
-            the same. Memory grows by 8 bytes a pair.
+        pairs: How many; `DEFAULT_PAIRS` has the defaults. No source sentence occurs twice. Of more pairs the first ones
+            are the same. Memory grows by 8 bytes a pair.
         seed: Another one draws others.
         lexicon: `full`, or `basic` with some 400 of the 1,300 words; every rule is in both.
 
     Raises:
         CorpusError: There is no such split or lexicon.
     """
-    for kind, name, known in (("split", split, PAIRS), ("lexicon", lexicon, LEXICONS)):
+    for kind, name, known in (("split", split, DEFAULT_PAIRS), ("lexicon", lexicon, LEXICONS)):
         if name not in known:
             raise CorpusError(f"phrasebook: unknown {kind} {name!r}. Accepted: {', '.join(known)}.")
-    return _without_repeats(_draw(split, seed, lexicon), PAIRS[split] if pairs is None else pairs)
+    return _without_repeats(_draw(split, seed, lexicon), DEFAULT_PAIRS[split] if pairs is None else pairs)
 
 
-def split_of(source: str) -> str:
+def assign_split(source: str) -> str:
     """Return the split of a source sentence in which no combination is held out."""
     percent = int.from_bytes(_digest(source)[:4], "little") * 100 >> 32
     return next(split for split, limit in _LIMITS if percent < limit)
@@ -56,35 +56,35 @@ def fingerprint(split: str, pairs: int | None = None, seed: int = 1, lexicon: st
 
     Code counts by `VERSION` alone, so that encoded corpora outlive a change that leaves the pairs as they are.
     """
-    asked = f"{VERSION} {split} {PAIRS[split] if pairs is None else pairs} {seed} {lexicon}"
+    asked = f"{VERSION} {split} {DEFAULT_PAIRS[split] if pairs is None else pairs} {seed} {lexicon}"
     digest = hashlib.sha256(asked.encode())
     for name, file in sorted(_files(files("seq2seq.phrasebook.grammar"), "")):
         digest.update(name.encode() + file.read_bytes())
     return digest.hexdigest()
 
 
-def source_of_chance(split: str, seed: int) -> Callable[[], float]:
+def random_source(split: str, seed: int) -> Callable[[], float]:
     """Return what a split is drawn by: of `random`, only this method gives the same in every version of Python."""
     return Random(f"{split} {seed}").random
 
 
 @cache
-def the_grammar(lexicon: str = "full") -> Grammar:
+def load_grammar(lexicon: str = "full") -> Grammar:
     """The English-German grammar, read once."""
     return Grammar(lexicon=lexicon)
 
 
-_LIMITS = [(split, sum(list(SHARES.values())[: place + 1])) for place, split in enumerate(SHARES)]
+_LIMITS = [(split, sum(list(SPLIT_PERCENT.values())[: place + 1])) for place, split in enumerate(SPLIT_PERCENT)]
 
 
 def _draw(split: str, seed: int, lexicon: str) -> Iterator[Pair]:
-    grammar = the_grammar(lexicon)
-    random = source_of_chance(split, seed)
+    grammar = load_grammar(lexicon)
+    random = random_source(split, seed)
     while True:
         derivation = grammar.draw(random)
-        english = grammar.say(derivation, "english").text
-        if split in (split_of(english), "compositional"):  # most that is of no use goes before it is said in German
-            german = grammar.say(derivation, "german")
+        english = grammar.linearize(derivation, "english").text
+        if split in (assign_split(english), "compositional"):  # most that is of no use goes before it is said in German
+            german = grammar.linearize(derivation, "german")
             if grammar.held_out(german) == (split == "compositional"):
                 yield english, german.text
 
@@ -92,7 +92,7 @@ def _draw(split: str, seed: int, lexicon: str) -> Iterator[Pair]:
 def _without_repeats(pairs: Iterator[Pair], count: int) -> Iterator[Pair]:
     """Yield the first `count` pairs whose source has not been there before, by its hash; see `hash_texts`."""
     seen = Deduplicator()
-    while count > 0 and (chunk := list(islice(pairs, min(CHUNK, count)))):
+    while count > 0 and (chunk := list(islice(pairs, min(CHUNK_SIZE, count)))):
         new = seen.add(hash_texts(source for source, _ in chunk))
         yield from compress(chunk, new)
         count -= int(new.sum())

@@ -5,22 +5,22 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from seq2seq.search.loop import run_search
-from seq2seq.search.step import IMPOSSIBLE, Rules, SearchResult, StepFunction
-from seq2seq.search.top import best, top_k
+from seq2seq.search.step import NEG_INF, SearchConstraints, SearchResult, StepFunction
+from seq2seq.search.top_k import native_top_k, top_k
 
 
-class Finished(NamedTuple):
+class FinishedHypotheses(NamedTuple):
     """The best hypotheses of each sentence that have ended, (B, K) each, frozen once there are K.
 
     scores     float32, see `Rules.scores`, best first; IMPOSSIBLE in empty places
-    ends       int64, the step at which EOS came
-    slots      int64, the place in the beam that EOS was appended to
+    end_steps       int64, the step at which EOS came
+    beam_positions      int64, the place in the beam that EOS was appended to
     log_probs  float32, of EOS
     """
 
     scores: tf.Tensor
-    ends: tf.Tensor
-    slots: tf.Tensor
+    end_steps: tf.Tensor
+    beam_positions: tf.Tensor
     log_probs: tf.Tensor
 
 
@@ -30,16 +30,16 @@ class Beam(NamedTuple):
     tokens   (B, K)     int64, the last of each
     scores   (B, K)     float32, summed log-probabilities; IMPOSSIBLE in empty places
     state    of the decoder, a nest of (B, K, ...)
-    covered  (B, K, S)  float32, see `Rules.cover`
+    coverage  (B, K, S)  float32, see `Rules.update_coverage`
     """
 
     tokens: tf.Tensor
     scores: tf.Tensor
     state: Any
-    covered: tf.Tensor
+    coverage: tf.Tensor
 
 
-class Trace(NamedTuple):
+class BeamHistory(NamedTuple):
     """What happened at a step, or at all steps as tensor arrays: enough to spell out any hypothesis.
 
     parents    (B, K)     int64, of each place after the step, the place before it
@@ -55,7 +55,13 @@ class Trace(NamedTuple):
 
 
 def beam_search(
-    step: StepFunction, state: Any, memory: Any, rules: Rules, *, beam_size: int, keep_weights: bool = True
+    step: StepFunction,
+    state: Any,
+    memory: Any,
+    constraints: SearchConstraints,
+    *,
+    beam_size: int,
+    keep_weights: bool = True,
 ) -> SearchResult:
     """Keep the K best unfinished hypotheses of each sentence until K have finished.
 
@@ -67,7 +73,7 @@ def beam_search(
         step: The decoder.
         state: Its first state, tensors of (B, 1, ...).
         memory: Passed on to `step`, a nest of (B, ...); not repeated for each hypothesis.
-        rules: Their penalties decide which finished hypotheses are the best.
+        constraints: Their penalties decide which finished hypotheses are the best.
         beam_size: K, at least 1.
         keep_weights: False returns weights with S = 0 and spends no memory on them.
 
@@ -77,30 +83,30 @@ def beam_search(
     Source: Graves (2012), section 2.5, and Sutskever, Vinyals and Le (2014), section 3.2.
     Departure: finished hypotheses do not narrow the beam.
     """
-    rules = rules.on_device()
-    sentences = tf.shape(rules.max_lengths)[0]
+    constraints = constraints.on_device()
+    sentences = tf.shape(constraints.max_lengths)[0]
 
-    def body(t: tf.Tensor, rows: tf.Tensor, finished: Finished, beam: Beam, memory: Any) -> tuple[Any, ...]:
-        its = rules.of(rows)
+    def body(t: tf.Tensor, rows: tf.Tensor, finished: FinishedHypotheses, beam: Beam, memory: Any) -> tuple[Any, ...]:
+        its = constraints.select(rows)
         output = step(beam.tokens, beam.state, memory)
-        weights, covered = output.weights, its.cover(beam.covered, output.weights)
+        weights, covered = output.weights, its.update_coverage(beam.coverage, output.weights)
         # Of each hypothesis no more than its best 2K extensions can matter.
-        log_probs, places = top_k(its.choosable(output, t), 2 * beam_size)
+        log_probs, places = top_k(its.mask_scores(output, t), 2 * beam_size)
         # Among K hypotheses at most K extensions are EOS, so 2K hold K that are not.
         totals = _flat(beam.scores[:, :, None] + log_probs)
-        totals, order = best(totals, tf.minimum(2 * beam_size, tf.shape(totals)[1]))
+        totals, order = native_top_k(totals, tf.minimum(2 * beam_size, tf.shape(totals)[1]))
         parents = order // tf.cast(tf.shape(log_probs)[2], tf.int64)
-        chosen = tf.gather(_flat(output.tokens(places)), order, batch_dims=1)
+        chosen = tf.gather(_flat(output.token_ids(places)), order, batch_dims=1)
         chosen_log_probs = tf.gather(_flat(log_probs), order, batch_dims=1)
-        ends = chosen == rules.eos_id
+        ends = chosen == constraints.eos_id
 
-        first = Finished(totals, tf.fill(tf.shape(totals), tf.cast(t, tf.int64)), parents, chosen_log_probs)
-        first = Finished(*(values[:, :beam_size] for values in first))
-        ended = its.scores(first.scores, t + 1, tf.gather(covered, first.slots, batch_dims=1))
-        may_end = ends[:, :beam_size] & (first.scores > IMPOSSIBLE / 2) & ~_is_full(finished)[:, None]
-        finished = _merge(finished, first._replace(scores=tf.where(may_end, ended, IMPOSSIBLE)))
+        first = FinishedHypotheses(totals, tf.fill(tf.shape(totals), tf.cast(t, tf.int64)), parents, chosen_log_probs)
+        first = FinishedHypotheses(*(values[:, :beam_size] for values in first))
+        ended = its.scores(first.scores, t + 1, tf.gather(covered, first.beam_positions, batch_dims=1))
+        may_end = ends[:, :beam_size] & (first.scores > NEG_INF / 2) & ~_is_full(finished)[:, None]
+        finished = _merge(finished, first._replace(scores=tf.where(may_end, ended, NEG_INF)))
 
-        scores, places = best(tf.where(ends, IMPOSSIBLE, totals), beam_size)
+        scores, places = native_top_k(tf.where(ends, NEG_INF, totals), beam_size)
         parents, tokens, token_log_probs = (
             tf.gather(values, places, batch_dims=1) for values in (parents, chosen, chosen_log_probs)
         )
@@ -108,47 +114,49 @@ def beam_search(
             lambda part: part if part.shape[-1] == 0 else tf.gather(part, parents, batch_dims=1),
             (output.state, covered),
         )
-        record = Trace(parents, tokens, token_log_probs, weights if keep_weights else weights[:, :, :0])
-        return finished, Beam(tokens, tf.maximum(scores, IMPOSSIBLE), state, covered), record
+        record = BeamHistory(parents, tokens, token_log_probs, weights if keep_weights else weights[:, :, :0])
+        return finished, Beam(tokens, tf.maximum(scores, NEG_INF), state, covered), record
 
-    def is_done(t: tf.Tensor, rows: tf.Tensor, finished: Finished) -> tf.Tensor:
-        return _is_full(finished) | rules.of(rows).has_ended(t)
+    def is_done(t: tf.Tensor, rows: tf.Tensor, finished: FinishedHypotheses) -> tf.Tensor:
+        return _is_full(finished) | constraints.select(rows).has_ended(t)
 
-    first = tf.where(tf.range(beam_size) == 0, 0.0, IMPOSSIBLE)  # one hypothesis to begin with: the empty one
+    first = tf.where(tf.range(beam_size) == 0, 0.0, NEG_INF)  # one hypothesis to begin with: the empty one
     beam = Beam(
-        tf.fill([sentences, beam_size], tf.constant(rules.bos_id, tf.int64)),
+        tf.fill([sentences, beam_size], tf.constant(constraints.bos_id, tf.int64)),
         tf.repeat(first[None], sentences, axis=0),
         tf.nest.map_structure(lambda tensor: tf.repeat(tensor, beam_size, axis=1), state),
-        rules.nothing_covered(beam_size),
+        constraints.initial_coverage(beam_size),
     )
     nothing = tf.zeros([sentences, beam_size], tf.int64)
-    impossible = tf.fill([sentences, beam_size], IMPOSSIBLE)
-    finished = Finished(impossible, nothing - 1, nothing, tf.zeros([sentences, beam_size]))
+    impossible = tf.fill([sentences, beam_size], NEG_INF)
+    finished = FinishedHypotheses(impossible, nothing - 1, nothing, tf.zeros([sentences, beam_size]))
     dtypes = (tf.int64, tf.int64, tf.float32, tf.float32)
     steps, finished, arrays = run_search(body, is_done, finished, beam, memory, dtypes)
-    return _spell_out(steps, finished, Trace(*arrays), rules)
+    return _spell_out(steps, finished, BeamHistory(*arrays), constraints)
 
 
 def _flat(values: tf.Tensor) -> tf.Tensor:
     return tf.reshape(values, [tf.shape(values)[0], -1])
 
 
-def _is_full(finished: Finished) -> tf.Tensor:
-    return tf.reduce_all(finished.scores > IMPOSSIBLE / 2, axis=1)
+def _is_full(finished: FinishedHypotheses) -> tf.Tensor:
+    return tf.reduce_all(finished.scores > NEG_INF / 2, axis=1)
 
 
-def _merge(old: Finished, new: Finished) -> Finished:
+def _merge(old: FinishedHypotheses, new: FinishedHypotheses) -> FinishedHypotheses:
     joined = [tf.concat(pair, axis=1) for pair in zip(old, new, strict=True)]
-    scores, places = best(joined[0], old.scores.shape[1])
-    return Finished(scores, *(tf.gather(values, places, batch_dims=1) for values in joined[1:]))
+    scores, places = native_top_k(joined[0], old.scores.shape[1])
+    return FinishedHypotheses(scores, *(tf.gather(values, places, batch_dims=1) for values in joined[1:]))
 
 
-def _spell_out(steps: tf.Tensor, finished: Finished, trace: Trace, rules: Rules) -> SearchResult:
+def _spell_out(
+    steps: tf.Tensor, finished: FinishedHypotheses, trace: BeamHistory, rules: SearchConstraints
+) -> SearchResult:
     """Follow each finished hypothesis from its end to its beginning."""
 
     def body(t: tf.Tensor, slots: tf.Tensor, out: tuple[tf.TensorArray, ...]) -> tuple[Any, ...]:
         now = tf.cast(t, tf.int64)
-        at_end, inside = now == finished.ends, now < finished.ends
+        at_end, inside = now == finished.end_steps, now < finished.end_steps
 
         def of_step(array: tf.TensorArray, last: Any, after: Any) -> tf.Tensor:
             value = tf.gather(array.read(t), slots, batch_dims=1)
@@ -157,18 +165,18 @@ def _spell_out(steps: tf.Tensor, finished: Finished, trace: Trace, rules: Rules)
         eos, pad = tf.constant(rules.eos_id, tf.int64), tf.constant(rules.pad_id, tf.int64)
         tokens = of_step(trace.tokens, eos, pad)
         log_probs = of_step(trace.log_probs, finished.log_probs, 0.0)
-        slots = of_step(trace.parents, finished.slots, slots)
+        slots = of_step(trace.parents, finished.beam_positions, slots)
         weights = tf.gather(trace.weights.read(t), slots, batch_dims=1)
         weights = tf.where((at_end | inside)[:, :, None], weights, 0.0)
         values = (tokens, log_probs, weights)
         return t - 1, slots, tuple(array.write(t, value) for array, value in zip(out, values, strict=True))
 
     arrays = tuple(tf.TensorArray(dtype, steps) for dtype in (tf.int64, tf.float32, tf.float32))
-    *_, out = tf.while_loop(lambda t, *_: t >= 0, body, (steps - 1, finished.slots, arrays))
+    *_, out = tf.while_loop(lambda t, *_: t >= 0, body, (steps - 1, finished.beam_positions, arrays))
     tokens, log_probs, weights = (array.stack() for array in out)
     return SearchResult(
         tf.cast(tf.transpose(tokens, [1, 2, 0]), tf.int32),
-        tf.cast(finished.ends + 1, tf.int32),
+        tf.cast(finished.end_steps + 1, tf.int32),
         finished.scores,
         tf.transpose(log_probs, [1, 2, 0]),
         tf.transpose(weights, [1, 2, 0, 3]),

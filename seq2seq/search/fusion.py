@@ -7,7 +7,7 @@ import tensorflow as tf
 from seq2seq.search.step import StepFunction, StepOutput
 
 
-def fused(step: StepFunction, language_step: StepFunction, weight: float | tf.Tensor) -> StepFunction:
+def shallow_fusion(step: StepFunction, language_step: StepFunction, weight: float | tf.Tensor) -> StepFunction:
     """A step that gives scores log p(token | source, tokens before) + weight * log p_LM(token | tokens before).
 
     The scores are not normalised. The language model's log-probabilities are over the whole vocabulary, whatever the
@@ -27,7 +27,7 @@ def fused(step: StepFunction, language_step: StepFunction, weight: float | tf.Te
     def both(tokens: tf.Tensor, state: Any, memory: Any) -> StepOutput:
         output = step(tokens, state[0], memory[0])
         language = language_step(tokens, state[1], memory[1])
-        scores = output.scores + weight * output.pick(language.scores)
+        scores = output.scores + weight * output.gather_candidates(language.scores)
         return output._replace(scores=scores, state=(output.state, language.state))
 
     return both

@@ -6,15 +6,15 @@ from typing import Any
 import tensorflow as tf
 
 from seq2seq.search.loop import run_search
-from seq2seq.search.step import Rules, SearchResult, StepFunction
+from seq2seq.search.step import SearchConstraints, SearchResult, StepFunction
 
-# From a step's number t, sentences (B',) and their scores (B', N, C), `IMPOSSIBLE` where a token must not come: the
+# From a step's number t, sentences (B',) and their scores (B', N, C), `NEG_INF` where a token must not come: the
 # places (B', N) int64 of the chosen tokens among C.
 Choose = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def greedy_search(
-    step: StepFunction, state: Any, memory: Any, rules: Rules, *, keep_weights: bool = True
+    step: StepFunction, state: Any, memory: Any, constraints: SearchConstraints, *, keep_weights: bool = True
 ) -> SearchResult:
     """Take the likeliest token until EOS.
 
@@ -22,7 +22,7 @@ def greedy_search(
         step: The decoder, called with K = 1.
         state: Its first state, tensors of (B, 1, ...).
         memory: Passed on to `step`, a nest of (B, ...).
-        rules: Their penalties change the reported scores; they decide nothing here.
+        constraints: Their penalties change the reported scores; they decide nothing here.
         keep_weights: False returns weights with S = 0 and spends no memory on them.
 
     Returns:
@@ -32,11 +32,18 @@ def greedy_search(
     def likeliest(t: tf.Tensor, rows: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
         return tf.argmax(scores, axis=-1)
 
-    return extend_until_eos(step, state, memory, rules, likeliest, hypotheses=1, keep_weights=keep_weights)
+    return extend_until_eos(step, state, memory, constraints, likeliest, hypotheses=1, keep_weights=keep_weights)
 
 
 def extend_until_eos(
-    step: StepFunction, state: Any, memory: Any, rules: Rules, choose: Choose, *, hypotheses: int, keep_weights: bool
+    step: StepFunction,
+    state: Any,
+    memory: Any,
+    constraints: SearchConstraints,
+    choose: Choose,
+    *,
+    hypotheses: int,
+    keep_weights: bool,
 ) -> SearchResult:
     """Let N hypotheses of each sentence grow, one chosen token a step, each until its own EOS.
 
@@ -46,22 +53,26 @@ def extend_until_eos(
 
     def body(t: tf.Tensor, rows: tf.Tensor, outcome: Any, carried: Any, memory: Any) -> tuple[Any, ...]:
         (done, covered), (tokens, state) = outcome, carried
-        its = rules.of(rows)
+        its = constraints.select(rows)
         output = step(tokens, state, memory)
-        chosen = choose(t, rows, its.choosable(output, t))
+        chosen = choose(t, rows, its.mask_scores(output, t))
         log_probs = tf.gather(output.scores, chosen, batch_dims=2)
         weights = tf.where(done[:, :, None], 0.0, output.weights)
-        tokens = tf.where(done, tf.constant(rules.pad_id, tf.int64), output.tokens(chosen))
+        tokens = tf.where(done, tf.constant(constraints.pad_id, tf.int64), output.token_ids(chosen))
         record = (tokens, tf.where(done, 0.0, log_probs), weights if keep_weights else weights[:, :, :0])
-        return (done | (tokens == rules.eos_id), its.cover(covered, weights)), (tokens, output.state), record
+        return (
+            (done | (tokens == constraints.eos_id), its.update_coverage(covered, weights)),
+            (tokens, output.state),
+            record,
+        )
 
     def is_done(t: tf.Tensor, rows: tf.Tensor, outcome: Any) -> tf.Tensor:
         # By its last step a hypothesis has its EOS, unless its scores are not numbers.
-        return tf.reduce_all(outcome[0], axis=1) | rules.of(rows).has_ended(t)
+        return tf.reduce_all(outcome[0], axis=1) | constraints.select(rows).has_ended(t)
 
-    rules = rules.on_device()
-    covered = rules.nothing_covered(hypotheses)
-    begun = tf.fill(tf.shape(covered)[:2], tf.constant(rules.bos_id, tf.int64))
+    constraints = constraints.on_device()
+    covered = constraints.initial_coverage(hypotheses)
+    begun = tf.fill(tf.shape(covered)[:2], tf.constant(constraints.bos_id, tf.int64))
     state = tf.nest.map_structure(lambda tensor: tf.repeat(tensor, hypotheses, axis=1), state)
     _, (_, covered), arrays = run_search(
         body,
@@ -73,6 +84,6 @@ def extend_until_eos(
     )
     tokens, log_probs, weights = (array.stack() for array in arrays)
     tokens, log_probs = tf.transpose(tokens, [1, 2, 0]), tf.transpose(log_probs, [1, 2, 0])
-    lengths = tf.cast(tf.math.count_nonzero(tokens != rules.pad_id, axis=-1), tf.int32)
-    scores = rules.scores(tf.reduce_sum(log_probs, axis=-1), lengths, covered)
+    lengths = tf.cast(tf.math.count_nonzero(tokens != constraints.pad_id, axis=-1), tf.int32)
+    scores = constraints.scores(tf.reduce_sum(log_probs, axis=-1), lengths, covered)
     return SearchResult(tf.cast(tokens, tf.int32), lengths, scores, log_probs, tf.transpose(weights, [1, 2, 0, 3]))

@@ -4,10 +4,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from seq2seq.search.step import IMPOSSIBLE, StepFunction, StepOutput
+from seq2seq.search.step import NEG_INF, StepFunction, StepOutput
 
 
-def after_prefix(step: StepFunction, state: Any, memory: Any, prefix: tf.Tensor) -> tuple[StepFunction, Any, Any]:
+def with_prefix(step: StepFunction, state: Any, memory: Any, prefix: tf.Tensor) -> tuple[StepFunction, Any, Any]:
     """Let every hypothesis begin with its sentence's prefix; search chooses from there on.
 
     A given token has probability 1, so that a hypothesis scores what comes after the prefix, given the prefix. Its
@@ -16,7 +16,7 @@ def after_prefix(step: StepFunction, state: Any, memory: Any, prefix: tf.Tensor)
     Args:
         step, state, memory: What search would begin with, see `StepFunction`; the state's tensors are (B, 1, ...).
         prefix: (B, P) int32, right-padded with 0; P may be 0. Must not contain tokens that
-            `Rules` forbids; this is not checked.
+            `SearchConstraints` forbids; this is not checked.
 
     Returns:
         The step, the state and the memory that search is to begin with.
@@ -29,12 +29,12 @@ def after_prefix(step: StepFunction, state: Any, memory: Any, prefix: tf.Tensor)
         token = tf.ensure_shape(token, tokens.shape)
         is_given = (token > 0)[:, :, None]
         if output.candidates is None:
-            certain = tf.one_hot(token, output.scores.shape[-1], on_value=0.0, off_value=IMPOSSIBLE)
+            certain = tf.one_hot(token, output.scores.shape[-1], on_value=0.0, off_value=NEG_INF)
             scores = tf.where(is_given, certain, output.scores)
             return output._replace(scores=scores, state=(place + 1, output.state))
         # All hypotheses are equally long, so one more place per sentence has room for what is given.
-        others = tf.where(is_given, IMPOSSIBLE, output.scores)
-        scores = tf.concat([tf.where(is_given, 0.0, IMPOSSIBLE), others], axis=-1)
+        others = tf.where(is_given, NEG_INF, output.scores)
+        scores = tf.concat([tf.where(is_given, 0.0, NEG_INF), others], axis=-1)
         candidates = tf.concat([token[:, :1], output.candidates], axis=-1)
         return StepOutput(scores, (place + 1, output.state), output.weights, candidates)
 

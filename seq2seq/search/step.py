@@ -6,16 +6,16 @@ from typing import Any, Literal, NamedTuple, Protocol
 import tensorflow as tf
 
 # The score of what cannot be chosen. Finite, so that sums and differences of it stay numbers.
-IMPOSSIBLE = -1e9
+NEG_INF = -1e9
 # Below this, attention to a source position counts as none: keeps the logarithm of nothing finite (-20.7).
-LEAST_COVERAGE = 1e-9
+MIN_COVERAGE = 1e-9
 
 
 class StepOutput(NamedTuple):
     """What one step gives: C tokens that may come next for each hypothesis, and how good each would be.
 
     scores      (B, K, C)  float32, what each token adds to a hypothesis: its log-probability, or a sum of several
-                models'; `IMPOSSIBLE` for what must not come
+                models'; `NEG_INF` for what must not come
     state       any nest of tensors (B, K, ...)
     weights     (B, K, S)  float32, attention over the source
     candidates  (B, C)     int64, which tokens these are, 0 (padding) in empty places; None: all of the vocabulary, by
@@ -27,17 +27,17 @@ class StepOutput(NamedTuple):
     weights: tf.Tensor
     candidates: tf.Tensor | None = None
 
-    def tokens(self, places: tf.Tensor) -> tf.Tensor:
+    def token_ids(self, positions: tf.Tensor) -> tf.Tensor:
         """Token ids of places (B, ...) among C."""
-        return places if self.candidates is None else tf.gather(self.candidates, places, batch_dims=1)
+        return positions if self.candidates is None else tf.gather(self.candidates, positions, batch_dims=1)
 
-    def pick(self, values: tf.Tensor) -> tf.Tensor:
+    def gather_candidates(self, values: tf.Tensor) -> tf.Tensor:
         """Of values (B, K, V) of the whole vocabulary those of the candidates, (B, K, C)."""
         return values if self.candidates is None else tf.gather(values, self.candidates, axis=2, batch_dims=1)
 
 
 class StepFunction(Protocol):
-    """One step of a decoder for K hypotheses of each of B sentences. Steps wrap steps: see `fused`, `after_prefix`.
+    """One step of a decoder for K hypotheses of each of B sentences. Steps wrap steps: see `fused`, `with_prefix`.
 
     Shapes:
         tokens  (B, K)  int64, the last token of each hypothesis, an id of the vocabulary
@@ -66,7 +66,7 @@ class SearchResult(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class SearchConstraints:
     """Rules of every search: which tokens may be chosen when, and how a finished hypothesis is scored.
 
     Args:
@@ -75,7 +75,7 @@ class Rules:
             latter holds. None: 1.
         bos_id, eos_id, pad_id: Special tokens. BOS and padding are never chosen.
         forbidden: Other tokens that are never chosen.
-        length_penalty: See `normalized`; a number or a scalar tensor.
+        length_penalty: See `normalize_scores`; a number or a scalar tensor.
         coverage_penalty: beta of `coverage_scores`, not negative; a number or a scalar tensor. None or the number 0:
             scores do not depend on coverage, and none is kept.
         source_mask: (B, S) bool, True on real tokens; a coverage penalty needs it.
@@ -95,29 +95,29 @@ class Rules:
     source_mask: tf.Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.covers and self.source_mask is None:
+        if self.uses_coverage and self.source_mask is None:
             raise ValueError(f"coverage_penalty is {self.coverage_penalty}: pass source_mask, the real source tokens")
 
     @property
-    def covers(self) -> bool:
+    def uses_coverage(self) -> bool:
         """Whether scores depend on coverage."""
         penalty = self.coverage_penalty
         return penalty is not None and (tf.is_tensor(penalty) or penalty != 0)
 
-    def of(self, rows: tf.Tensor) -> "Rules":
+    def select(self, indices: tf.Tensor) -> "SearchConstraints":
         """The rules of some sentences, by their numbers (B',)."""
 
         def part(values: tf.Tensor | None) -> tf.Tensor | None:
-            return None if values is None else tf.gather(values, rows)
+            return None if values is None else tf.gather(values, indices)
 
         return replace(
             self,
             max_lengths=part(self.max_lengths),
             min_lengths=part(self.min_lengths),
-            source_mask=part(self.source_mask) if self.covers else None,
+            source_mask=part(self.source_mask) if self.uses_coverage else None,
         )
 
-    def on_device(self) -> "Rules":
+    def on_device(self) -> "SearchConstraints":
         """The same with limits in int64: on a GPU, TensorFlow computes with int32 on the host."""
         shortest = None if self.min_lengths is None else tf.cast(self.min_lengths, tf.int64)
         return replace(self, max_lengths=tf.cast(self.max_lengths, tf.int64), min_lengths=shortest)
@@ -126,8 +126,8 @@ class Rules:
         """Whether hypotheses are as long as they may be before step t, (B,) bool."""
         return tf.cast(t, self.max_lengths.dtype) >= self.max_lengths
 
-    def choosable(self, output: StepOutput, t: tf.Tensor) -> tf.Tensor:
-        """The scores (B, K, C) of step t; `IMPOSSIBLE` for tokens that must not come now."""
+    def mask_scores(self, output: StepOutput, t: tf.Tensor) -> tf.Tensor:
+        """The scores (B, K, C) of step t; `NEG_INF` for tokens that must not come now."""
         scores, token = output.scores, output.candidates
         if token is None:
             token = tf.cast(tf.range(scores.shape[-1] or tf.shape(scores)[-1]), tf.int64)[None]
@@ -137,32 +137,32 @@ class Rules:
         if self.min_lengths is not None:
             excluded |= is_eos & (t < self.min_lengths - 1)[:, None]
         excluded = tf.where((t >= self.max_lengths - 1)[:, None], ~is_eos, excluded)
-        return tf.where(excluded[:, None], IMPOSSIBLE, scores)
+        return tf.where(excluded[:, None], NEG_INF, scores)
 
-    def scores(self, sums: tf.Tensor, lengths: tf.Tensor, covered: tf.Tensor) -> tf.Tensor:
+    def scores(self, sums: tf.Tensor, lengths: tf.Tensor, coverage: tf.Tensor) -> tf.Tensor:
         """Scores of finished hypotheses, by which they are compared.
 
         Args:
             sums: (B, N) float32, summed log-probabilities.
             lengths: Tokens of each, EOS included; a scalar or (B, N).
-            covered: (B, N, S) float32, attention summed over these tokens, see `cover`.
+            coverage: (B, N, S) float32, attention summed over these tokens, see `update_coverage`.
         """
-        scores = normalized(sums, lengths, self.length_penalty)
-        if self.covers:
-            scores += self.coverage_penalty * coverage_scores(covered, self.source_mask)
+        scores = normalize_scores(sums, lengths, self.length_penalty)
+        if self.uses_coverage:
+            scores += self.coverage_penalty * coverage_scores(coverage, self.source_mask)
         return scores
 
-    def nothing_covered(self, hypotheses: int) -> tf.Tensor:
-        """(B, K, S) zeros to begin `cover` with; S = 0 where scores do not depend on coverage."""
-        positions = tf.shape(self.source_mask)[1] if self.covers else 0
+    def initial_coverage(self, hypotheses: int) -> tf.Tensor:
+        """(B, K, S) zeros to begin `update_coverage` with; S = 0 where scores do not depend on coverage."""
+        positions = tf.shape(self.source_mask)[1] if self.uses_coverage else 0
         return tf.zeros([tf.shape(self.max_lengths)[0], hypotheses, positions])
 
-    def cover(self, covered: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-        """`covered` after a step with attention weights (B, K, S)."""
-        return covered + weights if self.covers else covered
+    def update_coverage(self, coverage: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """`coverage` after a step with attention weights (B, K, S)."""
+        return coverage + weights if self.uses_coverage else coverage
 
 
-def normalized(
+def normalize_scores(
     scores: tf.Tensor, lengths: tf.Tensor, length_penalty: float | tf.Tensor | Literal["average"]
 ) -> tf.Tensor:
     """Scores that can be compared across lengths.
@@ -181,18 +181,18 @@ def normalized(
     return scores / ((5.0 + tokens) / 6.0) ** length_penalty
 
 
-def coverage_scores(covered: tf.Tensor, source_mask: tf.Tensor) -> tf.Tensor:
+def coverage_scores(coverage: tf.Tensor, source_mask: tf.Tensor) -> tf.Tensor:
     """How much of the source was attended to: the sum over real positions s of log(min(covered_s, 1)), at most 0.
 
     Args:
-        covered: (B, N, S) float32, attention summed over all target tokens.
+        coverage: (B, N, S) float32, attention summed over all target tokens.
         source_mask: (B, S) bool, True on real tokens.
 
     Returns:
         (B, N) float32.
 
     Source: Wu et al. (2016), section 7, equation 14, without its beta.
-    Departure: a position counts at least `LEAST_COVERAGE`, which keeps the logarithm finite.
+    Departure: a position counts at least `MIN_COVERAGE`, which keeps the logarithm finite.
     """
-    logarithms = tf.math.log(tf.clip_by_value(covered, LEAST_COVERAGE, 1.0))
+    logarithms = tf.math.log(tf.clip_by_value(coverage, MIN_COVERAGE, 1.0))
     return tf.reduce_sum(tf.where(source_mask[:, None], logarithms, 0.0), axis=-1)

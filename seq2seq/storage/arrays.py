@@ -12,23 +12,23 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.storage.files import replacing, stored_file
+from seq2seq.storage.files import atomic_write, regular_file
 
 
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any] | None = None) -> None:
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any] | None = None) -> None:
     """Write named arrays of numbers and a JSON-able mapping to one safetensors file with checksums, atomically.
 
-    The file's metadata has three texts: `about` is the mapping, `arrays` the checksum of all names, types, shapes and
-    numbers, and `sha256` that of these two.
+    The file's header has three texts: `metadata` is the mapping, `arrays` the checksum of all names, types, shapes
+    and numbers, and `sha256` that of these two.
 
     Raises:
         StorageError: It cannot be written.
         ValueError: An array does not consist of numbers.
     """
     values = {name: np.asarray(array, array.dtype.newbyteorder("<"), order="C") for name, array in arrays.items()}
-    metadata = {"about": json.dumps(dict(about or {}), sort_keys=True), "arrays": _digest(values)}
-    contents = save(values, metadata | {"sha256": _seal(metadata)})
-    with replacing(path, len(contents)) as partial:
+    header = {"metadata": json.dumps(dict(metadata or {}), sort_keys=True), "arrays": _digest(values)}
+    contents = save(values, header | {"sha256": _seal(header)})
+    with atomic_write(path, len(contents)) as partial:
         partial.write_bytes(contents)
 
 
@@ -38,21 +38,21 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     Raises:
         ModelDirectoryError: The file is missing, damaged, or holds what `save_arrays` does not write.
     """
-    with _reading(path) as (file, metadata):
+    with _reading(path) as (file, header):
         arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
-        if _digest(arrays) != metadata["arrays"]:
+        if _digest(arrays) != header["arrays"]:
             raise ValueError("its arrays do not match their checksum")
-        return arrays, dict(json.loads(metadata["about"]))
+        return arrays, dict(json.loads(header["metadata"]))
 
 
-def load_about(path: Path) -> dict[str, Any]:
+def load_metadata(path: Path) -> dict[str, Any]:
     """Only the mapping that `save_arrays` wrote; the arrays are neither read nor checked.
 
     Raises:
         ModelDirectoryError: The file is missing or damaged.
     """
-    with _reading(path) as (_, metadata):
-        return dict(json.loads(metadata["about"]))
+    with _reading(path) as (_, header):
+        return dict(json.loads(header["metadata"]))
 
 
 def load_checksum(path: Path) -> str:
@@ -61,19 +61,19 @@ def load_checksum(path: Path) -> str:
     Raises:
         ModelDirectoryError: The file is missing or damaged.
     """
-    with _reading(path) as (_, metadata):
-        return metadata["sha256"]
+    with _reading(path) as (_, header):
+        return header["sha256"]
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
     """The file and its metadata, verified. The library checks shapes and offsets against the size of the file."""
     try:
-        with safe_open(stored_file(path), "numpy") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("sha256") != _seal({name: metadata.get(name, "") for name in ("about", "arrays")}):
+        with safe_open(regular_file(path), "numpy") as file:
+            header = file.metadata() or {}
+            if header.get("sha256") != _seal({name: header.get(name, "") for name in ("metadata", "arrays")}):
                 raise ValueError("its metadata do not match their checksum")
-            yield file, metadata
+            yield file, header
     except ModelDirectoryError:
         raise
     except Exception as error:  # the library has its own, and lets NumPy's and the system's through
@@ -93,5 +93,5 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def _seal(metadata: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(metadata, sort_keys=True).encode()).hexdigest()
+def _seal(header: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()

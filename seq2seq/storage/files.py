@@ -15,7 +15,7 @@ from seq2seq.errors import ModelDirectoryError, StorageError
 
 
 @contextmanager
-def replacing(path: Path, needed: int | None = None, *, keep: bool = False) -> Iterator[Path]:
+def atomic_write(path: Path, needed: int | None = None, *, keep: bool = False) -> Iterator[Path]:
     """A temporary path that replaces `path` when the block succeeds, so that `path` is old or new, never half.
 
     Args:
@@ -27,7 +27,7 @@ def replacing(path: Path, needed: int | None = None, *, keep: bool = False) -> I
         StorageError: It cannot be written.
     """
     partial = path.with_name(path.name + ".partial")
-    with writing(path, needed):
+    with storage_errors(path, needed):
         partial.unlink(missing_ok=True)  # it may be a link to another file, which would be written
         try:
             yield partial
@@ -40,7 +40,7 @@ def replacing(path: Path, needed: int | None = None, *, keep: bool = False) -> I
 
 
 @contextmanager
-def replacing_folder(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder that then replaces `folder`; a crash in between can leave neither.
 
     The old folder is removed before the new one, `FOLDER.partial`, gets its name.
@@ -49,12 +49,12 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         StorageError: It cannot be written; errors inside the block stay as they are.
     """
     partial = folder.with_name(folder.name + ".partial")
-    with writing(folder):
+    with storage_errors(folder):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     try:
         yield partial
-        with writing(folder):
+        with storage_errors(folder):
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
     finally:
@@ -62,7 +62,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def writing(path: Path, needed: int | None = None) -> Iterator[None]:
+def storage_errors(path: Path, needed: int | None = None) -> Iterator[None]:
     """Convert an OSError for `path` to a StorageError; those that name another file pass through.
 
     Raises:
@@ -86,7 +86,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def stored_file(path: Path) -> Path:
+def regular_file(path: Path) -> Path:
     """Check that `path` is a regular file in its own folder, and return it.
 
     Raises:

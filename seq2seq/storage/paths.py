@@ -8,18 +8,18 @@ from seq2seq.errors import CorpusError
 
 
 def find_file(path: str) -> Path:
-    """`expand` a path and check that a file is there.
+    """`expand_path` a path and check that a file is there.
 
     Raises:
         CorpusError: A variable is not set, or there is no such file.
     """
-    file = expand(path)
+    file = expand_path(path)
     if not file.is_file():
         raise CorpusError(f"{file}: no such file.")
     return file
 
 
-def expand(path: str) -> Path:
+def expand_path(path: str) -> Path:
     """Expand `~` and environment variables in a path.
 
     Raises:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.model_directory.directory import TOKENIZERS, check_directory, load_config_of, save_weights
+from seq2seq.model_directory.directory import TOKENIZERS, check_directory, load_model_config, save_weights
 from seq2seq.model_directory.metadata import CONFIG, read_history
 from seq2seq.storage.arrays import load_arrays
-from seq2seq.storage.files import replacing, stored_file
+from seq2seq.storage.files import atomic_write, regular_file
 from seq2seq.training.checkpoints import best_first, kept_weights
 
 
@@ -48,8 +48,8 @@ def average_checkpoints(
     output.mkdir(parents=True, exist_ok=True)
     for name in (CONFIG, *TOKENIZERS):
         if (directory / name).exists():
-            with replacing(output / name) as partial:
-                shutil.copyfile(stored_file(directory / name), partial)
+            with atomic_write(output / name) as partial:
+                shutil.copyfile(regular_file(directory / name), partial)
     validations = [about for _, about in chosen]
     scores = {
         "averaged": [about["update"] for about in validations],
@@ -68,7 +68,7 @@ def _choose(directory: Path, last: int | None, best: int | None) -> list[tuple[P
     if number < 1:
         raise TrainingError(f"'{which}' is {number}: at least one validation is needed.")
     # The history names them: the kept files may have gaps, as where a resumed run keeps more than before.
-    config = load_config_of(directory)
+    config = load_model_config(directory)
     metric = config.validation.metric
     value = "bleu" if metric == "bleu" else "valid_loss"
     history = [

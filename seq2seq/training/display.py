@@ -17,8 +17,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-WORTH_SAYING = 2.0  # seconds
-LINE_EVERY = 30.0  # seconds between plain lines where there is no terminal
+MIN_SPINNER_SECONDS = 2.0  # seconds
+LINE_INTERVAL = 30.0  # seconds between plain lines where there is no terminal
 
 
 class Display:
@@ -32,7 +32,7 @@ class Display:
         self.console = console or Console(quiet=True)
         self._last_line = time.monotonic()
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """Print a line."""
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
@@ -44,17 +44,17 @@ class Display:
         self.console.print(table)
 
     @contextmanager
-    def waiting(self, what: str) -> Iterator[None]:
+    def spinner(self, what: str) -> Iterator[None]:
         """A spinner around something whose length is unknown, and the time it took if that was long."""
         start = time.monotonic()
         with self.console.status(what):
             yield
         seconds = time.monotonic() - start
-        if seconds > WORTH_SAYING:
-            self.say(f"{what}: {seconds:.1f} s")
+        if seconds > MIN_SPINNER_SECONDS:
+            self.print(f"{what}: {seconds:.1f} s")
 
     @contextmanager
-    def counting(self, what: str, unit: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    def progress_bar(self, what: str, unit: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
         """A bar; yields a function that takes the number done so far."""
         with self._bar(f"{{task.completed:,.0f}} {unit}") as bar:
             task = bar.add_task(what, total=total)
@@ -69,24 +69,24 @@ class Display:
             def show(completed: int, numbers: Mapping[str, Any]) -> None:
                 text = (
                     f"update {numbers['update']:,}  loss {numbers['loss']:.3f}  "
-                    f"{numbers['tokens_per_second']:,.0f} tokens/s  ETA {clock(numbers['eta'])}"
+                    f"{numbers['tokens_per_second']:,.0f} tokens/s  ETA {format_duration(numbers['eta'])}"
                 )
                 bar.update(task, completed=completed, numbers=text)
                 now = time.monotonic()
-                if not self.console.is_terminal and now - self._last_line > LINE_EVERY:
+                if not self.console.is_terminal and now - self._last_line > LINE_INTERVAL:
                     self._last_line = now
-                    self.say(f"epoch {epoch}  batch {completed:,}/{batches:,}  {text}")
+                    self.print(f"epoch {epoch}  batch {completed:,}/{batches:,}  {text}")
 
             yield show
 
     def validation(self, entry: Mapping[str, Any], improved: bool) -> None:
         """One line a validation."""
         bleu = f"  BLEU {entry['bleu']:.2f}" if entry.get("bleu") is not None else ""
-        self.say(
+        self.print(
             f"epoch {entry['epoch']}  update {entry['update']:,}  train loss {entry['train_loss']:.3f}  "
             f"valid loss {entry['valid_loss']:.3f}  perplexity {entry['valid_perplexity']:.2f}{bleu}  "
             f"learning rate {entry['learning_rate']:.2g}  {entry['tokens_per_second']:,.0f} tokens/s  "
-            f"{clock(entry['seconds'])}{'  *best*' if improved else ''}"
+            f"{format_duration(entry['seconds'])}{'  *best*' if improved else ''}"
         )
         self._last_line = time.monotonic()
 
@@ -104,14 +104,14 @@ class Display:
         )
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """`1:02:03` or `2:03`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def counted(count: int, noun: str) -> str:
+def count_noun(count: int, noun: str) -> str:
     """`1 batch`, `2 batches`, `3,000 updates`."""
     plural = f"{noun}es" if noun.endswith("tch") else f"{noun}s"
     return f"{count:,} {noun if count == 1 else plural}"

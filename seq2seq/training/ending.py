@@ -4,11 +4,11 @@ from enum import Enum
 from typing import NamedTuple
 
 from seq2seq.config import Config
-from seq2seq.training.display import counted
-from seq2seq.training.progress import Progress
+from seq2seq.training.display import count_noun
+from seq2seq.training.run_state import RunState
 
 
-class Reason(Enum):
+class EndReason(Enum):
     """What ended a run."""
 
     UPDATES = "updates"  # training.updates
@@ -17,39 +17,41 @@ class Reason(Enum):
     CALLBACK = "callback"  # `model.stop_training`
 
 
-class End(NamedTuple):
+class RunEnd(NamedTuple):
     """The end of a run; an interrupted run has none.
 
     reason   for programs
     message  for people, as `3 epochs are done`
     """
 
-    reason: Reason
+    reason: EndReason
     message: str
 
 
-def end_of(config: Config, progress: Progress, stopped_by_callback: bool) -> End | None:
+def find_end(config: Config, run_state: RunState, stopped_by_callback: bool) -> RunEnd | None:
     """Why a run is over; None while it is not.
 
     Args:
         config: The recipe.
-        progress: Where the run stands.
+        run_state: Where the run stands.
         stopped_by_callback: Whether a callback set `model.stop_training`.
 
     Returns:
         The first that holds: updates done, epochs done, patience exhausted, stopped by a callback.
     """
     training, validation = config.training, config.validation
-    if training.updates is not None and progress.batches // training.accumulate >= training.updates:
-        return End(Reason.UPDATES, _done(progress.batches // training.accumulate, "update"))
-    if training.epochs is not None and progress.epoch > training.epochs:
-        return End(Reason.EPOCHS, _done(training.epochs, "epoch"))
-    if validation.patience is not None and progress.waited >= validation.patience:
-        return End(Reason.PATIENCE, f"no better {validation.metric} in {counted(validation.patience, 'validation')}")
+    if training.updates is not None and run_state.total_batches // training.accumulation_steps >= training.updates:
+        return RunEnd(EndReason.UPDATES, _done(run_state.total_batches // training.accumulation_steps, "update"))
+    if training.epochs is not None and run_state.epoch > training.epochs:
+        return RunEnd(EndReason.EPOCHS, _done(training.epochs, "epoch"))
+    if validation.patience is not None and run_state.wait >= validation.patience:
+        return RunEnd(
+            EndReason.PATIENCE, f"no better {validation.metric} in {count_noun(validation.patience, 'validation')}"
+        )
     if stopped_by_callback:
-        return End(Reason.CALLBACK, "a callback stopped it")
+        return RunEnd(EndReason.CALLBACK, "a callback stopped it")
     return None
 
 
 def _done(count: int, noun: str) -> str:
-    return f"{counted(count, noun)} {'is' if count == 1 else 'are'} done"
+    return f"{count_noun(count, noun)} {'is' if count == 1 else 'are'} done"

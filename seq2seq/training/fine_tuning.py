@@ -9,10 +9,10 @@ import numpy as np
 from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.errors import TrainingError, did_you_mean
 from seq2seq.model_directory.directory import load_tokenizers, load_weights
-from seq2seq.models.base import DecoderModel, inner_path
+from seq2seq.models.base import DecoderModel, weight_name
 from seq2seq.training.display import Display
 
-NAMED = 12  # weights in a message
+MAX_LISTED = 12  # weights in a message
 
 
 def warm_start(model: DecoderModel, tokenizers: Tokenizers, folder: Path, display: Display) -> None:
@@ -23,7 +23,7 @@ def warm_start(model: DecoderModel, tokenizers: Tokenizers, folder: Path, displa
         ModelDirectoryError, TokenizerError: The directory lacks something, or it is damaged.
     """
     theirs = load_weights(folder)
-    ours = {inner_path(weight): weight for weight in model.weights}
+    ours = {weight_name(weight): weight for weight in model.weights}
     shared = sorted(ours.keys() & theirs.keys())
     same = [name for name in shared if tuple(ours[name].shape) == theirs[name].shape]
     if not same:
@@ -55,21 +55,21 @@ def warm_start(model: DecoderModel, tokenizers: Tokenizers, folder: Path, displa
 
 
 def freeze(model: DecoderModel, patterns: Sequence[str]) -> None:
-    """Leave weights out of training: those whose name (`inner_path`) matches one of the patterns of `fnmatch`.
+    """Leave weights out of training: those whose name (`weight_name`) matches one of the patterns of `fnmatch`.
 
     For a model that is not compiled yet.
 
     Raises:
         TrainingError: A pattern matches no weight, or nothing is left to train.
     """
-    weights = {inner_path(weight): weight for weight in model.trainable_variables}
+    weights = {weight_name(weight): weight for weight in model.trainable_variables}
     frozen: set[str] = set()
     for pattern in patterns:
         matches = {name for name in weights if fnmatchcase(name, pattern)}
         if not matches:
             raise TrainingError(
                 f"training.freeze: '{pattern}' matches no weight.{did_you_mean(pattern, _patterns(weights))} "
-                f"{len(weights)} weights, among them: {', '.join(list(weights)[:NAMED])}."
+                f"{len(weights)} weights, among them: {', '.join(list(weights)[:MAX_LISTED])}."
             )
         frozen |= matches
     if frozen == weights.keys():
@@ -80,7 +80,7 @@ def freeze(model: DecoderModel, patterns: Sequence[str]) -> None:
         weights[name].trainable = False
 
 
-def trained_parameters(model: DecoderModel) -> int:
+def count_trainable(model: DecoderModel) -> int:
     """How many numbers training moves."""
     return sum(int(np.prod(weight.shape)) for weight in model.trainable_variables)
 

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import NamedTuple
 
 
-class Requests(NamedTuple):
+class RunRequests(NamedTuple):
     """What a run is asked for.
 
     interrupt  by a signal: to save and stop, and to be resumed later
@@ -22,7 +22,7 @@ class Requests(NamedTuple):
 
 
 @contextmanager
-def stopping_on_signals(request: Event, say: Callable[[str], None]) -> Iterator[None]:
+def stop_on_signals(request: Event, print_line: Callable[[str], None]) -> Iterator[None]:
     """Set `request` at the first SIGINT or SIGTERM; a second one raises KeyboardInterrupt.
 
     Off the main thread, which alone gets signals, it is never set.
@@ -32,7 +32,7 @@ def stopping_on_signals(request: Event, say: Callable[[str], None]) -> Iterator[
         if request.is_set():
             raise KeyboardInterrupt
         request.set()
-        say("stopping after this batch or validation; press Ctrl-C again to stop without saving")
+        print_line("stopping after this batch or validation; press Ctrl-C again to stop without saving")
 
     previous = {}
     with suppress(ValueError):  # off the main thread

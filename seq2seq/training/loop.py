@@ -13,20 +13,20 @@ from seq2seq.devices.device import use_precision
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import TrainingError
 from seq2seq.models.base import DecoderModel
-from seq2seq.training.baseline import LEAST_GAIN, warning_is_due, warning_of_no_gain
+from seq2seq.training.baseline import MIN_GAIN, no_gain_warning, should_warn
 from seq2seq.training.checkpoints import LAST
-from seq2seq.training.display import Display, counted
-from seq2seq.training.ending import End, end_of
-from seq2seq.training.interruption import Requests
-from seq2seq.training.memory import explaining_memory
-from seq2seq.training.optimization import learning_rate, watch_plateau
+from seq2seq.training.display import Display, count_noun
+from seq2seq.training.ending import RunEnd, find_end
+from seq2seq.training.interruption import RunRequests
+from seq2seq.training.memory_usage import explain_out_of_memory
+from seq2seq.training.optimization import learning_rate, update_plateau
 from seq2seq.training.planning import plan_epoch, planned_updates
-from seq2seq.training.preparation import Prepared
-from seq2seq.training.progress import Progress
-from seq2seq.training.records import Records
-from seq2seq.training.recovery import LOOK_EVERY, DivergedError, Watch
-from seq2seq.training.tensorboard import EVERY, TensorBoard
-from seq2seq.training.timer import Meter, Timer
+from seq2seq.training.preparation import TrainingData
+from seq2seq.training.recovery import CHECK_INTERVAL, DivergenceError, DivergenceMonitor
+from seq2seq.training.run_directory import RunDirectory
+from seq2seq.training.run_state import RunState
+from seq2seq.training.tensorboard import LOG_INTERVAL, TensorBoardWriter
+from seq2seq.training.timer import Throughput, Timer
 from seq2seq.training.validation import Validator
 
 SHOW_EVERY = 10  # batches between two looks at the live line: to look is to wait for the device
@@ -39,17 +39,17 @@ class TrainingLoop:
 
     Args:
         config: The recipe.
-        model: Compiled, in the state that `progress` belongs to.
+        model: Compiled, in the state that `run_state` belongs to.
         data: What to train on.
-        progress: Where the run stands at first; the attribute of this name follows it.
-        records: Checkpoints, history and the delivered model.
+        run_state: Where the run stands at first; the attribute of this name follows it.
+        directory: Checkpoints, history and the delivered model.
         validator: Measures the model.
-        watch: Notices that the run diverges.
+        monitor: Notices that the run diverges.
         callbacks: Keras's, of the model.
         display: Where to show progress.
         replicas: The copies of the model.
         stop: Set to interrupt the run.
-        board: TensorBoard, on the worker that writes; None for none.
+        tensorboard: TensorBoard, on the worker that writes; None for none.
 
     saved_update  the update that the last checkpoint was written after
     """
@@ -58,38 +58,38 @@ class TrainingLoop:
         self,
         config: Config,
         model: DecoderModel,
-        data: Prepared,
-        progress: Progress,
+        data: TrainingData,
+        run_state: RunState,
         *,
-        records: Records,
+        directory: RunDirectory,
         validator: Validator,
-        watch: Watch,
+        monitor: DivergenceMonitor,
         callbacks: keras.callbacks.CallbackList,
         display: Display,
         replicas: Replicas,
         stop: Event,
-        board: TensorBoard | None = None,
+        tensorboard: TensorBoardWriter | None = None,
     ) -> None:
-        self.config, self.model, self.data, self.progress = config, model, data, progress
-        self.records, self.validator, self.watch, self.callbacks = records, validator, watch, callbacks
-        self.display, self.replicas, self.stop, self.board = display, replicas, stop, board
-        self.requests = Requests()  # as all workers agree
+        self.config, self.model, self.data, self.run_state = config, model, data, run_state
+        self.directory, self.validator, self.monitor, self.callbacks = directory, validator, monitor, callbacks
+        self.display, self.replicas, self.stop, self.tensorboard = display, replicas, stop, tensorboard
+        self.requests = RunRequests()  # as all workers agree
         self.saved_update = self.update
-        self.meter = Meter()
-        self.since_counted, self.since_saved = Timer(), Timer()  # since seconds were counted, and a checkpoint written
+        self.throughput = Throughput()
+        self.count_timer, self.save_timer = Timer(), Timer()  # since seconds were counted, and a checkpoint written
 
     @property
     def update(self) -> int:
         """Updates done, those that were skipped for not being finite included."""
-        return self.progress.batches // self.config.training.accumulate
+        return self.run_state.total_batches // self.config.training.accumulation_steps
 
     @property
-    def end(self) -> End | None:
+    def end(self) -> RunEnd | None:
         """Why the run is over; None while running or if interrupted."""
-        return end_of(self.config, self.progress, self.requests.end)
+        return find_end(self.config, self.run_state, self.requests.end)
 
     @property
-    def has_more_to_do(self) -> bool:
+    def should_continue(self) -> bool:
         """Whether training continues, or a finished run still lacks its final validation."""
         return not self._stands_still or self._has_to_measure
 
@@ -101,7 +101,7 @@ class TrainingLoop:
     @property
     def _has_to_measure(self) -> bool:
         """Whether the run is over and the final validation is missing, whatever the schedule."""
-        return self.end is not None and self.progress.validated != self.progress.batches
+        return self.end is not None and self.run_state.last_validation != self.run_state.total_batches
 
     def run(self) -> None:
         """Train, validate and save.
@@ -109,39 +109,41 @@ class TrainingLoop:
         Raises:
             TrainingError: A batch does not fit into memory, or the run diverged and rolling back did not help.
         """
-        self.since_counted.restart()
-        self.since_saved.restart()
+        self.count_timer.restart()
+        self.save_timer.restart()
         self.requests = self._ask()
-        if not self.progress.batches:
+        if not self.run_state.total_batches:
             self._save()  # from here on the directory can be resumed
-        self.meter.restart()
+        self.throughput.restart()
         self.callbacks.on_train_begin()
-        while self.has_more_to_do:
+        while self.should_continue:
             try:
                 if self._stands_still:
                     self._validate()
                 else:
                     self._epoch()
-            except DivergedError as trouble:
+            except DivergenceError as trouble:
                 self._roll_back(trouble)
         self.callbacks.on_train_end()
         self._save_unless_skipping()
 
     def _epoch(self) -> None:
         """Run the rest of the epoch."""
-        progress = self.progress
+        progress = self.run_state
         plan = plan_epoch(self.config, self.data.train, progress.epoch)
         logs: dict[str, Any] = {}
         self.callbacks.on_epoch_begin(progress.epoch - 1)
         with self.display.epoch(progress.epoch, len(plan), progress.batch) as show:
-            for batch in batch_dataset(self.data.train, plan, progress.batch, self.replicas.here, self.replicas.count):
+            for batch in batch_dataset(
+                self.data.train, plan, progress.batch, self.replicas.local_replicas, self.replicas.count
+            ):
                 logs = self._learn(batch, plan)
-                if progress.batches % SHOW_EVERY == 0:
+                if progress.total_batches % SHOW_EVERY == 0:
                     show(progress.batch, self._numbers(logs, plan))
                 self._write_scalars(logs)
                 self.requests = self._ask()
-                if progress.batches % LOOK_EVERY == 0:
-                    self.watch.look_at_updates()
+                if progress.total_batches % CHECK_INTERVAL == 0:
+                    self.monitor.check_updates()
                 if self._validation_is_due(plan):
                     logs = logs | self._validate()
                 elif self.requests.save:
@@ -155,59 +157,61 @@ class TrainingLoop:
 
     def _learn(self, batch: tuple[tf.Tensor, ...], plan: BatchPlan) -> dict[str, Any]:
         """One batch; returns the logs of the step."""
-        progress, number = self.progress, self.progress.batch
+        progress, number = self.run_state, self.run_state.batch
         self.callbacks.on_train_batch_begin(number)
-        rate = learning_rate(self.config.training, self.update + 1, progress.plateau_factor) / 2**progress.recoveries
+        rate = learning_rate(self.config.training, self.update + 1, progress.plateau_factor) / 2**progress.rollbacks
         self.model.optimizer.learning_rate.assign(rate)
         use_precision(self.model.precision)  # a callback may have run a model of another one
-        with explaining_memory(self.data, plan, number, self.replicas.count):
+        with explain_out_of_memory(self.data, plan, number, self.replicas.count):
             logs = self.model.step_function()(*batch)
-        self.meter.tokens += int(plan.target_lengths[plan.batch(number)].sum())
+        self.throughput.tokens += int(plan.target_lengths[plan.batch(number)].sum())
         progress.batch += 1
-        progress.batches += 1
-        progress.seconds += self.since_counted.restart()
-        self.watch.note(progress, plan, logs["gradient_norm"])
+        progress.total_batches += 1
+        progress.seconds += self.count_timer.restart()
+        self.monitor.record(progress, plan, logs["gradient_norm"])
         self.callbacks.on_train_batch_end(number, logs)
         return logs
 
     def _write_scalars(self, logs: dict[str, Any]) -> None:
-        if self.board is None or self.progress.batches % (EVERY * self.config.training.accumulate):
+        if self.tensorboard is None or self.run_state.total_batches % (
+            LOG_INTERVAL * self.config.training.accumulation_steps
+        ):
             return
         scalars = {name: float(logs[name]) for name in ("loss", "gradient_norm")}
         scalars["learning_rate"] = float(self.model.optimizer.learning_rate.numpy())
-        self.board.training(self.update, scalars | {"tokens_per_second": self.meter.per_second()})
+        self.tensorboard.log_training(self.update, scalars | {"tokens_per_second": self.throughput.per_second()})
 
     def _validation_is_due(self, plan: BatchPlan) -> bool:
-        every, accumulate = self.config.validation.every_updates, self.config.training.accumulate
+        every, accumulate = self.config.validation.every_updates, self.config.training.accumulation_steps
         if every is None:
-            return self.progress.batch == len(plan)
-        return self.progress.batches % (every * accumulate) == 0
+            return self.run_state.batch == len(plan)
+        return self.run_state.total_batches % (every * accumulate) == 0
 
     def _validate(self) -> dict[str, float]:
         """Validate: log, save the best, update the schedule; returns logs for callbacks."""
-        training, progress, before = self.config.training, self.progress, self.progress.validated
+        training, progress, before = self.config.training, self.run_state, self.run_state.last_validation
         with self.model.update.averaged_weights():  # with `ema`, they are what is measured, kept and delivered
             entry = self._measure()
-            watch_plateau(training, progress, progress.waited == 0, self.update)
+            update_plateau(training, progress, progress.wait == 0, self.update)
             self.display.validation(entry, improved=entry["best"])
-            if progress.best is None and warning_is_due(entry, before // training.accumulate, training):
+            if progress.best is None and should_warn(entry, before // training.accumulation_steps, training):
                 guessing = math.log(self.model.output_embedding.vocabulary_size)
-                self.display.say(warning_of_no_gain(entry, self.validator.frequency_loss, guessing, training))
-            self.records.validated(entry, progress)
-            if self.board is not None:
-                self.board.validation(entry, *self.validator.samples())
+                self.display.print(no_gain_warning(entry, self.validator.frequency_loss, guessing, training))
+            self.directory.record_validation(entry, progress)
+            if self.tensorboard is not None:
+                self.tensorboard.log_validation(entry, *self.validator.samples())
         self._save_unless_skipping()
-        self.records.tidy()
-        self.meter.restart()
+        self.directory.prune()
+        self.throughput.restart()
         return {"val_loss": entry["valid_loss"]} | ({} if entry["bleu"] is None else {"val_bleu": entry["bleu"]})
 
     def _measure(self) -> dict[str, Any]:
-        """Validate and return the history entry; `progress` records whether it is the best."""
-        model, progress = self.model, self.progress
+        """Validate and return the history entry; `run_state` records whether it is the best."""
+        model, progress = self.model, self.run_state
         trained = {f"train_{metric.name}": float(metric.result()) for metric in model.metrics}
-        speed = self.meter.per_second()
+        speed = self.throughput.per_second()
         loss = self.validator.loss()
-        self.watch.look_at_validation(loss)
+        self.monitor.check_validation(loss)
         for metric in model.metrics:
             metric.reset_state()
         bleu = self.validator.bleu()
@@ -216,70 +220,71 @@ class TrainingLoop:
             "update": self.update,
             "learning_rate": float(model.optimizer.learning_rate.numpy()),
             **trained,
-            "gradient_norm": float(model.update.norm),
+            "gradient_norm": float(model.update.gradient_norm),
             "skipped_updates": int(model.update.skipped),
-            "recoveries": progress.recoveries,
+            "rollbacks": progress.rollbacks,
             "valid_loss": loss,
             "valid_perplexity": math.exp(min(loss, 700.0)),
             "bleu": bleu,
         }
-        learnt = loss <= self.validator.frequency_loss - LEAST_GAIN
-        entry["best"] = progress.judge(loss, bleu, self.config.validation.metric, self.update, learnt)
-        progress.validated = progress.batches
-        progress.seconds += self.since_counted.restart()
+        learnt = loss <= self.validator.frequency_loss - MIN_GAIN
+        entry["best"] = progress.update_best(loss, bleu, self.config.validation.metric, self.update, learnt)
+        progress.last_validation = progress.total_batches
+        progress.seconds += self.count_timer.restart()
         return entry | {"tokens_per_second": speed, "seconds": progress.seconds}
 
-    def _ask(self) -> Requests:
-        """Stop, end and save requests of all workers; several exchange them every `LOOK_EVERY` batches only."""
-        if self.replicas.workers > 1 and self.progress.batches % LOOK_EVERY:
+    def _ask(self) -> RunRequests:
+        """Stop, end and save requests of all workers; several exchange them every `CHECK_INTERVAL` batches only."""
+        if self.replicas.workers > 1 and self.run_state.total_batches % CHECK_INTERVAL:
             return self.requests._replace(save=False)
-        due = self.since_saved.seconds() > 60 * self.config.training.checkpoint_minutes
-        return Requests(*self.replicas.any(self.stop.is_set(), bool(self.model.stop_training), due))
+        due = self.save_timer.seconds() > 60 * self.config.training.checkpoint_minutes
+        return RunRequests(*self.replicas.any_worker(self.stop.is_set(), bool(self.model.stop_training), due))
 
-    def _roll_back(self, trouble: DivergedError) -> None:
+    def _roll_back(self, trouble: DivergenceError) -> None:
         """To the last checkpoint, or else the best one, with half the learning rate.
 
         Raises:
             TrainingError: There were too many rollbacks already.
         """
-        before, times = self.progress, self.config.training.recovery.times
-        if before.recoveries >= times:
+        before, times = self.run_state, self.config.training.recovery.max_rollbacks
+        if before.rollbacks >= times:
             raise TrainingError(
-                f"{self.records.directory}: diverged after {counted(before.recoveries, 'rollback')}, each with half "
+                f"{self.directory.directory}: diverged after {count_noun(before.rollbacks, 'rollback')}, each with "
+                "half "
                 f"the learning rate: {trouble}. Lower training.learning_rate or training.clip_norm, or mend the data. "
-                f"{self.watch.diagnosis()}"
+                f"{self.monitor.diagnosis()}"
             )
-        checkpoint = self.records.go_back_to(further=before.recoveries > 0 or trouble.by_validation)
-        self.progress = self.records.load(checkpoint)
-        self.progress.recoveries, self.progress.seconds = before.recoveries + 1, before.seconds
-        self.model.update.skipped_in_a_row.assign(0)
-        self.watch.seen.clear()
-        self.display.say(
+        checkpoint = self.directory.rollback_checkpoint(further=before.rollbacks > 0 or trouble.by_validation)
+        self.run_state = self.directory.load(checkpoint)
+        self.run_state.rollbacks, self.run_state.seconds = before.rollbacks + 1, before.seconds
+        self.model.update.consecutive_skips.assign(0)
+        self.monitor.recent_batches.clear()
+        self.display.print(
             f"warning: {trouble}: back to update {self.update:,} of {checkpoint}, with the learning rate times "
-            f"{0.5**self.progress.recoveries:g} (rollback {self.progress.recoveries} of {times})"
+            f"{0.5**self.run_state.rollbacks:g} (rollback {self.run_state.rollbacks} of {times})"
         )
         self._save()
 
     def _save_unless_skipping(self) -> None:
         """While updates are skipped, the checkpoint from before is the one to roll back to, or to resume from."""
-        if self.end is not None or not self.watch.skipped:
+        if self.end is not None or not self.monitor.skipped:
             self._save()
         else:
-            self.since_saved.restart()  # as if it had been written: it is asked for again later, and not at each batch
+            self.save_timer.restart()  # as if it had been written: it is asked for again later, and not at each batch
 
     def _save(self) -> None:
-        self.progress.seconds += self.since_counted.restart()
-        self.records.save(LAST, self.progress)
+        self.run_state.seconds += self.count_timer.restart()
+        self.directory.save(LAST, self.run_state)
         self.saved_update = self.update
-        self.since_saved.restart()
+        self.save_timer.restart()
 
     def _numbers(self, logs: dict[str, Any], plan: BatchPlan) -> dict[str, float]:
         """For the live line; the time left is estimated from the whole run's pace."""
-        progress, training = self.progress, self.config.training
-        total = planned_updates(training, len(plan)) * training.accumulate
+        progress, training = self.run_state, self.config.training
+        total = planned_updates(training, len(plan)) * training.accumulation_steps
         return {
             "update": self.update,
             "loss": float(logs["loss"]),
-            "tokens_per_second": self.meter.per_second(),
-            "eta": max(total - progress.batches, 0) * progress.seconds / progress.batches,
+            "tokens_per_second": self.throughput.per_second(),
+            "eta": max(total - progress.total_batches, 0) * progress.seconds / progress.total_batches,
         }

@@ -26,7 +26,7 @@ class Machine(NamedTuple):
     replicas: Replicas
 
 
-def set_up(config: Config) -> Machine:
+def set_up_machine(config: Config) -> Machine:
     """Find the device, and set precision, determinism and replicas as the recipe says.
 
     Raises:
@@ -45,23 +45,23 @@ def set_up(config: Config) -> Machine:
     return Machine(device, precision, Replicas(training.distribution))
 
 
-def with_tokens(config: Config, device: Device) -> Config:
-    """The recipe with `batching.tokens`; where it leaves them open, those that suit the device.
+def with_batch_tokens(config: Config, device: Device) -> Config:
+    """The recipe with `batching.max_tokens`; where it leaves them open, those that suit the device.
 
     Raises:
         ConfigError: A sentence that the filters keep may have more tokens than a batch.
     """
-    tokens = config.batching.tokens
+    tokens = config.batching.max_tokens
     if tokens is None:
         tokens = defaults_for(device).batch_tokens
     longest = config.corpora.filters.max_tokens
     if longest > tokens:
         raise ConfigError(
-            f"'data.filters.max_tokens' is {longest}, and the recipe gives no 'batching.tokens', which makes them "
-            f"{tokens} in this run: such a sentence fits no batch. Set 'batching.tokens', or lower "
+            f"'data.filters.max_tokens' is {longest}, and the recipe gives no 'batching.max_tokens', which makes them "
+            f"{tokens} in this run: such a sentence fits no batch. Set 'batching.max_tokens', or lower "
             "'data.filters.max_tokens'."
         )
-    return config.model_copy(update={"batching": config.batching.model_copy(update={"tokens": tokens})})
+    return config.model_copy(update={"batching": config.batching.model_copy(update={"max_tokens": tokens})})
 
 
 def check_workers(machine: Machine, config: Config) -> None:
@@ -72,8 +72,8 @@ def check_workers(machine: Machine, config: Config) -> None:
     """
     replicas = machine.replicas
     found = np.zeros((replicas.workers, 2), np.float32)
-    found[replicas.worker] = PRECISIONS.index(machine.precision), config.batching.tokens
-    found = replicas.sum(found)
+    found[replicas.worker_index] = PRECISIONS.index(machine.precision), config.batching.max_tokens
+    found = replicas.sum_over_workers(found)
     if len(np.unique(found, axis=0)) == 1:
         return
     each = "; ".join(
@@ -82,5 +82,5 @@ def check_workers(machine: Machine, config: Config) -> None:
     )
     raise TrainingError(
         f"workers on unlike devices have chosen unlike precisions or batches ({each}). Set training.precision and "
-        "batching.tokens in the recipe."
+        "batching.max_tokens in the recipe."
     )

@@ -8,11 +8,11 @@ import keras
 import tensorflow as tf
 
 from seq2seq.config import TrainingConfig
-from seq2seq.training.progress import Progress
+from seq2seq.training.run_state import RunState
 
 # Weights that are no matrices, by the last part of their names. Keras searches TensorFlow's names, which are whole
 # paths and end in ":0".
-SPARED = {"biases": r"bias[^/]*$", "norms": r"(scale|shift)(:0)?$", "embeddings": r"\btable(:0)?$"}
+NO_DECAY_PATTERNS = {"biases": r"bias[^/]*$", "norms": r"(scale|shift)(:0)?$", "embeddings": r"\btable(:0)?$"}
 
 
 SLOTS = ("_get_variable_index", "_momentums", "_velocities")  # private to Keras, which has no public name for them
@@ -92,7 +92,7 @@ def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
     adam = {"beta_1": config.beta_1, "beta_2": config.beta_2, "epsilon": config.epsilon}
     if config.optimizer == "adam":
         return FusedAdam(rate, **adam)
-    spared = [pattern for name, pattern in SPARED.items() if name not in config.decay_also]
+    spared = [pattern for name, pattern in NO_DECAY_PATTERNS.items() if name not in config.weight_decay_include]
     if config.optimizer == "adamw":
         return FusedAdamW(rate, weight_decay=config.weight_decay, spared=spared, **adam)
     return SGD(rate, momentum=config.momentum, weight_decay=config.weight_decay or None, spared=spared)
@@ -105,33 +105,33 @@ def learning_rate(config: TrainingConfig, update: int, plateau_factor: float = 1
     restarts, `cosine`; Luong et al. (2015), section 4.1, `step`. Departure: `learning_rate` is the peak.
     """
     peak, schedule = config.learning_rate, config.schedule
-    if update < schedule.warmup:
-        return peak * update / schedule.warmup
-    if schedule.kind == "inverse_sqrt":
-        return peak * (schedule.warmup / update) ** 0.5
-    if schedule.kind == "plateau":
-        return max(peak * plateau_factor, schedule.minimum)
-    if schedule.kind == "cosine":
+    if update < schedule.warmup_updates:
+        return peak * update / schedule.warmup_updates
+    if schedule.type == "inverse_sqrt":
+        return peak * (schedule.warmup_updates / update) ** 0.5
+    if schedule.type == "plateau":
+        return max(peak * plateau_factor, schedule.min_learning_rate)
+    if schedule.type == "cosine":
         assert schedule.decay_updates is not None
-        done = (update - max(schedule.decay_start, schedule.warmup)) / schedule.decay_updates
+        done = (update - max(schedule.decay_start, schedule.warmup_updates)) / schedule.decay_updates
         cosine = math.cos(math.pi * min(max(done, 0.0), 1.0))
-        return schedule.minimum + (peak - schedule.minimum) * (1.0 + cosine) / 2.0
-    if schedule.kind == "step":
+        return schedule.min_learning_rate + (peak - schedule.min_learning_rate) * (1.0 + cosine) / 2.0
+    if schedule.type == "step":
         assert schedule.decay_updates is not None
-        start = schedule.decay_start or schedule.warmup + schedule.decay_updates
+        start = schedule.decay_start or schedule.warmup_updates + schedule.decay_updates
         steps = max((update - start) // schedule.decay_updates + 1, 0)
-        return max(peak * schedule.factor**steps, schedule.minimum)
+        return max(peak * schedule.factor**steps, schedule.min_learning_rate)
     return peak
 
 
-def watch_plateau(config: TrainingConfig, progress: Progress, improved: bool, update: int) -> None:
+def update_plateau(config: TrainingConfig, run_state: RunState, improved: bool, update: int) -> None:
     """After a validation at an update: lower the plateau factor when `patience` of them in a row brought nothing.
 
     Those of the warmup, whose updates are smaller than they are to be, do not count.
     """
-    if config.schedule.kind != "plateau" or update <= config.schedule.warmup:
+    if config.schedule.type != "plateau" or update <= config.schedule.warmup_updates:
         return
-    progress.plateau_waited = 0 if improved else progress.plateau_waited + 1
-    if progress.plateau_waited >= config.schedule.patience:
-        progress.plateau_factor *= config.schedule.factor
-        progress.plateau_waited = 0
+    run_state.plateau_wait = 0 if improved else run_state.plateau_wait + 1
+    if run_state.plateau_wait >= config.schedule.patience:
+        run_state.plateau_factor *= config.schedule.factor
+        run_state.plateau_wait = 0

@@ -17,15 +17,16 @@ from seq2seq.data.mixture import EncodedMixture
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import TokenizerError, TrainingError
 from seq2seq.model_directory.directory import load_tokenizers
-from seq2seq.storage.paths import expand, find_file
+from seq2seq.storage.paths import expand_path, find_file
 from seq2seq.training.display import Display
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TrainingData:
     """What training reads.
 
-    facts  of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and `kept`, and `dropped` by reason;
+    corpus_stats  of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and `kept`, and `dropped` by
+                  reason;
            `source_tokens` and `target_tokens`, EOS included, of the sides that are read; of `train` also its `share` of
            an epoch, 0 to 1
     unit   what the corpora are counted in: pairs, sentences
@@ -36,7 +37,7 @@ class Prepared:
     train: EncodedMixture
     valid: EncodedCorpus
     valid_pairs: list[SentencePair]
-    facts: dict[str, Any]
+    corpus_stats: dict[str, Any]
     unit: str
     sides: tuple[str, ...]
 
@@ -45,7 +46,7 @@ class Prepared:
         numbers = {"source": source, "target": target}
         return [f"{numbers[side]:,} {side}" if len(self.sides) > 1 else f"{numbers[side]:,}" for side in self.sides]
 
-    def size(self, source: int, target: int) -> str:
+    def describe_size(self, source: int, target: int) -> str:
         """Numbers of tokens in words."""
         return f"{' and '.join(self.by_side(source, target))} tokens"
 
@@ -54,7 +55,7 @@ class Prepared:
         return f"{self.train.fingerprint} {self.valid.fingerprint}"
 
 
-def prepare(config: Config, folder: Path, display: Display, tokenizers: Tokenizers | None = None) -> Prepared:
+def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tokenizers | None = None) -> TrainingData:
     """Read, filter, tokenize and encode the corpora of a recipe, as far as its task reads them.
 
     Encoded corpora stay in `folder/encoded` and are made again only when the text, the filters or a tokenizer
@@ -95,7 +96,7 @@ def prepare(config: Config, folder: Path, display: Display, tokenizers: Tokenize
         ],
         "valid": _facts(data.valid.name(config.sides), valid_ids, config.sides),
     }
-    return Prepared(tokenizers, train, valid_ids, list(valid), facts, config.unit, config.sides)
+    return TrainingData(tokenizers, train, valid_ids, list(valid), facts, config.unit, config.sides)
 
 
 def _facts(name: str, ids: EncodedCorpus, sides: Sequence[str]) -> dict[str, Any]:
@@ -112,12 +113,12 @@ def _tokenizers(config: Config, corpora: Sequence[Corpus], display: Display) -> 
     """The source's and the target's; the only one twice."""
     options, parts = config.tokenizer, config.tokenizer.parts()
     if options.from_model is not None:
-        stored = load_tokenizers(expand(options.from_model))
+        stored = load_tokenizers(expand_path(options.from_model))
         found = len(set(stored))
         if len(config.sides) > 1 and found != len(parts):
             joint = found == 1
             raise TokenizerError(
-                f"tokenizer.from_model: {expand(options.from_model)} has "
+                f"tokenizer.from_model: {expand_path(options.from_model)} has "
                 f"{'one joint tokenizer' if joint else 'two tokenizers'}, and tokenizer.joint is "
                 f"{str(not joint).lower()}. Set it to {str(joint).lower()}."
             )
@@ -125,7 +126,7 @@ def _tokenizers(config: Config, corpora: Sequence[Corpus], display: Display) -> 
 
     def train(part: TokenizerPart) -> Tokenizer:
         pairs = (pair for corpus in corpora for pair in filter_pairs(corpus, config.corpora.filters, FilterReport()))
-        with display.waiting(f"training the {part.name} tokenizer"):
+        with display.spinner(f"training the {part.name} tokenizer"):
             return Tokenizer.train((getattr(pair, side) for pair in pairs for side in part.sides), options)
 
     made = [train(part) if part.file is None else Tokenizer.load(find_file(part.file)) for part in parts]
@@ -142,16 +143,16 @@ def _encode(
     filters: SentenceFilterConfig,
 ) -> EncodedCorpus:
     what, source = f"data.{key}", tokenizers.source if "source" in config.sides else None
-    with display.waiting(f"reading {what}"):
+    with display.spinner(f"reading {what}"):
         parts = [corpus.fingerprint(), filters.model_dump_json(), *(one.fingerprint() for one in tokenizers)]
     fingerprint = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     ids = None
     with suppress(OSError, ValueError, KeyError, TypeError):  # absent or damaged: encode
         ids = EncodedCorpus(folder / key)
     if ids is None or ids.fingerprint != fingerprint:
-        with display.counting(f"filtering and tokenizing {what}", config.unit) as advance:
+        with display.progress_bar(f"filtering and tokenizing {what}", config.unit) as advance:
             ids = encode_corpus(
-                corpus, source, tokenizers.target, folder / key, fingerprint, filtering=filters, progress=advance
+                corpus, source, tokenizers.target, folder / key, fingerprint, filtering=filters, on_progress=advance
             )
     if not len(ids):
         name, hint = key.partition(".")[0], " and data.filters" if key.startswith("train") else ""

@@ -14,21 +14,21 @@ from rich.console import Console
 from seq2seq.config import Config
 from seq2seq.devices.replicas import reporting_lost_workers
 from seq2seq.errors import TrainingError
-from seq2seq.model_directory.directory import load_config_of
+from seq2seq.model_directory.directory import load_model_config
 from seq2seq.model_directory.metadata import CONFIG, METADATA
-from seq2seq.training.baseline import WARNING_AT_THE_END, warning_of_short_run
-from seq2seq.training.checkpoints import LAST, as_begun, check_recipe, must_not_change
-from seq2seq.training.display import Display, clock
-from seq2seq.training.ending import End
-from seq2seq.training.interruption import stopping_on_signals
+from seq2seq.training.baseline import FINAL_NO_GAIN_WARNING, short_run_warning
+from seq2seq.training.checkpoints import LAST, check_recipe, forbidden_changes, with_original_batching
+from seq2seq.training.display import Display, format_duration
+from seq2seq.training.ending import RunEnd
+from seq2seq.training.interruption import stop_on_signals
 from seq2seq.training.loop import TrainingLoop
-from seq2seq.training.machine import Machine, check_workers, set_up, with_tokens
+from seq2seq.training.machine import Machine, check_workers, set_up_machine, with_batch_tokens
 from seq2seq.training.planning import check_updates, plan_epoch, planned_updates
-from seq2seq.training.progress import Progress
-from seq2seq.training.records import Records, only_run
-from seq2seq.training.recovery import Watch
-from seq2seq.training.start import make_model, prepare_together, summarize, try_largest_batches
-from seq2seq.training.tensorboard import TensorBoard
+from seq2seq.training.recovery import DivergenceMonitor
+from seq2seq.training.run_directory import RunDirectory, lock_run
+from seq2seq.training.run_state import RunState
+from seq2seq.training.setup import make_compiled_model, prepare_on_all_workers, summarize, try_largest_batches
+from seq2seq.training.tensorboard import TensorBoardWriter
 from seq2seq.training.validation import VALIDATORS, Validator
 
 
@@ -37,16 +37,16 @@ class TrainingReport:
     """How a run ended.
 
     directory     the model directory
-    finished      why training ended; None if it was interrupted and can be resumed
+    end      why training ended; None if it was interrupted and can be resumed
     updates       done, those that were skipped for not being finite included
     seconds       training time over all sessions, validation included
     best          the best value of `validation.metric`; None where no validation was clearly better than token
-                  frequencies (`baseline.LEAST_GAIN`)
+                  frequencies (`baseline.MIN_GAIN`)
     history       one entry per validation, as in `history.jsonl`
     """
 
     directory: Path
-    finished: End | None
+    end: RunEnd | None
     updates: int
     seconds: float
     best: float | None
@@ -58,7 +58,7 @@ def train(
     directory: str | Path,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     console: Console | None = None,
-    override: bool = False,
+    allow_changes: bool = False,
 ) -> TrainingReport:
     """Train a model into a directory, or resume an interrupted run there.
 
@@ -78,29 +78,29 @@ def train(
         directory: The model directory; see `model_directory`.
         callbacks: Keras callbacks; they get batch and epoch logs and may set `model.stop_training`.
         console: Where to show progress; nowhere by default.
-        override: Resume even if the recipe or the corpora changed. The current epoch then begins anew.
+        allow_changes: Resume even if the recipe or the corpora changed. The current epoch then begins anew.
 
     Raises:
         TrainingError: Another process trains into the directory, it holds a run of another recipe, there is nothing
             to train on, the largest batch does not fit into memory, the run diverged and rolling back did not help, or
-            another worker was lost; or see `set_up` and `check_workers`.
-        ConfigError: See `set_up` and `with_tokens`.
+            another worker was lost; or see `set_up_machine` and `check_workers`.
+        ConfigError: See `set_up_machine` and `with_batch_tokens`.
     """
-    machine = set_up(config)
+    machine = set_up_machine(config)
     replicas, directory = machine.replicas, Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    with reporting_lost_workers(replicas), only_run(directory) if replicas.is_chief else nullcontext():
+    with reporting_lost_workers(replicas), lock_run(directory) if replicas.is_chief else nullcontext():
         resumes = (directory / LAST).exists()
-        replicas.wait()  # until all have seen what there is
+        replicas.barrier()  # until all have seen what there is
         if not resumes and (directory / METADATA).exists():
             raise TrainingError(f"{directory}: holds a model without a checkpoint. Train into another directory.")
         if resumes:
-            config = as_begun(directory, config)
-            if not override:
+            config = with_original_batching(directory, config)
+            if not allow_changes:
                 check_recipe(directory, config)
-        config = with_tokens(config, machine.device)
+        config = with_batch_tokens(config, machine.device)
         check_workers(machine, config)
-        return _train(config, directory, callbacks, Display(console), machine, resumes, override)
+        return _train(config, directory, callbacks, Display(console), machine, resumes, allow_changes)
 
 
 def _train(
@@ -114,13 +114,13 @@ def _train(
 ) -> TrainingReport:
     device, precision, replicas = machine
     several = f", replicas: {replicas.count}" if replicas.count > 1 else ""
-    display.say(f"device: {device.name}, precision: {precision}{several}")
-    board = TensorBoard(directory) if config.training.tensorboard and replicas.is_chief else None
-    data = prepare_together(config, directory, display, replicas, resumes)
-    model = make_model(config, data.tokenizers, precision, replicas, display, starts=not resumes)
+    display.print(f"device: {device.name}, precision: {precision}{several}")
+    board = TensorBoardWriter(directory) if config.training.tensorboard and replicas.is_chief else None
+    data = prepare_on_all_workers(config, directory, display, replicas, resumes)
+    model = make_compiled_model(config, data.tokenizers, precision, replicas, display, is_new=not resumes)
     validator = VALIDATORS.get(type(config), Validator)(model, data, config, display, replicas)
-    records = Records(directory, config, model, data, replicas)
-    progress = _resume(config, directory, records, display, override) if resumes else Progress()
+    records = RunDirectory(directory, config, model, data, replicas)
+    progress = _resume(config, directory, records, display, override) if resumes else RunState()
     records.begin(resumes)
     stop = Event()
     loop = TrainingLoop(
@@ -128,54 +128,56 @@ def _train(
         model,
         data,
         progress,
-        records=records,
+        directory=records,
         validator=validator,
-        watch=Watch(config.training.recovery, model, data),
+        monitor=DivergenceMonitor(config.training.recovery, model, data),
         callbacks=keras.callbacks.CallbackList(list(callbacks), model=model),
         display=display,
-        board=board,
+        tensorboard=board,
         replicas=replicas,
         stop=stop,
     )
     if board is not None:
         board.start(loop.update)
-    if loop.has_more_to_do:
+    if loop.should_continue:
         plan = plan_epoch(config, data.train, progress.epoch)
         summarize(display, model, data, plan, directory)
         check_updates(config.training, len(plan))
-        if warning := warning_of_short_run(planned_updates(config.training, len(plan)), config.training):
-            display.say(warning)
-        with stopping_on_signals(stop, display.say):
+        if warning := short_run_warning(planned_updates(config.training, len(plan)), config.training):
+            display.print(warning)
+        with stop_on_signals(stop, display.print):
             # The largest batches of all epochs: one of them may leave out a mixture's longest sentence.
-            tried = plan_epoch(config, data.train, progress.epoch, whole=True)
+            tried = plan_epoch(config, data.train, progress.epoch, full_pass=True)
             try_largest_batches(display, model, validator, data, tried, replicas)
             loop.run()
     _say_how_it_ended(loop, directory, display)
-    progress = loop.progress
+    progress = loop.run_state
     return TrainingReport(directory, loop.end, loop.update, progress.seconds, progress.best, records.history())
 
 
-def _resume(config: Config, directory: Path, records: Records, display: Display, override: bool) -> Progress:
+def _resume(config: Config, directory: Path, records: RunDirectory, display: Display, override: bool) -> RunState:
     """Restore the last checkpoint, and say what has changed since."""
-    changed = must_not_change(directory, config)
-    before, now = load_config_of(directory).training, config.training
+    changed = forbidden_changes(directory, config)
+    before, now = load_model_config(directory).training, config.training
     progress = records.load(LAST, override)
-    display.say(f"resuming after update {progress.batches // now.accumulate:,}, in epoch {progress.epoch}")
-    if progress.recoveries and (before.learning_rate, before.schedule) != (now.learning_rate, now.schedule):
-        progress.recoveries = 0
-        display.say("the learning rate was changed, and is no longer halved for the times the run was rolled back")
+    display.print(
+        f"resuming after update {progress.total_batches // now.accumulation_steps:,}, in epoch {progress.epoch}"
+    )
+    if progress.rollbacks and (before.learning_rate, before.schedule) != (now.learning_rate, now.schedule):
+        progress.rollbacks = 0
+        display.print("the learning rate was changed, and is no longer halved for the times the run was rolled back")
     if changed:
-        display.say(f"warning: the recipe changed: {', '.join(changed)}")
+        display.print(f"warning: the recipe changed: {', '.join(changed)}")
     return progress
 
 
 def _say_how_it_ended(loop: TrainingLoop, directory: Path, display: Display) -> None:
     if loop.end is None:
-        display.say(
+        display.print(
             f"interrupted, and saved as of update {loop.saved_update:,}. Go on with: "
             f"seq2seq train {quote(str(directory / CONFIG))} --output {quote(str(directory))}"
         )
         return
-    display.say(f"finished after {clock(loop.progress.seconds)}: {loop.end.message}")
-    if loop.progress.best is None:
-        display.say(WARNING_AT_THE_END)
+    display.print(f"finished after {format_duration(loop.run_state.seconds)}: {loop.end.message}")
+    if loop.run_state.best is None:
+        display.print(FINAL_NO_GAIN_WARNING)

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 
 FOLDER = "tensorboard"
-EVERY = 50  # updates between the scalars of training
-PIXELS = 16  # side of an attention weight's square
+LOG_INTERVAL = 50  # updates between the scalars of training
+PIXELS_PER_WEIGHT = 16  # side of an attention weight's square
 # Tags, and where `history.jsonl` has their values.
-VALIDATION = {
+VALIDATION_SCALARS = {
     "validation/loss": "valid_loss",
     "validation/perplexity": "valid_perplexity",
     "validation/bleu": "bleu",
@@ -23,7 +23,7 @@ VALIDATION = {
 }
 
 
-class TensorBoard:
+class TensorBoardWriter:
     """Writes event files into `tensorboard/` of a model directory.
 
     Raises:
@@ -31,7 +31,7 @@ class TensorBoard:
     """
 
     def __init__(self, directory: Path) -> None:
-        with from_extra("tensorboard", needed_by="training.tensorboard"):
+        with requires_extra("tensorboard", needed_by="training.tensorboard"):
             import tensorboard  # noqa: F401  to write its files takes TensorFlow alone; said before the first update
         (directory / FOLDER).mkdir(parents=True, exist_ok=True)
         # TensorBoard reads files in the order of their names, each to its end.
@@ -45,11 +45,11 @@ class TensorBoard:
         """
         self._write(update + 1, session_log=tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START))
 
-    def training(self, update: int, numbers: Mapping[str, float]) -> None:
+    def log_training(self, update: int, numbers: Mapping[str, float]) -> None:
         """Scalars of training, as `train/` and their names."""
         self._summarize(update, [_value(f"train/{name}", "scalars", float(value)) for name, value in numbers.items()])
 
-    def validation(
+    def log_validation(
         self, entry: Mapping[str, Any], samples: Sequence[tuple[str, str, str]], attention: np.ndarray
     ) -> None:
         """What a validation found.
@@ -60,7 +60,9 @@ class TensorBoard:
             attention: (T, S) weights of a translation, 0 to 1; an empty array draws nothing.
         """
         values = [
-            _value(tag, "scalars", float(entry[name])) for tag, name in VALIDATION.items() if entry[name] is not None
+            _value(tag, "scalars", float(entry[name]))
+            for tag, name in VALIDATION_SCALARS.items()
+            if entry[name] is not None
         ]
         if samples:
             values.append(_value("translations", "text", _table(samples)))
@@ -89,7 +91,7 @@ def _value(tag: str, plugin: str, value: Any) -> tf.compat.v1.Summary.Value:
 def attention_image(weights: np.ndarray) -> np.ndarray:
     """Weights (T, S), 0 to 1, as a picture (T * PIXELS, S * PIXELS, 1) uint8: a row a target token, 1 is white."""
     grey = np.rint(255.0 * weights).clip(0, 255).astype(np.uint8)
-    return np.kron(grey, np.ones((PIXELS, PIXELS), np.uint8))[..., None]
+    return np.kron(grey, np.ones((PIXELS_PER_WEIGHT, PIXELS_PER_WEIGHT), np.uint8))[..., None]
 
 
 def _table(samples: Sequence[tuple[str, str, str]]) -> str:

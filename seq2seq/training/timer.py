@@ -20,7 +20,7 @@ class Timer:
         return seconds
 
 
-class Meter(Timer):
+class Throughput(Timer):
     """Tokens per second since it was made or restarted; `tokens` are counted from outside."""
 
     tokens = 0

@@ -10,14 +10,14 @@ from seq2seq.data.batching import plan_batches
 from seq2seq.devices.device import use_precision
 from seq2seq.devices.replicas import Replicas
 from seq2seq.evaluation.metrics import make_metric, score_texts
-from seq2seq.inference.long_lines import cut_warning
+from seq2seq.inference.long_lines import truncation_warning
 from seq2seq.inference.translator import Translator
 from seq2seq.models.base import DecoderModel
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.training.baseline import frequency_loss
 from seq2seq.training.display import Display
-from seq2seq.training.memory import explaining_memory
-from seq2seq.training.preparation import Prepared
+from seq2seq.training.memory_usage import explain_out_of_memory
+from seq2seq.training.preparation import TrainingData
 
 
 class Validator:
@@ -27,13 +27,18 @@ class Validator:
     """
 
     def __init__(
-        self, model: DecoderModel, data: Prepared, config: Config, display: Display, replicas: Replicas | None = None
+        self,
+        model: DecoderModel,
+        data: TrainingData,
+        config: Config,
+        display: Display,
+        replicas: Replicas | None = None,
     ) -> None:
         self.model, self.data, self.display = model, data, display
         self.replicas = replicas or Replicas()
-        lengths, tokens = (data.valid.source.lengths, data.valid.target.lengths), config.batching.tokens
-        assert tokens is not None  # see `with_tokens`
-        self._plan = plan_batches(*lengths, tokens=tokens, pool=len(data.valid), seed=0, epoch=0)
+        lengths, tokens = (data.valid.source.lengths, data.valid.target.lengths), config.batching.max_tokens
+        assert tokens is not None  # see `with_batch_tokens`
+        self._plan = plan_batches(*lengths, max_tokens=tokens, shuffle_buffer=len(data.valid), seed=0, epoch=0)
 
     @cached_property
     def frequency_loss(self) -> float:
@@ -42,23 +47,23 @@ class Validator:
 
     def loss(self) -> float:
         """Mean negative log-likelihood a target token, in nats; perplexity is its exponential."""
-        mine = range(self.replicas.worker, len(self._plan), self.replicas.workers)
+        mine = range(self.replicas.worker_index, len(self._plan), self.replicas.workers)
         total = np.zeros(2)
-        with self.display.counting("measuring the validation loss", "batches", len(mine)) as advance:
+        with self.display.progress_bar("measuring the validation loss", "batches", len(mine)) as advance:
             for done, index in enumerate(mine, start=1):
                 total += self._of_batch(index)
                 advance(done)
-        nll, tokens = self.replicas.sum(total)
+        nll, tokens = self.replicas.sum_over_workers(total)
         return float(nll / tokens)
 
     def _of_batch(self, index: int) -> np.ndarray:
         use_precision(self.model.precision)
-        with explaining_memory(self.data, self._plan, index):
+        with explain_out_of_memory(self.data, self._plan, index):
             return self.model.sums_function()(*self.data.valid.batch(self._plan.batch(index))).numpy()
 
     def try_largest_batches(self) -> None:
         """Run what needs most memory, so that it fails before training and not after an epoch of it."""
-        for index in self._plan.largest():
+        for index in self._plan.largest_batches():
             self._of_batch(index)
 
     def bleu(self) -> float | None:
@@ -83,7 +88,7 @@ class TranslationValidator(Validator):
     def __init__(
         self,
         model: Seq2Seq,
-        data: Prepared,
+        data: TrainingData,
         config: TranslationConfig,
         display: Display,
         replicas: Replicas | None = None,
@@ -92,9 +97,9 @@ class TranslationValidator(Validator):
         self.measures = config.validation.bleu
         self.language = config.data.target_language if config.data else None
         own = {"n_best": 1, "sample": False, "beam_size": config.validation.beam_size}
-        self.options: SearchOptions = config.search.of_the_model_alone().model_copy(update=own)
+        self.options: SearchOptions = config.search.without_external_files().model_copy(update=own)
         self.translator = Translator(
-            model, *data.tokenizers, notice=lambda text: display.say(f"warning: validation: {text}")
+            model, *data.tokenizers, warn=lambda text: display.print(f"warning: validation: {text}")
         )
         if not self.measures:
             return
@@ -103,16 +108,16 @@ class TranslationValidator(Validator):
         self.translator.check(self.options)
         cut = int((data.valid.source.lengths > self.options.max_source_tokens).sum())
         if cut and self.options.long_lines == "cut":
-            display.say(f"warning: validation: {cut_warning(cut, len(data.valid))}")
+            display.print(f"warning: validation: {truncation_warning(cut, len(data.valid))}")
 
     def bleu(self) -> float | None:
         if not self.measures:
             return None
         pairs = self.data.valid_pairs
-        mine = [pair.source for pair in pairs[self.replicas.worker :: self.replicas.workers]]
-        with self.display.counting("translating the validation corpus", "sentences", len(mine)) as advance:
-            translations = self.translator.translate(mine, self.options, attention=False, progress=advance)
-        texts = self.replicas.join([translation.text for translation in translations])
+        mine = [pair.source for pair in pairs[self.replicas.worker_index :: self.replicas.workers]]
+        with self.display.progress_bar("translating the validation corpus", "sentences", len(mine)) as advance:
+            translations = self.translator.translate(mine, self.options, attention=False, on_progress=advance)
+        texts = self.replicas.gather_texts([translation.text for translation in translations])
         references = [pair.target for pair in pairs]
         (score,) = score_texts(texts, references, bootstrap=False, language=self.language, metrics=["BLEU"])
         return score.score

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.storage.arrays import load_about, load_arrays, save_arrays
+from seq2seq.storage.arrays import load_arrays, load_metadata, save_arrays
 
 ARRAYS = {"decoder/cell/kernel": np.arange(12, dtype=np.float32).reshape(3, 4), "count": np.array(7)}
 
@@ -41,7 +41,7 @@ def test_no_byte_changes_what_is_read(path, whole, place, byte, cut):
             name: array.tolist() for name, array in ARRAYS.items()
         }
     with suppress(ModelDirectoryError):
-        assert load_about(path) == {"update": 3}
+        assert load_metadata(path) == {"update": 3}
 
 
 @given(content=st.binary(max_size=300))

@@ -17,7 +17,12 @@ KINDS = {
     "spelling": {"byte_fallback": True},
     "unknown": {"vocabulary_size": 56},
     "folding": {"byte_fallback": True, "normalization": "nmt_nfkc"},
-    "pairs": {"byte_fallback": True, "model": "bpe", "split_digits": True, "user_defined_symbols": ("<de>", "0 0")},
+    "pairs": {
+        "byte_fallback": True,
+        "model_type": "bpe",
+        "split_digits": True,
+        "user_defined_symbols": ("<de>", "0 0"),
+    },
 }
 texts = sentences | broken
 
@@ -57,7 +62,7 @@ def test_any_text_becomes_tokens_and_a_line_again(tokenizers, kind, text):
     ids = tokenizer.encode(text)
     assert all(0 <= token < tokenizer.vocabulary_size for token in ids)
     assert not {tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id} & set(ids)
-    assert tokenizer.encode_all([text, "the dog", text]) == [ids, tokenizer.encode("the dog"), ids]
+    assert tokenizer.encode_batch([text, "the dog", text]) == [ids, tokenizer.encode("the dog"), ids]
     decoded = tokenizer.decode(ids)
     assert "\n" not in decoded
     decoded.encode()
@@ -93,7 +98,7 @@ def test_any_tokens_become_a_line(tokenizers, kind, data):
     tokenizer = tokenizers[kind]
     ids = data.draw(st.lists(st.integers(0, tokenizer.vocabulary_size - 1), max_size=30))
     unknown = [f" {number}" for number in range(ids.count(tokenizer.unk_id))]
-    for text in (tokenizer.decode(ids), tokenizer.decode_with(ids, unknown)):
+    for text in (tokenizer.decode(ids), tokenizer.decode_with_unknowns(ids, unknown)):
         assert "\n" not in text
         text.encode()
     assert tokenizer.ids(tokenizer.pieces(ids)) == ids

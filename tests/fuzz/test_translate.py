@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from seq2seq.config import SearchOptions, TokenizerConfig
 from seq2seq.data.tokenizer import UNK_ID, Tokenizer, Tokenizers
-from seq2seq.inference.results import MOST_ATTENTION
+from seq2seq.inference.results import MAX_ATTENTION_WEIGHTS
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import start_directory
+from seq2seq.model_directory.directory import create_model_directory
 from seq2seq.model_directory.model import save_model
 from seq2seq.models.build import build_model
 from tests.command import run
@@ -52,7 +52,7 @@ def make(folder, tokenizer):
     values[UNK_ID] += 2.0
     bias.assign(values)
     folder.mkdir()
-    start_directory(folder, config, tokenizers)
+    create_model_directory(folder, config, tokenizers)
     save_model(folder, model, {})
     return folder
 
@@ -67,7 +67,7 @@ def translators(tmp_path_factory):
 @pytest.fixture(scope="module")
 def folder(translators, tmp_path_factory):
     """Where the command finds its input; it gets translators that are there already, to be quick."""
-    loaded = {translator.sources.folder: translator for translator in translators.values()}
+    loaded = {translator.step_sources.folder: translator for translator in translators.values()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Translator, "load", lambda path, *precision, notice: loaded[path])
         yield tmp_path_factory.mktemp("files")
@@ -132,15 +132,15 @@ def test_very_long_lines_shift_no_line(translators, kind):
         expected = "" if not line else translator.translate(["the dog"], chosen)[0].text
         assert len(line) == LONG or result.text == expected
         assert "\n" not in result.text
-        assert result.attention.size <= MOST_ATTENTION
+        assert result.attention.size <= MAX_ATTENTION_WEIGHTS
         assert len(result.attention) == len(result.tokens)
-    assert results[0].pieces > 100, "long lines are divided"
+    assert results[0].segments > 100, "long lines are divided"
     assert not results[0].attention.size
 
 
 def test_attention_of_a_line_in_a_few_pieces_is_kept(translators):
     (result,) = translators["spelling"].translate(["the dog sees bird. " * 40], options())
-    assert result.pieces > 1
+    assert result.segments > 1
     assert result.attention.shape == (len(result.tokens), len(result.source_tokens))
 
 
@@ -164,7 +164,7 @@ def test_the_command_answers_every_line_of_any_bytes(translators, folder, kind, 
     data = data if last else data.removesuffix(b"\n")
     (folder / "source").write_bytes(data)
     flags = ("-i", folder / "source", "-o", folder / "target", "--format", kept, *FLAGS)
-    assert run("translate", translator.sources.folder, *flags) == 0
+    assert run("translate", translator.step_sources.folder, *flags) == 0
     *answers, end = (folder / "target").read_bytes().decode("utf-8").split("\n")
     assert end == ""
     found = data.split(b"\n")[: -1 if data.endswith(b"\n") or not data else None]
@@ -190,10 +190,10 @@ def test_the_command_answers_every_line_of_any_bytes(translators, folder, kind, 
 def test_a_long_line_from_stdin_comes_back_as_json(translators, folder, monkeypatch, capsysbinary):
     lines = [b"the dog", b"the dog sees bird. " * (LONG // 19), b"\xff", b"", b"bird"]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n".join(lines))))
-    assert run("translate", translators["unknown"].sources.folder, *FLAGS, "--format", "jsonl") == 0
+    assert run("translate", translators["unknown"].step_sources.folder, *FLAGS, "--format", "jsonl") == 0
     captured = capsysbinary.readouterr()
     values = [json.loads(line) for line in captured.out.split(b"\n")[:-1]]
     assert [value["line"] for value in values] == [1, 2, 3, 4, 5]
-    assert values[1]["pieces"] > 100
+    assert values[1]["segments"] > 100
     assert values[3]["translations"][0]["text"] == ""
     assert b"stdin:3: invalid UTF-8" in captured.err

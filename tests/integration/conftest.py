@@ -32,7 +32,7 @@ def pool():
 def shared_graphs(pool):
     """Runs of this module with the same graphs share a model, for modules that ask for it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("seq2seq.training.run.make_model", pool.make_model)
+        patch.setattr("seq2seq.training.run.make_compiled_model", pool.make_model)
         yield
 
 

@@ -46,7 +46,7 @@ class Failures:
 
     def __init__(self, monkeypatch, times):
         self.left, self.raised, self.translated, self.written = Counter(times), Counter(), Counter(), Counter()
-        answers, answer = chunks.answers, Chunks.answer
+        answers, answer = chunks.format_translations, Chunks.answer
 
         def failing_answers(translator, lines, *given, first, **more):
             self.may_fail("before", first)
@@ -61,7 +61,7 @@ class Failures:
             self.written[first // CHUNK] += not already
             self.may_fail("written", first)
 
-        monkeypatch.setattr(chunks, "answers", failing_answers)
+        monkeypatch.setattr(chunks, "format_translations", failing_answers)
         monkeypatch.setattr(Chunks, "answer", failing_answer)
 
     def may_fail(self, when, first):

@@ -32,11 +32,11 @@ def config(corpus):
         corpus,
         training={
             "epochs": 5,
-            "accumulate": 2,
+            "accumulation_steps": 2,
             "learning_rate": 0.1,
-            "ema": 0.8,
+            "ema_decay": 0.8,
             "freeze": ["encoder/layer_0/*"],
-            "schedule": {"kind": "cosine", "warmup": 3, "decay_updates": 9, "minimum": 1e-3},
+            "schedule": {"type": "cosine", "warmup_updates": 3, "decay_updates": 9, "min_learning_rate": 1e-3},
             "keep_last": 2,
             "keep_best": 1,
         },
@@ -61,7 +61,7 @@ def measured_loss(folder, weights):
     for weight in model.weights:
         weight.assign(weights[weight.path.partition("/")[2]])
     valid = EncodedCorpus(folder / "encoded" / "valid")
-    _, nll, tokens = model.losses_of(*map(tf.constant, valid.batch(np.arange(len(valid)))))
+    _, nll, tokens = model.loss_sums(*map(tf.constant, valid.batch(np.arange(len(valid)))))
     return float(nll / tokens)
 
 
@@ -98,7 +98,9 @@ def test_what_is_delivered_are_the_best_averages(whole):
 
 
 def test_averages_do_not_change_how_the_weights_move(config, whole, tmp_path):
-    plain = config.model_copy(update={"training": config.training.model_copy(update={"ema": None, "keep_last": 9})})
+    plain = config.model_copy(
+        update={"training": config.training.model_copy(update={"ema_decay": None, "keep_last": 9})}
+    )
     train(plain, tmp_path)
     live, _ = split_last(whole)
     state, _ = load_arrays(tmp_path / LAST)

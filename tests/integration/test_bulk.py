@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from seq2seq.inference.translator import CHUNK
+from seq2seq.inference.translator import CHUNK_SENTENCES
 from tests.bulk import LINES, write_single_run
 from tests.command import run
 
@@ -61,7 +61,7 @@ def test_processes_killed_at_random_lose_nothing(folder, tmp_path):
     processes = get_context("forkserver")  # importing TensorFlow once is enough
     processes.set_forkserver_preload(["seq2seq.bulk.shards"])
     command = ("translate", folder / "model", "-i", folder / "in", "-o", tmp_path / "out", "--shard")
-    shards = {"1/2": range(1, LINES // 2, CHUNK), "2/2": range(LINES // 2 + 1, LINES, CHUNK)}
+    shards = {"1/2": range(1, LINES // 2, CHUNK_SENTENCES), "2/2": range(LINES // 2 + 1, LINES, CHUNK_SENTENCES)}
 
     def start():
         running = {shard: processes.Process(target=run_and_exit, args=(*command, shard)) for shard in shards}
@@ -70,7 +70,7 @@ def test_processes_killed_at_random_lose_nothing(folder, tmp_path):
         return running
 
     def done(shard):
-        return CHUNK * sum((tmp_path / "out.chunks" / f"{first:012d}").exists() for first in shards[shard])
+        return CHUNK_SENTENCES * sum((tmp_path / "out.chunks" / f"{first:012d}").exists() for first in shards[shard])
 
     found = []
     for patience in (1.0, 1.0, 0.99):  # the last time perhaps before there is anything new

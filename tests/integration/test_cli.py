@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from seq2seq.model_directory.directory import load_config_of, load_tokenizers, start_directory
+from seq2seq.model_directory.directory import create_model_directory, load_model_config, load_tokenizers
 from seq2seq.model_directory.metadata import read_history
 from tests.command import run
 from tests.toy import pairs, toy_values, write_corpus
@@ -47,7 +47,7 @@ def test_dump_config_prints_the_complete_recipe(folder, capsys):
     assert values["training"]["optimizer"] == "adam", "defaults are spelt out"
 
 
-@pytest.mark.parametrize("words", ["evaluate", "generate", "probe", "data phrasebook"])
+@pytest.mark.parametrize("words", ["evaluate", "generate", "challenge", "data phrasebook"])
 def test_a_paragraph_of_help_has_no_line_breaks_of_its_own(words, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "500")
     assert run(*words.split(), "--help") == 0
@@ -162,10 +162,10 @@ def test_evaluate_leaves_an_older_output_alone_until_there_is_a_new_one(model, f
 
 def test_evaluate_warns_once_of_lines_that_are_cut(model, folder, tmp_path, capsys):
     shutil.copytree(model, tmp_path / "cut")
-    config, tokenizers = load_config_of(model), load_tokenizers(model)
+    config, tokenizers = load_model_config(model), load_tokenizers(model)
     lengths = sorted(len(tokenizers.source.encode(source)) + 1 for source, _ in pairs(9, 5))
-    search = config.search.model_copy(update={"long_lines": "cut", "max_source_tokens": lengths[4]})
-    start_directory(tmp_path / "cut", config.model_copy(update={"search": search}), tokenizers)
+    search = config.search.model_copy(update={"long_lines": "truncate", "max_source_tokens": lengths[4]})
+    create_model_directory(tmp_path / "cut", config.model_copy(update={"search": search}), tokenizers)
     files = ("--source", folder / "source.txt", "--reference", folder / "reference.txt")
     assert run("evaluate", tmp_path / "cut", *files) == 0
     said = capsys.readouterr().err
@@ -197,9 +197,9 @@ def test_evaluate_in_a_language_with_its_own_tokenizer(tmp_path, capsys):
 
 def test_the_models_recipe_says_the_language(model, folder, tmp_path, capsys):
     shutil.copytree(model, tmp_path / "zh")
-    config = load_config_of(model)
+    config = load_model_config(model)
     data = config.data.model_copy(update={"target_language": "zh"})
-    start_directory(tmp_path / "zh", config.model_copy(update={"data": data}), load_tokenizers(model))
+    create_model_directory(tmp_path / "zh", config.model_copy(update={"data": data}), load_tokenizers(model))
     files = ("--source", folder / "source.txt", "--reference", folder / "reference.txt", "--json")
     assert run("evaluate", tmp_path / "zh", *files) == 0
     assert "tok:zh" in json.loads(capsys.readouterr().out)["scores"][0]["signature"]
@@ -263,23 +263,34 @@ def test_places_that_cannot_be_written_are_found_before_the_work(model, folder, 
 
 
 def test_probe_prints_tables_or_json_and_draws_a_plot(model, tmp_path, capsys):
-    asked = ("probe", model, "--items", "1", "--lexicon", "basic", "--beam-size", "1", "--plot", tmp_path / "probe.svg")
+    asked = (
+        "challenge",
+        model,
+        "--items",
+        "1",
+        "--lexicon",
+        "basic",
+        "--beam-size",
+        "1",
+        "--plot",
+        tmp_path / "challenge.svg",
+    )
     assert run(*asked) == 0
     output = capsys.readouterr().out
     for part in ("phenomenon", "verb second", "adjective ending", "words between, long distance", "95% interval"):
         assert part in output, part
-    assert "words between" in (tmp_path / "probe.svg").read_text(encoding="utf-8")
-    assert run("probe", model, "--items", "1", "--json") == 0, "a model of another corpus is asked basic words"
+    assert "words between" in (tmp_path / "challenge.svg").read_text(encoding="utf-8")
+    assert run("challenge", model, "--items", "1", "--json") == 0, "a model of another corpus is asked basic words"
     report = json.loads(capsys.readouterr().out)
     assert [accuracy["items"] for accuracy in report["phenomena"]] == [1] * 28 + [8]
     assert sum(accuracy["items"] for accuracy in report["distances"]) == 8
 
 
 def test_probe_says_what_is_missing(model, tmp_path, hide, capsys):
-    assert run("probe", model, "--items", "1", "--lexicon", "huge") == 1
+    assert run("challenge", model, "--items", "1", "--lexicon", "huge") == 1
     assert "Accepted: full, basic." in capsys.readouterr().err
     hide("matplotlib")
-    assert run("probe", model, "--items", "1", "--plot", tmp_path / "probe.png") == 1
+    assert run("challenge", model, "--items", "1", "--plot", tmp_path / "challenge.png") == 1
     assert "A plot needs the package 'matplotlib'" in capsys.readouterr().err
 
 

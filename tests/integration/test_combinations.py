@@ -12,32 +12,32 @@ EVERY_DROPOUT = {"dropout": 0.2, "recurrent_dropout": 0.2}
 SENTENCES = ["the dog sees bird here", "", "the king loves cat and dog and tree there"]
 
 COMBINATIONS = {
-    "conditional": {
-        "decoder": {"form": "conditional", "attention": "additive", "summary": "mean", "attention_dropout": 0.1,
+    "cgru": {
+        "decoder": {"type": "cgru", "attention": "additive", "bridge": "mean", "attention_dropout": 0.1,
                     **EVERY_DROPOUT},
-        "training": {"ema": 0.9, "schedule": {"kind": "cosine", "decay_updates": 20, "warmup": 3}},
+        "training": {"ema_decay": 0.9, "schedule": {"type": "cosine", "decay_updates": 20, "warmup_updates": 3}},
     },
     "input feeding": {
-        "decoder": {"form": "input_feeding", "cell": "lstm", "layers": 2, "residual": "highway", **EVERY_DROPOUT,
-                    "variational": True, "readout_dropout": 0.3},
+        "decoder": {"type": "input_feeding", "cell": "lstm", "layers": 2, "residual": "highway", **EVERY_DROPOUT,
+                    "variational_dropout": True, "readout_dropout": 0.3},
         "embeddings": {"source_word_dropout": 0.1, "target_word_dropout": 0.1},
-        "training": {"accumulate": 2},
+        "training": {"accumulation_steps": 2},
     },
     "bideep, heads, frozen encoder": {
         "encoder": {"layers": 2, "bidirectional": "alternating", "transition_depth": 2, "layer_norm": True,
-                    "variational": True, **EVERY_DROPOUT},
+                    "variational_dropout": True, **EVERY_DROPOUT},
         "decoder": {"layers": 2, "transition_depth": 2, "heads": 2, "attention": "scaled_dot"},
         "training": {"freeze": ["encoder/layer_0/*"], "optimizer": "adamw", "weight_decay": 0.1},
     },
     "layer norm, coverage, bfloat16": {
         "encoder": {"cell": "layer_norm_lstm", "bidirectional": "all"},
         "decoder": {"cell": "layer_norm_gru", "attention": "additive", "coverage": True},
-        "training": {"precision": "mixed_bfloat16", "schedule": {"kind": "step", "decay_start": 4, "decay_updates": 3}},
+        "training": {"precision": "mixed_bfloat16", "schedule": {"type": "step", "decay_start": 4, "decay_updates": 3}},
     },
     "no attention, float16": {
         "encoder": {"cell": "lstm"},
-        "decoder": {"cell": "lstm", "attention": "none", "context": "every_step", "summary": "max"},
-        "training": {"precision": "mixed_float16", "ema": 0.8},
+        "decoder": {"cell": "lstm", "attention": "none", "context": "every_step", "bridge": "max"},
+        "training": {"precision": "mixed_float16", "ema_decay": 0.8},
     },
 }  # fmt: skip
 
@@ -61,5 +61,5 @@ def test_resume_is_exact_and_the_saved_model_translates(name, corpus, tmp_path):
         assert [h.tokens for h in alone.hypotheses] == [h.tokens for h in translation.hypotheses]
         assert alone.score == pytest.approx(translation.score, abs=rounding)
         np.testing.assert_allclose(alone.attention, translation.attention, atol=rounding)
-    sources = len(together[0].source_tokens) if translator.model.attends else 0
+    sources = len(together[0].source_tokens) if translator.model.uses_attention else 0
     assert together[0].attention.shape[1] == sources

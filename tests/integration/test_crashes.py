@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("shared_graphs")
 def whole(corpus, tmp_path_factory):
     """A run that nothing interrupts, of `GATHERING`."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    assert train(toy_config(corpus, training=GATHERING), folder).finished
+    assert train(toy_config(corpus, training=GATHERING), folder).end
     return folder
 
 
@@ -45,7 +45,7 @@ def test_a_crash_loses_nothing_but_time(moment, corpus, whole, tmp_path):
     crash = CrashAfter(99, validations=1) if moment == "after a validation" else CrashAfter(5)
     with pytest.raises(RuntimeError, match="crash"):
         train(config, tmp_path, [crash])
-    assert train(config, tmp_path).finished
+    assert train(config, tmp_path).end
     assert_same_run(whole, tmp_path)
 
 
@@ -64,7 +64,7 @@ def test_a_second_signal_stops_at_once(corpus, tmp_path):
 def test_a_finished_run_goes_on_when_its_end_moves(corpus, whole, tmp_path):
     shorter = toy_config(corpus, training={**GATHERING, "epochs": 1})
     train(shorter, tmp_path)
-    assert train(shorter, tmp_path).finished
+    assert train(shorter, tmp_path).end
     train(toy_config(corpus, training=GATHERING), tmp_path)
     Translator.load(tmp_path)  # its metadata knows the changed recipe
     assert_same_run(whole, tmp_path)

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 
-from seq2seq.model_directory.directory import load_config_of
+from seq2seq.model_directory.directory import load_model_config
 from tests.command import run
 from tests.models import DAMAGE, train_all
 
@@ -40,7 +40,7 @@ def command(name, model, whole):
         "translate": ["translate", model, "-i", text, "-o", model.parent / "out"],
         "shortlisted": ["translate", model, "-i", text, "-o", model.parent / "out", "--shortlist", 3],
         "evaluate": ["evaluate", model, "--source", text, "--reference", text],
-        "probe": ["probe", model, "--items", 1],
+        "challenge": ["challenge", model, "--items", 1],
         "inspect": ["inspect", model],
         "quantize": ["quantize", model],
         "shortlist": ["shortlist", model],
@@ -55,7 +55,7 @@ READS = {
     "translate": MODEL,
     "shortlisted": ["shortlist.safetensors"],
     "evaluate": ["model.safetensors"],
-    "probe": ["metadata.json"],
+    "challenge": ["metadata.json"],
     "inspect": [*MODEL, "history.jsonl"],
     "quantize": ["model.safetensors"],
     "shortlist": ["config.yaml", "joint.spm"],
@@ -169,4 +169,4 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(whole, model, capsys):
 def test_the_whole_one_is_read_by_every_command(whole, model):
     for name in ("translate", "shortlisted", "inspect", "average"):
         assert run(*command(name, model, whole)) == 0, name
-    assert load_config_of(model)
+    assert load_model_config(model)

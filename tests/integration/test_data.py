@@ -23,7 +23,7 @@ from tests.toy import pairs
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(transfer, "PAUSE", 0.0)
+    monkeypatch.setattr(transfer, "RETRY_PAUSE", 0.0)
 
 
 def anki(lines):
@@ -41,7 +41,7 @@ LINES = [
 ]
 ABOUT = {
     "languages": ["en", "de"],
-    "home": "https://example.org",
+    "homepage": "https://example.org",
     "licence": "CC0 for a test",
     "citation": "Somebody (2020)",
 }
@@ -57,11 +57,11 @@ def site(tmp_path):
                 text = "".join(f"{pair[side]}\n" for pair in pairs(count, 7)).encode()
                 site.files[f"/{split}.{language}.gz"] = gzip.compress(text)
                 known = {"text_sha256": hashlib.sha256(text).hexdigest()}
-                aligned[f"{split}.{language}.gz"] = {"address": f"{site.address}/{split}.{language}.gz", **known}
+                aligned[f"{split}.{language}.gz"] = {"url": f"{site.address}/{split}.{language}.gz", **known}
         site.files["/deu-eng.zip"] = anki(LINES)
         catalogue = {
             "captions": {
-                "about": "Two files a split",
+                "description": "Two files a split",
                 **ABOUT,
                 "splits": {
                     name: {"source": f"{split}.en.gz", "target": f"{split}.de.gz", "pairs": count}
@@ -70,12 +70,12 @@ def site(tmp_path):
                 "files": aligned,
             },
             "short": {
-                "about": "A table",
+                "description": "A table",
                 **ABOUT,
                 "table": {"file": "deu-eng/deu.txt", "held_out": 0.1},
                 "files": {
                     "deu-eng.zip": {
-                        "address": f"{site.address}/deu-eng.zip",
+                        "url": f"{site.address}/deu-eng.zip",
                         "unpack": True,
                         "unchecked": "it changes with each release",
                     }
@@ -142,7 +142,7 @@ def test_a_corpus_with_splits(site, tmp_path, capsys):
     record = json.loads((tmp_path / "data/captions/SOURCE.json").read_text(encoding="utf-8"))
     assert record["licence"] == "CC0 for a test"
     train = record["files"]["train.en.gz"]
-    assert train["address"] == f"{site.address}/train.en.gz"
+    assert train["url"] == f"{site.address}/train.en.gz"
     assert train["sha256"] == hashlib.sha256(site.files["/train.en.gz"]).hexdigest()
     assert (train["size"], train["checked"]) == (len(site.files["/train.en.gz"]), True)
     # Again, the other way round: nothing is downloaded

@@ -52,7 +52,7 @@ def fine_tuning(corpus, old, **training):
 
 def test_starts_from_exactly_the_old_weights_and_keeps_the_old_tokenizers(old, other_corpus, tmp_path):
     screen = io.StringIO()
-    config = fine_tuning(other_corpus, old, freeze=["*/*"], ema=0.5)
+    config = fine_tuning(other_corpus, old, freeze=["*/*"], ema_decay=0.5)
     train(config, tmp_path / "new", console=Console(file=screen, width=250))
     before, _ = load_arrays(old / "model.safetensors")
     after, _ = load_arrays(tmp_path / "new" / "model.safetensors")

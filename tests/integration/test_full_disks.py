@@ -20,9 +20,9 @@ from seq2seq.model_directory.directory import load_tokenizers
 from seq2seq.model_directory.metadata import read_history
 from seq2seq.model_directory.model import load_model
 from seq2seq.storage.arrays import load_arrays
-from seq2seq.storage.files import replacing, writing
+from seq2seq.storage.files import atomic_write, storage_errors
 from seq2seq.training import train
-from seq2seq.training.checkpoints import BEST, LAST, append_history, cut_history
+from seq2seq.training.checkpoints import BEST, LAST, append_history, truncate_history
 from tests.command import run
 from tests.runs import InterruptAfter, assert_same_run, often_saved
 from tests.toy import pairs, toy_config, write_corpus
@@ -121,24 +121,24 @@ def test_a_half_written_line_of_the_history_does_no_harm(tmp_path, room):
         append_history(tmp_path, ENTRY | {"update": 4})
     assert (tmp_path / "history.jsonl").stat().st_size == size + room
     assert [entry["update"] for entry in read_history(tmp_path)] == [2]
-    cut_history(tmp_path, 2)
+    truncate_history(tmp_path, 2)
     append_history(tmp_path, ENTRY | {"update": 4})
     assert [entry["update"] for entry in read_history(tmp_path)] == [2, 4]
 
 
 def test_a_full_disk_says_how_much_is_free(tmp_path):
-    with pytest.raises(StorageError) as error, writing(tmp_path / "file", 5 * 10**18):
+    with pytest.raises(StorageError) as error, storage_errors(tmp_path / "file", 5 * 10**18):
         raise OSError(28, "No space left on device")
     assert str(error.value).startswith(f"{tmp_path}/file: no space left: 5.0 EB needed, ")
     assert "free. Free some and run the same command again." in str(error.value)
-    with pytest.raises(StorageError, match="the disk quota is used up"), writing(tmp_path / "file"):
+    with pytest.raises(StorageError, match="the disk quota is used up"), storage_errors(tmp_path / "file"):
         raise OSError(122, "Disk quota exceeded")
     with (
         pytest.raises(StorageError, match=r"file: cannot be written: Read-only file system\."),
-        writing(tmp_path / "file"),
+        storage_errors(tmp_path / "file"),
     ):
         raise OSError(30, "Read-only file system")
-    with pytest.raises(FileNotFoundError), writing(tmp_path / "file"):
+    with pytest.raises(FileNotFoundError), storage_errors(tmp_path / "file"):
         (tmp_path / "other").read_bytes()
 
 
@@ -149,7 +149,7 @@ def test_what_fails_when_it_is_put_on_disk_leaves_the_old_file(tmp_path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fail)
-    with pytest.raises(StorageError, match="no space left"), replacing(tmp_path / "file") as partial:
+    with pytest.raises(StorageError, match="no space left"), atomic_write(tmp_path / "file") as partial:
         partial.write_text("new")
     assert (tmp_path / "file").read_text() == "old"
     assert not partials(tmp_path)

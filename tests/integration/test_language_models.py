@@ -12,12 +12,12 @@ from seq2seq.data.batching import plan_batches
 from seq2seq.data.encoded import EncodedCorpus
 from seq2seq.data.tokenizer import EOS_ID
 from seq2seq.inference.text_generator import TextGenerator
-from seq2seq.model_directory.directory import load_config_of, load_tokenizers
+from seq2seq.model_directory.directory import load_model_config, load_tokenizers
 from seq2seq.training import train
 from seq2seq.training.display import Display
-from seq2seq.training.memory import describe_batch
-from seq2seq.training.preparation import prepare
-from seq2seq.training.recovery import Seen, Watch
+from seq2seq.training.memory_usage import describe_batch
+from seq2seq.training.preparation import prepare_data
+from seq2seq.training.recovery import BatchRecord, DivergenceMonitor
 from tests.command import run
 from tests.runs import assert_resumes_exactly
 from tests.shortage import FACES, fail
@@ -44,7 +44,14 @@ def folder(tmp_path_factory):
 
 
 def test_training_says_what_it_does(folder, tmp_path, capsys):
-    settings = ("--set", "training.updates=2", "--set", "tokenizer.from_model=null", "--set", "tokenizer.model=char")
+    settings = (
+        "--set",
+        "training.updates=2",
+        "--set",
+        "tokenizer.from_model=null",
+        "--set",
+        "tokenizer.model_type=char",
+    )
     assert run("train", folder / "recipe.yaml", "--output", tmp_path / "m", *settings) == 0
     said = capsys.readouterr().out
     for part in ("120 of 120 sentences", "sentences of", "perplexity", "seq2seq generate", "seq2seq perplexity"):
@@ -58,7 +65,7 @@ def test_training_says_what_it_does(folder, tmp_path, capsys):
 
 
 def test_resumed_equals_uninterrupted(folder, tmp_path):
-    config = language_model_config(folder, training={"accumulate": 2, "epochs": 3})
+    config = language_model_config(folder, training={"accumulation_steps": 2, "epochs": 3})
     assert_resumes_exactly(config, tmp_path / "whole", 8)
 
 
@@ -102,20 +109,20 @@ def test_only_the_target_side_is_read_and_filtered(tmp_path):
     source = {"source": str(tmp_path / "train.en")}  # which is not there
     mixture = {"mixture": [{**source, **target, "weight": 1}, {"tsv": str(tmp_path / "train.tsv"), "weight": 3}]}
     data = {"train": mixture, "filters": filters}
-    assert train(language_model_config(tmp_path, data=data, **settings), tmp_path / "mixed").finished
+    assert train(language_model_config(tmp_path, data=data, **settings), tmp_path / "mixed").end
     facts = json.loads((tmp_path / "mixed" / "metadata.json").read_text())["corpus"]
     assert [part["name"] for part in facts["train"]] == [str(tmp_path / "train.de"), str(tmp_path / "train.tsv")]
 
 
 def test_no_source_is_spoken_of(folder, tmp_path):
     config = language_model_config(folder)
-    data = prepare(config, tmp_path, Display())
+    data = prepare_data(config, tmp_path, Display())
     lengths = data.train.source.lengths, data.train.target.lengths
-    plan = plan_batches(*lengths, tokens=200, pool=40, seed=1, epoch=0)
+    plan = plan_batches(*lengths, max_tokens=200, shuffle_buffer=40, seed=1, epoch=0)
     rows, tokens = plan.batch(2), data.train.target.lengths[plan.batch(2)].max()
     assert describe_batch(data, plan, 2) == f"{len(rows)} sentences of {tokens} tokens"
-    watch = Watch(config.training.recovery, None, data)
-    watch.seen.append(Seen(1, 3, rows, tf.constant(0.5)))
+    watch = DivergenceMonitor(config.training.recovery, None, data)
+    watch.recent_batches.append(BatchRecord(1, 3, rows, tf.constant(0.5)))
     said = watch.diagnosis()
     assert f"(0.5). The largest sentence of the last 1 has {tokens} tokens: der " in said
 
@@ -196,7 +203,7 @@ def test_inspect_knows_a_language_model(folder, capsys):
     assert "language model" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb", ["translate", "evaluate", "quantize", "shortlist", "probe"])
+@pytest.mark.parametrize("verb", ["translate", "evaluate", "quantize", "shortlist", "challenge"])
 def test_a_language_model_does_not_translate(verb, folder, capsys):
     flags = {
         "translate": ("-i", folder / "source.txt"),
@@ -258,5 +265,5 @@ def test_a_translator_starts_from_a_language_model(folder, tmp_path):
         decoder={**values["decoder"], "cell": "lstm", "layers": 2, "units": 14, "attention": "none"},
         training={"warm_start": str(folder / "model"), "updates": 1},
     )
-    assert train(config, tmp_path / "m").finished
-    assert load_config_of(tmp_path / "m").task == "translation"
+    assert train(config, tmp_path / "m").end
+    assert load_model_config(tmp_path / "m").task == "translation"

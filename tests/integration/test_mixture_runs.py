@@ -15,7 +15,7 @@ from seq2seq.errors import TokenizerError, TrainingError
 from seq2seq.model_directory.directory import load_tokenizers
 from seq2seq.training import planning, run, train
 from seq2seq.training.display import Display
-from seq2seq.training.preparation import prepare
+from seq2seq.training.preparation import prepare_data
 from tests.runs import CopyAfter, InterruptAfter, assert_goes_on, often_saved
 from tests.toy import pairs, toy_config
 
@@ -86,14 +86,14 @@ def test_what_the_first_epoch_leaves_out_is_tried_before_it(corpus, tmp_path, mo
         text = (corpus / f"{name}.tsv").read_text(encoding="utf-8")
         (tmp_path / f"{name}.tsv").write_text((long if name == "large" else "") + text, encoding="utf-8")
     config = mixed(tmp_path, training={"updates": 1}, weights=(50, 1))
-    train_data = prepare(config, tmp_path / "run", Display()).train
+    train_data = prepare_data(config, tmp_path / "run", Display()).train
     longest = int(train_data.source.lengths.argmax())
-    assert longest not in train_data.rows(config.seed, epoch=1)
+    assert longest not in train_data.epoch_indices(config.seed, epoch=1)
     tried, real = [], run.try_largest_batches
 
     def record(*args):
         *_, plan, _ = args
-        tried.extend(row for index in plan.largest() for row in plan.batch(index))
+        tried.extend(row for index in plan.largest_batches() for row in plan.batch(index))
         real(*args)
 
     monkeypatch.setattr(run, "try_largest_batches", record)
@@ -127,7 +127,7 @@ def test_metadata_tells_what_each_part_gave(corpus, whole):
 
 
 def test_an_epoch_has_the_shares_and_the_next_one_another_sample(whole):
-    first, second = (np.bincount(plan.rows, minlength=60) for plan in whole[2])
+    first, second = (np.bincount(plan.indices, minlength=60) for plan in whole[2])
     for times in (first, second):
         assert (times[:10].sum(), times[10:].sum()) == (19, 41)
         assert set(times[:10]) == {1, 2}
@@ -139,13 +139,13 @@ def test_parts_are_encoded_on_their_own_and_only_what_changed_again(corpus, tmp_
     for name in ("small", "large", "valid"):
         (tmp_path / f"{name}.tsv").write_text((corpus / f"{name}.tsv").read_text(encoding="utf-8"), encoding="utf-8")
     config = mixed(tmp_path)
-    first = prepare(config, tmp_path / "run", Display())
+    first = prepare_data(config, tmp_path / "run", Display())
     folders = [tmp_path / "run" / "encoded" / f"train.mixture.{number}" for number in (0, 1)]
     assert [len(EncodedCorpus(folder)) for folder in folders] == list(SIZES.values())
     before = [(folder / "source.tokens.bin").stat().st_mtime_ns for folder in folders]
     with (tmp_path / "large.tsv").open("a", encoding="utf-8") as file:
         file.write("the dog sees the cat\tder Hund sieht Kater\n")
-    second = prepare(config, tmp_path / "run", Display(), first.tokenizers)
+    second = prepare_data(config, tmp_path / "run", Display(), first.tokenizers)
     after = [(folder / "source.tokens.bin").stat().st_mtime_ns for folder in folders]
     assert [a == b for a, b in zip(before, after, strict=True)] == [True, False]
     assert first.fingerprint() != second.fingerprint()
@@ -167,7 +167,7 @@ def test_the_tokenizer_is_trained_on_all_parts_each_filtered_alone(corpus, tmp_p
     )
     (tmp_path / "valid.tsv").write_text("a\tb\n", encoding="utf-8")
     with pytest.raises(TokenizerError, match="enough"):
-        prepare(config, tmp_path / "run", Display())
+        prepare_data(config, tmp_path / "run", Display())
     assert texts == ["in both", "in beiden", "small", "small", "in both", "in beiden", "large", "large"]
 
 

@@ -7,7 +7,7 @@ from seq2seq.config import load_config
 from seq2seq.devices.defaults import GPU as DEFAULTS
 from seq2seq.devices.device import Device
 from seq2seq.errors import ConfigError, TrainingError
-from seq2seq.model_directory.directory import load_config_of
+from seq2seq.model_directory.directory import load_model_config
 from seq2seq.training import machine, train
 from seq2seq.training.checkpoints import check_recipe
 from tests.runs import assert_same_run
@@ -17,7 +17,7 @@ GPU = Device("GPU (some)", "float32", is_gpu=True)
 
 
 def recipe(folder, tokens=None, **sections):
-    return toy_config(folder, batching={"tokens": tokens, "pool": 400}, **sections)
+    return toy_config(folder, batching={"max_tokens": tokens, "shuffle_buffer": 400}, **sections)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,8 @@ def begun(tmp_path_factory):
 
 
 def test_the_directory_says_what_the_run_has(begun):
-    saved = load_config_of(begun / "run")
-    assert saved.batching.tokens == DEFAULTS.batch_tokens
+    saved = load_model_config(begun / "run")
+    assert saved.batching.max_tokens == DEFAULTS.batch_tokens
     assert saved.search.batch_tokens is None, "the machine that translates may be another"
     assert saved.training.deterministic is None
 
@@ -44,7 +44,7 @@ def test_a_recipe_that_leaves_it_open_is_the_same_recipe(begun):
     check_recipe(begun / "run", recipe(begun, training={"epochs": 1}))
     check_recipe(begun / "run", recipe(begun, training={"epochs": 1, "deterministic": True}))
     check_recipe(begun / "run", recipe(begun, training={"epochs": 1}, search={"beam_size": 2, "batch_tokens": 99}))
-    with pytest.raises(TrainingError, match=r"changed: batching.tokens\."):
+    with pytest.raises(TrainingError, match=r"changed: batching.max_tokens\."):
         check_recipe(begun / "run", recipe(begun, 1_000, training={"epochs": 1}))
 
 
@@ -55,15 +55,15 @@ def test_the_run_goes_on_on_a_cpu_with_its_batches(begun, tmp_path):
     assert train(open_, tmp_path / "own").updates > 2
     assert train(open_, begun / "run").updates == 2
     assert_same_run(tmp_path / "given", begun / "run")
-    assert load_config_of(begun / "run").batching.tokens == DEFAULTS.batch_tokens
+    assert load_model_config(begun / "run").batching.max_tokens == DEFAULTS.batch_tokens
     assert train(load_config(begun / "run" / "config.yaml"), begun / "run").updates == 2
 
 
 def test_another_recipe_that_leaves_it_open_keeps_it_too(begun):
-    """With --override; sentences that its batches cannot hold are an error."""
+    """With --allow-changes; sentences that its batches cannot hold are an error."""
     open_ = recipe(begun, training={"epochs": 1, "clip_norm": 0.5})
-    train(open_, begun / "run", override=True)
-    assert load_config_of(begun / "run").batching.tokens == DEFAULTS.batch_tokens
+    train(open_, begun / "run", allow_changes=True)
+    assert load_model_config(begun / "run").batching.max_tokens == DEFAULTS.batch_tokens
     data = open_.data.model_dump() | {"filters": {"max_tokens": 9_000}}
     with pytest.raises(ConfigError, match=r"'data.filters.max_tokens' is 9000, .* makes them 8000 in this run"):
-        train(recipe(begun, data=data), begun / "run", override=True)
+        train(recipe(begun, data=data), begun / "run", allow_changes=True)

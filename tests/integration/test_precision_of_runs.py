@@ -118,7 +118,7 @@ def test_training_keeps_its_precision_whatever_runs_beside_it(tmp_path, monkeypa
     other = AnotherModel()
     config = toy_config(tmp_path, training={"epochs": 1, "precision": "tf32"})
     try:
-        assert train(config, tmp_path / "run", [other]).finished
+        assert train(config, tmp_path / "run", [other]).end
     finally:
         set_tf32(before)
     assert len(other.seen) > 1

@@ -12,7 +12,7 @@ from tests.toy import pairs, write_corpus
 
 README = Path(__file__).parents[2] / "README.md"
 SMALL = (
-    "training.updates=2", "batching.tokens=200", "embeddings.size=8", "encoder.units=8", "decoder.units=8",
+    "training.updates=2", "batching.max_tokens=200", "embeddings.size=8", "encoder.units=8", "decoder.units=8",
     "data.filters.max_tokens=60",
 )  # fmt: skip
 PHRASES = ("data.train.pairs=300", "data.valid.pairs=20", "data.test.pairs=20", "search.max_length_factor=0.5")
@@ -28,7 +28,9 @@ def commands() -> list[list[str]]:
 
 def test_the_readme_shows_every_verb():
     verbs = {words[[Path(word).name for word in words].index("seq2seq") + 1] for words in commands()}
-    shown = "average evaluate generate inspect perplexity probe quantize quickstart shortlist tokenizer train translate"
+    shown = (
+        "average challenge evaluate generate inspect perplexity quantize quickstart shortlist tokenizer train translate"
+    )
     assert set(shown.split()) <= verbs
 
 
@@ -68,7 +70,7 @@ def test_readme_commands_run_in_order(folder, monkeypatch, capsys):
             arguments += [f for key in keys for f in ("--set", key)]
         if arguments[:2] == ["tokenizer", "train"]:
             arguments[arguments.index("--vocabulary-size") + 1] = "40"
-        if arguments[0] == "probe":
+        if arguments[0] == "challenge":
             arguments[arguments.index("--items") + 1] = "1"
         if arguments[0] == "average":  # two updates leave one checkpoint
             arguments[arguments.index("--last") + 1] = "1"

@@ -13,7 +13,8 @@ from seq2seq.training import train
 from tests.toy import write_corpus
 
 SMALL = (
-    "batching.tokens=200", "embeddings.size=8", "decoder.units=8", "training.updates=2", "data.filters.max_tokens=60",
+    "batching.max_tokens=200", "embeddings.size=8", "decoder.units=8", "training.updates=2",
+    "data.filters.max_tokens=60",
 )  # fmt: skip
 TRANSLATOR = ("encoder.units=8", "tokenizer.vocabulary_size=56")
 LANGUAGE_MODEL = ("tokenizer.vocabulary_size=36",)

@@ -27,7 +27,7 @@ LOST_WITHIN = 60  # seconds
 STILL = {name: {**toy_values(Path())[name], "dropout": 0.0} for name in ("embeddings", "encoder", "decoder")}
 QUICK = {"optimizer": "sgd", "learning_rate": 0.2, "momentum": 0.5, "epochs": None}
 SGD = {**STILL, "training": {**QUICK, "updates": 6}, "validation": {"bleu": True}}
-GATHERED = {**STILL, "training": {**QUICK, "accumulate": 3, "updates": 3}}
+GATHERED = {**STILL, "training": {**QUICK, "accumulation_steps": 3, "updates": 3}}
 # Adam makes whole steps of what rounding leaves; its first moment after one update is a tenth of the gradient.
 ADAM = {**STILL, "training": {"optimizer": "adam", "epochs": None, "updates": 1}}
 RUNS = {"sgd": SGD, "gathered": GATHERED, "adam": ADAM}
@@ -88,8 +88,10 @@ def test_shares_of_a_batch_have_unequal_tokens(folder):
     """What the comparisons below need in order to see a wrong normalization."""
     corpus = EncodedCorpus(folder / "sgd-1" / "encoded" / "train")
     lengths = corpus.source.lengths, corpus.target.lengths
-    plan = plan_batches(*lengths, tokens=200, pool=40, seed=1, epoch=1)
-    shares = [[lengths[1][plan.batch(i)[replica::2]].sum() for replica in range(2)] for i in range(len(plan))]
+    plan = plan_batches(*lengths, max_tokens=200, shuffle_buffer=40, seed=1, epoch=1)
+    shares = [
+        [lengths[1][plan.batch(i)[replica::2]].sum_over_workers() for replica in range(2)] for i in range(len(plan))
+    ]
     assert sum(a != b for a, b in shares) > len(shares) / 2
 
 
@@ -172,7 +174,7 @@ def test_a_lost_worker_ends_the_others_and_the_run_goes_on(folder):
 
     train(config("whole"), folder / "whole")
     report = train(config("lost"), output)
-    assert report.finished
+    assert report.end
     assert [entry["update"] for entry in report.history] == [e["update"] for e in read_history(folder / "whole")]
     whole, resumed = (load_arrays(directory / LAST)[0] for directory in (folder / "whole", output))
     for name, value in whole.items():

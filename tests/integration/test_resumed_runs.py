@@ -10,7 +10,7 @@ from rich.console import Console
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.metadata import METADATA, read_history
-from seq2seq.training import Reason, train
+from seq2seq.training import EndReason, train
 from seq2seq.training.checkpoints import LAST
 from tests.runs import InterruptAfter
 from tests.toy import toy_config, write_corpus
@@ -23,7 +23,7 @@ BATCHES = 5  # of the interrupted run
 def interrupted(corpus, tmp_path_factory):
     """A run of the toy recipe that was interrupted before its first validation."""
     folder = tmp_path_factory.mktemp("interrupted") / "run"
-    assert train(toy_config(corpus), folder, [InterruptAfter(BATCHES)]).finished is None
+    assert train(toy_config(corpus), folder, [InterruptAfter(BATCHES)]).end is None
     return folder
 
 
@@ -50,7 +50,7 @@ def test_history_after_the_checkpoint_is_dropped_on_resume(corpus, run):
 
 def test_lowering_the_end_of_an_interrupted_run_still_measures_it(corpus, run):
     report = train(toy_config(corpus, training={"updates": BATCHES - 1}), run)
-    assert report.finished.reason is Reason.UPDATES
+    assert report.end.reason is EndReason.UPDATES
     assert [entry["update"] for entry in report.history] == [BATCHES]
     Translator.load(run)
 
@@ -61,12 +61,12 @@ def test_only_the_end_may_change(corpus, run):
     with pytest.raises(TrainingError, match="was written in float32, and this run would go on in mixed_bfloat16"):
         train(toy_config(corpus, training={"epochs": 2, "precision": "mixed_bfloat16"}), run)
     search = {"beam_size": 4, "n_best": 5, "sample": True, "temperature": 0.5, "top_k": 9, "top_p": 0.9, "seed": 2}
-    assert train(toy_config(corpus, validation={"patience": 9}, search=search), run).finished
+    assert train(toy_config(corpus, validation={"patience": 9}, search=search), run).end
     assert Translator.load(run).options.n_best == 5
 
 
 def test_another_recipe_is_refused_with_its_changes(corpus, run):
-    schedule = {"kind": "inverse_sqrt", "warmup": 3}  # may change
+    schedule = {"type": "inverse_sqrt", "warmup_updates": 3}  # may change
     changed = {"training": {"epochs": 1, "clip_norm": 0.5, "schedule": schedule}, "decoder": {"units": 14}}
     with pytest.raises(TrainingError, match=r"changed: training.clip_norm, decoder.units\."):
         train(toy_config(corpus, **changed), run)
@@ -75,17 +75,19 @@ def test_another_recipe_is_refused_with_its_changes(corpus, run):
 def test_override_goes_on_with_another_recipe_and_corpus(changing, run):
     """The epoch begins anew, with the weights and the updates of the run."""
     write_corpus(changing, train=200)
-    other = toy_config(changing, batching={"tokens": 100, "pool": 40}, training={"clip_norm": 0.5, "epochs": 1})
+    other = toy_config(
+        changing, batching={"max_tokens": 100, "shuffle_buffer": 40}, training={"clip_norm": 0.5, "epochs": 1}
+    )
     screen = io.StringIO()
-    report = train(other, run, console=Console(file=screen, width=200), override=True)
+    report = train(other, run, console=Console(file=screen, width=200), allow_changes=True)
     batches = json.loads((run / "encoded/train/about.json").read_text())["kept"]
     assert batches == 200
-    assert report.finished
+    assert report.end
     assert report.updates > BATCHES + 200 * 5 / 100
-    assert "the recipe changed: batching.tokens, training.clip_norm" in screen.getvalue()
+    assert "the recipe changed: batching.max_tokens, training.clip_norm" in screen.getvalue()
     assert train(other, run).updates == report.updates, "it is the new recipe's run from then on"
     with pytest.raises(TrainingError, match="does not fit this model"):
-        train(toy_config(changing, decoder={"units": 14}), run, override=True)
+        train(toy_config(changing, decoder={"units": 14}), run, allow_changes=True)
 
 
 @pytest.mark.parametrize("sizes", [{"train": 121}, {"valid": 13}])

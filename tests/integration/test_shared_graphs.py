@@ -11,7 +11,7 @@ from tests.pool import NOT_IN_THE_GRAPH, Pool
 from tests.runs import assert_same_run
 from tests.toy import toy_config, toy_tokenizer
 
-EMA = {"ema": 0.9, "accumulate": 2, "epochs": 2}
+EMA = {"ema_decay": 0.9, "accumulation_steps": 2, "epochs": 2}
 
 
 class Stop(keras.callbacks.Callback):
@@ -28,9 +28,9 @@ def test_a_run_with_a_used_model_is_as_one_with_a_new_one(corpus, tmp_path, monk
     config = toy_config(corpus, training=EMA)
     train(config, tmp_path / "new")
     pool = Pool()
-    monkeypatch.setattr("seq2seq.training.run.make_model", pool.make_model)
+    monkeypatch.setattr("seq2seq.training.run.make_compiled_model", pool.make_model)
     other = toy_config(corpus, training={**EMA, "learning_rate": 0.3, "epochs": 1}, validation={"patience": 3})
-    assert train(other, tmp_path / "other", [Stop()]).finished
+    assert train(other, tmp_path / "other", [Stop()]).end
     train(config, tmp_path / "used")
     assert_same_run(tmp_path / "new", tmp_path / "used")
     (model,) = pool.models.values()
@@ -48,17 +48,17 @@ OTHERS = {
     "rate of dropout": {"encoder": {"dropout": 0.2}},
     "optimizer": {"training": {"optimizer": "sgd"}},
     "its numbers": {"training": {"beta_1": 0.8}},
-    "accumulate": {"training": {"accumulate": 2}},
+    "accumulate": {"training": {"accumulation_steps": 2}},
     "clip norm": {"training": {"clip_norm": None}},
     "smoothing": {"training": {"label_smoothing": 0.0}},
-    "ema": {"training": {"ema": 0.9}},
-    "explosion": {"training": {"recovery": {"explosion": None}}},
+    "ema": {"training": {"ema_decay": 0.9}},
+    "explosion": {"training": {"recovery": {"max_norm_ratio": None}}},
     "frozen": {"training": {"freeze": ["encoder/*"]}},
 }
 SAME = {
-    "learning rate": {"training": {"learning_rate": 0.5, "schedule": {"kind": "inverse_sqrt", "warmup": 9}}},
+    "learning rate": {"training": {"learning_rate": 0.5, "schedule": {"type": "inverse_sqrt", "warmup_updates": 9}}},
     "ends": {"training": {"updates": 3, "checkpoint_minutes": 1.0, "keep_last": 0, "keep_best": 0}},
-    "recovery": {"training": {"recovery": {"after": 2, "times": 1}}},
+    "recovery": {"training": {"recovery": {"max_skipped_updates": 2, "max_rollbacks": 1}}},
     "validation": {"validation": {"patience": 3, "bleu": True}, "search": {"beam_size": 5}},
 }
 

@@ -11,7 +11,7 @@ from seq2seq.errors import MissingExtraError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.metadata import read_history
 from seq2seq.training import tensorboard, train
-from seq2seq.training.tensorboard import PIXELS, TensorBoard, attention_image
+from seq2seq.training.tensorboard import PIXELS_PER_WEIGHT, TensorBoardWriter, attention_image
 from tests.runs import InterruptAfter
 from tests.toy import pairs, toy_config, write_corpus
 
@@ -23,13 +23,13 @@ def run(tmp_path_factory):
     """A run that was interrupted, and then went on with TensorBoard."""
     folder = tmp_path_factory.mktemp("run")
     write_corpus(folder, train=60, valid=12)
-    training = {"epochs": 2, "accumulate": 2, "keep_last": 1}
+    training = {"epochs": 2, "accumulation_steps": 2, "keep_last": 1}
     off, on = (
         toy_config(folder, training=training | {"tensorboard": asked}, validation={"bleu": True})
         for asked in (False, True)
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("seq2seq.training.loop.EVERY", 3)
+        patch.setattr("seq2seq.training.loop.LOG_INTERVAL", 3)
         train(off, folder / "run", [InterruptAfter(1)])
         assert not (folder / "run" / "tensorboard").exists()
         train(on, folder / "run")
@@ -64,7 +64,7 @@ def test_training_scalars_come_every_so_many_updates(run):
         values = read(events, f"train/{name}")
         assert list(values) == list(range(3, updates + 1, 3))
         assert all(float(value) > 0 for value in values.values())
-    assert tensorboard.EVERY == 50
+    assert tensorboard.LOG_INTERVAL == 50
 
 
 def test_samples_are_validation_sentences_with_their_translations(run):
@@ -102,7 +102,7 @@ def test_what_is_done_again_after_a_crash_is_shown_once(tmp_path, monkeypatch):
                 raise RuntimeError("crash")
 
     write_corpus(tmp_path, train=60)
-    monkeypatch.setattr("seq2seq.training.loop.EVERY", 1)
+    monkeypatch.setattr("seq2seq.training.loop.LOG_INTERVAL", 1)
     config = toy_config(tmp_path, training={"epochs": 2, "tensorboard": True})
     with pytest.raises(RuntimeError, match="crash"):
         train(config, tmp_path / "run", [Crash()])
@@ -118,20 +118,23 @@ def test_what_is_done_again_after_a_crash_is_shown_once(tmp_path, monkeypatch):
 def test_an_attention_map_has_a_row_a_target_token():
     weights = np.array([[1.0, 0.0, 0.0], [0.25, 0.5, 0.25]], np.float32)
     picture = attention_image(weights)
-    assert picture.shape == (2 * PIXELS, 3 * PIXELS, 1)
+    assert picture.shape == (2 * PIXELS_PER_WEIGHT, 3 * PIXELS_PER_WEIGHT, 1)
     assert picture.dtype == np.uint8
     for row in range(2):
         for column in range(3):
-            square = picture[row * PIXELS : (row + 1) * PIXELS, column * PIXELS : (column + 1) * PIXELS]
+            square = picture[
+                row * PIXELS_PER_WEIGHT : (row + 1) * PIXELS_PER_WEIGHT,
+                column * PIXELS_PER_WEIGHT : (column + 1) * PIXELS_PER_WEIGHT,
+            ]
             assert np.all(square == round(255 * float(weights[row, column])))
 
 
 def test_a_model_without_attention_or_bleu_gives_neither(tmp_path):
-    entry = dict.fromkeys(tensorboard.VALIDATION.values(), 1.5) | {"update": 7, "bleu": None}
-    TensorBoard(tmp_path).validation(entry, [("a | b", "c", "d")], np.zeros((4, 0), np.float32))
+    entry = dict.fromkeys(tensorboard.VALIDATION_SCALARS.values(), 1.5) | {"update": 7, "bleu": None}
+    TensorBoardWriter(tmp_path).log_validation(entry, [("a | b", "c", "d")], np.zeros((4, 0), np.float32))
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
-    assert set(events.Tags()["tensors"]) == {*tensorboard.VALIDATION, "translations"} - {"validation/bleu"}
+    assert set(events.Tags()["tensors"]) == {*tensorboard.VALIDATION_SCALARS, "translations"} - {"validation/bleu"}
     assert read(events, "translations")[7].item().decode().endswith("| a \\| b | c | d |")
 
 

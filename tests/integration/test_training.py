@@ -13,17 +13,17 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
-from seq2seq.data.batching import batch_shares
+from seq2seq.data.batching import replica_batches
 from seq2seq.errors import TrainingError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.metadata import read_history
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
-from seq2seq.storage.lock import owner_of
-from seq2seq.training import Reason, checkpoints, run, start, train
+from seq2seq.storage.lock import pid_file
+from seq2seq.training import EndReason, checkpoints, run, setup, train
 from seq2seq.training.checkpoints import BEST
 from seq2seq.training.planning import plan_epoch
-from seq2seq.training.records import LOCK, only_run
+from seq2seq.training.run_directory import LOCK_FILE, lock_run
 from tests.random_state import random_state_untouched
 from tests.runs import InterruptAfter
 from tests.toy import GATHERING, toy_config, write_corpus
@@ -34,8 +34,8 @@ pytestmark = pytest.mark.usefixtures("shared_graphs")
 def test_the_callers_random_numbers_are_left_alone(corpus, tmp_path):
     config = toy_config(corpus, training={"epochs": 1}, validation={"bleu": True})
     with random_state_untouched():
-        assert not train(config, tmp_path, [InterruptAfter(3)]).finished
-        assert train(config, tmp_path).finished
+        assert not train(config, tmp_path, [InterruptAfter(3)]).end
+        assert train(config, tmp_path).end
 
 
 def test_each_function_is_traced_once(corpus, tmp_path, monkeypatch):
@@ -53,7 +53,7 @@ def test_each_function_is_traced_once(corpus, tmp_path, monkeypatch):
 
 def test_a_run_leaves_a_model_that_translates(corpus, tmp_path):
     report = train(toy_config(corpus, validation={"bleu": True}), tmp_path)
-    assert report.finished == (Reason.EPOCHS, "2 epochs are done")
+    assert report.end == (EndReason.EPOCHS, "2 epochs are done")
     entries = read_history(tmp_path)
     assert [entry["epoch"] for entry in entries] == [1, 2]
     assert entries[1]["valid_loss"] < entries[0]["valid_loss"]
@@ -110,8 +110,8 @@ def test_a_run_that_learns_nothing_says_so_and_is_never_the_best(corpus, tmp_pat
 
 
 def test_ends_after_updates_even_within_an_epoch(corpus, tmp_path):
-    report = train(toy_config(corpus, training={"updates": 3, "accumulate": 2, "epochs": None}), tmp_path)
-    assert (report.updates, report.finished.reason) == (3, Reason.UPDATES)
+    report = train(toy_config(corpus, training={"updates": 3, "accumulation_steps": 2, "epochs": None}), tmp_path)
+    assert (report.updates, report.end.reason) == (3, EndReason.UPDATES)
     assert read_history(tmp_path)[-1]["update"] == 3
 
 
@@ -123,8 +123,10 @@ def test_the_end_is_validated_whatever_the_schedule(corpus, tmp_path):
 
 
 def test_fewer_batches_than_an_update_needs_is_an_error(corpus, tmp_path):
-    with pytest.raises(TrainingError, match=r"1 epoch of \d+ batches, and an update takes training.accumulate = 500"):
-        train(toy_config(corpus, training={"epochs": 1, "accumulate": 500}), tmp_path)
+    with pytest.raises(
+        TrainingError, match=r"1 epoch of \d+ batches, and an update takes training.accumulation_steps = 500"
+    ):
+        train(toy_config(corpus, training={"epochs": 1, "accumulation_steps": 500}), tmp_path)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -133,7 +135,7 @@ def test_a_corpus_smaller_than_a_batch_trains(count, tmp_path):
     source = tmp_path / "train.tsv"
     source.write_text("".join(source.read_text(encoding="utf-8").splitlines(keepends=True)[:count]), encoding="utf-8")
     config = toy_config(tmp_path, tokenizer={"vocabulary_size": 25})
-    assert train(config, tmp_path / "run").finished
+    assert train(config, tmp_path / "run").end
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_said_before_training(corpus, tmp_path, monkeypatch):
@@ -141,7 +143,9 @@ def test_a_batch_that_does_not_fit_into_memory_is_said_before_training(corpus, t
         raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
 
     monkeypatch.setattr("seq2seq.models.translation.Seq2Seq.learn", exhausted)
-    with pytest.raises(TrainingError, match=r"out of memory at a batch of \d+ sentences of .* Lower batching.tokens"):
+    with pytest.raises(
+        TrainingError, match=r"out of memory at a batch of \d+ sentences of .* Lower batching.max_tokens"
+    ):
         train(toy_config(corpus), tmp_path)
 
 
@@ -160,7 +164,7 @@ def test_the_trial_updates_after_each_batch_and_undoes_it(corpus, tmp_path, monk
     tried, undone = [], []
 
     def count(*arguments):
-        tried.append(batch_shares(*arguments))
+        tried.append(replica_batches(*arguments))
         return tried[-1]
 
     def undo(model, arrays, origin):
@@ -171,11 +175,11 @@ def test_the_trial_updates_after_each_batch_and_undoes_it(corpus, tmp_path, monk
         for name, array in arrays.items():
             np.testing.assert_array_equal(left[name], array, err_msg=name)
 
-    monkeypatch.setattr(start, "batch_shares", count)
-    monkeypatch.setattr(start, "restore", undo)
-    config = toy_config(corpus, training={**GATHERING, "ema": 0.9, "epochs": None, "updates": 2})
-    assert not train(config, tmp_path, [InterruptAfter(2)]).finished
-    assert train(config, tmp_path).finished, "one batch was gathered, or two"
+    monkeypatch.setattr(setup, "replica_batches", count)
+    monkeypatch.setattr(setup, "restore", undo)
+    config = toy_config(corpus, training={**GATHERING, "ema_decay": 0.9, "epochs": None, "updates": 2})
+    assert not train(config, tmp_path, [InterruptAfter(2)]).end
+    assert train(config, tmp_path).end, "one batch was gathered, or two"
     assert undone == [(len(tried) // 2, 0), (len(tried) // 2, 0)]
 
 
@@ -195,7 +199,7 @@ def test_a_terminal_shows_live_progress(corpus, tmp_path):
     folder = tmp_path / "[v1]"
     config = toy_config(corpus, training={"epochs": 2}, validation={"bleu": True})
     report = train(config, folder, [InterruptAfter(15)], console)
-    assert not report.finished
+    assert not report.end
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
     for part in ("epoch 1", "update 10", "loss", "tokens/s", "ETA", "BLEU", f"seq2seq train '{folder}/config.yaml'"):
         assert part in text, part
@@ -215,13 +219,13 @@ def test_callbacks_see_logs_and_can_stop_training(corpus, tmp_path):
 
     watch = Watch()
     report = train(toy_config(corpus, training={"epochs": 5}), tmp_path, [watch])
-    assert report.finished.reason is Reason.CALLBACK
+    assert report.end.reason is EndReason.CALLBACK
     assert watch.seen == tuple(range(len(watch.seen)))
     assert [epoch for epoch, _ in watch.epochs] == [0]
 
 
 def test_a_second_run_is_refused_with_the_first_ones_process_id(corpus, tmp_path):
-    holder = "import sys, time; from pathlib import Path; from seq2seq.training.records import only_run\n"
+    holder = "import sys, time; from pathlib import Path; from seq2seq.training.run_directory import only_run\n"
     holder += "with only_run(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", holder, tmp_path], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "held\n"
@@ -229,9 +233,11 @@ def test_a_second_run_is_refused_with_the_first_ones_process_id(corpus, tmp_path
             train(toy_config(corpus, training={"epochs": 1}), tmp_path)
         first.kill()
         first.wait()
-    with only_run(tmp_path):
-        assert owner_of(tmp_path / LOCK).read_text().split()[0] == str(os.getpid()), "a killed process holds nothing"
-    assert not owner_of(tmp_path / LOCK).exists()
+    with lock_run(tmp_path):
+        assert pid_file(tmp_path / LOCK_FILE).read_text().split()[0] == str(os.getpid()), (
+            "a killed process holds nothing"
+        )
+    assert not pid_file(tmp_path / LOCK_FILE).exists()
 
 
 def test_nothing_left_to_train_on_says_what_was_dropped(tmp_path):

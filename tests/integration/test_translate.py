@@ -70,7 +70,7 @@ def test_every_key_is_a_flag(folder, monkeypatch):
         "seed": 9,
         "unk": "replace",
         "max_source_tokens": 50,
-        "long_lines": "cut",
+        "long_lines": "truncate",
         "batch_tokens": 300,
         "int8": True,
         "shortlist": 7,
@@ -140,7 +140,11 @@ def test_a_tab_or_line_end_in_a_translation_makes_no_column_or_row(folder, token
         ("model", (), {}),
         ("model", ("--n-best", 3, "--coverage-penalty", 0.3), {"n_best": 3, "coverage_penalty": 0.3}),
         ("model", ("--sample", "--max-source-tokens", 9), {"sample": True, "max_source_tokens": 9}),
-        ("model", ("--long-lines", "cut", "--max-source-tokens", 9), {"long_lines": "cut", "max_source_tokens": 9}),
+        (
+            "model",
+            ("--long-lines", "cut", "--max-source-tokens", 9),
+            {"long_lines": "truncate", "max_source_tokens": 9},
+        ),
         ("plain", ("--beam-size", 1), {"beam_size": 1}),
     ],
 )
@@ -155,8 +159,8 @@ def test_json_holds_what_the_python_api_gives(folder, tmp_path, model, arguments
             "line": number,
             "source": source,
             "source_tokens": result.source_tokens,
-            "pieces": result.pieces,
-            "cut_tokens": result.cut_tokens,
+            "segments": result.segments,
+            "truncated_tokens": result.truncated_tokens,
         }
         for written, hypothesis in zip(translations, result.hypotheses, strict=True):
             attention = written.pop("attention", None)
@@ -183,7 +187,7 @@ def test_json_has_no_number_that_json_does_not_know():
 def test_a_cut_line_is_a_warning_with_its_place(folder, translator, tmp_path, capsys):
     flags = ("--long-lines", "cut", "--max-source-tokens", 12)
     lines = translate(folder, tmp_path / "out", *flags)
-    assert lines == [result.text for result in expected(translator, long_lines="cut", max_source_tokens=12)]
+    assert lines == [result.text for result in expected(translator, long_lines="truncate", max_source_tokens=12)]
     lengths = [len(translator.tokenizers.source.encode(line)) + 1 for line in LINES]
     warnings = [
         f"warning: {folder / 'source'}:{number}: found {length} tokens, and the limit is 12: the last {length - 12} "

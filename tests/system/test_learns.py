@@ -12,13 +12,13 @@ def test_learns_a_toy_language_to_95_bleu(tmp_path):
     write_corpus(tmp_path, train=1500, valid=60)
     config = toy_config(
         tmp_path,
-        batching={"tokens": 400, "pool": 500},
+        batching={"max_tokens": 400, "shuffle_buffer": 500},
         data={**toy_config(tmp_path).data.model_dump(exclude={"filters"}), "filters": {"max_tokens": 60}},
         tokenizer={"vocabulary_size": 56},
         embeddings={"size": 32, "dropout": 0.05},
         encoder={"units": 32},
         decoder={"units": 32, "attention": "additive"},
-        training={"epochs": 8, "learning_rate": 0.01, "schedule": {"kind": "inverse_sqrt", "warmup": 50}},
+        training={"epochs": 8, "learning_rate": 0.01, "schedule": {"type": "inverse_sqrt", "warmup_updates": 50}},
         validation={"metric": "bleu", "bleu": True},
     )
     train(config, tmp_path / "run")

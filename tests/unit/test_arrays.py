@@ -7,7 +7,7 @@ import pytest
 import safetensors.numpy
 
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.storage.arrays import load_about, load_arrays, load_checksum, save_arrays
+from seq2seq.storage.arrays import load_arrays, load_checksum, load_metadata, save_arrays
 from tests.models import forge
 
 ARRAYS = {
@@ -32,7 +32,7 @@ def path(tmp_path):
 def test_what_is_written_is_read(path, about):
     save_arrays(path, ARRAYS, about)
     arrays, found = load_arrays(path)
-    assert found == load_about(path) == (about or {})
+    assert found == load_metadata(path) == (about or {})
     # The library reads it by itself.
     for read in (arrays, safetensors.numpy.load_file(path)):
         assert read.keys() == ARRAYS.keys()
@@ -102,7 +102,7 @@ def test_what_only_a_stranger_writes_is_refused(path, kind):
 @pytest.mark.parametrize("about", ["", "3", "[1]", '"text"', "[" * 100_000])
 def test_what_is_no_mapping_is_refused(path, about):
     forge(path, entry(), b"1234", about)
-    for load in (load_about, load_arrays):
+    for load in (load_metadata, load_arrays):
         with pytest.raises(ModelDirectoryError, match="damaged or not written by this version"):
             load(path)
 
@@ -127,6 +127,6 @@ STRANGE = {
 @pytest.mark.parametrize("kind", STRANGE)
 def test_files_of_other_programs_are_refused(path, kind):
     path.write_bytes(STRANGE[kind])
-    for load in (load_about, load_checksum, load_arrays):
+    for load in (load_metadata, load_checksum, load_arrays):
         with pytest.raises(ModelDirectoryError, match=r"arrays\.safetensors: damaged or not written by this version"):
             load(path)

@@ -158,7 +158,7 @@ class CosineAttention(Attention):
     def queries(self, query):
         return tf.math.l2_normalize(query, axis=-1)
 
-    def keys(self, states):
+    def project_keys(self, states):
         return tf.math.l2_normalize(states @ tf.cast(self.key.kernel, states.dtype), axis=-1)
 
     def scores(self, query, keys, coverage=None):
@@ -172,7 +172,7 @@ def test_a_new_attention_runs_in_heads(heads, rng):
     randomize(layer)
     query, states = inputs(rng)
     memory = layer.project_memory(states, tf.constant(MASK))
-    context, weights = layer.attend_all(query, memory)
+    context, weights = layer.attend_sequence(query, memory)
 
     kernels = [np.eye(QUERY), np.eye(MEMORY), np.eye(MEMORY)]
     if heads > 1:
@@ -227,7 +227,7 @@ def test_a_new_attention_reads_whole_targets_as_single_steps(options, rng, monke
         return [tf.concat(parts, axis=1) for parts in zip(*found, strict=True)]
 
     results = []
-    for attend_to in (layer.attend_all, one_by_one):
+    for attend_to in (layer.attend_sequence, one_by_one):
         with tf.GradientTape() as tape:
             context, weights = attend_to(query, layer.project_memory(states, tf.constant(MASK)))
             loss = tf.reduce_sum(tf.sin(context)) + tf.reduce_sum(weights**2)
@@ -268,7 +268,7 @@ def test_coverage_equals_a_numpy_loop(rng):
     layer = make_coverage()
     query, states = inputs(rng, queries=5)
     memory = layer.project_memory(states, tf.constant(MASK))
-    contexts, weights = layer.attend_all(query, memory)
+    contexts, weights = layer.attend_sequence(query, memory)
     seen = np.zeros((B, S))
     for t in range(5):
         scores = additive_scores(query.numpy()[:, t], states.numpy(), layer, seen)
@@ -286,7 +286,7 @@ def test_a_dropout_mask_meets_the_weights_that_make_the_context(rng):
     drop = rng.choice([0.0, 2.0], size=(B, N, S)).astype("f")
     for layer in (make("general")[0], make("additive")[0], make_coverage()):
         memory = layer.project_memory(states, tf.constant(MASK))
-        context, weights = layer.attend_all(query, memory, drop=tf.constant(drop))
+        context, weights = layer.attend_sequence(query, memory, dropout_mask=tf.constant(drop))
         np.testing.assert_allclose(context, np.einsum("bns,bsm->bnm", weights * drop, states), atol=1e-5)
         np.testing.assert_allclose(tf.reduce_sum(weights, axis=-1), 1.0, atol=1e-6)
 
@@ -294,7 +294,7 @@ def test_a_dropout_mask_meets_the_weights_that_make_the_context(rng):
 def scored_whole(layer, query, states, mixer):
     with tf.GradientTape() as tape:
         tape.watch([query, states])
-        context, weights = layer.attend_all(query, layer.project_memory(states, tf.constant(MASK)))
+        context, weights = layer.attend_sequence(query, layer.project_memory(states, tf.constant(MASK)))
         loss = tf.reduce_sum(context * mixer) + tf.reduce_sum(weights**2)
     return [context, weights, *tape.gradient(loss, [query, states, *(w.value for w in layer.weights)])]
 
@@ -308,7 +308,7 @@ def test_blocks_change_nothing(kind, block, rng, monkeypatch):
     mixer = rng.normal(size=(B, 7, MEMORY)).astype("f")
     monkeypatch.setattr("seq2seq.layers.attention.base.BLOCK_ELEMENTS", block * B * S * width)
     found = scored_whole(layer, query, states, mixer)
-    monkeypatch.setattr(type(layer), "attend_all", lambda self, q, memory: self.attend(q, memory))
+    monkeypatch.setattr(type(layer), "attend_sequence", lambda self, q, memory: self.attend(q, memory))
     for ours, plain in zip(found, scored_whole(layer, query, states, mixer), strict=True):
         np.testing.assert_allclose(ours, plain, atol=2e-5, rtol=1e-4)
 
@@ -325,7 +325,7 @@ tf.config.threading.set_intra_op_parallelism_threads(2)
 tf.config.threading.set_inter_op_parallelism_threads(1)
 layer = AdditiveAttention(64)
 layer.build(64, 64)
-attend = layer.attend_all if sys.argv[1] == "blocks" else layer.attend
+attend = layer.attend_sequence if sys.argv[1] == "blocks" else layer.attend
 
 @tf.function(input_signature=[tf.TensorSpec([None, None, 64])] * 2)
 def run(query, states):

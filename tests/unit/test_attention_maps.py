@@ -8,20 +8,20 @@ import tensorflow as tf
 
 from seq2seq.analysis.attention import (
     AttentionMap,
-    by_words,
     coverage,
     coverage_deviation,
     entropy,
     hard_alignment,
-    map_of,
+    merge_subwords,
+    search_map,
     source_table,
     target_table,
     teacher_forced_map,
 )
-from seq2seq.analysis.attention_text import attention_text
+from seq2seq.analysis.attention_text import render_attention
 from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, Tokenizers
-from seq2seq.inference.results import Hypothesis, Translation, blank
+from seq2seq.inference.results import Hypothesis, Translation, blank_translation
 from seq2seq.inference.translator import Translator
 from seq2seq.layers.attention import watched_heads
 from seq2seq.models.build import build_model
@@ -75,7 +75,7 @@ def test_coverage_and_its_deviation_are_those_of_the_definition(rng):
 def test_words_have_their_pieces_weights(rng):
     source, target = ["▁the", "▁do", "g", "s", "</s>"], ["▁", "die", "▁Hu", "nd", "e", ".", "</s>"]
     pieces = random_map(rng, source, target)
-    words = by_words(pieces)
+    words = merge_subwords(pieces)
     assert words.source_tokens == ["the", "dogs", "</s>"]
     assert words.target_tokens == ["die", "Hunde", ".", "</s>"]
     of_source, of_target = [[0], [1, 2, 3], [4]], [[0, 1], [2, 3, 4], [5], [6]]
@@ -84,7 +84,7 @@ def test_words_have_their_pieces_weights(rng):
         for s, columns in enumerate(of_source):
             expected = np.mean([sum(pieces.weights[r, c] for c in columns) for r in rows])
             assert words.weights[t, s] == pytest.approx(expected, abs=1e-6)
-    np.testing.assert_allclose(words.heads[0], words.weights)
+    np.testing.assert_allclose(words.head_weights[0], words.weights)
 
 
 def test_tables_say_what_the_maps_say(rng):
@@ -120,15 +120,15 @@ def test_a_translation_has_its_map(tmp_path, tokenizer):
     made = translator(tmp_path, tokenizer, attention="additive", heads=1)
     options = SearchOptions(beam_size=3, n_best=2, max_length=9)
     translation, blank = made.translate([SOURCE, " "], options)
-    found = map_of(translation, rank=1)
+    found = search_map(translation, rank=1)
     assert found.target_tokens == translation.hypotheses[1].tokens
     np.testing.assert_array_equal(found.weights, translation.hypotheses[1].attention)
     assert found.weights.shape == (len(found.target_tokens), len(found.source_tokens))
-    table = target_table([map_of(blank), by_words(map_of(blank)), found])
+    table = target_table([search_map(blank), merge_subwords(search_map(blank)), found])
     assert set(table["sentence"]) == {2}
-    assert set(source_table([map_of(blank), found])["sentence"]) == {1}
+    assert set(source_table([search_map(blank), found])["sentence"]) == {1}
     with pytest.raises(ValueError, match=r"attention has 0 columns for \d+ source tokens"):
-        map_of(made.translate([SOURCE], options, attention=False)[0])
+        search_map(made.translate([SOURCE], options, attention=False)[0])
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,8 @@ def test_a_translation_has_its_map(tmp_path, tokenizer):
         {"attention": "general"},
         {"attention": "additive", "coverage": True},
         {"attention": "scaled_dot", "heads": 3, "layer_norm": True, "layers": 2},
-        {"attention": "additive", "heads": 2, "form": "conditional"},
-        {"attention": "general", "heads": 2, "form": "input_feeding"},
+        {"attention": "additive", "heads": 2, "type": "cgru"},
+        {"attention": "general", "heads": 2, "type": "input_feeding"},
     ],
 )
 def test_a_teacher_forced_map_is_that_of_single_steps(tmp_path, tokenizer, decoder):
@@ -152,11 +152,11 @@ def test_a_teacher_forced_map_is_that_of_single_steps(tmp_path, tokenizer, decod
         with watched_heads() as heads:
             logits, state, weights = made.model.decode_step(tf.constant([[previous]]), state, memory)
         np.testing.assert_allclose(found.weights[t], weights[0, 0], atol=1e-5)
-        np.testing.assert_allclose(found.heads[:, t], heads[0][0, :, 0], atol=1e-5)
+        np.testing.assert_allclose(found.head_weights[:, t], heads[0][0, :, 0], atol=1e-5)
         expected = np.log(softmax(logits[0, 0].numpy()))[target[t]]
         assert found.log_probs[t] == pytest.approx(expected, abs=1e-4)
-    assert found.heads.shape == (decoder.get("heads", 1), len(target), len(source))
-    np.testing.assert_allclose(found.heads.mean(axis=0), found.weights, atol=1e-6)
+    assert found.head_weights.shape == (decoder.get("heads", 1), len(target), len(source))
+    np.testing.assert_allclose(found.head_weights.mean(axis=0), found.weights, atol=1e-6)
 
 
 def test_heads_are_those_of_the_equations(tmp_path, tokenizer):
@@ -176,8 +176,8 @@ def test_heads_are_those_of_the_equations(tmp_path, tokenizer):
         for h in range(3):
             part = slice(h * width, (h + 1) * width)
             scores = keys[:, part] @ query[part] / math.sqrt(width)
-            np.testing.assert_allclose(found.heads[h, t], softmax(scores), atol=1e-5)
-    assert np.abs(found.heads[0] - found.heads[1]).max() > 0.01, "or swapped heads would not show"
+            np.testing.assert_allclose(found.head_weights[h, t], softmax(scores), atol=1e-5)
+    assert np.abs(found.head_weights[0] - found.head_weights[1]).max() > 0.01, "or swapped heads would not show"
 
 
 def test_what_cannot_be_shown_is_refused(tmp_path, tokenizer):
@@ -190,7 +190,7 @@ def test_what_cannot_be_shown_is_refused(tmp_path, tokenizer):
 def test_attention_in_text():
     weights = np.array([[0.0, 0.19, 0.21], [0.5, 0.79, 1.0]], np.float32)
     hypothesis = Hypothesis("der Hund", -1.0, ["▁der", "</s>"], np.zeros(2, np.float32), weights)
-    assert attention_text(Translation(["▁the", "▁dog", "</s>"], [hypothesis])).split("\n") == [
+    assert render_attention(Translation(["▁the", "▁dog", "</s>"], [hypothesis])).split("\n") == [
         "     ┌ ▁the",
         "     │ ┌ ▁dog",
         "     │ │ ┌ </s>",
@@ -200,4 +200,4 @@ def test_attention_in_text():
 
 
 def test_attention_of_a_blank_line_in_text():
-    assert attention_text(blank()) == ""
+    assert render_attention(blank_translation()) == ""

@@ -13,7 +13,7 @@ START = (np.array([1.0, -2.0, 3.0], "f"), np.array([[0.5, 4.0]], "f"))
 def make(ema, accumulate=1, momentum=0.0):
     variables = [keras.Variable(value, name=f"w{i}") for i, value in enumerate(START)]
     optimizer = keras.optimizers.SGD(0.1, momentum=momentum)
-    return variables, GradientUpdate(optimizer, variables, None, accumulate, False, ema=ema)
+    return variables, GradientUpdate(optimizer, variables, None, accumulate, False, ema_decay=ema)
 
 
 def gradients(rng, bad=False):

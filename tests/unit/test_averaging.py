@@ -11,9 +11,9 @@ from seq2seq.cli import main
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import start_directory
+from seq2seq.model_directory.directory import create_model_directory
 from seq2seq.model_directory.model import save_model
-from seq2seq.models.base import weights_of
+from seq2seq.models.base import named_weights
 from seq2seq.models.build import build_model
 from seq2seq.storage.arrays import load_arrays, save_arrays
 from seq2seq.training.averaging import average_checkpoints
@@ -37,7 +37,8 @@ def keep(folder, model, values, metric):
     for update, value in values.items():
         generator = np.random.default_rng(update)
         kept[update] = {
-            name: generator.normal(0, 0.4, array.shape).astype(np.float32) for name, array in weights_of(model).items()
+            name: generator.normal(0, 0.4, array.shape).astype(np.float32)
+            for name, array in named_weights(model).items()
         }
         about = {"update": update, "epoch": 1, "metric": metric, "value": value, "loss": value, "bleu": value}
         path = folder / "checkpoints" / f"update-{update:08d}.safetensors"
@@ -56,7 +57,7 @@ def make(tmp_path, tokenizers):
         training = {"keep_last": 3, "keep_best": 4, **training}
         config = toy_config(Path("nowhere"), training=training, validation={"metric": metric, "bleu": metric == "bleu"})
         folder = tmp_path / name
-        start_directory(folder, config, tokenizers)
+        create_model_directory(folder, config, tokenizers)
         model = build_model(config, tokenizers)
         save_model(folder, model, {"validation": {}}, CORPUS)
         return folder, keep(folder, model, values, metric)
@@ -101,7 +102,7 @@ def test_the_directory_translates_and_tells_what_it_is(make, tmp_path):
     folder, kept = make()
     average_checkpoints(folder, tmp_path / "mean", last=2)
     translator = Translator.load(tmp_path / "mean")
-    for name, array in weights_of(translator.model).items():
+    for name, array in named_weights(translator.model).items():
         np.testing.assert_allclose(array, (kept[8][name] + kept[10][name]) / 2, atol=1e-7, err_msg=name)
     assert len(translator.translate(["the dog sees cat here", ""])) == 2
     metadata, before = (json.loads((at / "metadata.json").read_text()) for at in (tmp_path / "mean", folder))

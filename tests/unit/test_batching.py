@@ -36,14 +36,14 @@ class ManyPieces:
     def __init__(self, vocabulary_size: int) -> None:
         self.vocabulary_size = vocabulary_size
 
-    def encode_all(self, texts: list[str]) -> list[list[int]]:
+    def encode_batch(self, texts: list[str]) -> list[list[int]]:
         return [[int(token) for token in text.split()] for text in texts]
 
 
 @pytest.fixture(scope="module")
 def tokenizers() -> tuple[Tokenizer, Tokenizer]:
     text = sentences(100, seed=1)
-    return tuple(Tokenizer.train(text, TokenizerConfig(model="bpe", vocabulary_size=size)) for size in (30, 40))
+    return tuple(Tokenizer.train(text, TokenizerConfig(model_type="bpe", vocabulary_size=size)) for size in (30, 40))
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +70,10 @@ def test_rows_are_the_tokenizers_ids_and_eos(corpus: EncodedCorpus, tokenizers) 
 def test_chunks_change_nothing(
     corpus: EncodedCorpus, tokenizers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    monkeypatch.setattr(filters, "CHUNK", chunk)
+    monkeypatch.setattr(filters, "CHUNK_SIZE", chunk)
     done: list[int] = []
     pairs = iter(pairs_of(sentences(90, seed=2), sentences(90, seed=3)))
-    again = encode_corpus(pairs, *tokenizers, tmp_path / "train", "0123abcd", progress=done.append)
+    again = encode_corpus(pairs, *tokenizers, tmp_path / "train", "0123abcd", on_progress=done.append)
     for side in ("source", "target"):
         for name in (f"{side}.tokens.bin", f"{side}.offsets.bin"):
             assert (again.folder / name).read_bytes() == (corpus.folder / name).read_bytes()
@@ -100,11 +100,11 @@ def test_other_processes_change_nothing(tokenizers, tmp_path: Path, monkeypatch:
     )
     assert plain.report.dropped["over 6 tokens"] > 20
     for few in (0, 1000):
-        monkeypatch.setattr(filters, "CHUNK", 40)
-        monkeypatch.setattr(seq2seq.data.encoded, "FEW", few)
+        monkeypatch.setattr(filters, "CHUNK_SIZE", 40)
+        monkeypatch.setattr(seq2seq.data.encoded, "MIN_PARALLEL_CHUNKS", few)
         done: list[int] = []
         pairs = iter(pairs_of(sources, targets))
-        shared = encode_corpus(pairs, *tokenizers, tmp_path / "c", filtering=filtering, progress=done.append)
+        shared = encode_corpus(pairs, *tokenizers, tmp_path / "c", filtering=filtering, on_progress=done.append)
         assert done == [40, 80, 120, 160, len(sources)]
         assert shared.report.read == len(sources)
         assert shared.report.dropped == report.dropped + plain.report.dropped
@@ -114,8 +114,8 @@ def test_other_processes_change_nothing(tokenizers, tmp_path: Path, monkeypatch:
 
 
 def test_broken_text_is_reported_while_other_processes_work(tokenizers, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(filters, "CHUNK", 10)
-    monkeypatch.setattr(seq2seq.data.encoded, "FEW", 0)
+    monkeypatch.setattr(filters, "CHUNK_SIZE", 10)
+    monkeypatch.setattr(seq2seq.data.encoded, "MIN_PARALLEL_CHUNKS", 0)
 
     def broken():
         yield from pairs_of(sentences(95, seed=2), sentences(95, seed=3))
@@ -242,7 +242,7 @@ PLANS = [
 @pytest.mark.parametrize("seed", [0, 1])
 def test_plan_holds_every_sentence_once_within_the_budget(count, tokens, pool, seed) -> None:
     source, target = lengths_of(count, seed)
-    plan = plan_batches(source, target, tokens=tokens, pool=pool, seed=seed, epoch=3)
+    plan = plan_batches(source, target, max_tokens=tokens, shuffle_buffer=pool, seed=seed, epoch=3)
     batches = groups(plan)
     assert sorted(row for batch in batches for row in batch) == list(range(count))
     assert all(batches)
@@ -254,7 +254,7 @@ def test_plan_holds_every_sentence_once_within_the_budget(count, tokens, pool, s
 def test_a_sentence_over_the_budget_is_alone() -> None:
     source, target = lengths_of(200, seed=5)
     source[[3, 77]], target[150] = 500, 101
-    plan = plan_batches(source, target, tokens=100, pool=50, seed=1, epoch=1)
+    plan = plan_batches(source, target, max_tokens=100, shuffle_buffer=50, seed=1, epoch=1)
     batches = groups(plan)
     for long in (3, 77, 150):
         assert [long] in batches
@@ -265,13 +265,13 @@ def test_a_sentence_over_the_budget_is_alone() -> None:
 def test_batches_are_filled_to_the_budget(tokens: int, size: int) -> None:
     equal = np.full(42, 10)
     for source, target in ((equal, equal - 3), (equal - 3, equal)):
-        plan = plan_batches(source, target, tokens=tokens, pool=42, seed=1, epoch=1)
+        plan = plan_batches(source, target, max_tokens=tokens, shuffle_buffer=42, seed=1, epoch=1)
         assert [len(batch) for batch in groups(plan)] == [size] * (42 // size)
 
 
 def test_plan_is_a_function_of_seed_and_epoch() -> None:
     source, target = lengths_of(300, seed=6)
-    options = {"tokens": 120, "pool": 64}
+    options = {"max_tokens": 120, "shuffle_buffer": 64}
 
     def plan(seed: int, epoch: int) -> list[list[int]]:
         return groups(plan_batches(source, target, **options, seed=seed, epoch=epoch))
@@ -288,7 +288,7 @@ def test_plan_is_a_function_of_seed_and_epoch() -> None:
 def test_batch_order_is_not_sorted_by_length() -> None:
     source, target = lengths_of(2000, seed=7)
     for pool in (100, 2000):
-        shapes = plan_batches(source, target, tokens=200, pool=pool, seed=1, epoch=1).shapes()
+        shapes = plan_batches(source, target, max_tokens=200, shuffle_buffer=pool, seed=1, epoch=1).shapes()
         order = np.corrcoef(np.arange(len(shapes)), shapes[:, 2])[0, 1]
         assert abs(order) < 0.3, "short and long batches come mixed"
 
@@ -296,7 +296,7 @@ def test_batch_order_is_not_sorted_by_length() -> None:
 def test_batches_do_not_cross_pools() -> None:
     # Sentences of one length sort into nothing: a pool is what its batches hold together.
     lengths = np.full(100, 5)
-    plan = plan_batches(lengths, lengths, tokens=40, pool=20, seed=1, epoch=1)
+    plan = plan_batches(lengths, lengths, max_tokens=40, shuffle_buffer=20, seed=1, epoch=1)
     sizes = sorted(len(batch) for batch in groups(plan))
     assert sizes == [4] * 5 + [8] * 10, "20 sentences make batches of 8, 8 and 4"
 
@@ -304,7 +304,8 @@ def test_batches_do_not_cross_pools() -> None:
 def test_sorting_saves_padding_and_larger_pools_save_more() -> None:
     source, target = lengths_of(3000, seed=8)
     waste = [
-        plan_batches(source, target, tokens=400, pool=pool, seed=1, epoch=1).padding_waste() for pool in (20, 100, 3000)
+        plan_batches(source, target, max_tokens=400, shuffle_buffer=pool, seed=1, epoch=1).padding_ratio()
+        for pool in (20, 100, 3000)
     ]
     assert waste == sorted(waste, reverse=True)
     assert waste[-1] < waste[0] / 2
@@ -313,7 +314,7 @@ def test_sorting_saves_padding_and_larger_pools_save_more() -> None:
 @pytest.mark.parametrize(("count", "tokens", "pool"), PLANS)
 def test_shapes_waste_and_largest_against_padding_by_hand(count, tokens, pool) -> None:
     source, target = lengths_of(count, seed=9)
-    plan = plan_batches(source, target, tokens=tokens, pool=pool, seed=4, epoch=0)
+    plan = plan_batches(source, target, max_tokens=tokens, shuffle_buffer=pool, seed=4, epoch=0)
     padding, positions, shapes = 0, [], []
     for batch in groups(plan):
         sides = [[length[index] for index in batch] for length in (source, target)]
@@ -322,27 +323,27 @@ def test_shapes_waste_and_largest_against_padding_by_hand(count, tokens, pool) -
         positions.append(sum(len(cell) for cell in cells))
         shapes.append([len(batch), max(sides[0]), max(sides[1])])
     assert plan.shapes().tolist() == shapes
-    assert plan.padding_waste() == pytest.approx(padding / sum(positions))
-    assert max(positions) in [positions[index] for index in plan.largest()]
+    assert plan.padding_ratio() == pytest.approx(padding / sum(positions))
+    assert max(positions) in [positions[index] for index in plan.largest_batches()]
     products = [int(sentences * source * target) for sentences, source, target in plan.shapes()]
-    assert max(products) in [products[index] for index in plan.largest()]
+    assert max(products) in [products[index] for index in plan.largest_batches()]
     tokens = [sum(target[index] for index in batch) for batch in groups(plan)]
-    assert max(tokens) in [tokens[index] for index in plan.largest()]
+    assert max(tokens) in [tokens[index] for index in plan.largest_batches()]
 
 
 def test_the_largest_batches_by_each_measure_and_each_once() -> None:
     def largest(targets: list[int]) -> list[int]:
         bounds = np.array([0, 1, 2, 4])
-        return BatchPlan(np.arange(4), bounds, np.array([40, 12, 2, 2]), np.array(targets)).largest()
+        return BatchPlan(np.arange(4), bounds, np.array([40, 12, 2, 2]), np.array(targets)).largest_batches()
 
     assert largest([2, 12, 8, 8]) == [0, 1, 2], "positions 42, 24, 20; pairs of them 80, 144, 32; tokens 2, 12, 16"
     assert largest([2, 12, 8, 1]) == [0, 1], "the last batch has 9 tokens, and 7 of padding"
-    assert BatchPlan(np.arange(2), np.array([0, 2]), np.array([3, 2]), np.array([2, 2])).largest() == [0]
+    assert BatchPlan(np.arange(2), np.array([0, 2]), np.array([3, 2]), np.array([2, 2])).largest_batches() == [0]
 
 
 @pytest.fixture(scope="module")
 def plan(corpus: EncodedCorpus) -> BatchPlan:
-    return plan_batches(corpus.source.lengths, corpus.target.lengths, tokens=80, pool=40, seed=2, epoch=1)
+    return plan_batches(corpus.source.lengths, corpus.target.lengths, max_tokens=80, shuffle_buffer=40, seed=2, epoch=1)
 
 
 def elements(corpus: EncodedCorpus, plan: BatchPlan, start: int = 0) -> list[tuple[list, list]]:

@@ -35,13 +35,13 @@ def tensors(left):
 
 def summary_of(kind, left):
     last, states = left
-    if kind == "transformed":
+    if kind == "dense":
         return np.concatenate([layer[0] for layer in last], axis=-1)
     pool = np.mean if kind == "mean" else np.max
     return np.stack([pool(states[row, :length], axis=0) for row, length in enumerate(LENGTHS)])
 
 
-@pytest.mark.parametrize("kind", ["transformed", "mean", "max"])
+@pytest.mark.parametrize("kind", ["dense", "mean", "max"])
 def test_a_learnt_transform_of_the_summary(kind, left):
     bridge = make(kind)
     first, vector = bridge(*tensors(left))
@@ -56,7 +56,7 @@ def test_a_learnt_transform_of_the_summary(kind, left):
 
 
 def test_last_hands_all_states_on(left):
-    bridge = make("last", ((M, M), (M, M)))
+    bridge = make("copy", ((M, M), (M, M)))
     assert not bridge.weights
     first, vector = bridge(*tensors(left))
     for layer, expected in zip(first, left[0], strict=True):
@@ -66,9 +66,9 @@ def test_last_hands_all_states_on(left):
 
 
 def test_a_transformed_vector_has_a_layer_of_its_own(left):
-    bridge = make("transformed", vector_size=7)
+    bridge = make("dense", vector_size=7)
     first, vector = bridge(*tensors(left))
-    summary = summary_of("transformed", left)
+    summary = summary_of("dense", left)
     expected = np.tanh(summary @ np.asarray(bridge.vector.kernel) + np.asarray(bridge.vector.bias))
     np.testing.assert_allclose(vector, expected, atol=1e-5)
     dense = bridge.layers[1][0]

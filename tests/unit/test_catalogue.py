@@ -21,13 +21,13 @@ def test_the_shipped_list_is_complete(name):
     assert name == name.lower()
     assert name.endswith("-".join(entry.languages))
     assert all(language.isalpha() for language in entry.languages)
-    assert entry.home.startswith("https://")
+    assert entry.homepage.startswith("https://")
     assert len(entry.licence) > 3
     assert len(entry.citation) > 10
     assert entry.recipe in recipe_names()
     for file_name, file in entry.files.items():
-        assert file.address.startswith("https://")
-        assert file.address.endswith(f"/{file_name}")
+        assert file.url.startswith("https://")
+        assert file.url.endswith(f"/{file_name}")
         assert file.size or file.text_sha256 or file.md5 or file.unchecked, "no size, and no reason"
 
 
@@ -48,7 +48,7 @@ def test_no_two_files_share_an_address_and_differ():
     known = {}
     for entry in SHIPPED.values():
         for file in entry.files.values():
-            assert known.setdefault(file.address, file) == file
+            assert known.setdefault(file.url, file) == file
 
 
 @pytest.mark.skipif("MULTI30K" not in os.environ, reason="needs the Multi30k corpus")
@@ -64,22 +64,22 @@ def test_the_checksums_are_those_of_the_recorded_corpus():
 
 def entry(**changed):
     values = {
-        "about": "Sentences",
+        "description": "Sentences",
         "languages": ["en", "de"],
-        "home": "https://example.org",
+        "homepage": "https://example.org",
         "licence": "CC0",
         "citation": "Somebody (2020)",
         "splits": {"train": {"source": "a", "target": "b"}, "valid": {"source": "a", "target": "b"}},
         "files": {
-            "a": {"address": "https://example.org/a", "sha256": "a" * 64},
-            "b": {"address": "https://example.org/b", "sha256": "b" * 64},
+            "a": {"url": "https://example.org/a", "sha256": "a" * 64},
+            "b": {"url": "https://example.org/b", "sha256": "b" * 64},
         },
     }
     return {key: value for key, value in (values | changed).items() if value is not None}
 
 
 def files(**changed):
-    values = {"address": "https://example.org/a", "sha256": "a" * 64} | changed
+    values = {"url": "https://example.org/a", "sha256": "a" * 64} | changed
     return {"files": {"a": {key: value for key, value in values.items() if value is not None}}}
 
 
@@ -87,11 +87,11 @@ def files(**changed):
     ("changed", "said"),
     [
         ({"licence": None}, "'mine.licence' is missing"),
-        ({"license": "CC0"}, "unknown key 'mine.license'. Did you mean 'licence'? Accepted there: about, about_size,"),
-        (files(sha265="a"), "unknown key 'mine.files.a.sha265'. Did you mean 'sha256'? Accepted there: address, md5,"),
+        ({"license": "CC0"}, "unknown key 'mine.license'. Did you mean 'licence'? Accepted there: approximate_size,"),
+        (files(sha265="a"), "unknown key 'mine.files.a.sha265'. Did you mean 'sha256'? Accepted there: md5,"),
         (files(sha256="xyz"), "'mine.files.a.sha256': found 'xyz'"),
         (files(size=0), "'mine.files.a.size': found 0"),
-        (files(address="ftp://example.org/a"), "'mine.files.a.address': found 'ftp://example.org/a'"),
+        (files(url="ftp://example.org/a"), "'mine.files.a.url': found 'ftp://example.org/a'"),
         (files(sha256=None), "'mine.files.a': give 'sha256', 'text_sha256' or 'md5', or say in 'unchecked' why"),
         (files(unchecked="why?"), "'mine.files.a': give 'sha256', 'text_sha256' or 'md5', or say in 'unchecked' why"),
         (files(unpack=True), "'mine.files': 'a' cannot be unpacked: accepted are .zip, .tar,"),
@@ -118,7 +118,7 @@ def test_a_wrong_list_is_an_error_that_names_file_and_key(tmp_path, changed, sai
 
 def test_a_right_list_of_ones_own(tmp_path):
     path = tmp_path / "list.yaml"
-    path.write_text(yaml.safe_dump({"mine": entry(), "other": entry(about_size=5)}), encoding="utf-8")
+    path.write_text(yaml.safe_dump({"mine": entry(), "other": entry(approximate_size=5)}), encoding="utf-8")
     catalogue = load_catalogue(path)
     assert catalogue["mine"].size() is None
     assert catalogue["other"].size() == 5

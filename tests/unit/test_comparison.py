@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seq2seq.analysis.comparison import difference, over_distances, scored, summary
+from seq2seq.analysis.comparison import group_difference, scores_by_distance, select_runs, summarize
 from seq2seq.analysis.plots import comparison as plots
 
 T_2 = 4.302653  # Student's t, 97.5%, two degrees of freedom
@@ -20,7 +20,7 @@ RUNS = pd.DataFrame(
 
 
 def test_summary_is_the_mean_with_students_interval():
-    found = summary(RUNS, ["bleu"])
+    found = summarize(RUNS, ["bleu"])
     assert list(found.index) == ["lstm", "gru", "elman"]
     half = T_2 * math.sqrt((9 + 1 + 16) / 2) / math.sqrt(3)
     np.testing.assert_allclose(
@@ -29,13 +29,13 @@ def test_summary_is_the_mean_with_students_interval():
 
 
 def test_one_seed_has_no_interval():
-    found = summary(RUNS[RUNS["seed"] == 2], ["bleu"])
+    found = summarize(RUNS[RUNS["seed"] == 2], ["bleu"])
     assert found.loc["gru", "bleu"] == 80.0
     assert math.isnan(found.loc["gru", "bleu_low"])
 
 
 def test_difference_compares_runs_of_equal_seeds():
-    found = difference(RUNS, ["lstm", "gru"], ["elman"], "bleu")
+    found = group_difference(RUNS, ["lstm", "gru"], ["elman"], "bleu")
     each = np.array([80.5 - 70, 81 - 75, 86 - 74])
     half = T_2 * each.std(ddof=1) / math.sqrt(3)
     assert found == pytest.approx(
@@ -44,17 +44,19 @@ def test_difference_compares_runs_of_equal_seeds():
 
 
 def test_difference_leaves_out_a_seed_that_some_cell_lacks():
-    found = difference(RUNS[(RUNS["cell"] != "elman") | (RUNS["seed"] < 3)], ["lstm"], ["elman"], "bleu")
+    found = group_difference(RUNS[(RUNS["cell"] != "elman") | (RUNS["seed"] < 3)], ["lstm"], ["elman"], "bleu")
     assert (found["seeds"], found["mean"]) == (2, (10 + 7) / 2)
-    found = difference(RUNS[(RUNS["cell"] != "gru") | (RUNS["seed"] > 1)], ["lstm", "gru"], ["elman"], "bleu")
+    found = group_difference(RUNS[(RUNS["cell"] != "gru") | (RUNS["seed"] > 1)], ["lstm", "gru"], ["elman"], "bleu")
     assert (found["seeds"], found["mean"]) == (2, (6 + 12) / 2)
 
 
 def test_pilots_are_not_runs():
     pilots = [{"cell": cell, "seed": 0, "bleu": math.nan} for cell in ("gru", "gru", "mgu")]
     with_pilots = pd.concat([pd.DataFrame(pilots), RUNS])
-    pd.testing.assert_frame_equal(summary(with_pilots, ["bleu"]).sort_index(), summary(RUNS, ["bleu"]).sort_index())
-    assert difference(with_pilots, ["gru"], ["elman"], "bleu") == difference(RUNS, ["gru"], ["elman"], "bleu")
+    pd.testing.assert_frame_equal(summarize(with_pilots, ["bleu"]).sort_index(), summarize(RUNS, ["bleu"]).sort_index())
+    assert group_difference(with_pilots, ["gru"], ["elman"], "bleu") == group_difference(
+        RUNS, ["gru"], ["elman"], "bleu"
+    )
 
 
 def test_what_counts_is_the_run_with_the_lowest_loss_of_each_seed():
@@ -62,7 +64,7 @@ def test_what_counts_is_the_run_with_the_lowest_loss_of_each_seed():
         [("irnn", 0, 4.0), ("irnn", 1, 5.0), ("gru", 2, 0.5), ("irnn", 1, 3.0), ("irnn", 2, 6.0), ("gru", 1, 0.4)],
         columns=["cell", "seed", "valid_loss"],
     )
-    assert scored(runs)["valid_loss"].tolist() == [0.5, 3.0, 6.0, 0.4]
+    assert select_runs(runs)["valid_loss"].tolist() == [0.5, 3.0, 6.0, 0.4]
 
 
 def test_over_distances_gives_a_row_for_each_group():
@@ -72,7 +74,7 @@ def test_over_distances_gives_a_row_for_each_group():
             {"cell": "gru", "seed": 0, "distances": np.nan},
         ]
     )
-    found = over_distances(runs)
+    found = scores_by_distance(runs)
     assert found.to_dict("records") == [
         {"cell": "gru", "task": "long distance", "distance": 4, "seed": 2, "score": 0.75, "items": 40},
         {"cell": "gru", "task": "long distance", "distance": 8, "seed": 2, "score": 0.25, "items": 20},
@@ -81,20 +83,20 @@ def test_over_distances_gives_a_row_for_each_group():
 
 def test_missing_columns_and_runs_are_named():
     with pytest.raises(KeyError, match="chrf"):
-        summary(RUNS, ["bleu", "chrf"])
+        summarize(RUNS, ["bleu", "chrf"])
     with pytest.raises(KeyError, match="mgu"):
-        difference(RUNS, ["gru", "mgu"], ["elman"], "bleu")
+        group_difference(RUNS, ["gru", "mgu"], ["elman"], "bleu")
     with pytest.raises(ValueError, match="duplicate entries"):
-        difference(pd.concat([RUNS, RUNS[RUNS["cell"] == "gru"]]), ["lstm"], ["gru"], "bleu")
+        group_difference(pd.concat([RUNS, RUNS[RUNS["cell"] == "gru"]]), ["lstm"], ["gru"], "bleu")
 
 
 def test_figures_have_a_point_for_each_cell():
-    found = summary(RUNS, ["bleu"])
-    figure = plots.means(found, {"bleu": "BLEU"}, {"gated": ["lstm", "gru"], "plain": ["elman"]})
+    found = summarize(RUNS, ["bleu"])
+    figure = plots.plot_means(found, {"bleu": "BLEU"}, {"gated": ["lstm", "gru"], "plain": ["elman"]})
     (axes,) = figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["elman", "gru", "lstm"]
     assert axes.get_xlabel() == "BLEU"
     drawn = {container.get_label(): container.lines[0].get_xdata().tolist() for container in axes.containers}
     assert drawn == {"gated": [82.0, 83.0], "plain": [73.0]}
-    (axes,) = plots.speed_against_quality(found, {"gru": 1.0, "elman": 1.4}, "bleu", "BLEU").axes
+    (axes,) = plots.plot_speed_against_quality(found, {"gru": 1.0, "elman": 1.4}, "bleu", "BLEU").axes
     assert sorted(text.get_text() for text in axes.texts) == ["elman", "gru"]

@@ -33,7 +33,7 @@ def message_of(**sections) -> str:
     return str(error.value)
 
 
-CORPUS_KEYS = "draw, lexicon, mixture, pairs, phrasebook, source, target, temperature, tsv"
+CORPUS_KEYS = "lexicon, mixture, pairs, phrasebook, seed, source, target, temperature, tsv"
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ CORPUS_KEYS = "draw, lexicon, mixture, pairs, phrasebook, source, target, temper
             "max_tokens",
             "duplicates, empty, max_characters, max_ratio, max_tokens, nfc",
         ),
-        ("tokenizer.vocab_size", "vocabulary_size", "byte_fallback, character_coverage, from_model, joint, model"),
-        ("batching.token", "tokens", "pool, tokens"),
+        ("tokenizer.vocab_size", "vocabulary_size", "byte_fallback, character_coverage, from_model, joint, model_type"),
+        ("batching.max_token", "max_tokens", "max_tokens, shuffle_buffer"),
         (
             "encoder.bidirection",
             "bidirectional",
@@ -63,15 +63,20 @@ CORPUS_KEYS = "draw, lexicon, mixture, pairs, phrasebook, source, target, temper
         (
             "decoder.atention",
             "attention",
-            "attention, attention_dropout, attention_units, cell, context, coverage, dropout, form, heads, layer_norm",
+            "attention, attention_dropout, attention_units, bridge, cell, context, coverage, dropout, heads, "
+            "layer_norm",
         ),
         ("embeddings.tid", "tied", "dropout, size, source_word_dropout, target_word_dropout, tied"),
         (
             "training.schedule.warm_up",
-            "warmup",
-            "decay_start, decay_updates, factor, kind, minimum, patience, warmup",
+            "warmup_updates",
+            "decay_start, decay_updates, factor, min_learning_rate, patience, type, warmup_updates",
         ),
-        ("training.keep_lst", "keep_last", "accumulate, beta_1, beta_2, checkpoint_minutes, clip_norm, decay_also"),
+        (
+            "training.keep_lst",
+            "keep_last",
+            "accumulation_steps, beta_1, beta_2, checkpoint_minutes, clip_norm, deterministic",
+        ),
         ("validation.beamsize", "beam_size", "beam_size, bleu, every_updates, metric, patience"),
         (
             "search.top_kk",
@@ -117,10 +122,10 @@ def test_unknown_key_like_no_other_has_no_suggestion() -> None:
         ({"decoder": {"readout_dropout": 1.0}}, "decoder.readout_dropout", "1.0"),
         ({"embeddings": {"source_word_dropout": 1}}, "embeddings.source_word_dropout", "1"),
         ({"training": {"learning_rate": float("inf")}}, "training.learning_rate", "inf"),
-        ({"training": {"ema": 1.0}}, "training.ema", "1.0"),
+        ({"training": {"ema_decay": 1.0}}, "training.ema_decay", "1.0"),
         ({"training": {"beta_2": 1.0}}, "training.beta_2", "1.0"),
         ({"training": {"keep_best": -1}}, "training.keep_best", "-1"),
-        ({"training": {"decay_also": ["gates"]}}, "training.decay_also.0", "'gates'"),
+        ({"training": {"weight_decay_include": ["gates"]}}, "training.weight_decay_include.0", "'gates'"),
         ({"training": {"freeze": "encoder/*"}}, "training.freeze", "'encoder/*'"),
         ({"search": {"top_p": 0.0}}, "search.top_p", "0.0"),
         ({"search": {"top_k": 0}}, "search.top_k", "0"),
@@ -232,8 +237,8 @@ def test_environment_variables_stay_in_the_dump(monkeypatch: pytest.MonkeyPatch)
 
 def test_changed_keys_in_schema_order() -> None:
     old = parse()
-    new = parse(search={"n_best": 2}, seed=2, training={"schedule": {"kind": "plateau"}, "clip_norm": None})
-    assert changed_keys(old, new) == ["seed", "training.schedule.kind", "training.clip_norm", "search.n_best"]
+    new = parse(search={"n_best": 2}, seed=2, training={"schedule": {"type": "plateau"}, "clip_norm": None})
+    assert changed_keys(old, new) == ["seed", "training.schedule.type", "training.clip_norm", "search.n_best"]
     assert changed_keys(old, parse()) == []
 
 
@@ -267,4 +272,4 @@ def test_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         config.seed = 2
     with pytest.raises(ValidationError, match="frozen"):
-        config.training.schedule.warmup = 2
+        config.training.schedule.warmup_updates = 2

@@ -23,7 +23,7 @@ TEMPERATURE = "data.train: 'temperature' decides the shares of a 'mixture' whose
 def unread(option: str, summary: str) -> str:
     return (
         f"'encoder.{option}' changes the top layer's outputs, and nothing reads them: 'decoder.attention' is none and "
-        f"'decoder.summary: {summary}' takes the cells' last states. Use 'mean' or 'max', or leave it out."
+        f"'decoder.bridge: {summary}' takes the cells' last states. Use 'mean' or 'max', or leave it out."
     )
 
 
@@ -92,8 +92,8 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "encoder: 'units' is 51: a bidirectional encoder needs an even number.",
         ),
         (
-            "decoder.attention=none decoder.form=conditional",
-            "decoder: 'form: conditional' needs an attention, and 'attention' is none.",
+            "decoder.attention=none decoder.type=cgru",
+            "decoder: 'type: cgru' needs an attention, and 'attention' is none.",
         ),
         ("decoder.attention=none decoder.heads=2", "decoder: 'heads: 2' needs an attention, and 'attention' is none."),
         (
@@ -117,12 +117,12 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "decoder: 'attention_units: 9' is for additive attention or several heads, and 'attention' is scaled_dot.",
         ),
         (
-            "encoder.variational=true encoder.recurrent_dropout=0.1",
-            "encoder: 'variational: True' is about the mask of 'dropout', and 'dropout' is 0.",
+            "encoder.variational_dropout=true encoder.recurrent_dropout=0.1",
+            "encoder: 'variational_dropout: True' is about the mask of 'dropout', and 'dropout' is 0.",
         ),
         (
-            "decoder.variational=true decoder.readout_dropout=0.1",
-            "decoder: 'variational: True' is about the mask of 'dropout', and 'dropout' is 0.",
+            "decoder.variational_dropout=true decoder.readout_dropout=0.1",
+            "decoder: 'variational_dropout: True' is about the mask of 'dropout', and 'dropout' is 0.",
         ),
         (
             "decoder.attention=none search.unk=replace",
@@ -132,12 +132,12 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "decoder.attention=none search.coverage_penalty=0.2",
             "'search.coverage_penalty: 0.2' looks at attention weights, and 'decoder.attention' is none.",
         ),
-        ("decoder.attention=none encoder.layer_norm=true", unread("layer_norm: True", "transformed")),
+        ("decoder.attention=none encoder.layer_norm=true", unread("layer_norm: True", "dense")),
         (
-            "decoder.attention=none decoder.summary=last decoder.layers=2 encoder.layers=2 encoder.residual=highway",
-            unread("residual: highway", "last"),
+            "decoder.attention=none decoder.bridge=copy decoder.layers=2 encoder.layers=2 encoder.residual=highway",
+            unread("residual: highway", "copy"),
         ),
-        ("decoder.attention=none encoder.dropout=0.1", unread("dropout: 0.1", "transformed")),
+        ("decoder.attention=none encoder.dropout=0.1", unread("dropout: 0.1", "dense")),
         (
             "decoder.context=every_step",
             "decoder: 'context: every_step' is for 'attention: none', and 'attention' is general.",
@@ -154,8 +154,8 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "decoder: 'attention: dot' has nothing that heads could learn: use general or scaled_dot.",
         ),
         (
-            "training.schedule.kind=inverse_sqrt",
-            "training.schedule: 'inverse_sqrt' needs 'warmup' of at least 1 update.",
+            "training.schedule.type=inverse_sqrt",
+            "training.schedule: 'inverse_sqrt' needs 'warmup_updates' of at least 1 update.",
         ),
         ("training.epochs=null", "training: give 'epochs' or 'updates', or training never ends."),
         (
@@ -168,27 +168,27 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "training: 'momentum' belongs to sgd, and 'optimizer' is adamw.",
         ),
         (
-            "training.schedule={kind: plateau, decay_updates: 9}",
-            "training.schedule: 'decay_updates' belongs to cosine and step, and 'kind' is plateau.",
+            "training.schedule={type: plateau, decay_updates: 9}",
+            "training.schedule: 'decay_updates' belongs to cosine and step, and 'type' is plateau.",
         ),
         (
-            "training.schedule={kind: inverse_sqrt, warmup: 3, decay_start: 9}",
-            "training.schedule: 'decay_start' belongs to cosine and step, and 'kind' is inverse_sqrt.",
+            "training.schedule={type: inverse_sqrt, warmup_updates: 3, decay_start: 9}",
+            "training.schedule: 'decay_start' belongs to cosine and step, and 'type' is inverse_sqrt.",
         ),
         (
             "training.schedule.decay_updates=9",
-            "training.schedule: 'decay_updates' belongs to cosine and step, and 'kind' is constant.",
+            "training.schedule: 'decay_updates' belongs to cosine and step, and 'type' is constant.",
         ),
-        ("training.decay_also=[biases]", "training: 'decay_also' needs a 'weight_decay' above 0."),
-        ("training.schedule.kind=cosine", "training.schedule: 'cosine' needs 'decay_updates'."),
-        ("training.schedule.kind=step", "training.schedule: 'step' needs 'decay_updates'."),
+        ("training.weight_decay_include=[biases]", "training: 'weight_decay_include' needs a 'weight_decay' above 0."),
+        ("training.schedule.type=cosine", "training.schedule: 'cosine' needs 'decay_updates'."),
+        ("training.schedule.type=step", "training.schedule: 'step' needs 'decay_updates'."),
         (
-            "training.schedule={kind: cosine, decay_updates: 9, decay_start: 4, warmup: 5}",
-            "training.schedule: 'decay_start' 4 lies within the 'warmup' of 5 updates.",
+            "training.schedule={type: cosine, decay_updates: 9, decay_start: 4, warmup_updates: 5}",
+            "training.schedule: 'decay_start' 4 lies within the 'warmup_updates' of 5 updates.",
         ),
         (
-            "training.schedule={kind: plateau, minimum: 0.1}",
-            "training: 'schedule.minimum' 0.1 is above 'learning_rate' 0.001.",
+            "training.schedule={type: plateau, min_learning_rate: 0.1}",
+            "training: 'schedule.min_learning_rate' 0.1 is above 'learning_rate' 0.001.",
         ),
         ("validation.bleu=false", "validation: 'metric: bleu' needs 'bleu: true'."),
         ("search.n_best=4 search.beam_size=3", "search: 'n_best' is 4, more than 'beam_size' 3."),
@@ -198,8 +198,8 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
         ("search.max_length=3 search.min_length=4", "search: 'max_length' 3 is below 'min_length' 4."),
         ("embeddings.tied=all", "'embeddings.tied: all' needs 'tokenizer.joint: true'."),
         (
-            "batching.tokens=99 data.filters.max_tokens=100",
-            "'data.filters.max_tokens' is 100, more than 'batching.tokens' 99: such a sentence fits no batch.",
+            "batching.max_tokens=99 data.filters.max_tokens=100",
+            "'data.filters.max_tokens' is 100, more than 'batching.max_tokens' 99: such a sentence fits no batch.",
         ),
         (
             "decoder.attention=scaled_dot decoder.units=24 encoder.units=36",
@@ -207,19 +207,19 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "'decoder.units' 24 must be equal, or use 'general'.",
         ),
         (
-            "decoder.summary=last decoder.cell=lstm",
-            "'decoder.summary: last' hands the encoder's states on as they are: 'encoder.cell' gru and 'decoder.cell' "
-            "lstm must be equal, or use 'transformed'.",
+            "decoder.bridge=copy decoder.cell=lstm",
+            "'decoder.bridge: copy' hands the encoder's states on as they are: 'encoder.cell' gru and 'decoder.cell' "
+            "lstm must be equal, or use 'dense'.",
         ),
         (
-            "decoder.summary=last encoder.layers=2",
-            "'decoder.summary: last' hands the encoder's states on as they are: 'encoder.layers' 2 and "
-            "'decoder.layers' 1 must be equal, or use 'transformed'.",
+            "decoder.bridge=copy encoder.layers=2",
+            "'decoder.bridge: copy' hands the encoder's states on as they are: 'encoder.layers' 2 and "
+            "'decoder.layers' 1 must be equal, or use 'dense'.",
         ),
         (
-            "decoder.summary=last decoder.units=24",
-            "'decoder.summary: last' hands the encoder's states on as they are: 'encoder.units' 256 and "
-            "'decoder.units' 24 must be equal, or use 'transformed'.",
+            "decoder.bridge=copy decoder.units=24",
+            "'decoder.bridge: copy' hands the encoder's states on as they are: 'encoder.units' 256 and "
+            "'decoder.units' 24 must be equal, or use 'dense'.",
         ),
         (
             "training.warm_start=runs/a",
@@ -240,16 +240,16 @@ def test_combinations_that_cannot_be(recipe: Path, overrides: str, expected: str
         "encoder.units=51 encoder.bidirectional=false",
         "encoder.units=50 encoder.bidirectional=alternating",
         "decoder.attention=none decoder.context=every_step",
-        "decoder.attention=none decoder.summary=max encoder.dropout=0.1 encoder.layer_norm=true",
+        "decoder.attention=none decoder.bridge=max encoder.dropout=0.1 encoder.layer_norm=true",
         "decoder.attention=none encoder.layers=2 encoder.dropout=0.1",
         "decoder.attention=none encoder.residual=highway",
         "encoder.dropout=0.1 encoder.layer_norm=true search.unk=replace search.coverage_penalty=0.2",
         "decoder.attention=additive decoder.attention_units=9",
-        "encoder.variational=true encoder.dropout=0.1 decoder.variational=true decoder.dropout=0.1",
+        "encoder.variational_dropout=true encoder.dropout=0.1 decoder.variational_dropout=true decoder.dropout=0.1",
         "decoder.attention=additive decoder.coverage=true",
         "decoder.heads=4 decoder.attention_units=24",
         "decoder.heads=2 decoder.attention=scaled_dot decoder.units=24 encoder.units=36",
-        "decoder.summary=last decoder.cell=layer_norm_gru",
+        "decoder.bridge=copy decoder.cell=layer_norm_gru",
         "data.train={mixture: [{tsv: a, weight: 2}, {phrasebook: train, weight: 1}]}",
         "data.train={mixture: [{tsv: a}, {tsv: b}], temperature: 5}",
         "data.valid={mixture: [{tsv: a}, {tsv: b}]}",
@@ -257,16 +257,16 @@ def test_combinations_that_cannot_be(recipe: Path, overrides: str, expected: str
         "tokenizer.source_model=a tokenizer.joint=true training.warm_start=runs/a",
         "tokenizer.user_defined_symbols=[<a>,<b>]",
         "training.epochs=null training.updates=10",
-        "training.optimizer=adamw training.weight_decay=0.1 training.decay_also=[norms]",
+        "training.optimizer=adamw training.weight_decay=0.1 training.weight_decay_include=[norms]",
         "training.optimizer=sgd training.weight_decay=0.1 training.momentum=0.9",
-        "training.schedule.kind=cosine training.schedule.decay_updates=9 training.schedule.warmup=5",
-        "training.schedule.kind=step training.schedule.decay_updates=9 training.schedule.decay_start=4",
-        "training.schedule.minimum=0.1",
+        "training.schedule.type=cosine training.schedule.decay_updates=9 training.schedule.warmup_updates=5",
+        "training.schedule.type=step training.schedule.decay_updates=9 training.schedule.decay_start=4",
+        "training.schedule.min_learning_rate=0.1",
         "validation.bleu=false validation.metric=loss",
         "embeddings.tied=all tokenizer.joint=true tokenizer.source_model=a",
         "tokenizer.source_model=a tokenizer.target_model=b",
         "decoder.attention=general decoder.units=24 encoder.units=36",
-        "batching.tokens=100 data.filters.max_tokens=100",
+        "batching.max_tokens=100 data.filters.max_tokens=100",
         "search.n_best=5 search.length_penalty=average",
         "search.n_best=9 search.sample=true search.top_k=3 search.top_p=0.5 search.temperature=2",
         "search.max_length=4 search.min_length=4",

@@ -23,7 +23,7 @@ def test_overrides_take_yaml_values(recipe: Path) -> None:
             "training.epochs=null",
             "training.updates=50",
             "training.learning_rate=1e-3",  # a string in YAML 1.1
-            "training.schedule.kind=plateau",  # a section that the recipe does not have
+            "training.schedule.type=plateau",  # a section that the recipe does not have
             "encoder.bidirectional=no",
             "tokenizer.user_defined_symbols=[<a>, 'b,c', 'd=e']",
             "search.length_penalty=average",
@@ -32,7 +32,7 @@ def test_overrides_take_yaml_values(recipe: Path) -> None:
     )
     assert (config.seed, config.training.epochs, config.training.updates) == (8, None, 50)
     assert config.training.learning_rate == 0.001
-    assert config.training.schedule.kind == "plateau"
+    assert config.training.schedule.type == "plateau"
     assert config.encoder.bidirectional is False
     assert config.tokenizer.user_defined_symbols == ("<a>", "b,c", "d=e")
     assert config.search.length_penalty == "average"
@@ -93,7 +93,7 @@ def test_an_unknown_key_in_a_list_names_its_place(mixture: Path) -> None:
         load_config(mixture, ["data.train.mixture.1.sorce=c.en"])
     assert str(error.value) == (
         f"{mixture}: unknown key 'data.train.mixture.1.sorce'. Did you mean 'source'? "
-        "Accepted in data.train.mixture.1: draw, lexicon, pairs, phrasebook, source, target, tsv, weight."
+        "Accepted in data.train.mixture.1: lexicon, pairs, phrasebook, seed, source, target, tsv, weight."
     )
 
 
@@ -151,5 +151,5 @@ def test_a_key_of_another_section_is_pointed_to(override, meant):
 
 
 def test_a_value_where_a_section_belongs_names_its_keys():
-    with pytest.raises(ConfigError, match=r"'data.train': found 'x.tsv', expected a section with keys of: draw"):
+    with pytest.raises(ConfigError, match=r"'data.train': found 'x.tsv', expected a section with keys of: lexicon"):
         load_config("quickstart", ["data.train=x.tsv"])

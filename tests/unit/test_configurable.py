@@ -12,7 +12,7 @@ from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.layers import DeepTransitionCell, Encoder, RandomStream, Recurrence
 from seq2seq.layers.bridge import Bridge
 from seq2seq.layers.cells import CELLS, make_cell
-from seq2seq.layers.connection import Connection
+from seq2seq.layers.connection import ResidualConnection
 from seq2seq.layers.decoder import Decoder
 from seq2seq.layers.dropout import Dropout
 from seq2seq.layers.initialization import Initializers
@@ -36,19 +36,21 @@ def cell(kind, depth=1):
 
 
 def decoder(form, **options):
-    config = DecoderConfig(units=UNITS, layers=2, form=form, readout_dropout=0.2, **options)
-    return make_decoder(config, 5, config.summary, STREAM, Initializers(3), keras.DTypePolicy("float32"))
+    config = DecoderConfig(units=UNITS, layers=2, type=form, readout_dropout=0.2, **options)
+    return make_decoder(config, 5, config.bridge, STREAM, Initializers(3), keras.DTypePolicy("float32"))
 
 
 # How each is made.
 LAYERS = {
     **{f"{kind} {depth}": (lambda kind=kind, depth=depth: cell(kind, depth)) for kind, depth in product(CELLS, (1, 2))},
     "recurrence": lambda: Recurrence(cell("lstm"), reverse=True, implementation="hoisted", name="layer_0"),
-    "connection": lambda: Connection("highway", True, Initializers(4), name="connection_1"),
-    "bridge": lambda: Bridge("transformed", [[4, 4], [4, 4]], 3, Initializers(5)),
+    "connection": lambda: ResidualConnection("highway", True, Initializers(4), name="connection_1"),
+    "bridge": lambda: Bridge("dense", [[4, 4], [4, 4]], 3, Initializers(5)),
     "readout": lambda: Readout(3, Dropout(0.1, STREAM, "decoder/readout"), Initializers(6)),
     "stack": lambda: RecurrentStack(**STACK, bottom_depth=1, dropout=0.1, stream=STREAM),
-    "encoder": lambda: Encoder(**STACK, bidirectional="alternating", variational=True, dropout=0.2, stream=STREAM),
+    "encoder": lambda: Encoder(
+        **STACK, bidirectional="alternating", variational_dropout=True, dropout=0.2, stream=STREAM
+    ),
     **{form: (lambda form=form: decoder(form, attention="general")) for form in DECODERS},
     "without attention": lambda: decoder("default", attention="none", context="every_step"),
 }
@@ -66,7 +68,7 @@ def outputs_of(layer):
             found = layer(last, states, MASK)
         case RecurrentStack():
             found = layer.run(0, [values(B, S, 3)], lengths, [state[:, None] for state in last[0]], training=False)
-        case Connection():
+        case ResidualConnection():
             found = layer(states, 2 * states)
         case Readout():
             found = layer(states)
@@ -123,13 +125,13 @@ def test_layers_of_a_shared_list_are_not_tracked_twice():
 
 def test_a_missing_argument_is_named():
     with pytest.raises(TypeError, match="layer_norm"):
-        Connection(True)
+        ResidualConnection(True)
 
 
 @pytest.mark.parametrize("form", DECODERS)
 @pytest.mark.parametrize("coverage", [False, True])
 def test_absent_parts_of_a_state_have_width_0(form, coverage):
-    options = {"form": form, "attention": "additive", "coverage": coverage, "units": UNITS}
+    options = {"type": form, "attention": "additive", "coverage": coverage, "units": UNITS}
     model = Seq2Seq(11, 13, EmbeddingsConfig(size=5), EncoderConfig(units=6), DecoderConfig(**options))
     memory, state = model.encode(np.array([[4, 5, 3], [8, 3, 0]], np.int32))
     for _ in range(2):

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.layers import Encoder, RandomStream
-from seq2seq.layers.connection import Connection
+from seq2seq.layers.connection import ResidualConnection
 from seq2seq.layers.stack import RecurrentStack
 from tests.conftest import randomize
 from tests.reference import normalize, sigmoid
@@ -14,7 +14,7 @@ B, T, UNITS = 2, 3, 5
 
 
 def make(residual, layer_norm):
-    layer = Connection(residual, layer_norm)
+    layer = ResidualConnection(residual, layer_norm)
     layer.build((None, UNITS))
     randomize(layer)
     return layer
@@ -54,7 +54,7 @@ def test_no_stack_joins_at_the_bottom(residual):
 
 
 def test_a_highway_starts_nearly_closed(rng):
-    layer = Connection("highway", layer_norm=False)
+    layer = ResidualConnection("highway", layer_norm=False)
     layer.build((None, UNITS))
     layer.gate.kernel.assign(np.zeros((UNITS, UNITS)))
     outputs, inputs = (tf.constant(rng.normal(size=(B, UNITS)).astype("f")) for _ in range(2))
@@ -63,7 +63,7 @@ def test_a_highway_starts_nearly_closed(rng):
 
 
 def test_the_norm_is_float32_inside(rng):
-    layer = Connection(False, True, dtype="mixed_float16")
+    layer = ResidualConnection(False, True, dtype="mixed_float16")
     layer.build((None, UNITS))
     x = rng.normal(size=(B, UNITS)) * 0.3 + 300.0  # its square overflows float16
     found = layer(tf.constant(x, tf.float16), tf.zeros([B, UNITS], tf.float16))

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.layers import GRUCell, LSTMCell, Recurrence, cudnn
-from seq2seq.layers.recurrence import run_both_ways
+from seq2seq.layers.recurrence import run_bidirectional
 from tests.conftest import randomize
 from tests.reference import sigmoid
 
@@ -88,7 +88,7 @@ def fake(monkeypatch):
     return made
 
 
-def make(kind, reverse=False, implementation="fast", dtype="float32", seed=3):
+def make(kind, reverse=False, implementation="fused", dtype="float32", seed=3):
     layer = Recurrence(CELLS[kind](UNITS, dtype=dtype), reverse=reverse, implementation=implementation, dtype=dtype)
     layer.build((None, None, INPUTS))
     randomize(layer.cell, seed=seed)
@@ -118,9 +118,11 @@ def test_both_directions_are_one_call_and_what_the_cpu_computes(kind, rng, fake)
     def both(implementation):
         return [make(kind, reverse, implementation, seed=3 + reverse) for reverse in (False, True)]
 
-    results = run_both_ways(both("cudnn"), inputs, LENGTHS)
+    results = run_bidirectional(both("cudnn"), inputs, LENGTHS)
     assert len(fake.dtypes) == 1
-    for (outputs, states), (expected, last) in zip(results, run_both_ways(both("fast"), inputs, LENGTHS), strict=True):
+    for (outputs, states), (expected, last) in zip(
+        results, run_bidirectional(both("fused"), inputs, LENGTHS), strict=True
+    ):
         np.testing.assert_allclose(outputs, expected, atol=1e-6)
         for found, wanted in zip(states, last, strict=True):
             np.testing.assert_allclose(found, wanted, atol=1e-6)
@@ -130,7 +132,7 @@ def test_both_directions_are_one_call_and_what_the_cpu_computes(kind, rng, fake)
 def test_first_states_of_both_directions_stay_apart(kind, rng, fake):
     inputs, layers = rng.normal(size=(B, T, INPUTS)).astype("f"), [make(kind, seed=seed) for seed in (3, 4)]
     initial = [states_of(kind, rng) for _ in layers]
-    weights = [cudnn.Weights(*(w.value for w in layer.cell.weights)) for layer in layers]
+    weights = [cudnn.CuDNNWeights(*(w.value for w in layer.cell.weights)) for layer in layers]
     outputs, _ = cudnn.run_cudnn(kind, tf.constant(inputs), tf.constant(LENGTHS), weights, initial)
     for d, layer in enumerate(layers):
         layer.reverse = bool(d)
@@ -143,7 +145,7 @@ def test_first_states_of_both_directions_stay_apart(kind, rng, fake):
 def test_the_gradient_of_packing_is_that_of_tensorflow(kind, directions, rng):
     """Packing moves numbers: each must find its way back, and a bias that cuDNN has alone gets nothing."""
     weights = [
-        cudnn.Weights(*(w.value for w in make(kind, seed=seed).cell.weights)) for seed in range(3, 3 + directions)
+        cudnn.CuDNNWeights(*(w.value for w in make(kind, seed=seed).cell.weights)) for seed in range(3, 3 + directions)
     ]
     flat = tf.nest.flatten(weights)
     with tf.GradientTape() as tape:

@@ -45,7 +45,7 @@ def inputs_of(model):
 @pytest.mark.parametrize("depth", [1, 3])
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_conditional_decoder_equals_numpy(cell, depth, coverage):
-    model = make(form="conditional", cell=cell, layers=2, transition_depth=depth, coverage=coverage)
+    model = make(type="cgru", cell=cell, layers=2, transition_depth=depth, coverage=coverage)
     decoder = model.decoder
     states, (bottom, upper) = start_of(model)
     seen, logits, all_weights = np.zeros(MASK.shape), [], []
@@ -73,7 +73,7 @@ def test_conditional_decoder_equals_numpy(cell, depth, coverage):
 
 def test_a_clock_of_the_conditional_decoder_counts_target_tokens():
     """Did each of its two cells count, groups of the second would never move."""
-    model = make(form="conditional", cell="clockwork", units=8)
+    model = make(type="cgru", cell="clockwork", units=8)
     memory, state = model.encode(SOURCE)
     clocks, moved = [], []
     for _ in range(9):
@@ -88,7 +88,7 @@ def test_a_clock_of_the_conditional_decoder_counts_target_tokens():
 @pytest.mark.parametrize("cell", ["gru", "lstm", "layer_norm_gru", "layer_norm_lstm"])
 def test_input_feeding_decoder_equals_numpy(cell):
     """A cell that normalises does so with the product of both inputs together."""
-    model = make(form="input_feeding", cell=cell, layers=2)
+    model = make(type="input_feeding", cell=cell, layers=2)
     decoder = model.decoder
     states, (bottom, upper) = start_of(model)
     readout, logits = np.zeros((3, 5)), []
@@ -127,19 +127,19 @@ def test_default_decoder_equals_numpy(kind):
 
 
 LOOPS = {
-    "conditional": {"form": "conditional"},
-    "conditional, deep": {"form": "conditional", "layers": 2, "transition_depth": 2, "coverage": True},
-    "conditional, heads": {"form": "conditional", "cell": "lstm", "heads": 2},
-    "input feeding": {"form": "input_feeding"},
+    "cgru": {"type": "cgru"},
+    "conditional, deep": {"type": "cgru", "layers": 2, "transition_depth": 2, "coverage": True},
+    "conditional, heads": {"type": "cgru", "cell": "lstm", "heads": 2},
+    "input feeding": {"type": "input_feeding"},
     "input feeding, deep": {
-        "form": "input_feeding", "cell": "lstm", "layers": 2, "coverage": True, "residual": "highway",
+        "type": "input_feeding", "cell": "lstm", "layers": 2, "coverage": True, "residual": "highway",
     },
     "input feeding, layer norm": {
-        "form": "input_feeding", "cell": "layer_norm_lstm", "layers": 2, "transition_depth": 2, "residual": "highway",
+        "type": "input_feeding", "cell": "layer_norm_lstm", "layers": 2, "transition_depth": 2, "residual": "highway",
     },
     "coverage": {"coverage": True},
     "heads": {"heads": 2},
-    "layer norm": {"form": "conditional", "cell": "layer_norm_gru", "layer_norm": True},
+    "layer norm": {"type": "cgru", "cell": "layer_norm_gru", "layer_norm": True},
 }  # fmt: skip
 
 
@@ -148,7 +148,7 @@ def test_gradients_equal_those_through_a_python_loop_of_steps(name):
     model = make(**LOOPS[name])
     values = [v.value for v in model.trainable_variables]
     with tf.GradientTape() as tape:
-        hoisted = model.losses_of(SOURCE, TARGET)[0]
+        hoisted = model.loss_sums(SOURCE, TARGET)[0]
     expected = tape.gradient(hoisted, values)
     with tf.GradientTape() as tape:
         memory, state = model.encode(SOURCE)
@@ -169,26 +169,26 @@ def test_gradients_equal_those_through_a_python_loop_of_steps(name):
 MASKED = ["dropout", "recurrent_dropout", "attention_dropout", "readout_dropout"]
 
 
-@pytest.mark.parametrize("form", ["default", "conditional", "input_feeding"])
+@pytest.mark.parametrize("form", ["luong", "cgru", "input_feeding"])
 @pytest.mark.parametrize("option", MASKED)
 def test_each_dropout_acts_in_training_only_and_by_its_draw(form, option):
     rates = dict.fromkeys(MASKED, 0.0) | {option: 0.5}
-    model, plain = make(form=form, layers=2, **rates), make(form=form, layers=2)
-    expected = float(plain.losses_of(SOURCE, TARGET)[0])
-    assert float(model.losses_of(SOURCE, TARGET)[0]) == pytest.approx(expected, rel=1e-6)
+    model, plain = make(type=form, layers=2, **rates), make(type=form, layers=2)
+    expected = float(plain.loss_sums(SOURCE, TARGET)[0])
+    assert float(model.loss_sums(SOURCE, TARGET)[0]) == pytest.approx(expected, rel=1e-6)
     losses = []
     for draw in (0, 1, 1):
-        model.stream.draw.assign(draw)
-        losses.append(float(model.losses_of(SOURCE, TARGET, training=True)[0]))
+        model.stream.step.assign(draw)
+        losses.append(float(model.loss_sums(SOURCE, TARGET, training=True)[0]))
     assert losses[1] == losses[2] != losses[0]
     assert abs(losses[0] - expected) > 1e-4
 
 
-@pytest.mark.parametrize("form", ["default", "conditional", "input_feeding"])
+@pytest.mark.parametrize("form", ["luong", "cgru", "input_feeding"])
 def test_attention_dropout_scales_the_context_and_not_the_weights(form, monkeypatch):
     """With a mask of 3 everywhere, the context is three times the memory's mean under the weights handed out."""
-    model = make(form=form, attention_dropout=0.5)
-    tripled = make(form=form)
+    model = make(type=form, attention_dropout=0.5)
+    tripled = make(type=form)
     monkeypatch.setattr(model.decoder.attention_dropout, "mask", lambda shape, dtype, training: tf.fill(shape, 3.0))
     original = tripled.decoder.start
 
@@ -214,5 +214,5 @@ def test_word_dropout_zeroes_whole_tokens(side):
     assert 0.4 < (mask[:, :, 0] == 0).mean() < 0.6
     other = "target" if side == "source" else "source"
     assert (words[other][0](tf.ones([2, 3, 8]), training=True).numpy() == 1).all()
-    kept = float(model.losses_of(SOURCE, TARGET)[0])
-    assert float(model.losses_of(SOURCE, TARGET, training=True)[0]) != pytest.approx(kept, rel=1e-6)
+    kept = float(model.loss_sums(SOURCE, TARGET)[0])
+    assert float(model.loss_sums(SOURCE, TARGET, training=True)[0]) != pytest.approx(kept, rel=1e-6)

@@ -8,7 +8,7 @@ from seq2seq.devices.defaults import defaults_for, search_budget
 from seq2seq.devices.device import Device
 from seq2seq.errors import ConfigError
 from seq2seq.inference.translator import Translator
-from seq2seq.training.machine import with_tokens
+from seq2seq.training.machine import with_batch_tokens
 from tests.toy import pairs, save_random_model, toy_config, toy_tokenizer
 
 CPU = Device("CPU", "float32", is_gpu=False)
@@ -17,24 +17,24 @@ GPU = Device("GPU (some)", "float32", is_gpu=True)
 
 @pytest.mark.parametrize(("device", "expected"), [(CPU, 1_000), (GPU, 8_000)])
 def test_a_training_batch_is_as_suits_the_device(tmp_path, device, expected):
-    assert with_tokens(toy_config(tmp_path, batching={"tokens": None}), device).batching.tokens == expected
+    assert (
+        with_batch_tokens(toy_config(tmp_path, batching={"max_tokens": None}), device).batching.max_tokens == expected
+    )
 
 
 @pytest.mark.parametrize("device", [CPU, GPU])
 def test_a_training_batch_that_the_recipe_gives_stays(tmp_path, device):
-    config = toy_config(tmp_path, batching={"tokens": 321})
-    assert with_tokens(config, device) == config
+    config = toy_config(tmp_path, batching={"max_tokens": 321})
+    assert with_batch_tokens(config, device) == config
 
 
 def test_a_sentence_that_fits_no_batch_of_the_device_is_an_error(tmp_path):
     data = toy_config(tmp_path).data.model_dump() | {"filters": {"max_tokens": 1001}}
-    config = toy_config(tmp_path, batching={"tokens": None}, data=data)
-    assert with_tokens(config, GPU).batching.tokens == 8_000
-    expected = (
-        r"^'data.filters.max_tokens' is 1001, and the recipe gives no 'batching.tokens', .* 1000 in this run: .* Set"
-    )
+    config = toy_config(tmp_path, batching={"max_tokens": None}, data=data)
+    assert with_batch_tokens(config, GPU).batching.max_tokens == 8_000
+    expected = r"^'data.filters.max_tokens' is 1001, .* no 'batching.max_tokens', .* 1000 in this run: .* Set"
     with pytest.raises(ConfigError, match=expected):
-        with_tokens(config, CPU)
+        with_batch_tokens(config, CPU)
 
 
 def test_a_search_on_a_cpu_has_16_000_tokens_of_any_vocabulary():

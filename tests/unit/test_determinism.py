@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.devices import determinism
-from seq2seq.devices.determinism import SCATTER, WORKSPACE, enable_determinism, reserve_workspace
+from seq2seq.devices.determinism import SCATTER_VARIABLE, WORKSPACE_VARIABLE, enable_determinism, reserve_workspace
 from seq2seq.devices.device import Device
 from seq2seq.errors import TrainingError
 from seq2seq.training import machine, train
@@ -41,14 +41,14 @@ def enabled(monkeypatch):
     """One entry each time that TensorFlow's operations are made deterministic, without that."""
     calls = []
     monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: calls.append(True))
-    for name in (WORKSPACE, SCATTER):
+    for name in (WORKSPACE_VARIABLE, SCATTER_VARIABLE):
         monkeypatch.setenv(name, "")  # so that it is as before afterwards, whoever sets it
         monkeypatch.delenv(name)
     return calls
 
 
 def test_a_workspace_is_reserved_until_tensorflow_starts():
-    environment = {name: value for name, value in os.environ.items() if name != WORKSPACE}
+    environment = {name: value for name, value in os.environ.items() if name != WORKSPACE_VARIABLE}
     command = [sys.executable, "-c", FRESH]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.split() == [":4096:8", ":4096:8", "None"]
@@ -56,24 +56,24 @@ def test_a_workspace_is_reserved_until_tensorflow_starts():
 
 def test_a_workspace_that_somebody_chose_stays(monkeypatch):
     monkeypatch.setattr(determinism, "_tensorflow_has_started", lambda: False)
-    monkeypatch.setenv(WORKSPACE, ":16:8")
+    monkeypatch.setenv(WORKSPACE_VARIABLE, ":16:8")
     reserve_workspace()
-    assert os.environ[WORKSPACE] == ":16:8"
+    assert os.environ[WORKSPACE_VARIABLE] == ":16:8"
 
 
 def test_a_cpu_needs_no_workspace(enabled):
     enable_determinism(CPU)
     assert enabled
-    assert SCATTER not in os.environ
+    assert SCATTER_VARIABLE not in os.environ
 
 
 @pytest.mark.parametrize("value", [":4096:8", ":16:8"])
 def test_a_gpu_with_a_workspace_is_made_deterministic(enabled, monkeypatch, value):
-    monkeypatch.setenv(WORKSPACE, value)
-    monkeypatch.delenv(SCATTER, raising=False)
+    monkeypatch.setenv(WORKSPACE_VARIABLE, value)
+    monkeypatch.delenv(SCATTER_VARIABLE, raising=False)
     enable_determinism(GPU)
     assert enabled
-    assert os.environ.pop(SCATTER) == "1", "scattering stays on the GPU"
+    assert os.environ.pop(SCATTER_VARIABLE) == "1", "scattering stays on the GPU"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_gpu_with_a_workspace_is_made_deterministic(enabled, monkeypatch, valu
 )
 def test_a_gpu_without_one_is_refused_with_what_to_set(enabled, monkeypatch, value, message):
     if value is not None:
-        monkeypatch.setenv(WORKSPACE, value)
+        monkeypatch.setenv(WORKSPACE_VARIABLE, value)
     expected = rf"variable CUBLAS_WORKSPACE_CONFIG {message}: on GPU \(some\) .* with CUBLAS_WORKSPACE_CONFIG=:4096:8"
     with pytest.raises(TrainingError, match=expected):
         enable_determinism(GPU)
@@ -119,12 +119,12 @@ def test_a_run_is_deterministic_as_the_recipe_or_else_the_device_says(
     monkeypatch.setattr(determinism, "_tensorflow_has_started", lambda: False)
     begin(toy_config(tmp_path, training={"deterministic": asked}), tmp_path, monkeypatch, device)
     assert bool(enabled) == expected
-    assert os.environ.pop(WORKSPACE, None) == (":4096:8" if asked else None)
+    assert os.environ.pop(WORKSPACE_VARIABLE, None) == (":4096:8" if asked else None)
 
 
 def test_a_run_on_a_gpu_that_comes_too_late_is_refused(tmp_path, monkeypatch, enabled):
     tf.constant(1)
     monkeypatch.setattr(machine, "find_device", lambda: GPU)
-    with pytest.raises(TrainingError, match=f"{WORKSPACE} is not set, and TensorFlow has started"):
+    with pytest.raises(TrainingError, match=f"{WORKSPACE_VARIABLE} is not set, and TensorFlow has started"):
         train(toy_config(tmp_path, training={"deterministic": True}), tmp_path / "run")
     assert not (tmp_path / "run").exists()

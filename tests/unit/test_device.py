@@ -10,9 +10,9 @@ from seq2seq.cli.startup import load_tensorflow
 from seq2seq.config.precision import best_precision
 from seq2seq.devices import gpu_trial
 from seq2seq.devices.device import Device, DeviceWarning, find_device, use_precision
-from seq2seq.devices.gpu_trial import Trial
+from seq2seq.devices.gpu_trial import TrialResult
 from seq2seq.errors import ConfigError
-from seq2seq.training import memory
+from seq2seq.training import memory_usage
 from tests.fake_gpus import DRIVER, GPU, NO_LIBRARIES, look
 
 # --- which precision suits which GPU
@@ -108,7 +108,7 @@ def test_tf32_is_refused_where_there_is_none(machine, switch, capabilities, foun
 )
 def test_a_driver_without_a_gpu_is_a_warning_with_reason_and_remedy(machine, log, cause, remedy):
     machine.driver.write_text(DRIVER, encoding="utf-8")
-    machine.trial = Trial({}, log)
+    machine.trial = TrialResult({}, log)
     device, (message,) = look()
     assert device == Device("CPU", "float32", False)
     assert message.startswith("the device is the CPU: there is an NVIDIA driver")
@@ -130,7 +130,7 @@ def test_gpus_hidden_by_tensorflow_are_no_warning_and_not_announced(machine, mon
     assert look() == (Device("CPU", "float32", False), [])
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [])
     monkeypatch.setattr(tf.config.experimental, "get_memory_info", lambda name: pytest.fail("asks the hidden GPU"))
-    peak = memory.peak_memory()
+    peak = memory_usage.peak_memory()
     assert peak is not None
     assert peak > 2**20, "of this process"
     assert not machine.done
@@ -139,7 +139,7 @@ def test_gpus_hidden_by_tensorflow_are_no_warning_and_not_announced(machine, mon
 def test_peak_memory_is_the_gpus_where_one_is_used(monkeypatch):
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [GPU("/device:GPU:0")])
     monkeypatch.setattr(tf.config.experimental, "get_memory_info", lambda name: {"peak": 17, "name": name})
-    assert memory.peak_memory() == 17
+    assert memory_usage.peak_memory() == 17
 
 
 def test_without_a_driver_nothing_is_tried(machine):
@@ -150,7 +150,7 @@ def test_without_a_driver_nothing_is_tried(machine):
 
 def test_python_users_are_warned_once_a_process(machine):
     machine.driver.write_text(DRIVER, encoding="utf-8")
-    machine.trial = Trial({}, NO_LIBRARIES)
+    machine.trial = TrialResult({}, NO_LIBRARIES)
     with pytest.warns(DeviceWarning, match="CUDA libraries are missing"):
         find_device()
     find_device()
@@ -166,10 +166,10 @@ def test_what_hides_nothing_or_by_mistake_is_warned_of(machine, monkeypatch, vis
 
 def test_the_reason_is_found_out_once_a_day_and_the_warning_given_each_time(machine, monkeypatch):
     machine.driver.write_text(DRIVER, encoding="utf-8")
-    machine.trial = Trial({}, NO_LIBRARIES)
+    machine.trial = TrialResult({}, NO_LIBRARIES)
     assert look() == look()
     assert machine.tried == 1
-    machine.trial = Trial({}, "CUDA_ERROR_NO_DEVICE")
+    machine.trial = TrialResult({}, "CUDA_ERROR_NO_DEVICE")
     now = time.time()
     monkeypatch.setattr(gpu_trial.time, "time", lambda: now + 2 * 86_400)
     assert "the driver finds no GPU" in look()[1][0]
@@ -178,10 +178,10 @@ def test_the_reason_is_found_out_once_a_day_and_the_warning_given_each_time(mach
 
 def test_a_reason_that_is_not_known_is_not_remembered(machine):
     machine.driver.write_text(DRIVER, encoding="utf-8")
-    for trial in (Trial({}, ""), Trial({}, NO_LIBRARIES, "the trial took more than 180 seconds")):
+    for trial in (TrialResult({}, ""), TrialResult({}, NO_LIBRARIES, "the trial took more than 180 seconds")):
         machine.trial = trial
         look()
-    machine.trial = Trial({}, NO_LIBRARIES)
+    machine.trial = TrialResult({}, NO_LIBRARIES)
     assert "CUDA libraries are missing" in look()[1][0]
     assert machine.tried == 3
 
@@ -194,7 +194,7 @@ def test_a_precision_that_is_none_is_an_error(machine, precision):
 
 def test_the_command_line_prints_the_warning_and_not_what_tensorflow_wrote(machine, capfd):
     machine.driver.write_text(DRIVER, encoding="utf-8")
-    machine.trial = Trial({}, NO_LIBRARIES)
+    machine.trial = TrialResult({}, NO_LIBRARIES)
     machine.patch.setattr(tf.config, "get_visible_devices", lambda kind: os.write(2, b"E0000 noise\n") and [])
     load_tensorflow()
     written = capfd.readouterr().err

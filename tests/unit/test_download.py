@@ -17,7 +17,7 @@ import seq2seq
 from seq2seq.corpora.downloads import download as module
 from seq2seq.corpora.downloads.archives import unpack
 from seq2seq.corpora.downloads.catalogue import RemoteFile
-from seq2seq.corpora.downloads.download import compare, download
+from seq2seq.corpora.downloads.download import download, verify
 from seq2seq.errors import CorpusError
 from tests.file_server import serve
 
@@ -27,7 +27,7 @@ SHA256 = hashlib.sha256(BODY).hexdigest()
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr(module, "PAUSE", 0.0)
+    monkeypatch.setattr(module, "RETRY_PAUSE", 0.0)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def site():
 
 def remote(site, **known):
     known = known or {"sha256": SHA256, "size": len(BODY)}
-    return RemoteFile(address=f"{site.address}/corpus.bin", **known)
+    return RemoteFile(url=f"{site.address}/corpus.bin", **known)
 
 
 def test_a_whole_file_is_checked_and_nothing_else_is_left(site, tmp_path):
@@ -50,7 +50,7 @@ def test_a_whole_file_is_checked_and_nothing_else_is_left(site, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["corpus.bin"]
     assert seen[0] == (0, len(BODY))
     assert seen[-1] == (len(BODY), len(BODY))
-    assert site.agents == [f"seq2seq/{seq2seq.__version__}"]
+    assert site.agents == [f"recurrent-seq2seq/{seq2seq.__version__}"]
 
 
 def test_a_dropped_connection_is_taken_up_where_it_was(site, tmp_path):
@@ -125,7 +125,7 @@ def test_a_part_of_another_address_is_not_gone_on_with(site, tmp_path, monkeypat
     site.drops = [100_000]
     with pytest.raises(CorpusError):
         download(remote(site), tmp_path / "corpus.bin")
-    download(RemoteFile(address=f"{site.address}/mirror/corpus.bin", sha256=SHA256), tmp_path / "corpus.bin")
+    download(RemoteFile(url=f"{site.address}/mirror/corpus.bin", sha256=SHA256), tmp_path / "corpus.bin")
     assert site.sent == [100_000, len(BODY)]
 
 
@@ -150,16 +150,16 @@ def test_a_wrong_file_is_put_aside(site, tmp_path, known, said):
 
 def test_the_text_of_a_gz_file_counts_not_how_it_was_packed(tmp_path):
     text = b"ein Haus\n" * 400
-    file = RemoteFile(address="https://example.org/a.gz", text_sha256=hashlib.sha256(text).hexdigest())
+    file = RemoteFile(url="https://example.org/a.gz", text_sha256=hashlib.sha256(text).hexdigest())
     for level in (1, 9):
         (tmp_path / "a.gz").write_bytes(gzip.compress(text, level))
-        assert compare(file, tmp_path / "a.gz").checked
+        assert verify(file, tmp_path / "a.gz").checked
     (tmp_path / "a.gz").write_bytes(gzip.compress(text + b"!"))
     with pytest.raises(CorpusError, match="expected text of SHA-256"):
-        compare(file, tmp_path / "a.gz")
+        verify(file, tmp_path / "a.gz")
     (tmp_path / "b.gz").write_bytes(gzip.compress(text)[:-20])
     with pytest.raises(CorpusError, match=r"b\.gz: expected a whole \.gz file, found a damaged file"):
-        compare(RemoteFile(address="https://example.org/b.gz", unchecked="new"), tmp_path / "b.gz")
+        verify(RemoteFile(url="https://example.org/b.gz", unchecked="new"), tmp_path / "b.gz")
 
 
 def test_no_network_says_what_to_do(tmp_path):
@@ -168,7 +168,7 @@ def test_no_network_says_what_to_do(tmp_path):
         address = f"http://127.0.0.1:{closed.getsockname()[1]}/corpus.bin"
         path = tmp_path / "corpus.bin"
         with pytest.raises(CorpusError) as error:
-            download(RemoteFile(address=address, sha256=SHA256), path)
+            download(RemoteFile(url=address, sha256=SHA256), path)
     assert re.search(r"cannot be downloaded: .*refused", str(error.value))
     for part in (address, "Check the network", "same command again", f"put it at {path}"):
         assert part in str(error.value)
@@ -177,7 +177,7 @@ def test_no_network_says_what_to_do(tmp_path):
 
 def test_a_file_that_is_gone(site, tmp_path):
     with pytest.raises(CorpusError, match=r"nowhere\.bin: cannot be downloaded: the server answered 404 Not Found"):
-        download(RemoteFile(address=f"{site.address}/nowhere.bin", sha256=SHA256), tmp_path / "corpus.bin")
+        download(RemoteFile(url=f"{site.address}/nowhere.bin", sha256=SHA256), tmp_path / "corpus.bin")
     assert len(site.ranges_asked) == 1
     assert not list(tmp_path.iterdir())
 

@@ -11,7 +11,7 @@ ONES = tf.ones([200, 300])
 
 def mask(seed=1, draw=0, purpose="a", rate=0.3):
     stream = RandomStream(seed)
-    stream.draw.assign(draw)
+    stream.step.assign(draw)
     return Dropout(rate, stream, purpose)(ONES, training=True).numpy()
 
 

@@ -62,7 +62,7 @@ def test_lstm_hands_on_both_states_of_every_layer(rng):
 
 @pytest.mark.parametrize("variational", [False, True])
 def test_variational_dropout_drops_the_same_units_at_every_step(variational, rng):
-    encoder = make(layers=1, dropout=0.5, variational=variational)
+    encoder = make(layers=1, dropout=0.5, variational_dropout=variational)
     dropped = encoder(embedded(rng), LENGTHS, training=True)[0].numpy()[0] == 0
     assert 0.2 < dropped.mean() < 0.8
     assert (dropped == dropped[0]).all() == variational

@@ -224,7 +224,7 @@ class Echo:
         self.calls += 1
         progress(len(sentences))
         return [
-            SimpleNamespace(text=text, tokens=text.split(), cut_tokens=max(len(text) - self.longest, 0))
+            SimpleNamespace(text=text, tokens=text.split(), truncated_tokens=max(len(text) - self.longest, 0))
             for text in sentences
         ]
 
@@ -232,10 +232,10 @@ class Echo:
 def test_evaluate_takes_more_references_and_ignores_origins():
     pairs = [(h, r, f"file:{n}") for n, (h, r) in enumerate(zip(HYPOTHESES, REFERENCES, strict=True))]
     done = []
-    one = evaluate(Echo(), pairs, bootstrap=False, progress=done.append)
+    one = evaluate(Echo(), pairs, bootstrap=False, on_progress=done.append)
     assert one.scores == score_texts(HYPOTHESES, REFERENCES, False)
     assert (one.sentences, done) == (12, [12])
-    two = evaluate(Echo(), pairs, bootstrap=False, more_references=[OTHERS], metrics=("BLEU",))
+    two = evaluate(Echo(), pairs, bootstrap=False, extra_references=[OTHERS], metrics=("BLEU",))
     assert two.scores == score_texts(HYPOTHESES, [REFERENCES, OTHERS], False, metrics=("BLEU",))
     assert two["BLEU"].score > one["BLEU"].score
     chinese = evaluate(Echo(), list(zip(*CHINESE, strict=True)), bootstrap=False, language="zh")
@@ -255,7 +255,7 @@ def test_mistakes_are_found_before_translating():
     with pytest.raises(EvaluationError, match="no pairs"):
         evaluate(translator, [])
     with pytest.raises(EvaluationError, match="2 pairs for 1 lines in list 2 of 'more_references'"):
-        evaluate(translator, [("a", "b"), ("c", "d")], more_references=[["x", "y"], ["x"]])
+        evaluate(translator, [("a", "b"), ("c", "d")], extra_references=[["x", "y"], ["x"]])
     with pytest.raises(EvaluationError, match="unknown metric"):
         evaluate(translator, [("a", "b")], metrics=("METEOR",))
     with pytest.raises(EvaluationError, match="language"):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq.errors import MissingExtraError, Seq2SeqError
-from seq2seq.extras import DISTRIBUTION, from_extra
+from seq2seq.extras import DISTRIBUTION, requires_extra
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -40,7 +40,12 @@ def call(module, function, *arguments):
         ("tf2onnx", "int8", "8-bit decoding", lambda: call("inference.int8", "quantize_decoder", None, Path())),
         ("onnx", "int8", "8-bit decoding", lambda: call("inference.int8", "_quantize_products", None)),
         ("onnxruntime", "int8", "8-bit decoding", lambda: call("inference.int8", "load_int8_decoder", Path(), 9)),
-        ("tensorboard", "tensorboard", "training.tensorboard", lambda: call("training.tensorboard", "TensorBoard", "")),
+        (
+            "tensorboard",
+            "tensorboard",
+            "training.tensorboard",
+            lambda: call("training.tensorboard", "TensorBoardWriter", ""),
+        ),
         (
             "apache_beam",
             "apache-beam",
@@ -61,7 +66,7 @@ def call(module, function, *arguments):
             "sklearn",
             "analysis",
             "seq2seq.analysis.linear_probe",
-            lambda: call("analysis.linear_probe", "linear_probe", [], [], [], []),
+            lambda: call("analysis.linear_probe", "train_linear_probe", [], [], [], []),
         ),
     ],
 )
@@ -94,7 +99,7 @@ def test_mtdata_is_asked_for_by_its_distribution(monkeypatch, tmp_path):
 
 def test_other_errors_stay_what_they_are():
     for error in (ImportError("libfoo.so"), ValueError("x")):
-        with pytest.raises(type(error), match=str(error)), from_extra("int8", needed_by="x"):
+        with pytest.raises(type(error), match=str(error)), requires_extra("int8", needed_by="x"):
             raise error
 
 
@@ -102,7 +107,7 @@ def imports(tree):
     """Every import of a module with the extra around it, or None."""
     for node in ast.walk(tree):
         extra = None
-        if isinstance(node, ast.With) and ast.unparse(node.items[0]).startswith("from_extra("):
+        if isinstance(node, ast.With) and ast.unparse(node.items[0]).startswith("requires_extra("):
             extra = node.items[0].context_expr.args[0].value
         for child in ast.iter_child_nodes(node):
             names = [alias.name for alias in child.names] if isinstance(child, ast.Import) else []
@@ -116,7 +121,7 @@ def test_every_import_of_an_extra_names_it():
     for file in sorted((ROOT / "seq2seq").rglob("*.py")):
         for package, extra in imports(ast.parse(file.read_text(encoding="utf-8"))):
             if package in EXTRA_OF:
-                assert extra == EXTRA_OF[package], f"{file}: {package} is imported outside of `from_extra`"
+                assert extra == EXTRA_OF[package], f"{file}: {package} is imported outside of `requires_extra`"
                 found[package] = extra
     assert found == EXTRA_OF
 

@@ -32,7 +32,10 @@ def first_states(cell, rng) -> list[np.ndarray]:
 
 def numpy_loop(kind, x, states, weights):
     """Outputs (B, T, U), zero at padding, and last states."""
-    outputs, last = np.zeros((B, T, (1 + CELLS[kind].carries) * UNITS)), [np.array(state) for state in states]
+    outputs, last = (
+        np.zeros((B, T, (1 + CELLS[kind].outputs_cell_state) * UNITS)),
+        [np.array(state) for state in states],
+    )
     for row, length in enumerate(LENGTHS):
         now = [state[row : row + 1] for state in states]
         for t in range(length):
@@ -44,7 +47,7 @@ def numpy_loop(kind, x, states, weights):
 
 
 BOTTOM = [(kind, False) for kind in sorted(CELLS)]
-ABOVE = [(kind, True) for kind in sorted(CELLS) if CELLS[kind].carries]
+ABOVE = [(kind, True) for kind in sorted(CELLS) if CELLS[kind].outputs_cell_state]
 
 
 @pytest.fixture(params=[*BOTTOM, *ABOVE], ids=lambda case: case[0] + ("-above" if case[1] else ""), scope="module")
@@ -65,7 +68,7 @@ def test_each_has_a_reference_and_a_place_in_recipes():
     assert CELLS.keys() == STEPS.keys() == set(get_args(CellName))
 
 
-@pytest.mark.parametrize("implementation", ["plain", "hoisted", "auto"])
+@pytest.mark.parametrize("implementation", ["reference", "hoisted", "auto"])
 def test_equals_a_numpy_loop(case, implementation, monkeypatch):
     kind, recurrence, x, states = case
     monkeypatch.setattr(recurrence, "implementation", implementation)
@@ -135,7 +138,7 @@ def test_forget_gates_start_open(kind):
     cell.build((None, INPUTS))
     parts = np.split(np.asarray(cell.bias), cell.gates)
     assert [part.tolist() for part in parts] == [
-        [float(place == cell.forget_gate)] * UNITS for place in range(cell.gates)
+        [float(place == cell.forget_gate_index)] * UNITS for place in range(cell.gates)
     ]
 
 

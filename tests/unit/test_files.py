@@ -5,21 +5,21 @@ from contextlib import suppress
 
 import pytest
 
-from seq2seq.corpora.downloads.acquired import Acquired
+from seq2seq.corpora.downloads.downloaded import DownloadedCorpus
 from seq2seq.errors import CorpusError, StorageError
-from seq2seq.storage.files import replacing, replacing_folder, sha256
+from seq2seq.storage.files import atomic_folder, atomic_write, sha256
 
 
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_file_is_old_or_new(tmp_path, keep):
     path = tmp_path / "file"
     path.write_text("old")
-    with suppress(CorpusError), replacing(path, keep=keep) as partial:
+    with suppress(CorpusError), atomic_write(path, keep=keep) as partial:
         partial.write_text("ne")
         raise CorpusError("the text ends here")
     assert path.read_text() == "old"
     assert (tmp_path / "file.partial").exists() == keep
-    with replacing(path, keep=keep) as partial:
+    with atomic_write(path, keep=keep) as partial:
         assert not partial.exists()
         partial.write_text("new")
     assert path.read_text() == "new"
@@ -29,11 +29,11 @@ def test_a_file_is_old_or_new(tmp_path, keep):
 def test_a_folder_is_old_or_new(tmp_path):
     folder = tmp_path / "deep" / "folder"
     for content in ("first", "second"):
-        with replacing_folder(folder) as partial:
+        with atomic_folder(folder) as partial:
             assert list(partial.iterdir()) == []
             (partial / content).write_text(content)
         assert [file.name for file in folder.iterdir()] == [content]
-    with suppress(CorpusError), replacing_folder(folder) as partial:
+    with suppress(CorpusError), atomic_folder(folder) as partial:
         (partial / "third").write_text("third")
         raise CorpusError("the text ends here")
     assert [file.name for file in folder.iterdir()] == ["second"]
@@ -44,13 +44,13 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(StorageError, match="file/folder: cannot be written"),
-        replacing_folder(tmp_path / "file/folder"),
+        atomic_folder(tmp_path / "file/folder"),
     ):
         pass
 
 
 def test_the_record_of_a_corpus_is_old_or_new(tmp_path, monkeypatch):
-    corpus = Acquired("name", ("en", "de"), "licence", "citation", tmp_path)
+    corpus = DownloadedCorpus("name", ("en", "de"), "licence", "citation", tmp_path)
     corpus.write_record(files={"a": 1})
 
     def fail(handle):

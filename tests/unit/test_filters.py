@@ -36,7 +36,7 @@ def test_origin_and_order_are_kept() -> None:
 
 
 def test_pairs_are_read_and_counted_a_chunk_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filters, "CHUNK", 3)
+    monkeypatch.setattr(filters, "CHUNK_SIZE", 3)
     report = FilterReport()
     pairs = (SentencePair("s" * (i % 2), "t" * i, f"file:{i}") for i in range(1, 1_000_000))
     flow = filter_pairs(pairs, FilterConfig(), report)
@@ -46,7 +46,7 @@ def test_pairs_are_read_and_counted_a_chunk_at_a_time(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("chunk", [1, 2, 5, 100])
 def test_chunks_change_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filters, "CHUNK", chunk)
+    monkeypatch.setattr(filters, "CHUNK_SIZE", chunk)
     texts = [("a", "b"), ("", "c"), ("a", "b"), ("d", "e"), ("a", "b"), ("d", "e"), ("f", "g")]
     kept, report = run(texts, empty=True, duplicates=True)
     assert kept == [texts[i] for i in (0, 3, 6)]

@@ -10,12 +10,12 @@ from rich.console import Console
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, TokenizerConfig, UnconditionalDecoderConfig
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.models.base import inner_path, weights_of
+from seq2seq.models.base import named_weights, weight_name
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import save_arrays
 from seq2seq.training.display import Display
-from seq2seq.training.fine_tuning import freeze, trained_parameters, warm_start
+from seq2seq.training.fine_tuning import count_trainable, freeze, warm_start
 from tests.conftest import randomize
 
 BATCH = (tf.constant([[4, 5, 3], [6, 3, 0]]), tf.constant([[5, 4, 7, 3], [4, 3, 0, 0]]))
@@ -36,11 +36,13 @@ def make(units=4, layers=1, vocabulary_size=9) -> Seq2Seq:
 @pytest.fixture(scope="module")
 def tokenizers() -> Tokenizers:
     text = ["the red dog sees the old cat", "a stone house"]
-    return Tokenizers(*(Tokenizer.train(text, TokenizerConfig(model="bpe", vocabulary_size=size)) for size in (26, 28)))
+    return Tokenizers(
+        *(Tokenizer.train(text, TokenizerConfig(model_type="bpe", vocabulary_size=size)) for size in (26, 28))
+    )
 
 
 def save(folder, model, tokenizers):
-    save_arrays(folder / "model.safetensors", weights_of(model))
+    save_arrays(folder / "model.safetensors", named_weights(model))
     for name, tokenizer in tokenizers.files().items():
         tokenizer.save(folder / name)
 
@@ -56,8 +58,8 @@ def test_equal_models_share_every_weight(tmp_path, tokenizers):
     randomize(new, seed=99)
     save(tmp_path, old, tokenizers)
     said = start(new, tokenizers, tmp_path)
-    for name, value in weights_of(old).items():
-        np.testing.assert_array_equal(weights_of(new)[name], value, err_msg=name)
+    for name, value in named_weights(old).items():
+        np.testing.assert_array_equal(named_weights(new)[name], value, err_msg=name)
     count = len(old.weights)
     assert str(tmp_path) in said
     assert f"{count} of {count}, 100.0% of the parameters" in said
@@ -67,10 +69,10 @@ def test_equal_models_share_every_weight(tmp_path, tokenizers):
 
 def test_what_does_not_fit_is_named_and_stays_as_it_was(tmp_path, tokenizers):
     old, new = make(units=4, layers=2), make(units=6)
-    before = weights_of(new)
+    before = named_weights(new)
     save(tmp_path, old, tokenizers)
     said = start(new, tokenizers, tmp_path)
-    theirs, after = weights_of(old), weights_of(new)
+    theirs, after = named_weights(old), named_weights(new)
     taken = {name for name, value in before.items() if name in theirs and theirs[name].shape == value.shape}
     assert {"encoder/layer_0/cell/kernel", "target_embedding/table", "output_bias"} <= taken
     for name, value in before.items():
@@ -120,18 +122,18 @@ def test_nothing_in_common_is_an_error(tmp_path, tokenizers):
 def test_frozen_weights_stay_bit_for_bit_and_the_others_move(accumulate):
     model = make()
     freeze(model, ["encoder/*", "target_embedding/table"])
-    model.compile("adam", accumulate=accumulate, ema=0.9)
-    before = weights_of(model)
+    model.compile("adam", accumulation_steps=accumulate, ema_decay=0.9)
+    before = named_weights(model)
     for _ in range(4):
         model.train_step(BATCH)
-    trained = {inner_path(weight) for weight in model.update.variables}
+    trained = {weight_name(weight) for weight in model.update.variables}
     assert trained == {name for name in before if not name.startswith(("encoder/", "target_embedding/"))}
-    assert trained_parameters(model) == sum(before[name].size for name in trained) < model.count_params()
-    for name, value in weights_of(model).items():
+    assert count_trainable(model) == sum(before[name].size for name in trained) < model.count_params()
+    for name, value in named_weights(model).items():
         assert np.array_equal(value, before[name]) == (name not in trained), name
     assert len(model.update.averages) == len(trained)
     with model.update.averaged_weights():
-        averages = weights_of(model)
+        averages = named_weights(model)
     for name, value in before.items():
         assert np.array_equal(averages[name], value) == (name not in trained), name
 
@@ -142,7 +144,7 @@ def test_freezing_leaves_the_others_gradients_alone():
     for model in models:
         model.compile(tf.keras.optimizers.SGD(0.5), clip_norm=None)
         model.train_step(BATCH)
-    whole, part = map(weights_of, models)
+    whole, part = map(named_weights, models)
     for name, value in part.items():
         if not name.startswith("decoder/"):
             np.testing.assert_array_equal(value, whole[name], err_msg=name)

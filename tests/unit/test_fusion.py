@@ -8,11 +8,11 @@ from seq2seq.config import SearchOptions, TokenizerConfig
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ConfigError, ModelDirectoryError
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import start_directory
+from seq2seq.model_directory.directory import create_model_directory
 from seq2seq.model_directory.model import save_model
 from seq2seq.models.build import build_model
 from seq2seq.models.language_model import LanguageModel
-from seq2seq.search import Rules, beam_search, fused, greedy_search
+from seq2seq.search import SearchConstraints, beam_search, greedy_search, shallow_fusion
 from tests.conftest import randomize
 from tests.toy import language_model_config, pairs, save_random_model
 from tests.unit.test_search import BOS, EOS, INNER, Fake, check
@@ -34,7 +34,7 @@ class Both(Fake):
     def together(self):
         """Step, state and memory of the fusion."""
         state, memory = zip(self.start(), self.helper.start(), strict=True)
-        return fused(self, self.helper, WEIGHT), state, memory
+        return shallow_fusion(self, self.helper, WEIGHT), state, memory
 
 
 @pytest.mark.parametrize("penalty", [0.0, 1.0])
@@ -73,7 +73,9 @@ def test_scores_of_a_step_are_not_made_to_sum_to_one():
     step, state, memory = both.together()
     scores = step(tf.fill([2, 1], BOS), state, memory).scores
     assert (tf.reduce_logsumexp(scores, axis=-1).numpy() < -0.1).all(), "or this tells nothing"
-    result = greedy_search(step, state, memory, Rules(max_lengths=tf.constant([3, 3]), bos_id=BOS, eos_id=EOS))
+    result = greedy_search(
+        step, state, memory, SearchConstraints(max_lengths=tf.constant([3, 3]), bos_id=BOS, eos_id=EOS)
+    )
     best = tf.reduce_max(tf.gather(scores, [*INNER, EOS], axis=2), axis=-1)
     np.testing.assert_array_equal(result.log_probs[:, :, 0], best)
 
@@ -98,7 +100,7 @@ def save_language_model(folder, tokenizer):
     model = build_model(config, tokenizers)
     assert isinstance(model, LanguageModel)
     randomize(model, seed=8, scale=0.7)
-    start_directory(folder, config, tokenizers)
+    create_model_directory(folder, config, tokenizers)
     save_model(folder, model, {})
 
 
@@ -118,7 +120,7 @@ def options(folder=None, weight=None, **values):
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_a_search_score_is_that_of_both_models(folder, translator, beam_size):
     chosen = options(folder, WEIGHT, beam_size=beam_size, n_best=beam_size)
-    helper = translator.sources.language_model(str(folder / "lm"))
+    helper = translator.step_sources.language_model(str(folder / "lm"))
     for sentence, translation in zip(SENTENCES, translator.translate(SENTENCES, chosen), strict=True):
         for hypothesis in translation.hypotheses if sentence else ():
             source = np.array([[*translator.tokenizers.source.encode(sentence), EOS]], np.int32)

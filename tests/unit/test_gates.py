@@ -42,7 +42,7 @@ def test_every_cell_names_its_gates(kind, rng):
     assert gates.keys() == NAMES.get(kind, gates.keys())
     for gate in gates.values():
         assert gate.values.shape == (B, T, UNITS)
-        np.testing.assert_allclose(gate.values, FUNCTIONS[gate.function](gate.totals), atol=1e-6)
+        np.testing.assert_allclose(gate.values, FUNCTIONS[gate.function](gate.preactivations), atol=1e-6)
 
 
 def test_above_another_layer_there_is_a_depth_gate(rng):
@@ -118,7 +118,7 @@ def test_padding_is_left_out(rng):
 def test_slopes_equal_finite_differences(rng):
     totals = rng.normal(size=(1, 3, 5))
     for name, function in FUNCTIONS.items():
-        slopes = GateValues(name, totals, function(totals)).slopes()
+        slopes = GateValues(name, totals, function(totals)).derivatives()
         expected = (function(totals + 1e-6) - function(totals - 1e-6)) / 2e-6
         np.testing.assert_allclose(slopes, expected, atol=1e-8)
 

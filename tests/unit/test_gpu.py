@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import SearchOptions
-from seq2seq.config.precision import TF32_SINCE
+from seq2seq.config.precision import TF32_CAPABILITY
 from seq2seq.devices.device import find_device, use_precision
 from seq2seq.devices.gpu_trial import run_trial
 from seq2seq.inference.translator import Translator
 from seq2seq.layers import GRUCell, LSTMCell, Recurrence
-from seq2seq.layers.cudnn import Weights, run_cudnn
+from seq2seq.layers.cudnn import CuDNNWeights, run_cudnn
 from tests.conftest import asks_for_gpu, randomize
 from tests.toy import pairs, save_random_model, toy_tokenizer
 
@@ -85,7 +85,7 @@ def test_both_directions_in_one_call_equal_one_after_the_other(kind, rng):
         layer.build((None, None, INPUTS))
         randomize(layer.cell, seed=3 + reverse, scale=0.2)
         layers.append(layer)
-    weights = [Weights(*(weight.value for weight in layer.cell.weights)) for layer in layers]
+    weights = [CuDNNWeights(*(weight.value for weight in layer.cell.weights)) for layer in layers]
     mixer = rng.normal(size=(B, T, 2 * UNITS)).astype("f")
 
     def gradients(outputs, states, tape):
@@ -121,7 +121,7 @@ def test_gradients_of_cudnn_in_16_bits_are_near_those_in_float32(kind, dtype, bo
 
 @pytest.mark.gpu
 def test_float32_is_exact_and_tf32_is_not(rng):
-    if find_device().capability < TF32_SINCE:
+    if find_device().capability < TF32_CAPABILITY:
         pytest.skip(f"{find_device().name} has no TF32")
     a, b = (rng.normal(size=(256, 256)).astype("f") for _ in range(2))
     expected = a.astype("d") @ b.astype("d")

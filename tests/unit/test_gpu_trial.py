@@ -6,7 +6,7 @@ import pytest
 
 from seq2seq.devices import gpu_trial
 from seq2seq.devices.device import Device
-from seq2seq.devices.gpu_trial import Trial, explain, run_trial
+from seq2seq.devices.gpu_trial import TrialResult, explain, run_trial
 from tests.fake_gpus import DRIVER, NO_CODE, look
 
 # --- the trial
@@ -88,7 +88,7 @@ def test_of_several_gpus_those_that_compute_are_used(machine):
 )
 def test_a_trial_that_dies_or_hangs_is_a_failure(machine, ended, log, said):
     machine.install((12, 0))
-    machine.trial = Trial({}, log, ended)
+    machine.trial = TrialResult({}, log, ended)
     device, (message,) = look()
     assert not device.is_gpu
     assert said in message
@@ -129,8 +129,8 @@ def child(monkeypatch, script, **arguments):
 def test_what_a_child_prints_and_writes_is_read(monkeypatch):
     line = json.dumps(["/physical_device:GPU:0", NO_CODE])
     script = "import os\nos.write(2, b'level ' + os.environ['TF_CPP_MIN_LOG_LEVEL'].encode())\nprint('noise')\n"
-    trial = child(monkeypatch, f"{script}print({gpu_trial.MARK!r}, {line!r})")
-    assert trial == Trial({"/physical_device:GPU:0": NO_CODE}, "level 0", "")
+    trial = child(monkeypatch, f"{script}print({gpu_trial.RESULT_PREFIX!r}, {line!r})")
+    assert trial == TrialResult({"/physical_device:GPU:0": NO_CODE}, "level 0", "")
     assert trial.failure("/physical_device:GPU:0") == NO_CODE
     assert trial.failure("/physical_device:GPU:1") == "the trial did not find it"
     assert not trial.passed
@@ -142,10 +142,12 @@ def test_what_a_child_prints_and_writes_is_read(monkeypatch):
 )
 def test_a_child_that_does_not_end_well_keeps_what_it_found(monkeypatch, end, said):
     line = json.dumps(["/physical_device:GPU:0", ""])
-    script = f"import os, time\nprint({gpu_trial.MARK!r}, {line!r}, flush=True)\nos.write(2, b'last words')\n{end}"
+    script = (
+        f"import os, time\nprint({gpu_trial.RESULT_PREFIX!r}, {line!r}, flush=True)\nos.write(2, b'last words')\n{end}"
+    )
     trial = child(monkeypatch, script, timeout=2.0)
     assert trial.errors == {"/physical_device:GPU:0": ""}
-    assert said in trial.ended
+    assert said in trial.exit_reason
     assert trial.log == "last words"
     assert not trial.passed
     assert said in trial.failure("/physical_device:GPU:1")
@@ -154,7 +156,7 @@ def test_a_child_that_does_not_end_well_keeps_what_it_found(monkeypatch, end, sa
 def test_the_real_script_runs_where_there_is_no_gpu(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     trial = run_trial()
-    assert (trial.errors, trial.ended) == ({}, "")
+    assert (trial.errors, trial.exit_reason) == ({}, "")
     assert trial.log, "with level 0 TensorFlow always has something to say"
 
 

@@ -5,19 +5,19 @@ import pytest
 import tensorflow as tf
 from gradients import NORMS, flow_of_training, gradient_flow
 
-from seq2seq.analysis.gradients import state_parts
-from seq2seq.analysis.memory.tasks import TemporalOrderTask
-from seq2seq.analysis.memory.trainer import Budget, MemoryTrainer
+from seq2seq.analysis.gradients import state_slices
+from seq2seq.analysis.memory_tasks.tasks import TemporalOrderTask
+from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer
 
 TASK, STEPS = TemporalOrderTask(), 10
-TINY = Budget(parameters=150, updates=2, rows=4, check_every=2, test_rows=8)
+TINY = Budget(parameters=150, updates=2, batch_size=4, eval_every=2, eval_sequences=8)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
 def test_norms_of_one_sequence_equal_derivatives_taken_of_it_alone(kind):
     """From one step on, by TensorFlow's Jacobian of a loop over the cell's own call."""
     trainer = MemoryTrainer(kind, TASK, TINY)
-    batch = TASK.draw(STEPS, 1, np.random.default_rng(1))
+    batch = TASK.sample(STEPS, 1, np.random.default_rng(1))
     table = gradient_flow(trainer, batch)
     cell, distance = trainer.network.recurrence.cell, 3
     now = [tf.zeros([1, size]) for size in cell.state_size]
@@ -30,11 +30,11 @@ def test_norms_of_one_sequence_equal_derivatives_taken_of_it_alone(kind):
         for step in range(STEPS - distance, STEPS):
             output, later = cell(batch.inputs[:, step], later)
         last = tf.concat(later, axis=-1)[0]
-        logits = trainer.network.reader(output)
-        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(batch.answers[:, 0], logits)[0]
+        logits = trainer.network.output_layer(output)
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(batch.targets[:, 0], logits)[0]
     jacobian = np.asarray(tape.jacobian(last, whole))[:, 0]
     assert table["state"].unique().tolist() == ["h", "c"][: len(now)]
-    for state, part in zip("hc", state_parts(cell), strict=False):
+    for state, part in zip("hc", state_slices(cell), strict=False):
         row = table[(table["state"] == state) & (table["distance"] == distance)].iloc[0]
         assert row["spectral"] == pytest.approx(np.linalg.svd(jacobian[part, part])[1][0], rel=1e-4)
         assert row["frobenius"] == pytest.approx(np.linalg.norm(jacobian[part, part]), rel=1e-4)
@@ -44,7 +44,7 @@ def test_norms_of_one_sequence_equal_derivatives_taken_of_it_alone(kind):
 
 def test_a_batch_has_the_geometric_mean_of_its_sequences():
     trainer = MemoryTrainer("lstm", TASK, TINY)
-    batch = TASK.draw(STEPS, 3, np.random.default_rng(1))
+    batch = TASK.sample(STEPS, 3, np.random.default_rng(1))
     alone = [gradient_flow(trainer, type(batch)(*(part[[row]] for part in batch)))[NORMS] for row in range(3)]
     expected = np.exp(np.mean([np.log(table) for table in alone], axis=0))
     np.testing.assert_allclose(gradient_flow(trainer, batch)[NORMS], expected, rtol=1e-4)
@@ -52,9 +52,9 @@ def test_a_batch_has_the_geometric_mean_of_its_sequences():
 
 def test_before_and_after_are_those_of_the_same_seed():
     flow = flow_of_training("sru", TASK, STEPS, TINY, seed=4, rows=3)
-    batch = TASK.draw(STEPS, 3, np.random.default_rng([4, 2]))
+    batch = TASK.sample(STEPS, 3, np.random.default_rng([4, 2]))
     trainer = MemoryTrainer("sru", TASK, TINY)
-    trainer.restart(seed=4)
+    trainer.reset(seed=4)
     for when, make in (("before", lambda: None), ("after", lambda: trainer.train(STEPS, seed=4))):
         make()
         found = flow.norms[flow.norms["when"] == when]

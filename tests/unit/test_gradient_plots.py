@@ -7,15 +7,15 @@ import pytest
 from seq2seq.analysis.gates import GateValues, histograms
 from seq2seq.analysis.gradients import sensitivity
 from seq2seq.analysis.plots.gradients import (
-    flow_before_and_after,
-    gate_histograms,
-    gradient_norms,
-    loss_gradients_over_time,
-    sensitivity_over_distance,
-    singular_values_over_time,
-    truncation_over_chunk,
+    plot_gate_histograms,
+    plot_gradient_flow,
+    plot_gradient_norms,
+    plot_loss_gradients,
+    plot_sensitivity,
+    plot_singular_values,
+    plot_truncation,
 )
-from seq2seq.analysis.plots.memory import remembered_distances, scores_over_distance
+from seq2seq.analysis.plots.memory_tasks import plot_memory_span, plot_scores_by_distance
 
 
 def labelled(figure):
@@ -27,9 +27,7 @@ def labelled(figure):
 
 def test_sensitivity_is_a_geometric_mean():
     jacobians = np.stack([0.5 * np.ones((4, 1, 1)), 2.0 * np.ones((4, 1, 1))])
-    (axes,) = labelled(
-        sensitivity_over_distance({"halves": sensitivity(jacobians[:1]), "both": sensitivity(jacobians)})
-    )
+    (axes,) = labelled(plot_sensitivity({"halves": sensitivity(jacobians[:1]), "both": sensitivity(jacobians)}))
     halves, both = axes.lines[:2]
     np.testing.assert_allclose(halves.get_ydata(), 0.5 ** np.arange(5))
     np.testing.assert_allclose(both.get_ydata(), np.ones(5))
@@ -37,19 +35,19 @@ def test_sensitivity_is_a_geometric_mean():
 
 
 def test_a_line_ends_where_it_falls_below_what_is_drawn():
-    (axes,) = labelled(sensitivity_over_distance({"fast": sensitivity(np.full((2, 4, 1, 1), 1e-5))}))
+    (axes,) = labelled(plot_sensitivity({"fast": sensitivity(np.full((2, 4, 1, 1), 1e-5))}))
     np.testing.assert_allclose(axes.lines[0].get_ydata(), [1.0, 1e-5, 1e-10, np.nan, np.nan])
 
 
 def test_nothing_left_of_a_gradient_can_be_drawn():
-    (axes,) = labelled(loss_gradients_over_time({"gone": np.zeros((2, 3, 4)), "there": np.full((2, 3, 4), 0.5)}))
+    (axes,) = labelled(plot_loss_gradients({"gone": np.zeros((2, 3, 4)), "there": np.full((2, 3, 4), 0.5)}))
     assert np.isnan(axes.lines[0].get_ydata()).all()
     np.testing.assert_allclose(axes.lines[1].get_ydata(), 1.0)
 
 
 def test_singular_values_have_a_panel_a_name(rng):
     values = {"a": rng.random((2, 3, 4)) + 0.1, "b": rng.random((2, 3, 5)) + 0.1}
-    first, second = labelled(singular_values_over_time(values, sequence=1))
+    first, second = labelled(plot_singular_values(values, sequence=1))
     np.testing.assert_allclose([line.get_ydata() for line in first.lines[:4]], values["a"][1].T)
     assert len(second.lines) == 5 + 2
     assert (first.get_title(), second.get_title()) == ("a", "b")
@@ -60,7 +58,7 @@ def test_truncation_draws_the_weight_asked_for():
         {"chunk": chunk, "weight": weight, "cosine": value, "norm_ratio": value / 2}
         for chunk, weight, value in [(1, "bias", 0.1), (1, "all", 0.2), (4, "bias", 0.3), (4, "all", 0.4)]
     ]
-    cosine, ratio = labelled(truncation_over_chunk({"gru": pd.DataFrame(rows)}))
+    cosine, ratio = labelled(plot_truncation({"gru": pd.DataFrame(rows)}))
     assert cosine.lines[0].get_ydata().tolist() == [0.2, 0.4]
     assert ratio.lines[0].get_ydata().tolist() == [0.1, 0.2]
 
@@ -73,7 +71,7 @@ def test_flows_have_panels_before_and_after():
         for state in states
         for d in range(3)
     ]
-    figure = flow_before_and_after(pd.DataFrame(rows), {"one": ["gru"], "two": ["lstm"]}, "loss")
+    figure = plot_gradient_flow(pd.DataFrame(rows), {"one": ["gru"], "two": ["lstm"]}, "loss")
     assert [axes.get_title() for axes in figure.axes] == [
         f"{n}, {w} training" for n in ("one", "two") for w in ("before", "after")
     ]
@@ -84,7 +82,7 @@ def test_flows_have_panels_before_and_after():
 
 
 def test_gradient_norms_show_the_limit():
-    (axes,) = labelled(gradient_norms({"elman": [1.0, 20.0]}, limit=5.0))
+    (axes,) = labelled(plot_gradient_norms({"elman": [1.0, 20.0]}, limit=5.0))
     assert axes.lines[0].get_ydata().tolist() == [1.0, 20.0]
     assert set(axes.lines[1].get_ydata()) == {5.0}
 
@@ -94,11 +92,11 @@ def test_gates_are_drawn_in_percent():
     table = histograms(
         {"update": GateValues("sigmoid", values, values), "reset": GateValues("sigmoid", 1 - values, 1 - values)}, 2
     )
-    update, reset = labelled(gate_histograms({"before": table}))
+    update, reset = labelled(plot_gate_histograms({"before": table}))
     assert update.patches[0].get_data().values.tolist() == [25.0, 75.0]
     assert reset.patches[0].get_data().values.tolist() == [75.0, 25.0]
     with pytest.raises(ValueError, match="no table"):
-        gate_histograms({})
+        plot_gate_histograms({})
 
 
 def test_memory_is_drawn_with_its_intervals():
@@ -109,7 +107,7 @@ def test_memory_is_drawn_with_its_intervals():
             {"cell": "elman", "mean": 10.0, "low": np.nan, "high": np.nan, **line},
         ]
     )
-    (axes,) = labelled(remembered_distances(table))
+    (axes,) = labelled(plot_memory_span(table))
     (segment,) = axes.containers[0].lines[2][0].get_segments()
     assert segment[:, 0].tolist() == [30.0, 50.0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["lstm", "elman"]
@@ -120,7 +118,7 @@ def test_scores_leave_out_what_was_not_tried():
         [("gru", "adding", 10, 1, 0.9), ("gru", "adding", 10, 2, 0.7), ("gru", "adding", 20, 1, np.nan)],
         columns=["cell", "task", "distance", "seed", "score"],
     )
-    (axes,) = labelled(scores_over_distance(scores, {"adding": 0.19}))
+    (axes,) = labelled(plot_scores_by_distance(scores, {"adding": 0.19}))
     assert axes.lines[0].get_xdata().tolist() == [10]
     np.testing.assert_allclose(axes.lines[0].get_ydata(), 80.0)
     assert axes.lines[2].get_ydata()[0] == pytest.approx(19.0)

@@ -5,12 +5,12 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.analysis.gradients import (
+    jacobian_products,
     loss_gradients,
-    products_by_distance,
     sensitivity,
-    state_parts,
+    state_slices,
     step_jacobians,
-    truncation,
+    truncation_effect,
     weight_gradients,
 )
 from seq2seq.layers.cells import CELLS, make_cell
@@ -65,7 +65,7 @@ def counted_on(counters, row, steps):
 
 def split_up(cell, whole, counters):
     """A whole state (S,) as the cell's states."""
-    return [whole[part] for part in state_parts(cell)] + counters
+    return [whole[part] for part in state_slices(cell)] + counters
 
 
 ALL = [*((kind, False) for kind in sorted(CELLS)), ("depth_gated_lstm", True)]
@@ -83,7 +83,7 @@ def test_jacobians_and_their_products_equal_finite_differences(case):
     """Of each step, and of the last state by each of those before."""
     kind, cell, x, first = case
     jacobians = step_jacobians(cell, x, first)
-    products = products_by_distance(jacobians)
+    products = jacobian_products(jacobians)
     tolerance = TOLERANCES.get(kind, 1e-7)
     counted = cell.states
     for row in range(B):
@@ -166,7 +166,7 @@ def test_gradients_by_each_state_on_the_way_equal_finite_differences(kind, rng):
     cell, x = built(kind), rng.normal(size=(B, T, INPUTS))
     first, seeds = first_states(cell, rng), rng.normal(size=(B, T, UNITS))
     found = loss_gradients(cell, x, lambda outputs: tf.reduce_sum(outputs * seeds), first)
-    parts, counters = state_parts(cell), first[cell.states :]
+    parts, counters = state_slices(cell), first[cell.states :]
     for row in range(B):
         states, _ = numpy_states(kind, cell, x[row], [state[row] for state in first])
 
@@ -197,7 +197,7 @@ def test_the_way_back_is_the_product_of_jacobians(kind, rng):
     cell = built(kind)
     x, row = rng.normal(size=(B, T, INPUTS)), rng.normal(size=UNITS)
     found = loss_gradients(cell, x, lambda outputs: tf.reduce_sum(outputs[:, -1] * row))[0]
-    products = products_by_distance(step_jacobians(cell, x))[:, :, :UNITS, :UNITS]
+    products = jacobian_products(step_jacobians(cell, x))[:, :, :UNITS, :UNITS]
     np.testing.assert_allclose(found[:, ::-1], np.einsum("i,bdij->bdj", row, products), atol=1e-12)
 
 
@@ -231,9 +231,9 @@ def test_sensitivity_of_a_linear_network_is_that_of_a_power(rng):
 def test_parts_of_an_lstms_state_are_blocks(rng):
     cell = built("lstm")
     jacobians = step_jacobians(cell, rng.normal(size=(B, T, INPUTS)))
-    hidden, content = state_parts(cell)
+    hidden, content = state_slices(cell)
     assert (hidden, content) == (slice(0, 4), slice(4, 8))
-    blocks = products_by_distance(jacobians)
+    blocks = jacobian_products(jacobians)
     for part in (hidden, content):
         found = sensitivity(jacobians, part)["frobenius"].to_numpy().reshape(B, T + 1)
         np.testing.assert_allclose(found, np.sqrt((blocks[:, :, part, part] ** 2).sum((2, 3))))
@@ -264,7 +264,7 @@ def test_truncation_against_the_full_gradient(rng):
     def loss(outputs):
         return tf.reduce_sum(outputs)  # on every step: each chunk has its part
 
-    table = truncation(cell, x, loss, [2, T, 2 * T])
+    table = truncation_effect(cell, x, loss, [2, T, 2 * T])
     full, cut = weight_gradients(cell, x, loss), weight_gradients(cell, x, loss, 2)
     assert table["weight"].tolist() == 3 * [*full, "all"]
     name = cell.recurrent_kernel.path

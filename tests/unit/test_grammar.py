@@ -11,8 +11,8 @@ import pytest
 from seq2seq.errors import CorpusError
 from seq2seq.phrasebook.grammar import Grammar
 from seq2seq.phrasebook.grammar.derivation import NoWordError
-from seq2seq.phrasebook.grammar.morphology import flat, inflect
-from seq2seq.phrasebook.grammar.phenomena import words_of
+from seq2seq.phrasebook.grammar.morphology import flatten, inflect
+from seq2seq.phrasebook.grammar.phenomena import split_words
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def sentences(grammar, seed, category="sentence"):
     random = Random(seed).random
     while True:
         node = grammar.draw(random, category)
-        yield grammar.say(node, "english").text, grammar.say(node, "german").text
+        yield grammar.linearize(node, "english").text, grammar.linearize(node, "german").text
 
 
 def lexeme(grammar, part, key):
@@ -95,7 +95,7 @@ def test_a_paradigm_makes_what_an_entry_does_not_give():
     assert inflect(paradigm, "fly") == {"one": "fly", "many": "flies", "both": "fly|flies"}
     assert inflect(paradigm, "man, men")["both"] == "man|men"
     assert inflect(paradigm, {"parts": "cat", "both": "X"})["both"] == "X"
-    assert flat({"a": {"b": "c"}, "d": "e"}) == {"a.b": "c", "d": "e"}
+    assert flatten({"a": {"b": "c"}, "d": "e"}) == {"a.b": "c", "d": "e"}
     with pytest.raises(CorpusError, match="'a, b, c' has 3 parts, and the paradigm 2: one, many"):
         inflect(paradigm, "a, b, c")
     with pytest.raises(CorpusError, match="is made from 'some', which is no earlier form"):
@@ -169,12 +169,12 @@ def test_every_phenomenon_occurs_and_decides_words_of_the_sentence(grammar):
     random = Random(7).random
     seen = Counter()
     for derivation in islice((grammar.draw(random) for _ in range(2_000)), 2_000):
-        words = words_of(grammar.say(derivation, "german").text)
+        words = split_words(grammar.linearize(derivation, "german").text)
         for name in phenomena:
-            places = phenomena.decided(derivation, name)
+            places = phenomena.decided_positions(derivation, name)
             assert max(places, default=0) < len(words)
             seen[name] += bool(places)
-        assert grammar.say(derivation, "german") == grammar.say(derivation, "german")
+        assert grammar.linearize(derivation, "german") == grammar.linearize(derivation, "german")
     assert min(seen.values()) >= 5
 
 
@@ -197,8 +197,8 @@ def test_what_a_phenomenon_decides(grammar, rule, name, pattern):
     found = 0
     for _ in range(400):
         derivation = grammar.draw(random, rule)
-        words = words_of(grammar.say(derivation, "german").text)
-        for place in grammar.phenomena["german"].decided(derivation, name):
+        words = split_words(grammar.linearize(derivation, "german").text)
+        for place in grammar.phenomena["german"].decided_positions(derivation, name):
             assert re.match(pattern, words[place]), (words, words[place])
             found += 1
     assert found > 10
@@ -210,7 +210,9 @@ def test_long_distances_grow_with_the_links(grammar):
     means = []
     for links in range(1, 9):
         derivations = [grammar.draw(random, "sentence.distance", links=str(links)) for _ in range(30)]
-        distances = [phenomena.distance(node, phenomena.decided(node, "long distance")) for node in derivations]
+        distances = [
+            phenomena.distance(node, phenomena.decided_positions(node, "long distance")) for node in derivations
+        ]
         means.append(np.mean(distances))
     assert all(later > earlier + 2 for earlier, later in pairwise(means)), means
 
@@ -227,8 +229,8 @@ def test_what_is_held_out_is_a_word_in_a_form(grammar):
     assert not any(form == "nominative" for _, _, form in held_out), "the part of an entry, which is no form"
     found = 0
     for node in (grammar.draw(Random(seed).random) for seed in range(1500)):
-        sentence = grammar.say(node, "german")
-        grammar.say(grammar.draw(Random(0).random), "german")  # what else is said has no influence
-        assert grammar.held_out(sentence) == bool({*named(sentence.used)} & {*held_out})
+        sentence = grammar.linearize(node, "german")
+        grammar.linearize(grammar.draw(Random(0).random), "german")  # what else is said has no influence
+        assert grammar.held_out(sentence) == bool({*named(sentence.used_forms)} & {*held_out})
         found += grammar.held_out(sentence)
     assert 15 < found < 300

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from seq2seq import DecoderConfig, EmbeddingsConfig, EncoderConfig, LanguageModel, Seq2Seq
-from seq2seq.analysis.memory.tasks import AddingTask
-from seq2seq.analysis.memory.trainer import Budget, MemoryTrainer
+from seq2seq.analysis.memory_tasks.tasks import AddingTask
+from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer
 from seq2seq.layers import Embedding, Initializers
 from seq2seq.layers.cells import CELLS, make_cell
 from tests.random_state import DRAWS, random_state_untouched
@@ -14,11 +14,11 @@ from tests.random_state import DRAWS, random_state_untouched
 V, W = 11, 13
 VARIANTS = {
     "no attention": ({"cell": "lstm"}, {"cell": "lstm", "attention": "none", "context": "every_step"}),
-    "additive": ({"bidirectional": "all"}, {"attention": "additive", "coverage": True, "summary": "mean"}),
-    "general": ({"bidirectional": "alternating"}, {"attention": "general", "summary": "last"}),
+    "additive": ({"bidirectional": "all"}, {"attention": "additive", "coverage": True, "bridge": "mean"}),
+    "general": ({"bidirectional": "alternating"}, {"attention": "general", "bridge": "copy"}),
     "heads": ({}, {"attention": "additive", "heads": 2}),
-    "input feeding": ({}, {"form": "input_feeding", "attention": "dot", "layers": 2}),
-    "conditional": ({}, {"form": "conditional", "attention": "scaled_dot", "transition_depth": 2}),
+    "input feeding": ({}, {"type": "input_feeding", "attention": "dot", "layers": 2}),
+    "cgru": ({}, {"type": "cgru", "attention": "scaled_dot", "transition_depth": 2}),
     "highway": ({"residual": "highway", "layer_norm": True}, {"residual": "highway", "layers": 2}),
     **{f"cells {cell}": ({"cell": cell, "transition_depth": 2}, {"cell": cell, "layers": 2}) for cell in CELLS},
     **{f"language model, {cell}": (None, {"cell": cell, "attention": "none"}) for cell in ("gru", "sru")},
@@ -96,7 +96,7 @@ def test_an_embedding_starts_at_the_scale_it_says():
 
 def test_memory_experiments_leave_random_state_alone():
     with random_state_untouched():
-        trainer = MemoryTrainer("gru", AddingTask(), Budget(parameters=60, updates=1, rows=2, test_rows=2))
+        trainer = MemoryTrainer("gru", AddingTask(), Budget(parameters=60, updates=1, batch_size=2, eval_sequences=2))
         losses = [trainer.train(10, seed).losses[0] for seed in (1, 2, 1)]
     assert losses[0] == losses[2] != losses[1]
 

@@ -12,7 +12,7 @@ from seq2seq.cli import main
 from seq2seq.config import TokenizerConfig, TranslationConfig
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.model_directory.directory import start_directory
+from seq2seq.model_directory.directory import create_model_directory
 from seq2seq.model_directory.inspection import inspect_model
 from seq2seq.model_directory.model import save_model
 from seq2seq.models.build import build_model
@@ -47,7 +47,7 @@ def make(tmp_path):
         tokenizers = Tokenizers(source, target)
         config = toy_config(Path("corpora"), **sections)
         folder = tmp_path / "model"
-        start_directory(folder, config, tokenizers)
+        create_model_directory(folder, config, tokenizers)
         model = build_model(config, tokenizers)
         save_model(folder, model, {"validation": {"update": 20, "valid_loss": 1.25}}, CORPUS)
         (folder / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in HISTORY), encoding="utf-8")
@@ -64,8 +64,8 @@ def size(*layers):
     ("tied", "joint", "encoder", "decoder"),
     [
         ("all", True, {"layers": 2}, {}),
-        ("target", False, {"bidirectional": "all", "layer_norm": True}, {"form": "input_feeding", "layers": 2}),
-        ("none", False, {"transition_depth": 2}, {"form": "conditional", "attention": "additive", "coverage": True}),
+        ("target", False, {"bidirectional": "all", "layer_norm": True}, {"type": "input_feeding", "layers": 2}),
+        ("none", False, {"transition_depth": 2}, {"type": "cgru", "attention": "additive", "coverage": True}),
         ("none", True, {"units": 20}, {"attention": "general", "heads": 2}),
         ("target", True, {"dropout": 0.0}, {"attention": "none", "context": "every_step"}),
     ],
@@ -95,7 +95,7 @@ def test_architecture_in_words(make):
         False,
         embeddings={"tied": "target", "size": 14},
         encoder={"layers": 2, "bidirectional": "alternating", "residual": "highway", "layer_norm": True},
-        decoder={"cell": "lstm", "attention": "additive", "heads": 3, "transition_depth": 2, "form": "conditional"},
+        decoder={"cell": "lstm", "attention": "additive", "heads": 3, "transition_depth": 2, "type": "cgru"},
     )
     assert inspect_model(folder)["architecture"] == {
         "embeddings": "14 units; the output layer is the target's table",
@@ -150,7 +150,7 @@ def test_tokenizers_history_corpus_versions_and_files(make):
 def test_a_model_without_corpora_is_inspected(make, tmp_path, capsys):
     _, model = make()
     config, folder = toy_config(tmp_path, data=None), tmp_path / "bare"
-    start_directory(folder, config, Tokenizers(trained(), trained()))
+    create_model_directory(folder, config, Tokenizers(trained(), trained()))
     save_model(folder, model, {})
     assert inspect_model(folder)["corpus"] == {}
     assert run("inspect", folder) == 0
@@ -161,7 +161,7 @@ def test_a_model_without_corpora_is_inspected(make, tmp_path, capsys):
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
 def test_the_kind_of_a_tokenizer_is_that_of_the_recipe(make, kind):
-    folder, _ = make(tokenizer={"model": kind})
+    folder, _ = make(tokenizer={"model_type": kind})
     assert json.loads((folder / "metadata.json").read_text())["tokenizers"] == {"joint.spm": kind}
     assert inspect_model(folder)["tokenizers"]["joint"]["kind"] == kind
 

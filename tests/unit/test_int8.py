@@ -10,7 +10,7 @@ import tensorflow as tf
 from seq2seq import SearchOptions, Tokenizer, TokenizerConfig, Translator
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.errors import ConfigError, ModelDirectoryError
-from seq2seq.inference.int8 import FILE, _quantize_products, load_int8_decoder, quantize_decoder
+from seq2seq.inference.int8 import DECODER_FILE, _quantize_products, load_int8_decoder, quantize_decoder
 from seq2seq.model_directory.directory import WEIGHTS, load_weights
 from seq2seq.model_directory.model import save_model
 from seq2seq.models.translation import Seq2Seq
@@ -23,8 +23,8 @@ pytest.importorskip("onnxruntime")
 SENTENCES = [source for source, _ in pairs(12, 9)]
 FORMS = {
     "default": {},
-    "conditional": {"form": "conditional", "cell": "lstm", "attention": "additive", "coverage": True},
-    "input feeding": {"form": "input_feeding", "attention": "scaled_dot", "heads": 2, "layers": 2},
+    "cgru": {"type": "cgru", "cell": "lstm", "attention": "additive", "coverage": True},
+    "input feeding": {"type": "input_feeding", "attention": "scaled_dot", "heads": 2, "layers": 2},
     "no attention": {"attention": "none", "context": "every_step"},
     "first state only": {"attention": "none", "layers": 2},
 }
@@ -113,7 +113,7 @@ def test_translations_do_not_depend_on_the_batch(translator, more):
 
 
 def test_a_model_on_a_gpu_is_refused_with_a_way_out(translator, monkeypatch):
-    monkeypatch.setattr("seq2seq.inference.sources.runs_on_gpu", lambda: True)
+    monkeypatch.setattr("seq2seq.inference.step_factory.runs_on_gpu", lambda: True)
     with pytest.raises(ConfigError, match=r"the model runs on a GPU: .* Leave 'int8' out, .*CUDA_VISIBLE_DEVICES=-1"):
         translator.translate(SENTENCES, SearchOptions(int8=True))
     assert translator.translate(SENTENCES[:1], SearchOptions(max_length=3))
@@ -134,23 +134,23 @@ def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path):
     other = Translator(translator.model, *translator.tokenizers, folder=folder)
 
     def assert_refused(reason):
-        with pytest.raises(ModelDirectoryError, match=f"{FILE}: {reason}.*seq2seq quantize {folder}"):
+        with pytest.raises(ModelDirectoryError, match=f"{DECODER_FILE}: {reason}.*seq2seq quantize {folder}"):
             other.translate(SENTENCES, options)
 
-    shutil.copytree(translator.sources.folder, folder)
-    whole = (folder / FILE).read_bytes()
-    (folder / FILE).unlink()
+    shutil.copytree(translator.step_sources.folder, folder)
+    whole = (folder / DECODER_FILE).read_bytes()
+    (folder / DECODER_FILE).unlink()
     assert_refused("no such file")
     for damaged in (whole[:-200], whole + b"\0", b""):
-        (folder / FILE).write_bytes(damaged)
-        assert_refused(f"damaged, or made from other files: SHA-256 of {FILE} differs from metadata.json")
-    (folder / FILE).write_bytes(whole)
+        (folder / DECODER_FILE).write_bytes(damaged)
+        assert_refused(f"damaged, or made from other files: SHA-256 of {DECODER_FILE} differs from metadata.json")
+    (folder / DECODER_FILE).write_bytes(whole)
     load_int8_decoder(folder, 40)
     save_arrays(folder / WEIGHTS, {name: array + 1 for name, array in load_weights(folder).items()})
     assert_refused("damaged, or made from other files: SHA-256 of model.safetensors differs from metadata.json")
     save_model(folder, translator.model, {})  # the weights that it was made from
     load_int8_decoder(folder, 40)
     change_metadata(folder, derived=None)
-    assert_refused(f"damaged, or made from other files: SHA-256 of {FILE} and model.safetensors differs")
+    assert_refused(f"damaged, or made from other files: SHA-256 of {DECODER_FILE} and model.safetensors differs")
     quantize_decoder(translator.model, folder)
     load_int8_decoder(folder, 40)

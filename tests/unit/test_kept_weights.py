@@ -5,10 +5,10 @@ import pytest
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.models.base import weights_of
+from seq2seq.models.base import named_weights
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
-from seq2seq.training.checkpoints import cut_kept, drop_kept, keep_weights, kept_weights
+from seq2seq.training.checkpoints import keep_weights, kept_weights, prune_kept, truncate_kept
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def test_a_file_holds_the_weights_and_what_was_measured(folder, model):
     assert other == {"update": 123456789, "epoch": 1, "metric": "bleu", "value": 31.0, "loss": 9.0, "bleu": 31.0}
     arrays, stored = load_arrays(first)
     assert stored == about
-    assert arrays.keys() == weights_of(model).keys()
-    for name, value in weights_of(model).items():
+    assert arrays.keys() == named_weights(model).keys()
+    for name, value in named_weights(model).items():
         np.testing.assert_array_equal(arrays[name], value)
 
 
@@ -82,15 +82,15 @@ NAN = float("nan")
 )
 def test_the_newest_and_the_best_stay(folder, model, metric, values, last, best, kept):
     keep(folder, model, metric, values)
-    drop_kept(folder, last, best)
+    prune_kept(folder, last, best)
     assert updates(folder) == kept
     assert (folder / "checkpoints" / "last.safetensors").exists()
 
 
 def test_what_comes_after_an_update_can_be_cut(folder, model):
     keep(folder, model, "loss", [1.0, 2.0, 3.0])
-    cut_kept(folder, 20)
+    truncate_kept(folder, 20)
     assert updates(folder) == [10, 20]
-    cut_kept(folder, -1)
+    truncate_kept(folder, -1)
     assert updates(folder) == []
     assert kept_weights(folder / "nowhere") == []

@@ -18,8 +18,8 @@ SOURCE = np.array([[5, 4, 10, 3], [6, 3, 0, 0], [7, 8, 3, 0], [4, 3, 0, 0]], np.
 TARGET = np.array([[5, 7, 8, 4, 3], [4, 3, 0, 0, 0], [8, 3, 0, 0, 0], [6, 5, 3, 0, 0]], np.int32)
 DECODERS = {
     "default": {"cell": "lstm", "layers": 2},
-    "conditional": {"form": "conditional", "attention": "additive", "coverage": True},
-    "input feeding": {"form": "input_feeding", "heads": 2, "layer_norm": True},
+    "cgru": {"type": "cgru", "attention": "additive", "coverage": True},
+    "input feeding": {"type": "input_feeding", "heads": 2, "layer_norm": True},
     "alternating": {"residual": "highway", "layers": 3},
     "language model": {"attention": "none"},
 }
@@ -166,14 +166,14 @@ def test_single_batches():
 
 
 def test_64_bit_ids_are_ids():
-    model = make("conditional")
+    model = make("cgru")
     randomize(model)
     narrow, wide = (tuple(tf.constant(ids, dtype) for ids in (SOURCE, TARGET)) for dtype in (tf.int32, tf.int64))
     found = []
     for source, target in (narrow, wide):
         memory, state = model.encode(source)
         logits, _, weights = model.decode_step(target[:, :1], state, memory)
-        losses = model.losses_of(source, target, 0.1)
+        losses = model.loss_sums(source, target, 0.1)
         found.append([*losses, model((source, target)), model.attention_weights(source, target), logits, weights])
     for one, two in zip(*found, strict=True):
         np.testing.assert_array_equal(one, two)

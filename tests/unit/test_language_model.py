@@ -77,7 +77,7 @@ def test_teacher_forced_equals_stepping(name):
 @pytest.mark.parametrize("name", ["gru", "lstm, deep", "counting cell"])
 def test_losses_are_those_of_the_steps_whatever_the_padding(name):
     model = build(name)
-    _, nll, tokens = model.losses_of(SOURCE, TARGET)
+    _, nll, tokens = model.loss_sums(SOURCE, TARGET)
     each = [by_steps(model, row[row > 0])[np.arange((row > 0).sum()), row[row > 0]] for row in TARGET]
     assert float(nll) == pytest.approx(-np.concatenate(each).sum(), rel=1e-5)
     assert int(tokens) == 9
@@ -93,7 +93,7 @@ def test_the_source_says_nothing():
     memory, state = model.encode(tf.constant(SOURCE))
     assert memory.states.shape == (3, 1, 0)
     assert all(not tensor.numpy().any() for tensor in tf.nest.flatten(state)), "it starts from zeros"
-    assert not model.attends
+    assert not model.uses_attention
 
 
 def test_several_hypotheses_a_sentence_step_apart():
@@ -118,7 +118,7 @@ def test_it_learns_through_fit():
     model.compile(keras.optimizers.Adam(0.02))
     data = tf.data.Dataset.from_tensors((SOURCE, TARGET)).repeat(40)
     model.fit(data, epochs=1, verbose=0, shuffle=False)
-    before, after = build(seed=1).losses_of(SOURCE, TARGET)[1], model.losses_of(SOURCE, TARGET)[1]
+    before, after = build(seed=1).loss_sums(SOURCE, TARGET)[1], model.loss_sums(SOURCE, TARGET)[1]
     assert float(after) < 0.5 * float(before)
 
 

@@ -73,10 +73,10 @@ def of_a_translator(key: str, accepted: str) -> str:
             {"decoder": {"attention": "dot"}},
             of_a_translator("decoder.attention", "in decoder: cell, dropout, "),
         ),
-        ({"decoder": {"summary": "mean"}}, of_a_translator("decoder.summary", "in decoder: ")),
+        ({"decoder": {"bridge": "mean"}}, of_a_translator("decoder.bridge", "in decoder: ")),
         ({"decoder": {"context": "every_step"}}, of_a_translator("decoder.context", "in decoder: ")),
         ({"decoder": {"heads": 2}}, of_a_translator("decoder.heads", "in decoder: ")),
-        ({"decoder": {"form": "conditional"}}, of_a_translator("decoder.form", "in decoder: ")),
+        ({"decoder": {"type": "cgru"}}, of_a_translator("decoder.type", "in decoder: ")),
         ({"validation": {"metric": "bleu"}}, "'validation.metric': found 'bleu'. Input should be 'loss'."),
         (
             {"validation": {"bleu": True}},
@@ -84,7 +84,7 @@ def of_a_translator(key: str, accepted: str) -> str:
         ),
         ({"search": {"unk": "replace"}}, of_a_translator("search.unk", "in search: beam_size, ")),
         ({"search": {"coverage_penalty": 0.2}}, of_a_translator("search.coverage_penalty", "in search: ")),
-        ({"search": {"long_lines": "cut"}}, of_a_translator("search.long_lines", "in search: ")),
+        ({"search": {"long_lines": "truncate"}}, of_a_translator("search.long_lines", "in search: ")),
         ({"search": {"language_model": "lm"}}, of_a_translator("search.language_model", "in search: ")),
         (
             {"data": VALUES["data"] | {"filters": {"max_ratio": 3.0}}},
@@ -154,10 +154,10 @@ def test_a_weight_without_a_language_model_is_refused() -> None:
 def test_a_language_model_goes_with_every_way_to_search(values: dict[str, Any]) -> None:
     search = {"language_model": "lm", **values}
     values = {"data": {"train": {"tsv": "a"}, "valid": {"tsv": "b"}}, "search": search}
-    assert parse_config(values, "t.yaml").search.fusion
+    assert parse_config(values, "t.yaml").search.uses_fusion
 
 
 def test_a_language_model_of_weight_0_is_none() -> None:
     values = {"data": {"train": {"tsv": "a"}, "valid": {"tsv": "b"}}}
     search = {"language_model": "lm", "language_model_weight": 0.0, "sample": True}
-    assert not parse_config(values | {"search": search}, "t.yaml").search.fusion
+    assert not parse_config(values | {"search": search}, "t.yaml").search.uses_fusion

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seq2seq.analysis.challenge.features import ABOUT, LABELS, featured_sentences, places_of
-from seq2seq.analysis.intervals import ratio_interval
-from seq2seq.analysis.linear_probe import linear_probe, probe_places
-from seq2seq.analysis.plots.representations import probe_accuracy
+from seq2seq.analysis.challenge.features import INFO_COLUMNS, LABELS, draw_labelled_sentences, word_positions
+from seq2seq.analysis.intervals import bootstrap_ratio_interval
+from seq2seq.analysis.linear_probe import probe_positions, train_linear_probe
+from seq2seq.analysis.plots.representations import plot_probe_accuracy
 from seq2seq.errors import EvaluationError
 from seq2seq.inference.translator import Translator
-from seq2seq.phrasebook.grammar.phenomena import words_of
-from seq2seq.phrasebook.phrasebook import source_of_chance, split_of, the_grammar
+from seq2seq.phrasebook.grammar.phenomena import split_words
+from seq2seq.phrasebook.phrasebook import assign_split, load_grammar, random_source
 from tests.toy import save_random_model, toy_tokenizer
 
 # Number and tense of sentences by their spelling, which the package does not look at.
@@ -29,12 +29,12 @@ AUXILIARY = {
 
 @pytest.fixture(scope="module")
 def number():
-    return featured_sentences("number", 40, seed=3)
+    return draw_labelled_sentences("number", 40, seed=3)
 
 
 @pytest.fixture(scope="module")
 def tense():
-    return featured_sentences("tense", 25, seed=3)
+    return draw_labelled_sentences("tense", 25, seed=3)
 
 
 @pytest.mark.parametrize("feature", ["number", "tense"])
@@ -42,9 +42,9 @@ def test_labels_are_equally_frequent_and_sentences_new(feature, request):
     frame = request.getfixturevalue(feature)
     assert set(frame["label"].value_counts()) == {len(frame) // len(LABELS[feature])}
     assert frame["sentence"].is_unique
-    assert all(split_of(sentence) == "test" for sentence in frame["sentence"])
+    assert all(assign_split(sentence) == "test" for sentence in frame["sentence"])
     for row in frame.to_dict("records"):
-        words = words_of(row["sentence"])
+        words = split_words(row["sentence"])
         assert row["end"] == len(words)
         assert words[row["noun" if feature == "number" else "verb"]] == row["word"]
 
@@ -54,7 +54,7 @@ def test_a_plural_is_spelled_as_one_and_nothing_else_tells_it(number):
         word, lemma = row["word"], row["lemma"]
         singular = PLURALS.get(word, word.removesuffix("s") if row["label"] == "plural" else word)
         assert singular in (lemma, re.sub("y$", "ie", lemma)), row
-        words = words_of(row["sentence"])
+        words = split_words(row["sentence"])
         assert row["before"] == row["noun"] - 1
         assert not {"These", "This", "is", "are", "was", "were", "has", "have", "does", "do"} & set(words), row
         assert row["verb"] > row["noun"]
@@ -71,28 +71,28 @@ def test_a_tense_is_that_of_the_verb(tense):
 
 
 def test_the_same_seed_gives_the_same_sentences(number):
-    pd.testing.assert_frame_equal(number, featured_sentences("number", 40, seed=3))
-    assert not number["sentence"].equals(featured_sentences("number", 40, seed=4)["sentence"])
+    pd.testing.assert_frame_equal(number, draw_labelled_sentences("number", 40, seed=3))
+    assert not number["sentence"].equals(draw_labelled_sentences("number", 40, seed=4)["sentence"])
 
 
 def test_what_cannot_be_drawn_is_said():
     with pytest.raises(EvaluationError, match=r"unknown feature 'gender'. Accepted: number, tense\."):
-        featured_sentences("gender")
+        draw_labelled_sentences("gender")
     with pytest.raises(EvaluationError, match="'each' is 0"):
-        featured_sentences("tense", 0)
+        draw_labelled_sentences("tense", 0)
 
 
 def test_the_places_of_a_word_are_where_it_is_said_and_nothing_is_changed():
-    grammar, random = the_grammar("basic"), source_of_chance("test", 5)
+    grammar, random = load_grammar("basic"), random_source("test", 5)
     found = 0
     for _ in range(200):
         sentence = grammar.draw(random, "sentence.statement")
         clause = sentence["clause"]
-        before = {language: grammar.say(sentence, language).text for language in grammar.languages}
+        before = {language: grammar.linearize(sentence, language).text for language in grammar.languages}
         for index, language in enumerate(grammar.languages):
-            places = places_of(grammar, sentence, clause, "verb", language)
-            assert grammar.say(sentence, language).text == before[language]
-            words = words_of(before[language])
+            places = word_positions(grammar, sentence, clause, "verb", language)
+            assert grammar.linearize(sentence, language).text == before[language]
+            words = split_words(before[language])
             forms = {word.lower() for form in clause["verb"][index].values() for word in form.split()}
             assert all(words[place].lower() in forms for place in places)
             found += len(places)
@@ -109,18 +109,18 @@ def make(rng, groups=20, each=8, width=6):
 
 def test_a_probe_finds_what_is_there_in_new_groups(rng):
     vectors, labels, lemmas = make(rng)
-    found = linear_probe(vectors + 9 * (labels == "b")[:, None], labels, lemmas, lemmas, seed=2)
-    assert found.accuracy == found.familiar == 1
+    found = train_linear_probe(vectors + 9 * (labels == "b")[:, None], labels, lemmas, lemmas, seed=2)
+    assert found.accuracy == found.seen_group_accuracy == 1
     assert (found.low, found.high) == (1, 1)
-    assert (found.rows, found.groups, found.majority) == (160, 20, 0.5)
+    assert (found.samples, found.groups, found.majority_baseline) == (160, 20, 0.5)
 
 
 def test_a_probe_does_not_know_groups_by_heart_and_control_tells_that_it_could(rng):
     """Vectors say which group a row is of and nothing else; with as many numbers as groups all can be learnt."""
     vectors, labels, lemmas = make(rng, groups=30, width=40)
-    found = linear_probe(vectors, labels, lemmas, lemmas, seed=2)
-    assert found.familiar > 0.99
-    assert found.control > 0.99
+    found = train_linear_probe(vectors, labels, lemmas, lemmas, seed=2)
+    assert found.seen_group_accuracy > 0.99
+    assert found.control_accuracy > 0.99
     assert abs(found.selectivity) < 0.01
     assert found.low < 0.5 < found.high  # a fold that shared a group with training would be near 1
     assert found.accuracy < 0.8
@@ -131,11 +131,11 @@ def test_control_is_by_type(rng):
     labels = np.array(["a", "b"] * 100)
     vectors = (labels == "b")[:, None] + 0.1 * rng.normal(size=(200, 3))
     types = np.repeat([f"t{i}" for i in range(50)], 4)
-    found = linear_probe(vectors, labels, types, types, seed=1)
-    assert found.familiar == 1
-    assert found.control < 0.7
-    assert found.majority == 0.5
-    assert found.selectivity == found.familiar - found.control > 0.3
+    found = train_linear_probe(vectors, labels, types, types, seed=1)
+    assert found.seen_group_accuracy == 1
+    assert found.control_accuracy < 0.7
+    assert found.majority_baseline == 0.5
+    assert found.selectivity == found.seen_group_accuracy - found.control_accuracy > 0.3
 
 
 @pytest.mark.parametrize(
@@ -148,35 +148,37 @@ def test_control_is_by_type(rng):
 )
 def test_a_probe_says_what_it_lacks(rng, labels, groups, error, message):
     with pytest.raises(error, match=message):
-        linear_probe(rng.normal(size=(20, 2)), list(labels), list(groups), list(groups))
+        train_linear_probe(rng.normal(size=(20, 2)), list(labels), list(groups), list(groups))
 
 
 def test_an_interval_of_shares_is_as_wide_as_theory_says(rng):
     right = rng.random(500) < 0.3
-    low, high = ratio_interval(right, np.ones(500), samples=4000, seed=1)
+    low, high = bootstrap_ratio_interval(right, np.ones(500), samples=4000, seed=1)
     half = 1.96 * np.sqrt(right.mean() * (1 - right.mean()) / 500)
     assert low == pytest.approx(right.mean() - half, abs=0.006)
     assert high == pytest.approx(right.mean() + half, abs=0.006)
     # Four copies of each unit say no more than one: the interval stays, and does not halve.
-    assert ratio_interval(4 * right, np.full(500, 4), samples=4000, seed=1) == pytest.approx((low, high))
+    assert bootstrap_ratio_interval(4 * right, np.full(500, 4), samples=4000, seed=1) == pytest.approx((low, high))
 
 
 def test_an_interval_of_a_ratio_agrees_with_drawing_one_by_one(rng):
     over, under = rng.integers(0, 3, 40), rng.integers(1, 6, 40)
     drawn = rng.integers(0, 40, (4000, 40))
     ratios = [over[rows].sum() / under[rows].sum() for rows in drawn]
-    found = ratio_interval(over, under, samples=4000, seed=9)
+    found = bootstrap_ratio_interval(over, under, samples=4000, seed=9)
     np.testing.assert_allclose(found, np.percentile(ratios, [2.5, 97.5]), atol=0.015)
-    assert all(map(np.isnan, ratio_interval(np.zeros(3), np.zeros(3))))
+    assert all(map(np.isnan, bootstrap_ratio_interval(np.zeros(3), np.zeros(3))))
     with pytest.raises(EvaluationError, match=r"found shapes \(3,\) and \(2,\)"):
-        ratio_interval(np.zeros(3), np.zeros(2))
+        bootstrap_ratio_interval(np.zeros(3), np.zeros(2))
 
 
 def test_places_are_probed_in_every_layer(tmp_path, number):
     tokenizer = toy_tokenizer()
     model = save_random_model(tmp_path / "model", tokenizer)
     places = ["before", "noun", "end"]
-    probes = probe_places(Translator(model, tokenizer, tokenizer), number[[*ABOUT, *places]], regularization=10)
+    probes = probe_positions(
+        Translator(model, tokenizer, tokenizer), number[[*INFO_COLUMNS, *places]], regularization=10
+    )
     assert list(zip(probes["layer"], probes["place"], strict=True)) == [
         (layer, place) for layer in ("embedding", "encoder") for place in places
     ]
@@ -185,7 +187,7 @@ def test_places_are_probed_in_every_layer(tmp_path, number):
     assert by_place["embedding", "end"] <= 0.55
     # The last letters of the noun are pieces of its own: its embeddings tell the number, and its neighbour's do not.
     assert by_place["embedding", "noun"] > by_place["embedding", "before"] + 0.1
-    figure = probe_accuracy(probes, "Number")
+    figure = plot_probe_accuracy(probes, "Number")
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == places
     assert "%" in axes.get_ylabel()

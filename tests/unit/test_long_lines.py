@@ -8,8 +8,8 @@ import pytest
 
 from seq2seq.config import SearchOptions, TokenizerConfig
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
-from seq2seq.inference.long_lines import divide
-from seq2seq.inference.results import Hypothesis, Translation, join
+from seq2seq.inference.long_lines import split_line
+from seq2seq.inference.results import Hypothesis, Translation, join_segments
 from seq2seq.inference.translator import Translator
 from seq2seq.models.build import build_model
 from tests.conftest import randomize
@@ -68,7 +68,7 @@ def tokens(text):
     ],
 )  # fmt: skip
 def test_a_line_is_divided_at_the_best_place(surfaces, most, expected):
-    pieces = divide(surfaces, most)
+    pieces = split_line(surfaces, most)
     assert ["".join(surfaces[place] for place in piece).strip() for piece in pieces] == expected
 
 
@@ -77,7 +77,7 @@ def test_pieces_fit_and_nothing_is_lost():
     for _ in range(200):
         surfaces = random.choices([" a", "b", " ", ".", ",", "", "雪", "。", " c.", "”"], k=random.randint(1, 40))
         most = random.randint(1, 12)
-        pieces = divide(surfaces, most)
+        pieces = split_line(surfaces, most)
         assert [place for piece in pieces for place in piece] == list(range(len(surfaces)))
         assert all(1 <= len(piece) <= most for piece in pieces)
 
@@ -102,13 +102,13 @@ def test_a_long_line_is_its_pieces(translator, values):
     assert sizes[1] + sizes[2] >= limit, "the clause and the sentence after it do not fit together"
     lines = ["the bird", LONG, "", LONG, "the cat sees dog here"]
     results = translator.translate(lines, options(**values, max_source_tokens=limit))
-    assert [result.pieces for result in results] == [1, 4, 1, 4, 1]
+    assert [result.segments for result in results] == [1, 4, 1, 4, 1]
     assert len(results) == 5
     for place in (0, 2, 4):
         same(results[place], translator.translate([lines[place]], options(**values))[0])
     alone = translator.translate(pieces, options(**values))
     for long in (results[1], results[3]):
-        assert long.cut_tokens == 0
+        assert long.truncated_tokens == 0
         assert long.source_tokens == [token for piece in alone for token in piece.source_tokens]
         assert len(long.hypotheses) == values.get("n_best", 1)
         for n, hypothesis in enumerate(long.hypotheses):
@@ -131,25 +131,25 @@ def test_a_long_line_is_its_pieces(translator, values):
 
 def test_a_line_that_just_fits_is_untouched_bit_for_bit(translator):
     length = len(translator.tokenizers.source.encode(LONG)) + 1
-    for kind in ("split", "cut"):
+    for kind in ("split", "truncate"):
         plain, fits = (
             translator.translate([LONG], options(long_lines=kind, max_source_tokens=limit))[0]
             for limit in (10_000, length)
         )
-        assert (fits.pieces, fits.cut_tokens) == (1, 0)
+        assert (fits.segments, fits.truncated_tokens) == (1, 0)
         assert (plain.text, plain.score, plain.tokens) == (fits.text, fits.score, fits.tokens)
         np.testing.assert_array_equal(plain.attention, fits.attention)
         np.testing.assert_array_equal(plain.token_log_probs, fits.token_log_probs)
     (split,) = translator.translate([LONG], options(max_source_tokens=length - 1))
-    assert split.pieces == 2, "and one that just does not is divided"
+    assert split.segments == 2, "and one that just does not is divided"
 
 
 def test_a_cut_line_is_its_first_tokens(translator):
     limit = 9
     ids = translator.tokenizers.source.encode(LONG)
-    results = translator.translate(["the bird", LONG, ""], options(long_lines="cut", max_source_tokens=limit))
-    assert [result.cut_tokens for result in results] == [0, len(ids) - limit + 1, 0]
-    assert [result.pieces for result in results] == [1, 1, 1]
+    results = translator.translate(["the bird", LONG, ""], options(long_lines="truncate", max_source_tokens=limit))
+    assert [result.truncated_tokens for result in results] == [0, len(ids) - limit + 1, 0]
+    assert [result.segments for result in results] == [1, 1, 1]
     cut = results[1]
     assert cut.source_tokens == [*translator.tokenizers.source.pieces(ids[: limit - 1]), "</s>"]
     start = translator.tokenizers.source.decode(ids[: limit - 1])
@@ -160,7 +160,7 @@ def test_a_cut_line_is_its_first_tokens(translator):
 def test_progress_counts_lines(translator):
     counts = []
     lines = ["", LONG, "the bird", LONG]
-    translator.translate(lines, options(max_source_tokens=8, batch_tokens=30), progress=counts.append)
+    translator.translate(lines, options(max_source_tokens=8, batch_tokens=30), on_progress=counts.append)
     assert len(counts) > 4
     assert counts == sorted(counts)
     assert counts[0] in (1, 2)
@@ -176,9 +176,9 @@ def hypothesis(text, score, rows, columns, weight):
 def test_joining_takes_as_many_as_the_piece_with_fewest_has():
     one = Translation(["a", "</s>"], [hypothesis("x", -1.0, 2, 2, 0.5), hypothesis("y", -2.0, 1, 2, 0.25)])
     two = Translation(["b", "c", "</s>"], [hypothesis("", -0.5, 1, 3, 0.75)])
-    joined = join([one, two, one])
+    joined = join_segments([one, two, one])
     assert joined.source_tokens == ["a", "</s>", "b", "c", "</s>", "a", "</s>"]
-    assert (joined.pieces, joined.cut_tokens) == (3, 0)
+    assert (joined.segments, joined.truncated_tokens) == (3, 0)
     (only,) = joined.hypotheses
     assert only.text == "x x", "no doubled space where a piece has no text"
     assert only.score == -2.5
@@ -188,7 +188,7 @@ def test_joining_takes_as_many_as_the_piece_with_fewest_has():
     expected[:2, :2] = expected[3:, 5:] = 0.5
     expected[2, 2:5] = 0.75
     np.testing.assert_array_equal(only.attention, expected)
-    assert join([one]) is one
+    assert join_segments([one]) is one
 
 
 @pytest.mark.parametrize(
@@ -205,4 +205,4 @@ def test_joining_takes_as_many_as_the_piece_with_fewest_has():
 )
 def test_no_space_is_put_between_chinese_or_japanese_characters(texts, expected):
     parts = [Translation(["a"], [hypothesis(text, -1.0, 1, 1, 1.0)]) for text in texts]
-    assert join(parts).text == expected
+    assert join_segments(parts).text == expected

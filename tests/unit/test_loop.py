@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from seq2seq.training import loop as module
-from seq2seq.training.ending import Reason
+from seq2seq.training.ending import EndReason
 from seq2seq.training.loop import TrainingLoop
-from seq2seq.training.progress import Progress
-from seq2seq.training.recovery import LOOK_EVERY, DivergedError
+from seq2seq.training.recovery import CHECK_INTERVAL, DivergenceError
+from seq2seq.training.run_state import RunState
 from tests.toy import toy_config
 
 BATCHES = 12  # of an epoch
@@ -38,11 +38,11 @@ class Driven:
     def __init__(self, monkeypatch, workers=1, progress=None, minutes=SELDOM, skipping=(), **training):
         monkeypatch.setattr(module, "plan_epoch", lambda *arguments: Plan())
         monkeypatch.setattr(module, "batch_dataset", lambda train, plan, first, *replicas: [()] * (BATCHES - first))
-        monkeypatch.setattr(module, "explaining_memory", lambda *arguments: nullcontext())
+        monkeypatch.setattr(module, "explain_out_of_memory", lambda *arguments: nullcontext())
         self.saved, self.asked, self.stop = [], [], Event()
         self.model = MagicMock(precision="float32", stop_training=False, metrics=[])
         self.model.step_function.return_value = lambda: {"loss": 1.0, "gradient_norm": 2.0}
-        self.model.update = MagicMock(averaged_weights=nullcontext, norm=2.0, skipped=0)
+        self.model.update = MagicMock(averaged_weights=nullcontext, gradient_norm=2.0, skipped=0)
         self.model.output_embedding.vocabulary_size = 56
         self.callbacks = MagicMock()
         self.callbacks.on_train_batch_end.side_effect = lambda *arguments: self.after_batch(self.batches)
@@ -59,26 +59,26 @@ class Driven:
             toy_config(Path(), training=training),
             self.model,
             MagicMock(),
-            progress or Progress(),
-            records=SimpleNamespace(
+            progress or RunState(),
+            directory=SimpleNamespace(
                 directory=Path("run"),
-                save=lambda name, progress: self.saved.append(progress.batches),
-                load=lambda name: Progress(batches=2, batch=2),
-                go_back_to=lambda further: "checkpoints/last.safetensors",
-                validated=lambda entry, progress: None,
-                tidy=lambda: None,
+                save=lambda name, progress: self.saved.append(progress.total_batches),
+                load=lambda name: RunState(total_batches=2, batch=2),
+                rollback_checkpoint=lambda further: "checkpoints/last.safetensors",
+                record_validation=lambda entry, progress: None,
+                prune=lambda: None,
             ),
             validator=MagicMock(loss=lambda: 1.0, frequency_loss=3.0),
-            watch=self.watch,
+            monitor=self.watch,
             callbacks=self.callbacks,
-            display=SimpleNamespace(epoch=self.live, say=MagicMock(), validation=lambda *given, **numbers: None),
-            replicas=SimpleNamespace(workers=workers, here=range(1), count=workers, any=self.any),
+            display=SimpleNamespace(epoch=self.live, print=MagicMock(), validation=lambda *given, **numbers: None),
+            replicas=SimpleNamespace(workers=workers, local_replicas=range(1), count=workers, any_worker=self.any),
             stop=self.stop,
         )
 
     @property
     def batches(self):
-        return self.loop.progress.batches
+        return self.loop.run_state.total_batches
 
     def after_batch(self, batches):
         """For tests to replace."""
@@ -102,7 +102,7 @@ class Driven:
 def test_a_run_that_nothing_disturbs_is_saved_at_its_start_its_validations_and_its_end(monkeypatch):
     driven = Driven(monkeypatch)
     driven.loop.run()
-    assert driven.loop.end.reason is Reason.EPOCHS
+    assert driven.loop.end.reason is EndReason.EPOCHS
     assert driven.saved == [0, BATCHES, 2 * BATCHES, 2 * BATCHES]
     assert [call.args[0] for call in driven.callbacks.on_epoch_end.call_args_list] == [0, 1]
 
@@ -112,7 +112,7 @@ def test_an_interrupted_run_is_saved_after_its_batch_and_has_no_end(monkeypatch)
     driven.stop_after(5)
     driven.loop.run()
     assert driven.loop.end is None
-    assert not driven.loop.has_more_to_do
+    assert not driven.loop.should_continue
     assert driven.saved == [0, 5]
     assert driven.loop.saved_update == 5
     driven.callbacks.on_epoch_end.assert_not_called()
@@ -136,7 +136,7 @@ def test_a_run_that_is_interrupted_while_it_skips_keeps_its_last_checkpoint(monk
 def test_the_end_is_saved_even_while_updates_are_skipped(monkeypatch):
     driven = Driven(monkeypatch, skipping=(3, 4), updates=4, epochs=None)
     driven.loop.run()
-    assert driven.loop.end.reason is Reason.UPDATES
+    assert driven.loop.end.reason is EndReason.UPDATES
     assert driven.saved[-1] == 4
 
 
@@ -144,28 +144,28 @@ def test_several_workers_agree_now_and_then_and_stop_together(monkeypatch):
     driven = Driven(monkeypatch, workers=2, minutes=OFTEN)
     driven.stop_after(4)
     driven.loop.run()
-    assert driven.asked == [0, LOOK_EVERY]
-    assert driven.saved == [0, LOOK_EVERY, LOOK_EVERY], "one that is asked alone neither stops nor saves"
+    assert driven.asked == [0, CHECK_INTERVAL]
+    assert driven.saved == [0, CHECK_INTERVAL, CHECK_INTERVAL], "one that is asked alone neither stops nor saves"
 
 
 @pytest.mark.parametrize(("validated", "more"), [(2 * BATCHES, False), (BATCHES, True)])
 def test_a_finished_run_has_nothing_to_do_but_measure(validated, more, monkeypatch):
-    finished = Progress(epoch=3, batches=2 * BATCHES, validated=validated)
+    finished = RunState(epoch=3, total_batches=2 * BATCHES, last_validation=validated)
     driven = Driven(monkeypatch, progress=finished)
     for _ in range(2):
-        assert driven.loop.has_more_to_do is more, "asking changes nothing"
+        assert driven.loop.should_continue is more, "asking changes nothing"
     driven.loop.run()
     assert driven.batches == 2 * BATCHES
-    assert driven.loop.progress.validated == 2 * BATCHES
+    assert driven.loop.run_state.last_validation == 2 * BATCHES
     driven.model.step_function.assert_not_called()
 
 
 def test_a_run_that_diverges_is_rolled_back_and_its_new_start_saved(monkeypatch):
     driven = Driven(monkeypatch, epochs=1)
-    driven.watch.look_at_updates.side_effect = [DivergedError("all wrong"), None, None]
+    driven.watch.look_at_updates.side_effect = [DivergenceError("all wrong"), None, None]
     driven.loop.run()
     assert driven.saved == [0, 2, BATCHES, BATCHES]
-    assert driven.loop.progress.recoveries == 1
-    (said,) = driven.loop.display.say.call_args_list[0].args
+    assert driven.loop.run_state.rollbacks == 1
+    (said,) = driven.loop.display.print.call_args_list[0].args
     assert said.startswith("warning: all wrong: back to update 2 of checkpoints/last.safetensors")
     assert said.endswith("times 0.5 (rollback 1 of 3)")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seq2seq.analysis.memory.tasks import AddingTask, CopyTask, TemporalOrderTask
+from seq2seq.analysis.memory_tasks.tasks import AddingTask, CopyTask, TemporalOrderTask
 
 TASKS = [CopyTask(symbols=5, length=3), AddingTask(), TemporalOrderTask()]
 by_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
@@ -11,7 +11,7 @@ ROWS = 400
 
 
 def draw(task, distance, rows=ROWS, seed=1):
-    return task.draw(distance, rows, np.random.default_rng(seed))
+    return task.sample(distance, rows, np.random.default_rng(seed))
 
 
 def test_copy_asks_for_each_symbol_as_many_steps_after_it():
@@ -62,19 +62,21 @@ def test_who_guesses_gets_what_the_task_says(task, rng):
     """A constant answer, judged on many sequences, within five standard errors."""
     rows = 4000
     _, answers = draw(task, 12, rows)
-    outputs = np.ones((rows, task.answers, task.outputs))
-    if task.outputs > 1:
+    outputs = np.ones((rows, task.target_length, task.output_size))
+    if task.output_size > 1:
         outputs[:, :, 1] = 2.0
-    right = task.right(outputs, answers)
+    right = task.correct(outputs, answers)
     assert right.shape == answers.shape
-    assert abs(right.mean() - task.guess) < 5 * np.sqrt(task.guess * (1 - task.guess) / rows)
+    assert abs(right.mean() - task.chance_accuracy) < 5 * np.sqrt(
+        task.chance_accuracy * (1 - task.chance_accuracy) / rows
+    )
 
 
 @by_task
 def test_the_right_answers_are_right(task):
     _, answers = draw(task, 12)
-    perfect = np.eye(task.outputs)[answers] if task.outputs > 1 else answers[:, :, None]
-    assert task.right(perfect, answers).all()
+    perfect = np.eye(task.output_size)[answers] if task.output_size > 1 else answers[:, :, None]
+    assert task.correct(perfect, answers).all()
 
 
 @by_task
@@ -86,8 +88,8 @@ def test_sequences_are_a_function_of_the_seed(task):
 
 @by_task
 def test_too_short_a_distance_is_an_error(task):
-    assert draw(task, task.shortest).inputs.shape[0] == ROWS
-    with pytest.raises(ValueError, match=f"distance is {task.shortest - 1}, expected at least {task.shortest}"):
-        draw(task, task.shortest - 1)
+    assert draw(task, task.min_distance).inputs.shape[0] == ROWS
+    with pytest.raises(ValueError, match=f"distance is {task.min_distance - 1}, expected at least {task.min_distance}"):
+        draw(task, task.min_distance - 1)
     with pytest.raises(ValueError, match="rows is 0"):
         draw(task, 12, rows=0)

@@ -12,20 +12,20 @@ import tensorflow as tf
 
 from seq2seq.analysis.gradients import weight_gradients
 from seq2seq.analysis.intervals import mean_interval
-from seq2seq.analysis.memory.records import COLUMNS, at_best_rate, measure, remembers
-from seq2seq.analysis.memory.tasks import AddingTask, CopyTask, TemporalOrderTask
-from seq2seq.analysis.memory.trainer import Attempt, Budget, MemoryTrainer, units_for
+from seq2seq.analysis.memory_tasks.records import COLUMNS, memory_span, memory_span_at_best_rate, run_experiments
+from seq2seq.analysis.memory_tasks.tasks import AddingTask, CopyTask, TemporalOrderTask
+from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer, TrainingRun, units_for_parameters
 from seq2seq.analysis.unrolled import unroll
 from seq2seq.layers.cells import CELLS, make_cell
 
-TINY = Budget(parameters=150, updates=4, rows=5, check_every=2, test_rows=20)
+TINY = Budget(parameters=150, updates=4, batch_size=5, eval_every=2, eval_sequences=20)
 
 
 @pytest.mark.parametrize("kind", sorted(CELLS))
 def test_no_other_width_comes_closer(kind):
     """Against every width that the cell accepts, one by one."""
     parameters, width = 700, 3
-    found = units_for(kind, parameters, width)
+    found = units_for_parameters(kind, parameters, width)
 
     def off(units):
         try:
@@ -40,9 +40,9 @@ def test_no_other_width_comes_closer(kind):
 
 def test_units_need_a_cell_and_sizes():
     with pytest.raises(ValueError, match="no cell 'lstn'"):
-        units_for("lstn", 100, 3)
+        units_for_parameters("lstn", 100, 3)
     with pytest.raises(ValueError, match="width 0"):
-        units_for("lstm", 100, 0)
+        units_for_parameters("lstm", 100, 0)
 
 
 @pytest.mark.parametrize("kind", ["clockwork", "gru"])
@@ -52,7 +52,7 @@ def test_a_training_is_a_function_of_its_seed_whatever_came_before(kind):
     other = used.train(6, seed=2)
     again, first = used.train(9, seed=3), fresh.train(9, seed=3)
     np.testing.assert_array_equal(again.losses, first.losses)
-    np.testing.assert_array_equal(again.norms, first.norms)
+    np.testing.assert_array_equal(again.gradient_norms, first.gradient_norms)
     assert again.score == first.score
     assert len(other.losses) == TINY.updates
     assert (other.losses[0] != again.losses[0]).all()
@@ -60,7 +60,7 @@ def test_a_training_is_a_function_of_its_seed_whatever_came_before(kind):
 
 @pytest.mark.parametrize("task", [AddingTask(), TemporalOrderTask()], ids=lambda task: task.name)
 def test_a_network_learns_a_short_task_and_stops(task):
-    budget = Budget(parameters=500, updates=300, check_every=25, test_rows=200, solved=0.6)
+    budget = Budget(parameters=500, updates=300, eval_every=25, eval_sequences=200, target_score=0.6)
     attempt = MemoryTrainer("gru", task, budget).train(10)
     assert 0.6 <= attempt.score <= 1.0
     assert attempt.updates < 300
@@ -71,25 +71,25 @@ def test_a_network_learns_a_short_task_and_stops(task):
 def test_only_h_is_read_of_a_cell_that_hands_up_its_memory():
     task = CopyTask(symbols=3, length=2)
     network = MemoryTrainer("depth_gated_lstm", task, TINY).network
-    batch = task.draw(6, 4, np.random.default_rng(1))
+    batch = task.sample(6, 4, np.random.default_rng(1))
     outputs, _ = network.recurrence(batch.inputs, tf.fill([4], 8))
     hidden = np.asarray(outputs)[:, -2:, : network.recurrence.cell.units]
-    kernel, bias = (np.asarray(weight) for weight in network.reader.weights)
+    kernel, bias = (np.asarray(weight) for weight in network.output_layer.weights)
     np.testing.assert_allclose(network(batch.inputs), hidden @ kernel + bias, atol=1e-6)
 
 
 @pytest.mark.parametrize("task", [AddingTask(), TemporalOrderTask()], ids=lambda task: task.name)
 def test_plain_gradient_descent_takes_steps_of_the_losss_gradient(task):
-    """With another optimizer, and without clipping; the loss is that of `loss_on`."""
-    budget = Budget(parameters=150, updates=1, rows=5, test_rows=8, learning_rate=0.5, clip_norm=None)
+    """With another optimizer, and without clipping; the loss is that of `loss_function`."""
+    budget = Budget(parameters=150, updates=1, batch_size=5, eval_sequences=8, learning_rate=0.5, clip_norm=None)
     trainer = MemoryTrainer("gru", task, budget, keras.optimizers.SGD)
-    trainer.restart(seed=3)
+    trainer.reset(seed=3)
     cell = trainer.network.recurrence.cell
     before = {weight.path: np.array(weight) for weight in cell.weights}
-    batch = task.draw(10, 5, np.random.default_rng([3, 0]))
-    loss = trainer.loss_on(batch)
+    batch = task.sample(10, 5, np.random.default_rng([3, 0]))
+    loss = trainer.loss_function(batch)
     gradients = weight_gradients(cell, batch.inputs, loss)
-    value = float(loss(unroll(cell, batch.inputs).stacked()))
+    value = float(loss(unroll(cell, batch.inputs).stacked_outputs()))
     attempt = trainer.train(10, seed=3)
     assert attempt.losses[0] == pytest.approx(value, rel=1e-5)
     for weight in cell.weights:
@@ -111,19 +111,19 @@ class Scripted:
     def train(self, distance, seed):
         self.calls.append((self.cell, distance, seed))
         score = 0.95 if distance <= FAR[self.cell, seed] else 0.3
-        return Attempt(score, 7, 0.5, np.zeros(7), np.zeros(7))
+        return TrainingRun(score, 7, 0.5, np.zeros(7), np.zeros(7))
 
 
 @pytest.fixture
 def scripted(monkeypatch):
     Scripted.calls = []
-    monkeypatch.setattr("seq2seq.analysis.memory.records.MemoryTrainer", Scripted)
+    monkeypatch.setattr("seq2seq.analysis.memory_tasks.records.MemoryTrainer", Scripted)
     return Scripted.calls
 
 
 def test_longer_distances_are_not_tried_once_all_seeds_fail(scripted):
     entries = []
-    scores = measure(["elman"], [AddingTask()], [40, 10, 20, 80], [1, 2], progress=entries.append)
+    scores = run_experiments(["elman"], [AddingTask()], [40, 10, 20, 80], [1, 2], on_progress=entries.append)
     assert scripted == [("elman", 10, 1), ("elman", 10, 2), ("elman", 20, 1), ("elman", 20, 2)]
     assert list(scores.columns) == COLUMNS
     assert scores["distance"].tolist() == [10, 10, 20, 20, 40, 40, 80, 80]
@@ -134,24 +134,24 @@ def test_longer_distances_are_not_tried_once_all_seeds_fail(scripted):
 def test_a_second_call_goes_on_where_the_first_ended(scripted):
     call = (["lstm", "elman"], [AddingTask()], [10, 20], [1, 2])
     lines = []
-    whole = measure(*call, progress=lambda entry: lines.append(json.dumps(entry)))
+    whole = run_experiments(*call, on_progress=lambda entry: lines.append(json.dumps(entry)))
     done, entries = len(scripted), [json.loads(line) for line in lines]
-    pd.testing.assert_frame_equal(measure(*call, known=entries), whole)
+    pd.testing.assert_frame_equal(run_experiments(*call, known=entries), whole)
     assert len(scripted) == done
     more = entries[:3]  # stopped after three trainings
-    pd.testing.assert_frame_equal(measure(*call, known=list(more), progress=more.append), whole)
+    pd.testing.assert_frame_equal(run_experiments(*call, known=list(more), on_progress=more.append), whole)
     assert scripted[done:] == scripted[3:done]
     assert more == entries
     assert {entry["setting"]["learning_rate"] for entry in more} == {Budget.learning_rate}
-    measure(*call, budget=Budget(updates=3), known=more)
+    run_experiments(*call, budget=Budget(updates=3), known=more)
     assert len(scripted) == 3 * done - 3, "another budget is another training"
 
 
 def test_what_was_not_tried_is_when_a_new_seed_gets_further(scripted):
     known = []
-    measure(["elman"], [AddingTask()], [20, 40], [1, 2], progress=known.append)
+    run_experiments(["elman"], [AddingTask()], [20, 40], [1, 2], on_progress=known.append)
     assert ("elman", 40, 1) not in scripted
-    scores = measure(["elman"], [AddingTask()], [20, 40], [1, 2, 3], known=known)
+    scores = run_experiments(["elman"], [AddingTask()], [20, 40], [1, 2, 3], known=known)
     assert scripted[2:] == [("elman", 20, 3), ("elman", 40, 1), ("elman", 40, 2), ("elman", 40, 3)]
     assert not scores["score"].isna().any()
 
@@ -165,7 +165,7 @@ def test_how_far_cells_remember():
         ]
 
     scores = pd.DataFrame(rows("lstm", [{10, 20}, {10, 20, 40}, {10}]) + rows("elman", [set(), set(), set()]))
-    lstm, elman = remembers(scores).to_dict("records")
+    lstm, elman = memory_span(scores).to_dict("records")
     assert (lstm["cell"], lstm["seeds"], lstm["at_least"]) == ("lstm", 3, True)
     assert lstm["mean"] == pytest.approx(70 / 3)
     # Student's t of two degrees of freedom is 4.3027 at 0.975; the standard deviation of 10, 20, 40 is 15.275.
@@ -176,7 +176,7 @@ def test_how_far_cells_remember():
 
 def test_what_is_solved_beyond_a_failure_does_not_count():
     scores = pd.DataFrame({"distance": [40, 10, 20], "score": [1.0, 0.95, 0.5]})
-    (found,) = remembers(scores.assign(cell="jordan", task="long distance", seed=1)).to_dict("records")
+    (found,) = memory_span(scores.assign(cell="jordan", task="long distance", seed=1)).to_dict("records")
     assert (found["mean"], found["at_least"]) == (10, False)
 
 
@@ -202,7 +202,7 @@ def test_the_best_learning_rate_is_taken_for_each_task():
             *rows("lstm", "adding", 3e-3, [0, 0]),
         ]
     )
-    found = at_best_rate(scores)[["cell", "task", "mean", "learning_rate"]]
+    found = memory_span_at_best_rate(scores)[["cell", "task", "mean", "learning_rate"]]
     assert sorted(found.itertuples(index=False, name=None)) == [
         ("elman", "copy", 20.0, 1e-2),
         ("lstm", "adding", 0.0, 3e-3),

@@ -20,7 +20,7 @@ class Numbers:
 
     vocabulary_size = 1000
 
-    def encode_all(self, texts: list[str]) -> list[list[int]]:
+    def encode_batch(self, texts: list[str]) -> list[list[int]]:
         return [[int(token) for token in text.split()] for text in texts]
 
 
@@ -81,7 +81,7 @@ def test_large_sizes_are_divided_exactly() -> None:
 
 def test_without_shares_every_sentence_comes_once(parts) -> None:
     for mixture in (EncodedMixture(parts), EncodedMixture(parts, weights=[3.5, 20.0, 6.5])):
-        assert mixture.rows(seed=1, epoch=1) is None
+        assert mixture.epoch_indices(seed=1, epoch=1) is None
         assert mixture.counts.tolist() == list(SIZES)
 
 
@@ -91,7 +91,7 @@ def test_a_part_is_repeated_in_whole_passes_or_sampled(parts, weights) -> None:
     assert mixture.counts.sum() == len(mixture) == 60
     start = 0
     for size, count in zip(SIZES, mixture.counts, strict=True):
-        rows = mixture.rows(seed=3, epoch=2)
+        rows = mixture.epoch_indices(seed=3, epoch=2)
         mine = rows[(rows >= start) & (rows < start + size)]
         assert len(mine) == count
         times = np.bincount(mine - start, minlength=size)
@@ -102,11 +102,14 @@ def test_a_part_is_repeated_in_whole_passes_or_sampled(parts, weights) -> None:
 
 def test_samples_are_a_function_of_seed_and_epoch_and_differ_between_epochs(parts) -> None:
     mixture = EncodedMixture(parts, weights=[1, 1, 1])
-    drawn = {key: frozenset(mixture.rows(*key)[mixture.rows(*key) >= 7].tolist()) for key in ((1, 1), (1, 2), (2, 1))}
+    drawn = {
+        key: frozenset(mixture.epoch_indices(*key)[mixture.epoch_indices(*key) >= 7].tolist())
+        for key in ((1, 1), (1, 2), (2, 1))
+    }
     assert len(set(drawn.values())) == 3
     for seed, epoch in drawn:
-        np.testing.assert_array_equal(mixture.rows(seed, epoch), mixture.rows(seed, epoch))
-    seen = {row for epoch in range(1, 30) for row in mixture.rows(1, epoch)}
+        np.testing.assert_array_equal(mixture.epoch_indices(seed, epoch), mixture.epoch_indices(seed, epoch))
+    seen = {row for epoch in range(1, 30) for row in mixture.epoch_indices(1, epoch)}
     assert seen == set(range(60)), "in time everybody comes"
 
 
@@ -138,9 +141,11 @@ def test_token_ids_stay_memory_mapped(parts) -> None:
 
 def test_batches_hold_what_was_drawn(parts) -> None:
     mixture = EncodedMixture(parts, weights=[4, 1, 1])
-    rows = mixture.rows(seed=5, epoch=1)
-    plan = plan_batches(mixture.source.lengths, mixture.target.lengths, tokens=40, pool=16, seed=5, epoch=1, rows=rows)
-    assert sorted(plan.rows) == sorted(rows)
+    rows = mixture.epoch_indices(seed=5, epoch=1)
+    plan = plan_batches(
+        mixture.source.lengths, mixture.target.lengths, max_tokens=40, shuffle_buffer=16, seed=5, epoch=1, indices=rows
+    )
+    assert sorted(plan.indices) == sorted(rows)
     firsts = [int(row[0]) for source, _ in batch_dataset(mixture, plan).as_numpy_iterator() for row in source]
     by_part = np.bincount(np.array(firsts) // 100, minlength=4)[1:]
     assert by_part.tolist() == mixture.counts.tolist() == [40, 10, 10]
@@ -151,7 +156,9 @@ def test_one_part_is_that_corpus(parts) -> None:
     one, mixture = parts[1], EncodedMixture(parts[1:2])
     assert mixture.fingerprint == one.fingerprint
     source, target = mixture.source.lengths, mixture.target.lengths
-    plan = plan_batches(source, target, tokens=30, pool=9, seed=4, epoch=2, rows=mixture.rows(4, 2))
+    plan = plan_batches(
+        source, target, max_tokens=30, shuffle_buffer=9, seed=4, epoch=2, indices=mixture.epoch_indices(4, 2)
+    )
     generator = np.random.default_rng([4, 2])
     order = generator.permutation(40).tolist()
     batches: list[list[int]] = []

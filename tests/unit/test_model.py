@@ -21,43 +21,43 @@ VARIANTS = {
     "sutskever": (
         {},
         {"layers": 2, "bidirectional": False},
-        {"layers": 2, "units": 6, "attention": "none", "summary": "last"},
+        {"layers": 2, "units": 6, "attention": "none", "bridge": "copy"},
     ),
     "cho": ({}, {"cell": "lstm"}, {"layers": 2, "attention": "none", "context": "every_step"}),
-    "cho from the mean": ({}, {}, {"attention": "none", "context": "every_step", "summary": "mean"}),
-    "maximum": ({}, {}, {"attention": "none", "summary": "max"}),
+    "cho from the mean": ({}, {}, {"attention": "none", "context": "every_step", "bridge": "mean"}),
+    "maximum": ({}, {}, {"attention": "none", "bridge": "max"}),
     "normed without attention": (
         {},
         {"layers": 2, "residual": "highway", "layer_norm": True},
-        {"layers": 2, "residual": "highway", "layer_norm": True, "attention": "none", "summary": "max"},
+        {"layers": 2, "residual": "highway", "layer_norm": True, "attention": "none", "bridge": "max"},
     ),
-    "last lstm": ({}, {"cell": "lstm"}, {"cell": "lstm", "units": 6, "summary": "last"}),
+    "last lstm": ({}, {"cell": "lstm"}, {"cell": "lstm", "units": 6, "bridge": "copy"}),
     "heads": ({}, {}, {"units": 8, "heads": 2, "attention": "scaled_dot"}),
     "additive heads": ({}, {}, {"heads": 3, "attention": "additive", "attention_units": 9}),
     "coverage": ({}, {}, {"attention": "additive", "coverage": True, "attention_units": 5}),
-    "conditional": ({}, {}, {"form": "conditional", "attention": "additive"}),
-    "conditional lstm": ({}, {}, {"form": "conditional", "cell": "lstm", "layers": 2, "attention": "general"}),
+    "cgru": ({}, {}, {"type": "cgru", "attention": "additive"}),
+    "conditional lstm": ({}, {}, {"type": "cgru", "cell": "lstm", "layers": 2, "attention": "general"}),
     "conditional deep": (
         {},
         {},
-        {"form": "conditional", "attention": "additive", "coverage": True, "transition_depth": 3, "layer_norm": True},
+        {"type": "cgru", "attention": "additive", "coverage": True, "transition_depth": 3, "layer_norm": True},
     ),
-    "conditional heads": ({}, {}, {"form": "conditional", "heads": 3, "attention": "additive", "attention_units": 6}),
-    "input feeding": ({}, {}, {"form": "input_feeding"}),
+    "conditional heads": ({}, {}, {"type": "cgru", "heads": 3, "attention": "additive", "attention_units": 6}),
+    "input feeding": ({}, {}, {"type": "input_feeding"}),
     "input feeding deep": (
         {},
         {},
-        {"form": "input_feeding", "cell": "lstm", "layers": 3, "attention": "additive", "coverage": True},
+        {"type": "input_feeding", "cell": "lstm", "layers": 3, "attention": "additive", "coverage": True},
     ),
     "input feeding transitions": (
         {},
         {},
-        {"form": "input_feeding", "layers": 2, "residual": "highway", "transition_depth": 2, "heads": 7},
+        {"type": "input_feeding", "layers": 2, "residual": "highway", "transition_depth": 2, "heads": 7},
     ),
     "input feeding normed": (
         {},
         {"cell": "layer_norm_lstm"},
-        {"form": "input_feeding", "cell": "layer_norm_gru", "transition_depth": 2, "layer_norm": True},
+        {"type": "input_feeding", "cell": "layer_norm_gru", "transition_depth": 2, "layer_norm": True},
     ),
     "bideep": (
         {},
@@ -70,27 +70,27 @@ VARIANTS = {
         {"cell": "layer_norm_gru", "layers": 2, "residual": "highway", "layer_norm": True},
     ),
     "without gates": ({}, {"cell": "elman", "bidirectional": "all", "layers": 2}, {"cell": "jordan", "layers": 2}),
-    "rectified": ({}, {"cell": "irnn"}, {"cell": "elman_relu", "form": "conditional"}),
+    "rectified": ({}, {"cell": "irnn"}, {"cell": "elman_relu", "type": "cgru"}),
     "peepholes and coupled gates": (
         {},
         {"cell": "peephole_lstm", "layers": 2, "bidirectional": "alternating"},
-        {"cell": "cifg", "form": "input_feeding"},
+        {"cell": "cifg", "type": "input_feeding"},
     ),
     "reset before": (
         {},
         {"cell": "gru_reset_before", "transition_depth": 2},
-        {"cell": "mgu", "form": "conditional", "transition_depth": 2},
+        {"cell": "mgu", "type": "cgru", "transition_depth": 2},
     ),
-    "sru": ({}, {"cell": "sru", "layers": 2}, {"cell": "sru", "layers": 2, "form": "conditional"}),
+    "sru": ({}, {"cell": "sru", "layers": 2}, {"cell": "sru", "layers": 2, "type": "cgru"}),
     "clockwork": (
         {},
         {"cell": "clockwork", "units": 8, "layers": 2},
-        {"cell": "clockwork", "units": 8, "transition_depth": 2, "form": "conditional"},
+        {"cell": "clockwork", "units": 8, "transition_depth": 2, "type": "cgru"},
     ),
     "clockwork last": (
         {},
         {"cell": "clockwork", "units": 8, "bidirectional": False},
-        {"cell": "clockwork", "units": 8, "summary": "last"},
+        {"cell": "clockwork", "units": 8, "bridge": "copy"},
     ),
     "depth-gated": (
         {},
@@ -100,14 +100,14 @@ VARIANTS = {
     "depth-gated conditional": (
         {},
         {"cell": "depth_gated_lstm", "layers": 3},
-        {"cell": "depth_gated_lstm", "layers": 2, "form": "conditional"},
+        {"cell": "depth_gated_lstm", "layers": 2, "type": "cgru"},
     ),
     "depth-gated fed": (
         {},
         {"cell": "depth_gated_lstm", "layers": 2, "bidirectional": "all"},
-        {"cell": "depth_gated_lstm", "layers": 3, "form": "input_feeding"},
+        {"cell": "depth_gated_lstm", "layers": 3, "type": "input_feeding"},
     ),
-    "sigmoid": ({}, {"cell": "elman_sigmoid"}, {"cell": "peephole_lstm", "attention": "none", "summary": "mean"}),
+    "sigmoid": ({}, {"cell": "elman_sigmoid"}, {"cell": "peephole_lstm", "attention": "none", "bridge": "mean"}),
 }
 
 
@@ -173,8 +173,8 @@ def test_longer_padding_changes_nothing(model):
     real = TARGET != 0
     np.testing.assert_allclose(wider[:, :4][real], logits[real], atol=1e-5)
     for ours, other in zip(
-        model.losses_of(SOURCE, TARGET, 0.1),
-        model.losses_of(np.pad(SOURCE, [(0, 0), (0, 4)]), np.pad(TARGET, [(0, 0), (0, 3)]), 0.1),
+        model.loss_sums(SOURCE, TARGET, 0.1),
+        model.loss_sums(np.pad(SOURCE, [(0, 0), (0, 4)]), np.pad(TARGET, [(0, 0), (0, 3)]), 0.1),
         strict=True,
     ):
         np.testing.assert_allclose(ours, other, rtol=1e-5)
@@ -204,7 +204,7 @@ def test_hypotheses_of_one_sentence_do_not_mix(model):
 
 def test_every_weight_gets_a_gradient(model):
     with tf.GradientTape() as tape:
-        loss, _, _ = model.losses_of(SOURCE, TARGET, 0.1, training=True)
+        loss, _, _ = model.loss_sums(SOURCE, TARGET, 0.1, training=True)
     for weight, gradient in zip(
         model.trainable_variables, tape.gradient(loss, [v.value for v in model.trainable_variables]), strict=True
     ):
@@ -215,7 +215,7 @@ def test_every_weight_gets_a_gradient(model):
 
 
 def test_losses_count_real_tokens_only():
-    loss, nll, tokens = make().losses_of(SOURCE, TARGET)
+    loss, nll, tokens = make().loss_sums(SOURCE, TARGET)
     assert float(tokens) == (TARGET != 0).sum()
     log_probs = tf.nn.log_softmax(make()((SOURCE, TARGET))).numpy()
     expected = -sum(log_probs[b, t, TARGET[b, t]] for b, t in zip(*np.nonzero(TARGET), strict=True))
@@ -289,7 +289,7 @@ def test_the_step_is_traced_once_whatever_the_shapes_and_anew_after_compiling():
         step, sums = traced.step_function(), traced.sums_function()
         for batch in batches:
             np.testing.assert_allclose(step(*batch)["loss"], eager.train_step(batch)["loss"], atol=1e-5)
-            np.testing.assert_allclose(sums(*batch), eager.losses_of(*batch)[1:], rtol=1e-5)
+            np.testing.assert_allclose(sums(*batch), eager.loss_sums(*batch)[1:], rtol=1e-5)
         assert traced.step_function() is step
         assert traced.sums_function() is sums
         assert step.experimental_get_tracing_count() == sums.experimental_get_tracing_count() == 1
@@ -318,7 +318,7 @@ def test_dropout_is_on_in_training_only():
     model = Seq2Seq(9, 9, EmbeddingsConfig(size=4, dropout=0.5), EncoderConfig(units=4), DecoderConfig(units=4))
     losses = []
     for draw in (0, 1, 1):
-        model.stream.draw.assign(draw)
-        losses.append(float(model.losses_of(SOURCE % 9, TARGET % 9, training=True)[0]))
+        model.stream.step.assign(draw)
+        losses.append(float(model.loss_sums(SOURCE % 9, TARGET % 9, training=True)[0]))
     assert losses[0] != losses[1] == losses[2]
-    assert float(model.losses_of(SOURCE % 9, TARGET % 9)[0]) == float(model.losses_of(SOURCE % 9, TARGET % 9)[0])
+    assert float(model.loss_sums(SOURCE % 9, TARGET % 9)[0]) == float(model.loss_sums(SOURCE % 9, TARGET % 9)[0])

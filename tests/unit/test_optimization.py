@@ -9,8 +9,8 @@ from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, Sched
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.training import optimization
 from seq2seq.training.fine_tuning import freeze
-from seq2seq.training.optimization import FusedAdam, FusedAdamW, learning_rate, make_optimizer, watch_plateau
-from seq2seq.training.progress import Progress
+from seq2seq.training.optimization import FusedAdam, FusedAdamW, learning_rate, make_optimizer, update_plateau
+from seq2seq.training.run_state import RunState
 from tests.conftest import randomize
 
 
@@ -25,7 +25,7 @@ def test_constant_with_warmup():
 
 
 def test_inverse_square_root():
-    config = training(kind="inverse_sqrt", warmup=100)
+    config = training(type="inverse_sqrt", warmup_updates=100)
     assert learning_rate(config, 50) == pytest.approx(0.005)
     assert learning_rate(config, 100) == pytest.approx(0.01)
     assert learning_rate(config, 400) == pytest.approx(0.005)
@@ -33,7 +33,7 @@ def test_inverse_square_root():
 
 
 def test_cosine():
-    config = training(kind="cosine", warmup=10, decay_start=30, decay_updates=40, minimum=0.002)
+    config = training(type="cosine", warmup_updates=10, decay_start=30, decay_updates=40, min_learning_rate=0.002)
     expected = {1: 0.001, 5: 0.005, 10: 0.01, 30: 0.01, 70: 0.002, 71: 0.002, 5000: 0.002}
     expected |= {30 + done: 0.002 + 0.008 * np.cos(np.pi * done / 80) ** 2 for done in (1, 10, 20, 37)}
     assert {update: learning_rate(config, update) for update in expected} == pytest.approx(expected)
@@ -41,20 +41,22 @@ def test_cosine():
 
 
 def test_cosine_starts_where_the_warmup_ends():
-    config = training(kind="cosine", warmup=10, decay_updates=4, minimum=0.0)
+    config = training(type="cosine", warmup_updates=10, decay_updates=4, min_learning_rate=0.0)
     rates = [learning_rate(config, update) for update in (9, 10, 11, 12, 13, 14)]
     half = 0.5**0.5
     assert rates == pytest.approx([0.009, 0.01, 0.005 * (1 + half), 0.005, 0.005 * (1 - half), 0.0])
 
 
 def test_step():
-    config = training(kind="step", warmup=4, decay_start=6, decay_updates=3, factor=0.5, minimum=0.002)
+    config = training(
+        type="step", warmup_updates=4, decay_start=6, decay_updates=3, factor=0.5, min_learning_rate=0.002
+    )
     rates = [learning_rate(config, update) for update in (2, 4, 5, 6, 8, 9, 11, 12, 14, 15, 999)]
     assert rates == pytest.approx([0.005, 0.01, 0.01, 0.005, 0.005, 0.0025, 0.0025, 0.002, 0.002, 0.002, 0.002])
 
 
 def test_step_without_a_start_lowers_first_after_its_distance():
-    config = training(kind="step", warmup=2, decay_updates=3, factor=0.1, minimum=0.0)
+    config = training(type="step", warmup_updates=2, decay_updates=3, factor=0.1, min_learning_rate=0.0)
     rates = [learning_rate(config, update) for update in (1, 2, 4, 5, 7, 8)]
     assert rates == pytest.approx([0.005, 0.01, 0.01, 0.001, 0.001, 0.0001])
 
@@ -62,32 +64,32 @@ def test_step_without_a_start_lowers_first_after_its_distance():
 @pytest.mark.parametrize("kind", ["constant", "inverse_sqrt", "cosine", "step", "plateau"])
 def test_every_kind_warms_up_alike(kind):
     decay = {"decay_start": 8, "decay_updates": 5} if kind in ("cosine", "step") else {}
-    config = training(kind=kind, warmup=8, minimum=0.005, **decay)
+    config = training(type=kind, warmup_updates=8, min_learning_rate=0.005, **decay)
     assert [learning_rate(config, update) for update in (1, 4, 7)] == pytest.approx([0.00125, 0.005, 0.00875])
 
 
 def test_plateau_lowers_after_patience_and_stops_at_the_minimum():
-    config = training(kind="plateau", factor=0.5, patience=2, minimum=0.002)
-    progress, rates = Progress(), []
+    config = training(type="plateau", factor=0.5, patience=2, min_learning_rate=0.002)
+    progress, rates = RunState(), []
     for improved in [True, False, True, False, False, False, False, False, False]:
-        watch_plateau(config, progress, improved, update=10)
+        update_plateau(config, progress, improved, update=10)
         rates.append(learning_rate(config, 10, progress.plateau_factor))
     assert rates == pytest.approx([0.01, 0.01, 0.01, 0.01, 0.005, 0.005, 0.0025, 0.0025, 0.002])
 
 
 def test_the_plateau_is_not_watched_during_the_warmup():
-    config = training(kind="plateau", factor=0.5, patience=2, warmup=30)
-    progress, rates = Progress(), []
+    config = training(type="plateau", factor=0.5, patience=2, warmup_updates=30)
+    progress, rates = RunState(), []
     for update in (10, 20, 30, 40, 50, 60):
-        watch_plateau(config, progress, improved=False, update=update)
+        update_plateau(config, progress, improved=False, update=update)
         rates.append(learning_rate(config, update + 1, progress.plateau_factor))
     assert rates == pytest.approx([0.01 * 11 / 30, 0.01 * 21 / 30, 0.01, 0.01, 0.005, 0.005])
 
 
 def test_other_schedules_ignore_validations():
-    progress = Progress()
+    progress = RunState()
     for _ in range(5):
-        watch_plateau(training(), progress, improved=False, update=10)
+        update_plateau(training(), progress, improved=False, update=10)
     assert progress.plateau_factor == 1.0
 
 
@@ -96,11 +98,11 @@ def test_other_schedules_ignore_validations():
     [("bleu", [1.0, 2.0, 2.0, 1.5, 3.0], [1, 1, 0, 0, 1]), ("loss", [3.0, 2.0, 2.0, 2.5, 1.0], [1, 1, 0, 0, 1])],
 )
 def test_the_best_is_judged_in_the_metrics_own_direction(metric, values, improved):
-    progress = Progress()
+    progress = RunState()
     found, waited = [], []
     for update, value in enumerate(values):
-        found.append(progress.judge(*((1.0, value) if metric == "bleu" else (value, None)), metric, update))
-        waited.append(progress.waited)
+        found.append(progress.update_best(*((1.0, value) if metric == "bleu" else (value, None)), metric, update))
+        waited.append(progress.wait)
     assert found == [bool(i) for i in improved]
     assert waited == [0, 0, 1, 2, 0]
     assert (progress.best, progress.best_update) == (values[-1], 4)
@@ -117,7 +119,7 @@ def test_weight_decay_moves_matrices_and_what_is_asked_for(optimizer, also):
     randomize(model)
     freeze(model, ["encoder/layer_0/*"])
     before = {weight.path: np.array(weight) for weight in model.weights}
-    config = TrainingConfig(optimizer=optimizer, learning_rate=0.1, weight_decay=0.5, decay_also=also)
+    config = TrainingConfig(optimizer=optimizer, learning_rate=0.1, weight_decay=0.5, weight_decay_include=also)
     model.compile(make_optimizer(config))
     model.update.add([tf.zeros(weight.shape) for weight in model.update.variables], tf.constant(3.0))
     spared = [ending for kind, endings in KINDS.items() if kind not in also for ending in endings]
@@ -139,25 +141,25 @@ def test_weight_decay_follows_the_learning_rate_and_leaves_the_step_alone():
 
 
 def test_a_loss_that_is_not_a_number_is_never_the_best():
-    progress = Progress()
-    assert not progress.judge(float("nan"), None, "loss", 1)
-    assert progress.judge(2.0, None, "loss", 2)
-    assert not progress.judge(float("nan"), None, "loss", 3)
+    progress = RunState()
+    assert not progress.update_best(float("nan"), None, "loss", 1)
+    assert progress.update_best(2.0, None, "loss", 2)
+    assert not progress.update_best(float("nan"), None, "loss", 3)
     assert progress.best == 2.0
 
 
 def test_of_equal_bleu_the_lower_loss_is_better():
-    progress = Progress()
-    assert progress.judge(4.0, 0.0, "bleu", 1)
-    assert progress.judge(3.5, 0.0, "bleu", 2)
-    assert not progress.judge(3.6, 0.0, "bleu", 3)
-    assert (progress.best, progress.best_update, progress.waited) == (0.0, 2, 1)
+    progress = RunState()
+    assert progress.update_best(4.0, 0.0, "bleu", 1)
+    assert progress.update_best(3.5, 0.0, "bleu", 2)
+    assert not progress.update_best(3.6, 0.0, "bleu", 3)
+    assert (progress.best, progress.best_update, progress.wait) == (0.0, 2, 1)
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
 def test_a_config_keeps_what_is_spared(name):
     """Keras's own optimizers forget it."""
-    optimizer = make_optimizer(TrainingConfig(optimizer=name, weight_decay=0.5, decay_also=("norms",)))
+    optimizer = make_optimizer(TrainingConfig(optimizer=name, weight_decay=0.5, weight_decay_include=("norms",)))
     loaded = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert type(loaded) is type(optimizer)
     assert loaded.spared == optimizer.spared != []

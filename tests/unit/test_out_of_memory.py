@@ -12,12 +12,12 @@ import tensorflow as tf
 from seq2seq.config import SearchOptions
 from seq2seq.data.batching import plan_batches
 from seq2seq.data.tokenizer import Tokenizers
-from seq2seq.devices.out_of_memory import MemoryLimit, lack_of_memory
+from seq2seq.devices.out_of_memory import BatchSplitter, describe_out_of_memory
 from seq2seq.errors import OutOfMemoryError, TrainingError
 from seq2seq.inference.text_generator import TextGenerator
 from seq2seq.inference.translator import Translator
 from seq2seq.models.build import build_model
-from seq2seq.training.memory import explaining_memory
+from seq2seq.training.memory_usage import explain_out_of_memory
 from tests.conftest import randomize
 from tests.shortage import CUDNN, FACES, fail, limit_searches, with_room_for
 from tests.toy import language_model_config, pairs, toy_config, toy_tokenizer
@@ -67,7 +67,7 @@ def options(**values):
 )
 def test_texts_that_mean_lack_of_memory(kind, text):
     error = getattr(tf.errors, f"{kind}Error")(None, None, text)
-    assert lack_of_memory(error) == "out of memory"
+    assert describe_out_of_memory(error) == "out of memory"
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def test_texts_that_mean_lack_of_memory(kind, text):
 )
 def test_texts_that_probably_mean_it_are_quoted(kind, line):
     error = getattr(tf.errors, f"{kind}Error")(None, None, f"Graph execution error:\n\n  {line}\n\t [[{{{{node x}}}}]]")
-    assert lack_of_memory(error) == f"probably out of memory ({kind}Error: {line})"
+    assert describe_out_of_memory(error) == f"probably out of memory ({kind}Error: {line})"
     long = tf.errors.InternalError(None, None, f"{CUDNN}{'x' * 1000}")
-    assert len(lack_of_memory(long)) < 260
+    assert len(describe_out_of_memory(long)) < 260
 
 
 @pytest.mark.parametrize(
@@ -98,16 +98,16 @@ def test_texts_that_probably_mean_it_are_quoted(kind, line):
     ],
 )
 def test_other_errors_are_not_about_memory(error):
-    assert lack_of_memory(error) is None
+    assert describe_out_of_memory(error) is None
 
 
 def test_numpy_and_tensorflow_on_a_cpu_are_understood():
     with pytest.raises(MemoryError) as numpy_error:
         np.zeros(2**60, np.uint8)
-    assert lack_of_memory(numpy_error.value) == "out of memory"
+    assert describe_out_of_memory(numpy_error.value) == "out of memory"
     with pytest.raises(tf.errors.OpError) as tensorflow_error:
         tf.fill([2**20, 2**20, 2**10], 1.0)
-    assert lack_of_memory(tensorflow_error.value) == "out of memory"
+    assert describe_out_of_memory(tensorflow_error.value) == "out of memory"
 
 
 def run_all(limit, batch, fits, said):
@@ -125,7 +125,7 @@ def run_all(limit, batch, fits, said):
 
 
 def test_what_does_not_fit_is_halved_in_order_and_remembered():
-    limit, said = MemoryLimit(), []
+    limit, said = BatchSplitter(), []
     parts, tried = run_all(limit, [4, 3, 3, 2, 2], fits=7, said=said)
     assert tried == [[4, 3, 3, 2, 2], [4, 3], [3, 2, 2]]
     assert parts == [([4, 3], [16, 9]), ([3, 2, 2], [9, 4, 4])]
@@ -142,7 +142,7 @@ def test_one_that_does_not_fit_alone_is_an_error_and_the_others_have_come():
     def compute(part):
         return fail("allocator") if sum(part) > 7 else part
 
-    parts = MemoryLimit().run([2, 8], compute, size=sum, explain="{1} at {0}".format, notice=str)
+    parts = BatchSplitter().run([2, 8], compute, size=sum, explain="{1} at {0}".format, warn=str)
     assert next(parts) == ([2], [2])
     with pytest.raises(OutOfMemoryError, match=r"^out of memory at \[8\]$"):
         next(parts)
@@ -156,7 +156,7 @@ def test_errors_of_other_kinds_are_not_tried_again():
         raise tf.errors.InternalError(None, None, "libdevice not found")
 
     with pytest.raises(tf.errors.InternalError, match="libdevice"):
-        list(MemoryLimit().run([1, 2], compute, size=len, explain=lambda *_: "", notice=tried.append))
+        list(BatchSplitter().run([1, 2], compute, size=len, explain=lambda *_: "", warn=tried.append))
     assert tried == [[1, 2]]
 
 
@@ -170,8 +170,8 @@ def test_translations_are_the_same_with_little_memory(face, values, model, token
     chosen = options(**values)
     expected = Translator(model, tokenizer, tokenizer).translate(LINES, chosen)
     sizes, said, done = limit_searches(monkeypatch, 3, face), [], []
-    translator = Translator(model, tokenizer, tokenizer, notice=said.append)
-    found = translator.translate(LINES, chosen, progress=done.append)
+    translator = Translator(model, tokenizer, tokenizer, warn=said.append)
+    found = translator.translate(LINES, chosen, on_progress=done.append)
     assert [[h.text for h in t.hypotheses] for t in found] == [[h.text for h in t.hypotheses] for t in expected]
     assert [[h.tokens for h in t.hypotheses] for t in found] == [[h.tokens for h in t.hypotheses] for t in expected]
     for ours, theirs in zip(found, expected, strict=True):
@@ -196,7 +196,7 @@ def test_a_notice_says_what_was_tried_and_which_option_saves_it(model, tokenizer
 
 def test_later_calls_of_a_translator_do_not_try_what_failed(model, tokenizer, monkeypatch):
     sizes, said = limit_searches(monkeypatch, 3, "allocator"), []
-    translator = Translator(model, tokenizer, tokenizer, notice=said.append)
+    translator = Translator(model, tokenizer, tokenizer, warn=said.append)
     translator.translate(LINES, options())
     assert sizes[:3] == [12, 6, 3]
     sizes.clear()
@@ -204,7 +204,7 @@ def test_later_calls_of_a_translator_do_not_try_what_failed(model, tokenizer, mo
     list(translator.translate_stream(LINES, options(), chunk=6))
     assert max(sizes) <= 3
     assert len(said) == 1
-    fresh = Translator(model, tokenizer, tokenizer, notice=said.append)
+    fresh = Translator(model, tokenizer, tokenizer, warn=said.append)
     fresh.translate(LINES, options())
     assert len(said) == 2, "one for each translator"
 
@@ -228,7 +228,7 @@ def test_a_sentence_that_does_not_fit_alone_is_named(values, key, model, tokeniz
 def test_log_probs_are_the_same_with_little_memory(face, language_model, tokenizer, monkeypatch):
     expected = TextGenerator(language_model, tokenizer).token_log_probs(LINES)
     said, sizes, done = [], [], []
-    generator = TextGenerator(language_model, tokenizer, notice=said.append)
+    generator = TextGenerator(language_model, tokenizer, warn=said.append)
     monkeypatch.setattr(generator, "_read_out", with_room_for(3, face, sizes)(generator._read_out))
     for line, (ours, theirs) in enumerate(zip(generator.token_log_probs(LINES, done.append), expected, strict=True)):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5, err_msg=LINES[line])
@@ -251,7 +251,7 @@ def test_a_line_that_does_not_fit_alone_is_named(language_model, tokenizer, monk
 
 @pytest.fixture
 def plan():
-    return plan_batches(np.array([4, 4]), np.array([5, 3]), tokens=20, pool=2, seed=1, epoch=0)
+    return plan_batches(np.array([4, 4]), np.array([5, 3]), max_tokens=20, shuffle_buffer=2, seed=1, epoch=0)
 
 
 @pytest.mark.parametrize("face", FACES)
@@ -259,14 +259,14 @@ def test_training_explains_each_error_with_the_batch(face, plan):
     data = SimpleNamespace(size=lambda source, target: f"{source} source and {target} target tokens")
     message = (
         f"{FACES[face][2]} at a batch of 2 sentences of 4 source and 5 target tokens, shared by 2 replicas. "
-        "Lower batching.tokens or data.filters.max_tokens, and raise training.accumulate"
+        "Lower batching.max_tokens or data.filters.max_tokens, and raise training.accumulation_steps"
     )
-    with pytest.raises(TrainingError, match=re.escape(message)), explaining_memory(data, plan, 0, replicas=2):
+    with pytest.raises(TrainingError, match=re.escape(message)), explain_out_of_memory(data, plan, 0, replicas=2):
         fail(face)
 
 
 def test_training_leaves_other_errors_as_they_are(plan):
-    with pytest.raises(tf.errors.InternalError, match="libdevice"), explaining_memory(None, plan, 0):
+    with pytest.raises(tf.errors.InternalError, match="libdevice"), explain_out_of_memory(None, plan, 0):
         raise tf.errors.InternalError(None, None, "libdevice not found")
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from seq2seq.errors import CorpusError
 from seq2seq.phrasebook import phrasebook as module
-from seq2seq.phrasebook.phrasebook import PAIRS, fingerprint, phrasebook, split_of, the_grammar
+from seq2seq.phrasebook.phrasebook import DEFAULT_PAIRS, assign_split, fingerprint, load_grammar, phrasebook
 from tests.unit.test_grammar import named
 
 SIZES = {"train": 12_000, "valid": 400, "test": 400, "compositional": 400}
@@ -106,7 +106,7 @@ def german(pattern: str, pairs: list[tuple[str, str]] = SIMPLE) -> list[str]:
 
 def test_defaults():
     assert {split: len(list(phrasebook(split))) for split in ("valid", "test")} == {"valid": 500, "test": 1000}
-    assert PAIRS["train"] == 100_000
+    assert DEFAULT_PAIRS["train"] == 100_000
 
 
 def test_a_source_occurs_once_in_all_splits_together():
@@ -116,8 +116,8 @@ def test_a_source_occurs_once_in_all_splits_together():
 def test_splits_are_told_by_the_sentence_whatever_the_seed():
     for seed in (1, 2):
         for split in ("train", "valid", "test"):
-            assert {split_of(source) for source, _ in phrasebook(split, 100, seed)} == {split}
-    shares = Counter(split_of(f"sentence {number}") for number in range(20_000))
+            assert {assign_split(source) for source, _ in phrasebook(split, 100, seed)} == {split}
+    shares = Counter(assign_split(f"sentence {number}") for number in range(20_000))
     assert [round(shares[split] / 20_000, 1) for split in ("train", "valid", "test")] == [0.8, 0.1, 0.1]
 
 
@@ -128,7 +128,7 @@ def test_fewer_pairs_are_the_first_ones_and_another_seed_gives_others():
 
 @pytest.mark.parametrize("count", [0, 1, 10, 25, 30])
 def test_repeats_are_left_out_within_chunks_and_beyond(monkeypatch, count):
-    monkeypatch.setattr(module, "CHUNK", 4)
+    monkeypatch.setattr(module, "CHUNK_SIZE", 4)
     drawn = [(str(number * number % 50), "x") for number in range(100)]
     expected = list(dict.fromkeys(drawn))
     assert 10 < len(expected) < 25
@@ -152,22 +152,22 @@ def test_unknown_split(split: str):
 
 
 def test_the_basic_lexicon_has_fewer_words_and_every_rule():
-    full, basic = the_grammar(), the_grammar("basic")
+    full, basic = load_grammar(), load_grammar("basic")
     words = [{lexeme[0]["key"] for part in ("noun", "verb", "adjective") for lexeme in grammar.rules.lexicon[part]}
              for grammar in (full, basic)]  # fmt: skip
     assert words[1] < words[0]
     assert len(words[0]) > 1200
     assert 350 < len(words[1]) < 450
-    random = module.source_of_chance("basic", 1)
+    random = module.random_source("basic", 1)
     for rule in full.rules.rules:
         if rule.startswith("sentence."):
-            assert basic.say(basic.draw(random, rule), "german").text
+            assert basic.linearize(basic.draw(random, rule), "german").text
     with pytest.raises(CorpusError, match=r"unknown lexicon 'tiny'. Accepted: full, basic\."):
         phrasebook("train", lexicon="tiny")
 
 
 def test_a_fingerprint_is_of_the_grammar_and_of_what_is_asked():
-    assert fingerprint("test") == fingerprint("test", PAIRS["test"], 1)
+    assert fingerprint("test") == fingerprint("test", DEFAULT_PAIRS["test"], 1)
     assert (
         len({fingerprint("test", pairs, seed) for pairs in (5, 6) for seed in (1, 2)} | {fingerprint("valid", 5)}) == 5
     )
@@ -190,23 +190,23 @@ def test_a_fingerprint_changes_with_the_grammars_data_and_not_with_its_code(tmp_
 
 def test_the_pairs_are_those_of_the_version():
     """Where they are others and the grammar's data is the same, `VERSION` is to be raised: it tells encoded corpora."""
-    pairs = [list(phrasebook(split, 200, lexicon=lexicon)) for split in PAIRS for lexicon in module.LEXICONS]
+    pairs = [list(phrasebook(split, 200, lexicon=lexicon)) for split in DEFAULT_PAIRS for lexicon in module.LEXICONS]
     digest = hashlib.sha256(repr(pairs).encode()).hexdigest()
     assert (module.VERSION, digest) == (1, "799fe6a718351191e02b88756cc916497e1b63b54f1f2a09dc9f8083f9530e91")
 
 
 def test_what_the_compositional_split_holds_out_was_seen_apart():
     """No combination is in train; each of its words is there in other forms, and each form with other words."""
-    grammar = the_grammar()
+    grammar = load_grammar()
     held_out = named(grammar.combinations["german"])
     assert len(held_out) > 20
     train = Counter()
     texts = dict(SPLITS["train"])
-    random = module.source_of_chance("train", 1)
+    random = module.random_source("train", 1)
     for _ in range(20_000):
         derivation = grammar.draw(random)
-        if grammar.say(derivation, "english").text in texts:
-            train.update(named(grammar.say(derivation, "german").used))
+        if grammar.linearize(derivation, "english").text in texts:
+            train.update(named(grammar.linearize(derivation, "german").used_forms))
     assert not set(train) & set(held_out)
     words, forms = Counter(), Counter()
     for (part, word, form), number in train.items():
@@ -219,7 +219,7 @@ def test_what_the_compositional_split_holds_out_was_seen_apart():
 
 def test_more_than_ten_to_the_tenth_pairs_can_be_said():
     """One rule alone, a statement with a transitive verb in the past, counted without names and numbers."""
-    lexicon = the_grammar().rules.lexicon
+    lexicon = load_grammar().rules.lexicon
 
     def having(part, key, value):
         return [word[0] for word in lexicon[part] if value in word[0].get(key, "").split()]

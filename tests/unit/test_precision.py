@@ -20,19 +20,19 @@ LOW = {"mixed_float16": tf.float16, "mixed_bfloat16": tf.bfloat16}
 COMBINATIONS = {
     "gru": ({}, {}),
     "lstm": ({"cell": "lstm"}, {"cell": "lstm"}),
-    "conditional": (
+    "cgru": (
         {"recurrent_dropout": 0.1},
-        {"form": "conditional", "coverage": True, "attention_dropout": 0.1, "recurrent_dropout": 0.1},
+        {"type": "cgru", "coverage": True, "attention_dropout": 0.1, "recurrent_dropout": 0.1},
     ),
     "input feeding": (
         {"cell": "layer_norm_gru", "bidirectional": "all", "layer_norm": True},
-        {"form": "input_feeding", "cell": "layer_norm_lstm", "layer_norm": True, "residual": "highway", "heads": 2},
+        {"type": "input_feeding", "cell": "layer_norm_lstm", "layer_norm": True, "residual": "highway", "heads": 2},
     ),
     "deep transitions": (
         {"transition_depth": 2, "bidirectional": "alternating"},
-        {"transition_depth": 2, "attention": "scaled_dot", "heads": 2, "summary": "mean"},
+        {"transition_depth": 2, "attention": "scaled_dot", "heads": 2, "bridge": "mean"},
     ),
-    "no attention": ({}, {"attention": "none", "context": "every_step", "summary": "max"}),
+    "no attention": ({}, {"attention": "none", "context": "every_step", "bridge": "max"}),
 }
 
 
@@ -47,7 +47,7 @@ def make(precision, name="gru", accumulate=1):
         seed=1,
         precision=precision,
     )
-    model.compile(keras.optimizers.Adam(1e-2), label_smoothing=0.1, accumulate=accumulate)
+    model.compile(keras.optimizers.Adam(1e-2), label_smoothing=0.1, accumulation_steps=accumulate)
     return model
 
 
@@ -117,7 +117,7 @@ def curve(precision, combination):
     [
         ("mixed_float16", "gru"),
         ("mixed_bfloat16", "gru"),
-        pytest.param("mixed_float16", "conditional", marks=pytest.mark.slow),
+        pytest.param("mixed_float16", "cgru", marks=pytest.mark.slow),
         pytest.param("mixed_bfloat16", "input feeding", marks=pytest.mark.slow),
     ],
 )

@@ -5,17 +5,25 @@ from types import SimpleNamespace
 
 import pytest
 
-from seq2seq.analysis.challenge.sets import LINKS, LONG_DISTANCE, Accuracy, Item, challenge_sets, lexicon_of, probe
+from seq2seq.analysis.challenge.sets import (
+    LINK_COUNTS,
+    LONG_DISTANCE,
+    Accuracy,
+    ChallengeItem,
+    draw_challenge_sets,
+    evaluate_challenge_sets,
+    training_lexicon,
+)
 from seq2seq.errors import EvaluationError
 from seq2seq.phrasebook.grammar import Grammar
-from seq2seq.phrasebook.phrasebook import phrasebook, split_of
+from seq2seq.phrasebook.phrasebook import assign_split, phrasebook
 
 ITEMS = 3
 
 
 @pytest.fixture(scope="module")
 def sets():
-    return challenge_sets(ITEMS, seed=5, lexicon="basic")
+    return draw_challenge_sets(ITEMS, seed=5, lexicon="basic")
 
 
 class Answers:
@@ -31,39 +39,39 @@ class Answers:
 
 def test_sets_are_of_all_phenomena_unseen_and_without_repeats(sets):
     names = Counter(item.phenomenon for item in sets)
-    assert names.pop(LONG_DISTANCE) == ITEMS * len(LINKS)
+    assert names.pop(LONG_DISTANCE) == ITEMS * len(LINK_COUNTS)
     assert set(names.values()) == {ITEMS}
     assert len(names) == 28
-    assert all(split_of(item.source) == "test" for item in sets)
+    assert all(assign_split(item.source) == "test" for item in sets)
     assert len({(item.phenomenon, item.source) for item in sets}) == len(sets)
     seen = {source for source, _ in phrasebook("train", 3000, lexicon="basic")}
     assert not seen & {item.source for item in sets}
 
 
 def test_a_seed_gives_the_same_sets_and_another_one_others(sets):
-    assert challenge_sets(ITEMS, seed=5, lexicon="basic") == sets
-    assert challenge_sets(ITEMS, seed=6, lexicon="basic") != sets
+    assert draw_challenge_sets(ITEMS, seed=5, lexicon="basic") == sets
+    assert draw_challenge_sets(ITEMS, seed=6, lexicon="basic") != sets
 
 
 def test_no_reference_has_a_combination_that_training_holds_out(monkeypatch):
-    held_out, say = {}, Grammar.say
+    held_out, say = {}, Grammar.linearize
 
     def noted(grammar, node, language):
         sentence = say(grammar, node, language)
         held_out[sentence.text] = grammar.held_out(sentence)
         return sentence
 
-    monkeypatch.setattr(Grammar, "say", noted)
-    drawn = challenge_sets(30, seed=1, lexicon="basic")
+    monkeypatch.setattr(Grammar, "linearize", noted)
+    drawn = draw_challenge_sets(30, seed=1, lexicon="basic")
     assert any(held_out.values())
     assert not [item.reference for item in drawn if held_out[item.reference]]
 
 
 def test_a_reference_is_right_and_a_translation_without_the_decided_words_is_wrong(sets):
     for item in sets:
-        assert item.is_right(item.reference), item
+        assert item.is_correct(item.reference), item
         words = item.reference.split()
-        assert not item.is_right(words[0] if 0 not in item.places else words[-1]), item
+        assert not item.is_correct(words[0] if 0 not in item.positions else words[-1]), item
 
 
 @pytest.mark.parametrize(
@@ -77,19 +85,19 @@ def test_a_reference_is_right_and_a_translation_without_the_decided_words_is_wro
     ],
 )
 def test_only_decided_words_are_judged_where_they_stand(hypothesis, right):
-    item = Item("perfect", "The cat has seen the dog.", "Die Katze hat den Hund gesehen.", (2,))
-    assert item.is_right(hypothesis) is right
+    item = ChallengeItem("perfect", "The cat has seen the dog.", "Die Katze hat den Hund gesehen.", (2,))
+    assert item.is_correct(hypothesis) is right
 
 
 def test_what_is_right_is_counted_by_phenomenon_and_by_distance(sets):
     answers = {item.source: "falsch" if item.phenomenon == "past" else item.reference for item in sets}
     done = []
-    report = probe(Answers(answers), ITEMS, seed=5, lexicon="basic", progress=done.append)
+    report = evaluate_challenge_sets(Answers(answers), ITEMS, seed=5, lexicon="basic", on_progress=done.append)
     assert done == [len(sets)]
     by_name = {accuracy.name: accuracy for accuracy in report.phenomena}
-    assert by_name["past"].right == 0
-    assert all(accuracy.right == accuracy.items for name, accuracy in by_name.items() if name != "past")
-    assert sum(accuracy.items for accuracy in report.distances) == ITEMS * len(LINKS)
+    assert by_name["past"].correct == 0
+    assert all(accuracy.correct == accuracy.items for name, accuracy in by_name.items() if name != "past")
+    assert sum(accuracy.items for accuracy in report.distances) == ITEMS * len(LINK_COUNTS)
     starts = [int(accuracy.name.split("-")[0]) for accuracy in report.distances]
     assert starts == sorted(starts)
     assert starts[-1] > 16
@@ -110,12 +118,12 @@ def test_the_lexicon_is_that_of_the_training():
         return SimpleNamespace(data=SimpleNamespace(train=SimpleNamespace(parts=lambda: parts)))
 
     file = SimpleNamespace(phrasebook=None, lexicon=None)
-    assert lexicon_of(config(SimpleNamespace(phrasebook="train", lexicon=None))) == "full"
-    assert lexicon_of(config(file, SimpleNamespace(phrasebook="train", lexicon="basic"))) == "basic"
-    assert lexicon_of(config(file)) == "basic"
+    assert training_lexicon(config(SimpleNamespace(phrasebook="train", lexicon=None))) == "full"
+    assert training_lexicon(config(file, SimpleNamespace(phrasebook="train", lexicon="basic"))) == "basic"
+    assert training_lexicon(config(file)) == "basic"
 
 
 @pytest.mark.parametrize(("items", "lexicon", "message"), [(0, "full", "at least one"), (1, "huge", "full, basic")])
 def test_what_cannot_be_drawn_is_said(items, lexicon, message):
     with pytest.raises(EvaluationError, match=message):
-        challenge_sets(items, lexicon=lexicon)
+        draw_challenge_sets(items, lexicon=lexicon)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sacrebleu.metrics import BLEU, CHRF
 
-from seq2seq.analysis.bottleneck import handed_over
+from seq2seq.analysis.bottleneck import bottleneck_size
 from seq2seq.analysis.lengths import quality_by_length
 from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import Tokenizers
@@ -47,7 +47,7 @@ def test_intervals_hold_the_score_and_edges_begin_buckets():
     by_words = quality_by_length({"s": ["x", "y", "z"]}, texts, (3, 4), metrics=["chrF2"], bootstrap=False)
     assert by_words["length"].tolist() == ["2", "3", "4-5"]
     by_letters = quality_by_length(
-        {"s": ["x", "y", "z"]}, texts, (4,), metrics=["chrF2"], bootstrap=False, length_of=len
+        {"s": ["x", "y", "z"]}, texts, (4,), metrics=["chrF2"], bootstrap=False, length_function=len
     )
     assert by_letters["length"].tolist() == ["3", "4-9"]
     assert by_letters["sentences"].tolist() == [1, 2]
@@ -75,8 +75,8 @@ def made(folder, **decoder):
 @pytest.mark.parametrize(
     ("decoder", "expected"),
     [
-        ({"attention": "none", "summary": "last", "units": 10}, (10, 0)),
-        ({"attention": "none", "summary": "transformed", "units": 7}, (7, 0)),
+        ({"attention": "none", "bridge": "copy", "units": 10}, (10, 0)),
+        ({"attention": "none", "bridge": "dense", "units": 7}, (7, 0)),
         ({"attention": "none", "context": "every_step", "units": 7}, (7, 0)),
         ({"attention": "none", "cell": "lstm", "layers": 2, "units": 7}, (28, 0)),
         ({"attention": "general", "units": 7}, (7, 10)),
@@ -84,4 +84,4 @@ def made(folder, **decoder):
     ],
 )
 def test_what_is_handed_over(tmp_path, decoder, expected):
-    assert handed_over(made(tmp_path, **decoder).model) == expected
+    assert bottleneck_size(made(tmp_path, **decoder).model) == expected

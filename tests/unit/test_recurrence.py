@@ -16,7 +16,7 @@ LENGTHS = np.array([6, 1, 4], np.int32)
 CELLS = {"gru": GRUCell, "lstm": LSTMCell}
 
 
-def make(kind, reverse=False, implementation="fast", **kwargs):
+def make(kind, reverse=False, implementation="fused", **kwargs):
     layer = Recurrence(CELLS[kind](UNITS, **kwargs), reverse=reverse, implementation=implementation, **kwargs)
     layer.build((None, None, INPUTS))
     randomize(layer.cell)
@@ -42,7 +42,7 @@ def test_the_last_states_and_their_gradient_are_each_rows_own(rng):
     np.testing.assert_array_equal(tf.convert_to_tensor(tape.gradient(states, sequence, d_states)), expected)
 
 
-@pytest.mark.parametrize("implementation", ["plain", "fast"])
+@pytest.mark.parametrize("implementation", ["reference", "fused"])
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("kind", ["gru", "lstm"])
 def test_equals_a_numpy_loop(kind, reverse, implementation, rng):
@@ -68,7 +68,7 @@ def test_fast_and_plain_have_equal_gradients(kind, reverse, rng):
     inputs, initial = data(rng, kind)
     mixer = rng.normal(size=(B, T, UNITS)).astype("f")
     results = []
-    for implementation in ("plain", "fast"):
+    for implementation in ("reference", "fused"):
         layer = make(kind, reverse, implementation)
         with tf.GradientTape() as tape:
             tape.watch([inputs, *initial])
@@ -152,7 +152,7 @@ def test_a_cell_of_ones_own_runs_on_the_plain_path(rng):
     x = inputs.numpy()
     np.testing.assert_allclose(outputs[0, 2], x[0, 2] + x[0, 1] / 2 + x[0, 0] / 4, atol=1e-6)
     with pytest.raises(ValueError, match="Leaky"):
-        Recurrence(Leaky(), implementation="fast")
+        Recurrence(Leaky(), implementation="fused")
 
 
 ANY_CELL = [("gru", 1), ("lstm", 1), ("layer_norm_gru", 1), ("layer_norm_lstm", 1), ("gru", 3), ("layer_norm_lstm", 2)]
@@ -171,7 +171,7 @@ def outputs_and_gradients(layer, inputs, initial, mixer, mask=None):
 @pytest.mark.parametrize(("kind", "depth"), ANY_CELL)
 def test_hoisted_equals_plain_for_any_cell(kind, depth, reverse, rng):
     layers = []
-    for way in ("plain", "hoisted"):
+    for way in ("reference", "hoisted"):
         layers.append(Recurrence(make_cell(kind, UNITS, depth), reverse=reverse, implementation=way))
         layers[-1].build((None, None, INPUTS))
         randomize(layers[-1].cell)  # the same values each time
@@ -205,5 +205,5 @@ def test_a_recurrent_mask_is_the_same_at_every_step(kind, rng):
 
 def test_a_mask_needs_a_path_that_knows_it(rng):
     inputs, initial = data(rng, "gru")
-    with pytest.raises(ValueError, match="'plain' takes no recurrent mask"):
-        make("gru", implementation="plain")(inputs, LENGTHS, initial, tf.ones([B, UNITS]))
+    with pytest.raises(ValueError, match="'reference' takes no recurrent mask"):
+        make("gru", implementation="reference")(inputs, LENGTHS, initial, tf.ones([B, UNITS]))

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.cli.train import place_in_cluster
-from seq2seq.data.batching import batch_dataset, batch_shares, plan_batches
+from seq2seq.cli.train import set_tf_config
+from seq2seq.data.batching import batch_dataset, plan_batches, replica_batches
 from seq2seq.data.encoded import EncodedPairs
 from seq2seq.data.tokenizer import EOS_ID, PAD_ID
 from seq2seq.devices.replicas import Replicas, reporting_lost_workers
 from seq2seq.errors import ConfigError, TrainingError
-from seq2seq.training.records import Records
+from seq2seq.training.run_directory import RunDirectory
 from tests.shortage import FACES, fail
 from tests.toy import toy_config
 
@@ -35,32 +35,32 @@ class Numbers(EncodedPairs):
 
 def test_a_batch_is_dealt_out_once():
     rows = np.array([3, 0, 6, 4, 1])
-    shares = batch_shares(Numbers(), rows, range(2), 2)
+    shares = replica_batches(Numbers(), rows, range(2), 2)
     assert [share.shape for share in shares] == [(3, 6), (3, 6), (2, 4), (2, 4)]
     assert sorted(share[i, 0] - 10 for share in shares[::2] for i in range(len(share))) == sorted(rows)
-    np.testing.assert_array_equal(batch_shares(Numbers(), rows, range(1, 2), 2)[0], shares[2])
+    np.testing.assert_array_equal(replica_batches(Numbers(), rows, range(1, 2), 2)[0], shares[2])
 
 
 def test_a_replica_without_a_sentence_reads_one_that_teaches_nothing():
-    *_, source, target = batch_shares(Numbers(), np.array([5]), range(3), 3)
+    *_, source, target = replica_batches(Numbers(), np.array([5]), range(3), 3)
     assert (source.tolist(), target.tolist()) == ([[EOS_ID]], [[PAD_ID]])
 
 
 def test_the_dataset_has_the_shares_of_this_worker():
     corpus = Numbers()
-    plan = plan_batches(LENGTHS, LENGTHS, tokens=9, pool=7, seed=1, epoch=1)
-    batches = list(batch_dataset(corpus, plan, start=1, here=range(2, 4), of=4))
+    plan = plan_batches(LENGTHS, LENGTHS, max_tokens=9, shuffle_buffer=7, seed=1, epoch=1)
+    batches = list(batch_dataset(corpus, plan, start=1, local_replicas=range(2, 4), num_replicas=4))
     assert len(batches) == len(plan) - 1
     for place, batch in enumerate(batches, start=1):
-        for found, expected in zip(batch, batch_shares(corpus, plan.batch(place), range(2, 4), 4), strict=True):
+        for found, expected in zip(batch, replica_batches(corpus, plan.batch(place), range(2, 4), 4), strict=True):
             np.testing.assert_array_equal(found, expected)
 
 
 def test_alone_a_worker_knows_everything():
     replicas = Replicas()
-    assert (replicas.count, replicas.workers, replicas.here, replicas.is_chief) == (1, 1, range(1), True)
-    assert replicas.any(True, False) == [True, False]
-    assert replicas.join(["a", "b"]) == ["a", "b"]
+    assert (replicas.count, replicas.workers, replicas.local_replicas, replicas.is_chief) == (1, 1, range(1), True)
+    assert replicas.any_worker(True, False) == [True, False]
+    assert replicas.gather_texts(["a", "b"]) == ["a", "b"]
 
 
 def test_on_one_device_nothing_is_mirrored():
@@ -75,7 +75,7 @@ def test_texts_of_workers_are_joined_in_their_order(local):
 
     def join(worker):
         def distribute(value_of):
-            return {n: value_of(SimpleNamespace(replica_id_in_sync_group=n)) for n in replicas.here}
+            return {n: value_of(SimpleNamespace(replica_id_in_sync_group=n)) for n in replicas.local_replicas}
 
         def gather(values, axis):
             brought.update(values)
@@ -83,9 +83,9 @@ def test_texts_of_workers_are_joined_in_their_order(local):
             return tf.concat([brought[replica] for replica in range(2 * local)], axis)
 
         replicas = Replicas()
-        replicas.worker, replicas.workers, replicas.count = worker, 2, 2 * local
+        replicas.worker_index, replicas.workers, replicas.count = worker, 2, 2 * local
         replicas.strategy = SimpleNamespace(experimental_distribute_values_from_function=distribute, gather=gather)
-        return replicas.join(texts[worker::2])
+        return replicas.gather_texts(texts[worker::2])
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(join, range(2))) == [texts, texts]
@@ -128,12 +128,12 @@ def test_a_wrong_cluster_is_an_error(text, message, monkeypatch):
 )
 def test_wrong_flags_are_errors(workers, index, message):
     with pytest.raises(ConfigError, match=message):
-        place_in_cluster(workers, index)
+        set_tf_config(workers, index)
 
 
 def test_flags_say_what_tensorflow_reads(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", "")
-    place_in_cluster("[::1]:1,b:2", 1)
+    set_tf_config("[::1]:1,b:2", 1)
     from seq2seq.devices.replicas import _place_in_cluster
 
     assert _place_in_cluster() == (1, 2)
@@ -156,7 +156,7 @@ def test_only_errors_of_several_workers_are_about_other_workers():
 @pytest.mark.parametrize("face", FACES)
 def test_lack_of_memory_is_no_lost_worker(face):
     replicas = Replicas()
-    message = f"{FACES[face][2]}. Lower batching.tokens"
+    message = f"{FACES[face][2]}. Lower batching.max_tokens"
     with pytest.raises(TrainingError, match=f"^{re.escape(message)}"), reporting_lost_workers(replicas):
         fail(face)
     replicas.workers = 2
@@ -169,15 +169,15 @@ def test_lack_of_memory_is_no_lost_worker(face):
 
 def test_another_worker_than_the_chief_writes_nothing(tmp_path):
     replicas = Replicas()
-    replicas.worker = 1
+    replicas.worker_index = 1
     variables = SimpleNamespace(state_variables=dict)
     model = SimpleNamespace(
         weights=[], metrics=[], optimizer=SimpleNamespace(variables=[]), update=variables,
-        stream=SimpleNamespace(draw=tf.Variable(0)),
+        stream=SimpleNamespace(step=tf.Variable(0)),
     )  # fmt: skip
-    records = Records(tmp_path, toy_config(tmp_path), model, None, replicas)
+    records = RunDirectory(tmp_path, toy_config(tmp_path), model, None, replicas)
     records.begin(resumes=False)
     records.save("checkpoints/last.safetensors", None)
-    records.validated({"best": True, "update": 1}, None)
-    records.tidy()
+    records.record_validation({"best": True, "update": 1}, None)
+    records.prune()
     assert list(tmp_path.iterdir()) == []

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seq2seq.analysis.plots.representations import projection
+from seq2seq.analysis.plots.representations import plot_projection
 from seq2seq.analysis.representations import (
     embeddings,
-    neighbours,
+    nearest_neighbours,
     principal_components,
     source_states,
     tsne,
@@ -16,7 +16,7 @@ from seq2seq.analysis.representations import (
 from seq2seq.analysis.words import word_pieces
 from seq2seq.errors import EvaluationError
 from seq2seq.inference.translator import Translator
-from seq2seq.phrasebook.grammar.phenomena import words_of
+from seq2seq.phrasebook.grammar.phenomena import split_words
 from tests.toy import save_random_model, toy_tokenizer
 
 SENTENCES = ["the dog sees, often.", "", "the kings love cats and trees there", "bird"]
@@ -45,7 +45,7 @@ def test_pieces_of_words_spell_them(text):
     ids = tokenizer.encode(text)
     found = word_pieces(tokenizer, text)
     plain = tokenizer.decode(ids)
-    assert [word for word, _ in found] == words_of(plain)
+    assert [word for word, _ in found] == split_words(plain)
     places = [place for _, pieces in found for place in pieces]
     assert sorted(set(places)) == list(range(len(ids)))  # every piece is some word's
     assert places == sorted(places)
@@ -99,7 +99,7 @@ def test_a_words_state_is_the_mean_of_its_pieces(translator):
     assert (frame["pieces"] > 1).any()
     for number, sentence in enumerate(SENTENCES):
         here = frame["sentence"] == number
-        assert frame.loc[here, "word"].tolist() == [*words_of(sentence), "</s>"]
+        assert frame.loc[here, "word"].tolist() == [*split_words(sentence), "</s>"]
         assert frame.loc[here, "place"].tolist() == list(range(here.sum()))
         start = 0
         for vector, pieces in zip(vectors[here], frame.loc[here, "pieces"], strict=True):
@@ -112,7 +112,7 @@ def test_a_words_state_is_the_mean_of_its_pieces(translator):
 def test_neighbours_have_the_greatest_cosines(rng):
     vectors = pd.DataFrame(rng.normal(size=(20, 5)) * rng.uniform(0.1, 9, (20, 1)), [f"t{i}" for i in range(20)])
     vectors.loc["t9"] = 0  # has no direction
-    found = neighbours(vectors, ["t3", "t7"], count=4)
+    found = nearest_neighbours(vectors, ["t3", "t7"], count=4)
     assert found["rank"].tolist() == [1, 2, 3, 4] * 2
     for name, part in found.groupby("name"):
         x = vectors.loc[name]
@@ -125,7 +125,7 @@ def test_neighbours_have_the_greatest_cosines(rng):
         assert part["neighbour"].tolist() == best
         np.testing.assert_allclose(part["cosine"], [cosines[other] for other in best])
     with pytest.raises(EvaluationError, match=r"no vector of 't77'. Did you mean 't7'\?"):
-        neighbours(vectors, ["t77"])
+        nearest_neighbours(vectors, ["t77"])
 
 
 def test_principal_components_are_those_of_the_covariance(rng):
@@ -153,7 +153,7 @@ def test_tsne_keeps_neighbours_and_repeats_itself(rng):
 
 def test_a_projection_has_names_and_kinds(rng):
     points = pd.DataFrame(rng.normal(size=(5, 2)), list("abcde"))
-    figure = projection(points, ["x", "y", "x", "x", "y"], "Two kinds", ("first", "second"), list("abcde"))
+    figure = plot_projection(points, ["x", "y", "x", "x", "y"], "Two kinds", ("first", "second"), list("abcde"))
     (axes,) = figure.axes
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("first", "second", "Two kinds")
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["x (3)", "y (2)"]

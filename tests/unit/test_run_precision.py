@@ -17,13 +17,13 @@ from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.text_generator import TextGenerator
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import start_directory
+from seq2seq.model_directory.directory import create_model_directory
 from seq2seq.model_directory.metadata import read_metadata
 from seq2seq.model_directory.model import save_model
 from seq2seq.models.build import build_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.training.checkpoints import load_checkpoint, save_checkpoint, snapshot
-from seq2seq.training.progress import Progress
+from seq2seq.training.run_state import RunState
 from tests.toy import language_model_config, pairs, save_random_model, toy_config, toy_tokenizer
 
 PRECISIONS = Precision.__args__
@@ -60,7 +60,7 @@ def language_folder(tmp_path_factory, tokenizer):
     config = language_model_config(folder.parent)
     tokenizers = Tokenizers(tokenizer, tokenizer)
     folder.mkdir()
-    start_directory(folder, config, tokenizers)
+    create_model_directory(folder, config, tokenizers)
     save_model(folder, build_model(config, tokenizers), {})
     return folder
 
@@ -83,7 +83,7 @@ def test_a_model_keeps_the_name_and_tf32_is_float32_to_its_layers(precision, tmp
     model = build_model(config, tokenizers, precision)
     assert model.precision == precision
     assert model.dtype_policy.name == ("float32" if precision == "tf32" else precision)
-    start_directory(tmp_path, config, tokenizers)
+    create_model_directory(tmp_path, config, tokenizers)
     save_model(tmp_path, model, {})
     assert read_metadata(tmp_path)["precision"] == precision
 
@@ -142,7 +142,7 @@ def test_each_text_generator_keeps_its_own(language_folder, monkeypatch):
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_language_model_is_loaded_in_the_translators_precision(precision, folder, language_folder):
     translator = Translator.load(folder, precision)
-    helper = translator.sources.language_model(str(language_folder))
+    helper = translator.step_sources.language_model(str(language_folder))
     assert isinstance(helper, LanguageModel)
     assert (helper.precision, helper.dtype_policy.name) == (precision, translator.model.dtype_policy.name)
 
@@ -152,8 +152,8 @@ def test_a_checkpoint_of_tf32_is_none_of_float32(tmp_path, tokenizer):
     exact, fast = (build_model(config, tokenizers, precision) for precision in ("float32", "tf32"))
     for model in (exact, fast):
         model.compile("adam")
-    save_checkpoint(tmp_path / "last.safetensors", fast, Progress(), "corpora", snapshot(fast))
-    assert load_checkpoint(tmp_path / "last.safetensors", fast, "corpora") == Progress()
+    save_checkpoint(tmp_path / "last.safetensors", fast, RunState(), "corpora", snapshot(fast))
+    assert load_checkpoint(tmp_path / "last.safetensors", fast, "corpora") == RunState()
     with pytest.raises(TrainingError, match=r"was written in tf32, and this run would go on in float32\. Set training"):
         load_checkpoint(tmp_path / "last.safetensors", exact, "corpora")
 
@@ -191,7 +191,7 @@ def test_training_computes_in_what_the_recipe_says(chosen, tmp_path, monkeypatch
 
     monkeypatch.setattr(machine, "find_device", device.find_device)
     config = toy_config(tmp_path, training={"precision": chosen, "deterministic": False})
-    assert machine.set_up(config).precision == ("mixed_bfloat16" if chosen == "auto" else chosen)
+    assert machine.set_up_machine(config).precision == ("mixed_bfloat16" if chosen == "auto" else chosen)
 
 
 def test_compiling_a_model_for_fit_sets_the_switch(tmp_path, tokenizer):

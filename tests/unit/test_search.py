@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.search import Rules, StepOutput, beam_search, coverage_scores, greedy_search, normalized, sample
+from seq2seq.search import (
+    SearchConstraints,
+    StepOutput,
+    beam_search,
+    coverage_scores,
+    greedy_search,
+    normalize_scores,
+    sample,
+)
 from seq2seq.search.loop import run_search
-from seq2seq.search.top import top_k
+from seq2seq.search.top_k import top_k
 from tests.reference import log_softmax
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
@@ -44,7 +52,9 @@ class Fake:
 
     def rules(self, limits, rows=None, **values):
         mask = self.mask if rows is None else self.mask[rows]
-        return Rules(max_lengths=tf.constant(limits), bos_id=BOS, eos_id=EOS, pad_id=PAD, source_mask=mask, **values)
+        return SearchConstraints(
+            max_lengths=tf.constant(limits), bos_id=BOS, eos_id=EOS, pad_id=PAD, source_mask=mask, **values
+        )
 
     def follow(self, sentence, tokens):
         """Token log-probabilities and attention of one hypothesis, step by step."""
@@ -116,7 +126,7 @@ def test_coverage_scores(rng):
     nothing = coverage_scores(tf.zeros([1, 1, 3]), tf.constant([[True, True, False]]))
     assert -50 < float(nothing[0, 0]) < -40, "finite, and of the two real positions"
     with pytest.raises(ValueError, match=r"coverage_penalty is 0\.5: pass source_mask"):
-        Rules(max_lengths=tf.constant([3]), bos_id=BOS, eos_id=EOS, coverage_penalty=0.5)
+        SearchConstraints(max_lengths=tf.constant([3]), bos_id=BOS, eos_id=EOS, coverage_penalty=0.5)
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.7])
@@ -245,9 +255,9 @@ def test_a_model_whose_logits_are_no_numbers_ends_too():
 
 def test_length_penalties():
     scores, lengths = tf.constant([-6.0, -6.0]), tf.constant([1, 7])
-    np.testing.assert_allclose(normalized(scores, lengths, 0.0), [-6, -6])
-    np.testing.assert_allclose(normalized(scores, lengths, 1.0), [-6, -3])
-    np.testing.assert_allclose(normalized(scores, lengths, "average"), [-6, -6 / 7], rtol=1e-6)
+    np.testing.assert_allclose(normalize_scores(scores, lengths, 0.0), [-6, -6])
+    np.testing.assert_allclose(normalize_scores(scores, lengths, 1.0), [-6, -3])
+    np.testing.assert_allclose(normalize_scores(scores, lengths, "average"), [-6, -6 / 7], rtol=1e-6)
 
 
 @pytest.mark.parametrize(("size", "k"), [(1, 1), (3, 8), (31, 4), (64, 64), (97, 10), (1000, 24)])

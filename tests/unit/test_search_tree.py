@@ -7,12 +7,12 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.analysis.search_tree import (
-    NotingStep,
-    draws,
+    RecordingStep,
+    build_tree,
+    finished_hypotheses,
     greedy_path,
-    grow_tree,
-    hypotheses,
-    path,
+    path_from_root,
+    sample_counts,
     sampling_probabilities,
     search_tree,
 )
@@ -22,7 +22,7 @@ from seq2seq.inference.shortlist import make_shortlist
 from seq2seq.inference.translator import Translator
 from seq2seq.models.build import build_model
 from seq2seq.models.language_model import LanguageModel
-from seq2seq.search import IMPOSSIBLE, beam_search
+from seq2seq.search import NEG_INF, beam_search
 from tests.conftest import randomize
 from tests.reference import log_softmax
 from tests.toy import toy_config, toy_tokenizer
@@ -59,14 +59,14 @@ def plain_beam(fake, limit, size, forbidden=(), **penalties):
 
 def watch(fake, limit, size, forbidden=(), penalty=0.0, beta=0.0):
     rules = fake.rules([limit], length_penalty=penalty, coverage_penalty=beta, forbidden=forbidden)
-    noting = NotingStep(fake, rules)
+    noting = RecordingStep(fake, rules)
     state, memory = fake.start(0)
     result = beam_search(noting, noting.start(state), memory, rules, beam_size=size)
-    return grow_tree(noting, result, size, Letters()), result, beam_search(fake, state, memory, rules, beam_size=size)
+    return build_tree(noting, result, size, Letters()), result, beam_search(fake, state, memory, rules, beam_size=size)
 
 
 def tokens_of(tree, node):
-    return tuple(int(token) for token in tree.loc[path(tree, node)[1:], "token"])
+    return tuple(int(token) for token in tree.loc[path_from_root(tree, node)[1:], "token"])
 
 
 @pytest.mark.parametrize(("penalty", "beta"), [(0.0, 0.0), (1.0, 0.0), ("average", 0.7)])
@@ -93,7 +93,7 @@ def test_the_tree_is_that_of_a_plain_beam_search(seed, size, limit, forbidden, p
 
 def test_results_of_the_tree_are_those_of_the_search():
     tree, result, _ = watch(Fake(1, 1), 6, 3, penalty=1.0, beta=0.4)
-    best = hypotheses(tree)
+    best = finished_hypotheses(tree)
     assert len(best) == 3
     for n, row in enumerate(best.itertuples()):
         length = int(result.lengths[0, n])
@@ -112,7 +112,7 @@ def translator(tmp_path_factory):
     made = Translator(model, tokenizer, tokenizer, SearchOptions(beam_size=3, max_length=9), shortlist=shortlist)
     helper = LanguageModel(310, EmbeddingsConfig(size=5), UnconditionalDecoderConfig(units=6))
     randomize(helper, seed=6, scale=0.7)
-    made.sources._language_models["lm"] = helper
+    made.step_sources._language_models["lm"] = helper
     return made
 
 
@@ -128,7 +128,7 @@ def translator(tmp_path_factory):
 )
 def test_the_translator_finds_what_the_tree_shows(translator, values):
     options = SearchOptions(**values, n_best=values["beam_size"], max_length=9)
-    best = hypotheses(search_tree(translator, SENTENCE, options))
+    best = finished_hypotheses(search_tree(translator, SENTENCE, options))
     expected = translator.translate([SENTENCE], options)[0].hypotheses
     assert best["pieces"].tolist() == [" ".join(hypothesis.tokens) for hypothesis in expected]
     np.testing.assert_allclose(best["score"], [hypothesis.score for hypothesis in expected], atol=1e-5)
@@ -161,13 +161,13 @@ def test_a_greedy_path_has_the_likeliest_tokens(translator):
 def test_sampling_probabilities_are_those_of_the_definition(shape, rng):
     logits = (2 * rng.normal(size=V)).astype("f")
     log_probs = log_softmax(logits)
-    log_probs[[PAD, BOS]] = IMPOSSIBLE
+    log_probs[[PAD, BOS]] = NEG_INF
     np.testing.assert_allclose(sampling_probabilities(log_probs, *shape), distribution(logits, *shape), atol=1e-6)
 
 
 def test_draws_are_counted(translator):
     options = SearchOptions(sample=True, n_best=60, temperature=0.3, top_k=2, max_length=3, length_penalty=0.0)
-    table = draws(translator, SENTENCE, options)
+    table = sample_counts(translator, SENTENCE, options)
     found = translator.translate([SENTENCE], options)[0].hypotheses
     counts = Counter(hypothesis.text for hypothesis in found)
     assert 1 < len(counts) < 60, "or nothing is shown"
@@ -196,4 +196,4 @@ def test_what_cannot_be_watched_is_refused(translator):
     with pytest.raises(ValueError, match="expected 2 to 3"):
         search_tree(translator, SENTENCE, SearchOptions(max_source_tokens=3))
     with pytest.raises(ValueError, match="'sample' is false"):
-        draws(translator, SENTENCE, SearchOptions())
+        sample_counts(translator, SENTENCE, SearchOptions())

@@ -32,7 +32,7 @@ def make_translator(seed: int, **decoder: object) -> Translator:
     translator = Translator(model, tokenizer, tokenizer, shortlist=shortlist)
     helper = LanguageModel(VOCABULARY, EmbeddingsConfig(size=5), UnconditionalDecoderConfig(units=6))
     randomize(helper, seed=seed + 1, scale=0.7)
-    translator.sources._language_models["lm"] = helper
+    translator.step_sources._language_models["lm"] = helper
     return translator
 
 
@@ -44,8 +44,10 @@ def translator():
 @pytest.fixture
 def traces(monkeypatch):
     """The structures that have been traced."""
-    found, trace = [], searcher.trace
-    monkeypatch.setattr(searcher, "trace", lambda steps, structure: found.append(structure) or trace(steps, structure))
+    found, trace = [], searcher.trace_search
+    monkeypatch.setattr(
+        searcher, "trace_search", lambda steps, structure: found.append(structure) or trace(steps, structure)
+    )
     return found
 
 
@@ -82,7 +84,7 @@ def test_all_values_of_a_number_share_a_graph(translator, traces, name):
     others, values = SWEEPS[name]
     translator.searcher = searcher.Searcher()
     swept = [found(translator, options(**others, **{name: value})) for value in np.array(values).tolist()]
-    assert len(traces) == translator.searcher.graphs() == 1
+    assert len(traces) == translator.searcher.num_graphs() == 1
     assert len({str(results) for results in swept}) > len(swept) // 3, "the values have an effect"
     for place in (0, -1):
         translator.searcher = searcher.Searcher()
@@ -91,13 +93,13 @@ def test_all_values_of_a_number_share_a_graph(translator, traces, name):
 
 
 def test_the_graphs_used_last_are_kept(translator, traces, monkeypatch):
-    monkeypatch.setattr(searcher, "GRAPHS", 2)
+    monkeypatch.setattr(searcher, "MAX_GRAPHS", 2)
     translator.searcher = searcher.Searcher()
     structures = [options(beam_size=size) for size in (1, 2, 3)]
     for chosen in structures:
         translator.translate(SENTENCES[:1], chosen)
         translator.translate(SENTENCES[:1], structures[0])
-    assert translator.searcher.graphs() == 2
+    assert translator.searcher.num_graphs() == 2
     assert len(traces) == 3, "the first one was always in use"
     translator.translate(SENTENCES[:1], structures[1])
     assert len(traces) == 4, "the second one was not, and had to go"
@@ -106,7 +108,7 @@ def test_the_graphs_used_last_are_kept(translator, traces, monkeypatch):
 @pytest.mark.parametrize("cell", ["gru", "lstm", "peephole_lstm"])
 def test_the_memory_of_graphs_that_went_is_freed(cell, monkeypatch):
     """TensorFlow keeps every graph that has a gradient of its own; a search needs none."""
-    monkeypatch.setattr(searcher, "GRAPHS", 1)
+    monkeypatch.setattr(searcher, "MAX_GRAPHS", 1)
     translator, alive = make_translator(1, cell=cell), []
     for _ in range(2):
         for size in (1, 2):
@@ -146,5 +148,5 @@ def test_threads_find_what_one_thread_finds(traces):
         for results in pool.map(run, range(threads)):
             for place, result in results:
                 assert_same(result, expected[place])
-    kept = sum(translator.searcher.graphs() for translator in translators)
+    kept = sum(translator.searcher.num_graphs() for translator in translators)
     assert len(traces) == kept == 2 * (len(VARIETY) - 1), "each was traced once, whoever came first; two share a graph"

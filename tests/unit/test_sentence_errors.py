@@ -12,7 +12,7 @@ from seq2seq.analysis.errors import (
     sentence_errors,
     unattended_words,
 )
-from seq2seq.analysis.plots.errors import scores_and_lengths, scores_of_two
+from seq2seq.analysis.plots.errors import plot_score_comparison, plot_scores_and_lengths
 from seq2seq.errors import EvaluationError
 from seq2seq.inference.results import Hypothesis, Translation
 from tests.toy import toy_tokenizer
@@ -94,7 +94,7 @@ def test_words_without_attention(tokenizer):
     assert unattended_words(source, translation("x", weights / 10), tokenizer) == ["the", "dogs", "sees"]
     # Half a look and half a look are one.
     together = attending(tokenizer, source, [[0], [-2, pieces.index("▁s")], [-2, pieces.index("▁s")]])
-    assert unattended_words(source, translation("x", together), tokenizer, least=0.9) == ["dogs"]
+    assert unattended_words(source, translation("x", together), tokenizer, min_attention=0.9) == ["dogs"]
     for nothing in (translation("x", weights[:, :0]), translation("x", weights, pieces=2)):
         assert unattended_words(source, nothing, tokenizer) is None
 
@@ -130,13 +130,13 @@ def test_two_systems(table, tokenizer):
     assert found["gain"].iloc[0] > 0 > found["gain"].iloc[1]
     with pytest.raises(EvaluationError, match="differ"):
         compare_sentences(table, other[:2])
-    (axes,) = scores_of_two(found, "one", "two").axes
+    (axes,) = plot_score_comparison(found, "one", "two").axes
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["two is closer (1)", "one is closer (1)"]
     np.testing.assert_allclose(axes.collections[0].get_offsets(), [found[["chrf_first", "chrf_second"]].iloc[0]])
 
 
 def test_sentences_are_drawn(table):
-    scores, lengths = scores_and_lengths(table).axes
+    scores, lengths = plot_scores_and_lengths(table).axes
     assert sum(bar.get_height() for bar in scores.patches) == len(table)
     np.testing.assert_allclose(lengths.collections[0].get_offsets(), [[2, 2], [2, 0]])
     np.testing.assert_allclose(lengths.collections[1].get_offsets(), [[5, 6]])

@@ -22,7 +22,7 @@ from seq2seq.bulk.shards import translate_shard
 from seq2seq.config import SearchOptions
 from seq2seq.corpora.readers import count_lines, read_lines
 from seq2seq.errors import BulkError, CorpusError
-from seq2seq.inference.output import lines_answered
+from seq2seq.inference.output import count_answered
 from seq2seq.inference.results import Hypothesis, Translation
 from seq2seq.model_directory.model import save_model
 from tests.toy import save_random_model, toy_tokenizer
@@ -35,7 +35,7 @@ class Shouting:
     """A translator in capitals; `asked` holds the lines that it was given."""
 
     def __init__(self, precision="float32"):
-        self.model = SimpleNamespace(attends=False, precision=precision)
+        self.model = SimpleNamespace(uses_attention=False, precision=precision)
         self.asked = []
 
     def translate_stream(self, lines, options, *, chunk, attention, progress):
@@ -105,17 +105,17 @@ def test_damage_is_found_while_counting(tmp_path):
 
 
 def test_rows_of_a_line_are_counted_once():
-    assert lines_answered([b"a\n", b"a\n"], "text") == 2
-    assert lines_answered([b"{}\n"] * 3, "jsonl") == 3
-    assert lines_answered([b"1\t0\ta\n", b"1\t0\tb\n", b"2\t0\ta\n", b"11\t0\ta\n"], "tsv") == 3
-    assert lines_answered([], "tsv") == 0
-    assert lines_answered([b"1\t0\ta\n", b"2\t0\tb\n", b"2\t0\ta"], "tsv") == 1, "the last row is not whole"
+    assert count_answered([b"a\n", b"a\n"], "text") == 2
+    assert count_answered([b"{}\n"] * 3, "jsonl") == 3
+    assert count_answered([b"1\t0\ta\n", b"1\t0\tb\n", b"2\t0\ta\n", b"11\t0\ta\n"], "tsv") == 3
+    assert count_answered([], "tsv") == 0
+    assert count_answered([b"1\t0\ta\n", b"2\t0\tb\n", b"2\t0\ta"], "tsv") == 1, "the last row is not whole"
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])
 def test_the_last_shard_joins_and_a_record_stays(job, order):
     reports = [go(job, number, 3) for number in order]
-    assert [(report.complete, report.joined) for report in reports] == [(1, False), (2, False), (3, True)]
+    assert [(report.complete_shards, report.joined) for report in reports] == [(1, False), (2, False), (3, True)]
     assert job.target.read_bytes() == expected()
     assert names(job) == ["in", "out", "out.manifest.json"]
 
@@ -147,13 +147,13 @@ def test_what_is_done_is_not_done_again(job):
     assert first.asked
     report = go(job, 1, 2, again)
     assert again.asked == []
-    assert report.before == len(report.lines)
+    assert report.resumed_lines == len(report.lines)
     go(job, 2, 2)
     last = Shouting()
     report = go(job, 2, 2, last)
     assert last.asked == []
     assert report.joined
-    assert report.before == len(report.lines)
+    assert report.resumed_lines == len(report.lines)
     assert names(job) == ["in", "out", "out.manifest.json"]
 
 
@@ -234,7 +234,7 @@ def test_a_chunk_that_is_not_whole_is_translated_again(job):
     answer = job.target.with_name("out.chunks") / "000000000009.0123"
     answer.write_bytes("half a line of many ☃".encode()[:-1])
     translator = Shouting()
-    assert go(job, 1, 1, translator).before == 8
+    assert go(job, 1, 1, translator).resumed_lines == 8
     assert translator.asked == LINES[8:]
     assert job.target.read_bytes() == expected()
 
@@ -243,7 +243,7 @@ def test_an_answer_that_was_deleted_is_made_again(job):
     go(job, 1, 2)
     (job.target.with_name("out.chunks") / "000000000003").unlink()
     translator = Shouting()
-    assert go(job, 1, 2, translator).before == 4
+    assert go(job, 1, 2, translator).resumed_lines == 4
     assert translator.asked == LINES[2:4]
     assert go(job, 2, 2).joined
     assert job.target.read_bytes() == expected()
@@ -404,7 +404,7 @@ def test_a_second_process_on_a_shard_is_refused_with_the_first_ones_id(job):
 def test_whoever_is_last_joins_when_all_end_at_once(job, monkeypatch):
     count = 6
     with monkeypatch.context() as patch:
-        patch.setattr(shards, "join", lambda *_: 0)
+        patch.setattr(shards, "join_shards", lambda *_: 0)
         for number in range(1, count + 1):
             go(job, number, count)
     with ThreadPoolExecutor(count) as pool:

@@ -11,16 +11,16 @@ from seq2seq.corpora import SentencePair
 from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.errors import ConfigError, ModelDirectoryError
 from seq2seq.inference.shortlist import (
-    CANDIDATES,
-    FILE,
     ITERATIONS,
+    MAX_CANDIDATES,
+    SHORTLIST_FILE,
     Shortlist,
     learn_shortlist,
     load_shortlist,
     make_shortlist,
     save_shortlist,
 )
-from seq2seq.model_directory.directory import start_directory
+from seq2seq.model_directory.directory import create_model_directory
 from seq2seq.model_directory.model import save_model
 from seq2seq.models.translation import Seq2Seq
 from tests.conftest import randomize
@@ -61,16 +61,16 @@ def test_a_word_and_its_translation_find_each_other():
 
 
 def test_a_sentence_may_have_its_own_candidates_alone():
-    candidates = np.zeros((8, CANDIDATES), np.int32)
+    candidates = np.zeros((8, MAX_CANDIDATES), np.int32)
     candidates[5, :3], candidates[6, :2] = (20, 21, 22), (21, 30)
-    tokens = Shortlist(candidates, np.array([0, 1, 2, 3, 10], np.int32)).of([[5], [6, 6]], 2)
+    tokens = Shortlist(candidates, np.array([0, 1, 2, 3, 10], np.int32)).select([[5], [6, 6]], 2)
     assert tokens.tolist() == [[0, 1, 2, 3, 10, 20, 21], [0, 1, 2, 3, 10, 21, 30]]
 
 
 def test_fewer_candidates_are_padded():
-    candidates = np.zeros((8, CANDIDATES), np.int32)
+    candidates = np.zeros((8, MAX_CANDIDATES), np.int32)
     candidates[5, :2] = (20, 21)
-    tokens = Shortlist(candidates, np.arange(4, dtype=np.int32)).of([[5], [6]], 2)
+    tokens = Shortlist(candidates, np.arange(4, dtype=np.int32)).select([[5], [6]], 2)
     assert tokens.tolist() == [[0, 1, 2, 3, 20, 21], [0, 1, 2, 3, 0, 0]]
 
 
@@ -89,7 +89,7 @@ def translator():
 
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_a_shortlist_of_everything_changes_nothing(translator, beam_size):
-    everything = translator.sources.shortlist._replace(frequent=np.arange(30, dtype=np.int32))
+    everything = translator.step_sources.shortlist._replace(frequent=np.arange(30, dtype=np.int32))
     free = Translator(translator.model, *translator.tokenizers, shortlist=everything)
     options = SearchOptions(beam_size=beam_size, max_length=12)
     expected = free.translate(SENTENCES, options)
@@ -100,7 +100,7 @@ def test_a_shortlist_of_everything_changes_nothing(translator, beam_size):
 
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_translations_are_of_the_shortlist_and_do_not_depend_on_the_batch(translator, beam_size):
-    few = translator.sources.shortlist._replace(frequent=np.arange(4, dtype=np.int32))
+    few = translator.step_sources.shortlist._replace(frequent=np.arange(4, dtype=np.int32))
     narrow = Translator(translator.model, *translator.tokenizers, shortlist=few)
     options = SearchOptions(beam_size=beam_size, max_length=12, shortlist=2, unk="suppress")
     together = narrow.translate(SENTENCES, options)
@@ -115,10 +115,12 @@ def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path):
     bare = Translator(translator.model, *translator.tokenizers)
     with pytest.raises(ConfigError, match="'shortlist' is set: it needs a model directory"):
         bare.translate(SENTENCES, SearchOptions(shortlist=5))
-    with pytest.raises(ModelDirectoryError, match=f"{FILE}: no such file. Make it with: seq2seq shortlist {tmp_path}"):
+    with pytest.raises(
+        ModelDirectoryError, match=f"{SHORTLIST_FILE}: no such file. Make it with: seq2seq shortlist {tmp_path}"
+    ):
         load_shortlist(tmp_path, translator.tokenizers)
-    shortlist, again = translator.sources.shortlist, f"Make it with: seq2seq shortlist {tmp_path}"
-    start_directory(tmp_path, toy_config(tmp_path), translator.tokenizers)
+    shortlist, again = translator.step_sources.shortlist, f"Make it with: seq2seq shortlist {tmp_path}"
+    create_model_directory(tmp_path, toy_config(tmp_path), translator.tokenizers)
     save_model(tmp_path, translator.model, {})
     save_shortlist(tmp_path, shortlist, translator.tokenizers)
     save_model(tmp_path, translator.model, {})  # as a run does that is resumed
@@ -128,9 +130,9 @@ def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path):
     other = Tokenizer.train(SENTENCES, TokenizerConfig(vocabulary_size=28))
     with pytest.raises(ModelDirectoryError, match=rf"made from other files: SHA-256 of source.spm differs.*{again}"):
         load_shortlist(tmp_path, translator.tokenizers._replace(source=other))
-    (tmp_path / FILE).write_bytes((tmp_path / FILE).read_bytes()[:-200])
+    (tmp_path / SHORTLIST_FILE).write_bytes((tmp_path / SHORTLIST_FILE).read_bytes()[:-200])
     with pytest.raises(
-        ModelDirectoryError, match=rf"damaged, .* SHA-256 of {FILE} differs from metadata\.json.*{again}"
+        ModelDirectoryError, match=rf"damaged, .* SHA-256 of {SHORTLIST_FILE} differs from metadata\.json.*{again}"
     ):
         load_shortlist(tmp_path, translator.tokenizers)
     # A stranger's, its checksums right.
@@ -141,7 +143,7 @@ def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path):
         (shortlist._replace(frequent=np.zeros(3, np.float32)), "no shortlist: it holds candidates, frequent"),
     ):
         save_shortlist(tmp_path, forged, translator.tokenizers)
-        with pytest.raises(ModelDirectoryError, match=f"{FILE}: {reason}.*{again}"):
+        with pytest.raises(ModelDirectoryError, match=f"{SHORTLIST_FILE}: {reason}.*{again}"):
             load_shortlist(tmp_path, translator.tokenizers)
 
 

@@ -10,8 +10,8 @@ import yaml
 
 from seq2seq.config import CorpusConfig
 from seq2seq.corpora import open_corpus
-from seq2seq.corpora.downloads.acquired import Acquired
-from seq2seq.corpora.downloads.splits import SPLITS, split_of, write_splits
+from seq2seq.corpora.downloads.downloaded import DownloadedCorpus
+from seq2seq.corpora.downloads.splits import SPLITS, assign_split, write_splits
 from seq2seq.errors import CorpusError
 
 SOURCES = [f"Sentence number {number}." for number in range(2000)]
@@ -64,15 +64,17 @@ def test_the_place_of_a_sentence_never_changes():
     for source in SOURCES[:200]:
         digest = hashlib.blake2b(b"7\n" + source.encode(), digest_size=8).hexdigest()
         eighth = int(digest, 16) >> 61
-        assert split_of(source, 7, 0.125) == {0: "test", 1: "valid"}.get(eighth, "train")
-        assert split_of(source, 7, 0.125) == split_of(f" {source} ", 7, 0.125)
+        assert assign_split(source, 7, 0.125) == {0: "test", 1: "valid"}.get(eighth, "train")
+        assert assign_split(source, 7, 0.125) == assign_split(f" {source} ", 7, 0.125)
 
 
 def test_canonically_equal_sources_stay_together():
     composed = [f"Café número {number}" for number in range(300)]
     decomposed = [unicodedata.normalize("NFD", source) for source in composed]
     assert composed != decomposed
-    assert [split_of(source, 1, 0.2) for source in composed] == [split_of(source, 1, 0.2) for source in decomposed]
+    assert [assign_split(source, 1, 0.2) for source in composed] == [
+        assign_split(source, 1, 0.2) for source in decomposed
+    ]
 
 
 def test_every_line_is_accounted_for(tmp_path):
@@ -107,7 +109,7 @@ def test_an_empty_split_is_an_error_and_leaves_nothing(tmp_path):
 
 
 def test_the_command_that_trains_on_a_corpus(tmp_path):
-    got = Acquired("ted", ("en", "ja"), "", "", tmp_path / "my ted", recipe="small")
+    got = DownloadedCorpus("ted", ("en", "ja"), "", "", tmp_path / "my ted", recipe="small")
     got.splits = {split: {"tsv": f"/d/{split} 1.tsv"} for split in ("train", "valid", "test")}
     command = got.next_command()
     words = shlex.split(command.removeprefix("train: ").replace("\\\n", ""))
@@ -121,7 +123,7 @@ def test_the_command_that_trains_on_a_corpus(tmp_path):
 
 
 def test_the_command_that_evaluates_on_a_test_set(tmp_path):
-    got = Acquired("wmt", ("en", "de"), "", "", tmp_path, more_references=["b b"])
+    got = DownloadedCorpus("wmt", ("en", "de"), "", "", tmp_path, extra_references=["b b"])
     got.splits = {"test": {"source": "s", "target": "a"}}
     expected = "evaluate: seq2seq evaluate MODEL --source s --reference a --reference 'b b'"
     assert got.next_command() == expected

@@ -12,7 +12,7 @@ from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from seq2seq.inference.int8 import quantize_decoder
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.shortlist import make_shortlist
-from seq2seq.inference.steps import Batch, ModelSteps, Prefixed, Shortlisted
+from seq2seq.inference.step_sources import Batch, ModelSteps, PrefixSteps, ShortlistSteps
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
 from tests.conftest import randomize
@@ -39,7 +39,7 @@ def translator(tmp_path_factory):
     made = Translator(model, tokenizer, tokenizer, shortlist=shortlist, folder=folder)
     helper = LanguageModel(VOCABULARY, EmbeddingsConfig(size=5), UnconditionalDecoderConfig(units=6))
     randomize(helper, seed=8, scale=0.7)
-    made.sources._language_models["lm"] = helper
+    made.step_sources._language_models["lm"] = helper
     return made
 
 
@@ -67,14 +67,14 @@ class Composed:
     def __init__(self, translator, sentence, shortlist, int8, fused):
         ids = translator.tokenizers.source.encode(sentence)
         model, self.steppers = translator.model, []
-        decode_step = translator.sources.of(SearchOptions(int8=True)).decode_step if int8 else model.decode_step
+        decode_step = translator.step_sources.of(SearchOptions(int8=True)).decode_step if int8 else model.decode_step
         self.steppers.append(Stepper(decode_step, *model.encode(tf.constant([[*ids, EOS_ID]]))))
         if fused:
-            helper = translator.sources.language_model("lm")
+            helper = translator.step_sources.language_model("lm")
             self.steppers.append(Stepper(helper.decode_step, *helper.encode(tf.constant([[EOS_ID]]))))
         self.allowed = np.arange(VOCABULARY)
         if shortlist:
-            self.allowed = translator.sources.shortlist.of([ids], SIZE)[0]
+            self.allowed = translator.step_sources.shortlist.of([ids], SIZE)[0]
             assert len(self.allowed) < VOCABULARY
 
     def scores(self, tokens):
@@ -153,15 +153,15 @@ def test_samples_are_of_the_candidates_and_do_not_depend_on_the_batch(translator
 @pytest.mark.parametrize("shortlist", [False, True])
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_a_prefix_comes_first_even_where_it_is_no_candidate(translator, beam_size, shortlist):
-    source = translator.tokenizers.source.encode_all(SENTENCES[:3])
+    source = translator.tokenizers.source.encode_batch(SENTENCES[:3])
     prefixes = [[30, 31], [], [33]]
-    candidates = translator.sources.shortlist.of(source, SIZE)
+    candidates = translator.step_sources.shortlist.of(source, SIZE)
     assert 30 not in candidates[0], "or this tells nothing"
     steps = ModelSteps(translator.model)
-    steps = Shortlisted(steps, translator.sources.shortlist, SIZE) if shortlist else steps
+    steps = ShortlistSteps(steps, translator.step_sources.shortlist, SIZE) if shortlist else steps
     options = SearchOptions(beam_size=beam_size, length_penalty=0.0)
     limits = np.full(3, 1, np.int32), np.full(3, LONGEST, np.int32)
-    result = Searcher().search(Prefixed(steps), Batch(source, prefixes), limits, options)
+    result = Searcher().search(PrefixSteps(steps), Batch(source, prefixes), limits, options)
     for row, prefix in enumerate(prefixes):
         tokens = result.tokens[row, 0, : result.lengths[row, 0]].tolist()
         assert tokens[: len(prefix)] == prefix
@@ -175,33 +175,33 @@ def test_a_prefix_comes_first_even_where_it_is_no_candidate(translator, beam_siz
 def test_steps_that_differ_in_their_numbers_share_a_graph(translator):
     options = SearchOptions(shortlist=3, language_model="lm", language_model_weight=0.1)
     same = options.model_copy(update={"shortlist": 9, "language_model_weight": 2.0})
-    assert translator.sources.of(options).key == translator.sources.of(same).key
+    assert translator.step_sources.of(options).key == translator.step_sources.of(same).key
     others = ({"shortlist": None}, {"int8": True}, {"language_model": None})
-    keys = {translator.sources.of(options.model_copy(update=other)).key for other in others}
-    assert len(keys | {translator.sources.of(options).key}) == 4
+    keys = {translator.step_sources.of(options.model_copy(update=other)).key for other in others}
+    assert len(keys | {translator.step_sources.of(options).key}) == 4
 
 
 @pytest.mark.parametrize("options", [{"beam_size": 1}, {"beam_size": 3}, {"sample": True}])
 def test_there_is_always_room_for_a_prefix_and_its_end(translator, options):
-    source, prefix = translator.tokenizers.source.encode_all(SENTENCES[:2]), [9, 8, 7]
+    source, prefix = translator.tokenizers.source.encode_batch(SENTENCES[:2]), [9, 8, 7]
     limits = np.ones(2, np.int32), np.full(2, 2, np.int32)
-    batch, steps = Batch(source, [prefix, []]), Prefixed(ModelSteps(translator.model))
+    batch, steps = Batch(source, [prefix, []]), PrefixSteps(ModelSteps(translator.model))
     result = Searcher().search(steps, batch, limits, SearchOptions(**options))
     assert result.tokens[0, 0, :4].tolist() == [*prefix, EOS_ID]
     assert result.lengths[1, 0] <= 2
 
 
 def test_a_batch_without_prefixes_begins_freely(translator):
-    source = translator.tokenizers.source.encode_all(SENTENCES)
+    source = translator.tokenizers.source.encode_batch(SENTENCES)
     limits, options = (np.ones(4, np.int32), np.full(4, LONGEST, np.int32)), SearchOptions(beam_size=2)
     free = Searcher().search(ModelSteps(translator.model), Batch(source), limits, options)
-    forced = Searcher().search(Prefixed(ModelSteps(translator.model)), Batch(source), limits, options)
+    forced = Searcher().search(PrefixSteps(ModelSteps(translator.model)), Batch(source), limits, options)
     np.testing.assert_array_equal(forced.tokens, free.tokens)
 
 
 @pytest.mark.parametrize("prefixes", [[[PAD_ID, 7], [8]], [[3]], [[7], [8], [9]], [[VOCABULARY], []], [[7], [2**40]]])
 def test_a_prefix_that_cannot_be_forced_is_refused(translator, prefixes):
-    steps, source = Prefixed(ModelSteps(translator.model)), translator.tokenizers.source.encode_all(SENTENCES[:2])
+    steps, source = PrefixSteps(ModelSteps(translator.model)), translator.tokenizers.source.encode_batch(SENTENCES[:2])
     limits = np.ones(2, np.int32), np.full(2, LONGEST, np.int32)
     with pytest.raises(ValueError, match=r"prefixes of 2 sentences|expected token ids from 4 to 39"):
         Searcher().search(steps, Batch(source, prefixes), limits, SearchOptions())

@@ -52,7 +52,7 @@ def words():
 @pytest.fixture(scope="module")
 def tiny():
     """Characters a and b, and the sign for a space."""
-    return generator_of(["ab", "ba a", "b"], model="char", vocabulary_size=8)
+    return generator_of(["ab", "ba a", "b"], model_type="char", vocabulary_size=8)
 
 
 def distributions(generator, ids):
@@ -84,7 +84,7 @@ def test_token_log_probs_equal_single_steps_whatever_the_batch(words, monkeypatc
 
 def test_logits_are_computed_in_blocks_whatever_the_line(words, monkeypatch):
     together, score, sizes = words.token_log_probs(LINES), words._nll, []
-    monkeypatch.setattr("seq2seq.inference.text_generator.LOGITS", 5 * words.tokenizer.vocabulary_size + 1)
+    monkeypatch.setattr("seq2seq.inference.text_generator.MAX_LOGITS", 5 * words.tokenizer.vocabulary_size + 1)
     monkeypatch.setattr(words, "_nll", lambda readout, labels: sizes.append(len(labels)) or score(readout, labels))
     for blocks, log_probs in zip(words.token_log_probs(LINES), together, strict=True):
         np.testing.assert_allclose(blocks, log_probs, atol=1e-5)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
-from seq2seq.layers.time_loop import product, run_steps
+from seq2seq.layers.recurrent_scan import deferred_matmul, recurrent_scan
 from seq2seq.models.translation import Seq2Seq
 
 T, B, U, OUT = 5, 2, 4, 3
@@ -29,9 +29,9 @@ def parts(rng):
 def make_step(weights):
     def step(x, states, constants):
         bias = tf.cast(weights["bias"], x[0].dtype)
-        hidden = tf.tanh(x[0] + product(states[0], weights["twice"]) + bias)
-        hidden = tf.tanh(product(hidden, weights["twice"]) * hidden + bias)
-        return [product(hidden, weights["out"]) * constants[0] + x[1], hidden[:, :1] ** 2], [hidden]
+        hidden = tf.tanh(x[0] + deferred_matmul(states[0], weights["twice"]) + bias)
+        hidden = tf.tanh(deferred_matmul(hidden, weights["twice"]) * hidden + bias)
+        return [deferred_matmul(hidden, weights["out"]) * constants[0] + x[1], hidden[:, :1] ** 2], [hidden]
 
     return step
 
@@ -45,7 +45,7 @@ def in_python(weights, x, y, start, constant):
 
 
 def hoisted(weights, x, y, start, constant):
-    outputs, states = run_steps(
+    outputs, states = recurrent_scan(
         make_step(weights),
         [x, y],
         [start],
@@ -90,18 +90,18 @@ def test_no_matrix_is_multiplied_for_a_weights_gradient_inside_the_loop(parts):
     assert len(outside) == 3  # three products a step
 
 
-@pytest.mark.parametrize(("form", "loops"), [("conditional", 5), ("input_feeding", 4)])
+@pytest.mark.parametrize(("form", "loops"), [("cgru", 5), ("input_feeding", 4)])
 def test_nor_inside_the_loop_of_a_decoder(form, loops):
     """Three loops are the encoder's; of the conditional decoder, the upper layer has its own."""
     stack = {"layers": 2, "residual": "highway", "layer_norm": True}
-    decoder = DecoderConfig(units=7, form=form, transition_depth=2, **stack)
+    decoder = DecoderConfig(units=7, type=form, transition_depth=2, **stack)
     model = Seq2Seq(9, 9, EmbeddingsConfig(size=5), EncoderConfig(units=6, **stack), decoder)
     source, target = np.array([[4, 5, 3]], np.int32), np.array([[6, 7, 8, 3]], np.int32)
 
     @tf.function
     def gradients():
         with tf.GradientTape() as tape:
-            loss, *_ = model.losses_of(source, target)
+            loss, *_ = model.loss_sums(source, target)
         return tape.gradient(loss, [v.value for v in model.trainable_variables])
 
     inside, outside = weight_gradients(gradients, loops=2 * loops)
@@ -138,7 +138,7 @@ def _ancestors(graph, names):
 def test_low_precision_stays_in_the_loop(parts):
     weights, x, y, start, constant = parts
     low = [tf.cast(value, tf.bfloat16) for value in (x, y, start, constant)]
-    outputs, states = run_steps(
+    outputs, states = recurrent_scan(
         make_step(weights),
         low[:2],
         [low[2]],
@@ -162,7 +162,7 @@ def test_sums_over_many_steps_keep_their_tail_in_low_precision(rng):
 
     with tf.GradientTape() as tape:
         tape.watch(factor)
-        (outputs,), _ = run_steps(step, [x], [], constants=[factor], variables=[bias], output_dtypes=[tf.bfloat16])
+        (outputs,), _ = recurrent_scan(step, [x], [], constants=[factor], variables=[bias], output_dtypes=[tf.bfloat16])
         loss = tf.reduce_sum(tf.cast(outputs, tf.float32))
     by_factor, by_bias = tape.gradient(loss, [factor, bias.value])
     exact = tf.reduce_sum(tf.cast(x, tf.float32), axis=0)
@@ -183,16 +183,16 @@ def test_threads_trace_apart(parts):
 
     def multiply():
         assert tracing.wait(60)
-        product(start, other)
+        deferred_matmul(start, other)
         multiplied.set()
 
     thread = threading.Thread(target=multiply)
     thread.start()
-    outputs, _ = run_steps(
+    outputs, _ = recurrent_scan(
         step, [x, y], [start], constants=[constant], variables=list(weights.values()), output_dtypes=[tf.float32] * 2
     )
     thread.join()
-    expected, _ = run_steps(
+    expected, _ = recurrent_scan(
         traced, [x, y], [start], constants=[constant], variables=list(weights.values()), output_dtypes=[tf.float32] * 2
     )
     for ours, wanted in zip(outputs, expected, strict=True):

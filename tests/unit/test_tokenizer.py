@@ -44,7 +44,7 @@ def train(text: list[str] = TEXT, **options: object) -> Tokenizer:
 
 @pytest.fixture(scope="module", params=["unigram", "bpe"])
 def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
-    return train(model=request.param)
+    return train(model_type=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_text_comes_back(tokenizer: Tokenizer, sentence: str) -> None:
 
 def test_kind_of_model_by_its_scores() -> None:
     for model, ranks in (("bpe", True), ("unigram", False)):
-        processor = sentencepiece.SentencePieceProcessor(model_proto=train(model=model).model)
+        processor = sentencepiece.SentencePieceProcessor(model_proto=train(model_type=model).model)
         scores = [processor.get_score(token) for token in range(4, 280)]
         # BPE stores the rank of a merge, unigram a log probability.
         assert (scores == [-float(rank) for rank in range(len(scores))]) == ranks
@@ -90,8 +90,8 @@ def test_blank_gives_no_tokens(tokenizer: Tokenizer, blank: str) -> None:
 
 def test_many_at_once_equal_one_by_one(tokenizer: Tokenizer) -> None:
     texts = [*TEXT, "", "unseen Ωλ"]
-    assert tokenizer.encode_all(texts) == [tokenizer.encode(text) for text in texts]
-    assert tokenizer.encode_all([]) == []
+    assert tokenizer.encode_batch(texts) == [tokenizer.encode(text) for text in texts]
+    assert tokenizer.encode_batch([]) == []
 
 
 def test_pieces_and_ids_are_inverse(tokenizer: Tokenizer) -> None:
@@ -196,9 +196,9 @@ def test_save_and_load(tokenizer: Tokenizer, tmp_path: Path) -> None:
     path = tmp_path / "größe.spm"
     tokenizer.save(path)
     loaded = Tokenizer.load(path)
-    assert loaded.model == tokenizer.model
+    assert loaded.model == tokenizer.model_type
     assert loaded.fingerprint() == tokenizer.fingerprint()
-    assert loaded.encode_all(TEXT) == tokenizer.encode_all(TEXT)
+    assert loaded.encode_batch(TEXT) == tokenizer.encode_batch(TEXT)
     assert len(bytes.fromhex(tokenizer.fingerprint())) == 32
     assert train(vocabulary_size=279).fingerprint() != tokenizer.fingerprint()
 
@@ -244,22 +244,22 @@ def test_missing_model_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("model", ["unigram", "bpe"])
 def test_too_large_a_vocabulary_names_the_largest(model: str) -> None:
     with pytest.raises(TokenizerError) as error:
-        train(model=model, vocabulary_size=30_000)
+        train(model_type=model, vocabulary_size=30_000)
     message = str(error.value)
     assert message.startswith(f"cannot train a {model} tokenizer with vocabulary_size 30000: ")
     largest = int(re.search(r"<= (\d+)\.", message)[1])
-    assert train(model=model, vocabulary_size=largest).vocabulary_size == largest
+    assert train(model_type=model, vocabulary_size=largest).vocabulary_size == largest
     with pytest.raises(TokenizerError):
-        train(model=model, vocabulary_size=largest + 1)
+        train(model_type=model, vocabulary_size=largest + 1)
 
 
 def test_characters_are_pieces_and_the_size_is_a_limit() -> None:
-    whole = train(GERMAN, model="char", vocabulary_size=8000)
+    whole = train(GERMAN, model_type="char", vocabulary_size=8000)
     for sentence in GERMAN:
         assert whole.pieces(whole.encode(sentence)) == list("▁" + sentence.replace(" ", "▁"))
         assert whole.decode(whole.encode(sentence)) == sentence
     assert whole.vocabulary_size == len(set("".join(GERMAN))) + 4, "the space counts as ▁"
-    few = train(GERMAN, model="char", vocabulary_size=12)
+    few = train(GERMAN, model_type="char", vocabulary_size=12)
     assert few.vocabulary_size == 12
     assert few.unk_id in few.encode(GERMAN[0])
 
@@ -273,7 +273,7 @@ def test_too_small_a_vocabulary() -> None:
 @pytest.mark.parametrize("model", ["unigram", "bpe"])
 def test_no_text(model: str, text: list[str]) -> None:
     with pytest.raises(TokenizerError) as error:
-        train(text, model=model)
+        train(text, model_type=model)
     assert ": there is no text. " in str(error.value)
 
 
@@ -290,7 +290,7 @@ def test_a_large_corpus_is_sampled_the_same_way_each_time(monkeypatch):
     sentences = [f"sentence {number} of many words {number * 7}" for number in range(1000)]
     config = TokenizerConfig(vocabulary_size=40)
     whole = Tokenizer.train(sentences, config).fingerprint()
-    monkeypatch.setattr("seq2seq.data.tokenizer.MOST_CHARACTERS", 5000)
+    monkeypatch.setattr("seq2seq.data.tokenizer.MAX_TRAINING_CHARACTERS", 5000)
     first, second = (Tokenizer.train(iter(sentences), config).fingerprint() for _ in range(2))
     assert first == second != whole
     kept = _sample(sentences)
@@ -301,6 +301,6 @@ def test_a_large_corpus_is_sampled_the_same_way_each_time(monkeypatch):
 
 
 def test_a_sample_has_at_least_a_sentence(monkeypatch):
-    monkeypatch.setattr("seq2seq.data.tokenizer.MOST_CHARACTERS", 3)
+    monkeypatch.setattr("seq2seq.data.tokenizer.MAX_TRAINING_CHARACTERS", 3)
     assert len(_sample(["longer", "longest", "long"])) == 1
     assert _sample(["a", "b", "c"]) == ["a", "b", "c"]

@@ -10,9 +10,9 @@ from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import save_weights, start_directory
+from seq2seq.model_directory.directory import create_model_directory, save_weights
 from seq2seq.model_directory.model import load_model, save_model
-from seq2seq.models.base import weights_of
+from seq2seq.models.base import named_weights
 from seq2seq.models.build import build_model
 from seq2seq.storage.arrays import load_arrays, save_arrays
 from tests.conftest import randomize
@@ -218,7 +218,7 @@ def test_searching_is_traced_once_per_configuration(translator):
                 "max_source_tokens": 20 * number,
             }
             translator.translate(part, options(**values, **changing, length_penalty=0.3))
-    assert translator.searcher.graphs() == 3
+    assert translator.searcher.num_graphs() == 3
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_a_changed_option_changes_the_search(translator, start, changed):
 
 @pytest.fixture
 def saved(translator, config, tmp_path):
-    start_directory(tmp_path, config, translator.tokenizers)
+    create_model_directory(tmp_path, config, translator.tokenizers)
     save_model(tmp_path, translator.model, {"validation": {"bleu": 1.5}})
     return tmp_path
 
@@ -267,7 +267,7 @@ def test_saved_and_loaded_translates_identically(translator, saved):
 def test_a_model_of_any_precision_loads_in_float32(translator, config, tmp_path, precision):
     model = build_model(config, translator.tokenizers, precision)
     model.set_weights(translator.model.get_weights())
-    start_directory(tmp_path, config, translator.tokenizers)
+    create_model_directory(tmp_path, config, translator.tokenizers)
     save_model(tmp_path, model, {})
     loaded, _, _ = load_model(tmp_path)
     assert loaded.compute_dtype == "float32"
@@ -280,12 +280,12 @@ def test_a_process_killed_between_weights_and_metadata_leaves_a_model_that_loads
         raise KeyboardInterrupt
 
     before = (saved / "metadata.json").read_bytes()
-    weights = {name: array + 1 for name, array in weights_of(translator.model).items()}
+    weights = {name: array + 1 for name, array in named_weights(translator.model).items()}
     monkeypatch.setattr("seq2seq.model_directory.directory.write_metadata", killed)
     with pytest.raises(KeyboardInterrupt):
         save_weights(saved, weights, "float32", {})
     assert (saved / "metadata.json").read_bytes() == before
-    for name, array in weights_of(load_model(saved)[0]).items():
+    for name, array in named_weights(load_model(saved)[0]).items():
         np.testing.assert_array_equal(array, weights[name])
 
 

@@ -76,13 +76,13 @@ def test_surfaces_are_the_text(tokenizer):
 def test_decoding_with_texts_for_unknown_tokens(tokenizer, pieces, unknown, text):
     ids = [EOS_ID if piece == "</s>" else UNK_ID if piece == "<unk>" else tokenizer.ids([piece])[0] for piece in pieces]
     assert tokenizer.pieces(ids) == pieces
-    assert tokenizer.decode_with(ids, unknown) == text
+    assert tokenizer.decode_with_unknowns(ids, unknown) == text
 
 
 def test_without_unknown_tokens_decoding_is_decoding(tokenizer):
     for source, _ in pairs(20, 3):
         ids = tokenizer.encode(source)
-        assert tokenizer.decode_with([*ids, EOS_ID], []) == tokenizer.decode(ids) == source
+        assert tokenizer.decode_with_unknowns([*ids, EOS_ID], []) == tokenizer.decode(ids) == source
 
 
 def test_the_most_attended_text():
@@ -118,7 +118,7 @@ def test_unknown_tokens_are_replaced_by_what_they_attend_to(translator, values):
 
 def test_the_pieces_of_a_long_line_are_replaced_from_their_own_text(translator):
     (whole,) = translator.translate([SENTENCE], options(unk="replace", max_source_tokens=6))
-    assert whole.pieces > 2
+    assert whole.segments > 2
     surfaces = translator.tokenizers.source.surfaces(SENTENCE)
     source = [place for place, piece in enumerate(whole.source_tokens) if piece != "</s>"]
     texts = dict(zip(source, surfaces, strict=True))

@@ -13,9 +13,9 @@ import yaml
 import seq2seq
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ConfigError, ModelDirectoryError, Seq2SeqError
-from seq2seq.inference.int8 import FILE, quantize_decoder
+from seq2seq.inference.int8 import DECODER_FILE, quantize_decoder
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import check_directory, load_tokenizers, load_weights, start_directory
+from seq2seq.model_directory.directory import check_directory, create_model_directory, load_tokenizers, load_weights
 from seq2seq.model_directory.metadata import read_history, read_metadata
 from seq2seq.model_directory.model import load_model, save_model
 from seq2seq.models.build import build_model
@@ -38,7 +38,7 @@ def made(tmp_path_factory):
 @pytest.fixture
 def folder(made, tmp_path):
     model, config, tokenizers = made
-    start_directory(tmp_path / "model", config, tokenizers)
+    create_model_directory(tmp_path / "model", config, tokenizers)
     save_model(tmp_path / "model", model, {}, CORPUS)
     return tmp_path / "model"
 
@@ -112,7 +112,7 @@ METADATA = {
     "precision": ({"precision": "float8"}, "damaged: 'precision'"),
     "tokenizers": ({"tokenizers": {"joint.spm": 1}}, "damaged: 'tokenizers.joint.spm'"),
     "no tokenizers": ({"tokenizers": None}, "damaged: 'tokenizers'"),
-    "a quantized decoder": ({"derived": {FILE: 1}}, f"damaged: 'derived.{FILE}'"),
+    "a quantized decoder": ({"derived": {DECODER_FILE: 1}}, f"damaged: 'derived.{DECODER_FILE}'"),
     "corpus": ({"corpus": {"train": "train.tsv"}}, "damaged: 'corpus.train'"),
 }
 
@@ -160,7 +160,7 @@ def test_onnx_names_no_other_file(folder, made, tmp_path):
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     quantize_decoder(made[0], folder)
-    model = onnx.load_from_string((folder / FILE).read_bytes())
+    model = onnx.load_from_string((folder / DECODER_FILE).read_bytes())
     weight = next(tensor for tensor in model.graph.initializer if len(tensor.raw_data) > 100)
     (tmp_path / "secret").write_bytes(weight.raw_data)
     weight.ClearField("raw_data")
@@ -170,11 +170,13 @@ def test_onnx_names_no_other_file(folder, made, tmp_path):
     translator = Translator.load(folder)
     options = translator.options.model_copy(update={"int8": True})
     forged = model.SerializeToString()
-    (folder / FILE).write_bytes(forged)
-    with pytest.raises(ModelDirectoryError, match=rf"damaged, .* SHA-256 of {FILE} differs from metadata\.json"):
+    (folder / DECODER_FILE).write_bytes(forged)
+    with pytest.raises(
+        ModelDirectoryError, match=rf"damaged, .* SHA-256 of {DECODER_FILE} differs from metadata\.json"
+    ):
         translator.translate(["the dog"], options)
-    entry = read_metadata(folder)["derived"][FILE]
-    change_metadata(folder, derived={FILE: entry | {FILE: hashlib.sha256(forged).hexdigest()}})
+    entry = read_metadata(folder)["derived"][DECODER_FILE]
+    change_metadata(folder, derived={DECODER_FILE: entry | {DECODER_FILE: hashlib.sha256(forged).hexdigest()}})
     with pytest.raises(ModelDirectoryError, match="has weights in other files"):
         translator.translate(["the dog"], options)
 

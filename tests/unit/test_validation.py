@@ -10,7 +10,7 @@ from seq2seq.errors import ConfigError, MissingExtraError
 from seq2seq.inference.translator import Translator
 from seq2seq.models.build import build_model
 from seq2seq.training.display import Display
-from seq2seq.training.preparation import prepare
+from seq2seq.training.preparation import prepare_data
 from seq2seq.training.validation import TranslationValidator
 from tests.shortage import limit_searches
 from tests.toy import toy_config
@@ -41,7 +41,7 @@ def make(tmp_path):
         data["target_language"] = language
         validation = {"bleu": True} | (validation or {})
         config = toy_config(tmp_path, data=data, tokenizer=SMALL, validation=validation, **sections)
-        prepared = prepare(config, tmp_path / "run", Display())
+        prepared = prepare_data(config, tmp_path / "run", Display())
         return TranslationValidator(build_model(config, prepared.tokenizers), prepared, config, Display())
 
     return make
@@ -67,15 +67,15 @@ def test_bleu_is_of_the_likeliest_translations(make):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"search": {"long_lines": "cut", "max_source_tokens": 2}}, 1),
+        ({"search": {"long_lines": "truncate", "max_source_tokens": 2}}, 1),
         ({"search": {"long_lines": "split", "max_source_tokens": 2}}, 0),
-        ({"search": {"long_lines": "cut"}}, 0),
-        ({"search": {"long_lines": "cut", "max_source_tokens": 2}, "validation": {"bleu": False}}, 0),
+        ({"search": {"long_lines": "truncate"}}, 0),
+        ({"search": {"long_lines": "truncate", "max_source_tokens": 2}, "validation": {"bleu": False}}, 0),
     ],
 )
 def test_cut_sentences_are_said_before_training(make, monkeypatch, options, said):
     lines = []
-    monkeypatch.setattr(Display, "say", lambda self, text: lines.append(text))
+    monkeypatch.setattr(Display, "print", lambda self, text: lines.append(text))
     make("zh", **options)
     assert len(lines) == said
     assert all(line.startswith("warning: validation: 4 of 4 sentences are cut off") for line in lines)
@@ -83,7 +83,7 @@ def test_cut_sentences_are_said_before_training(make, monkeypatch, options, said
 
 def test_sentences_that_do_not_fit_at_once_are_said_once_and_translated(make, monkeypatch):
     lines = []
-    monkeypatch.setattr(Display, "say", lambda self, text: lines.append(text))
+    monkeypatch.setattr(Display, "print", lambda self, text: lines.append(text))
     search = {"max_length": 4}
     expected = make("zh", search=search).bleu()
     sizes = limit_searches(monkeypatch, 2, "cuDNN")

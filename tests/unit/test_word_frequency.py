@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from seq2seq.analysis.plots import errors as figures
-from seq2seq.analysis.word_frequency import accuracy_by_frequency, compare_words, words_missed
+from seq2seq.analysis.word_frequency import accuracy_by_frequency, compare_words, missed_words
 from seq2seq.analysis.words import word_counts, word_matches
 from seq2seq.errors import EvaluationError
 
@@ -72,7 +72,7 @@ def test_edges_must_rise(edges):
 
 
 def test_missed_words_come_first():
-    words = words_missed(word_matches(HYPOTHESES, REFERENCES), COUNTS).set_index("word")
+    words = missed_words(word_matches(HYPOTHESES, REFERENCES), COUNTS).set_index("word")
     assert words["missed"].is_monotonic_decreasing
     assert words.loc["zebra", ["frequency", "missed", "added"]].tolist() == [0, 1, 0]
     assert words.loc["a", ["frequency", "reference", "hypothesis", "matched"]].tolist() == [5, 4, 4, 3]
@@ -104,7 +104,7 @@ def test_bars_are_the_shares():
         name: accuracy_by_frequency(word_matches(texts, REFERENCES), COUNTS, (1, 4), samples=20)
         for name, texts in (("one", HYPOTHESES), ("two", OTHER))
     }
-    (axes,) = figures.accuracy_by_frequency(tables, "precision").axes
+    (axes,) = figures.plot_accuracy_by_frequency(tables, "precision").axes
     heights = [[bar.get_height() for bar in bars] for bars in axes.containers if hasattr(bars, "patches")]
     for drawn, table in zip(heights, tables.values(), strict=True):
         assert drawn == pytest.approx((100 * table["precision"]).tolist(), nan_ok=True)

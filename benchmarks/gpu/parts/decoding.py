@@ -14,8 +14,8 @@ from parts.report import Check, table
 from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import PAD_ID
 from seq2seq.devices.device import use_precision
-from seq2seq.inference.searcher import Inputs, Numbers, Structure, length_limits, trace
-from seq2seq.inference.steps import ModelSteps
+from seq2seq.inference.searcher import SearchInputs, SearchNumbers, SearchStructure, length_limits, trace_search
+from seq2seq.inference.step_sources import ModelSteps
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.search import SearchResult
 
@@ -29,7 +29,7 @@ Search = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], SearchResult]
 def run(check: Check) -> list[dict[str, Any]]:
     """Search with models that can copy, greedily and with a beam of 5, by the default and the conditional decoder."""
     results = []
-    for form, beam_size in product(("default", "conditional"), BEAMS):
+    for form, beam_size in product(("default", "cgru"), BEAMS):
         trainer = trained(check, form)
         beside = model_on_cpu(form, trainer.size, trainer.model.get_weights(), reference_implementation(check.gpus))
         use_precision("float32")
@@ -51,9 +51,9 @@ def run(check: Check) -> list[dict[str, Any]]:
 def make_search(model: Seq2Seq, beam_size: int, device: str | None = None) -> Search:
     """A graph of its own: from tokens (B, S) and limits of length (B,) to the best hypothesis of each sentence."""
     options, steps = SearchOptions(beam_size=beam_size), ModelSteps(model)
-    graph = trace(steps, Structure.of(options, keep_weights=False), device)
-    numbers = Numbers(*map(tf.constant, Numbers.of(options)))
-    return lambda source, *limits: graph(Inputs(source, limits, numbers, (), ()))
+    graph = trace_search(steps, SearchStructure.from_options(options, keep_weights=False), device)
+    numbers = SearchNumbers(*map(tf.constant, SearchNumbers.from_options(options)))
+    return lambda source, *limits: graph(SearchInputs(source, limits, numbers, (), ()))
 
 
 def sentences_of(check: Check) -> np.ndarray:

@@ -107,7 +107,7 @@ def gradient_of(model: Seq2Seq, device: str | None = None) -> Callable[[tf.Tenso
     def compute(batch: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.device(device):
             with tf.GradientTape() as tape:
-                total, _, tokens = model.losses_of(batch, batch, 0.1, training=True)
+                total, _, tokens = model.loss_sums(batch, batch, 0.1, training=True)
                 loss = total / tokens * scale
             gradients = tape.gradient(loss, [weight.value for weight in weights])
             return loss / scale, [tf.convert_to_tensor(gradient) / scale for gradient in gradients]

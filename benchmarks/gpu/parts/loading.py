@@ -52,7 +52,7 @@ def measure(folder: Path, count: int) -> dict[str, list[Any]]:
     for pair in pairs:
         sides = zip(translator.tokenizers, (pair.source, pair.target), strict=True)
         source, target = (tf.constant([[*tokenizer.encode(text), EOS_ID]]) for tokenizer, text in sides)
-        _, nll, tokens = translator.model.losses_of(source, target)
+        _, nll, tokens = translator.model.loss_sums(source, target)
         losses.append(float(nll / tokens))
     return {
         "texts": [translation.text for translation in translations],

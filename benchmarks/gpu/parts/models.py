@@ -21,7 +21,7 @@ FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # keys of encoder a
         {"cell": "lstm", "layers": 2, "bidirectional": "all"},
         {"cell": "lstm", "layers": 2},
     ),
-    "conditional": ({}, {"form": "conditional", "attention": "additive"}),
+    "cgru": ({}, {"type": "cgru", "attention": "additive"}),
 }
 FIRST_WORD = 4  # after padding, unknown, BOS and EOS
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.config.precision import TF32_SINCE
+from seq2seq.config.precision import TF32_CAPABILITY
 from seq2seq.layers import GRUCell, LSTMCell, Recurrence
 
 # On |ours - reference| / |reference|, Euclidean norms; tf32 is reported.
@@ -19,7 +19,7 @@ def precisions(gpus: Sequence[Any]) -> list[str]:
     if not gpus:
         return [precision for precision in BOUNDS if precision != "tf32"]
     capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
-    return list(BOUNDS) if capability >= TF32_SINCE else ["float32", "mixed_float16"]
+    return list(BOUNDS) if capability >= TF32_CAPABILITY else ["float32", "mixed_float16"]
 
 
 def held_by_all(values: np.ndarray) -> np.ndarray:
@@ -49,7 +49,7 @@ def set_implementation(layers: Sequence[object], implementation: str) -> None:
 
 def reference_implementation(gpus: Sequence[Any]) -> str:
     """What runs on the CPU to compare with: `fast`, or `plain` where `fast` stands in for cuDNN."""
-    return "fast" if gpus else "plain"
+    return "fused" if gpus else "reference"
 
 
 def spoil_memory(device: str) -> None:

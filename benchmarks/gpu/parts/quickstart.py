@@ -16,7 +16,7 @@ BLEU = 90.0  # on the validation sentences; a run on a CPU had 92.3
 SECONDS = 90.0  # of training
 NEEDED = ("pydantic", "yaml", "sentencepiece", "sacrebleu", "rich", "safetensors", "joblib", "filelock")
 TOY = (
-    "training.updates=4", "batching.tokens=200", "embeddings.size=8", "encoder.units=8", "decoder.units=8",
+    "training.updates=4", "batching.max_tokens=200", "embeddings.size=8", "encoder.units=8", "decoder.units=8",
     "decoder.heads=2", "tokenizer.vocabulary_size=150", "data.train.pairs=300", "data.valid.pairs=20",
     "validation.bleu=false", "validation.metric=loss", "search.max_length_factor=0.5",
 )  # fmt: skip

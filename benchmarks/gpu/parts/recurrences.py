@@ -21,7 +21,7 @@ from parts.sizes import Sizes
 from seq2seq.config.precision import policy_name
 from seq2seq.devices.device import use_precision
 from seq2seq.layers import GRUCell, LSTMCell, Recurrence
-from seq2seq.layers.recurrence import run_both_ways
+from seq2seq.layers.recurrence import run_bidirectional
 
 WAYS = ("forward", "reverse", "both")  # the last in one call, from zeros
 NAMES = ("outputs", "states", "d inputs", "d initial", "d kernel", "d recurrent", "d bias")
@@ -29,7 +29,7 @@ NAMES = ("outputs", "states", "d inputs", "d initial", "d kernel", "d recurrent"
 
 def run(check: Check) -> list[dict[str, Any]]:
     """Compare outputs, last states and all gradients; then run again over spoilt memory and compare the two runs."""
-    ours, other = "cudnn" if check.gpus else "fast", reference_implementation(check.gpus)
+    ours, other = "cudnn" if check.gpus else "fused", reference_implementation(check.gpus)
     print(f"|{ours} - {other}| / |{other}|: the largest of all ways; `again`: of two runs' distances")
     results = []
     for cell in (GRUCell, LSTMCell):
@@ -114,7 +114,7 @@ def recurrence(
             return outputs, tf.stack(states)
 
         def both() -> tuple[tf.Tensor, tf.Tensor]:
-            outputs, states = zip(*run_both_ways(list(layers.values()), inputs, tf.constant(lengths)), strict=True)
+            outputs, states = zip(*run_bidirectional(list(layers.values()), inputs, tf.constant(lengths)), strict=True)
             return tf.stack(outputs), tf.stack(states)
 
         found = {}

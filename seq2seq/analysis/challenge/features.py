@@ -9,21 +9,21 @@ from random import Random
 from typing import Any, Literal, get_args
 
 from seq2seq.errors import EvaluationError
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 from seq2seq.phrasebook.grammar import Grammar, Lexeme, Node
-from seq2seq.phrasebook.grammar.derivation import Draw, NoWordError
-from seq2seq.phrasebook.grammar.grammar import NO_RULE
-from seq2seq.phrasebook.grammar.phenomena import differing, words_of
-from seq2seq.phrasebook.phrasebook import split_of, the_grammar
+from seq2seq.phrasebook.grammar.derivation import DrawState, NoWordError
+from seq2seq.phrasebook.grammar.grammar import EMPTY_RULE
+from seq2seq.phrasebook.grammar.phenomena import split_words, unaligned_positions
+from seq2seq.phrasebook.phrasebook import assign_split, load_grammar
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 Feature = Literal["number", "tense"]
 LABELS = {"number": ("singular", "plural"), "tense": ("habit", "progressive", "past", "perfect", "future")}
-ABOUT = ("sentence", "label", "lemma", "word")  # columns before those with places
-DRAWS = 100_000  # for all sentences of a label, before we give up
-MARK = "ʔ"  # a letter that is neither large nor small, and in no word of the grammar
+INFO_COLUMNS = ("sentence", "label", "lemma", "word")  # columns before those with places
+MAX_ATTEMPTS = 100_000  # for all sentences of a label, before we give up
+PLACEHOLDER = "ʔ"  # a letter that is neither large nor small, and in no word of the grammar
 
 # Steps as in rules.yaml. `bare` leaves out adverbs and `plain` relative clauses, which would tell the tense.
 _PERSON = {"draw": "who.noun", "class": "human", "known": "yes", "plain": "yes"}
@@ -31,8 +31,10 @@ _CLAUSE = {"draw": "clause", "human": "human", "action": "yes", "bare": "yes", "
 _TENSES = {"choose": {"past": 1, "future": 1, "modal": 1}}
 
 
-def featured_sentences(feature: Feature, each: int = 200, seed: int = 1, lexicon: str = "basic") -> pd.DataFrame:
-    """Draw different English sentences with a known feature, `each` for every label, labels in turn.
+def draw_labelled_sentences(
+    feature: Feature, per_label: int = 200, seed: int = 1, lexicon: str = "basic"
+) -> pd.DataFrame:
+    """Draw different English sentences with a known feature, `per_label` for every label, labels in turn.
 
     number  of the subject, a noun. Only the noun tells it: the same derivation with the other number is said with the
             same words but for the noun. Nothing agrees with it (the verb is past or after an auxiliary), no article
@@ -52,15 +54,15 @@ def featured_sentences(feature: Feature, each: int = 200, seed: int = 1, lexicon
         tense     first (of the sentence), verb, end
 
     Raises:
-        EvaluationError: There is no such feature or lexicon, `each` is below 1, or too few such sentences.
+        EvaluationError: There is no such feature or lexicon, `per_label` is below 1, or too few such sentences.
     """
     if feature not in get_args(Feature):
         raise EvaluationError(f"unknown feature {feature!r}. Accepted: {', '.join(get_args(Feature))}.")
-    if each < 1:
-        raise EvaluationError(f"'each' is {each}: a label needs at least one sentence.")
-    grammar, random = the_grammar(lexicon), Random(f"{feature} {seed}").random
+    if per_label < 1:
+        raise EvaluationError(f"'each' is {per_label}: a label needs at least one sentence.")
+    grammar, random = load_grammar(lexicon), Random(f"{feature} {seed}").random
     known: set[str] = set()
-    by_label = [_of_label(grammar, random, feature, label, each, known) for label in LABELS[feature]]
+    by_label = [_of_label(grammar, random, feature, label, per_label, known) for label in LABELS[feature]]
     return pd.DataFrame([row for rows in zip(*by_label, strict=True) for row in rows])
 
 
@@ -76,21 +78,21 @@ def _of_label(
     step = grammar.rules.step({"draw": "sentence.statement", "clause": clause}, f"probe of {feature}")
     describe = _number if feature == "number" else _tense
     rows: list[dict[str, Any]] = []
-    for _ in range(DRAWS):
+    for _ in range(MAX_ATTEMPTS):
         try:
-            sentence = step(Draw(random), Node(NO_RULE, {}))
+            sentence = step(DrawState(random), Node(EMPTY_RULE, {}))
         except NoWordError:
             continue
-        text = grammar.say(sentence, "english").text
-        if text in known or split_of(text) != "test":
+        text = grammar.linearize(sentence, "english").text
+        if text in known or assign_split(text) != "test":
             continue
-        german = grammar.say(sentence, "german")
+        german = grammar.linearize(sentence, "german")
         # A passive would sell queens, and its verb is a participle in every tense.
         fits = sentence["clause"].rule.name != "passive" and not grammar.held_out(german)
         about = describe(grammar, sentence) if fits else None
         if about is not None:
             known.add(text)
-            rows.append({"sentence": text, "label": label, **about, "end": len(words_of(text))})
+            rows.append({"sentence": text, "label": label, **about, "end": len(split_words(text))})
         if len(rows) == each:
             return rows
     raise EvaluationError(f"the grammar gives too few sentences with {feature} {label!r}: {len(rows)} of {each}.")
@@ -100,17 +102,26 @@ def _number(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
     """What to say of a sentence whose subject's number only its noun tells; None for others."""
     clause = sentence["clause"]
     what = clause["subject"]["what"]
-    noun, words = places_of(grammar, sentence, what, "noun"), words_of(grammar.say(sentence, "english").text)
+    noun, words = (
+        word_positions(grammar, sentence, what, "noun"),
+        split_words(grammar.linearize(sentence, "english").text),
+    )
     number = what["number"]
     what["number"] = "plural" if number == "singular" else "singular"
     try:
-        other = words_of(grammar.say(sentence, "english").text)
+        other = split_words(grammar.linearize(sentence, "english").text)
     except KeyError:  # there is no plural
         return None
     finally:
         what["number"] = number
-    verb = places_of(grammar, sentence, clause, "verb")
-    if not noun or not verb or noun[0] == 0 or len(other) != len(words) or differing(words, other) != noun[-1:]:
+    verb = word_positions(grammar, sentence, clause, "verb")
+    if (
+        not noun
+        or not verb
+        or noun[0] == 0
+        or len(other) != len(words)
+        or unaligned_positions(words, other) != noun[-1:]
+    ):
         return None
     lemma = what["noun"][0]["key"]
     return {"lemma": lemma, "word": words[noun[-1]], "before": noun[0] - 1, "noun": noun[-1], "verb": verb[0]}
@@ -118,16 +129,16 @@ def _number(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
 
 def _tense(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
     clause = sentence["clause"]
-    places = places_of(grammar, sentence, clause, "verb")
+    places = word_positions(grammar, sentence, clause, "verb")
     # Of some verbs the present is spelled like the past.
     if not places or places[0] == 0 or clause["verb"][0].get("no_habit") == "yes":
         return None
-    word = words_of(grammar.say(sentence, "english").text)[places[0]]
+    word = split_words(grammar.linearize(sentence, "english").text)[places[0]]
     return {"lemma": clause["verb"][0]["key"], "word": word, "first": 0, "verb": places[0]}
 
 
-def places_of(grammar: Grammar, sentence: Node, node: Node, slot: str, language: str = "english") -> list[int]:
-    """Places of the words that say a lexeme, from 0, as `words_of` counts the sentence.
+def word_positions(grammar: Grammar, sentence: Node, node: Node, slot: str, language: str = "english") -> list[int]:
+    """Places of the words that say a lexeme, from 0, as `split_words` counts the sentence.
 
     Args:
         grammar: That drew the sentence.
@@ -137,11 +148,11 @@ def places_of(grammar: Grammar, sentence: Node, node: Node, slot: str, language:
         language: In which it is said.
     """
     index, right = grammar.languages.index(language), node[slot]
-    forms = {form for lexeme, form in grammar.say(sentence, language).used if lexeme is right}
-    marked = {form: " ".join(MARK + word for word in right[index][form].split()) for form in forms}
+    forms = {form for lexeme, form in grammar.linearize(sentence, language).used_forms if lexeme is right}
+    marked = {form: " ".join(PLACEHOLDER + word for word in right[index][form].split()) for form in forms}
     node[slot] = Lexeme({**entry, **marked} if place == index else entry for place, entry in enumerate(right))
     try:
-        words = words_of(grammar.say(sentence, language).text)
+        words = split_words(grammar.linearize(sentence, language).text)
     finally:
         node[slot] = right
-    return [place for place, word in enumerate(words) if word.startswith(MARK)]
+    return [place for place, word in enumerate(words) if word.startswith(PLACEHOLDER)]

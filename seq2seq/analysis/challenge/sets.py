@@ -15,64 +15,64 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from seq2seq.data.progress import Progress, unheard
+from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import EvaluationError
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 from seq2seq.phrasebook.grammar import Grammar
-from seq2seq.phrasebook.grammar.phenomena import words_of
-from seq2seq.phrasebook.phrasebook import LEXICONS, split_of, the_grammar
+from seq2seq.phrasebook.grammar.phenomena import split_words
+from seq2seq.phrasebook.phrasebook import LEXICONS, assign_split, load_grammar
 
 if TYPE_CHECKING:
     from seq2seq.config import Config, SearchOptions
     from seq2seq.inference.translator import Translator
 
 LONG_DISTANCE = "long distance"
-LINKS = range(1, 9)  # how many phrases stand between the word that decides and the one that is decided
-LONGEST = 14  # words of a sentence, in either language, but for long distances
-DRAWS = 200  # for each item, before we give up
+LINK_COUNTS = range(1, 9)  # how many phrases stand between the word that decides and the one that is decided
+MAX_WORDS = 14  # words of a sentence, in either language, but for long distances
+MAX_ATTEMPTS = 200  # for each item, before we give up
 
 
-class Item(NamedTuple):
+class ChallengeItem(NamedTuple):
     """A sentence to translate, its reference, and the places of the words of the reference that are judged."""
 
     phenomenon: str
     source: str
     reference: str
-    places: tuple[int, ...]
+    positions: tuple[int, ...]
     distance: int | None = None  # words between the one that decides and the first that is decided
 
-    def is_right(self, hypothesis: str) -> bool:
-        """Whether a translation has the words at `places`, aligned with the reference (Ratcliff and Obershelp 1988)."""
-        words, ours = words_of(self.reference), words_of(hypothesis)
+    def is_correct(self, hypothesis: str) -> bool:
+        """Whether a translation has the words at `positions`, aligned as by Ratcliff and Obershelp (1988)."""
+        words, ours = split_words(self.reference), split_words(hypothesis)
         blocks = SequenceMatcher(None, words, ours, autojunk=False).get_matching_blocks()
-        return all(any(block.a <= place < block.a + block.size for block in blocks) for place in self.places)
+        return all(any(block.a <= place < block.a + block.size for block in blocks) for place in self.positions)
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Of `items` sentences `right` were right; the interval is Wilson's, 95%."""
+    """Of `items` sentences `correct` were right; the interval is Wilson's, 95%."""
 
     name: str
     items: int
-    right: int
+    correct: int
 
     @property
-    def share(self) -> float:
-        return self.right / self.items
+    def value(self) -> float:
+        return self.correct / self.items
 
     @property
     def interval(self) -> tuple[float, float]:
-        z, n, p = 1.959964, self.items, self.share
+        z, n, p = 1.959964, self.items, self.value
         middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
 
     def as_dict(self) -> dict[str, Any]:
         low, high = self.interval
-        return asdict(self) | {"accuracy": self.share, "low": low, "high": high}
+        return asdict(self) | {"accuracy": self.value, "low": low, "high": high}
 
 
 @dataclass(frozen=True)
-class ProbeReport:
+class ChallengeReport:
     """Accuracy by phenomenon, and of long distances by the number of words between; both in order."""
 
     phenomena: tuple[Accuracy, ...]
@@ -85,14 +85,14 @@ class ProbeReport:
         }
 
 
-def lexicon_of(config: "Config") -> str:
+def training_lexicon(config: "Config") -> str:
     """Return the phrasebook's lexicon that a model was trained with; of other corpora or none, the basic one."""
     parts = config.data.train.parts() if config.data else ()
     lexicons = [part.lexicon or "full" for part in parts if part.phrasebook]
     return lexicons[0] if lexicons else "basic"
 
 
-def challenge_sets(items: int = 100, seed: int = 1, lexicon: str = "full") -> list[Item]:
+def draw_challenge_sets(items: int = 100, seed: int = 1, lexicon: str = "full") -> list[ChallengeItem]:
     """Draw `items` sentences for each phenomenon, and for each number of links of a long distance.
 
     Their words are of the lexicon, as in `phrasebook`. They are of its split `test`: no training on its `train` has
@@ -105,50 +105,50 @@ def challenge_sets(items: int = 100, seed: int = 1, lexicon: str = "full") -> li
         raise EvaluationError(f"'items' is {items}: a phenomenon needs at least one.")
     if lexicon not in LEXICONS:
         raise EvaluationError(f"there is no lexicon {lexicon!r}. Accepted: {', '.join(LEXICONS)}.")
-    grammar = the_grammar(lexicon)
+    grammar = load_grammar(lexicon)
     random = Random(f"probe {seed}").random
     found = []
     for name in grammar.phenomena["german"]:
-        for links in LINKS if name == LONG_DISTANCE else [None]:
+        for links in LINK_COUNTS if name == LONG_DISTANCE else [None]:
             drawn = _draw(grammar, name, links, random)
             found += [next(drawn) for _ in range(items)]
     return found
 
 
-def _draw(grammar: Grammar, name: str, links: int | None, random: Callable[[], float]) -> Iterator[Item]:
+def _draw(grammar: Grammar, name: str, links: int | None, random: Callable[[], float]) -> Iterator[ChallengeItem]:
     """Yield different items of a phenomenon."""
     phenomena = grammar.phenomena["german"]
     known: set[str] = set()
     failed = 0
-    while failed < DRAWS * 50:
+    while failed < MAX_ATTEMPTS * 50:
         failed += 1
-        sentence = grammar.draw_with(random, name, "german", links or 1)
+        sentence = grammar.draw_with_phenomenon(random, name, "german", links or 1)
         if not phenomena.fits(sentence, name):
             continue
-        source = grammar.say(sentence, "english").text
-        if source in known or split_of(source) != "test":
+        source = grammar.linearize(sentence, "english").text
+        if source in known or assign_split(source) != "test":
             continue
-        reference = grammar.say(sentence, "german")
-        if links is None and max(len(words_of(source)), len(words_of(reference.text))) > LONGEST:
+        reference = grammar.linearize(sentence, "german")
+        if links is None and max(len(split_words(source)), len(split_words(reference.text))) > MAX_WORDS:
             continue
-        places = phenomena.decided(sentence, name)
+        places = phenomena.decided_positions(sentence, name)
         if grammar.held_out(reference) or not places:
             continue
         known.add(source)
         failed = 0
         distance = phenomena.distance(sentence, places) if links else None
-        yield Item(name, source, reference.text, tuple(places), distance)
+        yield ChallengeItem(name, source, reference.text, tuple(places), distance)
     raise EvaluationError(f"the grammar gives too few sentences with {name!r}: {len(known)}.")
 
 
-def probe(
+def evaluate_challenge_sets(
     translator: "Translator",
     items: int = 100,
     seed: int = 1,
     lexicon: str = "full",
     options: "SearchOptions | None" = None,
-    progress: Progress = unheard,
-) -> ProbeReport:
+    on_progress: ProgressCallback = no_progress,
+) -> ChallengeReport:
     """Translate challenge sets and count what is right.
 
     Args:
@@ -157,17 +157,19 @@ def probe(
         seed: Of the sentences.
         lexicon: `full` or `basic`: the one whose words the model has seen.
         options: How to search; the model's own by default.
-        progress: Called with the number of sentences done.
+        on_progress: Called with the number of sentences done.
 
     Raises:
         EvaluationError: `items` is below 1.
     """
-    sets = challenge_sets(items, seed, lexicon)
-    translations = translator.translate([item.source for item in sets], options, attention=False, progress=progress)
-    judged = [(item, item.is_right(found.text)) for item, found in zip(sets, translations, strict=True)]
+    sets = draw_challenge_sets(items, seed, lexicon)
+    translations = translator.translate(
+        [item.source for item in sets], options, attention=False, on_progress=on_progress
+    )
+    judged = [(item, item.is_correct(found.text)) for item, found in zip(sets, translations, strict=True)]
     # Distances of 1 to 4 words, 5 to 8, and so on.
     far = sorted(((item.distance - 1) // 4, right) for item, right in judged if item.distance is not None)
-    return ProbeReport(
+    return ChallengeReport(
         phenomena=_count((item.phenomenon, right) for item, right in judged),
         distances=_count((f"{4 * group + 1}-{4 * group + 4}", right) for group, right in far),
     )
@@ -181,13 +183,13 @@ def _count(judged: Iterable[tuple[str, bool]]) -> tuple[Accuracy, ...]:
     return tuple(Accuracy(name, len(right), sum(right)) for name, right in by_name.items())
 
 
-def plot_report(report: ProbeReport, path: Path) -> None:
+def plot_report(report: ChallengeReport, path: Path) -> None:
     """Draw accuracy by phenomenon and by distance, with 95% intervals, into a file.
 
     Raises:
         MissingExtraError: The extra `analysis` is not installed.
     """
-    with from_extra("analysis", needed_by="A plot"):
+    with requires_extra("analysis", needed_by="A plot"):
         from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 7), layout="constrained")
@@ -205,6 +207,6 @@ def plot_report(report: ProbeReport, path: Path) -> None:
 
 def _percent(accuracies: Iterable[Accuracy]) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
     """Names, shares and the arms of their intervals, below and above."""
-    names, rows = zip(*((accuracy.name, (accuracy.share, *accuracy.interval)) for accuracy in accuracies), strict=True)
+    names, rows = zip(*((accuracy.name, (accuracy.value, *accuracy.interval)) for accuracy in accuracies), strict=True)
     share, low, high = 100 * np.transpose(rows)
     return names, share, np.maximum([share - low, high - share], 0)

@@ -3,29 +3,29 @@
 import numpy as np
 
 from seq2seq.analysis.attention import AttentionMap, coverage, entropy
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
 
-def attention_map(found: AttentionMap, title: str = "", margins: bool = True) -> Figure:
+def plot_attention(attention_map: AttentionMap, title: str = "", margins: bool = True) -> Figure:
     """Draw one map: a row a target token, a column a source token, dark where the weight is great.
 
     Args:
-        found: The map.
+        attention_map: The map.
         title: By default none.
         margins: Also draw each target token's effective number of source tokens (to the right) and each source
             token's coverage (above).
     """
-    rows, columns = found.weights.shape
+    rows, columns = attention_map.weights.shape
     size = (2.4 + 0.42 * columns + 1.6 * margins, 1.5 + 0.33 * rows + 1.0 * margins)
     figure = Figure(figsize=size, layout="constrained")
     if not margins:
         axes = figure.subplots()
-        image = _heat(axes, found.weights, found)
+        image = _heat(axes, attention_map.weights, attention_map)
         figure.colorbar(image, ax=axes, label="attention weight")
         axes.set_title(title)
         return figure
@@ -33,12 +33,12 @@ def attention_map(found: AttentionMap, title: str = "", margins: bool = True) ->
         2, 2, width_ratios=(0.42 * columns, 1.6), height_ratios=(1.0, 0.33 * rows), sharex="col", sharey="row"
     )
     corner.remove()
-    image = _heat(axes, found.weights, found)
-    above.bar(range(columns), coverage(found.weights), color="tab:orange")
+    image = _heat(axes, attention_map.weights, attention_map)
+    above.bar(range(columns), coverage(attention_map.weights), color="tab:orange")
     above.axhline(1.0, color="grey", linewidth=0.8)
     above.set(ylabel="coverage\n(target tokens)", title=title)
     above.tick_params(labelbottom=False)
-    right.barh(range(rows), np.exp(entropy(found.weights)), color="tab:green")
+    right.barh(range(rows), np.exp(entropy(attention_map.weights)), color="tab:green")
     right.set(xlabel="effective\nsource tokens", xlim=(0, None))
     right.axvline(1.0, color="grey", linewidth=0.8)
     right.tick_params(labelleft=False)
@@ -46,20 +46,20 @@ def attention_map(found: AttentionMap, title: str = "", margins: bool = True) ->
     return figure
 
 
-def head_maps(found: AttentionMap) -> Figure:
+def plot_attention_heads(attention_map: AttentionMap) -> Figure:
     """Draw each head's weights side by side, and their mean.
 
     Raises:
         ValueError: Only the heads' mean is known.
     """
-    if found.heads is None:
+    if attention_map.head_weights is None:
         raise ValueError("only the heads' mean is known of this map. Make it with teacher_forced_map.")
-    names = [*(f"head {number}" for number in range(1, len(found.heads) + 1)), "mean"]
-    rows, columns = found.weights.shape
+    names = [*(f"head {number}" for number in range(1, len(attention_map.head_weights) + 1)), "mean"]
+    rows, columns = attention_map.weights.shape
     figure = Figure(figsize=(2 + len(names) * (0.4 + 0.3 * columns), 1.6 + 0.3 * rows), layout="constrained")
     panels = figure.subplots(1, len(names), sharey=True)
-    for axes, name, weights in zip(panels, names, [*found.heads, found.weights], strict=True):
-        image = _heat(axes, weights, found)
+    for axes, name, weights in zip(panels, names, [*attention_map.head_weights, attention_map.weights], strict=True):
+        image = _heat(axes, weights, attention_map)
         axes.set_title(name)
         axes.label_outer()
     figure.colorbar(image, ax=panels, label="attention weight")

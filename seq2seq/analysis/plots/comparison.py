@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
     from matplotlib.figure import Figure
 
 
-def means(
+def plot_means(
     summary: pd.DataFrame, values: Mapping[str, str], groups: Mapping[str, Sequence[str]] | None = None
 ) -> Figure:
     """Means and 95% intervals of each cell, one panel a value, cells in the order of the first value.
@@ -42,7 +42,7 @@ def means(
     return figure
 
 
-def speed_against_quality(summary: pd.DataFrame, speed: Mapping[str, float], value: str, label: str) -> Figure:
+def plot_speed_against_quality(summary: pd.DataFrame, speed: Mapping[str, float], value: str, label: str) -> Figure:
     """One point a cell: training speed of its layer to the right, quality upwards.
 
     Args:

@@ -4,18 +4,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
     from matplotlib.figure import Figure
 
 
-def accuracy_by_frequency(systems: Mapping[str, pd.DataFrame], measure: str = "recall") -> Figure:
+def plot_accuracy_by_frequency(systems: Mapping[str, pd.DataFrame], measure: str = "recall") -> Figure:
     """Draw a measure of words by how frequent they are in the training text, with 95% intervals.
 
     Args:
-        systems: For each name a table from `accuracy_by_frequency`, all with the same edges.
+        systems: For each name a table from `plot_accuracy_by_frequency`, all with the same edges.
         measure: `recall`, `precision` or `f1`.
     """
     figure = Figure(figsize=(8, 4.5), layout="constrained")
@@ -40,7 +40,7 @@ def accuracy_by_frequency(systems: Mapping[str, pd.DataFrame], measure: str = "r
     return figure
 
 
-def scores_and_lengths(errors: pd.DataFrame) -> Figure:
+def plot_scores_and_lengths(errors: pd.DataFrame) -> Figure:
     """Draw how sentence-level chrF2 is spread, and the lengths of translations and references.
 
     Args:
@@ -62,7 +62,7 @@ def scores_and_lengths(errors: pd.DataFrame) -> Figure:
     return figure
 
 
-def scores_of_two(comparison: pd.DataFrame, first: str, second: str) -> Figure:
+def plot_score_comparison(comparison: pd.DataFrame, first: str, second: str) -> Figure:
     """Draw the two scores of each sentence that two systems translate differently.
 
     Args:

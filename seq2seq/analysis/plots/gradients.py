@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
     from matplotlib.figure import Figure
     from scipy.stats import gmean  # type: ignore[import-untyped]
@@ -17,10 +17,10 @@ DERIVATIVES = {
     "frobenius": "Frobenius norm of the derivative\nof state T by state T - d",
     "loss": "norm of the loss's derivative\nby state T - d",
 }
-SMALLEST = 1e-12  # a line that falls below it ends there
+MIN_NORM = 1e-12  # a line that falls below it ends there
 
 
-def sensitivity_over_distance(tables: Mapping[str, pd.DataFrame], norm: str = "spectral") -> Figure:
+def plot_sensitivity(tables: Mapping[str, pd.DataFrame], norm: str = "spectral") -> Figure:
     """Draw the norm of the last state's derivative by the one d steps before it, one line a name.
 
     Args:
@@ -37,7 +37,7 @@ def sensitivity_over_distance(tables: Mapping[str, pd.DataFrame], norm: str = "s
     return figure
 
 
-def loss_gradients_over_time(gradients: Mapping[str, np.ndarray]) -> Figure:
+def plot_loss_gradients(gradients: Mapping[str, np.ndarray]) -> Figure:
     """Draw how long the loss's gradient by the state after each step is, one line a name.
 
     Args:
@@ -52,7 +52,7 @@ def loss_gradients_over_time(gradients: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
-def singular_values_over_time(values: Mapping[str, np.ndarray], sequence: int = 0) -> Figure:
+def plot_singular_values(values: Mapping[str, np.ndarray], sequence: int = 0) -> Figure:
     """Draw all singular values of each step's Jacobian in one sequence, one panel a name.
 
     Args:
@@ -73,7 +73,7 @@ def singular_values_over_time(values: Mapping[str, np.ndarray], sequence: int = 
     return figure
 
 
-def truncation_over_chunk(tables: Mapping[str, pd.DataFrame], weight: str = "all") -> Figure:
+def plot_truncation(tables: Mapping[str, pd.DataFrame], weight: str = "all") -> Figure:
     """Draw direction and length of a cut gradient against the full one over the steps that it is traced back.
 
     Args:
@@ -95,7 +95,7 @@ def truncation_over_chunk(tables: Mapping[str, pd.DataFrame], weight: str = "all
     return figure
 
 
-def flow_before_and_after(table: pd.DataFrame, families: Mapping[str, Sequence[str]], norm: str = "spectral") -> Figure:
+def plot_gradient_flow(table: pd.DataFrame, families: Mapping[str, Sequence[str]], norm: str = "spectral") -> Figure:
     """Draw what is left of a gradient over the distance, on the left before training, on the right after it.
 
     Args:
@@ -122,7 +122,7 @@ def flow_before_and_after(table: pd.DataFrame, families: Mapping[str, Sequence[s
     return figure
 
 
-def gradient_norms(norms: Mapping[str, Sequence[float] | np.ndarray], limit: float | None = None) -> Figure:
+def plot_gradient_norms(norms: Mapping[str, Sequence[float] | np.ndarray], limit: float | None = None) -> Figure:
     """Draw the length of the gradient of each update of a training, one line a name, and where it is clipped."""
     figure, axes = _single()
     for name, values in norms.items():
@@ -134,7 +134,7 @@ def gradient_norms(norms: Mapping[str, Sequence[float] | np.ndarray], limit: flo
     return figure
 
 
-def gate_histograms(tables: Mapping[str, pd.DataFrame]) -> Figure:
+def plot_gate_histograms(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw how the values of each gate are spread, one panel a gate, one outline a name.
 
     Args:
@@ -161,7 +161,7 @@ def gate_histograms(tables: Mapping[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def _visible(values: Any, smallest: float = SMALLEST) -> np.ndarray:
+def _visible(values: Any, smallest: float = MIN_NORM) -> np.ndarray:
     """What a logarithmic axis can show: NaN, which is not drawn, in place of what is too small."""
     return np.where(np.asarray(values) < smallest, np.nan, values)
 

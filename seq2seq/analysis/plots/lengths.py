@@ -1,13 +1,13 @@
 """Quality over sentence length."""
 
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
     from matplotlib.figure import Figure
 
 
-def quality_by_length(table: pd.DataFrame, metric: str = "BLEU") -> Figure:
+def plot_quality_by_length(table: pd.DataFrame, metric: str = "BLEU") -> Figure:
     """Draw a score with its 95% intervals over buckets of source length, one line a system.
 
     Args:

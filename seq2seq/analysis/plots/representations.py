@@ -4,16 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
     from matplotlib.figure import Figure
 
-WIDTH = 0.28  # between the layers of a place, in places
+LAYER_WIDTH = 0.28  # between the layers of a place, in places
 
 
-def projection(
+def plot_projection(
     points: pd.DataFrame,
     kinds: Sequence[str],
     title: str,
@@ -43,11 +43,11 @@ def projection(
     return figure
 
 
-def probe_accuracy(probes: pd.DataFrame, title: str) -> Figure:
+def plot_probe_accuracy(probes: pd.DataFrame, title: str) -> Figure:
     """Draw accuracy by place and layer, with its interval, its majority baseline and the control task.
 
     Args:
-        probes: From `probe_places`.
+        probes: From `probe_positions`.
         title: Of the figure.
     """
     figure = Figure(figsize=(8, 4.5), layout="constrained")
@@ -56,7 +56,7 @@ def probe_accuracy(probes: pd.DataFrame, title: str) -> Figure:
     layers = list(dict.fromkeys(probes["layer"]))
     for number, layer in enumerate(layers):
         part = probes[probes["layer"] == layer]
-        x = np.array([places.index(place) for place in part["place"]]) + WIDTH * (number - (len(layers) - 1) / 2)
+        x = np.array([places.index(place) for place in part["place"]]) + LAYER_WIDTH * (number - (len(layers) - 1) / 2)
         share, low, high = (100 * part[column].to_numpy() for column in ("accuracy", "low", "high"))
         errors = np.maximum([share - low, high - share], 0)
         drawn = axes.errorbar(x, share, yerr=errors, fmt="o", capsize=3, label=f"{layer}: new lemmas")

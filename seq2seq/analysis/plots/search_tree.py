@@ -1,9 +1,9 @@
 """The tree of a beam search."""
 
-from seq2seq.analysis.search_tree import path
-from seq2seq.extras import from_extra
+from seq2seq.analysis.search_tree import path_from_root
+from seq2seq.extras import requires_extra
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
     from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
@@ -13,7 +13,7 @@ with from_extra("analysis", needed_by=__name__):
 COLOURS = {"alive": "tab:blue", "finished": "tab:green", "pruned": "0.72"}
 
 
-def search_tree(tree: pd.DataFrame, most_pruned: int | None = None, totals: bool = False) -> Figure:
+def plot_search_tree(tree: pd.DataFrame, most_pruned: int | None = None, totals: bool = False) -> Figure:
     """Draw the hypotheses of a search: a column a step, the best above, edges from what they extend.
 
     Args:
@@ -31,7 +31,7 @@ def search_tree(tree: pd.DataFrame, most_pruned: int | None = None, totals: bool
     figure = Figure(figsize=(1.5 + (1.35 if totals else 1.05) * steps, 1.4 + 0.36 * height), layout="constrained")
     axes = figure.subplots()
     finished = shown[shown["status"] == "finished"]
-    best = path(shown, finished["score"].idxmax()) if len(finished) else []
+    best = path_from_root(shown, finished["score"].idxmax()) if len(finished) else []
     edges, colours, widths = [], [], []
     for node, row in shown.iloc[1:].iterrows():
         edges.append([(row["step"] - 1, rank[row["parent"]]), (row["step"], rank[node])])

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from seq2seq.corpora.downloads.download import reject
-from seq2seq.storage.files import replacing_folder
+from seq2seq.storage.files import atomic_folder
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -16,7 +16,7 @@ def unpack(archive: Path, folder: Path) -> None:
     Raises:
         CorpusError: It is damaged or no archive; or a member is a link or a device, or would lie outside of `folder`.
     """
-    with replacing_folder(folder) as inner:
+    with atomic_folder(folder) as inner:
         try:
             if archive.suffix == ".zip":
                 with zipfile.ZipFile(archive) as file:

@@ -16,7 +16,7 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 class RemoteFile(Section):
     """One file: its address, and what is known of it beforehand."""
 
-    address: str = Field(pattern=r"^https?://[^/\s]+/\S+$")
+    url: str = Field(pattern=r"^https?://[^/\s]+/\S+$")
     size: int | None = Field(None, gt=0, description="Bytes, as it is downloaded.")
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="Of the file as it is downloaded.")
     text_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="Of the text in a .gz file.")
@@ -25,7 +25,7 @@ class RemoteFile(Section):
     unpack: bool = Field(False, description="An archive; its files lie in a folder with its name then.")
 
     @model_validator(mode="after")
-    def is_checked_or_says_why_not(self) -> "RemoteFile":
+    def _check_checksum(self) -> "RemoteFile":
         known = self.sha256 or self.text_sha256 or self.md5
         if bool(known) == bool(self.unchecked):
             raise ValueError("give 'sha256', 'text_sha256' or 'md5', or say in 'unchecked' why none is known")
@@ -49,7 +49,7 @@ class Table(Section):
 
     @field_validator("columns")
     @classmethod
-    def are_two(cls, columns: tuple[int, int]) -> tuple[int, int]:
+    def _check_columns(cls, columns: tuple[int, int]) -> tuple[int, int]:
         if min(columns) < 1 or columns[0] == columns[1]:
             raise ValueError("give two columns, counted from 1")
         return columns
@@ -58,12 +58,14 @@ class Table(Section):
 class CatalogueEntry(Section):
     """One corpus, of `splits` that its makers made, or a `table` that we split."""
 
-    about: str = Field(min_length=1)
+    description: str = Field(min_length=1)
     languages: tuple[str, str] = Field(description="Of the source and the target, as `en`.")
-    home: str = Field(pattern="^https?://", description="Where people read about it.")
+    homepage: str = Field(pattern="^https?://", description="Where people read about it.")
     licence: str = Field(min_length=1)
     citation: str = Field(min_length=1)
-    about_size: int | None = Field(None, gt=0, description="Bytes to download, roughly, to tell people beforehand.")
+    approximate_size: int | None = Field(
+        None, gt=0, description="Bytes to download, roughly, to tell people beforehand."
+    )
     recipe: str = Field("multi30k-en-de-small", description="One to start from.")
     files: dict[str, RemoteFile] = Field(min_length=1)
     splits: dict[str, AlignedSplit] | None = None
@@ -71,7 +73,7 @@ class CatalogueEntry(Section):
 
     @field_validator("files")
     @classmethod
-    def have_plain_names(cls, files: dict[str, RemoteFile]) -> dict[str, RemoteFile]:
+    def _check_file_names(cls, files: dict[str, RemoteFile]) -> dict[str, RemoteFile]:
         for name, file in files.items():
             if PurePosixPath(name).name != name or name.startswith(".") or "\\" in name:
                 raise ValueError(f"{name!r} is not a plain file name")
@@ -82,7 +84,7 @@ class CatalogueEntry(Section):
         return files
 
     @model_validator(mode="after")
-    def names_what_it_has(self) -> "CatalogueEntry":
+    def _check_files(self) -> "CatalogueEntry":
         if (self.splits is None) == (self.table is None):
             raise ValueError("give one of 'splits' and 'table'")
         if self.splits is not None and not {"train", "valid"} <= self.splits.keys() and "test" not in self.splits:
@@ -99,7 +101,7 @@ class CatalogueEntry(Section):
     def size(self) -> int | None:
         """Bytes to download, exactly where all files' sizes are known, roughly otherwise; None if nobody knows."""
         sizes = [file.size for file in self.files.values()]
-        return self.about_size if None in sizes else sum(size or 0 for size in sizes)
+        return self.approximate_size if None in sizes else sum(size or 0 for size in sizes)
 
 
 def archive_folder(name: str) -> str:

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     import requests
 
 ATTEMPTS = 5  # of one call; only one that got some bytes is followed by another
-PAUSE = 1.0  # seconds before the second, then twice as many each time
+RETRY_PAUSE = 1.0  # seconds before the second, then twice as many each time
 TIMEOUT = (20, 60)  # seconds to connect, and between two blocks
-BLOCK = 1 << 16
+BLOCK_SIZE = 1 << 16
 # Named: some servers turn away whatever calls itself by the name of an HTTP library.
 USER_AGENT = f"{DISTRIBUTION}/{__version__}"
 
 Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where they are known
 
 
-class Receipt(NamedTuple):
+class DownloadResult(NamedTuple):
     """What a file turned out to be."""
 
     size: int
@@ -41,7 +41,7 @@ class _BrokenOffError(Exception):
     """A transfer ended early; what has come is kept."""
 
 
-def download(file: RemoteFile, path: Path, progress: Progress = lambda done, total: None) -> Receipt:
+def download(file: RemoteFile, path: Path, on_progress: Progress = lambda done, total: None) -> DownloadResult:
     """Download to `path`, through `path.part`, and compare with what is known of the file.
 
     A part that an earlier call left is gone on with, if the server can send the rest and says that the file is the
@@ -54,19 +54,19 @@ def download(file: RemoteFile, path: Path, progress: Progress = lambda done, tot
     size = _size(part)
     for attempt in range(ATTEMPTS):
         try:
-            _transfer(file.address, part, progress)
+            _transfer(file.url, part, on_progress)
             break
         except _BrokenOffError as error:
             before, size = size, _size(part)
             if size <= before or attempt == ATTEMPTS - 1:
-                raise CorpusError(_what_to_do(file.address, path, str(error))) from None
-            time.sleep(PAUSE * 2**attempt)
+                raise CorpusError(_what_to_do(file.url, path, str(error))) from None
+            time.sleep(RETRY_PAUSE * 2**attempt)
     _note(part).unlink(missing_ok=True)
     part.replace(path)
-    return compare(file, path)
+    return verify(file, path)
 
 
-def compare(file: RemoteFile, path: Path) -> Receipt:
+def verify(file: RemoteFile, path: Path) -> DownloadResult:
     """Compare a file that is there with what is known of it; one that is wrong becomes `path.rejected`.
 
     Raises:
@@ -80,21 +80,21 @@ def compare(file: RemoteFile, path: Path) -> Receipt:
         except (OSError, EOFError, zlib.error) as error:
             found["text_sha256"] = f"a damaged file: {error}"
             if not file.text_sha256:
-                raise _changed(path, file.address, f"expected a whole .gz file, found {found['text_sha256']}") from None
+                raise _changed(path, file.url, f"expected a whole .gz file, found {found['text_sha256']}") from None
     names = {"size": "a size of", "sha256": "SHA-256", "text_sha256": "text of SHA-256", "md5": "MD5"}
     for name, what in names.items():
         expected = getattr(file, name)
         if expected is not None and found[name] != expected:
             unit = " bytes" if name == "size" else ""
-            raise _changed(path, file.address, f"expected {what} {expected}{unit}, found {found[name]}{unit}")
-    return Receipt(size, str(found["sha256"]), checked=file.unchecked is None)
+            raise _changed(path, file.url, f"expected {what} {expected}{unit}, found {found[name]}{unit}")
+    return DownloadResult(size, str(found["sha256"]), checked=file.unchecked is None)
 
 
-def reject(path: Path, difference: str, what_to_do: str) -> CorpusError:
+def reject(path: Path, difference: str, remedy: str) -> CorpusError:
     """Move a file that is not what it should be out of the way, and return the error that says so."""
     rejected = _beside(path, ".rejected")
     path.replace(rejected)
-    return CorpusError(f"{path}: {difference}. It is kept as {rejected} and will not be used. {what_to_do}")
+    return CorpusError(f"{path}: {difference}. It is kept as {rejected} and will not be used. {remedy}")
 
 
 def _changed(path: Path, address: str, difference: str) -> CorpusError:
@@ -134,7 +134,7 @@ def _transfer(address: str, part: Path, progress: Progress) -> None:
             with part.open("ab" if done else "wb") as handle:
                 _write_note(part, address, response)
                 progress(done, total)
-                for block in response.raw.stream(BLOCK, decode_content=False):
+                for block in response.raw.stream(BLOCK_SIZE, decode_content=False):
                     handle.write(block)
                     done += len(block)
                     progress(done, total)

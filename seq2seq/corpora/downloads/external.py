@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from seq2seq.corpora.downloads.acquired import Acquired, Progress, Unsplit, today
 from seq2seq.corpora.downloads.catalogue import AlignedSplit
+from seq2seq.corpora.downloads.downloaded import DownloadedCorpus, Progress, Unsplit, today
 from seq2seq.errors import CorpusError, did_you_mean
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 
 
-def get_test_set(name: str, folder: Path) -> Acquired:
+def get_test_set(name: str, folder: Path) -> DownloadedCorpus:
     """Copy a test set from sacreBLEU, which downloads it into `~/.sacrebleu`, or `$SACREBLEU`, the first time.
 
     Args:
@@ -49,30 +49,30 @@ def get_test_set(name: str, folder: Path) -> Acquired:
     languages = tuple(pair.split("-"))
     folder.mkdir(parents=True, exist_ok=True)
     terms = "sacreBLEU names none; see the home page of the test set"
-    got = Acquired(f"sacrebleu:{name}", (languages[0], languages[1]), terms, dataset.citation or "", folder)
+    got = DownloadedCorpus(f"sacrebleu:{name}", (languages[0], languages[1]), terms, dataset.citation or "", folder)
     files = AlignedSplit(source=f"test.{languages[0]}", target=f"test.{languages[1]}")
     more = [f"test.{number}.{languages[1]}" for number in range(2, len(references) + 1)]
     for file, copy in zip([source, *references], [files.source, files.target, *more], strict=True):
         (folder / copy).write_bytes(Path(file).read_bytes())
     got.add_aligned("test", files)
-    got.more_references = [str(folder / copy) for copy in more]
+    got.extra_references = [str(folder / copy) for copy in more]
     got.write_record(addresses=list(dataset.data), downloaded=today())
     return got
 
 
-def get_from_mtdata(name: str, folder: Path, progress: Progress) -> Acquired:
+def get_from_mtdata(name: str, folder: Path, on_progress: Progress) -> DownloadedCorpus:
     """What `mtdata echo` prints of a corpus, to be split; mtdata keeps its copies in `~/.mtdata`, or `$MTDATA`.
 
     Args:
         name: mtdata's own, `GROUP-NAME-VERSION-SOURCE-TARGET`.
         folder: Gets `mtdata.log`.
-        progress: As in `get_corpus`.
+        on_progress: As in `get_corpus`.
 
     Raises:
         MissingExtraError: The extra `corpora` is not installed.
         CorpusError: mtdata has no such corpus, or cannot get it.
     """
-    with from_extra("corpora", needed_by=f"mtdata:{name}"):
+    with requires_extra("corpora", needed_by=f"mtdata:{name}"):
         version = metadata.version("mtdata")
     parts = name.split("-")
     if len(parts) != 5:
@@ -82,10 +82,10 @@ def get_from_mtdata(name: str, folder: Path, progress: Progress) -> Acquired:
         )
     folder.mkdir(parents=True, exist_ok=True)
     ask = f"what `mtdata list -n {parts[1]} -l {parts[3]}-{parts[4]} --full` names"
-    got = Acquired(f"mtdata:{name}", (parts[3], parts[4]), "that of the corpus; see its home page", ask, folder)
+    got = DownloadedCorpus(f"mtdata:{name}", (parts[3], parts[4]), "that of the corpus; see its home page", ask, folder)
     got.table = Unsplit(_echo(name, folder), got.name, (1, 2))
     got.release = {"mtdata": version, "downloaded": today()}
-    progress("mtdata (half a minute for its index the first time)", 0, None)
+    on_progress("mtdata (half a minute for its index the first time)", 0, None)
     return got
 
 

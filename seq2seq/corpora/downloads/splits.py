@@ -10,12 +10,12 @@ from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from seq2seq.corpora.readers import bare_line, chunks
+from seq2seq.corpora.readers import chunks, strip_line_end
 from seq2seq.errors import CorpusError
-from seq2seq.storage.files import replacing
+from seq2seq.storage.files import atomic_write
 
 SPLITS = ("train", "valid", "test")
-CHUNK = 10_000  # pairs that are dealt at once
+CHUNK_SIZE = 10_000  # pairs that are dealt at once
 
 
 @dataclass
@@ -32,7 +32,7 @@ class SplitReport:
         return asdict(self) | {"pairs": {split: self.pairs[split] for split in SPLITS}}
 
 
-def split_of(source: str, seed: int, held_out: float) -> str:
+def assign_split(source: str, seed: int, held_out: float) -> str:
     """The split of a source sentence: a matter of its text and the seed alone.
 
     A corpus that grows therefore leaves every sentence where it was.
@@ -68,13 +68,13 @@ def write_splits(
 
     report, seen = SplitReport(), Deduplicator()
     with ExitStack() as stack:
-        partial = {split: stack.enter_context(replacing(folder / f"{split}.tsv")) for split in SPLITS}
+        partial = {split: stack.enter_context(atomic_write(folder / f"{split}.tsv")) for split in SPLITS}
         handles = {split: stack.enter_context(path.open("wb")) for split, path in partial.items()}
-        for chunk in chunks(_pairs(lines, name, columns, report), CHUNK):
+        for chunk in chunks(_pairs(lines, name, columns, report), CHUNK_SIZE):
             new = seen.add(hash_texts(f"{_plain(source)}\t{_plain(target)}" for source, target in chunk))
             report.duplicates += len(chunk) - int(new.sum())
             for source, target in compress(chunk, new):
-                split = split_of(source, seed, held_out)
+                split = assign_split(source, seed, held_out)
                 report.pairs[split] += 1
                 handles[split].write(f"{source}\t{target}\n".encode())
         empty = [split for split in SPLITS if not report.pairs[split]]
@@ -94,7 +94,7 @@ def _pairs(
     for number, raw in enumerate(lines, start=1):
         report.read += 1
         try:
-            yield _columns(bare_line(raw, number), columns)
+            yield _columns(strip_line_end(raw, number), columns)
         except ValueError as error:
             report.malformed += 1
             report.first_malformed = report.first_malformed or f"{name}:{number}: {error}"

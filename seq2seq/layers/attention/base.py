@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from seq2seq.layers.configurable import ConfigurableLayer
 from seq2seq.layers.initialization import UNSEEDED, Initializers
-from seq2seq.layers.time_loop import product, run_steps
+from seq2seq.layers.recurrent_scan import deferred_matmul, recurrent_scan
 
 # Added to the scores of padded positions; exp(-1e9) is 0 in float32.
-MASKED = -1e9
+MASK_VALUE = -1e9
 # Most elements (B, n, S, A) that an attention which holds pairs has at once when it scores a whole target.
 BLOCK_ELEMENTS = 2**22
 
@@ -54,7 +54,7 @@ class Attention(ConfigurableLayer):
     A new attention writes `scores` and, where it needs them, the others:
         build_scores  make weights, by `dense`, `matrix` or Keras's `add_weight`; `__init__` for options
         queries       what is computed once per query
-        keys          what is computed once per source position
+        project_keys          what is computed once per source position
         scores        compare the two; with `can_see_coverage = True`, also by the attention so far; with
                       `holds_pairs = True`, where it holds (..., N, S, A), in blocks of a target's steps
     These get one batch axis, and with several heads a second one. What takes any number of them runs in heads as it is,
@@ -63,7 +63,7 @@ class Attention(ConfigurableLayer):
     With several heads, head h compares W_q^h q with W_k^h m_s and reads W_v^h m_s; the heads' contexts are concatenated
     and multiplied by an output matrix, so a context is as wide as the memory.
 
-    Decoders drive an attention by `build`, `project_memory` and then `attend` or `attend_all`; it has no `call`.
+    Decoders drive an attention by `build`, `project_memory` and then `attend` or `attend_sequence`; it has no `call`.
 
     Args:
         units: Width of all heads together; with one head, of the scoring network of an attention that has one; 0 where
@@ -103,7 +103,7 @@ class Attention(ConfigurableLayer):
         if coverage and (heads > 1 or not self.can_see_coverage):
             found = f"{type(self).__name__} with heads {heads}"
             raise ValueError(f"{found} cannot see coverage: use additive attention with one head")
-        self.units, self.heads, self.sees_coverage, self.initializers = units, heads, coverage, initializers
+        self.units, self.heads, self.uses_coverage, self.initializers = units, heads, coverage, initializers
 
     def build(self, query_size: int, memory_size: int) -> None:
         """Widths Q and M."""
@@ -116,13 +116,13 @@ class Attention(ConfigurableLayer):
         self.build_scores(query_size, memory_size)
 
     def build_scores(self, query_size: int, memory_size: int) -> None:
-        """Make the weights that `queries`, `keys` and `scores` read, for what they get: widths Q and M of a head."""
+        """Make the weights that `queries`, `project_keys` and `scores` read, given the widths Q and M of a head."""
 
     def queries(self, query: tf.Tensor) -> tf.Tensor:
         """(..., N, Q) -> (..., N, A)."""
         return query
 
-    def keys(self, states: tf.Tensor) -> tf.Tensor:
+    def project_keys(self, states: tf.Tensor) -> tf.Tensor:
         """(..., S, M) -> (..., S, A)."""
         return states
 
@@ -138,38 +138,40 @@ class Attention(ConfigurableLayer):
     def project_memory(self, states: tf.Tensor, mask: tf.Tensor) -> AttentionMemory:
         """Prepare encoder states (B, S, M) and their mask (B, S) for many queries."""
         if self.heads == 1:
-            return AttentionMemory(states, self.keys(states), mask)
+            return AttentionMemory(states, self.project_keys(states), mask)
         values = self._split(states, self.value_kernel)
-        return AttentionMemory(values, self.keys(self._split(states, self.key_kernel)), mask)
+        return AttentionMemory(values, self.project_keys(self._split(states, self.key_kernel)), mask)
 
     def attend(
         self,
         query: tf.Tensor,
         memory: AttentionMemory,
         coverage: tf.Tensor | None = None,
-        drop: tf.Tensor | None = None,
+        dropout_mask: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Contexts and weights of queries.
 
-        `coverage` (B, N, S) float32, the sum of a hypothesis's weights so far, counts where `sees_coverage`.
+        `coverage` (B, N, S) float32, the sum of a hypothesis's weights so far, counts where `uses_coverage`.
         """
-        seen = coverage if self.sees_coverage else None
-        return self._read(self._weights(self.scores(self._queries(query), memory.keys, seen), memory), memory, drop)
+        seen = coverage if self.uses_coverage else None
+        return self._read(
+            self._weights(self.scores(self._queries(query), memory.keys, seen), memory), memory, dropout_mask
+        )
 
-    def attend_all(
-        self, query: tf.Tensor, memory: AttentionMemory, drop: tf.Tensor | None = None
+    def attend_sequence(
+        self, query: tf.Tensor, memory: AttentionMemory, dropout_mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """As `attend`, for all T queries of a target in their order, in bounded memory."""
         projected = self._queries(query)
-        if self.sees_coverage:
-            return self._read(self._step_by_step(projected, memory), memory, drop)
+        if self.uses_coverage:
+            return self._read(self._step_by_step(projected, memory), memory, dropout_mask)
         if self.holds_pairs:
-            scores = in_blocks(self.scores, projected, memory.keys, self.score_variables)
+            scores = blockwise_scores(self.scores, projected, memory.keys, self.score_variables)
         else:
             scores = self.scores(projected, memory.keys)
-        return self._read(self._weights(scores, memory), memory, drop)
+        return self._read(self._weights(scores, memory), memory, dropout_mask)
 
-    def drop_shape(self, queries: tf.Tensor, memory: AttentionMemory) -> list[tf.Tensor]:
+    def dropout_mask_shape(self, queries: tf.Tensor, memory: AttentionMemory) -> list[tf.Tensor]:
         """Of a dropout mask for queries (B, N, Q)."""
         *batch, positions, _ = tf.unstack(tf.shape(memory.keys))
         return [*batch, tf.shape(queries)[1], positions]
@@ -191,11 +193,11 @@ class Attention(ConfigurableLayer):
     def _split(self, inputs: tf.Tensor, kernel: keras.Variable) -> tf.Tensor:
         """(B, N, ·) times a kernel (·, units) -> (B, H, N, units / H)."""
         shape = tf.concat([tf.shape(inputs)[:2], [self.heads, self.units // self.heads]], axis=0)
-        return tf.transpose(tf.reshape(product(inputs, kernel), shape), [0, 2, 1, 3])
+        return tf.transpose(tf.reshape(deferred_matmul(inputs, kernel), shape), [0, 2, 1, 3])
 
     def _weights(self, scores: tf.Tensor, memory: AttentionMemory) -> tf.Tensor:
         mask = memory.mask[:, None] if self.heads == 1 else memory.mask[:, None, None]
-        weights = tf.nn.softmax(tf.where(mask, tf.cast(scores, tf.float32), MASKED))
+        weights = tf.nn.softmax(tf.where(mask, tf.cast(scores, tf.float32), MASK_VALUE))
         if (watched := _watched.get()) is not None:
             watched.append(weights[:, None] if self.heads == 1 else weights)
         return weights
@@ -207,7 +209,7 @@ class Attention(ConfigurableLayer):
             return contexts, weights
         joined = tf.transpose(contexts, [0, 2, 1, 3])
         joined = tf.reshape(joined, tf.concat([tf.shape(joined)[:2], [self.units]], axis=0))
-        return product(joined, self.output_kernel), tf.reduce_mean(weights, axis=1)
+        return deferred_matmul(joined, self.output_kernel), tf.reduce_mean(weights, axis=1)
 
     def _step_by_step(self, projected: tf.Tensor, memory: AttentionMemory) -> tf.Tensor:
         """Weights (B, T, S), where those of a step are compared with the sum of those before."""
@@ -216,10 +218,10 @@ class Attention(ConfigurableLayer):
             weights = self._weights(self.scores(x[0], constants[0], state[0]), memory)
             return [weights], [state[0] + weights]
 
-        (weights,), _ = run_steps(
+        (weights,), _ = recurrent_scan(
             step,
             [tf.transpose(projected, [1, 0, 2])[:, :, None]],
-            [tf.zeros(self.drop_shape(projected[:, :1], memory))],
+            [tf.zeros(self.dropout_mask_shape(projected[:, :1], memory))],
             constants=[memory.keys],
             variables=self.score_variables,
             output_dtypes=[tf.float32],
@@ -227,7 +229,7 @@ class Attention(ConfigurableLayer):
         return tf.transpose(weights[:, :, 0], [1, 0, 2])
 
 
-def in_blocks(
+def blockwise_scores(
     compare: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     query: tf.Tensor,
     keys: tf.Tensor,
@@ -252,7 +254,7 @@ def in_blocks(
     def step(x: Any, _: Any, constants: Any) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         return [compare(x[0], constants[0])], []
 
-    (scores,), _ = run_steps(
+    (scores,), _ = recurrent_scan(
         step,
         [tf.transpose(apart, first)],
         [],

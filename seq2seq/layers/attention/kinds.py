@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from seq2seq.layers.attention.base import Attention
-from seq2seq.layers.time_loop import product
+from seq2seq.layers.recurrent_scan import deferred_matmul
 
 
 class DotAttention(Attention):
@@ -43,8 +43,8 @@ class GeneralAttention(DotAttention):
         if self.heads == 1:
             self.key = self.dense(query_size, "key", memory_size)
 
-    def keys(self, states: tf.Tensor) -> tf.Tensor:
-        return product(states, self.key.kernel) if self.heads == 1 else states
+    def project_keys(self, states: tf.Tensor) -> tf.Tensor:
+        return deferred_matmul(states, self.key.kernel) if self.heads == 1 else states
 
 
 class AdditiveAttention(Attention):
@@ -80,20 +80,20 @@ class AdditiveAttention(Attention):
         self.query = self.dense(self.units, "query", query_size)
         self.key = self.dense(self.units, "key", memory_size)
         self.score = self.dense(1, "score", self.units)
-        if self.sees_coverage:
+        if self.uses_coverage:
             self.coverage = self.dense(self.units, "coverage", 1)
 
     @property
     def score_variables(self) -> list[keras.Variable]:
         if self.heads > 1:
             return [self.score_kernel]
-        return [*self.score.variables, *(self.coverage.variables if self.sees_coverage else [])]
+        return [*self.score.variables, *(self.coverage.variables if self.uses_coverage else [])]
 
     def queries(self, query: tf.Tensor) -> tf.Tensor:
-        return product(query, self.query.kernel) if self.heads == 1 else query
+        return deferred_matmul(query, self.query.kernel) if self.heads == 1 else query
 
-    def keys(self, states: tf.Tensor) -> tf.Tensor:
-        return product(states, self.key.kernel) if self.heads == 1 else states
+    def project_keys(self, states: tf.Tensor) -> tf.Tensor:
+        return deferred_matmul(states, self.key.kernel) if self.heads == 1 else states
 
     def scores(self, query: tf.Tensor, keys: tf.Tensor, coverage: tf.Tensor | None = None) -> tf.Tensor:
         hidden = query[..., None, :] + keys[..., None, :, :]  # (B, N, S, U) or (B, H, N, S, U / H)
@@ -102,7 +102,7 @@ class AdditiveAttention(Attention):
         if coverage is not None:
             # An outer product: as a matrix product of width 1 it would be slower.
             hidden += tf.cast(coverage, hidden.dtype)[..., None] * tf.cast(self.coverage.kernel[0], hidden.dtype)
-        # Not by `product`: it would keep every step's (B, N, S, U) for a gradient of U numbers.
+        # Not by `deferred_matmul`: it would keep every step's (B, N, S, U) for a gradient of U numbers.
         kernel = tf.cast(tf.convert_to_tensor(self.score.kernel), hidden.dtype)
         flat = tf.matmul(tf.reshape(tf.tanh(hidden), [-1, self.units]), kernel)
         return tf.reshape(flat, tf.shape(hidden)[:-1])

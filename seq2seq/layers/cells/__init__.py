@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from seq2seq.layers.cells.base import Cell, apart, masked
+from seq2seq.layers.cells.base import Cell, apply_mask, split_output
 from seq2seq.layers.cells.clockwork import ClockworkCell
 from seq2seq.layers.cells.gru import GRUCell, MinimalGatedCell, ResetBeforeGRUCell
 from seq2seq.layers.cells.lstm import CIFGCell, DepthGatedLSTMCell, LSTMCell, PeepholeLSTMCell, SRUCell
@@ -33,9 +33,9 @@ __all__ = [
     "ResetBeforeGRUCell",
     "SRUCell",
     "SigmoidElmanCell",
-    "apart",
+    "apply_mask",
     "make_cell",
-    "masked",
+    "split_output",
 ]
 
 CELLS: dict[str, type[Cell]] = {
@@ -77,7 +77,7 @@ def make_cell(
         initializers: Source of the initial weights.
         kwargs: Of `keras.layers.Layer`.
     """
-    reads: dict[str, Any] = {"below": True} if below and CELLS[kind].carries else {}
+    reads: dict[str, Any] = {"below": True} if below and CELLS[kind].outputs_cell_state else {}
     if transition_depth == 1:
         return CELLS[kind](units, initializers=initializers, **reads, **kwargs)
     shared: dict[str, Any] = {"initializers": initializers, "dtype": kwargs.get("dtype")}

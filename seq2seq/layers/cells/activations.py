@@ -19,13 +19,13 @@ class Activation(NamedTuple):
 
     name      as in the cell's equations: update, reset, input, forget, output, candidate, ...
     function  one of `FUNCTIONS`
-    total     (N, U), the sum before
+    preactivation     (N, U), the sum before
     value     (N, U)
     """
 
     name: str
     function: str
-    total: tf.Tensor
+    preactivation: tf.Tensor
     value: tf.Tensor
 
 
@@ -40,7 +40,7 @@ _watched = _Watched()
 
 
 @contextmanager
-def watched_activations() -> Iterator[list[Activation]]:
+def record_activations() -> Iterator[list[Activation]]:
     """Within this block steps leave their activations in the list, in the order of computing."""
     _watched.lists.append([])
     try:
@@ -49,19 +49,19 @@ def watched_activations() -> Iterator[list[Activation]]:
         _watched.lists.pop()
 
 
-def activate(name: str, function: str, total: tf.Tensor) -> tf.Tensor:
+def activate(name: str, function: str, preactivation: tf.Tensor) -> tf.Tensor:
     """The function of a sum (N, U), seen by its name."""
-    value = FUNCTIONS[function](total)
+    value = FUNCTIONS[function](preactivation)
     if _watched.lists:
-        _watched.lists[-1].append(Activation(name, function, total, value))
+        _watched.lists[-1].append(Activation(name, function, preactivation, value))
     return value
 
 
-def gate(name: str, total: tf.Tensor) -> tf.Tensor:
+def sigmoid(name: str, preactivation: tf.Tensor) -> tf.Tensor:
     """A gate, from 0, shut, to 1, open."""
-    return activate(name, "sigmoid", total)
+    return activate(name, "sigmoid", preactivation)
 
 
-def squashed(name: str, total: tf.Tensor) -> tf.Tensor:
+def tanh(name: str, preactivation: tf.Tensor) -> tf.Tensor:
     """Content, from -1 to 1."""
-    return activate(name, "tanh", total)
+    return activate(name, "tanh", preactivation)

@@ -5,9 +5,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from seq2seq.layers.cells.activations import squashed
-from seq2seq.layers.cells.base import Cell, masked
-from seq2seq.layers.time_loop import product
+from seq2seq.layers.cells.activations import tanh
+from seq2seq.layers.cells.base import Cell, apply_mask
+from seq2seq.layers.recurrent_scan import deferred_matmul
 
 PERIODS = (1, 2, 4, 8)
 
@@ -47,11 +47,13 @@ class ClockworkCell(Cell):
     def same_step(self, states: Sequence[tf.Tensor], before: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         return [states[0], before[1]]
 
-    def add_recurrent(self) -> None:
+    def build_recurrent(self) -> None:
         width = self.units // len(PERIODS)
         self.recurrent_kernels = [
             self.add_weight(
-                name=f"recurrent_kernel_{k}", shape=(self.units - start, width), initializer=self.first_recurrent()
+                name=f"recurrent_kernel_{k}",
+                shape=(self.units - start, width),
+                initializer=self.recurrent_initializer(),
             )
             for k, start in enumerate(self.starts)
         ]
@@ -60,10 +62,10 @@ class ClockworkCell(Cell):
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         hidden, clock = states
-        seen = masked(hidden, mask)
+        seen = apply_mask(hidden, mask)
         read = zip(self.starts, self.recurrent_kernels, strict=True)
-        recurrent = tf.concat([product(seen[..., start:], kernel) for start, kernel in read], axis=-1)
-        candidate = squashed("candidate", tf.cast(projected, recurrent.dtype) + recurrent)
+        recurrent = tf.concat([deferred_matmul(seen[..., start:], kernel) for start, kernel in read], axis=-1)
+        candidate = tanh("candidate", tf.cast(projected, recurrent.dtype) + recurrent)
         time = tf.cast(clock, tf.float32)  # TensorFlow has no bfloat16 floormod on a GPU
         ticks = tf.concat([tf.math.floormod(time, period) for period in map(float, PERIODS)], axis=-1)
         active = tf.repeat(ticks == 0.0, self.units // len(PERIODS), axis=-1)

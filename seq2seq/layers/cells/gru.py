@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from seq2seq.layers.cells.activations import gate, squashed
-from seq2seq.layers.cells.base import Cell, masked, parts
-from seq2seq.layers.time_loop import product
+from seq2seq.layers.cells.activations import sigmoid, tanh
+from seq2seq.layers.cells.base import Cell, apply_mask, split_gates
+from seq2seq.layers.recurrent_scan import deferred_matmul
 
 
 class GRUCell(Cell):
@@ -32,18 +32,18 @@ class GRUCell(Cell):
     def project(self, inputs: tf.Tensor | None) -> tf.Tensor:
         return tf.convert_to_tensor(self.bias)[0] if inputs is None else super().project(inputs)
 
-    def with_bias(self, products: tf.Tensor) -> tf.Tensor:
-        return self.scaled(products, "input") + tf.cast(self.bias[0], products.dtype)
+    def add_bias(self, products: tf.Tensor) -> tf.Tensor:
+        return self.normalize_product(products, "input") + tf.cast(self.bias[0], products.dtype)
 
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        recurrent = self.recur(states[0], mask)
+        recurrent = self.recurrent_product(states[0], mask)
         recurrent += tf.cast(self.bias[1], recurrent.dtype)
-        x_z, x_r, x_n = parts(projected, 3, recurrent.dtype)
+        x_z, x_r, x_n = split_gates(projected, 3, recurrent.dtype)
         h_z, h_r, h_n = tf.split(recurrent, 3, axis=-1)
-        update, reset = gate("update", x_z + h_z), gate("reset", x_r + h_r)
-        candidate = squashed("candidate", x_n + reset * h_n)
+        update, reset = sigmoid("update", x_z + h_z), sigmoid("reset", x_r + h_r)
+        candidate = tanh("candidate", x_n + reset * h_n)
         hidden = candidate + update * (states[0] - candidate)
         return hidden, [hidden]
 
@@ -51,15 +51,15 @@ class GRUCell(Cell):
 class _CandidateCell(Cell):
     """A cell whose candidate reads a gated state, by a product of its own that waits for the gate."""
 
-    def add_recurrent(self) -> None:
-        super().add_recurrent()
+    def build_recurrent(self) -> None:
+        super().build_recurrent()
         shape = (self.units, self.units)
         first = self.initializers.orthogonal()
         self.candidate_kernel = self.add_weight(name="candidate_kernel", shape=shape, initializer=first)
 
     def candidate(self, projected: tf.Tensor, gated: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
         """tanh(W_n x + b_n + R_n (gated state)), all (N, U)."""
-        return squashed("candidate", projected + product(masked(gated, mask), self.candidate_kernel))
+        return tanh("candidate", projected + deferred_matmul(apply_mask(gated, mask), self.candidate_kernel))
 
 
 class ResetBeforeGRUCell(_CandidateCell):
@@ -75,14 +75,14 @@ class ResetBeforeGRUCell(_CandidateCell):
     Source: Cho et al. (2014), section 2.3.
     """
 
-    gates, recurrent = 3, 2
+    gates, recurrent_gates = 3, 2
 
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        h_z, h_r = tf.split(self.recur(states[0], mask), 2, axis=-1)
-        x_z, x_r, x_n = parts(projected, 3, h_z.dtype)
-        update, reset = gate("update", x_z + h_z), gate("reset", x_r + h_r)
+        h_z, h_r = tf.split(self.recurrent_product(states[0], mask), 2, axis=-1)
+        x_z, x_r, x_n = split_gates(projected, 3, h_z.dtype)
+        update, reset = sigmoid("update", x_z + h_z), sigmoid("reset", x_r + h_r)
         candidate = self.candidate(x_n, reset * states[0], mask)
         hidden = candidate + update * (states[0] - candidate)
         return hidden, [hidden]
@@ -100,14 +100,14 @@ class MinimalGatedCell(_CandidateCell):
     Source: Zhou, Wu, Zhang and Zhou (2016), equation 6.
     """
 
-    gates, recurrent = 2, 1
+    gates, recurrent_gates = 2, 1
 
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        h_f = self.recur(states[0], mask)
-        x_f, x_n = parts(projected, 2, h_f.dtype)
-        forget = gate("forget", x_f + h_f)
+        h_f = self.recurrent_product(states[0], mask)
+        x_f, x_n = split_gates(projected, 2, h_f.dtype)
+        forget = sigmoid("forget", x_f + h_f)
         candidate = self.candidate(x_n, forget * states[0], mask)
         hidden = states[0] + forget * (candidate - states[0])
         return hidden, [hidden]

@@ -5,8 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from seq2seq.layers.cells.activations import gate, squashed
-from seq2seq.layers.cells.base import Cell, masked, parts
+from seq2seq.layers.cells.activations import sigmoid, tanh
+from seq2seq.layers.cells.base import Cell, apply_mask, split_gates
 
 
 class LSTMCell(Cell):
@@ -27,24 +27,24 @@ class LSTMCell(Cell):
     """
 
     gates, states = 4, 2
-    forget_gate = 1  # its place among the gates
+    forget_gate_index = 1  # its place among the gates
 
-    def first_bias(self, shape: Sequence[int], dtype: Any = None) -> tf.Tensor:
+    def bias_initializer(self, shape: Sequence[int], dtype: Any = None) -> tf.Tensor:
         # A forget gate near 0.5 halves the cell every step, so gradients
         # die within about ten tokens. Start it open.
-        return tf.repeat(tf.one_hot(self.forget_gate, self.gates, dtype=dtype or "float32"), self.units)
+        return tf.repeat(tf.one_hot(self.forget_gate_index, self.gates, dtype=dtype or "float32"), self.units)
 
-    def opened(self, memory: tf.Tensor) -> tf.Tensor:
+    def output_activation(self, cell_state: tf.Tensor) -> tf.Tensor:
         """What the output gate lets through of the cell's new content (N, U)."""
-        return squashed("content", memory)
+        return tanh("content", cell_state)
 
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         hidden, memory = states
-        i, f, g, o = self.gate_sums(projected, hidden, mask)
-        memory = gate("forget", f) * memory + gate("input", i) * squashed("candidate", g)
-        hidden = gate("output", o) * self.opened(memory)
+        i, f, g, o = self.preactivations(projected, hidden, mask)
+        memory = sigmoid("forget", f) * memory + sigmoid("input", i) * tanh("candidate", g)
+        hidden = sigmoid("output", o) * self.output_activation(memory)
         return hidden, [hidden, memory]
 
 
@@ -67,11 +67,11 @@ class PeepholeLSTMCell(LSTMCell):
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         hidden, memory = states
-        i, f, g, o = self.gate_sums(projected, hidden, mask)
+        i, f, g, o = self.preactivations(projected, hidden, mask)
         p_i, p_f, p_o = tf.unstack(tf.cast(self.peepholes, i.dtype))
-        forget, write = gate("forget", f + p_f * memory), gate("input", i + p_i * memory)
-        memory = forget * memory + write * squashed("candidate", g)
-        hidden = gate("output", o + p_o * memory) * self.opened(memory)
+        forget, write = sigmoid("forget", f + p_f * memory), sigmoid("input", i + p_i * memory)
+        memory = forget * memory + write * tanh("candidate", g)
+        hidden = sigmoid("output", o + p_o * memory) * self.output_activation(memory)
         return hidden, [hidden, memory]
 
 
@@ -86,16 +86,16 @@ class CIFGCell(LSTMCell):
     """
 
     gates = 3
-    forget_gate = 0
+    forget_gate_index = 0
 
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         hidden, memory = states
-        f, g, o = self.gate_sums(projected, hidden, mask)
-        candidate = squashed("candidate", g)
-        memory = candidate + gate("forget", f) * (memory - candidate)
-        hidden = gate("output", o) * self.opened(memory)
+        f, g, o = self.preactivations(projected, hidden, mask)
+        candidate = tanh("candidate", g)
+        memory = candidate + sigmoid("forget", f) * (memory - candidate)
+        hidden = sigmoid("output", o) * self.output_activation(memory)
         return hidden, [hidden, memory]
 
 
@@ -117,7 +117,7 @@ class DepthGatedLSTMCell(LSTMCell):
     Source: Yao et al. (2015), section 3. Departure: no peepholes in the other gates.
     """
 
-    states, recurrent, carries = 2, 4, True
+    states, recurrent_gates, outputs_cell_state = 2, 4, True
 
     def __init__(self, units: int, below: bool = False, **kwargs: Any) -> None:
         super().__init__(units, **kwargs)
@@ -129,8 +129,8 @@ class DepthGatedLSTMCell(LSTMCell):
         """I, and U more above another layer."""
         return super().input_width + (self.units if self.below else 0)
 
-    def add_recurrent(self) -> None:
-        super().add_recurrent()
+    def build_recurrent(self) -> None:
+        super().build_recurrent()
         if self.below:
             shape = (2, self.units)
             self.depth_vectors = self.add_weight(name="depth_vectors", shape=shape, initializer="zeros")
@@ -147,13 +147,13 @@ class DepthGatedLSTMCell(LSTMCell):
         hidden, memory = states
         flow: Any = 0.0
         if self.below:
-            *four, d, below = parts(projected, 6, hidden.dtype)
+            *four, d, below = split_gates(projected, 6, hidden.dtype)
             projected = tf.concat(four, axis=-1)
             p, q = tf.unstack(tf.cast(self.depth_vectors, hidden.dtype))
-            flow = gate("depth", d + p * memory + q * below) * below
-        i, f, g, o = self.gate_sums(projected, hidden, mask)
-        memory = gate("forget", f) * memory + gate("input", i) * squashed("candidate", g) + flow
-        hidden = gate("output", o) * self.opened(memory)
+            flow = sigmoid("depth", d + p * memory + q * below) * below
+        i, f, g, o = self.preactivations(projected, hidden, mask)
+        memory = sigmoid("forget", f) * memory + sigmoid("input", i) * tanh("candidate", g) + flow
+        hidden = sigmoid("output", o) * self.output_activation(memory)
         return tf.concat([hidden, memory], axis=-1), [hidden, memory]
 
 
@@ -173,7 +173,7 @@ class SRUCell(Cell):
 
     gates = 4
 
-    def add_recurrent(self) -> None:
+    def build_recurrent(self) -> None:
         shape = (2, self.units)
         first = self.initializers.uniform()
         self.recurrent_vectors = self.add_weight(name="recurrent_vectors", shape=shape, initializer=first)
@@ -182,9 +182,9 @@ class SRUCell(Cell):
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         memory = states[0]
-        f, r, candidate, highway = parts(projected, 4, memory.dtype)
+        f, r, candidate, highway = split_gates(projected, 4, memory.dtype)
         v_f, v_r = tf.unstack(tf.cast(self.recurrent_vectors, memory.dtype))
-        seen = masked(memory, mask)
-        forget, reset = gate("forget", f + v_f * seen), gate("reset", r + v_r * seen)
+        seen = apply_mask(memory, mask)
+        forget, reset = sigmoid("forget", f + v_f * seen), sigmoid("reset", r + v_r * seen)
         memory = candidate + forget * (memory - candidate)
         return highway + reset * (memory - highway), [memory]

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from seq2seq.layers.cells.activations import squashed
+from seq2seq.layers.cells.activations import tanh
 from seq2seq.layers.cells.base import Cell
 from seq2seq.layers.cells.gru import GRUCell
 from seq2seq.layers.cells.lstm import LSTMCell
-from seq2seq.layers.normalization import normalized
+from seq2seq.layers.normalization import normalize
 
 
 class LayerNormGRUCell(GRUCell):
@@ -28,7 +28,7 @@ class LayerNormGRUCell(GRUCell):
         super().build(input_shape)
         self.scales = _gate_scales(self, input_shape)
 
-    def scaled(self, products: tf.Tensor, side: str) -> tf.Tensor:
+    def normalize_product(self, products: tf.Tensor, side: str) -> tf.Tensor:
         return _normalized_gates(products, self.scales[side], self.gates)
 
 
@@ -52,12 +52,12 @@ class LayerNormLSTMCell(LSTMCell):
         self.content_scale = self.add_weight(name="content_scale", shape=(self.units,), initializer="ones")
         self.content_shift = self.add_weight(name="content_shift", shape=(self.units,), initializer="zeros")
 
-    def scaled(self, products: tf.Tensor, side: str) -> tf.Tensor:
+    def normalize_product(self, products: tf.Tensor, side: str) -> tf.Tensor:
         return _normalized_gates(products, self.scales[side], self.gates)
 
-    def opened(self, memory: tf.Tensor) -> tf.Tensor:
-        scale, shift = (tf.cast(part, memory.dtype) for part in (self.content_scale, self.content_shift))
-        return squashed("content", normalized(memory) * scale + shift)
+    def output_activation(self, cell_state: tf.Tensor) -> tf.Tensor:
+        scale, shift = (tf.cast(part, cell_state.dtype) for part in (self.content_scale, self.content_shift))
+        return tanh("content", normalize(cell_state) * scale + shift)
 
 
 def _gate_scales(cell: Cell, input_shape: Sequence[int | None]) -> dict[str, keras.Variable]:
@@ -68,5 +68,5 @@ def _gate_scales(cell: Cell, input_shape: Sequence[int | None]) -> dict[str, ker
 
 def _normalized_gates(products: tf.Tensor, scale: keras.Variable, gates: int) -> tf.Tensor:
     apart = tf.stack(tf.split(products, gates, axis=-1), axis=-2)
-    together = tf.concat(tf.unstack(normalized(apart), axis=-2), axis=-1)
+    together = tf.concat(tf.unstack(normalize(apart), axis=-2), axis=-1)
     return together * tf.cast(scale, products.dtype)

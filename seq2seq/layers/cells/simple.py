@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from seq2seq.layers.cells.activations import activate, squashed
+from seq2seq.layers.cells.activations import activate, tanh
 from seq2seq.layers.cells.base import Cell
-from seq2seq.layers.time_loop import product
+from seq2seq.layers.recurrent_scan import deferred_matmul
 
 
 class ElmanCell(Cell):
@@ -23,7 +23,7 @@ class ElmanCell(Cell):
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        (total,) = self.gate_sums(projected, states[0], mask)
+        (total,) = self.preactivations(projected, states[0], mask)
         hidden = activate("hidden", self.function, total)
         return hidden, [hidden]
 
@@ -46,7 +46,7 @@ class IRNNCell(ReLUElmanCell):
     Source: Le, Jaitly and Hinton (2015), section 3.
     """
 
-    def first_recurrent(self) -> Any:
+    def recurrent_initializer(self) -> Any:
         return "identity"
 
 
@@ -72,7 +72,7 @@ class JordanCell(Cell):
     def step(
         self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        (total,) = self.gate_sums(projected, states[0], mask)
-        hidden = squashed("hidden", total)
-        output = squashed("output", product(hidden, self.output_kernel) + tf.cast(self.output_bias, hidden.dtype))
+        (total,) = self.preactivations(projected, states[0], mask)
+        hidden = tanh("hidden", total)
+        output = tanh("output", deferred_matmul(hidden, self.output_kernel) + tf.cast(self.output_bias, hidden.dtype))
         return output, [output]

@@ -30,7 +30,7 @@ class DeepTransitionCell(ConfigurableLayer):
         self.units, self.states = first.units, first.states
         self.output_size, self.state_size = first.output_size, first.state_size
         # What a step reads, and what it starts from, is the first cell's; see `Cell`.
-        self.project, self.with_bias = first.project, first.with_bias
+        self.project, self.add_bias = first.project, first.add_bias
         self.initial_states, self.same_step = first.initial_states, first.same_step
 
     def build(self, input_shape: Sequence[int | None]) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 
 from seq2seq.errors import CorpusError
 
-RETRIES = 20  # of drawing a word that the sentence has already
+MAX_RETRIES = 20  # of drawing a word that the sentence has already
 
 
 class NoWordError(CorpusError):
@@ -60,10 +60,10 @@ class Rule:
         self.fields: list[dict[str, Any]] = [{} for _ in range(languages)]
 
 
-Step = Callable[["Draw", Node], Any]
+Step = Callable[["DrawState", Node], Any]
 
 
-class Draw:
+class DrawState:
     """The state of drawing one sentence: where chance comes from, and the lexemes that have been used."""
 
     __slots__ = ("random", "used")
@@ -76,7 +76,7 @@ class Draw:
         """Draw a lexeme that the sentence does not have yet, if there is one."""
         random, used = self.random, self.used
         size = len(lexemes)
-        for _ in range(RETRIES):
+        for _ in range(MAX_RETRIES):
             lexeme = lexemes[int(random() * size)]
             if lexeme not in used:
                 break
@@ -84,7 +84,7 @@ class Draw:
         return lexeme
 
 
-class Rules:
+class RuleSet:
     """The rules of `rules.yaml`, made ready to draw from."""
 
     def __init__(self, source: Mapping[str, Any], lexicon: Mapping[str, list[Lexeme]], languages: int) -> None:
@@ -106,7 +106,7 @@ class Rules:
                 weights.append(rule.get("weight", 1))
             self.categories[category] = rules, _cumulative(weights)
 
-    def draw(self, category: str, draw: Draw, filled: Mapping[str, Any]) -> Node:
+    def draw(self, category: str, draw: DrawState, filled: Mapping[str, Any]) -> Node:
         """Draw a derivation of a category, or of the one rule that `category.rule` names."""
         rules, weights = self.categories[category]
         rule = rules[0] if len(rules) == 1 else rules[bisect(weights, draw.random())]
@@ -150,7 +150,7 @@ class Rules:
         steps = {key: self.step(branch, f"{place}.{key}") for key, branch in branches.items() if branch is not None}
         other = steps.get("else")
 
-        def switch(draw: Draw, node: Node) -> Any:
+        def switch(draw: DrawState, node: Node) -> Any:
             step = steps.get(value(draw, node) or "", other)
             return step(draw, node) if step else None
 
@@ -171,7 +171,7 @@ class Rules:
     def _one_of(self, path: str, _: Any, place: str) -> Step:
         text = self._value(path)
 
-        def one_of(draw: Draw, node: Node) -> str:
+        def one_of(draw: DrawState, node: Node) -> str:
             options = text(draw, node).split()
             return options[int(draw.random() * len(options))]
 
@@ -182,7 +182,7 @@ class Rules:
         conditions = {key: self._value(value) for key, value in rest.items()}  # `not` excludes classes
         cache: dict[tuple[Any, ...], list[Lexeme]] = {}
 
-        def word(draw: Draw, node: Node) -> Lexeme:
+        def word(draw: DrawState, node: Node) -> Lexeme:
             wanted = tuple(value(draw, node) for value in conditions.values())
             found = cache.get(wanted)
             if found is None:
@@ -202,7 +202,7 @@ class Rules:
         presets = [(slot, self.step(value, place)) for slot, value in rest.items()]
         options = [categories] if isinstance(categories, str) else categories
 
-        def child(draw: Draw, node: Node) -> Node:
+        def child(draw: DrawState, node: Node) -> Node:
             category = options[int(draw.random() * len(options))] if len(options) > 1 else options[0]
             filled: dict[str, Any] = {}
             _fill(filled, presets, draw, node)
@@ -215,7 +215,7 @@ class Rules:
         among = self._value(rest["among"]) if "among" in rest else None
         presets = [(slot, self.step(value, place)) for slot, value in rest.items() if slot != "among"]
 
-        def argument(draw: Draw, node: Node) -> Node:
+        def argument(draw: DrawState, node: Node) -> Node:
             options = classes(draw, node).split()
             if among:
                 allowed = str(among(draw, node) or "").split()
@@ -229,7 +229,7 @@ class Rules:
         return argument
 
 
-def _fill(slots: dict[str, Any], steps: list[tuple[str, Step]], draw: Draw, node: Node) -> None:
+def _fill(slots: dict[str, Any], steps: list[tuple[str, Step]], draw: DrawState, node: Node) -> None:
     """Fill the slots that are still empty, by steps that read a node."""
     for slot, step in steps:
         if slot not in slots and (value := step(draw, node)) is not None:

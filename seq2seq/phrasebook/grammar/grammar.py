@@ -8,15 +8,15 @@ from typing import Any
 import yaml
 
 from seq2seq.errors import CorpusError
-from seq2seq.phrasebook.grammar.derivation import Draw, Lexeme, Node, NoWordError, Rule, Rules
-from seq2seq.phrasebook.grammar.lexicon import basic, concepts, lexemes
-from seq2seq.phrasebook.grammar.morphology import flat
+from seq2seq.phrasebook.grammar.derivation import DrawState, Lexeme, Node, NoWordError, Rule, RuleSet
+from seq2seq.phrasebook.grammar.lexicon import concepts, lexemes, select_basic
+from seq2seq.phrasebook.grammar.morphology import flatten
 from seq2seq.phrasebook.grammar.phenomena import Phenomena
 from seq2seq.phrasebook.grammar.syntax import Sentence, Syntax
 
-RETRIES = 100  # of draws that end where no word fits
+MAX_RETRIES = 100  # of draws that end where no word fits
 
-NO_RULE = Rule("", "", [], 0)  # of what prescribes slots from outside
+EMPTY_RULE = Rule("", "", [], 0)  # of what prescribes slots from outside
 
 
 class Grammar:
@@ -24,7 +24,7 @@ class Grammar:
 
     Args:
         languages: Folders beside this file. The first is the source.
-        lexicon: `full`, or `basic` for the words that `basic.yaml` chooses.
+        lexicon: `full`, or `select_basic` for the words that `basic.yaml` chooses.
 
     `combinations` has for each language what `held_out.yaml` names: words in forms that only a compositional test has.
 
@@ -37,8 +37,8 @@ class Grammar:
         words = {language: _language(language) for language in languages}
         found = concepts(_read("lexicon.yaml"), _read("function_words.yaml"))
         every = lexemes(found, words)
-        known = basic(every, _read("basic.yaml")) if lexicon == "basic" else every
-        self.rules = Rules(_read("rules.yaml"), known, len(languages))
+        known = select_basic(every, _read("basic.yaml")) if lexicon == "basic" else every
+        self.rules = RuleSet(_read("rules.yaml"), known, len(languages))
         self.syntaxes = {
             language: Syntax(index, language, _read(language, "syntax.yaml"), words[language]["particles"], self.rules)
             for index, language in enumerate(languages)
@@ -52,24 +52,24 @@ class Grammar:
 
     def draw(self, random: Callable[[], float], category: str = "sentence", **filled: Any) -> Node:
         """Draw a derivation of a category; `filled` prescribes slots."""
-        return _retried(lambda: self.rules.draw(category, Draw(random), filled))
+        return _retried(lambda: self.rules.draw(category, DrawState(random), filled))
 
-    def draw_with(self, random: Callable[[], float], phenomenon: str, language: str, links: int = 1) -> Node:
+    def draw_with_phenomenon(self, random: Callable[[], float], phenomenon: str, language: str, links: int = 1) -> Node:
         """Draw a sentence that is likely to have a phenomenon of a language.
 
         Args:
             links: Of a long distance: how many phrases stand between.
         """
         step = self.phenomena[language].draws[phenomenon]
-        return _retried(lambda: step(Draw(random), Node(NO_RULE, {"links": str(links)})))
+        return _retried(lambda: step(DrawState(random), Node(EMPTY_RULE, {"links": str(links)})))
 
-    def say(self, node: Node, language: str) -> Sentence:
+    def linearize(self, node: Node, language: str) -> Sentence:
         """Return the sentence in a language, with the words that it has."""
-        return self.syntaxes[language].say(node)
+        return self.syntaxes[language].linearize(node)
 
     def held_out(self, sentence: Sentence) -> bool:
         """Whether a sentence has a combination of `held_out.yaml`."""
-        return not self.combinations[sentence.language].isdisjoint(sentence.used)
+        return not self.combinations[sentence.language].isdisjoint(sentence.used_forms)
 
     def _forms(self, words: Mapping[str, list[Lexeme]], language: str) -> set[tuple[Lexeme, str]]:
         index = self.languages.index(language)
@@ -88,7 +88,7 @@ class Grammar:
 
 
 def _retried(draw: Callable[[], Node]) -> Node:
-    for _ in range(RETRIES):
+    for _ in range(MAX_RETRIES):
         try:
             return draw()
         except NoWordError as error:
@@ -101,7 +101,7 @@ def _language(name: str) -> dict[str, Any]:
     for file in ("words.yaml", "function_words.yaml"):
         for part, entries in _read(name, file).items():
             words[part] = words.get(part, {}) | entries
-    particles = {word: flat(forms) for word, forms in words.pop("particles").items()}
+    particles = {word: flatten(forms) for word, forms in words.pop("particles").items()}
     return {"forms": _read(name, "forms.yaml"), "words": words, "particles": particles}
 
 

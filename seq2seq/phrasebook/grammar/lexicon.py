@@ -6,14 +6,14 @@ from typing import Any
 
 from seq2seq.errors import CorpusError
 from seq2seq.phrasebook.grammar.derivation import Lexeme
-from seq2seq.phrasebook.grammar.morphology import flat, inflect
+from seq2seq.phrasebook.grammar.morphology import flatten, inflect
 
 LISTS = {"surnames": "surname", "cities": "city", "countries": "country", "months": "month", "weekdays": "weekday"}
 PARADIGMS = ("noun", "verb", "adjective")  # what has no entry in its language's files is inflected by rule, or as it is
 
-KINDS = ("sort", "class", "gender", "tense")  # attributes that tell words of one kind from others
+CLASS_ATTRIBUTES = ("sort", "class", "gender", "tense")  # attributes that tell words of one kind from others
 
-OF_SOME = ("singular_only", "single_owner")  # attributes that a class gives to some of its words
+OPTIONAL_ATTRIBUTES = ("singular_only", "single_owner")  # attributes that a class gives to some of its words
 
 Concepts = dict[str, dict[str, dict[str, str]]]  # part of speech, concept, attribute
 
@@ -29,7 +29,9 @@ def concepts(lexicon: Mapping[str, Any], function_words: Mapping[str, Any]) -> C
     for name, entry in lexicon["nouns"].items():
         shared = {"class": [name, *within[name]], "sort": name, "measured": name in measured, **entry}
         for word in entry["words"]:
-            own = {key: word in entry.get(key, ()) for key in OF_SOME} | {"of": entry.get("of", {}).get(word)}
+            own = {key: word in entry.get(key, ()) for key in OPTIONAL_ATTRIBUTES} | {
+                "of": entry.get("of", {}).get(word)
+            }
             found["noun"][word] = _attributes({**shared, "words": None, **own})
     for name, words in lexicon["adjectives"].items():
         found["adjective"] |= {word: {"class": name} for word in words}
@@ -79,7 +81,7 @@ def lexemes(found: Concepts, languages: Mapping[str, Mapping[str, Any]]) -> dict
     return made
 
 
-def basic(words: Mapping[str, list[Lexeme]], chosen: Mapping[str, Any]) -> dict[str, list[Lexeme]]:
+def select_basic(words: Mapping[str, list[Lexeme]], chosen: Mapping[str, Any]) -> dict[str, list[Lexeme]]:
     """Return the lexemes that `basic.yaml` chooses."""
     verbs = set(chosen["verbs"])
     kept: dict[str, list[Lexeme]] = {part: [] for part in words}
@@ -87,7 +89,7 @@ def basic(words: Mapping[str, list[Lexeme]], chosen: Mapping[str, Any]) -> dict[
         most, seen = chosen["most"].get(part, len(lexemes)), Counter[str]()
         for lexeme in lexemes:
             attributes = lexeme[0]
-            kind = next((attributes[key] for key in KINDS if key in attributes), "")
+            kind = next((attributes[key] for key in CLASS_ATTRIBUTES if key in attributes), "")
             seen[kind] += 1
             if seen[kind] <= most and (part != "verb" or attributes["key"] in verbs):
                 kept[part].append(lexeme)
@@ -103,7 +105,7 @@ def _forms(part: str, concept: str, language: Mapping[str, Any], name: str) -> d
         entry = concept
     try:
         if isinstance(entry, Mapping) and "parts" not in entry:
-            return {key: str(value) for key, value in flat(entry).items()}
+            return {key: str(value) for key, value in flatten(entry).items()}
         return inflect(paradigm, entry)
     except CorpusError as error:
         raise CorpusError(f"{name}: {part} {concept!r}: {error}") from None

@@ -22,13 +22,13 @@ def inflect(paradigm: Mapping[str, Any], entry: str | Mapping[str, Any]) -> dict
     Raises:
         CorpusError: The entry has more parts than the paradigm, or a form is made from one that is not there.
     """
-    text, exceptions = (entry, {}) if isinstance(entry, str) else (entry.get("parts", ""), flat(entry))
+    text, exceptions = (entry, {}) if isinstance(entry, str) else (entry.get("parts", ""), flatten(entry))
     names = paradigm["parts"]
     given = [part.strip() for part in text.split(",")] if len(names) > 1 else [text]
     if len(given) > len(names):
         raise CorpusError(f"{text!r} has {len(given)} parts, and the paradigm {len(names)}: {', '.join(names)}.")
     forms = dict.fromkeys(names, "") | dict(zip(names, given, strict=False))
-    for name, made in flat(paradigm.get("forms", {})).items():
+    for name, made in flatten(paradigm.get("forms", {})).items():
         origin, *rules = [made] if isinstance(made, str) else made
         missing = [part for part in origin.split("|") if part not in forms]
         if missing:
@@ -38,11 +38,11 @@ def inflect(paradigm: Mapping[str, Any], entry: str | Mapping[str, Any]) -> dict
     return forms | {name: form for name, form in exceptions.items() if name != "parts"}
 
 
-def flat(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+def flatten(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     """Return a nested table with the path to each value as one key: `{dative: {f: der}}` has `dative.f`."""
     values: dict[str, Any] = {}
     for key, value in table.items():
-        values |= flat(value, f"{path}{key}.") if isinstance(value, Mapping) else {f"{path}{key}": value}
+        values |= flatten(value, f"{path}{key}.") if isinstance(value, Mapping) else {f"{path}{key}": value}
     return values
 
 

@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from seq2seq.errors import CorpusError
-from seq2seq.phrasebook.grammar.derivation import Node, Rule, Rules
+from seq2seq.phrasebook.grammar.derivation import Node, Rule, RuleSet
 from seq2seq.phrasebook.grammar.syntax import Syntax
 
 WORD = re.compile(r"\w+(?:[.,:'-]\w+)*|[^\w\s]")
@@ -21,7 +21,7 @@ class Phenomena:
         source: For each phenomenon, one or several ways to say a node wrong.
     """
 
-    def __init__(self, syntax: Syntax, rules: Rules, source: Mapping[str, Any]) -> None:
+    def __init__(self, syntax: Syntax, rules: RuleSet, source: Mapping[str, Any]) -> None:
         self.syntax = syntax
         self.draws = {
             name: rules.step(_draw(_as_list(entries)[0]), f"phenomena.yaml: {name}.draw")
@@ -35,31 +35,31 @@ class Phenomena:
     def __iter__(self) -> Iterator[str]:
         return iter(self.variants)
 
-    def decided(self, node: Node, name: str) -> list[int]:
+    def decided_positions(self, node: Node, name: str) -> list[int]:
         """Return the places of the words that a phenomenon decides; none where a derivation does not have it.
 
-        Places count what `words_of` gives, from 0. What a phenomenon would not change is not among them: a feminine
+        Places count what `split_words` gives, from 0. What a phenomenon would not change is not among them: a feminine
         accusative is spelled like the nominative.
         """
         places: set[int] = set()
         words: list[str] = []
-        for part in nodes(node):
+        for part in iterate_nodes(node):
             for variant in self.variants[name]:
                 if variant.fits(part):
-                    words = words or words_of(self.syntax.say(node).text)
-                    places |= set(differing(words, words_of(variant.said(node, part))))
+                    words = words or split_words(self.syntax.linearize(node).text)
+                    places |= set(unaligned_positions(words, split_words(variant.said(node, part))))
         return sorted(place for place in places if words[place] != ",")  # they come and go with what they enclose
 
     def fits(self, node: Node, name: str) -> bool:
         """Whether something in a derivation is of the kind that a phenomenon is about."""
-        return any(variant.fits(part) for part in nodes(node) for variant in self.variants[name])
+        return any(variant.fits(part) for part in iterate_nodes(node) for variant in self.variants[name])
 
-    def distance(self, node: Node, places: list[int]) -> int:
+    def distance(self, node: Node, positions: list[int]) -> int:
         """Return how many words of a long-distance sentence stand between the one that decides and the decided one."""
         # The words up to the one that decides, where a node's rule says which these are.
-        said = [(part.rule.fields[self.syntax.index].get("near"), part) for part in nodes(node)]
+        said = [(part.rule.fields[self.syntax.index].get("near"), part) for part in iterate_nodes(node)]
         (near,) = (text for field, part in said if field and (text := field(part, "near", [])))
-        return places[0] - len(words_of(near))
+        return positions[0] - len(split_words(near))
 
 
 class _Variant:
@@ -78,19 +78,19 @@ class _Variant:
     def fits(self, node: Node) -> bool:
         if self.node not in (node.rule.category, node.rule.key):
             return False
-        return all(self.syntax.look(node, path.split("."), []) in values for path, values in self.when.items())
+        return all(self.syntax.look_up(node, path.split("."), []) in values for path, values in self.when.items())
 
     def said(self, sentence: Node, node: Node) -> str:
         right, index = node.rule, self.syntax.index
         node.rule = Rule(right.category, right.name, [], len(right.fields))
         node.rule.fields[index] = right.fields[index] | self.fields
         try:
-            return self.syntax.say(sentence).text
+            return self.syntax.linearize(sentence).text
         finally:
             node.rule = right
 
 
-def nodes(node: Node) -> Iterator[Node]:
+def iterate_nodes(node: Node) -> Iterator[Node]:
     """Yield a derivation and all that is in it, once each."""
     seen: set[int] = set()
     waiting = [node]
@@ -102,12 +102,12 @@ def nodes(node: Node) -> Iterator[Node]:
             waiting += [value for value in part.values() if isinstance(value, Node)]
 
 
-def words_of(sentence: str) -> list[str]:
+def split_words(sentence: str) -> list[str]:
     """Return words, numbers and marks; marks within a number or a word stay there."""
     return WORD.findall(sentence)
 
 
-def differing(words: list[str], other: list[str]) -> list[int]:
+def unaligned_positions(words: list[str], other: list[str]) -> list[int]:
     """Return the places of `words` that an alignment with `other` leaves over."""
     blocks = SequenceMatcher(None, words, other, autojunk=False).get_matching_blocks()
     kept = {block.a + step for block in blocks for step in range(block.size)}

@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from seq2seq.errors import CorpusError
-from seq2seq.phrasebook.grammar.derivation import Lexeme, Node, Rules
+from seq2seq.phrasebook.grammar.derivation import Lexeme, Node, RuleSet
 
-Used = list[tuple[Lexeme, str]]  # words as they were looked up while something was said, each with its form
-Say = Callable[[Node, str, Used], str]  # of a node, in a form; adds to what was used
+UsedForms = list[tuple[Lexeme, str]]  # words as they were looked up while something was said, each with its form
+Linearizer = Callable[[Node, str, UsedForms], str]  # of a node, in a form; adds to what was used
 REFERENCE = re.compile(r"\{([^{}]*)\}|([^{}\s]+)")
 
 
@@ -28,7 +28,7 @@ class Sentence(NamedTuple):
 
     text: str
     language: str
-    used: Used
+    used_forms: UsedForms
 
 
 class Syntax:
@@ -48,7 +48,7 @@ class Syntax:
         name: str,
         source: Mapping[str, Any],
         words: Mapping[str, Mapping[str, str]],
-        rules: Rules,
+        rules: RuleSet,
     ) -> None:
         self.index = index
         self.name = name
@@ -66,9 +66,9 @@ class Syntax:
             for field, spec in described.items():
                 fields[str(field)] = self.compile(spec, f"{name}/syntax.yaml: {key}.{field}")
 
-    def say(self, node: Node) -> Sentence:
+    def linearize(self, node: Node) -> Sentence:
         """Say a whole sentence, with what the language does at the end: contractions, marks, the capital."""
-        used: Used = []
+        used: UsedForms = []
         text = node.rule.fields[self.index]["*"](node, "*", used)
         for there, pattern, replacement in self.rewrites:
             if there in text:
@@ -77,8 +77,8 @@ class Syntax:
             text = text.replace(mark, joined)
         return Sentence(text[0].upper() + text[1:], self.name, used)
 
-    def look(self, value: Any, names: list[str], used: Used) -> str:
-        """Follow a path through slots, lexemes and fields, and add the words of these to `used`.
+    def look_up(self, value: Any, names: list[str], used: UsedForms) -> str:
+        """Follow a path through slots, lexemes and fields, and add the words of these to `used_forms`.
 
         What is not there is empty.
         """
@@ -94,7 +94,7 @@ class Syntax:
                 value = field(value, name, used) if field else ""
         return value
 
-    def compile(self, spec: Any, place: str) -> Say:
+    def compile(self, spec: Any, place: str) -> Linearizer:
         """Make a field from its template; `place` is for errors."""
         if isinstance(spec, Mapping):
             if len(spec) != 1 or not str(next(iter(spec))).startswith("@"):
@@ -104,7 +104,7 @@ class Syntax:
             cases = {str(key): self.compile(branch, f"{place}.{key}") for key, branch in branches.items()}
             other = cases.get("else")
 
-            def switch(node: Node, form: str, used: Used) -> str:
+            def switch(node: Node, form: str, used: UsedForms) -> str:
                 case = cases.get(value(node, form, used), other)
                 return case(node, form, used) if case else ""
 
@@ -114,12 +114,12 @@ class Syntax:
             return _constant(parts[0]) if isinstance(parts[0], str) else parts[0]
         says = [_constant(part) if isinstance(part, str) else part for part in parts]
 
-        def template(node: Node, form: str, used: Used) -> str:
+        def template(node: Node, form: str, used: UsedForms) -> str:
             return " ".join([said for say in says if (said := say(node, form, used))])
 
         return template
 
-    def _reference(self, text: str) -> Say:
+    def _reference(self, text: str) -> Linearizer:
         name, *arguments = text.split()
         if name.startswith("@"):
             return self._path(name[1:])
@@ -131,7 +131,7 @@ class Syntax:
         word = self.words.get(name)
         first, *rest = name.split(".")
 
-        def reference(node: Node, form: str, used: Used) -> str:
+        def reference(node: Node, form: str, used: UsedForms) -> str:
             value = node.get(first)
             if rest:
                 for slot in rest:
@@ -154,43 +154,43 @@ class Syntax:
 
         return reference
 
-    def _form(self, arguments: list[str]) -> Say:
+    def _form(self, arguments: list[str]) -> Linearizer:
         says = [self._argument(part) for part in arguments]
         if all(isinstance(part, str) and part != "*" for part in says):
             return _constant(".".join(arguments) or "*")
         if says == ["*"]:
             return lambda node, form, used: form
 
-        def joined(node: Node, form: str, used: Used) -> str:
+        def joined(node: Node, form: str, used: UsedForms) -> str:
             return ".".join(
                 [(form if say == "*" else say) if isinstance(say, str) else say(node, form, used) for say in says]
             )
 
         return joined
 
-    def _argument(self, text: str) -> Say | str:
+    def _argument(self, text: str) -> Linearizer | str:
         if text.startswith("@."):
             return self._reference(text[1:])
         return self._path(text[1:]) if text.startswith("@") else text
 
-    def _path(self, path: str) -> Say:
+    def _path(self, path: str) -> Linearizer:
         first, *names = path.split(".")
         index = self.index
         if len(names) == 1:
             (second,) = names
 
-            def attribute(node: Node, form: str, used: Used) -> str:
+            def attribute(node: Node, form: str, used: UsedForms) -> str:
                 value = node.get(first)
                 if type(value) is Lexeme:
                     return value[index].get(second, "")
-                return self.look(node, [first, second], used)
+                return self.look_up(node, [first, second], used)
 
             return attribute
         if names:
-            return lambda node, form, used: self.look(node, [first, *names], used)
+            return lambda node, form, used: self.look_up(node, [first, *names], used)
         name = first
 
-        def value(node: Node, form: str, used: Used) -> str:
+        def value(node: Node, form: str, used: UsedForms) -> str:
             if name in node:
                 return node[name]
             field = node.rule.fields[index].get(name)
@@ -199,5 +199,5 @@ class Syntax:
         return value
 
 
-def _constant(text: str) -> Say:
+def _constant(text: str) -> Linearizer:
     return lambda node, form, used: text

@@ -1,6 +1,6 @@
 """Run a step over time with nothing in the loop that could be outside of it, backwards too.
 
-A step is a Python function of tensors that reads weights through `product` (matrices) or as they are (biases,
+A step is a Python function of tensors that reads weights through `deferred_matmul` (matrices) or as they are (biases,
 scales). Going back, each step is computed again from the state before it, so the forward pass keeps states and
 outputs only; and the gradients of the matrices, which no step waits for, are one product each after the loop.
 """
@@ -19,7 +19,7 @@ Tensors = Sequence[tf.Tensor]
 Step = Callable[[Tensors, Tensors, Tensors], tuple[Tensors, Tensors]]
 
 
-class Product(NamedTuple):
+class DeferredMatmul(NamedTuple):
     """A matrix product of a step: `result = inputs x weight`."""
 
     weight: keras.Variable
@@ -28,24 +28,24 @@ class Product(NamedTuple):
 
 
 class _Records(threading.local):
-    """Lists that are filled while a step of `run_steps` is traced, innermost last; each thread traces its own."""
+    """Lists that are filled while a step of `recurrent_scan` is traced, innermost last; each thread traces its own."""
 
     def __init__(self) -> None:
-        self.lists: list[list[Product]] = []
+        self.lists: list[list[DeferredMatmul]] = []
 
 
 _records = _Records()
 
 
-def product(inputs: tf.Tensor, weight: keras.Variable) -> tf.Tensor:
+def deferred_matmul(inputs: tf.Tensor, weight: keras.Variable) -> tf.Tensor:
     """Multiply (..., I) by a weight (I, O) in the dtype of `inputs`: (..., O).
 
-    Within `run_steps` the weight's gradient is taken after the loop.
+    Within `recurrent_scan` the weight's gradient is taken after the loop.
     """
     flat = tf.reshape(inputs, [-1, weight.shape[0]])
     result = tf.matmul(flat, tf.cast(tf.convert_to_tensor(weight), inputs.dtype))
     if _records.lists:
-        _records.lists[-1].append(Product(weight, flat, result))
+        _records.lists[-1].append(DeferredMatmul(weight, flat, result))
     return tf.reshape(result, tf.concat([tf.shape(inputs)[:-1], [weight.shape[1]]], axis=0))
 
 
@@ -55,7 +55,7 @@ class WeightValues(keras.StatelessScope):
         step reads variable -> Keras asks the innermost scope -> get_current_value -> value, or None: the variable's own
 
     Keras's scope for functions without state: a read of `variable.value` asks it for a value first. Here it lets a loop
-    read weights that were cast or read once before it, and tells `run_steps` which weights a step reads.
+    read weights that were cast or read once before it, and tells `recurrent_scan` which weights a step reads.
 
     Args:
         variables: Variables of Keras.
@@ -78,7 +78,7 @@ def cast_weights(variables: Sequence[keras.Variable], dtype: Any) -> list[tf.Ten
     return [tf.cast(variable.value, dtype) for variable in variables]
 
 
-def run_steps(
+def recurrent_scan(
     step: Step,
     inputs: Tensors,
     state: Tensors,
@@ -108,7 +108,7 @@ def run_steps(
     places = {id(variable): place for place, variable in enumerate(variables)}
     uses = _Uses(set(), set(), 0)
 
-    def at(t: tf.Tensor, args: Tensors, states: Tensors, recorded: list[Product]) -> tuple[Tensors, Tensors]:
+    def at(t: tf.Tensor, args: Tensors, states: Tensors, recorded: list[DeferredMatmul]) -> tuple[Tensors, Tensors]:
         x, _, fixed, weights = splits.of(args)
         _records.lists.append(recorded)
         try:
@@ -152,9 +152,9 @@ def run_steps(
 class _Uses:
     """How a step reads its weights, found while it is traced: places in `variables`, and a count.
 
-    matrices  read through `product`
+    matrices  read through `deferred_matmul`
     vectors   read as they are
-    products  calls of `product`
+    products  calls of `deferred_matmul`
     """
 
     matrices: set[int]
@@ -189,7 +189,7 @@ def _backward(
     uses: _Uses,
     places: dict[int, int],
 ) -> list[tf.Tensor]:
-    """Gradients of `run_steps` by its arguments.
+    """Gradients of `recurrent_scan` by its arguments.
 
     A loop from the last step to the first. Step t is computed again from the states before it, so that no more than one
     step's intermediate values are held, and then differentiated:
@@ -199,7 +199,7 @@ def _backward(
         d_results[t]: states -+-> step t --+--> d_before: the d_state of step t - 1; of the first step, of `state`
                               |            +--> d_x of its inputs                        written, (T, ...)
         d_state of step t + 1 +            +--> d_carried: of constants and vectors      summed, in float32
-                                           +--> input x and d_y of each call of `product`  written, (T, ...)
+                                           +--> input x and d_y of each call of `deferred_matmul`  written, (T, ...)
 
     A matrix's gradient, the sum over t of x_t^T d_y_t, is one product over all steps after the loop instead of T
     products within it.
@@ -211,7 +211,7 @@ def _backward(
     ]
     small = sorted(uses.vectors)
     carried = [*constants, *(weights[place] for place in small)]
-    recorded: list[Product] = []
+    recorded: list[DeferredMatmul] = []
 
     def back(t: tf.Tensor, d_state: Tensors, sums: Tensors, out: Sequence[tf.TensorArray]) -> tuple:
         x, states = [sequence[t] for sequence in inputs], [sequence[t] for sequence in before]

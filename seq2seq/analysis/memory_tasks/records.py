@@ -8,24 +8,24 @@ from typing import Any
 import numpy as np
 
 from seq2seq.analysis.intervals import mean_interval
-from seq2seq.analysis.memory.tasks import MemoryTask
-from seq2seq.analysis.memory.trainer import Budget, MemoryTrainer
-from seq2seq.extras import from_extra
+from seq2seq.analysis.memory_tasks.tasks import MemoryTask
+from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer
+from seq2seq.extras import requires_extra
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 COLUMNS = ["cell", "units", "parameters", "task", "distance", "seed", "score", "updates", "seconds"]
 
 
-def measure(
+def run_experiments(
     cells: Sequence[str],
     tasks: Sequence[MemoryTask],
     distances: Sequence[int],
     seeds: Sequence[int],
     budget: Budget | None = None,
     known: Sequence[dict[str, Any]] = (),
-    progress: Callable[[dict[str, Any]], None] = lambda entry: None,
+    on_progress: Callable[[dict[str, Any]], None] = lambda entry: None,
 ) -> pd.DataFrame:
     """Train every cell on every task at growing distances, from every seed, one after the other.
 
@@ -37,8 +37,8 @@ def measure(
         distances: In any order.
         seeds: Of weights and sequences.
         budget: For each training.
-        known: Entries that `progress` was given before, of any setting. What they tell is not done again.
-        progress: Called with each new entry, which is JSON-able: `COLUMNS`, and the training's `setting`, its budget
+        known: Entries that `on_progress` was given before, of any setting. What they tell is not done again.
+        on_progress: Called with each new entry, which is JSON-able: `COLUMNS`, and the training's `setting`, its budget
             and the task's own numbers. A score of None is of a distance that was not tried.
 
     Returns:
@@ -68,21 +68,21 @@ def measure(
                         "updates": attempt.updates if attempt else 0,
                         "seconds": round(attempt.seconds, 2) if attempt else 0.0,
                     }
-                    progress(entry)
+                    on_progress(entry)
                 found.append(entry)
-            failed = failed or not any((entry["score"] or 0) >= budget.solved for entry in found)
+            failed = failed or not any((entry["score"] or 0) >= budget.target_score for entry in found)
             rows += found
     return pd.DataFrame(rows, columns=COLUMNS).astype({"score": float})
 
 
-def remembers(scores: pd.DataFrame, solved: float = Budget.solved) -> pd.DataFrame:
+def memory_span(scores: pd.DataFrame, threshold: float = Budget.target_score) -> pd.DataFrame:
     """How far each cell remembers: the largest distance up to which it solves a task, 0 if there is none.
 
     All shorter distances are solved too: a group of few items that is right by chance says nothing.
 
     Args:
-        scores: With columns cell, task, distance, seed and score, as `measure` gives them.
-        solved: The score from which on a task is solved, 0 to 1.
+        scores: With columns cell, task, distance, seed and score, as `run_experiments` gives them.
+        threshold: The score from which on a task is solved, 0 to 1.
 
     Returns:
         One row for each cell and task: seeds, mean distance over seeds, low and high ends of its 95% interval
@@ -92,7 +92,7 @@ def remembers(scores: pd.DataFrame, solved: float = Budget.solved) -> pd.DataFra
     rows = []
     for (cell, task), of_both in scores.groupby(["cell", "task"], sort=False):
         nearest_first = of_both.sort_values("distance", kind="stable")
-        solves = nearest_first["score"] >= solved
+        solves = nearest_first["score"] >= threshold
         unbroken = solves.groupby(nearest_first["seed"]).cummin()
         furthest = nearest_first["distance"].where(unbroken, 0).groupby(nearest_first["seed"]).max()
         longest = scores.loc[scores["task"] == task, "distance"].max()
@@ -102,21 +102,21 @@ def remembers(scores: pd.DataFrame, solved: float = Budget.solved) -> pd.DataFra
     return pd.DataFrame(rows, columns=["cell", "task", "seeds", "mean", "low", "high", "at_least"])
 
 
-def at_best_rate(scores: pd.DataFrame, solved: float = Budget.solved) -> pd.DataFrame:
+def memory_span_at_best_rate(scores: pd.DataFrame, threshold: float = Budget.target_score) -> pd.DataFrame:
     """How far each cell remembers at the learning rate, one for each task, with which it remembers furthest.
 
     The same seeds choose the rate and are reported, which flatters cells whose results swing.
 
     Args:
-        scores: As for `remembers`, with a column learning_rate.
-        solved: The score from which on a task is solved, 0 to 1.
+        scores: As for `memory_span`, with a column learning_rate.
+        threshold: The score from which on a task is solved, 0 to 1.
 
     Returns:
-        The rows of `remembers`, with a column learning_rate; cells in the order of `scores`. Of rates that are equally
-        good the first.
+        The rows of `memory_span`, with a column learning_rate; cells in the order of `scores`. Of rates that are
+        equally good the first.
     """
     of_rates = [
-        remembers(of_rate, solved).assign(learning_rate=rate)
+        memory_span(of_rate, threshold).assign(learning_rate=rate)
         for rate, of_rate in scores.groupby("learning_rate", sort=False)
     ]
     best = pd.concat(of_rates).sort_values("mean", ascending=False, kind="stable").groupby(["cell", "task"]).head(1)

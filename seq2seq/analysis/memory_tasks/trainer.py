@@ -15,13 +15,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.polynomial import Polynomial
 
-from seq2seq.analysis.memory.tasks import MemoryBatch, MemoryTask
+from seq2seq.analysis.memory_tasks.tasks import MemoryBatch, MemoryTask
 from seq2seq.analysis.unrolled import Loss
 from seq2seq.layers import Initializers, Recurrence
 from seq2seq.layers.cells import CELLS, make_cell
 from seq2seq.models.update import GradientUpdate
 
-MOST_UNITS = 2**16
+MAX_UNITS = 2**16
 
 
 @dataclass(frozen=True)
@@ -30,40 +30,41 @@ class Budget:
 
     parameters     weights of the cell, about; without those of the layer that reads it
     updates        at most
-    rows           sequences an update, new ones each time
+    batch_size           sequences an update, new ones each time
     learning_rate  of the optimizer
     clip_norm      largest norm of a gradient (Pascanu et al. 2013); None leaves it as long as it is
-    check_every    updates between measurements of the score
-    test_rows      sequences that a score is measured on, others than those trained on
-    solved         share of right answers, 0 to 1, from which on a task counts as solved
+    eval_every    updates between measurements of the score
+    eval_sequences      sequences that a score is measured on, others than those trained on
+    target_score         share of right answers, 0 to 1, from which on a task counts as solved
     """
 
     parameters: int = 2000
     updates: int = 400
-    rows: int = 32
+    batch_size: int = 32
     learning_rate: float = 1e-2
     clip_norm: float | None = 1.0
-    check_every: int = 50
-    test_rows: int = 500
-    solved: float = 0.9
+    eval_every: int = 50
+    eval_sequences: int = 500
+    target_score: float = 0.9
 
 
-class Attempt(NamedTuple):
+class TrainingRun(NamedTuple):
     """One training.
 
     score    share of right answers when training stopped, 0 to 1, on the very sequences that decided to stop: at least
-             the budget's `solved` if the task was solved, and then, as the best of several looks, a little flattering
+             the budget's `target_score` if the task was solved, and then, as the best of several looks, a little
+             flattering
     updates  that were made
     seconds  that it took, without building the network and its graph
     losses   (updates,) of each update's batch: nats an answer, or the mean squared error of a number
-    norms    (updates,) of the gradient before clipping
+    gradient_norms    (updates,) of the gradient before clipping
     """
 
     score: float
     updates: int
     seconds: float
     losses: np.ndarray
-    norms: np.ndarray
+    gradient_norms: np.ndarray
 
 
 class MemoryNetwork(keras.layers.Layer):
@@ -82,23 +83,23 @@ class MemoryNetwork(keras.layers.Layer):
 
     def __init__(self, cell: str, units: int, task: MemoryTask, seed: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.answers = task.answers
+        self.target_length = task.target_length
         initializers = Initializers(seed)
         self.recurrence = Recurrence(make_cell(cell, units, initializers=initializers, name="cell"), name="recurrence")
         first = initializers.glorot_uniform()
-        self.reader = keras.layers.Dense(task.outputs, kernel_initializer=first, name="reader")
-        self.recurrence.build((None, None, task.width))
-        self.reader.build((None, None, units))
+        self.output_layer = keras.layers.Dense(task.output_size, kernel_initializer=first, name="reader")
+        self.recurrence.build((None, None, task.input_size))
+        self.output_layer.build((None, None, units))
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         rows, steps = tf.unstack(tf.shape(inputs)[:2])
         outputs, _ = self.recurrence(inputs, tf.fill([rows], steps))
-        return self.read(outputs)
+        return self.predict(outputs)
 
-    def read(self, outputs: tf.Tensor) -> tf.Tensor:
+    def predict(self, outputs: tf.Tensor) -> tf.Tensor:
         """What is answered, (B, A, outputs), from the cell's outputs at all steps (B, T, O)."""
-        return self.reader(outputs[:, -self.answers :, : self.recurrence.cell.units])
+        return self.output_layer(outputs[:, -self.target_length :, : self.recurrence.cell.units])
 
 
 class MemoryTrainer:
@@ -125,15 +126,20 @@ class MemoryTrainer:
         optimizer: Callable[[float], keras.optimizers.Optimizer] = keras.optimizers.Adam,
     ) -> None:
         self.cell, self.task, self.budget = cell, task, budget or Budget()
-        self.units = units_for(cell, self.budget.parameters, task.width)
+        self.units = units_for_parameters(cell, self.budget.parameters, task.input_size)
         self.network = MemoryNetwork(cell, self.units, task)
         self._optimizer = optimizer(self.budget.learning_rate)
         variables = self.network.trainable_variables
-        self._update = GradientUpdate(self._optimizer, variables, self.budget.clip_norm, accumulate=1, scale_loss=False)
+        self._update = GradientUpdate(
+            self._optimizer, variables, self.budget.clip_norm, accumulation_steps=1, scale_loss=False
+        )
         self._state = [*self._optimizer.variables, *self._update.state_variables().values()]
         self._at_first = [np.array(variable) for variable in self._state]
-        answer = tf.float32 if task.outputs == 1 else tf.int32
-        signature = [tf.TensorSpec([None, None, task.width], tf.float32), tf.TensorSpec([None, task.answers], answer)]
+        answer = tf.float32 if task.output_size == 1 else tf.int32
+        signature = [
+            tf.TensorSpec([None, None, task.input_size], tf.float32),
+            tf.TensorSpec([None, task.target_length], answer),
+        ]
         self._learn = tf.function(self._learn_from, input_signature=signature)
         self._answer = tf.function(self.network.call, input_signature=signature[:1])
 
@@ -142,28 +148,28 @@ class MemoryTrainer:
         """Weights of the cell."""
         return self.network.recurrence.cell.count_params()
 
-    def train(self, distance: int, seed: int = 1) -> Attempt:
+    def train(self, distance: int, seed: int = 1) -> TrainingRun:
         """Start from new weights and learn. Weights and sequences are functions of the seed.
 
         Raises:
             ValueError: `distance` is below the task's shortest one.
         """
-        self.restart(seed)
-        test = self.task.draw(distance, self.budget.test_rows, np.random.default_rng([seed, 1]))
+        self.reset(seed)
+        test = self.task.sample(distance, self.budget.eval_sequences, np.random.default_rng([seed, 1]))
         started, score = time.perf_counter(), 0.0
         losses, norms = [], []
         generator = np.random.default_rng([seed, 0])
         for update in range(1, self.budget.updates + 1):
-            loss, norm = self._learn(*self.task.draw(distance, self.budget.rows, generator))
+            loss, norm = self._learn(*self.task.sample(distance, self.budget.batch_size, generator))
             losses.append(float(loss))
             norms.append(float(norm))
-            if update % self.budget.check_every == 0 or update == self.budget.updates:
+            if update % self.budget.eval_every == 0 or update == self.budget.updates:
                 score = self.score(test)
-                if score >= self.budget.solved:
+                if score >= self.budget.target_score:
                     break
-        return Attempt(score, len(losses), time.perf_counter() - started, np.array(losses), np.array(norms))
+        return TrainingRun(score, len(losses), time.perf_counter() - started, np.array(losses), np.array(norms))
 
-    def restart(self, seed: int = 1) -> None:
+    def reset(self, seed: int = 1) -> None:
         """Give the network new weights, as it is before training."""
         fresh = MemoryNetwork(self.cell, self.units, self.task, seed)
         for variable, value in zip(self.network.weights, fresh.weights, strict=True):
@@ -173,17 +179,17 @@ class MemoryTrainer:
 
     def score(self, batch: MemoryBatch) -> float:
         """Share of right answers, 0 to 1."""
-        return float(self.task.right(np.asarray(self._answer(batch.inputs)), batch.answers).mean())
+        return float(self.task.correct(np.asarray(self._answer(batch.inputs)), batch.targets).mean())
 
-    def loss_on(self, batch: MemoryBatch) -> Loss:
+    def loss_function(self, batch: MemoryBatch) -> Loss:
         """The loss that is trained on, its mean over a batch, as a function of the cell's outputs (B, T, O)."""
-        return lambda outputs: _loss(self.network.read(outputs), tf.convert_to_tensor(batch.answers))
+        return lambda outputs: _loss(self.network.predict(outputs), tf.convert_to_tensor(batch.targets))
 
     def _learn_from(self, inputs: tf.Tensor, answers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         variables = [variable.value for variable in self._update.variables]
         with tf.GradientTape() as tape:
             loss = _loss(self.network(inputs), answers)
-        gradients = self._update.dense(tape.gradient(loss, variables))
+        gradients = self._update.densify(tape.gradient(loss, variables))
         return loss, self._update.add(gradients, tf.constant(1.0))
 
 
@@ -194,32 +200,32 @@ def _loss(outputs: tf.Tensor, answers: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(answers, outputs))
 
 
-def units_for(cell: str, parameters: int, width: int) -> int:
+def units_for_parameters(cell: str, parameters: int, input_size: int) -> int:
     """The units at which a cell has about as many weights as wanted, by counting those of built cells.
 
     Args:
         cell: Its name, see `CELLS`.
         parameters: Weights, all of the cell's own, biases too.
-        width: I, of the inputs.
+        input_size: I, of the inputs.
 
     Returns:
         Of the widths that the cell accepts the one whose number of weights is closest, the narrower one of two.
 
     Raises:
-        ValueError: There is no such cell, or `parameters` or `width` is below 1.
+        ValueError: There is no such cell, or `parameters` or `input_size` is below 1.
     """
     if cell not in CELLS:
         raise ValueError(f"there is no cell {cell!r}. Accepted: {', '.join(sorted(CELLS))}.")
-    if parameters < 1 or width < 1:
-        raise ValueError(f"parameters is {parameters} and width {width}, expected at least 1 of each")
+    if parameters < 1 or input_size < 1:
+        raise ValueError(f"parameters is {parameters} and width {input_size}, expected at least 1 of each")
     counts: dict[int, int] = {}  # of three widths, which tell all: they are a quadratic function of the units
     for units in range(1, 65):
         with suppress(ValueError):  # a clockwork's units are multiples of its groups
             built = make_cell(cell, units, initializers=Initializers(0))
-            built.build((None, width))
+            built.build((None, input_size))
             counts[units] = built.count_params()
         if len(counts) == 3:
             break
-    accepted = np.arange(min(counts), MOST_UNITS, min(counts))
+    accepted = np.arange(min(counts), MAX_UNITS, min(counts))
     expected = Polynomial.fit(list(counts), list(counts.values()), 2)(accepted)
     return int(accepted[abs(expected.round() - parameters).argmin()])

@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
-BLOCK = 32
+BLOCK_SIZE = 32
 
 
-def best(values: tf.Tensor, k: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def native_top_k(values: tf.Tensor, k: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """`tf.math.top_k` with places in int64, with which a GPU computes; with int32, TensorFlow computes on the host."""
     values, places = tf.math.top_k(values, k)
     return values, tf.cast(places, tf.int64)
@@ -26,11 +26,11 @@ def top_k(values: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
     """
     rows, hypotheses, size = tf.unstack(tf.shape(values))
     padded = values
-    if values.shape[-1] is None or values.shape[-1] % BLOCK:
-        padded = tf.pad(values, [[0, 0], [0, 0], [0, -size % BLOCK]], constant_values=values.dtype.min)
-    blocks = tf.reshape(padded, [rows, hypotheses, -1, BLOCK])
-    _, chosen = best(tf.reduce_max(blocks, axis=-1), tf.minimum(k, tf.shape(blocks)[2]))
+    if values.shape[-1] is None or values.shape[-1] % BLOCK_SIZE:
+        padded = tf.pad(values, [[0, 0], [0, 0], [0, -size % BLOCK_SIZE]], constant_values=values.dtype.min)
+    blocks = tf.reshape(padded, [rows, hypotheses, -1, BLOCK_SIZE])
+    _, chosen = native_top_k(tf.reduce_max(blocks, axis=-1), tf.minimum(k, tf.shape(blocks)[2]))
     chosen = tf.sort(chosen)  # so that of equal values the first is found first
     candidates = tf.reshape(tf.gather(blocks, chosen, batch_dims=2), [rows, hypotheses, -1])
-    found, order = best(candidates, tf.minimum(k, size))
-    return found, BLOCK * tf.gather(chosen, order // BLOCK, batch_dims=2) + order % BLOCK
+    found, order = native_top_k(candidates, tf.minimum(k, size))
+    return found, BLOCK_SIZE * tf.gather(chosen, order // BLOCK_SIZE, batch_dims=2) + order % BLOCK_SIZE

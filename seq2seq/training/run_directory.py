@@ -8,45 +8,45 @@ from typing import Any
 from seq2seq.config import Config
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import TrainingError
-from seq2seq.model_directory.directory import start_directory
+from seq2seq.model_directory.directory import create_model_directory
 from seq2seq.model_directory.metadata import HISTORY, read_history
 from seq2seq.model_directory.model import save_model
 from seq2seq.models.base import DecoderModel
-from seq2seq.storage.lock import hold
+from seq2seq.storage.lock import file_lock
 from seq2seq.training.checkpoints import (
     BEST,
     LAST,
     append_history,
-    cut_history,
-    cut_kept,
-    drop_kept,
     keep_weights,
     load_checkpoint,
+    prune_kept,
     save_checkpoint,
     snapshot,
+    truncate_history,
+    truncate_kept,
 )
-from seq2seq.training.preparation import Prepared
-from seq2seq.training.progress import Progress
+from seq2seq.training.preparation import TrainingData
+from seq2seq.training.run_state import RunState
 
 # Beside the checkpoints, which are no part of the model that is handed on.
-LOCK = "checkpoints/train.lock"
+LOCK_FILE = "checkpoints/train.lock"
 
 
-def only_run(directory: Path) -> AbstractContextManager[None]:
-    """Keep a directory to this process, see `hold`.
+def lock_run(directory: Path) -> AbstractContextManager[None]:
+    """Keep a directory to this process, see `file_lock`.
 
     Raises:
         TrainingError: Another process trains into it.
     """
-    return hold(
-        directory / LOCK,
+    return file_lock(
+        directory / LOCK_FILE,
         lambda process: TrainingError(
             f"{directory}: process {process} is training into it. Wait for it or end it, or give another --output."
         ),
     )
 
 
-class Records:
+class RunDirectory:
     """A run's checkpoints, model, kept weights and history. All workers call the same methods, the chief alone writes.
 
     Args:
@@ -58,7 +58,7 @@ class Records:
     """
 
     def __init__(
-        self, directory: Path, config: Config, model: DecoderModel, data: Prepared, replicas: Replicas
+        self, directory: Path, config: Config, model: DecoderModel, data: TrainingData, replicas: Replicas
     ) -> None:
         self.directory, self.config, self.model, self.data, self.replicas = directory, config, model, data, replicas
 
@@ -67,36 +67,36 @@ class Records:
         if not self.replicas.is_chief:
             return
         if resumes:
-            start_directory(self.directory, self.config, self.data.tokenizers)
+            create_model_directory(self.directory, self.config, self.data.tokenizers)
         else:  # began with its corpora, for the workers that wait for them
             (self.directory / HISTORY).unlink(missing_ok=True)
-            cut_kept(self.directory, -1)
+            truncate_kept(self.directory, -1)
 
-    def load(self, name: str, override: bool = False) -> Progress:
+    def load(self, name: str, allow_changes: bool = False) -> RunState:
         """Go to where a checkpoint stands; what was measured after it will be measured again.
 
         Raises:
             TrainingError, ModelDirectoryError: See `load_checkpoint`.
         """
-        progress = load_checkpoint(self.directory / name, self.model, self.data.fingerprint(), override)
-        self.replicas.wait()  # until all have read what the chief may write anew
+        progress = load_checkpoint(self.directory / name, self.model, self.data.fingerprint(), allow_changes)
+        self.replicas.barrier()  # until all have read what the chief may write anew
         if self.replicas.is_chief:
-            measured = progress.validated // self.config.training.accumulate
-            cut_history(self.directory, measured)
-            cut_kept(self.directory, measured)
+            measured = progress.last_validation // self.config.training.accumulation_steps
+            truncate_history(self.directory, measured)
+            truncate_kept(self.directory, measured)
         return progress
 
-    def save(self, name: str, progress: Progress) -> None:
+    def save(self, name: str, run_state: RunState) -> None:
         """Write a checkpoint."""
         state = snapshot(self.model)  # on all workers: they may have to add up what they have
         if self.replicas.is_chief:
-            save_checkpoint(self.directory / name, self.model, progress, self.data.fingerprint(), state)
+            save_checkpoint(self.directory / name, self.model, run_state, self.data.fingerprint(), state)
 
-    def go_back_to(self, further: bool) -> str:
+    def rollback_checkpoint(self, further: bool) -> str:
         """The checkpoint for a run that diverged: the last one or, to go further, the best one if there is one."""
         return BEST if further and (self.directory / BEST).exists() else LAST
 
-    def validated(self, entry: Mapping[str, Any], progress: Progress) -> None:
+    def record_validation(self, entry: Mapping[str, Any], run_state: RunState) -> None:
         """Write a validation's line of the history, and the weights that it measured where they are wanted.
 
         Until a validation is the best one, the directory's model is the last that was validated.
@@ -104,20 +104,20 @@ class Records:
         training = self.config.training
         if self.replicas.is_chief:
             append_history(self.directory, entry)
-        if self.replicas.is_chief and (entry["best"] or progress.best is None):
+        if self.replicas.is_chief and (entry["best"] or run_state.best is None):
             scores = {key: entry[key] for key in ("epoch", "update", "valid_loss", "valid_perplexity", "bleu")}
-            save_model(self.directory, self.model, {"validation": scores}, self.data.facts)
+            save_model(self.directory, self.model, {"validation": scores}, self.data.corpus_stats)
         if entry["best"]:
-            self.save(BEST, progress)
+            self.save(BEST, run_state)
         if self.replicas.is_chief and (training.keep_last or training.keep_best):
             keep_weights(self.directory, self.model, entry, self.config.validation.metric)
 
-    def tidy(self) -> None:
+    def prune(self) -> None:
         """Delete kept weights that are no longer wanted; after the checkpoint that knows of the new ones."""
         if self.replicas.is_chief:
-            drop_kept(self.directory, self.config.training.keep_last, self.config.training.keep_best)
+            prune_kept(self.directory, self.config.training.keep_last, self.config.training.keep_best)
 
     def history(self) -> list[dict[str, Any]]:
         """All validations so far, once all is written."""
-        self.replicas.wait()
+        self.replicas.barrier()
         return read_history(self.directory)

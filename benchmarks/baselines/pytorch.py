@@ -6,7 +6,7 @@ from measure import Batch, Size
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from contenders.ours import Ours
+from baselines.ours import Ours
 
 
 class PyTorch(nn.Module):

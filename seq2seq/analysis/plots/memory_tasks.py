@@ -2,20 +2,20 @@
 
 import numpy as np
 
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 
-with from_extra("analysis", needed_by=__name__):
+with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
     from matplotlib.figure import Figure
 
 
-def remembered_distances(table: pd.DataFrame, unit: str = "steps") -> Figure:
+def plot_memory_span(table: pd.DataFrame, unit: str = "steps") -> Figure:
     """Draw how far each cell remembers, mean over seeds and 95% interval, one panel a task.
 
     An open mark says that a seed solved the longest distance there was: the mean could be larger.
 
     Args:
-        table: Of `seq2seq.analysis.memory.records.remembers`.
+        table: Of `seq2seq.analysis.memory_tasks.records.remembers`.
         unit: Of the distances: steps of a task, words of a sentence.
     """
     tasks, cells = table["task"].unique(), list(table["cell"].unique())
@@ -37,12 +37,14 @@ def remembered_distances(table: pd.DataFrame, unit: str = "steps") -> Figure:
     return figure
 
 
-def scores_over_distance(scores: pd.DataFrame, guesses: dict[str, float] | None = None, unit: str = "steps") -> Figure:
+def plot_scores_by_distance(
+    scores: pd.DataFrame, chance_levels: dict[str, float] | None = None, unit: str = "steps"
+) -> Figure:
     """Draw the mean score of each cell over the distance with all seeds as dots, one panel a task.
 
     Args:
-        scores: Of `seq2seq.analysis.memory.records.measure`; distances not tried are left out.
-        guesses: By task, what guessing gets (0 to 1), drawn as a dotted line.
+        scores: Of `seq2seq.analysis.memory_tasks.records.measure`; distances not tried are left out.
+        chance_levels: By task, what guessing gets (0 to 1), drawn as a dotted line.
         unit: Of the distances: steps of a task, words of a sentence.
     """
     tried = scores.dropna(subset="score")
@@ -56,8 +58,8 @@ def scores_over_distance(scores: pd.DataFrame, guesses: dict[str, float] | None 
             mean = own.groupby("distance")["score"].mean()
             axes.plot(mean.index, 100 * mean, color=f"C{number}", label=cell)
             axes.plot(own["distance"], 100 * own["score"], ".", color=f"C{number}", alpha=0.6)
-        if guesses and task in guesses:
-            axes.axhline(100 * guesses[task], color="grey", linestyle=":", label="guessing")
+        if chance_levels and task in chance_levels:
+            axes.axhline(100 * chance_levels[task], color="grey", linestyle=":", label="guessing")
         axes.set_xscale("log", base=2)
         distances = sorted(rows["distance"].unique())
         axes.set_xticks(distances, [str(distance) for distance in distances])

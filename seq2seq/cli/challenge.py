@@ -1,4 +1,4 @@
-"""`seq2seq probe`."""
+"""`seq2seq challenge`."""
 
 import json
 from pathlib import Path
@@ -12,14 +12,14 @@ from seq2seq.cli.console import progress_bar, warn
 from seq2seq.cli.options import search_options, with_search_options
 from seq2seq.cli.startup import load_tensorflow
 from seq2seq.cli.text_files import check_output
-from seq2seq.extras import from_extra
+from seq2seq.extras import requires_extra
 
 if TYPE_CHECKING:
     from seq2seq.analysis.challenge.sets import Accuracy
 
 
 @with_search_options("n_best", "sample", "temperature", "top_k", "top_p", "seed")
-def probe(
+def challenge(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory, English to German.")],
     items: Annotated[int, typer.Option(help="Sentences per phenomenon and per distance.", min=1)] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the sentences.")] = 1,
@@ -39,18 +39,20 @@ def probe(
     """
     if plot is not None:
         check_output(plot)
-        with from_extra("analysis", needed_by="A plot"):  # before the translating that the plot comes after
+        with requires_extra("analysis", needed_by="A plot"):  # before the translating that the plot comes after
             import matplotlib  # noqa: F401
     load_tensorflow()
-    from seq2seq.analysis.challenge.sets import lexicon_of, plot_report
-    from seq2seq.analysis.challenge.sets import probe as run
+    from seq2seq.analysis.challenge.sets import evaluate_challenge_sets as run
+    from seq2seq.analysis.challenge.sets import plot_report, training_lexicon
     from seq2seq.inference.translator import Translator
-    from seq2seq.model_directory.directory import load_config_of
+    from seq2seq.model_directory.directory import load_model_config
 
-    translator = Translator.load(model, notice=warn)
+    translator = Translator.load(model, warn=warn)
     options = search_options(translator.options, search)
     with progress_bar("translating challenge sets", None) as advance:
-        report = run(translator, items, seed, lexicon or lexicon_of(load_config_of(model)), options, progress=advance)
+        report = run(
+            translator, items, seed, lexicon or training_lexicon(load_model_config(model)), options, on_progress=advance
+        )
     if as_json:
         print(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
     else:
@@ -69,9 +71,9 @@ def accuracy_table(accuracies: "tuple[Accuracy, ...]", title: str) -> Table:
         low, high = accuracy.interval
         table.add_row(
             accuracy.name,
-            f"{accuracy.right:,}",
+            f"{accuracy.correct:,}",
             f"{accuracy.items:,}",
-            f"{100 * accuracy.share:.1f}%",
+            f"{100 * accuracy.value:.1f}%",
             f"{100 * low:.1f} - {100 * high:.1f}",
         )
     return table

@@ -24,7 +24,7 @@ class Ours:
                 residual=False,
             ),
             DecoderConfig(
-                form=form,
+                type=form,
                 cell=size.cell,
                 layers=size.decoder_layers,
                 units=size.units,
@@ -37,7 +37,7 @@ class Ours:
         self.train = self.model.step_function()
 
     def mean_loss(self, place: int) -> float:
-        loss, _, tokens = self.model.losses_of(*self.batches[place], self.model.label_smoothing)
+        loss, _, tokens = self.model.loss_sums(*self.batches[place], self.model.label_smoothing)
         return float(loss / tokens)
 
     def step(self, place: int) -> None:

@@ -10,16 +10,16 @@ from seq2seq.errors import ConfigError
 from seq2seq.inference import int8, shortlist
 from seq2seq.inference.int8 import Int8Decoder, load_int8_decoder
 from seq2seq.inference.shortlist import Shortlist, load_shortlist
-from seq2seq.inference.steps import Fused, ModelSteps, Shortlisted, StepSource
+from seq2seq.inference.step_sources import FusionSteps, ModelSteps, ShortlistSteps, StepSource
 from seq2seq.model_directory.directory import checksums
 from seq2seq.model_directory.model import load_language_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
-from seq2seq.storage.files import sha256, stored_file
-from seq2seq.storage.paths import expand
+from seq2seq.storage.files import regular_file, sha256
+from seq2seq.storage.paths import expand_path
 
 
-class StepSources:
+class StepSourceFactory:
     """The sources of steps that a translation model has; threads may share them.
 
     Args:
@@ -37,7 +37,7 @@ class StepSources:
         self._language_models: dict[str, LanguageModel] = {}
         self._int8: Int8Decoder | None = None
 
-    def of(self, options: SearchOptions) -> StepSource:
+    def make(self, options: SearchOptions) -> StepSource:
         """The step source that the options require. What it reads besides the model is read from disk once.
 
         Raises:
@@ -50,17 +50,17 @@ class StepSources:
             MissingExtraError: A package for `int8` is not installed.
         """
         asked = options.looks_at_attention()
-        if asked and not self.model.attends:
+        if asked and not self.model.uses_attention:
             raise ConfigError(
                 f"'{asked}' looks at attention weights, and this model was made with 'decoder.attention: none'. "
                 "Use 'unk: keep' or 'suppress' and 'coverage_penalty: 0', or a model with attention."
             )
         steps: StepSource = self._int8_steps() if options.int8 else ModelSteps(self.model)
         if options.shortlist is not None:
-            steps = Shortlisted(steps, self._read_shortlist(), options.shortlist)
-        if options.fusion:
+            steps = ShortlistSteps(steps, self._read_shortlist(), options.shortlist)
+        if options.uses_fusion:
             assert options.language_model is not None
-            steps = Fused(steps, self.language_model(options.language_model), options.language_model_weight)
+            steps = FusionSteps(steps, self.language_model(options.language_model), options.language_model_weight)
         return steps
 
     def _directory(self, option: str) -> Path:
@@ -97,11 +97,11 @@ class StepSources:
         """The language model of a directory; it is read once and kept as long as the translator.
 
         Raises:
-            ConfigError, CorpusError, ModelDirectoryError: See `of`.
+            ConfigError, CorpusError, ModelDirectoryError: See `select`.
         """
         with self._lock:
             if path not in self._language_models:
-                model, tokenizer, _ = load_language_model(expand(path), self.model.precision)
+                model, tokenizer, _ = load_language_model(expand_path(path), self.model.precision)
                 theirs, ours = tokenizer.fingerprint(), self.tokenizers.target.fingerprint()
                 if theirs != ours:
                     raise ConfigError(
@@ -113,7 +113,7 @@ class StepSources:
             return self._language_models[path]
 
 
-def checksums_besides(folder: Path, options: SearchOptions) -> dict[str, str]:
+def external_checksums(folder: Path, options: SearchOptions) -> dict[str, str]:
     """SHA-256, by file name, of the files besides the model that these options use.
 
     Args:
@@ -124,10 +124,10 @@ def checksums_besides(folder: Path, options: SearchOptions) -> dict[str, str]:
         CorpusError: An environment variable in the path of the language model is not set.
         ModelDirectoryError: The language model's directory is incomplete or damaged.
     """
-    asked = {shortlist.FILE: options.shortlist is not None, int8.FILE: options.int8}
-    found = {file: sha256(stored_file(folder / file)) for file, wanted in asked.items() if wanted}
-    if options.fusion:
+    asked = {shortlist.SHORTLIST_FILE: options.shortlist is not None, int8.DECODER_FILE: options.int8}
+    found = {file: sha256(regular_file(folder / file)) for file, wanted in asked.items() if wanted}
+    if options.uses_fusion:
         assert options.language_model is not None
-        files = checksums(expand(options.language_model))
+        files = checksums(expand_path(options.language_model))
         found |= {f"language_model/{file}": digest for file, digest in files.items()}
     return found

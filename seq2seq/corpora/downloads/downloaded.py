@@ -14,11 +14,11 @@ from seq2seq.corpora.downloads.catalogue import AlignedSplit
 from seq2seq.corpora.downloads.splits import SPLITS, SplitReport, write_splits
 from seq2seq.corpora.readers import read_lines
 from seq2seq.errors import CorpusError
-from seq2seq.storage.files import replacing
+from seq2seq.storage.files import atomic_write
 
-RECORD = "SOURCE.json"
+RECORD_FILE = "SOURCE.json"
 SPLITTING = "splitting"
-OWN_TOKENIZER = ("zh", "ja", "ko")  # target languages that BLEU tokenizes in ways of their own
+OWN_BLEU_TOKENIZER = ("zh", "ja", "ko")  # target languages that BLEU tokenizes in ways of their own
 
 Progress = Callable[[str, int, int | None], None]  # what: a file and bytes, or SPLITTING and lines; done; in all
 
@@ -33,7 +33,7 @@ class Unsplit(NamedTuple):
 
 
 @dataclass
-class Acquired:
+class DownloadedCorpus:
     """What `get_corpus` got."""
 
     name: str
@@ -46,7 +46,7 @@ class Acquired:
     pairs: dict[str, int] = field(default_factory=dict)  # by split
     report: SplitReport | None = None  # of splits that we made
     unchecked: dict[str, str] = field(default_factory=dict)  # SHA-256 of files of which none was known
-    more_references: list[str] = field(default_factory=list)  # of a test set
+    extra_references: list[str] = field(default_factory=list)  # of a test set
     table: Unsplit | None = None  # what is not split yet
     release: dict[str, str] = field(default_factory=dict)  # of a table, for `SOURCE.json`
 
@@ -67,10 +67,10 @@ class Acquired:
         self.splits[split] = {"source": str(source), "target": str(target)}
         self.pairs[split] = expected
 
-    def split_table(self, table: Unsplit, seed: int, progress: Progress) -> None:
+    def split_table(self, table: Unsplit, seed: int, on_progress: Progress) -> None:
         """Add `train.tsv`, `valid.tsv` and `test.tsv`, split by source sentence; see `write_splits`."""
         lines, name, columns, held_out = table
-        self.report = write_splits(_counted(lines, progress), name, self.folder, columns, seed, held_out)
+        self.report = write_splits(_counted(lines, on_progress), name, self.folder, columns, seed, held_out)
         self.splits = {split: {"tsv": str(self.folder / f"{split}.tsv")} for split in SPLITS}
         self.pairs = {split: self.report.pairs[split] for split in SPLITS}
         how = {"by": "source sentence", "columns": columns, "seed": seed, "held_out": held_out}
@@ -81,7 +81,7 @@ class Acquired:
         tests = [split for split in self.splits if split.startswith("test")]
         if "train" not in self.splits:
             files = self.splits[tests[0]]
-            references = " ".join(f"--reference {quote(file)}" for file in (files["target"], *self.more_references))
+            references = " ".join(f"--reference {quote(file)}" for file in (files["target"], *self.extra_references))
             return f"evaluate: seq2seq evaluate MODEL --source {quote(files['source'])} {references}"
         places = {"train": self.splits["train"], "valid": self.splits["valid"]}
         if tests:
@@ -89,7 +89,7 @@ class Acquired:
         settings = [f"data.{split}={_flow(files)}" for split, files in places.items()]
         if not tests:
             settings.append("data.test=null")
-        if self.languages[1] in OWN_TOKENIZER:
+        if self.languages[1] in OWN_BLEU_TOKENIZER:
             settings.append(f"data.target_language={self.languages[1]}")
         lines = [f"train: seq2seq train {self.recipe} --output {quote(f'runs/{self.folder.name}')}"]
         return " \\\n    ".join(lines + [f"--set {quote(setting)}" for setting in settings])
@@ -107,7 +107,7 @@ class Acquired:
     def read_record(self) -> dict[str, Any]:
         """What `SOURCE.json` says; nothing where it is missing or damaged."""
         with suppress(OSError, ValueError):
-            record = json.loads((self.folder / RECORD).read_text(encoding="utf-8"))
+            record = json.loads((self.folder / RECORD_FILE).read_text(encoding="utf-8"))
             if isinstance(record, dict):
                 return record
         return {}
@@ -116,7 +116,7 @@ class Acquired:
         """Put into `SOURCE.json` what is known now."""
         about = {"corpus": self.name, "licence": self.licence, "citation": self.citation}
         record = self.read_record() | about | more
-        with replacing(self.folder / RECORD) as partial:
+        with atomic_write(self.folder / RECORD_FILE) as partial:
             partial.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

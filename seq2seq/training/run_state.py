@@ -6,39 +6,41 @@ from typing import Any
 
 
 @dataclass
-class Progress:
+class RunState:
     """Counters of a run.
 
     epoch            the current one, from 1
     batch            batches of this epoch that are done
-    batches          batches done in all
-    validated        how many of them the last validation had seen
+    total_batches          batches done in all
+    last_validation        how many of them the last validation had seen
     seconds          wall-clock training time so far, over all sessions
     best             best value of the validation metric, of models that had learnt something
     best_update      the update it was reached at
     best_loss        the loss of that validation
-    lowest           lowest loss of all validations
-    waited           validations since the best one; as long as there is none, since the lowest loss
+    lowest_loss           lowest loss of all validations
+    wait           validations since the best one; as long as there is none, since the lowest loss
     plateau_factor   what the plateau schedule has multiplied the learning rate by
-    plateau_waited   validations without improvement that it has counted
-    recoveries       how often the run has gone back to a checkpoint, each time with half the learning rate
+    plateau_wait   validations without improvement that it has counted
+    rollbacks       how often the run has gone back to a checkpoint, each time with half the learning rate
     """
 
     epoch: int = 1
     batch: int = 0
-    batches: int = 0
-    validated: int = 0
+    total_batches: int = 0
+    last_validation: int = 0
     seconds: float = 0.0
     best: float | None = None
     best_update: int = 0
     best_loss: float | None = None
-    lowest: float | None = None
-    waited: int = 0
+    lowest_loss: float | None = None
+    wait: int = 0
     plateau_factor: float = 1.0
-    plateau_waited: int = 0
-    recoveries: int = 0
+    plateau_wait: int = 0
+    rollbacks: int = 0
 
-    def judge(self, loss: float, bleu: float | None, metric: str, update: int, learnt: bool = True) -> bool:
+    def update_best(
+        self, loss: float, bleu: float | None, metric: str, update: int, beats_baseline: bool = True
+    ) -> bool:
         """Take in a validation; is it the best so far, by the metric, and of equal BLEU by the loss?
 
         That of a model that has learnt nothing is not; until one has, the loss tells whether things get better.
@@ -48,13 +50,13 @@ class Progress:
         better = self.best is None or (value > self.best if by_bleu else value < self.best)
         if by_bleu and value == self.best and self.best_loss is not None:
             better = loss < self.best_loss
-        best = learnt and better and not math.isnan(loss)
-        lower = not math.isnan(loss) and (self.lowest is None or loss < self.lowest)
-        self.waited = 0 if best or (self.best is None and lower) else self.waited + 1
+        best = beats_baseline and better and not math.isnan(loss)
+        lower = not math.isnan(loss) and (self.lowest_loss is None or loss < self.lowest_loss)
+        self.wait = 0 if best or (self.best is None and lower) else self.wait + 1
         if best:
             self.best, self.best_loss, self.best_update = value, loss, update
         if lower:
-            self.lowest = loss
+            self.lowest_loss = loss
         return best
 
     def as_dict(self) -> dict[str, Any]:

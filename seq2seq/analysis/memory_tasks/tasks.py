@@ -14,47 +14,57 @@ class MemoryBatch(NamedTuple):
     """Sequences and what is to be said at their last A steps.
 
     inputs   (B, T, I)  float32
-    answers  (B, A)     int32 classes, or float32 numbers
+    targets  (B, A)     int32 classes, or float32 numbers
     """
 
     inputs: np.ndarray
-    answers: np.ndarray
+    targets: np.ndarray
 
 
 class MemoryTask(ABC):
     """A task that can be set at any distance; subclasses say what a distance is.
 
     Args:
-        width: I, the width of an input.
-        outputs: What a network gives at each step: a score for each class, or one number.
-        answers: A, how many of the last steps are judged.
-        shortest: The least distance.
-        guess: Share of right answers of who guesses as well as can be, 0 to 1.
+        input_size: I, the width of an input.
+        output_size: What a network gives at each step: a score for each class, or one number.
+        target_length: A, how many of the last steps are judged.
+        min_distance: The least distance.
+        chance_accuracy: Share of right answers of who guesses as well as can be, 0 to 1.
     """
 
     name: ClassVar[str]  # as in tables
 
-    def __init__(self, width: int, outputs: int, answers: int, shortest: int, guess: float) -> None:
-        self.width, self.outputs, self.answers, self.shortest, self.guess = width, outputs, answers, shortest, guess
+    def __init__(
+        self, input_size: int, output_size: int, target_length: int, min_distance: int, chance_accuracy: float
+    ) -> None:
+        self.input_size, self.output_size, self.target_length, self.min_distance, self.chance_accuracy = (
+            input_size,
+            output_size,
+            target_length,
+            min_distance,
+            chance_accuracy,
+        )
 
-    def draw(self, distance: int, rows: int, generator: np.random.Generator) -> MemoryBatch:
-        """Draw `rows` sequences.
+    def sample(self, distance: int, batch_size: int, rng: np.random.Generator) -> MemoryBatch:
+        """Draw `batch_size` sequences.
 
         Raises:
-            ValueError: `distance` is below the task's shortest one, or `rows` below 1.
+            ValueError: `distance` is below the task's shortest one, or `batch_size` below 1.
         """
-        if distance < self.shortest:
-            raise ValueError(f"distance is {distance}, expected at least {self.shortest} for the task {self.name!r}")
-        if rows < 1:
-            raise ValueError(f"rows is {rows}, expected at least 1")
-        return self._draw(distance, rows, generator)
+        if distance < self.min_distance:
+            raise ValueError(
+                f"distance is {distance}, expected at least {self.min_distance} for the task {self.name!r}"
+            )
+        if batch_size < 1:
+            raise ValueError(f"rows is {batch_size}, expected at least 1")
+        return self._draw(distance, batch_size, rng)
 
     @abstractmethod
     def _draw(self, distance: int, rows: int, generator: np.random.Generator) -> MemoryBatch: ...
 
-    def right(self, outputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    def correct(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Which outputs (B, A, outputs) are right, (B, A) bool."""
-        return outputs.argmax(-1) == answers
+        return outputs.argmax(-1) == targets
 
 
 class CopyTask(MemoryTask):
@@ -74,7 +84,7 @@ class CopyTask(MemoryTask):
     name = "copy"
 
     def __init__(self, symbols: int = 8, length: int = 10) -> None:
-        super().__init__(symbols + 2, symbols, length, shortest=length + 1, guess=1 / symbols)
+        super().__init__(symbols + 2, symbols, length, min_distance=length + 1, chance_accuracy=1 / symbols)
         self.symbols, self.length = symbols, length
 
     def _draw(self, distance: int, rows: int, generator: np.random.Generator) -> MemoryBatch:
@@ -83,7 +93,7 @@ class CopyTask(MemoryTask):
         read = np.full((rows, distance + self.length), blank)
         read[:, : self.length] = answers
         read[:, distance - 1] = mark
-        return MemoryBatch(_one_hot(read, self.width), answers)
+        return MemoryBatch(_one_hot(read, self.input_size), answers)
 
 
 class AddingTask(MemoryTask):
@@ -104,7 +114,7 @@ class AddingTask(MemoryTask):
 
     def __init__(self, tolerance: float = 0.1) -> None:
         # The best guess is 1: the sum of two uniform numbers has a density that falls off by 1 a unit on both sides.
-        super().__init__(2, 1, 1, shortest=2, guess=2 * tolerance - tolerance**2)
+        super().__init__(2, 1, 1, min_distance=2, chance_accuracy=2 * tolerance - tolerance**2)
         self.tolerance = tolerance
 
     def _draw(self, distance: int, rows: int, generator: np.random.Generator) -> MemoryBatch:
@@ -116,8 +126,8 @@ class AddingTask(MemoryTask):
         inputs[row, places, 1] = 1.0
         return MemoryBatch(inputs, inputs[row, places, 0].sum(1, keepdims=True))
 
-    def right(self, outputs: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        return abs(outputs[:, :, 0] - answers) < self.tolerance
+    def correct(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        return abs(outputs[:, :, 0] - targets) < self.tolerance
 
 
 class TemporalOrderTask(MemoryTask):
@@ -134,7 +144,7 @@ class TemporalOrderTask(MemoryTask):
     name = "temporal order"
 
     def __init__(self) -> None:
-        super().__init__(8, 4, 1, shortest=10, guess=1 / 4)
+        super().__init__(8, 4, 1, min_distance=10, chance_accuracy=1 / 4)
 
     def _draw(self, distance: int, rows: int, generator: np.random.Generator) -> MemoryBatch:
         x, start, end = 4, 6, 7  # after a, b, c, d; Y is x + 1
@@ -145,7 +155,7 @@ class TemporalOrderTask(MemoryTask):
             places = generator.integers(low * distance // 10, high * distance // 10 + 1, size=rows)
             read[np.arange(rows), places] = x + which[:, symbol]
         answers = (2 * which[:, :1] + which[:, 1:]).astype(np.int32)
-        return MemoryBatch(_one_hot(read, self.width), answers)
+        return MemoryBatch(_one_hot(read, self.input_size), answers)
 
 
 def _one_hot(symbols: np.ndarray, width: int) -> np.ndarray:

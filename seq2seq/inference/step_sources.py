@@ -1,6 +1,7 @@
 """Step sources of a search: a model alone, restricted to a shortlist, with a language model, after a prefix.
 
-A step source wraps another one, so that they combine freely: `Fused(Shortlisted(ModelSteps(model), ...), ...)`. It
+A step source wraps another one, so that they combine freely: `FusionSteps(Shortlisted(ModelSteps(model), ...), ...)`.
+    It
 holds no more than what its steps are made of. Values that may differ between searches enter the graph as `inputs`, so
 one graph serves them all. Nothing is read from disk here.
 """
@@ -15,16 +16,16 @@ from seq2seq.data.tokenizer import EOS_ID, PAD_ID
 from seq2seq.inference.shortlist import Ids, Shortlist
 from seq2seq.models.base import DecoderModel
 from seq2seq.models.language_model import LanguageModel
-from seq2seq.search import IMPOSSIBLE, StepFunction, StepOutput, after_prefix, fused
+from seq2seq.search import NEG_INF, StepFunction, StepOutput, shallow_fusion, with_prefix
 
-Start = tuple[StepFunction, Any, Any]  # what a search begins with: step, state (B, 1, ...), memory (B, ...)
+SearchStart = tuple[StepFunction, Any, Any]  # what a search begins with: step, state (B, 1, ...), memory (B, ...)
 
 
 class Batch(NamedTuple):
     """One batch of B sentences.
 
     sources   token ids of each, without EOS; a language model's are its prompts
-    prefixes  target token ids that each hypothesis begins with; may be empty; read by `Prefixed` only
+    prefixes  target token ids that each hypothesis begins with; may be empty; read by `PrefixSteps` only
     """
 
     sources: Sequence[Ids]
@@ -34,13 +35,13 @@ class Batch(NamedTuple):
 class StepSource(Protocol):
     """Maker of the steps of a search.
 
-    key        equal for sources that can share a graph: they differ in their inputs alone
+    graph_key        equal for sources that can share a graph: they differ in their inputs alone
     models     models whose weights the steps read
     signature  nest of the tensor specifications of `inputs`
     """
 
     @property
-    def key(self) -> Hashable: ...
+    def graph_key(self) -> Hashable: ...
 
     @property
     def models(self) -> tuple[DecoderModel, ...]: ...
@@ -52,7 +53,7 @@ class StepSource(Protocol):
         """A nest of arrays and numbers: what the steps of a batch need besides its sources."""
         ...
 
-    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> Start:
+    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> SearchStart:
         """What the search of a batch begins with, as a graph.
 
         Args:
@@ -79,13 +80,13 @@ class ModelSteps:
         decode_step: Callable[..., tuple[tf.Tensor, Any, tf.Tensor]] | None = None,
     ) -> None:
         self.model, self.decode_step = model, decode_step
-        self.key: Hashable = (model, decode_step)
+        self.graph_key: Hashable = (model, decode_step)
         self.models = (model,)
 
     def inputs(self, batch: Batch) -> Any:
         return ()
 
-    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> Start:
+    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> SearchStart:
         memory, state = self.model.encode(source)
         if self.decode_step is not None:
             decode_step = self.decode_step
@@ -93,7 +94,7 @@ class ModelSteps:
             def whole(tokens: tf.Tensor, state: Any, memory: Any) -> StepOutput:
                 logits, state, weights = decode_step(tokens, state, memory[0])
                 output = StepOutput(logits, state, weights, *memory[1:])
-                return output._replace(scores=_log_probs(output.pick(logits), output.candidates))
+                return output._replace(scores=_log_probs(output.gather_candidates(logits), output.candidates))
 
             return whole, state, (memory,) if candidates is None else (memory, candidates)
         columns = self.model.output_layer(candidates)
@@ -113,7 +114,7 @@ class ModelSteps:
         return among, state, (memory, candidates, *columns)
 
 
-class Shortlisted:
+class ShortlistSteps:
     """The steps of another source, restricted to each sentence's candidates.
 
     Args:
@@ -124,19 +125,19 @@ class Shortlisted:
 
     def __init__(self, steps: StepSource, shortlist: Shortlist, size: int) -> None:
         self.steps, self.shortlist, self.size = steps, shortlist, size
-        self.key: Hashable = ("shortlist", steps.key)
+        self.graph_key: Hashable = ("shortlist", steps.graph_key)
         self.models, self.signature = steps.models, (tf.TensorSpec([None, None], tf.int32), steps.signature)
 
     def inputs(self, batch: Batch) -> Any:
-        return self.shortlist.of(batch.sources, self.size), self.steps.inputs(batch)
+        return self.shortlist.select(batch.sources, self.size), self.steps.inputs(batch)
 
-    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> Start:
+    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> SearchStart:
         if candidates is not None:
             raise ValueError("a shortlist cannot be restricted to other candidates: use one shortlist")
         return self.steps.start(source, inputs[1], tf.cast(inputs[0], tf.int64))
 
 
-class Fused:
+class FusionSteps:
     """The steps of another source together with those of a language model, see `search.fused`.
 
     Args:
@@ -146,26 +147,26 @@ class Fused:
     """
 
     def __init__(self, steps: StepSource, language_model: LanguageModel, weight: float) -> None:
-        if isinstance(steps, Prefixed):
+        if isinstance(steps, PrefixSteps):
             raise ValueError("a prefix is forced whatever the models say: wrap the fused steps in Prefixed")
         self.steps, self.language_steps, self.weight = steps, ModelSteps(language_model), weight
-        self.key: Hashable = ("fused", language_model, steps.key)
+        self.graph_key: Hashable = ("fused", language_model, steps.graph_key)
         self.models = (*steps.models, language_model)
         self.signature: Any = (tf.TensorSpec([], tf.float32), steps.signature)
 
     def inputs(self, batch: Batch) -> Any:
         return self.weight, self.steps.inputs(batch)
 
-    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> Start:
+    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> SearchStart:
         weight, inner = inputs
         step, state, memory = self.steps.start(source, inner, candidates)
         # A language model reads a column of anything.
         language_step, its_state, its_memory = self.language_steps.start(source[:, :1], ())
-        return fused(step, language_step, weight), (state, its_state), (memory, its_memory)
+        return shallow_fusion(step, language_step, weight), (state, its_state), (memory, its_memory)
 
 
-class Prefixed:
-    """The steps of another source, after the batch's prefixes, see `search.after_prefix`.
+class PrefixSteps:
+    """The steps of another source, after the batch's prefixes, see `search.with_prefix`.
 
     Args:
         steps: The other source.
@@ -173,7 +174,7 @@ class Prefixed:
 
     def __init__(self, steps: StepSource) -> None:
         self.steps = steps
-        self.key: Hashable = ("prefix", steps.key)
+        self.graph_key: Hashable = ("prefix", steps.graph_key)
         self.models = steps.models
         self.signature: Any = (tf.TensorSpec([None, None], tf.int32), steps.signature)
 
@@ -187,8 +188,8 @@ class Prefixed:
             raise ValueError(f"a prefix has {sorted(strange)}: expected token ids from {EOS_ID + 1} to {size - 1}")
         return pad(prefixes), self.steps.inputs(batch)
 
-    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> Start:
-        return after_prefix(*self.steps.start(source, inputs[1], candidates), inputs[0])
+    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> SearchStart:
+        return with_prefix(*self.steps.start(source, inputs[1], candidates), inputs[0])
 
 
 def _log_probs(logits: tf.Tensor, candidates: tf.Tensor | None = None) -> tf.Tensor:
@@ -196,5 +197,5 @@ def _log_probs(logits: tf.Tensor, candidates: tf.Tensor | None = None) -> tf.Ten
     if candidates is not None:
         # The first one is padding itself, a token like others.
         there = (candidates > PAD_ID) | (tf.range(tf.shape(candidates, tf.int64)[1]) == 0)
-        logits = tf.where(there[:, None], logits, IMPOSSIBLE)
+        logits = tf.where(there[:, None], logits, NEG_INF)
     return tf.nn.log_softmax(logits)

@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.device import runs_on_gpu
-from seq2seq.devices.out_of_memory import lack_of_memory
+from seq2seq.devices.out_of_memory import describe_out_of_memory
 from seq2seq.errors import TrainingError
-from seq2seq.training.preparation import Prepared
+from seq2seq.training.preparation import TrainingData
 
 try:
     import resource
@@ -28,14 +28,14 @@ def peak_memory() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def describe_batch(data: Prepared, plan: BatchPlan, index: int) -> str:
+def describe_batch(data: TrainingData, plan: BatchPlan, index: int) -> str:
     """A batch's sentences and lengths."""
     sentences, source, target = plan.shapes()[index]
-    return f"{sentences} sentences of {data.size(source, target)}"
+    return f"{sentences} sentences of {data.describe_size(source, target)}"
 
 
 @contextmanager
-def explaining_memory(data: Prepared, plan: BatchPlan, index: int, replicas: int = 1) -> Iterator[None]:
+def explain_out_of_memory(data: TrainingData, plan: BatchPlan, index: int, replicas: int = 1) -> Iterator[None]:
     """Turn lack of memory at a batch, whatever error it comes as, into one that says what to change.
 
     Raises:
@@ -44,11 +44,11 @@ def explaining_memory(data: Prepared, plan: BatchPlan, index: int, replicas: int
     try:
         yield
     except (tf.errors.OpError, MemoryError) as error:
-        shortage = lack_of_memory(error)
+        shortage = describe_out_of_memory(error)
         if shortage is None:
             raise
         shared = f", shared by {replicas} replicas" if replicas > 1 else ""
         raise TrainingError(
-            f"{shortage} at a batch of {describe_batch(data, plan, index)}{shared}. Lower batching.tokens or "
-            "data.filters.max_tokens, and raise training.accumulate to keep the update as large."
+            f"{shortage} at a batch of {describe_batch(data, plan, index)}{shared}. Lower batching.max_tokens or "
+            "data.filters.max_tokens, and raise training.accumulation_steps to keep the update as large."
         ) from error

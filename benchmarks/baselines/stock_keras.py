@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from measure import Batch, Size
 
-from contenders.ours import Ours
+from baselines.ours import Ours
 
 
 class StockKeras(keras.Model):
