@@ -67,7 +67,7 @@ class TranslationConfig(Recipe):
             "dropout": encoder.dropout > 0 and encoder.layers == 1,
         }
         wrong = [name for name, asked in unread.items() if asked]
-        if wrong and decoder.bridge in ("dense", "last"):
+        if wrong and decoder.bridge in ("dense", "copy"):
             raise ValueError(
                 f"'encoder.{wrong[0]}: {getattr(encoder, wrong[0])}' changes the top layer's outputs, and nothing "
                 f"reads them: 'decoder.attention' is none and 'decoder.bridge: {decoder.bridge}' takes the cells' "

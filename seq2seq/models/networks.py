@@ -22,7 +22,7 @@ from seq2seq.layers.readout import Readout
 from seq2seq.layers.stack import RecurrentStack
 
 DECODERS: dict[str, type[Decoder]] = {
-    "default": DefaultDecoder,
+    "luong": DefaultDecoder,
     "input_feeding": InputFeedingDecoder,
     "cgru": ConditionalDecoder,
 }
@@ -71,7 +71,7 @@ def _decoder(
     initializers: Initializers,
     dtype: keras.DTypePolicy,
     attention: Attention | None = None,
-    form: str = "default",
+    form: str = "luong",
     summary: Summary = "zero",
     context: str = "initial",
 ) -> Decoder:
