@@ -78,7 +78,7 @@ def _tokenizer_kinds(folder: Path) -> dict[str, str | None]:
     names = [name for name in TOKENIZERS if os.path.lexists(folder / name)]
     if options.from_model is None:
         given = any(part.file for part in options.parts())
-        return dict.fromkeys(names, None if given else options.model)
+        return dict.fromkeys(names, None if given else options.model_type)
     known: dict[str, str | None] = {}
     with suppress(Seq2SeqError):  # it may have been moved since
         known = read_metadata(expand_path(options.from_model))["tokenizers"]
@@ -110,7 +110,7 @@ def load_recipe(folder: Path, kind: type[RecipeT]) -> RecipeT:
     config = load_model_config(folder)
     if isinstance(config, kind):
         return config
-    uses = "; ".join(f"{use}: `{command}`" for use, command in config.uses(quote(str(folder))).items())
+    uses = "; ".join(f"{use}: `{command}`" for use, command in config.next_commands(quote(str(folder))).items())
     raise ModelDirectoryError(
         f"{folder}: is of `task: {config.task}`, and a model of `task: {kind.model_fields['task'].default}` is wanted "
         f"here. What this one does: {uses}."
