@@ -55,7 +55,12 @@ def call(module, function, *arguments):
         ("matplotlib", "analysis", "A plot", lambda: call("analysis.challenge.sets", "plot_report", None, None)),
         ("pandas", "analysis", "seq2seq.analysis.lengths", lambda: fresh("seq2seq.analysis.lengths")),
         ("scipy", "analysis", "seq2seq.analysis.intervals", lambda: fresh("seq2seq.analysis.intervals")),
-        ("matplotlib", "analysis", "seq2seq.analysis.plots.lengths", lambda: fresh("seq2seq.analysis.plots.lengths")),
+        (
+            "matplotlib",
+            "analysis",
+            "seq2seq.analysis.plots.translations",
+            lambda: fresh("seq2seq.analysis.plots.translations"),
+        ),
         (
             "sklearn",
             "analysis",
