@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.analysis.unrolled import flatten_steps, unroll
+from seq2seq.analysis.gradients import flatten_steps, unroll
 from seq2seq.extras import requires_extra
 from seq2seq.layers.cells.activations import record_activations
 

@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.polynomial import Polynomial
 
+from seq2seq.analysis.gradients import Loss
 from seq2seq.analysis.memory_tasks.tasks import MemoryBatch, MemoryTask
-from seq2seq.analysis.unrolled import Loss
 from seq2seq.layers import Initializers, Recurrence
 from seq2seq.layers.cells import CELLS, make_cell
 from seq2seq.models.update import GradientUpdate

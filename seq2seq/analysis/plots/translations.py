@@ -121,7 +121,7 @@ def plot_quality_by_length(table: pd.DataFrame, metric: str = "BLEU") -> Figure:
     """Draw a score with its 95% intervals over buckets of source length, one line a system.
 
     Args:
-        table: Of `seq2seq.analysis.lengths.quality_by_length`.
+        table: Of `seq2seq.analysis.errors.quality_by_length`.
         metric: One that the table has.
 
     Raises:
