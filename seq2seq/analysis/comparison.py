@@ -4,7 +4,6 @@ The runs are those of `benchmarks/family.py`, the only writer of their record: o
 of a data frame here. A column that is not there is pandas' `KeyError`.
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,11 +65,10 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     It takes the values for a sample of a normal distribution, and where all are equal it has no width: distances come
     in few sizes, so read a narrow interval as "the seeds agree".
     """
-    count = len(values)
-    if count < 2:
-        return math.nan, math.nan
-    mean, half = np.mean(values), stats.t.ppf(0.975, count - 1) * np.std(values, ddof=1) / math.sqrt(count)
-    return float(mean - half), float(mean + half)
+    if len(values) < 2:
+        return np.nan, np.nan
+    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+    return float(np.mean(values) - half), float(np.mean(values) + half)
 
 
 def select_runs(runs: pd.DataFrame, by: str = "cell") -> pd.DataFrame:
@@ -127,7 +125,7 @@ def group_difference(
 
 
 def scores_by_distance(runs: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy over long distances of runs that were probed, in the form of `memory.records.measure`.
+    """Accuracy over long distances of runs that were probed, in the form of `run_experiments`.
 
     Args:
         runs: With a column `distances`, a mapping from "5-8" (words between the word that decides and the decided one)

@@ -138,10 +138,7 @@ def unattended_words(
 
 
 def compare_sentences(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """Sentences that two systems translate differently, what the second gains most first.
-
-    Args:
-        first, second: From `sentence_errors`, of the same sources and references.
+    """Sentences that two systems translate differently, by `sentence_errors`, what the second gains most first.
 
     Returns:
         source, reference, first, second (the translations), chrf_first, chrf_second, gain (second - first, in points

@@ -8,6 +8,9 @@ A step's Jacobian has the new state's numbers as rows and the old state's as col
 state moves when an earlier one is moved: for the h of an LSTM, how the last h moves when an earlier h is moved *and
 the c beside it stays*, by whatever way, through later c as well. That is a block of the product, not a product of
 blocks.
+
+In all functions `cell` is built, as all of `CELLS`, `inputs` are (B, T, I) without padding, and `initial` are the first
+states, zeros by default; for errors see `unroll`. A `loss` is made of TensorFlow operations.
 """
 
 from collections.abc import Callable, Sequence
@@ -99,20 +102,9 @@ def state_slices(cell: keras.layers.Layer) -> list[slice]:
 def step_jacobians(
     cell: keras.layers.Layer, inputs: np.ndarray | tf.Tensor, initial: Sequence[np.ndarray] | None = None
 ) -> np.ndarray:
-    """The derivative of each state by the one before it.
+    """The derivative of each state by the one before it: (B, T, S, S), compute dtype, S the width of the whole state.
 
     A step needs its state only, so once these are known all steps are differentiated as one batch, of B T S rows.
-
-    Args:
-        cell: Built, as all of `CELLS`.
-        inputs: (B, T, I), without padding.
-        initial: The first states; zeros by default.
-
-    Returns:
-        (B, T, S, S), compute dtype, with S the width of the whole state.
-
-    Raises:
-        ValueError: See `unroll`.
     """
     run = unroll(cell, inputs, initial)
     projected, states = flatten_steps(run)
@@ -178,17 +170,8 @@ def loss_gradients(
     An LSTM's c counts with the h that is made of it in the same step, as in its backward pass by hand (Hochreiter and
     Schmidhuber 1997, appendix A.1).
 
-    Args:
-        cell: Built, as all of `CELLS`.
-        inputs: (B, T, I), without padding.
-        loss: From outputs (B, T, O) to a scalar, made of TensorFlow operations.
-        initial: The first states; zeros by default.
-
     Returns:
         For each state an array (B, T + 1, U), compute dtype: place 0 is the first state, place t that after step t.
-
-    Raises:
-        ValueError: See `unroll`.
     """
     with tf.GradientTape() as tape:
         if initial is None:
@@ -208,22 +191,15 @@ def weight_gradients(
     chunk: int | None = None,
     initial: Sequence[np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
-    """The derivative of a loss by each weight, through all of time or cut.
+    """The derivative of a loss by each weight, through all of time or cut: by the weight's path, in its shape.
 
     Args:
-        cell: Built, as all of `CELLS`.
-        inputs: (B, T, I), without padding.
-        loss: From outputs (B, T, O) to a scalar, made of TensorFlow operations.
         chunk: Truncated back-propagation through time: the sequence is cut into pieces of so many steps, counted from
             its end, and nothing goes back from one piece to the one before. What is lost on the last step's output is
             then traced back through `chunk` steps. None: all the way.
-        initial: The first states; zeros by default.
-
-    Returns:
-        By the weight's name, in its shape.
 
     Raises:
-        ValueError: `chunk` is below 1, or see `unroll`.
+        ValueError: `chunk` is below 1.
 
     Source: Williams and Peng (1990), with as many steps between cuts as a cut is long.
     """

@@ -68,13 +68,7 @@ class TrainingRun(NamedTuple):
 
 
 class MemoryNetwork(keras.layers.Layer):
-    """A recurrence and a dense layer on its outputs at the last steps; of [h; c] it reads h.
-
-    Args:
-        cell: Its name, see `CELLS`.
-        units: Its width.
-        task: What is to be answered.
-        seed: Seed of the initial weights.
+    """A recurrence of a cell of `CELLS` and a dense layer on its outputs at the last steps; of [h; c] it reads h.
 
     Shapes:
         inputs   (B, T, I)

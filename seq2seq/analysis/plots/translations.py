@@ -118,11 +118,7 @@ def plot_search_tree(tree: pd.DataFrame, most_pruned: int | None = None, totals:
 
 
 def plot_quality_by_length(table: pd.DataFrame, metric: str = "BLEU") -> Figure:
-    """Draw a score with its 95% intervals over buckets of source length, one line a system.
-
-    Args:
-        table: Of `seq2seq.analysis.errors.quality_by_length`.
-        metric: One that the table has.
+    """Draw a score of `quality_by_length` with its 95% intervals over buckets of source length, one line a system.
 
     Raises:
         ValueError: The table has not this metric.
