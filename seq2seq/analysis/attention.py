@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -21,7 +21,6 @@ EOS = "</s>"
 WORD_BOUNDARY = "▁"  # SentencePiece's mark of where a word begins
 TARGET_COLUMNS = ["sentence", "position", "token", "log_prob", "entropy", "effective_tokens"]
 TARGET_COLUMNS += ["attended", "attended_token", "weight", "jump"]
-SOURCE_COLUMNS = ["sentence", "position", "token", "coverage", "hint"]
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,7 @@ class AttentionMap:
 
 
 def search_map(translation: Translation, rank: int = 0) -> AttentionMap:
-    """The map that a search left behind; a blank sentence's is empty. Of several heads it is the mean.
-
-    Args:
-        translation: Made with `attention=True`, which is the default.
-        rank: Which hypothesis, from 0.
+    """The map that a search left behind of the hypothesis `rank`, from 0; a blank sentence's is empty.
 
     Raises:
         ValueError: The translation has no attention.
@@ -79,14 +74,9 @@ def teacher_forced_map(translator: Translator, source: str, target: str) -> Atte
     use_precision(model.precision)
     with watched_heads() as heads:
         weights = model.attention_weights(*rows)[0].numpy()
-    log_probs = tf.nn.log_softmax(model(rows))[0].numpy()
-    return AttentionMap(
-        translator.tokenizers.source.pieces(ids[0]),
-        translator.tokenizers.target.pieces(ids[1]),
-        weights,
-        log_probs[np.arange(len(ids[1])), ids[1]],
-        np.concatenate(heads, axis=2)[0],
-    )
+    log_probs = tf.gather(tf.nn.log_softmax(model(rows)), rows[1], batch_dims=2)[0].numpy()
+    read, written = (tokenizer.pieces(row) for tokenizer, row in zip(translator.tokenizers, ids, strict=True))
+    return AttentionMap(read, written, weights, log_probs, np.concatenate(heads, axis=2)[0])
 
 
 def merge_subwords(tokens: AttentionMap) -> AttentionMap:
@@ -104,13 +94,12 @@ def merge_subwords(tokens: AttentionMap) -> AttentionMap:
         summed = np.add.reduceat(np.add.reduceat(weights, columns, axis=-1), rows, axis=-2)
         return (summed / counts[:, None]).astype(np.float32)
 
-    return replace(
-        tokens,
-        source_tokens=_join(tokens.source_tokens, columns),
-        target_tokens=_join(tokens.target_tokens, rows),
-        weights=merge(tokens.weights),
-        log_probs=np.add.reduceat(tokens.log_probs, rows),
-        head_weights=None if tokens.head_weights is None else merge(tokens.head_weights),
+    return AttentionMap(
+        _join(tokens.source_tokens, columns),
+        _join(tokens.target_tokens, rows),
+        merge(tokens.weights),
+        np.add.reduceat(tokens.log_probs, rows),
+        None if tokens.head_weights is None else merge(tokens.head_weights),
     )
 
 
@@ -190,7 +179,7 @@ def source_table(maps: Sequence[AttentionMap], low: float = 0.2, high: float = 2
         for position, (token, got) in enumerate(zip(one.source_tokens, coverage(one.weights).tolist(), strict=True)):
             hint = "under" if got < low else "over" if got > high else ""
             rows.append((sentence, position, token, got, "" if token == EOS else hint))
-    return pd.DataFrame(rows, columns=SOURCE_COLUMNS)
+    return pd.DataFrame(rows, columns=["sentence", "position", "token", "coverage", "hint"])
 
 
 def _word_starts(tokens: Sequence[str]) -> list[int]:

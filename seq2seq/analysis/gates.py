@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.analysis.unrolled import flatten_steps, unroll
+from seq2seq.analysis.gradients import flatten_steps, unroll
 from seq2seq.extras import requires_extra
 from seq2seq.layers.cells.activations import record_activations
 
@@ -56,10 +56,8 @@ def gate_values(
     candidates are those of all groups, also where a group keeps its state.
 
     Args:
-        cell: Built, as all of `CELLS`.
-        inputs: (B, T, I).
+        cell, inputs, initial: See `unroll`.
         lengths: (B,), 1 to T; T by default.
-        initial: The first states; zeros by default.
 
     Raises:
         ValueError: See `unroll`; or the cell names none of its activations.
@@ -82,11 +80,9 @@ def gate_values(
 
     gates: dict[str, GateValues] = {}
     times: Counter[str] = Counter()
-    for activation in found:
-        times[activation.name] += 1
-        count = times[activation.name]
-        name = activation.name if count == 1 else f"{activation.name} {count}"
-        gates[name] = GateValues(activation.function, over_time(activation.preactivation), over_time(activation.value))
+    for name, function, *tensors in found:
+        times[name] += 1
+        gates[name if times[name] == 1 else f"{name} {times[name]}"] = GateValues(function, *map(over_time, tensors))
     return gates
 
 

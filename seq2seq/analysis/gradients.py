@@ -8,19 +8,88 @@ A step's Jacobian has the new state's numbers as rows and the old state's as col
 state moves when an earlier one is moved: for the h of an LSTM, how the last h moves when an earlier h is moved *and
 the c beside it stays*, by whatever way, through later c as well. That is a block of the product, not a product of
 blocks.
+
+In all functions `cell` is built, as all of `CELLS`, `inputs` are (B, T, I) without padding, and `initial` are the first
+states, zeros by default; for errors see `unroll`. A `loss` is made of TensorFlow operations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.analysis.unrolled import Loss, flatten_steps, unroll
 from seq2seq.extras import requires_extra
 
 with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
+
+Loss = Callable[[tf.Tensor], tf.Tensor]  # from outputs (B, T, O) to a scalar
+
+
+class Unrolled(NamedTuple):
+    """What a cell went through.
+
+    projected  (T, B, G)  inputs as the steps read them
+    states     a list over the cell's states of T + 1 tensors (B, U), the first states first
+    outputs    T tensors (B, O)
+    """
+
+    projected: tf.Tensor
+    states: list[list[tf.Tensor]]
+    outputs: list[tf.Tensor]
+
+    def stacked_outputs(self) -> tf.Tensor:
+        """The outputs, (B, T, O)."""
+        return tf.stack(self.outputs, axis=1)
+
+
+def unroll(
+    cell: keras.layers.Layer,
+    inputs: np.ndarray | tf.Tensor,
+    initial: Sequence[np.ndarray | tf.Tensor] | None = None,
+    truncate_every: Callable[[int], bool] = lambda step: False,
+) -> Unrolled:
+    """Run a cell over inputs as they are, without padding.
+
+    Args:
+        cell: Built, with Keras's contract and a `step`, as all of `CELLS`.
+        inputs: (B, T, I), T at least 1; read in the cell's compute dtype. Of a cell that reads the memory of the layer
+            below, I counts that memory too, see `DepthGatedLSTMCell`.
+        initial: The cell's states, each (B, U); zeros by default.
+        truncate_every: Whether no gradient goes back from step t, counted from 0, to the step before it.
+
+    Raises:
+        ValueError: The inputs have another rank or width, or no step; or there are fewer or more first states than
+            the cell has.
+    """
+    dtype = cell.compute_dtype
+    inputs = tf.cast(tf.convert_to_tensor(inputs), dtype)
+    width = cell.input_width
+    if inputs.shape.rank != 3 or inputs.shape[-1] != width or not inputs.shape[1]:
+        raise ValueError(f"inputs have the shape {tuple(inputs.shape)}, expected (batch, steps, {width})")
+    if initial is None:
+        initial = [tf.zeros([inputs.shape[0], size], dtype) for size in cell.state_size]
+    if len(initial) != len(cell.state_size):
+        raise ValueError(f"found {len(initial)} first states, expected {len(cell.state_size)} for this cell")
+    now = [tf.cast(tf.convert_to_tensor(state), dtype) for state in initial]
+    projected = cell.project(tf.transpose(inputs, [1, 0, 2]))
+    history, outputs = [[state] for state in now], []
+    for step in range(inputs.shape[1]):
+        if truncate_every(step):
+            now = [tf.stop_gradient(state) for state in now]
+        output, now = cell.step(projected[step], now)
+        outputs.append(output)
+        for states, state in zip(history, now, strict=True):
+            states.append(state)
+    return Unrolled(projected, history, outputs)
+
+
+def flatten_steps(run: Unrolled) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """What each step read, as if all steps stood in one batch: projected inputs (T * B, G), and states (T * B, U)."""
+    flat = tf.reshape(run.projected, [-1, run.projected.shape[-1]])
+    return flat, [tf.concat(states[:-1], axis=0) for states in run.states]
 
 
 def state_slices(cell: keras.layers.Layer) -> list[slice]:
@@ -33,20 +102,9 @@ def state_slices(cell: keras.layers.Layer) -> list[slice]:
 def step_jacobians(
     cell: keras.layers.Layer, inputs: np.ndarray | tf.Tensor, initial: Sequence[np.ndarray] | None = None
 ) -> np.ndarray:
-    """The derivative of each state by the one before it.
+    """The derivative of each state by the one before it: (B, T, S, S), compute dtype, S the width of the whole state.
 
     A step needs its state only, so once these are known all steps are differentiated as one batch, of B T S rows.
-
-    Args:
-        cell: Built, as all of `CELLS`.
-        inputs: (B, T, I), without padding.
-        initial: The first states; zeros by default.
-
-    Returns:
-        (B, T, S, S), compute dtype, with S the width of the whole state.
-
-    Raises:
-        ValueError: See `unroll`.
     """
     run = unroll(cell, inputs, initial)
     projected, states = flatten_steps(run)
@@ -112,17 +170,8 @@ def loss_gradients(
     An LSTM's c counts with the h that is made of it in the same step, as in its backward pass by hand (Hochreiter and
     Schmidhuber 1997, appendix A.1).
 
-    Args:
-        cell: Built, as all of `CELLS`.
-        inputs: (B, T, I), without padding.
-        loss: From outputs (B, T, O) to a scalar, made of TensorFlow operations.
-        initial: The first states; zeros by default.
-
     Returns:
         For each state an array (B, T + 1, U), compute dtype: place 0 is the first state, place t that after step t.
-
-    Raises:
-        ValueError: See `unroll`.
     """
     with tf.GradientTape() as tape:
         if initial is None:
@@ -142,22 +191,15 @@ def weight_gradients(
     chunk: int | None = None,
     initial: Sequence[np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
-    """The derivative of a loss by each weight, through all of time or cut.
+    """The derivative of a loss by each weight, through all of time or cut: by the weight's path, in its shape.
 
     Args:
-        cell: Built, as all of `CELLS`.
-        inputs: (B, T, I), without padding.
-        loss: From outputs (B, T, O) to a scalar, made of TensorFlow operations.
         chunk: Truncated back-propagation through time: the sequence is cut into pieces of so many steps, counted from
             its end, and nothing goes back from one piece to the one before. What is lost on the last step's output is
             then traced back through `chunk` steps. None: all the way.
-        initial: The first states; zeros by default.
-
-    Returns:
-        By the weight's name, in its shape.
 
     Raises:
-        ValueError: `chunk` is below 1, or see `unroll`.
+        ValueError: `chunk` is below 1.
 
     Source: Williams and Peng (1990), with as many steps between cuts as a cut is long.
     """

@@ -1,4 +1,4 @@
-"""Vectors inside a translator: embeddings of tokens and encoder states of words; neighbours and projections of them."""
+"""Vectors inside a translator: of tokens and of words, their neighbours and projections, and what a decoder gets."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -13,6 +13,7 @@ from seq2seq.devices.device import use_precision
 from seq2seq.errors import EvaluationError, did_you_mean
 from seq2seq.extras import requires_extra
 from seq2seq.inference.translator import Translator
+from seq2seq.models.translation import Seq2Seq
 
 with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
@@ -98,6 +99,19 @@ def word_states(
             rows.append((number, place, word, len(pieces)))
             vectors.append(states[pieces].mean(axis=0))
     return pd.DataFrame(rows, columns=["sentence", "place", "word", "pieces"]), np.array(vectors, np.float32)
+
+
+def bottleneck_size(model: Seq2Seq) -> tuple[int, int]:
+    """How many numbers the decoder gets of a sentence: so many for the whole of it, and so many more a source token.
+
+    The first are the decoder's first states, or the one vector that it reads at every step and that these states are
+    made from; the second the width of an encoder state, 0 without attention.
+    """
+    if model.decoder.bridge.vector_size is not None:
+        return model.decoder.bridge.width, 0
+    _, state = model.encode(tf.constant([[EOS_ID]]))
+    first = sum(part.shape[-1] for part in tf.nest.flatten(state.cells))
+    return first, model.encoder.units if model.uses_attention else 0
 
 
 def nearest_neighbours(vectors: pd.DataFrame, names: Sequence[str], count: int = 8) -> pd.DataFrame:

@@ -115,7 +115,8 @@ def search_tree(translator: Translator, sentence: str, options: SearchOptions | 
 def build_tree(recording: RecordingStep, result: SearchResult, beam_size: int, tokenizer: Tokenizer) -> pd.DataFrame:
     """The table of `search_tree`, from the notes of a beam search and its result."""
     rules = recording.constraints
-    rows = [_row(parent=-1, step=0)]
+    new = {"parent": -1, "step": 0, "rank": 0, "log_prob": 0.0, "total": 0.0, "score": np.nan, "status": "pruned"}
+    rows: list[dict[str, Any]] = [new.copy()]  # the root
     ids = [rules.bos_id]
     children: dict[tuple[int | None, int], int] = {}  # by parent and token id
     beam: list[int | None] = [0] + [None] * (beam_size - 1)  # the node at each place; None: an empty place
@@ -136,15 +137,13 @@ def build_tree(recording: RecordingStep, result: SearchResult, beam_size: int, t
         for rank, (place, token, log_prob, total) in enumerate(_ranked(sums, note, 2 * beam_size)):
             children[beam[place], token] = len(rows)
             ids.append(token)
-            row = _row(parent=beam[place], step=step, rank=rank, log_prob=log_prob, total=total)
+            row = new | {"parent": beam[place], "step": step, "rank": rank, "log_prob": log_prob, "total": total}
             if token == rules.eos_id:
                 row["score"] = float(rules.scores(tf.constant([[total]]), step, covered[:, place : place + 1])[0, 0])
             rows.append(row)
-    unended = [
-        node for node, row in enumerate(rows) if row["step"] == len(recording.records) and ids[node] != rules.eos_id
-    ]
-    for node in unended[:beam_size]:  # they were still there when the search had enough
-        rows[node]["status"] = "alive"
+    unended = [row for row, token in zip(rows, ids, strict=True) if token != rules.eos_id]
+    for row in [row for row in unended if row["step"] == len(recording.records)][:beam_size]:
+        row["status"] = "alive"  # they were still there when the search had enough
     for tokens, length in zip(result.tokens[0].numpy().tolist(), result.lengths[0].numpy().tolist(), strict=True):
         node = 0
         for token in tokens[:length]:
@@ -153,11 +152,6 @@ def build_tree(recording: RecordingStep, result: SearchResult, beam_size: int, t
     tree = pd.DataFrame(rows)
     tree.insert(3, "token", [BOS, *tokenizer.pieces(ids[1:])])
     return tree.rename_axis("node")
-
-
-def _row(**values: Any) -> dict[str, Any]:
-    defaults = {"parent": 0, "step": 0, "rank": 0, "log_prob": 0.0, "total": 0.0, "score": np.nan, "status": "pruned"}
-    return defaults | values
 
 
 def _ranked(sums: np.ndarray, note: StepRecord, count: int) -> Iterator[tuple[int, int, float, float]]:
@@ -189,12 +183,7 @@ def finished_hypotheses(tree: pd.DataFrame) -> pd.DataFrame:
 def greedy_path(
     translator: Translator, sentence: str, options: SearchOptions | None = None, candidates: int = 5
 ) -> pd.DataFrame:
-    """What greedy search chose at each step, and from what.
-
-    Args:
-        translator, sentence: As for `search_tree`.
-        options: Its limits; the translator's own by default.
-        candidates: How many of the likeliest tokens to show.
+    """What greedy search chose at each step, and from which `candidates`, the likeliest tokens; see `search_tree`.
 
     Returns:
         One row a step and candidate, the likeliest first.
@@ -202,9 +191,6 @@ def greedy_path(
         token, log_prob          the piece, nats
         total                    sum of the chosen tokens' log-probabilities, this candidate's in place of the last
         entropy                  of the distribution over the tokens that may come, nats
-
-    Raises:
-        ValueError: See `search_tree`.
     """
     options = options or translator.options
     noting, _ = _run(translator, sentence, options, greedy_search)
@@ -217,12 +203,13 @@ def greedy_path(
             log_probs = log_probs - np.logaddexp.reduce(log_probs[may_come].astype(np.float64))
         entropy = -float(np.sum(np.exp(log_probs) * log_probs, where=may_come))
         pieces = translator.tokenizers.target.pieces(tokens.tolist())
-        for rank, (piece, value) in enumerate(zip(pieces, values.tolist(), strict=True)):
-            if value > NEG_INF / 2:
-                row = {"token": piece, "log_prob": value, "total": sum_before + value, "entropy": entropy}
-                rows.append({"step": step, "rank": rank, **row})
+        rows += [
+            (step, rank, piece, value, sum_before + value, entropy)
+            for rank, (piece, value) in enumerate(zip(pieces, values.tolist(), strict=True))
+            if value > NEG_INF / 2
+        ]
         sum_before += float(values[0])
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["step", "rank", "token", "log_prob", "total", "entropy"])
 
 
 def sampling_probabilities(
@@ -234,11 +221,7 @@ def sampling_probabilities(
 
 
 def sample_counts(translator: Translator, sentence: str, options: SearchOptions) -> pd.DataFrame:
-    """Sample `options.n_best` translations and count them.
-
-    Args:
-        translator, sentence: As for `search_tree`.
-        options: With `sample: true`.
+    """Sample `options.n_best` translations of a sentence and count them.
 
     Returns:
         One row a different translation, the most frequent first.

@@ -6,9 +6,7 @@ import pytest
 from matplotlib.colors import to_rgba
 
 from seq2seq.analysis.attention import AttentionMap
-from seq2seq.analysis.plots import attention as of_attention
-from seq2seq.analysis.plots import lengths as of_lengths
-from seq2seq.analysis.plots import search_tree as of_search
+from seq2seq.analysis.plots import translations as plots
 
 WEIGHTS = np.array([[0.7, 0.3, 0.0], [0.2, 0.5, 0.3]], "f")
 HEADS = np.array([WEIGHTS, WEIGHTS[::-1]])
@@ -20,7 +18,7 @@ def texts(labels):
 
 
 def test_a_map_has_its_tokens_and_margins():
-    figure = of_attention.plot_attention(MAP, "title")
+    figure = plots.plot_attention(MAP, "title")
     above, heat, right = figure.axes[:3]
     assert texts(heat.get_xticklabels()) == MAP.source_tokens
     assert texts(heat.get_yticklabels()) == MAP.target_tokens
@@ -29,16 +27,16 @@ def test_a_map_has_its_tokens_and_margins():
     expected = [np.exp(-sum(w * np.log(w) for w in row if w)) for row in WEIGHTS.astype("d")]
     np.testing.assert_allclose([bar.get_width() for bar in right.patches], expected, atol=1e-5)
     figure.canvas.draw()
-    plain = of_attention.plot_attention(MAP, margins=False)
+    plain = plots.plot_attention(MAP, margins=False)
     assert len(plain.axes) == 2  # the map and its colours
 
 
 def test_heads_are_drawn_apart():
-    figure = of_attention.plot_attention_heads(MAP)
+    figure = plots.plot_attention_heads(MAP)
     assert [axes.get_title() for axes in figure.axes[:3]] == ["head 1", "head 2", "mean"]
     np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), HEADS[1])
     with pytest.raises(ValueError, match="only the heads' mean"):
-        of_attention.plot_attention_heads(AttentionMap(*[MAP.source_tokens, MAP.target_tokens, WEIGHTS, np.zeros(2)]))
+        plots.plot_attention_heads(AttentionMap(*[MAP.source_tokens, MAP.target_tokens, WEIGHTS, np.zeros(2)]))
 
 
 def test_a_score_is_drawn_over_length():
@@ -50,7 +48,7 @@ def test_a_score_is_drawn_over_length():
             ("t", "6-9", 9, 8, 9),
         ]
     ]
-    figure = of_lengths.plot_quality_by_length(pd.DataFrame(rows))
+    figure = plots.plot_quality_by_length(pd.DataFrame(rows))
     axes = figure.axes[0]
     assert texts(axes.get_xticklabels()) == ["1-5\n3 sentences", "6-9\n3 sentences"]
     assert texts(axes.figure.legends[0].get_texts()) == ["s", "t"]
@@ -59,7 +57,7 @@ def test_a_score_is_drawn_over_length():
     segments = axes.containers[0].lines[2][0].get_segments()
     assert [segment[:, 1].tolist() for segment in segments] == [[40, 55], [20, 45]]
     with pytest.raises(ValueError, match="no 'TER'; it has BLEU"):
-        of_lengths.plot_quality_by_length(pd.DataFrame(rows), "TER")
+        plots.plot_quality_by_length(pd.DataFrame(rows), "TER")
 
 
 def test_a_tree_has_a_label_for_each_node_and_an_edge_to_its_parent():
@@ -75,13 +73,13 @@ def test_a_tree_has_a_label_for_each_node_and_an_edge_to_its_parent():
         ],
         columns=columns,
     )
-    axes = of_search.plot_search_tree(tree, totals=True).axes[0]
+    axes = plots.plot_search_tree(tree, totals=True).axes[0]
     assert texts(axes.texts) == ["<s> 0.0", "▁a -0.5", "▁b -1.5", "▁c -2.5", "</s> -0.6"]
     edges = axes.collections[0]
     ends = [[(0, 0), (1, 0)], [(0, 0), (1, 1)], [(0, 0), (1, 2)], [(1, 0), (2, 0)]]
     assert [[tuple(point) for point in segment] for segment in edges.get_segments()] == ends
-    colours = [to_rgba(of_search.COLOURS[status]) for status in tree["status"][1:]]
+    colours = [to_rgba(plots.COLOURS[status]) for status in tree["status"][1:]]
     np.testing.assert_allclose(edges.get_colors(), colours)
     assert [width > 2 for width in edges.get_linewidths()] == [True, False, False, True]
-    fewer = of_search.plot_search_tree(tree, most_pruned=1).axes[0]
+    fewer = plots.plot_search_tree(tree, most_pruned=1).axes[0]
     assert texts(fewer.texts) == ["<s>", "▁a", "▁b", "</s>"]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from seq2seq.analysis.comparison import group_difference, scores_by_distance, select_runs, summarize
-from seq2seq.analysis.plots import comparison as plots
+from seq2seq.analysis.plots import cells as plots
 
 T_2 = 4.302653  # Student's t, 97.5%, two degrees of freedom
 RUNS = pd.DataFrame(

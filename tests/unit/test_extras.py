@@ -53,9 +53,14 @@ def call(module, function, *arguments):
             lambda: call("bulk.apache_beam", "translate_on_apache_beam", None),
         ),
         ("matplotlib", "analysis", "A plot", lambda: call("analysis.challenge.sets", "plot_report", None, None)),
-        ("pandas", "analysis", "seq2seq.analysis.lengths", lambda: fresh("seq2seq.analysis.lengths")),
-        ("scipy", "analysis", "seq2seq.analysis.intervals", lambda: fresh("seq2seq.analysis.intervals")),
-        ("matplotlib", "analysis", "seq2seq.analysis.plots.lengths", lambda: fresh("seq2seq.analysis.plots.lengths")),
+        ("pandas", "analysis", "seq2seq.analysis.comparison", lambda: fresh("seq2seq.analysis.comparison")),
+        ("scipy", "analysis", "seq2seq.analysis.comparison", lambda: fresh("seq2seq.analysis.comparison")),
+        (
+            "matplotlib",
+            "analysis",
+            "seq2seq.analysis.plots.translations",
+            lambda: fresh("seq2seq.analysis.plots.translations"),
+        ),
         (
             "sklearn",
             "analysis",

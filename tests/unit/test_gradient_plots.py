@@ -6,16 +6,17 @@ import pytest
 
 from seq2seq.analysis.gates import GateValues, histograms
 from seq2seq.analysis.gradients import sensitivity
-from seq2seq.analysis.plots.gradients import (
+from seq2seq.analysis.plots.cells import (
     plot_gate_histograms,
     plot_gradient_flow,
     plot_gradient_norms,
     plot_loss_gradients,
+    plot_memory_span,
+    plot_scores_by_distance,
     plot_sensitivity,
     plot_singular_values,
     plot_truncation,
 )
-from seq2seq.analysis.plots.memory_tasks import plot_memory_span, plot_scores_by_distance
 
 
 def labelled(figure):

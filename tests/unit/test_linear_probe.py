@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from seq2seq.analysis.challenge.features import INFO_COLUMNS, LABELS, draw_labelled_sentences, word_positions
-from seq2seq.analysis.intervals import bootstrap_ratio_interval
+from seq2seq.analysis.comparison import bootstrap_ratio_interval
 from seq2seq.analysis.linear_probe import probe_positions, train_linear_probe
-from seq2seq.analysis.plots.representations import plot_probe_accuracy
+from seq2seq.analysis.plots.translations import plot_probe_accuracy
 from seq2seq.errors import EvaluationError
 from seq2seq.inference.translator import Translator
 from seq2seq.phrasebook.grammar.phenomena import split_words

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seq2seq.analysis.plots.representations import plot_projection
+from seq2seq.analysis.plots.translations import plot_projection
 from seq2seq.analysis.representations import (
     embeddings,
     nearest_neighbours,

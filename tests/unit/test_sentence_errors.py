@@ -12,7 +12,7 @@ from seq2seq.analysis.errors import (
     sentence_errors,
     unattended_words,
 )
-from seq2seq.analysis.plots.errors import plot_score_comparison, plot_scores_and_lengths
+from seq2seq.analysis.plots.translations import plot_score_comparison, plot_scores_and_lengths
 from seq2seq.errors import EvaluationError
 from seq2seq.inference.results import Hypothesis, Translation
 from tests.toy import toy_tokenizer

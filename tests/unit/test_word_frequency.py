@@ -6,9 +6,8 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from seq2seq.analysis.plots import errors as figures
-from seq2seq.analysis.word_frequency import accuracy_by_frequency, compare_words, missed_words
-from seq2seq.analysis.words import word_counts, word_matches
+from seq2seq.analysis.plots import translations as figures
+from seq2seq.analysis.words import accuracy_by_frequency, compare_words, missed_words, word_counts, word_matches
 from seq2seq.errors import EvaluationError
 
 TRAIN = ["a man sees a dog .", "a man and a woman .", "two men see a dog ."]

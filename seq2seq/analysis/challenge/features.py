@@ -102,10 +102,8 @@ def _number(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
     """What to say of a sentence whose subject's number only its noun tells; None for others."""
     clause = sentence["clause"]
     what = clause["subject"]["what"]
-    noun, words = (
-        word_positions(grammar, sentence, what, "noun"),
-        split_words(grammar.linearize(sentence, "english").text),
-    )
+    noun, verb = word_positions(grammar, sentence, what, "noun"), word_positions(grammar, sentence, clause, "verb")
+    words = split_words(grammar.linearize(sentence, "english").text)
     number = what["number"]
     what["number"] = "plural" if number == "singular" else "singular"
     try:
@@ -114,14 +112,8 @@ def _number(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
         return None
     finally:
         what["number"] = number
-    verb = word_positions(grammar, sentence, clause, "verb")
-    if (
-        not noun
-        or not verb
-        or noun[0] == 0
-        or len(other) != len(words)
-        or unaligned_positions(words, other) != noun[-1:]
-    ):
+    differs_in_noun = len(other) == len(words) and unaligned_positions(words, other) == noun[-1:]
+    if not noun or not verb or noun[0] == 0 or not differs_in_noun:
         return None
     lemma = what["noun"][0]["key"]
     return {"lemma": lemma, "word": words[noun[-1]], "before": noun[0] - 1, "noun": noun[-1], "verb": verb[0]}
@@ -140,12 +132,7 @@ def _tense(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
 def word_positions(grammar: Grammar, sentence: Node, node: Node, slot: str, language: str = "english") -> list[int]:
     """Places of the words that say a lexeme, from 0, as `split_words` counts the sentence.
 
-    Args:
-        grammar: That drew the sentence.
-        sentence: The whole derivation.
-        node: A part of it.
-        slot: Of that part, filled with a lexeme.
-        language: In which it is said.
+    The lexeme fills a `slot` of `node`, which is a part of the whole derivation `sentence`.
     """
     index, right = grammar.languages.index(language), node[slot]
     forms = {form for lexeme, form in grammar.linearize(sentence, language).used_forms if lexeme is right}

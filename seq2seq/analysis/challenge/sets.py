@@ -79,10 +79,7 @@ class ChallengeReport:
     distances: tuple[Accuracy, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        return {
-            "phenomena": [accuracy.as_dict() for accuracy in self.phenomena],
-            "distances": [accuracy.as_dict() for accuracy in self.distances],
-        }
+        return {name: [accuracy.as_dict() for accuracy in part] for name, part in vars(self).items()}
 
 
 def training_lexicon(config: "Config") -> str:
@@ -153,19 +150,16 @@ def evaluate_challenge_sets(
 
     Args:
         translator: English to German. A model that knows the grammar's words; see the phrasebook.
-        items: Sentences for each phenomenon, and for each number of links of a long distance.
-        seed: Of the sentences.
-        lexicon: `full` or `basic`: the one whose words the model has seen.
+        items, seed, lexicon: See `draw_challenge_sets`; the lexicon is the one whose words the model has seen.
         options: How to search; the model's own by default.
         on_progress: Called with the number of sentences done.
 
     Raises:
-        EvaluationError: `items` is below 1.
+        EvaluationError: See `draw_challenge_sets`.
     """
     sets = draw_challenge_sets(items, seed, lexicon)
-    translations = translator.translate(
-        [item.source for item in sets], options, attention=False, on_progress=on_progress
-    )
+    sources = [item.source for item in sets]
+    translations = translator.translate(sources, options, attention=False, on_progress=on_progress)
     judged = [(item, item.is_correct(found.text)) for item, found in zip(sets, translations, strict=True)]
     # Distances of 1 to 4 words, 5 to 8, and so on.
     far = sorted(((item.distance - 1) // 4, right) for item, right in judged if item.distance is not None)

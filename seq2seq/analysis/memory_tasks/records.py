@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.analysis.intervals import mean_interval
+from seq2seq.analysis.comparison import mean_interval
 from seq2seq.analysis.memory_tasks.tasks import MemoryTask
 from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer
 from seq2seq.extras import requires_extra

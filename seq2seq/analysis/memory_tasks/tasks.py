@@ -5,6 +5,7 @@ last steps, and nothing in between helps, so a network that forgets can only gue
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -21,29 +22,16 @@ class MemoryBatch(NamedTuple):
     targets: np.ndarray
 
 
+@dataclass(eq=False)
 class MemoryTask(ABC):
-    """A task that can be set at any distance; subclasses say what a distance is.
-
-    Args:
-        input_size: I, the width of an input.
-        output_size: What a network gives at each step: a score for each class, or one number.
-        target_length: A, how many of the last steps are judged.
-        min_distance: The least distance.
-        chance_accuracy: Share of right answers of who guesses as well as can be, 0 to 1.
-    """
+    """A task that can be set at any distance; subclasses say what a distance is."""
 
     name: ClassVar[str]  # as in tables
-
-    def __init__(
-        self, input_size: int, output_size: int, target_length: int, min_distance: int, chance_accuracy: float
-    ) -> None:
-        self.input_size, self.output_size, self.target_length, self.min_distance, self.chance_accuracy = (
-            input_size,
-            output_size,
-            target_length,
-            min_distance,
-            chance_accuracy,
-        )
+    input_size: int  # I, the width of an input
+    output_size: int  # what a network gives at each step: a score for each class, or one number
+    target_length: int  # A, how many of the last steps are judged
+    min_distance: int
+    chance_accuracy: float  # share of right answers of who guesses as well as can be, 0 to 1
 
     def sample(self, distance: int, batch_size: int, rng: np.random.Generator) -> MemoryBatch:
         """Draw `batch_size` sequences.
@@ -52,9 +40,7 @@ class MemoryTask(ABC):
             ValueError: `distance` is below the task's shortest one, or `batch_size` below 1.
         """
         if distance < self.min_distance:
-            raise ValueError(
-                f"distance is {distance}, expected at least {self.min_distance} for the task {self.name!r}"
-            )
+            raise ValueError(f"distance is {distance}, expected at least {self.min_distance} for task {self.name!r}")
         if batch_size < 1:
             raise ValueError(f"rows is {batch_size}, expected at least 1")
         return self._draw(distance, batch_size, rng)

@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.polynomial import Polynomial
 
+from seq2seq.analysis.gradients import Loss
 from seq2seq.analysis.memory_tasks.tasks import MemoryBatch, MemoryTask
-from seq2seq.analysis.unrolled import Loss
 from seq2seq.layers import Initializers, Recurrence
 from seq2seq.layers.cells import CELLS, make_cell
 from seq2seq.models.update import GradientUpdate
@@ -68,13 +68,7 @@ class TrainingRun(NamedTuple):
 
 
 class MemoryNetwork(keras.layers.Layer):
-    """A recurrence and a dense layer on its outputs at the last steps; of [h; c] it reads h.
-
-    Args:
-        cell: Its name, see `CELLS`.
-        units: Its width.
-        task: What is to be answered.
-        seed: Seed of the initial weights.
+    """A recurrence of a cell of `CELLS` and a dense layer on its outputs at the last steps; of [h; c] it reads h.
 
     Shapes:
         inputs   (B, T, I)

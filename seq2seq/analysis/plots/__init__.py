@@ -1,1 +1,1 @@
-"""Figures of what `seq2seq.analysis` finds, one module a topic; every function returns a matplotlib `Figure`."""
+"""Figures of what `seq2seq.analysis` finds of cells and translations; each function returns a matplotlib `Figure`."""

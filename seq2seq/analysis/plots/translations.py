@@ -1,0 +1,271 @@
+"""Translations: attention, search trees, errors and scores, and the vectors behind them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from seq2seq.analysis.attention import AttentionMap, coverage, entropy
+from seq2seq.analysis.search_tree import path_from_root
+from seq2seq.extras import requires_extra
+
+with requires_extra("analysis", needed_by=__name__):
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.collections import LineCollection
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+    from matplotlib.lines import Line2D
+
+COLOURS = {"alive": "tab:blue", "finished": "tab:green", "pruned": "0.72"}  # of a tree's nodes
+LAYER_WIDTH = 0.28  # between the layers of a place, in places
+
+
+def plot_attention(attention_map: AttentionMap, title: str = "", margins: bool = True) -> Figure:
+    """Draw one map: a row a target token, a column a source token, dark where the weight is great.
+
+    With `margins`, also draw each target token's effective number of source tokens (to the right) and each source
+    token's coverage (above).
+    """
+    rows, columns = attention_map.weights.shape
+    size = (2.4 + 0.42 * columns + 1.6 * margins, 1.5 + 0.33 * rows + 1.0 * margins)
+    figure = Figure(figsize=size, layout="constrained")
+    if margins:
+        (above, corner), (axes, right) = figure.subplots(
+            2, 2, width_ratios=(0.42 * columns, 1.6), height_ratios=(1.0, 0.33 * rows), sharex="col", sharey="row"
+        )
+        corner.remove()
+        above.bar(range(columns), coverage(attention_map.weights), color="tab:orange")
+        above.axhline(1.0, color="grey", linewidth=0.8)
+        above.set_ylabel("coverage\n(target tokens)")
+        above.tick_params(labelbottom=False)
+        right.barh(range(rows), np.exp(entropy(attention_map.weights)), color="tab:green")
+        right.axvline(1.0, color="grey", linewidth=0.8)
+        right.set(xlabel="effective\nsource tokens", xlim=(0, None))
+        right.tick_params(labelleft=False)
+    else:
+        above = axes = right = figure.subplots()
+    figure.colorbar(_heat(axes, attention_map.weights, attention_map), ax=right, label="attention weight")
+    above.set_title(title)
+    return figure
+
+
+def plot_attention_heads(attention_map: AttentionMap) -> Figure:
+    """Draw each head's weights side by side, and their mean.
+
+    Raises:
+        ValueError: Only the heads' mean is known.
+    """
+    if attention_map.head_weights is None:
+        raise ValueError("only the heads' mean is known of this map. Make it with teacher_forced_map.")
+    names = [*(f"head {number}" for number in range(1, len(attention_map.head_weights) + 1)), "mean"]
+    rows, columns = attention_map.weights.shape
+    figure = Figure(figsize=(2 + len(names) * (0.4 + 0.3 * columns), 1.6 + 0.3 * rows), layout="constrained")
+    panels = figure.subplots(1, len(names), sharey=True)
+    for axes, name, weights in zip(panels, names, [*attention_map.head_weights, attention_map.weights], strict=True):
+        image = _heat(axes, weights, attention_map)
+        axes.set_title(name)
+        axes.label_outer()
+    figure.colorbar(image, ax=panels, label="attention weight")
+    return figure
+
+
+def plot_search_tree(tree: pd.DataFrame, most_pruned: int | None = None, totals: bool = False) -> Figure:
+    """Draw the hypotheses of a search: a column a step, the best above, edges from what they extend.
+
+    Args:
+        tree: Of `seq2seq.analysis.search_tree.search_tree`.
+        most_pruned: Show no more pruned candidates than this at each step; by default all.
+        totals: Write the total log-probability beside each token.
+    """
+    shown = tree
+    if most_pruned is not None:
+        pruned = tree["status"] == "pruned"
+        order = tree[pruned].groupby("step").cumcount()
+        shown = tree.drop(order.index[order >= most_pruned])
+    rank = shown.groupby("step").cumcount()
+    steps, height = int(shown["step"].max()), int(rank.max()) + 1
+    figure = Figure(figsize=(1.5 + (1.35 if totals else 1.05) * steps, 1.4 + 0.36 * height), layout="constrained")
+    axes = figure.subplots()
+    finished = shown[shown["status"] == "finished"]
+    best = path_from_root(shown, finished["score"].idxmax()) if len(finished) else []
+    children = shown.iloc[1:]
+    edges = [[(row["step"] - 1, rank[row["parent"]]), (row["step"], rank[node])] for node, row in children.iterrows()]
+    widths = np.where(children.index.isin(best), 2.5, 0.9)
+    axes.add_collection(LineCollection(edges, colors=children["status"].map(COLOURS), linewidths=widths, zorder=1))
+    for node, row in shown.iterrows():
+        text = f"{row['token']} {row['total']:.1f}" if totals else row["token"]
+        axes.annotate(
+            text,
+            (row["step"], rank[node]),
+            ha="center",
+            va="center",
+            fontsize=8,
+            fontweight="bold" if node in best else "normal",
+            bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": COLOURS[row["status"]]},
+        )
+    axes.set(
+        xlim=(-0.5, steps + 0.5),
+        ylim=(height - 0.3, -0.7),
+        xticks=range(steps + 1),
+        yticks=range(height),
+        xlabel="step (tokens written)",
+        ylabel="rank among the candidates of the step",
+    )
+    lines = [Line2D([], [], color=colour, label=status) for status, colour in COLOURS.items()]
+    lines.append(Line2D([], [], color=COLOURS["finished"], linewidth=2.5, label="way to the best result"))
+    axes.legend(handles=lines, loc="upper left", bbox_to_anchor=(0, -0.12), ncols=len(lines), frameon=False)
+    return figure
+
+
+def plot_quality_by_length(table: pd.DataFrame, metric: str = "BLEU") -> Figure:
+    """Draw a score of `quality_by_length` with its 95% intervals over buckets of source length, one line a system.
+
+    Raises:
+        ValueError: The table has not this metric.
+    """
+    chosen = table[table["metric"] == metric]
+    if chosen.empty:
+        raise ValueError(f"the table has no {metric!r}; it has {', '.join(table['metric'].unique())}")
+    buckets = chosen.drop_duplicates("length")
+    places = dict(zip(buckets["length"], range(len(buckets)), strict=True))
+    systems = list(chosen["system"].unique())
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    for number, system in enumerate(systems):
+        rows = chosen[chosen["system"] == system]
+        shift = 0.06 * (number - (len(systems) - 1) / 2)  # so that intervals stand side by side
+        errors = [(rows["score"] - rows["low"]).clip(lower=0), (rows["high"] - rows["score"]).clip(lower=0)]
+        x = [places[length] + shift for length in rows["length"]]
+        axes.errorbar(x, rows["score"], yerr=errors, marker="o", capsize=3, label=system)
+    names = [f"{name}\n{count} sentences" for name, count in zip(places, buckets["sentences"], strict=True)]
+    axes.set_xticks(range(len(places)), names)
+    axes.set(xlabel="source length (words)", ylabel=f"{metric} (%), 95% interval", ylim=(0, None))
+    axes.grid(axis="y", alpha=0.3)
+    figure.legend(loc="outside right upper")
+    return figure
+
+
+def plot_accuracy_by_frequency(systems: Mapping[str, pd.DataFrame], measure: str = "recall") -> Figure:
+    """Draw a measure of words by how frequent they are in the training text, with 95% intervals.
+
+    Args:
+        systems: For each name a table from `accuracy_by_frequency`, all with the same edges.
+        measure: `recall`, `precision` or `f1`.
+    """
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    width = 0.8 / len(systems)
+    for number, (name, table) in enumerate(systems.items()):
+        x = np.arange(len(table)) + width * (number - (len(systems) - 1) / 2)
+        share, low, high = (100 * table[column].to_numpy() for column in (measure, f"{measure}_low", f"{measure}_high"))
+        axes.bar(x, share, width, yerr=np.maximum([share - low, high - share], 0), capsize=3, label=name)
+    first = next(iter(systems.values()))
+    sizes, whose = ("hypothesis", "translated") if measure == "precision" else ("reference", "reference")
+    labels = [f"{words}\n({size:,})" for words, size in zip(first["words"], first[sizes], strict=True)]
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set(
+        xlabel=f"how often training had the word (number of {whose} words)",
+        ylabel={"f1": "F1"}.get(measure, measure) + " (%)",
+        ylim=(0, 103),
+    )
+    if len(systems) > 1:
+        axes.legend()
+    return figure
+
+
+def plot_scores_and_lengths(errors: pd.DataFrame) -> Figure:
+    """Draw of `sentence_errors` how chrF2 is spread, and the lengths of translations and references."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    scores, lengths = figure.subplots(1, 2)
+    scores.hist(errors["chrf"], bins=np.arange(0, 101, 5))
+    scores.set(xlabel="chrF2 of a sentence (0 to 100)", ylabel="sentences", xlim=(0, 100))
+    looped = errors["looped"] > 0
+    for chosen, label in ((~looped, "no loop"), (looped, "says something twice in a row")):
+        part = errors[chosen]
+        if len(part):
+            lengths.scatter(part["reference_words"], part["hypothesis_words"], s=12, alpha=0.4, label=label)
+    longest = max(errors["reference_words"].max(), errors["hypothesis_words"].max())
+    lengths.plot([0, longest], [0, longest], color="grey", linestyle=":", label="as long as the reference")
+    lengths.set(xlabel="words of the reference", ylabel="words of the translation")
+    lengths.legend()
+    return figure
+
+
+def plot_score_comparison(comparison: pd.DataFrame, first: str, second: str) -> Figure:
+    """Draw of `compare_sentences` the two scores of each sentence; `first` and `second` are the systems' names."""
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    better = comparison["gain"] > 0
+    for chosen, name in ((better, second), (comparison["gain"] < 0, first)):
+        part = comparison[chosen]
+        axes.scatter(part["chrf_first"], part["chrf_second"], s=14, alpha=0.6, label=f"{name} is closer ({len(part)})")
+    axes.plot([0, 100], [0, 100], color="grey", linestyle=":")
+    axes.set(xlabel=f"chrF2 with {first}", ylabel=f"chrF2 with {second}", xlim=(0, 102), ylim=(0, 102), aspect="equal")
+    axes.legend()
+    return figure
+
+
+def plot_projection(
+    points: pd.DataFrame,
+    kinds: Sequence[str],
+    title: str,
+    axes_names: tuple[str, str] = ("first coordinate", "second coordinate"),
+    names: Sequence[str] | None = None,
+) -> Figure:
+    """Scatter points in the plane.
+
+    Args:
+        points: N rows; the first two columns are drawn.
+        kinds: N; each kind has a colour.
+        title: Of the figure.
+        axes_names: Of x and y, with units if they have any.
+        names: N, written beside the points; none by default.
+    """
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    axes = figure.subplots()
+    x, y = points.to_numpy()[:, :2].T
+    chosen = np.asarray(kinds)
+    for kind in dict.fromkeys(kinds):
+        here = chosen == kind
+        axes.scatter(x[here], y[here], s=14, alpha=0.8, label=f"{kind} ({here.sum()})")
+    for name, across, up in zip(names or (), x, y, strict=False):
+        axes.annotate(name, (across, up), xytext=(3, 2), textcoords="offset points", fontsize=7)
+    axes.set(title=title, xlabel=axes_names[0], ylabel=axes_names[1])
+    axes.legend()
+    return figure
+
+
+def plot_probe_accuracy(probes: pd.DataFrame, title: str) -> Figure:
+    """Draw of `probe_positions` accuracy by place and layer, its interval, majority baseline and control task."""
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    places = list(dict.fromkeys(probes["place"]))
+    layers = list(dict.fromkeys(probes["layer"]))
+    for number, layer in enumerate(layers):
+        part = probes[probes["layer"] == layer]
+        x = np.array([places.index(place) for place in part["place"]]) + LAYER_WIDTH * (number - (len(layers) - 1) / 2)
+        share, low, high = (100 * part[column].to_numpy() for column in ("accuracy", "low", "high"))
+        errors = np.maximum([share - low, high - share], 0)
+        drawn = axes.errorbar(x, share, yerr=errors, fmt="o", capsize=3, label=f"{layer}: new lemmas")
+        colour = drawn.lines[0].get_color()
+        axes.plot(
+            x, 100 * part["seen_group_accuracy"], "_", markersize=14, color=colour, label=f"{layer}: lemmas of training"
+        )
+        axes.plot(x, 100 * part["control_accuracy"], "x", color=colour, label=f"{layer}: control task")
+    axes.axhline(100 * probes["majority_baseline"].iloc[0], color="grey", linestyle=":", label="majority")
+    axes.set(title=title, xlabel="place whose vector the probe reads", ylabel="right (%)", ylim=(0, 103))
+    axes.set_xticks(range(len(places)), places)
+    axes.set_xlim(-0.5, len(places) - 0.5)
+    figure.legend(loc="outside right upper")
+    return figure
+
+
+def _heat(axes: Axes, weights: np.ndarray, found: AttentionMap) -> AxesImage:
+    image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axes.set_xticks(range(len(found.source_tokens)), found.source_tokens)
+    axes.tick_params(axis="x", rotation=60)
+    for label in axes.get_xticklabels():
+        label.set(ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(found.target_tokens)), found.target_tokens)
+    axes.set(xlabel="source tokens", ylabel="target tokens, first to last")
+    return image
