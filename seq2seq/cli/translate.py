@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from seq2seq.bulk.shard import Shard
-from seq2seq.cli.console import print_line, progress_bar, warn
+from seq2seq.cli.console import (
+    check_output,
+    input_lines,
+    load_tensorflow,
+    open_output,
+    print_line,
+    progress_bar,
+    warn,
+)
 from seq2seq.cli.options import search_options, with_search_options
-from seq2seq.cli.startup import load_tensorflow
-from seq2seq.cli.text_files import check_output, open_input, open_output
 from seq2seq.config.precision import Precision
-from seq2seq.corpora.readers import lenient_lines
 from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.inference.output import OutputFormat, format_translations
 
@@ -30,12 +35,10 @@ def translate(
     context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")],
     input_file: Annotated[
-        Path | None,
-        typer.Option("--input", "-i", metavar="FILE", help="One sentence per line; stdin by default."),
+        Path | None, typer.Option("--input", "-i", metavar="FILE", help="One sentence per line; stdin by default.")
     ] = None,
     output_file: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Translations; stdout by default."),
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Translations; stdout by default.")
     ] = None,
     output_format: Annotated[
         OutputFormat | None,
@@ -133,11 +136,10 @@ def _translate_stream(
 ) -> None:
     name = str(source or "stdin")
     with (
-        open_input(source) as read,
+        input_lines(source) as lines,
         open_output(target, inputs=source) as written,
         progress_bar(f"translating {name}", None) as advance,
     ):
-        lines = lenient_lines(read, name, warn)
         for rows in format_translations(
             translator, lines, options, output_format, name=name, warn=warn, on_progress=advance
         ):

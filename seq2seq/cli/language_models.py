@@ -1,25 +1,39 @@
-"""`seq2seq generate`."""
+"""`seq2seq generate|perplexity`: what a language model is for."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
+from seq2seq.cli.console import (
+    check_output,
+    input_lines,
+    load_tensorflow,
+    open_output,
+    progress_bar,
+    warn,
+    write,
+    write_json,
+)
 from seq2seq.cli.options import flag, search_options, with_search_options
 from seq2seq.config import GenerationOptions
 from seq2seq.config.precision import Precision
+from seq2seq.errors import ConfigError
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The directory of a language model.")]
+OwnPrecision = Annotated[Precision, typer.Option(help="All but float32 are for speed on a GPU, see seq2seq translate.")]
 
 
 @with_search_options("sample", section=GenerationOptions)
 def generate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="The directory of a language model.")],
+    model: Model,
     prompt: Annotated[
         str, typer.Option(metavar="TEXT", help="Beginning of each text; end it at a word boundary.")
     ] = "",
-    precision: Annotated[
-        Precision, typer.Option(help="All but float32 are for speed on a GPU, see seq2seq translate.")
-    ] = "float32",
+    precision: OwnPrecision = "float32",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Texts, one per line; stdout by default.")
     ] = None,
@@ -34,9 +48,6 @@ def generate(
 
     Other search options that are not given are taken from the recipe.
     """
-    from seq2seq.cli.startup import load_tensorflow
-    from seq2seq.cli.text_files import check_output, open_output
-
     check_search(search)
     if output is not None:
         check_output(output)
@@ -56,8 +67,6 @@ def check_search(search: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: --n-best is above it, or an option of sampling is given.
     """
-    from seq2seq.errors import ConfigError
-
     if "beam_size" not in search:
         return
     size, n_best = search["beam_size"], search.get("n_best", 1)
@@ -69,3 +78,37 @@ def check_search(search: Mapping[str, Any]) -> None:
                 f"{flag(key)} {search[key]}: is for sampling texts, and --beam-size {size} searches for them. Leave "
                 "one out."
             )
+
+
+def perplexity(
+    model: Model,
+    input_file: Annotated[
+        Path | None, typer.Option("--input", "-i", metavar="FILE", help="One sentence per line; stdin by default.")
+    ] = None,
+    precision: OwnPrecision = "float32",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Measure how well a language model predicts text: perplexity per token and per word, bits per character.
+
+    The last two can be compared between models with different tokenizers. Blank lines are skipped.
+    """
+    load_tensorflow()
+    from seq2seq.inference.text_generator import TextGenerator
+
+    generator = TextGenerator.load(model, precision, warn=warn)
+    with input_lines(input_file) as read:
+        lines = list(read)
+    with progress_bar(f"measuring {input_file or 'stdin'}", len(lines)) as advance:
+        report = generator.perplexity(lines, on_progress=advance)
+    if as_json:
+        write_json(report.as_dict())
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_row("perplexity per token", f"{report.per_token:.2f}")
+    table.add_row("perplexity per word", f"{report.per_word:.2f}")
+    table.add_row("bits per character", f"{report.bits_per_character:.3f}")
+    Console().print(table)
+    write(
+        f"{report.sentences:,} sentences of {report.tokens:,} tokens ({report.unknown_tokens:,} unknown), "
+        f"{report.words:,} words, {report.characters:,} characters, sentence ends included"
+    )
