@@ -120,16 +120,15 @@ class TSVFile(_Files):
     """One file of `source<TAB>target` lines."""
 
     def __iter__(self) -> Iterator[SentencePair]:
-        (path,) = self.paths
-        for number, line in enumerate(read_lines(path), start=1):
+        for _, line, origin in MonolingualFile(*self.paths):
             columns = line.split("\t")
             if len(columns) != 2:
                 what = "a missing tab" if len(columns) < 2 else "the extra tab"
                 raise CorpusError(
-                    f"{path}:{number}: expected 2 tab-separated columns, found {len(columns)}. "
+                    f"{origin}: expected 2 tab-separated columns, found {len(columns)}. "
                     f"Mend {what if line.strip() else 'the blank line'}: each line is source<TAB>target."
                 )
-            yield SentencePair(columns[0], columns[1], f"{path}:{number}")
+            yield SentencePair(columns[0], columns[1], origin)
 
 
 class Phrasebook:
