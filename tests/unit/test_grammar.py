@@ -11,7 +11,7 @@ import pytest
 from seq2seq.errors import CorpusError
 from seq2seq.phrasebook.grammar import Grammar
 from seq2seq.phrasebook.grammar.derivation import NoWordError
-from seq2seq.phrasebook.grammar.morphology import flatten, inflect
+from seq2seq.phrasebook.grammar.lexicon import flatten, inflect
 from seq2seq.phrasebook.grammar.phenomena import split_words
 
 

@@ -18,6 +18,7 @@ A slot that is filled already is left as it is: this is how a rule prescribes wh
 
 from bisect import bisect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import accumulate
 from typing import Any
@@ -63,14 +64,12 @@ class Rule:
 Step = Callable[["DrawState", Node], Any]
 
 
+@dataclass(slots=True)
 class DrawState:
     """The state of drawing one sentence: where chance comes from, and the lexemes that have been used."""
 
-    __slots__ = ("random", "used")
-
-    def __init__(self, random: Callable[[], float]) -> None:
-        self.random = random
-        self.used: set[Lexeme] = set()
+    random: Callable[[], float]
+    used: set[Lexeme] = field(default_factory=set)
 
     def pick(self, lexemes: list[Lexeme]) -> Lexeme:
         """Draw a lexeme that the sentence does not have yet, if there is one."""
