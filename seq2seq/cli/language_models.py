@@ -48,7 +48,7 @@ def generate(
 
     Other search options that are not given are taken from the recipe.
     """
-    check_search(search)
+    _check_search(search)
     if output is not None:
         check_output(output)
     load_tensorflow()
@@ -61,12 +61,8 @@ def generate(
         handle.writelines(f"{hypothesis.text}\n" for hypothesis in written)
 
 
-def check_search(search: Mapping[str, Any]) -> None:
-    """Check that the options can be combined with --beam-size, if that is given.
-
-    Raises:
-        ConfigError: --n-best is above it, or an option of sampling is given.
-    """
+def _check_search(search: Mapping[str, Any]) -> None:
+    """Refuse an --n-best above --beam-size, and options of sampling beside it."""
     if "beam_size" not in search:
         return
     size, n_best = search["beam_size"], search.get("n_best", 1)

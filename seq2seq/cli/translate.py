@@ -22,7 +22,6 @@ from seq2seq.inference.output import OutputFormat, format_translations
 
 if TYPE_CHECKING:
     from seq2seq.bulk.job import Job
-    from seq2seq.config import SearchOptions
     from seq2seq.inference.translator import Translator
 
 # The options after `--` are the engine's.
@@ -95,7 +94,15 @@ def translate(
     translator.check(options)
     output_format = output_format or ("tsv" if several else "text")
     if files is None:
-        _translate_stream(translator, input_file, output_file, options, output_format)
+        name = str(input_file or "stdin")
+        with (
+            input_lines(input_file) as lines,
+            open_output(output_file, inputs=input_file) as written,
+            progress_bar(f"translating {name}", None) as advance,
+        ):
+            told = {"name": name, "warn": warn, "on_progress": advance}
+            for rows in format_translations(translator, lines, options, output_format, **told):
+                written.writelines(f"{row}\n" for row in rows)
         return
     from seq2seq.bulk.job import Job
 
@@ -125,25 +132,6 @@ def _files(source: Path | None, target: Path | None, shard: str | None, engine: 
     if not source.is_file():
         raise CorpusError(f"{source}: expected a file, which is read more than once, and found none.")
     return source, target
-
-
-def _translate_stream(
-    translator: "Translator",
-    source: Path | None,
-    target: Path | None,
-    options: "SearchOptions",
-    output_format: OutputFormat,
-) -> None:
-    name = str(source or "stdin")
-    with (
-        input_lines(source) as lines,
-        open_output(target, inputs=source) as written,
-        progress_bar(f"translating {name}", None) as advance,
-    ):
-        for rows in format_translations(
-            translator, lines, options, output_format, name=name, warn=warn, on_progress=advance
-        ):
-            written.writelines(f"{row}\n" for row in rows)
 
 
 def _translate_shard(translator: "Translator", job: "Job", shard: Shard) -> None:

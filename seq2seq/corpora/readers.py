@@ -141,8 +141,9 @@ class Phrasebook:
     def __iter__(self) -> Iterator[SentencePair]:
         from seq2seq.phrasebook.phrasebook import DEFAULT_PAIRS, phrasebook
 
-        draw = _drawn_once if (self.drawn[0] or DEFAULT_PAIRS[self.split]) <= MAX_CACHED_PAIRS else phrasebook
-        for number, (source, target) in enumerate(draw(self.split, *self.drawn), start=1):
+        few = (self.drawn[0] or DEFAULT_PAIRS[self.split]) <= MAX_CACHED_PAIRS
+        drawn = _drawn_once(phrasebook, self.split, *self.drawn) if few else phrasebook(self.split, *self.drawn)
+        for number, (source, target) in enumerate(drawn, start=1):
             yield SentencePair(source, target, f"phrasebook/{self.split}:{number}")
 
     def fingerprint(self) -> str:
@@ -152,11 +153,9 @@ class Phrasebook:
 
 
 @lru_cache(maxsize=4)
-def _drawn_once(*asked: Any) -> list[tuple[str, str]]:
+def _drawn_once(draw: Callable[..., Iterator[tuple[str, str]]], *asked: Any) -> list[tuple[str, str]]:
     """Few pairs are drawn once: the tokenizer and the training both read them."""
-    from seq2seq.phrasebook.phrasebook import phrasebook
-
-    return list(phrasebook(*asked))
+    return list(draw(*asked))
 
 
 class Mixture:

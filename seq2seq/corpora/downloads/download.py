@@ -67,7 +67,7 @@ def download(file: RemoteFile, path: Path, on_progress: Progress = lambda done, 
                     "again."
                 ) from None
             time.sleep(RETRY_PAUSE * 2**attempt)
-    _note(part).unlink(missing_ok=True)
+    _beside(part, ".json").unlink(missing_ok=True)
     part.replace(path)
     return verify(file, path)
 
@@ -181,7 +181,9 @@ def _transfer(address: str, part: Path, progress: Progress) -> None:
                 # What tells this version of the file from another: a strong ETag, or else the date.
                 tag = response.headers.get("ETag", "")
                 validator = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
-                _note(part).write_text(json.dumps({"address": address, "validator": validator}), encoding="utf-8")
+                _beside(part, ".json").write_text(
+                    json.dumps({"address": address, "validator": validator}), encoding="utf-8"
+                )
                 progress(done, total)
                 for block in response.raw.stream(BLOCK_SIZE, decode_content=False):
                     handle.write(block)
@@ -194,7 +196,7 @@ def _transfer(address: str, part: Path, progress: Progress) -> None:
 def _kept(part: Path, address: str) -> tuple[int, str | None]:
     """How many bytes an earlier call left, and by what the server knows that version; nothing if it cannot tell."""
     try:
-        note = json.loads(_note(part).read_text(encoding="utf-8"))
+        note = json.loads(_beside(part, ".json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return 0, None
     done = _size(part)
@@ -205,16 +207,11 @@ def _kept(part: Path, address: str) -> tuple[int, str | None]:
 
 def _reason(error: Exception) -> str:
     """The innermost cause, without the layers that libraries put around it."""
-    cause: Any = error
-    while True:
-        inner = getattr(cause, "reason", None) or next(
-            (part for part in cause.args if isinstance(part, Exception)), None
-        )
-        if not isinstance(inner, Exception):
-            break
-        cause = inner
+    inside = (getattr(error, "reason", None), *error.args)
+    if inner := next((part for part in inside if isinstance(part, Exception)), None):
+        return _reason(inner)
     # urllib3 puts its own objects in front: `HTTPSConnection(...): Failed to resolve ...`.
-    return str(cause).rpartition("): ")[2].strip(" .") or type(cause).__name__
+    return str(error).rpartition("): ")[2].strip(" .") or type(error).__name__
 
 
 def _digest(path: Path, algorithm: str, opened: Callable[..., Any] = open) -> str:
@@ -228,7 +225,3 @@ def _size(path: Path) -> int:
 
 def _beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
-
-
-def _note(part: Path) -> Path:
-    return _beside(part, ".json")

@@ -171,13 +171,8 @@ def _groups(groups: Mapping[str, Iterable[str]]) -> Mapping[str, list[str]]:
 
 
 def _attributes(entry: Mapping[str, Any]) -> dict[str, str]:
-    return {key: _text(value) for key, value in entry.items() if value not in (None, False)}
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return " ".join(map(str, value))
-    return "yes" if value is True else str(value)
+    given = {key: "yes" if value is True else value for key, value in entry.items() if value not in (None, False)}
+    return {key: " ".join(map(str, value)) if isinstance(value, list) else str(value) for key, value in given.items()}
 
 
 def _rewrite(form: str, rules: Iterable[Any]) -> str:
