@@ -217,11 +217,7 @@ def lenient_lines(handle: IO[bytes], name: str, warn: Callable[[str], None], fir
 
 
 def count_lines(path: Path) -> int:
-    """How many lines the readers here find in a file, plain or gzip.
-
-    Raises:
-        CorpusError: The file cannot be read or is damaged.
-    """
+    """How many lines the readers here find in a file, plain or gzip; errors as of `reading_errors`."""
     with reading_errors(str(path)), open_bytes(path) as handle:
         return sum(1 for _ in handle)
 

@@ -36,7 +36,6 @@ class Lexeme(tuple[dict[str, str], ...]):
     """A concept: for each language, by its index, the attributes and forms that it has there."""
 
     __hash__ = object.__hash__
-    part: str  # of speech
 
 
 class Node(dict[str, Any]):
@@ -179,23 +178,16 @@ class RuleSet:
     def _word(self, part: str, rest: Mapping[str, Any], place: str) -> Step:
         """Attributes and classes are known beforehand, or read off the node when the word is drawn."""
         conditions = {key: self._value(value) for key, value in rest.items()}  # `not` excludes classes
-        cache: dict[tuple[Any, ...], list[Lexeme]] = {}
 
-        def word(draw: DrawState, node: Node) -> Lexeme:
-            wanted = tuple(value(draw, node) for value in conditions.values())
-            found = cache.get(wanted)
-            if found is None:
-                pairs = list(zip(conditions, wanted, strict=True))
-                found = [lexeme for lexeme in self.lexicon[part] if all(_fits(lexeme[0], *pair) for pair in pairs)]
-                found = [lexeme for lexeme in found for _ in range(int(lexeme[0].get("weight", 1)))]
-                cache[wanted] = found
+        @cache
+        def fitting(*wanted: Any) -> list[Lexeme]:
+            pairs = dict(zip(conditions, wanted, strict=True)).items()
+            found = [lexeme for lexeme in self.lexicon[part] if all(_fits(lexeme[0], *pair) for pair in pairs)]
             if not found:
-                raise NoWordError(
-                    f"{place}: the lexicon has no {part} with {dict(zip(conditions, wanted, strict=True))}."
-                )
-            return draw.pick(found)
+                raise NoWordError(f"{place}: the lexicon has no {part} with {dict(pairs)}.")
+            return [lexeme for lexeme in found for _ in range(int(lexeme[0].get("weight", 1)))]
 
-        return word
+        return lambda draw, node: draw.pick(fitting(*[value(draw, node) for value in conditions.values()]))
 
     def _draw(self, categories: str | list[str], rest: Mapping[str, Any], place: str) -> Step:
         presets = [(slot, self.step(value, place)) for slot, value in rest.items()]

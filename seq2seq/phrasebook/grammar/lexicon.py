@@ -72,9 +72,7 @@ def lexemes(found: Concepts, languages: Mapping[str, Mapping[str, Any]]) -> dict
             direct = not any(form.get("preposition") for form in forms)
             gradable = part == "adjective" and all(form["comparative"] for form in forms)
             shared = _attributes({"key": concept, "direct": direct, "gradable": gradable})
-            lexeme = Lexeme({**attributes, **shared, **form} for form in forms)
-            lexeme.part = part
-            made[part].append(lexeme)
+            made[part].append(Lexeme({**attributes, **shared, **form} for form in forms))
     return made
 
 

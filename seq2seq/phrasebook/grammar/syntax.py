@@ -109,10 +109,10 @@ class Syntax:
                 return case(node, form, used) if case else ""
 
             return switch
-        parts = [self._reference(match[1]) if match[1] else match[2] for match in REFERENCE.finditer(str(spec or ""))]
-        if len(parts) == 1:
-            return _constant(parts[0]) if isinstance(parts[0], str) else parts[0]
-        says = [_constant(part) if isinstance(part, str) else part for part in parts]
+        parts = REFERENCE.finditer(str(spec or ""))
+        says = [self._reference(part[1]) if part[1] else _constant(part[2]) for part in parts]
+        if len(says) == 1:
+            return says[0]
 
         def template(node: Node, form: str, used: UsedForms) -> str:
             return " ".join([said for say in says if (said := say(node, form, used))])
@@ -130,9 +130,8 @@ class Syntax:
 
         def reference(node: Node, form: str, used: UsedForms) -> str:
             value = node.get(first)
-            if rest:
-                for slot in rest:
-                    value = value.get(slot) if isinstance(value, Node) else None
+            for slot in rest:
+                value = value.get(slot) if isinstance(value, Node) else None
             if value is None:
                 return word[wanted(node, form, used)] if word else ""
             kind = type(value)
