@@ -1,4 +1,4 @@
-"""The command line: thin Typer commands, one file per verb. Nothing here imports TensorFlow before it must."""
+"""The command line: thin Typer commands. Nothing here imports TensorFlow before it must."""
 
 import os
 import sys
@@ -8,21 +8,15 @@ from inspect import getdoc
 
 import typer
 
-from seq2seq.cli import (
-    average,
-    challenge,
-    data,
-    evaluate,
-    generate,
-    inspect,
-    perplexity,
-    quantize,
-    quickstart,
-    shortlist,
-    tokenizer,
-    train,
-    translate,
-)
+from seq2seq.cli import data, tokenizer
+from seq2seq.cli.challenge import challenge
+from seq2seq.cli.derived_models import average, quantize, shortlist
+from seq2seq.cli.evaluate import evaluate
+from seq2seq.cli.inspect import inspect
+from seq2seq.cli.language_models import generate, perplexity
+from seq2seq.cli.quickstart import quickstart
+from seq2seq.cli.train import train
+from seq2seq.cli.translate import CONTEXT_SETTINGS, translate
 from seq2seq.errors import Seq2SeqError
 
 app = typer.Typer(
@@ -32,17 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.command("train")(train.train)
-app.command("translate", context_settings=translate.CONTEXT_SETTINGS)(translate.translate)
-app.command("evaluate")(evaluate.evaluate)
-app.command("generate")(generate.generate)
-app.command("perplexity")(perplexity.perplexity)
-app.command("average")(average.average)
-app.command("inspect")(inspect.inspect)
-app.command("challenge")(challenge.challenge)
-app.command("quantize")(quantize.quantize)
-app.command("shortlist")(shortlist.shortlist)
-app.command("quickstart")(quickstart.quickstart)
+app.command("train")(train)
+app.command("translate", context_settings=CONTEXT_SETTINGS)(translate)
+for verb in (evaluate, generate, perplexity, average, inspect, challenge, quantize, shortlist, quickstart):
+    app.command(verb.__name__)(verb)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(data.app, name="data")
 

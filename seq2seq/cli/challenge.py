@@ -1,6 +1,5 @@
 """`seq2seq challenge`."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,14 +7,12 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from seq2seq.cli.console import progress_bar, warn
+from seq2seq.cli.console import check_output, load_tensorflow, progress_bar, warn, write_json
 from seq2seq.cli.options import search_options, with_search_options
-from seq2seq.cli.startup import load_tensorflow
-from seq2seq.cli.text_files import check_output
 from seq2seq.extras import requires_extra
 
 if TYPE_CHECKING:
-    from seq2seq.analysis.challenge.sets import Accuracy
+    from seq2seq.analysis.challenge.sets import ChallengeReport
 
 
 @with_search_options("n_best", "sample", "temperature", "top_k", "top_p", "seed")
@@ -54,26 +51,20 @@ def challenge(
             translator, items, seed, lexicon or training_lexicon(load_model_config(model)), options, on_progress=advance
         )
     if as_json:
-        print(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
+        write_json(report.as_dict())
     else:
-        console = Console()
-        console.print(accuracy_table(report.phenomena, "phenomenon"))
-        console.print(accuracy_table(report.distances, "words between, long distance"))
+        print_accuracies(report)
     if plot is not None:
         plot_report(report, plot)
 
 
-def accuracy_table(accuracies: "tuple[Accuracy, ...]", title: str) -> Table:
-    """Show accuracies in per cent, with 95% intervals."""
-    numbers = [Column(name, justify="right") for name in ("right", "of", "accuracy")]
-    table = Table(title, *numbers, "95% interval", box=None, pad_edge=False)
-    for accuracy in accuracies:
-        low, high = accuracy.interval
-        table.add_row(
-            accuracy.name,
-            f"{accuracy.correct:,}",
-            f"{accuracy.items:,}",
-            f"{100 * accuracy.value:.1f}%",
-            f"{100 * low:.1f} - {100 * high:.1f}",
-        )
-    return table
+def print_accuracies(report: "ChallengeReport") -> None:
+    """Show accuracies in per cent, with 95% intervals, as two tables."""
+    for title, accuracies in (("phenomenon", report.phenomena), ("words between, long distance", report.distances)):
+        numbers = [Column(name, justify="right") for name in ("right", "of", "accuracy")]
+        table = Table(title, *numbers, "95% interval", box=None, pad_edge=False)
+        for accuracy in accuracies:
+            interval = " - ".join(f"{100 * limit:.1f}" for limit in accuracy.interval)
+            counts = f"{accuracy.correct:,}", f"{accuracy.items:,}"
+            table.add_row(accuracy.name, *counts, f"{100 * accuracy.value:.1f}%", interval)
+        Console().print(table)

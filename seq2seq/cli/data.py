@@ -1,6 +1,5 @@
 """`seq2seq data list|get|phrasebook`."""
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from seq2seq.cli.console import progress_bar, stderr, write
-from seq2seq.cli.text_files import open_output
+from seq2seq.cli.console import open_output, progress_bar, stderr, write, write_json
 
 if TYPE_CHECKING:
     from seq2seq.corpora.downloads.downloaded import DownloadedCorpus
@@ -43,8 +41,7 @@ def list_corpora(
 
     entries = load_catalogue(catalogue)
     if as_json:
-        values = {name: entry.model_dump(exclude_none=True) for name, entry in entries.items()}
-        print(json.dumps(values, indent=2, ensure_ascii=False))
+        write_json({name: entry.model_dump(exclude_none=True) for name, entry in entries.items()})
         return
     columns = [Column("name", no_wrap=True), Column("pair", no_wrap=True)]
     columns += [Column("size", no_wrap=True, justify="right"), Column("checked")]
@@ -62,8 +59,7 @@ def list_corpora(
             escape(f"{entry.description}. Licence: {entry.licence}"),
         )
     Console().print(table)
-    write(OTHER_CATALOGUES)
-    write("download: seq2seq data get NAME")
+    write(f"{OTHER_CATALOGUES}\ndownload: seq2seq data get NAME")
 
 
 @app.command("get")

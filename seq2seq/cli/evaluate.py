@@ -1,9 +1,7 @@
 """`seq2seq evaluate`."""
 
-import json
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,10 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from seq2seq.cli.console import progress_bar, warn
+from seq2seq.cli.console import check_output, load_tensorflow, open_output, progress_bar, warn, write, write_json
 from seq2seq.cli.options import flag, search_options, with_search_options
-from seq2seq.cli.startup import load_tensorflow
-from seq2seq.cli.text_files import check_output, open_output
 from seq2seq.config.precision import Precision
 from seq2seq.corpora import read_lines
 from seq2seq.errors import EvaluationError
@@ -29,8 +25,7 @@ def evaluate(
     model: Annotated[Path | None, typer.Argument(metavar="[MODEL]", help="A model directory.")] = None,
     source: Annotated[Path | None, typer.Option(metavar="FILE", help="Sentences for the model to translate.")] = None,
     reference: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="Reference translations; repeat for further sets."),
+        list[Path] | None, typer.Option(metavar="FILE", help="Reference translations; repeat for further sets.")
     ] = None,
     hypotheses: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Score these translations instead of a model's.")
@@ -43,8 +38,7 @@ def evaluate(
         typer.Option(help="float32 by default; the others are for speed on a GPU, see seq2seq translate."),
     ] = None,
     target_language: Annotated[
-        str | None,
-        typer.Option(metavar="CODE", help="Language of the references, e.g. zh; default: the recipe's."),
+        str | None, typer.Option(metavar="CODE", help="Language of the references, e.g. zh; default: the recipe's.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     *,
@@ -71,7 +65,10 @@ def evaluate(
     lines, *references = _aligned([answers, *reference])
     if output is not None:
         check_output(output, inputs=source)
-    with _warnings_on_stderr():
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        # As this command's other lines, without Python's file and line number.
+        warnings.showwarning = lambda message, *where, **more: warn(str(message))
         if model is None:
             from seq2seq.evaluation.metrics import EvaluationReport, score_texts
 
@@ -82,7 +79,7 @@ def evaluate(
                 with open_output(output) as handle:
                     handle.writelines(f"{translation.text}\n" for translation in report.translations)
     if as_json:
-        print(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
+        write_json(report.as_dict())
     else:
         print_report(report)
 
@@ -122,32 +119,17 @@ def _aligned(files: Sequence[Path]) -> list[list[str]]:
     return texts
 
 
-@contextmanager
-def _warnings_on_stderr() -> Iterator[None]:
-    """Print what the library warns of as this command's other lines, without Python's file and line number."""
-
-    def show(message: Warning | str, *where: Any, **more: Any) -> None:
-        warn(str(message))
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = show
-        yield
-
-
 def print_report(report: "EvaluationReport") -> None:
     """Show an evaluation as a table."""
     table = Table("metric", Column("score", justify="right"), "95% interval", "", box=None, pad_edge=False)
     for score in report.scores:
         interval = "" if score.low is None else f"{score.low:.2f} - {score.high:.2f}"
         table.add_row(score.name, f"{score.score:.2f}", interval, "lower is better" if score.lower_is_better else "")
-    console = Console()
-    console.print(table)
+    Console().print(table)
     for score in report.scores:
-        console.print(f"{score.name} signature: {score.signature}", highlight=False, soft_wrap=True)
+        write(f"{score.name} signature: {score.signature}")
     if report.seconds is not None:
-        console.print(
+        write(
             f"{report.sentences:,} sentences in {report.seconds:.1f} s: {report.sentences_per_second:.1f} sentences/s, "
-            f"{report.tokens_per_second:,.0f} tokens/s",
-            highlight=False,
+            f"{report.tokens_per_second:,.0f} tokens/s"
         )

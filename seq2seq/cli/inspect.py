@@ -1,6 +1,5 @@
 """`seq2seq inspect`."""
 
-import json
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +10,8 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Column, Table
+
+from seq2seq.cli.console import write_json
 
 
 def inspect(
@@ -28,7 +29,7 @@ def inspect(
     if not weights:
         del found["weights"]
     if as_json:
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        write_json(found)
         return
     console = Console()
     for title, rows in _tables(found).items():

@@ -5,6 +5,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from seq2seq.cli.challenge import print_accuracies
+from seq2seq.cli.console import load_tensorflow, progress_bar, warn, write
+from seq2seq.cli.evaluate import print_report
+from seq2seq.cli.train import EXIT_INTERRUPTED
+from seq2seq.config import load_config
+from seq2seq.corpora import open_corpus
 
 SHOWN_TRANSLATIONS = 10  # translations
 CHALLENGE_ITEMS = 25  # sentences for each phenomenon
@@ -20,22 +30,10 @@ def quickstart(
     ] = None,
 ) -> None:
     """Train a small English-German translator on the embedded corpus, score it, and show what it does."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    from seq2seq.cli.console import progress_bar, warn
-    from seq2seq.cli.evaluate import print_report
-    from seq2seq.cli.startup import load_tensorflow
-    from seq2seq.cli.train import EXIT_INTERRUPTED
-    from seq2seq.config import load_config
-    from seq2seq.corpora import open_corpus
-
     config = load_config("quickstart", overrides or [])
     load_tensorflow()
     from seq2seq.analysis.attention_text import render_attention
     from seq2seq.analysis.challenge.sets import evaluate_challenge_sets, training_lexicon
-    from seq2seq.cli.challenge import accuracy_table
     from seq2seq.evaluation.metrics import evaluate
     from seq2seq.inference.translator import Translator
     from seq2seq.training import train
@@ -51,44 +49,33 @@ def quickstart(
         report = evaluate(translator, pairs, on_progress=advance)
     console.print(f"\n[bold]{len(pairs):,} test sentences, none of them seen in training[/bold]")
     print_report(report)
-    exact = sum(t.text == reference for t, (_, reference) in zip(report.translations, pairs, strict=True))
+    rows = [(*pair, done.text) for pair, done in zip(pairs, report.translations, strict=True)]
+    exact = sum(translation == reference for _, reference, translation in rows)
     console.print(
         f"{exact:,} of {len(pairs):,} translations ({exact / len(pairs):.1%}) are the reference, word for word"
     )
-    table = Table(
-        "English",
-        "German, translated",
-        "German, reference",
-        title="\nThe first of them",
-        title_justify="left",
-    )
-    for (source, reference), translation in zip(
-        pairs[:SHOWN_TRANSLATIONS], report.translations[:SHOWN_TRANSLATIONS], strict=True
-    ):
-        expected = "the same" if translation.text == reference else reference
-        table.add_row(*map(escape, (source, translation.text, expected)))
+    columns = "English", "German, translated", "German, reference"
+    table = Table(*columns, title="\nThe first of them", title_justify="left")
+    for source, reference, translation in rows[:SHOWN_TRANSLATIONS]:
+        table.add_row(*map(escape, (source, translation, "the same" if translation == reference else reference)))
     console.print(table)
     with progress_bar("translating challenge sets", None) as advance:
         found = evaluate_challenge_sets(
             translator, CHALLENGE_ITEMS, lexicon=training_lexicon(config), on_progress=advance
         )
     console.print("\n[bold]What it has learnt[/bold], judged by the words that each phenomenon decides")
-    console.print(accuracy_table(found.phenomena, "phenomenon"))
-    console.print(accuracy_table(found.distances, "words between, long distance"))
+    print_accuracies(found)
     console.print("\n[bold]Where it looked[/bold]: each German token's attention to the English ones")
     short = min((source for source, _ in pairs), key=lambda source: abs(len(source.split()) - MAX_MAP_WORDS))
     console.print(render_attention(translator.translate([short])[0]), markup=False, highlight=False)
     command = sys.argv[0] if Path(sys.argv[0]).name == "seq2seq" else "seq2seq"
     console.print("\n[bold]Go on[/bold]")
-    console.print(
+    write(
         f"translate a sentence of your own:  echo 'The teacher buys a book.' | {command} translate {output}\n"
         f"see every setting of this run:     cat {output}/config.yaml\n"
         f"train on your own sentence pairs:  {command} train {output}/config.yaml --output runs/mine \\\n"
         "                                 --set data.train='{tsv: train.tsv}' --set data.valid='{tsv: valid.tsv}' \\\n"
         "                                 --set data.test=null --set tokenizer.vocabulary_size=300 "
         "--set training.epochs=40\n"
-        f"real data, a Python example and a notebook: see README.md, examples/ and notebooks/",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
+        f"real data, a Python example and a notebook: see README.md, examples/ and notebooks/"
     )

@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
-from seq2seq.cli.console import progress_bar, stderr, warn
+from seq2seq.cli.console import input_lines, open_output, progress_bar, stderr
 from seq2seq.cli.options import from_flags
-from seq2seq.cli.text_files import open_input, open_output
 from seq2seq.config import TokenizerConfig
-from seq2seq.corpora.readers import lenient_lines, read_lines
+from seq2seq.corpora.readers import read_lines
 from seq2seq.errors import TokenizerError
 from seq2seq.storage.paths import find_file
 
@@ -91,12 +90,11 @@ def decode(model: ModelFile, input_file: Input = None, output_file: Output = Non
 
 
 def _each_line(input_file: Path | None, output_file: Path | None, convert: Callable[[str], str]) -> None:
-    name = str(input_file or "stdin")
     with (
-        open_input(input_file) as source,
+        input_lines(input_file) as source,
         open_output(output_file, inputs=input_file) as target,
-        progress_bar(name, None) as advance,
+        progress_bar(str(input_file or "stdin"), None) as advance,
     ):
-        for number, line in enumerate(lenient_lines(source, name, warn), start=1):
+        for number, line in enumerate(source, start=1):
             target.write(f"{convert(line)}\n")
             advance(number)

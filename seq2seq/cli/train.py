@@ -7,6 +7,10 @@ from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+
+from seq2seq.cli.console import load_tensorflow, write
+from seq2seq.errors import ConfigError
 
 if TYPE_CHECKING:
     from seq2seq.config import Config
@@ -30,19 +34,17 @@ def train(
         ),
     ] = None,
     allow_changes: Annotated[
-        bool,
-        typer.Option("--allow-changes", help="Resume even if the recipe or corpora have changed."),
+        bool, typer.Option("--allow-changes", help="Resume even if the recipe or corpora have changed.")
     ] = False,
     workers: Annotated[
         str | None,
         typer.Option(
-            "--workers",
             metavar="HOST:PORT,...",
             help="Addresses of all workers; run the command on each, with its own --worker-index.",
         ),
     ] = None,
     worker_index: Annotated[
-        int | None, typer.Option("--worker-index", metavar="I", help="Index of this worker in --workers, from 0.")
+        int | None, typer.Option(metavar="I", help="Index of this worker in --workers, from 0.")
     ] = None,
     dump_config: Annotated[bool, typer.Option("--dump-config", help="Print the complete recipe and stop.")] = False,
 ) -> None:
@@ -64,24 +66,14 @@ def train(
     file = Path(recipe)
     output = output or (file.parent if file.name == "config.yaml" else Path("runs") / file.stem)
 
-    from rich.console import Console
-
-    from seq2seq.cli.startup import load_tensorflow
-
     load_tensorflow()
     from seq2seq.training import train as run
 
-    console = Console()
-    report = run(config, output, console=console, allow_changes=allow_changes)
+    report = run(config, output, console=Console(), allow_changes=allow_changes)
     if not report.end:
         raise typer.Exit(EXIT_INTERRUPTED)
     best = "none" if report.best is None else f"{report.best:.4g}"
-    console.print(
-        f"best {config.validation.metric} on validation: {best}\n{next_commands(config, output)}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    write(f"best {config.validation.metric} on validation: {best}\n{next_commands(config, output)}")
 
 
 def next_commands(config: "Config", output: Path) -> str:
@@ -97,8 +89,6 @@ def set_tf_config(workers: str | None, index: int | None) -> None:
     Raises:
         ConfigError: One is missing, an address has no port, or there is no such worker.
     """
-    from seq2seq.errors import ConfigError
-
     if workers is None or index is None:
         raise ConfigError("--workers and --worker-index go together: all addresses, and which of them this is.")
     addresses = workers.split(",")

@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from seq2seq.bulk.shard import Shard
-from seq2seq.cli.console import print_line, progress_bar, warn
+from seq2seq.cli.console import (
+    check_output,
+    input_lines,
+    load_tensorflow,
+    open_output,
+    print_line,
+    progress_bar,
+    warn,
+)
 from seq2seq.cli.options import search_options, with_search_options
-from seq2seq.cli.startup import load_tensorflow
-from seq2seq.cli.text_files import check_output, open_input, open_output
 from seq2seq.config.precision import Precision
-from seq2seq.corpora.readers import lenient_lines
 from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.inference.output import OutputFormat, format_translations
 
 if TYPE_CHECKING:
     from seq2seq.bulk.job import Job
-    from seq2seq.config import SearchOptions
     from seq2seq.inference.translator import Translator
 
 # The options after `--` are the engine's.
@@ -30,12 +34,10 @@ def translate(
     context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")],
     input_file: Annotated[
-        Path | None,
-        typer.Option("--input", "-i", metavar="FILE", help="One sentence per line; stdin by default."),
+        Path | None, typer.Option("--input", "-i", metavar="FILE", help="One sentence per line; stdin by default.")
     ] = None,
     output_file: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Translations; stdout by default."),
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Translations; stdout by default.")
     ] = None,
     output_format: Annotated[
         OutputFormat | None,
@@ -92,7 +94,15 @@ def translate(
     translator.check(options)
     output_format = output_format or ("tsv" if several else "text")
     if files is None:
-        _translate_stream(translator, input_file, output_file, options, output_format)
+        name = str(input_file or "stdin")
+        with (
+            input_lines(input_file) as lines,
+            open_output(output_file, inputs=input_file) as written,
+            progress_bar(f"translating {name}", None) as advance,
+        ):
+            told = {"name": name, "warn": warn, "on_progress": advance}
+            for rows in format_translations(translator, lines, options, output_format, **told):
+                written.writelines(f"{row}\n" for row in rows)
         return
     from seq2seq.bulk.job import Job
 
@@ -122,26 +132,6 @@ def _files(source: Path | None, target: Path | None, shard: str | None, engine: 
     if not source.is_file():
         raise CorpusError(f"{source}: expected a file, which is read more than once, and found none.")
     return source, target
-
-
-def _translate_stream(
-    translator: "Translator",
-    source: Path | None,
-    target: Path | None,
-    options: "SearchOptions",
-    output_format: OutputFormat,
-) -> None:
-    name = str(source or "stdin")
-    with (
-        open_input(source) as read,
-        open_output(target, inputs=source) as written,
-        progress_bar(f"translating {name}", None) as advance,
-    ):
-        lines = lenient_lines(read, name, warn)
-        for rows in format_translations(
-            translator, lines, options, output_format, name=name, warn=warn, on_progress=advance
-        ):
-            written.writelines(f"{row}\n" for row in rows)
 
 
 def _translate_shard(translator: "Translator", job: "Job", shard: Shard) -> None:

@@ -2,9 +2,4 @@
 
 from seq2seq.corpora.readers import Corpus, SentencePair, open_corpus, read_lines
 
-__all__ = [
-    "Corpus",
-    "SentencePair",
-    "open_corpus",
-    "read_lines",
-]
+__all__ = ["Corpus", "SentencePair", "open_corpus", "read_lines"]

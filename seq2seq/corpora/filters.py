@@ -100,22 +100,17 @@ def screen(
         filters: What to drop.
     """
     left, dropped, read = [], Counter[str](), 0
-    for source, target, *more in pairs:
+    for pair in pairs:
         read += 1
-        cleaned = clean(source, target, filters)
-        reason = drop_reason(*cleaned, filters)
+        source, target, *more = pair
+        if filters.nfc:
+            source, target = unicodedata.normalize("NFC", source), unicodedata.normalize("NFC", target)
+        reason = drop_reason(source, target, filters)
         if reason is None:
-            left.append((*cleaned, *more))
+            left.append((source, target, *more))
         else:
             dropped[reason] += 1
     return left, ScreenResult(read, dropped, hash_texts(f"{pair[0]}\n{pair[1]}" for pair in left))
-
-
-def clean(source: str, target: str, filters: SentenceFilterConfig) -> tuple[str, str]:
-    """A pair as the filters see it and leave it."""
-    if not filters.nfc:
-        return source, target
-    return unicodedata.normalize("NFC", source), unicodedata.normalize("NFC", target)
 
 
 def drop_reason(source: str, target: str, filters: SentenceFilterConfig) -> str | None:

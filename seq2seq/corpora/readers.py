@@ -120,16 +120,15 @@ class TSVFile(_Files):
     """One file of `source<TAB>target` lines."""
 
     def __iter__(self) -> Iterator[SentencePair]:
-        (path,) = self.paths
-        for number, line in enumerate(read_lines(path), start=1):
+        for _, line, origin in MonolingualFile(*self.paths):
             columns = line.split("\t")
             if len(columns) != 2:
                 what = "a missing tab" if len(columns) < 2 else "the extra tab"
                 raise CorpusError(
-                    f"{path}:{number}: expected 2 tab-separated columns, found {len(columns)}. "
+                    f"{origin}: expected 2 tab-separated columns, found {len(columns)}. "
                     f"Mend {what if line.strip() else 'the blank line'}: each line is source<TAB>target."
                 )
-            yield SentencePair(columns[0], columns[1], f"{path}:{number}")
+            yield SentencePair(columns[0], columns[1], origin)
 
 
 class Phrasebook:
@@ -142,8 +141,9 @@ class Phrasebook:
     def __iter__(self) -> Iterator[SentencePair]:
         from seq2seq.phrasebook.phrasebook import DEFAULT_PAIRS, phrasebook
 
-        draw = _drawn_once if (self.drawn[0] or DEFAULT_PAIRS[self.split]) <= MAX_CACHED_PAIRS else phrasebook
-        for number, (source, target) in enumerate(draw(self.split, *self.drawn), start=1):
+        few = (self.drawn[0] or DEFAULT_PAIRS[self.split]) <= MAX_CACHED_PAIRS
+        drawn = _drawn_once(phrasebook, self.split, *self.drawn) if few else phrasebook(self.split, *self.drawn)
+        for number, (source, target) in enumerate(drawn, start=1):
             yield SentencePair(source, target, f"phrasebook/{self.split}:{number}")
 
     def fingerprint(self) -> str:
@@ -153,11 +153,9 @@ class Phrasebook:
 
 
 @lru_cache(maxsize=4)
-def _drawn_once(*asked: Any) -> list[tuple[str, str]]:
+def _drawn_once(draw: Callable[..., Iterator[tuple[str, str]]], *asked: Any) -> list[tuple[str, str]]:
     """Few pairs are drawn once: the tokenizer and the training both read them."""
-    from seq2seq.phrasebook.phrasebook import phrasebook
-
-    return list(phrasebook(*asked))
+    return list(draw(*asked))
 
 
 class Mixture:
@@ -219,11 +217,7 @@ def lenient_lines(handle: IO[bytes], name: str, warn: Callable[[str], None], fir
 
 
 def count_lines(path: Path) -> int:
-    """How many lines the readers here find in a file, plain or gzip.
-
-    Raises:
-        CorpusError: The file cannot be read or is damaged.
-    """
+    """How many lines the readers here find in a file, plain or gzip; errors as of `reading_errors`."""
     with reading_errors(str(path)), open_bytes(path) as handle:
         return sum(1 for _ in handle)
 

@@ -20,7 +20,7 @@ from seq2seq.storage.deduplication import Deduplicator, hash_texts
 VERSION = 1  # of the code, raised by what changes pairs without a change to the grammar's files
 DEFAULT_PAIRS = {"train": 100_000, "valid": 500, "test": 1000, "compositional": 1000}  # unless a recipe says otherwise
 LEXICONS = ("full", "basic")
-SPLIT_PERCENT = {"train": 80, "valid": 10, "test": 10}  # percent of what can be said
+SPLIT_LIMITS = {"train": 80, "valid": 90, "test": 100}  # percent of what can be said, up to and with the split
 CHUNK_SIZE = 1000  # pairs that are drawn at once
 
 Pair = tuple[str, str]  # the same in English and in German
@@ -47,8 +47,9 @@ def phrasebook(split: str, pairs: int | None = None, seed: int = 1, lexicon: str
 
 def assign_split(source: str) -> str:
     """Return the split of a source sentence in which no combination is held out."""
-    percent = int.from_bytes(_digest(source)[:4], "little") * 100 >> 32
-    return next(split for split, limit in _LIMITS if percent < limit)
+    digest = hashlib.blake2b(source.encode(), digest_size=8).digest()
+    percent = int.from_bytes(digest[:4], "little") * 100 >> 32
+    return next(split for split, limit in SPLIT_LIMITS.items() if percent < limit)
 
 
 def fingerprint(split: str, pairs: int | None = None, seed: int = 1, lexicon: str = "full") -> str:
@@ -74,9 +75,6 @@ def load_grammar(lexicon: str = "full") -> Grammar:
     return Grammar(lexicon=lexicon)
 
 
-_LIMITS = [(split, sum(list(SPLIT_PERCENT.values())[: place + 1])) for place, split in enumerate(SPLIT_PERCENT)]
-
-
 def _draw(split: str, seed: int, lexicon: str) -> Iterator[Pair]:
     grammar = load_grammar(lexicon)
     random = random_source(split, seed)
@@ -96,10 +94,6 @@ def _without_repeats(pairs: Iterator[Pair], count: int) -> Iterator[Pair]:
         new = seen.add(hash_texts(source for source, _ in chunk))
         yield from compress(chunk, new)
         count -= int(new.sum())
-
-
-def _digest(source: str) -> bytes:
-    return hashlib.blake2b(source.encode(), digest_size=8).digest()
 
 
 def _files(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:

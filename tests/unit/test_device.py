@@ -6,7 +6,7 @@ import time
 import pytest
 import tensorflow as tf
 
-from seq2seq.cli.startup import load_tensorflow
+from seq2seq.cli.console import load_tensorflow
 from seq2seq.config.precision import best_precision
 from seq2seq.devices import gpu_trial
 from seq2seq.devices.device import Device, DeviceWarning, find_device, use_precision

@@ -15,9 +15,8 @@ import pytest
 
 import seq2seq
 from seq2seq.corpora.downloads import download as module
-from seq2seq.corpora.downloads.archives import unpack
 from seq2seq.corpora.downloads.catalogue import RemoteFile
-from seq2seq.corpora.downloads.download import download, verify
+from seq2seq.corpora.downloads.download import download, unpack, verify
 from seq2seq.errors import CorpusError
 from tests.file_server import serve
 

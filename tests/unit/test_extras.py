@@ -94,7 +94,7 @@ def test_mtdata_is_asked_for_by_its_distribution(monkeypatch, tmp_path):
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", missing)
-    get = import_module("seq2seq.corpora.downloads.external").get_from_mtdata
+    get = import_module("seq2seq.corpora.downloads.get").get_from_mtdata
     with pytest.raises(
         MissingExtraError, match=r"^mtdata:toy needs the package 'mtdata', .* pip install '\.\[corpora\]'"
     ):

@@ -151,17 +151,12 @@ def _explain(problem: Any, origin: str) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        accepted = sorted(_section(problem["loc"]).model_fields)
+        # Within a corpus: of `files` and `splits` a name, of `table` a key.
+        inner: dict[str, type[Section]] = {"files": RemoteFile, "splits": AlignedSplit, "table": Table}
+        section = inner.get(problem["loc"][1], CatalogueEntry) if len(problem["loc"]) > 2 else CatalogueEntry
+        accepted = sorted(section.model_fields)
         hint = did_you_mean(str(problem["loc"][-1]), accepted)
         return f"{origin}: unknown key '{key}'.{hint} Accepted there: {', '.join(accepted)}."
-    if problem["type"] == "missing":
-        return f"{origin}: '{key}' is missing."
-    if problem["type"] == "value_error":
-        return f"{origin}: '{key}': {message}."
-    return f"{origin}: '{key}': found {problem['input']!r}. {message}."
-
-
-def _section(path: tuple[str | int, ...]) -> type[Section]:
-    """The section that a key lies in: corpus, section, and of files and splits a name."""
-    inner: dict[str | int, type[Section]] = {"files": RemoteFile, "splits": AlignedSplit, "table": Table}
-    return inner.get(path[1], CatalogueEntry) if len(path) > 2 else CatalogueEntry
+    said = {"missing": " is missing", "value_error": f": {message}"}
+    otherwise = f": found {problem['input']!r}. {message}"
+    return f"{origin}: '{key}'{said.get(problem['type'], otherwise)}."

@@ -1,23 +1,23 @@
-"""Files from the network: gone on with where a download broke off, put in place whole and compared."""
+"""Files from the network: gone on with where a download broke off, put in place whole, compared and unpacked."""
 
 import gzip
 import hashlib
 import json
+import stat
+import tarfile
 import time
+import zipfile
 import zlib
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, NamedTuple
 
 from seq2seq import __version__
 from seq2seq.corpora.downloads.catalogue import RemoteFile
 from seq2seq.errors import CorpusError
 from seq2seq.extras import DISTRIBUTION
-from seq2seq.storage.files import sha256
-
-if TYPE_CHECKING:
-    import requests
+from seq2seq.storage.files import atomic_folder, sha256
 
 ATTEMPTS = 5  # of one call; only one that got some bytes is followed by another
 RETRY_PAUSE = 1.0  # seconds before the second, then twice as many each time
@@ -59,9 +59,15 @@ def download(file: RemoteFile, path: Path, on_progress: Progress = lambda done, 
         except _BrokenOffError as error:
             before, size = size, _size(part)
             if size <= before or attempt == ATTEMPTS - 1:
-                raise CorpusError(_what_to_do(file.url, path, str(error))) from None
+                kept, _ = _kept(part, file.url)
+                after = f": it goes on after the {kept:,} bytes that came" if kept else ""
+                raise CorpusError(
+                    f"{file.url}: cannot be downloaded: {error}. Check the network and the address, then run the same "
+                    f"command again{after}. Or get the file in some other way, put it at {path}, and run the command "
+                    "again."
+                ) from None
             time.sleep(RETRY_PAUSE * 2**attempt)
-    _note(part).unlink(missing_ok=True)
+    _beside(part, ".json").unlink(missing_ok=True)
     part.replace(path)
     return verify(file, path)
 
@@ -97,6 +103,45 @@ def reject(path: Path, difference: str, remedy: str) -> CorpusError:
     return CorpusError(f"{path}: {difference}. It is kept as {rejected} and will not be used. {remedy}")
 
 
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a `.zip` or `.tar.*` file into a new folder, or not at all; one that is refused is renamed.
+
+    Strangers made it: nothing is written outside of the folder, and no links are made.
+
+    Raises:
+        CorpusError: It is damaged or no archive; or a member is a link or a device, or would lie outside of `folder`.
+    """
+    with atomic_folder(folder) as inner:
+        try:
+            if archive.suffix == ".zip":
+                with zipfile.ZipFile(archive) as file:
+                    for info in file.infolist():
+                        kind = stat.S_IFMT(info.external_attr >> 16)
+                        # orig_filename: what the archive says, before the library mends it.
+                        _check(archive, info.orig_filename, kind in (0, stat.S_IFREG, stat.S_IFDIR))
+                    file.extractall(inner)
+            else:
+                with tarfile.open(archive) as tar:
+                    for member in tar:
+                        _check(archive, member.name, member.isfile() or member.isdir())
+                    tar.extractall(inner, filter="data")
+        except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, RuntimeError, NotImplementedError) as error:
+            raise reject(archive, f"cannot be unpacked: {error}", "Run the same command again.") from None
+
+
+def _check(archive: Path, member: str, plain: bool) -> None:
+    """Refuse a member that is not `plain`, or whose path is absolute or climbs, as any system reads it."""
+    windows = PureWindowsPath(member)
+    if windows.drive or windows.root or ".." in windows.parts or PurePosixPath(member).is_absolute():
+        reason = "leads out of the folder"
+    elif not plain:
+        reason = "is a link or a device"
+    else:
+        return
+    remedy = "A corpus needs no such thing: do not trust where it came from."
+    raise reject(archive, f"the member {member!r} {reason}", remedy)
+
+
 def _changed(path: Path, address: str, difference: str) -> CorpusError:
     return reject(
         path,
@@ -122,7 +167,8 @@ def _transfer(address: str, part: Path, progress: Progress) -> None:
         headers |= {"Range": f"bytes={done}-", "If-Range": validator}
     try:
         with requests.get(address, headers=headers, stream=True, timeout=TIMEOUT) as response:
-            if validator and not _goes_on(response, done):
+            is_rest = response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
+            if validator and not (response.status_code == 206 and is_rest):
                 done = 0
                 if response.status_code in (206, 416):  # no part of the file that is kept: ask for all of it
                     part.unlink()
@@ -132,7 +178,12 @@ def _transfer(address: str, part: Path, progress: Progress) -> None:
             length = response.headers.get("Content-Length", "")
             total = done + int(length) if length.isdecimal() else None
             with part.open("ab" if done else "wb") as handle:
-                _write_note(part, address, response)
+                # What tells this version of the file from another: a strong ETag, or else the date.
+                tag = response.headers.get("ETag", "")
+                validator = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
+                _beside(part, ".json").write_text(
+                    json.dumps({"address": address, "validator": validator}), encoding="utf-8"
+                )
                 progress(done, total)
                 for block in response.raw.stream(BLOCK_SIZE, decode_content=False):
                     handle.write(block)
@@ -142,50 +193,25 @@ def _transfer(address: str, part: Path, progress: Progress) -> None:
         raise _BrokenOffError(_reason(error)) from None
 
 
-def _goes_on(response: "requests.Response", done: int) -> bool:
-    return response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
-
-
 def _kept(part: Path, address: str) -> tuple[int, str | None]:
     """How many bytes an earlier call left, and by what the server knows that version; nothing if it cannot tell."""
     try:
-        note = json.loads(_note(part).read_text(encoding="utf-8"))
-        done = part.stat().st_size
+        note = json.loads(_beside(part, ".json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return 0, None
+    done = _size(part)
     if note.get("address") != address or not note.get("validator") or not done:
         return 0, None
     return done, str(note["validator"])
 
 
-def _write_note(part: Path, address: str, response: "requests.Response") -> None:
-    """Keep what tells this version of the file from another: a strong ETag, or else the date."""
-    tag = response.headers.get("ETag", "")
-    validator = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
-    _note(part).write_text(json.dumps({"address": address, "validator": validator}), encoding="utf-8")
-
-
-def _what_to_do(address: str, path: Path, reason: str) -> str:
-    kept, _ = _kept(_beside(path, ".part"), address)
-    after = f": it goes on after the {kept:,} bytes that came" if kept else ""
-    return (
-        f"{address}: cannot be downloaded: {reason}. Check the network and the address, then run the same command "
-        f"again{after}. Or get the file in some other way, put it at {path}, and run the command again."
-    )
-
-
 def _reason(error: Exception) -> str:
     """The innermost cause, without the layers that libraries put around it."""
-    cause: Any = error
-    while True:
-        inner = getattr(cause, "reason", None) or next(
-            (part for part in cause.args if isinstance(part, Exception)), None
-        )
-        if not isinstance(inner, Exception):
-            break
-        cause = inner
+    inside = (getattr(error, "reason", None), *error.args)
+    if inner := next((part for part in inside if isinstance(part, Exception)), None):
+        return _reason(inner)
     # urllib3 puts its own objects in front: `HTTPSConnection(...): Failed to resolve ...`.
-    return str(cause).rpartition("): ")[2].strip(" .") or type(cause).__name__
+    return str(error).rpartition("): ")[2].strip(" .") or type(error).__name__
 
 
 def _digest(path: Path, algorithm: str, opened: Callable[..., Any] = open) -> str:
@@ -199,7 +225,3 @@ def _size(path: Path) -> int:
 
 def _beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
-
-
-def _note(part: Path) -> Path:
-    return _beside(part, ".json")

@@ -1,7 +1,7 @@
 """A corpus in a folder: its splits, as a recipe names them, and `SOURCE.json`, which says where they came from."""
 
 import json
-import re
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 from typing import Any, NamedTuple
+
+import yaml
 
 from seq2seq.corpora.downloads.catalogue import AlignedSplit
 from seq2seq.corpora.downloads.splits import SPLITS, SplitReport, write_splits
@@ -86,7 +88,8 @@ class DownloadedCorpus:
         places = {"train": self.splits["train"], "valid": self.splits["valid"]}
         if tests:
             places["test"] = self.splits[tests[0]]
-        settings = [f"data.{split}={_flow(files)}" for split, files in places.items()]
+        one_line: dict[str, Any] = {"default_flow_style": True, "width": math.inf, "allow_unicode": True}
+        settings = [f"data.{split}={yaml.safe_dump(files, **one_line).strip()}" for split, files in places.items()]
         if not tests:
             settings.append("data.test=null")
         if self.languages[1] in OWN_BLEU_TOKENIZER:
@@ -118,12 +121,6 @@ class DownloadedCorpus:
         record = self.read_record() | about | more
         with atomic_write(self.folder / RECORD_FILE) as partial:
             partial.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _flow(files: dict[str, str]) -> str:
-    """A mapping in one line of YAML."""
-    plain = {key: path if re.fullmatch(r"[\w./-]+", path) else json.dumps(path) for key, path in files.items()}
-    return "{" + ", ".join(f"{key}: {path}" for key, path in plain.items()) + "}"
 
 
 def today() -> str:

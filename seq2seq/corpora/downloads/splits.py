@@ -101,11 +101,7 @@ def _pairs(
 
 
 def _columns(line: bytes, columns: tuple[int, int]) -> tuple[str, str]:
-    """The two columns of a line.
-
-    Raises:
-        ValueError: One is missing or blank, or the line is not UTF-8; says what was found.
-    """
+    """The two columns of a line; a ValueError says what was found where there are none, or no UTF-8."""
     cells = line.decode("utf-8").split("\t")
     if len(cells) < max(columns):
         raise ValueError(f"expected at least {max(columns)} tab-separated columns, found {len(cells)}")

@@ -18,6 +18,7 @@ A slot that is filled already is left as it is: this is how a rule prescribes wh
 
 from bisect import bisect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import accumulate
 from typing import Any
@@ -35,7 +36,6 @@ class Lexeme(tuple[dict[str, str], ...]):
     """A concept: for each language, by its index, the attributes and forms that it has there."""
 
     __hash__ = object.__hash__
-    part: str  # of speech
 
 
 class Node(dict[str, Any]):
@@ -63,14 +63,12 @@ class Rule:
 Step = Callable[["DrawState", Node], Any]
 
 
+@dataclass(slots=True)
 class DrawState:
     """The state of drawing one sentence: where chance comes from, and the lexemes that have been used."""
 
-    __slots__ = ("random", "used")
-
-    def __init__(self, random: Callable[[], float]) -> None:
-        self.random = random
-        self.used: set[Lexeme] = set()
+    random: Callable[[], float]
+    used: set[Lexeme] = field(default_factory=set)
 
     def pick(self, lexemes: list[Lexeme]) -> Lexeme:
         """Draw a lexeme that the sentence does not have yet, if there is one."""
@@ -180,23 +178,16 @@ class RuleSet:
     def _word(self, part: str, rest: Mapping[str, Any], place: str) -> Step:
         """Attributes and classes are known beforehand, or read off the node when the word is drawn."""
         conditions = {key: self._value(value) for key, value in rest.items()}  # `not` excludes classes
-        cache: dict[tuple[Any, ...], list[Lexeme]] = {}
 
-        def word(draw: DrawState, node: Node) -> Lexeme:
-            wanted = tuple(value(draw, node) for value in conditions.values())
-            found = cache.get(wanted)
-            if found is None:
-                pairs = list(zip(conditions, wanted, strict=True))
-                found = [lexeme for lexeme in self.lexicon[part] if all(_fits(lexeme[0], *pair) for pair in pairs)]
-                found = [lexeme for lexeme in found for _ in range(int(lexeme[0].get("weight", 1)))]
-                cache[wanted] = found
+        @cache
+        def fitting(*wanted: Any) -> list[Lexeme]:
+            pairs = dict(zip(conditions, wanted, strict=True)).items()
+            found = [lexeme for lexeme in self.lexicon[part] if all(_fits(lexeme[0], *pair) for pair in pairs)]
             if not found:
-                raise NoWordError(
-                    f"{place}: the lexicon has no {part} with {dict(zip(conditions, wanted, strict=True))}."
-                )
-            return draw.pick(found)
+                raise NoWordError(f"{place}: the lexicon has no {part} with {dict(pairs)}.")
+            return [lexeme for lexeme in found for _ in range(int(lexeme[0].get("weight", 1)))]
 
-        return word
+        return lambda draw, node: draw.pick(fitting(*[value(draw, node) for value in conditions.values()]))
 
     def _draw(self, categories: str | list[str], rest: Mapping[str, Any], place: str) -> Step:
         presets = [(slot, self.step(value, place)) for slot, value in rest.items()]

@@ -9,8 +9,7 @@ import yaml
 
 from seq2seq.errors import CorpusError
 from seq2seq.phrasebook.grammar.derivation import DrawState, Lexeme, Node, NoWordError, Rule, RuleSet
-from seq2seq.phrasebook.grammar.lexicon import concepts, lexemes, select_basic
-from seq2seq.phrasebook.grammar.morphology import flatten
+from seq2seq.phrasebook.grammar.lexicon import concepts, flatten, lexemes, select_basic
 from seq2seq.phrasebook.grammar.phenomena import Phenomena
 from seq2seq.phrasebook.grammar.syntax import Sentence, Syntax
 

@@ -1,18 +1,15 @@
-"""From the files of words to lexemes: what a concept is, and its forms in every language."""
+"""From the files of words to lexemes: what a concept is, and its forms in every language, by rule or as given."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from seq2seq.errors import CorpusError
 from seq2seq.phrasebook.grammar.derivation import Lexeme
-from seq2seq.phrasebook.grammar.morphology import flatten, inflect
 
 LISTS = {"surnames": "surname", "cities": "city", "countries": "country", "months": "month", "weekdays": "weekday"}
-PARADIGMS = ("noun", "verb", "adjective")  # what has no entry in its language's files is inflected by rule, or as it is
-
 CLASS_ATTRIBUTES = ("sort", "class", "gender", "tense")  # attributes that tell words of one kind from others
-
 OPTIONAL_ATTRIBUTES = ("singular_only", "single_owner")  # attributes that a class gives to some of its words
 
 Concepts = dict[str, dict[str, dict[str, str]]]  # part of speech, concept, attribute
@@ -59,7 +56,7 @@ def lexemes(found: Concepts, languages: Mapping[str, Mapping[str, Any]]) -> dict
         languages: For each language, in the order of a lexeme: `forms`, and `words` by part of speech and concept.
 
     Raises:
-        CorpusError: A concept has no word in a language that inflects nothing by rule, or an entry is no concept.
+        CorpusError: An entry is no concept, or does not fit its paradigm.
     """
     for name, language in languages.items():
         for part, entries in language["words"].items():
@@ -75,9 +72,7 @@ def lexemes(found: Concepts, languages: Mapping[str, Mapping[str, Any]]) -> dict
             direct = not any(form.get("preposition") for form in forms)
             gradable = part == "adjective" and all(form["comparative"] for form in forms)
             shared = _attributes({"key": concept, "direct": direct, "gradable": gradable})
-            lexeme = Lexeme({**attributes, **shared, **form} for form in forms)
-            lexeme.part = part
-            made[part].append(lexeme)
+            made[part].append(Lexeme({**attributes, **shared, **form} for form in forms))
     return made
 
 
@@ -98,11 +93,7 @@ def select_basic(words: Mapping[str, list[Lexeme]], chosen: Mapping[str, Any]) -
 
 def _forms(part: str, concept: str, language: Mapping[str, Any], name: str) -> dict[str, str]:
     paradigm = language["forms"].get(part, {"parts": ["*"]})
-    entry = language["words"].get(part, {}).get(concept)
-    if entry is None:
-        if language.get("complete") and part in PARADIGMS:
-            raise CorpusError(f"{name}: there is no word for the {part} {concept!r}.")
-        entry = concept
+    entry = language["words"].get(part, {}).get(concept, concept)
     try:
         if isinstance(entry, Mapping) and "parts" not in entry:
             return {key: str(value) for key, value in flatten(entry).items()}
@@ -111,18 +102,55 @@ def _forms(part: str, concept: str, language: Mapping[str, Any], name: str) -> d
         raise CorpusError(f"{name}: {part} {concept!r}: {error}") from None
 
 
+def inflect(paradigm: Mapping[str, Any], entry: str | Mapping[str, Any]) -> dict[str, str]:
+    """Return the forms of a word, by name.
+
+    A paradigm names the `parts` of an entry, in order and separated by commas, and makes each form that is not given
+    from a part or an earlier form: `plural: [singular, [y$, ies], [$, s]]` takes the first pattern that is found and
+    replaces it. Two origins are joined: `[genitive|nominative, ...]`.
+
+    Args:
+        paradigm: `parts`, a list of names, and `forms`: a name or a list of a name and pairs of pattern and
+            replacement.
+        entry: The parts as text, or a mapping of `parts` and of forms that are irregular.
+
+    Raises:
+        CorpusError: The entry has more parts than the paradigm, or a form is made from one that is not there.
+    """
+    text, exceptions = (entry, {}) if isinstance(entry, str) else (entry.get("parts", ""), flatten(entry))
+    names = paradigm["parts"]
+    given = [part.strip() for part in text.split(",")] if len(names) > 1 else [text]
+    if len(given) > len(names):
+        raise CorpusError(f"{text!r} has {len(given)} parts, and the paradigm {len(names)}: {', '.join(names)}.")
+    forms = dict.fromkeys(names, "") | dict(zip(names, given, strict=False))
+    for name, made in flatten(paradigm.get("forms", {})).items():
+        origin, *rules = [made] if isinstance(made, str) else made
+        missing = [part for part in origin.split("|") if part not in forms]
+        if missing:
+            raise CorpusError(f"form {name!r} of {text!r} is made from {missing[0]!r}, which is no earlier form.")
+        made_of = "|".join(forms[part] for part in origin.split("|"))
+        forms[name] = exceptions.get(name) or (name in names and forms[name]) or _rewrite(made_of, rules)
+    return forms | {name: form for name, form in exceptions.items() if name != "parts"}
+
+
+def flatten(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Return a nested table with the path to each value as one key: `{dative: {f: der}}` has `dative.f`."""
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        values |= flatten(value, f"{path}{key}.") if isinstance(value, Mapping) else {f"{path}{key}": value}
+    return values
+
+
 def _frame(entry: Mapping[str, Any]) -> str:
-    for slot, frame in (
+    frames = (
         ("recipient", "ditransitive"),
         ("amount", "amount"),
         ("impersonal", "impersonal"),
         ("goal", "moving" if "object" in entry else "motion"),
         ("place", "placing" if "object" in entry else "staying"),
         ("object", "transitive"),
-    ):
-        if slot in entry:
-            return frame
-    return "intransitive"
+    )
+    return next((frame for slot, frame in frames if slot in entry), "intransitive")
 
 
 def _groups(groups: Mapping[str, Iterable[str]]) -> Mapping[str, list[str]]:
@@ -141,10 +169,12 @@ def _groups(groups: Mapping[str, Iterable[str]]) -> Mapping[str, list[str]]:
 
 
 def _attributes(entry: Mapping[str, Any]) -> dict[str, str]:
-    return {key: _text(value) for key, value in entry.items() if value not in (None, False)}
+    given = {key: "yes" if value is True else value for key, value in entry.items() if value not in (None, False)}
+    return {key: " ".join(map(str, value)) if isinstance(value, list) else str(value) for key, value in given.items()}
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return " ".join(map(str, value))
-    return "yes" if value is True else str(value)
+def _rewrite(form: str, rules: Iterable[Any]) -> str:
+    for pattern, replacement in rules:
+        if re.search(pattern, form):
+            return re.sub(pattern, replacement, form, count=1)
+    return form

@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from seq2seq.errors import CorpusError
-from seq2seq.phrasebook.grammar.derivation import Node, Rule, RuleSet
+from seq2seq.phrasebook.grammar.derivation import Node, Rule, RuleSet, Step
 from seq2seq.phrasebook.grammar.syntax import Syntax
 
 WORD = re.compile(r"\w+(?:[.,:'-]\w+)*|[^\w\s]")
@@ -23,14 +23,12 @@ class Phenomena:
 
     def __init__(self, syntax: Syntax, rules: RuleSet, source: Mapping[str, Any]) -> None:
         self.syntax = syntax
-        self.draws = {
-            name: rules.step(_draw(_as_list(entries)[0]), f"phenomena.yaml: {name}.draw")
-            for name, entries in source.items()
-        }
-        self.variants = {
-            name: [_Variant(syntax, entry, f"{name}.{place}") for place, entry in enumerate(_as_list(entries))]
-            for name, entries in source.items()
-        }
+        self.draws: dict[str, Step] = {}
+        self.variants: dict[str, list[_Variant]] = {}
+        for name, said in source.items():
+            entries = said if isinstance(said, list) else [said]
+            self.draws[name] = rules.step(_draw(entries[0]), f"phenomena.yaml: {name}.draw")
+            self.variants[name] = [_Variant(syntax, entry, f"{name}.{place}") for place, entry in enumerate(entries)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.variants)
@@ -118,7 +116,3 @@ def _draw(entry: Mapping[str, Any]) -> dict[str, Any]:
     """The step that draws a sentence which has the phenomenon, as often as an entry can say."""
     draw = entry.get("draw") or (entry["node"] if entry["node"].startswith("sentence.") else "sentence")
     return {"draw": draw} if isinstance(draw, str) else draw
-
-
-def _as_list(entries: Any) -> list[Any]:
-    return entries if isinstance(entries, list) else [entries]

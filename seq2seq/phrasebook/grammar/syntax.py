@@ -100,7 +100,7 @@ class Syntax:
             if len(spec) != 1 or not str(next(iter(spec))).startswith("@"):
                 raise CorpusError(f"{place}: expected one @path with its cases, found {list(spec)}.")
             ((path, branches),) = spec.items()
-            value = self._reference(path[1:]) if path.startswith("@.") else self._path(path[1:])
+            value = self._path(path[1:])
             cases = {str(key): self.compile(branch, f"{place}.{key}") for key, branch in branches.items()}
             other = cases.get("else")
 
@@ -109,10 +109,10 @@ class Syntax:
                 return case(node, form, used) if case else ""
 
             return switch
-        parts = [self._reference(match[1]) if match[1] else match[2] for match in REFERENCE.finditer(str(spec or ""))]
-        if len(parts) == 1:
-            return _constant(parts[0]) if isinstance(parts[0], str) else parts[0]
-        says = [_constant(part) if isinstance(part, str) else part for part in parts]
+        parts = REFERENCE.finditer(str(spec or ""))
+        says = [self._reference(part[1]) if part[1] else _constant(part[2]) for part in parts]
+        if len(says) == 1:
+            return says[0]
 
         def template(node: Node, form: str, used: UsedForms) -> str:
             return " ".join([said for say in says if (said := say(node, form, used))])
@@ -121,21 +121,17 @@ class Syntax:
 
     def _reference(self, text: str) -> Linearizer:
         name, *arguments = text.split()
-        if name.startswith("@"):
-            return self._path(name[1:])
+        if name[0] in "@.":
+            return self._path(name.removeprefix("@"))
         index = self.index
-        if name.startswith("."):
-            field = name[1:]
-            return lambda node, form, used: node.rule.fields[index][field](node, form, used)
         wanted = self._form(arguments)
         word = self.words.get(name)
         first, *rest = name.split(".")
 
         def reference(node: Node, form: str, used: UsedForms) -> str:
             value = node.get(first)
-            if rest:
-                for slot in rest:
-                    value = value.get(slot) if isinstance(value, Node) else None
+            for slot in rest:
+                value = value.get(slot) if isinstance(value, Node) else None
             if value is None:
                 return word[wanted(node, form, used)] if word else ""
             kind = type(value)
@@ -155,7 +151,7 @@ class Syntax:
         return reference
 
     def _form(self, arguments: list[str]) -> Linearizer:
-        says = [self._argument(part) for part in arguments]
+        says = [self._path(part[1:]) if part.startswith("@") else part for part in arguments]
         if all(isinstance(part, str) and part != "*" for part in says):
             return _constant(".".join(arguments) or "*")
         if says == ["*"]:
@@ -168,14 +164,13 @@ class Syntax:
 
         return joined
 
-    def _argument(self, text: str) -> Linearizer | str:
-        if text.startswith("@."):
-            return self._reference(text[1:])
-        return self._path(text[1:]) if text.startswith("@") else text
-
     def _path(self, path: str) -> Linearizer:
-        first, *names = path.split(".")
+        """What a path leads to; after a dot stands another field of the same rule."""
         index = self.index
+        if path.startswith("."):
+            said = path[1:]
+            return lambda node, form, used: node.rule.fields[index][said](node, form, used)
+        first, *names = path.split(".")
         if len(names) == 1:
             (second,) = names
 
@@ -188,12 +183,11 @@ class Syntax:
             return attribute
         if names:
             return lambda node, form, used: self.look_up(node, [first, *names], used)
-        name = first
 
         def value(node: Node, form: str, used: UsedForms) -> str:
-            if name in node:
-                return node[name]
-            field = node.rule.fields[index].get(name)
+            if first in node:
+                return node[first]
+            field = node.rule.fields[index].get(first)
             return field(node, form, used) if field else ""
 
         return value

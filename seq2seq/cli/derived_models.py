@@ -1,0 +1,86 @@
+"""`seq2seq average|quantize|shortlist`: what is made from a trained model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from seq2seq.cli.console import load_tensorflow, stderr, write
+from seq2seq.cli.train import next_commands
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")]
+
+
+def average(
+    model: Annotated[Path, typer.Argument(metavar="DIR", help="A model directory with kept weights.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR2", help="A new model directory.")],
+    last: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Average N validations, counted from the last.")
+    ] = None,
+    best: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Average N validations, counted from the best.")
+    ] = None,
+) -> None:
+    """Average the weights of several validations of a run into a new model.
+
+    Training keeps the weights of training.keep_last and training.keep_best validations for it. What is best is
+    decided by validation.metric.
+    """
+    if (last is None) == (best is None):
+        raise typer.BadParameter("give one of --last N and --best N")
+    from seq2seq.model_directory.directory import load_model_config
+
+    load_tensorflow()
+    from seq2seq.training.averaging import average_checkpoints
+
+    validations = average_checkpoints(model, output, last=last, best=best)
+    table = Table("update", "epoch", "valid loss", "BLEU", title="Averaged", title_justify="left", box=None)
+    for about in validations:
+        bleu = "" if about["bleu"] is None else f"{about['bleu']:.2f}"
+        table.add_row(f"{about['update']:,}", str(about["epoch"]), f"{about['loss']:.3f}", bleu)
+    Console().print(table)
+    write(next_commands(load_model_config(output), output))
+
+
+def quantize(model: Model) -> None:
+    """Store the decoder with 8-bit weights, for faster decoding on the CPU with --int8."""
+    from seq2seq.model_directory.model import load_model
+
+    load_tensorflow()
+    from seq2seq.inference.int8 import DECODER_FILE, quantize_decoder
+
+    network, _, _ = load_model(model)
+    with stderr.status("quantizing the decoder"):
+        quantize_decoder(network, model)
+    typer.echo(f"{model}/{DECODER_FILE}: use it with seq2seq translate {model} --int8")
+
+
+def shortlist(
+    model: Model,
+    source: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Source text; by default what the model was trained on.")
+    ] = None,
+    target: Annotated[Path | None, typer.Option(metavar="FILE", help="Its translation, line by line.")] = None,
+) -> None:
+    """Learn which target tokens each source token is likely to need, for faster decoding with --shortlist N.
+
+    The candidates are learnt by IBM model 1 and stored in the model directory.
+    """
+    from seq2seq.config import CorpusConfig, FilterConfig, TranslationConfig
+    from seq2seq.corpora import open_corpus
+    from seq2seq.inference.shortlist import SHORTLIST_FILE, learn_shortlist, save_shortlist
+    from seq2seq.model_directory.directory import check_directory, load_recipe, load_tokenizers
+
+    if (source is None) != (target is None):
+        raise typer.BadParameter("give both --source and --target, or neither")
+    check_directory(model)
+    config = load_recipe(model, TranslationConfig)
+    filters = config.data.filters if config.data else FilterConfig()
+    spec = config.corpora.train if source is None else CorpusConfig(source=str(source), target=str(target))
+    tokenizers = load_tokenizers(model)
+    with stderr.status("learning the shortlist"):
+        found = learn_shortlist(map(open_corpus, spec.parts()), tokenizers, filters)
+    save_shortlist(model, found, tokenizers)
+    typer.echo(f"{model / SHORTLIST_FILE}: use it with seq2seq translate {model} --shortlist 20")

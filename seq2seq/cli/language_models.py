@@ -1,0 +1,110 @@
+"""`seq2seq generate|perplexity`: what a language model is for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from seq2seq.cli.console import (
+    check_output,
+    input_lines,
+    load_tensorflow,
+    open_output,
+    progress_bar,
+    warn,
+    write,
+    write_json,
+)
+from seq2seq.cli.options import flag, search_options, with_search_options
+from seq2seq.config import GenerationOptions
+from seq2seq.config.precision import Precision
+from seq2seq.errors import ConfigError
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The directory of a language model.")]
+OwnPrecision = Annotated[Precision, typer.Option(help="All but float32 are for speed on a GPU, see seq2seq translate.")]
+
+
+@with_search_options("sample", section=GenerationOptions)
+def generate(
+    model: Model,
+    prompt: Annotated[
+        str, typer.Option(metavar="TEXT", help="Beginning of each text; end it at a word boundary.")
+    ] = "",
+    precision: OwnPrecision = "float32",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Texts, one per line; stdout by default.")
+    ] = None,
+    *,
+    search: dict[str, Any],
+) -> None:
+    """Generate text with a language model.
+
+    Texts are sampled; with --beam-size, found by beam search. --n-best sets their number, 1 by default. --min-length
+    and --max-length count the tokens after the prompt, EOS included; --max-length is 100 unless the recipe says
+    otherwise.
+
+    Other search options that are not given are taken from the recipe.
+    """
+    _check_search(search)
+    if output is not None:
+        check_output(output)
+    load_tensorflow()
+    from seq2seq.inference.text_generator import TextGenerator
+
+    generator = TextGenerator.load(model, precision)
+    options = search_options(generator.options, {**search, "sample": "beam_size" not in search})
+    written = generator.generate(prompt, options)
+    with open_output(output) as handle:
+        handle.writelines(f"{hypothesis.text}\n" for hypothesis in written)
+
+
+def _check_search(search: Mapping[str, Any]) -> None:
+    """Refuse an --n-best above --beam-size, and options of sampling beside it."""
+    if "beam_size" not in search:
+        return
+    size, n_best = search["beam_size"], search.get("n_best", 1)
+    if n_best > size:
+        raise ConfigError(f"--n-best {n_best}: a search with --beam-size {size} finds at most {size} texts.")
+    for key in ("temperature", "top_k", "top_p", "seed"):
+        if key in search:
+            raise ConfigError(
+                f"{flag(key)} {search[key]}: is for sampling texts, and --beam-size {size} searches for them. Leave "
+                "one out."
+            )
+
+
+def perplexity(
+    model: Model,
+    input_file: Annotated[
+        Path | None, typer.Option("--input", "-i", metavar="FILE", help="One sentence per line; stdin by default.")
+    ] = None,
+    precision: OwnPrecision = "float32",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Measure how well a language model predicts text: perplexity per token and per word, bits per character.
+
+    The last two can be compared between models with different tokenizers. Blank lines are skipped.
+    """
+    load_tensorflow()
+    from seq2seq.inference.text_generator import TextGenerator
+
+    generator = TextGenerator.load(model, precision, warn=warn)
+    with input_lines(input_file) as read:
+        lines = list(read)
+    with progress_bar(f"measuring {input_file or 'stdin'}", len(lines)) as advance:
+        report = generator.perplexity(lines, on_progress=advance)
+    if as_json:
+        write_json(report.as_dict())
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_row("perplexity per token", f"{report.per_token:.2f}")
+    table.add_row("perplexity per word", f"{report.per_word:.2f}")
+    table.add_row("bits per character", f"{report.bits_per_character:.3f}")
+    Console().print(table)
+    write(
+        f"{report.sentences:,} sentences of {report.tokens:,} tokens ({report.unknown_tokens:,} unknown), "
+        f"{report.words:,} words, {report.characters:,} characters, sentence ends included"
+    )
