@@ -16,7 +16,7 @@ from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.inference.output import OutputFormat, format_translations
 
 if TYPE_CHECKING:
-    from seq2seq.bulk.job import Job
+    from seq2seq.bulk.chunks import Job
     from seq2seq.config import SearchOptions
     from seq2seq.inference.translator import Translator
 
@@ -94,7 +94,7 @@ def translate(
     if files is None:
         _translate_stream(translator, input_file, output_file, options, output_format)
         return
-    from seq2seq.bulk.job import Job
+    from seq2seq.bulk.chunks import Job
 
     job = Job(model, *files, options, output_format, precision)
     if shard is not None:
