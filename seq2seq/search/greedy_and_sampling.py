@@ -90,18 +90,14 @@ def sampling_distribution(
     scores: tf.Tensor, temperature: float | tf.Tensor, top_k: int | tf.Tensor | None, top_p: float | tf.Tensor
 ) -> tf.Tensor:
     """The probabilities (B, N, C) that `sample` draws a token with, from a step's scores."""
-    return tf.nn.softmax(_cut(scores / temperature, top_k, top_p))
-
-
-def _cut(scores: tf.Tensor, top_k: int | tf.Tensor | None, top_p: float | tf.Tensor) -> tf.Tensor:
-    """Scores (B, N, C), `NEG_INF` outside the `top_k` and `top_p` likeliest."""
-    if top_k is None and not tf.is_tensor(top_p) and top_p == 1.0:
-        return scores
-    size = tf.shape(scores)[-1]
-    best, _ = tf.math.top_k(scores, size if top_k is None else tf.minimum(top_k, size))
-    kept = tf.cumsum(tf.nn.softmax(best), axis=-1, exclusive=True) < top_p
-    least = tf.reduce_min(tf.where(kept, best, best[:, :, :1]), axis=-1, keepdims=True)
-    return tf.where(scores < least, NEG_INF, scores)
+    scores = scores / temperature
+    if top_k is not None or tf.is_tensor(top_p) or top_p != 1.0:
+        size = tf.shape(scores)[-1]
+        best, _ = tf.math.top_k(scores, size if top_k is None else tf.minimum(top_k, size))
+        kept = tf.cumsum(tf.nn.softmax(best), axis=-1, exclusive=True) < top_p
+        least = tf.reduce_min(tf.where(kept, best, best[:, :, :1]), axis=-1, keepdims=True)
+        scores = tf.where(scores < least, NEG_INF, scores)
+    return tf.nn.softmax(scores)
 
 
 def uniform_noise(seed: int, sentences: Sequence[Sequence[int]], samples: int, lengths: Sequence[int]) -> np.ndarray:
