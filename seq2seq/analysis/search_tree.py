@@ -23,8 +23,8 @@ from seq2seq.search import (
     beam_search,
     greedy_search,
     sampling_distribution,
+    top_k,
 )
-from seq2seq.search.top_k import top_k
 
 with requires_extra("analysis", needed_by=__name__):
     import pandas as pd

@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from seq2seq.bulk.chunks import Chunks, beside
-from seq2seq.bulk.job import Job
+from seq2seq.bulk.chunks import Chunks, Job, beside
 from seq2seq.config.precision import Precision
 from seq2seq.errors import BulkError, Seq2SeqError
 from seq2seq.extras import requires_extra
@@ -28,16 +27,12 @@ class Worker:
         self.translator, self.lock = Translator.load(model, precision, warn=_LOGGER.warning), Lock()
 
 
+@dataclass(eq=False)
 class AnswerChunk:
-    """Answer a chunk, see `Chunks.answer`.
+    """Answer a chunk, see `Chunks.answer`."""
 
-    Args:
-        chunks: The job's.
-        shared: Apache Beam's `Shared`, which keeps one `Worker` per process.
-    """
-
-    def __init__(self, chunks: Chunks, shared: Any) -> None:
-        self.chunks, self.shared = chunks, shared
+    chunks: Chunks
+    shared: Any  # Apache Beam's `Shared`, which keeps one `Worker` per process
 
     def __call__(self, chunk: tuple[int, list[str]]) -> None:
         job = self.chunks.job
@@ -69,7 +64,10 @@ def translate_on_apache_beam(
             all has run, a chunk has no answer.
     """
     with requires_extra("apache-beam", needed_by="--engine apache-beam"):
+        import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+        from apache_beam.runners.runner import PipelineState
+        from apache_beam.utils.shared import Shared
 
     options = PipelineOptions(list(pipeline_options))
     if runner is None and options.view_as(StandardOptions).runner is None:
@@ -85,7 +83,16 @@ def translate_on_apache_beam(
         chunks = Chunks(job, {**job.identity(), "chunk": chunk}, chunk)
         try:
             if not chunks.begin():
-                _run(chunks, runner, options)
+                with beam.Pipeline(runner=runner, options=options) as pipeline:
+                    _ = (
+                        pipeline
+                        | beam.Create([range(1, chunks.total + 1)])
+                        | "Read" >> beam.FlatMap(chunks.read, _LOGGER.warning)
+                        | beam.Reshuffle()  # or one worker would read and translate everything
+                        | "Translate" >> beam.Map(AnswerChunk(chunks, Shared()))
+                    )
+                if pipeline.result.state != PipelineState.DONE:
+                    raise RuntimeError(f"the pipeline is {pipeline.result.state}")
         except Seq2SeqError:
             raise
         except Exception as error:  # engines have many kinds, and log what led to them
@@ -97,21 +104,3 @@ def translate_on_apache_beam(
         chunks.record.unlink()
         lock.unlink(missing_ok=True)
     return chunks.total
-
-
-def _run(chunks: Chunks, runner: Any, options: Any) -> None:
-    with requires_extra("apache-beam", needed_by="--engine apache-beam"):
-        import apache_beam as beam
-        from apache_beam.runners.runner import PipelineState
-        from apache_beam.utils.shared import Shared
-
-    with beam.Pipeline(runner=runner, options=options) as pipeline:
-        _ = (
-            pipeline
-            | beam.Create([range(1, chunks.total + 1)])
-            | "Read" >> beam.FlatMap(chunks.read, _LOGGER.warning)
-            | beam.Reshuffle()  # or one worker would read and translate everything
-            | "Translate" >> beam.Map(AnswerChunk(chunks, Shared()))
-        )
-    if pipeline.result.state != PipelineState.DONE:
-        raise RuntimeError(f"the pipeline is {pipeline.result.state}")

@@ -1,4 +1,4 @@
-"""Chunks of a file's lines: each is answered in a file of its own, and the answers are joined in order.
+"""A file to translate, and its chunks of lines: each is answered in a file of its own; the answers are joined in order.
 
 Whoever answers a chunk may be killed, or run again, or twice at once. So an answer is written under a name that nobody
 else uses, and gets its own in one step: what is there is whole, and is not translated again.
@@ -14,13 +14,52 @@ from shutil import copyfileobj, rmtree
 from typing import Any
 from uuid import uuid4
 
-from seq2seq.bulk.job import Job, check_same_job
-from seq2seq.corpora.readers import lenient_lines, open_bytes
+from seq2seq.config import SearchOptions
+from seq2seq.config.loading import flatten
+from seq2seq.config.precision import Precision
+from seq2seq.corpora.readers import count_lines, lenient_lines, open_bytes
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import BulkError, CorpusError
-from seq2seq.inference.output import count_answered, format_translations
+from seq2seq.inference.output import OutputFormat, count_answered, format_translations
+from seq2seq.inference.step_factory import external_checksums
 from seq2seq.inference.translator import Translator
-from seq2seq.storage.files import atomic_write, storage_errors
+from seq2seq.model_directory.directory import checksums
+from seq2seq.storage.files import atomic_write, sha256, storage_errors
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file to translate, by which model, how, and where to; `precision` is the one that the model is loaded in."""
+
+    model: Path
+    source: Path
+    target: Path
+    options: SearchOptions
+    output_format: OutputFormat
+    precision: Precision = "float32"
+
+    def identity(self) -> dict[str, Any]:
+        """JSON-able values that differ where the output might.
+
+        input      `sha256` of the file as it is, and its `lines`
+        model      checksums of recipe, tokenizers and weights, and of what `options` asks for besides
+        options    in float32 without `batch_tokens`, which then decides nothing but how much a machine does at once
+        format     of the output
+        precision  that the model computes in
+
+        Raises:
+            CorpusError: The input cannot be read.
+            ModelDirectoryError: The model is missing something or damaged.
+        """
+        model = checksums(self.model) | external_checksums(self.model, self.options)
+        values = {
+            "input": {"sha256": sha256(self.source), "lines": count_lines(self.source)},
+            "model": model,
+            "options": self.options.model_dump(exclude={"batch_tokens"} if self.precision == "float32" else None),
+            "format": self.output_format,
+            "precision": self.precision,
+        }
+        return json.loads(json.dumps(values))
 
 
 @dataclass(frozen=True)
@@ -69,13 +108,20 @@ class Chunks:
             return False
         except (ValueError, KeyError, TypeError) as error:
             raise BulkError(f"{self.record}: damaged: {error}. {remedy}") from None
-        check_same_job(self.record, begun, self.identity, remedy)
+        there, here = flatten(begun), flatten(self.identity)
+        differ = [
+            f"{key} is {_short(there.get(key))} there and {_short(here.get(key))} now"
+            for key in dict.fromkeys([*here, *there])
+            if there.get(key) != here.get(key)
+        ]
+        if differ:
+            raise BulkError(f"{self.record}: tells of another job: {', '.join(differ)}. {remedy}")
         if written is None:
             return False
         found = output.stat().st_size if output.exists() else None
         if found != written:
-            there = "no such file" if found is None else f"a file of {found:,} bytes"
-            raise BulkError(f"{output}: found {there}, and {self.record.name} says {written} bytes. {remedy}")
+            size = "no such file" if found is None else f"a file of {found:,} bytes"
+            raise BulkError(f"{output}: found {size}, and {self.record.name} says {written} bytes. {remedy}")
         return True
 
     def lines_of(self, first: int) -> range:
@@ -109,7 +155,7 @@ class Chunks:
         first: int,
         lines: Sequence[str],
         warn: Callable[[str], None],
-        progress: ProgressCallback = no_progress,
+        on_progress: ProgressCallback = no_progress,
     ) -> None:
         """Translate a chunk, unless it is answered; the rows are on disk before the file has its name.
 
@@ -118,17 +164,19 @@ class Chunks:
             first: Number of the first line.
             lines: Lines without their ends.
             warn: Called with a warning message for each line that is cut off.
-            progress: Called with the number of lines done so far.
+            on_progress: Called with the number of lines done so far.
         """
         path, job = self._path(first), self.job
         if path.exists():
             return
-        about: dict[str, Any] = {"name": str(job.source), "warn": warn, "first": first}
-        about |= {"chunk": len(lines), "progress": progress}
+        about: dict[str, Any] = {"name": str(job.source), "warn": warn, "first": first, "chunk": len(lines)}
         partial = path.with_name(f"{path.name}.{uuid4().hex}")
         try:
             with storage_errors(path), partial.open("wb") as handle:
-                for rows in format_translations(translator, lines, job.options, job.output_format, **about):
+                answers = format_translations(
+                    translator, lines, job.options, job.output_format, **about, on_progress=on_progress
+                )
+                for rows in answers:
                     handle.write("".join(f"{row}\n" for row in rows).encode())
                 handle.flush()
                 os.fsync(handle.fileno())
@@ -171,6 +219,13 @@ class Chunks:
 
     def _path(self, first: int) -> Path:
         return self.folder / f"{first:012d}"
+
+
+def _short(value: Any) -> str:
+    """A value for an error; of a checksum the first digits."""
+    if isinstance(value, str):
+        return value[:8] if len(value) == 64 else value
+    return json.dumps(value)
 
 
 def beside(output: Path, ending: str) -> Path:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from seq2seq.errors import BulkError
 
-MAX_SHARDS = 99_999
-
 
 @dataclass(frozen=True)
 class Shard:
@@ -24,9 +22,7 @@ class Shard:
         """
         match = re.fullmatch(r"([0-9]{1,5})/([0-9]{1,5})", text)
         if match is None or not 1 <= int(match[1]) <= int(match[2]):
-            raise BulkError(
-                f"--shard {text}: expected I/N, with N up to {MAX_SHARDS} and I from 1 to N, such as 1/8 or 8/8."
-            )
+            raise BulkError(f"--shard {text}: expected I/N, with N up to 99999 and I from 1 to N, such as 1/8 or 8/8.")
         return cls(int(match[1]), int(match[2]))
 
     def __str__(self) -> str:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from seq2seq.bulk.chunks import Chunks, beside
-from seq2seq.bulk.job import Job
+from seq2seq.bulk.chunks import Chunks, Job, beside
 from seq2seq.bulk.shard import Shard
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import BulkError
@@ -17,18 +16,12 @@ from seq2seq.storage.lock import file_lock
 
 @dataclass(frozen=True)
 class ShardReport:
-    """What a call of `translate_shard` came to.
+    """What a call of `translate_shard` came to."""
 
-    lines     the numbers of the shard's lines
-    resumed_lines    how many of them earlier calls had translated
-    complete_shards  how many shards are complete, of all
-    joined    all are, and the output is there
-    """
-
-    lines: range
-    resumed_lines: int
-    complete_shards: int
-    joined: bool
+    lines: range  # the numbers of the shard's lines
+    resumed_lines: int  # how many of them earlier calls had translated
+    complete_shards: int  # how many shards are complete, of all
+    joined: bool  # all are, and the output is there
 
 
 def translate_shard(
@@ -63,8 +56,7 @@ def translate_shard(
             f"the job is in {job.precision}, and the translator's model in {translator.model.precision}. Load it in "
             "the precision of the job."
         )
-    identity = {**job.identity(), "shards": shard.count, "chunk": chunk}
-    chunks = Chunks(job, identity, chunk)
+    chunks = Chunks(job, {**job.identity(), "shards": shard.count, "chunk": chunk}, chunk)
     lines = shard.lines(chunks.total, chunk)
     lock = beside(job.target, f"shard-{shard.number:05d}-of-{shard.count:05d}.lock")
 

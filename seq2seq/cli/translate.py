@@ -21,7 +21,7 @@ from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.inference.output import OutputFormat, format_translations
 
 if TYPE_CHECKING:
-    from seq2seq.bulk.job import Job
+    from seq2seq.bulk.chunks import Job
     from seq2seq.inference.translator import Translator
 
 # The options after `--` are the engine's.
@@ -104,7 +104,7 @@ def translate(
             for rows in format_translations(translator, lines, options, output_format, **told):
                 written.writelines(f"{row}\n" for row in rows)
         return
-    from seq2seq.bulk.job import Job
+    from seq2seq.bulk.chunks import Job
 
     job = Job(model, *files, options, output_format, precision)
     if shard is not None:

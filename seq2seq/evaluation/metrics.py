@@ -17,7 +17,7 @@ from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import EvaluationError, did_you_mean
 from seq2seq.evaluation.writing_systems import script_warning
 from seq2seq.extras import missing_extra_error
-from seq2seq.inference.long_lines import truncation_warning
+from seq2seq.inference.results import truncation_warning
 
 if TYPE_CHECKING:  # scoring texts needs no TensorFlow
     from seq2seq.inference.results import Translation

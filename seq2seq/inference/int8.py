@@ -1,6 +1,7 @@
 """Decoding with 8-bit integer products on the CPU, run by ONNX Runtime inside the search loop."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,34 +58,15 @@ def quantize_decoder(model: Seq2Seq, folder: Path) -> None:
     record_derived(folder, DECODER_FILE, {WEIGHTS: load_checksum(folder / WEIGHTS)})
 
 
-class Int8Decoder:
-    """A quantized decoder, ready to run; threads may share it.
+def load_int8_decoder(folder: Path, vocabulary_size: int) -> Callable[..., tuple[tf.Tensor, Any, tf.Tensor]]:
+    """Load what `quantize_decoder` wrote.
 
     Args:
-        session: ONNX Runtime session.
+        folder: Model directory.
         vocabulary_size: Size of the target vocabulary.
-    """
 
-    def __init__(self, session: Any, vocabulary_size: int) -> None:
-        self.session, self.vocabulary_size = session, vocabulary_size
-        self.wanted = {node.name.split(":")[0] for node in session.get_inputs()}
-
-    def decode_step(self, tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
-        """Replacement of `DecoderModel.decode_step`."""
-        before = present(state)
-        values = [tf.cast(tokens, tf.int32), *before, *present(memory)]
-        flat = tf.numpy_function(self._run, values, [tf.float32] * (len(before) + 2))
-        shapes = [[*tokens.shape, self.vocabulary_size], *(value.shape for value in before), [*tokens.shape, None]]
-        logits, *new, weights = (tf.ensure_shape(value, shape) for value, shape in zip(flat, shapes, strict=True))
-        return logits, with_present(state, new), weights
-
-    def _run(self, *values: np.ndarray) -> list[np.ndarray]:
-        feeds = {f"input_{number}": value for number, value in enumerate(values)}
-        return self.session.run(None, {name: value for name, value in feeds.items() if name in self.wanted})
-
-
-def load_int8_decoder(folder: Path, vocabulary_size: int) -> Int8Decoder:
-    """Load what `quantize_decoder` wrote.
+    Returns:
+        Replacement of `DecoderModel.decode_step`, with logits over the whole vocabulary; threads may share it.
 
     Raises:
         MissingExtraError: The extra `int8` is not installed.
@@ -110,7 +92,21 @@ def load_int8_decoder(folder: Path, vocabulary_size: int) -> Int8Decoder:
     except Exception as error:  # ONNX Runtime has many, with no base of their own
         reason = str(error).splitlines()[0][:200]
         raise ModelDirectoryError(f"{path}: cannot be read: {reason}. {again}") from None
-    return Int8Decoder(session, vocabulary_size)
+    wanted = {node.name.split(":")[0] for node in session.get_inputs()}
+
+    def run(*values: np.ndarray) -> list[np.ndarray]:
+        feeds = {f"input_{number}": value for number, value in enumerate(values)}
+        return session.run(None, {name: value for name, value in feeds.items() if name in wanted})
+
+    def decode_step(tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
+        before = present(state)
+        values = [tf.cast(tokens, tf.int32), *before, *present(memory)]
+        flat = tf.numpy_function(run, values, [tf.float32] * (len(before) + 2))
+        shapes = [[*tokens.shape, vocabulary_size], *(value.shape for value in before), [*tokens.shape, None]]
+        logits, *new, weights = (tf.ensure_shape(value, shape) for value, shape in zip(flat, shapes, strict=True))
+        return logits, with_present(state, new), weights
+
+    return decode_step
 
 
 def _quantize_products(model: Any) -> None:

@@ -29,8 +29,7 @@ def format_translations(
     chunk: int | None = None,
     on_progress: ProgressCallback = no_progress,
 ) -> Iterator[list[str]]:
-    """Yield the rows that answer each line, in order; `text` and `jsonl` have one, `tsv` one per
-    translation.
+    """Yield the rows that answer each line, in order; `text` and `jsonl` have one, `tsv` one per translation.
 
     Args:
         translator: Translates the lines.
@@ -40,7 +39,7 @@ def format_translations(
         name: Name of the file in warnings.
         warn: Called with a warning message for each line that is cut off.
         first: Number of the first of `lines` in its file.
-        chunk: Lines translated at once; `translator.CHUNK` by default.
+        chunk: Lines translated at once; `CHUNK_SENTENCES` by default.
         on_progress: Called with the number of lines done so far.
     """
     from seq2seq.inference.translator import CHUNK_SENTENCES
@@ -51,8 +50,12 @@ def format_translations(
         read, options, chunk=chunk or CHUNK_SENTENCES, attention=attention, on_progress=on_progress
     )
     for number, (translation, line) in enumerate(zip(translations, kept, strict=True), start=first):
-        if translation.truncated_tokens:
-            warn(_cut(f"{name}:{number}", translation, options.max_source_tokens))
+        if cut := translation.truncated_tokens:
+            warn(
+                f"{name}:{number}: found {len(translation.source_tokens) + cut} tokens, and the limit is "
+                f"{options.max_source_tokens}: the last {cut} before </s> are not translated. Raise "
+                "--max-source-tokens, or use --long-lines split."
+            )
         yield list(_rows(output_format, number, line, translation, attention))
 
 
@@ -77,11 +80,3 @@ def _rows(
     else:
         values = {"line": number, "source": line, **translation.as_dict(attention)}
         yield json.dumps(values, ensure_ascii=False, allow_nan=False)
-
-
-def _cut(where: str, translation: "Translation", limit: int) -> str:
-    found = len(translation.source_tokens) + translation.truncated_tokens
-    return (
-        f"{where}: found {found} tokens, and the limit is {limit}: the last {translation.truncated_tokens} before "
-        "</s> are not translated. Raise --max-source-tokens, or use --long-lines split."
-    )

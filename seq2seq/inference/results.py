@@ -1,4 +1,4 @@
-"""Translations: hypotheses with scores, tokens and attention; the segments of a long line joined into one."""
+"""Translations: hypotheses with scores, tokens and attention; long lines divided into segments, and theirs joined."""
 
 import math
 import re
@@ -18,6 +18,19 @@ if TYPE_CHECKING:
 _UNSPACED = "[\u3000-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff01-\uff9f\U00020000-\U0003ffff]"
 MAX_ATTENTION_WEIGHTS = 10_000_000  # a line of 100,000 characters may have 10^11, nearly all of them 0
 _ENDS, _STARTS = re.compile(rf"{_UNSPACED}[\"'’”…—]*$"), re.compile(rf"[\"'‘“…—]*{_UNSPACED}")
+
+# Latin marks end something only before a space (3.5 is one number) or before a script that writes none between words.
+_NEXT = r"(?=[ \u3040-\u30ff\u3400-\u9fff])"
+_CLOSING = r"[\"'”’»›）)\]」』】]*"
+# From the best place to the worst.
+BREAK_PATTERNS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"[.!?…]{_CLOSING}{_NEXT}|[。！？]{_CLOSING}",  # the end of a sentence
+        rf"[,;:]{_CLOSING}{_NEXT}|[，、；：]{_CLOSING}",  # the end of a clause
+        r"(?= )",  # the end of a word
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -137,6 +150,50 @@ def make_hypotheses(
 def blank_translation() -> Translation:
     """The translation of a sentence without tokens."""
     return Translation([], [Hypothesis("", 0.0, [], np.zeros(0, np.float32), np.zeros((0, 0), np.float32))])
+
+
+def split_line(surfaces: Sequence[str], max_tokens: int) -> list[range]:
+    """Divide a line's tokens into segments of at most `max_tokens`.
+
+    Each segment ends with the last sentence that fits; where none does, with the last clause, else with the last word,
+    else with the last whole character, else anywhere.
+
+    Args:
+        surfaces: The text of each token, a space before it where a word begins (`Tokenizer.surfaces`).
+        max_tokens: At least 1.
+
+    Returns:
+        The tokens' numbers, segment by segment.
+    """
+    segments, start = [], 0
+    while len(surfaces) - start > max_tokens:
+        end = start + _last_break(surfaces[start : start + max_tokens + 1])
+        segments.append(range(start, end))
+        start = end
+    return [*segments, range(start, len(surfaces))]
+
+
+def _last_break(surfaces: Sequence[str]) -> int:
+    """Number of these tokens that make the segment; not all: the last one shows what comes after."""
+    text, counts = "", {0: 0}
+    for count, surface in enumerate(surfaces[:-1], start=1):
+        text += surface
+        # Tokens without text of their own are the first bytes of a character and stay with what follows them.
+        counts.setdefault(len(text), count)
+    text += surfaces[-1]
+    for pattern in BREAK_PATTERNS:
+        fitting = [counts[match.end()] for match in pattern.finditer(text) if counts.get(match.end())]
+        if fitting:
+            return fitting[-1]
+    return max(counts.values()) or len(surfaces) - 1
+
+
+def truncation_warning(truncated: int, sentences: int) -> str:
+    """Warning that `truncated` of `sentences` are longer than `max_source_tokens`, and `long_lines` is `truncated`."""
+    return (
+        f"{truncated:,} of {sentences:,} sentences are cut off at 'max_source_tokens': their ends are not translated. "
+        "Raise it, or use 'long_lines: split'."
+    )
 
 
 def join_segments(segments: Sequence[Translation]) -> Translation:

@@ -49,24 +49,15 @@ class SearchNumbers(NamedTuple):
 
 
 class SearchStructure(NamedTuple):
-    """The search options that decide which graph is used.
+    """The search options that decide which graph is used."""
 
-    hypotheses    kept at once, or drawn
-    sample       drawn, not searched for
-    truncates           sampling leaves out unlikely tokens
-    average_score    scores are divided by the length
-    uses_coverage        scores depend on coverage
-    suppress_unk    unknown tokens are never chosen
-    keep_weights  attention is an output
-    """
-
-    hypotheses: int
-    sample: bool
-    truncates: bool
-    average_score: bool
-    uses_coverage: bool
-    suppress_unk: bool
-    keep_weights: bool
+    hypotheses: int  # kept at once, or drawn
+    sample: bool  # drawn, not searched for
+    truncates: bool  # sampling leaves out unlikely tokens
+    average_score: bool  # scores are divided by the length
+    uses_coverage: bool  # scores depend on coverage
+    suppress_unk: bool  # unknown tokens are never chosen
+    keep_weights: bool  # attention is an output
 
     @classmethod
     def from_options(cls, options: SearchOptions, keep_weights: bool) -> "SearchStructure":
@@ -96,53 +87,39 @@ class SearchStructure(NamedTuple):
             source_mask=source != PAD_ID if self.uses_coverage else None,
         )
 
-    def search(
-        self, start: tuple[Any, Any, Any], constraints: SearchConstraints, numbers: SearchNumbers, uniforms: tf.Tensor
-    ) -> SearchResult:
-        """Sample, or search greedily or with a beam, from what a `StepSource` starts with.
-
-        Args:
-            start: Step, state and memory.
-            constraints: See `constraints`.
-            numbers: Numeric options, read when sampling.
-            uniforms: (B, N, L) float32 for sampling, see `sample`.
-        """
+    def search(self, steps: StepSource, inputs: "SearchInputs") -> SearchResult:
+        """Sample, or search greedily or with a beam."""
+        constraints, numbers, keep = self.constraints(inputs), inputs.numbers, self.keep_weights
+        start = steps.start(inputs.source, inputs.step_inputs)
         if self.sample:
             cut: dict[str, Any] = {"top_k": numbers.top_k, "top_p": numbers.top_p} if self.truncates else {}
-            temperature = numbers.temperature
-            return sample(*start, constraints, uniforms, temperature=temperature, **cut, keep_weights=self.keep_weights)
+            cut["temperature"] = numbers.temperature
+            return sample(*start, constraints, inputs.uniforms, **cut, keep_weights=keep)
         if self.hypotheses == 1:
-            return greedy_search(*start, constraints, keep_weights=self.keep_weights)
-        return beam_search(*start, constraints, beam_size=self.hypotheses, keep_weights=self.keep_weights)
+            return greedy_search(*start, constraints, keep_weights=keep)
+        return beam_search(*start, constraints, beam_size=self.hypotheses, keep_weights=keep)
 
 
 class SearchInputs(NamedTuple):
-    """Everything that the graph of a search takes, as tensors.
+    """Everything that the graph of a search takes, as tensors."""
 
-    source   token ids (B, S) int32, right-padded, EOS included
-    limits   least and greatest target lengths, (B,) int32 each, EOS and a prefix included
-    numbers  of the options
-    uniforms    random numbers (B, N, L) float32 for sampling, see `sample`; otherwise ()
-    step_inputs    inputs of the source of steps
-    """
-
-    source: Any
-    limits: tuple[Any, Any]
+    source: Any  # token ids (B, S) int32, right-padded, EOS included
+    limits: tuple[Any, Any]  # minimum and maximum target lengths, (B,) int32 each, EOS and a prefix included
     numbers: SearchNumbers
-    uniforms: Any
-    step_inputs: Any
+    uniforms: Any  # random numbers (B, N, L) float32 for sampling, see `sample`; otherwise ()
+    step_inputs: Any  # what `StepSource.inputs` gave
 
     @classmethod
     def from_batch(
         cls, steps: StepSource, batch: Batch, limits: tuple[np.ndarray, np.ndarray], options: SearchOptions
     ) -> "SearchInputs":
         """Those of a batch; limits leave room for its prefixes and EOS."""
-        of_steps = steps.inputs(batch)  # which refuses a batch that does not suit them
+        step_inputs = steps.inputs(batch)  # which refuses a batch that does not suit them
         if len(batch.prefixes):
             limits = limits[0], np.maximum(limits[1], [len(prefix) + 1 for prefix in batch.prefixes]).astype(np.int32)
         draws = uniform_noise(options.seed, batch.sources, options.n_best, limits[1].tolist()) if options.sample else ()
         source = pad([[*ids, EOS_ID] for ids in batch.sources])
-        values = cls(source, limits, SearchNumbers.from_options(options), draws, of_steps)
+        values = cls(source, limits, SearchNumbers.from_options(options), draws, step_inputs)
         return tf.nest.map_structure(tf.convert_to_tensor, values)
 
 
@@ -170,26 +147,23 @@ class Searcher:
         Args:
             steps: Step source.
             batch: At least one sentence.
-            limits: Least and greatest target lengths, (B,) int32, EOS and prefixes included.
+            limits: See `SearchInputs`.
             options: Search options.
             keep_weights: Whether to return attention weights; without, they have S = 0.
         """
-        graph = self._graph(steps, SearchStructure.from_options(options, keep_weights))
-        result = graph(SearchInputs.from_batch(steps, batch, limits, options))
-        return SearchResult(*(np.asarray(values[:, : options.n_best]) for values in result))
-
-    def num_graphs(self) -> int:
-        """The number of graphs that are kept."""
-        return len(self._graphs)
-
-    def _graph(self, steps: StepSource, structure: SearchStructure) -> "_Graph":
+        structure = SearchStructure.from_options(options, keep_weights)
         key = (steps.graph_key, structure)
         with self._lock:
             graph = self._graphs.setdefault(key, _Graph(steps, structure))
             self._graphs.move_to_end(key)
             if len(self._graphs) > MAX_GRAPHS:
                 self._graphs.popitem(last=False)
-        return graph
+        result = graph(SearchInputs.from_batch(steps, batch, limits, options))
+        return SearchResult(*(np.asarray(values[:, : options.n_best]) for values in result))
+
+    def num_graphs(self) -> int:
+        """The number of graphs that are kept."""
+        return len(self._graphs)
 
 
 class _Graph:
@@ -215,10 +189,7 @@ def trace_search(
     def search(inputs: SearchInputs) -> SearchResult:
         model, *others = steps.models
         with tf.device(device) if device else nullcontext(), forward_only(), model.cached_weights(*others):
-            rules = structure.constraints(inputs)
-            return structure.search(
-                steps.start(inputs.source, inputs.step_inputs), rules, inputs.numbers, inputs.uniforms
-            )
+            return structure.search(steps, inputs)
 
     lengths, number = tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.float32)
     signature = SearchInputs(

@@ -10,6 +10,7 @@ from seq2seq.config import FilterConfig
 from seq2seq.corpora import Corpus
 from seq2seq.corpora.filters import FilterReport, filter_pairs
 from seq2seq.corpora.readers import chunks
+from seq2seq.data.padding import pad_concatenated
 from seq2seq.data.tokenizer import EOS_ID, Tokenizers
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.model_directory.metadata import check_derived, record_derived
@@ -47,10 +48,7 @@ class Shortlist(NamedTuple):
             Target tokens (B, C) int32, rising, so that the special ones keep their ids; 0 after a sentence's last.
         """
         own = [np.union1d(self.frequent, self.candidates[np.asarray(ids, np.int64), :size]) for ids in sentences]
-        tokens = np.zeros((len(own), max(map(len, own))), np.int32)
-        for row, among in enumerate(own):
-            tokens[row, : len(among)] = among
-        return tokens
+        return pad_concatenated(np.concatenate(own), list(map(len, own)))
 
 
 def make_shortlist(pairs: Iterable[tuple[Ids, Ids]], source_size: int, target_size: int) -> Shortlist:

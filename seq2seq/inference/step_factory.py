@@ -7,10 +7,9 @@ from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.devices.device import runs_on_gpu
 from seq2seq.errors import ConfigError
-from seq2seq.inference import int8, shortlist
-from seq2seq.inference.int8 import Int8Decoder, load_int8_decoder
-from seq2seq.inference.shortlist import Shortlist, load_shortlist
-from seq2seq.inference.step_sources import FusionSteps, ModelSteps, ShortlistSteps, StepSource
+from seq2seq.inference.int8 import DECODER_FILE, load_int8_decoder
+from seq2seq.inference.shortlist import SHORTLIST_FILE, Shortlist, load_shortlist
+from seq2seq.inference.step_sources import DecodeStep, FusionSteps, ModelSteps, ShortlistSteps, StepSource
 from seq2seq.model_directory.directory import checksums
 from seq2seq.model_directory.model import load_language_model
 from seq2seq.models.language_model import LanguageModel
@@ -20,14 +19,7 @@ from seq2seq.storage.paths import expand_path
 
 
 class StepSourceFactory:
-    """The sources of steps that a translation model has; threads may share them.
-
-    Args:
-        model: Model with weights loaded.
-        tokenizers: Its tokenizers.
-        shortlist: Shortlist used by `options.shortlist`; by default that of the directory.
-        folder: Model directory, used by `options.int8` and `options.shortlist`.
-    """
+    """The sources of steps that a translation model has; threads may share them. For its arguments see `Translator`."""
 
     def __init__(
         self, model: Seq2Seq, tokenizers: Tokenizers, shortlist: Shortlist | None, folder: Path | None
@@ -35,7 +27,7 @@ class StepSourceFactory:
         self.model, self.tokenizers, self.shortlist, self.folder = model, tokenizers, shortlist, folder
         self._lock = threading.Lock()  # guards what is read from disk once
         self._language_models: dict[str, LanguageModel] = {}
-        self._int8: Int8Decoder | None = None
+        self._int8: DecodeStep | None = None
 
     def make(self, options: SearchOptions) -> StepSource:
         """The step source that the options require. What it reads besides the model is read from disk once.
@@ -57,7 +49,10 @@ class StepSourceFactory:
             )
         steps: StepSource = self._int8_steps() if options.int8 else ModelSteps(self.model)
         if options.shortlist is not None:
-            steps = ShortlistSteps(steps, self._read_shortlist(), options.shortlist)
+            with self._lock:
+                if self.shortlist is None:
+                    self.shortlist = load_shortlist(self._directory("shortlist"), self.tokenizers)
+            steps = ShortlistSteps(steps, self.shortlist, options.shortlist)
         if options.uses_fusion:
             assert options.language_model is not None
             steps = FusionSteps(steps, self.language_model(options.language_model), options.language_model_weight)
@@ -69,12 +64,6 @@ class StepSourceFactory:
                 f"'{option}' is set: it needs a model directory. Make the translator with Translator.load."
             )
         return self.folder
-
-    def _read_shortlist(self) -> Shortlist:
-        with self._lock:
-            if self.shortlist is None:
-                self.shortlist = load_shortlist(self._directory("shortlist"), self.tokenizers)
-            return self.shortlist
 
     def _int8_steps(self) -> StepSource:
         folder = self._directory("int8")
@@ -91,13 +80,13 @@ class StepSourceFactory:
         with self._lock:
             if self._int8 is None:
                 self._int8 = load_int8_decoder(folder, self.model.output_embedding.vocabulary_size)
-        return ModelSteps(self.model, self._int8.decode_step)
+        return ModelSteps(self.model, self._int8)
 
     def language_model(self, path: str) -> LanguageModel:
         """The language model of a directory; it is read once and kept as long as the translator.
 
         Raises:
-            ConfigError, CorpusError, ModelDirectoryError: See `select`.
+            ConfigError, CorpusError, ModelDirectoryError: See `make`.
         """
         with self._lock:
             if path not in self._language_models:
@@ -124,7 +113,7 @@ def external_checksums(folder: Path, options: SearchOptions) -> dict[str, str]:
         CorpusError: An environment variable in the path of the language model is not set.
         ModelDirectoryError: The language model's directory is incomplete or damaged.
     """
-    asked = {shortlist.SHORTLIST_FILE: options.shortlist is not None, int8.DECODER_FILE: options.int8}
+    asked = {SHORTLIST_FILE: options.shortlist is not None, DECODER_FILE: options.int8}
     found = {file: sha256(regular_file(folder / file)) for file, wanted in asked.items() if wanted}
     if options.uses_fusion:
         assert options.language_model is not None

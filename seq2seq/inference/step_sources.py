@@ -1,9 +1,8 @@
 """Step sources of a search: a model alone, restricted to a shortlist, with a language model, after a prefix.
 
-A step source wraps another one, so that they combine freely: `FusionSteps(Shortlisted(ModelSteps(model), ...), ...)`.
-    It
-holds no more than what its steps are made of. Values that may differ between searches enter the graph as `inputs`, so
-one graph serves them all. Nothing is read from disk here.
+A step source wraps another one, so they combine freely: `FusionSteps(ShortlistSteps(ModelSteps(model), ...), ...)`. It
+holds no more than what its steps are made of. Values that may differ between searches enter the graph as `inputs`,
+so one graph serves them all. Nothing is read from disk here.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -18,36 +17,23 @@ from seq2seq.models.base import DecoderModel
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.search import NEG_INF, StepFunction, StepOutput, shallow_fusion, with_prefix
 
+DecodeStep = Callable[..., tuple[tf.Tensor, Any, tf.Tensor]]  # logits, state, attention, as `DecoderModel.decode_step`
 SearchStart = tuple[StepFunction, Any, Any]  # what a search begins with: step, state (B, 1, ...), memory (B, ...)
 
 
 class Batch(NamedTuple):
-    """One batch of B sentences.
+    """One batch of B sentences."""
 
-    sources   token ids of each, without EOS; a language model's are its prompts
-    prefixes  target token ids that each hypothesis begins with; may be empty; read by `PrefixSteps` only
-    """
-
-    sources: Sequence[Ids]
-    prefixes: Sequence[Ids] = ()
+    sources: Sequence[Ids]  # token ids of each, without EOS; a language model's are its prompts
+    prefixes: Sequence[Ids] = ()  # target token ids that each hypothesis begins with; read by `PrefixSteps` only
 
 
 class StepSource(Protocol):
-    """Maker of the steps of a search.
+    """Maker of the steps of a search."""
 
-    graph_key        equal for sources that can share a graph: they differ in their inputs alone
-    models     models whose weights the steps read
-    signature  nest of the tensor specifications of `inputs`
-    """
-
-    @property
-    def graph_key(self) -> Hashable: ...
-
-    @property
-    def models(self) -> tuple[DecoderModel, ...]: ...
-
-    @property
-    def signature(self) -> Any: ...
+    graph_key: Hashable  # equal for sources that can share a graph: they differ in their inputs alone
+    models: tuple[DecoderModel, ...]  # whose weights the steps read
+    signature: Any  # nest of the tensor specifications of `inputs`
 
     def inputs(self, batch: Batch) -> Any:
         """A nest of arrays and numbers: what the steps of a batch need besides its sources."""
@@ -74,14 +60,10 @@ class ModelSteps:
 
     signature: Any = ()
 
-    def __init__(
-        self,
-        model: DecoderModel,
-        decode_step: Callable[..., tuple[tf.Tensor, Any, tf.Tensor]] | None = None,
-    ) -> None:
+    def __init__(self, model: DecoderModel, decode_step: DecodeStep | None = None) -> None:
         self.model, self.decode_step = model, decode_step
         self.graph_key: Hashable = (model, decode_step)
-        self.models = (model,)
+        self.models: tuple[DecoderModel, ...] = (model,)
 
     def inputs(self, batch: Batch) -> Any:
         return ()
@@ -115,18 +97,13 @@ class ModelSteps:
 
 
 class ShortlistSteps:
-    """The steps of another source, restricted to each sentence's candidates.
-
-    Args:
-        steps: The other source.
-        shortlist: The translator's shortlist.
-        size: Candidates per source token.
-    """
+    """The steps of another source, restricted to each sentence's candidates: `size` per source token."""
 
     def __init__(self, steps: StepSource, shortlist: Shortlist, size: int) -> None:
         self.steps, self.shortlist, self.size = steps, shortlist, size
         self.graph_key: Hashable = ("shortlist", steps.graph_key)
-        self.models, self.signature = steps.models, (tf.TensorSpec([None, None], tf.int32), steps.signature)
+        self.models = steps.models
+        self.signature: Any = (tf.TensorSpec([None, None], tf.int32), steps.signature)
 
     def inputs(self, batch: Batch) -> Any:
         return self.shortlist.select(batch.sources, self.size), self.steps.inputs(batch)
@@ -138,20 +115,14 @@ class ShortlistSteps:
 
 
 class FusionSteps:
-    """The steps of another source together with those of a language model, see `search.fused`.
-
-    Args:
-        steps: The other source.
-        language_model: Language model over the translator's target vocabulary.
-        weight: Weight of the language model.
-    """
+    """The steps of another source with those of a language model over the same vocabulary, see `shallow_fusion`."""
 
     def __init__(self, steps: StepSource, language_model: LanguageModel, weight: float) -> None:
         if isinstance(steps, PrefixSteps):
-            raise ValueError("a prefix is forced whatever the models say: wrap the fused steps in Prefixed")
+            raise ValueError("a prefix is forced whatever the models say: wrap the fused steps in PrefixSteps")
         self.steps, self.language_steps, self.weight = steps, ModelSteps(language_model), weight
         self.graph_key: Hashable = ("fused", language_model, steps.graph_key)
-        self.models = (*steps.models, language_model)
+        self.models: tuple[DecoderModel, ...] = (*steps.models, language_model)
         self.signature: Any = (tf.TensorSpec([], tf.float32), steps.signature)
 
     def inputs(self, batch: Batch) -> Any:
@@ -166,11 +137,7 @@ class FusionSteps:
 
 
 class PrefixSteps:
-    """The steps of another source, after the batch's prefixes, see `search.with_prefix`.
-
-    Args:
-        steps: The other source.
-    """
+    """The steps of another source, after the batch's prefixes, see `search.with_prefix`."""
 
     def __init__(self, steps: StepSource) -> None:
         self.steps = steps

@@ -39,9 +39,7 @@ class PerplexityReport:
     sentences           number of sentences that are not blank; blank ones are skipped
     tokens              EOS included
     words, characters   of the text in NFC, words by white space; one more for the end of each sentence
-    unknown_tokens             tokens that stand for text that the tokenizer does not know; unknown tokens make the
-                               number
-                        look better
+    unknown_tokens      tokens that stand for text that the tokenizer does not know; these make the numbers look better
     nll                 negative log-likelihood of all tokens, in nats
     """
 
@@ -101,17 +99,13 @@ class TextGenerator:
         self._memory = BatchSplitter()  # of padded tokens
         self.searcher = Searcher()
 
-        def read_out(source: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            with forward_only():
-                return model.readouts(source, target)
-
+        @forward_only()
         def nll(readout: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-            with forward_only():
-                return model.loss_from_readouts(readout, labels)[1]
+            return model.loss_from_readouts(readout, labels)[1]
 
         tokens, labels = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None], tf.int32)
         readouts = tf.TensorSpec([None, model.output_embedding.size], model.compute_dtype)
-        self._read_out = tf.function(read_out, input_signature=[tokens] * 2, autograph=False)
+        self._read_out = tf.function(forward_only()(model.readouts), input_signature=[tokens] * 2, autograph=False)
         self._nll = tf.function(nll, input_signature=[readouts, labels], autograph=False)
 
     @classmethod
@@ -217,35 +211,29 @@ class TextGenerator:
         found = [np.zeros(0, np.float32)] * len(ids)
         done = 0
 
-        def longest(lines: Sequence[list[int]]) -> int:
-            return max(map(len, lines)) + 1
+        def longest(rows: Sequence[int]) -> int:
+            return max(len(ids[row]) for row in rows) + 1
 
-        def explain(lines: Sequence[list[int]], shortage: str) -> str:
-            if len(lines) > 1:
-                return f"{shortage} at {len(lines)} lines of up to {longest(lines)} tokens: fewer at once from here on."
-            return f"{shortage} at one line of {longest(lines)} tokens. Divide such lines, or leave them out."
+        def explain(rows: Sequence[int], shortage: str) -> str:
+            if len(rows) > 1:
+                return f"{shortage} at {len(rows)} lines of up to {longest(rows)} tokens: fewer at once from here on."
+            return f"{shortage} at one line of {longest(rows)} tokens. Divide such lines, or leave them out."
+
+        def compute(rows: Sequence[int]) -> list[np.ndarray]:
+            target = pad([[*ids[row], EOS_ID] for row in rows])
+            readout, labels = self._read_out(np.full((len(rows), 1), EOS_ID, np.int32), target)
+            most = max(1, MAX_LOGITS // self.model.output_embedding.vocabulary_size)
+            blocks = [slice(start, start + most) for start in range(0, len(labels), most)]
+            nll = np.concatenate([self._nll(readout[block], labels[block]).numpy() for block in blocks])
+            return np.split(-nll, np.cumsum([len(ids[row]) + 1 for row in rows])[:-1])
+
+        def size(rows: Sequence[int]) -> int:
+            return len(rows) * longest(rows)
 
         for batch in batches_by_length([len(tokens) for tokens in ids], lambda length: BATCH_TOKENS // (length + 1)):
-            rows = iter(batch)
-            for _, log_probs in self._memory.run(
-                [ids[row] for row in batch],
-                self._log_probs_of,
-                size=lambda lines: len(lines) * longest(lines),
-                explain=explain,
-                warn=self.warn,
-            ):
-                for part in log_probs:
-                    found[next(rows)] = part
-                done += len(log_probs)
+            for rows, log_probs in self._memory.run(batch, compute, size=size, explain=explain, warn=self.warn):
+                for row, values in zip(rows, log_probs, strict=True):
+                    found[row] = values
+                done += len(rows)
                 progress(done)
         return found
-
-    def _log_probs_of(self, ids: Sequence[list[int]]) -> list[np.ndarray]:
-        """`_log_probs` of sentences that are read in one batch."""
-        lengths = [len(tokens) + 1 for tokens in ids]
-        target = pad([[*tokens, EOS_ID] for tokens in ids])
-        readout, labels = self._read_out(np.full((len(ids), 1), EOS_ID, np.int32), target)
-        size = max(1, MAX_LOGITS // self.model.output_embedding.vocabulary_size)
-        blocks = [slice(start, start + size) for start in range(0, len(labels), size)]
-        nll = np.concatenate([self._nll(readout[block], labels[block]).numpy() for block in blocks])
-        return np.split(-nll, np.cumsum(lengths)[:-1])

@@ -1,10 +1,9 @@
 """Text in, text out, order kept: tokenize, sort by length, search in batches, detokenize."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from textwrap import shorten
 from typing import NamedTuple
@@ -18,8 +17,7 @@ from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.devices.defaults import search_budget
 from seq2seq.devices.device import find_device, use_precision
 from seq2seq.devices.out_of_memory import BatchSplitter, emit_warning
-from seq2seq.inference.long_lines import split_line
-from seq2seq.inference.results import Translation, blank_translation, join_segments, make_hypotheses
+from seq2seq.inference.results import Translation, blank_translation, join_segments, make_hypotheses, split_line
 from seq2seq.inference.searcher import Searcher, length_limits
 from seq2seq.inference.shortlist import Shortlist
 from seq2seq.inference.step_factory import StepSourceFactory
@@ -133,36 +131,33 @@ class Translator:
         use_precision(self.model.precision)
         sentences = list(sentences)
         encoded = self.tokenizers.source.encode_batch(sentences)
-        lines = enumerate(zip(sentences, encoded, strict=True))
-        parts = [part for line, (text, ids) in lines for part in self._parts(line, text, ids, options)]
-        translations: list[Translation | None] = [None] * len(parts)
-        counts = Counter(part.line for part in parts)
-        waiting, done = Counter(counts), len(sentences) - len(counts)
+        lines = [list(self._parts(*line, options)) for line in zip(count(), sentences, encoded)]
+        parts = [part for line in lines for part in line]
+        found: dict[int, Translation] = {}  # by the place of its part
+        waiting, done = [len(line) for line in lines], lines.count([])
         tokens, hypotheses = search_budget(options, self.model.output_embedding.vocabulary_size, find_device())
 
         def fitting(length: int) -> int:
             return min(tokens // (length + 1), hypotheses) // options.hypotheses
 
         for batch in batches_by_length([len(part.ids) for part in parts], fitting):
-            places = iter(batch)
-            for searched, answers in self._memory.run(
-                [parts[place] for place in batch],
-                lambda some: self._search(steps, some, options, attention),
-                size=lambda some: len(some) * _width(some, options),
-                explain=lambda some, shortage: _explain(some, options, shortage),
+            for places, answers in self._memory.run(
+                batch,
+                lambda some: self._search(steps, [parts[place] for place in some], options, attention),
+                size=lambda some: len(some) * options.hypotheses * _longest(parts[place] for place in some),
+                explain=lambda some, shortage: _explain([parts[place] for place in some], options, shortage),
                 warn=self.warn,
             ):
-                for part, translation in zip(searched, answers, strict=True):
-                    translations[next(places)] = translation
-                    waiting[part.line] -= 1
-                    done += not waiting[part.line]
+                for place, translation in zip(places, answers, strict=True):
+                    found[place] = translation
+                    waiting[parts[place].line] -= 1
+                    done += not waiting[parts[place].line]
                 on_progress(done)
-        found = (translation for translation in translations if translation is not None)
+        in_order = (found[place] for place in range(len(parts)))
         results = []
-        for line, ids in enumerate(encoded):
-            result = join_segments(list(islice(found, counts[line]))) if line in counts else blank_translation()
-            cut = len(ids) - options.max_source_tokens + 1 if options.long_lines == "truncate" else 0
-            results.append(replace(result, truncated_tokens=cut) if cut > 0 else result)
+        for ids, line in zip(encoded, lines, strict=True):
+            result = join_segments(list(islice(in_order, len(line)))) if line else blank_translation()
+            results.append(replace(result, truncated_tokens=len(ids) - sum(len(part.ids) for part in line)))
         return results
 
     def translate_stream(
@@ -199,23 +194,15 @@ class Translator:
         self, steps: StepSource, parts: Sequence[_Part], options: SearchOptions, attention: bool
     ) -> list[Translation]:
         source, target = self.tokenizers
-        lengths = np.array([len(part.ids) + 1 for part in parts])
-        result = self.searcher.search(
-            steps,
-            Batch([part.ids for part in parts]),
-            length_limits(lengths, options),
-            options,
-            keep_weights=attention or options.unk == "replace",
-        )
-        return [
-            Translation(
-                source.pieces([*part.ids, EOS_ID]),
-                make_hypotheses(
-                    result, row, target, len(part.ids) + 1 if attention else 0, partial(self._text, part, options)
-                ),
-            )
-            for row, part in enumerate(parts)
-        ]
+        batch, keep_weights = Batch([part.ids for part in parts]), attention or options.unk == "replace"
+        limits = length_limits(np.array([len(part.ids) + 1 for part in parts]), options)
+        result = self.searcher.search(steps, batch, limits, options, keep_weights)
+        translations = []
+        for row, part in enumerate(parts):
+            tokens, decode = source.pieces([*part.ids, EOS_ID]), partial(self._text, part, options)
+            hypotheses = make_hypotheses(result, row, target, len(part.ids) + 1 if attention else 0, decode)
+            translations.append(Translation(tokens, hypotheses))
+        return translations
 
     def _text(self, part: _Part, options: SearchOptions, ids: list[int], weights: np.ndarray) -> str:
         if options.unk == "replace" and UNK_ID in ids:
@@ -234,21 +221,20 @@ def _most_attended(surfaces: Sequence[str], weights: np.ndarray) -> str:
     return texts[max(candidates, key=lambda s: weights[s])] if candidates else " ⁇ "
 
 
-def _width(parts: Sequence[_Part], options: SearchOptions) -> int:
-    """Source tokens of the longest part, EOS included, times hypotheses."""
-    return (max(len(part.ids) for part in parts) + 1) * options.hypotheses
+def _longest(parts: Iterable[_Part]) -> int:
+    """Source tokens of the longest part, EOS included."""
+    return max(len(part.ids) for part in parts) + 1
 
 
 def _explain(parts: Sequence[_Part], options: SearchOptions, shortage: str) -> str:
     """What to say of parts that did not fit into memory at once."""
     key = "n_best" if options.sample else "beam_size"
-    width, hypotheses = _width(parts, options), f"'{key}' {options.hypotheses}"
-    length = width // options.hypotheses
+    length, hypotheses = _longest(parts), f"'{key}' {options.hypotheses}"
     if len(parts) > 1:
         return (
             f"{shortage} at a batch of {len(parts)} sentences of up to {length} tokens with {hypotheses}: smaller "
-            f"batches from here on. A 'search.batch_tokens' (--batch-tokens) well below {len(parts) * width:,} saves "
-            "the attempts that fail."
+            f"batches from here on. A 'search.batch_tokens' (--batch-tokens) well below "
+            f"{len(parts) * length * options.hypotheses:,} saves the attempts that fail."
         )
     fewer = f"'{key}', or " if options.hypotheses > 1 else ""
     return (

@@ -1,10 +1,7 @@
 """Search over any step function: greedy, sampling and beam; wrappers that fuse two models or force a prefix."""
 
-from seq2seq.search.beam import beam_search
-from seq2seq.search.fusion import shallow_fusion
-from seq2seq.search.greedy import greedy_search
-from seq2seq.search.prefix import with_prefix
-from seq2seq.search.sampling import sample, sampling_distribution, uniform_noise
+from seq2seq.search.beam import beam_search, top_k
+from seq2seq.search.greedy_and_sampling import greedy_search, sample, sampling_distribution, uniform_noise
 from seq2seq.search.step import (
     NEG_INF,
     SearchConstraints,
@@ -14,6 +11,7 @@ from seq2seq.search.step import (
     coverage_scores,
     normalize_scores,
 )
+from seq2seq.search.wrappers import shallow_fusion, with_prefix
 
 __all__ = [
     "NEG_INF",
@@ -28,6 +26,7 @@ __all__ = [
     "sample",
     "sampling_distribution",
     "shallow_fusion",
+    "top_k",
     "uniform_noise",
     "with_prefix",
 ]

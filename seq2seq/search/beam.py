@@ -6,52 +6,35 @@ import tensorflow as tf
 
 from seq2seq.search.loop import run_search
 from seq2seq.search.step import NEG_INF, SearchConstraints, SearchResult, StepFunction
-from seq2seq.search.top_k import native_top_k, top_k
+
+BLOCK_SIZE = 32  # neighbours that `top_k` ranks by their maximum first
 
 
 class FinishedHypotheses(NamedTuple):
-    """The best hypotheses of each sentence that have ended, (B, K) each, frozen once there are K.
+    """The best hypotheses of each sentence that have ended, (B, K) each, frozen once there are K."""
 
-    scores     float32, see `Rules.scores`, best first; IMPOSSIBLE in empty places
-    end_steps       int64, the step at which EOS came
-    beam_positions      int64, the place in the beam that EOS was appended to
-    log_probs  float32, of EOS
-    """
-
-    scores: tf.Tensor
-    end_steps: tf.Tensor
-    beam_positions: tf.Tensor
-    log_probs: tf.Tensor
+    scores: tf.Tensor  # float32, see `SearchConstraints.scores`, best first; `NEG_INF` in empty places
+    end_steps: tf.Tensor  # int64, the step at which EOS came
+    beam_positions: tf.Tensor  # int64, the place in the beam that EOS was appended to
+    log_probs: tf.Tensor  # float32, of EOS
 
 
 class Beam(NamedTuple):
-    """The K unfinished hypotheses of each sentence, best first.
+    """The K unfinished hypotheses of each sentence, best first."""
 
-    tokens   (B, K)     int64, the last of each
-    scores   (B, K)     float32, summed log-probabilities; IMPOSSIBLE in empty places
-    state    of the decoder, a nest of (B, K, ...)
-    coverage  (B, K, S)  float32, see `Rules.update_coverage`
-    """
-
-    tokens: tf.Tensor
-    scores: tf.Tensor
-    state: Any
-    coverage: tf.Tensor
+    tokens: tf.Tensor  # (B, K) int64, the last of each
+    scores: tf.Tensor  # (B, K) float32, summed log-probabilities; `NEG_INF` in empty places
+    state: Any  # of the decoder, a nest of (B, K, ...)
+    coverage: tf.Tensor  # (B, K, S) float32, see `SearchConstraints.update_coverage`
 
 
 class BeamHistory(NamedTuple):
-    """What happened at a step, or at all steps as tensor arrays: enough to spell out any hypothesis.
+    """What happened at a step, or at all steps as tensor arrays: enough to spell out any hypothesis."""
 
-    parents    (B, K)     int64, of each place after the step, the place before it
-    tokens     (B, K)     int64, the token appended to reach that place
-    log_probs  (B, K)     float32, of that token
-    weights    (B, K, S)  float32, attention of each place *before* the step
-    """
-
-    parents: Any
-    tokens: Any
-    log_probs: Any
-    weights: Any
+    parents: Any  # (B, K) int64, of each place after the step, the place before it
+    tokens: Any  # (B, K) int64, the token appended to reach that place
+    log_probs: Any  # (B, K) float32, of that token
+    weights: Any  # (B, K, S) float32, attention of each place *before* the step
 
 
 def beam_search(
@@ -70,12 +53,9 @@ def beam_search(
     and frozen, when K hypotheses have finished.
 
     Args:
-        step: The decoder.
-        state: Its first state, tensors of (B, 1, ...).
-        memory: Passed on to `step`, a nest of (B, ...); not repeated for each hypothesis.
+        step, state, memory, keep_weights: See `greedy_search`; the memory is not repeated for each hypothesis.
         constraints: Their penalties decide which finished hypotheses are the best.
         beam_size: K, at least 1.
-        keep_weights: False returns weights with S = 0 and spends no memory on them.
 
     Returns:
         `SearchResult` with N = K.
@@ -150,7 +130,7 @@ def _merge(old: FinishedHypotheses, new: FinishedHypotheses) -> FinishedHypothes
 
 
 def _spell_out(
-    steps: tf.Tensor, finished: FinishedHypotheses, trace: BeamHistory, rules: SearchConstraints
+    steps: tf.Tensor, finished: FinishedHypotheses, history: BeamHistory, constraints: SearchConstraints
 ) -> SearchResult:
     """Follow each finished hypothesis from its end to its beginning."""
 
@@ -162,11 +142,11 @@ def _spell_out(
             value = tf.gather(array.read(t), slots, batch_dims=1)
             return tf.where(at_end, last, tf.where(inside, value, after))
 
-        eos, pad = tf.constant(rules.eos_id, tf.int64), tf.constant(rules.pad_id, tf.int64)
-        tokens = of_step(trace.tokens, eos, pad)
-        log_probs = of_step(trace.log_probs, finished.log_probs, 0.0)
-        slots = of_step(trace.parents, finished.beam_positions, slots)
-        weights = tf.gather(trace.weights.read(t), slots, batch_dims=1)
+        eos, pad = tf.constant(constraints.eos_id, tf.int64), tf.constant(constraints.pad_id, tf.int64)
+        tokens = of_step(history.tokens, eos, pad)
+        log_probs = of_step(history.log_probs, finished.log_probs, 0.0)
+        slots = of_step(history.parents, finished.beam_positions, slots)
+        weights = tf.gather(history.weights.read(t), slots, batch_dims=1)
         weights = tf.where((at_end | inside)[:, :, None], weights, 0.0)
         values = (tokens, log_probs, weights)
         return t - 1, slots, tuple(array.write(t, value) for array, value in zip(out, values, strict=True))
@@ -181,3 +161,34 @@ def _spell_out(
         tf.transpose(log_probs, [1, 2, 0]),
         tf.transpose(weights, [1, 2, 0, 3]),
     )
+
+
+def native_top_k(values: tf.Tensor, k: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """`tf.math.top_k` with places in int64, with which a GPU computes; with int32, TensorFlow computes on the host."""
+    values, places = tf.math.top_k(values, k)
+    return values, tf.cast(places, tf.int64)
+
+
+def top_k(values: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The k largest values of each row, best first, and their places; of equal ones the first.
+
+    Faster than `tf.math.top_k` for a long row and a small k: a block of neighbours without one of the k largest block
+    maxima has none of the k largest values, so ranking the values of k blocks is enough.
+
+    Args:
+        values: (B, K, V) float32.
+        k: At least 1. If k > V, V values are returned.
+
+    Returns:
+        Values (B, K, min(k, V)) and places in V, int64.
+    """
+    rows, hypotheses, size = tf.unstack(tf.shape(values))
+    padded = values
+    if values.shape[-1] is None or values.shape[-1] % BLOCK_SIZE:
+        padded = tf.pad(values, [[0, 0], [0, 0], [0, -size % BLOCK_SIZE]], constant_values=values.dtype.min)
+    blocks = tf.reshape(padded, [rows, hypotheses, -1, BLOCK_SIZE])
+    _, chosen = native_top_k(tf.reduce_max(blocks, axis=-1), tf.minimum(k, tf.shape(blocks)[2]))
+    chosen = tf.sort(chosen)  # so that of equal values the first is found first
+    candidates = tf.reshape(tf.gather(blocks, chosen, batch_dims=2), [rows, hypotheses, -1])
+    found, order = native_top_k(candidates, tf.minimum(k, size))
+    return found, BLOCK_SIZE * tf.gather(chosen, order // BLOCK_SIZE, batch_dims=2) + order % BLOCK_SIZE

@@ -37,7 +37,7 @@ class StepOutput(NamedTuple):
 
 
 class StepFunction(Protocol):
-    """One step of a decoder for K hypotheses of each of B sentences. Steps wrap steps: see `fused`, `with_prefix`.
+    """One step of a decoder for K hypotheses of each of B sentences. `shallow_fusion` and `with_prefix` wrap steps.
 
     Shapes:
         tokens  (B, K)  int64, the last token of each hypothesis, an id of the vocabulary
@@ -53,7 +53,7 @@ class SearchResult(NamedTuple):
 
     tokens     (B, N, L)     int32, EOS included, BOS not
     lengths    (B, N)        int32, EOS included; 0 where there are fewer than N hypotheses
-    scores     (B, N)        float32, see `Rules.scores`
+    scores     (B, N)        float32, see `SearchConstraints.scores`
     log_probs  (B, N, L)     float32, the step's score of each token (`StepOutput`); 0 at padding
     weights    (B, N, L, S)  float32, attention behind each token, 0 at padding
     """

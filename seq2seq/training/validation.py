@@ -10,7 +10,7 @@ from seq2seq.data.batching import plan_batches
 from seq2seq.devices.device import use_precision
 from seq2seq.devices.replicas import Replicas
 from seq2seq.evaluation.metrics import make_metric, score_texts
-from seq2seq.inference.long_lines import truncation_warning
+from seq2seq.inference.results import truncation_warning
 from seq2seq.inference.translator import Translator
 from seq2seq.models.base import DecoderModel
 from seq2seq.models.translation import Seq2Seq

@@ -9,8 +9,7 @@ import pytest
 
 from seq2seq.bulk import chunks
 from seq2seq.bulk.apache_beam import AnswerChunk, translate_on_apache_beam
-from seq2seq.bulk.chunks import Chunks
-from seq2seq.bulk.job import Job
+from seq2seq.bulk.chunks import Chunks, Job
 from seq2seq.errors import BulkError
 from seq2seq.inference.translator import Translator
 from tests.bulk import LINES, write_single_run

@@ -244,7 +244,7 @@ def test_translate_and_evaluate_with_a_language_model(folder, tmp_path, capsys):
 
 
 def test_a_bulk_job_knows_its_language_model(folder, tmp_path):
-    from seq2seq.bulk.job import Job
+    from seq2seq.bulk.chunks import Job
 
     shutil.copytree(folder / "model", tmp_path / "lm")
     options = SearchOptions(language_model=str(tmp_path / "lm"))

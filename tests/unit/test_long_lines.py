@@ -8,8 +8,7 @@ import pytest
 
 from seq2seq.config import SearchOptions, TokenizerConfig
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
-from seq2seq.inference.long_lines import split_line
-from seq2seq.inference.results import Hypothesis, Translation, join_segments
+from seq2seq.inference.results import Hypothesis, Translation, join_segments, split_line
 from seq2seq.inference.translator import Translator
 from seq2seq.models.build import build_model
 from tests.conftest import randomize

@@ -14,9 +14,9 @@ from seq2seq.search import (
     greedy_search,
     normalize_scores,
     sample,
+    top_k,
 )
 from seq2seq.search.loop import run_search
-from seq2seq.search.top_k import top_k
 from tests.reference import log_softmax
 
 PAD, UNK, BOS, EOS = 0, 1, 2, 3

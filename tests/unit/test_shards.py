@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from seq2seq.bulk import chunks, shards
-from seq2seq.bulk.job import Job
+from seq2seq.bulk.chunks import Job
 from seq2seq.bulk.shard import Shard
 from seq2seq.bulk.shards import translate_shard
 from seq2seq.config import SearchOptions
