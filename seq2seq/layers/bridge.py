@@ -6,8 +6,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from seq2seq.layers.configurable import ConfigurableLayer
-from seq2seq.layers.initialization import UNSEEDED, Initializers
+from seq2seq.layers.base import UNSEEDED, ConfigurableLayer, Initializers
 
 Summary = Literal["dense", "copy", "mean", "max", "zero"]
 

@@ -6,10 +6,9 @@ from typing import Any, ClassVar, NamedTuple
 import tensorflow as tf
 
 from seq2seq.layers.attention import Attention, AttentionMemory
+from seq2seq.layers.base import ConfigurableLayer
 from seq2seq.layers.bridge import Bridge
-from seq2seq.layers.configurable import ConfigurableLayer
-from seq2seq.layers.dropout import Dropout
-from seq2seq.layers.readout import Readout
+from seq2seq.layers.pointwise import Dropout, Readout
 from seq2seq.layers.stack import RecurrentStack, States
 
 

@@ -4,11 +4,9 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
+from seq2seq.layers.base import UNSEEDED, ConfigurableLayer, Initializers
 from seq2seq.layers.cells import make_cell, split_output
-from seq2seq.layers.configurable import ConfigurableLayer
-from seq2seq.layers.connection import ResidualConnection
-from seq2seq.layers.dropout import Dropout, RandomStream
-from seq2seq.layers.initialization import UNSEEDED, Initializers
+from seq2seq.layers.pointwise import Dropout, RandomStream, ResidualConnection
 from seq2seq.layers.recurrence import Recurrence, run_bidirectional
 from seq2seq.layers.stack import joined
 

@@ -6,8 +6,8 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
+from seq2seq.layers.base import ConfigurableLayer
 from seq2seq.layers.cells import GRUCell, LSTMCell
-from seq2seq.layers.configurable import ConfigurableLayer
 from seq2seq.layers.cudnn import CuDNNWeights, run_cudnn
 from seq2seq.layers.recurrent_scan import recurrent_scan
 from seq2seq.layers.sequence_kernels import gru_sequence, lstm_sequence

@@ -18,7 +18,7 @@ from seq2seq.layers import (
 )
 from seq2seq.layers.attention import Attention, make_attention
 from seq2seq.layers.bridge import Bridge, Summary
-from seq2seq.layers.readout import Readout
+from seq2seq.layers.pointwise import Readout
 from seq2seq.layers.stack import RecurrentStack
 
 DECODERS: dict[str, type[Decoder]] = {

@@ -20,7 +20,7 @@ from seq2seq.layers.attention import (
     make_attention,
     watched_heads,
 )
-from seq2seq.layers.initialization import Initializers
+from seq2seq.layers.base import Initializers
 from tests.conftest import randomize
 from tests.reference import additive_scores, attend, softmax
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.layers import Encoder, RandomStream
-from seq2seq.layers.connection import ResidualConnection
+from seq2seq.layers.pointwise import ResidualConnection
 from seq2seq.layers.stack import RecurrentStack
 from tests.conftest import randomize
 from tests.reference import normalize, sigmoid

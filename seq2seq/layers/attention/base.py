@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from seq2seq.layers.configurable import ConfigurableLayer
-from seq2seq.layers.initialization import UNSEEDED, Initializers
+from seq2seq.layers.base import UNSEEDED, ConfigurableLayer, Initializers
 from seq2seq.layers.recurrent_scan import deferred_matmul, recurrent_scan
 
 # Added to the scores of padded positions; exp(-1e9) is 0 in float32.

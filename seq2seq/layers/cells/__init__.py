@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from seq2seq.layers.base import UNSEEDED, Initializers
 from seq2seq.layers.cells.base import Cell, apply_mask, split_output
 from seq2seq.layers.cells.clockwork import ClockworkCell
 from seq2seq.layers.cells.gru import GRUCell, MinimalGatedCell, ResetBeforeGRUCell
@@ -11,7 +12,6 @@ from seq2seq.layers.cells.lstm import CIFGCell, DepthGatedLSTMCell, LSTMCell, Pe
 from seq2seq.layers.cells.normalized import LayerNormGRUCell, LayerNormLSTMCell
 from seq2seq.layers.cells.simple import ElmanCell, IRNNCell, JordanCell, ReLUElmanCell, SigmoidElmanCell
 from seq2seq.layers.cells.transition import DeepTransitionCell
-from seq2seq.layers.initialization import UNSEEDED, Initializers
 
 __all__ = [
     "CELLS",

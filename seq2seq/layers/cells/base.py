@@ -5,8 +5,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from seq2seq.layers.configurable import ConfigurableLayer
-from seq2seq.layers.initialization import UNSEEDED, Initializers
+from seq2seq.layers.base import UNSEEDED, ConfigurableLayer, Initializers
 from seq2seq.layers.recurrent_scan import deferred_matmul
 
 

@@ -9,7 +9,7 @@ from seq2seq.layers.cells.activations import tanh
 from seq2seq.layers.cells.base import Cell
 from seq2seq.layers.cells.gru import GRUCell
 from seq2seq.layers.cells.lstm import LSTMCell
-from seq2seq.layers.normalization import normalize
+from seq2seq.layers.pointwise import normalize
 
 
 class LayerNormGRUCell(GRUCell):

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from seq2seq.layers.configurable import ConfigurableLayer
+from seq2seq.layers.base import ConfigurableLayer
 
 
 class DeepTransitionCell(ConfigurableLayer):
