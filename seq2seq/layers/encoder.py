@@ -5,7 +5,8 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from seq2seq.layers.base import UNSEEDED, ConfigurableLayer, Initializers
-from seq2seq.layers.cells import make_cell, split_output
+from seq2seq.layers.cells import make_cell
+from seq2seq.layers.cells.base import split_output
 from seq2seq.layers.pointwise import Dropout, RandomStream, ResidualConnection
 from seq2seq.layers.recurrence import Recurrence, run_bidirectional
 from seq2seq.layers.stack import joined

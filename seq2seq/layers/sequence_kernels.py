@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from seq2seq.layers.cells import apply_mask
+from seq2seq.layers.cells.base import apply_mask
 from seq2seq.layers.custom_gradient import custom_gradient
 
 Gradient = Callable[..., tuple[tf.Tensor, ...]]
