@@ -5,7 +5,7 @@ shape, as Keras's own layers do. Encoders, attentions and decoders are driven by
 and hands them lengths and states; they have no place in a functional graph of Keras.
 """
 
-from seq2seq.layers.attention import Attention, AttentionMemory
+from seq2seq.layers.attention.base import Attention, AttentionMemory
 from seq2seq.layers.base import Initializers
 from seq2seq.layers.cells import DeepTransitionCell, GRUCell, LayerNormGRUCell, LayerNormLSTMCell, LSTMCell
 from seq2seq.layers.conditional import ConditionalDecoder

@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from seq2seq.layers.attention import AttentionMemory
+from seq2seq.layers.attention.base import AttentionMemory
 from seq2seq.layers.cells.base import split_output
 from seq2seq.layers.decoder import Decoder, DecoderState, step_by_step
 from seq2seq.layers.recurrent_scan import WeightValues, cast_weights, recurrent_scan

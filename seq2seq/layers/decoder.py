@@ -5,7 +5,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 
-from seq2seq.layers.attention import Attention, AttentionMemory
+from seq2seq.layers.attention.base import Attention, AttentionMemory
 from seq2seq.layers.base import ConfigurableLayer
 from seq2seq.layers.bridge import Bridge
 from seq2seq.layers.pointwise import Dropout, Readout

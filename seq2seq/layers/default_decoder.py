@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from seq2seq.layers.attention import AttentionMemory
+from seq2seq.layers.attention.base import AttentionMemory
 from seq2seq.layers.decoder import Decoder, DecoderState
 from seq2seq.layers.recurrent_scan import WeightValues, cast_weights
 from seq2seq.layers.stack import joined

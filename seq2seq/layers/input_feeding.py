@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from seq2seq.layers.attention import AttentionMemory
+from seq2seq.layers.attention.base import AttentionMemory
 from seq2seq.layers.decoder import Decoder, DecoderState, present, step_by_step, with_present
 from seq2seq.layers.recurrent_scan import WeightValues, cast_weights, deferred_matmul, recurrent_scan
 from seq2seq.layers.stack import joined
