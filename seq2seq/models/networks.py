@@ -96,14 +96,5 @@ def _decoder(
 
 def _stack_options(config: RecurrentStackConfig) -> dict[str, Any]:
     """What the stacks of encoder and decoder have in common."""
-    return {
-        "cell": config.cell,
-        "layers": config.layers,
-        "units": config.units,
-        "transition_depth": config.transition_depth,
-        "residual": config.residual,
-        "layer_norm": config.layer_norm,
-        "dropout": config.dropout,
-        "variational_dropout": config.variational,
-        "recurrent_dropout": config.recurrent_dropout,
-    }
+    options = config.model_dump(include=set(RecurrentStackConfig.model_fields))
+    return {"variational_dropout": options.pop("variational")} | options
