@@ -8,8 +8,7 @@ import tensorflow as tf
 from seq2seq.config import DecoderConfig, Precision
 from seq2seq.config.network import TargetEmbeddingsConfig, UnconditionalDecoderConfig
 from seq2seq.data.tokenizer import PAD_ID
-from seq2seq.layers import AttentionMemory
-from seq2seq.layers.decoder import DecoderState
+from seq2seq.layers import AttentionMemory, DecoderState
 from seq2seq.models.base import DecoderModel
 from seq2seq.models.networks import make_decoder
 
