@@ -46,9 +46,8 @@ class Decoder(ConfigurableLayer):
         weights   (B, T, S) or (B, K, S)           float32; (B, ·, 0) without attention
         state     `DecoderState`
 
-    `call(embedded, lengths, state, memory, training)` gives readouts and weights for whole targets (teacher
-    forcing), `step` for one token of each hypothesis. A model builds, starts and calls a decoder; it has no place in a
-    functional graph of Keras.
+    `call` gives readouts and weights for whole targets (teacher forcing), `step` for one token of each hypothesis. A
+    model builds, starts and calls a decoder.
     """
 
     # Cells in the bottom layer before the attention; None: as many as in the other layers.
