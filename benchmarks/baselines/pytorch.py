@@ -47,7 +47,7 @@ class PyTorch(nn.Module):
         for layer, recurrences in zip(self.encoder, theirs.encoder.recurrences, strict=True):
             for suffix, one in zip(("", "_reverse"), recurrences, strict=False):
                 self._copy_cell(layer, one.cell, suffix)
-        for layer, one in zip(self.decoder, theirs.decoder.stack.recurrences, strict=True):
+        for layer, (one,) in zip(self.decoder, theirs.decoder.stack.recurrences, strict=True):
             self._copy_cell(layer, one.cell, "")
         self.key.weight.copy_(_tensor(theirs.decoder.attention.key.kernel).T)
         pairs = [(self.readout, theirs.decoder.readout)]

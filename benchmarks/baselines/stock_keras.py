@@ -48,7 +48,7 @@ class StockKeras(keras.Model):
         for mine, other in zip(self.bridge, theirs.decoder.bridge.layers, strict=True):
             for dense, source in zip(mine, other, strict=True):
                 dense.set_weights(source.get_weights())
-        for layer, recurrence in zip(self.decoder, theirs.decoder.stack.recurrences, strict=True):
+        for layer, (recurrence,) in zip(self.decoder, theirs.decoder.stack.recurrences, strict=True):
             layer.set_weights([weight.numpy() for weight in recurrence.cell.weights])
         self.readout.set_weights(theirs.decoder.readout.get_weights())
 

@@ -12,7 +12,7 @@ from seq2seq.devices.device import use_precision
 from seq2seq.extras import requires_extra
 from seq2seq.inference.results import Translation
 from seq2seq.inference.translator import Translator
-from seq2seq.layers.attention import watched_heads
+from seq2seq.layers.attention.base import watched_heads
 
 with requires_extra("analysis", needed_by=__name__):
     import pandas as pd

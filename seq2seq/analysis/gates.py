@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from seq2seq.analysis.gradients import flatten_steps, unroll
 from seq2seq.extras import requires_extra
-from seq2seq.layers.cells.activations import record_activations
+from seq2seq.layers.cells.base import record_activations
 
 with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
@@ -68,7 +68,7 @@ def gate_values(
     if not found:
         raise ValueError(
             f"{type(cell).__name__} names no gates: its step has to compute them by `gate` and `squashed` of "
-            "seq2seq.layers.cells.activations"
+            "seq2seq.layers.cells.base"
         )
     steps, rows = run.projected.shape[:2]
     padding = np.arange(steps) >= np.reshape([steps] * rows if lengths is None else lengths, [rows, 1])

@@ -5,17 +5,15 @@ shape, as Keras's own layers do. Encoders, attentions and decoders are driven by
 and hands them lengths and states; they have no place in a functional graph of Keras.
 """
 
-from seq2seq.layers.attention import Attention, AttentionMemory
+from seq2seq.layers.attention.base import Attention, AttentionMemory
+from seq2seq.layers.base import Initializers
 from seq2seq.layers.cells import DeepTransitionCell, GRUCell, LayerNormGRUCell, LayerNormLSTMCell, LSTMCell
 from seq2seq.layers.conditional import ConditionalDecoder
-from seq2seq.layers.decoder import Decoder, DecoderState
-from seq2seq.layers.default_decoder import DefaultDecoder
-from seq2seq.layers.dropout import Dropout, RandomStream
-from seq2seq.layers.embedding import Embedding
+from seq2seq.layers.decoder import Decoder, DecoderState, DefaultDecoder
 from seq2seq.layers.encoder import Encoder
-from seq2seq.layers.initialization import Initializers
 from seq2seq.layers.input_feeding import InputFeedingDecoder
 from seq2seq.layers.losses import output_cross_entropy
+from seq2seq.layers.pointwise import Dropout, Embedding, RandomStream
 from seq2seq.layers.recurrence import Recurrence
 
 __all__ = [

@@ -6,8 +6,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from seq2seq.layers.configurable import ConfigurableLayer
-from seq2seq.layers.initialization import UNSEEDED, Initializers
+from seq2seq.layers.base import UNSEEDED, ConfigurableLayer, Initializers
 
 Summary = Literal["dense", "copy", "mean", "max", "zero"]
 
@@ -15,10 +14,10 @@ Summary = Literal["dense", "copy", "mean", "max", "zero"]
 class Bridge(ConfigurableLayer):
     """The decoder's first state, and one vector that sums up the source.
 
-    transformed   tanh(W [last hidden states of all encoder layers] + b), one W and b a state
-    last          the encoder's last states as they are, layer by layer
-    mean, max     tanh(W m + b) of the mean or maximum m of the top layer's states over the sentence
-    zero          zeros, where there is no source; the vector is the memory's first row, of any width
+    dense      tanh(W [last hidden states of all encoder layers] + b), one W and b a state
+    copy       the encoder's last states as they are, layer by layer
+    mean, max  tanh(W m + b) of the mean or maximum m of the top layer's states over the sentence
+    zero       zeros, where there is no source; the vector is the memory's first row, of any width
 
     Args:
         kind: Which of them.
@@ -35,7 +34,7 @@ class Bridge(ConfigurableLayer):
         first   a list over decoder layers of lists of (B, U)
         vector  (B, C)
 
-    Source: Cho et al. (2014), appendix A.1.1 (transformed); Sutskever, Vinyals and Le (2014), section 2 (last);
+    Source: Cho et al. (2014), appendix A.1.1 (dense); Sutskever, Vinyals and Le (2014), section 2 (copy);
     Sennrich et al. (2017), section 3.1 (mean).
     """
 
@@ -50,10 +49,8 @@ class Bridge(ConfigurableLayer):
         super().__init__(**kwargs)
 
         def dense(units: int, name: str) -> keras.layers.Dense:
-            first = initializers.glorot_uniform()
-            return keras.layers.Dense(
-                units, activation="tanh", kernel_initializer=first, dtype=self.dtype_policy, name=name
-            )
+            first, policy = initializers.glorot_uniform(), self.dtype_policy
+            return keras.layers.Dense(units, activation="tanh", kernel_initializer=first, dtype=policy, name=name)
 
         self.sizes, self.kind, self.vector_size = sizes, kind, vector_size
         self.vector = dense(vector_size, "vector") if vector_size is not None and kind == "dense" else None
@@ -77,9 +74,8 @@ class Bridge(ConfigurableLayer):
         self, final_states: Sequence[Sequence[tf.Tensor]], states: tf.Tensor, mask: tf.Tensor
     ) -> tuple[list[list[tf.Tensor]], tf.Tensor]:
         if self.kind == "copy":
-            return [
-                list(layer[: len(sizes)]) for layer, sizes in zip(final_states, self.sizes, strict=True)
-            ], final_states[-1][0]
+            pairs = zip(final_states, self.sizes, strict=True)
+            return [list(layer[: len(sizes)]) for layer, sizes in pairs], final_states[-1][0]
         if self.kind == "zero":
             rows = tf.shape(states)[0]
             return [[tf.zeros([rows, units], states.dtype) for units in sizes] for sizes in self.sizes], states[:, 0]

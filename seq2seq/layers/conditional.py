@@ -4,10 +4,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from seq2seq.layers.attention import AttentionMemory
-from seq2seq.layers.cells import split_output
-from seq2seq.layers.decoder import Decoder, DecoderState, step_by_step
-from seq2seq.layers.recurrent_scan import WeightValues, cast_weights, recurrent_scan
+from seq2seq.layers.attention.base import AttentionMemory
+from seq2seq.layers.cells.base import split_output
+from seq2seq.layers.decoder import Decoder, DecoderState, Stepped, step_by_step
+from seq2seq.layers.recurrent_scan import recurrent_scan
 from seq2seq.layers.stack import RecurrentStack, States, joined
 
 
@@ -29,7 +29,7 @@ class ConditionalDecoder(Decoder):
 
     def __init__(self, stack: RecurrentStack, **kwargs: Any) -> None:
         super().__init__(stack, **kwargs)
-        self.second = stack.new_cell(stack.transition_depth, name="second")
+        self.second = stack.new_cell(stack.transition_depth, stack.units, name="second")
 
     def build_layers(self, embedding_size: int, memory_size: int) -> None:
         units = self.stack.units
@@ -38,16 +38,11 @@ class ConditionalDecoder(Decoder):
         self.readout.build((None, None, units + memory_size + embedding_size))
 
     def call(
-        self,
-        embedded: tf.Tensor,
-        lengths: tf.Tensor,
-        state: DecoderState,
-        memory: AttentionMemory,
-        training: bool = False,
+        self, embedded: tf.Tensor, lengths: tf.Tensor, state: DecoderState, memory: AttentionMemory, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
         first, attention = self.stack.cells[0], self.attention
         assert attention is not None
-        mask = self.stack.state_mask(0, embedded, training)
+        (mask,) = self.stack.state_masks(0, embedded, training)
         mask = None if mask is None else mask[:, None]
         cells = len(state.cells[0])
         # Keras has cast it, as it does with all that is given to a layer's call.
@@ -74,15 +69,12 @@ class ConditionalDecoder(Decoder):
         x = self.stack.run_above(x, passed, contexts, lengths, state.cells, training)
         return self.readout(joined([x, contexts, embedded]), training=training), weights
 
-    def step(
-        self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory
-    ) -> tuple[tf.Tensor, DecoderState, tf.Tensor]:
-        with WeightValues(self.variables, cast_weights(self.variables, self.compute_dtype)):
-            projected = self.stack.cells[0].project(embedded)
-            output, bottom, context, weights, coverage = self._bottom(projected, state.cells[0], memory, state.coverage)
-            x, passed = self.stack.connect(0, output, embedded)
-            x, above = self.stack.step_above(x, passed, context, state.cells)
-            readout = self.readout(joined([x, context, embedded]))
+    def step_layers(self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory) -> Stepped:
+        projected = self.stack.cells[0].project(embedded)
+        output, bottom, context, weights, coverage = self._bottom(projected, state.cells[0], memory, state.coverage)
+        x, passed = self.stack.connect(0, output, embedded)
+        x, above = self.stack.step_above(x, passed, context, state.cells)
+        readout = self.readout(joined([x, context, embedded]))
         return readout, DecoderState((bottom, *above), state.feed, coverage), weights
 
     def _bottom(

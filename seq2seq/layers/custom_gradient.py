@@ -1,22 +1,14 @@
 """Functions with a gradient of their own, and graphs that need no gradients."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from typing import Any
 
 import tensorflow as tf
 
-
-class _Scopes(threading.local):
-    """How many `forward_only` scopes a thread is in."""
-
-    def __init__(self) -> None:
-        self.depth = 0
-
-
-_scopes = _Scopes()
+_forward_only: ContextVar[bool] = ContextVar("forward_only", default=False)
 
 
 @contextmanager
@@ -26,11 +18,11 @@ def forward_only() -> Iterator[None]:
     TensorFlow registers the gradient of each such function that is traced, and never forgets it; it holds the whole
     graph. So a graph that is never run backwards is traced in this scope, or its memory is never freed.
     """
-    _scopes.depth += 1
+    before = _forward_only.set(True)
     try:
         yield
     finally:
-        _scopes.depth -= 1
+        _forward_only.reset(before)
 
 
 def custom_gradient(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callable[..., Any]:
@@ -43,6 +35,6 @@ def custom_gradient(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> 
 
     @wraps(function)
     def call(*arguments: Any) -> Any:
-        return function(*arguments)[0] if _scopes.depth else differentiable(*arguments)
+        return function(*arguments)[0] if _forward_only.get() else differentiable(*arguments)
 
     return call

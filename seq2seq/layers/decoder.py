@@ -1,16 +1,16 @@
-"""What all decoders have in common: their state, their parts and how they start."""
+"""What all decoders have in common (their state, their parts and how they start), and the default one."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 
-from seq2seq.layers.attention import Attention, AttentionMemory
+from seq2seq.layers.attention.base import Attention, AttentionMemory
+from seq2seq.layers.base import ConfigurableLayer
 from seq2seq.layers.bridge import Bridge
-from seq2seq.layers.configurable import ConfigurableLayer
-from seq2seq.layers.dropout import Dropout
-from seq2seq.layers.readout import Readout
-from seq2seq.layers.stack import RecurrentStack, States
+from seq2seq.layers.pointwise import Dropout, Readout
+from seq2seq.layers.recurrent_scan import WeightValues, cast_weights
+from seq2seq.layers.stack import RecurrentStack, States, joined
 
 
 class DecoderState(NamedTuple):
@@ -24,6 +24,9 @@ class DecoderState(NamedTuple):
     cells: tuple[States, ...]
     feed: tf.Tensor
     coverage: tf.Tensor
+
+
+Stepped = tuple[tf.Tensor, DecoderState, tf.Tensor]  # readouts, next state, attention weights
 
 
 class Decoder(ConfigurableLayer):
@@ -43,9 +46,8 @@ class Decoder(ConfigurableLayer):
         weights   (B, T, S) or (B, K, S)           float32; (B, ·, 0) without attention
         state     `DecoderState`
 
-    `call(embedded, lengths, state, memory, training=False)` gives readouts and weights for whole targets (teacher
-    forcing), `step` for one token of each hypothesis. A model builds, starts and calls a decoder; it has no place in a
-    functional graph of Keras.
+    `call` gives readouts and weights for whole targets (teacher forcing), `step` for one token of each hypothesis. A
+    model builds, starts and calls a decoder.
     """
 
     # Cells in the bottom layer before the attention; None: as many as in the other layers.
@@ -98,10 +100,13 @@ class Decoder(ConfigurableLayer):
         coverage = tf.zeros(tf.shape(mask))[:, None] if sees else tf.zeros_like(nothing, tf.float32)
         return memory, DecoderState(self.stack.initial_states(learnt), nothing, coverage)
 
-    def step(
-        self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory
-    ) -> tuple[tf.Tensor, DecoderState, tf.Tensor]:
+    def step(self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory) -> Stepped:
         """Readouts, next state and weights for one token of each of K hypotheses a sentence."""
+        with WeightValues(self.variables, cast_weights(self.variables, self.compute_dtype)):
+            return self.step_layers(embedded, state, memory)
+
+    def step_layers(self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory) -> Stepped:
+        """`step`, with weights that are cast already."""
         raise NotImplementedError
 
     def attend(
@@ -109,10 +114,8 @@ class Decoder(ConfigurableLayer):
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Context, weights, and the coverage after them, for one query a hypothesis, (B, K, U)."""
         assert self.attention is not None
-        if not self.attention.uses_coverage:
-            return *self.attention.attend(query, memory, dropout_mask=drop), coverage
         context, weights = self.attention.attend(query, memory, coverage, drop)
-        return context, weights, coverage + weights
+        return context, weights, coverage + weights if self.attention.uses_coverage else coverage
 
     def attention_mask(self, embedded: tf.Tensor, memory: AttentionMemory, training: bool) -> tf.Tensor | None:
         """The dropout of the weights of whole targets (B, T, ·)."""
@@ -120,6 +123,58 @@ class Decoder(ConfigurableLayer):
         return self.attention_dropout.mask(
             self.attention.dropout_mask_shape(embedded, memory), embedded.dtype, training
         )
+
+
+class DefaultDecoder(Decoder):
+    """A stack of recurrent layers over the embedded target, attending after the bottom one.
+
+    h_t = bottom(y_{t-1}, h_{t-1});  c_t = attend(h_t);  each layer above reads [below_t; c_t];
+    readout_t = tanh(W [top_t; c_t]). No step needs the attention of the step before (there is no input
+    feeding), so training runs each recurrence over the whole target at once.
+
+    Without attention the source comes in by the first state alone (no layer and no readout reads a c_t), or, where
+    the bridge has a vector for every step, c_t is that vector and every layer reads it, the bottom one too.
+
+    Source: Luong, Pham and Manning (2015), section 3 (global attention); stack of Wu et al. (2016), section 3;
+    without attention Sutskever, Vinyals and Le (2014) and Cho et al. (2014).
+    Departure from Wu et al.: the context is that of the same step, and the bottom layer does not read it.
+    """
+
+    def build_layers(self, embedding_size: int, memory_size: int) -> None:
+        fixed = 0 if self.bridge.vector_size is None else self.bridge.width
+        context, beside = (memory_size, 0) if self.attention is not None else (fixed, fixed)
+        self.stack.build_layers(embedding_size + beside, self.stack.units + context)
+        self.readout.build((None, None, self.stack.units + context))
+
+    def call(
+        self, embedded: tf.Tensor, lengths: tf.Tensor, state: DecoderState, memory: AttentionMemory, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        beside = self._beside(embedded, memory)
+        x, passed = self.stack.run(0, [embedded, beside], lengths, state.cells[0], training)
+        if self.attention is None:
+            context, weights = beside, tf.zeros_like(embedded[..., :0], tf.float32)
+        else:
+            context, weights = self.attention.attend_sequence(x, memory, self.attention_mask(x, memory, training))
+        x = self.stack.run_above(x, passed, context, lengths, state.cells, training)
+        return self.readout(joined([x, context]), training=training), weights
+
+    def step_layers(self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory) -> Stepped:
+        beside = self._beside(embedded, memory)
+        projected = self.stack.cells[0].project(joined([embedded, beside]))
+        x, passed, bottom = self.stack.step(0, projected, state.cells[0], embedded)
+        if self.attention is None:
+            context, weights, coverage = beside, tf.zeros_like(embedded[..., :0], tf.float32), state.coverage
+        else:
+            context, weights, coverage = self.attend(x, memory, state.coverage)
+        x, above = self.stack.step_above(x, passed, context, state.cells)
+        readout = self.readout(joined([x, context]))
+        return readout, DecoderState((bottom, *above), state.feed, coverage), weights
+
+    def _beside(self, embedded: tf.Tensor, memory: AttentionMemory) -> tf.Tensor:
+        """What the bottom layer reads beside the embeddings, (B, N, ·): the vector of every step, or nothing."""
+        if self.bridge.vector_size is None:
+            return embedded[..., :0]
+        return tf.broadcast_to(memory.states, [*tf.unstack(tf.shape(embedded)[:2]), memory.states.shape[-1]])
 
 
 def step_by_step(mask: tf.Tensor | None) -> list[tf.Tensor]:

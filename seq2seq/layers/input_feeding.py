@@ -5,9 +5,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from seq2seq.layers.attention import AttentionMemory
-from seq2seq.layers.decoder import Decoder, DecoderState, present, step_by_step, with_present
-from seq2seq.layers.recurrent_scan import WeightValues, cast_weights, deferred_matmul, recurrent_scan
+from seq2seq.layers.attention.base import AttentionMemory
+from seq2seq.layers.decoder import Decoder, DecoderState, Stepped, present, step_by_step, with_present
+from seq2seq.layers.recurrent_scan import deferred_matmul, recurrent_scan
 from seq2seq.layers.stack import joined
 
 
@@ -39,12 +39,7 @@ class InputFeedingDecoder(Decoder):
         return memory, state._replace(feed=tf.zeros([tf.shape(mask)[0], 1, self.readout.units], states.dtype))
 
     def call(
-        self,
-        embedded: tf.Tensor,
-        lengths: tf.Tensor,
-        state: DecoderState,
-        memory: AttentionMemory,
-        training: bool = False,
+        self, embedded: tf.Tensor, lengths: tf.Tensor, state: DecoderState, memory: AttentionMemory, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
         fixed, timed = self._masks(embedded, memory, training)
         # Keras has cast it, as it does with all that is given to a layer's call.
@@ -67,15 +62,12 @@ class InputFeedingDecoder(Decoder):
         )
         return tf.transpose(readouts[:, :, 0], [1, 0, 2]), tf.transpose(weights[:, :, 0], [1, 0, 2])
 
-    def step(
-        self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory
-    ) -> tuple[tf.Tensor, DecoderState, tf.Tensor]:
-        with WeightValues(self.variables, cast_weights(self.variables, self.compute_dtype)):
-            return self._step(deferred_matmul(embedded, self.stack.cells[0].kernel), state, memory, {})
+    def step_layers(self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory) -> Stepped:
+        return self._step(deferred_matmul(embedded, self.stack.cells[0].kernel), state, memory, {})
 
     def _step(
         self, products: tf.Tensor, state: DecoderState, memory: AttentionMemory, masks: dict[str, tf.Tensor]
-    ) -> tuple[tf.Tensor, DecoderState, tf.Tensor]:
+    ) -> Stepped:
         """Readout, next state and weights for the embeddings' products (B, K, ·) or, in training, (B, 1, ·)."""
         new = []
         x = passed = products
@@ -104,9 +96,9 @@ class InputFeedingDecoder(Decoder):
             mask = dropout.mask(shape, embedded.dtype, training)
             # A variational mask stands for every step.
             drawn[name] = None if mask is None else tf.broadcast_to(mask, shape)
-        states = {f"state {i}": self.stack.state_mask(i, embedded, training) for i in range(len(self.stack.cells))}
-        fixed = {name: mask[:, None] for name, mask in states.items() if mask is not None}
-        timed = {name: masks for name, mask in drawn.items() for masks in step_by_step(mask)}
+        masks = [mask for i in range(len(self.stack.cells)) for mask in self.stack.state_masks(i, embedded, training)]
+        fixed = {f"state {i}": mask[:, None] for i, mask in enumerate(masks) if mask is not None}
+        timed = {name: steps for name, mask in drawn.items() for steps in step_by_step(mask)}
         return fixed, timed
 
 

@@ -6,8 +6,8 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
+from seq2seq.layers.base import ConfigurableLayer
 from seq2seq.layers.cells import GRUCell, LSTMCell
-from seq2seq.layers.configurable import ConfigurableLayer
 from seq2seq.layers.cudnn import CuDNNWeights, run_cudnn
 from seq2seq.layers.recurrent_scan import recurrent_scan
 from seq2seq.layers.sequence_kernels import gru_sequence, lstm_sequence
@@ -68,16 +68,16 @@ class Recurrence(ConfigurableLayer):
         initial_state: Sequence[tf.Tensor] | None = None,
         state_mask: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        initial_state = self.zero_state(inputs) if initial_state is None else initial_state
+        initial = self.zero_state(inputs) if initial_state is None else list(initial_state)
         if self.reverse:
             inputs = tf.reverse_sequence(inputs, lengths, seq_axis=1)
-        run: dict[str, Any] = {
-            "reference": self._plain,
-            "hoisted": self._hoisted,
-            "fused": self._fast,
-            "cudnn": self._cudnn,
-        }
-        outputs, states = run[self.choose_implementation(state_mask)](inputs, lengths, list(initial_state), state_mask)
+        implementation = self.choose_implementation(state_mask)
+        if implementation == "cudnn":
+            outputs, (states,) = run_cudnn(_mode(self.cell), inputs, lengths, [_weights(self.cell)], [initial])
+        else:
+            loops: dict[str, Any] = {"reference": self._plain, "hoisted": self._hoisted, "fused": self._fast}
+            outputs, *sequences = loops[implementation](tf.transpose(inputs, [1, 0, 2]), initial, state_mask)
+            outputs, states = tf.transpose(outputs, [1, 0, 2]), [_at_end(sequence, lengths) for sequence in sequences]
         outputs = _without_padding(outputs, lengths)
         if self.reverse:
             outputs = tf.reverse_sequence(outputs, lengths, seq_axis=1)
@@ -97,60 +97,44 @@ class Recurrence(ConfigurableLayer):
             return "cudnn" if mask is None and tf.config.list_logical_devices("GPU") else "fused"
         return "hoisted" if hasattr(self.cell, "step") else "reference"
 
-    def _plain(
-        self, inputs: tf.Tensor, lengths: tf.Tensor, initial: list[tf.Tensor], _: None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        steps = tf.shape(inputs)[1]
-        time_major = tf.transpose(inputs, [1, 0, 2])
+    # The loops read inputs (T, B, I) and give outputs and each state after every step, (T, B, U).
 
-        def arrays() -> list[tf.TensorArray]:
-            sizes = [self.cell.output_size, *self.cell.state_size]
-            return [tf.TensorArray(inputs.dtype, steps, element_shape=[None, size]) for size in sizes]
+    def _plain(self, inputs: tf.Tensor, initial: list[tf.Tensor], _: None) -> list[tf.Tensor]:
+        steps = tf.shape(inputs)[0]
+
+        sizes = [self.cell.output_size, *self.cell.state_size]
+        arrays = [tf.TensorArray(inputs.dtype, steps, element_shape=[None, size]) for size in sizes]
 
         def body(t: tf.Tensor, states: list[tf.Tensor], out: list[tf.TensorArray]) -> tuple:
-            output, states = self.cell.call(time_major[t], states)
+            output, states = self.cell.call(inputs[t], states)
             written = [array.write(t, value) for array, value in zip(out, [output, *states], strict=True)]
             return t + 1, states, written
 
-        _, _, out = tf.while_loop(lambda t, *_: t < steps, body, (0, initial, arrays()))
-        outputs, *states = [array.stack() for array in out]
-        return tf.transpose(outputs, [1, 0, 2]), [_at_end(state, lengths) for state in states]
+        _, _, out = tf.while_loop(lambda t, *_: t < steps, body, (0, initial, arrays))
+        return [array.stack() for array in out]
 
-    def _hoisted(
-        self, inputs: tf.Tensor, lengths: tf.Tensor, initial: list[tf.Tensor], mask: tf.Tensor | None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _hoisted(self, inputs: tf.Tensor, initial: list[tf.Tensor], mask: tf.Tensor | None) -> list[tf.Tensor]:
         def step(x: Sequence[tf.Tensor], states: Sequence[tf.Tensor], _: Any) -> tuple[list, list]:
             output, states = self.cell.step(x[0], states, mask)
             return [output], list(states)
 
-        (outputs,), states = recurrent_scan(
+        outputs, states = recurrent_scan(
             step,
-            [self.cell.project(tf.transpose(inputs, [1, 0, 2]))],
+            [self.cell.project(inputs)],
             initial,
             variables=self.cell.variables,
             output_dtypes=[inputs.dtype],
         )
-        return tf.transpose(outputs, [1, 0, 2]), [_at_end(state, lengths) for state in states]
+        return [*outputs, *states]
 
-    def _fast(
-        self, inputs: tf.Tensor, lengths: tf.Tensor, initial: list[tf.Tensor], mask: tf.Tensor | None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        cell = self.cell
-        projected = cell.project(tf.transpose(inputs, [1, 0, 2]))
-        kernel = tf.convert_to_tensor(cell.recurrent_kernel)
-        if isinstance(cell, GRUCell):
-            bias = tf.convert_to_tensor(cell.bias)
+    def _fast(self, inputs: tf.Tensor, initial: list[tf.Tensor], mask: tf.Tensor | None) -> list[tf.Tensor]:
+        projected, kernel = self.cell.project(inputs), tf.convert_to_tensor(self.cell.recurrent_kernel)
+        if isinstance(self.cell, GRUCell):
+            bias = tf.convert_to_tensor(self.cell.bias)
             sequences = [gru_sequence(projected, kernel, bias[1], initial[0], mask)]
         else:
             sequences = list(lstm_sequence(projected, kernel, initial[0], initial[1], mask))
-        outputs = tf.transpose(sequences[0], [1, 0, 2])
-        return outputs, [_at_end(sequence, lengths) for sequence in sequences]
-
-    def _cudnn(
-        self, inputs: tf.Tensor, lengths: tf.Tensor, initial: list[tf.Tensor], _: None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        outputs, (states,) = run_cudnn(_mode(self.cell), inputs, lengths, [_weights(self.cell)], [initial])
-        return outputs, states
+        return [sequences[0], *sequences]
 
 
 def run_bidirectional(

@@ -5,8 +5,8 @@ scales). Going back, each step is computed again from the state before it, so th
 outputs only; and the gradients of the matrices, which no step waits for, are one product each after the loop.
 """
 
-import threading
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -27,14 +27,8 @@ class DeferredMatmul(NamedTuple):
     result: tf.Tensor
 
 
-class _Records(threading.local):
-    """Lists that are filled while a step of `recurrent_scan` is traced, innermost last; each thread traces its own."""
-
-    def __init__(self) -> None:
-        self.lists: list[list[DeferredMatmul]] = []
-
-
-_records = _Records()
+# Where products are recorded while a step of `recurrent_scan` is traced.
+_recorded: ContextVar[list[DeferredMatmul] | None] = ContextVar("recorded", default=None)
 
 
 def deferred_matmul(inputs: tf.Tensor, weight: keras.Variable) -> tf.Tensor:
@@ -44,8 +38,8 @@ def deferred_matmul(inputs: tf.Tensor, weight: keras.Variable) -> tf.Tensor:
     """
     flat = tf.reshape(inputs, [-1, weight.shape[0]])
     result = tf.matmul(flat, tf.cast(tf.convert_to_tensor(weight), inputs.dtype))
-    if _records.lists:
-        _records.lists[-1].append(DeferredMatmul(weight, flat, result))
+    if (recorded := _recorded.get()) is not None:
+        recorded.append(DeferredMatmul(weight, flat, result))
     return tf.reshape(result, tf.concat([tf.shape(inputs)[:-1], [weight.shape[1]]], axis=0))
 
 
@@ -110,12 +104,12 @@ def recurrent_scan(
 
     def at(t: tf.Tensor, args: Tensors, states: Tensors, recorded: list[DeferredMatmul]) -> tuple[Tensors, Tensors]:
         x, _, fixed, weights = splits.of(args)
-        _records.lists.append(recorded)
+        before = _recorded.set(recorded)
         try:
             with WeightValues(variables, weights) as scope:
                 outputs, new = step([sequence[t] for sequence in x], states, fixed)
         finally:
-            _records.lists.pop()
+            _recorded.reset(before)
         uses.matrices |= {places[id(call.weight)] for call in recorded}
         uses.vectors |= {places[i] for i in scope.read & places.keys()} - uses.matrices
         uses.products = len(recorded)

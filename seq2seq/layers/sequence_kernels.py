@@ -7,11 +7,11 @@ product for all steps, takes longer than to keep them: a sixth of a training ste
 Shapes: T steps, N rows, U units, G gates times U. Everything is time-major here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from seq2seq.layers.cells import apply_mask
+from seq2seq.layers.cells.base import apply_mask
 from seq2seq.layers.custom_gradient import custom_gradient
 
 Gradient = Callable[..., tuple[tf.Tensor, ...]]
@@ -25,17 +25,14 @@ def gru_sequence(
     initial: tf.Tensor,
     mask: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """States of a GRU (see `GRUCell`) after each step.
+    """States (T, N, U) of a GRU (see `GRUCell`) after each step.
 
     Args:
         projected: (T, N, 3U), inputs times kernel plus input bias, T at least 1.
         recurrent_kernel: (U, 3U).
         recurrent_bias: (3U,).
         initial: (N, U).
-        mask: (N, U), times the state that enters the recurrent product; gets no gradient.
-
-    Returns:
-        (T, N, U).
+        mask: (N, U), times the hidden state that enters the recurrent product; gets no gradient.
     """
 
     @custom_gradient
@@ -54,7 +51,7 @@ def gru_sequence(
             h = n + z * (h - n)
             return t + 1, h, _write(out, t, (h, z, r, n, h_n))
 
-        x_in = tf.TensorArray(x.dtype, steps).unstack(x)
+        (x_in,) = _arrays(x)
         _, _, out = tf.while_loop(lambda t, *_: t < steps, forward, (0, h0, arrays))
         states, z, r, n, h_n = (array.stack() for array in out)
 
@@ -72,14 +69,9 @@ def gru_sequence(
                 d_before = dh * z_in.read(t) + apply_mask(tf.matmul(d_recurrent, transposed), mask)
                 return t - 1, d_before, out.write(t, dh)
 
-            d_in = tf.TensorArray(x.dtype, steps).unstack(d_states)
-            z_in = tf.TensorArray(x.dtype, steps).unstack(z)
-            factors_in = tf.TensorArray(x.dtype, steps).unstack(factors)
-            _, d_h0, out = tf.while_loop(
-                lambda t, *_: t >= 0,
-                back,
-                (steps - 1, tf.zeros_like(h0), tf.TensorArray(x.dtype, steps, element_shape=h0.shape)),
-            )
+            d_in, z_in, factors_in = _arrays(d_states, z, factors)
+            start = (steps - 1, tf.zeros_like(h0), tf.TensorArray(x.dtype, steps, element_shape=h0.shape))
+            _, d_h0, out = tf.while_loop(lambda t, *_: t >= 0, back, start)
             dh = out.stack()
             d_recurrent = tf.reshape(dh[:, :, None] * factors, tf.shape(x))
             flat = tf.reshape(d_recurrent, [-1, 3 * units])
@@ -99,24 +91,19 @@ def lstm_sequence(
     initial_cell_state: tf.Tensor,
     mask: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Hidden states and cell contents of an LSTM (see `LSTMCell`) after each step.
+    """Hidden states and cell contents (T, N, U) of an LSTM (see `LSTMCell`) after each step.
 
     Args:
         projected: (T, N, 4U), inputs times kernel plus bias, T at least 1.
         recurrent_kernel: (U, 4U).
-        initial_hidden: (N, U).
-        initial_cell_state: (N, U).
-        mask: (N, U), times the hidden state that enters the recurrent product; gets no gradient.
-
-    Returns:
-        Two tensors (T, N, U).
+        initial_hidden, initial_cell_state: (N, U).
+        mask: See `gru_sequence`.
     """
 
     @custom_gradient
     def run(x: tf.Tensor, kernel: tf.Tensor, h0: tf.Tensor, c0: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], Gradient]:
         steps = tf.shape(x)[0]
         units = kernel.shape[0]
-
         arrays = tuple(tf.TensorArray(x.dtype, steps, element_shape=h0.shape) for _ in range(6))
 
         def forward(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, out: Arrays) -> tuple[tf.Tensor, ...]:
@@ -128,7 +115,7 @@ def lstm_sequence(
             h = o * tf.tanh(c)
             return t + 1, h, c, _write(out, t, (h, c, i, f, g, o))
 
-        x_in = tf.TensorArray(x.dtype, steps).unstack(x)
+        (x_in,) = _arrays(x)
         *_, out = tf.while_loop(lambda t, *_: t < steps, forward, (0, h0, c0, arrays))
         hidden, memory, i, f, g, o = (array.stack() for array in out)
 
@@ -147,24 +134,12 @@ def lstm_sequence(
                 dc += dc_in.read(t) + dh * by_c_in.read(t)
                 first = tf.reshape(dc[:, None] * factors_in.read(t), [-1, 3 * units])
                 d_gates = tf.concat([first, dh * by_o_in.read(t)], axis=-1)
-                return (
-                    t - 1,
-                    apply_mask(tf.matmul(d_gates, transposed), mask),
-                    dc * f_in.read(t),
-                    out.write(t, d_gates),
-                )
+                d_before = apply_mask(tf.matmul(d_gates, transposed), mask)
+                return t - 1, d_before, dc * f_in.read(t), out.write(t, d_gates)
 
-            dh_in = tf.TensorArray(x.dtype, steps).unstack(d_hidden)
-            dc_in = tf.TensorArray(x.dtype, steps).unstack(d_memory)
-            f_in = tf.TensorArray(x.dtype, steps).unstack(f)
-            by_c_in = tf.TensorArray(x.dtype, steps).unstack(by_c)
-            by_o_in = tf.TensorArray(x.dtype, steps).unstack(by_o)
-            factors_in = tf.TensorArray(x.dtype, steps).unstack(factors)
-            _, d_h0, d_c0, out = tf.while_loop(
-                lambda t, *_: t >= 0,
-                back,
-                (steps - 1, tf.zeros_like(h0), tf.zeros_like(c0), tf.TensorArray(x.dtype, steps)),
-            )
+            dh_in, dc_in, f_in, by_c_in, by_o_in, factors_in = _arrays(d_hidden, d_memory, f, by_c, by_o, factors)
+            start = (steps - 1, tf.zeros_like(h0), tf.zeros_like(c0), tf.TensorArray(x.dtype, steps))
+            _, d_h0, d_c0, out = tf.while_loop(lambda t, *_: t >= 0, back, start)
             d_x = tf.ensure_shape(out.stack(), x.shape)
             flat = tf.reshape(d_x, [-1, 4 * units])
             d_kernel = tf.matmul(tf.reshape(apply_mask(h_before, mask), [-1, units]), flat, transpose_a=True)
@@ -173,6 +148,11 @@ def lstm_sequence(
         return (hidden, memory), gradient
 
     return run(projected, recurrent_kernel, initial_hidden, initial_cell_state)
+
+
+def _arrays(*values: tf.Tensor) -> Iterator[tf.TensorArray]:
+    """Values (T, ...) to read step by step."""
+    return (tf.TensorArray(value.dtype, tf.shape(value)[0]).unstack(value) for value in values)
 
 
 def _write(arrays: Arrays, t: tf.Tensor, values: tuple[tf.Tensor, ...]) -> Arrays:

@@ -1,47 +1,50 @@
-"""A decoder's stack of recurrent layers, run over whole targets or for one step."""
+"""Recurrent layers of encoders and decoders; a decoder's stack, run over whole targets or for one step."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import keras
 import tensorflow as tf
 
-from seq2seq.layers.cells import make_cell, split_output
-from seq2seq.layers.configurable import ConfigurableLayer
-from seq2seq.layers.connection import ResidualConnection
-from seq2seq.layers.dropout import Dropout, RandomStream
-from seq2seq.layers.initialization import UNSEEDED, Initializers
+from seq2seq.layers.base import UNSEEDED, ConfigurableLayer, Initializers
+from seq2seq.layers.cells import make_cell
+from seq2seq.layers.cells.base import split_output
+from seq2seq.layers.pointwise import Dropout, RandomStream, ResidualConnection
 from seq2seq.layers.recurrence import Recurrence
 
 States = tuple[tf.Tensor, ...]
 
 
-class RecurrentStack(ConfigurableLayer):
-    """Recurrent layers, the connection that joins each with the one below, and their dropout.
-
-    A decoder runs it layer by layer, since what stands between two layers, as attention does, is the decoder's.
+class RecurrentLayers(ConfigurableLayer):
+    """An encoder's or decoder's recurrent layers, the connection that joins each with the one below, and their dropout.
 
     Args:
-        units: Width U of every layer.
-        bottom_depth: Cells within a time step of the bottom layer; by default `transition_depth`, as in the others.
-        others: See `Encoder`.
-
-    Shapes: B batch, N target positions or hypotheses, all in the compute dtype.
-        parts   of what a layer reads, each (B, N, ·); they are concatenated, and one of width 0 is nothing
-        below   (B, N, U)  the output of the layer below; the bottom layer's is not read
-        x       (B, N, U)  a layer's output
-        passed  (B, N, ·)  what the layer above reads besides, see `Cell`; of width 0 for most cells
-        state   a layer's states, each (B, N, U), or (B, 1, U) at the start
+        bidirectional: See `Encoder`.
+        bottom_depth: See `RecurrentStack`.
+        cell: Name of a cell, see `CELLS`.
+        layers: Depth.
+        units: Width of every layer's output; where a layer reads both ways, `units / 2` a direction.
+        transition_depth: Cells within a time step; above 1 a stack of layers is BiDeep.
+        residual, layer_norm: See `ResidualConnection`; from the second layer on a layer has inputs to join.
+        dropout: Rate on every layer's output, the top one included.
+        variational_dropout: One mask of it for all steps.
+        recurrent_dropout: Rate on the state where it enters the recurrent products, one mask for all steps.
+        stream: Source of dropout's seeds.
+        initializers: Source of the initial weights.
     """
+
+    side: ClassVar[str]  # the model's part, in what dropout is drawn for
+    numbered: ClassVar[bool]  # whether the parts of a layer that may have several are numbered, where there is one too
 
     def __init__(
         self,
+        bidirectional: bool | Literal["all", "alternating"],
+        bottom_depth: int | None,
         *,
         cell: str,
         layers: int,
         units: int,
         transition_depth: int = 1,
-        bottom_depth: int | None = None,
         residual: bool | Literal["highway"] = True,
         layer_norm: bool = False,
         dropout: float = 0.0,
@@ -54,39 +57,81 @@ class RecurrentStack(ConfigurableLayer):
         super().__init__(**kwargs)
         policy = self.dtype_policy
         self.cell, self.units, self.transition_depth, self.initializers = cell, units, transition_depth, initializers
-        depths = [bottom_depth or transition_depth, *[transition_depth] * (layers - 1)]
-        self.recurrences = [
-            Recurrence(self.new_cell(depth, below=i > 0), dtype=policy, name=f"layer_{i}")
-            for i, depth in enumerate(depths)
-        ]
-        self.connections = [
-            ResidualConnection(residual if i else False, layer_norm, initializers, dtype=policy, name=f"connection_{i}")
-            for i in range(layers)
-        ]
+        self.alternating = bidirectional == "alternating"
+        all_ways = bidirectional in ("all", "alternating")
+        # Of each layer, how many recurrences: one each way, or one each of the two stacks of an alternating encoder.
+        counts = [2 if all_ways or (bidirectional and i == 0) else 1 for i in range(layers)]
+
+        def recurrence(layer: int, place: int) -> Recurrence:
+            depth = bottom_depth if bottom_depth and not layer else transition_depth
+            inner = self.new_cell(depth, units // counts[layer], below=layer > 0)
+            turned = self.alternating and layer % 2 == 1
+            name = f"layer_{layer}" + "_backward" * place
+            return Recurrence(inner, reverse=(place == 1) != turned, dtype=policy, name=name)
+
+        def connection(layer: int, place: int) -> ResidualConnection:
+            name = f"connection_{layer}" + f"_{place}" * self.numbered
+            joins = residual if layer else False
+            return ResidualConnection(joins, layer_norm, initializers, dtype=policy, name=name)
+
+        def state_dropout(layer: int, place: int) -> Dropout:
+            purpose = f"{self.side}/{layer}" + f"/{place}" * self.numbered
+            return Dropout(recurrent_dropout, stream, f"{purpose}/state", dtype=policy)
+
+        self.recurrences = [[recurrence(i, j) for j in range(count)] for i, count in enumerate(counts)]
+        self.connections = [[connection(i, j) for j in range(1 + self.alternating)] for i in range(layers)]
         shared = (1,) if variational_dropout else ()
-        self.dropouts = [Dropout(dropout, stream, f"decoder/{i}", shared, dtype=policy) for i in range(layers)]
-        self.state_dropouts = [
-            Dropout(recurrent_dropout, stream, f"decoder/{i}/state", dtype=policy) for i in range(layers)
+        self.dropouts = [Dropout(dropout, stream, f"{self.side}/{i}", shared, dtype=policy) for i in range(layers)]
+        self.state_dropouts = [[state_dropout(i, j) for j in range(count)] for i, count in enumerate(counts)]
+
+    def new_cell(self, depth: int, units: int, *, below: bool = False, name: str = "cell") -> keras.layers.Layer:
+        """A cell of the layers' kind."""
+        shared: dict[str, Any] = {"initializers": self.initializers, "dtype": self.dtype_policy, "name": name}
+        return make_cell(self.cell, units, depth, below=below, **shared)
+
+    def state_masks(self, layer: int, inputs: tf.Tensor, training: bool) -> list[tf.Tensor | None]:
+        """The recurrent dropout (B, U) of each of a layer's recurrences, for inputs (B, T, ·)."""
+        return [
+            dropout.mask([tf.shape(inputs)[0], recurrence.cell.units], inputs.dtype, training)
+            for dropout, recurrence in zip(self.state_dropouts[layer], self.recurrences[layer], strict=True)
         ]
 
-    def new_cell(self, depth: int, *, below: bool = False, name: str = "cell") -> keras.layers.Layer:
-        """A cell of the stack's kind and width."""
-        shared: dict[str, Any] = {"initializers": self.initializers, "dtype": self.dtype_policy, "name": name}
-        return make_cell(self.cell, self.units, depth, below=below, **shared)
+
+class RecurrentStack(RecurrentLayers):
+    """A decoder's recurrent layers, which read one way.
+
+    A decoder runs it layer by layer, since what stands between two layers, as attention does, is the decoder's.
+
+    Args:
+        bottom_depth: Cells within a time step of the bottom layer; by default `transition_depth`, as in the others.
+        kwargs: See `RecurrentLayers`.
+
+    Shapes: B batch, N target positions or hypotheses, all in the compute dtype.
+        parts   of what a layer reads, each (B, N, ·); they are concatenated, and one of width 0 is nothing
+        below   (B, N, U)  the output of the layer below; the bottom layer's is not read
+        x       (B, N, U)  a layer's output
+        passed  (B, N, ·)  what the layer above reads besides, see `Cell`; of width 0 for most cells
+        state   a layer's states, each (B, N, U), or (B, 1, U) at the start
+    """
+
+    side, numbered = "decoder", False
+
+    def __init__(self, *, bottom_depth: int | None = None, **kwargs: Any) -> None:
+        super().__init__(False, bottom_depth, **kwargs)
 
     @property
     def cells(self) -> list[keras.layers.Layer]:
         """Each layer's cell."""
-        return [recurrence.cell for recurrence in self.recurrences]
+        return [recurrence.cell for (recurrence,) in self.recurrences]
 
     def build_layers(self, bottom: int, above: int) -> None:
         """Make the recurrences, given the widths that they read; under the names of the layer that calls this."""
-        for i, recurrence in enumerate(self.recurrences):
+        for i, (recurrence,) in enumerate(self.recurrences):
             recurrence.build((None, None, above if i else bottom))
 
     def build_connections(self) -> None:
         """Make the connections, after all that a decoder has besides."""
-        for connection in self.connections:
+        for (connection,) in self.connections:
             connection.build((None, None, self.units))
         self.built = True
 
@@ -95,17 +140,13 @@ class RecurrentStack(ConfigurableLayer):
         pairs = zip(self.cells, learnt, strict=True)
         return tuple(tuple(state[:, None] for state in cell.initial_states(values)) for cell, values in pairs)
 
-    def state_mask(self, layer: int, inputs: tf.Tensor, training: bool) -> tf.Tensor | None:
-        """A layer's recurrent dropout (B, U) for inputs (B, T, ·)."""
-        return self.state_dropouts[layer].mask([tf.shape(inputs)[0], self.units], inputs.dtype, training)
-
     def run(
         self, layer: int, parts: Sequence[tf.Tensor], lengths: tf.Tensor, state: States, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """One layer over whole targets: x and passed. The first part is what is below."""
         inputs = joined(parts)
-        mask = self.state_mask(layer, inputs, training)
-        outputs, _ = self.recurrences[layer](inputs, lengths, [value[:, 0] for value in state], mask)
+        (recurrence,), (mask,) = self.recurrences[layer], self.state_masks(layer, inputs, training)
+        outputs, _ = recurrence(inputs, lengths, [value[:, 0] for value in state], mask)
         return self.connect(layer, outputs, parts[0], training)
 
     def step(
@@ -119,8 +160,8 @@ class RecurrentStack(ConfigurableLayer):
         self, layer: int, outputs: tf.Tensor, below: tf.Tensor, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """A cell's outputs, joined with what is below, after dropout: x and passed."""
-        hidden, passed = split_output(outputs, self.units)
-        return self.dropouts[layer](self.connections[layer](hidden, below), training=training), passed
+        (connection,), (hidden, passed) = self.connections[layer], split_output(outputs, self.units)
+        return self.dropouts[layer](connection(hidden, below), training=training), passed
 
     def run_above(
         self,

@@ -16,13 +16,13 @@ from seq2seq.errors import ModelDirectoryError
 from seq2seq.layers import (
     AttentionMemory,
     Decoder,
+    DecoderState,
     Dropout,
     Embedding,
     Initializers,
     RandomStream,
     output_cross_entropy,
 )
-from seq2seq.layers.decoder import DecoderState
 from seq2seq.layers.recurrent_scan import WeightValues
 from seq2seq.models.trainable import TrainableModel
 
@@ -61,11 +61,9 @@ class DecoderModel(TrainableModel):
         self.initializers = Initializers(seed)
         size = vocabulary_size, embeddings.size
         self.target_embedding = Embedding(*size, self.initializers, dtype=policy, name="target_embedding")
-        self.output_embedding = (
-            Embedding(*size, self.initializers, dtype=policy, name="output_embedding")
-            if embeddings.tied == "none"
-            else self.target_embedding
-        )
+        self.output_embedding = self.target_embedding
+        if embeddings.tied == "none":
+            self.output_embedding = Embedding(*size, self.initializers, dtype=policy, name="output_embedding")
         self.target_dropouts = self.embedding_dropouts("target", embeddings.target_word_dropout, embeddings.dropout)
 
     def get_config(self) -> dict[str, Any]:
@@ -103,12 +101,8 @@ class DecoderModel(TrainableModel):
         for embedding in (self.target_embedding, self.output_embedding):
             if not embedding.built:
                 embedding.build()
-        self.output_bias = self.add_weight(
-            name="output_bias",
-            shape=(self.output_embedding.vocabulary_size,),
-            initializer="zeros",
-            autocast=False,
-        )
+        shape = (self.output_embedding.vocabulary_size,)
+        self.output_bias = self.add_weight(name="output_bias", shape=shape, initializer="zeros", autocast=False)
 
     def encode(self, source: tf.Tensor, training: bool = False) -> tuple[AttentionMemory, DecoderState]:
         """Read source tokens (B, S); returns the attention memory and the decoder's first state."""

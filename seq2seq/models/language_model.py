@@ -8,10 +8,9 @@ import tensorflow as tf
 from seq2seq.config import DecoderConfig, Precision
 from seq2seq.config.network import TargetEmbeddingsConfig, UnconditionalDecoderConfig
 from seq2seq.data.tokenizer import PAD_ID
-from seq2seq.layers import AttentionMemory
-from seq2seq.layers.decoder import DecoderState
+from seq2seq.layers import AttentionMemory, DecoderState
 from seq2seq.models.base import DecoderModel
-from seq2seq.models.networks import make_unconditional_decoder
+from seq2seq.models.networks import make_decoder
 
 
 @keras.saving.register_keras_serializable("seq2seq")
@@ -52,7 +51,7 @@ class LanguageModel(DecoderModel):
         super().__init__(vocabulary_size, embeddings, name="language_model", seed=seed, precision=precision)
         self.sections = {"embeddings": embeddings, "decoder": decoder}
         random = self.stream, self.initializers, self.dtype_policy
-        self.decoder = make_unconditional_decoder(decoder, embeddings.size, *random)
+        self.decoder = make_decoder(decoder, embeddings.size, *random)
         self.build()
 
     def get_config(self) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from seq2seq.layers import (
     InputFeedingDecoder,
     RandomStream,
 )
-from seq2seq.layers.attention import Attention, make_attention
+from seq2seq.layers.attention import make_attention
 from seq2seq.layers.bridge import Bridge, Summary
-from seq2seq.layers.readout import Readout
+from seq2seq.layers.pointwise import Readout
 from seq2seq.layers.stack import RecurrentStack
 
 DECODERS: dict[str, type[Decoder]] = {
@@ -37,57 +37,37 @@ def make_encoder(
 
 
 def make_decoder(
-    config: DecoderConfig, readout_size: int, stream: RandomStream, initializers: Initializers, dtype: keras.DTypePolicy
-) -> Decoder:
-    """The decoder of a translation recipe, whose readout has a width R."""
-    attention = make_attention(
-        config.attention,
-        config.attention_units or config.units,
-        heads=config.heads,
-        coverage=config.coverage,
-        name="attention",
-        initializers=initializers,
-        dtype=dtype,
-    )
-    random = stream, initializers, dtype
-    return _decoder(config, readout_size, *random, attention, config.type, config.bridge, config.context)
-
-
-def make_unconditional_decoder(
     config: UnconditionalDecoderConfig,
     readout_size: int,
     stream: RandomStream,
     initializers: Initializers,
     dtype: keras.DTypePolicy,
 ) -> Decoder:
-    """The decoder of a language model, whose readout has a width R: it starts from zeros and reads no source."""
-    return _decoder(config, readout_size, stream, initializers, dtype)
-
-
-def _decoder(
-    config: UnconditionalDecoderConfig,
-    readout_size: int,
-    stream: RandomStream,
-    initializers: Initializers,
-    dtype: keras.DTypePolicy,
-    attention: Attention | None = None,
-    form: str = "luong",
-    summary: Summary = "zero",
-    context: str = "initial",
-) -> Decoder:
-    kind, drawn = DECODERS[form], {"initializers": initializers, "dtype": dtype}
+    """The decoder of a recipe, whose readout has a width R; an unconditional one starts from zeros."""
+    drawn: dict[str, Any] = {"initializers": initializers, "dtype": dtype}
+    attention, kind, vector_size, attention_dropout = None, DECODERS["luong"], None, 0.0
+    summary: Summary = "zero"
+    if isinstance(config, DecoderConfig):
+        attention = make_attention(
+            config.attention,
+            config.attention_units or config.units,
+            heads=config.heads,
+            coverage=config.coverage,
+            name="attention",
+            **drawn,
+        )
+        kind, summary = DECODERS[config.type], config.bridge
+        vector_size = config.units if config.context == "every_step" else None
+        attention_dropout = config.attention_dropout
     options = _stack_options(config)
     stack = RecurrentStack(bottom_depth=kind.bottom_depth, stream=stream, name="stack", **options, **drawn)
     rate = config.dropout if config.readout_dropout is None else config.readout_dropout
-    readout = Readout(readout_size, Dropout(rate, stream, "decoder/readout", dtype=dtype), name="readout", **drawn)
     sizes = [cell.state_size[: cell.states] for cell in stack.cells]
-    vector_size = config.units if context == "every_step" else None
-    attention_dropout = config.attention_dropout if isinstance(config, DecoderConfig) else 0.0
     return kind(
         stack=stack,
         attention=attention,
+        readout=Readout(readout_size, Dropout(rate, stream, "decoder/readout", dtype=dtype), name="readout", **drawn),
         bridge=Bridge(summary, sizes, vector_size, name="bridge", **drawn),
-        readout=readout,
         attention_dropout=Dropout(attention_dropout, stream, "decoder/attention", dtype=dtype),
         dtype=dtype,
         name="decoder",

@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from seq2seq.config import Precision
 from seq2seq.config.precision import policy_name
+from seq2seq.data.tokenizer import PAD_ID
 from seq2seq.devices.device import use_precision
 from seq2seq.devices.replicas import local_replica_count, replica_id, run_on_replicas, sum_over_replicas
 from seq2seq.layers import RandomStream
 from seq2seq.layers.custom_gradient import forward_only
-from seq2seq.models.batches import checked_batch
 from seq2seq.models.update import GradientUpdate, TokenMean
 
 BATCH_SPEC = tf.TensorSpec([None, None], tf.int32)  # one side of a batch: (sentences, tokens)
@@ -30,7 +30,9 @@ REFUSED = {
 
 
 class TrainableModel(keras.Model):
-    """A model that has its own loss, `loss_sums`, and its own step; `fit` and `seq2seq train` run the same one.
+    """A model that has its own loss and its own step; `fit` and `seq2seq train` run the same one.
+
+    A subclass writes `loss_sums` and `vocabulary_sizes`, as `DecoderModel` does.
 
     `fit`, `evaluate`, `train_on_batch` and `test_on_batch` take what `checked_batch` takes; `compile` says what else is
     refused. A compiled model that `save` wrote and `keras.models.load_model` read resumes exactly: the file has the
@@ -48,17 +50,6 @@ class TrainableModel(keras.Model):
         self.loss_metric, self.nll_metric = TokenMean("loss"), TokenMean("nll")
         self._step_function: Any = None
         self._sums_function: Any = None
-
-    def loss_sums(
-        self, source: tf.Tensor, target: tf.Tensor, label_smoothing: float = 0.0, training: bool = False
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Sums over a batch of loss and negative log-likelihood, and its number of target tokens; float32 scalars."""
-        raise NotImplementedError
-
-    @property
-    def vocabulary_sizes(self) -> tuple[int, int]:
-        """Of source and target."""
-        raise NotImplementedError
 
     def fit(self, *arguments: Any, **options: Any) -> Any:
         """`keras.Model.fit`, with the products of the model's precision."""
@@ -247,3 +238,54 @@ class TrainableModel(keras.Model):
         self.loss_metric.update_state(loss, tokens)
         self.nll_metric.update_state(nll, tokens)
         return {metric.name: metric.result() for metric in self.metrics}
+
+
+def checked_batch(data: Any, vocabulary_sizes: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Source and target of a batch, (B, S) and (B, T) int32, as Keras hands over what a user gave.
+
+    What the types of a batch show is found while a step is traced. Ids are checked at every step, which costs a GPU a
+    few small kernels; `seq2seq train`, whose batches are right by construction, does without.
+
+    Args:
+        data: `(source, target)`, or that pair as the only input.
+        vocabulary_sizes: Of source and target.
+
+    Raises:
+        ValueError: There are sample or class weights, no target, or anything but (B, T) integers; or several replicas.
+        tf.errors.InvalidArgumentError: A row is empty or has padding before a token, or an id is not in the vocabulary.
+    """
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        raise ValueError("Keras's fit and evaluate run on one replica: use `step_function`, as `seq2seq train` does")
+    source, target, weights = keras.utils.unpack_x_y_sample_weight(data)
+    if weights is not None:
+        raise ValueError("sample_weight and class_weight are not supported: each target token counts alike")
+    if target is None and isinstance(source, (tuple, list)) and len(source) == 2:
+        source, target = source
+    if target is None:
+        raise ValueError("a batch has no target: pass source and target, as fit(source, target)")
+    source, target = (
+        _checked_ids(side, ids, size)
+        for side, ids, size in zip(("source", "target"), (source, target), vocabulary_sizes, strict=True)
+    )
+    return source, target
+
+
+def _checked_ids(side: str, ids: Any, vocabulary_size: int) -> tf.Tensor:
+    if not (tf.is_tensor(ids) and ids.dtype.is_integer and ids.shape.rank == 2):
+        found = f"{ids.dtype.name} {ids.shape}" if tf.is_tensor(ids) else type(ids).__name__
+        raise ValueError(f"{side}: expected token ids (sentences, tokens) of an integer type, found {found}")
+    real = ids != PAD_ID
+    starts = tf.reduce_all(tf.reduce_any(real, axis=1)) & tf.reduce_all(real[:, :-1] | ~real[:, 1:])
+    within = tf.reduce_all((ids >= 0) & (ids < vocabulary_size))
+    where = f"{side}: expected ids of 0 to {vocabulary_size - 1}, the vocabulary, found up to"
+    checks = [
+        tf.debugging.Assert(
+            starts,
+            [f"{side}: a row is empty or has padding ({PAD_ID}) before a token; pad at the end, leave empty rows out"],
+        ),
+        tf.debugging.Assert(within, [where, tf.reduce_max(ids), "and from", tf.reduce_min(ids)]),
+    ]
+    with tf.control_dependencies(
+        [check for check in checks if check is not None]
+    ):  # eagerly there is nothing to wait for
+        return tf.identity(tf.cast(ids, tf.int32))

@@ -7,8 +7,7 @@ import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, Precision
 from seq2seq.data.tokenizer import PAD_ID
-from seq2seq.layers import AttentionMemory, Embedding
-from seq2seq.layers.decoder import DecoderState
+from seq2seq.layers import AttentionMemory, DecoderState, Embedding
 from seq2seq.models.base import DecoderModel
 from seq2seq.models.networks import make_decoder, make_encoder
 
@@ -39,11 +38,8 @@ class Seq2Seq(DecoderModel):
         seed: int = 1,
         precision: Precision = "float32",
     ) -> None:
-        embeddings, encoder, decoder = (
-            embeddings or EmbeddingsConfig(),
-            encoder or EncoderConfig(),
-            decoder or DecoderConfig(),
-        )
+        embeddings, encoder = embeddings or EmbeddingsConfig(), encoder or EncoderConfig()
+        decoder = decoder or DecoderConfig()
         if embeddings.tied == "all" and source_vocabulary_size != target_vocabulary_size:
             raise ValueError(
                 f"one table for all needs one vocabulary, found {source_vocabulary_size} source "
@@ -52,11 +48,10 @@ class Seq2Seq(DecoderModel):
         super().__init__(target_vocabulary_size, embeddings, name="seq2seq", seed=seed, precision=precision)
         self.sections = {"embeddings": embeddings, "encoder": encoder, "decoder": decoder}
         policy, size = self.dtype_policy, embeddings.size
-        self.source_embedding = (
-            self.target_embedding
-            if embeddings.tied == "all"
-            else Embedding(source_vocabulary_size, size, self.initializers, dtype=policy, name="source_embedding")
-        )
+        self.source_embedding = self.target_embedding
+        if embeddings.tied != "all":
+            sizes = source_vocabulary_size, size
+            self.source_embedding = Embedding(*sizes, self.initializers, dtype=policy, name="source_embedding")
         self.source_dropouts = self.embedding_dropouts("source", embeddings.source_word_dropout, embeddings.dropout)
         self.uses_attention = decoder.attention != "none"
         self.encoder = make_encoder(encoder, self.stream, self.initializers, policy)
@@ -79,9 +74,8 @@ class Seq2Seq(DecoderModel):
             self.source_embedding.build()
         super().build()
         self.encoder.build((None, None, self.target_embedding.size))
-        self.decoder.build(
-            self.target_embedding.size, self.encoder.units, self.encoder.units * len(self.encoder.recurrences)
-        )
+        units = self.encoder.units
+        self.decoder.build(self.target_embedding.size, units, units * len(self.encoder.recurrences))
 
     def encode(self, source: tf.Tensor, training: bool = False) -> tuple[AttentionMemory, DecoderState]:
         """Read source tokens (B, S); returns the attention memory and the decoder's first state."""

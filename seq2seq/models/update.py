@@ -66,12 +66,8 @@ class GradientUpdate:
         if optimizer.loss_scale_factor or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             raise ValueError("the optimizer scales the loss; in mixed_float16 it is scaled without being asked")
         self.optimizer, self.variables = optimizer, list(variables)
-        self.clip_norm, self.accumulation_steps, self.ema_decay, self.max_norm_ratio = (
-            clip_norm,
-            accumulation_steps,
-            ema_decay,
-            max_norm_ratio,
-        )
+        self.clip_norm, self.accumulation_steps = clip_norm, accumulation_steps
+        self.ema_decay, self.max_norm_ratio = ema_decay, max_norm_ratio
         self.strategy = strategy or tf.distribute.get_strategy()
         with self.strategy.scope():
             optimizer.build(self.variables)
@@ -81,17 +77,20 @@ class GradientUpdate:
         if not self.summed_again:
             setattr(optimizer, SUMMING, lambda pairs: pairs)
 
+        self._scalars: list[tf.Variable] = []
+
         def counter(name: str, value: float, dtype: str = "int32") -> tf.Variable:
-            return tf.Variable(value, dtype=dtype, trainable=False, name=name)
+            self._scalars.append(tf.Variable(value, dtype=dtype, trainable=False, name=name))
+            return self._scalars[-1]
 
         self.batches = counter("batches", 0)  # in the update that is being gathered
         self.tokens = counter("tokens", 0.0, "float32")
         self.skipped = counter("skipped_updates", 0)
         self.consecutive_skips = counter("consecutive_skips", 0)  # without those that a smaller loss scale may mend
-        self.loss_scale = counter("loss_scale", FIRST_LOSS_SCALE, "float32") if scale_loss else None
         self.updates_since_overflow = counter("updates_since_overflow", 0)
         self.gradient_norm = counter("gradient_norm", 0.0, "float32")  # of the last update
         self.running_norm = counter("running_norm", 0.0, "float32")  # running mean over applied updates
+        self.loss_scale = counter("loss_scale", FIRST_LOSS_SCALE, "float32") if scale_loss else None
 
         def beside(name: str, start: Callable[[keras.Variable], tf.Tensor], **kind: Any) -> list[tf.Variable]:
             return [tf.Variable(start(v), trainable=False, name=f"{name}/{v.path}", **kind) for v in self.variables]
@@ -102,17 +101,7 @@ class GradientUpdate:
 
     def state_variables(self) -> dict[str, tf.Variable]:
         """Everything that a later step depends on, besides weights and optimizer slots, by name."""
-        scalars = [
-            self.batches,
-            self.tokens,
-            self.skipped,
-            self.consecutive_skips,
-            self.updates_since_overflow,
-            self.gradient_norm,
-        ]
-        scalars.append(self.running_norm)
-        scalars += [self.loss_scale] if self.loss_scale is not None else []
-        return {variable.name.removesuffix(":0"): variable for variable in [*scalars, *self.sums, *self.averages]}
+        return {v.name.removesuffix(":0"): v for v in [*self._scalars, *self.sums, *self.averages]}
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -189,12 +178,14 @@ class GradientUpdate:
             by *= self.loss_scale
         gradients, norms = run_on_replicas(self.strategy, self._sum_and_clip, shares, by)
         norm = self.strategy.experimental_local_results(norms)[0]
-        good = tf.math.is_finite(norm) & ~self._explodes(norm)
+        good = tf.math.is_finite(norm)
+        if self.max_norm_ratio is not None:
+            usual = norm <= self.max_norm_ratio * self.running_norm
+            good &= usual | (self.optimizer.iterations.value < NORM_WARMUP)
 
         def apply() -> tf.Tensor:
             run_on_replicas(self.strategy, self._step, gradients)
-            self._average()
-            self._get_used_to(norm)
+            self._follow(norm)
             self.consecutive_skips.assign(0)
             return tf.constant(True)
 
@@ -225,23 +216,15 @@ class GradientUpdate:
             gradients = [tf.zeros_like(gradient) for gradient in gradients]
         self.optimizer.apply(gradients, self.variables)
 
-    def _explodes(self, norm: tf.Tensor) -> tf.Tensor:
-        if self.max_norm_ratio is None:
-            return tf.constant(False)
-        return (self.optimizer.iterations.value >= NORM_WARMUP) & (norm > self.max_norm_ratio * self.running_norm)
-
-    def _get_used_to(self, norm: tf.Tensor) -> None:
+    def _follow(self, norm: tf.Tensor) -> None:
+        """Move the averages of weights and of norms after an applied update."""
         applied = tf.cast(self.optimizer.iterations.value, tf.float32)
+        if self.ema_decay is not None:
+            decay = tf.minimum(self.ema_decay, (1.0 + applied) / (10.0 + applied))
+            for average, variable in zip(self.averages, self.variables, strict=True):
+                average.assign(decay * average + (1.0 - decay) * variable)
         share = tf.maximum(1.0 / applied, 1.0 / NORM_WARMUP)
         self.running_norm.assign_add(share * (norm - self.running_norm))
-
-    def _average(self) -> None:
-        if self.ema_decay is None:
-            return
-        applied = tf.cast(self.optimizer.iterations.value, tf.float32)
-        decay = tf.minimum(self.ema_decay, (1.0 + applied) / (10.0 + applied))
-        for average, variable in zip(self.averages, self.variables, strict=True):
-            average.assign(decay * average + (1.0 - decay) * variable)
 
     def _adapt_loss_scale(self, finite: tf.Tensor) -> None:
         assert self.loss_scale is not None

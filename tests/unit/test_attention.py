@@ -18,9 +18,9 @@ from seq2seq.layers.attention import (
     Attention,
     DotAttention,
     make_attention,
-    watched_heads,
 )
-from seq2seq.layers.initialization import Initializers
+from seq2seq.layers.attention.base import watched_heads
+from seq2seq.layers.base import Initializers
 from tests.conftest import randomize
 from tests.reference import additive_scores, attend, softmax
 

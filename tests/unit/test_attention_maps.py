@@ -23,7 +23,7 @@ from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, Tokenizers
 from seq2seq.inference.results import Hypothesis, Translation, blank_translation
 from seq2seq.inference.translator import Translator
-from seq2seq.layers.attention import watched_heads
+from seq2seq.layers.attention.base import watched_heads
 from seq2seq.models.build import build_model
 from tests.conftest import randomize
 from tests.reference import softmax

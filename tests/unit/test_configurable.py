@@ -10,13 +10,11 @@ import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.layers import DeepTransitionCell, Encoder, RandomStream, Recurrence
+from seq2seq.layers.base import Initializers
 from seq2seq.layers.bridge import Bridge
 from seq2seq.layers.cells import CELLS, make_cell
-from seq2seq.layers.connection import ResidualConnection
 from seq2seq.layers.decoder import Decoder
-from seq2seq.layers.dropout import Dropout
-from seq2seq.layers.initialization import Initializers
-from seq2seq.layers.readout import Readout
+from seq2seq.layers.pointwise import Dropout, Readout, ResidualConnection
 from seq2seq.layers.stack import RecurrentStack
 from seq2seq.models.networks import DECODERS, make_decoder
 from seq2seq.models.translation import Seq2Seq

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.layers import Encoder, RandomStream
-from seq2seq.layers.connection import ResidualConnection
+from seq2seq.layers.pointwise import ResidualConnection
 from seq2seq.layers.stack import RecurrentStack
 from tests.conftest import randomize
 from tests.reference import normalize, sigmoid
@@ -47,7 +47,7 @@ def test_the_bottom_layer_joins_nothing(rng):
 @pytest.mark.parametrize("residual", [True, "highway"])
 def test_no_stack_joins_at_the_bottom(residual):
     shared = {"cell": "gru", "layers": 3, "units": 4, "residual": residual, "stream": RandomStream(1)}
-    joins = [connection.residual for connection in RecurrentStack(**shared).connections]
+    joins = [connection.residual for (connection,) in RecurrentStack(**shared).connections]
     both = [[connection.residual for connection in layer] for layer in Encoder(**shared).connections]
     assert joins == [False, residual, residual]
     assert both == [[False], [residual], [residual]]

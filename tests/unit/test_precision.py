@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
-from seq2seq.layers.cells.clockwork import ClockworkCell
+from seq2seq.layers.cells import ClockworkCell
 from seq2seq.models.translation import Seq2Seq
 
 V = 37

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.layers import Dropout, Embedding, Initializers, RandomStream
-from seq2seq.layers.normalization import LayerNorm
+from seq2seq.layers.pointwise import LayerNorm
 
 LAYERS = {
     "dropout": lambda: Dropout(0.25, RandomStream(3), "readout", (1,), dtype="mixed_bfloat16", name="drops"),

@@ -2,20 +2,8 @@
 
 from typing import Any
 
-from seq2seq.layers.attention.base import Attention, AttentionMemory, watched_heads
+from seq2seq.layers.attention.base import Attention
 from seq2seq.layers.attention.kinds import AdditiveAttention, DotAttention, GeneralAttention, ScaledDotAttention
-
-__all__ = [
-    "ATTENTIONS",
-    "AdditiveAttention",
-    "Attention",
-    "AttentionMemory",
-    "DotAttention",
-    "GeneralAttention",
-    "ScaledDotAttention",
-    "make_attention",
-    "watched_heads",
-]
 
 ATTENTIONS: dict[str, type[Attention]] = {
     "additive": AdditiveAttention,

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from seq2seq.layers.configurable import ConfigurableLayer
-from seq2seq.layers.initialization import UNSEEDED, Initializers
+from seq2seq.layers.base import UNSEEDED, ConfigurableLayer, Initializers
 from seq2seq.layers.recurrent_scan import deferred_matmul, recurrent_scan
 
 # Added to the scores of padded positions; exp(-1e9) is 0 in float32.
@@ -154,9 +153,8 @@ class Attention(ConfigurableLayer):
         `coverage` (B, N, S) float32, the sum of a hypothesis's weights so far, counts where `uses_coverage`.
         """
         seen = coverage if self.uses_coverage else None
-        return self._read(
-            self._weights(self.scores(self._queries(query), memory.keys, seen), memory), memory, dropout_mask
-        )
+        weights = self._weights(self.scores(self._queries(query), memory.keys, seen), memory)
+        return self._read(weights, memory, dropout_mask)
 
     def attend_sequence(
         self, query: tf.Tensor, memory: AttentionMemory, dropout_mask: tf.Tensor | None = None

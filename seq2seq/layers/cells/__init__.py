@@ -4,39 +4,12 @@ from typing import Any
 
 import keras
 
-from seq2seq.layers.cells.base import Cell, apply_mask, split_output
-from seq2seq.layers.cells.clockwork import ClockworkCell
+from seq2seq.layers.base import UNSEEDED, Initializers
+from seq2seq.layers.cells.base import Cell, DeepTransitionCell
 from seq2seq.layers.cells.gru import GRUCell, MinimalGatedCell, ResetBeforeGRUCell
 from seq2seq.layers.cells.lstm import CIFGCell, DepthGatedLSTMCell, LSTMCell, PeepholeLSTMCell, SRUCell
 from seq2seq.layers.cells.normalized import LayerNormGRUCell, LayerNormLSTMCell
-from seq2seq.layers.cells.simple import ElmanCell, IRNNCell, JordanCell, ReLUElmanCell, SigmoidElmanCell
-from seq2seq.layers.cells.transition import DeepTransitionCell
-from seq2seq.layers.initialization import UNSEEDED, Initializers
-
-__all__ = [
-    "CELLS",
-    "CIFGCell",
-    "Cell",
-    "ClockworkCell",
-    "DeepTransitionCell",
-    "DepthGatedLSTMCell",
-    "ElmanCell",
-    "GRUCell",
-    "IRNNCell",
-    "JordanCell",
-    "LSTMCell",
-    "LayerNormGRUCell",
-    "LayerNormLSTMCell",
-    "MinimalGatedCell",
-    "PeepholeLSTMCell",
-    "ReLUElmanCell",
-    "ResetBeforeGRUCell",
-    "SRUCell",
-    "SigmoidElmanCell",
-    "apply_mask",
-    "make_cell",
-    "split_output",
-]
+from seq2seq.layers.cells.simple import ClockworkCell, ElmanCell, IRNNCell, JordanCell, ReLUElmanCell, SigmoidElmanCell
 
 CELLS: dict[str, type[Cell]] = {
     "elman": ElmanCell,

@@ -1,13 +1,19 @@
-"""What all cells share."""
+"""What all cells share: the base class, activations that can be recorded, and several cells in one time step."""
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+import keras
 import tensorflow as tf
 
-from seq2seq.layers.configurable import ConfigurableLayer
-from seq2seq.layers.initialization import UNSEEDED, Initializers
+from seq2seq.layers.base import UNSEEDED, ConfigurableLayer, Initializers
 from seq2seq.layers.recurrent_scan import deferred_matmul
+
+States = Sequence[tf.Tensor]  # each (N, U), the hidden state first
+Mask: TypeAlias = tf.Tensor | None  # (N, U), for variational dropout
+Stepped = tuple[tf.Tensor, list[tf.Tensor]]  # output and next states
 
 
 class Cell(ConfigurableLayer):
@@ -101,30 +107,28 @@ class Cell(ConfigurableLayer):
         """What subclasses do to the `input` or `recurrent_gates` product (..., gates * U) before a bias."""
         return products
 
-    def step(
-        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
         """One step from projected inputs (N, gates * U), states (N, U) and mask (N, U)."""
         raise NotImplementedError
 
-    def initial_states(self, learnt: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    def initial_states(self, learnt: States) -> list[tf.Tensor]:
         """First states, from as many as `states` that are learnt, each (N, U)."""
         return list(learnt)
 
-    def same_step(self, states: Sequence[tf.Tensor], before: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    def same_step(self, states: States, before: States) -> list[tf.Tensor]:
         """The states that a cell left, for another one to read within the time step that began with those `before`."""
         return list(states)
 
-    def recurrent_product(self, state: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
+    def recurrent_product(self, state: tf.Tensor, mask: Mask) -> tf.Tensor:
         """R h: (N, U) -> (N, recurrent * U)."""
         return self.normalize_product(deferred_matmul(apply_mask(state, mask), self.recurrent_kernel), "recurrent")
 
-    def preactivations(self, projected: tf.Tensor, state: tf.Tensor, mask: tf.Tensor | None) -> list[tf.Tensor]:
+    def preactivations(self, projected: tf.Tensor, state: tf.Tensor, mask: Mask) -> list[tf.Tensor]:
         """W x + b + R h of each gate, (N, U)."""
         recurrent = self.recurrent_product(state, mask)
         return tf.split(tf.cast(projected, recurrent.dtype) + recurrent, recurrent.shape[-1] // self.units, axis=-1)
 
-    def call(self, inputs: tf.Tensor, states: Sequence[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def call(self, inputs: tf.Tensor, states: States) -> Stepped:
         return self.step(self.project(inputs), states)
 
 
@@ -135,11 +139,110 @@ def split_output(output: tf.Tensor, units: int) -> tuple[tf.Tensor, tf.Tensor]:
     return tuple(tf.split(output, [units, output.shape[-1] - units], axis=-1))
 
 
-def apply_mask(state: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
+def apply_mask(state: tf.Tensor, mask: Mask) -> tf.Tensor:
     """A state with its dropout mask, where there is one."""
     return state if mask is None else state * mask
 
 
 def split_gates(values: tf.Tensor, gates: int, dtype: tf.DType) -> list[tf.Tensor]:
-    """(..., count * U) as so many tensors (..., U)."""
+    """(..., gates * U) as a tensor (..., U) for each gate, in a dtype."""
     return tf.split(tf.cast(values, dtype), gates, axis=-1)
+
+
+class DeepTransitionCell(ConfigurableLayer):
+    """Several cells one after the other within a time step.
+
+    The first reads the input and the state of the step before; each of the others reads the state that the one
+    before it leaves, and no input. In a stack of layers this is a BiDeep network.
+
+    Args:
+        cells: Of equal kind and width, at least two.
+
+    Weights: each cell's, under `transition_0`, `transition_1`, ...; all but the first without a kernel.
+
+    Source: Pascanu et al. (2014), section 3.3, with gated cells as in Miceli Barone et al. (2017), section 2.2.
+    """
+
+    def __init__(self, cells: Sequence[keras.layers.Layer], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cells = list(cells)
+        first = cells[0]
+        self.units, self.states = first.units, first.states
+        self.output_size, self.state_size = first.output_size, first.state_size
+        # What a step reads, and what it starts from, is the first cell's; see `Cell`.
+        self.project, self.add_bias = first.project, first.add_bias
+        self.initial_states, self.same_step = first.initial_states, first.same_step
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        for place, cell in enumerate(self.cells):
+            cell.build(input_shape if place == 0 else (None, None))
+
+    @property
+    def kernel(self) -> keras.Variable:
+        """The first cell's."""
+        return self.cells[0].kernel
+
+    @property
+    def input_width(self) -> int:
+        """The first cell's."""
+        return self.cells[0].input_width
+
+    def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
+        """One step from projected inputs; the mask is the same for each cell."""
+        output, new = self.cells[0].step(projected, states, mask)
+        for cell in self.cells[1:]:
+            output, new = cell.step(cell.project(None), cell.same_step(new, states), mask)
+        return output, new
+
+    def call(self, inputs: tf.Tensor, states: States) -> Stepped:
+        return self.step(self.project(inputs), states)
+
+
+FUNCTIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {"sigmoid": tf.sigmoid, "tanh": tf.tanh, "relu": tf.nn.relu}
+
+
+class Activation(NamedTuple):
+    """A part of a step: `value = function(preactivation)`.
+
+    name           as in the cell's equations: update, reset, input, forget, output, candidate, ...
+    function       one of `FUNCTIONS`
+    preactivation  (N, U), the sum before
+    value          (N, U)
+    """
+
+    name: str
+    function: str
+    preactivation: tf.Tensor
+    value: tf.Tensor
+
+
+_watched: ContextVar[list[Activation] | None] = ContextVar("activations", default=None)
+
+
+@contextmanager
+def record_activations() -> Iterator[list[Activation]]:
+    """Within this block steps leave their activations in the list, in the order of computing."""
+    found: list[Activation] = []
+    before = _watched.set(found)
+    try:
+        yield found
+    finally:
+        _watched.reset(before)
+
+
+def activate(name: str, function: str, preactivation: tf.Tensor) -> tf.Tensor:
+    """The function of a sum (N, U), seen by its name."""
+    value = FUNCTIONS[function](preactivation)
+    if (watched := _watched.get()) is not None:
+        watched.append(Activation(name, function, preactivation, value))
+    return value
+
+
+def sigmoid(name: str, preactivation: tf.Tensor) -> tf.Tensor:
+    """A gate, from 0, shut, to 1, open."""
+    return activate(name, "sigmoid", preactivation)
+
+
+def tanh(name: str, preactivation: tf.Tensor) -> tf.Tensor:
+    """Content, from -1 to 1."""
+    return activate(name, "tanh", preactivation)

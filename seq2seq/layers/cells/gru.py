@@ -1,11 +1,8 @@
 """The gated recurrent unit and its smaller relative."""
 
-from collections.abc import Sequence
-
 import tensorflow as tf
 
-from seq2seq.layers.cells.activations import sigmoid, tanh
-from seq2seq.layers.cells.base import Cell, apply_mask, split_gates
+from seq2seq.layers.cells.base import Cell, Mask, States, Stepped, apply_mask, sigmoid, split_gates, tanh
 from seq2seq.layers.recurrent_scan import deferred_matmul
 
 
@@ -35,9 +32,7 @@ class GRUCell(Cell):
     def add_bias(self, products: tf.Tensor) -> tf.Tensor:
         return self.normalize_product(products, "input") + tf.cast(self.bias[0], products.dtype)
 
-    def step(
-        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
         recurrent = self.recurrent_product(states[0], mask)
         recurrent += tf.cast(self.bias[1], recurrent.dtype)
         x_z, x_r, x_n = split_gates(projected, 3, recurrent.dtype)
@@ -57,7 +52,7 @@ class _CandidateCell(Cell):
         first = self.initializers.orthogonal()
         self.candidate_kernel = self.add_weight(name="candidate_kernel", shape=shape, initializer=first)
 
-    def candidate(self, projected: tf.Tensor, gated: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:
+    def candidate(self, projected: tf.Tensor, gated: tf.Tensor, mask: Mask) -> tf.Tensor:
         """tanh(W_n x + b_n + R_n (gated state)), all (N, U)."""
         return tanh("candidate", projected + deferred_matmul(apply_mask(gated, mask), self.candidate_kernel))
 
@@ -77,9 +72,7 @@ class ResetBeforeGRUCell(_CandidateCell):
 
     gates, recurrent_gates = 3, 2
 
-    def step(
-        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
         h_z, h_r = tf.split(self.recurrent_product(states[0], mask), 2, axis=-1)
         x_z, x_r, x_n = split_gates(projected, 3, h_z.dtype)
         update, reset = sigmoid("update", x_z + h_z), sigmoid("reset", x_r + h_r)
@@ -102,9 +95,7 @@ class MinimalGatedCell(_CandidateCell):
 
     gates, recurrent_gates = 2, 1
 
-    def step(
-        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
         h_f = self.recurrent_product(states[0], mask)
         x_f, x_n = split_gates(projected, 2, h_f.dtype)
         forget = sigmoid("forget", x_f + h_f)

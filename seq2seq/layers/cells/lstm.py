@@ -5,8 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from seq2seq.layers.cells.activations import sigmoid, tanh
-from seq2seq.layers.cells.base import Cell, apply_mask, split_gates
+from seq2seq.layers.cells.base import Cell, Mask, States, Stepped, apply_mask, sigmoid, split_gates, tanh
 
 
 class LSTMCell(Cell):
@@ -38,9 +37,7 @@ class LSTMCell(Cell):
         """What the output gate lets through of the cell's new content (N, U)."""
         return tanh("content", cell_state)
 
-    def step(
-        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
         hidden, memory = states
         i, f, g, o = self.preactivations(projected, hidden, mask)
         memory = sigmoid("forget", f) * memory + sigmoid("input", i) * tanh("candidate", g)
@@ -63,9 +60,7 @@ class PeepholeLSTMCell(LSTMCell):
         super().build(input_shape)
         self.peepholes = self.add_weight(name="peepholes", shape=(3, self.units), initializer="zeros")
 
-    def step(
-        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
         hidden, memory = states
         i, f, g, o = self.preactivations(projected, hidden, mask)
         p_i, p_f, p_o = tf.unstack(tf.cast(self.peepholes, i.dtype))
@@ -88,9 +83,7 @@ class CIFGCell(LSTMCell):
     gates = 3
     forget_gate_index = 0
 
-    def step(
-        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
         hidden, memory = states
         f, g, o = self.preactivations(projected, hidden, mask)
         candidate = tanh("candidate", g)
@@ -141,9 +134,7 @@ class DepthGatedLSTMCell(LSTMCell):
         x, below = tf.split(inputs, [inputs.shape[-1] - self.units, self.units], axis=-1)
         return tf.concat([super().project(x), below], axis=-1)
 
-    def step(
-        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
         hidden, memory = states
         flow: Any = 0.0
         if self.below:
@@ -178,9 +169,7 @@ class SRUCell(Cell):
         first = self.initializers.uniform()
         self.recurrent_vectors = self.add_weight(name="recurrent_vectors", shape=shape, initializer=first)
 
-    def step(
-        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
         memory = states[0]
         f, r, candidate, highway = split_gates(projected, 4, memory.dtype)
         v_f, v_r = tf.unstack(tf.cast(self.recurrent_vectors, memory.dtype))

@@ -5,9 +5,10 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from seq2seq.layers.cells.activations import activate, tanh
-from seq2seq.layers.cells.base import Cell
+from seq2seq.layers.cells.base import Cell, Mask, States, Stepped, activate, apply_mask, tanh
 from seq2seq.layers.recurrent_scan import deferred_matmul
+
+PERIODS = (1, 2, 4, 8)  # of a clockwork's groups
 
 
 class ElmanCell(Cell):
@@ -20,9 +21,7 @@ class ElmanCell(Cell):
 
     function: ClassVar[str] = "tanh"
 
-    def step(
-        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
         (total,) = self.preactivations(projected, states[0], mask)
         hidden = activate("hidden", self.function, total)
         return hidden, [hidden]
@@ -69,10 +68,67 @@ class JordanCell(Cell):
         self.output_kernel = self.add_weight(name="output_kernel", shape=(size, size), initializer=first)
         self.output_bias = self.add_weight(name="output_bias", shape=(size,), initializer="zeros")
 
-    def step(
-        self, projected: tf.Tensor, states: Sequence[tf.Tensor], mask: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
         (total,) = self.preactivations(projected, states[0], mask)
         hidden = tanh("hidden", total)
         output = tanh("output", deferred_matmul(hidden, self.output_kernel) + tf.cast(self.output_bias, hidden.dtype))
         return output, [output]
+
+
+class ClockworkCell(Cell):
+    """An Elman network in groups, of which each is computed only every so many steps and else keeps its state.
+
+    h_t,k = tanh(W_k x_t + sum over j >= k of R_kj h_j + b_k)   where t is a multiple of period k, from t = 0 on
+    h_t,k = h_k                                                 elsewhere, with h = h_{t-1}
+
+    Groups are of equal width, their periods 1, 2, 4 and 8. A group reads itself and slower ones.
+
+    Weights: groups from fast to slow.
+        kernel                  (I, U)
+        recurrent_kernel_k      (U - k U / 4, U / 4), for k = 0, 1, 2, 3
+        bias                    (U,)
+
+    Shapes:
+        states  [h (N, U), clock (N, 1)], the steps so far modulo the longest period
+
+    Raises:
+        ValueError: `units` is no multiple of the number of groups.
+
+    Source: Koutník, Greff, Gomez and Schmidhuber (2014), section 3. Departure: the number of groups is fixed.
+    """
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
+        self.state_size = [units, 1]
+        if units % len(PERIODS):
+            raise ValueError(f"units is {units}, expected a multiple of {len(PERIODS)}, the groups of a clockwork")
+        self.starts = range(0, units, units // len(PERIODS))
+
+    def initial_states(self, learnt: States) -> list[tf.Tensor]:
+        return [*learnt, tf.zeros_like(learnt[0][..., :1])]
+
+    def same_step(self, states: States, before: States) -> list[tf.Tensor]:
+        return [states[0], before[1]]
+
+    def build_recurrent(self) -> None:
+        width = self.units // len(PERIODS)
+        self.recurrent_kernels = [
+            self.add_weight(
+                name=f"recurrent_kernel_{k}",
+                shape=(self.units - start, width),
+                initializer=self.recurrent_initializer(),
+            )
+            for k, start in enumerate(self.starts)
+        ]
+
+    def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
+        hidden, clock = states
+        seen = apply_mask(hidden, mask)
+        read = zip(self.starts, self.recurrent_kernels, strict=True)
+        recurrent = tf.concat([deferred_matmul(seen[..., start:], kernel) for start, kernel in read], axis=-1)
+        candidate = tanh("candidate", tf.cast(projected, recurrent.dtype) + recurrent)
+        time = tf.cast(clock, tf.float32)  # TensorFlow has no bfloat16 floormod on a GPU
+        ticks = tf.concat([tf.math.floormod(time, period) for period in map(float, PERIODS)], axis=-1)
+        active = tf.repeat(ticks == 0.0, self.units // len(PERIODS), axis=-1)
+        hidden = tf.where(active, candidate, hidden)
+        return hidden, [hidden, tf.cast(tf.math.floormod(time + 1.0, float(PERIODS[-1])), clock.dtype)]
