@@ -7,18 +7,31 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-MIN_SPINNER_SECONDS = 2.0  # seconds
+MIN_SPINNER_SECONDS = 2.0  # of what is worth telling how long it took
 LINE_INTERVAL = 30.0  # seconds between plain lines where there is no terminal
+
+
+class Timer:
+    """Wall-clock seconds since it was made or restarted; `tokens` are counted from outside, from 0."""
+
+    def __init__(self) -> None:
+        self._since, self.tokens = time.monotonic(), 0
+
+    def restart(self) -> float:
+        """Count from now on; returns the seconds so far."""
+        before, self._since, self.tokens = self._since, time.monotonic(), 0
+        return self._since - before
+
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return time.monotonic() - self._since
+
+    def tokens_per_second(self) -> float:
+        """Mean speed so far."""
+        return self.tokens / max(self.seconds(), 1e-9)
 
 
 class Display:
@@ -30,7 +43,7 @@ class Display:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(quiet=True)
-        self._last_line = time.monotonic()
+        self._since_line = Timer()
 
     def print(self, text: str) -> None:
         """Print a line."""
@@ -46,11 +59,10 @@ class Display:
     @contextmanager
     def spinner(self, what: str) -> Iterator[None]:
         """A spinner around something whose length is unknown, and the time it took if that was long."""
-        start = time.monotonic()
+        timer = Timer()
         with self.console.status(what):
             yield
-        seconds = time.monotonic() - start
-        if seconds > MIN_SPINNER_SECONDS:
+        if (seconds := timer.seconds()) > MIN_SPINNER_SECONDS:
             self.print(f"{what}: {seconds:.1f} s")
 
     @contextmanager
@@ -72,9 +84,8 @@ class Display:
                     f"{numbers['tokens_per_second']:,.0f} tokens/s  ETA {format_duration(numbers['eta'])}"
                 )
                 bar.update(task, completed=completed, numbers=text)
-                now = time.monotonic()
-                if not self.console.is_terminal and now - self._last_line > LINE_INTERVAL:
-                    self._last_line = now
+                if not self.console.is_terminal and self._since_line.seconds() > LINE_INTERVAL:
+                    self._since_line.restart()
                     self.print(f"epoch {epoch}  batch {completed:,}/{batches:,}  {text}")
 
             yield show
@@ -88,7 +99,7 @@ class Display:
             f"learning rate {entry['learning_rate']:.2g}  {entry['tokens_per_second']:,.0f} tokens/s  "
             f"{format_duration(entry['seconds'])}{'  *best*' if improved else ''}"
         )
-        self._last_line = time.monotonic()
+        self._since_line.restart()
 
     def _bar(self, text: str) -> Progress:
         return Progress(

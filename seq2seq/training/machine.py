@@ -51,9 +51,7 @@ def with_batch_tokens(config: Config, device: Device) -> Config:
     Raises:
         ConfigError: A sentence that the filters keep may have more tokens than a batch.
     """
-    tokens = config.batching.max_tokens
-    if tokens is None:
-        tokens = defaults_for(device).batch_tokens
+    tokens = config.batching.max_tokens or defaults_for(device).batch_tokens
     longest = config.corpora.filters.max_tokens
     if longest > tokens:
         raise ConfigError(
@@ -61,6 +59,11 @@ def with_batch_tokens(config: Config, device: Device) -> Config:
             f"{tokens} in this run: such a sentence fits no batch. Set 'batching.max_tokens', or lower "
             "'data.filters.max_tokens'."
         )
+    return set_max_tokens(config, tokens)
+
+
+def set_max_tokens(config: Config, tokens: int | None) -> Config:
+    """The recipe with another `batching.max_tokens`."""
     return config.model_copy(update={"batching": config.batching.model_copy(update={"max_tokens": tokens})})
 
 

@@ -12,6 +12,7 @@ from seq2seq.config import Config
 from seq2seq.config.data import SentenceFilterConfig, TokenizerPart
 from seq2seq.corpora import Corpus, SentencePair, open_corpus
 from seq2seq.corpora.filters import FilterReport, filter_pairs
+from seq2seq.data.batching import BatchPlan
 from seq2seq.data.encoded import UNFILTERED, EncodedCorpus, encode_corpus
 from seq2seq.data.mixture import EncodedMixture
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
@@ -53,6 +54,12 @@ class TrainingData:
     def fingerprint(self) -> str:
         """Changes with the text, the filters and the tokenizers of all corpora."""
         return f"{self.train.fingerprint} {self.valid.fingerprint}"
+
+
+def describe_batch(data: TrainingData, plan: BatchPlan, index: int) -> str:
+    """A batch's sentences and lengths."""
+    sentences, source, target = plan.shapes()[index]
+    return f"{sentences} sentences of {data.describe_size(source, target)}"
 
 
 def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tokenizers | None = None) -> TrainingData:

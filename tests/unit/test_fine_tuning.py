@@ -15,7 +15,7 @@ from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import save_arrays
 from seq2seq.training.display import Display
-from seq2seq.training.fine_tuning import count_trainable, freeze, warm_start
+from seq2seq.training.setup import count_trainable, freeze, warm_start
 from tests.conftest import randomize
 
 BATCH = (tf.constant([[4, 5, 3], [6, 3, 0]]), tf.constant([[5, 4, 7, 3], [4, 3, 0, 0]]))
