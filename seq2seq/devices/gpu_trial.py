@@ -79,9 +79,8 @@ CAUSES = (
     (r"CUDA_ERROR_NO_DEVICE|no CUDA-capable device", "the driver finds no GPU", CONTAINER_HINT),
 )
 MISSING_LIBRARY = re.compile(r"dynamic library '([^']+)'")
-LOG_PREFIX = re.compile(
-    r"^[\d\-: .]*([IWEF])[\d ]*[\d:. ]*\S*\] *"
-)  # level, time, thread, and source file of a log line
+# Level, time, thread, and source file of a log line.
+LOG_PREFIX = re.compile(r"^[\d\-: .]*([IWEF])[\d ]*[\d:. ]*\S*\] *")
 # Another process may hold the memory at this moment: that says nothing about the GPU.
 MEMORY_FULL = re.compile(r"out of memory|OUT_OF_MEMORY|ResourceExhausted|ALLOC_FAILED", re.IGNORECASE)
 

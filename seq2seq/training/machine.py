@@ -6,9 +6,8 @@ import numpy as np
 
 from seq2seq.config import Config, Precision
 from seq2seq.config.precision import PRECISIONS
-from seq2seq.devices.defaults import defaults_for
 from seq2seq.devices.determinism import enable_determinism, reserve_workspace
-from seq2seq.devices.device import Device, find_device, use_precision
+from seq2seq.devices.device import Device, defaults_for, find_device, use_precision
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import ConfigError, TrainingError
 
