@@ -201,11 +201,9 @@ def reason_for_no_gpu() -> tuple[str, str]:
 
 def _record(names: Sequence[str]) -> Path:
     """The file in the user's cache that says how a trial ended; named by all that its result depends on."""
-    tensorflow = ""
-    try:
+    tensorflow = driver = ""
+    with suppress(OSError):
         driver = DRIVER_FILE.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        driver = ""
     with suppress(PackageNotFoundError):  # a build of another name
         tensorflow = version("tensorflow")
     facts = [tensorflow, driver, list(names), *map(os.environ.get, (VISIBLE_DEVICES, "LD_LIBRARY_PATH")), SCRIPT]

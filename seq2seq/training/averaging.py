@@ -19,12 +19,9 @@ KEPT_WEIGHTS = "checkpoints/update-{:08d}.safetensors"
 
 
 def keep_weights(folder: Path, model: DecoderModel, entry: Mapping[str, Any], metric: str) -> None:
-    """Write the weights that a validation measured, for averaging, with its numbers.
+    """Write the weights that a validation measured, with its line of the history, into a model directory.
 
-    Args:
-        folder: The model directory.
-        entry: The validation's line of the history.
-        metric: `loss` or `bleu`, the one that tells which are best.
+    The metric, `loss` or `bleu`, tells which are best.
     """
     values = {"loss": entry["valid_loss"], "bleu": entry["bleu"]}
     about = {"update": entry["update"], "epoch": entry["epoch"], "metric": metric, "value": values[metric], **values}
@@ -48,17 +45,15 @@ def kept_weights(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     return sorted(kept, key=lambda kept: kept[1]["update"])
 
 
+def rank(metric: str, value: float, loss: float) -> tuple[float, float]:
+    """Lower of a better validation, by the metric, and of equal BLEU by the loss."""
+    return (-value if metric == "bleu" else value, loss)
+
+
 def best_first(kept: list[tuple[Any, dict[str, Any]]]) -> list[tuple[Any, dict[str, Any]]]:
-    """What `kept_weights` gave, by falling merit, without those that are no number.
-
-    Of equal BLEU the lower loss comes first, of equals in all the earlier.
-    """
-
-    def rank(pair: tuple[Any, dict[str, Any]]) -> tuple[float, float]:
-        value, loss = pair[1]["value"], pair[1]["loss"]
-        return (-value, loss) if pair[1]["metric"] == "bleu" else (value, loss)
-
-    return sorted((pair for pair in kept if not math.isnan(pair[1]["value"])), key=rank)
+    """What `kept_weights` gave, by falling merit, without those that are no number; of equals the earlier first."""
+    numbers = [pair for pair in kept if not math.isnan(pair[1]["value"])]
+    return sorted(numbers, key=lambda pair: rank(*(pair[1][name] for name in ("metric", "value", "loss"))))
 
 
 def prune_kept(folder: Path, keep_last: int, keep_best: int) -> None:

@@ -22,7 +22,6 @@ from seq2seq.storage.arrays import load_arrays, save_arrays
 from seq2seq.storage.files import atomic_write, regular_file, storage_errors
 from seq2seq.storage.lock import file_lock
 from seq2seq.training.averaging import keep_weights, prune_kept, truncate_kept
-from seq2seq.training.machine import set_max_tokens
 from seq2seq.training.preparation import TrainingData
 from seq2seq.training.run_state import RunState
 
@@ -32,29 +31,13 @@ LOCK_FILE = "checkpoints/train.lock"
 # What may differ between the recipe of an interrupted run and the one that resumes it: keys and whole sections.
 # Precision may be spelt out where `auto` was: the checkpoint knows the one that was used.
 CHANGEABLE_KEYS = (
-    "training.epochs",
-    "training.updates",
-    "training.learning_rate",
-    "training.schedule",
-    "training.recovery",
-    "training.checkpoint_minutes",
-    "training.distribution",
-    "training.precision",
-    # About the machine, like the two above: a run that is resumed on another device gets that device's default anyway.
-    "training.deterministic",
-    "training.keep_last",
-    "training.keep_best",
-    "training.tensorboard",
+    *(f"training.{key}" for key in ("epochs", "updates", "learning_rate", "schedule", "recovery")),
+    *(f"training.{key}" for key in ("checkpoint_minutes", "keep_last", "keep_best", "tensorboard")),
+    # About the machine: a run that is resumed on another device gets that device's default anyway.
+    *(f"training.{key}" for key in ("distribution", "precision", "deterministic")),
     "validation.patience",
-    # Validation has its own beam, and never samples.
-    "search.beam_size",
-    "search.n_best",
-    "search.sample",
-    "search.temperature",
-    "search.top_k",
-    "search.top_p",
-    "search.seed",
-    # Validation measures the model alone.
+    # Validation has its own beam, never samples, and measures the model alone.
+    *(f"search.{key}" for key in ("beam_size", "n_best", "sample", "temperature", "top_k", "top_p", "seed")),
     *(f"search.{key}" for key in EXTERNAL_OPTIONS),
     # About the machine: a translation does not depend on its batch.
     "search.batch_tokens",
@@ -104,7 +87,8 @@ def check_recipe(directory: Path, config: Config, allow_changes: bool = False) -
     """
     started = load_model_config(directory)
     if config.batching.max_tokens is None:
-        config = set_max_tokens(config, started.batching.max_tokens)
+        batching = config.batching.model_copy(update={"max_tokens": started.batching.max_tokens})
+        config = config.model_copy(update={"batching": batching})
     keys = changed_keys(started, config)
     changed = [key for key in keys if not any(key == free or key.startswith(f"{free}.") for free in CHANGEABLE_KEYS)]
     if changed and not allow_changes:
@@ -147,15 +131,7 @@ def lock_run(directory: Path) -> AbstractContextManager[None]:
 
 @dataclass
 class RunDirectory:
-    """A run's checkpoints, model, kept weights and history. All workers call the same methods, the chief alone writes.
-
-    Args:
-        directory: The model directory.
-        config: The recipe.
-        model: That is trained.
-        data: What it is trained on.
-        replicas: Who writes.
-    """
+    """Checkpoints, model, kept weights and history of a run. All workers call its methods, the chief alone writes."""
 
     directory: Path
     config: Config

@@ -15,12 +15,11 @@ from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import TrainingError
 from seq2seq.models.base import DecoderModel
 from seq2seq.training.checkpoints import LAST, RunDirectory
-from seq2seq.training.display import Display, Timer, count_noun
+from seq2seq.training.display import LOG_INTERVAL, Display, TensorBoardWriter, Timer, count_noun
 from seq2seq.training.optimization import learning_rate, update_plateau
 from seq2seq.training.preparation import TrainingData
 from seq2seq.training.recovery import CHECK_INTERVAL, DivergenceError, DivergenceMonitor, explain_out_of_memory
 from seq2seq.training.run_state import RunEnd, RunState, find_end, plan_epoch, planned_updates
-from seq2seq.training.tensorboard import LOG_INTERVAL, TensorBoardWriter
 from seq2seq.training.validation import MIN_GAIN, Validator, no_gain_warning, should_warn
 
 SHOW_EVERY = 10  # batches between two looks at the live line: to look is to wait for the device
@@ -50,12 +49,7 @@ class TrainingLoop:
         model: Compiled, in the state that `run_state` belongs to.
         data: What to train on.
         run_state: Where the run stands at first; the attribute of this name follows it.
-        directory: Checkpoints, history and the delivered model.
-        validator: Measures the model.
-        monitor: Notices that the run diverges.
-        callbacks: Keras's, of the model.
-        display: Where to show progress.
-        replicas: The copies of the model.
+        directory, validator, monitor, callbacks, display, replicas: Of this model and run.
         stop: Set to interrupt the run.
         tensorboard: TensorBoard, on the worker that writes; None for none.
 

@@ -58,11 +58,6 @@ def with_batch_tokens(config: Config, device: Device) -> Config:
             f"{tokens} in this run: such a sentence fits no batch. Set 'batching.max_tokens', or lower "
             "'data.filters.max_tokens'."
         )
-    return set_max_tokens(config, tokens)
-
-
-def set_max_tokens(config: Config, tokens: int | None) -> Config:
-    """The recipe with another `batching.max_tokens`."""
     return config.model_copy(update={"batching": config.batching.model_copy(update={"max_tokens": tokens})})
 
 

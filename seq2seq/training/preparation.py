@@ -68,12 +68,8 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
     Encoded corpora stay in `folder/encoded` and are made again only when the text, the filters or a tokenizer
     changed.
 
-    Args:
-        config: The recipe.
-        folder: The model directory.
-        display: Where to show progress.
-        tokenizers: Those of a run that goes on. By default they are those that the recipe names, or else are
-            trained on the filtered training corpus.
+    Tokenizers are those of a run that goes on. By default they are those that the recipe names, or else are trained on
+    the filtered training corpus.
 
     Raises:
         CorpusError, TokenizerError, ModelDirectoryError: See the readers.

@@ -46,13 +46,7 @@ class BatchRecord(NamedTuple):
 
 @dataclass
 class DivergenceMonitor:
-    """Notices a run that has gone wrong, and remembers what came last.
-
-    Args:
-        config: When it has.
-        model: That is trained.
-        data: For the text of sentences.
-    """
+    """Notices a run that has gone wrong, and remembers what came last."""
 
     config: RecoveryConfig
     model: DecoderModel

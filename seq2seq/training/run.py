@@ -19,13 +19,12 @@ from seq2seq.errors import TrainingError
 from seq2seq.model_directory.directory import load_model_config
 from seq2seq.model_directory.metadata import CONFIG, METADATA
 from seq2seq.training.checkpoints import LAST, RunDirectory, check_recipe, lock_run
-from seq2seq.training.display import Display, format_duration
+from seq2seq.training.display import Display, TensorBoardWriter, format_duration
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.machine import Machine, check_workers, set_up_machine, with_batch_tokens
 from seq2seq.training.recovery import DivergenceMonitor
 from seq2seq.training.run_state import RunEnd, RunState, check_updates, plan_epoch, planned_updates
 from seq2seq.training.setup import make_compiled_model, prepare_on_all_workers, summarize, try_largest_batches
-from seq2seq.training.tensorboard import TensorBoardWriter
 from seq2seq.training.validation import FINAL_NO_GAIN_WARNING, VALIDATORS, Validator, short_run_warning
 
 
@@ -144,7 +143,7 @@ def _train(
         with _stop_on_signals(stop, display.print):
             # The largest batches of all epochs: one of them may leave out a mixture's longest sentence.
             tried = plan_epoch(config, data.train, progress.epoch, full_pass=True)
-            try_largest_batches(display, model, validator, data, tried, replicas)
+            try_largest_batches(validator, tried)
             loop.run()
     _say_how_it_ended(loop, directory, display)
     progress = loop.run_state

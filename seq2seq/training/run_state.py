@@ -9,6 +9,7 @@ from seq2seq.config import Config, TrainingConfig
 from seq2seq.data.batching import BatchPlan, plan_batches
 from seq2seq.data.mixture import EncodedMixture
 from seq2seq.errors import TrainingError
+from seq2seq.training.averaging import rank
 from seq2seq.training.display import count_noun
 
 
@@ -52,11 +53,9 @@ class RunState:
 
         That of a model that has learnt nothing is not; until one has, the loss tells whether things get better.
         """
-        by_bleu = metric == "bleu" and bleu is not None
-        value = bleu if metric == "bleu" and bleu is not None else loss
-        better = self.best is None or (value > self.best if by_bleu else value < self.best)
-        if by_bleu and value == self.best and self.best_loss is not None:
-            better = loss < self.best_loss
+        by, value = ("loss", loss) if metric == "loss" or bleu is None else ("bleu", bleu)
+        before = None if self.best is None or self.best_loss is None else rank(by, self.best, self.best_loss)
+        better = before is None or rank(by, value, loss) < before
         best = beats_baseline and better and not math.isnan(loss)
         lower = not math.isnan(loss) and (self.lowest_loss is None or loss < self.lowest_loss)
         self.wait = 0 if best or (self.best is None and lower) else self.wait + 1
@@ -125,13 +124,8 @@ class RunEnd(NamedTuple):
 def find_end(config: Config, run_state: RunState, stopped_by_callback: bool) -> RunEnd | None:
     """Why a run is over; None while it is not. Asking changes nothing.
 
-    Args:
-        config: The recipe.
-        run_state: Where the run stands.
-        stopped_by_callback: Whether a callback set `model.stop_training`.
-
     Returns:
-        The first that holds: updates done, epochs done, patience exhausted, stopped by a callback.
+        The first that holds: updates done, epochs done, patience exhausted, a callback set `model.stop_training`.
     """
     training, validation = config.training, config.validation
     updates = run_state.total_batches // training.accumulation_steps

@@ -1,11 +1,11 @@
 """Before the first batch: corpora, a model with given or frozen weights, a summary, a trial of the largest batches."""
 
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 
 from seq2seq.config import Config, Precision
@@ -145,11 +145,6 @@ def freeze(model: DecoderModel, patterns: Sequence[str]) -> None:
         weights[name].trainable = False
 
 
-def count_trainable(model: DecoderModel) -> int:
-    """How many numbers training moves."""
-    return sum(int(np.prod(weight.shape)) for weight in model.trainable_variables)
-
-
 def _patterns(names: Iterable[str]) -> list[str]:
     """What one may have meant: a weight, or all below a part of the model."""
     found: dict[str, None] = {}
@@ -165,7 +160,7 @@ def summarize(display: Display, model: DecoderModel, data: TrainingData, plan: B
     vocabulary = ", ".join(data.by_side(*(tokenizer.vocabulary_size for tokenizer in tokenizers)))
     if len(data.sides) > 1 and tokenizers.source is tokenizers.target:
         vocabulary = f"{tokenizers.target.vocabulary_size:,} joint"
-    total, trained = model.count_params(), count_trainable(model)
+    total, trained = model.count_params(), sum(math.prod(weight.shape) for weight in model.trainable_variables)
     source, target = (lengths[plan.indices].sum() for lengths in (plan.source_lengths, plan.target_lengths))
     batches = f"{len(plan):,} of {shapes[:, 0].mean():.0f} sentences on average"
     display.table(
@@ -182,14 +177,7 @@ def summarize(display: Display, model: DecoderModel, data: TrainingData, plan: B
     )
 
 
-def try_largest_batches(
-    display: Display,
-    model: DecoderModel,
-    validator: Validator,
-    data: TrainingData,
-    plan: BatchPlan,
-    replicas: Replicas,
-) -> None:
+def try_largest_batches(validator: Validator, plan: BatchPlan) -> None:
     """Run what needs most memory once and undo it: what does not fit fails now. Says how much it took.
 
     Each batch of training is followed by an update, whatever `training.accumulation_steps` is: the optimizer needs
@@ -198,14 +186,14 @@ def try_largest_batches(
     Raises:
         TrainingError: It does not fit into memory.
     """
+    model, data, display, replicas = validator.model, validator.data, validator.display, validator.replicas
     before = snapshot(model)
     with display.spinner("compiling and trying the largest batches"):
         for index in plan.largest_batches():
             model.update.finish_with_next()
             with explain_out_of_memory(data, plan, index, replicas.count):
-                model.step_function()(
-                    *replica_batches(data.train, plan.batch(index), replicas.local_replicas, replicas.count)
-                )
+                rows = plan.batch(index)
+                model.step_function()(*replica_batches(data.train, rows, replicas.local_replicas, replicas.count))
         validator.try_largest_batches()
     restore(model, before, "trial")
     if peak := peak_memory():

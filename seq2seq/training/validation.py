@@ -162,10 +162,7 @@ def frequency_loss(train: EncodedMixture, valid: EncodedCorpus, vocabulary_size:
 def should_warn(entry: Mapping[str, Any], before: int, config: TrainingConfig) -> bool:
     """Whether to say that a validation shows no gain: the first one, and the first one after the warmup.
 
-    Args:
-        entry: Its line of the history.
-        before: The update of the validation before it; 0: there was none.
-        config: For the warmup.
+    `before` is the update of the validation before it; 0: there was none.
     """
     return not before or before < config.schedule.warmup_updates <= entry["update"]
 
@@ -173,11 +170,7 @@ def should_warn(entry: Mapping[str, Any], before: int, config: TrainingConfig) -
 def no_gain_warning(entry: Mapping[str, Any], baseline_loss: float, uniform_loss: float, config: TrainingConfig) -> str:
     """What to say of a validation that shows no gain over token frequencies, and what to change.
 
-    Args:
-        entry: Its line of the history.
-        baseline_loss: `frequency_loss`, nats per token.
-        uniform_loss: That of a model that holds all tokens for equally likely.
-        config: For the learning rate and its warmup.
+    Losses, in nats per token, are those of the frequencies and of a model that holds all tokens for equally likely.
     """
     loss, warmup = entry["valid_loss"], config.schedule.warmup_updates
     how = "no" if loss >= baseline_loss else "hardly"
