@@ -128,8 +128,7 @@ def run_trial(timeout: float = TIMEOUT) -> TrialResult:
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
         )
         output, log = done.stdout, done.stderr
-        if done.returncode:
-            code = done.returncode
+        if code := done.returncode:
             ended = "the trial ended with " + (f"signal {-code}" if code < 0 else f"exit code {code}")
     except subprocess.TimeoutExpired as error:
         output, log = error.stdout or b"", error.stderr or b""

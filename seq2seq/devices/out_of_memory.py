@@ -88,8 +88,7 @@ class BatchSplitter:
                 try:
                     result = compute(part)
                 except (tf.errors.OpError, MemoryError) as error:
-                    shortage = describe_out_of_memory(error)
-                    if shortage is None:
+                    if (shortage := describe_out_of_memory(error)) is None:
                         raise
                     if len(part) == 1:
                         raise OutOfMemoryError(explain(part, shortage)) from error

@@ -190,10 +190,8 @@ class TensorBoardWriter:
             values.append(_value("translations", "text", _table(samples)))
         if attention.size:
             picture = attention_image(attention)
-            height, width, _ = picture.shape
-            values.append(
-                _value("attention", "images", [b"%d" % width, b"%d" % height, tf.io.encode_png(picture).numpy()])
-            )
+            sides = [b"%d" % side for side in picture.shape[1::-1]]  # width, height
+            values.append(_value("attention", "images", [*sides, tf.io.encode_png(picture).numpy()]))
         self._write(entry["update"], summary=tf.compat.v1.Summary(value=values))
 
     def _write(self, update: int, **event: Any) -> None:

@@ -49,7 +49,7 @@ class TrainingLoop:
         model: Compiled, in the state that `run_state` belongs to.
         data: What to train on.
         run_state: Where the run stands at first; the attribute of this name follows it.
-        directory, validator, monitor, callbacks, display, replicas: Of this model and run.
+        directory, validator, monitor, callbacks, display, replicas: Those of this model and run.
         stop: Set to interrupt the run.
         tensorboard: TensorBoard, on the worker that writes; None for none.
 

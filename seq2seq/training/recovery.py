@@ -119,8 +119,7 @@ def explain_out_of_memory(data: TrainingData, plan: BatchPlan, index: int, repli
     try:
         yield
     except (tf.errors.OpError, MemoryError) as error:
-        shortage = describe_out_of_memory(error)
-        if shortage is None:
+        if (shortage := describe_out_of_memory(error)) is None:
             raise
         shared = f", shared by {replicas} replicas" if replicas > 1 else ""
         raise TrainingError(
