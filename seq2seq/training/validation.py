@@ -113,7 +113,7 @@ class TranslationValidator(Validator):
         make_metric("BLEU", self.language)
         self.translator.check(self.options)
         cut = int((data.valid.source.lengths > self.options.max_source_tokens).sum())
-        if cut and self.options.long_lines == "cut":
+        if cut and self.options.long_lines == "truncate":
             say(truncation_warning(cut, len(data.valid)))
 
     def bleu(self) -> float | None:
