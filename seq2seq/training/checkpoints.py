@@ -14,10 +14,9 @@ from seq2seq.config import Config, changed_keys
 from seq2seq.config.search import EXTERNAL_OPTIONS
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.model_directory.directory import create_model_directory, load_model_config
+from seq2seq.model_directory.directory import create_model_directory, load_model_config, save_weights
 from seq2seq.model_directory.metadata import HISTORY, read_history
-from seq2seq.model_directory.model import save_model
-from seq2seq.models.base import DecoderModel, weight_name
+from seq2seq.models.base import DecoderModel, named_weights, weight_name
 from seq2seq.storage.arrays import load_arrays, save_arrays
 from seq2seq.storage.files import atomic_write, regular_file, storage_errors
 from seq2seq.storage.lock import file_lock
@@ -207,7 +206,8 @@ class RunDirectory:
             append_history(self.directory, entry)
         if self.replicas.is_chief and (entry["best"] or run_state.best is None):
             scores = {key: entry[key] for key in ("epoch", "update", "valid_loss", "valid_perplexity", "bleu")}
-            save_model(self.directory, self.model, {"validation": scores}, self.data.corpus_stats)
+            weights = named_weights(self.model)
+            save_weights(self.directory, weights, self.model.precision, {"validation": scores}, self.data.corpus_stats)
         if entry["best"]:
             self.save(BEST, run_state)
         if self.replicas.is_chief and (training.keep_last or training.keep_best):
