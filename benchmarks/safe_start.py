@@ -31,7 +31,7 @@ def begin(config: Config, updates: int) -> dict[str, float]:
     from seq2seq.data.mixture import EncodedMixture
     from seq2seq.model_directory.directory import load_tokenizers
     from seq2seq.training import train
-    from seq2seq.training.baseline import frequency_loss
+    from seq2seq.training.validation import frequency_loss
 
     ends = {"updates": updates, "epochs": None, "checkpoint_minutes": 600.0, "keep_last": 0, "keep_best": 0}
     measured = {"metric": "loss", "bleu": False, "every_updates": updates}

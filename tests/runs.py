@@ -12,7 +12,8 @@ from seq2seq.config import Config
 from seq2seq.model_directory.metadata import read_history
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import TrainingReport, train
-from seq2seq.training.checkpoints import LAST, kept_weights
+from seq2seq.training.averaging import kept_weights
+from seq2seq.training.checkpoints import LAST
 
 TIMES = ("seconds", "tokens_per_second")
 

@@ -47,8 +47,7 @@ def enable_determinism(device: "Device") -> None:
         how = "is not set, and TensorFlow has started" if found is None else f"is {found!r}"
         raise TrainingError(
             f"training.deterministic is true, and the environment variable {WORKSPACE_VARIABLE} {how}: on "
-            f"{device.name} "
-            "recurrent layers may compute other bits each time. Start the process with "
+            f"{device.name} recurrent layers may compute other bits each time. Start the process with "
             f"{WORKSPACE_VARIABLE}={WORKSPACE_VALUES[0]}."
         )
     if device.is_gpu:

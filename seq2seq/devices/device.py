@@ -1,4 +1,4 @@
-"""Which device TensorFlow computes on, set up before its first operation, and in which precision."""
+"""Which device TensorFlow computes on, set up before its first operation, in which precision, and how much at once."""
 
 import warnings
 from contextlib import suppress
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from seq2seq.config import SearchOptions
 from seq2seq.config.precision import PRECISIONS, TF32_CAPABILITY, Capability, Precision, best_precision
 from seq2seq.devices import gpu_trial
 from seq2seq.errors import ConfigError
@@ -31,6 +32,39 @@ class Device(NamedTuple):
     capability: Capability = (0, 0)
 
 
+class Defaults(NamedTuple):
+    """What null stands for on a kind of device.
+
+    batch_tokens   `batching.max_tokens`: real tokens of a training batch, of all replicas together
+    search_tokens  `search.batch_tokens`: padded source tokens times hypotheses of a search
+    search_logits  hypotheses times vocabulary of a search; None: no limit besides `search_tokens`
+    deterministic  `training.deterministic`
+    """
+
+    batch_tokens: int
+    search_tokens: int
+    search_logits: int | None
+    deterministic: bool
+
+
+# Memory that a search may count on, in bytes. TensorFlow has no public way to ask how much a GPU has, so this is the
+# 16 GiB of the smaller ones for training, as a T4.
+GPU_MEMORY = 16 * 2**30
+# float32 tensors of hypotheses times vocabulary that are alive at once in a step of a search: logits,
+# log-probabilities, scores, and what they are made from.
+LOGITS_ALIVE = 5
+
+# Products of 1,000 rows keep a CPU busy. On a GPU the time of an update, or of a step of a search, is mostly that of
+# starting its operations, whatever their size. Other memory grows with a search too, so a quarter is for the logits.
+CPU = Defaults(batch_tokens=1_000, search_tokens=16_000, search_logits=None, deterministic=True)
+GPU = Defaults(
+    batch_tokens=8_000,
+    search_tokens=128_000,
+    search_logits=GPU_MEMORY // 4 // (4 * LOGITS_ALIVE),
+    deterministic=False,
+)
+
+
 @cache
 def find_device() -> Device:
     """Choose the first GPU that can compute, or else the CPU; of all of them, memory then grows as it is needed.
@@ -50,9 +84,11 @@ def find_device() -> Device:
         and not tf.config.list_physical_devices("GPU")
     ):
         cause, remedy = gpu_trial.reason_for_no_gpu()
-        _warn(
+        warnings.warn(
             f"the device is the CPU: there is an NVIDIA driver, and TensorFlow finds no GPU: {cause}. {remedy}. Or set "
-            f"{gpu_trial.VISIBLE_DEVICES}=-1 to use the CPU without this warning."
+            f"{gpu_trial.VISIBLE_DEVICES}=-1 to use the CPU without this warning.",
+            DeviceWarning,
+            stacklevel=1,
         )
     if not gpus:
         return Device("CPU", "float32", is_gpu=False)
@@ -81,15 +117,32 @@ def use_precision(precision: Precision) -> None:
     if precision not in PRECISIONS:
         raise ConfigError(f"found precision {precision!r}, expected one of: {', '.join(PRECISIONS)}.")
     if precision == "tf32" and (device := find_device()).capability < TF32_CAPABILITY:
-        what = f"a {device.name}" if device.is_gpu else "the CPU"
         major, minor = device.capability
-        which = f" of compute capability {major}.{minor}" if device.is_gpu else ""
+        found = f"a {device.name} of compute capability {major}.{minor}" if device.is_gpu else "the CPU"
         raise ConfigError(
             f"precision tf32 needs a GPU of compute capability {TF32_CAPABILITY[0]}.{TF32_CAPABILITY[1]} or later, "
-            "found "
-            f"{what}{which}. Use float32."
+            f"found {found}. Use float32."
         )
     tf.config.experimental.enable_tensor_float_32_execution(precision != "float32")
+
+
+def defaults_for(device: Device) -> Defaults:
+    """What suits a device."""
+    return GPU if device.is_gpu else CPU
+
+
+def search_budget(options: SearchOptions, vocabulary_size: int, device: Device) -> tuple[int, int]:
+    """How much a search does at once: as much as `options.batch_tokens` say, or else as suits the device.
+
+    Every hypothesis has `vocabulary_size` logits, one for each target token, at each step.
+
+    Returns:
+        Padded source tokens times hypotheses; and hypotheses of all sentences together.
+    """
+    if options.batch_tokens is not None:
+        return options.batch_tokens, options.batch_tokens  # each hypothesis has a token or more
+    tokens, logits = defaults_for(device).search_tokens, defaults_for(device).search_logits
+    return tokens, tokens if logits is None else logits // vocabulary_size
 
 
 def _those_that_compute(gpus: list[Any]) -> list[Any]:
@@ -115,13 +168,10 @@ def _those_that_compute(gpus: list[Any]) -> list[Any]:
         used = "is not used" if left else "is not used, and the device is the CPU"
     for gpu, failure in failures.items():
         cause, remedy = gpu_trial.explain(failure, trial.log)
-        _warn(f"GPU {gpu.name.rpartition(':')[2]} ({_name(gpu)}) fails and {used}: {cause}. {remedy}.")
+        message = f"GPU {gpu.name.rpartition(':')[2]} ({_name(gpu)}) fails and {used}: {cause}. {remedy}."
+        warnings.warn(message, DeviceWarning, stacklevel=1)
     return left
 
 
 def _name(gpu: Any) -> str:
     return tf.config.experimental.get_device_details(gpu).get("device_name", "unknown")
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, DeviceWarning, stacklevel=2)

@@ -79,9 +79,8 @@ CAUSES = (
     (r"CUDA_ERROR_NO_DEVICE|no CUDA-capable device", "the driver finds no GPU", CONTAINER_HINT),
 )
 MISSING_LIBRARY = re.compile(r"dynamic library '([^']+)'")
-LOG_PREFIX = re.compile(
-    r"^[\d\-: .]*([IWEF])[\d ]*[\d:. ]*\S*\] *"
-)  # level, time, thread, and source file of a log line
+# Level, time, thread, and source file of a log line.
+LOG_PREFIX = re.compile(r"^[\d\-: .]*([IWEF])[\d ]*[\d:. ]*\S*\] *")
 # Another process may hold the memory at this moment: that says nothing about the GPU.
 MEMORY_FULL = re.compile(r"out of memory|OUT_OF_MEMORY|ResourceExhausted|ALLOC_FAILED", re.IGNORECASE)
 
@@ -129,8 +128,7 @@ def run_trial(timeout: float = TIMEOUT) -> TrialResult:
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False
         )
         output, log = done.stdout, done.stderr
-        if done.returncode:
-            code = done.returncode
+        if code := done.returncode:
             ended = "the trial ended with " + (f"signal {-code}" if code < 0 else f"exit code {code}")
     except subprocess.TimeoutExpired as error:
         output, log = error.stdout or b"", error.stderr or b""
@@ -202,11 +200,9 @@ def reason_for_no_gpu() -> tuple[str, str]:
 
 def _record(names: Sequence[str]) -> Path:
     """The file in the user's cache that says how a trial ended; named by all that its result depends on."""
-    tensorflow = ""
-    try:
+    tensorflow = driver = ""
+    with suppress(OSError):
         driver = DRIVER_FILE.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        driver = ""
     with suppress(PackageNotFoundError):  # a build of another name
         tensorflow = version("tensorflow")
     facts = [tensorflow, driver, list(names), *map(os.environ.get, (VISIBLE_DEVICES, "LD_LIBRARY_PATH")), SCRIPT]

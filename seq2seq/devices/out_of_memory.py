@@ -1,7 +1,7 @@
 """Lack of memory: the errors that it comes as, and batches that get smaller when they do not fit."""
 
 import math
-import warnings
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -12,29 +12,18 @@ from seq2seq.errors import OutOfMemoryError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Texts of errors of several types, in lower case, that mean lack of memory.
-MEMORY_PHRASES = (
-    "oom when allocating",
-    "out of memory",
-    "failed to allocate",
-    "cuda_error_out_of_memory",
-    "cudnn_status_alloc_failed",
-    "cublas_status_alloc_failed",
-    "dst tensor is not initialized",  # a copy to the GPU had no room there
+# Texts of errors of several types that mean lack of memory; the last, that a copy to the GPU had no room there.
+MEMORY_TEXT = re.compile(
+    r"(?i)oom when allocating|out of memory|failed to allocate|cuda_error_out_of_memory"
+    r"|(cudnn|cublas)_status_alloc_failed|dst tensor is not initialized"
 )
 # Texts that mean it as a rule: cuDNN's recurrent layers allocate within one call and give one answer to any failure,
 # and the handles of cuDNN and cuBLAS are made at the first operation that needs them.
-LIKELY_MEMORY_PHRASES = (
-    "dornn",
-    *(
-        f"{library}_status_{status}"
-        for library in ("cudnn", "cublas")
-        for status in ("not_initialized", "execution_failed")
-    ),
-    "cudnn_status_internal_error",
+LIKELY_MEMORY_TEXT = re.compile(
+    r"(?i)dornn|(cudnn|cublas)_status_(not_initialized|execution_failed)|cudnn_status_internal_error"
 )
 # Other resources that a ResourceExhaustedError is about.
-OTHER_PHRASES = ("no space left on device", "quota exceeded", "too many open files", "message larger than max")
+OTHER_TEXT = re.compile(r"(?i)no space left on device|quota exceeded|too many open files|message larger than max")
 MAX_QUOTE = 200  # characters of an error
 
 
@@ -48,20 +37,15 @@ def describe_out_of_memory(error: BaseException) -> str | None:
         return "out of memory"
     if not isinstance(error, tf.errors.OpError):
         return None
-    text = str(error.message).lower()
+    text = str(error.message)
     if isinstance(error, tf.errors.ResourceExhaustedError):
-        return None if any(other in text for other in OTHER_PHRASES) else "out of memory"
-    if any(face in text for face in MEMORY_PHRASES):
+        return None if OTHER_TEXT.search(text) else "out of memory"
+    if MEMORY_TEXT.search(text):
         return "out of memory"
-    for line in str(error.message).splitlines():  # the first one may be about the graph
-        if any(face in line.lower() for face in LIKELY_MEMORY_PHRASES):
+    for line in text.splitlines():  # the first one may be about the graph
+        if LIKELY_MEMORY_TEXT.search(line):
             return f"probably out of memory ({type(error).__name__}: {line.strip()[:MAX_QUOTE]})"
     return None
-
-
-def emit_warning(message: str) -> None:
-    """Python's own way to give notice (`UserWarning`)."""
-    warnings.warn(message, stacklevel=2)
 
 
 class BatchSplitter:
@@ -104,8 +88,7 @@ class BatchSplitter:
                 try:
                     result = compute(part)
                 except (tf.errors.OpError, MemoryError) as error:
-                    shortage = describe_out_of_memory(error)
-                    if shortage is None:
+                    if (shortage := describe_out_of_memory(error)) is None:
                         raise
                     if len(part) == 1:
                         raise OutOfMemoryError(explain(part, shortage)) from error

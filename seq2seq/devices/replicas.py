@@ -22,9 +22,8 @@ LOST_WORKER_ERRORS = (
     tf.errors.InternalError,
 )
 UNLIKE_WORKERS = "is joining a group with"  # ... incompatible device type, or another size; an InternalError
-CLUSTER_VARIABLE = (
-    "TF_CONFIG"  # the environment variable that TensorFlow, Kubeflow and others tell a worker its place by
-)
+# The environment variable that TensorFlow, Kubeflow and others tell a worker its place by.
+CLUSTER_VARIABLE = "TF_CONFIG"
 
 
 def replica_id() -> int:
@@ -73,13 +72,12 @@ class Replicas:
 
     def __init__(self, distribution: Distribution = "none") -> None:
         self.worker_index, self.workers = _place_in_cluster() if distribution == "multi_worker" else (0, 1)
-        self.strategy: tf.distribute.Strategy
-        if distribution == "none":
-            self.strategy = tf.distribute.get_strategy()
-        elif distribution == "mirrored":
-            self.strategy = tf.distribute.MirroredStrategy()
-        else:
-            self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        make = {
+            "none": tf.distribute.get_strategy,
+            "mirrored": tf.distribute.MirroredStrategy,
+            "multi_worker": tf.distribute.MultiWorkerMirroredStrategy,
+        }
+        self.strategy: tf.distribute.Strategy = make[distribution]()
         self.count = self.strategy.num_replicas_in_sync
         if self.count == 1:
             self.strategy = tf.distribute.get_strategy()  # alone, nothing is to be mirrored
@@ -132,27 +130,25 @@ def reporting_lost_workers(replicas: Replicas) -> Iterator[None]:
         TrainingError: Another worker ended or cannot be reached; or memory does not suffice, for which TensorFlow has
             some of the same errors.
     """
+    worker = f"worker {replicas.worker_index} of {replicas.workers}"
     try:
         yield
     except (tf.errors.OpError, MemoryError) as error:
         if shortage := describe_out_of_memory(error):
-            where = f"worker {replicas.worker_index} of {replicas.workers}: " if replicas.workers > 1 else ""
             raise TrainingError(
-                f"{where}{shortage}. Lower batching.max_tokens, data.filters.max_tokens or the sizes of the model's "
-                "layers."
+                f"{f'{worker}: ' if replicas.workers > 1 else ''}{shortage}. Lower batching.max_tokens, "
+                "data.filters.max_tokens or the sizes of the model's layers."
             ) from error
         if replicas.workers == 1 or not isinstance(error, LOST_WORKER_ERRORS):
             raise
         if UNLIKE_WORKERS in str(error.message):
             raise TrainingError(
-                f"worker {replicas.worker_index} of {replicas.workers}: the workers have unlike devices, or not "
-                "equally "
-                "many. Give each of them the same, or hide all GPUs with CUDA_VISIBLE_DEVICES=-1."
+                f"{worker}: the workers have unlike devices, or not equally many. Give each of them the same, or hide "
+                "all GPUs with CUDA_VISIBLE_DEVICES=-1."
             ) from error
         raise TrainingError(
-            f"worker {replicas.worker_index} of {replicas.workers} lost another one, which ended or cannot be reached "
-            f"({type(error).__name__}). Look at its output, then start all of them again, or fewer: training goes on "
-            "from the last checkpoint."
+            f"{worker} lost another one, which ended or cannot be reached ({type(error).__name__}). Look at its "
+            "output, then start all of them again, or fewer: training goes on from the last checkpoint."
         ) from error
 
 

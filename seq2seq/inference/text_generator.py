@@ -2,6 +2,7 @@
 
 import math
 import unicodedata
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from seq2seq.data.padding import batches_by_length, pad
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer
 from seq2seq.devices.device import find_device, use_precision
-from seq2seq.devices.out_of_memory import BatchSplitter, emit_warning
+from seq2seq.devices.out_of_memory import BatchSplitter
 from seq2seq.errors import EvaluationError, TokenizerError
 from seq2seq.inference.results import Hypothesis, make_hypotheses
 from seq2seq.inference.searcher import Searcher
@@ -91,7 +92,7 @@ class TextGenerator:
         model: LanguageModel,
         tokenizer: Tokenizer,
         options: GenerationOptions | None = None,
-        warn: Callable[[str], None] = emit_warning,
+        warn: Callable[[str], None] = warnings.warn,
     ) -> None:
         self.model, self.tokenizer = model, tokenizer
         self.options = options or GenerationOptions()
@@ -110,7 +111,7 @@ class TextGenerator:
 
     @classmethod
     def load(
-        cls, path: str | Path, precision: Precision = "float32", warn: Callable[[str], None] = emit_warning
+        cls, path: str | Path, precision: Precision = "float32", warn: Callable[[str], None] = warnings.warn
     ) -> "TextGenerator":
         """Read a model directory; its recipe's `search` section gives the default options.
 

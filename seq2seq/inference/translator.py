@@ -1,5 +1,6 @@
 """Text in, text out, order kept: tokenize, sort by length, search in batches, detokenize."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,9 +15,8 @@ from seq2seq.config import Precision, SearchOptions
 from seq2seq.data.padding import batches_by_length
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
-from seq2seq.devices.defaults import search_budget
-from seq2seq.devices.device import find_device, use_precision
-from seq2seq.devices.out_of_memory import BatchSplitter, emit_warning
+from seq2seq.devices.device import find_device, search_budget, use_precision
+from seq2seq.devices.out_of_memory import BatchSplitter
 from seq2seq.inference.results import Translation, blank_translation, join_segments, make_hypotheses, split_line
 from seq2seq.inference.searcher import Searcher, length_limits
 from seq2seq.inference.shortlist import Shortlist
@@ -60,7 +60,7 @@ class Translator:
         options: SearchOptions | None = None,
         shortlist: Shortlist | None = None,
         folder: Path | None = None,
-        warn: Callable[[str], None] = emit_warning,
+        warn: Callable[[str], None] = warnings.warn,
     ) -> None:
         self.model = model
         self.tokenizers = Tokenizers(source_tokenizer, target_tokenizer)
@@ -72,7 +72,7 @@ class Translator:
 
     @classmethod
     def load(
-        cls, path: str | Path, precision: Precision = "float32", warn: Callable[[str], None] = emit_warning
+        cls, path: str | Path, precision: Precision = "float32", warn: Callable[[str], None] = warnings.warn
     ) -> "Translator":
         """Read a model directory; its recipe's `search` section gives the default options.
 

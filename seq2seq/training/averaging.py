@@ -1,7 +1,8 @@
-"""The mean of several validations' weights, which often translates better than any one of them."""
+"""Weights that validations measured, kept for their mean, which often translates better than any one of them."""
 
+import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,64 @@ import numpy as np
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.model_directory.directory import TOKENIZERS, check_directory, load_model_config, save_weights
 from seq2seq.model_directory.metadata import CONFIG, read_history
-from seq2seq.storage.arrays import load_arrays
+from seq2seq.models.base import DecoderModel, named_weights
+from seq2seq.storage.arrays import load_arrays, load_metadata, save_arrays
 from seq2seq.storage.files import atomic_write, regular_file
-from seq2seq.training.checkpoints import best_first, kept_weights
+
+KEPT_WEIGHTS = "checkpoints/update-{:08d}.safetensors"
+
+
+def keep_weights(folder: Path, model: DecoderModel, entry: Mapping[str, Any], metric: str) -> None:
+    """Write the weights that a validation measured, with its line of the history, into a model directory.
+
+    The metric, `loss` or `bleu`, tells which are best.
+    """
+    values = {"loss": entry["valid_loss"], "bleu": entry["bleu"]}
+    about = {"update": entry["update"], "epoch": entry["epoch"], "metric": metric, "value": values[metric], **values}
+    save_arrays(folder / KEPT_WEIGHTS.format(entry["update"]), named_weights(model), about)
+
+
+def kept_weights(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    """The files of kept weights in a model directory by update, each with what is known of its validation.
+
+    That is `update` and `epoch`; `metric`, `loss` or `bleu`, which decides what is best, and its `value`; `loss`
+    (nats a target token) and `bleu` (None where it was not measured). `load_arrays` reads the weights, by the
+    names of `named_weights`.
+
+    Raises:
+        ModelDirectoryError: A file is damaged.
+    """
+    kept = [(file, load_metadata(file)) for file in folder.glob(KEPT_WEIGHTS.replace("{:08d}", "*"))]
+    for file, about in kept:
+        if not about.keys() >= {"update", "epoch", "metric", "value", "loss", "bleu"}:
+            raise ModelDirectoryError(f"{file}: holds arrays, but no weights kept for averaging. Delete it.")
+    return sorted(kept, key=lambda kept: kept[1]["update"])
+
+
+def rank(metric: str, value: float, loss: float) -> tuple[float, float]:
+    """Lower of a better validation, by the metric, and of equal BLEU by the loss."""
+    return (-value if metric == "bleu" else value, loss)
+
+
+def best_first(kept: list[tuple[Any, dict[str, Any]]]) -> list[tuple[Any, dict[str, Any]]]:
+    """What `kept_weights` gave, by falling merit, without those that are no number; of equals the earlier first."""
+    numbers = [pair for pair in kept if not math.isnan(pair[1]["value"])]
+    return sorted(numbers, key=lambda pair: rank(*(pair[1][name] for name in ("metric", "value", "loss"))))
+
+
+def prune_kept(folder: Path, keep_last: int, keep_best: int) -> None:
+    """Delete kept weights that are neither among the newest nor among the best."""
+    kept = kept_weights(folder)
+    wanted = kept[max(len(kept) - keep_last, 0) :] + best_first(kept)[:keep_best]
+    for file in {file for file, _ in kept} - {file for file, _ in wanted}:
+        file.unlink()
+
+
+def truncate_kept(folder: Path, update: int) -> None:
+    """Delete weights kept after an update: those that a resumed run will write again."""
+    for file, about in kept_weights(folder):
+        if about["update"] > update:
+            file.unlink()
 
 
 def average_checkpoints(

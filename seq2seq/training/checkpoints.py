@@ -1,9 +1,10 @@
-"""What a run writes besides the model: checkpoints that resume exactly, weights kept for averaging, the history."""
+"""What a run keeps in its directory: checkpoints that resume exactly, the history, the delivered model, the lock."""
 
 import json
-import math
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,42 +12,31 @@ import numpy as np
 
 from seq2seq.config import Config, changed_keys
 from seq2seq.config.search import EXTERNAL_OPTIONS
+from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.model_directory.directory import load_model_config
+from seq2seq.model_directory.directory import create_model_directory, load_model_config, save_weights
 from seq2seq.model_directory.metadata import HISTORY, read_history
 from seq2seq.models.base import DecoderModel, named_weights, weight_name
-from seq2seq.storage.arrays import load_arrays, load_metadata, save_arrays
+from seq2seq.storage.arrays import load_arrays, save_arrays
 from seq2seq.storage.files import atomic_write, regular_file, storage_errors
+from seq2seq.storage.lock import file_lock
+from seq2seq.training.averaging import keep_weights, prune_kept, truncate_kept
+from seq2seq.training.preparation import TrainingData
 from seq2seq.training.run_state import RunState
 
 LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
-KEPT_WEIGHTS = "checkpoints/update-{:08d}.safetensors"
+# Beside the checkpoints, which are no part of the model that is handed on.
+LOCK_FILE = "checkpoints/train.lock"
 # What may differ between the recipe of an interrupted run and the one that resumes it: keys and whole sections.
 # Precision may be spelt out where `auto` was: the checkpoint knows the one that was used.
 CHANGEABLE_KEYS = (
-    "training.epochs",
-    "training.updates",
-    "training.learning_rate",
-    "training.schedule",
-    "training.recovery",
-    "training.checkpoint_minutes",
-    "training.distribution",
-    "training.precision",
-    # About the machine, like the two above: a run that is resumed on another device gets that device's default anyway.
-    "training.deterministic",
-    "training.keep_last",
-    "training.keep_best",
-    "training.tensorboard",
+    *(f"training.{key}" for key in ("epochs", "updates", "learning_rate", "schedule", "recovery")),
+    *(f"training.{key}" for key in ("checkpoint_minutes", "keep_last", "keep_best", "tensorboard")),
+    # About the machine: a run that is resumed on another device gets that device's default anyway.
+    *(f"training.{key}" for key in ("distribution", "precision", "deterministic")),
     "validation.patience",
-    # Validation has its own beam, and never samples.
-    "search.beam_size",
-    "search.n_best",
-    "search.sample",
-    "search.temperature",
-    "search.top_k",
-    "search.top_p",
-    "search.seed",
-    # Validation measures the model alone.
+    # Validation has its own beam, never samples, and measures the model alone.
+    *(f"search.{key}" for key in ("beam_size", "n_best", "sample", "temperature", "top_k", "top_p", "seed")),
     *(f"search.{key}" for key in EXTERNAL_OPTIONS),
     # About the machine: a translation does not depend on its batch.
     "search.batch_tokens",
@@ -83,136 +73,29 @@ def restore(model: DecoderModel, arrays: Mapping[str, np.ndarray], origin: str) 
         variable.assign(arrays[name])
 
 
-def save_checkpoint(
-    path: Path, model: DecoderModel, run_state: RunState, corpora: str, state: Mapping[str, np.ndarray]
-) -> None:
-    """Write a checkpoint atomically.
-
-    Args:
-        corpora: The fingerprint of what is trained and validated on.
-        state: What `snapshot` gave.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    about = {"progress": run_state.as_dict(), "corpora": corpora, "precision": model.precision}
-    save_arrays(path, state, about)
-
-
-def load_checkpoint(path: Path, model: DecoderModel, corpora: str, allow_changes: bool = False) -> RunState:
-    """Set a model's training state from a checkpoint and return where it stood.
-
-    With `allow_changes` other corpora are taken, too, and the epoch begins anew.
-
-    Raises:
-        TrainingError: The corpora or the precision changed since, so the run could not go on as it would have.
-        ModelDirectoryError: The file is damaged.
-    """
-    arrays, about = load_arrays(path)
-    try:
-        progress = RunState(**about["progress"])
-    except (KeyError, TypeError):
-        raise ModelDirectoryError(f"{path}: is no checkpoint of training. Restore it from a copy.") from None
-    if about["precision"] != model.precision:
-        raise TrainingError(
-            f"{path}: was written in {about['precision']}, and this run would go on in {model.precision}. "
-            f"Set training.precision to {about['precision']}."
-        )
-    if about["corpora"] != corpora and not allow_changes:
-        raise TrainingError(
-            f"{path}: the training or validation corpus, or the filters, changed since this checkpoint was written. "
-            "Bring them back, give --allow-changes, or train into another directory."
-        )
-    restore(model, arrays, str(path))
-    if allow_changes:
-        progress.batch = 0  # counts batches of a plan that may be another now
-    return progress
-
-
-def keep_weights(folder: Path, model: DecoderModel, entry: Mapping[str, Any], metric: str) -> None:
-    """Write the weights that a validation measured, for averaging, with its numbers.
-
-    Args:
-        folder: The model directory.
-        entry: The validation's line of the history.
-        metric: `loss` or `bleu`, the one that tells which are best.
-    """
-    values = {"loss": entry["valid_loss"], "bleu": entry["bleu"]}
-    about = {"update": entry["update"], "epoch": entry["epoch"], "metric": metric, "value": values[metric], **values}
-    save_arrays(folder / KEPT_WEIGHTS.format(entry["update"]), named_weights(model), about)
-
-
-def kept_weights(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """The files of kept weights in a model directory by update, each with what is known of its validation.
-
-    That is `update` and `epoch`; `metric`, `loss` or `bleu`, which decides what is best, and its `value`; `loss`
-    (nats a target token) and `bleu` (None where it was not measured). `load_arrays` reads the weights, by the
-    names of `named_weights`.
-
-    Raises:
-        ModelDirectoryError: A file is damaged.
-    """
-    kept = [(file, load_metadata(file)) for file in folder.glob(KEPT_WEIGHTS.replace("{:08d}", "*"))]
-    for file, about in kept:
-        if not about.keys() >= {"update", "epoch", "metric", "value", "loss", "bleu"}:
-            raise ModelDirectoryError(f"{file}: holds arrays, but no weights kept for averaging. Delete it.")
-    return sorted(kept, key=lambda kept: kept[1]["update"])
-
-
-def best_first(kept: list[tuple[Any, dict[str, Any]]]) -> list[tuple[Any, dict[str, Any]]]:
-    """What `kept_weights` gave, by falling merit, without those that are no number.
-
-    Of equal BLEU the lower loss comes first, of equals in all the earlier.
-    """
-
-    def rank(pair: tuple[Any, dict[str, Any]]) -> tuple[float, float]:
-        value, loss = pair[1]["value"], pair[1]["loss"]
-        return (-value, loss) if pair[1]["metric"] == "bleu" else (value, loss)
-
-    return sorted((pair for pair in kept if not math.isnan(pair[1]["value"])), key=rank)
-
-
-def prune_kept(folder: Path, keep_last: int, keep_best: int) -> None:
-    """Delete kept weights that are neither among the newest nor among the best."""
-    kept = kept_weights(folder)
-    wanted = kept[max(len(kept) - keep_last, 0) :] + best_first(kept)[:keep_best]
-    for file in {file for file, _ in kept} - {file for file, _ in wanted}:
-        file.unlink()
-
-
-def truncate_kept(folder: Path, update: int) -> None:
-    """Delete weights kept after an update: those that a resumed run will write again."""
-    for file, about in kept_weights(folder):
-        if about["update"] > update:
-            file.unlink()
-
-
-def with_original_batching(directory: Path, config: Config) -> Config:
-    """The recipe, with the `batching.max_tokens` that a run was started with where it leaves them to the device.
-
-    So a run that is resumed on another device keeps its batches.
-    """
-    if config.batching.max_tokens is not None:
-        return config
-    tokens = load_model_config(directory).batching.max_tokens
-    return config.model_copy(update={"batching": config.batching.model_copy(update={"max_tokens": tokens})})
-
-
-def forbidden_changes(directory: Path, config: Config) -> list[str]:
-    """Keys outside `CHANGEABLE_KEYS` in which a recipe differs from the one that a run was started with."""
-    changed = changed_keys(load_model_config(directory), with_original_batching(directory, config))
-    return [key for key in changed if not any(key == free or key.startswith(f"{free}.") for free in CHANGEABLE_KEYS)]
-
-
-def check_recipe(directory: Path, config: Config) -> None:
+def check_recipe(directory: Path, config: Config, allow_changes: bool = False) -> tuple[Config, list[str]]:
     """See that a run can go on with a recipe.
 
+    Returns:
+        The recipe, and the keys outside `CHANGEABLE_KEYS` in which it differs from the one that the run was started
+        with. Where it leaves `batching.max_tokens` to the device, it gets those that the run was started with, so that
+        a run that is resumed on another device keeps its batches.
+
     Raises:
-        TrainingError: The recipe that it was started with differs in more than `CHANGEABLE_KEYS`.
+        TrainingError: There are such keys, and they are not allowed to differ.
     """
-    if changed := forbidden_changes(directory, config):
+    started = load_model_config(directory)
+    if config.batching.max_tokens is None:
+        batching = config.batching.model_copy(update={"max_tokens": started.batching.max_tokens})
+        config = config.model_copy(update={"batching": batching})
+    keys = changed_keys(started, config)
+    changed = [key for key in keys if not any(key == free or key.startswith(f"{free}.") for free in CHANGEABLE_KEYS)]
+    if changed and not allow_changes:
         raise TrainingError(
             f"{directory}: holds a run of another recipe; changed: {', '.join(changed)}. Give the same recipe to "
             "resume it, --allow-changes to go on with this one all the same, or another --output to start anew."
         )
+    return config, changed
 
 
 def append_history(folder: Path, entry: Mapping[str, Any]) -> None:
@@ -229,3 +112,113 @@ def truncate_history(folder: Path, update: int) -> None:
     kept = [entry for entry in read_history(folder) if entry["update"] <= update]
     with atomic_write(folder / HISTORY) as partial:
         partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
+
+
+def lock_run(directory: Path) -> AbstractContextManager[None]:
+    """Keep a directory to this process, see `file_lock`.
+
+    Raises:
+        TrainingError: Another process trains into it.
+    """
+    return file_lock(
+        directory / LOCK_FILE,
+        lambda process: TrainingError(
+            f"{directory}: process {process} is training into it. Wait for it or end it, or give another --output."
+        ),
+    )
+
+
+@dataclass
+class RunDirectory:
+    """Checkpoints, model, kept weights and history of a run. All workers call its methods, the chief alone writes."""
+
+    directory: Path
+    config: Config
+    model: DecoderModel
+    data: TrainingData
+    replicas: Replicas
+
+    def begin(self, resumes: bool) -> None:
+        """Write the recipe that a run goes on with; without `resumes`, forget what an earlier run left."""
+        if not self.replicas.is_chief:
+            return
+        if resumes:
+            create_model_directory(self.directory, self.config, self.data.tokenizers)
+        else:  # began with its corpora, for the workers that wait for them
+            (self.directory / HISTORY).unlink(missing_ok=True)
+            truncate_kept(self.directory, -1)
+
+    def load(self, name: str, allow_changes: bool = False) -> RunState:
+        """Go to where a checkpoint stands; what was measured after it will be measured again.
+
+        With `allow_changes` other corpora are taken, too, and the epoch begins anew.
+
+        Raises:
+            TrainingError: The corpora or the precision changed since, so the run could not go on as it would have.
+            ModelDirectoryError: The file is damaged.
+        """
+        path, precision = self.directory / name, self.model.precision
+        arrays, about = load_arrays(path)
+        try:
+            progress = RunState(**about["progress"])
+        except (KeyError, TypeError):
+            raise ModelDirectoryError(f"{path}: is no checkpoint of training. Restore it from a copy.") from None
+        if about["precision"] != precision:
+            raise TrainingError(
+                f"{path}: was written in {about['precision']}, and this run would go on in {precision}. "
+                f"Set training.precision to {about['precision']}."
+            )
+        if about["corpora"] != self.data.fingerprint() and not allow_changes:
+            raise TrainingError(
+                f"{path}: the training or validation corpus, or the filters, changed since this checkpoint was "
+                "written. Bring them back, give --allow-changes, or train into another directory."
+            )
+        restore(self.model, arrays, str(path))
+        if allow_changes:
+            progress.batch = 0  # counts batches of a plan that may be another now
+        self.replicas.barrier()  # until all have read what the chief may write anew
+        if self.replicas.is_chief:
+            measured = progress.last_validation // self.config.training.accumulation_steps
+            truncate_history(self.directory, measured)
+            truncate_kept(self.directory, measured)
+        return progress
+
+    def save(self, name: str, run_state: RunState) -> None:
+        """Write a checkpoint, atomically."""
+        state = snapshot(self.model)  # on all workers: they may have to add up what they have
+        if self.replicas.is_chief:
+            path = self.directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            corpora, precision = self.data.fingerprint(), self.model.precision
+            save_arrays(path, state, {"progress": asdict(run_state), "corpora": corpora, "precision": precision})
+
+    def rollback_checkpoint(self, further: bool) -> str:
+        """The checkpoint for a run that diverged: the last one or, to go further, the best one if there is one."""
+        return BEST if further and (self.directory / BEST).exists() else LAST
+
+    def record_validation(self, entry: Mapping[str, Any], run_state: RunState) -> None:
+        """Write a validation's line of the history, and the weights that it measured where they are wanted.
+
+        Until a validation is the best one, the directory's model is the last that was validated.
+        """
+        training = self.config.training
+        if self.replicas.is_chief:
+            append_history(self.directory, entry)
+        if self.replicas.is_chief and (entry["best"] or run_state.best is None):
+            scores = {key: entry[key] for key in ("epoch", "update", "valid_loss", "valid_perplexity", "bleu")}
+            weights = named_weights(self.model)
+            save_weights(self.directory, weights, self.model.precision, {"validation": scores}, self.data.corpus_stats)
+        if entry["best"]:
+            self.save(BEST, run_state)
+        if self.replicas.is_chief and (training.keep_last or training.keep_best):
+            keep_weights(self.directory, self.model, entry, self.config.validation.metric)
+
+    def prune(self) -> None:
+        """Delete kept weights that are no longer wanted; after the checkpoint that knows of the new ones."""
+        if self.replicas.is_chief:
+            prune_kept(self.directory, self.config.training.keep_last, self.config.training.keep_best)
+
+    def history(self) -> list[dict[str, Any]]:
+        """All validations so far, once all is written."""
+        self.replicas.barrier()
+        return read_history(self.directory)

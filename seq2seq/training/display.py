@@ -1,24 +1,53 @@
-"""What a run shows: a summary, live progress on a terminal, plain lines elsewhere."""
+"""What a run shows: a summary, live progress on a terminal, plain lines elsewhere; and what it logs for TensorBoard."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import tensorflow as tf
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-MIN_SPINNER_SECONDS = 2.0  # seconds
+from seq2seq.extras import requires_extra
+
+MIN_SPINNER_SECONDS = 2.0  # of what is worth telling how long it took
 LINE_INTERVAL = 30.0  # seconds between plain lines where there is no terminal
+FOLDER = "tensorboard"
+LOG_INTERVAL = 50  # updates between the scalars of training
+PIXELS_PER_WEIGHT = 16  # side of an attention weight's square
+# Tags, and where `history.jsonl` has their values.
+VALIDATION_SCALARS = {
+    "validation/loss": "valid_loss",
+    "validation/perplexity": "valid_perplexity",
+    "validation/bleu": "bleu",
+    "validation/gradient_norm": "gradient_norm",
+    "validation/learning_rate": "learning_rate",
+}
+
+
+class Timer:
+    """Wall-clock seconds since it was made or restarted; `tokens` are counted from outside, from 0."""
+
+    def __init__(self) -> None:
+        self._since, self.tokens = time.monotonic(), 0
+
+    def restart(self) -> float:
+        """Count from now on; returns the seconds so far."""
+        before, self._since, self.tokens = self._since, time.monotonic(), 0
+        return self._since - before
+
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return time.monotonic() - self._since
+
+    def tokens_per_second(self) -> float:
+        """Mean speed so far."""
+        return self.tokens / max(self.seconds(), 1e-9)
 
 
 class Display:
@@ -30,7 +59,7 @@ class Display:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(quiet=True)
-        self._last_line = time.monotonic()
+        self._since_line = Timer()
 
     def print(self, text: str) -> None:
         """Print a line."""
@@ -46,11 +75,10 @@ class Display:
     @contextmanager
     def spinner(self, what: str) -> Iterator[None]:
         """A spinner around something whose length is unknown, and the time it took if that was long."""
-        start = time.monotonic()
+        timer = Timer()
         with self.console.status(what):
             yield
-        seconds = time.monotonic() - start
-        if seconds > MIN_SPINNER_SECONDS:
+        if (seconds := timer.seconds()) > MIN_SPINNER_SECONDS:
             self.print(f"{what}: {seconds:.1f} s")
 
     @contextmanager
@@ -72,9 +100,8 @@ class Display:
                     f"{numbers['tokens_per_second']:,.0f} tokens/s  ETA {format_duration(numbers['eta'])}"
                 )
                 bar.update(task, completed=completed, numbers=text)
-                now = time.monotonic()
-                if not self.console.is_terminal and now - self._last_line > LINE_INTERVAL:
-                    self._last_line = now
+                if not self.console.is_terminal and self._since_line.seconds() > LINE_INTERVAL:
+                    self._since_line.restart()
                     self.print(f"epoch {epoch}  batch {completed:,}/{batches:,}  {text}")
 
             yield show
@@ -88,7 +115,7 @@ class Display:
             f"learning rate {entry['learning_rate']:.2g}  {entry['tokens_per_second']:,.0f} tokens/s  "
             f"{format_duration(entry['seconds'])}{'  *best*' if improved else ''}"
         )
-        self._last_line = time.monotonic()
+        self._since_line.restart()
 
     def _bar(self, text: str) -> Progress:
         return Progress(
@@ -115,3 +142,76 @@ def count_noun(count: int, noun: str) -> str:
     """`1 batch`, `2 batches`, `3,000 updates`."""
     plural = f"{noun}es" if noun.endswith("tch") else f"{noun}s"
     return f"{count:,} {noun if count == 1 else plural}"
+
+
+class TensorBoardWriter:
+    """Writes event files into `tensorboard/` of a model directory.
+
+    Raises:
+        MissingExtraError: The extra `tensorboard` is not installed.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        with requires_extra("tensorboard", needed_by="training.tensorboard"):
+            import tensorboard  # noqa: F401  to write its files takes TensorFlow alone; said before the first update
+        (directory / FOLDER).mkdir(parents=True, exist_ok=True)
+        # TensorBoard reads files in the order of their names, each to its end.
+        self._file = tf.io.TFRecordWriter(str(directory / FOLDER / f"events.out.tfevents.{time.time_ns()}"))
+        self._write(0, file_version="brain.Event:2")
+
+    def start(self, update: int) -> None:
+        """Begin a session after an update: readers forget what an earlier session wrote of later ones.
+
+        They take the first such mark in a folder for its beginning and purge at the others, so each session leaves one.
+        """
+        self._write(update + 1, session_log=tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START))
+
+    def log_training(self, update: int, numbers: Mapping[str, float]) -> None:
+        """Scalars of training, as `train/` and their names."""
+        values = [_value(f"train/{name}", "scalars", float(value)) for name, value in numbers.items()]
+        self._write(update, summary=tf.compat.v1.Summary(value=values))
+
+    def log_validation(
+        self, entry: Mapping[str, Any], samples: Sequence[tuple[str, str, str]], attention: np.ndarray
+    ) -> None:
+        """What a validation found.
+
+        Args:
+            entry: Its line of the history.
+            samples: Source, translation and reference of some sentences; none writes none.
+            attention: (T, S) weights of a translation, 0 to 1; an empty array draws nothing.
+        """
+        values = [
+            _value(tag, "scalars", float(entry[name]))
+            for tag, name in VALIDATION_SCALARS.items()
+            if entry[name] is not None
+        ]
+        if samples:
+            values.append(_value("translations", "text", _table(samples)))
+        if attention.size:
+            picture = attention_image(attention)
+            sides = [b"%d" % side for side in picture.shape[1::-1]]  # width, height
+            values.append(_value("attention", "images", [*sides, tf.io.encode_png(picture).numpy()]))
+        self._write(entry["update"], summary=tf.compat.v1.Summary(value=values))
+
+    def _write(self, update: int, **event: Any) -> None:
+        self._file.write(tf.compat.v1.Event(wall_time=time.time(), step=update, **event).SerializeToString())
+        self._file.flush()
+
+
+def _value(tag: str, plugin: str, value: Any) -> tf.compat.v1.Summary.Value:
+    """What a plugin of TensorBoard shows: a number, a text, or a picture as its width, its height and a PNG file."""
+    metadata = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": plugin})
+    return tf.compat.v1.Summary.Value(tag=tag, metadata=metadata, tensor=tf.make_tensor_proto(value))
+
+
+def attention_image(weights: np.ndarray) -> np.ndarray:
+    """Weights (T, S), 0 to 1, as a picture (T * PIXELS, S * PIXELS, 1) uint8: a row a target token, 1 is white."""
+    grey = np.rint(255.0 * weights).clip(0, 255).astype(np.uint8)
+    return np.kron(grey, np.ones((PIXELS_PER_WEIGHT, PIXELS_PER_WEIGHT), np.uint8))[..., None]
+
+
+def _table(samples: Sequence[tuple[str, str, str]]) -> str:
+    """Markdown, in which a bar would end a cell."""
+    rows = [("source", "translation", "reference"), ("---",) * 3, *samples]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)

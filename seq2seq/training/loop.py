@@ -1,8 +1,9 @@
 """The training loop: exact to resume, driven by one compiled step, open to Keras callbacks."""
 
 import math
+from dataclasses import dataclass
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -13,25 +14,31 @@ from seq2seq.devices.device import use_precision
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import TrainingError
 from seq2seq.models.base import DecoderModel
-from seq2seq.training.baseline import MIN_GAIN, no_gain_warning, should_warn
-from seq2seq.training.checkpoints import LAST
-from seq2seq.training.display import Display, count_noun
-from seq2seq.training.ending import RunEnd, find_end
-from seq2seq.training.interruption import RunRequests
-from seq2seq.training.memory_usage import explain_out_of_memory
+from seq2seq.training.checkpoints import LAST, RunDirectory
+from seq2seq.training.display import LOG_INTERVAL, Display, TensorBoardWriter, Timer, count_noun
 from seq2seq.training.optimization import learning_rate, update_plateau
-from seq2seq.training.planning import plan_epoch, planned_updates
 from seq2seq.training.preparation import TrainingData
-from seq2seq.training.recovery import CHECK_INTERVAL, DivergenceError, DivergenceMonitor
-from seq2seq.training.run_directory import RunDirectory
-from seq2seq.training.run_state import RunState
-from seq2seq.training.tensorboard import LOG_INTERVAL, TensorBoardWriter
-from seq2seq.training.timer import Throughput, Timer
-from seq2seq.training.validation import Validator
+from seq2seq.training.recovery import CHECK_INTERVAL, DivergenceError, DivergenceMonitor, explain_out_of_memory
+from seq2seq.training.run_state import RunEnd, RunState, find_end, plan_epoch, planned_updates
+from seq2seq.training.validation import MIN_GAIN, Validator, no_gain_warning, should_warn
 
 SHOW_EVERY = 10  # batches between two looks at the live line: to look is to wait for the device
 
 
+class RunRequests(NamedTuple):
+    """What a run is asked for from outside, so that it ends between two batches and never inside one.
+
+    interrupt  by a signal: to save and stop, and to be resumed later
+    end        by a callback: to end as if its epochs were done
+    save       by the clock: to write a checkpoint
+    """
+
+    interrupt: bool = False
+    end: bool = False
+    save: bool = False
+
+
+@dataclass(eq=False)
 class TrainingLoop:
     """Train until the run ends, is interrupted, or diverges and rolling back does not help.
 
@@ -42,41 +49,31 @@ class TrainingLoop:
         model: Compiled, in the state that `run_state` belongs to.
         data: What to train on.
         run_state: Where the run stands at first; the attribute of this name follows it.
-        directory: Checkpoints, history and the delivered model.
-        validator: Measures the model.
-        monitor: Notices that the run diverges.
-        callbacks: Keras's, of the model.
-        display: Where to show progress.
-        replicas: The copies of the model.
+        directory, validator, monitor, callbacks, display, replicas: Those of this model and run.
         stop: Set to interrupt the run.
         tensorboard: TensorBoard, on the worker that writes; None for none.
 
     saved_update  the update that the last checkpoint was written after
     """
 
-    def __init__(
-        self,
-        config: Config,
-        model: DecoderModel,
-        data: TrainingData,
-        run_state: RunState,
-        *,
-        directory: RunDirectory,
-        validator: Validator,
-        monitor: DivergenceMonitor,
-        callbacks: keras.callbacks.CallbackList,
-        display: Display,
-        replicas: Replicas,
-        stop: Event,
-        tensorboard: TensorBoardWriter | None = None,
-    ) -> None:
-        self.config, self.model, self.data, self.run_state = config, model, data, run_state
-        self.directory, self.validator, self.monitor, self.callbacks = directory, validator, monitor, callbacks
-        self.display, self.replicas, self.stop, self.tensorboard = display, replicas, stop, tensorboard
+    config: Config
+    model: DecoderModel
+    data: TrainingData
+    run_state: RunState
+    directory: RunDirectory
+    validator: Validator
+    monitor: DivergenceMonitor
+    callbacks: keras.callbacks.CallbackList
+    display: Display
+    replicas: Replicas
+    stop: Event
+    tensorboard: TensorBoardWriter | None = None
+
+    def __post_init__(self) -> None:
         self.requests = RunRequests()  # as all workers agree
         self.saved_update = self.update
-        self.throughput = Throughput()
-        self.count_timer, self.save_timer = Timer(), Timer()  # since seconds were counted, and a checkpoint written
+        # Since the last pause, since seconds were counted, and since a checkpoint was written.
+        self.throughput, self.count_timer, self.save_timer = Timer(), Timer(), Timer()
 
     @property
     def update(self) -> int:
@@ -90,18 +87,14 @@ class TrainingLoop:
 
     @property
     def should_continue(self) -> bool:
-        """Whether training continues, or a finished run still lacks its final validation."""
-        return not self._stands_still or self._has_to_measure
+        """Whether training continues, or a finished run still lacks its final validation, whatever the schedule."""
+        measured = self.run_state.last_validation == self.run_state.total_batches
+        return not self._stands_still or (self.end is not None and not measured)
 
     @property
     def _stands_still(self) -> bool:
         """Whether training has stopped: the run is over or interrupted."""
         return self.end is not None or self.requests.interrupt
-
-    @property
-    def _has_to_measure(self) -> bool:
-        """Whether the run is over and the final validation is missing, whatever the schedule."""
-        return self.end is not None and self.run_state.last_validation != self.run_state.total_batches
 
     def run(self) -> None:
         """Train, validate and save.
@@ -173,13 +166,12 @@ class TrainingLoop:
         return logs
 
     def _write_scalars(self, logs: dict[str, Any]) -> None:
-        if self.tensorboard is None or self.run_state.total_batches % (
-            LOG_INTERVAL * self.config.training.accumulation_steps
-        ):
+        interval = LOG_INTERVAL * self.config.training.accumulation_steps
+        if self.tensorboard is None or self.run_state.total_batches % interval:
             return
         scalars = {name: float(logs[name]) for name in ("loss", "gradient_norm")}
         scalars["learning_rate"] = float(self.model.optimizer.learning_rate.numpy())
-        self.tensorboard.log_training(self.update, scalars | {"tokens_per_second": self.throughput.per_second()})
+        self.tensorboard.log_training(self.update, scalars | {"tokens_per_second": self.throughput.tokens_per_second()})
 
     def _validation_is_due(self, plan: BatchPlan) -> bool:
         every, accumulate = self.config.validation.every_updates, self.config.training.accumulation_steps
@@ -209,7 +201,7 @@ class TrainingLoop:
         """Validate and return the history entry; `run_state` records whether it is the best."""
         model, progress = self.model, self.run_state
         trained = {f"train_{metric.name}": float(metric.result()) for metric in model.metrics}
-        speed = self.throughput.per_second()
+        speed = self.throughput.tokens_per_second()
         loss = self.validator.loss()
         self.monitor.check_validation(loss)
         for metric in model.metrics:
@@ -250,9 +242,8 @@ class TrainingLoop:
         if before.rollbacks >= times:
             raise TrainingError(
                 f"{self.directory.directory}: diverged after {count_noun(before.rollbacks, 'rollback')}, each with "
-                "half "
-                f"the learning rate: {trouble}. Lower training.learning_rate or training.clip_norm, or mend the data. "
-                f"{self.monitor.diagnosis()}"
+                f"half the learning rate: {trouble}. Lower training.learning_rate or training.clip_norm, or mend the "
+                f"data. {self.monitor.diagnosis()}"
             )
         checkpoint = self.directory.rollback_checkpoint(further=before.rollbacks > 0 or trouble.by_validation)
         self.run_state = self.directory.load(checkpoint)
@@ -285,6 +276,6 @@ class TrainingLoop:
         return {
             "update": self.update,
             "loss": float(logs["loss"]),
-            "tokens_per_second": self.throughput.per_second(),
+            "tokens_per_second": self.throughput.tokens_per_second(),
             "eta": max(total - progress.total_batches, 0) * progress.seconds / progress.total_batches,
         }

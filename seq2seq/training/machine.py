@@ -6,9 +6,8 @@ import numpy as np
 
 from seq2seq.config import Config, Precision
 from seq2seq.config.precision import PRECISIONS
-from seq2seq.devices.defaults import defaults_for
 from seq2seq.devices.determinism import enable_determinism, reserve_workspace
-from seq2seq.devices.device import Device, find_device, use_precision
+from seq2seq.devices.device import Device, defaults_for, find_device, use_precision
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import ConfigError, TrainingError
 
@@ -51,9 +50,7 @@ def with_batch_tokens(config: Config, device: Device) -> Config:
     Raises:
         ConfigError: A sentence that the filters keep may have more tokens than a batch.
     """
-    tokens = config.batching.max_tokens
-    if tokens is None:
-        tokens = defaults_for(device).batch_tokens
+    tokens = config.batching.max_tokens or defaults_for(device).batch_tokens
     longest = config.corpora.filters.max_tokens
     if longest > tokens:
         raise ConfigError(

@@ -13,8 +13,6 @@ from seq2seq.training.run_state import RunState
 # Weights that are no matrices, by the last part of their names. Keras searches TensorFlow's names, which are whole
 # paths and end in ":0".
 NO_DECAY_PATTERNS = {"biases": r"bias[^/]*$", "norms": r"(scale|shift)(:0)?$", "embeddings": r"\btable(:0)?$"}
-
-
 SLOTS = ("_get_variable_index", "_momentums", "_velocities")  # private to Keras, which has no public name for them
 
 

@@ -12,6 +12,7 @@ from seq2seq.config import Config
 from seq2seq.config.data import SentenceFilterConfig, TokenizerPart
 from seq2seq.corpora import Corpus, SentencePair, open_corpus
 from seq2seq.corpora.filters import FilterReport, filter_pairs
+from seq2seq.data.batching import BatchPlan
 from seq2seq.data.encoded import UNFILTERED, EncodedCorpus, encode_corpus
 from seq2seq.data.mixture import EncodedMixture
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
@@ -55,18 +56,20 @@ class TrainingData:
         return f"{self.train.fingerprint} {self.valid.fingerprint}"
 
 
+def describe_batch(data: TrainingData, plan: BatchPlan, index: int) -> str:
+    """A batch's sentences and lengths."""
+    sentences, source, target = plan.shapes()[index]
+    return f"{sentences} sentences of {data.describe_size(source, target)}"
+
+
 def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tokenizers | None = None) -> TrainingData:
     """Read, filter, tokenize and encode the corpora of a recipe, as far as its task reads them.
 
     Encoded corpora stay in `folder/encoded` and are made again only when the text, the filters or a tokenizer
     changed.
 
-    Args:
-        config: The recipe.
-        folder: The model directory.
-        display: Where to show progress.
-        tokenizers: Those of a run that goes on. By default they are those that the recipe names, or else are
-            trained on the filtered training corpus.
+    Tokenizers are those of a run that goes on. By default they are those that the recipe names, or else are trained on
+    the filtered training corpus.
 
     Raises:
         CorpusError, TokenizerError, ModelDirectoryError: See the readers.

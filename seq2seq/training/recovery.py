@@ -1,7 +1,10 @@
-"""What a run does when its gradients or its loss stop being numbers: skip, go back, and say what it saw."""
+"""What a run does when its numbers or its memory fail: skip, go back, and say what it saw and what to change."""
 
 import math
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -9,8 +12,10 @@ import tensorflow as tf
 
 from seq2seq.config import RecoveryConfig
 from seq2seq.data.batching import BatchPlan
+from seq2seq.devices.out_of_memory import describe_out_of_memory
+from seq2seq.errors import TrainingError
 from seq2seq.models.base import DecoderModel
-from seq2seq.training.preparation import TrainingData
+from seq2seq.training.preparation import TrainingData, describe_batch
 from seq2seq.training.run_state import RunState
 
 CHECK_INTERVAL = 10  # batches: to look is to wait for the device
@@ -39,18 +44,16 @@ class BatchRecord(NamedTuple):
     gradient_norm: tf.Tensor
 
 
+@dataclass
 class DivergenceMonitor:
-    """Notices a run that has gone wrong, and remembers what came last.
+    """Notices a run that has gone wrong, and remembers what came last."""
 
-    Args:
-        config: When it has.
-        model: That is trained.
-        data: For the text of sentences.
-    """
+    config: RecoveryConfig
+    model: DecoderModel
+    data: TrainingData
 
-    def __init__(self, config: RecoveryConfig, model: DecoderModel, data: TrainingData) -> None:
-        self.config, self.model, self.data = config, model, data
-        self.recent_batches: deque[BatchRecord] = deque(maxlen=config.max_skipped_updates)
+    def __post_init__(self) -> None:
+        self.recent_batches: deque[BatchRecord] = deque(maxlen=self.config.max_skipped_updates)
 
     def record(self, run_state: RunState, plan: BatchPlan, norm: tf.Tensor) -> None:
         """Remember the batch that has just been done."""
@@ -104,3 +107,22 @@ class DivergenceMonitor:
             f"Last batches as epoch/batch (gradient norm): {batches}. The largest sentence of the last "
             f"{len(self.recent_batches)} has {self.data.describe_size(source.shape[1], target.shape[1])}: {shown}"
         )
+
+
+@contextmanager
+def explain_out_of_memory(data: TrainingData, plan: BatchPlan, index: int, replicas: int = 1) -> Iterator[None]:
+    """Turn lack of memory at a batch, whatever error it comes as, into one that says what to change.
+
+    Raises:
+        TrainingError: The batch does not fit into memory.
+    """
+    try:
+        yield
+    except (tf.errors.OpError, MemoryError) as error:
+        if (shortage := describe_out_of_memory(error)) is None:
+            raise
+        shared = f", shared by {replicas} replicas" if replicas > 1 else ""
+        raise TrainingError(
+            f"{shortage} at a batch of {describe_batch(data, plan, index)}{shared}. Lower batching.max_tokens or "
+            "data.filters.max_tokens, and raise training.accumulation_steps to keep the update as large."
+        ) from error

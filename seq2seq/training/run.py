@@ -1,11 +1,13 @@
 """Set up a training run, start its loop and report how it ended."""
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from threading import Event
+from types import FrameType
 from typing import Any
 
 import keras
@@ -16,20 +18,14 @@ from seq2seq.devices.replicas import reporting_lost_workers
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory.directory import load_model_config
 from seq2seq.model_directory.metadata import CONFIG, METADATA
-from seq2seq.training.baseline import FINAL_NO_GAIN_WARNING, short_run_warning
-from seq2seq.training.checkpoints import LAST, check_recipe, forbidden_changes, with_original_batching
-from seq2seq.training.display import Display, format_duration
-from seq2seq.training.ending import RunEnd
-from seq2seq.training.interruption import stop_on_signals
+from seq2seq.training.checkpoints import LAST, RunDirectory, check_recipe, lock_run
+from seq2seq.training.display import Display, TensorBoardWriter, format_duration
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.machine import Machine, check_workers, set_up_machine, with_batch_tokens
-from seq2seq.training.planning import check_updates, plan_epoch, planned_updates
 from seq2seq.training.recovery import DivergenceMonitor
-from seq2seq.training.run_directory import RunDirectory, lock_run
-from seq2seq.training.run_state import RunState
+from seq2seq.training.run_state import RunEnd, RunState, check_updates, plan_epoch, planned_updates
 from seq2seq.training.setup import make_compiled_model, prepare_on_all_workers, summarize, try_largest_batches
-from seq2seq.training.tensorboard import TensorBoardWriter
-from seq2seq.training.validation import VALIDATORS, Validator
+from seq2seq.training.validation import FINAL_NO_GAIN_WARNING, VALIDATORS, Validator, short_run_warning
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,7 @@ class TrainingReport:
     updates       done, those that were skipped for not being finite included
     seconds       training time over all sessions, validation included
     best          the best value of `validation.metric`; None where no validation was clearly better than token
-                  frequencies (`baseline.MIN_GAIN`)
+                  frequencies (`validation.MIN_GAIN`)
     history       one entry per validation, as in `history.jsonl`
     """
 
@@ -94,13 +90,10 @@ def train(
         replicas.barrier()  # until all have seen what there is
         if not resumes and (directory / METADATA).exists():
             raise TrainingError(f"{directory}: holds a model without a checkpoint. Train into another directory.")
-        if resumes:
-            config = with_original_batching(directory, config)
-            if not allow_changes:
-                check_recipe(directory, config)
+        config, changed = check_recipe(directory, config, allow_changes) if resumes else (config, None)
         config = with_batch_tokens(config, machine.device)
         check_workers(machine, config)
-        return _train(config, directory, callbacks, Display(console), machine, resumes, allow_changes)
+        return _train(config, directory, callbacks, Display(console), machine, changed, allow_changes)
 
 
 def _train(
@@ -109,9 +102,11 @@ def _train(
     callbacks: Sequence[keras.callbacks.Callback],
     display: Display,
     machine: Machine,
-    resumes: bool,
-    override: bool,
+    changed: list[str] | None,
+    allow_changes: bool,
 ) -> TrainingReport:
+    """Of a run that resumes, `changed` are the keys that `check_recipe` found."""
+    resumes = changed is not None
     device, precision, replicas = machine
     several = f", replicas: {replicas.count}" if replicas.count > 1 else ""
     display.print(f"device: {device.name}, precision: {precision}{several}")
@@ -120,7 +115,7 @@ def _train(
     model = make_compiled_model(config, data.tokenizers, precision, replicas, display, is_new=not resumes)
     validator = VALIDATORS.get(type(config), Validator)(model, data, config, display, replicas)
     records = RunDirectory(directory, config, model, data, replicas)
-    progress = _resume(config, directory, records, display, override) if resumes else RunState()
+    progress = RunState() if changed is None else _resume(records, changed, display, allow_changes)
     records.begin(resumes)
     stop = Event()
     loop = TrainingLoop(
@@ -145,21 +140,20 @@ def _train(
         check_updates(config.training, len(plan))
         if warning := short_run_warning(planned_updates(config.training, len(plan)), config.training):
             display.print(warning)
-        with stop_on_signals(stop, display.print):
+        with _stop_on_signals(stop, display.print):
             # The largest batches of all epochs: one of them may leave out a mixture's longest sentence.
             tried = plan_epoch(config, data.train, progress.epoch, full_pass=True)
-            try_largest_batches(display, model, validator, data, tried, replicas)
+            try_largest_batches(validator, tried)
             loop.run()
     _say_how_it_ended(loop, directory, display)
     progress = loop.run_state
     return TrainingReport(directory, loop.end, loop.update, progress.seconds, progress.best, records.history())
 
 
-def _resume(config: Config, directory: Path, records: RunDirectory, display: Display, override: bool) -> RunState:
+def _resume(records: RunDirectory, changed: list[str], display: Display, allow_changes: bool) -> RunState:
     """Restore the last checkpoint, and say what has changed since."""
-    changed = forbidden_changes(directory, config)
-    before, now = load_model_config(directory).training, config.training
-    progress = records.load(LAST, override)
+    before, now = load_model_config(records.directory).training, records.config.training
+    progress = records.load(LAST, allow_changes)
     display.print(
         f"resuming after update {progress.total_batches // now.accumulation_steps:,}, in epoch {progress.epoch}"
     )
@@ -181,3 +175,27 @@ def _say_how_it_ended(loop: TrainingLoop, directory: Path, display: Display) -> 
     display.print(f"finished after {format_duration(loop.run_state.seconds)}: {loop.end.message}")
     if loop.run_state.best is None:
         display.print(FINAL_NO_GAIN_WARNING)
+
+
+@contextmanager
+def _stop_on_signals(request: Event, print_line: Callable[[str], None]) -> Iterator[None]:
+    """Set `request` at the first SIGINT or SIGTERM; a second one raises KeyboardInterrupt.
+
+    Off the main thread, which alone gets signals, it is never set.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if request.is_set():
+            raise KeyboardInterrupt
+        request.set()
+        print_line("stopping after this batch or validation; press Ctrl-C again to stop without saving")
+
+    previous = {}
+    with suppress(ValueError):  # off the main thread
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

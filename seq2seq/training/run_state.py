@@ -1,27 +1,35 @@
-"""Where a run stands: everything that is not an array, as plain numbers that go into a checkpoint."""
+"""Where a run stands, the batches and updates before it, and why it ends."""
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from seq2seq.config import Config, TrainingConfig
+from seq2seq.data.batching import BatchPlan, plan_batches
+from seq2seq.data.mixture import EncodedMixture
+from seq2seq.errors import TrainingError
+from seq2seq.training.averaging import rank
+from seq2seq.training.display import count_noun
 
 
 @dataclass
 class RunState:
-    """Counters of a run.
+    """Everything about a run that is not an array, as plain numbers that go into a checkpoint.
 
     epoch            the current one, from 1
     batch            batches of this epoch that are done
-    total_batches          batches done in all
-    last_validation        how many of them the last validation had seen
+    total_batches    batches done in all
+    last_validation  how many of them the last validation had seen
     seconds          wall-clock training time so far, over all sessions
     best             best value of the validation metric, of models that had learnt something
     best_update      the update it was reached at
     best_loss        the loss of that validation
-    lowest_loss           lowest loss of all validations
-    wait           validations since the best one; as long as there is none, since the lowest loss
+    lowest_loss      lowest loss of all validations
+    wait             validations since the best one; as long as there is none, since the lowest loss
     plateau_factor   what the plateau schedule has multiplied the learning rate by
-    plateau_wait   validations without improvement that it has counted
-    rollbacks       how often the run has gone back to a checkpoint, each time with half the learning rate
+    plateau_wait     validations without improvement that it has counted
+    rollbacks        how often the run has gone back to a checkpoint, each time with half the learning rate
     """
 
     epoch: int = 1
@@ -45,11 +53,9 @@ class RunState:
 
         That of a model that has learnt nothing is not; until one has, the loss tells whether things get better.
         """
-        by_bleu = metric == "bleu" and bleu is not None
-        value = bleu if metric == "bleu" and bleu is not None else loss
-        better = self.best is None or (value > self.best if by_bleu else value < self.best)
-        if by_bleu and value == self.best and self.best_loss is not None:
-            better = loss < self.best_loss
+        by, value = ("loss", loss) if metric == "loss" or bleu is None else ("bleu", bleu)
+        before = None if self.best is None or self.best_loss is None else rank(by, self.best, self.best_loss)
+        better = before is None or rank(by, value, loss) < before
         best = beats_baseline and better and not math.isnan(loss)
         lower = not math.isnan(loss) and (self.lowest_loss is None or loss < self.lowest_loss)
         self.wait = 0 if best or (self.best is None and lower) else self.wait + 1
@@ -59,6 +65,81 @@ class RunState:
             self.lowest_loss = loss
         return best
 
-    def as_dict(self) -> dict[str, Any]:
-        """JSON-able values."""
-        return asdict(self)
+
+def plan_epoch(config: Config, train: EncodedMixture, epoch: int, full_pass: bool = False) -> BatchPlan:
+    """The batches of an epoch, counted from 1; or, with `full_pass`, every sentence of a mixture exactly once."""
+    batching = config.batching
+    assert batching.max_tokens is not None  # see `with_batch_tokens`
+    return plan_batches(
+        train.source.lengths,
+        train.target.lengths,
+        max_tokens=batching.max_tokens,
+        shuffle_buffer=batching.shuffle_buffer,
+        seed=config.seed,
+        epoch=epoch,
+        indices=None if full_pass else train.epoch_indices(config.seed, epoch),
+    )
+
+
+def planned_updates(training: TrainingConfig, batches: int) -> int:
+    """Updates of a whole run whose epochs have `batches` batches each."""
+    by_epochs = None if training.epochs is None else batches * training.epochs // training.accumulation_steps
+    return min(end for end in (by_epochs, training.updates) if end is not None)
+
+
+def check_updates(training: TrainingConfig, batches: int) -> None:
+    """Check that the run makes at least one update.
+
+    Raises:
+        TrainingError: All its epochs together have fewer batches than one update takes.
+    """
+    if training.epochs is not None and batches * training.epochs < training.accumulation_steps:
+        raise TrainingError(
+            f"no update would be made: the run has {count_noun(training.epochs, 'epoch')} of "
+            f"{count_noun(batches, 'batch')}, and an update takes training.accumulation_steps = "
+            f"{training.accumulation_steps}. Lower it, or raise training.epochs."
+        )
+
+
+class EndReason(Enum):
+    """What ended a run."""
+
+    UPDATES = "updates"  # training.updates
+    EPOCHS = "epochs"  # training.epochs
+    PATIENCE = "patience"  # validation.patience
+    CALLBACK = "callback"  # `model.stop_training`
+
+
+class RunEnd(NamedTuple):
+    """The end of a run; an interrupted run has none.
+
+    reason   for programs
+    message  for people, as `3 epochs are done`
+    """
+
+    reason: EndReason
+    message: str
+
+
+def find_end(config: Config, run_state: RunState, stopped_by_callback: bool) -> RunEnd | None:
+    """Why a run is over; None while it is not. Asking changes nothing.
+
+    Returns:
+        The first that holds: updates done, epochs done, patience exhausted, a callback set `model.stop_training`.
+    """
+    training, validation = config.training, config.validation
+    updates = run_state.total_batches // training.accumulation_steps
+    if training.updates is not None and updates >= training.updates:
+        return RunEnd(EndReason.UPDATES, _done(updates, "update"))
+    if training.epochs is not None and run_state.epoch > training.epochs:
+        return RunEnd(EndReason.EPOCHS, _done(training.epochs, "epoch"))
+    if validation.patience is not None and run_state.wait >= validation.patience:
+        waited = count_noun(validation.patience, "validation")
+        return RunEnd(EndReason.PATIENCE, f"no better {validation.metric} in {waited}")
+    if stopped_by_callback:
+        return RunEnd(EndReason.CALLBACK, "a callback stopped it")
+    return None
+
+
+def _done(count: int, noun: str) -> str:
+    return f"{count_noun(count, noun)} {'is' if count == 1 else 'are'} done"

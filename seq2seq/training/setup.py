@@ -1,22 +1,36 @@
-"""Before the first batch: corpora and model are made, what is to be trained is said, the largest batches are tried."""
+"""Before the first batch: corpora, a model with given or frozen weights, a summary, a trial of the largest batches."""
 
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
+
+import tensorflow as tf
 
 from seq2seq.config import Config, Precision
 from seq2seq.data.batching import BatchPlan, replica_batches
 from seq2seq.data.tokenizer import Tokenizers
+from seq2seq.devices.device import runs_on_gpu
 from seq2seq.devices.replicas import Replicas
-from seq2seq.model_directory.directory import create_model_directory, load_tokenizers
-from seq2seq.models.base import DecoderModel
+from seq2seq.errors import TrainingError, did_you_mean
+from seq2seq.model_directory.directory import create_model_directory, load_tokenizers, load_weights
+from seq2seq.models.base import DecoderModel, weight_name
 from seq2seq.models.build import build_model
 from seq2seq.storage.paths import expand_path
 from seq2seq.training.checkpoints import restore, snapshot
 from seq2seq.training.display import Display
-from seq2seq.training.fine_tuning import count_trainable, freeze, warm_start
-from seq2seq.training.memory_usage import describe_batch, explain_out_of_memory, peak_memory
 from seq2seq.training.optimization import make_optimizer
-from seq2seq.training.preparation import TrainingData, prepare_data
+from seq2seq.training.preparation import TrainingData, describe_batch, prepare_data
+from seq2seq.training.recovery import explain_out_of_memory
 from seq2seq.training.validation import Validator
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+MAX_LISTED = 12  # weights in a message
 
 
 def prepare_on_all_workers(
@@ -66,13 +80,87 @@ def make_compiled_model(
     return model
 
 
+def warm_start(model: DecoderModel, tokenizers: Tokenizers, folder: Path, display: Display) -> None:
+    """Take over the weights of a model directory where name and shape are equal, and say which were not.
+
+    Raises:
+        TrainingError: There is no such weight.
+        ModelDirectoryError, TokenizerError: The directory lacks something, or it is damaged.
+    """
+    theirs = load_weights(folder)
+    ours = {weight_name(weight): weight for weight in model.weights}
+    shared = sorted(ours.keys() & theirs.keys())
+    same = [name for name in shared if tuple(ours[name].shape) == theirs[name].shape]
+    if not same:
+        raise TrainingError(
+            f"training.warm_start: none of the {len(theirs)} weights in {folder} has the name and shape of one of "
+            f"this model's {len(ours)}. Take embeddings, encoder and decoder from {folder / 'config.yaml'}."
+        )
+    for name in same:
+        ours[name].assign(theirs[name])
+    taken = sum(theirs[name].size for name in same)
+    share = taken / model.count_params()
+    rows = {"from": str(folder), "weights": f"{len(same)} of {len(ours)}, {share:.1%} of the parameters"}
+    reshaped = [
+        f"{name} {theirs[name].shape} there, {tuple(ours[name].shape)} here" for name in shared if name not in same
+    ]
+    for what, names in (
+        ("not there", sorted(ours.keys() - theirs.keys())),
+        ("of another shape", reshaped),
+        ("left there", sorted(theirs.keys() - ours.keys())),
+    ):
+        if names:
+            rows[what] = "\n".join(names)
+    # A language model has no source embedding to take over or to give, and a joint one is the target's.
+    sides = ["source", "target"] if any(name.startswith("source_embedding/") for name in shared) else ["target"]
+    stored = load_tokenizers(folder)
+    if any(getattr(tokenizers, side).fingerprint() != getattr(stored, side).fingerprint() for side in sides):
+        rows["note"] = "its tokenizers are others than this run's, so its embeddings may stand for other tokens"
+    display.table("Warm start", rows)
+
+
+def freeze(model: DecoderModel, patterns: Sequence[str]) -> None:
+    """Leave weights out of training: those whose name (`weight_name`) matches one of the patterns of `fnmatch`.
+
+    For a model that is not compiled yet.
+
+    Raises:
+        TrainingError: A pattern matches no weight, or nothing is left to train.
+    """
+    weights = {weight_name(weight): weight for weight in model.trainable_variables}
+    frozen: set[str] = set()
+    for pattern in patterns:
+        matches = {name for name in weights if fnmatchcase(name, pattern)}
+        if not matches:
+            raise TrainingError(
+                f"training.freeze: '{pattern}' matches no weight.{did_you_mean(pattern, _patterns(weights))} "
+                f"{len(weights)} weights, among them: {', '.join(list(weights)[:MAX_LISTED])}."
+            )
+        frozen |= matches
+    if frozen == weights.keys():
+        raise TrainingError(
+            f"training.freeze: {', '.join(patterns)} matches all {len(weights)} weights, and nothing is left to train."
+        )
+    for name in frozen:
+        weights[name].trainable = False
+
+
+def _patterns(names: Iterable[str]) -> list[str]:
+    """What one may have meant: a weight, or all below a part of the model."""
+    found: dict[str, None] = {}
+    for name in names:
+        parts = name.split("/")
+        found |= {"/".join([*parts[:depth], "*"]): None for depth in range(1, len(parts))} | {name: None}
+    return list(found)
+
+
 def summarize(display: Display, model: DecoderModel, data: TrainingData, plan: BatchPlan, directory: Path) -> None:
     """Say what is about to be trained, with the first epoch's plan."""
     tokenizers, shapes = data.tokenizers, plan.shapes()
     vocabulary = ", ".join(data.by_side(*(tokenizer.vocabulary_size for tokenizer in tokenizers)))
     if len(data.sides) > 1 and tokenizers.source is tokenizers.target:
         vocabulary = f"{tokenizers.target.vocabulary_size:,} joint"
-    total, trained = model.count_params(), count_trainable(model)
+    total, trained = model.count_params(), sum(math.prod(weight.shape) for weight in model.trainable_variables)
     source, target = (lengths[plan.indices].sum() for lengths in (plan.source_lengths, plan.target_lengths))
     batches = f"{len(plan):,} of {shapes[:, 0].mean():.0f} sentences on average"
     display.table(
@@ -89,14 +177,7 @@ def summarize(display: Display, model: DecoderModel, data: TrainingData, plan: B
     )
 
 
-def try_largest_batches(
-    display: Display,
-    model: DecoderModel,
-    validator: Validator,
-    data: TrainingData,
-    plan: BatchPlan,
-    replicas: Replicas,
-) -> None:
+def try_largest_batches(validator: Validator, plan: BatchPlan) -> None:
     """Run what needs most memory once and undo it: what does not fit fails now. Says how much it took.
 
     Each batch of training is followed by an update, whatever `training.accumulation_steps` is: the optimizer needs
@@ -105,14 +186,14 @@ def try_largest_batches(
     Raises:
         TrainingError: It does not fit into memory.
     """
+    model, data, display, replicas = validator.model, validator.data, validator.display, validator.replicas
     before = snapshot(model)
     with display.spinner("compiling and trying the largest batches"):
         for index in plan.largest_batches():
             model.update.finish_with_next()
             with explain_out_of_memory(data, plan, index, replicas.count):
-                model.step_function()(
-                    *replica_batches(data.train, plan.batch(index), replicas.local_replicas, replicas.count)
-                )
+                rows = plan.batch(index)
+                model.step_function()(*replica_batches(data.train, rows, replicas.local_replicas, replicas.count))
         validator.try_largest_batches()
     restore(model, before, "trial")
     if peak := peak_memory():
@@ -129,3 +210,13 @@ def _corpora(data: TrainingData) -> dict[str, str]:
         share = f"{facts['name']}: {facts['share']:.1%} of an epoch, "
         rows[f"corpus {number}" if several else "corpus"] = share + pairs if several else pairs
     return rows
+
+
+def peak_memory() -> int | None:
+    """Most bytes held so far: of the first GPU, or else by this process; None where the system does not tell."""
+    if runs_on_gpu():
+        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+    if resource is None:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

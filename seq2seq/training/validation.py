@@ -1,12 +1,17 @@
-"""What is measured while training: the loss of given translations and the BLEU of the model's own."""
+"""What is measured while training: the loss of given translations, and what it must beat; BLEU of the model's own."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from seq2seq.config import Config, SearchOptions, TranslationConfig
+from seq2seq.config import Config, SearchOptions, TrainingConfig, TranslationConfig
 from seq2seq.config.recipe import Recipe
 from seq2seq.data.batching import plan_batches
+from seq2seq.data.encoded import EncodedCorpus
+from seq2seq.data.mixture import EncodedMixture
 from seq2seq.devices.device import use_precision
 from seq2seq.devices.replicas import Replicas
 from seq2seq.evaluation.metrics import make_metric, score_texts
@@ -14,35 +19,40 @@ from seq2seq.inference.results import truncation_warning
 from seq2seq.inference.translator import Translator
 from seq2seq.models.base import DecoderModel
 from seq2seq.models.translation import Seq2Seq
-from seq2seq.training.baseline import frequency_loss
 from seq2seq.training.display import Display
-from seq2seq.training.memory_usage import explain_out_of_memory
 from seq2seq.training.preparation import TrainingData
+from seq2seq.training.recovery import explain_out_of_memory
+
+MIN_GAIN = 0.1  # nats per target token below the frequencies, for a model that has learnt something
+MAX_COUNTED_TOKENS = 10_000_000  # tokens of each training corpus, enough for frequencies
+FINAL_NO_GAIN_WARNING = (
+    "warning: no validation was clearly better than token frequencies: this model has learnt next to nothing, and what "
+    "it writes means nothing"
+)
 
 
+@dataclass(eq=False)
 class Validator:
     """Measure the loss of a model that is being trained.
 
     Several workers share the corpus, and each knows the result.
     """
 
-    def __init__(
-        self,
-        model: DecoderModel,
-        data: TrainingData,
-        config: Config,
-        display: Display,
-        replicas: Replicas | None = None,
-    ) -> None:
-        self.model, self.data, self.display = model, data, display
-        self.replicas = replicas or Replicas()
-        lengths, tokens = (data.valid.source.lengths, data.valid.target.lengths), config.batching.max_tokens
+    model: DecoderModel
+    data: TrainingData
+    config: Config
+    display: Display
+    replicas: Replicas = field(default_factory=Replicas)
+
+    def __post_init__(self) -> None:
+        valid, tokens = self.data.valid, self.config.batching.max_tokens
         assert tokens is not None  # see `with_batch_tokens`
-        self._plan = plan_batches(*lengths, max_tokens=tokens, shuffle_buffer=len(data.valid), seed=0, epoch=0)
+        lengths = valid.source.lengths, valid.target.lengths
+        self._plan = plan_batches(*lengths, max_tokens=tokens, shuffle_buffer=len(valid), seed=0, epoch=0)
 
     @cached_property
     def frequency_loss(self) -> float:
-        """The loss of token frequencies alone, which a model has to beat; see `training.baseline`."""
+        """The loss of token frequencies alone, which a model has to beat."""
         return frequency_loss(self.data.train, self.data.valid, self.data.tokenizers.target.vocabulary_size)
 
     def loss(self) -> float:
@@ -78,6 +88,7 @@ class Validator:
         return [], np.zeros((0, 0), np.float32)
 
 
+@dataclass(eq=False)
 class TranslationValidator(Validator):
     """Measure a translator's BLEU too, with the code that translates for everybody else.
 
@@ -85,22 +96,17 @@ class TranslationValidator(Validator):
         ConfigError, MissingExtraError: The recipe asks for what translating cannot do, or BLEU needs a package.
     """
 
-    def __init__(
-        self,
-        model: Seq2Seq,
-        data: TrainingData,
-        config: TranslationConfig,
-        display: Display,
-        replicas: Replicas | None = None,
-    ) -> None:
-        super().__init__(model, data, config, display, replicas)
+    model: Seq2Seq
+    config: TranslationConfig
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        config, data, say = self.config, self.data, lambda text: self.display.print(f"warning: validation: {text}")
         self.measures = config.validation.bleu
         self.language = config.data.target_language if config.data else None
         own = {"n_best": 1, "sample": False, "beam_size": config.validation.beam_size}
         self.options: SearchOptions = config.search.without_external_files().model_copy(update=own)
-        self.translator = Translator(
-            model, *data.tokenizers, warn=lambda text: display.print(f"warning: validation: {text}")
-        )
+        self.translator = Translator(self.model, *data.tokenizers, warn=say)
         if not self.measures:
             return
         # What it needs is missed, and what the translator cannot do is refused, now and not after an epoch.
@@ -108,7 +114,7 @@ class TranslationValidator(Validator):
         self.translator.check(self.options)
         cut = int((data.valid.source.lengths > self.options.max_source_tokens).sum())
         if cut and self.options.long_lines == "truncate":
-            display.print(f"warning: validation: {truncation_warning(cut, len(data.valid))}")
+            say(truncation_warning(cut, len(data.valid)))
 
     def bleu(self) -> float | None:
         if not self.measures:
@@ -132,3 +138,67 @@ class TranslationValidator(Validator):
 
 # Of the other tasks the loss is measured.
 VALIDATORS: dict[type[Recipe], type[Validator]] = {TranslationConfig: TranslationValidator}
+
+
+def frequency_loss(train: EncodedMixture, valid: EncodedCorpus, vocabulary_size: int) -> float:
+    """The loss of a model that predicts every target token by its frequency in the training corpora.
+
+    Frequencies are counted on at most `MAX_COUNTED_TOKENS` tokens of each corpus, EOS included, weighted by the
+    corpora's shares of an epoch, with one more for each token of the vocabulary (Laplace smoothing).
+
+    Returns:
+        Mean negative log-likelihood per target token of the validation corpus, in nats.
+    """
+    counts = np.ones(vocabulary_size)
+    for part, sentences in zip(train.parts, train.counts, strict=True):
+        tokens = part.target.tokens[:MAX_COUNTED_TOKENS]
+        share = sentences / len(part) * len(part.target.tokens) / len(tokens)
+        counts += np.bincount(tokens, minlength=vocabulary_size) * share
+    nll = np.log(counts.sum()) - np.log(counts)
+    found = np.bincount(valid.target.tokens, minlength=vocabulary_size)
+    return float((found * nll).sum() / found.sum())
+
+
+def should_warn(entry: Mapping[str, Any], before: int, config: TrainingConfig) -> bool:
+    """Whether to say that a validation shows no gain: the first one, and the first one after the warmup.
+
+    `before` is the update of the validation before it; 0: there was none.
+    """
+    return not before or before < config.schedule.warmup_updates <= entry["update"]
+
+
+def no_gain_warning(entry: Mapping[str, Any], baseline_loss: float, uniform_loss: float, config: TrainingConfig) -> str:
+    """What to say of a validation that shows no gain over token frequencies, and what to change.
+
+    Losses, in nats per token, are those of the frequencies and of a model that holds all tokens for equally likely.
+    """
+    loss, warmup = entry["valid_loss"], config.schedule.warmup_updates
+    how = "no" if loss >= baseline_loss else "hardly"
+    if entry["update"] < warmup:
+        remedy = f"The learning rate is still rising, until update {warmup:,}: train for longer than that"
+    elif abs(loss - uniform_loss) < (uniform_loss - baseline_loss) / 2:  # initial weights are a little above a guess
+        remedy = (
+            f"It is still near a guess ({uniform_loss:.2f}): train for longer, or with a higher training.learning_rate "
+            f"(it is {config.learning_rate:g})"
+        )
+    else:
+        remedy = (
+            f"If the next validation is no better either, start again with a lower training.learning_rate (it is "
+            f"{config.learning_rate:g}) or a longer warmup (it is {warmup:,} updates): "
+            f"--set training.schedule.warmup_updates={max(300, 2 * warmup)}"
+        )
+    return (
+        f"warning: after update {entry['update']:,} the model predicts {how} better than token frequencies, so it is "
+        f"not called best: {loss:.2f} nats per token, and frequencies alone have {baseline_loss:.2f}. {remedy}"
+    )
+
+
+def short_run_warning(updates: int, config: TrainingConfig) -> str:
+    """What to say before a run of so many updates that ends within its warmup; "" of any other."""
+    warmup = config.schedule.warmup_updates
+    if updates > warmup:
+        return ""
+    return (
+        f"warning: this run has {updates:,} updates, and its learning rate rises until update {warmup:,}. Raise "
+        f"training.epochs, or lower training.schedule.warmup_updates"
+    )

@@ -15,8 +15,7 @@ from seq2seq.inference.text_generator import TextGenerator
 from seq2seq.model_directory.directory import load_model_config, load_tokenizers
 from seq2seq.training import train
 from seq2seq.training.display import Display
-from seq2seq.training.memory_usage import describe_batch
-from seq2seq.training.preparation import prepare_data
+from seq2seq.training.preparation import describe_batch, prepare_data
 from seq2seq.training.recovery import BatchRecord, DivergenceMonitor
 from tests.command import run
 from tests.runs import assert_resumes_exactly

@@ -13,7 +13,7 @@ from seq2seq.data.encoded import EncodedCorpus
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import TokenizerError, TrainingError
 from seq2seq.model_directory.directory import load_tokenizers
-from seq2seq.training import planning, run, train
+from seq2seq.training import run, run_state, train
 from seq2seq.training.display import Display
 from seq2seq.training.preparation import prepare_data
 from tests.runs import CopyAfter, InterruptAfter, assert_goes_on, often_saved
@@ -56,7 +56,7 @@ def whole(corpus, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("runs") / "whole"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planning, "plan_batches", record)
+        patch.setattr(run_state, "plan_batches", record)
         config = often_saved(mixed(corpus, temperature=2.0))
         train(config, folder, [CopyAfter(folder, 5)], Console(file=screen, width=250))
     return folder, screen.getvalue(), plans[-2:]
@@ -91,10 +91,9 @@ def test_what_the_first_epoch_leaves_out_is_tried_before_it(corpus, tmp_path, mo
     assert longest not in train_data.epoch_indices(config.seed, epoch=1)
     tried, real = [], run.try_largest_batches
 
-    def record(*args):
-        *_, plan, _ = args
+    def record(validator, plan):
         tried.extend(row for index in plan.largest_batches() for row in plan.batch(index))
-        real(*args)
+        real(validator, plan)
 
     monkeypatch.setattr(run, "try_largest_batches", record)
     train(config, tmp_path / "run")

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import load_config
-from seq2seq.devices.defaults import GPU as DEFAULTS
+from seq2seq.devices.device import GPU as DEFAULTS
 from seq2seq.devices.device import Device
 from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.model_directory.directory import load_model_config

@@ -10,8 +10,8 @@ from seq2seq.errors import TrainingError
 from seq2seq.model_directory.metadata import read_history
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
-from seq2seq.training import EndReason, run_directory, train
-from seq2seq.training.checkpoints import LAST, load_checkpoint
+from seq2seq.training import EndReason, train
+from seq2seq.training.checkpoints import LAST, RunDirectory
 from tests.runs import assert_resumes_exactly, timeless
 from tests.toy import toy_config
 
@@ -132,12 +132,14 @@ def test_a_learning_rate_that_is_changed_on_resuming_is_taken_as_it_is(corpus, t
     started = config(corpus, "float32", updates=6)
     train(started, tmp_path)
 
+    restored = RunDirectory.load
+
     def load(*arguments):
-        progress = load_checkpoint(*arguments)
+        progress = restored(*arguments)
         progress.rollbacks = 3
         return progress
 
-    monkeypatch.setattr(run_directory, "load_checkpoint", load)
+    monkeypatch.setattr(RunDirectory, "load", load)
     longer = started.model_copy(update={"training": started.training.model_copy(update={"updates": 12})})
     entry = train(longer, tmp_path).history[-1]
     assert entry["rollbacks"] == 3

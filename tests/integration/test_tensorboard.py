@@ -10,8 +10,8 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 from seq2seq.errors import MissingExtraError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.metadata import read_history
-from seq2seq.training import tensorboard, train
-from seq2seq.training.tensorboard import PIXELS_PER_WEIGHT, TensorBoardWriter, attention_image
+from seq2seq.training import display, train
+from seq2seq.training.display import PIXELS_PER_WEIGHT, TensorBoardWriter, attention_image
 from tests.runs import InterruptAfter
 from tests.toy import pairs, toy_config, write_corpus
 
@@ -64,7 +64,7 @@ def test_training_scalars_come_every_so_many_updates(run):
         values = read(events, f"train/{name}")
         assert list(values) == list(range(3, updates + 1, 3))
         assert all(float(value) > 0 for value in values.values())
-    assert tensorboard.LOG_INTERVAL == 50
+    assert display.LOG_INTERVAL == 50
 
 
 def test_samples_are_validation_sentences_with_their_translations(run):
@@ -130,11 +130,11 @@ def test_an_attention_map_has_a_row_a_target_token():
 
 
 def test_a_model_without_attention_or_bleu_gives_neither(tmp_path):
-    entry = dict.fromkeys(tensorboard.VALIDATION_SCALARS.values(), 1.5) | {"update": 7, "bleu": None}
+    entry = dict.fromkeys(display.VALIDATION_SCALARS.values(), 1.5) | {"update": 7, "bleu": None}
     TensorBoardWriter(tmp_path).log_validation(entry, [("a | b", "c", "d")], np.zeros((4, 0), np.float32))
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
-    assert set(events.Tags()["tensors"]) == {*tensorboard.VALIDATION_SCALARS, "translations"} - {"validation/bleu"}
+    assert set(events.Tags()["tensors"]) == {*display.VALIDATION_SCALARS, "translations"} - {"validation/bleu"}
     assert read(events, "translations")[7].item().decode().endswith("| a \\| b | c | d |")
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from seq2seq.config import TrainingConfig
-from seq2seq.training import baseline
-from seq2seq.training.baseline import frequency_loss, no_gain_warning, short_run_warning
+from seq2seq.training import validation
 from seq2seq.training.run_state import RunState
+from seq2seq.training.validation import frequency_loss, no_gain_warning, short_run_warning
 
 
 class Corpus:
@@ -43,12 +43,12 @@ def test_corpora_count_by_their_share_of_an_epoch():
 
 
 def test_a_large_corpus_counts_whole_and_is_not_read_whole(monkeypatch):
-    monkeypatch.setattr(baseline, "MAX_COUNTED_TOKENS", 2)
+    monkeypatch.setattr(validation, "MAX_COUNTED_TOKENS", 2)
     large, small = Corpus([4, 3], [5, 5], [5, 3]), Corpus([5, 3])
     as_if = Corpus([4, 3], [4, 3], [4, 3])
     valid = Corpus([5, 3])
     found = frequency_loss(mixture(large, small), valid, 6)
-    monkeypatch.setattr(baseline, "MAX_COUNTED_TOKENS", 99)
+    monkeypatch.setattr(validation, "MAX_COUNTED_TOKENS", 99)
     assert found == pytest.approx(frequency_loss(mixture(as_if, small), valid, 6))
 
 

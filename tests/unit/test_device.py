@@ -12,7 +12,7 @@ from seq2seq.devices import gpu_trial
 from seq2seq.devices.device import Device, DeviceWarning, find_device, use_precision
 from seq2seq.devices.gpu_trial import TrialResult
 from seq2seq.errors import ConfigError
-from seq2seq.training import memory_usage
+from seq2seq.training import setup
 from tests.fake_gpus import DRIVER, GPU, NO_LIBRARIES, look
 
 # --- which precision suits which GPU
@@ -130,7 +130,7 @@ def test_gpus_hidden_by_tensorflow_are_no_warning_and_not_announced(machine, mon
     assert look() == (Device("CPU", "float32", False), [])
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [])
     monkeypatch.setattr(tf.config.experimental, "get_memory_info", lambda name: pytest.fail("asks the hidden GPU"))
-    peak = memory_usage.peak_memory()
+    peak = setup.peak_memory()
     assert peak is not None
     assert peak > 2**20, "of this process"
     assert not machine.done
@@ -139,7 +139,7 @@ def test_gpus_hidden_by_tensorflow_are_no_warning_and_not_announced(machine, mon
 def test_peak_memory_is_the_gpus_where_one_is_used(monkeypatch):
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [GPU("/device:GPU:0")])
     monkeypatch.setattr(tf.config.experimental, "get_memory_info", lambda name: {"peak": 17, "name": name})
-    assert memory_usage.peak_memory() == 17
+    assert setup.peak_memory() == 17
 
 
 def test_without_a_driver_nothing_is_tried(machine):

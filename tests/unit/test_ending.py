@@ -7,9 +7,7 @@ import pytest
 
 from seq2seq.errors import TrainingError
 from seq2seq.training.display import count_noun
-from seq2seq.training.ending import EndReason, find_end
-from seq2seq.training.planning import check_updates, planned_updates
-from seq2seq.training.run_state import RunState
+from seq2seq.training.run_state import EndReason, RunState, check_updates, find_end, planned_updates
 from tests.toy import toy_config
 
 

@@ -8,7 +8,7 @@ from seq2seq.errors import ModelDirectoryError
 from seq2seq.models.base import named_weights
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
-from seq2seq.training.checkpoints import keep_weights, kept_weights, prune_kept, truncate_kept
+from seq2seq.training.averaging import keep_weights, kept_weights, prune_kept, truncate_kept
 
 
 @pytest.fixture(scope="module")

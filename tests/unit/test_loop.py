@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from seq2seq.training import loop as module
-from seq2seq.training.ending import EndReason
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.recovery import CHECK_INTERVAL, DivergenceError
-from seq2seq.training.run_state import RunState
+from seq2seq.training.run_state import EndReason, RunState
 from tests.toy import toy_config
 
 BATCHES = 12  # of an epoch

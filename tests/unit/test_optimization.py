@@ -8,9 +8,9 @@ import tensorflow as tf
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, ScheduleConfig, TrainingConfig
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.training import optimization
-from seq2seq.training.fine_tuning import freeze
 from seq2seq.training.optimization import FusedAdam, FusedAdamW, learning_rate, make_optimizer, update_plateau
 from seq2seq.training.run_state import RunState
+from seq2seq.training.setup import freeze
 from tests.conftest import randomize
 
 

@@ -17,7 +17,7 @@ from seq2seq.errors import OutOfMemoryError, TrainingError
 from seq2seq.inference.text_generator import TextGenerator
 from seq2seq.inference.translator import Translator
 from seq2seq.models.build import build_model
-from seq2seq.training.memory_usage import explain_out_of_memory
+from seq2seq.training.recovery import explain_out_of_memory
 from tests.conftest import randomize
 from tests.shortage import CUDNN, FACES, fail, limit_searches, with_room_for
 from tests.toy import language_model_config, pairs, toy_config, toy_tokenizer

@@ -15,7 +15,7 @@ from seq2seq.data.encoded import EncodedPairs
 from seq2seq.data.tokenizer import EOS_ID, PAD_ID
 from seq2seq.devices.replicas import Replicas, reporting_lost_workers
 from seq2seq.errors import ConfigError, TrainingError
-from seq2seq.training.run_directory import RunDirectory
+from seq2seq.training.checkpoints import RunDirectory
 from tests.shortage import FACES, fail
 from tests.toy import toy_config
 

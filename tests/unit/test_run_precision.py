@@ -13,6 +13,7 @@ from seq2seq.config.precision import Precision
 from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.devices import device
 from seq2seq.devices.device import Device
+from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.text_generator import TextGenerator
@@ -21,7 +22,7 @@ from seq2seq.model_directory.directory import create_model_directory
 from seq2seq.model_directory.metadata import read_metadata
 from seq2seq.models.build import build_model
 from seq2seq.models.language_model import LanguageModel
-from seq2seq.training.checkpoints import load_checkpoint, save_checkpoint, snapshot
+from seq2seq.training.checkpoints import RunDirectory
 from seq2seq.training.run_state import RunState
 from tests.toy import language_model_config, pairs, save_random_model, save_trained, toy_config, toy_tokenizer
 
@@ -151,10 +152,12 @@ def test_a_checkpoint_of_tf32_is_none_of_float32(tmp_path, tokenizer):
     exact, fast = (build_model(config, tokenizers, precision) for precision in ("float32", "tf32"))
     for model in (exact, fast):
         model.compile("adam")
-    save_checkpoint(tmp_path / "last.safetensors", fast, RunState(), "corpora", snapshot(fast))
-    assert load_checkpoint(tmp_path / "last.safetensors", fast, "corpora") == RunState()
+    data = SimpleNamespace(fingerprint=lambda: "corpora")
+    exact, fast = (RunDirectory(tmp_path, config, model, data, Replicas()) for model in (exact, fast))
+    fast.save("last.safetensors", RunState())
+    assert fast.load("last.safetensors") == RunState()
     with pytest.raises(TrainingError, match=r"was written in tf32, and this run would go on in float32\. Set training"):
-        load_checkpoint(tmp_path / "last.safetensors", exact, "corpora")
+        exact.load("last.safetensors")
 
 
 def test_training_looks_for_a_device_before_it_starts_tensorflow(tmp_path, monkeypatch):
