@@ -13,7 +13,6 @@ from seq2seq.config.data import (
     TextConfig,
     TokenizerConfig,
 )
-from seq2seq.config.language_model import GenerationOptions, LanguageModelConfig
 from seq2seq.config.loading import changed_keys, dump_config, load_config, parse_config, read_config, recipe_names
 from seq2seq.config.network import (
     DecoderConfig,
@@ -23,11 +22,10 @@ from seq2seq.config.network import (
     UnconditionalDecoderConfig,
 )
 from seq2seq.config.precision import Precision
-from seq2seq.config.search import SearchOptions
+from seq2seq.config.recipe import Config, LanguageModelConfig, TranslationConfig
+from seq2seq.config.search import GenerationOptions, SearchOptions
 from seq2seq.config.section import Section
-from seq2seq.config.tasks import Config
 from seq2seq.config.training import RecoveryConfig, ScheduleConfig, TrainingConfig, ValidationConfig
-from seq2seq.config.translation import TranslationConfig
 
 __all__ = [
     "BatchingConfig",

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator, Sequence
 from reprlib import Repr
 from typing import Any, get_args, get_origin
 
+from seq2seq.config.recipe import RECIPES
 from seq2seq.config.section import Section
-from seq2seq.config.tasks import RECIPES
 from seq2seq.errors import did_you_mean
 
 _SHORT = Repr()

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from seq2seq.config.explain import explain, shown
-from seq2seq.config.tasks import RECIPES, Config
+from seq2seq.config.recipe import RECIPES, Config
 from seq2seq.errors import ConfigError
 
 

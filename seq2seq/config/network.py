@@ -35,8 +35,6 @@ CELL_PAPERS = (
 CLOCKWORK_GROUPS = 4  # groups of units
 DEEP_TRANSITION_PAPERS = "Pascanu et al. 2014; Miceli Barone et al. 2017 (BiDeep)"
 VARIATIONAL_DROPOUT_PAPER = "Gal and Ghahramani 2016"
-
-
 TYING = {
     "none": "source, target and output have a table each",
     "target": "the output layer is the target's table",
@@ -75,6 +73,18 @@ class EmbeddingsConfig(TargetEmbeddingsConfig):
 
     def in_words(self) -> str:
         return f"{self.size} units; {TYING[self.tied]}"
+
+
+class LanguageModelEmbeddingsConfig(TargetEmbeddingsConfig):
+    """Embeddings, and what shares their weights."""
+
+    tied: Literal["none", "target"] = field(
+        "target", "`target`: the output layer is the embedding.", paper="Press and Wolf 2017"
+    )
+
+    def in_words(self) -> str:
+        tables = "input and output have a table each" if self.tied == "none" else "one table for input and output"
+        return f"{self.size} units; {tables}"
 
 
 class RecurrentStackConfig(Section):

@@ -4,7 +4,9 @@ from typing import Any, Literal, Self
 
 from pydantic import ValidationError, ValidatorFunctionWrapHandler, field_validator, model_validator
 
-from seq2seq.config.section import Section, field
+from seq2seq.config.section import Section, field, key_of
+
+MAX_LENGTH = 100  # tokens of a text that is generated, unless something else is said
 
 
 class TextSearchOptions(Section):
@@ -95,6 +97,13 @@ class TextSearchOptions(Section):
     def hypotheses(self) -> int:
         """Hypotheses of a sentence that are searched for at once."""
         return self.n_best if self.sample else self.beam_size
+
+
+class GenerationOptions(TextSearchOptions):
+    """Search and sampling of text by a language model."""
+
+    sample: bool = key_of(TextSearchOptions, "sample", True)
+    max_length: int | None = key_of(TextSearchOptions, "max_length", MAX_LENGTH)
 
 
 class TranslationSearchOptions(TextSearchOptions):

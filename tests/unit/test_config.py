@@ -18,7 +18,7 @@ from seq2seq.config import (
     recipe_names,
 )
 from seq2seq.config.explain import sections
-from seq2seq.config.tasks import RECIPES
+from seq2seq.config.recipe import RECIPES
 from seq2seq.errors import ConfigError
 from tests.recipes import DATA, mixed
 
