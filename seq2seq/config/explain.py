@@ -28,20 +28,19 @@ def explain(problem: Any, origin: str, recipe: type[Section]) -> str:
         origin: What to call the recipe.
         recipe: Its schema.
     """
-    key = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"{origin}: {_explain_unknown(problem['loc'], key, recipe)}"
-    if problem["type"] == "missing":
+    path, kind, message = problem["loc"], problem["type"], problem["msg"].removeprefix("Value error, ")
+    key = ".".join(map(str, path))
+    if kind == "extra_forbidden":
+        return f"{origin}: {_explain_unknown(path, key, recipe)}"
+    if kind == "missing":
         return f"{origin}: '{key}' is missing."
-    if problem["type"] == "model_type":
-        names = ", ".join(sorted(_keys(recipe, problem["loc"])))
-        return f"{origin}: '{key}': found {shown(problem['input'])}, expected a section with keys of: {names}."
-    if problem["type"] == "tuple_type":
-        return f"{origin}: '{key}': found {shown(problem['input'])}, expected a list."
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "value_error":
+    if kind == "value_error":
         return f"{origin}: {key + ': ' if key else ''}{message}."
-    return f"{origin}: '{key}': found {shown(problem['input'])}. {message}."
+    expected = {
+        "model_type": f", expected a section with keys of: {', '.join(sorted(_keys(recipe, path)))}",
+        "tuple_type": ", expected a list",
+    }
+    return f"{origin}: '{key}': found {shown(problem['input'])}{expected.get(kind, f'. {message}')}."
 
 
 def _explain_unknown(path: Sequence[str | int], key: str, recipe: type[Section]) -> str:
@@ -52,7 +51,11 @@ def _explain_unknown(path: Sequence[str | int], key: str, recipe: type[Section])
         if last in _keys(other, parents):
             ours = recipe.model_fields["task"].default
             return f"'{key}' is for 'task: {task}', and this recipe has 'task: {ours}': leave it out. {choice}"
-    elsewhere = [name for name in _dotted_keys(recipe) if name.rpartition(".")[2] == last]
+    elsewhere = [
+        f"{prefix}.{last}".lstrip(".")
+        for prefix, section in sections(recipe)
+        if last in section.model_fields and inner_section(section.model_fields[last].annotation) is None
+    ]
     hint = did_you_mean(str(last), accepted) or did_you_mean(elsewhere[0] if elsewhere else "", elsewhere)
     return f"unknown key '{key}'.{hint} {choice}"
 
@@ -70,22 +73,9 @@ def sections(section: type[Section], prefix: str = "") -> Iterator[tuple[str, ty
             yield from sections(inner, f"{prefix}.{name}{place}".lstrip("."))
 
 
-def _dotted_keys(recipe: type[Section]) -> list[str]:
-    return [
-        f"{prefix}.{name}".lstrip(".")
-        for prefix, section in sections(recipe)
-        for name, field in section.model_fields.items()
-        if inner_section(field.annotation) is None
-    ]
-
-
 def _keys(recipe: type[Section], path: Sequence[str | int]) -> Collection[str]:
     """Those of the section at a path; none if there is no such section."""
-    section: type[Section] | None = recipe
-    for name in path:
-        if isinstance(name, str):  # a number is a place in a list of sections
-            field = section.model_fields.get(name) if section else None
-            section = inner_section(field.annotation) if field else None
+    section = dict(sections(recipe)).get(".".join("0" if isinstance(part, int) else str(part) for part in path))
     return section.model_fields if section else ()
 
 

@@ -54,12 +54,11 @@ def _read_yaml(text: str | bytes, complaint: str) -> Any:
         ConfigError: It is not YAML, or refers to itself again and again.
     """
     try:
-        values = yaml.safe_load(text)
+        return yaml.safe_load(text)
     except RecursionError:
         raise ConfigError(f"{complaint}: it is nested too deeply.") from None
     except Exception as error:  # of bad numbers and dates, yaml raises ValueError, KeyError and AttributeError
         raise ConfigError(f"{complaint}: {error}") from None
-    return values
 
 
 def recipe_names() -> list[str]:

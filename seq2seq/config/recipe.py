@@ -87,8 +87,7 @@ class TranslationConfig(Recipe):
     parts: ClassVar = ("source_embedding", "target_embedding", "encoder", "attention", "decoder", "output")
 
     task: Literal["translation"] = field(
-        "translation",
-        "A decoder learns the target side of what an encoder reads; the task of a recipe without one.",
+        "translation", "A decoder learns the target side of what an encoder reads; the task of a recipe without one."
     )
     data: DataConfig | None = key_of(Recipe, "data", None)
     tokenizer: TokenizerConfig = TokenizerConfig()

@@ -45,11 +45,7 @@ class TextSearchOptions(Section):
         panel="Sampling",
     )
     temperature: float = field(
-        1.0,
-        "Sampling temperature; below 1 sharpens the distribution.",
-        panel="Sampling",
-        ge=0.001,
-        le=1000.0,
+        1.0, "Sampling temperature; below 1 sharpens the distribution.", panel="Sampling", ge=0.001, le=1000.0
     )
     top_k: int | None = field(
         None,
