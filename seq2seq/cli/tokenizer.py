@@ -12,7 +12,7 @@ from seq2seq.cli.text_files import open_input, open_output
 from seq2seq.config import TokenizerConfig
 from seq2seq.corpora.readers import lenient_lines, read_lines
 from seq2seq.errors import TokenizerError
-from seq2seq.storage.paths import find_file
+from seq2seq.storage.files import find_file
 
 app = typer.Typer(help="Train and use SentencePiece tokenizers.", no_args_is_help=True)
 

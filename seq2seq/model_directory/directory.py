@@ -18,8 +18,7 @@ from seq2seq.errors import ModelDirectoryError, Seq2SeqError
 from seq2seq.extras import DISTRIBUTION
 from seq2seq.model_directory.metadata import CONFIG, FORMAT_VERSION, METADATA, read_metadata, write_metadata
 from seq2seq.storage.arrays import load_arrays, load_checksum, save_arrays
-from seq2seq.storage.files import atomic_write, regular_file, sha256
-from seq2seq.storage.paths import expand_path
+from seq2seq.storage.files import atomic_write, expand_path, regular_file, sha256
 
 WEIGHTS = "model.safetensors"
 TOKENIZERS = ("joint.spm", "source.spm", "target.spm")

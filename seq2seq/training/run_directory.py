@@ -12,7 +12,7 @@ from seq2seq.model_directory.directory import create_model_directory
 from seq2seq.model_directory.metadata import HISTORY, read_history
 from seq2seq.model_directory.model import save_model
 from seq2seq.models.base import DecoderModel
-from seq2seq.storage.lock import file_lock
+from seq2seq.storage.files import file_lock
 from seq2seq.training.checkpoints import (
     BEST,
     LAST,

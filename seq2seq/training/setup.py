@@ -9,7 +9,7 @@ from seq2seq.devices.replicas import Replicas
 from seq2seq.model_directory.directory import create_model_directory, load_tokenizers
 from seq2seq.models.base import DecoderModel
 from seq2seq.models.build import build_model
-from seq2seq.storage.paths import expand_path
+from seq2seq.storage.files import expand_path
 from seq2seq.training.checkpoints import restore, snapshot
 from seq2seq.training.display import Display
 from seq2seq.training.fine_tuning import count_trainable, freeze, warm_start

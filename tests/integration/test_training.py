@@ -19,7 +19,7 @@ from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.metadata import read_history
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
-from seq2seq.storage.lock import pid_file
+from seq2seq.storage.files import pid_file
 from seq2seq.training import EndReason, checkpoints, run, setup, train
 from seq2seq.training.checkpoints import BEST
 from seq2seq.training.planning import plan_epoch
