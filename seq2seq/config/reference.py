@@ -11,9 +11,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from seq2seq.config.explain import annotations, inner_section, sections
 from seq2seq.config.recipe import RECIPES
-from seq2seq.config.section import Section
+from seq2seq.config.section import Section, annotations, inner_section, sections
 
 INTRODUCTION = """\
 # Configuration

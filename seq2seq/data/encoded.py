@@ -132,7 +132,12 @@ def encode_corpus(
             _SideFiles(stack, partial, side, dtype) for side, dtype in zip(("source", "target"), dtypes, strict=True)
         ]
         for chunk in _encoded(pairs, tokenizers, filtering):
-            kept = selection.keep(chunk.screening, _reasons(chunk, sides, filtering))
+            counts = np.stack([chunk.lengths[side] for side in sides])
+            reasons = {
+                "side without tokens": counts.min(axis=0) == 0,
+                f"over {filtering.max_tokens} tokens": counts.max(axis=0) >= filtering.max_tokens,  # EOS comes on top
+            }
+            kept = selection.keep(chunk.screening, reasons)
             for file, ids, lengths in zip(files, chunk.ids, chunk.lengths, strict=True):
                 file.write(ids, lengths, kept)
             on_progress(report.read)
@@ -175,15 +180,6 @@ def _encoded(
         return
     work = (delayed(_encode)(chunk, tokenizers, filtering) for chunk in chain(first, texts))
     yield from Parallel(n_jobs=-1, return_as="generator")(work)
-
-
-def _reasons(chunk: _Chunk, sides: Sequence[int], filtering: SentenceFilterConfig) -> dict[str, np.ndarray]:
-    """Which pairs these sides' numbers of tokens are a reason to drop, (N,) bool each."""
-    lengths = np.stack([chunk.lengths[side] for side in sides])
-    return {
-        "side without tokens": lengths.min(axis=0) == 0,
-        f"over {filtering.max_tokens} tokens": lengths.max(axis=0) >= filtering.max_tokens,  # EOS comes on top
-    }
 
 
 def _encode(

@@ -19,8 +19,6 @@ from seq2seq.errors import TokenizerError
 from seq2seq.storage.files import atomic_write
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
-
-
 MAX_TRAINING_CHARACTERS = 20_000_000  # that a tokenizer is trained on; SentencePiece takes about 30 bytes for each
 
 

@@ -6,8 +6,13 @@ from platform import python_version
 from typing import Any
 
 from seq2seq.config import Config
-from seq2seq.model_directory.directory import check_directory, load_model_config, load_tokenizers, load_weights
-from seq2seq.model_directory.metadata import read_history
+from seq2seq.model_directory.directory import (
+    check_directory,
+    load_model_config,
+    load_tokenizers,
+    load_weights,
+    read_history,
+)
 
 
 def inspect_model(directory: str | Path) -> dict[str, Any]:

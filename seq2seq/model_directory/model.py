@@ -11,6 +11,7 @@ from seq2seq.config.recipe import RecipeT
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.model_directory.directory import (
+    CONFIG,
     WEIGHTS,
     check_directory,
     load_recipe,
@@ -18,7 +19,6 @@ from seq2seq.model_directory.directory import (
     load_weights,
     save_weights,
 )
-from seq2seq.model_directory.metadata import CONFIG
 from seq2seq.models.base import DecoderModel, assign_weights, named_weights
 from seq2seq.models.build import LANGUAGE_MODELING, TRANSLATION, ModelT, Task
 from seq2seq.models.language_model import LanguageModel

@@ -12,8 +12,7 @@ import numpy as np
 from seq2seq.config import Config, changed_keys
 from seq2seq.config.search import EXTERNAL_OPTIONS
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.model_directory.directory import load_model_config
-from seq2seq.model_directory.metadata import HISTORY, read_history
+from seq2seq.model_directory.directory import HISTORY, load_model_config, read_history
 from seq2seq.models.base import DecoderModel, named_weights, weight_name
 from seq2seq.storage.arrays import load_arrays, load_metadata, save_arrays
 from seq2seq.storage.files import atomic_write, regular_file, storage_errors

@@ -8,8 +8,7 @@ from typing import Any
 from seq2seq.config import Config
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import TrainingError
-from seq2seq.model_directory.directory import create_model_directory
-from seq2seq.model_directory.metadata import HISTORY, read_history
+from seq2seq.model_directory.directory import HISTORY, create_model_directory, read_history
 from seq2seq.model_directory.model import save_model
 from seq2seq.models.base import DecoderModel
 from seq2seq.storage.files import file_lock

@@ -16,7 +16,7 @@ from rich.console import Console
 from seq2seq.data.batching import replica_batches
 from seq2seq.errors import TrainingError
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.metadata import read_history
+from seq2seq.model_directory.directory import read_history
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.storage.files import pid_file
