@@ -52,11 +52,7 @@ def read_config(text: bytes, origin: str, overrides: Sequence[str] = ()) -> Conf
 
 
 def _read_yaml(text: str | bytes, complaint: str) -> Any:
-    """Plain values: no tag makes another object.
-
-    Raises:
-        ConfigError: It is not YAML, or refers to itself again and again.
-    """
+    """Plain values: no tag makes another object."""
     try:
         return yaml.safe_load(text)
     except RecursionError:

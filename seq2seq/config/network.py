@@ -33,7 +33,6 @@ CELL_PAPERS = (
     "Jordan 1986 (jordan); Koutník et al. 2014 (clockwork)"
 )
 CLOCKWORK_GROUPS = 4  # groups of units
-DEEP_TRANSITION_PAPERS = "Pascanu et al. 2014; Miceli Barone et al. 2017 (BiDeep)"
 VARIATIONAL_DROPOUT_PAPER = "Gal and Ghahramani 2016"
 TYING = {
     "none": "source, target and output have a table each",
@@ -97,7 +96,7 @@ class RecurrentStackConfig(Section):
         1,
         "Cells one after the other within a time step; above 1 in a stack is BiDeep. In a `cgru` decoder, cells "
         "after the attention.",
-        paper=DEEP_TRANSITION_PAPERS,
+        paper="Pascanu et al. 2014; Miceli Barone et al. 2017 (BiDeep)",
         ge=1,
     )
     residual: Residual = field(

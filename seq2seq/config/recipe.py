@@ -61,7 +61,11 @@ class Recipe(Section):
         return self
 
     def least_parameters(self, source: int, target: int) -> dict[str, int]:
-        """What the parts of the model have at least, by the sizes of the vocabularies."""
+        """What the parts of the model have at least, by the sizes of the vocabularies.
+
+        Each size enters by the largest of the matrices that it is a side of, so a model has some ten times as many
+        parameters, and not some billion times.
+        """
         raise NotImplementedError
 
     @property
@@ -142,11 +146,6 @@ class TranslationConfig(Recipe):
         return self
 
     def least_parameters(self, source: int, target: int) -> dict[str, int]:
-        """What the parts of the model have at least, by the sizes of the vocabularies.
-
-        Each size enters by the largest of the matrices that it is a side of, so a model has some ten times as many
-        parameters, and not some billion times.
-        """
         size, tied, decoder = self.embeddings.size, self.embeddings.tied, self.decoder
         tables = target * (1 + (tied == "none")) + (source if tied != "all" else 0)
         attends = decoder.attention == "additive" or decoder.heads > 1
@@ -187,8 +186,7 @@ class LanguageModelConfig(Recipe):
     search: GenerationOptions = GenerationOptions()
 
     def least_parameters(self, source: int, target: int) -> dict[str, int]:
-        tables = target * (1 + (self.embeddings.tied == "none"))
-        size = self.embeddings.size
+        size, tables = self.embeddings.size, target * (1 + (self.embeddings.tied == "none"))
         return {"embeddings": tables * size, "decoder": self.decoder.least_parameters(size)}
 
     def architecture(self) -> dict[str, str]:

@@ -36,13 +36,8 @@ class Section(BaseModel):
 def field(default: Any, description: str, *, unit: str = "", paper: str = "", panel: str = "", **limits: Any) -> Any:
     """A key of a section, with all that `docs/configuration.md` and the command line say of it.
 
-    Args:
-        default: Its value where a recipe does not name it.
-        description: What it does, in a sentence or two.
-        unit: Of a number: tokens, updates, epochs, ...
-        paper: Where it comes from.
-        panel: Heading that a command shows its option under.
-        limits: For `pydantic.Field`, as `ge=1`.
+    Of a number also its unit (tokens, updates, epochs) and `limits` for `pydantic.Field`, as `ge=1`; `paper` is where
+    it comes from, `panel` the heading that a command shows its option under.
     """
     return Field(
         default, description=description, json_schema_extra={"unit": unit, "paper": paper, "panel": panel}, **limits

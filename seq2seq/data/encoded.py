@@ -69,9 +69,8 @@ class EncodedPairs:
 
     def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Source and target of some sentences, (B, S) and (B, T) int32, right-padded, EOS included."""
-        source, target = (
-            pad_concatenated(side.ids(indices), side.lengths[indices]) for side in (self.source, self.target)
-        )
+        sides = self.source, self.target
+        source, target = (pad_concatenated(side.ids(indices), side.lengths[indices]) for side in sides)
         return source, target
 
 
@@ -157,15 +156,11 @@ def encode_corpus(
 
 
 class _Chunk(NamedTuple):
-    """What is left of some pairs: for each side ids without EOS one after the other, and how many of each sentence.
-
-    screening     what the filters found
-    lengths, ids  of source and target, int64 and int32; 0 and none of a source that is not kept
-    """
+    """What the filters leave of some pairs, of source and target; of a source that is not kept, lengths of 0."""
 
     screening: filters.ScreenResult
-    lengths: list[np.ndarray]
-    ids: list[np.ndarray]
+    lengths: list[np.ndarray]  # of the sentences, without EOS, int64
+    ids: list[np.ndarray]  # of the sentences, one after the other, int32
 
 
 def _encoded(

@@ -71,8 +71,7 @@ class EvaluationReport:
     def as_dict(self) -> dict[str, Any]:
         """JSON-able values, without the translations."""
         values = asdict(replace(self, translations=()))
-        values.pop("translations")
-        return values
+        return {key: value for key, value in values.items() if key != "translations"}
 
 
 def score_texts(
@@ -148,11 +147,7 @@ def _corpus_score(scorer: Any, hypotheses: list[str], sets: list[list[str]], boo
 
 
 def make_metric(name: str, language: str | None = None) -> Any:
-    """sacreBLEU's metric of a name in `METRICS`, as it is used for a language.
-
-    Raises:
-        EvaluationError, MissingExtraError: See `score_texts`.
-    """
+    """sacreBLEU's metric of a name in `METRICS`, as it is used for a language; it raises as `score_texts` does."""
     if language is not None and not re.fullmatch("[a-z]{2,3}", language):
         raise EvaluationError(f"language '{language}': expected two or three small letters, as `de` or `zh` (ISO 639).")
     if name == "BLEU":
@@ -217,8 +212,7 @@ def evaluate(
     Warns (`UserWarning`) when sentences were cut off; see also `score_texts`.
 
     Raises:
-        EvaluationError: There are no pairs; see `score_texts`.
-        MissingExtraError: See `score_texts`.
+        EvaluationError, MissingExtraError: See `score_texts`; or there are no pairs.
     """
     if not pairs:
         raise EvaluationError("there is nothing to evaluate: the corpus has no pairs.")

@@ -199,11 +199,7 @@ def check_directory(folder: Path, files: Sequence[str] = (CONFIG, *TOKENIZERS)) 
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 of everything that a model translates with: its recipe, its tokenizers and its weights.
-
-    Raises:
-        ModelDirectoryError: See `check_directory`; or there are no weights.
-    """
+    """`check_directory`, and return SHA-256 of all that a model translates with: recipe, tokenizers and weights."""
     return {**check_directory(folder)["sha256"], WEIGHTS: load_checksum(folder / WEIGHTS)}
 
 
@@ -239,10 +235,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
 def record_derived(folder: Path, file: str, made_from: Mapping[str, str]) -> None:
     """Enter into `metadata.json` the checksum of a file that was made from the model, and those of what it came from.
 
-    Args:
-        folder: Model directory.
-        file: Name of the file, which has been written.
-        made_from: SHA-256 by file name.
+    `file` has been written; `made_from` is SHA-256 by file name.
     """
     values = read_metadata(folder)
     entry = {file: sha256(folder / file), **made_from}
@@ -250,13 +243,10 @@ def record_derived(folder: Path, file: str, made_from: Mapping[str, str]) -> Non
 
 
 def check_derived(folder: Path, file: str, made_from: Mapping[str, str], again: str) -> Path:
-    """Verify a file by what `record_derived` entered; return its path.
+    """Verify a file by what `record_derived` entered, given the same as it is now; return its path.
 
     Args:
-        folder: Model directory.
-        file: Name of the file.
-        made_from: SHA-256 by file name, as they are now.
-        again: What to do otherwise.
+        again: What to do otherwise, for the error.
 
     Raises:
         ModelDirectoryError: It is missing, damaged, made from other files or not recorded.

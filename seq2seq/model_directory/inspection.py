@@ -43,6 +43,10 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
     described = check_directory(folder)
     config = load_model_config(folder)
     weights = load_weights(folder)
+    corpus = described.get("corpus") or {}
+    if not corpus and config.data is not None:
+        train = [{"name": part.name(config.sides)} for part in config.data.train.parts()]
+        corpus = {"train": train, "valid": {"name": config.data.valid.name(config.sides)}}
     by_part = dict.fromkeys(config.parts, 0)
     for name, array in weights.items():
         by_part[component_of(name)] = by_part.get(component_of(name), 0) + array.size
@@ -59,7 +63,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
             }
             for file, tokenizer in load_tokenizers(folder).files().items()
         },
-        "corpus": described.get("corpus") or _corpus(config),
+        "corpus": corpus,
         "training": _training(folder, config),
         "scores": described.get("scores", {}),
         "precision": described.get("precision"),
@@ -83,13 +87,6 @@ def component_of(name: str) -> str:
     if "attention" in (first, *inner):
         return "attention"
     return "output" if first.startswith("output") else first
-
-
-def _corpus(config: Config) -> dict[str, Any]:
-    if config.data is None:
-        return {}
-    train = [{"name": part.name(config.sides)} for part in config.data.train.parts()]
-    return {"train": train, "valid": {"name": config.data.valid.name(config.sides)}}
 
 
 def _training(folder: Path, config: Config) -> dict[str, Any] | None:

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from seq2seq.config import LanguageModelConfig, Precision, TranslationConfig
 from seq2seq.config.recipe import RecipeT
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
@@ -62,23 +60,14 @@ def _load(folder: Path, precision: Precision, task: Task[RecipeT, ModelT]) -> tu
     check_directory(folder)
     config = load_recipe(folder, task.recipe)
     tokenizers, weights = load_tokenizers(folder), load_weights(folder)
-    least = config.least_parameters(*(tokenizer.vocabulary_size for tokenizer in tokenizers))
-    _check_size(least, weights, folder / WEIGHTS)
+    # A recipe may ask for no more than the weights can fill, or building it takes terabytes of memory.
+    held = sum(array.size for array in weights.values())
+    for part, least in config.least_parameters(*(tokenizer.vocabulary_size for tokenizer in tokenizers)).items():
+        if least > held:
+            raise ModelDirectoryError(
+                f"{folder / WEIGHTS}: weights do not fit the model of {CONFIG}: '{part}' needs {least:,} parameters or "
+                f"more, and the file has {held:,}. Do the two files belong together?"
+            )
     model = task.build(config, tokenizers, precision)
     assign_weights(model, weights, folder / WEIGHTS)
     return model, tokenizers, config
-
-
-def _check_size(parts: Mapping[str, int], weights: Mapping[str, np.ndarray], origin: Path) -> None:
-    """See that a recipe asks for no more than the weights can fill, before it takes terabytes of memory.
-
-    Raises:
-        ModelDirectoryError: It does.
-    """
-    held = sum(array.size for array in weights.values())
-    for part, least in parts.items():
-        if least > held:
-            raise ModelDirectoryError(
-                f"{origin}: weights do not fit the model of {CONFIG}: '{part}' needs {least:,} parameters or more, and "
-                f"the file has {held:,}. Do the two files belong together?"
-            )

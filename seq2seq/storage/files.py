@@ -149,11 +149,7 @@ def regular_file(path: Path) -> Path:
 
 
 def find_file(path: str) -> Path:
-    """`expand_path` a path and check that a file is there.
-
-    Raises:
-        CorpusError: A variable is not set, or there is no such file.
-    """
+    """`expand_path` a path and check that a file is there; that there is none is a `CorpusError` too."""
     file = expand_path(path)
     if not file.is_file():
         raise CorpusError(f"{file}: no such file.")
