@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from seq2seq.config import Config
-from seq2seq.model_directory.metadata import read_history
+from seq2seq.model_directory.directory import read_history
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import TrainingReport, train
 from seq2seq.training.averaging import kept_weights

@@ -11,7 +11,7 @@ from seq2seq.bulk.shard import Shard
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import BulkError
 from seq2seq.inference.translator import CHUNK_SENTENCES, Translator
-from seq2seq.storage.lock import file_lock
+from seq2seq.storage.files import file_lock
 
 
 @dataclass(frozen=True)

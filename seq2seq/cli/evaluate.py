@@ -14,7 +14,7 @@ from seq2seq.cli.options import flag, search_options, with_search_options
 from seq2seq.config.precision import Precision
 from seq2seq.corpora import read_lines
 from seq2seq.errors import EvaluationError
-from seq2seq.storage.paths import find_file
+from seq2seq.storage.files import find_file
 
 if TYPE_CHECKING:
     from seq2seq.evaluation.metrics import EvaluationReport

@@ -11,7 +11,7 @@ from seq2seq.cli.options import from_flags
 from seq2seq.config import TokenizerConfig
 from seq2seq.corpora.readers import read_lines
 from seq2seq.errors import TokenizerError
-from seq2seq.storage.paths import find_file
+from seq2seq.storage.files import find_file
 
 app = typer.Typer(help="Train and use SentencePiece tokenizers.", no_args_is_help=True)
 

@@ -4,55 +4,34 @@ Every key is declared once, in the section it belongs to. An unknown key, a wron
 combination is a `ConfigError` that names the recipe, the key, what was found and what is accepted.
 """
 
-from seq2seq.config.data import (
-    BatchingConfig,
-    CorpusConfig,
-    DataConfig,
-    FilterConfig,
-    MixturePart,
-    TextConfig,
-    TokenizerConfig,
-)
-from seq2seq.config.language_model import GenerationOptions, LanguageModelConfig
+from seq2seq.config.data import CorpusConfig, FilterConfig, TextConfig, TokenizerConfig
 from seq2seq.config.loading import changed_keys, dump_config, load_config, parse_config, read_config, recipe_names
-from seq2seq.config.network import (
-    DecoderConfig,
-    EmbeddingsConfig,
-    EncoderConfig,
-    TargetEmbeddingsConfig,
-    UnconditionalDecoderConfig,
-)
+from seq2seq.config.network import DecoderConfig, EmbeddingsConfig, EncoderConfig, UnconditionalDecoderConfig
 from seq2seq.config.precision import Precision
-from seq2seq.config.search import SearchOptions
+from seq2seq.config.recipe import Config, LanguageModelConfig, TranslationConfig
+from seq2seq.config.search import GenerationOptions, SearchOptions
 from seq2seq.config.section import Section
-from seq2seq.config.tasks import Config
-from seq2seq.config.training import RecoveryConfig, ScheduleConfig, TrainingConfig, ValidationConfig
-from seq2seq.config.translation import TranslationConfig
+from seq2seq.config.training import RecoveryConfig, ScheduleConfig, TrainingConfig
 
 __all__ = [
-    "BatchingConfig",
     "Config",
     "CorpusConfig",
-    "DataConfig",
     "DecoderConfig",
     "EmbeddingsConfig",
     "EncoderConfig",
     "FilterConfig",
     "GenerationOptions",
     "LanguageModelConfig",
-    "MixturePart",
     "Precision",
     "RecoveryConfig",
     "ScheduleConfig",
     "SearchOptions",
     "Section",
-    "TargetEmbeddingsConfig",
     "TextConfig",
     "TokenizerConfig",
     "TrainingConfig",
     "TranslationConfig",
     "UnconditionalDecoderConfig",
-    "ValidationConfig",
     "changed_keys",
     "dump_config",
     "load_config",

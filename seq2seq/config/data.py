@@ -101,8 +101,7 @@ class CorpusConfig(TextConfig):
 
     def weights(self) -> list[float] | None:
         """Those of the parts of a mixture, if they have any."""
-        weights = [part.weight for part in self.mixture or () if part.weight is not None]
-        return weights or None
+        return [part.weight for part in self.mixture or () if part.weight is not None] or None
 
 
 class SentenceFilterConfig(Section):

@@ -1,16 +1,20 @@
-"""Recipes in YAML: read, changed by dotted overrides, checked, written back."""
+"""Recipes in YAML: read, changed by dotted overrides, checked, written back; what is wrong with them, in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from reprlib import Repr
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
-from seq2seq.config.explain import explain, shown
-from seq2seq.config.tasks import RECIPES, Config
-from seq2seq.errors import ConfigError
+from seq2seq.config.recipe import RECIPES, Config
+from seq2seq.config.section import Section, inner_section, sections
+from seq2seq.errors import ConfigError, did_you_mean
+
+_SHORT = Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 200, 200, 200
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -48,18 +52,13 @@ def read_config(text: bytes, origin: str, overrides: Sequence[str] = ()) -> Conf
 
 
 def _read_yaml(text: str | bytes, complaint: str) -> Any:
-    """Plain values: no tag makes another object.
-
-    Raises:
-        ConfigError: It is not YAML, or refers to itself again and again.
-    """
+    """Plain values: no tag makes another object."""
     try:
-        values = yaml.safe_load(text)
+        return yaml.safe_load(text)
     except RecursionError:
         raise ConfigError(f"{complaint}: it is nested too deeply.") from None
     except Exception as error:  # of bad numbers and dates, yaml raises ValueError, KeyError and AttributeError
         raise ConfigError(f"{complaint}: {error}") from None
-    return values
 
 
 def recipe_names() -> list[str]:
@@ -79,11 +78,11 @@ def parse_config(values: Any, origin: str) -> Config:
     task = values.get("task", next(iter(RECIPES)))
     recipe = RECIPES.get(task) if isinstance(task, str) else None
     if recipe is None:  # nobody knows what the other keys may be
-        raise ConfigError(f"{origin}: 'task': found {shown(task)}. Input should be {' or '.join(map(repr, RECIPES))}.")
+        raise ConfigError(f"{origin}: 'task': found {_shown(task)}. Input should be {' or '.join(map(repr, RECIPES))}.")
     try:
         return recipe.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(explain(problem, origin, recipe) for problem in error.errors())) from None
+        raise ConfigError("\n".join(_explain(problem, origin, recipe) for problem in error.errors())) from None
 
 
 def dump_config(config: Config) -> str:
@@ -136,3 +135,51 @@ def _place(values: Any, path: Sequence[str], name: str, override: str) -> str | 
             f"To make it longer or shorter, set all of it: --set {where}=[...]."
         )
     return int(name)
+
+
+def _shown(value: Any) -> str:
+    """A value as Python writes it, cut short: a few lines of YAML can stand for gigabytes."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:
+        return "an integer of thousands of digits"
+
+
+def _explain(problem: Any, origin: str, recipe: type[Section]) -> str:
+    """What is wrong with a value, in a line, of one of pydantic's errors in a recipe that is called `origin`."""
+    path, kind, message = problem["loc"], problem["type"], problem["msg"].removeprefix("Value error, ")
+    key = ".".join(map(str, path))
+    if kind == "extra_forbidden":
+        return f"{origin}: {_explain_unknown(path, key, recipe)}"
+    if kind == "missing":
+        return f"{origin}: '{key}' is missing."
+    if kind == "value_error":
+        return f"{origin}: {key + ': ' if key else ''}{message}."
+    expected = {
+        "model_type": f", expected a section with keys of: {', '.join(sorted(_keys(recipe, path)))}",
+        "tuple_type": ", expected a list",
+    }
+    return f"{origin}: '{key}': found {_shown(problem['input'])}{expected.get(kind, f'. {message}')}."
+
+
+def _explain_unknown(path: Sequence[str | int], key: str, recipe: type[Section]) -> str:
+    *parents, last = path
+    accepted = sorted(_keys(recipe, parents))
+    choice = f"Accepted {'in ' + '.'.join(map(str, parents)) if parents else 'at the top'}: {', '.join(accepted)}."
+    for task, other in RECIPES.items():
+        if last in _keys(other, parents):
+            ours = recipe.model_fields["task"].default
+            return f"'{key}' is for 'task: {task}', and this recipe has 'task: {ours}': leave it out. {choice}"
+    elsewhere = [
+        f"{prefix}.{last}".lstrip(".")
+        for prefix, section in sections(recipe)
+        if last in section.model_fields and inner_section(section.model_fields[last].annotation) is None
+    ]
+    hint = did_you_mean(str(last), accepted) or did_you_mean(elsewhere[0] if elsewhere else "", elsewhere)
+    return f"unknown key '{key}'.{hint} {choice}"
+
+
+def _keys(recipe: type[Section], path: Sequence[str | int]) -> Collection[str]:
+    """Those of the section at a path; none if there is no such section."""
+    section = dict(sections(recipe)).get(".".join("0" if isinstance(part, int) else str(part) for part in path))
+    return section.model_fields if section else ()

@@ -33,10 +33,7 @@ CELL_PAPERS = (
     "Jordan 1986 (jordan); Koutník et al. 2014 (clockwork)"
 )
 CLOCKWORK_GROUPS = 4  # groups of units
-DEEP_TRANSITION_PAPERS = "Pascanu et al. 2014; Miceli Barone et al. 2017 (BiDeep)"
 VARIATIONAL_DROPOUT_PAPER = "Gal and Ghahramani 2016"
-
-
 TYING = {
     "none": "source, target and output have a table each",
     "target": "the output layer is the target's table",
@@ -77,6 +74,18 @@ class EmbeddingsConfig(TargetEmbeddingsConfig):
         return f"{self.size} units; {TYING[self.tied]}"
 
 
+class LanguageModelEmbeddingsConfig(TargetEmbeddingsConfig):
+    """Embeddings, and what shares their weights."""
+
+    tied: Literal["none", "target"] = field(
+        "target", "`target`: the output layer is the embedding.", paper="Press and Wolf 2017"
+    )
+
+    def describe(self) -> str:
+        tables = "input and output have a table each" if self.tied == "none" else "one table for input and output"
+        return f"{self.size} units; {tables}"
+
+
 class RecurrentStackConfig(Section):
     """Stacked recurrent layers."""
 
@@ -87,7 +96,7 @@ class RecurrentStackConfig(Section):
         1,
         "Cells one after the other within a time step; above 1 in a stack is BiDeep. In a `cgru` decoder, cells "
         "after the attention.",
-        paper=DEEP_TRANSITION_PAPERS,
+        paper="Pascanu et al. 2014; Miceli Barone et al. 2017 (BiDeep)",
         ge=1,
     )
     residual: Residual = field(

@@ -5,14 +5,14 @@ Run with `make docs`, or `python -m seq2seq.config.reference > docs/configuratio
 
 import json
 from collections.abc import Iterable, Iterator
+from inspect import cleandoc
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from seq2seq.config.explain import annotations, inner_section, sections
-from seq2seq.config.section import Section
-from seq2seq.config.tasks import RECIPES
+from seq2seq.config.recipe import RECIPES
+from seq2seq.config.section import Section, annotations, inner_section, sections
 
 INTRODUCTION = """\
 # Configuration
@@ -46,8 +46,7 @@ def reference() -> str:
 
 def _describe(by_task: dict[str, type[Section]], names: list[str]) -> str:
     title = ", ".join(f"`{name}`" for name in names) if names[0] else "The recipe"
-    summary, *rest = (next(iter(by_task.values())).__doc__ or "").split("\n")
-    text = "\n".join([summary, *(line.strip() for line in rest)]).strip()
+    text = cleandoc(next(iter(by_task.values())).__doc__ or "")
     if len(by_task) < len(RECIPES):
         text += f" Only of {_tasks(by_task)}."
     fields = [(name, task, field) for task, section in by_task.items() for name, field in section.model_fields.items()]
@@ -73,15 +72,11 @@ def _row(name: str, field: FieldInfo) -> dict[str, str]:
         "key": f"`{name}`",
         "type": f"`{type_name(field.annotation)}`",
         "default": _default(field),
-        "range": ", ".join(f"`{SYMBOLS[kind]}{_number(value)}`" for kind, value in _limits(field)),
+        "range": ", ".join(f"`{limit}`" for limit in _limits(field)),
         "unit": str(about.get("unit", "")),
-        "meaning": field.description or _summary(inner_section(field.annotation)),
+        "meaning": field.description or str(inner_section(field.annotation).__doc__).split("\n")[0],
         "paper": str(about.get("paper", "")),
     }
-
-
-def _summary(section: type[Section] | None) -> str:
-    return ((section and section.__doc__) or "").split("\n")[0]
 
 
 def _table(rows: list[dict[str, str]]) -> Iterator[str]:
@@ -118,15 +113,13 @@ def _default(field: FieldInfo) -> str:
     return f"`{value if isinstance(value, str) else json.dumps(value)}`"
 
 
-def _limits(field: FieldInfo) -> Iterator[tuple[str, Any]]:
+def _limits(field: FieldInfo) -> Iterator[str]:
     """Bounds of a number and patterns of a text, those inside of `Rate | None` too."""
     inner = [data for part in annotations(field.annotation) for data in getattr(part, "__metadata__", ())]
     for data in (*field.metadata, *(limit for info in inner for limit in getattr(info, "metadata", [info]))):
-        yield from ((kind, value) for kind in SYMBOLS if (value := getattr(data, kind, None)) is not None)
-
-
-def _number(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        for kind, symbol in SYMBOLS.items():
+            if (value := getattr(data, kind, None)) is not None:
+                yield f"{symbol}{value:g}" if isinstance(value, float) else f"{symbol}{value}"
 
 
 if __name__ == "__main__":

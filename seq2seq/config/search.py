@@ -1,71 +1,63 @@
 """The section about writing text: how it is searched for and sampled, and what a translation is made with."""
 
+from functools import partial
 from typing import Any, Literal, Self
 
 from pydantic import ValidationError, ValidatorFunctionWrapHandler, field_validator, model_validator
 
-from seq2seq.config.section import Section, field
+from seq2seq.config.section import Section, field, field_of
+
+MAX_LENGTH = 100  # tokens of a text that is generated, unless something else is said
+
+# Keys under the headings that a command shows its options under.
+search_key, sampling_key, long_lines_key, speed_key = (
+    partial(field, panel=panel) for panel in ("Search", "Sampling", "Long lines", "Speed")
+)
 
 
 class TextSearchOptions(Section):
     """Search and sampling of text, whatever it is made from."""
 
-    beam_size: int = field(
-        5, "Hypotheses kept at each step; 1 is greedy search.", unit="hypotheses", panel="Search", ge=1
-    )
-    length_penalty: float | Literal["average"] = field(
+    beam_size: int = search_key(5, "Hypotheses kept at each step; 1 is greedy search.", unit="hypotheses", ge=1)
+    length_penalty: float | Literal["average"] = search_key(
         1.0,
         "Divide a score by ((5 + length) / 6) ** this, from -1 to 10; 0: no penalty; `average`: divide by the length.",
         paper="Wu et al. 2016",
-        panel="Search",
     )
-    n_best: int = field(
+    n_best: int = search_key(
         1,
         "Number of outputs per input, at most `beam_size`; when sampling, number of samples, two of which may be the "
         "same.",
-        panel="Search",
         ge=1,
     )
-    min_length: int = field(
-        1, "Minimum length of an output, in tokens, EOS included.", unit="tokens, EOS included", panel="Search", ge=1
+    min_length: int = search_key(
+        1, "Minimum length of an output, in tokens, EOS included.", unit="tokens, EOS included", ge=1
     )
-    max_length: int | None = field(
+    max_length: int | None = search_key(
         None,
         "Maximum length of an output, in tokens, EOS included, whatever the length of the input.",
         unit="tokens, EOS included",
-        panel="Search",
         ge=1,
     )
-    sample: bool = field(
+    sample: bool = sampling_key(
         False,
         "Sample from the model's distribution instead of searching. A sample depends on `seed` and the "
         "input, not on its batch.",
-        panel="Sampling",
     )
-    temperature: float = field(
-        1.0,
-        "Sampling temperature; below 1 sharpens the distribution.",
-        panel="Sampling",
-        ge=0.001,
-        le=1000.0,
+    temperature: float = sampling_key(
+        1.0, "Sampling temperature; below 1 sharpens the distribution.", ge=0.001, le=1000.0
     )
-    top_k: int | None = field(
-        None,
-        "When sampling: sample from the k most likely tokens.",
-        unit="tokens",
-        paper="Fan et al. 2018",
-        panel="Sampling",
-        ge=1,
+    top_k: int | None = sampling_key(
+        None, "When sampling: sample from the k most likely tokens.", unit="tokens", paper="Fan et al. 2018", ge=1
     )
-    top_p: float = field(
+    top_p: float = sampling_key(
         1.0,
         "When sampling: sample from the smallest set of most likely tokens with this cumulative probability.",
         paper="Holtzman et al. 2020",
-        panel="Sampling",
         gt=0.0,
         le=1.0,
     )
-    seed: int = field(1, "Seed of sampling.", panel="Sampling", ge=0, lt=2**31)
+    seed: int = sampling_key(1, "Seed of sampling.", ge=0, lt=2**31)
 
     @field_validator("length_penalty", mode="wrap")
     @classmethod
@@ -97,6 +89,13 @@ class TextSearchOptions(Section):
         return self.n_best if self.sample else self.beam_size
 
 
+class GenerationOptions(TextSearchOptions):
+    """Search and sampling of text by a language model."""
+
+    sample: bool = field_of(TextSearchOptions, "sample", True)
+    max_length: int | None = field_of(TextSearchOptions, "max_length", MAX_LENGTH)
+
+
 class TranslationSearchOptions(TextSearchOptions):
     """Search and sampling of translations, by a translation model alone."""
 
@@ -109,41 +108,34 @@ class TranslationSearchOptions(TextSearchOptions):
         ge=0.0,
         le=10.0,
     )
-    max_length_factor: float = field(
-        2.0,
-        "Maximum length of a translation: this times the source's length, plus `max_length_extra`.",
-        panel="Search",
-        gt=0.0,
+    max_length_factor: float = search_key(
+        2.0, "Maximum length of a translation: this times the source's length, plus `max_length_extra`.", gt=0.0
     )
-    max_length_extra: int = field(
-        10, "Tokens added to `max_length_factor` times the source's length.", unit="tokens", panel="Search", ge=1
+    max_length_extra: int = search_key(
+        10, "Tokens added to `max_length_factor` times the source's length.", unit="tokens", ge=1
     )
-    unk: Literal["keep", "suppress", "replace"] = field(
+    unk: Literal["keep", "suppress", "replace"] = search_key(
         "keep",
         "Unknown tokens in a translation: write them as they are, never choose them, or replace them with the source "
         "text they attend to most.",
         paper="Luong et al. 2015 (rare words)",
-        panel="Search",
     )
-    max_source_tokens: int = field(
+    max_source_tokens: int = long_lines_key(
         200,
         "Maximum length of a line that is translated as a whole; `long_lines` decides what happens to longer ones.",
         unit="tokens, EOS included",
-        panel="Long lines",
         ge=2,
     )
-    long_lines: Literal["split", "truncate"] = field(
+    long_lines: Literal["split", "truncate"] = long_lines_key(
         "split",
         "Translate a long line in segments, divided where a sentence or clause ends if possible, and join them; or "
         "truncate it, with a warning.",
-        panel="Long lines",
     )
-    batch_tokens: int | None = field(
+    batch_tokens: int | None = speed_key(
         None,
         "Largest batch: padded source tokens times hypotheses per sentence. null (the default): 16,000 on a CPU; on a "
         "GPU 128,000, or fewer where the scores of all tokens would take more than 4 GiB.",
         unit="tokens",
-        panel="Speed",
         ge=1,
     )
 
@@ -157,33 +149,30 @@ class TranslationSearchOptions(TextSearchOptions):
 class SearchOptions(TranslationSearchOptions):
     """Search and sampling of translations."""
 
-    shortlist: int | None = field(
+    shortlist: int | None = speed_key(
         None,
         "Number of candidates per source token; only these and the most frequent target tokens are scored, which is "
         "faster. The model needs a shortlist: `seq2seq shortlist MODEL`.",
         unit="tokens",
         paper="Jean et al. 2015",
-        panel="Speed",
         ge=1,
         le=100,
     )
-    int8: bool = field(
+    int8: bool = speed_key(
         False,
         "Decode with 8-bit integer products on the CPU, which is faster and less exact. The model needs a quantized "
         "decoder: `seq2seq quantize MODEL`.",
-        panel="Speed",
     )
-    language_model: str | None = field(
+    language_model: str | None = search_key(
         None,
         "Directory of a language model with the translator's target tokenizer, for shallow fusion: a token's score is "
         "its log-probability plus `language_model_weight` times the language model's. When sampling, tokens have "
         "probabilities proportional to the exponential of that score.",
         unit="directory",
         paper="Gülçehre et al. 2015",
-        panel="Search",
     )
-    language_model_weight: float = field(
-        0.2, "Weight of the language model in shallow fusion; 0 disables it.", panel="Search", ge=0.0, le=10.0
+    language_model_weight: float = search_key(
+        0.2, "Weight of the language model in shallow fusion; 0 disables it.", ge=0.0, le=10.0
     )
 
     @model_validator(mode="after")

@@ -1,7 +1,8 @@
-"""What all sections of a recipe are made of."""
+"""What all sections of a recipe are made of, and what a section's schema holds."""
 
+from collections.abc import Iterator
 from copy import copy
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -35,13 +36,8 @@ class Section(BaseModel):
 def field(default: Any, description: str, *, unit: str = "", paper: str = "", panel: str = "", **limits: Any) -> Any:
     """A key of a section, with all that `docs/configuration.md` and the command line say of it.
 
-    Args:
-        default: Its value where a recipe does not name it.
-        description: What it does, in a sentence or two.
-        unit: Of a number: tokens, updates, epochs, ...
-        paper: Where it comes from.
-        panel: Heading that a command shows its option under.
-        limits: For `pydantic.Field`, as `ge=1`.
+    Of a number also its unit (tokens, updates, epochs) and `limits` for `pydantic.Field`, as `ge=1`; `paper` is where
+    it comes from, `panel` the heading that a command shows its option under.
     """
     return Field(
         default, description=description, json_schema_extra={"unit": unit, "paper": paper, "panel": panel}, **limits
@@ -66,3 +62,29 @@ def bool_or(*words: str) -> WrapValidator:
             raise PydanticCustomError("choice", f"Input should be {', '.join(first)} or {last}") from None
 
     return WrapValidator(check)
+
+
+def sections(section: type[Section], prefix: str = "") -> Iterator[tuple[str, type[Section]]]:
+    """Every section that is, or lies in, `section`, with its dotted name; the one at the top is called "".
+
+    Sections in a list go by the name of the first: `data.train.mixture.0`.
+    """
+    yield prefix, section
+    for name, field in section.model_fields.items():
+        inner = inner_section(field.annotation)
+        if inner is not None:
+            place = ".0" if any(get_origin(part) is tuple for part in annotations(field.annotation)) else ""
+            yield from sections(inner, f"{prefix}.{name}{place}".lstrip("."))
+
+
+def inner_section(annotation: Any) -> type[Section] | None:
+    """The section in `Section`, `Section | None` or `tuple[Section, ...] | None`."""
+    found = (part for part in annotations(annotation) if isinstance(part, type) and issubclass(part, Section))
+    return next(found, None)
+
+
+def annotations(annotation: Any) -> Iterator[Any]:
+    """A type and all that it is made of."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from annotations(part)

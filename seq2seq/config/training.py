@@ -15,9 +15,8 @@ class ScheduleConfig(Section):
         "constant",
         "`inverse_sqrt`: with the inverse square root of the update; `cosine`: half a cosine from `learning_rate` down "
         "to `min_learning_rate`, from `decay_start` on over `decay_updates`; `step`: times `factor` at `decay_start` "
-        "and then "
-        "every `decay_updates`; `plateau`: times `factor` after `patience` validations that are no better, see "
-        "`validation.metric`.",
+        "and then every `decay_updates`; `plateau`: times `factor` after `patience` validations that are no better, "
+        "see `validation.metric`.",
         paper="Vaswani et al. 2017 (inverse_sqrt); Loshchilov and Hutter 2017 (cosine); Luong et al. 2015 (step)",
     )
     warmup_updates: int = field(0, "Length of the linear start, for every kind.", unit="updates", ge=0)

@@ -14,8 +14,7 @@ from typing import IO, Any, NamedTuple, Protocol, TypeVar
 from seq2seq.config import CorpusConfig, TextConfig
 from seq2seq.config.data import SIDES
 from seq2seq.errors import CorpusError
-from seq2seq.storage.files import sha256
-from seq2seq.storage.paths import find_file
+from seq2seq.storage.files import find_file, sha256
 
 MAX_CACHED_PAIRS = 200_000  # pairs of the phrasebook that are kept in memory
 BOM = b"\xef\xbb\xbf"

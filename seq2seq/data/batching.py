@@ -27,15 +27,9 @@ class BatchPlan:
 
     def shapes(self) -> np.ndarray:
         """Sentences, source length and target length of every batch, (len(self), 3) int64."""
-        starts = self.bounds[:-1]
-        return np.stack(
-            [
-                np.diff(self.bounds),
-                np.maximum.reduceat(self.source_lengths[self.indices], starts),
-                np.maximum.reduceat(self.target_lengths[self.indices], starts),
-            ],
-            axis=1,
-        )
+        sides = (lengths[self.indices] for lengths in (self.source_lengths, self.target_lengths))
+        longest = (np.maximum.reduceat(side, self.bounds[:-1]) for side in sides)
+        return np.column_stack([np.diff(self.bounds), *longest])
 
     def padding_ratio(self) -> float:
         """Share of source and target positions that are padding, 0 to 1."""
@@ -96,27 +90,18 @@ def plan_batches(
             )
             end = max(fitting, end + 1)
             bounds.append(start + end)
-    order = generator.permutation(len(bounds) - 1)
-    edges = np.array(bounds)
-    sizes = np.diff(edges)[order]
-    shuffled = np.concatenate([indices[edges[i] : edges[i + 1]] for i in order])
-    return BatchPlan(shuffled, np.concatenate([[0], np.cumsum(sizes)]), source_lengths, target_lengths)
+    batches = [indices[bounds[i] : bounds[i + 1]] for i in generator.permutation(len(bounds) - 1)]
+    return BatchPlan(np.concatenate(batches), np.cumsum([0, *map(len, batches)]), source_lengths, target_lengths)
 
 
 def replica_batches(
     corpus: EncodedPairs, indices: np.ndarray, local_replicas: range, num_replicas: int
 ) -> tuple[np.ndarray, ...]:
-    """What some replicas read of a batch: of each its source (B, S) and its target (B, T), one replica after the other.
+    """What `local_replicas` of `num_replicas` read of a batch: source (B, S) and target (B, T) of one after the other.
 
     Replica r gets every `num_replicas`-th sentence from number r on: a batch is sorted by length, so all shares are
     about equal. One for which there is no sentence gets an empty source sentence without a target, which teaches
-    nothing.
-
-    Args:
-        corpus: Token ids.
-        indices: Sentence numbers of the batch.
-        local_replicas: Numbers of the replicas.
-        num_replicas: How many there are in all.
+    nothing. `indices` are the sentence numbers of the batch.
     """
     shares: list[np.ndarray] = []
     for replica in local_replicas:

@@ -69,9 +69,8 @@ class EncodedPairs:
 
     def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Source and target of some sentences, (B, S) and (B, T) int32, right-padded, EOS included."""
-        source, target = (
-            pad_concatenated(side.ids(indices), side.lengths[indices]) for side in (self.source, self.target)
-        )
+        sides = self.source, self.target
+        source, target = (pad_concatenated(side.ids(indices), side.lengths[indices]) for side in sides)
         return source, target
 
 
@@ -132,7 +131,12 @@ def encode_corpus(
             _SideFiles(stack, partial, side, dtype) for side, dtype in zip(("source", "target"), dtypes, strict=True)
         ]
         for chunk in _encoded(pairs, tokenizers, filtering):
-            kept = selection.keep(chunk.screening, _reasons(chunk, sides, filtering))
+            counts = np.stack([chunk.lengths[side] for side in sides])
+            reasons = {
+                "side without tokens": counts.min(axis=0) == 0,
+                f"over {filtering.max_tokens} tokens": counts.max(axis=0) >= filtering.max_tokens,  # EOS comes on top
+            }
+            kept = selection.keep(chunk.screening, reasons)
             for file, ids, lengths in zip(files, chunk.ids, chunk.lengths, strict=True):
                 file.write(ids, lengths, kept)
             on_progress(report.read)
@@ -152,15 +156,11 @@ def encode_corpus(
 
 
 class _Chunk(NamedTuple):
-    """What is left of some pairs: for each side ids without EOS one after the other, and how many of each sentence.
-
-    screening     what the filters found
-    lengths, ids  of source and target, int64 and int32; 0 and none of a source that is not kept
-    """
+    """What the filters leave of some pairs, of source and target; of a source that is not kept, lengths of 0."""
 
     screening: filters.ScreenResult
-    lengths: list[np.ndarray]
-    ids: list[np.ndarray]
+    lengths: list[np.ndarray]  # of the sentences, without EOS, int64
+    ids: list[np.ndarray]  # of the sentences, one after the other, int32
 
 
 def _encoded(
@@ -175,15 +175,6 @@ def _encoded(
         return
     work = (delayed(_encode)(chunk, tokenizers, filtering) for chunk in chain(first, texts))
     yield from Parallel(n_jobs=-1, return_as="generator")(work)
-
-
-def _reasons(chunk: _Chunk, sides: Sequence[int], filtering: SentenceFilterConfig) -> dict[str, np.ndarray]:
-    """Which pairs these sides' numbers of tokens are a reason to drop, (N,) bool each."""
-    lengths = np.stack([chunk.lengths[side] for side in sides])
-    return {
-        "side without tokens": lengths.min(axis=0) == 0,
-        f"over {filtering.max_tokens} tokens": lengths.max(axis=0) >= filtering.max_tokens,  # EOS comes on top
-    }
 
 
 def _encode(

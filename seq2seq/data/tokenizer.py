@@ -19,8 +19,6 @@ from seq2seq.errors import TokenizerError
 from seq2seq.storage.files import atomic_write
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
-
-
 MAX_TRAINING_CHARACTERS = 20_000_000  # that a tokenizer is trained on; SentencePiece takes about 30 bytes for each
 
 
@@ -51,8 +49,7 @@ class Tokenizer:
             self._processor.id_to_piece(list(range(self.vocabulary_size)))  # of a damaged one, some are not UTF-8
         except (RuntimeError, OSError, UnicodeDecodeError):
             raise TokenizerError(f"{origin}: not a SentencePiece model.") from None
-        processor = self._processor
-        found = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
+        found = tuple(getattr(self._processor, f"{name}_id")() for name in ("pad", "unk", "bos", "eos"))
         if found != (PAD_ID, UNK_ID, BOS_ID, EOS_ID):
             raise TokenizerError(
                 f"{origin}: expected ids pad 0, unk 1, bos 2, eos 3, found pad {found[0]}, unk {found[1]}, "

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,7 +16,6 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 from seq2seq.config import SearchOptions
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import EvaluationError, did_you_mean
-from seq2seq.evaluation.writing_systems import script_warning
 from seq2seq.extras import missing_extra_error
 from seq2seq.inference.results import truncation_warning
 
@@ -27,6 +27,13 @@ METRICS = ("BLEU", "chrF2", "TER")
 BOOTSTRAP_SAMPLES = 1000
 BLEU_TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}  # every other language: 13a
 TER_BY_CHARACTER = ("zh", "ja")  # written without spaces: TER counts characters there
+# Letters by Unicode block; together with Han they tell which of three languages a text is in.
+KANA = re.compile("[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
+HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318f\ua960-\ua97f\uac00-\ud7ff]")
+HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+MIN_LETTERS = 0.3  # of a text: a Western one that quotes Chinese has fewer
+MIN_OWN_LETTERS = 0.1  # of these: Chinese that quotes Japanese has fewer kana, Japanese news a third
+MAX_LINES = 1000
 
 
 @dataclass(frozen=True)
@@ -64,8 +71,7 @@ class EvaluationReport:
     def as_dict(self) -> dict[str, Any]:
         """JSON-able values, without the translations."""
         values = asdict(replace(self, translations=()))
-        values.pop("translations")
-        return values
+        return {key: value for key, value in values.items() if key != "translations"}
 
 
 def score_texts(
@@ -95,7 +101,8 @@ def score_texts(
     Source: Papineni et al. (2002), Popović (2015), Snover et al. (2006), Post (2018).
     """
     scorers = {name: make_metric(name, language) for name in metrics}
-    sets = _reference_sets(references)
+    one_each = all(isinstance(line, str) for line in references)
+    sets = cast(Sequence[Sequence[str]], [references] if one_each else references)
     for number, lines in enumerate(sets, start=1):
         if len(lines) != len(hypotheses):
             which = f" in set {number} of {len(sets)}" if len(sets) > 1 else ""
@@ -106,7 +113,7 @@ def score_texts(
     if not hypotheses:
         raise EvaluationError("there is nothing to score: no hypotheses and no references.")
     if "BLEU" in metrics and language not in BLEU_TOKENIZERS:
-        script_warning(sets[0])
+        _script_warning(sets[0])
     scores = []
     for name, scorer in scorers.items():
         result = _corpus_score(scorer, list(hypotheses), [list(lines) for lines in sets], bootstrap)
@@ -140,11 +147,7 @@ def _corpus_score(scorer: Any, hypotheses: list[str], sets: list[list[str]], boo
 
 
 def make_metric(name: str, language: str | None = None) -> Any:
-    """sacreBLEU's metric of a name in `METRICS`, as it is used for a language.
-
-    Raises:
-        EvaluationError, MissingExtraError: See `score_texts`.
-    """
+    """sacreBLEU's metric of a name in `METRICS`, as it is used for a language; it raises as `score_texts` does."""
     if language is not None and not re.fullmatch("[a-z]{2,3}", language):
         raise EvaluationError(f"language '{language}': expected two or three small letters, as `de` or `zh` (ISO 639).")
     if name == "BLEU":
@@ -160,9 +163,27 @@ def make_metric(name: str, language: str | None = None) -> Any:
     raise EvaluationError(f"unknown metric '{name}'.{did_you_mean(name, METRICS)} Accepted: {', '.join(METRICS)}.")
 
 
-def _reference_sets(references: Sequence[str] | Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
-    one_each = all(isinstance(line, str) for line in references)
-    return cast(Sequence[Sequence[str]], [references] if one_each else references)
+def likely_language(lines: Sequence[str]) -> str | None:
+    """`zh`, `ja` or `ko` if the first lines' letters are those of Chinese, Japanese or Korean; else None."""
+    text = "".join(islice(lines, MAX_LINES))
+    kana, hangul, han = (len(block.findall(text)) for block in (KANA, HANGUL, HAN))
+    asian = kana + hangul + han
+    if not asian or asian < MIN_LETTERS * sum(character.isalpha() for character in text):
+        return None
+    if max(kana, hangul) < MIN_OWN_LETTERS * asian:
+        return "zh"
+    return "ja" if kana > hangul else "ko"
+
+
+def _script_warning(references: Sequence[str]) -> None:
+    language = likely_language(references)
+    if language:
+        name = {"zh": "Chinese", "ja": "Japanese", "ko": "Korean"}[language]
+        warnings.warn(
+            f"the references look {name}, and BLEU's tokenizer 13a is not made for it. Say what they are: "
+            f"--target-language {language} (data.target_language in a recipe, language='{language}' in Python).",
+            stacklevel=3,
+        )
 
 
 def evaluate(
@@ -191,8 +212,7 @@ def evaluate(
     Warns (`UserWarning`) when sentences were cut off; see also `score_texts`.
 
     Raises:
-        EvaluationError: There are no pairs; see `score_texts`.
-        MissingExtraError: See `score_texts`.
+        EvaluationError, MissingExtraError: See `score_texts`; or there are no pairs.
     """
     if not pairs:
         raise EvaluationError("there is nothing to evaluate: the corpus has no pairs.")

@@ -11,8 +11,7 @@ import tensorflow as tf
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.extras import requires_extra
 from seq2seq.layers.decoder import present, with_present
-from seq2seq.model_directory.directory import WEIGHTS
-from seq2seq.model_directory.metadata import check_derived, record_derived
+from seq2seq.model_directory.directory import WEIGHTS, check_derived, record_derived
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_checksum
 from seq2seq.storage.files import atomic_write

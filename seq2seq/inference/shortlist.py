@@ -13,7 +13,7 @@ from seq2seq.corpora.readers import chunks
 from seq2seq.data.padding import pad_concatenated
 from seq2seq.data.tokenizer import EOS_ID, Tokenizers
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.model_directory.metadata import check_derived, record_derived
+from seq2seq.model_directory.directory import check_derived, record_derived
 from seq2seq.storage.arrays import load_arrays, save_arrays
 
 SHORTLIST_FILE = "shortlist.safetensors"

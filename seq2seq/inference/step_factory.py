@@ -14,8 +14,7 @@ from seq2seq.model_directory.directory import checksums
 from seq2seq.model_directory.model import load_language_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
-from seq2seq.storage.files import regular_file, sha256
-from seq2seq.storage.paths import expand_path
+from seq2seq.storage.files import expand_path, regular_file, sha256
 
 
 class StepSourceFactory:

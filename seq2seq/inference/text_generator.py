@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.config import GenerationOptions, Precision, SearchOptions
-from seq2seq.config.language_model import MAX_LENGTH
+from seq2seq.config.search import MAX_LENGTH
 from seq2seq.data.padding import batches_by_length, pad
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer

@@ -1,16 +1,18 @@
 """What a model directory holds, read from its files: the model is not built, and TensorFlow not imported."""
 
-from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from platform import python_version
 from typing import Any
 
-import numpy as np
-
 from seq2seq.config import Config
-from seq2seq.model_directory.directory import check_directory, load_model_config, load_tokenizers, load_weights
-from seq2seq.model_directory.metadata import read_history
+from seq2seq.model_directory.directory import (
+    check_directory,
+    load_model_config,
+    load_tokenizers,
+    load_weights,
+    read_history,
+)
 
 
 def inspect_model(directory: str | Path) -> dict[str, Any]:
@@ -41,13 +43,27 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
     described = check_directory(folder)
     config = load_model_config(folder)
     weights = load_weights(folder)
+    corpus = described.get("corpus") or {}
+    if not corpus and config.data is not None:
+        train = [{"name": part.name(config.sides)} for part in config.data.train.parts()]
+        corpus = {"train": train, "valid": {"name": config.data.valid.name(config.sides)}}
+    by_part = dict.fromkeys(config.components, 0)
+    for name, array in weights.items():
+        by_part[component_of(name)] = by_part.get(component_of(name), 0) + array.size
     return {
         "directory": str(folder),
         "task": config.task,
-        "parameters": _count(weights, config.components),
+        "parameters": {"total": sum(array.size for array in weights.values()), **by_part},
         "architecture": config.architecture(),
-        "tokenizers": _tokenizers(folder, described["tokenizers"]),
-        "corpus": described.get("corpus") or _corpus(config),
+        "tokenizers": {
+            file.removesuffix(".spm"): {
+                "kind": described["tokenizers"].get(file),
+                "pieces": tokenizer.vocabulary_size,
+                "sha256": tokenizer.fingerprint(),
+            }
+            for file, tokenizer in load_tokenizers(folder).files().items()
+        },
+        "corpus": corpus,
         "training": _training(folder, config),
         "scores": described.get("scores", {}),
         "precision": described.get("precision"),
@@ -73,51 +89,21 @@ def component_of(name: str) -> str:
     return "output" if first.startswith("output") else first
 
 
-def _count(weights: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str, int]:
-    parts = dict.fromkeys(names, 0)
-    for name, array in weights.items():
-        parts[component_of(name)] = parts.get(component_of(name), 0) + array.size
-    return {"total": sum(parts.values()), **parts}
-
-
-def _tokenizers(folder: Path, kinds: Mapping[str, str | None]) -> dict[str, Any]:
-    return {
-        file.removesuffix(".spm"): {
-            "kind": kinds.get(file),
-            "pieces": tokenizer.vocabulary_size,
-            "sha256": tokenizer.fingerprint(),
-        }
-        for file, tokenizer in load_tokenizers(folder).files().items()
-    }
-
-
-def _corpus(config: Config) -> dict[str, Any]:
-    if config.data is None:
-        return {}
-    data, sides = config.data, config.sides
-    train = [{"name": part.name(sides)} for part in data.train.parts()]
-    return {"train": train, "valid": {"name": data.valid.name(sides)}}
-
-
 def _training(folder: Path, config: Config) -> dict[str, Any] | None:
     history = read_history(folder)
     if not history:
         return None
-    metric = config.validation.metric
-    best = [entry for entry in history if entry["best"]][-1:]
+    metric, last = config.validation.metric, history[-1]
+    best = next((entry for entry in reversed(history) if entry["best"]), None)
+    if best is not None:
+        value = best["valid_loss" if metric == "loss" else "bleu"]
+        best = {"update": best["update"], "epoch": best["epoch"], "metric": metric, "value": value}
     return {
-        "updates": history[-1]["update"],
-        "epoch": history[-1]["epoch"],
+        "updates": last["update"],
+        "epoch": last["epoch"],
         "validations": len(history),
-        "seconds": history[-1]["seconds"],
-        "best": {
-            "update": best[0]["update"],
-            "epoch": best[0]["epoch"],
-            "metric": metric,
-            "value": best[0]["valid_loss" if metric == "loss" else "bleu"],
-        }
-        if best
-        else None,
+        "seconds": last["seconds"],
+        "best": best,
     }
 
 

@@ -1,15 +1,13 @@
 """A model and its directory: saved with what was measured, loaded whatever precision and device it was trained in."""
 
-from collections.abc import Mapping
 from pathlib import Path
-
-import numpy as np
 
 from seq2seq.config import LanguageModelConfig, Precision, TranslationConfig
 from seq2seq.config.recipe import RecipeT
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.model_directory.directory import (
+    CONFIG,
     WEIGHTS,
     check_directory,
     create_model_directory,
@@ -18,7 +16,6 @@ from seq2seq.model_directory.directory import (
     load_weights,
     save_weights,
 )
-from seq2seq.model_directory.metadata import CONFIG
 from seq2seq.models.base import DecoderModel, assign_weights, named_weights
 from seq2seq.models.build import LANGUAGE_MODELING, TRANSLATION, ModelT, Task, recipe_of
 from seq2seq.models.language_model import LanguageModel
@@ -76,23 +73,14 @@ def _load(folder: Path, precision: Precision, task: Task[RecipeT, ModelT]) -> tu
     check_directory(folder)
     config = load_recipe(folder, task.recipe)
     tokenizers, weights = load_tokenizers(folder), load_weights(folder)
-    least = config.min_parameters(*(tokenizer.vocabulary_size for tokenizer in tokenizers))
-    _check_size(least, weights, folder / WEIGHTS)
+    # A recipe may ask for no more than the weights can fill, or building it takes terabytes of memory.
+    held = sum(array.size for array in weights.values())
+    for part, least in config.min_parameters(*(tokenizer.vocabulary_size for tokenizer in tokenizers)).items():
+        if least > held:
+            raise ModelDirectoryError(
+                f"{folder / WEIGHTS}: weights do not fit the model of {CONFIG}: '{part}' needs {least:,} parameters or "
+                f"more, and the file has {held:,}. Do the two files belong together?"
+            )
     model = task.build(config, tokenizers, precision)
     assign_weights(model, weights, folder / WEIGHTS)
     return model, tokenizers, config
-
-
-def _check_size(parts: Mapping[str, int], weights: Mapping[str, np.ndarray], origin: Path) -> None:
-    """See that a recipe asks for no more than the weights can fill, before it takes terabytes of memory.
-
-    Raises:
-        ModelDirectoryError: It does.
-    """
-    held = sum(array.size for array in weights.values())
-    for part, least in parts.items():
-        if least > held:
-            raise ModelDirectoryError(
-                f"{origin}: weights do not fit the model of {CONFIG}: '{part}' needs {least:,} parameters or more, and "
-                f"the file has {held:,}. Do the two files belong together?"
-            )

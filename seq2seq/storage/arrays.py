@@ -46,21 +46,13 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def load_metadata(path: Path) -> dict[str, Any]:
-    """Only the mapping that `save_arrays` wrote; the arrays are neither read nor checked.
-
-    Raises:
-        ModelDirectoryError: The file is missing or damaged.
-    """
+    """Only the mapping that `save_arrays` wrote, see `load_arrays`; the arrays are neither read nor checked."""
     with _reading(path) as (_, header):
         return dict(json.loads(header["metadata"]))
 
 
 def load_checksum(path: Path) -> str:
-    """SHA-256 of arrays and mapping, as `save_arrays` wrote it; the arrays are neither read nor checked.
-
-    Raises:
-        ModelDirectoryError: The file is missing or damaged.
-    """
+    """SHA-256 of arrays and mapping as `save_arrays` wrote it, see `load_arrays`; no array is read or checked."""
     with _reading(path) as (_, header):
         return header["sha256"]
 

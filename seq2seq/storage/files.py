@@ -1,17 +1,19 @@
-"""Files that are whole or not there: written under a temporary name, with a clear error when the disk is full."""
+"""Files that are whole or not there, held by one process at a time, or named by people; errors say what to do."""
 
 import errno
 import hashlib
 import os
+import platform
+import re
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.filesize import decimal
 
-from seq2seq.errors import ModelDirectoryError, StorageError
+from seq2seq.errors import CorpusError, ModelDirectoryError, StorageError
 
 
 @contextmanager
@@ -76,6 +78,42 @@ def storage_errors(path: Path, needed: int | None = None) -> Iterator[None]:
         raise StorageError(f"{path}: {_reason(error, path, needed)}") from None
 
 
+def pid_file(lock: Path) -> Path:
+    """File that names the lock's holder."""
+    return lock.with_name(f"{lock.name.removesuffix('.lock')}.pid")
+
+
+@contextmanager
+def file_lock(lock: Path, error: Callable[[str], Exception]) -> Iterator[None]:
+    """Hold a lock file `NAME.lock`; the OS releases it when the process ends, however it ends.
+
+    Args:
+        lock: The file, which stays when the lock is released; its folder is made if it is missing.
+        error: Returns the error if another process holds it, given the holder, e.g. `1234 on node7`.
+    """
+    from filelock import FileLock, Timeout  # slow to import, and most commands lock nothing
+
+    held, owner = FileLock(lock), pid_file(lock)
+    for path in (lock, owner):
+        if path.is_symlink():
+            regular_file(path)  # a link to another file would be written through
+    try:
+        # A moment, and not at once: the file may have been removed between opening and locking it.
+        held.acquire(timeout=1)
+    except Timeout:
+        process = "unknown"
+        with suppress(OSError):
+            process = owner.read_text(encoding="utf-8").strip() or process
+        raise error(process) from None
+    try:
+        with storage_errors(owner):
+            owner.write_text(f"{os.getpid()} on {platform.node()}\n", encoding="utf-8")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        held.release()
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file in hexadecimal digits, read a block at a time.
 
@@ -108,6 +146,30 @@ def regular_file(path: Path) -> Path:
         what = "a folder" if real.is_dir() else "a device or a pipe"
         raise ModelDirectoryError(f"{path}: expected a file, found {what}. Restore the file from a copy.")
     return path
+
+
+def find_file(path: str) -> Path:
+    """`expand_path` a path and check that a file is there; that there is none is a `CorpusError` too."""
+    file = expand_path(path)
+    if not file.is_file():
+        raise CorpusError(f"{file}: no such file.")
+    return file
+
+
+def expand_path(path: str) -> Path:
+    """Expand `~` and environment variables in a path.
+
+    Raises:
+        CorpusError: A variable is not set.
+    """
+    expanded = os.path.expandvars(path)
+    unset = re.search(r"\$\{?(\w+)", expanded)
+    if unset and not Path(expanded).exists():
+        raise CorpusError(
+            f"{path}: the environment variable {unset[1]} is not set. "
+            f"Set it to the folder (export {unset[1]}=...), or give the path with --set."
+        )
+    return Path(expanded).expanduser()
 
 
 def _reason(error: OSError, path: Path, needed: int | None) -> str:

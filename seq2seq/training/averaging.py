@@ -9,8 +9,14 @@ from typing import Any
 import numpy as np
 
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.model_directory.directory import TOKENIZERS, check_directory, load_model_config, save_weights
-from seq2seq.model_directory.metadata import CONFIG, read_history
+from seq2seq.model_directory.directory import (
+    CONFIG,
+    TOKENIZERS,
+    check_directory,
+    load_model_config,
+    read_history,
+    save_weights,
+)
 from seq2seq.models.base import DecoderModel, named_weights
 from seq2seq.storage.arrays import load_arrays, load_metadata, save_arrays
 from seq2seq.storage.files import atomic_write, regular_file

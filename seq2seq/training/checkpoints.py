@@ -14,12 +14,16 @@ from seq2seq.config import Config, changed_keys
 from seq2seq.config.search import EXTERNAL_OPTIONS
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.model_directory.directory import create_model_directory, load_model_config, save_weights
-from seq2seq.model_directory.metadata import HISTORY, read_history
+from seq2seq.model_directory.directory import (
+    HISTORY,
+    create_model_directory,
+    load_model_config,
+    read_history,
+    save_weights,
+)
 from seq2seq.models.base import DecoderModel, named_weights, weight_name
 from seq2seq.storage.arrays import load_arrays, save_arrays
-from seq2seq.storage.files import atomic_write, regular_file, storage_errors
-from seq2seq.storage.lock import file_lock
+from seq2seq.storage.files import atomic_write, file_lock, regular_file, storage_errors
 from seq2seq.training.averaging import keep_weights, prune_kept, truncate_kept
 from seq2seq.training.preparation import TrainingData
 from seq2seq.training.run_state import RunState

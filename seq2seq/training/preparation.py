@@ -18,7 +18,7 @@ from seq2seq.data.mixture import EncodedMixture
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import TokenizerError, TrainingError
 from seq2seq.model_directory.directory import load_tokenizers
-from seq2seq.storage.paths import expand_path, find_file
+from seq2seq.storage.files import expand_path, find_file
 from seq2seq.training.display import Display
 
 

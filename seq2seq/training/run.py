@@ -16,8 +16,7 @@ from rich.console import Console
 from seq2seq.config import Config
 from seq2seq.devices.replicas import reporting_lost_workers
 from seq2seq.errors import TrainingError
-from seq2seq.model_directory.directory import load_model_config
-from seq2seq.model_directory.metadata import CONFIG, METADATA
+from seq2seq.model_directory.directory import CONFIG, METADATA, load_model_config
 from seq2seq.training.checkpoints import LAST, RunDirectory, check_recipe, lock_run
 from seq2seq.training.display import Display, TensorBoardWriter, format_duration
 from seq2seq.training.loop import TrainingLoop

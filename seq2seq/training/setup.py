@@ -17,7 +17,7 @@ from seq2seq.errors import TrainingError, did_you_mean
 from seq2seq.model_directory.directory import create_model_directory, load_tokenizers, load_weights
 from seq2seq.models.base import DecoderModel, weight_name
 from seq2seq.models.build import build_model
-from seq2seq.storage.paths import expand_path
+from seq2seq.storage.files import expand_path
 from seq2seq.training.checkpoints import restore, snapshot
 from seq2seq.training.display import Display
 from seq2seq.training.optimization import make_optimizer

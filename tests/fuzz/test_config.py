@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from seq2seq.cli.options import from_flags
 from seq2seq.config import Config, SearchOptions, dump_config, load_config, parse_config, read_config
-from seq2seq.config.explain import sections
-from seq2seq.config.tasks import RECIPES
+from seq2seq.config.recipe import RECIPES
+from seq2seq.config.section import sections
 from seq2seq.errors import ConfigError
 from tests.fuzz.conftest import outcome
 

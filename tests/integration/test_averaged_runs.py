@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.data.encoded import EncodedCorpus
-from seq2seq.model_directory.metadata import read_history
+from seq2seq.model_directory.directory import read_history
 from seq2seq.model_directory.model import load_model
 from seq2seq.storage.arrays import load_arrays, save_arrays
 from seq2seq.training import train

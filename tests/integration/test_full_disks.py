@@ -16,8 +16,7 @@ import yaml
 from seq2seq.corpora import SentencePair
 from seq2seq.data.encoded import encode_corpus
 from seq2seq.errors import StorageError
-from seq2seq.model_directory.directory import load_tokenizers
-from seq2seq.model_directory.metadata import read_history
+from seq2seq.model_directory.directory import load_tokenizers, read_history
 from seq2seq.model_directory.model import load_model
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.storage.files import atomic_write, storage_errors

@@ -10,7 +10,7 @@ from seq2seq.config import dump_config
 from seq2seq.devices import device
 from seq2seq.devices.device import Device
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.metadata import read_metadata
+from seq2seq.model_directory.directory import read_metadata
 from seq2seq.training import train
 from tests.command import run
 from tests.toy import pairs, save_random_model, toy_config, toy_tokenizer, write_corpus

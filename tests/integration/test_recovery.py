@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.errors import TrainingError
-from seq2seq.model_directory.metadata import read_history
+from seq2seq.model_directory.directory import read_history
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import EndReason, train

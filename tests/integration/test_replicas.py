@@ -16,7 +16,7 @@ import yaml
 
 from seq2seq.data.batching import plan_batches
 from seq2seq.data.encoded import EncodedCorpus
-from seq2seq.model_directory.metadata import read_history
+from seq2seq.model_directory.directory import read_history
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import train
 from seq2seq.training.checkpoints import LAST

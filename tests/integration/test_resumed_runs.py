@@ -9,7 +9,7 @@ from rich.console import Console
 
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.metadata import METADATA, read_history
+from seq2seq.model_directory.directory import METADATA, read_history
 from seq2seq.training import EndReason, train
 from seq2seq.training.checkpoints import LAST
 from tests.runs import InterruptAfter

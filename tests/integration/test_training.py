@@ -16,10 +16,10 @@ from rich.console import Console
 from seq2seq.data.batching import replica_batches
 from seq2seq.errors import TrainingError
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.metadata import read_history
+from seq2seq.model_directory.directory import read_history
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
-from seq2seq.storage.lock import pid_file
+from seq2seq.storage.files import pid_file
 from seq2seq.training import EndReason, checkpoints, run, setup, train
 from seq2seq.training.checkpoints import BEST, LOCK_FILE, lock_run
 from seq2seq.training.run_state import plan_epoch

@@ -17,8 +17,8 @@ from seq2seq.config import (
     read_config,
     recipe_names,
 )
-from seq2seq.config.explain import sections
-from seq2seq.config.tasks import RECIPES
+from seq2seq.config.recipe import RECIPES
+from seq2seq.config.section import sections
 from seq2seq.errors import ConfigError
 from tests.recipes import DATA, mixed
 

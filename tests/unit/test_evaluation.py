@@ -12,8 +12,7 @@ import pytest
 from sacrebleu.metrics import BLEU, CHRF, TER
 
 from seq2seq.errors import EvaluationError, MissingExtraError
-from seq2seq.evaluation.metrics import evaluate, score_texts
-from seq2seq.evaluation.writing_systems import likely_language
+from seq2seq.evaluation.metrics import evaluate, likely_language, score_texts
 
 REFERENCES = [
     "Der Hund sieht heute den Baum.",

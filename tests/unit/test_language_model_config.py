@@ -9,7 +9,7 @@ import yaml
 
 from seq2seq.config import Config, LanguageModelConfig, TranslationConfig, dump_config, parse_config
 from seq2seq.config.network import UnconditionalDecoderConfig
-from seq2seq.config.tasks import RECIPES
+from seq2seq.config.recipe import RECIPES
 from seq2seq.corpora import open_corpus
 from seq2seq.errors import ConfigError, CorpusError
 

@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 
 import pytest
 
-from seq2seq.config.explain import sections
+from seq2seq.config.recipe import RECIPES
 from seq2seq.config.reference import reference, type_name
-from seq2seq.config.section import Rate, Section
-from seq2seq.config.tasks import RECIPES
+from seq2seq.config.section import Rate, Section, sections
 
 FILE = Path(__file__).parents[2] / "docs" / "configuration.md"
 

@@ -18,8 +18,7 @@ from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.text_generator import TextGenerator
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import create_model_directory
-from seq2seq.model_directory.metadata import read_metadata
+from seq2seq.model_directory.directory import create_model_directory, read_metadata
 from seq2seq.models.build import build_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.training.checkpoints import RunDirectory

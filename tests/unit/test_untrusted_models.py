@@ -15,8 +15,14 @@ from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ConfigError, ModelDirectoryError, Seq2SeqError
 from seq2seq.inference.int8 import DECODER_FILE, quantize_decoder
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import check_directory, create_model_directory, load_tokenizers, load_weights
-from seq2seq.model_directory.metadata import read_history, read_metadata
+from seq2seq.model_directory.directory import (
+    check_directory,
+    create_model_directory,
+    load_tokenizers,
+    load_weights,
+    read_history,
+    read_metadata,
+)
 from seq2seq.model_directory.model import load_model
 from seq2seq.models.build import build_model
 from seq2seq.storage.arrays import save_arrays

@@ -41,7 +41,7 @@ def measure(folder: Path, count: int) -> dict[str, list[Any]]:
     from seq2seq.corpora import open_corpus
     from seq2seq.data.tokenizer import EOS_ID
     from seq2seq.inference.translator import Translator
-    from seq2seq.model_directory.metadata import CONFIG
+    from seq2seq.model_directory.directory import CONFIG
 
     translator = Translator.load(folder, precision="float32")
     use_precision("float32")
