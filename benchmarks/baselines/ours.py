@@ -11,7 +11,7 @@ from seq2seq.training.optimization import FusedAdam
 class Ours:
     """One update a call of `step`; `form` is the decoder's."""
 
-    def __init__(self, size: Size, batches: list[Batch], smoothing: float, form: str = "default") -> None:
+    def __init__(self, size: Size, batches: list[Batch], smoothing: float, form: str = "luong") -> None:
         self.model = Seq2Seq(
             size.vocabulary,
             size.vocabulary,

@@ -31,7 +31,7 @@ def determinism(size: list[int], rows: int, longest: int, updates: int, precisio
     enable_determinism(find_device())
     random, size = np.random.default_rng(4), ModelSize(*size)
     batches = [tf.constant(copy_sentences(random, rows, longest, size.vocabulary)) for _ in range(4)]
-    trainer = Trainer("default", size, precision, 2e-3, smoothing=0.1)
+    trainer = Trainer("luong", size, precision, 2e-3, smoothing=0.1)
     trainer.learn(batches, updates)
     return {weight.path: hashlib.sha256(weight.numpy().tobytes()).hexdigest() for weight in trainer.model.weights}
 

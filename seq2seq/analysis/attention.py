@@ -32,7 +32,7 @@ class AttentionMap:
     target_tokens  T pieces
     weights        (T, S) float32, each row sums to 1; of several heads their mean
     log_probs      (T,) float32, the model's own, of the target tokens, in nats
-    head_weights          (H, T, S) float32, the weights of each head; None where only their mean is known
+    head_weights   (H, T, S) float32, the weights of each head; None where only their mean is known
     """
 
     source_tokens: list[str]

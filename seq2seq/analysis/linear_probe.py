@@ -21,12 +21,12 @@ FOLDS = 5
 class ProbeResult(NamedTuple):
     """How well a linear classifier does; all are shares of N rows, 0 to 1.
 
-    accuracy     on rows of groups that it was not trained on
-    low, high    its 95% interval, over groups
-    majority_baseline     of who always answers with the commonest label
-    seen_group_accuracy     accuracy on rows that it was not trained on, of groups that it was
-    control_accuracy      the same for labels drawn at random for each type
-    selectivity  familiar - control: what is more than memory of the type
+    accuracy             on rows of groups that it was not trained on
+    low, high            its 95% interval, over groups
+    majority_baseline    of who always answers with the commonest label
+    seen_group_accuracy  accuracy on rows that it was not trained on, of groups that it was
+    control_accuracy     the same for labels drawn at random for each type
+    selectivity          familiar - control: what is more than memory of the type
     """
 
     samples: int

@@ -19,10 +19,10 @@ from seq2seq.storage.lock import file_lock
 class ShardReport:
     """What a call of `translate_shard` came to.
 
-    lines     the numbers of the shard's lines
+    lines            the numbers of the shard's lines
     resumed_lines    how many of them earlier calls had translated
     complete_shards  how many shards are complete, of all
-    joined    all are, and the output is there
+    joined           all are, and the output is there
     """
 
     lines: range

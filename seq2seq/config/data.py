@@ -179,7 +179,7 @@ class TokenizerPart(NamedTuple):
 class TargetTokenizerConfig(Section):
     """A SentencePiece model, trained from the training corpus or given as a file."""
 
-    model: Literal["unigram", "bpe", "char"] = field(
+    model_type: Literal["unigram", "bpe", "char"] = field(
         "unigram",
         "Kind of subwords; `char`: every character is a piece.",
         paper="Kudo 2018 (unigram); Sennrich et al. 2016 (BPE)",

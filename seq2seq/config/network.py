@@ -97,7 +97,7 @@ class RecurrentStackConfig(Section):
     )
     layer_norm: bool = field(False, "Normalise every layer's output.", paper="Ba et al. 2016")
     dropout: Rate = field(0.0, "On the output of every layer, the top one's included.")
-    variational: bool = field(
+    variational_dropout: bool = field(
         False, "One mask of `dropout` for all time steps of a sentence.", paper=VARIATIONAL_DROPOUT_PAPER
     )
     recurrent_dropout: Rate = field(
@@ -113,7 +113,7 @@ class RecurrentStackConfig(Section):
                 f"'units' is {self.units}: 'cell: clockwork' has {CLOCKWORK_GROUPS} groups of equal width in each "
                 "direction"
             )
-        if self.variational and not self.dropout:
+        if self.variational_dropout and not self.dropout:
             raise ValueError("'variational_dropout: True' is about the mask of 'dropout', and 'dropout' is 0")
         return self
 

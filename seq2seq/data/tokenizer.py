@@ -97,7 +97,7 @@ class Tokenizer:
             sentencepiece.SentencePieceTrainer.train(
                 sentence_iterator=clean(),
                 model_writer=output,
-                model_type=config.model,
+                model_type=config.model_type,
                 vocab_size=config.vocabulary_size,
                 character_coverage=config.character_coverage,
                 byte_fallback=config.byte_fallback,
@@ -121,7 +121,7 @@ class Tokenizer:
             no_text = any(check in str(error) for check in ("sentences_.empty()", "all_chars_count"))
             reason = "there is no text" if no_text else str(error).rpartition("] ")[2] or str(error)
             raise TokenizerError(
-                f"cannot train a {config.model} tokenizer with vocabulary_size {config.vocabulary_size}: "
+                f"cannot train a {config.model_type} tokenizer with vocabulary_size {config.vocabulary_size}: "
                 f"{reason.strip(' .')}. Give more text, or another vocabulary size "
                 "(tokenizer.vocabulary_size in a recipe, --vocabulary-size)."
             ) from None

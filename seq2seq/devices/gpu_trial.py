@@ -89,9 +89,9 @@ MEMORY_FULL = re.compile(r"out of memory|OUT_OF_MEMORY|ResourceExhausted|ALLOC_F
 class TrialResult(NamedTuple):
     """What a trial found.
 
-    errors  of each GPU that was tried, by the name of its physical device; "" where it computed
-    log     what TensorFlow wrote to stderr
-    exit_reason   how the process ended before it was through with all GPUs; "" if it was
+    errors       of each GPU that was tried, by the name of its physical device; "" where it computed
+    log          what TensorFlow wrote to stderr
+    exit_reason  how the process ended before it was through with all GPUs; "" if it was
     """
 
     errors: dict[str, str]

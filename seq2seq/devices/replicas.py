@@ -60,10 +60,10 @@ class Replicas:
             `multi_worker`: those of all workers that the environment variable `TF_CONFIG` names. To be made before
             TensorFlow's first operation.
 
-    strategy  whose scope the model and its optimizer are made in
-    count     replicas of all workers
-    worker_index    number of this one, from 0, the chief
-    workers   how many there are
+    strategy      whose scope the model and its optimizer are made in
+    count         replicas of all workers
+    worker_index  number of this one, from 0, the chief
+    workers       how many there are
 
     Raises:
         TrainingError: `TF_CONFIG` is missing or names no such worker.

@@ -51,13 +51,13 @@ class SearchNumbers(NamedTuple):
 class SearchStructure(NamedTuple):
     """The search options that decide which graph is used.
 
-    hypotheses    kept at once, or drawn
-    sample       drawn, not searched for
-    truncates           sampling leaves out unlikely tokens
-    average_score    scores are divided by the length
-    uses_coverage        scores depend on coverage
-    suppress_unk    unknown tokens are never chosen
-    keep_weights  attention is an output
+    hypotheses     kept at once, or drawn
+    sample         drawn, not searched for
+    truncates      sampling leaves out unlikely tokens
+    average_score  scores are divided by the length
+    uses_coverage  scores depend on coverage
+    suppress_unk   unknown tokens are never chosen
+    keep_weights   attention is an output
     """
 
     hypotheses: int
@@ -119,11 +119,11 @@ class SearchStructure(NamedTuple):
 class SearchInputs(NamedTuple):
     """Everything that the graph of a search takes, as tensors.
 
-    source   token ids (B, S) int32, right-padded, EOS included
-    limits   least and greatest target lengths, (B,) int32 each, EOS and a prefix included
-    numbers  of the options
-    uniforms    random numbers (B, N, L) float32 for sampling, see `sample`; otherwise ()
-    step_inputs    inputs of the source of steps
+    source       token ids (B, S) int32, right-padded, EOS included
+    limits       least and greatest target lengths, (B,) int32 each, EOS and a prefix included
+    numbers      of the options
+    uniforms     random numbers (B, N, L) float32 for sampling, see `sample`; otherwise ()
+    step_inputs  inputs of the source of steps
     """
 
     source: Any

@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 class StepSource(Protocol):
     """Maker of the steps of a search.
 
-    graph_key        equal for sources that can share a graph: they differ in their inputs alone
+    graph_key  equal for sources that can share a graph: they differ in their inputs alone
     models     models whose weights the steps read
     signature  nest of the tensor specifications of `inputs`
     """

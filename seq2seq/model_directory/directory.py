@@ -78,7 +78,7 @@ def _tokenizer_kinds(folder: Path) -> dict[str, str | None]:
     names = [name for name in TOKENIZERS if os.path.lexists(folder / name)]
     if options.from_model is None:
         given = any(part.file for part in options.parts())
-        return dict.fromkeys(names, None if given else options.model)
+        return dict.fromkeys(names, None if given else options.model_type)
     known: dict[str, str | None] = {}
     with suppress(Seq2SeqError):  # it may have been moved since
         known = read_metadata(expand_path(options.from_model))["tokenizers"]

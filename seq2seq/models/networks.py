@@ -104,6 +104,6 @@ def _stack_options(config: RecurrentStackConfig) -> dict[str, Any]:
         "residual": config.residual,
         "layer_norm": config.layer_norm,
         "dropout": config.dropout,
-        "variational_dropout": config.variational,
+        "variational_dropout": config.variational_dropout,
         "recurrent_dropout": config.recurrent_dropout,
     }

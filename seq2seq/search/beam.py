@@ -12,10 +12,10 @@ from seq2seq.search.top_k import native_top_k, top_k
 class FinishedHypotheses(NamedTuple):
     """The best hypotheses of each sentence that have ended, (B, K) each, frozen once there are K.
 
-    scores     float32, see `Rules.scores`, best first; IMPOSSIBLE in empty places
+    scores          float32, see `Rules.scores`, best first; IMPOSSIBLE in empty places
     end_steps       int64, the step at which EOS came
-    beam_positions      int64, the place in the beam that EOS was appended to
-    log_probs  float32, of EOS
+    beam_positions  int64, the place in the beam that EOS was appended to
+    log_probs       float32, of EOS
     """
 
     scores: tf.Tensor
@@ -27,9 +27,9 @@ class FinishedHypotheses(NamedTuple):
 class Beam(NamedTuple):
     """The K unfinished hypotheses of each sentence, best first.
 
-    tokens   (B, K)     int64, the last of each
-    scores   (B, K)     float32, summed log-probabilities; IMPOSSIBLE in empty places
-    state    of the decoder, a nest of (B, K, ...)
+    tokens    (B, K)     int64, the last of each
+    scores    (B, K)     float32, summed log-probabilities; IMPOSSIBLE in empty places
+    state     of the decoder, a nest of (B, K, ...)
     coverage  (B, K, S)  float32, see `Rules.update_coverage`
     """
 

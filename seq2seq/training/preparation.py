@@ -26,11 +26,10 @@ class TrainingData:
     """What training reads.
 
     corpus_stats  of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and `kept`, and `dropped` by
-                  reason;
-           `source_tokens` and `target_tokens`, EOS included, of the sides that are read; of `train` also its `share` of
-           an epoch, 0 to 1
-    unit   what the corpora are counted in: pairs, sentences
-    sides  that are read
+                  reason; `source_tokens` and `target_tokens`, EOS included, of the sides that are read; of `train`
+                  also its `share` of an epoch, 0 to 1
+    unit          what the corpora are counted in: pairs, sentences
+    sides         that are read
     """
 
     tokenizers: Tokenizers

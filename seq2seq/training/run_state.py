@@ -11,17 +11,17 @@ class RunState:
 
     epoch            the current one, from 1
     batch            batches of this epoch that are done
-    total_batches          batches done in all
-    last_validation        how many of them the last validation had seen
+    total_batches    batches done in all
+    last_validation  how many of them the last validation had seen
     seconds          wall-clock training time so far, over all sessions
     best             best value of the validation metric, of models that had learnt something
     best_update      the update it was reached at
     best_loss        the loss of that validation
-    lowest_loss           lowest loss of all validations
-    wait           validations since the best one; as long as there is none, since the lowest loss
+    lowest_loss      lowest loss of all validations
+    wait             validations since the best one; as long as there is none, since the lowest loss
     plateau_factor   what the plateau schedule has multiplied the learning rate by
-    plateau_wait   validations without improvement that it has counted
-    rollbacks       how often the run has gone back to a checkpoint, each time with half the learning rate
+    plateau_wait     validations without improvement that it has counted
+    rollbacks        how often the run has gone back to a checkpoint, each time with half the learning rate
     """
 
     epoch: int = 1

@@ -59,14 +59,14 @@ def run_experiments(
                 # A distance that was not tried is, when a seed that was not there before solves the one below.
                 if entry is None or (entry["score"] is None and not failed):
                     trainer = trainer or MemoryTrainer(cell, task, budget)
-                    attempt = None if failed else trainer.train(distance, seed)
+                    run = None if failed else trainer.train(distance, seed)
                     entry = {
                         **place,
                         "units": trainer.units,
                         "parameters": trainer.parameters,
-                        "score": attempt and attempt.score,
-                        "updates": attempt.updates if attempt else 0,
-                        "seconds": round(attempt.seconds, 2) if attempt else 0.0,
+                        "score": run and run.score,
+                        "updates": run.updates if run else 0,
+                        "seconds": round(run.seconds, 2) if run else 0.0,
                     }
                     on_progress(entry)
                 found.append(entry)

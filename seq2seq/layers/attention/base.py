@@ -54,7 +54,7 @@ class Attention(ConfigurableLayer):
     A new attention writes `scores` and, where it needs them, the others:
         build_scores  make weights, by `dense`, `matrix` or Keras's `add_weight`; `__init__` for options
         queries       what is computed once per query
-        project_keys          what is computed once per source position
+        project_keys  what is computed once per source position
         scores        compare the two; with `can_see_coverage = True`, also by the attention so far; with
                       `holds_pairs = True`, where it holds (..., N, S, A), in blocks of a target's steps
     These get one batch axis, and with several heads a second one. What takes any number of them runs in heads as it is,

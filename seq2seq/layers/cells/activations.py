@@ -17,10 +17,10 @@ FUNCTIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
 class Activation(NamedTuple):
     """A part of a step: `value = function(total)`.
 
-    name      as in the cell's equations: update, reset, input, forget, output, candidate, ...
-    function  one of `FUNCTIONS`
-    preactivation     (N, U), the sum before
-    value     (N, U)
+    name           as in the cell's equations: update, reset, input, forget, output, candidate, ...
+    function       one of `FUNCTIONS`
+    preactivation  (N, U), the sum before
+    value          (N, U)
     """
 
     name: str
