@@ -86,7 +86,7 @@ def train(
 
 def next_commands(config: "Config", output: Path) -> str:
     """What to do with a model, a line each."""
-    uses = config.uses(quote(str(output)))
+    uses = config.next_commands(quote(str(output)))
     width = max(map(len, uses)) + 1
     return "\n".join(f"{f'{use}:':{width}} {command}" for use, command in uses.items())
 

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 from seq2seq.config.network import TargetEmbeddingsConfig, UnconditionalDecoderConfig
 from seq2seq.config.recipe import Recipe
 from seq2seq.config.search import TextSearchOptions
-from seq2seq.config.section import field, key_of
+from seq2seq.config.section import field, field_of
 from seq2seq.config.training import LossValidationConfig
 
 MAX_LENGTH = 100  # tokens of a text that is generated, unless something else is said
@@ -18,7 +18,7 @@ class LanguageModelEmbeddingsConfig(TargetEmbeddingsConfig):
         "target", "`target`: the output layer is the embedding.", paper="Press and Wolf 2017"
     )
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         tables = "input and output have a table each" if self.tied == "none" else "one table for input and output"
         return f"{self.size} units; {tables}"
 
@@ -26,8 +26,8 @@ class LanguageModelEmbeddingsConfig(TargetEmbeddingsConfig):
 class GenerationOptions(TextSearchOptions):
     """Search and sampling of text by a language model."""
 
-    sample: bool = key_of(TextSearchOptions, "sample", True)
-    max_length: int | None = key_of(TextSearchOptions, "max_length", MAX_LENGTH)
+    sample: bool = field_of(TextSearchOptions, "sample", True)
+    max_length: int | None = field_of(TextSearchOptions, "max_length", MAX_LENGTH)
 
 
 class LanguageModelConfig(Recipe):
@@ -35,7 +35,7 @@ class LanguageModelConfig(Recipe):
 
     unit: ClassVar = "sentences"
     sides: ClassVar = ("target",)
-    parts: ClassVar = ("target_embedding", "decoder", "output")
+    components: ClassVar = ("target_embedding", "decoder", "output")
 
     task: Literal["language_model"] = field(
         "language_model", "A decoder alone learns the target side of the corpora.", paper="Mikolov et al. 2010"
@@ -45,15 +45,15 @@ class LanguageModelConfig(Recipe):
     validation: LossValidationConfig = LossValidationConfig()
     search: GenerationOptions = GenerationOptions()
 
-    def least_parameters(self, source: int, target: int) -> dict[str, int]:
+    def min_parameters(self, source: int, target: int) -> dict[str, int]:
         tables = target * (1 + (self.embeddings.tied == "none"))
         size = self.embeddings.size
-        return {"embeddings": tables * size, "decoder": self.decoder.least_parameters(size)}
+        return {"embeddings": tables * size, "decoder": self.decoder.min_parameters(size)}
 
     def architecture(self) -> dict[str, str]:
-        return {"embeddings": self.embeddings.in_words(), "decoder": f"{self.decoder.in_words()}; reads no source"}
+        return {"embeddings": self.embeddings.describe(), "decoder": f"{self.decoder.describe()}; reads no source"}
 
-    def uses(self, folder: str) -> dict[str, str]:
+    def next_commands(self, folder: str) -> dict[str, str]:
         return {
             "generate": f"seq2seq generate {folder}",
             "perplexity": f"seq2seq perplexity {folder} -i FILE",

@@ -73,7 +73,7 @@ class EmbeddingsConfig(TargetEmbeddingsConfig):
         0.0, "Share of source tokens whose whole vector is zeroed.", paper="Sennrich et al. 2016 (WMT)"
     )
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         return f"{self.size} units; {TYING[self.tied]}"
 
 
@@ -107,7 +107,7 @@ class RecurrentStackConfig(Section):
     )
 
     @model_validator(mode="after")
-    def stack_fits(self) -> Self:
+    def _check_stack(self) -> Self:
         if self.cell == "clockwork" and self.width() % CLOCKWORK_GROUPS:
             raise ValueError(
                 f"'units' is {self.units}: 'cell: clockwork' has {CLOCKWORK_GROUPS} groups of equal width in each "
@@ -121,14 +121,14 @@ class RecurrentStackConfig(Section):
         """Units of one cell."""
         return self.units
 
-    def least_parameters(self, inputs: int) -> int:
+    def min_parameters(self, inputs: int) -> int:
         """What the stack has at least, on inputs of this width."""
         # Two directions halve the units, and a clockwork cell leaves out half of its matrix; the bottom of a stack of
         # SRUs has no matrix over time.
         square = self.units**2 // 4
         return inputs * self.units + square * (self.layers * self.transition_depth - (self.cell == "sru"))
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         words = [f"{self.layers} layer{'s' * (self.layers > 1)} of {self.cell}", f"{self.units} units"]
         if self.transition_depth > 1:
             words.append(f"{self.transition_depth} cells a time step")
@@ -150,7 +150,7 @@ class EncoderConfig(RecurrentStackConfig):
     )
 
     @model_validator(mode="after")
-    def halves_are_equal(self) -> Self:
+    def _check_units(self) -> Self:
         if self.bidirectional and self.units % 2:
             raise ValueError(f"'units' is {self.units}: a bidirectional encoder needs an even number")
         return self
@@ -158,8 +158,8 @@ class EncoderConfig(RecurrentStackConfig):
     def width(self) -> int:
         return self.units // 2 if self.bidirectional else self.units
 
-    def in_words(self) -> str:
-        return f"{super().in_words()}; {DIRECTIONS[self.bidirectional]}"
+    def describe(self) -> str:
+        return f"{super().describe()}; {DIRECTIONS[self.bidirectional]}"
 
 
 class UnconditionalDecoderConfig(RecurrentStackConfig):
@@ -236,10 +236,10 @@ class DecoderConfig(UnconditionalDecoderConfig):
             raise ValueError("'attention: dot' has nothing that heads could learn: use general or scaled_dot")
         return self
 
-    def in_words(self) -> str:
-        words = f"{self.type} form, {super().in_words()}; starts from the {self.bridge} summary"
+    def describe(self) -> str:
+        words = f"{self.type} form, {super().describe()}; starts from the {self.bridge} summary"
         return words + (" and reads it at every step" if self.context == "every_step" else "")
 
-    def attention_in_words(self) -> str:
+    def describe_attention(self) -> str:
         details = [self.attention, f"{self.heads} heads" * (self.heads > 1), "coverage" * self.coverage]
         return ", ".join(filter(None, details))

@@ -15,12 +15,12 @@ class Recipe(Section):
 
     unit   what a corpus is counted in
     sides  of a corpus that are read: `source`, `target`
-    parts  of the model, by the first names of their weights; see `model_directory.inspection`
+    components  of the model, by the first names of their weights; see `model_directory.inspection`
     """
 
     unit: ClassVar[str]
     sides: ClassVar[tuple[str, ...]]
-    parts: ClassVar[tuple[str, ...]]
+    components: ClassVar[tuple[str, ...]]
 
     task: str
     seed: int = field(1, "Random seed of initial weights, dropout and the order of sentences.", ge=0, lt=2**31)
@@ -33,7 +33,7 @@ class Recipe(Section):
     validation: BaseValidationConfig = BaseValidationConfig()
 
     @model_validator(mode="after")
-    def longest_sentence_fits_a_batch(self) -> Self:
+    def _check_batching(self) -> Self:
         tokens = self.batching.max_tokens
         if self.data is not None and tokens is not None and self.data.filters.max_tokens > tokens:
             raise ValueError(
@@ -44,7 +44,7 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def warm_start_has_its_tokenizers(self) -> Self:
+    def _check_warm_start(self) -> Self:
         given = self.tokenizer.from_model is not None or any(part.file for part in self.tokenizer.parts())
         if self.training.warm_start is not None and not given:
             raise ValueError(
@@ -53,7 +53,7 @@ class Recipe(Section):
             )
         return self
 
-    def least_parameters(self, source: int, target: int) -> dict[str, int]:
+    def min_parameters(self, source: int, target: int) -> dict[str, int]:
         """What the parts of the model have at least, by the sizes of the vocabularies."""
         raise NotImplementedError
 

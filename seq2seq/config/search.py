@@ -69,7 +69,7 @@ class TextSearchOptions(Section):
 
     @field_validator("length_penalty", mode="wrap")
     @classmethod
-    def number_or_average(cls, value: Any, accept: ValidatorFunctionWrapHandler) -> float | str:
+    def _check_length_penalty(cls, value: Any, accept: ValidatorFunctionWrapHandler) -> float | str:
         try:
             accepted = accept(value)
         except ValidationError:
@@ -80,7 +80,7 @@ class TextSearchOptions(Section):
         return accepted
 
     @model_validator(mode="after")
-    def numbers_fit(self) -> Self:
+    def _check_numbers(self) -> Self:
         if self.n_best > self.beam_size and not self.sample:
             raise ValueError(f"'n_best' is {self.n_best}, more than 'beam_size' {self.beam_size}")
         for name in ("temperature", "top_k", "top_p"):
@@ -147,7 +147,7 @@ class TranslationSearchOptions(TextSearchOptions):
         ge=1,
     )
 
-    def looks_at_attention(self) -> str:
+    def attention_option(self) -> str:
         """The option that no model without attention can obey, with its value; "" if there is none."""
         if self.unk == "replace":
             return "unk: replace"

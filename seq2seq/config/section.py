@@ -48,7 +48,7 @@ def field(default: Any, description: str, *, unit: str = "", paper: str = "", pa
     )
 
 
-def key_of(section: type[Section], name: str, default: Any) -> Any:
+def field_of(section: type[Section], name: str, default: Any) -> Any:
     """A key that a section takes over from the one it extends, with another default."""
     field = copy(section.model_fields[name])
     field.default = default

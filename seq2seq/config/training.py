@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from seq2seq.config.precision import Precision
-from seq2seq.config.section import Rate, Section, field, key_of
+from seq2seq.config.section import Rate, Section, field, field_of
 
 
 class ScheduleConfig(Section):
@@ -181,7 +181,7 @@ class BaseValidationConfig(Section):
 class LossValidationConfig(BaseValidationConfig):
     """What is measured while training, and what it decides."""
 
-    metric: Literal["loss"] = key_of(BaseValidationConfig, "metric", "loss")
+    metric: Literal["loss"] = field_of(BaseValidationConfig, "metric", "loss")
 
 
 class ValidationConfig(BaseValidationConfig):

@@ -8,7 +8,7 @@ from seq2seq.config.data import SIDES, DataConfig, TokenizerConfig
 from seq2seq.config.network import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.config.recipe import Recipe
 from seq2seq.config.search import SearchOptions
-from seq2seq.config.section import field, key_of
+from seq2seq.config.section import field, field_of
 from seq2seq.config.training import ValidationConfig
 
 
@@ -17,13 +17,13 @@ class TranslationConfig(Recipe):
 
     unit: ClassVar = "pairs"
     sides: ClassVar = SIDES
-    parts: ClassVar = ("source_embedding", "target_embedding", "encoder", "attention", "decoder", "output")
+    components: ClassVar = ("source_embedding", "target_embedding", "encoder", "attention", "decoder", "output")
 
     task: Literal["translation"] = field(
         "translation",
         "A decoder learns the target side of what an encoder reads; the task of a recipe without one.",
     )
-    data: DataConfig | None = key_of(Recipe, "data", None)
+    data: DataConfig | None = field_of(Recipe, "data", None)
     tokenizer: TokenizerConfig = TokenizerConfig()
     embeddings: EmbeddingsConfig = EmbeddingsConfig()
     encoder: EncoderConfig = EncoderConfig()
@@ -32,7 +32,7 @@ class TranslationConfig(Recipe):
     search: SearchOptions = SearchOptions()
 
     @model_validator(mode="after")
-    def parts_fit(self) -> Self:
+    def _check_sections(self) -> Self:
         if self.embeddings.tied == "all" and not self.tokenizer.joint:
             raise ValueError("'embeddings.tied: all' needs 'tokenizer.joint: true'")
         decoder, encoder = self.decoder, self.encoder
@@ -54,11 +54,11 @@ class TranslationConfig(Recipe):
         return self
 
     @model_validator(mode="after")
-    def all_is_read_without_attention(self) -> Self:
+    def _check_bottleneck(self) -> Self:
         encoder, decoder = self.encoder, self.decoder
         if decoder.attention != "none":
             return self
-        if asked := self.search.looks_at_attention():
+        if asked := self.search.attention_option():
             raise ValueError(f"'search.{asked}' looks at attention weights, and 'decoder.attention' is none")
         # They come after the last states, which are the cells' own.
         unread = {
@@ -75,7 +75,7 @@ class TranslationConfig(Recipe):
             )
         return self
 
-    def least_parameters(self, source: int, target: int) -> dict[str, int]:
+    def min_parameters(self, source: int, target: int) -> dict[str, int]:
         """What the parts of the model have at least, by the sizes of the vocabularies.
 
         Each size enters by the largest of the matrices that it is a side of, so a model has some ten times as many
@@ -85,19 +85,19 @@ class TranslationConfig(Recipe):
         tables = target * (1 + (tied == "none")) + (source if tied != "all" else 0)
         attends = decoder.attention == "additive" or decoder.heads > 1
         attention = (decoder.attention_units or decoder.units) * decoder.units if attends else 0
-        parts = {"encoder": self.encoder.least_parameters(size), "decoder": decoder.least_parameters(size) + attention}
+        parts = {"encoder": self.encoder.min_parameters(size), "decoder": decoder.min_parameters(size) + attention}
         return {"embeddings": tables * size, **parts}
 
     def architecture(self) -> dict[str, str]:
         """The model's sections in words."""
         return {
-            "embeddings": self.embeddings.in_words(),
-            "encoder": self.encoder.in_words(),
-            "attention": self.decoder.attention_in_words(),
-            "decoder": self.decoder.in_words(),
+            "embeddings": self.embeddings.describe(),
+            "encoder": self.encoder.describe(),
+            "attention": self.decoder.describe_attention(),
+            "decoder": self.decoder.describe(),
         }
 
-    def uses(self, folder: str) -> dict[str, str]:
+    def next_commands(self, folder: str) -> dict[str, str]:
         """What to do with a trained model in `folder`, quoted for a shell: commands by what they do."""
         return {
             "translate": f"seq2seq translate {folder} -i FILE",

@@ -49,7 +49,7 @@ class StepSourceFactory:
                 another kind.
             MissingExtraError: A package for `int8` is not installed.
         """
-        asked = options.looks_at_attention()
+        asked = options.attention_option()
         if asked and not self.model.uses_attention:
             raise ConfigError(
                 f"'{asked}' looks at attention weights, and this model was made with 'decoder.attention: none'. "

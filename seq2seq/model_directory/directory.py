@@ -110,7 +110,7 @@ def load_recipe(folder: Path, kind: type[RecipeT]) -> RecipeT:
     config = load_model_config(folder)
     if isinstance(config, kind):
         return config
-    uses = "; ".join(f"{use}: `{command}`" for use, command in config.uses(quote(str(folder))).items())
+    uses = "; ".join(f"{use}: `{command}`" for use, command in config.next_commands(quote(str(folder))).items())
     raise ModelDirectoryError(
         f"{folder}: is of `task: {config.task}`, and a model of `task: {kind.model_fields['task'].default}` is wanted "
         f"here. What this one does: {uses}."

@@ -44,7 +44,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
     return {
         "directory": str(folder),
         "task": config.task,
-        "parameters": _count(weights, config.parts),
+        "parameters": _count(weights, config.components),
         "architecture": config.architecture(),
         "tokenizers": _tokenizers(folder, described["tokenizers"]),
         "corpus": described.get("corpus") or _corpus(config),

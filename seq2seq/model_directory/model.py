@@ -62,7 +62,7 @@ def _load(folder: Path, precision: Precision, task: Task[RecipeT, ModelT]) -> tu
     check_directory(folder)
     config = load_recipe(folder, task.recipe)
     tokenizers, weights = load_tokenizers(folder), load_weights(folder)
-    least = config.least_parameters(*(tokenizer.vocabulary_size for tokenizer in tokenizers))
+    least = config.min_parameters(*(tokenizer.vocabulary_size for tokenizer in tokenizers))
     _check_size(least, weights, folder / WEIGHTS)
     model = task.build(config, tokenizers, precision)
     assign_weights(model, weights, folder / WEIGHTS)

@@ -74,8 +74,8 @@ def test_parts_add_up_to_the_models_own_layers(make, tied, joint, encoder, decod
     folder, model = make(joint, embeddings={"tied": tied}, encoder=encoder, decoder=decoder)
     found = inspect_model(folder)
     parts = found["parameters"]
-    assert set(parts) == {"total", *TranslationConfig.parts}, "no part is unknown"
-    assert parts["total"] == sum(parts[part] for part in TranslationConfig.parts) == model.count_params()
+    assert set(parts) == {"total", *TranslationConfig.components}, "no part is unknown"
+    assert parts["total"] == sum(parts[part] for part in TranslationConfig.components) == model.count_params()
     attention = 0 if decoder.get("attention") == "none" else size(model.decoder.attention)
     bias = model.output_bias.shape[0]
     assert parts["encoder"] == size(model.encoder)

@@ -152,7 +152,7 @@ def test_the_least_parameters_are_not_more_and_not_far_fewer(name):
         "decoder": {"units": 7} | decoder,
         "data": {split: {"phrasebook": split} for split in ("train", "valid")},
     }
-    least = parse_config(values, name).least_parameters(SOURCE_V, TARGET_V)
+    least = parse_config(values, name).min_parameters(SOURCE_V, TARGET_V)
     parts = {"encoder": model.encoder, "decoder": model.decoder}
     found = {name: sum(weight.shape.num_elements() for weight in part.weights) for name, part in parts.items()}
     found["embeddings"] = model.count_params() - sum(found.values())
