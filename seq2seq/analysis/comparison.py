@@ -67,7 +67,7 @@ def group_difference(
 
 
 def scores_by_distance(runs: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy over long distances of runs that were probed, in the form of `memory.records.measure`.
+    """Accuracy over long distances of runs that were probed, in the form of `memory_tasks.records.run_experiments`.
 
     Args:
         runs: With a column `distances`, a mapping from "5-8" (words between the word that decides and the decided one)

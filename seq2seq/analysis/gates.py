@@ -69,7 +69,7 @@ def gate_values(
         cell.step(*flatten_steps(run))
     if not found:
         raise ValueError(
-            f"{type(cell).__name__} names no gates: its step has to compute them by `gate` and `squashed` of "
+            f"{type(cell).__name__} names no gates: its step has to compute them by `sigmoid` and `tanh` of "
             "seq2seq.layers.cells.activations"
         )
     steps, rows = run.projected.shape[:2]

@@ -26,7 +26,7 @@ class ProbeResult(NamedTuple):
     majority_baseline    of who always answers with the commonest label
     seen_group_accuracy  accuracy on rows that it was not trained on, of groups that it was
     control_accuracy     the same for labels drawn at random for each type
-    selectivity          familiar - control: what is more than memory of the type
+    selectivity          seen_group_accuracy - control_accuracy: what is more than memory of the type
     """
 
     samples: int

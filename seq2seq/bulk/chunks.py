@@ -109,7 +109,7 @@ class Chunks:
         first: int,
         lines: Sequence[str],
         warn: Callable[[str], None],
-        progress: ProgressCallback = no_progress,
+        on_progress: ProgressCallback = no_progress,
     ) -> None:
         """Translate a chunk, unless it is answered; the rows are on disk before the file has its name.
 
@@ -118,13 +118,13 @@ class Chunks:
             first: Number of the first line.
             lines: Lines without their ends.
             warn: Called with a warning message for each line that is cut off.
-            progress: Called with the number of lines done so far.
+            on_progress: Called with the number of lines done so far.
         """
         path, job = self._path(first), self.job
         if path.exists():
             return
         about: dict[str, Any] = {"name": str(job.source), "warn": warn, "first": first}
-        about |= {"chunk": len(lines), "progress": progress}
+        about |= {"chunk": len(lines), "on_progress": on_progress}
         partial = path.with_name(f"{path.name}.{uuid4().hex}")
         try:
             with storage_errors(path), partial.open("wb") as handle:

@@ -119,7 +119,7 @@ def _report(got: "DownloadedCorpus") -> Iterator[str]:
 
 @contextmanager
 def _transfers() -> Iterator[Any]:
-    """A bar on stderr where that is a terminal; yields what `get_corpus` takes as `progress`."""
+    """A bar on stderr where that is a terminal; yields what `get_corpus` takes as `on_progress`."""
     from seq2seq.corpora.downloads.downloaded import SPLITTING
 
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amount]}"), TimeRemainingColumn()

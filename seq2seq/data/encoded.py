@@ -38,7 +38,7 @@ class EncodedSide(Protocol):
 
 
 class TokenizedSide:
-    """The token ids of one side of a corpus, memory-mapped: sentence i is `max_tokens[offsets[i]:offsets[i + 1]]`."""
+    """The token ids of one side of a corpus, memory-mapped: sentence i is `tokens[offsets[i]:offsets[i + 1]]`."""
 
     def __init__(self, folder: Path, side: str, dtype: str) -> None:
         if dtype not in DTYPES:

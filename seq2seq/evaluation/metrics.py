@@ -198,7 +198,7 @@ def evaluate(
         raise EvaluationError("there is nothing to evaluate: the corpus has no pairs.")
     for number, lines in enumerate(extra_references, start=1):
         if len(lines) != len(pairs):
-            raise EvaluationError(f"{len(pairs)} pairs for {len(lines)} lines in list {number} of 'more_references'.")
+            raise EvaluationError(f"{len(pairs)} pairs for {len(lines)} lines in list {number} of 'extra_references'.")
     for name in metrics:
         make_metric(name, language)  # what is wrong with them is better said before translating
     start = time.perf_counter()

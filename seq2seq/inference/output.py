@@ -40,7 +40,7 @@ def format_translations(
         name: Name of the file in warnings.
         warn: Called with a warning message for each line that is cut off.
         first: Number of the first of `lines` in its file.
-        chunk: Lines translated at once; `translator.CHUNK` by default.
+        chunk: Lines translated at once; `translator.CHUNK_SENTENCES` by default.
         on_progress: Called with the number of lines done so far.
     """
     from seq2seq.inference.translator import CHUNK_SENTENCES

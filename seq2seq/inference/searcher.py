@@ -215,9 +215,9 @@ def trace_search(
     def search(inputs: SearchInputs) -> SearchResult:
         model, *others = steps.models
         with tf.device(device) if device else nullcontext(), forward_only(), model.cached_weights(*others):
-            rules = structure.constraints(inputs)
+            constraints = structure.constraints(inputs)
             return structure.search(
-                steps.start(inputs.source, inputs.step_inputs), rules, inputs.numbers, inputs.uniforms
+                steps.start(inputs.source, inputs.step_inputs), constraints, inputs.numbers, inputs.uniforms
             )
 
     lengths, number = tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.float32)

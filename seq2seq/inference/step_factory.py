@@ -97,7 +97,7 @@ class StepSourceFactory:
         """The language model of a directory; it is read once and kept as long as the translator.
 
         Raises:
-            ConfigError, CorpusError, ModelDirectoryError: See `select`.
+            ConfigError, CorpusError, ModelDirectoryError: See `make`.
         """
         with self._lock:
             if path not in self._language_models:

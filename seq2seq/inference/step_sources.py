@@ -1,6 +1,6 @@
 """Step sources of a search: a model alone, restricted to a shortlist, with a language model, after a prefix.
 
-A step source wraps another one, so that they combine freely: `FusionSteps(Shortlisted(ModelSteps(model), ...), ...)`.
+A step source wraps another one, so that they combine freely: `FusionSteps(ShortlistSteps(ModelSteps(model), ...), ...)`.
     It
 holds no more than what its steps are made of. Values that may differ between searches enter the graph as `inputs`, so
 one graph serves them all. Nothing is read from disk here.
@@ -138,7 +138,7 @@ class ShortlistSteps:
 
 
 class FusionSteps:
-    """The steps of another source together with those of a language model, see `search.fused`.
+    """The steps of another source together with those of a language model, see `search.shallow_fusion`.
 
     Args:
         steps: The other source.
@@ -148,7 +148,7 @@ class FusionSteps:
 
     def __init__(self, steps: StepSource, language_model: LanguageModel, weight: float) -> None:
         if isinstance(steps, PrefixSteps):
-            raise ValueError("a prefix is forced whatever the models say: wrap the fused steps in Prefixed")
+            raise ValueError("a prefix is forced whatever the models say: wrap the fused steps in PrefixSteps")
         self.steps, self.language_steps, self.weight = steps, ModelSteps(language_model), weight
         self.graph_key: Hashable = ("fused", language_model, steps.graph_key)
         self.models = (*steps.models, language_model)

@@ -15,8 +15,8 @@ Summary = Literal["dense", "copy", "mean", "max", "zero"]
 class Bridge(ConfigurableLayer):
     """The decoder's first state, and one vector that sums up the source.
 
-    transformed   tanh(W [last hidden states of all encoder layers] + b), one W and b a state
-    last          the encoder's last states as they are, layer by layer
+    dense         tanh(W [last hidden states of all encoder layers] + b), one W and b a state
+    copy          the encoder's last states as they are, layer by layer
     mean, max     tanh(W m + b) of the mean or maximum m of the top layer's states over the sentence
     zero          zeros, where there is no source; the vector is the memory's first row, of any width
 
@@ -35,7 +35,7 @@ class Bridge(ConfigurableLayer):
         first   a list over decoder layers of lists of (B, U)
         vector  (B, C)
 
-    Source: Cho et al. (2014), appendix A.1.1 (transformed); Sutskever, Vinyals and Le (2014), section 2 (last);
+    Source: Cho et al. (2014), appendix A.1.1 (dense); Sutskever, Vinyals and Le (2014), section 2 (copy);
     Sennrich et al. (2017), section 3.1 (mean).
     """
 

@@ -47,7 +47,7 @@ def save_weights(
     scores: Mapping[str, Any],
     corpus: Mapping[str, Any] | None = None,
 ) -> None:
-    """`save_model` of weights by the names of `weights_of`, trained in `precision`.
+    """`save_model` of weights by the names of `named_weights`, trained in `precision`.
 
     The weights carry their own checksum, and that of the tokenizers they go with, and `metadata.json` has those of the
     other files, which stay the same throughout a run. The two files cannot be replaced in one step: if the process is
@@ -129,7 +129,7 @@ def load_tokenizers(folder: Path) -> Tokenizers:
 
 
 def load_weights(folder: Path) -> dict[str, np.ndarray]:
-    """The weights of a model directory, by the names of `weights_of`.
+    """The weights of a model directory, by the names of `named_weights`.
 
     Raises:
         ModelDirectoryError: They are missing, damaged, of a later format version, or of other tokenizers.

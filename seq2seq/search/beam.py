@@ -12,7 +12,7 @@ from seq2seq.search.top_k import native_top_k, top_k
 class FinishedHypotheses(NamedTuple):
     """The best hypotheses of each sentence that have ended, (B, K) each, frozen once there are K.
 
-    scores          float32, see `Rules.scores`, best first; IMPOSSIBLE in empty places
+    scores          float32, see `SearchConstraints.scores`, best first; NEG_INF in empty places
     end_steps       int64, the step at which EOS came
     beam_positions  int64, the place in the beam that EOS was appended to
     log_probs       float32, of EOS
@@ -28,9 +28,9 @@ class Beam(NamedTuple):
     """The K unfinished hypotheses of each sentence, best first.
 
     tokens    (B, K)     int64, the last of each
-    scores    (B, K)     float32, summed log-probabilities; IMPOSSIBLE in empty places
+    scores    (B, K)     float32, summed log-probabilities; NEG_INF in empty places
     state     of the decoder, a nest of (B, K, ...)
-    coverage  (B, K, S)  float32, see `Rules.update_coverage`
+    coverage  (B, K, S)  float32, see `SearchConstraints.update_coverage`
     """
 
     tokens: tf.Tensor
@@ -150,7 +150,7 @@ def _merge(old: FinishedHypotheses, new: FinishedHypotheses) -> FinishedHypothes
 
 
 def _spell_out(
-    steps: tf.Tensor, finished: FinishedHypotheses, trace: BeamHistory, rules: SearchConstraints
+    steps: tf.Tensor, finished: FinishedHypotheses, trace: BeamHistory, constraints: SearchConstraints
 ) -> SearchResult:
     """Follow each finished hypothesis from its end to its beginning."""
 
@@ -162,7 +162,7 @@ def _spell_out(
             value = tf.gather(array.read(t), slots, batch_dims=1)
             return tf.where(at_end, last, tf.where(inside, value, after))
 
-        eos, pad = tf.constant(rules.eos_id, tf.int64), tf.constant(rules.pad_id, tf.int64)
+        eos, pad = tf.constant(constraints.eos_id, tf.int64), tf.constant(constraints.pad_id, tf.int64)
         tokens = of_step(trace.tokens, eos, pad)
         log_probs = of_step(trace.log_probs, finished.log_probs, 0.0)
         slots = of_step(trace.parents, finished.beam_positions, slots)

@@ -35,7 +35,7 @@ def sample(
         memory: Passed on to `step`, a nest of (B, ...).
         constraints: Their penalties decide the order of the draws.
         uniforms: (B, N, L) float32 in [0, 1), a number for each token of each draw; N is static and L is not below
-            any of `rules.max_lengths`. See `uniform_noise`.
+            any of `constraints.max_lengths`. See `uniform_noise`.
         temperature: Between 0.001 and 1000; below 1 sharpens the distribution. This and the next two may be scalar
             tensors.
         top_k: At least 1; None: all tokens.

@@ -37,7 +37,7 @@ class StepOutput(NamedTuple):
 
 
 class StepFunction(Protocol):
-    """One step of a decoder for K hypotheses of each of B sentences. Steps wrap steps: see `fused`, `with_prefix`.
+    """One step of a decoder for K hypotheses of each of B sentences. Steps wrap steps: see `shallow_fusion`, `with_prefix`.
 
     Shapes:
         tokens  (B, K)  int64, the last token of each hypothesis, an id of the vocabulary
@@ -53,7 +53,7 @@ class SearchResult(NamedTuple):
 
     tokens     (B, N, L)     int32, EOS included, BOS not
     lengths    (B, N)        int32, EOS included; 0 where there are fewer than N hypotheses
-    scores     (B, N)        float32, see `Rules.scores`
+    scores     (B, N)        float32, see `SearchConstraints.scores`
     log_probs  (B, N, L)     float32, the step's score of each token (`StepOutput`); 0 at padding
     weights    (B, N, L, S)  float32, attention behind each token, 0 at padding
     """
@@ -105,7 +105,7 @@ class SearchConstraints:
         return penalty is not None and (tf.is_tensor(penalty) or penalty != 0)
 
     def select(self, indices: tf.Tensor) -> "SearchConstraints":
-        """The rules of some sentences, by their numbers (B',)."""
+        """The constraints of some sentences, by their numbers (B',)."""
 
         def part(values: tf.Tensor | None) -> tf.Tensor | None:
             return None if values is None else tf.gather(values, indices)

@@ -49,7 +49,7 @@ class TrainingLoop:
         display: Where to show progress.
         replicas: The copies of the model.
         stop: Set to interrupt the run.
-        tensorboard: TensorBoard, on the worker that writes; None for none.
+        tensorboard: TensorBoardWriter, on the worker that writes; None for none.
 
     saved_update  the update that the last checkpoint was written after
     """
@@ -190,7 +190,7 @@ class TrainingLoop:
     def _validate(self) -> dict[str, float]:
         """Validate: log, save the best, update the schedule; returns logs for callbacks."""
         training, progress, before = self.config.training, self.run_state, self.run_state.last_validation
-        with self.model.update.averaged_weights():  # with `ema`, they are what is measured, kept and delivered
+        with self.model.update.averaged_weights():  # with `ema_decay`, they are what is measured, kept and delivered
             entry = self._measure()
             update_plateau(training, progress, progress.wait == 0, self.update)
             self.display.validation(entry, improved=entry["best"])

@@ -89,7 +89,7 @@ def _value(tag: str, plugin: str, value: Any) -> tf.compat.v1.Summary.Value:
 
 
 def attention_image(weights: np.ndarray) -> np.ndarray:
-    """Weights (T, S), 0 to 1, as a picture (T * PIXELS, S * PIXELS, 1) uint8: a row a target token, 1 is white."""
+    """Weights (T, S), 0 to 1, as a picture (16 T, 16 S, 1) uint8: a row a target token, 1 is white."""
     grey = np.rint(255.0 * weights).clip(0, 255).astype(np.uint8)
     return np.kron(grey, np.ones((PIXELS_PER_WEIGHT, PIXELS_PER_WEIGHT), np.uint8))[..., None]
 

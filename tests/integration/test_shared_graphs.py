@@ -48,11 +48,11 @@ OTHERS = {
     "rate of dropout": {"encoder": {"dropout": 0.2}},
     "optimizer": {"training": {"optimizer": "sgd"}},
     "its numbers": {"training": {"beta_1": 0.8}},
-    "accumulate": {"training": {"accumulation_steps": 2}},
+    "accumulation": {"training": {"accumulation_steps": 2}},
     "clip norm": {"training": {"clip_norm": None}},
     "smoothing": {"training": {"label_smoothing": 0.0}},
-    "ema": {"training": {"ema_decay": 0.9}},
-    "explosion": {"training": {"recovery": {"max_norm_ratio": None}}},
+    "moving average": {"training": {"ema_decay": 0.9}},
+    "norm ratio": {"training": {"recovery": {"max_norm_ratio": None}}},
     "frozen": {"training": {"freeze": ["encoder/*"]}},
 }
 SAME = {
@@ -66,7 +66,7 @@ SAME = {
 def models_of(tokenizer, *recipes):
     pool, tokenizers = Pool(), Tokenizers(tokenizer, tokenizer)
     for config, precision in recipes:
-        pool.make_model(config, tokenizers, precision, Replicas(), Display(), starts=True)
+        pool.make_model(config, tokenizers, precision, Replicas(), Display(), is_new=True)
     return pool.models
 
 

@@ -19,20 +19,20 @@ GPU = Device("GPU (some)", "float32", is_gpu=True)
 # Imports and finding the device start nothing; the first operation does.
 FRESH = """
 import os, sys
-from seq2seq.devices.determinism import WORKSPACE, reserve_workspace
+from seq2seq.devices.determinism import WORKSPACE_VARIABLE, reserve_workspace
 reserve_workspace()
 assert "tensorflow" not in sys.modules
-print(os.environ.pop(WORKSPACE))
+print(os.environ.pop(WORKSPACE_VARIABLE))
 import seq2seq.training
 from seq2seq.devices.device import find_device
 find_device()
 reserve_workspace()
-print(os.environ.pop(WORKSPACE))
+print(os.environ.pop(WORKSPACE_VARIABLE))
 import tensorflow as tf
 assert tf.config.threading.get_inter_op_parallelism_threads() == 0
 tf.constant(1)
 reserve_workspace()
-print(os.environ.get(WORKSPACE))
+print(os.environ.get(WORKSPACE_VARIABLE))
 """
 
 

@@ -21,15 +21,16 @@ VARIANTS = {
     "cgru": ({}, {"type": "cgru", "attention": "scaled_dot", "transition_depth": 2}),
     "highway": ({"residual": "highway", "layer_norm": True}, {"residual": "highway", "layers": 2}),
     **{f"cells {cell}": ({"cell": cell, "transition_depth": 2}, {"cell": cell, "layers": 2}) for cell in CELLS},
-    **{f"language model, {cell}": (None, {"cell": cell, "attention": "none"}) for cell in ("gru", "sru")},
+    **{f"language model, {cell}": (None, {"cell": cell}) for cell in ("gru", "sru")},
 }
 
 
 def build(name, seed):
     encoder, decoder = VARIANTS[name]
-    decoder = DecoderConfig(**{"units": 16} | decoder)
     if encoder is None:
+        decoder = UnconditionalDecoderConfig(**{"units": 16} | decoder)
         return LanguageModel(V, EmbeddingsConfig(size=6, tied="none"), decoder, seed=seed)
+    decoder = DecoderConfig(**{"units": 16} | decoder)
     encoder = EncoderConfig(**{"units": 16, "layers": 2} | encoder)
     return Seq2Seq(W, V, EmbeddingsConfig(size=6, tied="none"), encoder, decoder, seed=seed)
 

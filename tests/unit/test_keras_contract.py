@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, TrainingConfig
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, TrainingConfig, UnconditionalDecoderConfig
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.training.optimization import make_optimizer
@@ -21,12 +21,13 @@ DECODERS = {
     "cgru": {"type": "cgru", "attention": "additive", "coverage": True},
     "input feeding": {"type": "input_feeding", "heads": 2, "layer_norm": True},
     "alternating": {"residual": "highway", "layers": 3},
-    "language model": {"attention": "none"},
+    "language model": {},
 }
 
 
 def make(name="default", seed=2, dropout=0.1, **options):
-    decoder = DecoderConfig(units=8, dropout=dropout, **DECODERS[name])
+    section = UnconditionalDecoderConfig if name == "language model" else DecoderConfig
+    decoder = section(units=8, dropout=dropout, **DECODERS[name])
     if name == "language model":
         return LanguageModel(V, EmbeddingsConfig(size=5), decoder, seed=seed, **options)
     encoder = EncoderConfig(units=6, layers=2, bidirectional="alternating" if name == "alternating" else True)

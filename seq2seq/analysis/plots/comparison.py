@@ -17,7 +17,7 @@ def plot_means(
     """Means and 95% intervals of each cell, one panel a value, cells in the order of the first value.
 
     Args:
-        summary: See `analysis.comparison.summary`.
+        summary: See `analysis.comparison.summarize`.
         values: Column -> label of its axis, with the unit.
         groups: Name -> cells that share a colour; by default all do.
     """
@@ -46,7 +46,7 @@ def plot_speed_against_quality(summary: pd.DataFrame, speed: Mapping[str, float]
     """One point a cell: training speed of its layer to the right, quality upwards.
 
     Args:
-        summary: See `analysis.comparison.summary`.
+        summary: See `analysis.comparison.summarize`.
         speed: Of each cell, against the GRU's.
         value: Column of `summary`.
         label: Of its axis, with the unit.

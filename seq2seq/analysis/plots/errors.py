@@ -15,7 +15,7 @@ def plot_accuracy_by_frequency(systems: Mapping[str, pd.DataFrame], measure: str
     """Draw a measure of words by how frequent they are in the training text, with 95% intervals.
 
     Args:
-        systems: For each name a table from `plot_accuracy_by_frequency`, all with the same edges.
+        systems: For each name a table from `accuracy_by_frequency`, all with the same edges.
         measure: `recall`, `precision` or `f1`.
     """
     figure = Figure(figsize=(8, 4.5), layout="constrained")

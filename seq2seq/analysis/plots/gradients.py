@@ -77,7 +77,7 @@ def plot_truncation(tables: Mapping[str, pd.DataFrame], weight: str = "all") -> 
     """Draw direction and length of a cut gradient against the full one over the steps that it is traced back.
 
     Args:
-        tables: By name, of `seq2seq.analysis.gradients.truncation`.
+        tables: By name, of `seq2seq.analysis.gradients.truncation_effect`.
         weight: One of the tables' weights, or `all`.
     """
     figure = Figure(figsize=(9, 3.5), layout="constrained")

@@ -15,7 +15,7 @@ def plot_memory_span(table: pd.DataFrame, unit: str = "steps") -> Figure:
     An open mark says that a seed solved the longest distance there was: the mean could be larger.
 
     Args:
-        table: Of `seq2seq.analysis.memory_tasks.records.remembers`.
+        table: Of `seq2seq.analysis.memory_tasks.records.memory_span`.
         unit: Of the distances: steps of a task, words of a sentence.
     """
     tasks, cells = table["task"].unique(), list(table["cell"].unique())
@@ -43,7 +43,7 @@ def plot_scores_by_distance(
     """Draw the mean score of each cell over the distance with all seeds as dots, one panel a task.
 
     Args:
-        scores: Of `seq2seq.analysis.memory_tasks.records.measure`; distances not tried are left out.
+        scores: Of `seq2seq.analysis.memory_tasks.records.run_experiments`; distances not tried are left out.
         chance_levels: By task, what guessing gets (0 to 1), drawn as a dotted line.
         unit: Of the distances: steps of a task, words of a sentence.
     """

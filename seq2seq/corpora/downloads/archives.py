@@ -43,5 +43,5 @@ def _check(archive: Path, member: str, plain: bool) -> None:
         reason = "is a link or a device"
     else:
         return
-    what_to_do = "A corpus needs no such thing: do not trust where it came from."
-    raise reject(archive, f"the member {member!r} {reason}", what_to_do)
+    remedy = "A corpus needs no such thing: do not trust where it came from."
+    raise reject(archive, f"the member {member!r} {reason}", remedy)
