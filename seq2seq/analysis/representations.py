@@ -85,9 +85,9 @@ def word_states(
     Returns:
         A data frame of N rows, and their vectors (N, U) float32:
         sentence  its number from 0
-        place     of the word in its sentence, from 0
+        position  of the word in its sentence, from 0
         word      as it is written; the last one is `</s>`
-        pieces    how many tokens spell it
+        subwords  how many tokens spell it
     """
     rows, vectors = [], []
     for number, (sentence, states) in enumerate(
@@ -97,7 +97,7 @@ def word_states(
         for place, (word, pieces) in enumerate(words):
             rows.append((number, place, word, len(pieces)))
             vectors.append(states[pieces].mean(axis=0))
-    return pd.DataFrame(rows, columns=["sentence", "place", "word", "pieces"]), np.array(vectors, np.float32)
+    return pd.DataFrame(rows, columns=["sentence", "position", "word", "subwords"]), np.array(vectors, np.float32)
 
 
 def nearest_neighbours(vectors: pd.DataFrame, names: Sequence[str], count: int = 8) -> pd.DataFrame:

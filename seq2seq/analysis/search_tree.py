@@ -138,10 +138,13 @@ def build_tree(recording: RecordingStep, result: SearchResult, beam_size: int, t
             ids.append(token)
             row = _row(parent=beam[place], step=step, rank=rank, log_prob=log_prob, total=total)
             if token == constraints.eos_id:
-                row["score"] = float(constraints.scores(tf.constant([[total]]), step, covered[:, place : place + 1])[0, 0])
+                covered_here = covered[:, place : place + 1]
+                row["score"] = float(constraints.scores(tf.constant([[total]]), step, covered_here)[0, 0])
             rows.append(row)
     unended = [
-        node for node, row in enumerate(rows) if row["step"] == len(recording.records) and ids[node] != constraints.eos_id
+        node
+        for node, row in enumerate(rows)
+        if row["step"] == len(recording.records) and ids[node] != constraints.eos_id
     ]
     for node in unended[:beam_size]:  # they were still there when the search had enough
         rows[node]["status"] = "alive"
@@ -180,10 +183,10 @@ def path_from_root(tree: pd.DataFrame, node: int) -> list[int]:
 
 
 def finished_hypotheses(tree: pd.DataFrame) -> pd.DataFrame:
-    """The results of a search, best score first: one row a finished node, with its `pieces` and their `length`."""
+    """The results of a search, best score first: one row a finished node, with its `tokens` and their `length`."""
     ended = tree[tree["status"] == "finished"].sort_values("score", ascending=False, kind="stable")
-    pieces = [" ".join(tree.loc[path_from_root(tree, node)[1:], "token"]) for node in ended.index]
-    return ended[["score", "total", "step"]].rename(columns={"step": "length"}).assign(pieces=pieces)
+    tokens = [" ".join(tree.loc[path_from_root(tree, node)[1:], "token"]) for node in ended.index]
+    return ended[["score", "total", "step"]].rename(columns={"step": "length"}).assign(tokens=tokens)
 
 
 def greedy_path(

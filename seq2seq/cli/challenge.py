@@ -65,7 +65,7 @@ def challenge(
 
 def accuracy_table(accuracies: "tuple[Accuracy, ...]", title: str) -> Table:
     """Show accuracies in per cent, with 95% intervals."""
-    numbers = [Column(name, justify="right") for name in ("right", "of", "accuracy")]
+    numbers = [Column(name, justify="right") for name in ("correct", "of", "accuracy")]
     table = Table(title, *numbers, "95% interval", box=None, pad_edge=False)
     for accuracy in accuracies:
         low, high = accuracy.interval

@@ -36,7 +36,7 @@ Others, by the name that their own list has for them:
 @app.command("list")
 def list_corpora(
     catalogue: Catalogue = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with addresses and checksums.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with URLs and checksums.")] = False,
 ) -> None:
     """Tell which corpora can be downloaded, under which licence, and how large they are."""
     from seq2seq.corpora.downloads.catalogue import load_catalogue

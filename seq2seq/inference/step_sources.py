@@ -1,7 +1,6 @@
 """Step sources of a search: a model alone, restricted to a shortlist, with a language model, after a prefix.
 
-A step source wraps another one, so that they combine freely: `FusionSteps(ShortlistSteps(ModelSteps(model), ...), ...)`.
-    It
+A step source wraps another one, so they combine freely: `FusionSteps(ShortlistSteps(ModelSteps(model), ...), ...)`. It
 holds no more than what its steps are made of. Values that may differ between searches enter the graph as `inputs`, so
 one graph serves them all. Nothing is read from disk here.
 """

@@ -23,7 +23,7 @@ class RandomStream:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.step = tf.Variable(0, dtype=tf.int32, trainable=False, name="draw")
+        self.step = tf.Variable(0, dtype=tf.int32, trainable=False, name="step")
 
     def get_config(self) -> dict[str, int]:
         return {"seed": self.seed}

@@ -24,8 +24,8 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
         parameters     `total`, and by part; a table that several parts share counts for the target
         architecture   embeddings, encoder, attention and decoder in words; a language model has no more than
                        embeddings and decoder
-        tokenizers     `joint`, or `source` and `target`: `kind` (None: of a file that was made elsewhere), `pieces`,
-                       `sha256`
+        tokenizers     `joint`, or `source` and `target`: `model_type` (None: of a file that was made elsewhere),
+                       `vocabulary_size`, `sha256`
         corpus         what `save_model` was told of it, or else the names in the recipe; {} if it has none
         training       `updates`, `epoch`, `validations`, `seconds`, `best`; None without a history
         scores         of the weights
@@ -80,11 +80,11 @@ def _count(weights: Mapping[str, np.ndarray], names: Sequence[str]) -> dict[str,
     return {"total": sum(parts.values()), **parts}
 
 
-def _tokenizers(folder: Path, kinds: Mapping[str, str | None]) -> dict[str, Any]:
+def _tokenizers(folder: Path, model_types: Mapping[str, str | None]) -> dict[str, Any]:
     return {
         file.removesuffix(".spm"): {
-            "kind": kinds.get(file),
-            "pieces": tokenizer.vocabulary_size,
+            "model_type": model_types.get(file),
+            "vocabulary_size": tokenizer.vocabulary_size,
             "sha256": tokenizer.fingerprint(),
         }
         for file, tokenizer in load_tokenizers(folder).files().items()

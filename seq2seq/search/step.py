@@ -37,7 +37,7 @@ class StepOutput(NamedTuple):
 
 
 class StepFunction(Protocol):
-    """One step of a decoder for K hypotheses of each of B sentences. Steps wrap steps: see `shallow_fusion`, `with_prefix`.
+    """One step of a decoder for K hypotheses of each of B sentences. `shallow_fusion` and `with_prefix` wrap others.
 
     Shapes:
         tokens  (B, K)  int64, the last token of each hypothesis, an id of the vocabulary

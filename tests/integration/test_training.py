@@ -48,7 +48,7 @@ def test_each_function_is_traced_once(corpus, tmp_path, monkeypatch):
     assert len(shapes) > 3, "the batches vary"
     assert loop.model.step_function().experimental_get_tracing_count() == 1
     assert loop.model.sums_function().experimental_get_tracing_count() == 1
-    assert loop.validator.translator.searcher.graphs() == 1
+    assert loop.validator.translator.searcher.num_graphs() == 1
 
 
 def test_a_run_leaves_a_model_that_translates(corpus, tmp_path):

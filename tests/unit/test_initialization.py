@@ -7,6 +7,7 @@ import pytest
 from seq2seq import DecoderConfig, EmbeddingsConfig, EncoderConfig, LanguageModel, Seq2Seq
 from seq2seq.analysis.memory_tasks.tasks import AddingTask
 from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer
+from seq2seq.config import UnconditionalDecoderConfig
 from seq2seq.layers import Embedding, Initializers
 from seq2seq.layers.cells import CELLS, make_cell
 from tests.random_state import DRAWS, random_state_untouched

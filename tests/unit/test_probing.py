@@ -102,7 +102,7 @@ def test_what_is_right_is_counted_by_phenomenon_and_by_distance(sets):
     assert starts == sorted(starts)
     assert starts[-1] > 16
     values = report.as_dict()
-    assert values["phenomena"][0].keys() == {"name", "items", "right", "accuracy", "low", "high"}
+    assert values["phenomena"][0].keys() == {"name", "items", "correct", "accuracy", "low", "high"}
 
 
 def test_wilson_intervals():

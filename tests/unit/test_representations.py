@@ -96,13 +96,13 @@ def test_a_words_state_is_the_mean_of_its_pieces(translator):
     frame, vectors = word_states(translator, SENTENCES)
     assert vectors.shape == (len(frame), 12)
     states = source_states(translator, SENTENCES)
-    assert (frame["pieces"] > 1).any()
+    assert (frame["subwords"] > 1).any()
     for number, sentence in enumerate(SENTENCES):
         here = frame["sentence"] == number
         assert frame.loc[here, "word"].tolist() == [*split_words(sentence), "</s>"]
-        assert frame.loc[here, "place"].tolist() == list(range(here.sum()))
+        assert frame.loc[here, "position"].tolist() == list(range(here.sum()))
         start = 0
-        for vector, pieces in zip(vectors[here], frame.loc[here, "pieces"], strict=True):
+        for vector, pieces in zip(vectors[here], frame.loc[here, "subwords"], strict=True):
             expected = sum(states[number][start + step] for step in range(pieces)) / pieces
             np.testing.assert_allclose(vector, expected, atol=1e-6)
             start += pieces

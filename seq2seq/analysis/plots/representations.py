@@ -1,4 +1,4 @@
-"""Figures of vectors: projections with names, and what probes can read at which place."""
+"""Figures of vectors: projections with names, and what probes can read at which position."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
     from matplotlib.figure import Figure
 
-LAYER_WIDTH = 0.28  # between the layers of a place, in places
+LAYER_WIDTH = 0.28  # between the layers of a position, in positions
 
 
 def plot_projection(
@@ -44,7 +44,7 @@ def plot_projection(
 
 
 def plot_probe_accuracy(probes: pd.DataFrame, title: str) -> Figure:
-    """Draw accuracy by place and layer, with its interval, its majority baseline and the control task.
+    """Draw accuracy by position and layer, with its interval, its majority baseline and the control task.
 
     Args:
         probes: From `probe_positions`.
@@ -52,20 +52,22 @@ def plot_probe_accuracy(probes: pd.DataFrame, title: str) -> Figure:
     """
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    places = list(dict.fromkeys(probes["place"]))
+    positions = list(dict.fromkeys(probes["position"]))
     layers = list(dict.fromkeys(probes["layer"]))
     for number, layer in enumerate(layers):
         part = probes[probes["layer"] == layer]
-        x = np.array([places.index(place) for place in part["place"]]) + LAYER_WIDTH * (number - (len(layers) - 1) / 2)
+        x = np.array([places.index(place) for place in part["position"]]) + LAYER_WIDTH * (
+            number - (len(layers) - 1) / 2
+        )
         share, low, high = (100 * part[column].to_numpy() for column in ("accuracy", "low", "high"))
         errors = np.maximum([share - low, high - share], 0)
         drawn = axes.errorbar(x, share, yerr=errors, fmt="o", capsize=3, label=f"{layer}: new lemmas")
         colour = drawn.lines[0].get_color()
-        axes.plot(x, 100 * part["familiar"], "_", markersize=14, color=colour, label=f"{layer}: lemmas of training")
-        axes.plot(x, 100 * part["control"], "x", color=colour, label=f"{layer}: control task")
-    axes.axhline(100 * probes["majority"].iloc[0], color="grey", linestyle=":", label="majority")
-    axes.set(title=title, xlabel="place whose vector the probe reads", ylabel="right (%)", ylim=(0, 103))
-    axes.set_xticks(range(len(places)), places)
-    axes.set_xlim(-0.5, len(places) - 0.5)
+        axes.plot(x, 100 * part["seen_group_accuracy"], "_", markersize=14, color=colour, label=f"{layer}: lemmas of training")
+        axes.plot(x, 100 * part["control_accuracy"], "x", color=colour, label=f"{layer}: control task")
+    axes.axhline(100 * probes["majority_baseline"].iloc[0], color="grey", linestyle=":", label="majority")
+    axes.set(title=title, xlabel="position whose vector the probe reads", ylabel="right (%)", ylim=(0, 103))
+    axes.set_xticks(range(len(positions)), positions)
+    axes.set_xlim(-0.5, len(positions) - 0.5)
     figure.legend(loc="outside right upper")
     return figure

@@ -48,7 +48,7 @@ def download(file: RemoteFile, path: Path, on_progress: Progress = lambda done, 
     same as then. A file that is not what it should be is kept as `path.rejected`.
 
     Raises:
-        CorpusError: The address cannot be reached, or the file is not the one that it should be.
+        CorpusError: The URL cannot be reached, or the file is not the one that it should be.
     """
     part = _beside(path, ".part")
     size = _size(part)
@@ -97,16 +97,16 @@ def reject(path: Path, difference: str, remedy: str) -> CorpusError:
     return CorpusError(f"{path}: {difference}. It is kept as {rejected} and will not be used. {remedy}")
 
 
-def _changed(path: Path, address: str, difference: str) -> CorpusError:
+def _changed(path: Path, url: str, difference: str) -> CorpusError:
     return reject(
         path,
         difference,
-        f"Run the same command again, in case it was damaged on its way. If it comes out the same, {address} has "
+        f"Run the same command again, in case it was damaged on its way. If it comes out the same, {url} has "
         "changed: write the new checksum into a copy of the list, and name that with --catalogue.",
     )
 
 
-def _transfer(address: str, part: Path, progress: Progress) -> None:
+def _transfer(url: str, part: Path, progress: Progress) -> None:
     """Append what is missing to a part, or write it anew.
 
     Raises:
@@ -115,24 +115,24 @@ def _transfer(address: str, part: Path, progress: Progress) -> None:
     import requests
     import urllib3
 
-    done, validator = _kept(part, address)
+    done, validator = _kept(part, url)
     # Compression on the way would make ranges and lengths count other bytes than those of the file.
     headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
     if validator:
         headers |= {"Range": f"bytes={done}-", "If-Range": validator}
     try:
-        with requests.get(address, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
             if validator and not _goes_on(response, done):
                 done = 0
                 if response.status_code in (206, 416):  # no part of the file that is kept: ask for all of it
                     part.unlink()
-                    return _transfer(address, part, progress)
+                    return _transfer(url, part, progress)
             if not response.ok:
                 raise _BrokenOffError(f"the server answered {response.status_code} {response.reason}")
             length = response.headers.get("Content-Length", "")
             total = done + int(length) if length.isdecimal() else None
             with part.open("ab" if done else "wb") as handle:
-                _write_note(part, address, response)
+                _write_note(part, url, response)
                 progress(done, total)
                 for block in response.raw.stream(BLOCK_SIZE, decode_content=False):
                     handle.write(block)
@@ -146,30 +146,30 @@ def _goes_on(response: "requests.Response", done: int) -> bool:
     return response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
 
 
-def _kept(part: Path, address: str) -> tuple[int, str | None]:
+def _kept(part: Path, url: str) -> tuple[int, str | None]:
     """How many bytes an earlier call left, and by what the server knows that version; nothing if it cannot tell."""
     try:
         note = json.loads(_note(part).read_text(encoding="utf-8"))
         done = part.stat().st_size
     except (OSError, ValueError):
         return 0, None
-    if note.get("address") != address or not note.get("validator") or not done:
+    if note.get("url") != url or not note.get("validator") or not done:
         return 0, None
     return done, str(note["validator"])
 
 
-def _write_note(part: Path, address: str, response: "requests.Response") -> None:
+def _write_note(part: Path, url: str, response: "requests.Response") -> None:
     """Keep what tells this version of the file from another: a strong ETag, or else the date."""
     tag = response.headers.get("ETag", "")
     validator = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
-    _note(part).write_text(json.dumps({"address": address, "validator": validator}), encoding="utf-8")
+    _note(part).write_text(json.dumps({"url": url, "validator": validator}), encoding="utf-8")
 
 
-def _what_to_do(address: str, path: Path, reason: str) -> str:
-    kept, _ = _kept(_beside(path, ".part"), address)
+def _what_to_do(url: str, path: Path, reason: str) -> str:
+    kept, _ = _kept(_beside(path, ".part"), url)
     after = f": it goes on after the {kept:,} bytes that came" if kept else ""
     return (
-        f"{address}: cannot be downloaded: {reason}. Check the network and the address, then run the same command "
+        f"{url}: cannot be downloaded: {reason}. Check the network and the URL, then run the same command "
         f"again{after}. Or get the file in some other way, put it at {path}, and run the command again."
     )
 

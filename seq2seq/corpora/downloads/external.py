@@ -56,7 +56,7 @@ def get_test_set(name: str, folder: Path) -> DownloadedCorpus:
         (folder / copy).write_bytes(Path(file).read_bytes())
     got.add_aligned("test", files)
     got.extra_references = [str(folder / copy) for copy in more]
-    got.write_record(addresses=list(dataset.data), downloaded=today())
+    got.write_record(urls=list(dataset.data), downloaded=today())
     return got
 
 

@@ -94,7 +94,7 @@ def _get_files(entry: CatalogueEntry, got: DownloadedCorpus, progress: Progress)
         if unpacked and (fresh or not unpacked.is_dir()):
             unpack(path, unpacked)
         if before.get("sha256") != receipt.sha256:
-            record[name] = {"address": file.url, "downloaded": today(), **receipt._asdict()}
+            record[name] = {"url": file.url, "downloaded": today(), **receipt._asdict()}
         got.write_record(files=record)  # after each: an interruption loses nothing
 
 
