@@ -56,14 +56,14 @@ def plot_probe_accuracy(probes: pd.DataFrame, title: str) -> Figure:
     layers = list(dict.fromkeys(probes["layer"]))
     for number, layer in enumerate(layers):
         part = probes[probes["layer"] == layer]
-        x = np.array([places.index(place) for place in part["position"]]) + LAYER_WIDTH * (
-            number - (len(layers) - 1) / 2
-        )
+        shift = LAYER_WIDTH * (number - (len(layers) - 1) / 2)
+        x = np.array([positions.index(name) for name in part["position"]]) + shift
         share, low, high = (100 * part[column].to_numpy() for column in ("accuracy", "low", "high"))
         errors = np.maximum([share - low, high - share], 0)
         drawn = axes.errorbar(x, share, yerr=errors, fmt="o", capsize=3, label=f"{layer}: new lemmas")
         colour = drawn.lines[0].get_color()
-        axes.plot(x, 100 * part["seen_group_accuracy"], "_", markersize=14, color=colour, label=f"{layer}: lemmas of training")
+        seen = 100 * part["seen_group_accuracy"]
+        axes.plot(x, seen, "_", markersize=14, color=colour, label=f"{layer}: lemmas of training")
         axes.plot(x, 100 * part["control_accuracy"], "x", color=colour, label=f"{layer}: control task")
     axes.axhline(100 * probes["majority_baseline"].iloc[0], color="grey", linestyle=":", label="majority")
     axes.set(title=title, xlabel="position whose vector the probe reads", ylabel="right (%)", ylim=(0, 103))
