@@ -12,7 +12,7 @@ from seq2seq.devices.device import use_precision
 from seq2seq.extras import requires_extra
 from seq2seq.inference.results import Translation
 from seq2seq.inference.translator import Translator
-from seq2seq.layers.attention import watched_heads
+from seq2seq.layers.attention import record_head_weights
 
 with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
@@ -77,7 +77,7 @@ def teacher_forced_map(translator: Translator, source: str, target: str) -> Atte
             raise ValueError(f"the {name} {text!r} has no tokens.")
     rows = [tf.constant([row]) for row in ids]
     use_precision(model.precision)
-    with watched_heads() as heads:
+    with record_head_weights() as heads:
         weights = model.attention_weights(*rows)[0].numpy()
     log_probs = tf.nn.log_softmax(model(rows))[0].numpy()
     return AttentionMap(

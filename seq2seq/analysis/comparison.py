@@ -6,7 +6,7 @@ of a data frame here. A column that is not there is pandas' `KeyError`.
 
 from collections.abc import Sequence
 
-from seq2seq.analysis.intervals import mean_interval
+from seq2seq.analysis.intervals import mean_confidence_interval
 from seq2seq.extras import requires_extra
 
 with requires_extra("analysis", needed_by=__name__):
@@ -41,7 +41,7 @@ def summarize(runs: pd.DataFrame, values: Sequence[str], by: str = "cell") -> pd
     table = groups.size().to_frame("seeds")
     for value in values:
         table[value] = groups[value].mean()
-        table[[f"{value}_low", f"{value}_high"]] = groups[value].apply(mean_interval).tolist()
+        table[[f"{value}_low", f"{value}_high"]] = groups[value].apply(mean_confidence_interval).tolist()
     return table
 
 
@@ -62,7 +62,7 @@ def group_difference(
     """
     table = runs.dropna(subset=[value]).pivot(index="seed", columns=by, values=value)[[*first, *second]].dropna()
     each = table[[*first]].mean(axis=1) - table[[*second]].mean(axis=1)
-    low, high = mean_interval(each.tolist())
+    low, high = mean_confidence_interval(each.tolist())
     return {"seeds": len(each), "mean": each.mean(), "low": low, "high": high}
 
 

@@ -55,7 +55,7 @@ def bootstrap_ratio_interval(
     return float(low), float(high)
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+def mean_confidence_interval(values: Sequence[float]) -> tuple[float, float]:
     """The 95% interval of the mean of values by Student's t; both ends NaN for a single value.
 
     It takes the values for a sample of a normal distribution, and where all are equal it has no width: distances come

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.analysis.words import word_pieces
+from seq2seq.analysis.words import subword_positions
 from seq2seq.data.padding import batches_by_length, pad
 from seq2seq.data.tokenizer import EOS_ID, PAD_ID
 from seq2seq.devices.device import use_precision
@@ -93,7 +93,7 @@ def word_states(
     for number, (sentence, states) in enumerate(
         zip(sentences, source_states(translator, sentences, layer), strict=True)
     ):
-        words = [*word_pieces(translator.tokenizers.source, sentence), (EOS, [len(states) - 1])]
+        words = [*subword_positions(translator.tokenizers.source, sentence), (EOS, [len(states) - 1])]
         for place, (word, pieces) in enumerate(words):
             rows.append((number, place, word, len(pieces)))
             vectors.append(states[pieces].mean(axis=0))

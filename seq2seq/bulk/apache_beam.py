@@ -28,7 +28,7 @@ class Worker:
         self.translator, self.lock = Translator.load(model, precision, warn=_LOGGER.warning), Lock()
 
 
-class AnswerChunk:
+class TranslateChunk:
     """Answer a chunk, see `Chunks.answer`.
 
     Args:
@@ -111,7 +111,7 @@ def _run(chunks: Chunks, runner: Any, options: Any) -> None:
             | beam.Create([range(1, chunks.total + 1)])
             | "Read" >> beam.FlatMap(chunks.read, _LOGGER.warning)
             | beam.Reshuffle()  # or one worker would read and translate everything
-            | "Translate" >> beam.Map(AnswerChunk(chunks, Shared()))
+            | "Translate" >> beam.Map(TranslateChunk(chunks, Shared()))
         )
     if pipeline.result.state != PipelineState.DONE:
         raise RuntimeError(f"the pipeline is {pipeline.result.state}")

@@ -15,10 +15,10 @@ from typing import Any
 from uuid import uuid4
 
 from seq2seq.bulk.job import Job, check_same_job
-from seq2seq.corpora.readers import lenient_lines, open_bytes
+from seq2seq.corpora.readers import decode_lines, open_bytes
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import BulkError, CorpusError
-from seq2seq.inference.output import count_answered, format_translations
+from seq2seq.inference.output import count_translated, format_translations
 from seq2seq.inference.translator import Translator
 from seq2seq.storage.files import atomic_write, storage_errors
 
@@ -78,7 +78,7 @@ class Chunks:
             raise BulkError(f"{output}: found {there}, and {self.record.name} says {written} bytes. {remedy}")
         return True
 
-    def lines_of(self, first: int) -> range:
+    def chunk_lines(self, first: int) -> range:
         """The numbers of a chunk's lines, by its first one."""
         return range(first, min(first + self.size, self.total + 1))
 
@@ -93,10 +93,10 @@ class Chunks:
             CorpusError: The file cannot be read, or got shorter.
         """
         with open_bytes(self.job.source) as handle:
-            texts = lenient_lines(handle, str(self.job.source), warn, lines.start)
+            texts = decode_lines(handle, str(self.job.source), warn, lines.start)
             for first in lines[:: self.size]:
                 chunk = list(islice(texts, self.size))
-                if len(chunk) < len(self.lines_of(first)):
+                if len(chunk) < len(self.chunk_lines(first)):
                     raise CorpusError(
                         f"{self.job.source}: found {first - 1 + len(chunk):,} lines, and there were {self.total:,} "
                         "when this began. Restore the file, and run the same command again."
@@ -152,11 +152,11 @@ class Chunks:
     def _write_output(self) -> None:
         with atomic_write(self.job.target) as partial, partial.open("wb") as target:
             for first in range(1, self.total + 1, self.size):
-                path, lines = self._path(first), self.lines_of(first)
+                path, lines = self._path(first), self.chunk_lines(first)
                 found = 0
                 if path.is_file():
                     with path.open("rb") as rows:
-                        found = count_answered(rows, self.job.output_format)
+                        found = count_translated(rows, self.job.output_format)
                         rows.seek(0)
                         copyfileobj(rows, target)
                 if found != len(lines):

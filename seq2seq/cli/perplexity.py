@@ -27,7 +27,7 @@ def perplexity(
     from seq2seq.cli.console import progress_bar, warn
     from seq2seq.cli.startup import load_tensorflow
     from seq2seq.cli.text_files import open_input
-    from seq2seq.corpora.readers import lenient_lines
+    from seq2seq.corpora.readers import decode_lines
 
     load_tensorflow()
     from seq2seq.inference.text_generator import TextGenerator
@@ -35,7 +35,7 @@ def perplexity(
     generator = TextGenerator.load(model, precision, warn=warn)
     name = str(input_file or "stdin")
     with open_input(input_file) as handle:
-        lines = list(lenient_lines(handle, name, warn))
+        lines = list(decode_lines(handle, name, warn))
     with progress_bar(f"measuring {name}", len(lines)) as advance:
         report = generator.perplexity(lines, on_progress=advance)
     if as_json:

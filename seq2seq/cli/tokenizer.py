@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from seq2seq.cli.console import progress_bar, stderr, warn
-from seq2seq.cli.options import from_flags
+from seq2seq.cli.options import section_from_flags
 from seq2seq.cli.text_files import open_input, open_output
 from seq2seq.config import TokenizerConfig
-from seq2seq.corpora.readers import lenient_lines, read_lines
+from seq2seq.corpora.readers import decode_lines, read_lines
 from seq2seq.errors import TokenizerError
 from seq2seq.storage.paths import find_file
 
@@ -46,7 +46,7 @@ def train(
         "user_defined_symbols": tuple(user_defined_symbols or ()),
         "normalization": normalization,
     }
-    config = from_flags(TokenizerConfig, values)
+    config = section_from_flags(TokenizerConfig, values)
     if not output.parent.is_dir():
         raise TokenizerError(f"{output}: there is no folder {output.parent}.")
     files = [find_file(str(text)) for text in texts]
@@ -97,6 +97,6 @@ def _each_line(input_file: Path | None, output_file: Path | None, convert: Calla
         open_output(output_file, inputs=input_file) as target,
         progress_bar(name, None) as advance,
     ):
-        for number, line in enumerate(lenient_lines(source, name, warn), start=1):
+        for number, line in enumerate(decode_lines(source, name, warn), start=1):
             target.write(f"{convert(line)}\n")
             advance(number)

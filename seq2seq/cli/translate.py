@@ -11,7 +11,7 @@ from seq2seq.cli.options import search_options, with_search_options
 from seq2seq.cli.startup import load_tensorflow
 from seq2seq.cli.text_files import check_output, open_input, open_output
 from seq2seq.config.precision import Precision
-from seq2seq.corpora.readers import lenient_lines
+from seq2seq.corpora.readers import decode_lines
 from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.inference.output import OutputFormat, format_translations
 
@@ -137,7 +137,7 @@ def _translate_stream(
         open_output(target, inputs=source) as written,
         progress_bar(f"translating {name}", None) as advance,
     ):
-        lines = lenient_lines(read, name, warn)
+        lines = decode_lines(read, name, warn)
         for rows in format_translations(
             translator, lines, options, output_format, name=name, warn=warn, on_progress=advance
         ):

@@ -64,7 +64,7 @@ def sections(section: type[Section], prefix: str = "") -> Iterator[tuple[str, ty
     """
     yield prefix, section
     for name, field in section.model_fields.items():
-        inner = inner_section(field.annotation)
+        inner = nested_section(field.annotation)
         if inner is not None:
             place = ".0" if any(get_origin(part) is tuple for part in annotations(field.annotation)) else ""
             yield from sections(inner, f"{prefix}.{name}{place}".lstrip("."))
@@ -75,7 +75,7 @@ def _dotted_keys(recipe: type[Section]) -> list[str]:
         f"{prefix}.{name}".lstrip(".")
         for prefix, section in sections(recipe)
         for name, field in section.model_fields.items()
-        if inner_section(field.annotation) is None
+        if nested_section(field.annotation) is None
     ]
 
 
@@ -85,11 +85,11 @@ def _keys(recipe: type[Section], path: Sequence[str | int]) -> Collection[str]:
     for name in path:
         if isinstance(name, str):  # a number is a place in a list of sections
             field = section.model_fields.get(name) if section else None
-            section = inner_section(field.annotation) if field else None
+            section = nested_section(field.annotation) if field else None
     return section.model_fields if section else ()
 
 
-def inner_section(annotation: Any) -> type[Section] | None:
+def nested_section(annotation: Any) -> type[Section] | None:
     """The section in `Section`, `Section | None` or `tuple[Section, ...] | None`."""
     found = (part for part in annotations(annotation) if isinstance(part, type) and issubclass(part, Section))
     return next(found, None)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from seq2seq.config.explain import annotations, inner_section, sections
+from seq2seq.config.explain import annotations, nested_section, sections
 from seq2seq.config.section import Section
 from seq2seq.config.tasks import RECIPES
 
@@ -75,7 +75,7 @@ def _row(name: str, field: FieldInfo) -> dict[str, str]:
         "default": _default(field),
         "range": ", ".join(f"`{SYMBOLS[kind]}{_number(value)}`" for kind, value in _limits(field)),
         "unit": str(about.get("unit", "")),
-        "meaning": field.description or _summary(inner_section(field.annotation)),
+        "meaning": field.description or _summary(nested_section(field.annotation)),
         "paper": str(about.get("paper", "")),
     }
 

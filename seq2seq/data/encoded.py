@@ -88,7 +88,7 @@ class EncodedCorpus(EncodedPairs):
             OSError, ValueError, KeyError, TypeError: It is not there or damaged, and can be encoded again.
         """
         self.folder = folder
-        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        about = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
         self.fingerprint: str = about["fingerprint"]
         self.report = FilterReport(about["read"], about["kept"], Counter(about["dropped"]))
         self.source = TokenizedSide(folder, "source", about["source_dtype"])
@@ -146,8 +146,8 @@ def encode_corpus(
             "kept": report.kept,
             "dropped": dict(report.dropped),
         }
-        with storage_errors(partial / "about.json"):
-            (partial / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        with storage_errors(partial / "metadata.json"):
+            (partial / "metadata.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return EncodedCorpus(folder)
 
 

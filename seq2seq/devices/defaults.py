@@ -26,7 +26,7 @@ class Defaults(NamedTuple):
 GPU_MEMORY = 16 * 2**30
 # float32 tensors of hypotheses times vocabulary that are alive at once in a step of a search: logits,
 # log-probabilities, scores, and what they are made from.
-LOGITS_ALIVE = 5
+LOGIT_COPIES = 5
 
 # Products of 1,000 rows keep a CPU busy. On a GPU the time of an update, or of a step of a search, is mostly that of
 # starting its operations, whatever their size. Other memory grows with a search too, so a quarter is for the logits.
@@ -34,12 +34,12 @@ CPU = Defaults(batch_tokens=1_000, search_tokens=16_000, search_logits=None, det
 GPU = Defaults(
     batch_tokens=8_000,
     search_tokens=128_000,
-    search_logits=GPU_MEMORY // 4 // (4 * LOGITS_ALIVE),
+    search_logits=GPU_MEMORY // 4 // (4 * LOGIT_COPIES),
     deterministic=False,
 )
 
 
-def defaults_for(device: Device) -> Defaults:
+def device_defaults(device: Device) -> Defaults:
     """What suits a device."""
     return GPU if device.is_gpu else CPU
 
@@ -57,5 +57,5 @@ def search_budget(options: SearchOptions, vocabulary_size: int, device: Device) 
     """
     if options.batch_tokens is not None:
         return options.batch_tokens, options.batch_tokens  # each hypothesis has a token or more
-    tokens, logits = defaults_for(device).search_tokens, defaults_for(device).search_logits
+    tokens, logits = device_defaults(device).search_tokens, device_defaults(device).search_logits
     return tokens, tokens if logits is None else logits // vocabulary_size

@@ -45,11 +45,9 @@ def find_device() -> Device:
     if gpus:
         gpus = _those_that_compute(gpus)
     elif (
-        gpu_trial.DRIVER_FILE.exists()
-        and not gpu_trial.is_hidden_on_purpose()
-        and not tf.config.list_physical_devices("GPU")
+        gpu_trial.DRIVER_FILE.exists() and not gpu_trial.is_gpu_hidden() and not tf.config.list_physical_devices("GPU")
     ):
-        cause, remedy = gpu_trial.reason_for_no_gpu()
+        cause, remedy = gpu_trial.diagnose_missing_gpu()
         _warn(
             f"the device is the CPU: there is an NVIDIA driver, and TensorFlow finds no GPU: {cause}. {remedy}. Or set "
             f"{gpu_trial.VISIBLE_DEVICES}=-1 to use the CPU without this warning."

@@ -21,7 +21,7 @@ LOST_WORKER_ERRORS = (
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
 )
-UNLIKE_WORKERS = "is joining a group with"  # ... incompatible device type, or another size; an InternalError
+WORKER_MISMATCH = "is joining a group with"  # ... incompatible device type, or another size; an InternalError
 CLUSTER_VARIABLE = (
     "TF_CONFIG"  # the environment variable that TensorFlow, Kubeflow and others tell a worker its place by
 )
@@ -125,7 +125,7 @@ class Replicas:
 
 
 @contextmanager
-def reporting_lost_workers(replicas: Replicas) -> Iterator[None]:
+def report_lost_workers(replicas: Replicas) -> Iterator[None]:
     """Turn TensorFlow's errors about other workers into one that says what to do.
 
     Raises:
@@ -143,7 +143,7 @@ def reporting_lost_workers(replicas: Replicas) -> Iterator[None]:
             ) from error
         if replicas.workers == 1 or not isinstance(error, LOST_WORKER_ERRORS):
             raise
-        if UNLIKE_WORKERS in str(error.message):
+        if WORKER_MISMATCH in str(error.message):
             raise TrainingError(
                 f"worker {replicas.worker_index} of {replicas.workers}: the workers have unlike devices, or not "
                 "equally "

@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # scoring texts needs no TensorFlow
 METRICS = ("BLEU", "chrF2", "TER")
 BOOTSTRAP_SAMPLES = 1000
 BLEU_TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}  # every other language: 13a
-TER_BY_CHARACTER = ("zh", "ja")  # written without spaces: TER counts characters there
+CHARACTER_TER_LANGUAGES = ("zh", "ja")  # written without spaces: TER counts characters there
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def make_metric(name: str, language: str | None = None) -> Any:
     if name == "chrF2":
         return CHRF()
     if name == "TER":
-        by_character = language in TER_BY_CHARACTER
+        by_character = language in CHARACTER_TER_LANGUAGES
         return TER(normalized=by_character, asian_support=by_character)
     raise EvaluationError(f"unknown metric '{name}'.{did_you_mean(name, METRICS)} Accepted: {', '.join(METRICS)}.")
 

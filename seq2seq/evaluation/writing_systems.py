@@ -14,7 +14,7 @@ MIN_OWN_LETTERS = 0.1  # of these: Chinese that quotes Japanese has fewer kana, 
 MAX_LINES = 1000
 
 
-def likely_language(lines: Sequence[str]) -> str | None:
+def detect_language(lines: Sequence[str]) -> str | None:
     """`zh`, `ja` or `ko` if the first lines' letters are those of Chinese, Japanese or Korean; else None."""
     text = "".join(islice(lines, MAX_LINES))
     kana, hangul, han = (len(block.findall(text)) for block in (KANA, HANGUL, HAN))
@@ -27,7 +27,7 @@ def likely_language(lines: Sequence[str]) -> str | None:
 
 
 def script_warning(references: Sequence[str]) -> None:
-    language = likely_language(references)
+    language = detect_language(references)
     if language:
         name = {"zh": "Chinese", "ja": "Japanese", "ko": "Korean"}[language]
         warnings.warn(

@@ -9,7 +9,7 @@ from seq2seq.layers.attention import Attention, AttentionMemory
 from seq2seq.layers.cells import DeepTransitionCell, GRUCell, LayerNormGRUCell, LayerNormLSTMCell, LSTMCell
 from seq2seq.layers.conditional import ConditionalDecoder
 from seq2seq.layers.decoder import Decoder, DecoderState
-from seq2seq.layers.default_decoder import DefaultDecoder
+from seq2seq.layers.default_decoder import LuongDecoder
 from seq2seq.layers.dropout import Dropout, RandomStream
 from seq2seq.layers.embedding import Embedding
 from seq2seq.layers.encoder import Encoder
@@ -25,7 +25,6 @@ __all__ = [
     "Decoder",
     "DecoderState",
     "DeepTransitionCell",
-    "DefaultDecoder",
     "Dropout",
     "Embedding",
     "Encoder",
@@ -35,6 +34,7 @@ __all__ = [
     "LSTMCell",
     "LayerNormGRUCell",
     "LayerNormLSTMCell",
+    "LuongDecoder",
     "RandomStream",
     "Recurrence",
     "output_cross_entropy",

@@ -9,7 +9,7 @@ import tensorflow as tf
 from seq2seq.layers.configurable import ConfigurableLayer
 from seq2seq.layers.initialization import UNSEEDED, Initializers
 
-Summary = Literal["dense", "copy", "mean", "max", "zero"]
+BridgeKind = Literal["dense", "copy", "mean", "max", "zero"]
 
 
 class Bridge(ConfigurableLayer):
@@ -41,7 +41,7 @@ class Bridge(ConfigurableLayer):
 
     def __init__(
         self,
-        kind: Summary,
+        kind: BridgeKind,
         sizes: Sequence[Sequence[int]],
         vector_size: int | None = None,
         initializers: Initializers = UNSEEDED,

@@ -86,7 +86,7 @@ class Encoder(ConfigurableLayer):
         ]
         shared = (1,) if variational_dropout else ()
         self.dropouts = [Dropout(dropout, stream, f"encoder/{i}", shared, dtype=policy) for i in range(layers)]
-        self.state_dropouts = [
+        self.recurrent_dropouts = [
             [Dropout(recurrent_dropout, stream, f"encoder/{i}/{j}/state", dtype=policy) for j in range(count)]
             for i, count in enumerate(counts)
         ]
@@ -130,5 +130,5 @@ class Encoder(ConfigurableLayer):
         """The recurrent dropout of each of a layer's recurrences."""
         return [
             dropout.mask([tf.shape(x)[0], recurrence.cell.units], x.dtype, training)
-            for dropout, recurrence in zip(self.state_dropouts[layer], self.recurrences[layer], strict=True)
+            for dropout, recurrence in zip(self.recurrent_dropouts[layer], self.recurrences[layer], strict=True)
         ]

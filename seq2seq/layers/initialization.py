@@ -6,7 +6,7 @@ from typing import Self
 
 import keras
 
-LARGEST_SEED = 10**9  # as Keras draws them: weights are those that Keras makes after `set_random_seed(seed)`
+MAX_SEED = 10**9  # as Keras draws them: weights are those that Keras makes after `set_random_seed(seed)`
 
 
 @keras.saving.register_keras_serializable(package="seq2seq")
@@ -49,7 +49,7 @@ class Initializers:
         return keras.initializers.RandomUniform(seed=self._seed())
 
     def _seed(self) -> int:
-        return self._draw(1, LARGEST_SEED)
+        return self._draw(1, MAX_SEED)
 
 
 UNSEEDED = Initializers()

@@ -65,7 +65,7 @@ class RecurrentStack(ConfigurableLayer):
         ]
         shared = (1,) if variational_dropout else ()
         self.dropouts = [Dropout(dropout, stream, f"decoder/{i}", shared, dtype=policy) for i in range(layers)]
-        self.state_dropouts = [
+        self.recurrent_dropouts = [
             Dropout(recurrent_dropout, stream, f"decoder/{i}/state", dtype=policy) for i in range(layers)
         ]
 
@@ -97,7 +97,7 @@ class RecurrentStack(ConfigurableLayer):
 
     def state_mask(self, layer: int, inputs: tf.Tensor, training: bool) -> tf.Tensor | None:
         """A layer's recurrent dropout (B, U) for inputs (B, T, ·)."""
-        return self.state_dropouts[layer].mask([tf.shape(inputs)[0], self.units], inputs.dtype, training)
+        return self.recurrent_dropouts[layer].mask([tf.shape(inputs)[0], self.units], inputs.dtype, training)
 
     def run(
         self, layer: int, parts: Sequence[tf.Tensor], lengths: tf.Tensor, state: States, training: bool
@@ -122,7 +122,7 @@ class RecurrentStack(ConfigurableLayer):
         hidden, passed = split_output(outputs, self.units)
         return self.dropouts[layer](self.connections[layer](hidden, below), training=training), passed
 
-    def run_above(
+    def run_upper_layers(
         self,
         x: tf.Tensor,
         passed: tf.Tensor,
@@ -136,7 +136,7 @@ class RecurrentStack(ConfigurableLayer):
             x, passed = self.run(i, [x, context, passed], lengths, states[i], training)
         return x
 
-    def step_above(
+    def step_upper_layers(
         self, x: tf.Tensor, passed: tf.Tensor, context: tf.Tensor, states: Sequence[States]
     ) -> tuple[tf.Tensor, list[States]]:
         """One step of all layers above the bottom one, which read a context: the top one's x, and the next states."""

@@ -8,7 +8,7 @@ import tensorflow as tf
 from seq2seq.data.tokenizer import PAD_ID
 
 
-def checked_batch(data: Any, vocabulary_sizes: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
+def validate_batch(data: Any, vocabulary_sizes: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
     """Source and target of a batch, (B, S) and (B, T) int32, as Keras hands over what a user gave.
 
     What the types of a batch show is found while a step is traced. Ids are checked at every step, which costs a GPU a

@@ -9,20 +9,20 @@ from seq2seq.config.network import RecurrentStackConfig, UnconditionalDecoderCon
 from seq2seq.layers import (
     ConditionalDecoder,
     Decoder,
-    DefaultDecoder,
     Dropout,
     Encoder,
     Initializers,
     InputFeedingDecoder,
+    LuongDecoder,
     RandomStream,
 )
 from seq2seq.layers.attention import Attention, make_attention
-from seq2seq.layers.bridge import Bridge, Summary
+from seq2seq.layers.bridge import Bridge, BridgeKind
 from seq2seq.layers.readout import Readout
 from seq2seq.layers.stack import RecurrentStack
 
 DECODERS: dict[str, type[Decoder]] = {
-    "luong": DefaultDecoder,
+    "luong": LuongDecoder,
     "input_feeding": InputFeedingDecoder,
     "cgru": ConditionalDecoder,
 }
@@ -71,11 +71,11 @@ def _decoder(
     initializers: Initializers,
     dtype: keras.DTypePolicy,
     attention: Attention | None = None,
-    form: str = "luong",
-    summary: Summary = "zero",
+    decoder_type: str = "luong",
+    bridge: BridgeKind = "zero",
     context: str = "initial",
 ) -> Decoder:
-    kind, drawn = DECODERS[form], {"initializers": initializers, "dtype": dtype}
+    kind, drawn = DECODERS[decoder_type], {"initializers": initializers, "dtype": dtype}
     options = _stack_options(config)
     stack = RecurrentStack(bottom_depth=kind.bottom_depth, stream=stream, name="stack", **options, **drawn)
     rate = config.dropout if config.readout_dropout is None else config.readout_dropout
@@ -86,7 +86,7 @@ def _decoder(
     return kind(
         stack=stack,
         attention=attention,
-        bridge=Bridge(summary, sizes, vector_size, name="bridge", **drawn),
+        bridge=Bridge(bridge, sizes, vector_size, name="bridge", **drawn),
         readout=readout,
         attention_dropout=Dropout(attention_dropout, stream, "decoder/attention", dtype=dtype),
         dtype=dtype,

@@ -12,7 +12,7 @@ from seq2seq.model_directory.directory import TOKENIZERS, check_directory, load_
 from seq2seq.model_directory.metadata import CONFIG, read_history
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.storage.files import atomic_write, regular_file
-from seq2seq.training.checkpoints import best_first, kept_weights
+from seq2seq.training.checkpoints import kept_weights, rank_by_metric
 
 
 def average_checkpoints(
@@ -75,7 +75,7 @@ def _choose(directory: Path, last: int | None, best: int | None) -> list[tuple[P
         (entry["update"], {"metric": metric, "value": entry[value], "loss": entry["valid_loss"]})
         for entry in read_history(directory)
     ]
-    ordered = best_first(history) if which == "best" else history[::-1]
+    ordered = rank_by_metric(history) if which == "best" else history[::-1]
     if number > len(ordered):
         raise TrainingError(f"{directory}: asked for the {number} {which} validations, and there are {len(ordered)}.")
     kept = {about["update"]: (file, about) for file, about in kept_weights(directory)}

@@ -93,7 +93,7 @@ def save_checkpoint(
         state: What `snapshot` gave.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = {"progress": run_state.as_dict(), "corpora": corpora, "precision": model.precision}
+    about = {"run_state": run_state.as_dict(), "corpora": corpora, "precision": model.precision}
     save_arrays(path, state, about)
 
 
@@ -108,7 +108,7 @@ def load_checkpoint(path: Path, model: DecoderModel, corpora: str, allow_changes
     """
     arrays, about = load_arrays(path)
     try:
-        progress = RunState(**about["progress"])
+        progress = RunState(**about["run_state"])
     except (KeyError, TypeError):
         raise ModelDirectoryError(f"{path}: is no checkpoint of training. Restore it from a copy.") from None
     if about["precision"] != model.precision:
@@ -157,7 +157,7 @@ def kept_weights(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     return sorted(kept, key=lambda kept: kept[1]["update"])
 
 
-def best_first(kept: list[tuple[Any, dict[str, Any]]]) -> list[tuple[Any, dict[str, Any]]]:
+def rank_by_metric(kept: list[tuple[Any, dict[str, Any]]]) -> list[tuple[Any, dict[str, Any]]]:
     """What `kept_weights` gave, by falling merit, without those that are no number.
 
     Of equal BLEU the lower loss comes first, of equals in all the earlier.
@@ -173,7 +173,7 @@ def best_first(kept: list[tuple[Any, dict[str, Any]]]) -> list[tuple[Any, dict[s
 def prune_kept(folder: Path, keep_last: int, keep_best: int) -> None:
     """Delete kept weights that are neither among the newest nor among the best."""
     kept = kept_weights(folder)
-    wanted = kept[max(len(kept) - keep_last, 0) :] + best_first(kept)[:keep_best]
+    wanted = kept[max(len(kept) - keep_last, 0) :] + rank_by_metric(kept)[:keep_best]
     for file in {file for file, _ in kept} - {file for file, _ in wanted}:
         file.unlink()
 

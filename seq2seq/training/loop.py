@@ -29,7 +29,7 @@ from seq2seq.training.tensorboard import LOG_INTERVAL, TensorBoardWriter
 from seq2seq.training.timer import Throughput, Timer
 from seq2seq.training.validation import Validator
 
-SHOW_EVERY = 10  # batches between two looks at the live line: to look is to wait for the device
+DISPLAY_INTERVAL = 10  # batches between two looks at the live line: to look is to wait for the device
 
 
 class TrainingLoop:
@@ -138,7 +138,7 @@ class TrainingLoop:
                 self.data.train, plan, progress.batch, self.replicas.local_replicas, self.replicas.count
             ):
                 logs = self._learn(batch, plan)
-                if progress.total_batches % SHOW_EVERY == 0:
+                if progress.total_batches % DISPLAY_INTERVAL == 0:
                     show(progress.batch, self._numbers(logs, plan))
                 self._write_scalars(logs)
                 self.requests = self._ask()

@@ -6,8 +6,8 @@ import numpy as np
 
 from seq2seq.config import Config, Precision
 from seq2seq.config.precision import PRECISIONS
-from seq2seq.devices.defaults import defaults_for
-from seq2seq.devices.determinism import enable_determinism, reserve_workspace
+from seq2seq.devices.defaults import device_defaults
+from seq2seq.devices.determinism import enable_determinism, reserve_cublas_workspace
 from seq2seq.devices.device import Device, find_device, use_precision
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import ConfigError, TrainingError
@@ -35,12 +35,12 @@ def set_up_machine(config: Config) -> Machine:
     """
     training = config.training
     if training.deterministic:
-        reserve_workspace()  # before anything starts TensorFlow, as the next line is: memory would not grow then
+        reserve_cublas_workspace()  # before anything starts TensorFlow, as the next line is: memory would not grow then
     device = find_device()
     precision: Precision = device.precision if training.precision == "auto" else training.precision
     use_precision(precision)
     asked = training.deterministic
-    if defaults_for(device).deterministic if asked is None else asked:
+    if device_defaults(device).deterministic if asked is None else asked:
         enable_determinism(device)
     return Machine(device, precision, Replicas(training.distribution))
 
@@ -53,7 +53,7 @@ def with_batch_tokens(config: Config, device: Device) -> Config:
     """
     tokens = config.batching.max_tokens
     if tokens is None:
-        tokens = defaults_for(device).batch_tokens
+        tokens = device_defaults(device).batch_tokens
     longest = config.corpora.filters.max_tokens
     if longest > tokens:
         raise ConfigError(

@@ -40,14 +40,14 @@ class TrainingData:
     unit: str
     sides: tuple[str, ...]
 
-    def by_side(self, source: int, target: int) -> list[str]:
+    def counts_by_side(self, source: int, target: int) -> list[str]:
         """Numbers with their sides; the number alone where one side is read."""
         numbers = {"source": source, "target": target}
         return [f"{numbers[side]:,} {side}" if len(self.sides) > 1 else f"{numbers[side]:,}" for side in self.sides]
 
     def describe_size(self, source: int, target: int) -> str:
         """Numbers of tokens in words."""
-        return f"{' and '.join(self.by_side(source, target))} tokens"
+        return f"{' and '.join(self.counts_by_side(source, target))} tokens"
 
     def fingerprint(self) -> str:
         """Changes with the text, the filters and the tokenizers of all corpora."""

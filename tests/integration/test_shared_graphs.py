@@ -35,7 +35,7 @@ def test_a_run_with_a_used_model_is_as_one_with_a_new_one(corpus, tmp_path, monk
     assert_same_run(tmp_path / "new", tmp_path / "used")
     (model,) = pool.models.values()
     assert model.step_function().experimental_get_tracing_count() == 1
-    assert model.sums_function().experimental_get_tracing_count() == 1
+    assert model.loss_sums_function().experimental_get_tracing_count() == 1
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 
 from seq2seq.config import SearchOptions
 from seq2seq.devices import defaults
-from seq2seq.devices.defaults import defaults_for, search_budget
+from seq2seq.devices.defaults import device_defaults, search_budget
 from seq2seq.devices.device import Device
 from seq2seq.errors import ConfigError
 from seq2seq.inference.translator import Translator
@@ -72,8 +72,8 @@ def batches(translator, count, **options):
 def test_a_translator_searches_as_suits_the_device(translator, monkeypatch):
     """With tables in which few hypotheses are much: 2 of a sentence, so that 7 are 3 sentences."""
     size = translator.model.output_embedding.vocabulary_size
-    monkeypatch.setattr(defaults, "CPU", defaults_for(CPU)._replace(search_tokens=10**6))
-    monkeypatch.setattr(defaults, "GPU", defaults_for(GPU)._replace(search_logits=7 * size))
+    monkeypatch.setattr(defaults, "CPU", device_defaults(CPU)._replace(search_tokens=10**6))
+    monkeypatch.setattr(defaults, "GPU", device_defaults(GPU)._replace(search_logits=7 * size))
     assert translator.options.batch_tokens is None
     assert batches(translator, 8) == [8]
     monkeypatch.setattr("seq2seq.inference.translator.find_device", lambda: GPU)
@@ -81,5 +81,5 @@ def test_a_translator_searches_as_suits_the_device(translator, monkeypatch):
     assert batches(translator, 8, sample=True, n_best=5) == list(range(1, 9))
     assert batches(translator, 8, sample=True, n_best=9) == list(range(1, 9)), "one sentence at least"
     assert batches(translator, 8, batch_tokens=10**6) == [8], "what is given has no limit"
-    monkeypatch.setattr(defaults, "GPU", defaults_for(GPU)._replace(search_tokens=1, search_logits=10**9))
+    monkeypatch.setattr(defaults, "GPU", device_defaults(GPU)._replace(search_tokens=1, search_logits=10**9))
     assert batches(translator, 3) == [1, 2, 3]

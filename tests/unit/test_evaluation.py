@@ -13,7 +13,7 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 
 from seq2seq.errors import EvaluationError, MissingExtraError
 from seq2seq.evaluation.metrics import evaluate, score_texts
-from seq2seq.evaluation.writing_systems import likely_language
+from seq2seq.evaluation.writing_systems import detect_language
 
 REFERENCES = [
     "Der Hund sieht heute den Baum.",
@@ -199,7 +199,7 @@ def test_missing_mecab_says_what_to_install(monkeypatch):
     ],
 )
 def test_letters_tell_the_language(lines, language):
-    assert likely_language(lines) == language
+    assert detect_language(lines) == language
 
 
 def test_the_wrong_tokenizer_is_warned_of():

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.analysis.gradients import weight_gradients
-from seq2seq.analysis.intervals import mean_interval
+from seq2seq.analysis.intervals import mean_confidence_interval
 from seq2seq.analysis.memory_tasks.records import COLUMNS, memory_span, memory_span_at_best_rate, run_experiments
 from seq2seq.analysis.memory_tasks.tasks import AddingTask, CopyTask, TemporalOrderTask
 from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer, TrainingRun, units_for_parameters
@@ -181,7 +181,7 @@ def test_what_is_solved_beyond_a_failure_does_not_count():
 
 
 def test_a_single_seed_has_no_interval():
-    assert all(math.isnan(end) for end in mean_interval([3.0]))
+    assert all(math.isnan(end) for end in mean_confidence_interval([3.0]))
 
 
 def test_the_best_learning_rate_is_taken_for_each_task():

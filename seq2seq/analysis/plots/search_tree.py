@@ -13,19 +13,19 @@ with requires_extra("analysis", needed_by=__name__):
 COLOURS = {"alive": "tab:blue", "finished": "tab:green", "pruned": "0.72"}
 
 
-def plot_search_tree(tree: pd.DataFrame, most_pruned: int | None = None, totals: bool = False) -> Figure:
+def plot_search_tree(tree: pd.DataFrame, max_pruned: int | None = None, totals: bool = False) -> Figure:
     """Draw the hypotheses of a search: a column a step, the best above, edges from what they extend.
 
     Args:
         tree: Of `seq2seq.analysis.search_tree.search_tree`.
-        most_pruned: Show no more pruned candidates than this at each step; by default all.
+        max_pruned: Show no more pruned candidates than this at each step; by default all.
         totals: Write the total log-probability beside each token.
     """
     shown = tree
-    if most_pruned is not None:
+    if max_pruned is not None:
         pruned = tree["status"] == "pruned"
         order = tree[pruned].groupby("step").cumcount()
-        shown = tree.drop(order.index[order >= most_pruned])
+        shown = tree.drop(order.index[order >= max_pruned])
     rank = shown.groupby("step").cumcount()
     steps, height = int(shown["step"].max()), int(rank.max()) + 1
     figure = Figure(figsize=(1.5 + (1.35 if totals else 1.05) * steps, 1.4 + 0.36 * height), layout="constrained")

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from seq2seq.corpora.downloads.catalogue import AlignedSplit
-from seq2seq.corpora.downloads.downloaded import DownloadedCorpus, Progress, Unsplit, today
+from seq2seq.corpora.downloads.downloaded import DownloadedCorpus, Progress, UnsplitTable, today
 from seq2seq.errors import CorpusError, did_you_mean
 from seq2seq.extras import requires_extra
 
@@ -83,7 +83,7 @@ def get_from_mtdata(name: str, folder: Path, on_progress: Progress) -> Downloade
     folder.mkdir(parents=True, exist_ok=True)
     ask = f"what `mtdata list -n {parts[1]} -l {parts[3]}-{parts[4]} --full` names"
     got = DownloadedCorpus(f"mtdata:{name}", (parts[3], parts[4]), "that of the corpus; see its home page", ask, folder)
-    got.table = Unsplit(_echo(name, folder), got.name, (1, 2))
+    got.table = UnsplitTable(_echo(name, folder), got.name, (1, 2))
     got.release = {"mtdata": version, "downloaded": today()}
     on_progress("mtdata (half a minute for its index the first time)", 0, None)
     return got

@@ -8,7 +8,7 @@ from typing import Any
 from seq2seq.corpora.downloads.archives import unpack
 from seq2seq.corpora.downloads.catalogue import CatalogueEntry, archive_folder, find_entry, load_catalogue
 from seq2seq.corpora.downloads.download import download, reject, verify
-from seq2seq.corpora.downloads.downloaded import RECORD_FILE, DownloadedCorpus, Progress, Unsplit, today
+from seq2seq.corpora.downloads.downloaded import RECORD_FILE, DownloadedCorpus, Progress, UnsplitTable, today
 from seq2seq.corpora.readers import open_bytes, reading_errors
 from seq2seq.errors import CorpusError
 
@@ -67,7 +67,7 @@ def _get_listed(name: str, folder: Path, catalogue: Path | None, progress: Progr
         got.add_aligned(split, files)
     if entry.table is not None:
         path = folder / entry.table.file
-        got.table = Unsplit(_lines(path), str(path), entry.table.columns, entry.table.held_out)
+        got.table = UnsplitTable(_lines(path), str(path), entry.table.columns, entry.table.held_out)
     return got
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from seq2seq.layers.attention.base import Attention, AttentionMemory, watched_heads
+from seq2seq.layers.attention.base import Attention, AttentionMemory, record_head_weights
 from seq2seq.layers.attention.kinds import AdditiveAttention, DotAttention, GeneralAttention, ScaledDotAttention
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "GeneralAttention",
     "ScaledDotAttention",
     "make_attention",
-    "watched_heads",
+    "record_head_weights",
 ]
 
 ATTENTIONS: dict[str, type[Attention]] = {
