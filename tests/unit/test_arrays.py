@@ -120,7 +120,9 @@ STRANGE = {
     "a header longer than the file": (2**63).to_bytes(8, "little") + b"{}" * 40,
     "a pickle": pickle.dumps(list(range(100))),
     "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(2000),
-    "another program's": safetensors.numpy.save(ARRAYS | {"transposed": np.zeros(3)}, {"metadata": "{}", "sha256": "0"}),
+    "another program's": safetensors.numpy.save(
+        ARRAYS | {"transposed": np.zeros(3)}, {"metadata": "{}", "sha256": "0"}
+    ),
 }
 
 
