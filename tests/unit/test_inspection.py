@@ -101,7 +101,7 @@ def test_architecture_in_words(make):
         "embeddings": "14 units; the output layer is the target's table",
         "encoder": "2 layers of gru, 12 units, highway, layer normalisation; two stacks of alternating direction",
         "attention": "additive, 3 heads",
-        "decoder": "cgru, 1 layer of lstm, 12 units, 2 cells a time step; starts from the dense summary",
+        "decoder": "cgru, 1 layer of lstm, 12 units, 2 cells a time step; starts from the dense bridge",
     }
 
 
