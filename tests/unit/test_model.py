@@ -304,7 +304,7 @@ def test_accumulated_batches_equal_one_large_batch():
     """SGD, no dropout, unequal token counts."""
     whole, parts = make(), make()
     whole.compile(keras.optimizers.SGD(0.5), label_smoothing=0.1, clip_norm=0.3)
-    parts.compile(keras.optimizers.SGD(0.5), label_smoothing=0.1, clip_norm=0.3, accumulate=3)
+    parts.compile(keras.optimizers.SGD(0.5), label_smoothing=0.1, clip_norm=0.3, accumulation_steps=3)
     for _ in range(2):
         whole.train_step((tf.constant(SOURCE), tf.constant(TARGET)))
         for row in range(3):
