@@ -99,7 +99,7 @@ def lstm_sequence(
     initial_cell_state: tf.Tensor,
     mask: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Hidden states and cell contents of an LSTM (see `LSTMCell`) after each step.
+    """Hidden states and cell states of an LSTM (see `LSTMCell`) after each step.
 
     Args:
         projected: (T, N, 4U), inputs times kernel plus bias, T at least 1.

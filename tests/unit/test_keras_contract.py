@@ -81,7 +81,13 @@ def test_a_loaded_model_trains_on_as_if_it_had_not_been_away(optimizer, tmp_path
     config = TrainingConfig(optimizer=optimizer, learning_rate=0.01, weight_decay=0.1)
     for model in (whole, parts):
         model.weights[3].trainable = False
-        options = {"label_smoothing": 0.1, "clip_norm": 0.5, "accumulation_steps": 3, "ema_decay": 0.9, "max_norm_ratio": 50.0}
+        options = {
+            "label_smoothing": 0.1,
+            "clip_norm": 0.5,
+            "accumulation_steps": 3,
+            "ema_decay": 0.9,
+            "max_norm_ratio": 50.0,
+        }
         model.compile(make_optimizer(config), **options)
     whole.fit(dataset().repeat(2), verbose=0)
     parts.fit(dataset(), verbose=0)
