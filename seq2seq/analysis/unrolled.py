@@ -37,7 +37,7 @@ def unroll(
 
     Args:
         cell: Built, with Keras's contract and a `step`, as all of `CELLS`.
-        inputs: (B, T, I), T at least 1; read in the cell's compute dtype. Of a cell that reads the cell state of the layer
+        inputs: (B, T, I), T at least 1; read in the cell's compute dtype. Of a cell that reads the state of the layer
             below, I counts that state too, see `DepthGatedLSTMCell`.
         initial: The cell's states, each (B, U); zeros by default.
         truncate_every: Whether no gradient goes back from step t, counted from 0, to the step before it.

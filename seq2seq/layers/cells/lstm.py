@@ -51,8 +51,8 @@ class LSTMCell(Cell):
 class PeepholeLSTMCell(LSTMCell):
     """An LSTM whose gates see the cell state.
 
-    As `LSTMCell` with p_i * c added in the input gate, p_f * c in the forget gate, and p_o * c_t, the new cell state, in
-    the output gate.
+    As `LSTMCell` with p_i * c added in the input gate, p_f * c in the forget gate, and p_o * c_t, the new cell
+    state, in the output gate.
 
     Weights besides those of `LSTMCell`: peepholes (3, U), rows p_i, p_f, p_o.
 

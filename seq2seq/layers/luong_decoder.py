@@ -1,4 +1,4 @@
-"""The default decoder: whole-sequence recurrences in training, one batched attention after the bottom one."""
+"""The decoder of Luong et al.: whole-sequence recurrences in training, one batched attention after the bottom one."""
 
 import tensorflow as tf
 
