@@ -102,7 +102,14 @@ def save(folder: Path, model, tokenizer: Tokenizer, **sections) -> None:
     """Make a model directory of the toy recipe, which need not be the model's."""
     from seq2seq.data.tokenizer import Tokenizers
     from seq2seq.model_directory.directory import create_model_directory
-    from seq2seq.model_directory.model import save_model
 
     create_model_directory(folder, toy_config(folder.parent, **sections), Tokenizers(tokenizer, tokenizer))
-    save_model(folder, model, {})
+    save_trained(folder, model, {})
+
+
+def save_trained(folder: Path, model, scores: dict, corpus: dict | None = None) -> None:
+    """The weights of a model in its directory, as a run saves them."""
+    from seq2seq.model_directory.directory import save_weights
+    from seq2seq.models.base import named_weights
+
+    save_weights(folder, named_weights(model), model.precision, scores, corpus)

@@ -47,7 +47,15 @@ def save_weights(
     scores: Mapping[str, Any],
     corpus: Mapping[str, Any] | None = None,
 ) -> None:
-    """`save_model` of weights by the names of `named_weights`, trained in `precision`.
+    """Write the weights that translate, and the metadata that describes them.
+
+    Args:
+        folder: A directory that `create_model_directory` began.
+        weights: As `named_weights` gives them.
+        precision: That they were trained in.
+        scores: What was measured with them; JSON-able.
+        corpus: What they were trained on: of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and
+            `kept`, and `dropped` by reason; `source_tokens` and `target_tokens`; of `train` also the `share`.
 
     The weights carry their own checksum, and that of the tokenizers they go with, and `metadata.json` has those of the
     other files, which stay the same throughout a run. The two files cannot be replaced in one step: if the process is
@@ -74,10 +82,11 @@ def _tokenizer_kinds(folder: Path) -> dict[str, str | None]:
 
     None: unknown, since SentencePiece does not tell the kind of a file that a recipe names.
     """
-    options = load_model_config(folder).tokenizer
+    config = load_model_config(folder)
+    options = config.tokenizer
     names = [name for name in TOKENIZERS if os.path.lexists(folder / name)]
     if options.from_model is None:
-        given = any(part.file for part in options.parts())
+        given = config.data is None or any(part.file for part in options.parts())  # without corpora none is trained
         return dict.fromkeys(names, None if given else options.model_type)
     known: dict[str, str | None] = {}
     with suppress(Seq2SeqError):  # it may have been moved since

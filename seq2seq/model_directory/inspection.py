@@ -26,7 +26,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
                        embeddings and decoder
         tokenizers     `joint`, or `source` and `target`: `model_type` (None: of a file that was made elsewhere),
                        `vocabulary_size`, `sha256`
-        corpus         what `save_model` was told of it, or else the names in the recipe; {} if it has none
+        corpus         what `save_weights` was told of it, or else the names in the recipe; {} if it has none
         training       `updates`, `epoch`, `validations`, `seconds`, `best`; None without a history
         scores         of the weights
         precision      it was trained in

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from seq2seq.errors import ModelDirectoryError
 from seq2seq.model_directory.directory import (
     WEIGHTS,
     check_directory,
+    create_model_directory,
     load_recipe,
     load_tokenizers,
     load_weights,
@@ -20,24 +20,38 @@ from seq2seq.model_directory.directory import (
 )
 from seq2seq.model_directory.metadata import CONFIG
 from seq2seq.models.base import DecoderModel, assign_weights, named_weights
-from seq2seq.models.build import LANGUAGE_MODELING, TRANSLATION, ModelT, Task
+from seq2seq.models.build import LANGUAGE_MODELING, TRANSLATION, ModelT, Task, recipe_of
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
+from seq2seq.storage.files import atomic_folder
 
 
-def save_model(
-    folder: Path, model: DecoderModel, scores: Mapping[str, Any], corpus: Mapping[str, Any] | None = None
-) -> None:
-    """Write the weights that translate, and the metadata that describes them.
+def save_model(model: DecoderModel, tokenizers: Tokenizers | Tokenizer, directory: str | Path) -> None:
+    """Make a model directory of a model trained with Keras's `fit`: `Translator.load` or `TextGenerator.load` reads it.
+
+    The directory's recipe has the model's sections and seed, and no corpora.
 
     Args:
-        folder: A directory that `create_model_directory` began.
-        model: Its weights are written.
-        scores: What was measured with them; JSON-able.
-        corpus: What they were trained on: of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and
-            `kept`, and `dropped` by reason; `source_tokens` and `target_tokens`; of `train` also the `share`.
+        model: Its weights as they are now; for their moving average, call within `model.update.averaged_weights()`.
+        tokenizers: Those that its token ids are of; one alone for both sides, or for a language model.
+        directory: Not there yet, or empty. It is whole or not there.
+
+    Raises:
+        ValueError: A tokenizer has another vocabulary size than the model.
+        ModelDirectoryError: The directory holds something.
+        StorageError: It cannot be written.
     """
-    save_weights(folder, named_weights(model), model.precision, scores, corpus)
+    folder = Path(directory)
+    if isinstance(tokenizers, Tokenizer):
+        tokenizers = Tokenizers(tokenizers, tokenizers)
+    sizes = tuple(tokenizer.vocabulary_size for tokenizer in tokenizers)
+    if sizes != model.vocabulary_sizes:
+        raise ValueError(f"the tokenizers have {sizes} tokens, and the model has {model.vocabulary_sizes}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ModelDirectoryError(f"{folder}: not an empty directory. Delete it, or give another one.")
+    with atomic_folder(folder) as partial:
+        create_model_directory(partial, recipe_of(model, tokenizers), tokenizers)
+        save_weights(partial, named_weights(model), model.precision, {})
 
 
 def load_model(folder: Path, precision: Precision = "float32") -> tuple[Seq2Seq, Tokenizers, TranslationConfig]:

@@ -16,9 +16,10 @@ ModelT = TypeVar("ModelT", bound=DecoderModel)
 
 @dataclass(frozen=True)
 class Task(Generic[RecipeT, ModelT]):
-    """What is learnt: the class of its recipes, and what builds a fresh model of a recipe's sizes."""
+    """What is learnt: the classes of its recipes and models, and what builds a fresh model of a recipe's sizes."""
 
     recipe: type[RecipeT]
+    model: type[ModelT]
     build: Callable[[RecipeT, Tokenizers, Precision], ModelT]
 
 
@@ -33,8 +34,8 @@ def _language_model(recipe: LanguageModelConfig, tokenizers: Tokenizers, precisi
     return LanguageModel(size, *sections, seed=recipe.seed, precision=precision)
 
 
-TRANSLATION = Task(TranslationConfig, _translator)
-LANGUAGE_MODELING = Task(LanguageModelConfig, _language_model)
+TRANSLATION = Task(TranslationConfig, Seq2Seq, _translator)
+LANGUAGE_MODELING = Task(LanguageModelConfig, LanguageModel, _language_model)
 TASKS: dict[type[Recipe], Task[Any, Any]] = {task.recipe: task for task in (TRANSLATION, LANGUAGE_MODELING)}
 
 
@@ -42,3 +43,16 @@ def build_model(config: Config, tokenizers: Tokenizers, precision: Precision = "
     """A fresh model of a recipe's task and sizes."""
     model: DecoderModel = TASKS[type(config)].build(config, tokenizers, precision)
     return model
+
+
+def recipe_of(model: DecoderModel, tokenizers: Tokenizers) -> Config:
+    """The recipe, without corpora, that builds such a model for these tokenizers."""
+    recipe = next(task.recipe for task in TASKS.values() if isinstance(model, task.model))
+    config, joint = model.get_config(), tokenizers.source is tokenizers.target
+    found: Config = recipe(
+        seed=config["seed"],
+        tokenizer={"vocabulary_size": tokenizers.target.vocabulary_size}
+        | ({"joint": joint} if len(recipe.sides) > 1 else {}),
+        **{name: config[name] for name in model.section_types},
+    )
+    return found

@@ -8,10 +8,9 @@ from typing import Any
 from seq2seq.config import Config
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import TrainingError
-from seq2seq.model_directory.directory import create_model_directory
+from seq2seq.model_directory.directory import create_model_directory, save_weights
 from seq2seq.model_directory.metadata import HISTORY, read_history
-from seq2seq.model_directory.model import save_model
-from seq2seq.models.base import DecoderModel
+from seq2seq.models.base import DecoderModel, named_weights
 from seq2seq.storage.lock import file_lock
 from seq2seq.training.checkpoints import (
     BEST,
@@ -106,7 +105,8 @@ class RunDirectory:
             append_history(self.directory, entry)
         if self.replicas.is_chief and (entry["best"] or run_state.best is None):
             scores = {key: entry[key] for key in ("epoch", "update", "valid_loss", "valid_perplexity", "bleu")}
-            save_model(self.directory, self.model, {"validation": scores}, self.data.corpus_stats)
+            weights = named_weights(self.model)
+            save_weights(self.directory, weights, self.model.precision, {"validation": scores}, self.data.corpus_stats)
         if entry["best"]:
             self.save(BEST, run_state)
         if self.replicas.is_chief and (training.keep_last or training.keep_best):

@@ -14,13 +14,12 @@ from seq2seq.data.tokenizer import UNK_ID, Tokenizer, Tokenizers
 from seq2seq.inference.results import MAX_ATTENTION_WEIGHTS
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import create_model_directory
-from seq2seq.model_directory.model import save_model
 from seq2seq.models.build import build_model
 from tests.command import run
 from tests.conftest import randomize
 from tests.fuzz.conftest import examples
 from tests.fuzz.texts import PIECES, broken, sentences
-from tests.toy import pairs, toy_config
+from tests.toy import pairs, save_trained, toy_config
 
 TOKENIZERS = {"spelling": {"vocabulary_size": 310, "byte_fallback": True}, "unknown": {"vocabulary_size": 56}}
 LONG = 100_000  # characters
@@ -53,7 +52,7 @@ def make(folder, tokenizer):
     bias.assign(values)
     folder.mkdir()
     create_model_directory(folder, config, tokenizers)
-    save_model(folder, model, {})
+    save_trained(folder, model, {})
     return folder
 
 

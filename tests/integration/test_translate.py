@@ -11,10 +11,9 @@ import pytest
 from seq2seq.config import SearchOptions
 from seq2seq.inference.results import Hypothesis, Translation
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.model import save_model
 from tests.command import run
 from tests.shortage import FACES, limit_searches
-from tests.toy import save_random_model, toy_tokenizer
+from tests.toy import save_random_model, save_trained, toy_tokenizer
 
 LINES = ["the dog sees bird here", "", "the king\u2028 loves ☃ and dog and tree there", "bird", "the cat\tfinds\r tree"]
 
@@ -128,7 +127,7 @@ def test_a_tab_or_line_end_in_a_translation_makes_no_column_or_row(folder, token
         bias = np.zeros(tokenizer.vocabulary_size, np.float32)
         bias[tokenizer.ids([byte])] = 50.0
         model.output_bias.assign(bias)
-        save_model(tmp_path / byte[1:-1], model, {})
+        save_trained(tmp_path / byte[1:-1], model, {})
         rows = translate(tmp_path, tmp_path / "out", "--format", "tsv", model=byte[1:-1])
         assert [len(row.split("\t")) for row in rows] == [3, 3]
         assert [len(row.splitlines()) for row in rows] == [1, 1]

@@ -12,13 +12,12 @@ from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import create_model_directory
-from seq2seq.model_directory.model import save_model
 from seq2seq.models.base import named_weights
 from seq2seq.models.build import build_model
 from seq2seq.storage.arrays import load_arrays, save_arrays
 from seq2seq.training.averaging import average_checkpoints
 from seq2seq.training.checkpoints import append_history
-from tests.toy import pairs, toy_config
+from tests.toy import pairs, save_trained, toy_config
 
 LOSSES = {2: 4.0, 4: 2.0, 6: 1.0, 8: 3.0, 10: 1.5}
 CORPUS = {"train": [{"name": "train.tsv", "read": 9}], "valid": {"name": "valid.tsv"}}
@@ -59,7 +58,7 @@ def make(tmp_path, tokenizers):
         folder = tmp_path / name
         create_model_directory(folder, config, tokenizers)
         model = build_model(config, tokenizers)
-        save_model(folder, model, {"validation": {}}, CORPUS)
+        save_trained(folder, model, {"validation": {}}, CORPUS)
         return folder, keep(folder, model, values, metric)
 
     return directory

@@ -9,12 +9,11 @@ from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ConfigError, ModelDirectoryError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import create_model_directory
-from seq2seq.model_directory.model import save_model
 from seq2seq.models.build import build_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.search import SearchConstraints, beam_search, greedy_search, shallow_fusion
 from tests.conftest import randomize
-from tests.toy import language_model_config, pairs, save_random_model
+from tests.toy import language_model_config, pairs, save_random_model, save_trained
 from tests.unit.test_search import BOS, EOS, INNER, Fake, check
 
 WEIGHT = 0.7
@@ -101,7 +100,7 @@ def save_language_model(folder, tokenizer):
     assert isinstance(model, LanguageModel)
     randomize(model, seed=8, scale=0.7)
     create_model_directory(folder, config, tokenizers)
-    save_model(folder, model, {})
+    save_trained(folder, model, {})
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,8 @@ from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.model_directory.directory import create_model_directory
 from seq2seq.model_directory.inspection import inspect_model
-from seq2seq.model_directory.model import save_model
 from seq2seq.models.build import build_model
-from tests.toy import pairs, toy_config
+from tests.toy import pairs, save_trained, toy_config
 
 CORPUS = {
     "train": [
@@ -49,7 +48,7 @@ def make(tmp_path):
         folder = tmp_path / "model"
         create_model_directory(folder, config, tokenizers)
         model = build_model(config, tokenizers)
-        save_model(folder, model, {"validation": {"update": 20, "valid_loss": 1.25}}, CORPUS)
+        save_trained(folder, model, {"validation": {"update": 20, "valid_loss": 1.25}}, CORPUS)
         (folder / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in HISTORY), encoding="utf-8")
         return folder, model
 
@@ -150,7 +149,7 @@ def test_a_model_without_corpora_is_inspected(make, tmp_path, capsys):
     _, model = make()
     config, folder = toy_config(tmp_path, data=None), tmp_path / "bare"
     create_model_directory(folder, config, Tokenizers(trained(), trained()))
-    save_model(folder, model, {})
+    save_trained(folder, model, {})
     assert inspect_model(folder)["corpus"] == {}
     assert run("inspect", folder) == 0
     assert "unknown" in capsys.readouterr().out
@@ -184,7 +183,7 @@ def test_a_model_that_takes_tokenizers_takes_their_kinds(make, tmp_path, joint, 
     folder, model = make(tokenizer={"from_model": str(other)})
     assert json.loads((folder / "metadata.json").read_text())["tokenizers"] == taken
     other.rename(tmp_path / "moved")
-    save_model(folder, model, {})
+    save_trained(folder, model, {})
     assert inspect_model(folder)["tokenizers"]["joint"]["model_type"] is None
 
 

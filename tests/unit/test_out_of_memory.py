@@ -120,7 +120,7 @@ def run_all(limit, batch, fits, said):
             fail("allocator")
         return [number**2 for number in part]
 
-    parts = limit.run(batch, compute, size=sum, explain="{1} at {0}".format, notice=said.append)
+    parts = limit.run(batch, compute, size=sum, explain="{1} at {0}".format, warn=said.append)
     return [(list(part), result) for part, result in parts], tried
 
 

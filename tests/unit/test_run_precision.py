@@ -19,12 +19,11 @@ from seq2seq.inference.text_generator import TextGenerator
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import create_model_directory
 from seq2seq.model_directory.metadata import read_metadata
-from seq2seq.model_directory.model import save_model
 from seq2seq.models.build import build_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.training.checkpoints import load_checkpoint, save_checkpoint, snapshot
 from seq2seq.training.run_state import RunState
-from tests.toy import language_model_config, pairs, save_random_model, toy_config, toy_tokenizer
+from tests.toy import language_model_config, pairs, save_random_model, save_trained, toy_config, toy_tokenizer
 
 PRECISIONS = Precision.__args__
 LINES = [source for source, _ in pairs(3, 5)]
@@ -61,7 +60,7 @@ def language_folder(tmp_path_factory, tokenizer):
     tokenizers = Tokenizers(tokenizer, tokenizer)
     folder.mkdir()
     create_model_directory(folder, config, tokenizers)
-    save_model(folder, build_model(config, tokenizers), {})
+    save_trained(folder, build_model(config, tokenizers), {})
     return folder
 
 
@@ -84,7 +83,7 @@ def test_a_model_keeps_the_name_and_tf32_is_float32_to_its_layers(precision, tmp
     assert model.precision == precision
     assert model.dtype_policy.name == ("float32" if precision == "tf32" else precision)
     create_model_directory(tmp_path, config, tokenizers)
-    save_model(tmp_path, model, {})
+    save_trained(tmp_path, model, {})
     assert read_metadata(tmp_path)["precision"] == precision
 
 

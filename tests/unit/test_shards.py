@@ -24,8 +24,7 @@ from seq2seq.corpora.readers import count_lines, read_lines
 from seq2seq.errors import BulkError, CorpusError
 from seq2seq.inference.output import count_translated
 from seq2seq.inference.results import Hypothesis, Translation
-from seq2seq.model_directory.model import save_model
-from tests.toy import save_random_model, toy_tokenizer
+from tests.toy import save_random_model, save_trained, toy_tokenizer
 
 LINES = ["one", "", "three\u2028", "four", "five", "", "seven", "eight ☃", "nine", "ten", "eleven"]
 CHUNK = 2
@@ -313,7 +312,7 @@ def test_another_model_is_refused(job, tmp_path):
     go(job, 1, 2)
     model = save_random_model(tmp_path / "new", toy_tokenizer())
     model.output_bias.assign_add(np.ones(model.output_bias.shape))
-    save_model(tmp_path / "other", model, {})
+    save_trained(tmp_path / "other", model, {})
     with pytest.raises(BulkError, match=r"model\.model\.safetensors is [0-9a-f]{8} there and [0-9a-f]{8} now"):
         go(job, 2, 2)
 

@@ -21,10 +21,9 @@ from seq2seq.inference.shortlist import (
     save_shortlist,
 )
 from seq2seq.model_directory.directory import create_model_directory
-from seq2seq.model_directory.model import save_model
 from seq2seq.models.translation import Seq2Seq
 from tests.conftest import randomize
-from tests.toy import pairs, toy_config, toy_tokenizer
+from tests.toy import pairs, save_trained, toy_config, toy_tokenizer
 
 SENTENCES = [source for source, _ in pairs(12, 9)]
 
@@ -121,9 +120,9 @@ def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path):
         load_shortlist(tmp_path, translator.tokenizers)
     shortlist, again = translator.step_sources.shortlist, f"Make it with: seq2seq shortlist {tmp_path}"
     create_model_directory(tmp_path, toy_config(tmp_path), translator.tokenizers)
-    save_model(tmp_path, translator.model, {})
+    save_trained(tmp_path, translator.model, {})
     save_shortlist(tmp_path, shortlist, translator.tokenizers)
-    save_model(tmp_path, translator.model, {})  # as a run does that is resumed
+    save_trained(tmp_path, translator.model, {})  # as a run does that is resumed
     found = load_shortlist(tmp_path, translator.tokenizers)
     np.testing.assert_array_equal(found.candidates, shortlist.candidates)
     np.testing.assert_array_equal(found.frequent, shortlist.frequent)

@@ -11,12 +11,12 @@ from seq2seq.errors import ModelDirectoryError
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import create_model_directory, save_weights
-from seq2seq.model_directory.model import load_model, save_model
+from seq2seq.model_directory.model import load_model
 from seq2seq.models.base import named_weights
 from seq2seq.models.build import build_model
 from seq2seq.storage.arrays import load_arrays, save_arrays
 from tests.conftest import randomize
-from tests.toy import pairs, toy_config
+from tests.toy import pairs, save_trained, toy_config
 
 SENTENCES = [
     "the dog sees bird here",
@@ -248,7 +248,7 @@ def test_a_changed_option_changes_the_search(translator, start, changed):
 @pytest.fixture
 def saved(translator, config, tmp_path):
     create_model_directory(tmp_path, config, translator.tokenizers)
-    save_model(tmp_path, translator.model, {"validation": {"bleu": 1.5}})
+    save_trained(tmp_path, translator.model, {"validation": {"bleu": 1.5}})
     return tmp_path
 
 
@@ -268,7 +268,7 @@ def test_a_model_of_any_precision_loads_in_float32(translator, config, tmp_path,
     model = build_model(config, translator.tokenizers, precision)
     model.set_weights(translator.model.get_weights())
     create_model_directory(tmp_path, config, translator.tokenizers)
-    save_model(tmp_path, model, {})
+    save_trained(tmp_path, model, {})
     loaded, _, _ = load_model(tmp_path)
     assert loaded.compute_dtype == "float32"
     for a, b in zip(loaded.weights, translator.model.weights, strict=True):

@@ -17,11 +17,11 @@ from seq2seq.inference.int8 import DECODER_FILE, quantize_decoder
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import check_directory, create_model_directory, load_tokenizers, load_weights
 from seq2seq.model_directory.metadata import read_history, read_metadata
-from seq2seq.model_directory.model import load_model, save_model
+from seq2seq.model_directory.model import load_model
 from seq2seq.models.build import build_model
 from seq2seq.storage.arrays import save_arrays
 from tests.models import change_metadata
-from tests.toy import pairs, toy_config
+from tests.toy import pairs, save_trained, toy_config
 
 CORPUS = {"train": [{"name": "train.tsv"}], "valid": {"name": "valid.tsv"}}
 
@@ -39,7 +39,7 @@ def made(tmp_path_factory):
 def folder(made, tmp_path):
     model, config, tokenizers = made
     create_model_directory(tmp_path / "model", config, tokenizers)
-    save_model(tmp_path / "model", model, {}, CORPUS)
+    save_trained(tmp_path / "model", model, {}, CORPUS)
     return tmp_path / "model"
 
 
