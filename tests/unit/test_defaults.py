@@ -65,7 +65,7 @@ def batches(translator, count, **options):
     """Sentences done after each batch of a translation of `count`."""
     seen = []
     lines = [source for source, _ in pairs(count, 3)]
-    translator.translate(lines, translator.options.model_copy(update=options), progress=seen.append)
+    translator.translate(lines, translator.options.model_copy(update=options), on_progress=seen.append)
     return seen
 
 

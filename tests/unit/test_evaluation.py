@@ -220,9 +220,9 @@ class Echo:
 
     calls, longest = 0, 1000
 
-    def translate(self, sentences, options, attention, progress):
+    def translate(self, sentences, options, attention, on_progress):
         self.calls += 1
-        progress(len(sentences))
+        on_progress(len(sentences))
         return [
             SimpleNamespace(text=text, tokens=text.split(), truncated_tokens=max(len(text) - self.longest, 0))
             for text in sentences

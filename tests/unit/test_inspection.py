@@ -170,7 +170,7 @@ def test_the_kind_of_a_file_from_elsewhere_is_unknown(make, capsys):
     found = inspect_model(folder)["tokenizers"]
     assert {name: tokenizer["model_type"] for name, tokenizer in found.items()} == {"source": None, "target": None}
     assert run("inspect", folder) == 0
-    assert "unknown kind, 38 pieces" in " ".join(capsys.readouterr().out.split())
+    assert "unknown type, 38 pieces" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(("joint", "taken"), [(True, {"joint.spm": "char"}), (False, {"joint.spm": "bpe"})])

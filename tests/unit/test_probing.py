@@ -32,8 +32,8 @@ class Answers:
     def __init__(self, answers):
         self.answers = answers
 
-    def translate(self, sentences, options=None, *, attention=True, progress=lambda done: None):
-        progress(len(sentences))
+    def translate(self, sentences, options=None, *, attention=True, on_progress=lambda done: None):
+        on_progress(len(sentences))
         return [SimpleNamespace(text=self.answers[sentence]) for sentence in sentences]
 
 

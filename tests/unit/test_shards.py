@@ -37,7 +37,7 @@ class Shouting:
         self.model = SimpleNamespace(uses_attention=False, precision=precision)
         self.asked = []
 
-    def translate_stream(self, lines, options, *, chunk, attention, progress):
+    def translate_stream(self, lines, options, *, chunk, attention, on_progress):
         for line in lines:
             self.asked.append(line)
             hypothesis = Hypothesis(line.upper(), 0.0, [], np.zeros(0), np.zeros((0, 0)))
