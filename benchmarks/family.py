@@ -65,7 +65,7 @@ class Experiment:
                 f"training.updates={updates}",
                 "training.epochs=null",
                 f"training.learning_rate={rate}",
-                f"training.schedule={{kind: cosine, decay_updates: {updates}, minimum: {rate / 50}}}",
+                f"training.schedule={{type: cosine, decay_updates: {updates}, min_learning_rate: {rate / 50}}}",
                 f"validation.every_updates={updates}",
                 "validation.bleu=false",
                 "validation.metric=loss",
@@ -191,7 +191,7 @@ class Queue:
             distances = evaluate_challenge_sets(
                 translator, items=40, lexicon="basic", options=SearchOptions(beam_size=1)
             ).distances
-            found["distances"] = {each.name: [each.right, each.items] for each in distances}
+            found["distances"] = {each.name: [each.correct, each.items] for each in distances}
         return found
 
 

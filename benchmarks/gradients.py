@@ -29,17 +29,17 @@ NORMS = ["spectral", "frobenius", "loss"]
 STATES = {"jordan": ["y"], "sru": ["c"]}
 
 
-class Flow(NamedTuple):
+class GradientFlow(NamedTuple):
     """A training and the gradients around it.
 
     norms    of `gradient_flow`, with the column `when`: before or after
     trainer  with the trained network
-    attempt  the training
+    run      the training
     """
 
     norms: pd.DataFrame
     trainer: MemoryTrainer
-    attempt: TrainingRun
+    run: TrainingRun
 
 
 def gradient_flow(trainer: MemoryTrainer, batch: MemoryBatch) -> pd.DataFrame:
@@ -65,9 +65,9 @@ def gradient_flow(trainer: MemoryTrainer, batch: MemoryBatch) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)[["state", "distance", *NORMS]]
 
 
-def flow_of_training(
-    cell: str, task: MemoryTask, distance: int, budget: Budget | None = None, seed: int = 1, rows: int = 32
-) -> Flow:
+def measure_gradient_flow(
+    cell: str, task: MemoryTask, distance: int, budget: Budget | None = None, seed: int = 1, batch_size: int = 32
+) -> GradientFlow:
     """Train a cell on a task and look at its gradients before and after.
 
     Args:
@@ -76,18 +76,18 @@ def flow_of_training(
         distance: At which.
         budget: For the training.
         seed: Of weights and sequences.
-        rows: Sequences that gradients are taken on, the same before and after, others than those trained on.
+        batch_size: Sequences that gradients are taken on, the same before and after, others than those trained on.
 
     Raises:
         ValueError: There is no such cell, or `distance` is below the task's shortest one.
     """
     trainer = MemoryTrainer(cell, task, budget)
-    batch = task.sample(distance, rows, np.random.default_rng([seed, 2]))
+    batch = task.sample(distance, batch_size, np.random.default_rng([seed, 2]))
     trainer.reset(seed)
     before = gradient_flow(trainer, batch)
-    attempt = trainer.train(distance, seed)
+    run = trainer.train(distance, seed)
     after = gradient_flow(trainer, batch)
-    return Flow(pd.concat([before.assign(when="before"), after.assign(when="after")]), trainer, attempt)
+    return GradientFlow(pd.concat([before.assign(when="before"), after.assign(when="after")]), trainer, run)
 
 
 def main() -> None:
@@ -102,25 +102,25 @@ def main() -> None:
     found = json.loads(options.output.read_text(encoding="utf-8")) if options.output.exists() else {}
     for cell in options.cells:
         if found.get(cell, {}).get("setting") != setting:
-            flow = flow_of_training(cell, task, options.distance, budget, options.seed)
+            flow = measure_gradient_flow(cell, task, options.distance, budget, options.seed)
             found[cell] = {"setting": setting} | entry_of(flow)
             write(options.output, found)
-            print(f"{cell:<18} score {flow.attempt.score:.2f}  {flow.attempt.seconds:.1f} s", flush=True)
+            print(f"{cell:<18} score {flow.run.score:.2f}  {flow.run.seconds:.1f} s", flush=True)
     show("Norms of the derivatives by the first state", [row for cell in options.cells for row in rows(cell, found)])
 
 
-def entry_of(flow: Flow) -> dict[str, Any]:
+def entry_of(flow: GradientFlow) -> dict[str, Any]:
     """A training as it is recorded: one list a norm, by the distance from 0 on."""
-    trainer, attempt = flow.trainer, flow.attempt
+    trainer, run = flow.trainer, flow.run
     lines = []
     for (when, state), table in flow.norms.groupby(["when", "state"], sort=False):
         norms = {name: [float(f"{value:.{DIGITS}g}") for value in table[name]] for name in NORMS}
         lines.append({"when": when, "state": state, "distance": table["distance"].tolist()} | norms)
     size = {"units": trainer.units, "parameters": trainer.parameters}
     return size | {
-        "score": attempt.score,
-        "updates": attempt.updates,
-        "seconds": round(attempt.seconds, 1),
+        "score": run.score,
+        "updates": run.updates,
+        "seconds": round(run.seconds, 1),
         "flow": lines,
     }
 

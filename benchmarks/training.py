@@ -23,7 +23,7 @@ from measure import SIZES, as_dict, batches_of, in_turns, machine, median, produ
 SMOOTHING = 0.1
 
 
-def contenders(name: str, against: list[str], batches: list[Any]) -> dict[str, Any]:
+def compared_models(name: str, against: list[str], batches: list[Any]) -> dict[str, Any]:
     size = SIZES[name]
     ours = Ours(size, batches, SMOOTHING)
     found: dict[str, Any] = {"seq2seq": ours}
@@ -33,7 +33,7 @@ def contenders(name: str, against: list[str], batches: list[Any]) -> dict[str, A
         from baselines.pytorch import PyTorch
 
         found["PyTorch"] = PyTorch(size, batches, SMOOTHING, ours)
-    losses = {contender: model.mean_loss(0) for contender, model in found.items()}
+    losses = {model_name: model.mean_loss(0) for model_name, model in found.items()}
     if max(losses.values()) - min(losses.values()) > 1e-4:
         raise SystemExit(f"these are not the same model: {losses}")
     for form in ("input_feeding", "cgru"):
@@ -44,7 +44,7 @@ def contenders(name: str, against: list[str], batches: list[Any]) -> dict[str, A
 
 def measure(name: str, against: list[str], count: int, tokens: int, rounds: int) -> dict[str, Any]:
     batches = batches_of(SIZES[name], count, tokens)
-    models = contenders(name, against, batches)
+    models = compared_models(name, against, batches)
     operations = [3 * products_forward(SIZES[name], (s != 0).sum(1), (t != 0).sum(1)) for s, t in batches]
     real = sum(int((target != 0).sum()) for _, target in batches)
 
@@ -58,17 +58,17 @@ def measure(name: str, against: list[str], count: int, tokens: int, rounds: int)
         for place in (0, -1):
             model.step(place)  # tracing, first allocations
     runs: dict[str, Callable[[], float]] = {"sgemm": sgemm}
-    found = in_turns(runs | {contender: partial(seconds, model) for contender, model in models.items()}, rounds)
+    found = in_turns(runs | {model_name: partial(seconds, model) for model_name, model in models.items()}, rounds)
     limit = found.pop("sgemm")
     rows = []
-    for contender, values in found.items():
+    for model_name, values in found.items():
         ratios = [mine / other for mine, other in zip(values, found["seq2seq"], strict=True)]
         shares = [sum(operations) / value / rate for value, rate in zip(values, limit, strict=True)]
         rows.append(
             {
-                "": contender,
+                "": model_name,
                 "target tokens/s": real / median(values),
-                "percent of sgemm": 100 * median(shares) if contender not in ("input_feeding", "cgru") else "",
+                "percent of sgemm": 100 * median(shares) if model_name not in ("input_feeding", "cgru") else "",
                 "seq2seq is": f"{median(ratios):.2f} x as fast",
             }
         )

@@ -13,7 +13,7 @@ from seq2seq.training import setup
 from seq2seq.training.checkpoints import restore, snapshot
 
 KEPT = 12  # models
-# Keys of `training` that no graph depends on. Of `recovery` the graph has `explosion`.
+# Keys of `training` that no graph depends on. Of `recovery` the graph has `max_norm_ratio`.
 NOT_IN_THE_GRAPH = {
     *("learning_rate", "schedule", "warm_start", "recovery", "epochs", "updates", "checkpoint_minutes"),
     *("keep_last", "keep_best", "tensorboard"),
@@ -30,9 +30,9 @@ class Pool:
     def __init__(self) -> None:
         self.models: OrderedDict[tuple[Any, ...], DecoderModel] = OrderedDict()
 
-    def make_model(self, config: Config, tokenizers, precision, replicas, display, starts: bool) -> DecoderModel:
+    def make_model(self, config: Config, tokenizers, precision, replicas, display, is_new: bool) -> DecoderModel:
         """As `seq2seq.training.setup.make_compiled_model`."""
-        fresh = setup.make_compiled_model(config, tokenizers, precision, replicas, display, starts)
+        fresh = setup.make_compiled_model(config, tokenizers, precision, replicas, display, is_new)
         key = graph_key(config, fresh, [tokenizer.vocabulary_size for tokenizer in tokenizers], replicas.count)
         model = self.models.setdefault(key, fresh)
         self.models.move_to_end(key)
@@ -48,7 +48,7 @@ def graph_key(config: Config, model: DecoderModel, vocabulary_sizes: list[int], 
     """Everything that the graphs of a run depend on, code that a test has put in the place of ours included."""
     options = config.model_dump(include={"task", "seed", "embeddings", "encoder", "decoder"})
     options["training"] = config.training.model_dump(exclude=NOT_IN_THE_GRAPH)
-    options["explosion"] = config.training.recovery.max_norm_ratio
+    options["max_norm_ratio"] = config.training.recovery.max_norm_ratio
     code = type(model).learn, type(model).loss_sums
     constants = update.FIRST_LOSS_SCALE, update.LEAST_LOSS_SCALE, update.LOSS_SCALE_GROWTH_UPDATES, update.NORM_WARMUP
     return repr(options), model.precision, tuple(vocabulary_sizes), replicas, code, constants

@@ -66,15 +66,15 @@ def assert_goes_on(config: Config, directory: Path, batches: int) -> None:
     """The copy of a run that was often saved ends as the run did."""
     copy = copy_of(directory, batches)
     saved = final_state(copy)[1]
-    assert saved["batches"] == batches - 1 or saved["rollbacks"], "the last checkpoint is of the batch before"
+    assert saved["total_batches"] == batches - 1 or saved["rollbacks"], "the last checkpoint is of the batch before"
     assert train(config, copy).end
     assert_same_run(directory, copy)
 
 
 def final_state(directory: Path) -> tuple[dict[str, np.ndarray], dict]:
     arrays, about = load_arrays(directory / LAST)
-    about["progress"].pop("seconds")
-    return arrays, about["progress"]
+    about["run_state"].pop("seconds")
+    return arrays, about["run_state"]
 
 
 def timeless(history: list[dict]) -> list[dict]:

@@ -9,9 +9,9 @@ from seq2seq.training.optimization import FusedAdam
 
 
 class Ours:
-    """One update a call of `step`; `form` is the decoder's."""
+    """One update a call of `step`; `decoder_type` is the recipe's `decoder.type`."""
 
-    def __init__(self, size: Size, batches: list[Batch], smoothing: float, form: str = "default") -> None:
+    def __init__(self, size: Size, batches: list[Batch], smoothing: float, decoder_type: str = "luong") -> None:
         self.model = Seq2Seq(
             size.vocabulary,
             size.vocabulary,
@@ -24,7 +24,7 @@ class Ours:
                 residual=False,
             ),
             DecoderConfig(
-                type=form,
+                type=decoder_type,
                 cell=size.cell,
                 layers=size.decoder_layers,
                 units=size.units,

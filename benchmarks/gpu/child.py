@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.devices.determinism import enable_determinism, reserve_workspace
+from seq2seq.devices.determinism import enable_determinism, reserve_cublas_workspace
 from seq2seq.devices.device import find_device
 
 
@@ -27,11 +27,11 @@ def determinism(size: list[int], rows: int, longest: int, updates: int, precisio
     """Checksums of all weights after updates with deterministic operations."""
     from parts.models import ModelSize, Trainer, copy_sentences
 
-    reserve_workspace()
+    reserve_cublas_workspace()
     enable_determinism(find_device())
     random, size = np.random.default_rng(4), ModelSize(*size)
     batches = [tf.constant(copy_sentences(random, rows, longest, size.vocabulary)) for _ in range(4)]
-    trainer = Trainer("default", size, precision, 2e-3, smoothing=0.1)
+    trainer = Trainer("luong", size, precision, 2e-3, smoothing=0.1)
     trainer.learn(batches, updates)
     return {weight.path: hashlib.sha256(weight.numpy().tobytes()).hexdigest() for weight in trainer.model.weights}
 

@@ -12,7 +12,7 @@ from seq2seq.devices.device import use_precision
 from seq2seq.extras import requires_extra
 from seq2seq.inference.results import Translation
 from seq2seq.inference.translator import Translator
-from seq2seq.layers.attention.base import watched_heads
+from seq2seq.layers.attention.base import record_head_weights
 
 with requires_extra("analysis", needed_by=__name__):
     import pandas as pd
@@ -31,7 +31,7 @@ class AttentionMap:
     target_tokens  T pieces
     weights        (T, S) float32, each row sums to 1; of several heads their mean
     log_probs      (T,) float32, the model's own, of the target tokens, in nats
-    head_weights          (H, T, S) float32, the weights of each head; None where only their mean is known
+    head_weights   (H, T, S) float32, the weights of each head; None where only their mean is known
     """
 
     source_tokens: list[str]
@@ -72,7 +72,7 @@ def teacher_forced_map(translator: Translator, source: str, target: str) -> Atte
             raise ValueError(f"the {name} {text!r} has no tokens.")
     rows = [tf.constant([row]) for row in ids]
     use_precision(model.precision)
-    with watched_heads() as heads:
+    with record_head_weights() as heads:
         weights = model.attention_weights(*rows)[0].numpy()
     log_probs = tf.gather(tf.nn.log_softmax(model(rows)), rows[1], batch_dims=2)[0].numpy()
     read, written = (tokenizer.pieces(row) for tokenizer, row in zip(translator.tokenizers, ids, strict=True))

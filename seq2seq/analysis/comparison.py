@@ -59,7 +59,7 @@ def bootstrap_ratio_interval(
     return float(low), float(high)
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+def mean_confidence_interval(values: Sequence[float]) -> tuple[float, float]:
     """The 95% interval of the mean of values by Student's t; both ends NaN for a single value.
 
     It takes the values for a sample of a normal distribution, and where all are equal it has no width: distances come
@@ -99,7 +99,7 @@ def summarize(runs: pd.DataFrame, values: Sequence[str], by: str = "cell") -> pd
     table = groups.size().to_frame("seeds")
     for value in values:
         table[value] = groups[value].mean()
-        table[[f"{value}_low", f"{value}_high"]] = groups[value].apply(mean_interval).tolist()
+        table[[f"{value}_low", f"{value}_high"]] = groups[value].apply(mean_confidence_interval).tolist()
     return table
 
 
@@ -120,7 +120,7 @@ def group_difference(
     """
     table = runs.dropna(subset=[value]).pivot(index="seed", columns=by, values=value)[[*first, *second]].dropna()
     each = table[[*first]].mean(axis=1) - table[[*second]].mean(axis=1)
-    low, high = mean_interval(each.tolist())
+    low, high = mean_confidence_interval(each.tolist())
     return {"seeds": len(each), "mean": each.mean(), "low": low, "high": high}
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from seq2seq.analysis.words import word_pieces
+from seq2seq.analysis.words import subword_positions
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import EvaluationError
 from seq2seq.evaluation.metrics import make_metric, score_texts
@@ -132,7 +132,7 @@ def unattended_words(
     received = attention.sum(axis=0)
     return [
         word
-        for word, places in word_pieces(tokenizer, source)
+        for word, places in subword_positions(tokenizer, source)
         if received[places].sum() < min_attention and any(map(str.isalnum, word))
     ]
 

@@ -26,9 +26,9 @@ SATURATION_BOUNDS = {"sigmoid": (0.1, 0.9), "tanh": (-0.9, 0.9), "relu": (0.0, n
 class GateValues(NamedTuple):
     """A gate or candidate over sequences, NaN at padding.
 
-    function  sigmoid, tanh or relu
-    preactivations    (B, T, U), what the function is applied to
-    values    (B, T, U)
+    function        sigmoid, tanh or relu
+    preactivations  (B, T, U), what the function is applied to
+    values          (B, T, U)
     """
 
     function: str

@@ -2,7 +2,7 @@
 
 All of it is exact, by automatic differentiation. The state of a cell is all that a step hands to the next: h alone in
 most cells, c alone in an SRU, y in a Jordan network, [h, c] in an LSTM. A part of it is one of the slices of
-`state_slices`: `hidden, content = state_slices(lstm)`. A clockwork's clock has no gradient and is left out.
+`state_slices`: `hidden, cell_state = state_slices(lstm)`. A clockwork's clock has no gradient and is left out.
 
 A step's Jacobian has the new state's numbers as rows and the old state's as columns. Products of them say how the last
 state moves when an earlier one is moved: for the h of an LSTM, how the last h moves when an earlier h is moved *and

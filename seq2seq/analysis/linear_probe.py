@@ -21,12 +21,12 @@ FOLDS = 5
 class ProbeResult(NamedTuple):
     """How well a linear classifier does; all are shares of N rows, 0 to 1.
 
-    accuracy     on rows of groups that it was not trained on
-    low, high    its 95% interval, over groups
-    majority_baseline     of who always answers with the commonest label
-    seen_group_accuracy     accuracy on rows that it was not trained on, of groups that it was
-    control_accuracy      the same for labels drawn at random for each type
-    selectivity  familiar - control: what is more than memory of the type
+    accuracy             on rows of groups that it was not trained on
+    low, high            its 95% interval, over groups
+    majority_baseline    of who always answers with the commonest label
+    seen_group_accuracy  accuracy on rows that it was not trained on, of groups that it was
+    control_accuracy     the same for labels drawn at random for each type
+    selectivity          seen_group_accuracy - control_accuracy: what is more than memory of the type
     """
 
     samples: int
@@ -116,30 +116,30 @@ def probe_positions(
     regularization: float = 1.0,
     seed: int = 1,
 ) -> pd.DataFrame:
-    """Probe each place of sentences with a known feature, in each layer.
+    """Probe each position of sentences with a known feature, in each layer.
 
     Args:
         translator: Its source is the sentences' language.
-        sentences: As of `draw_labelled_sentences`: `sentence`, `label`, `lemma`, `word`, and a column for each place.
+        sentences: As of `draw_labelled_sentences`: with `sentence`, `label`, `lemma`, `word` and a column a position.
         layers: See `source_states`.
         regularization, seed: See `train_linear_probe`.
 
     Returns:
-        layer, place, and the fields of `ProbeResult`, one row for each layer and place.
+        layer, position, and the fields of `ProbeResult`, one row for each layer and position.
 
     Raises:
         EvaluationError: See `train_linear_probe`.
     """
     rows = []
-    places = [column for column in sentences.columns if column not in INFO_COLUMNS]
+    positions = [column for column in sentences.columns if column not in INFO_COLUMNS]
     for layer in layers:
         words, vectors = word_states(translator, list(sentences["sentence"]), layer)
-        starts = np.flatnonzero(words["place"].to_numpy() == 0)
-        for place in places:
-            chosen = vectors[starts + sentences[place].to_numpy()]
+        starts = np.flatnonzero(words["position"].to_numpy() == 0)
+        for name in positions:
+            chosen = vectors[starts + sentences[name].to_numpy()]
             columns = (sentences[column].tolist() for column in ("label", "lemma", "word"))
             found = train_linear_probe(chosen, *columns, regularization=regularization, seed=seed)
-            rows.append({"layer": layer, "place": place, **found._asdict()})
+            rows.append({"layer": layer, "position": name, **found._asdict()})
     return pd.DataFrame(rows)
 
 

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.analysis.words import word_pieces
+from seq2seq.analysis.words import subword_positions
 from seq2seq.data.padding import batches_by_length, pad
 from seq2seq.data.tokenizer import EOS_ID, PAD_ID
 from seq2seq.devices.device import use_precision
@@ -86,19 +86,19 @@ def word_states(
     Returns:
         A data frame of N rows, and their vectors (N, U) float32:
         sentence  its number from 0
-        place     of the word in its sentence, from 0
+        position  of the word in its sentence, from 0
         word      as it is written; the last one is `</s>`
-        pieces    how many tokens spell it
+        subwords  how many tokens spell it
     """
     rows, vectors = [], []
     for number, (sentence, states) in enumerate(
         zip(sentences, source_states(translator, sentences, layer), strict=True)
     ):
-        words = [*word_pieces(translator.tokenizers.source, sentence), (EOS, [len(states) - 1])]
+        words = [*subword_positions(translator.tokenizers.source, sentence), (EOS, [len(states) - 1])]
         for place, (word, pieces) in enumerate(words):
             rows.append((number, place, word, len(pieces)))
             vectors.append(states[pieces].mean(axis=0))
-    return pd.DataFrame(rows, columns=["sentence", "place", "word", "pieces"]), np.array(vectors, np.float32)
+    return pd.DataFrame(rows, columns=["sentence", "position", "word", "subwords"]), np.array(vectors, np.float32)
 
 
 def bottleneck_size(model: Seq2Seq) -> tuple[int, int]:

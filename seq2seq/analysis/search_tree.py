@@ -37,7 +37,7 @@ class StepRecord(NamedTuple):
 
     tokens     (K,)       int64, the last of each
     parents    (K,)       int64, the place that each hypothesis had a step before; the first step's mean nothing
-    log_probs  (1, K, C)  float32 tensor, `NEG_INF` where the rules exclude a token
+    log_probs  (1, K, C)  float32 tensor, `NEG_INF` where the constraints exclude a token
     output     what the step gave, with the tokens that C are
     """
 
@@ -114,34 +114,36 @@ def search_tree(translator: Translator, sentence: str, options: SearchOptions | 
 
 def build_tree(recording: RecordingStep, result: SearchResult, beam_size: int, tokenizer: Tokenizer) -> pd.DataFrame:
     """The table of `search_tree`, from the notes of a beam search and its result."""
-    rules = recording.constraints
+    constraints = recording.constraints
     new = {"parent": -1, "step": 0, "rank": 0, "log_prob": 0.0, "total": 0.0, "score": np.nan, "status": "pruned"}
     rows: list[dict[str, Any]] = [new.copy()]  # the root
-    ids = [rules.bos_id]
+    ids = [constraints.bos_id]
     children: dict[tuple[int | None, int], int] = {}  # by parent and token id
     beam: list[int | None] = [0] + [None] * (beam_size - 1)  # the node at each place; None: an empty place
-    covered = rules.initial_coverage(beam_size)
+    covered = constraints.initial_coverage(beam_size)
     for step, note in enumerate(recording.records, start=1):
         if step > 1:
             beam = [
                 # Where there are too few extensions, search fills its places with impossible ones, EOS among them.
-                children.get((beam[place], token)) if token != rules.eos_id else None
+                children.get((beam[place], token)) if token != constraints.eos_id else None
                 for place, token in zip(note.parents.tolist(), note.tokens.tolist(), strict=True)
             ]
             covered = tf.gather(covered, note.parents[None], batch_dims=1)
         for node in beam:
             if node is not None:
                 rows[node]["status"] = "alive"
-        covered = rules.update_coverage(covered, note.output.weights)
+        covered = constraints.update_coverage(covered, note.output.weights)
         sums = np.array([NEG_INF if node is None else rows[node]["total"] for node in beam], np.float32)
         for rank, (place, token, log_prob, total) in enumerate(_ranked(sums, note, 2 * beam_size)):
             children[beam[place], token] = len(rows)
             ids.append(token)
             row = new | {"parent": beam[place], "step": step, "rank": rank, "log_prob": log_prob, "total": total}
-            if token == rules.eos_id:
-                row["score"] = float(rules.scores(tf.constant([[total]]), step, covered[:, place : place + 1])[0, 0])
+            if token == constraints.eos_id:
+                row["score"] = float(
+                    constraints.scores(tf.constant([[total]]), step, covered[:, place : place + 1])[0, 0]
+                )
             rows.append(row)
-    unended = [row for row, token in zip(rows, ids, strict=True) if token != rules.eos_id]
+    unended = [row for row, token in zip(rows, ids, strict=True) if token != constraints.eos_id]
     for row in [row for row in unended if row["step"] == len(recording.records)][:beam_size]:
         row["status"] = "alive"  # they were still there when the search had enough
     for tokens, length in zip(result.tokens[0].numpy().tolist(), result.lengths[0].numpy().tolist(), strict=True):
@@ -174,10 +176,10 @@ def path_from_root(tree: pd.DataFrame, node: int) -> list[int]:
 
 
 def finished_hypotheses(tree: pd.DataFrame) -> pd.DataFrame:
-    """The results of a search, best score first: one row a finished node, with its `pieces` and their `length`."""
+    """The results of a search, best score first: one row a finished node, with its `tokens` and their `length`."""
     ended = tree[tree["status"] == "finished"].sort_values("score", ascending=False, kind="stable")
-    pieces = [" ".join(tree.loc[path_from_root(tree, node)[1:], "token"]) for node in ended.index]
-    return ended[["score", "total", "step"]].rename(columns={"step": "length"}).assign(pieces=pieces)
+    tokens = [" ".join(tree.loc[path_from_root(tree, node)[1:], "token"]) for node in ended.index]
+    return ended[["score", "total", "step"]].rename(columns={"step": "length"}).assign(tokens=tokens)
 
 
 def greedy_path(
@@ -261,7 +263,7 @@ def _run(
         )
     use_precision(translator.model.precision)
     inputs = SearchInputs.from_batch(steps, Batch([ids[:-1]]), length_limits(np.array([len(ids)]), options), options)
-    rules = SearchStructure.from_options(options, keep_weights=True).constraints(inputs)
+    constraints = SearchStructure.from_options(options, keep_weights=True).constraints(inputs)
     step, state, memory = steps.start(inputs.source, inputs.step_inputs)
-    noting = RecordingStep(step, rules)
-    return noting, search(noting, noting.start(state), memory, rules)
+    noting = RecordingStep(step, constraints)
+    return noting, search(noting, noting.start(state), memory, constraints)

@@ -54,7 +54,7 @@ def word_matches(hypotheses: Sequence[str], references: Sequence[str]) -> pd.Dat
     return pd.DataFrame(rows, columns=["sentence", "word", "reference", "hypothesis", "matched"])
 
 
-def word_pieces(tokenizer: Tokenizer, text: str) -> list[tuple[str, list[int]]]:
+def subword_positions(tokenizer: Tokenizer, text: str) -> list[tuple[str, list[int]]]:
     """The words of a text, and at which places of `tokenizer.encode(text)` the pieces stand that spell each of them.
 
     A piece over the border of two words belongs to both. A word that the tokenizer's normalisation takes away

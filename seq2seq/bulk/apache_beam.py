@@ -28,7 +28,7 @@ class Worker:
 
 
 @dataclass(eq=False)
-class AnswerChunk:
+class TranslateChunk:
     """Answer a chunk, see `Chunks.answer`."""
 
     chunks: Chunks
@@ -89,7 +89,7 @@ def translate_on_apache_beam(
                         | beam.Create([range(1, chunks.total + 1)])
                         | "Read" >> beam.FlatMap(chunks.read, _LOGGER.warning)
                         | beam.Reshuffle()  # or one worker would read and translate everything
-                        | "Translate" >> beam.Map(AnswerChunk(chunks, Shared()))
+                        | "Translate" >> beam.Map(TranslateChunk(chunks, Shared()))
                     )
                 if pipeline.result.state != PipelineState.DONE:
                     raise RuntimeError(f"the pipeline is {pipeline.result.state}")

@@ -17,10 +17,10 @@ from uuid import uuid4
 from seq2seq.config import SearchOptions
 from seq2seq.config.loading import flatten
 from seq2seq.config.precision import Precision
-from seq2seq.corpora.readers import count_lines, lenient_lines, open_bytes
+from seq2seq.corpora.readers import count_lines, decode_lines, open_bytes
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import BulkError, CorpusError
-from seq2seq.inference.output import OutputFormat, count_answered, format_translations
+from seq2seq.inference.output import OutputFormat, count_translated, format_translations
 from seq2seq.inference.step_factory import external_checksums
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import checksums
@@ -124,7 +124,7 @@ class Chunks:
             raise BulkError(f"{output}: found {size}, and {self.record.name} says {written} bytes. {remedy}")
         return True
 
-    def lines_of(self, first: int) -> range:
+    def chunk_lines(self, first: int) -> range:
         """The numbers of a chunk's lines, by its first one."""
         return range(first, min(first + self.size, self.total + 1))
 
@@ -139,10 +139,10 @@ class Chunks:
             CorpusError: The file cannot be read, or got shorter.
         """
         with open_bytes(self.job.source) as handle:
-            texts = lenient_lines(handle, str(self.job.source), warn, lines.start)
+            texts = decode_lines(handle, str(self.job.source), warn, lines.start)
             for first in lines[:: self.size]:
                 chunk = list(islice(texts, self.size))
-                if len(chunk) < len(self.lines_of(first)):
+                if len(chunk) < len(self.chunk_lines(first)):
                     raise CorpusError(
                         f"{self.job.source}: found {first - 1 + len(chunk):,} lines, and there were {self.total:,} "
                         "when this began. Restore the file, and run the same command again."
@@ -200,11 +200,11 @@ class Chunks:
     def _write_output(self) -> None:
         with atomic_write(self.job.target) as partial, partial.open("wb") as target:
             for first in range(1, self.total + 1, self.size):
-                path, lines = self._path(first), self.lines_of(first)
+                path, lines = self._path(first), self.chunk_lines(first)
                 found = 0
                 if path.is_file():
                     with path.open("rb") as rows:
-                        found = count_answered(rows, self.job.output_format)
+                        found = count_translated(rows, self.job.output_format)
                         rows.seek(0)
                         copyfileobj(rows, target)
                 if found != len(lines):

@@ -70,7 +70,7 @@ def translate_shard(
         def advance(part: int) -> None:
             on_progress(done + part)
 
-        before = done = len(lines) - sum(len(chunks.lines_of(first)) for first in left)
+        before = done = len(lines) - sum(len(chunks.chunk_lines(first)) for first in left)
         for first, texts in chunks.read(range(left[0], lines.stop), warn) if left else ():
             if first in left:
                 chunks.answer(translator, first, texts, warn, advance)

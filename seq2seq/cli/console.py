@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from seq2seq.corpora.readers import lenient_lines, open_bytes
+from seq2seq.corpora.readers import decode_lines, open_bytes
 from seq2seq.errors import CorpusError
 from seq2seq.storage.files import atomic_write, storage_errors
 
@@ -85,7 +85,7 @@ def input_lines(path: Path | None) -> Iterator[Iterator[str]]:
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read: {error.strerror}.") from None
     with handle as lines:
-        yield lenient_lines(lines, str(path or "stdin"), warn)
+        yield decode_lines(lines, str(path or "stdin"), warn)
 
 
 def check_output(path: Path, inputs: Path | None = None) -> None:

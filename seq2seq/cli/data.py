@@ -34,7 +34,7 @@ Others, by the name that their own list has for them:
 @app.command("list")
 def list_corpora(
     catalogue: Catalogue = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with addresses and checksums.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with URLs and checksums.")] = False,
 ) -> None:
     """Tell which corpora can be downloaded, under which licence, and how large they are."""
     from seq2seq.corpora.downloads.catalogue import load_catalogue
@@ -115,7 +115,7 @@ def _report(got: "DownloadedCorpus") -> Iterator[str]:
 
 @contextmanager
 def _transfers() -> Iterator[Any]:
-    """A bar on stderr where that is a terminal; yields what `get_corpus` takes as `progress`."""
+    """A bar on stderr where that is a terminal; yields what `get_corpus` takes as `on_progress`."""
     from seq2seq.corpora.downloads.downloaded import SPLITTING
 
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amount]}"), TimeRemainingColumn()

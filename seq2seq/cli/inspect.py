@@ -58,7 +58,7 @@ def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         },
         "Architecture": found["architecture"],
         "Tokenizers": {
-            side: f"{one['kind'] or 'unknown kind'}, {one['pieces']:,} pieces, SHA-256 {one['sha256']}"
+            side: f"{one['model_type'] or 'unknown type'}, {one['vocabulary_size']:,} pieces, SHA-256 {one['sha256']}"
             for side, one in found["tokenizers"].items()
         },
         "Corpus": _rows(numbered | {name: part for name, part in corpus.items() if name != "train"}) or {"": "unknown"},

@@ -14,8 +14,8 @@ from seq2seq.config import SearchOptions, Section
 from seq2seq.config.search import TextSearchOptions
 from seq2seq.errors import ConfigError
 
-AnySection = TypeVar("AnySection", bound=Section)
-AnyOptions = TypeVar("AnyOptions", bound=TextSearchOptions)
+SectionT = TypeVar("SectionT", bound=Section)
+OptionsT = TypeVar("OptionsT", bound=TextSearchOptions)
 
 
 def with_search_options(
@@ -76,7 +76,7 @@ def flag(key: str) -> str:
     return f"--{key.replace('_', '-')}"
 
 
-def search_options(base: AnyOptions, given: Mapping[str, Any]) -> AnyOptions:
+def search_options(base: OptionsT, given: Mapping[str, Any]) -> OptionsT:
     """`base` with the options that were given on the command line; `n_best` is 1 unless given.
 
     Raises:
@@ -86,10 +86,10 @@ def search_options(base: AnyOptions, given: Mapping[str, Any]) -> AnyOptions:
     if given.get("sample") is False:  # how the recipe samples means nothing then
         for key in ("temperature", "top_k", "top_p"):
             values[key] = given.get(key, type(base).model_fields[key].default)
-    return from_flags(type(base), values)
+    return section_from_flags(type(base), values)
 
 
-def from_flags(section: type[AnySection], values: dict[str, Any]) -> AnySection:
+def section_from_flags(section: type[SectionT], values: dict[str, Any]) -> SectionT:
     """A section of a recipe from flags; `--beam-size` is `beam_size`.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from seq2seq.cli.console import input_lines, open_output, progress_bar, stderr
-from seq2seq.cli.options import from_flags
+from seq2seq.cli.options import section_from_flags
 from seq2seq.config import TokenizerConfig
 from seq2seq.corpora.readers import read_lines
 from seq2seq.errors import TokenizerError
@@ -45,7 +45,7 @@ def train(
         "user_defined_symbols": tuple(user_defined_symbols or ()),
         "normalization": normalization,
     }
-    config = from_flags(TokenizerConfig, values)
+    config = section_from_flags(TokenizerConfig, values)
     if not output.parent.is_dir():
         raise TokenizerError(f"{output}: there is no folder {output.parent}.")
     files = [find_file(str(text)) for text in texts]

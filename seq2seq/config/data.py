@@ -155,7 +155,7 @@ class DataConfig(CorporaConfig):
     )
 
     @model_validator(mode="after")
-    def both_sides_are_given(self) -> Self:
+    def _check_sides(self) -> Self:
         for name in ("train", "valid", "test"):
             corpus: CorpusConfig | None = getattr(self, name)
             for part in corpus.parts() if corpus else ():
@@ -212,7 +212,7 @@ class TargetTokenizerConfig(Section):
         return symbols
 
     @model_validator(mode="after")
-    def one_origin(self) -> Self:
+    def _check_origin(self) -> Self:
         given = [f"'{part.sides[0]}_model'" for part in self.parts() if part.file is not None]
         if self.from_model is not None and given:
             raise ValueError(f"'from_model' brings the tokenizers: leave out {' and '.join(given)}")

@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from seq2seq.config.recipe import RECIPES, Config
-from seq2seq.config.section import Section, inner_section, sections
+from seq2seq.config.section import Section, nested_section, sections
 from seq2seq.errors import ConfigError, did_you_mean
 
 _SHORT = Repr()
@@ -173,7 +173,7 @@ def _explain_unknown(path: Sequence[str | int], key: str, recipe: type[Section])
     elsewhere = [
         f"{prefix}.{last}".lstrip(".")
         for prefix, section in sections(recipe)
-        if last in section.model_fields and inner_section(section.model_fields[last].annotation) is None
+        if last in section.model_fields and nested_section(section.model_fields[last].annotation) is None
     ]
     hint = did_you_mean(str(last), accepted) or did_you_mean(elsewhere[0] if elsewhere else "", elsewhere)
     return f"unknown key '{key}'.{hint} {choice}"

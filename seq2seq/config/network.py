@@ -208,11 +208,11 @@ class DecoderConfig(UnconditionalDecoderConfig):
         "dense",
         "What the decoder starts from: a learnt transform of the encoder's last states, these states themselves, or "
         "a learnt transform of the mean or maximum of the top layer's states.",
-        paper="Cho et al. 2014 (transformed); Sutskever et al. 2014 (last); Sennrich et al. 2017 (mean)",
+        paper="Cho et al. 2014 (dense); Sutskever et al. 2014 (copy); Sennrich et al. 2017 (mean)",
     )
     context: Literal["initial", "every_step"] = field(
         "initial",
-        "Without attention: the summary is the initial state only, or also an input at every step.",
+        "Without attention: what the bridge sums up is the initial state only, or also an input at every step.",
         paper="Sutskever et al. 2014 (initial); Cho et al. 2014 (every_step)",
     )
 
@@ -246,7 +246,7 @@ class DecoderConfig(UnconditionalDecoderConfig):
         return self
 
     def describe(self) -> str:
-        words = f"{self.type} form, {super().describe()}; starts from the {self.bridge} summary"
+        words = f"{self.type}, {super().describe()}; starts from the {self.bridge} bridge"
         return words + (" and reads it at every step" if self.context == "every_step" else "")
 
     def describe_attention(self) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from seq2seq.config.recipe import RECIPES
-from seq2seq.config.section import Section, annotations, inner_section, sections
+from seq2seq.config.section import Section, annotations, nested_section, sections
 
 INTRODUCTION = """\
 # Configuration
@@ -74,7 +74,7 @@ def _row(name: str, field: FieldInfo) -> dict[str, str]:
         "default": _default(field),
         "range": ", ".join(f"`{limit}`" for limit in _limits(field)),
         "unit": str(about.get("unit", "")),
-        "meaning": field.description or str(inner_section(field.annotation).__doc__).split("\n")[0],
+        "meaning": field.description or str(nested_section(field.annotation).__doc__).split("\n")[0],
         "paper": str(about.get("paper", "")),
     }
 

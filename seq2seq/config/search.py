@@ -176,7 +176,7 @@ class SearchOptions(TranslationSearchOptions):
     )
 
     @model_validator(mode="after")
-    def weight_has_its_model(self) -> Self:
+    def _check_language_model(self) -> Self:
         weight = self.language_model_weight
         if self.language_model is None and weight != type(self).model_fields["language_model_weight"].default:
             raise ValueError(f"'language_model_weight' is {weight:g}, and there is no 'language_model'")

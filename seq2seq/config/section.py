@@ -71,13 +71,13 @@ def sections(section: type[Section], prefix: str = "") -> Iterator[tuple[str, ty
     """
     yield prefix, section
     for name, field in section.model_fields.items():
-        inner = inner_section(field.annotation)
+        inner = nested_section(field.annotation)
         if inner is not None:
             place = ".0" if any(get_origin(part) is tuple for part in annotations(field.annotation)) else ""
             yield from sections(inner, f"{prefix}.{name}{place}".lstrip("."))
 
 
-def inner_section(annotation: Any) -> type[Section] | None:
+def nested_section(annotation: Any) -> type[Section] | None:
     """The section in `Section`, `Section | None` or `tuple[Section, ...] | None`."""
     found = (part for part in annotations(annotation) if isinstance(part, type) and issubclass(part, Section))
     return next(found, None)

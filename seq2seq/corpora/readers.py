@@ -194,7 +194,7 @@ def read_lines(path: Path) -> Iterator[str]:
                 ) from None
 
 
-def lenient_lines(handle: IO[bytes], name: str, warn: Callable[[str], None], first: int = 1) -> Iterator[str]:
+def decode_lines(handle: IO[bytes], name: str, warn: Callable[[str], None], first: int = 1) -> Iterator[str]:
     """Yield the lines of an open file from number `first` on; invalid UTF-8 becomes U+FFFD.
 
     Args:

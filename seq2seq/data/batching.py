@@ -62,7 +62,7 @@ def plan_batches(
 ) -> BatchPlan:
     """Deal sentences into batches of similar length: a pure function of its arguments.
 
-    Sentences are shuffled, cut into pools, sorted by length within each pool and cut into batches that hold
+    Sentences are shuffled, cut into buffers, sorted by length within each buffer and cut into batches that hold
     at most `max_tokens` real tokens on either side; then the batches are shuffled. A sentence longer than
     `max_tokens` is a batch of its own.
 
@@ -70,7 +70,7 @@ def plan_batches(
         source_lengths: (N,) tokens of each source sentence, EOS included, N at least 1.
         target_lengths: (N,) the same of each target sentence.
         max_tokens: Budget of a batch.
-        shuffle_buffer: Sentences in a pool. Larger pools waste less on padding and shuffle less.
+        shuffle_buffer: Sentences in a buffer. Larger buffers waste less on padding and shuffle less.
         indices: Numbers of the epoch's sentences, at least one; by default each of the N once.
     """
     generator = np.random.default_rng([seed, epoch])

@@ -38,7 +38,7 @@ class EncodedSide(Protocol):
 
 
 class TokenizedSide:
-    """The token ids of one side of a corpus, memory-mapped: sentence i is `max_tokens[offsets[i]:offsets[i + 1]]`."""
+    """The token ids of one side of a corpus, memory-mapped: sentence i is `tokens[offsets[i]:offsets[i + 1]]`."""
 
     def __init__(self, folder: Path, side: str, dtype: str) -> None:
         if dtype not in DTYPES:
@@ -87,7 +87,7 @@ class EncodedCorpus(EncodedPairs):
             OSError, ValueError, KeyError, TypeError: It is not there or damaged, and can be encoded again.
         """
         self.folder = folder
-        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        about = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
         self.fingerprint: str = about["fingerprint"]
         self.report = FilterReport(about["read"], about["kept"], Counter(about["dropped"]))
         self.source = TokenizedSide(folder, "source", about["source_dtype"])
@@ -150,8 +150,8 @@ def encode_corpus(
             "kept": report.kept,
             "dropped": dict(report.dropped),
         }
-        with storage_errors(partial / "about.json"):
-            (partial / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        with storage_errors(partial / "metadata.json"):
+            (partial / "metadata.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return EncodedCorpus(folder)
 
 

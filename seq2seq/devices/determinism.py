@@ -1,6 +1,6 @@
 """The same bits each time: TensorFlow's deterministic operations, and what cuBLAS and cuDNN need for it.
 
-Importing this imports no TensorFlow, so that `reserve_workspace` can be called before.
+Importing this imports no TensorFlow, so that `reserve_cublas_workspace` can be called before.
 """
 
 import os
@@ -20,7 +20,7 @@ WORKSPACE_VALUES = (":4096:8", ":16:8")
 SCATTER_VARIABLE = "TF_DISABLE_SCATTER_OP_DETERMINISM"
 
 
-def reserve_workspace() -> None:
+def reserve_cublas_workspace() -> None:
     """Ask for workspaces of fixed size, which make cuBLAS and cuDNN's recurrent layers deterministic.
 
     They read the variable when they start, with TensorFlow's first operation on a GPU. So this does nothing where
@@ -38,7 +38,8 @@ def enable_determinism(device: "Device") -> None:
     It is meant for one device. What NCCL adds up over several GPUs is not covered.
 
     Raises:
-        TrainingError: The device is a GPU, and its libraries started, or would start, without `reserve_workspace`.
+        TrainingError: The device is a GPU, and its libraries started, or would start, without
+            `reserve_cublas_workspace`.
     """
     import tensorflow as tf
 

@@ -52,7 +52,7 @@ class Defaults(NamedTuple):
 GPU_MEMORY = 16 * 2**30
 # float32 tensors of hypotheses times vocabulary that are alive at once in a step of a search: logits,
 # log-probabilities, scores, and what they are made from.
-LOGITS_ALIVE = 5
+LOGIT_COPIES = 5
 
 # Products of 1,000 rows keep a CPU busy. On a GPU the time of an update, or of a step of a search, is mostly that of
 # starting its operations, whatever their size. Other memory grows with a search too, so a quarter is for the logits.
@@ -60,7 +60,7 @@ CPU = Defaults(batch_tokens=1_000, search_tokens=16_000, search_logits=None, det
 GPU = Defaults(
     batch_tokens=8_000,
     search_tokens=128_000,
-    search_logits=GPU_MEMORY // 4 // (4 * LOGITS_ALIVE),
+    search_logits=GPU_MEMORY // 4 // (4 * LOGIT_COPIES),
     deterministic=False,
 )
 
@@ -79,11 +79,9 @@ def find_device() -> Device:
     if gpus:
         gpus = _those_that_compute(gpus)
     elif (
-        gpu_trial.DRIVER_FILE.exists()
-        and not gpu_trial.is_hidden_on_purpose()
-        and not tf.config.list_physical_devices("GPU")
+        gpu_trial.DRIVER_FILE.exists() and not gpu_trial.is_gpu_hidden() and not tf.config.list_physical_devices("GPU")
     ):
-        cause, remedy = gpu_trial.reason_for_no_gpu()
+        cause, remedy = gpu_trial.diagnose_missing_gpu()
         warnings.warn(
             f"the device is the CPU: there is an NVIDIA driver, and TensorFlow finds no GPU: {cause}. {remedy}. Or set "
             f"{gpu_trial.VISIBLE_DEVICES}=-1 to use the CPU without this warning.",
@@ -126,7 +124,7 @@ def use_precision(precision: Precision) -> None:
     tf.config.experimental.enable_tensor_float_32_execution(precision != "float32")
 
 
-def defaults_for(device: Device) -> Defaults:
+def device_defaults(device: Device) -> Defaults:
     """What suits a device."""
     return GPU if device.is_gpu else CPU
 
@@ -141,7 +139,7 @@ def search_budget(options: SearchOptions, vocabulary_size: int, device: Device) 
     """
     if options.batch_tokens is not None:
         return options.batch_tokens, options.batch_tokens  # each hypothesis has a token or more
-    tokens, logits = defaults_for(device).search_tokens, defaults_for(device).search_logits
+    tokens, logits = device_defaults(device).search_tokens, device_defaults(device).search_logits
     return tokens, tokens if logits is None else logits // vocabulary_size
 
 

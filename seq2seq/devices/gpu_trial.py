@@ -88,9 +88,9 @@ MEMORY_FULL = re.compile(r"out of memory|OUT_OF_MEMORY|ResourceExhausted|ALLOC_F
 class TrialResult(NamedTuple):
     """What a trial found.
 
-    errors  of each GPU that was tried, by the name of its physical device; "" where it computed
-    log     what TensorFlow wrote to stderr
-    exit_reason   how the process ended before it was through with all GPUs; "" if it was
+    errors       of each GPU that was tried, by the name of its physical device; "" where it computed
+    log          what TensorFlow wrote to stderr
+    exit_reason  how the process ended before it was through with all GPUs; "" if it was
     """
 
     errors: dict[str, str]
@@ -162,7 +162,7 @@ def _shortened(text: str, most: int = 200) -> str:
     return line if len(line) <= most else f"{line[:most]}..."
 
 
-def is_hidden_on_purpose() -> bool:
+def is_gpu_hidden() -> bool:
     """Whether CUDA_VISIBLE_DEVICES says that no GPU is to be seen."""
     value = os.environ.get(VISIBLE_DEVICES)
     return value is not None and (value.strip().startswith("-") or value.strip().lower() in HIDING_VALUES)
@@ -185,7 +185,7 @@ def remember(names: Sequence[str], found: str) -> None:
         path.write_text(found, encoding="utf-8")
 
 
-def reason_for_no_gpu() -> tuple[str, str]:
+def diagnose_missing_gpu() -> tuple[str, str]:
     """Why TensorFlow finds no GPU although there is a driver, and the remedy; found out once a day."""
     if (log := remembered([], CACHE_SECONDS)) is not None:
         return explain("", log)

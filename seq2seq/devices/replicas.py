@@ -21,7 +21,7 @@ LOST_WORKER_ERRORS = (
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
 )
-UNLIKE_WORKERS = "is joining a group with"  # ... incompatible device type, or another size; an InternalError
+WORKER_MISMATCH = "is joining a group with"  # ... incompatible device type, or another size; an InternalError
 # The environment variable that TensorFlow, Kubeflow and others tell a worker its place by.
 CLUSTER_VARIABLE = "TF_CONFIG"
 
@@ -59,10 +59,10 @@ class Replicas:
             `multi_worker`: those of all workers that the environment variable `TF_CONFIG` names. To be made before
             TensorFlow's first operation.
 
-    strategy  whose scope the model and its optimizer are made in
-    count     replicas of all workers
-    worker_index    number of this one, from 0, the chief
-    workers   how many there are
+    strategy      whose scope the model and its optimizer are made in
+    count         replicas of all workers
+    worker_index  number of this one, from 0, the chief
+    workers       how many there are
 
     Raises:
         TrainingError: `TF_CONFIG` is missing or names no such worker.
@@ -123,7 +123,7 @@ class Replicas:
 
 
 @contextmanager
-def reporting_lost_workers(replicas: Replicas) -> Iterator[None]:
+def report_lost_workers(replicas: Replicas) -> Iterator[None]:
     """Turn TensorFlow's errors about other workers into one that says what to do.
 
     Raises:
@@ -141,7 +141,7 @@ def reporting_lost_workers(replicas: Replicas) -> Iterator[None]:
             ) from error
         if replicas.workers == 1 or not isinstance(error, LOST_WORKER_ERRORS):
             raise
-        if UNLIKE_WORKERS in str(error.message):
+        if WORKER_MISMATCH in str(error.message):
             raise TrainingError(
                 f"{worker}: the workers have unlike devices, or not equally many. Give each of them the same, or hide "
                 "all GPUs with CUDA_VISIBLE_DEVICES=-1."

@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # scoring texts needs no TensorFlow
 METRICS = ("BLEU", "chrF2", "TER")
 BOOTSTRAP_SAMPLES = 1000
 BLEU_TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}  # every other language: 13a
-TER_BY_CHARACTER = ("zh", "ja")  # written without spaces: TER counts characters there
+CHARACTER_TER_LANGUAGES = ("zh", "ja")  # written without spaces: TER counts characters there
 # Letters by Unicode block; together with Han they tell which of three languages a text is in.
 KANA = re.compile("[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
 HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318f\ua960-\ua97f\uac00-\ud7ff]")
@@ -158,12 +158,12 @@ def make_metric(name: str, language: str | None = None) -> Any:
     if name == "chrF2":
         return CHRF()
     if name == "TER":
-        by_character = language in TER_BY_CHARACTER
+        by_character = language in CHARACTER_TER_LANGUAGES
         return TER(normalized=by_character, asian_support=by_character)
     raise EvaluationError(f"unknown metric '{name}'.{did_you_mean(name, METRICS)} Accepted: {', '.join(METRICS)}.")
 
 
-def likely_language(lines: Sequence[str]) -> str | None:
+def detect_language(lines: Sequence[str]) -> str | None:
     """`zh`, `ja` or `ko` if the first lines' letters are those of Chinese, Japanese or Korean; else None."""
     text = "".join(islice(lines, MAX_LINES))
     kana, hangul, han = (len(block.findall(text)) for block in (KANA, HANGUL, HAN))
@@ -176,7 +176,7 @@ def likely_language(lines: Sequence[str]) -> str | None:
 
 
 def _script_warning(references: Sequence[str]) -> None:
-    language = likely_language(references)
+    language = detect_language(references)
     if language:
         name = {"zh": "Chinese", "ja": "Japanese", "ko": "Korean"}[language]
         warnings.warn(
@@ -218,7 +218,7 @@ def evaluate(
         raise EvaluationError("there is nothing to evaluate: the corpus has no pairs.")
     for number, lines in enumerate(extra_references, start=1):
         if len(lines) != len(pairs):
-            raise EvaluationError(f"{len(pairs)} pairs for {len(lines)} lines in list {number} of 'more_references'.")
+            raise EvaluationError(f"{len(pairs)} pairs for {len(lines)} lines in list {number} of 'extra_references'.")
     for name in metrics:
         make_metric(name, language)  # what is wrong with them is better said before translating
     start = time.perf_counter()

@@ -59,7 +59,7 @@ def format_translations(
         yield list(_rows(output_format, number, line, translation, attention))
 
 
-def count_answered(rows: Iterable[bytes], output_format: OutputFormat) -> int:
+def count_translated(rows: Iterable[bytes], output_format: OutputFormat) -> int:
     """Number of lines that the rows of a file answer; a line's rows are adjacent, and the last one has its end."""
     count, before, row = 0, b"", b"\n"
     for row in rows:

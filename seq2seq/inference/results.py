@@ -60,10 +60,10 @@ class Translation:
 
     A blank sentence has one empty hypothesis with score 0 and no tokens.
 
-    source_tokens  S pieces that were read, the last one `</s>`
-    hypotheses     at least one
-    segments         number of segments that a long line was translated in; each has a `</s>` of its own
-    truncated_tokens     tokens at the end of a long line that were not read
+    source_tokens     S pieces that were read, the last one `</s>`
+    hypotheses        at least one
+    segments          number of segments that a long line was translated in; each has a `</s>` of its own
+    truncated_tokens  tokens at the end of a long line that were not read
     """
 
     source_tokens: list[str]

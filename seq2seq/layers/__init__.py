@@ -9,7 +9,7 @@ from seq2seq.layers.attention.base import Attention, AttentionMemory
 from seq2seq.layers.base import Initializers
 from seq2seq.layers.cells import DeepTransitionCell, GRUCell, LayerNormGRUCell, LayerNormLSTMCell, LSTMCell
 from seq2seq.layers.conditional import ConditionalDecoder
-from seq2seq.layers.decoder import Decoder, DecoderState, DefaultDecoder
+from seq2seq.layers.decoder import Decoder, DecoderState, LuongDecoder
 from seq2seq.layers.encoder import Encoder
 from seq2seq.layers.input_feeding import InputFeedingDecoder
 from seq2seq.layers.losses import output_cross_entropy
@@ -23,7 +23,6 @@ __all__ = [
     "Decoder",
     "DecoderState",
     "DeepTransitionCell",
-    "DefaultDecoder",
     "Dropout",
     "Embedding",
     "Encoder",
@@ -33,6 +32,7 @@ __all__ = [
     "LSTMCell",
     "LayerNormGRUCell",
     "LayerNormLSTMCell",
+    "LuongDecoder",
     "RandomStream",
     "Recurrence",
     "output_cross_entropy",

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import keras
 
-LARGEST_SEED = 10**9  # as Keras draws them: weights are those that Keras makes after `set_random_seed(seed)`
+MAX_SEED = 10**9  # as Keras draws them: weights are those that Keras makes after `set_random_seed(seed)`
 
 
 class ConfigurableLayer(keras.layers.Layer):
@@ -90,7 +90,7 @@ class Initializers:
         return keras.initializers.RandomUniform(seed=self._seed())
 
     def _seed(self) -> int:
-        return self._draw(1, LARGEST_SEED)
+        return self._draw(1, MAX_SEED)
 
 
 UNSEEDED = Initializers()

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from seq2seq.layers.base import UNSEEDED, ConfigurableLayer, Initializers
 
-Summary = Literal["dense", "copy", "mean", "max", "zero"]
+BridgeKind = Literal["dense", "copy", "mean", "max", "zero"]
 
 
 class Bridge(ConfigurableLayer):
@@ -40,7 +40,7 @@ class Bridge(ConfigurableLayer):
 
     def __init__(
         self,
-        kind: Summary,
+        kind: BridgeKind,
         sizes: Sequence[Sequence[int]],
         vector_size: int | None = None,
         initializers: Initializers = UNSEEDED,

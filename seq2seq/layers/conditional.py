@@ -66,14 +66,14 @@ class ConditionalDecoder(Decoder):
         )
         outputs, contexts, weights = (tf.transpose(x[:, :, 0], [1, 0, 2]) for x in (outputs, contexts, weights))
         x, passed = self.stack.connect(0, outputs, embedded, training)
-        x = self.stack.run_above(x, passed, contexts, lengths, state.cells, training)
+        x = self.stack.run_upper_layers(x, passed, contexts, lengths, state.cells, training)
         return self.readout(joined([x, contexts, embedded]), training=training), weights
 
     def step_layers(self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory) -> Stepped:
         projected = self.stack.cells[0].project(embedded)
         output, bottom, context, weights, coverage = self._bottom(projected, state.cells[0], memory, state.coverage)
         x, passed = self.stack.connect(0, output, embedded)
-        x, above = self.stack.step_above(x, passed, context, state.cells)
+        x, above = self.stack.step_upper_layers(x, passed, context, state.cells)
         readout = self.readout(joined([x, context, embedded]))
         return readout, DecoderState((bottom, *above), state.feed, coverage), weights
 

@@ -125,7 +125,7 @@ class Decoder(ConfigurableLayer):
         )
 
 
-class DefaultDecoder(Decoder):
+class LuongDecoder(Decoder):
     """A stack of recurrent layers over the embedded target, attending after the bottom one.
 
     h_t = bottom(y_{t-1}, h_{t-1});  c_t = attend(h_t);  each layer above reads [below_t; c_t];
@@ -155,7 +155,7 @@ class DefaultDecoder(Decoder):
             context, weights = beside, tf.zeros_like(embedded[..., :0], tf.float32)
         else:
             context, weights = self.attention.attend_sequence(x, memory, self.attention_mask(x, memory, training))
-        x = self.stack.run_above(x, passed, context, lengths, state.cells, training)
+        x = self.stack.run_upper_layers(x, passed, context, lengths, state.cells, training)
         return self.readout(joined([x, context]), training=training), weights
 
     def step_layers(self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory) -> Stepped:
@@ -166,7 +166,7 @@ class DefaultDecoder(Decoder):
             context, weights, coverage = beside, tf.zeros_like(embedded[..., :0], tf.float32), state.coverage
         else:
             context, weights, coverage = self.attend(x, memory, state.coverage)
-        x, above = self.stack.step_above(x, passed, context, state.cells)
+        x, above = self.stack.step_upper_layers(x, passed, context, state.cells)
         readout = self.readout(joined([x, context]))
         return readout, DecoderState((bottom, *above), state.feed, coverage), weights
 

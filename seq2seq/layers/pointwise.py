@@ -204,11 +204,11 @@ class Readout(ConfigurableLayer):
     def __init__(self, units: int, dropout: Dropout, initializers: Initializers = UNSEEDED, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.units, self.dropout = units, dropout
-        self.first_kernel = initializers.glorot_uniform()
+        self.kernel_initializer = initializers.glorot_uniform()
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         shape = (input_shape[-1], self.units)
-        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=self.first_kernel)
+        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=self.kernel_initializer)
         self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros")
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:

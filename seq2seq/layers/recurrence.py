@@ -32,12 +32,12 @@ class Recurrence(ConfigurableLayer):
             with cudnn does not load on a CPU: use `fused` before an export.
 
     Shapes: B batch, T steps (at least 1), I input width, U units.
-        inputs   (B, T, I)  compute dtype
-        lengths  (B,)       int32, 1 to T
-        initial  the cell's states, each (B, U); zeros by default
+        inputs      (B, T, I)  compute dtype
+        lengths     (B,)       int32, 1 to T
+        initial     the cell's states, each (B, U); zeros by default
         state_mask  (B, U)  compute dtype, times the state that enters the recurrent product; none by default
-        outputs  (B, T, U)  compute dtype, zero at padded positions
-        states   the cell's states after each row's last token, each (B, U)
+        outputs     (B, T, U)  compute dtype, zero at padded positions
+        states      the cell's states after each row's last token, each (B, U)
 
     Raises:
         ValueError: `implementation` is `fused` or `cudnn` and the cell is neither a GRUCell nor an LSTMCell, or

@@ -82,7 +82,7 @@ class RecurrentLayers(ConfigurableLayer):
         self.connections = [[connection(i, j) for j in range(1 + self.alternating)] for i in range(layers)]
         shared = (1,) if variational_dropout else ()
         self.dropouts = [Dropout(dropout, stream, f"{self.side}/{i}", shared, dtype=policy) for i in range(layers)]
-        self.state_dropouts = [[state_dropout(i, j) for j in range(count)] for i, count in enumerate(counts)]
+        self.recurrent_dropouts = [[state_dropout(i, j) for j in range(count)] for i, count in enumerate(counts)]
 
     def new_cell(self, depth: int, units: int, *, below: bool = False, name: str = "cell") -> keras.layers.Layer:
         """A cell of the layers' kind."""
@@ -93,7 +93,7 @@ class RecurrentLayers(ConfigurableLayer):
         """The recurrent dropout (B, U) of each of a layer's recurrences, for inputs (B, T, ·)."""
         return [
             dropout.mask([tf.shape(inputs)[0], recurrence.cell.units], inputs.dtype, training)
-            for dropout, recurrence in zip(self.state_dropouts[layer], self.recurrences[layer], strict=True)
+            for dropout, recurrence in zip(self.recurrent_dropouts[layer], self.recurrences[layer], strict=True)
         ]
 
 
@@ -163,7 +163,7 @@ class RecurrentStack(RecurrentLayers):
         (connection,), (hidden, passed) = self.connections[layer], split_output(outputs, self.units)
         return self.dropouts[layer](connection(hidden, below), training=training), passed
 
-    def run_above(
+    def run_upper_layers(
         self,
         x: tf.Tensor,
         passed: tf.Tensor,
@@ -177,7 +177,7 @@ class RecurrentStack(RecurrentLayers):
             x, passed = self.run(i, [x, context, passed], lengths, states[i], training)
         return x
 
-    def step_above(
+    def step_upper_layers(
         self, x: tf.Tensor, passed: tf.Tensor, context: tf.Tensor, states: Sequence[States]
     ) -> tuple[tf.Tensor, list[States]]:
         """One step of all layers above the bottom one, which read a context: the top one's x, and the next states."""

@@ -168,7 +168,7 @@ def load_tokenizers(folder: Path) -> Tokenizers:
 
 
 def load_weights(folder: Path) -> dict[str, np.ndarray]:
-    """The weights of a model directory, by the names of `weights_of`.
+    """The weights of a model directory, by the names of `named_weights`.
 
     Raises:
         ModelDirectoryError: They are missing, damaged, of a later format version, or of other tokenizers.

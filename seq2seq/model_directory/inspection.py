@@ -26,8 +26,8 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
         parameters     `total`, and by part; a table that several parts share counts for the target
         architecture   embeddings, encoder, attention and decoder in words; a language model has no more than
                        embeddings and decoder
-        tokenizers     `joint`, or `source` and `target`: `kind` (None: of a file that was made elsewhere), `pieces`,
-                       `sha256`
+        tokenizers     `joint`, or `source` and `target`: `model_type` (None: of a file that was made elsewhere),
+                       `vocabulary_size`, `sha256`
         corpus         what `save_weights` was told of it, or else the names in the recipe; {} if it has none
         training       `updates`, `epoch`, `validations`, `seconds`, `best`; None without a history
         scores         of the weights

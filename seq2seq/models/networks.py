@@ -9,20 +9,20 @@ from seq2seq.config.network import RecurrentStackConfig, UnconditionalDecoderCon
 from seq2seq.layers import (
     ConditionalDecoder,
     Decoder,
-    DefaultDecoder,
     Dropout,
     Encoder,
     Initializers,
     InputFeedingDecoder,
+    LuongDecoder,
     RandomStream,
 )
 from seq2seq.layers.attention import make_attention
-from seq2seq.layers.bridge import Bridge, Summary
+from seq2seq.layers.bridge import Bridge, BridgeKind
 from seq2seq.layers.pointwise import Readout
 from seq2seq.layers.stack import RecurrentStack
 
 DECODERS: dict[str, type[Decoder]] = {
-    "luong": DefaultDecoder,
+    "luong": LuongDecoder,
     "input_feeding": InputFeedingDecoder,
     "cgru": ConditionalDecoder,
 }
@@ -46,7 +46,7 @@ def make_decoder(
     """The decoder of a recipe, whose readout has a width R; an unconditional one starts from zeros."""
     drawn: dict[str, Any] = {"initializers": initializers, "dtype": dtype}
     attention, kind, vector_size, attention_dropout = None, DECODERS["luong"], None, 0.0
-    summary: Summary = "zero"
+    summary: BridgeKind = "zero"
     if isinstance(config, DecoderConfig):
         attention = make_attention(
             config.attention,

@@ -19,7 +19,7 @@ from seq2seq.models.update import GradientUpdate, TokenMean
 BATCH_SPEC = tf.TensorSpec([None, None], tf.int32)  # one side of a batch: (sentences, tokens)
 STATE = "training_state_"  # names in a file of Keras: this, and a number
 # Arguments of `keras.Model.compile` that a model with a loss and a step of its own refuses, and what there is instead.
-REFUSED = {
+UNSUPPORTED_ARGUMENTS = {
     "loss": "pass label_smoothing to shape it",
     "loss_weights": "there is one output",
     "metrics": "`fit` reports loss, nll and gradient_norm, and `seq2seq evaluate` scores translations",
@@ -34,8 +34,8 @@ class TrainableModel(keras.Model):
 
     A subclass writes `loss_sums` and `vocabulary_sizes`, as `DecoderModel` does.
 
-    `fit`, `evaluate`, `train_on_batch` and `test_on_batch` take what `checked_batch` takes; `compile` says what else is
-    refused. A compiled model that `save` wrote and `keras.models.load_model` read resumes exactly: the file has the
+    `fit`, `evaluate`, `train_on_batch` and `test_on_batch` take what `validate_batch` takes; `compile` says what else
+    is refused. A compiled model that `save` wrote and `keras.models.load_model` read resumes exactly: the file has the
     optimizer's slots and the state of `GradientUpdate`. `Translator` reads model directories, with tokenizers.
 
     Args:
@@ -87,14 +87,15 @@ class TrainableModel(keras.Model):
             ema_decay: Decay of a moving average of the weights; `model.update.averaged_weights()` puts it in their
                 place.
             max_norm_ratio: Skip an update whose gradient norm is above so many times its running mean; None for none.
-            kwargs: For `keras.Model.compile`: `run_eagerly`, `steps_per_execution`. All others are in `REFUSED`.
+            kwargs: For `keras.Model.compile`: `run_eagerly`, `steps_per_execution`. `UNSUPPORTED_ARGUMENTS` has the
+                others.
 
         Raises:
-            ValueError: Keras's argument is in `REFUSED`, or the optimizer clips or scales the loss.
+            ValueError: Keras's argument is in `UNSUPPORTED_ARGUMENTS`, or the optimizer clips or scales the loss.
             ConfigError: The precision is `tf32` and there is no GPU that has it.
         """
         use_precision(self.precision)
-        for name, instead in REFUSED.items():
+        for name, instead in UNSUPPORTED_ARGUMENTS.items():
             value = loss if name == "loss" else kwargs.pop(name, None)
             if value not in (None, False, "auto"):
                 raise ValueError(f"{type(self).__name__} has its own loss, found {name}={value!r}; {instead}")
@@ -158,8 +159,8 @@ class TrainableModel(keras.Model):
         return [self.loss_metric, self.nll_metric]
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """`learn` for what Keras's `fit` and `train_on_batch` were given; see `checked_batch`."""
-        return self.learn(checked_batch(data, self.vocabulary_sizes))
+        """`learn` for what Keras's `fit` and `train_on_batch` were given; see `validate_batch`."""
+        return self.learn(validate_batch(data, self.vocabulary_sizes))
 
     def learn(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         """One batch: forward, backward and, when enough are gathered, an update.
@@ -193,7 +194,7 @@ class TrainableModel(keras.Model):
             )
         return self._step_function
 
-    def sums_function(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    def loss_sums_function(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         """The sum of the negative log-likelihood, in nats, and the number of real target tokens, (2,) float32.
 
         Of a batch of any shape, without dropout and without smoothing; a graph that is kept as `step_function`'s.
@@ -221,7 +222,7 @@ class TrainableModel(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The losses of one batch, without dropout and without smoothing, for `evaluate` and `test_on_batch`."""
-        return self._measure(*self.loss_sums(*checked_batch(data, self.vocabulary_sizes)))
+        return self._measure(*self.loss_sums(*validate_batch(data, self.vocabulary_sizes)))
 
     def predict_step(self, data: Any) -> Any:
         """Refused, since a model alone searches no translation.
@@ -240,7 +241,7 @@ class TrainableModel(keras.Model):
         return {metric.name: metric.result() for metric in self.metrics}
 
 
-def checked_batch(data: Any, vocabulary_sizes: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
+def validate_batch(data: Any, vocabulary_sizes: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
     """Source and target of a batch, (B, S) and (B, T) int32, as Keras hands over what a user gave.
 
     What the types of a batch show is found while a step is traced. Ids are checked at every step, which costs a GPU a

@@ -13,7 +13,7 @@ from seq2seq.devices.replicas import replica_id, run_on_replicas, sum_over_repli
 FIRST_LOSS_SCALE, LEAST_LOSS_SCALE = 2.0**15, 1.0
 LOSS_SCALE_GROWTH_UPDATES = 2000  # updates without overflow
 NORM_WARMUP = 100  # updates after which a gradient norm can be called unusual
-SUMMING = "_all_reduce_sum_gradients"  # a method of Keras's optimizers
+ALL_REDUCE_METHOD = "_all_reduce_sum_gradients"  # a method of Keras's optimizers
 SUMMED: dict[str, Any] = {
     "synchronization": tf.VariableSynchronization.ON_READ,
     "aggregation": tf.VariableAggregation.SUM,
@@ -33,7 +33,7 @@ class GradientUpdate:
     every replica checks, clips and applies the same sum to its own copy of the weights.
 
     With `ema_decay`, an average of the weights follows them: after the t-th applied update (a skipped one does not
-    count) it is d * average + (1 - d) * weight with d = min(ema, (1 + t) / (10 + t)), starting from the weights
+    count) it is d * average + (1 - d) * weight with d = min(ema_decay, (1 + t) / (10 + t)), starting from the weights
     that the constructor finds (Polyak and Juditsky 1992).
 
     Args:
@@ -73,9 +73,9 @@ class GradientUpdate:
             optimizer.build(self.variables)
         # `optimizer.apply` sums over replicas what has been summed already, and no public name turns that off. Without
         # the private one `_step` gives it one summand, which takes another collective operation an update.
-        self.summed_again = not hasattr(optimizer, SUMMING)
+        self.summed_again = not hasattr(optimizer, ALL_REDUCE_METHOD)
         if not self.summed_again:
-            setattr(optimizer, SUMMING, lambda pairs: pairs)
+            setattr(optimizer, ALL_REDUCE_METHOD, lambda pairs: pairs)
 
         self._scalars: list[tf.Variable] = []
 

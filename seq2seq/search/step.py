@@ -105,7 +105,7 @@ class SearchConstraints:
         return penalty is not None and (tf.is_tensor(penalty) or penalty != 0)
 
     def select(self, indices: tf.Tensor) -> "SearchConstraints":
-        """The rules of some sentences, by their numbers (B',)."""
+        """The constraints of some sentences, by their numbers (B',)."""
 
         def part(values: tf.Tensor | None) -> tf.Tensor | None:
             return None if values is None else tf.gather(values, indices)

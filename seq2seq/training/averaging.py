@@ -56,7 +56,7 @@ def rank(metric: str, value: float, loss: float) -> tuple[float, float]:
     return (-value if metric == "bleu" else value, loss)
 
 
-def best_first(kept: list[tuple[Any, dict[str, Any]]]) -> list[tuple[Any, dict[str, Any]]]:
+def rank_by_metric(kept: list[tuple[Any, dict[str, Any]]]) -> list[tuple[Any, dict[str, Any]]]:
     """What `kept_weights` gave, by falling merit, without those that are no number; of equals the earlier first."""
     numbers = [pair for pair in kept if not math.isnan(pair[1]["value"])]
     return sorted(numbers, key=lambda pair: rank(*(pair[1][name] for name in ("metric", "value", "loss"))))
@@ -65,7 +65,7 @@ def best_first(kept: list[tuple[Any, dict[str, Any]]]) -> list[tuple[Any, dict[s
 def prune_kept(folder: Path, keep_last: int, keep_best: int) -> None:
     """Delete kept weights that are neither among the newest nor among the best."""
     kept = kept_weights(folder)
-    wanted = kept[max(len(kept) - keep_last, 0) :] + best_first(kept)[:keep_best]
+    wanted = kept[max(len(kept) - keep_last, 0) :] + rank_by_metric(kept)[:keep_best]
     for file in {file for file, _ in kept} - {file for file, _ in wanted}:
         file.unlink()
 
@@ -137,7 +137,7 @@ def _choose(directory: Path, last: int | None, best: int | None) -> list[tuple[P
         (entry["update"], {"metric": metric, "value": entry[value], "loss": entry["valid_loss"]})
         for entry in read_history(directory)
     ]
-    ordered = best_first(history) if which == "best" else history[::-1]
+    ordered = rank_by_metric(history) if which == "best" else history[::-1]
     if number > len(ordered):
         raise TrainingError(f"{directory}: asked for the {number} {which} validations, and there are {len(ordered)}.")
     kept = {about["update"]: (file, about) for file, about in kept_weights(directory)}

@@ -22,7 +22,7 @@ from seq2seq.training.recovery import CHECK_INTERVAL, DivergenceError, Divergenc
 from seq2seq.training.run_state import RunEnd, RunState, find_end, plan_epoch, planned_updates
 from seq2seq.training.validation import MIN_GAIN, Validator, no_gain_warning, should_warn
 
-SHOW_EVERY = 10  # batches between two looks at the live line: to look is to wait for the device
+DISPLAY_INTERVAL = 10  # batches between two looks at the live line: to look is to wait for the device
 
 
 class RunRequests(NamedTuple):
@@ -51,7 +51,7 @@ class TrainingLoop:
         run_state: Where the run stands at first; the attribute of this name follows it.
         directory, validator, monitor, callbacks, display, replicas: Those of this model and run.
         stop: Set to interrupt the run.
-        tensorboard: TensorBoard, on the worker that writes; None for none.
+        tensorboard: TensorBoardWriter, on the worker that writes; None for none.
 
     saved_update  the update that the last checkpoint was written after
     """
@@ -131,7 +131,7 @@ class TrainingLoop:
                 self.data.train, plan, progress.batch, self.replicas.local_replicas, self.replicas.count
             ):
                 logs = self._learn(batch, plan)
-                if progress.total_batches % SHOW_EVERY == 0:
+                if progress.total_batches % DISPLAY_INTERVAL == 0:
                     show(progress.batch, self._numbers(logs, plan))
                 self._write_scalars(logs)
                 self.requests = self._ask()
@@ -182,7 +182,7 @@ class TrainingLoop:
     def _validate(self) -> dict[str, float]:
         """Validate: log, save the best, update the schedule; returns logs for callbacks."""
         training, progress, before = self.config.training, self.run_state, self.run_state.last_validation
-        with self.model.update.averaged_weights():  # with `ema`, they are what is measured, kept and delivered
+        with self.model.update.averaged_weights():  # with `ema_decay`, they are what is measured, kept and delivered
             entry = self._measure()
             update_plateau(training, progress, progress.wait == 0, self.update)
             self.display.validation(entry, improved=entry["best"])

@@ -6,8 +6,8 @@ import numpy as np
 
 from seq2seq.config import Config, Precision
 from seq2seq.config.precision import PRECISIONS
-from seq2seq.devices.determinism import enable_determinism, reserve_workspace
-from seq2seq.devices.device import Device, defaults_for, find_device, use_precision
+from seq2seq.devices.determinism import enable_determinism, reserve_cublas_workspace
+from seq2seq.devices.device import Device, device_defaults, find_device, use_precision
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import ConfigError, TrainingError
 
@@ -34,12 +34,12 @@ def set_up_machine(config: Config) -> Machine:
     """
     training = config.training
     if training.deterministic:
-        reserve_workspace()  # before anything starts TensorFlow, as the next line is: memory would not grow then
+        reserve_cublas_workspace()  # before anything starts TensorFlow, as the next line is: memory would not grow then
     device = find_device()
     precision: Precision = device.precision if training.precision == "auto" else training.precision
     use_precision(precision)
     asked = training.deterministic
-    if defaults_for(device).deterministic if asked is None else asked:
+    if device_defaults(device).deterministic if asked is None else asked:
         enable_determinism(device)
     return Machine(device, precision, Replicas(training.distribution))
 
@@ -50,7 +50,7 @@ def with_batch_tokens(config: Config, device: Device) -> Config:
     Raises:
         ConfigError: A sentence that the filters keep may have more tokens than a batch.
     """
-    tokens = config.batching.max_tokens or defaults_for(device).batch_tokens
+    tokens = config.batching.max_tokens or device_defaults(device).batch_tokens
     longest = config.corpora.filters.max_tokens
     if longest > tokens:
         raise ConfigError(

@@ -27,11 +27,10 @@ class TrainingData:
     """What training reads.
 
     corpus_stats  of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and `kept`, and `dropped` by
-                  reason;
-           `source_tokens` and `target_tokens`, EOS included, of the sides that are read; of `train` also its `share` of
-           an epoch, 0 to 1
-    unit   what the corpora are counted in: pairs, sentences
-    sides  that are read
+                  reason; `source_tokens` and `target_tokens`, EOS included, of the sides that are read; of `train`
+                  also its `share` of an epoch, 0 to 1
+    unit          what the corpora are counted in: pairs, sentences
+    sides         that are read
     """
 
     tokenizers: Tokenizers
@@ -42,14 +41,14 @@ class TrainingData:
     unit: str
     sides: tuple[str, ...]
 
-    def by_side(self, source: int, target: int) -> list[str]:
+    def counts_by_side(self, source: int, target: int) -> list[str]:
         """Numbers with their sides; the number alone where one side is read."""
         numbers = {"source": source, "target": target}
         return [f"{numbers[side]:,} {side}" if len(self.sides) > 1 else f"{numbers[side]:,}" for side in self.sides]
 
     def describe_size(self, source: int, target: int) -> str:
         """Numbers of tokens in words."""
-        return f"{' and '.join(self.by_side(source, target))} tokens"
+        return f"{' and '.join(self.counts_by_side(source, target))} tokens"
 
     def fingerprint(self) -> str:
         """Changes with the text, the filters and the tokenizers of all corpora."""

@@ -21,7 +21,7 @@ from seq2seq.training.run_state import RunState
 CHECK_INTERVAL = 10  # batches: to look is to wait for the device
 MAX_LOSS_RATIO = 2.0  # times the loss of a model that holds all tokens for equally likely
 MAX_SHOWN_CHARACTERS = 80  # characters of a sentence
-DIAGNOSED_BATCHES = 5  # that a diagnosis names
+MAX_DIAGNOSED_BATCHES = 5  # that a diagnosis names
 
 
 class DivergenceError(Exception):
@@ -90,7 +90,7 @@ class DivergenceMonitor:
         """The last batches with their gradient norms, and the largest sentence of what was seen since all was well."""
         if not self.recent_batches:
             return ""
-        last = list(self.recent_batches)[-DIAGNOSED_BATCHES:]
+        last = list(self.recent_batches)[-MAX_DIAGNOSED_BATCHES:]
         batches = ", ".join(f"{seen.epoch}/{seen.batch} ({float(seen.gradient_norm):.3g})" for seen in last)
         rows = np.concatenate([seen.indices for seen in self.recent_batches])
         train = self.data.train

@@ -14,7 +14,7 @@ import keras
 from rich.console import Console
 
 from seq2seq.config import Config
-from seq2seq.devices.replicas import reporting_lost_workers
+from seq2seq.devices.replicas import report_lost_workers
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory.directory import CONFIG, METADATA, load_model_config
 from seq2seq.training.checkpoints import LAST, RunDirectory, check_recipe, lock_run
@@ -84,7 +84,7 @@ def train(
     machine = set_up_machine(config)
     replicas, directory = machine.replicas, Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    with reporting_lost_workers(replicas), lock_run(directory) if replicas.is_chief else nullcontext():
+    with report_lost_workers(replicas), lock_run(directory) if replicas.is_chief else nullcontext():
         resumes = (directory / LAST).exists()
         replicas.barrier()  # until all have seen what there is
         if not resumes and (directory / METADATA).exists():

@@ -157,7 +157,7 @@ def _patterns(names: Iterable[str]) -> list[str]:
 def summarize(display: Display, model: DecoderModel, data: TrainingData, plan: BatchPlan, directory: Path) -> None:
     """Say what is about to be trained, with the first epoch's plan."""
     tokenizers, shapes = data.tokenizers, plan.shapes()
-    vocabulary = ", ".join(data.by_side(*(tokenizer.vocabulary_size for tokenizer in tokenizers)))
+    vocabulary = ", ".join(data.counts_by_side(*(tokenizer.vocabulary_size for tokenizer in tokenizers)))
     if len(data.sides) > 1 and tokenizers.source is tokenizers.target:
         vocabulary = f"{tokenizers.target.vocabulary_size:,} joint"
     total, trained = model.count_params(), sum(math.prod(weight.shape) for weight in model.trainable_variables)
@@ -169,7 +169,7 @@ def summarize(display: Display, model: DecoderModel, data: TrainingData, plan: B
             "parameters": f"{total:,}" + (f", {trained:,} of them trained" if trained < total else ""),
             **_corpora(data),
             "vocabulary": vocabulary,
-            "tokens an epoch": ", ".join(data.by_side(source, target)),
+            "tokens an epoch": ", ".join(data.counts_by_side(source, target)),
             "batches": f"{batches}, {plan.padding_ratio():.1%} padding",
             "largest batches": "; ".join(describe_batch(data, plan, index) for index in plan.largest_batches()),
             "directory": str(directory),

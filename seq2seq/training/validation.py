@@ -69,7 +69,7 @@ class Validator:
     def _of_batch(self, index: int) -> np.ndarray:
         use_precision(self.model.precision)
         with explain_out_of_memory(self.data, self._plan, index):
-            return self.model.sums_function()(*self.data.valid.batch(self._plan.batch(index))).numpy()
+            return self.model.loss_sums_function()(*self.data.valid.batch(self._plan.batch(index))).numpy()
 
     def try_largest_batches(self) -> None:
         """Run what needs most memory, so that it fails before training and not after an epoch of it."""

@@ -5,7 +5,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from seq2seq.cli.options import from_flags
+from seq2seq.cli.options import section_from_flags
 from seq2seq.config import Config, SearchOptions, dump_config, load_config, parse_config, read_config
 from seq2seq.config.recipe import RECIPES
 from seq2seq.config.section import sections
@@ -139,5 +139,5 @@ def test_any_override_makes_a_recipe_or_an_error(tmp_path, key, value):
 
 @given(st.dictionaries(st.sampled_from(sorted(SearchOptions.model_fields)), scalars, max_size=4))
 def test_any_flags_make_options_or_an_error(flags):
-    found, error = outcome(ConfigError, lambda: from_flags(SearchOptions, flags))
+    found, error = outcome(ConfigError, lambda: section_from_flags(SearchOptions, flags))
     assert error or isinstance(found, SearchOptions)

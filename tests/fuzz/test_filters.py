@@ -57,7 +57,7 @@ def test_a_plan_has_every_row_once_in_batches_that_fit(data, source, tokens, poo
     rows = data.draw(
         st.none() | st.lists(st.integers(0, len(source) - 1), min_size=1, max_size=120).map(np.array), "rows"
     )
-    asked = {"tokens": tokens, "pool": pool, "seed": seed, "epoch": epoch, "rows": rows}
+    asked = {"max_tokens": tokens, "shuffle_buffer": pool, "seed": seed, "epoch": epoch, "indices": rows}
     before = None if rows is None else rows.copy()
     plan, again = plan_batches(source, target, **asked), plan_batches(source, target, **asked)
     np.testing.assert_array_equal(plan.indices, again.indices)

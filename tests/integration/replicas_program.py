@@ -47,6 +47,6 @@ if __name__ == "__main__":
         found = []
         if not runs:
             found.append(updates(strategy))
-            update.SUMMING = "name_of_tomorrow"  # as if Keras had renamed what is stopped from summing
+            update.ALL_REDUCE_METHOD = "name_of_tomorrow"  # as if Keras had renamed what is stopped from summing
             found.append(updates(strategy))
         print(json.dumps({"masks": of_each, "updates": found}))

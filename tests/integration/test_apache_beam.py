@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq.bulk import chunks
-from seq2seq.bulk.apache_beam import AnswerChunk, translate_on_apache_beam
+from seq2seq.bulk.apache_beam import TranslateChunk, translate_on_apache_beam
 from seq2seq.bulk.chunks import Chunks, Job
 from seq2seq.errors import BulkError
 from seq2seq.inference.translator import Translator
@@ -93,13 +93,13 @@ def test_bundles_that_run_twice_answer_once(folder, translator, tmp_path, monkey
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
     times = Counter()
-    process = AnswerChunk.__call__
+    process = TranslateChunk.__call__
 
     def counted(worker, chunk):
         times[chunk[0] // CHUNK] += 1
         return process(worker, chunk)
 
-    monkeypatch.setattr(AnswerChunk, "__call__", counted)
+    monkeypatch.setattr(TranslateChunk, "__call__", counted)
     monkeypatch.setattr(Path, "exists", lambda path: not path.name.isdecimal() and os.path.exists(path))  # noqa: PTH110
     job = job_of(folder, translator, tmp_path, "tsv")
     assert translate_on_apache_beam(job, runner=FnApiRunner(bundle_repeat=1), chunk=CHUNK) == LINES

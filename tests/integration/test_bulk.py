@@ -39,7 +39,7 @@ def test_shards_are_a_single_run_byte_for_byte(folder, tmp_path, capfd, argument
     content = b"\n".join(lines)
     source = tmp_path / ("in.gz" if packed else "in")
     source.write_bytes(gzip.compress(content) if packed else content)
-    flags = ("-i", source, *arguments, "--long-lines", "cut", "--max-source-tokens", 60, "--max-length", 4)
+    flags = ("-i", source, *arguments, "--long-lines", "truncate", "--max-source-tokens", 60, "--max-length", 4)
     assert run("translate", folder / "model", "-o", tmp_path / "single", *flags) == 0
     warnings = capfd.readouterr().err.splitlines()
     assert [re.match(rf"warning: {source}:(\d+): ", warning)[1] for warning in warnings] == ["4201", "4301"]

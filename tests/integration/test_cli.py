@@ -237,8 +237,8 @@ def test_tokenizer_round_trip(folder, tmp_path, capsys):
         assert (tmp_path / "text").read_bytes() == (folder / "source.txt").read_bytes()
     assert run("tokenizer", "decode", spm, "-i", folder / "source.txt", "--ids") == 1
     assert "expected numbers" in capsys.readouterr().err
-    assert run("tokenizer", "train", folder / "source.txt", "--output", spm, "--model", "words") == 1
-    assert "--model words" in capsys.readouterr().err
+    assert run("tokenizer", "train", folder / "source.txt", "--output", spm, "--model-type", "words") == 1
+    assert "--model-type words" in capsys.readouterr().err
 
 
 def test_output_over_the_input_is_refused(model, folder, tmp_path, capsys):

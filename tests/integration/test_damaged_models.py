@@ -130,7 +130,7 @@ def test_another_file_in_the_place_of_a_checkpoint_is_said(whole, model, capsys)
 
 
 def test_a_damaged_encoded_corpus_is_made_again(whole, model, capsys):
-    for file in ("train/source.tokens.bin", "valid/target.offsets.bin", "valid/about.json"):
+    for file in ("train/source.tokens.bin", "valid/target.offsets.bin", "valid/metadata.json"):
         DAMAGE["truncated"](model / "encoded" / file)
     assert run(*command("resume", model, whole), "--set", "training.epochs=3") == 0
     assert "3 epochs are done" in capsys.readouterr().out

@@ -57,7 +57,7 @@ def whole(recipe):
     """A run that nobody kills, and the seconds that it trained."""
     output = recipe.parent / "whole"
     assert begin(recipe, output).wait(300) == 0
-    return output, load_arrays(output / LAST)[1]["progress"]["seconds"]
+    return output, load_arrays(output / LAST)[1]["run_state"]["seconds"]
 
 
 def begin(recipe: Path, output: Path) -> subprocess.Popen:

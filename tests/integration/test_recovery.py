@@ -80,7 +80,7 @@ def test_when_going_back_does_not_help_it_stops_and_says_what_it_saw(corpus, tmp
     assert re.search(
         r"largest sentence of the last 4 has \d+ source and \d+ target tokens: the \w+ .* \|\|\| der ", message
     )
-    assert load_arrays(tmp_path / LAST)[1]["progress"]["rollbacks"] == 2
+    assert load_arrays(tmp_path / LAST)[1]["run_state"]["rollbacks"] == 2
     with pytest.raises(TrainingError, match="after 2 rollbacks"):
         train(config(corpus, "float32"), tmp_path)
 

@@ -76,7 +76,7 @@ def succeed(*processes: subprocess.Popen) -> list[str]:
 def assert_same_learning(folder: Path, suffix: str, names: Iterable[str]) -> None:
     for name in names:
         (one, about), (many, other) = (load_arrays(folder / f"{name}{end}" / LAST) for end in ("-1", suffix))
-        assert about["progress"]["batches"] == other["progress"]["batches"] > 0
+        assert about["run_state"]["total_batches"] == other["run_state"]["total_batches"] > 0
         for variable, value in one.items():
             if name != "adam" or "momentum" in variable:
                 np.testing.assert_allclose(many[variable], value, atol=1e-5, rtol=1e-5, err_msg=f"{name} {variable}")

@@ -80,7 +80,7 @@ def test_override_goes_on_with_another_recipe_and_corpus(changing, run):
     )
     screen = io.StringIO()
     report = train(other, run, console=Console(file=screen, width=200), allow_changes=True)
-    batches = json.loads((run / "encoded/train/about.json").read_text())["kept"]
+    batches = json.loads((run / "encoded/train/metadata.json").read_text())["kept"]
     assert batches == 200
     assert report.end
     assert report.updates > BATCHES + 200 * 5 / 100

@@ -35,7 +35,7 @@ def test_a_run_with_a_used_model_is_as_one_with_a_new_one(corpus, tmp_path, monk
     assert_same_run(tmp_path / "new", tmp_path / "used")
     (model,) = pool.models.values()
     assert model.step_function().experimental_get_tracing_count() == 1
-    assert model.sums_function().experimental_get_tracing_count() == 1
+    assert model.loss_sums_function().experimental_get_tracing_count() == 1
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +48,11 @@ OTHERS = {
     "rate of dropout": {"encoder": {"dropout": 0.2}},
     "optimizer": {"training": {"optimizer": "sgd"}},
     "its numbers": {"training": {"beta_1": 0.8}},
-    "accumulate": {"training": {"accumulation_steps": 2}},
+    "accumulation": {"training": {"accumulation_steps": 2}},
     "clip norm": {"training": {"clip_norm": None}},
     "smoothing": {"training": {"label_smoothing": 0.0}},
-    "ema": {"training": {"ema_decay": 0.9}},
-    "explosion": {"training": {"recovery": {"max_norm_ratio": None}}},
+    "moving average": {"training": {"ema_decay": 0.9}},
+    "norm ratio": {"training": {"recovery": {"max_norm_ratio": None}}},
     "frozen": {"training": {"freeze": ["encoder/*"]}},
 }
 SAME = {
@@ -66,7 +66,7 @@ SAME = {
 def models_of(tokenizer, *recipes):
     pool, tokenizers = Pool(), Tokenizers(tokenizer, tokenizer)
     for config, precision in recipes:
-        pool.make_model(config, tokenizers, precision, Replicas(), Display(), starts=True)
+        pool.make_model(config, tokenizers, precision, Replicas(), Display(), is_new=True)
     return pool.models
 
 

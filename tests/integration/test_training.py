@@ -46,8 +46,8 @@ def test_each_function_is_traced_once(corpus, tmp_path, monkeypatch):
     shapes = {tuple(shape) for shape in plan_epoch(config, loop.data.train, 1).shapes().tolist()}
     assert len(shapes) > 3, "the batches vary"
     assert loop.model.step_function().experimental_get_tracing_count() == 1
-    assert loop.model.sums_function().experimental_get_tracing_count() == 1
-    assert loop.validator.translator.searcher.graphs() == 1
+    assert loop.model.loss_sums_function().experimental_get_tracing_count() == 1
+    assert loop.validator.translator.searcher.num_graphs() == 1
 
 
 def test_a_run_leaves_a_model_that_translates(corpus, tmp_path):
@@ -148,7 +148,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_said_before_training(corpus, t
         train(toy_config(corpus), tmp_path)
 
 
-@pytest.mark.parametrize("function", ["step_function", "sums_function"])
+@pytest.mark.parametrize("function", ["step_function", "loss_sums_function"])
 def test_a_batch_that_does_not_fit_later_is_said_with_its_shape(function, corpus, tmp_path, monkeypatch):
     def exhausted(*arguments):
         raise tf.errors.ResourceExhaustedError(None, None, "out of memory")

@@ -141,7 +141,7 @@ def test_a_tab_or_line_end_in_a_translation_makes_no_column_or_row(folder, token
         ("model", ("--sample", "--max-source-tokens", 9), {"sample": True, "max_source_tokens": 9}),
         (
             "model",
-            ("--long-lines", "cut", "--max-source-tokens", 9),
+            ("--long-lines", "truncate", "--max-source-tokens", 9),
             {"long_lines": "truncate", "max_source_tokens": 9},
         ),
         ("plain", ("--beam-size", 1), {"beam_size": 1}),
@@ -184,7 +184,7 @@ def test_json_has_no_number_that_json_does_not_know():
 
 
 def test_a_cut_line_is_a_warning_with_its_place(folder, translator, tmp_path, capsys):
-    flags = ("--long-lines", "cut", "--max-source-tokens", 12)
+    flags = ("--long-lines", "truncate", "--max-source-tokens", 12)
     lines = translate(folder, tmp_path / "out", *flags)
     assert lines == [result.text for result in expected(translator, long_lines="truncate", max_source_tokens=12)]
     lengths = [len(translator.tokenizers.source.encode(line)) + 1 for line in LINES]

@@ -71,7 +71,7 @@ def entry(name="w", dtype="F32", shape="1", start=0, end=4):
 
 
 FORGED = {
-    "metadata twice": (entry() + ',"__metadata__":{"about":"{}"}', b"1234", "duplicate field"),
+    "metadata twice": (entry() + ',"__metadata__":{"metadata":"{}"}', b"1234", "duplicate field"),
     "overlap": (entry() + entry("v"), b"1234", "invalid offset"),
     "a hole": (entry() + entry("v", start=8, end=12), b"123412341234", "invalid offset"),
     "bytes of no array": (entry(), b"12345678", "not fully covered"),
@@ -120,7 +120,9 @@ STRANGE = {
     "a header longer than the file": (2**63).to_bytes(8, "little") + b"{}" * 40,
     "a pickle": pickle.dumps(list(range(100))),
     "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(2000),
-    "another program's": safetensors.numpy.save(ARRAYS | {"transposed": np.zeros(3)}, {"about": "{}", "sha256": "0"}),
+    "another program's": safetensors.numpy.save(
+        ARRAYS | {"transposed": np.zeros(3)}, {"metadata": "{}", "sha256": "0"}
+    ),
 }
 
 

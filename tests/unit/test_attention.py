@@ -19,7 +19,7 @@ from seq2seq.layers.attention import (
     DotAttention,
     make_attention,
 )
-from seq2seq.layers.attention.base import watched_heads
+from seq2seq.layers.attention.base import record_head_weights
 from seq2seq.layers.base import Initializers
 from tests.conftest import randomize
 from tests.reference import additive_scores, attend, softmax
@@ -128,7 +128,7 @@ def inputs(rng, queries=N):
 def test_heads_equal_numpy_one_by_one(kind, rng):
     layer = make_heads(kind)
     query, states = inputs(rng)
-    with watched_heads() as watched:
+    with record_head_weights() as watched:
         context, weights = layer.attend(query, layer.project_memory(states, tf.constant(MASK)))
     parts = (layer.query_kernel, layer.key_kernel, layer.value_kernel)
     contexts, all_weights = [], []
@@ -195,7 +195,7 @@ def test_a_new_attention_runs_in_heads(heads, rng):
 class FadingAttention(Attention):
     """e_s = v . relu(q + m_s) - g a_s: it holds (..., N, S, A), and sees the attention so far."""
 
-    can_see_coverage = holds_pairs = True
+    supports_coverage = compute_in_blocks = True
 
     def build_scores(self, query_size, memory_size):
         self.query = self.dense(memory_size, "query", query_size)
@@ -239,7 +239,7 @@ def test_a_new_attention_reads_whole_targets_as_single_steps(options, rng, monke
 
 
 CASES = [(kind, options) for kind in ATTENTIONS for options in ({}, {"heads": 2})]
-CASES += [(kind, {"coverage": True}) for kind, attention in ATTENTIONS.items() if attention.can_see_coverage]
+CASES += [(kind, {"coverage": True}) for kind, attention in ATTENTIONS.items() if attention.supports_coverage]
 
 
 @pytest.mark.parametrize(("kind", "options"), CASES)

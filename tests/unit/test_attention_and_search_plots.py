@@ -81,5 +81,5 @@ def test_a_tree_has_a_label_for_each_node_and_an_edge_to_its_parent():
     colours = [to_rgba(plots.COLOURS[status]) for status in tree["status"][1:]]
     np.testing.assert_allclose(edges.get_colors(), colours)
     assert [width > 2 for width in edges.get_linewidths()] == [True, False, False, True]
-    fewer = plots.plot_search_tree(tree, most_pruned=1).axes[0]
+    fewer = plots.plot_search_tree(tree, max_pruned=1).axes[0]
     assert texts(fewer.texts) == ["<s>", "▁a", "▁b", "</s>"]

@@ -23,7 +23,7 @@ from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, Tokenizers
 from seq2seq.inference.results import Hypothesis, Translation, blank_translation
 from seq2seq.inference.translator import Translator
-from seq2seq.layers.attention.base import watched_heads
+from seq2seq.layers.attention.base import record_head_weights
 from seq2seq.models.build import build_model
 from tests.conftest import randomize
 from tests.reference import softmax
@@ -149,7 +149,7 @@ def test_a_teacher_forced_map_is_that_of_single_steps(tmp_path, tokenizer, decod
     assert found.target_tokens == tokenizer.pieces(target)
     memory, state = made.model.encode(tf.constant([source]))
     for t, previous in enumerate([BOS_ID, *target[:-1]]):
-        with watched_heads() as heads:
+        with record_head_weights() as heads:
             logits, state, weights = made.model.decode_step(tf.constant([[previous]]), state, memory)
         np.testing.assert_allclose(found.weights[t], weights[0, 0], atol=1e-5)
         np.testing.assert_allclose(found.head_weights[:, t], heads[0][0, :, 0], atol=1e-5)

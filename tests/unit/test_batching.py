@@ -198,7 +198,7 @@ def test_an_encoding_replaces_an_older_one(tmp_path: Path) -> None:
     encode_corpus(pairs_of(["4"] * 9, ["5"] * 9), many, many, tmp_path / "c", "old")
     corpus = encode_corpus(pairs_of(["6"], ["7"]), many, many, tmp_path / "c", "new")
     assert (len(corpus), corpus.fingerprint) == (1, "new")
-    assert json.loads((tmp_path / "c" / "about.json").read_text())["fingerprint"] == "new"
+    assert json.loads((tmp_path / "c" / "metadata.json").read_text())["fingerprint"] == "new"
 
 
 def test_empty_corpus(tmp_path: Path) -> None:

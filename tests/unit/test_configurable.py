@@ -35,7 +35,7 @@ def cell(kind, depth=1):
 
 def decoder(form, **options):
     config = DecoderConfig(units=UNITS, layers=2, type=form, readout_dropout=0.2, **options)
-    return make_decoder(config, 5, config.bridge, STREAM, Initializers(3), keras.DTypePolicy("float32"))
+    return make_decoder(config, 5, STREAM, Initializers(3), keras.DTypePolicy("float32"))
 
 
 # How each is made.
@@ -50,7 +50,7 @@ LAYERS = {
         **STACK, bidirectional="alternating", variational_dropout=True, dropout=0.2, stream=STREAM
     ),
     **{form: (lambda form=form: decoder(form, attention="general")) for form in DECODERS},
-    "without attention": lambda: decoder("default", attention="none", context="every_step"),
+    "without attention": lambda: decoder("luong", attention="none", context="every_step"),
 }
 
 

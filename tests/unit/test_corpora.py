@@ -11,7 +11,7 @@ import pytest
 from seq2seq.cli.console import warn
 from seq2seq.config import CorpusConfig
 from seq2seq.corpora import Corpus, SentencePair, open_corpus, read_lines
-from seq2seq.corpora.readers import lenient_lines
+from seq2seq.corpora.readers import decode_lines
 from seq2seq.errors import CorpusError
 
 # Everything that str.splitlines or universal newlines would take for the end of a line, and is none.
@@ -87,7 +87,7 @@ def test_only_a_line_feed_ends_a_line(tmp_path: Path, inner: str, suffix: str) -
     assert texts(aligned(tmp_path, source, target, suffix)) == pairs
     lines = "".join(f"{line}\t{number}\n" for line, number in pairs)
     assert texts(tsv(tmp_path, lines, f"text.tsv{suffix}")) == pairs
-    assert list(lenient_lines(io.BytesIO(source.encode()), "stdin", pytest.fail)) == expected
+    assert list(decode_lines(io.BytesIO(source.encode()), "stdin", pytest.fail)) == expected
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_only_a_line_feed_ends_a_line(tmp_path: Path, inner: str, suffix: str) -
 def test_line_ends_and_byte_order_mark(tmp_path: Path, content: bytes, expected: list[str]) -> None:
     assert list(read_lines(write(tmp_path / "plain", content))) == expected
     assert list(read_lines(write(tmp_path / "packed.gz", content))) == expected
-    assert list(lenient_lines(io.BytesIO(content), "stdin", pytest.fail)) == expected
+    assert list(decode_lines(io.BytesIO(content), "stdin", pytest.fail)) == expected
 
 
 def test_sides_may_have_different_line_ends(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_damaged_gzip_is_a_corpus_error(tmp_path: Path) -> None:
         with pytest.raises(CorpusError, match=r"text\.gz"):
             list(read_lines(path))
         with gzip.open(path) as handle, pytest.raises(CorpusError, match=r"^input: cannot be read: "):
-            list(lenient_lines(handle, "input", pytest.fail))
+            list(decode_lines(handle, "input", pytest.fail))
 
 
 def test_fingerprint_follows_content_and_nothing_else(tmp_path: Path) -> None:
@@ -221,5 +221,5 @@ def test_tsv_fingerprint(tmp_path: Path) -> None:
 
 def test_lenient_lines_replace_and_warn(capsys: pytest.CaptureFixture[str]) -> None:
     handle = io.BytesIO(b"good\nb\xf6se\nreal \xef\xbf\xbd\n")
-    assert list(lenient_lines(handle, "[in] put", warn)) == ["good", "b\ufffdse", "real \ufffd"]
+    assert list(decode_lines(handle, "[in] put", warn)) == ["good", "b\ufffdse", "real \ufffd"]
     assert capsys.readouterr().err == "warning: [in] put:2: invalid UTF-8 replaced by U+FFFD\n"

@@ -4,7 +4,7 @@ import pytest
 
 from seq2seq.config import SearchOptions
 from seq2seq.devices import device as module
-from seq2seq.devices.device import Device, defaults_for, search_budget
+from seq2seq.devices.device import Device, device_defaults, search_budget
 from seq2seq.errors import ConfigError
 from seq2seq.inference.translator import Translator
 from seq2seq.training.machine import with_batch_tokens
@@ -64,15 +64,15 @@ def batches(translator, count, **options):
     """Sentences done after each batch of a translation of `count`."""
     seen = []
     lines = [source for source, _ in pairs(count, 3)]
-    translator.translate(lines, translator.options.model_copy(update=options), progress=seen.append)
+    translator.translate(lines, translator.options.model_copy(update=options), on_progress=seen.append)
     return seen
 
 
 def test_a_translator_searches_as_suits_the_device(translator, monkeypatch):
     """With tables in which few hypotheses are much: 2 of a sentence, so that 7 are 3 sentences."""
     size = translator.model.output_embedding.vocabulary_size
-    monkeypatch.setattr(module, "CPU", defaults_for(CPU)._replace(search_tokens=10**6))
-    monkeypatch.setattr(module, "GPU", defaults_for(GPU)._replace(search_logits=7 * size))
+    monkeypatch.setattr(module, "CPU", device_defaults(CPU)._replace(search_tokens=10**6))
+    monkeypatch.setattr(module, "GPU", device_defaults(GPU)._replace(search_logits=7 * size))
     assert translator.options.batch_tokens is None
     assert batches(translator, 8) == [8]
     monkeypatch.setattr("seq2seq.inference.translator.find_device", lambda: GPU)
@@ -80,5 +80,5 @@ def test_a_translator_searches_as_suits_the_device(translator, monkeypatch):
     assert batches(translator, 8, sample=True, n_best=5) == list(range(1, 9))
     assert batches(translator, 8, sample=True, n_best=9) == list(range(1, 9)), "one sentence at least"
     assert batches(translator, 8, batch_tokens=10**6) == [8], "what is given has no limit"
-    monkeypatch.setattr(module, "GPU", defaults_for(GPU)._replace(search_tokens=1, search_logits=10**9))
+    monkeypatch.setattr(module, "GPU", device_defaults(GPU)._replace(search_tokens=1, search_logits=10**9))
     assert batches(translator, 3) == [1, 2, 3]

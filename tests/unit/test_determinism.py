@@ -8,7 +8,12 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.devices import determinism
-from seq2seq.devices.determinism import SCATTER_VARIABLE, WORKSPACE_VARIABLE, enable_determinism, reserve_workspace
+from seq2seq.devices.determinism import (
+    SCATTER_VARIABLE,
+    WORKSPACE_VARIABLE,
+    enable_determinism,
+    reserve_cublas_workspace,
+)
 from seq2seq.devices.device import Device
 from seq2seq.errors import TrainingError
 from seq2seq.training import machine, train
@@ -19,20 +24,20 @@ GPU = Device("GPU (some)", "float32", is_gpu=True)
 # Imports and finding the device start nothing; the first operation does.
 FRESH = """
 import os, sys
-from seq2seq.devices.determinism import WORKSPACE, reserve_workspace
-reserve_workspace()
+from seq2seq.devices.determinism import WORKSPACE_VARIABLE, reserve_cublas_workspace
+reserve_cublas_workspace()
 assert "tensorflow" not in sys.modules
-print(os.environ.pop(WORKSPACE))
+print(os.environ.pop(WORKSPACE_VARIABLE))
 import seq2seq.training
 from seq2seq.devices.device import find_device
 find_device()
-reserve_workspace()
-print(os.environ.pop(WORKSPACE))
+reserve_cublas_workspace()
+print(os.environ.pop(WORKSPACE_VARIABLE))
 import tensorflow as tf
 assert tf.config.threading.get_inter_op_parallelism_threads() == 0
 tf.constant(1)
-reserve_workspace()
-print(os.environ.get(WORKSPACE))
+reserve_cublas_workspace()
+print(os.environ.get(WORKSPACE_VARIABLE))
 """
 
 
@@ -57,7 +62,7 @@ def test_a_workspace_is_reserved_until_tensorflow_starts():
 def test_a_workspace_that_somebody_chose_stays(monkeypatch):
     monkeypatch.setattr(determinism, "_tensorflow_has_started", lambda: False)
     monkeypatch.setenv(WORKSPACE_VARIABLE, ":16:8")
-    reserve_workspace()
+    reserve_cublas_workspace()
     assert os.environ[WORKSPACE_VARIABLE] == ":16:8"
 
 

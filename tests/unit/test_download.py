@@ -112,13 +112,13 @@ def test_a_range_that_cannot_be_satisfied(site, tmp_path, kept):
     part = tmp_path / "corpus.bin.part"
     part.write_bytes((BODY + b"more of it")[:kept])
     tag = f'"{hashlib.md5(BODY).hexdigest()}"'
-    note = {"address": f"{site.address}/corpus.bin", "validator": tag}
+    note = {"url": f"{site.address}/corpus.bin", "validator": tag}
     (tmp_path / "corpus.bin.part.json").write_text(json.dumps(note), encoding="utf-8")
     assert download(remote(site), tmp_path / "corpus.bin").sha256 == SHA256
     assert site.ranges_asked == [f"bytes={kept}-", None]
 
 
-def test_a_part_of_another_address_is_not_gone_on_with(site, tmp_path, monkeypatch):
+def test_a_part_of_another_url_is_not_gone_on_with(site, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "ATTEMPTS", 1)
     site.files["/mirror/corpus.bin"] = BODY
     site.drops = [100_000]

@@ -1,4 +1,4 @@
-"""Dropout's masks are a function of seed, draw and purpose."""
+"""Dropout's masks are a function of seed, step and purpose."""
 
 import numpy as np
 import pytest
@@ -9,17 +9,17 @@ from seq2seq.layers import Dropout, RandomStream
 ONES = tf.ones([200, 300])
 
 
-def mask(seed=1, draw=0, purpose="a", rate=0.3):
+def mask(seed=1, step=0, purpose="a", rate=0.3):
     stream = RandomStream(seed)
-    stream.step.assign(draw)
+    stream.step.assign(step)
     return Dropout(rate, stream, purpose)(ONES, training=True).numpy()
 
 
-def test_same_seed_draw_and_purpose_give_the_same_mask():
+def test_same_seed_step_and_purpose_give_the_same_mask():
     np.testing.assert_array_equal(mask(), mask())
 
 
-@pytest.mark.parametrize("change", [{"seed": 2}, {"draw": 1}, {"purpose": "b"}])
+@pytest.mark.parametrize("change", [{"seed": 2}, {"step": 1}, {"purpose": "b"}])
 def test_any_other_gives_another(change):
     assert (mask() != mask(**change)).mean() > 0.3
 

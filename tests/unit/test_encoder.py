@@ -75,7 +75,7 @@ def test_recurrent_dropout_masks_the_state_and_not_the_output(rng):
     np.testing.assert_allclose(dropped[:, 0], plain[:, 0], atol=1e-6)  # the first state is zero: nothing to drop
     assert np.abs(dropped - plain)[:, 1].max() > 1e-3
     assert np.abs(dropped.numpy()[REAL]).min() > 0, "no output is zeroed"
-    mask = encoder.state_dropouts[0][0].mask([B, UNITS], tf.float32, training=True)
+    mask = encoder.recurrent_dropouts[0][0].mask([B, UNITS], tf.float32, training=True)
     assert set(np.unique(mask)) == {0.0, 2.0}
     by_hand, _ = encoder.recurrences[0][0](x, LENGTHS, state_mask=mask)
     np.testing.assert_allclose(dropped, by_hand, atol=1e-6)
@@ -85,7 +85,7 @@ def test_directions_and_layers_draw_masks_of_their_own():
     encoder = make(layers=2, bidirectional="all", recurrent_dropout=0.5)
     masks = [
         tuple(np.ravel(dropout.mask([B, 40], tf.float32, training=True)))
-        for layer in encoder.state_dropouts
+        for layer in encoder.recurrent_dropouts
         for dropout in layer
     ]
     assert len(set(masks)) == 4

@@ -12,7 +12,7 @@ import pytest
 from sacrebleu.metrics import BLEU, CHRF, TER
 
 from seq2seq.errors import EvaluationError, MissingExtraError
-from seq2seq.evaluation.metrics import evaluate, likely_language, score_texts
+from seq2seq.evaluation.metrics import detect_language, evaluate, score_texts
 
 REFERENCES = [
     "Der Hund sieht heute den Baum.",
@@ -198,7 +198,7 @@ def test_missing_mecab_says_what_to_install(monkeypatch):
     ],
 )
 def test_letters_tell_the_language(lines, language):
-    assert likely_language(lines) == language
+    assert detect_language(lines) == language
 
 
 def test_the_wrong_tokenizer_is_warned_of():
@@ -219,9 +219,9 @@ class Echo:
 
     calls, longest = 0, 1000
 
-    def translate(self, sentences, options, attention, progress):
+    def translate(self, sentences, options, attention, on_progress):
         self.calls += 1
-        progress(len(sentences))
+        on_progress(len(sentences))
         return [
             SimpleNamespace(text=text, tokens=text.split(), truncated_tokens=max(len(text) - self.longest, 0))
             for text in sentences
@@ -253,7 +253,7 @@ def test_mistakes_are_found_before_translating():
     translator = Echo()
     with pytest.raises(EvaluationError, match="no pairs"):
         evaluate(translator, [])
-    with pytest.raises(EvaluationError, match="2 pairs for 1 lines in list 2 of 'more_references'"):
+    with pytest.raises(EvaluationError, match="2 pairs for 1 lines in list 2 of 'extra_references'"):
         evaluate(translator, [("a", "b"), ("c", "d")], extra_references=[["x", "y"], ["x"]])
     with pytest.raises(EvaluationError, match="unknown metric"):
         evaluate(translator, [("a", "b")], metrics=("METEOR",))

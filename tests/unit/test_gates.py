@@ -12,7 +12,7 @@ from tests.reference import sigmoid
 B, T, INPUTS, UNITS = 2, 4, 3, 4
 FUNCTIONS = {"sigmoid": sigmoid, "tanh": np.tanh, "relu": lambda x: np.maximum(x, 0)}
 GRU = {"update", "reset", "candidate"}
-LSTM = {"input", "forget", "candidate", "output", "content"}
+LSTM = {"input", "forget", "candidate", "output", "cell_state"}
 NAMES = {
     "gru": GRU,
     "gru_reset_before": GRU,
@@ -74,7 +74,7 @@ def test_an_lstms_gates_make_its_states(rng):
     for step, (hidden, memory) in enumerate(run(cell, x)):
         content = gates["forget"][:, step] * content + gates["input"][:, step] * gates["candidate"][:, step]
         np.testing.assert_allclose(memory, content, atol=1e-6)
-        np.testing.assert_allclose(hidden, gates["output"][:, step] * gates["content"][:, step], atol=1e-6)
+        np.testing.assert_allclose(hidden, gates["output"][:, step] * gates["cell_state"][:, step], atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["gru", "gru_reset_before", "layer_norm_gru"])

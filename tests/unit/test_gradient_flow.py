@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from gradients import NORMS, flow_of_training, gradient_flow
+from gradients import NORMS, gradient_flow, measure_gradient_flow
 
 from seq2seq.analysis.gradients import state_slices
 from seq2seq.analysis.memory_tasks.tasks import TemporalOrderTask
@@ -51,7 +51,7 @@ def test_a_batch_has_the_geometric_mean_of_its_sequences():
 
 
 def test_before_and_after_are_those_of_the_same_seed():
-    flow = flow_of_training("sru", TASK, STEPS, TINY, seed=4, rows=3)
+    flow = measure_gradient_flow("sru", TASK, STEPS, TINY, seed=4, batch_size=3)
     batch = TASK.sample(STEPS, 3, np.random.default_rng([4, 2]))
     trainer = MemoryTrainer("sru", TASK, TINY)
     trainer.reset(seed=4)
@@ -60,4 +60,4 @@ def test_before_and_after_are_those_of_the_same_seed():
         found = flow.norms[flow.norms["when"] == when]
         assert set(found["state"]) == {"c"}
         np.testing.assert_array_equal(found[NORMS], gradient_flow(trainer, batch)[NORMS])
-    assert flow.attempt.updates == 2
+    assert flow.run.updates == 2

@@ -7,6 +7,7 @@ import pytest
 from seq2seq import DecoderConfig, EmbeddingsConfig, EncoderConfig, LanguageModel, Seq2Seq
 from seq2seq.analysis.memory_tasks.tasks import AddingTask
 from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer
+from seq2seq.config import UnconditionalDecoderConfig
 from seq2seq.layers import Embedding, Initializers
 from seq2seq.layers.cells import CELLS, make_cell
 from tests.random_state import DRAWS, random_state_untouched
@@ -21,15 +22,16 @@ VARIANTS = {
     "cgru": ({}, {"type": "cgru", "attention": "scaled_dot", "transition_depth": 2}),
     "highway": ({"residual": "highway", "layer_norm": True}, {"residual": "highway", "layers": 2}),
     **{f"cells {cell}": ({"cell": cell, "transition_depth": 2}, {"cell": cell, "layers": 2}) for cell in CELLS},
-    **{f"language model, {cell}": (None, {"cell": cell, "attention": "none"}) for cell in ("gru", "sru")},
+    **{f"language model, {cell}": (None, {"cell": cell}) for cell in ("gru", "sru")},
 }
 
 
 def build(name, seed):
     encoder, decoder = VARIANTS[name]
-    decoder = DecoderConfig(**{"units": 16} | decoder)
     if encoder is None:
+        decoder = UnconditionalDecoderConfig(**{"units": 16} | decoder)
         return LanguageModel(V, EmbeddingsConfig(size=6, tied="none"), decoder, seed=seed)
+    decoder = DecoderConfig(**{"units": 16} | decoder)
     encoder = EncoderConfig(**{"units": 16, "layers": 2} | encoder)
     return Seq2Seq(W, V, EmbeddingsConfig(size=6, tied="none"), encoder, decoder, seed=seed)
 

@@ -100,8 +100,7 @@ def test_architecture_in_words(make):
         "embeddings": "14 units; the output layer is the target's table",
         "encoder": "2 layers of gru, 12 units, highway, layer normalisation; two stacks of alternating direction",
         "attention": "additive, 3 heads",
-        "decoder": "conditional form, 1 layer of lstm, 12 units, 2 cells a time step; starts from the transformed "
-        "summary",
+        "decoder": "cgru, 1 layer of lstm, 12 units, 2 cells a time step; starts from the dense bridge",
     }
 
 
@@ -112,11 +111,11 @@ def test_tokenizers_history_corpus_versions_and_files(make):
     found = inspect_model(folder)
     assert found["tokenizers"] == {
         name: {
-            "kind": "unigram",
-            "pieces": pieces,
+            "model_type": "unigram",
+            "vocabulary_size": size,
             "sha256": hashlib.sha256((folder / f"{name}.spm").read_bytes()).hexdigest(),
         }
-        for name, pieces in (("source", 56), ("target", 38))
+        for name, size in (("source", 56), ("target", 38))
     }
     assert found["training"] == {
         "updates": 30,
@@ -162,16 +161,16 @@ def test_a_model_without_corpora_is_inspected(make, tmp_path, capsys):
 def test_the_kind_of_a_tokenizer_is_that_of_the_recipe(make, kind):
     folder, _ = make(tokenizer={"model_type": kind})
     assert json.loads((folder / "metadata.json").read_text())["tokenizers"] == {"joint.spm": kind}
-    assert inspect_model(folder)["tokenizers"]["joint"]["kind"] == kind
+    assert inspect_model(folder)["tokenizers"]["joint"]["model_type"] == kind
 
 
 def test_the_kind_of_a_file_from_elsewhere_is_unknown(make, capsys):
     options = {"joint": False, "source_model": "a.spm", "target_model": "b.spm"}
     folder, _ = make(False, embeddings={"tied": "none"}, tokenizer=options)
     found = inspect_model(folder)["tokenizers"]
-    assert {name: tokenizer["kind"] for name, tokenizer in found.items()} == {"source": None, "target": None}
+    assert {name: tokenizer["model_type"] for name, tokenizer in found.items()} == {"source": None, "target": None}
     assert run("inspect", folder) == 0
-    assert "unknown kind, 38 pieces" in " ".join(capsys.readouterr().out.split())
+    assert "unknown type, 38 pieces" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(("joint", "taken"), [(True, {"joint.spm": "char"}), (False, {"joint.spm": "bpe"})])
@@ -185,7 +184,7 @@ def test_a_model_that_takes_tokenizers_takes_their_kinds(make, tmp_path, joint, 
     assert json.loads((folder / "metadata.json").read_text())["tokenizers"] == taken
     other.rename(tmp_path / "moved")
     save_trained(folder, model, {})
-    assert inspect_model(folder)["tokenizers"]["joint"]["kind"] is None
+    assert inspect_model(folder)["tokenizers"]["joint"]["model_type"] is None
 
 
 def run(*arguments):

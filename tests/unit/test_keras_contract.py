@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, TrainingConfig
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, TrainingConfig, UnconditionalDecoderConfig
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.training.optimization import make_optimizer
@@ -21,12 +21,13 @@ DECODERS = {
     "cgru": {"type": "cgru", "attention": "additive", "coverage": True},
     "input feeding": {"type": "input_feeding", "heads": 2, "layer_norm": True},
     "alternating": {"residual": "highway", "layers": 3},
-    "language model": {"attention": "none"},
+    "language model": {},
 }
 
 
 def make(name="default", seed=2, dropout=0.1, **options):
-    decoder = DecoderConfig(units=8, dropout=dropout, **DECODERS[name])
+    section = UnconditionalDecoderConfig if name == "language model" else DecoderConfig
+    decoder = section(units=8, dropout=dropout, **DECODERS[name])
     if name == "language model":
         return LanguageModel(V, EmbeddingsConfig(size=5), decoder, seed=seed, **options)
     encoder = EncoderConfig(units=6, layers=2, bidirectional="alternating" if name == "alternating" else True)
@@ -80,7 +81,13 @@ def test_a_loaded_model_trains_on_as_if_it_had_not_been_away(optimizer, tmp_path
     config = TrainingConfig(optimizer=optimizer, learning_rate=0.01, weight_decay=0.1)
     for model in (whole, parts):
         model.weights[3].trainable = False
-        options = {"label_smoothing": 0.1, "clip_norm": 0.5, "accumulate": 3, "ema": 0.9, "explosion": 50.0}
+        options = {
+            "label_smoothing": 0.1,
+            "clip_norm": 0.5,
+            "accumulation_steps": 3,
+            "ema_decay": 0.9,
+            "max_norm_ratio": 50.0,
+        }
         model.compile(make_optimizer(config), **options)
     whole.fit(dataset().repeat(2), verbose=0)
     parts.fit(dataset(), verbose=0)
@@ -99,7 +106,7 @@ def test_a_loaded_model_trains_on_as_if_it_had_not_been_away(optimizer, tmp_path
 def test_a_model_of_others_weights_trains_afresh(tmp_path):
     """Files without a state of training, and a model that was compiled otherwise."""
     model, other = make("language model"), make("language model")
-    model.compile("sgd", ema=0.9)
+    model.compile("sgd", ema_decay=0.9)
     model.save(tmp_path / "model.keras")
     other.load_weights(tmp_path / "model.keras")
     assert_same_weights(other, model)

@@ -62,7 +62,7 @@ def test_an_update_launches_few_kernels(name, launched, updates):
     assert sum(update.launches.values()) <= launched, update.launches.most_common()
     assert len(update.to_host) <= 4, update.to_host
     scattered = {name for name in update.launches if "Scatter" in name}
-    assert scattered == {"TensorScatterSub"}, "of others, `determinism.SCATTER` says nothing"
+    assert scattered == {"TensorScatterSub"}, "of others, `determinism.SCATTER_VARIABLE` says nothing"
 
 
 def test_both_directions_of_a_layer_are_one_call_of_cudnn(updates):

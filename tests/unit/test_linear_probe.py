@@ -179,10 +179,10 @@ def test_places_are_probed_in_every_layer(tmp_path, number):
     probes = probe_positions(
         Translator(model, tokenizer, tokenizer), number[[*INFO_COLUMNS, *places]], regularization=10
     )
-    assert list(zip(probes["layer"], probes["place"], strict=True)) == [
+    assert list(zip(probes["layer"], probes["position"], strict=True)) == [
         (layer, place) for layer in ("embedding", "encoder") for place in places
     ]
-    by_place = probes.set_index(["layer", "place"])["accuracy"]
+    by_place = probes.set_index(["layer", "position"])["accuracy"]
     # All ends of sentences have the same embedding: nothing can be read off it.
     assert by_place["embedding", "end"] <= 0.55
     # The last letters of the noun are pieces of its own: its embeddings tell the number, and its neighbour's do not.

@@ -161,7 +161,7 @@ def test_a_finished_run_has_nothing_to_do_but_measure(validated, more, monkeypat
 
 def test_a_run_that_diverges_is_rolled_back_and_its_new_start_saved(monkeypatch):
     driven = Driven(monkeypatch, epochs=1)
-    driven.watch.look_at_updates.side_effect = [DivergenceError("all wrong"), None, None]
+    driven.watch.check_updates.side_effect = [DivergenceError("all wrong"), None, None]
     driven.loop.run()
     assert driven.saved == [0, 2, BATCHES, BATCHES]
     assert driven.loop.run_state.rollbacks == 1

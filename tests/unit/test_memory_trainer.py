@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from seq2seq.analysis.comparison import mean_interval
+from seq2seq.analysis.comparison import mean_confidence_interval
 from seq2seq.analysis.gradients import unroll, weight_gradients
 from seq2seq.analysis.memory_tasks.records import COLUMNS, memory_span, memory_span_at_best_rate, run_experiments
 from seq2seq.analysis.memory_tasks.tasks import AddingTask, CopyTask, TemporalOrderTask
@@ -60,11 +60,11 @@ def test_a_training_is_a_function_of_its_seed_whatever_came_before(kind):
 @pytest.mark.parametrize("task", [AddingTask(), TemporalOrderTask()], ids=lambda task: task.name)
 def test_a_network_learns_a_short_task_and_stops(task):
     budget = Budget(parameters=500, updates=300, eval_every=25, eval_sequences=200, target_score=0.6)
-    attempt = MemoryTrainer("gru", task, budget).train(10)
-    assert 0.6 <= attempt.score <= 1.0
-    assert attempt.updates < 300
-    assert attempt.updates % 25 == 0
-    assert attempt.losses[-10:].mean() < attempt.losses[:10].mean()
+    run = MemoryTrainer("gru", task, budget).train(10)
+    assert 0.6 <= run.score <= 1.0
+    assert run.updates < 300
+    assert run.updates % 25 == 0
+    assert run.losses[-10:].mean() < run.losses[:10].mean()
 
 
 def test_only_h_is_read_of_a_cell_that_hands_up_its_memory():
@@ -89,8 +89,8 @@ def test_plain_gradient_descent_takes_steps_of_the_losss_gradient(task):
     loss = trainer.loss_function(batch)
     gradients = weight_gradients(cell, batch.inputs, loss)
     value = float(loss(unroll(cell, batch.inputs).stacked_outputs()))
-    attempt = trainer.train(10, seed=3)
-    assert attempt.losses[0] == pytest.approx(value, rel=1e-5)
+    run = trainer.train(10, seed=3)
+    assert run.losses[0] == pytest.approx(value, rel=1e-5)
     for weight in cell.weights:
         np.testing.assert_allclose(before[weight.path] - weight, 0.5 * gradients[weight.path], atol=1e-6)
 
@@ -180,7 +180,7 @@ def test_what_is_solved_beyond_a_failure_does_not_count():
 
 
 def test_a_single_seed_has_no_interval():
-    assert all(math.isnan(end) for end in mean_interval([3.0]))
+    assert all(math.isnan(end) for end in mean_confidence_interval([3.0]))
 
 
 def test_the_best_learning_rate_is_taken_for_each_task():

@@ -286,25 +286,25 @@ def test_the_step_is_traced_once_whatever_the_shapes_and_anew_after_compiling():
     for smoothing in (0.0, 0.3):
         for model in (traced, eager):
             model.compile(keras.optimizers.SGD(0.5), label_smoothing=smoothing)
-        step, sums = traced.step_function(), traced.sums_function()
+        step, sums = traced.step_function(), traced.loss_sums_function()
         for batch in batches:
             np.testing.assert_allclose(step(*batch)["loss"], eager.train_step(batch)["loss"], atol=1e-5)
             np.testing.assert_allclose(sums(*batch), eager.loss_sums(*batch)[1:], rtol=1e-5)
         assert traced.step_function() is step
-        assert traced.sums_function() is sums
+        assert traced.loss_sums_function() is sums
         assert step.experimental_get_tracing_count() == sums.experimental_get_tracing_count() == 1
     for a, b in zip(traced.weights, eager.weights, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5, err_msg=a.path)
     traced.compile(keras.optimizers.SGD(0.5))
     assert traced.step_function() is not step
-    assert traced.sums_function() is not sums
+    assert traced.loss_sums_function() is not sums
 
 
 def test_accumulated_batches_equal_one_large_batch():
     """SGD, no dropout, unequal token counts."""
     whole, parts = make(), make()
     whole.compile(keras.optimizers.SGD(0.5), label_smoothing=0.1, clip_norm=0.3)
-    parts.compile(keras.optimizers.SGD(0.5), label_smoothing=0.1, clip_norm=0.3, accumulate=3)
+    parts.compile(keras.optimizers.SGD(0.5), label_smoothing=0.1, clip_norm=0.3, accumulation_steps=3)
     for _ in range(2):
         whole.train_step((tf.constant(SOURCE), tf.constant(TARGET)))
         for row in range(3):

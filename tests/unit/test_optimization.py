@@ -19,7 +19,7 @@ def training(optimizer="adam", **schedule):
 
 
 def test_constant_with_warmup():
-    config = training(warmup=4)
+    config = training(warmup_updates=4)
     rates = [learning_rate(config, update) for update in (1, 2, 3, 4, 5, 1000)]
     assert rates == pytest.approx([0.0025, 0.005, 0.0075, 0.01, 0.01, 0.01])
 

@@ -120,7 +120,7 @@ def run_all(limit, batch, fits, said):
             fail("allocator")
         return [number**2 for number in part]
 
-    parts = limit.run(batch, compute, size=sum, explain="{1} at {0}".format, notice=said.append)
+    parts = limit.run(batch, compute, size=sum, explain="{1} at {0}".format, warn=said.append)
     return [(list(part), result) for part, result in parts], tried
 
 
@@ -256,7 +256,7 @@ def plan():
 
 @pytest.mark.parametrize("face", FACES)
 def test_training_explains_each_error_with_the_batch(face, plan):
-    data = SimpleNamespace(size=lambda source, target: f"{source} source and {target} target tokens")
+    data = SimpleNamespace(describe_size=lambda source, target: f"{source} source and {target} target tokens")
     message = (
         f"{FACES[face][2]} at a batch of 2 sentences of 4 source and 5 target tokens, shared by 2 replicas. "
         "Lower batching.max_tokens or data.filters.max_tokens, and raise training.accumulation_steps"

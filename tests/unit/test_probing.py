@@ -32,8 +32,8 @@ class Answers:
     def __init__(self, answers):
         self.answers = answers
 
-    def translate(self, sentences, options=None, *, attention=True, progress=lambda done: None):
-        progress(len(sentences))
+    def translate(self, sentences, options=None, *, attention=True, on_progress=lambda done: None):
+        on_progress(len(sentences))
         return [SimpleNamespace(text=self.answers[sentence]) for sentence in sentences]
 
 
@@ -102,7 +102,7 @@ def test_what_is_right_is_counted_by_phenomenon_and_by_distance(sets):
     assert starts == sorted(starts)
     assert starts[-1] > 16
     values = report.as_dict()
-    assert values["phenomena"][0].keys() == {"name", "items", "right", "accuracy", "low", "high"}
+    assert values["phenomena"][0].keys() == {"name", "items", "correct", "accuracy", "low", "high"}
 
 
 def test_wilson_intervals():

@@ -13,7 +13,7 @@ from seq2seq.cli.train import set_tf_config
 from seq2seq.data.batching import batch_dataset, plan_batches, replica_batches
 from seq2seq.data.encoded import EncodedPairs
 from seq2seq.data.tokenizer import EOS_ID, PAD_ID
-from seq2seq.devices.replicas import Replicas, reporting_lost_workers
+from seq2seq.devices.replicas import Replicas, report_lost_workers
 from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.training.checkpoints import RunDirectory
 from tests.shortage import FACES, fail
@@ -142,14 +142,14 @@ def test_flags_say_what_tensorflow_reads(monkeypatch):
 def test_only_errors_of_several_workers_are_about_other_workers():
     replicas = Replicas()
     lost = tf.errors.UnavailableError(None, None, "socket closed")
-    with pytest.raises(tf.errors.UnavailableError), reporting_lost_workers(replicas):
+    with pytest.raises(tf.errors.UnavailableError), report_lost_workers(replicas):
         raise lost
     replicas.workers = 2
     message = r"worker 0 of 2 lost another one, .* \(UnavailableError\)"
-    with pytest.raises(TrainingError, match=message), reporting_lost_workers(replicas):
+    with pytest.raises(TrainingError, match=message), report_lost_workers(replicas):
         raise lost
     unlike = tf.errors.InternalError(None, None, "Device 1 is joining a group with incompatible device type GPU")
-    with pytest.raises(TrainingError, match="the workers have unlike devices"), reporting_lost_workers(replicas):
+    with pytest.raises(TrainingError, match="the workers have unlike devices"), report_lost_workers(replicas):
         raise unlike
 
 
@@ -157,13 +157,13 @@ def test_only_errors_of_several_workers_are_about_other_workers():
 def test_lack_of_memory_is_no_lost_worker(face):
     replicas = Replicas()
     message = f"{FACES[face][2]}. Lower batching.max_tokens"
-    with pytest.raises(TrainingError, match=f"^{re.escape(message)}"), reporting_lost_workers(replicas):
+    with pytest.raises(TrainingError, match=f"^{re.escape(message)}"), report_lost_workers(replicas):
         fail(face)
     replicas.workers = 2
     message = f"worker 0 of 2: {message}"
-    with pytest.raises(TrainingError, match=f"^{re.escape(message)}"), reporting_lost_workers(replicas):
+    with pytest.raises(TrainingError, match=f"^{re.escape(message)}"), report_lost_workers(replicas):
         fail(face)
-    with pytest.raises(tf.errors.InvalidArgumentError), reporting_lost_workers(replicas):
+    with pytest.raises(tf.errors.InvalidArgumentError), report_lost_workers(replicas):
         raise tf.errors.InvalidArgumentError(None, None, "shapes differ")
 
 

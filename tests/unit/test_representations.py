@@ -13,7 +13,7 @@ from seq2seq.analysis.representations import (
     tsne,
     word_states,
 )
-from seq2seq.analysis.words import word_pieces
+from seq2seq.analysis.words import subword_positions
 from seq2seq.errors import EvaluationError
 from seq2seq.inference.translator import Translator
 from seq2seq.phrasebook.grammar.phenomena import split_words
@@ -43,7 +43,7 @@ def translator(tmp_path_factory):
 def test_pieces_of_words_spell_them(text):
     tokenizer = toy_tokenizer()
     ids = tokenizer.encode(text)
-    found = word_pieces(tokenizer, text)
+    found = subword_positions(tokenizer, text)
     plain = tokenizer.decode(ids)
     assert [word for word, _ in found] == split_words(plain)
     places = [place for _, pieces in found for place in pieces]
@@ -58,7 +58,7 @@ def test_a_piece_over_two_words_is_of_both():
         def surfaces(self, text):
             return [" the", " do", "g!", "", "é"]
 
-    assert word_pieces(Joined(), "the dog!é") == [("the", [0]), ("dog", [1, 2]), ("!", [2]), ("é", [3, 4])]
+    assert subword_positions(Joined(), "the dog!é") == [("the", [0]), ("dog", [1, 2]), ("!", [2]), ("é", [3, 4])]
 
 
 def test_embeddings_are_the_models_tables(translator):
@@ -96,13 +96,13 @@ def test_a_words_state_is_the_mean_of_its_pieces(translator):
     frame, vectors = word_states(translator, SENTENCES)
     assert vectors.shape == (len(frame), 12)
     states = source_states(translator, SENTENCES)
-    assert (frame["pieces"] > 1).any()
+    assert (frame["subwords"] > 1).any()
     for number, sentence in enumerate(SENTENCES):
         here = frame["sentence"] == number
         assert frame.loc[here, "word"].tolist() == [*split_words(sentence), "</s>"]
-        assert frame.loc[here, "place"].tolist() == list(range(here.sum()))
+        assert frame.loc[here, "position"].tolist() == list(range(here.sum()))
         start = 0
-        for vector, pieces in zip(vectors[here], frame.loc[here, "pieces"], strict=True):
+        for vector, pieces in zip(vectors[here], frame.loc[here, "subwords"], strict=True):
             expected = sum(states[number][start + step] for step in range(pieces)) / pieces
             np.testing.assert_allclose(vector, expected, atol=1e-6)
             start += pieces

@@ -220,7 +220,7 @@ def test_validation_sets_the_switch(monkeypatch):
 
     rows = SimpleNamespace(batch=lambda index: [])
     validator = SimpleNamespace(
-        model=SimpleNamespace(precision="tf32", sums_function=lambda: sums),
+        model=SimpleNamespace(precision="tf32", loss_sums_function=lambda: sums),
         data=SimpleNamespace(valid=rows),
         _plan=rows,
     )

@@ -98,7 +98,7 @@ def test_results_of_the_tree_are_those_of_the_search():
     for n, row in enumerate(best.itertuples()):
         length = int(result.lengths[0, n])
         assert row.length == length
-        assert row.pieces == " ".join(map(str, result.tokens[0, n, :length].numpy()))
+        assert row.tokens == " ".join(map(str, result.tokens[0, n, :length].numpy()))
         assert row.score == float(result.scores[0, n])
 
 
@@ -130,7 +130,7 @@ def test_the_translator_finds_what_the_tree_shows(translator, values):
     options = SearchOptions(**values, n_best=values["beam_size"], max_length=9)
     best = finished_hypotheses(search_tree(translator, SENTENCE, options))
     expected = translator.translate([SENTENCE], options)[0].hypotheses
-    assert best["pieces"].tolist() == [" ".join(hypothesis.tokens) for hypothesis in expected]
+    assert best["tokens"].tolist() == [" ".join(hypothesis.tokens) for hypothesis in expected]
     np.testing.assert_allclose(best["score"], [hypothesis.score for hypothesis in expected], atol=1e-5)
     np.testing.assert_allclose(best["total"], [hypothesis.token_log_probs.sum() for hypothesis in expected], atol=1e-4)
 

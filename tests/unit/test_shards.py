@@ -22,7 +22,7 @@ from seq2seq.bulk.shards import translate_shard
 from seq2seq.config import SearchOptions
 from seq2seq.corpora.readers import count_lines, read_lines
 from seq2seq.errors import BulkError, CorpusError
-from seq2seq.inference.output import count_answered
+from seq2seq.inference.output import count_translated
 from seq2seq.inference.results import Hypothesis, Translation
 from tests.toy import save_random_model, save_trained, toy_tokenizer
 
@@ -37,7 +37,7 @@ class Shouting:
         self.model = SimpleNamespace(uses_attention=False, precision=precision)
         self.asked = []
 
-    def translate_stream(self, lines, options, *, chunk, attention, progress):
+    def translate_stream(self, lines, options, *, chunk, attention, on_progress):
         for line in lines:
             self.asked.append(line)
             hypothesis = Hypothesis(line.upper(), 0.0, [], np.zeros(0), np.zeros((0, 0)))
@@ -104,11 +104,11 @@ def test_damage_is_found_while_counting(tmp_path):
 
 
 def test_rows_of_a_line_are_counted_once():
-    assert count_answered([b"a\n", b"a\n"], "text") == 2
-    assert count_answered([b"{}\n"] * 3, "jsonl") == 3
-    assert count_answered([b"1\t0\ta\n", b"1\t0\tb\n", b"2\t0\ta\n", b"11\t0\ta\n"], "tsv") == 3
-    assert count_answered([], "tsv") == 0
-    assert count_answered([b"1\t0\ta\n", b"2\t0\tb\n", b"2\t0\ta"], "tsv") == 1, "the last row is not whole"
+    assert count_translated([b"a\n", b"a\n"], "text") == 2
+    assert count_translated([b"{}\n"] * 3, "jsonl") == 3
+    assert count_translated([b"1\t0\ta\n", b"1\t0\tb\n", b"2\t0\ta\n", b"11\t0\ta\n"], "tsv") == 3
+    assert count_translated([], "tsv") == 0
+    assert count_translated([b"1\t0\ta\n", b"2\t0\tb\n", b"2\t0\ta"], "tsv") == 1, "the last row is not whole"
 
 
 @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2)])

@@ -106,7 +106,7 @@ def test_translations_are_of_the_shortlist_and_do_not_depend_on_the_batch(transl
     alone = [narrow.translate([sentence], options)[0] for sentence in SENTENCES]
     assert [t.tokens for t in together] == [t.tokens for t in alone]
     for sentence, translation in zip(SENTENCES, together, strict=True):
-        (tokens,) = few.of([narrow.tokenizers.source.encode(sentence)], 2)
+        (tokens,) = few.select([narrow.tokenizers.source.encode(sentence)], 2)
         assert set(translation.tokens) <= set(narrow.tokenizers.target.pieces(tokens.tolist()))
 
 

@@ -67,14 +67,14 @@ class Composed:
     def __init__(self, translator, sentence, shortlist, int8, fused):
         ids = translator.tokenizers.source.encode(sentence)
         model, self.steppers = translator.model, []
-        decode_step = translator.step_sources.of(SearchOptions(int8=True)).decode_step if int8 else model.decode_step
+        decode_step = translator.step_sources.make(SearchOptions(int8=True)).decode_step if int8 else model.decode_step
         self.steppers.append(Stepper(decode_step, *model.encode(tf.constant([[*ids, EOS_ID]]))))
         if fused:
             helper = translator.step_sources.language_model("lm")
             self.steppers.append(Stepper(helper.decode_step, *helper.encode(tf.constant([[EOS_ID]]))))
         self.allowed = np.arange(VOCABULARY)
         if shortlist:
-            self.allowed = translator.step_sources.shortlist.of([ids], SIZE)[0]
+            self.allowed = translator.step_sources.shortlist.select([ids], SIZE)[0]
             assert len(self.allowed) < VOCABULARY
 
     def scores(self, tokens):
@@ -155,7 +155,7 @@ def test_samples_are_of_the_candidates_and_do_not_depend_on_the_batch(translator
 def test_a_prefix_comes_first_even_where_it_is_no_candidate(translator, beam_size, shortlist):
     source = translator.tokenizers.source.encode_batch(SENTENCES[:3])
     prefixes = [[30, 31], [], [33]]
-    candidates = translator.step_sources.shortlist.of(source, SIZE)
+    candidates = translator.step_sources.shortlist.select(source, SIZE)
     assert 30 not in candidates[0], "or this tells nothing"
     steps = ModelSteps(translator.model)
     steps = ShortlistSteps(steps, translator.step_sources.shortlist, SIZE) if shortlist else steps
@@ -175,10 +175,10 @@ def test_a_prefix_comes_first_even_where_it_is_no_candidate(translator, beam_siz
 def test_steps_that_differ_in_their_numbers_share_a_graph(translator):
     options = SearchOptions(shortlist=3, language_model="lm", language_model_weight=0.1)
     same = options.model_copy(update={"shortlist": 9, "language_model_weight": 2.0})
-    assert translator.step_sources.of(options).key == translator.step_sources.of(same).key
+    assert translator.step_sources.make(options).key == translator.step_sources.make(same).key
     others = ({"shortlist": None}, {"int8": True}, {"language_model": None})
-    keys = {translator.step_sources.of(options.model_copy(update=other)).key for other in others}
-    assert len(keys | {translator.step_sources.of(options).key}) == 4
+    keys = {translator.step_sources.make(options.model_copy(update=other)).key for other in others}
+    assert len(keys | {translator.step_sources.make(options).key}) == 4
 
 
 @pytest.mark.parametrize("options", [{"beam_size": 1}, {"beam_size": 3}, {"sample": True}])

@@ -100,7 +100,7 @@ def test_perplexity_by_hand(words):
     assert report.tokens == sum(len(words.tokenizer.encode(text)) + 1 for text in texts)
     assert report.words == 6 + 3 + 2 + 10 + 3
     assert report.characters == sum(len(text) + 1 for text in texts)
-    assert report.unknown == 1, "there is no Z"
+    assert report.unknown_tokens == 1, "there is no Z"
     assert report.nll == pytest.approx(nll, rel=1e-5)
     assert report.per_token == pytest.approx(math.exp(nll / report.tokens), rel=1e-5)
     assert report.per_word == pytest.approx(math.exp(nll / 24), rel=1e-5)

@@ -196,7 +196,7 @@ def test_save_and_load(tokenizer: Tokenizer, tmp_path: Path) -> None:
     path = tmp_path / "größe.spm"
     tokenizer.save(path)
     loaded = Tokenizer.load(path)
-    assert loaded.model == tokenizer.model_type
+    assert loaded.model == tokenizer.model
     assert loaded.fingerprint() == tokenizer.fingerprint()
     assert loaded.encode_batch(TEXT) == tokenizer.encode_batch(TEXT)
     assert len(bytes.fromhex(tokenizer.fingerprint())) == 32

@@ -37,7 +37,7 @@ def run(check: Check) -> list[dict[str, Any]]:
 
 def curve(check: Check, precision: str, float32_losses: list[float] | None) -> dict[str, Any]:
     """One precision's losses, and how far it is behind."""
-    trainer = trained(check, "default", precision)
+    trainer = trained(check, "luong", precision)
     losses = trainer.losses
     reference = float32_losses or losses
     last, behind = last_mean(losses), (last_mean(losses) - last_mean(reference)) / (reference[0] - last_mean(reference))

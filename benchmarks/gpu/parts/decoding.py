@@ -29,7 +29,7 @@ Search = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], SearchResult]
 def run(check: Check) -> list[dict[str, Any]]:
     """Search with models that can copy, greedily and with a beam of 5, by the default and the conditional decoder."""
     results = []
-    for form, beam_size in product(("default", "cgru"), BEAMS):
+    for form, beam_size in product(("luong", "cgru"), BEAMS):
         trainer = trained(check, form)
         beside = model_on_cpu(form, trainer.size, trainer.model.get_weights(), reference_implementation(check.gpus))
         use_precision("float32")

@@ -15,7 +15,7 @@ SHOWN = ("MatMul", "CudnnRNN", "Softmax", "CrossEntropy")
 def run(check: Check) -> dict[str, dict[str, int]]:
     """Count products, recurrences and softmaxes of all updates that were traced."""
     for precision in precisions(check.gpus):
-        trained(check, "default", precision)
+        trained(check, "luong", precision)
     results = {}
     for (name, precision), trainer in check.shared["trainers"].items():
         counts = count(trainer.update.get_concrete_function().graph.as_graph_def())

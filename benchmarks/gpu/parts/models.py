@@ -16,7 +16,7 @@ from seq2seq.devices.device import use_precision
 from seq2seq.models.translation import Seq2Seq
 
 FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # keys of encoder and decoder, besides units
-    "default": ({}, {}),
+    "luong": ({}, {}),
     "lstm, all bidirectional": (
         {"cell": "lstm", "layers": 2, "bidirectional": "all"},
         {"cell": "lstm", "layers": 2},
@@ -113,6 +113,6 @@ def trained(check: Check, form: str, precision: str = "float32") -> Trainer:
     trainers = check.shared.setdefault("trainers", {})
     if (form, precision) not in trainers:
         trainer = Trainer(form, copy_size(check), precision, check.sizes.learning_rate, smoothing=0.0)
-        trainer.learn(copy_batches(check), check.sizes.updates if form == "default" else check.sizes.form_updates)
+        trainer.learn(copy_batches(check), check.sizes.updates if form == "luong" else check.sizes.form_updates)
         trainers[form, precision] = trainer
     return trainers[form, precision]

@@ -48,7 +48,7 @@ def set_implementation(layers: Sequence[object], implementation: str) -> None:
 
 
 def reference_implementation(gpus: Sequence[Any]) -> str:
-    """What runs on the CPU to compare with: `fast`, or `plain` where `fast` stands in for cuDNN."""
+    """What runs on the CPU to compare with: `fused`, or `reference` where `fused` stands in for cuDNN."""
     return "fused" if gpus else "reference"
 
 

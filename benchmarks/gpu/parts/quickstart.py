@@ -27,7 +27,7 @@ def run(check: Check) -> dict[str, Any]:
     folder, report, printed = train(check, toy=check.toy)
     print(printed)
     last = report.history[-1] if report.history else {}
-    end = report.finished
+    end = report.end
     complete = end is not None and end.reason.value == "epochs"
     check.hold(f"quickstart: not finished within {SECONDS:.0f} s", complete or check.toy)
     if not check.toy:

@@ -46,7 +46,7 @@ class Check:
             "parts": {},
         }
         self.closing = ExitStack()  # temporary files of the parts
-        if gpu_trial.DRIVER_FILE.exists() and not self.gpus and not gpu_trial.is_hidden_on_purpose():
+        if gpu_trial.DRIVER_FILE.exists() and not self.gpus and not gpu_trial.is_gpu_hidden():
             self.miss("about: this machine has an NVIDIA driver, and TensorFlow finds no GPU. See what it printed.")
 
     def seconds_left(self) -> float:

@@ -52,9 +52,9 @@ def make_trainer(check: Check, precision: str) -> Trainer:
     """A model of the size whose speed is measured; the part on dtypes looks at it, too."""
     size = ModelSize(check.sizes.speed_vocabulary, check.sizes.speed_units)
     trainers = check.shared.setdefault("trainers", {})
-    if size == copy_size(check) and ("default", precision) in trainers:
-        return trainers["default", precision]  # a toy's update need not be traced again
-    trainers["speed", precision] = Trainer("default", size, precision, 1e-3, smoothing=0.1)
+    if size == copy_size(check) and ("luong", precision) in trainers:
+        return trainers["luong", precision]  # a toy's update need not be traced again
+    trainers["speed", precision] = Trainer("luong", size, precision, 1e-3, smoothing=0.1)
     return trainers["speed", precision]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.analysis.comparison import mean_interval
+from seq2seq.analysis.comparison import mean_confidence_interval
 from seq2seq.analysis.memory_tasks.tasks import MemoryTask
 from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer
 from seq2seq.extras import requires_extra
@@ -59,14 +59,14 @@ def run_experiments(
                 # A distance that was not tried is, when a seed that was not there before solves the one below.
                 if entry is None or (entry["score"] is None and not failed):
                     trainer = trainer or MemoryTrainer(cell, task, budget)
-                    attempt = None if failed else trainer.train(distance, seed)
+                    run = None if failed else trainer.train(distance, seed)
                     entry = {
                         **place,
                         "units": trainer.units,
                         "parameters": trainer.parameters,
-                        "score": attempt and attempt.score,
-                        "updates": attempt.updates if attempt else 0,
-                        "seconds": round(attempt.seconds, 2) if attempt else 0.0,
+                        "score": run and run.score,
+                        "updates": run.updates if run else 0,
+                        "seconds": round(run.seconds, 2) if run else 0.0,
                     }
                     on_progress(entry)
                 found.append(entry)
@@ -96,7 +96,7 @@ def memory_span(scores: pd.DataFrame, threshold: float = Budget.target_score) ->
         unbroken = solves.groupby(nearest_first["seed"]).cummin()
         furthest = nearest_first["distance"].where(unbroken, 0).groupby(nearest_first["seed"]).max()
         longest = scores.loc[scores["task"] == task, "distance"].max()
-        low, high = mean_interval(furthest.tolist())
+        low, high = mean_confidence_interval(furthest.tolist())
         at_least = bool((furthest == longest).any())
         rows.append((cell, task, len(furthest), furthest.mean(), np.maximum(low, 0.0), high, at_least))
     return pd.DataFrame(rows, columns=["cell", "task", "seeds", "mean", "low", "high", "at_least"])

@@ -28,14 +28,14 @@ MAX_UNITS = 2**16
 class Budget:
     """What a network may have and do. Training ends early once the task is solved.
 
-    parameters     weights of the cell, about; without those of the layer that reads it
-    updates        at most
-    batch_size           sequences an update, new ones each time
-    learning_rate  of the optimizer
-    clip_norm      largest norm of a gradient (Pascanu et al. 2013); None leaves it as long as it is
-    eval_every    updates between measurements of the score
-    eval_sequences      sequences that a score is measured on, others than those trained on
-    target_score         share of right answers, 0 to 1, from which on a task counts as solved
+    parameters      weights of the cell, about; without those of the layer that reads it
+    updates         at most
+    batch_size      sequences an update, new ones each time
+    learning_rate   of the optimizer
+    clip_norm       largest norm of a gradient (Pascanu et al. 2013); None leaves it as long as it is
+    eval_every      updates between measurements of the score
+    eval_sequences  sequences that a score is measured on, others than those trained on
+    target_score    share of right answers, 0 to 1, from which on a task counts as solved
     """
 
     parameters: int = 2000
@@ -51,13 +51,13 @@ class Budget:
 class TrainingRun(NamedTuple):
     """One training.
 
-    score    share of right answers when training stopped, 0 to 1, on the very sequences that decided to stop: at least
-             the budget's `target_score` if the task was solved, and then, as the best of several looks, a little
-             flattering
-    updates  that were made
-    seconds  that it took, without building the network and its graph
-    losses   (updates,) of each update's batch: nats an answer, or the mean squared error of a number
-    gradient_norms    (updates,) of the gradient before clipping
+    score           share of right answers when training stopped, 0 to 1, on the very sequences that decided to stop: at
+                    least the budget's `target_score` if the task was solved, and then, as the best of several looks, a
+                    little flattering
+    updates         that were made
+    seconds         that it took, without building the network and its graph
+    losses          (updates,) of each update's batch: nats an answer, or the mean squared error of a number
+    gradient_norms  (updates,) of the gradient before clipping
     """
 
     score: float

@@ -17,7 +17,7 @@ with requires_extra("analysis", needed_by=__name__):
     from matplotlib.lines import Line2D
 
 COLOURS = {"alive": "tab:blue", "finished": "tab:green", "pruned": "0.72"}  # of a tree's nodes
-LAYER_WIDTH = 0.28  # between the layers of a place, in places
+LAYER_WIDTH = 0.28  # between the layers of a position, in positions
 
 
 def plot_attention(attention_map: AttentionMap, title: str = "", margins: bool = True) -> Figure:
@@ -69,19 +69,19 @@ def plot_attention_heads(attention_map: AttentionMap) -> Figure:
     return figure
 
 
-def plot_search_tree(tree: pd.DataFrame, most_pruned: int | None = None, totals: bool = False) -> Figure:
+def plot_search_tree(tree: pd.DataFrame, max_pruned: int | None = None, totals: bool = False) -> Figure:
     """Draw the hypotheses of a search: a column a step, the best above, edges from what they extend.
 
     Args:
         tree: Of `seq2seq.analysis.search_tree.search_tree`.
-        most_pruned: Show no more pruned candidates than this at each step; by default all.
+        max_pruned: Show no more pruned candidates than this at each step; by default all.
         totals: Write the total log-probability beside each token.
     """
     shown = tree
-    if most_pruned is not None:
+    if max_pruned is not None:
         pruned = tree["status"] == "pruned"
         order = tree[pruned].groupby("step").cumcount()
-        shown = tree.drop(order.index[order >= most_pruned])
+        shown = tree.drop(order.index[order >= max_pruned])
     rank = shown.groupby("step").cumcount()
     steps, height = int(shown["step"].max()), int(rank.max()) + 1
     figure = Figure(figsize=(1.5 + (1.35 if totals else 1.05) * steps, 1.4 + 0.36 * height), layout="constrained")
@@ -236,14 +236,15 @@ def plot_projection(
 
 
 def plot_probe_accuracy(probes: pd.DataFrame, title: str) -> Figure:
-    """Draw of `probe_positions` accuracy by place and layer, its interval, majority baseline and control task."""
+    """Draw of `probe_positions` accuracy by position and layer, its interval, majority baseline and control task."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    places = list(dict.fromkeys(probes["place"]))
+    positions = list(dict.fromkeys(probes["position"]))
     layers = list(dict.fromkeys(probes["layer"]))
     for number, layer in enumerate(layers):
         part = probes[probes["layer"] == layer]
-        x = np.array([places.index(place) for place in part["place"]]) + LAYER_WIDTH * (number - (len(layers) - 1) / 2)
+        shift = LAYER_WIDTH * (number - (len(layers) - 1) / 2)
+        x = np.array([positions.index(name) for name in part["position"]]) + shift
         share, low, high = (100 * part[column].to_numpy() for column in ("accuracy", "low", "high"))
         errors = np.maximum([share - low, high - share], 0)
         drawn = axes.errorbar(x, share, yerr=errors, fmt="o", capsize=3, label=f"{layer}: new lemmas")
@@ -253,9 +254,9 @@ def plot_probe_accuracy(probes: pd.DataFrame, title: str) -> Figure:
         )
         axes.plot(x, 100 * part["control_accuracy"], "x", color=colour, label=f"{layer}: control task")
     axes.axhline(100 * probes["majority_baseline"].iloc[0], color="grey", linestyle=":", label="majority")
-    axes.set(title=title, xlabel="place whose vector the probe reads", ylabel="right (%)", ylim=(0, 103))
-    axes.set_xticks(range(len(places)), places)
-    axes.set_xlim(-0.5, len(places) - 0.5)
+    axes.set(title=title, xlabel="position whose vector the probe reads", ylabel="right (%)", ylim=(0, 103))
+    axes.set_xticks(range(len(positions)), positions)
+    axes.set_xlim(-0.5, len(positions) - 0.5)
     figure.legend(loc="outside right upper")
     return figure
 

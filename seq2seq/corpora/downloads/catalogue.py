@@ -14,7 +14,7 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 class RemoteFile(Section):
-    """One file: its address, and what is known of it beforehand."""
+    """One file: its URL, and what is known of it beforehand."""
 
     url: str = Field(pattern=r"^https?://[^/\s]+/\S+$")
     size: int | None = Field(None, gt=0, description="Bytes, as it is downloaded.")

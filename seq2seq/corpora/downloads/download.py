@@ -48,7 +48,7 @@ def download(file: RemoteFile, path: Path, on_progress: Progress = lambda done, 
     same as then. A file that is not what it should be is kept as `path.rejected`.
 
     Raises:
-        CorpusError: The address cannot be reached, or the file is not the one that it should be.
+        CorpusError: The URL cannot be reached, or the file is not the one that it should be.
     """
     part = _beside(path, ".part")
     size = _size(part)
@@ -62,7 +62,7 @@ def download(file: RemoteFile, path: Path, on_progress: Progress = lambda done, 
                 kept, _ = _kept(part, file.url)
                 after = f": it goes on after the {kept:,} bytes that came" if kept else ""
                 raise CorpusError(
-                    f"{file.url}: cannot be downloaded: {error}. Check the network and the address, then run the same "
+                    f"{file.url}: cannot be downloaded: {error}. Check the network and the url, then run the same "
                     f"command again{after}. Or get the file in some other way, put it at {path}, and run the command "
                     "again."
                 ) from None
@@ -142,16 +142,16 @@ def _check(archive: Path, member: str, plain: bool) -> None:
     raise reject(archive, f"the member {member!r} {reason}", remedy)
 
 
-def _changed(path: Path, address: str, difference: str) -> CorpusError:
+def _changed(path: Path, url: str, difference: str) -> CorpusError:
     return reject(
         path,
         difference,
-        f"Run the same command again, in case it was damaged on its way. If it comes out the same, {address} has "
+        f"Run the same command again, in case it was damaged on its way. If it comes out the same, {url} has "
         "changed: write the new checksum into a copy of the list, and name that with --catalogue.",
     )
 
 
-def _transfer(address: str, part: Path, progress: Progress) -> None:
+def _transfer(url: str, part: Path, progress: Progress) -> None:
     """Append what is missing to a part, or write it anew.
 
     Raises:
@@ -160,19 +160,19 @@ def _transfer(address: str, part: Path, progress: Progress) -> None:
     import requests
     import urllib3
 
-    done, validator = _kept(part, address)
+    done, validator = _kept(part, url)
     # Compression on the way would make ranges and lengths count other bytes than those of the file.
     headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
     if validator:
         headers |= {"Range": f"bytes={done}-", "If-Range": validator}
     try:
-        with requests.get(address, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
             is_rest = response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
             if validator and not (response.status_code == 206 and is_rest):
                 done = 0
                 if response.status_code in (206, 416):  # no part of the file that is kept: ask for all of it
                     part.unlink()
-                    return _transfer(address, part, progress)
+                    return _transfer(url, part, progress)
             if not response.ok:
                 raise _BrokenOffError(f"the server answered {response.status_code} {response.reason}")
             length = response.headers.get("Content-Length", "")
@@ -181,9 +181,7 @@ def _transfer(address: str, part: Path, progress: Progress) -> None:
                 # What tells this version of the file from another: a strong ETag, or else the date.
                 tag = response.headers.get("ETag", "")
                 validator = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
-                _beside(part, ".json").write_text(
-                    json.dumps({"address": address, "validator": validator}), encoding="utf-8"
-                )
+                _beside(part, ".json").write_text(json.dumps({"url": url, "validator": validator}), encoding="utf-8")
                 progress(done, total)
                 for block in response.raw.stream(BLOCK_SIZE, decode_content=False):
                     handle.write(block)
@@ -193,14 +191,14 @@ def _transfer(address: str, part: Path, progress: Progress) -> None:
         raise _BrokenOffError(_reason(error)) from None
 
 
-def _kept(part: Path, address: str) -> tuple[int, str | None]:
+def _kept(part: Path, url: str) -> tuple[int, str | None]:
     """How many bytes an earlier call left, and by what the server knows that version; nothing if it cannot tell."""
     try:
         note = json.loads(_beside(part, ".json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return 0, None
     done = _size(part)
-    if note.get("address") != address or not note.get("validator") or not done:
+    if note.get("url") != url or not note.get("validator") or not done:
         return 0, None
     return done, str(note["validator"])
 

@@ -25,7 +25,7 @@ OWN_BLEU_TOKENIZER = ("zh", "ja", "ko")  # target languages that BLEU tokenizes 
 Progress = Callable[[str, int, int | None], None]  # what: a file and bytes, or SPLITTING and lines; done; in all
 
 
-class Unsplit(NamedTuple):
+class UnsplitTable(NamedTuple):
     """Lines of tab-separated columns to split, and how; see `write_splits`."""
 
     lines: Iterable[bytes]
@@ -49,7 +49,7 @@ class DownloadedCorpus:
     report: SplitReport | None = None  # of splits that we made
     unchecked: dict[str, str] = field(default_factory=dict)  # SHA-256 of files of which none was known
     extra_references: list[str] = field(default_factory=list)  # of a test set
-    table: Unsplit | None = None  # what is not split yet
+    table: UnsplitTable | None = None  # what is not split yet
     release: dict[str, str] = field(default_factory=dict)  # of a table, for `SOURCE.json`
 
     def add_aligned(self, split: str, files: AlignedSplit) -> None:
@@ -69,7 +69,7 @@ class DownloadedCorpus:
         self.splits[split] = {"source": str(source), "target": str(target)}
         self.pairs[split] = expected
 
-    def split_table(self, table: Unsplit, seed: int, on_progress: Progress) -> None:
+    def split_table(self, table: UnsplitTable, seed: int, on_progress: Progress) -> None:
         """Add `train.tsv`, `valid.tsv` and `test.tsv`, split by source sentence; see `write_splits`."""
         lines, name, columns, held_out = table
         self.report = write_splits(_counted(lines, on_progress), name, self.folder, columns, seed, held_out)

@@ -11,7 +11,7 @@ from typing import Any
 
 from seq2seq.corpora.downloads.catalogue import AlignedSplit, archive_folder, find_entry, load_catalogue
 from seq2seq.corpora.downloads.download import download, reject, unpack, verify
-from seq2seq.corpora.downloads.downloaded import RECORD_FILE, DownloadedCorpus, Progress, Unsplit, today
+from seq2seq.corpora.downloads.downloaded import RECORD_FILE, DownloadedCorpus, Progress, UnsplitTable, today
 from seq2seq.corpora.readers import open_bytes, reading_errors
 from seq2seq.errors import CorpusError, did_you_mean
 from seq2seq.extras import requires_extra
@@ -84,13 +84,13 @@ def _get_listed(name: str, folder: Path, catalogue: Path | None, progress: Progr
         if unpacked and (fresh or not unpacked.is_dir()):
             unpack(path, unpacked)
         if not same:
-            record[file_name] = {"address": file.url, "downloaded": today(), **receipt._asdict()}
+            record[file_name] = {"url": file.url, "downloaded": today(), **receipt._asdict()}
         got.write_record(files=record)  # after each: an interruption loses nothing
     for split, files in (entry.splits or {}).items():
         got.add_aligned(split, files)
     if entry.table is not None:
         path = folder / entry.table.file
-        got.table = Unsplit(_lines(path), str(path), entry.table.columns, entry.table.held_out)
+        got.table = UnsplitTable(_lines(path), str(path), entry.table.columns, entry.table.held_out)
     return got
 
 
@@ -145,7 +145,7 @@ def get_test_set(name: str, folder: Path) -> DownloadedCorpus:
         (folder / copy).write_bytes(Path(file).read_bytes())
     got.add_aligned("test", files)
     got.extra_references = [str(folder / copy) for copy in more]
-    got.write_record(addresses=list(dataset.data), downloaded=today())
+    got.write_record(urls=list(dataset.data), downloaded=today())
     return got
 
 
@@ -172,7 +172,7 @@ def get_from_mtdata(name: str, folder: Path, on_progress: Progress) -> Downloade
     folder.mkdir(parents=True, exist_ok=True)
     ask = f"what `mtdata list -n {parts[1]} -l {parts[3]}-{parts[4]} --full` names"
     got = DownloadedCorpus(f"mtdata:{name}", (parts[3], parts[4]), "that of the corpus; see its home page", ask, folder)
-    got.table = Unsplit(_echo(name, folder), got.name, (1, 2))
+    got.table = UnsplitTable(_echo(name, folder), got.name, (1, 2))
     got.release = {"mtdata": version, "downloaded": today()}
     on_progress("mtdata (half a minute for its index the first time)", 0, None)
     return got

@@ -34,7 +34,7 @@ _watched: ContextVar[list[tf.Tensor] | None] = ContextVar("watched", default=Non
 
 
 @contextmanager
-def watched_heads() -> Iterator[list[tf.Tensor]]:
+def record_head_weights() -> Iterator[list[tf.Tensor]]:
     """Within this block attentions leave the weights (B, H, N, S) of their H heads in the list, float32.
 
     Where a decoder asks step by step, there is one entry a step, in the order of steps.
@@ -53,9 +53,9 @@ class Attention(ConfigurableLayer):
     A new attention writes `scores` and, where it needs them, the others:
         build_scores  make weights, by `dense`, `matrix` or Keras's `add_weight`; `__init__` for options
         queries       what is computed once per query
-        project_keys          what is computed once per source position
-        scores        compare the two; with `can_see_coverage = True`, also by the attention so far; with
-                      `holds_pairs = True`, where it holds (..., N, S, A), in blocks of a target's steps
+        project_keys  what is computed once per source position
+        scores        compare the two; with `supports_coverage = True`, also by the attention so far; with
+                      `compute_in_blocks = True`, where it holds (..., N, S, A), in blocks of a target's steps
     These get one batch axis, and with several heads a second one. What takes any number of them runs in heads as it is,
     with weights that the heads share.
 
@@ -85,8 +85,8 @@ class Attention(ConfigurableLayer):
     Source: of heads, Vaswani et al. (2017), section 3.2.2; on recurrent states as in Chen et al. (2018), section 3.1.
     """
 
-    can_see_coverage = False
-    holds_pairs = False
+    supports_coverage = False
+    compute_in_blocks = False
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Attention(ConfigurableLayer):
         super().__init__(**kwargs)
         if heads < 1 or (heads > 1 and (units < 1 or units % heads)):
             raise ValueError(f"heads is {heads} and does not divide units {units}")
-        if coverage and (heads > 1 or not self.can_see_coverage):
+        if coverage and (heads > 1 or not self.supports_coverage):
             found = f"{type(self).__name__} with heads {heads}"
             raise ValueError(f"{found} cannot see coverage: use additive attention with one head")
         self.units, self.heads, self.uses_coverage, self.initializers = units, heads, coverage, initializers
@@ -163,7 +163,7 @@ class Attention(ConfigurableLayer):
         projected = self._queries(query)
         if self.uses_coverage:
             return self._read(self._step_by_step(projected, memory), memory, dropout_mask)
-        if self.holds_pairs:
+        if self.compute_in_blocks:
             scores = blockwise_scores(self.scores, projected, memory.keys, self.score_variables)
         else:
             scores = self.scores(projected, memory.keys)

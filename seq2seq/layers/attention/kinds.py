@@ -66,7 +66,7 @@ class AdditiveAttention(Attention):
     Departure: no bias terms.
     """
 
-    can_see_coverage = holds_pairs = True
+    supports_coverage = compute_in_blocks = True
 
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(units, **kwargs)

@@ -46,7 +46,7 @@ def make_cell(
         kind: One of `CELLS`.
         units: Width of its states.
         transition_depth: Cells within a time step.
-        below: Whether a layer of the same kind and width is below, for a cell that reads its memory.
+        below: Whether a layer of the same kind and width is below, for a cell that reads its cell state.
         initializers: Source of the initial weights.
         kwargs: Of `keras.layers.Layer`.
     """

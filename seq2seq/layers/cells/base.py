@@ -25,8 +25,8 @@ class Cell(ConfigurableLayer):
     is built without an input width has no kernel and steps from its biases alone: a transition.
 
     Subclasses say how many parts of width U a projected input has (`gates`) and how many states of width U there are
-    (`states`), and write `step`. Where `outputs_cell_state` is set, the output is [h; m]: h as for other cells, and a
-    memory m that the same cell in the layer above reads behind its inputs; `split_output` cuts the two.
+    (`states`), and write `step`. Where `outputs_cell_state` is set, the output is [h; c]: h as for other cells, and a
+    cell state c that the same cell in the layer above reads behind its inputs; `split_output` cuts the two.
 
     Args:
         units: Width U of each state, at least 1.

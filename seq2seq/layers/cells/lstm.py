@@ -34,8 +34,8 @@ class LSTMCell(Cell):
         return tf.repeat(tf.one_hot(self.forget_gate_index, self.gates, dtype=dtype or "float32"), self.units)
 
     def output_activation(self, cell_state: tf.Tensor) -> tf.Tensor:
-        """What the output gate lets through of the cell's new content (N, U)."""
-        return tanh("content", cell_state)
+        """What the output gate lets through of the new cell state (N, U)."""
+        return tanh("cell_state", cell_state)
 
     def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
         hidden, memory = states
@@ -46,10 +46,10 @@ class LSTMCell(Cell):
 
 
 class PeepholeLSTMCell(LSTMCell):
-    """An LSTM whose gates see the cell's content.
+    """An LSTM whose gates see the cell state.
 
-    As `LSTMCell` with p_i * c added in the input gate, p_f * c in the forget gate, and p_o * c_t, the new content, in
-    the output gate.
+    As `LSTMCell` with p_i * c added in the input gate, p_f * c in the forget gate, and p_o * c_t, the new cell
+    state, in the output gate.
 
     Weights besides those of `LSTMCell`: peepholes (3, U), rows p_i, p_f, p_o.
 
@@ -93,9 +93,9 @@ class CIFGCell(LSTMCell):
 
 
 class DepthGatedLSTMCell(LSTMCell):
-    """An LSTM whose content also flows up, from the layer below through a depth gate.
+    """An LSTM whose cell state also flows up, from the layer below through a depth gate.
 
-    d_t = sigmoid(W_d x_t + p * c + q * b_t + b_d)         depth gate, with b_t the content of the layer below
+    d_t = sigmoid(W_d x_t + p * c + q * b_t + b_d)         depth gate, with b_t the cell state of the layer below
     c_t = f_t * c + i_t * g_t + d_t * b_t                  all else as `LSTMCell`
 
     In the bottom layer there is no b_t, and what is left is an `LSTMCell`. The inputs of the layers above are [x; b],

@@ -23,7 +23,7 @@ class Grammar:
 
     Args:
         languages: Folders beside this file. The first is the source.
-        lexicon: `full`, or `select_basic` for the words that `basic.yaml` chooses.
+        lexicon: `full`, or `basic` for the words that `basic.yaml` chooses.
 
     `combinations` has for each language what `held_out.yaml` names: words in forms that only a compositional test has.
 
