@@ -51,7 +51,7 @@ def make_model(form: str, size: ModelSize, precision: str = "float32", device: s
 def model_on_cpu(form: str, size: ModelSize, weights: Sequence[np.ndarray] | None, implementation: str) -> Seq2Seq:
     """A float32 model on the CPU, beside a GPU or not, its recurrences by one implementation."""
     model = make_model(form, size, device="/CPU:0")
-    recurrences = [*chain.from_iterable(model.encoder.recurrences), *model.decoder.recurrences]
+    recurrences = [*chain.from_iterable(model.encoder.recurrences), *model.decoder.stack.recurrences]
     set_implementation(recurrences, implementation)
     if weights is not None:
         model.set_weights(weights)
