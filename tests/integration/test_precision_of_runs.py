@@ -92,7 +92,7 @@ def test_a_shard_of_another_precision_is_refused(folder, tmp_path, capsys):
     files = ("-i", folder / "source.txt", "-o", tmp_path / "out")
     begun = ("translate", folder / "model", *files, "--shard")
     assert run(*begun, "1/2", "--precision", "mixed_bfloat16") == 0
-    manifest = json.loads((tmp_path / "out.part-00001-of-00002.json").read_text())
+    manifest = json.loads((tmp_path / "out.manifest.json").read_text())
     assert manifest["job"]["precision"] == "mixed_bfloat16"
     capsys.readouterr()
     assert run(*begun, "2/2") == 1

@@ -213,7 +213,7 @@ def test_table_and_json_tell_the_same(make, capsys, monkeypatch):
         "1:01:02",
         "update 20, epoch 2, metric loss, value 1.25",
         "update 20, valid loss 1.25",
-        f"tensorflow     {found['versions']['tensorflow']['then']}",
+        f"tensorflow         {found['versions']['tensorflow']['then']}",
         str(folder),
         *found["files"],
     ]
