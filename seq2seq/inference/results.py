@@ -189,7 +189,7 @@ def _last_break(surfaces: Sequence[str]) -> int:
 
 
 def truncation_warning(truncated: int, sentences: int) -> str:
-    """Warning that `truncated` of `sentences` are longer than `max_source_tokens`, and `long_lines` is `truncated`."""
+    """Warning that `truncated` of `sentences` are longer than `max_source_tokens`, and `long_lines` is `truncate`."""
     return (
         f"{truncated:,} of {sentences:,} sentences are cut off at 'max_source_tokens': their ends are not translated. "
         "Raise it, or use 'long_lines: split'."

@@ -2,10 +2,17 @@
 
 import inspect
 import random
+from collections.abc import Mapping
+from contextvars import ContextVar
 from random import Random
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import keras
+
+T = TypeVar("T")
+
+# What the parts of a layer share while it is made again from its configuration.
+_made: ContextVar[dict[Any, Any] | None] = ContextVar("made", default=None)
 
 MAX_SEED = 10**9  # as Keras draws them: weights are those that Keras makes after `set_random_seed(seed)`
 
@@ -20,7 +27,7 @@ class ConfigurableLayer(keras.layers.Layer):
     `**kwargs` (`name`, `dtype`, `trainable`) on to Keras.
 
     The configuration is of a layer that is not built: the layer or model that holds it builds it, so that weights have
-    the paths of that place.
+    the paths of that place. A layer made again draws its initial weights anew; only a model's are the same.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -44,10 +51,24 @@ class ConfigurableLayer(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})
+        outermost = _made.set({}) if _made.get() is None else None
+        try:
+            return cls(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})
+        finally:
+            if outermost is not None:
+                _made.reset(outermost)
 
     def get_build_config(self) -> None:
         """Nothing: a layer is built by what holds it."""
+
+
+def one_for_all(kind: type[T], config: Mapping[str, Any]) -> T:
+    """An object by its configuration; the same one for all parts of a layer that is made again, as in the original."""
+    made = {} if (shared := _made.get()) is None else shared
+    key = kind, *config.items()
+    if key not in made:
+        made[key] = kind(**config)
+    return made[key]
 
 
 @keras.saving.register_keras_serializable(package="seq2seq")
@@ -71,7 +92,7 @@ class Initializers:
 
     @classmethod
     def from_config(cls, config: dict[str, int | None]) -> Self:
-        return cls(**config)
+        return one_for_all(cls, config)
 
     def glorot_uniform(self) -> keras.initializers.Initializer:
         """Uniform, by the widths on both sides (Glorot and Bengio 2010)."""

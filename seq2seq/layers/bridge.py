@@ -1,7 +1,7 @@
 """From what the encoder leaves to what the decoder starts from."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import keras
 import tensorflow as tf
@@ -47,6 +47,8 @@ class Bridge(ConfigurableLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if kind not in get_args(BridgeKind):
+            raise ValueError(f"kind is {kind!r}, expected one of {', '.join(get_args(BridgeKind))}")
 
         def dense(units: int, name: str) -> keras.layers.Dense:
             first, policy = initializers.glorot_uniform(), self.dtype_policy

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from seq2seq.devices.replicas import replica_id
-from seq2seq.layers.base import UNSEEDED, ConfigurableLayer, Initializers
+from seq2seq.layers.base import UNSEEDED, ConfigurableLayer, Initializers, one_for_all
 from seq2seq.layers.recurrent_scan import deferred_matmul
 
 # Keras's `layer_normalization` takes as long, but multiplies in another order and rounds to 16 bits after the scale:
@@ -28,14 +28,14 @@ class RandomStream:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.step = tf.Variable(0, dtype=tf.int32, trainable=False, name="draw")
+        self.step = tf.Variable(0, dtype=tf.int32, trainable=False, name="step")
 
     def get_config(self) -> dict[str, int]:
         return {"seed": self.seed}
 
     @classmethod
     def from_config(cls, config: dict[str, int]) -> Self:
-        return cls(**config)
+        return one_for_all(cls, config)
 
     def seed_for(self, purpose: str) -> tf.Tensor:
         """The seed of one purpose in the current step and on this replica, int32 of shape (2,)."""
@@ -161,6 +161,8 @@ class ResidualConnection(ConfigurableLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if residual not in (True, False, "highway"):
+            raise ValueError(f"residual is {residual!r}, expected True, False or 'highway'")
         policy = self.dtype_policy
         self.residual, self.initializers = residual, initializers
         self.norm = LayerNorm(dtype=policy, name="norm") if layer_norm else None

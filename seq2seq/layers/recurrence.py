@@ -1,7 +1,7 @@
 """One layer that runs any cell over time under a right-padded mask, by the fastest path there is."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import keras
 import tensorflow as tf
@@ -52,6 +52,10 @@ class Recurrence(ConfigurableLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if implementation not in get_args(Implementation):
+            raise ValueError(
+                f"implementation is {implementation!r}, expected one of {', '.join(get_args(Implementation))}"
+            )
         if implementation in ("fused", "cudnn") and type(cell) not in (GRUCell, LSTMCell):
             raise ValueError(
                 f"implementation {implementation!r} runs a GRUCell or an LSTMCell, found a {type(cell).__name__}"
@@ -75,7 +79,7 @@ class Recurrence(ConfigurableLayer):
         if implementation == "cudnn":
             outputs, (states,) = run_cudnn(_mode(self.cell), inputs, lengths, [_weights(self.cell)], [initial])
         else:
-            loops: dict[str, Any] = {"reference": self._plain, "hoisted": self._hoisted, "fused": self._fast}
+            loops: dict[str, Any] = {"reference": self._reference, "hoisted": self._hoisted, "fused": self._fused}
             outputs, *sequences = loops[implementation](tf.transpose(inputs, [1, 0, 2]), initial, state_mask)
             outputs, states = tf.transpose(outputs, [1, 0, 2]), [_at_end(sequence, lengths) for sequence in sequences]
         outputs = _without_padding(outputs, lengths)
@@ -99,7 +103,7 @@ class Recurrence(ConfigurableLayer):
 
     # The loops read inputs (T, B, I) and give outputs and each state after every step, (T, B, U).
 
-    def _plain(self, inputs: tf.Tensor, initial: list[tf.Tensor], _: None) -> list[tf.Tensor]:
+    def _reference(self, inputs: tf.Tensor, initial: list[tf.Tensor], _: None) -> list[tf.Tensor]:
         steps = tf.shape(inputs)[0]
 
         sizes = [self.cell.output_size, *self.cell.state_size]
@@ -127,7 +131,7 @@ class Recurrence(ConfigurableLayer):
         )
         return [*outputs, *states]
 
-    def _fast(self, inputs: tf.Tensor, initial: list[tf.Tensor], mask: tf.Tensor | None) -> list[tf.Tensor]:
+    def _fused(self, inputs: tf.Tensor, initial: list[tf.Tensor], mask: tf.Tensor | None) -> list[tf.Tensor]:
         projected, kernel = self.cell.project(inputs), tf.convert_to_tensor(self.cell.recurrent_kernel)
         if isinstance(self.cell, GRUCell):
             bias = tf.convert_to_tensor(self.cell.bias)

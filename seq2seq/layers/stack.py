@@ -57,6 +57,10 @@ class RecurrentLayers(ConfigurableLayer):
         super().__init__(**kwargs)
         policy = self.dtype_policy
         self.cell, self.units, self.transition_depth, self.initializers = cell, units, transition_depth, initializers
+        if bidirectional not in (True, False, "all", "alternating"):
+            raise ValueError(f"bidirectional is {bidirectional!r}, expected True, False, 'all' or 'alternating'")
+        if bidirectional and units % 2:
+            raise ValueError(f"units is {units}: two directions need an even number")
         self.alternating = bidirectional == "alternating"
         all_ways = bidirectional in ("all", "alternating")
         # Of each layer, how many recurrences: one each way, or one each of the two stacks of an alternating encoder.

@@ -78,7 +78,7 @@ class DecoderModel(TrainableModel):
         """Nothing: the constructor builds."""
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Self:
         """A fresh model as `get_config` describes it, with the same initial weights."""
         return cls(**dict(config) | {name: kind(**config[name]) for name, kind in cls.section_types.items()})
 

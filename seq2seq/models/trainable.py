@@ -51,15 +51,15 @@ class TrainableModel(keras.Model):
         self._step_function: Any = None
         self._sums_function: Any = None
 
-    def fit(self, *arguments: Any, **options: Any) -> Any:
-        """`keras.Model.fit`, with the products of the model's precision."""
+    def make_train_function(self, force: bool = False) -> Any:
+        """What `fit` and `train_on_batch` call first: from here on products have the model's precision."""
         use_precision(self.precision)
-        return super().fit(*arguments, **options)
+        return super().make_train_function(force)
 
-    def evaluate(self, *arguments: Any, **options: Any) -> Any:
-        """`keras.Model.evaluate`, with the products of the model's precision."""
+    def make_test_function(self, force: bool = False) -> Any:
+        """What `evaluate` and `test_on_batch` call first: from here on products have the model's precision."""
         use_precision(self.precision)
-        return super().evaluate(*arguments, **options)
+        return super().make_test_function(force)
 
     def compile(
         self,
@@ -91,14 +91,14 @@ class TrainableModel(keras.Model):
                 others.
 
         Raises:
-            ValueError: Keras's argument is in `UNSUPPORTED_ARGUMENTS`, or the optimizer clips or scales the loss.
+            ValueError: An argument of `UNSUPPORTED_ARGUMENTS` is given, or the optimizer clips or scales the loss.
             ConfigError: The precision is `tf32` and there is no GPU that has it.
         """
         use_precision(self.precision)
         for name, instead in UNSUPPORTED_ARGUMENTS.items():
             value = loss if name == "loss" else kwargs.pop(name, None)
-            if value not in (None, False, "auto"):
-                raise ValueError(f"{type(self).__name__} has its own loss, found {name}={value!r}; {instead}")
+            if not (value is None or value is False or (isinstance(value, str) and value == "auto")):
+                raise ValueError(f"{type(self).__name__} does not take {name}={value!r}: {instead}")
         super().compile(optimizer=optimizer, auto_scale_loss=False, jit_compile=False, **kwargs)
         self._step_function = self._sums_function = None  # as Keras forgets its own
         self.label_smoothing = label_smoothing
@@ -135,24 +135,28 @@ class TrainableModel(keras.Model):
     def save_own_variables(self, store: Any) -> None:
         """For Keras: weights that belong to no layer, and what the next step depends on besides weights and slots."""
         super().save_own_variables(store)
-        for place, variable in enumerate(self._training_state()):
-            store[f"{STATE}{place}"] = variable.numpy()
+        for name, variable in self._training_state().items():
+            store[f"{STATE}{name}"] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
         """What `save_own_variables` stored; the state of training only into a model that is compiled alike."""
-        names = list(store.keys())
-        stored = {name: store[name] for name in names}
-        kept = [stored.pop(f"{STATE}{place}") for place in range(sum(name.startswith(STATE) for name in stored))]
+        stored = {name: store[name] for name in list(store.keys())}
+        kept = {name.removeprefix(STATE): stored.pop(name) for name in list(stored) if name.startswith(STATE)}
         super().load_own_variables(stored)
         state = self._training_state()
-        if [value.shape for value in kept] == [tuple(variable.shape) for variable in state]:
-            for variable, value in zip(state, kept, strict=True):
-                variable.assign(value)
+        shapes = {name: tuple(variable.shape) for name, variable in state.items()}
+        if {name: value.shape for name, value in kept.items()} == shapes:
+            for name, variable in state.items():
+                variable.assign(kept[name])
         elif state:
             warnings.warn("the file's model was not compiled as this one is: its training starts afresh", stacklevel=2)
 
-    def _training_state(self) -> list[tf.Variable]:
-        return [self.stream.step, *self.update.state_variables().values()] if self.compiled else []
+    def _training_state(self) -> dict[str, tf.Variable]:
+        """By names that Keras's files take for keys, in which a slash would be a folder."""
+        if not self.compiled:
+            return {}
+        state = {"dropout_step": self.stream.step} | self.update.state_variables()
+        return {name.replace("/", "|"): variable for name, variable in state.items()}
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -170,7 +174,7 @@ class TrainableModel(keras.Model):
 
         Returns:
             `loss`: running mean a token, with label smoothing; `nll`: the same without; `gradient_norm`: of
-            this batch's update, before clipping.
+            the last update's gradient, before clipping.
         """
         strategy = self.distribute_strategy
         gradients, sums = run_on_replicas(strategy, self._differentiate, data)
@@ -275,6 +279,7 @@ def _checked_ids(side: str, ids: Any, vocabulary_size: int) -> tf.Tensor:
     if not (tf.is_tensor(ids) and ids.dtype.is_integer and ids.shape.rank == 2):
         found = f"{ids.dtype.name} {ids.shape}" if tf.is_tensor(ids) else type(ids).__name__
         raise ValueError(f"{side}: expected token ids (sentences, tokens) of an integer type, found {found}")
+    ids = tf.cast(ids, tf.int64)  # in which the size of every vocabulary can be compared with them
     real = ids != PAD_ID
     starts = tf.reduce_all(tf.reduce_any(real, axis=1)) & tf.reduce_all(real[:, :-1] | ~real[:, 1:])
     within = tf.reduce_all((ids >= 0) & (ids < vocabulary_size))
@@ -286,7 +291,5 @@ def _checked_ids(side: str, ids: Any, vocabulary_size: int) -> tf.Tensor:
         ),
         tf.debugging.Assert(within, [where, tf.reduce_max(ids), "and from", tf.reduce_min(ids)]),
     ]
-    with tf.control_dependencies(
-        [check for check in checks if check is not None]
-    ):  # eagerly there is nothing to wait for
+    with tf.control_dependencies(checks):
         return tf.identity(tf.cast(ids, tf.int32))

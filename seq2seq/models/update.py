@@ -238,8 +238,8 @@ class GradientUpdate:
 class TokenMean(keras.metrics.Metric):
     """A running mean a token. Keras's own sums on each replica apart, and to read it takes all workers."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name=name)
+    def __init__(self, name: str, dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
         self.total = keras.Variable(0.0, trainable=False, name="total")
         self.tokens = keras.Variable(0.0, trainable=False, name="tokens")
 

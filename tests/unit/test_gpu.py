@@ -64,7 +64,7 @@ def test_cudnn_equals_the_fast_path_in_float32(kind, reverse, rng):
     inputs, initial = data(rng, kind)
     mixer = rng.normal(size=(B, T, UNITS)).astype("f")
     (found, gradients), (expected, others) = (
-        run(kind, reverse, way, "float32", inputs, initial, mixer) for way in ("cudnn", "fast")
+        run(kind, reverse, way, "float32", inputs, initial, mixer) for way in ("cudnn", "fused")
     )
     for ours, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, other, atol=1e-5)
@@ -81,7 +81,7 @@ def test_both_directions_in_one_call_equal_one_after_the_other(kind, rng):
     initial = [data(rng, kind)[1] for _ in range(2)]
     layers = []
     for reverse in (False, True):
-        layer = Recurrence(CELLS[kind](UNITS), reverse, "fast")
+        layer = Recurrence(CELLS[kind](UNITS), reverse, "fused")
         layer.build((None, None, INPUTS))
         randomize(layer.cell, seed=3 + reverse, scale=0.2)
         layers.append(layer)
@@ -112,7 +112,7 @@ def test_gradients_of_cudnn_in_16_bits_are_near_those_in_float32(kind, dtype, bo
     inputs, initial = data(rng, kind)
     mixer = rng.normal(size=(B, T, UNITS)).astype("f")
     use_precision("float32")
-    _, expected = run(kind, False, "fast", "float32", inputs, initial, mixer)
+    _, expected = run(kind, False, "fused", "float32", inputs, initial, mixer)
     use_precision(dtype)
     _, gradients = run(kind, False, "cudnn", dtype, inputs, initial, mixer)
     for ours, other in zip(gradients, expected, strict=True):

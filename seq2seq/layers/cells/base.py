@@ -34,14 +34,14 @@ class Cell(ConfigurableLayer):
 
     Weights: parts in the order that the subclass gives.
         kernel            (I, gates * U)
-        recurrent_kernel  (U, recurrent * U)
+        recurrent_kernel  (U, recurrent_gates * U)
         bias              (gates * U,)
 
     Shapes:
         inputs     (N, I)          compute dtype
         projected  (N, gates * U)
         states     a list of (N, U), the first one the hidden state
-        output     (N, U); (N, 2 U) of a cell that carries
+        output     (N, U); (N, 2 U) where `outputs_cell_state` is set
 
     Raises:
         ValueError: `units` is below 1.
@@ -104,7 +104,7 @@ class Cell(ConfigurableLayer):
         return self.normalize_product(products, "input") + tf.cast(self.bias, products.dtype)
 
     def normalize_product(self, products: tf.Tensor, side: str) -> tf.Tensor:
-        """What subclasses do to the `input` or `recurrent_gates` product (..., gates * U) before a bias."""
+        """What subclasses do to the `input` or `recurrent` product (..., gates * U) before a bias."""
         return products
 
     def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
@@ -120,7 +120,7 @@ class Cell(ConfigurableLayer):
         return list(states)
 
     def recurrent_product(self, state: tf.Tensor, mask: Mask) -> tf.Tensor:
-        """R h: (N, U) -> (N, recurrent * U)."""
+        """R h: (N, U) -> (N, recurrent_gates * U)."""
         return self.normalize_product(deferred_matmul(apply_mask(state, mask), self.recurrent_kernel), "recurrent")
 
     def preactivations(self, projected: tf.Tensor, state: tf.Tensor, mask: Mask) -> list[tf.Tensor]:
