@@ -125,7 +125,7 @@ def test_it_learns_through_fit():
 def test_what_it_refuses():
     with pytest.raises(ValueError, match="nothing to attend to: give an UnconditionalDecoderConfig"):
         LanguageModel(V, decoder=DecoderConfig())
-    with pytest.raises(ValueError, match=r"LanguageModel has its own loss, found loss='mse'"):
+    with pytest.raises(ValueError, match=r"LanguageModel does not take loss='mse'"):
         build().compile("sgd", loss="mse")
 
 
