@@ -42,8 +42,8 @@ class DecoderModel(TrainableModel):
             float32 in each. `tf32` is `float32` to every layer: `device.use_precision` switches its products.
 
     Shapes: B batch, S source length, T target length, K hypotheses, V target vocabulary.
-        source   (B, S)  int32, right-padded with 0, EOS included, no row empty
-        target   (B, T)  int32, the same; the decoder reads BOS and all but the last
+        source  (B, S)  int32, right-padded with 0, EOS included, no row empty
+        target  (B, T)  int32, the same; the decoder reads BOS and all but the last
 
     Works with `compile(optimizer)` and `fit(batch_dataset(...), shuffle=False)` (the plan has shuffled already), or
     `fit(source, target)`; `fit` learns a batch as `seq2seq train` does.
