@@ -32,7 +32,7 @@ class StockKeras(keras.Model):
         self.readout = keras.layers.Dense(size.embedding, activation="tanh")
         self.output_bias = self.add_weight(shape=(size.vocabulary,), initializer="zeros", name="output_bias")
         self.optimizer_ = keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
-        self.losses_of(*self.batches[0])
+        self.batch_loss(*self.batches[0])
         self._copy(ours)
         self.optimizer_.build(self.trainable_variables)
         signature = [tf.TensorSpec([None, None], tf.int32)] * 2
@@ -52,7 +52,7 @@ class StockKeras(keras.Model):
             layer.set_weights([weight.numpy() for weight in recurrence.cell.weights])
         self.readout.set_weights(theirs.decoder.readout.get_weights())
 
-    def losses_of(self, source: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    def batch_loss(self, source: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         """Mean smoothed loss a real target token."""
         mask, real = source != 0, target != 0
         x, last = self.embedding(source), []
@@ -80,13 +80,13 @@ class StockKeras(keras.Model):
 
     def _train(self, source: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            loss = self.losses_of(source, target)
+            loss = self.batch_loss(source, target)
         gradients = tape.gradient(loss, [v.value for v in self.trainable_variables])
         self.optimizer_.apply([tf.convert_to_tensor(g) for g in gradients], self.trainable_variables)
         return loss
 
     def mean_loss(self, place: int) -> float:
-        return float(self.losses_of(*self.batches[place]))
+        return float(self.batch_loss(*self.batches[place]))
 
     def step(self, place: int) -> None:
         self.train(*self.batches[place]).numpy()

@@ -41,7 +41,7 @@ def sentence_errors(
         exact           whether hypothesis and reference are equal
         chrf            sentence-level chrF2, 0 to 100 (Popović 2015): low is different, which need not be wrong
         score           the model's own, see `Translation`
-        source_words, reference_words, hypothesis_words   their numbers, marks included
+        source_words, reference_words, hypothesis_words  their numbers, marks included
         length_ratio    hypothesis_words / reference_words; low where something is dropped. NaN for an empty reference
         looped          words that are said twice in a row, see `looped_words`
         repeated        pairs of words said more often than in the reference, see `repeated_ngrams`

@@ -67,8 +67,8 @@ def gate_values(
         cell.step(*flatten_steps(run))
     if not found:
         raise ValueError(
-            f"{type(cell).__name__} names no gates: its step has to compute them by `gate` and `squashed` of "
-            "seq2seq.layers.cells.base"
+            f"{type(cell).__name__} names no gates: its step has to compute them by `sigmoid`, `tanh` or `activate` "
+            "of seq2seq.layers.cells.base"
         )
     steps, rows = run.projected.shape[:2]
     padding = np.arange(steps) >= np.reshape([steps] * rows if lengths is None else lengths, [rows, 1])

@@ -187,7 +187,7 @@ class DecoderConfig(UnconditionalDecoderConfig):
         "`luong`: attends after its bottom layer, the layers above read the context; `input_feeding`: attends after "
         "its top layer, and the bottom one reads the readout of the step before; `cgru`: two cells with the "
         "attention between them make the bottom layer.",
-        paper="Luong et al. 2015 (default, input_feeding); Sennrich et al. 2017, Nematus (conditional)",
+        paper="Luong et al. 2015 (luong, input_feeding); Sennrich et al. 2017, Nematus (cgru)",
     )
     attention: Literal["none", "additive", "general", "dot", "scaled_dot"] = field(
         "general",

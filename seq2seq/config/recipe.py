@@ -21,8 +21,8 @@ from seq2seq.errors import ConfigError
 class Recipe(Section):
     """A complete experiment.
 
-    unit   what a corpus is counted in
-    sides  of a corpus that are read: `source`, `target`
+    unit        what a corpus is counted in
+    sides       of a corpus that are read: `source`, `target`
     components  of the model, by the first names of their weights; see `model_directory.inspection`
     """
 

@@ -53,7 +53,7 @@ class ScheduleConfig(Section):
 
 
 class RecoveryConfig(Section):
-    """What happens to updates whose gradient is not finite or explodes: skipped, each of them; then this."""
+    """Updates whose gradient is not finite or explodes are skipped; what happens when there are many of them."""
 
     max_norm_ratio: float | None = field(
         100.0,

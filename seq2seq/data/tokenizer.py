@@ -203,7 +203,7 @@ def _unpickled(model: bytes) -> Tokenizer:
 
 
 def _sample(sentences: Iterable[str]) -> list[str]:
-    """All sentences in their order, or a uniform sample of at most `MAX_TRAINING_CHARACTERS` of them.
+    """All sentences in their order, or a uniform sample of them with at most `MAX_TRAINING_CHARACTERS` characters.
 
     Each sentence draws a number, and those with the smallest numbers stay. SentencePiece could sample too, but draws
     otherwise in every process.

@@ -92,9 +92,9 @@ class SearchStructure(NamedTuple):
         constraints, numbers, keep = self.constraints(inputs), inputs.numbers, self.keep_weights
         start = steps.start(inputs.source, inputs.step_inputs)
         if self.sample:
-            cut: dict[str, Any] = {"top_k": numbers.top_k, "top_p": numbers.top_p} if self.truncates else {}
-            cut["temperature"] = numbers.temperature
-            return sample(*start, constraints, inputs.uniforms, **cut, keep_weights=keep)
+            options: dict[str, Any] = {"top_k": numbers.top_k, "top_p": numbers.top_p} if self.truncates else {}
+            options["temperature"] = numbers.temperature
+            return sample(*start, constraints, inputs.uniforms, **options, keep_weights=keep)
         if self.hypotheses == 1:
             return greedy_search(*start, constraints, keep_weights=keep)
         return beam_search(*start, constraints, beam_size=self.hypotheses, keep_weights=keep)

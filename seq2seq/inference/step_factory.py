@@ -18,7 +18,7 @@ from seq2seq.storage.files import expand_path, regular_file, sha256
 
 
 class StepSourceFactory:
-    """The sources of steps that a translation model has; threads may share them. For its arguments see `Translator`."""
+    """Makes the step sources of a translation model; threads may share one. For its arguments see `Translator`."""
 
     def __init__(
         self, model: Seq2Seq, tokenizers: Tokenizers, shortlist: Shortlist | None, folder: Path | None

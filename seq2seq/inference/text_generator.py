@@ -37,11 +37,11 @@ class PerplexityReport:
     The end of each sentence is predicted too: it counts as one token, one word and one character. White space is
     counted as one space between words.
 
-    sentences           number of sentences that are not blank; blank ones are skipped
-    tokens              EOS included
-    words, characters   of the text in NFC, words by white space; one more for the end of each sentence
-    unknown_tokens      tokens that stand for text that the tokenizer does not know; these make the numbers look better
-    nll                 negative log-likelihood of all tokens, in nats
+    sentences          number of sentences that are not blank; blank ones are skipped
+    tokens             EOS included
+    words, characters  of the text in NFC, words by white space; one more for the end of each sentence
+    unknown_tokens     tokens that stand for text that the tokenizer does not know; these make the numbers look better
+    nll                negative log-likelihood of all tokens, in nats
     """
 
     sentences: int

@@ -28,11 +28,11 @@ class Bridge(ConfigurableLayer):
         initializers: Source of the initial weights.
 
     Shapes: B batch, S source length, M memory width, U units.
-        last    a list over encoder layers of the cell's last states, each (B, U)
-        states  (B, S, M)  the top layer's states
-        mask    (B, S)     bool
-        first   a list over decoder layers of lists of (B, U)
-        vector  (B, C)
+        final_states  a list over encoder layers of the cell's last states, each (B, U)
+        states        (B, S, M)  the top layer's states
+        mask          (B, S)     bool
+        first         a list over decoder layers of lists of (B, U)
+        vector        (B, C)
 
     Source: Cho et al. (2014), appendix A.1.1 (dense); Sutskever, Vinyals and Le (2014), section 2 (copy);
     Sennrich et al. (2017), section 3.1 (mean).

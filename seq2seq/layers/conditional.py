@@ -84,12 +84,12 @@ class ConditionalDecoder(Decoder):
         memory: AttentionMemory,
         coverage: tf.Tensor,
         mask: tf.Tensor | None = None,
-        drop: tf.Tensor | None = None,
+        dropout_mask: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, States, tf.Tensor, tf.Tensor, tf.Tensor]:
         """Output, new states, context, weights and coverage for (B, K, ·) or, in training, (B, 1, ·)."""
         output, between = self.stack.cells[0].step(projected, states, mask)
         query, _ = split_output(output, self.stack.units)
-        context, weights, coverage = self.attend(query, memory, coverage, drop)
+        context, weights, coverage = self.attend(query, memory, coverage, dropout_mask)
         between = self.second.same_step(between, states)
         output, new = self.second.step(self.second.project(context), between, mask)
         return output, tuple(new), context, weights, coverage

@@ -29,7 +29,7 @@ def custom_gradient(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> 
     """`tf.custom_gradient`, and outside of its gradient the same function; see `forward_only`.
 
     Args:
-        function: Returns its result, and the function that makes gradients of its arguments of those of its result.
+        function: Returns its result, and a function from the result's gradients to those of the arguments.
     """
     differentiable = tf.custom_gradient(function)
 

@@ -110,11 +110,11 @@ class Decoder(ConfigurableLayer):
         raise NotImplementedError
 
     def attend(
-        self, query: tf.Tensor, memory: AttentionMemory, coverage: tf.Tensor, drop: tf.Tensor | None = None
+        self, query: tf.Tensor, memory: AttentionMemory, coverage: tf.Tensor, dropout_mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Context, weights, and the coverage after them, for one query a hypothesis, (B, K, U)."""
         assert self.attention is not None
-        context, weights = self.attention.attend(query, memory, coverage, drop)
+        context, weights = self.attention.attend(query, memory, coverage, dropout_mask)
         return context, weights, coverage + weights if self.attention.uses_coverage else coverage
 
     def attention_mask(self, embedded: tf.Tensor, memory: AttentionMemory, training: bool) -> tf.Tensor | None:

@@ -58,8 +58,8 @@ class Encoder(RecurrentLayers):
                     recurrence(joined(parts), lengths, state_mask=mask)
                     for recurrence, mask, *parts in zip(recurrences, masks, below, passed, strict=True)
                 ]
-            cut = [split_output(outputs, self.units // len(results)) for outputs, _ in results]
-            hidden, passed = [[part[place] for part in cut] for place in (0, 1)]
+            split = [split_output(outputs, self.units // len(results)) for outputs, _ in results]
+            hidden, passed = [[part[place] for part in split] for place in (0, 1)]
             outputs = hidden if self.alternating else [joined(hidden)]
             pairs = zip(self.connections[layer], outputs, below[: len(outputs)], strict=True)
             x = joined([connection(output, inputs) for connection, output, inputs in pairs])

@@ -139,8 +139,8 @@ class LayerNorm(ConfigurableLayer):
 class ResidualConnection(ConfigurableLayer):
     """Combine a layer's outputs with its inputs, then normalise.
 
-    residual   outputs + inputs
-    highway    g * outputs + (1 - g) * inputs,  g = sigmoid(W inputs + b), b starting at -1
+    residual  outputs + inputs
+    highway   g * outputs + (1 - g) * inputs,  g = sigmoid(W inputs + b), b starting at -1
 
     Args:
         residual: True, `highway`, or False, for outputs alone: the bottom layer has no inputs of its own width.

@@ -34,7 +34,7 @@ class RecurrentLayers(ConfigurableLayer):
     """
 
     side: ClassVar[str]  # the model's part, in what dropout is drawn for
-    numbered: ClassVar[bool]  # whether the parts of a layer that may have several are numbered, where there is one too
+    numbered: ClassVar[bool]  # whether the names of a layer's parts carry a number even where there is only one
 
     def __init__(
         self,

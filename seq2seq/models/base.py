@@ -30,7 +30,7 @@ from seq2seq.models.trainable import TrainableModel
 class DecoderModel(TrainableModel):
     """The common part of `Seq2Seq` and `LanguageModel`, which differ in what the decoder starts from.
 
-    A model of its own has a `decoder` and says in `encode` what it reads.
+    A subclass has a `decoder`, and its `encode` says what the decoder starts from.
 
     Args:
         vocabulary_size: Tokens of the target, the four special ones included.
@@ -42,8 +42,8 @@ class DecoderModel(TrainableModel):
             float32 in each. `tf32` is `float32` to every layer: `device.use_precision` switches its products.
 
     Shapes: B batch, S source length, T target length, K hypotheses, V target vocabulary.
-        source   (B, S)  int32, right-padded with 0, EOS included, no row empty
-        target   (B, T)  int32, the same; the decoder reads BOS and all but the last
+        source  (B, S)  int32, right-padded with 0, EOS included, no row empty
+        target  (B, T)  int32, the same; the decoder reads BOS and all but the last
 
     Works with `compile(optimizer)` and `fit(batch_dataset(...), shuffle=False)` (the plan has shuffled already), or
     `fit(source, target)`; `fit` learns a batch as `seq2seq train` does.
@@ -109,7 +109,10 @@ class DecoderModel(TrainableModel):
         raise NotImplementedError
 
     def output_layer(self, tokens: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Columns (E, V) and biases (V,) of the output layer; of tokens (B, V), some a sentence: (B, E, V), (B, V)."""
+        """Columns (E, V) and biases (V,) of the output layer.
+
+        With `tokens` (B, C), each sentence's candidates, (B, E, C) and (B, C).
+        """
         table, bias = self.output_embedding.table.value, self.output_bias.value
         if tokens is not None:
             table, bias = tf.gather(table, tokens), tf.gather(bias, tokens)
@@ -132,7 +135,8 @@ class DecoderModel(TrainableModel):
         Args:
             tokens: (B, K) int32 or int64, the token before; BOS at first.
             state: A nest of tensors (B, K, ...).
-            output: What `output_layer` gave, once for all steps; V is then how many tokens it was asked for.
+            output: What `output_layer` gave, once for all steps; with each sentence's C candidates, the logits are
+                (B, K, C).
 
         Returns:
             Logits (B, K, V) float32, the next state, and attention weights (B, K, S) float32; without attention

@@ -46,7 +46,7 @@ def make_decoder(
     """The decoder of a recipe, whose readout has a width R; an unconditional one starts from zeros."""
     drawn: dict[str, Any] = {"initializers": initializers, "dtype": dtype}
     attention, kind, vector_size, attention_dropout = None, DECODERS["luong"], None, 0.0
-    summary: BridgeKind = "zero"
+    bridge_kind: BridgeKind = "zero"
     if isinstance(config, DecoderConfig):
         attention = make_attention(
             config.attention,
@@ -56,7 +56,7 @@ def make_decoder(
             name="attention",
             **drawn,
         )
-        kind, summary = DECODERS[config.type], config.bridge
+        kind, bridge_kind = DECODERS[config.type], config.bridge
         vector_size = config.units if config.context == "every_step" else None
         attention_dropout = config.attention_dropout
     options = _stack_options(config)
@@ -67,7 +67,7 @@ def make_decoder(
         stack=stack,
         attention=attention,
         readout=Readout(readout_size, Dropout(rate, stream, "decoder/readout", dtype=dtype), name="readout", **drawn),
-        bridge=Bridge(summary, sizes, vector_size, name="bridge", **drawn),
+        bridge=Bridge(bridge_kind, sizes, vector_size, name="bridge", **drawn),
         attention_dropout=Dropout(attention_dropout, stream, "decoder/attention", dtype=dtype),
         dtype=dtype,
         name="decoder",

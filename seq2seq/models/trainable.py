@@ -82,11 +82,11 @@ class TrainableModel(keras.Model):
             optimizer: A Keras optimizer without clip arguments, or its name.
             loss: Refused: the model has its own.
             label_smoothing: Share of the label's probability that is spread over the vocabulary.
-            clip_norm: Largest global norm of an update's gradient; None for no clipping.
+            clip_norm: Largest global norm of an update's gradient; None: no clipping.
             accumulation_steps: Batches whose gradients make one update.
             ema_decay: Decay of a moving average of the weights; `model.update.averaged_weights()` puts it in their
                 place.
-            max_norm_ratio: Skip an update whose gradient norm is above so many times its running mean; None for none.
+            max_norm_ratio: Skip an update whose gradient norm is above so many times its running mean; None: no limit.
             kwargs: For `keras.Model.compile`: `run_eagerly`, `steps_per_execution`. `UNSUPPORTED_ARGUMENTS` has the
                 others.
 

@@ -24,7 +24,7 @@ class GradientUpdate:
     """Turn the gradients of one or several batches into one optimizer step.
 
     Each batch hands in the gradient of its mean loss a target token, and how many tokens those were; an
-    update weighs its batches by their tokens, so N accumulated batches equal one batch N times as large. In
+    update weighs its batches by their tokens, so N accumulated batches equal one batch of all their sentences. In
     float16 the loss is scaled by a power of two, an update with a gradient that is not finite is skipped and
     halves the scale, and `LOSS_SCALE_GROWTH_UPDATES` good ones in a row double it (Micikevicius et al. 2018, section
     3.2). It is the mean that is differentiated, since the gradient of a sum over a batch overflows float16.
@@ -42,7 +42,7 @@ class GradientUpdate:
         clip_norm: Largest global norm of the gradient (Pascanu et al. 2013); None leaves it.
         accumulation_steps: Batches in an update, at least 1.
         scale_loss: For float16.
-        ema_decay: Decay of the weights' average, above 0 and below 1; None for none.
+        ema_decay: Decay of the weights' average, above 0 and below 1; None: no average.
         max_norm_ratio: An update whose gradient norm is above so many times the running mean of those applied is
             skipped too, once `NORM_WARMUP` have been applied; None: only what is not finite.
         strategy: Of the variables' replicas; the optimizer was made in its scope.

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from seq2seq.extras import requires_extra
 
-MIN_SPINNER_SECONDS = 2.0  # of what is worth telling how long it took
+MIN_SPINNER_SECONDS = 2.0  # shorter waits are not reported
 LINE_INTERVAL = 30.0  # seconds between plain lines where there is no terminal
 FOLDER = "tensorboard"
 LOG_INTERVAL = 50  # updates between the scalars of training

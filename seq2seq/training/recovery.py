@@ -69,7 +69,7 @@ class DivergenceMonitor:
         """See that not too many updates in a row were skipped.
 
         Raises:
-            DivergenceError: They were.
+            DivergenceError: `max_skipped_updates` or more were.
         """
         if (skipped := self.skipped) >= self.config.max_skipped_updates:
             raise DivergenceError(f"{skipped} updates in a row were skipped, their gradients not finite or exploding")
@@ -78,10 +78,10 @@ class DivergenceMonitor:
         """See that a validation's loss is a number, and not far above that of guessing.
 
         Raises:
-            DivergenceError: It is none, or is.
+            DivergenceError: The loss is NaN, or above `MAX_LOSS_RATIO` times that of guessing.
         """
         guessing = math.log(self.model.output_embedding.vocabulary_size)
-        if not loss <= MAX_LOSS_RATIO * guessing:  # a NaN is not either
+        if not loss <= MAX_LOSS_RATIO * guessing:  # NaN fails this comparison too
             raise DivergenceError(
                 f"the validation loss is {loss:.4g}, and a model that guesses has {guessing:.4g}", by_validation=True
             )

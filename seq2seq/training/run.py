@@ -31,13 +31,13 @@ from seq2seq.training.validation import FINAL_NO_GAIN_WARNING, VALIDATORS, Valid
 class TrainingReport:
     """How a run ended.
 
-    directory     the model directory
-    end      why training ended; None if it was interrupted and can be resumed
-    updates       done, those that were skipped for not being finite included
-    seconds       training time over all sessions, validation included
-    best          the best value of `validation.metric`; None where no validation was clearly better than token
-                  frequencies (`validation.MIN_GAIN`)
-    history       one entry per validation, as in `history.jsonl`
+    directory  the model directory
+    end        why training ended; None if it was interrupted and can be resumed
+    updates    done, those that were skipped for not being finite included
+    seconds    training time over all sessions, validation included
+    best       the best value of `validation.metric`; None where no validation was clearly better than token
+               frequencies (`validation.MIN_GAIN`)
+    history    one entry per validation, as in `history.jsonl`
     """
 
     directory: Path

@@ -10,10 +10,10 @@ from seq2seq.models.update import GradientUpdate
 START = (np.array([1.0, -2.0, 3.0], "f"), np.array([[0.5, 4.0]], "f"))
 
 
-def make(ema, accumulate=1, momentum=0.0):
+def make(ema_decay, accumulation_steps=1, momentum=0.0):
     variables = [keras.Variable(value, name=f"w{i}") for i, value in enumerate(START)]
     optimizer = keras.optimizers.SGD(0.1, momentum=momentum)
-    return variables, GradientUpdate(optimizer, variables, None, accumulate, False, ema_decay=ema)
+    return variables, GradientUpdate(optimizer, variables, None, accumulation_steps, False, ema_decay=ema_decay)
 
 
 def gradients(rng, bad=False):
@@ -23,10 +23,10 @@ def gradients(rng, bad=False):
     return found
 
 
-@pytest.mark.parametrize("ema", [0.3, 0.999])
+@pytest.mark.parametrize("ema_decay", [0.3, 0.999])
 @pytest.mark.parametrize("in_graph", [False, True])
-def test_follows_applied_updates_only(rng, ema, in_graph):
-    variables, update = make(ema)
+def test_follows_applied_updates_only(rng, ema_decay, in_graph):
+    variables, update = make(ema_decay)
     add = tf.function(update.add) if in_graph else update.add
     weights, averages, applied = [v.copy() for v in START], [v.copy() for v in START], 0
     for bad in (False, False, True, False, False, True, False):
@@ -34,7 +34,7 @@ def test_follows_applied_updates_only(rng, ema, in_graph):
         add([tf.constant(g) for g in batch], tf.constant(2.0))
         if not bad:
             applied += 1
-            decay = min(ema, (1 + applied) / (10 + applied))
+            decay = min(ema_decay, (1 + applied) / (10 + applied))
             weights = [w - 0.1 * g for w, g in zip(weights, batch, strict=True)]
             averages = [decay * a + (1 - decay) * w for a, w in zip(averages, weights, strict=True)]
         for variable, average, weight, expected in zip(variables, update.averages, weights, averages, strict=True):
@@ -46,7 +46,7 @@ def test_follows_applied_updates_only(rng, ema, in_graph):
 
 def test_follows_updates_and_not_their_batches(rng):
     batches = [gradients(rng) for _ in range(6)]
-    parts, update = make(0.9, accumulate=3)
+    parts, update = make(0.9, accumulation_steps=3)
     for batch in batches:
         update.add([tf.constant(g) for g in batch], tf.constant(1.0))
     whole, once = make(0.9)

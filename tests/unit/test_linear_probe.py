@@ -78,7 +78,7 @@ def test_the_same_seed_gives_the_same_sentences(number):
 def test_what_cannot_be_drawn_is_said():
     with pytest.raises(EvaluationError, match=r"unknown feature 'gender'. Accepted: number, tense\."):
         draw_labelled_sentences("gender")
-    with pytest.raises(EvaluationError, match="'each' is 0"):
+    with pytest.raises(EvaluationError, match="'per_label' is 0"):
         draw_labelled_sentences("tense", 0)
 
 

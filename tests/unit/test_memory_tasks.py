@@ -91,5 +91,5 @@ def test_too_short_a_distance_is_an_error(task):
     assert draw(task, task.min_distance).inputs.shape[0] == ROWS
     with pytest.raises(ValueError, match=f"distance is {task.min_distance - 1}, expected at least {task.min_distance}"):
         draw(task, task.min_distance - 1)
-    with pytest.raises(ValueError, match="rows is 0"):
+    with pytest.raises(ValueError, match="batch_size is 0"):
         draw(task, 12, rows=0)

@@ -36,7 +36,7 @@ COMBINATIONS = {
 }
 
 
-def make(precision, name="gru", accumulate=1):
+def make(precision, name="gru", accumulation_steps=1):
     encoder, decoder = COMBINATIONS[name]
     model = Seq2Seq(
         V,
@@ -47,7 +47,7 @@ def make(precision, name="gru", accumulate=1):
         seed=1,
         precision=precision,
     )
-    model.compile(keras.optimizers.Adam(1e-2), label_smoothing=0.1, accumulation_steps=accumulate)
+    model.compile(keras.optimizers.Adam(1e-2), label_smoothing=0.1, accumulation_steps=accumulation_steps)
     return model
 
 

@@ -59,7 +59,7 @@ def draw_labelled_sentences(
     if feature not in get_args(Feature):
         raise EvaluationError(f"unknown feature {feature!r}. Accepted: {', '.join(get_args(Feature))}.")
     if per_label < 1:
-        raise EvaluationError(f"'each' is {per_label}: a label needs at least one sentence.")
+        raise EvaluationError(f"'per_label' is {per_label}: a label needs at least one sentence.")
     grammar, random = load_grammar(lexicon), Random(f"{feature} {seed}").random
     known: set[str] = set()
     by_label = [_of_label(grammar, random, feature, label, per_label, known) for label in LABELS[feature]]

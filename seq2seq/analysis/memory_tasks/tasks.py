@@ -42,7 +42,7 @@ class MemoryTask(ABC):
         if distance < self.min_distance:
             raise ValueError(f"distance is {distance}, expected at least {self.min_distance} for task {self.name!r}")
         if batch_size < 1:
-            raise ValueError(f"rows is {batch_size}, expected at least 1")
+            raise ValueError(f"batch_size is {batch_size}, expected at least 1")
         return self._draw(distance, batch_size, rng)
 
     @abstractmethod

@@ -211,7 +211,7 @@ def units_for_parameters(cell: str, parameters: int, input_size: int) -> int:
     if cell not in CELLS:
         raise ValueError(f"there is no cell {cell!r}. Accepted: {', '.join(sorted(CELLS))}.")
     if parameters < 1 or input_size < 1:
-        raise ValueError(f"parameters is {parameters} and width {input_size}, expected at least 1 of each")
+        raise ValueError(f"parameters is {parameters} and input_size {input_size}, expected at least 1 of each")
     counts: dict[int, int] = {}  # of three widths, which tell all: they are a quadratic function of the units
     for units in range(1, 65):
         with suppress(ValueError):  # a clockwork's units are multiples of its groups

@@ -68,7 +68,7 @@ class Attention(ConfigurableLayer):
         units: Width of all heads together; with one head, of the scoring network of an attention that has one; 0 where
             there is neither.
         heads: H, divides `units`.
-        coverage: See the sum of the weights so far.
+        coverage: Let scores depend on the sum of the attention weights so far.
         initializers: Source of the initial weights.
 
     Raises:
@@ -76,11 +76,11 @@ class Attention(ConfigurableLayer):
             does not know it.
 
     Shapes: B batch, N queries a sentence, S source length, Q query width, M memory width, A key width.
-        query    (B, N, Q)  compute dtype; N is T in training, K in beam search, 1 in a step
-        drop     (B, N, S)  dropout mask, times the weights that make the context; by default none; with several heads
-                            (B, H, N, S)
-        context  (B, N, M)  compute dtype
-        weights  (B, N, S)  float32, before dropout, each row sums to 1, padded positions get 0; the heads' mean
+        query         (B, N, Q)  compute dtype; N is T in training, K in beam search, 1 in a step
+        dropout_mask  (B, N, S)  multiplies the weights that make the context; by default none; with several heads
+                                 (B, H, N, S)
+        context       (B, N, M)  compute dtype
+        weights       (B, N, S)  float32, before dropout, each row sums to 1, padded positions get 0; the heads' mean
 
     Source: of heads, Vaswani et al. (2017), section 3.2.2; on recurrent states as in Chen et al. (2018), section 3.1.
     """
@@ -200,9 +200,11 @@ class Attention(ConfigurableLayer):
             watched.append(weights[:, None] if self.heads == 1 else weights)
         return weights
 
-    def _read(self, weights: tf.Tensor, memory: AttentionMemory, drop: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+    def _read(
+        self, weights: tf.Tensor, memory: AttentionMemory, dropout_mask: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         kept = tf.cast(weights, memory.states.dtype)
-        contexts = tf.matmul(kept if drop is None else kept * drop, memory.states)
+        contexts = tf.matmul(kept if dropout_mask is None else kept * dropout_mask, memory.states)
         if self.heads == 1:
             return contexts, weights
         joined = tf.transpose(contexts, [0, 2, 1, 3])

@@ -231,7 +231,7 @@ def record_activations() -> Iterator[list[Activation]]:
 
 
 def activate(name: str, function: str, preactivation: tf.Tensor) -> tf.Tensor:
-    """The function of a sum (N, U), seen by its name."""
+    """Apply one of `FUNCTIONS` to a preactivation (N, U); `record_activations` sees it under `name`."""
     value = FUNCTIONS[function](preactivation)
     if (watched := _watched.get()) is not None:
         watched.append(Activation(name, function, preactivation, value))
