@@ -44,7 +44,7 @@ def tokenizer():
 def quantized(model: Seq2Seq, tokenizer: Tokenizer, folder: Path):
     save(folder, model, tokenizer)
     quantize_decoder(model, folder)
-    return load_int8_decoder(folder, model.output_embedding.vocabulary_size).decode_step
+    return load_int8_decoder(folder, model.output_embedding.vocabulary_size)
 
 
 def integers(x: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
