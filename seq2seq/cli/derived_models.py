@@ -46,14 +46,16 @@ def average(
 
 def quantize(model: Model) -> None:
     """Store the decoder with 8-bit weights, for faster decoding on the CPU with --int8."""
+    from seq2seq.model_directory.directory import WEIGHTS, checksums
     from seq2seq.model_directory.model import load_model
 
     load_tensorflow()
     from seq2seq.inference.int8 import DECODER_FILE, quantize_decoder
 
+    made_from = checksums(model)[WEIGHTS]  # before they are read: training may replace them at any time
     network, _, _ = load_model(model)
     with stderr.status("quantizing the decoder"):
-        quantize_decoder(network, model)
+        quantize_decoder(network, model, made_from)
     typer.echo(f"{model}/{DECODER_FILE}: use it with seq2seq translate {model} --int8")
 
 

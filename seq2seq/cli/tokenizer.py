@@ -26,7 +26,7 @@ def train(
     texts: Annotated[list[Path], typer.Argument(metavar="TEXT...", help="Sentences, one a line, plain or .gz.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL.spm")],
     vocabulary_size: Annotated[int, typer.Option(help="Pieces, the four special ones included.")] = 8000,
-    model: Annotated[str, typer.Option(help="unigram, bpe or char.")] = "unigram",
+    model_type: Annotated[str, typer.Option(help="unigram, bpe or char.")] = "unigram",
     character_coverage: Annotated[float, typer.Option(help="Share of characters that get a piece.")] = 1.0,
     byte_fallback: Annotated[bool, typer.Option(help="Spell unknown characters in bytes.")] = False,
     split_digits: Annotated[bool, typer.Option(help="Make each digit a piece.")] = False,
@@ -37,7 +37,7 @@ def train(
     from seq2seq.data.tokenizer import Tokenizer
 
     values = {
-        "model_type": model,
+        "model_type": model_type,
         "vocabulary_size": vocabulary_size,
         "character_coverage": character_coverage,
         "byte_fallback": byte_fallback,

@@ -1,6 +1,7 @@
 """Token ids on disk: a corpus is filtered and tokenized on all cores, written once, and read through the page cache."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -18,7 +19,7 @@ from seq2seq.corpora.readers import chunks
 from seq2seq.data.padding import pad_concatenated
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer
-from seq2seq.storage.files import atomic_folder, storage_errors
+from seq2seq.storage.files import atomic_folder, atomic_write, storage_errors
 
 DTYPES = ("uint16", "uint32")
 MIN_PARALLEL_CHUNKS = 3  # chunks of pairs that are not worth starting other processes for
@@ -150,8 +151,8 @@ def encode_corpus(
             "kept": report.kept,
             "dropped": dict(report.dropped),
         }
-        with storage_errors(partial / "metadata.json"):
-            (partial / "metadata.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        with atomic_write(partial / "metadata.json") as about_file:
+            about_file.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     return EncodedCorpus(folder)
 
 
@@ -218,10 +219,11 @@ class _SideFiles:
         self.written += len(tokens)
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write what waits, to the disk."""
         with storage_errors(self.path):
-            self.tokens.flush()
-            self.offsets.flush()
+            for file in (self.tokens, self.offsets):
+                file.flush()
+                os.fsync(file.fileno())
 
     def _close(self) -> None:
         for file in (self.tokens, self.offsets):

@@ -20,12 +20,18 @@ DECODER_FILE = "decoder.int8.onnx"
 OPSET = 17
 
 
-def quantize_decoder(model: Seq2Seq, folder: Path) -> None:
+def quantize_decoder(model: Seq2Seq, folder: Path, made_from: str | None = None) -> None:
     """Write one step of the model's decoder, its weight matrices as 8-bit integers, into the model directory.
 
     Each row of inputs, and each column of a weight, is scaled by its own largest magnitude, so that a translation
     still does not depend on its batch. Biases, gates and attention stay float32. `metadata.json` has the
     checksums of the file and of the weights that it is made from.
+
+    Args:
+        model: The directory's.
+        folder: Model directory.
+        made_from: Checksum of the weights from before the model was loaded; by default that of now. If training
+            replaces them meanwhile, the file is refused when it is loaded.
 
     Raises:
         MissingExtraError: The extra `int8` is not installed.
@@ -34,6 +40,7 @@ def quantize_decoder(model: Seq2Seq, folder: Path) -> None:
     with requires_extra("int8", needed_by="8-bit decoding"):
         import tf2onnx
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    made_from = made_from or load_checksum(folder / WEIGHTS)
     memory, state = model.encode(tf.constant([[1]]))
 
     def step(*flat: tf.Tensor) -> list[tf.Tensor]:
@@ -54,7 +61,7 @@ def quantize_decoder(model: Seq2Seq, folder: Path) -> None:
     contents = graph.SerializeToString()
     with atomic_write(folder / DECODER_FILE, len(contents)) as partial:
         partial.write_bytes(contents)
-    record_derived(folder, DECODER_FILE, {WEIGHTS: load_checksum(folder / WEIGHTS)})
+    record_derived(folder, DECODER_FILE, {WEIGHTS: made_from})
 
 
 def load_int8_decoder(folder: Path, vocabulary_size: int) -> Callable[..., tuple[tf.Tensor, Any, tf.Tensor]]:

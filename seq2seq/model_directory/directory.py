@@ -57,7 +57,11 @@ class _Entry(BaseModel):
 
 
 def create_model_directory(folder: Path, config: Config, tokenizers: Tokenizers) -> None:
-    """Write the resolved recipe and the tokenizers; a model that lies there already stays readable."""
+    """Write the resolved recipe and the tokenizers; a model that lies there already stays readable.
+
+    Its metadata follow the recipe: if the process is killed between `config.yaml` and `metadata.json` of a resume with
+    another recipe, the model is refused until the same command runs again.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / CONFIG) as partial:
         partial.write_text(dump_config(config), encoding="utf-8")
@@ -76,6 +80,7 @@ def save_weights(
     precision: str,
     scores: Mapping[str, Any],
     corpus: Mapping[str, Any] | None = None,
+    tokenizer_kinds: Mapping[str, str | None] | None = None,
 ) -> None:
     """Write the weights that translate, and the metadata that describes them.
 
@@ -86,12 +91,12 @@ def save_weights(
         scores: What was measured with them; JSON-able.
         corpus: What they were trained on: of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and
             `kept`, and `dropped` by reason; `source_tokens` and `target_tokens`; of `train` also the `share`.
+        tokenizer_kinds: By file, where they are known; otherwise as the recipe tells.
 
     The weights carry their own checksum, and that of the tokenizers they go with, and `metadata.json` has those of the
     other files, which stay the same throughout a run. The two files cannot be replaced in one step: if the process is
     killed between them, new weights lie beside the old metadata, and must load.
     """
-    before = read_metadata(folder) if os.path.lexists(folder / METADATA) else {}
     save_arrays(folder / WEIGHTS, weights, {"tokenizers": _checksums(folder, TOKENIZERS)})
     values = {
         "format_version": FORMAT_VERSION,
@@ -101,10 +106,13 @@ def save_weights(
         "precision": precision,
         "scores": dict(scores),
         "sha256": _checksums(folder, (CONFIG, *TOKENIZERS)),
-        "tokenizers": _tokenizer_kinds(folder),
-        "derived": before.get("derived", {}),
+        "tokenizers": _tokenizer_kinds(folder) if tokenizer_kinds is None else dict(tokenizer_kinds),
     }
-    write_metadata(folder, values if corpus is None else values | {"corpus": dict(corpus)})
+    if corpus is not None:
+        values["corpus"] = dict(corpus)
+    # Read last: other commands enter what they made while a run goes on.
+    before = read_metadata(folder) if os.path.lexists(folder / METADATA) else {}
+    write_metadata(folder, values | {"derived": before.get("derived", {})})
 
 
 def _tokenizer_kinds(folder: Path) -> dict[str, str | None]:

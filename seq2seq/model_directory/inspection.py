@@ -57,8 +57,8 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
         "architecture": config.architecture(),
         "tokenizers": {
             file.removesuffix(".spm"): {
-                "kind": described["tokenizers"].get(file),
-                "pieces": tokenizer.vocabulary_size,
+                "model_type": described["tokenizers"].get(file),
+                "vocabulary_size": tokenizer.vocabulary_size,
                 "sha256": tokenizer.fingerprint(),
             }
             for file, tokenizer in load_tokenizers(folder).files().items()

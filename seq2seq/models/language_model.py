@@ -59,7 +59,9 @@ class LanguageModel(DecoderModel):
         return super().get_config() | {"vocabulary_size": self.target_embedding.vocabulary_size}
 
     def build(self, input_shape: Any = None) -> None:
-        """Make all weights; called once, by the constructor."""
+        """Make all weights, for the constructor; once they are there, nothing happens."""
+        if self.built:
+            return
         super().build()
         self.decoder.build(self.target_embedding.size, 0, 0)
 

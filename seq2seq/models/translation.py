@@ -69,7 +69,9 @@ class Seq2Seq(DecoderModel):
         return super().get_config() | {"source_vocabulary_size": source, "target_vocabulary_size": target}
 
     def build(self, input_shape: Any = None) -> None:
-        """Make all weights; called once, by the constructor."""
+        """Make all weights, for the constructor; once they are there, nothing happens."""
+        if self.built:
+            return
         if not self.source_embedding.built:
             self.source_embedding.build()
         super().build()

@@ -66,7 +66,7 @@ def _reading(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
             if header.get("sha256") != _seal({name: header.get(name, "") for name in ("metadata", "arrays")}):
                 raise ValueError("its metadata do not match their checksum")
             yield file, header
-    except ModelDirectoryError:
+    except (ModelDirectoryError, MemoryError):
         raise
     except Exception as error:  # the library has its own, and lets NumPy's and the system's through
         raise ModelDirectoryError(

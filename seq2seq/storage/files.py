@@ -167,7 +167,7 @@ def expand_path(path: str) -> Path:
     if unset and not Path(expanded).exists():
         raise CorpusError(
             f"{path}: the environment variable {unset[1]} is not set. "
-            f"Set it to the folder (export {unset[1]}=...), or give the path with --set."
+            f"Set it to the folder (export {unset[1]}=...), or give the path itself."
         )
     return Path(expanded).expanduser()
 

@@ -4,9 +4,10 @@ import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import BaseModel, ValidationError
 
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.model_directory.directory import (
@@ -19,9 +20,20 @@ from seq2seq.model_directory.directory import (
 )
 from seq2seq.models.base import DecoderModel, named_weights
 from seq2seq.storage.arrays import load_arrays, load_metadata, save_arrays
-from seq2seq.storage.files import atomic_write, regular_file
+from seq2seq.storage.files import atomic_folder, atomic_write, regular_file
 
 KEPT_WEIGHTS = "checkpoints/update-{:08d}.safetensors"
+
+
+class _Kept(BaseModel):
+    """What is known of the validation that weights were kept of."""
+
+    update: int
+    epoch: int
+    metric: Literal["loss", "bleu"]
+    value: float
+    loss: float
+    bleu: float | None
 
 
 def keep_weights(folder: Path, model: DecoderModel, entry: Mapping[str, Any], metric: str) -> None:
@@ -46,8 +58,10 @@ def kept_weights(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     """
     kept = [(file, load_metadata(file)) for file in folder.glob(KEPT_WEIGHTS.replace("{:08d}", "*"))]
     for file, about in kept:
-        if not about.keys() >= {"update", "epoch", "metric", "value", "loss", "bleu"}:
-            raise ModelDirectoryError(f"{file}: holds arrays, but no weights kept for averaging. Delete it.")
+        try:
+            _Kept.model_validate(about, strict=True)
+        except ValidationError:
+            raise ModelDirectoryError(f"{file}: holds arrays, but no weights kept for averaging. Delete it.") from None
     return sorted(kept, key=lambda kept: kept[1]["update"])
 
 
@@ -87,7 +101,7 @@ def average_checkpoints(
 
     Args:
         directory: A model directory.
-        output: A folder that is empty or not there.
+        output: A folder that is empty or not there. It is whole or not there.
         last: Average so many validations, counted from the last; or
         best: counted from the best, by the metric that the recipe validates with.
 
@@ -107,18 +121,18 @@ def average_checkpoints(
     described = check_directory(directory)
     chosen = _choose(directory, last, best)
     mean = _mean([file for file, _ in chosen])
-    output.mkdir(parents=True, exist_ok=True)
-    for name in (CONFIG, *TOKENIZERS):
-        if (directory / name).exists():
-            with atomic_write(output / name) as partial:
-                shutil.copyfile(regular_file(directory / name), partial)
     validations = [about for _, about in chosen]
     scores = {
         "averaged": [about["update"] for about in validations],
         "by": "last" if best is None else f"best {validations[0]['metric']}",
         "validations": validations,
     }
-    save_weights(output, mean, described["precision"], scores, described.get("corpus"))
+    with atomic_folder(output) as folder:
+        for name in (CONFIG, *TOKENIZERS):
+            if (directory / name).exists():
+                with atomic_write(folder / name) as partial:
+                    shutil.copyfile(regular_file(directory / name), partial)
+        save_weights(folder, mean, described["precision"], scores, described.get("corpus"), described["tokenizers"])
     return validations
 
 

@@ -109,11 +109,13 @@ def append_history(folder: Path, entry: Mapping[str, Any]) -> None:
         regular_file(path)
     with storage_errors(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(dict(entry)) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
-def truncate_history(folder: Path, update: int) -> None:
-    """Drop entries after an update: those that a resumed run will write again."""
-    kept = [entry for entry in read_history(folder) if entry["update"] <= update]
+def truncate_history(folder: Path, count: int) -> None:
+    """Drop all but the first `count` entries: those that a resumed run will write again."""
+    kept = read_history(folder)[:count]
     with atomic_write(folder / HISTORY) as partial:
         partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
 
@@ -164,15 +166,15 @@ class RunDirectory:
         path, precision = self.directory / name, self.model.precision
         arrays, about = load_arrays(path)
         try:
-            progress = RunState(**about["progress"])
+            progress, corpora, trained_in = RunState(**about["progress"]), about["corpora"], about["precision"]
         except (KeyError, TypeError):
             raise ModelDirectoryError(f"{path}: is no checkpoint of training. Restore it from a copy.") from None
-        if about["precision"] != precision:
+        if trained_in != precision:
             raise TrainingError(
-                f"{path}: was written in {about['precision']}, and this run would go on in {precision}. "
-                f"Set training.precision to {about['precision']}."
+                f"{path}: was written in {trained_in}, and this run would go on in {precision}. "
+                f"Set training.precision to {trained_in}."
             )
-        if about["corpora"] != self.data.fingerprint() and not allow_changes:
+        if corpora != self.data.fingerprint() and not allow_changes:
             raise TrainingError(
                 f"{path}: the training or validation corpus, or the filters, changed since this checkpoint was "
                 "written. Bring them back, give --allow-changes, or train into another directory."
@@ -182,9 +184,8 @@ class RunDirectory:
             progress.batch = 0  # counts batches of a plan that may be another now
         self.replicas.barrier()  # until all have read what the chief may write anew
         if self.replicas.is_chief:
-            measured = progress.last_validation // self.config.training.accumulation_steps
-            truncate_history(self.directory, measured)
-            truncate_kept(self.directory, measured)
+            truncate_history(self.directory, progress.validations)  # two may be of one update
+            truncate_kept(self.directory, progress.last_validation // self.config.training.accumulation_steps)
         return progress
 
     def save(self, name: str, run_state: RunState) -> None:

@@ -221,7 +221,7 @@ class TrainingLoop:
         }
         learnt = loss <= self.validator.frequency_loss - MIN_GAIN
         entry["best"] = progress.update_best(loss, bleu, self.config.validation.metric, self.update, learnt)
-        progress.last_validation = progress.total_batches
+        progress.last_validation, progress.validations = progress.total_batches, progress.validations + 1
         progress.seconds += self.count_timer.restart()
         return entry | {"tokens_per_second": speed, "seconds": progress.seconds}
 

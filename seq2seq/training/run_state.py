@@ -21,6 +21,7 @@ class RunState:
     batch            batches of this epoch that are done
     total_batches    batches done in all
     last_validation  how many of them the last validation had seen
+    validations      entries of the history so far
     seconds          wall-clock training time so far, over all sessions
     best             best value of the validation metric, of models that had learnt something
     best_update      the update it was reached at
@@ -36,6 +37,7 @@ class RunState:
     batch: int = 0
     total_batches: int = 0
     last_validation: int = 0
+    validations: int = 0
     seconds: float = 0.0
     best: float | None = None
     best_update: int = 0

@@ -120,7 +120,7 @@ def test_a_half_written_line_of_the_history_does_no_harm(tmp_path, room):
         append_history(tmp_path, ENTRY | {"update": 4})
     assert (tmp_path / "history.jsonl").stat().st_size == size + room
     assert [entry["update"] for entry in read_history(tmp_path)] == [2]
-    truncate_history(tmp_path, 2)
+    truncate_history(tmp_path, 1)
     append_history(tmp_path, ENTRY | {"update": 4})
     assert [entry["update"] for entry in read_history(tmp_path)] == [2, 4]
 

@@ -11,7 +11,7 @@ from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import METADATA, read_history
 from seq2seq.training import EndReason, train
-from seq2seq.training.checkpoints import LAST
+from seq2seq.training.checkpoints import LAST, append_history
 from tests.runs import InterruptAfter
 from tests.toy import toy_config, write_corpus
 
@@ -46,6 +46,26 @@ def test_history_after_the_checkpoint_is_dropped_on_resume(corpus, run):
         file.write(json.dumps(entry) + "\n")
     train(toy_config(corpus), run)
     assert 999 not in [entry["update"] for entry in read_history(run)]
+
+
+def test_a_second_validation_of_one_update_is_not_repeated(corpus, tmp_path, monkeypatch):
+    """The last batches of a run may be too few for an update; it ends between their validation and its checkpoint."""
+    batches = train(toy_config(corpus, training={"epochs": 1}), tmp_path / "whole").updates
+    steps = next(number for number in (3, 4, 5, 7) if batches % number)
+    options = {"epochs": 1, "accumulation_steps": steps}
+    config = toy_config(corpus, training=options, validation={"every_updates": batches // steps})
+
+    def end_at_the_second(folder, entry):
+        append_history(folder, entry)
+        if len(read_history(folder)) == 2:
+            raise ArithmeticError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("seq2seq.training.checkpoints.append_history", end_at_the_second)
+        with pytest.raises(ArithmeticError):
+            train(config, tmp_path / "run")
+    train(config, tmp_path / "run")
+    assert [entry["update"] for entry in read_history(tmp_path / "run")] == [batches // steps] * 2
 
 
 def test_lowering_the_end_of_an_interrupted_run_still_measures_it(corpus, run):

@@ -169,6 +169,37 @@ def test_damaged_and_foreign_files_leave_nothing_behind(make, tmp_path):
     assert not (tmp_path / "mean").exists()
 
 
+@pytest.mark.parametrize("wrong", [{"update": "8"}, {"metric": "chrf"}, {"value": None}, {"bleu": "9"}, {"epoch": []}])
+def test_what_is_known_of_a_validation_has_its_types(make, tmp_path, wrong):
+    folder, kept = make()
+    about = {"update": 8, "epoch": 1, "metric": "loss", "value": 3.0, "loss": 3.0, "bleu": None}
+    save_arrays(folder / "checkpoints" / "update-00000008.safetensors", kept[8], about | wrong)
+    with pytest.raises(ModelDirectoryError, match=r"00000008\.safetensors: holds arrays, but no weights kept"):
+        average_checkpoints(folder, tmp_path / "mean", last=2)
+
+
+def test_a_failure_while_writing_leaves_nothing_that_is_in_the_way(make, tmp_path, monkeypatch):
+    folder, _ = make()
+    with monkeypatch.context() as patch:
+        patch.setattr("seq2seq.training.averaging.save_weights", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            average_checkpoints(folder, tmp_path / "mean", last=2)
+    assert not (tmp_path / "mean").exists()
+    average_checkpoints(folder, tmp_path / "mean", last=2)
+
+
+def interrupt(*_arguments):
+    raise KeyboardInterrupt
+
+
+def test_the_kinds_of_the_tokenizers_are_those_of_the_model(make, tmp_path):
+    folder, _ = make()
+    described = json.loads((folder / "metadata.json").read_text()) | {"tokenizers": {"joint.spm": "char"}}
+    (folder / "metadata.json").write_text(json.dumps(described))
+    average_checkpoints(folder, tmp_path / "mean", last=1)
+    assert json.loads((tmp_path / "mean" / "metadata.json").read_text())["tokenizers"] == {"joint.spm": "char"}
+
+
 def test_the_command_prints_what_it_averaged(make, tmp_path, capsys):
     folder, kept = make()
 

@@ -103,6 +103,18 @@ def test_a_layer_is_made_again_from_plain_values(name):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("form", DECODERS)
+def test_parts_of_a_decoder_made_again_draw_from_one_source(form):
+    """No two matrices begin equal, and all dropouts count steps together."""
+    config = decoder(form, attention="general").get_config()
+    again = build(DECODERS[form].from_config(json.loads(json.dumps(config))))
+    matrices = [weight.numpy() for weight in again.trainable_weights if len(weight.shape) > 1]
+    drawn = {matrix.tobytes() for matrix in matrices if np.ptp(matrix)}
+    assert len(drawn) == sum(bool(np.ptp(matrix)) for matrix in matrices) > 3
+    streams = {id(layer.stream) for layer in again._flatten_layers() if isinstance(layer, Dropout)}
+    assert len(streams) == 1
+
+
 def test_names_precision_and_seeds_are_in_a_configuration():
     layer = Recurrence(make_cell("gru", 3, initializers=Initializers(8), dtype="mixed_bfloat16"), name="layer_5")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))

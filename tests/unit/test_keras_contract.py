@@ -115,6 +115,29 @@ def test_a_model_of_others_weights_trains_afresh(tmp_path):
         other.load_weights(tmp_path / "model.keras")
 
 
+def test_a_state_of_training_is_not_taken_for_another_of_its_shapes(tmp_path):
+    """What is gathered for an update is no average of the weights, though the arrays are alike."""
+    model, other = make("language model"), make("language model")
+    model.compile("sgd", accumulation_steps=2)
+    model.fit(dataset(), verbose=0)
+    model.save(tmp_path / "model.keras")
+    other.compile("sgd", ema_decay=0.9)
+    fresh = [np.array(average) for average in other.update.averages]
+    with pytest.warns(UserWarning, match="was not compiled as this one is"):
+        other.load_weights(tmp_path / "model.keras")
+    assert_same_weights(other, model)
+    assert int(model.stream.step) > int(other.stream.step) == 0
+    for before, average in zip(fresh, other.update.averages, strict=True):
+        np.testing.assert_array_equal(before, average)
+
+
+@pytest.mark.parametrize("name", ["default", "language model"])
+def test_building_again_changes_nothing(name):
+    model, other = make(name), make(name)
+    model.build([(None, None), (None, None)])
+    assert_same_weights(model, other)
+
+
 def test_callbacks_work(tmp_path):
     model = make("language model")
     model.compile("adam")

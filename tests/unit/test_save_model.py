@@ -91,7 +91,7 @@ def test_its_recipe_says_what_is_known(tmp_path, tokenizer):
     with pytest.raises(ConfigError, match="has no 'data' section"):
         _ = config.corpora
     described = inspect_model(tmp_path)
-    assert described["tokenizers"]["joint"]["kind"] is None
+    assert described["tokenizers"]["joint"]["model_type"] is None
     assert described["corpus"] == {}
     assert described["training"] is None
 

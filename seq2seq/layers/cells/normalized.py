@@ -39,7 +39,7 @@ class LayerNormGRUCell(_NormalizedGates, GRUCell):
 
 
 class LayerNormLSTMCell(_NormalizedGates, LSTMCell):
-    """An LSTM whose gates see normalised products and whose output gate opens a normalised content.
+    """An LSTM whose gates see normalised products and whose output gate opens a normalised cell state.
 
     As `LSTMCell` with LN(W x) * s and LN(R h) * s' in place of W x and R h, each gate normalised on its own, and
     h_t = o_t * tanh(LN(c_t) * s'' + b'').
@@ -59,4 +59,4 @@ class LayerNormLSTMCell(_NormalizedGates, LSTMCell):
 
     def output_activation(self, cell_state: tf.Tensor) -> tf.Tensor:
         scale, shift = (tf.cast(part, cell_state.dtype) for part in (self.content_scale, self.content_shift))
-        return tanh("content", normalize(cell_state) * scale + shift)
+        return tanh("cell_state", normalize(cell_state) * scale + shift)
