@@ -28,9 +28,9 @@ BATCHES = 2_000  # that are read at most
 
 def generate(pairs: int, folder: Path) -> tuple[Path, Path]:
     """Two aligned files."""
-    from seq2seq.phrasebook.phrasebook import phrasebook
+    from seq2seq.phrasebook.phrasebook import generate_pairs
 
-    known = [[side.split() for side in pair] for pair in phrasebook("train", 50_000)]
+    known = [[side.split() for side in pair] for pair in generate_pairs("train", 50_000)]
     halves = [[(" ".join(s[: len(s) // 2]), " ".join(s[len(s) // 2 :])) for s in pair] for pair in known]
     generator = random.Random(1)
     paths = folder / f"{pairs}.en", folder / f"{pairs}.de"

@@ -17,7 +17,7 @@ import pandas as pd
 from measure import ALONE, show
 from scipy.stats import gmean
 
-from seq2seq.analysis.gradients import loss_gradients, sensitivity, state_slices, step_jacobians
+from seq2seq.analysis.gradients import sensitivity, state_gradients, state_slices, step_jacobians
 from seq2seq.analysis.memory_tasks.tasks import MemoryBatch, MemoryTask, TemporalOrderTask
 from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer, TrainingRun
 from seq2seq.layers.cells import CELLS
@@ -51,12 +51,12 @@ def gradient_flow(trainer: MemoryTrainer, batch: MemoryBatch) -> pd.DataFrame:
         spectral, frobenius  norms of the derivative of that state after step T by itself after step T - d
         loss                 norm of the derivative of a sequence's loss by the state after step T - d
 
-        All of them geometric means over the batch. See `sensitivity` and `loss_gradients`.
+        All of them geometric means over the batch. See `sensitivity` and `state_gradients`.
     """
     cell = trainer.network.recurrence.cell
     jacobians = step_jacobians(cell, batch.inputs)
     # The loss is a mean over the batch, of which each sequence has its share.
-    by_state = loss_gradients(cell, batch.inputs, trainer.loss_function(batch))
+    by_state = state_gradients(cell, batch.inputs, trainer.loss_function(batch))
     tables = []
     for name, part, gradients in zip(STATES.get(trainer.cell, ["h", "c"]), state_slices(cell), by_state, strict=False):
         means = sensitivity(jacobians, part).groupby("distance")[["spectral", "frobenius"]].agg(gmean).reset_index()
@@ -116,7 +116,7 @@ def entry_of(flow: GradientFlow) -> dict[str, Any]:
     for (when, state), table in flow.norms.groupby(["when", "state"], sort=False):
         norms = {name: [float(f"{value:.{DIGITS}g}") for value in table[name]] for name in NORMS}
         lines.append({"when": when, "state": state, "distance": table["distance"].tolist()} | norms)
-    size = {"units": trainer.units, "parameters": trainer.parameters}
+    size = {"units": trainer.units, "parameters": trainer.num_parameters}
     return size | {
         "score": run.score,
         "updates": run.updates,

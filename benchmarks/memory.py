@@ -17,12 +17,12 @@ from typing import Any
 import pandas as pd
 from measure import ALONE, show
 
-from seq2seq.analysis.memory_tasks.records import memory_span_at_best_rate, run_experiments
+from seq2seq.analysis.memory_tasks.experiments import memory_span_at_best_rate, run_experiments
 from seq2seq.analysis.memory_tasks.tasks import AddingTask, CopyTask, TemporalOrderTask
 from seq2seq.analysis.memory_tasks.trainer import Budget
 
 # Two of four symbols: with ten of eight, as published, no cell gets anywhere within so few updates.
-TASKS = {task.name: task for task in (CopyTask(symbols=4, length=2), AddingTask(), TemporalOrderTask())}
+TASKS = {task.name: task for task in (CopyTask(num_symbols=4, length=2), AddingTask(), TemporalOrderTask())}
 DISTANCES = (10, 20, 40, 80)
 
 

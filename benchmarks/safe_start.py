@@ -31,10 +31,10 @@ def begin(config: Config, updates: int) -> dict[str, float]:
     from seq2seq.data.mixture import EncodedMixture
     from seq2seq.model_directory.directory import load_tokenizers
     from seq2seq.training import train
-    from seq2seq.training.validation import frequency_loss
+    from seq2seq.training.validation import unigram_loss
 
     ends = {"updates": updates, "epochs": None, "checkpoint_minutes": 600.0, "keep_last": 0, "keep_best": 0}
-    measured = {"metric": "loss", "bleu": False, "every_updates": updates}
+    measured = {"metric": "loss", "compute_bleu": False, "interval_updates": updates}
     changes = {"training": ends, "validation": measured}
     config = config.model_copy(
         update={name: getattr(config, name).model_copy(update=values) for name, values in changes.items()}
@@ -44,7 +44,7 @@ def begin(config: Config, updates: int) -> dict[str, float]:
         report = train(config, folder, console=Console(quiet=True))
         data = [EncodedCorpus(folder / "encoded" / part) for part in ("train", "valid")]
         size = load_tokenizers(folder).target.vocabulary_size
-        frequencies = frequency_loss(EncodedMixture(data[:1]), data[1], size)
+        frequencies = unigram_loss(EncodedMixture(data[:1]), data[1], size)
     (entry,) = report.history
     return {"valid_loss": entry["valid_loss"], "frequencies": frequencies, "below": frequencies - entry["valid_loss"]}
 

@@ -11,7 +11,7 @@ _HOME = {
     "Config": "config",
     "CorpusConfig": "config",
     "DecoderConfig": "config",
-    "UnconditionalDecoderConfig": "config",
+    "LanguageModelDecoderConfig": "config",
     "EmbeddingsConfig": "config",
     "EncoderConfig": "config",
     "EvaluationReport": "evaluation.metrics",

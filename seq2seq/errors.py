@@ -48,7 +48,7 @@ class EvaluationError(Seq2SeqError):
     """Texts to score, or arguments of an analysis, are empty or do not fit together."""
 
 
-def did_you_mean(word: str, accepted: Iterable[str]) -> str:
+def suggest_similar(word: str, accepted: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" for the closest accepted word, or "" if none is close."""
     match = get_close_matches(word, list(accepted), n=1, cutoff=0.6)
     return f" Did you mean '{match[0]}'?" if match else ""

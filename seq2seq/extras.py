@@ -5,11 +5,11 @@ from contextlib import contextmanager
 
 from seq2seq.errors import MissingExtraError
 
-DISTRIBUTION = "recurrent-seq2seq"  # as in pyproject.toml
+DISTRIBUTION_NAME = "recurrent-seq2seq"  # as in pyproject.toml
 
 
 @contextmanager
-def requires_extra(extra: str, *, needed_by: str) -> Iterator[None]:
+def require_extra(extra: str, *, needed_by: str) -> Iterator[None]:
     """Turn a failed import inside the block into a `MissingExtraError`.
 
     Args:
@@ -27,9 +27,9 @@ def requires_extra(extra: str, *, needed_by: str) -> Iterator[None]:
 
 
 def missing_extra_error(extra: str, *, needed_by: str, package: str) -> MissingExtraError:
-    """Make the error for a package of an extra that is not installed; arguments as for `requires_extra`."""
+    """Make the error for a package of an extra that is not installed; arguments as for `require_extra`."""
     # From the folder: the distribution is on no index.
     return MissingExtraError(
         f"{needed_by} needs the package '{package}', which is not installed. Install the extra '{extra}': run "
-        f"pip install '.[{extra}]' in the source folder of {DISTRIBUTION}."
+        f"pip install '.[{extra}]' in the source folder of {DISTRIBUTION_NAME}."
     )

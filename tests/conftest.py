@@ -31,11 +31,11 @@ def asks_for_gpu(expression: str) -> bool:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu") is None:
         return
-    from seq2seq.devices.device import find_device, runs_on_gpu
+    from seq2seq.devices.device import runs_on_gpu, set_up_device
 
     if not asks_for_gpu(item.config.getoption("markexpr")):
         pytest.skip("GPUs are hidden: run it with pytest -m gpu")
-    find_device()  # lets memory grow, before TensorFlow starts
+    set_up_device()  # lets memory grow, before TensorFlow starts
     if not runs_on_gpu():
         pytest.skip("needs a GPU, and TensorFlow finds none")
 

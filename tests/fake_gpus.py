@@ -6,7 +6,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from seq2seq.devices import gpu_trial
-from seq2seq.devices.device import DeviceWarning, find_device
+from seq2seq.devices.device import DeviceWarning, set_up_device
 from seq2seq.devices.gpu_trial import TrialResult
 
 DRIVER = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.95.05"
@@ -76,9 +76,9 @@ class Machine:
 
 def look():
     """What another process would find, and the warnings it would give."""
-    find_device.cache_clear()
+    set_up_device.cache_clear()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        device = find_device()
+        device = set_up_device()
     assert all(warning.category is DeviceWarning for warning in caught)
     return device, [str(warning.message) for warning in caught]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from seq2seq.inference.shortlist import make_shortlist, save_shortlist
+from seq2seq.inference.shortlist import save_shortlist, shortlist_from_pairs
 from seq2seq.model_directory.directory import load_tokenizers
 from seq2seq.storage.arrays import _digest, _seal
 from seq2seq.training import train
@@ -23,7 +23,7 @@ def train_all(folder: Path) -> Path:
     tokenizers = load_tokenizers(model)
     ids = tokenizers.source.encode_batch(["the dog sees", "the cat"])
     sizes = [tokenizer.vocabulary_size for tokenizer in tokenizers]
-    save_shortlist(model, make_shortlist(zip(ids, ids, strict=True), *sizes), tokenizers)
+    save_shortlist(model, shortlist_from_pairs(zip(ids, ids, strict=True), *sizes), tokenizers)
     return model
 
 

@@ -49,6 +49,11 @@ def graph_key(config: Config, model: DecoderModel, vocabulary_sizes: list[int], 
     options = config.model_dump(include={"task", "seed", "embeddings", "encoder", "decoder"})
     options["training"] = config.training.model_dump(exclude=NOT_IN_THE_GRAPH)
     options["max_norm_ratio"] = config.training.recovery.max_norm_ratio
-    code = type(model).learn, type(model).loss_sums
-    constants = update.FIRST_LOSS_SCALE, update.LEAST_LOSS_SCALE, update.LOSS_SCALE_GROWTH_UPDATES, update.NORM_WARMUP
+    code = type(model).train_batch, type(model).loss_sums
+    constants = (
+        update.FIRST_LOSS_SCALE,
+        update.LEAST_LOSS_SCALE,
+        update.LOSS_SCALE_GROWTH_UPDATES,
+        update.NORM_WARMUP_UPDATES,
+    )
     return repr(options), model.precision, tuple(vocabulary_sizes), replicas, code, constants

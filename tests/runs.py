@@ -12,7 +12,7 @@ from seq2seq.config import Config
 from seq2seq.model_directory.directory import read_history
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import TrainingReport, train
-from seq2seq.training.averaging import kept_weights
+from seq2seq.training.averaging import list_kept_weights
 from seq2seq.training.checkpoints import LAST
 
 TIMES = ("seconds", "tokens_per_second")
@@ -88,7 +88,7 @@ def assert_same_run(directory: Path, other: Path) -> None:
     assert other_progress == progress
     assert_same_arrays(others, arrays)
     assert timeless(read_history(other)) == timeless(read_history(directory))
-    kept, other_kept = kept_weights(directory), kept_weights(other)
+    kept, other_kept = list_kept_weights(directory), list_kept_weights(other)
     assert [(file.name, about) for file, about in other_kept] == [(file.name, about) for file, about in kept]
     files = [[file for file, _ in files] for files in (kept, other_kept)]
     for file, other_file in [*zip(*files, strict=True), (directory / "model.safetensors", other / "model.safetensors")]:

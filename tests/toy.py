@@ -3,7 +3,7 @@
 from pathlib import Path
 from random import Random
 
-from seq2seq.config import Config, TokenizerConfig, parse_config
+from seq2seq.config import Config, TokenizerConfig, validate_config
 from seq2seq.data.tokenizer import Tokenizer
 
 NOUNS = {"dog": "Hund", "cat": "Kater", "man": "Mann", "tree": "Baum", "bird": "Vogel", "king": "König"}
@@ -39,7 +39,7 @@ def toy_values(folder: Path) -> dict:
         "data": {
             "train": {"tsv": str(folder / "train.tsv")},
             "valid": {"tsv": str(folder / "valid.tsv")},
-            "filters": {"max_tokens": 60, "duplicates": False},
+            "filters": {"max_tokens": 60, "drop_duplicates": False},
         },
         "tokenizer": {"joint": True, "vocabulary_size": 56},
         "batching": {"max_tokens": 200, "shuffle_buffer": 40},
@@ -47,7 +47,7 @@ def toy_values(folder: Path) -> dict:
         "encoder": {"units": 12, "dropout": 0.1},
         "decoder": {"units": 12, "dropout": 0.1},
         "training": {"learning_rate": 0.01, "epochs": 2},
-        "validation": {"metric": "loss", "bleu": False},
+        "validation": {"metric": "loss", "compute_bleu": False},
         "search": {"beam_size": 2},
     }
 
@@ -60,7 +60,7 @@ def toy_config(folder: Path, **sections) -> Config:
 def _changed(values: dict, sections: dict) -> Config:
     for name, section in sections.items():
         values[name] = {**values.get(name, {}), **section} if isinstance(section, dict) else section
-    return parse_config(values, "toy")
+    return validate_config(values, "toy")
 
 
 def language_model_values(folder: Path) -> dict:

@@ -15,7 +15,7 @@ import tensorflow as tf
 from parts.report import Check
 from parts.sizes import TOY, Sizes, changed
 
-from seq2seq.devices.device import find_device
+from seq2seq.devices.device import set_up_device
 
 # By worth: what is most likely to be wrong, and matters most, comes first.
 PARTS = {
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", action="append", default=[], metavar="NAME=NUMBER", help="see parts/sizes.py")
     options = parser.parse_args(arguments)
     tf.get_logger().setLevel("ERROR")  # it warns of many graphs, which are what this is about
-    toy = options.toy or not find_device().is_gpu
+    toy = options.toy or not set_up_device().is_gpu
     try:
         sizes = changed(TOY if toy else Sizes(), options.size)
     except ValueError as error:

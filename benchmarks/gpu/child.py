@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.devices.determinism import enable_determinism, reserve_cublas_workspace
-from seq2seq.devices.device import find_device
+from seq2seq.devices.device import set_up_device
 
 
 def load(folder: str, sentences: int) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def determinism(size: list[int], rows: int, longest: int, updates: int, precisio
     from parts.models import ModelSize, Trainer, copy_sentences
 
     reserve_cublas_workspace()
-    enable_determinism(find_device())
+    enable_determinism(set_up_device())
     random, size = np.random.default_rng(4), ModelSize(*size)
     batches = [tf.constant(copy_sentences(random, rows, longest, size.vocabulary)) for _ in range(4)]
     trainer = Trainer("luong", size, precision, 2e-3, smoothing=0.1)

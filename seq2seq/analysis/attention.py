@@ -8,13 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.data.tokenizer import EOS_ID
-from seq2seq.devices.device import use_precision
-from seq2seq.extras import requires_extra
+from seq2seq.devices.device import set_tf32
+from seq2seq.extras import require_extra
 from seq2seq.inference.results import Translation
 from seq2seq.inference.translator import Translator
 from seq2seq.layers.attention.base import record_head_weights
 
-with requires_extra("analysis", needed_by=__name__):
+with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 EOS = "</s>"
@@ -41,7 +41,7 @@ class AttentionMap:
     head_weights: np.ndarray | None = None
 
 
-def search_map(translation: Translation, rank: int = 0) -> AttentionMap:
+def translation_map(translation: Translation, rank: int = 0) -> AttentionMap:
     """The map that a search left behind of the hypothesis `rank`, from 0; a blank sentence's is empty.
 
     Raises:
@@ -71,7 +71,7 @@ def teacher_forced_map(translator: Translator, source: str, target: str) -> Atte
         if len(ids[-1]) == 1:
             raise ValueError(f"the {name} {text!r} has no tokens.")
     rows = [tf.constant([row]) for row in ids]
-    use_precision(model.precision)
+    set_tf32(model.precision)
     with record_head_weights() as heads:
         weights = model.attention_weights(*rows)[0].numpy()
     log_probs = tf.gather(tf.nn.log_softmax(model(rows)), rows[1], batch_dims=2)[0].numpy()
@@ -132,7 +132,7 @@ def hard_alignment(weights: np.ndarray) -> np.ndarray:
     return np.asarray(weights).argmax(axis=-1)
 
 
-def target_table(maps: Sequence[AttentionMap]) -> pd.DataFrame:
+def target_token_statistics(maps: Sequence[AttentionMap]) -> pd.DataFrame:
     """What each target token looked at, one row a target token.
 
     Columns:
@@ -156,7 +156,7 @@ def target_table(maps: Sequence[AttentionMap]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=TARGET_COLUMNS)
 
 
-def source_table(maps: Sequence[AttentionMap], low: float = 0.2, high: float = 2.0) -> pd.DataFrame:
+def source_token_statistics(maps: Sequence[AttentionMap], low: float = 0.2, high: float = 2.0) -> pd.DataFrame:
     """What attention each source token got, one row a source token.
 
     A source word that got less than `low` may be left out of the translation, one that got more than `high` may be

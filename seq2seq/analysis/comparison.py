@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from seq2seq.errors import EvaluationError
-from seq2seq.extras import requires_extra
+from seq2seq.extras import require_extra
 
-with requires_extra("analysis", needed_by=__name__):
+with require_extra("analysis", needed_by=__name__):
     import pandas as pd
     from scipy import stats  # type: ignore[import-untyped]
 

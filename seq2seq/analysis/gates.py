@@ -13,10 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.analysis.gradients import flatten_steps, unroll
-from seq2seq.extras import requires_extra
+from seq2seq.extras import require_extra
 from seq2seq.layers.cells.base import record_activations
 
-with requires_extra("analysis", needed_by=__name__):
+with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 # Below and above these, a value counts as at an end of the function's range.

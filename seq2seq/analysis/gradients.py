@@ -20,15 +20,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.extras import requires_extra
+from seq2seq.extras import require_extra
 
-with requires_extra("analysis", needed_by=__name__):
+with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 Loss = Callable[[tf.Tensor], tf.Tensor]  # from outputs (B, T, O) to a scalar
 
 
-class Unrolled(NamedTuple):
+class UnrolledSequence(NamedTuple):
     """What a cell went through.
 
     projected  (T, B, G)  inputs as the steps read them
@@ -50,7 +50,7 @@ def unroll(
     inputs: np.ndarray | tf.Tensor,
     initial: Sequence[np.ndarray | tf.Tensor] | None = None,
     truncate_every: Callable[[int], bool] = lambda step: False,
-) -> Unrolled:
+) -> UnrolledSequence:
     """Run a cell over inputs as they are, without padding.
 
     Args:
@@ -66,7 +66,7 @@ def unroll(
     """
     dtype = cell.compute_dtype
     inputs = tf.cast(tf.convert_to_tensor(inputs), dtype)
-    width = cell.input_width
+    width = cell.input_size
     if inputs.shape.rank != 3 or inputs.shape[-1] != width or not inputs.shape[1]:
         raise ValueError(f"inputs have the shape {tuple(inputs.shape)}, expected (batch, steps, {width})")
     if initial is None:
@@ -83,10 +83,10 @@ def unroll(
         outputs.append(output)
         for states, state in zip(history, now, strict=True):
             states.append(state)
-    return Unrolled(projected, history, outputs)
+    return UnrolledSequence(projected, history, outputs)
 
 
-def flatten_steps(run: Unrolled) -> tuple[tf.Tensor, list[tf.Tensor]]:
+def flatten_steps(run: UnrolledSequence) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """What each step read, as if all steps stood in one batch: projected inputs (T * B, G), and states (T * B, U)."""
     flat = tf.reshape(run.projected, [-1, run.projected.shape[-1]])
     return flat, [tf.concat(states[:-1], axis=0) for states in run.states]
@@ -94,7 +94,7 @@ def flatten_steps(run: Unrolled) -> tuple[tf.Tensor, list[tf.Tensor]]:
 
 def state_slices(cell: keras.layers.Layer) -> list[slice]:
     """Where each state stands in the whole one, without a clock."""
-    sizes = cell.state_size[: cell.states]
+    sizes = cell.state_size[: cell.num_states]
     ends = np.cumsum(sizes).tolist()
     return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
 
@@ -159,7 +159,7 @@ def sensitivity(jacobians: np.ndarray, part: slice = slice(None)) -> pd.DataFram
     )
 
 
-def loss_gradients(
+def state_gradients(
     cell: keras.layers.Layer,
     inputs: np.ndarray | tf.Tensor,
     loss: Loss,
@@ -180,7 +180,7 @@ def loss_gradients(
         tape.watch(initial)
         run = unroll(cell, inputs, initial)
         value = loss(run.stacked_outputs())
-    found = tape.gradient(value, run.states[: cell.states], unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    found = tape.gradient(value, run.states[: cell.num_states], unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return [np.stack([np.asarray(gradient) for gradient in of_state], axis=1) for of_state in found]
 
 

@@ -7,12 +7,12 @@ import numpy as np
 
 from seq2seq.analysis.challenge.features import INFO_COLUMNS
 from seq2seq.analysis.comparison import bootstrap_ratio_interval
-from seq2seq.analysis.representations import Layer, word_states
+from seq2seq.analysis.representations import RepresentationLayer, word_states
 from seq2seq.errors import EvaluationError
-from seq2seq.extras import requires_extra
+from seq2seq.extras import require_extra
 from seq2seq.inference.translator import Translator
 
-with requires_extra("analysis", needed_by=__name__):
+with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 FOLDS = 5
@@ -74,7 +74,7 @@ def train_linear_probe(
     new words, so control and `seen_group_accuracy` have folds of their own. They draw labels independently; we have few
     types, and keep the labels as frequent as they are.
     """
-    with requires_extra("analysis", needed_by=__name__):
+    with require_extra("analysis", needed_by=__name__):
         from sklearn.linear_model import LogisticRegression
         from sklearn.model_selection import KFold, StratifiedGroupKFold, cross_val_predict
         from sklearn.pipeline import make_pipeline
@@ -111,7 +111,7 @@ def train_linear_probe(
 def probe_positions(
     translator: Translator,
     sentences: pd.DataFrame,
-    layers: Sequence[Layer] = ("embedding", "encoder"),
+    layers: Sequence[RepresentationLayer] = ("embedding", "encoder"),
     *,
     regularization: float = 1.0,
     seed: int = 1,

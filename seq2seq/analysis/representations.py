@@ -9,22 +9,22 @@ import tensorflow as tf
 from seq2seq.analysis.words import subword_positions
 from seq2seq.data.padding import batches_by_length, pad
 from seq2seq.data.tokenizer import EOS_ID, PAD_ID
-from seq2seq.devices.device import use_precision
-from seq2seq.errors import EvaluationError, did_you_mean
-from seq2seq.extras import requires_extra
+from seq2seq.devices.device import set_tf32
+from seq2seq.errors import EvaluationError, suggest_similar
+from seq2seq.extras import require_extra
 from seq2seq.inference.translator import Translator
 from seq2seq.models.translation import Seq2Seq
 
-with requires_extra("analysis", needed_by=__name__):
+with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
-Table = Literal["source", "target", "output"]
-Layer = Literal["embedding", "encoder"]
+EmbeddingTable = Literal["source", "target", "output"]
+RepresentationLayer = Literal["embedding", "encoder"]
 BATCH_TOKENS = 8_000  # padded, read at once
 EOS = "</s>"
 
 
-def embeddings(translator: Translator, table: Table = "source") -> pd.DataFrame:
+def embeddings(translator: Translator, table: EmbeddingTable = "source") -> pd.DataFrame:
     """The vectors of all tokens: V rows named by the vocabulary's entries (`▁the`), E columns, float32.
 
     Args:
@@ -35,13 +35,15 @@ def embeddings(translator: Translator, table: Table = "source") -> pd.DataFrame:
     Raises:
         EvaluationError: There is no such table.
     """
-    _check(table, get_args(Table), "table")
+    _check(table, get_args(EmbeddingTable), "table")
     tokenizer = translator.tokenizers.source if table == "source" else translator.tokenizers.target
     layer = getattr(translator.model, f"{table}_embedding")
     return pd.DataFrame(np.asarray(layer.table), index=tokenizer.pieces(range(tokenizer.vocabulary_size)))
 
 
-def source_states(translator: Translator, sentences: Sequence[str], layer: Layer = "encoder") -> list[np.ndarray]:
+def source_states(
+    translator: Translator, sentences: Sequence[str], layer: RepresentationLayer = "encoder"
+) -> list[np.ndarray]:
     """A vector for each source token of each sentence.
 
     Args:
@@ -57,9 +59,9 @@ def source_states(translator: Translator, sentences: Sequence[str], layer: Layer
     Raises:
         EvaluationError: There is no such layer.
     """
-    _check(layer, get_args(Layer), "layer")
+    _check(layer, get_args(RepresentationLayer), "layer")
     model = translator.model
-    use_precision(model.precision)
+    set_tf32(model.precision)
 
     def read(source: tf.Tensor) -> tf.Tensor:
         embedded = model.source_embedding(source)
@@ -77,7 +79,7 @@ def source_states(translator: Translator, sentences: Sequence[str], layer: Layer
 
 
 def word_states(
-    translator: Translator, sentences: Sequence[str], layer: Layer = "encoder"
+    translator: Translator, sentences: Sequence[str], layer: RepresentationLayer = "encoder"
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """A vector for each source word: the mean of the vectors of its pieces. The sentence's end counts as a word.
 
@@ -107,7 +109,7 @@ def bottleneck_size(model: Seq2Seq) -> tuple[int, int]:
     The first are the decoder's first states, or the one vector that it reads at every step and that these states are
     made from; the second the width of an encoder state, 0 without attention.
     """
-    if model.decoder.bridge.vector_size is not None:
+    if model.decoder.bridge.context_size is not None:
         return model.decoder.bridge.width, 0
     _, state = model.encode(tf.constant([[EOS_ID]]))
     first = sum(part.shape[-1] for part in tf.nest.flatten(state.cells))
@@ -133,7 +135,7 @@ def nearest_neighbours(vectors: pd.DataFrame, names: Sequence[str], count: int =
     rows = []
     for name in names:
         if name not in vectors.index:
-            raise EvaluationError(f"there is no vector of {name!r}.{did_you_mean(name, map(str, vectors.index))}")
+            raise EvaluationError(f"there is no vector of {name!r}.{suggest_similar(name, map(str, vectors.index))}")
         place = vectors.index.get_loc(name)
         cosines = units @ units[place]
         order = [other for other in np.argsort(-cosines, kind="stable") if other != place][:count]
@@ -149,7 +151,7 @@ def principal_components(vectors: pd.DataFrame, count: int = 2) -> tuple[pd.Data
 
     Source: scikit-learn's `PCA` with its exact solver. A component's sign means nothing.
     """
-    with requires_extra("analysis", needed_by=__name__):
+    with require_extra("analysis", needed_by=__name__):
         from sklearn.decomposition import PCA
 
     pca = PCA(count, svd_solver="full")
@@ -175,7 +177,7 @@ def tsne(vectors: pd.DataFrame, perplexity: float = 15.0, seed: int = 1) -> pd.D
 
     Source: van der Maaten and Hinton (2008), as scikit-learn's `TSNE` computes it exactly; cosine distances.
     """
-    with requires_extra("analysis", needed_by=__name__):
+    with require_extra("analysis", needed_by=__name__):
         from sklearn.manifold import TSNE
 
     # The approximate method starts threads that wait for each other: on a busy machine it is far slower for so few.
@@ -186,5 +188,5 @@ def tsne(vectors: pd.DataFrame, perplexity: float = 15.0, seed: int = 1) -> pd.D
 def _check(name: str, accepted: tuple[str, ...], what: str) -> None:
     if name not in accepted:
         raise EvaluationError(
-            f"unknown {what} {name!r}.{did_you_mean(name, accepted)} Accepted: {', '.join(accepted)}."
+            f"unknown {what} {name!r}.{suggest_similar(name, accepted)} Accepted: {', '.join(accepted)}."
         )

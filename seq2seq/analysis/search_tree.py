@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer
-from seq2seq.devices.device import use_precision
-from seq2seq.extras import requires_extra
-from seq2seq.inference.searcher import SearchInputs, SearchStructure, length_limits
+from seq2seq.devices.device import set_tf32
+from seq2seq.extras import require_extra
+from seq2seq.inference.searcher import SearchInputs, StaticSearchOptions, length_limits
 from seq2seq.inference.step_sources import Batch
 from seq2seq.inference.translator import Translator
 from seq2seq.search import (
@@ -26,7 +26,7 @@ from seq2seq.search import (
     top_k,
 )
 
-with requires_extra("analysis", needed_by=__name__):
+with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 BOS = "<s>"
@@ -132,7 +132,7 @@ def build_tree(recording: RecordingStep, result: SearchResult, beam_size: int, t
         for node in beam:
             if node is not None:
                 rows[node]["status"] = "alive"
-        covered = constraints.update_coverage(covered, note.output.weights)
+        covered = constraints.update_coverage(covered, note.output.attention)
         sums = np.array([NEG_INF if node is None else rows[node]["total"] for node in beam], np.float32)
         for rank, (place, token, log_prob, total) in enumerate(_ranked(sums, note, 2 * beam_size)):
             children[beam[place], token] = len(rows)
@@ -140,7 +140,7 @@ def build_tree(recording: RecordingStep, result: SearchResult, beam_size: int, t
             row = new | {"parent": beam[place], "step": step, "rank": rank, "log_prob": log_prob, "total": total}
             if token == constraints.eos_id:
                 row["score"] = float(
-                    constraints.scores(tf.constant([[total]]), step, covered[:, place : place + 1])[0, 0]
+                    constraints.score_hypotheses(tf.constant([[total]]), step, covered[:, place : place + 1])[0, 0]
                 )
             rows.append(row)
     unended = [row for row, token in zip(rows, ids, strict=True) if token != constraints.eos_id]
@@ -254,16 +254,16 @@ def _run(
 ) -> tuple[RecordingStep, SearchResult]:
     if options.sample:
         raise ValueError("'sample' is true: only greedy and beam search can be watched")
-    steps = translator.step_sources.make(options)
+    steps = translator.step_sources.get(options)
     ids = [*translator.tokenizers.source.encode(sentence), EOS_ID]
     if not 1 < len(ids) <= options.max_source_tokens:
         raise ValueError(
             f"the sentence has {len(ids)} tokens with </s>: expected 2 to {options.max_source_tokens} "
             "('max_source_tokens'), for it is watched as a whole."
         )
-    use_precision(translator.model.precision)
+    set_tf32(translator.model.precision)
     inputs = SearchInputs.from_batch(steps, Batch([ids[:-1]]), length_limits(np.array([len(ids)]), options), options)
-    constraints = SearchStructure.from_options(options, keep_weights=True).constraints(inputs)
+    constraints = StaticSearchOptions.from_options(options, keep_attention=True).constraints(inputs)
     step, state, memory = steps.start(inputs.source, inputs.step_inputs)
     noting = RecordingStep(step, constraints)
     return noting, search(noting, noting.start(state), memory, constraints)

@@ -14,10 +14,10 @@ import numpy as np
 from seq2seq.analysis.comparison import BOOTSTRAP_SAMPLES, bootstrap_ratio_interval
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import EvaluationError
-from seq2seq.extras import requires_extra
+from seq2seq.extras import require_extra
 from seq2seq.phrasebook.grammar.phenomena import WORD, split_words
 
-with requires_extra("analysis", needed_by=__name__):
+with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 EDGES = (1, 2, 5, 10, 100, 1000)
@@ -141,7 +141,7 @@ def accuracy_by_frequency(
     return pd.DataFrame(rows)
 
 
-def missed_words(matches: pd.DataFrame, counts: Mapping[str, int]) -> pd.DataFrame:
+def word_scores(matches: pd.DataFrame, counts: Mapping[str, int]) -> pd.DataFrame:
     """All words of the references and translations, those that are missed most often first.
 
     Args: see `accuracy_by_frequency`.

@@ -7,10 +7,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from seq2seq.bulk.chunks import Chunks, Job, beside
+from seq2seq.bulk.chunks import Chunks, Job, sibling_path
 from seq2seq.config.precision import Precision
 from seq2seq.errors import BulkError, Seq2SeqError
-from seq2seq.extras import requires_extra
+from seq2seq.extras import require_extra
 from seq2seq.inference.translator import CHUNK_SENTENCES, Translator
 from seq2seq.storage.files import file_lock
 
@@ -24,12 +24,12 @@ class Worker:
     """A model, loaded once per process and used by one thread at a time: a search takes all cores."""
 
     def __init__(self, model: Path, precision: Precision) -> None:
-        self.translator, self.lock = Translator.load(model, precision, warn=_LOGGER.warning), Lock()
+        self.translator, self.lock = Translator.load(model, precision, on_warning=_LOGGER.warning), Lock()
 
 
 @dataclass(eq=False)
 class TranslateChunk:
-    """Answer a chunk, see `Chunks.answer`."""
+    """Answer a chunk, see `Chunks.translate_chunk`."""
 
     chunks: Chunks
     shared: Any  # Apache Beam's `Shared`, which keeps one `Worker` per process
@@ -38,7 +38,7 @@ class TranslateChunk:
         job = self.chunks.job
         worker = self.shared.acquire(lambda: Worker(job.model, job.precision))
         with worker.lock:
-            self.chunks.answer(worker.translator, *chunk, _LOGGER.warning)
+            self.chunks.translate_chunk(worker.translator, *chunk, _LOGGER.warning)
 
 
 def translate_on_apache_beam(
@@ -63,7 +63,7 @@ def translate_on_apache_beam(
         BulkError: Another process is on this output; what lies beside it is of another job; the engine gave up; or when
             all has run, a chunk has no answer.
     """
-    with requires_extra("apache-beam", needed_by="--engine apache-beam"):
+    with require_extra("apache-beam", needed_by="--engine apache-beam"):
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
         from apache_beam.runners.runner import PipelineState
@@ -72,17 +72,17 @@ def translate_on_apache_beam(
     options = PipelineOptions(list(pipeline_options))
     if runner is None and options.view_as(StandardOptions).runner is None:
         runner = DEFAULT_RUNNER
-    target = job.target.absolute()
-    job = replace(job, model=job.model.absolute(), source=job.source.absolute(), target=target)
-    lock = beside(target, "apache-beam.lock")
+    target = job.output.absolute()
+    job = replace(job, model=job.model.absolute(), source=job.source.absolute(), output=target)
+    lock = sibling_path(target, "apache-beam.lock")
 
     def refused(process: str) -> BulkError:
-        return BulkError(f"{job.target}: process {process} is translating into it. Wait for it or end it.")
+        return BulkError(f"{job.output}: process {process} is translating into it. Wait for it or end it.")
 
     with file_lock(lock, refused):
         chunks = Chunks(job, {**job.identity(), "chunk": chunk}, chunk)
         try:
-            if not chunks.begin():
+            if not chunks.resume():
                 with beam.Pipeline(runner=runner, options=options) as pipeline:
                     _ = (
                         pipeline
@@ -101,6 +101,6 @@ def translate_on_apache_beam(
                 "there, and the same command continues from them."
             ) from error
         chunks.join()
-        chunks.record.unlink()
+        chunks.record_path.unlink()
         lock.unlink(missing_ok=True)
     return chunks.total

@@ -20,11 +20,11 @@ from seq2seq.config.precision import Precision
 from seq2seq.corpora.readers import count_lines, decode_lines, open_bytes
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import BulkError, CorpusError
-from seq2seq.inference.output import OutputFormat, count_translated, format_translations
+from seq2seq.inference.output import OutputFormat, count_translated, translate_to_rows
 from seq2seq.inference.step_factory import external_checksums
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import checksums
-from seq2seq.storage.files import atomic_write, sha256, storage_errors
+from seq2seq.storage.files import atomic_write, sha256, wrap_storage_errors
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Job:
 
     model: Path
     source: Path
-    target: Path
+    output: Path
     options: SearchOptions
     output_format: OutputFormat
     precision: Precision = "float32"
@@ -71,7 +71,7 @@ class Chunks:
     size      lines of a chunk; the last one has what is left
 
     folder    `OUT.chunks`: the rows that answer each chunk, named by the number of its first line
-    record    `OUT.manifest.json`: the identity as `job`, and the `bytes` of `OUT` when that is there
+    record_path    `OUT.manifest.json`: the identity as `job`, and the `bytes` of `OUT` when that is there
     total     lines of the input
     """
 
@@ -81,25 +81,25 @@ class Chunks:
 
     @property
     def folder(self) -> Path:
-        return beside(self.job.target, "chunks")
+        return sibling_path(self.job.output, "chunks")
 
     @property
-    def record(self) -> Path:
-        return beside(self.job.target, "manifest.json")
+    def record_path(self) -> Path:
+        return sibling_path(self.job.output, "manifest.json")
 
     @property
     def total(self) -> int:
         return self.identity["input"]["lines"]
 
-    def begin(self) -> bool:
+    def resume(self) -> bool:
         """Go on with what is there, if it is of the same job; returns whether all is done.
 
         Raises:
             BulkError: It is of another job, or damaged, or the output is not what was written.
         """
-        output, remedy = self.job.target, f"Give another --output, or delete {self.record.name} to begin anew."
+        output, remedy = self.job.output, f"Give another --output, or delete {self.record_path.name} to begin anew."
         try:
-            record = json.loads(self.record.read_bytes())
+            record = json.loads(self.record_path.read_bytes())
             begun, written = {**record["job"]}, record["bytes"]
         except FileNotFoundError:
             rmtree(self.folder, ignore_errors=True)
@@ -107,7 +107,7 @@ class Chunks:
             self._write_record(None)
             return False
         except (ValueError, KeyError, TypeError) as error:
-            raise BulkError(f"{self.record}: damaged: {error}. {remedy}") from None
+            raise BulkError(f"{self.record_path}: damaged: {error}. {remedy}") from None
         there, here = flatten(begun), flatten(self.identity)
         differ = [
             f"{key} is {_short(there.get(key))} there and {_short(here.get(key))} now"
@@ -115,31 +115,31 @@ class Chunks:
             if there.get(key) != here.get(key)
         ]
         if differ:
-            raise BulkError(f"{self.record}: tells of another job: {', '.join(differ)}. {remedy}")
+            raise BulkError(f"{self.record_path}: tells of another job: {', '.join(differ)}. {remedy}")
         if written is None:
             return False
         found = output.stat().st_size if output.exists() else None
         if found != written:
             size = "no such file" if found is None else f"a file of {found:,} bytes"
-            raise BulkError(f"{output}: found {size}, and {self.record.name} says {written} bytes. {remedy}")
+            raise BulkError(f"{output}: found {size}, and {self.record_path.name} says {written} bytes. {remedy}")
         return True
 
     def chunk_lines(self, first: int) -> range:
         """The numbers of a chunk's lines, by its first one."""
         return range(first, min(first + self.size, self.total + 1))
 
-    def missing(self, lines: range) -> list[int]:
+    def missing_chunks(self, lines: range) -> list[int]:
         """The first lines of those chunks of `lines` that are not answered."""
         return [first for first in lines[:: self.size] if not self._path(first).exists()]
 
-    def read(self, lines: range, warn: Callable[[str], None]) -> Iterator[tuple[int, list[str]]]:
+    def read(self, lines: range, on_warning: Callable[[str], None]) -> Iterator[tuple[int, list[str]]]:
         """Yield the first line's number and the text of each chunk of `lines`, which begin with a chunk.
 
         Raises:
             CorpusError: The file cannot be read, or got shorter.
         """
         with open_bytes(self.job.source) as handle:
-            texts = decode_lines(handle, str(self.job.source), warn, lines.start)
+            texts = decode_lines(handle, str(self.job.source), on_warning, lines.start)
             for first in lines[:: self.size]:
                 chunk = list(islice(texts, self.size))
                 if len(chunk) < len(self.chunk_lines(first)):
@@ -149,12 +149,12 @@ class Chunks:
                     )
                 yield first, chunk
 
-    def answer(
+    def translate_chunk(
         self,
         translator: Translator,
         first: int,
         lines: Sequence[str],
-        warn: Callable[[str], None],
+        on_warning: Callable[[str], None],
         on_progress: ProgressCallback = no_progress,
     ) -> None:
         """Translate a chunk, unless it is answered; the rows are on disk before the file has its name.
@@ -163,17 +163,17 @@ class Chunks:
             translator: Of the job's model.
             first: Number of the first line.
             lines: Lines without their ends.
-            warn: Called with a warning message for each line that is cut off.
+            on_warning: Called with a warning message for each line that is cut off.
             on_progress: Called with the number of lines done so far.
         """
         path, job = self._path(first), self.job
         if path.exists():
             return
-        about: dict[str, Any] = {"name": str(job.source), "warn": warn, "first": first, "chunk": len(lines)}
+        about: dict[str, Any] = {"name": str(job.source), "on_warning": on_warning, "first": first, "chunk": len(lines)}
         partial = path.with_name(f"{path.name}.{uuid4().hex}")
         try:
-            with storage_errors(path), partial.open("wb") as handle:
-                answers = format_translations(
+            with wrap_storage_errors(path), partial.open("wb") as handle:
+                answers = translate_to_rows(
                     translator, lines, job.options, job.output_format, **about, on_progress=on_progress
                 )
                 for rows in answers:
@@ -190,15 +190,15 @@ class Chunks:
         A process that is killed here leaves the answers, or the record, or both: the next call ends what it began.
 
         Raises:
-            BulkError: A chunk has no answer, or one that does not answer each of its lines; or see `begin`.
+            BulkError: A chunk has no answer, or one that does not answer each of its lines; or see `resume`.
         """
-        if not self.begin():
+        if not self.resume():
             self._write_output()
-            self._write_record(self.job.target.stat().st_size)
+            self._write_record(self.job.output.stat().st_size)
         rmtree(self.folder, ignore_errors=True)
 
     def _write_output(self) -> None:
-        with atomic_write(self.job.target) as partial, partial.open("wb") as target:
+        with atomic_write(self.job.output) as partial, partial.open("wb") as target:
             for first in range(1, self.total + 1, self.size):
                 path, lines = self._path(first), self.chunk_lines(first)
                 found = 0
@@ -214,7 +214,7 @@ class Chunks:
                     )
 
     def _write_record(self, size: int | None) -> None:
-        with atomic_write(self.record) as partial:
+        with atomic_write(self.record_path) as partial:
             partial.write_text(json.dumps({"job": self.identity, "bytes": size}, indent=2) + "\n", encoding="utf-8")
 
     def _path(self, first: int) -> Path:
@@ -228,6 +228,6 @@ def _short(value: Any) -> str:
     return json.dumps(value)
 
 
-def beside(output: Path, ending: str) -> Path:
+def sibling_path(output: Path, ending: str) -> Path:
     """A file that belongs to an output."""
     return output.with_name(f"{output.name}.{ending}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from seq2seq.bulk.chunks import Chunks, Job, beside
+from seq2seq.bulk.chunks import Chunks, Job, sibling_path
 from seq2seq.bulk.shard import Shard
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import BulkError
@@ -29,7 +29,7 @@ def translate_shard(
     job: Job,
     shard: Shard,
     *,
-    warn: Callable[[str], None],
+    on_warning: Callable[[str], None],
     on_progress: ProgressCallback = no_progress,
     chunk: int = CHUNK_SENTENCES,
 ) -> ShardReport:
@@ -42,7 +42,7 @@ def translate_shard(
         translator: Of the job's model.
         job: What to translate.
         shard: Which part of it.
-        warn: Called with a warning message for each line with invalid UTF-8, or that is cut off.
+        on_warning: Called with a warning message for each line with invalid UTF-8, or that is cut off.
         on_progress: Called with the number of the shard's lines done so far.
         chunk: Lines that are translated, and kept, at once.
 
@@ -58,22 +58,22 @@ def translate_shard(
         )
     chunks = Chunks(job, {**job.identity(), "shards": shard.count, "chunk": chunk}, chunk)
     lines = shard.lines(chunks.total, chunk)
-    lock = beside(job.target, f"shard-{shard.number:05d}-of-{shard.count:05d}.lock")
+    lock = sibling_path(job.output, f"shard-{shard.number:05d}-of-{shard.count:05d}.lock")
 
     def refused(process: str) -> BulkError:
         return BulkError(f"{lock}: process {process} is on shard {shard}. Wait for it or end it.")
 
     with file_lock(lock, refused):
         with _joining(job):  # which removes the answers, but no other call does as long as one is missing
-            left = [] if chunks.begin() else chunks.missing(lines)
+            left = [] if chunks.resume() else chunks.missing_chunks(lines)
 
         def advance(part: int) -> None:
             on_progress(done + part)
 
         before = done = len(lines) - sum(len(chunks.chunk_lines(first)) for first in left)
-        for first, texts in chunks.read(range(left[0], lines.stop), warn) if left else ():
+        for first, texts in chunks.read(range(left[0], lines.stop), on_warning) if left else ():
             if first in left:
-                chunks.answer(translator, first, texts, warn, advance)
+                chunks.translate_chunk(translator, first, texts, on_warning, advance)
                 done += len(texts)
         lock.unlink(missing_ok=True)
     complete = join_shards(chunks, shard.count)
@@ -88,7 +88,7 @@ def join_shards(chunks: Chunks, count: int) -> int:
     """
     with _joining(chunks.job) as lock:
         shards = [Shard(number, count).lines(chunks.total, chunks.size) for number in range(1, count + 1)]
-        missing = 0 if chunks.begin() else sum(bool(chunks.missing(lines)) for lines in shards)
+        missing = 0 if chunks.resume() else sum(bool(chunks.missing_chunks(lines)) for lines in shards)
         if not missing:
             chunks.join()
             Path(lock.lock_file).unlink(missing_ok=True)
@@ -96,4 +96,4 @@ def join_shards(chunks: Chunks, count: int) -> int:
 
 
 def _joining(job: Job) -> FileLock:
-    return FileLock(beside(job.target, "join.lock"))
+    return FileLock(sibling_path(job.output, "join.lock"))

@@ -7,9 +7,9 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from seq2seq.cli.console import check_output, load_tensorflow, progress_bar, warn, write_json
+from seq2seq.cli.console import check_writable, import_tensorflow, progress_bar, warn, write_json
 from seq2seq.cli.options import search_options, with_search_options
-from seq2seq.extras import requires_extra
+from seq2seq.extras import require_extra
 
 if TYPE_CHECKING:
     from seq2seq.analysis.challenge.sets import ChallengeReport
@@ -35,16 +35,16 @@ def challenge(
     phenomenon determines.
     """
     if plot is not None:
-        check_output(plot)
-        with requires_extra("analysis", needed_by="A plot"):  # before the translating that the plot comes after
+        check_writable(plot)
+        with require_extra("analysis", needed_by="A plot"):  # before the translating that the plot comes after
             import matplotlib  # noqa: F401
-    load_tensorflow()
+    import_tensorflow()
     from seq2seq.analysis.challenge.sets import evaluate_challenge_sets as run
     from seq2seq.analysis.challenge.sets import plot_report, training_lexicon
     from seq2seq.inference.translator import Translator
     from seq2seq.model_directory.directory import load_model_config
 
-    translator = Translator.load(model, warn=warn)
+    translator = Translator.load(model, on_warning=warn)
     options = search_options(translator.options, search)
     with progress_bar("translating challenge sets", None) as advance:
         report = run(
@@ -60,11 +60,14 @@ def challenge(
 
 def print_accuracies(report: "ChallengeReport") -> None:
     """Show accuracies in per cent, with 95% intervals, as two tables."""
-    for title, accuracies in (("phenomenon", report.phenomena), ("words between, long distance", report.distances)):
+    for title, accuracies in (
+        ("phenomenon", report.by_phenomenon),
+        ("words between, long distance", report.by_distance),
+    ):
         numbers = [Column(name, justify="right") for name in ("right", "of", "accuracy")]
         table = Table(title, *numbers, "95% interval", box=None, pad_edge=False)
         for accuracy in accuracies:
             interval = " - ".join(f"{100 * limit:.1f}" for limit in accuracy.interval)
-            counts = f"{accuracy.correct:,}", f"{accuracy.items:,}"
+            counts = f"{accuracy.correct:,}", f"{accuracy.total:,}"
             table.add_row(accuracy.name, *counts, f"{100 * accuracy.value:.1f}%", interval)
         Console().print(table)

@@ -16,22 +16,22 @@ from rich.progress import Progress
 
 from seq2seq.corpora.readers import decode_lines, open_bytes
 from seq2seq.errors import CorpusError
-from seq2seq.storage.files import atomic_write, storage_errors
+from seq2seq.storage.files import atomic_write, wrap_storage_errors
 
 stderr = Console(stderr=True)
 
 
 def warn(message: str) -> None:
     """Print a warning to stderr."""
-    print_line(f"warning: {message}")
+    print_stderr(f"warning: {message}")
 
 
-def print_line(message: str) -> None:
+def print_stderr(message: str) -> None:
     """Print a line to stderr, as it is."""
     stderr.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
-def write(text: str) -> None:
+def print_stdout(text: str) -> None:
     """Print lines to stdout, as they are."""
     Console().print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -49,7 +49,7 @@ def progress_bar(description: str, total: int | None) -> Iterator[Any]:
         yield lambda done: bar.update(task, completed=done)
 
 
-def load_tensorflow() -> None:
+def import_tensorflow() -> None:
     """Import TensorFlow and wake its devices without the lines that it writes to stderr at that moment.
 
     Nothing is lost when it fails: what it wrote is printed then. That a GPU is there and not used is a warning.
@@ -60,9 +60,9 @@ def load_tensorflow() -> None:
         warnings.simplefilter("always")  # shown below: stderr is captured now
         os.dup2(captured.fileno(), 2)
         try:
-            from seq2seq.devices.device import DeviceWarning, find_device
+            from seq2seq.devices.device import DeviceWarning, set_up_device
 
-            find_device()
+            set_up_device()
         except BaseException:
             captured.seek(0)
             os.write(real, captured.read())
@@ -88,7 +88,7 @@ def input_lines(path: Path | None) -> Iterator[Iterator[str]]:
         yield decode_lines(lines, str(path or "stdin"), warn)
 
 
-def check_output(path: Path, inputs: Path | None = None) -> None:
+def check_writable(path: Path, inputs: Path | None = None) -> None:
     """See that a file can be written, without writing it yet.
 
     Raises:
@@ -113,7 +113,7 @@ def open_output(path: Path | None, inputs: Path | None = None) -> Iterator[IO[st
         inputs: The input, which it must not be.
 
     Raises:
-        CorpusError: See `check_output`.
+        CorpusError: See `check_writable`.
         StorageError: It cannot be written.
     """
     if path is None:
@@ -121,8 +121,8 @@ def open_output(path: Path | None, inputs: Path | None = None) -> Iterator[IO[st
         yield sys.stdout
         sys.stdout.flush()
         return
-    check_output(path, inputs)
+    check_writable(path, inputs)
     path = path.resolve()  # a link stays one
     whole = atomic_write(path, keep=True) if path.is_file() or not path.exists() else nullcontext(path)
-    with storage_errors(path), whole as partial, partial.open("w", encoding="utf-8", newline="\n") as handle:
+    with wrap_storage_errors(path), whole as partial, partial.open("w", encoding="utf-8", newline="\n") as handle:
         yield handle

@@ -13,10 +13,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from seq2seq.cli.console import open_output, progress_bar, stderr, write, write_json
+from seq2seq.cli.console import open_output, print_stdout, progress_bar, stderr, write_json
 
 if TYPE_CHECKING:
-    from seq2seq.corpora.downloads.downloaded import DownloadedCorpus
+    from seq2seq.corpora.downloads.corpus import DownloadedCorpus
 
 app = typer.Typer(help="Corpora to train on and to test with.", no_args_is_help=True)
 
@@ -50,7 +50,7 @@ def list_corpora(
     for name, entry in entries.items():
         size = entry.size()
         exact = all(file.size for file in entry.files.values())
-        checked = sum(file.unchecked is None for file in entry.files.values())
+        checked = sum(file.unchecked_reason is None for file in entry.files.values())
         table.add_row(
             escape(name),
             escape("-".join(entry.languages)),
@@ -59,7 +59,7 @@ def list_corpora(
             escape(f"{entry.description}. Licence: {entry.licence}"),
         )
     Console().print(table)
-    write(f"{OTHER_CATALOGUES}\ndownload: seq2seq data get NAME")
+    print_stdout(f"{OTHER_CATALOGUES}\ndownload: seq2seq data get NAME")
 
 
 @app.command("get")
@@ -70,7 +70,7 @@ def get(
     ] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="Swap source and target.")] = False,
     seed: Annotated[int, typer.Option(help="Of the splits, where the corpus has none.")] = 1,
-    held_out: Annotated[
+    held_out_fraction: Annotated[
         float | None,
         typer.Option(
             metavar="SHARE",
@@ -90,9 +90,15 @@ def get(
     folder = output or Path("data") / re.sub(r"[:/\\]+", "-", name)
     with _transfers() as progress:
         got = get_corpus(
-            name, folder, catalogue=catalogue, seed=seed, held_out=held_out, reverse=reverse, on_progress=progress
+            name,
+            folder,
+            catalogue=catalogue,
+            seed=seed,
+            held_out=held_out_fraction,
+            reverse=reverse,
+            on_progress=progress,
         )
-    write("\n".join(_report(got)))
+    print_stdout("\n".join(_report(got)))
 
 
 def _report(got: "DownloadedCorpus") -> Iterator[str]:
@@ -106,7 +112,7 @@ def _report(got: "DownloadedCorpus") -> Iterator[str]:
         yield f"{report.read:,} lines read, dropped {dropped}"
         if report.first_malformed:
             yield f"the first malformed line: {report.first_malformed}"
-    for name, sha256 in got.unchecked.items():
+    for name, sha256 in got.unverified_checksums.items():
         yield f"not compared, since no checksum is known: {name}, SHA-256 {sha256}"
     yield f"licence: {got.licence}"
     yield f"cite: {got.citation}"
@@ -116,7 +122,7 @@ def _report(got: "DownloadedCorpus") -> Iterator[str]:
 @contextmanager
 def _transfers() -> Iterator[Any]:
     """A bar on stderr where that is a terminal; yields what `get_corpus` takes as `on_progress`."""
-    from seq2seq.corpora.downloads.downloaded import SPLITTING
+    from seq2seq.corpora.downloads.corpus import SPLITTING
 
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amount]}"), TimeRemainingColumn()
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
@@ -138,8 +144,8 @@ def _transfers() -> Iterator[Any]:
 @app.command("phrasebook")
 def write_phrasebook(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the files go.")],
-    pairs: Annotated[int, typer.Option(help="Pairs for training.", min=1)] = 100_000,
-    held_out: Annotated[int, typer.Option(help="Pairs of each other split.", min=1)] = 1000,
+    train_pairs: Annotated[int, typer.Option(help="Pairs for training.", min=1)] = 100_000,
+    held_out_pairs: Annotated[int, typer.Option(help="Pairs of each other split.", min=1)] = 1000,
     seed: Annotated[int, typer.Option(help="Another one draws others.", min=0)] = 1,
     lexicon: Annotated[str, typer.Option(help="full, or basic with fewer words.")] = "full",
 ) -> None:
@@ -148,13 +154,13 @@ def write_phrasebook(
     No source sentence is in two files. `compositional` has words in forms that they have nowhere else. Recipes need
     no files: `data.train={phrasebook: train, pairs: 100000}` draws the same.
     """
-    from seq2seq.phrasebook.phrasebook import DEFAULT_PAIRS, phrasebook
+    from seq2seq.phrasebook.phrasebook import DEFAULT_PAIRS, generate_pairs
 
     output.mkdir(parents=True, exist_ok=True)
     for split in DEFAULT_PAIRS:
-        number = pairs if split == "train" else held_out
+        number = train_pairs if split == "train" else held_out_pairs
         with progress_bar(split, number) as advance, open_output(output / f"{split}.tsv") as handle:
-            for done, (source, target) in enumerate(phrasebook(split, number, seed, lexicon), start=1):
+            for done, (source, target) in enumerate(generate_pairs(split, number, seed, lexicon), start=1):
                 handle.write(f"{source}\t{target}\n")
                 if done % 1000 == 0:
                     advance(done)

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from seq2seq.cli.console import load_tensorflow, stderr, write
+from seq2seq.cli.console import import_tensorflow, print_stdout, stderr
 from seq2seq.cli.train import next_commands
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")]
@@ -32,7 +32,7 @@ def average(
         raise typer.BadParameter("give one of --last N and --best N")
     from seq2seq.model_directory.directory import load_model_config
 
-    load_tensorflow()
+    import_tensorflow()
     from seq2seq.training.averaging import average_checkpoints
 
     validations = average_checkpoints(model, output, last=last, best=best)
@@ -41,18 +41,18 @@ def average(
         bleu = "" if about["bleu"] is None else f"{about['bleu']:.2f}"
         table.add_row(f"{about['update']:,}", str(about["epoch"]), f"{about['loss']:.3f}", bleu)
     Console().print(table)
-    write(next_commands(load_model_config(output), output))
+    print_stdout(next_commands(load_model_config(output), output))
 
 
 def quantize(model: Model) -> None:
     """Store the decoder with 8-bit weights, for faster decoding on the CPU with --int8."""
-    from seq2seq.model_directory.directory import WEIGHTS, checksums
+    from seq2seq.model_directory.directory import WEIGHTS_FILE, checksums
     from seq2seq.model_directory.model import load_model
 
-    load_tensorflow()
+    import_tensorflow()
     from seq2seq.inference.int8 import DECODER_FILE, quantize_decoder
 
-    made_from = checksums(model)[WEIGHTS]  # before they are read: training may replace them at any time
+    made_from = checksums(model)[WEIGHTS_FILE]  # before they are read: training may replace them at any time
     network, _, _ = load_model(model)
     with stderr.status("quantizing the decoder"):
         quantize_decoder(network, model, made_from)
@@ -73,11 +73,11 @@ def shortlist(
     from seq2seq.config import CorpusConfig, FilterConfig, TranslationConfig
     from seq2seq.corpora import open_corpus
     from seq2seq.inference.shortlist import SHORTLIST_FILE, learn_shortlist, save_shortlist
-    from seq2seq.model_directory.directory import check_directory, load_recipe, load_tokenizers
+    from seq2seq.model_directory.directory import load_recipe, load_tokenizers, verify_directory
 
     if (source is None) != (target is None):
         raise typer.BadParameter("give both --source and --target, or neither")
-    check_directory(model)
+    verify_directory(model)
     config = load_recipe(model, TranslationConfig)
     filters = config.data.filters if config.data else FilterConfig()
     spec = config.corpora.train if source is None else CorpusConfig(source=str(source), target=str(target))

@@ -9,12 +9,20 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from seq2seq.cli.console import check_output, load_tensorflow, open_output, progress_bar, warn, write, write_json
+from seq2seq.cli.console import (
+    check_writable,
+    import_tensorflow,
+    open_output,
+    print_stdout,
+    progress_bar,
+    warn,
+    write_json,
+)
 from seq2seq.cli.options import flag, search_options, with_search_options
 from seq2seq.config.precision import Precision
 from seq2seq.corpora import read_lines
 from seq2seq.errors import EvaluationError
-from seq2seq.storage.files import find_file
+from seq2seq.storage.files import resolve_file
 
 if TYPE_CHECKING:
     from seq2seq.evaluation.metrics import EvaluationReport
@@ -64,7 +72,7 @@ def evaluate(
     assert answers is not None
     lines, *references = _aligned([answers, *reference])
     if output is not None:
-        check_output(output, inputs=source)
+        check_writable(output, inputs=source)
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
         # As this command's other lines, without Python's file and line number.
@@ -92,13 +100,13 @@ def _evaluate_model(
     language: str | None,
     search: dict[str, Any],
 ) -> "EvaluationReport":
-    load_tensorflow()
+    import_tensorflow()
     from seq2seq.config import TranslationConfig
     from seq2seq.evaluation.metrics import evaluate as run
     from seq2seq.inference.translator import Translator
     from seq2seq.model_directory.directory import load_recipe
 
-    translator = Translator.load(model, precision, warn=warn)
+    translator = Translator.load(model, precision, on_warning=warn)
     data = load_recipe(model, TranslationConfig).data
     language = language or (data.target_language if data else None)
     pairs = list(zip(sources, references[0], strict=True))
@@ -109,7 +117,7 @@ def _evaluate_model(
 
 def _aligned(files: Sequence[Path]) -> list[list[str]]:
     """The lines of files that have equally many."""
-    texts = [list(read_lines(find_file(str(file)))) for file in files]
+    texts = [list(read_lines(resolve_file(str(file)))) for file in files]
     for file, lines in zip(files, texts, strict=True):
         if len(lines) != len(texts[0]):
             raise EvaluationError(
@@ -127,9 +135,9 @@ def print_report(report: "EvaluationReport") -> None:
         table.add_row(score.name, f"{score.score:.2f}", interval, "lower is better" if score.lower_is_better else "")
     Console().print(table)
     for score in report.scores:
-        write(f"{score.name} signature: {score.signature}")
+        print_stdout(f"{score.name} signature: {score.signature}")
     if report.seconds is not None:
-        write(
+        print_stdout(
             f"{report.sentences:,} sentences in {report.seconds:.1f} s: {report.sentences_per_second:.1f} sentences/s, "
             f"{report.tokens_per_second:,.0f} tokens/s"
         )

@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from seq2seq.cli.console import (
-    check_output,
+    check_writable,
+    import_tensorflow,
     input_lines,
-    load_tensorflow,
     open_output,
+    print_stdout,
     progress_bar,
     warn,
-    write,
     write_json,
 )
 from seq2seq.cli.options import flag, search_options, with_search_options
@@ -50,8 +50,8 @@ def generate(
     """
     _check_search(search)
     if output is not None:
-        check_output(output)
-    load_tensorflow()
+        check_writable(output)
+    import_tensorflow()
     from seq2seq.inference.text_generator import TextGenerator
 
     generator = TextGenerator.load(model, precision)
@@ -88,10 +88,10 @@ def perplexity(
 
     The last two can be compared between models with different tokenizers. Blank lines are skipped.
     """
-    load_tensorflow()
+    import_tensorflow()
     from seq2seq.inference.text_generator import TextGenerator
 
-    generator = TextGenerator.load(model, precision, warn=warn)
+    generator = TextGenerator.load(model, precision, on_warning=warn)
     with input_lines(input_file) as read:
         lines = list(read)
     with progress_bar(f"measuring {input_file or 'stdin'}", len(lines)) as advance:
@@ -104,7 +104,7 @@ def perplexity(
     table.add_row("perplexity per word", f"{report.per_word:.2f}")
     table.add_row("bits per character", f"{report.bits_per_character:.3f}")
     Console().print(table)
-    write(
+    print_stdout(
         f"{report.sentences:,} sentences of {report.tokens:,} tokens ({report.unknown_tokens:,} unknown), "
         f"{report.words:,} words, {report.characters:,} characters, sentence ends included"
     )

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from seq2seq.cli.challenge import print_accuracies
-from seq2seq.cli.console import load_tensorflow, progress_bar, warn, write
+from seq2seq.cli.console import import_tensorflow, print_stdout, progress_bar, warn
 from seq2seq.cli.evaluate import print_report
 from seq2seq.cli.train import EXIT_INTERRUPTED
 from seq2seq.config import load_config
@@ -31,7 +31,7 @@ def quickstart(
 ) -> None:
     """Train a small English-German translator on the embedded corpus, score it, and show what it does."""
     config = load_config("quickstart", overrides or [])
-    load_tensorflow()
+    import_tensorflow()
     from seq2seq.analysis.attention_text import render_attention
     from seq2seq.analysis.challenge.sets import evaluate_challenge_sets, training_lexicon
     from seq2seq.evaluation.metrics import evaluate
@@ -44,7 +44,7 @@ def quickstart(
     test = config.corpora.test
     assert test is not None
     pairs = [(pair.source, pair.target) for pair in open_corpus(test)]
-    translator = Translator.load(output, warn=warn)
+    translator = Translator.load(output, on_warning=warn)
     with progress_bar("translating the test sentences", len(pairs)) as advance:
         report = evaluate(translator, pairs, on_progress=advance)
     console.print(f"\n[bold]{len(pairs):,} test sentences, none of them seen in training[/bold]")
@@ -70,7 +70,7 @@ def quickstart(
     console.print(render_attention(translator.translate([short])[0]), markup=False, highlight=False)
     command = sys.argv[0] if Path(sys.argv[0]).name == "seq2seq" else "seq2seq"
     console.print("\n[bold]Go on[/bold]")
-    write(
+    print_stdout(
         f"translate a sentence of your own:  echo 'The teacher buys a book.' | {command} translate {output}\n"
         f"see every setting of this run:     cat {output}/config.yaml\n"
         f"train on your own sentence pairs:  {command} train {output}/config.yaml --output runs/mine \\\n"

@@ -11,7 +11,7 @@ from seq2seq.cli.options import section_from_flags
 from seq2seq.config import TokenizerConfig
 from seq2seq.corpora.readers import read_lines
 from seq2seq.errors import TokenizerError
-from seq2seq.storage.files import find_file
+from seq2seq.storage.files import resolve_file
 
 app = typer.Typer(help="Train and use SentencePiece tokenizers.", no_args_is_help=True)
 
@@ -48,7 +48,7 @@ def train(
     config = section_from_flags(TokenizerConfig, values)
     if not output.parent.is_dir():
         raise TokenizerError(f"{output}: there is no folder {output.parent}.")
-    files = [find_file(str(text)) for text in texts]
+    files = [resolve_file(str(text)) for text in texts]
     with stderr.status("training the tokenizer"):
         Tokenizer.train((line for file in files for line in read_lines(file)), config).save(output)
 

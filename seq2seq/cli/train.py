@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from seq2seq.cli.console import load_tensorflow, write
+from seq2seq.cli.console import import_tensorflow, print_stdout
 from seq2seq.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -66,14 +66,14 @@ def train(
     file = Path(recipe)
     output = output or (file.parent if file.name == "config.yaml" else Path("runs") / file.stem)
 
-    load_tensorflow()
+    import_tensorflow()
     from seq2seq.training import train as run
 
     report = run(config, output, console=Console(), allow_changes=allow_changes)
     if not report.end:
         raise typer.Exit(EXIT_INTERRUPTED)
     best = "none" if report.best is None else f"{report.best:.4g}"
-    write(f"best {config.validation.metric} on validation: {best}\n{next_commands(config, output)}")
+    print_stdout(f"best {config.validation.metric} on validation: {best}\n{next_commands(config, output)}")
 
 
 def next_commands(config: "Config", output: Path) -> str:

@@ -7,18 +7,18 @@ import typer
 
 from seq2seq.bulk.shard import Shard
 from seq2seq.cli.console import (
-    check_output,
+    check_writable,
+    import_tensorflow,
     input_lines,
-    load_tensorflow,
     open_output,
-    print_line,
+    print_stderr,
     progress_bar,
     warn,
 )
 from seq2seq.cli.options import search_options, with_search_options
 from seq2seq.config.precision import Precision
 from seq2seq.errors import ConfigError, CorpusError
-from seq2seq.inference.output import OutputFormat, format_translations
+from seq2seq.inference.output import OutputFormat, translate_to_rows
 
 if TYPE_CHECKING:
     from seq2seq.bulk.chunks import Job
@@ -85,11 +85,11 @@ def translate(
         raise typer.BadParameter(f"found {' '.join(context.args)!r} after MODEL, which is for --engine apache-beam")
     files = _files(input_file, output_file, shard, engine)
     if files is not None:
-        check_output(files[1], inputs=files[0])
-    load_tensorflow()
+        check_writable(files[1], inputs=files[0])
+    import_tensorflow()
     from seq2seq.inference.translator import Translator
 
-    translator = Translator.load(model, precision, warn=warn)
+    translator = Translator.load(model, precision, on_warning=warn)
     options = search_options(translator.options, search)
     translator.check(options)
     output_format = output_format or ("tsv" if several else "text")
@@ -100,8 +100,8 @@ def translate(
             open_output(output_file, inputs=input_file) as written,
             progress_bar(f"translating {name}", None) as advance,
         ):
-            told = {"name": name, "warn": warn, "on_progress": advance}
-            for rows in format_translations(translator, lines, options, output_format, **told):
+            told = {"name": name, "on_warning": warn, "on_progress": advance}
+            for rows in translate_to_rows(translator, lines, options, output_format, **told):
                 written.writelines(f"{row}\n" for row in rows)
         return
     from seq2seq.bulk.chunks import Job
@@ -112,7 +112,7 @@ def translate(
         return
     from seq2seq.bulk.apache_beam import translate_on_apache_beam
 
-    print_line(f"{job.target}: {translate_on_apache_beam(job, context.args):,} lines")
+    print_stderr(f"{job.output}: {translate_on_apache_beam(job, context.args):,} lines")
 
 
 def _files(source: Path | None, target: Path | None, shard: str | None, engine: str) -> tuple[Path, Path] | None:
@@ -138,11 +138,11 @@ def _translate_shard(translator: "Translator", job: "Job", shard: Shard) -> None
     from seq2seq.bulk.shards import translate_shard
 
     with progress_bar(f"translating shard {shard} of {job.source}", None) as advance:
-        report = translate_shard(translator, job, shard, warn=warn, on_progress=advance)
+        report = translate_shard(translator, job, shard, on_warning=warn, on_progress=advance)
     lines, new = report.lines, len(report.lines) - report.resumed_lines
     where = f"lines {lines.start:,} to {lines.stop - 1:,}" if lines else "no lines, fewer chunks than shards"
     done = "nothing was left to do" if lines and not new else f"{new:,} translated now, {report.resumed_lines:,} before"
-    print_line(f"shard {shard}: {where}: {done}")
-    print_line(
-        f"{job.target}: joined" if report.joined else f"{report.complete_shards} of {shard.count} shards are complete"
+    print_stderr(f"shard {shard}: {where}: {done}")
+    print_stderr(
+        f"{job.output}: joined" if report.joined else f"{report.complete_shards} of {shard.count} shards are complete"
     )

@@ -5,8 +5,15 @@ combination is a `ConfigError` that names the recipe, the key, what was found an
 """
 
 from seq2seq.config.data import CorpusConfig, FilterConfig, TextConfig, TokenizerConfig
-from seq2seq.config.loading import changed_keys, dump_config, load_config, parse_config, read_config, recipe_names
-from seq2seq.config.network import DecoderConfig, EmbeddingsConfig, EncoderConfig, UnconditionalDecoderConfig
+from seq2seq.config.loading import (
+    changed_keys,
+    dump_config,
+    load_config,
+    parse_config_text,
+    recipe_names,
+    validate_config,
+)
+from seq2seq.config.network import DecoderConfig, EmbeddingsConfig, EncoderConfig, LanguageModelDecoderConfig
 from seq2seq.config.precision import Precision
 from seq2seq.config.recipe import Config, LanguageModelConfig, TranslationConfig
 from seq2seq.config.search import GenerationOptions, SearchOptions
@@ -22,6 +29,7 @@ __all__ = [
     "FilterConfig",
     "GenerationOptions",
     "LanguageModelConfig",
+    "LanguageModelDecoderConfig",
     "Precision",
     "RecoveryConfig",
     "ScheduleConfig",
@@ -31,11 +39,10 @@ __all__ = [
     "TokenizerConfig",
     "TrainingConfig",
     "TranslationConfig",
-    "UnconditionalDecoderConfig",
     "changed_keys",
     "dump_config",
     "load_config",
-    "parse_config",
-    "read_config",
+    "parse_config_text",
     "recipe_names",
+    "validate_config",
 ]

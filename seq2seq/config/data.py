@@ -9,7 +9,7 @@ from seq2seq.config.section import Section, field
 
 SIDES = ("source", "target")
 # Ways to name text, by the key that tells each of them.
-WAYS = {"target": "'source' and 'target'", "tsv": "'tsv'", "phrasebook": "'phrasebook'", "mixture": "'mixture'"}
+CORPUS_KINDS = {"target": "'source' and 'target'", "tsv": "'tsv'", "phrasebook": "'phrasebook'", "mixture": "'mixture'"}
 
 
 class TextConfig(Section):
@@ -40,8 +40,8 @@ class TextConfig(Section):
     def _check_one_kind(self) -> "TextConfig":
         if self.source is not None and self.target is None:
             raise ValueError("'source' and 'target' go together: give both files")
-        *ways, last = (way for name, way in WAYS.items() if name in type(self).model_fields)
-        if sum(getattr(self, name, None) is not None for name in WAYS) != 1:
+        *ways, last = (way for name, way in CORPUS_KINDS.items() if name in type(self).model_fields)
+        if sum(getattr(self, name, None) is not None for name in CORPUS_KINDS) != 1:
             raise ValueError(f"give one of: {', '.join(ways)}, or {last}")
         for name in ("pairs", "lexicon", "seed"):
             if self.phrasebook is None and getattr(self, name) is not None:
@@ -107,9 +107,11 @@ class CorpusConfig(TextConfig):
 class SentenceFilterConfig(Section):
     """Which sentences of the training corpus are left out. Each filter reports how many it dropped."""
 
-    nfc: bool = field(True, "Bring text to Unicode NFC (changes text, drops nothing).")
-    empty: bool = field(True, "Drop blank sentences, and pairs with a blank side.")
-    duplicates: bool = field(True, "Drop exact repetitions of an earlier one; in a mixture, of one in the same part.")
+    normalize_nfc: bool = field(True, "Bring text to Unicode NFC (changes text, drops nothing).")
+    drop_empty: bool = field(True, "Drop blank sentences, and pairs with a blank side.")
+    drop_duplicates: bool = field(
+        True, "Drop exact repetitions of an earlier one; in a mixture, of one in the same part."
+    )
     max_characters: int | None = field(1000, "Maximum length, of either side.", unit="characters", ge=1)
     max_tokens: int = field(200, "Maximum length, of either side.", unit="tokens, EOS included", ge=2)
 
@@ -135,7 +137,7 @@ class CorporaConfig(Section):
     filters: SentenceFilterConfig = SentenceFilterConfig()
 
     @model_validator(mode="after")
-    def only_training_has_shares(self) -> Self:
+    def _check_weights(self) -> Self:
         for name in ("valid", "test"):
             corpus: CorpusConfig | None = getattr(self, name)
             if corpus and (corpus.temperature != 1.0 or any(part.weight for part in corpus.mixture or ())):
@@ -205,7 +207,7 @@ class TargetTokenizerConfig(Section):
 
     @field_validator("user_defined_symbols")
     @classmethod
-    def not_reserved(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_symbols(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
         for symbol in symbols:
             if symbol in ("", "<pad>", "<unk>", "<s>", "</s>") or symbols.count(symbol) > 1:
                 raise ValueError(f"{symbol!r} is empty, reserved or given twice")

@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from seq2seq.config.recipe import RECIPES, Config
+from seq2seq.config.recipe import TASK_CONFIGS, Config
 from seq2seq.config.section import Section, nested_section, sections
-from seq2seq.errors import ConfigError, did_you_mean
+from seq2seq.errors import ConfigError, suggest_similar
 
 _SHORT = Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 200, 200, 200
@@ -37,18 +37,18 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(
             f"{path}: no such recipe. Give a YAML file, or one of the packaged recipes: {', '.join(recipe_names())}."
         )
-    config = read_config(text, str(path), overrides)
+    config = parse_config_text(text, str(path), overrides)
     if config.data is None:
         raise ConfigError(f"{path}: 'data' is missing.")
     return config
 
 
-def read_config(text: bytes, origin: str, overrides: Sequence[str] = ()) -> Config:
+def parse_config_text(text: bytes, origin: str, overrides: Sequence[str] = ()) -> Config:
     """`load_config` of a recipe's bytes, which need not name corpora; `origin` is what to call it in errors."""
     values = _read_yaml(text, f"{origin}: not valid YAML")
     for override in overrides if isinstance(values, dict) else ():
         _override(values, override)
-    return parse_config(values, origin)
+    return validate_config(values, origin)
 
 
 def _read_yaml(text: str | bytes, complaint: str) -> Any:
@@ -67,7 +67,7 @@ def recipe_names() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
-def parse_config(values: Any, origin: str) -> Config:
+def validate_config(values: Any, origin: str) -> Config:
     """Check plain values against the schema of their task.
 
     Raises:
@@ -75,10 +75,12 @@ def parse_config(values: Any, origin: str) -> Config:
     """
     if not isinstance(values, dict):
         raise ConfigError(f"{origin}: expected sections with keys, found {type(values).__name__}.")
-    task = values.get("task", next(iter(RECIPES)))
-    recipe = RECIPES.get(task) if isinstance(task, str) else None
+    task = values.get("task", next(iter(TASK_CONFIGS)))
+    recipe = TASK_CONFIGS.get(task) if isinstance(task, str) else None
     if recipe is None:  # nobody knows what the other keys may be
-        raise ConfigError(f"{origin}: 'task': found {_shown(task)}. Input should be {' or '.join(map(repr, RECIPES))}.")
+        raise ConfigError(
+            f"{origin}: 'task': found {_shown(task)}. Input should be {' or '.join(map(repr, TASK_CONFIGS))}."
+        )
     try:
         return recipe.model_validate(values)
     except ValidationError as error:
@@ -86,7 +88,7 @@ def parse_config(values: Any, origin: str) -> Config:
 
 
 def dump_config(config: Config) -> str:
-    """The complete resolved recipe as YAML; `read_config` reads it back to an equal one."""
+    """The complete resolved recipe as YAML; `parse_config_text` reads it back to an equal one."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
@@ -166,7 +168,7 @@ def _explain_unknown(path: Sequence[str | int], key: str, recipe: type[Section])
     *parents, last = path
     accepted = sorted(_keys(recipe, parents))
     choice = f"Accepted {'in ' + '.'.join(map(str, parents)) if parents else 'at the top'}: {', '.join(accepted)}."
-    for task, other in RECIPES.items():
+    for task, other in TASK_CONFIGS.items():
         if last in _keys(other, parents):
             ours = recipe.model_fields["task"].default
             return f"'{key}' is for 'task: {task}', and this recipe has 'task: {ours}': leave it out. {choice}"
@@ -175,7 +177,7 @@ def _explain_unknown(path: Sequence[str | int], key: str, recipe: type[Section])
         for prefix, section in sections(recipe)
         if last in section.model_fields and nested_section(section.model_fields[last].annotation) is None
     ]
-    hint = did_you_mean(str(last), accepted) or did_you_mean(elsewhere[0] if elsewhere else "", elsewhere)
+    hint = suggest_similar(str(last), accepted) or suggest_similar(elsewhere[0] if elsewhere else "", elsewhere)
     return f"unknown key '{key}'.{hint} {choice}"
 
 

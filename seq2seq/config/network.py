@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import model_validator
 
-from seq2seq.config.section import Rate, Section, bool_or, field
+from seq2seq.config.section import Rate, Section, bool_or_literal, field
 
 CellName = Literal[
     "gru",
@@ -24,8 +24,8 @@ CellName = Literal[
     "jordan",
     "clockwork",
 ]
-Directions = Annotated[bool | Literal["all", "alternating"], bool_or("all", "alternating")]
-Residual = Annotated[bool | Literal["highway"], bool_or("highway")]
+Directions = Annotated[bool | Literal["all", "alternating"], bool_or_literal("all", "alternating")]
+Residual = Annotated[bool | Literal["highway"], bool_or_literal("highway")]
 CELL_PAPERS = (
     "Cho et al. 2014 (gru*); Zhou et al. 2016 (mgu); Hochreiter and Schmidhuber 1997, Gers et al. 2000 (lstm); "
     "Gers and Schmidhuber 2000 (peephole_lstm); Greff et al. 2017 (cifg); Yao et al. 2015 (depth_gated_lstm); "
@@ -117,7 +117,7 @@ class RecurrentStackConfig(Section):
 
     @model_validator(mode="after")
     def _check_stack(self) -> Self:
-        if self.cell == "clockwork" and self.width() % CLOCKWORK_GROUPS:
+        if self.cell == "clockwork" and self.cell_units() % CLOCKWORK_GROUPS:
             raise ValueError(
                 f"'units' is {self.units}: 'cell: clockwork' has {CLOCKWORK_GROUPS} groups of equal width in each "
                 "direction"
@@ -126,7 +126,7 @@ class RecurrentStackConfig(Section):
             raise ValueError("'variational_dropout: True' is about the mask of 'dropout', and 'dropout' is 0")
         return self
 
-    def width(self) -> int:
+    def cell_units(self) -> int:
         """Units of one cell."""
         return self.units
 
@@ -164,14 +164,14 @@ class EncoderConfig(RecurrentStackConfig):
             raise ValueError(f"'units' is {self.units}: a bidirectional encoder needs an even number")
         return self
 
-    def width(self) -> int:
+    def cell_units(self) -> int:
         return self.units // 2 if self.bidirectional else self.units
 
     def describe(self) -> str:
         return f"{super().describe()}; {DIRECTIONS[self.bidirectional]}"
 
 
-class UnconditionalDecoderConfig(RecurrentStackConfig):
+class LanguageModelDecoderConfig(RecurrentStackConfig):
     """Recurrent decoder that reads no source."""
 
     readout_dropout: Rate | None = field(
@@ -179,7 +179,7 @@ class UnconditionalDecoderConfig(RecurrentStackConfig):
     )
 
 
-class DecoderConfig(UnconditionalDecoderConfig):
+class DecoderConfig(LanguageModelDecoderConfig):
     """Recurrent decoder, and how it reads the source."""
 
     type: Literal["luong", "input_feeding", "cgru"] = field(

@@ -9,11 +9,11 @@ from seq2seq.config.network import (
     DecoderConfig,
     EmbeddingsConfig,
     EncoderConfig,
+    LanguageModelDecoderConfig,
     LanguageModelEmbeddingsConfig,
-    UnconditionalDecoderConfig,
 )
 from seq2seq.config.search import GenerationOptions, SearchOptions
-from seq2seq.config.section import Section, field, field_of
+from seq2seq.config.section import Section, field, inherit_field
 from seq2seq.config.training import BaseValidationConfig, LossValidationConfig, TrainingConfig, ValidationConfig
 from seq2seq.errors import ConfigError
 
@@ -21,12 +21,12 @@ from seq2seq.errors import ConfigError
 class Recipe(Section):
     """A complete experiment.
 
-    unit        what a corpus is counted in
+    corpus_unit        what a corpus is counted in
     sides       of a corpus that are read: `source`, `target`
     components  of the model, by the first names of their weights; see `model_directory.inspection`
     """
 
-    unit: ClassVar[str]
+    corpus_unit: ClassVar[str]
     sides: ClassVar[tuple[str, ...]]
     components: ClassVar[tuple[str, ...]]
 
@@ -86,14 +86,14 @@ class Recipe(Section):
 class TranslationConfig(Recipe):
     """A complete experiment."""
 
-    unit: ClassVar = "pairs"
+    corpus_unit: ClassVar = "pairs"
     sides: ClassVar = SIDES
     components: ClassVar = ("source_embedding", "target_embedding", "encoder", "attention", "decoder", "output")
 
     task: Literal["translation"] = field(
         "translation", "A decoder learns the target side of what an encoder reads; the task of a recipe without one."
     )
-    data: DataConfig | None = field_of(Recipe, "data", None)
+    data: DataConfig | None = inherit_field(Recipe, "data", None)
     tokenizer: TokenizerConfig = TokenizerConfig()
     embeddings: EmbeddingsConfig = EmbeddingsConfig()
     encoder: EncoderConfig = EncoderConfig()
@@ -128,7 +128,7 @@ class TranslationConfig(Recipe):
         encoder, decoder = self.encoder, self.decoder
         if decoder.attention != "none":
             return self
-        if asked := self.search.attention_option():
+        if asked := self.search.option_requiring_attention():
             raise ValueError(f"'search.{asked}' looks at attention weights, and 'decoder.attention' is none")
         # They come after the last states, which are the cells' own.
         unread = {
@@ -153,7 +153,7 @@ class TranslationConfig(Recipe):
         parts = {"encoder": self.encoder.min_parameters(size), "decoder": decoder.min_parameters(size) + attention}
         return {"embeddings": tables * size, **parts}
 
-    def architecture(self) -> dict[str, str]:
+    def describe_architecture(self) -> dict[str, str]:
         """The model's sections in words."""
         return {
             "embeddings": self.embeddings.describe(),
@@ -173,7 +173,7 @@ class TranslationConfig(Recipe):
 class LanguageModelConfig(Recipe):
     """A complete experiment with a language model."""
 
-    unit: ClassVar = "sentences"
+    corpus_unit: ClassVar = "sentences"
     sides: ClassVar = ("target",)
     components: ClassVar = ("target_embedding", "decoder", "output")
 
@@ -181,7 +181,7 @@ class LanguageModelConfig(Recipe):
         "language_model", "A decoder alone learns the target side of the corpora.", paper="Mikolov et al. 2010"
     )
     embeddings: LanguageModelEmbeddingsConfig = LanguageModelEmbeddingsConfig()
-    decoder: UnconditionalDecoderConfig = UnconditionalDecoderConfig()
+    decoder: LanguageModelDecoderConfig = LanguageModelDecoderConfig()
     validation: LossValidationConfig = LossValidationConfig()
     search: GenerationOptions = GenerationOptions()
 
@@ -189,7 +189,7 @@ class LanguageModelConfig(Recipe):
         size, tables = self.embeddings.size, target * (1 + (self.embeddings.tied == "none"))
         return {"embeddings": tables * size, "decoder": self.decoder.min_parameters(size)}
 
-    def architecture(self) -> dict[str, str]:
+    def describe_architecture(self) -> dict[str, str]:
         return {"embeddings": self.embeddings.describe(), "decoder": f"{self.decoder.describe()}; reads no source"}
 
     def next_commands(self, folder: str) -> dict[str, str]:
@@ -204,4 +204,4 @@ Config = TranslationConfig | LanguageModelConfig
 RecipeT = TypeVar("RecipeT", bound=Recipe)
 
 # By the name of the task; the first is that of a recipe without one.
-RECIPES: dict[str, type[Config]] = {recipe.model_fields["task"].default: recipe for recipe in get_args(Config)}
+TASK_CONFIGS: dict[str, type[Config]] = {recipe.model_fields["task"].default: recipe for recipe in get_args(Config)}

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from seq2seq.config.recipe import RECIPES
-from seq2seq.config.section import Section, annotations, nested_section, sections
+from seq2seq.config.recipe import TASK_CONFIGS
+from seq2seq.config.section import Section, flatten_annotation, nested_section, sections
 
 INTRODUCTION = """\
 # Configuration
@@ -32,10 +32,10 @@ COLUMNS = ("key", "type", "default", "range", "unit", "meaning", "paper", "task"
 SYMBOLS = {"ge": "≥ ", "gt": "> ", "le": "≤ ", "lt": "< ", "pattern": "matches "}
 
 
-def reference() -> str:
+def render_reference() -> str:
     """The whole document, in Markdown. A section that several keys share is described once."""
     kinds: dict[str, dict[str, type[Section]]] = {}  # of each section, by its name, those that the tasks have
-    for task, recipe in RECIPES.items():
+    for task, recipe in TASK_CONFIGS.items():
         for name, section in sections(recipe):
             kinds.setdefault(name, {})[task] = section
     places: dict[tuple[tuple[str, type[Section]], ...], list[str]] = {}
@@ -47,7 +47,7 @@ def reference() -> str:
 def _describe(by_task: dict[str, type[Section]], names: list[str]) -> str:
     title = ", ".join(f"`{name}`" for name in names) if names[0] else "The recipe"
     text = cleandoc(next(iter(by_task.values())).__doc__ or "")
-    if len(by_task) < len(RECIPES):
+    if len(by_task) < len(TASK_CONFIGS):
         text += f" Only of {_tasks(by_task)}."
     fields = [(name, task, field) for task, section in by_task.items() for name, field in section.model_fields.items()]
     order = list(dict.fromkeys(name for name, *_ in fields))
@@ -115,7 +115,7 @@ def _default(field: FieldInfo) -> str:
 
 def _limits(field: FieldInfo) -> Iterator[str]:
     """Bounds of a number and patterns of a text, those inside of `Rate | None` too."""
-    inner = [data for part in annotations(field.annotation) for data in getattr(part, "__metadata__", ())]
+    inner = [data for part in flatten_annotation(field.annotation) for data in getattr(part, "__metadata__", ())]
     for data in (*field.metadata, *(limit for info in inner for limit in getattr(info, "metadata", [info]))):
         for kind, symbol in SYMBOLS.items():
             if (value := getattr(data, kind, None)) is not None:
@@ -123,4 +123,4 @@ def _limits(field: FieldInfo) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print(reference(), end="")
+    print(render_reference(), end="")

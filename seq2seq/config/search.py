@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import ValidationError, ValidatorFunctionWrapHandler, field_validator, model_validator
 
-from seq2seq.config.section import Section, field, field_of
+from seq2seq.config.section import Section, field, inherit_field
 
 MAX_LENGTH = 100  # tokens of a text that is generated, unless something else is said
 
@@ -84,7 +84,7 @@ class TextSearchOptions(Section):
         return self
 
     @property
-    def hypotheses(self) -> int:
+    def num_hypotheses(self) -> int:
         """Hypotheses of a sentence that are searched for at once."""
         return self.n_best if self.sample else self.beam_size
 
@@ -92,8 +92,8 @@ class TextSearchOptions(Section):
 class GenerationOptions(TextSearchOptions):
     """Search and sampling of text by a language model."""
 
-    sample: bool = field_of(TextSearchOptions, "sample", True)
-    max_length: int | None = field_of(TextSearchOptions, "max_length", MAX_LENGTH)
+    sample: bool = inherit_field(TextSearchOptions, "sample", True)
+    max_length: int | None = inherit_field(TextSearchOptions, "max_length", MAX_LENGTH)
 
 
 class TranslationSearchOptions(TextSearchOptions):
@@ -114,7 +114,7 @@ class TranslationSearchOptions(TextSearchOptions):
     max_length_extra: int = search_key(
         10, "Tokens added to `max_length_factor` times the source's length.", unit="tokens", ge=1
     )
-    unk: Literal["keep", "suppress", "replace"] = search_key(
+    unk_handling: Literal["keep", "suppress", "replace"] = search_key(
         "keep",
         "Unknown tokens in a translation: write them as they are, never choose them, or replace them with the source "
         "text they attend to most.",
@@ -139,10 +139,10 @@ class TranslationSearchOptions(TextSearchOptions):
         ge=1,
     )
 
-    def attention_option(self) -> str:
+    def option_requiring_attention(self) -> str:
         """The option that no model without attention can obey, with its value; "" if there is none."""
-        if self.unk == "replace":
-            return "unk: replace"
+        if self.unk_handling == "replace":
+            return "unk_handling: replace"
         return f"coverage_penalty: {self.coverage_penalty}" if self.coverage_penalty else ""
 
 

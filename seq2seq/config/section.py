@@ -44,14 +44,14 @@ def field(default: Any, description: str, *, unit: str = "", paper: str = "", pa
     )
 
 
-def field_of(section: type[Section], name: str, default: Any) -> Any:
+def inherit_field(section: type[Section], name: str, default: Any) -> Any:
     """A key that a section takes over from the one it extends, with another default."""
     field = copy(section.model_fields[name])
     field.default = default
     return field
 
 
-def bool_or(*words: str) -> WrapValidator:
+def bool_or_literal(*words: str) -> WrapValidator:
     """For `bool | Literal[...]`: one error where pydantic would give one for each of the two."""
 
     def check(value: Any, accept: ValidatorFunctionWrapHandler) -> Any:
@@ -73,18 +73,18 @@ def sections(section: type[Section], prefix: str = "") -> Iterator[tuple[str, ty
     for name, field in section.model_fields.items():
         inner = nested_section(field.annotation)
         if inner is not None:
-            place = ".0" if any(get_origin(part) is tuple for part in annotations(field.annotation)) else ""
+            place = ".0" if any(get_origin(part) is tuple for part in flatten_annotation(field.annotation)) else ""
             yield from sections(inner, f"{prefix}.{name}{place}".lstrip("."))
 
 
 def nested_section(annotation: Any) -> type[Section] | None:
     """The section in `Section`, `Section | None` or `tuple[Section, ...] | None`."""
-    found = (part for part in annotations(annotation) if isinstance(part, type) and issubclass(part, Section))
+    found = (part for part in flatten_annotation(annotation) if isinstance(part, type) and issubclass(part, Section))
     return next(found, None)
 
 
-def annotations(annotation: Any) -> Iterator[Any]:
+def flatten_annotation(annotation: Any) -> Iterator[Any]:
     """A type and all that it is made of."""
     yield annotation
     for part in get_args(annotation):
-        yield from annotations(part)
+        yield from flatten_annotation(part)

@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from seq2seq.config.precision import Precision
-from seq2seq.config.section import Rate, Section, field, field_of
+from seq2seq.config.section import Rate, Section, field, inherit_field
 
 
 class ScheduleConfig(Section):
@@ -166,7 +166,7 @@ class TrainingConfig(Section):
 class BaseValidationConfig(Section):
     """What is measured while training, and what it decides."""
 
-    every_updates: int | None = field(
+    interval_updates: int | None = field(
         None, "Distance between validations; null: at the end of every epoch.", unit="updates", ge=1
     )
     metric: Literal["loss", "bleu"] = field(
@@ -180,14 +180,14 @@ class BaseValidationConfig(Section):
 class LossValidationConfig(BaseValidationConfig):
     """What is measured while training, and what it decides."""
 
-    metric: Literal["loss"] = field_of(BaseValidationConfig, "metric", "loss")
+    metric: Literal["loss"] = inherit_field(BaseValidationConfig, "metric", "loss")
 
 
 class ValidationConfig(BaseValidationConfig):
     """What is measured while training, and what it decides."""
 
     beam_size: int = field(1, "Of the translations that BLEU is measured on; 1 is greedy.", unit="hypotheses", ge=1)
-    bleu: bool = field(
+    compute_bleu: bool = field(
         True,
         "Translate the validation corpus at each validation, without `search.language_model`.",
         paper="Papineni et al. 2002",
@@ -195,6 +195,6 @@ class ValidationConfig(BaseValidationConfig):
 
     @model_validator(mode="after")
     def _check_metric(self) -> Self:
-        if self.metric == "bleu" and not self.bleu:
-            raise ValueError("'metric: bleu' needs 'bleu: true'")
+        if self.metric == "bleu" and not self.compute_bleu:
+            raise ValueError("'metric: bleu' needs 'compute_bleu: true'")
         return self

@@ -30,8 +30,8 @@ class FilterReport:
         return ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.most_common())
 
 
-class ScreenResult(NamedTuple):
-    """What `screen` found of some pairs.
+class PrefilterResult(NamedTuple):
+    """What `prefilter` found of some pairs.
 
     read     number of pairs
     dropped  number of those that are dropped, by reason
@@ -44,7 +44,7 @@ class ScreenResult(NamedTuple):
 
 
 class DuplicateFilter:
-    """The pairs that are kept of those that `screen` leaves: all but duplicates, which one process has to find.
+    """The pairs that are kept of those that `prefilter` leaves: all but duplicates, which one process has to find.
 
     Args:
         filters: What to drop.
@@ -53,9 +53,9 @@ class DuplicateFilter:
 
     def __init__(self, filters: SentenceFilterConfig, report: FilterReport) -> None:
         self.report = report
-        self._seen = Deduplicator() if filters.duplicates else None
+        self._seen = Deduplicator() if filters.drop_duplicates else None
 
-    def keep(self, screening: ScreenResult, reasons: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+    def keep(self, screening: PrefilterResult, reasons: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
         """Which of the pairs that were left are kept, (N,) bool.
 
         Args:
@@ -86,13 +86,13 @@ def filter_pairs(
     """
     selection = DuplicateFilter(filters, report)
     for chunk in chunks(pairs, CHUNK_SIZE):
-        left, screening = screen(chunk, filters)
+        left, screening = prefilter(chunk, filters)
         yield from (SentencePair(*pair) for pair in compress(left, selection.keep(screening)))
 
 
-def screen(
+def prefilter(
     pairs: Iterable[tuple[str, ...]], filters: SentenceFilterConfig
-) -> tuple[list[tuple[str, ...]], ScreenResult]:
+) -> tuple[list[tuple[str, ...]], PrefilterResult]:
     """Clean pairs and leave out those that are dropped for what they are, whatever other pairs there are.
 
     Args:
@@ -103,20 +103,20 @@ def screen(
     for pair in pairs:
         read += 1
         source, target, *more = pair
-        if filters.nfc:
+        if filters.normalize_nfc:
             source, target = unicodedata.normalize("NFC", source), unicodedata.normalize("NFC", target)
         reason = drop_reason(source, target, filters)
         if reason is None:
             left.append((source, target, *more))
         else:
             dropped[reason] += 1
-    return left, ScreenResult(read, dropped, hash_texts(f"{pair[0]}\n{pair[1]}" for pair in left))
+    return left, PrefilterResult(read, dropped, hash_texts(f"{pair[0]}\n{pair[1]}" for pair in left))
 
 
 def drop_reason(source: str, target: str, filters: SentenceFilterConfig) -> str | None:
     """Why a pair is dropped for what it is; None: it is kept, if it is no duplicate."""
     shorter, longer = sorted((len(source.strip()), len(target.strip())))
-    if filters.empty and shorter == 0:
+    if filters.drop_empty and shorter == 0:
         return "empty side"
     if filters.max_characters is not None and longer > filters.max_characters:
         return f"over {filters.max_characters} characters"

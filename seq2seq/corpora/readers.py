@@ -14,7 +14,7 @@ from typing import IO, Any, NamedTuple, Protocol, TypeVar
 from seq2seq.config import CorpusConfig, TextConfig
 from seq2seq.config.data import SIDES
 from seq2seq.errors import CorpusError
-from seq2seq.storage.files import find_file, sha256
+from seq2seq.storage.files import resolve_file, sha256
 
 MAX_CACHED_PAIRS = 200_000  # pairs of the phrasebook that are kept in memory
 BOM = b"\xef\xbb\xbf"
@@ -57,12 +57,12 @@ def open_corpus(spec: TextConfig, sides: Collection[str] = SIDES) -> Corpus:
         draw = 1 if spec.seed is None else spec.seed
         corpus = Phrasebook(spec.phrasebook, spec.pairs, draw, spec.lexicon or "full")
     elif spec.tsv is not None:
-        corpus = TSVFile(find_file(spec.tsv))
+        corpus = TSVFile(resolve_file(spec.tsv))
     else:
         assert spec.target is not None
-        files = [find_file(file) for file in (spec.source if "source" in sides else None, spec.target) if file]
+        files = [resolve_file(file) for file in (spec.source if "source" in sides else None, spec.target) if file]
         corpus = AlignedFiles(*files) if len(files) > 1 else MonolingualFile(*files)
-    return corpus if "source" in sides else TargetOnly(corpus)
+    return corpus if "source" in sides else TargetOnlyCorpus(corpus)
 
 
 class _Files:
@@ -101,7 +101,7 @@ class MonolingualFile(_Files):
             yield SentencePair("", line, f"{path}:{number}")
 
 
-class TargetOnly:
+class TargetOnlyCorpus:
     """What a language model reads of a corpus: each target sentence, on both sides, so that filters judge it alone."""
 
     def __init__(self, corpus: Corpus) -> None:
@@ -131,24 +131,28 @@ class TSVFile(_Files):
 
 
 class Phrasebook:
-    """A split of the corpus that ships with the package; the rest as in `phrasebook`."""
+    """A split of the corpus that ships with the package; the rest as in `generate_pairs`."""
 
     def __init__(self, split: str, pairs: int | None = None, seed: int = 1, lexicon: str = "full") -> None:
         self.split = split
-        self.drawn = pairs, seed, lexicon
+        self.generated_pairs = pairs, seed, lexicon
 
     def __iter__(self) -> Iterator[SentencePair]:
-        from seq2seq.phrasebook.phrasebook import DEFAULT_PAIRS, phrasebook
+        from seq2seq.phrasebook.phrasebook import DEFAULT_PAIRS, generate_pairs
 
-        few = (self.drawn[0] or DEFAULT_PAIRS[self.split]) <= MAX_CACHED_PAIRS
-        drawn = _drawn_once(phrasebook, self.split, *self.drawn) if few else phrasebook(self.split, *self.drawn)
+        few = (self.generated_pairs[0] or DEFAULT_PAIRS[self.split]) <= MAX_CACHED_PAIRS
+        drawn = (
+            _drawn_once(generate_pairs, self.split, *self.generated_pairs)
+            if few
+            else generate_pairs(self.split, *self.generated_pairs)
+        )
         for number, (source, target) in enumerate(drawn, start=1):
             yield SentencePair(source, target, f"phrasebook/{self.split}:{number}")
 
     def fingerprint(self) -> str:
         from seq2seq.phrasebook.phrasebook import fingerprint
 
-        return fingerprint(self.split, *self.drawn)
+        return fingerprint(self.split, *self.generated_pairs)
 
 
 @lru_cache(maxsize=4)
@@ -183,7 +187,7 @@ def read_lines(path: Path) -> Iterator[str]:
     Raises:
         CorpusError: The file cannot be read, is damaged, or holds invalid UTF-8 (with the line number).
     """
-    with reading_errors(str(path)), open_bytes(path) as handle:
+    with wrap_reading_errors(str(path)), open_bytes(path) as handle:
         for number, raw in enumerate(handle, start=1):
             try:
                 yield strip_line_end(raw, number).decode("utf-8")
@@ -194,35 +198,35 @@ def read_lines(path: Path) -> Iterator[str]:
                 ) from None
 
 
-def decode_lines(handle: IO[bytes], name: str, warn: Callable[[str], None], first: int = 1) -> Iterator[str]:
+def decode_lines(handle: IO[bytes], name: str, on_warning: Callable[[str], None], first: int = 1) -> Iterator[str]:
     """Yield the lines of an open file from number `first` on; invalid UTF-8 becomes U+FFFD.
 
     Args:
         handle: At its start.
         name: Of the file, in warnings and errors.
-        warn: Called with a warning message for each line with invalid UTF-8, which it names.
+        on_warning: Called with a warning message for each line with invalid UTF-8, which it names.
         first: Lines before this one are skipped unread.
 
     Raises:
         CorpusError: The file cannot be read or is damaged.
     """
-    with reading_errors(name):
+    with wrap_reading_errors(name):
         for number, raw in enumerate(islice(handle, first - 1, None), start=first):
             line = strip_line_end(raw, number)
             text = line.decode("utf-8", errors="replace")
             if "\ufffd" in text and text.encode() != line:
-                warn(f"{name}:{number}: invalid UTF-8 replaced by U+FFFD")
+                on_warning(f"{name}:{number}: invalid UTF-8 replaced by U+FFFD")
             yield text
 
 
 def count_lines(path: Path) -> int:
-    """How many lines the readers here find in a file, plain or gzip; errors as of `reading_errors`."""
-    with reading_errors(str(path)), open_bytes(path) as handle:
+    """How many lines the readers here find in a file, plain or gzip; errors as of `wrap_reading_errors`."""
+    with wrap_reading_errors(str(path)), open_bytes(path) as handle:
         return sum(1 for _ in handle)
 
 
 @contextmanager
-def reading_errors(name: str) -> Iterator[None]:
+def wrap_reading_errors(name: str) -> Iterator[None]:
     """Around what reads the file `name`.
 
     Raises:

@@ -19,12 +19,17 @@ from seq2seq.corpora.readers import chunks
 from seq2seq.data.padding import pad_concatenated
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer
-from seq2seq.storage.files import atomic_folder, atomic_write, storage_errors
+from seq2seq.storage.files import atomic_folder, atomic_write, wrap_storage_errors
 
 DTYPES = ("uint16", "uint32")
 MIN_PARALLEL_CHUNKS = 3  # chunks of pairs that are not worth starting other processes for
 UNFILTERED = FilterConfig(
-    nfc=False, empty=False, duplicates=False, max_characters=None, max_ratio=None, max_tokens=2**31 - 1
+    normalize_nfc=False,
+    drop_empty=False,
+    drop_duplicates=False,
+    max_characters=None,
+    max_ratio=None,
+    max_tokens=2**31 - 1,
 )
 
 
@@ -38,7 +43,7 @@ class EncodedSide(Protocol):
         ...
 
 
-class TokenizedSide:
+class MemoryMappedSide:
     """The token ids of one side of a corpus, memory-mapped: sentence i is `tokens[offsets[i]:offsets[i + 1]]`."""
 
     def __init__(self, folder: Path, side: str, dtype: str) -> None:
@@ -78,8 +83,8 @@ class EncodedPairs:
 class EncodedCorpus(EncodedPairs):
     """A corpus as token ids on disk."""
 
-    source: TokenizedSide
-    target: TokenizedSide
+    source: MemoryMappedSide
+    target: MemoryMappedSide
 
     def __init__(self, folder: Path) -> None:
         """Open what `encode_corpus` wrote.
@@ -91,8 +96,8 @@ class EncodedCorpus(EncodedPairs):
         about = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
         self.fingerprint: str = about["fingerprint"]
         self.report = FilterReport(about["read"], about["kept"], Counter(about["dropped"]))
-        self.source = TokenizedSide(folder, "source", about["source_dtype"])
-        self.target = TokenizedSide(folder, "target", about["target_dtype"])
+        self.source = MemoryMappedSide(folder, "source", about["source_dtype"])
+        self.target = MemoryMappedSide(folder, "target", about["target_dtype"])
         if not len(self.source.lengths) == len(self.target.lengths) == self.report.kept:
             raise ValueError(f"{folder}: the sides are not of {self.report.kept} sentences")
 
@@ -159,7 +164,7 @@ def encode_corpus(
 class _Chunk(NamedTuple):
     """What the filters leave of some pairs, of source and target; of a source that is not kept, lengths of 0."""
 
-    screening: filters.ScreenResult
+    screening: filters.PrefilterResult
     lengths: list[np.ndarray]  # of the sentences, without EOS, int64
     ids: list[np.ndarray]  # of the sentences, one after the other, int32
 
@@ -181,7 +186,7 @@ def _encoded(
 def _encode(
     texts: Sequence[tuple[str, ...]], tokenizers: Sequence[Tokenizer | None], filtering: SentenceFilterConfig
 ) -> _Chunk:
-    left, screening = filters.screen(texts, filtering)
+    left, screening = filters.prefilter(texts, filtering)
     sides: list[list[list[int]]] = [
         [[]] * len(left) if tokenizer is None else tokenizer.encode_batch([pair[side] for pair in left])
         for side, tokenizer in enumerate(tokenizers)
@@ -195,11 +200,11 @@ def _encode(
 
 
 class _SideFiles:
-    """What `TokenizedSide` reads, being written."""
+    """What `MemoryMappedSide` reads, being written."""
 
     def __init__(self, stack: ExitStack, folder: Path, side: str, dtype: np.dtype) -> None:
         self.path = folder / f"{side}.tokens.bin"
-        with storage_errors(self.path):
+        with wrap_storage_errors(self.path):
             self.tokens = self.path.open("wb")
             self.offsets = (folder / f"{side}.offsets.bin").open("wb")
         stack.callback(self._close)
@@ -213,14 +218,14 @@ class _SideFiles:
         inner = np.ones(len(tokens), bool)
         inner[ends - 1] = False
         tokens[inner] = ids[np.repeat(kept, lengths)]
-        with storage_errors(self.path):  # no `tofile`, which does not see all that goes wrong
+        with wrap_storage_errors(self.path):  # no `tofile`, which does not see all that goes wrong
             self.tokens.write(tokens.data)
             self.offsets.write((ends + self.written).data)
         self.written += len(tokens)
 
     def flush(self) -> None:
         """Write what waits, to the disk."""
-        with storage_errors(self.path):
+        with wrap_storage_errors(self.path):
             for file in (self.tokens, self.offsets):
                 file.flush()
                 os.fsync(file.fileno())

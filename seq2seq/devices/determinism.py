@@ -12,12 +12,12 @@ from seq2seq.errors import TrainingError
 if TYPE_CHECKING:
     from seq2seq.devices.device import Device
 
-WORKSPACE_VARIABLE = "CUBLAS_WORKSPACE_CONFIG"
+CUBLAS_WORKSPACE_ENV = "CUBLAS_WORKSPACE_CONFIG"
 # The two of NVIDIA's documentation: 8 buffers of 4 MiB, or of 16 KiB; the first is faster.
 WORKSPACE_VALUES = (":4096:8", ":16:8")
 # Scattering is deterministic where no place comes twice, as in all of ours. TensorFlow cannot know that, and would
 # scatter on the host: of the output layer's gradient, all probabilities of a batch there and back.
-SCATTER_VARIABLE = "TF_DISABLE_SCATTER_OP_DETERMINISM"
+SCATTER_DETERMINISM_ENV = "TF_DISABLE_SCATTER_OP_DETERMINISM"
 
 
 def reserve_cublas_workspace() -> None:
@@ -29,7 +29,7 @@ def reserve_cublas_workspace() -> None:
     Source: cuBLAS documentation, "Results reproducibility"; cuDNN release notes, known issues of recurrent layers.
     """
     if not _tensorflow_has_started():
-        os.environ.setdefault(WORKSPACE_VARIABLE, WORKSPACE_VALUES[0])
+        os.environ.setdefault(CUBLAS_WORKSPACE_ENV, WORKSPACE_VALUES[0])
 
 
 def enable_determinism(device: "Device") -> None:
@@ -43,16 +43,16 @@ def enable_determinism(device: "Device") -> None:
     """
     import tensorflow as tf
 
-    found = os.environ.get(WORKSPACE_VARIABLE)
+    found = os.environ.get(CUBLAS_WORKSPACE_ENV)
     if device.is_gpu and found not in WORKSPACE_VALUES:
         how = "is not set, and TensorFlow has started" if found is None else f"is {found!r}"
         raise TrainingError(
-            f"training.deterministic is true, and the environment variable {WORKSPACE_VARIABLE} {how}: on "
+            f"training.deterministic is true, and the environment variable {CUBLAS_WORKSPACE_ENV} {how}: on "
             f"{device.name} recurrent layers may compute other bits each time. Start the process with "
-            f"{WORKSPACE_VARIABLE}={WORKSPACE_VALUES[0]}."
+            f"{CUBLAS_WORKSPACE_ENV}={WORKSPACE_VALUES[0]}."
         )
     if device.is_gpu:
-        os.environ.setdefault(SCATTER_VARIABLE, "1")
+        os.environ.setdefault(SCATTER_DETERMINISM_ENV, "1")
     tf.config.experimental.enable_op_determinism()
 
 

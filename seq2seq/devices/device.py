@@ -36,37 +36,37 @@ class Defaults(NamedTuple):
     """What null stands for on a kind of device.
 
     batch_tokens   `batching.max_tokens`: real tokens of a training batch, of all replicas together
-    search_tokens  `search.batch_tokens`: padded source tokens times hypotheses of a search
-    search_logits  hypotheses times vocabulary of a search; None: no limit besides `search_tokens`
+    search_batch_tokens  `search.batch_tokens`: padded source tokens times hypotheses of a search
+    search_logits  hypotheses times vocabulary of a search; None: no limit besides `search_batch_tokens`
     deterministic  `training.deterministic`
     """
 
     batch_tokens: int
-    search_tokens: int
+    search_batch_tokens: int
     search_logits: int | None
     deterministic: bool
 
 
 # Memory that a search may count on, in bytes. TensorFlow has no public way to ask how much a GPU has, so this is the
 # 16 GiB of the smaller ones for training, as a T4.
-GPU_MEMORY = 16 * 2**30
+ASSUMED_GPU_MEMORY = 16 * 2**30
 # float32 tensors of hypotheses times vocabulary that are alive at once in a step of a search: logits,
 # log-probabilities, scores, and what they are made from.
 LOGIT_COPIES = 5
 
 # Products of 1,000 rows keep a CPU busy. On a GPU the time of an update, or of a step of a search, is mostly that of
 # starting its operations, whatever their size. Other memory grows with a search too, so a quarter is for the logits.
-CPU = Defaults(batch_tokens=1_000, search_tokens=16_000, search_logits=None, deterministic=True)
-GPU = Defaults(
+CPU_DEFAULTS = Defaults(batch_tokens=1_000, search_batch_tokens=16_000, search_logits=None, deterministic=True)
+GPU_DEFAULTS = Defaults(
     batch_tokens=8_000,
-    search_tokens=128_000,
-    search_logits=GPU_MEMORY // 4 // (4 * LOGIT_COPIES),
+    search_batch_tokens=128_000,
+    search_logits=ASSUMED_GPU_MEMORY // 4 // (4 * LOGIT_COPIES),
     deterministic=False,
 )
 
 
 @cache
-def find_device() -> Device:
+def set_up_device() -> Device:
     """Choose the first GPU that can compute, or else the CPU; of all of them, memory then grows as it is needed.
 
     Looks once a process, and must do so before TensorFlow's first operation. A GPU fails where one small operation on
@@ -103,7 +103,7 @@ def runs_on_gpu() -> bool:
     return bool(tf.config.list_logical_devices("GPU"))
 
 
-def use_precision(precision: Precision) -> None:
+def set_tf32(precision: Precision) -> None:
     """Turn TF32 products on, or off for `float32`; for the whole process, until the next call.
 
     To be called before whatever a model of this precision computes, since another model may have run meanwhile.
@@ -114,7 +114,7 @@ def use_precision(precision: Precision) -> None:
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"found precision {precision!r}, expected one of: {', '.join(PRECISIONS)}.")
-    if precision == "tf32" and (device := find_device()).capability < TF32_CAPABILITY:
+    if precision == "tf32" and (device := set_up_device()).capability < TF32_CAPABILITY:
         major, minor = device.capability
         found = f"a {device.name} of compute capability {major}.{minor}" if device.is_gpu else "the CPU"
         raise ConfigError(
@@ -126,10 +126,10 @@ def use_precision(precision: Precision) -> None:
 
 def device_defaults(device: Device) -> Defaults:
     """What suits a device."""
-    return GPU if device.is_gpu else CPU
+    return GPU_DEFAULTS if device.is_gpu else CPU_DEFAULTS
 
 
-def search_budget(options: SearchOptions, vocabulary_size: int, device: Device) -> tuple[int, int]:
+def search_batch_limits(options: SearchOptions, vocabulary_size: int, device: Device) -> tuple[int, int]:
     """How much a search does at once: as much as `options.batch_tokens` say, or else as suits the device.
 
     Every hypothesis has `vocabulary_size` logits, one for each target token, at each step.
@@ -139,14 +139,14 @@ def search_budget(options: SearchOptions, vocabulary_size: int, device: Device) 
     """
     if options.batch_tokens is not None:
         return options.batch_tokens, options.batch_tokens  # each hypothesis has a token or more
-    tokens, logits = device_defaults(device).search_tokens, device_defaults(device).search_logits
+    tokens, logits = device_defaults(device).search_batch_tokens, device_defaults(device).search_logits
     return tokens, tokens if logits is None else logits // vocabulary_size
 
 
 def _those_that_compute(gpus: list[Any]) -> list[Any]:
     """GPUs without those that fail, which are hidden; a success is remembered and not tried again."""
     names = [_name(gpu) for gpu in gpus]
-    if gpu_trial.remembered(names) is not None:
+    if gpu_trial.load_cached_trial(names) is not None:
         return gpus
     try:
         trial = gpu_trial.run_trial()
@@ -155,7 +155,7 @@ def _those_that_compute(gpus: list[Any]) -> list[Any]:
     failures = {gpu: failure for gpu in gpus if (failure := trial.failure(gpu.name))}
     if not failures:
         if trial.passed:
-            gpu_trial.remember(names, "".join(f"{name}\n" for name in names))
+            gpu_trial.cache_trial(names, "".join(f"{name}\n" for name in names))
         return gpus
     left = [gpu for gpu in gpus if gpu not in failures]
     try:
@@ -165,7 +165,7 @@ def _those_that_compute(gpus: list[Any]) -> list[Any]:
     else:
         used = "is not used" if left else "is not used, and the device is the CPU"
     for gpu, failure in failures.items():
-        cause, remedy = gpu_trial.explain(failure, trial.log)
+        cause, remedy = gpu_trial.explain_failure(failure, trial.log)
         message = f"GPU {gpu.name.rpartition(':')[2]} ({_name(gpu)}) fails and {used}: {cause}. {remedy}."
         warnings.warn(message, DeviceWarning, stacklevel=1)
     return left

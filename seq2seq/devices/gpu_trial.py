@@ -139,7 +139,7 @@ def run_trial(timeout: float = TIMEOUT) -> TrialResult:
     )
 
 
-def explain(error: str, log: str) -> tuple[str, str]:
+def explain_failure(error: str, log: str) -> tuple[str, str]:
     """The cause of a failure and its remedy, from a GPU's error ("" if there was none) and TensorFlow's lines."""
     for pattern, cause, remedy in CAUSES:
         if re.search(pattern, f"{error}\n{log}"):
@@ -168,7 +168,7 @@ def is_gpu_hidden() -> bool:
     return value is not None and (value.strip().startswith("-") or value.strip().lower() in HIDING_VALUES)
 
 
-def remembered(names: Sequence[str], seconds: float = math.inf) -> str | None:
+def load_cached_trial(names: Sequence[str], seconds: float = math.inf) -> str | None:
     """What was found of these GPUs under the same TensorFlow, driver and CUDA_VISIBLE_DEVICES, not longer ago."""
     with suppress(OSError, RuntimeError):  # the latter where nobody knows the user's home
         path = _record(names)
@@ -177,7 +177,7 @@ def remembered(names: Sequence[str], seconds: float = math.inf) -> str | None:
     return None
 
 
-def remember(names: Sequence[str], found: str) -> None:
+def cache_trial(names: Sequence[str], found: str) -> None:
     """Spare later processes the trial of these GPUs; where the cache cannot be written, they try again."""
     with suppress(OSError, RuntimeError):
         path = _record(names)
@@ -187,15 +187,15 @@ def remember(names: Sequence[str], found: str) -> None:
 
 def diagnose_missing_gpu() -> tuple[str, str]:
     """Why TensorFlow finds no GPU although there is a driver, and the remedy; found out once a day."""
-    if (log := remembered([], CACHE_SECONDS)) is not None:
-        return explain("", log)
+    if (log := load_cached_trial([], CACHE_SECONDS)) is not None:
+        return explain_failure("", log)
     try:
         trial = run_trial()
     except OSError:
-        return explain("", "")
+        return explain_failure("", "")
     if trial.log and not trial.exit_reason:
-        remember([], trial.log)
-    return explain("", trial.log)
+        cache_trial([], trial.log)
+    return explain_failure("", trial.log)
 
 
 def _record(names: Sequence[str]) -> Path:

@@ -24,7 +24,7 @@ LIKELY_MEMORY_TEXT = re.compile(
 )
 # Other resources that a ResourceExhaustedError is about.
 OTHER_TEXT = re.compile(r"(?i)no space left on device|quota exceeded|too many open files|message larger than max")
-MAX_QUOTE = 200  # characters of an error
+MAX_ERROR_CHARACTERS = 200  # characters of an error
 
 
 def describe_out_of_memory(error: BaseException) -> str | None:
@@ -44,7 +44,7 @@ def describe_out_of_memory(error: BaseException) -> str | None:
         return "out of memory"
     for line in text.splitlines():  # the first one may be about the graph
         if LIKELY_MEMORY_TEXT.search(line):
-            return f"probably out of memory ({type(error).__name__}: {line.strip()[:MAX_QUOTE]})"
+            return f"probably out of memory ({type(error).__name__}: {line.strip()[:MAX_ERROR_CHARACTERS]})"
     return None
 
 
@@ -67,7 +67,7 @@ class BatchSplitter:
         *,
         size: Callable[[Sequence[Item]], int],
         explain: Callable[[Sequence[Item], str], str],
-        warn: Callable[[str], None],
+        on_warning: Callable[[str], None],
     ) -> Iterator[tuple[Sequence[Item], Result]]:
         """Yield the parts of a batch in order, each with its result: the whole, or halves of what does not fit.
 
@@ -76,7 +76,7 @@ class BatchSplitter:
             compute: Gives the result of some items.
             size: How much memory some items take, in any unit.
             explain: What to say of items, given what `describe_out_of_memory` said.
-            warn: Called with `explain` of the first batch that does not fit, and of no later one.
+            on_warning: Called with `explain` of the first batch that does not fit, and of no later one.
 
         Raises:
             OutOfMemoryError: One item alone does not fit; says `explain` of it.
@@ -93,7 +93,7 @@ class BatchSplitter:
                     if len(part) == 1:
                         raise OutOfMemoryError(explain(part, shortage)) from error
                     if self.max_size == math.inf:
-                        warn(explain(part, shortage))
+                        on_warning(explain(part, shortage))
                     self.max_size = size(part) // 2
                 else:
                     yield part, result

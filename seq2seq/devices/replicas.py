@@ -23,7 +23,7 @@ LOST_WORKER_ERRORS = (
 )
 WORKER_MISMATCH = "is joining a group with"  # ... incompatible device type, or another size; an InternalError
 # The environment variable that TensorFlow, Kubeflow and others tell a worker its place by.
-CLUSTER_VARIABLE = "TF_CONFIG"
+CLUSTER_ENV = "TF_CONFIG"
 
 
 def replica_id() -> int:
@@ -60,9 +60,9 @@ class Replicas:
             TensorFlow's first operation.
 
     strategy      whose scope the model and its optimizer are made in
-    count         replicas of all workers
+    num_replicas         replicas of all workers
     worker_index  number of this one, from 0, the chief
-    workers       how many there are
+    num_workers       how many there are
 
     Raises:
         TrainingError: `TF_CONFIG` is missing or names no such worker.
@@ -71,15 +71,15 @@ class Replicas:
     """
 
     def __init__(self, distribution: Distribution = "none") -> None:
-        self.worker_index, self.workers = _place_in_cluster() if distribution == "multi_worker" else (0, 1)
+        self.worker_index, self.num_workers = _place_in_cluster() if distribution == "multi_worker" else (0, 1)
         make = {
             "none": tf.distribute.get_strategy,
             "mirrored": tf.distribute.MirroredStrategy,
             "multi_worker": tf.distribute.MultiWorkerMirroredStrategy,
         }
         self.strategy: tf.distribute.Strategy = make[distribution]()
-        self.count = self.strategy.num_replicas_in_sync
-        if self.count == 1:
+        self.num_replicas = self.strategy.num_replicas_in_sync
+        if self.num_replicas == 1:
             self.strategy = tf.distribute.get_strategy()  # alone, nothing is to be mirrored
 
     @property
@@ -90,7 +90,7 @@ class Replicas:
     @property
     def local_replicas(self) -> range:
         """Numbers of the replicas of this worker."""
-        local = self.count // self.workers
+        local = self.num_replicas // self.num_workers
         return range(self.worker_index * local, (self.worker_index + 1) * local)
 
     def any_worker(self, *wishes: bool) -> list[bool]:
@@ -99,7 +99,7 @@ class Replicas:
 
     def sum_over_workers(self, values: np.ndarray) -> np.ndarray:
         """The sum over all workers, float32. All workers ask at the same time."""
-        if self.workers == 1:
+        if self.num_workers == 1:
             return values
         # Each replica of a worker holds its values.
         total = self.strategy.run(lambda: sum_over_replicas(tf.constant(values, tf.float32)))
@@ -107,7 +107,7 @@ class Replicas:
 
     def gather_texts(self, texts: Sequence[str]) -> list[str]:
         """The texts of all workers, of which text i is number `i // workers` of worker `i % workers`."""
-        if self.workers == 1:
+        if self.num_workers == 1:
             return list(texts)
         mine = tf.strings.unicode_decode(json.dumps(list(texts)) + "\n", "UTF-8")  # int32, which can be gathered
         values = self.strategy.experimental_distribute_values_from_function(
@@ -115,7 +115,7 @@ class Replicas:
         )
         gathered = tf.strings.unicode_encode(self.strategy.gather(values, axis=0), "UTF-8")
         lists = [json.loads(line) for line in gathered.numpy().splitlines()]
-        return [lists[place % self.workers][place // self.workers] for place in range(sum(map(len, lists)))]
+        return [lists[place % self.num_workers][place // self.num_workers] for place in range(sum(map(len, lists)))]
 
     def barrier(self) -> None:
         """Until all workers are here."""
@@ -130,16 +130,16 @@ def report_lost_workers(replicas: Replicas) -> Iterator[None]:
         TrainingError: Another worker ended or cannot be reached; or memory does not suffice, for which TensorFlow has
             some of the same errors.
     """
-    worker = f"worker {replicas.worker_index} of {replicas.workers}"
+    worker = f"worker {replicas.worker_index} of {replicas.num_workers}"
     try:
         yield
     except (tf.errors.OpError, MemoryError) as error:
         if shortage := describe_out_of_memory(error):
             raise TrainingError(
-                f"{f'{worker}: ' if replicas.workers > 1 else ''}{shortage}. Lower batching.max_tokens, "
+                f"{f'{worker}: ' if replicas.num_workers > 1 else ''}{shortage}. Lower batching.max_tokens, "
                 "data.filters.max_tokens or the sizes of the model's layers."
             ) from error
-        if replicas.workers == 1 or not isinstance(error, LOST_WORKER_ERRORS):
+        if replicas.num_workers == 1 or not isinstance(error, LOST_WORKER_ERRORS):
             raise
         if WORKER_MISMATCH in str(error.message):
             raise TrainingError(
@@ -154,7 +154,7 @@ def report_lost_workers(replicas: Replicas) -> Iterator[None]:
 
 def _place_in_cluster() -> tuple[int, int]:
     """Number of this worker and of all of them, as `TF_CONFIG` says."""
-    text = os.environ.get(CLUSTER_VARIABLE, "")
+    text = os.environ.get(CLUSTER_ENV, "")
     try:
         about = json.loads(text)
         workers, task = about["cluster"]["worker"], about["task"]
@@ -162,12 +162,12 @@ def _place_in_cluster() -> tuple[int, int]:
     except (ValueError, KeyError, TypeError) as error:
         found = f"damaged ({type(error).__name__}: {error}): {text}" if text else "not set"
         raise TrainingError(
-            f"training.distribution is multi_worker, and the environment variable {CLUSTER_VARIABLE} is {found}. "
+            f"training.distribution is multi_worker, and the environment variable {CLUSTER_ENV} is {found}. "
             "Give --workers and --worker-index, or let the cluster manager set it."
         ) from None
     if kind != "worker" or not 0 <= number < len(workers):
         raise TrainingError(
-            f"{CLUSTER_VARIABLE}: this task is {kind} {number}, and there are workers 0 to {len(workers) - 1}. "
+            f"{CLUSTER_ENV}: this task is {kind} {number}, and there are workers 0 to {len(workers) - 1}. "
             "Every task must be one of them; worker 0 is the chief."
         )
     return number, len(workers)

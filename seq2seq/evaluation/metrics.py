@@ -15,7 +15,7 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 
 from seq2seq.config import SearchOptions
 from seq2seq.data.progress import ProgressCallback, no_progress
-from seq2seq.errors import EvaluationError, did_you_mean
+from seq2seq.errors import EvaluationError, suggest_similar
 from seq2seq.extras import missing_extra_error
 from seq2seq.inference.results import truncation_warning
 
@@ -31,8 +31,8 @@ CHARACTER_TER_LANGUAGES = ("zh", "ja")  # written without spaces: TER counts cha
 KANA = re.compile("[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
 HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318f\ua960-\ua97f\uac00-\ud7ff]")
 HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-MIN_LETTERS = 0.3  # of a text: a Western one that quotes Chinese has fewer
-MIN_OWN_LETTERS = 0.1  # of these: Chinese that quotes Japanese has fewer kana, Japanese news a third
+MIN_CJK_SHARE = 0.3  # of a text: a Western one that quotes Chinese has fewer
+MIN_SCRIPT_SHARE = 0.1  # of these: Chinese that quotes Japanese has fewer kana, Japanese news a third
 MAX_LINES = 1000
 
 
@@ -160,7 +160,7 @@ def make_metric(name: str, language: str | None = None) -> Any:
     if name == "TER":
         by_character = language in CHARACTER_TER_LANGUAGES
         return TER(normalized=by_character, asian_support=by_character)
-    raise EvaluationError(f"unknown metric '{name}'.{did_you_mean(name, METRICS)} Accepted: {', '.join(METRICS)}.")
+    raise EvaluationError(f"unknown metric '{name}'.{suggest_similar(name, METRICS)} Accepted: {', '.join(METRICS)}.")
 
 
 def detect_language(lines: Sequence[str]) -> str | None:
@@ -168,9 +168,9 @@ def detect_language(lines: Sequence[str]) -> str | None:
     text = "".join(islice(lines, MAX_LINES))
     kana, hangul, han = (len(block.findall(text)) for block in (KANA, HANGUL, HAN))
     asian = kana + hangul + han
-    if not asian or asian < MIN_LETTERS * sum(character.isalpha() for character in text):
+    if not asian or asian < MIN_CJK_SHARE * sum(character.isalpha() for character in text):
         return None
-    if max(kana, hangul) < MIN_OWN_LETTERS * asian:
+    if max(kana, hangul) < MIN_SCRIPT_SHARE * asian:
         return "zh"
     return "ja" if kana > hangul else "ko"
 

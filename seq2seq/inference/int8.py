@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.extras import requires_extra
-from seq2seq.layers.decoder import present, with_present
-from seq2seq.model_directory.directory import WEIGHTS, check_derived, record_derived
+from seq2seq.extras import require_extra
+from seq2seq.layers.decoder import nonempty_tensors, replace_nonempty
+from seq2seq.model_directory.directory import WEIGHTS_FILE, record_derived_file, verify_derived_file
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_checksum
 from seq2seq.storage.files import atomic_write
@@ -37,23 +37,23 @@ def quantize_decoder(model: Seq2Seq, folder: Path, made_from: str | None = None)
         MissingExtraError: The extra `int8` is not installed.
         ModelDirectoryError: The directory has no weights or no metadata, or they are damaged.
     """
-    with requires_extra("int8", needed_by="8-bit decoding"):
+    with require_extra("int8", needed_by="8-bit decoding"):
         import tf2onnx
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-    made_from = made_from or load_checksum(folder / WEIGHTS)
+    made_from = made_from or load_checksum(folder / WEIGHTS_FILE)
     memory, state = model.encode(tf.constant([[1]]))
 
     def step(*flat: tf.Tensor) -> list[tf.Tensor]:
-        places, whole = with_present((state, memory), flat[1:])
+        places, whole = replace_nonempty((state, memory), flat[1:])
         logits, new, weights = model.decode_step(flat[0], places, whole)
-        return [logits, *present(new), weights]
+        return [logits, *nonempty_tensors(new), weights]
 
     def spec(number: int, value: tf.Tensor) -> tf.TensorSpec:
         # Sentences, hypotheses and positions vary; the widths of states and keys do not.
         fixed = value.shape[-1] if value.shape[-1] > 1 else None
         return tf.TensorSpec([None] * (len(value.shape) - 1) + [fixed], value.dtype, f"input_{number}")
 
-    values = [tf.constant([[1]]), *present((state, memory))]
+    values = [tf.constant([[1]]), *nonempty_tensors((state, memory))]
     signature = [spec(number, value) for number, value in enumerate(values)]
     function = tf.function(step, input_signature=signature, autograph=False)
     graph, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
@@ -61,7 +61,7 @@ def quantize_decoder(model: Seq2Seq, folder: Path, made_from: str | None = None)
     contents = graph.SerializeToString()
     with atomic_write(folder / DECODER_FILE, len(contents)) as partial:
         partial.write_bytes(contents)
-    record_derived(folder, DECODER_FILE, {WEIGHTS: made_from})
+    record_derived_file(folder, DECODER_FILE, {WEIGHTS_FILE: made_from})
 
 
 def load_int8_decoder(folder: Path, vocabulary_size: int) -> Callable[..., tuple[tf.Tensor, Any, tf.Tensor]]:
@@ -80,14 +80,14 @@ def load_int8_decoder(folder: Path, vocabulary_size: int) -> Callable[..., tuple
     """
     from joblib import cpu_count
 
-    with requires_extra("int8", needed_by="8-bit decoding"):
+    with require_extra("int8", needed_by="8-bit decoding"):
         import onnxruntime
     again = f"Make it with: seq2seq quantize {folder}"
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cpu_count()
     # Threads that wait spinning would take the cores from TensorFlow's.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    path = check_derived(folder, DECODER_FILE, {WEIGHTS: load_checksum(folder / WEIGHTS)}, again)
+    path = verify_derived_file(folder, DECODER_FILE, {WEIGHTS_FILE: load_checksum(folder / WEIGHTS_FILE)}, again)
     contents = path.read_bytes()
     # ONNX Runtime reads weights from files below the working directory if the model names them, which ONNX does under
     # this key. A search of the bytes needs no parser of ONNX; no layer has the word in its name.
@@ -105,12 +105,12 @@ def load_int8_decoder(folder: Path, vocabulary_size: int) -> Callable[..., tuple
         return session.run(None, {name: value for name, value in feeds.items() if name in wanted})
 
     def decode_step(tokens: tf.Tensor, state: Any, memory: Any) -> tuple[tf.Tensor, Any, tf.Tensor]:
-        before = present(state)
-        values = [tf.cast(tokens, tf.int32), *before, *present(memory)]
+        before = nonempty_tensors(state)
+        values = [tf.cast(tokens, tf.int32), *before, *nonempty_tensors(memory)]
         flat = tf.numpy_function(run, values, [tf.float32] * (len(before) + 2))
         shapes = [[*tokens.shape, vocabulary_size], *(value.shape for value in before), [*tokens.shape, None]]
         logits, *new, weights = (tf.ensure_shape(value, shape) for value, shape in zip(flat, shapes, strict=True))
-        return logits, with_present(state, new), weights
+        return logits, replace_nonempty(state, new), weights
 
     return decode_step
 
@@ -120,7 +120,7 @@ def _quantize_products(model: Any) -> None:
 
     s_x (N, 1) is of each row of x, computed in each call, s_W (O,) of each column of W.
     """
-    with requires_extra("int8", needed_by="8-bit decoding"):
+    with require_extra("int8", needed_by="8-bit decoding"):
         from onnx import TensorProto, helper, numpy_helper
 
     graph = model.graph

@@ -14,17 +14,17 @@ if TYPE_CHECKING:  # the command line reads `OutputFormat` before it needs Tenso
 
 OutputFormat = Literal["text", "tsv", "jsonl"]
 # What would start another column or line.
-SEPARATORS = str.maketrans("\t\n\r", "   ")
+SEPARATORS_TO_SPACES = str.maketrans("\t\n\r", "   ")
 
 
-def format_translations(
+def translate_to_rows(
     translator: "Translator",
     lines: Iterable[str],
     options: "SearchOptions",
     output_format: OutputFormat,
     *,
     name: str,
-    warn: Callable[[str], None],
+    on_warning: Callable[[str], None],
     first: int = 1,
     chunk: int | None = None,
     on_progress: ProgressCallback = no_progress,
@@ -37,7 +37,7 @@ def format_translations(
         options: Search options.
         output_format: Format of a row.
         name: Name of the file in warnings.
-        warn: Called with a warning message for each line that is cut off.
+        on_warning: Called with a warning message for each line that is cut off.
         first: Number of the first of `lines` in its file.
         chunk: Lines translated at once; `CHUNK_SENTENCES` by default.
         on_progress: Called with the number of lines done so far.
@@ -51,7 +51,7 @@ def format_translations(
     )
     for number, (translation, line) in enumerate(zip(translations, kept, strict=True), start=first):
         if cut := translation.truncated_tokens:
-            warn(
+            on_warning(
                 f"{name}:{number}: found {len(translation.source_tokens) + cut} tokens, and the limit is "
                 f"{options.max_source_tokens}: the last {cut} before </s> are not translated. Raise "
                 "--max-source-tokens, or use --long-lines split."
@@ -76,7 +76,7 @@ def _rows(
         yield translation.text
     elif output_format == "tsv":
         for hypothesis in translation.hypotheses:
-            yield f"{number}\t{hypothesis.score:.4f}\t{hypothesis.text.translate(SEPARATORS)}"
+            yield f"{number}\t{hypothesis.score:.4f}\t{hypothesis.text.translate(SEPARATORS_TO_SPACES)}"
     else:
         values = {"line": number, "source": line, **translation.as_dict(attention)}
         yield json.dumps(values, ensure_ascii=False, allow_nan=False)

@@ -62,13 +62,13 @@ class Translation:
 
     source_tokens     S pieces that were read, the last one `</s>`
     hypotheses        at least one
-    segments          number of segments that a long line was translated in; each has a `</s>` of its own
+    num_segments          number of segments that a long line was translated in; each has a `</s>` of its own
     truncated_tokens  tokens at the end of a long line that were not read
     """
 
     source_tokens: list[str]
     hypotheses: list[Hypothesis]
-    segments: int = 1
+    num_segments: int = 1
     truncated_tokens: int = 0
 
     @property
@@ -107,7 +107,7 @@ class Translation:
             hypotheses.append(values)
         return {
             "source_tokens": self.source_tokens,
-            "segments": self.segments,
+            "num_segments": self.num_segments,
             "truncated_tokens": self.truncated_tokens,
             "translations": hypotheses,
         }
@@ -133,7 +133,7 @@ def make_hypotheses(
     for n, end in enumerate(result.lengths[row].tolist()):
         if end == 0 and n:
             continue  # there are fewer hypotheses than `n_best`
-        ids, weights = result.tokens[row, n, :end].tolist(), result.weights[row, n, :end]
+        ids, weights = result.tokens[row, n, :end].tolist(), result.attention[row, n, :end]
         hypotheses.append(
             Hypothesis(
                 text=decode(ids, weights) if decode else tokenizer.decode(ids),
@@ -209,7 +209,7 @@ def join_segments(segments: Sequence[Translation]) -> Translation:
     return Translation(
         [token for part in segments for token in part.source_tokens],
         [_join_hypotheses(rank) for rank in ranks],
-        segments=len(segments),
+        num_segments=len(segments),
     )
 
 

@@ -14,7 +14,7 @@ from seq2seq.data.padding import pad
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from seq2seq.inference.step_sources import Batch, StepSource
 from seq2seq.layers.custom_gradient import forward_only
-from seq2seq.search import SearchConstraints, SearchResult, beam_search, greedy_search, sample, uniform_noise
+from seq2seq.search import SearchConstraints, SearchResult, beam_search, greedy_search, sample, sampling_uniforms
 
 MAX_GRAPHS = 8  # kept at once, those used last
 
@@ -26,7 +26,7 @@ def length_limits(lengths: np.ndarray, options: SearchOptions) -> tuple[np.ndarr
     return np.full_like(longest, options.min_length), longest
 
 
-class SearchNumbers(NamedTuple):
+class DynamicSearchOptions(NamedTuple):
     """Numeric search options, which a graph takes as scalar tensors."""
 
     length_penalty: Any
@@ -36,7 +36,7 @@ class SearchNumbers(NamedTuple):
     top_p: Any
 
     @classmethod
-    def from_options(cls, options: SearchOptions) -> "SearchNumbers":
+    def from_options(cls, options: SearchOptions) -> "DynamicSearchOptions":
         """Numeric options; a placeholder where an option is not a number."""
         alpha = options.length_penalty
         return cls(
@@ -48,28 +48,28 @@ class SearchNumbers(NamedTuple):
         )
 
 
-class SearchStructure(NamedTuple):
+class StaticSearchOptions(NamedTuple):
     """The search options that decide which graph is used."""
 
-    hypotheses: int  # kept at once, or drawn
+    num_hypotheses: int  # kept at once, or drawn
     sample: bool  # drawn, not searched for
-    truncates: bool  # sampling leaves out unlikely tokens
+    uses_top_k_or_p: bool  # sampling leaves out unlikely tokens
     average_score: bool  # scores are divided by the length
     uses_coverage: bool  # scores depend on coverage
     suppress_unk: bool  # unknown tokens are never chosen
-    keep_weights: bool  # attention is an output
+    keep_attention: bool  # attention is an output
 
     @classmethod
-    def from_options(cls, options: SearchOptions, keep_weights: bool) -> "SearchStructure":
+    def from_options(cls, options: SearchOptions, keep_attention: bool) -> "StaticSearchOptions":
         """The structure of `options`."""
         return cls(
-            hypotheses=options.hypotheses,
+            num_hypotheses=options.num_hypotheses,
             sample=options.sample,
-            truncates=options.sample and (options.top_k is not None or options.top_p < 1.0),
+            uses_top_k_or_p=options.sample and (options.top_k is not None or options.top_p < 1.0),
             average_score=options.length_penalty == "average",
             uses_coverage=options.coverage_penalty > 0,
-            suppress_unk=options.unk == "suppress",
-            keep_weights=keep_weights,
+            suppress_unk=options.unk_handling == "suppress",
+            keep_attention=keep_attention,
         )
 
     def constraints(self, inputs: "SearchInputs") -> SearchConstraints:
@@ -89,15 +89,15 @@ class SearchStructure(NamedTuple):
 
     def search(self, steps: StepSource, inputs: "SearchInputs") -> SearchResult:
         """Sample, or search greedily or with a beam."""
-        constraints, numbers, keep = self.constraints(inputs), inputs.numbers, self.keep_weights
+        constraints, numbers, keep = self.constraints(inputs), inputs.numbers, self.keep_attention
         start = steps.start(inputs.source, inputs.step_inputs)
         if self.sample:
-            options: dict[str, Any] = {"top_k": numbers.top_k, "top_p": numbers.top_p} if self.truncates else {}
+            options: dict[str, Any] = {"top_k": numbers.top_k, "top_p": numbers.top_p} if self.uses_top_k_or_p else {}
             options["temperature"] = numbers.temperature
-            return sample(*start, constraints, inputs.uniforms, **options, keep_weights=keep)
-        if self.hypotheses == 1:
-            return greedy_search(*start, constraints, keep_weights=keep)
-        return beam_search(*start, constraints, beam_size=self.hypotheses, keep_weights=keep)
+            return sample(*start, constraints, inputs.uniforms, **options, keep_attention=keep)
+        if self.num_hypotheses == 1:
+            return greedy_search(*start, constraints, keep_attention=keep)
+        return beam_search(*start, constraints, beam_size=self.num_hypotheses, keep_attention=keep)
 
 
 class SearchInputs(NamedTuple):
@@ -105,7 +105,7 @@ class SearchInputs(NamedTuple):
 
     source: Any  # token ids (B, S) int32, right-padded, EOS included
     limits: tuple[Any, Any]  # minimum and maximum target lengths, (B,) int32 each, EOS and a prefix included
-    numbers: SearchNumbers
+    numbers: DynamicSearchOptions
     uniforms: Any  # random numbers (B, N, L) float32 for sampling, see `sample`; otherwise ()
     step_inputs: Any  # what `StepSource.inputs` gave
 
@@ -117,9 +117,11 @@ class SearchInputs(NamedTuple):
         step_inputs = steps.inputs(batch)  # which refuses a batch that does not suit them
         if len(batch.prefixes):
             limits = limits[0], np.maximum(limits[1], [len(prefix) + 1 for prefix in batch.prefixes]).astype(np.int32)
-        draws = uniform_noise(options.seed, batch.sources, options.n_best, limits[1].tolist()) if options.sample else ()
+        draws = (
+            sampling_uniforms(options.seed, batch.sources, options.n_best, limits[1].tolist()) if options.sample else ()
+        )
         source = pad([[*ids, EOS_ID] for ids in batch.sources])
-        values = cls(source, limits, SearchNumbers.from_options(options), draws, step_inputs)
+        values = cls(source, limits, DynamicSearchOptions.from_options(options), draws, step_inputs)
         return tf.nest.map_structure(tf.convert_to_tensor, values)
 
 
@@ -140,7 +142,7 @@ class Searcher:
         batch: Batch,
         limits: tuple[np.ndarray, np.ndarray],
         options: SearchOptions,
-        keep_weights: bool = False,
+        keep_attention: bool = False,
     ) -> SearchResult:
         """The `options.n_best` best hypotheses of each sentence, as NumPy arrays.
 
@@ -149,9 +151,9 @@ class Searcher:
             batch: At least one sentence.
             limits: See `SearchInputs`.
             options: Search options.
-            keep_weights: Whether to return attention weights; without, they have S = 0.
+            keep_attention: Whether to return attention weights; without, they have S = 0.
         """
-        structure = SearchStructure.from_options(options, keep_weights)
+        structure = StaticSearchOptions.from_options(options, keep_attention)
         key = (steps.graph_key, structure)
         with self._lock:
             graph = self._graphs.setdefault(key, _Graph(steps, structure))
@@ -169,7 +171,7 @@ class Searcher:
 class _Graph:
     """The graph of one structure, traced on its first call; other callers wait."""
 
-    def __init__(self, steps: StepSource, structure: SearchStructure) -> None:
+    def __init__(self, steps: StepSource, structure: StaticSearchOptions) -> None:
         self.steps, self.structure = steps, structure
         self._lock = threading.Lock()
         self._run: Callable[..., SearchResult] | None = None
@@ -182,7 +184,7 @@ class _Graph:
 
 
 def trace_search(
-    steps: StepSource, structure: SearchStructure, device: str | None = None
+    steps: StepSource, structure: StaticSearchOptions, device: str | None = None
 ) -> Callable[[SearchInputs], SearchResult]:
     """The graph of a search; `device` is where its operations run, TensorFlow's choice by default."""
 
@@ -195,8 +197,8 @@ def trace_search(
     signature = SearchInputs(
         source=tf.TensorSpec([None, None], tf.int32),
         limits=(lengths, lengths),
-        numbers=SearchNumbers(number, number, number, tf.TensorSpec([], tf.int32), number),
-        uniforms=tf.TensorSpec([None, structure.hypotheses, None], tf.float32) if structure.sample else (),
+        numbers=DynamicSearchOptions(number, number, number, tf.TensorSpec([], tf.int32), number),
+        uniforms=tf.TensorSpec([None, structure.num_hypotheses, None], tf.float32) if structure.sample else (),
         step_inputs=steps.signature,
     )
     # Autograph has nothing to convert and would take most of the time.

@@ -13,7 +13,7 @@ from seq2seq.corpora.readers import chunks
 from seq2seq.data.padding import pad_concatenated
 from seq2seq.data.tokenizer import EOS_ID, Tokenizers
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.model_directory.directory import check_derived, record_derived
+from seq2seq.model_directory.directory import record_derived_file, verify_derived_file
 from seq2seq.storage.arrays import load_arrays, save_arrays
 
 SHORTLIST_FILE = "shortlist.safetensors"
@@ -51,7 +51,7 @@ class Shortlist(NamedTuple):
         return pad_concatenated(np.concatenate(own), list(map(len, own)))
 
 
-def make_shortlist(pairs: Iterable[tuple[Ids, Ids]], source_size: int, target_size: int) -> Shortlist:
+def shortlist_from_pairs(pairs: Iterable[tuple[Ids, Ids]], source_size: int, target_size: int) -> Shortlist:
     """Learn a shortlist from sentence pairs, as token ids without EOS.
 
     Source: Brown et al. (1993), section 4.2, IBM model 1 with the empty word; Jean et al. (2015), section 3.2, for
@@ -89,7 +89,7 @@ def make_shortlist(pairs: Iterable[tuple[Ids, Ids]], source_size: int, target_si
 
 
 def learn_shortlist(corpora: Iterable[Corpus], tokenizers: Tokenizers, filters: FilterConfig) -> Shortlist:
-    """`make_shortlist` of the pairs that training reads: each corpus is filtered by itself, and tokenized.
+    """`shortlist_from_pairs` of the pairs that training reads: each corpus is filtered by itself, and tokenized.
 
     Raises:
         CorpusError: See the readers.
@@ -104,7 +104,7 @@ def learn_shortlist(corpora: Iterable[Corpus], tokenizers: Tokenizers, filters: 
                     if source and target and max(len(source), len(target)) < filters.max_tokens:  # EOS comes on top
                         yield source, target
 
-    return make_shortlist(pairs(), tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)
+    return shortlist_from_pairs(pairs(), tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)
 
 
 def save_shortlist(folder: Path, shortlist: Shortlist, tokenizers: Tokenizers) -> None:
@@ -114,7 +114,7 @@ def save_shortlist(folder: Path, shortlist: Shortlist, tokenizers: Tokenizers) -
         ModelDirectoryError: The directory has no metadata, or it is damaged.
     """
     save_arrays(folder / SHORTLIST_FILE, shortlist._asdict())
-    record_derived(folder, SHORTLIST_FILE, _made_from(tokenizers))
+    record_derived_file(folder, SHORTLIST_FILE, _made_from(tokenizers))
 
 
 def load_shortlist(folder: Path, tokenizers: Tokenizers) -> Shortlist:
@@ -124,7 +124,7 @@ def load_shortlist(folder: Path, tokenizers: Tokenizers) -> Shortlist:
         ModelDirectoryError: The file is missing, damaged, no shortlist, or one of other tokenizers.
     """
     again = f"Make it with: seq2seq shortlist {folder}"
-    path = check_derived(folder, SHORTLIST_FILE, _made_from(tokenizers), again)
+    path = verify_derived_file(folder, SHORTLIST_FILE, _made_from(tokenizers), again)
     arrays, _ = load_arrays(path)
     if {name: (array.dtype.name, array.ndim) for name, array in arrays.items()} != ARRAY_TYPES:
         raise ModelDirectoryError(f"{path}: no shortlist: it holds {', '.join(arrays) or 'nothing'}. {again}")

@@ -14,7 +14,7 @@ from seq2seq.model_directory.directory import checksums
 from seq2seq.model_directory.model import load_language_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
-from seq2seq.storage.files import expand_path, regular_file, sha256
+from seq2seq.storage.files import check_regular_file, expand_path, sha256
 
 
 class StepSourceFactory:
@@ -28,7 +28,7 @@ class StepSourceFactory:
         self._language_models: dict[str, LanguageModel] = {}
         self._int8: DecodeStep | None = None
 
-    def make(self, options: SearchOptions) -> StepSource:
+    def get(self, options: SearchOptions) -> StepSource:
         """The step source that the options require. What it reads besides the model is read from disk once.
 
         Raises:
@@ -40,7 +40,7 @@ class StepSourceFactory:
                 another kind.
             MissingExtraError: A package for `int8` is not installed.
         """
-        asked = options.attention_option()
+        asked = options.option_requiring_attention()
         if asked and not self.model.uses_attention:
             raise ConfigError(
                 f"'{asked}' looks at attention weights, and this model was made with 'decoder.attention: none'. "
@@ -85,7 +85,7 @@ class StepSourceFactory:
         """The language model of a directory; it is read once and kept as long as the translator.
 
         Raises:
-            ConfigError, CorpusError, ModelDirectoryError: See `make`.
+            ConfigError, CorpusError, ModelDirectoryError: See `get`.
         """
         with self._lock:
             if path not in self._language_models:
@@ -113,7 +113,7 @@ def external_checksums(folder: Path, options: SearchOptions) -> dict[str, str]:
         ModelDirectoryError: The language model's directory is incomplete or damaged.
     """
     asked = {SHORTLIST_FILE: options.shortlist is not None, DECODER_FILE: options.int8}
-    found = {file: sha256(regular_file(folder / file)) for file, wanted in asked.items() if wanted}
+    found = {file: sha256(check_regular_file(folder / file)) for file, wanted in asked.items() if wanted}
     if options.uses_fusion:
         assert options.language_model is not None
         files = checksums(expand_path(options.language_model))

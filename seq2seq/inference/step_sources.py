@@ -18,7 +18,9 @@ from seq2seq.models.language_model import LanguageModel
 from seq2seq.search import NEG_INF, StepFunction, StepOutput, shallow_fusion, with_prefix
 
 DecodeStep = Callable[..., tuple[tf.Tensor, Any, tf.Tensor]]  # logits, state, attention, as `DecoderModel.decode_step`
-SearchStart = tuple[StepFunction, Any, Any]  # what a search begins with: step, state (B, 1, ...), memory (B, ...)
+InitialSearchState = tuple[
+    StepFunction, Any, Any
+]  # what a search begins with: step, state (B, 1, ...), memory (B, ...)
 
 
 class Batch(NamedTuple):
@@ -39,7 +41,7 @@ class StepSource(Protocol):
         """A nest of arrays and numbers: what the steps of a batch need besides its sources."""
         ...
 
-    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> SearchStart:
+    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> InitialSearchState:
         """What the search of a batch begins with, as a graph.
 
         Args:
@@ -68,7 +70,7 @@ class ModelSteps:
     def inputs(self, batch: Batch) -> Any:
         return ()
 
-    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> SearchStart:
+    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> InitialSearchState:
         memory, state = self.model.encode(source)
         if self.decode_step is not None:
             decode_step = self.decode_step
@@ -79,7 +81,7 @@ class ModelSteps:
                 return output._replace(scores=_log_probs(output.gather_candidates(logits), output.candidates))
 
             return whole, state, (memory,) if candidates is None else (memory, candidates)
-        columns = self.model.output_layer(candidates)
+        columns = self.model.output_weights(candidates)
         if candidates is None:
 
             def step(tokens: tf.Tensor, state: Any, memory: Any) -> StepOutput:
@@ -108,7 +110,7 @@ class ShortlistSteps:
     def inputs(self, batch: Batch) -> Any:
         return self.shortlist.select(batch.sources, self.size), self.steps.inputs(batch)
 
-    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> SearchStart:
+    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> InitialSearchState:
         if candidates is not None:
             raise ValueError("a shortlist cannot be restricted to other candidates: use one shortlist")
         return self.steps.start(source, inputs[1], tf.cast(inputs[0], tf.int64))
@@ -128,7 +130,7 @@ class FusionSteps:
     def inputs(self, batch: Batch) -> Any:
         return self.weight, self.steps.inputs(batch)
 
-    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> SearchStart:
+    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> InitialSearchState:
         weight, inner = inputs
         step, state, memory = self.steps.start(source, inner, candidates)
         # A language model reads a column of anything.
@@ -155,7 +157,7 @@ class PrefixSteps:
             raise ValueError(f"a prefix has {sorted(strange)}: expected token ids from {EOS_ID + 1} to {size - 1}")
         return pad(prefixes), self.steps.inputs(batch)
 
-    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> SearchStart:
+    def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> InitialSearchState:
         return with_prefix(*self.steps.start(source, inputs[1], candidates), inputs[0])
 
 

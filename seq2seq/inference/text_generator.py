@@ -16,7 +16,7 @@ from seq2seq.config.search import MAX_LENGTH
 from seq2seq.data.padding import batches_by_length, pad
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer
-from seq2seq.devices.device import find_device, use_precision
+from seq2seq.devices.device import set_tf32, set_up_device
 from seq2seq.devices.out_of_memory import BatchSplitter
 from seq2seq.errors import EvaluationError, TokenizerError
 from seq2seq.inference.results import Hypothesis, make_hypotheses
@@ -84,7 +84,8 @@ class TextGenerator:
         model: Model with weights loaded.
         tokenizer: Tokenizer that it was trained with.
         options: Default options of `generate`; without them, one text is sampled.
-        warn: Called with a warning message when the first batch does not fit into memory; by default a `UserWarning`.
+        on_warning: Called with a warning message when the first batch does not fit into memory; by default a
+            `UserWarning`.
     """
 
     def __init__(
@@ -92,11 +93,11 @@ class TextGenerator:
         model: LanguageModel,
         tokenizer: Tokenizer,
         options: GenerationOptions | None = None,
-        warn: Callable[[str], None] = warnings.warn,
+        on_warning: Callable[[str], None] = warnings.warn,
     ) -> None:
         self.model, self.tokenizer = model, tokenizer
         self.options = options or GenerationOptions()
-        self.warn = warn
+        self.on_warning = on_warning
         self._memory = BatchSplitter()  # of padded tokens
         self.searcher = Searcher()
 
@@ -111,7 +112,7 @@ class TextGenerator:
 
     @classmethod
     def load(
-        cls, path: str | Path, precision: Precision = "float32", warn: Callable[[str], None] = warnings.warn
+        cls, path: str | Path, precision: Precision = "float32", on_warning: Callable[[str], None] = warnings.warn
     ) -> "TextGenerator":
         """Read a model directory; its recipe's `search` section gives the default options.
 
@@ -119,10 +120,10 @@ class TextGenerator:
             ConfigError: `tf32` is requested and no GPU supports it.
             ModelDirectoryError: See `load_language_model`.
         """
-        find_device()
-        use_precision(precision)
+        set_up_device()
+        set_tf32(precision)
         model, tokenizer, config = load_language_model(Path(path), precision)
-        return cls(model, tokenizer, options=config.search, warn=warn)
+        return cls(model, tokenizer, options=config.search, on_warning=on_warning)
 
     def token_log_probs(self, lines: Sequence[str], on_progress: ProgressCallback = no_progress) -> list[np.ndarray]:
         """The log-probability of each token of each line, EOS included, (L,) float32 in nats; (0,) of a blank line.
@@ -192,12 +193,12 @@ class TextGenerator:
         ids = self.tokenizer.encode(prompt)
         longest = options.max_length or max(MAX_LENGTH, options.min_length)
         limits = [np.array([len(ids) + length], np.int32) for length in (options.min_length, longest)]
-        use_precision(self.model.precision)
+        set_tf32(self.model.precision)
         result = self.searcher.search(
             PrefixSteps(ModelSteps(self.model)),
             Batch([ids], prefixes=[ids]),
             (limits[0], limits[1]),
-            SearchOptions(**options.model_dump(), unk="suppress"),
+            SearchOptions(**options.model_dump(), unk_handling="suppress"),
         )
         return make_hypotheses(result, 0, self.tokenizer)
 
@@ -208,7 +209,7 @@ class TextGenerator:
         return self.tokenizer.encode_batch([line if line.strip() else "" for line in lines])
 
     def _log_probs(self, ids: Sequence[list[int]], progress: ProgressCallback) -> list[np.ndarray]:
-        use_precision(self.model.precision)
+        set_tf32(self.model.precision)
         found = [np.zeros(0, np.float32)] * len(ids)
         done = 0
 
@@ -232,7 +233,9 @@ class TextGenerator:
             return len(rows) * longest(rows)
 
         for batch in batches_by_length([len(tokens) for tokens in ids], lambda length: BATCH_TOKENS // (length + 1)):
-            for rows, log_probs in self._memory.run(batch, compute, size=size, explain=explain, warn=self.warn):
+            for rows, log_probs in self._memory.run(
+                batch, compute, size=size, explain=explain, on_warning=self.on_warning
+            ):
                 for row, values in zip(rows, log_probs, strict=True):
                     found[row] = values
                 done += len(rows)

@@ -15,7 +15,7 @@ from seq2seq.config import Precision, SearchOptions
 from seq2seq.data.padding import batches_by_length
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
-from seq2seq.devices.device import find_device, search_budget, use_precision
+from seq2seq.devices.device import search_batch_limits, set_tf32, set_up_device
 from seq2seq.devices.out_of_memory import BatchSplitter
 from seq2seq.inference.results import Translation, blank_translation, join_segments, make_hypotheses, split_line
 from seq2seq.inference.searcher import Searcher, length_limits
@@ -41,7 +41,7 @@ class Translator:
     """Translate with a model.
 
     A batch that does not fit into memory is searched in halves, and no later one is as large. Threads may share a
-    translator; on a GPU, those that run at the same time are to have models of one precision (`use_precision`).
+    translator; on a GPU, those that run at the same time are to have models of one precision (`set_tf32`).
 
     Args:
         model: Model with weights loaded.
@@ -49,7 +49,8 @@ class Translator:
         options: Default search options.
         shortlist: Shortlist used by `options.shortlist`; by default that of the directory.
         folder: Model directory, used by `options.int8` and `options.shortlist`.
-        warn: Called with a warning message when the first batch does not fit into memory; by default a `UserWarning`.
+        on_warning: Called with a warning message when the first batch does not fit into memory; by default a
+            `UserWarning`.
     """
 
     def __init__(
@@ -60,43 +61,43 @@ class Translator:
         options: SearchOptions | None = None,
         shortlist: Shortlist | None = None,
         folder: Path | None = None,
-        warn: Callable[[str], None] = warnings.warn,
+        on_warning: Callable[[str], None] = warnings.warn,
     ) -> None:
         self.model = model
         self.tokenizers = Tokenizers(source_tokenizer, target_tokenizer)
         self.options = options or SearchOptions()
         self.step_sources = StepSourceFactory(model, self.tokenizers, shortlist, folder)
-        self.warn = warn
+        self.on_warning = on_warning
         self._memory = BatchSplitter()  # in the unit of `batch_tokens`
         self.searcher = Searcher()
 
     @classmethod
     def load(
-        cls, path: str | Path, precision: Precision = "float32", warn: Callable[[str], None] = warnings.warn
+        cls, path: str | Path, precision: Precision = "float32", on_warning: Callable[[str], None] = warnings.warn
     ) -> "Translator":
         """Read a model directory; its recipe's `search` section gives the default options.
 
         Args:
             path: Model directory.
             precision: `float32` keeps translations independent of their batch; the others are for speed on a GPU.
-            warn: As for the constructor.
+            on_warning: As for the constructor.
 
         Raises:
             ConfigError: `tf32` is requested and no GPU supports it.
             ModelDirectoryError: See `load_model`.
         """
-        find_device()
-        use_precision(precision)
+        set_up_device()
+        set_tf32(precision)
         model, tokenizers, config = load_model(Path(path), precision)
-        return cls(model, *tokenizers, options=config.search, folder=Path(path), warn=warn)
+        return cls(model, *tokenizers, options=config.search, folder=Path(path), on_warning=on_warning)
 
     def check(self, options: SearchOptions) -> None:
         """Check that this model supports the options.
 
         Raises:
-            ConfigError, CorpusError, ModelDirectoryError, MissingExtraError: See `StepSourceFactory.make`.
+            ConfigError, CorpusError, ModelDirectoryError, MissingExtraError: See `StepSourceFactory.get`.
         """
-        self.step_sources.make(options)
+        self.step_sources.get(options)
 
     def translate(
         self,
@@ -110,8 +111,8 @@ class Translator:
 
         A sentence's translation does not depend on the others; a sampled one depends on the seed and the sentence. A
         sentence that gives no tokens, like a blank one, is answered with an empty translation. One with too many is
-        translated in segments (`Translation.segments` is their number) or cut off (`Translation.truncated_tokens`), as
-        the options say; limits of length hold for each segment.
+        translated in segments (`Translation.num_segments` is their number) or cut off (`Translation.truncated_tokens`),
+        as the options say; limits of length hold for each segment.
 
         Args:
             sentences: Raw text, one sentence each.
@@ -127,26 +128,26 @@ class Translator:
         if isinstance(sentences, str):
             raise TypeError("translate takes a list of sentences, found one string. Pass [text].")
         options = options or self.options
-        steps = self.step_sources.make(options)
-        use_precision(self.model.precision)
+        steps = self.step_sources.get(options)
+        set_tf32(self.model.precision)
         sentences = list(sentences)
         encoded = self.tokenizers.source.encode_batch(sentences)
         lines = [list(self._parts(*line, options)) for line in zip(count(), sentences, encoded)]
         parts = [part for line in lines for part in line]
         found: dict[int, Translation] = {}  # by the place of its part
         waiting, done = [len(line) for line in lines], lines.count([])
-        tokens, hypotheses = search_budget(options, self.model.output_embedding.vocabulary_size, find_device())
+        tokens, hypotheses = search_batch_limits(options, self.model.output_embedding.vocabulary_size, set_up_device())
 
         def fitting(length: int) -> int:
-            return min(tokens // (length + 1), hypotheses) // options.hypotheses
+            return min(tokens // (length + 1), hypotheses) // options.num_hypotheses
 
         for batch in batches_by_length([len(part.ids) for part in parts], fitting):
             for places, answers in self._memory.run(
                 batch,
                 lambda some: self._search(steps, [parts[place] for place in some], options, attention),
-                size=lambda some: len(some) * options.hypotheses * _longest(parts[place] for place in some),
+                size=lambda some: len(some) * options.num_hypotheses * _longest(parts[place] for place in some),
                 explain=lambda some, shortage: _explain([parts[place] for place in some], options, shortage),
-                warn=self.warn,
+                on_warning=self.on_warning,
             ):
                 for place, translation in zip(places, answers, strict=True):
                     found[place] = translation
@@ -194,7 +195,7 @@ class Translator:
         self, steps: StepSource, parts: Sequence[_Part], options: SearchOptions, attention: bool
     ) -> list[Translation]:
         source, target = self.tokenizers
-        batch, keep_weights = Batch([part.ids for part in parts]), attention or options.unk == "replace"
+        batch, keep_weights = Batch([part.ids for part in parts]), attention or options.unk_handling == "replace"
         limits = length_limits(np.array([len(part.ids) + 1 for part in parts]), options)
         result = self.searcher.search(steps, batch, limits, options, keep_weights)
         translations = []
@@ -205,7 +206,7 @@ class Translator:
         return translations
 
     def _text(self, part: _Part, options: SearchOptions, ids: list[int], weights: np.ndarray) -> str:
-        if options.unk == "replace" and UNK_ID in ids:
+        if options.unk_handling == "replace" and UNK_ID in ids:
             surfaces = part.surfaces or self.tokenizers.source.surfaces(part.text)[: len(part.ids)]
             unknown = [_most_attended(surfaces, weights[t]) for t, token in enumerate(ids) if token == UNK_ID]
             return self.tokenizers.target.decode_with_unknowns(ids, unknown)
@@ -229,14 +230,14 @@ def _longest(parts: Iterable[_Part]) -> int:
 def _explain(parts: Sequence[_Part], options: SearchOptions, shortage: str) -> str:
     """What to say of parts that did not fit into memory at once."""
     key = "n_best" if options.sample else "beam_size"
-    length, hypotheses = _longest(parts), f"'{key}' {options.hypotheses}"
+    length, hypotheses = _longest(parts), f"'{key}' {options.num_hypotheses}"
     if len(parts) > 1:
         return (
             f"{shortage} at a batch of {len(parts)} sentences of up to {length} tokens with {hypotheses}: smaller "
             f"batches from here on. A 'search.batch_tokens' (--batch-tokens) well below "
-            f"{len(parts) * length * options.hypotheses:,} saves the attempts that fail."
+            f"{len(parts) * length * options.num_hypotheses:,} saves the attempts that fail."
         )
-    fewer = f"'{key}', or " if options.hypotheses > 1 else ""
+    fewer = f"'{key}', or " if options.num_hypotheses > 1 else ""
     return (
         f"{shortage} at one sentence of {length} tokens with {hypotheses}, alone in its batch: "
         f"{shorten(parts[0].text, 60)!r}. Lower {fewer}'max_source_tokens' below {length}."

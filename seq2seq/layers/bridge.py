@@ -22,7 +22,7 @@ class Bridge(ConfigurableLayer):
     Args:
         kind: Which of them.
         sizes: Of each decoder layer, the widths of the states that its cell learns to start from.
-        vector_size: Width of the vector, if one is wanted at every step: of `dense` a tanh layer of its own
+        context_size: Width of the vector, if one is wanted at every step: of `dense` a tanh layer of its own
             makes it, and the first state comes from it; otherwise the vector is what W multiplies, and for `copy`
             the top layer's last hidden state.
         initializers: Source of the initial weights.
@@ -32,7 +32,7 @@ class Bridge(ConfigurableLayer):
         states        (B, S, M)  the top layer's states
         mask          (B, S)     bool
         first         a list over decoder layers of lists of (B, U)
-        vector        (B, C)
+        context_layer        (B, C)
 
     Source: Cho et al. (2014), appendix A.1.1 (dense); Sutskever, Vinyals and Le (2014), section 2 (copy);
     Sennrich et al. (2017), section 3.1 (mean).
@@ -42,7 +42,7 @@ class Bridge(ConfigurableLayer):
         self,
         kind: BridgeKind,
         sizes: Sequence[Sequence[int]],
-        vector_size: int | None = None,
+        context_size: int | None = None,
         initializers: Initializers = UNSEEDED,
         **kwargs: Any,
     ) -> None:
@@ -54,19 +54,19 @@ class Bridge(ConfigurableLayer):
             first, policy = initializers.glorot_uniform(), self.dtype_policy
             return keras.layers.Dense(units, activation="tanh", kernel_initializer=first, dtype=policy, name=name)
 
-        self.sizes, self.kind, self.vector_size = sizes, kind, vector_size
-        self.vector = dense(vector_size, "vector") if vector_size is not None and kind == "dense" else None
+        self.sizes, self.kind, self.context_size = sizes, kind, context_size
+        self.context_layer = dense(context_size, "vector") if context_size is not None and kind == "dense" else None
         self.layers = [
             [dense(units, f"bridge_{i}_{j}") for j, units in enumerate(states)]
             for i, states in enumerate(sizes if kind not in ("copy", "zero") else ())
         ]
 
-    def build(self, memory_size: int, last_size: int) -> None:
+    def build(self, memory_size: int, final_size: int) -> None:
         """Widths of the memory and of all last hidden states together."""
-        size = last_size if self.kind == "dense" else memory_size
-        if self.vector is not None:
-            self.vector.build((None, size))
-            size = self.vector.units
+        size = final_size if self.kind == "dense" else memory_size
+        if self.context_layer is not None:
+            self.context_layer.build((None, size))
+            size = self.context_layer.units
         self.width = size  # C
         for layer in (layer for states in self.layers for layer in states):
             layer.build((None, size))
@@ -89,6 +89,6 @@ class Bridge(ConfigurableLayer):
             vector = tf.cast(total / count, states.dtype)
         else:
             vector = tf.reduce_max(tf.where(mask[:, :, None], states, states.dtype.min), axis=1)
-        if self.vector is not None:
-            vector = self.vector(vector)
+        if self.context_layer is not None:
+            vector = self.context_layer(vector)
         return [[layer(vector) for layer in layers] for layers in self.layers], vector

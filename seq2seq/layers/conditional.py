@@ -6,9 +6,9 @@ import tensorflow as tf
 
 from seq2seq.layers.attention.base import AttentionMemory
 from seq2seq.layers.cells.base import split_output
-from seq2seq.layers.decoder import Decoder, DecoderState, Stepped, step_by_step
+from seq2seq.layers.decoder import Decoder, DecoderState, Stepped, unstack_mask
 from seq2seq.layers.recurrent_scan import recurrent_scan
-from seq2seq.layers.stack import RecurrentStack, States, joined
+from seq2seq.layers.stack import RecurrentStack, States, concat_nonempty
 
 
 class ConditionalDecoder(Decoder):
@@ -25,16 +25,16 @@ class ConditionalDecoder(Decoder):
     for more cells after the attention. Departure: the reset gate acts after the product, see `GRUCell`.
     """
 
-    bottom_depth = 1
+    bottom_transition_depth = 1
 
     def __init__(self, stack: RecurrentStack, **kwargs: Any) -> None:
         super().__init__(stack, **kwargs)
-        self.second = stack.new_cell(stack.transition_depth, stack.units, name="second")
+        self.second_cell = stack.make_cell(stack.transition_depth, stack.units, name="second")
 
     def build_layers(self, embedding_size: int, memory_size: int) -> None:
         units = self.stack.units
         self.stack.build_layers(embedding_size, units + memory_size)
-        self.second.build((None, memory_size))
+        self.second_cell.build((None, memory_size))
         self.readout.build((None, None, units + memory_size + embedding_size))
 
     def call(
@@ -42,7 +42,7 @@ class ConditionalDecoder(Decoder):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         first, attention = self.stack.cells[0], self.attention
         assert attention is not None
-        (mask,) = self.stack.state_masks(0, embedded, training)
+        (mask,) = self.stack.recurrent_dropout_masks(0, embedded, training)
         mask = None if mask is None else mask[:, None]
         cells = len(state.cells[0])
         # Keras has cast it, as it does with all that is given to a layer's call.
@@ -58,23 +58,23 @@ class ConditionalDecoder(Decoder):
         projected = tf.transpose(first.project(embedded), [1, 0, 2])[:, :, None]
         (outputs, contexts, weights), _ = recurrent_scan(
             step,
-            [projected, *step_by_step(self.attention_mask(embedded, memory, training))],
+            [projected, *unstack_mask(self.attention_dropout_mask(embedded, memory, training))],
             [*state.cells[0], *coverage],
             constants=[memory.states, memory.keys],
-            variables=[*first.variables, *attention.variables, *self.second.variables],
+            variables=[*first.variables, *attention.variables, *self.second_cell.variables],
             output_dtypes=[embedded.dtype, embedded.dtype, tf.float32],
         )
         outputs, contexts, weights = (tf.transpose(x[:, :, 0], [1, 0, 2]) for x in (outputs, contexts, weights))
         x, passed = self.stack.connect(0, outputs, embedded, training)
         x = self.stack.run_upper_layers(x, passed, contexts, lengths, state.cells, training)
-        return self.readout(joined([x, contexts, embedded]), training=training), weights
+        return self.readout(concat_nonempty([x, contexts, embedded]), training=training), weights
 
     def step_layers(self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory) -> Stepped:
         projected = self.stack.cells[0].project(embedded)
         output, bottom, context, weights, coverage = self._bottom(projected, state.cells[0], memory, state.coverage)
         x, passed = self.stack.connect(0, output, embedded)
         x, above = self.stack.step_upper_layers(x, passed, context, state.cells)
-        readout = self.readout(joined([x, context, embedded]))
+        readout = self.readout(concat_nonempty([x, context, embedded]))
         return readout, DecoderState((bottom, *above), state.feed, coverage), weights
 
     def _bottom(
@@ -90,6 +90,6 @@ class ConditionalDecoder(Decoder):
         output, between = self.stack.cells[0].step(projected, states, mask)
         query, _ = split_output(output, self.stack.units)
         context, weights, coverage = self.attend(query, memory, coverage, dropout_mask)
-        between = self.second.same_step(between, states)
-        output, new = self.second.step(self.second.project(context), between, mask)
+        between = self.second_cell.states_within_step(between, states)
+        output, new = self.second_cell.step(self.second_cell.project(context), between, mask)
         return output, tuple(new), context, weights, coverage

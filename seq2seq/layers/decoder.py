@@ -9,8 +9,8 @@ from seq2seq.layers.attention.base import Attention, AttentionMemory
 from seq2seq.layers.base import ConfigurableLayer
 from seq2seq.layers.bridge import Bridge
 from seq2seq.layers.pointwise import Dropout, Readout
-from seq2seq.layers.recurrent_scan import WeightValues, cast_weights
-from seq2seq.layers.stack import RecurrentStack, States, joined
+from seq2seq.layers.recurrent_scan import WeightOverrides, cast_weights
+from seq2seq.layers.stack import RecurrentStack, States, concat_nonempty
 
 
 class DecoderState(NamedTuple):
@@ -51,7 +51,7 @@ class Decoder(ConfigurableLayer):
     """
 
     # Cells in the bottom layer before the attention; None: as many as in the other layers.
-    bottom_depth: ClassVar[int | None] = None
+    bottom_transition_depth: ClassVar[int | None] = None
 
     def __init__(
         self,
@@ -66,17 +66,17 @@ class Decoder(ConfigurableLayer):
         self.attention, self.stack, self.readout, self.bridge = attention, stack, readout, bridge
         self.attention_dropout = attention_dropout
 
-    def build(self, embedding_size: int, memory_size: int, last_size: int) -> None:
+    def build(self, embedding_size: int, memory_size: int, final_size: int) -> None:
         """Make all weights.
 
         Args:
             embedding_size: E.
             memory_size: M.
-            last_size: Width of the encoder's last hidden states of all layers together.
+            final_size: Width of the encoder's last hidden states of all layers together.
         """
         if self.attention is not None:
             self.attention.build(self.stack.units, memory_size)
-        self.bridge.build(memory_size, last_size)
+        self.bridge.build(memory_size, final_size)
         self.build_layers(embedding_size, memory_size)
         self.stack.build_connections()
         self.built = True
@@ -86,14 +86,14 @@ class Decoder(ConfigurableLayer):
         raise NotImplementedError
 
     def start(
-        self, states: tf.Tensor, mask: tf.Tensor, last: Sequence[Sequence[tf.Tensor]]
+        self, states: tf.Tensor, mask: tf.Tensor, final_states: Sequence[Sequence[tf.Tensor]]
     ) -> tuple[AttentionMemory, DecoderState]:
         """What the encoder leaves (see `Bridge`), as attention reads it, and the state before the first token."""
-        learnt, vector = self.bridge(last, states, mask)
+        learnt, vector = self.bridge(final_states, states, mask)
         nothing = vector[:, None, :0]
         if self.attention is None:
             # Without attention the memory is one vector, or nothing.
-            memory = AttentionMemory(nothing if self.bridge.vector_size is None else vector[:, None], nothing, mask)
+            memory = AttentionMemory(nothing if self.bridge.context_size is None else vector[:, None], nothing, mask)
         else:
             memory = self.attention.project_memory(states, mask)
         sees = self.attention is not None and self.attention.uses_coverage
@@ -102,7 +102,7 @@ class Decoder(ConfigurableLayer):
 
     def step(self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory) -> Stepped:
         """Readouts, next state and weights for one token of each of K hypotheses a sentence."""
-        with WeightValues(self.variables, cast_weights(self.variables, self.compute_dtype)):
+        with WeightOverrides(self.variables, cast_weights(self.variables, self.compute_dtype)):
             return self.step_layers(embedded, state, memory)
 
     def step_layers(self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory) -> Stepped:
@@ -117,7 +117,7 @@ class Decoder(ConfigurableLayer):
         context, weights = self.attention.attend(query, memory, coverage, dropout_mask)
         return context, weights, coverage + weights if self.attention.uses_coverage else coverage
 
-    def attention_mask(self, embedded: tf.Tensor, memory: AttentionMemory, training: bool) -> tf.Tensor | None:
+    def attention_dropout_mask(self, embedded: tf.Tensor, memory: AttentionMemory, training: bool) -> tf.Tensor | None:
         """The dropout of the weights of whole targets (B, T, ·)."""
         assert self.attention is not None
         return self.attention_dropout.mask(
@@ -141,7 +141,7 @@ class LuongDecoder(Decoder):
     """
 
     def build_layers(self, embedding_size: int, memory_size: int) -> None:
-        fixed = 0 if self.bridge.vector_size is None else self.bridge.width
+        fixed = 0 if self.bridge.context_size is None else self.bridge.width
         context, beside = (memory_size, 0) if self.attention is not None else (fixed, fixed)
         self.stack.build_layers(embedding_size + beside, self.stack.units + context)
         self.readout.build((None, None, self.stack.units + context))
@@ -154,30 +154,32 @@ class LuongDecoder(Decoder):
         if self.attention is None:
             context, weights = beside, tf.zeros_like(embedded[..., :0], tf.float32)
         else:
-            context, weights = self.attention.attend_sequence(x, memory, self.attention_mask(x, memory, training))
+            context, weights = self.attention.attend_sequence(
+                x, memory, self.attention_dropout_mask(x, memory, training)
+            )
         x = self.stack.run_upper_layers(x, passed, context, lengths, state.cells, training)
-        return self.readout(joined([x, context]), training=training), weights
+        return self.readout(concat_nonempty([x, context]), training=training), weights
 
     def step_layers(self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory) -> Stepped:
         beside = self._beside(embedded, memory)
-        projected = self.stack.cells[0].project(joined([embedded, beside]))
+        projected = self.stack.cells[0].project(concat_nonempty([embedded, beside]))
         x, passed, bottom = self.stack.step(0, projected, state.cells[0], embedded)
         if self.attention is None:
             context, weights, coverage = beside, tf.zeros_like(embedded[..., :0], tf.float32), state.coverage
         else:
             context, weights, coverage = self.attend(x, memory, state.coverage)
         x, above = self.stack.step_upper_layers(x, passed, context, state.cells)
-        readout = self.readout(joined([x, context]))
+        readout = self.readout(concat_nonempty([x, context]))
         return readout, DecoderState((bottom, *above), state.feed, coverage), weights
 
     def _beside(self, embedded: tf.Tensor, memory: AttentionMemory) -> tf.Tensor:
         """What the bottom layer reads beside the embeddings, (B, N, ·): the vector of every step, or nothing."""
-        if self.bridge.vector_size is None:
+        if self.bridge.context_size is None:
             return embedded[..., :0]
         return tf.broadcast_to(memory.states, [*tf.unstack(tf.shape(embedded)[:2]), memory.states.shape[-1]])
 
 
-def step_by_step(mask: tf.Tensor | None) -> list[tf.Tensor]:
+def unstack_mask(mask: tf.Tensor | None) -> list[tf.Tensor]:
     """A dropout mask (B, ..., T, ·) as a list of what a loop reads, (T, B, ..., 1, ·); without one, an empty list."""
     if mask is None:
         return []
@@ -185,12 +187,12 @@ def step_by_step(mask: tf.Tensor | None) -> list[tf.Tensor]:
     return [tf.transpose(mask, [axes[-2], *axes[:-2], axes[-1]])[..., None, :]]
 
 
-def present(state: Any) -> list[tf.Tensor]:
+def nonempty_tensors(state: Any) -> list[tf.Tensor]:
     """The tensors of a state, or of any nest, that are not of width 0."""
     return [value for value in tf.nest.flatten(state) if value.shape[-1] != 0]
 
 
-def with_present(state: Any, values: Sequence[tf.Tensor]) -> Any:
-    """A state with other values in place of those that `present` gives."""
+def replace_nonempty(state: Any, values: Sequence[tf.Tensor]) -> Any:
+    """A state with other values in place of those that `nonempty_tensors` gives."""
     rest = iter(values)
     return tf.nest.map_structure(lambda value: value if value.shape[-1] == 0 else next(rest), state)

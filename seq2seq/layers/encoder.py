@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from seq2seq.layers.cells.base import split_output
 from seq2seq.layers.recurrence import run_bidirectional
-from seq2seq.layers.stack import RecurrentLayers, joined
+from seq2seq.layers.stack import RecurrentLayers, concat_nonempty
 
 
 class Encoder(RecurrentLayers):
@@ -49,21 +49,21 @@ class Encoder(RecurrentLayers):
         for layer, recurrences in enumerate(self.recurrences):
             # What is below: of alternating stacks each one's own, otherwise the whole.
             below = tf.split(x, 2, axis=-1) if self.alternating and layer else [x] * len(recurrences)
-            passed = passed if len(passed) == len(recurrences) else [joined(passed)] * len(recurrences)
-            masks = self.state_masks(layer, x, training)
+            passed = passed if len(passed) == len(recurrences) else [concat_nonempty(passed)] * len(recurrences)
+            masks = self.recurrent_dropout_masks(layer, x, training)
             if len(recurrences) == 2 and not self.alternating and passed[0].shape[-1] == 0:
                 results = run_bidirectional(recurrences, x, lengths, masks)
             else:
                 results = [
-                    recurrence(joined(parts), lengths, state_mask=mask)
+                    recurrence(concat_nonempty(parts), lengths, state_mask=mask)
                     for recurrence, mask, *parts in zip(recurrences, masks, below, passed, strict=True)
                 ]
             split = [split_output(outputs, self.units // len(results)) for outputs, _ in results]
             hidden, passed = [[part[place] for part in split] for place in (0, 1)]
-            outputs = hidden if self.alternating else [joined(hidden)]
+            outputs = hidden if self.alternating else [concat_nonempty(hidden)]
             pairs = zip(self.connections[layer], outputs, below[: len(outputs)], strict=True)
-            x = joined([connection(output, inputs) for connection, output, inputs in pairs])
+            x = concat_nonempty([connection(output, inputs) for connection, output, inputs in pairs])
             # One draw for both stacks of an alternating encoder, so that they share no mask.
             x = self.dropouts[layer](x, training=training)
-            last.append([joined(states) for states in zip(*(states for _, states in results), strict=True)])
+            last.append([concat_nonempty(states) for states in zip(*(states for _, states in results), strict=True)])
         return x, last

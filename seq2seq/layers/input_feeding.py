@@ -6,9 +6,9 @@ from typing import Any
 import tensorflow as tf
 
 from seq2seq.layers.attention.base import AttentionMemory
-from seq2seq.layers.decoder import Decoder, DecoderState, Stepped, present, step_by_step, with_present
+from seq2seq.layers.decoder import Decoder, DecoderState, Stepped, nonempty_tensors, replace_nonempty, unstack_mask
 from seq2seq.layers.recurrent_scan import deferred_matmul, recurrent_scan
-from seq2seq.layers.stack import joined
+from seq2seq.layers.stack import concat_nonempty
 
 
 class InputFeedingDecoder(Decoder):
@@ -33,9 +33,9 @@ class InputFeedingDecoder(Decoder):
         self.readout.build((None, None, self.stack.units + memory_size))
 
     def start(
-        self, states: tf.Tensor, mask: tf.Tensor, last: Sequence[Sequence[tf.Tensor]]
+        self, states: tf.Tensor, mask: tf.Tensor, final_states: Sequence[Sequence[tf.Tensor]]
     ) -> tuple[AttentionMemory, DecoderState]:
-        memory, state = super().start(states, mask, last)
+        memory, state = super().start(states, mask, final_states)
         return memory, state._replace(feed=tf.zeros([tf.shape(mask)[0], 1, self.readout.units], states.dtype))
 
     def call(
@@ -48,14 +48,14 @@ class InputFeedingDecoder(Decoder):
         def step(x: Any, states: Any, constants: Any) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
             masks = fixed | dict(zip(timed, x[1:], strict=True))
             source = AttentionMemory(constants[0], constants[1], memory.mask)
-            readout, new, weights = self._step(x[0], with_present(state, states), source, masks)
-            return [readout, weights], present(new)
+            readout, new, weights = self._step(x[0], replace_nonempty(state, states), source, masks)
+            return [readout, weights], nonempty_tensors(new)
 
         products = deferred_matmul(embedded, self.stack.cells[0].kernel)
         (readouts, weights), _ = recurrent_scan(
             step,
             [tf.transpose(products, [1, 0, 2])[:, :, None], *timed.values()],
-            present(state),
+            nonempty_tensors(state),
             constants=[memory.states, memory.keys],
             variables=self.variables,
             output_dtypes=[embedded.dtype, tf.float32],
@@ -75,12 +75,12 @@ class InputFeedingDecoder(Decoder):
             if i == 0:
                 projected = cell.add_bias(products + deferred_matmul(state.feed, self.feed_kernel))
             else:
-                projected = cell.project(joined([x, passed]))
+                projected = cell.project(concat_nonempty([x, passed]))
             x, passed, states = self.stack.step(i, projected, state.cells[i], x, masks.get(f"state {i}"))
             x = _times(x, masks.get(f"layer {i}"))
             new.append(states)
         context, weights, coverage = self.attend(x, memory, state.coverage, masks.get("attention"))
-        readout = _times(self.readout(joined([x, context])), masks.get("readout"))
+        readout = _times(self.readout(concat_nonempty([x, context])), masks.get("readout"))
         return readout, DecoderState(tuple(new), readout, coverage), weights
 
     def _masks(
@@ -88,7 +88,7 @@ class InputFeedingDecoder(Decoder):
     ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
         """The dropout masks of a target by what they are for: (B, 1, U), and of each step (T, B, ..., 1, ·)."""
         rows, steps = tf.unstack(tf.shape(embedded)[:2])
-        drawn = {"attention": self.attention_mask(embedded, memory, training)}
+        drawn = {"attention": self.attention_dropout_mask(embedded, memory, training)}
         outputs = {"readout": (self.readout.dropout, self.readout.units)}
         outputs |= {f"layer {i}": (dropout, self.stack.units) for i, dropout in enumerate(self.stack.dropouts)}
         for name, (dropout, size) in outputs.items():
@@ -96,9 +96,13 @@ class InputFeedingDecoder(Decoder):
             mask = dropout.mask(shape, embedded.dtype, training)
             # A variational mask stands for every step.
             drawn[name] = None if mask is None else tf.broadcast_to(mask, shape)
-        masks = [mask for i in range(len(self.stack.cells)) for mask in self.stack.state_masks(i, embedded, training)]
+        masks = [
+            mask
+            for i in range(len(self.stack.cells))
+            for mask in self.stack.recurrent_dropout_masks(i, embedded, training)
+        ]
         fixed = {f"state {i}": mask[:, None] for i, mask in enumerate(masks) if mask is not None}
-        timed = {name: steps for name, mask in drawn.items() for steps in step_by_step(mask)}
+        timed = {name: steps for name, mask in drawn.items() for steps in unstack_mask(mask)}
         return fixed, timed
 
 

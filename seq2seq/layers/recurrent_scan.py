@@ -16,7 +16,7 @@ import tensorflow as tf
 from seq2seq.layers.custom_gradient import custom_gradient
 
 Tensors = Sequence[tf.Tensor]
-Step = Callable[[Tensors, Tensors, Tensors], tuple[Tensors, Tensors]]
+ScanStep = Callable[[Tensors, Tensors, Tensors], tuple[Tensors, Tensors]]
 
 
 class DeferredMatmul(NamedTuple):
@@ -43,7 +43,7 @@ def deferred_matmul(inputs: tf.Tensor, weight: keras.Variable) -> tf.Tensor:
     return tf.reshape(result, tf.concat([tf.shape(inputs)[:-1], [weight.shape[1]]], axis=0))
 
 
-class WeightValues(keras.StatelessScope):
+class WeightOverrides(keras.StatelessScope):
     """A scope in which whoever reads one of the variables gets a value in its place.
 
         step reads variable -> Keras asks the innermost scope -> get_current_value -> value, or None: the variable's own
@@ -55,15 +55,15 @@ class WeightValues(keras.StatelessScope):
         variables: Variables of Keras.
         values: One for each, of its shape, in any dtype.
 
-    read  the `id` of every variable that was read within the scope, those without a value included
+    read_ids  the `id` of every variable that was read within the scope, those without a value included
     """
 
     def __init__(self, variables: Sequence[keras.Variable], values: Tensors) -> None:
         super().__init__(state_mapping=list(zip(variables, values, strict=True)))
-        self.read: set[int] = set()
+        self.read_ids: set[int] = set()
 
     def get_current_value(self, variable: keras.Variable) -> tf.Tensor | None:
-        self.read.add(id(variable))
+        self.read_ids.add(id(variable))
         return super().get_current_value(variable)
 
 
@@ -73,7 +73,7 @@ def cast_weights(variables: Sequence[keras.Variable], dtype: Any) -> list[tf.Ten
 
 
 def recurrent_scan(
-    step: Step,
+    step: ScanStep,
     inputs: Tensors,
     state: Tensors,
     *,
@@ -106,12 +106,12 @@ def recurrent_scan(
         x, _, fixed, weights = splits.of(args)
         before = _recorded.set(recorded)
         try:
-            with WeightValues(variables, weights) as scope:
+            with WeightOverrides(variables, weights) as scope:
                 outputs, new = step([sequence[t] for sequence in x], states, fixed)
         finally:
             _recorded.reset(before)
         uses.matrices |= {places[id(call.weight)] for call in recorded}
-        uses.vectors |= {places[i] for i in scope.read & places.keys()} - uses.matrices
+        uses.vectors |= {places[i] for i in scope.read_ids & places.keys()} - uses.matrices
         uses.products = len(recorded)
         return outputs, new
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from seq2seq.layers.cells.base import apply_mask
+from seq2seq.layers.cells.base import apply_dropout_mask
 from seq2seq.layers.custom_gradient import custom_gradient
 
 Gradient = Callable[..., tuple[tf.Tensor, ...]]
@@ -43,7 +43,7 @@ def gru_sequence(
 
         def forward(t: tf.Tensor, h: tf.Tensor, out: Arrays) -> tuple[tf.Tensor, tf.Tensor, Arrays]:
             x_t = x_in.read(t)
-            recurrent = tf.nn.bias_add(tf.matmul(apply_mask(h, mask), kernel), bias)
+            recurrent = tf.nn.bias_add(tf.matmul(apply_dropout_mask(h, mask), kernel), bias)
             both = tf.sigmoid(x_t[:, : 2 * units] + recurrent[:, : 2 * units])
             z, r = both[:, :units], both[:, units:]
             h_n = recurrent[:, 2 * units :]
@@ -66,7 +66,7 @@ def gru_sequence(
             def back(t: tf.Tensor, dh: tf.Tensor, out: tf.TensorArray) -> tuple[tf.Tensor, tf.Tensor, tf.TensorArray]:
                 dh += d_in.read(t)
                 d_recurrent = tf.reshape(dh[:, None] * factors_in.read(t), [-1, 3 * units])
-                d_before = dh * z_in.read(t) + apply_mask(tf.matmul(d_recurrent, transposed), mask)
+                d_before = dh * z_in.read(t) + apply_dropout_mask(tf.matmul(d_recurrent, transposed), mask)
                 return t - 1, d_before, out.write(t, dh)
 
             d_in, z_in, factors_in = _arrays(d_states, z, factors)
@@ -75,7 +75,7 @@ def gru_sequence(
             dh = out.stack()
             d_recurrent = tf.reshape(dh[:, :, None] * factors, tf.shape(x))
             flat = tf.reshape(d_recurrent, [-1, 3 * units])
-            d_kernel = tf.matmul(tf.reshape(apply_mask(before, mask), [-1, units]), flat, transpose_a=True)
+            d_kernel = tf.matmul(tf.reshape(apply_dropout_mask(before, mask), [-1, units]), flat, transpose_a=True)
             d_x = tf.concat([d_recurrent[..., : 2 * units], dh * by_n], axis=-1)
             return d_x, d_kernel, tf.reduce_sum(flat, axis=0), d_h0
 
@@ -107,7 +107,7 @@ def lstm_sequence(
         arrays = tuple(tf.TensorArray(x.dtype, steps, element_shape=h0.shape) for _ in range(6))
 
         def forward(t: tf.Tensor, h: tf.Tensor, c: tf.Tensor, out: Arrays) -> tuple[tf.Tensor, ...]:
-            a = x_in.read(t) + tf.matmul(apply_mask(h, mask), kernel)
+            a = x_in.read(t) + tf.matmul(apply_dropout_mask(h, mask), kernel)
             both = tf.sigmoid(a[:, : 2 * units])
             i, f = both[:, :units], both[:, units:]
             g, o = tf.tanh(a[:, 2 * units : 3 * units]), tf.sigmoid(a[:, 3 * units :])
@@ -134,7 +134,7 @@ def lstm_sequence(
                 dc += dc_in.read(t) + dh * by_c_in.read(t)
                 first = tf.reshape(dc[:, None] * factors_in.read(t), [-1, 3 * units])
                 d_gates = tf.concat([first, dh * by_o_in.read(t)], axis=-1)
-                d_before = apply_mask(tf.matmul(d_gates, transposed), mask)
+                d_before = apply_dropout_mask(tf.matmul(d_gates, transposed), mask)
                 return t - 1, d_before, dc * f_in.read(t), out.write(t, d_gates)
 
             dh_in, dc_in, f_in, by_c_in, by_o_in, factors_in = _arrays(d_hidden, d_memory, f, by_c, by_o, factors)
@@ -142,7 +142,7 @@ def lstm_sequence(
             _, d_h0, d_c0, out = tf.while_loop(lambda t, *_: t >= 0, back, start)
             d_x = tf.ensure_shape(out.stack(), x.shape)
             flat = tf.reshape(d_x, [-1, 4 * units])
-            d_kernel = tf.matmul(tf.reshape(apply_mask(h_before, mask), [-1, units]), flat, transpose_a=True)
+            d_kernel = tf.matmul(tf.reshape(apply_dropout_mask(h_before, mask), [-1, units]), flat, transpose_a=True)
             return d_x, d_kernel, d_h0, d_c0
 
         return (hidden, memory), gradient

@@ -20,7 +20,7 @@ class RecurrentLayers(ConfigurableLayer):
 
     Args:
         bidirectional: See `Encoder`.
-        bottom_depth: See `RecurrentStack`.
+        bottom_transition_depth: See `RecurrentStack`.
         cell: Name of a cell, see `CELLS`.
         layers: Depth.
         units: Width of every layer's output; where a layer reads both ways, `units / 2` a direction.
@@ -39,7 +39,7 @@ class RecurrentLayers(ConfigurableLayer):
     def __init__(
         self,
         bidirectional: bool | Literal["all", "alternating"],
-        bottom_depth: int | None,
+        bottom_transition_depth: int | None,
         *,
         cell: str,
         layers: int,
@@ -67,8 +67,8 @@ class RecurrentLayers(ConfigurableLayer):
         counts = [2 if all_ways or (bidirectional and i == 0) else 1 for i in range(layers)]
 
         def recurrence(layer: int, place: int) -> Recurrence:
-            depth = bottom_depth if bottom_depth and not layer else transition_depth
-            inner = self.new_cell(depth, units // counts[layer], below=layer > 0)
+            depth = bottom_transition_depth if bottom_transition_depth and not layer else transition_depth
+            inner = self.make_cell(depth, units // counts[layer], below=layer > 0)
             turned = self.alternating and layer % 2 == 1
             name = f"layer_{layer}" + "_backward" * place
             return Recurrence(inner, reverse=(place == 1) != turned, dtype=policy, name=name)
@@ -88,12 +88,12 @@ class RecurrentLayers(ConfigurableLayer):
         self.dropouts = [Dropout(dropout, stream, f"{self.side}/{i}", shared, dtype=policy) for i in range(layers)]
         self.recurrent_dropouts = [[state_dropout(i, j) for j in range(count)] for i, count in enumerate(counts)]
 
-    def new_cell(self, depth: int, units: int, *, below: bool = False, name: str = "cell") -> keras.layers.Layer:
+    def make_cell(self, depth: int, units: int, *, below: bool = False, name: str = "cell") -> keras.layers.Layer:
         """A cell of the layers' kind."""
         shared: dict[str, Any] = {"initializers": self.initializers, "dtype": self.dtype_policy, "name": name}
         return make_cell(self.cell, units, depth, below=below, **shared)
 
-    def state_masks(self, layer: int, inputs: tf.Tensor, training: bool) -> list[tf.Tensor | None]:
+    def recurrent_dropout_masks(self, layer: int, inputs: tf.Tensor, training: bool) -> list[tf.Tensor | None]:
         """The recurrent dropout (B, U) of each of a layer's recurrences, for inputs (B, T, ·)."""
         return [
             dropout.mask([tf.shape(inputs)[0], recurrence.cell.units], inputs.dtype, training)
@@ -107,7 +107,8 @@ class RecurrentStack(RecurrentLayers):
     A decoder runs it layer by layer, since what stands between two layers, as attention does, is the decoder's.
 
     Args:
-        bottom_depth: Cells within a time step of the bottom layer; by default `transition_depth`, as in the others.
+        bottom_transition_depth: Cells within a time step of the bottom layer; by default `transition_depth`, as in the
+            others.
         kwargs: See `RecurrentLayers`.
 
     Shapes: B batch, N target positions or hypotheses, all in the compute dtype.
@@ -120,8 +121,8 @@ class RecurrentStack(RecurrentLayers):
 
     side, numbered = "decoder", False
 
-    def __init__(self, *, bottom_depth: int | None = None, **kwargs: Any) -> None:
-        super().__init__(False, bottom_depth, **kwargs)
+    def __init__(self, *, bottom_transition_depth: int | None = None, **kwargs: Any) -> None:
+        super().__init__(False, bottom_transition_depth, **kwargs)
 
     @property
     def cells(self) -> list[keras.layers.Layer]:
@@ -148,8 +149,8 @@ class RecurrentStack(RecurrentLayers):
         self, layer: int, parts: Sequence[tf.Tensor], lengths: tf.Tensor, state: States, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """One layer over whole targets: x and passed. The first part is what is below."""
-        inputs = joined(parts)
-        (recurrence,), (mask,) = self.recurrences[layer], self.state_masks(layer, inputs, training)
+        inputs = concat_nonempty(parts)
+        (recurrence,), (mask,) = self.recurrences[layer], self.recurrent_dropout_masks(layer, inputs, training)
         outputs, _ = recurrence(inputs, lengths, [value[:, 0] for value in state], mask)
         return self.connect(layer, outputs, parts[0], training)
 
@@ -187,12 +188,12 @@ class RecurrentStack(RecurrentLayers):
         """One step of all layers above the bottom one, which read a context: the top one's x, and the next states."""
         new = []
         for i, cell in enumerate(self.cells[1:], start=1):
-            x, passed, state = self.step(i, cell.project(joined([x, context, passed])), states[i], x)
+            x, passed, state = self.step(i, cell.project(concat_nonempty([x, context, passed])), states[i], x)
             new.append(state)
         return x, new
 
 
-def joined(parts: Sequence[tf.Tensor]) -> tf.Tensor:
+def concat_nonempty(parts: Sequence[tf.Tensor]) -> tf.Tensor:
     """Parts (..., ·) side by side; one of width 0 costs nothing."""
     parts = [part for part in parts if part.shape[-1] != 0] or parts[:1]
     return parts[0] if len(parts) == 1 else tf.concat(parts, axis=-1)

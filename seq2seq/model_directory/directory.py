@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from seq2seq.config import Config, Precision, dump_config, read_config
+from seq2seq.config import Config, Precision, dump_config, parse_config_text
 from seq2seq.config.recipe import RecipeT
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError, Seq2SeqError
-from seq2seq.extras import DISTRIBUTION
+from seq2seq.extras import DISTRIBUTION_NAME
 from seq2seq.storage.arrays import load_arrays, load_checksum, save_arrays
-from seq2seq.storage.files import atomic_write, expand_path, regular_file, sha256
+from seq2seq.storage.files import atomic_write, check_regular_file, expand_path, sha256
 
 FORMAT_VERSION = 1
-CONFIG, METADATA, HISTORY, WEIGHTS = "config.yaml", "metadata.json", "history.jsonl", "model.safetensors"
-TOKENIZERS = ("joint.spm", "source.spm", "target.spm")
-RECORDED_PACKAGES = (DISTRIBUTION, "tensorflow", "keras", "sentencepiece", "sacrebleu", "numpy", "safetensors")
+CONFIG, METADATA, HISTORY, WEIGHTS_FILE = "config.yaml", "metadata.json", "history.jsonl", "model.safetensors"
+TOKENIZER_FILES = ("joint.spm", "source.spm", "target.spm")
+RECORDED_PACKAGES = (DISTRIBUTION_NAME, "tensorflow", "keras", "sentencepiece", "sacrebleu", "numpy", "safetensors")
 
 
 class _Facts(BaseModel):
@@ -65,13 +65,13 @@ def create_model_directory(folder: Path, config: Config, tokenizers: Tokenizers)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / CONFIG) as partial:
         partial.write_text(dump_config(config), encoding="utf-8")
-    for name in TOKENIZERS:
+    for name in TOKENIZER_FILES:
         if name not in tokenizers.files():
             (folder / name).unlink(missing_ok=True)
     for name, tokenizer in tokenizers.files().items():
         tokenizer.save(folder / name)
     if (folder / METADATA).exists():
-        write_metadata(folder, read_metadata(folder) | {"sha256": _checksums(folder, (CONFIG, *TOKENIZERS))})
+        write_metadata(folder, read_metadata(folder) | {"sha256": _checksums(folder, (CONFIG, *TOKENIZER_FILES))})
 
 
 def save_weights(
@@ -97,7 +97,7 @@ def save_weights(
     other files, which stay the same throughout a run. The two files cannot be replaced in one step: if the process is
     killed between them, new weights lie beside the old metadata, and must load.
     """
-    save_arrays(folder / WEIGHTS, weights, {"tokenizers": _checksums(folder, TOKENIZERS)})
+    save_arrays(folder / WEIGHTS_FILE, weights, {"tokenizers": _checksums(folder, TOKENIZER_FILES)})
     values = {
         "format_version": FORMAT_VERSION,
         "versions": {"python": platform.python_version()}
@@ -105,7 +105,7 @@ def save_weights(
         "parameters": sum(array.size for array in weights.values()),
         "precision": precision,
         "scores": dict(scores),
-        "sha256": _checksums(folder, (CONFIG, *TOKENIZERS)),
+        "sha256": _checksums(folder, (CONFIG, *TOKENIZER_FILES)),
         "tokenizers": _tokenizer_kinds(folder) if tokenizer_kinds is None else dict(tokenizer_kinds),
     }
     if corpus is not None:
@@ -122,7 +122,7 @@ def _tokenizer_kinds(folder: Path) -> dict[str, str | None]:
     """
     config = load_model_config(folder)
     options = config.tokenizer
-    names = [name for name in TOKENIZERS if os.path.lexists(folder / name)]
+    names = [name for name in TOKENIZER_FILES if os.path.lexists(folder / name)]
     if options.from_model is None:
         given = config.data is None or any(part.file for part in options.parts())  # without corpora none is trained
         return dict.fromkeys(names, None if given else options.model_type)
@@ -136,14 +136,14 @@ def _tokenizer_kinds(folder: Path) -> dict[str, str | None]:
 def _checksums(folder: Path, names: Sequence[str]) -> dict[str, str]:
     """SHA-256 of those of the files that are there."""
     files = [folder / name for name in names if os.path.lexists(folder / name)]
-    return {file.name: sha256(regular_file(file)) for file in files}
+    return {file.name: sha256(check_regular_file(file)) for file in files}
 
 
 def load_model_config(folder: Path) -> Config:
     """The resolved recipe of a model directory."""
-    path = regular_file(folder / CONFIG)
+    path = check_regular_file(folder / CONFIG)
     try:
-        return read_config(path.read_bytes(), origin=str(path))
+        return parse_config_text(path.read_bytes(), origin=str(path))
     except OSError as error:
         raise ModelDirectoryError(f"{path}: cannot be read: {error.strerror}.") from None
 
@@ -167,11 +167,11 @@ def load_recipe(folder: Path, kind: type[RecipeT]) -> RecipeT:
 def load_tokenizers(folder: Path) -> Tokenizers:
     """The tokenizers of a model directory, which may be one that training has not saved a model in yet."""
     if os.path.lexists(folder / METADATA):
-        check_directory(folder, TOKENIZERS)
+        verify_directory(folder, TOKENIZER_FILES)
     if os.path.lexists(folder / "joint.spm"):
-        joint = Tokenizer.load(regular_file(folder / "joint.spm"))
+        joint = Tokenizer.load(check_regular_file(folder / "joint.spm"))
         return Tokenizers(joint, joint)
-    source, target = (Tokenizer.load(regular_file(folder / name)) for name in ("source.spm", "target.spm"))
+    source, target = (Tokenizer.load(check_regular_file(folder / name)) for name in ("source.spm", "target.spm"))
     return Tokenizers(source, target)
 
 
@@ -183,17 +183,17 @@ def load_weights(folder: Path) -> dict[str, np.ndarray]:
     """
     if os.path.lexists(folder / METADATA):
         read_metadata(folder)
-    weights, about = load_arrays(folder / WEIGHTS)
-    found = _checksums(folder, TOKENIZERS)
+    weights, about = load_arrays(folder / WEIGHTS_FILE)
+    found = _checksums(folder, TOKENIZER_FILES)
     if about.get("tokenizers", found) != found:
         raise ModelDirectoryError(
-            f"{folder / WEIGHTS}: weights of a model with other tokenizers than {' and '.join(found)} beside it. "
+            f"{folder / WEIGHTS_FILE}: weights of a model with other tokenizers than {' and '.join(found)} beside it. "
             "Do the files belong together?"
         )
     return weights
 
 
-def check_directory(folder: Path, files: Sequence[str] = (CONFIG, *TOKENIZERS)) -> dict[str, Any]:
+def verify_directory(folder: Path, files: Sequence[str] = (CONFIG, *TOKENIZER_FILES)) -> dict[str, Any]:
     """The metadata of a model directory, once its recipe and tokenizers are known to be those it was saved with.
 
     Raises:
@@ -201,7 +201,7 @@ def check_directory(folder: Path, files: Sequence[str] = (CONFIG, *TOKENIZERS)) 
     """
     values, found = read_metadata(folder), _checksums(folder, files)
     expected = values["sha256"]
-    strange = sorted(expected.keys() - {CONFIG, *TOKENIZERS})
+    strange = sorted(expected.keys() - {CONFIG, *TOKENIZER_FILES})
     if strange or CONFIG not in expected:
         what = f"a checksum of {strange[0]!r}, which no model has" if strange else f"no checksum of {CONFIG}"
         raise ModelDirectoryError(f"{folder / METADATA}: damaged: {what}. Restore it from a copy.")
@@ -216,8 +216,8 @@ def check_directory(folder: Path, files: Sequence[str] = (CONFIG, *TOKENIZERS)) 
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """`check_directory`, and return SHA-256 of all that a model translates with: recipe, tokenizers and weights."""
-    return {**check_directory(folder)["sha256"], WEIGHTS: load_checksum(folder / WEIGHTS)}
+    """`verify_directory`, and return SHA-256 of all that a model translates with: recipe, tokenizers and weights."""
+    return {**verify_directory(folder)["sha256"], WEIGHTS_FILE: load_checksum(folder / WEIGHTS_FILE)}
 
 
 def write_metadata(folder: Path, values: Mapping[str, Any]) -> None:
@@ -237,7 +237,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
         what = "training has not saved a model there yet" if (folder / CONFIG).exists() else "not a model directory"
         raise ModelDirectoryError(f"{path}: no such file: {what}.")
     try:
-        values = json.loads(regular_file(path).read_bytes())
+        values = json.loads(check_regular_file(path).read_bytes())
         version = values["format_version"]
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise ModelDirectoryError(
@@ -249,7 +249,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     return values
 
 
-def record_derived(folder: Path, file: str, made_from: Mapping[str, str]) -> None:
+def record_derived_file(folder: Path, file: str, made_from: Mapping[str, str]) -> None:
     """Enter into `metadata.json` the checksum of a file that was made from the model, and those of what it came from.
 
     `file` has been written; `made_from` is SHA-256 by file name.
@@ -259,8 +259,8 @@ def record_derived(folder: Path, file: str, made_from: Mapping[str, str]) -> Non
     write_metadata(folder, values | {"derived": values.get("derived", {}) | {file: entry}})
 
 
-def check_derived(folder: Path, file: str, made_from: Mapping[str, str], again: str) -> Path:
-    """Verify a file by what `record_derived` entered, given the same as it is now; return its path.
+def verify_derived_file(folder: Path, file: str, made_from: Mapping[str, str], again: str) -> Path:
+    """Verify a file by what `record_derived_file` entered, given the same as it is now; return its path.
 
     Args:
         again: What to do otherwise, for the error.
@@ -271,7 +271,7 @@ def check_derived(folder: Path, file: str, made_from: Mapping[str, str], again: 
     path = folder / file
     if not os.path.lexists(path):
         raise ModelDirectoryError(f"{path}: no such file. {again}")
-    recorded, found = read_metadata(folder).get("derived", {}).get(file, {}), {file: sha256(regular_file(path))}
+    recorded, found = read_metadata(folder).get("derived", {}).get(file, {}), {file: sha256(check_regular_file(path))}
     if differ := [name for name, digest in {**found, **made_from}.items() if recorded.get(name) != digest]:
         raise ModelDirectoryError(
             f"{path}: damaged, or made from other files: SHA-256 of {' and '.join(differ)} differs from {METADATA}. "
@@ -289,7 +289,7 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     path, entries = folder / HISTORY, []
     if not os.path.lexists(path):
         return []
-    *lines, rest = regular_file(path).read_bytes().split(b"\n")
+    *lines, rest = check_regular_file(path).read_bytes().split(b"\n")
     for number, line in enumerate(lines, start=1):
         try:
             entries.append(_entry(line))

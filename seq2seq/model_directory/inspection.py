@@ -7,11 +7,11 @@ from typing import Any
 
 from seq2seq.config import Config
 from seq2seq.model_directory.directory import (
-    check_directory,
     load_model_config,
     load_tokenizers,
     load_weights,
     read_history,
+    verify_directory,
 )
 
 
@@ -40,7 +40,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
         ModelDirectoryError: Something is missing, damaged, edited, or of a later format version.
     """
     folder = Path(directory)
-    described = check_directory(folder)
+    described = verify_directory(folder)
     config = load_model_config(folder)
     weights = load_weights(folder)
     corpus = described.get("corpus") or {}
@@ -54,7 +54,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
         "directory": str(folder),
         "task": config.task,
         "parameters": {"total": sum(array.size for array in weights.values()), **by_part},
-        "architecture": config.architecture(),
+        "architecture": config.describe_architecture(),
         "tokenizers": {
             file.removesuffix(".spm"): {
                 "model_type": described["tokenizers"].get(file),
@@ -82,7 +82,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
 
 
 def component_of(name: str) -> str:
-    """Which of a recipe's `parts` a weight belongs to, by its name; the name's first word if it is none of them."""
+    """Which of a recipe's `components` a weight belongs to, by its name; else the name's first word."""
     first, *inner = name.split("/")
     if "attention" in (first, *inner):
         return "attention"

@@ -8,16 +8,16 @@ from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.model_directory.directory import (
     CONFIG,
-    WEIGHTS,
-    check_directory,
+    WEIGHTS_FILE,
     create_model_directory,
     load_recipe,
     load_tokenizers,
     load_weights,
     save_weights,
+    verify_directory,
 )
 from seq2seq.models.base import DecoderModel, assign_weights, named_weights
-from seq2seq.models.build import LANGUAGE_MODELING, TRANSLATION, ModelT, Task, recipe_of
+from seq2seq.models.build import LANGUAGE_MODELING, TRANSLATION, ModelT, Task, recipe_from_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.files import atomic_folder
@@ -47,7 +47,7 @@ def save_model(model: DecoderModel, tokenizers: Tokenizers | Tokenizer, director
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ModelDirectoryError(f"{folder}: not an empty directory. Delete it, or give another one.")
     with atomic_folder(folder) as partial:
-        create_model_directory(partial, recipe_of(model, tokenizers), tokenizers)
+        create_model_directory(partial, recipe_from_model(model, tokenizers), tokenizers)
         save_weights(partial, named_weights(model), model.precision, {})
 
 
@@ -55,7 +55,7 @@ def load_model(folder: Path, precision: Precision = "float32") -> tuple[Seq2Seq,
     """Read the directory of a translator, whatever precision and device it was trained in.
 
     Raises:
-        ModelDirectoryError: See `check_directory`; or the weights are damaged or do not fit the recipe; or it is
+        ModelDirectoryError: See `verify_directory`; or the weights are damaged or do not fit the recipe; or it is
             a language model.
     """
     return _load(folder, precision, TRANSLATION)
@@ -70,7 +70,7 @@ def load_language_model(
 
 
 def _load(folder: Path, precision: Precision, task: Task[RecipeT, ModelT]) -> tuple[ModelT, Tokenizers, RecipeT]:
-    check_directory(folder)
+    verify_directory(folder)
     config = load_recipe(folder, task.recipe)
     tokenizers, weights = load_tokenizers(folder), load_weights(folder)
     # A recipe may ask for no more than the weights can fill, or building it takes terabytes of memory.
@@ -78,9 +78,10 @@ def _load(folder: Path, precision: Precision, task: Task[RecipeT, ModelT]) -> tu
     for part, least in config.min_parameters(*(tokenizer.vocabulary_size for tokenizer in tokenizers)).items():
         if least > held:
             raise ModelDirectoryError(
-                f"{folder / WEIGHTS}: weights do not fit the model of {CONFIG}: '{part}' needs {least:,} parameters or "
+                f"{folder / WEIGHTS_FILE}: weights do not fit the model of {CONFIG}: '{part}' needs {least:,} "
+                "parameters or "
                 f"more, and the file has {held:,}. Do the two files belong together?"
             )
     model = task.build(config, tokenizers, precision)
-    assign_weights(model, weights, folder / WEIGHTS)
+    assign_weights(model, weights, folder / WEIGHTS_FILE)
     return model, tokenizers, config

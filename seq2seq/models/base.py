@@ -23,7 +23,7 @@ from seq2seq.layers import (
     RandomStream,
     output_cross_entropy,
 )
-from seq2seq.layers.recurrent_scan import WeightValues
+from seq2seq.layers.recurrent_scan import WeightOverrides
 from seq2seq.models.trainable import TrainableModel
 
 
@@ -39,7 +39,7 @@ class DecoderModel(TrainableModel):
         seed: Determines the initial weights and dropout, 0 to below 2**31. Random generators of the process (Python's,
             NumPy's, TensorFlow's) are neither read nor changed.
         precision: `float32`, `tf32`, `mixed_float16` or `mixed_bfloat16`. Variables, softmax, logits and loss are
-            float32 in each. `tf32` is `float32` to every layer: `device.use_precision` switches its products.
+            float32 in each. `tf32` is `float32` to every layer: `device.set_tf32` switches its products.
 
     Shapes: B batch, S source length, T target length, K hypotheses, V target vocabulary.
         source  (B, S)  int32, right-padded with 0, EOS included, no row empty
@@ -72,7 +72,7 @@ class DecoderModel(TrainableModel):
         sections = {
             name: value.model_dump(include=set(kinds[name].model_fields)) for name, value in self.sections.items()
         }
-        return sections | {"seed": self.stream.seed, "precision": self.precision}
+        return sections | {"seed": self.random_stream.seed, "precision": self.precision}
 
     def get_build_config(self) -> None:
         """Nothing: the constructor builds."""
@@ -92,8 +92,8 @@ class DecoderModel(TrainableModel):
         """Dropout of whole vectors and of single numbers."""
         policy = self.dtype_policy
         return [
-            Dropout(words, self.stream, f"{side}/words", (-1,), dtype=policy),
-            Dropout(numbers, self.stream, side, dtype=policy),
+            Dropout(words, self.random_stream, f"{side}/words", (-1,), dtype=policy),
+            Dropout(numbers, self.random_stream, side, dtype=policy),
         ]
 
     def build(self, input_shape: Any = None) -> None:
@@ -108,7 +108,7 @@ class DecoderModel(TrainableModel):
         """Read source tokens (B, S); returns the attention memory and the decoder's first state."""
         raise NotImplementedError
 
-    def output_layer(self, tokens: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+    def output_weights(self, tokens: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Columns (E, V) and biases (V,) of the output layer.
 
         With `tokens` (B, C), each sentence's candidates, (B, E, C) and (B, C).
@@ -118,10 +118,10 @@ class DecoderModel(TrainableModel):
             table, bias = tf.gather(table, tokens), tf.gather(bias, tokens)
         return tf.linalg.matrix_transpose(table), bias  # once: a product of few rows is slower with what lies across
 
-    def cached_weights(self, *others: "DecoderModel") -> WeightValues:
+    def cached_weights(self, *others: "DecoderModel") -> WeightOverrides:
         """A scope in which no loop reads a weight, of this model or of others, anew at each of its steps."""
         variables = [variable for model in (self, *others) for variable in model.variables]
-        return WeightValues(variables, [tf.convert_to_tensor(variable.value) for variable in variables])
+        return WeightOverrides(variables, [tf.convert_to_tensor(variable.value) for variable in variables])
 
     def decode_step(
         self,
@@ -135,7 +135,7 @@ class DecoderModel(TrainableModel):
         Args:
             tokens: (B, K) int32 or int64, the token before; BOS at first.
             state: A nest of tensors (B, K, ...).
-            output: What `output_layer` gave, once for all steps; with each sentence's C candidates, the logits are
+            output: What `output_weights` gave, once for all steps; with each sentence's C candidates, the logits are
                 (B, K, C).
 
         Returns:
@@ -196,7 +196,7 @@ class DecoderModel(TrainableModel):
         return self.decoder(embedded, lengths, state, memory, training=training)
 
     def _logits(self, readout: tf.Tensor, output: tuple[tf.Tensor, tf.Tensor] | None = None) -> tf.Tensor:
-        columns, bias = output or self.output_layer()
+        columns, bias = output or self.output_weights()
         columns = tf.cast(columns, readout.dtype)
         if len(columns.shape) == 3:
             return tf.cast(tf.matmul(readout, columns), tf.float32) + bias[:, None]

@@ -45,7 +45,7 @@ def build_model(config: Config, tokenizers: Tokenizers, precision: Precision = "
     return model
 
 
-def recipe_of(model: DecoderModel, tokenizers: Tokenizers) -> Config:
+def recipe_from_model(model: DecoderModel, tokenizers: Tokenizers) -> Config:
     """The recipe, without corpora, that builds such a model for these tokenizers."""
     recipe = next(task.recipe for task in TASKS.values() if isinstance(model, task.model))
     config, joint = model.get_config(), tokenizers.source is tokenizers.target

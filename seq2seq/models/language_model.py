@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, Precision
-from seq2seq.config.network import TargetEmbeddingsConfig, UnconditionalDecoderConfig
+from seq2seq.config.network import LanguageModelDecoderConfig, TargetEmbeddingsConfig
 from seq2seq.data.tokenizer import PAD_ID
 from seq2seq.layers import AttentionMemory, DecoderState
 from seq2seq.models.base import DecoderModel
@@ -34,23 +34,23 @@ class LanguageModel(DecoderModel):
     """
 
     uses_attention = False
-    section_types: ClassVar = {"embeddings": TargetEmbeddingsConfig, "decoder": UnconditionalDecoderConfig}
+    section_types: ClassVar = {"embeddings": TargetEmbeddingsConfig, "decoder": LanguageModelDecoderConfig}
 
     def __init__(
         self,
         vocabulary_size: int,
         embeddings: TargetEmbeddingsConfig | None = None,
-        decoder: UnconditionalDecoderConfig | None = None,
+        decoder: LanguageModelDecoderConfig | None = None,
         *,
         seed: int = 1,
         precision: Precision = "float32",
     ) -> None:
-        embeddings, decoder = embeddings or TargetEmbeddingsConfig(), decoder or UnconditionalDecoderConfig()
+        embeddings, decoder = embeddings or TargetEmbeddingsConfig(), decoder or LanguageModelDecoderConfig()
         if isinstance(decoder, DecoderConfig):
-            raise ValueError("a language model has nothing to attend to: give an UnconditionalDecoderConfig")
+            raise ValueError("a language model has nothing to attend to: give a LanguageModelDecoderConfig")
         super().__init__(vocabulary_size, embeddings, name="language_model", seed=seed, precision=precision)
         self.sections = {"embeddings": embeddings, "decoder": decoder}
-        random = self.stream, self.initializers, self.dtype_policy
+        random = self.random_stream, self.initializers, self.dtype_policy
         self.decoder = make_decoder(decoder, embeddings.size, *random)
         self.build()
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from seq2seq.config import DecoderConfig, EncoderConfig
-from seq2seq.config.network import RecurrentStackConfig, UnconditionalDecoderConfig
+from seq2seq.config.network import LanguageModelDecoderConfig, RecurrentStackConfig
 from seq2seq.layers import (
     ConditionalDecoder,
     Decoder,
@@ -37,7 +37,7 @@ def make_encoder(
 
 
 def make_decoder(
-    config: UnconditionalDecoderConfig,
+    config: LanguageModelDecoderConfig,
     readout_size: int,
     stream: RandomStream,
     initializers: Initializers,
@@ -60,9 +60,11 @@ def make_decoder(
         vector_size = config.units if config.context == "every_step" else None
         attention_dropout = config.attention_dropout
     options = _stack_options(config)
-    stack = RecurrentStack(bottom_depth=kind.bottom_depth, stream=stream, name="stack", **options, **drawn)
+    stack = RecurrentStack(
+        bottom_transition_depth=kind.bottom_transition_depth, stream=stream, name="stack", **options, **drawn
+    )
     rate = config.dropout if config.readout_dropout is None else config.readout_dropout
-    sizes = [cell.state_size[: cell.states] for cell in stack.cells]
+    sizes = [cell.state_size[: cell.num_states] for cell in stack.cells]
     return kind(
         stack=stack,
         attention=attention,

@@ -10,14 +10,14 @@ import tensorflow as tf
 from seq2seq.config import Precision
 from seq2seq.config.precision import policy_name
 from seq2seq.data.tokenizer import PAD_ID
-from seq2seq.devices.device import use_precision
+from seq2seq.devices.device import set_tf32
 from seq2seq.devices.replicas import local_replica_count, replica_id, run_on_replicas, sum_over_replicas
 from seq2seq.layers import RandomStream
 from seq2seq.layers.custom_gradient import forward_only
 from seq2seq.models.update import GradientUpdate, TokenMean
 
 BATCH_SPEC = tf.TensorSpec([None, None], tf.int32)  # one side of a batch: (sentences, tokens)
-STATE = "training_state_"  # names in a file of Keras: this, and a number
+STATE_PREFIX = "training_state_"  # names in a file of Keras: this, and a number
 # Arguments of `keras.Model.compile` that a model with a loss and a step of its own refuses, and what there is instead.
 UNSUPPORTED_ARGUMENTS = {
     "loss": "pass label_smoothing to shape it",
@@ -41,24 +41,24 @@ class TrainableModel(keras.Model):
     Args:
         name: Of the model.
         precision: `float32`, `tf32`, `mixed_float16` or `mixed_bfloat16`.
-        stream: What dropout draws from; the step counts its draws.
+        random_stream: What dropout draws from; the step counts its draws.
     """
 
-    def __init__(self, name: str, precision: Precision, stream: RandomStream) -> None:
+    def __init__(self, name: str, precision: Precision, random_stream: RandomStream) -> None:
         super().__init__(name=name, dtype=keras.DTypePolicy(policy_name(precision)))
-        self.precision, self.stream = precision, stream
+        self.precision, self.random_stream = precision, random_stream
         self.loss_metric, self.nll_metric = TokenMean("loss"), TokenMean("nll")
         self._step_function: Any = None
         self._sums_function: Any = None
 
     def make_train_function(self, force: bool = False) -> Any:
         """What `fit` and `train_on_batch` call first: from here on products have the model's precision."""
-        use_precision(self.precision)
+        set_tf32(self.precision)
         return super().make_train_function(force)
 
     def make_test_function(self, force: bool = False) -> Any:
         """What `evaluate` and `test_on_batch` call first: from here on products have the model's precision."""
-        use_precision(self.precision)
+        set_tf32(self.precision)
         return super().make_test_function(force)
 
     def compile(
@@ -94,7 +94,7 @@ class TrainableModel(keras.Model):
             ValueError: An argument of `UNSUPPORTED_ARGUMENTS` is given, or the optimizer clips or scales the loss.
             ConfigError: The precision is `tf32` and there is no GPU that has it.
         """
-        use_precision(self.precision)
+        set_tf32(self.precision)
         for name, instead in UNSUPPORTED_ARGUMENTS.items():
             value = loss if name == "loss" else kwargs.pop(name, None)
             if not (value is None or value is False or (isinstance(value, str) and value == "auto")):
@@ -136,12 +136,14 @@ class TrainableModel(keras.Model):
         """For Keras: weights that belong to no layer, and what the next step depends on besides weights and slots."""
         super().save_own_variables(store)
         for name, variable in self._training_state().items():
-            store[f"{STATE}{name}"] = variable.numpy()
+            store[f"{STATE_PREFIX}{name}"] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
         """What `save_own_variables` stored; the state of training only into a model that is compiled alike."""
         stored = {name: store[name] for name in list(store.keys())}
-        kept = {name.removeprefix(STATE): stored.pop(name) for name in list(stored) if name.startswith(STATE)}
+        kept = {
+            name.removeprefix(STATE_PREFIX): stored.pop(name) for name in list(stored) if name.startswith(STATE_PREFIX)
+        }
         super().load_own_variables(stored)
         state = self._training_state()
         shapes = {name: tuple(variable.shape) for name, variable in state.items()}
@@ -155,7 +157,7 @@ class TrainableModel(keras.Model):
         """By names that Keras's files take for keys, in which a slash would be a folder."""
         if not self.compiled:
             return {}
-        state = {"dropout_step": self.stream.step} | self.update.state_variables()
+        state = {"dropout_step": self.random_stream.step} | self.update.state_variables()
         return {name.replace("/", "|"): variable for name, variable in state.items()}
 
     @property
@@ -163,10 +165,10 @@ class TrainableModel(keras.Model):
         return [self.loss_metric, self.nll_metric]
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """`learn` for what Keras's `fit` and `train_on_batch` were given; see `validate_batch`."""
-        return self.learn(validate_batch(data, self.vocabulary_sizes))
+        """`train_batch` for what Keras's `fit` and `train_on_batch` were given; see `validate_batch`."""
+        return self.train_batch(validate_batch(data, self.vocabulary_sizes))
 
-    def learn(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
+    def train_batch(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         """One batch: forward, backward and, when enough are gathered, an update.
 
         Args:
@@ -180,11 +182,11 @@ class TrainableModel(keras.Model):
         gradients, sums = run_on_replicas(strategy, self._differentiate, data)
         loss, nll, tokens = tf.unstack(strategy.experimental_local_results(sums)[0])
         norm = self.update.add(gradients, tokens)
-        self.stream.step.assign_add(1)
+        self.random_stream.step.assign_add(1)
         return self._measure(loss, nll, tokens) | {"gradient_norm": norm}
 
     def step_function(self) -> Callable[..., dict[str, tf.Tensor]]:
-        """`learn` as a graph, for batches of all shapes. It takes source and target of each replica one by one.
+        """`train_batch` as a graph, for batches of all shapes. It takes source and target of each replica one by one.
 
         Traced at the first call and kept until the next `compile`, as Keras keeps the `train_function` that `fit`
         calls with an iterator. The graph holds what is a constant to it: sizes, rates of dropout, which weights are
@@ -192,7 +194,7 @@ class TrainableModel(keras.Model):
         """
         if self._step_function is None:
             self._step_function = tf.function(
-                lambda *batch: self.learn(batch),
+                lambda *batch: self.train_batch(batch),
                 input_signature=[BATCH_SPEC] * 2 * local_replica_count(self.distribute_strategy),
                 autograph=False,
             )

@@ -54,8 +54,8 @@ class Seq2Seq(DecoderModel):
             self.source_embedding = Embedding(*sizes, self.initializers, dtype=policy, name="source_embedding")
         self.source_dropouts = self.embedding_dropouts("source", embeddings.source_word_dropout, embeddings.dropout)
         self.uses_attention = decoder.attention != "none"
-        self.encoder = make_encoder(encoder, self.stream, self.initializers, policy)
-        self.decoder = make_decoder(decoder, size, self.stream, self.initializers, policy)
+        self.encoder = make_encoder(encoder, self.random_stream, self.initializers, policy)
+        self.decoder = make_decoder(decoder, size, self.random_stream, self.initializers, policy)
         self.build()
 
     @property

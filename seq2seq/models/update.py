@@ -12,9 +12,9 @@ from seq2seq.devices.replicas import replica_id, run_on_replicas, sum_over_repli
 
 FIRST_LOSS_SCALE, LEAST_LOSS_SCALE = 2.0**15, 1.0
 LOSS_SCALE_GROWTH_UPDATES = 2000  # updates without overflow
-NORM_WARMUP = 100  # updates after which a gradient norm can be called unusual
+NORM_WARMUP_UPDATES = 100  # updates after which a gradient norm can be called unusual
 ALL_REDUCE_METHOD = "_all_reduce_sum_gradients"  # a method of Keras's optimizers
-SUMMED: dict[str, Any] = {
+REPLICA_SUM_OPTIONS: dict[str, Any] = {
     "synchronization": tf.VariableSynchronization.ON_READ,
     "aggregation": tf.VariableAggregation.SUM,
 }
@@ -44,7 +44,7 @@ class GradientUpdate:
         scale_loss: For float16.
         ema_decay: Decay of the weights' average, above 0 and below 1; None: no average.
         max_norm_ratio: An update whose gradient norm is above so many times the running mean of those applied is
-            skipped too, once `NORM_WARMUP` have been applied; None: only what is not finite.
+            skipped too, once `NORM_WARMUP_UPDATES` have been applied; None: only what is not finite.
         strategy: Of the variables' replicas; the optimizer was made in its scope.
 
     All state is in `state_variables()`, so saving it mid-accumulation is exact.
@@ -73,8 +73,8 @@ class GradientUpdate:
             optimizer.build(self.variables)
         # `optimizer.apply` sums over replicas what has been summed already, and no public name turns that off. Without
         # the private one `_step` gives it one summand, which takes another collective operation an update.
-        self.summed_again = not hasattr(optimizer, ALL_REDUCE_METHOD)
-        if not self.summed_again:
+        self.optimizer_reduces = not hasattr(optimizer, ALL_REDUCE_METHOD)
+        if not self.optimizer_reduces:
             setattr(optimizer, ALL_REDUCE_METHOD, lambda pairs: pairs)
 
         self._scalars: list[tf.Variable] = []
@@ -96,7 +96,9 @@ class GradientUpdate:
             return [tf.Variable(start(v), trainable=False, name=f"{name}/{v.path}", **kind) for v in self.variables]
 
         with self.strategy.scope():  # each replica sums its own shares; to read them is to add them up
-            self.sums = beside("sum", lambda v: tf.zeros(v.shape), **SUMMED) if accumulation_steps > 1 else []
+            self.sums = (
+                beside("sum", lambda v: tf.zeros(v.shape), **REPLICA_SUM_OPTIONS) if accumulation_steps > 1 else []
+            )
         self.averages = beside("average", tf.convert_to_tensor) if ema_decay is not None else []
 
     def state_variables(self) -> dict[str, tf.Variable]:
@@ -155,7 +157,7 @@ class GradientUpdate:
         self.batches.assign_add(1)
         return tf.cond(self.batches >= self.accumulation_steps, self._apply_sums, self.gradient_norm.value)
 
-    def finish_with_next(self) -> None:
+    def flush_after_next_batch(self) -> None:
         """Let the next batch be the last one of its update, however many are gathered."""
         self.batches.assign(self.accumulation_steps - 1)
 
@@ -181,7 +183,7 @@ class GradientUpdate:
         good = tf.math.is_finite(norm)
         if self.max_norm_ratio is not None:
             usual = norm <= self.max_norm_ratio * self.running_norm
-            good &= usual | (self.optimizer.iterations.value < NORM_WARMUP)
+            good &= usual | (self.optimizer.iterations.value < NORM_WARMUP_UPDATES)
 
         def apply() -> tf.Tensor:
             run_on_replicas(self.strategy, self._step, gradients)
@@ -212,7 +214,7 @@ class GradientUpdate:
 
     def _step(self, gradients: Sequence[tf.Tensor]) -> None:
         """On each replica: the optimizer's step by gradients that are the same on all of them."""
-        if self.summed_again and replica_id():
+        if self.optimizer_reduces and replica_id():
             gradients = [tf.zeros_like(gradient) for gradient in gradients]
         self.optimizer.apply(gradients, self.variables)
 
@@ -223,7 +225,7 @@ class GradientUpdate:
             decay = tf.minimum(self.ema_decay, (1.0 + applied) / (10.0 + applied))
             for average, variable in zip(self.averages, self.variables, strict=True):
                 average.assign(decay * average + (1.0 - decay) * variable)
-        share = tf.maximum(1.0 / applied, 1.0 / NORM_WARMUP)
+        share = tf.maximum(1.0 / applied, 1.0 / NORM_WARMUP_UPDATES)
         self.running_norm.assign_add(share * (norm - self.running_norm))
 
     def _adapt_loss_scale(self, finite: tf.Tensor) -> None:

@@ -26,7 +26,7 @@ CHUNK_SIZE = 1000  # pairs that are drawn at once
 Pair = tuple[str, str]  # the same in English and in German
 
 
-def phrasebook(split: str, pairs: int | None = None, seed: int = 1, lexicon: str = "full") -> Iterator[Pair]:
+def generate_pairs(split: str, pairs: int | None = None, seed: int = 1, lexicon: str = "full") -> Iterator[Pair]:
     """Yield the (English, German) pairs of a split, the same ones on every machine.
 
     Args:
@@ -64,7 +64,7 @@ def fingerprint(split: str, pairs: int | None = None, seed: int = 1, lexicon: st
     return digest.hexdigest()
 
 
-def random_source(split: str, seed: int) -> Callable[[], float]:
+def make_random(split: str, seed: int) -> Callable[[], float]:
     """Return what a split is drawn by: of `random`, only this method gives the same in every version of Python."""
     return Random(f"{split} {seed}").random
 
@@ -77,13 +77,13 @@ def load_grammar(lexicon: str = "full") -> Grammar:
 
 def _draw(split: str, seed: int, lexicon: str) -> Iterator[Pair]:
     grammar = load_grammar(lexicon)
-    random = random_source(split, seed)
+    random = make_random(split, seed)
     while True:
         derivation = grammar.draw(random)
         english = grammar.linearize(derivation, "english").text
         if split in (assign_split(english), "compositional"):  # most that is of no use goes before it is said in German
             german = grammar.linearize(derivation, "german")
-            if grammar.held_out(german) == (split == "compositional"):
+            if grammar.is_held_out(german) == (split == "compositional"):
                 yield english, german.text
 
 

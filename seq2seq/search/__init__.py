@@ -1,14 +1,14 @@
 """Search over any step function: greedy, sampling and beam; wrappers that fuse two models or force a prefix."""
 
 from seq2seq.search.beam import beam_search, top_k
-from seq2seq.search.greedy_and_sampling import greedy_search, sample, sampling_distribution, uniform_noise
+from seq2seq.search.greedy_and_sampling import greedy_search, sample, sampling_distribution, sampling_uniforms
 from seq2seq.search.step import (
     NEG_INF,
     SearchConstraints,
     SearchResult,
     StepFunction,
     StepOutput,
-    coverage_scores,
+    coverage_penalty,
     normalize_scores,
 )
 from seq2seq.search.wrappers import shallow_fusion, with_prefix
@@ -20,13 +20,13 @@ __all__ = [
     "StepFunction",
     "StepOutput",
     "beam_search",
-    "coverage_scores",
+    "coverage_penalty",
     "greedy_search",
     "normalize_scores",
     "sample",
     "sampling_distribution",
+    "sampling_uniforms",
     "shallow_fusion",
     "top_k",
-    "uniform_noise",
     "with_prefix",
 ]

@@ -13,7 +13,7 @@ BLOCK_SIZE = 32  # neighbours that `top_k` ranks by their maximum first
 class FinishedHypotheses(NamedTuple):
     """The best hypotheses of each sentence that have ended, (B, K) each, frozen once there are K."""
 
-    scores: tf.Tensor  # float32, see `SearchConstraints.scores`, best first; `NEG_INF` in empty places
+    scores: tf.Tensor  # float32, see `SearchConstraints.score_hypotheses`, best first; `NEG_INF` in empty places
     end_steps: tf.Tensor  # int64, the step at which EOS came
     beam_positions: tf.Tensor  # int64, the place in the beam that EOS was appended to
     log_probs: tf.Tensor  # float32, of EOS
@@ -34,7 +34,7 @@ class BeamHistory(NamedTuple):
     parents: Any  # (B, K) int64, of each place after the step, the place before it
     tokens: Any  # (B, K) int64, the token appended to reach that place
     log_probs: Any  # (B, K) float32, of that token
-    weights: Any  # (B, K, S) float32, attention of each place *before* the step
+    attention: Any  # (B, K, S) float32, attention of each place *before* the step
 
 
 def beam_search(
@@ -44,7 +44,7 @@ def beam_search(
     constraints: SearchConstraints,
     *,
     beam_size: int,
-    keep_weights: bool = True,
+    keep_attention: bool = True,
 ) -> SearchResult:
     """Keep the K best unfinished hypotheses of each sentence until K have finished.
 
@@ -53,7 +53,7 @@ def beam_search(
     and frozen, when K hypotheses have finished.
 
     Args:
-        step, state, memory, keep_weights: See `greedy_search`; the memory is not repeated for each hypothesis.
+        step, state, memory, keep_attention: See `greedy_search`; the memory is not repeated for each hypothesis.
         constraints: Their penalties decide which finished hypotheses are the best.
         beam_size: K, at least 1.
 
@@ -63,13 +63,13 @@ def beam_search(
     Source: Graves (2012), section 2.5, and Sutskever, Vinyals and Le (2014), section 3.2.
     Departure: finished hypotheses do not narrow the beam.
     """
-    constraints = constraints.on_device()
+    constraints = constraints.with_int64_limits()
     sentences = tf.shape(constraints.max_lengths)[0]
 
     def body(t: tf.Tensor, rows: tf.Tensor, finished: FinishedHypotheses, beam: Beam, memory: Any) -> tuple[Any, ...]:
         its = constraints.select(rows)
         output = step(beam.tokens, beam.state, memory)
-        weights, covered = output.weights, its.update_coverage(beam.coverage, output.weights)
+        weights, covered = output.attention, its.update_coverage(beam.coverage, output.attention)
         # Of each hypothesis no more than its best 2K extensions can matter.
         log_probs, places = top_k(its.mask_scores(output, t), 2 * beam_size)
         # Among K hypotheses at most K extensions are EOS, so 2K hold K that are not.
@@ -82,7 +82,7 @@ def beam_search(
 
         first = FinishedHypotheses(totals, tf.fill(tf.shape(totals), tf.cast(t, tf.int64)), parents, chosen_log_probs)
         first = FinishedHypotheses(*(values[:, :beam_size] for values in first))
-        ended = its.scores(first.scores, t + 1, tf.gather(covered, first.beam_positions, batch_dims=1))
+        ended = its.score_hypotheses(first.scores, t + 1, tf.gather(covered, first.beam_positions, batch_dims=1))
         may_end = ends[:, :beam_size] & (first.scores > NEG_INF / 2) & ~_is_full(finished)[:, None]
         finished = _merge(finished, first._replace(scores=tf.where(may_end, ended, NEG_INF)))
 
@@ -94,11 +94,11 @@ def beam_search(
             lambda part: part if part.shape[-1] == 0 else tf.gather(part, parents, batch_dims=1),
             (output.state, covered),
         )
-        record = BeamHistory(parents, tokens, token_log_probs, weights if keep_weights else weights[:, :, :0])
+        record = BeamHistory(parents, tokens, token_log_probs, weights if keep_attention else weights[:, :, :0])
         return finished, Beam(tokens, tf.maximum(scores, NEG_INF), state, covered), record
 
     def is_done(t: tf.Tensor, rows: tf.Tensor, finished: FinishedHypotheses) -> tf.Tensor:
-        return _is_full(finished) | constraints.select(rows).has_ended(t)
+        return _is_full(finished) | constraints.select(rows).at_max_length(t)
 
     first = tf.where(tf.range(beam_size) == 0, 0.0, NEG_INF)  # one hypothesis to begin with: the empty one
     beam = Beam(
@@ -146,7 +146,7 @@ def _spell_out(
         tokens = of_step(history.tokens, eos, pad)
         log_probs = of_step(history.log_probs, finished.log_probs, 0.0)
         slots = of_step(history.parents, finished.beam_positions, slots)
-        weights = tf.gather(history.weights.read(t), slots, batch_dims=1)
+        weights = tf.gather(history.attention.read(t), slots, batch_dims=1)
         weights = tf.where((at_end | inside)[:, :, None], weights, 0.0)
         values = (tokens, log_probs, weights)
         return t - 1, slots, tuple(array.write(t, value) for array, value in zip(out, values, strict=True))

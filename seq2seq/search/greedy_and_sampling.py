@@ -16,7 +16,7 @@ Choose = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def greedy_search(
-    step: StepFunction, state: Any, memory: Any, constraints: SearchConstraints, *, keep_weights: bool = True
+    step: StepFunction, state: Any, memory: Any, constraints: SearchConstraints, *, keep_attention: bool = True
 ) -> SearchResult:
     """Take the likeliest token until EOS.
 
@@ -25,7 +25,7 @@ def greedy_search(
         state: Its first state, tensors of (B, 1, ...).
         memory: Passed on to `step`, a nest of (B, ...).
         constraints: Their penalties change the reported scores; they decide nothing here.
-        keep_weights: False returns weights with S = 0 and spends no memory on them.
+        keep_attention: False returns weights with S = 0 and spends no memory on them.
 
     Returns:
         `SearchResult` with N = 1. A finished sentence is frozen: what the rest of its batch does changes nothing.
@@ -34,7 +34,7 @@ def greedy_search(
     def likeliest(t: tf.Tensor, rows: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
         return tf.argmax(scores, axis=-1)
 
-    return extend_until_eos(step, state, memory, constraints, likeliest, hypotheses=1, keep_weights=keep_weights)
+    return extend_until_eos(step, state, memory, constraints, likeliest, hypotheses=1, keep_attention=keep_attention)
 
 
 def sample(
@@ -47,7 +47,7 @@ def sample(
     temperature: float | tf.Tensor = 1.0,
     top_k: int | tf.Tensor | None = None,
     top_p: float | tf.Tensor = 1.0,
-    keep_weights: bool = True,
+    keep_attention: bool = True,
 ) -> SearchResult:
     """Draw N translations of each sentence, token by token; two of them may be the same.
 
@@ -56,10 +56,10 @@ def sample(
     number picks the token at which the cumulative probability, in the order of ids, passes it.
 
     Args:
-        step, state, memory, keep_weights: See `greedy_search`, here with K = N.
+        step, state, memory, keep_attention: See `greedy_search`, here with K = N.
         constraints: Their penalties decide the order of the draws.
         uniforms: (B, N, L) float32 in [0, 1), a number for each token of each draw; N is static and L is not below
-            any of `constraints.max_lengths`. See `uniform_noise`.
+            any of `constraints.max_lengths`. See `sampling_uniforms`.
         temperature: Between 0.001 and 1000; below 1 sharpens the distribution. This and the next two may be scalar
             tensors.
         top_k: At least 1; None: all tokens.
@@ -81,7 +81,7 @@ def sample(
         return tf.math.count_nonzero(passed, axis=-1)
 
     draws = uniforms.shape[1]
-    result = extend_until_eos(step, state, memory, constraints, draw, hypotheses=draws, keep_weights=keep_weights)
+    result = extend_until_eos(step, state, memory, constraints, draw, hypotheses=draws, keep_attention=keep_attention)
     order = tf.argsort(result.scores, axis=-1, direction="DESCENDING", stable=True)
     return SearchResult(*(tf.gather(part, order, batch_dims=1) for part in result))
 
@@ -100,7 +100,9 @@ def sampling_distribution(
     return tf.nn.softmax(scores)
 
 
-def uniform_noise(seed: int, sentences: Sequence[Sequence[int]], samples: int, lengths: Sequence[int]) -> np.ndarray:
+def sampling_uniforms(
+    seed: int, sentences: Sequence[Sequence[int]], samples: int, lengths: Sequence[int]
+) -> np.ndarray:
     """Random numbers for `sample`; those of a draw depend on the seed, the sentence and the draw's number alone.
 
     Args:
@@ -129,7 +131,7 @@ def extend_until_eos(
     choose: Choose,
     *,
     hypotheses: int,
-    keep_weights: bool,
+    keep_attention: bool,
 ) -> SearchResult:
     """Let N hypotheses of each sentence grow, one chosen token a step, each until its own EOS.
 
@@ -143,9 +145,9 @@ def extend_until_eos(
         output = step(tokens, state, memory)
         chosen = choose(t, rows, its.mask_scores(output, t))
         log_probs = tf.gather(output.scores, chosen, batch_dims=2)
-        weights = tf.where(done[:, :, None], 0.0, output.weights)
+        weights = tf.where(done[:, :, None], 0.0, output.attention)
         tokens = tf.where(done, tf.constant(constraints.pad_id, tf.int64), output.token_ids(chosen))
-        record = (tokens, tf.where(done, 0.0, log_probs), weights if keep_weights else weights[:, :, :0])
+        record = (tokens, tf.where(done, 0.0, log_probs), weights if keep_attention else weights[:, :, :0])
         return (
             (done | (tokens == constraints.eos_id), its.update_coverage(covered, weights)),
             (tokens, output.state),
@@ -154,9 +156,9 @@ def extend_until_eos(
 
     def is_done(t: tf.Tensor, rows: tf.Tensor, outcome: Any) -> tf.Tensor:
         # By its last step a hypothesis has its EOS, unless its scores are not numbers.
-        return tf.reduce_all(outcome[0], axis=1) | constraints.select(rows).has_ended(t)
+        return tf.reduce_all(outcome[0], axis=1) | constraints.select(rows).at_max_length(t)
 
-    constraints = constraints.on_device()
+    constraints = constraints.with_int64_limits()
     covered = constraints.initial_coverage(hypotheses)
     begun = tf.fill(tf.shape(covered)[:2], tf.constant(constraints.bos_id, tf.int64))
     state = tf.nest.map_structure(lambda tensor: tf.repeat(tensor, hypotheses, axis=1), state)
@@ -171,5 +173,5 @@ def extend_until_eos(
     tokens, log_probs, weights = (array.stack() for array in arrays)
     tokens, log_probs = tf.transpose(tokens, [1, 2, 0]), tf.transpose(log_probs, [1, 2, 0])
     lengths = tf.cast(tf.math.count_nonzero(tokens != constraints.pad_id, axis=-1), tf.int32)
-    scores = constraints.scores(tf.reduce_sum(log_probs, axis=-1), lengths, covered)
+    scores = constraints.score_hypotheses(tf.reduce_sum(log_probs, axis=-1), lengths, covered)
     return SearchResult(tf.cast(tokens, tf.int32), lengths, scores, log_probs, tf.transpose(weights, [1, 2, 0, 3]))

@@ -11,13 +11,13 @@ import tensorflow as tf
 
 # From a step's number t (int32, on the host), the loop's sentences `rows` (B',) int64, and tensors of theirs (B', ...),
 # each a nest: outcome, carried, memory. To the outcome and what is carried after the step, and what to record of it.
-Step = Callable[[tf.Tensor, tf.Tensor, Any, Any, Any], tuple[Any, Any, Sequence[tf.Tensor]]]
+SearchStep = Callable[[tf.Tensor, tf.Tensor, Any, Any, Any], tuple[Any, Any, Sequence[tf.Tensor]]]
 # From t, rows and outcome: which of these sentences are done, (B',) bool.
 IsDone = Callable[[tf.Tensor, tf.Tensor, Any], tf.Tensor]
 
 
 def run_search(
-    step: Step, is_done: IsDone, outcome: Any, carried: Any, memory: Any, dtypes: Sequence[tf.DType]
+    step: SearchStep, is_done: IsDone, outcome: Any, carried: Any, memory: Any, dtypes: Sequence[tf.DType]
 ) -> tuple[tf.Tensor, Any, list[tf.TensorArray]]:
     """Take steps until all of B sentences are done.
 

@@ -17,14 +17,14 @@ class StepOutput(NamedTuple):
     scores      (B, K, C)  float32, what each token adds to a hypothesis: its log-probability, or a sum of several
                 models'; `NEG_INF` for what must not come
     state       any nest of tensors (B, K, ...)
-    weights     (B, K, S)  float32, attention over the source
+    attention     (B, K, S)  float32, attention over the source
     candidates  (B, C)     int64, which tokens these are, 0 (padding) in empty places; None: all of the vocabulary, by
                 their ids
     """
 
     scores: tf.Tensor
     state: Any
-    weights: tf.Tensor
+    attention: tf.Tensor
     candidates: tf.Tensor | None = None
 
     def token_ids(self, positions: tf.Tensor) -> tf.Tensor:
@@ -53,21 +53,21 @@ class SearchResult(NamedTuple):
 
     tokens     (B, N, L)     int32, EOS included, BOS not
     lengths    (B, N)        int32, EOS included; 0 where there are fewer than N hypotheses
-    scores     (B, N)        float32, see `SearchConstraints.scores`
+    scores     (B, N)        float32, see `SearchConstraints.score_hypotheses`
     log_probs  (B, N, L)     float32, the step's score of each token (`StepOutput`); 0 at padding
-    weights    (B, N, L, S)  float32, attention behind each token, 0 at padding
+    attention    (B, N, L, S)  float32, attention behind each token, 0 at padding
     """
 
     tokens: tf.Tensor
     lengths: tf.Tensor
     scores: tf.Tensor
     log_probs: tf.Tensor
-    weights: tf.Tensor
+    attention: tf.Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConstraints:
-    """Rules of every search: which tokens may be chosen when, and how a finished hypothesis is scored.
+    """Constraints of every search: which tokens may be chosen when, and how a finished hypothesis is scored.
 
     Args:
         max_lengths: (B,) int32 or int64, at least 1: maximum length; EOS is forced there.
@@ -76,7 +76,7 @@ class SearchConstraints:
         bos_id, eos_id, pad_id: Special tokens. BOS and padding are never chosen.
         forbidden: Other tokens that are never chosen.
         length_penalty: See `normalize_scores`; a number or a scalar tensor.
-        coverage_penalty: beta of `coverage_scores`, not negative; a number or a scalar tensor. None or the number 0:
+        coverage_penalty: beta of `coverage_penalty`, not negative; a number or a scalar tensor. None or the number 0:
             scores do not depend on coverage, and none is kept.
         source_mask: (B, S) bool, True on real tokens; a coverage penalty needs it.
 
@@ -117,12 +117,12 @@ class SearchConstraints:
             source_mask=part(self.source_mask) if self.uses_coverage else None,
         )
 
-    def on_device(self) -> "SearchConstraints":
+    def with_int64_limits(self) -> "SearchConstraints":
         """The same with limits in int64: on a GPU, TensorFlow computes with int32 on the host."""
         shortest = None if self.min_lengths is None else tf.cast(self.min_lengths, tf.int64)
         return replace(self, max_lengths=tf.cast(self.max_lengths, tf.int64), min_lengths=shortest)
 
-    def has_ended(self, t: tf.Tensor) -> tf.Tensor:
+    def at_max_length(self, t: tf.Tensor) -> tf.Tensor:
         """Whether hypotheses are as long as they may be before step t, (B,) bool."""
         return tf.cast(t, self.max_lengths.dtype) >= self.max_lengths
 
@@ -139,7 +139,7 @@ class SearchConstraints:
         excluded = tf.where((t >= self.max_lengths - 1)[:, None], ~is_eos, excluded)
         return tf.where(excluded[:, None], NEG_INF, scores)
 
-    def scores(self, sums: tf.Tensor, lengths: tf.Tensor, coverage: tf.Tensor) -> tf.Tensor:
+    def score_hypotheses(self, sums: tf.Tensor, lengths: tf.Tensor, coverage: tf.Tensor) -> tf.Tensor:
         """Scores of finished hypotheses, by which they are compared.
 
         Args:
@@ -149,7 +149,7 @@ class SearchConstraints:
         """
         scores = normalize_scores(sums, lengths, self.length_penalty)
         if self.uses_coverage:
-            scores += self.coverage_penalty * coverage_scores(coverage, self.source_mask)
+            scores += self.coverage_penalty * coverage_penalty(coverage, self.source_mask)
         return scores
 
     def initial_coverage(self, hypotheses: int) -> tf.Tensor:
@@ -181,7 +181,7 @@ def normalize_scores(
     return scores / ((5.0 + tokens) / 6.0) ** length_penalty
 
 
-def coverage_scores(coverage: tf.Tensor, source_mask: tf.Tensor) -> tf.Tensor:
+def coverage_penalty(coverage: tf.Tensor, source_mask: tf.Tensor) -> tf.Tensor:
     """How much of the source was attended to: the sum over real positions s of log(min(covered_s, 1)), at most 0.
 
     Args:

@@ -62,7 +62,7 @@ def with_prefix(step: StepFunction, state: Any, memory: Any, prefix: tf.Tensor) 
         others = tf.where(is_given, NEG_INF, output.scores)
         scores = tf.concat([tf.where(is_given, 0.0, NEG_INF), others], axis=-1)
         candidates = tf.concat([token[:, :1], output.candidates], axis=-1)
-        return StepOutput(scores, (place + 1, output.state), output.weights, candidates)
+        return StepOutput(scores, (place + 1, output.state), output.attention, candidates)
 
     behind = tf.pad(tf.cast(prefix, tf.int64), [[0, 0], [0, 1]])  # a last 0: nothing is given any more
     return forced, (tf.zeros_like(behind[:, :1]), state), (behind, memory)

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.numpy import save
 
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.storage.files import atomic_write, regular_file
+from seq2seq.storage.files import atomic_write, check_regular_file
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any] | None = None) -> None:
@@ -61,7 +61,7 @@ def load_checksum(path: Path) -> str:
 def _reading(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
     """The file and its metadata, verified. The library checks shapes and offsets against the size of the file."""
     try:
-        with safe_open(regular_file(path), "numpy") as file:
+        with safe_open(check_regular_file(path), "numpy") as file:
             header = file.metadata() or {}
             if header.get("sha256") != _seal({name: header.get(name, "") for name in ("metadata", "arrays")}):
                 raise ValueError("its metadata do not match their checksum")

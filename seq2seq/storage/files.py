@@ -29,7 +29,7 @@ def atomic_write(path: Path, needed: int | None = None, *, keep: bool = False) -
         StorageError: It cannot be written.
     """
     partial = path.with_name(path.name + ".partial")
-    with storage_errors(path, needed):
+    with wrap_storage_errors(path, needed):
         partial.unlink(missing_ok=True)  # it may be a link to another file, which would be written
         try:
             yield partial
@@ -51,12 +51,12 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         StorageError: It cannot be written; errors inside the block stay as they are.
     """
     partial = folder.with_name(folder.name + ".partial")
-    with storage_errors(folder):
+    with wrap_storage_errors(folder):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     try:
         yield partial
-        with storage_errors(folder):
+        with wrap_storage_errors(folder):
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
     finally:
@@ -64,7 +64,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def storage_errors(path: Path, needed: int | None = None) -> Iterator[None]:
+def wrap_storage_errors(path: Path, needed: int | None = None) -> Iterator[None]:
     """Convert an OSError for `path` to a StorageError; those that name another file pass through.
 
     Raises:
@@ -96,7 +96,7 @@ def file_lock(lock: Path, error: Callable[[str], Exception]) -> Iterator[None]:
     held, owner = FileLock(lock), pid_file(lock)
     for path in (lock, owner):
         if path.is_symlink():
-            regular_file(path)  # a link to another file would be written through
+            check_regular_file(path)  # a link to another file would be written through
     try:
         # A moment, and not at once: the file may have been removed between opening and locking it.
         held.acquire(timeout=1)
@@ -106,7 +106,7 @@ def file_lock(lock: Path, error: Callable[[str], Exception]) -> Iterator[None]:
             process = owner.read_text(encoding="utf-8").strip() or process
         raise error(process) from None
     try:
-        with storage_errors(owner):
+        with wrap_storage_errors(owner):
             owner.write_text(f"{os.getpid()} on {platform.node()}\n", encoding="utf-8")
         yield
     finally:
@@ -124,7 +124,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def regular_file(path: Path) -> Path:
+def check_regular_file(path: Path) -> Path:
     """Check that `path` is a regular file in its own folder, and return it.
 
     Raises:
@@ -148,7 +148,7 @@ def regular_file(path: Path) -> Path:
     return path
 
 
-def find_file(path: str) -> Path:
+def resolve_file(path: str) -> Path:
     """`expand_path` a path and check that a file is there; that there is none is a `CorpusError` too."""
     file = expand_path(path)
     if not file.is_file():

@@ -12,17 +12,17 @@ from pydantic import BaseModel, ValidationError
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.model_directory.directory import (
     CONFIG,
-    TOKENIZERS,
-    check_directory,
+    TOKENIZER_FILES,
     load_model_config,
     read_history,
     save_weights,
+    verify_directory,
 )
 from seq2seq.models.base import DecoderModel, named_weights
 from seq2seq.storage.arrays import load_arrays, load_metadata, save_arrays
-from seq2seq.storage.files import atomic_folder, atomic_write, regular_file
+from seq2seq.storage.files import atomic_folder, atomic_write, check_regular_file
 
-KEPT_WEIGHTS = "checkpoints/update-{:08d}.safetensors"
+KEPT_WEIGHTS_FILE = "checkpoints/update-{:08d}.safetensors"
 
 
 class _Kept(BaseModel):
@@ -36,17 +36,17 @@ class _Kept(BaseModel):
     bleu: float | None
 
 
-def keep_weights(folder: Path, model: DecoderModel, entry: Mapping[str, Any], metric: str) -> None:
+def save_kept_weights(folder: Path, model: DecoderModel, entry: Mapping[str, Any], metric: str) -> None:
     """Write the weights that a validation measured, with its line of the history, into a model directory.
 
     The metric, `loss` or `bleu`, tells which are best.
     """
     values = {"loss": entry["valid_loss"], "bleu": entry["bleu"]}
     about = {"update": entry["update"], "epoch": entry["epoch"], "metric": metric, "value": values[metric], **values}
-    save_arrays(folder / KEPT_WEIGHTS.format(entry["update"]), named_weights(model), about)
+    save_arrays(folder / KEPT_WEIGHTS_FILE.format(entry["update"]), named_weights(model), about)
 
 
-def kept_weights(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+def list_kept_weights(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     """The files of kept weights in a model directory by update, each with what is known of its validation.
 
     That is `update` and `epoch`; `metric`, `loss` or `bleu`, which decides what is best, and its `value`; `loss`
@@ -56,7 +56,7 @@ def kept_weights(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     Raises:
         ModelDirectoryError: A file is damaged.
     """
-    kept = [(file, load_metadata(file)) for file in folder.glob(KEPT_WEIGHTS.replace("{:08d}", "*"))]
+    kept = [(file, load_metadata(file)) for file in folder.glob(KEPT_WEIGHTS_FILE.replace("{:08d}", "*"))]
     for file, about in kept:
         try:
             _Kept.model_validate(about, strict=True)
@@ -71,14 +71,14 @@ def rank(metric: str, value: float, loss: float) -> tuple[float, float]:
 
 
 def rank_by_metric(kept: list[tuple[Any, dict[str, Any]]]) -> list[tuple[Any, dict[str, Any]]]:
-    """What `kept_weights` gave, by falling merit, without those that are no number; of equals the earlier first."""
+    """What `list_kept_weights` gave, by falling merit, without those that are no number; equals keep their order."""
     numbers = [pair for pair in kept if not math.isnan(pair[1]["value"])]
     return sorted(numbers, key=lambda pair: rank(*(pair[1][name] for name in ("metric", "value", "loss"))))
 
 
 def prune_kept(folder: Path, keep_last: int, keep_best: int) -> None:
     """Delete kept weights that are neither among the newest nor among the best."""
-    kept = kept_weights(folder)
+    kept = list_kept_weights(folder)
     wanted = kept[max(len(kept) - keep_last, 0) :] + rank_by_metric(kept)[:keep_best]
     for file in {file for file, _ in kept} - {file for file, _ in wanted}:
         file.unlink()
@@ -86,7 +86,7 @@ def prune_kept(folder: Path, keep_last: int, keep_best: int) -> None:
 
 def truncate_kept(folder: Path, update: int) -> None:
     """Delete weights kept after an update: those that a resumed run will write again."""
-    for file, about in kept_weights(folder):
+    for file, about in list_kept_weights(folder):
         if about["update"] > update:
             file.unlink()
 
@@ -118,7 +118,7 @@ def average_checkpoints(
     directory, output = Path(directory), Path(output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise TrainingError(f"{output}: is there already, and not empty. Give another output directory.")
-    described = check_directory(directory)
+    described = verify_directory(directory)
     chosen = _choose(directory, last, best)
     mean = _mean([file for file, _ in chosen])
     validations = [about for _, about in chosen]
@@ -128,10 +128,10 @@ def average_checkpoints(
         "validations": validations,
     }
     with atomic_folder(output) as folder:
-        for name in (CONFIG, *TOKENIZERS):
+        for name in (CONFIG, *TOKENIZER_FILES):
             if (directory / name).exists():
                 with atomic_write(folder / name) as partial:
-                    shutil.copyfile(regular_file(directory / name), partial)
+                    shutil.copyfile(check_regular_file(directory / name), partial)
         save_weights(folder, mean, described["precision"], scores, described.get("corpus"), described["tokenizers"])
     return validations
 
@@ -154,7 +154,7 @@ def _choose(directory: Path, last: int | None, best: int | None) -> list[tuple[P
     ordered = rank_by_metric(history) if which == "best" else history[::-1]
     if number > len(ordered):
         raise TrainingError(f"{directory}: asked for the {number} {which} validations, and there are {len(ordered)}.")
-    kept = {about["update"]: (file, about) for file, about in kept_weights(directory)}
+    kept = {about["update"]: (file, about) for file, about in list_kept_weights(directory)}
     wanted = [update for update, _ in ordered[:number]]
     missing = ", ".join(f"{update:,}" for update in wanted if update not in kept)
     if missing:

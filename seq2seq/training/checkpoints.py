@@ -23,8 +23,8 @@ from seq2seq.model_directory.directory import (
 )
 from seq2seq.models.base import DecoderModel, named_weights, weight_name
 from seq2seq.storage.arrays import load_arrays, save_arrays
-from seq2seq.storage.files import atomic_write, file_lock, regular_file, storage_errors
-from seq2seq.training.averaging import keep_weights, prune_kept, truncate_kept
+from seq2seq.storage.files import atomic_write, check_regular_file, file_lock, wrap_storage_errors
+from seq2seq.training.averaging import prune_kept, save_kept_weights, truncate_kept
 from seq2seq.training.preparation import TrainingData
 from seq2seq.training.run_state import RunState
 
@@ -54,7 +54,7 @@ def training_state(model: DecoderModel) -> dict[str, Any]:
     named |= {f"optimizer/{weight_name(v)}": v for v in model.optimizer.variables}
     named |= {f"metrics/{metric.name}/{v.name}": v for metric in model.metrics for v in metric.variables}
     named |= {f"update/{name}": v for name, v in model.update.state_variables().items()}
-    return named | {"dropout_step": model.stream.step}
+    return named | {"dropout_step": model.random_stream.step}
 
 
 def snapshot(model: DecoderModel) -> dict[str, np.ndarray]:
@@ -106,15 +106,15 @@ def append_history(folder: Path, entry: Mapping[str, Any]) -> None:
     """Add one validation to `history.jsonl`."""
     path = folder / HISTORY
     if os.path.lexists(path):
-        regular_file(path)
-    with storage_errors(path), path.open("a", encoding="utf-8") as file:
+        check_regular_file(path)
+    with wrap_storage_errors(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(dict(entry)) + "\n")
         file.flush()
         os.fsync(file.fileno())
 
 
 def truncate_history(folder: Path, count: int) -> None:
-    """Drop all but the first `count` entries: those that a resumed run will write again."""
+    """Drop all but the first `num_replicas` entries: those that a resumed run will write again."""
     kept = read_history(folder)[:count]
     with atomic_write(folder / HISTORY) as partial:
         partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
@@ -144,7 +144,7 @@ class RunDirectory:
     data: TrainingData
     replicas: Replicas
 
-    def begin(self, resumes: bool) -> None:
+    def start_run(self, resumes: bool) -> None:
         """Write the recipe that a run goes on with; without `resumes`, forget what an earlier run left."""
         if not self.replicas.is_chief:
             return
@@ -185,7 +185,7 @@ class RunDirectory:
         self.replicas.barrier()  # until all have read what the chief may write anew
         if self.replicas.is_chief:
             truncate_history(self.directory, progress.validations)  # two may be of one update
-            truncate_kept(self.directory, progress.last_validation // self.config.training.accumulation_steps)
+            truncate_kept(self.directory, progress.last_validation_batch // self.config.training.accumulation_steps)
         return progress
 
     def save(self, name: str, run_state: RunState) -> None:
@@ -197,7 +197,7 @@ class RunDirectory:
             corpora, precision = self.data.fingerprint(), self.model.precision
             save_arrays(path, state, {"progress": asdict(run_state), "corpora": corpora, "precision": precision})
 
-    def rollback_checkpoint(self, further: bool) -> str:
+    def choose_rollback_checkpoint(self, further: bool) -> str:
         """The checkpoint for a run that diverged: the last one or, to go further, the best one if there is one."""
         return BEST if further and (self.directory / BEST).exists() else LAST
 
@@ -216,7 +216,7 @@ class RunDirectory:
         if entry["best"]:
             self.save(BEST, run_state)
         if self.replicas.is_chief and (training.keep_last or training.keep_best):
-            keep_weights(self.directory, self.model, entry, self.config.validation.metric)
+            save_kept_weights(self.directory, self.model, entry, self.config.validation.metric)
 
     def prune(self) -> None:
         """Delete kept weights that are no longer wanted; after the checkpoint that knows of the new ones."""

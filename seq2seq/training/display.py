@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from seq2seq.extras import requires_extra
+from seq2seq.extras import require_extra
 
 MIN_SPINNER_SECONDS = 2.0  # shorter waits are not reported
 LINE_INTERVAL = 30.0  # seconds between plain lines where there is no terminal
@@ -89,7 +89,7 @@ class Display:
             yield lambda done: bar.update(task, completed=done)
 
     @contextmanager
-    def epoch(self, epoch: int, batches: int, done: int) -> Iterator[Callable[[int, Mapping[str, Any]], None]]:
+    def epoch_progress(self, epoch: int, batches: int, done: int) -> Iterator[Callable[[int, Mapping[str, Any]], None]]:
         """The live line of an epoch; yields a function that takes batches done and the latest numbers."""
         with self._bar("{task.fields[numbers]}") as bar:
             task = bar.add_task(f"epoch {epoch}", total=batches, completed=done, numbers="")
@@ -106,7 +106,7 @@ class Display:
 
             yield show
 
-    def validation(self, entry: Mapping[str, Any], improved: bool) -> None:
+    def print_validation(self, entry: Mapping[str, Any], improved: bool) -> None:
         """One line a validation."""
         bleu = f"  BLEU {entry['bleu']:.2f}" if entry.get("bleu") is not None else ""
         self.print(
@@ -138,7 +138,7 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def count_noun(count: int, noun: str) -> str:
+def pluralize(count: int, noun: str) -> str:
     """`1 batch`, `2 batches`, `3,000 updates`."""
     plural = f"{noun}es" if noun.endswith("tch") else f"{noun}s"
     return f"{count:,} {noun if count == 1 else plural}"
@@ -152,7 +152,7 @@ class TensorBoardWriter:
     """
 
     def __init__(self, directory: Path) -> None:
-        with requires_extra("tensorboard", needed_by="training.tensorboard"):
+        with require_extra("tensorboard", needed_by="training.tensorboard"):
             import tensorboard  # noqa: F401  to write its files takes TensorFlow alone; said before the first update
         (directory / FOLDER).mkdir(parents=True, exist_ok=True)
         # TensorBoard reads files in the order of their names, each to its end.
@@ -206,7 +206,7 @@ def _value(tag: str, plugin: str, value: Any) -> tf.compat.v1.Summary.Value:
 
 
 def attention_image(weights: np.ndarray) -> np.ndarray:
-    """Weights (T, S), 0 to 1, as a picture (T * PIXELS, S * PIXELS, 1) uint8: a row a target token, 1 is white."""
+    """Weights (T, S), 0 to 1, as a picture uint8: a row a target token, `PIXELS_PER_WEIGHT` a side, 1 is white."""
     grey = np.rint(255.0 * weights).clip(0, 255).astype(np.uint8)
     return np.kron(grey, np.ones((PIXELS_PER_WEIGHT, PIXELS_PER_WEIGHT), np.uint8))[..., None]
 

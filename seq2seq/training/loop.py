@@ -10,17 +10,17 @@ import tensorflow as tf
 
 from seq2seq.config import Config
 from seq2seq.data.batching import BatchPlan, batch_dataset
-from seq2seq.devices.device import use_precision
+from seq2seq.devices.device import set_tf32
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import TrainingError
 from seq2seq.models.base import DecoderModel
 from seq2seq.training.checkpoints import LAST, RunDirectory
-from seq2seq.training.display import LOG_INTERVAL, Display, TensorBoardWriter, Timer, count_noun
+from seq2seq.training.display import LOG_INTERVAL, Display, TensorBoardWriter, Timer, pluralize
 from seq2seq.training.optimization import learning_rate, update_plateau
 from seq2seq.training.preparation import TrainingData
 from seq2seq.training.recovery import CHECK_INTERVAL, DivergenceError, DivergenceMonitor, explain_out_of_memory
-from seq2seq.training.run_state import RunEnd, RunState, find_end, plan_epoch, planned_updates
-from seq2seq.training.validation import MIN_GAIN, Validator, no_gain_warning, should_warn
+from seq2seq.training.run_state import RunState, StopResult, check_stopping, plan_epoch, planned_updates
+from seq2seq.training.validation import MIN_GAIN, Validator, no_gain_warning, should_warn_no_gain
 
 DISPLAY_INTERVAL = 10  # batches between two looks at the live line: to look is to wait for the device
 
@@ -81,14 +81,14 @@ class TrainingLoop:
         return self.run_state.total_batches // self.config.training.accumulation_steps
 
     @property
-    def end(self) -> RunEnd | None:
+    def end(self) -> StopResult | None:
         """Why the run is over; None while running or if interrupted."""
-        return find_end(self.config, self.run_state, self.requests.end)
+        return check_stopping(self.config, self.run_state, self.requests.end)
 
     @property
     def should_continue(self) -> bool:
         """Whether training continues, or a finished run still lacks its final validation, whatever the schedule."""
-        measured = self.run_state.last_validation == self.run_state.total_batches
+        measured = self.run_state.last_validation_batch == self.run_state.total_batches
         return not self._stands_still or (self.end is not None and not measured)
 
     @property
@@ -126,9 +126,9 @@ class TrainingLoop:
         plan = plan_epoch(self.config, self.data.train, progress.epoch)
         logs: dict[str, Any] = {}
         self.callbacks.on_epoch_begin(progress.epoch - 1)
-        with self.display.epoch(progress.epoch, len(plan), progress.batch) as show:
+        with self.display.epoch_progress(progress.epoch, len(plan), progress.batch) as show:
             for batch in batch_dataset(
-                self.data.train, plan, progress.batch, self.replicas.local_replicas, self.replicas.count
+                self.data.train, plan, progress.batch, self.replicas.local_replicas, self.replicas.num_replicas
             ):
                 logs = self._learn(batch, plan)
                 if progress.total_batches % DISPLAY_INTERVAL == 0:
@@ -136,7 +136,7 @@ class TrainingLoop:
                 self._write_scalars(logs)
                 self.requests = self._ask()
                 if progress.total_batches % CHECK_INTERVAL == 0:
-                    self.monitor.check_updates()
+                    self.monitor.check_skipped_updates()
                 if self._validation_is_due(plan):
                     logs = logs | self._validate()
                 elif self.requests.save:
@@ -154,8 +154,8 @@ class TrainingLoop:
         self.callbacks.on_train_batch_begin(number)
         rate = learning_rate(self.config.training, self.update + 1, progress.plateau_factor) / 2**progress.rollbacks
         self.model.optimizer.learning_rate.assign(rate)
-        use_precision(self.model.precision)  # a callback may have run a model of another one
-        with explain_out_of_memory(self.data, plan, number, self.replicas.count):
+        set_tf32(self.model.precision)  # a callback may have run a model of another one
+        with explain_out_of_memory(self.data, plan, number, self.replicas.num_replicas):
             logs = self.model.step_function()(*batch)
         self.throughput.tokens += int(plan.target_lengths[plan.batch(number)].sum())
         progress.batch += 1
@@ -174,21 +174,21 @@ class TrainingLoop:
         self.tensorboard.log_training(self.update, scalars | {"tokens_per_second": self.throughput.tokens_per_second()})
 
     def _validation_is_due(self, plan: BatchPlan) -> bool:
-        every, accumulate = self.config.validation.every_updates, self.config.training.accumulation_steps
+        every, accumulate = self.config.validation.interval_updates, self.config.training.accumulation_steps
         if every is None:
             return self.run_state.batch == len(plan)
         return self.run_state.total_batches % (every * accumulate) == 0
 
     def _validate(self) -> dict[str, float]:
         """Validate: log, save the best, update the schedule; returns logs for callbacks."""
-        training, progress, before = self.config.training, self.run_state, self.run_state.last_validation
+        training, progress, before = self.config.training, self.run_state, self.run_state.last_validation_batch
         with self.model.update.averaged_weights():  # with `ema_decay`, they are what is measured, kept and delivered
             entry = self._measure()
             update_plateau(training, progress, progress.wait == 0, self.update)
-            self.display.validation(entry, improved=entry["best"])
-            if progress.best is None and should_warn(entry, before // training.accumulation_steps, training):
+            self.display.print_validation(entry, improved=entry["best"])
+            if progress.best is None and should_warn_no_gain(entry, before // training.accumulation_steps, training):
                 guessing = math.log(self.model.output_embedding.vocabulary_size)
-                self.display.print(no_gain_warning(entry, self.validator.frequency_loss, guessing, training))
+                self.display.print(no_gain_warning(entry, self.validator.unigram_loss, guessing, training))
             self.directory.record_validation(entry, progress)
             if self.tensorboard is not None:
                 self.tensorboard.log_validation(entry, *self.validator.samples())
@@ -219,15 +219,15 @@ class TrainingLoop:
             "valid_perplexity": math.exp(min(loss, 700.0)),
             "bleu": bleu,
         }
-        learnt = loss <= self.validator.frequency_loss - MIN_GAIN
+        learnt = loss <= self.validator.unigram_loss - MIN_GAIN
         entry["best"] = progress.update_best(loss, bleu, self.config.validation.metric, self.update, learnt)
-        progress.last_validation, progress.validations = progress.total_batches, progress.validations + 1
+        progress.last_validation_batch, progress.validations = progress.total_batches, progress.validations + 1
         progress.seconds += self.count_timer.restart()
         return entry | {"tokens_per_second": speed, "seconds": progress.seconds}
 
     def _ask(self) -> RunRequests:
         """Stop, end and save requests of all workers; several exchange them every `CHECK_INTERVAL` batches only."""
-        if self.replicas.workers > 1 and self.run_state.total_batches % CHECK_INTERVAL:
+        if self.replicas.num_workers > 1 and self.run_state.total_batches % CHECK_INTERVAL:
             return self.requests._replace(save=False)
         due = self.save_timer.seconds() > 60 * self.config.training.checkpoint_minutes
         return RunRequests(*self.replicas.any_worker(self.stop.is_set(), bool(self.model.stop_training), due))
@@ -241,11 +241,13 @@ class TrainingLoop:
         before, times = self.run_state, self.config.training.recovery.max_rollbacks
         if before.rollbacks >= times:
             raise TrainingError(
-                f"{self.directory.directory}: diverged after {count_noun(before.rollbacks, 'rollback')}, each with "
+                f"{self.directory.directory}: diverged after {pluralize(before.rollbacks, 'rollback')}, each with "
                 f"half the learning rate: {trouble}. Lower training.learning_rate or training.clip_norm, or mend the "
                 f"data. {self.monitor.diagnosis()}"
             )
-        checkpoint = self.directory.rollback_checkpoint(further=before.rollbacks > 0 or trouble.by_validation)
+        checkpoint = self.directory.choose_rollback_checkpoint(
+            further=before.rollbacks > 0 or trouble.found_in_validation
+        )
         self.run_state = self.directory.load(checkpoint)
         self.run_state.rollbacks, self.run_state.seconds = before.rollbacks + 1, before.seconds
         self.model.update.consecutive_skips.assign(0)

@@ -7,7 +7,7 @@ import numpy as np
 from seq2seq.config import Config, Precision
 from seq2seq.config.precision import PRECISIONS
 from seq2seq.devices.determinism import enable_determinism, reserve_cublas_workspace
-from seq2seq.devices.device import Device, device_defaults, find_device, use_precision
+from seq2seq.devices.device import Device, device_defaults, set_tf32, set_up_device
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import ConfigError, TrainingError
 
@@ -35,9 +35,9 @@ def set_up_machine(config: Config) -> Machine:
     training = config.training
     if training.deterministic:
         reserve_cublas_workspace()  # before anything starts TensorFlow, as the next line is: memory would not grow then
-    device = find_device()
+    device = set_up_device()
     precision: Precision = device.precision if training.precision == "auto" else training.precision
-    use_precision(precision)
+    set_tf32(precision)
     asked = training.deterministic
     if device_defaults(device).deterministic if asked is None else asked:
         enable_determinism(device)
@@ -68,7 +68,7 @@ def check_workers(machine: Machine, config: Config) -> None:
         TrainingError: Two of them differ in precision or in the tokens of a batch.
     """
     replicas = machine.replicas
-    found = np.zeros((replicas.workers, 2), np.float32)
+    found = np.zeros((replicas.num_workers, 2), np.float32)
     found[replicas.worker_index] = PRECISIONS.index(machine.precision), config.batching.max_tokens
     found = replicas.sum_over_workers(found)
     if len(np.unique(found, axis=0)) == 1:

@@ -13,18 +13,22 @@ from seq2seq.training.run_state import RunState
 # Weights that are no matrices, by the last part of their names. Keras searches TensorFlow's names, which are whole
 # paths and end in ":0".
 NO_DECAY_PATTERNS = {"biases": r"bias[^/]*$", "norms": r"(scale|shift)(:0)?$", "embeddings": r"\btable(:0)?$"}
-SLOTS = ("_get_variable_index", "_momentums", "_velocities")  # private to Keras, which has no public name for them
+KERAS_SLOT_ATTRIBUTES = (
+    "_get_variable_index",
+    "_momentums",
+    "_velocities",
+)  # private to Keras, which has no public name for them
 
 
 class _Fused:
     """Adam's step as one operation a variable: Keras's own reads and writes a variable a dozen times.
 
-    Where Keras has other names for its `SLOTS`, or more of them (`amsgrad`), its own step is taken.
+    Where Keras has other names for its `KERAS_SLOT_ATTRIBUTES`, or more of them (`amsgrad`), its own step is taken.
     """
 
     def build(self: Any, variables: Any) -> None:
         super().build(variables)  # type: ignore[misc]
-        self.fused = not self.amsgrad and all(hasattr(self, name) for name in SLOTS)
+        self.fused = not self.amsgrad and all(hasattr(self, name) for name in KERAS_SLOT_ATTRIBUTES)
 
     def apply(self: Any, grads: Any, trainable_variables: Any = None) -> None:
         step = tf.cast(self.iterations.value + 1, tf.float32)

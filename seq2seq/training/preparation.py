@@ -18,7 +18,7 @@ from seq2seq.data.mixture import EncodedMixture
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import TokenizerError, TrainingError
 from seq2seq.model_directory.directory import load_tokenizers
-from seq2seq.storage.files import expand_path, find_file
+from seq2seq.storage.files import expand_path, resolve_file
 from seq2seq.training.display import Display
 
 
@@ -29,7 +29,7 @@ class TrainingData:
     corpus_stats  of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and `kept`, and `dropped` by
                   reason; `source_tokens` and `target_tokens`, EOS included, of the sides that are read; of `train`
                   also its `share` of an epoch, 0 to 1
-    unit          what the corpora are counted in: pairs, sentences
+    corpus_unit          what the corpora are counted in: pairs, sentences
     sides         that are read
     """
 
@@ -38,7 +38,7 @@ class TrainingData:
     valid: EncodedCorpus
     valid_pairs: list[SentencePair]
     corpus_stats: dict[str, Any]
-    unit: str
+    corpus_unit: str
     sides: tuple[str, ...]
 
     def counts_by_side(self, source: int, target: int) -> list[str]:
@@ -46,7 +46,7 @@ class TrainingData:
         numbers = {"source": source, "target": target}
         return [f"{numbers[side]:,} {side}" if len(self.sides) > 1 else f"{numbers[side]:,}" for side in self.sides]
 
-    def describe_size(self, source: int, target: int) -> str:
+    def describe_token_counts(self, source: int, target: int) -> str:
         """Numbers of tokens in words."""
         return f"{' and '.join(self.counts_by_side(source, target))} tokens"
 
@@ -58,7 +58,7 @@ class TrainingData:
 def describe_batch(data: TrainingData, plan: BatchPlan, index: int) -> str:
     """A batch's sentences and lengths."""
     sentences, source, target = plan.shapes()[index]
-    return f"{sentences} sentences of {data.describe_size(source, target)}"
+    return f"{sentences} sentences of {data.describe_token_counts(source, target)}"
 
 
 def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tokenizers | None = None) -> TrainingData:
@@ -98,7 +98,7 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
         ],
         "valid": _facts(data.valid.name(config.sides), valid_ids, config.sides),
     }
-    return TrainingData(tokenizers, train, valid_ids, list(valid), facts, config.unit, config.sides)
+    return TrainingData(tokenizers, train, valid_ids, list(valid), facts, config.corpus_unit, config.sides)
 
 
 def _facts(name: str, ids: EncodedCorpus, sides: Sequence[str]) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _tokenizers(config: Config, corpora: Sequence[Corpus], display: Display) -> 
         with display.spinner(f"training the {part.name} tokenizer"):
             return Tokenizer.train((getattr(pair, side) for pair in pairs for side in part.sides), options)
 
-    made = [train(part) if part.file is None else Tokenizer.load(find_file(part.file)) for part in parts]
+    made = [train(part) if part.file is None else Tokenizer.load(resolve_file(part.file)) for part in parts]
     return Tokenizers(made[0], made[-1])
 
 
@@ -152,14 +152,14 @@ def _encode(
     with suppress(OSError, ValueError, KeyError, TypeError):  # absent or damaged: encode
         ids = EncodedCorpus(folder / key)
     if ids is None or ids.fingerprint != fingerprint:
-        with display.progress_bar(f"filtering and tokenizing {what}", config.unit) as advance:
+        with display.progress_bar(f"filtering and tokenizing {what}", config.corpus_unit) as advance:
             ids = encode_corpus(
                 corpus, source, tokenizers.target, folder / key, fingerprint, filtering=filters, on_progress=advance
             )
     if not len(ids):
         name, hint = key.partition(".")[0], " and data.filters" if key.startswith("train") else ""
         raise TrainingError(
-            f"no {name} {config.unit} are left of {ids.report.read} read; dropped: {ids.report or 'none'}. "
+            f"no {name} {config.corpus_unit} are left of {ids.report.read} read; dropped: {ids.report or 'none'}. "
             f"Check {what}{hint}."
         )
     return ids

@@ -27,12 +27,12 @@ MAX_DIAGNOSED_BATCHES = 5  # that a diagnosis names
 class DivergenceError(Exception):
     """A run has gone wrong; the message says how.
 
-    by_validation  whether it is the model that is found wrong, not the last updates
+    found_in_validation  whether it is the model that is found wrong, not the last updates
     """
 
-    def __init__(self, message: str, by_validation: bool = False) -> None:
+    def __init__(self, message: str, found_in_validation: bool = False) -> None:
         super().__init__(message)
-        self.by_validation = by_validation
+        self.found_in_validation = found_in_validation
 
 
 class BatchRecord(NamedTuple):
@@ -65,7 +65,7 @@ class DivergenceMonitor:
         """Updates in a row that were skipped just now."""
         return int(self.model.update.consecutive_skips)
 
-    def check_updates(self) -> None:
+    def check_skipped_updates(self) -> None:
         """See that not too many updates in a row were skipped.
 
         Raises:
@@ -83,7 +83,8 @@ class DivergenceMonitor:
         guessing = math.log(self.model.output_embedding.vocabulary_size)
         if not loss <= MAX_LOSS_RATIO * guessing:  # NaN fails this comparison too
             raise DivergenceError(
-                f"the validation loss is {loss:.4g}, and a model that guesses has {guessing:.4g}", by_validation=True
+                f"the validation loss is {loss:.4g}, and a model that guesses has {guessing:.4g}",
+                found_in_validation=True,
             )
 
     def diagnosis(self) -> str:
@@ -105,7 +106,8 @@ class DivergenceMonitor:
         )
         return (
             f"Last batches as epoch/batch (gradient norm): {batches}. The largest sentence of the last "
-            f"{len(self.recent_batches)} has {self.data.describe_size(source.shape[1], target.shape[1])}: {shown}"
+            f"{len(self.recent_batches)} has {self.data.describe_token_counts(source.shape[1], target.shape[1])}: "
+            f"{shown}"
         )
 
 

@@ -22,7 +22,7 @@ from seq2seq.training.display import Display, TensorBoardWriter, format_duration
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.machine import Machine, check_workers, set_up_machine, with_batch_tokens
 from seq2seq.training.recovery import DivergenceMonitor
-from seq2seq.training.run_state import RunEnd, RunState, check_updates, plan_epoch, planned_updates
+from seq2seq.training.run_state import RunState, StopResult, check_update_count, plan_epoch, planned_updates
 from seq2seq.training.setup import make_compiled_model, prepare_on_all_workers, summarize, try_largest_batches
 from seq2seq.training.validation import FINAL_NO_GAIN_WARNING, VALIDATORS, Validator, short_run_warning
 
@@ -41,7 +41,7 @@ class TrainingReport:
     """
 
     directory: Path
-    end: RunEnd | None
+    end: StopResult | None
     updates: int
     seconds: float
     best: float | None
@@ -107,7 +107,7 @@ def _train(
     """Of a run that resumes, `changed` are the keys that `check_recipe` found."""
     resumes = changed is not None
     device, precision, replicas = machine
-    several = f", replicas: {replicas.count}" if replicas.count > 1 else ""
+    several = f", replicas: {replicas.num_replicas}" if replicas.num_replicas > 1 else ""
     display.print(f"device: {device.name}, precision: {precision}{several}")
     board = TensorBoardWriter(directory) if config.training.tensorboard and replicas.is_chief else None
     data = prepare_on_all_workers(config, directory, display, replicas, resumes)
@@ -115,7 +115,7 @@ def _train(
     validator = VALIDATORS.get(type(config), Validator)(model, data, config, display, replicas)
     records = RunDirectory(directory, config, model, data, replicas)
     progress = RunState() if changed is None else _resume(records, changed, display, allow_changes)
-    records.begin(resumes)
+    records.start_run(resumes)
     stop = Event()
     loop = TrainingLoop(
         config,
@@ -136,7 +136,7 @@ def _train(
     if loop.should_continue:
         plan = plan_epoch(config, data.train, progress.epoch)
         summarize(display, model, data, plan, directory)
-        check_updates(config.training, len(plan))
+        check_update_count(config.training, len(plan))
         if warning := short_run_warning(planned_updates(config.training, len(plan)), config.training):
             display.print(warning)
         with _stop_on_signals(stop, display.print):

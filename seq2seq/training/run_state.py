@@ -10,7 +10,7 @@ from seq2seq.data.batching import BatchPlan, plan_batches
 from seq2seq.data.mixture import EncodedMixture
 from seq2seq.errors import TrainingError
 from seq2seq.training.averaging import rank
-from seq2seq.training.display import count_noun
+from seq2seq.training.display import pluralize
 
 
 @dataclass
@@ -20,7 +20,7 @@ class RunState:
     epoch            the current one, from 1
     batch            batches of this epoch that are done
     total_batches    batches done in all
-    last_validation  how many of them the last validation had seen
+    last_validation_batch  how many of them the last validation had seen
     validations      entries of the history so far
     seconds          wall-clock training time so far, over all sessions
     best             best value of the validation metric, of models that had learnt something
@@ -36,7 +36,7 @@ class RunState:
     epoch: int = 1
     batch: int = 0
     total_batches: int = 0
-    last_validation: int = 0
+    last_validation_batch: int = 0
     validations: int = 0
     seconds: float = 0.0
     best: float | None = None
@@ -89,7 +89,7 @@ def planned_updates(training: TrainingConfig, batches: int) -> int:
     return min(end for end in (by_epochs, training.updates) if end is not None)
 
 
-def check_updates(training: TrainingConfig, batches: int) -> None:
+def check_update_count(training: TrainingConfig, batches: int) -> None:
     """Check that the run makes at least one update.
 
     Raises:
@@ -97,13 +97,13 @@ def check_updates(training: TrainingConfig, batches: int) -> None:
     """
     if training.epochs is not None and batches * training.epochs < training.accumulation_steps:
         raise TrainingError(
-            f"no update would be made: the run has {count_noun(training.epochs, 'epoch')} of "
-            f"{count_noun(batches, 'batch')}, and an update takes training.accumulation_steps = "
+            f"no update would be made: the run has {pluralize(training.epochs, 'epoch')} of "
+            f"{pluralize(batches, 'batch')}, and an update takes training.accumulation_steps = "
             f"{training.accumulation_steps}. Lower it, or raise training.epochs."
         )
 
 
-class EndReason(Enum):
+class StopReason(Enum):
     """What ended a run."""
 
     UPDATES = "updates"  # training.updates
@@ -112,18 +112,18 @@ class EndReason(Enum):
     CALLBACK = "callback"  # `model.stop_training`
 
 
-class RunEnd(NamedTuple):
+class StopResult(NamedTuple):
     """The end of a run; an interrupted run has none.
 
     reason   for programs
     message  for people, as `3 epochs are done`
     """
 
-    reason: EndReason
+    reason: StopReason
     message: str
 
 
-def find_end(config: Config, run_state: RunState, stopped_by_callback: bool) -> RunEnd | None:
+def check_stopping(config: Config, run_state: RunState, stopped_by_callback: bool) -> StopResult | None:
     """Why a run is over; None while it is not. Asking changes nothing.
 
     Returns:
@@ -132,16 +132,16 @@ def find_end(config: Config, run_state: RunState, stopped_by_callback: bool) -> 
     training, validation = config.training, config.validation
     updates = run_state.total_batches // training.accumulation_steps
     if training.updates is not None and updates >= training.updates:
-        return RunEnd(EndReason.UPDATES, _done(updates, "update"))
+        return StopResult(StopReason.UPDATES, _done(updates, "update"))
     if training.epochs is not None and run_state.epoch > training.epochs:
-        return RunEnd(EndReason.EPOCHS, _done(training.epochs, "epoch"))
+        return StopResult(StopReason.EPOCHS, _done(training.epochs, "epoch"))
     if validation.patience is not None and run_state.wait >= validation.patience:
-        waited = count_noun(validation.patience, "validation")
-        return RunEnd(EndReason.PATIENCE, f"no better {validation.metric} in {waited}")
+        waited = pluralize(validation.patience, "validation")
+        return StopResult(StopReason.PATIENCE, f"no better {validation.metric} in {waited}")
     if stopped_by_callback:
-        return RunEnd(EndReason.CALLBACK, "a callback stopped it")
+        return StopResult(StopReason.CALLBACK, "a callback stopped it")
     return None
 
 
 def _done(count: int, noun: str) -> str:
-    return f"{count_noun(count, noun)} {'is' if count == 1 else 'are'} done"
+    return f"{pluralize(count, noun)} {'is' if count == 1 else 'are'} done"

@@ -13,7 +13,7 @@ from seq2seq.data.batching import BatchPlan, replica_batches
 from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.devices.device import runs_on_gpu
 from seq2seq.devices.replicas import Replicas
-from seq2seq.errors import TrainingError, did_you_mean
+from seq2seq.errors import TrainingError, suggest_similar
 from seq2seq.model_directory.directory import create_model_directory, load_tokenizers, load_weights
 from seq2seq.models.base import DecoderModel, weight_name
 from seq2seq.models.build import build_model
@@ -133,7 +133,7 @@ def freeze(model: DecoderModel, patterns: Sequence[str]) -> None:
         matches = {name for name in weights if fnmatchcase(name, pattern)}
         if not matches:
             raise TrainingError(
-                f"training.freeze: '{pattern}' matches no weight.{did_you_mean(pattern, _patterns(weights))} "
+                f"training.freeze: '{pattern}' matches no weight.{suggest_similar(pattern, _patterns(weights))} "
                 f"{len(weights)} weights, among them: {', '.join(list(weights)[:MAX_LISTED])}."
             )
         frozen |= matches
@@ -190,10 +190,12 @@ def try_largest_batches(validator: Validator, plan: BatchPlan) -> None:
     before = snapshot(model)
     with display.spinner("compiling and trying the largest batches"):
         for index in plan.largest_batches():
-            model.update.finish_with_next()
-            with explain_out_of_memory(data, plan, index, replicas.count):
+            model.update.flush_after_next_batch()
+            with explain_out_of_memory(data, plan, index, replicas.num_replicas):
                 rows = plan.batch(index)
-                model.step_function()(*replica_batches(data.train, rows, replicas.local_replicas, replicas.count))
+                model.step_function()(
+                    *replica_batches(data.train, rows, replicas.local_replicas, replicas.num_replicas)
+                )
         validator.try_largest_batches()
     restore(model, before, "trial")
     if peak := peak_memory():
@@ -205,7 +207,7 @@ def _corpora(data: TrainingData) -> dict[str, str]:
     rows = {}
     several = len(data.train.parts) > 1
     for number, (facts, part) in enumerate(zip(data.corpus_stats["train"], data.train.parts, strict=True), start=1):
-        pairs = f"{facts['kept']:,} of {facts['read']:,} {data.unit}"
+        pairs = f"{facts['kept']:,} of {facts['read']:,} {data.corpus_unit}"
         pairs += f" (dropped: {part.report})" if part.report.dropped else ""
         share = f"{facts['name']}: {facts['share']:.1%} of an epoch, "
         rows[f"corpus {number}" if several else "corpus"] = share + pairs if several else pairs

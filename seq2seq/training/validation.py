@@ -12,7 +12,7 @@ from seq2seq.config.recipe import Recipe
 from seq2seq.data.batching import plan_batches
 from seq2seq.data.encoded import EncodedCorpus
 from seq2seq.data.mixture import EncodedMixture
-from seq2seq.devices.device import use_precision
+from seq2seq.devices.device import set_tf32
 from seq2seq.devices.replicas import Replicas
 from seq2seq.evaluation.metrics import make_metric, score_texts
 from seq2seq.inference.results import truncation_warning
@@ -51,13 +51,13 @@ class Validator:
         self._plan = plan_batches(*lengths, max_tokens=tokens, shuffle_buffer=len(valid), seed=0, epoch=0)
 
     @cached_property
-    def frequency_loss(self) -> float:
+    def unigram_loss(self) -> float:
         """The loss of token frequencies alone, which a model has to beat."""
-        return frequency_loss(self.data.train, self.data.valid, self.data.tokenizers.target.vocabulary_size)
+        return unigram_loss(self.data.train, self.data.valid, self.data.tokenizers.target.vocabulary_size)
 
     def loss(self) -> float:
         """Mean negative log-likelihood a target token, in nats; perplexity is its exponential."""
-        mine = range(self.replicas.worker_index, len(self._plan), self.replicas.workers)
+        mine = range(self.replicas.worker_index, len(self._plan), self.replicas.num_workers)
         total = np.zeros(2)
         with self.display.progress_bar("measuring the validation loss", "batches", len(mine)) as advance:
             for done, index in enumerate(mine, start=1):
@@ -67,7 +67,7 @@ class Validator:
         return float(nll / tokens)
 
     def _of_batch(self, index: int) -> np.ndarray:
-        use_precision(self.model.precision)
+        set_tf32(self.model.precision)
         with explain_out_of_memory(self.data, self._plan, index):
             return self.model.loss_sums_function()(*self.data.valid.batch(self._plan.batch(index))).numpy()
 
@@ -102,12 +102,12 @@ class TranslationValidator(Validator):
     def __post_init__(self) -> None:
         super().__post_init__()
         config, data, say = self.config, self.data, lambda text: self.display.print(f"warning: validation: {text}")
-        self.measures = config.validation.bleu
+        self.measures_bleu = config.validation.compute_bleu
         self.language = config.data.target_language if config.data else None
         own = {"n_best": 1, "sample": False, "beam_size": config.validation.beam_size}
         self.options: SearchOptions = config.search.without_external_files().model_copy(update=own)
-        self.translator = Translator(self.model, *data.tokenizers, warn=say)
-        if not self.measures:
+        self.translator = Translator(self.model, *data.tokenizers, on_warning=say)
+        if not self.measures_bleu:
             return
         # What it needs is missed, and what the translator cannot do is refused, now and not after an epoch.
         make_metric("BLEU", self.language)
@@ -117,10 +117,10 @@ class TranslationValidator(Validator):
             say(truncation_warning(cut, len(data.valid)))
 
     def bleu(self) -> float | None:
-        if not self.measures:
+        if not self.measures_bleu:
             return None
         pairs = self.data.valid_pairs
-        mine = [pair.source for pair in pairs[self.replicas.worker_index :: self.replicas.workers]]
+        mine = [pair.source for pair in pairs[self.replicas.worker_index :: self.replicas.num_workers]]
         with self.display.progress_bar("translating the validation corpus", "sentences", len(mine)) as advance:
             translations = self.translator.translate(mine, self.options, attention=False, on_progress=advance)
         texts = self.replicas.gather_texts([translation.text for translation in translations])
@@ -140,7 +140,7 @@ class TranslationValidator(Validator):
 VALIDATORS: dict[type[Recipe], type[Validator]] = {TranslationConfig: TranslationValidator}
 
 
-def frequency_loss(train: EncodedMixture, valid: EncodedCorpus, vocabulary_size: int) -> float:
+def unigram_loss(train: EncodedMixture, valid: EncodedCorpus, vocabulary_size: int) -> float:
     """The loss of a model that predicts every target token by its frequency in the training corpora.
 
     Frequencies are counted on at most `MAX_COUNTED_TOKENS` tokens of each corpus, EOS included, weighted by the
@@ -159,7 +159,7 @@ def frequency_loss(train: EncodedMixture, valid: EncodedCorpus, vocabulary_size:
     return float((found * nll).sum() / found.sum())
 
 
-def should_warn(entry: Mapping[str, Any], before: int, config: TrainingConfig) -> bool:
+def should_warn_no_gain(entry: Mapping[str, Any], before: int, config: TrainingConfig) -> bool:
     """Whether to say that a validation shows no gain: the first one, and the first one after the warmup.
 
     `before` is the update of the validation before it; 0: there was none.

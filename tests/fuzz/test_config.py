@@ -6,8 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from seq2seq.cli.options import section_from_flags
-from seq2seq.config import Config, SearchOptions, dump_config, load_config, parse_config, read_config
-from seq2seq.config.recipe import RECIPES
+from seq2seq.config import Config, SearchOptions, dump_config, load_config, parse_config_text, validate_config
+from seq2seq.config.recipe import TASK_CONFIGS
 from seq2seq.config.section import sections
 from seq2seq.errors import ConfigError
 from tests.fuzz.conftest import outcome
@@ -15,7 +15,7 @@ from tests.fuzz.conftest import outcome
 VALUES = {"data": {"train": {"tsv": "train.tsv"}, "valid": {"source": "valid.en", "target": "valid.de"}}}
 PATHS = [  # of every key of every task, sections too
     [*filter(None, prefix.split(".")), name]
-    for recipe in RECIPES.values()
+    for recipe in TASK_CONFIGS.values()
     for prefix, section in sections(recipe)
     for name in section.model_fields
 ]
@@ -56,12 +56,12 @@ def change(recipe, path, value):
 
 def check(recipe):
     """A `Config` that reads back as itself, or a `ConfigError` that names the recipe on every line."""
-    config, error = outcome(ConfigError, lambda: parse_config(recipe, "recipe.yaml"))
+    config, error = outcome(ConfigError, lambda: validate_config(recipe, "recipe.yaml"))
     if config is None:
         assert error.startswith("recipe.yaml: ")
         assert len(error) < 50_000
     else:
-        assert read_config(dump_config(config).encode(), "dumped") == config
+        assert parse_config_text(dump_config(config).encode(), "dumped") == config
 
 
 @given(st.lists(st.tuples(st.sampled_from(PATHS), values), min_size=1, max_size=4))
@@ -119,7 +119,7 @@ BOMB = "a: &a0 [x, x]\n" + "".join(f"b{n}: &a{n + 1} [*a{n}, *a{n}]\n" for n in 
 def test_any_text_makes_a_recipe_or_an_error(text):
     recipe = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     with pytest.raises(ConfigError):
-        _ = read_config(recipe, "recipe.yaml").corpora
+        _ = parse_config_text(recipe, "recipe.yaml").corpora
 
 
 @given(st.sampled_from(PATHS).map(".".join) | st.text(max_size=8), values.map(yaml.dump) | st.text(max_size=20))

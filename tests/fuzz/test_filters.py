@@ -19,9 +19,9 @@ pairs = st.lists(st.tuples(texts, texts), max_size=30).map(
 )
 filters = st.builds(
     FilterConfig,
-    nfc=st.booleans(),
-    empty=st.booleans(),
-    duplicates=st.booleans(),
+    normalize_nfc=st.booleans(),
+    drop_empty=st.booleans(),
+    drop_duplicates=st.booleans(),
     max_characters=st.none() | st.integers(1, 60),
     max_ratio=st.none() | st.floats(1.1, 5.0),
 )
@@ -35,7 +35,7 @@ def test_every_pair_is_kept_or_counted_and_keeps_its_place(given_pairs, config):
     assert report.kept == len(kept)
     places = {pair.origin: place for place, pair in enumerate(given_pairs)}
     assert [places[pair.origin] for pair in kept] == sorted({places[pair.origin] for pair in kept})
-    if not config.nfc:
+    if not config.normalize_nfc:
         assert kept == [given_pairs[places[pair.origin]] for pair in kept]
 
 

@@ -96,7 +96,7 @@ def check(translator, lines, results, chosen):
 @example(lines=NASTY, unk="keep", most=5)
 @example(lines=["\ud800", "\udc00x", "the dog", "\ud83d\ude00"], unk="replace", most=5)
 def test_line_n_is_answered_by_result_n(translators, kind, lines, unk, most):
-    translator, chosen = translators[kind], options(unk=unk, max_source_tokens=most)
+    translator, chosen = translators[kind], options(unk_handling=unk, max_source_tokens=most)
     results = translator.translate(lines, chosen)
     check(translator, lines, results, chosen)
     streamed = translator.translate_stream(lines, chosen, chunk=2)
@@ -120,7 +120,7 @@ LONG_LINES = {
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
 def test_very_long_lines_shift_no_line(translators, kind):
-    translator, chosen = translators[kind], options(unk="replace", max_length_factor=0.1)
+    translator, chosen = translators[kind], options(unk_handling="replace", max_length_factor=0.1)
     long = [(piece * LONG)[:LONG] for piece in LONG_LINES.values()]
     if kind == "spelling":  # in bytes they are longer: two of them will do
         long = [long[0], long[3]]
@@ -133,13 +133,13 @@ def test_very_long_lines_shift_no_line(translators, kind):
         assert "\n" not in result.text
         assert result.attention.size <= MAX_ATTENTION_WEIGHTS
         assert len(result.attention) == len(result.tokens)
-    assert results[0].segments > 100, "long lines are divided"
+    assert results[0].num_segments > 100, "long lines are divided"
     assert not results[0].attention.size
 
 
 def test_attention_of_a_line_in_a_few_pieces_is_kept(translators):
     (result,) = translators["spelling"].translate(["the dog sees bird. " * 40], options())
-    assert result.segments > 1
+    assert result.num_segments > 1
     assert result.attention.shape == (len(result.tokens), len(result.source_tokens))
 
 
@@ -193,6 +193,6 @@ def test_a_long_line_from_stdin_comes_back_as_json(translators, folder, monkeypa
     captured = capsysbinary.readouterr()
     values = [json.loads(line) for line in captured.out.split(b"\n")[:-1]]
     assert [value["line"] for value in values] == [1, 2, 3, 4, 5]
-    assert values[1]["segments"] > 100
+    assert values[1]["num_segments"] > 100
     assert values[3]["translations"][0]["text"] == ""
     assert b"stdin:3: invalid UTF-8" in captured.err

@@ -45,7 +45,7 @@ class Failures:
 
     def __init__(self, monkeypatch, times):
         self.left, self.raised, self.translated, self.written = Counter(times), Counter(), Counter(), Counter()
-        answers, answer = chunks.format_translations, Chunks.answer
+        answers, answer = chunks.translate_to_rows, Chunks.translate_chunk
 
         def failing_answers(translator, lines, *given, first, **more):
             self.may_fail("before", first)
@@ -60,8 +60,8 @@ class Failures:
             self.written[first // CHUNK] += not already
             self.may_fail("written", first)
 
-        monkeypatch.setattr(chunks, "format_translations", failing_answers)
-        monkeypatch.setattr(Chunks, "answer", failing_answer)
+        monkeypatch.setattr(chunks, "translate_to_rows", failing_answers)
+        monkeypatch.setattr(Chunks, "translate_chunk", failing_answer)
 
     def may_fail(self, when, first):
         if self.left[when, first // CHUNK]:
@@ -119,7 +119,7 @@ def test_when_apache_beam_gives_up_the_next_call_continues(folder, translator, t
         pytest.raises(BulkError, match=r"gave up: RuntimeError: injected after .* 11001 "),
     ):
         translate_on_apache_beam(job, chunk=CHUNK)
-    assert not job.target.exists()
+    assert not job.output.exists()
     done = {int(path.name) // CHUNK for path in (tmp_path / "out.chunks").glob("0*")}
     assert 0 < len(done) < LINES // CHUNK
     with pytest.raises(BulkError, match=r"out.manifest.json: tells of another job: chunk is 200 there and 100 now"):
@@ -127,7 +127,7 @@ def test_when_apache_beam_gives_up_the_next_call_continues(folder, translator, t
     failures.translated.clear()
     translate_on_apache_beam(job, chunk=CHUNK)
     assert set(failures.translated) == set(range(LINES // CHUNK)) - done
-    assert job.target.read_bytes() == (folder / "out").read_bytes()
+    assert job.output.read_bytes() == (folder / "out").read_bytes()
 
 
 def test_the_command_takes_pipeline_options(folder, tmp_path, capfd):

@@ -11,7 +11,7 @@ from seq2seq.model_directory.directory import read_history
 from seq2seq.model_directory.model import load_model
 from seq2seq.storage.arrays import load_arrays, save_arrays
 from seq2seq.training import train
-from seq2seq.training.averaging import kept_weights
+from seq2seq.training.averaging import list_kept_weights
 from seq2seq.training.checkpoints import BEST, LAST
 from seq2seq.training.optimization import learning_rate
 from tests.runs import CopyAfter, assert_goes_on, assert_same_arrays, assert_same_run, often_saved
@@ -80,7 +80,7 @@ def split_last(folder):
 def test_what_is_measured_and_kept_are_the_averages(whole):
     live, averages = split_last(whole)
     history = read_history(whole)
-    last_file, about = kept_weights(whole)[-1]
+    last_file, about = list_kept_weights(whole)[-1]
     assert about["update"] == history[-1]["update"]
     assert_same_arrays(load_arrays(last_file)[0], averages)
     assert measured_loss(whole, averages) == pytest.approx(history[-1]["valid_loss"], abs=1e-5)
@@ -91,7 +91,7 @@ def test_what_is_delivered_are_the_best_averages(whole):
     best = min(read_history(whole), key=lambda entry: entry["valid_loss"])
     delivered, _ = load_arrays(whole / "model.safetensors")
     checkpoint, _ = load_arrays(whole / BEST)
-    (kept,) = [file for file, about in kept_weights(whole) if about["update"] == best["update"]]
+    (kept,) = [file for file, about in list_kept_weights(whole) if about["update"] == best["update"]]
     assert_same_arrays(load_arrays(kept)[0], delivered)
     for name, value in delivered.items():
         np.testing.assert_array_equal(checkpoint[f"weights/{name}"], value)
@@ -107,7 +107,7 @@ def test_averages_do_not_change_how_the_weights_move(config, whole, tmp_path):
     state, _ = load_arrays(tmp_path / LAST)
     for name, value in live.items():
         np.testing.assert_array_equal(state[f"weights/{name}"], value, err_msg=name)
-    assert len(kept_weights(tmp_path)) == 5
+    assert len(list_kept_weights(tmp_path)) == 5
 
 
 def test_the_newest_and_the_best_are_kept(whole):
@@ -115,7 +115,7 @@ def test_the_newest_and_the_best_are_kept(whole):
     updates = [entry["update"] for entry in history]
     assert len(updates) == 5
     best = min(history, key=lambda entry: entry["valid_loss"])["update"]
-    kept = kept_weights(whole)
+    kept = list_kept_weights(whole)
     assert [about["update"] for _, about in kept] == sorted({*updates[-2:], best})
     for _, about in kept:
         entry = history[updates.index(about["update"])]

@@ -281,8 +281,8 @@ def test_probe_prints_tables_or_json_and_draws_a_plot(model, tmp_path, capsys):
     assert "words between" in (tmp_path / "challenge.svg").read_text(encoding="utf-8")
     assert run("challenge", model, "--items", "1", "--json") == 0, "a model of another corpus is asked basic words"
     report = json.loads(capsys.readouterr().out)
-    assert [accuracy["items"] for accuracy in report["phenomena"]] == [1] * 28 + [8]
-    assert sum(accuracy["items"] for accuracy in report["distances"]) == 8
+    assert [accuracy["total"] for accuracy in report["by_phenomenon"]] == [1] * 28 + [8]
+    assert sum(accuracy["total"] for accuracy in report["by_distance"]) == 8
 
 
 def test_probe_says_what_is_missing(model, tmp_path, hide, capsys):
@@ -294,14 +294,25 @@ def test_probe_says_what_is_missing(model, tmp_path, hide, capsys):
 
 
 def test_a_phrasebook_is_written_and_is_what_a_recipe_draws(tmp_path, capsys):
-    from seq2seq.phrasebook.phrasebook import phrasebook
+    from seq2seq.phrasebook.phrasebook import generate_pairs
 
-    asked = ("--pairs", "30", "--held-out", "4", "--seed", "3", "--lexicon", "basic", "-o", tmp_path / "new" / "book")
+    asked = (
+        "--train-pairs",
+        "30",
+        "--held-out-pairs",
+        "4",
+        "--seed",
+        "3",
+        "--lexicon",
+        "basic",
+        "-o",
+        tmp_path / "new" / "book",
+    )
     assert run("data", "phrasebook", *asked) == 0
     assert "train.tsv: 30 pairs" in capsys.readouterr().out
     for split, count in (("train", 30), ("valid", 4), ("test", 4), ("compositional", 4)):
         lines = (tmp_path / "new" / "book" / f"{split}.tsv").read_text(encoding="utf-8").splitlines()
-        assert [tuple(line.split("\t")) for line in lines] == list(phrasebook(split, count, 3, "basic"))
+        assert [tuple(line.split("\t")) for line in lines] == list(generate_pairs(split, count, 3, "basic"))
 
 
 def test_a_quantized_decoder_is_made_and_used(folder, model, tmp_path, capsys):

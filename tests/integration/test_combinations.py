@@ -49,7 +49,7 @@ BY_HAND = ("bideep, heads, frozen encoder", "no attention, float16")
     "name", [pytest.param(name, marks=pytest.mark.slow if name in BY_HAND else ()) for name in COMBINATIONS]
 )
 def test_resume_is_exact_and_the_saved_model_translates(name, corpus, tmp_path):
-    sections = {"validation": {"every_updates": 6}} | COMBINATIONS[name]
+    sections = {"validation": {"interval_updates": 6}} | COMBINATIONS[name]
     sections["training"] = {"epochs": 2, "learning_rate": 0.01} | sections["training"]
     assert_resumes_exactly(toy_config(corpus, **sections), tmp_path / "whole", 8)
 

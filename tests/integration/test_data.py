@@ -56,7 +56,7 @@ def site(tmp_path):
             for language, side in sides.items():
                 text = "".join(f"{pair[side]}\n" for pair in pairs(count, 7)).encode()
                 site.files[f"/{split}.{language}.gz"] = gzip.compress(text)
-                known = {"text_sha256": hashlib.sha256(text).hexdigest()}
+                known = {"uncompressed_sha256": hashlib.sha256(text).hexdigest()}
                 aligned[f"{split}.{language}.gz"] = {"url": f"{site.address}/{split}.{language}.gz", **known}
         site.files["/deu-eng.zip"] = anki(LINES)
         catalogue = {
@@ -77,7 +77,7 @@ def site(tmp_path):
                     "deu-eng.zip": {
                         "url": f"{site.address}/deu-eng.zip",
                         "unpack": True,
-                        "unchecked": "it changes with each release",
+                        "unchecked_reason": "it changes with each release",
                     }
                 },
             },
@@ -124,7 +124,7 @@ def test_list_shows_licence_size_and_whether_it_is_checked(capsys, monkeypatch):
         assert part in table
     assert run("data", "list", "--json") == 0
     listed = json.loads(capsys.readouterr().out)
-    assert listed["multi30k-en-de"]["files"]["train.en.gz"]["text_sha256"].startswith("460a15fb")
+    assert listed["multi30k-en-de"]["files"]["train.en.gz"]["uncompressed_sha256"].startswith("460a15fb")
 
 
 def test_a_corpus_with_splits(site, tmp_path, capsys):
@@ -311,7 +311,7 @@ def test_a_corpus_of_mtdata(tmp_path, monkeypatch, capsys):
     ):
         assert run("data", "get", f"mtdata:{name}") == 1
         assert said in capsys.readouterr().err
-    assert run("data", "get", "mtdata:OPUS-toy-v1-deu-eng", "--reverse", "--held-out", 0.1, "-o", "out") == 0
+    assert run("data", "get", "mtdata:OPUS-toy-v1-deu-eng", "--reverse", "--held-out-fraction", 0.1, "-o", "out") == 0
     output = capsys.readouterr().out
     assert "out: eng to deu" in output
     assert "400 lines read" in output

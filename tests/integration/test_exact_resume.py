@@ -5,7 +5,7 @@ Each run builds its graphs anew, as a process of its own would.
 
 import pytest
 
-from seq2seq.training import EndReason, train
+from seq2seq.training import StopReason, train
 from tests.runs import InterruptAfter, assert_resumes_exactly, assert_same_run, final_state
 from tests.toy import GATHERING, toy_config
 
@@ -34,7 +34,7 @@ RESUMES = {
             "learning_rate": 0.4,
             "schedule": {"type": "plateau", "patience": 2, "factor": 0.5},
         },
-        "validation": {"patience": 3, "every_updates": 4},
+        "validation": {"patience": 3, "interval_updates": 4},
     },
     "float16 loss scale": {
         "training": {"epochs": 2, "precision": "mixed_float16", "accumulation_steps": 2, "learning_rate": 0.01},
@@ -55,6 +55,6 @@ def test_resume_is_exact(name, corpus, tmp_path, monkeypatch):
     if "plateau" in name:
         assert final_state(tmp_path / "after-18")[1]["plateau_factor"] < 1
         assert progress["plateau_factor"] < 1
-        assert report.end.reason is EndReason.PATIENCE
+        assert report.end.reason is StopReason.PATIENCE
     if "float16" in name:
         assert arrays["update/loss_scale"] != 2.0**22

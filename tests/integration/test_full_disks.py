@@ -19,7 +19,7 @@ from seq2seq.errors import StorageError
 from seq2seq.model_directory.directory import load_tokenizers, read_history
 from seq2seq.model_directory.model import load_model
 from seq2seq.storage.arrays import load_arrays
-from seq2seq.storage.files import atomic_write, storage_errors
+from seq2seq.storage.files import atomic_write, wrap_storage_errors
 from seq2seq.training import train
 from seq2seq.training.checkpoints import BEST, LAST, append_history, truncate_history
 from tests.command import run
@@ -126,18 +126,18 @@ def test_a_half_written_line_of_the_history_does_no_harm(tmp_path, room):
 
 
 def test_a_full_disk_says_how_much_is_free(tmp_path):
-    with pytest.raises(StorageError) as error, storage_errors(tmp_path / "file", 5 * 10**18):
+    with pytest.raises(StorageError) as error, wrap_storage_errors(tmp_path / "file", 5 * 10**18):
         raise OSError(28, "No space left on device")
     assert str(error.value).startswith(f"{tmp_path}/file: no space left: 5.0 EB needed, ")
     assert "free. Free some and run the same command again." in str(error.value)
-    with pytest.raises(StorageError, match="the disk quota is used up"), storage_errors(tmp_path / "file"):
+    with pytest.raises(StorageError, match="the disk quota is used up"), wrap_storage_errors(tmp_path / "file"):
         raise OSError(122, "Disk quota exceeded")
     with (
         pytest.raises(StorageError, match=r"file: cannot be written: Read-only file system\."),
-        storage_errors(tmp_path / "file"),
+        wrap_storage_errors(tmp_path / "file"),
     ):
         raise OSError(30, "Read-only file system")
-    with pytest.raises(FileNotFoundError), storage_errors(tmp_path / "file"):
+    with pytest.raises(FileNotFoundError), wrap_storage_errors(tmp_path / "file"):
         (tmp_path / "other").read_bytes()
 
 

@@ -46,7 +46,7 @@ def recipe(tmp_path_factory):
     write_corpus(folder, train=PAIRS, valid=60)
     values = toy_values(folder)
     values["training"] = {"learning_rate": 0.01, "epochs": None, "updates": 60, "checkpoint_minutes": 0.001}
-    values["validation"] = {"metric": "bleu", "every_updates": 12}
+    values["validation"] = {"metric": "bleu", "interval_updates": 12}
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(values), encoding="utf-8")
     return path

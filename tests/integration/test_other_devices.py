@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import load_config
-from seq2seq.devices.device import GPU as DEFAULTS
+from seq2seq.devices.device import GPU_DEFAULTS as DEFAULTS
 from seq2seq.devices.device import Device
 from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.model_directory.directory import load_model_config
@@ -27,7 +27,7 @@ def begun(tmp_path_factory):
     write_corpus(folder)
     tf.config.experimental.enable_op_determinism()  # a GPU's default is without, and this is to be compared
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(machine, "find_device", lambda: GPU)
+        patch.setattr(machine, "set_up_device", lambda: GPU)
         report = train(recipe(folder, training={"epochs": 1}), folder / "run")
     assert report.updates == 1, "the corpus is one batch of a GPU"
     return folder

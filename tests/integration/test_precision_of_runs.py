@@ -113,7 +113,7 @@ class AnotherModel(keras.callbacks.Callback):
 
 def test_training_keeps_its_precision_whatever_runs_beside_it(tmp_path, monkeypatch):
     before = tf32_is_on()
-    monkeypatch.setattr(device, "find_device", lambda: Device("GPU (fake)", "mixed_bfloat16", True, (8, 0)))
+    monkeypatch.setattr(device, "set_up_device", lambda: Device("GPU (fake)", "mixed_bfloat16", True, (8, 0)))
     write_corpus(tmp_path, train=40)
     other = AnotherModel()
     config = toy_config(tmp_path, training={"epochs": 1, "precision": "tf32"})

@@ -10,7 +10,7 @@ from seq2seq.errors import TrainingError
 from seq2seq.model_directory.directory import read_history
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
-from seq2seq.training import EndReason, train
+from seq2seq.training import StopReason, train
 from seq2seq.training.checkpoints import LAST, RunDirectory
 from tests.runs import assert_resumes_exactly, timeless
 from tests.toy import toy_config
@@ -21,7 +21,7 @@ SECTIONS = {
     "float32": {},
     "mixed_float16": {"encoder": {"units": 12, "cell": "lstm"}, "decoder": {"units": 12, "cell": "lstm"}},
 }
-OFTEN = {"every_updates": 6}
+OFTEN = {"interval_updates": 6}
 
 
 def poison(monkeypatch, when):
@@ -48,7 +48,7 @@ def config(corpus, precision, after=4, times=2, updates=40):
 
 @pytest.mark.parametrize("precision", SECTIONS)
 def test_one_bad_update_is_skipped_and_counted(precision, corpus, tmp_path, monkeypatch):
-    poison(monkeypatch, lambda model: model.stream.step == 7)
+    poison(monkeypatch, lambda model: model.random_stream.step == 7)
     report = train(config(corpus, precision, updates=12), tmp_path)
     assert [entry["skipped_updates"] for entry in report.history] == [0, 1]
     assert report.history[-1]["rollbacks"] == 0
@@ -57,11 +57,13 @@ def test_one_bad_update_is_skipped_and_counted(precision, corpus, tmp_path, monk
 
 def test_many_in_a_row_go_back_with_half_the_learning_rate(corpus, tmp_path, monkeypatch):
     """NaN from step 14 on, for as long as the learning rate is what it was."""
-    poison(monkeypatch, lambda model: (model.stream.step >= 14) & (model.optimizer.learning_rate.value > FAST / 1.5))
+    poison(
+        monkeypatch, lambda model: (model.random_stream.step >= 14) & (model.optimizer.learning_rate.value > FAST / 1.5)
+    )
     precision = "mixed_float16"  # a test below goes back in float32
     # Crashes while it skips, and after it went back, change nothing.
     report = assert_resumes_exactly(config(corpus, precision), tmp_path / "whole", 16, 30)
-    assert report.end == (EndReason.UPDATES, "40 updates are done")
+    assert report.end == (StopReason.UPDATES, "40 updates are done")
     rates = [(entry["update"], entry["learning_rate"], entry["rollbacks"]) for entry in report.history]
     assert rates[0] == (6, pytest.approx(FAST), 0)
     assert rates[-1] == (40, pytest.approx(FAST / 2), 1)
@@ -70,7 +72,7 @@ def test_many_in_a_row_go_back_with_half_the_learning_rate(corpus, tmp_path, mon
 
 
 def test_when_going_back_does_not_help_it_stops_and_says_what_it_saw(corpus, tmp_path, monkeypatch):
-    poison(monkeypatch, lambda model: model.stream.step >= 14)
+    poison(monkeypatch, lambda model: model.random_stream.step >= 14)
     with pytest.raises(TrainingError) as caught:
         train(config(corpus, "float32"), tmp_path)
     message = str(caught.value)
@@ -87,12 +89,12 @@ def test_when_going_back_does_not_help_it_stops_and_says_what_it_saw(corpus, tmp
 
 def test_an_exploding_gradient_is_skipped(corpus, tmp_path, monkeypatch):
     """It is finite, and so many times what is usual."""
-    monkeypatch.setattr("seq2seq.models.update.NORM_WARMUP", 5)
+    monkeypatch.setattr("seq2seq.models.update.NORM_WARMUP_UPDATES", 5)
     losses_of = Seq2Seq.loss_sums
 
     def exploding(self, source, target, label_smoothing=0.0, training=False):
         loss, *others = losses_of(self, source, target, label_smoothing, training)
-        return loss * tf.where((self.stream.step == 8) & training, 1e4, 1.0), *others
+        return loss * tf.where((self.random_stream.step == 8) & training, 1e4, 1.0), *others
 
     monkeypatch.setattr(Seq2Seq, "loss_sums", exploding)
     report = train(config(corpus, "float32", updates=12), tmp_path / "skipped")

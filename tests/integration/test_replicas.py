@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 LOST_WITHIN = 60  # seconds
 STILL = {name: {**toy_values(Path())[name], "dropout": 0.0} for name in ("embeddings", "encoder", "decoder")}
 QUICK = {"optimizer": "sgd", "learning_rate": 0.2, "momentum": 0.5, "epochs": None}
-SGD = {**STILL, "training": {**QUICK, "updates": 6}, "validation": {"bleu": True}}
+SGD = {**STILL, "training": {**QUICK, "updates": 6}, "validation": {"compute_bleu": True}}
 GATHERED = {**STILL, "training": {**QUICK, "accumulation_steps": 3, "updates": 3}}
 # Adam makes whole steps of what rounding leaves; its first moment after one update is a tenth of the gradient.
 ADAM = {**STILL, "training": {"optimizer": "adam", "epochs": None, "updates": 1}}
@@ -133,7 +133,11 @@ def test_two_processes_learn_what_one_learns(folder):
 def test_a_lost_worker_ends_the_others_and_the_run_goes_on(folder):
     """With two workers again after a stop, with one after a loss."""
     recipe = folder / "recipe.yaml"
-    values = {**toy_values(folder), **SGD, "validation": {"bleu": False, "metric": "loss", "every_updates": 4}}
+    values = {
+        **toy_values(folder),
+        **SGD,
+        "validation": {"compute_bleu": False, "metric": "loss", "interval_updates": 4},
+    }
     values["training"] = {**QUICK, "updates": 48, "checkpoint_minutes": 0.01}
     recipe.write_text(yaml.safe_dump(values), encoding="utf-8")
     output = folder / "lost"

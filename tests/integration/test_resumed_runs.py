@@ -10,7 +10,7 @@ from rich.console import Console
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import METADATA, read_history
-from seq2seq.training import EndReason, train
+from seq2seq.training import StopReason, train
 from seq2seq.training.checkpoints import LAST, append_history
 from tests.runs import InterruptAfter
 from tests.toy import toy_config, write_corpus
@@ -53,7 +53,7 @@ def test_a_second_validation_of_one_update_is_not_repeated(corpus, tmp_path, mon
     batches = train(toy_config(corpus, training={"epochs": 1}), tmp_path / "whole").updates
     steps = next(number for number in (3, 4, 5, 7) if batches % number)
     options = {"epochs": 1, "accumulation_steps": steps}
-    config = toy_config(corpus, training=options, validation={"every_updates": batches // steps})
+    config = toy_config(corpus, training=options, validation={"interval_updates": batches // steps})
 
     def end_at_the_second(folder, entry):
         append_history(folder, entry)
@@ -70,7 +70,7 @@ def test_a_second_validation_of_one_update_is_not_repeated(corpus, tmp_path, mon
 
 def test_lowering_the_end_of_an_interrupted_run_still_measures_it(corpus, run):
     report = train(toy_config(corpus, training={"updates": BATCHES - 1}), run)
-    assert report.end.reason is EndReason.UPDATES
+    assert report.end.reason is StopReason.UPDATES
     assert [entry["update"] for entry in report.history] == [BATCHES]
     Translator.load(run)
 

@@ -59,7 +59,7 @@ SAME = {
     "learning rate": {"training": {"learning_rate": 0.5, "schedule": {"type": "inverse_sqrt", "warmup_updates": 9}}},
     "ends": {"training": {"updates": 3, "checkpoint_minutes": 1.0, "keep_last": 0, "keep_best": 0}},
     "recovery": {"training": {"recovery": {"max_skipped_updates": 2, "max_rollbacks": 1}}},
-    "validation": {"validation": {"patience": 3, "bleu": True}, "search": {"beam_size": 5}},
+    "validation": {"validation": {"patience": 3, "compute_bleu": True}, "search": {"beam_size": 5}},
 }
 
 

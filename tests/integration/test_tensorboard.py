@@ -25,7 +25,7 @@ def run(tmp_path_factory):
     write_corpus(folder, train=60, valid=12)
     training = {"epochs": 2, "accumulation_steps": 2, "keep_last": 1}
     off, on = (
-        toy_config(folder, training=training | {"tensorboard": asked}, validation={"bleu": True})
+        toy_config(folder, training=training | {"tensorboard": asked}, validation={"compute_bleu": True})
         for asked in (False, True)
     )
     with pytest.MonkeyPatch.context() as patch:

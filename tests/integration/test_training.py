@@ -20,7 +20,7 @@ from seq2seq.model_directory.directory import read_history
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.storage.files import pid_file
-from seq2seq.training import EndReason, checkpoints, run, setup, train
+from seq2seq.training import StopReason, checkpoints, run, setup, train
 from seq2seq.training.checkpoints import BEST, LOCK_FILE, lock_run
 from seq2seq.training.run_state import plan_epoch
 from tests.random_state import random_state_untouched
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("shared_graphs")
 
 
 def test_the_callers_random_numbers_are_left_alone(corpus, tmp_path):
-    config = toy_config(corpus, training={"epochs": 1}, validation={"bleu": True})
+    config = toy_config(corpus, training={"epochs": 1}, validation={"compute_bleu": True})
     with random_state_untouched():
         assert not train(config, tmp_path, [InterruptAfter(3)]).end
         assert train(config, tmp_path).end
@@ -40,7 +40,7 @@ def test_the_callers_random_numbers_are_left_alone(corpus, tmp_path):
 def test_each_function_is_traced_once(corpus, tmp_path, monkeypatch):
     loops, make = [], run.TrainingLoop
     monkeypatch.setattr(run, "TrainingLoop", lambda *args, **parts: loops.append(make(*args, **parts)) or loops[-1])
-    config = toy_config(corpus, training={"epochs": 3}, validation={"bleu": True})
+    config = toy_config(corpus, training={"epochs": 3}, validation={"compute_bleu": True})
     train(config, tmp_path)
     (loop,) = loops
     shapes = {tuple(shape) for shape in plan_epoch(config, loop.data.train, 1).shapes().tolist()}
@@ -51,8 +51,8 @@ def test_each_function_is_traced_once(corpus, tmp_path, monkeypatch):
 
 
 def test_a_run_leaves_a_model_that_translates(corpus, tmp_path):
-    report = train(toy_config(corpus, validation={"bleu": True}), tmp_path)
-    assert report.end == (EndReason.EPOCHS, "2 epochs are done")
+    report = train(toy_config(corpus, validation={"compute_bleu": True}), tmp_path)
+    assert report.end == (StopReason.EPOCHS, "2 epochs are done")
     entries = read_history(tmp_path)
     assert [entry["epoch"] for entry in entries] == [1, 2]
     assert entries[1]["valid_loss"] < entries[0]["valid_loss"]
@@ -110,12 +110,12 @@ def test_a_run_that_learns_nothing_says_so_and_is_never_the_best(corpus, tmp_pat
 
 def test_ends_after_updates_even_within_an_epoch(corpus, tmp_path):
     report = train(toy_config(corpus, training={"updates": 3, "accumulation_steps": 2, "epochs": None}), tmp_path)
-    assert (report.updates, report.end.reason) == (3, EndReason.UPDATES)
+    assert (report.updates, report.end.reason) == (3, StopReason.UPDATES)
     assert read_history(tmp_path)[-1]["update"] == 3
 
 
 def test_the_end_is_validated_whatever_the_schedule(corpus, tmp_path):
-    config = toy_config(corpus, training={"epochs": 1}, validation={"every_updates": 99})
+    config = toy_config(corpus, training={"epochs": 1}, validation={"interval_updates": 99})
     report = train(config, tmp_path)
     assert [entry["update"] for entry in report.history] == [report.updates]
     assert (tmp_path / "model.safetensors").exists()
@@ -141,7 +141,7 @@ def test_a_batch_that_does_not_fit_into_memory_is_said_before_training(corpus, t
     def exhausted(*arguments):
         raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
 
-    monkeypatch.setattr("seq2seq.models.translation.Seq2Seq.learn", exhausted)
+    monkeypatch.setattr("seq2seq.models.translation.Seq2Seq.train_batch", exhausted)
     with pytest.raises(
         TrainingError, match=r"out of memory at a batch of \d+ sentences of .* Lower batching.max_tokens"
     ):
@@ -196,7 +196,7 @@ def test_a_terminal_shows_live_progress(corpus, tmp_path):
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=160)
     folder = tmp_path / "[v1]"
-    config = toy_config(corpus, training={"epochs": 2}, validation={"bleu": True})
+    config = toy_config(corpus, training={"epochs": 2}, validation={"compute_bleu": True})
     report = train(config, folder, [InterruptAfter(15)], console)
     assert not report.end
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
@@ -218,7 +218,7 @@ def test_callbacks_see_logs_and_can_stop_training(corpus, tmp_path):
 
     watch = Watch()
     report = train(toy_config(corpus, training={"epochs": 5}), tmp_path, [watch])
-    assert report.end.reason is EndReason.CALLBACK
+    assert report.end.reason is StopReason.CALLBACK
     assert watch.seen == tuple(range(len(watch.seen)))
     assert [epoch for epoch, _ in watch.epochs] == [0]
 

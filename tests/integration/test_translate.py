@@ -89,8 +89,8 @@ def test_every_key_is_a_flag(folder, monkeypatch):
 def test_text_is_one_translation_a_line(folder, translator, tmp_path):
     for arguments in ((), ("--format", "text")):
         assert translate(folder, tmp_path / "out", *arguments) == [result.text for result in expected(translator)]
-    options = ("--beam-size", 1, "--unk", "suppress", "--min-length", 6, "--coverage-penalty", 0.5)
-    results = expected(translator, beam_size=1, unk="suppress", min_length=6)
+    options = ("--beam-size", 1, "--unk-handling", "suppress", "--min-length", 6, "--coverage-penalty", 0.5)
+    results = expected(translator, beam_size=1, unk_handling="suppress", min_length=6)
     assert translate(folder, tmp_path / "out", *options) == [result.text for result in results]
 
 
@@ -158,7 +158,7 @@ def test_json_holds_what_the_python_api_gives(folder, tmp_path, model, arguments
             "line": number,
             "source": source,
             "source_tokens": result.source_tokens,
-            "segments": result.segments,
+            "num_segments": result.num_segments,
             "truncated_tokens": result.truncated_tokens,
         }
         for written, hypothesis in zip(translations, result.hypotheses, strict=True):
@@ -244,6 +244,9 @@ def test_no_sample_undoes_what_the_recipe_says_of_sampling(folder, translator, t
 
 def test_a_model_without_attention_says_so(folder, tmp_path, capsys):
     (tmp_path / "out").write_text("kept")
-    assert run("translate", folder / "plain", "-i", folder / "source", "-o", tmp_path / "out", "--unk", "replace") == 1
+    assert (
+        run("translate", folder / "plain", "-i", folder / "source", "-o", tmp_path / "out", "--unk-handling", "replace")
+        == 1
+    )
     assert "'unk: replace' looks at attention weights" in capsys.readouterr().err
     assert (tmp_path / "out").read_text() == "kept", "found before the output is opened"

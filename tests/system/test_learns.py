@@ -19,7 +19,7 @@ def test_learns_a_toy_language_to_95_bleu(tmp_path):
         encoder={"units": 32},
         decoder={"units": 32, "attention": "additive"},
         training={"epochs": 8, "learning_rate": 0.01, "schedule": {"type": "inverse_sqrt", "warmup_updates": 50}},
-        validation={"metric": "bleu", "bleu": True},
+        validation={"metric": "bleu", "compute_bleu": True},
     )
     train(config, tmp_path / "run")
     seen = {source for source, _ in pairs(1500, 1)}

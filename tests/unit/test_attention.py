@@ -152,10 +152,10 @@ class CosineAttention(Attention):
     """e_s = g cos(q, W m_s), as somebody who thinks of one head would write it."""
 
     def build_scores(self, query_size, memory_size):
-        self.key = self.dense(query_size, "key", memory_size)
-        self.gain = self.matrix("gain", 1, 1)
+        self.key = self.add_dense(query_size, "key", memory_size)
+        self.gain = self.add_matrix("gain", 1, 1)
 
-    def queries(self, query):
+    def project_queries(self, query):
         return tf.math.l2_normalize(query, axis=-1)
 
     def project_keys(self, states):
@@ -198,10 +198,10 @@ class FadingAttention(Attention):
     supports_coverage = compute_in_blocks = True
 
     def build_scores(self, query_size, memory_size):
-        self.query = self.dense(memory_size, "query", query_size)
-        self.v, self.gain = self.matrix("v", memory_size, 1), self.matrix("gain", 1, 1)
+        self.query = self.add_dense(memory_size, "query", query_size)
+        self.v, self.gain = self.add_matrix("v", memory_size, 1), self.add_matrix("gain", 1, 1)
 
-    def queries(self, query):
+    def project_queries(self, query):
         return query @ tf.cast(self.query.kernel, query.dtype)
 
     def scores(self, query, keys, coverage=None):

@@ -13,10 +13,10 @@ from seq2seq.analysis.attention import (
     entropy,
     hard_alignment,
     merge_subwords,
-    search_map,
-    source_table,
-    target_table,
+    source_token_statistics,
+    target_token_statistics,
     teacher_forced_map,
+    translation_map,
 )
 from seq2seq.analysis.attention_text import render_attention
 from seq2seq.config import SearchOptions
@@ -89,7 +89,7 @@ def test_words_have_their_pieces_weights(rng):
 
 def test_tables_say_what_the_maps_say(rng):
     maps = [random_map(rng, [*"abc", "</s>"], list("xy")), random_map(rng, ["d", "</s>"], list("uvw"))]
-    table = target_table(maps)
+    table = target_token_statistics(maps)
     assert table["sentence"].tolist() == [0, 0, 1, 1, 1]
     assert table["token"].tolist() == list("xyuvw")
     for row in table.itertuples():
@@ -108,27 +108,27 @@ def test_tables_say_what_the_maps_say(rng):
 def test_hints_are_of_words_with_little_and_with_much_attention():
     weights = np.array([[0.9, 0.1, 0, 0], [0.9, 0.1, 0, 0], [0.7, 0.3, 0, 0]], "f")
     found = AttentionMap(["a", "b", "c", "</s>"], list("xyz"), weights, np.zeros(3, "f"))
-    table = source_table([found])
+    table = source_token_statistics([found])
     np.testing.assert_allclose(table["coverage"], [2.5, 0.5, 0, 0])
     assert table["hint"].tolist() == ["over", "", "under", ""]
-    assert source_table([found], low=0.6, high=2.6)["hint"].tolist() == ["", "under", "under", ""]
+    assert source_token_statistics([found], low=0.6, high=2.6)["hint"].tolist() == ["", "under", "under", ""]
     with pytest.raises(ValueError, match=r"low is 3, above high 2\.0"):
-        source_table([found], low=3)
+        source_token_statistics([found], low=3)
 
 
 def test_a_translation_has_its_map(tmp_path, tokenizer):
     made = translator(tmp_path, tokenizer, attention="additive", heads=1)
     options = SearchOptions(beam_size=3, n_best=2, max_length=9)
     translation, blank = made.translate([SOURCE, " "], options)
-    found = search_map(translation, rank=1)
+    found = translation_map(translation, rank=1)
     assert found.target_tokens == translation.hypotheses[1].tokens
     np.testing.assert_array_equal(found.weights, translation.hypotheses[1].attention)
     assert found.weights.shape == (len(found.target_tokens), len(found.source_tokens))
-    table = target_table([search_map(blank), merge_subwords(search_map(blank)), found])
+    table = target_token_statistics([translation_map(blank), merge_subwords(translation_map(blank)), found])
     assert set(table["sentence"]) == {2}
-    assert set(source_table([search_map(blank), found])["sentence"]) == {1}
+    assert set(source_token_statistics([translation_map(blank), found])["sentence"]) == {1}
     with pytest.raises(ValueError, match=r"attention has 0 columns for \d+ source tokens"):
-        search_map(made.translate([SOURCE], options, attention=False)[0])
+        translation_map(made.translate([SOURCE], options, attention=False)[0])
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,9 @@ def make(tmp_path, tokenizers):
 
     def directory(values=LOSSES, metric="loss", name="model", **training):
         training = {"keep_last": 3, "keep_best": 4, **training}
-        config = toy_config(Path("nowhere"), training=training, validation={"metric": metric, "bleu": metric == "bleu"})
+        config = toy_config(
+            Path("nowhere"), training=training, validation={"metric": metric, "compute_bleu": metric == "bleu"}
+        )
         folder = tmp_path / name
         create_model_directory(folder, config, tokenizers)
         model = build_model(config, tokenizers)

@@ -8,7 +8,7 @@ import pytest
 from seq2seq.config import TrainingConfig
 from seq2seq.training import validation
 from seq2seq.training.run_state import RunState
-from seq2seq.training.validation import frequency_loss, no_gain_warning, short_run_warning
+from seq2seq.training.validation import no_gain_warning, short_run_warning, unigram_loss
 
 
 class Corpus:
@@ -30,16 +30,16 @@ def test_is_the_cross_entropy_of_smoothed_counts():
     train, valid = Corpus([4, 4, 5, 3], [4, 3]), Corpus([4, 5, 6, 3])
     counts = {4: 3, 5: 1, 6: 0, 3: 2}  # 6 tokens of a vocabulary of 8
     expected = -np.mean([np.log((counts[token] + 1) / (6 + 8)) for token in (4, 5, 6, 3)])
-    assert frequency_loss(mixture(train), valid, 8) == pytest.approx(expected)
+    assert unigram_loss(mixture(train), valid, 8) == pytest.approx(expected)
 
 
 def test_corpora_count_by_their_share_of_an_epoch():
     parts = Corpus([4, 3], [4, 3]), Corpus([5, 3])
     doubled = Corpus([4, 3]), Corpus([5, 3], [5, 3])
     valid = Corpus([5, 3])
-    shares = frequency_loss(mixture(*parts, counts=[1, 2]), valid, 6)
-    assert shares == pytest.approx(frequency_loss(mixture(*doubled), valid, 6))
-    assert shares < frequency_loss(mixture(*parts), valid, 6)
+    shares = unigram_loss(mixture(*parts, counts=[1, 2]), valid, 6)
+    assert shares == pytest.approx(unigram_loss(mixture(*doubled), valid, 6))
+    assert shares < unigram_loss(mixture(*parts), valid, 6)
 
 
 def test_a_large_corpus_counts_whole_and_is_not_read_whole(monkeypatch):
@@ -47,9 +47,9 @@ def test_a_large_corpus_counts_whole_and_is_not_read_whole(monkeypatch):
     large, small = Corpus([4, 3], [5, 5], [5, 3]), Corpus([5, 3])
     as_if = Corpus([4, 3], [4, 3], [4, 3])
     valid = Corpus([5, 3])
-    found = frequency_loss(mixture(large, small), valid, 6)
+    found = unigram_loss(mixture(large, small), valid, 6)
     monkeypatch.setattr(validation, "MAX_COUNTED_TOKENS", 99)
-    assert found == pytest.approx(frequency_loss(mixture(as_if, small), valid, 6))
+    assert found == pytest.approx(unigram_loss(mixture(as_if, small), valid, 6))
 
 
 def test_a_model_that_has_learnt_nothing_is_not_the_best():

@@ -11,7 +11,7 @@ from seq2seq.config import FilterConfig, TokenizerConfig
 from seq2seq.corpora import SentencePair, filters
 from seq2seq.corpora.filters import FilterReport, filter_pairs
 from seq2seq.data.batching import BatchPlan, batch_dataset, plan_batches
-from seq2seq.data.encoded import UNFILTERED, EncodedCorpus, TokenizedSide, encode_corpus
+from seq2seq.data.encoded import UNFILTERED, EncodedCorpus, MemoryMappedSide, encode_corpus
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer
 from seq2seq.errors import CorpusError
 
@@ -52,7 +52,7 @@ def corpus(tokenizers, tmp_path_factory: pytest.TempPathFactory) -> EncodedCorpu
     return encode_corpus(pairs, *tokenizers, tmp_path_factory.mktemp("encoded") / "train", "0123abcd")
 
 
-def row(side: TokenizedSide, index: int) -> list[int]:
+def row(side: MemoryMappedSide, index: int) -> list[int]:
     return side.tokens[side.offsets[index] : side.offsets[index + 1]].tolist()
 
 

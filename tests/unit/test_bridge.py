@@ -66,10 +66,10 @@ def test_last_hands_all_states_on(left):
 
 
 def test_a_transformed_vector_has_a_layer_of_its_own(left):
-    bridge = make("dense", vector_size=7)
+    bridge = make("dense", context_size=7)
     first, vector = bridge(*tensors(left))
     summary = summary_of("dense", left)
-    expected = np.tanh(summary @ np.asarray(bridge.vector.kernel) + np.asarray(bridge.vector.bias))
+    expected = np.tanh(summary @ np.asarray(bridge.context_layer.kernel) + np.asarray(bridge.context_layer.bias))
     np.testing.assert_allclose(vector, expected, atol=1e-5)
     dense = bridge.layers[1][0]
     by_hand = np.tanh(expected @ np.asarray(dense.kernel) + np.asarray(dense.bias))

@@ -28,7 +28,7 @@ def test_the_shipped_list_is_complete(name):
     for file_name, file in entry.files.items():
         assert file.url.startswith("https://")
         assert file.url.endswith(f"/{file_name}")
-        assert file.size or file.text_sha256 or file.md5 or file.unchecked, "no size, and no reason"
+        assert file.size or file.uncompressed_sha256 or file.md5 or file.unchecked_reason, "no size, and no reason"
 
 
 def test_the_shipped_list_has_what_the_readme_names():
@@ -56,8 +56,8 @@ def test_the_checksums_are_those_of_the_recorded_corpus():
     compared = 0
     for name, file in SHIPPED["multi30k-en-de"].files.items():
         path = Path(os.environ["MULTI30K"]) / name
-        if path.exists() and file.text_sha256:
-            assert hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest() == file.text_sha256, name
+        if path.exists() and file.uncompressed_sha256:
+            assert hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest() == file.uncompressed_sha256, name
             compared += 1
     assert compared == 6
 
@@ -92,10 +92,16 @@ def files(**changed):
         (files(sha256="xyz"), "'mine.files.a.sha256': found 'xyz'"),
         (files(size=0), "'mine.files.a.size': found 0"),
         (files(url="ftp://example.org/a"), "'mine.files.a.url': found 'ftp://example.org/a'"),
-        (files(sha256=None), "'mine.files.a': give 'sha256', 'text_sha256' or 'md5', or say in 'unchecked' why"),
-        (files(unchecked="why?"), "'mine.files.a': give 'sha256', 'text_sha256' or 'md5', or say in 'unchecked' why"),
+        (
+            files(sha256=None),
+            "'mine.files.a': give 'sha256', 'uncompressed_sha256' or 'md5', or say in 'unchecked_reason' why",
+        ),
+        (
+            files(unchecked_reason="why?"),
+            "'mine.files.a': give 'sha256', 'uncompressed_sha256' or 'md5', or say in 'unchecked_reason' why",
+        ),
         (files(unpack=True), "'mine.files': 'a' cannot be unpacked: accepted are .zip, .tar,"),
-        (files(text_sha256="a" * 64), "'mine.files': 'a' has 'text_sha256', which is for .gz files"),
+        (files(uncompressed_sha256="a" * 64), "'mine.files': 'a' has 'uncompressed_sha256', which is for .gz files"),
         ({"files": {"../a": files()["files"]["a"]}}, "'mine.files': '../a' is not a plain file name"),
         ({"files": {"in/a": files()["files"]["a"]}}, "'mine.files': 'in/a' is not a plain file name"),
         ({"table": {"file": "a"}}, "'mine': give one of 'splits' and 'table'"),

@@ -13,18 +13,18 @@ from seq2seq.config import (
     changed_keys,
     dump_config,
     load_config,
-    parse_config,
-    read_config,
+    parse_config_text,
     recipe_names,
+    validate_config,
 )
-from seq2seq.config.recipe import RECIPES
+from seq2seq.config.recipe import TASK_CONFIGS
 from seq2seq.config.section import sections
 from seq2seq.errors import ConfigError
 from tests.recipes import DATA, mixed
 
 
 def parse(**sections) -> Config:
-    return parse_config({"data": DATA, **sections}, origin="recipe.yaml")
+    return validate_config({"data": DATA, **sections}, origin="recipe.yaml")
 
 
 def message_of(**sections) -> str:
@@ -51,7 +51,7 @@ CORPUS_KEYS = "lexicon, mixture, pairs, phrasebook, seed, source, target, temper
         (
             "data.filters.max_token",
             "max_tokens",
-            "duplicates, empty, max_characters, max_ratio, max_tokens, nfc",
+            "drop_duplicates, drop_empty, max_characters, max_ratio, max_tokens, normalize_nfc",
         ),
         ("tokenizer.vocab_size", "vocabulary_size", "byte_fallback, character_coverage, from_model, joint, model_type"),
         ("batching.max_token", "max_tokens", "max_tokens, shuffle_buffer"),
@@ -77,7 +77,7 @@ CORPUS_KEYS = "lexicon, mixture, pairs, phrasebook, seed, source, target, temper
             "keep_last",
             "accumulation_steps, beta_1, beta_2, checkpoint_minutes, clip_norm, deterministic",
         ),
-        ("validation.beamsize", "beam_size", "beam_size, bleu, every_updates, metric, patience"),
+        ("validation.beamsize", "beam_size", "beam_size, compute_bleu, interval_updates, metric, patience"),
         (
             "search.top_kk",
             "top_k",
@@ -92,7 +92,7 @@ def test_unknown_key_at_every_level(key: str, meant: str, accepted: str) -> None
         inner = inner.setdefault(section, {"tsv": "a.tsv"} if section == "test" else {})
     inner[last] = 1
     with pytest.raises(ConfigError) as error:
-        parse_config(values, origin="recipe.yaml")
+        validate_config(values, origin="recipe.yaml")
     where = f"in {'.'.join(sections)}" if sections else "at the top"
     assert str(error.value).startswith(
         f"recipe.yaml: unknown key '{key}'. Did you mean '{meant}'? Accepted {where}: {accepted}"
@@ -192,7 +192,7 @@ def test_every_problem_gets_its_line() -> None:
 
 def test_missing_section() -> None:
     with pytest.raises(ConfigError, match=r"^recipe\.yaml: 'data\.valid' is missing\.$"):
-        parse_config({"data": {"train": {"tsv": "a"}}}, origin="recipe.yaml")
+        validate_config({"data": {"train": {"tsv": "a"}}}, origin="recipe.yaml")
 
 
 def test_a_recipe_for_training_has_corpora_and_that_of_a_model_may_lack_them(tmp_path: Path) -> None:
@@ -201,10 +201,10 @@ def test_a_recipe_for_training_has_corpora_and_that_of_a_model_may_lack_them(tmp
         recipe.write_text(text)
         with pytest.raises(ConfigError, match=r"/recipe\.yaml: 'data' is missing\.$"):
             load_config(recipe)
-    for task in RECIPES:
-        config = read_config(f"task: {task}".encode(), "config.yaml")
+    for task in TASK_CONFIGS:
+        config = parse_config_text(f"task: {task}".encode(), "config.yaml")
         assert config.data is None
-        assert read_config(dump_config(config).encode(), "dump") == config
+        assert parse_config_text(dump_config(config).encode(), "dump") == config
         with pytest.raises(ConfigError, match=r"^the recipe has no 'data' section"):
             _ = config.corpora
 
@@ -212,7 +212,7 @@ def test_a_recipe_for_training_has_corpora_and_that_of_a_model_may_lack_them(tmp
 @pytest.mark.parametrize("name", recipe_names())
 def test_packaged_recipes_load_by_name_and_read_back(name: str) -> None:
     config = load_config(name)
-    assert parse_config(yaml.safe_load(dump_config(config)), origin=name) == config
+    assert validate_config(yaml.safe_load(dump_config(config)), origin=name) == config
 
 
 def test_dump_reads_back_and_is_complete() -> None:
@@ -222,7 +222,7 @@ def test_dump_reads_back_and_is_complete() -> None:
         training={"epochs": None, "updates": 3, "learning_rate": 1e-5},
     )
     text = dump_config(config)
-    assert parse_config(yaml.safe_load(text), origin="dump") == config
+    assert validate_config(yaml.safe_load(text), origin="dump") == config
     assert "<größer>" in text, "readable, not escaped"
     assert list(yaml.safe_load(text)) == list(TranslationConfig.model_fields)
     assert yaml.safe_load(text)["encoder"]["units"] == config.encoder.units, "defaults are written out"
@@ -258,7 +258,7 @@ def test_a_change_in_a_list_names_its_place() -> None:
 
 
 def test_every_section_and_key_is_described() -> None:
-    for recipe in RECIPES.values():
+    for recipe in TASK_CONFIGS.values():
         found = dict(sections(recipe))
         for name, section in found.items():
             assert section.__doc__

@@ -45,7 +45,7 @@ LAYERS = {
     "connection": lambda: ResidualConnection("highway", True, Initializers(4), name="connection_1"),
     "bridge": lambda: Bridge("dense", [[4, 4], [4, 4]], 3, Initializers(5)),
     "readout": lambda: Readout(3, Dropout(0.1, STREAM, "decoder/readout"), Initializers(6)),
-    "stack": lambda: RecurrentStack(**STACK, bottom_depth=1, dropout=0.1, stream=STREAM),
+    "stack": lambda: RecurrentStack(**STACK, bottom_transition_depth=1, dropout=0.1, stream=STREAM),
     "encoder": lambda: Encoder(
         **STACK, bidirectional="alternating", variational_dropout=True, dropout=0.2, stream=STREAM
     ),
@@ -73,7 +73,7 @@ def outputs_of(layer):
         case Encoder() | Recurrence():
             found = layer(states, lengths)
         case _:
-            found = layer(values(B, layer.input_width), [values(B, size) for size in layer.state_size])
+            found = layer(values(B, layer.input_size), [values(B, size) for size in layer.state_size])
     return found
 
 

@@ -54,7 +54,7 @@ def test_conditional_decoder_equals_numpy(cell, depth, coverage):
         scores = additive_scores(query[0], states, decoder.attention, seen if coverage else None)
         context, weights = attend(scores, states, MASK)
         seen = seen + weights
-        cells = decoder.second.cells if depth > 1 else [decoder.second]
+        cells = decoder.second_cell.cells if depth > 1 else [decoder.second_cell]
         bottom = cell_step(cells[0], context, query)
         for transition in cells[1:]:
             bottom = cell_step(transition, None, bottom)
@@ -178,7 +178,7 @@ def test_each_dropout_acts_in_training_only_and_by_its_draw(form, option):
     assert float(model.loss_sums(SOURCE, TARGET)[0]) == pytest.approx(expected, rel=1e-6)
     losses = []
     for draw in (0, 1, 1):
-        model.stream.step.assign(draw)
+        model.random_stream.step.assign(draw)
         losses.append(float(model.loss_sums(SOURCE, TARGET, training=True)[0]))
     assert losses[1] == losses[2] != losses[0]
     assert abs(losses[0] - expected) > 1e-4

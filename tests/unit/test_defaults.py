@@ -4,7 +4,7 @@ import pytest
 
 from seq2seq.config import SearchOptions
 from seq2seq.devices import device as module
-from seq2seq.devices.device import Device, device_defaults, search_budget
+from seq2seq.devices.device import Device, device_defaults, search_batch_limits
 from seq2seq.errors import ConfigError
 from seq2seq.inference.translator import Translator
 from seq2seq.training.machine import with_batch_tokens
@@ -38,19 +38,19 @@ def test_a_sentence_that_fits_no_batch_of_the_device_is_an_error(tmp_path):
 
 def test_a_search_on_a_cpu_has_16_000_tokens_of_any_vocabulary():
     for size in (50, 32_000, 10**9):
-        assert search_budget(SearchOptions(), size, CPU) == (16_000, 16_000)
+        assert search_batch_limits(SearchOptions(), size, CPU) == (16_000, 16_000)
 
 
 def test_a_search_on_a_gpu_has_128_000_tokens_and_4_gib_of_logits():
     for size in (8_000, 32_000, 250_000):
-        tokens, hypotheses = search_budget(SearchOptions(), size, GPU)
+        tokens, hypotheses = search_batch_limits(SearchOptions(), size, GPU)
         assert tokens == 128_000
         assert 0.99 * 4 * 2**30 < hypotheses * size * 4 * 5 <= 4 * 2**30
 
 
 @pytest.mark.parametrize("device", [CPU, GPU])
 def test_a_search_has_what_its_options_give(device):
-    assert search_budget(SearchOptions(batch_tokens=10**6), 250_000, device) == (10**6, 10**6)
+    assert search_batch_limits(SearchOptions(batch_tokens=10**6), 250_000, device) == (10**6, 10**6)
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +71,16 @@ def batches(translator, count, **options):
 def test_a_translator_searches_as_suits_the_device(translator, monkeypatch):
     """With tables in which few hypotheses are much: 2 of a sentence, so that 7 are 3 sentences."""
     size = translator.model.output_embedding.vocabulary_size
-    monkeypatch.setattr(module, "CPU", device_defaults(CPU)._replace(search_tokens=10**6))
-    monkeypatch.setattr(module, "GPU", device_defaults(GPU)._replace(search_logits=7 * size))
+    monkeypatch.setattr(module, "CPU_DEFAULTS", device_defaults(CPU)._replace(search_batch_tokens=10**6))
+    monkeypatch.setattr(module, "GPU_DEFAULTS", device_defaults(GPU)._replace(search_logits=7 * size))
     assert translator.options.batch_tokens is None
     assert batches(translator, 8) == [8]
-    monkeypatch.setattr("seq2seq.inference.translator.find_device", lambda: GPU)
+    monkeypatch.setattr("seq2seq.inference.translator.set_up_device", lambda: GPU)
     assert batches(translator, 8) == [3, 6, 8]
     assert batches(translator, 8, sample=True, n_best=5) == list(range(1, 9))
     assert batches(translator, 8, sample=True, n_best=9) == list(range(1, 9)), "one sentence at least"
     assert batches(translator, 8, batch_tokens=10**6) == [8], "what is given has no limit"
-    monkeypatch.setattr(module, "GPU", device_defaults(GPU)._replace(search_tokens=1, search_logits=10**9))
+    monkeypatch.setattr(
+        module, "GPU_DEFAULTS", device_defaults(GPU)._replace(search_batch_tokens=1, search_logits=10**9)
+    )
     assert batches(translator, 3) == [1, 2, 3]

@@ -6,10 +6,10 @@ import time
 import pytest
 import tensorflow as tf
 
-from seq2seq.cli.console import load_tensorflow
+from seq2seq.cli.console import import_tensorflow
 from seq2seq.config.precision import best_precision
 from seq2seq.devices import gpu_trial
-from seq2seq.devices.device import Device, DeviceWarning, find_device, use_precision
+from seq2seq.devices.device import Device, DeviceWarning, set_tf32, set_up_device
 from seq2seq.devices.gpu_trial import TrialResult
 from seq2seq.errors import ConfigError
 from seq2seq.training import setup
@@ -60,7 +60,7 @@ def switch():
 def test_tf32_is_off_for_float32_alone(machine, switch, precision, on):
     machine.install((8, 0))
     tf.config.experimental.enable_tensor_float_32_execution(not on)
-    use_precision(precision)
+    set_tf32(precision)
     assert enabled() is on
 
 
@@ -72,7 +72,7 @@ def test_tf32_is_refused_where_there_is_none(machine, switch, capabilities, foun
         machine.install(*capabilities)
     before = enabled()
     with pytest.raises(ConfigError) as error:
-        use_precision("tf32")
+        set_tf32("tf32")
     assert "precision tf32 needs a GPU of compute capability 8.0 or later" in str(error.value)
     assert found in str(error.value)
     assert "Use float32" in str(error.value)
@@ -152,8 +152,8 @@ def test_python_users_are_warned_once_a_process(machine):
     machine.driver.write_text(DRIVER, encoding="utf-8")
     machine.trial = TrialResult({}, NO_LIBRARIES)
     with pytest.warns(DeviceWarning, match="CUDA libraries are missing"):
-        find_device()
-    find_device()
+        set_up_device()
+    set_up_device()
     assert machine.tried == 1
 
 
@@ -189,14 +189,14 @@ def test_a_reason_that_is_not_known_is_not_remembered(machine):
 @pytest.mark.parametrize("precision", ["fp16", "auto", None])
 def test_a_precision_that_is_none_is_an_error(machine, precision):
     with pytest.raises(ConfigError, match=r"expected one of: float32, tf32, mixed_float16, mixed_bfloat16\."):
-        use_precision(precision)
+        set_tf32(precision)
 
 
 def test_the_command_line_prints_the_warning_and_not_what_tensorflow_wrote(machine, capfd):
     machine.driver.write_text(DRIVER, encoding="utf-8")
     machine.trial = TrialResult({}, NO_LIBRARIES)
     machine.patch.setattr(tf.config, "get_visible_devices", lambda kind: os.write(2, b"E0000 noise\n") and [])
-    load_tensorflow()
+    import_tensorflow()
     written = capfd.readouterr().err
     assert written.startswith("warning: the device is the CPU: ")
     assert written.count("\n") == 1
@@ -204,5 +204,5 @@ def test_the_command_line_prints_the_warning_and_not_what_tensorflow_wrote(machi
 
 
 def test_the_command_line_is_silent_where_nothing_is_wrong(machine, capfd):
-    load_tensorflow()
+    import_tensorflow()
     assert capfd.readouterr().err == ""

@@ -101,7 +101,7 @@ def test_a_file_that_changed_meanwhile_is_begun_anew(site, tmp_path, change, mon
     with pytest.raises(CorpusError):
         download(remote(site), tmp_path / "corpus.bin")
     site.files["/corpus.bin"] = change
-    receipt = download(remote(site, unchecked="it changes"), tmp_path / "corpus.bin")
+    receipt = download(remote(site, unchecked_reason="it changes"), tmp_path / "corpus.bin")
     assert receipt == (len(change), hashlib.sha256(change).hexdigest(), False)
     assert (tmp_path / "corpus.bin").read_bytes() == change
 
@@ -149,7 +149,7 @@ def test_a_wrong_file_is_put_aside(site, tmp_path, known, said):
 
 def test_the_text_of_a_gz_file_counts_not_how_it_was_packed(tmp_path):
     text = b"ein Haus\n" * 400
-    file = RemoteFile(url="https://example.org/a.gz", text_sha256=hashlib.sha256(text).hexdigest())
+    file = RemoteFile(url="https://example.org/a.gz", uncompressed_sha256=hashlib.sha256(text).hexdigest())
     for level in (1, 9):
         (tmp_path / "a.gz").write_bytes(gzip.compress(text, level))
         assert verify(file, tmp_path / "a.gz").checked
@@ -158,7 +158,7 @@ def test_the_text_of_a_gz_file_counts_not_how_it_was_packed(tmp_path):
         verify(file, tmp_path / "a.gz")
     (tmp_path / "b.gz").write_bytes(gzip.compress(text)[:-20])
     with pytest.raises(CorpusError, match=r"b\.gz: expected a whole \.gz file, found a damaged file"):
-        verify(RemoteFile(url="https://example.org/b.gz", unchecked="new"), tmp_path / "b.gz")
+        verify(RemoteFile(url="https://example.org/b.gz", unchecked_reason="new"), tmp_path / "b.gz")
 
 
 def test_no_network_says_what_to_do(tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq.errors import MissingExtraError, Seq2SeqError
-from seq2seq.extras import DISTRIBUTION, requires_extra
+from seq2seq.extras import DISTRIBUTION_NAME, require_extra
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -104,7 +104,7 @@ def test_mtdata_is_asked_for_by_its_distribution(monkeypatch, tmp_path):
 
 def test_other_errors_stay_what_they_are():
     for error in (ImportError("libfoo.so"), ValueError("x")):
-        with pytest.raises(type(error), match=str(error)), requires_extra("int8", needed_by="x"):
+        with pytest.raises(type(error), match=str(error)), require_extra("int8", needed_by="x"):
             raise error
 
 
@@ -112,7 +112,7 @@ def imports(tree):
     """Every import of a module with the extra around it, or None."""
     for node in ast.walk(tree):
         extra = None
-        if isinstance(node, ast.With) and ast.unparse(node.items[0]).startswith("requires_extra("):
+        if isinstance(node, ast.With) and ast.unparse(node.items[0]).startswith("require_extra("):
             extra = node.items[0].context_expr.args[0].value
         for child in ast.iter_child_nodes(node):
             names = [alias.name for alias in child.names] if isinstance(child, ast.Import) else []
@@ -126,14 +126,14 @@ def test_every_import_of_an_extra_names_it():
     for file in sorted((ROOT / "seq2seq").rglob("*.py")):
         for package, extra in imports(ast.parse(file.read_text(encoding="utf-8"))):
             if package in EXTRA_OF:
-                assert extra == EXTRA_OF[package], f"{file}: {package} is imported outside of `requires_extra`"
+                assert extra == EXTRA_OF[package], f"{file}: {package} is imported outside of `require_extra`"
                 found[package] = extra
     assert found == EXTRA_OF
 
 
 def test_the_distribution_is_what_is_installed():
-    assert PROJECT["name"] == DISTRIBUTION
-    (command,) = metadata.distribution(DISTRIBUTION).entry_points.select(group="console_scripts")
+    assert PROJECT["name"] == DISTRIBUTION_NAME
+    (command,) = metadata.distribution(DISTRIBUTION_NAME).entry_points.select(group="console_scripts")
     assert command.value == "seq2seq.cli:main"
 
 
@@ -144,7 +144,9 @@ def pins(name):
 def test_every_extra_is_pinned_and_apache_beam_apart():
     everyone, with_apache_beam = pins("constraints.txt"), pins("constraints-apache-beam.txt")
     for extra, requirements in {"": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}.items():
-        names = {re.match("[A-Za-z0-9-]+", requirement)[0].lower() for requirement in requirements} - {DISTRIBUTION}
+        names = {re.match("[A-Za-z0-9-]+", requirement)[0].lower() for requirement in requirements} - {
+            DISTRIBUTION_NAME
+        }
         assert names <= set(with_apache_beam), extra
         assert names <= set(everyone) or extra == "apache-beam", extra
     assert "apache-beam" not in everyone

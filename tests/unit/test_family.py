@@ -136,9 +136,9 @@ def test_irnn_starts_at_the_identity():
 def test_forget_gates_start_open(kind):
     cell = make_cell(kind, UNITS)
     cell.build((None, INPUTS))
-    parts = np.split(np.asarray(cell.bias), cell.gates)
+    parts = np.split(np.asarray(cell.bias), cell.num_gates)
     assert [part.tolist() for part in parts] == [
-        [float(place == cell.forget_gate_index)] * UNITS for place in range(cell.gates)
+        [float(place == cell.forget_gate_index)] * UNITS for place in range(cell.num_gates)
     ]
 
 
@@ -150,11 +150,11 @@ def test_a_deep_transition_of_any_cell_reads_no_input_after_the_first(kind, rng)
     x = rng.normal(size=(B, INPUTS))
     states = first_states(cell, rng)
     first, second = (weights_of(inner) for inner in cell.cells)
-    second["kernel"] = np.zeros((INPUTS, cell.cells[1].gates * UNITS))
+    second["kernel"] = np.zeros((INPUTS, cell.cells[1].num_gates * UNITS))
     if "input_scale" not in second and "layer_norm" in kind:
-        second["input_scale"] = np.ones(cell.cells[1].gates * UNITS)
+        second["input_scale"] = np.ones(cell.cells[1].num_gates * UNITS)
     _, middle = STEPS[kind](x, states, first)
-    counted = cell.states
+    counted = cell.num_states
     expected, last = STEPS[kind](np.zeros_like(x), [*middle[:counted], *states[counted:]], second)
     output, found = cell(tf.constant(x, tf.float32), [tf.constant(state, tf.float32) for state in states])
     np.testing.assert_allclose(output, expected, atol=1e-5)

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from seq2seq.corpora.downloads.downloaded import DownloadedCorpus
+from seq2seq.corpora.downloads.corpus import DownloadedCorpus
 from seq2seq.errors import CorpusError, StorageError
 from seq2seq.storage.files import atomic_folder, atomic_write, sha256
 

@@ -8,7 +8,7 @@ from seq2seq.config import FilterConfig
 from seq2seq.corpora import SentencePair, filters
 from seq2seq.corpora.filters import FilterReport, filter_pairs
 
-OFF = {"nfc": False, "empty": False, "duplicates": False, "max_characters": None, "max_ratio": None}
+OFF = {"normalize_nfc": False, "drop_empty": False, "drop_duplicates": False, "max_characters": None, "max_ratio": None}
 
 
 def run(pairs: list[tuple[str, str]], **options: object) -> tuple[list[tuple[str, str]], FilterReport]:
@@ -48,14 +48,14 @@ def test_pairs_are_read_and_counted_a_chunk_at_a_time(monkeypatch: pytest.Monkey
 def test_chunks_change_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filters, "CHUNK_SIZE", chunk)
     texts = [("a", "b"), ("", "c"), ("a", "b"), ("d", "e"), ("a", "b"), ("d", "e"), ("f", "g")]
-    kept, report = run(texts, empty=True, duplicates=True)
+    kept, report = run(texts, drop_empty=True, drop_duplicates=True)
     assert kept == [texts[i] for i in (0, 3, 6)]
     assert report.dropped == {"empty side": 1, "duplicate": 3}
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\t", "\u00a0", "\u3000 \r"])
 def test_empty_drops_a_blank_side(blank: str) -> None:
-    kept, report = run([(blank, "a"), ("a", "b"), ("a", blank), (blank, blank)], empty=True)
+    kept, report = run([(blank, "a"), ("a", "b"), ("a", blank), (blank, blank)], drop_empty=True)
     assert kept == [("a", "b")]
     assert report.dropped == {"empty side": 3}
 
@@ -94,44 +94,44 @@ def test_ratio_names_its_value() -> None:
 
 def test_duplicates_drop_later_exact_repetitions() -> None:
     pairs = [("a", "b"), ("a", "c"), ("b", "a"), ("a", "b"), ("a", "b"), ("a", "b "), ("ab", ""), ("", "ab")]
-    kept, report = run(pairs, duplicates=True)
+    kept, report = run(pairs, drop_duplicates=True)
     assert kept == [pairs[i] for i in (0, 1, 2, 5, 6, 7)]
     assert report.dropped == {"duplicate": 2}
 
 
 def test_many_duplicates_among_many() -> None:
     numbers = [number * number % 7919 for number in range(20_000)]
-    kept, report = run([(f"s{number}", "t") for number in numbers], duplicates=True)
+    kept, report = run([(f"s{number}", "t") for number in numbers], drop_duplicates=True)
     assert kept == [(f"s{number}", "t") for number in dict.fromkeys(numbers)]
     assert report.dropped == {"duplicate": 20_000 - len(kept)}
 
 
 def test_a_tab_inside_a_side_makes_no_duplicate() -> None:
     pairs = [("a\tb", "c"), ("a", "b\tc")]
-    assert run(pairs, duplicates=True)[0] == pairs
+    assert run(pairs, drop_duplicates=True)[0] == pairs
 
 
 def test_duplicates_take_lone_surrogates() -> None:
     pairs = [("\ud800", "b"), ("\ud801", "b"), ("\ud800", "b")]
-    assert run(pairs, duplicates=True)[0] == pairs[:2]
+    assert run(pairs, drop_duplicates=True)[0] == pairs[:2]
 
 
 def test_nfc_changes_text_and_drops_nothing() -> None:
     composed = "café Å 한국 ，…ｆｕｌｌ"
     decomposed = unicodedata.normalize("NFD", composed)
     assert decomposed != composed
-    kept, report = run([(decomposed, "x"), ("x", decomposed)], nfc=True)
+    kept, report = run([(decomposed, "x"), ("x", decomposed)], normalize_nfc=True)
     assert kept == [(composed, "x"), ("x", composed)]
     assert report.dropped == {}
 
 
 def test_nfc_comes_before_lengths_and_duplicates() -> None:
     pairs = [("e\u0301" * 5, "x"), ("é" * 5, "x")]
-    kept, report = run(pairs, nfc=True, max_characters=5, duplicates=True)
+    kept, report = run(pairs, normalize_nfc=True, max_characters=5, drop_duplicates=True)
     assert kept == [pairs[1]]
     assert report.dropped == {"duplicate": 1}
     assert run(pairs, max_characters=5)[0] == [pairs[1]], "without NFC the first has ten characters"
-    assert run(pairs, duplicates=True)[0] == pairs, "without NFC they differ"
+    assert run(pairs, drop_duplicates=True)[0] == pairs, "without NFC they differ"
 
 
 def test_first_reason_counts() -> None:
@@ -146,7 +146,7 @@ def test_first_reason_counts() -> None:
         (long, "y"),
         ("x" * 30, "y"),
     ]
-    kept, report = run(pairs, empty=True, max_characters=35, max_ratio=4.0, duplicates=True)
+    kept, report = run(pairs, drop_empty=True, max_characters=35, max_ratio=4.0, drop_duplicates=True)
     assert kept == [("ok", "gut")]
     assert report.dropped == {
         "empty side": 2,

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
-from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, TokenizerConfig, UnconditionalDecoderConfig
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, LanguageModelDecoderConfig, TokenizerConfig
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.models.base import named_weights, weight_name
@@ -99,7 +99,7 @@ def test_other_tokenizers_are_noted(tmp_path, tokenizers):
 
 @pytest.mark.parametrize("given", ["translator", "language model"])
 def test_a_language_model_has_the_targets_tokens_only(tmp_path, tokenizers, given):
-    alone = LanguageModel(9, EmbeddingsConfig(size=3), UnconditionalDecoderConfig(units=4))
+    alone = LanguageModel(9, EmbeddingsConfig(size=3), LanguageModelDecoderConfig(units=4))
     joint = Tokenizers(tokenizers.target, tokenizers.target)
     models = [(make(), tokenizers), (alone, joint)]
     (old, theirs), (new, ours) = models if given == "translator" else reversed(models)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from seq2seq.config import SearchOptions
 from seq2seq.config.precision import TF32_CAPABILITY
-from seq2seq.devices.device import find_device, use_precision
+from seq2seq.devices.device import set_tf32, set_up_device
 from seq2seq.devices.gpu_trial import run_trial
 from seq2seq.inference.translator import Translator
 from seq2seq.layers import GRUCell, LSTMCell, Recurrence
@@ -60,7 +60,7 @@ def run(kind, reverse, implementation, dtype, inputs, initial, mixer):
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("kind", CELLS)
 def test_cudnn_equals_the_fast_path_in_float32(kind, reverse, rng):
-    use_precision("float32")
+    set_tf32("float32")
     inputs, initial = data(rng, kind)
     mixer = rng.normal(size=(B, T, UNITS)).astype("f")
     (found, gradients), (expected, others) = (
@@ -76,7 +76,7 @@ def test_cudnn_equals_the_fast_path_in_float32(kind, reverse, rng):
 @pytest.mark.parametrize("kind", CELLS)
 def test_both_directions_in_one_call_equal_one_after_the_other(kind, rng):
     """Also from first states that are not zero, which lie in memory in an order of their own."""
-    use_precision("float32")
+    set_tf32("float32")
     inputs, _ = data(rng, kind)
     initial = [data(rng, kind)[1] for _ in range(2)]
     layers = []
@@ -111,9 +111,9 @@ def test_both_directions_in_one_call_equal_one_after_the_other(kind, rng):
 def test_gradients_of_cudnn_in_16_bits_are_near_those_in_float32(kind, dtype, bound, rng):
     inputs, initial = data(rng, kind)
     mixer = rng.normal(size=(B, T, UNITS)).astype("f")
-    use_precision("float32")
+    set_tf32("float32")
     _, expected = run(kind, False, "fused", "float32", inputs, initial, mixer)
-    use_precision(dtype)
+    set_tf32(dtype)
     _, gradients = run(kind, False, "cudnn", dtype, inputs, initial, mixer)
     for ours, other in zip(gradients, expected, strict=True):
         assert np.linalg.norm(tf.cast(ours, tf.float32) - other) <= bound * np.linalg.norm(other)
@@ -121,13 +121,13 @@ def test_gradients_of_cudnn_in_16_bits_are_near_those_in_float32(kind, dtype, bo
 
 @pytest.mark.gpu
 def test_float32_is_exact_and_tf32_is_not(rng):
-    if find_device().capability < TF32_CAPABILITY:
-        pytest.skip(f"{find_device().name} has no TF32")
+    if set_up_device().capability < TF32_CAPABILITY:
+        pytest.skip(f"{set_up_device().name} has no TF32")
     a, b = (rng.normal(size=(256, 256)).astype("f") for _ in range(2))
     expected = a.astype("d") @ b.astype("d")
     errors = {}
     for precision in ("float32", "tf32", "float32"):
-        use_precision(precision)
+        set_tf32(precision)
         errors[precision] = np.abs(tf.matmul(a, b).numpy() - expected).max()
     assert errors["float32"] < 1e-4
     assert errors["tf32"] > 1e-3
@@ -135,7 +135,7 @@ def test_float32_is_exact_and_tf32_is_not(rng):
 
 @pytest.mark.gpu
 def test_memory_grows_and_the_trial_passes():
-    assert find_device().is_gpu
+    assert set_up_device().is_gpu
     assert all(tf.config.experimental.get_memory_growth(gpu) for gpu in tf.config.get_visible_devices("GPU"))
     trial = run_trial()
     assert trial.passed, trial

@@ -6,7 +6,7 @@ import pytest
 
 from seq2seq.devices import gpu_trial
 from seq2seq.devices.device import Device
-from seq2seq.devices.gpu_trial import TrialResult, explain, run_trial
+from seq2seq.devices.gpu_trial import TrialResult, explain_failure, run_trial
 from tests.fake_gpus import DRIVER, NO_CODE, look
 
 # --- the trial
@@ -162,6 +162,6 @@ def test_the_real_script_runs_where_there_is_no_gpu(monkeypatch):
 
 def test_an_error_and_the_log_are_both_told_once():
     log = "E0000 00:00:1 7 a.cc:1] cuDNN says no."
-    assert explain("InternalError: bad", log)[0] == "InternalError: bad; cuDNN says no"
-    assert explain("InternalError: cuDNN says no", log)[0] == "InternalError: cuDNN says no"
-    assert len(explain("x" * 900, "")[0]) < 300
+    assert explain_failure("InternalError: bad", log)[0] == "InternalError: bad; cuDNN says no"
+    assert explain_failure("InternalError: cuDNN says no", log)[0] == "InternalError: cuDNN says no"
+    assert len(explain_failure("x" * 900, "")[0]) < 300

@@ -10,7 +10,7 @@ from seq2seq.analysis.memory_tasks.tasks import TemporalOrderTask
 from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer
 
 TASK, STEPS = TemporalOrderTask(), 10
-TINY = Budget(parameters=150, updates=2, batch_size=4, eval_every=2, eval_sequences=8)
+TINY = Budget(parameters=150, max_updates=2, batch_size=4, eval_every=2, eval_sequences=8)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "gru"])
@@ -38,7 +38,7 @@ def test_norms_of_one_sequence_equal_derivatives_taken_of_it_alone(kind):
         row = table[(table["state"] == state) & (table["distance"] == distance)].iloc[0]
         assert row["spectral"] == pytest.approx(np.linalg.svd(jacobian[part, part])[1][0], rel=1e-4)
         assert row["frobenius"] == pytest.approx(np.linalg.norm(jacobian[part, part]), rel=1e-4)
-    if kind == "gru":  # an LSTM's h and c count apart here, and c with its h in `loss_gradients`
+    if kind == "gru":  # an LSTM's h and c count apart here, and c with its h in `state_gradients`
         assert row["loss"] == pytest.approx(np.linalg.norm(tape.gradient(loss, whole)), rel=1e-4)
 
 

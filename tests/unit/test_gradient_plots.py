@@ -10,11 +10,11 @@ from seq2seq.analysis.plots.cells import (
     plot_gate_histograms,
     plot_gradient_flow,
     plot_gradient_norms,
-    plot_loss_gradients,
     plot_memory_span,
     plot_scores_by_distance,
     plot_sensitivity,
     plot_singular_values,
+    plot_state_gradients,
     plot_truncation,
 )
 
@@ -41,7 +41,7 @@ def test_a_line_ends_where_it_falls_below_what_is_drawn():
 
 
 def test_nothing_left_of_a_gradient_can_be_drawn():
-    (axes,) = labelled(plot_loss_gradients({"gone": np.zeros((2, 3, 4)), "there": np.full((2, 3, 4), 0.5)}))
+    (axes,) = labelled(plot_state_gradients({"gone": np.zeros((2, 3, 4)), "there": np.full((2, 3, 4), 0.5)}))
     assert np.isnan(axes.lines[0].get_ydata()).all()
     np.testing.assert_allclose(axes.lines[1].get_ydata(), 1.0)
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from seq2seq.analysis.gradients import (
     jacobian_products,
-    loss_gradients,
     sensitivity,
+    state_gradients,
     state_slices,
     step_jacobians,
     truncation_effect,
@@ -39,7 +39,7 @@ def weights_of(cell):
 def numpy_states(kind, cell, x, first):
     """All states (T + 1, S) of one sequence, counters left out, and its outputs (T, O)."""
     weights = weights_of(cell)
-    counted = cell.states
+    counted = cell.num_states
     now, states, outputs = [state[None] for state in first], [], []
     states.append(np.concatenate(now[:counted], -1)[0])
     for step in x:
@@ -51,7 +51,7 @@ def numpy_states(kind, cell, x, first):
 
 def first_states(cell, rng):
     """Random; of counters whole numbers, another for each row."""
-    counted = cell.states
+    counted = cell.num_states
     return [
         rng.normal(size=(B, size)) if place < counted else np.arange(2.0, 2.0 + B)[:, None]
         for place, size in enumerate(cell.state_size)
@@ -85,7 +85,7 @@ def test_jacobians_and_their_products_equal_finite_differences(case):
     jacobians = step_jacobians(cell, x, first)
     products = jacobian_products(jacobians)
     tolerance = TOLERANCES.get(kind, 1e-7)
-    counted = cell.states
+    counted = cell.num_states
     for row in range(B):
         states, _ = numpy_states(kind, cell, x[row], [state[row] for state in first])
         for step in range(T):
@@ -108,7 +108,7 @@ def test_gradients_of_a_loss_equal_finite_differences(case, rng):
     """By first states; and by each weight along a random direction."""
     kind, cell, x, first = case
     seeds = rng.normal(size=(B, T, cell.output_size))
-    counted = cell.states
+    counted = cell.num_states
 
     def loss_of(states):
         rows = [numpy_states(kind, cell, x[row], [state[row] for state in states])[1] for row in range(B)]
@@ -117,7 +117,7 @@ def test_gradients_of_a_loss_equal_finite_differences(case, rng):
     def loss(outputs):
         return tf.reduce_sum(outputs * seeds)
 
-    found = loss_gradients(cell, x, loss, first)
+    found = state_gradients(cell, x, loss, first)
     assert [gradient.shape for gradient in found] == [(B, T + 1, size) for size in cell.state_size[:counted]]
     tolerance = TOLERANCES.get(kind, 1e-7)
     for place, gradient in enumerate(found):
@@ -165,8 +165,8 @@ def test_gradients_by_each_state_on_the_way_equal_finite_differences(kind, rng):
     """h_k is nudged and counts as the output of its step too; c_k takes the h_k along that is made of it."""
     cell, x = built(kind), rng.normal(size=(B, T, INPUTS))
     first, seeds = first_states(cell, rng), rng.normal(size=(B, T, UNITS))
-    found = loss_gradients(cell, x, lambda outputs: tf.reduce_sum(outputs * seeds), first)
-    parts, counters = state_slices(cell), first[cell.states :]
+    found = state_gradients(cell, x, lambda outputs: tf.reduce_sum(outputs * seeds), first)
+    parts, counters = state_slices(cell), first[cell.num_states :]
     for row in range(B):
         states, _ = numpy_states(kind, cell, x[row], [state[row] for state in first])
 
@@ -196,7 +196,7 @@ def test_the_way_back_is_the_product_of_jacobians(kind, rng):
     """A loss on the last output alone: what it leaves at h_k is its row times the derivative of h_T by h_k."""
     cell = built(kind)
     x, row = rng.normal(size=(B, T, INPUTS)), rng.normal(size=UNITS)
-    found = loss_gradients(cell, x, lambda outputs: tf.reduce_sum(outputs[:, -1] * row))[0]
+    found = state_gradients(cell, x, lambda outputs: tf.reduce_sum(outputs[:, -1] * row))[0]
     products = jacobian_products(step_jacobians(cell, x))[:, :, :UNITS, :UNITS]
     np.testing.assert_allclose(found[:, ::-1], np.einsum("i,bdij->bdj", row, products), atol=1e-12)
 

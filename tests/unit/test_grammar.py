@@ -171,7 +171,7 @@ def test_every_phenomenon_occurs_and_decides_words_of_the_sentence(grammar):
     for derivation in islice((grammar.draw(random) for _ in range(2_000)), 2_000):
         words = split_words(grammar.linearize(derivation, "german").text)
         for name in phenomena:
-            places = phenomena.decided_positions(derivation, name)
+            places = phenomena.affected_positions(derivation, name)
             assert max(places, default=0) < len(words)
             seen[name] += bool(places)
         assert grammar.linearize(derivation, "german") == grammar.linearize(derivation, "german")
@@ -198,7 +198,7 @@ def test_what_a_phenomenon_decides(grammar, rule, name, pattern):
     for _ in range(400):
         derivation = grammar.draw(random, rule)
         words = split_words(grammar.linearize(derivation, "german").text)
-        for place in grammar.phenomena["german"].decided_positions(derivation, name):
+        for place in grammar.phenomena["german"].affected_positions(derivation, name):
             assert re.match(pattern, words[place]), (words, words[place])
             found += 1
     assert found > 10
@@ -211,7 +211,7 @@ def test_long_distances_grow_with_the_links(grammar):
     for links in range(1, 9):
         derivations = [grammar.draw(random, "sentence.distance", links=str(links)) for _ in range(30)]
         distances = [
-            phenomena.distance(node, phenomena.decided_positions(node, "long distance")) for node in derivations
+            phenomena.distance(node, phenomena.affected_positions(node, "long distance")) for node in derivations
         ]
         means.append(np.mean(distances))
     assert all(later > earlier + 2 for earlier, later in pairwise(means)), means
@@ -223,7 +223,7 @@ def named(combinations):
 
 
 def test_what_is_held_out_is_a_word_in_a_form(grammar):
-    held_out = named(grammar.combinations["german"])
+    held_out = named(grammar.held_out_combinations["german"])
     assert ("key", "singular.accusative") in held_out
     assert ("give", "infinitive") in held_out
     assert not any(form == "nominative" for _, form in held_out), "the part of an entry, which is no form"
@@ -231,6 +231,6 @@ def test_what_is_held_out_is_a_word_in_a_form(grammar):
     for node in (grammar.draw(Random(seed).random) for seed in range(1500)):
         sentence = grammar.linearize(node, "german")
         grammar.linearize(grammar.draw(Random(0).random), "german")  # what else is said has no influence
-        assert grammar.held_out(sentence) == bool({*named(sentence.used_forms)} & {*held_out})
-        found += grammar.held_out(sentence)
+        assert grammar.is_held_out(sentence) == bool({*named(sentence.used_forms)} & {*held_out})
+        found += grammar.is_held_out(sentence)
     assert 15 < found < 300

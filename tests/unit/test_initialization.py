@@ -7,7 +7,7 @@ import pytest
 from seq2seq import DecoderConfig, EmbeddingsConfig, EncoderConfig, LanguageModel, Seq2Seq
 from seq2seq.analysis.memory_tasks.tasks import AddingTask
 from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer
-from seq2seq.config import UnconditionalDecoderConfig
+from seq2seq.config import LanguageModelDecoderConfig
 from seq2seq.layers import Embedding, Initializers
 from seq2seq.layers.cells import CELLS, make_cell
 from tests.random_state import DRAWS, random_state_untouched
@@ -29,7 +29,7 @@ VARIANTS = {
 def build(name, seed):
     encoder, decoder = VARIANTS[name]
     if encoder is None:
-        decoder = UnconditionalDecoderConfig(**{"units": 16} | decoder)
+        decoder = LanguageModelDecoderConfig(**{"units": 16} | decoder)
         return LanguageModel(V, EmbeddingsConfig(size=6, tied="none"), decoder, seed=seed)
     decoder = DecoderConfig(**{"units": 16} | decoder)
     encoder = EncoderConfig(**{"units": 16, "layers": 2} | encoder)
@@ -98,7 +98,9 @@ def test_an_embedding_starts_at_the_scale_it_says():
 
 def test_memory_experiments_leave_random_state_alone():
     with random_state_untouched():
-        trainer = MemoryTrainer("gru", AddingTask(), Budget(parameters=60, updates=1, batch_size=2, eval_sequences=2))
+        trainer = MemoryTrainer(
+            "gru", AddingTask(), Budget(parameters=60, max_updates=1, batch_size=2, eval_sequences=2)
+        )
         losses = [trainer.train(10, seed).losses[0] for seed in (1, 2, 1)]
     assert losses[0] == losses[2] != losses[1]
 

@@ -11,7 +11,7 @@ from seq2seq import SearchOptions, Tokenizer, TokenizerConfig, Translator
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig
 from seq2seq.errors import ConfigError, ModelDirectoryError
 from seq2seq.inference.int8 import DECODER_FILE, _quantize_products, load_int8_decoder, quantize_decoder
-from seq2seq.model_directory.directory import WEIGHTS, load_weights
+from seq2seq.model_directory.directory import WEIGHTS_FILE, load_weights
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import save_arrays
 from tests.conftest import randomize
@@ -145,7 +145,7 @@ def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path):
         assert_refused(f"damaged, or made from other files: SHA-256 of {DECODER_FILE} differs from metadata.json")
     (folder / DECODER_FILE).write_bytes(whole)
     load_int8_decoder(folder, 40)
-    save_arrays(folder / WEIGHTS, {name: array + 1 for name, array in load_weights(folder).items()})
+    save_arrays(folder / WEIGHTS_FILE, {name: array + 1 for name, array in load_weights(folder).items()})
     assert_refused("damaged, or made from other files: SHA-256 of model.safetensors differs from metadata.json")
     save_trained(folder, translator.model, {})  # the weights that it was made from
     load_int8_decoder(folder, 40)

@@ -8,7 +8,7 @@ from seq2seq.errors import ModelDirectoryError
 from seq2seq.models.base import named_weights
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
-from seq2seq.training.averaging import keep_weights, kept_weights, prune_kept, truncate_kept
+from seq2seq.training.averaging import list_kept_weights, prune_kept, save_kept_weights, truncate_kept
 
 
 @pytest.fixture(scope="module")
@@ -27,17 +27,17 @@ def keep(folder, model, metric, values, first=10):
     for number, value in enumerate(values):
         loss, bleu = (value, None) if metric == "loss" else (9.0, value)
         entry = {"update": first * (number + 1), "epoch": number + 1, "valid_loss": loss, "bleu": bleu}
-        keep_weights(folder, model, entry, metric)
+        save_kept_weights(folder, model, entry, metric)
 
 
 def updates(folder):
-    return [about["update"] for _, about in kept_weights(folder)]
+    return [about["update"] for _, about in list_kept_weights(folder)]
 
 
 def test_a_file_holds_the_weights_and_what_was_measured(folder, model):
     keep(folder, model, "loss", [2.5])
     keep(folder, model, "bleu", [31.0], first=123456789)
-    (first, about), (second, other) = kept_weights(folder)
+    (first, about), (second, other) = list_kept_weights(folder)
     assert first == folder / "checkpoints" / "update-00000010.safetensors"
     assert second.name == "update-123456789.safetensors", "wider than the others, and still the last"
     assert about == {"update": 10, "epoch": 1, "metric": "loss", "value": 2.5, "loss": 2.5, "bleu": None}
@@ -59,7 +59,7 @@ def test_listing_reads_no_arrays(folder, model):
         load_arrays(file)
     file.write_bytes(b"rubbish")
     with pytest.raises(ModelDirectoryError, match=r"update-00000010\.safetensors: damaged"):
-        kept_weights(folder)
+        list_kept_weights(folder)
 
 
 NAN = float("nan")
@@ -93,4 +93,4 @@ def test_what_comes_after_an_update_can_be_cut(folder, model):
     assert updates(folder) == [10, 20]
     truncate_kept(folder, -1)
     assert updates(folder) == []
-    assert kept_weights(folder / "nowhere") == []
+    assert list_kept_weights(folder / "nowhere") == []

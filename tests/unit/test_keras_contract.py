@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, TrainingConfig, UnconditionalDecoderConfig
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, LanguageModelDecoderConfig, TrainingConfig
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.training.optimization import make_optimizer
@@ -26,7 +26,7 @@ DECODERS = {
 
 
 def make(name="default", seed=2, dropout=0.1, **options):
-    section = UnconditionalDecoderConfig if name == "language model" else DecoderConfig
+    section = LanguageModelDecoderConfig if name == "language model" else DecoderConfig
     decoder = section(units=8, dropout=dropout, **DECODERS[name])
     if name == "language model":
         return LanguageModel(V, EmbeddingsConfig(size=5), decoder, seed=seed, **options)
@@ -126,7 +126,7 @@ def test_a_state_of_training_is_not_taken_for_another_of_its_shapes(tmp_path):
     with pytest.warns(UserWarning, match="was not compiled as this one is"):
         other.load_weights(tmp_path / "model.keras")
     assert_same_weights(other, model)
-    assert int(model.stream.step) > int(other.stream.step) == 0
+    assert int(model.random_stream.step) > int(other.random_stream.step) == 0
     for before, average in zip(fresh, other.update.averages, strict=True):
         np.testing.assert_array_equal(before, average)
 

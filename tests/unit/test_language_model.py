@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.config import DecoderConfig, EmbeddingsConfig, UnconditionalDecoderConfig
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, LanguageModelDecoderConfig
 from seq2seq.models.language_model import LanguageModel
 from tests.conftest import randomize
 from tests.reference import cell_step, log_softmax
@@ -29,7 +29,7 @@ def build(name="gru", seed=3, **more):
     model = LanguageModel(
         V,
         EmbeddingsConfig(**{"size": 4} | embeddings),
-        UnconditionalDecoderConfig(**{"units": 7} | decoder),
+        LanguageModelDecoderConfig(**{"units": 7} | decoder),
         **more,
     )
     randomize(model, seed)
@@ -50,7 +50,7 @@ def by_steps(model, target):
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_log_probs_equal_a_numpy_loop(cell):
     embeddings = EmbeddingsConfig(size=4, tied="none")
-    model = LanguageModel(V, embeddings, UnconditionalDecoderConfig(cell=cell, units=7))
+    model = LanguageModel(V, embeddings, LanguageModelDecoderConfig(cell=cell, units=7))
     randomize(model)
     logits = model((SOURCE, TARGET)).numpy()
     read, write = (np.asarray(part.table) for part in (model.target_embedding, model.output_embedding))
@@ -123,7 +123,7 @@ def test_it_learns_through_fit():
 
 
 def test_what_it_refuses():
-    with pytest.raises(ValueError, match="nothing to attend to: give an UnconditionalDecoderConfig"):
+    with pytest.raises(ValueError, match="nothing to attend to: give a LanguageModelDecoderConfig"):
         LanguageModel(V, decoder=DecoderConfig())
     with pytest.raises(ValueError, match=r"LanguageModel does not take loss='mse'"):
         build().compile("sgd", loss="mse")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from seq2seq.config import Config, LanguageModelConfig, TranslationConfig, dump_config, parse_config
-from seq2seq.config.network import UnconditionalDecoderConfig
-from seq2seq.config.recipe import RECIPES
+from seq2seq.config import Config, LanguageModelConfig, TranslationConfig, dump_config, validate_config
+from seq2seq.config.network import LanguageModelDecoderConfig
+from seq2seq.config.recipe import TASK_CONFIGS
 from seq2seq.corpora import open_corpus
 from seq2seq.errors import ConfigError, CorpusError
 
@@ -20,7 +20,7 @@ VALUES: dict[str, Any] = {
 
 
 def parse(**sections: Any) -> Config:
-    return parse_config(VALUES | sections, "lm.yaml")
+    return validate_config(VALUES | sections, "lm.yaml")
 
 
 def test_a_short_recipe_has_a_language_models_defaults() -> None:
@@ -30,7 +30,7 @@ def test_a_short_recipe_has_a_language_models_defaults() -> None:
     assert (config.search.sample, config.search.max_length) == (True, 100)
     assert config.data.train.name() == "train.de"
     dumped = yaml.safe_load(dump_config(config))
-    assert parse_config(dumped, "dump") == config
+    assert validate_config(dumped, "dump") == config
     assert "encoder" not in dumped
     for section, key in ((dumped["decoder"], "attention"), (dumped["data"]["filters"], "max_ratio")):
         assert section
@@ -39,20 +39,20 @@ def test_a_short_recipe_has_a_language_models_defaults() -> None:
 
 def test_what_a_recipe_says_wins_and_sections_may_be_objects() -> None:
     assert parse(search={"sample": False, "max_length": 7}).search.max_length == 7
-    config = LanguageModelConfig(data=VALUES["data"], decoder=UnconditionalDecoderConfig(units=8))
+    config = LanguageModelConfig(data=VALUES["data"], decoder=LanguageModelDecoderConfig(units=8))
     assert config == parse(decoder={"units": 8})
 
 
 def test_every_task_is_told_by_its_key_and_translation_by_none() -> None:
-    for task, recipe in RECIPES.items():
-        config = parse_config({"task": task}, "t.yaml")
+    for task, recipe in TASK_CONFIGS.items():
+        config = validate_config({"task": task}, "t.yaml")
         assert type(config) is recipe
         assert yaml.safe_load(dump_config(config))["task"] == task
-    assert type(parse_config({}, "t.yaml")) is TranslationConfig
+    assert type(validate_config({}, "t.yaml")) is TranslationConfig
 
 
 def test_a_translators_defaults_are_as_they_were() -> None:
-    config = parse_config({"data": {"train": {"tsv": "a"}, "valid": {"tsv": "b"}}}, "t.yaml")
+    config = validate_config({"data": {"train": {"tsv": "a"}, "valid": {"tsv": "b"}}}, "t.yaml")
     assert config.task == "translation"
     assert (config.decoder.attention, config.validation.metric, config.search.sample) == ("general", "bleu", False)
 
@@ -79,16 +79,16 @@ def of_a_translator(key: str, accepted: str) -> str:
         ({"decoder": {"type": "cgru"}}, of_a_translator("decoder.type", "in decoder: ")),
         ({"validation": {"metric": "bleu"}}, "'validation.metric': found 'bleu'. Input should be 'loss'."),
         (
-            {"validation": {"bleu": True}},
-            of_a_translator("validation.bleu", "in validation: every_updates, "),
+            {"validation": {"compute_bleu": True}},
+            of_a_translator("validation.compute_bleu", "in validation: interval_updates, "),
         ),
-        ({"search": {"unk": "replace"}}, of_a_translator("search.unk", "in search: beam_size, ")),
+        ({"search": {"unk_handling": "replace"}}, of_a_translator("search.unk_handling", "in search: beam_size, ")),
         ({"search": {"coverage_penalty": 0.2}}, of_a_translator("search.coverage_penalty", "in search: ")),
         ({"search": {"long_lines": "truncate"}}, of_a_translator("search.long_lines", "in search: ")),
         ({"search": {"language_model": "lm"}}, of_a_translator("search.language_model", "in search: ")),
         (
             {"data": VALUES["data"] | {"filters": {"max_ratio": 3.0}}},
-            of_a_translator("data.filters.max_ratio", "in data.filters: duplicates, empty, max_characters, "),
+            of_a_translator("data.filters.max_ratio", "in data.filters: drop_duplicates, drop_empty, max_characters, "),
         ),
         ({"data": VALUES["data"] | {"target_language": "de"}}, of_a_translator("data.target_language", "in data: ")),
         ({"tokenizer": {"joint": True}}, of_a_translator("tokenizer.joint", "in tokenizer: ")),
@@ -147,17 +147,17 @@ def test_a_weight_without_a_language_model_is_refused() -> None:
     search = {"language_model_weight": 0.5}
     values = {"data": {"train": {"tsv": "a"}, "valid": {"tsv": "b"}}, "search": search}
     with pytest.raises(ConfigError, match=r"'language_model_weight' is 0\.5, and there is no 'language_model'"):
-        parse_config(values, "t.yaml")
+        validate_config(values, "t.yaml")
 
 
 @pytest.mark.parametrize("values", [{"sample": True}, {"shortlist": 9}, {"int8": True}, {"sample": True, "int8": True}])
 def test_a_language_model_goes_with_every_way_to_search(values: dict[str, Any]) -> None:
     search = {"language_model": "lm", **values}
     values = {"data": {"train": {"tsv": "a"}, "valid": {"tsv": "b"}}, "search": search}
-    assert parse_config(values, "t.yaml").search.uses_fusion
+    assert validate_config(values, "t.yaml").search.uses_fusion
 
 
 def test_a_language_model_of_weight_0_is_none() -> None:
     values = {"data": {"train": {"tsv": "a"}, "valid": {"tsv": "b"}}}
     search = {"language_model": "lm", "language_model_weight": 0.0, "sample": True}
-    assert not parse_config(values | {"search": search}, "t.yaml").search.uses_fusion
+    assert not validate_config(values | {"search": search}, "t.yaml").search.uses_fusion

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, SearchOptions
-from seq2seq.inference.searcher import SearchStructure, trace_search
+from seq2seq.inference.searcher import StaticSearchOptions, trace_search
 from seq2seq.inference.step_sources import ModelSteps
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.training.optimization import FusedAdam
@@ -30,7 +30,7 @@ def test_a_step_of_search_crosses_between_host_and_gpu_as_seldom_as_can_be(beam_
     """The host has to know whether another step follows; all else is computed where the model is."""
     model, options = make(*DEFAULT), SearchOptions(beam_size=beam_size)
 
-    graph = trace_search(ModelSteps(model), SearchStructure.from_options(options, keep_weights=False))
+    graph = trace_search(ModelSteps(model), StaticSearchOptions.from_options(options, keep_attention=False))
     loops = launches.loops(launches.optimized(graph))
     step = max(loops.values(), key=lambda count: sum(count.launches.values()))
     assert step.launches["MatMul"] >= 3, "it is the decoder's step"

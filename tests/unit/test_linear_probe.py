@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seq2seq.analysis.challenge.features import INFO_COLUMNS, LABELS, draw_labelled_sentences, word_positions
+from seq2seq.analysis.challenge.features import INFO_COLUMNS, LABELS, draw_labelled_sentences, lexeme_positions
 from seq2seq.analysis.comparison import bootstrap_ratio_interval
 from seq2seq.analysis.linear_probe import probe_positions, train_linear_probe
 from seq2seq.analysis.plots.translations import plot_probe_accuracy
 from seq2seq.errors import EvaluationError
 from seq2seq.inference.translator import Translator
 from seq2seq.phrasebook.grammar.phenomena import split_words
-from seq2seq.phrasebook.phrasebook import assign_split, load_grammar, random_source
+from seq2seq.phrasebook.phrasebook import assign_split, load_grammar, make_random
 from tests.toy import save_random_model, toy_tokenizer
 
 # Number and tense of sentences by their spelling, which the package does not look at.
@@ -83,14 +83,14 @@ def test_what_cannot_be_drawn_is_said():
 
 
 def test_the_places_of_a_word_are_where_it_is_said_and_nothing_is_changed():
-    grammar, random = load_grammar("basic"), random_source("test", 5)
+    grammar, random = load_grammar("basic"), make_random("test", 5)
     found = 0
     for _ in range(200):
         sentence = grammar.draw(random, "sentence.statement")
         clause = sentence["clause"]
         before = {language: grammar.linearize(sentence, language).text for language in grammar.languages}
         for index, language in enumerate(grammar.languages):
-            places = word_positions(grammar, sentence, clause, "verb", language)
+            places = lexeme_positions(grammar, sentence, clause, "verb", language)
             assert grammar.linearize(sentence, language).text == before[language]
             words = split_words(before[language])
             forms = {word.lower() for form in clause["verb"][index].values() for word in form.split()}

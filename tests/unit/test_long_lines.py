@@ -101,7 +101,7 @@ def test_a_long_line_is_its_pieces(translator, values):
     assert sizes[1] + sizes[2] >= limit, "the clause and the sentence after it do not fit together"
     lines = ["the bird", LONG, "", LONG, "the cat sees dog here"]
     results = translator.translate(lines, options(**values, max_source_tokens=limit))
-    assert [result.segments for result in results] == [1, 4, 1, 4, 1]
+    assert [result.num_segments for result in results] == [1, 4, 1, 4, 1]
     assert len(results) == 5
     for place in (0, 2, 4):
         same(results[place], translator.translate([lines[place]], options(**values))[0])
@@ -135,12 +135,12 @@ def test_a_line_that_just_fits_is_untouched_bit_for_bit(translator):
             translator.translate([LONG], options(long_lines=kind, max_source_tokens=limit))[0]
             for limit in (10_000, length)
         )
-        assert (fits.segments, fits.truncated_tokens) == (1, 0)
+        assert (fits.num_segments, fits.truncated_tokens) == (1, 0)
         assert (plain.text, plain.score, plain.tokens) == (fits.text, fits.score, fits.tokens)
         np.testing.assert_array_equal(plain.attention, fits.attention)
         np.testing.assert_array_equal(plain.token_log_probs, fits.token_log_probs)
     (split,) = translator.translate([LONG], options(max_source_tokens=length - 1))
-    assert split.segments == 2, "and one that just does not is divided"
+    assert split.num_segments == 2, "and one that just does not is divided"
 
 
 def test_a_cut_line_is_its_first_tokens(translator):
@@ -148,7 +148,7 @@ def test_a_cut_line_is_its_first_tokens(translator):
     ids = translator.tokenizers.source.encode(LONG)
     results = translator.translate(["the bird", LONG, ""], options(long_lines="truncate", max_source_tokens=limit))
     assert [result.truncated_tokens for result in results] == [0, len(ids) - limit + 1, 0]
-    assert [result.segments for result in results] == [1, 1, 1]
+    assert [result.num_segments for result in results] == [1, 1, 1]
     cut = results[1]
     assert cut.source_tokens == [*translator.tokenizers.source.pieces(ids[: limit - 1]), "</s>"]
     start = translator.tokenizers.source.decode(ids[: limit - 1])
@@ -177,7 +177,7 @@ def test_joining_takes_as_many_as_the_piece_with_fewest_has():
     two = Translation(["b", "c", "</s>"], [hypothesis("", -0.5, 1, 3, 0.75)])
     joined = join_segments([one, two, one])
     assert joined.source_tokens == ["a", "</s>", "b", "c", "</s>", "a", "</s>"]
-    assert (joined.segments, joined.truncated_tokens) == (3, 0)
+    assert (joined.num_segments, joined.truncated_tokens) == (3, 0)
     (only,) = joined.hypotheses
     assert only.text == "x x", "no doubled space where a piece has no text"
     assert only.score == -2.5

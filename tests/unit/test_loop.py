@@ -12,7 +12,7 @@ import pytest
 from seq2seq.training import loop as module
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.recovery import CHECK_INTERVAL, DivergenceError
-from seq2seq.training.run_state import EndReason, RunState
+from seq2seq.training.run_state import RunState, StopReason
 from tests.toy import toy_config
 
 BATCHES = 12  # of an epoch
@@ -63,15 +63,19 @@ class Driven:
                 directory=Path("run"),
                 save=lambda name, progress: self.saved.append(progress.total_batches),
                 load=lambda name: RunState(total_batches=2, batch=2),
-                rollback_checkpoint=lambda further: "checkpoints/last.safetensors",
+                choose_rollback_checkpoint=lambda further: "checkpoints/last.safetensors",
                 record_validation=lambda entry, progress: None,
                 prune=lambda: None,
             ),
-            validator=MagicMock(loss=lambda: 1.0, frequency_loss=3.0),
+            validator=MagicMock(loss=lambda: 1.0, unigram_loss=3.0),
             monitor=self.watch,
             callbacks=self.callbacks,
-            display=SimpleNamespace(epoch=self.live, print=MagicMock(), validation=lambda *given, **numbers: None),
-            replicas=SimpleNamespace(workers=workers, local_replicas=range(1), count=workers, any_worker=self.any),
+            display=SimpleNamespace(
+                epoch_progress=self.live, print=MagicMock(), print_validation=lambda *given, **numbers: None
+            ),
+            replicas=SimpleNamespace(
+                num_workers=workers, local_replicas=range(1), num_replicas=workers, any_worker=self.any
+            ),
             stop=self.stop,
         )
 
@@ -101,7 +105,7 @@ class Driven:
 def test_a_run_that_nothing_disturbs_is_saved_at_its_start_its_validations_and_its_end(monkeypatch):
     driven = Driven(monkeypatch)
     driven.loop.run()
-    assert driven.loop.end.reason is EndReason.EPOCHS
+    assert driven.loop.end.reason is StopReason.EPOCHS
     assert driven.saved == [0, BATCHES, 2 * BATCHES, 2 * BATCHES]
     assert [call.args[0] for call in driven.callbacks.on_epoch_end.call_args_list] == [0, 1]
 
@@ -135,7 +139,7 @@ def test_a_run_that_is_interrupted_while_it_skips_keeps_its_last_checkpoint(monk
 def test_the_end_is_saved_even_while_updates_are_skipped(monkeypatch):
     driven = Driven(monkeypatch, skipping=(3, 4), updates=4, epochs=None)
     driven.loop.run()
-    assert driven.loop.end.reason is EndReason.UPDATES
+    assert driven.loop.end.reason is StopReason.UPDATES
     assert driven.saved[-1] == 4
 
 
@@ -149,19 +153,19 @@ def test_several_workers_agree_now_and_then_and_stop_together(monkeypatch):
 
 @pytest.mark.parametrize(("validated", "more"), [(2 * BATCHES, False), (BATCHES, True)])
 def test_a_finished_run_has_nothing_to_do_but_measure(validated, more, monkeypatch):
-    finished = RunState(epoch=3, total_batches=2 * BATCHES, last_validation=validated)
+    finished = RunState(epoch=3, total_batches=2 * BATCHES, last_validation_batch=validated)
     driven = Driven(monkeypatch, progress=finished)
     for _ in range(2):
         assert driven.loop.should_continue is more, "asking changes nothing"
     driven.loop.run()
     assert driven.batches == 2 * BATCHES
-    assert driven.loop.run_state.last_validation == 2 * BATCHES
+    assert driven.loop.run_state.last_validation_batch == 2 * BATCHES
     driven.model.step_function.assert_not_called()
 
 
 def test_a_run_that_diverges_is_rolled_back_and_its_new_start_saved(monkeypatch):
     driven = Driven(monkeypatch, epochs=1)
-    driven.watch.check_updates.side_effect = [DivergenceError("all wrong"), None, None]
+    driven.watch.check_skipped_updates.side_effect = [DivergenceError("all wrong"), None, None]
     driven.loop.run()
     assert driven.saved == [0, 2, BATCHES, BATCHES]
     assert driven.loop.run_state.rollbacks == 1

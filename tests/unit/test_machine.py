@@ -14,7 +14,7 @@ from tests.toy import toy_config
 class Worker:
     """One of three workers; what the others have is known beforehand."""
 
-    workers, worker_index = 3, 1
+    num_workers, worker_index = 3, 1
 
     def __init__(self, *others):
         self.others = np.zeros((3, 2), np.float32)
@@ -45,5 +45,5 @@ def test_workers_that_have_not_are_told_what_to_set(other, found, tmp_path):
 
 
 def test_one_worker_alone_has_nobody_to_differ_from(tmp_path):
-    alone = SimpleNamespace(workers=1, worker_index=0, sum_over_workers=lambda values: values)
+    alone = SimpleNamespace(num_workers=1, worker_index=0, sum_over_workers=lambda values: values)
     check_workers(machine((0, 0), (0, 0))._replace(replicas=alone), toy_config(tmp_path))

@@ -5,7 +5,7 @@ import pytest
 
 from seq2seq.analysis.memory_tasks.tasks import AddingTask, CopyTask, TemporalOrderTask
 
-TASKS = [CopyTask(symbols=5, length=3), AddingTask(), TemporalOrderTask()]
+TASKS = [CopyTask(num_symbols=5, length=3), AddingTask(), TemporalOrderTask()]
 by_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 ROWS = 400
 
@@ -65,7 +65,7 @@ def test_who_guesses_gets_what_the_task_says(task, rng):
     outputs = np.ones((rows, task.target_length, task.output_size))
     if task.output_size > 1:
         outputs[:, :, 1] = 2.0
-    right = task.correct(outputs, answers)
+    right = task.is_correct(outputs, answers)
     assert right.shape == answers.shape
     assert abs(right.mean() - task.chance_accuracy) < 5 * np.sqrt(
         task.chance_accuracy * (1 - task.chance_accuracy) / rows
@@ -76,7 +76,7 @@ def test_who_guesses_gets_what_the_task_says(task, rng):
 def test_the_right_answers_are_right(task):
     _, answers = draw(task, 12)
     perfect = np.eye(task.output_size)[answers] if task.output_size > 1 else answers[:, :, None]
-    assert task.correct(perfect, answers).all()
+    assert task.is_correct(perfect, answers).all()
 
 
 @by_task

@@ -12,12 +12,12 @@ import tensorflow as tf
 
 from seq2seq.analysis.comparison import mean_confidence_interval
 from seq2seq.analysis.gradients import unroll, weight_gradients
-from seq2seq.analysis.memory_tasks.records import COLUMNS, memory_span, memory_span_at_best_rate, run_experiments
+from seq2seq.analysis.memory_tasks.experiments import COLUMNS, memory_span, memory_span_at_best_rate, run_experiments
 from seq2seq.analysis.memory_tasks.tasks import AddingTask, CopyTask, TemporalOrderTask
 from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer, TrainingRun, units_for_parameters
 from seq2seq.layers.cells import CELLS, make_cell
 
-TINY = Budget(parameters=150, updates=4, batch_size=5, eval_every=2, eval_sequences=20)
+TINY = Budget(parameters=150, max_updates=4, batch_size=5, eval_every=2, eval_sequences=20)
 
 
 @pytest.mark.parametrize("kind", sorted(CELLS))
@@ -46,20 +46,20 @@ def test_units_need_a_cell_and_sizes():
 
 @pytest.mark.parametrize("kind", ["clockwork", "gru"])
 def test_a_training_is_a_function_of_its_seed_whatever_came_before(kind):
-    task = CopyTask(symbols=3, length=2)
+    task = CopyTask(num_symbols=3, length=2)
     used, fresh = MemoryTrainer(kind, task, TINY), MemoryTrainer(kind, task, TINY)
     other = used.train(6, seed=2)
     again, first = used.train(9, seed=3), fresh.train(9, seed=3)
     np.testing.assert_array_equal(again.losses, first.losses)
     np.testing.assert_array_equal(again.gradient_norms, first.gradient_norms)
     assert again.score == first.score
-    assert len(other.losses) == TINY.updates
+    assert len(other.losses) == TINY.max_updates
     assert (other.losses[0] != again.losses[0]).all()
 
 
 @pytest.mark.parametrize("task", [AddingTask(), TemporalOrderTask()], ids=lambda task: task.name)
 def test_a_network_learns_a_short_task_and_stops(task):
-    budget = Budget(parameters=500, updates=300, eval_every=25, eval_sequences=200, target_score=0.6)
+    budget = Budget(parameters=500, max_updates=300, eval_every=25, eval_sequences=200, target_score=0.6)
     run = MemoryTrainer("gru", task, budget).train(10)
     assert 0.6 <= run.score <= 1.0
     assert run.updates < 300
@@ -68,7 +68,7 @@ def test_a_network_learns_a_short_task_and_stops(task):
 
 
 def test_only_h_is_read_of_a_cell_that_hands_up_its_memory():
-    task = CopyTask(symbols=3, length=2)
+    task = CopyTask(num_symbols=3, length=2)
     network = MemoryTrainer("depth_gated_lstm", task, TINY).network
     batch = task.sample(6, 4, np.random.default_rng(1))
     outputs, _ = network.recurrence(batch.inputs, tf.fill([4], 8))
@@ -80,7 +80,7 @@ def test_only_h_is_read_of_a_cell_that_hands_up_its_memory():
 @pytest.mark.parametrize("task", [AddingTask(), TemporalOrderTask()], ids=lambda task: task.name)
 def test_plain_gradient_descent_takes_steps_of_the_losss_gradient(task):
     """With another optimizer, and without clipping; the loss is that of `loss_function`."""
-    budget = Budget(parameters=150, updates=1, batch_size=5, eval_sequences=8, learning_rate=0.5, clip_norm=None)
+    budget = Budget(parameters=150, max_updates=1, batch_size=5, eval_sequences=8, learning_rate=0.5, clip_norm=None)
     trainer = MemoryTrainer("gru", task, budget, keras.optimizers.SGD)
     trainer.reset(seed=3)
     cell = trainer.network.recurrence.cell
@@ -101,7 +101,7 @@ FAR = {("lstm", 1): 40, ("lstm", 2): 20, ("elman", 1): 5, ("elman", 2): 10, ("el
 class Scripted:
     """Stands in for a trainer: solves what is at most `FAR` steps away for a seed."""
 
-    units, parameters = 4, 100
+    units, num_parameters = 4, 100
     calls: ClassVar[list[tuple]]
 
     def __init__(self, cell, task, budget):
@@ -116,7 +116,7 @@ class Scripted:
 @pytest.fixture
 def scripted(monkeypatch):
     Scripted.calls = []
-    monkeypatch.setattr("seq2seq.analysis.memory_tasks.records.MemoryTrainer", Scripted)
+    monkeypatch.setattr("seq2seq.analysis.memory_tasks.experiments.MemoryTrainer", Scripted)
     return Scripted.calls
 
 
@@ -142,7 +142,7 @@ def test_a_second_call_goes_on_where_the_first_ended(scripted):
     assert scripted[done:] == scripted[3:done]
     assert more == entries
     assert {entry["setting"]["learning_rate"] for entry in more} == {Budget.learning_rate}
-    run_experiments(*call, budget=Budget(updates=3), known=more)
+    run_experiments(*call, budget=Budget(max_updates=3), known=more)
     assert len(scripted) == 3 * done - 3, "another budget is another training"
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, parse_config
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, validate_config
 from seq2seq.models.translation import Seq2Seq
 from tests.conftest import randomize
 
@@ -152,7 +152,7 @@ def test_the_least_parameters_are_not_more_and_not_far_fewer(name):
         "decoder": {"units": 7} | decoder,
         "data": {split: {"phrasebook": split} for split in ("train", "valid")},
     }
-    least = parse_config(values, name).min_parameters(SOURCE_V, TARGET_V)
+    least = validate_config(values, name).min_parameters(SOURCE_V, TARGET_V)
     parts = {"encoder": model.encoder, "decoder": model.decoder}
     found = {name: sum(weight.shape.num_elements() for weight in part.weights) for name, part in parts.items()}
     found["embeddings"] = model.count_params() - sum(found.values())
@@ -318,7 +318,7 @@ def test_dropout_is_on_in_training_only():
     model = Seq2Seq(9, 9, EmbeddingsConfig(size=4, dropout=0.5), EncoderConfig(units=4), DecoderConfig(units=4))
     losses = []
     for draw in (0, 1, 1):
-        model.stream.step.assign(draw)
+        model.random_stream.step.assign(draw)
         losses.append(float(model.loss_sums(SOURCE % 9, TARGET % 9, training=True)[0]))
     assert losses[0] != losses[1] == losses[2]
     assert float(model.loss_sums(SOURCE % 9, TARGET % 9)[0]) == float(model.loss_sums(SOURCE % 9, TARGET % 9)[0])

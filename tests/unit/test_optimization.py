@@ -181,7 +181,7 @@ def test_keras_still_has_the_private_names_that_the_fused_step_reads():
     """Should this fail, Adam is right and slower; find the new names, or measure what it costs to do without."""
     optimizer = FusedAdam(0.01)
     optimizer.build([keras.Variable([1.0])])
-    assert [hasattr(optimizer, name) for name in optimization.SLOTS] == [True] * 3
+    assert [hasattr(optimizer, name) for name in optimization.KERAS_SLOT_ATTRIBUTES] == [True] * 3
     assert optimizer.fused
 
 
@@ -193,7 +193,7 @@ def test_the_fused_step_equals_kerass_own(decay, fuses, rng, monkeypatch):
     fused_step = tf.raw_ops.ResourceApplyAdam
     monkeypatch.setattr(tf.raw_ops, "ResourceApplyAdam", lambda **inputs: calls.append(1) or fused_step(**inputs))
     if not fuses:
-        monkeypatch.setattr(optimization, "SLOTS", ("_momentums_of_tomorrow",))
+        monkeypatch.setattr(optimization, "KERAS_SLOT_ATTRIBUTES", ("_momentums_of_tomorrow",))
     keywords = {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-4} | ({} if decay is None else {"weight_decay": decay})
     own, fused = (keras.optimizers.Adam, FusedAdam) if decay is None else (keras.optimizers.AdamW, FusedAdamW)
     start = rng.normal(size=(3, 5)).astype("f")

@@ -38,7 +38,7 @@ def test_a_command_gets_what_was_given(capsys):
     application = typer.Typer()
 
     @application.command()
-    @with_search_options("unk")
+    @with_search_options("unk_handling")
     def search(model: str, *, search: dict, last: int = 3) -> None:
         seen.append((model, search, last))
 
@@ -59,8 +59,8 @@ def test_a_command_gets_what_was_given(capsys):
     ]
     command(arguments, standalone_mode=False)
     assert seen == [("M", {"length_penalty": "average", "int8": False, "top_p": 0.5, "language_model": "lm"}, 4)]
-    with pytest.raises(Exception, match="--unk"):
-        command(["search", "M", "--unk", "keep"], standalone_mode=False)
+    with pytest.raises(Exception, match="--unk-handling"):
+        command(["search", "M", "--unk-handling", "keep"], standalone_mode=False)
 
 
 def test_given_options_take_the_place_of_the_recipes():

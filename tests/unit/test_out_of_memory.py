@@ -120,7 +120,7 @@ def run_all(limit, batch, fits, said):
             fail("allocator")
         return [number**2 for number in part]
 
-    parts = limit.run(batch, compute, size=sum, explain="{1} at {0}".format, warn=said.append)
+    parts = limit.run(batch, compute, size=sum, explain="{1} at {0}".format, on_warning=said.append)
     return [(list(part), result) for part, result in parts], tried
 
 
@@ -142,7 +142,7 @@ def test_one_that_does_not_fit_alone_is_an_error_and_the_others_have_come():
     def compute(part):
         return fail("allocator") if sum(part) > 7 else part
 
-    parts = BatchSplitter().run([2, 8], compute, size=sum, explain="{1} at {0}".format, warn=str)
+    parts = BatchSplitter().run([2, 8], compute, size=sum, explain="{1} at {0}".format, on_warning=str)
     assert next(parts) == ([2], [2])
     with pytest.raises(OutOfMemoryError, match=r"^out of memory at \[8\]$"):
         next(parts)
@@ -156,7 +156,7 @@ def test_errors_of_other_kinds_are_not_tried_again():
         raise tf.errors.InternalError(None, None, "libdevice not found")
 
     with pytest.raises(tf.errors.InternalError, match="libdevice"):
-        list(BatchSplitter().run([1, 2], compute, size=len, explain=lambda *_: "", warn=tried.append))
+        list(BatchSplitter().run([1, 2], compute, size=len, explain=lambda *_: "", on_warning=tried.append))
     assert tried == [[1, 2]]
 
 
@@ -170,7 +170,7 @@ def test_translations_are_the_same_with_little_memory(face, values, model, token
     chosen = options(**values)
     expected = Translator(model, tokenizer, tokenizer).translate(LINES, chosen)
     sizes, said, done = limit_searches(monkeypatch, 3, face), [], []
-    translator = Translator(model, tokenizer, tokenizer, warn=said.append)
+    translator = Translator(model, tokenizer, tokenizer, on_warning=said.append)
     found = translator.translate(LINES, chosen, on_progress=done.append)
     assert [[h.text for h in t.hypotheses] for t in found] == [[h.text for h in t.hypotheses] for t in expected]
     assert [[h.tokens for h in t.hypotheses] for t in found] == [[h.tokens for h in t.hypotheses] for t in expected]
@@ -196,7 +196,7 @@ def test_a_notice_says_what_was_tried_and_which_option_saves_it(model, tokenizer
 
 def test_later_calls_of_a_translator_do_not_try_what_failed(model, tokenizer, monkeypatch):
     sizes, said = limit_searches(monkeypatch, 3, "allocator"), []
-    translator = Translator(model, tokenizer, tokenizer, warn=said.append)
+    translator = Translator(model, tokenizer, tokenizer, on_warning=said.append)
     translator.translate(LINES, options())
     assert sizes[:3] == [12, 6, 3]
     sizes.clear()
@@ -204,7 +204,7 @@ def test_later_calls_of_a_translator_do_not_try_what_failed(model, tokenizer, mo
     list(translator.translate_stream(LINES, options(), chunk=6))
     assert max(sizes) <= 3
     assert len(said) == 1
-    fresh = Translator(model, tokenizer, tokenizer, warn=said.append)
+    fresh = Translator(model, tokenizer, tokenizer, on_warning=said.append)
     fresh.translate(LINES, options())
     assert len(said) == 2, "one for each translator"
 
@@ -228,7 +228,7 @@ def test_a_sentence_that_does_not_fit_alone_is_named(values, key, model, tokeniz
 def test_log_probs_are_the_same_with_little_memory(face, language_model, tokenizer, monkeypatch):
     expected = TextGenerator(language_model, tokenizer).token_log_probs(LINES)
     said, sizes, done = [], [], []
-    generator = TextGenerator(language_model, tokenizer, warn=said.append)
+    generator = TextGenerator(language_model, tokenizer, on_warning=said.append)
     monkeypatch.setattr(generator, "_read_out", with_room_for(3, face, sizes)(generator._read_out))
     for line, (ours, theirs) in enumerate(zip(generator.token_log_probs(LINES, done.append), expected, strict=True)):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5, err_msg=LINES[line])
@@ -256,7 +256,7 @@ def plan():
 
 @pytest.mark.parametrize("face", FACES)
 def test_training_explains_each_error_with_the_batch(face, plan):
-    data = SimpleNamespace(describe_size=lambda source, target: f"{source} source and {target} target tokens")
+    data = SimpleNamespace(describe_token_counts=lambda source, target: f"{source} source and {target} target tokens")
     message = (
         f"{FACES[face][2]} at a batch of 2 sentences of 4 source and 5 target tokens, shared by 2 replicas. "
         "Lower batching.max_tokens or data.filters.max_tokens, and raise training.accumulation_steps"

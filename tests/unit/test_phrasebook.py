@@ -14,11 +14,11 @@ import pytest
 
 from seq2seq.errors import CorpusError
 from seq2seq.phrasebook import phrasebook as module
-from seq2seq.phrasebook.phrasebook import DEFAULT_PAIRS, assign_split, fingerprint, load_grammar, phrasebook
+from seq2seq.phrasebook.phrasebook import DEFAULT_PAIRS, assign_split, fingerprint, generate_pairs, load_grammar
 from tests.unit.test_grammar import named
 
 SIZES = {"train": 12_000, "valid": 400, "test": 400, "compositional": 400}
-SPLITS = {split: list(phrasebook(split, pairs)) for split, pairs in SIZES.items()}
+SPLITS = {split: list(generate_pairs(split, pairs)) for split, pairs in SIZES.items()}
 SAMPLE = [pair for pairs in SPLITS.values() for pair in pairs]
 
 # Gender, singular and plural, written down apart from the lexicon.
@@ -105,7 +105,7 @@ def german(pattern: str, pairs: list[tuple[str, str]] = SIMPLE) -> list[str]:
 
 
 def test_defaults():
-    assert {split: len(list(phrasebook(split))) for split in ("valid", "test")} == {"valid": 500, "test": 1000}
+    assert {split: len(list(generate_pairs(split))) for split in ("valid", "test")} == {"valid": 500, "test": 1000}
     assert DEFAULT_PAIRS["train"] == 100_000
 
 
@@ -116,14 +116,14 @@ def test_a_source_occurs_once_in_all_splits_together():
 def test_splits_are_told_by_the_sentence_whatever_the_seed():
     for seed in (1, 2):
         for split in ("train", "valid", "test"):
-            assert {assign_split(source) for source, _ in phrasebook(split, 100, seed)} == {split}
+            assert {assign_split(source) for source, _ in generate_pairs(split, 100, seed)} == {split}
     shares = Counter(assign_split(f"sentence {number}") for number in range(20_000))
     assert [round(shares[split] / 20_000, 1) for split in ("train", "valid", "test")] == [0.8, 0.1, 0.1]
 
 
 def test_fewer_pairs_are_the_first_ones_and_another_seed_gives_others():
-    assert list(phrasebook("train", 50)) == SPLITS["train"][:50]
-    assert len(set(phrasebook("train", 500, 2)) & set(SPLITS["train"])) < 25
+    assert list(generate_pairs("train", 50)) == SPLITS["train"][:50]
+    assert len(set(generate_pairs("train", 500, 2)) & set(SPLITS["train"])) < 25
 
 
 @pytest.mark.parametrize("count", [0, 1, 10, 25, 30])
@@ -137,8 +137,8 @@ def test_repeats_are_left_out_within_chunks_and_beyond(monkeypatch, count):
 
 def test_another_process_with_another_hash_seed_yields_the_same_pairs():
     code = (
-        "import hashlib; from seq2seq.phrasebook.phrasebook import phrasebook;"
-        "print(hashlib.sha256(repr(list(phrasebook('test', 400))).encode()).hexdigest())"
+        "import hashlib; from seq2seq.phrasebook.phrasebook import generate_pairs;"
+        "print(hashlib.sha256(repr(list(generate_pairs('test', 400))).encode()).hexdigest())"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "123"}
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
@@ -148,7 +148,7 @@ def test_another_process_with_another_hash_seed_yields_the_same_pairs():
 @pytest.mark.parametrize("split", ["dev", "Train", ""])
 def test_unknown_split(split: str):
     with pytest.raises(CorpusError, match=rf"unknown split '{split}'. Accepted: train, valid, test, compositional"):
-        phrasebook(split)
+        generate_pairs(split)
 
 
 def test_the_basic_lexicon_has_fewer_words_and_every_rule():
@@ -158,12 +158,12 @@ def test_the_basic_lexicon_has_fewer_words_and_every_rule():
     assert words[1] < words[0]
     assert len(words[0]) > 1200
     assert 350 < len(words[1]) < 450
-    random = module.random_source("basic", 1)
+    random = module.make_random("basic", 1)
     for rule in full.rules.rules:
         if rule.startswith("sentence."):
             assert basic.linearize(basic.draw(random, rule), "german").text
     with pytest.raises(CorpusError, match=r"unknown lexicon 'tiny'. Accepted: full, basic\."):
-        phrasebook("train", lexicon="tiny")
+        generate_pairs("train", lexicon="tiny")
 
 
 def test_a_fingerprint_is_of_the_grammar_and_of_what_is_asked():
@@ -190,7 +190,9 @@ def test_a_fingerprint_changes_with_the_grammars_data_and_not_with_its_code(tmp_
 
 def test_the_pairs_are_those_of_the_version():
     """Where they are others and the grammar's data is the same, `VERSION` is to be raised: it tells encoded corpora."""
-    pairs = [list(phrasebook(split, 200, lexicon=lexicon)) for split in DEFAULT_PAIRS for lexicon in module.LEXICONS]
+    pairs = [
+        list(generate_pairs(split, 200, lexicon=lexicon)) for split in DEFAULT_PAIRS for lexicon in module.LEXICONS
+    ]
     digest = hashlib.sha256(repr(pairs).encode()).hexdigest()
     assert (module.VERSION, digest) == (1, "799fe6a718351191e02b88756cc916497e1b63b54f1f2a09dc9f8083f9530e91")
 
@@ -198,11 +200,11 @@ def test_the_pairs_are_those_of_the_version():
 def test_what_the_compositional_split_holds_out_was_seen_apart():
     """No combination is in train; each of its words is there in other forms, and each form with other words."""
     grammar = load_grammar()
-    held_out = named(grammar.combinations["german"])
+    held_out = named(grammar.held_out_combinations["german"])
     assert len(held_out) > 20
     train = Counter()
     texts = dict(SPLITS["train"])
-    random = module.random_source("train", 1)
+    random = module.make_random("train", 1)
     for _ in range(20_000):
         derivation = grammar.draw(random)
         if grammar.linearize(derivation, "english").text in texts:

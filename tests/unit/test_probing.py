@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from seq2seq.analysis.challenge.sets import (
-    LINK_COUNTS,
+    INTERVENING_PHRASES,
     LONG_DISTANCE,
     Accuracy,
     ChallengeItem,
@@ -16,7 +16,7 @@ from seq2seq.analysis.challenge.sets import (
 )
 from seq2seq.errors import EvaluationError
 from seq2seq.phrasebook.grammar import Grammar
-from seq2seq.phrasebook.phrasebook import assign_split, phrasebook
+from seq2seq.phrasebook.phrasebook import assign_split, generate_pairs
 
 ITEMS = 3
 
@@ -39,12 +39,12 @@ class Answers:
 
 def test_sets_are_of_all_phenomena_unseen_and_without_repeats(sets):
     names = Counter(item.phenomenon for item in sets)
-    assert names.pop(LONG_DISTANCE) == ITEMS * len(LINK_COUNTS)
+    assert names.pop(LONG_DISTANCE) == ITEMS * len(INTERVENING_PHRASES)
     assert set(names.values()) == {ITEMS}
     assert len(names) == 28
     assert all(assign_split(item.source) == "test" for item in sets)
     assert len({(item.phenomenon, item.source) for item in sets}) == len(sets)
-    seen = {source for source, _ in phrasebook("train", 3000, lexicon="basic")}
+    seen = {source for source, _ in generate_pairs("train", 3000, lexicon="basic")}
     assert not seen & {item.source for item in sets}
 
 
@@ -58,7 +58,7 @@ def test_no_reference_has_a_combination_that_training_holds_out(monkeypatch):
 
     def noted(grammar, node, language):
         sentence = say(grammar, node, language)
-        held_out[sentence.text] = grammar.held_out(sentence)
+        held_out[sentence.text] = grammar.is_held_out(sentence)
         return sentence
 
     monkeypatch.setattr(Grammar, "linearize", noted)
@@ -94,15 +94,15 @@ def test_what_is_right_is_counted_by_phenomenon_and_by_distance(sets):
     done = []
     report = evaluate_challenge_sets(Answers(answers), ITEMS, seed=5, lexicon="basic", on_progress=done.append)
     assert done == [len(sets)]
-    by_name = {accuracy.name: accuracy for accuracy in report.phenomena}
+    by_name = {accuracy.name: accuracy for accuracy in report.by_phenomenon}
     assert by_name["past"].correct == 0
-    assert all(accuracy.correct == accuracy.items for name, accuracy in by_name.items() if name != "past")
-    assert sum(accuracy.items for accuracy in report.distances) == ITEMS * len(LINK_COUNTS)
-    starts = [int(accuracy.name.split("-")[0]) for accuracy in report.distances]
+    assert all(accuracy.correct == accuracy.total for name, accuracy in by_name.items() if name != "past")
+    assert sum(accuracy.total for accuracy in report.by_distance) == ITEMS * len(INTERVENING_PHRASES)
+    starts = [int(accuracy.name.split("-")[0]) for accuracy in report.by_distance]
     assert starts == sorted(starts)
     assert starts[-1] > 16
     values = report.as_dict()
-    assert values["phenomena"][0].keys() == {"name", "items", "correct", "accuracy", "low", "high"}
+    assert values["by_phenomenon"][0].keys() == {"name", "total", "correct", "accuracy", "low", "high"}
 
 
 def test_wilson_intervals():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sacrebleu.metrics import BLEU, CHRF
 
-from seq2seq.analysis.errors import quality_by_length
+from seq2seq.analysis.error_analysis import quality_by_length
 from seq2seq.analysis.representations import bottleneck_size
 from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import Tokenizers

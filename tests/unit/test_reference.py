@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import pytest
 
-from seq2seq.config.recipe import RECIPES
-from seq2seq.config.reference import reference, type_name
+from seq2seq.config.recipe import TASK_CONFIGS
+from seq2seq.config.reference import render_reference, type_name
 from seq2seq.config.section import Rate, Section, sections
 
 FILE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -16,7 +16,7 @@ FILE = Path(__file__).parents[2] / "docs" / "configuration.md"
 def tables() -> dict[str, list[dict[str, str]]]:
     """Rows by section title, read back from the Markdown."""
     found: dict[str, list[dict[str, str]]] = {}
-    for part in reference().split("\n## ")[1:]:
+    for part in render_reference().split("\n## ")[1:]:
         header, _, *rows = [
             [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
             for line in part.split("\n")
@@ -34,16 +34,16 @@ def table_of(title: str, task: str = "translation") -> dict[str, dict[str, str]]
 
 
 def test_the_document_is_up_to_date():
-    assert FILE.read_text(encoding="utf-8") == reference(), (
+    assert FILE.read_text(encoding="utf-8") == render_reference(), (
         "docs/configuration.md is not what the schema says: run `make docs` and commit the file"
     )
 
 
-@pytest.mark.parametrize("task", RECIPES)
+@pytest.mark.parametrize("task", TASK_CONFIGS)
 def test_every_key_of_every_section_is_there_once_and_in_order(task):
     documented = tables()
     by_name = {name: title for title in documented for name in re.findall(r"`([^`]+)`", title)}
-    for name, section in sections(RECIPES[task]):
+    for name, section in sections(TASK_CONFIGS[task]):
         assert list(table_of(by_name.get(name, "The recipe"), task)) == list(section.model_fields), name
     assert "`data.train`, `data.valid`, `data.test`" in documented
     assert list(documented).index("`decoder`") == list(documented).index("`encoder`") + 1
@@ -51,7 +51,7 @@ def test_every_key_of_every_section_is_there_once_and_in_order(task):
 
 
 def test_what_not_all_tasks_have_names_its_task():
-    assert "Stacked recurrent encoder. Only of `translation`." in reference()
+    assert "Stacked recurrent encoder. Only of `translation`." in render_reference()
     assert table_of("`decoder`")["heads"]["task"] == "`translation`"
     assert "heads" not in table_of("`decoder`", "language_model")
     assert table_of("`decoder`")["units"]["task"] == ""

@@ -58,14 +58,19 @@ def test_the_dataset_has_the_shares_of_this_worker():
 
 def test_alone_a_worker_knows_everything():
     replicas = Replicas()
-    assert (replicas.count, replicas.workers, replicas.local_replicas, replicas.is_chief) == (1, 1, range(1), True)
+    assert (replicas.num_replicas, replicas.num_workers, replicas.local_replicas, replicas.is_chief) == (
+        1,
+        1,
+        range(1),
+        True,
+    )
     assert replicas.any_worker(True, False) == [True, False]
     assert replicas.gather_texts(["a", "b"]) == ["a", "b"]
 
 
 def test_on_one_device_nothing_is_mirrored():
     replicas = Replicas("mirrored")
-    assert (replicas.count, replicas.strategy) == (1, tf.distribute.get_strategy())
+    assert (replicas.num_replicas, replicas.strategy) == (1, tf.distribute.get_strategy())
 
 
 @pytest.mark.parametrize("local", [1, 2])
@@ -83,7 +88,7 @@ def test_texts_of_workers_are_joined_in_their_order(local):
             return tf.concat([brought[replica] for replica in range(2 * local)], axis)
 
         replicas = Replicas()
-        replicas.worker_index, replicas.workers, replicas.count = worker, 2, 2 * local
+        replicas.worker_index, replicas.num_workers, replicas.num_replicas = worker, 2, 2 * local
         replicas.strategy = SimpleNamespace(experimental_distribute_values_from_function=distribute, gather=gather)
         return replicas.gather_texts(texts[worker::2])
 
@@ -144,7 +149,7 @@ def test_only_errors_of_several_workers_are_about_other_workers():
     lost = tf.errors.UnavailableError(None, None, "socket closed")
     with pytest.raises(tf.errors.UnavailableError), report_lost_workers(replicas):
         raise lost
-    replicas.workers = 2
+    replicas.num_workers = 2
     message = r"worker 0 of 2 lost another one, .* \(UnavailableError\)"
     with pytest.raises(TrainingError, match=message), report_lost_workers(replicas):
         raise lost
@@ -159,7 +164,7 @@ def test_lack_of_memory_is_no_lost_worker(face):
     message = f"{FACES[face][2]}. Lower batching.max_tokens"
     with pytest.raises(TrainingError, match=f"^{re.escape(message)}"), report_lost_workers(replicas):
         fail(face)
-    replicas.workers = 2
+    replicas.num_workers = 2
     message = f"worker 0 of 2: {message}"
     with pytest.raises(TrainingError, match=f"^{re.escape(message)}"), report_lost_workers(replicas):
         fail(face)
@@ -173,10 +178,10 @@ def test_another_worker_than_the_chief_writes_nothing(tmp_path):
     variables = SimpleNamespace(state_variables=dict)
     model = SimpleNamespace(
         weights=[], metrics=[], optimizer=SimpleNamespace(variables=[]), update=variables,
-        stream=SimpleNamespace(step=tf.Variable(0)),
+        random_stream=SimpleNamespace(step=tf.Variable(0)),
     )  # fmt: skip
     records = RunDirectory(tmp_path, toy_config(tmp_path), model, None, replicas)
-    records.begin(resumes=False)
+    records.start_run(resumes=False)
     records.save("checkpoints/last.safetensors", None)
     records.record_validation({"best": True, "update": 1}, None)
     records.prune()

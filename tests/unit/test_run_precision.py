@@ -35,7 +35,7 @@ tf32_is_on = tf.config.experimental.tensor_float_32_execution_enabled
 @pytest.fixture(autouse=True)
 def ampere(monkeypatch):
     """The CPU, taken for a GPU that has TF32; the switch is as it was afterwards."""
-    monkeypatch.setattr(device, "find_device", lambda: Device("GPU (fake)", "mixed_bfloat16", True, (8, 0)))
+    monkeypatch.setattr(device, "set_up_device", lambda: Device("GPU (fake)", "mixed_bfloat16", True, (8, 0)))
     before = tf32_is_on()
     yield
     set_tf32(before)
@@ -97,7 +97,7 @@ def test_loading_sets_the_switch(precision, folder, language_folder):
 
 @pytest.mark.parametrize("load", [Translator.load, TextGenerator.load])
 def test_loading_in_tf32_without_it_is_refused_before_anything_is_read(load, tmp_path, monkeypatch):
-    monkeypatch.setattr(device, "find_device", lambda: Device("CPU", "float32", False))
+    monkeypatch.setattr(device, "set_up_device", lambda: Device("CPU", "float32", False))
     with pytest.raises(ConfigError, match=r"precision tf32 needs a GPU of compute capability 8\.0"):
         load(tmp_path / "nothing", "tf32")
 
@@ -169,7 +169,7 @@ def test_training_looks_for_a_device_before_it_starts_tensorflow(tmp_path, monke
         raise InterruptedError
 
     cpu = Device("CPU", "float32", False)
-    monkeypatch.setattr(machine, "find_device", lambda: order.append("device") or cpu)
+    monkeypatch.setattr(machine, "set_up_device", lambda: order.append("device") or cpu)
     monkeypatch.setattr(machine, "Replicas", replicas)
     with pytest.raises(InterruptedError):
         train(toy_config(tmp_path, training={"distribution": "mirrored"}), tmp_path / "run")
@@ -180,7 +180,7 @@ def test_training_looks_for_a_device_before_it_starts_tensorflow(tmp_path, monke
 def test_training_in_tf32_without_it_leaves_nothing(tmp_path, monkeypatch):
     from seq2seq.training import train
 
-    monkeypatch.setattr(device, "find_device", lambda: Device("CPU", "float32", False))
+    monkeypatch.setattr(device, "set_up_device", lambda: Device("CPU", "float32", False))
     with pytest.raises(ConfigError, match="precision tf32 needs a GPU"):
         train(toy_config(tmp_path, training={"precision": "tf32"}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -190,7 +190,7 @@ def test_training_in_tf32_without_it_leaves_nothing(tmp_path, monkeypatch):
 def test_training_computes_in_what_the_recipe_says(chosen, tmp_path, monkeypatch):
     from seq2seq.training import machine
 
-    monkeypatch.setattr(machine, "find_device", device.find_device)
+    monkeypatch.setattr(machine, "set_up_device", device.set_up_device)
     config = toy_config(tmp_path, training={"precision": chosen, "deterministic": False})
     assert machine.set_up_machine(config).precision == ("mixed_bfloat16" if chosen == "auto" else chosen)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq.search import SearchConstraints, StepOutput, greedy_search, sample, uniform_noise
+from seq2seq.search import SearchConstraints, StepOutput, greedy_search, sample, sampling_uniforms
 from tests.reference import log_softmax, softmax
 from tests.unit.test_search import BOS, EOS, PAD, UNK, Fake, V
 
@@ -54,7 +54,7 @@ def test_evenly_spread_numbers_give_the_distribution(shape):
 @pytest.mark.parametrize("shape", SHAPES[::5])
 def test_drawn_numbers_give_the_distribution(shape):
     fake, count = Fake(3, 1, sharpness=1.0), 3000
-    tokens = first_tokens(fake, uniform_noise(5, [[7, 8]], count, [1])[:, :, 0], *shape)
+    tokens = first_tokens(fake, sampling_uniforms(5, [[7, 8]], count, [1])[:, :, 0], *shape)
     expected = distribution(fake.logits[0, BOS + 1], *shape)
     found = np.bincount(tokens[0], minlength=V)
     assert not found[expected == 0].any()
@@ -66,7 +66,7 @@ def test_drawn_numbers_give_the_distribution(shape):
 def test_whole_draws_follow_the_model():
     """Frequencies of whole translations are products of the steps' probabilities."""
     fake, count = Fake(8, 1, sharpness=1.0), 6000
-    uniforms = uniform_noise(2, [[4]], count, [3])
+    uniforms = sampling_uniforms(2, [[4]], count, [3])
     result = sample(fake, *fake.start(), fake.rules([3]), tf.constant(uniforms))
     drawn = [tuple(tokens) for tokens in result.tokens[0].numpy().tolist()]
     for hypothesis in {tuple(tokens) for tokens in drawn}:
@@ -83,7 +83,7 @@ def test_whole_draws_follow_the_model():
 def test_scores_are_the_models_own_and_sorted():
     fake = Fake(5, 6)
     limits = [10, 2, 7, 9, 4, 10]
-    uniforms = uniform_noise(1, [[i] for i in range(6)], 4, limits)
+    uniforms = sampling_uniforms(1, [[i] for i in range(6)], 4, limits)
     rules = fake.rules(limits, length_penalty=0.6, coverage_penalty=0.4, min_lengths=tf.fill([6], 3), forbidden=(UNK,))
     result = sample(fake, *fake.start(), rules, tf.constant(uniforms), temperature=2.0, top_k=4, top_p=0.9)
     for row in range(6):
@@ -95,8 +95,8 @@ def test_scores_are_the_models_own_and_sorted():
             assert not {PAD, BOS, UNK} & set(tokens)
             log_probs, weights = fake.follow(row, tokens)
             np.testing.assert_allclose(result.log_probs[row, n, :length], log_probs, atol=1e-5)
-            np.testing.assert_allclose(result.weights[row, n, :length], weights, atol=1e-6)
-            assert not result.weights[row, n, length:].numpy().any()
+            np.testing.assert_allclose(result.attention[row, n, :length], weights, atol=1e-6)
+            assert not result.attention[row, n, length:].numpy().any()
             expected = fake.score(row, tokens, penalty=0.6, beta=0.4)
             assert float(result.scores[row, n]) == pytest.approx(expected, abs=1e-5)
     assert (np.diff(result.scores.numpy(), axis=1) <= 0).all()
@@ -107,7 +107,7 @@ def test_scores_are_the_models_own_and_sorted():
 def test_narrow_shapes_equal_greedy(shape):
     fake = Fake(1, 8)
     rules = fake.rules([3, 12, 1, 7, 9, 12, 5, 12])
-    uniforms = uniform_noise(3, [[i] for i in range(8)], 1, [12] * 8)
+    uniforms = sampling_uniforms(3, [[i] for i in range(8)], 1, [12] * 8)
     drawn = sample(fake, *fake.start(), rules, tf.constant(uniforms), **shape)
     for ours, other in zip(drawn, greedy_search(fake, *fake.start(), rules), strict=True):
         np.testing.assert_allclose(ours, other, atol=1e-5)
@@ -138,17 +138,17 @@ def test_numbers_at_the_ends_draw_what_may_come():
 
 def test_numbers_depend_on_seed_sentence_and_draw_alone():
     sentences, lengths = [[4, 5, 6], [4, 5], [9]], [7, 3, 5]
-    numbers = uniform_noise(11, sentences, 3, lengths)
+    numbers = sampling_uniforms(11, sentences, 3, lengths)
     assert numbers.shape == (3, 3, 7)
     assert numbers.dtype == np.float32
     assert ((numbers >= 0) & (numbers < 1)).all()
     assert not numbers[1, :, 3:].any()
     # Alone, among others, in another order, with more draws, with more or less room: the same.
-    np.testing.assert_array_equal(uniform_noise(11, [[9]], 1, [9])[0, 0, :5], numbers[2, 0, :5])
-    np.testing.assert_array_equal(uniform_noise(11, sentences[::-1], 8, [2, 3, 7])[2, :3], numbers[0])
+    np.testing.assert_array_equal(sampling_uniforms(11, [[9]], 1, [9])[0, 0, :5], numbers[2, 0, :5])
+    np.testing.assert_array_equal(sampling_uniforms(11, sentences[::-1], 8, [2, 3, 7])[2, :3], numbers[0])
     # Another seed, sentence or draw: others.
-    others = [numbers[0, 0], numbers[0, 1], numbers[1, 0], uniform_noise(12, sentences, 1, lengths)[0, 0]]
+    others = [numbers[0, 0], numbers[0, 1], numbers[1, 0], sampling_uniforms(12, sentences, 1, lengths)[0, 0]]
     firsts = {tuple(other[:3].tolist()) for other in others}
     assert len(firsts) == len(others)
     # A sentence is not mixed up with a draw of another seed: each has a place of its own.
-    assert uniform_noise(1, [[0, 4]], 1, [1])[0, 0, 0] != uniform_noise(1, [[4]], 1, [1])[0, 0, 0]
+    assert sampling_uniforms(1, [[0, 4]], 1, [1])[0, 0, 0] != sampling_uniforms(1, [[4]], 1, [1])[0, 0, 0]

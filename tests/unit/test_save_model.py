@@ -7,12 +7,12 @@ import tensorflow as tf
 from seq2seq import (
     EmbeddingsConfig,
     LanguageModel,
+    LanguageModelDecoderConfig,
     Seq2Seq,
     TextGenerator,
     TokenizerConfig,
     Tokenizers,
     Translator,
-    UnconditionalDecoderConfig,
     save_model,
 )
 from seq2seq.config import DecoderConfig, EncoderConfig, SearchOptions
@@ -71,7 +71,7 @@ def test_a_model_trained_with_fit_translates(tmp_path, tokenizer, other, joint):
 
 
 def test_a_language_model_generates(tmp_path, tokenizer):
-    decoder = UnconditionalDecoderConfig(units=8)
+    decoder = LanguageModelDecoderConfig(units=8)
     model = LanguageModel(
         tokenizer.vocabulary_size, EmbeddingsConfig(size=6), decoder, seed=3, precision="mixed_bfloat16"
     )

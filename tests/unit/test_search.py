@@ -10,7 +10,7 @@ from seq2seq.search import (
     SearchConstraints,
     StepOutput,
     beam_search,
-    coverage_scores,
+    coverage_penalty,
     greedy_search,
     normalize_scores,
     sample,
@@ -91,10 +91,10 @@ def check(fake, row, result, expected):
         assert float(result.scores[row, n]) == pytest.approx(score, abs=1e-5)
         log_probs, weights = fake.follow(row, hypothesis)
         np.testing.assert_allclose(result.log_probs[row, n, :length], log_probs, atol=1e-5)
-        np.testing.assert_allclose(result.weights[row, n, :length], weights, atol=1e-6)
+        np.testing.assert_allclose(result.attention[row, n, :length], weights, atol=1e-6)
         assert not result.tokens[row, n, length:].numpy().any()
         assert not result.log_probs[row, n, length:].numpy().any()
-        assert not result.weights[row, n, length:].numpy().any()
+        assert not result.attention[row, n, length:].numpy().any()
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.7])
@@ -112,8 +112,8 @@ def test_an_unpruned_beam_equals_exhaustive_search(seed, penalty, beta):
 def test_a_coverage_penalty_changes_the_order():
     fake = Fake(0, 1)
     assert fake.exhaustive(0, 4)[0] != fake.exhaustive(0, 4, beta=3.0)[0], "or these tests would not see it"
-    result = beam_search(fake, *fake.start(), fake.rules([4], coverage_penalty=3.0), beam_size=40, keep_weights=False)
-    assert result.weights.shape[-1] == 0
+    result = beam_search(fake, *fake.start(), fake.rules([4], coverage_penalty=3.0), beam_size=40, keep_attention=False)
+    assert result.attention.shape[-1] == 0
     for n, (score, _) in enumerate(fake.exhaustive(0, 4, beta=3.0)):
         assert float(result.scores[0, n]) == pytest.approx(score, abs=1e-5)
 
@@ -122,8 +122,8 @@ def test_coverage_scores(rng):
     mask = np.array([[True, True, True, True], [True, True, False, False]])
     covered = (2 * rng.random((2, 3, 4))).astype("f")
     expected = np.where(mask[:, None], np.log(np.minimum(covered, 1.0)), 0.0).sum(axis=-1)
-    np.testing.assert_allclose(coverage_scores(tf.constant(covered), tf.constant(mask)), expected, atol=1e-6)
-    nothing = coverage_scores(tf.zeros([1, 1, 3]), tf.constant([[True, True, False]]))
+    np.testing.assert_allclose(coverage_penalty(tf.constant(covered), tf.constant(mask)), expected, atol=1e-6)
+    nothing = coverage_penalty(tf.zeros([1, 1, 3]), tf.constant([[True, True, False]]))
     assert -50 < float(nothing[0, 0]) < -40, "finite, and of the two real positions"
     with pytest.raises(ValueError, match=r"coverage_penalty is 0\.5: pass source_mask"):
         SearchConstraints(max_lengths=tf.constant([3]), bos_id=BOS, eos_id=EOS, coverage_penalty=0.5)
@@ -298,7 +298,7 @@ def test_sentences_that_leave_the_loop_early_change_nothing(search, traced):
         assert not together.tokens[row, :, length:].numpy().any()
         np.testing.assert_allclose(together.scores[row], alone.scores[0], atol=1e-6)
         np.testing.assert_allclose(together.log_probs[row, :, :length], alone.log_probs[0], atol=1e-6)
-        np.testing.assert_allclose(together.weights[row, :, :length], alone.weights[0], atol=1e-6)
+        np.testing.assert_allclose(together.attention[row, :, :length], alone.attention[0], atol=1e-6)
 
 
 def test_the_loop_goes_on_with_the_sentences_that_are_left():

@@ -16,9 +16,9 @@ from seq2seq.analysis.search_tree import (
     sampling_probabilities,
     search_tree,
 )
-from seq2seq.config import EmbeddingsConfig, SearchOptions, UnconditionalDecoderConfig
+from seq2seq.config import EmbeddingsConfig, LanguageModelDecoderConfig, SearchOptions
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, Tokenizers
-from seq2seq.inference.shortlist import make_shortlist
+from seq2seq.inference.shortlist import shortlist_from_pairs
 from seq2seq.inference.translator import Translator
 from seq2seq.models.build import build_model
 from seq2seq.models.language_model import LanguageModel
@@ -108,9 +108,9 @@ def translator(tmp_path_factory):
     config = toy_config(tmp_path_factory.mktemp("toy"), decoder={"cell": "lstm"})
     model = build_model(config, Tokenizers(tokenizer, tokenizer))
     randomize(model, seed=5, scale=0.7)
-    shortlist = make_shortlist([([5, 6, 7], [8, 9, 10]), ([6], [11])], 310, 310)
+    shortlist = shortlist_from_pairs([([5, 6, 7], [8, 9, 10]), ([6], [11])], 310, 310)
     made = Translator(model, tokenizer, tokenizer, SearchOptions(beam_size=3, max_length=9), shortlist=shortlist)
-    helper = LanguageModel(310, EmbeddingsConfig(size=5), UnconditionalDecoderConfig(units=6))
+    helper = LanguageModel(310, EmbeddingsConfig(size=5), LanguageModelDecoderConfig(units=6))
     randomize(helper, seed=6, scale=0.7)
     made.step_sources._language_models["lm"] = helper
     return made
@@ -121,7 +121,13 @@ def translator(tmp_path_factory):
     [
         {"beam_size": 4},
         {"beam_size": 1},
-        {"beam_size": 3, "coverage_penalty": 0.4, "min_length": 6, "unk": "suppress", "length_penalty": "average"},
+        {
+            "beam_size": 3,
+            "coverage_penalty": 0.4,
+            "min_length": 6,
+            "unk_handling": "suppress",
+            "length_penalty": "average",
+        },
         {"beam_size": 3, "shortlist": 2},
         {"beam_size": 3, "shortlist": 2, "language_model": "lm", "language_model_weight": 0.5},
     ],

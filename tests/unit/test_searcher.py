@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 
 from seq2seq import SearchOptions, Tokenizer, TokenizerConfig, Translator
-from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, UnconditionalDecoderConfig
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, LanguageModelDecoderConfig
 from seq2seq.inference import searcher
-from seq2seq.inference.shortlist import make_shortlist
+from seq2seq.inference.shortlist import shortlist_from_pairs
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
 from tests.conftest import randomize
@@ -28,9 +28,9 @@ def make_translator(seed: int, **decoder: object) -> Translator:
     model = Seq2Seq(VOCABULARY, VOCABULARY, *sections)
     randomize(model, seed=seed, scale=0.7)
     ids = [tuple(tokenizer.encode(text) for text in pair) for pair in corpus]
-    shortlist = make_shortlist(ids, VOCABULARY, VOCABULARY)._replace(frequent=np.arange(9, dtype=np.int32))
+    shortlist = shortlist_from_pairs(ids, VOCABULARY, VOCABULARY)._replace(frequent=np.arange(9, dtype=np.int32))
     translator = Translator(model, tokenizer, tokenizer, shortlist=shortlist)
-    helper = LanguageModel(VOCABULARY, EmbeddingsConfig(size=5), UnconditionalDecoderConfig(units=6))
+    helper = LanguageModel(VOCABULARY, EmbeddingsConfig(size=5), LanguageModelDecoderConfig(units=6))
     randomize(helper, seed=seed + 1, scale=0.7)
     translator.step_sources._language_models["lm"] = helper
     return translator

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from sacrebleu import sentence_chrf
 
-from seq2seq.analysis.errors import (
+from seq2seq.analysis.error_analysis import (
     compare_sentences,
     copied_words,
-    looped_words,
-    repeated_ngrams,
+    count_looped_words,
+    count_repeated_ngrams,
     sentence_errors,
     unattended_words,
 )
@@ -63,7 +63,7 @@ def table(tokenizer):
     ],
 )
 def test_loops(text, looped):
-    assert looped_words(text.split()) == looped
+    assert count_looped_words(text.split()) == looped
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_loops(text, looped):
     ],
 )
 def test_repeats_beyond_the_reference(hypothesis, reference, n, repeated):
-    assert repeated_ngrams(hypothesis.split(), reference.split(), n) == repeated
+    assert count_repeated_ngrams(hypothesis.split(), reference.split(), n) == repeated
 
 
 def test_copies():

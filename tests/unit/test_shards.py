@@ -59,11 +59,11 @@ def job(model, tmp_path):
 
 def go(job, number, count, translator=None, chunk=CHUNK):
     translator = translator or Shouting(job.precision)
-    return translate_shard(translator, job, Shard(number, count), warn=pytest.fail, chunk=chunk)
+    return translate_shard(translator, job, Shard(number, count), on_warning=pytest.fail, chunk=chunk)
 
 
 def names(job):
-    return sorted(path.name for path in job.target.parent.iterdir())
+    return sorted(path.name for path in job.output.parent.iterdir())
 
 
 def expected(lines=LINES):
@@ -115,20 +115,20 @@ def test_rows_of_a_line_are_counted_once():
 def test_the_last_shard_joins_and_a_record_stays(job, order):
     reports = [go(job, number, 3) for number in order]
     assert [(report.complete_shards, report.joined) for report in reports] == [(1, False), (2, False), (3, True)]
-    assert job.target.read_bytes() == expected()
+    assert job.output.read_bytes() == expected()
     assert names(job) == ["in", "out", "out.manifest.json"]
 
 
 def test_more_shards_than_chunks_leave_some_empty(job):
     reports = [go(job, number, 9) for number in range(9, 0, -1)]
     assert sum(not report.lines for report in reports) == 3
-    assert job.target.read_bytes() == expected()
+    assert job.output.read_bytes() == expected()
 
 
 def test_an_empty_file_is_joined_by_the_first_shard(job):
     job.source.write_bytes(b"")
     assert go(job, 1, 2).joined
-    assert job.target.read_bytes() == b""
+    assert job.output.read_bytes() == b""
     assert go(job, 2, 2).joined
     assert names(job) == ["in", "out", "out.manifest.json"]
 
@@ -136,7 +136,7 @@ def test_an_empty_file_is_joined_by_the_first_shard(job):
 def test_several_rows_a_line_are_joined(job):
     job = replace(job, output_format="tsv", options=SearchOptions(n_best=3))
     go(job, 1, 2), go(job, 2, 2)
-    rows = [row.split("\t") for row in job.target.read_text(encoding="utf-8").split("\n")[:-1]]
+    rows = [row.split("\t") for row in job.output.read_text(encoding="utf-8").split("\n")[:-1]]
     assert [int(number) for number, _, _ in rows] == [n for n in range(1, len(LINES) + 1) for _ in range(3)]
 
 
@@ -185,11 +185,11 @@ def kill_at(monkeypatch, step):
 
 def test_killed_at_every_step_it_goes_on_and_nothing_is_lost_or_there_twice(job, monkeypatch):
     go(job, 1, 2)
-    begun = job.target.parent.with_name("begun")
-    shutil.copytree(job.target.parent, begun)
+    begun = job.output.parent.with_name("begun")
+    shutil.copytree(job.output.parent, begun)
     for step in range(200):
-        shutil.rmtree(job.target.parent)
-        shutil.copytree(begun, job.target.parent)
+        shutil.rmtree(job.output.parent)
+        shutil.copytree(begun, job.output.parent)
         steps = kill_at(monkeypatch, step)
         try:
             go(job, 2, 2)
@@ -198,10 +198,10 @@ def test_killed_at_every_step_it_goes_on_and_nothing_is_lost_or_there_twice(job,
             assert len(steps) == step
         finally:
             monkeypatch.undo()
-        if job.target.exists():
-            assert job.target.read_bytes() == expected(), "never half"
+        if job.output.exists():
+            assert job.output.read_bytes() == expected(), "never half"
         assert go(job, 2, 2).joined
-        assert job.target.read_bytes() == expected()
+        assert job.output.read_bytes() == expected()
         assert names(job) == ["in", "out", "out.manifest.json"]
     assert len([step for step in steps if step.startswith("fsync")]) == 3, "a shard of 3 chunks"
     assert len(steps) > 20
@@ -209,7 +209,7 @@ def test_killed_at_every_step_it_goes_on_and_nothing_is_lost_or_there_twice(job,
 
 
 def test_a_chunk_is_on_disk_before_it_has_its_name(job, monkeypatch):
-    seen, folder = [], job.target.with_name("out.chunks")
+    seen, folder = [], job.output.with_name("out.chunks")
 
     def fsync(handle):
         seen.append((os.fstat(handle).st_size, sum(path.name.isdecimal() for path in folder.iterdir())))
@@ -230,22 +230,22 @@ def test_a_chunk_that_is_not_whole_is_translated_again(job):
 
     with pytest.raises(Killed):
         go(job, 1, 1, Dying())
-    answer = job.target.with_name("out.chunks") / "000000000009.0123"
+    answer = job.output.with_name("out.chunks") / "000000000009.0123"
     answer.write_bytes("half a line of many ☃".encode()[:-1])
     translator = Shouting()
     assert go(job, 1, 1, translator).resumed_lines == 8
     assert translator.asked == LINES[8:]
-    assert job.target.read_bytes() == expected()
+    assert job.output.read_bytes() == expected()
 
 
 def test_an_answer_that_was_deleted_is_made_again(job):
     go(job, 1, 2)
-    (job.target.with_name("out.chunks") / "000000000003").unlink()
+    (job.output.with_name("out.chunks") / "000000000003").unlink()
     translator = Shouting()
     assert go(job, 1, 2, translator).resumed_lines == 4
     assert translator.asked == LINES[2:4]
     assert go(job, 2, 2).joined
-    assert job.target.read_bytes() == expected()
+    assert job.output.read_bytes() == expected()
 
 
 def change(job, **options):
@@ -272,7 +272,7 @@ def test_another_job_is_refused_with_what_differs(job, changed, count, message, 
     go(job, 1, 2)
     if joined:
         go(job, 2, 2)
-    before = {path: path.read_bytes() for path in job.target.parent.rglob("*") if path.is_file() and path != job.source}
+    before = {path: path.read_bytes() for path in job.output.parent.rglob("*") if path.is_file() and path != job.source}
     before = {path: content for path, content in before.items() if path.suffix != ".lock"}
     for number in (1, 2):
         with pytest.raises(BulkError, match=rf"json: tells of another job: .*{message}.*(Give another --output)"):
@@ -284,7 +284,7 @@ def test_another_job_is_refused_with_what_differs(job, changed, count, message, 
 def test_machines_that_translate_more_at_once_join_the_same_job(job):
     for number, tokens in ((1, None), (2, 40), (3, 128_000)):
         go(change(job, batch_tokens=tokens), number, 3)
-    assert job.target.read_bytes() == expected()
+    assert job.output.read_bytes() == expected()
 
 
 def test_a_translator_of_another_precision_than_the_jobs_is_refused(job):
@@ -294,7 +294,7 @@ def test_a_translator_of_another_precision_than_the_jobs_is_refused(job):
 
 
 def test_answers_of_two_jobs_are_not_joined(job):
-    record = job.target.with_name("out.manifest.json")
+    record = job.output.with_name("out.manifest.json")
 
     class Meanwhile(Shouting):
         def translate_stream(self, *arguments, **more):
@@ -303,7 +303,7 @@ def test_answers_of_two_jobs_are_not_joined(job):
 
     with pytest.raises(BulkError, match=r"out\.manifest\.json: tells of another job: options.beam_size is 7 there"):
         go(job, 1, 1, Meanwhile())
-    assert not job.target.exists()
+    assert not job.output.exists()
 
 
 def test_another_model_is_refused(job, tmp_path):
@@ -331,14 +331,14 @@ def test_a_shortlist_belongs_to_the_model_where_it_is_asked_for(job, tmp_path):
 
 def test_damage_is_refused_with_a_remedy(job):
     go(job, 1, 2)
-    folder = job.target.with_name("out.chunks")
-    answer, record = folder / "000000000003", job.target.with_name("out.manifest.json")
+    folder = job.output.with_name("out.chunks")
+    answer, record = folder / "000000000003", job.output.with_name("out.manifest.json")
     whole, about = answer.read_bytes(), record.read_text()
 
     def refused(number, message):
         with pytest.raises(BulkError, match=message):
             go(job, number, 2)
-        assert not job.target.exists()
+        assert not job.output.exists()
 
     for damaged in (about[:-9], "[]", '"a"', "\xff"):
         record.write_text(damaged, encoding="latin-1")
@@ -351,45 +351,45 @@ def test_damage_is_refused_with_a_remedy(job):
     refused(2, r"000000000003: found answers to 3 lines, expected 2, of lines 3 to 4\. Delete it")
     answer.unlink()
     assert go(job, 1, 2).joined
-    assert job.target.read_bytes() == expected()
+    assert job.output.read_bytes() == expected()
 
 
 def test_what_is_missing_at_the_join_is_named(job):
     at_join = chunks.Chunks(job, job.identity(), CHUNK)
-    assert not at_join.begin()
-    at_join.answer(Shouting(), 1, LINES[:2], pytest.fail)
+    assert not at_join.resume()
+    at_join.translate_chunk(Shouting(), 1, LINES[:2], pytest.fail)
     with pytest.raises(BulkError, match=r"000000000003: found answers to 0 lines, expected 2, of lines 3 to 4"):
         at_join.join()
-    assert not job.target.exists()
+    assert not job.output.exists()
 
 
 def test_an_output_that_changed_after_the_join_is_refused(job):
     go(job, 1, 1)
-    size = job.target.stat().st_size
-    assert json.loads(job.target.with_name("out.manifest.json").read_text())["bytes"] == size
-    job.target.write_bytes(b"x")
+    size = job.output.stat().st_size
+    assert json.loads(job.output.with_name("out.manifest.json").read_text())["bytes"] == size
+    job.output.write_bytes(b"x")
     with pytest.raises(BulkError, match=rf"out: found a file of 1 bytes, and out.manifest.json says {size} bytes"):
         go(job, 1, 1)
-    job.target.unlink()
+    job.output.unlink()
     with pytest.raises(BulkError, match="out: found no such file"):
         go(job, 1, 1)
-    job.target.with_name("out.manifest.json").unlink()
+    job.output.with_name("out.manifest.json").unlink()
     assert go(job, 1, 1).joined
 
 
 def test_an_input_that_gets_shorter_is_an_error(job, monkeypatch):
-    missing = chunks.Chunks.missing
+    missing = chunks.Chunks.missing_chunks
     monkeypatch.setattr(
-        chunks.Chunks, "missing", lambda *given: job.source.write_text("one\ntwo\nthree\n") and missing(*given)
+        chunks.Chunks, "missing_chunks", lambda *given: job.source.write_text("one\ntwo\nthree\n") and missing(*given)
     )
     with pytest.raises(CorpusError, match="in: found 3 lines, and there were 11 when this began"):
         go(job, 1, 1)
 
 
 def test_a_second_process_on_a_shard_is_refused_with_the_first_ones_id(job):
-    lock = job.target.with_name("out.shard-00002-of-00002.lock")
-    holder = "import sys, time; from pathlib import Path; from seq2seq.storage.files import hold\n"
-    holder += "with hold(Path(sys.argv[1]), RuntimeError): print('held', flush=True); time.sleep(60)"
+    lock = job.output.with_name("out.shard-00002-of-00002.lock")
+    holder = "import sys, time; from pathlib import Path; from seq2seq.storage.files import file_lock\n"
+    holder += "with file_lock(Path(sys.argv[1]), RuntimeError): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", holder, lock], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "held\n"
         with pytest.raises(BulkError, match=rf"00002-of-00002.lock: process {first.pid} on \S+ is on shard 2/2\. Wait"):
@@ -409,5 +409,5 @@ def test_whoever_is_last_joins_when_all_end_at_once(job, monkeypatch):
     with ThreadPoolExecutor(count) as pool:
         found = list(pool.map(lambda number: go(job, number, count), range(1, count + 1)))
     assert all(report.joined for report in found), "nobody takes a file that is being removed for another's lock"
-    assert job.target.read_bytes() == expected()
+    assert job.output.read_bytes() == expected()
     assert not [name for name in names(job) if "shard" in name and not name.endswith(".lock")]

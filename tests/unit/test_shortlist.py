@@ -17,8 +17,8 @@ from seq2seq.inference.shortlist import (
     Shortlist,
     learn_shortlist,
     load_shortlist,
-    make_shortlist,
     save_shortlist,
+    shortlist_from_pairs,
 )
 from seq2seq.model_directory.directory import create_model_directory
 from seq2seq.models.translation import Seq2Seq
@@ -46,7 +46,7 @@ def plain_model_1(corpus):
 
 def test_candidates_are_those_of_a_plain_model_1(rng):
     corpus = [(rng.integers(4, 9, n).tolist(), rng.integers(4, 12, n + 1).tolist()) for n in (2, 3, 5, 4, 1, 6)]
-    found, table = make_shortlist(corpus, 9, 12), plain_model_1(corpus)
+    found, table = shortlist_from_pairs(corpus, 9, 12), plain_model_1(corpus)
     for source in range(4, 9):
         expected = sorted(((-p, t) for (s, t), p in table.items() if s == source))
         mine = [token for token in found.candidates[source].tolist() if token]
@@ -56,7 +56,7 @@ def test_candidates_are_those_of_a_plain_model_1(rng):
 
 def test_a_word_and_its_translation_find_each_other():
     corpus = [([4, 5], [14, 15]), ([4, 6], [14, 16]), ([5, 6], [16, 15])] * 3
-    assert make_shortlist(corpus, 7, 17).candidates[4:7, 0].tolist() == [14, 15, 16]
+    assert shortlist_from_pairs(corpus, 7, 17).candidates[4:7, 0].tolist() == [14, 15, 16]
 
 
 def test_a_sentence_may_have_its_own_candidates_alone():
@@ -83,7 +83,7 @@ def translator():
     model = Seq2Seq(*sizes, EmbeddingsConfig(size=6, tied="target"), EncoderConfig(units=8), DecoderConfig(units=8))
     randomize(model)
     ids = [tuple(tokenizer.encode(text) for tokenizer, text in zip(tokenizers, pair, strict=True)) for pair in corpus]
-    return Translator(model, *tokenizers, shortlist=make_shortlist(ids, *sizes))
+    return Translator(model, *tokenizers, shortlist=shortlist_from_pairs(ids, *sizes))
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
@@ -101,7 +101,7 @@ def test_a_shortlist_of_everything_changes_nothing(translator, beam_size):
 def test_translations_are_of_the_shortlist_and_do_not_depend_on_the_batch(translator, beam_size):
     few = translator.step_sources.shortlist._replace(frequent=np.arange(4, dtype=np.int32))
     narrow = Translator(translator.model, *translator.tokenizers, shortlist=few)
-    options = SearchOptions(beam_size=beam_size, max_length=12, shortlist=2, unk="suppress")
+    options = SearchOptions(beam_size=beam_size, max_length=12, shortlist=2, unk_handling="suppress")
     together = narrow.translate(SENTENCES, options)
     alone = [narrow.translate([sentence], options)[0] for sentence in SENTENCES]
     assert [t.tokens for t in together] == [t.tokens for t in alone]
@@ -153,7 +153,9 @@ def test_it_is_learnt_from_the_pairs_that_training_reads():
     dropped = [good[0], SentencePair("the dog", "", "file:3"), SentencePair("the dog " * 9, "x", "file:4"), long]
     limit = max(len(tokenizer.encode(side)) for pair in good for side in pair[:2]) + 1
     size = tokenizer.vocabulary_size
-    expected = make_shortlist(((tokenizer.encode(pair[0]), tokenizer.encode(pair[1])) for pair in good), size, size)
+    expected = shortlist_from_pairs(
+        ((tokenizer.encode(pair[0]), tokenizer.encode(pair[1])) for pair in good), size, size
+    )
     found = learn_shortlist([[*good, *dropped]], Tokenizers(tokenizer, tokenizer), FilterConfig(max_tokens=limit))
     for ours, plain in zip(found, expected, strict=True):
         np.testing.assert_array_equal(ours, plain)

@@ -10,7 +10,7 @@ import yaml
 
 from seq2seq.config import CorpusConfig
 from seq2seq.corpora import open_corpus
-from seq2seq.corpora.downloads.downloaded import DownloadedCorpus
+from seq2seq.corpora.downloads.corpus import DownloadedCorpus
 from seq2seq.corpora.downloads.splits import SPLITS, assign_split, write_splits
 from seq2seq.errors import CorpusError
 
@@ -103,7 +103,9 @@ def test_odd_characters_survive(tmp_path):
 
 
 def test_an_empty_split_is_an_error_and_leaves_nothing(tmp_path):
-    with pytest.raises(CorpusError, match=r"3 pairs leave '\w+' empty at --held-out 0\.01\. Raise --held-out"):
+    with pytest.raises(
+        CorpusError, match=r"3 pairs leave '\w+' empty at --held-out-fraction 0\.01\. Raise --held-out-fraction"
+    ):
         deal([*list(table(SOURCES[:2])), b"one column\n"], tmp_path, held_out=0.01)
     assert not list(tmp_path.iterdir())
 

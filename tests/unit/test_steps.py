@@ -7,11 +7,11 @@ import pytest
 import tensorflow as tf
 
 from seq2seq import SearchOptions, Tokenizer, TokenizerConfig, Translator
-from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, UnconditionalDecoderConfig
+from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, LanguageModelDecoderConfig
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from seq2seq.inference.int8 import quantize_decoder
 from seq2seq.inference.searcher import Searcher
-from seq2seq.inference.shortlist import make_shortlist
+from seq2seq.inference.shortlist import shortlist_from_pairs
 from seq2seq.inference.step_sources import Batch, ModelSteps, PrefixSteps, ShortlistSteps
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
@@ -35,9 +35,9 @@ def translator(tmp_path_factory):
     save(folder, model, tokenizer)
     quantize_decoder(model, folder)
     ids = [tuple(tokenizer.encode(text) for text in pair) for pair in corpus]
-    shortlist = make_shortlist(ids, VOCABULARY, VOCABULARY)._replace(frequent=np.arange(9, dtype=np.int32))
+    shortlist = shortlist_from_pairs(ids, VOCABULARY, VOCABULARY)._replace(frequent=np.arange(9, dtype=np.int32))
     made = Translator(model, tokenizer, tokenizer, shortlist=shortlist, folder=folder)
-    helper = LanguageModel(VOCABULARY, EmbeddingsConfig(size=5), UnconditionalDecoderConfig(units=6))
+    helper = LanguageModel(VOCABULARY, EmbeddingsConfig(size=5), LanguageModelDecoderConfig(units=6))
     randomize(helper, seed=8, scale=0.7)
     made.step_sources._language_models["lm"] = helper
     return made
@@ -67,7 +67,7 @@ class Composed:
     def __init__(self, translator, sentence, shortlist, int8, fused):
         ids = translator.tokenizers.source.encode(sentence)
         model, self.steppers = translator.model, []
-        decode_step = translator.step_sources.make(SearchOptions(int8=True)).decode_step if int8 else model.decode_step
+        decode_step = translator.step_sources.get(SearchOptions(int8=True)).decode_step if int8 else model.decode_step
         self.steppers.append(Stepper(decode_step, *model.encode(tf.constant([[*ids, EOS_ID]]))))
         if fused:
             helper = translator.step_sources.language_model("lm")
@@ -175,10 +175,10 @@ def test_a_prefix_comes_first_even_where_it_is_no_candidate(translator, beam_siz
 def test_steps_that_differ_in_their_numbers_share_a_graph(translator):
     options = SearchOptions(shortlist=3, language_model="lm", language_model_weight=0.1)
     same = options.model_copy(update={"shortlist": 9, "language_model_weight": 2.0})
-    assert translator.step_sources.make(options).key == translator.step_sources.make(same).key
+    assert translator.step_sources.get(options).key == translator.step_sources.get(same).key
     others = ({"shortlist": None}, {"int8": True}, {"language_model": None})
-    keys = {translator.step_sources.make(options.model_copy(update=other)).key for other in others}
-    assert len(keys | {translator.step_sources.make(options).key}) == 4
+    keys = {translator.step_sources.get(options.model_copy(update=other)).key for other in others}
+    assert len(keys | {translator.step_sources.get(options).key}) == 4
 
 
 @pytest.mark.parametrize("options", [{"beam_size": 1}, {"beam_size": 3}, {"sample": True}])

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from seq2seq.config import (
     EmbeddingsConfig,
     GenerationOptions,
+    LanguageModelDecoderConfig,
     SearchOptions,
     TokenizerConfig,
-    UnconditionalDecoderConfig,
 )
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, UNK_ID, Tokenizer
 from seq2seq.errors import EvaluationError, TokenizerError
@@ -38,7 +38,7 @@ LINES = [
 def generator_of(texts, **tokenizer):
     tokenizer = Tokenizer.train(texts, TokenizerConfig(**tokenizer))
     keras.utils.set_random_seed(4)
-    decoder = UnconditionalDecoderConfig(cell="lstm", units=7, layers=2)
+    decoder = LanguageModelDecoderConfig(cell="lstm", units=7, layers=2)
     model = LanguageModel(tokenizer.vocabulary_size, EmbeddingsConfig(size=5), decoder)
     randomize(model, seed=6, scale=0.8)
     return TextGenerator(model, tokenizer)

@@ -69,7 +69,14 @@ def test_line_n_answers_line_n_and_blank_stays_blank(translator, beam_size):
     [
         {"beam_size": 1},
         {"beam_size": 3},
-        {"beam_size": 3, "n_best": 2, "coverage_penalty": 0.4, "min_length": 6, "unk": "suppress", "max_length": 9},
+        {
+            "beam_size": 3,
+            "n_best": 2,
+            "coverage_penalty": 0.4,
+            "min_length": 6,
+            "unk_handling": "suppress",
+            "max_length": 9,
+        },
         {"sample": True, "n_best": 3, "top_k": 20, "top_p": 0.9, "temperature": 1.5, "seed": 4},
         {"sample": True, "coverage_penalty": 0.4, "max_source_tokens": 5},
     ],
@@ -92,10 +99,10 @@ def test_a_translation_does_not_depend_on_its_batch(translator, values):
     "values",
     [
         {"length_penalty": 0.0},
-        {"length_penalty": 1.0, "coverage_penalty": 0.3, "unk": "suppress", "min_length": 4},
+        {"length_penalty": 1.0, "coverage_penalty": 0.3, "unk_handling": "suppress", "min_length": 4},
         {"length_penalty": "average"},
         {"beam_size": 1, "n_best": 1, "coverage_penalty": 0.3},
-        {"sample": True, "temperature": 2.0, "top_k": 9, "coverage_penalty": 0.3, "unk": "replace"},
+        {"sample": True, "temperature": 2.0, "top_k": 9, "coverage_penalty": 0.3, "unk_handling": "replace"},
     ],
 )
 def test_a_search_score_equals_rescoring_its_own_output(translator, values):
@@ -172,8 +179,8 @@ def test_n_best_are_distinct_and_ordered(translator):
     [
         {"beam_size": 1},
         {"beam_size": 3},
-        {"beam_size": 3, "coverage_penalty": 0.4, "unk": "replace"},
-        {"sample": True, "coverage_penalty": 0.4, "unk": "replace"},
+        {"beam_size": 3, "coverage_penalty": 0.4, "unk_handling": "replace"},
+        {"sample": True, "coverage_penalty": 0.4, "unk_handling": "replace"},
     ],
 )
 def test_without_attention_all_else_is_the_same(translator, values):
@@ -248,7 +255,7 @@ def test_a_changed_option_changes_the_search(translator, start, changed):
 @pytest.fixture
 def saved(translator, config, tmp_path):
     create_model_directory(tmp_path, config, translator.tokenizers)
-    save_trained(tmp_path, translator.model, {"validation": {"bleu": 1.5}})
+    save_trained(tmp_path, translator.model, {"validation": {"compute_bleu": 1.5}})
     return tmp_path
 
 

@@ -117,8 +117,8 @@ def test_unknown_tokens_are_replaced_by_what_they_attend_to(translator, values):
 
 
 def test_the_pieces_of_a_long_line_are_replaced_from_their_own_text(translator):
-    (whole,) = translator.translate([SENTENCE], options(unk="replace", max_source_tokens=6))
-    assert whole.segments > 2
+    (whole,) = translator.translate([SENTENCE], options(unk_handling="replace", max_source_tokens=6))
+    assert whole.num_segments > 2
     surfaces = translator.tokenizers.source.surfaces(SENTENCE)
     source = [place for place, piece in enumerate(whole.source_tokens) if piece != "</s>"]
     texts = dict(zip(source, surfaces, strict=True))
@@ -153,7 +153,7 @@ def test_a_model_without_attention_cannot_look_at_it(config, tokenizer, values, 
     plain = Translator(model, tokenizer, tokenizer)
     with pytest.raises(ConfigError, match=message):
         plain.translate(["the bird"], options(**values))
-    for kind in ({"beam_size": 1, "unk": "suppress"}, {"n_best": 2}, {"sample": True}):
+    for kind in ({"beam_size": 1, "unk_handling": "suppress"}, {"n_best": 2}, {"sample": True}):
         (result,) = plain.translate(["the bird"], options(**kind))
         assert result.attention.shape == (len(result.tokens), 0)
         assert result.tokens

@@ -16,12 +16,12 @@ from seq2seq.errors import ConfigError, ModelDirectoryError, Seq2SeqError
 from seq2seq.inference.int8 import DECODER_FILE, quantize_decoder
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import (
-    check_directory,
     create_model_directory,
     load_tokenizers,
     load_weights,
     read_history,
     read_metadata,
+    verify_directory,
 )
 from seq2seq.model_directory.model import load_model
 from seq2seq.models.build import build_model
@@ -128,7 +128,7 @@ def test_wrong_metadata_is_an_error_that_names_what_is_wrong(folder, kind):
     values, message = METADATA[kind]
     change_metadata(folder, **values)
     with pytest.raises(ModelDirectoryError) as error:
-        check_directory(folder)
+        verify_directory(folder)
     assert message in str(error.value)
     assert str(folder) in str(error.value)
 

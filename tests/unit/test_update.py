@@ -47,7 +47,7 @@ def test_the_next_batch_can_be_made_the_last_of_its_update(gathered):
     variable, update = make(accumulation_steps=3)
     for _ in range(gathered):
         update.add([tf.ones(3)], tf.constant(1.0))
-    update.finish_with_next()
+    update.flush_after_next_batch()
     update.add([tf.ones(3)], tf.constant(1.0))
     np.testing.assert_allclose(variable, [0.9, 1.9, 2.9], rtol=1e-6)
     assert int(update.batches) == 0

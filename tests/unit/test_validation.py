@@ -39,7 +39,7 @@ def make(tmp_path):
     def make(language, validation=None, **sections):
         data = {name: {"tsv": str(tmp_path / f"{name}.tsv")} for name in ("train", "valid")}
         data["target_language"] = language
-        validation = {"bleu": True} | (validation or {})
+        validation = {"compute_bleu": True} | (validation or {})
         config = toy_config(tmp_path, data=data, tokenizer=SMALL, validation=validation, **sections)
         prepared = prepare_data(config, tmp_path / "run", Display())
         return TranslationValidator(build_model(config, prepared.tokenizers), prepared, config, Display())
@@ -70,7 +70,7 @@ def test_bleu_is_of_the_likeliest_translations(make):
         ({"search": {"long_lines": "truncate", "max_source_tokens": 2}}, 1),
         ({"search": {"long_lines": "split", "max_source_tokens": 2}}, 0),
         ({"search": {"long_lines": "truncate"}}, 0),
-        ({"search": {"long_lines": "truncate", "max_source_tokens": 2}, "validation": {"bleu": False}}, 0),
+        ({"search": {"long_lines": "truncate", "max_source_tokens": 2}, "validation": {"compute_bleu": False}}, 0),
     ],
 )
 def test_cut_sentences_are_said_before_training(make, monkeypatch, options, said):
@@ -101,7 +101,7 @@ def test_what_bleu_needs_is_missed_before_training(make, monkeypatch):
     monkeypatch.setattr("seq2seq.evaluation.metrics.BLEU", missing)
     with pytest.raises(MissingExtraError, match="needs the package 'MeCab', which is not installed"):
         make("ja")
-    make("ja", validation={"bleu": False})
+    make("ja", validation={"compute_bleu": False})
 
 
 @pytest.mark.parametrize("search", [{"shortlist": 20}, {"int8": True}])
@@ -117,4 +117,4 @@ def test_what_translating_cannot_do_is_refused_before_training(make, monkeypatch
     monkeypatch.setattr(Translator, "check", refuse)
     with pytest.raises(ConfigError, match="beam 2, int8 False"):
         make(None, search={"int8": True}, validation={"beam_size": 2})
-    make(None, validation={"bleu": False})
+    make(None, validation={"compute_bleu": False})

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from seq2seq.analysis.plots import translations as figures
-from seq2seq.analysis.words import accuracy_by_frequency, compare_words, missed_words, word_counts, word_matches
+from seq2seq.analysis.words import accuracy_by_frequency, compare_words, word_counts, word_matches, word_scores
 from seq2seq.errors import EvaluationError
 
 TRAIN = ["a man sees a dog .", "a man and a woman .", "two men see a dog ."]
@@ -71,7 +71,7 @@ def test_edges_must_rise(edges):
 
 
 def test_missed_words_come_first():
-    words = missed_words(word_matches(HYPOTHESES, REFERENCES), COUNTS).set_index("word")
+    words = word_scores(word_matches(HYPOTHESES, REFERENCES), COUNTS).set_index("word")
     assert words["missed"].is_monotonic_decreasing
     assert words.loc["zebra", ["frequency", "missed", "added"]].tolist() == [0, 1, 0]
     assert words.loc["a", ["frequency", "reference", "hypothesis", "matched"]].tolist() == [5, 4, 4, 3]

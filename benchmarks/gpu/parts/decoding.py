@@ -13,8 +13,14 @@ from parts.precisions import precisions, reference_implementation
 from parts.report import Check, table
 from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import PAD_ID
-from seq2seq.devices.device import use_precision
-from seq2seq.inference.searcher import SearchInputs, SearchNumbers, SearchStructure, length_limits, trace_search
+from seq2seq.devices.device import set_tf32
+from seq2seq.inference.searcher import (
+    DynamicSearchOptions,
+    SearchInputs,
+    StaticSearchOptions,
+    length_limits,
+    trace_search,
+)
 from seq2seq.inference.step_sources import ModelSteps
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.search import SearchResult
@@ -32,10 +38,10 @@ def run(check: Check) -> list[dict[str, Any]]:
     for form, beam_size in product(("luong", "cgru"), BEAMS):
         trainer = trained(check, form)
         beside = model_on_cpu(form, trainer.size, trainer.model.get_weights(), reference_implementation(check.gpus))
-        use_precision("float32")
+        set_tf32("float32")
         on_cpu, _ = translate(make_search(beside, beam_size, "/CPU:0"), sentences_of(check))
         for precision in [p for p in precisions(check.gpus) if p in ("float32", "tf32")]:
-            use_precision(precision)
+            set_tf32(precision)
             search = make_search(trainer.model, beam_size)
             row = f"{form}, beam {beam_size}, {precision}"
             found = compare(check, search, row, bounded=precision == "float32", on_cpu=on_cpu)
@@ -51,8 +57,8 @@ def run(check: Check) -> list[dict[str, Any]]:
 def make_search(model: Seq2Seq, beam_size: int, device: str | None = None) -> Search:
     """A graph of its own: from tokens (B, S) and limits of length (B,) to the best hypothesis of each sentence."""
     options, steps = SearchOptions(beam_size=beam_size), ModelSteps(model)
-    graph = trace_search(steps, SearchStructure.from_options(options, keep_weights=False), device)
-    numbers = SearchNumbers(*map(tf.constant, SearchNumbers.from_options(options)))
+    graph = trace_search(steps, StaticSearchOptions.from_options(options, keep_attention=False), device)
+    numbers = DynamicSearchOptions(*map(tf.constant, DynamicSearchOptions.from_options(options)))
     return lambda source, *limits: graph(SearchInputs(source, limits, numbers, (), ()))
 
 

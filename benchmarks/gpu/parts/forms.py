@@ -9,7 +9,7 @@ from parts.curves import last_mean
 from parts.models import FORMS, Trainer, copy_batches, trained
 from parts.precisions import precisions
 from parts.report import Check, table
-from seq2seq.devices.device import use_precision
+from seq2seq.devices.device import set_tf32
 
 LEARNT = 0.5  # of the first loss that is gone at the end
 
@@ -56,7 +56,7 @@ def learn(check: Check, form: str, precision: str) -> dict[str, Any]:
 
 def update_time(check: Check, trainer: Trainer) -> float:
     """Milliseconds of an update; the median of three times through the batches."""
-    use_precision(trainer.precision)
+    set_tf32(trainer.precision)
     batches, times = copy_batches(check), []
     for _ in range(3):
         start = time.perf_counter()

@@ -17,7 +17,7 @@ from parts.precisions import (
     worst,
 )
 from parts.report import Check, table
-from seq2seq.devices.device import use_precision
+from seq2seq.devices.device import set_tf32
 from seq2seq.models.translation import Seq2Seq
 
 LOSS_SCALE = 2.0**10  # of float16: without it, small gradients are rounded to zero
@@ -42,13 +42,13 @@ def run(check: Check) -> list[dict[str, Any]]:
     random = np.random.default_rng(3)
     batch = tf.constant(copy_sentences(random, ROWS, sizes.longest, sizes.vocabulary))
     for form in list(FORMS)[: sizes.gradient_forms]:
-        use_precision("float32")
+        set_tf32("float32")
         model = model_on_cpu(form, copy_size(check), None, other)
         weights = [start_of(weight.path, weight.shape, random) for weight in model.weights]
         model.set_weights(weights)
         reference = gradient_of(model, "/CPU:0")(batch)
         for precision in precisions(check.gpus):
-            use_precision(precision)
+            set_tf32(precision)
             model = make_model(form, copy_size(check), precision)
             model.set_weights(weights)
             compute = gradient_of(model)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from parts.children import answer, start
 from parts.report import Check
-from seq2seq.devices.device import use_precision
+from seq2seq.devices.device import set_tf32
 
 LOSS = 1e-4  # on the difference of a sentence's negative log-likelihood, nats a token
 SAME = 0.98  # share of translations that are equal: float32 leaves two that are as good as each other open
@@ -44,7 +44,7 @@ def measure(folder: Path, count: int) -> dict[str, list[Any]]:
     from seq2seq.model_directory.directory import CONFIG
 
     translator = Translator.load(folder, precision="float32")
-    use_precision("float32")
+    set_tf32("float32")
     corpus = open_corpus(load_config(folder / CONFIG).data.valid)
     pairs = [pair for _, pair in zip(range(count), corpus, strict=False)]
     translations = translator.translate([pair.source for pair in pairs], attention=False)

@@ -12,7 +12,7 @@ from parts.precisions import set_implementation
 from parts.report import Check
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, TrainingConfig
 from seq2seq.data.tokenizer import EOS_ID, PAD_ID
-from seq2seq.devices.device import use_precision
+from seq2seq.devices.device import set_tf32
 from seq2seq.models.translation import Seq2Seq
 
 FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # keys of encoder and decoder, besides units
@@ -87,7 +87,7 @@ class Trainer:
 
     def learn(self, batches: Sequence[tf.Tensor], updates: int) -> None:
         """Make updates on the batches, one after the other and again."""
-        use_precision(self.precision)
+        set_tf32(self.precision)
         losses = []
         for number in range(updates):
             self.model.reset_metrics()  # which otherwise run on

@@ -18,7 +18,7 @@ NEEDED = ("pydantic", "yaml", "sentencepiece", "sacrebleu", "rich", "safetensors
 TOY = (
     "training.updates=4", "batching.max_tokens=200", "embeddings.size=8", "encoder.units=8", "decoder.units=8",
     "decoder.heads=2", "tokenizer.vocabulary_size=150", "data.train.pairs=300", "data.valid.pairs=20",
-    "validation.bleu=false", "validation.metric=loss", "search.max_length_factor=0.5",
+    "validation.compute_bleu=false", "validation.metric=loss", "search.max_length_factor=0.5",
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from parts.precisions import (
 from parts.report import Check, table
 from parts.sizes import Sizes
 from seq2seq.config.precision import policy_name
-from seq2seq.devices.device import use_precision
+from seq2seq.devices.device import set_tf32
 from seq2seq.layers import GRUCell, LSTMCell, Recurrence
 from seq2seq.layers.recurrence import run_bidirectional
 
@@ -33,10 +33,10 @@ def run(check: Check) -> list[dict[str, Any]]:
     print(f"|{ours} - {other}| / |{other}|: the largest of all ways; `again`: of two runs' distances")
     results = []
     for cell in (GRUCell, LSTMCell):
-        use_precision("float32")
+        set_tf32("float32")
         reference = recurrence(cell, "float32", other, "/CPU:0", check.sizes)()
         for precision in precisions(check.gpus):
-            use_precision(precision)
+            set_tf32(precision)
             compute = recurrence(cell, precision, ours, None, check.sizes)
             row = f"{cell.__name__} {precision}"
             results.append({"row": row} | judge(check, row, BOUNDS[precision], compute, reference))

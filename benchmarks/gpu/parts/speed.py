@@ -12,7 +12,7 @@ import tensorflow as tf
 from parts.models import ModelSize, Trainer, copy_sentences, copy_size
 from parts.precisions import precisions
 from parts.report import Check, table
-from seq2seq.devices.device import use_precision
+from seq2seq.devices.device import set_tf32
 
 LONGEST = 30  # tokens of a sentence, EOS included; half of it on average
 
@@ -68,7 +68,7 @@ def batches_of(check: Check, tokens: int) -> list[tf.Tensor]:
 
 def seconds(trainer: Trainer, batches: Sequence[tf.Tensor]) -> float:
     """The time of one update on each batch."""
-    use_precision(trainer.precision)
+    set_tf32(trainer.precision)
     start = time.perf_counter()
     for batch in batches:
         trainer.update(batch, batch)

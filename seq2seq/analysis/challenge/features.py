@@ -9,14 +9,14 @@ from random import Random
 from typing import Any, Literal, get_args
 
 from seq2seq.errors import EvaluationError
-from seq2seq.extras import requires_extra
+from seq2seq.extras import require_extra
 from seq2seq.phrasebook.grammar import Grammar, Lexeme, Node
-from seq2seq.phrasebook.grammar.derivation import DrawState, NoWordError
+from seq2seq.phrasebook.grammar.derivation import DerivationState, NoWordError
 from seq2seq.phrasebook.grammar.grammar import EMPTY_RULE
 from seq2seq.phrasebook.grammar.phenomena import split_words, unaligned_positions
 from seq2seq.phrasebook.phrasebook import assign_split, load_grammar
 
-with requires_extra("analysis", needed_by=__name__):
+with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 Feature = Literal["number", "tense"]
@@ -80,7 +80,7 @@ def _of_label(
     rows: list[dict[str, Any]] = []
     for _ in range(MAX_ATTEMPTS):
         try:
-            sentence = step(DrawState(random), Node(EMPTY_RULE, {}))
+            sentence = step(DerivationState(random), Node(EMPTY_RULE, {}))
         except NoWordError:
             continue
         text = grammar.linearize(sentence, "english").text
@@ -88,7 +88,7 @@ def _of_label(
             continue
         german = grammar.linearize(sentence, "german")
         # A passive would sell queens, and its verb is a participle in every tense.
-        fits = sentence["clause"].rule.name != "passive" and not grammar.held_out(german)
+        fits = sentence["clause"].rule.name != "passive" and not grammar.is_held_out(german)
         about = describe(grammar, sentence) if fits else None
         if about is not None:
             known.add(text)
@@ -102,7 +102,7 @@ def _number(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
     """What to say of a sentence whose subject's number only its noun tells; None for others."""
     clause = sentence["clause"]
     what = clause["subject"]["what"]
-    noun, verb = word_positions(grammar, sentence, what, "noun"), word_positions(grammar, sentence, clause, "verb")
+    noun, verb = lexeme_positions(grammar, sentence, what, "noun"), lexeme_positions(grammar, sentence, clause, "verb")
     words = split_words(grammar.linearize(sentence, "english").text)
     number = what["number"]
     what["number"] = "plural" if number == "singular" else "singular"
@@ -121,7 +121,7 @@ def _number(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
 
 def _tense(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
     clause = sentence["clause"]
-    places = word_positions(grammar, sentence, clause, "verb")
+    places = lexeme_positions(grammar, sentence, clause, "verb")
     # Of some verbs the present is spelled like the past.
     if not places or places[0] == 0 or clause["verb"][0].get("no_habit") == "yes":
         return None
@@ -129,7 +129,7 @@ def _tense(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
     return {"lemma": clause["verb"][0]["key"], "word": word, "first": 0, "verb": places[0]}
 
 
-def word_positions(grammar: Grammar, sentence: Node, node: Node, slot: str, language: str = "english") -> list[int]:
+def lexeme_positions(grammar: Grammar, sentence: Node, node: Node, slot: str, language: str = "english") -> list[int]:
     """Places of the words that say a lexeme, from 0, as `split_words` counts the sentence.
 
     The lexeme fills a `slot` of `node`, which is a part of the whole derivation `sentence`.

@@ -17,7 +17,7 @@ import numpy as np
 
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import EvaluationError
-from seq2seq.extras import requires_extra
+from seq2seq.extras import require_extra
 from seq2seq.phrasebook.grammar import Grammar
 from seq2seq.phrasebook.grammar.phenomena import split_words
 from seq2seq.phrasebook.phrasebook import LEXICONS, assign_split, load_grammar
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from seq2seq.inference.translator import Translator
 
 LONG_DISTANCE = "long distance"
-LINK_COUNTS = range(1, 9)  # how many phrases stand between the word that decides and the one that is decided
+INTERVENING_PHRASES = range(1, 9)  # how many phrases stand between the word that decides and the one that is decided
 MAX_WORDS = 14  # words of a sentence, in either language, but for long distances
 MAX_ATTEMPTS = 200  # for each item, before we give up
 
@@ -50,19 +50,19 @@ class ChallengeItem(NamedTuple):
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Of `items` sentences `correct` were right; the interval is Wilson's, 95%."""
+    """Of `total` sentences `correct` were right; the interval is Wilson's, 95%."""
 
     name: str
-    items: int
+    total: int
     correct: int
 
     @property
     def value(self) -> float:
-        return self.correct / self.items
+        return self.correct / self.total
 
     @property
     def interval(self) -> tuple[float, float]:
-        z, n, p = 1.959964, self.items, self.value
+        z, n, p = 1.959964, self.total, self.value
         middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
 
@@ -75,8 +75,8 @@ class Accuracy:
 class ChallengeReport:
     """Accuracy by phenomenon, and of long distances by the number of words between; both in order."""
 
-    phenomena: tuple[Accuracy, ...]
-    distances: tuple[Accuracy, ...]
+    by_phenomenon: tuple[Accuracy, ...]
+    by_distance: tuple[Accuracy, ...]
 
     def as_dict(self) -> dict[str, Any]:
         return {name: [accuracy.as_dict() for accuracy in part] for name, part in vars(self).items()}
@@ -92,7 +92,7 @@ def training_lexicon(config: "Config") -> str:
 def draw_challenge_sets(items: int = 100, seed: int = 1, lexicon: str = "full") -> list[ChallengeItem]:
     """Draw `items` sentences for each phenomenon, and for each number of links of a long distance.
 
-    Their words are of the lexicon, as in `phrasebook`. They are of its split `test`: no training on its `train` has
+    Their words are of the lexicon, as in `generate_pairs`. They are of its split `test`: no training on its `train` has
     seen one of them.
 
     Raises:
@@ -106,7 +106,7 @@ def draw_challenge_sets(items: int = 100, seed: int = 1, lexicon: str = "full") 
     random = Random(f"probe {seed}").random
     found = []
     for name in grammar.phenomena["german"]:
-        for links in LINK_COUNTS if name == LONG_DISTANCE else [None]:
+        for links in INTERVENING_PHRASES if name == LONG_DISTANCE else [None]:
             drawn = _draw(grammar, name, links, random)
             found += [next(drawn) for _ in range(items)]
     return found
@@ -120,7 +120,7 @@ def _draw(grammar: Grammar, name: str, links: int | None, random: Callable[[], f
     while failed < MAX_ATTEMPTS * 50:
         failed += 1
         sentence = grammar.draw_with_phenomenon(random, name, "german", links or 1)
-        if not phenomena.fits(sentence, name):
+        if not phenomena.matches(sentence, name):
             continue
         source = grammar.linearize(sentence, "english").text
         if source in known or assign_split(source) != "test":
@@ -128,8 +128,8 @@ def _draw(grammar: Grammar, name: str, links: int | None, random: Callable[[], f
         reference = grammar.linearize(sentence, "german")
         if links is None and max(len(split_words(source)), len(split_words(reference.text))) > MAX_WORDS:
             continue
-        places = phenomena.decided_positions(sentence, name)
-        if grammar.held_out(reference) or not places:
+        places = phenomena.affected_positions(sentence, name)
+        if grammar.is_held_out(reference) or not places:
             continue
         known.add(source)
         failed = 0
@@ -164,8 +164,8 @@ def evaluate_challenge_sets(
     # Distances of 1 to 4 words, 5 to 8, and so on.
     far = sorted(((item.distance - 1) // 4, right) for item, right in judged if item.distance is not None)
     return ChallengeReport(
-        phenomena=_count((item.phenomenon, right) for item, right in judged),
-        distances=_count((f"{4 * group + 1}-{4 * group + 4}", right) for group, right in far),
+        by_phenomenon=_count((item.phenomenon, right) for item, right in judged),
+        by_distance=_count((f"{4 * group + 1}-{4 * group + 4}", right) for group, right in far),
     )
 
 
@@ -183,16 +183,16 @@ def plot_report(report: ChallengeReport, path: Path) -> None:
     Raises:
         MissingExtraError: The extra `analysis` is not installed.
     """
-    with requires_extra("analysis", needed_by="A plot"):
+    with require_extra("analysis", needed_by="A plot"):
         from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 7), layout="constrained")
     phenomena, distances = figure.subplots(1, 2, width_ratios=(3, 2))
-    names, shares, arms = _percent(report.phenomena)
+    names, shares, arms = _percent(report.by_phenomenon)
     phenomena.barh(names, shares, xerr=arms)
     phenomena.invert_yaxis()
     phenomena.set(title="Phenomena", xlabel="right (%)")
-    names, shares, arms = _percent(report.distances)
+    names, shares, arms = _percent(report.by_distance)
     distances.errorbar(names, shares, yerr=arms, marker="o", capsize=3)
     between = "words between the word that decides and the decided one"
     distances.set(title="Long distances", xlabel=between, ylabel="right (%)", ylim=(0, 102))

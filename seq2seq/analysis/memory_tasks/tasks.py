@@ -48,7 +48,7 @@ class MemoryTask(ABC):
     @abstractmethod
     def _draw(self, distance: int, rows: int, generator: np.random.Generator) -> MemoryBatch: ...
 
-    def correct(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    def is_correct(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Which outputs (B, A, outputs) are right, (B, A) bool."""
         return outputs.argmax(-1) == targets
 
@@ -60,7 +60,7 @@ class CopyTask(MemoryTask):
     be said. The distance is the number of steps between reading a symbol and saying it, the same for all of them.
 
     Args:
-        symbols: How many there are; a blank and the mark come on top.
+        num_symbols: How many there are; a blank and the mark come on top.
         length: Of what is to be copied.
 
     Source: Arjovsky, Shah and Bengio (2016), section 4.1, after Hochreiter and Schmidhuber (1997). Departure: only the
@@ -69,13 +69,13 @@ class CopyTask(MemoryTask):
 
     name = "copy"
 
-    def __init__(self, symbols: int = 8, length: int = 10) -> None:
-        super().__init__(symbols + 2, symbols, length, min_distance=length + 1, chance_accuracy=1 / symbols)
-        self.symbols, self.length = symbols, length
+    def __init__(self, num_symbols: int = 8, length: int = 10) -> None:
+        super().__init__(num_symbols + 2, num_symbols, length, min_distance=length + 1, chance_accuracy=1 / num_symbols)
+        self.num_symbols, self.length = num_symbols, length
 
     def _draw(self, distance: int, rows: int, generator: np.random.Generator) -> MemoryBatch:
-        blank, mark = self.symbols, self.symbols + 1
-        answers = generator.integers(self.symbols, size=(rows, self.length), dtype=np.int32)
+        blank, mark = self.num_symbols, self.num_symbols + 1
+        answers = generator.integers(self.num_symbols, size=(rows, self.length), dtype=np.int32)
         read = np.full((rows, distance + self.length), blank)
         read[:, : self.length] = answers
         read[:, distance - 1] = mark
@@ -112,7 +112,7 @@ class AddingTask(MemoryTask):
         inputs[row, places, 1] = 1.0
         return MemoryBatch(inputs, inputs[row, places, 0].sum(1, keepdims=True))
 
-    def correct(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    def is_correct(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
         return abs(outputs[:, :, 0] - targets) < self.tolerance
 
 

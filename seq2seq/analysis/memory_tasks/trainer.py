@@ -29,7 +29,7 @@ class Budget:
     """What a network may have and do. Training ends early once the task is solved.
 
     parameters      weights of the cell, about; without those of the layer that reads it
-    updates         at most
+    max_updates         at most
     batch_size      sequences an update, new ones each time
     learning_rate   of the optimizer
     clip_norm       largest norm of a gradient (Pascanu et al. 2013); None leaves it as long as it is
@@ -39,7 +39,7 @@ class Budget:
     """
 
     parameters: int = 2000
-    updates: int = 400
+    max_updates: int = 400
     batch_size: int = 32
     learning_rate: float = 1e-2
     clip_norm: float | None = 1.0
@@ -138,7 +138,7 @@ class MemoryTrainer:
         self._answer = tf.function(self.network.call, input_signature=signature[:1])
 
     @property
-    def parameters(self) -> int:
+    def num_parameters(self) -> int:
         """Weights of the cell."""
         return self.network.recurrence.cell.count_params()
 
@@ -153,11 +153,11 @@ class MemoryTrainer:
         started, score = time.perf_counter(), 0.0
         losses, norms = [], []
         generator = np.random.default_rng([seed, 0])
-        for update in range(1, self.budget.updates + 1):
+        for update in range(1, self.budget.max_updates + 1):
             loss, norm = self._learn(*self.task.sample(distance, self.budget.batch_size, generator))
             losses.append(float(loss))
             norms.append(float(norm))
-            if update % self.budget.eval_every == 0 or update == self.budget.updates:
+            if update % self.budget.eval_every == 0 or update == self.budget.max_updates:
                 score = self.score(test)
                 if score >= self.budget.target_score:
                     break
@@ -173,7 +173,7 @@ class MemoryTrainer:
 
     def score(self, batch: MemoryBatch) -> float:
         """Share of right answers, 0 to 1."""
-        return float(self.task.correct(np.asarray(self._answer(batch.inputs)), batch.targets).mean())
+        return float(self.task.is_correct(np.asarray(self._answer(batch.inputs)), batch.targets).mean())
 
     def loss_function(self, batch: MemoryBatch) -> Loss:
         """The loss that is trained on, its mean over a batch, as a function of the cell's outputs (B, T, O)."""

@@ -5,14 +5,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from seq2seq.extras import requires_extra
+from seq2seq.extras import require_extra
 
-with requires_extra("analysis", needed_by=__name__):
+with require_extra("analysis", needed_by=__name__):
     import pandas as pd
     from matplotlib.figure import Figure
     from scipy.stats import gmean  # type: ignore[import-untyped]
 
-DERIVATIVES = {
+NORM_LABELS = {
     "spectral": "spectral norm of the derivative\nof state T by state T - d",
     "frobenius": "Frobenius norm of the derivative\nof state T by state T - d",
     "loss": "norm of the loss's derivative\nby state T - d",
@@ -72,7 +72,7 @@ def plot_memory_span(table: pd.DataFrame, unit: str = "steps") -> Figure:
     An open mark says that a seed solved the longest distance there was: the mean could be larger.
 
     Args:
-        table: Of `seq2seq.analysis.memory_tasks.records.memory_span`.
+        table: Of `seq2seq.analysis.memory_tasks.experiments.memory_span`.
         unit: Of the distances: steps of a task, words of a sentence.
     """
     tasks, cells = table["task"].unique(), list(table["cell"].unique())
@@ -97,7 +97,7 @@ def plot_scores_by_distance(
     """Draw the mean score of each cell over the distance with all seeds as dots, one panel a task.
 
     Args:
-        scores: Of `seq2seq.analysis.memory_tasks.records.run_experiments`; distances not tried are left out.
+        scores: Of `seq2seq.analysis.memory_tasks.experiments.run_experiments`; distances not tried are left out.
         chance_levels: By task, what guessing gets (0 to 1), drawn as a dotted line.
         unit: Of the distances: steps of a task, words of a sentence.
     """
@@ -134,16 +134,16 @@ def plot_sensitivity(tables: Mapping[str, pd.DataFrame], norm: str = "spectral")
         means = table.groupby("distance")[norm].apply(gmean)
         axes.semilogy(means.index, _visible(means), label=name)
     axes.axhline(1.0, color="grey", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="distance d (steps)", ylabel=DERIVATIVES[norm])
+    axes.set(xlabel="distance d (steps)", ylabel=NORM_LABELS[norm])
     axes.legend()
     return figure
 
 
-def plot_loss_gradients(gradients: Mapping[str, np.ndarray]) -> Figure:
+def plot_state_gradients(gradients: Mapping[str, np.ndarray]) -> Figure:
     """Draw how long the loss's gradient by the state after each step is, one line a name.
 
     Args:
-        gradients: By name an array (B, T + 1, U) of `loss_gradients`; over sequences the geometric mean is taken.
+        gradients: By name an array (B, T + 1, U) of `state_gradients`; over sequences the geometric mean is taken.
     """
     figure, (axes,) = _panels(1, (7, 4))
     for name, gradient in gradients.items():
@@ -212,7 +212,7 @@ def plot_gradient_flow(table: pd.DataFrame, families: Mapping[str, Sequence[str]
                     name = f"{cell}, {state}" if len(lines) > 1 else cell
                     axes.semilogy(line["distance"], _visible(line[norm]), style, color=f"C{place}", label=name)
             axes.set_title(f"{title}, {when} training")
-        row[0].set_ylabel(DERIVATIVES[norm])
+        row[0].set_ylabel(NORM_LABELS[norm])
         row[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     for axes in panels[-2:]:
         axes.set_xlabel("distance d (steps)")

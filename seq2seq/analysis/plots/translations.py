@@ -6,9 +6,9 @@ import numpy as np
 
 from seq2seq.analysis.attention import AttentionMap, coverage, entropy
 from seq2seq.analysis.search_tree import path_from_root
-from seq2seq.extras import requires_extra
+from seq2seq.extras import require_extra
 
-with requires_extra("analysis", needed_by=__name__):
+with require_extra("analysis", needed_by=__name__):
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.collections import LineCollection

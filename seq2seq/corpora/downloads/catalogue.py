@@ -8,9 +8,9 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from seq2seq.config import Section
-from seq2seq.errors import CorpusError, did_you_mean
+from seq2seq.errors import CorpusError, suggest_similar
 
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 class RemoteFile(Section):
@@ -19,16 +19,18 @@ class RemoteFile(Section):
     url: str = Field(pattern=r"^https?://[^/\s]+/\S+$")
     size: int | None = Field(None, gt=0, description="Bytes, as it is downloaded.")
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="Of the file as it is downloaded.")
-    text_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="Of the text in a .gz file.")
+    uncompressed_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="Of the text in a .gz file.")
     md5: str | None = Field(None, pattern="^[0-9a-f]{32}$", description="Where others publish only that.")
-    unchecked: str | None = Field(None, min_length=1, description="Why no checksum is known.")
+    unchecked_reason: str | None = Field(None, min_length=1, description="Why no checksum is known.")
     unpack: bool = Field(False, description="An archive; its files lie in a folder with its name then.")
 
     @model_validator(mode="after")
     def _check_checksum(self) -> "RemoteFile":
-        known = self.sha256 or self.text_sha256 or self.md5
-        if bool(known) == bool(self.unchecked):
-            raise ValueError("give 'sha256', 'text_sha256' or 'md5', or say in 'unchecked' why none is known")
+        known = self.sha256 or self.uncompressed_sha256 or self.md5
+        if bool(known) == bool(self.unchecked_reason):
+            raise ValueError(
+                "give 'sha256', 'uncompressed_sha256' or 'md5', or say in 'unchecked_reason' why none is known"
+            )
         return self
 
 
@@ -40,7 +42,7 @@ class AlignedSplit(Section):
     pairs: int | None = Field(None, gt=0, description="Lines of either file.")
 
 
-class Table(Section):
+class CorpusTable(Section):
     """Lines of tab-separated columns, not split yet."""
 
     file: str
@@ -69,7 +71,7 @@ class CatalogueEntry(Section):
     recipe: str = Field("multi30k-en-de-small", description="One to start from.")
     files: dict[str, RemoteFile] = Field(min_length=1)
     splits: dict[str, AlignedSplit] | None = None
-    table: Table | None = None
+    table: CorpusTable | None = None
 
     @field_validator("files")
     @classmethod
@@ -77,10 +79,10 @@ class CatalogueEntry(Section):
         for name, file in files.items():
             if PurePosixPath(name).name != name or name.startswith(".") or "\\" in name:
                 raise ValueError(f"{name!r} is not a plain file name")
-            if file.unpack and not name.endswith(ARCHIVES):
-                raise ValueError(f"{name!r} cannot be unpacked: accepted are {', '.join(ARCHIVES)}")
-            if file.text_sha256 and not name.endswith(".gz"):
-                raise ValueError(f"{name!r} has 'text_sha256', which is for .gz files: give 'sha256'")
+            if file.unpack and not name.endswith(ARCHIVE_SUFFIXES):
+                raise ValueError(f"{name!r} cannot be unpacked: accepted are {', '.join(ARCHIVE_SUFFIXES)}")
+            if file.uncompressed_sha256 and not name.endswith(".gz"):
+                raise ValueError(f"{name!r} has 'uncompressed_sha256', which is for .gz files: give 'sha256'")
         return files
 
     @model_validator(mode="after")
@@ -106,7 +108,7 @@ class CatalogueEntry(Section):
 
 def archive_folder(name: str) -> str:
     """The folder that an archive is unpacked into: `deu-eng.zip` into `deu-eng`."""
-    ending = max((ending for ending in ARCHIVES if name.endswith(ending)), key=len)
+    ending = max((ending for ending in ARCHIVE_SUFFIXES if name.endswith(ending)), key=len)
     return name.removesuffix(ending)
 
 
@@ -140,7 +142,7 @@ def find_entry(catalogue: dict[str, CatalogueEntry], name: str) -> CatalogueEntr
     """
     if name not in catalogue:
         raise CorpusError(
-            f"{name}: no such corpus.{did_you_mean(name, catalogue)} Listed: {', '.join(catalogue)}. "
+            f"{name}: no such corpus.{suggest_similar(name, catalogue)} Listed: {', '.join(catalogue)}. "
             "Others: sacrebleu:SET/PAIR, as sacrebleu:wmt19/en-de, and mtdata:ID, as "
             "mtdata:OPUS-tatoeba-v20230412-deu-eng."
         )
@@ -152,10 +154,10 @@ def _explain(problem: Any, origin: str) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         # Within a corpus: of `files` and `splits` a name, of `table` a key.
-        inner: dict[str, type[Section]] = {"files": RemoteFile, "splits": AlignedSplit, "table": Table}
+        inner: dict[str, type[Section]] = {"files": RemoteFile, "splits": AlignedSplit, "table": CorpusTable}
         section = inner.get(problem["loc"][1], CatalogueEntry) if len(problem["loc"]) > 2 else CatalogueEntry
         accepted = sorted(section.model_fields)
-        hint = did_you_mean(str(problem["loc"][-1]), accepted)
+        hint = suggest_similar(str(problem["loc"][-1]), accepted)
         return f"{origin}: unknown key '{key}'.{hint} Accepted there: {', '.join(accepted)}."
     said = {"missing": " is missing", "value_error": f": {message}"}
     otherwise = f": found {problem['input']!r}. {message}"

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from seq2seq import __version__
 from seq2seq.corpora.downloads.catalogue import RemoteFile
 from seq2seq.errors import CorpusError
-from seq2seq.extras import DISTRIBUTION
+from seq2seq.extras import DISTRIBUTION_NAME
 from seq2seq.storage.files import atomic_folder, sha256
 
 ATTEMPTS = 5  # of one call; only one that got some bytes is followed by another
@@ -24,9 +24,9 @@ RETRY_PAUSE = 1.0  # seconds before the second, then twice as many each time
 TIMEOUT = (20, 60)  # seconds to connect, and between two blocks
 BLOCK_SIZE = 1 << 16
 # Named: some servers turn away whatever calls itself by the name of an HTTP library.
-USER_AGENT = f"{DISTRIBUTION}/{__version__}"
+USER_AGENT = f"{DISTRIBUTION_NAME}/{__version__}"
 
-Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where they are known
+ByteProgress = Callable[[int, int | None], None]  # bytes so far, bytes in all where they are known
 
 
 class DownloadResult(NamedTuple):
@@ -41,7 +41,7 @@ class _BrokenOffError(Exception):
     """A transfer ended early; what has come is kept."""
 
 
-def download(file: RemoteFile, path: Path, on_progress: Progress = lambda done, total: None) -> DownloadResult:
+def download(file: RemoteFile, path: Path, on_progress: ByteProgress = lambda done, total: None) -> DownloadResult:
     """Download to `path`, through `path.part`, and compare with what is known of the file.
 
     A part that an earlier call left is gone on with, if the server can send the rest and says that the file is the
@@ -82,21 +82,23 @@ def verify(file: RemoteFile, path: Path) -> DownloadResult:
     found = {"size": size, "sha256": sha256(path), "md5": _digest(path, "md5") if file.md5 else None}
     if path.suffix == ".gz":
         try:
-            found["text_sha256"] = _digest(path, "sha256", gzip.open)
+            found["uncompressed_sha256"] = _digest(path, "sha256", gzip.open)
         except (OSError, EOFError, zlib.error) as error:
-            found["text_sha256"] = f"a damaged file: {error}"
-            if not file.text_sha256:
-                raise _changed(path, file.url, f"expected a whole .gz file, found {found['text_sha256']}") from None
-    names = {"size": "a size of", "sha256": "SHA-256", "text_sha256": "text of SHA-256", "md5": "MD5"}
+            found["uncompressed_sha256"] = f"a damaged file: {error}"
+            if not file.uncompressed_sha256:
+                raise _changed(
+                    path, file.url, f"expected a whole .gz file, found {found['uncompressed_sha256']}"
+                ) from None
+    names = {"size": "a size of", "sha256": "SHA-256", "uncompressed_sha256": "text of SHA-256", "md5": "MD5"}
     for name, what in names.items():
         expected = getattr(file, name)
         if expected is not None and found[name] != expected:
             unit = " bytes" if name == "size" else ""
             raise _changed(path, file.url, f"expected {what} {expected}{unit}, found {found[name]}{unit}")
-    return DownloadResult(size, str(found["sha256"]), checked=file.unchecked is None)
+    return DownloadResult(size, str(found["sha256"]), checked=file.unchecked_reason is None)
 
 
-def reject(path: Path, difference: str, remedy: str) -> CorpusError:
+def quarantine(path: Path, difference: str, remedy: str) -> CorpusError:
     """Move a file that is not what it should be out of the way, and return the error that says so."""
     rejected = _beside(path, ".rejected")
     path.replace(rejected)
@@ -126,7 +128,7 @@ def unpack(archive: Path, folder: Path) -> None:
                         _check(archive, member.name, member.isfile() or member.isdir())
                     tar.extractall(inner, filter="data")
         except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, RuntimeError, NotImplementedError) as error:
-            raise reject(archive, f"cannot be unpacked: {error}", "Run the same command again.") from None
+            raise quarantine(archive, f"cannot be unpacked: {error}", "Run the same command again.") from None
 
 
 def _check(archive: Path, member: str, plain: bool) -> None:
@@ -139,11 +141,11 @@ def _check(archive: Path, member: str, plain: bool) -> None:
     else:
         return
     remedy = "A corpus needs no such thing: do not trust where it came from."
-    raise reject(archive, f"the member {member!r} {reason}", remedy)
+    raise quarantine(archive, f"the member {member!r} {reason}", remedy)
 
 
 def _changed(path: Path, url: str, difference: str) -> CorpusError:
-    return reject(
+    return quarantine(
         path,
         difference,
         f"Run the same command again, in case it was damaged on its way. If it comes out the same, {url} has "
@@ -151,7 +153,7 @@ def _changed(path: Path, url: str, difference: str) -> CorpusError:
     )
 
 
-def _transfer(url: str, part: Path, progress: Progress) -> None:
+def _transfer(url: str, part: Path, progress: ByteProgress) -> None:
     """Append what is missing to a part, or write it anew.
 
     Raises:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from seq2seq.corpora.downloads.catalogue import AlignedSplit, archive_folder, find_entry, load_catalogue
-from seq2seq.corpora.downloads.download import download, reject, unpack, verify
-from seq2seq.corpora.downloads.downloaded import RECORD_FILE, DownloadedCorpus, Progress, UnsplitTable, today
-from seq2seq.corpora.readers import open_bytes, reading_errors
-from seq2seq.errors import CorpusError, did_you_mean
-from seq2seq.extras import requires_extra
+from seq2seq.corpora.downloads.corpus import RECORD_FILE, DownloadedCorpus, DownloadProgress, UnsplitTable, today
+from seq2seq.corpora.downloads.download import download, quarantine, unpack, verify
+from seq2seq.corpora.readers import open_bytes, wrap_reading_errors
+from seq2seq.errors import CorpusError, suggest_similar
+from seq2seq.extras import require_extra
 
 
 def get_corpus(
@@ -25,7 +25,7 @@ def get_corpus(
     seed: int = 1,
     held_out: float | None = None,
     reverse: bool = False,
-    on_progress: Progress = lambda what, done, total: None,
+    on_progress: DownloadProgress = lambda what, done, total: None,
 ) -> DownloadedCorpus:
     """Download a corpus, compare it with what is known of it, unpack it, and split it where it has no splits.
 
@@ -46,7 +46,7 @@ def get_corpus(
     """
     kind, _, rest = name.partition(":")
     if kind == "sacrebleu":
-        got = get_test_set(rest, folder)
+        got = get_from_sacrebleu(rest, folder)
     elif kind == "mtdata":
         got = get_from_mtdata(rest, folder, on_progress)
     else:
@@ -58,7 +58,7 @@ def get_corpus(
     return got
 
 
-def _get_listed(name: str, folder: Path, catalogue: Path | None, progress: Progress) -> DownloadedCorpus:
+def _get_listed(name: str, folder: Path, catalogue: Path | None, progress: DownloadProgress) -> DownloadedCorpus:
     """Download what is missing; compare all of it, with the list and with the last time; unpack."""
     entry = find_entry(load_catalogue(catalogue), name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,13 +73,13 @@ def _get_listed(name: str, folder: Path, catalogue: Path | None, progress: Progr
         if not receipt.checked:
             if before and not same:
                 then, day = before.get("sha256"), before.get("downloaded")
-                raise reject(
+                raise quarantine(
                     path,
                     f"expected SHA-256 {then}, as on {day}, found {receipt.sha256}",
                     "There is a new release: give another --output to have both, or delete "
                     f"{folder / RECORD_FILE} and run the command again to have the new one.",
                 )
-            got.unchecked[file_name] = receipt.sha256
+            got.unverified_checksums[file_name] = receipt.sha256
         unpacked = folder / archive_folder(file_name) if file.unpack else None
         if unpacked and (fresh or not unpacked.is_dir()):
             unpack(path, unpacked)
@@ -98,11 +98,11 @@ def _lines(path: Path) -> Iterator[bytes]:
     if not path.exists():
         inside = sorted(file.name for file in path.parent.iterdir()) if path.parent.is_dir() else []
         raise CorpusError(f"{path}: is not in the archive, which has: {', '.join(inside) or 'nothing'}.")
-    with reading_errors(str(path)), open_bytes(path) as handle:
+    with wrap_reading_errors(str(path)), open_bytes(path) as handle:
         yield from handle
 
 
-def get_test_set(name: str, folder: Path) -> DownloadedCorpus:
+def get_from_sacrebleu(name: str, folder: Path) -> DownloadedCorpus:
     """Copy a test set from sacreBLEU, which downloads it into `~/.sacrebleu`, or `$SACREBLEU`, the first time.
 
     Args:
@@ -118,12 +118,12 @@ def get_test_set(name: str, folder: Path) -> DownloadedCorpus:
     if test_set not in DATASETS:
         raise CorpusError(
             f"sacrebleu:{name}: expected sacrebleu:SET/PAIR, as sacrebleu:wmt19/en-de, with a SET that sacreBLEU has."
-            f"{did_you_mean(test_set or pair, DATASETS)} They are: {', '.join(sorted(DATASETS))}."
+            f"{suggest_similar(test_set or pair, DATASETS)} They are: {', '.join(sorted(DATASETS))}."
         )
     dataset = DATASETS[test_set]
     if pair not in dataset.langpairs:
         raise CorpusError(
-            f"sacrebleu:{name}: {test_set} has no '{pair}'.{did_you_mean(pair, dataset.langpairs)} "
+            f"sacrebleu:{name}: {test_set} has no '{pair}'.{suggest_similar(pair, dataset.langpairs)} "
             f"It has: {', '.join(sorted(dataset.langpairs))}."
         )
     try:
@@ -149,7 +149,7 @@ def get_test_set(name: str, folder: Path) -> DownloadedCorpus:
     return got
 
 
-def get_from_mtdata(name: str, folder: Path, on_progress: Progress) -> DownloadedCorpus:
+def get_from_mtdata(name: str, folder: Path, on_progress: DownloadProgress) -> DownloadedCorpus:
     """What `mtdata echo` prints of a corpus, to be split; mtdata keeps its copies in `~/.mtdata`, or `$MTDATA`.
 
     Args:
@@ -161,7 +161,7 @@ def get_from_mtdata(name: str, folder: Path, on_progress: Progress) -> Downloade
         MissingExtraError: The extra `corpora` is not installed.
         CorpusError: mtdata has no such corpus, or cannot get it.
     """
-    with requires_extra("corpora", needed_by=f"mtdata:{name}"):
+    with require_extra("corpora", needed_by=f"mtdata:{name}"):
         version = metadata.version("mtdata")
     parts = name.split("-")
     if len(parts) != 5:

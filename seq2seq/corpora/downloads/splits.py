@@ -81,8 +81,8 @@ def write_splits(
         if empty:
             found = f" {report.malformed:,} malformed lines; the first: {report.first_malformed}."
             raise CorpusError(
-                f"{name}: {report.pairs.total():,} pairs leave '{empty[0]}' empty at --held-out {held_out:g}. "
-                f"Raise --held-out, or take a larger corpus.{found if report.malformed else ''}"
+                f"{name}: {report.pairs.total():,} pairs leave '{empty[0]}' empty at --held-out-fraction {held_out:g}. "
+                f"Raise --held-out-fraction, or take a larger corpus.{found if report.malformed else ''}"
             )
     return report
 

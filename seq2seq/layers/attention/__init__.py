@@ -3,7 +3,7 @@
 from typing import Any
 
 from seq2seq.layers.attention.base import Attention
-from seq2seq.layers.attention.kinds import AdditiveAttention, DotAttention, GeneralAttention, ScaledDotAttention
+from seq2seq.layers.attention.scoring import AdditiveAttention, DotAttention, GeneralAttention, ScaledDotAttention
 
 ATTENTIONS: dict[str, type[Attention]] = {
     "additive": AdditiveAttention,

@@ -51,8 +51,8 @@ class Attention(ConfigurableLayer):
     """Weigh the source states for each query, with one head or several.
 
     A new attention writes `scores` and, where it needs them, the others:
-        build_scores  make weights, by `dense`, `matrix` or Keras's `add_weight`; `__init__` for options
-        queries       what is computed once per query
+        build_scores  make weights, by `add_dense`, `add_matrix` or Keras's `add_weight`; `__init__` for options
+        project_queries       what is computed once per query
         project_keys  what is computed once per source position
         scores        compare the two; with `supports_coverage = True`, also by the attention so far; with
                       `compute_in_blocks = True`, where it holds (..., N, S, A), in blocks of a target's steps
@@ -107,17 +107,17 @@ class Attention(ConfigurableLayer):
     def build(self, query_size: int, memory_size: int) -> None:
         """Widths Q and M."""
         if self.heads > 1:
-            self.query_kernel = self.matrix("query_kernel", query_size, self.units)
-            self.key_kernel = self.matrix("key_kernel", memory_size, self.units)
-            self.value_kernel = self.matrix("value_kernel", memory_size, self.units)
-            self.output_kernel = self.matrix("output_kernel", self.units, memory_size)
+            self.query_kernel = self.add_matrix("query_kernel", query_size, self.units)
+            self.key_kernel = self.add_matrix("key_kernel", memory_size, self.units)
+            self.value_kernel = self.add_matrix("value_kernel", memory_size, self.units)
+            self.output_kernel = self.add_matrix("output_kernel", self.units, memory_size)
             query_size = memory_size = self.units // self.heads
         self.build_scores(query_size, memory_size)
 
     def build_scores(self, query_size: int, memory_size: int) -> None:
-        """Make the weights that `queries`, `project_keys` and `scores` read, given the widths Q and M of a head."""
+        """Make the weights of `project_queries`, `project_keys` and `scores`, given the widths Q and M of a head."""
 
-    def queries(self, query: tf.Tensor) -> tf.Tensor:
+    def project_queries(self, query: tf.Tensor) -> tf.Tensor:
         """(..., N, Q) -> (..., N, A)."""
         return query
 
@@ -174,19 +174,19 @@ class Attention(ConfigurableLayer):
         *batch, positions, _ = tf.unstack(tf.shape(memory.keys))
         return [*batch, tf.shape(queries)[1], positions]
 
-    def dense(self, units: int, name: str, width: int) -> keras.layers.Dense:
+    def add_dense(self, units: int, name: str, width: int) -> keras.layers.Dense:
         """A built layer without bias: (..., width) -> (..., units)."""
         first = self.initializers.glorot_uniform()
         layer = keras.layers.Dense(units, use_bias=False, kernel_initializer=first, dtype=self.dtype_policy, name=name)
         layer.build((None, width))
         return layer
 
-    def matrix(self, name: str, rows: int, columns: int) -> keras.Variable:
+    def add_matrix(self, name: str, rows: int, columns: int) -> keras.Variable:
         """A weight (rows, columns)."""
         return self.add_weight(name=name, shape=(rows, columns), initializer=self.initializers.glorot_uniform())
 
     def _queries(self, query: tf.Tensor) -> tf.Tensor:
-        return self.queries(query if self.heads == 1 else self._split(query, self.query_kernel))
+        return self.project_queries(query if self.heads == 1 else self._split(query, self.query_kernel))
 
     def _split(self, inputs: tf.Tensor, kernel: keras.Variable) -> tf.Tensor:
         """(B, N, ·) times a kernel (·, units) -> (B, H, N, units / H)."""

@@ -24,9 +24,9 @@ class Cell(ConfigurableLayer):
     (Gal and Ghahramani 2016), multiplies the state where it enters the recurrent product and nowhere else. A cell that
     is built without an input width has no kernel and steps from its biases alone: a transition.
 
-    Subclasses say how many parts of width U a projected input has (`gates`) and how many states of width U there are
-    (`states`), and write `step`. Where `outputs_cell_state` is set, the output is [h; c]: h as for other cells, and a
-    cell state c that the same cell in the layer above reads behind its inputs; `split_output` cuts the two.
+    Subclasses say how many parts of width U a projected input has (`num_gates`) and how many states of width U there
+    are (`num_states`), and write `step`. Where `outputs_cell_state` is set, the output is [h; c]: h as for other cells,
+    and a cell state c that the same cell in the layer above reads behind its inputs; `split_output` cuts the two.
 
     Args:
         units: Width U of each state, at least 1.
@@ -40,16 +40,16 @@ class Cell(ConfigurableLayer):
     Shapes:
         inputs     (N, I)          compute dtype
         projected  (N, gates * U)
-        states     a list of (N, U), the first one the hidden state
+        num_states     a list of (N, U), the first one the hidden state
         output     (N, U); (N, 2 U) where `outputs_cell_state` is set
 
     Raises:
         ValueError: `units` is below 1.
     """
 
-    gates: int = 1
-    recurrent_gates: ClassVar[int | None] = None  # parts of the recurrent kernel; as many as gates where it is None
-    states: ClassVar[int] = 1
+    num_gates: int = 1
+    num_recurrent_gates: ClassVar[int | None] = None  # parts of the recurrent kernel; as many as gates where it is None
+    num_states: ClassVar[int] = 1
     outputs_cell_state: ClassVar[bool] = False
 
     def __init__(self, units: int, *, initializers: Initializers = UNSEEDED, **kwargs: Any) -> None:
@@ -58,23 +58,23 @@ class Cell(ConfigurableLayer):
             raise ValueError(f"units is {units}, expected at least 1")
         self.units, self.initializers = units, initializers
         self.output_size = (1 + self.outputs_cell_state) * units
-        self.state_size = [units] * self.states
+        self.state_size = [units] * self.num_states
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         if input_shape[-1] is not None:
-            shape = (input_shape[-1], self.gates * self.units)
+            shape = (input_shape[-1], self.num_gates * self.units)
             self.kernel = self.add_weight(name="kernel", shape=shape, initializer=self.initializers.glorot_uniform())
         self.build_recurrent()
         self.bias = self.add_weight(name="bias", shape=self.bias_shape(), initializer=self.bias_initializer)
 
     @property
-    def input_width(self) -> int:
+    def input_size(self) -> int:
         """The width of the inputs that the built cell reads; a transition has none."""
         return self.kernel.shape[0]
 
     def build_recurrent(self) -> None:
         """Make the weights of the recurrent product."""
-        recurrent = self.gates if self.recurrent_gates is None else self.recurrent_gates
+        recurrent = self.num_gates if self.num_recurrent_gates is None else self.num_recurrent_gates
         self.recurrent_kernel = self.add_weight(
             name="recurrent_kernel",
             shape=(self.units, recurrent * self.units),
@@ -83,7 +83,7 @@ class Cell(ConfigurableLayer):
 
     def bias_shape(self) -> tuple[int, ...]:
         """Shape of the bias."""
-        return (self.gates * self.units,)
+        return (self.num_gates * self.units,)
 
     def recurrent_initializer(self) -> Any:
         """Initializer of the recurrent kernel."""
@@ -112,16 +112,18 @@ class Cell(ConfigurableLayer):
         raise NotImplementedError
 
     def initial_states(self, learnt: States) -> list[tf.Tensor]:
-        """First states, from as many as `states` that are learnt, each (N, U)."""
+        """First states, from as many as `num_states` that are learnt, each (N, U)."""
         return list(learnt)
 
-    def same_step(self, states: States, before: States) -> list[tf.Tensor]:
+    def states_within_step(self, states: States, before: States) -> list[tf.Tensor]:
         """The states that a cell left, for another one to read within the time step that began with those `before`."""
         return list(states)
 
     def recurrent_product(self, state: tf.Tensor, mask: Mask) -> tf.Tensor:
         """R h: (N, U) -> (N, recurrent_gates * U)."""
-        return self.normalize_product(deferred_matmul(apply_mask(state, mask), self.recurrent_kernel), "recurrent")
+        return self.normalize_product(
+            deferred_matmul(apply_dropout_mask(state, mask), self.recurrent_kernel), "recurrent"
+        )
 
     def preactivations(self, projected: tf.Tensor, state: tf.Tensor, mask: Mask) -> list[tf.Tensor]:
         """W x + b + R h of each gate, (N, U)."""
@@ -139,7 +141,7 @@ def split_output(output: tf.Tensor, units: int) -> tuple[tf.Tensor, tf.Tensor]:
     return tuple(tf.split(output, [units, output.shape[-1] - units], axis=-1))
 
 
-def apply_mask(state: tf.Tensor, mask: Mask) -> tf.Tensor:
+def apply_dropout_mask(state: tf.Tensor, mask: Mask) -> tf.Tensor:
     """A state with its dropout mask, where there is one."""
     return state if mask is None else state * mask
 
@@ -167,11 +169,11 @@ class DeepTransitionCell(ConfigurableLayer):
         super().__init__(**kwargs)
         self.cells = list(cells)
         first = cells[0]
-        self.units, self.states = first.units, first.states
+        self.units, self.num_states = first.units, first.num_states
         self.output_size, self.state_size = first.output_size, first.state_size
         # What a step reads, and what it starts from, is the first cell's; see `Cell`.
         self.project, self.add_bias = first.project, first.add_bias
-        self.initial_states, self.same_step = first.initial_states, first.same_step
+        self.initial_states, self.states_within_step = first.initial_states, first.states_within_step
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         for place, cell in enumerate(self.cells):
@@ -183,15 +185,15 @@ class DeepTransitionCell(ConfigurableLayer):
         return self.cells[0].kernel
 
     @property
-    def input_width(self) -> int:
+    def input_size(self) -> int:
         """The first cell's."""
-        return self.cells[0].input_width
+        return self.cells[0].input_size
 
     def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
         """One step from projected inputs; the mask is the same for each cell."""
         output, new = self.cells[0].step(projected, states, mask)
         for cell in self.cells[1:]:
-            output, new = cell.step(cell.project(None), cell.same_step(new, states), mask)
+            output, new = cell.step(cell.project(None), cell.states_within_step(new, states), mask)
         return output, new
 
     def call(self, inputs: tf.Tensor, states: States) -> Stepped:

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from seq2seq.layers.cells.base import Cell, Mask, States, Stepped, apply_mask, sigmoid, split_gates, tanh
+from seq2seq.layers.cells.base import Cell, Mask, States, Stepped, apply_dropout_mask, sigmoid, split_gates, tanh
 from seq2seq.layers.recurrent_scan import deferred_matmul
 
 
@@ -21,7 +21,7 @@ class GRUCell(Cell):
     (the form that cuDNN computes), and there are two biases.
     """
 
-    gates = 3
+    num_gates = 3
 
     def bias_shape(self) -> tuple[int, ...]:
         return (2, 3 * self.units)
@@ -54,7 +54,7 @@ class _CandidateCell(Cell):
 
     def candidate(self, projected: tf.Tensor, gated: tf.Tensor, mask: Mask) -> tf.Tensor:
         """tanh(W_n x + b_n + R_n (gated state)), all (N, U)."""
-        return tanh("candidate", projected + deferred_matmul(apply_mask(gated, mask), self.candidate_kernel))
+        return tanh("candidate", projected + deferred_matmul(apply_dropout_mask(gated, mask), self.candidate_kernel))
 
 
 class ResetBeforeGRUCell(_CandidateCell):
@@ -70,7 +70,7 @@ class ResetBeforeGRUCell(_CandidateCell):
     Source: Cho et al. (2014), section 2.3.
     """
 
-    gates, recurrent_gates = 3, 2
+    num_gates, num_recurrent_gates = 3, 2
 
     def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
         h_z, h_r = tf.split(self.recurrent_product(states[0], mask), 2, axis=-1)
@@ -93,7 +93,7 @@ class MinimalGatedCell(_CandidateCell):
     Source: Zhou, Wu, Zhang and Zhou (2016), equation 6.
     """
 
-    gates, recurrent_gates = 2, 1
+    num_gates, num_recurrent_gates = 2, 1
 
     def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
         h_f = self.recurrent_product(states[0], mask)

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from seq2seq.layers.cells.base import Cell, Mask, States, Stepped, apply_mask, sigmoid, split_gates, tanh
+from seq2seq.layers.cells.base import Cell, Mask, States, Stepped, apply_dropout_mask, sigmoid, split_gates, tanh
 
 
 class LSTMCell(Cell):
@@ -25,13 +25,13 @@ class LSTMCell(Cell):
     Departure: no peepholes.
     """
 
-    gates, states = 4, 2
+    num_gates, num_states = 4, 2
     forget_gate_index = 1  # its place among the gates
 
     def bias_initializer(self, shape: Sequence[int], dtype: Any = None) -> tf.Tensor:
         # A forget gate near 0.5 halves the cell every step, so gradients
         # die within about ten tokens. Start it open.
-        return tf.repeat(tf.one_hot(self.forget_gate_index, self.gates, dtype=dtype or "float32"), self.units)
+        return tf.repeat(tf.one_hot(self.forget_gate_index, self.num_gates, dtype=dtype or "float32"), self.units)
 
     def output_activation(self, cell_state: tf.Tensor) -> tf.Tensor:
         """What the output gate lets through of the new cell state (N, U)."""
@@ -80,7 +80,7 @@ class CIFGCell(LSTMCell):
     Source: Greff et al. (2017), section 3 (CIFG).
     """
 
-    gates = 3
+    num_gates = 3
     forget_gate_index = 0
 
     def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
@@ -110,17 +110,17 @@ class DepthGatedLSTMCell(LSTMCell):
     Source: Yao et al. (2015), section 3. Departure: no peepholes in the other gates.
     """
 
-    states, recurrent_gates, outputs_cell_state = 2, 4, True
+    num_states, num_recurrent_gates, outputs_cell_state = 2, 4, True
 
     def __init__(self, units: int, below: bool = False, **kwargs: Any) -> None:
         super().__init__(units, **kwargs)
         self.below = below
-        self.gates = 5 if below else 4
+        self.num_gates = 5 if below else 4
 
     @property
-    def input_width(self) -> int:
+    def input_size(self) -> int:
         """I, and U more above another layer."""
-        return super().input_width + (self.units if self.below else 0)
+        return super().input_size + (self.units if self.below else 0)
 
     def build_recurrent(self) -> None:
         super().build_recurrent()
@@ -162,7 +162,7 @@ class SRUCell(Cell):
     all four parts.
     """
 
-    gates = 4
+    num_gates = 4
 
     def build_recurrent(self) -> None:
         shape = (2, self.units)
@@ -173,7 +173,7 @@ class SRUCell(Cell):
         memory = states[0]
         f, r, candidate, highway = split_gates(projected, 4, memory.dtype)
         v_f, v_r = tf.unstack(tf.cast(self.recurrent_vectors, memory.dtype))
-        seen = apply_mask(memory, mask)
+        seen = apply_dropout_mask(memory, mask)
         forget, reset = sigmoid("forget", f + v_f * seen), sigmoid("reset", r + v_r * seen)
         memory = candidate + forget * (memory - candidate)
         return highway + reset * (memory - highway), [memory]

@@ -16,11 +16,11 @@ class _NormalizedGates(Cell):
     def build(self, input_shape: Sequence[int | None]) -> None:
         super().build(input_shape)
         sides = ["recurrent"] if input_shape[-1] is None else ["input", "recurrent"]
-        shape = (self.gates * self.units,)
+        shape = (self.num_gates * self.units,)
         self.scales = {side: self.add_weight(name=f"{side}_scale", shape=shape, initializer="ones") for side in sides}
 
     def normalize_product(self, products: tf.Tensor, side: str) -> tf.Tensor:
-        apart = tf.stack(tf.split(products, self.gates, axis=-1), axis=-2)
+        apart = tf.stack(tf.split(products, self.num_gates, axis=-1), axis=-2)
         together = tf.concat(tf.unstack(normalize(apart), axis=-2), axis=-1)
         return together * tf.cast(self.scales[side], products.dtype)
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from seq2seq.layers.cells.base import Cell, Mask, States, Stepped, activate, apply_mask, tanh
+from seq2seq.layers.cells.base import Cell, Mask, States, Stepped, activate, apply_dropout_mask, tanh
 from seq2seq.layers.recurrent_scan import deferred_matmul
 
 PERIODS = (1, 2, 4, 8)  # of a clockwork's groups
@@ -19,24 +19,24 @@ class ElmanCell(Cell):
     Source: Elman (1990).
     """
 
-    function: ClassVar[str] = "tanh"
+    activation: ClassVar[str] = "tanh"
 
     def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
         (total,) = self.preactivations(projected, states[0], mask)
-        hidden = activate("hidden", self.function, total)
+        hidden = activate("hidden", self.activation, total)
         return hidden, [hidden]
 
 
 class SigmoidElmanCell(ElmanCell):
     """`ElmanCell` with a logistic sigmoid in place of tanh, as in Elman's own experiments."""
 
-    function = "sigmoid"
+    activation = "sigmoid"
 
 
 class ReLUElmanCell(ElmanCell):
     """`ElmanCell` with max(0, x) in place of tanh."""
 
-    function = "relu"
+    activation = "relu"
 
 
 class IRNNCell(ReLUElmanCell):
@@ -89,7 +89,7 @@ class ClockworkCell(Cell):
         bias                    (U,)
 
     Shapes:
-        states  [h (N, U), clock (N, 1)], the steps so far modulo the longest period
+        num_states  [h (N, U), clock (N, 1)], the steps so far modulo the longest period
 
     Raises:
         ValueError: `units` is no multiple of the number of groups.
@@ -102,12 +102,12 @@ class ClockworkCell(Cell):
         self.state_size = [units, 1]
         if units % len(PERIODS):
             raise ValueError(f"units is {units}, expected a multiple of {len(PERIODS)}, the groups of a clockwork")
-        self.starts = range(0, units, units // len(PERIODS))
+        self.group_offsets = range(0, units, units // len(PERIODS))
 
     def initial_states(self, learnt: States) -> list[tf.Tensor]:
         return [*learnt, tf.zeros_like(learnt[0][..., :1])]
 
-    def same_step(self, states: States, before: States) -> list[tf.Tensor]:
+    def states_within_step(self, states: States, before: States) -> list[tf.Tensor]:
         return [states[0], before[1]]
 
     def build_recurrent(self) -> None:
@@ -118,13 +118,13 @@ class ClockworkCell(Cell):
                 shape=(self.units - start, width),
                 initializer=self.recurrent_initializer(),
             )
-            for k, start in enumerate(self.starts)
+            for k, start in enumerate(self.group_offsets)
         ]
 
     def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
         hidden, clock = states
-        seen = apply_mask(hidden, mask)
-        read = zip(self.starts, self.recurrent_kernels, strict=True)
+        seen = apply_dropout_mask(hidden, mask)
+        read = zip(self.group_offsets, self.recurrent_kernels, strict=True)
         recurrent = tf.concat([deferred_matmul(seen[..., start:], kernel) for start, kernel in read], axis=-1)
         candidate = tanh("candidate", tf.cast(projected, recurrent.dtype) + recurrent)
         time = tf.cast(clock, tf.float32)  # TensorFlow has no bfloat16 floormod on a GPU

@@ -52,7 +52,7 @@ class Node(dict[str, Any]):
 class Rule:
     """What to draw, in order; and for each language, by its index, how to say it."""
 
-    def __init__(self, category: str, name: str, steps: list[tuple[str, "Step"]], languages: int) -> None:
+    def __init__(self, category: str, name: str, steps: list[tuple[str, "DerivationStep"]], languages: int) -> None:
         self.category = category
         self.name = name
         self.key = f"{category}.{name}" if name else category
@@ -60,11 +60,11 @@ class Rule:
         self.fields: list[dict[str, Any]] = [{} for _ in range(languages)]
 
 
-Step = Callable[["DrawState", Node], Any]
+DerivationStep = Callable[["DerivationState", Node], Any]
 
 
 @dataclass(slots=True)
-class DrawState:
+class DerivationState:
     """The state of drawing one sentence: where chance comes from, and the lexemes that have been used."""
 
     random: Callable[[], float]
@@ -104,7 +104,7 @@ class RuleSet:
                 weights.append(rule.get("weight", 1))
             self.categories[category] = rules, _cumulative(weights)
 
-    def draw(self, category: str, draw: DrawState, filled: Mapping[str, Any]) -> Node:
+    def draw(self, category: str, draw: DerivationState, filled: Mapping[str, Any]) -> Node:
         """Draw a derivation of a category, or of the one rule that `category.rule` names."""
         rules, weights = self.categories[category]
         rule = rules[0] if len(rules) == 1 else rules[bisect(weights, draw.random())]
@@ -112,7 +112,7 @@ class RuleSet:
         _fill(node, rule.steps, draw, node)
         return node
 
-    def step(self, spec: Any, place: str) -> Step:
+    def step(self, spec: Any, place: str) -> DerivationStep:
         """Make a step from its description; `place` is for errors."""
         if spec is None or isinstance(spec, str | int):
             return self._value(spec)
@@ -122,7 +122,7 @@ class RuleSet:
         if keyword.startswith("@"):
             return self._switch(keyword, spec[keyword], place)
         rest = {key: value for key, value in spec.items() if key != keyword}
-        makers: dict[str, Callable[[Any, Mapping[str, Any], str], Step]] = {
+        makers: dict[str, Callable[[Any, Mapping[str, Any], str], DerivationStep]] = {
             "choose": self._choose,
             "word": self._word,
             "draw": self._draw,
@@ -135,7 +135,7 @@ class RuleSet:
             raise CorpusError(f"{place}: unknown step {keyword!r}. Accepted: {', '.join(makers)}, or @path.")
         return makers[keyword](spec[keyword], rest, place)
 
-    def _value(self, spec: Any) -> Step:
+    def _value(self, spec: Any) -> DerivationStep:
         if isinstance(spec, str) and spec.startswith("@"):
             first, *names = spec[1:].split(".")
             if not names:
@@ -143,39 +143,39 @@ class RuleSet:
             return lambda draw, node: _look(node.get(first), names)
         return lambda draw, node: spec
 
-    def _switch(self, path: str, branches: Mapping[Any, Any], place: str) -> Step:
+    def _switch(self, path: str, branches: Mapping[Any, Any], place: str) -> DerivationStep:
         value = self._value(path)
         steps = {key: self.step(branch, f"{place}.{key}") for key, branch in branches.items() if branch is not None}
         other = steps.get("else")
 
-        def switch(draw: DrawState, node: Node) -> Any:
+        def switch(draw: DerivationState, node: Node) -> Any:
             step = steps.get(value(draw, node) or "", other)
             return step(draw, node) if step else None
 
         return switch
 
-    def _choose(self, weights: Mapping[Any, float], _: Any, place: str) -> Step:
+    def _choose(self, weights: Mapping[Any, float], _: Any, place: str) -> DerivationStep:
         values, limits = list(weights), _cumulative(list(weights.values()))
         return lambda draw, node: values[bisect(limits, draw.random())]
 
-    def _chance(self, probability: float, rest: Mapping[str, Any], place: str) -> Step:
+    def _chance(self, probability: float, rest: Mapping[str, Any], place: str) -> DerivationStep:
         step = self.step(rest["of"], place)
         return lambda draw, node: step(draw, node) if draw.random() < probability else None
 
-    def _number(self, limits: list[int], _: Any, place: str) -> Step:
+    def _number(self, limits: list[int], _: Any, place: str) -> DerivationStep:
         low, high = limits
         return lambda draw, node: str(low + int(draw.random() * (high + 1 - low)))
 
-    def _one_of(self, path: str, _: Any, place: str) -> Step:
+    def _one_of(self, path: str, _: Any, place: str) -> DerivationStep:
         text = self._value(path)
 
-        def one_of(draw: DrawState, node: Node) -> str:
+        def one_of(draw: DerivationState, node: Node) -> str:
             options = text(draw, node).split()
             return options[int(draw.random() * len(options))]
 
         return one_of
 
-    def _word(self, part: str, rest: Mapping[str, Any], place: str) -> Step:
+    def _word(self, part: str, rest: Mapping[str, Any], place: str) -> DerivationStep:
         """Attributes and classes are known beforehand, or read off the node when the word is drawn."""
         conditions = {key: self._value(value) for key, value in rest.items()}  # `not` excludes classes
 
@@ -189,11 +189,11 @@ class RuleSet:
 
         return lambda draw, node: draw.pick(fitting(*[value(draw, node) for value in conditions.values()]))
 
-    def _draw(self, categories: str | list[str], rest: Mapping[str, Any], place: str) -> Step:
+    def _draw(self, categories: str | list[str], rest: Mapping[str, Any], place: str) -> DerivationStep:
         presets = [(slot, self.step(value, place)) for slot, value in rest.items()]
         options = [categories] if isinstance(categories, str) else categories
 
-        def child(draw: DrawState, node: Node) -> Node:
+        def child(draw: DerivationState, node: Node) -> Node:
             category = options[int(draw.random() * len(options))] if len(options) > 1 else options[0]
             filled: dict[str, Any] = {}
             _fill(filled, presets, draw, node)
@@ -201,12 +201,12 @@ class RuleSet:
 
         return child
 
-    def _argument(self, path: str, rest: Mapping[str, Any], place: str) -> Step:
+    def _argument(self, path: str, rest: Mapping[str, Any], place: str) -> DerivationStep:
         classes = self._value(path)
         among = self._value(rest["among"]) if "among" in rest else None
         presets = [(slot, self.step(value, place)) for slot, value in rest.items() if slot != "among"]
 
-        def argument(draw: DrawState, node: Node) -> Node:
+        def argument(draw: DerivationState, node: Node) -> Node:
             options = classes(draw, node).split()
             if among:
                 allowed = str(among(draw, node) or "").split()
@@ -220,7 +220,7 @@ class RuleSet:
         return argument
 
 
-def _fill(slots: dict[str, Any], steps: list[tuple[str, Step]], draw: DrawState, node: Node) -> None:
+def _fill(slots: dict[str, Any], steps: list[tuple[str, DerivationStep]], draw: DerivationState, node: Node) -> None:
     """Fill the slots that are still empty, by steps that read a node."""
     for slot, step in steps:
         if slot not in slots and (value := step(draw, node)) is not None:

@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 from seq2seq.errors import CorpusError
-from seq2seq.phrasebook.grammar.derivation import DrawState, Lexeme, Node, NoWordError, Rule, RuleSet
-from seq2seq.phrasebook.grammar.lexicon import concepts, flatten, lexemes, select_basic
+from seq2seq.phrasebook.grammar.derivation import DerivationState, Lexeme, Node, NoWordError, Rule, RuleSet
+from seq2seq.phrasebook.grammar.lexicon import build_lexemes, flatten, load_concepts, select_basic
 from seq2seq.phrasebook.grammar.phenomena import Phenomena
 from seq2seq.phrasebook.grammar.syntax import Sentence, Syntax
 
@@ -25,7 +25,8 @@ class Grammar:
         languages: Folders beside this file. The first is the source.
         lexicon: `full`, or `basic` for the words that `basic.yaml` chooses.
 
-    `combinations` has for each language what `held_out.yaml` names: words in forms that only a compositional test has.
+    `held_out_combinations` has for each language what `held_out.yaml` names: words in forms that only a compositional
+    test has.
 
     Raises:
         CorpusError: A file of the grammar does not fit the others.
@@ -34,8 +35,8 @@ class Grammar:
     def __init__(self, languages: Sequence[str] = ("english", "german"), lexicon: str = "full") -> None:
         self.languages = tuple(languages)
         words = {language: _language(language) for language in languages}
-        found = concepts(_read("lexicon.yaml"), _read("function_words.yaml"))
-        every = lexemes(found, words)
+        found = load_concepts(_read("lexicon.yaml"), _read("function_words.yaml"))
+        every = build_lexemes(found, words)
         known = select_basic(every, _read("basic.yaml")) if lexicon == "basic" else every
         self.rules = RuleSet(_read("rules.yaml"), known, len(languages))
         self.syntaxes = {
@@ -47,11 +48,11 @@ class Grammar:
             for language, syntax in self.syntaxes.items()
             if language != languages[0]
         }
-        self.combinations = {language: self._forms(every, language) for language in languages}
+        self.held_out_combinations = {language: self._forms(every, language) for language in languages}
 
     def draw(self, random: Callable[[], float], category: str = "sentence", **filled: Any) -> Node:
         """Draw a derivation of a category; `filled` prescribes slots."""
-        return _retried(lambda: self.rules.draw(category, DrawState(random), filled))
+        return _retried(lambda: self.rules.draw(category, DerivationState(random), filled))
 
     def draw_with_phenomenon(self, random: Callable[[], float], phenomenon: str, language: str, links: int = 1) -> Node:
         """Draw a sentence that is likely to have a phenomenon of a language.
@@ -59,16 +60,16 @@ class Grammar:
         Args:
             links: Of a long distance: how many phrases stand between.
         """
-        step = self.phenomena[language].draws[phenomenon]
-        return _retried(lambda: step(DrawState(random), Node(EMPTY_RULE, {"links": str(links)})))
+        step = self.phenomena[language].draw_specs[phenomenon]
+        return _retried(lambda: step(DerivationState(random), Node(EMPTY_RULE, {"links": str(links)})))
 
     def linearize(self, node: Node, language: str) -> Sentence:
         """Return the sentence in a language, with the words that it has."""
         return self.syntaxes[language].linearize(node)
 
-    def held_out(self, sentence: Sentence) -> bool:
+    def is_held_out(self, sentence: Sentence) -> bool:
         """Whether a sentence has a combination of `held_out.yaml`."""
-        return not self.combinations[sentence.language].isdisjoint(sentence.used_forms)
+        return not self.held_out_combinations[sentence.language].isdisjoint(sentence.used_forms)
 
     def _forms(self, words: Mapping[str, list[Lexeme]], language: str) -> set[tuple[Lexeme, str]]:
         index = self.languages.index(language)

@@ -8,14 +8,14 @@ from typing import Any
 from seq2seq.errors import CorpusError
 from seq2seq.phrasebook.grammar.derivation import Lexeme
 
-LISTS = {"surnames": "surname", "cities": "city", "countries": "country", "months": "month", "weekdays": "weekday"}
+WORD_LISTS = {"surnames": "surname", "cities": "city", "countries": "country", "months": "month", "weekdays": "weekday"}
 CLASS_ATTRIBUTES = ("sort", "class", "gender", "tense")  # attributes that tell words of one kind from others
 OPTIONAL_ATTRIBUTES = ("singular_only", "single_owner")  # attributes that a class gives to some of its words
 
 Concepts = dict[str, dict[str, dict[str, str]]]  # part of speech, concept, attribute
 
 
-def concepts(lexicon: Mapping[str, Any], function_words: Mapping[str, Any]) -> Concepts:
+def load_concepts(lexicon: Mapping[str, Any], function_words: Mapping[str, Any]) -> Concepts:
     """Return every concept with its attributes, by part of speech.
 
     A value is text; a list becomes its members with spaces between, and true is `yes`.
@@ -38,7 +38,7 @@ def concepts(lexicon: Mapping[str, Any], function_words: Mapping[str, Any]) -> C
         )
     for gender, names in lexicon["names"].items():
         found["name"] |= {name: {"gender": gender} for name in names}
-    for key, part in LISTS.items():
+    for key, part in WORD_LISTS.items():
         found[part] |= {word: {} for word in lexicon[key]}
     for key, words in lexicon["adverbs"].items():
         kind, *tenses = key.split("_")
@@ -48,11 +48,11 @@ def concepts(lexicon: Mapping[str, Any], function_words: Mapping[str, Any]) -> C
     return found
 
 
-def lexemes(found: Concepts, languages: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Lexeme]]:
+def build_lexemes(found: Concepts, languages: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Lexeme]]:
     """Return the lexemes of each part of speech.
 
     Args:
-        found: What `concepts` returned.
+        found: What `load_concepts` returned.
         languages: For each language, in the order of a lexeme: `forms`, and `words` by part of speech and concept.
 
     Raises:

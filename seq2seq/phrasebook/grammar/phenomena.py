@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from seq2seq.errors import CorpusError
-from seq2seq.phrasebook.grammar.derivation import Node, Rule, RuleSet, Step
+from seq2seq.phrasebook.grammar.derivation import DerivationStep, Node, Rule, RuleSet
 from seq2seq.phrasebook.grammar.syntax import Syntax
 
 WORD = re.compile(r"\w+(?:[.,:'-]\w+)*|[^\w\s]")
@@ -23,17 +23,17 @@ class Phenomena:
 
     def __init__(self, syntax: Syntax, rules: RuleSet, source: Mapping[str, Any]) -> None:
         self.syntax = syntax
-        self.draws: dict[str, Step] = {}
+        self.draw_specs: dict[str, DerivationStep] = {}
         self.variants: dict[str, list[_Variant]] = {}
         for name, said in source.items():
             entries = said if isinstance(said, list) else [said]
-            self.draws[name] = rules.step(_draw(entries[0]), f"phenomena.yaml: {name}.draw")
+            self.draw_specs[name] = rules.step(_draw(entries[0]), f"phenomena.yaml: {name}.draw")
             self.variants[name] = [_Variant(syntax, entry, f"{name}.{place}") for place, entry in enumerate(entries)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.variants)
 
-    def decided_positions(self, node: Node, name: str) -> list[int]:
+    def affected_positions(self, node: Node, name: str) -> list[int]:
         """Return the places of the words that a phenomenon decides; none where a derivation does not have it.
 
         Places count what `split_words` gives, from 0. What a phenomenon would not change is not among them: a feminine
@@ -48,7 +48,7 @@ class Phenomena:
                     places |= set(unaligned_positions(words, split_words(variant.said(node, part))))
         return sorted(place for place in places if words[place] != ",")  # they come and go with what they enclose
 
-    def fits(self, node: Node, name: str) -> bool:
+    def matches(self, node: Node, name: str) -> bool:
         """Whether something in a derivation is of the kind that a phenomenon is about."""
         return any(variant.fits(part) for part in iterate_nodes(node) for variant in self.variants[name])
 
@@ -70,7 +70,7 @@ class _Variant:
         self.fields = {
             str(name): syntax.compile(spec, f"phenomena.yaml: {place}") for name, spec in entry["say"].items()
         }
-        if self.node not in syntax.described:
+        if self.node not in syntax.described_categories:
             raise CorpusError(f"{syntax.name}/phenomena.yaml: {place}: there is no category or rule {self.node!r}.")
 
     def fits(self, node: Node) -> bool:

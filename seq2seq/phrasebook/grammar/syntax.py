@@ -20,7 +20,7 @@ from seq2seq.phrasebook.grammar.derivation import Lexeme, Node, RuleSet
 
 UsedForms = list[tuple[Lexeme, str]]  # words as they were looked up while something was said, each with its form
 Linearizer = Callable[[Node, str, UsedForms], str]  # of a node, in a form; adds to what was used
-REFERENCE = re.compile(r"\{([^{}]*)\}|([^{}\s]+)")
+SLOT_PATTERN = re.compile(r"\{([^{}]*)\}|([^{}\s]+)")
 
 
 class Sentence(NamedTuple):
@@ -53,11 +53,11 @@ class Syntax:
         self.index = index
         self.name = name
         self.words = words
-        self.described = set(rules.categories)
-        self.rewrites = [
+        self.described_categories = set(rules.categories)
+        self.contractions = [
             (there, re.compile(pattern), replacement) for there, pattern, replacement in source["rewrites"]
         ]
-        self.marks = [(f" {mark}", mark) for mark in source["marks"]]
+        self.punctuation = [(f" {mark}", mark) for mark in source["marks"]]
         for key, rule in rules.rules.items():
             described = {**source["say"].get(rule.category, {}), **(source["say"].get(key) or {})}
             if not described:
@@ -70,10 +70,10 @@ class Syntax:
         """Say a whole sentence, with what the language does at the end: contractions, marks, the capital."""
         used: UsedForms = []
         text = node.rule.fields[self.index]["*"](node, "*", used)
-        for there, pattern, replacement in self.rewrites:
+        for there, pattern, replacement in self.contractions:
             if there in text:
                 text = pattern.sub(replacement, text)
-        for mark, joined in self.marks:
+        for mark, joined in self.punctuation:
             text = text.replace(mark, joined)
         return Sentence(text[0].upper() + text[1:], self.name, used)
 
@@ -109,7 +109,7 @@ class Syntax:
                 return case(node, form, used) if case else ""
 
             return switch
-        parts = REFERENCE.finditer(str(spec or ""))
+        parts = SLOT_PATTERN.finditer(str(spec or ""))
         says = [self._reference(part[1]) if part[1] else _constant(part[2]) for part in parts]
         if len(says) == 1:
             return says[0]

@@ -20,9 +20,11 @@ from seq2seq.storage.files import atomic_write
 
 RECORD_FILE = "SOURCE.json"
 SPLITTING = "splitting"
-OWN_BLEU_TOKENIZER = ("zh", "ja", "ko")  # target languages that BLEU tokenizes in ways of their own
+BLEU_TOKENIZER_LANGUAGES = ("zh", "ja", "ko")  # target languages that BLEU tokenizes in ways of their own
 
-Progress = Callable[[str, int, int | None], None]  # what: a file and bytes, or SPLITTING and lines; done; in all
+DownloadProgress = Callable[
+    [str, int, int | None], None
+]  # what: a file and bytes, or SPLITTING and lines; done; in all
 
 
 class UnsplitTable(NamedTuple):
@@ -47,7 +49,7 @@ class DownloadedCorpus:
     splits: dict[str, dict[str, str]] = field(default_factory=dict)  # {"train": {"tsv": path}}, or source and target
     pairs: dict[str, int] = field(default_factory=dict)  # by split
     report: SplitReport | None = None  # of splits that we made
-    unchecked: dict[str, str] = field(default_factory=dict)  # SHA-256 of files of which none was known
+    unverified_checksums: dict[str, str] = field(default_factory=dict)  # SHA-256 of files of which none was known
     extra_references: list[str] = field(default_factory=list)  # of a test set
     table: UnsplitTable | None = None  # what is not split yet
     release: dict[str, str] = field(default_factory=dict)  # of a table, for `SOURCE.json`
@@ -69,7 +71,7 @@ class DownloadedCorpus:
         self.splits[split] = {"source": str(source), "target": str(target)}
         self.pairs[split] = expected
 
-    def split_table(self, table: UnsplitTable, seed: int, on_progress: Progress) -> None:
+    def split_table(self, table: UnsplitTable, seed: int, on_progress: DownloadProgress) -> None:
         """Add `train.tsv`, `valid.tsv` and `test.tsv`, split by source sentence; see `write_splits`."""
         lines, name, columns, held_out = table
         self.report = write_splits(_counted(lines, on_progress), name, self.folder, columns, seed, held_out)
@@ -92,7 +94,7 @@ class DownloadedCorpus:
         settings = [f"data.{split}={yaml.safe_dump(files, **one_line).strip()}" for split, files in places.items()]
         if not tests:
             settings.append("data.test=null")
-        if self.languages[1] in OWN_BLEU_TOKENIZER:
+        if self.languages[1] in BLEU_TOKENIZER_LANGUAGES:
             settings.append(f"data.target_language={self.languages[1]}")
         lines = [f"train: seq2seq train {self.recipe} --output {quote(f'runs/{self.folder.name}')}"]
         return " \\\n    ".join(lines + [f"--set {quote(setting)}" for setting in settings])
@@ -128,7 +130,7 @@ def today() -> str:
     return datetime.now(UTC).date().isoformat()
 
 
-def _counted(lines: Iterable[bytes], progress: Progress) -> Iterator[bytes]:
+def _counted(lines: Iterable[bytes], progress: DownloadProgress) -> Iterator[bytes]:
     for number, line in enumerate(lines, start=1):
         if number % 10_000 == 0:
             progress(SPLITTING, number, None)

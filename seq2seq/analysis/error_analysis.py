@@ -10,11 +10,11 @@ from seq2seq.analysis.words import subword_positions
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import EvaluationError
 from seq2seq.evaluation.metrics import make_metric, score_texts
-from seq2seq.extras import requires_extra
+from seq2seq.extras import require_extra
 from seq2seq.inference.results import Translation
 from seq2seq.phrasebook.grammar.phenomena import split_words
 
-with requires_extra("analysis", needed_by=__name__):
+with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 MAX_LOOP_WORDS = 4  # words of a block that is said again at once
@@ -43,8 +43,8 @@ def sentence_errors(
         score           the model's own, see `Translation`
         source_words, reference_words, hypothesis_words  their numbers, marks included
         length_ratio    hypothesis_words / reference_words; low where something is dropped. NaN for an empty reference
-        looped          words that are said twice in a row, see `looped_words`
-        repeated        pairs of words said more often than in the reference, see `repeated_ngrams`
+        looped          words that are said twice in a row, see `count_looped_words`
+        repeated        pairs of words said more often than in the reference, see `count_repeated_ngrams`
         copied          words of the source that the hypothesis has and the reference does not, joined by spaces
         unattended      words of the source that attention hardly looked at, see `unattended_words`, likewise; None
                         without attention
@@ -77,8 +77,8 @@ def sentence_errors(
                 "reference_words": len(theirs),
                 "hypothesis_words": len(ours),
                 "length_ratio": len(ours) / len(theirs) if theirs else np.nan,
-                "looped": looped_words(ours),
-                "repeated": repeated_ngrams(ours, theirs),
+                "looped": count_looped_words(ours),
+                "repeated": count_repeated_ngrams(ours, theirs),
                 "copied": " ".join(copied_words(read, ours, theirs)),
                 "unattended": None if unattended is None else " ".join(unattended),
                 "unseen": None
@@ -89,7 +89,7 @@ def sentence_errors(
     return pd.DataFrame(rows)
 
 
-def looped_words(words: Sequence[str], max_words: int = MAX_LOOP_WORDS) -> int:
+def count_looped_words(words: Sequence[str], max_words: int = MAX_LOOP_WORDS) -> int:
     """How many words stand in a block of up to `max_words` words that equals the block right before it."""
     places: set[int] = set()
     for size in range(1, max_words + 1):
@@ -99,7 +99,7 @@ def looped_words(words: Sequence[str], max_words: int = MAX_LOOP_WORDS) -> int:
     return len(places)
 
 
-def repeated_ngrams(hypothesis: Sequence[str], reference: Sequence[str], n: int = 2) -> int:
+def count_repeated_ngrams(hypothesis: Sequence[str], reference: Sequence[str], n: int = 2) -> int:
     """How many n-grams of the hypothesis repeat an earlier one, beyond the repeats that the reference has too."""
     ours, theirs = (
         Counter(tuple(words[place : place + n]) for place in range(len(words) - n + 1))
@@ -127,7 +127,7 @@ def unattended_words(
     looked at. None where there is nothing to go by: no attention, or a long line in segments or cut off.
     """
     attention = translation.attention
-    if not attention.shape[1] or translation.segments > 1 or translation.truncated_tokens:
+    if not attention.shape[1] or translation.num_segments > 1 or translation.truncated_tokens:
         return None
     received = attention.sum(axis=0)
     return [

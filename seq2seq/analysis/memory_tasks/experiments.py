@@ -10,9 +10,9 @@ import numpy as np
 from seq2seq.analysis.comparison import mean_confidence_interval
 from seq2seq.analysis.memory_tasks.tasks import MemoryTask
 from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer
-from seq2seq.extras import requires_extra
+from seq2seq.extras import require_extra
 
-with requires_extra("analysis", needed_by=__name__):
+with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 COLUMNS = ["cell", "units", "parameters", "task", "distance", "seed", "score", "updates", "seconds"]
@@ -63,7 +63,7 @@ def run_experiments(
                     entry = {
                         **place,
                         "units": trainer.units,
-                        "parameters": trainer.parameters,
+                        "parameters": trainer.num_parameters,
                         "score": run and run.score,
                         "updates": run.updates if run else 0,
                         "seconds": round(run.seconds, 2) if run else 0.0,

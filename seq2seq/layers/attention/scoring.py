@@ -29,7 +29,7 @@ class ScaledDotAttention(DotAttention):
     Source: Vaswani et al. (2017), section 3.2.1.
     """
 
-    def queries(self, query: tf.Tensor) -> tf.Tensor:
+    def project_queries(self, query: tf.Tensor) -> tf.Tensor:
         return query * tf.cast(query.shape[-1] ** -0.5, query.dtype)
 
 
@@ -41,7 +41,7 @@ class GeneralAttention(DotAttention):
 
     def build_scores(self, query_size: int, memory_size: int) -> None:
         if self.heads == 1:
-            self.key = self.dense(query_size, "key", memory_size)
+            self.key = self.add_dense(query_size, "key", memory_size)
 
     def project_keys(self, states: tf.Tensor) -> tf.Tensor:
         return deferred_matmul(states, self.key.kernel) if self.heads == 1 else states
@@ -75,13 +75,13 @@ class AdditiveAttention(Attention):
 
     def build_scores(self, query_size: int, memory_size: int) -> None:
         if self.heads > 1:
-            self.score_kernel = self.matrix("score_kernel", self.heads, query_size)
+            self.score_kernel = self.add_matrix("score_kernel", self.heads, query_size)
             return
-        self.query = self.dense(self.units, "query", query_size)
-        self.key = self.dense(self.units, "key", memory_size)
-        self.score = self.dense(1, "score", self.units)
+        self.query = self.add_dense(self.units, "query", query_size)
+        self.key = self.add_dense(self.units, "key", memory_size)
+        self.score = self.add_dense(1, "score", self.units)
         if self.uses_coverage:
-            self.coverage = self.dense(self.units, "coverage", 1)
+            self.coverage = self.add_dense(self.units, "coverage", 1)
 
     @property
     def score_variables(self) -> list[keras.Variable]:
@@ -89,7 +89,7 @@ class AdditiveAttention(Attention):
             return [self.score_kernel]
         return [*self.score.variables, *(self.coverage.variables if self.uses_coverage else [])]
 
-    def queries(self, query: tf.Tensor) -> tf.Tensor:
+    def project_queries(self, query: tf.Tensor) -> tf.Tensor:
         return deferred_matmul(query, self.query.kernel) if self.heads == 1 else query
 
     def project_keys(self, states: tf.Tensor) -> tf.Tensor:
