@@ -166,7 +166,7 @@ class RunDirectory:
         path, precision = self.directory / name, self.model.precision
         arrays, about = load_arrays(path)
         try:
-            progress, corpora, trained_in = RunState(**about["progress"]), about["corpora"], about["precision"]
+            progress, corpora, trained_in = RunState(**about["run_state"]), about["corpora"], about["precision"]
         except (KeyError, TypeError):
             raise ModelDirectoryError(f"{path}: is no checkpoint of training. Restore it from a copy.") from None
         if trained_in != precision:
@@ -195,7 +195,7 @@ class RunDirectory:
             path = self.directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             corpora, precision = self.data.fingerprint(), self.model.precision
-            save_arrays(path, state, {"progress": asdict(run_state), "corpora": corpora, "precision": precision})
+            save_arrays(path, state, {"run_state": asdict(run_state), "corpora": corpora, "precision": precision})
 
     def choose_rollback_checkpoint(self, further: bool) -> str:
         """The checkpoint for a run that diverged: the last one or, to go further, the best one if there is one."""
