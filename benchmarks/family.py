@@ -190,8 +190,8 @@ class Queue:
         if self.name == "phrasebook":
             distances = evaluate_challenge_sets(
                 translator, items=40, lexicon="basic", options=SearchOptions(beam_size=1)
-            ).distances
-            found["distances"] = {each.name: [each.correct, each.items] for each in distances}
+            ).by_distance
+            found["distances"] = {each.name: [each.correct, each.total] for each in distances}
         return found
 
 

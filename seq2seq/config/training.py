@@ -19,7 +19,7 @@ class ScheduleConfig(Section):
         "see `validation.metric`.",
         paper="Vaswani et al. 2017 (inverse_sqrt); Loshchilov and Hutter 2017 (cosine); Luong et al. 2015 (step)",
     )
-    warmup_updates: int = field(0, "Length of the linear start, for every kind.", unit="updates", ge=0)
+    warmup_updates: int = field(0, "Length of the linear warmup, for every `type`.", unit="updates", ge=0)
     decay_start: int = field(
         0,
         "Of `cosine` and `step`: where the decay begins; 0: `cosine` at the end of the warmup, `step` `decay_updates` "

@@ -114,7 +114,7 @@ def append_history(folder: Path, entry: Mapping[str, Any]) -> None:
 
 
 def truncate_history(folder: Path, count: int) -> None:
-    """Drop all but the first `num_replicas` entries: those that a resumed run will write again."""
+    """Drop all but the first `count` entries: those that a resumed run will write again."""
     kept = read_history(folder)[:count]
     with atomic_write(folder / HISTORY) as partial:
         partial.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")

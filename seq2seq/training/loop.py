@@ -187,7 +187,7 @@ class TrainingLoop:
             update_plateau(training, progress, progress.wait == 0, self.update)
             self.display.print_validation(entry, improved=entry["best"])
             if progress.best is None and should_warn_no_gain(entry, before // training.accumulation_steps, training):
-                guessing = math.log(self.model.output_embedding.vocabulary_size)
+                guessing = math.log(self.model.vocabulary_sizes[1])
                 self.display.print(no_gain_warning(entry, self.validator.unigram_loss, guessing, training))
             self.directory.record_validation(entry, progress)
             if self.tensorboard is not None:

@@ -80,7 +80,7 @@ class DivergenceMonitor:
         Raises:
             DivergenceError: The loss is NaN, or above `MAX_LOSS_RATIO` times that of guessing.
         """
-        guessing = math.log(self.model.output_embedding.vocabulary_size)
+        guessing = math.log(self.model.vocabulary_sizes[1])
         if not loss <= MAX_LOSS_RATIO * guessing:  # NaN fails this comparison too
             raise DivergenceError(
                 f"the validation loss is {loss:.4g}, and a model that guesses has {guessing:.4g}",

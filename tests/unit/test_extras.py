@@ -43,8 +43,8 @@ def call(module, function, *arguments):
         (
             "tensorboard",
             "tensorboard",
-            "training.tensorboard",
-            lambda: call("training.tensorboard", "TensorBoardWriter", ""),
+            "training.display",
+            lambda: call("training.display", "TensorBoardWriter", ""),
         ),
         (
             "apache_beam",

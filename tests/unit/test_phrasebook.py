@@ -15,7 +15,6 @@ import pytest
 from seq2seq.errors import CorpusError
 from seq2seq.phrasebook import phrasebook as module
 from seq2seq.phrasebook.phrasebook import DEFAULT_PAIRS, assign_split, fingerprint, generate_pairs, load_grammar
-from tests.unit.test_grammar import named
 
 SIZES = {"train": 12_000, "valid": 400, "test": 400, "compositional": 400}
 SPLITS = {split: list(generate_pairs(split, pairs)) for split, pairs in SIZES.items()}
@@ -200,6 +199,11 @@ def test_the_pairs_are_those_of_the_version():
 def test_what_the_compositional_split_holds_out_was_seen_apart():
     """No combination is in train; each of its words is there in other forms, and each form with other words."""
     grammar = load_grammar()
+    parts = {id(lexeme): part for part, lexemes in grammar.rules.lexicon.items() for lexeme in lexemes}
+
+    def named(combinations):
+        return [(parts[id(lexeme)], lexeme[0]["key"], form) for lexeme, form in combinations]
+
     held_out = named(grammar.held_out_combinations["german"])
     assert len(held_out) > 20
     train = Counter()

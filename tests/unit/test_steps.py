@@ -175,10 +175,10 @@ def test_a_prefix_comes_first_even_where_it_is_no_candidate(translator, beam_siz
 def test_steps_that_differ_in_their_numbers_share_a_graph(translator):
     options = SearchOptions(shortlist=3, language_model="lm", language_model_weight=0.1)
     same = options.model_copy(update={"shortlist": 9, "language_model_weight": 2.0})
-    assert translator.step_sources.get(options).key == translator.step_sources.get(same).key
+    assert translator.step_sources.get(options).graph_key == translator.step_sources.get(same).graph_key
     others = ({"shortlist": None}, {"int8": True}, {"language_model": None})
-    keys = {translator.step_sources.get(options.model_copy(update=other)).key for other in others}
-    assert len(keys | {translator.step_sources.get(options).key}) == 4
+    keys = {translator.step_sources.get(options.model_copy(update=other)).graph_key for other in others}
+    assert len(keys | {translator.step_sources.get(options).graph_key}) == 4
 
 
 @pytest.mark.parametrize("options", [{"beam_size": 1}, {"beam_size": 3}, {"sample": True}])
