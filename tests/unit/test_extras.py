@@ -43,7 +43,7 @@ def call(module, function, *arguments):
         (
             "tensorboard",
             "tensorboard",
-            "training.display",
+            "training.tensorboard",
             lambda: call("training.display", "TensorBoardWriter", ""),
         ),
         (
