@@ -64,7 +64,7 @@ def print_accuracies(report: "ChallengeReport") -> None:
         ("phenomenon", report.by_phenomenon),
         ("words between, long distance", report.by_distance),
     ):
-        numbers = [Column(name, justify="correct") for name in ("correct", "of", "accuracy")]
+        numbers = [Column(name, justify="right") for name in ("correct", "of", "accuracy")]
         table = Table(title, *numbers, "95% interval", box=None, pad_edge=False)
         for accuracy in accuracies:
             interval = " - ".join(f"{100 * limit:.1f}" for limit in accuracy.interval)
