@@ -33,7 +33,7 @@ class Pool:
     def make_model(self, config: Config, tokenizers, precision, replicas, display, is_new: bool) -> DecoderModel:
         """As `seq2seq.training.setup.make_compiled_model`."""
         fresh = setup.make_compiled_model(config, tokenizers, precision, replicas, display, is_new)
-        key = graph_key(config, fresh, [tokenizer.vocabulary_size for tokenizer in tokenizers], replicas.count)
+        key = graph_key(config, fresh, [tokenizer.vocabulary_size for tokenizer in tokenizers], replicas.num_replicas)
         model = self.models.setdefault(key, fresh)
         self.models.move_to_end(key)
         if len(self.models) > KEPT:

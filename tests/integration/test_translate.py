@@ -67,7 +67,7 @@ def test_every_key_is_a_flag(folder, monkeypatch):
         "top_k": 12,
         "top_p": 0.875,
         "seed": 9,
-        "unk": "replace",
+        "unk_handling": "replace",
         "max_source_tokens": 50,
         "long_lines": "truncate",
         "batch_tokens": 300,
@@ -248,5 +248,5 @@ def test_a_model_without_attention_says_so(folder, tmp_path, capsys):
         run("translate", folder / "plain", "-i", folder / "source", "-o", tmp_path / "out", "--unk-handling", "replace")
         == 1
     )
-    assert "'unk: replace' looks at attention weights" in capsys.readouterr().err
+    assert "'unk_handling: replace' looks at attention weights" in capsys.readouterr().err
     assert (tmp_path / "out").read_text() == "kept", "found before the output is opened"

@@ -40,7 +40,7 @@ def test_no_other_width_comes_closer(kind):
 def test_units_need_a_cell_and_sizes():
     with pytest.raises(ValueError, match="no cell 'lstn'"):
         units_for_parameters("lstn", 100, 3)
-    with pytest.raises(ValueError, match="width 0"):
+    with pytest.raises(ValueError, match="input_size 0"):
         units_for_parameters("lstm", 100, 0)
 
 

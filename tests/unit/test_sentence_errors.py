@@ -95,7 +95,7 @@ def test_words_without_attention(tokenizer):
     # Half a look and half a look are one.
     together = attending(tokenizer, source, [[0], [-2, pieces.index("▁s")], [-2, pieces.index("▁s")]])
     assert unattended_words(source, translation("x", together), tokenizer, min_attention=0.9) == ["dogs"]
-    for nothing in (translation("x", weights[:, :0]), translation("x", weights, segments=2)):
+    for nothing in (translation("x", weights[:, :0]), translation("x", weights, num_segments=2)):
         assert unattended_words(source, nothing, tokenizer) is None
 
 

@@ -98,7 +98,7 @@ def test_the_most_attended_text():
 @pytest.mark.parametrize("values", [{"beam_size": 1}, {"n_best": 2}, {"sample": True, "n_best": 3}])
 def test_unknown_tokens_are_replaced_by_what_they_attend_to(translator, values):
     sentences = [SENTENCE, "bird", "", "Z"]
-    kept, replaced = (translator.translate(sentences, options(**values, unk=unk)) for unk in ("keep", "replace"))
+    kept, replaced = (translator.translate(sentences, options(**values, unk_handling=unk)) for unk in ("keep", "replace"))
     count = 0
     for before, after in zip(kept, replaced, strict=True):
         known = iter(UNKNOWN if len(before.source_tokens) > 4 else ["Z"])
@@ -133,7 +133,7 @@ def test_the_pieces_of_a_long_line_are_replaced_from_their_own_text(translator):
 @pytest.mark.parametrize("values", [{"beam_size": 1}, {"n_best": 2}, {"sample": True, "n_best": 3}])
 def test_suppressed_unknown_tokens_are_never_chosen(translator, values):
     def count(unk):
-        results = translator.translate([SENTENCE, "bird"], options(**values, unk=unk))
+        results = translator.translate([SENTENCE, "bird"], options(**values, unk_handling=unk))
         return sum(hypothesis.tokens.count("<unk>") for result in results for hypothesis in result.hypotheses)
 
     assert count("keep") > 0, "or this test would see nothing"
@@ -143,7 +143,7 @@ def test_suppressed_unknown_tokens_are_never_chosen(translator, values):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"unk": "replace"}, "'unk: replace' looks at attention"),
+        ({"unk_handling": "replace"}, "'unk_handling: replace' looks at attention"),
         ({"coverage_penalty": 0.2}, "'coverage_penalty: 0.2' looks"),
     ],
 )
