@@ -98,7 +98,9 @@ def test_the_most_attended_text():
 @pytest.mark.parametrize("values", [{"beam_size": 1}, {"n_best": 2}, {"sample": True, "n_best": 3}])
 def test_unknown_tokens_are_replaced_by_what_they_attend_to(translator, values):
     sentences = [SENTENCE, "bird", "", "Z"]
-    kept, replaced = (translator.translate(sentences, options(**values, unk_handling=unk)) for unk in ("keep", "replace"))
+    kept, replaced = (
+        translator.translate(sentences, options(**values, unk_handling=handling)) for handling in ("keep", "replace")
+    )
     count = 0
     for before, after in zip(kept, replaced, strict=True):
         known = iter(UNKNOWN if len(before.source_tokens) > 4 else ["Z"])
