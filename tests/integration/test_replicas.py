@@ -89,9 +89,7 @@ def test_shares_of_a_batch_have_unequal_tokens(folder):
     corpus = EncodedCorpus(folder / "sgd-1" / "encoded" / "train")
     lengths = corpus.source.lengths, corpus.target.lengths
     plan = plan_batches(*lengths, max_tokens=200, shuffle_buffer=40, seed=1, epoch=1)
-    shares = [
-        [lengths[1][plan.batch(i)[replica::2]].sum() for replica in range(2)] for i in range(len(plan))
-    ]
+    shares = [[lengths[1][plan.batch(i)[replica::2]].sum() for replica in range(2)] for i in range(len(plan))]
     assert sum(a != b for a, b in shares) > len(shares) / 2
 
 
