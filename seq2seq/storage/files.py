@@ -50,6 +50,8 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     Raises:
         StorageError: It cannot be written; errors inside the block stay as they are.
     """
+    if not folder.name:  # as of the working directory, whose neighbour is written first
+        folder = folder.absolute()
     partial = folder.with_name(folder.name + ".partial")
     with wrap_storage_errors(folder):
         shutil.rmtree(partial, ignore_errors=True)
