@@ -73,6 +73,6 @@ def test_the_checksum_of_a_file(tmp_path):
 def test_the_working_directory_is_written_as_any_other_folder(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    with atomic_folder(Path(".")) as partial:
+    with atomic_folder(Path()) as partial:
         (partial / "file").write_text("x")
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["here", "here/file"]
