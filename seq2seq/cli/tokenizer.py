@@ -13,6 +13,8 @@ from seq2seq.corpora.readers import read_lines
 from seq2seq.errors import TokenizerError
 from seq2seq.storage.files import resolve_file
 
+CHUNK_LINES = 1000  # converted before they are written
+
 app = typer.Typer(help="Train and use SentencePiece tokenizers.", no_args_is_help=True)
 
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL.spm", help="A SentencePiece model.")]
@@ -64,7 +66,7 @@ def encode(model: ModelFile, input_file: Input = None, output_file: Output = Non
         token_ids = tokenizer.encode(line)
         return " ".join(map(str, token_ids) if ids else tokenizer.pieces(token_ids))
 
-    _each_line(input_file, output_file, convert)
+    _each_line(input_file, output_file, convert, "a sentence")
 
 
 @app.command("decode")
@@ -86,15 +88,18 @@ def decode(model: ModelFile, input_file: Input = None, output_file: Output = Non
             raise TokenizerError(f"id {wrong[0]} is not in the vocabulary of {tokenizer.vocabulary_size} tokens.")
         return tokenizer.decode(token_ids)
 
-    _each_line(input_file, output_file, convert)
+    _each_line(input_file, output_file, convert, "ids" if ids else "pieces")
 
 
-def _each_line(input_file: Path | None, output_file: Path | None, convert: Callable[[str], str]) -> None:
+def _each_line(input_file: Path | None, output_file: Path | None, convert: Callable[[str], str], what: str) -> None:
     with (
-        input_lines(input_file) as source,
+        input_lines(input_file, f"Type {what}, Enter") as source,
         open_output(output_file, inputs=input_file) as target,
-        progress_bar(str(input_file or "stdin"), None) as advance,
+        progress_bar(str(input_file or "stdin"), None, hidden=source.typed) as advance,
     ):
-        for number, line in enumerate(source, start=1):
-            target.write(f"{convert(line)}\n")
-            advance(number)
+        done = 0
+        for lines in source.chunks(CHUNK_LINES):
+            target.writelines(f"{convert(line)}\n" for line in lines)
+            target.flush()
+            done += len(lines)
+            advance(done)
