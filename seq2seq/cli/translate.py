@@ -101,9 +101,9 @@ def translate(
         )
     if context.args and engine == "local":
         first = context.args[0]
-        raise typer.BadParameter(
+        raise ConfigError(
             f"unexpected argument {first!r}. To translate a file: -i {quote(first)}; a sentence: echo '...' | seq2seq "
-            f"translate {quote(str(model))}"
+            f"translate {quote(str(model))}."
         )
     files = _files(input_file, output_file, shard, engine)
     if files is not None:

@@ -18,6 +18,7 @@ from seq2seq.config.recipe import RecipeT
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError, Seq2SeqError
 from seq2seq.extras import DISTRIBUTION_NAME
+from seq2seq.model_directory.nearby import nearby_models
 from seq2seq.storage.arrays import load_arrays, load_checksum, save_arrays
 from seq2seq.storage.files import atomic_write, check_regular_file, expand_path, sha256
 
@@ -234,8 +235,12 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     """
     path = folder / METADATA
     if not os.path.lexists(path):
-        what = "training has not saved a model there yet" if (folder / CONFIG).exists() else "not a model directory"
-        raise ModelDirectoryError(f"{path}: no such file: {what}.")
+        if (folder / CONFIG).exists():
+            raise ModelDirectoryError(f"{path}: no such file: training has not saved a model there yet.")
+        models = nearby_models(folder)
+        hint = f"models here: {', '.join(models)}" if models else "there is none nearby; seq2seq train makes one"
+        what = "not a model directory" if os.path.lexists(folder) else "no such folder"
+        raise ModelDirectoryError(f"{folder}: {what}; {hint}.")
     try:
         values = json.loads(check_regular_file(path).read_bytes())
         version = values["format_version"]
