@@ -54,4 +54,6 @@ def _how_to_install(extra: str) -> str:
         command = command.replace("'.[", "-e '.[")
     folder = Path(url2pathname(urlsplit(origin.get("url", "")).path))
     known = folder.name and (folder / constraints).is_file()
-    return f"cd {quote(str(folder))} && {command}" if known else f"{command}, in the source folder of {DISTRIBUTION_NAME}"
+    return (
+        f"cd {quote(str(folder))} && {command}" if known else f"{command}, in the source folder of {DISTRIBUTION_NAME}"
+    )

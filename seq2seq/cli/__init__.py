@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from inspect import getdoc
-
 from typing import Annotated, Any
 
 import typer

@@ -103,7 +103,9 @@ def _purpose(found: Mapping[str, Any]) -> dict[str, str]:
             if about.get(key := f"mean_{side}_tokens") is not None
         ]
         names = ", ".join(part["name"] for part in found["corpus"]["train"])
-        rows["learnt from"] = f"{names}: {about['pairs']:,} {unit}" + (f", on average {' and '.join(sides)}" if sides else "")
+        rows["learnt from"] = f"{names}: {about['pairs']:,} {unit}" + (
+            f", on average {' and '.join(sides)}" if sides else ""
+        )
         rows["expect"] = "text like that; what is of another kind or much longer comes out wrong, however fluent"
     if about["max_source_tokens"]:
         rows["a line"] = f"one sentence; up to {about['max_source_tokens']:,} tokens are translated as a whole"

@@ -122,7 +122,9 @@ def translate(
             input_lines(input_file, "Type a sentence, Enter") as lines,
             open_output(output_file, inputs=input_file) as written,
         ):
-            _translate_lines(translator, lines, written, options, output_format, str(input_file or "stdin"), summary, quiet)
+            _translate_lines(
+                translator, lines, written, options, output_format, str(input_file or "stdin"), summary, quiet
+            )
         if not quiet:
             print_stderr(summary.describe(loading))
         return

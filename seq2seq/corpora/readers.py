@@ -198,7 +198,9 @@ def read_lines(path: Path) -> Iterator[str]:
                 ) from None
 
 
-def decode_lines(handle: Iterable[bytes], name: str, on_warning: Callable[[str], None], first: int = 1) -> Iterator[str]:
+def decode_lines(
+    handle: Iterable[bytes], name: str, on_warning: Callable[[str], None], first: int = 1
+) -> Iterator[str]:
     """Yield the lines of an open file from number `first` on; invalid UTF-8 becomes U+FFFD.
 
     Args:
