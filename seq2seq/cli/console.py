@@ -100,7 +100,7 @@ class InputLines:
         return self._lines
 
     def chunks(self, most: int) -> Iterator[list[str]]:
-        """Yield up to `most` lines at once, fewer where no more have arrived: who sent a line may wait for its answer."""
+        """Yield up to `most` lines at once; fewer where no more have arrived, since who sent them may wait."""
         chunk = []
         for line in self._lines:
             chunk.append(line)

@@ -119,7 +119,7 @@ class Translation:
         return sum(unattended) / len(unattended) if unattended else math.nan
 
     def as_dict(self, attention: bool = True) -> dict[str, Any]:
-        """JSON-able values; attention in 6 decimals; None for the score of a blank, and for what is no finite number."""
+        """JSON-able values; attention in 6 decimals; None for a blank's score and for numbers that are not finite."""
         hypotheses = []
         for hypothesis in self.hypotheses:
             values: dict[str, Any] = {
