@@ -25,7 +25,9 @@ def challenge(
         str | None,
         typer.Option(help="Words of the sentences: full or basic; by default what the model was trained with."),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw both tables: .png, .svg or .pdf.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File for a plot of both tables: .png, .svg or .pdf.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     *,
     search: dict[str, Any],

@@ -19,9 +19,9 @@ def inspect(
     weights: Annotated[bool, typer.Option("--weights", help="List every weight too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Tell what a model is for and what it was made from: languages, corpora, training, scores, architecture, files.
+    """Show what a model is for and what it was made from: languages, corpora, training, scores, architecture, files.
 
-    Checks that no file is damaged. Nothing is computed with the model.
+    The files are checked for damage. The model itself is not run.
     """
     from seq2seq.model_directory.inspection import inspect_model
 

@@ -40,10 +40,17 @@ def translate(
     context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")],
     input_file: Annotated[
-        Path | None, typer.Option("--input", "-i", metavar="FILE", help="One sentence per line; stdin by default.")
+        Path | None,
+        typer.Option("--input", "-i", metavar="FILE", help="Text, one sentence per line; stdin by default."),
     ] = None,
     output_file: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Translations; stdout by default.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File for the translations, replaced if it exists; stdout by default.",
+        ),
     ] = None,
     output_format: Annotated[
         OutputFormat | None,
@@ -61,7 +68,8 @@ def translate(
     precision: Annotated[
         Precision,
         typer.Option(
-            help="All but float32 are for speed on a GPU, and a translation can then depend on its batch.",
+            help="Precision of computation. All but float32 are faster on a GPU, and a translation can then depend on its "
+            "batch.",
             rich_help_panel="Speed",
         ),
     ] = "float32",
@@ -76,7 +84,8 @@ def translate(
     engine: Annotated[
         Literal["local", "apache-beam"],
         typer.Option(
-            help="This process, or Apache Beam, with its pipeline options after `--`.", rich_help_panel=BULK_PANEL
+            help="What translates: this process, or Apache Beam, whose pipeline options come after `--`.",
+            rich_help_panel=BULK_PANEL,
         ),
     ] = "local",
 ) -> None:
