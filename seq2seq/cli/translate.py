@@ -68,8 +68,8 @@ def translate(
     precision: Annotated[
         Precision,
         typer.Option(
-            help="Precision of computation. All but float32 are faster on a GPU, and a translation can then depend on its "
-            "batch.",
+            help="Precision of computation. All but float32 are faster on a GPU, and a translation can then depend on "
+            "its batch.",
             rich_help_panel="Speed",
         ),
     ] = "float32",
