@@ -23,7 +23,6 @@ from seq2seq.config.precision import Precision
 from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.inference.output import OutputFormat, translate_to_rows
 from seq2seq.inference.summary import TranslationSummary, low_log_prob
-from seq2seq.model_directory.directory import read_metadata
 
 if TYPE_CHECKING:
     from seq2seq.bulk.chunks import Job
@@ -119,6 +118,7 @@ def translate(
         check_writable(files[1], inputs=files[0])
     import_tensorflow()
     from seq2seq.inference.translator import Translator
+    from seq2seq.model_directory.directory import read_metadata
 
     translator = Translator.load(model, precision, on_warning=warn)
     options = search_options(translator.options, search)

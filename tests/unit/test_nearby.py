@@ -10,7 +10,7 @@ from seq2seq.model_directory.nearby import nearby_models
 
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
-    for name in ("runs/es", "runs/quickstart", "runs/deep/a/model", "runs/too/deep/for/us/model", ".hidden/model"):
+    for name in ("runs/es", "runs/quickstart", "runs/deep/model", "runs/too/deep/model", ".hidden/model"):
         (tmp_path / name).mkdir(parents=True)
         for file in ("config.yaml", "metadata.json"):
             (tmp_path / name / file).write_text("{}")
@@ -25,7 +25,7 @@ def runs(tmp_path, monkeypatch):
 def test_the_most_similar_name_comes_first(runs):
     assert nearby_models(runs / "runs" / "quikstart")[0] == "runs/quickstart"
     assert nearby_models(runs / "runs" / "e")[0] == "runs/es"
-    assert set(nearby_models(runs / "x")) == {"runs/es", "runs/quickstart", "runs/deep/a/model"}
+    assert set(nearby_models(runs / "x")) == {"runs/es", "runs/quickstart", "runs/deep/model"}
 
 
 def test_models_outside_of_the_working_directory_have_their_whole_path(runs, monkeypatch):
