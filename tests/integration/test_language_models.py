@@ -238,7 +238,7 @@ def test_translate_and_evaluate_with_a_language_model(folder, tmp_path, capsys):
     assert (tmp_path / "same").read_text() == (tmp_path / "helped").read_text()
     capsys.readouterr()
     assert run("translate", folder / "translator", *source, "--language-model", folder / "nowhere") == 1
-    assert f"{folder / 'nowhere' / 'metadata.json'}: no such file" in capsys.readouterr().err
+    assert f"{folder / 'nowhere'}: no such folder" in capsys.readouterr().err
     assert run("translate", folder / "translator", *source, *helped, "--sample") == 0
 
 
