@@ -151,7 +151,7 @@ def _train(
         check_update_count(config.training, len(plan))
         with _stop_on_signals(stop, display.print):
             # The largest batches of all epochs: one of them may leave out a mixture's longest sentence.
-            try_largest_batches(validator, plan_epoch(config, data.train, 1, full_pass=True))
+            try_largest_batches(validator, plan_epoch(config, data.train, progress.epoch, full_pass=True))
             _plan_by_speed(loop, plan)
             loop.run()
         _say_how_it_ended(loop, directory, display)
@@ -174,10 +174,8 @@ def _resume(records: RunDirectory, changed: list[str], display: Display, allow_c
 def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
     """Decide how many updates fit into `training.minutes` where that is open, for this run and all that resume it."""
     config, display = loop.config, loop.display
-    if config.training.minutes is not None and needs_plan(config) and not loop.end:
-        pace = measure_pace(
-            loop.validator, loop.directory, loop.run_state, plan, config.training.minutes, stop=loop.stop
-        )
+    if needs_plan(config):
+        pace = measure_pace(loop.validator, loop.directory, loop.run_state, plan, loop.stop)
         if pace is None:  # interrupted
             return
         loop.run_state.seconds = pace.so_far

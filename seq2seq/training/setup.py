@@ -210,15 +210,17 @@ def try_largest_batches(validator: Validator, plan: BatchPlan) -> None:
 
 
 def measure_pace(
-    validator: Validator, directory: RunDirectory, run_state: RunState, plan: BatchPlan, minutes: float, stop: Event
+    validator: Validator, directory: RunDirectory, run_state: RunState, plan: BatchPlan, stop: Event
 ) -> Pace | None:
-    """Time some updates, a validation and a checkpoint, for a run of some minutes, and undo what was learnt.
+    """Time some updates, a validation and a checkpoint, for a run of `training.minutes`, and undo what was learnt.
 
-    All workers get what the chief has measured. None: `stop` was set meanwhile.
+    Returns:
+        What the chief has measured, on all workers; None if `stop` was set meanwhile on any.
     """
-    model, data, replicas = validator.model, validator.data, validator.replicas
+    model, data, replicas, training = validator.model, validator.data, validator.replicas, validator.config.training
+    assert training.minutes is not None
     before, since_start, timer = snapshot(model), Timer(), Timer()
-    longest = min(60 * minutes * MEASURED_SHARE, MAX_MEASURED_SECONDS)
+    longest = min(60 * training.minutes * MEASURED_SHARE, MAX_MEASURED_SECONDS)
     batches = batch_dataset(data.train, plan, 0, replicas.local_replicas, replicas.num_replicas).repeat()
     with validator.display.spinner("measuring the speed of training"):
         for number, batch in enumerate(batches, start=1 - MEASURED_BATCHES):
@@ -231,7 +233,7 @@ def measure_pace(
                 break
             if not number:
                 timer.restart()  # the first ones were for warming up
-        update = timer.seconds() / max(number, 1) * model.accumulation_steps
+        update = timer.seconds() / max(number, 1) * training.accumulation_steps
         validation = 0.0 if interrupted else validator.rehearse()
     restore(model, before, "measuring")
     if interrupted:
