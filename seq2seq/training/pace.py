@@ -43,7 +43,8 @@ def with_recorded_plan(config: Config, started: Config) -> Config:
     if before.minutes is None or now.minutes is None or now.updates not in (None, before.updates):
         return config
     updates = before.updates if now.minutes == before.minutes else None
-    return _with_plan(config, updates, started.validation.interval_updates, before.schedule.warmup_updates)
+    plan = started if now.updates is None else config
+    return _with_plan(config, updates, plan.validation.interval_updates, plan.training.schedule.warmup_updates)
 
 
 def plan_updates(config: Config, pace: Pace, epoch_batches: int, done: int) -> Config:

@@ -116,6 +116,12 @@ def test_a_plan_that_was_recorded_is_kept_unless_the_minutes_change():
         assert anew.training.schedule == started.training.schedule
 
 
+def test_the_recorded_recipe_with_another_interval_is_another_recipe():
+    started = plan_updates(recipe(), PACE, EPOCH, 0)
+    changed = started.model_copy(update={"validation": started.validation.model_copy(update={"interval_updates": 9})})
+    assert with_recorded_plan(changed, started) == changed, "to be refused by `check_recipe`"
+
+
 def test_updates_that_are_given_win():
     started = plan_updates(recipe(), PACE, EPOCH, 0)
     for given in (recipe(updates=5), recipe(minutes=60, updates=5), recipe(minutes=None, updates=5)):
