@@ -79,11 +79,17 @@ def plan_updates(config: Config, pace: Pace, epoch_batches: int, done: int) -> C
     interval = max(min(max(wanted, shortest), math.floor(interval_of(MIN_VALIDATIONS))), least, 1)
     fitting = min(left / (update + validation / interval), (left - validation) / update)  # there is always one
     updates = min(max(done + math.floor(fitting), done, 1), MAX_INTEGER)
-    if interval != wanted and updates - done >= interval and (rest := updates % interval) < LEAST_REST * interval:
+    distance = given if interval == wanted else int(interval)
+    if (
+        distance
+        and distance != given
+        and updates - done >= distance
+        and (rest := updates % distance) < LEAST_REST * distance
+    ):
         updates -= rest  # the last validation comes with the end, not shortly before it, too
     warmup = training.schedule.warmup_updates
     warmup = min(warmup, max(math.floor(MAX_WARMUP * updates), 1))
-    return _with_plan(config, updates, given if interval == wanted else int(interval), warmup)
+    return _with_plan(config, updates, distance, warmup)
 
 
 def describe_plan(config: Config, pace: Pace, end: int) -> str:
