@@ -79,14 +79,12 @@ def plan_updates(config: Config, pace: Pace, epoch_batches: int, done: int) -> C
     interval = max(min(max(wanted, shortest), math.floor(interval_of(MIN_VALIDATIONS))), least, 1)
     fitting = min(left / (update + validation / interval), (left - validation) / update)  # there is always one
     updates = min(max(done + math.floor(fitting), done, 1), MAX_INTEGER)
-    distance = given if interval == wanted else int(interval)
-    if (
-        distance
-        and distance != given
-        and updates - done >= distance
-        and (rest := updates % distance) < LEAST_REST * distance
-    ):
-        updates -= rest  # the last validation comes with the end, not shortly before it, too
+    distance = given
+    if interval != wanted:
+        distance = int(interval)
+        rest = updates % distance
+        if rest < LEAST_REST * distance and updates - done >= distance:
+            updates -= rest  # the last validation comes with the end, not shortly before it, too
     warmup = training.schedule.warmup_updates
     warmup = min(warmup, max(math.floor(MAX_WARMUP * updates), 1))
     return _with_plan(config, updates, distance, warmup)
