@@ -186,6 +186,9 @@ def _quoted(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _is_csv(lines: Sequence[str], delimiter: str) -> bool:
-    widths = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter))
+    try:
+        widths = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter))
+    except csv.Error:  # a line of hundreds of kilobytes, or one with CR inside
+        return False
     (width, count), *_ = widths.most_common(1)
     return width > 1 and count >= MOST * len(lines)

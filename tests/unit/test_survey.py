@@ -195,6 +195,7 @@ QUOTED = "found cells in quotation marks, as spreadsheets and CSV write them"
         (b"\n \n", "found no text."),
         (b"", "found no text."),
         (b"One line.\nAnother one.\n", "found no tab in most lines."),
+        (b"One\rline.\n" + b"x" * 200_000 + b"\n", "found no tab in most lines."),
         (b'english,german\n"One, two.",Eins\nThree,Drei\n', "found CSV, whose columns ',' separates."),
         (b"a;b\nc;d\n", "found CSV, whose columns ';' separates."),
         (b'"One."\t"Eins."\n"Two."\t"Zwei."\n', QUOTED),
