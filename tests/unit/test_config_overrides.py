@@ -152,5 +152,7 @@ def test_a_key_of_another_section_is_pointed_to(override, meant):
 
 
 def test_a_value_where_a_section_belongs_names_its_keys():
-    with pytest.raises(ConfigError, match=r"'data.train': found 'x.tsv', expected a section with keys of: lexicon"):
+    with pytest.raises(
+        ConfigError, match=r"'data.train': found 'x.tsv', expected a section with keys of: columns, header, lexicon"
+    ):
         load_config("quickstart", ["data.train=x.tsv"])
