@@ -28,6 +28,7 @@ parser.add_argument("--vocabulary-size", type=int, default=1000)
 parser.add_argument("--units", type=int, default=128)
 given = parser.parse_args()
 
+keras.utils.set_random_seed(1)  # the order of batches
 corpus = CorpusConfig(tsv=given.tsv) if given.tsv else CorpusConfig(phrasebook="train", pairs=5000, lexicon="basic")
 sources, targets = zip(*((pair.source, pair.target) for pair in open_corpus(corpus)), strict=True)
 tokenizer = Tokenizer.train([*sources, *targets], TokenizerConfig(joint=True, vocabulary_size=given.vocabulary_size))

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from seq2seq import TextGenerator, Translator, export_model, train
-from seq2seq.config import TextConfig, parse_config_text
+from seq2seq.config import TextConfig, TokenizerConfig, parse_config_text
 from seq2seq.config.recipe import TASK_CONFIGS
 from seq2seq.config.section import PATH_UNITS, flatten_annotation, sections, without_folders
 from seq2seq.errors import EvaluationError, ModelDirectoryError
@@ -267,7 +267,7 @@ def test_a_tokenizer_that_names_files_is_told_of(tmp_path):
         input=str(tmp_path / "text"), model_prefix=str(tmp_path / "mine"), vocab_size=30, minloglevel=2, **ids
     )
     elsewhere = Tokenizer.load(tmp_path / "mine.model")
-    ours = Tokenizer(elsewhere.train([source for source, _ in pairs(50, 1)], toy_config(tmp_path).tokenizer).model)
+    ours = Tokenizer.train([source for source, _ in pairs(50, 1)], TokenizerConfig(vocabulary_size=30))
     assert _named_files(Tokenizers(elsewhere, ours)) == [str(tmp_path / "text"), str(tmp_path / "mine")]
     assert _named_files(Tokenizers(ours, ours)) == []
 
@@ -291,8 +291,7 @@ def test_of_a_run_that_goes_on_the_delivered_state_is_copied(tmp_path):
     model, copy = tmp_path / "model", tmp_path / "copy"
     report = train(toy_config(tmp_path), model, [ExportOnce(model, copy)])
     first, second = report.history
-    assert first["best"]
-    assert second["best"]
+    assert second["update"] > first["update"] + 2
     assert read_metadata(copy)["scores"]["validation"]["update"] == first["update"]
     assert_same_arrays(load_weights(copy), load_arrays(copy / "delivered")[0])
     assert any((load_weights(copy)[name] != array).any() for name, array in load_weights(model).items())

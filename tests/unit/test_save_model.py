@@ -181,7 +181,7 @@ def test_of_weights_that_were_changed_nothing_is_known(tmp_path, saved, tokenize
     quantize_decoder(translator.model, saved)
     translator.model.compile("sgd")
     ids = batch(tokenizer)
-    translator.model.fit(ids, ids, epochs=1, verbose=0)
+    translator.model.fit(ids, ids, epochs=1, shuffle=False, verbose=0)
     translator.save(tmp_path / "copy")
     assert inspect_model(tmp_path / "copy")["scores"] == {}
     assert inspect_model(tmp_path / "copy")["corpus"] == {}
@@ -197,7 +197,8 @@ def test_a_text_generator_saves_itself(tmp_path, tokenizer):
         generator.save(tmp_path / name)
         loaded = TextGenerator.load(tmp_path / name)
         assert loaded.options == generator.options
-        assert loaded.generate("a") == generator.generate("a")
+        ours, theirs = ([(h.text, h.score) for h in one.generate("a")] for one in (loaded, generator))
+        assert ours == theirs
         generator = loaded
 
 
