@@ -14,7 +14,8 @@ from urllib.request import Request, urlopen
 import keras
 import pytest
 
-from seq2seq import Tokenizer, Translator
+from seq2seq import Translator
+from seq2seq.model_directory.inspection import inspect_model
 from tests.toy import pairs, save_random_model, toy_tokenizer, write_corpus
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -65,18 +66,29 @@ def test_train_scores_and_translates(tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {"here", "train.tsv", "valid.tsv"}
 
 
-def test_keras_fit_stops_early_and_keeps_the_best(tmp_path, capsys):
-    arguments = "train.tsv", "runs/mine", "--epochs", 4, "--vocabulary-size", 56, "--units", 8
-    names = run("keras_fit.py", *arguments)
-    loaded = Translator.load("runs/mine")
-    sources = names["sources"][:5]
-    assert [one.text for one in loaded.translate(sources)] == [
-        one.text for one in names["translator"].translate(sources)
-    ]
-    assert isinstance(loaded.tokenizers.source, Tokenizer)
-    resumed = keras.models.load_model(tmp_path / "runs" / "mine.keras")
-    assert resumed.fit(names["source"], names["target"], verbose=0).history["nll"]
+def test_train_on_pairs_scores_and_keeps(capsys):
+    names = run("train_on_pairs.py", "train.tsv", "mine", "--minutes", 0.1)
+    printed = capsys.readouterr().out
+    assert re.search(r"^BLEU \d+\.\d on \d+ sentences \(nrefs:1\|.*\)$", printed, re.MULTILINE)
+    assert len(re.findall(r"^hypothesis ", printed, re.MULTILINE)) == 5
+    assert_kept("mine", names, [source for source, _ in names["test"]])
+    trained = {source for source, _ in names["pairs"]} - {source for source, _ in names["test"]}
+    assert inspect_model("mine")["corpus"]["train"][0]["read"] > len(trained) / 2
+
+
+def test_keras_fit_keeps_the_best(tmp_path, capsys):
+    names = run("keras_fit.py", "train.tsv", "runs/mine", "--epochs", 3, "--units", 8)
     assert "kept: Translator.load('runs/mine'), or seq2seq translate runs/mine" in capsys.readouterr().out
+    assert_kept("runs/mine", names, [source for source, _ in names["valid"]])
+    assert not {source for source, _ in names["valid"]} & {source for source, _ in names["train"]}
+    resumed = keras.models.load_model(tmp_path / "runs" / "mine.keras")
+    assert resumed.fit(names["batches"], verbose=0).history["nll"]
+
+
+def assert_kept(folder, names, sources):
+    """What an example kept translates as what it had in memory."""
+    texts = [[one.text for one in each.translate(sources)] for each in (Translator.load(folder), names["translator"])]
+    assert texts[0] == texts[1]
 
 
 def post(server, body):
