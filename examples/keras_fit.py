@@ -44,10 +44,11 @@ model.fit(
     batches,
     validation_data=make_dataset(valid, tokenizers).batches,
     epochs=given.epochs,
+    shuffle=False,  # the dataset deals other batches in each epoch
     callbacks=[
-        keras.callbacks.EarlyStopping("val_nll", patience=3, restore_best_weights=True),
+        keras.callbacks.EarlyStopping("val_nll", mode="min", patience=3, restore_best_weights=True),
         # To go on with: keras.models.load_model(...).fit(...). It has no tokenizers: `Translator.save` keeps all.
-        keras.callbacks.ModelCheckpoint(f"{given.output}.keras", "val_nll", save_best_only=True),
+        keras.callbacks.ModelCheckpoint(f"{given.output}.keras", "val_nll", mode="min", save_best_only=True),
     ],
 )
 
