@@ -38,6 +38,7 @@ _HOME = {
     "save_model": "model_directory.model",
     "plan_batches": "data.batching",
     "evaluate_challenge_sets": "analysis.challenge.sets",
+    "export_model": "export.export",
     "train": "training",
 }
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604
