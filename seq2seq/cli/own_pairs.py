@@ -1,7 +1,5 @@
 """What `seq2seq train` is given: a recipe, or sentence pairs that one is planned for."""
 
-import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -47,9 +45,8 @@ def load_or_plan(
 
 def run_name(files: Sequence[str]) -> str:
     """What a run is called by its files: `train` for train.tsv.gz, and for train.en and train.de."""
-    names = [re.sub(r"\.gz$", "", Path(file).name) for file in files]
-    common = names[0] if len(names) == 1 else os.path.commonprefix(names)
-    return re.sub(r"[\W_]+$", "", Path(common).stem) or "-".join(re.sub(r"\W+", "-", name) for name in names)
+    names = [Path(file.removesuffix(".gz")).stem for file in files]
+    return "-".join(dict.fromkeys(names))
 
 
 def _plan(

@@ -116,5 +116,7 @@ def _with_plan(config: Config, updates: int | None, interval: int | None, warmup
     def changed(section: Any, **values: Any) -> Any:
         return section.model_copy(update=values)
 
-    training = changed(config.training, updates=updates, schedule=changed(config.training.schedule, warmup_updates=warmup))
+    training = changed(
+        config.training, updates=updates, schedule=changed(config.training.schedule, warmup_updates=warmup)
+    )
     return changed(config, training=training, validation=changed(config.validation, interval_updates=interval))

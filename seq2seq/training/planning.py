@@ -1,7 +1,7 @@
 """A complete recipe for somebody's own sentence pairs, from how much text there is and how long training may take.
 
-With little text a model must be kept from learning it by heart; with much text it must be large enough to take it in. So
-most choices are rows of `PLAN`, read at the amount of text; `docs/your-own-pairs.md` has the measurements behind them.
+With little text a model must be kept from learning it by heart; with much text it must be large enough to take it in.
+Most choices are rows of `PLAN`, read at the amount of text; `docs/your-own-pairs.md` has the measurements behind them.
 """
 
 import math
