@@ -35,7 +35,7 @@ JOINT_SHARE = 0.8
 # gradients and the descent to nothing at the run's end make it safe (Popel and Bojar 2018).
 LEARNING_RATE, FINAL_SHARE, BETA_2 = 2e-3, 0.01, 0.98
 BASE_UNITS = 256  # from which on a wider model has a lower learning rate
-WARMUP_SHARE, MIN_WARMUP, MAX_WARMUP = 0.05, 10, 200  # of the updates; updates
+WARMUP_SHARE, MIN_WARMUP, MAX_WARMUP = 0.1, 20, 200  # of the updates; updates
 # Assumed for the size of the model: characters of a side that a CPU core learns from in a minute, and how often a run
 # should read what its size is made for. Measured speed decides the number of updates, see `training.minutes`.
 CHARACTERS_PER_MINUTE, CHARACTERS_PER_TOKEN, WANTED_PASSES = 1_200_000, 4, 10
@@ -73,7 +73,7 @@ def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = 
     alphabets = survey.source_alphabet, survey.target_alphabet
     pieces = _at(hurry * text, "pieces") + (sum(alphabets) if joint else max(alphabets))
 
-    batch_tokens, epochs = int(_round(_at(text, "batch_tokens"), 100)), int(_round(_at(text, "epochs"), 1))
+    batch_tokens, epochs = int(_round(_at(hurry * text, "batch_tokens"), 100)), int(_round(_at(text, "epochs"), 1))
     epoch_updates = text / CHARACTERS_PER_TOKEN / batch_tokens
     updates = epoch_updates * min(epochs, readable / text)
     learning_rate = float(f"{LEARNING_RATE * min(1.0, BASE_UNITS / units):.2g}")
