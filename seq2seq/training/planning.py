@@ -67,15 +67,14 @@ def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = 
     hurry = min(1.0, readable / (WANTED_PASSES * text))  # the share of the text that there is time to learn well
 
     units = int(_round(_at(hurry * text, "units"), 32))
-    dropout = _round(_at(text, "dropout") * math.sqrt(hurry), 0.05)  # few passes learn nothing by heart
-    word_dropout = _round(_at(text, "word_dropout") * hurry, 0.05)
     joint = survey.shared_characters >= JOINT_SHARE
     alphabets = survey.source_alphabet, survey.target_alphabet
     pieces = _at(hurry * text, "pieces") + (sum(alphabets) if joint else max(alphabets))
-
     batch_tokens, epochs = int(_round(_at(hurry * text, "batch_tokens"), 100)), int(_round(_at(text, "epochs"), 1))
+    passes = min(epochs, readable / text)
+    calm = math.sqrt(passes / epochs)  # few passes learn nothing by heart
+    dropout, word_dropout = (_round(_at(text, choice) * calm, 0.05) for choice in ("dropout", "word_dropout"))
     epoch_updates = text / CHARACTERS_PER_TOKEN / batch_tokens
-    updates = epoch_updates * min(epochs, readable / text)
     learning_rate = float(f"{LEARNING_RATE * min(1.0, BASE_UNITS / units):.2g}")
     values = {
         "data": data.model_dump(),
@@ -100,7 +99,7 @@ def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = 
             "beta_2": BETA_2,
             "schedule": {
                 "type": "cosine",
-                "warmup_updates": int(min(max(WARMUP_SHARE * updates, MIN_WARMUP), MAX_WARMUP)),
+                "warmup_updates": int(min(max(WARMUP_SHARE * passes * epoch_updates, MIN_WARMUP), MAX_WARMUP)),
                 "min_learning_rate": FINAL_SHARE * learning_rate,
             },
             "epochs": epochs,
