@@ -22,9 +22,10 @@ def load_or_plan(
     minutes: float | None,
     languages: str | None,
     columns: str | None,
+    output: Path | None,
     say: Callable[[str], None],
 ) -> tuple[Config, Path]:
-    """The recipe that is named, or one planned for the files, and its model directory by default.
+    """The recipe that is named, or one planned for the files; and its model directory, where none is given.
 
     Raises:
         ConfigError, CorpusError: See `load_config`, `detect_pairs` and `survey_corpus`.
@@ -36,11 +37,14 @@ def load_or_plan(
                 raise typer.BadParameter(f"{option} {value}: of a file of sentence pairs, and {first} is a recipe")
         in_time = [] if minutes is None else [f"training.minutes={minutes:g}"]
         file = Path(first)
-        output = file.parent if file.name == "config.yaml" else Path("runs") / file.stem
-        return load_config(first, [*in_time, *overrides]), output
+        folder = file.parent if file.name == "config.yaml" else Path("runs") / file.stem
+        return load_config(first, [*in_time, *overrides]), output or folder
     if recipe := next(filter(is_recipe, inputs), None):
         raise typer.BadParameter(f"expected a recipe, or files of sentence pairs, found both: {recipe} is a recipe")
-    return _plan(inputs, overrides, minutes, languages, columns, say), Path("runs") / run_name(inputs)
+    output = output or Path("runs") / run_name(inputs)
+    recipe = _plan(inputs, overrides, minutes, languages, columns, say)
+    say(f"the complete recipe: {output / 'config.yaml'}, once training begins; a copy of it can be edited and trained")
+    return recipe, output
 
 
 def run_name(files: Sequence[str]) -> str:

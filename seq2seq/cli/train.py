@@ -68,8 +68,8 @@ def train(
 ) -> None:
     """Train a model, or resume an interrupted run in the same directory.
 
-    From PAIRS, a complete recipe is planned: `--dump-config` prints it, `--set` changes it, and DIR/config.yaml has it
-    afterwards, to be edited and run again.
+    For PAIRS a complete recipe is planned: `--dump-config` prints it, `--set` changes it, and DIR/config.yaml has it, a
+    copy of which can be edited and trained.
 
     Ctrl-C and SIGTERM save and exit with code 130; the same command resumes exactly.
     """
@@ -80,11 +80,11 @@ def train(
         set_tf_config(workers, worker_index)
         overrides.append("training.distribution=multi_worker")
     say = print_stderr if dump_config else print_stdout
-    config, default_output = load_or_plan(inputs, overrides, minutes, languages, columns, say)
+    config, output = load_or_plan(inputs, overrides, minutes, languages, columns, output, say)
     if dump_config:
         print(dump(config), end="")
         return
-    output = output or default_output
+
     import_tensorflow()
     from seq2seq.training import train as run
 
