@@ -39,6 +39,7 @@ _HOME = {
     "plan_batches": "data.batching",
     "evaluate_challenge_sets": "analysis.challenge.sets",
     "train": "training",
+    "train_pairs": "training.pairs",
 }
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604
 

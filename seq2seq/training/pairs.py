@@ -1,0 +1,110 @@
+"""From somebody's own pairs to a translator, in one call."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import keras
+from rich.console import Console
+
+from seq2seq.config import CorpusConfig, TranslationConfig, dump_config, parse_config_text
+from seq2seq.config.data import DataConfig
+from seq2seq.corpora.in_memory import collect_pairs, pair_files, write_pairs
+from seq2seq.errors import TrainingError
+from seq2seq.inference.translator import Translator
+from seq2seq.model_directory.directory import CONFIG, METADATA
+from seq2seq.storage.files import sha256
+from seq2seq.training.run import TrainingReport, train
+
+HELD_OUT = 0.02  # share of the sources
+
+
+class TrainedTranslator(Translator):
+    """A translator, and how it was trained.
+
+    report     how the run ended; `plot_history` draws it
+    directory  where the run and its recipe lie; a temporary one goes with the translator, so `save` what is to stay
+    """
+
+    report: TrainingReport
+    directory: Path
+    _temporary: TemporaryDirectory[str] | None = None
+
+
+def train_pairs(
+    pairs: Any,
+    directory: str | Path | None = None,
+    *,
+    valid: Any = None,
+    minutes: float | None = None,
+    languages: str | tuple[str, str] | None = None,
+    columns: Sequence[str | int] | None = None,
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+    console: Console | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> TrainedTranslator:
+    """Train a translator on pairs of sentences: `seq2seq train PAIRS` as a function.
+
+    How much text there is, and `minutes`, decide vocabulary, width, dropout, batches, schedule and length of the run.
+    The directory then has the complete recipe, `config.yaml`, and pairs that came from memory as `pairs.tsv`, so that
+    `seq2seq train DIRECTORY/config.yaml` trains the same model again. The same call resumes an interrupted run.
+
+    Args:
+        pairs: (source, target) tuples, dicts or `SentencePair`s from any iterable; a data frame; a dict of two lists;
+            the path of a TSV file; or the paths of two files that answer each other line by line.
+        directory: The model directory; by default a temporary one that is deleted with the translator.
+        valid: What is measured while training: pairs in the same shapes, a number of pairs to hold out of `pairs`, or
+            their share as a fraction; by default a share that the amount of text decides.
+        minutes: How long to train; by default as long as the amount of text makes sense of.
+        languages: Of source and target, as `"en-de"`; by default those that the columns' or files' names tell, if any.
+        columns: Which two hold source and target: names of a data frame's or dicts', numbers from 1 of a file's.
+        overrides: Keys of the recipe to decide otherwise: `{"encoder.cell": "lstm"}`, or `["encoder.cell=lstm"]`.
+        console, callbacks: See `train`.
+
+    Raises:
+        CorpusError: `pairs` is something else, or what should be a sentence is not text.
+        TrainingError: The directory holds a run on other pairs; the run was interrupted before its first validation;
+            or see `train`.
+        ConfigError: See `load_config`.
+    """
+    temporary = TemporaryDirectory(prefix="seq2seq-") if directory is None else None
+    folder = Path(temporary.name if directory is None and temporary else directory or "")
+    config = _plan(pairs, folder, valid)
+    report = train(_override(config, overrides), folder, callbacks, console)
+    if not (folder / METADATA).exists():
+        raise TrainingError(f"{folder}: interrupted before the first validation. The same call resumes the run.")
+    translator = TrainedTranslator.load(folder)
+    translator.report, translator.directory, translator._temporary = report, folder, temporary
+    return translator
+
+
+def _plan(pairs: Any, folder: Path, valid: Any) -> TranslationConfig:
+    train, held_out = _corpus(pairs, folder, "pairs"), _corpus(valid, folder, "valid")
+    return TranslationConfig(data=DataConfig(train=train, valid=held_out))
+
+
+def _corpus(pairs: Any, folder: Path, name: str) -> CorpusConfig:
+    """What a recipe says of pairs; those of Python objects are written into the model directory."""
+    if files := pair_files(pairs):
+        paths = [str(file.resolve()) for file in files]
+        return CorpusConfig(tsv=paths[0]) if len(paths) == 1 else CorpusConfig(source=paths[0], target=paths[1])
+    path = folder.resolve() / f"{name}.tsv"
+    found = collect_pairs(pairs).pairs
+    folder.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    write_pairs(found, new)
+    if path.exists() and (folder / CONFIG).exists() and sha256(path) != sha256(new):
+        new.unlink()
+        raise TrainingError(f"{path}: holds the pairs of another run. Train into another directory.")
+    new.replace(path)
+    return CorpusConfig(tsv=str(path))
+
+
+def _override(config: TranslationConfig, overrides: Sequence[str] | Mapping[str, Any]) -> TranslationConfig:
+    if isinstance(overrides, Mapping):
+        overrides = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
+    changed = parse_config_text(dump_config(config).encode(), "the planned recipe", overrides)
+    assert isinstance(changed, TranslationConfig)
+    return changed
