@@ -25,6 +25,7 @@ from seq2seq.inference.step_sources import Batch, ModelSteps, PrefixSteps
 from seq2seq.layers.custom_gradient import forward_only
 from seq2seq.model_directory.model import load_language_model
 from seq2seq.models.language_model import LanguageModel
+from seq2seq.notebook_html import html_facts
 
 BATCH_TOKENS = 4000  # padded, that are read at once
 MAX_LOGITS = 32_000_000  # computed at once, 128 MB: neither a large vocabulary nor a long line takes more
@@ -73,6 +74,17 @@ class PerplexityReport:
             "perplexity_per_word": self.per_word,
             "bits_per_character": self.bits_per_character,
         }
+
+    def _repr_html_(self) -> str:
+        return html_facts(
+            f"{self.sentences:,} sentences",
+            {
+                "perplexity per token": f"{self.per_token:.2f}",
+                "perplexity per word": f"{self.per_word:.2f}",
+                "bits per character": f"{self.bits_per_character:.3f}",
+                "tokens": f"{self.tokens:,}, {self.unknown_tokens:,} of them unknown",
+            },
+        )
 
 
 class TextGenerator:

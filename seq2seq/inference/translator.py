@@ -24,6 +24,7 @@ from seq2seq.inference.step_factory import StepSourceFactory
 from seq2seq.inference.step_sources import Batch, StepSource
 from seq2seq.model_directory.model import load_model
 from seq2seq.models.translation import Seq2Seq
+from seq2seq.notebook_html import html_facts
 
 CHUNK_SENTENCES = 2_000  # sentences in memory at once when streaming
 
@@ -90,6 +91,16 @@ class Translator:
         set_tf32(precision)
         model, tokenizers, config = load_model(Path(path), precision)
         return cls(model, *tokenizers, options=config.search, folder=Path(path), on_warning=on_warning)
+
+    def _repr_html_(self) -> str:
+        sizes = [f"{tokenizer.vocabulary_size:,}" for tokenizer in self.tokenizers]
+        joint = self.tokenizers.source is self.tokenizers.target
+        facts = {
+            "model": f"{self.model.count_params():,} parameters",
+            "vocabulary": f"{sizes[0]} joint" if joint else f"{sizes[0]} source, {sizes[1]} target",
+            "search": f"beam {self.options.beam_size}, length penalty {self.options.length_penalty:g}",
+        }
+        return html_facts(type(self).__name__, facts)
 
     def check(self, options: SearchOptions) -> None:
         """Check that this model supports the options.

@@ -1,5 +1,7 @@
 """What predicts a target token by token: embeddings, decoder and output layer."""
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -10,6 +12,7 @@ import tensorflow as tf
 
 from seq2seq.config import Precision
 from seq2seq.config.network import TargetEmbeddingsConfig
+from seq2seq.config.recipe import component_of
 from seq2seq.config.section import Section
 from seq2seq.data.tokenizer import BOS_ID, PAD_ID
 from seq2seq.errors import ModelDirectoryError
@@ -25,6 +28,7 @@ from seq2seq.layers import (
 )
 from seq2seq.layers.recurrent_scan import WeightOverrides
 from seq2seq.models.trainable import TrainableModel
+from seq2seq.notebook_html import html_block, html_table
 
 
 class DecoderModel(TrainableModel):
@@ -87,6 +91,16 @@ class DecoderModel(TrainableModel):
         """Of source and target, here one; `Seq2Seq` has two."""
         target = self.target_embedding.vocabulary_size
         return target, target
+
+    def _repr_html_(self) -> str:
+        counts: Counter[str] = Counter()
+        for weight in self.weights:
+            counts[component_of(weight_name(weight))] += math.prod(weight.shape)
+        about = {name: section.describe() for name, section in self.sections.items()}
+        about |= {f"{side}_embedding": about["embeddings"] for side in ("source", "target")}
+        rows = [(name.replace("_", " "), f"{count:,}", about.get(name, "")) for name, count in counts.items()]
+        rows.append(("together", f"{counts.total():,}", f"computes in {self.precision}"))
+        return html_block(type(self).__name__, html_table(rows, ("part", "parameters", ""), numeric=[1]))
 
     def embedding_dropouts(self, side: str, words: float, numbers: float) -> list[Dropout]:
         """Dropout of whole vectors and of single numbers."""
