@@ -37,6 +37,8 @@ _HOME = {
     "open_corpus": "corpora",
     "save_model": "model_directory.model",
     "plan_batches": "data.batching",
+    "plot_attention": "analysis.plots.translations",
+    "plot_history": "analysis.plots.history",
     "evaluate_challenge_sets": "analysis.challenge.sets",
     "train": "training",
     "train_pairs": "training.pairs",

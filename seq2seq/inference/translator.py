@@ -100,7 +100,7 @@ class Translator:
             "vocabulary": f"{sizes[0]} joint" if joint else f"{sizes[0]} source, {sizes[1]} target",
             "search": f"beam {self.options.beam_size}, length penalty {self.options.length_penalty:g}",
         }
-        return html_facts(type(self).__name__, facts)
+        return html_facts("Translator", facts)
 
     def check(self, options: SearchOptions) -> None:
         """Check that this model supports the options.

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.config import Precision
+from seq2seq.config import Precision, TranslationConfig
 from seq2seq.config.network import TargetEmbeddingsConfig
 from seq2seq.config.recipe import component_of
 from seq2seq.config.section import Section
@@ -98,7 +98,8 @@ class DecoderModel(TrainableModel):
             counts[component_of(weight_name(weight))] += math.prod(weight.shape)
         about = {name: section.describe() for name, section in self.sections.items()}
         about |= {f"{side}_embedding": about["embeddings"] for side in ("source", "target")}
-        rows = [(name.replace("_", " "), f"{count:,}", about.get(name, "")) for name, count in counts.items()]
+        names = [name for name in TranslationConfig.components if name in counts]
+        rows = [(name.replace("_", " "), f"{counts[name]:,}", about.get(name, "")) for name in names]
         rows.append(("together", f"{counts.total():,}", f"computes in {self.precision}"))
         return html_block(type(self).__name__, html_table(rows, ("part", "parameters", ""), numeric=[1]))
 

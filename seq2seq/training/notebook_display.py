@@ -19,19 +19,18 @@ class NotebookDisplay(Display):
 
     def __init__(self) -> None:
         super().__init__()
-        self._blocks: list[str] = []
+        self._before: list[str] = []  # the first validation
+        self._after: list[str] = []
         self._entries: list[Mapping[str, Any]] = []
         self._live = ""
         self._since_refresh = Timer()
         self._handle = display(HTML(""), display_id=True)
 
     def print(self, text: str) -> None:
-        self._blocks.append(f"<div>{escape(text)}</div>")
-        self._refresh()
+        self._add(f"<div>{escape(text)}</div>")
 
     def table(self, title: str, rows: Mapping[str, str]) -> None:
-        self._blocks.append(html_facts(title, rows))
-        self._refresh()
+        self._add(html_facts(title, rows))
 
     @contextmanager
     def spinner(self, what: str) -> Iterator[None]:
@@ -72,8 +71,11 @@ class NotebookDisplay(Display):
         if now or self._since_refresh.seconds() > REFRESH_SECONDS:
             self._refresh()
 
+    def _add(self, block: str) -> None:
+        (self._after if self._entries else self._before).append(block)
+        self._refresh()
+
     def _refresh(self) -> None:
         self._since_refresh.restart()
-        style = "font-variant-numeric:tabular-nums"
-        history = validations_html(self._entries)
-        self._handle.update(HTML(f'<div style="{style}">{"".join(self._blocks)}{history}{self._live}</div>'))
+        parts = "".join([*self._before, validations_html(self._entries), *self._after, self._live])
+        self._handle.update(HTML(f'<div style="font-variant-numeric:tabular-nums">{parts}</div>'))

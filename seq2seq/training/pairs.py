@@ -32,6 +32,9 @@ class TrainedTranslator(Translator):
     directory: Path
     _temporary: TemporaryDirectory[str] | None = None
 
+    def _repr_html_(self) -> str:
+        return super()._repr_html_() + self.report._repr_html_()
+
 
 def train_pairs(
     pairs: Any,
