@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import math
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -57,7 +58,7 @@ def open_corpus(spec: TextConfig, sides: Collection[str] = SIDES) -> Corpus:
         draw = 1 if spec.seed is None else spec.seed
         corpus = Phrasebook(spec.phrasebook, spec.pairs, draw, spec.lexicon or "full")
     elif spec.tsv is not None:
-        corpus = TSVFile(resolve_file(spec.tsv))
+        corpus = TSVFile(resolve_file(spec.tsv), spec.columns, spec.header)
     else:
         assert spec.target is not None
         files = [resolve_file(file) for file in (spec.source if "source" in sides else None, spec.target) if file]
@@ -116,18 +117,41 @@ class TargetOnlyCorpus:
 
 
 class TSVFile(_Files):
-    """One file of `source<TAB>target` lines."""
+    """One file of tab-separated columns.
+
+    Args:
+        path: Its path.
+        columns: Those of source and target, counted from 1; None: these are all it has.
+        header: The first line is none of text.
+    """
+
+    def __init__(self, path: Path, columns: tuple[int, int] | None = None, header: bool = False) -> None:
+        super().__init__(path)
+        self.columns, self.header = columns, header
 
     def __iter__(self) -> Iterator[SentencePair]:
-        for _, line, origin in MonolingualFile(*self.paths):
-            columns = line.split("\t")
-            if len(columns) != 2:
-                what = "a missing tab" if len(columns) < 2 else "the extra tab"
-                raise CorpusError(
-                    f"{origin}: expected 2 tab-separated columns, found {len(columns)}. "
-                    f"Mend {what if line.strip() else 'the blank line'}: each line is source<TAB>target."
-                )
-            yield SentencePair(columns[0], columns[1], origin)
+        source, target = self.columns or (1, 2)
+        least, most = max(source, target), 2 if self.columns is None else math.inf
+        for _, line, origin in islice(MonolingualFile(*self.paths), int(self.header), None):
+            cells = line.split("\t")
+            if not least <= len(cells) <= most:
+                raise CorpusError(self._explain(origin, line, len(cells)))
+            yield SentencePair(cells[source - 1], cells[target - 1], origin)
+
+    def _explain(self, origin: str, line: str, found: int) -> str:
+        expected, remedy = "2 tab-separated columns", "Mend a missing tab: each line is source<TAB>target."
+        if self.columns is not None:
+            expected = f"at least {max(self.columns)} tab-separated columns for 'columns: {list(self.columns)}'"
+            remedy = "Mend the line, or 'columns'."
+        elif found > 2:
+            remedy = "Remove the extra tab, or name the two that hold text: {tsv: FILE, columns: [1, 2]}."
+        elif not line.strip():
+            remedy = "Remove the blank line: each line is source<TAB>target."
+        return f"{origin}: expected {expected}, found {found}. {remedy}"
+
+    def fingerprint(self) -> str:
+        layout = f"columns {self.columns or (1, 2)}, header {self.header}"
+        return hashlib.sha256(f"{layout} of {super().fingerprint()}".encode()).hexdigest()
 
 
 class Phrasebook:
