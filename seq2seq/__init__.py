@@ -40,6 +40,7 @@ _HOME = {
     "plot_attention": "analysis.plots.translations",
     "plot_history": "analysis.plots.history",
     "evaluate_challenge_sets": "analysis.challenge.sets",
+    "export_model": "export.export",
     "train": "training",
     "train_pairs": "training.pairs",
 }

@@ -106,7 +106,9 @@ class TrainingConfig(Section):
         lt=1.0,
     )
     warm_start: str | None = field(
-        None, "A model directory whose weights are taken over where name and shape are the same; what was is reported."
+        None,
+        "A model directory whose weights are taken over where name and shape are the same; what was is reported.",
+        unit="directory",
     )
     freeze: tuple[str, ...] = field((), "Patterns of weight names that are not trained, as `encoder/*`.")
     recovery: RecoveryConfig = RecoveryConfig()

@@ -15,7 +15,7 @@ from seq2seq.config import GenerationOptions, Precision, SearchOptions
 from seq2seq.config.search import MAX_LENGTH
 from seq2seq.data.padding import batches_by_length, pad
 from seq2seq.data.progress import ProgressCallback, no_progress
-from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer
+from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.devices.device import set_tf32, set_up_device
 from seq2seq.devices.out_of_memory import BatchSplitter
 from seq2seq.errors import EvaluationError, TokenizerError
@@ -23,7 +23,7 @@ from seq2seq.inference.results import Hypothesis, make_hypotheses
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.step_sources import Batch, ModelSteps, PrefixSteps
 from seq2seq.layers.custom_gradient import forward_only
-from seq2seq.model_directory.model import load_language_model
+from seq2seq.model_directory.model import Origin, load_language_model, read_origin, saved_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.notebook_html import html_facts
 
@@ -112,6 +112,7 @@ class TextGenerator:
         self.on_warning = on_warning
         self._memory = BatchSplitter()  # of padded tokens
         self.searcher = Searcher()
+        self._origin: Origin | None = None  # where `load` read the model
 
         @forward_only()
         def nll(readout: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -134,8 +135,22 @@ class TextGenerator:
         """
         set_up_device()
         set_tf32(precision)
+        origin = read_origin(Path(path))
         model, tokenizer, config = load_language_model(Path(path), precision)
-        return cls(model, tokenizer, options=config.search, on_warning=on_warning)
+        generator = cls(model, tokenizer, options=config.search, on_warning=on_warning)
+        generator._origin = origin
+        return generator
+
+    def save(self, directory: str | Path) -> None:
+        """Write a model directory that `load` reads, as `Translator.save` does.
+
+        Raises:
+            ModelDirectoryError: The directory holds something.
+            StorageError: It cannot be written.
+        """
+        tokenizers = Tokenizers(self.tokenizer, self.tokenizer)
+        with saved_model(Path(directory), self.model, tokenizers, self.options, self._origin):
+            pass
 
     def token_log_probs(self, lines: Sequence[str], on_progress: ProgressCallback = no_progress) -> list[np.ndarray]:
         """The log-probability of each token of each line, EOS included, (L,) float32 in nats; (0,) of a blank line.
