@@ -1,6 +1,7 @@
 """From somebody's own pairs to a translator, in one call."""
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,9 +11,9 @@ import keras
 from rich.console import Console
 
 from seq2seq.config import CorpusConfig, TranslationConfig, dump_config, parse_config_text
-from seq2seq.config.data import DataConfig
+from seq2seq.config.data import DataConfig, ValidConfig
 from seq2seq.corpora.in_memory import collect_pairs, pair_files, write_pairs
-from seq2seq.errors import TrainingError
+from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import CONFIG, METADATA
 from seq2seq.storage.files import sha256
@@ -74,7 +75,8 @@ def train_pairs(
     """
     temporary = TemporaryDirectory(prefix="seq2seq-") if directory is None else None
     folder = Path(temporary.name if directory is None and temporary else directory or "")
-    config = _plan(pairs, folder, valid)
+    data = _data(pairs, valid, folder, _languages(languages), columns)
+    config = TranslationConfig(data=data)
     report = train(_override(config, overrides), folder, callbacks, console)
     if not (folder / METADATA).exists():
         raise TrainingError(f"{folder}: interrupted before the first validation. The same call resumes the run.")
@@ -83,26 +85,43 @@ def train_pairs(
     return translator
 
 
-def _plan(pairs: Any, folder: Path, valid: Any) -> TranslationConfig:
-    train, held_out = _corpus(pairs, folder, "pairs"), _corpus(valid, folder, "valid")
-    return TranslationConfig(data=DataConfig(train=train, valid=held_out))
+def _data(pairs: Any, valid: Any, folder: Path, languages: tuple[str, str] | None, columns: Any) -> DataConfig:
+    """The recipe's section, once what came from memory is written into the model directory."""
+    train, named = _corpus(pairs, folder, "pairs", columns)
+    source, target = languages or named or (None, None)
+    if valid is None:
+        held_out = ValidConfig(fraction=HELD_OUT)
+    elif isinstance(valid, (int, float)):
+        held_out = ValidConfig(pairs=valid) if isinstance(valid, int) else ValidConfig(fraction=valid)
+    else:
+        corpus, _ = _corpus(valid, folder, "valid", columns)
+        held_out = ValidConfig(**corpus.model_dump(exclude_unset=True))
+    return DataConfig(train=train, valid=held_out, source_language=source, target_language=target)
 
 
-def _corpus(pairs: Any, folder: Path, name: str) -> CorpusConfig:
-    """What a recipe says of pairs; those of Python objects are written into the model directory."""
+def _corpus(
+    pairs: Any, folder: Path, name: str, columns: Sequence[str | int] | None
+) -> tuple[CorpusConfig, tuple[str, str] | None]:
+    """What a recipe says of pairs, and their languages if they tell them."""
     if files := pair_files(pairs):
         paths = [str(file.resolve()) for file in files]
-        return CorpusConfig(tsv=paths[0]) if len(paths) == 1 else CorpusConfig(source=paths[0], target=paths[1])
+        corpus = CorpusConfig(tsv=paths[0]) if len(paths) == 1 else CorpusConfig(source=paths[0], target=paths[1])
+        return corpus, None
+    found = collect_pairs(pairs, columns)
     path = folder.resolve() / f"{name}.tsv"
-    found = collect_pairs(pairs).pairs
     folder.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
-    write_pairs(found, new)
+    if changed := write_pairs(found.pairs, new):
+        warnings.warn(
+            f"{changed:,} of {len(found.pairs):,} pairs have tabs, line breaks or broken characters within a sentence; "
+            f"{path} has spaces in their place.",
+            stacklevel=3,
+        )
     if path.exists() and (folder / CONFIG).exists() and sha256(path) != sha256(new):
         new.unlink()
         raise TrainingError(f"{path}: holds the pairs of another run. Train into another directory.")
     new.replace(path)
-    return CorpusConfig(tsv=str(path))
+    return CorpusConfig(tsv=str(path)), found.languages
 
 
 def _override(config: TranslationConfig, overrides: Sequence[str] | Mapping[str, Any]) -> TranslationConfig:
@@ -111,3 +130,15 @@ def _override(config: TranslationConfig, overrides: Sequence[str] | Mapping[str,
     changed = parse_config_text(dump_config(config).encode(), "the planned recipe", overrides)
     assert isinstance(changed, TranslationConfig)
     return changed
+
+
+def _languages(given: str | tuple[str, str] | None) -> tuple[str, str] | None:
+    """`("en", "de")` of `"en-de"`.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    parts = tuple(given.split("-")) if isinstance(given, str) else given
+    if parts is None or len(parts) == 2:
+        return parts  # type: ignore[return-value]
+    raise ConfigError(f"languages: expected source and target, as 'en-de', found {given!r}.")
