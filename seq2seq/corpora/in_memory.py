@@ -70,6 +70,14 @@ def collect_pairs(pairs: Any, columns: Sequence[str | int] | None = None) -> InM
     return _checked(found, names)
 
 
+def read_pairs(pairs: Any, columns: Sequence[Any] | None = None) -> list[SentencePair]:
+    """The pairs of `collect_pairs`, or of one file of them or two; see there, and `detect_pairs`."""
+    files = pair_files(pairs)
+    if files is None:
+        return collect_pairs(pairs, columns).pairs
+    return list(open_corpus(detect_pairs(files, columns).corpus))
+
+
 def write_pairs(pairs: Iterable[SentencePair], path: Path) -> int:
     """Write pairs as `source<TAB>target` lines.
 

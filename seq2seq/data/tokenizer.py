@@ -236,6 +236,11 @@ class Tokenizers(NamedTuple):
     source: Tokenizer
     target: Tokenizer
 
+    @property
+    def vocabulary_sizes(self) -> tuple[int, int]:
+        """Of source and target."""
+        return self.source.vocabulary_size, self.target.vocabulary_size
+
     def files(self) -> dict[str, Tokenizer]:
         """File names in a model directory."""
         joint = self.source is self.target
