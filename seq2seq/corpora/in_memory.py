@@ -6,7 +6,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seq2seq.corpora.readers import SentencePair
+from seq2seq.config import CorpusConfig
+from seq2seq.corpora.readers import SentencePair, open_corpus
 from seq2seq.errors import CorpusError
 from seq2seq.storage.files import atomic_write
 
@@ -75,7 +76,7 @@ def read_pairs(pairs: Any, columns: Sequence[Any] | None = None) -> list[Sentenc
     files = pair_files(pairs)
     if files is None:
         return collect_pairs(pairs, columns).pairs
-    return list(open_corpus(detect_pairs(files, columns).corpus))
+    return list(open_corpus(CorpusConfig(tsv=str(files[0]))))
 
 
 def write_pairs(pairs: Iterable[SentencePair], path: Path) -> int:

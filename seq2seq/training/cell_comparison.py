@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import lcm
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -16,6 +17,7 @@ from seq2seq.config import TranslationConfig
 from seq2seq.config.network import CLOCKWORK_GROUPS, CellName
 from seq2seq.corpora.held_out import open_train, open_valid
 from seq2seq.evaluation.metrics import evaluate
+from seq2seq.errors import TrainingError
 from seq2seq.extras import require_extra
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import load_recipe, load_tokenizers
@@ -27,6 +29,8 @@ from seq2seq.training.run import TrainingReport, train
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
+# Checkpoints are chosen by what is measured for free, alike for all.
+FIXED = {"validation.metric": "loss", "validation.compute_bleu": False, "validation.patience": None}
 MAX_DIFFERENCE = 0.01  # of the numbers of parameters, beyond which it is said
 
 
@@ -119,26 +123,80 @@ def compare_cells(
         MissingExtraError: The extra `analysis` is not installed.
     """
     with TemporaryDirectory(prefix="seq2seq-") as temporary:
-        folder = Path(directory or temporary)
-        plan = plan_pairs(pairs, folder, valid=valid, minutes=minutes, languages=languages, columns=columns)
-        fixed = {"validation.metric": "loss", "validation.compute_bleu": False, "validation.patience": None}
-        recipe = override_recipe(override_recipe(plan, fixed), overrides)
+        folder = Path(temporary if directory is None else directory)
+        recipe = plan_pairs(pairs, folder, valid=valid, minutes=minutes, languages=languages, columns=columns)
+        recipe = override_recipe(recipe, FIXED)
         if updates is not None:
-            recipe = override_recipe(recipe, {"training.updates": updates, "training.epochs": None})
-        rows = []
-        first: Path | None = None
+            recipe = override_recipe(recipe, _run_length(updates))
+        recipe = override_recipe(recipe, overrides)
+        first, rows = folder / f"{cells[0]}-{seeds[0]}", []
         for seed in seeds:
             for cell in cells:
                 run = folder / f"{cell}-{seed}"
-                if first is not None:
-                    recipe = _share(recipe, first, run)
-                config = _recipe_of_size(recipe, cells[0], cell, first, seed)
-                report = train(config, run, console=console)
-                rows.append(_row(cell, seed, report, run))
-                first = first or run
-                if minutes is not None and updates is None:
-                    updates = report.updates
-                    recipe = override_recipe(
-                        recipe, {"training.updates": updates, "training.epochs": None, "training.minutes": None}
-                    )
+                config = recipe if run == first else _share_corpora(recipe, first, run)
+                config = _with_cell(config, cells[0], cell, load_tokenizers(first).vocabulary_sizes if rows else None)
+                report = train(override_recipe(config, {"seed": seed}), run, console=console)
+                if report.end is None:
+                    raise TrainingError(f"{run}: interrupted. The same call with a directory resumes the comparison.")
+                rows.append({"cell": cell, "seed": seed, **_measure(run, report)})
+                if run == first:
+                    recipe = override_recipe(recipe, _run_length(report.updates))
         return CellComparison(pd.DataFrame(rows))
+
+
+def _run_length(updates: int) -> dict[str, Any]:
+    return {"training.updates": updates, "training.epochs": None}
+
+
+def _with_cell(
+    recipe: TranslationConfig, reference: CellName, cell: CellName, vocabulary_sizes: tuple[int, int] | None
+) -> TranslationConfig:
+    """The recipe with a cell, at the width at which it has as many parameters as with `reference` at its own width.
+
+    Without vocabularies it is the reference's.
+    """
+
+    def changed(name: CellName, units: int) -> TranslationConfig:
+        sides = ("encoder", "decoder")
+        return override_recipe(recipe, {f"{side}.cell": name for side in sides} | {f"{side}.units": units for side in sides})
+
+    units = recipe.decoder.units
+    if vocabulary_sizes is None or cell == reference:
+        return changed(reference, units)
+    parameters = count_parameters(changed(reference, units), vocabulary_sizes)
+    # Of each direction, each head and each group of a clockwork.
+    step = lcm(2 * CLOCKWORK_GROUPS if cell == "clockwork" else 2, recipe.decoder.heads)
+    return changed(cell, units_of_size(partial(changed, cell), parameters, vocabulary_sizes, step))
+
+
+def _share_corpora(recipe: TranslationConfig, first: Path, run: Path) -> TranslationConfig:
+    """Tokenizers and encoded corpora are the same for all runs: the first one has made them."""
+    if not run.exists():
+        run.mkdir(parents=True)
+        shutil.copytree(first / "encoded", run / "encoded")
+    return override_recipe(recipe, {"tokenizer.from_model": str(first.resolve())})
+
+
+def _measure(run: Path, report: TrainingReport) -> dict[str, Any]:
+    """A run's sizes, speed and scores."""
+    config, translator = load_recipe(run, TranslationConfig), Translator.load(run)
+    data = config.corpora
+    valid = list(open_valid(data, open_train(data)))
+    language = config.data.target_language if config.data else None
+    scores = evaluate(translator, valid, bootstrap=False, language=language, metrics=["BLEU", "chrF2"])
+    return {
+        "units": config.decoder.units,
+        "parameters": translator.model.count_params(),
+        "updates": report.updates,
+        "seconds": report.seconds,
+        "tokens_per_second": median(entry["tokens_per_second"] for entry in report.history),
+        "valid_loss": min(entry["valid_loss"] for entry in report.history),
+        "bleu": scores["BLEU"].score,
+        "chrf": scores["chrF2"].score,
+    }
+
+
+def _mean(row: Any, name: str) -> str:
+    """A mean with its interval, which one seed does not have."""
+    interval = f" [{row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f}]" if row["seeds"] > 1 else ""
+    return f"{row[name]:.2f}{interval}"

@@ -13,6 +13,7 @@ import tensorflow as tf
 from seq2seq.config import FilterConfig, TokenizerConfig
 from seq2seq.corpora import SentencePair
 from seq2seq.corpora.filters import FilterReport, filter_pairs
+from seq2seq.corpora.in_memory import read_pairs
 from seq2seq.data.batching import BatchPlan, plan_batches
 from seq2seq.data.encoded import EncodedCorpus, encode_corpus
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers

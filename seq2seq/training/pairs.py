@@ -75,14 +75,26 @@ def train_pairs(
     """
     temporary = TemporaryDirectory(prefix="seq2seq-") if directory is None else None
     folder = Path(temporary.name if directory is None and temporary else directory or "")
-    data = _data(pairs, valid, folder, _languages(languages), columns)
-    config = TranslationConfig(data=data)
-    report = train(_override(config, overrides), folder, callbacks, console)
+    plan = plan_pairs(pairs, folder, valid=valid, minutes=minutes, languages=languages, columns=columns)
+    report = train(override_recipe(plan, overrides), folder, callbacks, console)
     if not (folder / METADATA).exists():
         raise TrainingError(f"{folder}: interrupted before the first validation. The same call resumes the run.")
     translator = TrainedTranslator.load(folder)
     translator.report, translator.directory, translator._temporary = report, folder, temporary
     return translator
+
+
+def plan_pairs(
+    pairs: Any,
+    folder: Path,
+    *,
+    valid: Any = None,
+    minutes: float | None = None,
+    languages: str | tuple[str, str] | None = None,
+    columns: Sequence[str | int] | None = None,
+) -> TranslationConfig:
+    """The recipe that fits pairs, which are written into `folder` if they come from memory; see `train_pairs`."""
+    return TranslationConfig(data=_data(pairs, valid, folder, _languages(languages), columns))
 
 
 def _data(pairs: Any, valid: Any, folder: Path, languages: tuple[str, str] | None, columns: Any) -> DataConfig:
@@ -124,7 +136,8 @@ def _corpus(
     return CorpusConfig(tsv=str(path)), found.languages
 
 
-def _override(config: TranslationConfig, overrides: Sequence[str] | Mapping[str, Any]) -> TranslationConfig:
+def override_recipe(config: TranslationConfig, overrides: Sequence[str] | Mapping[str, Any]) -> TranslationConfig:
+    """The recipe with some keys decided otherwise, as by `--set`, and checked."""
     if isinstance(overrides, Mapping):
         overrides = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
     changed = parse_config_text(dump_config(config).encode(), "the planned recipe", overrides)
