@@ -131,8 +131,8 @@ class ValidConfig(CorpusConfig):
     )
     pairs: int | None = field(
         None,
-        "Without a corpus: pairs of `data.train` to hold out, or a few more, as a source's pairs stay together. With "
-        "one: how much of the phrasebook, see `data.train`.",
+        "Without a corpus: pairs of `data.train` to hold out, or a few more, since a source's pairs stay together. "
+        "With one: how much of the phrasebook, as in `data.train`.",
         unit="sentence pairs",
         ge=1,
     )
@@ -215,12 +215,12 @@ class DataConfig(CorporaConfig):
 
     filters: FilterConfig = FilterConfig()
     source_language: str | None = field(
-        None, "Language of the source, as `en` (ISO 639). Tells what a model is for, and decides nothing.", pattern=CODE
+        None, "Language of the source, as `en` (ISO 639). Tells what a model is for.", pattern=CODE
     )
     target_language: str | None = field(
         None,
-        "Language of the target. Chooses BLEU's tokenizer: `zh`, `ja` and `ko` have their own, and what has no words "
-        "between blanks needs one; all others share one, and the language only tells what a model is for.",
+        "Language of the target. Chooses BLEU's tokenizer: `zh`, `ja` and `ko` have their own. Of all others it only "
+        "tells what a model is for.",
         pattern=CODE,
     )
 

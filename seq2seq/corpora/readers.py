@@ -144,7 +144,10 @@ class TSVFile(_Files):
             expected = f"at least {max(self.columns)} tab-separated columns for 'columns: {list(self.columns)}'"
             remedy = "Mend the line, or 'columns'."
         elif found > 2:
-            remedy = "Remove the extra tab, or name the two that hold text: {tsv: FILE, columns: [1, 2]}."
+            remedy = (
+                "Remove the extra tab, or say which columns hold source and target: {tsv: FILE, columns: [1, 2]} in a "
+                "recipe, --columns 1,2 of `seq2seq train FILE`."
+            )
         elif not line.strip():
             remedy = "Remove the blank line: each line is source<TAB>target."
         return f"{origin}: expected {expected}, found {found}. {remedy}"

@@ -14,6 +14,7 @@ import keras
 from rich.console import Console
 
 from seq2seq.config import Config
+from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.replicas import report_lost_workers
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory.directory import CONFIG, METADATA, load_model_config
@@ -22,8 +23,15 @@ from seq2seq.training.display import Display, TensorBoardWriter, format_duration
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.machine import Machine, check_workers, set_up_machine, with_batch_tokens
 from seq2seq.training.recovery import DivergenceMonitor
-from seq2seq.training.run_state import RunState, StopResult, check_update_count, plan_epoch, planned_updates
-from seq2seq.training.setup import make_compiled_model, prepare_on_all_workers, summarize, try_largest_batches
+from seq2seq.training.pace import describe_plan, needs_plan, plan_updates
+from seq2seq.training.run_state import RunState, StopResult, check_update_count, nothing_left, plan_epoch
+from seq2seq.training.setup import (
+    make_compiled_model,
+    measure_pace,
+    prepare_on_all_workers,
+    summarize,
+    try_largest_batches,
+)
 from seq2seq.training.validation import FINAL_NO_GAIN_WARNING, VALIDATORS, Validator, short_run_warning
 
 
@@ -126,12 +134,13 @@ def _train(
     records = RunDirectory(directory, config, model, data, replicas)
     progress = RunState() if changed is None else _resume(records, changed, display, allow_changes)
     records.start_run(resumes)
-    stop = Event()
+    plan, stop = plan_epoch(config, data.train, 1), Event()
     loop = TrainingLoop(
         config,
         model,
         data,
         progress,
+        epoch_batches=len(plan),
         directory=records,
         validator=validator,
         monitor=DivergenceMonitor(config.training.recovery, model, data),
@@ -143,18 +152,19 @@ def _train(
     )
     if board is not None:
         board.start(loop.update)
-    if loop.should_continue:
-        plan = plan_epoch(config, data.train, progress.epoch)
+    if loop.end is not None and not loop.should_continue:
+        display.print(nothing_left(config, progress, loop.end))
+    else:
+        if resumes:
+            display.print(f"resuming after update {loop.update:,}, in epoch {progress.epoch}")
         summarize(display, model, data, plan, directory)
         check_update_count(config.training, len(plan))
-        if warning := short_run_warning(planned_updates(config.training, len(plan)), config.training):
-            display.print(warning)
         with _stop_on_signals(stop, display.print):
             # The largest batches of all epochs: one of them may leave out a mixture's longest sentence.
-            tried = plan_epoch(config, data.train, progress.epoch, full_pass=True)
-            try_largest_batches(validator, tried)
+            try_largest_batches(validator, plan_epoch(config, data.train, progress.epoch, full_pass=True))
+            _plan_by_speed(loop, plan)
             loop.run()
-    _say_how_it_ended(loop, directory, display)
+        _say_how_it_ended(loop, directory, display)
     progress = loop.run_state
     return TrainingReport(directory, loop.end, loop.update, progress.seconds, progress.best, records.history())
 
@@ -163,15 +173,27 @@ def _resume(records: RunDirectory, changed: list[str], display: Display, allow_c
     """Restore the last checkpoint, and say what has changed since."""
     before, now = load_model_config(records.directory).training, records.config.training
     progress = records.load(LAST, allow_changes)
-    display.print(
-        f"resuming after update {progress.total_batches // now.accumulation_steps:,}, in epoch {progress.epoch}"
-    )
     if progress.rollbacks and (before.learning_rate, before.schedule) != (now.learning_rate, now.schedule):
         progress.rollbacks = 0
         display.print("the learning rate was changed, and is no longer halved for the times the run was rolled back")
     if changed:
         display.print(f"warning: the recipe changed: {', '.join(changed)}")
     return progress
+
+
+def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
+    """Decide how many updates fit into `training.minutes` where that is open, for this run and all that resume it."""
+    config, display = loop.config, loop.display
+    if needs_plan(config):
+        pace = measure_pace(loop.validator, loop.directory, loop.run_state, plan, loop.stop)
+        if pace is None:  # interrupted
+            return
+        loop.run_state.seconds = pace.so_far
+        loop.config = plan_updates(config, pace, loop.epoch_batches, loop.update)
+        loop.directory.replace_config(loop.config)
+        display.print(describe_plan(loop.config, pace, loop.planned_updates))
+    if warning := short_run_warning(loop.planned_updates, loop.config.training):
+        display.print(warning)
 
 
 def _say_how_it_ended(loop: TrainingLoop, directory: Path, display: Display) -> None:

@@ -1,0 +1,175 @@
+"""What the columns of a table of sentence pairs hold, and what a file is that is no such table."""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from seq2seq.corpora.languages import language_code, may_be_in
+from seq2seq.corpora.readers import open_bytes, read_lines, wrap_reading_errors
+from seq2seq.errors import CorpusError
+
+SAMPLE_LINES = 2000
+HEAD_BYTES = 2**16
+MOST = 0.9  # of the lines or cells that must be of a kind
+
+MAGIC = {b"PK\x03\x04": "a zip archive, as .xlsx and .docx are", b"\x1f\x8b": "gzip without .gz in its name"}
+MAGIC |= {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"%PDF": "PDF"}
+MARKUP = re.compile(
+    r"\s*<(\?xml|!doctype|tmx|xliff|html|body|url|doc|talkid|keywords|speaker|title|srcset|refset|tstset|mteval)\b",
+    re.IGNORECASE,
+)
+ATTRIBUTION = re.compile(r"\bCC[ -]?(BY|0)\b|\bAttribution\b|tatoeba\.org|^https?://\S+$", re.IGNORECASE)
+QUOTED = re.compile(r'"(?:[^"]|"")*"')
+LANGUAGE_CODE = "the code of a language"
+NAMED_IN_HEADER = ("numbers", "identifiers", "attribution")
+NEVER_SENTENCES = (*NAMED_IN_HEADER, LANGUAGE_CODE)
+SIDE_NAMES = {"source", "src", "target", "tgt", "trg", "original", "translation", "reference"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    number    counted from 1
+    cells     of a sample of rows, without the header
+    first     the cell of the first line
+    kind      None: sentences; else what is there in their place
+    language  of a column that holds nothing but the code of one
+    """
+
+    number: int
+    cells: list[str]
+    first: str
+    kind: str | None
+    language: str | None = None
+
+
+def read_sample(path: Path) -> list[str]:
+    """The first lines of a text file that are not blank.
+
+    Raises:
+        CorpusError: It cannot be read, or is no lines of text in UTF-8.
+    """
+    with wrap_reading_errors(str(path)), open_bytes(path) as handle:
+        head = handle.read(HEAD_BYTES)
+    found = next((what for magic, what in MAGIC.items() if head.startswith(magic)), None)
+    remedy = "Give plain text, a sentence or a pair a line."
+    if found is None and b"\0" in head:
+        found = "UTF-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head[1:2] == b"\0" else "a binary file"
+        order = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-16le"
+        remedy = f"Convert it with `iconv -f {order} -t utf-8`." if found == "UTF-16" else remedy
+    if found is None and b"\r" in head and b"\n" not in head:
+        found, remedy = "lines that end with CR alone", "Convert it with `tr '\\r' '\\n'`."
+    if found is not None:
+        raise CorpusError(f"{path}: expected lines of text in UTF-8, found {found}. {remedy}")
+    lines = [line for line in islice(read_lines(path), SAMPLE_LINES) if line.strip()]
+    if not lines:
+        raise CorpusError(f"{path}: expected sentence pairs, found no text.")
+    if tag := MARKUP.match(lines[0]):
+        raise CorpusError(
+            f"{path}: expected lines of text, found markup, {tag[0].strip()}>. Extract the sentences first, one a line."
+        )
+    return lines
+
+
+def read_columns(path: Path) -> list[Column]:
+    """The columns of a table.
+
+    Raises:
+        CorpusError: See `read_sample`; or it is no table of tab-separated columns, or a spreadsheet quoted its cells.
+    """
+    lines = read_sample(path)
+    rows = [line.split("\t") for line in lines]
+    (width, rows_of_width), *_ = Counter(map(len, rows)).most_common(1)
+    if _quoted(rows):
+        raise CorpusError(
+            f"{path}: expected tab-separated columns, found cells in quotation marks, as spreadsheets and CSV write "
+            f"them: {lines[0][:60]}. Save it as tab-separated text without quotation marks."
+        )
+    if width == 1:
+        delimiter = next((mark for mark in ",;|" if _is_csv(lines, mark)), None)
+        if delimiter is not None:
+            raise CorpusError(
+                f"{path}: expected tab-separated columns, found CSV, whose columns '{delimiter}' separates. Save it "
+                "as tab-separated text without quotation marks."
+            )
+        raise CorpusError(
+            f"{path}: expected source<TAB>target lines, found no tab in most lines. Give such a file, or two files, "
+            "source and target, that are aligned line by line."
+        )
+    if rows_of_width < MOST * len(rows):
+        widths = ", ".join(f"{count:,} lines of {size}" for size, count in Counter(map(len, rows)).most_common())
+        raise CorpusError(
+            f"{path}: expected equally many tab-separated columns in all lines, found, of the first {len(rows):,}: "
+            f"{widths}. Mend the file, or say which columns hold source and target: --columns 1,2."
+        )
+    table = zip(*(row for row in rows if len(row) == width), strict=True)
+    return [_column(number, *cells) for number, cells in enumerate(table, start=1)]
+
+
+def has_header(columns: Sequence[Column], source: Column, target: Column) -> bool:
+    """Whether the first line names the columns, two of which hold sentences."""
+    if any(column.kind in NAMED_IN_HEADER and _kind([column.first]) is None for column in columns):
+        return True  # "score" above numbers
+    named = [(side, header_language(side)) for side in (source, target)]
+    if all(code for _, code in named):  # "German" is translated by "Deutsch", and both name one language
+        return named[0][1] != named[1][1] and all(may_be_in(side.cells, code or "") for side, code in named)
+    return all(code or _words(side.first) & SIDE_NAMES for side, code in named)
+
+
+def header_language(column: Column) -> str | None:
+    """The language that a header names: `German`, `de`, `text_de`."""
+    found = [code for code in (language_code(word) for word in (column.first, *_words(column.first))) if code]
+    return found[0] if found and len(_words(column.first)) <= 3 else None
+
+
+def _words(cell: str) -> set[str]:
+    return set(re.split(r"[\W_]+", cell.casefold().strip())) - {""}
+
+
+def _column(number: int, first: str, *cells: str) -> Column:
+    filled = [cell.strip() for cell in cells or (first,) if cell.strip()]
+    kind = _kind(filled) if 2 * len(filled) >= len(cells) else "blank cells"
+    distinct = set(filled)
+    language = language_code(filled[0]) if len(distinct) == 1 and len(filled) > 1 and len(filled[0]) <= 7 else None
+    if language:
+        kind = LANGUAGE_CODE
+    elif kind is None and len(filled) > 2 and len(distinct) == 1:
+        kind = f"'{filled[0][:20]}' in every line"
+    elif kind is None and len(filled) >= 200 and len(distinct) <= len(filled) / 50:
+        kind = f"one of {len(distinct)} labels"
+    return Column(number, list(cells) or [first], first, kind, language)
+
+
+def _kind(cells: Sequence[str]) -> str | None:
+    """What cells that are not blank hold; None: what may be sentences."""
+
+    def most(holds: Callable[[str], object]) -> bool:
+        return sum(1 for cell in cells if holds(cell)) >= MOST * len(cells)
+
+    if most(lambda cell: not any(map(str.isalpha, cell))):
+        return "numbers"
+    if most(ATTRIBUTION.search):
+        return "attribution"
+    if most(lambda cell: not re.search(r"\s", cell) and re.search("[0-9]", cell)):
+        return "identifiers"
+    return None
+
+
+def _quoted(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a spreadsheet wrote the rows: all cells in quotation marks, or those that have some inside, or breaks."""
+    whole = sum(all(QUOTED.fullmatch(cell) for cell in row) for row in rows)
+    doubled = sum(any('""' in cell[1:-1] and QUOTED.fullmatch(cell) for cell in row) for row in rows)
+    broken = sum(any(cell.startswith('"') and cell.count('"') % 2 for cell in row) for row in rows)
+    ragged = len({len(row) for row in rows}) > 1
+    return 2 * whole > len(rows) or 100 * doubled > len(rows) or (ragged and 10 * broken > len(rows))
+
+
+def _is_csv(lines: Sequence[str], delimiter: str) -> bool:
+    widths = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter))
+    (width, count), *_ = widths.most_common(1)
+    return width > 1 and count >= MOST * len(lines)
