@@ -6,8 +6,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seq2seq.config import CorpusConfig
+from seq2seq.corpora.languages import language_code
 from seq2seq.corpora.readers import SentencePair, open_corpus
+from seq2seq.corpora.survey import detect_pairs
 from seq2seq.errors import CorpusError
 from seq2seq.storage.files import atomic_write
 
@@ -15,16 +16,16 @@ ACCEPTED = (
     "a list of (source, target) tuples or of dicts, a data frame with two columns of text, a dict of two lists, "
     "the path of a TSV file, or two paths"
 )
-LANGUAGE_CODE = re.compile("[a-z]{2}")
 # What would end a line or a column of a TSV, or would be taken for a mark of the file's encoding.
 SEPARATORS = re.compile("[\t\r\n\ufeff]+")
 
 
 class InMemoryPairs(NamedTuple):
-    """Pairs, and the languages that the names of their columns tell, as `("en", "de")`; None where they tell none."""
+    """Pairs, and the languages that the names of their columns tell (ISO 639), None where they tell none."""
 
     pairs: list[SentencePair]
-    languages: tuple[str, str] | None
+    source_language: str | None
+    target_language: str | None
 
 
 def pair_files(pairs: Any) -> list[Path] | None:
@@ -71,12 +72,12 @@ def collect_pairs(pairs: Any, columns: Sequence[str | int] | None = None) -> InM
     return _checked(found, names)
 
 
-def read_pairs(pairs: Any, columns: Sequence[Any] | None = None) -> list[SentencePair]:
+def read_pairs(pairs: Any, columns: Any = None) -> list[SentencePair]:
     """The pairs of `collect_pairs`, or of one file of them or two; see there, and `detect_pairs`."""
     files = pair_files(pairs)
     if files is None:
         return collect_pairs(pairs, columns).pairs
-    return list(open_corpus(CorpusConfig(tsv=str(files[0]))))
+    return list(open_corpus(detect_pairs(files, columns).corpus))
 
 
 def write_pairs(pairs: Iterable[SentencePair], path: Path) -> int:
@@ -154,5 +155,5 @@ def _pair(number: int, source: Any, target: Any) -> SentencePair:
 def _checked(pairs: list[SentencePair], names: Sequence[Any] | None) -> InMemoryPairs:
     if not pairs:
         raise CorpusError(f"pairs: there are none. Expected {ACCEPTED}.")
-    coded = names is not None and all(isinstance(name, str) and LANGUAGE_CODE.fullmatch(name) for name in names)
-    return InMemoryPairs(pairs, (names[0], names[1]) if names is not None and coded else None)
+    codes = [language_code(name) if isinstance(name, str) else None for name in names or (None, None)]
+    return InMemoryPairs(pairs, codes[0], codes[1])

@@ -10,15 +10,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.config import FilterConfig, TokenizerConfig
+from seq2seq.config import CorpusConfig, FilterConfig, TokenizerConfig
+from seq2seq.config.data import DataConfig, ValidConfig
 from seq2seq.corpora import SentencePair
 from seq2seq.corpora.filters import FilterReport, filter_pairs
 from seq2seq.corpora.in_memory import read_pairs
+from seq2seq.corpora.survey import survey_corpus
 from seq2seq.data.batching import BatchPlan, plan_batches
 from seq2seq.data.encoded import EncodedCorpus, encode_corpus
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import CorpusError
 from seq2seq.models.trainable import BATCH_SPEC
+from seq2seq.training.planning import plan_recipe
 
 
 class FitDataset(NamedTuple):
@@ -50,8 +53,8 @@ def make_dataset(
 
     Args:
         pairs: See `train_pairs`.
-        tokenizers: Those of another dataset, as validation needs; or how to train them; by default one joint tokenizer
-            whose size the amount of text decides.
+        tokenizers: Those of another dataset, as validation needs; or how to train them; by default as the amount of text
+            decides.
         max_tokens: Most real tokens of a batch on either side, EOS included.
         filters: Which pairs to leave out; by default as a recipe does.
         columns: See `train_pairs`.
@@ -111,7 +114,9 @@ class _TemporaryCorpus(EncodedCorpus):
 def _train_tokenizers(
     pairs: Sequence[SentencePair], options: TokenizerConfig | None, filters: FilterConfig
 ) -> Tokenizers:
-    options = options or TokenizerConfig(joint=True)
+    if options is None:  # as a planned recipe has them
+        data = DataConfig(train=CorpusConfig(tsv="pairs"), valid=ValidConfig(fraction=0.5))
+        options = plan_recipe(data, survey_corpus(pairs, filters)).tokenizer
     kept = list(filter_pairs(pairs, filters, FilterReport()))
     made = [
         Tokenizer.train((getattr(pair, side) for pair in kept for side in part.sides), options)

@@ -12,14 +12,16 @@ from rich.console import Console
 
 from seq2seq.config import CorpusConfig, TranslationConfig, dump_config, parse_config_text
 from seq2seq.config.data import DataConfig, ValidConfig
+from seq2seq.corpora import open_corpus
 from seq2seq.corpora.in_memory import collect_pairs, pair_files, write_pairs
+from seq2seq.corpora.languages import identify_language
+from seq2seq.corpora.survey import DetectedPairs, detect_pairs, survey_corpus
 from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import CONFIG, METADATA
 from seq2seq.storage.files import sha256
+from seq2seq.training.planning import plan_held_out, plan_recipe
 from seq2seq.training.run import TrainingReport, train
-
-HELD_OUT = 0.02  # share of the sources
 
 
 class TrainedTranslator(Translator):
@@ -94,31 +96,28 @@ def plan_pairs(
     columns: Sequence[str | int] | None = None,
 ) -> TranslationConfig:
     """The recipe that fits pairs, which are written into `folder` if they come from memory; see `train_pairs`."""
-    return TranslationConfig(data=_data(pairs, valid, folder, _languages(languages), columns))
-
-
-def _data(pairs: Any, valid: Any, folder: Path, languages: tuple[str, str] | None, columns: Any) -> DataConfig:
-    """The recipe's section, once what came from memory is written into the model directory."""
-    train, named = _corpus(pairs, folder, "pairs", columns)
-    source, target = languages or named or (None, None)
+    detected = _locate(pairs, folder, "pairs", _languages(languages), columns)
+    survey = survey_corpus(open_corpus(detected.corpus))
     if valid is None:
-        held_out = ValidConfig(fraction=HELD_OUT)
+        held_out = plan_held_out(survey)
     elif isinstance(valid, (int, float)):
         held_out = ValidConfig(pairs=valid) if isinstance(valid, int) else ValidConfig(fraction=valid)
     else:
-        corpus, _ = _corpus(valid, folder, "valid", columns)
+        corpus = _locate(valid, folder, "valid", _languages(languages), columns).corpus
         held_out = ValidConfig(**corpus.model_dump(exclude_unset=True))
-    return DataConfig(train=train, valid=held_out, source_language=source, target_language=target)
+    data = DataConfig(
+        train=detected.corpus,
+        valid=held_out,
+        source_language=detected.source_language,
+        target_language=detected.target_language,
+    )
+    return plan_recipe(data, survey, minutes)
 
 
-def _corpus(
-    pairs: Any, folder: Path, name: str, columns: Sequence[str | int] | None
-) -> tuple[CorpusConfig, tuple[str, str] | None]:
-    """What a recipe says of pairs, and their languages if they tell them."""
+def _locate(pairs: Any, folder: Path, name: str, languages: tuple[str, str] | None, columns: Any) -> DetectedPairs:
+    """Where pairs lie, in a recipe's words; those of Python objects are written into the model directory."""
     if files := pair_files(pairs):
-        paths = [str(file.resolve()) for file in files]
-        corpus = CorpusConfig(tsv=paths[0]) if len(paths) == 1 else CorpusConfig(source=paths[0], target=paths[1])
-        return corpus, None
+        return detect_pairs([file.resolve() for file in files], columns, languages)
     found = collect_pairs(pairs, columns)
     path = folder.resolve() / f"{name}.tsv"
     folder.mkdir(parents=True, exist_ok=True)
@@ -126,14 +125,18 @@ def _corpus(
     if changed := write_pairs(found.pairs, new):
         warnings.warn(
             f"{changed:,} of {len(found.pairs):,} pairs have tabs, line breaks or broken characters within a sentence; "
-            f"{path} has spaces in their place.",
-            stacklevel=3,
+            f"{path} has spaces or U+FFFD in their place.",
+            stacklevel=4,
         )
     if path.exists() and (folder / CONFIG).exists() and sha256(path) != sha256(new):
         new.unlink()
         raise TrainingError(f"{path}: holds the pairs of another run. Train into another directory.")
     new.replace(path)
-    return CorpusConfig(tsv=str(path)), found.languages
+    source, target = languages or (
+        found.source_language or identify_language([pair.source for pair in found.pairs]),
+        found.target_language or identify_language([pair.target for pair in found.pairs]),
+    )
+    return DetectedPairs(CorpusConfig(tsv=str(path)), source, target, f"{path}: {source} to {target}")
 
 
 def override_recipe(config: TranslationConfig, overrides: Sequence[str] | Mapping[str, Any]) -> TranslationConfig:
