@@ -259,6 +259,10 @@ class TargetTokenizerConfig(Section):
         unit="pieces",
         ge=8,
     )
+    exact_size: bool = field(
+        True,
+        "Refuse text that has fewer pieces than `vocabulary_size`; `false`: take those it has.",
+    )
     character_coverage: float = field(1.0, "Share of characters that get a piece.", gt=0.9, le=1.0)
     byte_fallback: bool = field(False, "Spell unknown characters in bytes rather than as unk.")
     split_digits: bool = field(False, "Make each digit a piece, so that a number is copied digit by digit.")

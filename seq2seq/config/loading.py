@@ -34,9 +34,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     elif str(path) in recipe_names():
         text = (resources.files("seq2seq") / "recipes" / f"{path}.yaml").read_bytes()
     else:
-        raise ConfigError(
-            f"{path}: no such recipe. Give a YAML file, or one of the packaged recipes: {', '.join(recipe_names())}."
-        )
+        raise ConfigError(_explain_missing(file))
     config = parse_config_text(text, str(path), overrides)
     if config.data is None:
         raise ConfigError(f"{path}: 'data' is missing.")
@@ -65,6 +63,16 @@ def recipe_names() -> list[str]:
     """Names of the recipes that ship with the package."""
     folder = resources.files("seq2seq") / "recipes"
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def _explain_missing(path: Path) -> str:
+    names, own = recipe_names(), path / "config.yaml"
+    if path.is_dir():
+        return f"{path}: expected a recipe, found a folder." + (f" Its recipe is {own}." if own.is_file() else "")
+    return (
+        f"{path}: no such file, and no packaged recipe.{suggest_similar(str(path), names)} Packaged recipes: "
+        f"{', '.join(names)}. Of sentence pairs of your own give the file: seq2seq train pairs.tsv."
+    )
 
 
 def validate_config(values: Any, origin: str) -> Config:

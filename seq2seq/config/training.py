@@ -29,8 +29,8 @@ class ScheduleConfig(Section):
     )
     decay_updates: int | None = field(
         None,
-        "Length of `cosine`, null: to the end of the run, by `updates` or by `epochs` as long as the first one; distance "
-        "between two decays of `step`.",
+        "Length of `cosine`, null: until the end of the run (`updates`, or `epochs` of as many batches as the first); "
+        "distance between two decays of `step`.",
         unit="updates",
         ge=1,
     )
@@ -139,10 +139,11 @@ class TrainingConfig(Section):
     updates: int | None = field(None, "Stop after so many updates.", unit="updates", ge=1)
     minutes: float | None = field(
         None,
-        "Plan the run to take so long, validation included, reading the corpus and compiling not. Where `updates` is "
-        "null, speed is measured before the first update, and `updates`, `validation.interval_updates` and "
-        "`schedule.warmup_updates` are set by it in the model directory's recipe: they, and not the clock, end the run. "
-        "`epochs` still does, too.",
+        "Length that the run is planned for: training and validation, without reading corpora and compiling. Where "
+        "`updates` is null, speed is measured before the first update and decides `updates`, "
+        "`validation.interval_updates` and `schedule.warmup_updates`. They are written into the model directory's "
+        "recipe; the run then follows them, not the clock. `epochs` stays an upper bound. Where `updates` is given, it "
+        "decides.",
         unit="minutes",
         gt=0.0,
     )
@@ -183,8 +184,8 @@ class BaseValidationConfig(Section):
 
     interval_updates: int | None = field(
         None,
-        "Distance between validations; null: at the end of every epoch. `training.minutes` may change it, so that a run "
-        "has enough of them, and does not spend its time on them.",
+        "Distance between validations; null: at the end of every epoch. `training.minutes` changes it where validation "
+        "would take more than a tenth of the time, or happen fewer than 8 times.",
         unit="updates",
         ge=1,
     )

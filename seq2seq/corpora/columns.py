@@ -27,7 +27,8 @@ QUOTED = re.compile(r'"(?:[^"]|"")*"')
 LANGUAGE_CODE = "the code of a language"
 NAMED_IN_HEADER = ("numbers", "identifiers", "attribution")
 NEVER_SENTENCES = (*NAMED_IN_HEADER, LANGUAGE_CODE)
-SIDE_NAMES = {"source", "src", "target", "tgt", "trg", "original", "translation", "reference"}
+SIDE_NAMES = {"source", "src", "target", "tgt", "trg", "original", "translation", "reference", "text", "sentence"}
+MAX_HEADING_WORDS = 3
 
 
 @dataclass(frozen=True)
@@ -113,22 +114,32 @@ def read_columns(path: Path) -> list[Column]:
 
 def has_header(columns: Sequence[Column], source: Column, target: Column) -> bool:
     """Whether the first line names the columns, two of which hold sentences."""
-    if any(column.kind in NAMED_IN_HEADER and _kind([column.first]) is None for column in columns):
+    sides = source, target
+    if not all(_heading(side.first) for side in sides) or source.first.casefold() == target.first.casefold():
+        return False
+    if any(column.kind in NAMED_IN_HEADER and _is_odd_one(column) for column in columns):
         return True  # "score" above numbers
-    named = [(side, header_language(side)) for side in (source, target)]
+    named = [(side, header_language(side)) for side in sides]
     if all(code for _, code in named):  # "German" is translated by "Deutsch", and both name one language
         return named[0][1] != named[1][1] and all(may_be_in(side.cells, code or "") for side, code in named)
-    return all(code or _words(side.first) & SIDE_NAMES for side, code in named)
+    return all(code or set(_heading(side.first)) & SIDE_NAMES for side, code in named)
 
 
 def header_language(column: Column) -> str | None:
     """The language that a header names: `German`, `de`, `text_de`."""
-    found = [code for code in (language_code(word) for word in (column.first, *_words(column.first))) if code]
-    return found[0] if found and len(_words(column.first)) <= 3 else None
+    return next((code for code in map(language_code, (column.first, *_heading(column.first))) if code), None)
 
 
-def _words(cell: str) -> set[str]:
-    return set(re.split(r"[\W_]+", cell.casefold().strip())) - {""}
+def _heading(cell: str) -> list[str]:
+    """The words of what may be a heading: few, and no sentence."""
+    words = re.findall(r"[^\W_]+", cell.casefold())
+    return words if len(words) <= MAX_HEADING_WORDS and not re.search(r"[.!?。？！]\s*$", cell) else []
+
+
+def _is_odd_one(column: Column) -> bool:
+    """Whether the first cell alone is not of the column's kind."""
+    others = (cell for cell in column.cells if cell.strip())
+    return _kind([column.first]) is None and all(_kind([cell]) == column.kind for cell in others)
 
 
 def _column(number: int, first: str, *cells: str) -> Column:

@@ -1,7 +1,6 @@
 """Validation text that is held out of a training corpus, by source sentence."""
 
 import hashlib
-import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import compress
 
@@ -9,17 +8,12 @@ import numpy as np
 
 from seq2seq.config.data import SIDES, CorporaConfig, SentenceFilterConfig
 from seq2seq.corpora.filters import FilterReport, drop_reason, filter_pairs
-from seq2seq.corpora.readers import Corpus, Mixture, SentencePair, chunks, open_corpus
+from seq2seq.corpora.readers import Corpus, Mixture, SentencePair, chunks, open_corpus, plain_form
 from seq2seq.errors import CorpusError
 from seq2seq.storage.deduplication import hash_texts
 
 CHUNK_SIZE = 1000  # pairs that are divided at once
 MAX_HASH = 2**64 - 1
-
-
-def plain_form(text: str) -> str:
-    """What sentences are compared by: stripped, in Unicode NFC."""
-    return unicodedata.normalize("NFC", text).strip()
 
 
 def hash_sources(pairs: Iterable[SentencePair]) -> np.ndarray:
@@ -105,7 +99,7 @@ def open_valid(data: CorporaConfig, train: Sequence[Corpus], sides: Collection[s
 def _bound_of_pairs(corpus: Corpus, count: int, filters: SentenceFilterConfig) -> int:
     """The bound up to which there are `count` pairs that the filters keep; the highest where there are fewer.
 
-    Memory grows by 16 bytes a pair that is held out, and by no others.
+    Memory grows with the pairs that are held out, not with the corpus.
     """
     smallest, bound = np.zeros(0, np.uint64), np.uint64(MAX_HASH)
 

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import math
+import unicodedata
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol, TypeVar
 
 from seq2seq.config import CorpusConfig, TextConfig
-from seq2seq.config.data import SIDES
+from seq2seq.config.data import SIDES, ValidConfig
 from seq2seq.errors import CorpusError
 from seq2seq.storage.files import resolve_file, sha256
 
@@ -48,9 +49,12 @@ def open_corpus(spec: TextConfig, sides: Collection[str] = SIDES) -> Corpus:
     judge it alone. Of a `target` without a `source` all sources are "".
 
     Raises:
-        CorpusError: A file is missing or an environment variable in its path is not set. While reading:
+        CorpusError: A file is missing or an environment variable in its path is not set; or `spec` is what is held out
+            of another corpus, see `held_out.open_valid`. While reading:
             invalid UTF-8, unequal line counts, or a wrong number of columns, each with file and line.
     """
+    if isinstance(spec, ValidConfig) and spec.held_out:
+        raise CorpusError("data.valid is held out of data.train: open both with open_train and open_valid.")
     if isinstance(spec, CorpusConfig) and spec.mixture is not None:
         return Mixture([open_corpus(part, sides) for part in spec.mixture])
     corpus: Corpus
@@ -206,6 +210,11 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
+
+
+def plain_form(text: str) -> str:
+    """What sentences are compared by: stripped, in Unicode NFC."""
+    return unicodedata.normalize("NFC", text).strip()
 
 
 def read_lines(path: Path) -> Iterator[str]:

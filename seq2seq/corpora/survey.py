@@ -43,6 +43,7 @@ class CorpusSurvey:
     sources                               number of different source sentences
     source_characters, target_characters  number of characters
     source_words, target_words            number of words between blanks: few in Chinese, Japanese or Thai
+    source_alphabet, target_alphabet      number of different characters
     shared_characters                     share of the target's running letters that are also of the source's
                                           alphabet, 0 to 1, small and capital letters alike
     """
@@ -53,6 +54,8 @@ class CorpusSurvey:
     target_characters: int
     source_words: int
     target_words: int
+    source_alphabet: int
+    target_alphabet: int
     shared_characters: float
 
 
@@ -67,14 +70,14 @@ def survey_corpus(corpus: Corpus, filters: FilterConfig | None = None) -> Corpus
         CorpusError: See `open_corpus`.
     """
     report, seen, sources = FilterReport(), Deduplicator(), 0
-    characters, words, letters = Counter[str](), Counter[str](), {"source": Counter[str](), "target": Counter[str]()}
+    characters, words, found = Counter[str](), Counter[str](), {"source": Counter[str](), "target": Counter[str]()}
     for chunk in chunks(filter_pairs(corpus, filters or FilterConfig(), report), CHUNK_SIZE):
         sources += int(seen.add(hash_sources(chunk)).sum())
-        for side, counts in letters.items():
+        for side, counts in found.items():
             texts = [getattr(pair, side) for pair in chunk]
             characters[side] += sum(map(len, texts))
             words[side] += sum(len(text.split()) for text in texts)
-            counts.update("".join(texts).lower())
+            counts.update("".join(texts))
     return CorpusSurvey(
         report.kept,
         sources,
@@ -82,20 +85,29 @@ def survey_corpus(corpus: Corpus, filters: FilterConfig | None = None) -> Corpus
         characters["target"],
         words["source"],
         words["target"],
-        _shared_letters(letters["source"], letters["target"]),
+        len(found["source"]),
+        len(found["target"]),
+        _shared_letters(found["source"], found["target"]),
     )
 
 
 def _shared_letters(source: Counter[str], target: Counter[str]) -> float:
     """The share of the target's letters that are of the source's alphabet; of characters with their counts."""
-    source, target = (
-        Counter({letter: count for letter, count in counts.items() if letter.isalpha()}) for counts in (source, target)
-    )
+    source, target = map(_letters, (source, target))
     ranked = source.most_common()
     before = accumulate((count for _, count in ranked), initial=0)
     limit = ALPHABET_SHARE * source.total()
     alphabet = {letter for (letter, _), rank in zip(ranked, before, strict=False) if rank < limit}
     return sum(count for letter, count in target.items() if letter in alphabet) / max(target.total(), 1)
+
+
+def _letters(characters: Counter[str]) -> Counter[str]:
+    """Those that are letters, small and capital ones as one."""
+    letters = Counter[str]()
+    for character, count in characters.items():
+        if character.isalpha():
+            letters[character.lower()] += count
+    return letters
 
 
 def detect_pairs(

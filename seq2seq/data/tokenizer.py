@@ -96,6 +96,7 @@ class Tokenizer:
                 model_writer=output,
                 model_type=config.model_type,
                 vocab_size=config.vocabulary_size,
+                hard_vocab_limit=config.exact_size,
                 character_coverage=config.character_coverage,
                 byte_fallback=config.byte_fallback,
                 split_digits=config.split_digits,

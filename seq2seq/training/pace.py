@@ -1,8 +1,7 @@
 """How fast a run is, measured before its first update, and how many updates therefore fit into `training.minutes`."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from seq2seq.config import Config
 from seq2seq.config.section import MAX_INTEGER
@@ -16,8 +15,7 @@ MAX_WARMUP = 0.25  # share of the updates; where a cosine follows, a quarter cos
 LATE = 1.2  # times `training.minutes`
 
 
-@dataclass(frozen=True)
-class Pace:
+class Pace(NamedTuple):
     """What was measured, in seconds.
 
     update      one, with all the batches that it takes
@@ -116,5 +114,7 @@ def _with_plan(config: Config, updates: int | None, interval: int | None, warmup
     def changed(section: Any, **values: Any) -> Any:
         return section.model_copy(update=values)
 
-    training = changed(config.training, updates=updates, schedule=changed(config.training.schedule, warmup_updates=warmup))
+    training = changed(
+        config.training, updates=updates, schedule=changed(config.training.schedule, warmup_updates=warmup)
+    )
     return changed(config, training=training, validation=changed(config.validation, interval_updates=interval))

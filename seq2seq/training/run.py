@@ -22,8 +22,8 @@ from seq2seq.training.checkpoints import LAST, RunDirectory, check_recipe, lock_
 from seq2seq.training.display import Display, TensorBoardWriter, format_duration, make_display
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.machine import Machine, check_workers, set_up_machine, with_batch_tokens
-from seq2seq.training.recovery import DivergenceMonitor
 from seq2seq.training.pace import describe_plan, needs_plan, plan_updates
+from seq2seq.training.recovery import DivergenceMonitor
 from seq2seq.training.run_state import RunState, StopResult, check_update_count, nothing_left, plan_epoch
 from seq2seq.training.setup import (
     make_compiled_model,

@@ -48,7 +48,10 @@ def test_cosine_starts_where_the_warmup_ends():
 
 
 def test_cosine_lasts_to_the_end_of_the_run_by_default():
-    config, given = training(type="cosine", warmup_updates=4), training(type="cosine", warmup_updates=4, decay_updates=6)
+    config, given = (
+        training(type="cosine", warmup_updates=4),
+        training(type="cosine", warmup_updates=4, decay_updates=6),
+    )
     rates = [learning_rate(config, update, end=10) for update in range(1, 12)]
     assert rates == pytest.approx([learning_rate(given, update, end=99) for update in range(1, 12)])
     assert learning_rate(config, 10, end=20) > 1e-3, "another end, another rate"

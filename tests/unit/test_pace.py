@@ -1,6 +1,5 @@
 """How many updates fit into given minutes, how often a run then validates, and what is kept of it on resuming."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,7 +83,7 @@ def test_a_warmup_that_is_too_long_is_shortened_to_a_quarter():
 
 
 def test_a_run_without_time_left_ends_where_it_is():
-    assert planned(recipe(), replace(PACE, so_far=9999.0), done=77)[0] == 77
+    assert planned(recipe(), PACE._replace(so_far=9999.0), done=77)[0] == 77
     assert planned(recipe(minutes=1e12))[0] == MAX_INTEGER, "which a recipe can hold"
 
 

@@ -9,8 +9,7 @@ from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from seq2seq.corpora.held_out import plain_form
-from seq2seq.corpora.readers import chunks, strip_line_end
+from seq2seq.corpora.readers import chunks, plain_form, strip_line_end
 from seq2seq.errors import CorpusError
 from seq2seq.storage.files import atomic_write
 
