@@ -46,10 +46,11 @@ class CellComparison:
 
     @property
     def summary(self) -> pd.DataFrame:
-        """One row a cell, best first: units, parameters, and means over seeds with 95% intervals (Student's t)."""
-        means = summarize(self.runs, ["bleu", "chrf", "valid_loss", "tokens_per_second"])
-        fixed = self.runs.groupby("cell", sort=False)[["units", "parameters", "updates"]].first()
-        return fixed.join(means).sort_values("bleu", ascending=False)
+        """One row a cell, best first: sizes, and means over seeds, of the scores with 95% intervals (Student's t)."""
+        by_cell = self.runs.groupby("cell", sort=False)
+        sizes = by_cell[["units", "parameters", "updates"]].first()
+        means = by_cell[["valid_loss", "tokens_per_second"]].mean()
+        return sizes.join(summarize(self.runs, ["bleu", "chrf"])).join(means).sort_values("bleu", ascending=False)
 
     def difference(self, first: str, second: str) -> dict[str, float]:
         """How many BLEU points one cell is better than another, run by run of the same seed: `group_difference`."""

@@ -20,7 +20,8 @@ from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import CONFIG, METADATA
 from seq2seq.storage.files import sha256
-from seq2seq.training.planning import plan_held_out, plan_recipe
+from seq2seq.training.display import make_display
+from seq2seq.training.planning import describe_recipe, plan_held_out, plan_recipe
 from seq2seq.training.run import TrainingReport, train
 
 
@@ -78,7 +79,9 @@ def train_pairs(
     temporary = TemporaryDirectory(prefix="seq2seq-") if directory is None else None
     folder = Path(temporary.name if directory is None and temporary else directory or "")
     plan = plan_pairs(pairs, folder, valid=valid, minutes=minutes, languages=languages, columns=columns)
-    report = train(override_recipe(plan, overrides), folder, callbacks, console)
+    recipe = override_recipe(plan, overrides)
+    make_display(console).print(f"planned: {describe_recipe(recipe)}")
+    report = train(recipe, folder, callbacks, console)
     if not (folder / METADATA).exists():
         raise TrainingError(f"{folder}: interrupted before the first validation. The same call resumes the run.")
     translator = TrainedTranslator.load(folder)
