@@ -18,6 +18,7 @@ _HOME = {
     "GenerationOptions": "config",
     "LanguageModel": "models.language_model",
     "PerplexityReport": "inference.text_generator",
+    "CellComparison": "training.cell_comparison",
     "ChallengeReport": "analysis.challenge.sets",
     "SearchOptions": "config",
     "SentencePair": "corpora",

@@ -13,7 +13,9 @@ def html_table(rows: Iterable[Sequence[object]], header: Sequence[str] = (), num
 
     def line(cells: Sequence[object], tag: str) -> str:
         styles = [_CELL.format(align="right" if place in right else "left") for place in range(len(cells))]
-        parts = (f'<{tag} style="{style}">{escape(str(cell))}</{tag}>' for cell, style in zip(cells, styles, strict=True))
+        parts = (
+            f'<{tag} style="{style}">{escape(str(cell))}</{tag}>' for cell, style in zip(cells, styles, strict=True)
+        )
         return f'<tr style="background:none">{"".join(parts)}</tr>'
 
     head = f"<thead>{line(header, 'th')}</thead>" if header else ""

@@ -45,7 +45,9 @@ class Score:
     lower_is_better: bool = False
 
     def __str__(self) -> str:
-        return " ".join(filter(None, (self.name, f"{self.score:.2f}", f"[{self.interval()}]" if self.interval() else "")))
+        return " ".join(
+            filter(None, (self.name, f"{self.score:.2f}", f"[{self.interval()}]" if self.interval() else ""))
+        )
 
     def interval(self) -> str:
         """`28.11 to 30.25`; "" where it was not measured."""
@@ -76,16 +78,15 @@ class EvaluationReport:
         if name.lower() in names:
             return names[name.lower()]
         measured = [score.name for score in self.scores]
-        raise KeyError(f"there is no score {name!r}.{suggest_similar(name.lower(), names)} Scores: {', '.join(measured)}.")
+        raise KeyError(
+            f"there is no score {name!r}.{suggest_similar(name.lower(), names)} Scores: {', '.join(measured)}."
+        )
 
     def __repr__(self) -> str:
         return f"EvaluationReport({', '.join(map(str, self.scores))}, {self.sentences:,} sentences)"
 
     def _repr_html_(self) -> str:
-        rows = [
-            (score.name, f"{score.score:.2f}", score.interval(), score.signature)
-            for score in self.scores
-        ]
+        rows = [(score.name, f"{score.score:.2f}", score.interval(), score.signature) for score in self.scores]
         table = html_table(rows, ("", "score", "95% interval", "signature"), numeric=[1])
         speed = "" if self.seconds is None else f", {self.seconds:.1f} s, {self.tokens_per_second:,.0f} tokens/s"
         return html_block(f"{self.sentences:,} sentences{speed}", table)

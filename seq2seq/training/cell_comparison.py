@@ -159,7 +159,9 @@ def _with_cell(
 
     def changed(name: CellName, units: int) -> TranslationConfig:
         sides = ("encoder", "decoder")
-        return override_recipe(recipe, {f"{side}.cell": name for side in sides} | {f"{side}.units": units for side in sides})
+        return override_recipe(
+            recipe, {f"{side}.cell": name for side in sides} | {f"{side}.units": units for side in sides}
+        )
 
     units = recipe.decoder.units
     if vocabulary_sizes is None or cell == reference:

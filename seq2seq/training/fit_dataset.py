@@ -100,9 +100,7 @@ class _TemporaryCorpus(EncodedCorpus):
     _folder: TemporaryDirectory[str]
 
     @classmethod
-    def encode(
-        cls, pairs: Sequence[SentencePair], tokenizers: Tokenizers, filters: FilterConfig
-    ) -> "_TemporaryCorpus":
+    def encode(cls, pairs: Sequence[SentencePair], tokenizers: Tokenizers, filters: FilterConfig) -> "_TemporaryCorpus":
         temporary = TemporaryDirectory(prefix="seq2seq-")
         folder = Path(temporary.name) / "encoded"
         encode_corpus(pairs, *tokenizers, folder, filtering=filters)

@@ -5,11 +5,13 @@ from contextlib import contextmanager
 from html import escape
 from typing import Any
 
-from IPython.display import HTML, display
-
+from seq2seq.extras import require_extra
 from seq2seq.notebook_html import html_facts
 from seq2seq.training.display import MIN_SPINNER_SECONDS, Display, Timer, describe_progress
 from seq2seq.training.report_html import validations_html
+
+with require_extra("notebooks", needed_by=__name__):
+    from IPython.display import HTML, display
 
 REFRESH_SECONDS = 0.5
 

@@ -77,13 +77,16 @@ def train_pairs(
         ConfigError: See `load_config`.
     """
     temporary = TemporaryDirectory(prefix="seq2seq-") if directory is None else None
-    folder = Path(temporary.name if directory is None and temporary else directory or "")
+    folder = Path(temporary.name) if temporary else Path(directory or "")
     plan = plan_pairs(pairs, folder, valid=valid, minutes=minutes, languages=languages, columns=columns)
     recipe = override_recipe(plan, overrides)
     make_display(console).print(f"planned: {describe_recipe(recipe)}")
     report = train(recipe, folder, callbacks, console)
     if not (folder / METADATA).exists():
-        raise TrainingError(f"{folder}: interrupted before the first validation. The same call resumes the run.")
+        resume = (
+            "The same call resumes the run" if temporary is None else "Give a directory, and the same call resumes it"
+        )
+        raise TrainingError(f"{folder}: interrupted before the first validation. {resume}.")
     translator = TrainedTranslator.load(folder)
     translator.report, translator.directory, translator._temporary = report, folder, temporary
     return translator
