@@ -39,7 +39,7 @@ def html_note(text: str) -> str:
 
 
 def html_curves(curves: Mapping[str, Sequence[tuple[float, float]]], width: int = 420, height: int = 130) -> str:
-    """Lines through (x, y) points over one another, as SVG with a legend and the y axis's ends; "" without two points."""
+    """Lines through (x, y) points over one another, as SVG with a legend and the ends of y; "" without two points."""
     points = [point for curve in curves.values() for point in curve]
     xs, ys = [x for x, _ in points], [y for _, y in points]
     if not points or min(xs) == max(xs):

@@ -16,8 +16,8 @@ from seq2seq.analysis.comparison import group_difference, summarize
 from seq2seq.config import TranslationConfig
 from seq2seq.config.network import CLOCKWORK_GROUPS, CellName
 from seq2seq.corpora.held_out import open_train, open_valid
-from seq2seq.evaluation.metrics import evaluate
 from seq2seq.errors import TrainingError
+from seq2seq.evaluation.metrics import evaluate
 from seq2seq.extras import require_extra
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import load_recipe, load_tokenizers

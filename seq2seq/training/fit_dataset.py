@@ -53,8 +53,8 @@ def make_dataset(
 
     Args:
         pairs: See `train_pairs`.
-        tokenizers: Those of another dataset, as validation needs; or how to train them; by default as the amount of text
-            decides.
+        tokenizers: Those of another dataset, as validation needs; or how to train them, by default as the amount of
+            text decides.
         max_tokens: Most real tokens of a batch on either side, EOS included.
         filters: Which pairs to leave out; by default as a recipe does.
         columns: See `train_pairs`.

@@ -29,12 +29,13 @@ class TrainedTranslator(Translator):
     """A translator, and how it was trained.
 
     report     how the run ended; `plot_history` draws it
-    directory  where the run and its recipe lie; a temporary one goes with the translator, so `save` what is to stay
+    directory  where the run and its recipe lie
+    temporary  the same where it is to be deleted with the translator; `save` what is to stay
     """
 
     report: TrainingReport
     directory: Path
-    _temporary: TemporaryDirectory[str] | None = None
+    temporary: TemporaryDirectory[str] | None = None
 
     def _repr_html_(self) -> str:
         return super()._repr_html_() + self.report._repr_html_()
@@ -88,7 +89,7 @@ def train_pairs(
         )
         raise TrainingError(f"{folder}: interrupted before the first validation. {resume}.")
     translator = TrainedTranslator.load(folder)
-    translator.report, translator.directory, translator._temporary = report, folder, temporary
+    translator.report, translator.directory, translator.temporary = report, folder, temporary
     return translator
 
 

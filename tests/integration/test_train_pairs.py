@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from seq2seq import Translator, compare_cells, evaluate, load_config, plot_history, train_pairs
+from seq2seq.corpora.in_memory import collect_pairs
+from seq2seq.corpora.survey import survey_corpus
 from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.training import train
+from seq2seq.training.pairs import plan_pairs
+from seq2seq.training.planning import plan_held_out
 from tests.runs import InterruptAfter
 from tests.toy import pairs
 
@@ -78,22 +82,25 @@ def test_the_same_call_resumes_and_other_pairs_are_refused(tmp_path):
 
 
 def test_a_run_without_a_model_yet_is_said(tmp_path):
-    with pytest.raises(TrainingError, match="interrupted before the first validation. The same call resumes"):
+    with pytest.raises(TrainingError, match=r"interrupted before the first validation. The same call resumes"):
         train_pairs(PAIRS, tmp_path, valid=VALID, overrides=TINY, callbacks=[InterruptAfter(1)])
 
 
-@pytest.mark.parametrize(("valid", "held_out"), [(15, {"pairs": 15}), (0.1, {"fraction": 0.1}), (None, {"pairs": 19})])
+@pytest.mark.parametrize(
+    ("valid", "held_out"),
+    [
+        (15, {"pairs": 15}),
+        (0.1, {"fraction": 0.1}),
+        (None, {"pairs": plan_held_out(survey_corpus(collect_pairs(PAIRS).pairs)).pairs}),
+    ],
+)
 def test_validation_is_held_out(valid, held_out, tmp_path):
-    from seq2seq.training.pairs import plan_pairs
-
     plan = plan_pairs(PAIRS, tmp_path, valid=valid, languages="en-de")
     assert plan.data.valid.model_dump(exclude_none=True, exclude_defaults=True) == held_out
     assert (plan.data.source_language, plan.data.target_language) == ("en", "de")
 
 
 def test_files_are_left_where_they_are(tmp_path):
-    from seq2seq.training.pairs import plan_pairs
-
     file = tmp_path / "mine.tsv"
     file.write_text("".join(f"{source}\t{target}\n" for source, target in PAIRS), encoding="utf-8")
     plan = plan_pairs(file, tmp_path / "run")
@@ -102,8 +109,6 @@ def test_files_are_left_where_they_are(tmp_path):
 
 
 def test_white_space_that_a_tsv_cannot_hold_is_said(tmp_path):
-    from seq2seq.training.pairs import plan_pairs
-
     with pytest.warns(UserWarning, match="1 of 201 pairs have tabs, line breaks or broken characters"):
         plan_pairs([("two\nlines", "zwei\tSpalten"), *PAIRS], tmp_path)
     with pytest.raises(ConfigError, match="languages: expected source and target, as 'en-de', found 'en'"):
@@ -168,7 +173,7 @@ def test_one_import_trains_translates_scores_draws_keeps_and_loads(tmp_path):
 def test_a_score_is_found_whatever_its_capitals(translator):
     report = evaluate(translator, VALID)
     assert report["bleu"] is report["BLEU"] is report.scores[0]
-    with pytest.raises(KeyError, match="no score 'blue'. Did you mean 'bleu'. Scores: BLEU, chrF2, TER"):
+    with pytest.raises(KeyError, match=r"no score 'blue'. Did you mean 'bleu'. Scores: BLEU, chrF2, TER"):
         report["blue"]
     assert len(repr(report)) < 200
     assert report.scores[0].signature in report._repr_html_()

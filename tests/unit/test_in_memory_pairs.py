@@ -75,7 +75,7 @@ def test_what_is_no_pairs_is_said(pairs, message):
 
 
 def test_a_column_that_is_not_there_is_named():
-    with pytest.raises(CorpusError, match="no column 'fr'. Columns: 'en', 'de'"):
+    with pytest.raises(CorpusError, match=r"no column 'fr'. Columns: 'en', 'de'"):
         collect_pairs({"en": EN, "de": DE}, ["en", "fr"])
 
 

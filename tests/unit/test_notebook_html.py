@@ -148,7 +148,8 @@ ENTRIES = [
 
 def test_a_learning_curve_is_drawn_of_whatever_has_one(tmp_path):
     class Keras:
-        history = {"nll": [3.0, 2.0], "val_nll": [2.5, 2.25], "loss": [4.0, 3.0]}
+        def __init__(self):
+            self.history = {"nll": [3.0, 2.0], "val_nll": [2.5, 2.25], "loss": [4.0, 3.0]}
 
     class Report:
         history = ENTRIES
@@ -167,7 +168,7 @@ def test_a_learning_curve_is_drawn_of_whatever_has_one(tmp_path):
     assert list(losses.lines[1].get_ydata()) == [2.5, 2.25]
     with pytest.raises(EvaluationError, match="nothing to draw"):
         plot_history(tmp_path)
-    with pytest.raises(EvaluationError, match="takes what train, train_pairs or fit returned.*found int"):
+    with pytest.raises(EvaluationError, match=r"takes what train, train_pairs or fit returned.*found int"):
         plot_history(7)
 
 

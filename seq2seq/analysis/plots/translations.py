@@ -22,7 +22,7 @@ LAYER_WIDTH = 0.28  # between the layers of a position, in positions
 
 
 def plot_attention(attention: Translation | AttentionMap, title: str | None = None, margins: bool = True) -> Figure:
-    """Draw the attention of a translation: a row a target token, a column a source token, dark where the weight is great.
+    """Draw attention: a row a target token, a column a source token, dark where the weight is great.
 
     Args:
         attention: A translation, of which the best hypothesis is drawn, or any map, as `merge_subwords` makes of words.
