@@ -13,10 +13,15 @@ MAX_ROWS = 12  # of validations, besides the first
 
 
 def report_html(report: "TrainingReport") -> str:
-    """How the run ended, and `validations_html`."""
+    """How the run ended, `validations_html`, and what it warned of."""
     end = report.end.message if report.end else "interrupted; the same call resumes it"
     title = f"{report.updates:,} updates in {format_duration(report.seconds)}: {end}"
-    return html_block(title, validations_html(report.history), html_note(str(report.directory)))
+    warnings = [
+        html_note(f"update {entry['update']:,}: warning: {text}")
+        for entry in report.history
+        for text in entry.get("warnings", ())
+    ]
+    return html_block(title, validations_html(report.history), *warnings, html_note(str(report.directory)))
 
 
 def validations_html(history: Sequence[Mapping[str, Any]]) -> str:

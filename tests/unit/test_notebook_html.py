@@ -20,6 +20,7 @@ from seq2seq.inference.text_generator import PerplexityReport
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.notebook_html import html_curves, html_table
+from seq2seq.training import TrainingReport
 
 WEIGHTS = np.array([[0.7, 0.28, 0.02], [0.2, 0.5, 0.3]], "f")
 EVIL = "<script>alert('&')</script>"
@@ -110,6 +111,22 @@ def test_an_evaluation_is_a_line_in_a_shell_and_a_table_in_a_notebook():
     assert "1,200 sentences, 2.5 s, 9,000 tokens/s" in text
     assert "nrefs:1|<x>" in text
     assert Reader(EvaluationReport(3, REPORT.scores)._repr_html_()).text.startswith("3 sentences")
+
+
+def test_a_run_is_a_curve_and_a_table_with_its_best_validation():
+    entry = {"epoch": 1, "train_nll": 3.0, "valid_perplexity": 8.0, "bleu": None, "seconds": 61}
+    history = [
+        entry | {"update": n, "valid_loss": 9.0 / n, "best": n == 2, "warnings": ["<slow>"] * (n == 3)}
+        for n in range(1, 31)
+    ]
+    report = TrainingReport(Path("runs/x"), None, 30, 90.0, 4.5, history)
+    html = report._repr_html_()
+    text = Reader(html).text
+    assert text.startswith("30 updates in 1:30: interrupted")
+    assert len(re.findall("<tr", html)) == 1 + 1 + 12, "a header, the best one, the last ones"
+    assert re.search(r"3\.0004\.500.*best", text)
+    assert "update 3: warning: <slow>" in text
+    assert repr(report) == "TrainingReport('runs/x', 30 updates, best 4.5, interrupted)"
 
 
 def test_other_reports_are_tables():

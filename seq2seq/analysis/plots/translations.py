@@ -59,7 +59,7 @@ def plot_attention(attention: Translation | AttentionMap, title: str | None = No
     else:
         above = axes = right = figure.subplots()
     figure.colorbar(_heat(axes, attention_map.weights, attention_map), ax=right, label="attention weight")
-    above.set_title(title or "")
+    above.set_title(title or "", wrap=True)
     return figure
 
 
