@@ -64,7 +64,7 @@ def collect_pairs(pairs: Any, columns: Sequence[str | int] | None = None) -> InM
                 names = _choose([name for name in fields if isinstance(fields[name], str)], columns, list(fields))
             cells = [fields.get(name) for name in names]
         elif isinstance(row, Sequence) and not isinstance(row, (str, bytes)) and len(row) >= 2:
-            places = (0, 1) if columns is None else columns
+            places: Sequence[Any] = (0, 1) if columns is None else columns
             cells = [row[place] for place in places]
         else:
             raise CorpusError(f"pairs[{number}]: expected a source and a target, found {row!r:.80}.")

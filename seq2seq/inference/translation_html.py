@@ -73,7 +73,7 @@ def _tokens(
     """The tokens of a text, each with its weights (tokens, others) by the names of the others."""
     spans = []
     for name, token, row, title in zip(names, tokens, weights, titles, strict=True):
-        seen = ";".join(f"--{others[place]}:{row[place]:.2f}" for place in np.flatnonzero(row >= MIN_WEIGHT))
+        seen = ";".join(f"--{others[place]}:{row[place]:.2f}" for place in np.flatnonzero(row >= MIN_WEIGHT).tolist())
         muted = f";{MUTED}" if token == "</s>" else ""
         text = token.replace(WORD_BOUNDARY, " ").lstrip(" ")
         space = " " * (token.startswith(WORD_BOUNDARY) and bool(spans))

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from textwrap import shorten
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -76,7 +76,7 @@ class Translator:
     @classmethod
     def load(
         cls, path: str | Path, precision: Precision = "float32", on_warning: Callable[[str], None] = warnings.warn
-    ) -> "Translator":
+    ) -> Self:
         """Read a model directory; its recipe's `search` section gives the default options.
 
         Args:

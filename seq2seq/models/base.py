@@ -55,7 +55,7 @@ class DecoderModel(TrainableModel):
 
     decoder: Decoder
     section_types: ClassVar[dict[str, type[Section]]]
-    sections: dict[str, Section]  # of the recipe, by the names of the constructor's arguments
+    sections: dict[str, Any]  # of the recipe, by the names of the constructor's arguments
 
     def __init__(
         self, vocabulary_size: int, embeddings: TargetEmbeddingsConfig, *, name: str, seed: int, precision: Precision

@@ -23,6 +23,7 @@ from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import load_recipe, load_tokenizers
 from seq2seq.models.equal_size import count_parameters, units_of_size
 from seq2seq.notebook_html import html_block, html_note, html_table
+from seq2seq.training.display import make_display
 from seq2seq.training.pairs import override_recipe, plan_pairs
 from seq2seq.training.run import TrainingReport, train
 
@@ -117,7 +118,7 @@ def compare_cells(
         seeds: Of initial weights, dropout and order.
         updates: Of each run.
         minutes: Instead: how long the first run takes, whose updates all others then get.
-        console: See `train`.
+        console: See `train`; each run gets a line.
 
     Raises:
         CorpusError, ConfigError, TrainingError: See `train_pairs`.
@@ -130,16 +131,21 @@ def compare_cells(
         if updates is not None:
             recipe = override_recipe(recipe, _run_length(updates))
         recipe = override_recipe(recipe, overrides)
-        first, rows = folder / f"{cells[0]}-{seeds[0]}", []
+        first, display = folder / f"{cells[0]}-{seeds[0]}", make_display(console)
+        rows: list[dict[str, Any]] = []
         for seed in seeds:
             for cell in cells:
                 run = folder / f"{cell}-{seed}"
                 config = recipe if run == first else _share_corpora(recipe, first, run)
                 config = _with_cell(config, cells[0], cell, load_tokenizers(first).vocabulary_sizes if rows else None)
-                report = train(override_recipe(config, {"seed": seed}), run, console=console)
+                # A line a run: what each says would be a wall of them.
+                with display.spinner(f"{cell}, seed {seed}: training"):
+                    report = train(override_recipe(config, {"seed": seed}), run, console=Console(quiet=True))
                 if report.end is None:
                     raise TrainingError(f"{run}: interrupted. The same call with a directory resumes the comparison.")
                 rows.append({"cell": cell, "seed": seed, **_measure(run, report)})
+                bleu, loss = rows[-1]["bleu"], rows[-1]["valid_loss"]
+                display.print(f"{cell}, seed {seed}: BLEU {bleu:.2f}, validation loss {loss:.3f}")
                 if run == first:
                     recipe = override_recipe(recipe, _run_length(report.updates))
         return CellComparison(pd.DataFrame(rows))

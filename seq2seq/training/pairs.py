@@ -161,7 +161,7 @@ def _languages(given: str | tuple[str, str] | None) -> tuple[str, str] | None:
     Raises:
         ConfigError: It is something else.
     """
-    parts = tuple(given.split("-")) if isinstance(given, str) else given
+    parts = given.split("-") if isinstance(given, str) else given
     if parts is None or len(parts) == 2:
-        return parts  # type: ignore[return-value]
+        return None if parts is None else (parts[0], parts[1])
     raise ConfigError(f"languages: expected source and target, as 'en-de', found {given!r}.")

@@ -12,6 +12,7 @@ from seq2seq.model_directory.directory import read_history
 with require_extra("analysis", needed_by=__name__):
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
 Curve = list[tuple[float, float]]  # of x and y
 
@@ -71,5 +72,5 @@ def _draw(axes: Axes, curves: Mapping[str, Curve], unit: str, label: str, best: 
     if best is not None:
         axes.axvline(best, color="grey", linestyle=":", label="best")
     axes.set(xlabel=unit, ylabel=label, ylim=(0, None))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
