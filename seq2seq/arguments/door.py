@@ -52,7 +52,7 @@ class Door:
         self.positional = [one.name for one in named if one.kind is not inspect.Parameter.KEYWORD_ONLY]
         self.kinds = {one.name: kind_of(hints.get(one.name, Any)) for one in named}
 
-    def check(self, args: Sequence[Any], kwargs: Mapping[str, Any], remedies: Mapping[str, str]) -> Any:
+    def check(self, args: Sequence[Any], kwargs: Mapping[str, Any], remedies: Mapping[str, str] = {}) -> Any:
         """Arguments as the function takes them; too many or too few are left to Python."""
         named = zip(self.positional, args, strict=False)
         taken = [self._take(name, value, remedies) for name, value in named]

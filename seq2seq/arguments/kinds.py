@@ -92,12 +92,14 @@ def kind_of(hint: Any) -> Kind:
 def _of_class(kind: type, parts: Sequence[Kind]) -> Kind:
     if kind.__module__ == "numpy" and kind.__name__ == "ndarray":
         return _array(None)
-    if issubclass(kind, Mapping) and parts:
-        return _mapping(*parts)
     if issubclass(kind, Iterable) and parts:
-        return _items(kind, parts[0])
+        return _mapping(*parts) if issubclass(kind, Mapping) else _items(kind, parts[0])
     if issubclass(kind, BaseModel):
         return _section(kind)
+    if kind.__module__.startswith("tensorflow") and kind.__name__ == "Tensor":
+        return _instance("a tensor", "tensors", lambda value: hasattr(value, "dtype") and hasattr(value, "shape"))
+    if getattr(kind, "_is_protocol", False) and "__call__" in vars(kind):
+        return _instance("a function", "functions", callable)
     named = _instance(kind.__name__, f"{kind.__name__} objects", lambda value: isinstance(value, kind))
     return named._replace(is_specific=True)
 
@@ -173,7 +175,8 @@ def _one_of(kinds: Sequence[Kind]) -> Kind:
         deepest.expected = deepest.expected if deepest.place else one
         raise deepest
 
-    return Kind(one, one, take, is_specific=all(kind.is_specific or kind.one == "None" for kind in kinds))
+    several = _either([kind.several for kind in kinds if kind.one not in unsaid])
+    return Kind(one, several, take, is_specific=all(kind.is_specific or kind.one == "None" for kind in kinds))
 
 
 def _section(section: type[BaseModel]) -> Kind:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from sacrebleu.metrics import BLEU, CHRF, TER
 
+from seq2seq.arguments import Pair, check_arguments
 from seq2seq.config import SearchOptions
 from seq2seq.data.progress import ProgressCallback, no_progress
-from seq2seq.errors import EvaluationError, suggest_similar
+from seq2seq.errors import ArgumentError, EvaluationError, suggest_similar
 from seq2seq.extras import missing_extra_error
 from seq2seq.inference.results import truncation_warning
 
@@ -65,8 +66,13 @@ class EvaluationReport:
     tokens_per_second: float | None = None
     translations: "tuple[Translation, ...]" = ()
 
+    @check_arguments()
     def __getitem__(self, name: str) -> Score:
-        return {score.name: score for score in self.scores}[name]
+        scores = {score.name: score for score in self.scores}
+        if name not in scores:
+            hint = suggest_similar(name, scores) or suggest_similar(name.upper(), scores)
+            raise ArgumentError(f"there is no score '{name}'.{hint} Measured: {', '.join(scores)}.")
+        return scores[name]
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able values, without the translations."""
@@ -74,6 +80,7 @@ class EvaluationReport:
         return {key: value for key, value in values.items() if key != "translations"}
 
 
+@check_arguments()
 def score_texts(
     hypotheses: Sequence[str],
     references: Sequence[str] | Sequence[Sequence[str]],
@@ -146,6 +153,7 @@ def _corpus_score(scorer: Any, hypotheses: list[str], sets: list[list[str]], boo
         return result
 
 
+@check_arguments()
 def make_metric(name: str, language: str | None = None) -> Any:
     """sacreBLEU's metric of a name in `METRICS`, as it is used for a language; it raises as `score_texts` does."""
     if language is not None and not re.fullmatch("[a-z]{2,3}", language):
@@ -163,6 +171,7 @@ def make_metric(name: str, language: str | None = None) -> Any:
     raise EvaluationError(f"unknown metric '{name}'.{suggest_similar(name, METRICS)} Accepted: {', '.join(METRICS)}.")
 
 
+@check_arguments()
 def detect_language(lines: Sequence[str]) -> str | None:
     """`zh`, `ja` or `ko` if the first lines' letters are those of Chinese, Japanese or Korean; else None."""
     text = "".join(islice(lines, MAX_LINES))
@@ -182,13 +191,14 @@ def _script_warning(references: Sequence[str]) -> None:
         warnings.warn(
             f"the references look {name}, and BLEU's tokenizer 13a is not made for it. Say what they are: "
             f"--target-language {language} (data.target_language in a recipe, language='{language}' in Python).",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
+@check_arguments(pairs="Pass list(zip(sources, references)).")
 def evaluate(
     translator: "Translator",
-    pairs: Sequence[tuple[str, ...]],
+    pairs: Sequence[Pair],
     options: SearchOptions | None = None,
     bootstrap: bool = True,
     on_progress: ProgressCallback = no_progress,
@@ -226,7 +236,7 @@ def evaluate(
     seconds = time.perf_counter() - start
     cut = sum(translation.truncated_tokens > 0 for translation in translations)
     if cut:
-        warnings.warn(truncation_warning(cut, len(pairs)), stacklevel=2)
+        warnings.warn(truncation_warning(cut, len(pairs)), stacklevel=3)
     references = [[pair[1] for pair in pairs], *extra_references]
     texts = [translation.text for translation in translations]
     return EvaluationReport(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from seq2seq.arguments import check_arguments
 from seq2seq.config import LanguageModelConfig, Precision, TranslationConfig
 from seq2seq.config.recipe import RecipeT
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
@@ -16,13 +17,14 @@ from seq2seq.model_directory.directory import (
     save_weights,
     verify_directory,
 )
-from seq2seq.models.base import DecoderModel, assign_weights, named_weights
+from seq2seq.models.base import DecoderModel, assign_weights, check_tokenizers, named_weights
 from seq2seq.models.build import LANGUAGE_MODELING, TRANSLATION, ModelT, Task, recipe_from_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.files import atomic_folder
 
 
+@check_arguments()
 def save_model(model: DecoderModel, tokenizers: Tokenizers | Tokenizer, directory: str | Path) -> None:
     """Make a model directory of a model trained with Keras's `fit`: `Translator.load` or `TextGenerator.load` reads it.
 
@@ -34,16 +36,14 @@ def save_model(model: DecoderModel, tokenizers: Tokenizers | Tokenizer, director
         directory: Not there yet, or empty. It is whole or not there.
 
     Raises:
-        ValueError: A tokenizer has another vocabulary size than the model.
+        ArgumentError: A tokenizer has another vocabulary size than the model.
         ModelDirectoryError: The directory holds something.
         StorageError: It cannot be written.
     """
     folder = Path(directory)
     if isinstance(tokenizers, Tokenizer):
         tokenizers = Tokenizers(tokenizers, tokenizers)
-    sizes = tuple(tokenizer.vocabulary_size for tokenizer in tokenizers)
-    if sizes != model.vocabulary_sizes:
-        raise ValueError(f"the tokenizers have {sizes} tokens, and the model has {model.vocabulary_sizes}")
+    check_tokenizers(model, tokenizers)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ModelDirectoryError(f"{folder}: not an empty directory. Delete it, or give another one.")
     with atomic_folder(folder) as partial:
@@ -51,6 +51,7 @@ def save_model(model: DecoderModel, tokenizers: Tokenizers | Tokenizer, director
         save_weights(partial, named_weights(model), model.precision, {})
 
 
+@check_arguments()
 def load_model(folder: Path, precision: Precision = "float32") -> tuple[Seq2Seq, Tokenizers, TranslationConfig]:
     """Read the directory of a translator, whatever precision and device it was trained in.
 
@@ -61,6 +62,7 @@ def load_model(folder: Path, precision: Precision = "float32") -> tuple[Seq2Seq,
     return _load(folder, precision, TRANSLATION)
 
 
+@check_arguments()
 def load_language_model(
     folder: Path, precision: Precision = "float32"
 ) -> tuple[LanguageModel, Tokenizer, LanguageModelConfig]:
