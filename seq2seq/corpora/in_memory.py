@@ -65,6 +65,10 @@ def collect_pairs(pairs: Any, columns: Sequence[str | int] | None = None) -> InM
             cells = [fields.get(name) for name in names]
         elif isinstance(row, Sequence) and not isinstance(row, (str, bytes)) and len(row) >= 2:
             places: Sequence[Any] = (0, 1) if columns is None else columns
+            if not all(isinstance(place, int) and 0 <= place < len(row) for place in places):
+                raise CorpusError(
+                    f"pairs[{number}]: expected two columns of {len(row)}, counted from 0, found {list(places)}."
+                )
             cells = [row[place] for place in places]
         else:
             raise CorpusError(f"pairs[{number}]: expected a source and a target, found {row!r:.80}.")

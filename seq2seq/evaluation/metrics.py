@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from sacrebleu.metrics import BLEU, CHRF, TER
 
+from seq2seq.arguments import Pair, check_arguments
 from seq2seq.config import SearchOptions
 from seq2seq.corpora.languages import detect_cjk_language
 from seq2seq.data.progress import ProgressCallback, no_progress
-from seq2seq.errors import EvaluationError, suggest_similar
+from seq2seq.errors import ArgumentError, EvaluationError, suggest_similar
 from seq2seq.extras import missing_extra_error
 from seq2seq.inference.results import truncation_warning
 from seq2seq.notebook_html import html_block, html_table
@@ -68,19 +69,20 @@ class EvaluationReport:
     tokens_per_second: float | None = None
     translations: "tuple[Translation, ...]" = ()
 
+    @check_arguments()
     def __getitem__(self, name: str) -> Score:
         """The score of a metric; `bleu` and `BLEU` are one.
 
         Raises:
-            KeyError: It was not measured.
+            ArgumentError: It was not measured.
         """
-        names = {score.name.lower(): score for score in self.scores}
-        if name.lower() in names:
-            return names[name.lower()]
-        measured = [score.name for score in self.scores]
-        raise KeyError(
-            f"there is no score {name!r}.{suggest_similar(name.lower(), names)} Scores: {', '.join(measured)}."
-        )
+        scores = {score.name.lower(): score for score in self.scores}
+        if name.lower() not in scores:
+            measured = ", ".join(score.name for score in self.scores)
+            raise ArgumentError(
+                f"there is no score '{name}'.{suggest_similar(name.lower(), scores)} Measured: {measured}."
+            )
+        return scores[name.lower()]
 
     def __repr__(self) -> str:
         return f"EvaluationReport({', '.join(map(str, self.scores))}, {self.sentences:,} sentences)"
@@ -97,6 +99,7 @@ class EvaluationReport:
         return {key: value for key, value in values.items() if key != "translations"}
 
 
+@check_arguments()
 def score_texts(
     hypotheses: Sequence[str],
     references: Sequence[str] | Sequence[Sequence[str]],
@@ -169,6 +172,7 @@ def _corpus_score(scorer: Any, hypotheses: list[str], sets: list[list[str]], boo
         return result
 
 
+@check_arguments()
 def make_metric(name: str, language: str | None = None) -> Any:
     """sacreBLEU's metric of a name in `METRICS`, as it is used for a language; it raises as `score_texts` does."""
     if language is not None and not re.fullmatch("[a-z]{2,3}", language):
@@ -193,13 +197,14 @@ def _script_warning(references: Sequence[str]) -> None:
         warnings.warn(
             f"the references look {name}, and BLEU's tokenizer 13a is not made for it. Say what they are: "
             f"--target-language {language} (data.target_language in a recipe, language='{language}' in Python).",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
+@check_arguments(pairs="Pass list(zip(sources, references)).")
 def evaluate(
     translator: "Translator",
-    pairs: Sequence[tuple[str, ...]],
+    pairs: Sequence[Pair],
     options: SearchOptions | None = None,
     bootstrap: bool = True,
     on_progress: ProgressCallback = no_progress,
@@ -237,7 +242,7 @@ def evaluate(
     seconds = time.perf_counter() - start
     cut = sum(translation.truncated_tokens > 0 for translation in translations)
     if cut:
-        warnings.warn(truncation_warning(cut, len(pairs)), stacklevel=2)
+        warnings.warn(truncation_warning(cut, len(pairs)), stacklevel=3)
     references = [[pair[1] for pair in pairs], *extra_references]
     texts = [translation.text for translation in translations]
     return EvaluationReport(

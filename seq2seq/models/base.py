@@ -14,8 +14,8 @@ from seq2seq.config import Precision, TranslationConfig
 from seq2seq.config.network import TargetEmbeddingsConfig
 from seq2seq.config.recipe import component_of
 from seq2seq.config.section import Section
-from seq2seq.data.tokenizer import BOS_ID, PAD_ID
-from seq2seq.errors import ModelDirectoryError
+from seq2seq.data.tokenizer import BOS_ID, PAD_ID, Tokenizers
+from seq2seq.errors import ArgumentError, ModelDirectoryError
 from seq2seq.layers import (
     AttentionMemory,
     Decoder,
@@ -162,6 +162,11 @@ class DecoderModel(TrainableModel):
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Teacher-forced logits (B, T, V) float32 of `(source, target)`; those at padded positions mean nothing."""
+        if not (isinstance(inputs, (tuple, list)) and len(inputs) == 2 and not tf.is_tensor(training)):
+            raise ArgumentError(
+                f"{type(self).__name__}: inputs: expected a pair of source and target ids. Call "
+                "model((source, target))."
+            )
         readout, _ = self._teach(*inputs, training)
         return self._logits(readout)
 
@@ -218,6 +223,20 @@ class DecoderModel(TrainableModel):
         products = tf.matmul(tf.reshape(readout, [-1, readout.shape[-1]]), columns)
         logits = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
         return tf.reshape(logits, tf.concat([tf.shape(readout)[:-1], tf.shape(bias)], axis=0))
+
+
+def check_tokenizers(model: DecoderModel, tokenizers: Tokenizers) -> None:
+    """Compare the sizes of a model and its tokenizers.
+
+    Raises:
+        ArgumentError: A tokenizer has another vocabulary size than the model.
+    """
+    sizes = tuple(tokenizer.vocabulary_size for tokenizer in tokenizers)
+    if sizes != model.vocabulary_sizes:
+        raise ArgumentError(
+            f"the tokenizers have {sizes} tokens, and the model has {model.vocabulary_sizes}. Pass those that it was "
+            "trained with."
+        )
 
 
 def named_weights(model: DecoderModel) -> dict[str, np.ndarray]:

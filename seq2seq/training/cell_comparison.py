@@ -13,10 +13,11 @@ from typing import Any
 from rich.console import Console
 
 from seq2seq.analysis.comparison import group_difference, summarize
+from seq2seq.arguments import check_arguments
 from seq2seq.config import TranslationConfig
 from seq2seq.config.network import CLOCKWORK_GROUPS, CellName
 from seq2seq.corpora.held_out import open_train, open_valid
-from seq2seq.errors import TrainingError
+from seq2seq.errors import ArgumentError, TrainingError
 from seq2seq.evaluation.metrics import evaluate
 from seq2seq.extras import require_extra
 from seq2seq.inference.translator import Translator
@@ -90,6 +91,7 @@ class CellComparison:
         return html_block(f"Cells after {updates:,} updates", table, *map(html_note, self.notes()))
 
 
+@check_arguments()
 def compare_cells(
     pairs: Any,
     cells: Sequence[CellName] = ("gru", "lstm"),
@@ -121,9 +123,12 @@ def compare_cells(
         console: See `train`; each run gets a line.
 
     Raises:
+        ArgumentError: There are no cells or no seeds.
         CorpusError, ConfigError, TrainingError: See `train_pairs`.
         MissingExtraError: The extra `analysis` is not installed.
     """
+    if not cells or not seeds:
+        raise ArgumentError("compare_cells: expected at least one cell and one seed, found none.")
     with TemporaryDirectory(prefix="seq2seq-") as temporary:
         folder = Path(temporary if directory is None else directory)
         recipe = plan_pairs(pairs, folder, valid=valid, minutes=minutes, languages=languages, columns=columns)

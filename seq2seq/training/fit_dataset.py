@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, FilterConfig, TokenizerConfig
 from seq2seq.config.data import DataConfig, ValidConfig
 from seq2seq.corpora import SentencePair
@@ -31,6 +32,7 @@ class FitDataset(NamedTuple):
     tokenizers: Tokenizers
 
 
+@check_arguments()
 def make_dataset(
     pairs: Any,
     tokenizers: Tokenizers | TokenizerConfig | None = None,

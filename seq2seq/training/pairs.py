@@ -10,6 +10,7 @@ from typing import Any
 import keras
 from rich.console import Console
 
+from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, TranslationConfig, dump_config, parse_config_text
 from seq2seq.config.data import DataConfig, ValidConfig
 from seq2seq.corpora import open_corpus
@@ -41,6 +42,7 @@ class TrainedTranslator(Translator):
         return super()._repr_html_() + self.report._repr_html_()
 
 
+@check_arguments()
 def train_pairs(
     pairs: Any,
     directory: str | Path | None = None,
@@ -107,7 +109,7 @@ def plan_pairs(
     survey = survey_corpus(open_corpus(detected.corpus))
     if valid is None:
         held_out = plan_held_out(survey)
-    elif isinstance(valid, (int, float)):
+    elif isinstance(valid, (int, float)) and not isinstance(valid, bool):
         held_out = ValidConfig(pairs=valid) if isinstance(valid, int) else ValidConfig(fraction=valid)
     else:
         corpus = _locate(valid, folder, "valid", _languages(languages), columns).corpus

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 from rich.console import Console
 
+from seq2seq.arguments import check_arguments
 from seq2seq.config import Config
 from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.replicas import report_lost_workers
@@ -66,6 +67,7 @@ class TrainingReport:
         return report_html(self)
 
 
+@check_arguments(config="load_config('quickstart') reads a recipe.")
 def train(
     config: Config,
     directory: str | Path,

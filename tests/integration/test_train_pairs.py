@@ -10,7 +10,7 @@ import pytest
 from seq2seq import Translator, compare_cells, evaluate, load_config, plot_history, train_pairs
 from seq2seq.corpora.in_memory import collect_pairs
 from seq2seq.corpora.survey import survey_corpus
-from seq2seq.errors import ConfigError, TrainingError
+from seq2seq.errors import ArgumentError, ConfigError, TrainingError
 from seq2seq.training import train
 from seq2seq.training.pairs import plan_pairs
 from seq2seq.training.planning import plan_held_out
@@ -173,7 +173,7 @@ def test_one_import_trains_translates_scores_draws_keeps_and_loads(tmp_path):
 def test_a_score_is_found_whatever_its_capitals(translator):
     report = evaluate(translator, VALID)
     assert report["bleu"] is report["BLEU"] is report.scores[0]
-    with pytest.raises(KeyError, match=r"no score 'blue'. Did you mean 'bleu'. Scores: BLEU, chrF2, TER"):
+    with pytest.raises(ArgumentError, match=r"no score 'blue'. Did you mean 'bleu'. Measured: BLEU, chrF2, TER"):
         report["blue"]
     assert len(repr(report)) < 200
     assert report.scores[0].signature in report._repr_html_()

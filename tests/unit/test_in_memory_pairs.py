@@ -77,6 +77,9 @@ def test_what_is_no_pairs_is_said(pairs, message):
 def test_a_column_that_is_not_there_is_named():
     with pytest.raises(CorpusError, match=r"no column 'fr'. Columns: 'en', 'de'"):
         collect_pairs({"en": EN, "de": DE}, ["en", "fr"])
+    for columns in ([0, 2], ["en", "de"], [-1, 0]):
+        with pytest.raises(CorpusError, match=r"pairs\[0\]: expected two columns of 2, counted from 0, found"):
+            collect_pairs(TUPLES, columns)
 
 
 def test_paths_are_told_from_pairs(tmp_path):

@@ -52,7 +52,7 @@ class Reader(HTMLParser):
 
 
 def hypothesis(text="x y", attention=WEIGHTS, tokens=("▁x", "</s>")):
-    return Hypothesis(text, -0.5, list(tokens), np.zeros(2, "f"), attention)
+    return Hypothesis(text, -0.5, list(tokens), np.zeros(len(tokens), "f"), attention)
 
 
 def test_pointing_at_a_token_shades_what_it_looked_at():

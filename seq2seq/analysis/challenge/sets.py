@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from seq2seq.arguments import check_arguments
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import EvaluationError
 from seq2seq.extras import require_extra
@@ -98,6 +99,7 @@ class ChallengeReport:
         return html_block("Challenge sets", *tables)
 
 
+@check_arguments()
 def training_lexicon(config: "Config") -> str:
     """Return the phrasebook's lexicon that a model was trained with; of other corpora or none, the basic one."""
     parts = config.data.train.parts() if config.data else ()
@@ -105,6 +107,7 @@ def training_lexicon(config: "Config") -> str:
     return lexicons[0] if lexicons else "basic"
 
 
+@check_arguments()
 def draw_challenge_sets(items: int = 100, seed: int = 1, lexicon: str = "full") -> list[ChallengeItem]:
     """Draw `items` sentences for each phenomenon, and for each number of links of a long distance.
 
@@ -154,6 +157,7 @@ def _draw(grammar: Grammar, name: str, links: int | None, random: Callable[[], f
     raise EvaluationError(f"the grammar gives too few sentences with {name!r}: {len(known)}.")
 
 
+@check_arguments()
 def evaluate_challenge_sets(
     translator: "Translator",
     items: int = 100,
@@ -193,6 +197,7 @@ def _count(judged: Iterable[tuple[str, bool]]) -> tuple[Accuracy, ...]:
     return tuple(Accuracy(name, len(right), sum(right)) for name, right in by_name.items())
 
 
+@check_arguments()
 def plot_report(report: ChallengeReport, path: Path) -> None:
     """Draw accuracy by phenomenon and by distance, with 95% intervals, into a file.
 
