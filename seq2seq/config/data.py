@@ -47,7 +47,11 @@ class TextConfig(Section):
     seed: int | None = field(None, "Another seed draws another phrasebook; 1 by default.", ge=0)
 
     @model_validator(mode="after")
-    def _check_one_kind(self) -> Self:
+    def _check_kind(self) -> Self:
+        self._check_one_kind()
+        return self
+
+    def _check_one_kind(self) -> None:
         if self.source is not None and self.target is None:
             raise ValueError("'source' and 'target' go together: give both files")
         *ways, last = (way for name, way in CORPUS_KINDS.items() if name in type(self).model_fields)
@@ -59,7 +63,6 @@ class TextConfig(Section):
                     raise ValueError(f"'{name}' is for '{kind}'")
         if self.columns is not None and self.columns[0] == self.columns[1]:
             raise ValueError(f"'columns' names column {self.columns[0]} twice: give source and target")
-        return self
 
     def name(self, sides: Collection[str] = SIDES) -> str:
         """What to call it where these sides are read: its file, as the recipe spells it."""
@@ -142,8 +145,7 @@ class ValidConfig(CorpusConfig):
         """Whether it is a part of `data.train`."""
         return all(getattr(self, kind) is None for kind in CORPUS_KINDS)
 
-    @model_validator(mode="after")
-    def _check_one_kind(self) -> Self:
+    def _check_one_kind(self) -> None:
         fields = type(self).model_fields
         given = [name for name, field in fields.items() if getattr(self, name) != field.default]
         amounts = [name for name in given if name in ("fraction", "pairs")]
@@ -151,7 +153,7 @@ class ValidConfig(CorpusConfig):
         if amounts and not corpus:
             if len(amounts) > 1:
                 raise ValueError("give 'fraction' or 'pairs' to hold out of 'data.train', not both")
-            return self
+            return
         if "fraction" in amounts or (amounts and self.phrasebook is None):
             raise ValueError(
                 f"'{amounts[0]}' without a corpus is held out of 'data.train', and '{corpus[0]}' is given: "
@@ -159,7 +161,7 @@ class ValidConfig(CorpusConfig):
             )
         if not given:
             raise ValueError("name a corpus, or give 'fraction' or 'pairs' to hold out of 'data.train'")
-        return super()._check_one_kind()
+        super()._check_one_kind()
 
     def name(self, sides: Collection[str] = SIDES) -> str:
         if not self.held_out:

@@ -25,8 +25,7 @@ MARKUP = re.compile(
 ATTRIBUTION = re.compile(r"\bCC[ -]?(BY|0)\b|\bAttribution\b|tatoeba\.org|^https?://\S+$", re.IGNORECASE)
 QUOTED = re.compile(r'"(?:[^"]|"")*"')
 LANGUAGE_CODE = "the code of a language"
-NAMED_IN_HEADER = ("numbers", "identifiers", "attribution")
-NEVER_SENTENCES = (*NAMED_IN_HEADER, LANGUAGE_CODE)
+NEVER_SENTENCES = ("numbers", "identifiers", "attribution", LANGUAGE_CODE)
 SIDE_NAMES = {"source", "src", "target", "tgt", "trg", "original", "translation", "reference", "text", "sentence"}
 MAX_HEADING_WORDS = 3
 
@@ -77,39 +76,41 @@ def read_sample(path: Path) -> list[str]:
     return lines
 
 
-def read_columns(path: Path) -> list[Column]:
-    """The columns of a table.
+def read_columns(path: Path, given: tuple[int, int] | None = None) -> list[Column]:
+    """The columns of a table: those that most of its lines have, or that all have which have the two `given`.
 
     Raises:
         CorpusError: See `read_sample`; or it is no table of tab-separated columns, or a spreadsheet quoted its cells.
     """
     lines = read_sample(path)
     rows = [line.split("\t") for line in lines]
-    (width, rows_of_width), *_ = Counter(map(len, rows)).most_common(1)
+    widths = Counter(map(len, rows)).most_common()
+    width, rows_of_width = widths[0]
     if _quoted(rows):
         raise CorpusError(
             f"{path}: expected tab-separated columns, found cells in quotation marks, as spreadsheets and CSV write "
             f"them: {lines[0][:60]}. Save it as tab-separated text without quotation marks."
         )
+    if width == 1 and (delimiter := next((mark for mark in ",;|" if _is_csv(lines, mark)), None)):
+        raise CorpusError(
+            f"{path}: expected tab-separated columns, found CSV, whose columns '{delimiter}' separates. Save it as "
+            "tab-separated text without quotation marks."
+        )
     if width == 1:
-        delimiter = next((mark for mark in ",;|" if _is_csv(lines, mark)), None)
-        if delimiter is not None:
-            raise CorpusError(
-                f"{path}: expected tab-separated columns, found CSV, whose columns '{delimiter}' separates. Save it "
-                "as tab-separated text without quotation marks."
-            )
         raise CorpusError(
             f"{path}: expected source<TAB>target lines, found no tab in most lines. Give such a file, or two files, "
             "source and target, that are aligned line by line."
         )
-    if rows_of_width < MOST * len(rows):
-        widths = ", ".join(f"{count:,} lines of {size}" for size, count in Counter(map(len, rows)).most_common())
+    if given is not None:
+        width = min((len(row) for row in rows if len(row) >= max(given)), default=width)
+    elif rows_of_width < MOST * len(rows):
+        found = ", ".join(f"{count:,} of {size}" for size, count in widths)
         raise CorpusError(
-            f"{path}: expected equally many tab-separated columns in all lines, found, of the first {len(rows):,}: "
-            f"{widths}. Mend the file, or say which columns hold source and target: --columns 1,2."
+            f"{path}: expected as many tab-separated columns in every line, found, of {len(rows):,} lines, {found}. "
+            "Mend the file, or say which columns hold source and target: --columns 1,2."
         )
-    table = zip(*(row for row in rows if len(row) == width), strict=True)
-    return [_column(number, *cells) for number, cells in enumerate(table, start=1)]
+    alike = [row[:width] for row in rows if len(row) == width or (given is not None and len(row) > width)]
+    return [_column(number, *cells) for number, cells in enumerate(zip(*alike, strict=True), start=1)]
 
 
 def has_header(columns: Sequence[Column], source: Column, target: Column) -> bool:
@@ -117,7 +118,7 @@ def has_header(columns: Sequence[Column], source: Column, target: Column) -> boo
     sides = source, target
     if not all(_heading(side.first) for side in sides) or source.first.casefold() == target.first.casefold():
         return False
-    if any(column.kind in NAMED_IN_HEADER and _is_odd_one(column) for column in columns):
+    if any(map(_is_odd_one, columns)):
         return True  # "score" above numbers
     named = [(side, header_language(side)) for side in sides]
     if all(code for _, code in named):  # "German" is translated by "Deutsch", and both name one language
@@ -137,7 +138,11 @@ def _heading(cell: str) -> list[str]:
 
 
 def _is_odd_one(column: Column) -> bool:
-    """Whether the first cell alone is not of the column's kind."""
+    """Whether the first cell alone is not of the column's kind, which is none of sentences."""
+    if column.language:
+        return language_code(column.first) is None
+    if column.kind not in NEVER_SENTENCES:
+        return False
     others = (cell for cell in column.cells if cell.strip())
     return _kind([column.first]) is None and all(_kind([cell]) == column.kind for cell in others)
 
@@ -181,6 +186,9 @@ def _quoted(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _is_csv(lines: Sequence[str], delimiter: str) -> bool:
-    widths = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter))
+    try:
+        widths = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter))
+    except csv.Error:  # a line of hundreds of kilobytes, or one with CR inside
+        return False
     (width, count), *_ = widths.most_common(1)
     return width > 1 and count >= MOST * len(lines)

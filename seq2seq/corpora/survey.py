@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise, takewhile, zip_longest
+from itertools import accumulate, pairwise, zip_longest
 from pathlib import Path
 
 from seq2seq.config import CorpusConfig, FilterConfig
@@ -153,7 +153,7 @@ def _checked(languages: tuple[str, str]) -> tuple[str, str]:
 
 
 def _detect_in_table(name: str, given: tuple[int, int] | None, languages: tuple[str, str] | None) -> DetectedPairs:
-    table = read_columns(resolve_file(name))
+    table = read_columns(resolve_file(name), given)
     if given is None:
         source, target = _sentence_columns(name, table, languages)
         if languages is not None and _other_way_round(source.cells, target.cells, languages):
@@ -166,14 +166,15 @@ def _detect_in_table(name: str, given: tuple[int, int] | None, languages: tuple[
         )
     header = has_header(table, source, target)
     if languages is None:
-        found = [_named_language(column, table, header) for column in (source, target)]
+        found = _named_languages(table, (source, target), header)
         if None in found:
             found = list(_languages_in_name(name, source.cells, target.cells) or found)
         codes = [code or identify_language(column.cells) for code, column in zip(found, (source, target), strict=True)]
     else:
         codes = list(languages)
     numbers = source.number, target.number
-    corpus = CorpusConfig(tsv=name, columns=None if len(table) == 2 and numbers == (1, 2) else numbers, header=header)
+    all_there_is = given is None and len(table) == 2 and numbers == (1, 2)
+    corpus = CorpusConfig(tsv=name, columns=None if all_there_is else numbers, header=header)
     sides = [f"column {number} ({_in_words(code)})" for number, code in zip(numbers, codes, strict=True)]
     left_out = [f"column {c.number} ({c.kind or 'sentences'})" for c in table if c.number not in numbers]
     notes = ["; the first line is a header"] * header + [f"; left out: {', '.join(left_out)}"] * bool(left_out)
@@ -186,11 +187,12 @@ def _sentence_columns(name: str, table: Sequence[Column], languages: tuple[str, 
     if len(table) == 2:  # a small file may repeat itself
         found = [column for column in table if column.kind not in NEVER_SENTENCES]
     if len(found) > 2 and languages is not None:
-        spoken = {column.number: _spoken_language(column, table) for column in found}
-        of_these = [column for column in found if spoken[column.number] in languages]
-        found = of_these if {spoken[column.number] for column in of_these} == set(languages) else found
+        named = zip(found, _named_languages(table, found, header=True), strict=True)
+        spoken = [(column, language or identify_language(column.cells)) for column, language in named]
+        asked = [column for column, language in spoken if language in languages]
+        found = asked if {language for _, language in spoken} >= set(languages) else found
     if len(found) != 2:
-        shown = (f"column {c.number}: {c.kind or repr(c.cells[0][:30])}" for c in table)
+        shown = (f"column {c.number}: {c.kind or repr(c.first[:30])}" for c in table)
         raise CorpusError(
             f"{name}: expected two columns of sentences, found {len(found)}. {'; '.join(shown)}. Say which ones hold "
             "source and target: --columns 1,2."
@@ -198,19 +200,12 @@ def _sentence_columns(name: str, table: Sequence[Column], languages: tuple[str, 
     return found
 
 
-def _spoken_language(column: Column, table: Sequence[Column]) -> str | None:
-    return _named_language(column, table, header=True) or identify_language(column.cells)
-
-
-def _named_language(column: Column, table: Sequence[Column], header: bool) -> str | None:
-    """The language that the header names, or a column of codes: the next one to the left, or else to the right."""
-    if header and (language := header_language(column)):
-        return language
-    for beside in (reversed(table[: column.number - 1]), table[column.number :]):
-        until_text = takewhile(lambda other: other.kind is not None, beside)
-        if language := next((other.language for other in until_text if other.language), None):
-            return language
-    return None
+def _named_languages(table: Sequence[Column], sentences: Sequence[Column], header: bool) -> list[str | None]:
+    """The languages of columns of sentences, as the header or as many columns of codes name them."""
+    numbers = sorted(column.number for column in sentences)
+    codes = [column.language for column in table if column.language]
+    coded = dict(zip(numbers, codes, strict=True)) if len(codes) == len(numbers) else {}
+    return [(header_language(column) if header else None) or coded.get(column.number) for column in sentences]
 
 
 def _languages_in_name(name: str, source: Sequence[str], target: Sequence[str]) -> tuple[str, str] | None:

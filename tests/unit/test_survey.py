@@ -173,13 +173,16 @@ def test_columns_that_cannot_be_told(write):
 
 def test_ragged_tables(write):
     lines = [*rows(ENGLISH, GERMAN), "one\ttwo\tthree", "four"]
-    assert message([write(lines)]).startswith(
-        "pairs.tsv: expected equally many tab-separated columns in all lines, found, of the first 8: 6 lines of 2, 1 "
-        "lines of 3, 1 lines of 1."
+    assert message([write(lines)]) == (
+        "pairs.tsv: expected as many tab-separated columns in every line, found, of 8 lines, 6 of 2, 1 of 3, 1 of 1. "
+        "Mend the file, or say which columns hold source and target: --columns 1,2."
     )
-    few = rows(ENGLISH * 5, GERMAN * 5) + ["one\ttwo\tthree"]
+    found = detect_pairs([write(lines[:-1])], columns=(1, 2))
+    assert (found.corpus.columns, found.target_language) == ((1, 2), "de")
+    assert len(list(open_corpus(found.corpus))) == 7
+    few = [*rows(ENGLISH * 5, GERMAN * 5), "one\ttwo\tthree"]
     found = detect_pairs([write(few)])  # which line it is, reading says
-    with pytest.raises(CorpusError, match="pairs.tsv:31: expected 2 tab-separated columns, found 3"):
+    with pytest.raises(CorpusError, match=r"pairs\.tsv:31: expected 2 tab-separated columns, found 3"):
         list(open_corpus(found.corpus))
 
 
@@ -192,6 +195,7 @@ QUOTED = "found cells in quotation marks, as spreadsheets and CSV write them"
         (b"\n \n", "found no text."),
         (b"", "found no text."),
         (b"One line.\nAnother one.\n", "found no tab in most lines."),
+        (b"One\rline.\n" + b"x" * 200_000 + b"\n", "found no tab in most lines."),
         (b'english,german\n"One, two.",Eins\nThree,Drei\n', "found CSV, whose columns ',' separates."),
         (b"a;b\nc;d\n", "found CSV, whose columns ';' separates."),
         (b'"One."\t"Eins."\n"Two."\t"Zwei."\n', QUOTED),
