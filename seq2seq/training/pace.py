@@ -12,6 +12,7 @@ SHARE, MAX_SHARE = 0.1, 0.25
 MIN_VALIDATIONS = 8
 MAX_VALIDATIONS = 25  # where the recipe leaves their distance open and epochs are short
 MAX_WARMUP = 0.25  # share of the updates; where a cosine follows, a quarter costs little (Smith and Topin 2018: 0.3)
+LEAST_REST = 0.1  # of an interval, for updates after the last whole one
 LATE = 1.2  # times `training.minutes`
 
 
@@ -42,7 +43,8 @@ def with_recorded_plan(config: Config, started: Config) -> Config:
     if before.minutes is None or now.minutes is None or now.updates not in (None, before.updates):
         return config
     updates = before.updates if now.minutes == before.minutes else None
-    return _with_plan(config, updates, started.validation.interval_updates, before.schedule.warmup_updates)
+    plan = started if now.updates is None else config
+    return _with_plan(config, updates, plan.validation.interval_updates, plan.training.schedule.warmup_updates)
 
 
 def plan_updates(config: Config, pace: Pace, epoch_batches: int, done: int) -> Config:
@@ -77,6 +79,8 @@ def plan_updates(config: Config, pace: Pace, epoch_batches: int, done: int) -> C
     interval = max(min(max(wanted, shortest), math.floor(interval_of(MIN_VALIDATIONS))), least, 1)
     fitting = min(left / (update + validation / interval), (left - validation) / update)  # there is always one
     updates = min(max(done + math.floor(fitting), done, 1), MAX_INTEGER)
+    if interval != wanted and updates - done >= interval and (rest := updates % interval) < LEAST_REST * interval:
+        updates -= rest  # the last validation comes with the end, not shortly before it, too
     warmup = training.schedule.warmup_updates
     warmup = min(warmup, max(math.floor(MAX_WARMUP * updates), 1))
     return _with_plan(config, updates, given if interval == wanted else int(interval), warmup)

@@ -17,17 +17,17 @@ CHARACTERS = 6e3, 5e4, 3e5, 2e6, 2e7, 2e8, 2e9
 PLAN = {
     # Width grows with the text that it has to hold.
     "units": (192, 256, 256, 256, 384, 640, 1024),
-    # Small batches make more updates of little text, and are noisier, which regularises (Sennrich and Zhang 2019).
+    # Shorter pieces where there is less text to learn each from (Sennrich and Zhang 2019); besides one for each
+    # character, which Chinese has thousands of.
+    "pieces": (120, 450, 1700, 6000, 12000, 20000, 32000),
+    # Small batches make more updates of little text, and are noisier, which regularises (ibid.).
     "batch_tokens": (200, 300, 500, 1000, 1000, 2000, 4000),
     # Higher for few resources (ibid.); of words, too, where most of them were seen once.
-    "dropout": (0.4, 0.4, 0.4, 0.3, 0.2, 0.1, 0.1),
+    "dropout": (0.4, 0.4, 0.35, 0.3, 0.2, 0.1, 0.1),
     "word_dropout": (0.1, 0.1, 0.1, 0.0, 0.0, 0.0, 0.0),
     # As long as the text makes sense of; patience ends a run before that if nothing gets better.
-    "epochs": (60, 50, 30, 24, 12, 6, 3),
+    "epochs": (60, 50, 40, 30, 15, 6, 3),
 }
-# Shorter pieces where there is less text to learn each from (ibid.): a power of the characters that a tokenizer is
-# trained on, and one for each different character, as Chinese has thousands. 350 for 100 captions, 6,300 for 29,000.
-PIECES, PIECES_EXPONENT, MAX_PIECES = 1.45, 0.55, 32_000
 # One vocabulary for both languages where the target's letters are mostly the source's: names and numbers are then
 # copied, and one table is learnt from both sides (Press and Wolf 2017).
 JOINT_SHARE = 0.8
@@ -35,13 +35,13 @@ JOINT_SHARE = 0.8
 # gradients and the descent to nothing at the run's end make it safe (Popel and Bojar 2018).
 LEARNING_RATE, FINAL_SHARE, BETA_2 = 2e-3, 0.01, 0.98
 BASE_UNITS = 256  # from which on a wider model has a lower learning rate
-WARMUP_SHARE, MIN_WARMUP, MAX_WARMUP = 0.05, 10, 200  # of the updates; updates
+WARMUP_SHARE, MIN_WARMUP, MAX_WARMUP = 0.1, 20, 200  # of the updates; updates
 # Assumed for the size of the model: characters of a side that a CPU core learns from in a minute, and how often a run
 # should read what its size is made for. Measured speed decides the number of updates, see `training.minutes`.
 CHARACTERS_PER_MINUTE, CHARACTERS_PER_TOKEN, WANTED_PASSES = 1_200_000, 4, 10
 # Held out: about 12 of 100 pairs, 50 of 800, 150 of 5,000, 500 of 29,000. BLEU of few sentences is chance.
 HELD_OUT, HELD_OUT_EXPONENT, MAX_HELD_OUT, MIN_FOR_BLEU = 0.6, 0.65, 2_000, 200
-PATIENCE = 8  # validations
+PATIENCE, MAX_INTERVAL = 8, 2_000  # validations; updates between them, where an epoch has more
 # Words a character, at least, where blanks divide words; BLEU divides the text of these languages itself.
 WORDS_PER_CHARACTER, DIVIDED_LANGUAGES = 1 / 15, ("zh", "ja", "ko")
 
@@ -65,43 +65,51 @@ def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = 
     text = max(survey.source_characters, survey.target_characters, 1)
     readable = math.inf if minutes is None else minutes * CHARACTERS_PER_MINUTE
     hurry = min(1.0, readable / (WANTED_PASSES * text))  # the share of the text that there is time to learn well
-    units = _round(_at(hurry * text, "units"), 32)
-    dropout = _round(_at(text, "dropout") * math.sqrt(hurry), 0.05)  # few passes learn nothing by heart
-    word_dropout = _round(_at(text, "word_dropout") * hurry, 0.05)
-    batch_tokens, epochs = int(_round(_at(text, "batch_tokens"), 100)), int(_round(_at(text, "epochs"), 1))
-    updates = min(text * epochs, readable) / CHARACTERS_PER_TOKEN / batch_tokens
-    learning_rate = float(f"{LEARNING_RATE * min(1.0, BASE_UNITS / units):.2g}")
+
+    units = int(_round(_at(hurry * text, "units"), 32))
     joint = survey.shared_characters >= JOINT_SHARE
+    alphabets = survey.source_alphabet, survey.target_alphabet
+    pieces = _at(hurry * text, "pieces") + (sum(alphabets) if joint else max(alphabets))
+    batch_tokens, epochs = int(_round(_at(hurry * text, "batch_tokens"), 100)), int(_round(_at(text, "epochs"), 1))
+    passes = min(epochs, readable / text)
+    calm = math.sqrt(passes / epochs)  # few passes learn nothing by heart
+    dropout, word_dropout = (_round(_at(text, choice) * calm, 0.05) for choice in ("dropout", "word_dropout"))
+    epoch_updates = text / CHARACTERS_PER_TOKEN / batch_tokens
+    learning_rate = float(f"{LEARNING_RATE * min(1.0, BASE_UNITS / units):.2g}")
     values = {
         "data": data.model_dump(),
         "tokenizer": {
             "joint": joint,
-            "vocabulary_size": _pieces(survey, joint, hurry),
+            "vocabulary_size": int(_round(pieces, 10 ** max(int(math.log10(pieces)) - 1, 1))),
             "exact_size": False,  # text that repeats itself has fewer
             "split_digits": True,  # so that numbers that were never seen are copied
         },
         "batching": {"max_tokens": max(batch_tokens, data.filters.max_tokens)},
         "embeddings": {
-            "size": int(units),
+            "size": units,
             "tied": "all" if joint else "target",
             "dropout": dropout,
             "source_word_dropout": word_dropout,
             "target_word_dropout": word_dropout,
         },
-        "encoder": {"units": int(units), "dropout": dropout},
-        "decoder": {"units": int(units), "dropout": dropout, "attention": "dot"},
+        "encoder": {"units": units, "dropout": dropout},
+        "decoder": {"units": units, "dropout": dropout, "attention": "dot"},
         "training": {
             "learning_rate": learning_rate,
             "beta_2": BETA_2,
             "schedule": {
                 "type": "cosine",
-                "warmup_updates": int(min(max(WARMUP_SHARE * updates, MIN_WARMUP), MAX_WARMUP)),
+                "warmup_updates": int(min(max(WARMUP_SHARE * passes * epoch_updates, MIN_WARMUP), MAX_WARMUP)),
                 "min_learning_rate": FINAL_SHARE * learning_rate,
             },
             "epochs": epochs,
             "minutes": minutes,
         },
-        "validation": {"metric": "bleu" if _bleu_tells(data, survey) else "loss", "patience": PATIENCE},
+        "validation": {
+            "interval_updates": MAX_INTERVAL if epoch_updates > MAX_INTERVAL else None,
+            "metric": "bleu" if _bleu_tells(data, survey) else "loss",
+            "patience": PATIENCE,
+        },
     }
     config = validate_config(values, "the planned recipe")
     assert isinstance(config, TranslationConfig)
@@ -128,19 +136,6 @@ def _at(characters: float, choice: str) -> float:
 def _round(value: float, step: float) -> float:
     """To a multiple of a step, as a person would write it."""
     return round(round(value / step) * step, 6)
-
-
-def _pieces(survey: CorpusSurvey, joint: bool, share: float) -> int:
-    """Size of a vocabulary, of this share of the text, in two significant digits."""
-    sides = np.array(
-        [
-            (survey.source_characters, survey.source_alphabet),
-            (survey.target_characters, survey.target_alphabet),
-        ]
-    )
-    characters, alphabet = sides.sum(axis=0) if joint else sides.max(axis=0)
-    pieces = min(PIECES * (share * characters) ** PIECES_EXPONENT, MAX_PIECES) + alphabet
-    return max(int(float(f"{pieces:.2g}")), 8)
 
 
 def _bleu_tells(data: DataConfig, survey: CorpusSurvey) -> bool:

@@ -36,7 +36,7 @@ except ImportError:  # Windows
 
 MAX_LISTED = 12  # weights in a message
 # How fast a run is: by at least so many batches, and for this share of its time, up to a limit.
-MEASURED_BATCHES, MEASURED_SHARE, MAX_MEASURED_SECONDS = 10, 0.02, 60.0
+MEASURED_BATCHES, MEASURED_SHARE, MAX_MEASURED_SECONDS = 10, 0.03, 60.0
 CHECKPOINTS_PER_VALIDATION = 2.0  # what is written after one, with the model and the kept weights
 
 

@@ -236,6 +236,6 @@ def test_all_workers_plan_by_what_the_chief_has_measured(monkeypatch, tmp_path):
     monkeypatch.setattr(setup.Timer, "clock", lambda self: clocks[threading.get_ident()]["now"])
     with ThreadPoolExecutor(2) as pool:
         (pace, count, elapsed), (other, other_count, _) = pool.map(work, range(2))
-    assert count == other_count == 40, "ten to warm up, and 1.2 s"
+    assert count == other_count == 50, "ten to warm up, and 1.8 s"
     assert pace == other
     assert pace == pytest.approx((0.1, 3.5, 100.0 + elapsed))
