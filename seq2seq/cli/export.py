@@ -37,7 +37,7 @@ def export(
         model,
         output,
         export_format=export_format,
-        with_derived=not model_only,
+        model_only=model_only,
         licence=licence,
         evaluations=evaluation or (),
         on_warning=warn,

@@ -27,15 +27,15 @@ CARD = "README.md"
 class Export:
     """What is to be copied, and how.
 
-    model         directory of the model
-    contents      what it holds, without the folders of the machine that it was trained on
-    with_derived  copy shortlist and 8-bit decoder too
-    licence       for the card; None: unknown
+    model       directory of the model
+    contents    what it holds, without the folders of the machine that it was trained on
+    model_only  leave out shortlist and 8-bit decoder
+    licence     for the card; None: unknown
     """
 
     model: Path
     contents: ModelContents
-    with_derived: bool
+    model_only: bool
     licence: str | None
 
 
@@ -44,7 +44,7 @@ def export_model(
     output: str | Path,
     *,
     export_format: ExportFormat = "directory",
-    with_derived: bool = True,
+    model_only: bool = False,
     licence: str | None = None,
     evaluations: Sequence[str | Path] = (),
     on_warning: Callable[[str], None] = warnings.warn,
@@ -59,7 +59,7 @@ def export_model(
         model: Model directory.
         output: Not there yet, or an empty directory. It is whole or not there.
         export_format: What to write.
-        with_derived: Copy the shortlist and the 8-bit decoder too, if there are any.
+        model_only: Leave out the shortlist and the 8-bit decoder, if there are any.
         licence: What the copy may be used under, for the card, as `cc-by-4.0`; None: unknown.
         evaluations: Files that `seq2seq evaluate --json` printed: the scores of this model on other text, for the card
             and `metadata.json`, under the file's name without its ending.
@@ -84,25 +84,26 @@ def export_model(
     for path in _named_files(contents.tokenizers):
         on_warning(f"a tokenizer of {model}, which was made elsewhere, names a file, and so will the copy: {path}")
     config = without_folders(contents.config)
-    if isinstance(config.search, SearchOptions) and config.search.language_model is not None:
+    search = contents.config.search
+    if isinstance(search, SearchOptions) and search.language_model is not None:
         on_warning(
-            f"{model}: its recipe translates with the language model {config.search.language_model} beside it, and the "
-            "copy translates without. Export it too, and give --language-model."
+            f"{model}: its recipe translates with the language model {search.language_model}, which is another "
+            "directory: the copy translates without. Export it too, and give --language-model."
         )
-        alone = config.search.model_dump(exclude={"language_model", "language_model_weight"})
+        alone = search.model_dump(exclude={"language_model", "language_model_weight"})
         config = config.model_copy(update={"search": SearchOptions(**alone)})
     metadata = _without_folders(contents.metadata, contents.config, config)
     if tests := {Path(file).stem: _read_evaluation(Path(file)) for file in evaluations}:
         scores = metadata["scores"]
         metadata["scores"] = {**scores, "tests": scores.get("tests", {}) | tests}
     FORMATS[export_format](
-        Export(model, replace(contents, config=config, metadata=metadata), with_derived, licence), output
+        Export(model, replace(contents, config=config, metadata=metadata), model_only, licence), output
     )
 
 
 def _write_directory(export: Export, output: Path) -> None:
     with new_model_directory(output, export.contents) as partial:
-        others = copy_derived_files(export.model, partial) if export.with_derived else []
+        others = [] if export.model_only else copy_derived_files(export.model, partial)
         needed = [file for file in files_of_search(export.contents.config.search) if not (partial / file).exists()]
         for file in (*others, *needed):
             what = "was made from other files than are beside it now" if file in others else "would not be in the copy"

@@ -5,7 +5,7 @@ Source: Mitchell et al. (2019), Model cards for model reporting; the keys of the
 
 from collections.abc import Iterator, Mapping, Sequence
 from shlex import quote
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -13,31 +13,50 @@ from seq2seq.config import Config
 from seq2seq.evaluation.metrics import BLEU_TOKENIZERS
 
 BAR = "\\|"  # Markdown ends a cell at a bare bar, even in a code span
-USE = {
-    "translation": """\
+
+
+class TaskText(NamedTuple):
+    """What a card says of all models of a task.
+
+    kind    the hub's name of the task
+    use     Python that uses the model `name`
+    limits  what to know before use, where `longest` is `search.max_source_tokens`
+    """
+
+    kind: str
+    use: str
+    limits: tuple[str, ...]
+
+
+TASK_TEXTS: dict[str, TaskText] = {
+    "translation": TaskText(
+        "translation",
+        """\
 from seq2seq import Translator
 
 translator = Translator.load({name!r})
 for translation in translator.translate(["A sentence.", "Another one."]):
     print(translation.text)""",
-    "language_model": """\
+        (
+            "It knows the kind of text that it was trained on. Other text is translated too, into something that may "
+            "read well and be wrong: words are left out, repeated or invented.",
+            "It translates sentence by sentence and sees no context. Give it one sentence a line; a line of more than "
+            "{longest} tokens is {long_lines}.",
+            "A score is that of the search, a log-probability: no probability that the translation is right.",
+        ),
+    ),
+    "language_model": TaskText(
+        "text-generation",
+        """\
 from seq2seq import TextGenerator
 
 generator = TextGenerator.load({name!r})
 print(generator.perplexity(["A sentence.", "Another one."]).per_token)
 print(generator.generate()[0].text)""",
-}
-LIMITS = {
-    "translation": (
-        "It knows the kind of text that it was trained on. Other text is translated too, into something that may read "
-        "well and be wrong: words are left out, repeated or invented.",
-        "It translates sentence by sentence and sees no context. Give it one sentence a line; a line above {longest} "
-        "tokens is {long_lines}.",
-        "A score is that of the search: a log-probability, not a probability that the translation is right.",
-    ),
-    "language_model": (
-        "It knows the kind of text that it was trained on, and writes what is likely there, not what is true.",
-        "Perplexities per token compare models with one tokenizer; per word, any two.",
+        (
+            "It knows the kind of text that it was trained on, and writes what is likely there, not what is true.",
+            "Perplexity per token compares models with one tokenizer; per word, any two.",
+        ),
     ),
 }
 
@@ -54,12 +73,12 @@ def render_card(name: str, config: Config, about: Mapping[str, Any], licence: st
     front = yaml.safe_dump(_front_matter(name, config, about, licence), sort_keys=False, allow_unicode=True)
     commands = config.next_commands(quote(name)).values()
     shell = "\n".join(command for command in commands if command.startswith("seq2seq "))
-    search = config.search
+    texts, search = TASK_TEXTS[config.task], config.search
     long_lines = "cut off" if getattr(search, "long_lines", "") == "truncate" else "translated in segments"
     longest = getattr(search, "max_source_tokens", 0)
-    limits = [limit.format(longest=longest, long_lines=long_lines) for limit in LIMITS[config.task]]
+    limits = [limit.format(longest=longest, long_lines=long_lines) for limit in texts.limits]
     sections = {
-        "Use": f"```bash\n{shell}\n```\n\n```python\n{USE[config.task].format(name=name)}\n```",
+        "Use": f"```bash\n{shell}\n```\n\n```python\n{texts.use.format(name=name)}\n```",
         "Made from": _corpora(about["corpus"], config.corpus_unit),
         "Model": _model(about),
         "Scores": "\n\n".join(_scores(config, about)) or "None were measured.",
@@ -72,7 +91,7 @@ def render_card(name: str, config: Config, about: Mapping[str, Any], licence: st
 
 
 def _front_matter(name: str, config: Config, about: Mapping[str, Any], licence: str | None) -> dict[str, Any]:
-    kind = {"translation": "translation", "language_model": "text-generation"}[config.task]
+    kind = TASK_TEXTS[config.task].kind
     values: dict[str, Any] = {
         "language": [code for code in _languages(config) if code] or None,
         "license": licence or "unknown",

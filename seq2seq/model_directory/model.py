@@ -41,7 +41,8 @@ def read_origin(folder: Path) -> Origin:
     Raises:
         ModelDirectoryError: Something is missing, damaged, edited, or of a later format version.
     """
-    return Origin(load_model_config(folder), verify_directory(folder), load_digest(folder / WEIGHTS_FILE))
+    metadata = verify_directory(folder)
+    return Origin(load_model_config(folder), metadata, load_digest(folder / WEIGHTS_FILE))
 
 
 @check_arguments()
