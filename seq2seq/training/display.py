@@ -32,13 +32,15 @@ VALIDATION_SCALARS = {
 
 
 def make_display(console: Console | None) -> "Display":
-    """The display of a console; without one, that of the notebook whose kernel this process is, or a quiet one."""
+    """The display of a console; without one, that of the notebook or terminal that this process runs in, if any."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     if console is None and hasattr(shell, "kernel"):
         from seq2seq.training.notebook_display import NotebookDisplay
 
         return NotebookDisplay()
+    if console is None and sys.stderr is not None and sys.stderr.isatty():
+        console = Console(stderr=True)
     return Display(console)
 
 

@@ -92,7 +92,8 @@ def train(
         config: The recipe.
         directory: The model directory; see `model_directory`.
         callbacks: Keras callbacks; they get batch and epoch logs and may set `model.stop_training`.
-        console: Where to show progress; by default in the cell of a notebook, and nowhere outside of one.
+        console: Where to show progress; by default in the cell of a notebook or on stderr at a terminal, and else
+            nowhere; `Console(quiet=True)`: nowhere.
         allow_changes: Resume even if the recipe or the corpora changed. The current epoch then begins anew.
 
     Raises:

@@ -6,8 +6,10 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from rich.console import Console
 
 from seq2seq.training import notebook_display
+from seq2seq.training.display import make_display
 from seq2seq.training.notebook_display import NotebookDisplay
 
 ROOT = Path(__file__).parents[2]
@@ -66,3 +68,10 @@ def test_progress_is_a_line_that_goes(shown):
         assert "compiling ..." in shown.html
     assert "compiling" not in shown.html
     assert "device: &lt;CPU&gt;" in shown.html
+
+
+def test_a_terminal_is_shown_what_a_pipe_is_not(monkeypatch):
+    for is_terminal in (True, False):
+        monkeypatch.setattr("sys.stderr.isatty", lambda answer=is_terminal: answer, raising=False)
+        assert make_display(None).console.quiet != is_terminal
+        assert make_display(Console(quiet=True)).console.quiet
