@@ -27,8 +27,6 @@ def load_config(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] =
     Raises:
         ConfigError: The file is missing or not YAML, a key is unknown, a value is not accepted, or there is no `data`.
     """
-    if isinstance(overrides, Mapping):
-        overrides = [f"{key}={_in_yaml(key, value)}" for key, value in overrides.items()]
     file = Path(path)
     if file.is_file():
         text = file.read_bytes()  # YAML finds the encoding, and its error names the byte
@@ -42,8 +40,10 @@ def load_config(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] =
     return config
 
 
-def parse_config_text(text: bytes, origin: str, overrides: Sequence[str] = ()) -> Config:
+def parse_config_text(text: bytes, origin: str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Config:
     """`load_config` of a recipe's bytes, which need not name corpora; `origin` is what to call it in errors."""
+    if isinstance(overrides, Mapping):
+        overrides = [f"{key}={_in_yaml(key, value)}" for key, value in overrides.items()]
     values = _read_yaml(text, f"{origin}: not valid YAML")
     for override in overrides if isinstance(values, dict) else ():
         _override(values, override)

@@ -1,6 +1,5 @@
 """From somebody's own pairs to a translator, in one call."""
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -150,8 +149,6 @@ def _locate(pairs: Any, folder: Path, name: str, languages: tuple[str, str] | No
 
 def override_recipe(config: TranslationConfig, overrides: Sequence[str] | Mapping[str, Any]) -> TranslationConfig:
     """The recipe with some keys decided otherwise, as by `--set`, and checked."""
-    if isinstance(overrides, Mapping):
-        overrides = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
     changed = parse_config_text(dump_config(config).encode(), "the planned recipe", overrides)
     assert isinstance(changed, TranslationConfig)
     return changed
