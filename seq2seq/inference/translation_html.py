@@ -13,7 +13,7 @@ from seq2seq.notebook_html import MUTED, html_note
 SHOWN = 5  # hypotheses
 MAX_WEIGHTS = 20_000  # of all that are shown; longer texts are shown without them
 MIN_WEIGHT = 0.03  # a fainter shade is not seen
-WORD_BOUNDARY = "▁"
+WORD_BOUNDARY, EOS = "▁", "</s>"
 
 
 def translation_html(translation: Translation) -> str:
@@ -40,6 +40,9 @@ def _with_attention(source_tokens: Sequence[str], hypotheses: Sequence[Hypothesi
         names = [f"t{rank}-{row}" for row in range(len(hypothesis.tokens))]
         chances = [f"probability {math.exp(min(float(nats), 0.0)):.2f}" for nats in hypothesis.token_log_probs]
         target_names += names
+        spelled = "".join(token for token in hypothesis.tokens if token != EOS).replace(WORD_BOUNDARY, " ").strip()
+        if spelled != hypothesis.text:  # bytes of a character, or what stands for an unknown token
+            lines.append(f"<div>{_label('text')}{escape(hypothesis.text)}</div>")
         lines.append(
             f"<div>{_label('translation')}"
             f"{_tokens('t', names, hypothesis.tokens, source_names, hypothesis.attention, chances)}"
@@ -74,7 +77,7 @@ def _tokens(
     spans = []
     for name, token, row, title in zip(names, tokens, weights, titles, strict=True):
         seen = ";".join(f"--{others[place]}:{row[place]:.2f}" for place in np.flatnonzero(row >= MIN_WEIGHT).tolist())
-        muted = f";{MUTED}" if token == "</s>" else ""
+        muted = f";{MUTED}" if token == EOS else ""
         text = token.replace(WORD_BOUNDARY, " ").lstrip(" ")
         space = " " * (token.startswith(WORD_BOUNDARY) and bool(spans))
         about = f' title="{title}"' if title else ""
