@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise, zip_longest
 from pathlib import Path
@@ -13,7 +13,7 @@ from seq2seq.corpora.columns import NEVER_SENTENCES, Column, has_header, header_
 from seq2seq.corpora.filters import FilterReport, filter_pairs
 from seq2seq.corpora.held_out import hash_sources
 from seq2seq.corpora.languages import identify_language, language_code, language_name, may_be_in
-from seq2seq.corpora.readers import Corpus, chunks, open_corpus
+from seq2seq.corpora.readers import SentencePair, chunks, open_corpus
 from seq2seq.errors import CorpusError
 from seq2seq.storage.deduplication import Deduplicator
 from seq2seq.storage.files import resolve_file
@@ -59,7 +59,7 @@ class CorpusSurvey:
     shared_characters: float
 
 
-def survey_corpus(corpus: Corpus, filters: FilterConfig | None = None) -> CorpusSurvey:
+def survey_corpus(corpus: Iterable[SentencePair], filters: FilterConfig | None = None) -> CorpusSurvey:
     """Count the text of a corpus, in one pass over it. Memory grows by 16 bytes a pair that is kept.
 
     Args:

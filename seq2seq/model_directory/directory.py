@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
+from seq2seq.arguments import check_arguments
 from seq2seq.config import Config, Precision, dump_config, parse_config_text
 from seq2seq.config.recipe import RecipeT
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
@@ -139,6 +140,7 @@ def _checksums(folder: Path, names: Sequence[str]) -> dict[str, str]:
     return {file.name: sha256(check_regular_file(file)) for file in files}
 
 
+@check_arguments()
 def load_model_config(folder: Path) -> Config:
     """The resolved recipe of a model directory."""
     path = check_regular_file(folder / CONFIG)

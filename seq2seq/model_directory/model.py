@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from seq2seq.arguments import check_arguments
 from seq2seq.config import Config, LanguageModelConfig, Precision, Section, TranslationConfig
 from seq2seq.config.recipe import RecipeT
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
@@ -19,7 +20,7 @@ from seq2seq.model_directory.directory import (
     load_weights,
     verify_directory,
 )
-from seq2seq.models.base import DecoderModel, assign_weights, named_weights
+from seq2seq.models.base import DecoderModel, assign_weights, check_tokenizers, named_weights
 from seq2seq.models.build import LANGUAGE_MODELING, TRANSLATION, ModelT, Task, recipe_from_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
@@ -44,6 +45,7 @@ def read_origin(folder: Path) -> Origin:
     return Origin(load_model_config(folder), metadata, load_digest(folder / WEIGHTS_FILE))
 
 
+@check_arguments()
 def save_model(
     model: DecoderModel, tokenizers: Tokenizers | Tokenizer, directory: str | Path, search: Section | None = None
 ) -> None:
@@ -60,7 +62,7 @@ def save_model(
             there.
 
     Raises:
-        ValueError: A tokenizer has another vocabulary size than the model.
+        ArgumentError: A tokenizer has another vocabulary size than the model.
         ModelDirectoryError: The directory holds something.
         StorageError: It cannot be written.
     """
@@ -83,9 +85,7 @@ def saved_model(
     Args:
         origin: Where the model was read. If its weights are still the same, recipe and metadata are taken from there.
     """
-    sizes = tuple(tokenizer.vocabulary_size for tokenizer in tokenizers)
-    if sizes != model.vocabulary_sizes:
-        raise ValueError(f"the tokenizers have {sizes} tokens, and the model has {model.vocabulary_sizes}")
+    check_tokenizers(model, tokenizers)
     weights = named_weights(model)
     if origin is not None and digest(weights) == origin.digest:
         config, metadata = origin.config, origin.metadata
@@ -97,6 +97,7 @@ def saved_model(
         yield partial
 
 
+@check_arguments()
 def load_model(folder: Path, precision: Precision = "float32") -> tuple[Seq2Seq, Tokenizers, TranslationConfig]:
     """Read the directory of a translator, whatever precision and device it was trained in.
 
@@ -107,6 +108,7 @@ def load_model(folder: Path, precision: Precision = "float32") -> tuple[Seq2Seq,
     return _load(folder, precision, TRANSLATION)
 
 
+@check_arguments()
 def load_language_model(
     folder: Path, precision: Precision = "float32"
 ) -> tuple[LanguageModel, Tokenizer, LanguageModelConfig]:

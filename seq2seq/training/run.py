@@ -13,13 +13,14 @@ from typing import Any
 import keras
 from rich.console import Console
 
+from seq2seq.arguments import check_arguments
 from seq2seq.config import Config
 from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.replicas import report_lost_workers
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory.directory import CONFIG, METADATA, load_model_config
 from seq2seq.training.checkpoints import LAST, RunDirectory, check_recipe, lock_run
-from seq2seq.training.display import Display, TensorBoardWriter, format_duration
+from seq2seq.training.display import Display, TensorBoardWriter, format_duration, make_display
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.machine import Machine, check_workers, set_up_machine, with_batch_tokens
 from seq2seq.training.pace import describe_plan, needs_plan, plan_updates
@@ -35,7 +36,7 @@ from seq2seq.training.setup import (
 from seq2seq.training.validation import FINAL_NO_GAIN_WARNING, VALIDATORS, Validator, short_run_warning
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainingReport:
     """How a run ended.
 
@@ -55,7 +56,18 @@ class TrainingReport:
     best: float | None
     history: list[dict[str, Any]]
 
+    def __repr__(self) -> str:
+        best = "none" if self.best is None else f"{self.best:.4g}"
+        end = self.end.message if self.end else "interrupted"
+        return f"TrainingReport({str(self.directory)!r}, {self.updates:,} updates, best {best}, {end})"
 
+    def _repr_html_(self) -> str:
+        from seq2seq.training.report_html import report_html
+
+        return report_html(self)
+
+
+@check_arguments(config="load_config('quickstart') reads a recipe.")
 def train(
     config: Config,
     directory: str | Path,
@@ -80,7 +92,8 @@ def train(
         config: The recipe.
         directory: The model directory; see `model_directory`.
         callbacks: Keras callbacks; they get batch and epoch logs and may set `model.stop_training`.
-        console: Where to show progress; nowhere by default.
+        console: Where to show progress; by default in the cell of a notebook or on stderr at a terminal, and else
+            nowhere; `Console(quiet=True)`: nowhere.
         allow_changes: Resume even if the recipe or the corpora changed. The current epoch then begins anew.
 
     Raises:
@@ -100,7 +113,7 @@ def train(
         config, changed = check_recipe(directory, config, allow_changes) if resumes else (config, None)
         config = with_batch_tokens(config, machine.device)
         check_workers(machine, config)
-        return _train(config, directory, callbacks, Display(console), machine, changed, allow_changes)
+        return _train(config, directory, callbacks, make_display(console), machine, changed, allow_changes)
 
 
 def _train(
