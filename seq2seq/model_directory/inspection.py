@@ -9,6 +9,7 @@ from shlex import quote
 from typing import Any
 
 from seq2seq.config import Config
+from seq2seq.config.recipe import component_of
 from seq2seq.model_directory.directory import (
     WEIGHTS_FILE,
     checksums,
@@ -94,14 +95,6 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
             {"name": name, "shape": list(array.shape), "parameters": array.size} for name, array in weights.items()
         ],
     }
-
-
-def component_of(name: str) -> str:
-    """Which of a recipe's `components` a weight belongs to, by its name; else the name's first word."""
-    first, *inner = name.split("/")
-    if "attention" in (first, *inner):
-        return "attention"
-    return "output" if first.startswith("output") else first
 
 
 def _purpose(folder: Path, config: Config, corpus: Mapping[str, Any]) -> dict[str, Any]:

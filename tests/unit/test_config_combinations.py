@@ -16,6 +16,7 @@ def recipe(tmp_path: Path) -> Path:
 
 
 ONE_KIND = "data.train: give one of: 'source' and 'target', 'tsv', 'phrasebook', or 'mixture'; found {}."
+HELD_OUT = "data.valid: '{}' without a corpus is held out of 'data.train', and '{}' is given: leave out one of them."
 MIXED_WEIGHTS = "data.train: some parts of 'mixture' have a 'weight' and some have none: give all one, or none."
 TEMPERATURE = "data.train: 'temperature' decides the shares of a 'mixture' whose parts have no 'weight'."
 
@@ -65,6 +66,18 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "data.test={mixture: [{tsv: a}, {tsv: b}], temperature: 2}",
             "data: 'test' is read whole: leave out 'temperature' and the parts' 'weight'.",
         ),
+        ("data.train={tsv: a, columns: [2, 2]}", "data.train: 'columns' names column 2 twice: give source and target."),
+        ("data.train={source: a, target: b, columns: [1, 2]}", "data.train: 'columns' is for 'tsv'."),
+        ("data.test={phrasebook: test, header: true}", "data.test: 'header' is for 'tsv'."),
+        ("data.valid={}", "data.valid: name a corpus, or give 'fraction' or 'pairs' to hold out of 'data.train'."),
+        (
+            "data.valid={fraction: 0.1, pairs: 9}",
+            "data.valid: give 'fraction' or 'pairs' to hold out of 'data.train', not both.",
+        ),
+        ("data.valid={tsv: a, pairs: 9}", HELD_OUT.format("pairs", "tsv")),
+        ("data.valid={phrasebook: valid, fraction: 0.1}", HELD_OUT.format("fraction", "phrasebook")),
+        ("data.valid={fraction: 0.1, temperature: 2}", HELD_OUT.format("fraction", "temperature")),
+        ("data.valid={source: a}", "data.valid: 'source' and 'target' go together: give both files."),
         (
             "tokenizer.user_defined_symbols=[<a>, <b>, <a>]",
             "tokenizer.user_defined_symbols: '<a>' is empty, reserved or given twice.",
@@ -156,7 +169,7 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "training.schedule.type=inverse_sqrt",
             "training.schedule: 'inverse_sqrt' needs 'warmup_updates' of at least 1 update.",
         ),
-        ("training.epochs=null", "training: give 'epochs' or 'updates', or training never ends."),
+        ("training.epochs=null", "training: give 'epochs', 'updates' or 'minutes', or training never ends."),
         (
             "training.weight_decay=0.1",
             "training: 'weight_decay' belongs to adamw and sgd, and 'optimizer' is adam.",
@@ -179,7 +192,6 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "training.schedule: 'decay_updates' belongs to cosine and step, and 'type' is constant.",
         ),
         ("training.weight_decay_include=[biases]", "training: 'weight_decay_include' needs a 'weight_decay' above 0."),
-        ("training.schedule.type=cosine", "training.schedule: 'cosine' needs 'decay_updates'."),
         ("training.schedule.type=step", "training.schedule: 'step' needs 'decay_updates'."),
         (
             "training.schedule={type: cosine, decay_updates: 9, decay_start: 4, warmup_updates: 5}",
@@ -252,10 +264,16 @@ def test_combinations_that_cannot_be(recipe: Path, overrides: str, expected: str
         "data.train={mixture: [{tsv: a, weight: 2}, {phrasebook: train, weight: 1}]}",
         "data.train={mixture: [{tsv: a}, {tsv: b}], temperature: 5}",
         "data.valid={mixture: [{tsv: a}, {tsv: b}]}",
+        "data.train={mixture: [{tsv: a, columns: [3, 1]}, {tsv: b, header: true}]}",
+        "data.valid={fraction: 0.5}",
+        "data.valid={pairs: 500}",
+        "data.valid={phrasebook: valid, pairs: 500}",
         "tokenizer.from_model=runs/a training.warm_start=runs/a",
         "tokenizer.source_model=a tokenizer.joint=true training.warm_start=runs/a",
         "tokenizer.user_defined_symbols=[<a>,<b>]",
         "training.epochs=null training.updates=10",
+        "training.epochs=null training.minutes=0.5",
+        "training.schedule.type=cosine",
         "training.optimizer=adamw training.weight_decay=0.1 training.weight_decay_include=[norms]",
         "training.optimizer=sgd training.weight_decay=0.1 training.momentum=0.9",
         "training.schedule.type=cosine training.schedule.decay_updates=9 training.schedule.warmup_updates=5",
