@@ -210,7 +210,8 @@ def test_coverage_is_what_attention_adds_up_to(folder, translator):
 
 
 def test_the_last_line_on_stderr_is_a_summary(folder, translator, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("seq2seq.cli.translate.low_log_prob", lambda scores, options: 0.0)  # every score is low
+    command = sys.modules["seq2seq.cli.translate"]
+    monkeypatch.setattr(command, "low_log_prob", lambda scores, options: 0.0)  # every score is low
     summary = TranslationSummary(low_log_prob=0.0)
     for number, result in enumerate(expected(translator), start=1):
         summary.add(number, result)

@@ -13,7 +13,8 @@ from seq2seq.cli import main
 from seq2seq.config import TokenizerConfig, TranslationConfig
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.model_directory.directory import checksums, create_model_directory, record_derived_file
+from seq2seq.model_directory.derived_files import record_derived_file
+from seq2seq.model_directory.directory import checksums, create_model_directory
 from seq2seq.model_directory.inspection import inspect_model
 from seq2seq.models.build import build_model
 from tests.toy import pairs, save_trained, toy_config
