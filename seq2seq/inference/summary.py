@@ -68,7 +68,7 @@ class TranslationSummary:
     def describe(self, loading: float) -> str:
         """One line; `loading` is how long that took, in seconds."""
         count = "1 sentence" if self.sentences == 1 else f"{self.sentences:,} sentences"
-        speed = f", {self.tokens / self.seconds:,.0f} tokens/s" if self.tokens else ""
+        speed = f", {self.tokens / self.seconds:,.0f} tokens/s" if self.seconds else ""
         said = f"{count} in {self.seconds:.1f} s{speed}, after {loading:.1f} s of loading the model"
         flagged = {
             "with unknown characters": self.unknown,

@@ -212,7 +212,7 @@ def test_coverage_is_what_attention_adds_up_to(folder, translator):
 def test_the_last_line_on_stderr_is_a_summary(folder, translator, tmp_path, monkeypatch, capsys):
     command = sys.modules["seq2seq.cli.translate"]
     monkeypatch.setattr(command, "low_log_prob", lambda scores, options: 0.0)  # every score is low
-    summary = TranslationSummary(low_log_prob=0.0)
+    summary = TranslationSummary(low_log_prob=0.0, seconds=1.0)
     for number, result in enumerate(expected(translator), start=1):
         summary.add(number, result)
     to_check = summary.describe(0.0).partition("loading the model")[2]
