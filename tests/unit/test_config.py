@@ -53,7 +53,11 @@ CORPUS_KEYS = "columns, header, lexicon, mixture, pairs, phrasebook, seed, sourc
             "max_tokens",
             "drop_duplicates, drop_empty, max_characters, max_ratio, max_tokens, normalize_nfc",
         ),
-        ("tokenizer.vocab_size", "vocabulary_size", "byte_fallback, character_coverage, from_model, joint, model_type"),
+        (
+            "tokenizer.vocab_size",
+            "vocabulary_size",
+            "byte_fallback, character_coverage, exact_size, from_model, joint, model_type",
+        ),
         ("batching.max_token", "max_tokens", "max_tokens, shuffle_buffer"),
         (
             "encoder.bidirection",

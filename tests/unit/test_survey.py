@@ -270,6 +270,7 @@ def test_a_survey_counts_what_the_filters_keep(write):
     assert (found.pairs, found.sources) == (3, 2)
     assert (found.source_characters, found.target_characters) == (4 + 5 + 1, 4 + 4 + 4)
     assert (found.source_words, found.target_words) == (5, 4)
+    assert (found.source_alphabet, found.target_alphabet) == (len("abcé "), len("ABab xyz!"))
     assert found.shared_characters == pytest.approx(6 / 10)  # a and b, of abx, abba and xyz
     assert survey_corpus(corpus, FilterConfig(drop_duplicates=False, max_ratio=None)).pairs == 5
 
