@@ -1,11 +1,11 @@
 """Set up a training run, start its loop and report how it ended."""
 
+import math
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from threading import Event
 from types import FrameType
 from typing import Any
@@ -16,15 +16,18 @@ from rich.console import Console
 from seq2seq.config import Config
 from seq2seq.devices.replicas import report_lost_workers
 from seq2seq.errors import TrainingError
-from seq2seq.model_directory.directory import CONFIG, METADATA, load_model_config
+from seq2seq.model_directory.directory import METADATA, load_model_config
+from seq2seq.training.alarms import AlarmMonitor, BaselineLosses
 from seq2seq.training.checkpoints import LAST, RunDirectory, check_recipe, lock_run
-from seq2seq.training.display import Display, TensorBoardWriter, format_duration
+from seq2seq.training.display import Display, TensorBoardWriter
+from seq2seq.training.ending import Comparison, baseline_warnings, compare_delivered_model, say_how_it_ended
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.machine import Machine, check_workers, set_up_machine, with_batch_tokens
 from seq2seq.training.recovery import DivergenceMonitor
 from seq2seq.training.run_state import RunState, StopResult, check_update_count, plan_epoch, planned_updates
 from seq2seq.training.setup import make_compiled_model, prepare_on_all_workers, summarize, try_largest_batches
-from seq2seq.training.validation import FINAL_NO_GAIN_WARNING, VALIDATORS, Validator, short_run_warning
+from seq2seq.training.start_alarms import start_alarms
+from seq2seq.training.validation import VALIDATORS, Validator, choose_samples
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,13 @@ class TrainingReport:
     updates    done, those that were skipped for not being finite included
     seconds    training time over all sessions, validation included
     best       the best value of `validation.metric`; None where no validation was clearly better than token
-               frequencies (`validation.MIN_GAIN`)
+               frequencies (`alarms.MIN_GAIN`)
     history    one entry per validation, as in `history.jsonl`
+    warnings   what the run warned of, in all its sessions, each with its remedy; see docs/robustness.md
+    remaining_warnings  those of them that hold of the delivered model
+    comparison  BLEU and chrF2 of the delivered model, of the source, copied, and of the most frequent target, on the
+                validation corpus; None where the run did not end in this session or BLEU is not measured
+    samples    source and reference of up to five validation pairs; [] of a language model
     """
 
     directory: Path
@@ -46,6 +54,10 @@ class TrainingReport:
     seconds: float
     best: float | None
     history: list[dict[str, Any]]
+    warnings: list[str]
+    remaining_warnings: list[str]
+    comparison: Comparison | None
+    samples: list[tuple[str, str]]
 
 
 def train(
@@ -116,6 +128,12 @@ def _train(
     records = RunDirectory(directory, config, model, data, replicas)
     progress = RunState() if changed is None else _resume(records, changed, display, allow_changes)
     records.start_run(resumes)
+    baselines = BaselineLosses(validator.unigram_loss, math.log(model.vocabulary_sizes[1]))
+    # By the first epoch's plan, so that each session says the same.
+    updates = planned_updates(config.training, len(plan_epoch(config, data.train, 1)))
+    with display.spinner("comparing the corpora"):
+        at_start = start_alarms(config, data, precision, device.is_gpu, updates)
+    alarms = AlarmMonitor(config, baselines, at_start, records.history())
     stop = Event()
     loop = TrainingLoop(
         config,
@@ -125,6 +143,7 @@ def _train(
         directory=records,
         validator=validator,
         monitor=DivergenceMonitor(config.training.recovery, model, data),
+        alarms=alarms,
         callbacks=keras.callbacks.CallbackList(list(callbacks), model=model),
         display=display,
         tensorboard=board,
@@ -133,20 +152,35 @@ def _train(
     )
     if board is not None:
         board.start(loop.update)
+    comparison = None
     if loop.should_continue:
         plan = plan_epoch(config, data.train, progress.epoch)
         summarize(display, model, data, plan, directory)
         check_update_count(config.training, len(plan))
-        if warning := short_run_warning(planned_updates(config.training, len(plan)), config.training):
-            display.print(warning)
+        for alarm in at_start:
+            display.print(f"warning: {alarm.text}")
         with _stop_on_signals(stop, display.print):
             # The largest batches of all epochs: one of them may leave out a mixture's longest sentence.
             tried = plan_epoch(config, data.train, progress.epoch, full_pass=True)
             try_largest_batches(validator, tried)
             loop.run()
-    _say_how_it_ended(loop, directory, display)
+        comparison = None if loop.end is None else compare_delivered_model(loop)
+    beaten = [] if comparison is None else baseline_warnings(comparison, config.training)
+    remaining = [*alarms.remaining(), *beaten]
+    say_how_it_ended(loop, display, comparison, remaining)
     progress = loop.run_state
-    return TrainingReport(directory, loop.end, loop.update, progress.seconds, progress.best, records.history())
+    return TrainingReport(
+        directory,
+        loop.end,
+        loop.update,
+        progress.seconds,
+        progress.best,
+        records.history(),
+        warnings=[*alarms.said(), *beaten],
+        remaining_warnings=remaining,
+        comparison=comparison,
+        samples=[pair[:2] for pair in choose_samples(data.valid_pairs)] if "source" in data.sides else [],
+    )
 
 
 def _resume(records: RunDirectory, changed: list[str], display: Display, allow_changes: bool) -> RunState:
@@ -162,18 +196,6 @@ def _resume(records: RunDirectory, changed: list[str], display: Display, allow_c
     if changed:
         display.print(f"warning: the recipe changed: {', '.join(changed)}")
     return progress
-
-
-def _say_how_it_ended(loop: TrainingLoop, directory: Path, display: Display) -> None:
-    if loop.end is None:
-        display.print(
-            f"interrupted, and saved as of update {loop.saved_update:,}. Go on with: "
-            f"seq2seq train {quote(str(directory / CONFIG))} --output {quote(str(directory))}"
-        )
-        return
-    display.print(f"finished after {format_duration(loop.run_state.seconds)}: {loop.end.message}")
-    if loop.run_state.best is None:
-        display.print(FINAL_NO_GAIN_WARNING)
 
 
 @contextmanager
