@@ -83,7 +83,7 @@ def train(
         show_translations(output, report.samples)
     print_stdout(commands_after_run(config, report))
     if report.remaining_warnings:
-        print_stdout(f"warning: {output} is not to be relied on: see the warnings above, which hold of this model")
+        print_stdout(f"warning: read the warnings above before you use {output}: they hold of this model")
 
 
 def set_tf_config(workers: str | None, index: int | None) -> None:

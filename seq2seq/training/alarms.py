@@ -18,8 +18,7 @@ MIN_GAIN = 0.1  # nats per target token below the frequencies, for a model that 
 SAFE_WARMUP_UPDATES = 300
 MIN_FAULTS = 3  # translations, and these shares of them:
 MAX_FAULT_SHARES = {"empty": 0.05, "repeated": 0.1, "looping": 0.1, "copied": 0.1}
-# A text with a letter in it, of 2 to 40 characters, four times in a row.
-LOOP = re.compile(r"(?=.*[^\W\d_])(.{2,40}?)\1{3}")
+LOOP = re.compile(r"(.{2,40}?)\1{3}")  # four times in a row
 MIN_RISE = 0.03  # of the lowest validation loss; less than that is noise
 RISING_VALIDATIONS = 3  # without a better loss or a better model
 MAX_TRAINING_SHARE = 0.8  # of the validation loss that training has left where a model overfits
@@ -31,12 +30,14 @@ OSCILLATION_VALIDATIONS = 5  # among which it rises twice
 class Alarm(NamedTuple):
     """What is wrong with a run.
 
-    kind  by which it is known that it was said before
-    text  what was seen and what to do
+    kind       by which it is known that it was said before
+    text       what was seen and what to do
+    of_result  whether it tells something about the model, once it is trained
     """
 
     kind: str
     text: str
+    of_result: bool = True
 
 
 class BaselineLosses(NamedTuple):
@@ -91,7 +92,7 @@ class AlarmMonitor:
         """What holds of the delivered model: the best one or, as long as there is none, the last."""
         best = [number for number, entry in enumerate(self.history, start=1) if entry["best"]]
         found = self._at(best[-1] if best else len(self.history))
-        return [alarm.text for alarm in [*self.at_start, *found]]
+        return [alarm.text for alarm in [*self.at_start, *found] if alarm.of_result]
 
     def _at(self, validations: int) -> list[Alarm]:
         """What holds after so many validations."""
@@ -170,11 +171,16 @@ def count_faults(texts: Sequence[str], pairs: Sequence[tuple[str, ...]]) -> dict
     references: dict[str, set[str]] = defaultdict(set)
     for text, (source, reference, *_) in zip(texts, pairs, strict=True):
         faults["empty"] += not text.strip() and bool(source.strip()) and bool(reference.strip())
-        faults["looping"] += bool(LOOP.search(text)) and not LOOP.search(reference)
+        faults["looping"] += _loops(text) and not _loops(reference)
         faults["copied"] += bool(text.strip()) and _plain(text) == _plain(source) != _plain(reference)
         if text.strip():
             references[text].add(reference)
     return {"total": len(texts), **faults, "repeated": max(map(len, references.values()), default=0)}
+
+
+def _loops(text: str) -> bool:
+    """Whether something with a letter in it is repeated."""
+    return any(any(map(str.isalpha, found[1])) for found in LOOP.finditer(f" {text} "))
 
 
 def _plain(text: str) -> str:

@@ -50,6 +50,7 @@ def precision_alarm(precision: str, is_gpu: bool) -> Alarm | None:
         "precision",
         f"{precision} is for GPUs. On a CPU it saves no time: an epoch took about {SLOWDOWN_ON_CPU[precision]} times "
         "as long as in float32. Start anew, in another directory, with --set training.precision=float32",
+        of_result=False,
     )
 
 
