@@ -73,7 +73,10 @@ def say_how_it_ended(loop: TrainingLoop, display: Display, comparison: Compariso
         return
     display.print(f"finished after {format_duration(loop.run_state.seconds)}: {loop.end.message}")
     if loop.run_state.best is None:
-        display.print("the model has learnt next to nothing: no validation was clearly better than token frequencies")
+        display.print(
+            "no validation was clearly better than token frequencies: this model has learnt next to nothing, and what "
+            "it writes means nothing"
+        )
     if comparison is not None:
         rows = {
             name: ", ".join(f"{metric} {score:.2f}" for metric, score in scores.items())
