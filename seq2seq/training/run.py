@@ -164,7 +164,7 @@ def _train(
             tried = plan_epoch(config, data.train, progress.epoch, full_pass=True)
             try_largest_batches(validator, tried)
             loop.run()
-        comparison = None if loop.end is None else compare_delivered_model(loop)
+            comparison = None if loop.end is None else compare_delivered_model(loop)
     beaten = [] if comparison is None else baseline_warnings(comparison, config.training)
     remaining = [*alarms.remaining(), *beaten]
     say_how_it_ended(loop, display, comparison, remaining)
