@@ -6,6 +6,8 @@ import shlex
 import shutil
 import sys
 
+import keras
+import numpy as np
 import pytest
 import yaml
 from rich.console import Console
@@ -16,6 +18,8 @@ from seq2seq.corpora import open_corpus
 from seq2seq.evaluation.baselines import COPY, FREQUENT, MODEL
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import read_history
+from seq2seq.models.base import weight_name
+from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import train
 from tests.command import run
 from tests.runs import InterruptAfter, assert_same_run
@@ -61,7 +65,8 @@ def test_an_alarm_is_shown_recorded_and_reported_when_it_begins(whole):
     history = read_history(report.directory)
     assert report.history == history
     recorded = [text for entry in history for text in entry["warnings"]]
-    assert recorded == report.warnings
+    assert report.warnings[: len(recorded)] == recorded
+    assert all("as a translator it is of no use" in text for text in report.warnings[len(recorded) :])
     assert "the source of 6 of 12 validation pairs is in the training corpus, and of 6 the whole pair" in recorded[0]
     assert history[0]["warnings"][0] == recorded[0], "from before the first batch"
     loops = [text for text in recorded if "translations of the validation corpus repeat" in text]
@@ -106,6 +111,23 @@ def test_the_end_compares_the_delivered_model_with_what_takes_none(whole, config
     assert set(report.comparison) == {MODEL, COPY, FREQUENT}
     assert "On the 12 validation pairs" in said
     assert report.samples == [(pair.source, pair.target) for pair in (valid[n * 12 // 5] for n in range(5))]
+
+
+def test_it_is_the_delivered_model_that_is_compared_and_not_the_last(corpus, tmp_path):
+    class Spoil(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                for weight in self.model.weights:
+                    weight.assign(-5 * weight)
+
+    spoil = Spoil()
+    config = toy_config(corpus, training={"updates": 31}, validation={"compute_bleu": True})
+    report = train(config, tmp_path, [spoil])
+    best, last = report.history[-2:]
+    assert (best["best"], last["best"]) == (True, False)
+    assert report.comparison[MODEL]["BLEU"] == best["bleu"] != last["bleu"]
+    delivered = load_arrays(tmp_path / "model.safetensors")[0]
+    assert any(not np.array_equal(delivered[weight_name(weight)], weight) for weight in spoil.model.weights), "put back"
 
 
 def test_a_run_with_nothing_left_to_do_compares_nothing_and_keeps_its_warnings(whole, config):
@@ -163,5 +185,5 @@ def test_what_a_command_line_ends_with_where_there_are_no_files(corpus, tmp_path
     assert list(commands(capsys.readouterr().out)) == ["translate", "inspect"]
     recipe.write_text(dump_config(language_model_config(corpus)), encoding="utf-8")
     assert run("train", recipe, "--output", tmp_path / "lm", "--show-translations") == 2
-    assert "a model of task language_model makes none" in capsys.readouterr().err
+    assert "--show-translations: a model of task" in capsys.readouterr().err
     assert not (tmp_path / "lm").exists()
