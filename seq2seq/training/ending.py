@@ -50,15 +50,15 @@ def _delivered_weights(model: DecoderModel, directory: Path) -> Iterator[None]:
 
 
 def baseline_warnings(comparison: Comparison, config: TrainingConfig) -> list[str]:
-    """What to say of a model that a baseline matches."""
-    model = comparison[MODEL]["BLEU"]
+    """What to say of a model that a baseline matches, once it has learnt something; [] where it beats both."""
+    model, name = comparison[MODEL]["BLEU"], max((COPY, FREQUENT), key=lambda name: comparison[name]["BLEU"])
+    if comparison[name]["BLEU"] < model:
+        return []
     limits = {key: getattr(config, key) for key in ("epochs", "updates")}
     longer = " ".join(f"--set training.{key}={2 * limit}" for key, limit in limits.items() if limit)
     return [
         f"on the validation corpus {name} has BLEU {comparison[name]['BLEU']:.2f}, and the model {model:.2f}: as a "
         f"translator it is of no use. Train on more text, or for longer: {longer}"
-        for name in (COPY, FREQUENT)
-        if comparison[name]["BLEU"] >= model
     ]
 
 

@@ -165,7 +165,9 @@ def _train(
             try_largest_batches(validator, tried)
             loop.run()
             comparison = None if loop.end is None else compare_delivered_model(loop)
-    beaten = [] if comparison is None else baseline_warnings(comparison, config.training)
+    # Of a model that has learnt nothing, an alarm says it already, and better what to do.
+    learnt = loop.run_state.best is not None
+    beaten = baseline_warnings(comparison, config.training) if comparison is not None and learnt else []
     remaining = [*alarms.remaining(), *beaten]
     say_how_it_ended(loop, display, comparison, remaining)
     progress = loop.run_state
