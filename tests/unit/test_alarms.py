@@ -1,6 +1,7 @@
 """Each alarm of a validation: numbers that ring, healthy ones that do not, and when it is said."""
 
-import re
+import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -53,9 +54,10 @@ def entries(*rows, every=500, **more):
 
 def assert_remedies_work(text, config=CONFIG):
     """Every `--set` of a warning is one that the recipe takes."""
-    overrides = re.findall(r"--set (\S+=(?:'[^']*'|\S+))", text)
+    words = shlex.split(text)
+    overrides = [value for option, value in pairwise(words) if option == "--set"]
     assert overrides, text
-    parse_config_text(dump_config(config).encode(), "toy", [text for text in overrides if "{" not in text])
+    parse_config_text(dump_config(config).encode(), "toy", overrides)
 
 
 def test_a_healthy_run_rings_nothing():
@@ -157,7 +159,9 @@ def test_overfitting_of_a_language_model_names_its_own_keys():
 def test_a_validation_loss_below_the_training_loss_rings_where_nothing_explains_it():
     plain = toy_config(Path(), **{part: {"dropout": 0.0} for part in ("embeddings", "encoder", "decoder")})
     easy = entries((3.0, 2.0, 20.0), (2.5, 1.9, 21.0))
-    assert "(1.90) is below the training loss (2.50" in easy_validation_alarm(easy, plain).text
+    text = easy_validation_alarm(easy, plain).text
+    assert "(1.90) is below the training loss (2.50" in text
+    assert_remedies_work(text, plain)
     assert easy_validation_alarm(easy, CONFIG) is None, "dropout makes training harder"
     assert easy_validation_alarm(easy[:1], plain) is None, "the mean of a first epoch lags far behind"
     assert easy_validation_alarm(entries((4.0, 3.0, 1.0), (2.5, 1.9, 2.0)), plain) is None, "it falls fast"
