@@ -8,8 +8,12 @@ class Seq2SeqError(Exception):
     """Base of every error that a user can cause and mend; the command line prints it and exits with 1."""
 
 
-class ConfigError(Seq2SeqError):
-    """A recipe or an override is wrong."""
+class ArgumentError(Seq2SeqError, TypeError, ValueError):
+    """A function was called with an argument of another type, shape or value than it takes."""
+
+
+class ConfigError(Seq2SeqError, ValueError):
+    """A recipe, a section of it or an override is wrong."""
 
 
 class MissingExtraError(Seq2SeqError, ImportError):
@@ -49,6 +53,8 @@ class EvaluationError(Seq2SeqError):
 
 
 def suggest_similar(word: str, accepted: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for the closest accepted word, or "" if none is close."""
-    match = get_close_matches(word, list(accepted), n=1, cutoff=0.6)
+    """Return " Did you mean 'x'?" for the closest accepted word, one that contains it first; "" if none is close."""
+    accepted = list(accepted)
+    containing = [one for one in accepted if len(word) > 3 and word in one]
+    match = get_close_matches(word, containing or accepted, n=1, cutoff=0.0 if containing else 0.6)
     return f" Did you mean '{match[0]}'?" if match else ""

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from seq2seq.arguments import check_arguments
 from seq2seq.data.tokenizer import EOS_ID
 from seq2seq.devices.device import set_tf32
+from seq2seq.errors import ArgumentError
 from seq2seq.extras import require_extra
 from seq2seq.inference.results import Translation
 from seq2seq.inference.translator import Translator
@@ -41,6 +43,7 @@ class AttentionMap:
     head_weights: np.ndarray | None = None
 
 
+@check_arguments()
 def translation_map(translation: Translation, rank: int = 0) -> AttentionMap:
     """The map that a search left behind of the hypothesis `rank`, from 0; a blank sentence's is empty.
 
@@ -49,13 +52,15 @@ def translation_map(translation: Translation, rank: int = 0) -> AttentionMap:
     """
     hypothesis = translation.hypotheses[rank]
     if hypothesis.attention.shape[1] != len(translation.source_tokens):
-        raise ValueError(
-            f"attention has {hypothesis.attention.shape[1]} columns for {len(translation.source_tokens)} source "
-            "tokens. Translate with attention=True, and with a model that attends."
+        raise ArgumentError(
+            f"translation_map: translation: expected attention over {len(translation.source_tokens)} source tokens, "
+            f"found {hypothesis.attention.shape[1]} columns. Those of evaluate and translate_stream have none: use "
+            "translator.translate(sentences), and a model that attends."
         )
     return AttentionMap(translation.source_tokens, hypothesis.tokens, hypothesis.attention, hypothesis.token_log_probs)
 
 
+@check_arguments()
 def teacher_forced_map(translator: Translator, source: str, target: str) -> AttentionMap:
     """The map of a given pair: the decoder reads `target` whatever it would have written itself.
 
@@ -79,6 +84,7 @@ def teacher_forced_map(translator: Translator, source: str, target: str) -> Atte
     return AttentionMap(read, written, weights, log_probs, np.concatenate(heads, axis=2)[0])
 
 
+@check_arguments(tokens="translation_map(translation) makes one.")
 def merge_subwords(tokens: AttentionMap) -> AttentionMap:
     """The map between words: a source word has the sum of its pieces' weights, a target word the mean of its rows.
 
@@ -103,6 +109,7 @@ def merge_subwords(tokens: AttentionMap) -> AttentionMap:
     )
 
 
+@check_arguments()
 def entropy(weights: np.ndarray) -> np.ndarray:
     """Entropy of each row in nats, (..., T, S) -> (..., T): 0 where one source token has it all, at most ln S.
 
@@ -112,11 +119,13 @@ def entropy(weights: np.ndarray) -> np.ndarray:
     return np.sum(positive * -np.log(positive), axis=-1, where=weights > 0)
 
 
+@check_arguments()
 def coverage(weights: np.ndarray) -> np.ndarray:
     """How much attention each source token got over the whole target, (..., T, S) -> (..., S); the sum is T."""
     return np.asarray(weights).sum(axis=-2)
 
 
+@check_arguments()
 def coverage_deviation(weights: np.ndarray) -> np.ndarray:
     """How far coverage is from 1 for each source token, (..., T, S) -> (...): 0 if nowhere.
 
@@ -127,11 +136,13 @@ def coverage_deviation(weights: np.ndarray) -> np.ndarray:
     return np.log1p((1.0 - coverage(weights)) ** 2).mean(axis=-1)
 
 
+@check_arguments()
 def hard_alignment(weights: np.ndarray) -> np.ndarray:
     """The most attended source position of each target token, (..., T, S) -> (..., T) int."""
     return np.asarray(weights).argmax(axis=-1)
 
 
+@check_arguments(maps="translation_map(translation) makes one.")
 def target_token_statistics(maps: Sequence[AttentionMap]) -> pd.DataFrame:
     """What each target token looked at, one row a target token.
 
@@ -156,6 +167,7 @@ def target_token_statistics(maps: Sequence[AttentionMap]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=TARGET_COLUMNS)
 
 
+@check_arguments(maps="translation_map(translation) makes one.")
 def source_token_statistics(maps: Sequence[AttentionMap], low: float = 0.2, high: float = 2.0) -> pd.DataFrame:
     """What attention each source token got, one row a source token.
 

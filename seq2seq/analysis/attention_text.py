@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from seq2seq.arguments import check_arguments
 from seq2seq.inference.results import Translation
 
 SHADES = " ░▒▓█"  # of weights from 0 to 1
 
 
+@check_arguments()
 def render_attention(translation: Translation) -> str:
     """Draw the attention of a translation in text: a row for each target token, a shade for each source token.
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from seq2seq.arguments import check_arguments
 from seq2seq.errors import EvaluationError
 from seq2seq.extras import require_extra
 
@@ -19,6 +20,7 @@ BOOTSTRAP_SAMPLES = 1000
 BLOCK_ELEMENTS = 2**22  # drawn at once
 
 
+@check_arguments()
 def bootstrap_ratio_interval(
     numerators: np.ndarray, denominators: np.ndarray, samples: int = BOOTSTRAP_SAMPLES, seed: int = 1
 ) -> tuple[float, float]:
@@ -59,6 +61,7 @@ def bootstrap_ratio_interval(
     return float(low), float(high)
 
 
+@check_arguments()
 def mean_confidence_interval(values: Sequence[float]) -> tuple[float, float]:
     """The 95% interval of the mean of values by Student's t; both ends NaN for a single value.
 
@@ -71,6 +74,7 @@ def mean_confidence_interval(values: Sequence[float]) -> tuple[float, float]:
     return float(np.mean(values) - half), float(np.mean(values) + half)
 
 
+@check_arguments()
 def select_runs(runs: pd.DataFrame, by: str = "cell") -> pd.DataFrame:
     """Of a queue of runs those that count: without pilots, and of runs with the same seed that with the lowest loss.
 
@@ -81,6 +85,7 @@ def select_runs(runs: pd.DataFrame, by: str = "cell") -> pd.DataFrame:
     return of_losses.drop_duplicates([by, "seed"]).sort_index()
 
 
+@check_arguments()
 def summarize(runs: pd.DataFrame, values: Sequence[str], by: str = "cell") -> pd.DataFrame:
     """Means over seeds with 95% intervals (Student's t; NaN for a single seed).
 
@@ -103,6 +108,7 @@ def summarize(runs: pd.DataFrame, values: Sequence[str], by: str = "cell") -> pd
     return table
 
 
+@check_arguments()
 def group_difference(
     runs: pd.DataFrame, first: Sequence[str], second: Sequence[str], value: str, by: str = "cell"
 ) -> dict[str, float]:
@@ -124,6 +130,7 @@ def group_difference(
     return {"seeds": len(each), "mean": each.mean(), "low": low, "high": high}
 
 
+@check_arguments()
 def scores_by_distance(runs: pd.DataFrame) -> pd.DataFrame:
     """Accuracy over long distances of runs that were probed, in the form of `run_experiments`.
 

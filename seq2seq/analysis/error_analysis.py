@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from seq2seq.analysis.words import subword_positions
+from seq2seq.arguments import Pair, check_arguments
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import EvaluationError
 from seq2seq.evaluation.metrics import make_metric, score_texts
@@ -21,6 +22,7 @@ MAX_LOOP_WORDS = 4  # words of a block that is said again at once
 MIN_ATTENTION = 0.2  # of one target token
 
 
+@check_arguments()
 def sentence_errors(
     sources: Sequence[str],
     references: Sequence[str],
@@ -89,6 +91,7 @@ def sentence_errors(
     return pd.DataFrame(rows)
 
 
+@check_arguments()
 def count_looped_words(words: Sequence[str], max_words: int = MAX_LOOP_WORDS) -> int:
     """How many words stand in a block of up to `max_words` words that equals the block right before it."""
     places: set[int] = set()
@@ -99,6 +102,7 @@ def count_looped_words(words: Sequence[str], max_words: int = MAX_LOOP_WORDS) ->
     return len(places)
 
 
+@check_arguments()
 def count_repeated_ngrams(hypothesis: Sequence[str], reference: Sequence[str], n: int = 2) -> int:
     """How many n-grams of the hypothesis repeat an earlier one, beyond the repeats that the reference has too."""
     ours, theirs = (
@@ -108,6 +112,7 @@ def count_repeated_ngrams(hypothesis: Sequence[str], reference: Sequence[str], n
     return sum(max(0, count - max(1, theirs[ngram])) for ngram, count in ours.items())
 
 
+@check_arguments()
 def copied_words(source: Sequence[str], hypothesis: Sequence[str], reference: Sequence[str]) -> list[str]:
     """Words with a letter that the hypothesis takes from the source unchanged, and the reference does not have.
 
@@ -118,6 +123,7 @@ def copied_words(source: Sequence[str], hypothesis: Sequence[str], reference: Se
     return [word for word in hypothesis if word in known and word not in expected and any(map(str.isalpha, word))]
 
 
+@check_arguments()
 def unattended_words(
     source: str, translation: Translation, tokenizer: Tokenizer, min_attention: float = MIN_ATTENTION
 ) -> list[str] | None:
@@ -137,6 +143,7 @@ def unattended_words(
     ]
 
 
+@check_arguments()
 def compare_sentences(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     """Sentences that two systems translate differently, by `sentence_errors`, what the second gains most first.
 
@@ -156,9 +163,10 @@ def compare_sentences(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame
     return both[both["first"] != both["second"]].sort_values("gain", ascending=False, kind="stable")
 
 
+@check_arguments()
 def quality_by_length(
     hypotheses: Mapping[str, Sequence[str]],
-    pairs: Sequence[tuple[str, ...]],
+    pairs: Sequence[Pair],
     edges: Sequence[int],
     *,
     metrics: Sequence[str] = ("BLEU", "chrF2"),

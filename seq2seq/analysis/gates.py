@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.analysis.gradients import flatten_steps, unroll
+from seq2seq.arguments import check_arguments
 from seq2seq.extras import require_extra
 from seq2seq.layers.cells.base import record_activations
 
@@ -44,6 +45,7 @@ class GateValues(NamedTuple):
         return np.where(np.isnan(self.values), np.nan, (self.values > 0).astype(self.values.dtype))
 
 
+@check_arguments()
 def gate_values(
     cell: keras.layers.Layer,
     inputs: np.ndarray | tf.Tensor,
@@ -86,6 +88,7 @@ def gate_values(
     return gates
 
 
+@check_arguments()
 def saturation(gates: dict[str, GateValues]) -> pd.DataFrame:
     """How much of each gate stands at an end of its range.
 
@@ -104,6 +107,7 @@ def saturation(gates: dict[str, GateValues]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["gate", "function", "mean", "low", "high", "saturated", "slope"])
 
 
+@check_arguments()
 def histograms(gates: dict[str, GateValues], bins: int = 20) -> pd.DataFrame:
     """How the values of each gate are spread over its range, in bins of equal width.
 

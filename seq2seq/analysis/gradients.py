@@ -20,6 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from seq2seq.arguments import check_arguments
 from seq2seq.extras import require_extra
 
 with require_extra("analysis", needed_by=__name__):
@@ -45,6 +46,7 @@ class UnrolledSequence(NamedTuple):
         return tf.stack(self.outputs, axis=1)
 
 
+@check_arguments()
 def unroll(
     cell: keras.layers.Layer,
     inputs: np.ndarray | tf.Tensor,
@@ -86,12 +88,14 @@ def unroll(
     return UnrolledSequence(projected, history, outputs)
 
 
+@check_arguments()
 def flatten_steps(run: UnrolledSequence) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """What each step read, as if all steps stood in one batch: projected inputs (T * B, G), and states (T * B, U)."""
     flat = tf.reshape(run.projected, [-1, run.projected.shape[-1]])
     return flat, [tf.concat(states[:-1], axis=0) for states in run.states]
 
 
+@check_arguments()
 def state_slices(cell: keras.layers.Layer) -> list[slice]:
     """Where each state stands in the whole one, without a clock."""
     sizes = cell.state_size[: cell.num_states]
@@ -99,6 +103,7 @@ def state_slices(cell: keras.layers.Layer) -> list[slice]:
     return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
 
 
+@check_arguments()
 def step_jacobians(
     cell: keras.layers.Layer, inputs: np.ndarray | tf.Tensor, initial: Sequence[np.ndarray] | None = None
 ) -> np.ndarray:
@@ -122,6 +127,7 @@ def step_jacobians(
     return jacobians.reshape(steps, rows, size, size).swapaxes(0, 1)[..., :ends, :ends]
 
 
+@check_arguments()
 def jacobian_products(jacobians: np.ndarray) -> np.ndarray:
     """The derivative of the last state by the one d steps before it, d from 0 to T: (B, T + 1, S, S), float64.
 
@@ -135,6 +141,7 @@ def jacobian_products(jacobians: np.ndarray) -> np.ndarray:
     return products
 
 
+@check_arguments()
 def sensitivity(jacobians: np.ndarray, part: slice = slice(None)) -> pd.DataFrame:
     """How much the last state depends on the one d steps before it.
 
@@ -159,6 +166,7 @@ def sensitivity(jacobians: np.ndarray, part: slice = slice(None)) -> pd.DataFram
     )
 
 
+@check_arguments()
 def state_gradients(
     cell: keras.layers.Layer,
     inputs: np.ndarray | tf.Tensor,
@@ -184,6 +192,7 @@ def state_gradients(
     return [np.stack([np.asarray(gradient) for gradient in of_state], axis=1) for of_state in found]
 
 
+@check_arguments()
 def weight_gradients(
     cell: keras.layers.Layer,
     inputs: np.ndarray | tf.Tensor,
@@ -216,6 +225,7 @@ def weight_gradients(
     return {weight.path: np.asarray(gradient) for weight, gradient in zip(weights, found, strict=True)}
 
 
+@check_arguments()
 def truncation_effect(
     cell: keras.layers.Layer,
     inputs: np.ndarray | tf.Tensor,

@@ -8,6 +8,7 @@ import numpy as np
 from seq2seq.analysis.challenge.features import INFO_COLUMNS
 from seq2seq.analysis.comparison import bootstrap_ratio_interval
 from seq2seq.analysis.representations import RepresentationLayer, word_states
+from seq2seq.arguments import check_arguments
 from seq2seq.errors import EvaluationError
 from seq2seq.extras import require_extra
 from seq2seq.inference.translator import Translator
@@ -40,6 +41,7 @@ class ProbeResult(NamedTuple):
     selectivity: float
 
 
+@check_arguments()
 def train_linear_probe(
     vectors: np.ndarray,
     labels: Sequence[str],
@@ -108,6 +110,7 @@ def train_linear_probe(
     )
 
 
+@check_arguments()
 def probe_positions(
     translator: Translator,
     sentences: pd.DataFrame,

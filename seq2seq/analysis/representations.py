@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.analysis.words import subword_positions
+from seq2seq.arguments import check_arguments
 from seq2seq.data.padding import batches_by_length, pad
 from seq2seq.data.tokenizer import EOS_ID, PAD_ID
 from seq2seq.devices.device import set_tf32
@@ -24,6 +25,7 @@ BATCH_TOKENS = 8_000  # padded, read at once
 EOS = "</s>"
 
 
+@check_arguments()
 def embeddings(translator: Translator, table: EmbeddingTable = "source") -> pd.DataFrame:
     """The vectors of all tokens: V rows named by the vocabulary's entries (`▁the`), E columns, float32.
 
@@ -41,6 +43,7 @@ def embeddings(translator: Translator, table: EmbeddingTable = "source") -> pd.D
     return pd.DataFrame(np.asarray(layer.table), index=tokenizer.pieces(range(tokenizer.vocabulary_size)))
 
 
+@check_arguments()
 def source_states(
     translator: Translator, sentences: Sequence[str], layer: RepresentationLayer = "encoder"
 ) -> list[np.ndarray]:
@@ -78,6 +81,7 @@ def source_states(
     return [states[row] for row in range(len(rows))]
 
 
+@check_arguments()
 def word_states(
     translator: Translator, sentences: Sequence[str], layer: RepresentationLayer = "encoder"
 ) -> tuple[pd.DataFrame, np.ndarray]:
@@ -103,6 +107,7 @@ def word_states(
     return pd.DataFrame(rows, columns=["sentence", "position", "word", "subwords"]), np.array(vectors, np.float32)
 
 
+@check_arguments()
 def bottleneck_size(model: Seq2Seq) -> tuple[int, int]:
     """How many numbers the decoder gets of a sentence: so many for the whole of it, and so many more a source token.
 
@@ -116,6 +121,7 @@ def bottleneck_size(model: Seq2Seq) -> tuple[int, int]:
     return first, model.encoder.units if model.uses_attention else 0
 
 
+@check_arguments()
 def nearest_neighbours(vectors: pd.DataFrame, names: Sequence[str], count: int = 8) -> pd.DataFrame:
     """The rows that point most nearly in the same direction.
 
@@ -143,6 +149,7 @@ def nearest_neighbours(vectors: pd.DataFrame, names: Sequence[str], count: int =
     return pd.DataFrame(rows, columns=["name", "rank", "neighbour", "cosine"])
 
 
+@check_arguments()
 def principal_components(vectors: pd.DataFrame, count: int = 2) -> tuple[pd.DataFrame, np.ndarray]:
     """Project centred vectors on the directions in which they vary most.
 
@@ -159,6 +166,7 @@ def principal_components(vectors: pd.DataFrame, count: int = 2) -> tuple[pd.Data
     return pd.DataFrame(found, vectors.index, range(1, count + 1)), pca.explained_variance_ratio_
 
 
+@check_arguments()
 def tsne(vectors: pd.DataFrame, perplexity: float = 15.0, seed: int = 1) -> pd.DataFrame:
     """Lay out vectors in the plane so that those with a small angle between them come to lie close together.
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from seq2seq.arguments import check_arguments
 from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer
 from seq2seq.devices.device import set_tf32
@@ -80,6 +81,7 @@ class RecordingStep:
         return output._replace(state=(output.state, tf.range(tf.shape(tokens)[1])[None]))
 
 
+@check_arguments()
 def search_tree(translator: Translator, sentence: str, options: SearchOptions | None = None) -> pd.DataFrame:
     """The hypotheses that beam search ranked for a sentence.
 
@@ -112,6 +114,7 @@ def search_tree(translator: Translator, sentence: str, options: SearchOptions | 
     return build_tree(noting, result, options.beam_size, translator.tokenizers.target)
 
 
+@check_arguments()
 def build_tree(recording: RecordingStep, result: SearchResult, beam_size: int, tokenizer: Tokenizer) -> pd.DataFrame:
     """The table of `search_tree`, from the notes of a beam search and its result."""
     constraints = recording.constraints
@@ -166,6 +169,7 @@ def _ranked(sums: np.ndarray, note: StepRecord, count: int) -> Iterator[tuple[in
             yield place, int(tokens[place, choice]), float(values[place, choice]), float(totals[place, choice])
 
 
+@check_arguments()
 def path_from_root(tree: pd.DataFrame, node: int) -> list[int]:
     """The nodes from the root to a node, both included."""
     nodes = []
@@ -175,6 +179,7 @@ def path_from_root(tree: pd.DataFrame, node: int) -> list[int]:
     return nodes[::-1]
 
 
+@check_arguments()
 def finished_hypotheses(tree: pd.DataFrame) -> pd.DataFrame:
     """The results of a search, best score first: one row a finished node, with its `tokens` and their `length`."""
     ended = tree[tree["status"] == "finished"].sort_values("score", ascending=False, kind="stable")
@@ -182,6 +187,7 @@ def finished_hypotheses(tree: pd.DataFrame) -> pd.DataFrame:
     return ended[["score", "total", "step"]].rename(columns={"step": "length"}).assign(tokens=tokens)
 
 
+@check_arguments()
 def greedy_path(
     translator: Translator, sentence: str, options: SearchOptions | None = None, candidates: int = 5
 ) -> pd.DataFrame:
@@ -214,6 +220,7 @@ def greedy_path(
     return pd.DataFrame(rows, columns=["step", "rank", "token", "log_prob", "total", "entropy"])
 
 
+@check_arguments()
 def sampling_probabilities(
     log_probs: np.ndarray, temperature: float = 1.0, top_k: int | None = None, top_p: float = 1.0
 ) -> np.ndarray:
@@ -222,6 +229,7 @@ def sampling_probabilities(
     return sampling_distribution(logits, temperature, top_k, top_p)[0, 0].numpy()
 
 
+@check_arguments()
 def sample_counts(translator: Translator, sentence: str, options: SearchOptions) -> pd.DataFrame:
     """Sample `options.n_best` translations of a sentence and count them.
 

@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from seq2seq.analysis.comparison import BOOTSTRAP_SAMPLES, bootstrap_ratio_interval
+from seq2seq.arguments import check_arguments
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import EvaluationError
 from seq2seq.extras import require_extra
@@ -23,11 +24,13 @@ with require_extra("analysis", needed_by=__name__):
 EDGES = (1, 2, 5, 10, 100, 1000)
 
 
+@check_arguments()
 def word_counts(lines: Iterable[str]) -> Counter[str]:
     """How often each word occurs in a text."""
     return Counter(word for line in lines for word in split_words(line))
 
 
+@check_arguments()
 def word_matches(hypotheses: Sequence[str], references: Sequence[str]) -> pd.DataFrame:
     """Compare translations with their references as bags of words: order does not count.
 
@@ -54,6 +57,7 @@ def word_matches(hypotheses: Sequence[str], references: Sequence[str]) -> pd.Dat
     return pd.DataFrame(rows, columns=["sentence", "word", "reference", "hypothesis", "matched"])
 
 
+@check_arguments()
 def subword_positions(tokenizer: Tokenizer, text: str) -> list[tuple[str, list[int]]]:
     """The words of a text, and at which places of `tokenizer.encode(text)` the pieces stand that spell each of them.
 
@@ -76,6 +80,7 @@ def subword_positions(tokenizer: Tokenizer, text: str) -> list[tuple[str, list[i
     return [(word, places) for word, places in found if places]
 
 
+@check_arguments()
 def accuracy_by_frequency(
     matches: pd.DataFrame,
     counts: Mapping[str, int],
@@ -141,6 +146,7 @@ def accuracy_by_frequency(
     return pd.DataFrame(rows)
 
 
+@check_arguments()
 def word_scores(matches: pd.DataFrame, counts: Mapping[str, int]) -> pd.DataFrame:
     """All words of the references and translations, those that are missed most often first.
 
@@ -157,6 +163,7 @@ def word_scores(matches: pd.DataFrame, counts: Mapping[str, int]) -> pd.DataFram
     return words.sort_values(["missed", "word"], ascending=[False, True], ignore_index=True)
 
 
+@check_arguments()
 def compare_words(first: pd.DataFrame, second: pd.DataFrame, counts: Mapping[str, int]) -> pd.DataFrame:
     """Which words of the references one system gets and the other does not.
 

@@ -81,9 +81,6 @@ def decode(model: ModelFile, input_file: Input = None, output_file: Output = Non
             token_ids = [int(word) for word in line.split()]
         except ValueError:
             raise TokenizerError(f"expected numbers separated by spaces, found {line!r}. Leave out --ids?") from None
-        wrong = [token for token in token_ids if not 0 <= token < tokenizer.vocabulary_size]
-        if wrong:
-            raise TokenizerError(f"id {wrong[0]} is not in the vocabulary of {tokenizer.vocabulary_size} tokens.")
         return tokenizer.decode(token_ids)
 
     _each_line(input_file, output_file, convert)

@@ -1,29 +1,28 @@
 """Recipes in YAML: read, changed by dotted overrides, checked, written back; what is wrong with them, in words."""
 
-from collections.abc import Collection, Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from reprlib import Repr
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from seq2seq.arguments import check_arguments
+from seq2seq.config.problems import explain_problems, shown
 from seq2seq.config.recipe import TASK_CONFIGS, Config
-from seq2seq.config.section import Section, nested_section, sections
 from seq2seq.errors import ConfigError, suggest_similar
 
-_SHORT = Repr()
-_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 200, 200, 200
 
-
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+@check_arguments()
+def load_config(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Config:
     """Read a recipe for training and apply overrides.
 
     Args:
         path: A YAML file, or the bare name of a recipe that ships with the package.
         overrides: `section.key=value` strings; the value is YAML. A number is a place in a list, counted from 0:
-            `data.train.mixture.0.weight=2`.
+            `data.train.mixture.0.weight=2`. Or a dict: `{"training.epochs": 5}`.
 
     Raises:
         ConfigError: The file is missing or not YAML, a key is unknown, a value is not accepted, or there is no `data`.
@@ -34,17 +33,17 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     elif str(path) in recipe_names():
         text = (resources.files("seq2seq") / "recipes" / f"{path}.yaml").read_bytes()
     else:
-        raise ConfigError(
-            f"{path}: no such recipe. Give a YAML file, or one of the packaged recipes: {', '.join(recipe_names())}."
-        )
+        raise ConfigError(_explain_missing(file))
     config = parse_config_text(text, str(path), overrides)
     if config.data is None:
         raise ConfigError(f"{path}: 'data' is missing.")
     return config
 
 
-def parse_config_text(text: bytes, origin: str, overrides: Sequence[str] = ()) -> Config:
+def parse_config_text(text: bytes, origin: str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Config:
     """`load_config` of a recipe's bytes, which need not name corpora; `origin` is what to call it in errors."""
+    if isinstance(overrides, Mapping):
+        overrides = [f"{key}={_in_yaml(key, value)}" for key, value in overrides.items()]
     values = _read_yaml(text, f"{origin}: not valid YAML")
     for override in overrides if isinstance(values, dict) else ():
         _override(values, override)
@@ -61,10 +60,28 @@ def _read_yaml(text: str | bytes, complaint: str) -> Any:
         raise ConfigError(f"{complaint}: {error}") from None
 
 
+def _in_yaml(key: str, value: Any) -> str:
+    """A value on one line."""
+    try:
+        return yaml.safe_dump(value, default_flow_style=True, width=sys.maxsize).removesuffix("...\n").strip()
+    except yaml.YAMLError:
+        raise ConfigError(f"'{key}': found {shown(value)}, expected a value that YAML can write.") from None
+
+
 def recipe_names() -> list[str]:
     """Names of the recipes that ship with the package."""
     folder = resources.files("seq2seq") / "recipes"
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def _explain_missing(path: Path) -> str:
+    names, own = recipe_names(), path / "config.yaml"
+    if path.is_dir():
+        return f"{path}: expected a recipe, found a folder." + (f" Its recipe is {own}." if own.is_file() else "")
+    return (
+        f"{path}: no such file, and no packaged recipe.{suggest_similar(str(path), names)} Packaged recipes: "
+        f"{', '.join(names)}. Of sentence pairs of your own give the file: seq2seq train pairs.tsv."
+    )
 
 
 def validate_config(values: Any, origin: str) -> Config:
@@ -79,12 +96,12 @@ def validate_config(values: Any, origin: str) -> Config:
     recipe = TASK_CONFIGS.get(task) if isinstance(task, str) else None
     if recipe is None:  # nobody knows what the other keys may be
         raise ConfigError(
-            f"{origin}: 'task': found {_shown(task)}. Input should be {' or '.join(map(repr, TASK_CONFIGS))}."
+            f"{origin}: 'task': found {shown(task)}. Input should be {' or '.join(map(repr, TASK_CONFIGS))}."
         )
     try:
         return recipe.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(problem, origin, recipe) for problem in error.errors())) from None
+        raise ConfigError(explain_problems(error, origin, recipe, TASK_CONFIGS)) from None
 
 
 def dump_config(config: Config) -> str:
@@ -137,51 +154,3 @@ def _place(values: Any, path: Sequence[str], name: str, override: str) -> str | 
             f"To make it longer or shorter, set all of it: --set {where}=[...]."
         )
     return int(name)
-
-
-def _shown(value: Any) -> str:
-    """A value as Python writes it, cut short: a few lines of YAML can stand for gigabytes."""
-    try:
-        return _SHORT.repr(value)
-    except ValueError:
-        return "an integer of thousands of digits"
-
-
-def _explain(problem: Any, origin: str, recipe: type[Section]) -> str:
-    """What is wrong with a value, in a line, of one of pydantic's errors in a recipe that is called `origin`."""
-    path, kind, message = problem["loc"], problem["type"], problem["msg"].removeprefix("Value error, ")
-    key = ".".join(map(str, path))
-    if kind == "extra_forbidden":
-        return f"{origin}: {_explain_unknown(path, key, recipe)}"
-    if kind == "missing":
-        return f"{origin}: '{key}' is missing."
-    if kind == "value_error":
-        return f"{origin}: {key + ': ' if key else ''}{message}."
-    expected = {
-        "model_type": f", expected a section with keys of: {', '.join(sorted(_keys(recipe, path)))}",
-        "tuple_type": ", expected a list",
-    }
-    return f"{origin}: '{key}': found {_shown(problem['input'])}{expected.get(kind, f'. {message}')}."
-
-
-def _explain_unknown(path: Sequence[str | int], key: str, recipe: type[Section]) -> str:
-    *parents, last = path
-    accepted = sorted(_keys(recipe, parents))
-    choice = f"Accepted {'in ' + '.'.join(map(str, parents)) if parents else 'at the top'}: {', '.join(accepted)}."
-    for task, other in TASK_CONFIGS.items():
-        if last in _keys(other, parents):
-            ours = recipe.model_fields["task"].default
-            return f"'{key}' is for 'task: {task}', and this recipe has 'task: {ours}': leave it out. {choice}"
-    elsewhere = [
-        f"{prefix}.{last}".lstrip(".")
-        for prefix, section in sections(recipe)
-        if last in section.model_fields and nested_section(section.model_fields[last].annotation) is None
-    ]
-    hint = suggest_similar(str(last), accepted) or suggest_similar(elsewhere[0] if elsewhere else "", elsewhere)
-    return f"unknown key '{key}'.{hint} {choice}"
-
-
-def _keys(recipe: type[Section], path: Sequence[str | int]) -> Collection[str]:
-    """Those of the section at a path; none if there is no such section."""
-    section = dict(sections(recipe)).get(".".join("0" if isinstance(part, int) else str(part) for part in path))
-    return section.model_fields if section else ()

@@ -9,10 +9,11 @@ from inspect import cleandoc
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from seq2seq.config.recipe import TASK_CONFIGS
-from seq2seq.config.section import Section, flatten_annotation, nested_section, sections
+from seq2seq.config.schema import flatten_annotation, nested_section, sections
 
 INTRODUCTION = """\
 # Configuration
@@ -34,17 +35,17 @@ SYMBOLS = {"ge": "≥ ", "gt": "> ", "le": "≤ ", "lt": "< ", "pattern": "match
 
 def render_reference() -> str:
     """The whole document, in Markdown. A section that several keys share is described once."""
-    kinds: dict[str, dict[str, type[Section]]] = {}  # of each section, by its name, those that the tasks have
+    kinds: dict[str, dict[str, type[BaseModel]]] = {}  # of each section, by its name, those that the tasks have
     for task, recipe in TASK_CONFIGS.items():
         for name, section in sections(recipe):
             kinds.setdefault(name, {})[task] = section
-    places: dict[tuple[tuple[str, type[Section]], ...], list[str]] = {}
+    places: dict[tuple[tuple[str, type[BaseModel]], ...], list[str]] = {}
     for name, by_task in kinds.items():
         places.setdefault(tuple(by_task.items()), []).append(name)
     return "\n".join([INTRODUCTION, *(_describe(dict(by_task), names) for by_task, names in places.items())])
 
 
-def _describe(by_task: dict[str, type[Section]], names: list[str]) -> str:
+def _describe(by_task: dict[str, type[BaseModel]], names: list[str]) -> str:
     title = ", ".join(f"`{name}`" for name in names) if names[0] else "The recipe"
     text = cleandoc(next(iter(by_task.values())).__doc__ or "")
     if len(by_task) < len(TASK_CONFIGS):
@@ -90,7 +91,7 @@ def _table(rows: list[dict[str, str]]) -> Iterator[str]:
 
 def type_name(annotation: Any) -> str:
     """A type in words: `gru | lstm`, `list of text`, `number | null`."""
-    if isinstance(annotation, type) and issubclass(annotation, Section):
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "section"
     if get_origin(annotation) is Annotated:
         return type_name(get_args(annotation)[0])
@@ -107,7 +108,7 @@ def type_name(annotation: Any) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    if isinstance(field.default, Section):
+    if isinstance(field.default, BaseModel):
         return ""
     value = field.default
     return f"`{value if isinstance(value, str) else json.dumps(value)}`"

@@ -1,8 +1,8 @@
-"""What all sections of a recipe are made of, and what a section's schema holds."""
+"""What all sections of a recipe are made of."""
 
-from collections.abc import Iterator
 from copy import copy
-from typing import Annotated, Any, Self, get_args, get_origin
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -15,11 +15,53 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from seq2seq.config.problems import explain_problems, shown
+from seq2seq.errors import ConfigError
+
 MAX_INTEGER = 2**31 - 1  # integer; TensorFlow counts no further
+PATH_UNITS = ("file", "directory")  # units of the keys that hold a path
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 
+SectionT = TypeVar("SectionT", bound="Section")
 
-class Section(BaseModel):
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
+
+
+class SectionType(ModelMetaclass):
+    """What makes a section in Python: wrong keys and values are a `ConfigError`, in the words that a recipe gets."""
+
+    def __call__(cls, *values: Any, **keys: Any) -> Any:  # noqa: N805
+        section: Any = cls
+        if values:
+            raise ConfigError(_explain_position(section, values[0]))
+        try:
+            return super().__call__(**keys)
+        except ValidationError as error:
+            raise ConfigError(explain_problems(error, cls.__name__, section)) from None
+
+
+def _explain_position(section: type[BaseModel], value: Any) -> str:
+    """What to write in place of `section(value)`."""
+
+    def takes(name: str) -> bool:
+        try:
+            section.model_validate({name: value}, strict=True)
+        except ValidationError as error:
+            return all(problem["loc"][:1] != (name,) for problem in error.errors())
+        return True
+
+    ways = (
+        ["**values"] if isinstance(value, dict) else [f"{n}={shown(value)}" for n in section.model_fields if takes(n)]
+    )
+    accepted = ", ".join(sorted(section.model_fields))
+    return f"{section.__name__} takes keywords{': ' * bool(ways)}{' or '.join(ways)}. Accepted: {accepted}."
+
+
+class Section(BaseModel, metaclass=SectionType):
     """A part of a recipe. Unknown keys are errors; values do not change after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -36,8 +78,8 @@ class Section(BaseModel):
 def field(default: Any, description: str, *, unit: str = "", paper: str = "", panel: str = "", **limits: Any) -> Any:
     """A key of a section, with all that `docs/configuration.md` and the command line say of it.
 
-    Of a number also its unit (tokens, updates, epochs) and `limits` for `pydantic.Field`, as `ge=1`; `paper` is where
-    it comes from, `panel` the heading that a command shows its option under.
+    Of a number also its unit (tokens, updates, epochs) and `limits` for `pydantic.Field`, as `ge=1`; the unit of a path
+    is one of `PATH_UNITS`. `paper` is where it comes from, `panel` the heading that a command shows its option under.
     """
     return Field(
         default, description=description, json_schema_extra={"unit": unit, "paper": paper, "panel": panel}, **limits
@@ -51,6 +93,20 @@ def inherit_field(section: type[Section], name: str, default: Any) -> Any:
     return field
 
 
+def without_folders(section: SectionT) -> SectionT:
+    """The same section with the bare name of each file and directory: the folders are those of one machine."""
+    changed: dict[str, Any] = {}
+    for name, field in type(section).model_fields.items():
+        value, about = getattr(section, name), field.json_schema_extra
+        if isinstance(value, Section):
+            changed[name] = without_folders(value)
+        elif isinstance(value, tuple):
+            changed[name] = tuple(without_folders(part) if isinstance(part, Section) else part for part in value)
+        elif isinstance(value, str) and isinstance(about, dict) and about["unit"] in PATH_UNITS:
+            changed[name] = PurePath(value).name or value
+    return section.model_copy(update=changed)
+
+
 def bool_or_literal(*words: str) -> WrapValidator:
     """For `bool | Literal[...]`: one error where pydantic would give one for each of the two."""
 
@@ -62,29 +118,3 @@ def bool_or_literal(*words: str) -> WrapValidator:
             raise PydanticCustomError("choice", f"Input should be {', '.join(first)} or {last}") from None
 
     return WrapValidator(check)
-
-
-def sections(section: type[Section], prefix: str = "") -> Iterator[tuple[str, type[Section]]]:
-    """Every section that is, or lies in, `section`, with its dotted name; the one at the top is called "".
-
-    Sections in a list go by the name of the first: `data.train.mixture.0`.
-    """
-    yield prefix, section
-    for name, field in section.model_fields.items():
-        inner = nested_section(field.annotation)
-        if inner is not None:
-            place = ".0" if any(get_origin(part) is tuple for part in flatten_annotation(field.annotation)) else ""
-            yield from sections(inner, f"{prefix}.{name}{place}".lstrip("."))
-
-
-def nested_section(annotation: Any) -> type[Section] | None:
-    """The section in `Section`, `Section | None` or `tuple[Section, ...] | None`."""
-    found = (part for part in flatten_annotation(annotation) if isinstance(part, type) and issubclass(part, Section))
-    return next(found, None)
-
-
-def flatten_annotation(annotation: Any) -> Iterator[Any]:
-    """A type and all that it is made of."""
-    yield annotation
-    for part in get_args(annotation):
-        yield from flatten_annotation(part)

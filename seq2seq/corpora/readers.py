@@ -13,6 +13,7 @@ from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol, TypeVar
 
+from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, TextConfig
 from seq2seq.config.data import SIDES, ValidConfig
 from seq2seq.errors import CorpusError
@@ -42,7 +43,8 @@ class Corpus(Protocol):
         ...
 
 
-def open_corpus(spec: TextConfig, sides: Collection[str] = SIDES) -> Corpus:
+@check_arguments(spec="Pass CorpusConfig(tsv=FILE), or CorpusConfig(source=FILE, target=FILE).")
+def open_corpus(spec: CorpusConfig | TextConfig, sides: Collection[str] = SIDES) -> Corpus:
     """Open what `spec` describes; of a mixture all parts, one after the other, whatever their weights.
 
     Where the source is not among `sides`, its file is not read, and each pair is the target twice, so that filters

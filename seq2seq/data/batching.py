@@ -1,12 +1,17 @@
 """A seeded planner of token-budget batches, and tf.data with one batch an element."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import tensorflow as tf
 
+from seq2seq.arguments import AtLeastOne, Dims, NonNegative, check_arguments
 from seq2seq.data.encoded import EncodedPairs
 from seq2seq.data.tokenizer import EOS_ID, PAD_ID
+from seq2seq.errors import ArgumentError
+
+Lengths = Annotated[np.ndarray, Dims(1, kinds="iu")]
 
 
 @dataclass(frozen=True)
@@ -50,15 +55,16 @@ class BatchPlan:
         return sorted({int(np.argmax(measure)) for measure in measures})
 
 
+@check_arguments()
 def plan_batches(
-    source_lengths: np.ndarray,
-    target_lengths: np.ndarray,
+    source_lengths: Lengths,
+    target_lengths: Lengths,
     *,
-    max_tokens: int,
-    shuffle_buffer: int,
-    seed: int,
-    epoch: int,
-    indices: np.ndarray | None = None,
+    max_tokens: AtLeastOne,
+    shuffle_buffer: AtLeastOne,
+    seed: NonNegative,
+    epoch: NonNegative,
+    indices: Lengths | None = None,
 ) -> BatchPlan:
     """Deal sentences into batches of similar length: a pure function of its arguments.
 
@@ -72,7 +78,17 @@ def plan_batches(
         max_tokens: Budget of a batch.
         shuffle_buffer: Sentences in a buffer. Larger buffers waste less on padding and shuffle less.
         indices: Numbers of the epoch's sentences, at least one; by default each of the N once.
+
+    Raises:
+        ArgumentError: The sides are not of equally many sentences, or there are none, or not as many as `indices` says.
     """
+    size = len(source_lengths)
+    if not 0 < size == len(target_lengths):
+        raise ArgumentError(
+            f"plan_batches: {size} source_lengths and {len(target_lengths)} target_lengths: each sentence has both."
+        )
+    if indices is not None and not (len(indices) and 0 <= indices.min() <= indices.max() < size):
+        raise ArgumentError(f"plan_batches: indices: expected numbers of sentences, 0 to {size - 1}, at least one.")
     generator = np.random.default_rng([seed, epoch])
     indices = generator.permutation(len(source_lengths) if indices is None else indices)
     bounds = [0]
@@ -110,6 +126,7 @@ def replica_batches(
     return tuple(shares)
 
 
+@check_arguments(corpus="encode_corpus makes one.", plan="plan_batches makes one.")
 def batch_dataset(
     corpus: EncodedPairs, plan: BatchPlan, start: int = 0, local_replicas: range = range(1), num_replicas: int = 1
 ) -> tf.data.Dataset:

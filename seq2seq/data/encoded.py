@@ -12,8 +12,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from joblib import Parallel, delayed
 
+from seq2seq.arguments import Pair, check_arguments
 from seq2seq.config.data import FilterConfig, SentenceFilterConfig
-from seq2seq.corpora import SentencePair, filters
+from seq2seq.corpora import filters
 from seq2seq.corpora.filters import FilterReport
 from seq2seq.corpora.readers import chunks
 from seq2seq.data.padding import pad_concatenated
@@ -102,8 +103,9 @@ class EncodedCorpus(EncodedPairs):
             raise ValueError(f"{folder}: the sides are not of {self.report.kept} sentences")
 
 
+@check_arguments(pairs="Pass zip(sources, targets).")
 def encode_corpus(
-    pairs: Iterable[SentencePair],
+    pairs: Iterable[Pair],
     source_tokenizer: Tokenizer | None,
     target_tokenizer: Tokenizer,
     folder: Path,
@@ -117,7 +119,7 @@ def encode_corpus(
     A large corpus is shared out among processes, one a core; this one reads, finds duplicates and writes.
 
     Args:
-        pairs: Sentence pairs.
+        pairs: Sentence pairs, or plain tuples of source and target.
         source_tokenizer: None: no source is kept, each is EOS alone; see `open_corpus`.
         folder: Written under a temporary name and renamed, so it is whole or absent.
         fingerprint: Of text, filters and tokenizers; stored, to compare before encoding again.
@@ -170,7 +172,7 @@ class _Chunk(NamedTuple):
 
 
 def _encoded(
-    pairs: Iterable[SentencePair], tokenizers: Sequence[Tokenizer | None], filtering: SentenceFilterConfig
+    pairs: Iterable[Pair], tokenizers: Sequence[Tokenizer | None], filtering: SentenceFilterConfig
 ) -> Iterator[_Chunk]:
     """Chunks in their order; in other processes, a few chunks ahead, where there are many."""
     texts = chunks((pair[:2] for pair in pairs), filters.CHUNK_SIZE)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import sentencepiece
 
+from seq2seq.arguments import check_arguments
 from seq2seq.config.data import TargetTokenizerConfig
 from seq2seq.errors import TokenizerError
 from seq2seq.storage.files import atomic_write
@@ -39,6 +40,7 @@ class Tokenizer:
 
     pad_id, unk_id, bos_id, eos_id = PAD_ID, UNK_ID, BOS_ID, EOS_ID
 
+    @check_arguments()
     def __init__(self, model: bytes, origin: str = "tokenizer") -> None:
         self.model = model
         if not model:  # SentencePiece takes empty bytes for "no model given"
@@ -61,6 +63,7 @@ class Tokenizer:
         return _unpickled, (self.model,)
 
     @classmethod
+    @check_arguments()
     def load(cls, path: str | Path) -> "Tokenizer":
         """Read a SentencePiece model file."""
         try:
@@ -69,6 +72,7 @@ class Tokenizer:
             raise TokenizerError(f"{path}: cannot be read: {error.strerror}.") from None
 
     @classmethod
+    @check_arguments(config="Pass TokenizerConfig(vocabulary_size=500).")
     def train(cls, sentences: Iterable[str], config: TargetTokenizerConfig) -> "Tokenizer":
         """Train a model on sentences.
 
@@ -96,6 +100,7 @@ class Tokenizer:
                 model_writer=output,
                 model_type=config.model_type,
                 vocab_size=config.vocabulary_size,
+                hard_vocab_limit=config.exact_size,
                 character_coverage=config.character_coverage,
                 byte_fallback=config.byte_fallback,
                 split_digits=config.split_digits,
@@ -124,20 +129,29 @@ class Tokenizer:
             ) from None
         return cls(output.getvalue())
 
+    @check_arguments(text="encode_batch takes several texts.")
     def encode(self, text: str) -> list[int]:
         """Token ids of a sentence, without BOS and EOS; [] for a blank one."""
         return self.encode_batch([text])[0]
 
+    @check_arguments()
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of many sentences, faster than one by one."""
         return self._processor.encode([_clean(text) for text in texts])
 
+    @check_arguments()
     def decode(self, token_ids: Sequence[int]) -> str:
-        """Text of token ids, on one line; special ids are left out."""
+        """Text of token ids, on one line; special ids are left out.
+
+        Raises:
+            TokenizerError: An id is not in the vocabulary.
+        """
+        self._check_ids(token_ids)
         text = self._processor.decode([int(token) for token in token_ids if token > EOS_ID or token == UNK_ID])
         # With byte fallback a model can spell a line feed, which would shift all lines after it.
         return text.replace("\n", " ")
 
+    @check_arguments()
     def decode_with_unknowns(self, token_ids: Sequence[int], unknown_surfaces: Sequence[str]) -> str:
         """Text of token ids, in which the unknown tokens are given texts.
 
@@ -156,6 +170,7 @@ class Tokenizer:
                 result += text.lstrip(" ") if result[-1:] in ("", " ") else text
         return result
 
+    @check_arguments()
     def surfaces(self, text: str) -> list[str]:
         """The text behind each token of `encode(text)`, before SentencePiece's normalisation.
 
@@ -165,6 +180,7 @@ class Tokenizer:
         pieces = self._parsed(text).pieces
         return [" " * piece.piece.startswith("▁") + " ".join(piece.surface.split()) for piece in pieces]
 
+    @check_arguments()
     def unknown_surfaces(self, text: str) -> list[str]:
         """The text behind each unknown token of `encode(text)`, without spaces around it."""
         return [piece.surface.strip(" ") for piece in self._parsed(text).pieces if piece.id == UNK_ID]
@@ -174,14 +190,23 @@ class Tokenizer:
 
         return SentencePieceText.FromString(self._processor.encode(_clean(text), out_type="serialized_proto"))
 
+    @check_arguments()
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
-        """The vocabulary entries of token ids, as `▁the`."""
+        """The vocabulary entries of token ids, as `▁the`; raises as `decode` does."""
+        self._check_ids(token_ids)
         return [self._processor.id_to_piece(int(token)) for token in token_ids]
 
+    def _check_ids(self, token_ids: Sequence[int]) -> None:
+        wrong = [token for token in token_ids if not 0 <= token < self.vocabulary_size]
+        if wrong:
+            raise TokenizerError(f"id {wrong[0]} is not in the vocabulary of {self.vocabulary_size} tokens.")
+
+    @check_arguments()
     def ids(self, pieces: Sequence[str]) -> list[int]:
         """The token ids of vocabulary entries; unknown ones give `unk_id`."""
         return [self._processor.piece_to_id(piece) for piece in pieces]
 
+    @check_arguments()
     def save(self, path: str | Path) -> None:
         """Write the SentencePiece model file.
 
@@ -235,6 +260,11 @@ class Tokenizers(NamedTuple):
 
     source: Tokenizer
     target: Tokenizer
+
+    @property
+    def vocabulary_sizes(self) -> tuple[int, int]:
+        """Of source and target."""
+        return self.source.vocabulary_size, self.target.vocabulary_size
 
     def files(self) -> dict[str, Tokenizer]:
         """File names in a model directory."""

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from sacrebleu.metrics import BLEU, CHRF, TER
 
+from seq2seq.arguments import Pair, check_arguments
 from seq2seq.config import SearchOptions
 from seq2seq.corpora.languages import detect_cjk_language
 from seq2seq.data.progress import ProgressCallback, no_progress
-from seq2seq.errors import EvaluationError, suggest_similar
+from seq2seq.errors import ArgumentError, EvaluationError, suggest_similar
 from seq2seq.extras import missing_extra_error
 from seq2seq.inference.results import truncation_warning
+from seq2seq.notebook_html import html_block, html_table
 
 if TYPE_CHECKING:  # scoring texts needs no TensorFlow
     from seq2seq.inference.results import Translation
@@ -43,8 +45,17 @@ class Score:
     signature: str
     lower_is_better: bool = False
 
+    def __str__(self) -> str:
+        return " ".join(
+            filter(None, (self.name, f"{self.score:.2f}", f"[{self.interval()}]" if self.interval() else ""))
+        )
 
-@dataclass(frozen=True)
+    def interval(self) -> str:
+        """`28.11 to 30.25`; "" where it was not measured."""
+        return "" if self.low is None else f"{self.low:.2f} to {self.high:.2f}"
+
+
+@dataclass(frozen=True, repr=False)
 class EvaluationReport:
     """Scores of a corpus and, when it was translated here, how fast, and the translations in order (without attention).
 
@@ -58,8 +69,29 @@ class EvaluationReport:
     tokens_per_second: float | None = None
     translations: "tuple[Translation, ...]" = ()
 
+    @check_arguments()
     def __getitem__(self, name: str) -> Score:
-        return {score.name: score for score in self.scores}[name]
+        """The score of a metric; `bleu` and `BLEU` are one.
+
+        Raises:
+            ArgumentError: It was not measured.
+        """
+        scores = {score.name.lower(): score for score in self.scores}
+        if name.lower() not in scores:
+            measured = ", ".join(score.name for score in self.scores)
+            raise ArgumentError(
+                f"there is no score '{name}'.{suggest_similar(name.lower(), scores)} Measured: {measured}."
+            )
+        return scores[name.lower()]
+
+    def __repr__(self) -> str:
+        return f"EvaluationReport({', '.join(map(str, self.scores))}, {self.sentences:,} sentences)"
+
+    def _repr_html_(self) -> str:
+        rows = [(score.name, f"{score.score:.2f}", score.interval(), score.signature) for score in self.scores]
+        table = html_table(rows, ("", "score", "95% interval", "signature"), numeric=[1])
+        speed = "" if self.seconds is None else f", {self.seconds:.1f} s, {self.tokens_per_second:,.0f} tokens/s"
+        return html_block(f"{self.sentences:,} sentences{speed}", table)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able values, without the translations."""
@@ -67,6 +99,7 @@ class EvaluationReport:
         return {key: value for key, value in values.items() if key != "translations"}
 
 
+@check_arguments()
 def score_texts(
     hypotheses: Sequence[str],
     references: Sequence[str] | Sequence[Sequence[str]],
@@ -139,6 +172,7 @@ def _corpus_score(scorer: Any, hypotheses: list[str], sets: list[list[str]], boo
         return result
 
 
+@check_arguments()
 def make_metric(name: str, language: str | None = None) -> Any:
     """sacreBLEU's metric of a name in `METRICS`, as it is used for a language; it raises as `score_texts` does."""
     if language is not None and not re.fullmatch("[a-z]{2,3}", language):
@@ -163,13 +197,14 @@ def _script_warning(references: Sequence[str]) -> None:
         warnings.warn(
             f"the references look {name}, and BLEU's tokenizer 13a is not made for it. Say what they are: "
             f"--target-language {language} (data.target_language in a recipe, language='{language}' in Python).",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
+@check_arguments(pairs="Pass list(zip(sources, references)).")
 def evaluate(
     translator: "Translator",
-    pairs: Sequence[tuple[str, ...]],
+    pairs: Sequence[Pair],
     options: SearchOptions | None = None,
     bootstrap: bool = True,
     on_progress: ProgressCallback = no_progress,
@@ -207,7 +242,7 @@ def evaluate(
     seconds = time.perf_counter() - start
     cut = sum(translation.truncated_tokens > 0 for translation in translations)
     if cut:
-        warnings.warn(truncation_warning(cut, len(pairs)), stacklevel=2)
+        warnings.warn(truncation_warning(cut, len(pairs)), stacklevel=3)
     references = [[pair[1] for pair in pairs], *extra_references]
     texts = [translation.text for translation in translations]
     return EvaluationReport(

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from seq2seq.arguments import check_arguments
 from seq2seq.config import GenerationOptions, Precision, SearchOptions
 from seq2seq.config.search import MAX_LENGTH
 from seq2seq.data.padding import batches_by_length, pad
 from seq2seq.data.progress import ProgressCallback, no_progress
-from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer
+from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.devices.device import set_tf32, set_up_device
 from seq2seq.devices.out_of_memory import BatchSplitter
 from seq2seq.errors import EvaluationError, TokenizerError
@@ -23,8 +24,10 @@ from seq2seq.inference.results import Hypothesis, make_hypotheses
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.step_sources import Batch, ModelSteps, PrefixSteps
 from seq2seq.layers.custom_gradient import forward_only
-from seq2seq.model_directory.model import load_language_model
+from seq2seq.model_directory.model import Origin, load_language_model, read_origin, saved_model
+from seq2seq.models.base import check_tokenizers
 from seq2seq.models.language_model import LanguageModel
+from seq2seq.notebook_html import html_facts
 
 BATCH_TOKENS = 4000  # padded, that are read at once
 MAX_LOGITS = 32_000_000  # computed at once, 128 MB: neither a large vocabulary nor a long line takes more
@@ -74,6 +77,17 @@ class PerplexityReport:
             "bits_per_character": self.bits_per_character,
         }
 
+    def _repr_html_(self) -> str:
+        return html_facts(
+            f"{self.sentences:,} sentences",
+            {
+                "perplexity per token": f"{self.per_token:.2f}",
+                "perplexity per word": f"{self.per_word:.2f}",
+                "bits per character": f"{self.bits_per_character:.3f}",
+                "tokens": f"{self.tokens:,}, {self.unknown_tokens:,} of them unknown",
+            },
+        )
+
 
 class TextGenerator:
     """Score and generate text with a language model.
@@ -86,8 +100,12 @@ class TextGenerator:
         options: Default options of `generate`; without them, one text is sampled.
         on_warning: Called with a warning message when the first batch does not fit into memory; by default a
             `UserWarning`.
+
+    Raises:
+        ArgumentError: The tokenizer has another vocabulary size than the model.
     """
 
+    @check_arguments()
     def __init__(
         self,
         model: LanguageModel,
@@ -96,10 +114,12 @@ class TextGenerator:
         on_warning: Callable[[str], None] = warnings.warn,
     ) -> None:
         self.model, self.tokenizer = model, tokenizer
+        check_tokenizers(model, Tokenizers(tokenizer, tokenizer))
         self.options = options or GenerationOptions()
         self.on_warning = on_warning
         self._memory = BatchSplitter()  # of padded tokens
         self.searcher = Searcher()
+        self._origin: Origin | None = None  # where `load` read the model
 
         @forward_only()
         def nll(readout: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -111,6 +131,7 @@ class TextGenerator:
         self._nll = tf.function(nll, input_signature=[readouts, labels], autograph=False)
 
     @classmethod
+    @check_arguments()
     def load(
         cls, path: str | Path, precision: Precision = "float32", on_warning: Callable[[str], None] = warnings.warn
     ) -> "TextGenerator":
@@ -122,9 +143,24 @@ class TextGenerator:
         """
         set_up_device()
         set_tf32(precision)
+        origin = read_origin(Path(path))
         model, tokenizer, config = load_language_model(Path(path), precision)
-        return cls(model, tokenizer, options=config.search, on_warning=on_warning)
+        generator = cls(model, tokenizer, options=config.search, on_warning=on_warning)
+        generator._origin = origin
+        return generator
 
+    def save(self, directory: str | Path) -> None:
+        """Write a model directory that `load` reads, as `Translator.save` does.
+
+        Raises:
+            ModelDirectoryError: The directory holds something.
+            StorageError: It cannot be written.
+        """
+        tokenizers = Tokenizers(self.tokenizer, self.tokenizer)
+        with saved_model(Path(directory), self.model, tokenizers, self.options, self._origin):
+            pass
+
+    @check_arguments()
     def token_log_probs(self, lines: Sequence[str], on_progress: ProgressCallback = no_progress) -> list[np.ndarray]:
         """The log-probability of each token of each line, EOS included, (L,) float32 in nats; (0,) of a blank line.
 
@@ -135,16 +171,15 @@ class TextGenerator:
             on_progress: Called with the number of sentences done so far.
 
         Raises:
-            TypeError: `lines` is one string.
             OutOfMemoryError: A line does not fit into memory, even alone.
         """
         return self._log_probs(self._encode(lines), on_progress)
 
+    @check_arguments()
     def perplexity(self, lines: Sequence[str], on_progress: ProgressCallback = no_progress) -> PerplexityReport:
         """Perplexity of a text; arguments as for `token_log_probs`.
 
         Raises:
-            TypeError: `lines` is one string.
             EvaluationError: Every line is blank.
             OutOfMemoryError: A line does not fit into memory, even alone.
         """
@@ -163,6 +198,7 @@ class TextGenerator:
             nll=nll,
         )
 
+    @check_arguments()
     def generate(self, prompt: str = "", options: GenerationOptions | None = None) -> list[Hypothesis]:
         """Generate `options.n_best` texts that begin with `prompt`, best first.
 
@@ -180,11 +216,8 @@ class TextGenerator:
 
         Raises:
             TokenizerError: The tokenizer does not know a character of the prompt.
-            TypeError: The options are those of a translator.
         """
         options = options or self.options
-        if not isinstance(options, GenerationOptions):
-            raise TypeError(f"expected GenerationOptions, found {type(options).__name__}.")
         if unknown := self.tokenizer.unknown_surfaces(prompt):
             raise TokenizerError(
                 f"the prompt {prompt!r} has text that the model's tokenizer does not know: {unknown[0]!r}. Leave it "
@@ -203,8 +236,6 @@ class TextGenerator:
         return make_hypotheses(result, 0, self.tokenizer)
 
     def _encode(self, lines: Sequence[str]) -> list[list[int]]:
-        if isinstance(lines, str):
-            raise TypeError("expected a list of lines, found one string. Pass [text].")
         # White space that is no piece would be an unknown token.
         return self.tokenizer.encode_batch([line if line.strip() else "" for line in lines])
 

@@ -9,6 +9,8 @@ from typing import Any, Self, TypeVar
 
 import keras
 
+from seq2seq.arguments import check_arguments, door
+
 T = TypeVar("T")
 
 # What the parts of a layer share while it is made again from its configuration.
@@ -37,6 +39,7 @@ class ConfigurableLayer(keras.layers.Layer):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         layer = super().__new__(cls, *args, **kwargs)
         bound = inspect.signature(cls.__init__).bind(layer, *args, **kwargs)
+        door(cls.__init__).check((layer, *args), kwargs)
         bound.apply_defaults()
         _, *arguments = bound.arguments.items()
         named = dict(arguments)
@@ -83,6 +86,7 @@ class Initializers:
             own layers do: `keras.utils.set_random_seed` fixes them, and making a layer changes its state.
     """
 
+    @check_arguments()
     def __init__(self, seed: int | None = None) -> None:
         self.seed = seed
         self._draw = random.randint if seed is None else Random(seed).randint

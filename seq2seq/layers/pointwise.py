@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 import keras
 import tensorflow as tf
 
+from seq2seq.arguments import check_arguments
 from seq2seq.devices.replicas import replica_id
 from seq2seq.layers.base import UNSEEDED, ConfigurableLayer, Initializers, one_for_all
 from seq2seq.layers.recurrent_scan import deferred_matmul
@@ -26,6 +27,7 @@ class RandomStream:
         seed: The experiment's seed.
     """
 
+    @check_arguments()
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.step = tf.Variable(0, dtype=tf.int32, trainable=False, name="step")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
+from seq2seq.arguments import check_arguments
 from seq2seq.config import Config, Precision, dump_config, parse_config_text
 from seq2seq.config.recipe import RecipeT
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
@@ -153,6 +154,7 @@ def _checksums(folder: Path, names: Sequence[str]) -> dict[str, str]:
     return {file.name: sha256(check_regular_file(file)) for file in files}
 
 
+@check_arguments()
 def load_model_config(folder: Path) -> Config:
     """The resolved recipe of a model directory."""
     path = check_regular_file(folder / CONFIG)
@@ -261,37 +263,6 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelDirectoryError(f"{path}: damaged: {_reason(error)}. Restore it from a copy.") from None
     return values
-
-
-def record_derived_file(folder: Path, file: str, made_from: Mapping[str, str]) -> None:
-    """Enter into `metadata.json` the checksum of a file that was made from the model, and those of what it came from.
-
-    `file` has been written; `made_from` is SHA-256 by file name.
-    """
-    values = read_metadata(folder)
-    entry = {file: sha256(folder / file), **made_from}
-    write_metadata(folder, values | {"derived": values.get("derived", {}) | {file: entry}})
-
-
-def verify_derived_file(folder: Path, file: str, made_from: Mapping[str, str], again: str) -> Path:
-    """Verify a file by what `record_derived_file` entered, given the same as it is now; return its path.
-
-    Args:
-        again: What to do otherwise, for the error.
-
-    Raises:
-        ModelDirectoryError: It is missing, damaged, made from other files or not recorded.
-    """
-    path = folder / file
-    if not os.path.lexists(path):
-        raise ModelDirectoryError(f"{path}: no such file. {again}")
-    recorded, found = read_metadata(folder).get("derived", {}).get(file, {}), {file: sha256(check_regular_file(path))}
-    if differ := [name for name, digest in {**found, **made_from}.items() if recorded.get(name) != digest]:
-        raise ModelDirectoryError(
-            f"{path}: damaged, or made from other files: SHA-256 of {' and '.join(differ)} differs from {METADATA}. "
-            f"{again}"
-        )
-    return path
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:

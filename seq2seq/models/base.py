@@ -1,5 +1,7 @@
 """What predicts a target token by token: embeddings, decoder and output layer."""
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -8,11 +10,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.config import Precision
+from seq2seq.config import Precision, TranslationConfig
 from seq2seq.config.network import TargetEmbeddingsConfig
+from seq2seq.config.recipe import component_of
 from seq2seq.config.section import Section
-from seq2seq.data.tokenizer import BOS_ID, PAD_ID
-from seq2seq.errors import ModelDirectoryError
+from seq2seq.data.tokenizer import BOS_ID, PAD_ID, Tokenizers
+from seq2seq.errors import ArgumentError, ModelDirectoryError
 from seq2seq.layers import (
     AttentionMemory,
     Decoder,
@@ -25,6 +28,7 @@ from seq2seq.layers import (
 )
 from seq2seq.layers.recurrent_scan import WeightOverrides
 from seq2seq.models.trainable import TrainableModel
+from seq2seq.notebook_html import html_block, html_table
 
 
 class DecoderModel(TrainableModel):
@@ -51,7 +55,7 @@ class DecoderModel(TrainableModel):
 
     decoder: Decoder
     section_types: ClassVar[dict[str, type[Section]]]
-    sections: dict[str, Section]  # of the recipe, by the names of the constructor's arguments
+    sections: dict[str, Any]  # of the recipe, by the names of the constructor's arguments
 
     def __init__(
         self, vocabulary_size: int, embeddings: TargetEmbeddingsConfig, *, name: str, seed: int, precision: Precision
@@ -87,6 +91,17 @@ class DecoderModel(TrainableModel):
         """Of source and target, here one; `Seq2Seq` has two."""
         target = self.target_embedding.vocabulary_size
         return target, target
+
+    def _repr_html_(self) -> str:
+        counts: Counter[str] = Counter()
+        for weight in self.weights:
+            counts[component_of(weight_name(weight))] += math.prod(weight.shape)
+        about = {name: section.describe() for name, section in self.sections.items()}
+        about |= {f"{side}_embedding": about["embeddings"] for side in ("source", "target")}
+        names = [name for name in TranslationConfig.components if name in counts]
+        rows = [(name.replace("_", " "), f"{counts[name]:,}", about.get(name, "")) for name in names]
+        rows.append(("together", f"{counts.total():,}", f"computes in {self.precision}"))
+        return html_block(type(self).__name__, html_table(rows, ("part", "parameters", ""), numeric=[1]))
 
     def embedding_dropouts(self, side: str, words: float, numbers: float) -> list[Dropout]:
         """Dropout of whole vectors and of single numbers."""
@@ -147,6 +162,11 @@ class DecoderModel(TrainableModel):
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Teacher-forced logits (B, T, V) float32 of `(source, target)`; those at padded positions mean nothing."""
+        if not (isinstance(inputs, (tuple, list)) and len(inputs) == 2 and not tf.is_tensor(training)):
+            raise ArgumentError(
+                f"{type(self).__name__}: inputs: expected a pair of source and target ids. Call "
+                "model((source, target))."
+            )
         readout, _ = self._teach(*inputs, training)
         return self._logits(readout)
 
@@ -203,6 +223,20 @@ class DecoderModel(TrainableModel):
         products = tf.matmul(tf.reshape(readout, [-1, readout.shape[-1]]), columns)
         logits = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
         return tf.reshape(logits, tf.concat([tf.shape(readout)[:-1], tf.shape(bias)], axis=0))
+
+
+def check_tokenizers(model: DecoderModel, tokenizers: Tokenizers) -> None:
+    """Compare the sizes of a model and its tokenizers.
+
+    Raises:
+        ArgumentError: A tokenizer has another vocabulary size than the model.
+    """
+    sizes = tuple(tokenizer.vocabulary_size for tokenizer in tokenizers)
+    if sizes != model.vocabulary_sizes:
+        raise ArgumentError(
+            f"the tokenizers have {sizes} tokens, and the model has {model.vocabulary_sizes}. Pass those that it was "
+            "trained with."
+        )
 
 
 def named_weights(model: DecoderModel) -> dict[str, np.ndarray]:

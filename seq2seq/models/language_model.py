@@ -5,9 +5,11 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
+from seq2seq.arguments import AtLeastOne, NonNegative, check_arguments
 from seq2seq.config import DecoderConfig, Precision
 from seq2seq.config.network import LanguageModelDecoderConfig, TargetEmbeddingsConfig
 from seq2seq.data.tokenizer import PAD_ID
+from seq2seq.errors import ArgumentError
 from seq2seq.layers import AttentionMemory, DecoderState
 from seq2seq.models.base import DecoderModel
 from seq2seq.models.networks import make_decoder
@@ -22,12 +24,12 @@ class LanguageModel(DecoderModel):
 
     Args:
         vocabulary_size: Tokens, the four special ones included.
-        embeddings: Section of a recipe, with its defaults.
+        embeddings: Section of a recipe, or a dict of its keys, with its defaults.
         decoder: The same.
         seed, precision: See `DecoderModel`, which has shapes and training; S is 1.
 
     Raises:
-        ValueError: The section is of a decoder that reads a source.
+        ArgumentError: The section is of a decoder that reads a source.
 
     Source: Mikolov et al. (2010), with any cell and depth; Press and Wolf (2017) for one table on both ends.
     Departure: between the top layer and the output layer lies the decoder's readout, tanh(W h).
@@ -36,18 +38,19 @@ class LanguageModel(DecoderModel):
     uses_attention = False
     section_types: ClassVar = {"embeddings": TargetEmbeddingsConfig, "decoder": LanguageModelDecoderConfig}
 
+    @check_arguments()
     def __init__(
         self,
-        vocabulary_size: int,
+        vocabulary_size: AtLeastOne,
         embeddings: TargetEmbeddingsConfig | None = None,
         decoder: LanguageModelDecoderConfig | None = None,
         *,
-        seed: int = 1,
+        seed: NonNegative = 1,
         precision: Precision = "float32",
     ) -> None:
         embeddings, decoder = embeddings or TargetEmbeddingsConfig(), decoder or LanguageModelDecoderConfig()
         if isinstance(decoder, DecoderConfig):
-            raise ValueError("a language model has nothing to attend to: give a LanguageModelDecoderConfig")
+            raise ArgumentError("a language model has nothing to attend to: give a LanguageModelDecoderConfig")
         super().__init__(vocabulary_size, embeddings, name="language_model", seed=seed, precision=precision)
         self.sections = {"embeddings": embeddings, "decoder": decoder}
         random = self.random_stream, self.initializers, self.dtype_policy

@@ -7,11 +7,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from seq2seq.arguments import check_arguments
 from seq2seq.config import Precision
-from seq2seq.config.precision import policy_name
+from seq2seq.config.precision import PRECISIONS, policy_name
 from seq2seq.data.tokenizer import PAD_ID
 from seq2seq.devices.device import set_tf32
 from seq2seq.devices.replicas import local_replica_count, replica_id, run_on_replicas, sum_over_replicas
+from seq2seq.errors import ArgumentError
 from seq2seq.layers import RandomStream
 from seq2seq.layers.custom_gradient import forward_only
 from seq2seq.models.update import GradientUpdate, TokenMean
@@ -45,11 +47,25 @@ class TrainableModel(keras.Model):
     """
 
     def __init__(self, name: str, precision: Precision, random_stream: RandomStream) -> None:
+        policy = keras.config.dtype_policy().name
+        if policy != "float32" and precision == "float32":
+            how = f"precision='{policy}'" if policy in PRECISIONS else "precision, one of " + ", ".join(PRECISIONS)
+            warnings.warn(f"Keras's global dtype policy '{policy}' is ignored: pass {how}", stacklevel=4)
         super().__init__(name=name, dtype=keras.DTypePolicy(policy_name(precision)))
         self.precision, self.random_stream = precision, random_stream
         self.loss_metric, self.nll_metric = TokenMean("loss"), TokenMean("nll")
         self._step_function: Any = None
         self._sums_function: Any = None
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Keras's, which takes token ids."""
+        refuse_texts(f"{type(self).__name__}.fit", x, y)
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Keras's, which takes token ids."""
+        refuse_texts(f"{type(self).__name__}.evaluate", x, y)
+        return super().evaluate(x, y, *args, **kwargs)
 
     def make_train_function(self, force: bool = False) -> Any:
         """What `fit` and `train_on_batch` call first: from here on products have the model's precision."""
@@ -61,6 +77,7 @@ class TrainableModel(keras.Model):
         set_tf32(self.precision)
         return super().make_test_function(force)
 
+    @check_arguments()
     def compile(
         self,
         optimizer: Any = "adam",
@@ -245,6 +262,23 @@ class TrainableModel(keras.Model):
         self.loss_metric.update_state(loss, tokens)
         self.nll_metric.update_state(nll, tokens)
         return {metric.name: metric.result() for metric in self.metrics}
+
+
+def refuse_texts(method: str, *values: Any) -> None:
+    """Say what `method` takes, where it is given texts.
+
+    Raises:
+        ArgumentError: A value is text, or a list or an array of texts or of pairs of them.
+    """
+    for value in values:
+        first = value
+        while isinstance(first, (list, tuple)) and len(first):
+            first = first[0]
+        if isinstance(first, str) or getattr(getattr(first, "dtype", None), "kind", "") in ("O", "S", "U"):
+            raise ArgumentError(
+                f"{method}: expected batches of token ids, found text. batch_dataset(...) makes batches, and "
+                "seq2seq.train_pairs trains on texts."
+            )
 
 
 def validate_batch(data: Any, vocabulary_sizes: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:

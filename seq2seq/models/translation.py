@@ -5,8 +5,10 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
+from seq2seq.arguments import AtLeastOne, NonNegative, check_arguments
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, Precision
 from seq2seq.data.tokenizer import PAD_ID
+from seq2seq.errors import ArgumentError
 from seq2seq.layers import AttentionMemory, DecoderState, Embedding
 from seq2seq.models.base import DecoderModel
 from seq2seq.models.networks import make_decoder, make_encoder
@@ -19,7 +21,7 @@ class Seq2Seq(DecoderModel):
     Args:
         source_vocabulary_size: Tokens of the source, the four special ones included.
         target_vocabulary_size: Tokens of the target; equal to the source's when all embeddings are tied.
-        embeddings, encoder, decoder: Sections of a recipe, with its defaults.
+        embeddings, encoder, decoder: Sections of a recipe, or dicts of their keys, with its defaults.
         seed, precision: See `DecoderModel`, which has shapes and training.
 
     `uses_attention` is False for a decoder without attention.
@@ -27,21 +29,22 @@ class Seq2Seq(DecoderModel):
 
     section_types: ClassVar = {"embeddings": EmbeddingsConfig, "encoder": EncoderConfig, "decoder": DecoderConfig}
 
+    @check_arguments()
     def __init__(
         self,
-        source_vocabulary_size: int,
-        target_vocabulary_size: int,
+        source_vocabulary_size: AtLeastOne,
+        target_vocabulary_size: AtLeastOne,
         embeddings: EmbeddingsConfig | None = None,
         encoder: EncoderConfig | None = None,
         decoder: DecoderConfig | None = None,
         *,
-        seed: int = 1,
+        seed: NonNegative = 1,
         precision: Precision = "float32",
     ) -> None:
         embeddings, encoder = embeddings or EmbeddingsConfig(), encoder or EncoderConfig()
         decoder = decoder or DecoderConfig()
         if embeddings.tied == "all" and source_vocabulary_size != target_vocabulary_size:
-            raise ValueError(
+            raise ArgumentError(
                 f"one table for all needs one vocabulary, found {source_vocabulary_size} source "
                 f"and {target_vocabulary_size} target tokens"
             )

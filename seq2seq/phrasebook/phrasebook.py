@@ -13,6 +13,7 @@ from importlib.resources.abc import Traversable
 from itertools import compress, islice
 from random import Random
 
+from seq2seq.arguments import check_arguments
 from seq2seq.errors import CorpusError
 from seq2seq.phrasebook.grammar import Grammar
 from seq2seq.storage.deduplication import Deduplicator, hash_texts
@@ -26,6 +27,7 @@ CHUNK_SIZE = 1000  # pairs that are drawn at once
 Pair = tuple[str, str]  # the same in English and in German
 
 
+@check_arguments()
 def generate_pairs(split: str, pairs: int | None = None, seed: int = 1, lexicon: str = "full") -> Iterator[Pair]:
     """Yield the (English, German) pairs of a split, the same ones on every machine.
 
@@ -70,6 +72,7 @@ def make_random(split: str, seed: int) -> Callable[[], float]:
 
 
 @cache
+@check_arguments()
 def load_grammar(lexicon: str = "full") -> Grammar:
     """The English-German grammar, read once."""
     return Grammar(lexicon=lexicon)

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from seq2seq.arguments import check_arguments
 from seq2seq.search.loop import run_search
 from seq2seq.search.step import NEG_INF, SearchConstraints, SearchResult, StepFunction
 
@@ -37,6 +38,7 @@ class BeamHistory(NamedTuple):
     attention: Any  # (B, K, S) float32, attention of each place *before* the step
 
 
+@check_arguments()
 def beam_search(
     step: StepFunction,
     state: Any,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from seq2seq.arguments import check_arguments
 from seq2seq.search.loop import run_search
 from seq2seq.search.step import NEG_INF, SearchConstraints, SearchResult, StepFunction
 
@@ -15,6 +16,7 @@ from seq2seq.search.step import NEG_INF, SearchConstraints, SearchResult, StepFu
 Choose = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
+@check_arguments()
 def greedy_search(
     step: StepFunction, state: Any, memory: Any, constraints: SearchConstraints, *, keep_attention: bool = True
 ) -> SearchResult:
@@ -37,6 +39,7 @@ def greedy_search(
     return extend_until_eos(step, state, memory, constraints, likeliest, hypotheses=1, keep_attention=keep_attention)
 
 
+@check_arguments()
 def sample(
     step: StepFunction,
     state: Any,
@@ -100,6 +103,7 @@ def sampling_distribution(
     return tf.nn.softmax(scores)
 
 
+@check_arguments()
 def sampling_uniforms(
     seed: int, sentences: Sequence[Sequence[int]], samples: int, lengths: Sequence[int]
 ) -> np.ndarray:

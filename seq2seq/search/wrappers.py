@@ -4,9 +4,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from seq2seq.arguments import check_arguments
 from seq2seq.search.step import NEG_INF, StepFunction, StepOutput
 
 
+@check_arguments()
 def shallow_fusion(step: StepFunction, language_step: StepFunction, weight: float | tf.Tensor) -> StepFunction:
     """A step that gives scores log p(token | source, tokens before) + weight * log p_LM(token | tokens before).
 
@@ -33,6 +35,7 @@ def shallow_fusion(step: StepFunction, language_step: StepFunction, weight: floa
     return both
 
 
+@check_arguments()
 def with_prefix(step: StepFunction, state: Any, memory: Any, prefix: tf.Tensor) -> tuple[StepFunction, Any, Any]:
     """Let every hypothesis begin with its sentence's prefix; search chooses from there on.
 

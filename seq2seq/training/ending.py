@@ -62,8 +62,8 @@ def baseline_warnings(comparison: Comparison, config: TrainingConfig) -> list[st
     ]
 
 
-def say_how_it_ended(loop: TrainingLoop, display: Display, comparison: Comparison | None, remaining: list[str]) -> None:
-    """Print why training ended, the comparison, and the warnings that hold of the delivered model."""
+def say_how_it_ended(loop: TrainingLoop, display: Display, comparison: Comparison | None) -> None:
+    """Print why training ended, and the comparison."""
     directory = loop.directory.directory
     if loop.end is None:
         display.print(
@@ -83,5 +83,3 @@ def say_how_it_ended(loop: TrainingLoop, display: Display, comparison: Compariso
             for name, scores in comparison.items()
         }
         display.table(f"On the {len(loop.data.valid_pairs):,} validation pairs", rows)
-    for text in remaining:
-        display.print(f"warning: {text}")

@@ -4,7 +4,7 @@ import math
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -13,24 +13,33 @@ from typing import Any
 import keras
 from rich.console import Console
 
+from seq2seq.arguments import check_arguments
 from seq2seq.config import Config
+from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.replicas import report_lost_workers
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory.directory import METADATA, load_model_config
 from seq2seq.training.alarms import AlarmMonitor, BaselineLosses
 from seq2seq.training.checkpoints import LAST, RunDirectory, check_recipe, lock_run
-from seq2seq.training.display import Display, TensorBoardWriter
+from seq2seq.training.display import Display, TensorBoardWriter, make_display
 from seq2seq.training.ending import Comparison, baseline_warnings, compare_delivered_model, say_how_it_ended
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.machine import Machine, check_workers, set_up_machine, with_batch_tokens
+from seq2seq.training.pace import describe_plan, needs_plan, plan_updates
 from seq2seq.training.recovery import DivergenceMonitor
-from seq2seq.training.run_state import RunState, StopResult, check_update_count, plan_epoch, planned_updates
-from seq2seq.training.setup import make_compiled_model, prepare_on_all_workers, summarize, try_largest_batches
-from seq2seq.training.start_alarms import start_alarms
+from seq2seq.training.run_state import RunState, StopResult, check_update_count, nothing_left, plan_epoch
+from seq2seq.training.setup import (
+    make_compiled_model,
+    measure_pace,
+    prepare_on_all_workers,
+    summarize,
+    try_largest_batches,
+)
+from seq2seq.training.start_alarms import short_run_alarm, start_alarms
 from seq2seq.training.validation import VALIDATORS, Validator, choose_samples
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainingReport:
     """How a run ended.
 
@@ -54,12 +63,23 @@ class TrainingReport:
     seconds: float
     best: float | None
     history: list[dict[str, Any]]
-    warnings: list[str]
-    remaining_warnings: list[str]
-    comparison: Comparison | None
-    samples: list[tuple[str, str]]
+    warnings: list[str] = field(default_factory=list)
+    remaining_warnings: list[str] = field(default_factory=list)
+    comparison: Comparison | None = None
+    samples: list[tuple[str, str]] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        best = "none" if self.best is None else f"{self.best:.4g}"
+        end = self.end.message if self.end else "interrupted"
+        return f"TrainingReport({str(self.directory)!r}, {self.updates:,} updates, best {best}, {end})"
+
+    def _repr_html_(self) -> str:
+        from seq2seq.training.report_html import report_html
+
+        return report_html(self)
 
 
+@check_arguments(config="load_config('quickstart') reads a recipe.")
 def train(
     config: Config,
     directory: str | Path,
@@ -84,7 +104,8 @@ def train(
         config: The recipe.
         directory: The model directory; see `model_directory`.
         callbacks: Keras callbacks; they get batch and epoch logs and may set `model.stop_training`.
-        console: Where to show progress; nowhere by default.
+        console: Where to show progress; by default in the cell of a notebook or on stderr at a terminal, and else
+            nowhere; `Console(quiet=True)`: nowhere.
         allow_changes: Resume even if the recipe or the corpora changed. The current epoch then begins anew.
 
     Raises:
@@ -104,7 +125,7 @@ def train(
         config, changed = check_recipe(directory, config, allow_changes) if resumes else (config, None)
         config = with_batch_tokens(config, machine.device)
         check_workers(machine, config)
-        return _train(config, directory, callbacks, Display(console), machine, changed, allow_changes)
+        return _train(config, directory, callbacks, make_display(console), machine, changed, allow_changes)
 
 
 def _train(
@@ -129,17 +150,16 @@ def _train(
     progress = RunState() if changed is None else _resume(records, changed, display, allow_changes)
     records.start_run(resumes)
     baselines = BaselineLosses(validator.unigram_loss, math.log(model.vocabulary_sizes[1]))
-    # By the first epoch's plan, so that each session says the same.
-    updates = planned_updates(config.training, len(plan_epoch(config, data.train, 1)))
     with display.spinner("comparing the corpora"):
-        at_start = start_alarms(config, data, precision, device.is_gpu, updates)
+        at_start = start_alarms(config, data, precision, device.is_gpu)
     alarms = AlarmMonitor(config, baselines, at_start, records.history())
-    stop = Event()
+    plan, stop = plan_epoch(config, data.train, 1), Event()
     loop = TrainingLoop(
         config,
         model,
         data,
         progress,
+        epoch_batches=len(plan),
         directory=records,
         validator=validator,
         monitor=DivergenceMonitor(config.training.recovery, model, data),
@@ -152,24 +172,30 @@ def _train(
     )
     if board is not None:
         board.start(loop.update)
-    comparison = None
-    if loop.should_continue:
-        plan = plan_epoch(config, data.train, progress.epoch)
+    comparison, has_ended = None, loop.end is not None and not loop.should_continue
+    if loop.end is not None and has_ended:
+        display.print(nothing_left(config, progress, loop.end))
+    else:
+        if resumes:
+            display.print(f"resuming after update {loop.update:,}, in epoch {progress.epoch}")
         summarize(display, model, data, plan, directory)
         check_update_count(config.training, len(plan))
         for alarm in at_start:
             display.print(f"warning: {alarm.text}")
         with _stop_on_signals(stop, display.print):
             # The largest batches of all epochs: one of them may leave out a mixture's longest sentence.
-            tried = plan_epoch(config, data.train, progress.epoch, full_pass=True)
-            try_largest_batches(validator, tried)
+            try_largest_batches(validator, plan_epoch(config, data.train, progress.epoch, full_pass=True))
+            _plan_by_speed(loop, plan)
             loop.run()
             comparison = None if loop.end is None else compare_delivered_model(loop)
     # Of a model that has learnt nothing, an alarm says it already, and better what to do.
     learnt = loop.run_state.best is not None
     beaten = baseline_warnings(comparison, config.training) if comparison is not None and learnt else []
     remaining = [*alarms.remaining(), *beaten]
-    say_how_it_ended(loop, display, comparison, remaining)
+    if not has_ended:
+        say_how_it_ended(loop, display, comparison)
+    for text in remaining if loop.end is not None else ():
+        display.print(f"warning: {text}")
     progress = loop.run_state
     return TrainingReport(
         directory,
@@ -189,15 +215,29 @@ def _resume(records: RunDirectory, changed: list[str], display: Display, allow_c
     """Restore the last checkpoint, and say what has changed since."""
     before, now = load_model_config(records.directory).training, records.config.training
     progress = records.load(LAST, allow_changes)
-    display.print(
-        f"resuming after update {progress.total_batches // now.accumulation_steps:,}, in epoch {progress.epoch}"
-    )
     if progress.rollbacks and (before.learning_rate, before.schedule) != (now.learning_rate, now.schedule):
         progress.rollbacks = 0
         display.print("the learning rate was changed, and is no longer halved for the times the run was rolled back")
     if changed:
         display.print(f"warning: the recipe changed: {', '.join(changed)}")
     return progress
+
+
+def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
+    """Decide how many updates fit into `training.minutes` where that is open, for this run and all that resume it."""
+    config, display = loop.config, loop.display
+    if needs_plan(config):
+        pace = measure_pace(loop.validator, loop.directory, loop.run_state, plan, loop.stop)
+        if pace is None:  # interrupted
+            return
+        loop.run_state.seconds = pace.so_far
+        loop.config = plan_updates(config, pace, loop.epoch_batches, loop.update)
+        loop.alarms.config = loop.config
+        loop.directory.replace_config(loop.config)
+        display.print(describe_plan(loop.config, pace, loop.planned_updates))
+    if alarm := short_run_alarm(loop.planned_updates, loop.config.training):
+        loop.alarms.at_start.append(alarm)
+        display.print(f"warning: {alarm.text}")
 
 
 @contextmanager

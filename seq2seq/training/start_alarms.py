@@ -13,15 +13,12 @@ MAX_OVERLAP = 0.02  # of the validation sentences
 MAX_RARE_PIECES = 0.4  # of the vocabulary
 
 
-def start_alarms(
-    config: Config, data: TrainingData, precision: Precision, is_gpu: bool, planned_updates: int
-) -> list[Alarm]:
+def start_alarms(config: Config, data: TrainingData, precision: Precision, is_gpu: bool) -> list[Alarm]:
     """What is wrong with a run before it starts. Reads the encoded corpora once."""
     options = config.tokenizer
     trained = options.from_model is None and not any(part.file for part in options.parts())
     found = [
         precision_alarm(precision, is_gpu),
-        short_run_alarm(planned_updates, config.training),
         overlap_alarm(count_overlap(data.train, data.valid), data.sides, data.corpus_unit),
         vocabulary_alarm(vocabulary_use(data.train, data.tokenizers))
         if trained and options.model_type != "char"
@@ -35,10 +32,11 @@ def short_run_alarm(updates: int, config: TrainingConfig) -> Alarm | None:
     warmup = config.schedule.warmup_updates
     if updates > warmup:
         return None
+    end = "updates" if updates == config.updates else "epochs"
     return Alarm(
         "short run",
         f"this run has {updates:,} updates, and its learning rate rises until update {warmup:,}. Raise "
-        f"training.epochs, or lower the warmup: --set training.schedule.warmup_updates={max(updates // 10, 1)}",
+        f"training.{end}, or lower the warmup: --set training.schedule.warmup_updates={max(updates // 10, 1)}",
     )
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from seq2seq.cli.options import section_from_flags
 from seq2seq.config import Config, SearchOptions, dump_config, load_config, parse_config_text, validate_config
 from seq2seq.config.recipe import TASK_CONFIGS
-from seq2seq.config.section import sections
+from seq2seq.config.schema import sections
 from seq2seq.errors import ConfigError
 from tests.fuzz.conftest import outcome
 

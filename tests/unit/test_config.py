@@ -18,7 +18,7 @@ from seq2seq.config import (
     validate_config,
 )
 from seq2seq.config.recipe import TASK_CONFIGS
-from seq2seq.config.section import sections
+from seq2seq.config.schema import sections
 from seq2seq.errors import ConfigError
 from tests.recipes import DATA, mixed
 

@@ -8,7 +8,8 @@ import pytest
 
 from seq2seq.config.recipe import TASK_CONFIGS
 from seq2seq.config.reference import render_reference, type_name
-from seq2seq.config.section import Rate, Section, sections
+from seq2seq.config.schema import sections
+from seq2seq.config.section import Rate, Section
 
 FILE = Path(__file__).parents[2] / "docs" / "configuration.md"
 

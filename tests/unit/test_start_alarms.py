@@ -46,6 +46,8 @@ def test_a_run_that_ends_within_its_warmup():
     text = short_run_alarm(75, config).text
     assert "has 75 updates, and its learning rate rises until update 150" in text
     assert "training.schedule.warmup_updates=7" in text
+    assert "Raise training.epochs, or" in text
+    assert "Raise training.updates, or" in short_run_alarm(75, config.model_copy(update={"updates": 75})).text
     assert short_run_alarm(151, config) is None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, Literal, get_args
 
+from seq2seq.arguments import check_arguments
 from seq2seq.errors import EvaluationError
 from seq2seq.extras import require_extra
 from seq2seq.phrasebook.grammar import Grammar, Lexeme, Node
@@ -31,6 +32,7 @@ _CLAUSE = {"draw": "clause", "human": "human", "action": "yes", "bare": "yes", "
 _TENSES = {"choose": {"past": 1, "future": 1, "modal": 1}}
 
 
+@check_arguments()
 def draw_labelled_sentences(
     feature: Feature, per_label: int = 200, seed: int = 1, lexicon: str = "basic"
 ) -> pd.DataFrame:
@@ -129,6 +131,7 @@ def _tense(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
     return {"lemma": clause["verb"][0]["key"], "word": word, "first": 0, "verb": places[0]}
 
 
+@check_arguments()
 def lexeme_positions(grammar: Grammar, sentence: Node, node: Node, slot: str, language: str = "english") -> list[int]:
     """Places of the words that say a lexeme, from 0, as `split_words` counts the sentence.
 

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from seq2seq.arguments import check_arguments
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import EvaluationError
 from seq2seq.extras import require_extra
+from seq2seq.notebook_html import html_block, html_table
 from seq2seq.phrasebook.grammar import Grammar
 from seq2seq.phrasebook.grammar.phenomena import split_words
 from seq2seq.phrasebook.phrasebook import LEXICONS, assign_split, load_grammar
@@ -81,7 +83,23 @@ class ChallengeReport:
     def as_dict(self) -> dict[str, Any]:
         return {name: [accuracy.as_dict() for accuracy in part] for name, part in vars(self).items()}
 
+    def _repr_html_(self) -> str:
+        parts = {"phenomenon": self.by_phenomenon, "words between": self.by_distance}
+        tables = [
+            html_table(
+                [
+                    (one.name, f"{one.value:.1%}", "{:.1%} to {:.1%}".format(*one.interval), f"{one.total:,}")
+                    for one in accuracies
+                ],
+                (name, "right", "95% interval", "sentences"),
+                numeric=[1, 3],
+            )
+            for name, accuracies in parts.items()
+        ]
+        return html_block("Challenge sets", *tables)
 
+
+@check_arguments()
 def training_lexicon(config: "Config") -> str:
     """Return the phrasebook's lexicon that a model was trained with; of other corpora or none, the basic one."""
     parts = config.data.train.parts() if config.data else ()
@@ -89,6 +107,7 @@ def training_lexicon(config: "Config") -> str:
     return lexicons[0] if lexicons else "basic"
 
 
+@check_arguments()
 def draw_challenge_sets(items: int = 100, seed: int = 1, lexicon: str = "full") -> list[ChallengeItem]:
     """Draw `items` sentences for each phenomenon, and for each number of links of a long distance.
 
@@ -138,6 +157,7 @@ def _draw(grammar: Grammar, name: str, links: int | None, random: Callable[[], f
     raise EvaluationError(f"the grammar gives too few sentences with {name!r}: {len(known)}.")
 
 
+@check_arguments()
 def evaluate_challenge_sets(
     translator: "Translator",
     items: int = 100,
@@ -177,6 +197,7 @@ def _count(judged: Iterable[tuple[str, bool]]) -> tuple[Accuracy, ...]:
     return tuple(Accuracy(name, len(right), sum(right)) for name, right in by_name.items())
 
 
+@check_arguments()
 def plot_report(report: ChallengeReport, path: Path) -> None:
     """Draw accuracy by phenomenon and by distance, with 95% intervals, into a file.
 

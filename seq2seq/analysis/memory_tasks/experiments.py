@@ -10,6 +10,7 @@ import numpy as np
 from seq2seq.analysis.comparison import mean_confidence_interval
 from seq2seq.analysis.memory_tasks.tasks import MemoryTask
 from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer
+from seq2seq.arguments import check_arguments
 from seq2seq.extras import require_extra
 
 with require_extra("analysis", needed_by=__name__):
@@ -18,6 +19,7 @@ with require_extra("analysis", needed_by=__name__):
 COLUMNS = ["cell", "units", "parameters", "task", "distance", "seed", "score", "updates", "seconds"]
 
 
+@check_arguments()
 def run_experiments(
     cells: Sequence[str],
     tasks: Sequence[MemoryTask],
@@ -75,6 +77,7 @@ def run_experiments(
     return pd.DataFrame(rows, columns=COLUMNS).astype({"score": float})
 
 
+@check_arguments()
 def memory_span(scores: pd.DataFrame, threshold: float = Budget.target_score) -> pd.DataFrame:
     """How far each cell remembers: the largest distance up to which it solves a task, 0 if there is none.
 
@@ -102,6 +105,7 @@ def memory_span(scores: pd.DataFrame, threshold: float = Budget.target_score) ->
     return pd.DataFrame(rows, columns=["cell", "task", "seeds", "mean", "low", "high", "at_least"])
 
 
+@check_arguments()
 def memory_span_at_best_rate(scores: pd.DataFrame, threshold: float = Budget.target_score) -> pd.DataFrame:
     """How far each cell remembers at the learning rate, one for each task, with which it remembers furthest.
 

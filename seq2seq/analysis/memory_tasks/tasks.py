@@ -10,6 +10,8 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from seq2seq.arguments import check_arguments
+
 
 class MemoryBatch(NamedTuple):
     """Sequences and what is to be said at their last A steps.
@@ -69,6 +71,7 @@ class CopyTask(MemoryTask):
 
     name = "copy"
 
+    @check_arguments()
     def __init__(self, num_symbols: int = 8, length: int = 10) -> None:
         super().__init__(num_symbols + 2, num_symbols, length, min_distance=length + 1, chance_accuracy=1 / num_symbols)
         self.num_symbols, self.length = num_symbols, length
@@ -98,6 +101,7 @@ class AddingTask(MemoryTask):
 
     name = "adding"
 
+    @check_arguments()
     def __init__(self, tolerance: float = 0.1) -> None:
         # The best guess is 1: the sum of two uniform numbers has a density that falls off by 1 a unit on both sides.
         super().__init__(2, 1, 1, min_distance=2, chance_accuracy=2 * tolerance - tolerance**2)

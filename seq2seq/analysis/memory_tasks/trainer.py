@@ -17,6 +17,7 @@ from numpy.polynomial import Polynomial
 
 from seq2seq.analysis.gradients import Loss
 from seq2seq.analysis.memory_tasks.tasks import MemoryBatch, MemoryTask
+from seq2seq.arguments import check_arguments
 from seq2seq.layers import Initializers, Recurrence
 from seq2seq.layers.cells import CELLS, make_cell
 from seq2seq.models.update import GradientUpdate
@@ -112,6 +113,7 @@ class MemoryTrainer:
         ValueError: There is no such cell.
     """
 
+    @check_arguments()
     def __init__(
         self,
         cell: str,
@@ -142,6 +144,7 @@ class MemoryTrainer:
         """Weights of the cell."""
         return self.network.recurrence.cell.count_params()
 
+    @check_arguments()
     def train(self, distance: int, seed: int = 1) -> TrainingRun:
         """Start from new weights and learn. Weights and sequences are functions of the seed.
 
@@ -163,6 +166,7 @@ class MemoryTrainer:
                     break
         return TrainingRun(score, len(losses), time.perf_counter() - started, np.array(losses), np.array(norms))
 
+    @check_arguments()
     def reset(self, seed: int = 1) -> None:
         """Give the network new weights, as it is before training."""
         fresh = MemoryNetwork(self.cell, self.units, self.task, seed)
@@ -194,6 +198,7 @@ def _loss(outputs: tf.Tensor, answers: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(answers, outputs))
 
 
+@check_arguments()
 def units_for_parameters(cell: str, parameters: int, input_size: int) -> int:
     """The units at which a cell has about as many weights as wanted, by counting those of built cells.
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from seq2seq.arguments import check_arguments
 from seq2seq.extras import require_extra
 
 with require_extra("analysis", needed_by=__name__):
@@ -20,6 +21,7 @@ NORM_LABELS = {
 MIN_NORM = 1e-12  # a line that falls below it ends there
 
 
+@check_arguments()
 def plot_means(
     summary: pd.DataFrame, values: Mapping[str, str], groups: Mapping[str, Sequence[str]] | None = None
 ) -> Figure:
@@ -48,6 +50,7 @@ def plot_means(
     return figure
 
 
+@check_arguments()
 def plot_speed_against_quality(summary: pd.DataFrame, speed: Mapping[str, float], value: str, label: str) -> Figure:
     """One point a cell: training speed of its layer to the right, quality upwards.
 
@@ -66,6 +69,7 @@ def plot_speed_against_quality(summary: pd.DataFrame, speed: Mapping[str, float]
     return figure
 
 
+@check_arguments()
 def plot_memory_span(table: pd.DataFrame, unit: str = "steps") -> Figure:
     """Draw how far each cell remembers, mean over seeds and 95% interval, one panel a task.
 
@@ -91,6 +95,7 @@ def plot_memory_span(table: pd.DataFrame, unit: str = "steps") -> Figure:
     return figure
 
 
+@check_arguments()
 def plot_scores_by_distance(
     scores: pd.DataFrame, chance_levels: dict[str, float] | None = None, unit: str = "steps"
 ) -> Figure:
@@ -122,6 +127,7 @@ def plot_scores_by_distance(
     return figure
 
 
+@check_arguments()
 def plot_sensitivity(tables: Mapping[str, pd.DataFrame], norm: str = "spectral") -> Figure:
     """Draw the norm of the last state's derivative by the one d steps before it, one line a name.
 
@@ -139,6 +145,7 @@ def plot_sensitivity(tables: Mapping[str, pd.DataFrame], norm: str = "spectral")
     return figure
 
 
+@check_arguments()
 def plot_state_gradients(gradients: Mapping[str, np.ndarray]) -> Figure:
     """Draw how long the loss's gradient by the state after each step is, one line a name.
 
@@ -153,6 +160,7 @@ def plot_state_gradients(gradients: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
+@check_arguments()
 def plot_singular_values(values: Mapping[str, np.ndarray], sequence: int = 0) -> Figure:
     """Draw all singular values of each step's Jacobian in one sequence, one panel a name.
 
@@ -172,6 +180,7 @@ def plot_singular_values(values: Mapping[str, np.ndarray], sequence: int = 0) ->
     return figure
 
 
+@check_arguments()
 def plot_truncation(tables: Mapping[str, pd.DataFrame], weight: str = "all") -> Figure:
     """Draw direction and length of a cut gradient against the full one over the steps that it is traced back.
 
@@ -194,6 +203,7 @@ def plot_truncation(tables: Mapping[str, pd.DataFrame], weight: str = "all") -> 
     return figure
 
 
+@check_arguments()
 def plot_gradient_flow(table: pd.DataFrame, families: Mapping[str, Sequence[str]], norm: str = "spectral") -> Figure:
     """Draw what is left of a gradient over the distance, on the left before training, on the right after it.
 
@@ -219,6 +229,7 @@ def plot_gradient_flow(table: pd.DataFrame, families: Mapping[str, Sequence[str]
     return figure
 
 
+@check_arguments()
 def plot_gradient_norms(norms: Mapping[str, Sequence[float] | np.ndarray], limit: float | None = None) -> Figure:
     """Draw the length of the gradient of each update of a training, one line a name, and where it is clipped."""
     figure, (axes,) = _panels(1, (7, 4))
@@ -231,6 +242,7 @@ def plot_gradient_norms(norms: Mapping[str, Sequence[float] | np.ndarray], limit
     return figure
 
 
+@check_arguments()
 def plot_gate_histograms(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw how the values of each gate are spread, one panel a gate, one outline a name.
 

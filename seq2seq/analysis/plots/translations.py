@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from seq2seq.analysis.attention import AttentionMap, coverage, entropy
+from seq2seq.analysis.attention import AttentionMap, coverage, entropy, translation_map
 from seq2seq.analysis.search_tree import path_from_root
+from seq2seq.arguments import check_arguments
 from seq2seq.extras import require_extra
+from seq2seq.inference.results import Translation
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
@@ -20,13 +22,27 @@ COLOURS = {"alive": "tab:blue", "finished": "tab:green", "pruned": "0.72"}  # of
 LAYER_WIDTH = 0.28  # between the layers of a position, in positions
 
 
-def plot_attention(attention_map: AttentionMap, title: str = "", margins: bool = True) -> Figure:
-    """Draw one map: a row a target token, a column a source token, dark where the weight is great.
+@check_arguments()
+def plot_attention(attention: Translation | AttentionMap, title: str | None = None, margins: bool = True) -> Figure:
+    """Draw attention: a row a target token, a column a source token, dark where the weight is great.
 
-    With `margins`, also draw each target token's effective number of source tokens (to the right) and each source
-    token's coverage (above).
+    Args:
+        attention: A translation, of which the best hypothesis is drawn, or any map, as `merge_subwords` makes of words.
+        title: By default a translation's text.
+        margins: Also draw each target token's effective number of source tokens (to the right) and each source token's
+            coverage (above).
+
+    Raises:
+        ValueError: The translation has no attention, see `translation_map`, or it is empty.
     """
+    if isinstance(attention, Translation):
+        title = attention.text if title is None else title
+        attention_map = translation_map(attention)
+    else:
+        attention_map = attention
     rows, columns = attention_map.weights.shape
+    if not rows:
+        raise ValueError("a blank sentence has no attention to draw.")
     size = (2.4 + 0.42 * columns + 1.6 * margins, 1.5 + 0.33 * rows + 1.0 * margins)
     figure = Figure(figsize=size, layout="constrained")
     if margins:
@@ -45,10 +61,11 @@ def plot_attention(attention_map: AttentionMap, title: str = "", margins: bool =
     else:
         above = axes = right = figure.subplots()
     figure.colorbar(_heat(axes, attention_map.weights, attention_map), ax=right, label="attention weight")
-    above.set_title(title)
+    above.set_title(title or "", wrap=True)
     return figure
 
 
+@check_arguments(attention_map="translation_map(translation) makes one.")
 def plot_attention_heads(attention_map: AttentionMap) -> Figure:
     """Draw each head's weights side by side, and their mean.
 
@@ -69,6 +86,7 @@ def plot_attention_heads(attention_map: AttentionMap) -> Figure:
     return figure
 
 
+@check_arguments()
 def plot_search_tree(tree: pd.DataFrame, max_pruned: int | None = None, totals: bool = False) -> Figure:
     """Draw the hypotheses of a search: a column a step, the best above, edges from what they extend.
 
@@ -117,6 +135,7 @@ def plot_search_tree(tree: pd.DataFrame, max_pruned: int | None = None, totals: 
     return figure
 
 
+@check_arguments()
 def plot_quality_by_length(table: pd.DataFrame, metric: str = "BLEU") -> Figure:
     """Draw a score of `quality_by_length` with its 95% intervals over buckets of source length, one line a system.
 
@@ -145,6 +164,7 @@ def plot_quality_by_length(table: pd.DataFrame, metric: str = "BLEU") -> Figure:
     return figure
 
 
+@check_arguments()
 def plot_accuracy_by_frequency(systems: Mapping[str, pd.DataFrame], measure: str = "recall") -> Figure:
     """Draw a measure of words by how frequent they are in the training text, with 95% intervals.
 
@@ -173,6 +193,7 @@ def plot_accuracy_by_frequency(systems: Mapping[str, pd.DataFrame], measure: str
     return figure
 
 
+@check_arguments()
 def plot_scores_and_lengths(errors: pd.DataFrame) -> Figure:
     """Draw of `sentence_errors` how chrF2 is spread, and the lengths of translations and references."""
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -191,6 +212,7 @@ def plot_scores_and_lengths(errors: pd.DataFrame) -> Figure:
     return figure
 
 
+@check_arguments()
 def plot_score_comparison(comparison: pd.DataFrame, first: str, second: str) -> Figure:
     """Draw of `compare_sentences` the two scores of each sentence; `first` and `second` are the systems' names."""
     figure = Figure(figsize=(5, 5), layout="constrained")
@@ -205,6 +227,7 @@ def plot_score_comparison(comparison: pd.DataFrame, first: str, second: str) -> 
     return figure
 
 
+@check_arguments()
 def plot_projection(
     points: pd.DataFrame,
     kinds: Sequence[str],
@@ -235,6 +258,7 @@ def plot_projection(
     return figure
 
 
+@check_arguments()
 def plot_probe_accuracy(probes: pd.DataFrame, title: str) -> Figure:
     """Draw of `probe_positions` accuracy by position and layer, its interval, majority baseline and control task."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")

@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from seq2seq.arguments import AtLeastOne, check_arguments
+from seq2seq.errors import ArgumentError, suggest_similar
 from seq2seq.layers.base import UNSEEDED, Initializers
 from seq2seq.layers.cells.base import Cell, DeepTransitionCell
 from seq2seq.layers.cells.gru import GRUCell, MinimalGatedCell, ResetBeforeGRUCell
@@ -31,10 +33,11 @@ CELLS: dict[str, type[Cell]] = {
 }
 
 
+@check_arguments()
 def make_cell(
     kind: str,
-    units: int,
-    transition_depth: int = 1,
+    units: AtLeastOne,
+    transition_depth: AtLeastOne = 1,
     *,
     below: bool = False,
     initializers: Initializers = UNSEEDED,
@@ -49,7 +52,14 @@ def make_cell(
         below: Whether a layer of the same kind and width is below, for a cell that reads its cell state.
         initializers: Source of the initial weights.
         kwargs: Of `keras.layers.Layer`.
+
+    Raises:
+        ArgumentError: There is no such cell.
     """
+    if kind not in CELLS:
+        raise ArgumentError(
+            f"make_cell: kind: found '{kind}'.{suggest_similar(kind, CELLS)} Accepted: {', '.join(CELLS)}."
+        )
     reads: dict[str, Any] = {"below": True} if below and CELLS[kind].outputs_cell_state else {}
     if transition_depth == 1:
         return CELLS[kind](units, initializers=initializers, **reads, **kwargs)

@@ -1,0 +1,101 @@
+"""The decorator, and what a function takes."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, wraps
+from importlib import import_module
+from typing import Any, TypeVar, get_type_hints
+
+from seq2seq.arguments.kinds import LazilyChecked, Mismatch, kind_of
+from seq2seq.errors import ArgumentError, suggest_similar
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+
+def check_arguments(**remedies: str) -> Callable[[FunctionT], FunctionT]:
+    """Decorate a public function or method, so that it is called with what its annotations say.
+
+    Taken as what they stand for: a path as text, a dict of a recipe's section, a list for a tuple or an array, an array
+    or a column of a table for a list, NumPy's numbers. Items of a list are checked at once, those of any other iterable
+    when they are read.
+
+    Args:
+        remedies: What to do instead, a sentence, by the parameter that is often given something else.
+
+    Raises:
+        ArgumentError: By the decorated function; names it, the parameter, what was expected and what was found.
+    """
+
+    def decorate(function: FunctionT) -> FunctionT:
+        @wraps(function)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            args, kwargs = door(function).check(args, kwargs, remedies)
+            return function(*args, **kwargs)
+
+        checked.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]  # Keras reads it
+        return checked  # type: ignore[return-value]
+
+    return decorate
+
+
+class Door:
+    """What a function takes: a `Kind` for each annotated parameter."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.name = function.__qualname__.removesuffix(".__init__").rpartition("<locals>.")[2]
+        parameters = inspect.signature(function).parameters.values()
+        # Names that are imported for type checkers only are public ones.
+        hints = get_type_hints(function, localns=_Names(getattr(function, "__globals__", {})), include_extras=True)
+        open_kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+        self.is_open = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
+        named = [parameter for parameter in parameters if parameter.kind not in open_kinds]
+        self.positional = [one.name for one in named if one.kind is not inspect.Parameter.KEYWORD_ONLY]
+        self.kinds = {one.name: kind_of(hints.get(one.name, Any)) for one in named}
+
+    def check(self, args: Sequence[Any], kwargs: Mapping[str, Any], remedies: Mapping[str, str] = {}) -> Any:
+        """Arguments as the function takes them; too many or too few are left to Python."""
+        named = zip(self.positional, args, strict=False)
+        taken = [self._take(name, value, remedies) for name, value in named]
+        by_name = {name: self._take(name, value, remedies) for name, value in kwargs.items()}
+        return (*taken, *args[len(taken) :]), by_name
+
+    def _take(self, name: str, value: Any, remedies: Mapping[str, str]) -> Any:
+        kind = self.kinds.get(name)
+        if kind is None:
+            if self.is_open:
+                return value
+            accepted = [one for one in self.kinds if one not in ("self", "cls")]
+            raise ArgumentError(
+                f"{self.name}: unknown argument '{name}'.{suggest_similar(name, accepted)} "
+                f"Accepted: {', '.join(accepted)}."
+            )
+        try:
+            taken = kind.take(value)
+        except Mismatch as error:
+            hint = remedies.get(name) or self._other_place(name, value)
+            raise ArgumentError(f"{self.name}: {name}{error.explain()}{f' {hint}' if hint else ''}") from None
+        if isinstance(taken, LazilyChecked):
+            taken.name = f"{self.name}: {name}"
+        return taken
+
+    def _other_place(self, name: str, value: Any) -> str:
+        """Where an object is expected that was given in another place."""
+        if type(value).__module__ == "builtins":
+            return ""
+        for other, kind in self.kinds.items():
+            if other != name and kind.is_specific and kind.takes(value):
+                return f"Is it '{other}'? Pass {other}=..."
+        return ""
+
+
+door = cache(Door)
+
+
+class _Names(dict[str, Any]):
+    """A module's names, and those of the package, which a module may import for type checkers only."""
+
+    def __missing__(self, name: str) -> Any:
+        try:
+            return getattr(import_module("seq2seq"), name)
+        except AttributeError:
+            raise KeyError(name) from None

@@ -1,0 +1,77 @@
+"""What is wrong with the values of a section, in words, of what pydantic found."""
+
+from collections.abc import Collection, Mapping, Sequence
+from reprlib import Repr
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from seq2seq.config.schema import nested_section, sections
+from seq2seq.errors import suggest_similar
+
+_SHORT = Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother, _SHORT.maxlong = 3, 200, 200, 200
+
+
+def explain_problems(
+    error: ValidationError, origin: str, section: type[BaseModel], tasks: Mapping[str, type[BaseModel]] | None = None
+) -> str:
+    """A line for each problem.
+
+    Args:
+        error: What pydantic raised.
+        origin: What to call the values.
+        section: A recipe, or a section of one.
+        tasks: Recipes by task, where the section is one of them: a key may be meant for another task.
+    """
+    return "\n".join(_explain(problem, origin, section, tasks or {}) for problem in error.errors())
+
+
+def shown(value: Any) -> str:
+    """A value as Python writes it, cut short: a few lines of YAML can stand for gigabytes."""
+    try:
+        return _SHORT.repr(value)
+    except ValueError:
+        return "an integer of thousands of digits"
+
+
+def _explain(problem: Any, origin: str, section: type[BaseModel], tasks: Mapping[str, type[BaseModel]]) -> str:
+    path, kind, message = problem["loc"], problem["type"], problem["msg"].removeprefix("Value error, ")
+    key = ".".join(map(str, path))
+    if kind == "extra_forbidden":
+        return f"{origin}: {_explain_unknown(path, key, section, tasks)}"
+    if kind == "missing":
+        return f"{origin}: '{key}' is missing."
+    if kind == "value_error":
+        return f"{origin}: {key + ': ' if key else ''}{message}."
+    expected = {
+        "model_type": f", expected a section with keys of: {', '.join(sorted(_keys(section, path)))}",
+        "tuple_type": ", expected a list",
+    }
+    return f"{origin}: '{key}': found {shown(problem['input'])}{expected.get(kind, f'. {message}')}."
+
+
+def _explain_unknown(
+    path: Sequence[str | int], key: str, section: type[BaseModel], tasks: Mapping[str, type[BaseModel]]
+) -> str:
+    *parents, last = path
+    accepted = sorted(_keys(section, parents))
+    top = " at the top" if tasks else ""
+    choice = f"Accepted{' in ' + '.'.join(map(str, parents)) if parents else top}: {', '.join(accepted)}."
+    for task, other in tasks.items():
+        if last in _keys(other, parents):
+            ours = section.model_fields["task"].default
+            return f"'{key}' is for 'task: {task}', and this recipe has 'task: {ours}': leave it out. {choice}"
+    elsewhere = [
+        f"{prefix}.{last}".lstrip(".")
+        for prefix, inner in sections(section)
+        if last in inner.model_fields and nested_section(inner.model_fields[last].annotation) is None
+    ]
+    hint = suggest_similar(str(last), accepted) or suggest_similar(elsewhere[0] if elsewhere else "", elsewhere)
+    return f"unknown key '{key}'.{hint} {choice}"
+
+
+def _keys(section: type[BaseModel], path: Sequence[str | int]) -> Collection[str]:
+    """Those of the section at a path; none if there is no such section."""
+    found = dict(sections(section)).get(".".join("0" if isinstance(part, int) else str(part) for part in path))
+    return found.model_fields if found else ()
