@@ -1,6 +1,7 @@
 """The files of a model directory: written atomically, checked when read, and never unpickled."""
 
 import json
+import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -47,8 +48,16 @@ class _Metadata(BaseModel):
     corpus: _Facts | None = None
 
 
+class _Faults(BaseModel):
+    total: int
+    empty: int
+    repeated: int
+    looping: int
+    copied: int
+
+
 class _Entry(BaseModel):
-    """What the readers of a history need of each validation; it may hold more."""
+    """What the readers of a history need of each validation; it may hold more. What has a default may be missing."""
 
     epoch: int
     update: int
@@ -56,6 +65,11 @@ class _Entry(BaseModel):
     bleu: float | None
     best: bool
     seconds: float
+    train_nll: float = math.nan
+    skipped_updates: int = 0
+    rollbacks: int = 0
+    translations: _Faults | None = None
+    warnings: list[str] = []
 
 
 def create_model_directory(folder: Path, config: Config, tokenizers: Tokenizers) -> None:
@@ -280,8 +294,7 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
 
 def _entry(line: bytes) -> dict[str, Any]:
     entry = json.loads(line)
-    _Entry.model_validate(entry, strict=True)
-    return entry
+    return _Entry.model_validate(entry, strict=True).model_dump() | entry
 
 
 def _reason(error: Exception) -> str:
