@@ -28,7 +28,9 @@ def texts(batches, tokenizers):
     for source, target in batches:
         assert max((source != 0).numpy().sum(), (target != 0).numpy().sum()) <= 150
         sides = zip(tokenizers, (source, target), strict=True)
-        epoch.append(list(zip(*[[tokenizer.decode(row) for row in ids] for tokenizer, ids in sides], strict=True)))
+        epoch.append(
+            list(zip(*[[tokenizer.decode(row) for row in ids.numpy()] for tokenizer, ids in sides], strict=True))
+        )
     return epoch
 
 
