@@ -1,8 +1,6 @@
 """Pairs for `fit`: every pair once an epoch, in other batches each time, by the tokenizers of the training pairs."""
 
-import gc
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,16 +69,6 @@ def test_what_is_dropped_is_said():
         make_dataset([*PAIRS, PAIRS[0], (" ", "x")], OPTIONS)
     with pytest.raises(CorpusError, match="none of 2 pairs are left; dropped: 2 over 2 tokens"):
         make_dataset(PAIRS[:2], make_dataset(PAIRS, OPTIONS).tokenizers, filters=FilterConfig(max_tokens=2))
-
-
-def test_its_files_go_with_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    batches = make_dataset(PAIRS, OPTIONS).batches
-    assert len(list(Path(tmp_path).iterdir())) == 1
-    next(iter(batches))
-    del batches
-    gc.collect()
-    assert not list(Path(tmp_path).iterdir())
 
 
 def test_the_width_of_equal_size_is_the_closest_one():
