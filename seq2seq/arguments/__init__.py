@@ -5,6 +5,6 @@ texts, an iterator must not be read, and a list of a million sentences not be co
 """
 
 from seq2seq.arguments.door import check_arguments, door
-from seq2seq.arguments.kinds import AtLeastOne, Dims, NonNegative, Pair
+from seq2seq.arguments.kinds import AtLeastOne, Dims, NonNegative, NotEmpty, Pair, describe
 
-__all__ = ["AtLeastOne", "Dims", "NonNegative", "Pair", "check_arguments", "door"]
+__all__ = ["AtLeastOne", "Dims", "NonNegative", "NotEmpty", "Pair", "check_arguments", "describe", "door"]

@@ -17,6 +17,8 @@ from seq2seq.errors import ArgumentError, suggest_similar
 
 AtLeastOne = Annotated[int, Ge(1)]
 NonNegative = Annotated[int, Ge(0)]  # a seed, a place
+T = TypeVar("T")
+NotEmpty = Annotated[T, MinLen(1)]
 Pair = Annotated[tuple[str, ...], MinLen(2), "a (source, target) pair of strings", "(source, target) pairs of strings"]
 
 _SHORT = Repr()
@@ -24,10 +26,16 @@ _SHORT.maxstring = _SHORT.maxother = 60
 
 
 class Dims(NamedTuple):
-    """In `Annotated[np.ndarray, Dims(2)]`: number of dimensions of an array, and kinds of its dtype, as NumPy's."""
+    """In `Annotated[np.ndarray, Dims(2)]`: how many dimensions an array has, and kinds of its dtype, as NumPy's."""
 
-    number: int
+    least: int = 1
+    most: int | None = None
     kinds: str = "biuf"
+
+    def describe(self) -> str:
+        words = f"{self.least}" if self.most == self.least else f"{self.least} or more"
+        what = "an array of " + ("numbers" if "f" in self.kinds else "integers")
+        return what if self == Dims() else f"{what} of {words} dimension{'s' * (words != '1')}"
 
 
 class Mismatch(Exception):  # noqa: N818  # it is caught at the door
@@ -91,7 +99,7 @@ def kind_of(hint: Any) -> Kind:
 
 def _of_class(kind: type, parts: Sequence[Kind]) -> Kind:
     if kind.__module__ == "numpy" and kind.__name__ == "ndarray":
-        return _array(None)
+        return _array(Dims())
     if issubclass(kind, Iterable) and parts:
         return _mapping(*parts) if issubclass(kind, Mapping) else _items(kind, parts[0])
     if issubclass(kind, BaseModel):
@@ -191,20 +199,18 @@ def _section(section: type[BaseModel]) -> Kind:
     return Kind(one, f"{section.__name__} objects", take, is_specific=True)
 
 
-def _array(dims: Dims | None) -> Kind:
+def _array(dims: Dims) -> Kind:
     import numpy as np
 
-    number, kinds = (None, "biuf") if dims is None else dims
-    shape = {None: "", 1: " of one dimension", 2: " of two dimensions", 3: " of three dimensions"}[number]
-    one = f"an array of {'integers' if 'f' not in kinds else 'numbers'}{shape}"
+    one = dims.describe()
 
     def take(value: Any) -> Any:
         try:
             array = value if isinstance(value, np.ndarray) else np.asarray(value)
         except ValueError:  # rows of unequal length
             raise Mismatch(one, value) from None
-        if array.dtype.kind not in kinds or (number is not None and array.ndim != number):
-            raise Mismatch(one, value if array.dtype.kind == "O" else array)
+        if array.dtype.kind not in dims.kinds or not dims.least <= array.ndim <= (dims.most or array.ndim):
+            raise Mismatch(one, value if array.dtype.kind == "O" or not array.ndim else array)
         return array
 
     return Kind(one, one.replace("an array", "arrays"), take, is_specific=True)
@@ -298,6 +304,8 @@ def _annotated(kind: Kind, limits: Sequence[Any]) -> Kind:
             one, several = kind.one, kind.several
     if least is not None:
         one, several = f"{one} of at least {least}", f"{several} of at least {least}"
+    if shortest:
+        one = f"{one} that is not empty"
     words = [limit for limit in limits if isinstance(limit, str)]
     one, several = words or (one, several)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seq2seq.arguments import check_arguments
+
 if TYPE_CHECKING:
     from seq2seq.data.tokenizer import Tokenizer
     from seq2seq.search import SearchResult
@@ -91,6 +93,7 @@ class Translation:
     def attention(self) -> np.ndarray:
         return self.hypotheses[0].attention
 
+    @check_arguments()
     def as_dict(self, attention: bool = True) -> dict[str, Any]:
         """JSON-able values; attention in 6 decimals, numbers that are not finite as None."""
         hypotheses = []
