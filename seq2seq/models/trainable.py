@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from seq2seq.arguments import check_arguments, describe
+from seq2seq.arguments import AtLeastOne, check_arguments, describe
 from seq2seq.config import Precision
 from seq2seq.config.precision import PRECISIONS, policy_name
 from seq2seq.data.tokenizer import PAD_ID
@@ -80,12 +80,12 @@ class TrainableModel(keras.Model):
     @check_arguments()
     def compile(
         self,
-        optimizer: Any = "adam",
+        optimizer: str | keras.optimizers.Optimizer = "adam",
         loss: Any = None,
         *,
         label_smoothing: float = 0.0,
         clip_norm: float | None = 1.0,
-        accumulation_steps: int = 1,
+        accumulation_steps: AtLeastOne = 1,
         ema_decay: float | None = None,
         max_norm_ratio: float | None = None,
         **kwargs: Any,
@@ -264,13 +264,15 @@ class TrainableModel(keras.Model):
         return {metric.name: metric.result() for metric in self.metrics}
 
 
-def check_data(method: str, *values: Any) -> None:
+def check_data(method: str, x: Any, y: Any) -> None:
     """Say what `method` takes, where it is given something that Keras has no words for.
 
     Raises:
         ArgumentError: A value is empty, a dict, or text, or a list or an array of texts or of pairs of them.
     """
-    for value in values:
+    if x is None:
+        raise ArgumentError(f"{method}: expected batches of token ids, found None.")
+    for value in (x, y):
         first = value
         while isinstance(first, (list, tuple)) and len(first):
             first = first[0]

@@ -271,7 +271,7 @@ def test_sizes_of_model_and_tokenizers_are_compared(translator, tokenizer, tmp_p
 
 
 def test_layers_and_cells():
-    says(lambda: GRUCell("8"), "Cell: units: expected an integer, found the string '8'.")
+    says(lambda: GRUCell("8"), "GRUCell: units: expected an integer, found the string '8'.")
     says(lambda: make_cell("gruu", 8), "make_cell: kind: found 'gruu'. Did you mean 'gru'? Accepted: elman, ...")
 
 

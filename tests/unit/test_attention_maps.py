@@ -127,7 +127,7 @@ def test_a_translation_has_its_map(tmp_path, tokenizer):
     table = target_token_statistics([translation_map(blank), merge_subwords(translation_map(blank)), found])
     assert set(table["sentence"]) == {2}
     assert set(source_token_statistics([translation_map(blank), found])["sentence"]) == {1}
-    with pytest.raises(ValueError, match=r"attention has 0 columns for \d+ source tokens"):
+    with pytest.raises(ValueError, match=r"expected attention over \d+ source tokens, found 0 columns"):
         translation_map(made.translate([SOURCE], options, attention=False)[0])
 
 
