@@ -72,6 +72,7 @@ def shortlist(
     """
     from seq2seq.config import CorpusConfig, FilterConfig, TranslationConfig
     from seq2seq.corpora import open_corpus
+    from seq2seq.corpora.held_out import open_train
     from seq2seq.inference.shortlist import SHORTLIST_FILE, learn_shortlist, save_shortlist
     from seq2seq.model_directory.directory import load_recipe, load_tokenizers, verify_directory
 
@@ -80,9 +81,12 @@ def shortlist(
     verify_directory(model)
     config = load_recipe(model, TranslationConfig)
     filters = config.data.filters if config.data else FilterConfig()
-    spec = config.corpora.train if source is None else CorpusConfig(source=str(source), target=str(target))
+    if source is None:
+        corpora = open_train(config.corpora)
+    else:
+        corpora = [open_corpus(CorpusConfig(source=str(source), target=str(target)))]
     tokenizers = load_tokenizers(model)
     with stderr.status("learning the shortlist"):
-        found = learn_shortlist(map(open_corpus, spec.parts()), tokenizers, filters)
+        found = learn_shortlist(corpora, tokenizers, filters)
     save_shortlist(model, found, tokenizers)
     typer.echo(f"{model / SHORTLIST_FILE}: use it with seq2seq translate {model} --shortlist 20")

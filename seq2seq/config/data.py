@@ -1,7 +1,7 @@
 """Sections about text: corpora, filters, tokenizers, batches."""
 
 from collections.abc import Collection
-from typing import Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,6 +10,12 @@ from seq2seq.config.section import Section, field
 SIDES = ("source", "target")
 # Ways to name text, by the key that tells each of them.
 CORPUS_KINDS = {"target": "'source' and 'target'", "tsv": "'tsv'", "phrasebook": "'phrasebook'", "mixture": "'mixture'"}
+# Keys that only some kinds of corpus have, by the key that tells their kind.
+KIND_KEYS = {"tsv": ("columns", "header"), "phrasebook": ("pairs", "lexicon", "seed")}
+
+CODE = "^[a-z]{2,3}$"  # of a language
+
+Column = Annotated[int, Field(ge=1)]
 
 
 class TextConfig(Section):
@@ -22,6 +28,10 @@ class TextConfig(Section):
     source: str | None = field(None, "File of source sentences, one a line.")
     target: str | None = field(None, "File of target sentences, line-aligned with `source`.")
     tsv: str | None = field(None, "File of `source<TAB>target` lines.")
+    columns: tuple[Column, Column] | None = field(
+        None, "Columns of the `tsv` that hold source and target, counted from 1; null: it has two, source and target."
+    )
+    header: bool = field(False, "Skip the first line of the `tsv`, which names its columns.")
     phrasebook: Literal["train", "valid", "test", "compositional"] | None = field(
         None, "A split of the embedded English-German corpus, drawn from a grammar."
     )
@@ -37,16 +47,22 @@ class TextConfig(Section):
     seed: int | None = field(None, "Another seed draws another phrasebook; 1 by default.", ge=0)
 
     @model_validator(mode="after")
-    def _check_one_kind(self) -> "TextConfig":
+    def _check_kind(self) -> Self:
+        self._check_one_kind()
+        return self
+
+    def _check_one_kind(self) -> None:
         if self.source is not None and self.target is None:
             raise ValueError("'source' and 'target' go together: give both files")
         *ways, last = (way for name, way in CORPUS_KINDS.items() if name in type(self).model_fields)
         if sum(getattr(self, name, None) is not None for name in CORPUS_KINDS) != 1:
             raise ValueError(f"give one of: {', '.join(ways)}, or {last}")
-        for name in ("pairs", "lexicon", "seed"):
-            if self.phrasebook is None and getattr(self, name) is not None:
-                raise ValueError(f"'{name}' is for 'phrasebook'")
-        return self
+        for kind, names in KIND_KEYS.items():
+            for name in names:
+                if getattr(self, kind) is None and getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"'{name}' is for '{kind}'")
+        if self.columns is not None and self.columns[0] == self.columns[1]:
+            raise ValueError(f"'columns' names column {self.columns[0]} twice: give source and target")
 
     def name(self, sides: Collection[str] = SIDES) -> str:
         """What to call it where these sides are read: its file, as the recipe spells it."""
@@ -104,6 +120,57 @@ class CorpusConfig(TextConfig):
         return [part.weight for part in self.mixture or () if part.weight is not None] or None
 
 
+class ValidConfig(CorpusConfig):
+    """A corpus, or a part of `data.train` that is held out.
+
+    With `fraction`, or `pairs` and no corpus, training leaves out the pairs of some source sentences (of a language
+    model: sentences of the target side), chosen by a hash of the text (stripped, in Unicode NFC). So no source is on
+    both sides, and with `fraction` none changes sides when the corpus grows. Held-out pairs pass `data.filters`, but
+    for `max_tokens`; a corpus of its own is measured as it is.
+    """
+
+    fraction: float | None = field(
+        None, "Share of the different source sentences of `data.train` to hold out.", gt=0.0, le=0.5
+    )
+    pairs: int | None = field(
+        None,
+        "Without a corpus: pairs of `data.train` to hold out, or a few more, since a source's pairs stay together. "
+        "With one: how much of the phrasebook, as in `data.train`.",
+        unit="sentence pairs",
+        ge=1,
+    )
+
+    @property
+    def held_out(self) -> bool:
+        """Whether it is a part of `data.train`."""
+        return all(getattr(self, kind) is None for kind in CORPUS_KINDS)
+
+    def _check_one_kind(self) -> None:
+        fields = type(self).model_fields
+        given = [name for name, field in fields.items() if getattr(self, name) != field.default]
+        amounts = [name for name in given if name in ("fraction", "pairs")]
+        corpus = [name for name in given if name not in amounts]
+        if amounts and not corpus:
+            if len(amounts) > 1:
+                raise ValueError("give 'fraction' or 'pairs' to hold out of 'data.train', not both")
+            return
+        if "fraction" in amounts or (amounts and self.phrasebook is None):
+            raise ValueError(
+                f"'{amounts[0]}' without a corpus is held out of 'data.train', and '{corpus[0]}' is given: "
+                "leave out one of them"
+            )
+        if not given:
+            raise ValueError("name a corpus, or give 'fraction' or 'pairs' to hold out of 'data.train'")
+        super()._check_one_kind()
+
+    def name(self, sides: Collection[str] = SIDES) -> str:
+        if not self.held_out:
+            return super().name(sides)
+        unit = "pairs" if "source" in sides else "sentences"
+        amount = f"{self.pairs:,} {unit}" if self.fraction is None else f"{100 * self.fraction:g}%"
+        return f"{amount} held out of data.train"
+
+
 class SentenceFilterConfig(Section):
     """Which sentences of the training corpus are left out. Each filter reports how many it dropped."""
 
@@ -128,7 +195,7 @@ class CorporaConfig(Section):
     """The corpora of an experiment."""
 
     train: CorpusConfig = Field(description="What is trained on.")
-    valid: CorpusConfig = Field(description="What is measured while training.")
+    valid: ValidConfig = Field(description="What is measured while training.")
     test: CorpusConfig | None = Field(
         None,
         description="What the finished model is to be measured on. `seq2seq train` only checks that it is there; "
@@ -149,11 +216,14 @@ class DataConfig(CorporaConfig):
     """The corpora of an experiment, of pairs."""
 
     filters: FilterConfig = FilterConfig()
+    source_language: str | None = field(
+        None, "Language of the source, as `en` (ISO 639). Tells what a model is for.", pattern=CODE
+    )
     target_language: str | None = field(
         None,
-        "Language of the target, as `de` or `zh` (ISO 639). Chooses BLEU's tokenizer: `zh`, `ja` and `ko` have their "
-        "own.",
-        pattern="^[a-z]{2,3}$",
+        "Language of the target. Chooses BLEU's tokenizer: `zh`, `ja` and `ko` have their own. Of all others it only "
+        "tells what a model is for.",
+        pattern=CODE,
     )
 
     @model_validator(mode="after")

@@ -73,7 +73,7 @@ def _row(name: str, field: FieldInfo) -> dict[str, str]:
         "key": f"`{name}`",
         "type": f"`{type_name(field.annotation)}`",
         "default": _default(field),
-        "range": ", ".join(f"`{limit}`" for limit in _limits(field)),
+        "range": ", ".join(f"`{limit}`" for limit in dict.fromkeys(_limits(field))),
         "unit": str(about.get("unit", "")),
         "meaning": field.description or str(nested_section(field.annotation).__doc__).split("\n")[0],
         "paper": str(about.get("paper", "")),

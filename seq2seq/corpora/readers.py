@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import io
+import math
+import unicodedata
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +15,7 @@ from typing import IO, Any, NamedTuple, Protocol, TypeVar
 
 from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, TextConfig
-from seq2seq.config.data import SIDES
+from seq2seq.config.data import SIDES, ValidConfig
 from seq2seq.errors import CorpusError
 from seq2seq.storage.files import resolve_file, sha256
 
@@ -49,9 +51,12 @@ def open_corpus(spec: CorpusConfig | TextConfig, sides: Collection[str] = SIDES)
     judge it alone. Of a `target` without a `source` all sources are "".
 
     Raises:
-        CorpusError: A file is missing or an environment variable in its path is not set. While reading:
+        CorpusError: A file is missing or an environment variable in its path is not set; or `spec` is what is held out
+            of another corpus, see `held_out.open_valid`. While reading:
             invalid UTF-8, unequal line counts, or a wrong number of columns, each with file and line.
     """
+    if isinstance(spec, ValidConfig) and spec.held_out:
+        raise CorpusError("data.valid is held out of data.train: open both with open_train and open_valid.")
     if isinstance(spec, CorpusConfig) and spec.mixture is not None:
         return Mixture([open_corpus(part, sides) for part in spec.mixture])
     corpus: Corpus
@@ -59,7 +64,7 @@ def open_corpus(spec: CorpusConfig | TextConfig, sides: Collection[str] = SIDES)
         draw = 1 if spec.seed is None else spec.seed
         corpus = Phrasebook(spec.phrasebook, spec.pairs, draw, spec.lexicon or "full")
     elif spec.tsv is not None:
-        corpus = TSVFile(resolve_file(spec.tsv))
+        corpus = TSVFile(resolve_file(spec.tsv), spec.columns, spec.header)
     else:
         assert spec.target is not None
         files = [resolve_file(file) for file in (spec.source if "source" in sides else None, spec.target) if file]
@@ -118,18 +123,44 @@ class TargetOnlyCorpus:
 
 
 class TSVFile(_Files):
-    """One file of `source<TAB>target` lines."""
+    """One file of tab-separated columns.
+
+    Args:
+        path: Its path.
+        columns: Those of source and target, counted from 1; None: these are all it has.
+        header: The first line is none of text.
+    """
+
+    def __init__(self, path: Path, columns: tuple[int, int] | None = None, header: bool = False) -> None:
+        super().__init__(path)
+        self.columns, self.header = columns, header
 
     def __iter__(self) -> Iterator[SentencePair]:
-        for _, line, origin in MonolingualFile(*self.paths):
-            columns = line.split("\t")
-            if len(columns) != 2:
-                what = "a missing tab" if len(columns) < 2 else "the extra tab"
-                raise CorpusError(
-                    f"{origin}: expected 2 tab-separated columns, found {len(columns)}. "
-                    f"Mend {what if line.strip() else 'the blank line'}: each line is source<TAB>target."
-                )
-            yield SentencePair(columns[0], columns[1], origin)
+        source, target = self.columns or (1, 2)
+        least, most = max(source, target), 2 if self.columns is None else math.inf
+        for _, line, origin in islice(MonolingualFile(*self.paths), int(self.header), None):
+            cells = line.split("\t")
+            if not least <= len(cells) <= most:
+                raise CorpusError(self._explain(origin, line, len(cells)))
+            yield SentencePair(cells[source - 1], cells[target - 1], origin)
+
+    def _explain(self, origin: str, line: str, found: int) -> str:
+        expected, remedy = "2 tab-separated columns", "Mend a missing tab: each line is source<TAB>target."
+        if self.columns is not None:
+            expected = f"at least {max(self.columns)} tab-separated columns for 'columns: {list(self.columns)}'"
+            remedy = "Mend the line, or 'columns'."
+        elif found > 2:
+            remedy = (
+                "Remove the extra tab, or say which columns hold source and target: {tsv: FILE, columns: [1, 2]} in a "
+                "recipe, --columns 1,2 of `seq2seq train FILE`."
+            )
+        elif not line.strip():
+            remedy = "Remove the blank line: each line is source<TAB>target."
+        return f"{origin}: expected {expected}, found {found}. {remedy}"
+
+    def fingerprint(self) -> str:
+        layout = f"columns {self.columns or (1, 2)}, header {self.header}"
+        return hashlib.sha256(f"{layout} of {super().fingerprint()}".encode()).hexdigest()
 
 
 class Phrasebook:
@@ -181,6 +212,11 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
+
+
+def plain_form(text: str) -> str:
+    """What sentences are compared by: stripped, in Unicode NFC."""
+    return unicodedata.normalize("NFC", text).strip()
 
 
 def read_lines(path: Path) -> Iterator[str]:

@@ -7,7 +7,6 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,6 +14,7 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 
 from seq2seq.arguments import Pair, check_arguments
 from seq2seq.config import SearchOptions
+from seq2seq.corpora.languages import detect_cjk_language
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import ArgumentError, EvaluationError, suggest_similar
 from seq2seq.extras import missing_extra_error
@@ -28,13 +28,6 @@ METRICS = ("BLEU", "chrF2", "TER")
 BOOTSTRAP_SAMPLES = 1000
 BLEU_TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}  # every other language: 13a
 CHARACTER_TER_LANGUAGES = ("zh", "ja")  # written without spaces: TER counts characters there
-# Letters by Unicode block; together with Han they tell which of three languages a text is in.
-KANA = re.compile("[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
-HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318f\ua960-\ua97f\uac00-\ud7ff]")
-HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-MIN_CJK_SHARE = 0.3  # of a text: a Western one that quotes Chinese has fewer
-MIN_SCRIPT_SHARE = 0.1  # of these: Chinese that quotes Japanese has fewer kana, Japanese news a third
-MAX_LINES = 1000
 
 
 @dataclass(frozen=True)
@@ -171,21 +164,8 @@ def make_metric(name: str, language: str | None = None) -> Any:
     raise EvaluationError(f"unknown metric '{name}'.{suggest_similar(name, METRICS)} Accepted: {', '.join(METRICS)}.")
 
 
-@check_arguments()
-def detect_language(lines: Sequence[str]) -> str | None:
-    """`zh`, `ja` or `ko` if the first lines' letters are those of Chinese, Japanese or Korean; else None."""
-    text = "".join(islice(lines, MAX_LINES))
-    kana, hangul, han = (len(block.findall(text)) for block in (KANA, HANGUL, HAN))
-    asian = kana + hangul + han
-    if not asian or asian < MIN_CJK_SHARE * sum(character.isalpha() for character in text):
-        return None
-    if max(kana, hangul) < MIN_SCRIPT_SHARE * asian:
-        return "zh"
-    return "ja" if kana > hangul else "ko"
-
-
 def _script_warning(references: Sequence[str]) -> None:
-    language = detect_language(references)
+    language = detect_cjk_language(references)
     if language:
         name = {"zh": "Chinese", "ja": "Japanese", "ko": "Korean"}[language]
         warnings.warn(

@@ -12,6 +12,7 @@ from seq2seq.config import Config
 from seq2seq.config.data import SentenceFilterConfig, TokenizerPart
 from seq2seq.corpora import Corpus, SentencePair, open_corpus
 from seq2seq.corpora.filters import FilterReport, filter_pairs
+from seq2seq.corpora.held_out import open_train, open_valid
 from seq2seq.data.batching import BatchPlan
 from seq2seq.data.encoded import UNFILTERED, EncodedCorpus, encode_corpus
 from seq2seq.data.mixture import EncodedMixture
@@ -75,8 +76,8 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
         TrainingError: Nothing is left of a corpus.
     """
     data = config.corpora
-    parts = [open_corpus(part, config.sides) for part in data.train.parts()]
-    valid = open_corpus(data.valid, config.sides)
+    parts = open_train(data, config.sides)
+    valid = open_valid(data, parts, config.sides)
     if data.test is not None:
         open_corpus(data.test, config.sides)
     tokenizers = tokenizers or _tokenizers(config, parts, display)
@@ -88,8 +89,11 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
         data.train.weights(),
         data.train.temperature,
     )
-    # Measured as it is; only what cannot be scored by teacher forcing is left out of the loss.
-    valid_ids = encode("valid", valid, UNFILTERED)
+    # A corpus of its own is measured as it is; only what cannot be scored by teacher forcing is left out of the loss.
+    # Training text that is held out may have blank and repeated pairs.
+    unlimited = {"max_tokens": UNFILTERED.max_tokens}
+    filters = data.filters.model_copy(update=unlimited) if data.valid.held_out else UNFILTERED
+    valid_ids, valid_pairs = encode("valid", valid, filters), list(filter_pairs(valid, filters, FilterReport()))
     shares = (train.counts / len(train)).tolist()
     facts = {
         "train": [
@@ -98,7 +102,7 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
         ],
         "valid": _facts(data.valid.name(config.sides), valid_ids, config.sides),
     }
-    return TrainingData(tokenizers, train, valid_ids, list(valid), facts, config.corpus_unit, config.sides)
+    return TrainingData(tokenizers, train, valid_ids, valid_pairs, facts, config.corpus_unit, config.sides)
 
 
 def _facts(name: str, ids: EncodedCorpus, sides: Sequence[str]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def message_of(**sections) -> str:
     return str(error.value)
 
 
-CORPUS_KEYS = "lexicon, mixture, pairs, phrasebook, seed, source, target, temperature, tsv"
+CORPUS_KEYS = "columns, header, lexicon, mixture, pairs, phrasebook, seed, source, target, temperature, tsv"
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ CORPUS_KEYS = "lexicon, mixture, pairs, phrasebook, seed, source, target, temper
             "decoder",
             "batching, data, decoder, embeddings, encoder, search, seed, task, tokenizer",
         ),
-        ("data.vaild", "valid", "filters, target_language, test, train, valid"),
+        ("data.vaild", "valid", "filters, source_language, target_language, test, train, valid"),
         ("data.train.sorce", "source", CORPUS_KEYS),
         # `test` may be null, so its section hides in a union.
         ("data.test.sorce", "source", CORPUS_KEYS),
@@ -135,6 +135,11 @@ def test_unknown_key_like_no_other_has_no_suggestion() -> None:
         ({"tokenizer": {"user_defined_symbols": "ab"}}, "tokenizer.user_defined_symbols", "'ab'"),
         ({"data": {**DATA, "filters": {"max_ratio": 1.0}}}, "data.filters.max_ratio", "1.0"),
         ({"data": {**DATA, "target_language": "German"}}, "data.target_language", "'German'"),
+        ({"data": {**DATA, "source_language": "EN"}}, "data.source_language", "'EN'"),
+        ({"data": {**DATA, "valid": {"fraction": 0.6}}}, "data.valid.fraction", "0.6"),
+        ({"data": {**DATA, "valid": {"fraction": 0}}}, "data.valid.fraction", "0"),
+        ({"data": {**DATA, "valid": {"pairs": 0}}}, "data.valid.pairs", "0"),
+        ({"data": {**DATA, "train": {"tsv": "a", "columns": [0, 1]}}}, "data.train.columns.0", "0"),
         ({"data": {**DATA, "train": mixed({"tsv": "a", "weight": 0})}}, "data.train.mixture.0.weight", "0"),
         ({"data": {**DATA, "train": {"tsv": "a", "temperature": 0}}}, "data.train.temperature", "0"),
         ({"data": {**DATA, "train": {"mixture": 5}}}, "data.train.mixture", "5"),

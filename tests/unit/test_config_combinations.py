@@ -16,6 +16,7 @@ def recipe(tmp_path: Path) -> Path:
 
 
 ONE_KIND = "data.train: give one of: 'source' and 'target', 'tsv', 'phrasebook', or 'mixture'."
+HELD_OUT = "data.valid: '{}' without a corpus is held out of 'data.train', and '{}' is given: leave out one of them."
 MIXED_WEIGHTS = "data.train: some parts of 'mixture' have a 'weight' and some have none: give all one, or none."
 TEMPERATURE = "data.train: 'temperature' decides the shares of a 'mixture' whose parts have no 'weight'."
 
@@ -66,6 +67,18 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "data.test={mixture: [{tsv: a}, {tsv: b}], temperature: 2}",
             "data: 'test' is read whole: leave out 'temperature' and the parts' 'weight'.",
         ),
+        ("data.train={tsv: a, columns: [2, 2]}", "data.train: 'columns' names column 2 twice: give source and target."),
+        ("data.train={source: a, target: b, columns: [1, 2]}", "data.train: 'columns' is for 'tsv'."),
+        ("data.test={phrasebook: test, header: true}", "data.test: 'header' is for 'tsv'."),
+        ("data.valid={}", "data.valid: name a corpus, or give 'fraction' or 'pairs' to hold out of 'data.train'."),
+        (
+            "data.valid={fraction: 0.1, pairs: 9}",
+            "data.valid: give 'fraction' or 'pairs' to hold out of 'data.train', not both.",
+        ),
+        ("data.valid={tsv: a, pairs: 9}", HELD_OUT.format("pairs", "tsv")),
+        ("data.valid={phrasebook: valid, fraction: 0.1}", HELD_OUT.format("fraction", "phrasebook")),
+        ("data.valid={fraction: 0.1, temperature: 2}", HELD_OUT.format("fraction", "temperature")),
+        ("data.valid={source: a}", "data.valid: 'source' and 'target' go together: give both files."),
         (
             "tokenizer.user_defined_symbols=[<a>, <b>, <a>]",
             "tokenizer.user_defined_symbols: '<a>' is empty, reserved or given twice.",
@@ -253,6 +266,10 @@ def test_combinations_that_cannot_be(recipe: Path, overrides: str, expected: str
         "data.train={mixture: [{tsv: a, weight: 2}, {phrasebook: train, weight: 1}]}",
         "data.train={mixture: [{tsv: a}, {tsv: b}], temperature: 5}",
         "data.valid={mixture: [{tsv: a}, {tsv: b}]}",
+        "data.train={mixture: [{tsv: a, columns: [3, 1]}, {tsv: b, header: true}]}",
+        "data.valid={fraction: 0.5}",
+        "data.valid={pairs: 500}",
+        "data.valid={phrasebook: valid, pairs: 500}",
         "tokenizer.from_model=runs/a training.warm_start=runs/a",
         "tokenizer.source_model=a tokenizer.joint=true training.warm_start=runs/a",
         "tokenizer.user_defined_symbols=[<a>,<b>]",

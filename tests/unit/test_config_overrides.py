@@ -93,7 +93,8 @@ def test_an_unknown_key_in_a_list_names_its_place(mixture: Path) -> None:
         load_config(mixture, ["data.train.mixture.1.sorce=c.en"])
     assert str(error.value) == (
         f"{mixture}: unknown key 'data.train.mixture.1.sorce'. Did you mean 'source'? "
-        "Accepted in data.train.mixture.1: lexicon, pairs, phrasebook, seed, source, target, tsv, weight."
+        "Accepted in data.train.mixture.1: columns, header, lexicon, pairs, phrasebook, seed, source, target, "
+        "tsv, weight."
     )
 
 
@@ -151,5 +152,7 @@ def test_a_key_of_another_section_is_pointed_to(override, meant):
 
 
 def test_a_value_where_a_section_belongs_names_its_keys():
-    with pytest.raises(ConfigError, match=r"'data.train': found 'x.tsv', expected a section with keys of: lexicon"):
+    with pytest.raises(
+        ConfigError, match=r"'data.train': found 'x.tsv', expected a section with keys of: columns, header, lexicon"
+    ):
         load_config("quickstart", ["data.train=x.tsv"])

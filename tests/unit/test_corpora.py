@@ -151,6 +151,45 @@ def test_wrong_column_count(tmp_path: Path, line: str, columns: int) -> None:
     assert message.startswith(f"{tmp_path / 'text.tsv'}:2: expected 2 tab-separated columns, found {columns}.")
 
 
+def table(folder: Path, content: str, **options) -> Corpus:
+    return open_corpus(CorpusConfig(tsv=str(write(folder / "text.tsv", content)), **options))
+
+
+def test_columns_are_counted_from_1_and_may_be_swapped(tmp_path: Path) -> None:
+    content = "7\tone\teins\tCC-BY\n8\ttwo\tzwei\n"
+    assert texts(table(tmp_path, content, columns=(2, 3))) == [("one", "eins"), ("two", "zwei")]
+    assert texts(table(tmp_path, content, columns=(3, 2))) == [("eins", "one"), ("zwei", "two")]
+    message = failure(table(tmp_path, content, columns=(4, 2)))
+    where = f"{tmp_path / 'text.tsv'}:2: "
+    assert message == (
+        f"{where}expected at least 4 tab-separated columns for 'columns: [4, 2]', found 3. Mend the line, or 'columns'."
+    )
+
+
+def test_more_columns_than_two_name_the_key(tmp_path: Path) -> None:
+    assert failure(table(tmp_path, "one\teins\tCC-BY\n")).endswith(
+        ":1: expected 2 tab-separated columns, found 3. Remove the extra tab, or say which columns hold source and "
+        "target: {tsv: FILE, columns: [1, 2]} in a recipe, --columns 1,2 of `seq2seq train FILE`."
+    )
+
+
+def test_a_header_is_skipped_and_lines_keep_their_numbers(tmp_path: Path) -> None:
+    (pair,) = table(tmp_path, "no columns\none\teins\n", header=True)
+    assert pair == SentencePair("one", "eins", f"{tmp_path / 'text.tsv'}:2")
+    assert failure(table(tmp_path, "en\tde\none\teins\ntwo\n", header=True)).startswith(f"{tmp_path / 'text.tsv'}:3: ")
+    assert texts(table(tmp_path, "", header=True)) == []
+    specs = [{"columns": (1, 3)}, {"columns": (2, 3), "header": True}]
+    mixture = CorpusConfig(mixture=[{"tsv": str(write(tmp_path / "m.tsv", "a\tb\tc\n")), **spec} for spec in specs])
+    assert texts(open_corpus(mixture)) == [("a", "c")]
+
+
+def test_a_fingerprint_follows_columns_and_header(tmp_path: Path) -> None:
+    ways = [{}, {"columns": (2, 1)}, {"columns": (1, 3)}, {"header": True}]
+    found = [table(tmp_path, "a\tb\tc\n", **way).fingerprint() for way in ways]
+    assert len(set(found)) == len(ways)
+    assert table(tmp_path, "a\tb\tc\n", columns=(1, 2)).fingerprint() == found[0]
+
+
 def test_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "absent.tsv"
     with pytest.raises(CorpusError, match=r"absent\.tsv: no such file\.$"):

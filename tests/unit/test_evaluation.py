@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import pytest
 from sacrebleu.metrics import BLEU, CHRF, TER
 
+from seq2seq.corpora.languages import detect_cjk_language
 from seq2seq.errors import EvaluationError, MissingExtraError
-from seq2seq.evaluation.metrics import detect_language, evaluate, score_texts
+from seq2seq.evaluation.metrics import evaluate, score_texts
 from seq2seq.inference.translator import Translator
 
 REFERENCES = [
@@ -199,7 +200,7 @@ def test_missing_mecab_says_what_to_install(monkeypatch):
     ],
 )
 def test_letters_tell_the_language(lines, language):
-    assert detect_language(lines) == language
+    assert detect_cjk_language(lines) == language
 
 
 def test_the_wrong_tokenizer_is_warned_of():

@@ -118,10 +118,11 @@ def test_the_command_that_trains_on_a_corpus(tmp_path):
     assert words[:5] == ["seq2seq", "train", "small", "--output", "runs/my ted"]
     config = yaml.safe_load(words[6].removeprefix("data.train="))
     assert config == {"tsv": "/d/train 1.tsv"}
-    assert words[-2:] == ["--set", "data.target_language=ja"]
+    assert words[-4:] == ["--set", "data.source_language=en", "--set", "data.target_language=ja"]
     del got.splits["test"]
-    got.languages = ("ja", "en")
-    assert got.next_command().endswith("--set data.test=null")
+    got.languages = ("jpn", "x-own")
+    settings = got.next_command().split(" \\\n    ")[-3:]
+    assert settings == ["--set data.test=null", "--set data.source_language=ja", "--set data.target_language=null"]
 
 
 def test_the_command_that_evaluates_on_a_test_set(tmp_path):

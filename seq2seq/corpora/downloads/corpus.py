@@ -12,15 +12,16 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from seq2seq.config.data import SIDES
 from seq2seq.corpora.downloads.catalogue import AlignedSplit
 from seq2seq.corpora.downloads.splits import SPLITS, SplitReport, write_splits
+from seq2seq.corpora.languages import language_code
 from seq2seq.corpora.readers import read_lines
 from seq2seq.errors import CorpusError
 from seq2seq.storage.files import atomic_write
 
 RECORD_FILE = "SOURCE.json"
 SPLITTING = "splitting"
-BLEU_TOKENIZER_LANGUAGES = ("zh", "ja", "ko")  # target languages that BLEU tokenizes in ways of their own
 
 DownloadProgress = Callable[
     [str, int, int | None], None
@@ -94,8 +95,8 @@ class DownloadedCorpus:
         settings = [f"data.{split}={yaml.safe_dump(files, **one_line).strip()}" for split, files in places.items()]
         if not tests:
             settings.append("data.test=null")
-        if self.languages[1] in BLEU_TOKENIZER_LANGUAGES:
-            settings.append(f"data.target_language={self.languages[1]}")
+        for side, language in zip(SIDES, self.languages, strict=True):  # the recipe's are others
+            settings.append(f"data.{side}_language={language_code(language) or 'null'}")
         lines = [f"train: seq2seq train {self.recipe} --output {quote(f'runs/{self.folder.name}')}"]
         return " \\\n    ".join(lines + [f"--set {quote(setting)}" for setting in settings])
 

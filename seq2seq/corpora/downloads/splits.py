@@ -1,7 +1,6 @@
 """Splits for a corpus that has none: by source sentence, so that none of them is in two splits."""
 
 import hashlib
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -10,7 +9,7 @@ from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from seq2seq.corpora.readers import chunks, strip_line_end
+from seq2seq.corpora.readers import chunks, plain_form, strip_line_end
 from seq2seq.errors import CorpusError
 from seq2seq.storage.files import atomic_write
 
@@ -37,7 +36,7 @@ def assign_split(source: str, seed: int, held_out: float) -> str:
 
     A corpus that grows therefore leaves every sentence where it was.
     """
-    text = f"{seed}\n{_plain(source)}".encode("utf-8", "surrogatepass")
+    text = f"{seed}\n{plain_form(source)}".encode("utf-8", "surrogatepass")
     place = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") / 2**64
     if place < held_out:
         return "test"
@@ -71,7 +70,7 @@ def write_splits(
         partial = {split: stack.enter_context(atomic_write(folder / f"{split}.tsv")) for split in SPLITS}
         handles = {split: stack.enter_context(path.open("wb")) for split, path in partial.items()}
         for chunk in chunks(_pairs(lines, name, columns, report), CHUNK_SIZE):
-            new = seen.add(hash_texts(f"{_plain(source)}\t{_plain(target)}" for source, target in chunk))
+            new = seen.add(hash_texts(f"{plain_form(source)}\t{plain_form(target)}" for source, target in chunk))
             report.duplicates += len(chunk) - int(new.sum())
             for source, target in compress(chunk, new):
                 split = assign_split(source, seed, held_out)
@@ -109,7 +108,3 @@ def _columns(line: bytes, columns: tuple[int, int]) -> tuple[str, str]:
     if not source.strip() or not target.strip():
         raise ValueError("expected text in both columns, found a blank one")
     return source, target
-
-
-def _plain(text: str) -> str:
-    return unicodedata.normalize("NFC", text).strip()

@@ -1,0 +1,194 @@
+"""What the columns of a table of sentence pairs hold, and what a file is that is no such table."""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from seq2seq.corpora.languages import language_code, may_be_in
+from seq2seq.corpora.readers import open_bytes, read_lines, wrap_reading_errors
+from seq2seq.errors import CorpusError
+
+SAMPLE_LINES = 2000
+HEAD_BYTES = 2**16
+MOST = 0.9  # of the lines or cells that must be of a kind
+
+MAGIC = {b"PK\x03\x04": "a zip archive, as .xlsx and .docx are", b"\x1f\x8b": "gzip without .gz in its name"}
+MAGIC |= {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"%PDF": "PDF"}
+MARKUP = re.compile(
+    r"\s*<(\?xml|!doctype|tmx|xliff|html|body|url|doc|talkid|keywords|speaker|title|srcset|refset|tstset|mteval)\b",
+    re.IGNORECASE,
+)
+ATTRIBUTION = re.compile(r"\bCC[ -]?(BY|0)\b|\bAttribution\b|tatoeba\.org|^https?://\S+$", re.IGNORECASE)
+QUOTED = re.compile(r'"(?:[^"]|"")*"')
+LANGUAGE_CODE = "the code of a language"
+NEVER_SENTENCES = ("numbers", "identifiers", "attribution", LANGUAGE_CODE)
+SIDE_NAMES = {"source", "src", "target", "tgt", "trg", "original", "translation", "reference", "text", "sentence"}
+MAX_HEADING_WORDS = 3
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    number    counted from 1
+    cells     of a sample of rows, without the header
+    first     the cell of the first line
+    kind      None: sentences; else what is there in their place
+    language  of a column that holds nothing but the code of one
+    """
+
+    number: int
+    cells: list[str]
+    first: str
+    kind: str | None
+    language: str | None = None
+
+
+def read_sample(path: Path) -> list[str]:
+    """The first lines of a text file that are not blank.
+
+    Raises:
+        CorpusError: It cannot be read, or is no lines of text in UTF-8.
+    """
+    with wrap_reading_errors(str(path)), open_bytes(path) as handle:
+        head = handle.read(HEAD_BYTES)
+    found = next((what for magic, what in MAGIC.items() if head.startswith(magic)), None)
+    remedy = "Give plain text, a sentence or a pair a line."
+    if found is None and b"\0" in head:
+        found = "UTF-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head[1:2] == b"\0" else "a binary file"
+        order = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-16le"
+        remedy = f"Convert it with `iconv -f {order} -t utf-8`." if found == "UTF-16" else remedy
+    if found is None and b"\r" in head and b"\n" not in head:
+        found, remedy = "lines that end with CR alone", "Convert it with `tr '\\r' '\\n'`."
+    if found is not None:
+        raise CorpusError(f"{path}: expected lines of text in UTF-8, found {found}. {remedy}")
+    lines = [line for line in islice(read_lines(path), SAMPLE_LINES) if line.strip()]
+    if not lines:
+        raise CorpusError(f"{path}: expected sentence pairs, found no text.")
+    if tag := MARKUP.match(lines[0]):
+        raise CorpusError(
+            f"{path}: expected lines of text, found markup, {tag[0].strip()}>. Extract the sentences first, one a line."
+        )
+    return lines
+
+
+def read_columns(path: Path, given: tuple[int, int] | None = None) -> list[Column]:
+    """The columns of a table: those that most of its lines have, or that all have which have the two `given`.
+
+    Raises:
+        CorpusError: See `read_sample`; or it is no table of tab-separated columns, or a spreadsheet quoted its cells.
+    """
+    lines = read_sample(path)
+    rows = [line.split("\t") for line in lines]
+    widths = Counter(map(len, rows)).most_common()
+    width, rows_of_width = widths[0]
+    if _quoted(rows):
+        raise CorpusError(
+            f"{path}: expected tab-separated columns, found cells in quotation marks, as spreadsheets and CSV write "
+            f"them: {lines[0][:60]}. Save it as tab-separated text without quotation marks."
+        )
+    if width == 1 and (delimiter := next((mark for mark in ",;|" if _is_csv(lines, mark)), None)):
+        raise CorpusError(
+            f"{path}: expected tab-separated columns, found CSV, whose columns '{delimiter}' separates. Save it as "
+            "tab-separated text without quotation marks."
+        )
+    if width == 1:
+        raise CorpusError(
+            f"{path}: expected source<TAB>target lines, found no tab in most lines. Give such a file, or two files, "
+            "source and target, that are aligned line by line."
+        )
+    if given is not None:
+        width = min((len(row) for row in rows if len(row) >= max(given)), default=width)
+    elif rows_of_width < MOST * len(rows):
+        found = ", ".join(f"{count:,} of {size}" for size, count in widths)
+        raise CorpusError(
+            f"{path}: expected as many tab-separated columns in every line, found, of {len(rows):,} lines, {found}. "
+            "Mend the file, or say which columns hold source and target: --columns 1,2."
+        )
+    alike = [row[:width] for row in rows if len(row) == width or (given is not None and len(row) > width)]
+    return [_column(number, *cells) for number, cells in enumerate(zip(*alike, strict=True), start=1)]
+
+
+def has_header(columns: Sequence[Column], source: Column, target: Column) -> bool:
+    """Whether the first line names the columns, two of which hold sentences."""
+    sides = source, target
+    if not all(_heading(side.first) for side in sides) or source.first.casefold() == target.first.casefold():
+        return False
+    if any(map(_is_odd_one, columns)):
+        return True  # "score" above numbers
+    named = [(side, header_language(side)) for side in sides]
+    if all(code for _, code in named):  # "German" is translated by "Deutsch", and both name one language
+        return named[0][1] != named[1][1] and all(may_be_in(side.cells, code or "") for side, code in named)
+    return all(code or set(_heading(side.first)) & SIDE_NAMES for side, code in named)
+
+
+def header_language(column: Column) -> str | None:
+    """The language that a header names: `German`, `de`, `text_de`."""
+    return next((code for code in map(language_code, (column.first, *_heading(column.first))) if code), None)
+
+
+def _heading(cell: str) -> list[str]:
+    """The words of what may be a heading: few, and no sentence."""
+    words = re.findall(r"[^\W_]+", cell.casefold())
+    return words if len(words) <= MAX_HEADING_WORDS and not re.search(r"[.!?。？！]\s*$", cell) else []
+
+
+def _is_odd_one(column: Column) -> bool:
+    """Whether the first cell alone is not of the column's kind, which is none of sentences."""
+    if column.language:
+        return language_code(column.first) is None
+    if column.kind not in NEVER_SENTENCES:
+        return False
+    others = (cell for cell in column.cells if cell.strip())
+    return _kind([column.first]) is None and all(_kind([cell]) == column.kind for cell in others)
+
+
+def _column(number: int, first: str, *cells: str) -> Column:
+    filled = [cell.strip() for cell in cells or (first,) if cell.strip()]
+    kind = _kind(filled) if 2 * len(filled) >= len(cells) else "blank cells"
+    distinct = set(filled)
+    language = language_code(filled[0]) if len(distinct) == 1 and len(filled) > 1 and len(filled[0]) <= 7 else None
+    if language:
+        kind = LANGUAGE_CODE
+    elif kind is None and len(filled) > 2 and len(distinct) == 1:
+        kind = f"'{filled[0][:20]}' in every line"
+    elif kind is None and len(filled) >= 200 and len(distinct) <= len(filled) / 50:
+        kind = f"one of {len(distinct)} labels"
+    return Column(number, list(cells) or [first], first, kind, language)
+
+
+def _kind(cells: Sequence[str]) -> str | None:
+    """What cells that are not blank hold; None: what may be sentences."""
+
+    def most(holds: Callable[[str], object]) -> bool:
+        return sum(1 for cell in cells if holds(cell)) >= MOST * len(cells)
+
+    if most(lambda cell: not any(map(str.isalpha, cell))):
+        return "numbers"
+    if most(ATTRIBUTION.search):
+        return "attribution"
+    if most(lambda cell: not re.search(r"\s", cell) and re.search("[0-9]", cell)):
+        return "identifiers"
+    return None
+
+
+def _quoted(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a spreadsheet wrote the rows: all cells in quotation marks, or those that have some inside, or breaks."""
+    whole = sum(all(QUOTED.fullmatch(cell) for cell in row) for row in rows)
+    doubled = sum(any('""' in cell[1:-1] and QUOTED.fullmatch(cell) for cell in row) for row in rows)
+    broken = sum(any(cell.startswith('"') and cell.count('"') % 2 for cell in row) for row in rows)
+    ragged = len({len(row) for row in rows}) > 1
+    return 2 * whole > len(rows) or 100 * doubled > len(rows) or (ragged and 10 * broken > len(rows))
+
+
+def _is_csv(lines: Sequence[str], delimiter: str) -> bool:
+    try:
+        widths = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter))
+    except csv.Error:  # a line of hundreds of kilobytes, or one with CR inside
+        return False
+    (width, count), *_ = widths.most_common(1)
+    return width > 1 and count >= MOST * len(lines)

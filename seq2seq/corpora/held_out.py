@@ -1,0 +1,114 @@
+"""Validation text that is held out of a training corpus, by source sentence."""
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import compress
+
+import numpy as np
+
+from seq2seq.config.data import SIDES, CorporaConfig, SentenceFilterConfig
+from seq2seq.corpora.filters import FilterReport, drop_reason, filter_pairs
+from seq2seq.corpora.readers import Corpus, Mixture, SentencePair, chunks, open_corpus, plain_form
+from seq2seq.errors import CorpusError
+from seq2seq.storage.deduplication import hash_texts
+
+CHUNK_SIZE = 1000  # pairs that are divided at once
+MAX_HASH = 2**64 - 1
+
+
+def hash_sources(pairs: Iterable[SentencePair]) -> np.ndarray:
+    """A hash of each pair's source sentence, (N,) uint64, uniform over all 64-bit numbers.
+
+    Not one that `assign_split` decides by: what it left in `train.tsv` has no small ones.
+    """
+    return hash_texts(f"held out\n{plain_form(pair.source)}" for pair in pairs)
+
+
+class CorpusSide:
+    """The pairs of a corpus on one side of a bound: held out up to it, trained on above.
+
+    Args:
+        corpus: What is divided.
+        bound: A hash, see `hash_sources`.
+        held_out: Which side.
+    """
+
+    def __init__(self, corpus: Corpus, bound: int, held_out: bool) -> None:
+        self.corpus, self.bound, self.held_out = corpus, bound, held_out
+
+    def __iter__(self) -> Iterator[SentencePair]:
+        for chunk in chunks(self.corpus, CHUNK_SIZE):
+            yield from compress(chunk, (hash_sources(chunk) <= np.uint64(self.bound)) == self.held_out)
+
+    def has_text(self, filters: SentenceFilterConfig) -> bool:
+        """Whether there is a pair that the filters keep."""
+        return any(drop_reason(source, target, filters) is None for source, target, _ in self)
+
+    def size(self) -> int:
+        """Number of pairs on both sides."""
+        return sum(1 for _ in self.corpus)
+
+    def fingerprint(self) -> str:
+        side = "held out of" if self.held_out else "left of"
+        return hashlib.sha256(f"{side} {self.corpus.fingerprint()} at {self.bound}".encode()).hexdigest()
+
+
+def open_train(data: CorporaConfig, sides: Collection[str] = SIDES) -> list[Corpus]:
+    """Open the corpora to train on, the parts of a mixture one by one, without what `data.valid` holds out of them.
+
+    Raises:
+        CorpusError: See `open_corpus`; or nothing is left of one.
+    """
+    parts = [open_corpus(part, sides) for part in data.train.parts()]
+    if not data.valid.held_out:
+        return parts
+    if data.valid.fraction is not None:
+        bound = int(data.valid.fraction * MAX_HASH)
+    else:
+        assert data.valid.pairs is not None
+        bound = _bound_of_pairs(Mixture(parts), data.valid.pairs, data.filters)
+    train = [CorpusSide(part, bound, held_out=False) for part in parts]
+    for side, part in zip(train, data.train.parts(), strict=True):
+        if not side.has_text(data.filters):
+            raise CorpusError(
+                f"data.valid: with {data.valid.name(sides)}, none of the {side.size():,} lines of {part.name(sides)} "
+                f"are left to train on. Lower data.valid.{'pairs' if data.valid.fraction is None else 'fraction'}, "
+                "or check data.train and data.filters."
+            )
+    return list(train)
+
+
+def open_valid(data: CorporaConfig, train: Sequence[Corpus], sides: Collection[str] = SIDES) -> Corpus:
+    """Open the corpus to validate with: one of its own, or what is held out of `train`, as `open_train` opened it.
+
+    Raises:
+        CorpusError: See `open_corpus`; or nothing is held out.
+    """
+    held_out = [CorpusSide(side.corpus, side.bound, held_out=True) for side in train if isinstance(side, CorpusSide)]
+    if not data.valid.held_out:
+        return open_corpus(data.valid, sides)
+    if not any(side.has_text(data.filters) for side in held_out):
+        raise CorpusError(
+            f"data.valid: {data.valid.name(sides)} is none of its {sum(side.size() for side in held_out):,} lines. "
+            "Raise data.valid.fraction, hold out a number with data.valid={pairs: N}, or check data.train and "
+            "data.filters."
+        )
+    return Mixture(held_out)
+
+
+def _bound_of_pairs(corpus: Corpus, count: int, filters: SentenceFilterConfig) -> int:
+    """The bound up to which there are `count` pairs that the filters keep; the highest where there are fewer.
+
+    Memory grows with the pairs that are held out, not with the corpus.
+    """
+    smallest, bound = np.zeros(0, np.uint64), np.uint64(MAX_HASH)
+
+    def candidates() -> Iterator[SentencePair]:
+        for chunk in chunks(corpus, CHUNK_SIZE):
+            yield from compress(chunk, hash_sources(chunk) <= bound)  # as low as it is by now
+
+    for chunk in chunks(filter_pairs(candidates(), filters, FilterReport()), CHUNK_SIZE):
+        smallest = np.sort(np.concatenate([smallest, hash_sources(chunk)]))[:count]
+        if len(smallest) == count:
+            bound = smallest[-1]
+    return int(bound)

@@ -1,0 +1,103 @@
+"""Which language a text is in, and what languages are called."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from importlib import resources
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import yaml
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
+
+# Letters by Unicode block; together with Han they tell which of three languages a text is in.
+KANA = re.compile("[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
+HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318f\ua960-\ua97f\uac00-\ud7ff]")
+HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+MIN_CJK_SHARE = 0.3  # of a text: a Western one that quotes Chinese has fewer
+MIN_SCRIPT_SHARE = 0.1  # of these: Chinese that quotes Japanese has fewer kana, Japanese news a third
+MAX_LINES = 1000
+
+PASSAGE_CHARACTERS = 300  # characters that are identified together
+MAX_PASSAGES = 50
+MIN_CONFIDENCE = 0.6  # mean probability of the most likely language
+NEAR_LANGUAGES = 8  # most likely ones; a name that is among them stands: Danish and Norwegian differ by little
+
+
+@lru_cache(maxsize=1)
+def _codes() -> dict[str, str]:
+    """Codes of languages by their codes and names, casefolded."""
+    text = (resources.files("seq2seq") / "corpora" / "languages.yaml").read_text(encoding="utf-8")
+    return {name: code for code, names in yaml.safe_load(text).items() for name in (code, *names)}
+
+
+def language_code(name: str) -> str | None:
+    """The shortest ISO 639 code of a language by a code (`de`, `deu`, `de-AT`) or a name (`German`, `Deutsch`)."""
+    plain = name.strip().casefold()
+    return _codes().get(plain) or _codes().get(re.split("[-_]", plain)[0] if len(plain) <= 7 else "")
+
+
+def language_name(code: str) -> str:
+    """The English name of a language; its code where it is not known."""
+    names = [name for name, known in _codes().items() if known == code and len(name) > 3]
+    return names[0].title() if names else code
+
+
+def detect_cjk_language(lines: Iterable[str]) -> str | None:
+    """`zh`, `ja` or `ko` if the first lines' letters are those of Chinese, Japanese or Korean; else None."""
+    text = "".join(islice(lines, MAX_LINES))
+    kana, hangul, han = (len(block.findall(text)) for block in (KANA, HANGUL, HAN))
+    asian = kana + hangul + han
+    if not asian or asian < MIN_CJK_SHARE * sum(character.isalpha() for character in text):
+        return None
+    if max(kana, hangul) < MIN_SCRIPT_SHARE * asian:
+        return "zh"
+    return "ja" if kana > hangul else "ko"
+
+
+def identify_language(lines: Sequence[str]) -> str | None:
+    """The ISO 639 code of the language that lines of text are in; None where that is not clear."""
+    if cjk := detect_cjk_language(lines):
+        return cjk
+    scores, passages = Counter[str](), _passages(lines)
+    for passage in passages:
+        language, confidence = _identifier().classify(passage)
+        scores[language] += confidence
+    language, score = scores.most_common(1)[0] if scores else ("", 0.0)
+    return language if score > MIN_CONFIDENCE * len(passages) and language in _codes() else None
+
+
+def may_be_in(lines: Sequence[str], language: str) -> bool:
+    """Whether lines of text can be in a language, or in one that is not told from it."""
+    cjk = detect_cjk_language(lines)
+    if cjk or language in ("zh", "ja", "ko"):
+        return cjk == language
+    identifier = _identifier()
+    if language not in identifier.labels:
+        return True
+    passages = _passages(lines)
+    near = [[code for code, _ in identifier.rank(passage)[:NEAR_LANGUAGES]] for passage in passages]
+    return 2 * sum(language in codes for codes in near) >= len(passages)
+
+
+def _passages(lines: Sequence[str]) -> list[str]:
+    """Passages of a few lines each, from all over a text."""
+    made, words = [], ""
+    for line in lines:
+        words += f" {line.strip()}"
+        if len(words) >= PASSAGE_CHARACTERS:
+            made.append(words.strip())
+            words = ""
+    made = made or [words.strip()]
+    step = -(-len(made) // MAX_PASSAGES)
+    return [passage for passage in made[::step] if passage]
+
+
+@lru_cache(maxsize=1)
+def _identifier() -> "LanguageIdentifier":
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -1,0 +1,246 @@
+"""Somebody's own sentence pairs: which files, columns and languages they are in, and how much text there is."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise, zip_longest
+from pathlib import Path
+
+from seq2seq.config import CorpusConfig, FilterConfig
+from seq2seq.config.data import CODE
+from seq2seq.corpora.columns import NEVER_SENTENCES, Column, has_header, header_language, read_columns, read_sample
+from seq2seq.corpora.filters import FilterReport, filter_pairs
+from seq2seq.corpora.held_out import hash_sources
+from seq2seq.corpora.languages import identify_language, language_code, language_name, may_be_in
+from seq2seq.corpora.readers import Corpus, chunks, open_corpus
+from seq2seq.errors import CorpusError
+from seq2seq.storage.deduplication import Deduplicator
+from seq2seq.storage.files import resolve_file
+
+CHUNK_SIZE = 10_000  # pairs that are counted at once
+ALPHABET_SHARE = 0.999  # of the running letters; the rarest are names in another script
+
+
+@dataclass(frozen=True)
+class DetectedPairs:
+    """Where sentence pairs lie, as a recipe says it, and their languages (ISO 639), None where they are not clear.
+
+    description  of both, in a line
+    """
+
+    corpus: CorpusConfig
+    source_language: str | None
+    target_language: str | None
+    description: str
+
+
+@dataclass(frozen=True)
+class CorpusSurvey:
+    """How much text a corpus has, of the pairs that the filters keep.
+
+    pairs                                 number of pairs
+    sources                               number of different source sentences
+    source_characters, target_characters  number of characters
+    source_words, target_words            number of words between blanks: few in Chinese, Japanese or Thai
+    shared_characters                     share of the target's running letters that are also of the source's
+                                          alphabet, 0 to 1, small and capital letters alike
+    """
+
+    pairs: int
+    sources: int
+    source_characters: int
+    target_characters: int
+    source_words: int
+    target_words: int
+    shared_characters: float
+
+
+def survey_corpus(corpus: Corpus, filters: FilterConfig | None = None) -> CorpusSurvey:
+    """Count the text of a corpus, in one pass over it. Memory grows by 16 bytes a pair that is kept.
+
+    Args:
+        corpus: Of pairs.
+        filters: What training leaves out; the default ones.
+
+    Raises:
+        CorpusError: See `open_corpus`.
+    """
+    report, seen, sources = FilterReport(), Deduplicator(), 0
+    characters, words, letters = Counter[str](), Counter[str](), {"source": Counter[str](), "target": Counter[str]()}
+    for chunk in chunks(filter_pairs(corpus, filters or FilterConfig(), report), CHUNK_SIZE):
+        sources += int(seen.add(hash_sources(chunk)).sum())
+        for side, counts in letters.items():
+            texts = [getattr(pair, side) for pair in chunk]
+            characters[side] += sum(map(len, texts))
+            words[side] += sum(len(text.split()) for text in texts)
+            counts.update("".join(texts).lower())
+    return CorpusSurvey(
+        report.kept,
+        sources,
+        characters["source"],
+        characters["target"],
+        words["source"],
+        words["target"],
+        _shared_letters(letters["source"], letters["target"]),
+    )
+
+
+def _shared_letters(source: Counter[str], target: Counter[str]) -> float:
+    """The share of the target's letters that are of the source's alphabet; of characters with their counts."""
+    source, target = (
+        Counter({letter: count for letter, count in counts.items() if letter.isalpha()}) for counts in (source, target)
+    )
+    ranked = source.most_common()
+    before = accumulate((count for _, count in ranked), initial=0)
+    limit = ALPHABET_SHARE * source.total()
+    alphabet = {letter for (letter, _), rank in zip(ranked, before, strict=False) if rank < limit}
+    return sum(count for letter, count in target.items() if letter in alphabet) / max(target.total(), 1)
+
+
+def detect_pairs(
+    files: Sequence[str | Path],
+    columns: tuple[int, int] | None = None,
+    languages: tuple[str, str] | None = None,
+) -> DetectedPairs:
+    """Find out where the sentence pairs are in files, and in which languages.
+
+    Args:
+        files: One table of tab-separated columns, or two files that are aligned line by line: source and target.
+            Plain or `.gz`.
+        columns: Those of source and target, counted from 1; by default those that hold sentences.
+        languages: Of source and target, ISO 639 codes. Where the columns or files are in these languages the other way
+            round, they are swapped. By default they are taken from a header, a column of codes, the names of the
+            files, or the text.
+
+    Raises:
+        CorpusError: A file is missing or is not what is read here; or the columns cannot be told.
+    """
+    names = [str(file) for file in files]
+    if languages is not None:
+        languages = _checked(languages)
+    if len(names) == 1:
+        return _detect_in_table(names[0], columns, languages)
+    if len(names) != 2:
+        raise CorpusError(
+            f"expected one file of source<TAB>target lines, or two that are aligned line by line, found {len(names)}: "
+            f"{', '.join(names) or 'none'}."
+        )
+    if columns is not None:
+        raise CorpusError(f"--columns is for one file of tab-separated columns, found two: {' and '.join(names)}.")
+    return _detect_in_two_files(names[0], names[1], languages)
+
+
+def _checked(languages: tuple[str, str]) -> tuple[str, str]:
+    source, target = (language_code(name) or name for name in languages)
+    if source == target or not all(re.fullmatch(CODE, code) for code in (source, target)):
+        raise CorpusError(
+            f"--languages: expected two different ISO 639 codes, as en-de, found {'-'.join(map(str, languages))}."
+        )
+    return source, target
+
+
+def _detect_in_table(name: str, given: tuple[int, int] | None, languages: tuple[str, str] | None) -> DetectedPairs:
+    table = read_columns(resolve_file(name), given)
+    if given is None:
+        source, target = _sentence_columns(name, table, languages)
+        if languages is not None and _other_way_round(source.cells, target.cells, languages):
+            source, target = target, source
+    elif given[0] != given[1] and all(1 <= number <= len(table) for number in given):
+        source, target = (table[number - 1] for number in given)
+    else:
+        raise CorpusError(
+            f"{name}: expected two of the columns 1 to {len(table)}, found --columns {given[0]},{given[1]}."
+        )
+    header = has_header(table, source, target)
+    if languages is None:
+        found = _named_languages(table, (source, target), header)
+        if None in found:
+            found = list(_languages_in_name(name, source.cells, target.cells) or found)
+        codes = [code or identify_language(column.cells) for code, column in zip(found, (source, target), strict=True)]
+    else:
+        codes = list(languages)
+    numbers = source.number, target.number
+    all_there_is = given is None and len(table) == 2 and numbers == (1, 2)
+    corpus = CorpusConfig(tsv=name, columns=None if all_there_is else numbers, header=header)
+    sides = [f"column {number} ({_in_words(code)})" for number, code in zip(numbers, codes, strict=True)]
+    left_out = [f"column {c.number} ({c.kind or 'sentences'})" for c in table if c.number not in numbers]
+    notes = ["; the first line is a header"] * header + [f"; left out: {', '.join(left_out)}"] * bool(left_out)
+    return DetectedPairs(corpus, codes[0], codes[1], f"{name}: {sides[0]} to {sides[1]}{''.join(notes)}")
+
+
+def _sentence_columns(name: str, table: Sequence[Column], languages: tuple[str, str] | None) -> list[Column]:
+    """The two columns that hold sentences, in their order."""
+    found = [column for column in table if column.kind is None]
+    if len(table) == 2:  # a small file may repeat itself
+        found = [column for column in table if column.kind not in NEVER_SENTENCES]
+    if len(found) > 2 and languages is not None:
+        named = zip(found, _named_languages(table, found, header=True), strict=True)
+        spoken = [(column, language or identify_language(column.cells)) for column, language in named]
+        asked = [column for column, language in spoken if language in languages]
+        found = asked if {language for _, language in spoken} >= set(languages) else found
+    if len(found) != 2:
+        shown = (f"column {c.number}: {c.kind or repr(c.first[:30])}" for c in table)
+        raise CorpusError(
+            f"{name}: expected two columns of sentences, found {len(found)}. {'; '.join(shown)}. Say which ones hold "
+            "source and target: --columns 1,2."
+        )
+    return found
+
+
+def _named_languages(table: Sequence[Column], sentences: Sequence[Column], header: bool) -> list[str | None]:
+    """The languages of columns of sentences, as the header or as many columns of codes name them."""
+    numbers = sorted(column.number for column in sentences)
+    codes = [column.language for column in table if column.language]
+    coded = dict(zip(numbers, codes, strict=True)) if len(codes) == len(numbers) else {}
+    return [(header_language(column) if header else None) or coded.get(column.number) for column in sentences]
+
+
+def _languages_in_name(name: str, source: Sequence[str], target: Sequence[str]) -> tuple[str, str] | None:
+    """Two languages in the name of a file, as `train.en-de.tsv`, in the order that the text has them."""
+    words = re.findall(r"[^\W_]+", Path(name).name)
+    for first, second in pairwise(words):
+        codes = language_code(first), language_code(second)
+        if codes[0] and codes[1] and codes[0] != codes[1]:
+            for order in ((codes[0], codes[1]), (codes[1], codes[0])):
+                if may_be_in(source, order[0]) and may_be_in(target, order[1]):
+                    return order
+    return None
+
+
+def _other_way_round(source: Sequence[str], target: Sequence[str], languages: tuple[str, str]) -> bool:
+    """Whether texts can only be in two languages if they are swapped."""
+    fits = may_be_in(source, languages[0]) and may_be_in(target, languages[1])
+    return not fits and may_be_in(source, languages[1]) and may_be_in(target, languages[0])
+
+
+def _detect_in_two_files(source: str, target: str, languages: tuple[str, str] | None) -> DetectedPairs:
+    texts = [read_sample(resolve_file(name)) for name in (source, target)]
+    for name, lines in zip((source, target), texts, strict=True):
+        if sum("\t" in line for line in lines) > len(lines) / 2:
+            raise CorpusError(
+                f"{name}: expected a sentence a line, as one of two files is, found tab-separated columns. Give it "
+                "alone: pairs to validate with are held out of it."
+            )
+    if resolve_file(source).samefile(resolve_file(target)):
+        raise CorpusError(f"{source} and {target}: expected two files, source and target, found the same one twice.")
+    if languages is not None and _other_way_round(texts[0], texts[1], languages):
+        source, target = target, source
+    codes = languages or _languages_of_files(source, target) or tuple(map(identify_language, texts))
+    corpus = CorpusConfig(source=source, target=target)
+    for _ in open_corpus(corpus):  # an error where they are not aligned
+        pass
+    sides = [f"{name} ({_in_words(code)})" for name, code in zip((source, target), codes, strict=True)]
+    return DetectedPairs(corpus, codes[0], codes[1], f"{sides[0]} to {sides[1]}, aligned line by line")
+
+
+def _languages_of_files(source: str, target: str) -> tuple[str, str] | None:
+    """The languages that tell the names of two files apart: `train.en` and `train.de`, `en/a.txt` and `de/a.txt`."""
+    words = [re.findall(r"[^\W_]+", name) for name in (source, target)]
+    differ = [pair for pair in zip_longest(*words, fillvalue="") if pair[0] != pair[1]]
+    codes = [language_code(word) for word in differ[0]] if len(differ) == 1 else []
+    return (codes[0], codes[1]) if len(codes) == 2 and codes[0] and codes[1] and codes[0] != codes[1] else None
+
+
+def _in_words(code: str | None) -> str:
+    return "language unknown" if code is None else language_name(code)
