@@ -39,8 +39,8 @@ def check_arguments(**remedies: str) -> Callable[[FunctionT], FunctionT]:
 
 
 class _Refusal(Exception):  # noqa: N818  # it is caught at the door
-    def __init__(self, parameter: str, problem: str, hint: str = "") -> None:
-        self.parameter, self.problem, self.hint = parameter, problem, hint
+    def __init__(self, parameter: str, problem: str, remedy: str = "") -> None:
+        self.parameter, self.problem, self.remedy = parameter, problem, remedy
 
 
 class Door:
@@ -65,8 +65,8 @@ class Door:
             taken = [self._take(name, value) for name, value in zip(self.positional, args, strict=False)]
             by_name = {name: self._take(name, value) for name, value in kwargs.items()}
         except _Refusal as refusal:
-            hint = remedies.get(refusal.parameter, refusal.hint)
-            raise ArgumentError(f"{self._name(args)}: {refusal.problem}{hint and f' {hint}'}") from None
+            remedy = f" {remedies[refusal.parameter]}" if refusal.parameter in remedies else refusal.remedy
+            raise ArgumentError(f"{self._name(args)}: {refusal.problem}{remedy}") from None
         for name, value in (*zip(self.positional, taken, strict=False), *by_name.items()):
             if isinstance(value, LazilyChecked):
                 value.name = f"{self._name(args)}: {name}"
@@ -89,7 +89,7 @@ class Door:
         try:
             return kind.take(value)
         except Mismatch as error:
-            raise _Refusal(name, f"{name}{error.explain()}", self._other_place(name, value)) from None
+            raise _Refusal(name, f"{name}{error.explain()}", error.remedy or self._other_place(name, value)) from None
 
     def _other_place(self, name: str, value: Any) -> str:
         """Where an object is expected that was given in another place."""
@@ -97,7 +97,7 @@ class Door:
             return ""
         for other, kind in self.kinds.items():
             if other != name and kind.is_specific and kind.takes(value):
-                return f"Is it '{other}'? Pass {other}=..."
+                return f" Is it '{other}'? Pass {other}=..."
         return ""
 
 

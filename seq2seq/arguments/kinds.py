@@ -45,7 +45,7 @@ class Mismatch(Exception):  # noqa: N818  # it is caught at the door
         self.expected, self.found, self.remedy, self.place = expected, found or describe(value), remedy, ""
 
     def explain(self) -> str:
-        return f"{self.place}: expected {self.expected}, found {self.found}.{self.remedy}"
+        return f"{self.place}: expected {self.expected}, found {self.found}."
 
 
 class Kind(NamedTuple):
@@ -174,7 +174,8 @@ def _one_of(kinds: Sequence[Kind]) -> Kind:
 
     def take(value: Any) -> Any:
         deepest = Mismatch(one, value)
-        for kind in sorted(kinds, key=lambda kind: kind.exact is not type(value)):
+        # What fits as it is comes first: a tensor that were taken for an array would lose its gradient.
+        for kind in sorted(kinds, key=lambda kind: (kind.exact is not type(value), kind.one != "a tensor")):
             try:
                 return kind.take(value)
             except Mismatch as error:
@@ -261,7 +262,7 @@ class LazilyChecked:
             try:
                 yield _take_item(self.item, place, value)
             except Mismatch as error:
-                raise ArgumentError(f"{self.name}{error.explain()}") from None
+                raise ArgumentError(f"{self.name}{error.explain()}{error.remedy}") from None
 
 
 def _tuple(parts: tuple[Any, ...]) -> Kind:
