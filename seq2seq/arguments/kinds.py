@@ -5,6 +5,7 @@ import types
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from numbers import Integral, Real
+from operator import is_
 from os import PathLike
 from pathlib import Path
 from reprlib import Repr
@@ -239,8 +240,12 @@ def _items(container: Any, item: Kind) -> Kind:
 def _take_all(values: Collection[Any], item: Kind) -> Any:
     if item.exact is not None and set(map(type, values)) <= {item.exact}:
         return values
-    taken = [_take_item(item, place, value) for place, value in enumerate(values)]
-    return values if all(map(lambda new, old: new is old, taken, values)) else taken
+    return _old_if_same([_take_item(item, place, value) for place, value in enumerate(values)], values)
+
+
+def _old_if_same(taken: list[Any], values: Collection[Any]) -> Any:
+    """What was given, if it was taken as it was: no copy, and its own class."""
+    return values if all(map(is_, taken, values)) else taken
 
 
 def _take_item(item: Kind, place: int | str, value: Any) -> Any:
@@ -273,9 +278,11 @@ def _tuple(parts: tuple[Any, ...]) -> Kind:
     def take(value: Any) -> Any:
         if not isinstance(value, (tuple, list)) or not (endless or len(value) == len(kinds)):
             raise Mismatch(one, value)
-        each = kinds * len(value) if endless else kinds
-        taken = [_take_item(kind, place, part) for place, (kind, part) in enumerate(zip(each, value, strict=True))]
-        return value if isinstance(value, tuple) else tuple(taken)
+        if endless:
+            taken = _take_all(value, kinds[0])
+        else:
+            taken = _old_if_same(list(map(_take_item, kinds, range(len(kinds)), value)), value)
+        return taken if isinstance(taken, tuple) else tuple(taken)
 
     return Kind(one, one.replace("a tuple", "tuples"), take)
 
