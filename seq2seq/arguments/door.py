@@ -6,7 +6,9 @@ from functools import cache, wraps
 from importlib import import_module
 from typing import Any, TypeVar, get_type_hints
 
-from seq2seq.arguments.kinds import LazilyChecked, Mismatch, kind_of
+from seq2seq.arguments.annotations import kind_of
+from seq2seq.arguments.containers import LazilyChecked
+from seq2seq.arguments.kinds import Mismatch
 from seq2seq.errors import ArgumentError, suggest_similar
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
