@@ -16,11 +16,10 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
 import pandas as pd
 from measure import show
 
@@ -28,7 +27,7 @@ from seq2seq import SearchOptions, Translator, evaluate, evaluate_challenge_sets
 from seq2seq.analysis.comparison import select_runs, summarize
 from seq2seq.config import Config, load_config
 from seq2seq.layers.cells import CELLS
-from seq2seq.models.translation import Seq2Seq
+from seq2seq.models.equal_size import count_parameters, units_of_size
 from seq2seq.training import train
 
 HERE = Path(__file__).parent
@@ -100,28 +99,16 @@ EXPERIMENTS = {
 }
 
 
-def parameters(config: Config, vocabulary: int) -> int:
-    keras.backend.clear_session()
-    return Seq2Seq(vocabulary, vocabulary, config.embeddings, config.encoder, config.decoder).count_params()
-
-
 def equal_units(experiment: Experiment, cell: str) -> tuple[int, int]:
-    """The width with which a cell's model has as many parameters as the GRU's, and how many these are.
+    """The width with which a cell's model has as many parameters as the GRU's, and how many these are."""
 
-    They are a polynomial of second degree in the width, so three models tell it.
-    """
-    vocabulary = experiment.config("gru", 8, 1e-3, 1).tokenizer.vocabulary_size
+    def recipe(kind: str, units: int) -> Config:
+        return experiment.config(kind, units, 1e-3, 1)
 
-    def count(kind: str, units: int) -> int:
-        return parameters(experiment.config(kind, units, 1e-3, 1), vocabulary)
-
-    budget = count("gru", experiment.units)
-    widths = [32, 64, 96]
-    polynomial = np.polynomial.Polynomial.fit(widths, [count(cell, units) for units in widths], 2)
-    step = 8 if cell == "clockwork" else 2
-    choices = np.arange(16, 1024, step)
-    units = int(choices[np.abs(polynomial(choices) - budget).argmin()])
-    return units, count(cell, units)
+    vocabulary = (recipe("gru", 8).tokenizer.vocabulary_size,) * 2
+    budget = count_parameters(recipe("gru", experiment.units), vocabulary)
+    units = units_of_size(partial(recipe, cell), budget, vocabulary, step=8 if cell == "clockwork" else 2)
+    return units, count_parameters(recipe(cell, units), vocabulary)
 
 
 class Queue:

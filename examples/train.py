@@ -1,32 +1,41 @@
-"""Train a small English-German translator on the embedded corpus, score it, and translate with it.
+"""Train by a recipe, score the model on the recipe's test corpus, and translate with it.
 
-    python examples/train.py                                      into runs/example, minutes on two CPU cores
-    python examples/train.py runs/wide encoder.units=256          into another directory, with a wider encoder
-    python examples/train.py runs/short training.epochs=3 seed=2  any `section.key=value` of the recipe
+    python examples/train.py                               seq2seq/recipes/quickstart.yaml, minutes on two CPU cores
+    python examples/train.py --set encoder.units=256       with a wider encoder; any `section.key=value` of the recipe
+    python examples/train.py recipe.yaml --output runs/mine
 
-The recipe is seq2seq/recipes/quickstart.yaml. Interrupted with Ctrl-C, the same command goes on where it stopped.
+Interrupted with Ctrl-C, the same command goes on where it stopped.
 """
 
+import argparse
 import sys
 
 from rich.console import Console
 
 from seq2seq import SearchOptions, Translator, evaluate, load_config, open_corpus, train
 
-directory, *overrides = sys.argv[1:] or ["runs/example"]
-config = load_config("quickstart", overrides)
-if not train(config, directory, console=Console()).end:
-    sys.exit(f"Interrupted. Run the same command again to go on in {directory}.")
+parser = argparse.ArgumentParser()
+parser.add_argument("recipe", nargs="?", default="quickstart", help="a YAML file, or the name of a packaged recipe")
+parser.add_argument("--output", default="runs/example", help="model directory")
+parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
+given = parser.parse_args()
 
-translator = Translator.load(directory)
+config = load_config(given.recipe, given.overrides)
+if not train(config, given.output, console=Console()).end:
+    sys.exit(f"Interrupted. Run the same command again to go on in {given.output}.")
+
+translator = Translator.load(given.output)
+if config.data.test is None:
+    print(f"The recipe has no data.test. Score it: seq2seq evaluate {given.output} --source FILE --reference FILE")
+    sys.exit()
 pairs = list(open_corpus(config.data.test))
 report = evaluate(translator, pairs)
 bleu = report["BLEU"]
 print(f"\nBLEU {bleu.score:.1f} [{bleu.low:.1f}, {bleu.high:.1f}] on {report.sentences} test sentences")
 print(bleu.signature)
 
-for pair, translation in zip(pairs[:5], report.translations[:5], strict=True):
+for pair, translation in zip(pairs[:5], report.translations[:5], strict=False):
     print(f"\nsource     {pair.source}\nreference  {pair.target}\nhypothesis {translation.text}")
 
 greedy = SearchOptions(beam_size=1)
-print("\ngreedy     " + translator.translate(["The teacher buys a book."], greedy)[0].text)
+print("\ngreedy     " + translator.translate([pairs[0].source], greedy)[0].text)

@@ -18,6 +18,7 @@ _HOME = {
     "GenerationOptions": "config",
     "LanguageModel": "models.language_model",
     "PerplexityReport": "inference.text_generator",
+    "CellComparison": "training.cell_comparison",
     "ChallengeReport": "analysis.challenge.sets",
     "SearchOptions": "config",
     "SentencePair": "corpora",
@@ -31,14 +32,20 @@ _HOME = {
     "Translation": "inference.results",
     "Translator": "inference.translator",
     "batch_dataset": "data.batching",
+    "compare_cells": "training.cell_comparison",
     "encode_corpus": "data.encoded",
     "evaluate": "evaluation.metrics",
     "load_config": "config",
+    "make_dataset": "training.fit_dataset",
     "open_corpus": "corpora",
     "save_model": "model_directory.model",
     "plan_batches": "data.batching",
+    "plot_attention": "analysis.plots.translations",
+    "plot_history": "analysis.plots.history",
     "evaluate_challenge_sets": "analysis.challenge.sets",
+    "export_model": "export.export",
     "train": "training",
+    "train_pairs": "training.pairs",
 }
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604
 

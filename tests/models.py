@@ -10,7 +10,7 @@ from safetensors import safe_open
 
 from seq2seq.inference.shortlist import save_shortlist, shortlist_from_pairs
 from seq2seq.model_directory.directory import load_tokenizers
-from seq2seq.storage.arrays import _digest, _seal
+from seq2seq.storage.arrays import _seal, digest
 from seq2seq.training import train
 from tests.toy import toy_config, write_corpus
 
@@ -72,7 +72,7 @@ def forge(path: Path, arrays: str, data: bytes, about: str = "{}") -> None:
 
     write({"metadata": about, "arrays": ""})
     with suppress(Exception), safe_open(path, "numpy") as file:
-        write({"metadata": about, "arrays": _digest({name: file.get_tensor(name) for name in file.offset_keys()})})
+        write({"metadata": about, "arrays": digest({name: file.get_tensor(name) for name in file.offset_keys()})})
 
 
 def change_metadata(folder: Path, **values: object) -> None:

@@ -15,8 +15,8 @@ from seq2seq.training.checkpoints import restore, snapshot
 KEPT = 12  # models
 # Keys of `training` that no graph depends on. Of `recovery` the graph has `max_norm_ratio`.
 NOT_IN_THE_GRAPH = {
-    *("learning_rate", "schedule", "warm_start", "recovery", "epochs", "updates", "checkpoint_minutes"),
-    *("keep_last", "keep_best", "tensorboard"),
+    *("learning_rate", "schedule", "warm_start", "recovery", "epochs", "updates", "minutes"),
+    *("checkpoint_minutes", "keep_last", "keep_best", "tensorboard"),
 }
 
 

@@ -12,6 +12,7 @@ from seq2seq.cli import data, tokenizer
 from seq2seq.cli.challenge import challenge
 from seq2seq.cli.derived_models import average, quantize, shortlist
 from seq2seq.cli.evaluate import evaluate
+from seq2seq.cli.export import export
 from seq2seq.cli.inspect import inspect
 from seq2seq.cli.language_models import generate, perplexity
 from seq2seq.cli.quickstart import quickstart
@@ -28,7 +29,7 @@ app = typer.Typer(
 )
 app.command("train")(train)
 app.command("translate", context_settings=CONTEXT_SETTINGS)(translate)
-for verb in (evaluate, generate, perplexity, average, inspect, challenge, quantize, shortlist, quickstart):
+for verb in (evaluate, generate, perplexity, average, inspect, export, challenge, quantize, shortlist, quickstart):
     app.command(verb.__name__)(verb)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(data.app, name="data")

@@ -46,11 +46,12 @@ def average(
 
 def quantize(model: Model) -> None:
     """Store the decoder with 8-bit weights, for faster decoding on the CPU with --int8."""
+    from seq2seq.model_directory.derived_files import DECODER_FILE
     from seq2seq.model_directory.directory import WEIGHTS_FILE, checksums
     from seq2seq.model_directory.model import load_model
 
     import_tensorflow()
-    from seq2seq.inference.int8 import DECODER_FILE, quantize_decoder
+    from seq2seq.inference.int8 import quantize_decoder
 
     made_from = checksums(model)[WEIGHTS_FILE]  # before they are read: training may replace them at any time
     network, _, _ = load_model(model)
@@ -73,7 +74,8 @@ def shortlist(
     from seq2seq.config import CorpusConfig, FilterConfig, TranslationConfig
     from seq2seq.corpora import open_corpus
     from seq2seq.corpora.held_out import open_train
-    from seq2seq.inference.shortlist import SHORTLIST_FILE, learn_shortlist, save_shortlist
+    from seq2seq.inference.shortlist import learn_shortlist, save_shortlist
+    from seq2seq.model_directory.derived_files import SHORTLIST_FILE
     from seq2seq.model_directory.directory import load_recipe, load_tokenizers, verify_directory
 
     if (source is None) != (target is None):

@@ -73,9 +73,6 @@ def quickstart(
     print_stdout(
         f"translate a sentence of your own:  echo 'The teacher buys a book.' | {command} translate {output}\n"
         f"see every setting of this run:     cat {output}/config.yaml\n"
-        f"train on your own sentence pairs:  {command} train {output}/config.yaml --output runs/mine \\\n"
-        "                                 --set data.train='{tsv: train.tsv}' --set data.valid='{tsv: valid.tsv}' \\\n"
-        "                                 --set data.test=null --set tokenizer.vocabulary_size=300 "
-        "--set training.epochs=40\n"
+        f"train on your own sentence pairs:  {command} train pairs.tsv --minutes 30\n"
         f"real data, a Python example and a notebook: see README.md, examples/ and notebooks/"
     )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from seq2seq.cli.console import import_tensorflow, print_stdout
+from seq2seq.cli.console import import_tensorflow, print_stderr, print_stdout
+from seq2seq.cli.own_pairs import load_or_plan
 from seq2seq.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,7 +20,24 @@ EXIT_INTERRUPTED = 130
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a packaged recipe.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RECIPE|PAIRS...",
+            help="A recipe: a YAML file, or the name of a packaged one. Or sentence pairs: a file of "
+            "source<TAB>target lines, or two files that are aligned line by line.",
+        ),
+    ],
+    minutes: Annotated[
+        float | None, typer.Option(help="Plan the run to take so long; default: as long as the text makes sense of.")
+    ] = None,
+    languages: Annotated[
+        str | None, typer.Option(metavar="CODES", help="Of PAIRS: their languages, e.g. en-de; default: as found.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(metavar="I,J", help="Of PAIRS: columns of source and target, counted from 1; default: as found."),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Set a key, e.g. training.epochs=5; repeatable."),
@@ -30,7 +48,7 @@ def train(
             "--output",
             "-o",
             metavar="DIR",
-            help="Model directory. Default: runs/RECIPE, or the folder of RECIPE if it is a config.yaml.",
+            help="Model directory. Default: runs/NAME, by the recipe's or file's name, or the folder of a config.yaml.",
         ),
     ] = None,
     allow_changes: Annotated[
@@ -50,21 +68,22 @@ def train(
 ) -> None:
     """Train a model, or resume an interrupted run in the same directory.
 
+    For PAIRS a complete recipe is planned: `--dump-config` prints it, `--set` changes it, and DIR/config.yaml has it, a
+    copy of which can be edited and trained.
+
     Ctrl-C and SIGTERM save and exit with code 130; the same command resumes exactly.
     """
     from seq2seq.config import dump_config as dump
-    from seq2seq.config import load_config
 
     overrides = list(overrides or [])
     if workers is not None or worker_index is not None:
         set_tf_config(workers, worker_index)
         overrides.append("training.distribution=multi_worker")
-    config = load_config(recipe, overrides)
+    say = print_stderr if dump_config else print_stdout
+    config, output = load_or_plan(inputs, overrides, minutes, languages, columns, output, say)
     if dump_config:
         print(dump(config), end="")
         return
-    file = Path(recipe)
-    output = output or (file.parent if file.name == "config.yaml" else Path("runs") / file.stem)
 
     import_tensorflow()
     from seq2seq.training import train as run

@@ -25,9 +25,9 @@ class TextConfig(Section):
     environment variables (`$MULTI30K/train.en.gz`) and may end in `.gz`.
     """
 
-    source: str | None = field(None, "File of source sentences, one a line.")
-    target: str | None = field(None, "File of target sentences, line-aligned with `source`.")
-    tsv: str | None = field(None, "File of `source<TAB>target` lines.")
+    source: str | None = field(None, "File of source sentences, one a line.", unit="file")
+    target: str | None = field(None, "File of target sentences, line-aligned with `source`.", unit="file")
+    tsv: str | None = field(None, "File of `source<TAB>target` lines.", unit="file")
     columns: tuple[Column, Column] | None = field(
         None, "Columns of the `tsv` that hold source and target, counted from 1; null: it has two, source and target."
     )
@@ -261,6 +261,10 @@ class TargetTokenizerConfig(Section):
         unit="pieces",
         ge=8,
     )
+    exact_size: bool = field(
+        True,
+        "Refuse text that has fewer pieces than `vocabulary_size`; `false`: take those it has.",
+    )
     character_coverage: float = field(1.0, "Share of characters that get a piece.", gt=0.9, le=1.0)
     byte_fallback: bool = field(False, "Spell unknown characters in bytes rather than as unk.")
     split_digits: bool = field(False, "Make each digit a piece, so that a number is copied digit by digit.")
@@ -268,11 +272,12 @@ class TargetTokenizerConfig(Section):
     normalization: Literal["identity", "nmt_nfkc"] = field(
         "identity", "SentencePiece's own rule, applied after our NFC."
     )
-    target_model: str | None = field(None, "A trained SentencePiece file for the target.")
+    target_model: str | None = field(None, "A trained SentencePiece file for the target.", unit="file")
     from_model: str | None = field(
         None,
         "A model directory whose tokenizers are used, as fine-tuning needs; how to train one then counts for nothing. "
         "A language model takes the target's.",
+        unit="directory",
     )
 
     @field_validator("user_defined_symbols")
@@ -299,7 +304,7 @@ class TokenizerConfig(TargetTokenizerConfig):
     """SentencePiece models, trained from the training corpus or given as files."""
 
     joint: bool = field(False, "One model and vocabulary for both languages.")
-    source_model: str | None = field(None, "A trained SentencePiece file; with `joint`, for both sides.")
+    source_model: str | None = field(None, "A trained SentencePiece file; with `joint`, for both sides.", unit="file")
 
     @model_validator(mode="after")
     def _check_models(self) -> Self:

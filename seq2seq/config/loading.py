@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from seq2seq.arguments import check_arguments
 from seq2seq.config.problems import explain_problems, shown
 from seq2seq.config.recipe import TASK_CONFIGS, Config
-from seq2seq.errors import ConfigError
+from seq2seq.errors import ConfigError, suggest_similar
 
 
 @check_arguments()
@@ -27,25 +27,23 @@ def load_config(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] =
     Raises:
         ConfigError: The file is missing or not YAML, a key is unknown, a value is not accepted, or there is no `data`.
     """
-    if isinstance(overrides, Mapping):
-        overrides = [f"{key}={_in_yaml(key, value)}" for key, value in overrides.items()]
     file = Path(path)
     if file.is_file():
         text = file.read_bytes()  # YAML finds the encoding, and its error names the byte
     elif str(path) in recipe_names():
         text = (resources.files("seq2seq") / "recipes" / f"{path}.yaml").read_bytes()
     else:
-        raise ConfigError(
-            f"{path}: no such recipe. Give a YAML file, or one of the packaged recipes: {', '.join(recipe_names())}."
-        )
+        raise ConfigError(_explain_missing(file))
     config = parse_config_text(text, str(path), overrides)
     if config.data is None:
         raise ConfigError(f"{path}: 'data' is missing.")
     return config
 
 
-def parse_config_text(text: bytes, origin: str, overrides: Sequence[str] = ()) -> Config:
+def parse_config_text(text: bytes, origin: str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Config:
     """`load_config` of a recipe's bytes, which need not name corpora; `origin` is what to call it in errors."""
+    if isinstance(overrides, Mapping):
+        overrides = [f"{key}={_in_yaml(key, value)}" for key, value in overrides.items()]
     values = _read_yaml(text, f"{origin}: not valid YAML")
     for override in overrides if isinstance(values, dict) else ():
         _override(values, override)
@@ -74,6 +72,16 @@ def recipe_names() -> list[str]:
     """Names of the recipes that ship with the package."""
     folder = resources.files("seq2seq") / "recipes"
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def _explain_missing(path: Path) -> str:
+    names, own = recipe_names(), path / "config.yaml"
+    if path.is_dir():
+        return f"{path}: expected a recipe, found a folder." + (f" Its recipe is {own}." if own.is_file() else "")
+    return (
+        f"{path}: no such file, and no packaged recipe.{suggest_similar(str(path), names)} Packaged recipes: "
+        f"{', '.join(names)}. Of sentence pairs of your own give the file: seq2seq train pairs.tsv."
+    )
 
 
 def validate_config(values: Any, origin: str) -> Config:

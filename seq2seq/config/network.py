@@ -62,6 +62,9 @@ class TargetEmbeddingsConfig(Section):
         0.0, "Share of the decoder's input tokens whose whole vector is zeroed.", paper="Sennrich et al. 2016 (WMT)"
     )
 
+    def describe(self) -> str:
+        return f"{self.size} units; {TYING[self.tied]}"
+
 
 class EmbeddingsConfig(TargetEmbeddingsConfig):
     """Source and target embeddings, and what shares their weights."""
@@ -69,9 +72,6 @@ class EmbeddingsConfig(TargetEmbeddingsConfig):
     source_word_dropout: Rate = field(
         0.0, "Share of source tokens whose whole vector is zeroed.", paper="Sennrich et al. 2016 (WMT)"
     )
-
-    def describe(self) -> str:
-        return f"{self.size} units; {TYING[self.tied]}"
 
 
 class LanguageModelEmbeddingsConfig(TargetEmbeddingsConfig):

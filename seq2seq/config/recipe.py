@@ -23,7 +23,7 @@ class Recipe(Section):
 
     corpus_unit        what a corpus is counted in
     sides       of a corpus that are read: `source`, `target`
-    components  of the model, by the first names of their weights; see `model_directory.inspection`
+    components  of the model, see `component_of`
     """
 
     corpus_unit: ClassVar[str]
@@ -205,3 +205,11 @@ RecipeT = TypeVar("RecipeT", bound=Recipe)
 
 # By the name of the task; the first is that of a recipe without one.
 TASK_CONFIGS: dict[str, type[Config]] = {recipe.model_fields["task"].default: recipe for recipe in get_args(Config)}
+
+
+def component_of(weight_name: str) -> str:
+    """Which of a recipe's `components` a weight belongs to, by its name; else the name's first word."""
+    first, *inner = weight_name.split("/")
+    if "attention" in (first, *inner):
+        return "attention"
+    return "output" if first.startswith("output") else first

@@ -1,7 +1,8 @@
 """What all sections of a recipe are made of."""
 
 from copy import copy
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -18,7 +19,10 @@ from seq2seq.config.problems import explain_problems, shown
 from seq2seq.errors import ConfigError
 
 MAX_INTEGER = 2**31 - 1  # integer; TensorFlow counts no further
+PATH_UNITS = ("file", "directory")  # units of the keys that hold a path
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+SectionT = TypeVar("SectionT", bound="Section")
 
 
 if TYPE_CHECKING:
@@ -74,8 +78,8 @@ class Section(BaseModel, metaclass=SectionType):
 def field(default: Any, description: str, *, unit: str = "", paper: str = "", panel: str = "", **limits: Any) -> Any:
     """A key of a section, with all that `docs/configuration.md` and the command line say of it.
 
-    Of a number also its unit (tokens, updates, epochs) and `limits` for `pydantic.Field`, as `ge=1`; `paper` is where
-    it comes from, `panel` the heading that a command shows its option under.
+    Of a number also its unit (tokens, updates, epochs) and `limits` for `pydantic.Field`, as `ge=1`; the unit of a path
+    is one of `PATH_UNITS`. `paper` is where it comes from, `panel` the heading that a command shows its option under.
     """
     return Field(
         default, description=description, json_schema_extra={"unit": unit, "paper": paper, "panel": panel}, **limits
@@ -87,6 +91,20 @@ def inherit_field(section: type[Section], name: str, default: Any) -> Any:
     field = copy(section.model_fields[name])
     field.default = default
     return field
+
+
+def without_folders(section: SectionT) -> SectionT:
+    """The same section with the bare name of each file and directory: the folders are those of one machine."""
+    changed: dict[str, Any] = {}
+    for name, field in type(section).model_fields.items():
+        value, about = getattr(section, name), field.json_schema_extra
+        if isinstance(value, Section):
+            changed[name] = without_folders(value)
+        elif isinstance(value, tuple):
+            changed[name] = tuple(without_folders(part) if isinstance(part, Section) else part for part in value)
+        elif isinstance(value, str) and isinstance(about, dict) and about["unit"] in PATH_UNITS:
+            changed[name] = PurePath(value).name or value
+    return section.model_copy(update=changed)
 
 
 def bool_or_literal(*words: str) -> WrapValidator:

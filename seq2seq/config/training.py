@@ -28,7 +28,11 @@ class ScheduleConfig(Section):
         ge=0,
     )
     decay_updates: int | None = field(
-        None, "Length of `cosine`; distance between two decays of `step`.", unit="updates", ge=1
+        None,
+        "Length of `cosine`, null: until the end of the run (`updates`, or `epochs` of as many batches as the first); "
+        "distance between two decays of `step`.",
+        unit="updates",
+        ge=1,
     )
     factor: float = field(0.5, "Of `step` and `plateau`: what the learning rate is multiplied by.", gt=0.0, lt=1.0)
     patience: int = field(1, "Of `plateau`: how many that are no better it waits for.", unit="validations", ge=1)
@@ -40,8 +44,8 @@ class ScheduleConfig(Section):
     def _check_keys(self) -> "ScheduleConfig":
         if self.type == "inverse_sqrt" and self.warmup_updates < 1:
             raise ValueError("'inverse_sqrt' needs 'warmup_updates' of at least 1 update")
-        if self.type in ("cosine", "step") and self.decay_updates is None:
-            raise ValueError(f"'{self.type}' needs 'decay_updates'")
+        if self.type == "step" and self.decay_updates is None:
+            raise ValueError("'step' needs 'decay_updates'")
         if self.type in ("cosine", "step") and self.decay_start < self.warmup_updates and self.decay_start:
             raise ValueError(
                 f"'decay_start' {self.decay_start} lies within the 'warmup_updates' of {self.warmup_updates} updates"
@@ -106,7 +110,9 @@ class TrainingConfig(Section):
         lt=1.0,
     )
     warm_start: str | None = field(
-        None, "A model directory whose weights are taken over where name and shape are the same; what was is reported."
+        None,
+        "A model directory whose weights are taken over where name and shape are the same; what was is reported.",
+        unit="directory",
     )
     freeze: tuple[str, ...] = field((), "Patterns of weight names that are not trained, as `encoder/*`.")
     recovery: RecoveryConfig = RecoveryConfig()
@@ -131,6 +137,16 @@ class TrainingConfig(Section):
     )
     epochs: int | None = field(20, "Stop after so many passes over the corpus.", unit="epochs", ge=1)
     updates: int | None = field(None, "Stop after so many updates.", unit="updates", ge=1)
+    minutes: float | None = field(
+        None,
+        "Length that the run is planned for: training and validation, without reading corpora and compiling. Where "
+        "`updates` is null, speed is measured before the first update and decides `updates`, "
+        "`validation.interval_updates` and `schedule.warmup_updates`. They are written into the model directory's "
+        "recipe; the run then follows them, not the clock. `epochs` stays an upper bound. Where `updates` is given, it "
+        "decides.",
+        unit="minutes",
+        gt=0.0,
+    )
     checkpoint_minutes: float = field(10.0, "Write the last checkpoint at least so often.", unit="minutes", gt=0.0)
     keep_last: int = field(
         5, "Validations whose weights are kept for averaging, counted from the last.", unit="validations", ge=0
@@ -146,8 +162,8 @@ class TrainingConfig(Section):
 
     @model_validator(mode="after")
     def _check_keys(self) -> "TrainingConfig":
-        if self.epochs is None and self.updates is None:
-            raise ValueError("give 'epochs' or 'updates', or training never ends")
+        if self.epochs is None and self.updates is None and self.minutes is None:
+            raise ValueError("give 'epochs', 'updates' or 'minutes', or training never ends")
         schedule = self.schedule
         if schedule.type in ("plateau", "cosine", "step") and schedule.min_learning_rate > self.learning_rate:
             raise ValueError(
@@ -167,7 +183,11 @@ class BaseValidationConfig(Section):
     """What is measured while training, and what it decides."""
 
     interval_updates: int | None = field(
-        None, "Distance between validations; null: at the end of every epoch.", unit="updates", ge=1
+        None,
+        "Distance between validations; null: at the end of every epoch. `training.minutes` changes it where validation "
+        "would take more than a tenth of the time, or happen fewer than 8 times.",
+        unit="updates",
+        ge=1,
     )
     metric: Literal["loss", "bleu"] = field(
         "bleu",

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise, zip_longest
 from pathlib import Path
@@ -14,7 +14,7 @@ from seq2seq.corpora.columns import NEVER_SENTENCES, Column, has_header, header_
 from seq2seq.corpora.filters import FilterReport, filter_pairs
 from seq2seq.corpora.held_out import hash_sources
 from seq2seq.corpora.languages import identify_language, language_code, language_name, may_be_in
-from seq2seq.corpora.readers import Corpus, chunks, open_corpus
+from seq2seq.corpora.readers import chunks, open_corpus
 from seq2seq.errors import CorpusError
 from seq2seq.storage.deduplication import Deduplicator
 from seq2seq.storage.files import resolve_file
@@ -44,6 +44,7 @@ class CorpusSurvey:
     sources                               number of different source sentences
     source_characters, target_characters  number of characters
     source_words, target_words            number of words between blanks: few in Chinese, Japanese or Thai
+    source_alphabet, target_alphabet      number of different characters
     shared_characters                     share of the target's running letters that are also of the source's
                                           alphabet, 0 to 1, small and capital letters alike
     """
@@ -54,11 +55,13 @@ class CorpusSurvey:
     target_characters: int
     source_words: int
     target_words: int
+    source_alphabet: int
+    target_alphabet: int
     shared_characters: float
 
 
 @check_arguments(corpus="open_corpus(CorpusConfig(tsv=FILE)) makes one.")
-def survey_corpus(corpus: Corpus, filters: FilterConfig | None = None) -> CorpusSurvey:
+def survey_corpus(corpus: Iterable[SentencePair], filters: FilterConfig | None = None) -> CorpusSurvey:
     """Count the text of a corpus, in one pass over it. Memory grows by 16 bytes a pair that is kept.
 
     Args:
@@ -69,14 +72,14 @@ def survey_corpus(corpus: Corpus, filters: FilterConfig | None = None) -> Corpus
         CorpusError: See `open_corpus`.
     """
     report, seen, sources = FilterReport(), Deduplicator(), 0
-    characters, words, letters = Counter[str](), Counter[str](), {"source": Counter[str](), "target": Counter[str]()}
+    characters, words, found = Counter[str](), Counter[str](), {"source": Counter[str](), "target": Counter[str]()}
     for chunk in chunks(filter_pairs(corpus, filters or FilterConfig(), report), CHUNK_SIZE):
         sources += int(seen.add(hash_sources(chunk)).sum())
-        for side, counts in letters.items():
+        for side, counts in found.items():
             texts = [getattr(pair, side) for pair in chunk]
             characters[side] += sum(map(len, texts))
             words[side] += sum(len(text.split()) for text in texts)
-            counts.update("".join(texts).lower())
+            counts.update("".join(texts))
     return CorpusSurvey(
         report.kept,
         sources,
@@ -84,20 +87,29 @@ def survey_corpus(corpus: Corpus, filters: FilterConfig | None = None) -> Corpus
         characters["target"],
         words["source"],
         words["target"],
-        _shared_letters(letters["source"], letters["target"]),
+        len(found["source"]),
+        len(found["target"]),
+        _shared_letters(found["source"], found["target"]),
     )
 
 
 def _shared_letters(source: Counter[str], target: Counter[str]) -> float:
     """The share of the target's letters that are of the source's alphabet; of characters with their counts."""
-    source, target = (
-        Counter({letter: count for letter, count in counts.items() if letter.isalpha()}) for counts in (source, target)
-    )
+    source, target = map(_letters, (source, target))
     ranked = source.most_common()
     before = accumulate((count for _, count in ranked), initial=0)
     limit = ALPHABET_SHARE * source.total()
     alphabet = {letter for (letter, _), rank in zip(ranked, before, strict=False) if rank < limit}
     return sum(count for letter, count in target.items() if letter in alphabet) / max(target.total(), 1)
+
+
+def _letters(characters: Counter[str]) -> Counter[str]:
+    """Those that are letters, small and capital ones as one."""
+    letters = Counter[str]()
+    for character, count in characters.items():
+        if character.isalpha():
+            letters[character.lower()] += count
+    return letters
 
 
 @check_arguments(files="Pass [FILE], or [SOURCE, TARGET].")

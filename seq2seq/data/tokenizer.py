@@ -100,6 +100,7 @@ class Tokenizer:
                 model_writer=output,
                 model_type=config.model_type,
                 vocab_size=config.vocabulary_size,
+                hard_vocab_limit=config.exact_size,
                 character_coverage=config.character_coverage,
                 byte_fallback=config.byte_fallback,
                 split_digits=config.split_digits,
@@ -259,6 +260,11 @@ class Tokenizers(NamedTuple):
 
     source: Tokenizer
     target: Tokenizer
+
+    @property
+    def vocabulary_sizes(self) -> tuple[int, int]:
+        """Of source and target."""
+        return self.source.vocabulary_size, self.target.vocabulary_size
 
     def files(self) -> dict[str, Tokenizer]:
         """File names in a model directory."""

@@ -19,6 +19,7 @@ from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import ArgumentError, EvaluationError, suggest_similar
 from seq2seq.extras import missing_extra_error
 from seq2seq.inference.results import truncation_warning
+from seq2seq.notebook_html import html_block, html_table
 
 if TYPE_CHECKING:  # scoring texts needs no TensorFlow
     from seq2seq.inference.results import Translation
@@ -44,8 +45,17 @@ class Score:
     signature: str
     lower_is_better: bool = False
 
+    def __str__(self) -> str:
+        return " ".join(
+            filter(None, (self.name, f"{self.score:.2f}", f"[{self.interval()}]" if self.interval() else ""))
+        )
 
-@dataclass(frozen=True)
+    def interval(self) -> str:
+        """`28.11 to 30.25`; "" where it was not measured."""
+        return "" if self.low is None else f"{self.low:.2f} to {self.high:.2f}"
+
+
+@dataclass(frozen=True, repr=False)
 class EvaluationReport:
     """Scores of a corpus and, when it was translated here, how fast, and the translations in order (without attention).
 
@@ -61,11 +71,27 @@ class EvaluationReport:
 
     @check_arguments()
     def __getitem__(self, name: str) -> Score:
-        scores = {score.name: score for score in self.scores}
-        if name not in scores:
-            hint = suggest_similar(name, scores) or suggest_similar(name.upper(), scores)
-            raise ArgumentError(f"there is no score '{name}'.{hint} Measured: {', '.join(scores)}.")
-        return scores[name]
+        """The score of a metric; `bleu` and `BLEU` are one.
+
+        Raises:
+            ArgumentError: It was not measured.
+        """
+        scores = {score.name.lower(): score for score in self.scores}
+        if name.lower() not in scores:
+            measured = ", ".join(score.name for score in self.scores)
+            raise ArgumentError(
+                f"there is no score '{name}'.{suggest_similar(name.lower(), scores)} Measured: {measured}."
+            )
+        return scores[name.lower()]
+
+    def __repr__(self) -> str:
+        return f"EvaluationReport({', '.join(map(str, self.scores))}, {self.sentences:,} sentences)"
+
+    def _repr_html_(self) -> str:
+        rows = [(score.name, f"{score.score:.2f}", score.interval(), score.signature) for score in self.scores]
+        table = html_table(rows, ("", "score", "95% interval", "signature"), numeric=[1])
+        speed = "" if self.seconds is None else f", {self.seconds:.1f} s, {self.tokens_per_second:,.0f} tokens/s"
+        return html_block(f"{self.sentences:,} sentences{speed}", table)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able values, without the translations."""

@@ -11,12 +11,12 @@ import tensorflow as tf
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.extras import require_extra
 from seq2seq.layers.decoder import nonempty_tensors, replace_nonempty
-from seq2seq.model_directory.directory import WEIGHTS_FILE, record_derived_file, verify_derived_file
+from seq2seq.model_directory.derived_files import DECODER_FILE, how_to_make, record_derived_file, verify_derived_file
+from seq2seq.model_directory.directory import WEIGHTS_FILE
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_checksum
 from seq2seq.storage.files import atomic_write
 
-DECODER_FILE = "decoder.int8.onnx"
 OPSET = 17
 
 
@@ -82,12 +82,12 @@ def load_int8_decoder(folder: Path, vocabulary_size: int) -> Callable[..., tuple
 
     with require_extra("int8", needed_by="8-bit decoding"):
         import onnxruntime
-    again = f"Make it with: seq2seq quantize {folder}"
+    again = how_to_make(folder, DECODER_FILE)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cpu_count()
     # Threads that wait spinning would take the cores from TensorFlow's.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    path = verify_derived_file(folder, DECODER_FILE, {WEIGHTS_FILE: load_checksum(folder / WEIGHTS_FILE)}, again)
+    path = verify_derived_file(folder, DECODER_FILE, {WEIGHTS_FILE: load_checksum(folder / WEIGHTS_FILE)})
     contents = path.read_bytes()
     # ONNX Runtime reads weights from files below the working directory if the model names them, which ONNX does under
     # this key. A search of the bytes needs no parser of ONNX; no layer has the word in its name.

@@ -35,7 +35,7 @@ BREAK_PATTERNS = tuple(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Hypothesis:
     """One translation of a sentence.
 
@@ -55,8 +55,11 @@ class Hypothesis:
     token_log_probs: np.ndarray
     attention: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"Hypothesis({self.text!r}, score={self.score:.3f}, {len(self.tokens)} tokens)"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Translation:
     """A sentence's translations, best first, and the S source tokens that attention refers to.
 
@@ -72,6 +75,15 @@ class Translation:
     hypotheses: list[Hypothesis]
     num_segments: int = 1
     truncated_tokens: int = 0
+
+    def __repr__(self) -> str:
+        more = f", {len(self.hypotheses)} hypotheses" if len(self.hypotheses) > 1 else ""
+        return f"Translation({self.text!r}, score={self.score:.3f}{more})"
+
+    def _repr_html_(self) -> str:
+        from seq2seq.inference.translation_html import translation_html
+
+        return translation_html(self)
 
     @property
     def text(self) -> str:

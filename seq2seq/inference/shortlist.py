@@ -13,10 +13,14 @@ from seq2seq.corpora.readers import chunks
 from seq2seq.data.padding import pad_concatenated
 from seq2seq.data.tokenizer import EOS_ID, Tokenizers
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.model_directory.directory import record_derived_file, verify_derived_file
+from seq2seq.model_directory.derived_files import (
+    SHORTLIST_FILE,
+    how_to_make,
+    record_derived_file,
+    verify_derived_file,
+)
 from seq2seq.storage.arrays import load_arrays, save_arrays
 
-SHORTLIST_FILE = "shortlist.safetensors"
 ARRAY_TYPES = {"candidates": ("int32", 2), "frequent": ("int32", 1)}
 ITERATIONS = 5
 MAX_CANDIDATES = 100  # stored per source token
@@ -123,8 +127,8 @@ def load_shortlist(folder: Path, tokenizers: Tokenizers) -> Shortlist:
     Raises:
         ModelDirectoryError: The file is missing, damaged, no shortlist, or one of other tokenizers.
     """
-    again = f"Make it with: seq2seq shortlist {folder}"
-    path = verify_derived_file(folder, SHORTLIST_FILE, _made_from(tokenizers), again)
+    path = verify_derived_file(folder, SHORTLIST_FILE, _made_from(tokenizers))
+    again = how_to_make(folder, SHORTLIST_FILE)
     arrays, _ = load_arrays(path)
     if {name: (array.dtype.name, array.ndim) for name, array in arrays.items()} != ARRAY_TYPES:
         raise ModelDirectoryError(f"{path}: no shortlist: it holds {', '.join(arrays) or 'nothing'}. {again}")

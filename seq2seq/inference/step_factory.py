@@ -7,9 +7,10 @@ from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.devices.device import runs_on_gpu
 from seq2seq.errors import ConfigError
-from seq2seq.inference.int8 import DECODER_FILE, load_int8_decoder
-from seq2seq.inference.shortlist import SHORTLIST_FILE, Shortlist, load_shortlist
+from seq2seq.inference.int8 import load_int8_decoder
+from seq2seq.inference.shortlist import Shortlist, load_shortlist, save_shortlist
 from seq2seq.inference.step_sources import DecodeStep, FusionSteps, ModelSteps, ShortlistSteps, StepSource
+from seq2seq.model_directory.derived_files import copy_derived_files, files_of_search
 from seq2seq.model_directory.directory import checksums
 from seq2seq.model_directory.model import load_language_model
 from seq2seq.models.language_model import LanguageModel
@@ -56,6 +57,19 @@ class StepSourceFactory:
             assert options.language_model is not None
             steps = FusionSteps(steps, self.language_model(options.language_model), options.language_model_weight)
         return steps
+
+    def save(self, folder: Path) -> None:
+        """Write into another directory of the model what its step sources read besides, as far as it belongs there.
+
+        That is the shortlist, and the 8-bit decoder unless the weights are others now.
+
+        Raises:
+            ModelDirectoryError: A file is damaged.
+        """
+        if self.shortlist is not None:
+            save_shortlist(folder, self.shortlist, self.tokenizers)
+        if self.folder is not None:
+            copy_derived_files(self.folder, folder)
 
     def _directory(self, option: str) -> Path:
         if self.folder is None:
@@ -112,8 +126,7 @@ def external_checksums(folder: Path, options: SearchOptions) -> dict[str, str]:
         CorpusError: An environment variable in the path of the language model is not set.
         ModelDirectoryError: The language model's directory is incomplete or damaged.
     """
-    asked = {SHORTLIST_FILE: options.shortlist is not None, DECODER_FILE: options.int8}
-    found = {file: sha256(check_regular_file(folder / file)) for file, wanted in asked.items() if wanted}
+    found = {file: sha256(check_regular_file(folder / file)) for file in files_of_search(options)}
     if options.uses_fusion:
         assert options.language_model is not None
         files = checksums(expand_path(options.language_model))

@@ -24,9 +24,10 @@ from seq2seq.inference.results import Hypothesis, make_hypotheses
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.step_sources import Batch, ModelSteps, PrefixSteps
 from seq2seq.layers.custom_gradient import forward_only
-from seq2seq.model_directory.model import load_language_model
+from seq2seq.model_directory.model import Origin, load_language_model, read_origin, saved_model
 from seq2seq.models.base import check_tokenizers
 from seq2seq.models.language_model import LanguageModel
+from seq2seq.notebook_html import html_facts
 
 BATCH_TOKENS = 4000  # padded, that are read at once
 MAX_LOGITS = 32_000_000  # computed at once, 128 MB: neither a large vocabulary nor a long line takes more
@@ -76,6 +77,17 @@ class PerplexityReport:
             "bits_per_character": self.bits_per_character,
         }
 
+    def _repr_html_(self) -> str:
+        return html_facts(
+            f"{self.sentences:,} sentences",
+            {
+                "perplexity per token": f"{self.per_token:.2f}",
+                "perplexity per word": f"{self.per_word:.2f}",
+                "bits per character": f"{self.bits_per_character:.3f}",
+                "tokens": f"{self.tokens:,}, {self.unknown_tokens:,} of them unknown",
+            },
+        )
+
 
 class TextGenerator:
     """Score and generate text with a language model.
@@ -107,6 +119,7 @@ class TextGenerator:
         self.on_warning = on_warning
         self._memory = BatchSplitter()  # of padded tokens
         self.searcher = Searcher()
+        self._origin: Origin | None = None  # where `load` read the model
 
         @forward_only()
         def nll(readout: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -130,8 +143,22 @@ class TextGenerator:
         """
         set_up_device()
         set_tf32(precision)
+        origin = read_origin(Path(path))
         model, tokenizer, config = load_language_model(Path(path), precision)
-        return cls(model, tokenizer, options=config.search, on_warning=on_warning)
+        generator = cls(model, tokenizer, options=config.search, on_warning=on_warning)
+        generator._origin = origin
+        return generator
+
+    def save(self, directory: str | Path) -> None:
+        """Write a model directory that `load` reads, as `Translator.save` does.
+
+        Raises:
+            ModelDirectoryError: The directory holds something.
+            StorageError: It cannot be written.
+        """
+        tokenizers = Tokenizers(self.tokenizer, self.tokenizer)
+        with saved_model(Path(directory), self.model, tokenizers, self.options, self._origin):
+            pass
 
     @check_arguments()
     def token_log_probs(self, lines: Sequence[str], on_progress: ProgressCallback = no_progress) -> list[np.ndarray]:

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from textwrap import shorten
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -23,9 +23,10 @@ from seq2seq.inference.searcher import Searcher, length_limits
 from seq2seq.inference.shortlist import Shortlist
 from seq2seq.inference.step_factory import StepSourceFactory
 from seq2seq.inference.step_sources import Batch, StepSource
-from seq2seq.model_directory.model import load_model
+from seq2seq.model_directory.model import Origin, load_model, read_origin, saved_model
 from seq2seq.models.base import check_tokenizers
 from seq2seq.models.translation import Seq2Seq
+from seq2seq.notebook_html import html_facts
 
 CHUNK_SENTENCES = 2_000  # sentences in memory at once when streaming
 
@@ -77,12 +78,13 @@ class Translator:
         self.on_warning = on_warning
         self._memory = BatchSplitter()  # in the unit of `batch_tokens`
         self.searcher = Searcher()
+        self._origin: Origin | None = None  # where `load` read the model
 
     @classmethod
     @check_arguments()
     def load(
         cls, path: str | Path, precision: Precision = "float32", on_warning: Callable[[str], None] = warnings.warn
-    ) -> "Translator":
+    ) -> Self:
         """Read a model directory; its recipe's `search` section gives the default options.
 
         Args:
@@ -96,8 +98,38 @@ class Translator:
         """
         set_up_device()
         set_tf32(precision)
-        model, tokenizers, config = load_model(Path(path), precision)
-        return cls(model, *tokenizers, options=config.search, folder=Path(path), on_warning=on_warning)
+        folder = Path(path)
+        origin = read_origin(folder)
+        model, tokenizers, config = load_model(folder, precision)
+        translator = cls(model, *tokenizers, options=config.search, folder=folder, on_warning=on_warning)
+        translator._origin = origin
+        return translator
+
+    def save(self, directory: str | Path) -> None:
+        """Write a model directory that `load` reads: model, tokenizers, default options and shortlist.
+
+        Of a model whose weights are still those that `load` read, recipe, corpora and scores are kept, and so is the
+        8-bit decoder. Otherwise the recipe has the model's sections and no corpora, see `save_model`.
+
+        Args:
+            directory: Not there yet, or empty. It is whole or not there.
+
+        Raises:
+            ModelDirectoryError: The directory holds something.
+            StorageError: It cannot be written.
+        """
+        with saved_model(Path(directory), self.model, self.tokenizers, self.options, self._origin) as partial:
+            self.step_sources.save(partial)
+
+    def _repr_html_(self) -> str:
+        sizes = [f"{tokenizer.vocabulary_size:,}" for tokenizer in self.tokenizers]
+        joint = self.tokenizers.source is self.tokenizers.target
+        facts = {
+            "model": f"{self.model.count_params():,} parameters",
+            "vocabulary": f"{sizes[0]} joint" if joint else f"{sizes[0]} source, {sizes[1]} target",
+            "search": f"beam {self.options.beam_size}, length penalty {self.options.length_penalty:g}",
+        }
+        return html_facts("Translator", facts)
 
     @check_arguments()
     def check(self, options: SearchOptions) -> None:

@@ -251,37 +251,6 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     return values
 
 
-def record_derived_file(folder: Path, file: str, made_from: Mapping[str, str]) -> None:
-    """Enter into `metadata.json` the checksum of a file that was made from the model, and those of what it came from.
-
-    `file` has been written; `made_from` is SHA-256 by file name.
-    """
-    values = read_metadata(folder)
-    entry = {file: sha256(folder / file), **made_from}
-    write_metadata(folder, values | {"derived": values.get("derived", {}) | {file: entry}})
-
-
-def verify_derived_file(folder: Path, file: str, made_from: Mapping[str, str], again: str) -> Path:
-    """Verify a file by what `record_derived_file` entered, given the same as it is now; return its path.
-
-    Args:
-        again: What to do otherwise, for the error.
-
-    Raises:
-        ModelDirectoryError: It is missing, damaged, made from other files or not recorded.
-    """
-    path = folder / file
-    if not os.path.lexists(path):
-        raise ModelDirectoryError(f"{path}: no such file. {again}")
-    recorded, found = read_metadata(folder).get("derived", {}).get(file, {}), {file: sha256(check_regular_file(path))}
-    if differ := [name for name, digest in {**found, **made_from}.items() if recorded.get(name) != digest]:
-        raise ModelDirectoryError(
-            f"{path}: damaged, or made from other files: SHA-256 of {' and '.join(differ)} differs from {METADATA}. "
-            f"{again}"
-        )
-    return path
-
-
 def read_history(folder: Path) -> list[dict[str, Any]]:
     """All validations of a run, in order; [] before the first. A half-written last line does not count.
 

@@ -6,6 +6,7 @@ from platform import python_version
 from typing import Any
 
 from seq2seq.config import Config
+from seq2seq.config.recipe import component_of
 from seq2seq.model_directory.directory import (
     load_model_config,
     load_tokenizers,
@@ -79,14 +80,6 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
             {"name": name, "shape": list(array.shape), "parameters": array.size} for name, array in weights.items()
         ],
     }
-
-
-def component_of(name: str) -> str:
-    """Which of a recipe's `components` a weight belongs to, by its name; else the name's first word."""
-    first, *inner = name.split("/")
-    if "attention" in (first, *inner):
-        return "attention"
-    return "output" if first.startswith("output") else first
 
 
 def _training(folder: Path, config: Config) -> dict[str, Any] | None:

@@ -1,54 +1,100 @@
 """A model and its directory: saved with what was measured, loaded whatever precision and device it was trained in."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from seq2seq.arguments import check_arguments
-from seq2seq.config import LanguageModelConfig, Precision, TranslationConfig
+from seq2seq.config import Config, LanguageModelConfig, Precision, Section, TranslationConfig
 from seq2seq.config.recipe import RecipeT
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError
+from seq2seq.model_directory.contents import ModelContents, new_model_directory
 from seq2seq.model_directory.directory import (
     CONFIG,
     WEIGHTS_FILE,
-    create_model_directory,
+    load_model_config,
     load_recipe,
     load_tokenizers,
     load_weights,
-    save_weights,
     verify_directory,
 )
 from seq2seq.models.base import DecoderModel, assign_weights, check_tokenizers, named_weights
 from seq2seq.models.build import LANGUAGE_MODELING, TRANSLATION, ModelT, Task, recipe_from_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
-from seq2seq.storage.files import atomic_folder
+from seq2seq.storage.arrays import digest, load_digest
+
+
+class Origin(NamedTuple):
+    """Where the weights of a model in memory were read: recipe and metadata of its directory, and their `digest`."""
+
+    config: Config
+    metadata: Mapping[str, Any]
+    digest: str
+
+
+def read_origin(folder: Path) -> Origin:
+    """Of the model that is in a directory now.
+
+    Raises:
+        ModelDirectoryError: Something is missing, damaged, edited, or of a later format version.
+    """
+    metadata = verify_directory(folder)
+    return Origin(load_model_config(folder), metadata, load_digest(folder / WEIGHTS_FILE))
 
 
 @check_arguments()
-def save_model(model: DecoderModel, tokenizers: Tokenizers | Tokenizer, directory: str | Path) -> None:
+def save_model(
+    model: DecoderModel, tokenizers: Tokenizers | Tokenizer, directory: str | Path, search: Section | None = None
+) -> None:
     """Make a model directory of a model trained with Keras's `fit`: `Translator.load` or `TextGenerator.load` reads it.
 
-    The directory's recipe has the model's sections and seed, and no corpora.
+    The directory's recipe has the model's sections and seed, and no corpora. `Translator.save` does the same for a
+    translator, and keeps what is known of a model that was loaded.
 
     Args:
         model: Its weights as they are now; for their moving average, call within `model.update.averaged_weights()`.
         tokenizers: Those that its token ids are of; one alone for both sides, or for a language model.
         directory: Not there yet, or empty. It is whole or not there.
+        search: `SearchOptions`, of a language model `GenerationOptions`: the default options of what is loaded from
+            there.
 
     Raises:
         ArgumentError: A tokenizer has another vocabulary size than the model.
         ModelDirectoryError: The directory holds something.
         StorageError: It cannot be written.
     """
-    folder = Path(directory)
     if isinstance(tokenizers, Tokenizer):
         tokenizers = Tokenizers(tokenizers, tokenizers)
+    with saved_model(Path(directory), model, tokenizers, search):
+        pass
+
+
+@contextmanager
+def saved_model(
+    folder: Path,
+    model: DecoderModel,
+    tokenizers: Tokenizers,
+    search: Section | None = None,
+    origin: Origin | None = None,
+) -> Iterator[Path]:
+    """`save_model`; yield the directory under another name, for what else belongs in it.
+
+    Args:
+        origin: Where the model was read. If its weights are still the same, recipe and metadata are taken from there.
+    """
     check_tokenizers(model, tokenizers)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ModelDirectoryError(f"{folder}: not an empty directory. Delete it, or give another one.")
-    with atomic_folder(folder) as partial:
-        create_model_directory(partial, recipe_from_model(model, tokenizers), tokenizers)
-        save_weights(partial, named_weights(model), model.precision, {})
+    weights = named_weights(model)
+    if origin is not None and digest(weights) == origin.digest:
+        config, metadata = origin.config, origin.metadata
+    else:
+        config, metadata = recipe_from_model(model, tokenizers), {"precision": model.precision, "scores": {}}
+    if search is not None:
+        config = config.model_copy(update={"search": search})
+    with new_model_directory(folder, ModelContents(config, tokenizers, weights, metadata)) as partial:
+        yield partial
 
 
 @check_arguments()

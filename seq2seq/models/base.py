@@ -1,5 +1,7 @@
 """What predicts a target token by token: embeddings, decoder and output layer."""
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -9,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.arguments import describe
-from seq2seq.config import Precision
+from seq2seq.config import Precision, TranslationConfig
 from seq2seq.config.network import TargetEmbeddingsConfig
+from seq2seq.config.recipe import component_of
 from seq2seq.config.section import Section
 from seq2seq.data.tokenizer import BOS_ID, PAD_ID, Tokenizers
 from seq2seq.errors import ArgumentError, ModelDirectoryError
@@ -26,6 +29,7 @@ from seq2seq.layers import (
 )
 from seq2seq.layers.recurrent_scan import WeightOverrides
 from seq2seq.models.trainable import TrainableModel
+from seq2seq.notebook_html import html_block, html_table
 
 
 class DecoderModel(TrainableModel):
@@ -52,7 +56,7 @@ class DecoderModel(TrainableModel):
 
     decoder: Decoder
     section_types: ClassVar[dict[str, type[Section]]]
-    sections: dict[str, Section]  # of the recipe, by the names of the constructor's arguments
+    sections: dict[str, Any]  # of the recipe, by the names of the constructor's arguments
 
     def __init__(
         self, vocabulary_size: int, embeddings: TargetEmbeddingsConfig, *, name: str, seed: int, precision: Precision
@@ -88,6 +92,17 @@ class DecoderModel(TrainableModel):
         """Of source and target, here one; `Seq2Seq` has two."""
         target = self.target_embedding.vocabulary_size
         return target, target
+
+    def _repr_html_(self) -> str:
+        counts: Counter[str] = Counter()
+        for weight in self.weights:
+            counts[component_of(weight_name(weight))] += math.prod(weight.shape)
+        about = {name: section.describe() for name, section in self.sections.items()}
+        about |= {f"{side}_embedding": about["embeddings"] for side in ("source", "target")}
+        names = [name for name in TranslationConfig.components if name in counts]
+        rows = [(name.replace("_", " "), f"{counts[name]:,}", about.get(name, "")) for name in names]
+        rows.append(("together", f"{counts.total():,}", f"computes in {self.precision}"))
+        return html_block(type(self).__name__, html_table(rows, ("part", "parameters", ""), numeric=[1]))
 
     def embedding_dropouts(self, side: str, words: float, numbers: float) -> list[Dropout]:
         """Dropout of whole vectors and of single numbers."""

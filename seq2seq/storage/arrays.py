@@ -26,7 +26,7 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[
         ValueError: An array does not consist of numbers.
     """
     values = {name: np.asarray(array, array.dtype.newbyteorder("<"), order="C") for name, array in arrays.items()}
-    header = {"metadata": json.dumps(dict(metadata or {}), sort_keys=True), "arrays": _digest(values)}
+    header = {"metadata": json.dumps(dict(metadata or {}), sort_keys=True), "arrays": digest(values)}
     contents = save(values, header | {"sha256": _seal(header)})
     with atomic_write(path, len(contents)) as partial:
         partial.write_bytes(contents)
@@ -40,7 +40,7 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """
     with _reading(path) as (file, header):
         arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
-        if _digest(arrays) != header["arrays"]:
+        if digest(arrays) != header["arrays"]:
             raise ValueError("its arrays do not match their checksum")
         return arrays, dict(json.loads(header["metadata"]))
 
@@ -49,6 +49,12 @@ def load_metadata(path: Path) -> dict[str, Any]:
     """Only the mapping that `save_arrays` wrote, see `load_arrays`; the arrays are neither read nor checked."""
     with _reading(path) as (_, header):
         return dict(json.loads(header["metadata"]))
+
+
+def load_digest(path: Path) -> str:
+    """The `digest` of the arrays that `save_arrays` wrote, see `load_arrays`; no array is read or checked."""
+    with _reading(path) as (_, header):
+        return header["arrays"]
 
 
 def load_checksum(path: Path) -> str:
@@ -75,14 +81,15 @@ def _reading(path: Path) -> Iterator[tuple[Any, dict[str, str]]]:
         ) from None
 
 
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
+def digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of names, types, shapes and numbers."""
+    found = hashlib.sha256()
     for name, array in sorted(arrays.items()):
         if array.dtype.kind not in "biuf":
             raise ValueError(f"'{name}' is {array.dtype}, expected numbers")
-        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
-        digest.update(array.reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
+        found.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        found.update(array.reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
 
 
 def _seal(header: Mapping[str, str]) -> str:

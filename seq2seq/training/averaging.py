@@ -1,7 +1,6 @@
 """Weights that validations measured, kept for their mean, which often translates better than any one of them."""
 
 import math
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,17 +9,10 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from seq2seq.errors import ModelDirectoryError, TrainingError
-from seq2seq.model_directory.directory import (
-    CONFIG,
-    TOKENIZER_FILES,
-    load_model_config,
-    read_history,
-    save_weights,
-    verify_directory,
-)
+from seq2seq.model_directory.contents import ModelContents, new_model_directory
+from seq2seq.model_directory.directory import load_model_config, load_tokenizers, read_history, verify_directory
 from seq2seq.models.base import DecoderModel, named_weights
 from seq2seq.storage.arrays import load_arrays, load_metadata, save_arrays
-from seq2seq.storage.files import atomic_folder, atomic_write, check_regular_file
 
 KEPT_WEIGHTS_FILE = "checkpoints/update-{:08d}.safetensors"
 
@@ -109,15 +101,12 @@ def average_checkpoints(
         What is known of each validation, in the order of choice: `update`, `epoch`, `metric`, `value`, `loss`, `bleu`.
 
     Raises:
-        TrainingError: Not exactly one of `last` and `best` is given, one of these validations was not kept, or `output`
-            is in use.
-        ModelDirectoryError: A file is damaged, or the files are not of one model.
+        TrainingError: Not exactly one of `last` and `best` is given, or one of these validations was not kept.
+        ModelDirectoryError: A file is damaged, the files are not of one model, or `output` is in use.
 
     Source: Junczys-Dowmunt, Dwojak and Sennrich (2016); Vaswani et al. (2017), section 6.1.
     """
     directory, output = Path(directory), Path(output)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise TrainingError(f"{output}: is there already, and not empty. Give another output directory.")
     described = verify_directory(directory)
     chosen = _choose(directory, last, best)
     mean = _mean([file for file, _ in chosen])
@@ -127,12 +116,10 @@ def average_checkpoints(
         "by": "last" if best is None else f"best {validations[0]['metric']}",
         "validations": validations,
     }
-    with atomic_folder(output) as folder:
-        for name in (CONFIG, *TOKENIZER_FILES):
-            if (directory / name).exists():
-                with atomic_write(folder / name) as partial:
-                    shutil.copyfile(check_regular_file(directory / name), partial)
-        save_weights(folder, mean, described["precision"], scores, described.get("corpus"), described["tokenizers"])
+    known = {name: described[name] for name in ("precision", "tokenizers", "corpus") if name in described}
+    contents = ModelContents(load_model_config(directory), load_tokenizers(directory), mean, known | {"scores": scores})
+    with new_model_directory(output, contents):
+        pass
     return validations
 
 

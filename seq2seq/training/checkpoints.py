@@ -25,6 +25,7 @@ from seq2seq.models.base import DecoderModel, named_weights, weight_name
 from seq2seq.storage.arrays import load_arrays, save_arrays
 from seq2seq.storage.files import atomic_write, check_regular_file, file_lock, wrap_storage_errors
 from seq2seq.training.averaging import prune_kept, save_kept_weights, truncate_kept
+from seq2seq.training.pace import with_recorded_plan
 from seq2seq.training.preparation import TrainingData
 from seq2seq.training.run_state import RunState
 
@@ -34,7 +35,7 @@ LOCK_FILE = "checkpoints/train.lock"
 # What may differ between the recipe of an interrupted run and the one that resumes it: keys and whole sections.
 # Precision may be spelt out where `auto` was: the checkpoint knows the one that was used.
 CHANGEABLE_KEYS = (
-    *(f"training.{key}" for key in ("epochs", "updates", "learning_rate", "schedule", "recovery")),
+    *(f"training.{key}" for key in ("epochs", "updates", "minutes", "learning_rate", "schedule", "recovery")),
     *(f"training.{key}" for key in ("checkpoint_minutes", "keep_last", "keep_best", "tensorboard")),
     # About the machine: a run that is resumed on another device gets that device's default anyway.
     *(f"training.{key}" for key in ("distribution", "precision", "deterministic")),
@@ -83,7 +84,8 @@ def check_recipe(directory: Path, config: Config, allow_changes: bool = False) -
     Returns:
         The recipe, and the keys outside `CHANGEABLE_KEYS` in which it differs from the one that the run was started
         with. Where it leaves `batching.max_tokens` to the device, it gets those that the run was started with, so that
-        a run that is resumed on another device keeps its batches.
+        a run that is resumed on another device keeps its batches; and where it leaves `training.updates` to
+        `training.minutes`, see `with_recorded_plan`.
 
     Raises:
         TrainingError: There are such keys, and they are not allowed to differ.
@@ -92,6 +94,7 @@ def check_recipe(directory: Path, config: Config, allow_changes: bool = False) -
     if config.batching.max_tokens is None:
         batching = config.batching.model_copy(update={"max_tokens": started.batching.max_tokens})
         config = config.model_copy(update={"batching": batching})
+    config = with_recorded_plan(config, started)
     keys = changed_keys(started, config)
     changed = [key for key in keys if not any(key == free or key.startswith(f"{free}.") for free in CHANGEABLE_KEYS)]
     if changed and not allow_changes:
@@ -153,6 +156,12 @@ class RunDirectory:
         else:  # began with its corpora, for the workers that wait for them
             (self.directory / HISTORY).unlink(missing_ok=True)
             truncate_kept(self.directory, -1)
+
+    def replace_config(self, config: Config) -> None:
+        """Go on with another recipe, and write it."""
+        self.config = config
+        if self.replicas.is_chief:
+            create_model_directory(self.directory, config, self.data.tokenizers)
 
     def load(self, name: str, allow_changes: bool = False) -> RunState:
         """Go to where a checkpoint stands; what was measured after it will be measured again.

@@ -1,5 +1,6 @@
 """What a run shows: a summary, live progress on a terminal, plain lines elsewhere; and what it logs for TensorBoard."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,20 +31,35 @@ VALIDATION_SCALARS = {
 }
 
 
+def make_display(console: Console | None) -> "Display":
+    """The display of a console; without one, that of the notebook or terminal that this process runs in, if any."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    if console is None and hasattr(shell, "kernel"):
+        from seq2seq.training.notebook_display import NotebookDisplay
+
+        return NotebookDisplay()
+    if console is None and sys.stderr is not None and sys.stderr.isatty():
+        console = Console(stderr=True)
+    return Display(console)
+
+
 class Timer:
     """Wall-clock seconds since it was made or restarted; `tokens` are counted from outside, from 0."""
 
+    clock = staticmethod(time.monotonic)
+
     def __init__(self) -> None:
-        self._since, self.tokens = time.monotonic(), 0
+        self._since, self.tokens = self.clock(), 0
 
     def restart(self) -> float:
         """Count from now on; returns the seconds so far."""
-        before, self._since, self.tokens = self._since, time.monotonic(), 0
+        before, self._since, self.tokens = self._since, self.clock(), 0
         return self._since - before
 
     def seconds(self) -> float:
         """Seconds so far."""
-        return time.monotonic() - self._since
+        return self.clock() - self._since
 
     def tokens_per_second(self) -> float:
         """Mean speed so far."""
@@ -95,10 +111,7 @@ class Display:
             task = bar.add_task(f"epoch {epoch}", total=batches, completed=done, numbers="")
 
             def show(completed: int, numbers: Mapping[str, Any]) -> None:
-                text = (
-                    f"update {numbers['update']:,}  loss {numbers['loss']:.3f}  "
-                    f"{numbers['tokens_per_second']:,.0f} tokens/s  ETA {format_duration(numbers['eta'])}"
-                )
+                text = describe_progress(numbers)
                 bar.update(task, completed=completed, numbers=text)
                 if not self.console.is_terminal and self._since_line.seconds() > LINE_INTERVAL:
                     self._since_line.restart()
@@ -129,6 +142,14 @@ class Display:
             transient=True,
             disable=not self.console.is_terminal,
         )
+
+
+def describe_progress(numbers: Mapping[str, Any]) -> str:
+    """The latest numbers of an epoch in a line."""
+    return (
+        f"update {numbers['update']:,}  loss {numbers['loss']:.3f}  {numbers['tokens_per_second']:,.0f} tokens/s  "
+        f"ETA {format_duration(numbers['eta'])}"
+    )
 
 
 def format_duration(seconds: float) -> str:

@@ -17,6 +17,7 @@ from seq2seq.models.base import DecoderModel
 from seq2seq.training.checkpoints import LAST, RunDirectory
 from seq2seq.training.display import LOG_INTERVAL, Display, TensorBoardWriter, Timer, pluralize
 from seq2seq.training.optimization import learning_rate, update_plateau
+from seq2seq.training.pace import late_warning
 from seq2seq.training.preparation import TrainingData
 from seq2seq.training.recovery import CHECK_INTERVAL, DivergenceError, DivergenceMonitor, explain_out_of_memory
 from seq2seq.training.run_state import RunState, StopResult, check_stopping, plan_epoch, planned_updates
@@ -49,6 +50,7 @@ class TrainingLoop:
         model: Compiled, in the state that `run_state` belongs to.
         data: What to train on.
         run_state: Where the run stands at first; the attribute of this name follows it.
+        epoch_batches: Batches of the first epoch, by which `planned_updates` are counted.
         directory, validator, monitor, callbacks, display, replicas: Those of this model and run.
         stop: Set to interrupt the run.
         tensorboard: TensorBoardWriter, on the worker that writes; None for none.
@@ -60,6 +62,7 @@ class TrainingLoop:
     model: DecoderModel
     data: TrainingData
     run_state: RunState
+    epoch_batches: int
     directory: RunDirectory
     validator: Validator
     monitor: DivergenceMonitor
@@ -71,7 +74,7 @@ class TrainingLoop:
 
     def __post_init__(self) -> None:
         self.requests = RunRequests()  # as all workers agree
-        self.saved_update = self.update
+        self.saved_update, self.said_late = self.update, False
         # Since the last pause, since seconds were counted, and since a checkpoint was written.
         self.throughput, self.count_timer, self.save_timer = Timer(), Timer(), Timer()
 
@@ -79,6 +82,17 @@ class TrainingLoop:
     def update(self) -> int:
         """Updates done, those that were skipped for not being finite included."""
         return self.run_state.total_batches // self.config.training.accumulation_steps
+
+    @property
+    def planned_updates(self) -> int:
+        """Updates of the whole run."""
+        return planned_updates(self.config.training, self.epoch_batches)
+
+    @property
+    def expected_seconds(self) -> float:
+        """Training time of the whole run, at the pace so far."""
+        progress, batches = self.run_state, self.planned_updates * self.config.training.accumulation_steps
+        return progress.seconds * max(batches, progress.total_batches) / progress.total_batches
 
     @property
     def end(self) -> StopResult | None:
@@ -132,7 +146,7 @@ class TrainingLoop:
             ):
                 logs = self._learn(batch, plan)
                 if progress.total_batches % DISPLAY_INTERVAL == 0:
-                    show(progress.batch, self._numbers(logs, plan))
+                    show(progress.batch, self._numbers(logs))
                 self._write_scalars(logs)
                 self.requests = self._ask()
                 if progress.total_batches % CHECK_INTERVAL == 0:
@@ -152,7 +166,8 @@ class TrainingLoop:
         """One batch; returns the logs of the step."""
         progress, number = self.run_state, self.run_state.batch
         self.callbacks.on_train_batch_begin(number)
-        rate = learning_rate(self.config.training, self.update + 1, progress.plateau_factor) / 2**progress.rollbacks
+        training, end = self.config.training, self.planned_updates
+        rate = learning_rate(training, self.update + 1, progress.plateau_factor, end) / 2**progress.rollbacks
         self.model.optimizer.learning_rate.assign(rate)
         set_tf32(self.model.precision)  # a callback may have run a model of another one
         with explain_out_of_memory(self.data, plan, number, self.replicas.num_replicas):
@@ -189,6 +204,9 @@ class TrainingLoop:
             if progress.best is None and should_warn_no_gain(entry, before // training.accumulation_steps, training):
                 guessing = math.log(self.model.vocabulary_sizes[1])
                 self.display.print(no_gain_warning(entry, self.validator.unigram_loss, guessing, training))
+            if not self.said_late and (warning := late_warning(training.minutes, self.expected_seconds)):
+                self.said_late = True
+                self.display.print(warning)
             self.directory.record_validation(entry, progress)
             if self.tensorboard is not None:
                 self.tensorboard.log_validation(entry, *self.validator.samples())
@@ -271,13 +289,11 @@ class TrainingLoop:
         self.saved_update = self.update
         self.save_timer.restart()
 
-    def _numbers(self, logs: dict[str, Any], plan: BatchPlan) -> dict[str, float]:
-        """For the live line; the time left is estimated from the whole run's pace."""
-        progress, training = self.run_state, self.config.training
-        total = planned_updates(training, len(plan)) * training.accumulation_steps
+    def _numbers(self, logs: dict[str, Any]) -> dict[str, float]:
+        """For the live line."""
         return {
             "update": self.update,
             "loss": float(logs["loss"]),
             "tokens_per_second": self.throughput.tokens_per_second(),
-            "eta": max(total - progress.total_batches, 0) * progress.seconds / progress.total_batches,
+            "eta": self.expected_seconds - self.run_state.seconds,
         }

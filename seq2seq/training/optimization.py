@@ -100,8 +100,8 @@ def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
     return SGD(rate, momentum=config.momentum, weight_decay=config.weight_decay or None, spared=spared)
 
 
-def learning_rate(config: TrainingConfig, update: int, plateau_factor: float = 1.0) -> float:
-    """The learning rate of an update, counted from 1.
+def learning_rate(config: TrainingConfig, update: int, plateau_factor: float = 1.0, end: int | None = None) -> float:
+    """The learning rate of an update, counted from 1; `end` is the run's last one, for a cosine that lasts until then.
 
     Sources: Vaswani et al. (2017), section 5.3, `inverse_sqrt`; Loshchilov and Hutter (2017), equation 5 without
     restarts, `cosine`; Luong et al. (2015), section 4.1, `step`. Departure: `learning_rate` is the peak.
@@ -114,8 +114,12 @@ def learning_rate(config: TrainingConfig, update: int, plateau_factor: float = 1
     if schedule.type == "plateau":
         return max(peak * plateau_factor, schedule.min_learning_rate)
     if schedule.type == "cosine":
-        assert schedule.decay_updates is not None
-        done = (update - max(schedule.decay_start, schedule.warmup_updates)) / schedule.decay_updates
+        start = max(schedule.decay_start, schedule.warmup_updates)
+        length = schedule.decay_updates
+        if length is None:
+            assert end is not None
+            length = max(end - start, 1)
+        done = (update - start) / length
         cosine = math.cos(math.pi * min(max(done, 0.0), 1.0))
         return schedule.min_learning_rate + (peak - schedule.min_learning_rate) * (1.0 + cosine) / 2.0
     if schedule.type == "step":

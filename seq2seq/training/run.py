@@ -15,20 +15,28 @@ from rich.console import Console
 
 from seq2seq.arguments import check_arguments
 from seq2seq.config import Config
+from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.replicas import report_lost_workers
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory.directory import CONFIG, METADATA, load_model_config
 from seq2seq.training.checkpoints import LAST, RunDirectory, check_recipe, lock_run
-from seq2seq.training.display import Display, TensorBoardWriter, format_duration
+from seq2seq.training.display import Display, TensorBoardWriter, format_duration, make_display
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.machine import Machine, check_workers, set_up_machine, with_batch_tokens
+from seq2seq.training.pace import describe_plan, needs_plan, plan_updates
 from seq2seq.training.recovery import DivergenceMonitor
-from seq2seq.training.run_state import RunState, StopResult, check_update_count, plan_epoch, planned_updates
-from seq2seq.training.setup import make_compiled_model, prepare_on_all_workers, summarize, try_largest_batches
+from seq2seq.training.run_state import RunState, StopResult, check_update_count, nothing_left, plan_epoch
+from seq2seq.training.setup import (
+    make_compiled_model,
+    measure_pace,
+    prepare_on_all_workers,
+    summarize,
+    try_largest_batches,
+)
 from seq2seq.training.validation import FINAL_NO_GAIN_WARNING, VALIDATORS, Validator, short_run_warning
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainingReport:
     """How a run ended.
 
@@ -47,6 +55,16 @@ class TrainingReport:
     seconds: float
     best: float | None
     history: list[dict[str, Any]]
+
+    def __repr__(self) -> str:
+        best = "none" if self.best is None else f"{self.best:.4g}"
+        end = self.end.message if self.end else "interrupted"
+        return f"TrainingReport({str(self.directory)!r}, {self.updates:,} updates, best {best}, {end})"
+
+    def _repr_html_(self) -> str:
+        from seq2seq.training.report_html import report_html
+
+        return report_html(self)
 
 
 @check_arguments(config="load_config('quickstart') reads a recipe.")
@@ -74,7 +92,8 @@ def train(
         config: The recipe.
         directory: The model directory; see `model_directory`.
         callbacks: Keras callbacks; they get batch and epoch logs and may set `model.stop_training`.
-        console: Where to show progress; nowhere by default.
+        console: Where to show progress; by default in the cell of a notebook or on stderr at a terminal, and else
+            nowhere; `Console(quiet=True)`: nowhere.
         allow_changes: Resume even if the recipe or the corpora changed. The current epoch then begins anew.
 
     Raises:
@@ -94,7 +113,7 @@ def train(
         config, changed = check_recipe(directory, config, allow_changes) if resumes else (config, None)
         config = with_batch_tokens(config, machine.device)
         check_workers(machine, config)
-        return _train(config, directory, callbacks, Display(console), machine, changed, allow_changes)
+        return _train(config, directory, callbacks, make_display(console), machine, changed, allow_changes)
 
 
 def _train(
@@ -118,12 +137,13 @@ def _train(
     records = RunDirectory(directory, config, model, data, replicas)
     progress = RunState() if changed is None else _resume(records, changed, display, allow_changes)
     records.start_run(resumes)
-    stop = Event()
+    plan, stop = plan_epoch(config, data.train, 1), Event()
     loop = TrainingLoop(
         config,
         model,
         data,
         progress,
+        epoch_batches=len(plan),
         directory=records,
         validator=validator,
         monitor=DivergenceMonitor(config.training.recovery, model, data),
@@ -135,18 +155,19 @@ def _train(
     )
     if board is not None:
         board.start(loop.update)
-    if loop.should_continue:
-        plan = plan_epoch(config, data.train, progress.epoch)
+    if loop.end is not None and not loop.should_continue:
+        display.print(nothing_left(config, progress, loop.end))
+    else:
+        if resumes:
+            display.print(f"resuming after update {loop.update:,}, in epoch {progress.epoch}")
         summarize(display, model, data, plan, directory)
         check_update_count(config.training, len(plan))
-        if warning := short_run_warning(planned_updates(config.training, len(plan)), config.training):
-            display.print(warning)
         with _stop_on_signals(stop, display.print):
             # The largest batches of all epochs: one of them may leave out a mixture's longest sentence.
-            tried = plan_epoch(config, data.train, progress.epoch, full_pass=True)
-            try_largest_batches(validator, tried)
+            try_largest_batches(validator, plan_epoch(config, data.train, progress.epoch, full_pass=True))
+            _plan_by_speed(loop, plan)
             loop.run()
-    _say_how_it_ended(loop, directory, display)
+        _say_how_it_ended(loop, directory, display)
     progress = loop.run_state
     return TrainingReport(directory, loop.end, loop.update, progress.seconds, progress.best, records.history())
 
@@ -155,15 +176,27 @@ def _resume(records: RunDirectory, changed: list[str], display: Display, allow_c
     """Restore the last checkpoint, and say what has changed since."""
     before, now = load_model_config(records.directory).training, records.config.training
     progress = records.load(LAST, allow_changes)
-    display.print(
-        f"resuming after update {progress.total_batches // now.accumulation_steps:,}, in epoch {progress.epoch}"
-    )
     if progress.rollbacks and (before.learning_rate, before.schedule) != (now.learning_rate, now.schedule):
         progress.rollbacks = 0
         display.print("the learning rate was changed, and is no longer halved for the times the run was rolled back")
     if changed:
         display.print(f"warning: the recipe changed: {', '.join(changed)}")
     return progress
+
+
+def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
+    """Decide how many updates fit into `training.minutes` where that is open, for this run and all that resume it."""
+    config, display = loop.config, loop.display
+    if needs_plan(config):
+        pace = measure_pace(loop.validator, loop.directory, loop.run_state, plan, loop.stop)
+        if pace is None:  # interrupted
+            return
+        loop.run_state.seconds = pace.so_far
+        loop.config = plan_updates(config, pace, loop.epoch_batches, loop.update)
+        loop.directory.replace_config(loop.config)
+        display.print(describe_plan(loop.config, pace, loop.planned_updates))
+    if warning := short_run_warning(loop.planned_updates, loop.config.training):
+        display.print(warning)
 
 
 def _say_how_it_ended(loop: TrainingLoop, directory: Path, display: Display) -> None:

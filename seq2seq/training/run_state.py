@@ -84,7 +84,10 @@ def plan_epoch(config: Config, train: EncodedMixture, epoch: int, full_pass: boo
 
 
 def planned_updates(training: TrainingConfig, batches: int) -> int:
-    """Updates of a whole run whose epochs have `batches` batches each."""
+    """Updates of a whole run whose epochs have `batches` batches each, as its first: one number throughout the run.
+
+    Other epochs of it may have some more or fewer. `training` has `epochs` or `updates`.
+    """
     by_epochs = None if training.epochs is None else batches * training.epochs // training.accumulation_steps
     return min(end for end in (by_epochs, training.updates) if end is not None)
 
@@ -141,6 +144,28 @@ def check_stopping(config: Config, run_state: RunState, stopped_by_callback: boo
     if stopped_by_callback:
         return StopResult(StopReason.CALLBACK, "a callback stopped it")
     return None
+
+
+def nothing_left(config: Config, run_state: RunState, end: StopResult) -> str:
+    """What to say when a run that has ended is resumed, and with which keys it would continue."""
+    training, validation = config.training, config.validation
+    updates, more, message = run_state.total_batches // training.accumulation_steps, [], end.message
+    if training.updates is not None and updates >= training.updates:
+        message = f"{updates:,} of {_done(training.updates, 'update')}"
+        more.append(f"training.updates={_half_more(training.updates)}")
+        if training.minutes is not None:
+            more = [f"training.minutes={2 * training.minutes:g}"]
+    if training.epochs is not None and run_state.epoch > training.epochs:
+        if end.reason is StopReason.EPOCHS:
+            message = f"{training.epochs:,} of {_done(training.epochs, 'epoch')}"
+        more.append(f"training.epochs={_half_more(training.epochs)}")
+    if validation.patience is not None and run_state.wait >= validation.patience:
+        more.append(f"validation.patience={validation.patience + run_state.wait}")
+    return f"nothing left to do: {message}. More: {' '.join(f'--set {setting}' for setting in more)}"
+
+
+def _half_more(count: int) -> int:
+    return math.ceil(1.5 * count)
 
 
 def _done(count: int, noun: str) -> str:

@@ -5,11 +5,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from threading import Event
 
+import numpy as np
 import tensorflow as tf
 
 from seq2seq.config import Config, Precision
-from seq2seq.data.batching import BatchPlan, replica_batches
+from seq2seq.data.batching import BatchPlan, batch_dataset, replica_batches
 from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.devices.device import runs_on_gpu
 from seq2seq.devices.replicas import Replicas
@@ -18,11 +20,13 @@ from seq2seq.model_directory.directory import create_model_directory, load_token
 from seq2seq.models.base import DecoderModel, weight_name
 from seq2seq.models.build import build_model
 from seq2seq.storage.files import expand_path
-from seq2seq.training.checkpoints import restore, snapshot
-from seq2seq.training.display import Display
+from seq2seq.training.checkpoints import LAST, RunDirectory, restore, snapshot
+from seq2seq.training.display import Display, Timer
 from seq2seq.training.optimization import make_optimizer
+from seq2seq.training.pace import Pace
 from seq2seq.training.preparation import TrainingData, describe_batch, prepare_data
 from seq2seq.training.recovery import explain_out_of_memory
+from seq2seq.training.run_state import RunState
 from seq2seq.training.validation import Validator
 
 try:
@@ -31,6 +35,9 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 MAX_LISTED = 12  # weights in a message
+# How fast a run is: by at least so many batches, and for this share of its time, up to a limit.
+MEASURED_BATCHES, MEASURED_SHARE, MAX_MEASURED_SECONDS = 10, 0.03, 60.0
+CHECKPOINTS_PER_VALIDATION = 2.0  # what is written after one, with the model and the kept weights
 
 
 def prepare_on_all_workers(
@@ -200,6 +207,42 @@ def try_largest_batches(validator: Validator, plan: BatchPlan) -> None:
     restore(model, before, "trial")
     if peak := peak_memory():
         display.print(f"peak memory: {peak / 2**30:.2f} GiB with the largest batches; training will take about as much")
+
+
+def measure_pace(
+    validator: Validator, directory: RunDirectory, run_state: RunState, plan: BatchPlan, stop: Event
+) -> Pace | None:
+    """Time some updates, a validation and a checkpoint, for a run of `training.minutes`, and undo what was learnt.
+
+    Returns:
+        What the chief has measured, on all workers; None if `stop` was set meanwhile on any.
+    """
+    model, data, replicas, training = validator.model, validator.data, validator.replicas, validator.config.training
+    assert training.minutes is not None
+    before, since_start, timer = snapshot(model), Timer(), Timer()
+    longest = min(60 * training.minutes * MEASURED_SHARE, MAX_MEASURED_SECONDS)
+    batches = batch_dataset(data.train, plan, 0, replicas.local_replicas, replicas.num_replicas).repeat()
+    with validator.display.spinner("measuring the speed of training"):
+        for number, batch in enumerate(batches, start=1 - MEASURED_BATCHES):
+            logs = model.step_function()(*batch)
+            if number % MEASURED_BATCHES:
+                continue
+            float(logs["loss"])  # waits for the device
+            interrupted, enough = replicas.any_worker(stop.is_set(), timer.seconds() > longest)
+            if interrupted or (number and enough):
+                break
+            if not number:
+                timer.restart()  # the first ones were for warming up
+        update = timer.seconds() / max(number, 1) * training.accumulation_steps
+        validation = 0.0 if interrupted else validator.rehearse()
+    restore(model, before, "measuring")
+    if interrupted:
+        return None
+    timer.restart()
+    directory.save(LAST, run_state)
+    validation += CHECKPOINTS_PER_VALIDATION * timer.seconds()
+    measured = np.array([update, validation, run_state.seconds + since_start.seconds()])
+    return Pace(*map(float, replicas.sum_over_workers(measured * replicas.is_chief)))
 
 
 def _corpora(data: TrainingData) -> dict[str, str]:

@@ -19,10 +19,11 @@ from seq2seq.inference.results import truncation_warning
 from seq2seq.inference.translator import Translator
 from seq2seq.models.base import DecoderModel
 from seq2seq.models.translation import Seq2Seq
-from seq2seq.training.display import Display
+from seq2seq.training.display import Display, Timer
 from seq2seq.training.preparation import TrainingData
 from seq2seq.training.recovery import explain_out_of_memory
 
+REHEARSED_SENTENCES = 1_000  # whose translation is timed
 MIN_GAIN = 0.1  # nats per target token below the frequencies, for a model that has learnt something
 MAX_COUNTED_TOKENS = 10_000_000  # tokens of each training corpus, enough for frequencies
 FINAL_NO_GAIN_WARNING = (
@@ -80,6 +81,12 @@ class Validator:
         """BLEU of the translated validation corpus, on raw text; None where it is not measured."""
         return None
 
+    def rehearse(self) -> float:
+        """How many seconds a validation will take, whatever the model has learnt until then."""
+        timer = Timer()
+        self.loss()
+        return timer.seconds()
+
     def samples(self, count: int = 5) -> tuple[list[tuple[str, str, str]], np.ndarray]:
         """Source, translation and reference of sentences from all over the corpus, and the first one's attention.
 
@@ -127,6 +134,21 @@ class TranslationValidator(Validator):
         references = [pair.target for pair in pairs]
         (score,) = score_texts(texts, references, bootstrap=False, language=self.language, metrics=["BLEU"])
         return score.score
+
+    def rehearse(self) -> float:
+        """Translations are made as long as the references are: a model that has learnt nothing does not end them."""
+        if not self.measures_bleu:
+            return super().rehearse()
+        valid, count = self.data.valid, min(len(self.data.valid_pairs), REHEARSED_SENTENCES)
+        sources = [pair.source for pair in self.data.valid_pairs]
+        mean, ratio = valid.target.lengths.mean(), valid.target.lengths.sum() / valid.source.lengths.sum()
+        lengths = {"min_length": int(mean), "max_length": None, "max_length_factor": ratio, "max_length_extra": 1}
+        options = self.options.model_copy(update=lengths)
+        mine = sources[:count][self.replicas.worker_index :: self.replicas.num_workers]
+        self.translator.translate(mine[:1], options, attention=False)  # which makes the graph
+        timer = Timer()
+        self.translator.translate(mine, options, attention=False)
+        return super().rehearse() + timer.seconds() * len(sources) / count
 
     def samples(self, count: int = 5) -> tuple[list[tuple[str, str, str]], np.ndarray]:
         pairs = [pair for pair in self.data.valid_pairs if pair.source.strip()]
@@ -198,7 +220,8 @@ def short_run_warning(updates: int, config: TrainingConfig) -> str:
     warmup = config.schedule.warmup_updates
     if updates > warmup:
         return ""
+    end = "updates" if updates == config.updates else "epochs"
     return (
         f"warning: this run has {updates:,} updates, and its learning rate rises until update {warmup:,}. Raise "
-        f"training.epochs, or lower training.schedule.warmup_updates"
+        f"training.{end}, or lower training.schedule.warmup_updates"
     )

@@ -17,6 +17,7 @@ HEAVY = ("tensorflow", "keras", "sacrebleu", "numpy")
         ("from seq2seq.cli import main; main(['train', 'quickstart', '--dump-config'])", ()),
         ("from seq2seq.cli import main; main(['inspect', 'nowhere'])", ("numpy",)),
         ("from seq2seq.cli import main; main(['average', 'nowhere'])", ()),
+        ("from seq2seq.cli import main; main(['export', 'nowhere', 'copy'])", ("sacrebleu", "numpy")),
         ("import seq2seq.evaluation.metrics", ("sacrebleu", "numpy")),
         ("import seq2seq.model_directory.directory, seq2seq.model_directory.inspection", ("numpy",)),
         ("import seq2seq.errors, seq2seq.config, seq2seq.corpora, seq2seq.data.tokenizer", ("numpy",)),

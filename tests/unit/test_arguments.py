@@ -29,7 +29,7 @@ from seq2seq import (
     train,
 )
 from seq2seq.analysis.attention import translation_map
-from seq2seq.analysis.plots.translations import plot_attention
+from seq2seq.analysis.plots.translations import plot_attention_heads
 from seq2seq.arguments import AtLeastOne, Dims, Pair, check_arguments
 from seq2seq.errors import ArgumentError, ConfigError, Seq2SeqError
 from seq2seq.layers import GRUCell
@@ -145,8 +145,8 @@ def test_what_is_given_in_place_of_something_else(tokenizer, translator):
         "load_config('quickstart') reads a recipe.",
     )
     says(
-        lambda: plot_attention(translator.translate(["the dog"])[0]),
-        "plot_attention: attention_map: expected AttentionMap, found Translation. "
+        lambda: plot_attention_heads(translator.translate(["the dog"])[0]),
+        "plot_attention_heads: attention_map: expected AttentionMap, found Translation. "
         "translation_map(translation) makes one.",
     )
     says(

@@ -149,7 +149,7 @@ def test_requests_that_are_unclear_or_would_overwrite(make, tmp_path):
     with pytest.raises(TrainingError, match="'last' is 0"):
         average_checkpoints(folder, tmp_path / "mean", last=0)
     for used in (folder, folder / "config.yaml"):
-        with pytest.raises(TrainingError, match="is there already, and not empty"):
+        with pytest.raises(ModelDirectoryError, match="not an empty directory"):
             average_checkpoints(folder, used, last=1)
     with pytest.raises(ModelDirectoryError, match="not a model directory"):
         average_checkpoints(tmp_path / "nowhere", tmp_path / "mean", last=1)

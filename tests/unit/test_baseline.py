@@ -91,4 +91,6 @@ def test_the_warning_names_what_was_found_and_what_to_do():
 def test_a_run_that_ends_within_its_warmup_is_told_before():
     config = TrainingConfig.model_validate({"schedule": {"warmup_updates": 150}})
     assert "has 75 updates, and its learning rate rises until update 150" in short_run_warning(75, config)
+    assert short_run_warning(75, config).endswith("Raise training.epochs, or lower training.schedule.warmup_updates")
+    assert "Raise training.updates," in short_run_warning(75, config.model_copy(update={"updates": 75}))
     assert short_run_warning(151, config) == ""

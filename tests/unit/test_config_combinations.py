@@ -170,7 +170,7 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "training.schedule.type=inverse_sqrt",
             "training.schedule: 'inverse_sqrt' needs 'warmup_updates' of at least 1 update.",
         ),
-        ("training.epochs=null", "training: give 'epochs' or 'updates', or training never ends."),
+        ("training.epochs=null", "training: give 'epochs', 'updates' or 'minutes', or training never ends."),
         (
             "training.weight_decay=0.1",
             "training: 'weight_decay' belongs to adamw and sgd, and 'optimizer' is adam.",
@@ -193,7 +193,6 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "training.schedule: 'decay_updates' belongs to cosine and step, and 'type' is constant.",
         ),
         ("training.weight_decay_include=[biases]", "training: 'weight_decay_include' needs a 'weight_decay' above 0."),
-        ("training.schedule.type=cosine", "training.schedule: 'cosine' needs 'decay_updates'."),
         ("training.schedule.type=step", "training.schedule: 'step' needs 'decay_updates'."),
         (
             "training.schedule={type: cosine, decay_updates: 9, decay_start: 4, warmup_updates: 5}",
@@ -274,6 +273,8 @@ def test_combinations_that_cannot_be(recipe: Path, overrides: str, expected: str
         "tokenizer.source_model=a tokenizer.joint=true training.warm_start=runs/a",
         "tokenizer.user_defined_symbols=[<a>,<b>]",
         "training.epochs=null training.updates=10",
+        "training.epochs=null training.minutes=0.5",
+        "training.schedule.type=cosine",
         "training.optimizer=adamw training.weight_decay=0.1 training.weight_decay_include=[norms]",
         "training.optimizer=sgd training.weight_decay=0.1 training.momentum=0.9",
         "training.schedule.type=cosine training.schedule.decay_updates=9 training.schedule.warmup_updates=5",

@@ -133,8 +133,8 @@ def test_missing_recipe_lists_the_packaged_ones(tmp_path: Path) -> None:
     path = tmp_path / "nowhere.yaml"
     with pytest.raises(ConfigError) as error:
         load_config(path)
-    assert str(error.value).startswith(f"{path}: no such recipe.")
-    assert str(error.value).endswith(f": {', '.join(recipe_names())}.")
+    assert str(error.value).startswith(f"{path}: no such file, and no packaged recipe. ")
+    assert f": {', '.join(recipe_names())}. Of sentence pairs of your own" in str(error.value)
     assert "quickstart" in recipe_names()
 
 

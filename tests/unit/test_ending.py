@@ -7,12 +7,19 @@ import pytest
 
 from seq2seq.errors import TrainingError
 from seq2seq.training.display import pluralize
-from seq2seq.training.run_state import RunState, StopReason, check_stopping, check_update_count, planned_updates
+from seq2seq.training.run_state import (
+    RunState,
+    StopReason,
+    check_stopping,
+    check_update_count,
+    nothing_left,
+    planned_updates,
+)
 from tests.toy import toy_config
 
 
-def config(updates=None, epochs=None, accumulation_steps=1, patience=None, metric="loss"):
-    training = {"updates": updates, "epochs": epochs, "accumulation_steps": accumulation_steps}
+def config(updates=None, epochs=None, accumulation_steps=1, patience=None, metric="loss", minutes=None):
+    training = {"updates": updates, "epochs": epochs, "accumulation_steps": accumulation_steps, "minutes": minutes}
     return toy_config(
         Path(), training=training, validation={"patience": patience, "metric": metric, "compute_bleu": metric == "bleu"}
     )
@@ -87,6 +94,39 @@ def test_asking_changes_nothing_and_an_end_that_moves_is_no_end():
 )
 def test_planned_updates_are_those_of_the_earlier_end(recipe, batches, expected):
     assert planned_updates(config(**recipe).training, batches) == expected
+
+
+@pytest.mark.parametrize(
+    ("recipe", "reached", "said"),
+    [
+        ({"epochs": 8}, {"epoch": 9}, "8 of 8 epochs are done. More: --set training.epochs=12"),
+        ({"epochs": 1}, {"epoch": 2}, "1 of 1 epoch is done. More: --set training.epochs=2"),
+        (
+            {"updates": 1000},
+            {"total_batches": 1000},
+            "1,000 of 1,000 updates are done. More: --set training.updates=1500",
+        ),
+        (
+            {"updates": 7, "minutes": 30.0},
+            {"total_batches": 7},
+            "7 of 7 updates are done. More: --set training.minutes=60",
+        ),
+        (
+            {"updates": 4, "epochs": 2},
+            {"total_batches": 4, "epoch": 3},
+            "4 of 4 updates are done. More: --set training.updates=6 --set training.epochs=3",
+        ),
+        (
+            {"epochs": 9, "patience": 3},
+            {"wait": 3},
+            "no better loss in 3 validations. More: --set validation.patience=6",
+        ),
+    ],
+)
+def test_a_finished_run_says_with_which_keys_it_would_continue(recipe, reached, said):
+    finished, run_state = config(**recipe), RunState(**reached)
+    end = check_stopping(finished, run_state, stopped_by_callback=False)
+    assert nothing_left(finished, run_state, end) == f"nothing left to do: {said}"
 
 
 def test_a_run_must_make_an_update():

@@ -20,6 +20,7 @@ EXTRA_OF = {
     **dict.fromkeys(("pandas", "scipy", "sklearn", "matplotlib"), "analysis"),
     **dict.fromkeys(("onnx", "onnxruntime", "tf2onnx"), "int8"),
     "tensorboard": "tensorboard",
+    "IPython": "notebooks",
     "apache_beam": "apache-beam",
 }
 

@@ -59,6 +59,7 @@ class Driven:
             self.model,
             MagicMock(),
             progress or RunState(),
+            epoch_batches=BATCHES,
             directory=SimpleNamespace(
                 directory=Path("run"),
                 save=lambda name, progress: self.saved.append(progress.total_batches),

@@ -47,6 +47,17 @@ def test_cosine_starts_where_the_warmup_ends():
     assert rates == pytest.approx([0.009, 0.01, 0.005 * (1 + half), 0.005, 0.005 * (1 - half), 0.0])
 
 
+def test_cosine_lasts_to_the_end_of_the_run_by_default():
+    config, given = (
+        training(type="cosine", warmup_updates=4),
+        training(type="cosine", warmup_updates=4, decay_updates=6),
+    )
+    rates = [learning_rate(config, update, end=10) for update in range(1, 12)]
+    assert rates == pytest.approx([learning_rate(given, update, end=99) for update in range(1, 12)])
+    assert learning_rate(config, 10, end=20) > 1e-3, "another end, another rate"
+    assert [learning_rate(config, update, end=4) for update in (3, 4, 5)] == pytest.approx([0.0075, 0.01, 1e-6])
+
+
 def test_step():
     config = training(
         type="step", warmup_updates=4, decay_start=6, decay_updates=3, factor=0.5, min_learning_rate=0.002

@@ -15,7 +15,10 @@ from seq2seq.data.encoded import EncodedPairs
 from seq2seq.data.tokenizer import EOS_ID, PAD_ID
 from seq2seq.devices.replicas import Replicas, report_lost_workers
 from seq2seq.errors import ConfigError, TrainingError
+from seq2seq.training import setup
 from seq2seq.training.checkpoints import RunDirectory
+from seq2seq.training.display import Display
+from seq2seq.training.run_state import RunState
 from tests.shortage import FACES, fail
 from tests.toy import toy_config
 
@@ -186,3 +189,53 @@ def test_another_worker_than_the_chief_writes_nothing(tmp_path):
     records.record_validation({"best": True, "update": 1}, None)
     records.prune()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_all_workers_plan_by_what_the_chief_has_measured(monkeypatch, tmp_path):
+    """And they measure equally many batches, until the slower one has enough."""
+    config = toy_config(tmp_path, training={"minutes": 1.0, "epochs": None, "accumulation_steps": 2})
+    plan = plan_batches(LENGTHS, LENGTHS, max_tokens=6, shuffle_buffer=9, seed=1, epoch=1)
+    monkeypatch.setattr(setup, "snapshot", lambda model: {})
+    monkeypatch.setattr(setup, "restore", lambda *arguments: None)
+    together, sums = threading.Barrier(2), [None, None]
+
+    def work(index):
+        def add_up(values):
+            sums[index] = np.array(values, np.float64)
+            together.wait(10)
+            total = sums[0] + sums[1]
+            together.wait(10)
+            return total
+
+        clock, batches = {"now": 0.0}, []
+        clocks[threading.get_ident()] = clock
+
+        def step(*batch):
+            batches.append(batch)
+            clock["now"] += (0.05, 0.01)[index]
+            return {"loss": 1.0}
+
+        def rehearse():
+            clock["now"] += 1.0
+            return (3.0, 5.0)[index]
+
+        replicas = SimpleNamespace(
+            local_replicas=range(1), num_replicas=1, is_chief=index == 0, sum_over_workers=add_up,
+            any_worker=lambda *wishes: [bool(wish) for wish in add_up(np.array(wishes))],
+        )  # fmt: skip
+        model = SimpleNamespace(step_function=lambda: step)
+        validator = SimpleNamespace(
+            model=model, data=SimpleNamespace(train=Numbers()), replicas=replicas, config=config, display=Display(),
+            rehearse=rehearse,
+        )  # fmt: skip
+        directory = SimpleNamespace(save=lambda name, state: clock.update(now=clock["now"] + 0.25))
+        pace = setup.measure_pace(validator, directory, RunState(seconds=100.0 + index), plan, threading.Event())
+        return pace, len(batches), clock["now"]
+
+    clocks = {}
+    monkeypatch.setattr(setup.Timer, "clock", lambda self: clocks[threading.get_ident()]["now"])
+    with ThreadPoolExecutor(2) as pool:
+        (pace, count, elapsed), (other, other_count, _) = pool.map(work, range(2))
+    assert count == other_count == 50, "ten to warm up, and 1.8 s"
+    assert pace == other
+    assert pace == pytest.approx((0.1, 3.5, 100.0 + elapsed))

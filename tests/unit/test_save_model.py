@@ -1,4 +1,6 @@
-"""`save_model`: a model trained with Keras's `fit` becomes a directory that the other commands read."""
+"""`save_model` and `save`: a model in memory becomes a directory that the other commands read."""
+
+import shutil
 
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ import tensorflow as tf
 
 from seq2seq import (
     EmbeddingsConfig,
+    GenerationOptions,
     LanguageModel,
     LanguageModelDecoderConfig,
     Seq2Seq,
@@ -18,7 +21,9 @@ from seq2seq import (
 from seq2seq.config import DecoderConfig, EncoderConfig, SearchOptions
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import ConfigError, ModelDirectoryError
-from seq2seq.model_directory.directory import load_model_config
+from seq2seq.inference.int8 import quantize_decoder
+from seq2seq.inference.shortlist import shortlist_from_pairs
+from seq2seq.model_directory.directory import load_model_config, read_metadata, write_metadata
 from seq2seq.model_directory.inspection import inspect_model
 
 SENTENCES = ["a cat sees a dog", "the dog sees the cat", "a dog sleeps", "the cat sleeps and the dog sees it"]
@@ -123,3 +128,85 @@ def test_averages_are_saved_within_their_block(tmp_path, tokenizer):
     ):
         np.testing.assert_array_equal(average, weight)
         assert not np.array_equal(average, live) or not np.any(live)
+
+
+OPTIONS = SearchOptions(beam_size=3, n_best=2, shortlist=4, length_penalty=0.5)
+
+
+def texts(translator):
+    return [[(h.text, h.score) for h in one.hypotheses] for one in translator.translate(SENTENCES)]
+
+
+@pytest.fixture
+def saved(tmp_path, tokenizer):
+    """A directory as training leaves it, with corpora and scores."""
+    folder = tmp_path / "trained"
+    save_model(small([tokenizer] * 2), tokenizer, folder)
+    facts = {"train": [{"name": "/data/a.tsv"}], "valid": {"name": "/data/b.tsv"}}
+    values = {"scores": {"validation": {"update": 5}}, "corpus": facts, "versions": {"python": "3.0"}, "more": [1]}
+    write_metadata(folder, read_metadata(folder) | values)
+    return folder
+
+
+def test_a_translator_saves_all_that_it_translates_with(tmp_path, tokenizer):
+    ids = tokenizer.encode_batch(SENTENCES)
+    shortlist = shortlist_from_pairs(zip(ids, ids, strict=True), 30, 30)
+    translator = Translator(small([tokenizer] * 2), tokenizer, tokenizer, OPTIONS, shortlist)
+    translator.save(tmp_path / "one")
+    (tmp_path / "one").rename(tmp_path / "moved")
+    loaded = Translator.load(str(tmp_path / "moved"))
+    assert loaded.options == OPTIONS
+    assert texts(loaded) == texts(translator)
+    loaded.save(str(tmp_path / "again"))
+    assert texts(Translator.load(tmp_path / "again")) == texts(translator)
+
+
+def test_what_is_known_of_a_model_is_saved_with_it(tmp_path, saved):
+    translator = Translator.load(saved)
+    quantize_decoder(translator.model, saved)
+    translator.options = SearchOptions(int8=True)
+    expected = texts(translator)
+    translator.save(tmp_path / "copy")
+    ours, theirs = read_metadata(tmp_path / "copy"), read_metadata(saved)
+    assert ours["sha256"].pop("config.yaml") != theirs["sha256"].pop("config.yaml"), "it has the translator's options"
+    assert ours == theirs
+    shutil.rmtree(saved)
+    assert texts(Translator.load(tmp_path / "copy")) == expected
+    translator.save(tmp_path / "without the decoder")
+    assert inspect_model(tmp_path / "without the decoder")["scores"] == {"validation": {"update": 5}}
+
+
+def test_of_weights_that_were_changed_nothing_is_known(tmp_path, saved, tokenizer):
+    translator = Translator.load(saved)
+    quantize_decoder(translator.model, saved)
+    translator.model.compile("sgd")
+    ids = batch(tokenizer)
+    translator.model.fit(ids, ids, epochs=1, shuffle=False, verbose=0)
+    translator.save(tmp_path / "copy")
+    assert inspect_model(tmp_path / "copy")["scores"] == {}
+    assert inspect_model(tmp_path / "copy")["corpus"] == {}
+    assert "decoder.int8.onnx" not in {file.name for file in (tmp_path / "copy").iterdir()}
+    for ours, theirs in zip(Translator.load(tmp_path / "copy").model.weights, translator.model.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_text_generator_saves_itself(tmp_path, tokenizer):
+    model = LanguageModel(tokenizer.vocabulary_size, EmbeddingsConfig(size=6), LanguageModelDecoderConfig(units=8))
+    generator = TextGenerator(model, tokenizer, GenerationOptions(n_best=3, top_k=5))
+    for name in ("one", "two"):
+        generator.save(tmp_path / name)
+        loaded = TextGenerator.load(tmp_path / name)
+        assert loaded.options == generator.options
+        ours, theirs = ([(h.text, h.score) for h in one.generate("a")] for one in (loaded, generator))
+        assert ours == theirs
+        generator = loaded
+
+
+def test_a_save_that_fails_leaves_nothing(tmp_path, saved, monkeypatch):
+    translator = Translator.load(saved)
+    with pytest.raises(ModelDirectoryError, match="trained: not an empty directory"):
+        translator.save(saved)
+    monkeypatch.setattr(translator.step_sources, "save", lambda folder: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        translator.save(tmp_path / "copy")
+    assert list(tmp_path.iterdir()) == [saved]

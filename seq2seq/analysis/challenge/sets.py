@@ -19,6 +19,7 @@ from seq2seq.arguments import check_arguments
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import EvaluationError
 from seq2seq.extras import require_extra
+from seq2seq.notebook_html import html_block, html_table
 from seq2seq.phrasebook.grammar import Grammar
 from seq2seq.phrasebook.grammar.phenomena import split_words
 from seq2seq.phrasebook.phrasebook import LEXICONS, assign_split, load_grammar
@@ -81,6 +82,21 @@ class ChallengeReport:
 
     def as_dict(self) -> dict[str, Any]:
         return {name: [accuracy.as_dict() for accuracy in part] for name, part in vars(self).items()}
+
+    def _repr_html_(self) -> str:
+        parts = {"phenomenon": self.by_phenomenon, "words between": self.by_distance}
+        tables = [
+            html_table(
+                [
+                    (one.name, f"{one.value:.1%}", "{:.1%} to {:.1%}".format(*one.interval), f"{one.total:,}")
+                    for one in accuracies
+                ],
+                (name, "right", "95% interval", "sentences"),
+                numeric=[1, 3],
+            )
+            for name, accuracies in parts.items()
+        ]
+        return html_block("Challenge sets", *tables)
 
 
 @check_arguments()

@@ -1,1 +1,11 @@
 """Figures of what `seq2seq.analysis` finds of cells and translations; each function returns a matplotlib `Figure`."""
+
+import sys
+from contextlib import suppress
+
+if "IPython" in sys.modules:
+    with suppress(ModuleNotFoundError):  # which a module of this folder explains
+        from matplotlib import get_backend, pyplot
+
+        # A notebook shows a figure from when its backend is loaded, which pyplot puts off until it draws one itself.
+        pyplot.switch_backend(get_backend())

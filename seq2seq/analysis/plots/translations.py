@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from seq2seq.analysis.attention import AttentionMap, coverage, entropy
+from seq2seq.analysis.attention import AttentionMap, coverage, entropy, translation_map
 from seq2seq.analysis.search_tree import path_from_root
 from seq2seq.arguments import NotEmpty, check_arguments
 from seq2seq.extras import require_extra
+from seq2seq.inference.results import Translation
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
@@ -21,14 +22,27 @@ COLOURS = {"alive": "tab:blue", "finished": "tab:green", "pruned": "0.72"}  # of
 LAYER_WIDTH = 0.28  # between the layers of a position, in positions
 
 
-@check_arguments(attention_map="translation_map(translation) makes one.")
-def plot_attention(attention_map: AttentionMap, title: str = "", margins: bool = True) -> Figure:
-    """Draw one map: a row a target token, a column a source token, dark where the weight is great.
+@check_arguments()
+def plot_attention(attention: Translation | AttentionMap, title: str | None = None, margins: bool = True) -> Figure:
+    """Draw attention: a row a target token, a column a source token, dark where the weight is great.
 
-    With `margins`, also draw each target token's effective number of source tokens (to the right) and each source
-    token's coverage (above).
+    Args:
+        attention: A translation, of which the best hypothesis is drawn, or any map, as `merge_subwords` makes of words.
+        title: By default a translation's text.
+        margins: Also draw each target token's effective number of source tokens (to the right) and each source token's
+            coverage (above).
+
+    Raises:
+        ValueError: The translation has no attention, see `translation_map`, or it is empty.
     """
+    if isinstance(attention, Translation):
+        title = attention.text if title is None else title
+        attention_map = translation_map(attention)
+    else:
+        attention_map = attention
     rows, columns = attention_map.weights.shape
+    if not rows:
+        raise ValueError("a blank sentence has no attention to draw.")
     size = (2.4 + 0.42 * columns + 1.6 * margins, 1.5 + 0.33 * rows + 1.0 * margins)
     figure = Figure(figsize=size, layout="constrained")
     if margins:
@@ -47,7 +61,7 @@ def plot_attention(attention_map: AttentionMap, title: str = "", margins: bool =
     else:
         above = axes = right = figure.subplots()
     figure.colorbar(_heat(axes, attention_map.weights, attention_map), ax=right, label="attention weight")
-    above.set_title(title)
+    above.set_title(title or "", wrap=True)
     return figure
 
 

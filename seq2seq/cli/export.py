@@ -1,0 +1,49 @@
+"""`seq2seq export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.filesize import decimal
+
+from seq2seq.cli.console import print_stdout, warn
+from seq2seq.export import ExportFormat
+
+
+def export(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")],
+    output: Annotated[Path, typer.Argument(metavar="DIR", help="The copy: a new directory, or an empty one.")],
+    export_format: Annotated[
+        ExportFormat, typer.Option("--format", help="What to write; directory: a model directory.")
+    ] = "directory",
+    model_only: Annotated[
+        bool, typer.Option("--model-only", help="Leave out the shortlist and the 8-bit decoder.")
+    ] = False,
+    licence: Annotated[
+        str | None, typer.Option(metavar="ID", help="Licence of the copy, for its card, e.g. cc-by-4.0.")
+    ] = None,
+    evaluation: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="What seq2seq evaluate --json printed, for the card; repeatable."),
+    ] = None,
+) -> None:
+    """Copy what a model needs to translate, without checkpoints and corpora, with a card of what it is.
+
+    The copy can be moved, given away and used by every command. Nothing in it names a folder of this machine.
+    """
+    from seq2seq.export.export import export_model
+
+    export_model(
+        model,
+        output,
+        export_format=export_format,
+        model_only=model_only,
+        licence=licence,
+        evaluations=evaluation or (),
+        on_warning=warn,
+    )
+    files = sorted(file for file in output.iterdir() if file.is_file())
+    width = max(len(file.name) for file in files)
+    size = decimal(sum(file.stat().st_size for file in files))
+    rows = [f"  {file.name:{width}}  {decimal(file.stat().st_size)}" for file in files]
+    print_stdout("\n".join([f"{output}: {len(files)} files, {size}", *rows]))

@@ -1,0 +1,101 @@
+"""What `seq2seq train` is given: a recipe, or sentence pairs that one is planned for."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import typer
+
+from seq2seq.cli.console import import_tensorflow, stderr
+from seq2seq.config import Config, TranslationConfig, dump_config, load_config, parse_config_text, recipe_names
+
+RECIPE_SUFFIXES = (".yaml", ".yml")
+
+
+def is_recipe(name: str) -> bool:
+    """Whether an argument names a recipe: by its ending, or it is a packaged one's name and no file's."""
+    return name.endswith(RECIPE_SUFFIXES) or (name in recipe_names() and not Path(name).is_file())
+
+
+def load_or_plan(
+    inputs: Sequence[str],
+    overrides: Sequence[str],
+    minutes: float | None,
+    languages: str | None,
+    columns: str | None,
+    output: Path | None,
+    say: Callable[[str], None],
+) -> tuple[Config, Path]:
+    """The recipe that is named, or one planned for the files; and its model directory, where none is given.
+
+    Raises:
+        ConfigError, CorpusError: See `load_config`, `detect_pairs` and `survey_corpus`.
+    """
+    first = inputs[0]
+    if len(inputs) == 1 and (is_recipe(first) or not Path(first).is_file()):
+        for option, value in (("--languages", languages), ("--columns", columns)):
+            if value is not None:
+                raise typer.BadParameter(f"{option} {value}: of a file of sentence pairs, and {first} is a recipe")
+        in_time = [] if minutes is None else [f"training.minutes={minutes:g}"]
+        file = Path(first)
+        folder = file.parent if file.name == "config.yaml" else Path("runs") / file.stem
+        return load_config(first, [*in_time, *overrides]), output or folder
+    if recipe := next(filter(is_recipe, inputs), None):
+        raise typer.BadParameter(f"expected a recipe, or files of sentence pairs, found both: {recipe} is a recipe")
+    output = output or Path("runs") / run_name(inputs)
+    recipe = _plan(inputs, overrides, minutes, languages, columns, say)
+    say(f"the complete recipe: {output / 'config.yaml'}, once training begins; a copy of it can be edited and trained")
+    return recipe, output
+
+
+def run_name(files: Sequence[str]) -> str:
+    """What a run is called by its files: `train` for train.tsv.gz, and for train.en and train.de."""
+    names = [Path(file.removesuffix(".gz")).stem for file in files]
+    return "-".join(dict.fromkeys(names))
+
+
+def _plan(
+    files: Sequence[str],
+    overrides: Sequence[str],
+    minutes: float | None,
+    languages: str | None,
+    columns: str | None,
+    say: Callable[[str], None],
+) -> TranslationConfig:
+    """The recipe for files of pairs, and what was found and chosen, said."""
+    numbers = None if columns is None else _two(columns, ",", "--columns", "two numbers, as 1,2")
+    codes = None if languages is None else _two(languages, "-", "--languages", "two codes, as en-de")
+    if numbers is not None and not all(number.isdecimal() for number in numbers):
+        raise typer.BadParameter(f"--columns: expected two numbers, as 1,2, found {columns!r}")
+    import_tensorflow()  # which the package `training` needs
+    from seq2seq.config.data import DataConfig
+    from seq2seq.corpora import open_corpus
+    from seq2seq.corpora.survey import detect_pairs, survey_corpus
+    from seq2seq.training.planning import describe_recipe, plan_held_out, plan_recipe
+
+    found = detect_pairs(files, None if numbers is None else (int(numbers[0]), int(numbers[1])), codes)
+    say(found.description)
+    with stderr.status("surveying the text"):
+        survey = survey_corpus(open_corpus(found.corpus))
+    data = DataConfig(
+        train=found.corpus,
+        valid=plan_held_out(survey),
+        source_language=found.source_language,
+        target_language=found.target_language,
+    )
+    plan = plan_recipe(data, survey, minutes)
+    recipe = parse_config_text(dump_config(plan).encode(), "the planned recipe", overrides)
+    assert isinstance(recipe, TranslationConfig)
+    held_out = recipe.corpora.valid.name()
+    say(
+        f"{survey.pairs:,} pairs of {survey.source_characters:,} and {survey.target_characters:,} characters; "
+        f"validation: {held_out}"
+    )
+    say(f"planned: {describe_recipe(recipe)}")
+    return recipe
+
+
+def _two(text: str, separator: str, option: str, expected: str) -> tuple[str, str]:
+    parts = text.split(separator)
+    if len(parts) != 2 or not all(parts):
+        raise typer.BadParameter(f"{option}: expected {expected}, found {text!r}")
+    return parts[0], parts[1]

@@ -1,0 +1,163 @@
+"""Pairs that Python code brings along, in any of the shapes in which it has them, and the TSV that keeps them."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from seq2seq.corpora.languages import language_code
+from seq2seq.corpora.readers import SentencePair, open_corpus
+from seq2seq.corpora.survey import detect_pairs
+from seq2seq.errors import CorpusError
+from seq2seq.storage.files import atomic_write
+
+ACCEPTED = (
+    "a list of (source, target) tuples or of dicts, a data frame with two columns of text, a dict of two lists, "
+    "the path of a TSV file, or two paths"
+)
+# What would end a line or a column of a TSV, or would be taken for a mark of the file's encoding.
+SEPARATORS = re.compile("[\t\r\n\ufeff]+")
+
+
+class InMemoryPairs(NamedTuple):
+    """Pairs, and the languages that the names of their columns tell (ISO 639), None where they tell none."""
+
+    pairs: list[SentencePair]
+    source_language: str | None
+    target_language: str | None
+
+
+def pair_files(pairs: Any) -> list[Path] | None:
+    """The one or two files that `pairs` names; None where it is no path."""
+    if isinstance(pairs, (str, PathLike)):
+        return [Path(pairs)]
+    if isinstance(pairs, (tuple, list)) and len(pairs) == 2 and all(isinstance(one, (str, PathLike)) for one in pairs):
+        return [Path(one) for one in pairs]
+    return None
+
+
+def collect_pairs(pairs: Any, columns: Sequence[str | int] | None = None) -> InMemoryPairs:
+    """Read pairs of Python objects.
+
+    Args:
+        pairs: Tuples or lists of (source, target, ...), `SentencePair`s or dicts, from any iterable; a dict of two
+            lists; or a data frame of pandas or Polars, or what else has `columns`.
+        columns: Names of the source and the target in dicts and data frames; numbers from 0 in tuples. By default
+            `source` and `target` where there are such names, else the first two that hold text.
+
+    Raises:
+        CorpusError: It is something else, has no pairs, or what should be a sentence is not text.
+    """
+    if isinstance(pairs, Mapping):
+        return _from_columns(pairs, list(pairs), columns)
+    if hasattr(pairs, "columns") and hasattr(pairs, "__getitem__"):
+        return _from_columns(pairs, list(pairs.columns), columns)
+    if isinstance(pairs, (str, bytes)) or not isinstance(pairs, Iterable):
+        raise CorpusError(f"pairs: expected {ACCEPTED}; found {type(pairs).__name__}.")
+    found, names = [], None
+    for number, row in enumerate(pairs):
+        if isinstance(row, Mapping):
+            inner = next(iter(row.values()), None)
+            fields = inner if len(row) == 1 and isinstance(inner, Mapping) else row  # {"translation": {"en": ...}}
+            if names is None:
+                names = _choose([name for name in fields if isinstance(fields[name], str)], columns, list(fields))
+            cells = [fields.get(name) for name in names]
+        elif isinstance(row, Sequence) and not isinstance(row, (str, bytes)) and len(row) >= 2:
+            places: Sequence[Any] = (0, 1) if columns is None else columns
+            if not all(isinstance(place, int) and 0 <= place < len(row) for place in places):
+                raise CorpusError(
+                    f"pairs[{number}]: expected two columns of {len(row)}, counted from 0, found {list(places)}."
+                )
+            cells = [row[place] for place in places]
+        else:
+            raise CorpusError(f"pairs[{number}]: expected a source and a target, found {row!r:.80}.")
+        found.append(_pair(number, *cells))
+    return _checked(found, names)
+
+
+def read_pairs(pairs: Any, columns: Any = None) -> list[SentencePair]:
+    """The pairs of `collect_pairs`, or of one file of them or two; see there, and `detect_pairs`."""
+    files = pair_files(pairs)
+    if files is None:
+        return collect_pairs(pairs, columns).pairs
+    return list(open_corpus(detect_pairs(files, columns).corpus))
+
+
+def write_pairs(pairs: Iterable[SentencePair], path: Path) -> int:
+    """Write pairs as `source<TAB>target` lines.
+
+    A run of tabs and line breaks within a sentence becomes one space, and what UTF-8 cannot hold becomes U+FFFD.
+
+    Returns:
+        Number of pairs that this changed.
+    """
+    changed = 0
+    with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        for source, target, _ in pairs:
+            sides = [_tsv_cell(source), _tsv_cell(target)]
+            changed += sides != [source, target]
+            file.write("\t".join(sides) + "\n")
+    return changed
+
+
+def _tsv_cell(text: str) -> str:
+    text = SEPARATORS.sub(" ", text)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _from_columns(table: Any, names: list[Any], columns: Sequence[str | int] | None) -> InMemoryPairs:
+    lists = {name: _as_list(table[name]) for name in names}
+    textual = [name for name, cells in lists.items() if isinstance(next(_present(cells), None), str)]
+    chosen = _choose(textual, columns, names)
+    sides = [lists[name] for name in chosen]
+    if len(sides[0]) != len(sides[1]):
+        raise CorpusError(
+            f"pairs: column {chosen[0]!r} has {len(sides[0]):,} sentences, {chosen[1]!r} has {len(sides[1]):,}. "
+            "Sentence N of one is to translate sentence N of the other."
+        )
+    return _checked([_pair(number, *cells) for number, cells in enumerate(zip(*sides, strict=True))], chosen)
+
+
+def _as_list(column: Any) -> list[Any]:
+    """A list's or a tuple's, pandas', NumPy's or Polars' cells."""
+    for method in ("to_list", "tolist"):
+        if hasattr(column, method):
+            return list(getattr(column, method)())
+    if isinstance(column, Iterable) and not isinstance(column, str):
+        return list(column)
+    raise CorpusError(f"pairs: expected {ACCEPTED}; found a column of {type(column).__name__}.")
+
+
+def _present(cells: Iterable[Any]) -> Any:
+    """The cells that are not missing; NaN alone differs from itself."""
+    return (cell for cell in cells if cell is not None and cell == cell)  # noqa: PLR0124
+
+
+def _choose(textual: Sequence[Any], columns: Sequence[str | int] | None, names: Sequence[Any]) -> tuple[Any, Any]:
+    if columns is None:
+        columns = ("source", "target") if {"source", "target"} <= set(textual) else textual[:2]
+    listed = ", ".join(map(repr, names)) or "none"
+    if len(columns) != 2:
+        raise CorpusError(f"pairs: expected two columns of text, found {len(columns)}, of the columns {listed}.")
+    for name in columns:
+        if name not in names:
+            raise CorpusError(f"pairs: there is no column {name!r}. Columns: {listed}.")
+    return columns[0], columns[1]
+
+
+def _pair(number: int, source: Any, target: Any) -> SentencePair:
+    for side, text in (("source", source), ("target", target)):
+        if not isinstance(text, str):
+            raise CorpusError(
+                f"pairs[{number}]: expected the {side} as text, found {text!r:.40} ({type(text).__name__}). Leave out "
+                "pairs with a side that is missing (of a data frame: pairs.dropna())."
+            )
+    return SentencePair(source, target, f"pair {number}")
+
+
+def _checked(pairs: list[SentencePair], names: Sequence[Any] | None) -> InMemoryPairs:
+    if not pairs:
+        raise CorpusError(f"pairs: there are none. Expected {ACCEPTED}.")
+    codes = [language_code(name) if isinstance(name, str) else None for name in names or (None, None)]
+    return InMemoryPairs(pairs, codes[0], codes[1])

@@ -1,0 +1,238 @@
+"""The card of a model: what it is, what it was made from, how good it is, how to use it. Markdown with YAML in front.
+
+Source: Mitchell et al. (2019), Model cards for model reporting; the keys of the YAML are those of Hugging Face's hub.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
+from typing import Any, NamedTuple
+
+import yaml
+
+from seq2seq.config import Config
+from seq2seq.evaluation.metrics import BLEU_TOKENIZERS
+
+BAR = "\\|"  # Markdown ends a cell at a bare bar, even in a code span
+
+
+class TaskText(NamedTuple):
+    """What a card says of all models of a task.
+
+    kind    the hub's name of the task
+    use     Python that uses the model `name`
+    limits  what to know before use, where `longest` is `search.max_source_tokens`
+    """
+
+    kind: str
+    use: str
+    limits: tuple[str, ...]
+
+
+TASK_TEXTS: dict[str, TaskText] = {
+    "translation": TaskText(
+        "translation",
+        """\
+from seq2seq import Translator
+
+translator = Translator.load({name!r})
+for translation in translator.translate(["A sentence.", "Another one."]):
+    print(translation.text)""",
+        (
+            "It knows the kind of text that it was trained on. Other text is translated too, into something that may "
+            "read well and be wrong: words are left out, repeated or invented.",
+            "It translates sentence by sentence and sees no context. Give it one sentence a line; a line of more than "
+            "{longest} tokens is {long_lines}.",
+            "A score is that of the search, a log-probability: no probability that the translation is right.",
+        ),
+    ),
+    "language_model": TaskText(
+        "text-generation",
+        """\
+from seq2seq import TextGenerator
+
+generator = TextGenerator.load({name!r})
+print(generator.perplexity(["A sentence.", "Another one."]).per_token)
+print(generator.generate()[0].text)""",
+        (
+            "It knows the kind of text that it was trained on, and writes what is likely there, not what is true.",
+            "Perplexity per token compares models with one tokenizer; per word, any two.",
+        ),
+    ),
+}
+
+
+def render_card(name: str, config: Config, about: Mapping[str, Any], licence: str | None) -> str:
+    """The whole card.
+
+    Args:
+        name: What the model is called, as its directory is.
+        config: Its recipe.
+        about: What `inspect_model` tells of it.
+        licence: What it may be used under; None: unknown.
+    """
+    front = yaml.safe_dump(_front_matter(name, config, about, licence), sort_keys=False, allow_unicode=True)
+    commands = config.next_commands(quote(name)).values()
+    shell = "\n".join(command for command in commands if command.startswith("seq2seq "))
+    texts, search = TASK_TEXTS[config.task], config.search
+    long_lines = "cut off" if getattr(search, "long_lines", "") == "truncate" else "translated in segments"
+    longest = getattr(search, "max_source_tokens", 0)
+    limits = [limit.format(longest=longest, long_lines=long_lines) for limit in texts.limits]
+    sections = {
+        "Use": f"```bash\n{shell}\n```\n\n```python\n{texts.use.format(name=name)}\n```",
+        "Made from": _corpora(about["corpus"], config.corpus_unit),
+        "Model": _model(about),
+        "Scores": "\n\n".join(_scores(config, about)) or "None were measured.",
+        "Limits": "\n".join(f"- {limit}" for limit in limits),
+        "Versions": _table(["", "at training"], [[what, one["then"]] for what, one in about["versions"].items()]),
+        "Licence": licence or "Unknown: none was named. The corpora may have conditions of their own.",
+    }
+    body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
+    return f"---\n{front}---\n\n# {name}\n\n{_summary(config)}\n\n{body}\n"
+
+
+def _front_matter(name: str, config: Config, about: Mapping[str, Any], licence: str | None) -> dict[str, Any]:
+    kind = TASK_TEXTS[config.task].kind
+    values: dict[str, Any] = {
+        "language": [code for code in _languages(config) if code] or None,
+        "license": licence or "unknown",
+        "library_name": "seq2seq",
+        "pipeline_tag": kind,
+        "tags": [kind, "recurrent-neural-network", config.decoder.cell],
+    }
+    results = list(_results(config, about))
+    values["metrics"] = sorted({result["type"] for _, measured in results for result in measured}) or None
+    values["model-index"] = (
+        [
+            {
+                "name": name,
+                "results": [
+                    {"task": {"type": kind}, "dataset": {"name": data, "type": "text"}, "metrics": measured}
+                    for data, measured in results
+                ],
+            }
+        ]
+        if results
+        else None
+    )
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _languages(config: Config) -> tuple[str | None, str | None]:
+    """Codes of source and target, as far as the recipe tells them."""
+    data = config.data
+    if data is None:
+        return None, None
+    if all(part.phrasebook for part in data.train.parts()):
+        found: tuple[str | None, str | None] = "en", "de"
+    else:
+        found = getattr(data, "source_language", None), getattr(data, "target_language", None)
+    return found if "source" in config.sides else (None, found[1])
+
+
+def _summary(config: Config) -> str:
+    source, target = _languages(config)
+    if config.task == "language_model":
+        return f"Measures and writes text{f' in `{target}`' if target else ''}."
+    known = "".join(f" {word} `{code}`" for word, code in (("from", source), ("to", target)) if code)
+    return f"Translates{known}." if known else "Translates; its recipe does not say between which languages."
+
+
+def _corpora(corpus: Mapping[str, Any], unit: str) -> str:
+    parts = [("train", part) for part in corpus.get("train", ())]
+    parts += [("validation", corpus["valid"])] if "valid" in corpus else []
+    rows = [
+        [
+            use,
+            part["name"],
+            *(f"{part[key]:,}" if key in part else "" for key in ("read", "kept", "source_tokens", "target_tokens")),
+        ]
+        for use, part in parts
+    ]
+    head = ["for", "corpus", f"{unit} read", f"{unit} kept", "source tokens", "target tokens"]
+    return _table(head, rows) if rows else "Unknown."
+
+
+def _model(about: Mapping[str, Any]) -> str:
+    total = about["parameters"]["total"]
+    rows = [[part, f"{count:,}", f"{count / total:.1%}"] for part, count in about["parameters"].items() if count]
+    tokenizers = [
+        [side, one["model_type"] or "unknown", f"{one['vocabulary_size']:,}"]
+        for side, one in about["tokenizers"].items()
+    ]
+    return "\n\n".join(
+        [
+            _table(["part", "what it is"], list(about["architecture"].items())),
+            _table(["weights of", "parameters", "share"], rows),
+            _table(["tokenizer", "kind", "pieces"], tokenizers),
+            f"Trained in {about['precision']}.",
+        ]
+    )
+
+
+def _scores(config: Config, about: Mapping[str, Any]) -> Iterator[str]:
+    """A paragraph for each thing that was measured."""
+    scores = about["scores"]
+    if averaged := scores.get("averaged"):
+        updates = ", ".join(f"{update:,}" for update in averaged)
+        yield f"The weights are the mean of those after updates {updates}. What these had on the validation text:"
+    if rows := [
+        [f"{one['update']:,}", f"{one['epoch']}", f"{one.get('valid_loss', one.get('loss')):.3f}", _number(one["bleu"])]
+        for one in _validations(scores)
+    ]:
+        yield _table(["update", "epoch", "loss, nats per token", "BLEU"], rows)
+        if any(row[-1] for row in rows):
+            beam = getattr(config.validation, "beam_size", 1)
+            yield f"BLEU is that of the validation text with beam size {beam}: `{_signature(config, about)}`."
+    for data, report in scores.get("tests", {}).items():
+        yield f"`{data}`, {report['sentences']:,} sentences:"
+        yield _table(
+            ["metric", "score", "95% interval", "signature"],
+            [
+                [
+                    one["name"],
+                    _number(one["score"]),
+                    " - ".join(filter(None, map(_number, (one["low"], one["high"])))),
+                    f"`{one['signature']}`",
+                ]
+                for one in report["scores"]
+            ],
+        )
+
+
+def _results(config: Config, about: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Data sets and what was measured on them, in the hub's terms; not of averaged weights, which nobody measured."""
+    scores = about["scores"]
+    bleu = scores.get("validation", {}).get("bleu")
+    if bleu is not None:
+        args = {"signature": _signature(config, about)}
+        yield about["corpus"]["valid"]["name"], [{"type": "bleu", "value": round(bleu, 2), "args": args}]
+    for data, report in scores.get("tests", {}).items():
+        types = {"BLEU": "bleu", "chrF2": "chrf", "TER": "ter"}
+        yield (
+            data,
+            [
+                {"type": types[one["name"]], "value": round(one["score"], 2), "args": {"signature": one["signature"]}}
+                for one in report["scores"]
+            ],
+        )
+
+
+def _validations(scores: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return scores.get("validations") or [one for one in [scores.get("validation")] if one]
+
+
+def _signature(config: Config, about: Mapping[str, Any]) -> str:
+    """SacreBLEU's, of the BLEU that training measures."""
+    tokenizer = BLEU_TOKENIZERS.get(_languages(config)[1] or "", "13a")
+    version = about["versions"].get("sacrebleu", {}).get("then", "unknown")
+    return f"nrefs:1|case:mixed|eff:no|tok:{tokenizer}|smooth:exp|version:{version}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', BAR) for cell in line)} |" for line in lines)

@@ -1,0 +1,74 @@
+"""All that a model directory translates with, read at once and written at once."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seq2seq.config import Config
+from seq2seq.data.tokenizer import Tokenizers
+from seq2seq.errors import ModelDirectoryError
+from seq2seq.model_directory.directory import (
+    create_model_directory,
+    load_model_config,
+    load_tokenizers,
+    load_weights,
+    read_metadata,
+    save_weights,
+    verify_directory,
+    write_metadata,
+)
+from seq2seq.storage.files import atomic_folder
+
+
+@dataclass(frozen=True)
+class ModelContents:
+    """What makes a model directory.
+
+    config      recipe
+    tokenizers  of source and target
+    weights     by the names of `named_weights`
+    metadata    what is known of the weights: at least `precision` and `scores`, see `save_weights`; of a model that is
+                written again, all that `metadata.json` has
+    """
+
+    config: Config
+    tokenizers: Tokenizers
+    weights: Mapping[str, np.ndarray]
+    metadata: Mapping[str, Any]
+
+
+def read_contents(folder: Path) -> ModelContents:
+    """Read and verify a model directory.
+
+    Raises:
+        ModelDirectoryError: Something is missing, damaged, edited, or of a later format version.
+    """
+    metadata = verify_directory(folder)
+    return ModelContents(load_model_config(folder), load_tokenizers(folder), load_weights(folder), metadata)
+
+
+@contextmanager
+def new_model_directory(folder: Path, contents: ModelContents) -> Iterator[Path]:
+    """Write a model directory; yield it under another name, for what else belongs in it. It is whole or not there.
+
+    Raises:
+        ModelDirectoryError: There is something at `folder`, and it is not an empty directory.
+        StorageError: It cannot be written.
+    """
+    if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise ModelDirectoryError(f"{folder}: not an empty directory. Delete it, or give another one.")
+    with atomic_folder(folder) as partial:
+        create_model_directory(partial, contents.config, contents.tokenizers)
+        about = contents.metadata
+        save_weights(
+            partial, contents.weights, about["precision"], about["scores"], about.get("corpus"), about.get("tokenizers")
+        )
+        written = read_metadata(partial)
+        # What was known before stays, but for checksums and for files that are not here.
+        write_metadata(partial, {**written, **about, **{key: written[key] for key in ("sha256", "derived")}})
+        yield partial

@@ -1,0 +1,125 @@
+"""Pairs for Keras's `fit`, in one call: tokenizers, and a dataset that deals new batches in each epoch."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from seq2seq.arguments import check_arguments
+from seq2seq.config import CorpusConfig, FilterConfig, TokenizerConfig
+from seq2seq.config.data import DataConfig, ValidConfig
+from seq2seq.corpora import SentencePair
+from seq2seq.corpora.filters import FilterReport, filter_pairs
+from seq2seq.corpora.in_memory import read_pairs
+from seq2seq.corpora.survey import survey_corpus
+from seq2seq.data.batching import BatchPlan, plan_batches
+from seq2seq.data.encoded import EncodedCorpus, encode_corpus
+from seq2seq.data.tokenizer import Tokenizer, Tokenizers
+from seq2seq.errors import CorpusError
+from seq2seq.models.trainable import BATCH_SPEC
+from seq2seq.training.planning import plan_recipe
+
+
+class FitDataset(NamedTuple):
+    """Batches, and the tokenizers of their ids."""
+
+    batches: tf.data.Dataset
+    tokenizers: Tokenizers
+
+
+@check_arguments()
+def make_dataset(
+    pairs: Any,
+    tokenizers: Tokenizers | TokenizerConfig | None = None,
+    *,
+    max_tokens: int = 1000,
+    filters: FilterConfig | None = None,
+    columns: Sequence[str | int] | None = None,
+    seed: int = 1,
+) -> FitDataset:
+    """Make what `model.fit(batches, epochs=...)` takes of pairs of sentences.
+
+    An epoch has every pair once, in batches of sentences of about one length: which ones share a batch, and the order
+    of batches, differ from epoch to epoch and are the same with the same seed. Their number is the same in all epochs.
+
+        batches, tokenizers = make_dataset(pairs)
+        model = Seq2Seq(*tokenizers.vocabulary_sizes)
+        model.compile("adam")
+        model.fit(batches, validation_data=make_dataset(held_out, tokenizers).batches, epochs=5)
+        translator = Translator(model, *tokenizers)
+
+    Args:
+        pairs: See `train_pairs`.
+        tokenizers: Those of another dataset, as validation needs; or how to train them, by default as the amount of
+            text decides.
+        max_tokens: Most real tokens of a batch on either side, EOS included.
+        filters: Which pairs to leave out; by default as a recipe does.
+        columns: See `train_pairs`.
+        seed: Of the order.
+
+    Returns:
+        `(batches, tokenizers)`. An element of `batches` is a batch, `(source, target)`: int32 of shapes (B, S) and
+        (B, T), right-padded with 0, EOS included.
+
+    Warns (`UserWarning`) how many pairs the filters dropped, and why.
+
+    Raises:
+        CorpusError: See `train_pairs`; or nothing is left of the pairs.
+        TokenizerError: There is too little text for the tokenizers.
+    """
+    filters = filters or FilterConfig()
+    found = read_pairs(pairs, columns)
+    if not isinstance(tokenizers, Tokenizers):
+        tokenizers = _train_tokenizers(found, tokenizers, filters)
+    corpus = _TemporaryCorpus.encode(found, tokenizers, filters)
+    if not len(corpus):
+        raise CorpusError(f"none of {len(found):,} pairs are left; dropped: {corpus.report}.")
+    if corpus.report.dropped:
+        warnings.warn(f"{len(corpus):,} of {len(found):,} pairs are used; dropped: {corpus.report}", stacklevel=2)
+    lengths, epochs = (corpus.source.lengths, corpus.target.lengths), count(1)
+
+    def plan(epoch: int) -> BatchPlan:
+        # One buffer of all: whatever the order, sentences sorted by length are then cut into equally many batches.
+        return plan_batches(*lengths, max_tokens=max_tokens, shuffle_buffer=len(corpus), seed=seed, epoch=epoch)
+
+    def epoch() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        dealt = plan(next(epochs))
+        for index in range(len(dealt)):
+            yield corpus.batch(dealt.batch(index))
+
+    batches = tf.data.Dataset.from_generator(epoch, output_signature=(BATCH_SPEC, BATCH_SPEC))
+    return FitDataset(batches.apply(tf.data.experimental.assert_cardinality(len(plan(0)))).prefetch(4), tokenizers)
+
+
+class _TemporaryCorpus(EncodedCorpus):
+    """An encoded corpus whose files are deleted with it."""
+
+    _folder: TemporaryDirectory[str]
+
+    @classmethod
+    def encode(cls, pairs: Sequence[SentencePair], tokenizers: Tokenizers, filters: FilterConfig) -> "_TemporaryCorpus":
+        temporary = TemporaryDirectory(prefix="seq2seq-")
+        folder = Path(temporary.name) / "encoded"
+        encode_corpus(pairs, *tokenizers, folder, filtering=filters)
+        corpus = cls(folder)
+        corpus._folder = temporary
+        return corpus
+
+
+def _train_tokenizers(
+    pairs: Sequence[SentencePair], options: TokenizerConfig | None, filters: FilterConfig
+) -> Tokenizers:
+    if options is None:  # as a planned recipe has them
+        data = DataConfig(train=CorpusConfig(tsv="pairs"), valid=ValidConfig(fraction=0.5))
+        options = plan_recipe(data, survey_corpus(pairs, filters)).tokenizer
+    kept = list(filter_pairs(pairs, filters, FilterReport()))
+    made = [
+        Tokenizer.train((getattr(pair, side) for pair in kept for side in part.sides), options)
+        for part in options.parts()
+    ]
+    return Tokenizers(made[0], made[-1])

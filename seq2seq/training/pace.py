@@ -1,0 +1,128 @@
+"""How fast a run is, measured before its first update, and how many updates therefore fit into `training.minutes`."""
+
+import math
+from typing import Any, NamedTuple
+
+from seq2seq.config import Config
+from seq2seq.config.section import MAX_INTEGER
+from seq2seq.training.display import format_duration, pluralize
+
+# Validation may take this share of the time; more where a run would have fewer than MIN_VALIDATIONS, up to MAX_SHARE.
+SHARE, MAX_SHARE = 0.1, 0.25
+MIN_VALIDATIONS = 8
+MAX_VALIDATIONS = 25  # where the recipe leaves their distance open and epochs are short
+MAX_WARMUP = 0.25  # share of the updates; where a cosine follows, a quarter costs little (Smith and Topin 2018: 0.3)
+LEAST_REST = 0.1  # of an interval, for updates after the last whole one
+LATE = 1.2  # times `training.minutes`
+
+
+class Pace(NamedTuple):
+    """What was measured, in seconds.
+
+    update      one, with all the batches that it takes
+    validation  one, with the checkpoints that follow it
+    so_far      training time until now, over all sessions, that of measuring included
+    """
+
+    update: float
+    validation: float
+    so_far: float
+
+
+def needs_plan(config: Config) -> bool:
+    """Whether it is left to `training.minutes` how many updates a run has."""
+    return config.training.minutes is not None and config.training.updates is None
+
+
+def with_recorded_plan(config: Config, started: Config) -> Config:
+    """The recipe that a run is resumed with, with what `plan_updates` decided in the recipe that was recorded.
+
+    With other `minutes`, `updates` stay open, to be planned anew. Given `updates` that are not the recorded ones win.
+    """
+    before, now = started.training, config.training
+    if before.minutes is None or now.minutes is None or now.updates not in (None, before.updates):
+        return config
+    updates = before.updates if now.minutes == before.minutes else None
+    plan = started if now.updates is None else config
+    return _with_plan(config, updates, plan.validation.interval_updates, plan.training.schedule.warmup_updates)
+
+
+def plan_updates(config: Config, pace: Pace, epoch_batches: int, done: int) -> Config:
+    """The recipe with as many `training.updates` as fit into what is left of `training.minutes`.
+
+    `validation.interval_updates` is left as it is, at the end of every epoch by default, unless validation would then
+    take more than a tenth of the time (`SHARE`), or a run had fewer than 8 or, by default, more than 25 of them. Where
+    8 of them would take more than a quarter of the time, a run has fewer. A warmup of more than a quarter of the run is
+    shortened to that.
+
+    Args:
+        config: A recipe that `needs_plan`.
+        pace: What was measured.
+        epoch_batches: Batches of an epoch.
+        done: Updates done so far.
+    """
+    training, given = config.training, config.validation.interval_updates
+    assert training.minutes is not None
+    update, validation = pace.update, pace.validation
+    left = max(60 * training.minutes - pace.so_far, 0.0)
+    # Where epochs end the run earlier, its validations are spread over that.
+    most = math.inf if training.epochs is None else epoch_batches * training.epochs / training.accumulation_steps - done
+
+    def interval_of(validations: int) -> float:
+        return min((left - validations * validation) / update, most) / validations
+
+    wanted = given or epoch_batches / training.accumulation_steps
+    # Of an interval i, validation takes v / (v + i u) of the time.
+    shortest, least = (math.ceil(validation / update * (1 / share - 1)) for share in (SHARE, MAX_SHARE))
+    if given is None:
+        shortest = max(shortest, math.ceil(interval_of(MAX_VALIDATIONS)))
+    interval = max(min(max(wanted, shortest), math.floor(interval_of(MIN_VALIDATIONS))), least, 1)
+    fitting = min(left / (update + validation / interval), (left - validation) / update)  # there is always one
+    updates = min(max(done + math.floor(fitting), done, 1), MAX_INTEGER)
+    distance = given
+    if interval != wanted:
+        distance = int(interval)
+        rest = updates % distance
+        if rest < LEAST_REST * distance and updates - done >= distance:
+            updates -= rest  # the last validation comes with the end, not shortly before it, too
+    warmup = training.schedule.warmup_updates
+    warmup = min(warmup, max(math.floor(MAX_WARMUP * updates), 1))
+    return _with_plan(config, updates, distance, warmup)
+
+
+def describe_plan(config: Config, pace: Pace, end: int) -> str:
+    """A line about what `plan_updates` decided for a run that its epochs end, at the latest, after `end` updates."""
+    training, interval = config.training, config.validation.interval_updates
+    assert training.minutes is not None
+    assert training.updates is not None
+    by_epochs = f", of which training.epochs = {training.epochs} leave {end:,}" if end < training.updates else ""
+    distance = "every epoch" if interval is None else f"every {pluralize(interval, 'update')}"
+    warmup = training.schedule.warmup_updates
+    return (
+        f"planned for {training.minutes:g} minutes: {pluralize(training.updates, 'update')} of {pace.update:.2g} s"
+        f"{by_epochs}; validation, of {pace.validation:.2g} s, {distance}"
+        + (f"; warmup of {pluralize(warmup, 'update')}" if warmup else "")
+    )
+
+
+def late_warning(minutes: float | None, expected: float) -> str:
+    """What to say of a run that is expected to take more than `LATE` times its `training.minutes`; "" of any other.
+
+    `expected` is in seconds.
+    """
+    if minutes is None or expected <= LATE * 60 * minutes:
+        return ""
+    return (
+        f"slower than planned: this run will take about {format_duration(expected)} instead of "
+        f"{format_duration(60 * minutes)}; its updates stay as planned"
+    )
+
+
+def _with_plan(config: Config, updates: int | None, interval: int | None, warmup: int) -> Config:
+    def changed(section: Any, **values: Any) -> Any:
+        return section.model_copy(update=values)
+
+    training = changed(
+        config.training, updates=updates, schedule=changed(config.training.schedule, warmup_updates=warmup)
+    )
+    return changed(config, training=training, validation=changed(config.validation, interval_updates=interval))

@@ -1,0 +1,166 @@
+"""From somebody's own pairs to a translator, in one call."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import keras
+from rich.console import Console
+
+from seq2seq.arguments import check_arguments
+from seq2seq.config import CorpusConfig, TranslationConfig, dump_config, parse_config_text
+from seq2seq.config.data import DataConfig, ValidConfig
+from seq2seq.corpora import open_corpus
+from seq2seq.corpora.in_memory import collect_pairs, pair_files, write_pairs
+from seq2seq.corpora.languages import identify_language
+from seq2seq.corpora.survey import DetectedPairs, detect_pairs, survey_corpus
+from seq2seq.errors import ConfigError, TrainingError
+from seq2seq.inference.translator import Translator
+from seq2seq.model_directory.directory import CONFIG, METADATA
+from seq2seq.storage.files import sha256
+from seq2seq.training.display import make_display
+from seq2seq.training.planning import describe_recipe, plan_held_out, plan_recipe
+from seq2seq.training.run import TrainingReport, train
+
+
+class TrainedTranslator(Translator):
+    """A translator, and how it was trained.
+
+    report     how the run ended; `plot_history` draws it
+    directory  where the run and its recipe lie
+    temporary  the same where it is to be deleted with the translator; `save` what is to stay
+    """
+
+    report: TrainingReport
+    directory: Path
+    temporary: TemporaryDirectory[str] | None = None
+
+    def _repr_html_(self) -> str:
+        return super()._repr_html_() + self.report._repr_html_()
+
+
+@check_arguments()
+def train_pairs(
+    pairs: Any,
+    directory: str | Path | None = None,
+    *,
+    valid: Any = None,
+    minutes: float | None = None,
+    languages: str | tuple[str, str] | None = None,
+    columns: Sequence[str | int] | None = None,
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+    console: Console | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> TrainedTranslator:
+    """Train a translator on pairs of sentences: `seq2seq train PAIRS` as a function.
+
+    How much text there is, and `minutes`, decide vocabulary, width, dropout, batches, schedule and length of the run.
+    The directory then has the complete recipe, `config.yaml`, and pairs that came from memory as `pairs.tsv`, so that
+    `seq2seq train DIRECTORY/config.yaml` trains the same model again. The same call resumes an interrupted run.
+
+    Args:
+        pairs: (source, target) tuples, dicts or `SentencePair`s from any iterable; a data frame; a dict of two lists;
+            the path of a TSV file; or the paths of two files that answer each other line by line.
+        directory: The model directory; by default a temporary one that is deleted with the translator.
+        valid: What is measured while training: pairs in the same shapes, a number of pairs to hold out of `pairs`, or
+            their share as a fraction; by default a share that the amount of text decides.
+        minutes: How long to train; by default as long as the amount of text makes sense of.
+        languages: Of source and target, as `"en-de"`; by default those that the columns' or files' names tell, if any.
+        columns: Which two hold source and target: names of a data frame's or dicts', numbers from 1 of a file's.
+        overrides: Keys of the recipe to decide otherwise: `{"encoder.cell": "lstm"}`, or `["encoder.cell=lstm"]`.
+        console, callbacks: See `train`.
+
+    Raises:
+        CorpusError: `pairs` is something else, or what should be a sentence is not text.
+        TrainingError: The directory holds a run on other pairs; the run was interrupted before its first validation;
+            or see `train`.
+        ConfigError: See `load_config`.
+    """
+    temporary = TemporaryDirectory(prefix="seq2seq-") if directory is None else None
+    folder = Path(temporary.name) if temporary else Path(directory or "")
+    plan = plan_pairs(pairs, folder, valid=valid, minutes=minutes, languages=languages, columns=columns)
+    recipe = override_recipe(plan, overrides)
+    make_display(console).print(f"planned: {describe_recipe(recipe)}")
+    report = train(recipe, folder, callbacks, console)
+    if not (folder / METADATA).exists():
+        resume = (
+            "The same call resumes the run" if temporary is None else "Give a directory, and the same call resumes it"
+        )
+        raise TrainingError(f"{folder}: interrupted before the first validation. {resume}.")
+    translator = TrainedTranslator.load(folder)
+    translator.report, translator.directory, translator.temporary = report, folder, temporary
+    return translator
+
+
+def plan_pairs(
+    pairs: Any,
+    folder: Path,
+    *,
+    valid: Any = None,
+    minutes: float | None = None,
+    languages: str | tuple[str, str] | None = None,
+    columns: Sequence[str | int] | None = None,
+) -> TranslationConfig:
+    """The recipe that fits pairs, which are written into `folder` if they come from memory; see `train_pairs`."""
+    detected = _locate(pairs, folder, "pairs", _languages(languages), columns)
+    survey = survey_corpus(open_corpus(detected.corpus))
+    if valid is None:
+        held_out = plan_held_out(survey)
+    elif isinstance(valid, (int, float)) and not isinstance(valid, bool):
+        held_out = ValidConfig(pairs=valid) if isinstance(valid, int) else ValidConfig(fraction=valid)
+    else:
+        corpus = _locate(valid, folder, "valid", _languages(languages), columns).corpus
+        held_out = ValidConfig(**corpus.model_dump(exclude_unset=True))
+    data = DataConfig(
+        train=detected.corpus,
+        valid=held_out,
+        source_language=detected.source_language,
+        target_language=detected.target_language,
+    )
+    return plan_recipe(data, survey, minutes)
+
+
+def _locate(pairs: Any, folder: Path, name: str, languages: tuple[str, str] | None, columns: Any) -> DetectedPairs:
+    """Where pairs lie, in a recipe's words; those of Python objects are written into the model directory."""
+    if files := pair_files(pairs):
+        return detect_pairs([file.resolve() for file in files], columns, languages)
+    found = collect_pairs(pairs, columns)
+    path = folder.resolve() / f"{name}.tsv"
+    folder.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    if changed := write_pairs(found.pairs, new):
+        warnings.warn(
+            f"{changed:,} of {len(found.pairs):,} pairs have tabs, line breaks or broken characters within a sentence; "
+            f"{path} has spaces or U+FFFD in their place.",
+            stacklevel=4,
+        )
+    if path.exists() and (folder / CONFIG).exists() and sha256(path) != sha256(new):
+        new.unlink()
+        raise TrainingError(f"{path}: holds the pairs of another run. Train into another directory.")
+    new.replace(path)
+    source, target = languages or (
+        found.source_language or identify_language([pair.source for pair in found.pairs]),
+        found.target_language or identify_language([pair.target for pair in found.pairs]),
+    )
+    return DetectedPairs(CorpusConfig(tsv=str(path)), source, target, f"{path}: {source} to {target}")
+
+
+def override_recipe(config: TranslationConfig, overrides: Sequence[str] | Mapping[str, Any]) -> TranslationConfig:
+    """The recipe with some keys decided otherwise, as by `--set`, and checked."""
+    changed = parse_config_text(dump_config(config).encode(), "the planned recipe", overrides)
+    assert isinstance(changed, TranslationConfig)
+    return changed
+
+
+def _languages(given: str | tuple[str, str] | None) -> tuple[str, str] | None:
+    """`("en", "de")` of `"en-de"`.
+
+    Raises:
+        ConfigError: It is something else.
+    """
+    parts = given.split("-") if isinstance(given, str) else given
+    if parts is None or len(parts) == 2:
+        return None if parts is None else (parts[0], parts[1])
+    raise ConfigError(f"languages: expected source and target, as 'en-de', found {given!r}.")

@@ -1,0 +1,146 @@
+"""A complete recipe for somebody's own sentence pairs, from how much text there is and how long training may take.
+
+With little text a model must be kept from learning it by heart; with much text it must be large enough to take it in.
+Most choices are rows of `PLAN`, read at the amount of text; `docs/your-own-pairs.md` has the measurements behind them.
+"""
+
+import math
+
+import numpy as np
+
+from seq2seq.config import TranslationConfig, validate_config
+from seq2seq.config.data import DataConfig, ValidConfig
+from seq2seq.corpora.survey import CorpusSurvey
+
+# Characters of the longer side: some 100, 800, 5,000, 30,000 and 300,000 sentences, and 3 and 30 million.
+CHARACTERS = 6e3, 5e4, 3e5, 2e6, 2e7, 2e8, 2e9
+PLAN = {
+    # Width grows with the text that it has to hold.
+    "units": (192, 256, 256, 256, 384, 640, 1024),
+    # Shorter pieces where there is less text to learn each from (Sennrich and Zhang 2019); besides one for each
+    # character, which Chinese has thousands of.
+    "pieces": (120, 450, 1700, 6000, 12000, 20000, 32000),
+    # Small batches make more updates of little text, and are noisier, which regularises (ibid.).
+    "batch_tokens": (200, 300, 500, 1000, 1000, 2000, 4000),
+    # Higher for few resources (ibid.); of words, too, where most of them were seen once.
+    "dropout": (0.4, 0.4, 0.35, 0.3, 0.2, 0.1, 0.1),
+    "word_dropout": (0.1, 0.1, 0.1, 0.0, 0.0, 0.0, 0.0),
+    # As long as the text makes sense of; patience ends a run before that if nothing gets better.
+    "epochs": (60, 50, 40, 30, 15, 6, 3),
+}
+# One vocabulary for both languages where the target's letters are mostly the source's: names and numbers are then
+# copied, and one table is learnt from both sides (Press and Wolf 2017).
+JOINT_SHARE = 0.8
+# High, so that little text is learnt in few passes, and lower for wide models; warmup, a short memory of squared
+# gradients and the descent to nothing at the run's end make it safe (Popel and Bojar 2018).
+LEARNING_RATE, FINAL_SHARE, BETA_2 = 2e-3, 0.01, 0.98
+BASE_UNITS = 256  # from which on a wider model has a lower learning rate
+WARMUP_SHARE, MIN_WARMUP, MAX_WARMUP = 0.1, 20, 200  # of the updates; updates
+# Assumed for the size of the model: characters of a side that a CPU core learns from in a minute, and how often a run
+# should read what its size is made for. Measured speed decides the number of updates, see `training.minutes`.
+CHARACTERS_PER_MINUTE, CHARACTERS_PER_TOKEN, WANTED_PASSES = 1_200_000, 4, 10
+# Held out: about 12 of 100 pairs, 50 of 800, 150 of 5,000, 500 of 29,000. BLEU of few sentences is chance.
+HELD_OUT, HELD_OUT_EXPONENT, MAX_HELD_OUT, MIN_FOR_BLEU = 0.6, 0.65, 2_000, 200
+PATIENCE, MAX_INTERVAL = 8, 2_000  # validations; updates between them, where an epoch has more
+# Words a character, at least, where blanks divide words; BLEU divides the text of these languages itself.
+WORDS_PER_CHARACTER, DIVIDED_LANGUAGES = 1 / 15, ("zh", "ja", "ko")
+
+
+def plan_held_out(survey: CorpusSurvey) -> ValidConfig:
+    """How many of a corpus's pairs to validate with: a share that falls with their number, at most 2,000."""
+    wanted = min(HELD_OUT * survey.pairs**HELD_OUT_EXPONENT, MAX_HELD_OUT)
+    return ValidConfig(pairs=max(round(wanted), 1))
+
+
+def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = None) -> TranslationConfig:
+    """Choose all that a recipe decides, by nothing but the amount of text and of time: the same pairs, the same recipe.
+
+    The network is the one of `multi30k-en-de-small`: a bidirectional GRU, and a GRU with dot-product attention.
+
+    Args:
+        data: The corpora; `valid` is that of `plan_held_out`, or another.
+        survey: Of `data.train`, as `survey_corpus` counts it.
+        minutes: How long training may take; by default as long as the text makes sense of.
+    """
+    text = max(survey.source_characters, survey.target_characters, 1)
+    readable = math.inf if minutes is None else minutes * CHARACTERS_PER_MINUTE
+    hurry = min(1.0, readable / (WANTED_PASSES * text))  # the share of the text that there is time to learn well
+
+    units = int(_round(_at(hurry * text, "units"), 32))
+    joint = survey.shared_characters >= JOINT_SHARE
+    alphabets = survey.source_alphabet, survey.target_alphabet
+    pieces = _at(hurry * text, "pieces") + (sum(alphabets) if joint else max(alphabets))
+    batch_tokens, epochs = int(_round(_at(hurry * text, "batch_tokens"), 100)), int(_round(_at(text, "epochs"), 1))
+    passes = min(epochs, readable / text)
+    calm = math.sqrt(passes / epochs)  # few passes learn nothing by heart
+    dropout, word_dropout = (_round(_at(text, choice) * calm, 0.05) for choice in ("dropout", "word_dropout"))
+    epoch_updates = text / CHARACTERS_PER_TOKEN / batch_tokens
+    learning_rate = float(f"{LEARNING_RATE * min(1.0, BASE_UNITS / units):.2g}")
+    values = {
+        "data": data.model_dump(),
+        "tokenizer": {
+            "joint": joint,
+            "vocabulary_size": int(_round(pieces, 10 ** max(int(math.log10(pieces)) - 1, 1))),
+            "exact_size": False,  # text that repeats itself has fewer
+            "split_digits": True,  # so that numbers that were never seen are copied
+        },
+        "batching": {"max_tokens": max(batch_tokens, data.filters.max_tokens)},
+        "embeddings": {
+            "size": units,
+            "tied": "all" if joint else "target",
+            "dropout": dropout,
+            "source_word_dropout": word_dropout,
+            "target_word_dropout": word_dropout,
+        },
+        "encoder": {"units": units, "dropout": dropout},
+        "decoder": {"units": units, "dropout": dropout, "attention": "dot"},
+        "training": {
+            "learning_rate": learning_rate,
+            "beta_2": BETA_2,
+            "schedule": {
+                "type": "cosine",
+                "warmup_updates": int(min(max(WARMUP_SHARE * passes * epoch_updates, MIN_WARMUP), MAX_WARMUP)),
+                "min_learning_rate": FINAL_SHARE * learning_rate,
+            },
+            "epochs": epochs,
+            "minutes": minutes,
+        },
+        "validation": {
+            "interval_updates": MAX_INTERVAL if epoch_updates > MAX_INTERVAL else None,
+            "metric": "bleu" if _bleu_tells(data, survey) else "loss",
+            "patience": PATIENCE,
+        },
+    }
+    config = validate_config(values, "the planned recipe")
+    assert isinstance(config, TranslationConfig)
+    return config
+
+
+def describe_recipe(config: TranslationConfig) -> str:
+    """The choices that matter, in a line."""
+    training, tokenizer = config.training, config.tokenizer
+    length = [f"at most {training.epochs} epochs", f"{training.minutes or 0:g} minutes"][: 1 + bool(training.minutes)]
+    return (
+        f"{'joint vocabulary' if tokenizer.joint else 'two vocabularies'} of {tokenizer.vocabulary_size:,}, "
+        f"{config.encoder.units} units, dropout {config.encoder.dropout:g}, "
+        f"batches of {config.batching.max_tokens:,} tokens, learning rate {training.learning_rate:g}, "
+        f"{' or '.join(length)}"
+    )
+
+
+def _at(characters: float, choice: str) -> float:
+    """A row of `PLAN` at an amount of text, between its columns by the logarithm."""
+    return float(np.interp(math.log(max(characters, 1.0)), np.log(CHARACTERS), PLAN[choice]))
+
+
+def _round(value: float, step: float) -> float:
+    """To a multiple of a step, as a person would write it."""
+    return round(round(value / step) * step, 6)
+
+
+def _bleu_tells(data: DataConfig, survey: CorpusSurvey) -> bool:
+    """Whether BLEU can choose between validations: of enough sentences, in a language whose words it finds."""
+    valid = data.valid
+    pairs = MIN_FOR_BLEU if not valid.held_out else valid.pairs or (valid.fraction or 0.0) * survey.pairs
+    divided = survey.target_words >= WORDS_PER_CHARACTER * survey.target_characters
+    return pairs >= MIN_FOR_BLEU and (divided or data.target_language in DIVIDED_LANGUAGES)

@@ -1,0 +1,49 @@
+"""A run for a notebook: how it ended, its learning curve, its validations."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from seq2seq.notebook_html import html_block, html_curves, html_note, html_table
+from seq2seq.training.display import format_duration
+
+if TYPE_CHECKING:
+    from seq2seq.training.run import TrainingReport
+
+MAX_ROWS = 12  # of validations, besides the first
+
+
+def report_html(report: "TrainingReport") -> str:
+    """How the run ended, `validations_html`, and what it warned of."""
+    end = report.end.message if report.end else "interrupted; the same call resumes it"
+    title = f"{report.updates:,} updates in {format_duration(report.seconds)}: {end}"
+    warnings = [
+        html_note(f"update {entry['update']:,}: warning: {text}")
+        for entry in report.history
+        for text in entry.get("warnings", ())
+    ]
+    return html_block(title, validations_html(report.history), *warnings, html_note(str(report.directory)))
+
+
+def validations_html(history: Sequence[Mapping[str, Any]]) -> str:
+    """Learning curve and table; of many validations the best one and the last ones are listed."""
+    curves = {
+        name: [(entry["update"], entry[key]) for entry in history if entry.get(key) is not None]
+        for name, key in (("train (nats per token)", "train_nll"), ("validation", "valid_loss"))
+    }
+    best = max((number for number, entry in enumerate(history) if entry["best"]), default=None)
+    shown = [number for number in range(len(history)) if number == best or number >= len(history) - MAX_ROWS]
+    rows = [
+        (
+            history[number]["epoch"],
+            f"{history[number]['update']:,}",
+            f"{history[number]['train_nll']:.3f}",
+            f"{history[number]['valid_loss']:.3f}",
+            f"{history[number]['valid_perplexity']:.2f}",
+            "" if history[number]["bleu"] is None else f"{history[number]['bleu']:.2f}",
+            format_duration(history[number]["seconds"]),
+            "best" * (number == best),
+        )
+        for number in shown
+    ]
+    header = ("epoch", "update", "train loss", "valid loss", "perplexity", "BLEU", "time", "")
+    return html_curves(curves) + (html_table(rows, header, numeric=range(7)) if rows else "")

@@ -1,0 +1,123 @@
+"""A recipe planned from the amount of text and time."""
+
+import math
+from itertools import pairwise
+
+import pytest
+
+from seq2seq.config import CorpusConfig, dump_config, parse_config_text
+from seq2seq.config.data import DataConfig, ValidConfig
+from seq2seq.corpora.survey import CorpusSurvey
+from seq2seq.data.tokenizer import Tokenizer
+from seq2seq.training.planning import PLAN, describe_recipe, plan_held_out, plan_recipe
+
+SIZES = [1, 20, 100, 800, 5_000, 29_000, 118_000, 10**6, 10**7, 10**8]  # pairs
+TIMES = [1, 5, 30, 480, 30 * 24 * 60, None]  # minutes
+
+
+def survey_of(pairs, length=65, shared=0.99, **changes):
+    counts = {f"{side}_characters": pairs * length for side in ("source", "target")}
+    counts |= {f"{side}_words": pairs * length // 5 for side in ("source", "target")}
+    counts |= {f"{side}_alphabet": 60 for side in ("source", "target")}
+    return CorpusSurvey(**{"pairs": pairs, "sources": pairs, "shared_characters": shared, **counts, **changes})
+
+
+def plan_of(survey, minutes=None, **data):
+    corpora = DataConfig(**{"train": CorpusConfig(tsv="pairs.tsv"), "valid": plan_held_out(survey), **data})
+    return plan_recipe(corpora, survey, minutes)
+
+
+@pytest.mark.parametrize("minutes", TIMES)
+@pytest.mark.parametrize("pairs", SIZES)
+@pytest.mark.parametrize("length", [1, 12, 65, 900])
+def test_every_plan_is_a_whole_recipe(pairs, minutes, length):
+    plan = plan_of(survey_of(pairs, length), minutes)
+    assert parse_config_text(dump_config(plan).encode(), "plan") == plan
+    assert plan.training.minutes == minutes
+    assert plan.data.filters.max_tokens <= plan.batching.max_tokens
+    assert str(plan.encoder.units) in describe_recipe(plan)
+
+
+def test_more_text_means_a_larger_model_that_is_regularised_less_and_read_less_often():
+    plans = [plan_of(survey_of(pairs)) for pairs in SIZES]
+
+    def rising(of):
+        values = [of(plan) for plan in plans]
+        return values == sorted(values) and values[0] < values[-1]
+
+    assert rising(lambda plan: plan.encoder.units)
+    assert rising(lambda plan: plan.tokenizer.vocabulary_size)
+    assert rising(lambda plan: plan.batching.max_tokens)
+    assert rising(lambda plan: -plan.training.epochs)
+    assert rising(lambda plan: -plan.encoder.dropout)
+    assert rising(lambda plan: -plan.training.learning_rate)
+
+
+@pytest.mark.parametrize("pairs", [100_000, 10**7])
+def test_less_time_means_a_smaller_model(pairs):
+    plans = [plan_of(survey_of(pairs), minutes) for minutes in TIMES]
+    for of in (
+        lambda plan: plan.encoder.units,
+        lambda plan: plan.tokenizer.vocabulary_size,
+        lambda plan: plan.encoder.dropout,
+    ):
+        values = [of(plan) for plan in plans]
+        assert values == sorted(values)
+        assert values[0] < values[-1]
+    assert plans[-2] == plans[-1].model_copy(update={"training": plans[-2].training})  # enough is as good as no limit
+
+
+def test_choices_change_smoothly_with_the_text():
+    sizes = [round(100 * 1.1**step) for step in range(150)]
+    plans = [plan_of(survey_of(pairs)) for pairs in sizes]
+    for before, after in pairwise(plans):
+        assert after.encoder.units - before.encoder.units <= 32
+        assert after.tokenizer.vocabulary_size <= 1.12 * before.tokenizer.vocabulary_size + 1
+        assert abs(after.encoder.dropout - before.encoder.dropout) <= 0.0501
+
+
+def test_held_out_is_enough_to_measure_and_no_more():
+    held_out = [plan_held_out(survey_of(pairs)).pairs for pairs in SIZES]
+    assert held_out == sorted(held_out)
+    assert 10 <= held_out[SIZES.index(100)] <= 15
+    assert held_out[-1] == 2_000
+    assert all(held_out[i] <= max(SIZES[i] / 4, 1) for i in range(len(SIZES)))
+
+
+def test_bleu_decides_where_it_tells():
+    def metric(survey, **data):
+        return plan_of(survey, **data).validation.metric
+
+    many = survey_of(29_000)
+    no_blanks = survey_of(29_000, target_words=30_000)
+    assert metric(survey_of(800)) == "loss"  # of too few pairs
+    assert metric(many) == metric(no_blanks, target_language="zh") == "bleu"
+    assert metric(no_blanks) == metric(no_blanks, target_language="th") == "loss"
+    assert metric(survey_of(800), valid=ValidConfig(tsv="valid.tsv")) == "bleu"
+    assert metric(many, valid=ValidConfig(fraction=0.001)) == "loss"
+
+
+def test_languages_that_share_no_letters_have_a_vocabulary_each():
+    shared, apart = plan_of(survey_of(5_000)), plan_of(survey_of(5_000, shared=0.1, target_alphabet=2_000))
+    assert (shared.tokenizer.joint, shared.embeddings.tied) == (True, "all")
+    assert (apart.tokenizer.joint, apart.embeddings.tied) == (False, "target")
+    assert apart.tokenizer.vocabulary_size > 2_000  # each character has a piece
+
+
+@pytest.mark.parametrize(
+    "texts", [["一二三四五六七八九十"] * 20, ["ab ab ab"] * 200, [f"{chr(0x4E00 + n)}{n}" for n in range(300)], ["a"]]
+)
+def test_a_tokenizer_of_the_planned_size_can_be_trained_on_any_text(texts):
+    characters, alphabet = sum(map(len, texts)), len(set("".join(texts)))
+    sides = {
+        f"{side}_{what}": count
+        for side in ("source", "target")
+        for what, count in (("characters", characters), ("alphabet", alphabet))
+    }
+    plan = plan_of(survey_of(len(texts), **sides))
+    assert Tokenizer.train(texts + texts, plan.tokenizer).vocabulary_size <= plan.tokenizer.vocabulary_size
+
+
+def test_the_plan_has_a_value_for_each_amount_of_text():
+    assert len({len(row) for row in PLAN.values()}) == 1
+    assert all(math.isfinite(value) for row in PLAN.values() for value in row)
