@@ -14,7 +14,7 @@ from seq2seq.corpora.columns import NEVER_SENTENCES, Column, has_header, header_
 from seq2seq.corpora.filters import FilterReport, filter_pairs
 from seq2seq.corpora.held_out import hash_sources
 from seq2seq.corpora.languages import identify_language, language_code, language_name, may_be_in
-from seq2seq.corpora.readers import chunks, open_corpus
+from seq2seq.corpora.readers import SentencePair, chunks, open_corpus
 from seq2seq.errors import CorpusError
 from seq2seq.storage.deduplication import Deduplicator
 from seq2seq.storage.files import resolve_file
