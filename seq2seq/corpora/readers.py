@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain, islice, zip_longest
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol, TypeVar
+from typing import IO, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, TextConfig
@@ -33,6 +33,7 @@ class SentencePair(NamedTuple):
     origin: str
 
 
+@runtime_checkable
 class Corpus(Protocol):
     """Sentence pairs that can be read again and again."""
 

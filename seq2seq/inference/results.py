@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seq2seq.arguments import check_arguments
+
 if TYPE_CHECKING:
     from seq2seq.data.tokenizer import Tokenizer
     from seq2seq.search import SearchResult
@@ -130,6 +132,7 @@ class Translation:
         unattended = [covered < MIN_COVERAGE for covered, token in pairs if token != EOS]
         return sum(unattended) / len(unattended) if unattended else math.nan
 
+    @check_arguments()
     def as_dict(self, attention: bool = True) -> dict[str, Any]:
         """JSON-able values; attention in 6 decimals; None for a blank's score and for numbers that are not finite."""
         hypotheses = []
