@@ -105,6 +105,7 @@ class Translator:
         translator._origin = origin
         return translator
 
+    @check_arguments()
     def save(self, directory: str | Path) -> None:
         """Write a model directory that `load` reads: model, tokenizers, default options and shortlist.
 

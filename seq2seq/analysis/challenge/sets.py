@@ -100,7 +100,6 @@ class ChallengeReport:
         return html_block("Challenge sets", *tables)
 
 
-@check_arguments()
 def training_lexicon(config: "Config") -> str:
     """Return the phrasebook's lexicon that a model was trained with; of other corpora or none, the basic one."""
     parts = config.data.train.parts() if config.data else ()
