@@ -40,11 +40,9 @@ def commands_after_run(config: Config, report: "TrainingReport") -> str:
         uses["generate"] = f"{seq2seq} generate {model}"
         if target:
             uses["perplexity"] = f"{seq2seq} perplexity {model} -i {target}"
-    averaged = report.directory.absolute().with_name(f"{report.directory.absolute().name}-averaged")
-    best = min(len(report.history), config.training.keep_best)
-    if best > 1 and not averaged.exists():
-        folder = quote(str(report.directory.parent / averaged.name))
-        uses["average its best"] = f"{seq2seq} average {model} --best {best} --output {folder}"
+    copy = report.directory.absolute().with_name(f"{report.directory.absolute().name}-export")
+    if not copy.exists():
+        uses["give it away"] = f"{seq2seq} export {model} {quote(str(report.directory.parent / copy.name))}"
     uses["inspect"] = f"{seq2seq} inspect {model}"
     return _aligned(dict(list(uses.items())[:NUM_COMMANDS]))
 

@@ -152,7 +152,7 @@ def test_a_language_model_has_alarms_too(corpus, tmp_path):
 def commands(output):
     """The words of the commands that a run ends with, by what they do."""
     found = re.findall(
-        r"^(translate|evaluate|average its best|inspect|generate|perplexity): +(.*)$", output, re.MULTILINE
+        r"^(translate|evaluate|give it away|inspect|generate|perplexity): +(.*)$", output, re.MULTILINE
     )
     return {name: shlex.split(command) for name, command in found}
 
@@ -166,7 +166,7 @@ def test_the_commands_that_a_run_ends_with_work_as_they_stand(corpus, whole, mon
     assert said.count("reference:   ") == 5
     assert said.count("┌ </s>") == 5, "the attention of each of them"
     found = commands(said)
-    assert list(found) == ["translate", "evaluate", "average its best"]
+    assert list(found) == ["translate", "evaluate", "give it away"]
     for name, words in found.items():
         if name == "translate":
             assert (words[0], words[2]) == ("echo", "|")
@@ -177,7 +177,7 @@ def test_the_commands_that_a_run_ends_with_work_as_they_stand(corpus, whole, mon
         assert run(*words[start + program :]) == 0, capsys.readouterr().err
     assert said.rstrip().endswith("they hold of this model") == bool(report.remaining_warnings)
     assert run("train", folder / "config.yaml") == 0
-    assert list(commands(capsys.readouterr().out)) == ["translate", "evaluate", "inspect"], "it is averaged"
+    assert list(commands(capsys.readouterr().out)) == ["translate", "evaluate", "inspect"], "there is a copy"
 
 
 def test_what_a_command_line_ends_with_where_there_are_no_files(corpus, tmp_path, capsys):
