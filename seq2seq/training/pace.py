@@ -104,8 +104,8 @@ def describe_plan(config: Config, pace: Pace, end: int) -> str:
     distance = "every epoch" if interval is None else f"every {pluralize(interval, 'update')}"
     warmup = training.schedule.warmup_updates
     return (
-        f"planned for {pluralize(training.minutes, 'minute')}: {pluralize(training.updates, 'update')} of {pace.update:.2g} s"
-        f"{by_epochs}; validation, of {pace.validation:.2g} s, {distance}"
+        f"planned for {pluralize(training.minutes, 'minute')}: {pluralize(training.updates, 'update')} of "
+        f"{pace.update:.2g} s{by_epochs}; validation, of {pace.validation:.2g} s, {distance}"
         + (f"; warmup of {pluralize(warmup, 'update')}" if warmup else "")
     )
 

@@ -143,8 +143,8 @@ def describe_recipe(config: TranslationConfig) -> str:
     return (
         f"{'joint vocabulary' if tokenizer.joint else 'two vocabularies'} of {tokenizer.vocabulary_size:,}, "
         f"{config.encoder.units} units, dropout {config.encoder.dropout:g}, "
-        f"batches {f'of {batch:,} tokens' if batch else 'as suits the device'}, learning rate {training.learning_rate:g}, "
-        f"{' or '.join(length)}"
+        f"batches {f'of {batch:,} tokens' if batch else 'as suits the device'}, "
+        f"learning rate {training.learning_rate:g}, {' or '.join(length)}"
     )
 
 

@@ -261,7 +261,7 @@ def test_what_remains_is_what_holds_of_the_best_model():
         monitor.record(entry)
     assert monitor.remaining() == ["rare"]
     monitor.roll_back(1)
-    rare, faults = monitor.remaining()
+    _, faults = monitor.remaining()
     assert "9 of 10 translations" in faults, "as it is delivered, it will not grow out of that"
     stuck = AlarmMonitor(CONFIG, BASELINES)
     for entry in entries((6.5, 6.2, 0.0), (6.5, 6.3, 0.0)):
