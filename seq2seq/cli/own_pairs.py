@@ -39,8 +39,8 @@ def load_or_plan(
         file = Path(first)
         folder = file.parent if file.name == "config.yaml" else Path("runs") / file.stem
         return load_config(first, [*in_time, *overrides]), output or folder
-    if recipe := next(filter(is_recipe, inputs), None):
-        raise typer.BadParameter(f"expected a recipe, or files of sentence pairs, found both: {recipe} is a recipe")
+    if named := next(filter(is_recipe, inputs), None):
+        raise typer.BadParameter(f"expected a recipe, or files of sentence pairs, found both: {named} is a recipe")
     output = output or Path("runs") / run_name(inputs)
     recipe = _plan(inputs, overrides, minutes, languages, columns, say)
     say(f"the complete recipe: {output / 'config.yaml'}, once training begins; a copy of it can be edited and trained")
