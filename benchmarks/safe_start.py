@@ -31,7 +31,7 @@ def begin(config: Config, updates: int) -> dict[str, float]:
     from seq2seq.data.mixture import EncodedMixture
     from seq2seq.model_directory.directory import load_tokenizers
     from seq2seq.training import train
-    from seq2seq.training.validation import unigram_loss
+    from seq2seq.training.corpus_checks import unigram_loss
 
     ends = {"updates": updates, "epochs": None, "checkpoint_minutes": 600.0, "keep_last": 0, "keep_best": 0}
     measured = {"metric": "loss", "compute_bleu": False, "interval_updates": updates}

@@ -1,7 +1,13 @@
 """Optional dependencies: where they may be imported, and the error if they are missing."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from shlex import quote
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from seq2seq.errors import MissingExtraError
 
@@ -28,8 +34,26 @@ def require_extra(extra: str, *, needed_by: str) -> Iterator[None]:
 
 def missing_extra_error(extra: str, *, needed_by: str, package: str) -> MissingExtraError:
     """Make the error for a package of an extra that is not installed; arguments as for `require_extra`."""
-    # From the folder: the distribution is on no index.
     return MissingExtraError(
-        f"{needed_by} needs the package '{package}', which is not installed. Install the extra '{extra}': run "
-        f"pip install '.[{extra}]' in the source folder of {DISTRIBUTION_NAME}."
+        f"{needed_by} needs the package '{package}', which is not installed. Install the extra '{extra}': "
+        f"{_how_to_install(extra)}."
+    )
+
+
+def _how_to_install(extra: str) -> str:
+    """What to run, in the way in which this package was installed: from a folder, or from an index."""
+    constraints = f"constraints{'-apache-beam' if extra == 'apache-beam' else ''}.txt"
+    command = f"pip install -c {constraints} '.[{extra}]'"
+    try:
+        origin = json.loads(metadata.distribution(DISTRIBUTION_NAME).read_text("direct_url.json") or "{}")
+    except metadata.PackageNotFoundError:  # it runs from its folder
+        origin = {"dir_info": {}}
+    if "dir_info" not in origin:
+        return f"pip install '{DISTRIBUTION_NAME}[{extra}]'"
+    if origin["dir_info"].get("editable"):
+        command = command.replace("'.[", "-e '.[")
+    folder = Path(url2pathname(urlsplit(origin.get("url", "")).path))
+    known = folder.name and (folder / constraints).is_file()
+    return (
+        f"cd {quote(str(folder))} && {command}" if known else f"{command}, in the source folder of {DISTRIBUTION_NAME}"
     )

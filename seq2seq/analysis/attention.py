@@ -3,11 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.arguments import check_arguments
+from seq2seq.arguments import Dims, NonNegative, check_arguments
 from seq2seq.data.tokenizer import EOS_ID
 from seq2seq.devices.device import set_tf32
 from seq2seq.errors import ArgumentError
@@ -19,6 +20,7 @@ from seq2seq.layers.attention.base import record_head_weights
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
+Weights = Annotated[np.ndarray, Dims(2)]
 EOS = "</s>"
 WORD_BOUNDARY = "▁"  # SentencePiece's mark of where a word begins
 TARGET_COLUMNS = ["sentence", "position", "token", "log_prob", "entropy", "effective_tokens"]
@@ -44,12 +46,14 @@ class AttentionMap:
 
 
 @check_arguments()
-def translation_map(translation: Translation, rank: int = 0) -> AttentionMap:
+def translation_map(translation: Translation, rank: NonNegative = 0) -> AttentionMap:
     """The map that a search left behind of the hypothesis `rank`, from 0; a blank sentence's is empty.
 
     Raises:
-        ValueError: The translation has no attention.
+        ArgumentError: The translation has no attention, or no such hypothesis.
     """
+    if rank >= len(translation.hypotheses):
+        raise ArgumentError(f"translation_map: rank: expected 0 to {len(translation.hypotheses) - 1}, found {rank}.")
     hypothesis = translation.hypotheses[rank]
     if hypothesis.attention.shape[1] != len(translation.source_tokens):
         raise ArgumentError(
@@ -120,13 +124,13 @@ def entropy(weights: np.ndarray) -> np.ndarray:
 
 
 @check_arguments()
-def coverage(weights: np.ndarray) -> np.ndarray:
+def coverage(weights: Weights) -> np.ndarray:
     """How much attention each source token got over the whole target, (..., T, S) -> (..., S); the sum is T."""
     return np.asarray(weights).sum(axis=-2)
 
 
 @check_arguments()
-def coverage_deviation(weights: np.ndarray) -> np.ndarray:
+def coverage_deviation(weights: Weights) -> np.ndarray:
     """How far coverage is from 1 for each source token, (..., T, S) -> (...): 0 if nowhere.
 
     The mean over source tokens of log(1 + (1 - coverage)^2).
@@ -139,7 +143,9 @@ def coverage_deviation(weights: np.ndarray) -> np.ndarray:
 @check_arguments()
 def hard_alignment(weights: np.ndarray) -> np.ndarray:
     """The most attended source position of each target token, (..., T, S) -> (..., T) int."""
-    return np.asarray(weights).argmax(axis=-1)
+    if not weights.shape[-1]:
+        raise ArgumentError("hard_alignment: weights: expected a source token at least, found none.")
+    return weights.argmax(axis=-1)
 
 
 @check_arguments(maps="translation_map(translation) makes one.")

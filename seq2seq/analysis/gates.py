@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from seq2seq.analysis.gradients import flatten_steps, unroll
-from seq2seq.arguments import check_arguments
+from seq2seq.arguments import NotEmpty, check_arguments
 from seq2seq.extras import require_extra
 from seq2seq.layers.cells.base import record_activations
 
@@ -108,7 +108,7 @@ def saturation(gates: dict[str, GateValues]) -> pd.DataFrame:
 
 
 @check_arguments()
-def histograms(gates: dict[str, GateValues], bins: int = 20) -> pd.DataFrame:
+def histograms(gates: NotEmpty[dict[str, GateValues]], bins: int = 20) -> pd.DataFrame:
     """How the values of each gate are spread over its range, in bins of equal width.
 
     Returns:

@@ -14,18 +14,19 @@ states, zeros by default; for errors see `unroll`. A `loss` is made of TensorFlo
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.arguments import check_arguments
+from seq2seq.arguments import Dims, check_arguments
 from seq2seq.extras import require_extra
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
+Jacobians = Annotated[np.ndarray, Dims(4, 4)]
 Loss = Callable[[tf.Tensor], tf.Tensor]  # from outputs (B, T, O) to a scalar
 
 
@@ -128,7 +129,7 @@ def step_jacobians(
 
 
 @check_arguments()
-def jacobian_products(jacobians: np.ndarray) -> np.ndarray:
+def jacobian_products(jacobians: Jacobians) -> np.ndarray:
     """The derivative of the last state by the one d steps before it, d from 0 to T: (B, T + 1, S, S), float64.
 
     Each product is the one before it times one more Jacobian.
@@ -142,7 +143,7 @@ def jacobian_products(jacobians: np.ndarray) -> np.ndarray:
 
 
 @check_arguments()
-def sensitivity(jacobians: np.ndarray, part: slice = slice(None)) -> pd.DataFrame:
+def sensitivity(jacobians: Jacobians, part: slice = slice(None)) -> pd.DataFrame:
     """How much the last state depends on the one d steps before it.
 
     Args:

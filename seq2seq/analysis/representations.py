@@ -1,7 +1,7 @@
 """Vectors inside a translator: of tokens and of words, their neighbours and projections, and what a decoder gets."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -33,11 +33,7 @@ def embeddings(translator: Translator, table: EmbeddingTable = "source") -> pd.D
         translator: Of a model.
         table: `source`: what the encoder reads; `target`: what the decoder reads; `output`: what logits are made with.
             Tables that the recipe ties are the same.
-
-    Raises:
-        EvaluationError: There is no such table.
     """
-    _check(table, get_args(EmbeddingTable), "table")
     tokenizer = translator.tokenizers.source if table == "source" else translator.tokenizers.target
     layer = getattr(translator.model, f"{table}_embedding")
     return pd.DataFrame(np.asarray(layer.table), index=tokenizer.pieces(range(tokenizer.vocabulary_size)))
@@ -58,11 +54,7 @@ def source_states(
     Returns:
         For each sentence (S, U) float32, S its tokens with `</s>` as the last one; U the units of the encoder, or the
         size of embeddings. They do not depend on what other sentences there are, but for rounding.
-
-    Raises:
-        EvaluationError: There is no such layer.
     """
-    _check(layer, get_args(RepresentationLayer), "layer")
     model = translator.model
     set_tf32(model.precision)
 
@@ -191,10 +183,3 @@ def tsne(vectors: pd.DataFrame, perplexity: float = 15.0, seed: int = 1) -> pd.D
     # The approximate method starts threads that wait for each other: on a busy machine it is far slower for so few.
     layout = TSNE(2, perplexity=perplexity, metric="cosine", init="pca", random_state=seed, method="exact")
     return pd.DataFrame(layout.fit_transform(vectors.to_numpy(np.float64)), vectors.index, [1, 2])
-
-
-def _check(name: str, accepted: tuple[str, ...], what: str) -> None:
-    if name not in accepted:
-        raise EvaluationError(
-            f"unknown {what} {name!r}.{suggest_similar(name, accepted)} Accepted: {', '.join(accepted)}."
-        )

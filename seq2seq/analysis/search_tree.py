@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.arguments import check_arguments
+from seq2seq.arguments import AtLeastOne, check_arguments
 from seq2seq.config import SearchOptions
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer
 from seq2seq.devices.device import set_tf32
+from seq2seq.errors import ArgumentError
 from seq2seq.extras import require_extra
 from seq2seq.inference.searcher import SearchInputs, StaticSearchOptions, length_limits
 from seq2seq.inference.step_sources import Batch
@@ -189,7 +190,7 @@ def finished_hypotheses(tree: pd.DataFrame) -> pd.DataFrame:
 
 @check_arguments()
 def greedy_path(
-    translator: Translator, sentence: str, options: SearchOptions | None = None, candidates: int = 5
+    translator: Translator, sentence: str, options: SearchOptions | None = None, candidates: AtLeastOne = 5
 ) -> pd.DataFrame:
     """What greedy search chose at each step, and from which `candidates`, the likeliest tokens; see `search_tree`.
 
@@ -245,7 +246,7 @@ def sample_counts(translator: Translator, sentence: str, options: SearchOptions)
         ValueError: The options do not sample.
     """
     if not options.sample:
-        raise ValueError("'sample' is false: pass SearchOptions(sample=True, n_best=...)")
+        raise ArgumentError("sample_counts: options: 'sample' is false: pass SearchOptions(sample=True, n_best=...)")
     found = translator.translate([sentence], options, attention=False)[0].hypotheses
     drawn = pd.DataFrame(
         [(tuple(one.tokens), one.text, float(one.token_log_probs.sum()), len(one.tokens)) for one in found],

@@ -6,7 +6,9 @@ from functools import cache, wraps
 from importlib import import_module
 from typing import Any, TypeVar, get_type_hints
 
-from seq2seq.arguments.kinds import LazilyChecked, Mismatch, kind_of
+from seq2seq.arguments.annotations import kind_of
+from seq2seq.arguments.containers import LazilyChecked
+from seq2seq.arguments.kinds import Mismatch
 from seq2seq.errors import ArgumentError, suggest_similar
 
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
@@ -38,11 +40,18 @@ def check_arguments(**remedies: str) -> Callable[[FunctionT], FunctionT]:
     return decorate
 
 
+class _Refusal(Exception):  # noqa: N818  # it is caught at the door
+    def __init__(self, parameter: str, problem: str, remedy: str = "") -> None:
+        self.parameter, self.problem, self.remedy = parameter, problem, remedy
+
+
 class Door:
     """What a function takes: a `Kind` for each annotated parameter."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.name = function.__qualname__.removesuffix(".__init__").rpartition("<locals>.")[2]
+        self.name = function.__qualname__.removesuffix(".__init__").rpartition("<locals>.")[
+            2
+        ]  # `Class` or `Class.method`
         parameters = inspect.signature(function).parameters.values()
         # Names that are imported for type checkers only are public ones.
         hints = get_type_hints(function, localns=_Names(getattr(function, "__globals__", {})), include_extras=True)
@@ -54,29 +63,35 @@ class Door:
 
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any], remedies: Mapping[str, str] = {}) -> Any:
         """Arguments as the function takes them; too many or too few are left to Python."""
-        named = zip(self.positional, args, strict=False)
-        taken = [self._take(name, value, remedies) for name, value in named]
-        by_name = {name: self._take(name, value, remedies) for name, value in kwargs.items()}
+        try:
+            taken = [self._take(name, value) for name, value in zip(self.positional, args, strict=False)]
+            by_name = {name: self._take(name, value) for name, value in kwargs.items()}
+        except _Refusal as refusal:
+            remedy = f" {remedies[refusal.parameter]}" if refusal.parameter in remedies else refusal.remedy
+            raise ArgumentError(f"{self._name(args)}: {refusal.problem}{remedy}") from None
+        for name, value in (*zip(self.positional, taken, strict=False), *by_name.items()):
+            if isinstance(value, LazilyChecked):
+                value.name = f"{self._name(args)}: {name}"
         return (*taken, *args[len(taken) :]), by_name
 
-    def _take(self, name: str, value: Any, remedies: Mapping[str, str]) -> Any:
+    def _name(self, args: Sequence[Any]) -> str:
+        """Of a method, with the class of the object, which may inherit it."""
+        if args and self.positional[:1] == ["self"]:
+            return ".".join([type(args[0]).__name__, *self.name.split(".")[1:]])
+        return self.name
+
+    def _take(self, name: str, value: Any) -> Any:
         kind = self.kinds.get(name)
+        if kind is None and self.is_open:
+            return value
         if kind is None:
-            if self.is_open:
-                return value
             accepted = [one for one in self.kinds if one not in ("self", "cls")]
-            raise ArgumentError(
-                f"{self.name}: unknown argument '{name}'.{suggest_similar(name, accepted)} "
-                f"Accepted: {', '.join(accepted)}."
-            )
+            problem = f"unknown argument '{name}'.{suggest_similar(name, accepted)} Accepted: {', '.join(accepted)}."
+            raise _Refusal(name, problem)
         try:
-            taken = kind.take(value)
+            return kind.take(value)
         except Mismatch as error:
-            hint = remedies.get(name) or self._other_place(name, value)
-            raise ArgumentError(f"{self.name}: {name}{error.explain()}{f' {hint}' if hint else ''}") from None
-        if isinstance(taken, LazilyChecked):
-            taken.name = f"{self.name}: {name}"
-        return taken
+            raise _Refusal(name, f"{name}{error.explain()}", error.remedy or self._other_place(name, value)) from None
 
     def _other_place(self, name: str, value: Any) -> str:
         """Where an object is expected that was given in another place."""
@@ -84,7 +99,7 @@ class Door:
             return ""
         for other, kind in self.kinds.items():
             if other != name and kind.is_specific and kind.takes(value):
-                return f"Is it '{other}'? Pass {other}=..."
+                return f" Is it '{other}'? Pass {other}=..."
         return ""
 
 

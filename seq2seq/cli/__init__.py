@@ -5,9 +5,12 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from inspect import getdoc
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from seq2seq import __version__
 from seq2seq.cli import data, tokenizer
 from seq2seq.cli.challenge import challenge
 from seq2seq.cli.derived_models import average, quantize, shortlist
@@ -20,13 +23,42 @@ from seq2seq.cli.train import train
 from seq2seq.cli.translate import CONTEXT_SETTINGS, translate
 from seq2seq.errors import Seq2SeqError
 
+
+class _Commands(TyperGroup):
+    """Commands whose errors of arguments have no words of Python's."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"seq2seq {__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="seq2seq",
-    help="Recurrent translation with attention: train, translate, evaluate.",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+@app.callback()
+def seq2seq(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Recurrent translation with attention: train, translate, evaluate."""
+
+
 app.command("train")(train)
 app.command("translate", context_settings=CONTEXT_SETTINGS)(translate)
 for verb in (evaluate, generate, perplexity, average, inspect, export, challenge, quantize, shortlist, quickstart):

@@ -9,6 +9,7 @@ from rich.table import Column, Table
 
 from seq2seq.cli.console import check_writable, import_tensorflow, progress_bar, warn, write_json
 from seq2seq.cli.options import search_options, with_search_options
+from seq2seq.config import TranslationConfig
 from seq2seq.extras import require_extra
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ def challenge(
         str | None,
         typer.Option(help="Words of the sentences: full or basic; by default what the model was trained with."),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw both tables: .png, .svg or .pdf.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File for a plot of both tables: .png, .svg or .pdf.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     *,
     search: dict[str, Any],
@@ -38,18 +41,20 @@ def challenge(
         check_writable(plot)
         with require_extra("analysis", needed_by="A plot"):  # before the translating that the plot comes after
             import matplotlib  # noqa: F401
-    import_tensorflow()
+    from seq2seq.analysis.challenge.sets import check_languages, plot_report, training_lexicon
     from seq2seq.analysis.challenge.sets import evaluate_challenge_sets as run
-    from seq2seq.analysis.challenge.sets import plot_report, training_lexicon
+    from seq2seq.model_directory.directory import load_recipe, read_metadata
+
+    read_metadata(model)
+    recipe = load_recipe(model, TranslationConfig)
+    check_languages(recipe)
+    import_tensorflow()
     from seq2seq.inference.translator import Translator
-    from seq2seq.model_directory.directory import load_model_config
 
     translator = Translator.load(model, on_warning=warn)
     options = search_options(translator.options, search)
     with progress_bar("translating challenge sets", None) as advance:
-        report = run(
-            translator, items, seed, lexicon or training_lexicon(load_model_config(model)), options, on_progress=advance
-        )
+        report = run(translator, items, seed, lexicon or training_lexicon(recipe), options, on_progress=advance)
     if as_json:
         write_json(report.as_dict())
     else:

@@ -2,12 +2,15 @@
 
 import json
 import os
+import stat
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from select import select
 from typing import IO, Any
 
 from rich.console import Console
@@ -19,6 +22,8 @@ from seq2seq.errors import CorpusError
 from seq2seq.storage.files import atomic_write, wrap_storage_errors
 
 stderr = Console(stderr=True)
+READ_BYTES = 2**16  # at once, of a pipe or a terminal
+PAUSE = 0.02  # seconds without input after which what has arrived is answered
 
 
 def warn(message: str) -> None:
@@ -42,9 +47,9 @@ def write_json(values: Any) -> None:
 
 
 @contextmanager
-def progress_bar(description: str, total: int | None) -> Iterator[Any]:
+def progress_bar(description: str, total: int | None, hidden: bool = False) -> Iterator[Any]:
     """A bar on stderr where that is a terminal; yields a function that takes the number done so far."""
-    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+    with Progress(console=stderr, transient=True, disable=hidden or not stderr.is_terminal) as bar:
         task = bar.add_task(escape(description), total=total)
         yield lambda done: bar.update(task, completed=done)
 
@@ -77,15 +82,87 @@ def import_tensorflow() -> None:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
+class InputLines:
+    """The lines of a file or of stdin, with a warning of invalid UTF-8 in them; `typed` is whether a person types them.
+
+    Args:
+        raw: Lines with their ends.
+        name: Of the file, in warnings and errors.
+        typed: Whether they come from a terminal.
+    """
+
+    def __init__(self, raw: Iterable[bytes], name: str, typed: bool = False) -> None:
+        self.typed = typed
+        self._raw = raw
+        self._lines = decode_lines(raw, name, warn)
+
+    def __iter__(self) -> Iterator[str]:
+        return self._lines
+
+    def chunks(self, most: int) -> Iterator[list[str]]:
+        """Yield up to `most` lines at once; fewer where no more have arrived, since who sent them may wait."""
+        chunk = []
+        for line in self._lines:
+            chunk.append(line)
+            waiting = self._raw.has_more() if isinstance(self._raw, _ArrivingLines) else not self.typed
+            if len(chunk) == most or not waiting:
+                yield chunk
+                chunk = []
+        if chunk:
+            yield chunk
+
+
+class _ArrivingLines:
+    """The lines of a pipe or a terminal, which tell whether more of them have arrived."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._read: deque[bytes] = deque()
+
+    def __iter__(self) -> Iterator[bytes]:
+        begun: list[bytes] = []  # of a line whose end has not been read yet
+        while block := os.read(self._descriptor, READ_BYTES):
+            first, *others = block.split(b"\n")
+            begun.append(first)
+            for other in others:
+                self._read.append(b"".join(begun) + b"\n")
+                begun = [other]
+            while self._read:
+                yield self._read.popleft()
+        if rest := b"".join(begun):
+            yield rest
+
+    def has_more(self) -> bool:
+        """Whether a line has been read already, or there is something to read within `PAUSE`."""
+        return bool(self._read) or bool(select([self._descriptor], [], [], PAUSE)[0])
+
+
 @contextmanager
-def input_lines(path: Path | None) -> Iterator[Iterator[str]]:
-    """Yield the lines of a file, plain or gzip, or of stdin; of invalid UTF-8 in them the user is warned."""
+def input_lines(path: Path | None, prompt: str) -> Iterator[InputLines]:
+    """Yield the lines of a file, plain or gzip, or of stdin; `prompt` tells a person at a terminal what to type."""
+    if path is None:
+        typed = sys.stdin.isatty()
+        if typed:
+            end = "Ctrl-Z and Enter end" if sys.platform == "win32" else "Ctrl-D ends"
+            print_stderr(f"{prompt}; {end}.")
+        yield InputLines(_stdin(), "stdin", typed)
+        return
     try:
-        handle = nullcontext(sys.stdin.buffer) if path is None else open_bytes(path)
+        handle = open_bytes(path)
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read: {error.strerror}.") from None
-    with handle as lines:
-        yield decode_lines(lines, str(path or "stdin"), warn)
+    with handle:
+        yield InputLines(handle, str(path))
+
+
+def _stdin() -> Iterable[bytes]:
+    """Lines of stdin: as they arrive, unless it is a file, or a system that cannot wait for a pipe."""
+    try:
+        descriptor = sys.stdin.fileno()
+    except OSError:  # it is no file of the system's
+        return sys.stdin.buffer
+    is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+    return sys.stdin.buffer if is_file or sys.platform == "win32" else _ArrivingLines(descriptor)
 
 
 def check_writable(path: Path, inputs: Path | None = None) -> None:

@@ -22,7 +22,11 @@ app = typer.Typer(help="Corpora to train on and to test with.", no_args_is_help=
 
 Catalogue = Annotated[
     Path | None,
-    typer.Option("--catalogue", metavar="FILE", help="A list of your own, like corpora/downloads/catalogue.yaml."),
+    typer.Option(
+        "--catalogue",
+        metavar="FILE",
+        help="A catalogue of your own, in the format of corpora/downloads/catalogue.yaml.",
+    ),
 ]
 OTHER_CATALOGUES = """
 Others, by the name that their own list has for them:
@@ -64,12 +68,12 @@ def list_corpora(
 
 @app.command("get")
 def get(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As `seq2seq data list` has it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A corpus that `seq2seq data list` names.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="Folder for the files; data/NAME by default.")
     ] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="Swap source and target.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the splits, where the corpus has none.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of the splits, where the corpus has none.")] = 1,
     held_out_fraction: Annotated[
         float | None,
         typer.Option(
@@ -83,7 +87,7 @@ def get(
 ) -> None:
     """Download a corpus, compare it with its checksum, and split it by source sentence where it has no splits.
 
-    After an interruption the same command goes on where it was. What is there already is not downloaded again.
+    After an interruption, the same command resumes. Files that are there already are not downloaded again.
     """
     from seq2seq.corpora.downloads.get import get_corpus
 
@@ -143,11 +147,11 @@ def _transfers() -> Iterator[Any]:
 
 @app.command("phrasebook")
 def write_phrasebook(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the files go.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the files.")],
     train_pairs: Annotated[int, typer.Option(help="Pairs for training.", min=1)] = 100_000,
     held_out_pairs: Annotated[int, typer.Option(help="Pairs of each other split.", min=1)] = 1000,
-    seed: Annotated[int, typer.Option(help="Another one draws others.", min=0)] = 1,
-    lexicon: Annotated[str, typer.Option(help="full, or basic with fewer words.")] = "full",
+    seed: Annotated[int, typer.Option(help="Seed of the pairs.", min=0)] = 1,
+    lexicon: Annotated[str, typer.Option(help="Words of the sentences: full, or basic with fewer of them.")] = "full",
 ) -> None:
     """Write English-German pairs that the embedded grammar draws, as train, valid, test and compositional .tsv.
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from seq2seq.cli.console import import_tensorflow, print_stdout, stderr
-from seq2seq.cli.train import next_commands
+from seq2seq.cli.next_steps import next_commands
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")]
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @with_search_options()
 def evaluate(
-    model: Annotated[Path | None, typer.Argument(metavar="[MODEL]", help="A model directory.")] = None,
+    model: Annotated[Path | None, typer.Argument(metavar="MODEL", help="A model directory.")] = None,
     source: Annotated[Path | None, typer.Option(metavar="FILE", help="Sentences for the model to translate.")] = None,
     reference: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="Reference translations; repeat for further sets.")
@@ -43,7 +43,7 @@ def evaluate(
     ] = None,
     precision: Annotated[
         Precision | None,
-        typer.Option(help="float32 by default; the others are for speed on a GPU, see seq2seq translate."),
+        typer.Option(help="Precision of computation; see seq2seq translate. Default: float32."),
     ] = None,
     target_language: Annotated[
         str | None, typer.Option(metavar="CODE", help="Language of the references, e.g. zh; default: the recipe's.")
@@ -52,10 +52,13 @@ def evaluate(
     *,
     search: dict[str, Any],
 ) -> None:
-    """Score translations with sacreBLEU: BLEU, chrF2 and TER, signatures, 95% bootstrap intervals, speed.
+    """Score translations with sacreBLEU: BLEU, chrF2 and TER, with signatures and 95% bootstrap intervals.
 
     Give a MODEL with --source and --reference, or --hypotheses with --reference. Chinese, Japanese and Korean have
     their own tokenizers for BLEU, which --target-language zh, ja or ko selects.
+
+    Of a MODEL the speed is measured too, from raw text to raw text. It includes some seconds to build the graph of the
+    search: to compare ways of search, such as --beam-size 1, --shortlist and --int8, give a thousand sentences or more.
     """
     if not reference or (model is None) == (hypotheses is None) or (model is None) != (source is None):
         raise typer.BadParameter("give MODEL --source FILE --reference FILE, or --hypotheses FILE --reference FILE")

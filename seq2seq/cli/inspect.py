@@ -19,9 +19,9 @@ def inspect(
     weights: Annotated[bool, typer.Option("--weights", help="List every weight too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Tell what a model is: its size, architecture, tokenizers, corpus, training, scores and files.
+    """Show what a model is for and what it was made from: languages, corpora, training, scores, architecture, files.
 
-    Checks that no file is damaged. Nothing is computed with the model.
+    The files are checked for damage. The model itself is not run.
     """
     from seq2seq.model_directory.inspection import inspect_model
 
@@ -50,8 +50,10 @@ def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         "Model": {
             "directory": found["directory"],
             "task": _spaced(found["task"]),
+            "weights written": found["written"],
             "trained in": str(found["precision"]),
         },
+        "Purpose": _purpose(found),
         "Parameters": {
             _spaced(part): f"{count:,}" if part == "total" else f"{count:,} ({count / total:.1%})"
             for part, count in parameters.items()
@@ -68,6 +70,11 @@ def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
             name: version["then"] + ("" if version["now"] == version["then"] else f", now {version['now']}")
             for name, version in found["versions"].items()
         },
+        "Files made from it": {
+            file: f"does not fit {' and '.join(differ)} any more: make it again" if differ else "fits the model"
+            for file, differ in found["derived"].items()
+        }
+        or {"": "nothing"},
         "Files": {name: decimal(size) for name, size in found["files"].items()},
     }
     if found["training"]:
@@ -80,6 +87,29 @@ def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
             for weight in found["weights"]
         }
     return tables
+
+
+def _purpose(found: Mapping[str, Any]) -> dict[str, str]:
+    """What the model can be expected to do, and the commands that do it."""
+    about = found["purpose"]
+    source, target = about["source_language"] or "unknown", about["target_language"] or "unknown"
+    translates = found["task"] == "translation"
+    rows = {"languages": f"{source} to {target}" if translates else target}
+    if about["pairs"]:
+        unit = "pairs" if translates else "sentences"
+        sides = [
+            f"{about[key]:.1f} {side} tokens"
+            for side in ("source", "target")
+            if about.get(key := f"mean_{side}_tokens") is not None
+        ]
+        names = ", ".join(part["name"] for part in found["corpus"]["train"])
+        rows["learnt from"] = f"{names}: {about['pairs']:,} {unit}" + (
+            f", on average {' and '.join(sides)}" if sides else ""
+        )
+        rows["expect"] = "text like that; what is of another kind or much longer comes out wrong, however fluent"
+    if about["max_source_tokens"]:
+        rows["a line"] = f"one sentence; up to {about['max_source_tokens']:,} tokens are translated as a whole"
+    return rows | about["commands"]
 
 
 def _rows(values: Mapping[str, Any]) -> dict[str, str]:

@@ -24,7 +24,7 @@ from seq2seq.config.precision import Precision
 from seq2seq.errors import ConfigError
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The directory of a language model.")]
-OwnPrecision = Annotated[Precision, typer.Option(help="All but float32 are for speed on a GPU, see seq2seq translate.")]
+OwnPrecision = Annotated[Precision, typer.Option(help="Precision of computation; see seq2seq translate.")]
 
 
 @with_search_options("sample", section=GenerationOptions)
@@ -35,7 +35,8 @@ def generate(
     ] = "",
     precision: OwnPrecision = "float32",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Texts, one per line; stdout by default.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="File for the texts, one per line; stdout by default."),
     ] = None,
     *,
     search: dict[str, Any],
@@ -79,7 +80,8 @@ def _check_search(search: Mapping[str, Any]) -> None:
 def perplexity(
     model: Model,
     input_file: Annotated[
-        Path | None, typer.Option("--input", "-i", metavar="FILE", help="One sentence per line; stdin by default.")
+        Path | None,
+        typer.Option("--input", "-i", metavar="FILE", help="Text, one sentence per line; stdin by default."),
     ] = None,
     precision: OwnPrecision = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
@@ -92,7 +94,7 @@ def perplexity(
     from seq2seq.inference.text_generator import TextGenerator
 
     generator = TextGenerator.load(model, precision, on_warning=warn)
-    with input_lines(input_file) as read:
+    with input_lines(input_file, "Type sentences, one a line") as read:
         lines = list(read)
     with progress_bar(f"measuring {input_file or 'stdin'}", len(lines)) as advance:
         report = generator.perplexity(lines, on_progress=advance)

@@ -39,8 +39,8 @@ def load_or_plan(
         file = Path(first)
         folder = file.parent if file.name == "config.yaml" else Path("runs") / file.stem
         return load_config(first, [*in_time, *overrides]), output or folder
-    if named := next(filter(is_recipe, inputs), None):
-        raise typer.BadParameter(f"expected a recipe, or files of sentence pairs, found both: {named} is a recipe")
+    if name := next(filter(is_recipe, inputs), None):
+        raise typer.BadParameter(f"expected a recipe, or files of sentence pairs, found both: {name} is a recipe")
     output = output or Path("runs") / run_name(inputs)
     recipe = _plan(inputs, overrides, minutes, languages, columns, say)
     say(f"the complete recipe: {output / 'config.yaml'}, once training begins; a copy of it can be edited and trained")
@@ -67,22 +67,13 @@ def _plan(
     if numbers is not None and not all(number.isdecimal() for number in numbers):
         raise typer.BadParameter(f"--columns: expected two numbers, as 1,2, found {columns!r}")
     import_tensorflow()  # which the package `training` needs
-    from seq2seq.config.data import DataConfig
-    from seq2seq.corpora import open_corpus
-    from seq2seq.corpora.survey import detect_pairs, survey_corpus
-    from seq2seq.training.planning import describe_recipe, plan_held_out, plan_recipe
+    from seq2seq.corpora.survey import detect_pairs
+    from seq2seq.training.planning import describe_recipe, plan_training
 
     found = detect_pairs(files, None if numbers is None else (int(numbers[0]), int(numbers[1])), codes)
     say(found.description)
     with stderr.status("surveying the text"):
-        survey = survey_corpus(open_corpus(found.corpus))
-    data = DataConfig(
-        train=found.corpus,
-        valid=plan_held_out(survey),
-        source_language=found.source_language,
-        target_language=found.target_language,
-    )
-    plan = plan_recipe(data, survey, minutes)
+        plan, survey = plan_training(found, minutes)
     recipe = parse_config_text(dump_config(plan).encode(), "the planned recipe", overrides)
     assert isinstance(recipe, TranslationConfig)
     held_out = recipe.corpora.valid.name()

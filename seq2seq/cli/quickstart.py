@@ -26,7 +26,8 @@ def quickstart(
         "runs/quickstart"
     ),
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the recipe, e.g. training.epochs=5; repeatable."),
     ] = None,
 ) -> None:
     """Train a small English-German translator on the embedded corpus, score it, and show what it does."""

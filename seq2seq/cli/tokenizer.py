@@ -13,25 +13,35 @@ from seq2seq.corpora.readers import read_lines
 from seq2seq.errors import TokenizerError
 from seq2seq.storage.files import resolve_file
 
+CHUNK_LINES = 1000  # converted before they are written
+
 app = typer.Typer(help="Train and use SentencePiece tokenizers.", no_args_is_help=True)
 
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL.spm", help="A SentencePiece model.")]
-Input = Annotated[Path | None, typer.Option("--input", "-i", metavar="FILE", help="stdin by default.")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="stdout by default.")]
-Ids = Annotated[bool, typer.Option("--ids", help="Numbers instead of pieces.")]
+Input = Annotated[
+    Path | None, typer.Option("--input", "-i", metavar="FILE", help="File to convert, line by line; stdin by default.")
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="File for the result; stdout by default.")
+]
+Ids = Annotated[bool, typer.Option("--ids", help="Token ids instead of pieces.")]
 
 
 @app.command("train")
 def train(
     texts: Annotated[list[Path], typer.Argument(metavar="TEXT...", help="Sentences, one a line, plain or .gz.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL.spm")],
-    vocabulary_size: Annotated[int, typer.Option(help="Pieces, the four special ones included.")] = 8000,
-    model_type: Annotated[str, typer.Option(help="unigram, bpe or char.")] = "unigram",
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL.spm", help="File for the tokenizer.")],
+    vocabulary_size: Annotated[int, typer.Option(help="Number of pieces, the four special ones included.")] = 8000,
+    model_type: Annotated[str, typer.Option(help="Kind of subwords: unigram, bpe or char.")] = "unigram",
     character_coverage: Annotated[float, typer.Option(help="Share of characters that get a piece.")] = 1.0,
     byte_fallback: Annotated[bool, typer.Option(help="Spell unknown characters in bytes.")] = False,
     split_digits: Annotated[bool, typer.Option(help="Make each digit a piece.")] = False,
-    user_defined_symbols: Annotated[list[str] | None, typer.Option(help="A string that is always one piece.")] = None,
-    normalization: Annotated[str, typer.Option(help="identity or nmt_nfkc, after our NFC.")] = "identity",
+    user_defined_symbols: Annotated[
+        list[str] | None, typer.Option(help="A string that is always one piece; repeatable.")
+    ] = None,
+    normalization: Annotated[
+        str, typer.Option(help="SentencePiece's normalization after NFC: identity or nmt_nfkc.")
+    ] = "identity",
 ) -> None:
     """Train a tokenizer on text; several files make a joint one."""
     from seq2seq.data.tokenizer import Tokenizer
@@ -55,7 +65,7 @@ def train(
 
 @app.command("encode")
 def encode(model: ModelFile, input_file: Input = None, output_file: Output = None, ids: Ids = False) -> None:
-    """Text to pieces, separated by spaces."""
+    """Encode text as pieces, separated by spaces."""
     from seq2seq.data.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(model)
@@ -64,12 +74,12 @@ def encode(model: ModelFile, input_file: Input = None, output_file: Output = Non
         token_ids = tokenizer.encode(line)
         return " ".join(map(str, token_ids) if ids else tokenizer.pieces(token_ids))
 
-    _each_line(input_file, output_file, convert)
+    _each_line(input_file, output_file, convert, "a sentence")
 
 
 @app.command("decode")
 def decode(model: ModelFile, input_file: Input = None, output_file: Output = None, ids: Ids = False) -> None:
-    """Pieces, separated by spaces, back to text."""
+    """Decode pieces, separated by spaces, to text."""
     from seq2seq.data.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(model)
@@ -83,15 +93,18 @@ def decode(model: ModelFile, input_file: Input = None, output_file: Output = Non
             raise TokenizerError(f"expected numbers separated by spaces, found {line!r}. Leave out --ids?") from None
         return tokenizer.decode(token_ids)
 
-    _each_line(input_file, output_file, convert)
+    _each_line(input_file, output_file, convert, "ids" if ids else "pieces")
 
 
-def _each_line(input_file: Path | None, output_file: Path | None, convert: Callable[[str], str]) -> None:
+def _each_line(input_file: Path | None, output_file: Path | None, convert: Callable[[str], str], what: str) -> None:
     with (
-        input_lines(input_file) as source,
+        input_lines(input_file, f"Type {what}, Enter") as source,
         open_output(output_file, inputs=input_file) as target,
-        progress_bar(str(input_file or "stdin"), None) as advance,
+        progress_bar(str(input_file or "stdin"), None, hidden=source.typed) as advance,
     ):
-        for number, line in enumerate(source, start=1):
-            target.write(f"{convert(line)}\n")
-            advance(number)
+        done = 0
+        for lines in source.chunks(CHUNK_LINES):
+            target.writelines(f"{convert(line)}\n" for line in lines)
+            target.flush()
+            done += len(lines)
+            advance(done)

@@ -3,18 +3,15 @@
 import json
 import os
 from pathlib import Path
-from shlex import quote
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from seq2seq.cli.console import import_tensorflow, print_stderr, print_stdout
+from seq2seq.cli.next_steps import commands_after_run, show_translations
 from seq2seq.cli.own_pairs import load_or_plan
 from seq2seq.errors import ConfigError
-
-if TYPE_CHECKING:
-    from seq2seq.config import Config
 
 EXIT_INTERRUPTED = 130
 
@@ -64,6 +61,12 @@ def train(
     worker_index: Annotated[
         int | None, typer.Option(metavar="I", help="Index of this worker in --workers, from 0.")
     ] = None,
+    show: Annotated[
+        bool,
+        typer.Option(
+            "--show-translations", help="At the end, translate five validation sentences and draw their attention."
+        ),
+    ] = False,
     dump_config: Annotated[bool, typer.Option("--dump-config", help="Print the complete recipe and stop.")] = False,
 ) -> None:
     """Train a model, or resume an interrupted run in the same directory.
@@ -73,6 +76,7 @@ def train(
 
     Ctrl-C and SIGTERM save and exit with code 130; the same command resumes exactly.
     """
+    from seq2seq.config import TranslationConfig
     from seq2seq.config import dump_config as dump
 
     overrides = list(overrides or [])
@@ -81,6 +85,8 @@ def train(
         overrides.append("training.distribution=multi_worker")
     say = print_stderr if dump_config else print_stdout
     config, output = load_or_plan(inputs, overrides, minutes, languages, columns, output, say)
+    if show and not isinstance(config, TranslationConfig):
+        raise typer.BadParameter(f"--show-translations: a model of task {config.task} makes none")
     if dump_config:
         print(dump(config), end="")
         return
@@ -92,14 +98,12 @@ def train(
     if not report.end:
         raise typer.Exit(EXIT_INTERRUPTED)
     best = "none" if report.best is None else f"{report.best:.4g}"
-    print_stdout(f"best {config.validation.metric} on validation: {best}\n{next_commands(config, output)}")
-
-
-def next_commands(config: "Config", output: Path) -> str:
-    """What to do with a model, a line each."""
-    uses = config.next_commands(quote(str(output)))
-    width = max(map(len, uses)) + 1
-    return "\n".join(f"{f'{use}:':{width}} {command}" for use, command in uses.items())
+    print_stdout(f"best {config.validation.metric} on validation: {best}")
+    if show:
+        show_translations(output, report.samples)
+    print_stdout(commands_after_run(config, report))
+    if report.remaining_warnings:
+        print_stdout(f"warning: read the warnings above before you use {output}: they hold of this model")
 
 
 def set_tf_config(workers: str | None, index: int | None) -> None:

@@ -1,12 +1,15 @@
 """`seq2seq translate`."""
 
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from shlex import quote
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from seq2seq.bulk.shard import Shard
 from seq2seq.cli.console import (
+    InputLines,
     check_writable,
     import_tensorflow,
     input_lines,
@@ -19,9 +22,11 @@ from seq2seq.cli.options import search_options, with_search_options
 from seq2seq.config.precision import Precision
 from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.inference.output import OutputFormat, translate_to_rows
+from seq2seq.inference.summary import TranslationSummary, low_log_prob
 
 if TYPE_CHECKING:
     from seq2seq.bulk.chunks import Job
+    from seq2seq.config import SearchOptions
     from seq2seq.inference.translator import Translator
 
 # The options after `--` are the engine's.
@@ -34,10 +39,17 @@ def translate(
     context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")],
     input_file: Annotated[
-        Path | None, typer.Option("--input", "-i", metavar="FILE", help="One sentence per line; stdin by default.")
+        Path | None,
+        typer.Option("--input", "-i", metavar="FILE", help="Text, one sentence per line; stdin by default."),
     ] = None,
     output_file: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Translations; stdout by default.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File for the translations, replaced if it exists; stdout by default.",
+        ),
     ] = None,
     output_format: Annotated[
         OutputFormat | None,
@@ -47,12 +59,16 @@ def translate(
             "object per line, with tokens, scores and attention. Default: text, or tsv if --n-best is above 1.",
         ),
     ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress bar and no summary on stderr; warnings remain.")
+    ] = False,
     *,
     search: dict[str, Any],
     precision: Annotated[
         Precision,
         typer.Option(
-            help="All but float32 are for speed on a GPU, and a translation can then depend on its batch.",
+            help="Precision of computation. All but float32 are faster on a GPU, and a translation can then depend on "
+            "its batch.",
             rich_help_panel="Speed",
         ),
     ] = "float32",
@@ -67,14 +83,24 @@ def translate(
     engine: Annotated[
         Literal["local", "apache-beam"],
         typer.Option(
-            help="This process, or Apache Beam, with its pipeline options after `--`.", rich_help_panel=BULK_PANEL
+            help="What translates: this process, or Apache Beam, whose pipeline options come after `--`.",
+            rich_help_panel=BULK_PANEL,
         ),
     ] = "local",
 ) -> None:
     """Translate text. Line N of the output answers line N of the input; a blank line stays blank.
 
+    At a terminal, each line is answered at once. The last line on stderr has the speed and the numbers of the lines to
+    check: those with characters that the model does not know, with a low score, or with source text that attention
+    passed over.
+
+    A score is the sum of the log-probabilities of the translation's tokens, divided as --length-penalty says: at most
+    0, and the closer to 0 the better; a long translation scores lower than a short one unless --length-penalty is
+    average. A blank line has no score.
+
     Search options that are not given are taken from the recipe, except --n-best, which defaults to 1.
     """
+    start = time.perf_counter()
     n_best = search.get("n_best", 1)
     several = n_best > 1
     if output_format == "text" and several:
@@ -82,37 +108,78 @@ def translate(
             f"--format text has one translation a line, and --n-best is {n_best}. Use --format tsv or jsonl."
         )
     if context.args and engine == "local":
-        raise typer.BadParameter(f"found {' '.join(context.args)!r} after MODEL, which is for --engine apache-beam")
+        first = context.args[0]
+        raise ConfigError(
+            f"unexpected argument {first!r}. To translate a file: -i {quote(first)}; a sentence: echo '...' | seq2seq "
+            f"translate {quote(str(model))}."
+        )
     files = _files(input_file, output_file, shard, engine)
     if files is not None:
         check_writable(files[1], inputs=files[0])
     import_tensorflow()
     from seq2seq.inference.translator import Translator
+    from seq2seq.model_directory.directory import read_metadata
 
     translator = Translator.load(model, precision, on_warning=warn)
     options = search_options(translator.options, search)
     translator.check(options)
     output_format = output_format or ("tsv" if several else "text")
     if files is None:
-        name = str(input_file or "stdin")
+        summary = TranslationSummary(low_log_prob(read_metadata(model)["scores"], options))
+        loading = time.perf_counter() - start
         with (
-            input_lines(input_file) as lines,
+            input_lines(input_file, "Type a sentence, Enter") as lines,
             open_output(output_file, inputs=input_file) as written,
-            progress_bar(f"translating {name}", None) as advance,
         ):
-            told = {"name": name, "on_warning": warn, "on_progress": advance}
-            for rows in translate_to_rows(translator, lines, options, output_format, **told):
-                written.writelines(f"{row}\n" for row in rows)
+            _translate_lines(
+                translator, lines, written, options, output_format, str(input_file or "stdin"), summary, quiet
+            )
+        if not quiet:
+            print_stderr(summary.describe(loading))
         return
     from seq2seq.bulk.chunks import Job
 
     job = Job(model, *files, options, output_format, precision)
     if shard is not None:
-        _translate_shard(translator, job, Shard.parse(shard))
+        _translate_shard(translator, job, Shard.parse(shard), quiet)
         return
     from seq2seq.bulk.apache_beam import translate_on_apache_beam
 
     print_stderr(f"{job.output}: {translate_on_apache_beam(job, context.args):,} lines")
+
+
+def _translate_lines(
+    translator: "Translator",
+    lines: InputLines,
+    written: IO[str],
+    options: "SearchOptions",
+    output_format: OutputFormat,
+    name: str,
+    summary: TranslationSummary,
+    quiet: bool,
+) -> None:
+    """Answer the lines of the input `name` as they arrive."""
+    from seq2seq.inference.translator import CHUNK_SENTENCES
+
+    done = 0
+    with progress_bar(f"translating {name}", None, hidden=quiet or lines.typed) as advance:
+        for chunk in lines.chunks(CHUNK_SENTENCES):
+            start = time.perf_counter()
+            for rows in translate_to_rows(
+                translator,
+                chunk,
+                options,
+                output_format,
+                name=name,
+                first=done + 1,
+                on_warning=warn,
+                on_progress=lambda count, before=done: advance(before + count),  # type: ignore[misc]
+                on_translated=summary.add,
+            ):
+                written.writelines(f"{row}\n" for row in rows)
+            written.flush()
+            done += len(chunk)
+            summary.seconds += time.perf_counter() - start
 
 
 def _files(source: Path | None, target: Path | None, shard: str | None, engine: str) -> tuple[Path, Path] | None:
@@ -134,10 +201,10 @@ def _files(source: Path | None, target: Path | None, shard: str | None, engine: 
     return source, target
 
 
-def _translate_shard(translator: "Translator", job: "Job", shard: Shard) -> None:
+def _translate_shard(translator: "Translator", job: "Job", shard: Shard, quiet: bool) -> None:
     from seq2seq.bulk.shards import translate_shard
 
-    with progress_bar(f"translating shard {shard} of {job.source}", None) as advance:
+    with progress_bar(f"translating shard {shard} of {job.source}", None, hidden=quiet) as advance:
         report = translate_shard(translator, job, shard, on_warning=warn, on_progress=advance)
     lines, new = report.lines, len(report.lines) - report.resumed_lines
     where = f"lines {lines.start:,} to {lines.stop - 1:,}" if lines else "no lines, fewer chunks than shards"

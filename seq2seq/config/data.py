@@ -55,8 +55,9 @@ class TextConfig(Section):
         if self.source is not None and self.target is None:
             raise ValueError("'source' and 'target' go together: give both files")
         *ways, last = (way for name, way in CORPUS_KINDS.items() if name in type(self).model_fields)
-        if sum(getattr(self, name, None) is not None for name in CORPUS_KINDS) != 1:
-            raise ValueError(f"give one of: {', '.join(ways)}, or {last}")
+        found = [way for name, way in CORPUS_KINDS.items() if getattr(self, name, None) is not None]
+        if len(found) != 1:
+            raise ValueError(f"give one of: {', '.join(ways)}, or {last}; found {' and '.join(found) or 'none'}")
         for kind, names in KIND_KEYS.items():
             for name in names:
                 if getattr(self, kind) is None and getattr(self, name) != type(self).model_fields[name].default:

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from seq2seq.arguments import check_arguments
+from seq2seq.config.data import CORPUS_KINDS, SIDES
 from seq2seq.config.problems import explain_problems, shown
 from seq2seq.config.recipe import TASK_CONFIGS, Config
 from seq2seq.errors import ConfigError, suggest_similar
@@ -22,7 +23,8 @@ def load_config(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] =
     Args:
         path: A YAML file, or the bare name of a recipe that ships with the package.
         overrides: `section.key=value` strings; the value is YAML. A number is a place in a list, counted from 0:
-            `data.train.mixture.0.weight=2`. Or a dict: `{"training.epochs": 5}`.
+            `data.train.mixture.0.weight=2`. One that names another kind of corpus than the recipe, as
+            `data.train.tsv=FILE`, replaces the recipe's. Or a dict: `{"training.epochs": 5}`.
 
     Raises:
         ConfigError: The file is missing or not YAML, a key is unknown, a value is not accepted, or there is no `data`.
@@ -45,8 +47,11 @@ def parse_config_text(text: bytes, origin: str, overrides: Sequence[str] | Mappi
     if isinstance(overrides, Mapping):
         overrides = [f"{key}={_in_yaml(key, value)}" for key, value in overrides.items()]
     values = _read_yaml(text, f"{origin}: not valid YAML")
-    for override in overrides if isinstance(values, dict) else ():
-        _override(values, override)
+    if isinstance(values, dict):
+        for override in overrides:
+            _drop_other_kinds(values, override)
+        for override in overrides:
+            _override(values, override)
     return validate_config(values, origin)
 
 
@@ -124,6 +129,27 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
             value = {str(place): entry for place, entry in enumerate(value)}  # noqa: PLW2901
         flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
     return flat
+
+
+def _drop_other_kinds(values: dict[str, Any], override: str) -> None:
+    """Empty the corpus of a recipe whose kind is another than the one that `data.train.tsv=FILE` names.
+
+    All overrides are read before one is made: so two that name different kinds are both kept, and are an error.
+    """
+    key, _, text = override.partition("=")
+    *path, name = key.split(".")
+    if path[:1] != ["data"] or name not in {*SIDES, *CORPUS_KINDS} or text.strip() in ("", "null", "~"):
+        return
+    section: Any = values
+    for part in path:
+        if isinstance(section, list) and part.isdecimal() and int(part) < len(section):
+            section = section[int(part)]
+        else:
+            section = section.get(part) if isinstance(section, dict) else None
+    same_kind = SIDES if name in SIDES else (name,)
+    if isinstance(section, dict) and all(section.get(key) is None for key in same_kind):
+        for other in section.keys() - {"weight"}:
+            del section[other]
 
 
 def _override(values: dict[str, Any], override: str) -> None:

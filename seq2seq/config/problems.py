@@ -67,6 +67,9 @@ def _explain_unknown(
         for prefix, inner in sections(section)
         if last in inner.model_fields and nested_section(inner.model_fields[last].annotation) is None
     ]
+    name, colon, value = str(last).partition(":")
+    if colon and name in accepted:
+        return f"unknown key '{key}': a blank is missing after the colon. Write {{{name}: {value}}}."
     hint = suggest_similar(str(last), accepted) or suggest_similar(elsewhere[0] if elsewhere else "", elsewhere)
     return f"unknown key '{key}'.{hint} {choice}"
 

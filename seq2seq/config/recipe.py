@@ -60,6 +60,17 @@ class Recipe(Section):
             )
         return self
 
+    @property
+    def languages(self) -> tuple[str | None, str | None]:
+        """Codes of source and target (ISO 639); None: unknown, or a side that is not read."""
+        if self.data is None:
+            return None, None
+        if all(part.phrasebook for part in self.data.train.parts()):
+            found: tuple[str | None, str | None] = "en", "de"
+        else:
+            found = getattr(self.data, "source_language", None), getattr(self.data, "target_language", None)
+        return found if "source" in self.sides else (None, found[1])
+
     def min_parameters(self, source: int, target: int) -> dict[str, int]:
         """What the parts of the model have at least, by the sizes of the vocabularies.
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain, islice, zip_longest
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol, TypeVar
+from typing import IO, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, TextConfig
@@ -33,6 +33,7 @@ class SentencePair(NamedTuple):
     origin: str
 
 
+@runtime_checkable
 class Corpus(Protocol):
     """Sentence pairs that can be read again and again."""
 
@@ -236,11 +237,13 @@ def read_lines(path: Path) -> Iterator[str]:
                 ) from None
 
 
-def decode_lines(handle: IO[bytes], name: str, on_warning: Callable[[str], None], first: int = 1) -> Iterator[str]:
+def decode_lines(
+    handle: Iterable[bytes], name: str, on_warning: Callable[[str], None], first: int = 1
+) -> Iterator[str]:
     """Yield the lines of an open file from number `first` on; invalid UTF-8 becomes U+FFFD.
 
     Args:
-        handle: At its start.
+        handle: Its lines with their ends, from the first on.
         name: Of the file, in warnings and errors.
         on_warning: Called with a warning message for each line with invalid UTF-8, which it names.
         first: Lines before this one are skipped unread.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise, zip_longest
 from pathlib import Path
 
+from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, FilterConfig
 from seq2seq.config.data import CODE
 from seq2seq.corpora.columns import NEVER_SENTENCES, Column, has_header, header_language, read_columns, read_sample
@@ -59,6 +60,7 @@ class CorpusSurvey:
     shared_characters: float
 
 
+@check_arguments(corpus="open_corpus(CorpusConfig(tsv=FILE)) makes one.")
 def survey_corpus(corpus: Iterable[SentencePair], filters: FilterConfig | None = None) -> CorpusSurvey:
     """Count the text of a corpus, in one pass over it. Memory grows by 16 bytes a pair that is kept.
 
@@ -110,6 +112,7 @@ def _letters(characters: Counter[str]) -> Counter[str]:
     return letters
 
 
+@check_arguments(files="Pass [FILE], or [SOURCE, TARGET].")
 def detect_pairs(
     files: Sequence[str | Path],
     columns: tuple[int, int] | None = None,

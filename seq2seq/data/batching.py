@@ -11,7 +11,7 @@ from seq2seq.data.encoded import EncodedPairs
 from seq2seq.data.tokenizer import EOS_ID, PAD_ID
 from seq2seq.errors import ArgumentError
 
-Lengths = Annotated[np.ndarray, Dims(1, kinds="iu")]
+Lengths = Annotated[np.ndarray, Dims(1, 1, "iu")]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from seq2seq.arguments import check_arguments
 from seq2seq.config import Config, SearchOptions
 from seq2seq.config.section import without_folders
 from seq2seq.data.tokenizer import Tokenizers
@@ -39,6 +40,7 @@ class Export:
     licence: str | None
 
 
+@check_arguments()
 def export_model(
     model: str | Path,
     output: str | Path,

@@ -93,7 +93,7 @@ def render_card(name: str, config: Config, about: Mapping[str, Any], licence: st
 def _front_matter(name: str, config: Config, about: Mapping[str, Any], licence: str | None) -> dict[str, Any]:
     kind = TASK_TEXTS[config.task].kind
     values: dict[str, Any] = {
-        "language": [code for code in _languages(config) if code] or None,
+        "language": [code for code in config.languages if code] or None,
         "license": licence or "unknown",
         "library_name": "seq2seq",
         "pipeline_tag": kind,
@@ -117,20 +117,8 @@ def _front_matter(name: str, config: Config, about: Mapping[str, Any], licence: 
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _languages(config: Config) -> tuple[str | None, str | None]:
-    """Codes of source and target, as far as the recipe tells them."""
-    data = config.data
-    if data is None:
-        return None, None
-    if all(part.phrasebook for part in data.train.parts()):
-        found: tuple[str | None, str | None] = "en", "de"
-    else:
-        found = getattr(data, "source_language", None), getattr(data, "target_language", None)
-    return found if "source" in config.sides else (None, found[1])
-
-
 def _summary(config: Config) -> str:
-    source, target = _languages(config)
+    source, target = config.languages
     if config.task == "language_model":
         return f"Measures and writes text{f' in `{target}`' if target else ''}."
     known = "".join(f" {word} `{code}`" for word, code in (("from", source), ("to", target)) if code)
@@ -223,7 +211,7 @@ def _validations(scores: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _signature(config: Config, about: Mapping[str, Any]) -> str:
     """SacreBLEU's, of the BLEU that training measures."""
-    tokenizer = BLEU_TOKENIZERS.get(_languages(config)[1] or "", "13a")
+    tokenizer = BLEU_TOKENIZERS.get(config.languages[1] or "", "13a")
     version = about["versions"].get("sacrebleu", {}).get("then", "unknown")
     return f"nrefs:1|case:mixed|eff:no|tok:{tokenizer}|smooth:exp|version:{version}"
 

@@ -28,6 +28,7 @@ def translate_to_rows(
     first: int = 1,
     chunk: int | None = None,
     on_progress: ProgressCallback = no_progress,
+    on_translated: Callable[[int, "Translation"], None] = lambda number, translation: None,
 ) -> Iterator[list[str]]:
     """Yield the rows that answer each line, in order; `text` and `jsonl` have one, `tsv` one per translation.
 
@@ -41,6 +42,7 @@ def translate_to_rows(
         first: Number of the first of `lines` in its file.
         chunk: Lines translated at once; `CHUNK_SENTENCES` by default.
         on_progress: Called with the number of lines done so far.
+        on_translated: Called with the number and the translation of each line.
     """
     from seq2seq.inference.translator import CHUNK_SENTENCES
 
@@ -56,6 +58,7 @@ def translate_to_rows(
                 f"{options.max_source_tokens}: the last {cut} before </s> are not translated. Raise "
                 "--max-source-tokens, or use --long-lines split."
             )
+        on_translated(number, translation)
         yield list(_rows(output_format, number, line, translation, attention))
 
 
@@ -76,7 +79,8 @@ def _rows(
         yield translation.text
     elif output_format == "tsv":
         for hypothesis in translation.hypotheses:
-            yield f"{number}\t{hypothesis.score:.4f}\t{hypothesis.text.translate(SEPARATORS_TO_SPACES)}"
+            score = f"{hypothesis.score:.4f}" if hypothesis.tokens else ""  # a blank is neither good nor bad
+            yield f"{number}\t{score}\t{hypothesis.text.translate(SEPARATORS_TO_SPACES)}"
     else:
         values = {"line": number, "source": line, **translation.as_dict(attention)}
         yield json.dumps(values, ensure_ascii=False, allow_nan=False)

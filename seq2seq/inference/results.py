@@ -3,11 +3,13 @@
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from seq2seq.arguments import check_arguments
 
 if TYPE_CHECKING:
     from seq2seq.data.tokenizer import Tokenizer
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 # Han, kana and full-width punctuation, which are written without spaces; quotation marks, dots and dashes of any script
 # may stand beside them.
 _UNSPACED = "[\u3000-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff01-\uff9f\U00020000-\U0003ffff]"
+EOS = "</s>"
+MIN_COVERAGE = 0.1  # target tokens; a source token that got less of their attention was hardly looked at
 MAX_ATTENTION_WEIGHTS = 10_000_000  # a line of 100,000 characters may have 10^11, nearly all of them 0
 _ENDS, _STARTS = re.compile(rf"{_UNSPACED}[\"'’”…—]*$"), re.compile(rf"[\"'‘“…—]*{_UNSPACED}")
 
@@ -45,6 +49,8 @@ class Hypothesis:
                      language model's
     attention        (L, S) float32, over the source's tokens, each row sums to 1; (L, 0) where not asked for, where
                      the model does not attend, or of a line in segments with more than `MAX_ATTENTION_WEIGHTS` weights
+    coverage         (S,) float32, attention of each source token, summed over the target tokens; (0,) where the model
+                     does not attend
     """
 
     text: str
@@ -52,6 +58,12 @@ class Hypothesis:
     tokens: list[str]
     token_log_probs: np.ndarray
     attention: np.ndarray
+    coverage: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    @property
+    def mean_log_prob(self) -> float:
+        """Mean of `token_log_probs`, which can be compared between lengths; NaN without tokens."""
+        return float(self.token_log_probs.mean()) if self.tokens else math.nan
 
     def __repr__(self) -> str:
         return f"Hypothesis({self.text!r}, score={self.score:.3f}, {len(self.tokens)} tokens)"
@@ -65,14 +77,16 @@ class Translation:
 
     source_tokens     S pieces that were read, the last one `</s>`
     hypotheses        at least one
-    num_segments          number of segments that a long line was translated in; each has a `</s>` of its own
+    num_segments      number of segments that a long line was translated in; each has a `</s>` of its own
     truncated_tokens  tokens at the end of a long line that were not read
+    unknown_tokens    source tokens that stand for characters that the model does not know
     """
 
     source_tokens: list[str]
     hypotheses: list[Hypothesis]
     num_segments: int = 1
     truncated_tokens: int = 0
+    unknown_tokens: int = 0
 
     def __repr__(self) -> str:
         more = f", {len(self.hypotheses)} hypotheses" if len(self.hypotheses) > 1 else ""
@@ -103,13 +117,30 @@ class Translation:
     def attention(self) -> np.ndarray:
         return self.hypotheses[0].attention
 
+    @property
+    def coverage(self) -> np.ndarray:
+        return self.hypotheses[0].coverage
+
+    @property
+    def mean_log_prob(self) -> float:
+        return self.hypotheses[0].mean_log_prob
+
+    @property
+    def unattended_share(self) -> float:
+        """Share of the source tokens whose coverage is below `MIN_COVERAGE`, `</s>` left out; NaN if it is unknown."""
+        pairs = zip(self.coverage.tolist(), self.source_tokens, strict=False)
+        unattended = [covered < MIN_COVERAGE for covered, token in pairs if token != EOS]
+        return sum(unattended) / len(unattended) if unattended else math.nan
+
+    @check_arguments()
     def as_dict(self, attention: bool = True) -> dict[str, Any]:
-        """JSON-able values; attention in 6 decimals, numbers that are not finite as None."""
+        """JSON-able values; attention in 6 decimals; None for a blank's score and for numbers that are not finite."""
         hypotheses = []
         for hypothesis in self.hypotheses:
             values: dict[str, Any] = {
                 "text": hypothesis.text,
-                "score": _number(hypothesis.score),
+                "score": _number(hypothesis.score) if hypothesis.tokens else None,
+                "mean_log_prob": _number(hypothesis.mean_log_prob),
                 "tokens": hypothesis.tokens,
                 "token_log_probs": [_number(value) for value in hypothesis.token_log_probs.tolist()],
             }
@@ -121,6 +152,8 @@ class Translation:
             "source_tokens": self.source_tokens,
             "num_segments": self.num_segments,
             "truncated_tokens": self.truncated_tokens,
+            "unknown_tokens": self.unknown_tokens,
+            "unattended_share": _number(self.unattended_share),
             "translations": hypotheses,
         }
 
@@ -131,6 +164,7 @@ def make_hypotheses(
     tokenizer: "Tokenizer",
     source_length: int = 0,
     decode: Callable[[list[int], np.ndarray], str] | None = None,
+    attention: bool = False,
 ) -> list[Hypothesis]:
     """What a search found for one sentence, best first; possibly fewer than `n_best`.
 
@@ -138,8 +172,9 @@ def make_hypotheses(
         result: Search result, of NumPy arrays.
         row: The sentence's place in its batch.
         tokenizer: Target tokenizer.
-        source_length: Number of source tokens whose attention is kept, EOS included.
+        source_length: Number of source tokens, EOS included.
         decode: Makes text of token ids and their attention (L, S); the tokenizer alone by default.
+        attention: Keep attention; coverage is kept in any case.
     """
     hypotheses = []
     for n, end in enumerate(result.lengths[row].tolist()):
@@ -153,7 +188,8 @@ def make_hypotheses(
                 tokens=tokenizer.pieces(ids),
                 # Copies: a view would keep the whole padded batch alive.
                 token_log_probs=result.log_probs[row, n, :end].copy(),
-                attention=weights[:, :source_length].copy(),
+                attention=weights[:, : source_length if attention else 0].copy(),
+                coverage=result.coverage[row, n, :source_length].copy(),
             )
         )
     return hypotheses
@@ -222,6 +258,7 @@ def join_segments(segments: Sequence[Translation]) -> Translation:
         [token for part in segments for token in part.source_tokens],
         [_join_hypotheses(rank) for rank in ranks],
         num_segments=len(segments),
+        unknown_tokens=sum(part.unknown_tokens for part in segments),
     )
 
 
@@ -238,6 +275,7 @@ def _join_hypotheses(parts: Sequence[Hypothesis]) -> Hypothesis:
         tokens=[token for part in parts for token in part.tokens],
         token_log_probs=np.concatenate([part.token_log_probs for part in parts]),
         attention=attention,
+        coverage=np.concatenate([part.coverage for part in parts]),
     )
 
 

@@ -149,6 +149,7 @@ class TextGenerator:
         generator._origin = origin
         return generator
 
+    @check_arguments()
     def save(self, directory: str | Path) -> None:
         """Write a model directory that `load` reads, as `Translator.save` does.
 

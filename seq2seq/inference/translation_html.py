@@ -74,7 +74,7 @@ def _tokens(
     titles: Sequence[str],
 ) -> str:
     """The tokens of a text, each with its weights (tokens, others) by the names of the others."""
-    spans = []
+    spans: list[str] = []
     for name, token, row, title in zip(names, tokens, weights, titles, strict=True):
         seen = ";".join(f"--{others[place]}:{row[place]:.2f}" for place in np.flatnonzero(row >= MIN_WEIGHT).tolist())
         muted = f";{MUTED}" if token == EOS else ""

@@ -105,6 +105,7 @@ class Translator:
         translator._origin = origin
         return translator
 
+    @check_arguments()
     def save(self, directory: str | Path) -> None:
         """Write a model directory that `load` reads: model, tokenizers, default options and shortlist.
 
@@ -241,8 +242,8 @@ class Translator:
         translations = []
         for row, part in enumerate(parts):
             tokens, decode = source.pieces([*part.ids, EOS_ID]), partial(self._text, part, options)
-            hypotheses = make_hypotheses(result, row, target, len(part.ids) + 1 if attention else 0, decode)
-            translations.append(Translation(tokens, hypotheses))
+            hypotheses = make_hypotheses(result, row, target, len(part.ids) + 1, decode, attention)
+            translations.append(Translation(tokens, hypotheses, unknown_tokens=part.ids.count(UNK_ID)))
         return translations
 
     def _text(self, part: _Part, options: SearchOptions, ids: list[int], weights: np.ndarray) -> str:

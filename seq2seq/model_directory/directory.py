@@ -1,6 +1,7 @@
 """The files of a model directory: written atomically, checked when read, and never unpickled."""
 
 import json
+import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from seq2seq.config.recipe import RecipeT
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError, Seq2SeqError
 from seq2seq.extras import DISTRIBUTION_NAME
+from seq2seq.model_directory.nearby import nearby_models
 from seq2seq.storage.arrays import load_arrays, load_checksum, save_arrays
 from seq2seq.storage.files import atomic_write, check_regular_file, expand_path, sha256
 
@@ -46,8 +48,16 @@ class _Metadata(BaseModel):
     corpus: _Facts | None = None
 
 
+class _Faults(BaseModel):
+    total: int
+    empty: int
+    repeated: int
+    looping: int
+    copied: int
+
+
 class _Entry(BaseModel):
-    """What the readers of a history need of each validation; it may hold more."""
+    """What the readers of a history need of each validation; it may hold more. What has a default may be missing."""
 
     epoch: int
     update: int
@@ -55,6 +65,11 @@ class _Entry(BaseModel):
     bleu: float | None
     best: bool
     seconds: float
+    train_nll: float = math.nan
+    skipped_updates: int = 0
+    rollbacks: int = 0
+    translations: _Faults | None = None
+    warnings: list[str] = []
 
 
 def create_model_directory(folder: Path, config: Config, tokenizers: Tokenizers) -> None:
@@ -236,8 +251,12 @@ def read_metadata(folder: Path) -> dict[str, Any]:
     """
     path = folder / METADATA
     if not os.path.lexists(path):
-        what = "training has not saved a model there yet" if (folder / CONFIG).exists() else "not a model directory"
-        raise ModelDirectoryError(f"{path}: no such file: {what}.")
+        if (folder / CONFIG).exists():
+            raise ModelDirectoryError(f"{path}: no such file: training has not saved a model there yet.")
+        models = nearby_models(folder)
+        hint = f"models here: {', '.join(models)}" if models else "there is none nearby; seq2seq train makes one"
+        what = "not a model directory" if os.path.lexists(folder) else "no such folder"
+        raise ModelDirectoryError(f"{folder}: {what}; {hint}.")
     try:
         values = json.loads(check_regular_file(path).read_bytes())
         version = values["format_version"]
@@ -275,8 +294,7 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
 
 def _entry(line: bytes) -> dict[str, Any]:
     entry = json.loads(line)
-    _Entry.model_validate(entry, strict=True)
-    return entry
+    return _Entry.model_validate(entry, strict=True).model_dump() | entry
 
 
 def _reason(error: Exception) -> str:

@@ -1,19 +1,25 @@
 """What a model directory holds, read from its files: the model is not built, and TensorFlow not imported."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from platform import python_version
+from shlex import quote
 from typing import Any
 
 from seq2seq.config import Config
 from seq2seq.config.recipe import component_of
 from seq2seq.model_directory.directory import (
+    WEIGHTS_FILE,
+    checksums,
     load_model_config,
     load_tokenizers,
     load_weights,
     read_history,
     verify_directory,
 )
+from seq2seq.storage.files import check_regular_file, sha256
 
 
 def inspect_model(directory: str | Path) -> dict[str, Any]:
@@ -24,6 +30,11 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
     Returns:
         directory      its path
         task           `translation` or `language_model`
+        written        when the weights were, by the date of their file (ISO 8601, UTC)
+        purpose        `source_language` and `target_language` (None: unknown); of the training text the number of
+                       `pairs` (of a language model, sentences), `mean_source_tokens` and `mean_target_tokens` (None:
+                       unknown); `max_source_tokens` of a line that is translated as a whole (None: no translator);
+                       `commands`, by what they do
         parameters     `total`, and by part; a table that several parts share counts for the target
         architecture   embeddings, encoder, attention and decoder in words; a language model has no more than
                        embeddings and decoder
@@ -34,6 +45,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
         scores         of the weights
         precision      it was trained in
         versions       of Python and packages, `then` and `now` (None: not installed)
+        derived        files that were made from the model: for each what it does not fit any more, [] if it does
         files          bytes by path, checkpoints and encoded corpora included
         weights        one of `name`, `shape`, `parameters` a weight
 
@@ -54,6 +66,8 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
     return {
         "directory": str(folder),
         "task": config.task,
+        "written": datetime.fromtimestamp((folder / WEIGHTS_FILE).stat().st_mtime, UTC).isoformat(timespec="seconds"),
+        "purpose": _purpose(folder, config, corpus),
         "parameters": {"total": sum(array.size for array in weights.values()), **by_part},
         "architecture": config.describe_architecture(),
         "tokenizers": {
@@ -71,6 +85,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
         "versions": {
             name: {"then": then, "now": _version(name)} for name, then in described.get("versions", {}).items()
         },
+        "derived": _derived(folder, described.get("derived", {})),
         "files": {
             file.relative_to(folder).as_posix(): file.stat().st_size
             for file in sorted(folder.rglob("*"))
@@ -80,6 +95,38 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
             {"name": name, "shape": list(array.shape), "parameters": array.size} for name, array in weights.items()
         ],
     }
+
+
+def _purpose(folder: Path, config: Config, corpus: Mapping[str, Any]) -> dict[str, Any]:
+    parts = corpus.get("train", [])
+
+    def total(key: str) -> int | None:
+        return sum(part[key] for part in parts) if parts and all(part.get(key) for part in parts) else None
+
+    pairs = total("kept")
+    means = {
+        f"mean_{side}_tokens": tokens / pairs if pairs and (tokens := total(f"{side}_tokens")) else None
+        for side in config.sides
+    }
+    source, target = config.languages
+    return {
+        "source_language": source,
+        "target_language": target,
+        "pairs": pairs,
+        **means,
+        "max_source_tokens": getattr(config.search, "max_source_tokens", None),
+        "commands": config.next_commands(quote(str(folder))),
+    }
+
+
+def _derived(folder: Path, recorded: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
+    """Of each file that was made from the model, which files differ from those that it was made with."""
+    now, differ = checksums(folder), {}
+    for file, digests in recorded.items():
+        if (folder / file).exists():
+            found = now | {file: sha256(check_regular_file(folder / file))}
+            differ[file] = [name for name, digest in digests.items() if found.get(name, digest) != digest]
+    return differ
 
 
 def _training(folder: Path, config: Config) -> dict[str, Any] | None:

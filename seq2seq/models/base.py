@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from seq2seq.arguments import describe
 from seq2seq.config import Precision, TranslationConfig
 from seq2seq.config.network import TargetEmbeddingsConfig
 from seq2seq.config.recipe import component_of
@@ -160,13 +161,21 @@ class DecoderModel(TrainableModel):
         readout, state, weights = self.decoder.step(self.target_embedding(tokens), state, memory)
         return self._logits(readout, output), state, weights
 
+    def __call__(self, *inputs: Any, **options: Any) -> Any:
+        """`call`, of one pair of arrays or lists.
+
+        Raises:
+            ArgumentError: The inputs are anything else.
+        """
+        pair = inputs[0] if len(inputs) == 1 else None
+        if not (isinstance(pair, (tuple, list)) and len(pair) == 2):
+            raise ArgumentError(
+                f"{type(self).__name__}: expected one pair of source and target ids. Call model((source, target))."
+            )
+        return super().__call__(tuple(map(_ids, ("source", "target"), pair)), **options)
+
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Teacher-forced logits (B, T, V) float32 of `(source, target)`; those at padded positions mean nothing."""
-        if not (isinstance(inputs, (tuple, list)) and len(inputs) == 2 and not tf.is_tensor(training)):
-            raise ArgumentError(
-                f"{type(self).__name__}: inputs: expected a pair of source and target ids. Call "
-                "model((source, target))."
-            )
         readout, _ = self._teach(*inputs, training)
         return self._logits(readout)
 
@@ -223,6 +232,20 @@ class DecoderModel(TrainableModel):
         products = tf.matmul(tf.reshape(readout, [-1, readout.shape[-1]]), columns)
         logits = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
         return tf.reshape(logits, tf.concat([tf.shape(readout)[:-1], tf.shape(bias)], axis=0))
+
+
+def _ids(side: str, ids: Any) -> Any:
+    """Ids as an array or a tensor (B, L)."""
+    try:
+        array = ids if hasattr(ids, "dtype") else np.asarray(ids)
+    except ValueError:  # rows of unequal length
+        array = np.asarray(ids, object)
+    if "int" not in str(array.dtype) or len(array.shape) != 2:
+        raise ArgumentError(
+            f"{side}: expected token ids (sentences, tokens), padded with {PAD_ID}, of an integer type, found "
+            f"{describe(array)}."
+        )
+    return array
 
 
 def check_tokenizers(model: DecoderModel, tokenizers: Tokenizers) -> None:

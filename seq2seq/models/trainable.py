@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from seq2seq.arguments import check_arguments
+from seq2seq.arguments import AtLeastOne, check_arguments, describe
 from seq2seq.config import Precision
 from seq2seq.config.precision import PRECISIONS, policy_name
 from seq2seq.data.tokenizer import PAD_ID
@@ -50,7 +50,7 @@ class TrainableModel(keras.Model):
         policy = keras.config.dtype_policy().name
         if policy != "float32" and precision == "float32":
             how = f"precision='{policy}'" if policy in PRECISIONS else "precision, one of " + ", ".join(PRECISIONS)
-            warnings.warn(f"Keras's global dtype policy '{policy}' is ignored: pass {how}", stacklevel=4)
+            warnings.warn(f"Keras's global dtype policy '{policy}' is ignored: pass {how}", stacklevel=5)
         super().__init__(name=name, dtype=keras.DTypePolicy(policy_name(precision)))
         self.precision, self.random_stream = precision, random_stream
         self.loss_metric, self.nll_metric = TokenMean("loss"), TokenMean("nll")
@@ -59,12 +59,12 @@ class TrainableModel(keras.Model):
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras's, which takes token ids."""
-        refuse_texts(f"{type(self).__name__}.fit", x, y)
+        check_data(f"{type(self).__name__}.fit", x, y)
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras's, which takes token ids."""
-        refuse_texts(f"{type(self).__name__}.evaluate", x, y)
+        check_data(f"{type(self).__name__}.evaluate", x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
     def make_train_function(self, force: bool = False) -> Any:
@@ -80,12 +80,12 @@ class TrainableModel(keras.Model):
     @check_arguments()
     def compile(
         self,
-        optimizer: Any = "adam",
+        optimizer: str | keras.optimizers.Optimizer = "adam",
         loss: Any = None,
         *,
         label_smoothing: float = 0.0,
         clip_norm: float | None = 1.0,
-        accumulation_steps: int = 1,
+        accumulation_steps: AtLeastOne = 1,
         ema_decay: float | None = None,
         max_norm_ratio: float | None = None,
         **kwargs: Any,
@@ -264,16 +264,20 @@ class TrainableModel(keras.Model):
         return {metric.name: metric.result() for metric in self.metrics}
 
 
-def refuse_texts(method: str, *values: Any) -> None:
-    """Say what `method` takes, where it is given texts.
+def check_data(method: str, x: Any, y: Any) -> None:
+    """Say what `method` takes, where it is given something that Keras has no words for.
 
     Raises:
-        ArgumentError: A value is text, or a list or an array of texts or of pairs of them.
+        ArgumentError: A value is empty, a dict, or text, or a list or an array of texts or of pairs of them.
     """
-    for value in values:
+    if x is None:
+        raise ArgumentError(f"{method}: expected batches of token ids, found None.")
+    for value in (x, y):
         first = value
         while isinstance(first, (list, tuple)) and len(first):
             first = first[0]
+        if isinstance(first, (list, tuple, dict)):
+            raise ArgumentError(f"{method}: expected batches of token ids, found {describe(first)}.")
         if isinstance(first, str) or getattr(getattr(first, "dtype", None), "kind", "") in ("O", "S", "U"):
             raise ArgumentError(
                 f"{method}: expected batches of token ids, found text. batch_dataset(...) makes batches, and "

@@ -96,7 +96,7 @@ def beam_search(
             lambda part: part if part.shape[-1] == 0 else tf.gather(part, parents, batch_dims=1),
             (output.state, covered),
         )
-        record = BeamHistory(parents, tokens, token_log_probs, weights if keep_attention else weights[:, :, :0])
+        record = BeamHistory(parents, tokens, token_log_probs, weights)
         return finished, Beam(tokens, tf.maximum(scores, NEG_INF), state, covered), record
 
     def is_done(t: tf.Tensor, rows: tf.Tensor, finished: FinishedHypotheses) -> tf.Tensor:
@@ -114,7 +114,7 @@ def beam_search(
     finished = FinishedHypotheses(impossible, nothing - 1, nothing, tf.zeros([sentences, beam_size]))
     dtypes = (tf.int64, tf.int64, tf.float32, tf.float32)
     steps, finished, arrays = run_search(body, is_done, finished, beam, memory, dtypes)
-    return _spell_out(steps, finished, BeamHistory(*arrays), constraints)
+    return _spell_out(steps, finished, BeamHistory(*arrays), constraints, keep_attention)
 
 
 def _flat(values: tf.Tensor) -> tf.Tensor:
@@ -132,11 +132,15 @@ def _merge(old: FinishedHypotheses, new: FinishedHypotheses) -> FinishedHypothes
 
 
 def _spell_out(
-    steps: tf.Tensor, finished: FinishedHypotheses, history: BeamHistory, constraints: SearchConstraints
+    steps: tf.Tensor,
+    finished: FinishedHypotheses,
+    history: BeamHistory,
+    constraints: SearchConstraints,
+    keep_attention: bool,
 ) -> SearchResult:
     """Follow each finished hypothesis from its end to its beginning."""
 
-    def body(t: tf.Tensor, slots: tf.Tensor, out: tuple[tf.TensorArray, ...]) -> tuple[Any, ...]:
+    def body(t: tf.Tensor, slots: tf.Tensor, coverage: tf.Tensor, out: tuple[tf.TensorArray, ...]) -> tuple[Any, ...]:
         now = tf.cast(t, tf.int64)
         at_end, inside = now == finished.end_steps, now < finished.end_steps
 
@@ -150,11 +154,15 @@ def _spell_out(
         slots = of_step(history.parents, finished.beam_positions, slots)
         weights = tf.gather(history.attention.read(t), slots, batch_dims=1)
         weights = tf.where((at_end | inside)[:, :, None], weights, 0.0)
-        values = (tokens, log_probs, weights)
-        return t - 1, slots, tuple(array.write(t, value) for array, value in zip(out, values, strict=True))
+        values = (tokens, log_probs, weights if keep_attention else weights[:, :, :0])
+        written = tuple(array.write(t, value) for array, value in zip(out, values, strict=True))
+        return t - 1, slots, coverage + weights, written
 
     arrays = tuple(tf.TensorArray(dtype, steps) for dtype in (tf.int64, tf.float32, tf.float32))
-    *_, out = tf.while_loop(lambda t, *_: t >= 0, body, (steps - 1, finished.beam_positions, arrays))
+    coverage = tf.zeros_like(history.attention.read(0))
+    *_, coverage, out = tf.while_loop(
+        lambda t, *_: t >= 0, body, (steps - 1, finished.beam_positions, coverage, arrays)
+    )
     tokens, log_probs, weights = (array.stack() for array in out)
     return SearchResult(
         tf.cast(tf.transpose(tokens, [1, 2, 0]), tf.int32),
@@ -162,6 +170,7 @@ def _spell_out(
         finished.scores,
         tf.transpose(log_probs, [1, 2, 0]),
         tf.transpose(weights, [1, 2, 0, 3]),
+        coverage,
     )
 
 

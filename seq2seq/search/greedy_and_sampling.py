@@ -27,7 +27,7 @@ def greedy_search(
         state: Its first state, tensors of (B, 1, ...).
         memory: Passed on to `step`, a nest of (B, ...).
         constraints: Their penalties change the reported scores; they decide nothing here.
-        keep_attention: False returns weights with S = 0 and spends no memory on them.
+        keep_attention: False returns weights with S = 0; their sums, the coverage, are returned in any case.
 
     Returns:
         `SearchResult` with N = 1. A finished sentence is frozen: what the rest of its batch does changes nothing.
@@ -151,7 +151,7 @@ def extend_until_eos(
         log_probs = tf.gather(output.scores, chosen, batch_dims=2)
         weights = tf.where(done[:, :, None], 0.0, output.attention)
         tokens = tf.where(done, tf.constant(constraints.pad_id, tf.int64), output.token_ids(chosen))
-        record = (tokens, tf.where(done, 0.0, log_probs), weights if keep_attention else weights[:, :, :0])
+        record = (tokens, tf.where(done, 0.0, log_probs), weights)
         return (
             (done | (tokens == constraints.eos_id), its.update_coverage(covered, weights)),
             (tokens, output.state),
@@ -178,4 +178,6 @@ def extend_until_eos(
     tokens, log_probs = tf.transpose(tokens, [1, 2, 0]), tf.transpose(log_probs, [1, 2, 0])
     lengths = tf.cast(tf.math.count_nonzero(tokens != constraints.pad_id, axis=-1), tf.int32)
     scores = constraints.score_hypotheses(tf.reduce_sum(log_probs, axis=-1), lengths, covered)
-    return SearchResult(tf.cast(tokens, tf.int32), lengths, scores, log_probs, tf.transpose(weights, [1, 2, 0, 3]))
+    coverage, kept = tf.reduce_sum(weights, axis=0), weights if keep_attention else weights[..., :0]
+    attention = tf.transpose(kept, [1, 2, 0, 3])
+    return SearchResult(tf.cast(tokens, tf.int32), lengths, scores, log_probs, attention, coverage)

@@ -56,6 +56,7 @@ class SearchResult(NamedTuple):
     scores     (B, N)        float32, see `SearchConstraints.score_hypotheses`
     log_probs  (B, N, L)     float32, the step's score of each token (`StepOutput`); 0 at padding
     attention    (B, N, L, S)  float32, attention behind each token, 0 at padding
+    coverage   (B, N, S)     float32, attention summed over all tokens of a hypothesis
     """
 
     tokens: tf.Tensor
@@ -63,6 +64,7 @@ class SearchResult(NamedTuple):
     scores: tf.Tensor
     log_probs: tf.Tensor
     attention: tf.Tensor
+    coverage: tf.Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

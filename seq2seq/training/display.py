@@ -120,10 +120,10 @@ class Display:
             yield show
 
     def print_validation(self, entry: Mapping[str, Any], improved: bool) -> None:
-        """One line a validation."""
+        """One line a validation; the training loss is without label smoothing, as that of validation is."""
         bleu = f"  BLEU {entry['bleu']:.2f}" if entry.get("bleu") is not None else ""
         self.print(
-            f"epoch {entry['epoch']}  update {entry['update']:,}  train loss {entry['train_loss']:.3f}  "
+            f"epoch {entry['epoch']}  update {entry['update']:,}  train loss {entry['train_nll']:.3f}  "
             f"valid loss {entry['valid_loss']:.3f}  perplexity {entry['valid_perplexity']:.2f}{bleu}  "
             f"learning rate {entry['learning_rate']:.2g}  {entry['tokens_per_second']:,.0f} tokens/s  "
             f"{format_duration(entry['seconds'])}{'  *best*' if improved else ''}"

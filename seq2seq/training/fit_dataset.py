@@ -97,7 +97,7 @@ def make_dataset(
 
 
 class _TemporaryCorpus(EncodedCorpus):
-    """An encoded corpus whose files are deleted with it."""
+    """An encoded corpus whose files are deleted with it: at the end of the process, as TensorFlow holds generators."""
 
     _folder: TemporaryDirectory[str]
 

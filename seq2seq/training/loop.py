@@ -14,6 +14,7 @@ from seq2seq.devices.device import set_tf32
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import TrainingError
 from seq2seq.models.base import DecoderModel
+from seq2seq.training.alarms import MIN_GAIN, AlarmMonitor, count_faults
 from seq2seq.training.checkpoints import LAST, RunDirectory
 from seq2seq.training.display import LOG_INTERVAL, Display, TensorBoardWriter, Timer, pluralize
 from seq2seq.training.optimization import learning_rate, update_plateau
@@ -21,7 +22,7 @@ from seq2seq.training.pace import late_warning
 from seq2seq.training.preparation import TrainingData
 from seq2seq.training.recovery import CHECK_INTERVAL, DivergenceError, DivergenceMonitor, explain_out_of_memory
 from seq2seq.training.run_state import RunState, StopResult, check_stopping, plan_epoch, planned_updates
-from seq2seq.training.validation import MIN_GAIN, Validator, no_gain_warning, should_warn_no_gain
+from seq2seq.training.validation import Validator
 
 DISPLAY_INTERVAL = 10  # batches between two looks at the live line: to look is to wait for the device
 
@@ -51,7 +52,7 @@ class TrainingLoop:
         data: What to train on.
         run_state: Where the run stands at first; the attribute of this name follows it.
         epoch_batches: Batches of the first epoch, by which `planned_updates` are counted.
-        directory, validator, monitor, callbacks, display, replicas: Those of this model and run.
+        directory, validator, monitor, alarms, callbacks, display, replicas: Those of this model and run.
         stop: Set to interrupt the run.
         tensorboard: TensorBoardWriter, on the worker that writes; None for none.
 
@@ -66,6 +67,7 @@ class TrainingLoop:
     directory: RunDirectory
     validator: Validator
     monitor: DivergenceMonitor
+    alarms: AlarmMonitor
     callbacks: keras.callbacks.CallbackList
     display: Display
     replicas: Replicas
@@ -196,14 +198,13 @@ class TrainingLoop:
 
     def _validate(self) -> dict[str, float]:
         """Validate: log, save the best, update the schedule; returns logs for callbacks."""
-        training, progress, before = self.config.training, self.run_state, self.run_state.last_validation_batch
+        training, progress = self.config.training, self.run_state
         with self.model.update.averaged_weights():  # with `ema_decay`, they are what is measured, kept and delivered
             entry = self._measure()
             update_plateau(training, progress, progress.wait == 0, self.update)
             self.display.print_validation(entry, improved=entry["best"])
-            if progress.best is None and should_warn_no_gain(entry, before // training.accumulation_steps, training):
-                guessing = math.log(self.model.vocabulary_sizes[1])
-                self.display.print(no_gain_warning(entry, self.validator.unigram_loss, guessing, training))
+            for text in self.alarms.record(entry):
+                self.display.print(f"warning: {text}")
             if not self.said_late and (warning := late_warning(training.minutes, self.expected_seconds)):
                 self.said_late = True
                 self.display.print(warning)
@@ -236,8 +237,9 @@ class TrainingLoop:
             "valid_loss": loss,
             "valid_perplexity": math.exp(min(loss, 700.0)),
             "bleu": bleu,
+            "translations": count_faults(self.validator.translations, self.data.valid_pairs),
         }
-        learnt = loss <= self.validator.unigram_loss - MIN_GAIN
+        learnt = loss <= self.alarms.baselines.frequencies - MIN_GAIN
         entry["best"] = progress.update_best(loss, bleu, self.config.validation.metric, self.update, learnt)
         progress.last_validation_batch, progress.validations = progress.total_batches, progress.validations + 1
         progress.seconds += self.count_timer.restart()
@@ -270,6 +272,7 @@ class TrainingLoop:
         self.run_state.rollbacks, self.run_state.seconds = before.rollbacks + 1, before.seconds
         self.model.update.consecutive_skips.assign(0)
         self.monitor.recent_batches.clear()
+        self.alarms.roll_back(self.run_state.validations)
         self.display.print(
             f"warning: {trouble}: back to update {self.update:,} of {checkpoint}, with the learning rate times "
             f"{0.5**self.run_state.rollbacks:g} (rollback {self.run_state.rollbacks} of {times})"
@@ -293,7 +296,7 @@ class TrainingLoop:
         """For the live line."""
         return {
             "update": self.update,
-            "loss": float(logs["loss"]),
+            "loss": float(logs["nll"]),
             "tokens_per_second": self.throughput.tokens_per_second(),
             "eta": self.expected_seconds - self.run_state.seconds,
         }

@@ -11,17 +11,16 @@ from rich.console import Console
 
 from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, TranslationConfig, dump_config, parse_config_text
-from seq2seq.config.data import DataConfig, ValidConfig
-from seq2seq.corpora import open_corpus
+from seq2seq.config.data import ValidConfig
 from seq2seq.corpora.in_memory import collect_pairs, pair_files, write_pairs
 from seq2seq.corpora.languages import identify_language
-from seq2seq.corpora.survey import DetectedPairs, detect_pairs, survey_corpus
+from seq2seq.corpora.survey import DetectedPairs, detect_pairs
 from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import CONFIG, METADATA
 from seq2seq.storage.files import sha256
 from seq2seq.training.display import make_display
-from seq2seq.training.planning import describe_recipe, plan_held_out, plan_recipe
+from seq2seq.training.planning import describe_recipe, plan_training
 from seq2seq.training.run import TrainingReport, train
 
 
@@ -105,21 +104,14 @@ def plan_pairs(
 ) -> TranslationConfig:
     """The recipe that fits pairs, which are written into `folder` if they come from memory; see `train_pairs`."""
     detected = _locate(pairs, folder, "pairs", _languages(languages), columns)
-    survey = survey_corpus(open_corpus(detected.corpus))
-    if valid is None:
-        held_out = plan_held_out(survey)
-    elif isinstance(valid, (int, float)) and not isinstance(valid, bool):
+    held_out = None
+    if isinstance(valid, (int, float)) and not isinstance(valid, bool):
         held_out = ValidConfig(pairs=valid) if isinstance(valid, int) else ValidConfig(fraction=valid)
-    else:
+    elif valid is not None:
         corpus = _locate(valid, folder, "valid", _languages(languages), columns).corpus
         held_out = ValidConfig(**corpus.model_dump(exclude_unset=True))
-    data = DataConfig(
-        train=detected.corpus,
-        valid=held_out,
-        source_language=detected.source_language,
-        target_language=detected.target_language,
-    )
-    return plan_recipe(data, survey, minutes)
+    recipe, _ = plan_training(detected, minutes, held_out)
+    return recipe
 
 
 def _locate(pairs: Any, folder: Path, name: str, languages: tuple[str, str] | None, columns: Any) -> DetectedPairs:

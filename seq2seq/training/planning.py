@@ -10,7 +10,8 @@ import numpy as np
 
 from seq2seq.config import TranslationConfig, validate_config
 from seq2seq.config.data import DataConfig, ValidConfig
-from seq2seq.corpora.survey import CorpusSurvey
+from seq2seq.corpora import open_corpus
+from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs, survey_corpus
 
 # Characters of the longer side: some 100, 800, 5,000, 30,000 and 300,000 sentences, and 3 and 30 million.
 CHARACTERS = 6e3, 5e4, 3e5, 2e6, 2e7, 2e8, 2e9
@@ -49,6 +50,24 @@ def plan_held_out(survey: CorpusSurvey) -> ValidConfig:
     """How many of a corpus's pairs to validate with: a share that falls with their number, at most 2,000."""
     wanted = min(HELD_OUT * survey.pairs**HELD_OUT_EXPONENT, MAX_HELD_OUT)
     return ValidConfig(pairs=max(round(wanted), 1))
+
+
+def plan_training(
+    found: DetectedPairs, minutes: float | None = None, valid: ValidConfig | None = None
+) -> tuple[TranslationConfig, CorpusSurvey]:
+    """Read the pairs that were found, and plan a recipe for them; `valid` is by default that of `plan_held_out`.
+
+    Raises:
+        CorpusError: See `survey_corpus`.
+    """
+    survey = survey_corpus(open_corpus(found.corpus))
+    data = DataConfig(
+        train=found.corpus,
+        valid=valid or plan_held_out(survey),
+        source_language=found.source_language,
+        target_language=found.target_language,
+    )
+    return plan_recipe(data, survey, minutes), survey
 
 
 def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = None) -> TranslationConfig:

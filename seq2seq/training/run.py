@@ -1,11 +1,11 @@
 """Set up a training run, start its loop and report how it ended."""
 
+import math
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from shlex import quote
 from threading import Event
 from types import FrameType
 from typing import Any
@@ -18,9 +18,11 @@ from seq2seq.config import Config
 from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.replicas import report_lost_workers
 from seq2seq.errors import TrainingError
-from seq2seq.model_directory.directory import CONFIG, METADATA, load_model_config
+from seq2seq.model_directory.directory import METADATA, load_model_config
+from seq2seq.training.alarms import AlarmMonitor, BaselineLosses
 from seq2seq.training.checkpoints import LAST, RunDirectory, check_recipe, lock_run
-from seq2seq.training.display import Display, TensorBoardWriter, format_duration, make_display
+from seq2seq.training.display import Display, TensorBoardWriter, make_display
+from seq2seq.training.ending import Comparison, baseline_warnings, compare_delivered_model, say_how_it_ended
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.machine import Machine, check_workers, set_up_machine, with_batch_tokens
 from seq2seq.training.pace import describe_plan, needs_plan, plan_updates
@@ -33,7 +35,8 @@ from seq2seq.training.setup import (
     summarize,
     try_largest_batches,
 )
-from seq2seq.training.validation import FINAL_NO_GAIN_WARNING, VALIDATORS, Validator, short_run_warning
+from seq2seq.training.start_alarms import short_run_alarm, start_alarms
+from seq2seq.training.validation import VALIDATORS, Validator, choose_samples
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,8 +48,13 @@ class TrainingReport:
     updates    done, those that were skipped for not being finite included
     seconds    training time over all sessions, validation included
     best       the best value of `validation.metric`; None where no validation was clearly better than token
-               frequencies (`validation.MIN_GAIN`)
+               frequencies (`alarms.MIN_GAIN`)
     history    one entry per validation, as in `history.jsonl`
+    warnings   what the run warned of, in all its sessions, each with its remedy; see docs/robustness.md
+    remaining_warnings  those of them that hold of the delivered model
+    comparison  BLEU and chrF2 of the delivered model, of the source, copied, and of the most frequent target, on the
+                validation corpus; None where the run did not end in this session or BLEU is not measured
+    samples    source and reference of up to five validation pairs; [] of a language model
     """
 
     directory: Path
@@ -55,6 +63,10 @@ class TrainingReport:
     seconds: float
     best: float | None
     history: list[dict[str, Any]]
+    warnings: list[str] = field(default_factory=list)
+    remaining_warnings: list[str] = field(default_factory=list)
+    comparison: Comparison | None = None
+    samples: list[tuple[str, str]] = field(default_factory=list)
 
     def __repr__(self) -> str:
         best = "none" if self.best is None else f"{self.best:.4g}"
@@ -137,6 +149,10 @@ def _train(
     records = RunDirectory(directory, config, model, data, replicas)
     progress = RunState() if changed is None else _resume(records, changed, display, allow_changes)
     records.start_run(resumes)
+    baselines = BaselineLosses(validator.unigram_loss, math.log(model.vocabulary_sizes[1]))
+    with display.spinner("comparing the corpora"):
+        at_start = start_alarms(config, data, precision, device.is_gpu)
+    alarms = AlarmMonitor(config, baselines, at_start, records.history())
     plan, stop = plan_epoch(config, data.train, 1), Event()
     loop = TrainingLoop(
         config,
@@ -147,6 +163,7 @@ def _train(
         directory=records,
         validator=validator,
         monitor=DivergenceMonitor(config.training.recovery, model, data),
+        alarms=alarms,
         callbacks=keras.callbacks.CallbackList(list(callbacks), model=model),
         display=display,
         tensorboard=board,
@@ -155,21 +172,43 @@ def _train(
     )
     if board is not None:
         board.start(loop.update)
-    if loop.end is not None and not loop.should_continue:
+    comparison, has_ended = None, loop.end is not None and not loop.should_continue
+    if loop.end is not None and has_ended:
         display.print(nothing_left(config, progress, loop.end))
     else:
         if resumes:
             display.print(f"resuming after update {loop.update:,}, in epoch {progress.epoch}")
         summarize(display, model, data, plan, directory)
         check_update_count(config.training, len(plan))
+        for alarm in at_start:
+            display.print(f"warning: {alarm.text}")
         with _stop_on_signals(stop, display.print):
             # The largest batches of all epochs: one of them may leave out a mixture's longest sentence.
             try_largest_batches(validator, plan_epoch(config, data.train, progress.epoch, full_pass=True))
             _plan_by_speed(loop, plan)
             loop.run()
-        _say_how_it_ended(loop, directory, display)
+            comparison = None if loop.end is None else compare_delivered_model(loop)
+    # Of a model that has learnt nothing, an alarm says it already, and better what to do.
+    learnt = loop.run_state.best is not None
+    beaten = baseline_warnings(comparison, config.training) if comparison is not None and learnt else []
+    remaining = [*alarms.remaining(), *beaten]
+    if not has_ended:
+        say_how_it_ended(loop, display, comparison)
+    for text in remaining if loop.end is not None else ():
+        display.print(f"warning: {text}")
     progress = loop.run_state
-    return TrainingReport(directory, loop.end, loop.update, progress.seconds, progress.best, records.history())
+    return TrainingReport(
+        directory,
+        loop.end,
+        loop.update,
+        progress.seconds,
+        progress.best,
+        records.history(),
+        warnings=[*alarms.said(), *beaten],
+        remaining_warnings=remaining,
+        comparison=comparison,
+        samples=[pair[:2] for pair in choose_samples(data.valid_pairs)] if "source" in data.sides else [],
+    )
 
 
 def _resume(records: RunDirectory, changed: list[str], display: Display, allow_changes: bool) -> RunState:
@@ -193,22 +232,12 @@ def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
             return
         loop.run_state.seconds = pace.so_far
         loop.config = plan_updates(config, pace, loop.epoch_batches, loop.update)
+        loop.alarms.config = loop.config
         loop.directory.replace_config(loop.config)
         display.print(describe_plan(loop.config, pace, loop.planned_updates))
-    if warning := short_run_warning(loop.planned_updates, loop.config.training):
-        display.print(warning)
-
-
-def _say_how_it_ended(loop: TrainingLoop, directory: Path, display: Display) -> None:
-    if loop.end is None:
-        display.print(
-            f"interrupted, and saved as of update {loop.saved_update:,}. Go on with: "
-            f"seq2seq train {quote(str(directory / CONFIG))} --output {quote(str(directory))}"
-        )
-        return
-    display.print(f"finished after {format_duration(loop.run_state.seconds)}: {loop.end.message}")
-    if loop.run_state.best is None:
-        display.print(FINAL_NO_GAIN_WARNING)
+    if alarm := short_run_alarm(loop.planned_updates, loop.config.training):
+        loop.alarms.at_start.append(alarm)
+        display.print(f"warning: {alarm.text}")
 
 
 @contextmanager

@@ -178,6 +178,7 @@ def summarize(display: Display, model: DecoderModel, data: TrainingData, plan: B
             "vocabulary": vocabulary,
             "tokens an epoch": ", ".join(data.counts_by_side(source, target)),
             "batches": f"{batches}, {plan.padding_ratio():.1%} padding",
+            "losses": "nats per target token; train loss is the mean since the last validation, with dropout",
             "largest batches": "; ".join(describe_batch(data, plan, index) for index in plan.largest_batches()),
             "directory": str(directory),
         },

@@ -1,17 +1,15 @@
 """What is measured while training: the loss of given translations, and what it must beat; BLEU of the model's own."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from seq2seq.config import Config, SearchOptions, TrainingConfig, TranslationConfig
+from seq2seq.config import Config, SearchOptions, TranslationConfig
 from seq2seq.config.recipe import Recipe
+from seq2seq.corpora import SentencePair
 from seq2seq.data.batching import plan_batches
-from seq2seq.data.encoded import EncodedCorpus
-from seq2seq.data.mixture import EncodedMixture
 from seq2seq.devices.device import set_tf32
 from seq2seq.devices.replicas import Replicas
 from seq2seq.evaluation.metrics import make_metric, score_texts
@@ -19,17 +17,12 @@ from seq2seq.inference.results import truncation_warning
 from seq2seq.inference.translator import Translator
 from seq2seq.models.base import DecoderModel
 from seq2seq.models.translation import Seq2Seq
+from seq2seq.training.corpus_checks import unigram_loss
 from seq2seq.training.display import Display, Timer
 from seq2seq.training.preparation import TrainingData
 from seq2seq.training.recovery import explain_out_of_memory
 
 REHEARSED_SENTENCES = 1_000  # whose translation is timed
-MIN_GAIN = 0.1  # nats per target token below the frequencies, for a model that has learnt something
-MAX_COUNTED_TOKENS = 10_000_000  # tokens of each training corpus, enough for frequencies
-FINAL_NO_GAIN_WARNING = (
-    "warning: no validation was clearly better than token frequencies: this model has learnt next to nothing, and what "
-    "it writes means nothing"
-)
 
 
 @dataclass(eq=False)
@@ -37,6 +30,8 @@ class Validator:
     """Measure the loss of a model that is being trained.
 
     Several workers share the corpus, and each knows the result.
+
+    translations  of the validation corpus, those that BLEU was measured on last; [] where none were made
     """
 
     model: DecoderModel
@@ -50,6 +45,7 @@ class Validator:
         assert tokens is not None  # see `with_batch_tokens`
         lengths = valid.source.lengths, valid.target.lengths
         self._plan = plan_batches(*lengths, max_tokens=tokens, shuffle_buffer=len(valid), seed=0, epoch=0)
+        self.translations: list[str] = []
 
     @cached_property
     def unigram_loss(self) -> float:
@@ -130,9 +126,9 @@ class TranslationValidator(Validator):
         mine = [pair.source for pair in pairs[self.replicas.worker_index :: self.replicas.num_workers]]
         with self.display.progress_bar("translating the validation corpus", "sentences", len(mine)) as advance:
             translations = self.translator.translate(mine, self.options, attention=False, on_progress=advance)
-        texts = self.replicas.gather_texts([translation.text for translation in translations])
+        self.translations = self.replicas.gather_texts([translation.text for translation in translations])
         references = [pair.target for pair in pairs]
-        (score,) = score_texts(texts, references, bootstrap=False, language=self.language, metrics=["BLEU"])
+        (score,) = score_texts(self.translations, references, bootstrap=False, language=self.language, metrics=["BLEU"])
         return score.score
 
     def rehearse(self) -> float:
@@ -151,77 +147,17 @@ class TranslationValidator(Validator):
         return super().rehearse() + timer.seconds() * len(sources) / count
 
     def samples(self, count: int = 5) -> tuple[list[tuple[str, str, str]], np.ndarray]:
-        pairs = [pair for pair in self.data.valid_pairs if pair.source.strip()]
-        chosen = [pairs[len(pairs) * place // count] for place in range(count)] if len(pairs) > count else pairs
+        chosen = choose_samples(self.data.valid_pairs, count)
         translations = self.translator.translate([pair.source for pair in chosen], self.options)
         texts = [(pair.source, made.text, pair.target) for pair, made in zip(chosen, translations, strict=True)]
         return texts, translations[0].attention
 
 
+def choose_samples(pairs: Sequence[SentencePair], count: int = 5) -> list[SentencePair]:
+    """Some pairs from all over a corpus, at most `count`, whose sources are not blank."""
+    pairs = [pair for pair in pairs if pair.source.strip()]
+    return [pairs[len(pairs) * place // count] for place in range(count)] if len(pairs) > count else list(pairs)
+
+
 # Of the other tasks the loss is measured.
 VALIDATORS: dict[type[Recipe], type[Validator]] = {TranslationConfig: TranslationValidator}
-
-
-def unigram_loss(train: EncodedMixture, valid: EncodedCorpus, vocabulary_size: int) -> float:
-    """The loss of a model that predicts every target token by its frequency in the training corpora.
-
-    Frequencies are counted on at most `MAX_COUNTED_TOKENS` tokens of each corpus, EOS included, weighted by the
-    corpora's shares of an epoch, with one more for each token of the vocabulary (Laplace smoothing).
-
-    Returns:
-        Mean negative log-likelihood per target token of the validation corpus, in nats.
-    """
-    counts = np.ones(vocabulary_size)
-    for part, sentences in zip(train.parts, train.counts, strict=True):
-        tokens = part.target.tokens[:MAX_COUNTED_TOKENS]
-        share = sentences / len(part) * len(part.target.tokens) / len(tokens)
-        counts += np.bincount(tokens, minlength=vocabulary_size) * share
-    nll = np.log(counts.sum()) - np.log(counts)
-    found = np.bincount(valid.target.tokens, minlength=vocabulary_size)
-    return float((found * nll).sum() / found.sum())
-
-
-def should_warn_no_gain(entry: Mapping[str, Any], before: int, config: TrainingConfig) -> bool:
-    """Whether to say that a validation shows no gain: the first one, and the first one after the warmup.
-
-    `before` is the update of the validation before it; 0: there was none.
-    """
-    return not before or before < config.schedule.warmup_updates <= entry["update"]
-
-
-def no_gain_warning(entry: Mapping[str, Any], baseline_loss: float, uniform_loss: float, config: TrainingConfig) -> str:
-    """What to say of a validation that shows no gain over token frequencies, and what to change.
-
-    Losses, in nats per token, are those of the frequencies and of a model that holds all tokens for equally likely.
-    """
-    loss, warmup = entry["valid_loss"], config.schedule.warmup_updates
-    how = "no" if loss >= baseline_loss else "hardly"
-    if entry["update"] < warmup:
-        remedy = f"The learning rate is still rising, until update {warmup:,}: train for longer than that"
-    elif abs(loss - uniform_loss) < (uniform_loss - baseline_loss) / 2:  # initial weights are a little above a guess
-        remedy = (
-            f"It is still near a guess ({uniform_loss:.2f}): train for longer, or with a higher training.learning_rate "
-            f"(it is {config.learning_rate:g})"
-        )
-    else:
-        remedy = (
-            f"If the next validation is no better either, start again with a lower training.learning_rate (it is "
-            f"{config.learning_rate:g}) or a longer warmup (it is {warmup:,} updates): "
-            f"--set training.schedule.warmup_updates={max(300, 2 * warmup)}"
-        )
-    return (
-        f"warning: after update {entry['update']:,} the model predicts {how} better than token frequencies, so it is "
-        f"not called best: {loss:.2f} nats per token, and frequencies alone have {baseline_loss:.2f}. {remedy}"
-    )
-
-
-def short_run_warning(updates: int, config: TrainingConfig) -> str:
-    """What to say before a run of so many updates that ends within its warmup; "" of any other."""
-    warmup = config.schedule.warmup_updates
-    if updates > warmup:
-        return ""
-    end = "updates" if updates == config.updates else "epochs"
-    return (
-        f"warning: this run has {updates:,} updates, and its learning rate rises until update {warmup:,}. Raise "
-        f"training.{end}, or lower training.schedule.warmup_updates"
-    )

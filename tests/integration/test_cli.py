@@ -29,6 +29,15 @@ def model(folder):
     return folder / "model"
 
 
+@pytest.fixture(scope="module")
+def fast(model, tmp_path_factory):
+    """The model with a shortlist and an 8-bit decoder."""
+    fast = tmp_path_factory.mktemp("fast") / "model"
+    shutil.copytree(model, fast)
+    assert run("shortlist", fast) == run("quantize", fast) == 0
+    return fast
+
+
 def test_train_says_what_it_does(folder, tmp_path, capsys):
     settings = ("--set", "training.updates=2", "--set", "training.precision=mixed_bfloat16")
     code = run("train", folder / "recipe.yaml", "--output", tmp_path / "m", *settings)
@@ -56,11 +65,26 @@ def test_a_paragraph_of_help_has_no_line_breaks_of_its_own(words, monkeypatch, c
     assert all(text.endswith(".") for text in paragraphs), paragraphs
 
 
+def test_the_version_is_that_of_the_package(capsys):
+    from seq2seq import __version__
+
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"seq2seq {__version__}\n"
+
+
+def test_a_choice_that_there_is_not_is_said_without_words_of_pythons(model, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run("translate", model, "--format", "html") == 2
+    error = capsys.readouterr().err
+    assert "'html' is not one of 'text', 'tsv', 'jsonl'" in error
+    assert "Value error" not in error
+
+
 def test_errors_go_to_stderr_with_exit_code_1(folder, tmp_path, capsys):
     assert run("train", folder / "recipe.yaml", "--set", "decoder.atention=dot", "--output", tmp_path / "x") == 1
     assert "Did you mean 'attention'?" in capsys.readouterr().err
     assert run("translate", tmp_path / "nothing") == 1
-    assert "not a model directory" in capsys.readouterr().err
+    assert f"{tmp_path / 'nothing'}: no such folder; " in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
 
 
@@ -291,6 +315,28 @@ def test_probe_says_what_is_missing(model, tmp_path, hide, capsys):
     hide("matplotlib")
     assert run("challenge", model, "--items", "1", "--plot", tmp_path / "challenge.png") == 1
     assert "A plot needs the package 'matplotlib'" in capsys.readouterr().err
+
+
+def test_challenge_refuses_a_model_of_other_languages(model, tmp_path, capsys):
+    other = tmp_path / "es"
+    config = load_model_config(model)
+    data = config.data.model_copy(update={"target_language": "es"})
+    create_model_directory(other, config.model_copy(update={"data": data}), load_tokenizers(model))
+    shutil.copy(model / "model.safetensors", other)
+    shutil.copy(model / "metadata.json", other)
+    assert run("challenge", other) == 1
+    assert "this model writes es, by its recipe; the challenge sets are English to German" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options", [("--beam-size", 1), ("--sample",), ("--shortlist", 3), ("--int8", "--shortlist", 3)]
+)
+def test_evaluate_tells_the_speed_of_every_way_of_search(folder, fast, options, capsys):
+    files = ("--source", folder / "source.txt", "--reference", folder / "reference.txt")
+    assert run("evaluate", fast, *files, *options) == 0
+    assert "9 sentences in " in capsys.readouterr().out
+    assert run("evaluate", fast, *files, *options, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["tokens_per_second"] > 0
 
 
 def test_a_phrasebook_is_written_and_is_what_a_recipe_draws(tmp_path, capsys):

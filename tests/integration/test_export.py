@@ -13,7 +13,8 @@ import yaml
 from seq2seq import TextGenerator, Translator, export_model, train
 from seq2seq.config import TextConfig, TokenizerConfig, parse_config_text
 from seq2seq.config.recipe import TASK_CONFIGS
-from seq2seq.config.section import PATH_UNITS, flatten_annotation, sections, without_folders
+from seq2seq.config.schema import flatten_annotation, sections
+from seq2seq.config.section import PATH_UNITS, without_folders
 from seq2seq.errors import EvaluationError, ModelDirectoryError
 from seq2seq.evaluation.metrics import make_metric
 from seq2seq.export.export import _named_files

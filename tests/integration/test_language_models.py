@@ -54,7 +54,7 @@ def test_training_says_what_it_does(folder, tmp_path, capsys):
     )
     assert run("train", folder / "recipe.yaml", "--output", tmp_path / "m", *settings) == 0
     said = capsys.readouterr().out
-    for part in ("120 of 120 sentences", "sentences of", "perplexity", "seq2seq generate", "seq2seq perplexity"):
+    for part in ("120 of 120 sentences", "sentences of", "perplexity", "seq2seq generate", "seq2seq inspect"):
         assert part in said, part
     for part in ("source", "BLEU", "seq2seq translate", "joint"):
         assert part not in said, part
@@ -238,7 +238,7 @@ def test_translate_and_evaluate_with_a_language_model(folder, tmp_path, capsys):
     assert (tmp_path / "same").read_text() == (tmp_path / "helped").read_text()
     capsys.readouterr()
     assert run("translate", folder / "translator", *source, "--language-model", folder / "nowhere") == 1
-    assert f"{folder / 'nowhere' / 'metadata.json'}: no such file" in capsys.readouterr().err
+    assert f"{folder / 'nowhere'}: no such folder" in capsys.readouterr().err
     assert run("translate", folder / "translator", *source, *helped, "--sample") == 0
 
 

@@ -2,6 +2,8 @@
 
 import io
 import json
+import math
+import os
 import re
 import sys
 
@@ -9,7 +11,8 @@ import numpy as np
 import pytest
 
 from seq2seq.config import SearchOptions
-from seq2seq.inference.results import Hypothesis, Translation
+from seq2seq.inference.results import Hypothesis, Translation, blank_translation
+from seq2seq.inference.summary import TranslationSummary
 from seq2seq.inference.translator import Translator
 from tests.command import run
 from tests.shortage import FACES, limit_searches
@@ -80,8 +83,13 @@ def test_every_key_is_a_flag(folder, monkeypatch):
     flags = [f"--{key.replace('_', '-')}={value}" for key, value in values.items() if value is not True]
     seen = []
     monkeypatch.setattr(Translator, "check", lambda self, options: None)  # there is no such language model
-    monkeypatch.setattr(Translator, "translate_stream", lambda self, lines, options, **_: seen.append(options) or lines)
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+
+    def translate(self, lines, options, **_):
+        seen.append(options)
+        return [blank_translation()] * len(lines)
+
+    monkeypatch.setattr(Translator, "translate", translate)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"x\n")))
     assert run("translate", folder / "model", "--sample", "--int8", *flags) == 0
     assert seen == [SearchOptions(**values)]
 
@@ -112,12 +120,13 @@ def test_text_holds_no_second_translation(folder, tmp_path, capsys):
 )
 def test_tsv_has_a_row_for_each_translation(folder, translator, tmp_path, arguments, values):
     rows = [
-        f"{number}\t{hypothesis.score:.4f}\t" + re.sub(r"[\t\r\n]", " ", hypothesis.text)
+        f"{number}\t{f'{hypothesis.score:.4f}' if hypothesis.tokens else ''}\t"
+        + re.sub(r"[\t\r\n]", " ", hypothesis.text)
         for number, result in enumerate(expected(translator, **values), start=1)
         for hypothesis in result.hypotheses
     ]
     assert translate(folder, tmp_path / "out", *arguments) == rows
-    assert "2\t0.0000\t" in rows, "the blank line"
+    assert "2\t\t" in rows, "the blank line has no score"
 
 
 def test_a_tab_or_line_end_in_a_translation_makes_no_column_or_row(folder, tokenizer, tmp_path):
@@ -160,12 +169,15 @@ def test_json_holds_what_the_python_api_gives(folder, tmp_path, model, arguments
             "source_tokens": result.source_tokens,
             "num_segments": result.num_segments,
             "truncated_tokens": result.truncated_tokens,
+            "unknown_tokens": result.unknown_tokens,
+            "unattended_share": None if math.isnan(result.unattended_share) else result.unattended_share,
         }
         for written, hypothesis in zip(translations, result.hypotheses, strict=True):
             attention = written.pop("attention", None)
             assert written == {
                 "text": hypothesis.text,
-                "score": hypothesis.score,
+                "score": hypothesis.score if hypothesis.tokens else None,
+                "mean_log_prob": hypothesis.mean_log_prob if hypothesis.tokens else None,
                 "tokens": hypothesis.tokens,
                 "token_log_probs": hypothesis.token_log_probs.tolist(),
             }
@@ -183,8 +195,71 @@ def test_json_has_no_number_that_json_does_not_know():
     assert (values["score"], values["token_log_probs"], values["attention"]) == (None, [None], [[0.25, None]])
 
 
+def test_coverage_is_what_attention_adds_up_to(folder, translator):
+    results = expected(translator, n_best=2, max_source_tokens=9)
+    without = translator.translate(
+        LINES, translator.options.model_copy(update={"n_best": 2, "max_source_tokens": 9}), attention=False
+    )
+    assert results[2].num_segments > 1
+    for result, other in zip(results, without, strict=True):
+        for hypothesis, same in zip(result.hypotheses, other.hypotheses, strict=True):
+            np.testing.assert_allclose(hypothesis.coverage, hypothesis.attention.sum(axis=0), atol=1e-5)
+            np.testing.assert_allclose(same.coverage, hypothesis.coverage, atol=1e-6)
+            assert same.attention.shape[1] == 0
+    assert expected(Translator.load(folder / "plain"))[0].coverage.shape == (0,), "nothing attends"
+
+
+def test_the_last_line_on_stderr_is_a_summary(folder, translator, tmp_path, monkeypatch, capsys):
+    command = sys.modules["seq2seq.cli.translate"]
+    monkeypatch.setattr(command, "low_log_prob", lambda scores, options: 0.0)  # every score is low
+    summary = TranslationSummary(low_log_prob=0.0, seconds=1.0)
+    for number, result in enumerate(expected(translator), start=1):
+        summary.add(number, result)
+    to_check = summary.describe(0.0).partition("loading the model")[2]
+    assert "4 with low scores (1, 3, 4, 5)" in to_check
+    translate(folder, tmp_path / "out")
+    (line,) = capsys.readouterr().err.splitlines()
+    speed = r"4 sentences in [\d.]+ s, [\d,]+ tokens/s, after [\d.]+ s of loading the model"
+    assert re.fullmatch(speed + re.escape(to_check), line), line
+    translate(folder, tmp_path / "out", "-q")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_line_at_a_terminal_is_answered_before_the_next(folder, translator, monkeypatch, capfd):
+    pty = pytest.importorskip("pty")
+    master, slave = pty.openpty()
+    lines = [LINES[0], LINES[3]]
+    chunks = []
+    plain = Translator.translate
+
+    def follow(self, sentences, *arguments, **values):
+        chunks.append(list(sentences))
+        if len(chunks) == 1:
+            os.write(master, f"{lines[1]}\n\x04".encode())  # a person types on only after the answer
+        return plain(self, sentences, *arguments, **values)
+
+    monkeypatch.setattr(Translator, "translate", follow)
+    os.write(master, f"{lines[0]}\n".encode())
+    with os.fdopen(slave) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        assert run("translate", folder / "model") == 0
+    os.close(master)
+    assert chunks == [[lines[0]], [lines[1]]]
+    captured = capfd.readouterr()
+    assert captured.out.splitlines() == [result.text for result in translator.translate(lines)]
+    assert "Type a sentence, Enter; Ctrl-D ends." in captured.err
+
+
+def test_a_text_as_argument_says_what_to_do(folder, capsys):
+    assert run("translate", folder / "model", "my text.txt") == 1
+    assert capsys.readouterr().err == (
+        f"error: unexpected argument 'my text.txt'. To translate a file: -i 'my text.txt'; a sentence: echo '...' | "
+        f"seq2seq translate {folder / 'model'}.\n"
+    )
+
+
 def test_a_cut_line_is_a_warning_with_its_place(folder, translator, tmp_path, capsys):
-    flags = ("--long-lines", "truncate", "--max-source-tokens", 12)
+    flags = ("--quiet", "--long-lines", "truncate", "--max-source-tokens", 12)
     lines = translate(folder, tmp_path / "out", *flags)
     assert lines == [result.text for result in expected(translator, long_lines="truncate", max_source_tokens=12)]
     lengths = [len(translator.tokenizers.source.encode(line)) + 1 for line in LINES]
@@ -196,14 +271,14 @@ def test_a_cut_line_is_a_warning_with_its_place(folder, translator, tmp_path, ca
     ]
     assert 0 < len(warnings) < len(LINES)
     assert capsys.readouterr().err.splitlines() == warnings
-    split = translate(folder, tmp_path / "out", "--max-source-tokens", 12)
+    split = translate(folder, tmp_path / "out", "--quiet", "--max-source-tokens", 12)
     assert split == [result.text for result in expected(translator, max_source_tokens=12)]
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("face", FACES)
 def test_little_memory_gives_one_notice_and_the_same_lines(face, folder, capsys, monkeypatch):
-    command = ("translate", folder / "model", "-i", folder / "source", "--format", "tsv", "--n-best", 2)
+    command = ("translate", folder / "model", "-i", folder / "source", "--quiet", "--format", "tsv", "--n-best", 2)
     assert run(*command) == 0
     expected = capsys.readouterr()
     limit_searches(monkeypatch, 1, face)

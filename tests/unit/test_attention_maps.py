@@ -112,7 +112,7 @@ def test_hints_are_of_words_with_little_and_with_much_attention():
     np.testing.assert_allclose(table["coverage"], [2.5, 0.5, 0, 0])
     assert table["hint"].tolist() == ["over", "", "under", ""]
     assert source_token_statistics([found], low=0.6, high=2.6)["hint"].tolist() == ["", "under", "under", ""]
-    with pytest.raises(ValueError, match=r"low is 3, above high 2\.0"):
+    with pytest.raises(ValueError, match=r"low is 3\.0, above high 2\.0"):
         source_token_statistics([found], low=3)
 
 
@@ -127,7 +127,7 @@ def test_a_translation_has_its_map(tmp_path, tokenizer):
     table = target_token_statistics([translation_map(blank), merge_subwords(translation_map(blank)), found])
     assert set(table["sentence"]) == {2}
     assert set(source_token_statistics([translation_map(blank), found])["sentence"]) == {1}
-    with pytest.raises(ValueError, match=r"attention has 0 columns for \d+ source tokens"):
+    with pytest.raises(ValueError, match=r"expected attention over \d+ source tokens, found 0 columns"):
         translation_map(made.translate([SOURCE], options, attention=False)[0])
 
 

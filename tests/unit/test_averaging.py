@@ -151,7 +151,7 @@ def test_requests_that_are_unclear_or_would_overwrite(make, tmp_path):
     for used in (folder, folder / "config.yaml"):
         with pytest.raises(ModelDirectoryError, match="not an empty directory"):
             average_checkpoints(folder, used, last=1)
-    with pytest.raises(ModelDirectoryError, match="not a model directory"):
+    with pytest.raises(ModelDirectoryError, match="nowhere: no such folder"):
         average_checkpoints(tmp_path / "nowhere", tmp_path / "mean", last=1)
     (tmp_path / "empty").mkdir()
     average_checkpoints(folder, tmp_path / "empty", last=1)

@@ -30,11 +30,14 @@ def pairs_of(sources: list[str], targets: list[str]) -> list[SentencePair]:
     ]
 
 
-class ManyPieces:
+class ManyPieces(Tokenizer):
     """Stands in for a tokenizer of a large vocabulary: a sentence is written in ids."""
 
     def __init__(self, vocabulary_size: int) -> None:
         self.vocabulary_size = vocabulary_size
+
+    def __reduce__(self):
+        return ManyPieces, (self.vocabulary_size,)
 
     def encode_batch(self, texts: list[str]) -> list[list[int]]:
         return [[int(token) for token in text.split()] for text in texts]

@@ -15,7 +15,7 @@ def recipe(tmp_path: Path) -> Path:
     return write_recipe(tmp_path)
 
 
-ONE_KIND = "data.train: give one of: 'source' and 'target', 'tsv', 'phrasebook', or 'mixture'."
+ONE_KIND = "data.train: give one of: 'source' and 'target', 'tsv', 'phrasebook', or 'mixture'; found {}."
 HELD_OUT = "data.valid: '{}' without a corpus is held out of 'data.train', and '{}' is given: leave out one of them."
 MIXED_WEIGHTS = "data.train: some parts of 'mixture' have a 'weight' and some have none: give all one, or none."
 TEMPERATURE = "data.train: 'temperature' decides the shares of a 'mixture' whose parts have no 'weight'."
@@ -35,7 +35,7 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
     ("overrides", "expected"),
     [
         ("data.train={source: a}", "data.train: 'source' and 'target' go together: give both files."),
-        ("data.train={target: a, tsv: b}", ONE_KIND),
+        ("data.train={target: a, tsv: b}", ONE_KIND.format("'source' and 'target' and 'tsv'")),
         (
             "data.train={target: a}",
             "data: 'train': 'source' and 'target' go together: give both files; a 'target' alone, here a, is for "
@@ -46,14 +46,13 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "data: 'valid': 'source' and 'target' go together: give both files; a 'target' alone, here c, is for "
             "'task: language_model'.",
         ),
-        ("data.train={}", ONE_KIND),
-        ("data.train.phrasebook=train", ONE_KIND),
-        ("data.train.source=a data.train.target=b", ONE_KIND),
-        ("data.train.mixture=[{tsv: a}]", ONE_KIND),
+        ("data.train={}", ONE_KIND.format("none")),
+        ("data.train.tsv=a data.train.phrasebook=train", ONE_KIND.format("'tsv' and 'phrasebook'")),
+        ("data.train.mixture=[{tsv: a}] data.train.tsv=b", ONE_KIND.format("'tsv' and 'mixture'")),
         ("data.train={mixture: []}", "data.train: 'mixture' is empty: give it a list of corpora."),
         (
             "data.train={mixture: [{tsv: a}, {}]}",
-            "data.train.mixture.1: give one of: 'source' and 'target', 'tsv', or 'phrasebook'.",
+            "data.train.mixture.1: give one of: 'source' and 'target', 'tsv', or 'phrasebook'; found none.",
         ),
         ("data.train={mixture: [{tsv: a, weight: 2}, {tsv: b}]}", MIXED_WEIGHTS),
         ("data.train={mixture: [{tsv: a}, {tsv: b, weight: 2}]}", MIXED_WEIGHTS),

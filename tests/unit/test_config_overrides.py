@@ -102,6 +102,37 @@ def test_an_override_fills_a_section_that_is_null(mixture: Path) -> None:
     assert load_config(mixture, ["data.test=null", "data.test.tsv=t.tsv"]).data.test.tsv == "t.tsv"
 
 
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["data.train.tsv=mine.tsv"], {"tsv": "mine.tsv"}),
+        (["data.train.target=a.de", "data.train.source=a.en"], {"source": "a.en", "target": "a.de"}),
+        (["data.train.mixture=[{tsv: a}]"], {"mixture": ({"tsv": "a"},)}),
+        (["data.train.pairs=7"], {"phrasebook": "train", "lexicon": "basic", "pairs": 7}),
+        (["data.train.phrasebook=valid"], {"phrasebook": "valid", "lexicon": "basic", "pairs": 22000}),
+        (["data.train.tsv=null"], {"phrasebook": "train", "lexicon": "basic", "pairs": 22000}),
+    ],
+)
+def test_an_override_that_names_another_kind_of_corpus_replaces_the_recipes(overrides, expected):
+    """The packaged recipe has `{phrasebook: train, pairs: 22000, lexicon: basic}`."""
+    data = load_config("quickstart", overrides).data
+    assert data.train.model_dump(exclude_defaults=True) == expected
+    assert data.valid.phrasebook == "valid", "what no override names stays"
+
+
+def test_an_override_replaces_the_kind_of_a_part_and_keeps_its_weight(mixture: Path) -> None:
+    first, second = load_config(mixture, ["data.train.mixture.1.tsv=c.tsv"]).data.train.parts()
+    assert (first.tsv, second.tsv, second.source, second.weight) == ("a.tsv", "c.tsv", None, 3.0)
+
+
+def test_a_missing_blank_is_said(recipe: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(recipe, ["data.train={tsv:mine.tsv}"])
+    assert str(error.value) == (
+        f"{recipe}: unknown key 'data.train.tsv:mine.tsv': a blank is missing after the colon. Write {{tsv: mine.tsv}}."
+    )
+
+
 def test_misspelt_override_is_an_unknown_key(recipe: Path) -> None:
     with pytest.raises(ConfigError, match=r"recipe\.yaml: unknown key 'trainig'\. Did you mean 'training'\?"):
         load_config(recipe, ["trainig.epochs=5"])

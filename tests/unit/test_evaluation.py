@@ -14,6 +14,7 @@ from sacrebleu.metrics import BLEU, CHRF, TER
 from seq2seq.corpora.languages import detect_cjk_language
 from seq2seq.errors import EvaluationError, MissingExtraError
 from seq2seq.evaluation.metrics import evaluate, score_texts
+from seq2seq.inference.translator import Translator
 
 REFERENCES = [
     "Der Hund sieht heute den Baum.",
@@ -215,10 +216,13 @@ def test_the_wrong_tokenizer_is_warned_of():
         score_texts(HYPOTHESES, REFERENCES, False)
 
 
-class Echo:
+class Echo(Translator):
     """A translator that answers with its input."""
 
     calls, longest = 0, 1000
+
+    def __init__(self):
+        pass
 
     def translate(self, sentences, options, attention, on_progress):
         self.calls += 1

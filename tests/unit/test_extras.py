@@ -1,7 +1,9 @@
 """Packages of extras: each is imported where a missing one is said, with the extra that has it."""
 
 import ast
+import json
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq.errors import MissingExtraError, Seq2SeqError
-from seq2seq.extras import DISTRIBUTION_NAME, require_extra
+from seq2seq.extras import DISTRIBUTION_NAME, missing_extra_error, require_extra
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -82,10 +84,9 @@ def test_a_missing_package_is_said_with_its_extra(hide, monkeypatch, package, ex
     hide(package)
     with pytest.raises(MissingExtraError) as error:
         use()
-    assert str(error.value) == (
-        f"{needed_by} needs the package '{package}', which is not installed. Install the extra '{extra}': run "
-        f"pip install '.[{extra}]' in the source folder of {PROJECT['name']}."
-    )
+    assert str(error.value) == str(missing_extra_error(extra, needed_by=needed_by, package=package))
+    said = f"{needed_by} needs the package '{package}', which is not installed. Install the extra '{extra}': "
+    assert str(error.value).startswith(said)
     assert isinstance(error.value, Seq2SeqError)
     assert isinstance(error.value, ImportError)
 
@@ -97,10 +98,54 @@ def test_mtdata_is_asked_for_by_its_distribution(monkeypatch, tmp_path):
     monkeypatch.setattr(metadata, "version", missing)
     get = import_module("seq2seq.corpora.downloads.get").get_from_mtdata
     with pytest.raises(
-        MissingExtraError, match=r"^mtdata:toy needs the package 'mtdata', .* pip install '\.\[corpora\]'"
+        MissingExtraError, match=r"^mtdata:toy needs the package 'mtdata', .* pip install .*\[corpora\]'"
     ):
         get("toy", tmp_path / "toy", lambda *_: None)
     assert not (tmp_path / "toy").exists()
+
+
+@pytest.mark.parametrize(
+    ("origin", "extra", "expected"),
+    [
+        (None, "int8", f"pip install '{DISTRIBUTION_NAME}[int8]'."),
+        ({"url": "https://example.org/a.whl", "archive_info": {}}, "int8", f"pip install '{DISTRIBUTION_NAME}[int8]'."),
+        (
+            {"url": "file:///gone", "dir_info": {}},
+            "int8",
+            f"pip install -c constraints.txt '.[int8]', in the source folder of {DISTRIBUTION_NAME}.",
+        ),
+        (
+            {"url": ROOT.as_uri(), "dir_info": {}},
+            "int8",
+            f"cd {shlex.quote(str(ROOT))} && pip install -c constraints.txt '.[int8]'.",
+        ),
+        (
+            {"url": ROOT.as_uri(), "dir_info": {"editable": True}},
+            "apache-beam",
+            f"cd {shlex.quote(str(ROOT))} && pip install -c constraints-apache-beam.txt -e '.[apache-beam]'.",
+        ),
+    ],
+)
+def test_an_extra_is_installed_as_the_package_was(monkeypatch, origin, extra, expected):
+    class Installed:
+        def read_text(self, name):
+            assert name == "direct_url.json"
+            return origin and json.dumps(origin)
+
+    monkeypatch.setattr(metadata, "distribution", lambda name: Installed())
+    assert str(missing_extra_error(extra, needed_by="x", package="y")).endswith(
+        f"Install the extra '{extra}': {expected}"
+    )
+
+
+def test_a_package_that_is_not_installed_names_its_folder(monkeypatch):
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "distribution", missing)
+    assert str(missing_extra_error("cjk", needed_by="x", package="y")).endswith(
+        f"pip install -c constraints.txt '.[cjk]', in the source folder of {DISTRIBUTION_NAME}."
+    )
 
 
 def test_other_errors_stay_what_they_are():

@@ -148,7 +148,7 @@ def test_histograms_span_the_functions_range():
     assert table[table["gate"] == "b"]["left"].tolist() == [-1.0, -0.5, 0.0, 0.5]
     assert table[table["gate"] == "b"]["share"].tolist() == [0.0, 0.5, 0.0, 0.5]
     with pytest.raises(ValueError, match="bins is 0"):
-        histograms({}, 0)
+        histograms({"a": gate_of("tanh", [0.5])}, 0)
 
 
 def test_a_cell_without_names_is_an_error(rng):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from seq2seq.cli import main
 from seq2seq.config import TokenizerConfig, TranslationConfig
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import ModelDirectoryError
-from seq2seq.model_directory.directory import create_model_directory
+from seq2seq.model_directory.derived_files import record_derived_file
+from seq2seq.model_directory.directory import checksums, create_model_directory
 from seq2seq.model_directory.inspection import inspect_model
 from seq2seq.models.build import build_model
 from tests.toy import pairs, save_trained, toy_config
@@ -238,8 +240,43 @@ def test_damage_is_told_as_when_loading(make, tmp_path, capsys):
         file.write("# edited\n")
     with pytest.raises(ModelDirectoryError, match=r"config\.yaml: changed since the model was saved"):
         inspect_model(folder)
-    assert run("inspect", tmp_path) == 1
-    assert "not a model directory" in capsys.readouterr().err
+    assert run("inspect", tmp_path / "model" / "x") == 1
+    assert "no such folder" in capsys.readouterr().err
+
+
+def test_what_a_model_is_for(make, tmp_path):
+    folder, _ = make()
+    found = inspect_model(folder)
+    assert found["purpose"] == {
+        "source_language": None,
+        "target_language": None,
+        "pairs": 11995,
+        "mean_source_tokens": pytest.approx((777 + 55) / 11995),
+        "mean_target_tokens": None,
+        "max_source_tokens": 200,
+        "commands": {
+            "translate": f"seq2seq translate {folder} -i FILE",
+            "evaluate": f"seq2seq evaluate {folder} --source FILE --reference FILE",
+        },
+    }
+    written = datetime.fromisoformat(found["written"])
+    assert abs(written.timestamp() - (folder / "model.safetensors").stat().st_mtime) < 1
+    book = {"phrasebook": "train"}
+    config = toy_config(tmp_path, data={"train": book, "valid": {"phrasebook": "valid"}})
+    assert config.languages == ("en", "de"), "the phrasebook's are known"
+
+
+def test_what_was_made_from_a_model_is_told_with_whether_it_fits(make, capsys):
+    folder, model = make()
+    assert inspect_model(folder)["derived"] == {}
+    (folder / "list").write_bytes(b"1")
+    record_derived_file(folder, "list", {"model.safetensors": checksums(folder)["model.safetensors"]})
+    assert inspect_model(folder)["derived"] == {"list": []}
+    model.output_bias.assign_add(model.output_bias + 1)
+    save_trained(folder, model, {})
+    assert inspect_model(folder)["derived"] == {"list": ["model.safetensors"]}
+    assert run("inspect", folder) == 0
+    assert "does not fit model.safetensors any more" in " ".join(capsys.readouterr().out.split())
 
 
 def test_tensorflow_stays_out(make):

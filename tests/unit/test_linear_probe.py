@@ -10,7 +10,7 @@ from seq2seq.analysis.challenge.features import INFO_COLUMNS, LABELS, draw_label
 from seq2seq.analysis.comparison import bootstrap_ratio_interval
 from seq2seq.analysis.linear_probe import probe_positions, train_linear_probe
 from seq2seq.analysis.plots.translations import plot_probe_accuracy
-from seq2seq.errors import EvaluationError
+from seq2seq.errors import ArgumentError, EvaluationError
 from seq2seq.inference.translator import Translator
 from seq2seq.phrasebook.grammar.phenomena import split_words
 from seq2seq.phrasebook.phrasebook import assign_split, load_grammar, make_random
@@ -76,7 +76,7 @@ def test_the_same_seed_gives_the_same_sentences(number):
 
 
 def test_what_cannot_be_drawn_is_said():
-    with pytest.raises(EvaluationError, match=r"unknown feature 'gender'. Accepted: number, tense\."):
+    with pytest.raises(ArgumentError, match=r"feature: expected 'number' or 'tense', found the string 'gender'\."):
         draw_labelled_sentences("gender")
     with pytest.raises(EvaluationError, match="'per_label' is 0"):
         draw_labelled_sentences("tense", 0)

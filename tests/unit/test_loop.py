@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from seq2seq.training import loop as module
+from seq2seq.training.alarms import BaselineLosses
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.recovery import CHECK_INTERVAL, DivergenceError
 from seq2seq.training.run_state import RunState, StopReason
@@ -40,7 +41,7 @@ class Driven:
         monkeypatch.setattr(module, "explain_out_of_memory", lambda *arguments: nullcontext())
         self.saved, self.asked, self.stop = [], [], Event()
         self.model = MagicMock(precision="float32", stop_training=False, metrics=[])
-        self.model.step_function.return_value = lambda: {"loss": 1.0, "gradient_norm": 2.0}
+        self.model.step_function.return_value = lambda: {"nll": 1.0, "loss": 1.0, "gradient_norm": 2.0}
         self.model.update = MagicMock(averaged_weights=nullcontext, gradient_norm=2.0, skipped=0)
         self.model.output_embedding.vocabulary_size = 56
         self.callbacks = MagicMock()
@@ -68,8 +69,9 @@ class Driven:
                 record_validation=lambda entry, progress: None,
                 prune=lambda: None,
             ),
-            validator=MagicMock(loss=lambda: 1.0, unigram_loss=3.0),
+            validator=MagicMock(loss=lambda: 1.0, translations=[]),
             monitor=self.watch,
+            alarms=MagicMock(baselines=BaselineLosses(3.0, 4.0), record=lambda entry: []),
             callbacks=self.callbacks,
             display=SimpleNamespace(
                 epoch_progress=self.live, print=MagicMock(), print_validation=lambda *given, **numbers: None

@@ -195,7 +195,7 @@ def test_attention_is_drawn_of_a_translation():
     assert figure.axes[0].get_title() == "x y"
     with pytest.raises(ValueError, match="a blank sentence has no attention"):
         plot_attention(blank_translation())
-    with pytest.raises(ValueError, match="Translate with attention=True"):
+    with pytest.raises(ValueError, match="expected attention over 1 source tokens, found 0 columns"):
         plot_attention(Translation(["a"], [hypothesis(attention=np.zeros((2, 0), "f"))]))
 
 

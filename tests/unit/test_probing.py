@@ -15,6 +15,7 @@ from seq2seq.analysis.challenge.sets import (
     training_lexicon,
 )
 from seq2seq.errors import EvaluationError
+from seq2seq.inference.translator import Translator
 from seq2seq.phrasebook.grammar import Grammar
 from seq2seq.phrasebook.phrasebook import assign_split, generate_pairs
 
@@ -26,7 +27,7 @@ def sets():
     return draw_challenge_sets(ITEMS, seed=5, lexicon="basic")
 
 
-class Answers:
+class Answers(Translator):
     """A translator that answers each source from a table."""
 
     def __init__(self, answers):

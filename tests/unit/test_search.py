@@ -92,6 +92,7 @@ def check(fake, row, result, expected):
         log_probs, weights = fake.follow(row, hypothesis)
         np.testing.assert_allclose(result.log_probs[row, n, :length], log_probs, atol=1e-5)
         np.testing.assert_allclose(result.attention[row, n, :length], weights, atol=1e-6)
+        np.testing.assert_allclose(result.coverage[row, n], weights.sum(axis=0), atol=1e-5)
         assert not result.tokens[row, n, length:].numpy().any()
         assert not result.log_probs[row, n, length:].numpy().any()
         assert not result.attention[row, n, length:].numpy().any()
@@ -114,8 +115,10 @@ def test_a_coverage_penalty_changes_the_order():
     assert fake.exhaustive(0, 4)[0] != fake.exhaustive(0, 4, beta=3.0)[0], "or these tests would not see it"
     result = beam_search(fake, *fake.start(), fake.rules([4], coverage_penalty=3.0), beam_size=40, keep_attention=False)
     assert result.attention.shape[-1] == 0
-    for n, (score, _) in enumerate(fake.exhaustive(0, 4, beta=3.0)):
+    for n, (score, tokens) in enumerate(fake.exhaustive(0, 4, beta=3.0)):
         assert float(result.scores[0, n]) == pytest.approx(score, abs=1e-5)
+        covered = fake.follow(0, tokens)[1].sum(axis=0)
+        np.testing.assert_allclose(result.coverage[0, n], covered, atol=1e-5, err_msg="it needs no attention")
 
 
 def test_coverage_scores(rng):

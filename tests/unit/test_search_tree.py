@@ -17,7 +17,7 @@ from seq2seq.analysis.search_tree import (
     search_tree,
 )
 from seq2seq.config import EmbeddingsConfig, LanguageModelDecoderConfig, SearchOptions
-from seq2seq.data.tokenizer import BOS_ID, EOS_ID, Tokenizers
+from seq2seq.data.tokenizer import BOS_ID, EOS_ID, Tokenizer, Tokenizers
 from seq2seq.inference.shortlist import shortlist_from_pairs
 from seq2seq.inference.translator import Translator
 from seq2seq.models.build import build_model
@@ -32,8 +32,11 @@ from tests.unit.test_search import BOS, EOS, PAD, UNK, Fake, V
 SENTENCE = "the king loves cat and dog"
 
 
-class Letters:
+class Letters(Tokenizer):
     """Pieces of the fake model's tokens."""
+
+    def __init__(self):
+        pass
 
     @staticmethod
     def pieces(ids):

@@ -6,7 +6,7 @@ more with that word marked. No rule here looks at spelling.
 
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from seq2seq.arguments import check_arguments
 from seq2seq.errors import EvaluationError
@@ -56,10 +56,8 @@ def draw_labelled_sentences(
         tense     first (of the sentence), verb, end
 
     Raises:
-        EvaluationError: There is no such feature or lexicon, `per_label` is below 1, or too few such sentences.
+        EvaluationError: There is no such lexicon, `per_label` is below 1, or too few such sentences.
     """
-    if feature not in get_args(Feature):
-        raise EvaluationError(f"unknown feature {feature!r}. Accepted: {', '.join(get_args(Feature))}.")
     if per_label < 1:
         raise EvaluationError(f"'per_label' is {per_label}: a label needs at least one sentence.")
     grammar, random = load_grammar(lexicon), Random(f"{feature} {seed}").random

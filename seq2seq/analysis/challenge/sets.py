@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from seq2seq.config import Config, SearchOptions
     from seq2seq.inference.translator import Translator
 
+LANGUAGES = "en", "de"
 LONG_DISTANCE = "long distance"
 INTERVENING_PHRASES = range(1, 9)  # how many phrases stand between the word that decides and the one that is decided
 MAX_WORDS = 14  # words of a sentence, in either language, but for long distances
@@ -99,12 +100,25 @@ class ChallengeReport:
         return html_block("Challenge sets", *tables)
 
 
-@check_arguments()
 def training_lexicon(config: "Config") -> str:
     """Return the phrasebook's lexicon that a model was trained with; of other corpora or none, the basic one."""
     parts = config.data.train.parts() if config.data else ()
     lexicons = [part.lexicon or "full" for part in parts if part.phrasebook]
     return lexicons[0] if lexicons else "basic"
+
+
+def check_languages(config: "Config") -> None:
+    """See that a model is, as far as its recipe tells, for the languages of the challenge sets.
+
+    Raises:
+        EvaluationError: It is not.
+    """
+    (source, target), (ours, theirs) = config.languages, LANGUAGES
+    if source not in (None, ours) or target not in (None, theirs):
+        does = f"writes {target}" if target not in (None, theirs) else f"reads {source}"
+        raise EvaluationError(
+            f"this model {does}, by its recipe; the challenge sets are English to German ({ours} to {theirs})."
+        )
 
 
 @check_arguments()
@@ -208,15 +222,16 @@ def plot_report(report: ChallengeReport, path: Path) -> None:
         from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 7), layout="constrained")
-    phenomena, distances = figure.subplots(1, 2, width_ratios=(3, 2))
+    phenomena, distances = figure.subplots(1, 2, width_ratios=(1, 1))
     names, shares, arms = _percent(report.by_phenomenon)
     phenomena.barh(names, shares, xerr=arms)
     phenomena.invert_yaxis()
     phenomena.set(title="Phenomena", xlabel="right (%)")
     names, shares, arms = _percent(report.by_distance)
     distances.errorbar(names, shares, yerr=arms, marker="o", capsize=3)
-    between = "words between the word that decides and the decided one"
+    between = "words between the word that decides\nand the decided one"
     distances.set(title="Long distances", xlabel=between, ylabel="right (%)", ylim=(0, 102))
+    distances.tick_params(axis="x", rotation=60)
     figure.savefig(path)
 
 

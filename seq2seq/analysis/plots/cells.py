@@ -1,11 +1,11 @@
 """Cells: means over seeds, what they remember, gradients through time, and how open gates are."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from seq2seq.arguments import check_arguments
+from seq2seq.arguments import Dims, NonNegative, NotEmpty, check_arguments
 from seq2seq.extras import require_extra
 
 with require_extra("analysis", needed_by=__name__):
@@ -18,12 +18,13 @@ NORM_LABELS = {
     "frobenius": "Frobenius norm of the derivative\nof state T by state T - d",
     "loss": "norm of the loss's derivative\nby state T - d",
 }
+ThreeDimensions = Annotated[np.ndarray, Dims(3, 3)]
 MIN_NORM = 1e-12  # a line that falls below it ends there
 
 
 @check_arguments()
 def plot_means(
-    summary: pd.DataFrame, values: Mapping[str, str], groups: Mapping[str, Sequence[str]] | None = None
+    summary: pd.DataFrame, values: NotEmpty[Mapping[str, str]], groups: Mapping[str, Sequence[str]] | None = None
 ) -> Figure:
     """Means and 95% intervals of each cell, one panel a value, cells in the order of the first value.
 
@@ -128,7 +129,7 @@ def plot_scores_by_distance(
 
 
 @check_arguments()
-def plot_sensitivity(tables: Mapping[str, pd.DataFrame], norm: str = "spectral") -> Figure:
+def plot_sensitivity(tables: NotEmpty[Mapping[str, pd.DataFrame]], norm: str = "spectral") -> Figure:
     """Draw the norm of the last state's derivative by the one d steps before it, one line a name.
 
     Args:
@@ -146,7 +147,7 @@ def plot_sensitivity(tables: Mapping[str, pd.DataFrame], norm: str = "spectral")
 
 
 @check_arguments()
-def plot_state_gradients(gradients: Mapping[str, np.ndarray]) -> Figure:
+def plot_state_gradients(gradients: NotEmpty[Mapping[str, ThreeDimensions]]) -> Figure:
     """Draw how long the loss's gradient by the state after each step is, one line a name.
 
     Args:
@@ -161,7 +162,7 @@ def plot_state_gradients(gradients: Mapping[str, np.ndarray]) -> Figure:
 
 
 @check_arguments()
-def plot_singular_values(values: Mapping[str, np.ndarray], sequence: int = 0) -> Figure:
+def plot_singular_values(values: NotEmpty[Mapping[str, ThreeDimensions]], sequence: NonNegative = 0) -> Figure:
     """Draw all singular values of each step's Jacobian in one sequence, one panel a name.
 
     Args:
@@ -181,7 +182,7 @@ def plot_singular_values(values: Mapping[str, np.ndarray], sequence: int = 0) ->
 
 
 @check_arguments()
-def plot_truncation(tables: Mapping[str, pd.DataFrame], weight: str = "all") -> Figure:
+def plot_truncation(tables: NotEmpty[Mapping[str, pd.DataFrame]], weight: str = "all") -> Figure:
     """Draw direction and length of a cut gradient against the full one over the steps that it is traced back.
 
     Args:
@@ -230,7 +231,7 @@ def plot_gradient_flow(table: pd.DataFrame, families: Mapping[str, Sequence[str]
 
 
 @check_arguments()
-def plot_gradient_norms(norms: Mapping[str, Sequence[float] | np.ndarray], limit: float | None = None) -> Figure:
+def plot_gradient_norms(norms: NotEmpty[Mapping[str, np.ndarray]], limit: float | None = None) -> Figure:
     """Draw the length of the gradient of each update of a training, one line a name, and where it is clipped."""
     figure, (axes,) = _panels(1, (7, 4))
     for name, values in norms.items():
@@ -243,17 +244,15 @@ def plot_gradient_norms(norms: Mapping[str, Sequence[float] | np.ndarray], limit
 
 
 @check_arguments()
-def plot_gate_histograms(tables: Mapping[str, pd.DataFrame]) -> Figure:
+def plot_gate_histograms(tables: NotEmpty[Mapping[str, pd.DataFrame]]) -> Figure:
     """Draw how the values of each gate are spread, one panel a gate, one outline a name.
 
     Args:
         tables: By name, as `before` and `after`, of `seq2seq.analysis.gates.histograms`; with the same gates.
 
     Raises:
-        ValueError: There is no table.
+        ArgumentError: There is no table.
     """
-    if not tables:
-        raise ValueError("found no table of histograms, expected at least one")
     gates = next(iter(tables.values()))["gate"].unique()
     figure, panels = _panels(len(gates), (2.9 * len(gates), 3.2))
     for axes, gate in zip(panels, gates, strict=True):

@@ -6,7 +6,7 @@ import numpy as np
 
 from seq2seq.analysis.attention import AttentionMap, coverage, entropy, translation_map
 from seq2seq.analysis.search_tree import path_from_root
-from seq2seq.arguments import check_arguments
+from seq2seq.arguments import NotEmpty, check_arguments
 from seq2seq.extras import require_extra
 from seq2seq.inference.results import Translation
 
@@ -165,7 +165,7 @@ def plot_quality_by_length(table: pd.DataFrame, metric: str = "BLEU") -> Figure:
 
 
 @check_arguments()
-def plot_accuracy_by_frequency(systems: Mapping[str, pd.DataFrame], measure: str = "recall") -> Figure:
+def plot_accuracy_by_frequency(systems: NotEmpty[Mapping[str, pd.DataFrame]], measure: str = "recall") -> Figure:
     """Draw a measure of words by how frequent they are in the training text, with 95% intervals.
 
     Args:

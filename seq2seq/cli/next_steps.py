@@ -1,0 +1,77 @@
+"""What to do with a model that a run has made: commands that work as they stand, and a look at its translations."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from shlex import quote
+from shutil import which
+from typing import TYPE_CHECKING
+
+from seq2seq.cli.console import print_stdout, warn
+from seq2seq.config import Config, TranslationConfig
+from seq2seq.storage.files import resolve_file
+
+if TYPE_CHECKING:
+    from seq2seq.training import TrainingReport
+
+NUM_COMMANDS = 3
+SAMPLE_CHARACTERS = 40  # about as long is the sentence that is shown in a command
+
+
+def next_commands(config: Config, output: Path) -> str:
+    """What a model is for, a line each, with FILE where it takes one."""
+    return _aligned(config.next_commands(quote(str(output))))
+
+
+def commands_after_run(config: Config, report: "TrainingReport") -> str:
+    """What to do next with the model of a run, a line each: real files, and a sentence of its validation corpus."""
+    model, seq2seq = quote(str(report.directory)), program()
+    uses = {}
+    corpora = config.corpora
+    files = next((corpus for corpus in (corpora.test, corpora.valid) if corpus and corpus.target), None)
+    target = quote(str(resolve_file(files.target))) if files and files.target else None
+    if isinstance(config, TranslationConfig):
+        sentence = min((source for source, _ in report.samples), key=_distance, default="")
+        uses["translate"] = f"echo {quote(sentence)} | {seq2seq} translate {model}"
+        if files and files.source and target:
+            source = quote(str(resolve_file(files.source)))
+            uses["evaluate"] = f"{seq2seq} evaluate {model} --source {source} --reference {target}"
+    else:
+        uses["generate"] = f"{seq2seq} generate {model}"
+        if target:
+            uses["perplexity"] = f"{seq2seq} perplexity {model} -i {target}"
+    copy = report.directory.absolute().with_name(f"{report.directory.absolute().name}-export")
+    if not copy.exists():
+        uses["give it away"] = f"{seq2seq} export {model} {quote(str(report.directory.parent / copy.name))}"
+    uses["inspect"] = f"{seq2seq} inspect {model}"
+    return _aligned(dict(list(uses.items())[:NUM_COMMANDS]))
+
+
+def _distance(sentence: str) -> tuple[bool, int]:
+    """Smaller of a sentence that is easier to read in a command."""
+    return "'" in sentence, abs(len(sentence) - SAMPLE_CHARACTERS)
+
+
+def program() -> str:
+    """How a shell starts this program."""
+    if which("seq2seq"):
+        return "seq2seq"
+    called = Path(sys.argv[0])
+    return quote(str(called)) if called.name == "seq2seq" else f"{quote(sys.executable)} -m seq2seq"
+
+
+def _aligned(uses: dict[str, str]) -> str:
+    width = max(map(len, uses)) + 1
+    return "\n".join(f"{f'{use}:':{width}} {command}" for use, command in uses.items())
+
+
+def show_translations(model: Path, pairs: Sequence[tuple[str, str]]) -> None:
+    """Print sources, references and translations, and where the model looked."""
+    from seq2seq.analysis.attention_text import render_attention
+    from seq2seq.inference.translator import Translator
+
+    translations = Translator.load(model, on_warning=warn).translate([source for source, _ in pairs])
+    for (source, reference), translation in zip(pairs, translations, strict=True):
+        print_stdout(f"\nsource:      {source}\nreference:   {reference}\ntranslation: {translation.text}")
+        if translation.attention.size:
+            print_stdout(render_attention(translation))

@@ -1,0 +1,99 @@
+"""What is said of translated text when it is done: how fast it was, and which lines to check."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the command line reads this before it needs TensorFlow
+    from seq2seq.config import SearchOptions
+    from seq2seq.inference.results import Translation
+
+SHOWN_LINES = 5  # numbers of lines to check, of each kind
+MAX_UNATTENDED_SHARE = 0.4  # of the source tokens; where sentences are left out, most lines have more
+MIN_LOW_LOSS = 0.5  # nats per token; a model with a lower validation loss is sure of nearly all that it was trained for
+
+
+@dataclass
+class FlaggedLines:
+    """Number of lines, and the numbers of the first of them."""
+
+    count: int = 0
+    first: list[int] = field(default_factory=list)
+
+    def add(self, number: int) -> None:
+        self.count += 1
+        if len(self.first) < SHOWN_LINES:
+            self.first.append(number)
+
+    def __str__(self) -> str:
+        more = ", ..." if self.count > len(self.first) else ""
+        return f"({', '.join(map(str, self.first))}{more})"
+
+
+@dataclass
+class TranslationSummary:
+    """Counts of what was translated, and the lines that a person should check.
+
+    low_log_prob  mean log-probability of a token below which a score is low, in nats; see `low_log_prob`
+    sentences     lines that are not blank
+    tokens        of the best translations, EOS included
+    seconds       from raw text to raw text, loading excluded
+
+    unknown       lines with characters that the model does not know
+    low           lines with low scores
+    unattended    lines of whose source tokens more than `MAX_UNATTENDED_SHARE` got hardly any attention
+    """
+
+    low_log_prob: float = -math.inf
+    sentences: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    unknown: FlaggedLines = field(default_factory=FlaggedLines)
+    low: FlaggedLines = field(default_factory=FlaggedLines)
+    unattended: FlaggedLines = field(default_factory=FlaggedLines)
+
+    def add(self, number: int, translation: "Translation") -> None:
+        """Count a line, by its number."""
+        self.sentences += bool(translation.source_tokens)
+        self.tokens += len(translation.tokens)
+        for lines, flagged in (
+            (self.unknown, translation.unknown_tokens > 0),
+            (self.low, translation.mean_log_prob < self.low_log_prob),
+            (self.unattended, translation.unattended_share > MAX_UNATTENDED_SHARE),
+        ):
+            if flagged:
+                lines.add(number)
+
+    def describe(self, loading: float) -> str:
+        """One line; `loading` is how long that took, in seconds."""
+        count = "1 sentence" if self.sentences == 1 else f"{self.sentences:,} sentences"
+        speed = f", {self.tokens / self.seconds:,.0f} tokens/s" if self.seconds else ""
+        said = f"{count} in {self.seconds:.1f} s{speed}, after {loading:.1f} s of loading the model"
+        flagged = {
+            "with unknown characters": self.unknown,
+            "with low scores": self.low,
+            "with unattended source text": self.unattended,
+        }
+        parts = [f"{lines.count:,} {what} {lines}" for what, lines in flagged.items() if lines.count]
+        return f"{said}. Lines to check: {', '.join(parts)}" if parts else said
+
+
+def low_log_prob(scores: Mapping[str, Any], options: "SearchOptions") -> float:
+    """The mean log-probability of a token, in nats, below which a translation's score is low.
+
+    A translation that was searched for is likelier to its model than the translations that people wrote: so it is low
+    below the mean of these, measured in validation, unless that is above -`MIN_LOW_LOSS`.
+
+    Args:
+        scores: Those of a model directory's metadata.
+        options: Search options.
+
+    Returns:
+        -infinity, so that no score is low, where the model was not validated, and where log-probabilities are no
+        translation model's own best: for samples, and with a language model.
+    """
+    loss = scores.get("validation", {}).get("valid_loss")
+    if loss is None or options.sample or options.uses_fusion:
+        return -math.inf
+    return -max(loss, MIN_LOW_LOSS)

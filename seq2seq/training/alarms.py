@@ -1,0 +1,302 @@
+"""Alarms of a training run: what was seen, in figures, and what to change.
+
+Each function looks at numbers or texts and gives an `Alarm`, or none where all is well. Those of a validation follow
+from the history alone, so a resumed run says what the uninterrupted one would have said.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from seq2seq.config import Config, TrainingConfig, TranslationConfig
+from seq2seq.training.display import pluralize
+
+MIN_GAIN = 0.1  # nats per target token below the frequencies, for a model that has learnt something
+SAFE_WARMUP_UPDATES = 300
+MIN_FAULTS = 3  # translations, and these shares of them:
+MAX_FAULT_SHARES = {"empty": 0.05, "repeated": 0.1, "looping": 0.1, "copied": 0.1}
+LOOP = re.compile(r"(.{2,40}?)\1{3}")  # four times in a row
+MIN_RISE = 0.03  # of the lowest validation loss; less than that is noise
+RISING_VALIDATIONS = 3  # without a better loss or a better model
+MAX_TRAINING_SHARE = 0.8  # of the validation loss that training has left where a model overfits
+MAX_SKIPPED_SHARE = 0.02  # of the updates between two validations
+MIN_JUMP = 0.15  # nats per token by which a loss rises at the edge
+OSCILLATION_VALIDATIONS = 5  # among which it rises twice
+
+
+class Alarm(NamedTuple):
+    """What is wrong with a run.
+
+    kind       by which it is known that it was said before
+    text       what was seen and what to do
+    of_result  whether it tells something about the model, once it is trained
+    """
+
+    kind: str
+    text: str
+    of_result: bool = True
+
+
+class BaselineLosses(NamedTuple):
+    """Losses that a model must beat, in nats per target token.
+
+    frequencies  of a model that predicts every token by its frequency in the training corpora
+    uniform      of one that holds all tokens for equally likely
+    """
+
+    frequencies: float
+    uniform: float
+
+
+@dataclass
+class AlarmMonitor:
+    """Tells which alarms begin at a validation, and which hold of the delivered model.
+
+    Args:
+        config: The recipe.
+        baselines: Of the validation corpus.
+        at_start: What was found before the first batch; it holds throughout.
+        history: Validations so far.
+    """
+
+    config: Config
+    baselines: BaselineLosses
+    at_start: list[Alarm] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def record(self, entry: dict[str, Any]) -> list[str]:
+        """Take in a validation and enter its `warnings`; returns those that begin with it.
+
+        `warnings` has those from before the first batch, too, where no validation before has them.
+        """
+        said = [text for before in self.history for text in before["warnings"]]
+        before = {alarm.kind for alarm in self._at(len(self.history))}
+        self.history.append(entry)
+        begun = [alarm.text for alarm in self._at(len(self.history)) if alarm.kind not in before]
+        entry["warnings"] = [alarm.text for alarm in self.at_start if alarm.text not in said] + begun
+        return begun
+
+    def roll_back(self, validations: int) -> None:
+        """Forget all but the first validations."""
+        del self.history[validations:]
+
+    def said(self) -> list[str]:
+        """All warnings of the run, in the order in which they were given."""
+        recorded = [text for entry in self.history for text in entry["warnings"]]
+        return list(dict.fromkeys([*recorded, *(alarm.text for alarm in self.at_start)]))
+
+    def remaining(self) -> list[str]:
+        """What holds of the delivered model: the best one or, as long as there is none, the last."""
+        best = [number for number, entry in enumerate(self.history, start=1) if entry["best"]]
+        found = self._at(best[-1] if best else len(self.history))
+        return [alarm.text for alarm in [*self.at_start, *found] if alarm.of_result]
+
+    def _at(self, validations: int) -> list[Alarm]:
+        """What holds after so many validations."""
+        return list(validation_alarms(self.history[:validations], self.baselines, self.config))
+
+
+def validation_alarms(
+    history: Sequence[Mapping[str, Any]], baselines: BaselineLosses, config: Config
+) -> Iterator[Alarm]:
+    """What holds at the last of some validations."""
+    if not history:
+        return
+    found = [
+        no_gain_alarm(history[-1], baselines, config.training),
+        *translation_alarms(history[-1], config),
+        overfitting_alarm(history, config),
+        easy_validation_alarm(history, config),
+        learning_rate_alarm(history, config.training),
+    ]
+    yield from (alarm for alarm in found if alarm is not None)
+
+
+def no_gain_alarm(entry: Mapping[str, Any], baselines: BaselineLosses, config: TrainingConfig) -> Alarm | None:
+    """A model that predicts no better than token frequencies; what it then needs depends on how bad it is."""
+    loss, warmup = entry["valid_loss"], config.schedule.warmup_updates
+    if loss <= baselines.frequencies - MIN_GAIN:
+        return None
+    how = "no" if loss >= baselines.frequencies else "hardly"
+    kind = "no gain"
+    if entry["update"] < warmup:
+        kind += " during warmup"
+        remedy = f"The learning rate is still rising, until update {warmup:,}: train for longer than that"
+    elif abs(loss - baselines.uniform) < (baselines.uniform - baselines.frequencies) / 2:
+        # Initial weights are a little above a guess.
+        remedy = (
+            f"It is still near a guess ({baselines.uniform:.2f}): train for longer, or with a higher learning rate "
+            f"(it is {config.learning_rate:g}): --set training.learning_rate={2 * config.learning_rate:g}"
+        )
+    else:
+        remedy = f"If the next validation is no better either, {_start_gently(config)}"
+    return Alarm(
+        kind,
+        f"after update {entry['update']:,} the model predicts {how} better than token frequencies, so it is not called "
+        f"best: {loss:.2f} nats per token, and frequencies alone have {baselines.frequencies:.2f}. {remedy}",
+    )
+
+
+def _start_gently(config: TrainingConfig) -> str:
+    """What to do with a run that began with too large steps."""
+    warmup, rate = config.schedule.warmup_updates, config.learning_rate
+    key = (
+        f"schedule.warmup_updates={SAFE_WARMUP_UPDATES}"
+        if warmup < SAFE_WARMUP_UPDATES
+        else f"learning_rate={rate / 2:g}"
+    )
+    return (
+        f"start anew, in another directory, with a longer warmup (it is {warmup:,} updates) or a lower learning rate "
+        f"(it is {rate:g}): --set training.{key}"
+    )
+
+
+def count_faults(texts: Sequence[str], pairs: Sequence[tuple[str, ...]]) -> dict[str, int] | None:
+    """How many translations are suspicious, whatever their score; what the reference does, too, does not count.
+
+    Args:
+        texts: Translations; none where nothing was translated.
+        pairs: Source and reference of each.
+
+    Returns:
+        The `total`, and how many are `empty`, `looping` (the same words over and over) or `copied` from the source;
+        `repeated` is the number of different references that the commonest translation stands for. None without texts.
+    """
+    if not texts:
+        return None
+    faults = Counter[str]()
+    references: dict[str, set[str]] = defaultdict(set)
+    for text, (source, reference, *_) in zip(texts, pairs, strict=True):
+        faults["empty"] += not text.strip() and bool(source.strip()) and bool(reference.strip())
+        faults["looping"] += _loops(text) and not _loops(reference)
+        faults["copied"] += bool(text.strip()) and _plain(text) == _plain(source) != _plain(reference)
+        if text.strip():
+            references[text].add(reference)
+    return {"total": len(texts), **faults, "repeated": max(map(len, references.values()), default=0)}
+
+
+def _loops(text: str) -> bool:
+    return LOOP.search(f" {text} ") is not None  # a word at either end, too, has its space
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def translation_alarms(entry: Mapping[str, Any], config: Config) -> Iterator[Alarm]:
+    """Of a validation whose translations `count_faults` has looked at."""
+    attends = config.decoder.attention != "none" if isinstance(config, TranslationConfig) else False
+    penalty = ", or translate with --coverage-penalty 0.2" if attends else ""
+    faults = entry["translations"] or {"total": 0}
+    total, gently = faults["total"], _start_gently(config.training)
+    early = "Early in a run this passes. If it does not,"
+    sayings = {
+        "empty": ("{} of {} translations of the validation corpus are empty", f"{early} {gently}"),
+        "repeated": (
+            "one and the same translation stands for {} different references among {}",
+            f"{early} {gently}",
+        ),
+        "looping": (
+            "{} of {} translations of the validation corpus repeat the same words over and over",
+            f"{early} train for longer{penalty}",
+        ),
+        "copied": (
+            "{} of {} translations of the validation corpus are the source, copied",
+            "Look for training pairs that have the same text on both sides or the sides in the wrong order, and take "
+            "them out of data.train",
+        ),
+    }
+    for fault, (what, remedy) in sayings.items():
+        if total and faults[fault] >= max(MIN_FAULTS, MAX_FAULT_SHARES[fault] * total):
+            figures = what.format(f"{faults[fault]:,}", f"{total:,}")
+            yield Alarm(f"{fault} translations", f"after update {entry['update']:,}, {figures}. {remedy}")
+
+
+def overfitting_alarm(history: Sequence[Mapping[str, Any]], config: Config) -> Alarm | None:
+    """A validation loss that has been rising, without a better model since, while the training loss is far lower."""
+    last, losses = history[-1], [entry["valid_loss"] for entry in history]
+    lowest = losses.index(min(losses))
+    best = max((place for place, entry in enumerate(history) if entry["best"]), default=None)
+    rises = last["valid_loss"] > (1.0 + MIN_RISE) * losses[lowest]
+    far = last["train_nll"] < MAX_TRAINING_SHARE * last["valid_loss"]
+    if best is None or len(history) - 1 - max(lowest, best) < RISING_VALIDATIONS or not (rises and far):
+        return None
+    bleu = "" if history[best]["bleu"] is None else f", BLEU {history[best]['bleu']:.2f}"
+    return Alarm(
+        "overfitting",
+        f"the model overfits: since update {history[lowest]['update']:,} the validation loss has risen from "
+        f"{losses[lowest]:.2f} to {last['valid_loss']:.2f}, and the training loss is {last['train_nll']:.2f}. The best "
+        f"model, of update {history[best]['update']:,} (loss {losses[best]:.2f}{bleu}), is kept, and going on will "
+        "hardly give a better one: stop, or let the run stop by itself with --set validation.patience="
+        f"{RISING_VALIDATIONS}. A better one takes more text or, in a new run, {_more_dropout(config)}",
+    )
+
+
+def _more_dropout(config: Config) -> str:
+    sections = [name for name in ("embeddings", "encoder", "decoder") if hasattr(config, name)]
+    rates = {name: getattr(config, name).dropout for name in sections}
+    more = " ".join(f"--set {name}.dropout={min(round(rate + 0.1, 2), 0.5):g}" for name, rate in rates.items())
+    return f"more dropout: {more}"
+
+
+def easy_validation_alarm(history: Sequence[Mapping[str, Any]], config: Config) -> Alarm | None:
+    """A validation loss below the training loss, where nothing in how they are measured makes it so.
+
+    The training loss is a mean since the last validation, so it lags behind by what the validation loss fell
+    meanwhile; with dropout, or an average of the weights, it is that of a weaker model.
+    """
+    sections = [getattr(config, name) for name in ("embeddings", "encoder", "decoder") if hasattr(config, name)]
+    weaker = any(value for section in sections for name, value in section if "dropout" in name)
+    if weaker or config.training.ema_decay is not None or len(history) < 2:
+        return None
+    before, entry = history[-2:]
+    fell = max(before["valid_loss"] - entry["valid_loss"], 0.0)
+    if entry["train_nll"] - entry["valid_loss"] <= max(MIN_JUMP, MIN_RISE * entry["valid_loss"]) + fell:
+        return None
+    return Alarm(
+        "easy validation",
+        f"the validation loss ({entry['valid_loss']:.2f}) is below the training loss ({entry['train_nll']:.2f}, "
+        "without label smoothing), and there is no dropout to explain it: the validation text is easier than the "
+        "training text, shorter, or in it. Hold a part of the training text out for validation: "
+        "--set data.valid='{fraction: 0.02}'",
+    )
+
+
+def learning_rate_alarm(history: Sequence[Mapping[str, Any]], config: TrainingConfig) -> Alarm | None:
+    """Signs of too large a learning rate after its warmup: skipped updates, rollbacks, losses that jump up.
+
+    The gradient norm is none: healthy runs of recurrent networks are clipped at hardly any update or at most of them.
+    """
+    last, settled = history[-1], [entry for entry in history if entry["update"] >= config.schedule.warmup_updates]
+    seen = []
+    if len(history) > 1:
+        before = history[-2]
+        skipped = last["skipped_updates"] - before["skipped_updates"]
+        updates = last["update"] - before["update"]
+        if skipped >= max(MIN_FAULTS, MAX_SKIPPED_SHARE * updates):
+            seen.append(f"{skipped:,} of {pluralize(updates, 'update')} since the last validation were skipped")
+        if last["rollbacks"] > before["rollbacks"]:
+            seen.append(f"the run was rolled back {pluralize(last['rollbacks'], 'time')}")
+    if settled[-2:] == list(history[-2:]) and len(settled) > 1:
+        jumps = {name: settled[-1][name] - settled[-2][name] for name in ("train_nll", "valid_loss")}
+        if min(jumps.values()) > MIN_JUMP:
+            seen.append(
+                f"training and validation loss rose, by {jumps['train_nll']:.2f} and {jumps['valid_loss']:.2f} nats "
+                "per token"
+            )
+    losses = [entry["valid_loss"] for entry in settled[-OSCILLATION_VALIDATIONS:]]
+    steps = [after - before for before, after in pairwise(losses)]
+    large = [step > 0 for step in steps if abs(step) > MIN_JUMP]
+    if large.count(True) >= 2 and (True, False) in pairwise(large):
+        seen.append(f"the validation loss goes up and down: {', '.join(f'{loss:.2f}' for loss in losses)}")
+    if not seen:
+        return None
+    rate = config.learning_rate
+    return Alarm(
+        "learning rate",
+        f"the learning rate is at the edge: at update {last['update']:,}, {'; '.join(seen)}. Interrupt the run and go "
+        f"on with a lower one (it is {rate:g}): --set training.learning_rate={rate / 2:g}",
+    )

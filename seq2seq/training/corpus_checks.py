@@ -1,0 +1,144 @@
+"""What encoded corpora tell before training: token frequencies, rare pieces, sentences of validation in training."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from seq2seq.config.data import SIDES
+from seq2seq.data.encoded import EncodedCorpus, MemoryMappedSide
+from seq2seq.data.mixture import EncodedMixture
+from seq2seq.data.tokenizer import EOS_ID, Tokenizer, Tokenizers
+
+MAX_COUNTED_TOKENS = 10_000_000  # tokens of each training corpus, enough for frequencies
+MAX_COMPARED_SENTENCES = 1_000_000  # sentences of each training corpus among which the most frequent one is sought
+CHUNK_SENTENCES = 200_000  # sentences hashed at once
+RARE_COUNT = 5  # occurrences below which a piece is hardly learnt
+
+
+class VocabularyUse(NamedTuple):
+    """How the training text uses the pieces of a trained tokenizer.
+
+    size      pieces, the special ones included
+    rare      of these, how many occur fewer than `RARE_COUNT` times
+    tokens    of the text, EOS left out
+    smallest  about the smallest vocabulary that has all characters of the text
+    """
+
+    size: int
+    rare: int
+    tokens: int
+    smallest: int
+
+
+class Overlap(NamedTuple):
+    """Validation sentences that are trained on, too.
+
+    total    sentences of the validation corpus
+    sources  of these, how many have a source of the training corpora
+    pairs    of these, how many have the source's training target, too
+    """
+
+    total: int
+    sources: int
+    pairs: int
+
+
+def unigram_loss(train: EncodedMixture, valid: EncodedCorpus, vocabulary_size: int) -> float:
+    """The loss of a model that predicts every target token by its frequency in the training corpora.
+
+    Frequencies are counted on at most `MAX_COUNTED_TOKENS` tokens of each corpus, EOS included, weighted by the
+    corpora's shares of an epoch, with one more for each token of the vocabulary (Laplace smoothing).
+
+    Returns:
+        Mean negative log-likelihood per target token of the validation corpus, in nats.
+    """
+    counts = np.ones(vocabulary_size)
+    for part, sentences in zip(train.parts, train.counts, strict=True):
+        tokens = part.target.tokens[:MAX_COUNTED_TOKENS]
+        share = sentences / len(part) * len(part.target.tokens) / len(tokens)
+        counts += np.bincount(tokens, minlength=vocabulary_size) * share
+    nll = np.log(counts.sum()) - np.log(counts)
+    found = np.bincount(valid.target.tokens, minlength=vocabulary_size)
+    return float((found * nll).sum() / found.sum())
+
+
+def vocabulary_use(train: EncodedMixture, tokenizers: Tokenizers) -> VocabularyUse:
+    """Of the tokenizer of which most pieces are rare; a joint one is counted on both sides.
+
+    At most `MAX_COUNTED_TOKENS` tokens of each side of each corpus are counted. Bytes that spell unknown characters are
+    left out: they are not there to be frequent.
+    """
+    source, target = (_count(train, side, tokenizer) for side, tokenizer in zip(SIDES, tokenizers, strict=True))
+    if tokenizers.source is tokenizers.target:
+        return _use(tokenizers.target, source + target)
+    uses = [_use(*pair) for pair in zip(tokenizers, (source, target), strict=True)]
+    return max(uses, key=lambda use: use.rare / use.size)
+
+
+def _count(train: EncodedMixture, side: str, tokenizer: Tokenizer) -> np.ndarray:
+    counts = np.zeros(tokenizer.vocabulary_size, np.int64)
+    for part in train.parts:
+        counts += np.bincount(getattr(part, side).tokens[:MAX_COUNTED_TOKENS], minlength=len(counts))
+    return counts
+
+
+def _use(tokenizer: Tokenizer, counts: np.ndarray) -> VocabularyUse:
+    pieces = tokenizer.pieces(range(EOS_ID + 1, tokenizer.vocabulary_size))
+    spelling = np.array([piece.startswith("<0x") and piece.endswith(">") for piece in pieces], bool)
+    learnt = counts[EOS_ID + 1 :]
+    characters = sum(len(piece) == 1 for piece in pieces)
+    return VocabularyUse(
+        size=tokenizer.vocabulary_size,
+        rare=int(((learnt < RARE_COUNT) & ~spelling).sum()),
+        tokens=int(learnt.sum()),
+        smallest=int(1.1 * (EOS_ID + 1 + characters + spelling.sum())),
+    )
+
+
+def count_overlap(train: EncodedMixture, valid: EncodedCorpus) -> Overlap:
+    """Sentences are equal if their token ids are."""
+    wanted = _hash_pairs(valid, 0, len(valid))
+    found = np.zeros((2, len(valid)), bool)
+    for part in train.parts:
+        for start in range(0, len(part), CHUNK_SENTENCES):
+            seen = _hash_pairs(part, start, min(start + CHUNK_SENTENCES, len(part)))
+            found |= [np.isin(*hashes) for hashes in zip(wanted, seen, strict=True)]
+    return Overlap(len(valid), *found.sum(axis=1).tolist())
+
+
+def _hash_pairs(corpus: EncodedCorpus, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of sources, and of pairs."""
+    source, target = (hash_sentences(side, start, stop) for side in (corpus.source, corpus.target))
+    return source, source * np.uint64(0xD6E8FEB86659FD93) + target
+
+
+def hash_sentences(side: MemoryMappedSide, start: int, stop: int) -> np.ndarray:
+    """64 bits for each of some sentences, (stop - start,) uint64: the sum of a hash of each token and its position."""
+    offsets = np.asarray(side.offsets[start : stop + 1])
+    starts, lengths = offsets[:-1] - offsets[0], np.diff(offsets)
+    positions = (np.arange(lengths.sum()) - np.repeat(starts, lengths)).astype(np.uint64)
+    bits = side.tokens[offsets[0] : offsets[-1]].astype(np.uint64) + (positions << np.uint64(32))
+    for factor in (0xBF58476D1CE4E5B9, 0x94D049BB133111EB):  # SplitMix64's finalizer (Steele et al. 2014)
+        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(factor)
+    bits ^= bits >> np.uint64(31)
+    return np.add.reduceat(bits, starts) if len(starts) else bits
+
+
+def most_frequent_target(train: EncodedMixture, tokenizer: Tokenizer) -> str:
+    """The target sentence that occurs most often in the training corpora; of several the first."""
+    hashes = np.concatenate(list(_target_hashes(train)))
+    _, first, counts = np.unique(hashes, return_index=True, return_counts=True)
+    place = int(first[counts == counts.max()].min())
+    for part in train.parts:
+        if place < (size := min(len(part), MAX_COMPARED_SENTENCES)):
+            return tokenizer.decode(part.target.ids(np.array([place])).tolist())
+        place -= size
+    raise AssertionError("a place among the targets is one of a part")
+
+
+def _target_hashes(train: EncodedMixture) -> Iterator[np.ndarray]:
+    for part in train.parts:
+        size = min(len(part), MAX_COMPARED_SENTENCES)
+        for start in range(0, size, CHUNK_SENTENCES):
+            yield hash_sentences(part.target, start, min(start + CHUNK_SENTENCES, size))

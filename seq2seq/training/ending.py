@@ -1,0 +1,85 @@
+"""The end of a run: how it is said, and how the delivered model compares with what takes no model."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shlex import quote
+
+import numpy as np
+
+from seq2seq.config import TrainingConfig
+from seq2seq.evaluation.baselines import COPY, FREQUENT, MODEL, compare_with_baselines
+from seq2seq.model_directory.directory import CONFIG, load_weights
+from seq2seq.models.base import DecoderModel, weight_name
+from seq2seq.training.corpus_checks import most_frequent_target
+from seq2seq.training.display import Display, format_duration
+from seq2seq.training.loop import TrainingLoop
+from seq2seq.training.validation import TranslationValidator
+
+Comparison = dict[str, dict[str, float]]
+
+
+def compare_delivered_model(loop: TrainingLoop) -> Comparison | None:
+    """BLEU and chrF2 of the delivered model and of baselines on the validation corpus; None where BLEU is not measured.
+
+    Translates once more where it is not the model that was validated last, or was so in an earlier session.
+    """
+    validator, data = loop.validator, loop.data
+    if not isinstance(validator, TranslationValidator) or not validator.measures_bleu:
+        return None
+    delivered_last = loop.run_state.best is None or loop.alarms.history[-1]["best"]
+    if not (delivered_last and validator.translations):
+        loop.replicas.barrier()  # until the chief has written it
+        with _delivered_weights(loop.model, loop.directory.directory):
+            validator.bleu()
+    frequent = most_frequent_target(data.train, data.tokenizers.target)
+    return compare_with_baselines(validator.translations, data.valid_pairs, frequent, validator.language)
+
+
+@contextmanager
+def _delivered_weights(model: DecoderModel, directory: Path) -> Iterator[None]:
+    """Within the block the model has the weights of its directory."""
+    arrays, before = load_weights(directory), {weight_name(weight): np.array(weight) for weight in model.weights}
+    for weight in model.weights:
+        weight.assign(arrays[weight_name(weight)])
+    try:
+        yield
+    finally:
+        for weight in model.weights:
+            weight.assign(before[weight_name(weight)])
+
+
+def baseline_warnings(comparison: Comparison, config: TrainingConfig) -> list[str]:
+    """What to say of a model that a baseline matches, once it has learnt something; [] where it beats both."""
+    model, name = comparison[MODEL]["BLEU"], max((COPY, FREQUENT), key=lambda name: comparison[name]["BLEU"])
+    if comparison[name]["BLEU"] < model:
+        return []
+    limits = {key: getattr(config, key) for key in ("epochs", "updates")}
+    longer = " ".join(f"--set training.{key}={2 * limit}" for key, limit in limits.items() if limit)
+    return [
+        f"on the validation corpus {name} has BLEU {comparison[name]['BLEU']:.2f}, and the model {model:.2f}: as a "
+        f"translator it is of no use. Train on more text, or for longer: {longer}"
+    ]
+
+
+def say_how_it_ended(loop: TrainingLoop, display: Display, comparison: Comparison | None) -> None:
+    """Print why training ended, and the comparison."""
+    directory = loop.directory.directory
+    if loop.end is None:
+        display.print(
+            f"interrupted, and saved as of update {loop.saved_update:,}. Go on with: "
+            f"seq2seq train {quote(str(directory / CONFIG))} --output {quote(str(directory))}"
+        )
+        return
+    display.print(f"finished after {format_duration(loop.run_state.seconds)}: {loop.end.message}")
+    if loop.run_state.best is None:
+        display.print(
+            "no validation was clearly better than token frequencies: this model has learnt next to nothing, and what "
+            "it writes means nothing"
+        )
+    if comparison is not None:
+        rows = {
+            name: ", ".join(f"{metric} {score:.2f}" for metric, score in scores.items())
+            for name, scores in comparison.items()
+        }
+        display.table(f"On the {len(loop.data.valid_pairs):,} validation pairs", rows)

@@ -1,0 +1,191 @@
+"""Alarms in whole runs: on the screen, in the history, in the report, and after a resume; what a run ends with."""
+
+import io
+import re
+import shlex
+import shutil
+import sys
+
+import keras
+import numpy as np
+import pytest
+import yaml
+from rich.console import Console
+from sacrebleu.metrics import BLEU, CHRF
+
+from seq2seq.config import dump_config
+from seq2seq.corpora import open_corpus
+from seq2seq.evaluation.baselines import COPY, FREQUENT, MODEL
+from seq2seq.inference.translator import Translator
+from seq2seq.model_directory.directory import read_history
+from seq2seq.models.base import weight_name
+from seq2seq.storage.arrays import load_arrays
+from seq2seq.training import train
+from tests.command import run
+from tests.runs import InterruptAfter, assert_same_run
+from tests.toy import language_model_config, pairs, toy_config, toy_values, write_corpus
+
+VALID = [*pairs(120, 1)[:6], *pairs(6, 2)]  # half of it is trained on, too
+
+pytestmark = pytest.mark.usefixtures("shared_graphs")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """A folder with the toy corpus, and its validation corpus in two files, half of it also trained on."""
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder)
+    for side, name in enumerate(("valid.en", "valid.de")):
+        (folder / name).write_text("".join(f"{pair[side]}\n" for pair in VALID), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config(corpus):
+    """So large a learning rate that the model soon gets worse."""
+    files = {"source": str(corpus / "valid.en"), "target": str(corpus / "valid.de")}
+    return toy_config(
+        corpus,
+        data={"valid": files},
+        training={"epochs": 4, "learning_rate": 0.05, "accumulation_steps": 2},
+        validation={"metric": "bleu", "compute_bleu": True, "interval_updates": 6},
+        search={"beam_size": 1},
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory):
+    """A run: its report, and what it printed."""
+    screen = io.StringIO()
+    directory = tmp_path_factory.mktemp("run") / "whole"
+    return train(config, directory, console=Console(file=screen, width=400)), screen.getvalue()
+
+
+def test_an_alarm_is_shown_recorded_and_reported_when_it_begins(whole):
+    report, said = whole
+    history = read_history(report.directory)
+    assert report.history == history
+    recorded = [text for entry in history for text in entry["warnings"]]
+    assert report.warnings[: len(recorded)] == recorded
+    assert all("as a translator it is of no use" in text for text in report.warnings[len(recorded) :])
+    known = sum(pair in pairs(120, 1) for pair in VALID)
+    assert f"the source of {known} of 12 validation pairs is in the training corpus, and of {known} the" in recorded[0]
+    assert history[0]["warnings"][0] == recorded[0], "from before the first batch"
+    loops = [text for text in recorded if "translations of the validation corpus repeat" in text]
+    assert loops, "a model that has seen 12 batches writes the same words over and over"
+    shown = re.findall("^warning: (.*)$", said, re.MULTILINE)
+    assert shown == [*recorded, *report.remaining_warnings]
+    assert all(entry["translations"]["total"] == 12 for entry in history)
+
+
+def test_the_line_of_a_validation_has_the_loss_without_smoothing(whole):
+    report, said = whole
+    for entry in report.history:
+        assert entry["train_nll"] != pytest.approx(entry["train_loss"], abs=0.01)
+        assert f"train loss {entry['train_nll']:.3f}  valid loss {entry['valid_loss']:.3f}" in said
+
+
+@pytest.mark.parametrize("batches", [5, 17])
+def test_a_resumed_run_says_and_reports_what_the_whole_one_does(batches, whole, config, tmp_path):
+    report, said = whole
+    screen = io.StringIO()
+    assert not (first := train(config, tmp_path, [InterruptAfter(batches)], Console(file=screen, width=400))).end
+    assert first.warnings[0] == report.warnings[0], "before it is in the history, too"
+    assert first.comparison is None
+    resumed = train(config, tmp_path, console=Console(file=screen, width=400))
+    assert_same_run(report.directory, tmp_path)
+    assert resumed.warnings == report.warnings
+    assert resumed.remaining_warnings == report.remaining_warnings
+    assert resumed.comparison == report.comparison
+    for text in report.warnings[1:]:
+        assert screen.getvalue().count(text) == said.count(text), "nothing is said again"
+
+
+def test_the_end_compares_the_delivered_model_with_what_takes_none(whole, config):
+    report, said = whole
+    valid = list(open_corpus(config.data.valid))
+    sources, references = [pair.source for pair in valid], [pair.target for pair in valid]
+    translations = [made.text for made in Translator.load(report.directory).translate(sources)]
+    for name, texts in ((MODEL, translations), (COPY, sources)):
+        expected = {"BLEU": BLEU().corpus_score(texts, [references]), "chrF2": CHRF().corpus_score(texts, [references])}
+        assert report.comparison[name] == pytest.approx({metric: score.score for metric, score in expected.items()})
+    assert report.comparison[MODEL]["BLEU"] == pytest.approx(report.best)
+    assert set(report.comparison) == {MODEL, COPY, FREQUENT}
+    assert "On the 12 validation pairs" in said
+    assert report.samples == [(pair.source, pair.target) for pair in (valid[n * 12 // 5] for n in range(5))]
+
+
+def test_it_is_the_delivered_model_that_is_compared_and_not_the_last(corpus, tmp_path):
+    class Spoil(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                for weight in self.model.weights:
+                    weight.assign(5 * weight)
+
+    spoil = Spoil()
+    config = toy_config(corpus, training={"epochs": 3}, validation={"compute_bleu": True})
+    report = train(config, tmp_path, [spoil])
+    best, last = report.history[-2:]
+    assert (best["best"], last["best"]) == (True, False)
+    assert report.comparison[MODEL]["BLEU"] == best["bleu"] != last["bleu"]
+    delivered = load_arrays(tmp_path / "model.safetensors")[0]
+    assert any(not np.array_equal(delivered[weight_name(weight)], weight) for weight in spoil.model.weights), "put back"
+
+
+def test_a_run_with_nothing_left_to_do_compares_nothing_and_keeps_its_warnings(whole, config):
+    report, _ = whole
+    again = train(config, report.directory)
+    assert again.comparison is None
+    assert [text for text in report.warnings if "it is of no use" not in text] == again.warnings
+
+
+def test_a_language_model_has_alarms_too(corpus, tmp_path):
+    report = train(language_model_config(corpus, training={"epochs": 1}), tmp_path)
+    (entry,) = report.history
+    assert entry["translations"] is None
+    assert (report.comparison, report.samples) == (None, [])
+    assert any(
+        re.search(r"\d+ of 12 validation sentences are in the training corpus", text) for text in report.warnings
+    )
+
+
+def commands(output):
+    """The words of the commands that a run ends with, by what they do."""
+    found = re.findall(
+        r"^(translate|evaluate|give it away|inspect|generate|perplexity): +(.*)$", output, re.MULTILINE
+    )
+    return {name: shlex.split(command) for name, command in found}
+
+
+def test_the_commands_that_a_run_ends_with_work_as_they_stand(corpus, whole, monkeypatch, tmp_path, capsys):
+    report, _ = whole
+    folder = tmp_path / "it's here"
+    shutil.copytree(report.directory, folder)
+    assert run("train", folder / "config.yaml", "--show-translations") == 0
+    said = capsys.readouterr().out
+    assert said.count("reference:   ") == 5
+    assert said.count("┌ </s>") == 5, "the attention of each of them"
+    found = commands(said)
+    assert list(found) == ["translate", "evaluate", "give it away"]
+    for name, words in found.items():
+        if name == "translate":
+            assert (words[0], words[2]) == ("echo", "|")
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(words[1].encode() + b"\n")))
+        start = words.index("|") + 1 if "|" in words else 0
+        program = 1 if words[start] == "seq2seq" else 3
+        assert "seq2seq" in words[start : start + program]
+        assert run(*words[start + program :]) == 0, capsys.readouterr().err
+    assert said.rstrip().endswith("they hold of this model") == bool(report.remaining_warnings)
+    assert run("train", folder / "config.yaml") == 0
+    assert list(commands(capsys.readouterr().out)) == ["translate", "evaluate", "inspect"], "there is a copy"
+
+
+def test_what_a_command_line_ends_with_where_there_are_no_files(corpus, tmp_path, capsys):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(toy_values(corpus)), encoding="utf-8")
+    assert run("train", recipe, "--output", tmp_path / "m", "--set", "training.updates=2") == 0
+    assert list(commands(capsys.readouterr().out)) == ["translate", "inspect"]
+    recipe.write_text(dump_config(language_model_config(corpus)), encoding="utf-8")
+    assert run("train", recipe, "--output", tmp_path / "lm", "--show-translations") == 2
+    assert "--show-translations: a model of task" in capsys.readouterr().err
+    assert not (tmp_path / "lm").exists()

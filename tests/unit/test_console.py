@@ -1,0 +1,67 @@
+"""Lines that arrive on a pipe or are typed are answered before the next one comes."""
+
+import os
+import sys
+
+import pytest
+
+from seq2seq.cli.console import InputLines, _ArrivingLines, input_lines
+
+pty = pytest.importorskip("pty")
+
+
+@pytest.fixture
+def pipe():
+    read, write = os.pipe()
+    yield read, write
+    os.close(read)
+
+
+def test_what_has_arrived_is_a_chunk(pipe):
+    read, write = pipe
+    chunks = InputLines(_ArrivingLines(read), "stdin").chunks(3)
+    os.write(write, b"one\r\ntwo\n")
+    assert next(chunks) == ["one", "two"], "no more is waiting"
+    os.write(write, b"three\nfour\nfive\n\nsix")
+    assert next(chunks) == ["three", "four", "five"], "the size of a chunk"
+    os.write(write, b"\nseven")
+    os.close(write)
+    assert list(chunks) == [["", "six", "seven"]], "the last one may have no end"
+
+
+def test_a_long_line_arrives_in_parts(pipe):
+    read, write = pipe
+    pid = os.fork()
+    if not pid:
+        os.write(write, b"a" * 300_000 + b"\nb\n")
+        os._exit(0)
+    os.close(write)
+    assert [line for chunk in InputLines(_ArrivingLines(read), "stdin").chunks(9) for line in chunk] == [
+        "a" * 300_000,
+        "b",
+    ]
+    os.waitpid(pid, 0)
+
+
+def test_a_file_is_read_in_full_chunks(tmp_path, monkeypatch):
+    (tmp_path / "text").write_bytes(b"a\nb\nc\n")
+    with (tmp_path / "text").open() as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        with input_lines(None, "Type") as lines:
+            assert not lines.typed
+            assert list(lines.chunks(2)) == [["a", "b"], ["c"]]
+
+
+def test_a_person_at_a_terminal_is_told_what_to_do(monkeypatch, capsys):
+    master, slave = pty.openpty()
+    with os.fdopen(slave) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        with input_lines(None, "Type a sentence, Enter") as lines:
+            assert capsys.readouterr().err == "Type a sentence, Enter; Ctrl-D ends.\n"
+            assert lines.typed
+            os.write(master, b"one\n")
+            chunks = lines.chunks(100)
+            assert next(chunks) == ["one"]
+            os.write(master, b"two\n\x04")
+            assert list(chunks) == [["two"]]
+    os.close(master)
