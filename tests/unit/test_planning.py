@@ -20,7 +20,7 @@ def survey_of(pairs, length=65, shared=0.99, **changes):
     counts = {f"{side}_characters": pairs * length for side in ("source", "target")}
     counts |= {f"{side}_words": pairs * length // 5 for side in ("source", "target")}
     counts |= {f"{side}_alphabet": 60 for side in ("source", "target")}
-    return CorpusSurvey(**{"pairs": pairs, "sources": pairs, "shared_characters": shared, **counts, **changes})
+    return CorpusSurvey(**{"pairs": pairs, "shared_characters": shared, **counts, **changes})
 
 
 def plan_of(survey, minutes=None, **data):
