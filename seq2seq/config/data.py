@@ -125,9 +125,9 @@ class ValidConfig(CorpusConfig):
     """A corpus, or a part of `data.train` that is held out.
 
     With `fraction`, or `pairs` and no corpus, training leaves out the pairs of some source sentences (of a language
-    model: sentences of the target side), chosen by a hash of the text (stripped, in Unicode NFC). So no source is on
-    both sides, and with `fraction` none changes sides when the corpus grows. Held-out pairs pass `data.filters`, but
-    for `max_tokens`; a corpus of its own is measured as it is.
+    model: sentences of the target side), chosen by a hash of the text (in Unicode NFC, white space as one blank). So no
+    source is on both sides, and with `fraction` none changes sides when the corpus grows. Held-out pairs pass
+    `data.filters`, but for `max_tokens`; a corpus of its own is measured as it is.
     """
 
     fraction: float | None = field(
