@@ -90,4 +90,6 @@ def _label(text: str) -> str:
 
 
 def _score(hypothesis: Hypothesis) -> str:
+    if not hypothesis.tokens:
+        return ""  # a blank is neither good nor bad
     return f'<span style="font-size:90%;{MUTED}"> &ensp;score {hypothesis.score:.3f}</span>'

@@ -9,6 +9,7 @@ from seq2seq.config import CorpusConfig, dump_config, parse_config_text
 from seq2seq.config.data import DataConfig, ValidConfig
 from seq2seq.corpora.survey import CorpusSurvey
 from seq2seq.data.tokenizer import Tokenizer
+from seq2seq.errors import ConfigError
 from seq2seq.training.planning import PLAN, describe_recipe, plan_held_out, plan_recipe
 
 SIZES = [1, 20, 100, 800, 5_000, 29_000, 118_000, 10**6, 10**7, 10**8]  # pairs
@@ -25,6 +26,12 @@ def survey_of(pairs, length=65, shared=0.99, **changes):
 def plan_of(survey, minutes=None, **data):
     corpora = DataConfig(**{"train": CorpusConfig(tsv="pairs.tsv"), "valid": plan_held_out(survey), **data})
     return plan_recipe(corpora, survey, minutes)
+
+
+@pytest.mark.parametrize("minutes", [0, -3])
+def test_no_time_is_refused_as_in_a_recipe(minutes):
+    with pytest.raises(ConfigError, match=rf"'training\.minutes': found {minutes}\b.* greater than 0"):
+        plan_of(survey_of(100), minutes)
 
 
 @pytest.mark.parametrize("minutes", TIMES)
