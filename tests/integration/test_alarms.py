@@ -151,9 +151,7 @@ def test_a_language_model_has_alarms_too(corpus, tmp_path):
 
 def commands(output):
     """The words of the commands that a run ends with, by what they do."""
-    found = re.findall(
-        r"^(translate|evaluate|give it away|inspect|generate|perplexity): +(.*)$", output, re.MULTILINE
-    )
+    found = re.findall(r"^(translate|evaluate|give it away|inspect|generate|perplexity): +(.*)$", output, re.MULTILINE)
     return {name: shlex.split(command) for name, command in found}
 
 
