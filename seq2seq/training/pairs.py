@@ -106,9 +106,10 @@ def plan_pairs(
     """The recipe that fits pairs, which are written into `folder` if they come from memory; see `train_pairs`."""
     detected = _locate(pairs, folder, "pairs", _languages(languages), columns)
     held_out = None
-    if isinstance(valid, Real) and not isinstance(valid, bool):
-        whole = isinstance(valid, Integral)
-        held_out = ValidConfig(pairs=int(valid)) if whole else ValidConfig(fraction=float(valid))
+    if isinstance(valid, Integral) and not isinstance(valid, bool):
+        held_out = ValidConfig(pairs=int(valid))
+    elif isinstance(valid, Real) and not isinstance(valid, bool):
+        held_out = ValidConfig(fraction=float(valid))
     elif valid is not None:
         corpus = _locate(valid, folder, "valid", _languages(languages), columns).corpus
         held_out = ValidConfig(**corpus.model_dump(exclude_unset=True))
