@@ -5,6 +5,7 @@ python examples/keras_fit.py                                    pairs of the emb
 """
 
 import argparse
+from pathlib import Path
 
 import keras
 
@@ -21,10 +22,12 @@ from seq2seq import (
 
 parser = argparse.ArgumentParser()
 parser.add_argument("tsv", nargs="?", help="file of source<TAB>target lines")
-parser.add_argument("output", nargs="?", default="runs/keras", help="model directory; not there yet, or empty")
+parser.add_argument("output", nargs="?", default="runs/keras", help="model directory; not there yet")
 parser.add_argument("--epochs", type=int, default=20)
 parser.add_argument("--units", type=int, default=128)
 given = parser.parse_args()
+if Path(given.output).exists():
+    parser.error(f"{given.output} is there already: give another output")
 
 corpus = CorpusConfig(tsv=given.tsv) if given.tsv else CorpusConfig(phrasebook="train", pairs=5000, lexicon="basic")
 pairs = [(pair.source, pair.target) for pair in open_corpus(corpus)]  # any list of two texts each

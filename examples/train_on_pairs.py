@@ -5,14 +5,17 @@ python examples/train_on_pairs.py                                    pairs of th
 """
 
 import argparse
+from pathlib import Path
 
 from seq2seq import CorpusConfig, evaluate, open_corpus, train_pairs
 
 parser = argparse.ArgumentParser()
 parser.add_argument("tsv", nargs="?", help="file of source<TAB>target lines")
-parser.add_argument("output", nargs="?", default="runs/pairs", help="model directory; not there yet, or empty")
+parser.add_argument("output", nargs="?", default="runs/pairs", help="model directory; not there yet")
 parser.add_argument("--minutes", type=float, default=5)
 given = parser.parse_args()
+if Path(given.output).exists():
+    parser.error(f"{given.output} is there already: give another output")
 
 corpus = CorpusConfig(tsv=given.tsv) if given.tsv else CorpusConfig(phrasebook="train", pairs=5000, lexicon="basic")
 pairs = [(pair.source, pair.target) for pair in open_corpus(corpus)]  # any list of two texts each

@@ -13,7 +13,7 @@ from seq2seq.data.tokenizer import EOS_ID
 from seq2seq.devices.device import set_tf32
 from seq2seq.errors import ArgumentError
 from seq2seq.extras import require_extra
-from seq2seq.inference.results import Translation
+from seq2seq.inference.results import EOS, WORD_BOUNDARY, Translation
 from seq2seq.inference.translator import Translator
 from seq2seq.layers.attention.base import record_head_weights
 
@@ -21,8 +21,6 @@ with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
 Weights = Annotated[np.ndarray, Dims(2)]
-EOS = "</s>"
-WORD_BOUNDARY = "▁"  # SentencePiece's mark of where a word begins
 TARGET_COLUMNS = ["sentence", "position", "token", "log_prob", "entropy", "effective_tokens"]
 TARGET_COLUMNS += ["attended", "attended_token", "weight", "jump"]
 

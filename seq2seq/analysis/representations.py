@@ -13,6 +13,7 @@ from seq2seq.data.tokenizer import EOS_ID, PAD_ID
 from seq2seq.devices.device import set_tf32
 from seq2seq.errors import EvaluationError, suggest_similar
 from seq2seq.extras import require_extra
+from seq2seq.inference.results import EOS
 from seq2seq.inference.translator import Translator
 from seq2seq.models.translation import Seq2Seq
 
@@ -22,7 +23,6 @@ with require_extra("analysis", needed_by=__name__):
 EmbeddingTable = Literal["source", "target", "output"]
 RepresentationLayer = Literal["embedding", "encoder"]
 BATCH_TOKENS = 8_000  # padded, read at once
-EOS = "</s>"
 
 
 @check_arguments()

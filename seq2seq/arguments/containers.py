@@ -14,8 +14,8 @@ def list_kind(container: Any, item: Kind) -> Kind:
     wanted = Sequence if container is list else container
 
     def take(value: Any) -> Any:
-        if not isinstance(value, (list, tuple)) and hasattr(value, "tolist"):
-            value = value.tolist()  # of an array, or of a column of a table
+        if not isinstance(value, (list, tuple)):
+            value = _as_list(value)
         if isinstance(value, (str, bytes)) and item.takes(value):
             raise Mismatch(one, value, " Pass [text].", found="one string")
         if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, wanted):
@@ -25,6 +25,13 @@ def list_kind(container: Any, item: Kind) -> Kind:
         return take_all(value, item)
 
     return Kind(one, f"lists of {item.several}", take)
+
+
+def _as_list(value: Any) -> Any:
+    """A list of an array, a tensor or a column of a table; what is none of these as it is."""
+    if not hasattr(value, "tolist") and hasattr(value, "numpy"):
+        value = value.numpy()  # TensorFlow's
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def take_all(values: Collection[Any], item: Kind) -> Any:

@@ -49,9 +49,8 @@ class Door:
     """What a function takes: a `Kind` for each annotated parameter."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.name = function.__qualname__.removesuffix(".__init__").rpartition("<locals>.")[
-            2
-        ]  # `Class` or `Class.method`
+        # `Class` or `Class.method`
+        self.name = function.__qualname__.removesuffix(".__init__").rpartition("<locals>.")[2]
         parameters = inspect.signature(function).parameters.values()
         # Names that are imported for type checkers only are public ones.
         hints = get_type_hints(function, localns=_Names(getattr(function, "__globals__", {})), include_extras=True)

@@ -64,8 +64,10 @@ class Kind(NamedTuple):
 
 def describe(value: Any) -> str:
     """A value in a few words."""
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == () and hasattr(value, "item"):
+        value = value.item()  # a number or a string of NumPy's
     if hasattr(value, "dtype") and hasattr(value, "shape"):
-        return f"an array of {getattr(value.dtype, 'name', value.dtype)} of shape {tuple(value.shape)}"
+        return f"an array of {_dtype_name(value)} of shape {tuple(value.shape)}"
     if isinstance(value, (list, tuple, set, frozenset, dict)):
         return f"a {type(value).__name__} of {len(value)}" if value else f"an empty {type(value).__name__}"
     words = {PathLike: "the path {0}", type: "the class {0.__name__}"}
@@ -86,32 +88,40 @@ def instance_kind(one: str, several: str, is_it: Callable[[Any], bool], exact: t
     return Kind(one, several, take, exact)
 
 
-def _number(one: str, several: str, exact: type, kind: Any) -> Kind:
+def _number(one: str, several: str, exact: type, kind: Any, dtypes: Sequence[str]) -> Kind:
     def take(value: Any) -> Any:
         if type(value) is exact:
             return value
-        if isinstance(value, kind) and not isinstance(value, bool):
+        is_scalar = getattr(value, "shape", None) == () and _dtype_name(value).startswith(tuple(dtypes))
+        if (isinstance(value, kind) and not isinstance(value, bool)) or is_scalar:
             return exact(value)
         raise Mismatch(one, value)
 
     return Kind(one, several, take, exact)
 
 
+def _dtype_name(value: Any) -> str:
+    dtype = getattr(value, "dtype", "")
+    return str(getattr(dtype, "name", dtype))
+
+
 def _take_bool(value: Any) -> bool:
-    if isinstance(value, bool) or (describe(value) == "an array of bool of shape ()"):
+    if isinstance(value, bool) or (getattr(value, "shape", None) == () and _dtype_name(value) == "bool"):
         return bool(value)
     raise Mismatch("True or False", value)
 
 
 def _take_path(value: Any) -> Path:
+    if isinstance(value, Path):
+        return value  # a subclass may read from elsewhere
     if isinstance(value, (str, PathLike)):
         return Path(value)
     raise Mismatch("a path", value)
 
 
 SIMPLE_KINDS: dict[Any, Kind] = {
-    int: _number("an integer", "integers", int, Integral),
-    float: _number("a number", "numbers", float, Real),
+    int: _number("an integer", "integers", int, Integral, ("int", "uint")),
+    float: _number("a number", "numbers", float, Real, ("int", "uint", "float", "bfloat")),
     bool: Kind("True or False", "True or False", _take_bool, bool),
     str: instance_kind("a string", "strings", lambda value: isinstance(value, str), str),
     bytes: instance_kind("bytes", "bytes", lambda value: isinstance(value, bytes), bytes),
@@ -124,8 +134,10 @@ def literal_kind(choices: tuple[Any, ...]) -> Kind:
     one = either([repr(choice) for choice in choices])
 
     def take(value: Any) -> Any:
-        if any(type(value) is type(choice) and value == choice for choice in choices):
-            return value
+        for choice in choices:
+            is_alike = isinstance(value, type(choice)) and isinstance(value, bool) == isinstance(choice, bool)
+            if is_alike and value == choice:
+                return choice
         raise Mismatch(one, value, suggest_similar(value, map(str, choices)) if isinstance(value, str) else "")
 
     return Kind(one, one, take)

@@ -48,12 +48,12 @@ def quantize(model: Model) -> None:
     """Store the decoder with 8-bit weights, for faster decoding on the CPU with --int8."""
     from seq2seq.model_directory.derived_files import DECODER_FILE
     from seq2seq.model_directory.directory import WEIGHTS_FILE, checksums
-    from seq2seq.model_directory.model import load_model
-
-    import_tensorflow()
-    from seq2seq.inference.int8 import quantize_decoder
 
     made_from = checksums(model)[WEIGHTS_FILE]  # before they are read: training may replace them at any time
+    import_tensorflow()
+    from seq2seq.inference.int8 import quantize_decoder
+    from seq2seq.model_directory.model import load_model
+
     network, _, _ = load_model(model)
     with stderr.status("quantizing the decoder"):
         quantize_decoder(network, model, made_from)

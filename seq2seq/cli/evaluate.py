@@ -103,11 +103,13 @@ def _evaluate_model(
     language: str | None,
     search: dict[str, Any],
 ) -> "EvaluationReport":
-    import_tensorflow()
     from seq2seq.config import TranslationConfig
+    from seq2seq.model_directory.directory import load_recipe, read_metadata
+
+    read_metadata(model)  # a folder that is none is said before TensorFlow is loaded
+    import_tensorflow()
     from seq2seq.evaluation.metrics import evaluate as run
     from seq2seq.inference.translator import Translator
-    from seq2seq.model_directory.directory import load_recipe
 
     translator = Translator.load(model, precision, on_warning=warn)
     data = load_recipe(model, TranslationConfig).data

@@ -116,16 +116,18 @@ def translate(
     files = _files(input_file, output_file, shard, engine)
     if files is not None:
         check_writable(files[1], inputs=files[0])
+    from seq2seq.model_directory.directory import read_metadata
+
+    scores = read_metadata(model)["scores"]  # a folder that is none is said before TensorFlow is loaded
     import_tensorflow()
     from seq2seq.inference.translator import Translator
-    from seq2seq.model_directory.directory import read_metadata
 
     translator = Translator.load(model, precision, on_warning=warn)
     options = search_options(translator.options, search)
     translator.check(options)
     output_format = output_format or ("tsv" if several else "text")
     if files is None:
-        summary = TranslationSummary(low_log_prob(read_metadata(model)["scores"], options))
+        summary = TranslationSummary(low_log_prob(scores, options))
         loading = time.perf_counter() - start
         with (
             input_lines(input_file, "Type a sentence, Enter") as lines,

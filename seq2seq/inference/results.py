@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # may stand beside them.
 _UNSPACED = "[\u3000-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff01-\uff9f\U00020000-\U0003ffff]"
 EOS = "</s>"
+WORD_BOUNDARY = "▁"  # SentencePiece's mark of where a word begins
 MIN_COVERAGE = 0.1  # target tokens; a source token that got less of their attention was hardly looked at
 MAX_ATTENTION_WEIGHTS = 10_000_000  # a line of 100,000 characters may have 10^11, nearly all of them 0
 _ENDS, _STARTS = re.compile(rf"{_UNSPACED}[\"'’”…—]*$"), re.compile(rf"[\"'‘“…—]*{_UNSPACED}")

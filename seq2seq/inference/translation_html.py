@@ -7,13 +7,12 @@ from html import escape
 
 import numpy as np
 
-from seq2seq.inference.results import Hypothesis, Translation
+from seq2seq.inference.results import EOS, WORD_BOUNDARY, Hypothesis, Translation
 from seq2seq.notebook_html import MUTED, html_note
 
 SHOWN = 5  # hypotheses
 MAX_WEIGHTS = 20_000  # of all that are shown; longer texts are shown without them
 MIN_WEIGHT = 0.03  # a fainter shade is not seen
-WORD_BOUNDARY, EOS = "▁", "</s>"
 
 
 def translation_html(translation: Translation) -> str:
@@ -90,4 +89,6 @@ def _label(text: str) -> str:
 
 
 def _score(hypothesis: Hypothesis) -> str:
+    if not hypothesis.tokens:
+        return ""  # a blank is neither good nor bad
     return f'<span style="font-size:90%;{MUTED}"> &ensp;score {hypothesis.score:.3f}</span>'

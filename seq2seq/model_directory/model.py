@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seq2seq.arguments import check_arguments
-from seq2seq.config import Config, LanguageModelConfig, Precision, Section, TranslationConfig
+from seq2seq.config import Config, GenerationOptions, LanguageModelConfig, Precision, SearchOptions, TranslationConfig
 from seq2seq.config.recipe import RecipeT
+from seq2seq.config.search import TextSearchOptions
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
-from seq2seq.errors import ModelDirectoryError
+from seq2seq.errors import ArgumentError, ModelDirectoryError
 from seq2seq.model_directory.contents import ModelContents, new_model_directory
 from seq2seq.model_directory.directory import (
     CONFIG,
@@ -47,7 +48,10 @@ def read_origin(folder: Path) -> Origin:
 
 @check_arguments()
 def save_model(
-    model: DecoderModel, tokenizers: Tokenizers | Tokenizer, directory: str | Path, search: Section | None = None
+    model: DecoderModel,
+    tokenizers: Tokenizers | Tokenizer,
+    directory: str | Path,
+    search: SearchOptions | GenerationOptions | None = None,
 ) -> None:
     """Make a model directory of a model trained with Keras's `fit`: `Translator.load` or `TextGenerator.load` reads it.
 
@@ -62,7 +66,7 @@ def save_model(
             there.
 
     Raises:
-        ArgumentError: A tokenizer has another vocabulary size than the model.
+        ArgumentError: A tokenizer has another vocabulary size than the model; or `search` is of another task.
         ModelDirectoryError: The directory holds something.
         StorageError: It cannot be written.
     """
@@ -77,7 +81,7 @@ def saved_model(
     folder: Path,
     model: DecoderModel,
     tokenizers: Tokenizers,
-    search: Section | None = None,
+    search: TextSearchOptions | None = None,
     origin: Origin | None = None,
 ) -> Iterator[Path]:
     """`save_model`; yield the directory under another name, for what else belongs in it.
@@ -92,6 +96,8 @@ def saved_model(
     else:
         config, metadata = recipe_from_model(model, tokenizers), {"precision": model.precision, "scores": {}}
     if search is not None:
+        if not isinstance(search, expected := type(config.search)):
+            raise ArgumentError(f"search: expected {expected.__name__}, found {type(search).__name__}.")
         config = config.model_copy(update={"search": search})
     with new_model_directory(folder, ModelContents(config, tokenizers, weights, metadata)) as partial:
         yield partial

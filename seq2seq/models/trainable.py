@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping
+from numbers import Number
 from typing import Any
 
 import keras
@@ -268,7 +269,8 @@ def check_data(method: str, x: Any, y: Any) -> None:
     """Say what `method` takes, where it is given something that Keras has no words for.
 
     Raises:
-        ArgumentError: A value is empty, a dict, or text, or a list or an array of texts or of pairs of them.
+        ArgumentError: A value is empty, a dict, or text, a list or an array of texts or of pairs of them, or a list of
+            numbers.
     """
     if x is None:
         raise ArgumentError(f"{method}: expected batches of token ids, found None.")
@@ -280,8 +282,13 @@ def check_data(method: str, x: Any, y: Any) -> None:
             raise ArgumentError(f"{method}: expected batches of token ids, found {describe(first)}.")
         if isinstance(first, str) or getattr(getattr(first, "dtype", None), "kind", "") in ("O", "S", "U"):
             raise ArgumentError(
-                f"{method}: expected batches of token ids, found text. batch_dataset(...) makes batches, and "
-                "seq2seq.train_pairs trains on texts."
+                f"{method}: expected batches of token ids, found text. seq2seq.make_dataset(pairs) makes batches, and "
+                "seq2seq.train_pairs(pairs) trains on texts."
+            )
+        if isinstance(first, Number):
+            raise ArgumentError(
+                f"{method}: expected batches of token ids, found a list of numbers. Pass arrays (sentences, tokens), "
+                f"padded with {PAD_ID}."
             )
 
 

@@ -80,7 +80,7 @@ def make_dataset(
     if not len(corpus):
         raise CorpusError(f"none of {len(found):,} pairs are left; dropped: {corpus.report}.")
     if corpus.report.dropped:
-        warnings.warn(f"{len(corpus):,} of {len(found):,} pairs are used; dropped: {corpus.report}", stacklevel=2)
+        warnings.warn(f"{len(corpus):,} of {len(found):,} pairs are used; dropped: {corpus.report}", stacklevel=3)
     lengths, epochs = (corpus.source.lengths, corpus.target.lengths), count(1)
 
     def plan(epoch: int) -> BatchPlan:

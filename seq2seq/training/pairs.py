@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -105,8 +106,10 @@ def plan_pairs(
     """The recipe that fits pairs, which are written into `folder` if they come from memory; see `train_pairs`."""
     detected = _locate(pairs, folder, "pairs", _languages(languages), columns)
     held_out = None
-    if isinstance(valid, (int, float)) and not isinstance(valid, bool):
-        held_out = ValidConfig(pairs=valid) if isinstance(valid, int) else ValidConfig(fraction=valid)
+    if isinstance(valid, Integral) and not isinstance(valid, bool):
+        held_out = ValidConfig(pairs=int(valid))
+    elif isinstance(valid, Real) and not isinstance(valid, bool):
+        held_out = ValidConfig(fraction=float(valid))
     elif valid is not None:
         corpus = _locate(valid, folder, "valid", _languages(languages), columns).corpus
         held_out = ValidConfig(**corpus.model_dump(exclude_unset=True))
@@ -126,7 +129,7 @@ def _locate(pairs: Any, folder: Path, name: str, languages: tuple[str, str] | No
         warnings.warn(
             f"{changed:,} of {len(found.pairs):,} pairs have tabs, line breaks or broken characters within a sentence; "
             f"{path} has spaces or U+FFFD in their place.",
-            stacklevel=4,
+            stacklevel=5,
         )
     if path.exists() and (folder / CONFIG).exists() and sha256(path) != sha256(new):
         new.unlink()

@@ -85,7 +85,7 @@ def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = 
         minutes: How long training may take; by default as long as the text makes sense of.
     """
     text = max(survey.source_characters, survey.target_characters, 1)
-    readable = math.inf if minutes is None else minutes * CHARACTERS_PER_MINUTE
+    readable = math.inf if minutes is None else max(minutes, 0.0) * CHARACTERS_PER_MINUTE  # the recipe refuses less
     hurry = min(1.0, readable / (WANTED_PASSES * text))  # the share of the text that there is time to learn well
 
     units = int(_round(_at(hurry * text, "units"), 32))

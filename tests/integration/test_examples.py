@@ -80,6 +80,15 @@ def test_train_on_pairs_scores_and_keeps(capsys):
     assert inspect_model("mine")["corpus"]["train"][0]["read"] > len(trained) / 2
 
 
+@pytest.mark.parametrize("name", ["train_on_pairs.py", "keras_fit.py"])
+def test_an_output_that_is_there_is_refused_before_training(name, tmp_path, capsys):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(SystemExit) as end:
+        run(name, "train.tsv", "mine")
+    assert end.value.code == 2
+    assert "mine is there already: give another output" in capsys.readouterr().err
+
+
 def test_keras_fit_keeps_the_best(tmp_path, capsys):
     names = run("keras_fit.py", "train.tsv", "runs/mine", "--epochs", 3, "--units", 8)
     assert "kept: Translator.load('runs/mine'), or seq2seq translate runs/mine" in capsys.readouterr().out

@@ -17,6 +17,13 @@ HEAVY = ("tensorflow", "keras", "sacrebleu", "numpy")
         ("from seq2seq.cli import main; main(['train', 'quickstart', '--dump-config'])", ()),
         ("from seq2seq.cli import main; main(['inspect', 'nowhere'])", ("numpy",)),
         ("from seq2seq.cli import main; main(['average', 'nowhere'])", ()),
+        ("from seq2seq.cli import main; main(['translate', 'nowhere'])", ("numpy",)),
+        ("from seq2seq.cli import main; main(['quantize', 'nowhere'])", ("numpy",)),
+        (
+            f"from seq2seq.cli import main; main(['evaluate', 'nowhere', *'--source {__file__} --reference {__file__}'"
+            ".split()])",
+            ("numpy",),
+        ),
         ("from seq2seq.cli import main; main(['export', 'nowhere', 'copy'])", ("sacrebleu", "numpy")),
         ("import seq2seq.evaluation.metrics", ("sacrebleu", "numpy")),
         ("import seq2seq.model_directory.directory, seq2seq.model_directory.inspection", ("numpy",)),

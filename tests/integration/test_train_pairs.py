@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from seq2seq import Translator, compare_cells, evaluate, load_config, plot_history, train_pairs
@@ -91,6 +92,8 @@ def test_a_run_without_a_model_yet_is_said(tmp_path):
     [
         (15, {"pairs": 15}),
         (0.1, {"fraction": 0.1}),
+        (np.int64(15), {"pairs": 15}),
+        (np.float32(0.125), {"fraction": 0.125}),
         (None, {"pairs": plan_held_out(survey_corpus(collect_pairs(PAIRS).pairs)).pairs}),
     ],
 )

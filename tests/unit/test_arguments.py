@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import seq2seq
 from seq2seq import (
@@ -184,6 +185,10 @@ def test_what_can_be_taken_is_taken(tokenizer, translator, tmp_path):
     assert sorted(plan.indices.tolist()) == [0, 1]
     (one,) = translator.translate(["the dog"], {"beam_size": 1, "max_length": 2})
     assert len(one.tokens) <= 2
+    ids = tokenizer.encode("the dog")
+    for given in (np.array(ids), tf.constant(ids), list(map(np.int64, ids)), list(tf.constant(ids)), tuple(ids)):
+        assert tokenizer.decode(given) == "the dog"
+        assert tokenizer.pieces(given) == tokenizer.pieces(ids)
 
 
 def test_fit_takes_ids(translator):
@@ -191,12 +196,18 @@ def test_fit_takes_ids(translator):
     source, target = (list(side) for side in zip(*pairs(5, 1), strict=True))
     model.compile("sgd")
     expected = (
-        "expected batches of token ids, found text. batch_dataset(...) makes batches, and seq2seq.train_pairs trains "
-        "on texts."
+        "expected batches of token ids, found text. seq2seq.make_dataset(pairs) makes batches, and "
+        "seq2seq.train_pairs(pairs) trains on texts."
     )
     for x, y in [(source, target), (np.array(source), None), (list(zip(source, target, strict=True)), None)]:
         says(lambda x=x, y=y: model.fit(x, y), f"Seq2Seq.fit: {expected}")
     says(lambda: model.evaluate(source, target), f"Seq2Seq.evaluate: {expected}")
+    for x, y in [(IDS.tolist(), IDS.tolist()), ((IDS.tolist(), IDS.tolist()), None)]:
+        says(
+            lambda x=x, y=y: model.fit(x, y),
+            "Seq2Seq.fit: expected batches of token ids, found a list of numbers. Pass arrays (sentences, tokens), "
+            "padded with 0.",
+        )
     assert IDS.dtype == np.int64
     assert np.isfinite(model.fit(IDS, IDS, verbose=0).history["loss"][0])
 
@@ -294,6 +305,10 @@ def public(
     return locals()
 
 
+class PlainPath(type(Path())):
+    """A path of a class of its own."""
+
+
 def test_values_are_taken_as_annotated():
     given = {
         "number": np.int32(3),
@@ -313,6 +328,12 @@ def test_values_are_taken_as_annotated():
     assert found["folder"] == Path("here")
     assert found["sections"] == [EncoderConfig(units=4)]
     assert found["table"] == {"a": [0, 1]}
+    places = PlainPath("here")
+    assert public(folder=places)["folder"] is places, "its own way to read"
+    assert type(public(kind=np.str_("bc"))["kind"]) is str
+    for three in (tf.constant(3), tf.constant(3, tf.uint8), np.array(3), keras.Variable(3, dtype="int32")):
+        assert type(public(number=three)["number"]) is int
+        assert type(public(rate=three)["rate"]) is float
     texts = ["a", "b"]
     assert public(texts)["texts"] is texts, "no copy of a list that is right"
     assert list(inspect.signature(public).parameters)[:2] == ["texts", "number"]
@@ -333,6 +354,9 @@ def test_what_is_read_later_is_checked_later():
     ("given", "text"),
     [
         ({"number": 0}, "number: expected an integer of at least 1, found 0. Count from 1."),
+        ({"number": np.bool_(True)}, "number: expected an integer of at least 1, found True. Count from 1."),
+        ({"number": np.float32(3)}, "number: expected an integer of at least 1, found 3.0. Count from 1."),
+        ({"kind": np.str_("b")}, "kind: expected 'a' or 'bc', found the string 'b'. Did you mean 'bc'?"),
         ({"number": True}, "number: expected an integer of at least 1, found True. Count from 1."),
         ({"rate": "0.5"}, "rate: expected a number, found the string '0.5'."),
         ({"kind": "b"}, "kind: expected 'a' or 'bc', found the string 'b'. Did you mean 'bc'?"),

@@ -10,8 +10,10 @@ import tomllib
 from importlib import import_module, metadata
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from seq2seq.analysis.challenge.sets import ChallengeReport
 from seq2seq.errors import MissingExtraError, Seq2SeqError
 from seq2seq.extras import DISTRIBUTION_NAME, missing_extra_error, require_extra
 
@@ -25,6 +27,7 @@ EXTRA_OF = {
     "IPython": "notebooks",
     "apache_beam": "apache-beam",
 }
+REPORT = ChallengeReport((), ())
 
 
 def fresh(module):
@@ -55,7 +58,7 @@ def call(module, function, *arguments):
             "--engine apache-beam",
             lambda: call("bulk.apache_beam", "translate_on_apache_beam", None),
         ),
-        ("matplotlib", "analysis", "A plot", lambda: call("analysis.challenge.sets", "plot_report", None, None)),
+        ("matplotlib", "analysis", "A plot", lambda: call("analysis.challenge.sets", "plot_report", REPORT, Path())),
         ("pandas", "analysis", "seq2seq.analysis.comparison", lambda: fresh("seq2seq.analysis.comparison")),
         ("scipy", "analysis", "seq2seq.analysis.comparison", lambda: fresh("seq2seq.analysis.comparison")),
         (
@@ -68,7 +71,7 @@ def call(module, function, *arguments):
             "sklearn",
             "analysis",
             "seq2seq.analysis.representations",
-            lambda: call("analysis.representations", "principal_components", None),
+            lambda: call("analysis.representations", "principal_components", pd.DataFrame()),
         ),
         (
             "sklearn",

@@ -13,7 +13,7 @@ from seq2seq.analysis.plots.history import plot_history
 from seq2seq.analysis.plots.translations import plot_attention
 from seq2seq.config import DecoderConfig, EmbeddingsConfig, EncoderConfig, LanguageModelDecoderConfig
 from seq2seq.config.network import LanguageModelEmbeddingsConfig
-from seq2seq.errors import EvaluationError
+from seq2seq.errors import EvaluationError, ModelDirectoryError
 from seq2seq.evaluation.metrics import EvaluationReport, Score
 from seq2seq.inference.results import Hypothesis, Translation, blank_translation
 from seq2seq.inference.text_generator import PerplexityReport
@@ -93,6 +93,7 @@ def test_any_translation_is_shown(translation):
     assert ("and 2 more" in reader.text) == (len(translation.hypotheses) == 7)
     assert len(repr(translation)) < 120
     assert translation.text in reader.text
+    assert ("score" in reader.text) == bool(translation.tokens)
 
 
 REPORT = EvaluationReport(
@@ -183,8 +184,13 @@ def test_a_learning_curve_is_drawn_of_whatever_has_one(tmp_path):
     (losses,) = plot_history(Keras()).axes
     assert losses.get_xlabel() == "epoch"
     assert list(losses.lines[1].get_ydata()) == [2.5, 2.25]
-    with pytest.raises(EvaluationError, match="nothing to draw"):
+    with pytest.raises(ModelDirectoryError, match="not a model directory"):
         plot_history(tmp_path)
+    with pytest.raises(ModelDirectoryError, match="no-such: no such folder"):
+        plot_history(tmp_path / "no-such")
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(EvaluationError, match="nothing to draw"):
+        plot_history(str(tmp_path))
     with pytest.raises(EvaluationError, match=r"takes what train, train_pairs or fit returned.*found int"):
         plot_history(7)
 

@@ -28,6 +28,12 @@ def plan_of(survey, minutes=None, **data):
     return plan_recipe(corpora, survey, minutes)
 
 
+@pytest.mark.parametrize("minutes", [0, -3])
+def test_no_time_is_refused_as_in_a_recipe(minutes):
+    with pytest.raises(ConfigError, match=rf"'training\.minutes': found {minutes}\b.* greater than 0"):
+        plan_of(survey_of(100), minutes)
+
+
 @pytest.mark.parametrize("minutes", TIMES)
 @pytest.mark.parametrize("pairs", SIZES)
 @pytest.mark.parametrize("length", [1, 12, 65, 900])

@@ -20,7 +20,7 @@ from seq2seq import (
 )
 from seq2seq.config import DecoderConfig, EncoderConfig, SearchOptions
 from seq2seq.data.tokenizer import Tokenizer
-from seq2seq.errors import ConfigError, ModelDirectoryError
+from seq2seq.errors import ArgumentError, ConfigError, ModelDirectoryError
 from seq2seq.inference.int8 import quantize_decoder
 from seq2seq.inference.shortlist import shortlist_from_pairs
 from seq2seq.model_directory.directory import load_model_config, read_metadata, write_metadata
@@ -200,6 +200,15 @@ def test_a_text_generator_saves_itself(tmp_path, tokenizer):
         ours, theirs = ([(h.text, h.score) for h in one.generate("a")] for one in (loaded, generator))
         assert ours == theirs
         generator = loaded
+
+
+def test_search_options_are_those_of_the_task(tmp_path, tokenizer):
+    model = small((tokenizer, tokenizer))
+    with pytest.raises(ArgumentError, match=r"^search: expected SearchOptions, found GenerationOptions\.$"):
+        save_model(model, tokenizer, tmp_path / "no", GenerationOptions())
+    with pytest.raises(ArgumentError, match="search: expected SearchOptions or GenerationOptions, found EncoderConfig"):
+        save_model(model, tokenizer, tmp_path / "no", EncoderConfig())
+    assert not (tmp_path / "no").exists()
 
 
 def test_a_save_that_fails_leaves_nothing(tmp_path, saved, monkeypatch):

@@ -3,8 +3,13 @@
 import sys
 from contextlib import suppress
 
+from seq2seq.extras import require_extra
+
 if "IPython" in sys.modules:
-    with suppress(ModuleNotFoundError):  # which a module of this folder explains
+    with (
+        require_extra("analysis", needed_by=__name__),
+        suppress(ModuleNotFoundError),
+    ):  # a module of this folder says it
         from matplotlib import get_backend, pyplot
 
         # A notebook shows a figure from when its backend is loaded, which pyplot puts off until it draws one itself.

@@ -7,7 +7,7 @@ from typing import Any
 
 from seq2seq.errors import EvaluationError
 from seq2seq.extras import require_extra
-from seq2seq.model_directory.directory import read_history
+from seq2seq.model_directory.directory import CONFIG, read_history, read_metadata
 
 with require_extra("analysis", needed_by=__name__):
     from matplotlib.axes import Axes
@@ -25,11 +25,12 @@ def plot_history(run: Any) -> Figure:
             these: a list of validations, or a dict of lists by name.
 
     Raises:
-        EvaluationError: It is something else, or nothing was measured yet.
+        EvaluationError: It is something else, or nothing was measured yet; a copy has no history.
+        ModelDirectoryError: There is no such directory, or its history is damaged.
     """
     unit, losses, bleu, best = _curves(_history(run))
     if not any(losses.values()):
-        raise EvaluationError("there is nothing to draw: the run has no validation yet.")
+        raise EvaluationError("there is nothing to draw: no validation was recorded.")
     figure = Figure(figsize=(11 if bleu else 6, 3.6), layout="constrained")
     panels: list[Axes] = list(figure.subplots(1, 2 if bleu else 1, squeeze=False)[0])
     _draw(panels[0], losses, unit, "loss (nats per token)", best)
@@ -41,6 +42,8 @@ def plot_history(run: Any) -> Figure:
 
 def _history(run: Any) -> Any:
     if isinstance(run, (str, PathLike)):
+        if not (Path(run) / CONFIG).exists():
+            read_metadata(Path(run))  # it says what is not there
         return read_history(Path(run))
     report = getattr(run, "report", run)  # of a translator
     return getattr(report, "history", report)
