@@ -1,5 +1,6 @@
 """What notebooks show: complete, escaped, without a network, and short where a plain repr is read."""
 
+import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -154,6 +155,7 @@ def test_curves_need_two_points():
     assert html_curves({"a": []}) == html_curves({"a": [(1, 2.0)]}) == ""
     svg = html_curves({"<a>": [(1, 2.0), (3, 1.0)], "b": [(1, 2.0)]})
     assert svg.count("<polyline") == 2
+    assert html_curves({"<a>": [(1, 2.0), (2, math.nan), (2, math.inf), (3, 1.0)], "b": [(1, 2.0)]}) == svg
     assert "&lt;a&gt;" in svg
     assert "&lt;b&gt;" in html_table([["<b>", 1]])
 
