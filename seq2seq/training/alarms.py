@@ -1,7 +1,7 @@
 """Alarms of a training run: what was seen, in figures, and what to change.
 
 Each function looks at numbers or texts and gives an `Alarm`, or none where all is well. Those of a validation follow
-from the history alone, so a resumed run says what the uninterrupted one would have said.
+from the history, and from whether the run ends with it: a resumed run says what the uninterrupted one would have said.
 """
 
 import re
@@ -33,11 +33,13 @@ class Alarm(NamedTuple):
     kind       by which it is known that it was said before
     text       what was seen and what to do
     of_result  whether it tells something about the model, once it is trained
+    passes     whether a young model grows out of it
     """
 
     kind: str
     text: str
     of_result: bool = True
+    passes: bool = False
 
 
 class BaselineLosses(NamedTuple):
@@ -67,15 +69,15 @@ class AlarmMonitor:
     at_start: list[Alarm] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
 
-    def record(self, entry: dict[str, Any]) -> list[str]:
-        """Take in a validation and enter its `warnings`; returns those that begin with it.
+    def record(self, entry: dict[str, Any], is_last: bool = False) -> list[str]:
+        """Take in a validation, perhaps the run's last, and enter its `warnings`; returns those that begin with it.
 
         `warnings` has those from before the first batch, too, where no validation before has them.
         """
         said = [text for before in self.history for text in before["warnings"]]
         before = {alarm.kind for alarm in self._at(len(self.history))}
         self.history.append(entry)
-        begun = [alarm.text for alarm in self._at(len(self.history)) if alarm.kind not in before]
+        begun = [alarm.text for alarm in self._at(len(self.history), is_last) if alarm.kind not in before]
         entry["warnings"] = [alarm.text for alarm in self.at_start if alarm.text not in said] + begun
         return begun
 
@@ -91,23 +93,30 @@ class AlarmMonitor:
     def remaining(self) -> list[str]:
         """What holds of the delivered model: the best one or, as long as there is none, the last."""
         best = [number for number, entry in enumerate(self.history, start=1) if entry["best"]]
-        found = self._at(best[-1] if best else len(self.history))
+        found = self._at(best[-1] if best else len(self.history), is_last=True)
         return [alarm.text for alarm in [*self.at_start, *found] if alarm.of_result]
 
-    def _at(self, validations: int) -> list[Alarm]:
+    def _at(self, validations: int, is_last: bool = False) -> list[Alarm]:
         """What holds after so many validations."""
-        return list(validation_alarms(self.history[:validations], self.baselines, self.config))
+        return list(validation_alarms(self.history[:validations], self.baselines, self.config, is_last))
 
 
 def validation_alarms(
-    history: Sequence[Mapping[str, Any]], baselines: BaselineLosses, config: Config
+    history: Sequence[Mapping[str, Any]], baselines: BaselineLosses, config: Config, is_last: bool = False
 ) -> Iterator[Alarm]:
-    """What holds at the last of some validations."""
+    """What holds at the last of some validations; with `is_last`, also what would pass if the run went on.
+
+    Every young model loops and repeats itself. That passes while the loss falls fast, or has only begun to.
+    """
     if not history:
         return
+    losses = [entry["valid_loss"] for entry in history[-2:]]
+    is_young = not is_last and (len(losses) == 1 or losses[0] - losses[1] > MIN_JUMP)
+    no_gain = no_gain_alarm(history[-1], baselines, config.training)
+    in_warmup = history[-1]["update"] < config.training.schedule.warmup_updates
     found = [
-        no_gain_alarm(history[-1], baselines, config.training),
-        *translation_alarms(history[-1], config),
+        None if in_warmup and not is_last else no_gain,
+        *(alarm for alarm in translation_alarms(history[-1], config) if not (is_young and alarm.passes)),
         overfitting_alarm(history, config),
         easy_validation_alarm(history, config),
         learning_rate_alarm(history, config.training),
@@ -192,16 +201,16 @@ def translation_alarms(entry: Mapping[str, Any], config: Config) -> Iterator[Ala
     penalty = ", or translate with --coverage-penalty 0.2" if attends else ""
     faults = entry["translations"] or {"total": 0}
     total, gently = faults["total"], _start_gently(config.training)
-    early = "Early in a run this passes. If it does not,"
+    again = "If the next validation is no better,"
     sayings = {
-        "empty": ("{} of {} translations of the validation corpus are empty", f"{early} {gently}"),
+        "empty": ("{} of {} translations of the validation corpus are empty", f"{again} {gently}"),
         "repeated": (
             "one and the same translation stands for {} different references among {}",
-            f"{early} {gently}",
+            f"{again} {gently}",
         ),
         "looping": (
             "{} of {} translations of the validation corpus repeat the same words over and over",
-            f"{early} train for longer{penalty}",
+            f"{again} train for longer{penalty}",
         ),
         "copied": (
             "{} of {} translations of the validation corpus are the source, copied",
@@ -212,7 +221,8 @@ def translation_alarms(entry: Mapping[str, Any], config: Config) -> Iterator[Ala
     for fault, (what, remedy) in sayings.items():
         if total and faults[fault] >= max(MIN_FAULTS, MAX_FAULT_SHARES[fault] * total):
             figures = what.format(f"{faults[fault]:,}", f"{total:,}")
-            yield Alarm(f"{fault} translations", f"after update {entry['update']:,}, {figures}. {remedy}")
+            text = f"after update {entry['update']:,}, {figures}. {remedy}"
+            yield Alarm(f"{fault} translations", text, passes=fault != "copied")
 
 
 def overfitting_alarm(history: Sequence[Mapping[str, Any]], config: Config) -> Alarm | None:

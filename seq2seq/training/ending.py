@@ -7,7 +7,6 @@ from shlex import quote
 
 import numpy as np
 
-from seq2seq.config import TrainingConfig
 from seq2seq.evaluation.baselines import COPY, FREQUENT, MODEL, compare_with_baselines
 from seq2seq.model_directory.directory import CONFIG, load_weights
 from seq2seq.models.base import DecoderModel, weight_name
@@ -49,16 +48,17 @@ def _delivered_weights(model: DecoderModel, directory: Path) -> Iterator[None]:
             weight.assign(before[weight_name(weight)])
 
 
-def baseline_warnings(comparison: Comparison, config: TrainingConfig) -> list[str]:
-    """What to say of a model that a baseline matches, once it has learnt something; [] where it beats both."""
+def baseline_warnings(comparison: Comparison, longer: str) -> list[str]:
+    """What to say of a model that a baseline matches, once it has learnt something; [] where it beats both.
+
+    `longer` are the flags with which its run would continue.
+    """
     model, name = comparison[MODEL]["BLEU"], max((COPY, FREQUENT), key=lambda name: comparison[name]["BLEU"])
     if comparison[name]["BLEU"] < model:
         return []
-    limits = {key: getattr(config, key) for key in ("epochs", "updates")}
-    longer = " ".join(f"--set training.{key}={2 * limit}" for key, limit in limits.items() if limit)
     return [
-        f"on the validation corpus {name} has BLEU {comparison[name]['BLEU']:.2f}, and the model {model:.2f}: as a "
-        f"translator it is of no use. Train on more text, or for longer: {longer}"
+        f"on the validation corpus the model has BLEU {model:.2f}, no better than {comparison[name]['BLEU']:.2f} of "
+        f"{name}: as a translator it is of no use. Train on more text, or for longer{longer and f': {longer}'}"
     ]
 
 

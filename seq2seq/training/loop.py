@@ -1,7 +1,7 @@
 """The training loop: exact to resume, driven by one compiled step, open to Keras callbacks."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from seq2seq.training.recovery import CHECK_INTERVAL, DivergenceError, Divergenc
 from seq2seq.training.run_state import RunState, StopResult, check_stopping, plan_epoch, planned_updates
 from seq2seq.training.validation import Validator
 
+SETTLED_SHARE = 1 / 3  # of the updates; before, most of the time went into measuring and a young model's long sentences
 DISPLAY_INTERVAL = 10  # batches between two looks at the live line: to look is to wait for the device
 
 
@@ -154,7 +155,7 @@ class TrainingLoop:
                 if progress.total_batches % CHECK_INTERVAL == 0:
                     self.monitor.check_skipped_updates()
                 if self._validation_is_due(plan):
-                    logs = logs | self._validate()
+                    logs = logs | self._validate(ends_epoch=progress.batch == len(plan))
                 elif self.requests.save:
                     self._save_unless_skipping()
                 if self._stands_still:
@@ -196,18 +197,21 @@ class TrainingLoop:
             return self.run_state.batch == len(plan)
         return self.run_state.total_batches % (every * accumulate) == 0
 
-    def _validate(self) -> dict[str, float]:
+    def _validate(self, ends_epoch: bool = False) -> dict[str, float]:
         """Validate: log, save the best, update the schedule; returns logs for callbacks."""
         training, progress = self.config.training, self.run_state
         with self.model.update.averaged_weights():  # with `ema_decay`, they are what is measured, kept and delivered
             entry = self._measure()
+            after = replace(progress, epoch=progress.epoch + ends_epoch)
+            is_last = check_stopping(self.config, after, self.requests.end) is not None
             update_plateau(training, progress, progress.wait == 0, self.update)
             self.display.print_validation(entry, improved=entry["best"])
-            for text in self.alarms.record(entry):
+            for text in self.alarms.record(entry, is_last):
                 self.display.print(f"warning: {text}")
-            if not self.said_late and (warning := late_warning(training.minutes, self.expected_seconds)):
+            settled = self.update >= SETTLED_SHARE * self.planned_updates
+            if settled and not self.said_late and (late := late_warning(training.minutes, self.expected_seconds)):
                 self.said_late = True
-                self.display.print(warning)
+                self.display.print(late)
             self.directory.record_validation(entry, progress)
             if self.tensorboard is not None:
                 self.tensorboard.log_validation(entry, *self.validator.samples())
@@ -270,6 +274,7 @@ class TrainingLoop:
         )
         self.run_state = self.directory.load(checkpoint)
         self.run_state.rollbacks, self.run_state.seconds = before.rollbacks + 1, before.seconds
+        self.run_state.plan = before.plan
         self.model.update.consecutive_skips.assign(0)
         self.monitor.recent_batches.clear()
         self.alarms.roll_back(self.run_state.validations)

@@ -1,6 +1,7 @@
 """How fast a run is, measured before its first update, and how many updates therefore fit into `training.minutes`."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from seq2seq.config import Config
@@ -37,11 +38,15 @@ def needs_plan(config: Config) -> bool:
 def with_recorded_plan(config: Config, started: Config) -> Config:
     """The recipe that a run is resumed with, with what `plan_updates` decided in the recipe that was recorded.
 
-    With other `minutes`, `updates` stay open, to be planned anew. Given `updates` that are not the recorded ones win.
+    With other `minutes`, `updates` stay open, to be planned anew. Given `updates` that are not the recorded ones win,
+    and validation stays as far apart as it was.
     """
     before, now = started.training, config.training
-    if before.minutes is None or now.minutes is None or now.updates not in (None, before.updates):
+    if before.minutes is None or now.minutes is None:
         return config
+    if now.updates not in (None, before.updates):
+        interval = config.validation.interval_updates or started.validation.interval_updates
+        return _with_plan(config, now.updates, interval)
     updates = before.updates if now.minutes == before.minutes else None
     plan = started if now.updates is None else config
     return _with_plan(config, updates, plan.validation.interval_updates, plan.training.schedule.warmup_updates)
@@ -99,8 +104,8 @@ def describe_plan(config: Config, pace: Pace, end: int) -> str:
     distance = "every epoch" if interval is None else f"every {pluralize(interval, 'update')}"
     warmup = training.schedule.warmup_updates
     return (
-        f"planned for {training.minutes:g} minutes: {pluralize(training.updates, 'update')} of {pace.update:.2g} s"
-        f"{by_epochs}; validation, of {pace.validation:.2g} s, {distance}"
+        f"planned for {pluralize(training.minutes, 'minute')}: {pluralize(training.updates, 'update')} of "
+        f"{pace.update:.2g} s{by_epochs}; validation, of {pace.validation:.2g} s, {distance}"
         + (f"; warmup of {pluralize(warmup, 'update')}" if warmup else "")
     )
 
@@ -118,11 +123,32 @@ def late_warning(minutes: float | None, expected: float) -> str:
     )
 
 
-def _with_plan(config: Config, updates: int | None, interval: int | None, warmup: int) -> Config:
+def recorded_plan(config: Config) -> dict[str, Any] | None:
+    """What a checkpoint keeps of a run of given minutes; None of any other run."""
+    training = config.training
+    if training.minutes is None:
+        return None
+    return {
+        "minutes": training.minutes,
+        "updates": training.updates,
+        "interval_updates": config.validation.interval_updates,
+        "warmup_updates": training.schedule.warmup_updates,
+    }
+
+
+def with_plan_of_checkpoint(config: Config, plan: Mapping[str, Any] | None) -> Config:
+    """A recipe that `needs_plan`, with that of its checkpoint where that was made for as many minutes."""
+    if plan is None or plan["minutes"] != config.training.minutes:
+        return config
+    return _with_plan(config, plan["updates"], plan["interval_updates"], plan["warmup_updates"])
+
+
+def _with_plan(config: Config, updates: int | None, interval: int | None, warmup: int | None = None) -> Config:
     def changed(section: Any, **values: Any) -> Any:
         return section.model_copy(update=values)
 
-    training = changed(
-        config.training, updates=updates, schedule=changed(config.training.schedule, warmup_updates=warmup)
-    )
+    schedule = config.training.schedule
+    if warmup is not None:
+        schedule = changed(schedule, warmup_updates=warmup)
+    training = changed(config.training, updates=updates, schedule=schedule)
     return changed(config, training=training, validation=changed(config.validation, interval_updates=interval))

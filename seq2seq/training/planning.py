@@ -8,10 +8,11 @@ import math
 
 import numpy as np
 
-from seq2seq.config import TranslationConfig, validate_config
+from seq2seq.config import TrainingConfig, TranslationConfig, validate_config
 from seq2seq.config.data import DataConfig, ValidConfig
 from seq2seq.corpora import open_corpus
 from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs, survey_corpus
+from seq2seq.training.display import pluralize
 
 # Characters of the longer side: some 100, 800, 5,000, 30,000 and 300,000 sentences, and 3 and 30 million.
 CHARACTERS = 6e3, 5e4, 3e5, 2e6, 2e7, 2e8, 2e9
@@ -59,7 +60,10 @@ def plan_training(
 
     Raises:
         CorpusError: See `survey_corpus`.
+        ConfigError: No run can take so many minutes.
     """
+    if minutes is not None:
+        TrainingConfig(minutes=minutes)  # which refuses them before the text is read
     survey = survey_corpus(open_corpus(found.corpus))
     data = DataConfig(
         train=found.corpus,
@@ -130,12 +134,17 @@ def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = 
 def describe_recipe(config: TranslationConfig) -> str:
     """The choices that matter, in a line."""
     training, tokenizer = config.training, config.tokenizer
-    length = [f"at most {training.epochs} epochs", f"{training.minutes or 0:g} minutes"][: 1 + bool(training.minutes)]
+    length = [f"at most {pluralize(training.epochs, 'epoch')}"] if training.epochs else []
+    if training.updates:  # which decide where minutes are given, too
+        length.append(pluralize(training.updates, "update"))
+    elif training.minutes:
+        length.append(pluralize(training.minutes, "minute"))
+    batch = config.batching.max_tokens
     return (
         f"{'joint vocabulary' if tokenizer.joint else 'two vocabularies'} of {tokenizer.vocabulary_size:,}, "
         f"{config.encoder.units} units, dropout {config.encoder.dropout:g}, "
-        f"batches of {config.batching.max_tokens:,} tokens, learning rate {training.learning_rate:g}, "
-        f"{' or '.join(length)}"
+        f"batches {f'of {batch:,} tokens' if batch else 'as suits the device'}, "
+        f"learning rate {training.learning_rate:g}, {' or '.join(length)}"
     )
 
 

@@ -25,9 +25,17 @@ from seq2seq.training.display import Display, TensorBoardWriter, make_display
 from seq2seq.training.ending import Comparison, baseline_warnings, compare_delivered_model, say_how_it_ended
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.machine import Machine, check_workers, set_up_machine, with_batch_tokens
-from seq2seq.training.pace import describe_plan, needs_plan, plan_updates
+from seq2seq.training.pace import describe_plan, needs_plan, plan_updates, recorded_plan, with_plan_of_checkpoint
 from seq2seq.training.recovery import DivergenceMonitor
-from seq2seq.training.run_state import RunState, StopResult, check_update_count, nothing_left, plan_epoch
+from seq2seq.training.run_state import (
+    RunState,
+    StopResult,
+    check_update_count,
+    how_to_continue,
+    nothing_left,
+    plan_epoch,
+    planned_updates,
+)
 from seq2seq.training.setup import (
     make_compiled_model,
     measure_pace,
@@ -190,7 +198,8 @@ def _train(
             comparison = None if loop.end is None else compare_delivered_model(loop)
     # Of a model that has learnt nothing, an alarm says it already, and better what to do.
     learnt = loop.run_state.best is not None
-    beaten = baseline_warnings(comparison, config.training) if comparison is not None and learnt else []
+    longer = how_to_continue(loop.config, loop.run_state)
+    beaten = baseline_warnings(comparison, longer) if comparison is not None and learnt else []
     remaining = [*alarms.remaining(), *beaten]
     if not has_ended:
         say_how_it_ended(loop, display, comparison)
@@ -204,7 +213,7 @@ def _train(
         progress.seconds,
         progress.best,
         records.history(),
-        warnings=[*alarms.said(), *beaten],
+        warnings=list(dict.fromkeys([*alarms.said(), *(() if loop.end is None else remaining)])),
         remaining_warnings=remaining,
         comparison=comparison,
         samples=[pair[:2] for pair in choose_samples(data.valid_pairs)] if "source" in data.sides else [],
@@ -227,14 +236,17 @@ def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
     """Decide how many updates fit into `training.minutes` where that is open, for this run and all that resume it."""
     config, display = loop.config, loop.display
     if needs_plan(config):
-        pace = measure_pace(loop.validator, loop.directory, loop.run_state, plan, loop.stop)
-        if pace is None:  # interrupted
-            return
-        loop.run_state.seconds = pace.so_far
-        loop.config = plan_updates(config, pace, loop.epoch_batches, loop.update)
-        loop.alarms.config = loop.config
-        loop.directory.replace_config(loop.config)
-        display.print(describe_plan(loop.config, pace, loop.planned_updates))
+        config = with_plan_of_checkpoint(config, loop.run_state.plan)
+        if needs_plan(config):
+            pace = measure_pace(loop.validator, loop.directory, loop.run_state, plan, loop.stop)
+            if pace is None:  # interrupted
+                return
+            loop.run_state.seconds = pace.so_far
+            config = plan_updates(config, pace, loop.epoch_batches, loop.update)
+            display.print(describe_plan(config, pace, planned_updates(config.training, loop.epoch_batches)))
+        loop.config = loop.alarms.config = config
+        loop.directory.replace_config(config)
+    loop.run_state.plan = recorded_plan(config)
     if alarm := short_run_alarm(loop.planned_updates, loop.config.training):
         loop.alarms.at_start.append(alarm)
         display.print(f"warning: {alarm.text}")

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from seq2seq.config import Config, TrainingConfig
 from seq2seq.data.batching import BatchPlan, plan_batches
@@ -31,6 +31,7 @@ class RunState:
     plateau_factor   what the plateau schedule has multiplied the learning rate by
     plateau_wait     validations without improvement that it has counted
     rollbacks        how often the run has gone back to a checkpoint, each time with half the learning rate
+    plan             what `training.minutes` decided, see `pace.recorded_plan`; None of a run without
     """
 
     epoch: int = 1
@@ -47,6 +48,7 @@ class RunState:
     plateau_factor: float = 1.0
     plateau_wait: int = 0
     rollbacks: int = 0
+    plan: dict[str, Any] | None = None
 
     def update_best(
         self, loss: float, bleu: float | None, metric: str, update: int, beats_baseline: bool = True
@@ -147,21 +149,27 @@ def check_stopping(config: Config, run_state: RunState, stopped_by_callback: boo
 
 
 def nothing_left(config: Config, run_state: RunState, end: StopResult) -> str:
-    """What to say when a run that has ended is resumed, and with which keys it would continue."""
-    training, validation = config.training, config.validation
-    updates, more, message = run_state.total_batches // training.accumulation_steps, [], end.message
-    if training.updates is not None and updates >= training.updates:
+    """What to say when a run that has ended is resumed, and how it would continue."""
+    training, message = config.training, end.message
+    if training.updates is not None and end.reason is StopReason.UPDATES:
+        updates = run_state.total_batches // training.accumulation_steps
         message = f"{updates:,} of {_done(training.updates, 'update')}"
-        more.append(f"training.updates={_half_more(training.updates)}")
-        if training.minutes is not None:
-            more = [f"training.minutes={2 * training.minutes:g}"]
+    elif training.epochs is not None and end.reason is StopReason.EPOCHS:
+        message = f"{training.epochs:,} of {_done(training.epochs, 'epoch')}"
+    return f"nothing left to do: {message}. More: {how_to_continue(config, run_state)}"
+
+
+def how_to_continue(config: Config, run_state: RunState) -> str:
+    """The flags with which a run that has ended would continue; "" if only a callback ended it."""
+    training, validation, more = config.training, config.validation, []
+    if training.updates is not None and run_state.total_batches // training.accumulation_steps >= training.updates:
+        by_updates = f"training.updates={_half_more(training.updates)}"
+        more.append(by_updates if training.minutes is None else f"training.minutes={2 * training.minutes:g}")
     if training.epochs is not None and run_state.epoch > training.epochs:
-        if end.reason is StopReason.EPOCHS:
-            message = f"{training.epochs:,} of {_done(training.epochs, 'epoch')}"
         more.append(f"training.epochs={_half_more(training.epochs)}")
     if validation.patience is not None and run_state.wait >= validation.patience:
         more.append(f"validation.patience={validation.patience + run_state.wait}")
-    return f"nothing left to do: {message}. More: {' '.join(f'--set {setting}' for setting in more)}"
+    return " ".join(f"--set {setting}" for setting in more)
 
 
 def _half_more(count: int) -> int:

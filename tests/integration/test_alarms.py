@@ -42,12 +42,12 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def config(corpus):
-    """So large a learning rate that the model soon gets worse."""
+    """So few updates that the model still writes the same words over and over."""
     files = {"source": str(corpus / "valid.en"), "target": str(corpus / "valid.de")}
     return toy_config(
         corpus,
         data={"valid": files},
-        training={"epochs": 4, "learning_rate": 0.05, "accumulation_steps": 2},
+        training={"epochs": 3, "learning_rate": 0.05, "accumulation_steps": 2},
         validation={"metric": "bleu", "compute_bleu": True, "interval_updates": 6},
         search={"beam_size": 1},
     )
@@ -66,13 +66,12 @@ def test_an_alarm_is_shown_recorded_and_reported_when_it_begins(whole):
     history = read_history(report.directory)
     assert report.history == history
     recorded = [text for entry in history for text in entry["warnings"]]
-    assert report.warnings[: len(recorded)] == recorded
-    assert all("as a translator it is of no use" in text for text in report.warnings[len(recorded) :])
+    assert report.warnings == list(dict.fromkeys([*recorded, *report.remaining_warnings]))
     known = sum(pair in pairs(120, 1) for pair in VALID)
     assert f"the source of {known} of 12 validation pairs is in the training corpus, and of {known} the" in recorded[0]
     assert history[0]["warnings"][0] == recorded[0], "from before the first batch"
     loops = [text for text in recorded if "translations of the validation corpus repeat" in text]
-    assert loops, "a model that has seen 12 batches writes the same words over and over"
+    assert loops == history[-1]["warnings"], "before, it may grow out of that"
     shown = re.findall("^warning: (.*)$", said, re.MULTILINE)
     assert shown == [*recorded, *report.remaining_warnings]
     assert all(entry["translations"]["total"] == 12 for entry in history)
@@ -182,7 +181,7 @@ def test_what_a_command_line_ends_with_where_there_are_no_files(corpus, tmp_path
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(toy_values(corpus)), encoding="utf-8")
     assert run("train", recipe, "--output", tmp_path / "m", "--set", "training.updates=2") == 0
-    assert list(commands(capsys.readouterr().out)) == ["translate", "inspect"]
+    assert list(commands(capsys.readouterr().out)) == ["translate", "give it away", "inspect"]
     recipe.write_text(dump_config(language_model_config(corpus)), encoding="utf-8")
     assert run("train", recipe, "--output", tmp_path / "lm", "--show-translations") == 2
     assert "--show-translations: a model of task" in capsys.readouterr().err

@@ -62,6 +62,7 @@ def test_the_decision_is_recorded_and_training_again_with_it_makes_the_same_run(
     assert decided(whole) == (UPDATES, INTERVAL, WARMUP)
     assert load_model_config(whole).training.minutes == 0.25
     train(load_config(whole / CONFIG), tmp_path)
+    assert load_arrays(tmp_path / LAST)[1]["run_state"]["plan"]["updates"] == UPDATES
     assert_same_run(whole, tmp_path)
     assert not paced, "the recipe says it all"
 
@@ -99,6 +100,21 @@ def test_other_minutes_plan_anew(recorded, corpus, paced, tmp_path):
     assert "resuming after update 5, in epoch 1\n" in screen.getvalue()
     assert "planned for 0.5 minutes: " in screen.getvalue()
     assert decided(tmp_path)[2] == WARMUP
+
+
+def test_an_attempt_at_other_minutes_does_not_lose_the_plan(corpus, whole, paced, monkeypatch, tmp_path):
+    """It was interrupted before it decided; the checkpoint still has what was decided before."""
+    assert not train(recipe(corpus), tmp_path, [InterruptAfter(5)]).end
+    plan = {"minutes": 0.25, "updates": UPDATES, "interval_updates": INTERVAL, "warmup_updates": WARMUP}
+    assert load_arrays(tmp_path / LAST)[1]["run_state"]["plan"] == plan
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "measure_pace", lambda *arguments: arguments[-1].set())
+        assert not train(recipe(corpus, 0.5), tmp_path).end
+    assert decided(tmp_path)[0] is None
+    assert train(recipe(corpus), tmp_path).end
+    assert decided(tmp_path) == (UPDATES, INTERVAL, WARMUP)
+    assert len(paced) == 1
+    assert_same_run(whole, tmp_path)
 
 
 def test_a_finished_run_says_what_would_continue_it(corpus, whole, paced, tmp_path):

@@ -132,6 +132,28 @@ def test_each_fault_of_translations_rings_from_its_share_on(fault):
     assert not list(translation_alarms(entry | {"translations": healthy | {"total": 5, fault: 2}}, CONFIG))
 
 
+def test_what_a_young_model_grows_out_of_rings_when_it_stays_or_the_run_ends():
+    looping, copied = ({"total": 10, "empty": 0, "repeated": 1, "looping": 9, "copied": n} for n in (0, 9))
+    kinds = ["looping translations"]
+
+    def found(losses, faults=looping, **more):
+        history = entries(*((5.0, loss, 1.0) for loss in losses), translations=[faults] * len(losses))
+        return [alarm.kind for alarm in validation_alarms(history, BASELINES, CONFIG, **more)]
+
+    assert found([4.5]) == found([4.5, 4.0]) == found([4.5, 4.0, 3.5]) == []
+    assert found([4.5, 4.4]) == found([4.5, 4.0, 3.9]) == kinds
+    assert found([4.5], is_last=True) == found([4.5, 4.0], is_last=True) == kinds
+    assert found([4.5], copied) == ["copied translations"], "which no training mends"
+
+
+def test_no_gain_within_the_warmup_is_no_alarm_unless_the_run_ends_there():
+    config = toy_config(Path(), training={"schedule": {"warmup_updates": 2000}})
+    history = entries((6.5, 6.2, 0.0))
+    assert not list(validation_alarms(history, BASELINES, config))
+    (alarm,) = validation_alarms(history, BASELINES, config, is_last=True)
+    assert "train for longer than that" in alarm.text
+
+
 def test_overfitting_names_the_best_model_and_what_to_do():
     rows = [(3.0, 3.0, 20.0), (2.0, 2.5, 30.0), (1.5, 2.52, 29.0), (1.2, 2.6, 29.5), (1.0, 2.7, 28.0)]
     history = entries(*rows)
@@ -239,8 +261,8 @@ def test_what_remains_is_what_holds_of_the_best_model():
         monitor.record(entry)
     assert monitor.remaining() == ["rare"]
     monitor.roll_back(1)
-    assert monitor.remaining() == ["rare", monitor.history[0]["warnings"][2]]
-    assert "9 of 10 translations" in monitor.remaining()[1]
+    _, faults = monitor.remaining()
+    assert "9 of 10 translations" in faults, "as it is delivered, it will not grow out of that"
     stuck = AlarmMonitor(CONFIG, BASELINES)
     for entry in entries((6.5, 6.2, 0.0), (6.5, 6.3, 0.0)):
         stuck.record(entry | {"best": False})

@@ -142,9 +142,12 @@ def test_a_run_must_make_an_update():
 
 
 def test_counts_are_said_with_their_number():
-    assert [pluralize(n, noun) for n, noun in [(1, "batch"), (2, "batch"), (0, "epoch"), (3000, "update")]] == [
+    assert [
+        pluralize(n, noun) for n, noun in [(1, "batch"), (2, "batch"), (0, "epoch"), (3000, "update"), (30.0, "minute")]
+    ] == [
         "1 batch",
         "2 batches",
         "0 epochs",
         "3,000 updates",
+        "30 minutes",
     ]

@@ -127,6 +127,11 @@ def test_updates_that_are_given_win():
     for given in (recipe(updates=5), recipe(minutes=60, updates=5), recipe(minutes=None, updates=5)):
         assert not needs_plan(given)
         assert with_recorded_plan(given, started) == given
+    thinned = plan_updates(recipe(interval=1), PACE, EPOCH, 0).validation
+    assert thinned.interval_updates > 1
+    started = started.model_copy(update={"validation": thinned})
+    assert with_recorded_plan(recipe(updates=5), started).validation == thinned, "or the run would be refused"
+    assert with_recorded_plan(recipe(updates=5, interval=7), started).validation.interval_updates == 7
     never_planned = recipe(minutes=None, updates=5)
     assert with_recorded_plan(recipe(minutes=60, updates=5), never_planned).training.updates == 5
     assert needs_plan(with_recorded_plan(recipe(minutes=60), never_planned))

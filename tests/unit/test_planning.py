@@ -7,10 +7,10 @@ import pytest
 
 from seq2seq.config import CorpusConfig, dump_config, parse_config_text
 from seq2seq.config.data import DataConfig, ValidConfig
-from seq2seq.corpora.survey import CorpusSurvey
+from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import ConfigError
-from seq2seq.training.planning import PLAN, describe_recipe, plan_held_out, plan_recipe
+from seq2seq.training.planning import PLAN, describe_recipe, plan_held_out, plan_recipe, plan_training
 
 SIZES = [1, 20, 100, 800, 5_000, 29_000, 118_000, 10**6, 10**7, 10**8]  # pairs
 TIMES = [1, 5, 30, 480, 30 * 24 * 60, None]  # minutes
@@ -43,6 +43,30 @@ def test_every_plan_is_a_whole_recipe(pairs, minutes, length):
     assert plan.training.minutes == minutes
     assert plan.data.filters.max_tokens <= plan.batching.max_tokens
     assert str(plan.encoder.units) in describe_recipe(plan)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "batches of 1,000 tokens, learning rate 0.002, at most 30 epochs or 1 minute"),
+        (
+            {"training.epochs": None, "batching.max_tokens": None},
+            "batches as suits the device, learning rate 0.002, 1 m",
+        ),
+        ({"training.updates": 1500}, "at most 30 epochs or 1,500 updates"),
+    ],
+)
+def test_a_recipe_is_described_as_it_was_changed(changes, said):
+    plan = plan_of(survey_of(30_000))
+    changed = parse_config_text(dump_config(plan).encode(), "plan", {"training.minutes": 1, **changes})
+    assert said in describe_recipe(changed)
+
+
+@pytest.mark.parametrize("minutes", [-3, 0, float("nan")])
+def test_impossible_minutes_are_refused_before_the_text_is_read(minutes, tmp_path):
+    found = DetectedPairs(CorpusConfig(tsv=str(tmp_path / "no.tsv")), None, None, "")
+    with pytest.raises(ConfigError, match="'minutes': found"):
+        plan_training(found, minutes)
 
 
 def test_more_text_means_a_larger_model_that_is_regularised_less_and_read_less_often():
