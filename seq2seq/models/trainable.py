@@ -81,7 +81,7 @@ class TrainableModel(keras.Model):
     @check_arguments()
     def compile(
         self,
-        optimizer: str | keras.optimizers.Optimizer = "adam",
+        optimizer: str | dict[str, Any] | keras.optimizers.Optimizer = "adam",
         loss: Any = None,
         *,
         label_smoothing: float = 0.0,
@@ -97,7 +97,8 @@ class TrainableModel(keras.Model):
         weights and the optimizer's slots are on every replica, all other numbers of training are kept once.
 
         Args:
-            optimizer: A Keras optimizer without clip arguments, or its name.
+            optimizer: A Keras optimizer without clip arguments, its name, or its name and configuration as Keras
+                serializes them.
             loss: Refused: the model has its own.
             label_smoothing: Share of the label's probability that is spread over the vocabulary.
             clip_norm: Largest global norm of an update's gradient; None: no clipping.
