@@ -50,7 +50,7 @@ model.fit(
     shuffle=False,  # the dataset deals other batches in each epoch
     callbacks=[
         keras.callbacks.EarlyStopping("val_nll", mode="min", patience=3, restore_best_weights=True),
-        # To go on with: keras.models.load_model(...).fit(...). It has no tokenizers: `Translator.save` keeps all.
+        # To resume training: keras.models.load_model(...).fit(...). It has no tokenizers: `Translator.save` keeps all.
         keras.callbacks.ModelCheckpoint(f"{given.output}.keras", "val_nll", mode="min", save_best_only=True),
     ],
 )

@@ -4,7 +4,7 @@
     python examples/train.py --set encoder.units=256       with a wider encoder; any `section.key=value` of the recipe
     python examples/train.py recipe.yaml --output runs/mine
 
-Interrupted with Ctrl-C, the same command goes on where it stopped.
+Interrupted with Ctrl-C, the same command resumes the run.
 """
 
 import argparse

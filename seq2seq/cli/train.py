@@ -26,14 +26,14 @@ def train(
         ),
     ],
     minutes: Annotated[
-        float | None, typer.Option(help="Plan the run to take so long; default: as long as the text makes sense of.")
+        float | None, typer.Option(help="Planned length of the run; default: as the amount of text suggests.")
     ] = None,
     languages: Annotated[
-        str | None, typer.Option(metavar="CODES", help="Of PAIRS: their languages, e.g. en-de; default: as found.")
+        str | None, typer.Option(metavar="CODES", help="Languages of PAIRS, e.g. en-de; default: as found.")
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(metavar="I,J", help="Of PAIRS: columns of source and target, counted from 1; default: as found."),
+        typer.Option(metavar="I,J", help="Columns of source and target in PAIRS, counted from 1; default: as found."),
     ] = None,
     overrides: Annotated[
         list[str] | None,

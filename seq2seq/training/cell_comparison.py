@@ -115,7 +115,7 @@ def compare_cells(
     Args:
         pairs, valid, languages, columns, overrides: See `train_pairs`.
         cells: Names in `seq2seq.layers.cells.CELLS`.
-        directory: Where the runs lie, a folder for each, so that the same call goes on with what was interrupted; by
+        directory: Where the runs lie, a folder for each, so that the same call resumes what was interrupted; by
             default a temporary one.
         seeds: Of initial weights, dropout and order.
         updates: Of each run.

@@ -66,7 +66,7 @@ def train_pairs(
         directory: The model directory; by default a temporary one that is deleted with the translator.
         valid: What is measured while training: pairs in the same shapes, a number of pairs to hold out of `pairs`, or
             their share as a fraction; by default a share that the amount of text decides.
-        minutes: How long to train; by default as long as the amount of text makes sense of.
+        minutes: How long to train; by default as the amount of text suggests.
         languages: Of source and target, as `"en-de"`; by default those that the columns' or files' names tell, if any.
         columns: Which two hold source and target: names of a data frame's or dicts', numbers from 1 of a file's.
         overrides: Keys of the recipe to decide otherwise: `{"encoder.cell": "lstm"}`, or `["encoder.cell=lstm"]`.

@@ -26,7 +26,7 @@ PLAN = {
     "batch_tokens": (200, 300, 500, 1000, 1000, 2000, 4000),
     # Higher for few resources (ibid.). To drop whole words as well brought nothing, see the measurements.
     "dropout": (0.4, 0.4, 0.35, 0.3, 0.2, 0.1, 0.1),
-    # As long as the text makes sense of; patience ends a run before that if nothing gets better.
+    # What the amount of text suggests; patience ends a run before that if nothing gets better.
     "epochs": (60, 50, 40, 30, 15, 6, 3),
 }
 # One vocabulary for both languages where the target's letters are mostly the source's: names and numbers are then
@@ -82,7 +82,7 @@ def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = 
     Args:
         data: The corpora; `valid` is that of `plan_held_out`, or another.
         survey: Of `data.train`, as `survey_corpus` counts it.
-        minutes: How long training may take; by default as long as the text makes sense of.
+        minutes: How long training may take; by default as the amount of text suggests.
     """
     text = max(survey.source_characters, survey.target_characters, 1)
     readable = math.inf if minutes is None else max(minutes, 0.0) * CHARACTERS_PER_MINUTE  # the recipe refuses less
