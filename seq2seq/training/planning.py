@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from seq2seq.config import TrainingConfig, TranslationConfig, validate_config
-from seq2seq.config.data import DataConfig, ValidConfig
+from seq2seq.config.data import DataConfig, FilterConfig, ValidConfig
 from seq2seq.corpora import open_corpus
 from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs, survey_corpus
 from seq2seq.training.display import pluralize
@@ -40,8 +40,8 @@ WARMUP_SHARE, MIN_WARMUP, MAX_WARMUP = 0.1, 20, 200  # of the updates; updates
 # Assumed for the size of the model: characters of a side that a CPU core learns from in a minute, and how often a run
 # should read what its size is made for. Measured speed decides the number of updates, see `training.minutes`.
 CHARACTERS_PER_MINUTE, CHARACTERS_PER_TOKEN, WANTED_PASSES = 1_200_000, 4, 10
-# Held out: about 12 of 100 pairs, 50 of 800, 150 of 5,000, 500 of 29,000. BLEU of few sentences is chance.
-HELD_OUT, HELD_OUT_EXPONENT, MAX_HELD_OUT, MIN_FOR_BLEU = 0.6, 0.65, 2_000, 200
+# Held out: about 12 of 100 pairs, 50 of 800, 150 of 5,000, 500 of 29,000.
+HELD_OUT, HELD_OUT_EXPONENT, MAX_HELD_OUT = 0.6, 0.65, 2_000
 PATIENCE, MAX_INTERVAL = 8, 2_000  # validations; updates between them, where an epoch has more
 # Words a character, at least, where blanks divide words; BLEU divides the text of these languages itself.
 WORDS_PER_CHARACTER, DIVIDED_LANGUAGES = 1 / 15, ("zh", "ja", "ko")
@@ -70,6 +70,7 @@ def plan_training(
         valid=valid or plan_held_out(survey),
         source_language=found.source_language,
         target_language=found.target_language,
+        filters=FilterConfig(max_ratio=_max_ratio(survey)),
     )
     return plan_recipe(data, survey, minutes), survey
 
@@ -122,7 +123,7 @@ def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = 
         },
         "validation": {
             "interval_updates": MAX_INTERVAL if epoch_updates > MAX_INTERVAL else None,
-            "metric": "bleu" if _bleu_tells(data, survey) else "loss",
+            "metric": "bleu" if _bleu_finds_words(data, survey) else "loss",
             "patience": PATIENCE,
         },
     }
@@ -148,6 +149,13 @@ def describe_recipe(config: TranslationConfig) -> str:
     )
 
 
+def _max_ratio(survey: CorpusSurvey) -> float:
+    """That of a recipe, times how much longer one side usually is: Chinese has a third of the characters of English."""
+    usual: float = FilterConfig.model_fields["max_ratio"].default
+    sides = max(survey.source_characters, 1), max(survey.target_characters, 1)
+    return _round(usual * max(sides) / min(sides), 0.1)
+
+
 def _at(characters: float, choice: str) -> float:
     """A row of `PLAN` at an amount of text, between its columns by the logarithm."""
     return float(np.interp(math.log(max(characters, 1.0)), np.log(CHARACTERS), PLAN[choice]))
@@ -158,9 +166,10 @@ def _round(value: float, step: float) -> float:
     return round(round(value / step) * step, 6)
 
 
-def _bleu_tells(data: DataConfig, survey: CorpusSurvey) -> bool:
-    """Whether BLEU can choose between validations: of enough sentences, in a language whose words it finds."""
-    valid = data.valid
-    pairs = MIN_FOR_BLEU if not valid.held_out else valid.pairs or (valid.fraction or 0.0) * survey.pairs
+def _bleu_finds_words(data: DataConfig, survey: CorpusSurvey) -> bool:
+    """Whether BLEU can choose between validations: in text whose words blanks divide, or that it divides itself.
+
+    Even that of a dozen sentences chooses better than their loss, which is lowest long before the translations are best.
+    """
     divided = survey.target_words >= WORDS_PER_CHARACTER * survey.target_characters
-    return pairs >= MIN_FOR_BLEU and (divided or data.target_language in DIVIDED_LANGUAGES)
+    return divided or data.target_language in DIVIDED_LANGUAGES
