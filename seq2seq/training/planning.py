@@ -169,7 +169,7 @@ def _round(value: float, step: float) -> float:
 def _bleu_finds_words(data: DataConfig, survey: CorpusSurvey) -> bool:
     """Whether BLEU can choose between validations: in text whose words blanks divide, or that it divides itself.
 
-    Even that of a dozen sentences chooses better than their loss, which is lowest long before the translations are best.
+    Even of a dozen sentences it chooses better than their loss, which is lowest long before translations are best.
     """
     divided = survey.target_words >= WORDS_PER_CHARACTER * survey.target_characters
     return divided or data.target_language in DIVIDED_LANGUAGES

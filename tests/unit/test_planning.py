@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from seq2seq.config import CorpusConfig, dump_config, parse_config_text
-from seq2seq.config.data import DataConfig, ValidConfig
+from seq2seq.config.data import DataConfig
 from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import ConfigError
@@ -121,11 +121,9 @@ def test_bleu_decides_where_it_tells():
 
     many = survey_of(29_000)
     no_blanks = survey_of(29_000, target_words=30_000)
-    assert metric(survey_of(800)) == "loss"  # of too few pairs
+    assert metric(survey_of(100)) == "bleu"
     assert metric(many) == metric(no_blanks, target_language="zh") == "bleu"
     assert metric(no_blanks) == metric(no_blanks, target_language="th") == "loss"
-    assert metric(survey_of(800), valid=ValidConfig(tsv="valid.tsv")) == "bleu"
-    assert metric(many, valid=ValidConfig(fraction=0.001)) == "loss"
 
 
 def test_languages_that_share_no_letters_have_a_vocabulary_each():
@@ -152,3 +150,12 @@ def test_a_tokenizer_of_the_planned_size_can_be_trained_on_any_text(texts):
 def test_the_plan_has_a_value_for_each_amount_of_text():
     assert len({len(row) for row in PLAN.values()}) == 1
     assert all(math.isfinite(value) for row in PLAN.values() for value in row)
+
+
+def test_length_ratios_are_measured_by_the_corpus(tmp_path):
+    file = tmp_path / "pairs.tsv"
+    file.write_text("".join(f"{number:>6} is a number.\t{number:>4}\n" for number in range(50)), encoding="utf-8")
+    recipe, survey = plan_training(DetectedPairs(CorpusConfig(tsv=str(file)), "en", "zh", "pairs.tsv"))
+    usual = survey.source_characters / survey.target_characters
+    assert recipe.data.filters.max_ratio == pytest.approx(4 * usual, abs=0.06)
+    assert usual > 2
