@@ -44,6 +44,7 @@ class CorpusSurvey:
     source_alphabet, target_alphabet      number of different characters
     shared_characters                     share of the target's running letters that are also of the source's
                                           alphabet, 0 to 1, small and capital letters alike
+    dropped                               what the filters leave out, as "3 duplicate, 1 empty side"
     """
 
     pairs: int
@@ -54,6 +55,7 @@ class CorpusSurvey:
     source_alphabet: int
     target_alphabet: int
     shared_characters: float
+    dropped: str = ""
 
 
 @check_arguments(corpus="open_corpus(CorpusConfig(tsv=FILE)) makes one.")
@@ -84,6 +86,7 @@ def survey_corpus(corpus: Iterable[SentencePair], filters: FilterConfig | None =
         len(found["source"]),
         len(found["target"]),
         _shared_letters(found["source"], found["target"]),
+        str(report),
     )
 
 

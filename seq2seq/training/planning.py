@@ -8,10 +8,11 @@ import math
 
 import numpy as np
 
-from seq2seq.config import TrainingConfig, TranslationConfig, validate_config
+from seq2seq.config import TranslationConfig, validate_config
 from seq2seq.config.data import DataConfig, FilterConfig, ValidConfig
 from seq2seq.corpora import open_corpus
 from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs, survey_corpus
+from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.training.display import pluralize
 
 # Characters of the longer side: some 100, 800, 5,000, 30,000 and 300,000 sentences, and 3 and 30 million.
@@ -59,15 +60,23 @@ def plan_training(
     """Read the pairs that were found, and plan a recipe for them; `valid` is by default that of `plan_held_out`.
 
     Raises:
-        CorpusError: See `survey_corpus`.
+        CorpusError: See `survey_corpus`; or there is too little to train on and to hold out.
         ConfigError: No run can take so many minutes.
     """
-    if minutes is not None:
-        TrainingConfig(minutes=minutes)  # which refuses them before the text is read
+    if minutes is not None and not 0.0 < minutes < math.inf:  # refused before the text is read
+        raise ConfigError(f"'minutes': found {minutes:g}, expected a number of minutes above 0.")
     survey = survey_corpus(open_corpus(found.corpus))
+    valid = valid or plan_held_out(survey)
+    if survey.sources < (2 if valid.held_out else 1):
+        more = ", to train on one and to hold out another" if valid.held_out else " to train on"
+        raise CorpusError(
+            f"{found.corpus.name()}: expected pairs of different source sentences{more}, found "
+            f"{pluralize(survey.pairs, 'pair')} of {pluralize(survey.sources, 'source sentence')}"
+            f"{f' (left out: {survey.dropped})' if survey.dropped else ''}. Give more text, or check the columns."
+        )
     data = DataConfig(
         train=found.corpus,
-        valid=valid or plan_held_out(survey),
+        valid=valid,
         source_language=found.source_language,
         target_language=found.target_language,
         filters=FilterConfig(max_ratio=_max_ratio(survey)),

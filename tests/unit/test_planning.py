@@ -9,7 +9,7 @@ from seq2seq.config import CorpusConfig, dump_config, parse_config_text
 from seq2seq.config.data import DataConfig
 from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs
 from seq2seq.data.tokenizer import Tokenizer
-from seq2seq.errors import ConfigError
+from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.training.planning import PLAN, describe_recipe, plan_held_out, plan_recipe, plan_training
 
 SIZES = [1, 20, 100, 800, 5_000, 29_000, 118_000, 10**6, 10**7, 10**8]  # pairs
@@ -67,6 +67,24 @@ def test_impossible_minutes_are_refused_before_the_text_is_read(minutes, tmp_pat
     found = DetectedPairs(CorpusConfig(tsv=str(tmp_path / "no.tsv")), None, None, "")
     with pytest.raises(ConfigError, match="'minutes': found"):
         plan_training(found, minutes)
+
+
+@pytest.mark.parametrize(
+    ("lines", "valid", "found"),
+    [
+        (["a\tb"] * 5, None, "1 pair of 1 source sentence (left out: 4 duplicate). Give more text, or"),
+        (["a\tb", "a\tc"], ValidConfig(fraction=0.5), "2 pairs of 1 source sentence. Give more text, or"),
+        (["a\t", "\tb"], ValidConfig(tsv="v.tsv"), "0 pairs of 0 source sentences (left out: 2 empty side). Give"),
+    ],
+)
+def test_too_little_text_is_refused_with_what_was_left_out(lines, valid, found, tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    detected = DetectedPairs(CorpusConfig(tsv=str(path)), None, None, "")
+    with pytest.raises(CorpusError) as error:
+        plan_training(detected, valid=valid)
+    assert str(error.value).startswith(f"{path}: expected pairs of different source sentences")
+    assert f", found {found}" in str(error.value)
 
 
 def test_more_text_means_a_larger_model_that_is_regularised_less_and_read_less_often():
