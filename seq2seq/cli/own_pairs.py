@@ -43,7 +43,7 @@ def load_or_plan(
         raise typer.BadParameter(f"expected a recipe, or files of sentence pairs, found both: {name} is a recipe")
     output = output or Path("runs") / run_name(inputs)
     recipe = _plan(inputs, overrides, minutes, languages, columns, say)
-    say(f"the complete recipe: {output / 'config.yaml'}, once training begins; a copy of it can be edited and trained")
+    say(f"complete recipe: {output / 'config.yaml'} (written when training starts); to train a variant, edit a copy")
     return recipe, output
 
 

@@ -156,7 +156,7 @@ def nothing_left(config: Config, run_state: RunState, end: StopResult) -> str:
         message = f"{updates:,} of {_done(training.updates, 'update')}"
     elif training.epochs is not None and end.reason is StopReason.EPOCHS:
         message = f"{training.epochs:,} of {_done(training.epochs, 'epoch')}"
-    return f"nothing left to do: {message}. More: {how_to_continue(config, run_state)}"
+    return f"nothing left to do: {message}. To continue: {how_to_continue(config, run_state)}"
 
 
 def how_to_continue(config: Config, run_state: RunState) -> str:
