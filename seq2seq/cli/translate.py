@@ -105,7 +105,7 @@ def translate(
     several = n_best > 1
     if output_format == "text" and several:
         raise ConfigError(
-            f"--format text has one translation a line, and --n-best is {n_best}. Use --format tsv or jsonl."
+            f"--format text has one translation per line, and --n-best is {n_best}. Use --format tsv or jsonl."
         )
     if context.args and engine == "local":
         first = context.args[0]

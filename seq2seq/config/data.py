@@ -195,11 +195,11 @@ class FilterConfig(SentenceFilterConfig):
 class CorporaConfig(Section):
     """The corpora of an experiment."""
 
-    train: CorpusConfig = Field(description="What is trained on.")
+    train: CorpusConfig = Field(description="Corpus to train on.")
     valid: ValidConfig = Field(description="What is measured while training.")
     test: CorpusConfig | None = Field(
         None,
-        description="What the finished model is to be measured on. `seq2seq train` only checks that it is there; "
+        description="Corpus to test the finished model on. `seq2seq train` only checks that it exists; "
         "`seq2seq quickstart` scores it.",
     )
     filters: SentenceFilterConfig = SentenceFilterConfig()

@@ -105,7 +105,7 @@ def test_text_is_one_translation_a_line(folder, translator, tmp_path):
 def test_text_holds_no_second_translation(folder, tmp_path, capsys):
     assert run("translate", folder / "model", "-o", tmp_path / "out", "--format", "text", "--n-best", 3) == 1
     error = capsys.readouterr().err
-    assert "--format text has one translation a line, and --n-best is 3. Use --format tsv or jsonl." in error
+    assert "--format text has one translation per line, and --n-best is 3. Use --format tsv or jsonl." in error
     assert not (tmp_path / "out").exists()
     assert run("translate", folder / "model", "--format", "xml") == 2
 
