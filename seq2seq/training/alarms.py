@@ -1,7 +1,8 @@
 """Alarms of a training run: the problem, in figures, and its remedy.
 
 Each function checks numbers or texts and returns an `Alarm`, or None if all is well. The alarms of a validation depend
-only on the history and on whether the run ends with it: a resumed run raises those that the uninterrupted run would have.
+only on the history and on whether the run ends with it: a resumed run raises those that the uninterrupted run would
+have raised.
 """
 
 import re
@@ -138,8 +139,8 @@ def no_gain_alarm(entry: Mapping[str, Any], baselines: BaselineLosses, config: T
     elif abs(loss - baselines.uniform) < (baselines.uniform - baselines.frequencies) / 2:
         # The loss of the initial weights is slightly above that of a uniform guess.
         remedy = (
-            f"It is still near a uniform guess ({baselines.uniform:.2f}): train for longer, or with a higher learning rate "
-            f"(it is {config.learning_rate:g}): --set training.learning_rate={2 * config.learning_rate:g}"
+            f"It is still near a uniform guess ({baselines.uniform:.2f}): train for longer, or with a higher learning "
+            f"rate (it is {config.learning_rate:g}): --set training.learning_rate={2 * config.learning_rate:g}"
         )
     else:
         remedy = f"If the next validation is no better, {_start_gently(config)}"
@@ -159,8 +160,8 @@ def _start_gently(config: TrainingConfig) -> str:
         else f"learning_rate={rate / 2:g}"
     )
     return (
-        f"start a new run, in another directory, with a longer warmup (it is {warmup:,} updates) or a lower learning rate "
-        f"(it is {rate:g}): --set training.{key}"
+        f"start a new run, in another directory, with a longer warmup (it is {warmup:,} updates) or a lower learning "
+        f"rate (it is {rate:g}): --set training.{key}"
     )
 
 
@@ -271,8 +272,8 @@ def easy_validation_alarm(history: Sequence[Mapping[str, Any]], config: Config) 
     return Alarm(
         "easy validation",
         f"the validation loss ({entry['valid_loss']:.2f}) is below the training loss ({entry['train_nll']:.2f}, "
-        "without label smoothing), and there is no dropout to explain it: the validation text is easier or shorter than "
-        "the training text, or part of it. Hold out a part of the training text for validation: "
+        "without label smoothing), and there is no dropout to explain it: the validation text is easier or shorter "
+        "than the training text, or part of it. Hold out a part of the training text for validation: "
         "--set data.valid='{fraction: 0.02}'",
     )
 

@@ -88,13 +88,13 @@ def test_two_files_are_read_line_by_line(folder, capsys):
     ("arguments", "code", "message"),
     [
         (["quikstart"], 1, "quikstart: no such file, and no packaged recipe. Did you mean 'quickstart'?"),
-        (["en-es"], 1, "Of sentence pairs of your own give the file: seq2seq train pairs.tsv."),
+        (["en-es"], 1, "To train on sentence pairs, give their file: seq2seq train pairs.tsv."),
         (["runs"], 1, "runs: expected a recipe, found a folder."),
         (["quickstart", "--columns", "1,2"], 2, "quickstart is a recipe"),
         (["quickstart", "pairs.tsv"], 2, "found both: quickstart is a recipe"),
-        (["pairs.tsv", "--columns", "1"], 2, "expected two numbers, as 1,2, found '1'"),
-        (["pairs.tsv", "--columns", "a,b"], 2, "expected two numbers, as 1,2, found 'a,b'"),
-        (["pairs.tsv", "--languages", "german"], 2, "expected two codes, as en-de, found 'german'"),
+        (["pairs.tsv", "--columns", "1"], 2, "expected two numbers, e.g. 1,2, found '1'"),
+        (["pairs.tsv", "--columns", "a,b"], 2, "expected two numbers, e.g. 1,2, found 'a,b'"),
+        (["pairs.tsv", "--languages", "german"], 2, "expected two language codes, e.g. en-de, found 'german'"),
         (["pairs.tsv", "--set", "encoder.unitss=3"], 1, "the planned recipe: unknown key 'encoder.unitss'"),
     ],
 )

@@ -247,7 +247,7 @@ def test_a_line_at_a_terminal_is_answered_before_the_next(folder, translator, mo
     assert chunks == [[lines[0]], [lines[1]]]
     captured = capfd.readouterr()
     assert captured.out.splitlines() == [result.text for result in translator.translate(lines)]
-    assert "Type a sentence, Enter; Ctrl-D ends." in captured.err
+    assert "Type a sentence and press Enter; Ctrl-D to finish." in captured.err
 
 
 def test_a_text_as_argument_says_what_to_do(folder, capsys):

@@ -105,7 +105,7 @@ def test_overrides_of_a_recipe_as_a_dict():
     )
     says(
         lambda: load_config("quickstart", {"training.epochs": object()}),
-        "'training.epochs': found <object ...>, expected a value that YAML can write.",
+        "'training.epochs': found <object ...>, expected a value that YAML can represent.",
         ConfigError,
     )
     says(
