@@ -158,7 +158,7 @@ class RunDirectory:
             truncate_kept(self.directory, -1)
 
     def replace_config(self, config: Config) -> None:
-        """Go on with another recipe, and write it."""
+        """Continue with another recipe, and write it."""
         self.config = config
         if self.replicas.is_chief:
             create_model_directory(self.directory, config, self.data.tokenizers)

@@ -31,7 +31,7 @@ class RunState:
     plateau_factor   what the plateau schedule has multiplied the learning rate by
     plateau_wait     validations without improvement that it has counted
     rollbacks        how often the run has gone back to a checkpoint, each time with half the learning rate
-    plan             what `training.minutes` decided, see `pace.recorded_plan`; None of a run without
+    plan             the plan for `training.minutes`, see `pace.recorded_plan`; None without it
     """
 
     epoch: int = 1
