@@ -139,9 +139,9 @@ class TrainingConfig(Section):
     updates: int | None = field(None, "Stop after so many updates.", unit="updates", ge=1)
     minutes: float | None = field(
         None,
-        "Planned duration of training and validation, without reading corpora and compiling. If `updates` "
-        "is null, speed is measured before the first update and determines `updates`, `validation.interval_updates` and "
-        "`schedule.warmup_updates`. These are written into the recipe of the model directory, and the run follows them, "
+        "Planned duration of training and validation, without reading corpora and compiling. If `updates` is null, "
+        "the speed is measured before the first update and determines `updates`, `validation.interval_updates` and "
+        "`schedule.warmup_updates`. They are written into the recipe of the model directory, and the run follows them, "
         "not the clock. `epochs` remains an upper bound. If `updates` is given, it decides.",
         unit="minutes",
         gt=0.0,

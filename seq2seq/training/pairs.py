@@ -69,7 +69,8 @@ def train_pairs(
         minutes: Planned duration of training; by default as long as suits the amount of text.
         languages: Languages of source and target, e.g. `"en-de"`; by default detected from the names of columns or
             files, or from the text.
-        columns: Columns of source and target: names in a data frame or dicts, numbers from 1 in a file.
+        columns: Columns of source and target: names in a data frame or dicts, numbers from 0 in tuples, from 1 in a
+            file.
         overrides: Keys of the recipe to override: `{"encoder.cell": "lstm"}`, or `["encoder.cell=lstm"]`.
         console, callbacks: See `train`.
 

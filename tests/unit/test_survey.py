@@ -174,8 +174,8 @@ def test_columns_that_cannot_be_told(write):
 def test_ragged_tables(write):
     lines = [*rows(ENGLISH, GERMAN), "one\ttwo\tthree", "four"]
     assert message([write(lines)]) == (
-        "pairs.tsv: expected as many tab-separated columns in every line, found, of 8 lines, 6 of 2, 1 of 3, 1 of 1. "
-        "Mend the file, or say which columns hold source and target: --columns 1,2."
+        "pairs.tsv: expected equally many tab-separated columns in every line, found 8 lines: 6 with 2, 1 with 3, 1 with 1. "
+        "Fix the file, or say which columns hold source and target: --columns 1,2."
     )
     found = detect_pairs([write(lines[:-1])], columns=(1, 2))
     assert (found.corpus.columns, found.target_language) == ((1, 2), "de")
@@ -249,7 +249,9 @@ def test_two_files_are_ordered_by_given_languages(write):
 def test_two_files_that_do_not_go_together(write):
     english, table = write(ENGLISH, "a.en"), write(rows(ENGLISH, GERMAN), "b.tsv")
     assert "expected a line that translates a.en:6" in message([english, write(GERMAN[:5], "a.de")])
-    assert message([english, table]).startswith("b.tsv: expected a sentence a line, as one of two files is, found tab")
+    assert message([english, table]).startswith(
+        "b.tsv: expected one sentence per line, as in one of two files, found tab"
+    )
     assert "found the same one twice" in message([english, english])
     assert "--columns is for one file" in message([english, write(GERMAN, "a.de")], columns=(1, 2))
     assert "found 3: a, b, c." in message(["a", "b", "c"])
@@ -260,7 +262,7 @@ def test_two_files_that_do_not_go_together(write):
 @pytest.mark.parametrize("languages", [("en", "eng"), ("en", "Klingon"), ("e", "de")])
 def test_wrong_languages(write, languages):
     said = message([write(rows(ENGLISH, GERMAN))], languages=languages)
-    assert said == f"--languages: expected two different ISO 639 codes, as en-de, found {'-'.join(languages)}."
+    assert said == f"--languages: expected two different ISO 639 codes, e.g. en-de, found {'-'.join(languages)}."
 
 
 def test_a_survey_counts_what_the_filters_keep(write):
