@@ -197,8 +197,8 @@ def _sentence_columns(name: str, table: Sequence[Column], languages: tuple[str, 
     if len(found) != 2:
         shown = (f"column {c.number}: {c.kind or repr(c.first[:30])}" for c in table)
         raise CorpusError(
-            f"{name}: expected two columns of sentences, found {len(found)}. {'; '.join(shown)}. Say which are "
-            "source and target: --columns 1,2."
+            f"{name}: expected two columns of sentences, found {len(found)}. {'; '.join(shown)}. Say which "
+            "ones are source and target: --columns 1,2."
         )
     return found
 

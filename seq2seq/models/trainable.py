@@ -59,12 +59,12 @@ class TrainableModel(keras.Model):
         self._sums_function: Any = None
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Keras's, which takes token ids."""
+        """As in Keras, with token ids."""
         check_data(f"{type(self).__name__}.fit", x, y)
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Keras's, which takes token ids."""
+        """As in Keras, with token ids."""
         check_data(f"{type(self).__name__}.evaluate", x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
@@ -266,11 +266,11 @@ class TrainableModel(keras.Model):
 
 
 def check_data(method: str, x: Any, y: Any) -> None:
-    """Say what `method` takes, where it is given something that Keras has no words for.
+    """Check the data for `method`, for types about which Keras has no useful message.
 
     Raises:
-        ArgumentError: A value is empty, a dict, or text, a list or an array of texts or of pairs of them, or a list of
-            numbers.
+        ArgumentError: A value is empty, a dict, a string, a list or an array of strings or of pairs of strings, or a
+            list of numbers.
     """
     if x is None:
         raise ArgumentError(f"{method}: expected batches of token ids, found None.")
@@ -283,7 +283,7 @@ def check_data(method: str, x: Any, y: Any) -> None:
         if isinstance(first, str) or getattr(getattr(first, "dtype", None), "kind", "") in ("O", "S", "U"):
             raise ArgumentError(
                 f"{method}: expected batches of token ids, found text. seq2seq.make_dataset(pairs) makes batches, and "
-                "seq2seq.train_pairs(pairs) trains on texts."
+                "seq2seq.train_pairs(pairs) trains on text."
             )
         if isinstance(first, Number):
             raise ArgumentError(

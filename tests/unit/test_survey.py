@@ -164,7 +164,7 @@ def test_columns_that_cannot_be_told(write):
     assert message([write(rows(ENGLISH, GERMAN, FRENCH, IDS))]) == (
         "pairs.tsv: expected two columns of sentences, found 3. column 1: 'The children are playing in th'; column 2: "
         "'Die Kinder spielen im Garten h'; column 3: 'Les enfants jouent dans le jar'; column 4: numbers. Say which "
-        "ones hold source and target: --columns 1,2."
+        "ones are source and target: --columns 1,2."
     )
     assert "found 1. column 1: numbers; column 2: 'Die" in message([write(rows(IDS, GERMAN))])
     assert "expected two of the columns 1 to 2, found --columns 1,3." in message([write(["a\tb"])], columns=(1, 3))
@@ -174,8 +174,8 @@ def test_columns_that_cannot_be_told(write):
 def test_ragged_tables(write):
     lines = [*rows(ENGLISH, GERMAN), "one\ttwo\tthree", "four"]
     assert message([write(lines)]) == (
-        "pairs.tsv: expected equally many tab-separated columns in every line, found 8 lines: 6 with 2, 1 with 3, 1 with 1. "
-        "Fix the file, or say which columns hold source and target: --columns 1,2."
+        "pairs.tsv: expected equally many tab-separated columns in every line, found 8 lines: 6 with 2, 1 with 3, 1 "
+        "with 1. Fix the file, or say which columns hold source and target: --columns 1,2."
     )
     found = detect_pairs([write(lines[:-1])], columns=(1, 2))
     assert (found.corpus.columns, found.target_language) == ((1, 2), "de")
