@@ -66,7 +66,7 @@ def test_train_needs_no_test_corpus(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         run("train.py", "quickstart", "--output", "here", *(word for key in keys for word in ("--set", key)))
     assert not end.value.code
-    assert "To score the model: seq2seq evaluate here --source FILE" in capsys.readouterr().out
+    assert "To score it: seq2seq evaluate here --source FILE" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {"here", "train.tsv", "valid.tsv"}
 
 
