@@ -26,9 +26,7 @@ if not train(config, given.output, console=Console()).end:
 
 translator = Translator.load(given.output)
 if config.data.test is None:
-    print(
-        f"The recipe has no data.test. To score it: seq2seq evaluate {given.output} --source FILE --reference FILE"
-    )
+    print(f"The recipe has no data.test. To score it: seq2seq evaluate {given.output} --source FILE --reference FILE")
     sys.exit()
 pairs = list(open_corpus(config.data.test))
 report = evaluate(translator, pairs)

@@ -29,7 +29,7 @@ def export(
 ) -> None:
     """Copy the files that a model needs for use, without checkpoints and corpora, and write a model card.
 
-    The copy can be moved, shared and used by every command. It contains no paths of this machine.
+    The copy can be moved, shared and used by every command. Paths of this machine are removed.
     """
     from seq2seq.export.export import export_model
 

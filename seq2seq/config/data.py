@@ -258,7 +258,7 @@ class TargetTokenizerConfig(Section):
     )
     vocabulary_size: int = field(
         8000,
-        "Pieces of each model, the four special ones included; of `char` at most so many, the most frequent.",
+        "Number of pieces of each model, including the four special ones; for `char`, the maximum, by frequency.",
         unit="pieces",
         ge=8,
     )

@@ -61,7 +61,7 @@ class RecoveryConfig(Section):
 
     max_norm_ratio: float | None = field(
         100.0,
-        "An update is skipped, too, when its gradient norm is above so many times the running mean; null: never.",
+        "Maximum gradient norm of an update, as a multiple of the running mean; updates above it are skipped; null: none.",
         gt=1.0,
     )
     max_skipped_updates: int = field(
@@ -135,8 +135,8 @@ class TrainingConfig(Section):
         "interrupted run resumes as if it had not been. null: true on a CPU, false on a GPU. false: neither is "
         "promised. On a GPU it is slower, not yet tried, and does not cover sums over several GPUs.",
     )
-    epochs: int | None = field(20, "Stop after so many passes over the corpus.", unit="epochs", ge=1)
-    updates: int | None = field(None, "Stop after so many updates.", unit="updates", ge=1)
+    epochs: int | None = field(20, "Number of passes over the corpus after which training stops.", unit="epochs", ge=1)
+    updates: int | None = field(None, "Number of updates after which training stops.", unit="updates", ge=1)
     minutes: float | None = field(
         None,
         "Planned duration of training and validation, without reading corpora and compiling. If `updates` is null, "

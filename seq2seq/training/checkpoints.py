@@ -100,7 +100,7 @@ def check_recipe(directory: Path, config: Config, allow_changes: bool = False) -
     if changed and not allow_changes:
         raise TrainingError(
             f"{directory}: holds a run of another recipe; changed: {', '.join(changed)}. Give the same recipe to "
-            "resume it, --allow-changes to go on with this one all the same, or another --output to start anew."
+            "resume it, --allow-changes to continue with this one, or another --output to start a new run."
         )
     return config, changed
 
@@ -180,7 +180,7 @@ class RunDirectory:
             raise ModelDirectoryError(f"{path}: is no checkpoint of training. Restore it from a copy.") from None
         if trained_in != precision:
             raise TrainingError(
-                f"{path}: was written in {trained_in}, and this run would go on in {precision}. "
+                f"{path}: was written in {trained_in}, and this run would resume in {precision}. "
                 f"Set training.precision to {trained_in}."
             )
         if corpora != self.data.fingerprint() and not allow_changes:
