@@ -61,7 +61,7 @@ class RecoveryConfig(Section):
 
     max_norm_ratio: float | None = field(
         100.0,
-        "Maximum gradient norm of an update, as a multiple of the running mean; updates above it are skipped; null: none.",
+        "Maximum gradient norm, as a multiple of its running mean; updates above it are skipped, too; null: no limit.",
         gt=1.0,
     )
     max_skipped_updates: int = field(
