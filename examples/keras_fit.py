@@ -1,4 +1,4 @@
-"""Train the way Keras does, with `compile`, `fit` and callbacks, and keep the translator.
+"""Train the Keras way, with `compile`, `fit` and callbacks, and save the translator.
 
 python examples/keras_fit.py pairs.tsv runs/keras --epochs 30   source<TAB>target lines
 python examples/keras_fit.py                                    pairs of the embedded corpus, English to German
@@ -22,16 +22,16 @@ from seq2seq import (
 
 parser = argparse.ArgumentParser()
 parser.add_argument("tsv", nargs="?", help="file of source<TAB>target lines")
-parser.add_argument("output", nargs="?", default="runs/keras", help="model directory; not there yet")
+parser.add_argument("output", nargs="?", default="runs/keras", help="model directory to create")
 parser.add_argument("--epochs", type=int, default=20)
 parser.add_argument("--units", type=int, default=128)
 given = parser.parse_args()
 if Path(given.output).exists():
-    parser.error(f"{given.output} is there already: give another output")
+    parser.error(f"{given.output} exists already: give another output")
 
 corpus = CorpusConfig(tsv=given.tsv) if given.tsv else CorpusConfig(phrasebook="train", pairs=5000, lexicon="basic")
-pairs = [(pair.source, pair.target) for pair in open_corpus(corpus)]  # any list of two texts each
-unseen = set(sorted({source for source, _ in pairs})[::20])  # held out by source: none is on both sides
+pairs = [(pair.source, pair.target) for pair in open_corpus(corpus)]  # any list of (source, target)
+unseen = set(sorted({source for source, _ in pairs})[::20])  # held out by source: no sentence is on both sides
 train = [pair for pair in pairs if pair[0] not in unseen]
 valid = [pair for pair in pairs if pair[0] in unseen]
 batches, tokenizers = make_dataset(train)
@@ -47,10 +47,10 @@ model.fit(
     batches,
     validation_data=make_dataset(valid, tokenizers).batches,
     epochs=given.epochs,
-    shuffle=False,  # the dataset deals other batches in each epoch
+    shuffle=False,  # the dataset reshuffles itself in each epoch
     callbacks=[
         keras.callbacks.EarlyStopping("val_nll", mode="min", patience=3, restore_best_weights=True),
-        # To resume training: keras.models.load_model(...).fit(...). It has no tokenizers: `Translator.save` keeps all.
+        # To continue: keras.models.load_model(...).fit(...). It has no tokenizers: `Translator.save` saves everything.
         keras.callbacks.ModelCheckpoint(f"{given.output}.keras", "val_nll", mode="min", save_best_only=True),
     ],
 )
@@ -59,4 +59,4 @@ translator = Translator(model, *tokenizers)
 for (source, reference), translation in zip(valid[:5], translator.translate([s for s, _ in valid[:5]]), strict=True):
     print(f"\nsource     {source}\nreference  {reference}\nhypothesis {translation.text}")
 translator.save(given.output)
-print(f"\nkept: Translator.load({given.output!r}), or seq2seq translate {given.output}")
+print(f"\nsaved: Translator.load({given.output!r}), or seq2seq translate {given.output}")

@@ -4,12 +4,13 @@
     curl -d '{"text": "The teacher buys a book."}' localhost:8000     {"translations": ["Der Lehrer kauft ein Buch."]}
     curl -d '{"text": ["One sentence.", "Two."]}' localhost:8000      one translation for each
 
-What is promised about threads: all of them may share one `Translator`. A sentence gets the translation that it gets
-alone, whatever else is translated at the same time (in float32). The first request of a kind makes a graph, which
-others of that kind wait for; from then on requests are computed side by side and share the cores, so that two at once
-take about as long as one after the other. On a GPU, models that are used at the same time are to have one precision.
+Threads may share one `Translator`. In float32, a sentence gets the same translation alone and while other sentences
+are translated. The first request of a kind builds a graph, and other requests of that kind wait for it; later requests
+run in parallel and share the cores, so two at once take about as long as one after the other. On a GPU, models that are
+used at the same time must have the same precision.
 
-What this is not: it has no password and no limit on requests. It listens to this machine alone; put a proxy in front.
+This server has no authentication and no limit on requests, and accepts connections from this machine only. To open it
+to others, put a proxy in front of it.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from seq2seq import Seq2SeqError, Translator
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers POST with `{"text": ...}`, a sentence or a list of them; the server has the translator."""
+    """Answers POST requests with `{"text": ...}`, a sentence or a list of sentences."""
 
     def do_POST(self):
         try:
@@ -38,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def make_server(translator, port):
-    """A server of this machine on a port; 0: a free one, which `server_port` tells."""
+    """A server on a port of this machine; 0: a free one, see `server_port`."""
     server = ThreadingHTTPServer(("localhost", port), Handler)
     server.translator = translator
     return server
@@ -50,7 +51,7 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=8000)
     given = parser.parse_args()
     server = make_server(Translator.load(given.model), given.port)
-    print(f"http://localhost:{server.server_port}  Ctrl-C ends it")
+    print(f"http://localhost:{server.server_port}  Ctrl-C to stop")
     try:
         server.serve_forever()
     except KeyboardInterrupt:

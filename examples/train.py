@@ -1,10 +1,10 @@
-"""Train by a recipe, score the model on the recipe's test corpus, and translate with it.
+"""Train with a recipe, score the model on the recipe's test corpus, and translate with it.
 
     python examples/train.py                               seq2seq/recipes/quickstart.yaml, minutes on two CPU cores
     python examples/train.py --set encoder.units=256       with a wider encoder; any `section.key=value` of the recipe
     python examples/train.py recipe.yaml --output runs/mine
 
-Interrupted with Ctrl-C, the same command resumes the run.
+After Ctrl-C, the same command resumes where training stopped.
 """
 
 import argparse
@@ -22,11 +22,11 @@ given = parser.parse_args()
 
 config = load_config(given.recipe, given.overrides)
 if not train(config, given.output, console=Console()).end:
-    sys.exit(f"Interrupted. Run the same command again to go on in {given.output}.")
+    sys.exit(f"Interrupted. Run the same command again to resume in {given.output}.")
 
 translator = Translator.load(given.output)
 if config.data.test is None:
-    print(f"The recipe has no data.test. Score it: seq2seq evaluate {given.output} --source FILE --reference FILE")
+    print(f"The recipe has no data.test. To score it: seq2seq evaluate {given.output} --source FILE --reference FILE")
     sys.exit()
 pairs = list(open_corpus(config.data.test))
 report = evaluate(translator, pairs)

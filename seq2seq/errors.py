@@ -5,11 +5,11 @@ from difflib import get_close_matches
 
 
 class Seq2SeqError(Exception):
-    """Base of every error that a user can cause and mend; the command line prints it and exits with 1."""
+    """Base class of errors that a user can cause and fix; the command line prints them and exits with 1."""
 
 
 class ArgumentError(Seq2SeqError, TypeError, ValueError):
-    """A function was called with an argument of another type, shape or value than it takes."""
+    """A function was called with an argument of a type, shape or value that it does not accept."""
 
 
 class ConfigError(Seq2SeqError, ValueError):

@@ -41,12 +41,12 @@ def missing_extra_error(extra: str, *, needed_by: str, package: str) -> MissingE
 
 
 def _how_to_install(extra: str) -> str:
-    """What to run, in the way in which this package was installed: from a folder, or from an index."""
+    """The command to run, by the way in which this package was installed: from a folder, or from an index."""
     constraints = f"constraints{'-apache-beam' if extra == 'apache-beam' else ''}.txt"
     command = f"pip install -c {constraints} '.[{extra}]'"
     try:
         origin = json.loads(metadata.distribution(DISTRIBUTION_NAME).read_text("direct_url.json") or "{}")
-    except metadata.PackageNotFoundError:  # it runs from its folder
+    except metadata.PackageNotFoundError:  # it runs from its source folder
         origin = {"dir_info": {}}
     if "dir_info" not in origin:
         return f"pip install '{DISTRIBUTION_NAME}[{extra}]'"

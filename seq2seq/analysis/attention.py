@@ -56,8 +56,8 @@ def translation_map(translation: Translation, rank: NonNegative = 0) -> Attentio
     if hypothesis.attention.shape[1] != len(translation.source_tokens):
         raise ArgumentError(
             f"translation_map: translation: expected attention over {len(translation.source_tokens)} source tokens, "
-            f"found {hypothesis.attention.shape[1]} columns. Those of evaluate and translate_stream have none: use "
-            "translator.translate(sentences), and a model that attends."
+            f"found {hypothesis.attention.shape[1]} columns. Translations of evaluate and translate_stream have none: "
+            "use translator.translate(sentences) with a model that has attention."
         )
     return AttentionMap(translation.source_tokens, hypothesis.tokens, hypothesis.attention, hypothesis.token_log_probs)
 
@@ -142,7 +142,7 @@ def coverage_deviation(weights: Weights) -> np.ndarray:
 def hard_alignment(weights: np.ndarray) -> np.ndarray:
     """The most attended source position of each target token, (..., T, S) -> (..., T) int."""
     if not weights.shape[-1]:
-        raise ArgumentError("hard_alignment: weights: expected a source token at least, found none.")
+        raise ArgumentError("hard_alignment: weights: expected at least one source token, found none.")
     return weights.argmax(axis=-1)
 
 

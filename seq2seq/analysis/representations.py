@@ -101,7 +101,7 @@ def word_states(
 
 @check_arguments()
 def bottleneck_size(model: Seq2Seq) -> tuple[int, int]:
-    """How many numbers the decoder gets of a sentence: so many for the whole of it, and so many more a source token.
+    """Number of values that the decoder gets: per sentence, and in addition per source token.
 
     The first are the decoder's first states, or the one vector that it reads at every step and that these states are
     made from; the second the width of an encoder state, 0 without attention.

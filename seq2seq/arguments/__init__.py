@@ -1,7 +1,7 @@
-"""Arguments at the outer doors: compared with their annotations before a function begins, and refused in words.
+"""Checks of the arguments of public functions against their annotations, with a message before the function runs.
 
-pydantic checks the values of a recipe. Arguments need less and more than it does: one text must not pass for a list of
-texts, an iterator must not be read, and a list of a million sentences not be copied.
+pydantic checks the values of a recipe. Arguments need less and more than that: a string must not pass for a list of
+strings, an iterator must not be read, and a list of a million sentences must not be copied.
 """
 
 from seq2seq.arguments.annotations import AtLeastOne, NonNegative, NotEmpty, Pair

@@ -1,4 +1,4 @@
-"""The kind of each annotation, and annotations that say more than a type."""
+"""The kind of each annotation, and annotations that are more specific than a type."""
 
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence

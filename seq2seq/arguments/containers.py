@@ -1,4 +1,4 @@
-"""Kinds of lists, tuples and dicts, by the kinds of what they hold."""
+"""Kinds of lists, tuples and dicts, by the kinds of their items."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import is_
@@ -9,7 +9,7 @@ from seq2seq.errors import ArgumentError
 
 
 def list_kind(container: Any, item: Kind) -> Kind:
-    """Of a list, a sequence or any iterable of items."""
+    """The kind of a list, a sequence or any iterable of items."""
     one = f"a list of {item.several}"
     wanted = Sequence if container is list else container
 
@@ -28,7 +28,7 @@ def list_kind(container: Any, item: Kind) -> Kind:
 
 
 def _as_list(value: Any) -> Any:
-    """A list of an array, a tensor or a column of a table; what is none of these as it is."""
+    """Convert an array, a tensor or a column of a table to a list; return anything else unchanged."""
     if not hasattr(value, "tolist") and hasattr(value, "numpy"):
         value = value.numpy()  # TensorFlow's
     return value.tolist() if hasattr(value, "tolist") else value
@@ -41,7 +41,7 @@ def take_all(values: Collection[Any], item: Kind) -> Any:
 
 
 def _old_if_same(taken: list[Any], values: Collection[Any]) -> Any:
-    """What was given, if it was taken as it was: no copy, and its own class."""
+    """The given values if none was converted: no copy, and the same class."""
     return values if all(map(is_, taken, values)) else taken
 
 
@@ -68,7 +68,7 @@ class LazilyChecked:
 
 
 def tuple_kind(kinds: Sequence[Kind], endless: bool) -> Kind:
-    """Of a tuple of these, or, if it is `endless`, of any number of the one."""
+    """The kind of a tuple of these or, if `endless`, of any number of items of one kind."""
     one = f"a tuple of {kinds[0].several}" if endless else f"a tuple of {len(kinds)}: {', '.join(k.one for k in kinds)}"
 
     def take(value: Any) -> Any:
@@ -91,7 +91,7 @@ def mapping_kind(key: Kind, item: Kind) -> Kind:
             raise Mismatch(one, value)
         for name in value:
             if not key.takes(name):
-                raise Mismatch(one, value, f" Its key {SHORT.repr(name)} is none of them.")
+                raise Mismatch(one, value, f" Its key {SHORT.repr(name)} is not one of them.")
         taken = {name: take_item(item, name, part) for name, part in value.items()}
         return value if all(taken[name] is value[name] for name in value) else taken
 

@@ -1,4 +1,4 @@
-"""The decorator, and what a function takes."""
+"""The decorator, and the arguments that a function accepts."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -15,17 +15,17 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 
 def check_arguments(**remedies: str) -> Callable[[FunctionT], FunctionT]:
-    """Decorate a public function or method, so that it is called with what its annotations say.
+    """Decorate a public function or method to check its arguments against its annotations.
 
-    Taken as what they stand for: a path as text, a dict of a recipe's section, a list for a tuple or an array, an array
-    or a column of a table for a list, NumPy's numbers. Items of a list are checked at once, those of any other iterable
-    when they are read.
+    Equivalent values are converted: a string to a path, a dict to a section of a recipe, a list to a tuple or an array,
+    an array or a column of a table to a list, NumPy scalars to numbers. Items of a list are checked at once, those of
+    any other iterable when they are read.
 
     Args:
-        remedies: What to do instead, a sentence, by the parameter that is often given something else.
+        remedies: Remedies, as sentences, by the names of parameters that often get something else.
 
     Raises:
-        ArgumentError: By the decorated function; names it, the parameter, what was expected and what was found.
+        ArgumentError: Raised by the decorated function, with its name, the parameter, what was expected and found.
     """
 
     def decorate(function: FunctionT) -> FunctionT:
@@ -46,7 +46,7 @@ class _Refusal(Exception):  # noqa: N818  # it is caught at the door
 
 
 class Door:
-    """What a function takes: a `Kind` for each annotated parameter."""
+    """The arguments that a function accepts: a `Kind` for each annotated parameter."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         # `Class` or `Class.method`
@@ -61,7 +61,7 @@ class Door:
         self.kinds = {one.name: kind_of(hints.get(one.name, Any)) for one in named}
 
     def check(self, args: Sequence[Any], kwargs: Mapping[str, Any], remedies: Mapping[str, str] = {}) -> Any:
-        """Arguments as the function takes them; too many or too few are left to Python."""
+        """Check and convert arguments; too many or too few are left to Python."""
         try:
             taken = [self._take(name, value) for name, value in zip(self.positional, args, strict=False)]
             by_name = {name: self._take(name, value) for name, value in kwargs.items()}
@@ -74,7 +74,7 @@ class Door:
         return (*taken, *args[len(taken) :]), by_name
 
     def _name(self, args: Sequence[Any]) -> str:
-        """Of a method, with the class of the object, which may inherit it."""
+        """The name of the function; for a method with the class of the object, which may inherit it."""
         if args and self.positional[:1] == ["self"]:
             return ".".join([type(args[0]).__name__, *self.name.split(".")[1:]])
         return self.name
@@ -93,7 +93,7 @@ class Door:
             raise _Refusal(name, f"{name}{error.explain()}", error.remedy or self._other_place(name, value)) from None
 
     def _other_place(self, name: str, value: Any) -> str:
-        """Where an object is expected that was given in another place."""
+        """A hint if the object belongs to another parameter."""
         if type(value).__module__ == "builtins":
             return ""
         for other, kind in self.kinds.items():
@@ -106,7 +106,7 @@ door = cache(Door)
 
 
 class _Names(dict[str, Any]):
-    """A module's names, and those of the package, which a module may import for type checkers only."""
+    """Names of a module and of the package, which a module may import for type checkers only."""
 
     def __missing__(self, name: str) -> Any:
         try:

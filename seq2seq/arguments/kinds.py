@@ -1,4 +1,4 @@
-"""Kinds of arguments: which values are of a kind, and what to call it."""
+"""Kinds of arguments: the accepted values, and the name of the kind in messages."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ SHORT.maxstring = SHORT.maxother = 60
 
 
 class Dims(NamedTuple):
-    """In `Annotated[np.ndarray, Dims(2)]`: how many dimensions an array has, and kinds of its dtype, as NumPy's."""
+    """For `Annotated[np.ndarray, Dims(2)]`: number of dimensions of an array, and kinds of its dtype, as in NumPy."""
 
     least: int = 1
     most: int | None = None
@@ -30,7 +30,7 @@ class Dims(NamedTuple):
 
 
 class Mismatch(Exception):  # noqa: N818  # it is caught at the door
-    """A value that is not what was expected, in `place` of the argument, as `[3]`."""
+    """A value is not what was expected, at a `place` of the argument such as `[3]`."""
 
     def __init__(self, expected: str, value: Any, remedy: str = "", found: str = "") -> None:
         self.expected, self.found, self.remedy, self.place = expected, found or describe(value), remedy, ""
@@ -40,11 +40,11 @@ class Mismatch(Exception):  # noqa: N818  # it is caught at the door
 
 
 class Kind(NamedTuple):
-    """What a parameter takes.
+    """The values that a parameter accepts.
 
-    one, several  in words: "a string", "strings"
-    take          the value as the function takes it; raises `Mismatch`
-    exact         a type whose values need no look at each
+    one, several  name of the kind in messages: "a string", "strings"
+    take          converts a value for the function; raises `Mismatch`
+    exact         a type whose values need no check each
     is_specific   whether few values are of this kind
     """
 
@@ -63,9 +63,9 @@ class Kind(NamedTuple):
 
 
 def describe(value: Any) -> str:
-    """A value in a few words."""
+    """A short description of a value."""
     if type(value).__module__ == "numpy" and getattr(value, "shape", None) == () and hasattr(value, "item"):
-        value = value.item()  # a number or a string of NumPy's
+        value = value.item()  # a NumPy scalar
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         return f"an array of {_dtype_name(value)} of shape {tuple(value.shape)}"
     if isinstance(value, (list, tuple, set, frozenset, dict)):
@@ -151,12 +151,12 @@ def union_kind(kinds: Sequence[Kind]) -> Kind:
 
     def take(value: Any) -> Any:
         deepest = Mismatch(one, value)
-        # What fits as it is comes first: a tensor that were taken for an array would lose its gradient.
+        # Values that need no conversion come first: a tensor that is converted to an array would lose its gradient.
         for kind in sorted(kinds, key=lambda kind: (kind.exact is not type(value), kind.one != "a tensor")):
             try:
                 return kind.take(value)
             except Mismatch as error:
-                # Of a list with one wrong item, the item is what to say.
+                # For a list with one wrong item, report the item.
                 deepest = max(deepest, error, key=lambda found: (len(found.place), len(found.remedy)))
         deepest.expected = deepest.expected if deepest.place else one
         raise deepest

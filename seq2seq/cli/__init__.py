@@ -25,7 +25,7 @@ from seq2seq.errors import Seq2SeqError
 
 
 class _Commands(TyperGroup):
-    """Commands whose errors of arguments have no words of Python's."""
+    """Commands that report wrong arguments without pydantic's prefix."""
 
     def invoke(self, ctx: Any) -> Any:
         try:

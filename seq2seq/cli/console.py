@@ -23,7 +23,7 @@ from seq2seq.storage.files import atomic_write, wrap_storage_errors
 
 stderr = Console(stderr=True)
 READ_BYTES = 2**16  # at once, of a pipe or a terminal
-PAUSE = 0.02  # seconds without input after which what has arrived is answered
+PAUSE = 0.02  # seconds without input after which the lines so far are processed
 
 
 def warn(message: str) -> None:
@@ -100,7 +100,7 @@ class InputLines:
         return self._lines
 
     def chunks(self, most: int) -> Iterator[list[str]]:
-        """Yield up to `most` lines at once; fewer where no more have arrived, since who sent them may wait."""
+        """Yield up to `most` lines at once; fewer if no more have arrived, since the sender may wait for an answer."""
         chunk = []
         for line in self._lines:
             chunk.append(line)
@@ -143,8 +143,8 @@ def input_lines(path: Path | None, prompt: str) -> Iterator[InputLines]:
     if path is None:
         typed = sys.stdin.isatty()
         if typed:
-            end = "Ctrl-Z and Enter end" if sys.platform == "win32" else "Ctrl-D ends"
-            print_stderr(f"{prompt}; {end}.")
+            end = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
+            print_stderr(f"{prompt}; {end} to finish.")
         yield InputLines(_stdin(), "stdin", typed)
         return
     try:
@@ -156,10 +156,10 @@ def input_lines(path: Path | None, prompt: str) -> Iterator[InputLines]:
 
 
 def _stdin() -> Iterable[bytes]:
-    """Lines of stdin: as they arrive, unless it is a file, or a system that cannot wait for a pipe."""
+    """Lines of stdin: as they arrive, unless it is a file or the system cannot wait for a pipe."""
     try:
         descriptor = sys.stdin.fileno()
-    except OSError:  # it is no file of the system's
+    except OSError:  # not a file of the system
         return sys.stdin.buffer
     is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
     return sys.stdin.buffer if is_file or sys.platform == "win32" else _ArrivingLines(descriptor)

@@ -57,8 +57,8 @@ def evaluate(
     Give a MODEL with --source and --reference, or --hypotheses with --reference. Chinese, Japanese and Korean have
     their own tokenizers for BLEU, which --target-language zh, ja or ko selects.
 
-    Of a MODEL the speed is measured too, from raw text to raw text. It includes some seconds to build the graph of the
-    search: to compare ways of search, such as --beam-size 1, --shortlist and --int8, give a thousand sentences or more.
+    With a MODEL, the speed is measured, too, from raw text to raw text. It includes some seconds for building the
+    search graph: to compare options such as --beam-size 1, --shortlist and --int8, use a thousand sentences or more.
     """
     if not reference or (model is None) == (hypotheses is None) or (model is None) != (source is None):
         raise typer.BadParameter("give MODEL --source FILE --reference FILE, or --hypotheses FILE --reference FILE")
@@ -106,7 +106,7 @@ def _evaluate_model(
     from seq2seq.config import TranslationConfig
     from seq2seq.model_directory.directory import load_recipe, read_metadata
 
-    read_metadata(model)  # a folder that is none is said before TensorFlow is loaded
+    read_metadata(model)  # a wrong folder is an error before TensorFlow is loaded
     import_tensorflow()
     from seq2seq.evaluation.metrics import evaluate as run
     from seq2seq.inference.translator import Translator

@@ -12,24 +12,24 @@ from seq2seq.export import ExportFormat
 
 def export(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")],
-    output: Annotated[Path, typer.Argument(metavar="DIR", help="The copy: a new directory, or an empty one.")],
+    output: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of the copy: new or empty.")],
     export_format: Annotated[
-        ExportFormat, typer.Option("--format", help="What to write; directory: a model directory.")
+        ExportFormat, typer.Option("--format", help="Format of the copy; directory: a model directory.")
     ] = "directory",
     model_only: Annotated[
         bool, typer.Option("--model-only", help="Leave out the shortlist and the 8-bit decoder.")
     ] = False,
     licence: Annotated[
-        str | None, typer.Option(metavar="ID", help="Licence of the copy, for its card, e.g. cc-by-4.0.")
+        str | None, typer.Option(metavar="ID", help="Licence of the copy, for the model card, e.g. cc-by-4.0.")
     ] = None,
     evaluation: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="What seq2seq evaluate --json printed, for the card; repeatable."),
+        typer.Option(metavar="FILE", help="Output of seq2seq evaluate --json, for the model card; repeatable."),
     ] = None,
 ) -> None:
-    """Copy what a model needs to translate, without checkpoints and corpora, with a card of what it is.
+    """Copy the files that a model needs for use, without checkpoints and corpora, and write a model card.
 
-    The copy can be moved, given away and used by every command. Nothing in it names a folder of this machine.
+    The copy can be moved, shared and used by every command. Paths of this machine are removed.
     """
     from seq2seq.export.export import export_model
 

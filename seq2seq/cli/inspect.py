@@ -19,7 +19,7 @@ def inspect(
     weights: Annotated[bool, typer.Option("--weights", help="List every weight too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Show what a model is for and what it was made from: languages, corpora, training, scores, architecture, files.
+    """Show a model's purpose and origin: languages, corpora, training, scores, architecture, files.
 
     The files are checked for damage. The model itself is not run.
     """
@@ -70,11 +70,11 @@ def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
             name: version["then"] + ("" if version["now"] == version["then"] else f", now {version['now']}")
             for name, version in found["versions"].items()
         },
-        "Files made from it": {
-            file: f"does not fit {' and '.join(differ)} any more: make it again" if differ else "fits the model"
+        "Derived files": {
+            file: f"no longer matches {' and '.join(differ)}: make it again" if differ else "matches the model"
             for file, differ in found["derived"].items()
         }
-        or {"": "nothing"},
+        or {"": "none"},
         "Files": {name: decimal(size) for name, size in found["files"].items()},
     }
     if found["training"]:
@@ -90,7 +90,7 @@ def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def _purpose(found: Mapping[str, Any]) -> dict[str, str]:
-    """What the model can be expected to do, and the commands that do it."""
+    """The purpose of the model, and the commands that use it."""
     about = found["purpose"]
     source, target = about["source_language"] or "unknown", about["target_language"] or "unknown"
     translates = found["task"] == "translation"
@@ -103,12 +103,12 @@ def _purpose(found: Mapping[str, Any]) -> dict[str, str]:
             if about.get(key := f"mean_{side}_tokens") is not None
         ]
         names = ", ".join(part["name"] for part in found["corpus"]["train"])
-        rows["learnt from"] = f"{names}: {about['pairs']:,} {unit}" + (
+        rows["trained on"] = f"{names}: {about['pairs']:,} {unit}" + (
             f", on average {' and '.join(sides)}" if sides else ""
         )
-        rows["expect"] = "text like that; what is of another kind or much longer comes out wrong, however fluent"
+        rows["suited to"] = "similar text; expect errors, even in fluent output, on other or much longer text"
     if about["max_source_tokens"]:
-        rows["a line"] = f"one sentence; up to {about['max_source_tokens']:,} tokens are translated as a whole"
+        rows["input line"] = f"one sentence; up to {about['max_source_tokens']:,} tokens are translated in one piece"
     return rows | about["commands"]
 
 

@@ -94,7 +94,7 @@ def perplexity(
     from seq2seq.inference.text_generator import TextGenerator
 
     generator = TextGenerator.load(model, precision, on_warning=warn)
-    with input_lines(input_file, "Type sentences, one a line") as read:
+    with input_lines(input_file, "Type sentences, one per line") as read:
         lines = list(read)
     with progress_bar(f"measuring {input_file or 'stdin'}", len(lines)) as advance:
         report = generator.perplexity(lines, on_progress=advance)

@@ -1,4 +1,4 @@
-"""What to do with a model that a run has made: commands that work as they stand, and a look at its translations."""
+"""What to do next with a trained model: commands that are ready to run, and some of its translations."""
 
 import sys
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from seq2seq.training import TrainingReport
 
 NUM_COMMANDS = 3
-SAMPLE_CHARACTERS = 40  # about as long is the sentence that is shown in a command
+SAMPLE_CHARACTERS = 40  # approximate length of the sentence in a command
 
 
 def next_commands(config: Config, output: Path) -> str:
-    """What a model is for, a line each, with FILE where it takes one."""
+    """The commands that use a model, one per line, with FILE for the files that they take."""
     return _aligned(config.next_commands(quote(str(output))))
 
 
 def commands_after_run(config: Config, report: "TrainingReport") -> str:
-    """What to do next with the model of a run, a line each: real files, and a sentence of its validation corpus."""
+    """The next commands for the model of a run, one per line, with real files and a sentence of its corpus."""
     model, seq2seq = quote(str(report.directory)), program()
     uses = {}
     corpora = config.corpora
@@ -42,18 +42,18 @@ def commands_after_run(config: Config, report: "TrainingReport") -> str:
             uses["perplexity"] = f"{seq2seq} perplexity {model} -i {target}"
     copy = report.directory.absolute().with_name(f"{report.directory.absolute().name}-export")
     if not copy.exists():
-        uses["give it away"] = f"{seq2seq} export {model} {quote(str(report.directory.parent / copy.name))}"
+        uses["export"] = f"{seq2seq} export {model} {quote(str(report.directory.parent / copy.name))}"
     uses["inspect"] = f"{seq2seq} inspect {model}"
     return _aligned(dict(list(uses.items())[:NUM_COMMANDS]))
 
 
 def _distance(sentence: str) -> tuple[bool, int]:
-    """Smaller of a sentence that is easier to read in a command."""
+    """Sort key: sentences that are easier to read in a command come first."""
     return "'" in sentence, abs(len(sentence) - SAMPLE_CHARACTERS)
 
 
 def program() -> str:
-    """How a shell starts this program."""
+    """The name by which a shell starts this program."""
     if which("seq2seq"):
         return "seq2seq"
     called = Path(sys.argv[0])
@@ -66,7 +66,7 @@ def _aligned(uses: dict[str, str]) -> str:
 
 
 def show_translations(model: Path, pairs: Sequence[tuple[str, str]]) -> None:
-    """Print sources, references and translations, and where the model looked."""
+    """Print sources, references, translations and their attention."""
     from seq2seq.analysis.attention_text import render_attention
     from seq2seq.inference.translator import Translator
 

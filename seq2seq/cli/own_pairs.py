@@ -1,4 +1,4 @@
-"""What `seq2seq train` is given: a recipe, or sentence pairs that one is planned for."""
+"""The arguments of `seq2seq train`: a recipe, or sentence pairs to plan one for."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ RECIPE_SUFFIXES = (".yaml", ".yml")
 
 
 def is_recipe(name: str) -> bool:
-    """Whether an argument names a recipe: by its ending, or it is a packaged one's name and no file's."""
+    """Whether an argument is a recipe: it ends in .yaml, or it is the name of a packaged recipe and not of a file."""
     return name.endswith(RECIPE_SUFFIXES) or (name in recipe_names() and not Path(name).is_file())
 
 
@@ -25,7 +25,7 @@ def load_or_plan(
     output: Path | None,
     say: Callable[[str], None],
 ) -> tuple[Config, Path]:
-    """The recipe that is named, or one planned for the files; and its model directory, where none is given.
+    """The given recipe, or one planned for the given files; and the model directory, by default that of the recipe.
 
     Raises:
         ConfigError, CorpusError: See `load_config`, `detect_pairs` and `survey_corpus`.
@@ -34,7 +34,7 @@ def load_or_plan(
     if len(inputs) == 1 and (is_recipe(first) or not Path(first).is_file()):
         for option, value in (("--languages", languages), ("--columns", columns)):
             if value is not None:
-                raise typer.BadParameter(f"{option} {value}: of a file of sentence pairs, and {first} is a recipe")
+                raise typer.BadParameter(f"{option} {value} is for a file of sentence pairs, and {first} is a recipe")
         in_time = [] if minutes is None else [f"training.minutes={minutes:g}"]
         file = Path(first)
         folder = file.parent if file.name == "config.yaml" else Path("runs") / file.stem
@@ -43,12 +43,12 @@ def load_or_plan(
         raise typer.BadParameter(f"expected a recipe, or files of sentence pairs, found both: {name} is a recipe")
     output = output or Path("runs") / run_name(inputs)
     recipe = _plan(inputs, overrides, minutes, languages, columns, say)
-    say(f"the complete recipe: {output / 'config.yaml'}, once training begins; a copy of it can be edited and trained")
+    say(f"complete recipe: {output / 'config.yaml'} (written when training starts); to train a variant, edit a copy")
     return recipe, output
 
 
 def run_name(files: Sequence[str]) -> str:
-    """What a run is called by its files: `train` for train.tsv.gz, and for train.en and train.de."""
+    """The name of a run, from its files: `train` for train.tsv.gz, and for train.en and train.de."""
     names = [Path(file.removesuffix(".gz")).stem for file in files]
     return "-".join(dict.fromkeys(names))
 
@@ -61,11 +61,11 @@ def _plan(
     columns: str | None,
     say: Callable[[str], None],
 ) -> TranslationConfig:
-    """The recipe for files of pairs, and what was found and chosen, said."""
-    numbers = None if columns is None else _two(columns, ",", "--columns", "two numbers, as 1,2")
-    codes = None if languages is None else _two(languages, "-", "--languages", "two codes, as en-de")
+    """Plan the recipe for files of pairs, and report what was found and chosen."""
+    numbers = None if columns is None else _two(columns, ",", "--columns", "two numbers, e.g. 1,2")
+    codes = None if languages is None else _two(languages, "-", "--languages", "two language codes, e.g. en-de")
     if numbers is not None and not all(number.isdecimal() for number in numbers):
-        raise typer.BadParameter(f"--columns: expected two numbers, as 1,2, found {columns!r}")
+        raise typer.BadParameter(f"--columns: expected two numbers, e.g. 1,2, found {columns!r}")
     import_tensorflow()  # which the package `training` needs
     from seq2seq.corpora.survey import detect_pairs
     from seq2seq.training.planning import describe_recipe, plan_training

@@ -70,7 +70,7 @@ def quickstart(
     short = min((source for source, _ in pairs), key=lambda source: abs(len(source.split()) - MAX_MAP_WORDS))
     console.print(render_attention(translator.translate([short])[0]), markup=False, highlight=False)
     command = sys.argv[0] if Path(sys.argv[0]).name == "seq2seq" else "seq2seq"
-    console.print("\n[bold]Go on[/bold]")
+    console.print("\n[bold]Next steps[/bold]")
     print_stdout(
         f"translate a sentence of your own:  echo 'The teacher buys a book.' | {command} translate {output}\n"
         f"see every setting of this run:     cat {output}/config.yaml\n"

@@ -98,7 +98,7 @@ def decode(model: ModelFile, input_file: Input = None, output_file: Output = Non
 
 def _each_line(input_file: Path | None, output_file: Path | None, convert: Callable[[str], str], what: str) -> None:
     with (
-        input_lines(input_file, f"Type {what}, Enter") as source,
+        input_lines(input_file, f"Type {what} and press Enter") as source,
         open_output(output_file, inputs=input_file) as target,
         progress_bar(str(input_file or "stdin"), None, hidden=source.typed) as advance,
     ):

@@ -26,14 +26,14 @@ def train(
         ),
     ],
     minutes: Annotated[
-        float | None, typer.Option(help="Planned length of the run; default: as the amount of text suggests.")
+        float | None, typer.Option(help="Planned duration. Default: by the amount of text, or as in the recipe.")
     ] = None,
     languages: Annotated[
-        str | None, typer.Option(metavar="CODES", help="Languages of PAIRS, e.g. en-de; default: as found.")
+        str | None, typer.Option(metavar="CODES", help="Languages of PAIRS, e.g. en-de; default: detected.")
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(metavar="I,J", help="Columns of source and target in PAIRS, counted from 1; default: as found."),
+        typer.Option(metavar="I,J", help="Columns of source and target in PAIRS, counted from 1; default: detected."),
     ] = None,
     overrides: Annotated[
         list[str] | None,
@@ -45,7 +45,7 @@ def train(
             "--output",
             "-o",
             metavar="DIR",
-            help="Model directory. Default: runs/NAME, by the recipe's or file's name, or the folder of a config.yaml.",
+            help="Model directory. Default: runs/NAME, named after the recipe or file, or the folder of a config.yaml.",
         ),
     ] = None,
     allow_changes: Annotated[
@@ -71,8 +71,8 @@ def train(
 ) -> None:
     """Train a model, or resume an interrupted run in the same directory.
 
-    For PAIRS a complete recipe is planned: `--dump-config` prints it, `--set` changes it, and DIR/config.yaml has it, a
-    copy of which can be edited and trained.
+    For PAIRS a complete recipe is planned: `--dump-config` prints it, `--set` changes it, and DIR/config.yaml stores
+    it. To train a variant, edit a copy of that file.
 
     Ctrl-C and SIGTERM save and exit with code 130; the same command resumes exactly.
     """
@@ -86,7 +86,7 @@ def train(
     say = print_stderr if dump_config else print_stdout
     config, output = load_or_plan(inputs, overrides, minutes, languages, columns, output, say)
     if show and not isinstance(config, TranslationConfig):
-        raise typer.BadParameter(f"--show-translations: a model of task {config.task} makes none")
+        raise typer.BadParameter(f"--show-translations: a model of task {config.task} does not translate")
     if dump_config:
         print(dump(config), end="")
         return
@@ -103,7 +103,7 @@ def train(
         show_translations(output, report.samples)
     print_stdout(commands_after_run(config, report))
     if report.remaining_warnings:
-        print_stdout(f"warning: read the warnings above before you use {output}: they hold of this model")
+        print_stdout(f"warning: read the warnings above before you use {output}: they apply to this model")
 
 
 def set_tf_config(workers: str | None, index: int | None) -> None:

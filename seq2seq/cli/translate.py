@@ -83,20 +83,20 @@ def translate(
     engine: Annotated[
         Literal["local", "apache-beam"],
         typer.Option(
-            help="What translates: this process, or Apache Beam, whose pipeline options come after `--`.",
+            help="Engine: this process, or Apache Beam, whose pipeline options follow `--`.",
             rich_help_panel=BULK_PANEL,
         ),
     ] = "local",
 ) -> None:
     """Translate text. Line N of the output answers line N of the input; a blank line stays blank.
 
-    At a terminal, each line is answered at once. The last line on stderr has the speed and the numbers of the lines to
-    check: those with characters that the model does not know, with a low score, or with source text that attention
-    passed over.
+    At a terminal, each line is translated as it is entered. The last line on stderr gives the speed and the numbers of
+    the lines to check: those with characters that the model does not know, with a low score, or with source text that
+    received hardly any attention.
 
-    A score is the sum of the log-probabilities of the translation's tokens, divided as --length-penalty says: at most
-    0, and the closer to 0 the better; a long translation scores lower than a short one unless --length-penalty is
-    average. A blank line has no score.
+    The score is the sum of the token log-probabilities, normalised by length according to --length-penalty: at most 0,
+    and the closer to 0 the better; long translations score lower than short ones unless --length-penalty is average. A
+    blank line has no score.
 
     Search options that are not given are taken from the recipe, except --n-best, which defaults to 1.
     """
@@ -105,7 +105,7 @@ def translate(
     several = n_best > 1
     if output_format == "text" and several:
         raise ConfigError(
-            f"--format text has one translation a line, and --n-best is {n_best}. Use --format tsv or jsonl."
+            f"--format text has one translation per line, and --n-best is {n_best}. Use --format tsv or jsonl."
         )
     if context.args and engine == "local":
         first = context.args[0]
@@ -118,7 +118,7 @@ def translate(
         check_writable(files[1], inputs=files[0])
     from seq2seq.model_directory.directory import read_metadata
 
-    scores = read_metadata(model)["scores"]  # a folder that is none is said before TensorFlow is loaded
+    scores = read_metadata(model)["scores"]  # a wrong folder is an error before TensorFlow is loaded
     import_tensorflow()
     from seq2seq.inference.translator import Translator
 
@@ -130,7 +130,7 @@ def translate(
         summary = TranslationSummary(low_log_prob(scores, options))
         loading = time.perf_counter() - start
         with (
-            input_lines(input_file, "Type a sentence, Enter") as lines,
+            input_lines(input_file, "Type a sentence and press Enter") as lines,
             open_output(output_file, inputs=input_file) as written,
         ):
             _translate_lines(
@@ -160,7 +160,7 @@ def _translate_lines(
     summary: TranslationSummary,
     quiet: bool,
 ) -> None:
-    """Answer the lines of the input `name` as they arrive."""
+    """Translate the lines of the input `name` as they arrive."""
     from seq2seq.inference.translator import CHUNK_SENTENCES
 
     done = 0

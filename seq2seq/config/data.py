@@ -25,13 +25,13 @@ class TextConfig(Section):
     environment variables (`$MULTI30K/train.en.gz`) and may end in `.gz`.
     """
 
-    source: str | None = field(None, "File of source sentences, one a line.", unit="file")
+    source: str | None = field(None, "File of source sentences, one per line.", unit="file")
     target: str | None = field(None, "File of target sentences, line-aligned with `source`.", unit="file")
     tsv: str | None = field(None, "File of `source<TAB>target` lines.", unit="file")
     columns: tuple[Column, Column] | None = field(
-        None, "Columns of the `tsv` that hold source and target, counted from 1; null: it has two, source and target."
+        None, "Columns of source and target in the `tsv`, counted from 1; null: the file has exactly these two."
     )
-    header: bool = field(False, "Skip the first line of the `tsv`, which names its columns.")
+    header: bool = field(False, "Skip the first line of the `tsv`, which has the names of the columns.")
     phrasebook: Literal["train", "valid", "test", "compositional"] | None = field(
         None, "A split of the embedded English-German corpus, drawn from a grammar."
     )
@@ -44,7 +44,7 @@ class TextConfig(Section):
     lexicon: Literal["full", "basic"] | None = field(
         None, "Words of the phrasebook: `basic` has some 400 of the 1,300 of `full`, the default, and every rule."
     )
-    seed: int | None = field(None, "Another seed draws another phrasebook; 1 by default.", ge=0)
+    seed: int | None = field(None, "Seed of the phrasebook; 1 by default.", ge=0)
 
     @model_validator(mode="after")
     def _check_kind(self) -> Self:
@@ -63,7 +63,7 @@ class TextConfig(Section):
                 if getattr(self, kind) is None and getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(f"'{name}' is for '{kind}'")
         if self.columns is not None and self.columns[0] == self.columns[1]:
-            raise ValueError(f"'columns' names column {self.columns[0]} twice: give source and target")
+            raise ValueError(f"'columns' names column {self.columns[0]} twice: give those of source and target")
 
     def name(self, sides: Collection[str] = SIDES) -> str:
         """What to call it where these sides are read: its file, as the recipe spells it."""
@@ -92,8 +92,8 @@ class CorpusConfig(TextConfig):
     mixture: tuple[MixturePart, ...] | None = field(None, "Several corpora that are read as one.")
     temperature: float = field(
         1.0,
-        "Of a mixture without weights: a part's share is its size ** (1 / temperature), so that a higher one gives "
-        "small corpora more.",
+        "Temperature of a mixture without weights: the share of each part is its size ** (1 / temperature), so higher "
+        "values give small corpora more.",
         paper="Arivazhagan et al. 2019",
         gt=0.0,
     )
@@ -124,19 +124,19 @@ class CorpusConfig(TextConfig):
 class ValidConfig(CorpusConfig):
     """A corpus, or a part of `data.train` that is held out.
 
-    With `fraction`, or `pairs` and no corpus, training leaves out the pairs of some source sentences (of a language
-    model: sentences of the target side), chosen by a hash of the text (in Unicode NFC, white space as one blank). So no
-    source is on both sides, and with `fraction` none changes sides when the corpus grows. Held-out pairs pass
-    `data.filters`, but for `max_tokens`; a corpus of its own is measured as it is.
+    With `fraction`, or with `pairs` and no corpus, all pairs of some source sentences are left out of training (for a
+    language model: some sentences of the target side), chosen by a hash of the text (in Unicode NFC, any white space as one space). So no
+    source is on both sides, and with `fraction` none changes sides when the corpus grows. `data.filters`, except
+    `max_tokens`, apply to held-out pairs; a separate corpus is used unfiltered.
     """
 
     fraction: float | None = field(
-        None, "Share of the different source sentences of `data.train` to hold out.", gt=0.0, le=0.5
+        None, "Share of the distinct source sentences of `data.train` to hold out.", gt=0.0, le=0.5
     )
     pairs: int | None = field(
         None,
-        "Without a corpus: pairs of `data.train` to hold out, or a few more, since a source's pairs stay together. "
-        "With one: how much of the phrasebook, as in `data.train`.",
+        "Without a corpus: number of pairs of `data.train` to hold out; slightly more if a source has several pairs, "
+        "which stay together. With `phrasebook`: its number of pairs, as in `data.train`.",
         unit="sentence pairs",
         ge=1,
     )
@@ -195,11 +195,11 @@ class FilterConfig(SentenceFilterConfig):
 class CorporaConfig(Section):
     """The corpora of an experiment."""
 
-    train: CorpusConfig = Field(description="What is trained on.")
-    valid: ValidConfig = Field(description="What is measured while training.")
+    train: CorpusConfig = Field(description="Corpus to train on.")
+    valid: ValidConfig = Field(description="Corpus to validate on, or the part of `train` to hold out for it.")
     test: CorpusConfig | None = Field(
         None,
-        description="What the finished model is to be measured on. `seq2seq train` only checks that it is there; "
+        description="Corpus to test the finished model on. `seq2seq train` only checks that it exists; "
         "`seq2seq quickstart` scores it.",
     )
     filters: SentenceFilterConfig = SentenceFilterConfig()
@@ -218,12 +218,12 @@ class DataConfig(CorporaConfig):
 
     filters: FilterConfig = FilterConfig()
     source_language: str | None = field(
-        None, "Language of the source, as `en` (ISO 639). Tells what a model is for.", pattern=CODE
+        None, "Language of the source, e.g. `en` (ISO 639). Documents the model.", pattern=CODE
     )
     target_language: str | None = field(
         None,
-        "Language of the target. Chooses BLEU's tokenizer: `zh`, `ja` and `ko` have their own. Of all others it only "
-        "tells what a model is for.",
+        "Language of the target, e.g. `de` (ISO 639). Documents the model; `zh`, `ja` and `ko` also select BLEU's "
+        "tokenizer.",
         pattern=CODE,
     )
 
@@ -258,13 +258,13 @@ class TargetTokenizerConfig(Section):
     )
     vocabulary_size: int = field(
         8000,
-        "Pieces of each model, the four special ones included; of `char` at most so many, the most frequent.",
+        "Number of pieces of each model, including the four special ones; for `char`, the maximum, by frequency.",
         unit="pieces",
         ge=8,
     )
     exact_size: bool = field(
         True,
-        "Refuse text that has fewer pieces than `vocabulary_size`; `false`: take those it has.",
+        "Require exactly `vocabulary_size` pieces; `false`: accept fewer if the text does not have as many.",
     )
     character_coverage: float = field(1.0, "Share of characters that get a piece.", gt=0.9, le=1.0)
     byte_fallback: bool = field(False, "Spell unknown characters in bytes rather than as unk.")
@@ -276,8 +276,8 @@ class TargetTokenizerConfig(Section):
     target_model: str | None = field(None, "A trained SentencePiece file for the target.", unit="file")
     from_model: str | None = field(
         None,
-        "A model directory whose tokenizers are used, as fine-tuning needs; how to train one then counts for nothing. "
-        "A language model takes the target's.",
+        "A model directory whose tokenizers are used, e.g. for fine-tuning; keys for training them are then ignored. A "
+        "language model uses the target tokenizer.",
         unit="directory",
     )
 

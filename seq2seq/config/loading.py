@@ -23,8 +23,8 @@ def load_config(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] =
     Args:
         path: A YAML file, or the bare name of a recipe that ships with the package.
         overrides: `section.key=value` strings; the value is YAML. A number is a place in a list, counted from 0:
-            `data.train.mixture.0.weight=2`. One that names another kind of corpus than the recipe, as
-            `data.train.tsv=FILE`, replaces the recipe's. Or a dict: `{"training.epochs": 5}`.
+            `data.train.mixture.0.weight=2`. A corpus of another kind than the recipe's, such as
+            `data.train.tsv=FILE`, replaces it. Or a dict: `{"training.epochs": 5}`.
 
     Raises:
         ConfigError: The file is missing or not YAML, a key is unknown, a value is not accepted, or there is no `data`.
@@ -70,7 +70,7 @@ def _in_yaml(key: str, value: Any) -> str:
     try:
         return yaml.safe_dump(value, default_flow_style=True, width=sys.maxsize).removesuffix("...\n").strip()
     except yaml.YAMLError:
-        raise ConfigError(f"'{key}': found {shown(value)}, expected a value that YAML can write.") from None
+        raise ConfigError(f"'{key}': found {shown(value)}, expected a value that YAML can represent.") from None
 
 
 def recipe_names() -> list[str]:
@@ -87,7 +87,7 @@ def _explain_missing(path: Path) -> str:
         return f"{path}: expected a file, found a pipe or device, which cannot be read again."
     return (
         f"{path}: no such file, and no packaged recipe.{suggest_similar(str(path), names)} Packaged recipes: "
-        f"{', '.join(names)}. Of sentence pairs of your own give the file: seq2seq train pairs.tsv."
+        f"{', '.join(names)}. To train on sentence pairs, give their file: seq2seq train pairs.tsv."
     )
 
 
@@ -134,9 +134,9 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _drop_other_kinds(values: dict[str, Any], override: str) -> None:
-    """Empty the corpus of a recipe whose kind is another than the one that `data.train.tsv=FILE` names.
+    """Remove the recipe's corpus if an override such as `data.train.tsv=FILE` gives one of another kind.
 
-    All overrides are read before one is made: so two that name different kinds are both kept, and are an error.
+    All overrides are read before any is applied, so two of different kinds are both kept, which is an error.
     """
     key, _, text = override.partition("=")
     *path, name = key.split(".")

@@ -1,4 +1,4 @@
-"""What is wrong with the values of a section, in words, of what pydantic found."""
+"""Messages about the wrong values of a section, from the errors that pydantic found."""
 
 from collections.abc import Collection, Mapping, Sequence
 from reprlib import Repr
@@ -22,7 +22,7 @@ def explain_problems(
         error: What pydantic raised.
         origin: What to call the values.
         section: A recipe, or a section of one.
-        tasks: Recipes by task, where the section is one of them: a key may be meant for another task.
+        tasks: Recipes by task, if the section is one of them: a key may belong to another task.
     """
     return "\n".join(_explain(problem, origin, section, tasks or {}) for problem in error.errors())
 
@@ -69,7 +69,7 @@ def _explain_unknown(
     ]
     name, colon, value = str(last).partition(":")
     if colon and name in accepted:
-        return f"unknown key '{key}': a blank is missing after the colon. Write {{{name}: {value}}}."
+        return f"unknown key '{key}': a space is missing after the colon. Write {{{name}: {value}}}."
     hint = suggest_similar(str(last), accepted) or suggest_similar(elsewhere[0] if elsewhere else "", elsewhere)
     return f"unknown key '{key}'.{hint} {choice}"
 

@@ -32,7 +32,7 @@ else:
 
 
 class SectionType(ModelMetaclass):
-    """What makes a section in Python: wrong keys and values are a `ConfigError`, in the words that a recipe gets."""
+    """Makes sections in Python: wrong keys and values are a `ConfigError` with the message that a recipe gets."""
 
     def __call__(cls, *values: Any, **keys: Any) -> Any:  # noqa: N805
         section: Any = cls
@@ -45,7 +45,7 @@ class SectionType(ModelMetaclass):
 
 
 def _explain_position(section: type[BaseModel], value: Any) -> str:
-    """What to write in place of `section(value)`."""
+    """What to write instead of `section(value)`."""
 
     def takes(name: str) -> bool:
         try:
@@ -94,7 +94,7 @@ def inherit_field(section: type[Section], name: str, default: Any) -> Any:
 
 
 def without_folders(section: SectionT) -> SectionT:
-    """The same section with the bare name of each file and directory: the folders are those of one machine."""
+    """The same section with files and directories reduced to their names: the folders are those of one machine."""
     changed: dict[str, Any] = {}
     for name, field in type(section).model_fields.items():
         value, about = getattr(section, name), field.json_schema_extra

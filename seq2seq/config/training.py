@@ -29,8 +29,8 @@ class ScheduleConfig(Section):
     )
     decay_updates: int | None = field(
         None,
-        "Length of `cosine`, null: until the end of the run (`updates`, or `epochs` of as many batches as the first); "
-        "distance between two decays of `step`.",
+        "Length of `cosine`; null: until the end of the run (`updates`, or `epochs` times the batches of the first "
+        "epoch). Interval between decays of `step`.",
         unit="updates",
         ge=1,
     )
@@ -61,7 +61,7 @@ class RecoveryConfig(Section):
 
     max_norm_ratio: float | None = field(
         100.0,
-        "An update is skipped, too, when its gradient norm is above so many times the running mean; null: never.",
+        "Maximum gradient norm, as a multiple of its running mean; updates above it are skipped, too; null: no limit.",
         gt=1.0,
     )
     max_skipped_updates: int = field(
@@ -111,7 +111,7 @@ class TrainingConfig(Section):
     )
     warm_start: str | None = field(
         None,
-        "A model directory whose weights are taken over where name and shape are the same; what was is reported.",
+        "A model directory whose weights initialise those of the same name and shape; the display shows which.",
         unit="directory",
     )
     freeze: tuple[str, ...] = field((), "Patterns of weight names that are not trained, as `encoder/*`.")
@@ -135,15 +135,14 @@ class TrainingConfig(Section):
         "interrupted run resumes as if it had not been. null: true on a CPU, false on a GPU. false: neither is "
         "promised. On a GPU it is slower, not yet tried, and does not cover sums over several GPUs.",
     )
-    epochs: int | None = field(20, "Stop after so many passes over the corpus.", unit="epochs", ge=1)
-    updates: int | None = field(None, "Stop after so many updates.", unit="updates", ge=1)
+    epochs: int | None = field(20, "Number of passes over the corpus after which training stops.", unit="epochs", ge=1)
+    updates: int | None = field(None, "Number of updates after which training stops.", unit="updates", ge=1)
     minutes: float | None = field(
         None,
-        "Length that the run is planned for: training and validation, without reading corpora and compiling. Where "
-        "`updates` is null, speed is measured before the first update and decides `updates`, "
-        "`validation.interval_updates` and `schedule.warmup_updates`. They are written into the model directory's "
-        "recipe; the run then follows them, not the clock. `epochs` stays an upper bound. Where `updates` is given, it "
-        "decides.",
+        "Planned duration of training and validation, without reading corpora and compiling. If `updates` is null, "
+        "the speed is measured before the first update and determines `updates`, `validation.interval_updates` and "
+        "`schedule.warmup_updates`. They are written into the recipe of the model directory, and the run follows them, "
+        "not the clock. `epochs` remains an upper bound. If `updates` is given, it decides.",
         unit="minutes",
         gt=0.0,
     )
@@ -180,33 +179,40 @@ class TrainingConfig(Section):
 
 
 class BaseValidationConfig(Section):
-    """What is measured while training, and what it decides."""
+    """Validation during training, and what it decides."""
 
     interval_updates: int | None = field(
         None,
-        "Distance between validations; null: at the end of every epoch. `training.minutes` changes it where validation "
-        "would take more than a tenth of the time, or happen fewer than 8 times.",
+        "Interval between validations; null: at the end of every epoch. `training.minutes` changes it if validation "
+        "would take more than a tenth of the time or there would be fewer than 8 validations.",
         unit="updates",
         ge=1,
     )
     metric: Literal["loss", "bleu"] = field(
         "bleu",
-        "Decides the best checkpoint, the plateau and when to stop; of equal BLEU the lower loss is better. Until a "
-        "validation is clearly better than token frequencies none is the best, and the loss tells what is better.",
+        "Criterion of the best checkpoint, the plateau and early stopping; at equal BLEU, the lower loss is better. "
+        "Until a validation is clearly better than token frequencies, no checkpoint is best, and losses are compared.",
     )
-    patience: int | None = field(None, "Stop after so many that are no better, see `metric`.", unit="validations", ge=1)
+    patience: int | None = field(
+        None,
+        "Number of validations without improvement after which training stops, see `metric`.",
+        unit="validations",
+        ge=1,
+    )
 
 
 class LossValidationConfig(BaseValidationConfig):
-    """What is measured while training, and what it decides."""
+    """Validation during training, and what it decides."""
 
     metric: Literal["loss"] = inherit_field(BaseValidationConfig, "metric", "loss")
 
 
 class ValidationConfig(BaseValidationConfig):
-    """What is measured while training, and what it decides."""
+    """Validation during training, and what it decides."""
 
-    beam_size: int = field(1, "Of the translations that BLEU is measured on; 1 is greedy.", unit="hypotheses", ge=1)
+    beam_size: int = field(
+        1, "Beam size of the translations that BLEU is measured on; 1 is greedy.", unit="hypotheses", ge=1
+    )
     compute_bleu: bool = field(
         True,
         "Translate the validation corpus at each validation, without `search.language_model`.",

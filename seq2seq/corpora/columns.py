@@ -1,4 +1,4 @@
-"""What the columns of a table of sentence pairs hold, and what a file is that is no such table."""
+"""The contents of the columns of a table of sentence pairs, and errors about files that are no such table."""
 
 import csv
 import re
@@ -14,7 +14,7 @@ from seq2seq.errors import CorpusError
 
 SAMPLE_LINES = 2000
 HEAD_BYTES = 2**16
-MOST = 0.9  # of the lines or cells that must be of a kind
+MOST = 0.9  # minimum share of the lines or cells of a kind
 
 MAGIC = {b"PK\x03\x04": "a zip archive, as .xlsx and .docx are", b"\x1f\x8b": "gzip without .gz in its name"}
 MAGIC |= {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"%PDF": "PDF"}
@@ -24,7 +24,7 @@ MARKUP = re.compile(
 )
 ATTRIBUTION = re.compile(r"\bCC[ -]?(BY|0)\b|\bAttribution\b|tatoeba\.org|^https?://\S+$", re.IGNORECASE)
 QUOTED = re.compile(r'"(?:[^"]|"")*"')
-LANGUAGE_CODE = "the code of a language"
+LANGUAGE_CODE = "a language code"
 NEVER_SENTENCES = ("numbers", "identifiers", "attribution", LANGUAGE_CODE)
 SIDE_NAMES = {"source", "src", "target", "tgt", "trg", "original", "translation", "reference", "text", "sentence"}
 MAX_HEADING_WORDS = 3
@@ -35,10 +35,10 @@ class Column:
     """A column of a table.
 
     number    counted from 1
-    cells     of a sample of rows, without the header
+    cells     cells of a sample of rows, without the header
     first     the cell of the first line
-    kind      None: sentences; else what is there in their place
-    language  of a column that holds nothing but the code of one
+    kind      None: sentences; otherwise a description of the contents
+    language  the language, if all cells are its code
     """
 
     number: int
@@ -49,15 +49,15 @@ class Column:
 
 
 def read_sample(path: Path) -> list[str]:
-    """The first lines of a text file that are not blank.
+    """The first non-blank lines of a text file.
 
     Raises:
-        CorpusError: It cannot be read, or is no lines of text in UTF-8.
+        CorpusError: The file cannot be read, or does not consist of lines of UTF-8 text.
     """
     with wrap_reading_errors(str(path)), open_bytes(path) as handle:
         head = handle.read(HEAD_BYTES)
     found = next((what for magic, what in MAGIC.items() if head.startswith(magic)), None)
-    remedy = "Give plain text, a sentence or a pair a line."
+    remedy = "Give plain text, one sentence or pair per line."
     if found is None and b"\0" in head:
         found = "UTF-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head[1:2] == b"\0" else "a binary file"
         order = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-16le"
@@ -71,16 +71,17 @@ def read_sample(path: Path) -> list[str]:
         raise CorpusError(f"{path}: expected sentence pairs, found no text.")
     if tag := MARKUP.match(lines[0]):
         raise CorpusError(
-            f"{path}: expected lines of text, found markup, {tag[0].strip()}>. Extract the sentences first, one a line."
+            f"{path}: expected lines of text, found markup, {tag[0].strip()}>. Extract the sentences first, one per "
+            "line."
         )
     return lines
 
 
 def read_columns(path: Path, given: tuple[int, int] | None = None) -> list[Column]:
-    """The columns of a table: those that most of its lines have, or that all have which have the two `given`.
+    """The columns of a table: those of most of its lines, or of all lines that have the two `given` columns.
 
     Raises:
-        CorpusError: See `read_sample`; or it is no table of tab-separated columns, or a spreadsheet quoted its cells.
+        CorpusError: See `read_sample`; or the columns are not separated by tabs, or a spreadsheet quoted the cells.
     """
     lines = read_sample(path)
     rows = [line.split("\t") for line in lines]
@@ -93,7 +94,7 @@ def read_columns(path: Path, given: tuple[int, int] | None = None) -> list[Colum
         )
     if width == 1 and (delimiter := next((mark for mark in ",;|" if _is_csv(lines, mark)), None)):
         raise CorpusError(
-            f"{path}: expected tab-separated columns, found CSV, whose columns '{delimiter}' separates. Save it as "
+            f"{path}: expected tab-separated columns, found CSV with columns separated by '{delimiter}'. Save it as "
             "tab-separated text without quotation marks."
         )
     if width == 1:
@@ -104,41 +105,41 @@ def read_columns(path: Path, given: tuple[int, int] | None = None) -> list[Colum
     if given is not None:
         width = min((len(row) for row in rows if len(row) >= max(given)), default=width)
     elif rows_of_width < MOST * len(rows):
-        found = ", ".join(f"{count:,} of {size}" for size, count in widths)
+        found = ", ".join(f"{count:,} with {size}" for size, count in widths)
         raise CorpusError(
-            f"{path}: expected as many tab-separated columns in every line, found, of {len(rows):,} lines, {found}. "
-            "Mend the file, or say which columns hold source and target: --columns 1,2."
+            f"{path}: expected equally many tab-separated columns in every line, found {len(rows):,} lines: {found}. "
+            "Fix the file, or say which columns hold source and target: --columns 1,2."
         )
     alike = [row[:width] for row in rows if len(row) == width or (given is not None and len(row) > width)]
     return [_column(number, *cells) for number, cells in enumerate(zip(*alike, strict=True), start=1)]
 
 
 def has_header(columns: Sequence[Column], source: Column, target: Column) -> bool:
-    """Whether the first line names the columns, two of which hold sentences."""
+    """Whether the first line is a header of the columns, two of which have sentences."""
     sides = source, target
     if not all(_heading(side.first) for side in sides) or source.first.casefold() == target.first.casefold():
         return False
     if any(map(_is_odd_one, columns)):
         return True  # "score" above numbers
     named = [(side, header_language(side)) for side in sides]
-    if all(code for _, code in named):  # "German" is translated by "Deutsch", and both name one language
+    if all(code for _, code in named):  # the pair "German", "Deutsch" is a translation: both name one language
         return named[0][1] != named[1][1] and all(may_be_in(side.cells, code or "") for side, code in named)
     return all(code or set(_heading(side.first)) & SIDE_NAMES for side, code in named)
 
 
 def header_language(column: Column) -> str | None:
-    """The language that a header names: `German`, `de`, `text_de`."""
+    """The language in a column's header, such as `German`, `de` or `text_de`."""
     return next((code for code in map(language_code, (column.first, *_heading(column.first))) if code), None)
 
 
 def _heading(cell: str) -> list[str]:
-    """The words of what may be a heading: few, and no sentence."""
+    """The words of a possible heading: few, and not a sentence."""
     words = re.findall(r"[^\W_]+", cell.casefold())
     return words if len(words) <= MAX_HEADING_WORDS and not re.search(r"[.!?。？！]\s*$", cell) else []
 
 
 def _is_odd_one(column: Column) -> bool:
-    """Whether the first cell alone is not of the column's kind, which is none of sentences."""
+    """Whether only the first cell is not of the column's kind, in a column without sentences."""
     if column.language:
         return language_code(column.first) is None
     if column.kind not in NEVER_SENTENCES:
@@ -162,7 +163,7 @@ def _column(number: int, first: str, *cells: str) -> Column:
 
 
 def _kind(cells: Sequence[str]) -> str | None:
-    """What cells that are not blank hold; None: what may be sentences."""
+    """The contents of cells that are not blank; None: possibly sentences."""
 
     def most(holds: Callable[[str], object]) -> bool:
         return sum(1 for cell in cells if holds(cell)) >= MOST * len(cells)
@@ -177,7 +178,7 @@ def _kind(cells: Sequence[str]) -> str | None:
 
 
 def _quoted(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether a spreadsheet wrote the rows: all cells in quotation marks, or those that have some inside, or breaks."""
+    """Whether a spreadsheet wrote the rows: it quotes all cells, or those with quotation marks or line breaks."""
     whole = sum(all(QUOTED.fullmatch(cell) for cell in row) for row in rows)
     doubled = sum(any('""' in cell[1:-1] and QUOTED.fullmatch(cell) for cell in row) for row in rows)
     broken = sum(any(cell.startswith('"') and cell.count('"') % 2 for cell in row) for row in rows)
@@ -188,7 +189,7 @@ def _quoted(rows: Sequence[Sequence[str]]) -> bool:
 def _is_csv(lines: Sequence[str], delimiter: str) -> bool:
     try:
         widths = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter))
-    except csv.Error:  # a line of hundreds of kilobytes, or one with CR inside
+    except csv.Error:  # a line of hundreds of kilobytes, or one with a CR inside
         return False
     (width, count), *_ = widths.most_common(1)
     return width > 1 and count >= MOST * len(lines)

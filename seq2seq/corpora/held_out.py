@@ -1,4 +1,4 @@
-"""Validation text that is held out of a training corpus, by source sentence."""
+"""Hold validation text out of a training corpus, by source sentence."""
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from seq2seq.corpora.readers import Corpus, Mixture, SentencePair, chunks, open_
 from seq2seq.errors import CorpusError
 from seq2seq.storage.deduplication import hash_texts
 
-CHUNK_SIZE = 1000  # pairs that are divided at once
+CHUNK_SIZE = 1000  # pairs divided at once
 MAX_HASH = 2**64 - 1
 
 
@@ -20,18 +20,18 @@ def hash_sources(pairs: Iterable[SentencePair]) -> np.ndarray:
     """A hash of each pair's source sentence, (N,) uint64, uniform over all 64-bit numbers.
 
     White space counts as one blank, as it does for a tokenizer: the model reads "a  b" as it reads "a b".
-    Not one that `assign_split` decides by: what it left in `train.tsv` has no small ones.
+    Not the hash of `assign_split`: the pairs that it leaves in `train.tsv` have no small ones.
     """
     return hash_texts(f"held out\n{' '.join(plain_form(pair.source).split())}" for pair in pairs)
 
 
 class CorpusSide:
-    """The pairs of a corpus on one side of a bound: held out up to it, trained on above.
+    """The pairs of a corpus on one side of a bound: held out up to the bound, trained on above it.
 
     Args:
-        corpus: What is divided.
+        corpus: The corpus to divide.
         bound: A hash, see `hash_sources`.
-        held_out: Which side.
+        held_out: Which side of the bound.
     """
 
     def __init__(self, corpus: Corpus, bound: int, held_out: bool) -> None:
@@ -42,7 +42,7 @@ class CorpusSide:
             yield from compress(chunk, (hash_sources(chunk) <= np.uint64(self.bound)) == self.held_out)
 
     def has_text(self, filters: SentenceFilterConfig) -> bool:
-        """Whether there is a pair that the filters keep."""
+        """Whether the filters keep any pair."""
         return any(drop_reason(source, target, filters) is None for source, target, _ in self)
 
     def size(self) -> int:
@@ -58,7 +58,7 @@ def open_train(data: CorporaConfig, sides: Collection[str] = SIDES) -> list[Corp
     """Open the corpora to train on, the parts of a mixture one by one, without what `data.valid` holds out of them.
 
     Raises:
-        CorpusError: See `open_corpus`; or nothing is left of one.
+        CorpusError: See `open_corpus`; or nothing is left of a corpus.
     """
     parts = [open_corpus(part, sides) for part in data.train.parts()]
     if not data.valid.held_out:
@@ -80,7 +80,7 @@ def open_train(data: CorporaConfig, sides: Collection[str] = SIDES) -> list[Corp
 
 
 def open_valid(data: CorporaConfig, train: Sequence[Corpus], sides: Collection[str] = SIDES) -> Corpus:
-    """Open the corpus to validate with: one of its own, or what is held out of `train`, as `open_train` opened it.
+    """Open the corpus to validate on: a separate one, or what `open_train` held out of `train`.
 
     Raises:
         CorpusError: See `open_corpus`; or nothing is held out.
@@ -90,7 +90,7 @@ def open_valid(data: CorporaConfig, train: Sequence[Corpus], sides: Collection[s
         return open_corpus(data.valid, sides)
     if not any(side.has_text(data.filters) for side in held_out):
         raise CorpusError(
-            f"data.valid: {data.valid.name(sides)} is none of its {sum(side.size() for side in held_out):,} lines. "
+            f"data.valid: {data.valid.name(sides)} gives none of its {sum(side.size() for side in held_out):,} lines. "
             "Raise data.valid.fraction, hold out a number with data.valid={pairs: N}, or check data.train and "
             "data.filters."
         )
@@ -98,15 +98,15 @@ def open_valid(data: CorporaConfig, train: Sequence[Corpus], sides: Collection[s
 
 
 def _bound_of_pairs(corpus: Corpus, count: int, filters: SentenceFilterConfig) -> int:
-    """The bound up to which there are `count` pairs that the filters keep; the highest where there are fewer.
+    """The bound up to which the filters keep `count` pairs; the highest possible if there are fewer.
 
-    Memory grows with the pairs that are held out, not with the corpus.
+    Memory grows with the number of held-out pairs, not with the corpus.
     """
     smallest, bound = np.zeros(0, np.uint64), np.uint64(MAX_HASH)
 
     def candidates() -> Iterator[SentencePair]:
         for chunk in chunks(corpus, CHUNK_SIZE):
-            yield from compress(chunk, hash_sources(chunk) <= bound)  # as low as it is by now
+            yield from compress(chunk, hash_sources(chunk) <= bound)  # which falls as pairs are found
 
     for chunk in chunks(filter_pairs(candidates(), filters, FilterReport()), CHUNK_SIZE):
         smallest = np.sort(np.concatenate([smallest, hash_sources(chunk)]))[:count]

@@ -1,4 +1,4 @@
-"""Pairs that Python code brings along, in any of the shapes in which it has them, and the TSV that keeps them."""
+"""Sentence pairs from Python objects of several forms, and the TSV file that stores them."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,12 +16,12 @@ ACCEPTED = (
     "a list of (source, target) tuples or of dicts, a data frame with two columns of text, a dict of two lists, "
     "the path of a TSV file, or two paths"
 )
-# What would end a line or a column of a TSV, or would be taken for a mark of the file's encoding.
+# Characters that end a line or a column of a TSV file, or that would be read as a byte order mark.
 SEPARATORS = re.compile("[\t\r\n\ufeff]+")
 
 
 class InMemoryPairs(NamedTuple):
-    """Pairs, and the languages that the names of their columns tell (ISO 639), None where they tell none."""
+    """Pairs, and their languages by the names of the columns (ISO 639), None if these name no language."""
 
     pairs: list[SentencePair]
     source_language: str | None
@@ -29,7 +29,7 @@ class InMemoryPairs(NamedTuple):
 
 
 def pair_files(pairs: Any) -> list[Path] | None:
-    """The one or two files that `pairs` names; None where it is no path."""
+    """The one or two files in `pairs`; None if these are not paths."""
     if isinstance(pairs, (str, PathLike)):
         return [Path(pairs)]
     if isinstance(pairs, (tuple, list)) and len(pairs) == 2 and all(isinstance(one, (str, PathLike)) for one in pairs):
@@ -38,16 +38,16 @@ def pair_files(pairs: Any) -> list[Path] | None:
 
 
 def collect_pairs(pairs: Any, columns: Sequence[str | int] | None = None) -> InMemoryPairs:
-    """Read pairs of Python objects.
+    """Read pairs from Python objects.
 
     Args:
         pairs: Tuples or lists of (source, target, ...), `SentencePair`s or dicts, from any iterable; a dict of two
-            lists; or a data frame of pandas or Polars, or what else has `columns`.
+            lists; or a data frame of pandas or Polars, or another object with `columns`.
         columns: Names of the source and the target in dicts and data frames; numbers from 0 in tuples. By default
-            `source` and `target` where there are such names, else the first two that hold text.
+            `source` and `target` if these exist, otherwise the first two with text.
 
     Raises:
-        CorpusError: It is something else, has no pairs, or what should be a sentence is not text.
+        CorpusError: `pairs` has another form or no pairs, or a sentence is not a string.
     """
     if isinstance(pairs, Mapping):
         return _from_columns(pairs, list(pairs), columns)
@@ -77,7 +77,7 @@ def collect_pairs(pairs: Any, columns: Sequence[str | int] | None = None) -> InM
 
 
 def read_pairs(pairs: Any, columns: Any = None) -> list[SentencePair]:
-    """The pairs of `collect_pairs`, or of one file of them or two; see there, and `detect_pairs`."""
+    """Read pairs from Python objects, see `collect_pairs`, or from one or two files, see `detect_pairs`."""
     files = pair_files(pairs)
     if files is None:
         return collect_pairs(pairs, columns).pairs
@@ -87,10 +87,11 @@ def read_pairs(pairs: Any, columns: Any = None) -> list[SentencePair]:
 def write_pairs(pairs: Iterable[SentencePair], path: Path) -> int:
     """Write pairs as `source<TAB>target` lines.
 
-    A run of tabs and line breaks within a sentence becomes one space, and what UTF-8 cannot hold becomes U+FFFD.
+    A run of tabs and line breaks within a sentence becomes one space, and characters that UTF-8 cannot encode become
+    U+FFFD.
 
     Returns:
-        Number of pairs that this changed.
+        Number of pairs that were changed by this.
     """
     changed = 0
     with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
@@ -114,13 +115,13 @@ def _from_columns(table: Any, names: list[Any], columns: Sequence[str | int] | N
     if len(sides[0]) != len(sides[1]):
         raise CorpusError(
             f"pairs: column {chosen[0]!r} has {len(sides[0]):,} sentences, {chosen[1]!r} has {len(sides[1]):,}. "
-            "Sentence N of one is to translate sentence N of the other."
+            "Sentence N of one must translate sentence N of the other."
         )
     return _checked([_pair(number, *cells) for number, cells in enumerate(zip(*sides, strict=True))], chosen)
 
 
 def _as_list(column: Any) -> list[Any]:
-    """A list's or a tuple's, pandas', NumPy's or Polars' cells."""
+    """The cells of a list, a tuple, or a column of pandas, NumPy or Polars."""
     for method in ("to_list", "tolist"):
         if hasattr(column, method):
             return list(getattr(column, method)())
@@ -130,7 +131,7 @@ def _as_list(column: Any) -> list[Any]:
 
 
 def _present(cells: Iterable[Any]) -> Any:
-    """The cells that are not missing; NaN alone differs from itself."""
+    """The cells that are not missing; only NaN differs from itself."""
     return (cell for cell in cells if cell is not None and cell == cell)  # noqa: PLR0124
 
 
@@ -139,7 +140,7 @@ def _choose(textual: Sequence[Any], columns: Sequence[str | int] | None, names: 
         columns = ("source", "target") if {"source", "target"} <= set(textual) else textual[:2]
     listed = ", ".join(map(repr, names)) or "none"
     if len(columns) != 2:
-        raise CorpusError(f"pairs: expected two columns of text, found {len(columns)}, of the columns {listed}.")
+        raise CorpusError(f"pairs: expected two columns of text, found {len(columns)} among the columns {listed}.")
     for name in columns:
         if name not in names:
             raise CorpusError(f"pairs: there is no column {name!r}. Columns: {listed}.")
@@ -150,8 +151,8 @@ def _pair(number: int, source: Any, target: Any) -> SentencePair:
     for side, text in (("source", source), ("target", target)):
         if not isinstance(text, str):
             raise CorpusError(
-                f"pairs[{number}]: expected the {side} as text, found {text!r:.40} ({type(text).__name__}). Leave out "
-                "pairs with a side that is missing (of a data frame: pairs.dropna())."
+                f"pairs[{number}]: expected the {side} as text, found {text!r:.40} ({type(text).__name__}). Remove "
+                "pairs with a missing side (in a data frame: pairs.dropna())."
             )
     return SentencePair(source, target, f"pair {number}")
 

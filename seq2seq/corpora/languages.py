@@ -1,4 +1,4 @@
-"""Which language a text is in, and what languages are called."""
+"""Languages of texts, and names of languages."""
 
 import re
 from collections import Counter
@@ -13,23 +13,23 @@ import yaml
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-# Letters by Unicode block; together with Han they tell which of three languages a text is in.
+# Letters by Unicode block, which distinguish Chinese, Japanese and Korean.
 KANA = re.compile("[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
 HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318f\ua960-\ua97f\uac00-\ud7ff]")
 HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-MIN_CJK_SHARE = 0.3  # of a text: a Western one that quotes Chinese has fewer
+MIN_CJK_SHARE = 0.3  # of a text: a Western text that quotes Chinese has fewer
 MIN_SCRIPT_SHARE = 0.1  # of these: Chinese that quotes Japanese has fewer kana, Japanese news a third
 MAX_LINES = 1000
 
 PASSAGE_CHARACTERS = 300  # characters that are identified together
 MAX_PASSAGES = 50
 MIN_CONFIDENCE = 0.6  # mean probability of the most likely language
-NEAR_LANGUAGES = 8  # most likely ones; a name that is among them stands: Danish and Norwegian differ by little
+NEAR_LANGUAGES = 8  # most likely ones; a given language among them is accepted: Danish and Norwegian are similar
 
 
 @lru_cache(maxsize=1)
 def _codes() -> dict[str, str]:
-    """Codes of languages by their codes and names, casefolded."""
+    """Language codes by code and name, casefolded."""
     text = (resources.files("seq2seq") / "corpora" / "languages.yaml").read_text(encoding="utf-8")
     return {name: code for code, names in yaml.safe_load(text).items() for name in (code, *names)}
 
@@ -41,7 +41,7 @@ def language_code(name: str) -> str | None:
 
 
 def language_name(code: str) -> str:
-    """The English name of a language; its code where it is not known."""
+    """The English name of a language; its code if the name is unknown."""
     names = [name for name, known in _codes().items() if known == code and len(name) > 3]
     return names[0].title() if names else code
 
@@ -59,7 +59,7 @@ def detect_cjk_language(lines: Iterable[str]) -> str | None:
 
 
 def identify_language(lines: Sequence[str]) -> str | None:
-    """The ISO 639 code of the language that lines of text are in; None where that is not clear."""
+    """The ISO 639 code of the language of lines of text; None if that is not clear."""
     if cjk := detect_cjk_language(lines):
         return cjk
     scores, passages = Counter[str](), _passages(lines)
@@ -71,7 +71,7 @@ def identify_language(lines: Sequence[str]) -> str | None:
 
 
 def may_be_in(lines: Sequence[str], language: str) -> bool:
-    """Whether lines of text can be in a language, or in one that is not told from it."""
+    """Whether lines of text may be in a language, or in one that cannot be distinguished from it."""
     cjk = detect_cjk_language(lines)
     if cjk or language in ("zh", "ja", "ko"):
         return cjk == language
@@ -84,7 +84,7 @@ def may_be_in(lines: Sequence[str], language: str) -> bool:
 
 
 def _passages(lines: Sequence[str]) -> list[str]:
-    """Passages of a few lines each, from all over a text."""
+    """Passages of a few lines each, spread over the whole text."""
     made, words = [], ""
     for line in lines:
         words += f" {line.strip()}"

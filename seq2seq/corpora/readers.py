@@ -52,8 +52,8 @@ def open_corpus(spec: CorpusConfig | TextConfig, sides: Collection[str] = SIDES)
     judge it alone. Of a `target` without a `source` all sources are "".
 
     Raises:
-        CorpusError: A file is missing or an environment variable in its path is not set; or `spec` is what is held out
-            of another corpus, see `held_out.open_valid`. While reading:
+        CorpusError: A file is missing or an environment variable in its path is not set; or `spec` is held out of
+            another corpus, see `held_out.open_valid`. While reading:
             invalid UTF-8, unequal line counts, or a wrong number of columns, each with file and line.
     """
     if isinstance(spec, ValidConfig) and spec.held_out:
@@ -127,9 +127,9 @@ class TSVFile(_Files):
     """One file of tab-separated columns.
 
     Args:
-        path: Its path.
-        columns: Those of source and target, counted from 1; None: these are all it has.
-        header: The first line is none of text.
+        path: Path of the file.
+        columns: Columns of source and target, counted from 1; None: the file has exactly these two.
+        header: Whether the first line is a header.
     """
 
     def __init__(self, path: Path, columns: tuple[int, int] | None = None, header: bool = False) -> None:
@@ -146,14 +146,14 @@ class TSVFile(_Files):
             yield SentencePair(cells[source - 1], cells[target - 1], origin)
 
     def _explain(self, origin: str, line: str, found: int) -> str:
-        expected, remedy = "2 tab-separated columns", "Mend a missing tab: each line is source<TAB>target."
+        expected, remedy = "2 tab-separated columns", "Add the missing tab: each line is source<TAB>target."
         if self.columns is not None:
             expected = f"at least {max(self.columns)} tab-separated columns for 'columns: {list(self.columns)}'"
-            remedy = "Mend the line, or 'columns'."
+            remedy = "Fix the line, or 'columns'."
         elif found > 2:
             remedy = (
                 "Remove the extra tab, or say which columns hold source and target: {tsv: FILE, columns: [1, 2]} in a "
-                "recipe, --columns 1,2 of `seq2seq train FILE`."
+                "recipe, --columns 1,2 in `seq2seq train FILE`."
             )
         elif not line.strip():
             remedy = "Remove the blank line: each line is source<TAB>target."
@@ -216,7 +216,7 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def plain_form(text: str) -> str:
-    """What sentences are compared by: stripped, in Unicode NFC."""
+    """The form in which sentences are compared: stripped, in Unicode NFC."""
     return unicodedata.normalize("NFC", text).strip()
 
 

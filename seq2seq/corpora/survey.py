@@ -1,4 +1,4 @@
-"""Somebody's own sentence pairs: which files, columns and languages they are in, and how much text there is."""
+"""Your own sentence pairs: their files, columns and languages, and the amount of text."""
 
 import re
 from collections import Counter
@@ -12,20 +12,22 @@ from seq2seq.config import CorpusConfig, FilterConfig
 from seq2seq.config.data import CODE
 from seq2seq.corpora.columns import NEVER_SENTENCES, Column, has_header, header_language, read_columns, read_sample
 from seq2seq.corpora.filters import FilterReport, filter_pairs
+from seq2seq.corpora.held_out import hash_sources
 from seq2seq.corpora.languages import identify_language, language_code, language_name, may_be_in
 from seq2seq.corpora.readers import SentencePair, chunks, open_corpus
 from seq2seq.errors import CorpusError
+from seq2seq.storage.deduplication import Deduplicator
 from seq2seq.storage.files import resolve_file
 
 CHUNK_SIZE = 10_000  # pairs that are counted at once
-ALPHABET_SHARE = 0.999  # of the running letters; the rarest are names in another script
+ALPHABET_SHARE = 0.999  # of all letters of the text; the rarest are from names in another script
 
 
 @dataclass(frozen=True)
 class DetectedPairs:
-    """Where sentence pairs lie, as a recipe says it, and their languages (ISO 639), None where they are not clear.
+    """The location of sentence pairs, as a section of a recipe, and their languages (ISO 639), None if not clear.
 
-    description  of both, in a line
+    description  both, in one line
     """
 
     corpus: CorpusConfig
@@ -36,18 +38,20 @@ class DetectedPairs:
 
 @dataclass(frozen=True)
 class CorpusSurvey:
-    """How much text a corpus has, of the pairs that the filters keep.
+    """The amount of text of a corpus, in the pairs that the filters keep.
 
     pairs                                 number of pairs
+    sources                               number of distinct source sentences
     source_characters, target_characters  number of characters
-    source_words, target_words            number of words between blanks: few in Chinese, Japanese or Thai
-    source_alphabet, target_alphabet      number of different characters
-    shared_characters                     share of the target's running letters that are also of the source's
-                                          alphabet, 0 to 1, small and capital letters alike
+    source_words, target_words            number of words separated by spaces: few in Chinese, Japanese or Thai
+    source_alphabet, target_alphabet      number of distinct characters
+    shared_characters                     share of the letters of the target text that are in the source alphabet, 0 to
+                                          1, case ignored
     dropped                               what the filters leave out, as "3 duplicate, 1 empty side"
     """
 
     pairs: int
+    sources: int
     source_characters: int
     target_characters: int
     source_words: int
@@ -60,18 +64,19 @@ class CorpusSurvey:
 
 @check_arguments(corpus="open_corpus(CorpusConfig(tsv=FILE)) makes one.")
 def survey_corpus(corpus: Iterable[SentencePair], filters: FilterConfig | None = None) -> CorpusSurvey:
-    """Count the text of a corpus, in one pass over it. Memory grows by 8 bytes a pair that is kept.
+    """Count the text of a corpus, in one pass over it. Memory grows by 16 bytes per kept pair.
 
     Args:
-        corpus: Of pairs.
-        filters: What training leaves out; the default ones.
+        corpus: A corpus of pairs.
+        filters: Filters of the training corpus; by default those of a recipe.
 
     Raises:
         CorpusError: See `open_corpus`.
     """
-    report = FilterReport()
+    report, seen, sources = FilterReport(), Deduplicator(), 0
     characters, words, found = Counter[str](), Counter[str](), {"source": Counter[str](), "target": Counter[str]()}
     for chunk in chunks(filter_pairs(corpus, filters or FilterConfig(), report), CHUNK_SIZE):
+        sources += int(seen.add(hash_sources(chunk)).sum())
         for side, counts in found.items():
             texts = [getattr(pair, side) for pair in chunk]
             characters[side] += sum(map(len, texts))
@@ -79,6 +84,7 @@ def survey_corpus(corpus: Iterable[SentencePair], filters: FilterConfig | None =
             counts.update("".join(texts))
     return CorpusSurvey(
         report.kept,
+        sources,
         characters["source"],
         characters["target"],
         words["source"],
@@ -91,7 +97,7 @@ def survey_corpus(corpus: Iterable[SentencePair], filters: FilterConfig | None =
 
 
 def _shared_letters(source: Counter[str], target: Counter[str]) -> float:
-    """The share of the target's letters that are of the source's alphabet; of characters with their counts."""
+    """Share of the target letters that are in the source alphabet, from counts of characters."""
     source, target = map(_letters, (source, target))
     ranked = source.most_common()
     before = accumulate((count for _, count in ranked), initial=0)
@@ -101,7 +107,7 @@ def _shared_letters(source: Counter[str], target: Counter[str]) -> float:
 
 
 def _letters(characters: Counter[str]) -> Counter[str]:
-    """Those that are letters, small and capital ones as one."""
+    """The letters among the characters, in lower case."""
     letters = Counter[str]()
     for character, count in characters.items():
         if character.isalpha():
@@ -115,18 +121,18 @@ def detect_pairs(
     columns: tuple[int, int] | None = None,
     languages: tuple[str, str] | None = None,
 ) -> DetectedPairs:
-    """Find out where the sentence pairs are in files, and in which languages.
+    """Detect the columns and the languages of sentence pairs in files.
 
     Args:
         files: One table of tab-separated columns, or two files that are aligned line by line: source and target.
             Plain or `.gz`.
-        columns: Those of source and target, counted from 1; by default those that hold sentences.
-        languages: Of source and target, ISO 639 codes. Where the columns or files are in these languages the other way
-            round, they are swapped. By default they are taken from a header, a column of codes, the names of the
+        columns: Columns of source and target, counted from 1; by default those that have sentences.
+        languages: ISO 639 codes of source and target. Columns or files in these languages, but in the reverse order,
+            are swapped. By default the languages are detected from a header, a column of codes, the names of the
             files, or the text.
 
     Raises:
-        CorpusError: A file is missing or is not what is read here; or the columns cannot be told.
+        CorpusError: A file is missing or is no text of this form; or the columns cannot be detected.
     """
     names = [str(file) for file in files]
     if languages is not None:
@@ -147,7 +153,7 @@ def _checked(languages: tuple[str, str]) -> tuple[str, str]:
     source, target = (language_code(name) or name for name in languages)
     if source == target or not all(re.fullmatch(CODE, code) for code in (source, target)):
         raise CorpusError(
-            f"--languages: expected two different ISO 639 codes, as en-de, found {'-'.join(map(str, languages))}."
+            f"--languages: expected two different ISO 639 codes, e.g. en-de, found {'-'.join(map(str, languages))}."
         )
     return source, target
 
@@ -182,7 +188,7 @@ def _detect_in_table(name: str, given: tuple[int, int] | None, languages: tuple[
 
 
 def _sentence_columns(name: str, table: Sequence[Column], languages: tuple[str, str] | None) -> list[Column]:
-    """The two columns that hold sentences, in their order."""
+    """The two columns that have sentences, in their order."""
     found = [column for column in table if column.kind is None]
     if len(table) == 2:  # a small file may repeat itself
         found = [column for column in table if column.kind not in NEVER_SENTENCES]
@@ -194,14 +200,14 @@ def _sentence_columns(name: str, table: Sequence[Column], languages: tuple[str, 
     if len(found) != 2:
         shown = (f"column {c.number}: {c.kind or repr(c.first[:30])}" for c in table)
         raise CorpusError(
-            f"{name}: expected two columns of sentences, found {len(found)}. {'; '.join(shown)}. Say which ones hold "
-            "source and target: --columns 1,2."
+            f"{name}: expected two columns of sentences, found {len(found)}. {'; '.join(shown)}. Say which "
+            "ones are source and target: --columns 1,2."
         )
     return found
 
 
 def _named_languages(table: Sequence[Column], sentences: Sequence[Column], header: bool) -> list[str | None]:
-    """The languages of columns of sentences, as the header or as many columns of codes name them."""
+    """The languages of columns of sentences, by the header or by equally many columns of language codes."""
     numbers = sorted(column.number for column in sentences)
     codes = [column.language for column in table if column.language]
     coded = dict(zip(numbers, codes, strict=True)) if len(codes) == len(numbers) else {}
@@ -209,7 +215,7 @@ def _named_languages(table: Sequence[Column], sentences: Sequence[Column], heade
 
 
 def _languages_in_name(name: str, source: Sequence[str], target: Sequence[str]) -> tuple[str, str] | None:
-    """Two languages in the name of a file, as `train.en-de.tsv`, in the order that the text has them."""
+    """Two languages in the name of a file, e.g. `train.en-de.tsv`, in the order of the columns."""
     words = re.findall(r"[^\W_]+", Path(name).name)
     for first, second in pairwise(words):
         codes = language_code(first), language_code(second)
@@ -221,7 +227,7 @@ def _languages_in_name(name: str, source: Sequence[str], target: Sequence[str]) 
 
 
 def _other_way_round(source: Sequence[str], target: Sequence[str], languages: tuple[str, str]) -> bool:
-    """Whether texts can only be in two languages if they are swapped."""
+    """Whether texts can be in two languages only if they are swapped."""
     fits = may_be_in(source, languages[0]) and may_be_in(target, languages[1])
     return not fits and may_be_in(source, languages[1]) and may_be_in(target, languages[0])
 
@@ -231,8 +237,8 @@ def _detect_in_two_files(source: str, target: str, languages: tuple[str, str] | 
     for name, lines in zip((source, target), texts, strict=True):
         if sum("\t" in line for line in lines) > len(lines) / 2:
             raise CorpusError(
-                f"{name}: expected a sentence a line, as one of two files is, found tab-separated columns. Give it "
-                "alone: pairs to validate with are held out of it."
+                f"{name}: expected one sentence per line, as in one of two files, found tab-separated columns. Give it "
+                "alone: validation pairs are held out of it."
             )
     if resolve_file(source).samefile(resolve_file(target)):
         raise CorpusError(f"{source} and {target}: expected two files, source and target, found the same one twice.")
@@ -240,14 +246,14 @@ def _detect_in_two_files(source: str, target: str, languages: tuple[str, str] | 
         source, target = target, source
     codes = languages or _languages_of_files(source, target) or tuple(map(identify_language, texts))
     corpus = CorpusConfig(source=source, target=target)
-    for _ in open_corpus(corpus):  # an error where they are not aligned
+    for _ in open_corpus(corpus):  # raises if they are not aligned
         pass
     sides = [f"{name} ({_in_words(code)})" for name, code in zip((source, target), codes, strict=True)]
     return DetectedPairs(corpus, codes[0], codes[1], f"{sides[0]} to {sides[1]}, aligned line by line")
 
 
 def _languages_of_files(source: str, target: str) -> tuple[str, str] | None:
-    """The languages that tell the names of two files apart: `train.en` and `train.de`, `en/a.txt` and `de/a.txt`."""
+    """The languages in which the names of two files differ: `train.en` and `train.de`, `en/a.txt` and `de/a.txt`."""
     words = [re.findall(r"[^\W_]+", name) for name in (source, target)]
     differ = [pair for pair in zip_longest(*words, fillvalue="") if pair[0] != pair[1]]
     codes = [language_code(word) for word in differ[0]] if len(differ) == 1 else []

@@ -80,15 +80,15 @@ def plan_batches(
         indices: Numbers of the epoch's sentences, at least one; by default each of the N once.
 
     Raises:
-        ArgumentError: The sides are not of equally many sentences, or there are none, or not as many as `indices` says.
+        ArgumentError: The sides have different numbers of sentences or none, or `indices` are out of range.
     """
     size = len(source_lengths)
     if not 0 < size == len(target_lengths):
         raise ArgumentError(
-            f"plan_batches: {size} source_lengths and {len(target_lengths)} target_lengths: each sentence has both."
+            f"plan_batches: expected equally many source and target lengths, found {size} and {len(target_lengths)}."
         )
     if indices is not None and not (len(indices) and 0 <= indices.min() <= indices.max() < size):
-        raise ArgumentError(f"plan_batches: indices: expected numbers of sentences, 0 to {size - 1}, at least one.")
+        raise ArgumentError(f"plan_batches: indices: expected at least one sentence number, from 0 to {size - 1}.")
     generator = np.random.default_rng([seed, epoch])
     indices = generator.permutation(len(source_lengths) if indices is None else indices)
     bounds = [0]

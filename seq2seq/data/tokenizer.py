@@ -141,7 +141,7 @@ class Tokenizer:
 
     @check_arguments()
     def decode(self, token_ids: Sequence[int]) -> str:
-        """Text of token ids, on one line; special ids are left out.
+        """The text of token ids, on one line; special ids are omitted.
 
         Raises:
             TokenizerError: An id is not in the vocabulary.
@@ -192,7 +192,7 @@ class Tokenizer:
 
     @check_arguments()
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
-        """The vocabulary entries of token ids, as `▁the`; raises as `decode` does."""
+        """The vocabulary entries of token ids, e.g. `▁the`; raises like `decode`."""
         self._check_ids(token_ids)
         return [self._processor.id_to_piece(int(token)) for token in token_ids]
 

@@ -148,7 +148,7 @@ def report_lost_workers(replicas: Replicas) -> Iterator[None]:
             ) from error
         raise TrainingError(
             f"{worker} lost another one, which ended or cannot be reached ({type(error).__name__}). Look at its "
-            "output, then start all of them again, or fewer: training goes on from the last checkpoint."
+            "output, then start all of them again, or fewer: training resumes from the last checkpoint."
         ) from error
 
 

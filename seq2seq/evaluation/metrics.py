@@ -71,7 +71,7 @@ class EvaluationReport:
 
     @check_arguments()
     def __getitem__(self, name: str) -> Score:
-        """The score of a metric; `bleu` and `BLEU` are one.
+        """The score of a metric; `bleu` and `BLEU` are the same.
 
         Raises:
             ArgumentError: It was not measured.

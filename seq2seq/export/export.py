@@ -1,4 +1,4 @@
-"""A copy of a trained model for those who only use it, in one of several formats."""
+"""Copies of a trained model for use elsewhere, in one of several formats."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -26,12 +26,12 @@ CARD = "README.md"
 
 @dataclass(frozen=True)
 class Export:
-    """What is to be copied, and how.
+    """A model to copy, and how.
 
     model       directory of the model
-    contents    what it holds, without the folders of the machine that it was trained on
-    model_only  leave out shortlist and 8-bit decoder
-    licence     for the card; None: unknown
+    contents    its contents, without folders of the machine that it was trained on
+    model_only  whether to omit shortlist and 8-bit decoder
+    licence     licence for the model card; None: unknown
     """
 
     model: Path
@@ -51,27 +51,27 @@ def export_model(
     evaluations: Sequence[str | Path] = (),
     on_warning: Callable[[str], None] = warnings.warn,
 ) -> None:
-    """Copy what a trained model needs for use, and not what only training needs; `README.md` says what it is.
+    """Copy the files that a trained model needs for use, not those of training, and write a model card, `README.md`.
 
-    `directory` is a model directory: `Translator.load` and all commands read it, and it translates exactly
-    as the original does. Files and directories that recipe and metadata name lose their folders. Of a model that is
-    being trained, the last delivered state is copied. TensorFlow is not needed.
+    The format `directory` is a model directory: `Translator.load` and all commands read it, and it translates exactly
+    like the original. Paths in recipe and metadata lose their folders. If the model is being trained, its last
+    delivered state is copied. TensorFlow is not needed.
 
     Args:
         model: Model directory.
-        output: Not there yet, or an empty directory. It is whole or not there.
-        export_format: What to write.
-        model_only: Leave out the shortlist and the 8-bit decoder, if there are any.
-        licence: What the copy may be used under, for the card, as `cc-by-4.0`; None: unknown.
-        evaluations: Files that `seq2seq evaluate --json` printed: the scores of this model on other text, for the card
-            and `metadata.json`, under the file's name without its ending.
-        on_warning: Called with a message for what the copy lacks, or tells of the machine that it comes from; by
-            default a `UserWarning`.
+        output: A new or empty directory. It is written completely or not at all.
+        export_format: Format of the copy.
+        model_only: Omit the shortlist and the 8-bit decoder, if there are any.
+        licence: Licence of the copy, for the model card, e.g. `cc-by-4.0`; None: unknown.
+        evaluations: Files with the output of `seq2seq evaluate --json`: scores of this model on other text, for the
+            card and `metadata.json`, under the file's name without its extension.
+        on_warning: Called with a message about anything that the copy lacks or reveals of the machine; by default a
+            `UserWarning`.
 
     Raises:
-        ModelDirectoryError: The model is incomplete or damaged; the shortlist or the 8-bit decoder is of other weights
-            or tokenizers, or the recipe's search needs one that is not copied; or `output` is in use.
-        EvaluationError: One of `evaluations` is not what it should be.
+        ModelDirectoryError: The model is incomplete or damaged; the shortlist or the 8-bit decoder was made from other
+            weights or tokenizers, or the recipe's search needs one that is not copied; or `output` is not empty.
+        EvaluationError: One of `evaluations` is not the output of `seq2seq evaluate --json`.
         StorageError: `output` cannot be written.
     """
     model, output = Path(model), Path(output)
@@ -81,13 +81,13 @@ def export_model(
     while read_metadata(model) != contents.metadata:  # a run has just delivered another state
         contents = read_contents(model)
     for path in _named_files(contents.tokenizers):
-        on_warning(f"a tokenizer of {model}, which was made elsewhere, names a file, and so will the copy: {path}")
+        on_warning(f"a tokenizer of {model}, made elsewhere, contains the path of a file, and so will the copy: {path}")
     config = without_folders(contents.config)
     search = contents.config.search
     if isinstance(search, SearchOptions) and search.language_model is not None:
         on_warning(
             f"{model}: its recipe translates with the language model {search.language_model}, which is another "
-            "directory: the copy translates without. Export it too, and give --language-model."
+            "directory: the copy translates without it. Export it, too, and translate with --language-model."
         )
         alone = search.model_dump(exclude={"language_model", "language_model_weight"})
         config = config.model_copy(update={"search": SearchOptions(**alone)})
@@ -105,7 +105,9 @@ def _write_directory(export: Export, output: Path) -> None:
         others = [] if export.model_only else copy_derived_files(export.model, partial)
         needed = [file for file in files_of_search(export.contents.config.search) if not (partial / file).exists()]
         for file in (*others, *needed):
-            what = "was made from other files than are beside it now" if file in others else "would not be in the copy"
+            what = (
+                "was made from other files than those beside it now" if file in others else "would not be in the copy"
+            )
             why = ", and the recipe's search uses it" if file in needed else ", or leave it out with --model-only"
             raise ModelDirectoryError(f"{export.model / file}: {what}. {how_to_make(export.model, file)}{why}.")
         card = render_card(output.absolute().name, export.contents.config, inspect_model(partial), export.licence)
@@ -113,12 +115,12 @@ def _write_directory(export: Export, output: Path) -> None:
             written.write_text(card, encoding="utf-8")
 
 
-# Writes a model in a format, to a path where nothing is; another format is another entry.
+# Functions that write a model in a format, to a path that is free; another format is another entry.
 FORMATS: dict[ExportFormat, Callable[[Export, Path], None]] = {"directory": _write_directory}
 
 
 def _without_folders(metadata: Mapping[str, Any], config: Config, stripped: Config) -> dict[str, Any]:
-    """Metadata with the bare names of the corpora, which they call as the recipe does."""
+    """Metadata in which corpora have the same names, without folders, as in the recipe."""
     if not metadata.get("corpus"):
         return dict(metadata)
     bare: dict[str, str] = {}
@@ -143,7 +145,7 @@ class _Score(BaseModel):
 
 
 class _Evaluation(BaseModel):
-    """What the card tells of an evaluation; there is more in the file."""
+    """The parts of an evaluation that are in the card; the file has more."""
 
     sentences: int
     scores: list[_Score]
@@ -158,13 +160,13 @@ def _read_evaluation(file: Path) -> dict[str, Any]:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))
         raise EvaluationError(
-            f"{file}: expected what `seq2seq evaluate MODEL ... --json` prints, found: {where or 'the file'}: "
+            f"{file}: expected the output of `seq2seq evaluate MODEL ... --json`, found: {where or 'the file'}: "
             f"{problem['msg']}."
         ) from None
 
 
 def _named_files(tokenizers: Tokenizers) -> list[str]:
-    """Files with their folders that SentencePiece wrote into a model that it was asked to train elsewhere."""
+    """Paths that SentencePiece wrote into a tokenizer that was trained outside of this project."""
     from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
     found: dict[str, None] = {}

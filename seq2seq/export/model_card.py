@@ -1,4 +1,4 @@
-"""The card of a model: what it is, what it was made from, how good it is, how to use it. Markdown with YAML in front.
+"""The model card: purpose, use, training data, scores and limitations of a model. Markdown with YAML front matter.
 
 Source: Mitchell et al. (2019), Model cards for model reporting; the keys of the YAML are those of Hugging Face's hub.
 """
@@ -12,15 +12,15 @@ import yaml
 from seq2seq.config import Config
 from seq2seq.evaluation.metrics import BLEU_TOKENIZERS
 
-BAR = "\\|"  # Markdown ends a cell at a bare bar, even in a code span
+BAR = "\\|"  # Markdown ends a cell at an unescaped bar, even in a code span
 
 
 class TaskText(NamedTuple):
-    """What a card says of all models of a task.
+    """Texts of the cards of all models of a task.
 
     kind    the hub's name of the task
-    use     Python that uses the model `name`
-    limits  what to know before use, where `longest` is `search.max_source_tokens`
+    use     Python code that uses the model `name`
+    limits  limitations, where `longest` is `search.max_source_tokens`
     """
 
     kind: str
@@ -38,11 +38,11 @@ translator = Translator.load({name!r})
 for translation in translator.translate(["A sentence.", "Another one."]):
     print(translation.text)""",
         (
-            "It knows the kind of text that it was trained on. Other text is translated too, into something that may "
-            "read well and be wrong: words are left out, repeated or invented.",
-            "It translates sentence by sentence and sees no context. Give it one sentence a line; a line of more than "
+            "The model is made for the kind of text that it was trained on. On other text, a translation may read well "
+            "and still be wrong: words are omitted, repeated or invented.",
+            "It translates sentence by sentence, without context. Give it one sentence per line; a line of more than "
             "{longest} tokens is {long_lines}.",
-            "A score is that of the search, a log-probability: no probability that the translation is right.",
+            "Scores are log-probabilities of the search, not probabilities that a translation is correct.",
         ),
     ),
     "language_model": TaskText(
@@ -54,8 +54,9 @@ generator = TextGenerator.load({name!r})
 print(generator.perplexity(["A sentence.", "Another one."]).per_token)
 print(generator.generate()[0].text)""",
         (
-            "It knows the kind of text that it was trained on, and writes what is likely there, not what is true.",
-            "Perplexity per token compares models with one tokenizer; per word, any two.",
+            "The model is made for the kind of text that it was trained on, and generates what is likely there, not "
+            "what is true.",
+            "Perplexity per token is comparable only between models with the same tokenizer; per word, between all.",
         ),
     ),
 }
@@ -65,10 +66,10 @@ def render_card(name: str, config: Config, about: Mapping[str, Any], licence: st
     """The whole card.
 
     Args:
-        name: What the model is called, as its directory is.
+        name: Name of the model, that of its directory.
         config: Its recipe.
-        about: What `inspect_model` tells of it.
-        licence: What it may be used under; None: unknown.
+        about: The result of `inspect_model`.
+        licence: Its licence; None: unknown.
     """
     front = yaml.safe_dump(_front_matter(name, config, about, licence), sort_keys=False, allow_unicode=True)
     commands = config.next_commands(quote(name)).values()
@@ -79,12 +80,12 @@ def render_card(name: str, config: Config, about: Mapping[str, Any], licence: st
     limits = [limit.format(longest=longest, long_lines=long_lines) for limit in texts.limits]
     sections = {
         "Use": f"```bash\n{shell}\n```\n\n```python\n{texts.use.format(name=name)}\n```",
-        "Made from": _corpora(about["corpus"], config.corpus_unit),
+        "Training data": _corpora(about["corpus"], config.corpus_unit),
         "Model": _model(about),
-        "Scores": "\n\n".join(_scores(config, about)) or "None were measured.",
-        "Limits": "\n".join(f"- {limit}" for limit in limits),
+        "Scores": "\n\n".join(_scores(config, about)) or "No scores were measured.",
+        "Limitations": "\n".join(f"- {limit}" for limit in limits),
         "Versions": _table(["", "at training"], [[what, one["then"]] for what, one in about["versions"].items()]),
-        "Licence": licence or "Unknown: none was named. The corpora may have conditions of their own.",
+        "Licence": licence or "Unknown: none was given. The corpora may have conditions of their own.",
     }
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
     return f"---\n{front}---\n\n# {name}\n\n{_summary(config)}\n\n{body}\n"
@@ -120,9 +121,9 @@ def _front_matter(name: str, config: Config, about: Mapping[str, Any], licence: 
 def _summary(config: Config) -> str:
     source, target = config.languages
     if config.task == "language_model":
-        return f"Measures and writes text{f' in `{target}`' if target else ''}."
+        return f"A language model that scores and generates text{f' in `{target}`' if target else ''}."
     known = "".join(f" {word} `{code}`" for word, code in (("from", source), ("to", target)) if code)
-    return f"Translates{known}." if known else "Translates; its recipe does not say between which languages."
+    return f"A translation model{known}." if known else "A translation model; its recipe does not name the languages."
 
 
 def _corpora(corpus: Mapping[str, Any], unit: str) -> str:
@@ -149,7 +150,7 @@ def _model(about: Mapping[str, Any]) -> str:
     ]
     return "\n\n".join(
         [
-            _table(["part", "what it is"], list(about["architecture"].items())),
+            _table(["part", "description"], list(about["architecture"].items())),
             _table(["weights of", "parameters", "share"], rows),
             _table(["tokenizer", "kind", "pieces"], tokenizers),
             f"Trained in {about['precision']}.",
@@ -158,11 +159,11 @@ def _model(about: Mapping[str, Any]) -> str:
 
 
 def _scores(config: Config, about: Mapping[str, Any]) -> Iterator[str]:
-    """A paragraph for each thing that was measured."""
+    """A paragraph for each measurement."""
     scores = about["scores"]
     if averaged := scores.get("averaged"):
         updates = ", ".join(f"{update:,}" for update in averaged)
-        yield f"The weights are the mean of those after updates {updates}. What these had on the validation text:"
+        yield f"The weights are the mean of those after updates {updates}, which scored on the validation corpus:"
     if rows := [
         [f"{one['update']:,}", f"{one['epoch']}", f"{one.get('valid_loss', one.get('loss')):.3f}", _number(one["bleu"])]
         for one in _validations(scores)
@@ -170,7 +171,7 @@ def _scores(config: Config, about: Mapping[str, Any]) -> Iterator[str]:
         yield _table(["update", "epoch", "loss, nats per token", "BLEU"], rows)
         if any(row[-1] for row in rows):
             beam = getattr(config.validation, "beam_size", 1)
-            yield f"BLEU is that of the validation text with beam size {beam}: `{_signature(config, about)}`."
+            yield f"BLEU on the validation corpus with beam size {beam}: `{_signature(config, about)}`."
     for data, report in scores.get("tests", {}).items():
         yield f"`{data}`, {report['sentences']:,} sentences:"
         yield _table(
@@ -188,7 +189,7 @@ def _scores(config: Config, about: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _results(config: Config, about: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Data sets and what was measured on them, in the hub's terms; not of averaged weights, which nobody measured."""
+    """Data sets and scores on them, in the hub's terms; none for averaged weights, which were not measured."""
     scores = about["scores"]
     bleu = scores.get("validation", {}).get("bleu")
     if bleu is not None:
@@ -210,7 +211,7 @@ def _validations(scores: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _signature(config: Config, about: Mapping[str, Any]) -> str:
-    """SacreBLEU's, of the BLEU that training measures."""
+    """SacreBLEU's signature of the BLEU that training measures."""
     tokenizer = BLEU_TOKENIZERS.get(config.languages[1] or "", "13a")
     version = about["versions"].get("sacrebleu", {}).get("then", "unknown")
     return f"nrefs:1|case:mixed|eff:no|tok:{tokenizer}|smooth:exp|version:{version}"

@@ -30,7 +30,7 @@ def translate_to_rows(
     on_progress: ProgressCallback = no_progress,
     on_translated: Callable[[int, "Translation"], None] = lambda number, translation: None,
 ) -> Iterator[list[str]]:
-    """Yield the rows that answer each line, in order; `text` and `jsonl` have one, `tsv` one per translation.
+    """Yield the rows of each line, in order; `text` and `jsonl` have one, `tsv` one per translation.
 
     Args:
         translator: Translates the lines.
@@ -79,7 +79,7 @@ def _rows(
         yield translation.text
     elif output_format == "tsv":
         for hypothesis in translation.hypotheses:
-            score = f"{hypothesis.score:.4f}" if hypothesis.tokens else ""  # a blank is neither good nor bad
+            score = f"{hypothesis.score:.4f}" if hypothesis.tokens else ""  # a blank has no score
             yield f"{number}\t{score}\t{hypothesis.text.translate(SEPARATORS_TO_SPACES)}"
     else:
         values = {"line": number, "source": line, **translation.as_dict(attention)}

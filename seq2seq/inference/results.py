@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 # may stand beside them.
 _UNSPACED = "[\u3000-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff01-\uff9f\U00020000-\U0003ffff]"
 EOS = "</s>"
-WORD_BOUNDARY = "▁"  # SentencePiece's mark of where a word begins
-MIN_COVERAGE = 0.1  # target tokens; a source token that got less of their attention was hardly looked at
+WORD_BOUNDARY = "▁"  # SentencePiece's mark of the start of a word
+MIN_COVERAGE = 0.1  # target tokens; a source token with less attention in total was hardly attended to
 MAX_ATTENTION_WEIGHTS = 10_000_000  # a line of 100,000 characters may have 10^11, nearly all of them 0
 _ENDS, _STARTS = re.compile(rf"{_UNSPACED}[\"'’”…—]*$"), re.compile(rf"[\"'‘“…—]*{_UNSPACED}")
 
@@ -50,8 +50,8 @@ class Hypothesis:
                      language model's
     attention        (L, S) float32, over the source's tokens, each row sums to 1; (L, 0) where not asked for, where
                      the model does not attend, or of a line in segments with more than `MAX_ATTENTION_WEIGHTS` weights
-    coverage         (S,) float32, attention of each source token, summed over the target tokens; (0,) where the model
-                     does not attend
+    coverage         (S,) float32, attention to each source token, summed over the target tokens; (0,) if the model
+                     has no attention
     """
 
     text: str
@@ -63,7 +63,7 @@ class Hypothesis:
 
     @property
     def mean_log_prob(self) -> float:
-        """Mean of `token_log_probs`, which can be compared between lengths; NaN without tokens."""
+        """Mean of `token_log_probs`, comparable between lengths; NaN without tokens."""
         return float(self.token_log_probs.mean()) if self.tokens else math.nan
 
     def __repr__(self) -> str:
@@ -80,7 +80,7 @@ class Translation:
     hypotheses        at least one
     num_segments      number of segments that a long line was translated in; each has a `</s>` of its own
     truncated_tokens  tokens at the end of a long line that were not read
-    unknown_tokens    source tokens that stand for characters that the model does not know
+    unknown_tokens    number of source tokens for characters that the model does not know
     """
 
     source_tokens: list[str]
@@ -128,14 +128,14 @@ class Translation:
 
     @property
     def unattended_share(self) -> float:
-        """Share of the source tokens whose coverage is below `MIN_COVERAGE`, `</s>` left out; NaN if it is unknown."""
+        """Share of the source tokens, without `</s>`, whose coverage is below `MIN_COVERAGE`; NaN if it is unknown."""
         pairs = zip(self.coverage.tolist(), self.source_tokens, strict=False)
         unattended = [covered < MIN_COVERAGE for covered, token in pairs if token != EOS]
         return sum(unattended) / len(unattended) if unattended else math.nan
 
     @check_arguments()
     def as_dict(self, attention: bool = True) -> dict[str, Any]:
-        """JSON-able values; attention in 6 decimals; None for a blank's score and for numbers that are not finite."""
+        """Values for JSON; attention with 6 decimals; None for the score of a blank and for non-finite numbers."""
         hypotheses = []
         for hypothesis in self.hypotheses:
             values: dict[str, Any] = {
@@ -175,7 +175,7 @@ def make_hypotheses(
         tokenizer: Target tokenizer.
         source_length: Number of source tokens, EOS included.
         decode: Makes text of token ids and their attention (L, S); the tokenizer alone by default.
-        attention: Keep attention; coverage is kept in any case.
+        attention: Keep attention; coverage is always kept.
     """
     hypotheses = []
     for n, end in enumerate(result.lengths[row].tolist()):

@@ -59,9 +59,9 @@ class StepSourceFactory:
         return steps
 
     def save(self, folder: Path) -> None:
-        """Write into another directory of the model what its step sources read besides, as far as it belongs there.
+        """Write the additional files of the step sources into another directory of the model, if they match it.
 
-        That is the shortlist, and the 8-bit decoder unless the weights are others now.
+        These are the shortlist and, unless the weights have changed, the 8-bit decoder.
 
         Raises:
             ModelDirectoryError: A file is damaged.

@@ -1,4 +1,4 @@
-"""What is said of translated text when it is done: how fast it was, and which lines to check."""
+"""Summary of a translated text: speed, and lines to check."""
 
 import math
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ if TYPE_CHECKING:  # the command line reads this before it needs TensorFlow
     from seq2seq.config import SearchOptions
     from seq2seq.inference.results import Translation
 
-SHOWN_LINES = 5  # numbers of lines to check, of each kind
-MAX_UNATTENDED_SHARE = 0.4  # of the source tokens; where sentences are left out, most lines have more
-MIN_LOW_LOSS = 0.5  # nats per token; a model with a lower validation loss is sure of nearly all that it was trained for
+SHOWN_LINES = 5  # line numbers shown of each kind
+MAX_UNATTENDED_SHARE = 0.4  # of the source tokens; most lines with omitted sentences have more
+MIN_LOW_LOSS = 0.5  # nats per token; models with a lower validation loss are certain of almost all similar text
 
 
 @dataclass
@@ -33,16 +33,16 @@ class FlaggedLines:
 
 @dataclass
 class TranslationSummary:
-    """Counts of what was translated, and the lines that a person should check.
+    """Counts of the translated text, and the lines that a person should check.
 
-    low_log_prob  mean log-probability of a token below which a score is low, in nats; see `low_log_prob`
-    sentences     lines that are not blank
-    tokens        of the best translations, EOS included
-    seconds       from raw text to raw text, loading excluded
+    low_log_prob  mean log-probability per token, in nats, below which a score is low; see `low_log_prob`
+    sentences     number of lines that are not blank
+    tokens        number of tokens of the best translations, including EOS
+    seconds       from raw text to raw text, without loading
 
     unknown       lines with characters that the model does not know
     low           lines with low scores
-    unattended    lines of whose source tokens more than `MAX_UNATTENDED_SHARE` got hardly any attention
+    unattended    lines in which more than `MAX_UNATTENDED_SHARE` of the source tokens got hardly any attention
     """
 
     low_log_prob: float = -math.inf
@@ -54,7 +54,7 @@ class TranslationSummary:
     unattended: FlaggedLines = field(default_factory=FlaggedLines)
 
     def add(self, number: int, translation: "Translation") -> None:
-        """Count a line, by its number."""
+        """Count a line, given its number."""
         self.sentences += bool(translation.source_tokens)
         self.tokens += len(translation.tokens)
         for lines, flagged in (
@@ -66,7 +66,7 @@ class TranslationSummary:
                 lines.add(number)
 
     def describe(self, loading: float) -> str:
-        """One line; `loading` is how long that took, in seconds."""
+        """The summary in one line; `loading` is the time for loading the model, in seconds."""
         count = "1 sentence" if self.sentences == 1 else f"{self.sentences:,} sentences"
         speed = f", {self.tokens / self.seconds:,.0f} tokens/s" if self.seconds else ""
         said = f"{count} in {self.seconds:.1f} s{speed}, after {loading:.1f} s of loading the model"
@@ -80,18 +80,18 @@ class TranslationSummary:
 
 
 def low_log_prob(scores: Mapping[str, Any], options: "SearchOptions") -> float:
-    """The mean log-probability of a token, in nats, below which a translation's score is low.
+    """The mean log-probability per token, in nats, below which the score of a translation is low.
 
-    A translation that was searched for is likelier to its model than the translations that people wrote: so it is low
-    below the mean of these, measured in validation, unless that is above -`MIN_LOW_LOSS`.
+    A model gives its own translations a higher probability than translations by people. So a score is low if it is
+    below the mean of the latter, measured in validation, or below -`MIN_LOW_LOSS` if that mean is higher.
 
     Args:
-        scores: Those of a model directory's metadata.
+        scores: Scores in the metadata of a model directory.
         options: Search options.
 
     Returns:
-        -infinity, so that no score is low, where the model was not validated, and where log-probabilities are no
-        translation model's own best: for samples, and with a language model.
+        -infinity, so that no score is low, if the model was not validated, and for samples and fusion with a language
+        model, whose log-probabilities are not comparable.
     """
     loss = scores.get("validation", {}).get("valid_loss")
     if loss is None or options.sample or options.uses_fusion:

@@ -154,7 +154,7 @@ class TextGenerator:
         """Write a model directory that `load` reads, as `Translator.save` does.
 
         Raises:
-            ModelDirectoryError: The directory holds something.
+            ModelDirectoryError: The directory is not empty.
             StorageError: It cannot be written.
         """
         tokenizers = Tokenizers(self.tokenizer, self.tokenizer)

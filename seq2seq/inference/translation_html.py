@@ -1,4 +1,4 @@
-"""A translation for a notebook: whoever points at a token sees where the decoder looked when it wrote it."""
+"""A translation as HTML for a notebook: pointing at a token shows its attention."""
 
 import hashlib
 import math
@@ -11,12 +11,12 @@ from seq2seq.inference.results import EOS, WORD_BOUNDARY, Hypothesis, Translatio
 from seq2seq.notebook_html import MUTED, html_note
 
 SHOWN = 5  # hypotheses
-MAX_WEIGHTS = 20_000  # of all that are shown; longer texts are shown without them
-MIN_WEIGHT = 0.03  # a fainter shade is not seen
+MAX_WEIGHTS = 20_000  # attention weights in total; longer texts are shown without them
+MIN_WEIGHT = 0.03  # a fainter shade is not visible
 
 
 def translation_html(translation: Translation) -> str:
-    """Source and hypotheses, best first; styles alone, no script and nothing from a network."""
+    """Source and hypotheses, best first; only styles, no script and no network."""
     hypotheses, more = translation.hypotheses[:SHOWN], len(translation.hypotheses) - SHOWN
     columns = len(translation.source_tokens)
     attends = all(hypothesis.attention.shape[1] == columns for hypothesis in hypotheses)
@@ -32,7 +32,7 @@ def translation_html(translation: Translation) -> str:
 
 
 def _with_attention(source_tokens: Sequence[str], hypotheses: Sequence[Hypothesis]) -> str:
-    """Each token holds its weights as variables, and a rule for each other token that may be pointed at shows one."""
+    """Each token has its weights as CSS variables; a rule for each token of the other side shows the one for it."""
     source_names = [f"s{column}" for column in range(len(source_tokens))]
     lines, target_names = [], []
     for rank, hypothesis in enumerate(hypotheses):
@@ -40,7 +40,7 @@ def _with_attention(source_tokens: Sequence[str], hypotheses: Sequence[Hypothesi
         chances = [f"probability {math.exp(min(float(nats), 0.0)):.2f}" for nats in hypothesis.token_log_probs]
         target_names += names
         spelled = "".join(token for token in hypothesis.tokens if token != EOS).replace(WORD_BOUNDARY, " ").strip()
-        if spelled != hypothesis.text:  # bytes of a character, or what stands for an unknown token
+        if spelled != hypothesis.text:  # bytes of a character, or a replacement for an unknown token
             lines.append(f"<div>{_label('text')}{escape(hypothesis.text)}</div>")
         lines.append(
             f"<div>{_label('translation')}"
@@ -72,7 +72,7 @@ def _tokens(
     weights: np.ndarray,
     titles: Sequence[str],
 ) -> str:
-    """The tokens of a text, each with its weights (tokens, others) by the names of the others."""
+    """The tokens of a text, each with its weights (tokens, others) for the tokens of the other side."""
     spans: list[str] = []
     for name, token, row, title in zip(names, tokens, weights, titles, strict=True):
         seen = ";".join(f"--{others[place]}:{row[place]:.2f}" for place in np.flatnonzero(row >= MIN_WEIGHT).tolist())
@@ -90,5 +90,5 @@ def _label(text: str) -> str:
 
 def _score(hypothesis: Hypothesis) -> str:
     if not hypothesis.tokens:
-        return ""  # a blank is neither good nor bad
+        return ""  # a blank has no score
     return f'<span style="font-size:90%;{MUTED}"> &ensp;score {hypothesis.score:.3f}</span>'

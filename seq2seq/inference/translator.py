@@ -109,14 +109,14 @@ class Translator:
     def save(self, directory: str | Path) -> None:
         """Write a model directory that `load` reads: model, tokenizers, default options and shortlist.
 
-        Of a model whose weights are still those that `load` read, recipe, corpora and scores are kept, and so is the
-        8-bit decoder. Otherwise the recipe has the model's sections and no corpora, see `save_model`.
+        If the weights are still those that `load` read, recipe, corpora, scores and 8-bit decoder are kept. Otherwise
+        the recipe has the model's sections and no corpora, see `save_model`.
 
         Args:
-            directory: Not there yet, or empty. It is whole or not there.
+            directory: A new or empty directory. It is written completely or not at all.
 
         Raises:
-            ModelDirectoryError: The directory holds something.
+            ModelDirectoryError: The directory is not empty.
             StorageError: It cannot be written.
         """
         with saved_model(Path(directory), self.model, self.tokenizers, self.options, self._origin) as partial:

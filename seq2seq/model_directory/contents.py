@@ -1,4 +1,4 @@
-"""All that a model directory translates with, read at once and written at once."""
+"""The complete contents of a model directory, read and written together."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -27,13 +27,13 @@ from seq2seq.storage.files import atomic_folder
 
 @dataclass(frozen=True)
 class ModelContents:
-    """What makes a model directory.
+    """The contents of a model directory.
 
     config      recipe
-    tokenizers  of source and target
-    weights     by the names of `named_weights`
-    metadata    what is known of the weights: at least `precision` and `scores`, see `save_weights`; of a model that is
-                written again, all that `metadata.json` has
+    tokenizers  tokenizers of source and target
+    weights     arrays by the names of `named_weights`
+    metadata    facts about the weights: at least `precision` and `scores`, see `save_weights`; for a model that is
+                written again, all of `metadata.json`
     """
 
     config: Config
@@ -54,10 +54,10 @@ def read_contents(folder: Path) -> ModelContents:
 
 @contextmanager
 def new_model_directory(folder: Path, contents: ModelContents) -> Iterator[Path]:
-    """Write a model directory; yield it under another name, for what else belongs in it. It is whole or not there.
+    """Write a model directory, completely or not at all; yield it under another name, to add further files.
 
     Raises:
-        ModelDirectoryError: There is something at `folder`, and it is not an empty directory.
+        ModelDirectoryError: `folder` exists and is not an empty directory.
         StorageError: It cannot be written.
     """
     if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
@@ -69,6 +69,6 @@ def new_model_directory(folder: Path, contents: ModelContents) -> Iterator[Path]
             partial, contents.weights, about["precision"], about["scores"], about.get("corpus"), about.get("tokenizers")
         )
         written = read_metadata(partial)
-        # What was known before stays, but for checksums and for files that are not here.
+        # Other facts are kept, except checksums and files that are not here.
         write_metadata(partial, {**written, **about, **{key: written[key] for key in ("sha256", "derived")}})
         yield partial

@@ -1,4 +1,4 @@
-"""Files that are made from a model and lie beside it, each recorded with the checksums of what it was made from."""
+"""Files that are made from a model and stored beside it, recorded with the checksums of their sources."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from seq2seq.model_directory.directory import METADATA, checksums, read_metadata
 from seq2seq.storage.files import atomic_write, check_regular_file, sha256
 
 SHORTLIST_FILE, DECODER_FILE = "shortlist.safetensors", "decoder.int8.onnx"
-COMMANDS = {SHORTLIST_FILE: "shortlist", DECODER_FILE: "quantize"}  # that make them
+COMMANDS = {SHORTLIST_FILE: "shortlist", DECODER_FILE: "quantize"}  # that make these files
 
 
 def how_to_make(folder: Path, file: str) -> str:
@@ -29,7 +29,7 @@ def files_of_search(search: TextSearchOptions) -> list[str]:
 
 
 def record_derived_file(folder: Path, file: str, made_from: Mapping[str, str]) -> None:
-    """Enter into `metadata.json` the checksum of a file that was made from the model, and those of what it came from.
+    """Record in `metadata.json` the checksums of a file that was made from the model, and of its sources.
 
     `file` has been written; `made_from` is SHA-256 by file name.
     """
@@ -39,7 +39,7 @@ def record_derived_file(folder: Path, file: str, made_from: Mapping[str, str]) -
 
 
 def verify_derived_file(folder: Path, file: str, made_from: Mapping[str, str]) -> Path:
-    """Verify a file by what `record_derived_file` entered, given the same as it is now; return its path.
+    """Verify a file by the checksums of `record_derived_file`, given those of its sources now; return its path.
 
     Raises:
         ModelDirectoryError: It is missing, damaged, made from other files or not recorded.
@@ -57,13 +57,13 @@ def verify_derived_file(folder: Path, file: str, made_from: Mapping[str, str]) -
 
 
 def copy_derived_files(folder: Path, destination: Path) -> list[str]:
-    """Copy the derived files of a model directory that go with another one, where these are not yet.
+    """Copy the derived files of a model directory that match another one and are missing there.
 
     Returns:
-        Those that were made from other files than lie in `destination`, and stay behind.
+        Those that were made from other files than those in `destination`, and are not copied.
 
     Raises:
-        ModelDirectoryError: One that goes with it is damaged.
+        ModelDirectoryError: A matching file is damaged.
     """
     recorded = read_metadata(folder).get("derived", {}) if os.path.lexists(folder / METADATA) else {}
     here, others = checksums(destination), []

@@ -57,7 +57,7 @@ class _Faults(BaseModel):
 
 
 class _Entry(BaseModel):
-    """What the readers of a history need of each validation; it may hold more. What has a default may be missing."""
+    """The keys of a validation that readers of a history need; it may have more. Keys with a default may be missing."""
 
     epoch: int
     update: int
@@ -254,7 +254,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
         if (folder / CONFIG).exists():
             raise ModelDirectoryError(f"{path}: no such file: training has not saved a model there yet.")
         models = nearby_models(folder)
-        hint = f"models here: {', '.join(models)}" if models else "there is none nearby; seq2seq train makes one"
+        hint = f"models nearby: {', '.join(models)}" if models else "no models nearby; seq2seq train makes one"
         what = "not a model directory" if os.path.lexists(folder) else "no such folder"
         raise ModelDirectoryError(f"{folder}: {what}; {hint}.")
     try:

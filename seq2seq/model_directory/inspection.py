@@ -30,11 +30,11 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
     Returns:
         directory      its path
         task           `translation` or `language_model`
-        written        when the weights were, by the date of their file (ISO 8601, UTC)
-        purpose        `source_language` and `target_language` (None: unknown); of the training text the number of
-                       `pairs` (of a language model, sentences), `mean_source_tokens` and `mean_target_tokens` (None:
-                       unknown); `max_source_tokens` of a line that is translated as a whole (None: no translator);
-                       `commands`, by what they do
+        written        modification time of the weights file (ISO 8601, UTC)
+        purpose        `source_language` and `target_language` (None: unknown); `pairs` of the training text (for a
+                       language model, sentences), `mean_source_tokens` and `mean_target_tokens` (None: unknown);
+                       `max_source_tokens` of a line that is translated in one piece (None: no translator);
+                       `commands` by purpose
         parameters     `total`, and by part; a table that several parts share counts for the target
         architecture   embeddings, encoder, attention and decoder in words; a language model has no more than
                        embeddings and decoder
@@ -45,7 +45,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
         scores         of the weights
         precision      it was trained in
         versions       of Python and packages, `then` and `now` (None: not installed)
-        derived        files that were made from the model: for each what it does not fit any more, [] if it does
+        derived        files that were made from the model, each with the files that it no longer matches
         files          bytes by path, checkpoints and encoded corpora included
         weights        one of `name`, `shape`, `parameters` a weight
 
@@ -120,7 +120,7 @@ def _purpose(folder: Path, config: Config, corpus: Mapping[str, Any]) -> dict[st
 
 
 def _derived(folder: Path, recorded: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
-    """Of each file that was made from the model, which files differ from those that it was made with."""
+    """For each file that was made from the model, the files that have changed since."""
     now, differ = checksums(folder), {}
     for file, digests in recorded.items():
         if (folder / file).exists():

@@ -29,7 +29,7 @@ from seq2seq.storage.arrays import digest, load_digest
 
 
 class Origin(NamedTuple):
-    """Where the weights of a model in memory were read: recipe and metadata of its directory, and their `digest`."""
+    """The directory from which a model was loaded: its recipe and metadata, and the `digest` of the weights."""
 
     config: Config
     metadata: Mapping[str, Any]
@@ -37,7 +37,7 @@ class Origin(NamedTuple):
 
 
 def read_origin(folder: Path) -> Origin:
-    """Of the model that is in a directory now.
+    """The origin of the model that is in a directory now.
 
     Raises:
         ModelDirectoryError: Something is missing, damaged, edited, or of a later format version.
@@ -56,14 +56,13 @@ def save_model(
     """Make a model directory of a model trained with Keras's `fit`: `Translator.load` or `TextGenerator.load` reads it.
 
     The directory's recipe has the model's sections and seed, and no corpora. `Translator.save` does the same for a
-    translator, and keeps what is known of a model that was loaded.
+    translator, and keeps the metadata of a model that was loaded.
 
     Args:
         model: Its weights as they are now; for their moving average, call within `model.update.averaged_weights()`.
         tokenizers: Those that its token ids are of; one alone for both sides, or for a language model.
         directory: Not there yet, or empty. It is whole or not there.
-        search: `SearchOptions`, of a language model `GenerationOptions`: the default options of what is loaded from
-            there.
+        search: `SearchOptions`, or `GenerationOptions` for a language model: the default options after loading.
 
     Raises:
         ArgumentError: A tokenizer has another vocabulary size than the model; or `search` is of another task.
@@ -84,10 +83,10 @@ def saved_model(
     search: TextSearchOptions | None = None,
     origin: Origin | None = None,
 ) -> Iterator[Path]:
-    """`save_model`; yield the directory under another name, for what else belongs in it.
+    """As `save_model`, but yield the directory under another name, to add further files.
 
     Args:
-        origin: Where the model was read. If its weights are still the same, recipe and metadata are taken from there.
+        origin: Where the model was loaded. If the weights are unchanged, recipe and metadata are taken from there.
     """
     check_tokenizers(model, tokenizers)
     weights = named_weights(model)

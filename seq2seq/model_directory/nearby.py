@@ -1,4 +1,4 @@
-"""Models in the folders around a path that is none, for its error message."""
+"""Models near a path that is not a model, for its error message."""
 
 import os
 from collections import deque
@@ -7,19 +7,19 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 MODEL_FILES = ("config.yaml", "metadata.json")
-MAX_DEPTH = 3  # folders below where the search begins
-MAX_FOLDERS = 500  # that are looked at: a home directory has millions
+MAX_DEPTH = 3  # levels below the start of the search
+MAX_FOLDERS = 500  # folders to search: a home directory has millions
 MAX_SHOWN = 5
 
 
 def nearby_models(path: Path) -> list[str]:
     """Model directories near `path`, the one with the most similar name first.
 
-    Searched are the folder that `path` would be in, or is, and the working directory; hidden folders and links are not.
+    The search covers `path` or its parent, and the working directory, without hidden folders and links.
     """
     wanted = path.absolute()
     start = next(folder for folder in (wanted, *wanted.parents) if folder.is_dir())
-    # The root, or another folder far above a path that is wrong from there on, says nothing about where models are.
+    # The root, or another existing folder far above a wrong path, is no hint of where models are.
     starts = [start] if start in (wanted, wanted.parent) else []
     found = dict.fromkeys(model for folder in (*starts, Path.cwd()) for model in _models(folder))
     shown = {_shown(model): model for model in found}
@@ -33,7 +33,7 @@ def nearby_models(path: Path) -> list[str]:
 
 
 def _models(start: Path) -> Iterator[Path]:
-    """Model directories in `start` and below, the uppermost first."""
+    """Model directories in `start` and below, level by level."""
     waiting = deque([(start, 0)])
     for _ in range(MAX_FOLDERS):
         if not waiting:
@@ -41,7 +41,7 @@ def _models(start: Path) -> Iterator[Path]:
         folder, depth = waiting.popleft()
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError:  # it may not be read
+        except OSError:  # no permission to read it
             continue
         if {entry.name for entry in entries}.issuperset(MODEL_FILES):
             yield folder
@@ -58,6 +58,6 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def _shown(folder: Path) -> str:
-    """As a person in the working directory would write it."""
+    """The path as written from the working directory."""
     here = Path.cwd()
     return str(folder.relative_to(here)) if folder.is_relative_to(here) else str(folder)

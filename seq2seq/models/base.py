@@ -162,7 +162,7 @@ class DecoderModel(TrainableModel):
         return self._logits(readout, output), state, weights
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """`call`, of one pair of arrays or lists.
+        """`call` with one pair of arrays or lists.
 
         Raises:
             ArgumentError: The inputs are anything else.
@@ -243,8 +243,8 @@ def check_tokenizers(model: DecoderModel, tokenizers: Tokenizers) -> None:
     sizes = tuple(tokenizer.vocabulary_size for tokenizer in tokenizers)
     if sizes != model.vocabulary_sizes:
         raise ArgumentError(
-            f"the tokenizers have {sizes} tokens, and the model has {model.vocabulary_sizes}. Pass those that it was "
-            "trained with."
+            f"the tokenizers have {sizes} tokens, and the model has {model.vocabulary_sizes}. Pass the tokenizers that "
+            "it was trained with."
         )
 
 

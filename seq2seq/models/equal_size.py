@@ -1,4 +1,4 @@
-"""Models of equal size: the width at which one has as many parameters as another."""
+"""Models of equal size: the width at which a model has as many parameters as another."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,15 +20,15 @@ def count_parameters(recipe: TranslationConfig, vocabulary_sizes: Sequence[int])
 def units_of_size(
     recipe_of: Callable[[int], TranslationConfig], parameters: int, vocabulary_sizes: Sequence[int], step: int = 2
 ) -> int:
-    """The width with which a model comes closest to a number of parameters.
+    """The width at which a model comes closest to a number of parameters.
 
-    These are a polynomial of second degree in the width, so three models tell it.
+    This number is a polynomial of degree two in the width, so three models determine it.
 
     Args:
-        recipe_of: Gives the recipe of a width, a multiple of `step`.
-        parameters: Wanted.
-        vocabulary_sizes: Of source and target.
-        step: Between the widths to choose from, which begin at twice as much.
+        recipe_of: Returns the recipe for a width, a multiple of `step`.
+        parameters: Wanted number of parameters.
+        vocabulary_sizes: Vocabulary sizes of source and target.
+        step: Step between possible widths, the smallest of which is twice the step.
     """
     widths = [-(-width // step) * step for width in SAMPLED_WIDTHS]
     counts = [count_parameters(recipe_of(units), vocabulary_sizes) for units in widths]

@@ -56,12 +56,12 @@ class TrainableModel(keras.Model):
         self._sums_function: Any = None
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Keras's, which takes token ids."""
+        """As in Keras, with token ids."""
         check_data(f"{type(self).__name__}.fit", x, y)
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Keras's, which takes token ids."""
+        """As in Keras, with token ids."""
         check_data(f"{type(self).__name__}.evaluate", x, y)
         return super().evaluate(x, y, *args, **kwargs)
 

@@ -27,7 +27,7 @@ def greedy_search(
         state: Its first state, tensors of (B, 1, ...).
         memory: Passed on to `step`, a nest of (B, ...).
         constraints: Their penalties change the reported scores; they decide nothing here.
-        keep_attention: False returns weights with S = 0; their sums, the coverage, are returned in any case.
+        keep_attention: False returns weights with S = 0; their sums, the coverage, are always returned.
 
     Returns:
         `SearchResult` with N = 1. A finished sentence is frozen: what the rest of its batch does changes nothing.

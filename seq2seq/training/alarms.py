@@ -1,7 +1,8 @@
-"""Alarms of a training run: what was seen, in figures, and what to change.
+"""Alarms of a training run: the problem, in figures, and its remedy.
 
-Each function looks at numbers or texts and gives an `Alarm`, or none where all is well. Those of a validation follow
-from the history, and from whether the run ends with it: a resumed run says what the uninterrupted one would have said.
+Each function checks numbers or texts and returns an `Alarm`, or None if all is well. The alarms of a validation depend
+only on the history and on whether the run ends with it: a resumed run raises those that the uninterrupted run would
+have raised.
 """
 
 import re
@@ -14,26 +15,26 @@ from typing import Any, NamedTuple
 from seq2seq.config import Config, TrainingConfig, TranslationConfig
 from seq2seq.training.display import pluralize
 
-MIN_GAIN = 0.1  # nats per target token below the frequencies, for a model that has learnt something
+MIN_GAIN = 0.1  # nats per target token below token frequencies, of a model that has learnt something
 SAFE_WARMUP_UPDATES = 300
-MIN_FAULTS = 3  # translations, and these shares of them:
+MIN_FAULTS = 3  # translations, and at least these shares of them:
 MAX_FAULT_SHARES = {"empty": 0.05, "repeated": 0.1, "looping": 0.1, "copied": 0.1}
 LOOP = re.compile(r"(.{2,40}?)\1{3}")  # four times in a row
 MIN_RISE = 0.03  # of the lowest validation loss; less than that is noise
 RISING_VALIDATIONS = 3  # without a better loss or a better model
-MAX_TRAINING_SHARE = 0.8  # of the validation loss that training has left where a model overfits
+MAX_TRAINING_SHARE = 0.8  # of the validation loss: the training loss of an overfitted model is lower
 MAX_SKIPPED_SHARE = 0.02  # of the updates between two validations
-MIN_JUMP = 0.15  # nats per token by which a loss rises at the edge
+MIN_JUMP = 0.15  # nats per token: a larger rise of a loss is a sign of instability
 OSCILLATION_VALIDATIONS = 5  # among which it rises twice
 
 
 class Alarm(NamedTuple):
-    """What is wrong with a run.
+    """A problem of a run.
 
-    kind       by which it is known that it was said before
-    text       what was seen and what to do
-    of_result  whether it tells something about the model, once it is trained
-    passes     whether a young model grows out of it
+    kind       identifies the problem, which is reported once while it lasts
+    text       the problem and its remedy
+    of_result  whether it also concerns the trained model
+    passes     whether it is normal early in training
     """
 
     kind: str
@@ -46,7 +47,7 @@ class BaselineLosses(NamedTuple):
     """Losses that a model must beat, in nats per target token.
 
     frequencies  of a model that predicts every token by its frequency in the training corpora
-    uniform      of one that holds all tokens for equally likely
+    uniform      of a model for which all tokens are equally likely
     """
 
     frequencies: float
@@ -55,12 +56,12 @@ class BaselineLosses(NamedTuple):
 
 @dataclass
 class AlarmMonitor:
-    """Tells which alarms begin at a validation, and which hold of the delivered model.
+    """Keeps track of the alarms that start at a validation, and of those that hold for the delivered model.
 
     Args:
         config: The recipe.
-        baselines: Of the validation corpus.
-        at_start: What was found before the first batch; it holds throughout.
+        baselines: Losses of the baselines on the validation corpus.
+        at_start: Alarms from before the first batch; they hold throughout.
         history: Validations so far.
     """
 
@@ -70,9 +71,9 @@ class AlarmMonitor:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def record(self, entry: dict[str, Any], is_last: bool = False) -> list[str]:
-        """Take in a validation, perhaps the run's last, and enter its `warnings`; returns those that begin with it.
+        """Record a validation, possibly the run's last, and set its `warnings`; return those that start with it.
 
-        `warnings` has those from before the first batch, too, where no validation before has them.
+        The first validation's `warnings` also have those from before the first batch.
         """
         said = [text for before in self.history for text in before["warnings"]]
         before = {alarm.kind for alarm in self._at(len(self.history))}
@@ -82,7 +83,7 @@ class AlarmMonitor:
         return begun
 
     def roll_back(self, validations: int) -> None:
-        """Forget all but the first validations."""
+        """Keep only the first `validations`."""
         del self.history[validations:]
 
     def said(self) -> list[str]:
@@ -91,22 +92,23 @@ class AlarmMonitor:
         return list(dict.fromkeys([*recorded, *(alarm.text for alarm in self.at_start)]))
 
     def remaining(self) -> list[str]:
-        """What holds of the delivered model: the best one or, as long as there is none, the last."""
+        """Alarms that hold for the delivered model: the best one or, if there is none yet, the last."""
         best = [number for number, entry in enumerate(self.history, start=1) if entry["best"]]
         found = self._at(best[-1] if best else len(self.history), is_last=True)
         return [alarm.text for alarm in [*self.at_start, *found] if alarm.of_result]
 
     def _at(self, validations: int, is_last: bool = False) -> list[Alarm]:
-        """What holds after so many validations."""
+        """Alarms that hold after a number of validations."""
         return list(validation_alarms(self.history[:validations], self.baselines, self.config, is_last))
 
 
 def validation_alarms(
     history: Sequence[Mapping[str, Any]], baselines: BaselineLosses, config: Config, is_last: bool = False
 ) -> Iterator[Alarm]:
-    """What holds at the last of some validations; with `is_last`, also what would pass if the run went on.
+    """Alarms that hold at the last of these validations; with `is_last`, also those that are normal early in training.
 
-    Every young model loops and repeats itself. That passes while the loss falls fast, or has only begun to.
+    Early in training, every model loops and repeats itself: that is normal at the first validation, and while the loss
+    falls fast.
     """
     if not history:
         return
@@ -125,7 +127,7 @@ def validation_alarms(
 
 
 def no_gain_alarm(entry: Mapping[str, Any], baselines: BaselineLosses, config: TrainingConfig) -> Alarm | None:
-    """A model that predicts no better than token frequencies; what it then needs depends on how bad it is."""
+    """The model predicts no better than token frequencies; the remedy depends on its loss."""
     loss, warmup = entry["valid_loss"], config.schedule.warmup_updates
     if loss <= baselines.frequencies - MIN_GAIN:
         return None
@@ -133,19 +135,19 @@ def no_gain_alarm(entry: Mapping[str, Any], baselines: BaselineLosses, config: T
     kind = "no gain"
     if entry["update"] < warmup:
         kind += " during warmup"
-        remedy = f"The learning rate is still rising, until update {warmup:,}: train for longer than that"
+        remedy = f"The learning rate still rises, until update {warmup:,}: train for longer than that"
     elif abs(loss - baselines.uniform) < (baselines.uniform - baselines.frequencies) / 2:
-        # Initial weights are a little above a guess.
+        # The loss of the initial weights is slightly above that of a uniform guess.
         remedy = (
-            f"It is still near a guess ({baselines.uniform:.2f}): train for longer, or with a higher learning rate "
-            f"(it is {config.learning_rate:g}): --set training.learning_rate={2 * config.learning_rate:g}"
+            f"It is still near a uniform guess ({baselines.uniform:.2f}): train for longer, or with a higher learning "
+            f"rate (it is {config.learning_rate:g}): --set training.learning_rate={2 * config.learning_rate:g}"
         )
     else:
-        remedy = f"If the next validation is no better either, {_start_gently(config, entry['update'])}"
+        remedy = f"If the next validation is no better, {_start_gently(config, entry['update'])}"
     return Alarm(
         kind,
-        f"after update {entry['update']:,} the model predicts {how} better than token frequencies, so it is not called "
-        f"best: {loss:.2f} nats per token, and frequencies alone have {baselines.frequencies:.2f}. {remedy}",
+        f"after update {entry['update']:,} the model predicts {how} better than token frequencies, so it is not marked "
+        f"as best: {loss:.2f} nats per token, and token frequencies have {baselines.frequencies:.2f}. {remedy}",
     )
 
 
@@ -160,21 +162,22 @@ def _start_gently(config: TrainingConfig, update: int) -> str:
         else f"learning_rate={rate / 2:g}"
     )
     return (
-        f"start anew, in another directory, with a longer warmup (it is {warmup:,} updates) or a lower learning rate "
-        f"(it is {rate:g}): --set training.{key}"
+        f"start a new run, in another directory, with a longer warmup (it is {warmup:,} updates) or a lower learning "
+        f"rate (it is {rate:g}): --set training.{key}"
     )
 
 
 def count_faults(texts: Sequence[str], pairs: Sequence[tuple[str, ...]]) -> dict[str, int] | None:
-    """How many translations are suspicious, whatever their score; what the reference does, too, does not count.
+    """Count suspicious translations, whatever their score, except where the reference has the same property.
 
     Args:
-        texts: Translations; none where nothing was translated.
+        texts: Translations; empty if nothing was translated.
         pairs: Source and reference of each.
 
     Returns:
-        The `total`, and how many are `empty`, `looping` (the same words over and over) or `copied` from the source;
-        `repeated` is the number of different references that the commonest translation stands for. None without texts.
+        The `total`, and the numbers of `empty`, `looping` (the same words over and over) and `copied` (equal to the
+        source) translations; `repeated` is the number of different references of the most frequent translation. None
+        without texts.
     """
     if not texts:
         return None
@@ -190,7 +193,7 @@ def count_faults(texts: Sequence[str], pairs: Sequence[tuple[str, ...]]) -> dict
 
 
 def _loops(text: str) -> bool:
-    return LOOP.search(f" {text} ") is not None  # a word at either end, too, has its space
+    return LOOP.search(f" {text} ") is not None  # so that the first and the last word have a space, too
 
 
 def _plain(text: str) -> str:
@@ -198,7 +201,7 @@ def _plain(text: str) -> str:
 
 
 def translation_alarms(entry: Mapping[str, Any], config: Config) -> Iterator[Alarm]:
-    """Of a validation whose translations `count_faults` has looked at."""
+    """Alarms about the translations of a validation, by the counts of `count_faults`."""
     attends = config.decoder.attention != "none" if isinstance(config, TranslationConfig) else False
     penalty = ", or translate with --coverage-penalty 0.2" if attends else ""
     faults = entry["translations"] or {"total": 0}
@@ -207,7 +210,7 @@ def translation_alarms(entry: Mapping[str, Any], config: Config) -> Iterator[Ala
     sayings = {
         "empty": ("{} of {} translations of the validation corpus are empty", f"{again} {gently}"),
         "repeated": (
-            "one and the same translation stands for {} different references among {}",
+            "the same translation was given for {} different references of {}",
             f"{again} {gently}",
         ),
         "looping": (
@@ -216,8 +219,8 @@ def translation_alarms(entry: Mapping[str, Any], config: Config) -> Iterator[Ala
         ),
         "copied": (
             "{} of {} translations of the validation corpus are the source, copied",
-            "Look for training pairs that have the same text on both sides or the sides in the wrong order, and take "
-            "them out of data.train",
+            "Look for training pairs with the same text on both sides or with swapped sides, and remove them from "
+            "data.train",
         ),
     }
     for fault, (what, remedy) in sayings.items():
@@ -228,7 +231,7 @@ def translation_alarms(entry: Mapping[str, Any], config: Config) -> Iterator[Ala
 
 
 def overfitting_alarm(history: Sequence[Mapping[str, Any]], config: Config) -> Alarm | None:
-    """A validation loss that has been rising, without a better model since, while the training loss is far lower."""
+    """The validation loss has risen, without a better model since, and the training loss is far lower."""
     last, losses = history[-1], [entry["valid_loss"] for entry in history]
     lowest = losses.index(min(losses))
     best = max((place for place, entry in enumerate(history) if entry["best"]), default=None)
@@ -241,9 +244,9 @@ def overfitting_alarm(history: Sequence[Mapping[str, Any]], config: Config) -> A
         "overfitting",
         f"the model overfits: since update {history[lowest]['update']:,} the validation loss has risen from "
         f"{losses[lowest]:.2f} to {last['valid_loss']:.2f}, and the training loss is {last['train_nll']:.2f}. The best "
-        f"model, of update {history[best]['update']:,} (loss {losses[best]:.2f}{bleu}), is kept, and going on will "
-        "hardly give a better one: stop, or let the run stop by itself with --set validation.patience="
-        f"{RISING_VALIDATIONS}. A better one takes more text or, in a new run, {_more_dropout(config)}",
+        f"model, of update {history[best]['update']:,} (loss {losses[best]:.2f}{bleu}), is kept, and further "
+        "training will hardly give a better one: stop, or let the run stop by itself with --set validation.patience="
+        f"{RISING_VALIDATIONS}. For a better model, use more text or, in a new run, {_more_dropout(config)}",
     )
 
 
@@ -255,10 +258,10 @@ def _more_dropout(config: Config) -> str:
 
 
 def easy_validation_alarm(history: Sequence[Mapping[str, Any]], config: Config) -> Alarm | None:
-    """A validation loss below the training loss, where nothing in how they are measured makes it so.
+    """The validation loss is below the training loss, and the way in which they are measured does not explain it.
 
-    The training loss is a mean since the last validation, so it lags behind by what the validation loss fell
-    meanwhile; with dropout, or an average of the weights, it is that of a weaker model.
+    The training loss is a mean since the last validation, so it lags behind by the fall of the validation loss since
+    then; with dropout or weight averaging, it is the loss of a weaker model.
     """
     sections = [getattr(config, name) for name in ("embeddings", "encoder", "decoder") if hasattr(config, name)]
     weaker = any(value for section in sections for name, value in section if "dropout" in name)
@@ -271,16 +274,16 @@ def easy_validation_alarm(history: Sequence[Mapping[str, Any]], config: Config) 
     return Alarm(
         "easy validation",
         f"the validation loss ({entry['valid_loss']:.2f}) is below the training loss ({entry['train_nll']:.2f}, "
-        "without label smoothing), and there is no dropout to explain it: the validation text is easier than the "
-        "training text, shorter, or in it. Hold a part of the training text out for validation: "
+        "without label smoothing), and there is no dropout to explain it: the validation text is easier or shorter "
+        "than the training text, or part of it. Hold out a part of the training text for validation: "
         "--set data.valid='{fraction: 0.02}'",
     )
 
 
 def learning_rate_alarm(history: Sequence[Mapping[str, Any]], config: TrainingConfig) -> Alarm | None:
-    """Signs of too large a learning rate after its warmup: skipped updates, rollbacks, losses that jump up.
+    """Signs that the learning rate is too high: skipped updates, rollbacks and, after the warmup, losses that jump up.
 
-    The gradient norm is none: healthy runs of recurrent networks are clipped at hardly any update or at most of them.
+    The gradient norm is no sign: in healthy runs of recurrent networks, hardly any update is clipped, or most are.
     """
     last, settled = history[-1], [entry for entry in history if entry["update"] >= config.schedule.warmup_updates]
     seen = []
@@ -309,6 +312,6 @@ def learning_rate_alarm(history: Sequence[Mapping[str, Any]], config: TrainingCo
     rate = config.learning_rate
     return Alarm(
         "learning rate",
-        f"the learning rate is at the edge: at update {last['update']:,}, {'; '.join(seen)}. Interrupt the run and go "
-        f"on with a lower one (it is {rate:g}): --set training.learning_rate={rate / 2:g}",
+        f"the learning rate may be too high: at update {last['update']:,}, {'; '.join(seen)}. Interrupt the run and "
+        f"resume with a lower one (it is {rate:g}): --set training.learning_rate={rate / 2:g}",
     )

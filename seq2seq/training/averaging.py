@@ -93,8 +93,8 @@ def average_checkpoints(
 
     Args:
         directory: A model directory.
-        output: A folder that is empty or not there. It is whole or not there.
-        last: Average so many validations, counted from the last; or
+        output: A new or empty directory. It is written completely or not at all.
+        last: Number of validations to average, counted from the last; or
         best: counted from the best, by the metric that the recipe validates with.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Cells compared on somebody's own pairs: equal parameters, updates, data and seeds, in one call."""
+"""Compare cells on your own pairs in one call: equal parameters, updates, data and seeds."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -31,16 +31,16 @@ from seq2seq.training.run import TrainingReport, train
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
-# Checkpoints are chosen by what is measured for free, alike for all.
+# Checkpoints of all runs are chosen by the loss, which is cheap to measure.
 FIXED = {"validation.metric": "loss", "validation.compute_bleu": False, "validation.patience": None}
-MAX_DIFFERENCE = 0.01  # of the numbers of parameters, beyond which it is said
+MAX_DIFFERENCE = 0.01  # of the numbers of parameters; a larger one is noted
 
 
 @dataclass(frozen=True, repr=False)
 class CellComparison:
     """Runs of several cells.
 
-    runs  one row a run: cell, seed, units, parameters, updates, seconds, tokens_per_second (in training), valid_loss
+    runs  one row per run: cell, seed, units, parameters, updates, seconds, tokens_per_second (in training), valid_loss
           (nats per token), bleu, chrf
     """
 
@@ -48,24 +48,24 @@ class CellComparison:
 
     @property
     def summary(self) -> pd.DataFrame:
-        """One row a cell, best first: sizes, and means over seeds, of the scores with 95% intervals (Student's t)."""
+        """One row per cell, best first: sizes and means over seeds, of scores with 95% intervals (Student's t)."""
         by_cell = self.runs.groupby("cell", sort=False)
         sizes = by_cell[["units", "parameters", "updates"]].first()
         means = by_cell[["valid_loss", "tokens_per_second"]].mean()
         return sizes.join(summarize(self.runs, ["bleu", "chrf"])).join(means).sort_values("bleu", ascending=False)
 
     def difference(self, first: str, second: str) -> dict[str, float]:
-        """How many BLEU points one cell is better than another, run by run of the same seed: `group_difference`."""
+        """Difference of two cells in BLEU, paired by seed; see `group_difference`."""
         return group_difference(self.runs, [first], [second], "bleu")
 
     def notes(self) -> list[str]:
-        """What to know before one believes the numbers."""
+        """Caveats about the numbers."""
         counts = self.runs["parameters"]
-        notes = ["Learning rate and dropout are one choice for all cells; another one may suit a cell better."]
+        notes = ["All cells have the same learning rate and dropout; other values may suit a cell better."]
         if counts.max() > (1 + MAX_DIFFERENCE) * counts.min():
             notes.append(f"Parameters differ: {counts.min():,} to {counts.max():,}.")
         if self.runs["seed"].nunique() < 3:
-            notes.append("Fewer than three seeds tell little: runs of one cell differ, too.")
+            notes.append("Fewer than three seeds say little: runs of the same cell differ, too.")
         return notes
 
     def __repr__(self) -> str:
@@ -108,19 +108,19 @@ def compare_cells(
 ) -> CellComparison:
     """Train one model for each cell and seed, and score all of them on the validation pairs.
 
-    The recipe is that of `train_pairs`; encoder and decoder get the cell, and widths with which all models have as many
-    parameters as the first cell's. All runs read the same data for the same number of updates, and the weights with the
-    lowest validation loss are scored, with the recipe's search.
+    The recipe is that of `train_pairs`; encoder and decoder get the cell, and a width at which the model has as many
+    parameters as that of the first cell. All runs read the same data for the same number of updates, and the weights
+    with the lowest validation loss are scored with the search options of the recipe.
 
     Args:
         pairs, valid, languages, columns, overrides: See `train_pairs`.
         cells: Names in `seq2seq.layers.cells.CELLS`.
-        directory: Where the runs lie, a folder for each, so that the same call resumes what was interrupted; by
-            default a temporary one.
-        seeds: Of initial weights, dropout and order.
-        updates: Of each run.
-        minutes: Instead: how long the first run takes, whose updates all others then get.
-        console: See `train`; each run gets a line.
+        directory: Directory of the runs, with a folder for each, so that the same call resumes an interrupted
+            comparison; by default a temporary one.
+        seeds: Seeds of initial weights, dropout and order.
+        updates: Number of updates of each run.
+        minutes: Instead of `updates`: duration of the first run, whose number of updates the other runs get.
+        console: See `train`; one line is printed per run.
 
     Raises:
         ArgumentError: There are no cells or no seeds.
@@ -143,7 +143,7 @@ def compare_cells(
                 run = folder / f"{cell}-{seed}"
                 config = recipe if run == first else _share_corpora(recipe, first, run)
                 config = _with_cell(config, cells[0], cell, load_tokenizers(first).vocabulary_sizes if rows else None)
-                # A line a run: what each says would be a wall of them.
+                # One line per run: the full output of each would be too much.
                 with display.spinner(f"{cell}, seed {seed}: training"):
                     report = train(override_recipe(config, {"seed": seed}), run, console=Console(quiet=True))
                 if report.end is None:
@@ -163,9 +163,9 @@ def _run_length(updates: int) -> dict[str, Any]:
 def _with_cell(
     recipe: TranslationConfig, reference: CellName, cell: CellName, vocabulary_sizes: tuple[int, int] | None
 ) -> TranslationConfig:
-    """The recipe with a cell, at the width at which it has as many parameters as with `reference` at its own width.
+    """The recipe with another cell, at the width at which it has as many parameters as with `reference`.
 
-    Without vocabularies it is the reference's.
+    Without vocabulary sizes, the recipe with `reference`.
     """
 
     def changed(name: CellName, units: int) -> TranslationConfig:
@@ -178,13 +178,13 @@ def _with_cell(
     if vocabulary_sizes is None or cell == reference:
         return changed(reference, units)
     parameters = count_parameters(changed(reference, units), vocabulary_sizes)
-    # Of each direction, each head and each group of a clockwork.
+    # The width must be divisible by directions, heads and groups of a clockwork cell.
     step = lcm(2 * CLOCKWORK_GROUPS if cell == "clockwork" else 2, recipe.decoder.heads)
     return changed(cell, units_of_size(partial(changed, cell), parameters, vocabulary_sizes, step))
 
 
 def _share_corpora(recipe: TranslationConfig, first: Path, run: Path) -> TranslationConfig:
-    """Tokenizers and encoded corpora are the same for all runs: the first one has made them."""
+    """Reuse the tokenizers and encoded corpora of the first run, which are the same for all."""
     if not run.exists():
         run.mkdir(parents=True)
         shutil.copytree(first / "encoded", run / "encoded")
@@ -192,7 +192,7 @@ def _share_corpora(recipe: TranslationConfig, first: Path, run: Path) -> Transla
 
 
 def _measure(run: Path, report: TrainingReport) -> dict[str, Any]:
-    """A run's sizes, speed and scores."""
+    """Sizes, speed and scores of a run."""
     config, translator = load_recipe(run, TranslationConfig), Translator.load(run)
     data = config.corpora
     valid = list(open_valid(data, open_train(data)))
@@ -211,6 +211,6 @@ def _measure(run: Path, report: TrainingReport) -> dict[str, Any]:
 
 
 def _mean(row: Any, name: str) -> str:
-    """A mean with its interval, which one seed does not have."""
+    """A mean, with its interval if there are several seeds."""
     interval = f" [{row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f}]" if row["seeds"] > 1 else ""
     return f"{row[name]:.2f}{interval}"

@@ -101,8 +101,8 @@ def check_recipe(directory: Path, config: Config, allow_changes: bool = False) -
     if changed and not allow_changes:
         raise TrainingError(
             f"{directory}: holds a run of another recipe; changed: {', '.join(changed)}. Give the same recipe, "
-            f"{directory / CONFIG}, to resume it, --allow-changes to go on with this one all the same, or another "
-            "--output to start anew."
+            f"{directory / CONFIG}, to resume it, --allow-changes to continue with this one, or another "
+            "--output to start a new run."
         )
     return config, changed
 
@@ -160,7 +160,7 @@ class RunDirectory:
             truncate_kept(self.directory, -1)
 
     def replace_config(self, config: Config) -> None:
-        """Go on with another recipe, and write it."""
+        """Continue with another recipe, and write it."""
         self.config = config
         if self.replicas.is_chief:
             create_model_directory(self.directory, config, self.data.tokenizers)
@@ -182,7 +182,7 @@ class RunDirectory:
             raise ModelDirectoryError(f"{path}: is no checkpoint of training. Restore it from a copy.") from None
         if trained_in != precision:
             raise TrainingError(
-                f"{path}: was written in {trained_in}, and this run would go on in {precision}. "
+                f"{path}: was written in {trained_in}, and this run would resume in {precision}. "
                 f"Set training.precision to {trained_in}."
             )
         if corpora != self.data.fingerprint() and not allow_changes:

@@ -1,4 +1,4 @@
-"""What encoded corpora tell before training: token frequencies, rare pieces, sentences of validation in training."""
+"""Counts in encoded corpora before training: token frequencies, rare pieces, overlap of validation and training."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,18 +11,18 @@ from seq2seq.data.mixture import EncodedMixture
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer, Tokenizers
 
 MAX_COUNTED_TOKENS = 10_000_000  # tokens of each training corpus, enough for frequencies
-MAX_COMPARED_SENTENCES = 1_000_000  # sentences of each training corpus among which the most frequent one is sought
+MAX_COMPARED_SENTENCES = 1_000_000  # sentences of each training corpus, enough for the most frequent one
 CHUNK_SENTENCES = 200_000  # sentences hashed at once
-RARE_COUNT = 5  # occurrences below which a piece is hardly learnt
+RARE_COUNT = 5  # pieces with fewer occurrences are hardly learnt
 
 
 class VocabularyUse(NamedTuple):
-    """How the training text uses the pieces of a trained tokenizer.
+    """Use of the pieces of a trained tokenizer in the training text.
 
-    size      pieces, the special ones included
-    rare      of these, how many occur fewer than `RARE_COUNT` times
-    tokens    of the text, EOS left out
-    smallest  about the smallest vocabulary that has all characters of the text
+    size      number of pieces, including the special ones
+    rare      number of those that occur fewer than `RARE_COUNT` times
+    tokens    number of tokens of the text, without EOS
+    smallest  approximate size of the smallest vocabulary with all characters of the text
     """
 
     size: int
@@ -32,11 +32,11 @@ class VocabularyUse(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """Validation sentences that are trained on, too.
+    """Validation sentences that are also in the training corpora.
 
-    total    sentences of the validation corpus
-    sources  of these, how many have a source of the training corpora
-    pairs    of these, how many have the source's training target, too
+    total    number of sentences of the validation corpus
+    sources  number of those whose source is in the training corpora
+    pairs    number of those whose source and target are a training pair
     """
 
     total: int
@@ -64,10 +64,10 @@ def unigram_loss(train: EncodedMixture, valid: EncodedCorpus, vocabulary_size: i
 
 
 def vocabulary_use(train: EncodedMixture, tokenizers: Tokenizers) -> VocabularyUse:
-    """Of the tokenizer of which most pieces are rare; a joint one is counted on both sides.
+    """Vocabulary use of the tokenizer with more rare pieces; a joint one is counted on both sides.
 
-    At most `MAX_COUNTED_TOKENS` tokens of each side of each corpus are counted. Bytes that spell unknown characters are
-    left out: they are not there to be frequent.
+    At most `MAX_COUNTED_TOKENS` tokens of each side of each corpus are counted. Byte pieces, which spell unknown
+    characters, are left out: they are expected to be rare.
     """
     source, target = (_count(train, side, tokenizer) for side, tokenizer in zip(SIDES, tokenizers, strict=True))
     if tokenizers.source is tokenizers.target:
@@ -126,7 +126,7 @@ def hash_sentences(side: MemoryMappedSide, start: int, stop: int) -> np.ndarray:
 
 
 def most_frequent_target(train: EncodedMixture, tokenizer: Tokenizer) -> str:
-    """The target sentence that occurs most often in the training corpora; of several the first."""
+    """The most frequent target sentence of the training corpora; the first one of several."""
     hashes = np.concatenate(list(_target_hashes(train)))
     _, first, counts = np.unique(hashes, return_index=True, return_counts=True)
     place = int(first[counts == counts.max()].min())

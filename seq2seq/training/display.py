@@ -120,7 +120,7 @@ class Display:
             yield show
 
     def print_validation(self, entry: Mapping[str, Any], improved: bool) -> None:
-        """One line a validation; the training loss is without label smoothing, as that of validation is."""
+        """One line per validation; training and validation loss are both without label smoothing."""
         bleu = f"  BLEU {entry['bleu']:.2f}" if entry.get("bleu") is not None else ""
         self.print(
             f"epoch {entry['epoch']}  update {entry['update']:,}  train loss {entry['train_nll']:.3f}  "
@@ -145,7 +145,7 @@ class Display:
 
 
 def describe_progress(numbers: Mapping[str, Any]) -> str:
-    """The latest numbers of an epoch in a line."""
+    """The latest numbers of an epoch, in one line."""
     return (
         f"update {numbers['update']:,}  loss {numbers['loss']:.3f}  {numbers['tokens_per_second']:,.0f} tokens/s  "
         f"ETA {format_duration(numbers['eta'])}"

@@ -1,4 +1,4 @@
-"""The end of a run: how it is said, and how the delivered model compares with what takes no model."""
+"""The end of a run: its message, and the delivered model compared with baselines."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ Comparison = dict[str, dict[str, float]]
 def compare_delivered_model(loop: TrainingLoop) -> Comparison | None:
     """BLEU and chrF2 of the delivered model and of baselines on the validation corpus; None where BLEU is not measured.
 
-    Translates once more where it is not the model that was validated last, or was so in an earlier session.
+    Translates again if the delivered model is not the one validated last, or that was in an earlier session.
     """
     validator, data = loop.validator, loop.data
     if not isinstance(validator, TranslationValidator) or not validator.measures_bleu:
@@ -37,7 +37,7 @@ def compare_delivered_model(loop: TrainingLoop) -> Comparison | None:
 
 @contextmanager
 def _delivered_weights(model: DecoderModel, directory: Path) -> Iterator[None]:
-    """Within the block the model has the weights of its directory."""
+    """Give the model the weights of its directory within the block."""
     arrays, before = load_weights(directory), {weight_name(weight): np.array(weight) for weight in model.weights}
     for weight in model.weights:
         weight.assign(arrays[weight_name(weight)])
@@ -49,33 +49,33 @@ def _delivered_weights(model: DecoderModel, directory: Path) -> Iterator[None]:
 
 
 def baseline_warnings(comparison: Comparison, longer: str) -> list[str]:
-    """What to say of a model that a baseline matches, once it has learnt something; [] where it beats both.
+    """Warnings about a model that is no better than a baseline; [] if it beats both.
 
-    `longer` are the flags with which its run would continue.
+    `longer` are the flags that would continue its run.
     """
     model, name = comparison[MODEL]["BLEU"], max((COPY, FREQUENT), key=lambda name: comparison[name]["BLEU"])
     if comparison[name]["BLEU"] < model:
         return []
     return [
         f"on the validation corpus the model has BLEU {model:.2f}, no better than {comparison[name]['BLEU']:.2f} of "
-        f"{name}: as a translator it is of no use. Train on more text, or for longer{longer and f': {longer}'}"
+        f"{name}: it is useless as a translator. Train on more text, or for longer{longer and f': {longer}'}"
     ]
 
 
 def say_how_it_ended(loop: TrainingLoop, display: Display, comparison: Comparison | None) -> None:
-    """Print why training ended, and the comparison."""
+    """Print why training ended, and the comparison with the baselines."""
     directory = loop.directory.directory
     if loop.end is None:
         display.print(
-            f"interrupted, and saved as of update {loop.saved_update:,}. Go on with: "
+            f"interrupted, saved at update {loop.saved_update:,}. Resume with: "
             f"seq2seq train {quote(str(directory / CONFIG))} --output {quote(str(directory))}"
         )
         return
     display.print(f"finished after {format_duration(loop.run_state.seconds)}: {loop.end.message}")
     if loop.run_state.best is None:
         display.print(
-            "no validation was clearly better than token frequencies: this model has learnt next to nothing, and what "
-            "it writes means nothing"
+            "no validation was clearly better than token frequencies: this model has learnt next to nothing, and its "
+            "translations are meaningless"
         )
     if comparison is not None:
         rows = {

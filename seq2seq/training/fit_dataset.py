@@ -1,4 +1,4 @@
-"""Pairs for Keras's `fit`, in one call: tokenizers, and a dataset that deals new batches in each epoch."""
+"""Pairs for Keras's `fit` in one call: tokenizers, and a dataset that is reshuffled in each epoch."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ from seq2seq.training.planning import plan_recipe
 
 
 class FitDataset(NamedTuple):
-    """Batches, and the tokenizers of their ids."""
+    """Batches, and the tokenizers that made their ids."""
 
     batches: tf.data.Dataset
     tokenizers: Tokenizers
@@ -42,10 +42,10 @@ def make_dataset(
     columns: Sequence[str | int] | None = None,
     seed: int = 1,
 ) -> FitDataset:
-    """Make what `model.fit(batches, epochs=...)` takes of pairs of sentences.
+    """Make batches for `model.fit(batches, epochs=...)` from sentence pairs.
 
-    An epoch has every pair once, in batches of sentences of about one length: which ones share a batch, and the order
-    of batches, differ from epoch to epoch and are the same with the same seed. Their number is the same in all epochs.
+    An epoch has every pair once, in batches of sentences of similar length. Composition and order of the batches differ
+    from epoch to epoch and depend on the seed; their number is the same in all epochs.
 
         batches, tokenizers = make_dataset(pairs)
         model = Seq2Seq(*tokenizers.vocabulary_sizes)
@@ -55,21 +55,21 @@ def make_dataset(
 
     Args:
         pairs: See `train_pairs`.
-        tokenizers: Those of another dataset, as validation needs; or how to train them, by default as the amount of
-            text decides.
-        max_tokens: Most real tokens of a batch on either side, EOS included.
-        filters: Which pairs to leave out; by default as a recipe does.
+        tokenizers: Those of another dataset, as needed for validation; or options to train them, by default chosen by
+            the amount of text.
+        max_tokens: Maximum number of tokens of a batch on either side, including EOS, without padding.
+        filters: Which pairs to leave out; by default as in a recipe.
         columns: See `train_pairs`.
-        seed: Of the order.
+        seed: Seed of the order.
 
     Returns:
         `(batches, tokenizers)`. An element of `batches` is a batch, `(source, target)`: int32 of shapes (B, S) and
         (B, T), right-padded with 0, EOS included.
 
-    Warns (`UserWarning`) how many pairs the filters dropped, and why.
+    Warns (`UserWarning`) about the number of pairs that the filters dropped, and why.
 
     Raises:
-        CorpusError: See `train_pairs`; or nothing is left of the pairs.
+        CorpusError: See `train_pairs`; or the filters drop all pairs.
         TokenizerError: There is too little text for the tokenizers.
     """
     filters = filters or FilterConfig()
@@ -84,7 +84,7 @@ def make_dataset(
     lengths, epochs = (corpus.source.lengths, corpus.target.lengths), count(1)
 
     def plan(epoch: int) -> BatchPlan:
-        # One buffer of all: whatever the order, sentences sorted by length are then cut into equally many batches.
+        # One buffer for all: sentences sorted by length then make the same number of batches in any order.
         return plan_batches(*lengths, max_tokens=max_tokens, shuffle_buffer=len(corpus), seed=seed, epoch=epoch)
 
     def epoch() -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -114,7 +114,7 @@ class _TemporaryCorpus(EncodedCorpus):
 def _train_tokenizers(
     pairs: Sequence[SentencePair], options: TokenizerConfig | None, filters: FilterConfig
 ) -> Tokenizers:
-    if options is None:  # as a planned recipe has them
+    if options is None:  # as in a planned recipe
         data = DataConfig(train=CorpusConfig(tsv="pairs"), valid=ValidConfig(fraction=0.5))
         options = plan_recipe(data, survey_corpus(pairs, filters)).tokenizer
     kept = list(filter_pairs(pairs, filters, FilterReport()))

@@ -24,7 +24,7 @@ from seq2seq.training.recovery import CHECK_INTERVAL, DivergenceError, Divergenc
 from seq2seq.training.run_state import RunState, StopResult, check_stopping, plan_epoch, planned_updates
 from seq2seq.training.validation import Validator
 
-SETTLED_SHARE = 1 / 3  # of the updates; before, most of the time went into measuring and a young model's long sentences
+SETTLED_SHARE = 1 / 3  # of the updates; before, measuring and the long sentences of early validations dominate the time
 DISPLAY_INTERVAL = 10  # batches between two looks at the live line: to look is to wait for the device
 
 
@@ -52,7 +52,7 @@ class TrainingLoop:
         model: Compiled, in the state that `run_state` belongs to.
         data: What to train on.
         run_state: Where the run stands at first; the attribute of this name follows it.
-        epoch_batches: Batches of the first epoch, by which `planned_updates` are counted.
+        epoch_batches: Number of batches of the first epoch, for `planned_updates`.
         directory, validator, monitor, alarms, callbacks, display, replicas: Those of this model and run.
         stop: Set to interrupt the run.
         tensorboard: TensorBoardWriter, on the worker that writes; None for none.
@@ -88,7 +88,7 @@ class TrainingLoop:
 
     @property
     def planned_updates(self) -> int:
-        """Updates of the whole run."""
+        """Number of updates of the whole run."""
         return planned_updates(self.config.training, self.epoch_batches)
 
     @property

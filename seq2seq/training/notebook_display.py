@@ -1,4 +1,4 @@
-"""What a run shows in a notebook: one output that changes, with a line of progress under the learning curve."""
+"""The display of a run in a notebook: one output that is updated, with a progress line below the learning curve."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ REFRESH_SECONDS = 0.5
 
 
 class NotebookDisplay(Display):
-    """Everything that training says, in the output of the cell that trains."""
+    """Shows all messages of training in the output of the cell that trains."""
 
     def __init__(self) -> None:
         super().__init__()

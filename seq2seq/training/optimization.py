@@ -101,7 +101,7 @@ def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
 
 
 def learning_rate(config: TrainingConfig, update: int, plateau_factor: float = 1.0, end: int | None = None) -> float:
-    """The learning rate of an update, counted from 1; `end` is the run's last one, for a cosine that lasts until then.
+    """The learning rate of an update, counted from 1; `end` is the last update, for a cosine that lasts until then.
 
     Sources: Vaswani et al. (2017), section 5.3, `inverse_sqrt`; Loshchilov and Hutter (2017), equation 5 without
     restarts, `cosine`; Luong et al. (2015), section 4.1, `step`. Departure: `learning_rate` is the peak.

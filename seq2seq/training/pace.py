@@ -1,4 +1,4 @@
-"""How fast a run is, measured before its first update, and how many updates therefore fit into `training.minutes`."""
+"""The speed of a run, measured before its first update, and the number of updates that fit into `training.minutes`."""
 
 import math
 from collections.abc import Mapping
@@ -8,21 +8,21 @@ from seq2seq.config import Config
 from seq2seq.config.section import MAX_INTEGER
 from seq2seq.training.display import format_duration, pluralize
 
-# Validation may take this share of the time; more where a run would have fewer than MIN_VALIDATIONS, up to MAX_SHARE.
+# Validation may take this share of the time; up to MAX_SHARE if a run would otherwise have fewer than MIN_VALIDATIONS.
 SHARE, MAX_SHARE = 0.1, 0.25
 MIN_VALIDATIONS = 8
-MAX_VALIDATIONS = 25  # where the recipe leaves their distance open and epochs are short
-MAX_WARMUP = 0.25  # share of the updates; where a cosine follows, a quarter costs little (Smith and Topin 2018: 0.3)
-LEAST_REST = 0.1  # of an interval, for updates after the last whole one
+MAX_VALIDATIONS = 25  # if the recipe gives no interval and epochs are short
+MAX_WARMUP = 0.25  # share of the updates; a quarter costs little before a cosine (Smith and Topin 2018: 0.3)
+LEAST_REST = 0.1  # of an interval; fewer updates after the last whole one are dropped
 LATE = 1.2  # times `training.minutes`
 
 
 class Pace(NamedTuple):
-    """What was measured, in seconds.
+    """Measured times, in seconds.
 
-    update      one, with all the batches that it takes
-    validation  one, with the checkpoints that follow it
-    so_far      training time until now, over all sessions, that of measuring included
+    update      one update, with all its batches
+    validation  one validation, with the checkpoints that follow it
+    so_far      training time until now, over all sessions, including the measurement
     """
 
     update: float
@@ -31,15 +31,15 @@ class Pace(NamedTuple):
 
 
 def needs_plan(config: Config) -> bool:
-    """Whether it is left to `training.minutes` how many updates a run has."""
+    """Whether `training.minutes` decides the number of updates of a run."""
     return config.training.minutes is not None and config.training.updates is None
 
 
 def with_recorded_plan(config: Config, started: Config) -> Config:
-    """The recipe that a run is resumed with, with what `plan_updates` decided in the recipe that was recorded.
+    """The recipe that a run is resumed with, completed by what `plan_updates` decided for the recorded recipe.
 
-    With other `minutes`, `updates` stay open, to be planned anew. Given `updates` that are not the recorded ones win,
-    and validation stays as far apart as it was.
+    With other `minutes`, `updates` stay null, to be planned again. If other `updates` than the recorded ones are given,
+    these hold, and the validation interval stays.
     """
     before, now = started.training, config.training
     if before.minutes is None or now.minutes is None:
@@ -53,24 +53,24 @@ def with_recorded_plan(config: Config, started: Config) -> Config:
 
 
 def plan_updates(config: Config, pace: Pace, epoch_batches: int, done: int) -> Config:
-    """The recipe with as many `training.updates` as fit into what is left of `training.minutes`.
+    """The recipe with as many `training.updates` as fit into the time that is left of `training.minutes`.
 
-    `validation.interval_updates` is left as it is, at the end of every epoch by default, unless validation would then
-    take more than a tenth of the time (`SHARE`), or a run had fewer than 8 or, by default, more than 25 of them. Where
-    8 of them would take more than a quarter of the time, a run has fewer. A warmup of more than a quarter of the run is
+    `validation.interval_updates` is unchanged (null: at the end of every epoch), unless validation would take more than
+    a tenth of the time (`SHARE`), or there would be fewer than 8 validations or, if it is null, more than 25. If 8 of
+    them would take more than a quarter of the time, there are fewer. A warmup of more than a quarter of the run is
     shortened to that.
 
     Args:
         config: A recipe that `needs_plan`.
-        pace: What was measured.
-        epoch_batches: Batches of an epoch.
-        done: Updates done so far.
+        pace: Measured times.
+        epoch_batches: Number of batches of an epoch.
+        done: Number of updates so far.
     """
     training, given = config.training, config.validation.interval_updates
     assert training.minutes is not None
     update, validation = pace.update, pace.validation
     left = max(60 * training.minutes - pace.so_far, 0.0)
-    # Where epochs end the run earlier, its validations are spread over that.
+    # If epochs end the run earlier, validations are spread over those updates.
     most = math.inf if training.epochs is None else epoch_batches * training.epochs / training.accumulation_steps - done
 
     def interval_of(validations: int) -> float:
@@ -100,11 +100,11 @@ def plan_updates(config: Config, pace: Pace, epoch_batches: int, done: int) -> C
 
 
 def describe_plan(config: Config, pace: Pace, end: int) -> str:
-    """A line about what `plan_updates` decided for a run that its epochs end, at the latest, after `end` updates."""
+    """A line about the decisions of `plan_updates`, for a run that ends after `end` updates at the latest."""
     training, interval = config.training, config.validation.interval_updates
     assert training.minutes is not None
     assert training.updates is not None
-    by_epochs = f", of which training.epochs = {training.epochs} leave {end:,}" if end < training.updates else ""
+    by_epochs = f" (training.epochs = {training.epochs} ends the run after {end:,})" if end < training.updates else ""
     distance = "every epoch" if interval is None else f"every {pluralize(interval, 'update')}"
     warmup = training.schedule.warmup_updates
     return (
@@ -115,7 +115,7 @@ def describe_plan(config: Config, pace: Pace, end: int) -> str:
 
 
 def late_warning(minutes: float | None, expected: float) -> str:
-    """What to say of a run that is expected to take more than `LATE` times its `training.minutes`; "" of any other.
+    """A warning about a run that is expected to take more than `LATE` times its `training.minutes`; else "".
 
     `expected` is in seconds.
     """
@@ -128,7 +128,7 @@ def late_warning(minutes: float | None, expected: float) -> str:
 
 
 def recorded_plan(config: Config) -> dict[str, Any] | None:
-    """What a checkpoint keeps of a run of given minutes; None of any other run."""
+    """The plan that a checkpoint keeps for a run with `training.minutes`; None for any other run."""
     training = config.training
     if training.minutes is None:
         return None
@@ -141,7 +141,7 @@ def recorded_plan(config: Config) -> dict[str, Any] | None:
 
 
 def with_plan_of_checkpoint(config: Config, plan: Mapping[str, Any] | None) -> Config:
-    """A recipe that `needs_plan`, with that of its checkpoint where that was made for as many minutes."""
+    """A recipe that `needs_plan`, with the plan of its checkpoint if that was made for the same minutes."""
     if plan is None or plan["minutes"] != config.training.minutes:
         return config
     return _with_plan(config, plan["updates"], plan["interval_updates"], plan["warmup_updates"])

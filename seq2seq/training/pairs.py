@@ -1,4 +1,4 @@
-"""From somebody's own pairs to a translator, in one call."""
+"""From your own pairs to a translator in one call."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -28,9 +28,9 @@ from seq2seq.training.run import TrainingReport, train
 class TrainedTranslator(Translator):
     """A translator, and how it was trained.
 
-    report     how the run ended; `plot_history` draws it
-    directory  where the run and its recipe lie
-    temporary  the same where it is to be deleted with the translator; `save` what is to stay
+    report     result of the run; `plot_history` draws it
+    directory  directory of the run and its recipe
+    temporary  the same if it is temporary: it is deleted with the translator, so `save` what is to be kept
     """
 
     report: TrainingReport
@@ -54,27 +54,29 @@ def train_pairs(
     console: Console | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> TrainedTranslator:
-    """Train a translator on pairs of sentences: `seq2seq train PAIRS` as a function.
+    """Train a translator on sentence pairs: `seq2seq train PAIRS` as a function.
 
-    How much text there is, and `minutes`, decide vocabulary, width, dropout, batches, schedule and length of the run.
-    The directory then has the complete recipe, `config.yaml`, and pairs that came from memory as `pairs.tsv`, so that
+    The amount of text and `minutes` determine vocabulary, width, dropout, batches, schedule and length of the run. The
+    directory then has the complete recipe, `config.yaml`, and pairs from memory as `pairs.tsv`, so that
     `seq2seq train DIRECTORY/config.yaml` trains the same model again. The same call resumes an interrupted run.
 
     Args:
         pairs: (source, target) tuples, dicts or `SentencePair`s from any iterable; a data frame; a dict of two lists;
-            the path of a TSV file; or the paths of two files that answer each other line by line.
+            the path of a TSV file; or the paths of two files that are aligned line by line.
         directory: The model directory; by default a temporary one that is deleted with the translator.
-        valid: What is measured while training: pairs in the same shapes, a number of pairs to hold out of `pairs`, or
-            their share as a fraction; by default a share that the amount of text decides.
-        minutes: How long to train; by default as the amount of text suggests.
-        languages: Of source and target, as `"en-de"`; by default those that the columns' or files' names tell, if any.
-        columns: Which two hold source and target: names of a data frame's or dicts', numbers from 1 of a file's.
-        overrides: Keys of the recipe to decide otherwise: `{"encoder.cell": "lstm"}`, or `["encoder.cell=lstm"]`.
+        valid: Pairs to validate on, in the same forms; or the number or the fraction of `pairs` to hold out for that;
+            by default a number that depends on the amount of text.
+        minutes: Planned duration of training; by default as long as suits the amount of text.
+        languages: Languages of source and target, e.g. `"en-de"`; by default detected from the names of columns or
+            files, or from the text.
+        columns: Columns of source and target: names in a data frame or dicts, numbers from 0 in tuples, from 1 in a
+            file.
+        overrides: Keys of the recipe to override: `{"encoder.cell": "lstm"}`, or `["encoder.cell=lstm"]`.
         console, callbacks: See `train`.
 
     Raises:
-        CorpusError: `pairs` is something else, or what should be a sentence is not text.
-        TrainingError: The directory holds a run on other pairs; the run was interrupted before its first validation;
+        CorpusError: `pairs` has another form, or a sentence is not a string.
+        TrainingError: The directory has a run on other pairs; the run was interrupted before its first validation;
             or see `train`.
         ConfigError: See `load_config`.
     """
@@ -103,7 +105,7 @@ def plan_pairs(
     languages: str | tuple[str, str] | None = None,
     columns: Sequence[str | int] | None = None,
 ) -> TranslationConfig:
-    """The recipe that fits pairs, which are written into `folder` if they come from memory; see `train_pairs`."""
+    """Plan a recipe for pairs, which are written into `folder` if they come from memory; see `train_pairs`."""
     detected = _locate(pairs, folder, "pairs", _languages(languages), columns)
     held_out = None
     if isinstance(valid, Integral) and not isinstance(valid, bool):
@@ -118,7 +120,7 @@ def plan_pairs(
 
 
 def _locate(pairs: Any, folder: Path, name: str, languages: tuple[str, str] | None, columns: Any) -> DetectedPairs:
-    """Where pairs lie, in a recipe's words; those of Python objects are written into the model directory."""
+    """The corpus section for pairs; pairs from Python objects are written into the model directory."""
     if files := pair_files(pairs):
         return detect_pairs([file.resolve() for file in files], columns, languages)
     found = collect_pairs(pairs, columns)
@@ -133,7 +135,7 @@ def _locate(pairs: Any, folder: Path, name: str, languages: tuple[str, str] | No
         )
     if path.exists() and (folder / CONFIG).exists() and sha256(path) != sha256(new):
         new.unlink()
-        raise TrainingError(f"{path}: holds the pairs of another run. Train into another directory.")
+        raise TrainingError(f"{path}: has the pairs of another run. Train into another directory.")
     new.replace(path)
     source, target = languages or (
         found.source_language or identify_language([pair.source for pair in found.pairs]),
@@ -143,7 +145,7 @@ def _locate(pairs: Any, folder: Path, name: str, languages: tuple[str, str] | No
 
 
 def override_recipe(config: TranslationConfig, overrides: Sequence[str] | Mapping[str, Any]) -> TranslationConfig:
-    """The recipe with some keys decided otherwise, as by `--set`, and checked."""
+    """The recipe with some keys overridden, as by `--set`, and checked."""
     changed = parse_config_text(dump_config(config).encode(), "the planned recipe", overrides)
     assert isinstance(changed, TranslationConfig)
     return changed

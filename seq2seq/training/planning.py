@@ -1,7 +1,7 @@
-"""A complete recipe for somebody's own sentence pairs, from how much text there is and how long training may take.
+"""Plan a complete recipe for your own sentence pairs, from the amount of text and the training time.
 
-With little text a model must be kept from learning it by heart; with much text it must be large enough to take it in.
-Most choices are rows of `PLAN`, read at the amount of text; `docs/your-own-pairs.md` has the measurements behind them.
+With little text a model must be kept from overfitting; with much text it must be large enough to learn it. Most choices
+are rows of `PLAN`, interpolated by the amount of text; `docs/your-own-pairs.md` has the measurements behind them.
 """
 
 import math
@@ -18,38 +18,38 @@ from seq2seq.training.display import pluralize
 # Characters of the longer side: some 100, 800, 5,000, 30,000 and 300,000 sentences, and 3 and 30 million.
 CHARACTERS = 6e3, 5e4, 3e5, 2e6, 2e7, 2e8, 2e9
 PLAN = {
-    # Width grows with the text that it has to hold.
+    # Width grows with the amount of text.
     "units": (192, 256, 256, 256, 384, 640, 1024),
-    # Shorter pieces where there is less text to learn each from (Sennrich and Zhang 2019); besides one for each
-    # character, which Chinese has thousands of.
+    # Shorter pieces for less text, which has fewer examples of each (Sennrich and Zhang 2019); in addition, one piece
+    # per character, of which Chinese has thousands.
     "pieces": (120, 450, 1700, 6000, 12000, 20000, 32000),
-    # Small batches make more updates of little text, and are noisier, which regularises (ibid.).
+    # Small batches give more updates on little text, and noisier ones, which regularises (ibid.).
     "batch_tokens": (200, 300, 500, 1000, 1000, 2000, 4000),
-    # Higher for few resources (ibid.). To drop whole words as well brought nothing, see the measurements.
+    # Higher for low resources (ibid.). Word dropout in addition did not help, see the measurements.
     "dropout": (0.4, 0.4, 0.35, 0.3, 0.2, 0.1, 0.1),
-    # What the amount of text suggests; patience ends a run before that if nothing gets better.
+    # As long as suits the amount of text; patience ends a run earlier if it no longer improves.
     "epochs": (60, 50, 40, 30, 15, 6, 3),
 }
-# One vocabulary for both languages where the target's letters are mostly the source's: names and numbers are then
-# copied, and one table is learnt from both sides (Press and Wolf 2017).
+# One vocabulary for both languages if the source alphabet has most letters of the target text: names and numbers can
+# then be copied, and one embedding table is learnt from both sides (Press and Wolf 2017).
 JOINT_SHARE = 0.8
-# High, so that little text is learnt in few passes, and lower for wide models; warmup, a short memory of squared
-# gradients and the descent to nothing at the run's end make it safe (Popel and Bojar 2018).
+# High, so that little text is learnt in few epochs, and lower for wide models; warmup, a short memory of squared
+# gradients and the decay to almost zero at the end of the run make it safe (Popel and Bojar 2018).
 LEARNING_RATE, FINAL_SHARE, BETA_2 = 2e-3, 0.01, 0.98
-BASE_UNITS = 256  # from which on a wider model has a lower learning rate
+BASE_UNITS = 256  # wider models have a lower learning rate
 WARMUP_SHARE, MIN_WARMUP, MAX_WARMUP = 0.1, 20, 200  # of the updates; updates
-# Assumed for the size of the model: characters of a side that a CPU core learns from in a minute, and how often a run
-# should read what its size is made for. Measured speed decides the number of updates, see `training.minutes`.
+# Assumptions for the model size: characters of one side that a CPU core processes per minute, and the number of passes
+# that a model of some size needs. The measured speed decides the number of updates, see `training.minutes`.
 CHARACTERS_PER_MINUTE, CHARACTERS_PER_TOKEN, WANTED_PASSES = 1_200_000, 4, 10
 # Held out: about 12 of 100 pairs, 50 of 800, 150 of 5,000, 500 of 29,000.
 HELD_OUT, HELD_OUT_EXPONENT, MAX_HELD_OUT = 0.6, 0.65, 2_000
-PATIENCE, MAX_INTERVAL = 8, 2_000  # validations; updates between them, where an epoch has more
-# Words a character, at least, where blanks divide words; BLEU divides the text of these languages itself.
+PATIENCE, MAX_INTERVAL = 8, 2_000  # validations; updates between them, if an epoch has more
+# Minimum words per character if spaces separate words; for these languages, BLEU has tokenizers.
 WORDS_PER_CHARACTER, DIVIDED_LANGUAGES = 1 / 15, ("zh", "ja", "ko")
 
 
 def plan_held_out(survey: CorpusSurvey) -> ValidConfig:
-    """How many of a corpus's pairs to validate with: a share that falls with their number, at most 2,000."""
+    """The number of pairs to hold out for validation: a share that falls with the size of the corpus, at most 2,000."""
     wanted = min(HELD_OUT * survey.pairs**HELD_OUT_EXPONENT, MAX_HELD_OUT)
     return ValidConfig(pairs=max(round(wanted), 1))
 
@@ -57,11 +57,11 @@ def plan_held_out(survey: CorpusSurvey) -> ValidConfig:
 def plan_training(
     found: DetectedPairs, minutes: float | None = None, valid: ValidConfig | None = None
 ) -> tuple[TranslationConfig, CorpusSurvey]:
-    """Read the pairs that were found, and plan a recipe for them; `valid` is by default that of `plan_held_out`.
+    """Read detected pairs and plan a recipe for them; `valid` is by default that of `plan_held_out`.
 
     Raises:
         CorpusError: See `survey_corpus`; or there is too little to train on and to hold out.
-        ConfigError: No run can take so many minutes.
+        ConfigError: `minutes` is out of range.
     """
     if minutes is not None and not 0.0 < minutes < math.inf:  # refused before the text is read
         raise ConfigError(f"'minutes': found {minutes:g}, expected a number of minutes above 0.")
@@ -85,18 +85,18 @@ def plan_training(
 
 
 def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = None) -> TranslationConfig:
-    """Choose all that a recipe decides, by nothing but the amount of text and of time: the same pairs, the same recipe.
+    """Choose a complete recipe from the amounts of text and time alone: the same pairs give the same recipe.
 
     The network is the one of `multi30k-en-de-small`: a bidirectional GRU, and a GRU with dot-product attention.
 
     Args:
         data: The corpora; `valid` is that of `plan_held_out`, or another.
         survey: Of `data.train`, as `survey_corpus` counts it.
-        minutes: How long training may take; by default as the amount of text suggests.
+        minutes: Planned duration of training; by default as long as suits the amount of text.
     """
     text = max(survey.source_characters, survey.target_characters, 1)
     readable = math.inf if minutes is None else max(minutes, 0.0) * CHARACTERS_PER_MINUTE  # the recipe refuses less
-    hurry = min(1.0, readable / (WANTED_PASSES * text))  # the share of the text that there is time to learn well
+    hurry = min(1.0, readable / (WANTED_PASSES * text))  # the share of the text that can be learnt well in the time
 
     units = int(_round(_at(hurry * text, "units"), 32))
     joint = survey.shared_characters >= JOINT_SHARE
@@ -104,7 +104,7 @@ def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = 
     pieces = _at(hurry * text, "pieces") + (sum(alphabets) if joint else max(alphabets))
     batch_tokens, epochs = int(_round(_at(hurry * text, "batch_tokens"), 100)), int(_round(_at(text, "epochs"), 1))
     passes = min(epochs, readable / text)
-    dropout = _round(_at(text, "dropout") * math.sqrt(passes / epochs), 0.05)  # few passes learn nothing by heart
+    dropout = _round(_at(text, "dropout") * math.sqrt(passes / epochs), 0.05)  # few passes overfit less
     epoch_updates = text / CHARACTERS_PER_TOKEN / batch_tokens
     learning_rate = float(f"{LEARNING_RATE * min(1.0, BASE_UNITS / units):.2g}")
     values = {
@@ -142,7 +142,7 @@ def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = 
 
 
 def describe_recipe(config: TranslationConfig) -> str:
-    """The choices that matter, in a line."""
+    """The main choices, in one line."""
     training, tokenizer = config.training, config.tokenizer
     length = [f"at most {pluralize(training.epochs, 'epoch')}"] if training.epochs else []
     if training.updates:  # which decide where minutes are given, too
@@ -166,17 +166,17 @@ def _max_ratio(survey: CorpusSurvey) -> float:
 
 
 def _at(characters: float, choice: str) -> float:
-    """A row of `PLAN` at an amount of text, between its columns by the logarithm."""
+    """A row of `PLAN` at an amount of text, interpolated by its logarithm."""
     return float(np.interp(math.log(max(characters, 1.0)), np.log(CHARACTERS), PLAN[choice]))
 
 
 def _round(value: float, step: float) -> float:
-    """To a multiple of a step, as a person would write it."""
+    """Round to a multiple of a step, without floating-point noise."""
     return round(round(value / step) * step, 6)
 
 
 def _bleu_finds_words(data: DataConfig, survey: CorpusSurvey) -> bool:
-    """Whether BLEU can choose between validations: in text whose words blanks divide, or that it divides itself.
+    """Whether BLEU can choose between validations: words that it can separate.
 
     Even of a dozen sentences it chooses better than their loss, which is lowest long before translations are best.
     """

@@ -89,8 +89,8 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
         data.train.weights(),
         data.train.temperature,
     )
-    # A corpus of its own is measured as it is; only what cannot be scored by teacher forcing is left out of the loss.
-    # Training text that is held out may have blank and repeated pairs.
+    # A separate corpus is used unfiltered; only what cannot be scored by teacher forcing is left out of the loss.
+    # Held-out training text may have blank and repeated pairs.
     unlimited = {"max_tokens": UNFILTERED.max_tokens}
     filters = data.filters.model_copy(update=unlimited) if data.valid.held_out else UNFILTERED
     valid_ids, valid_pairs = encode("valid", valid, filters), list(filter_pairs(valid, filters, FilterReport()))

@@ -1,4 +1,4 @@
-"""A run for a notebook: how it ended, its learning curve, its validations."""
+"""A run as HTML for a notebook: its end, learning curve and validations."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,11 +9,11 @@ from seq2seq.training.display import format_duration
 if TYPE_CHECKING:
     from seq2seq.training.run import TrainingReport
 
-MAX_ROWS = 12  # of validations, besides the first
+MAX_ROWS = 12  # last validations that are listed
 
 
 def report_html(report: "TrainingReport") -> str:
-    """How the run ended, `validations_html`, and what it warned of."""
+    """The end of the run, `validations_html`, and the warnings."""
     end = report.end.message if report.end else "interrupted; the same call resumes it"
     title = f"{report.updates:,} updates in {format_duration(report.seconds)}: {end}"
     seen_at = {text: entry["update"] for entry in reversed(report.history) for text in entry.get("warnings", ())}
@@ -25,7 +25,7 @@ def report_html(report: "TrainingReport") -> str:
 
 
 def validations_html(history: Sequence[Mapping[str, Any]]) -> str:
-    """Learning curve and table; of many validations the best one and the last ones are listed."""
+    """Learning curve and table; of many validations, only the best and the last ones are listed."""
     curves = {
         name: [(entry["update"], entry[key]) for entry in history if entry.get(key) is not None]
         for name, key in (("train (nats per token)", "train_nll"), ("validation", "valid_loss"))

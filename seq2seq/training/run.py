@@ -49,20 +49,20 @@ from seq2seq.training.validation import VALIDATORS, Validator, choose_samples
 
 @dataclass(frozen=True, repr=False)
 class TrainingReport:
-    """How a run ended.
+    """The result of a run.
 
     directory  the model directory
     end        why training ended; None if it was interrupted and can be resumed
-    updates    done, those that were skipped for not being finite included
-    seconds    training time over all sessions, validation included
-    best       the best value of `validation.metric`; None where no validation was clearly better than token
-               frequencies (`alarms.MIN_GAIN`)
+    updates    number of updates, including those that were skipped because they were not finite
+    seconds    training time over all sessions, including validation
+    best       the best value of `validation.metric`; None if no validation was clearly better than token frequencies
+               (`alarms.MIN_GAIN`)
     history    one entry per validation, as in `history.jsonl`
-    warnings   what the run warned of, in all its sessions, each with its remedy; see docs/robustness.md
-    remaining_warnings  those of them that hold of the delivered model
-    comparison  BLEU and chrF2 of the delivered model, of the source, copied, and of the most frequent target, on the
-                validation corpus; None where the run did not end in this session or BLEU is not measured
-    samples    source and reference of up to five validation pairs; [] of a language model
+    warnings   alarms of all sessions of the run, each with its remedy; see docs/robustness.md
+    remaining_warnings  those that hold for the delivered model
+    comparison  BLEU and chrF2 of the delivered model, of copying the source and of the most frequent target, on the
+                validation corpus; None if the run did not end in this session or BLEU is not measured
+    samples    source and reference of up to five validation pairs; [] for a language model
     """
 
     directory: Path
@@ -112,8 +112,8 @@ def train(
         config: The recipe.
         directory: The model directory; see `model_directory`.
         callbacks: Keras callbacks; they get batch and epoch logs and may set `model.stop_training`.
-        console: Where to show progress; by default in the cell of a notebook or on stderr at a terminal, and else
-            nowhere; `Console(quiet=True)`: nowhere.
+        console: Where to show progress; by default in the output of a notebook cell or on stderr at a terminal,
+            otherwise nowhere; `Console(quiet=True)`: nowhere.
         allow_changes: Resume even if the recipe or the corpora changed. The current epoch then begins anew.
 
     Raises:
@@ -196,7 +196,7 @@ def _train(
             _plan_by_speed(loop, plan)
             loop.run()
             comparison = None if loop.end is None else compare_delivered_model(loop)
-    # Of a model that has learnt nothing, an alarm says it already, and better what to do.
+    # If the model has learnt nothing, an alarm with a better remedy says so already.
     learnt = loop.run_state.best is not None
     longer = how_to_continue(loop.config, loop.run_state)
     beaten = baseline_warnings(comparison, longer) if comparison is not None and learnt else []
@@ -233,7 +233,7 @@ def _resume(records: RunDirectory, changed: list[str], display: Display, allow_c
 
 
 def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
-    """Decide how many updates fit into `training.minutes` where that is open, for this run and all that resume it."""
+    """Plan the updates that fit into `training.minutes` if there is no plan, for this run and all that resume it."""
     config, display = loop.config, loop.display
     if needs_plan(config):
         config = with_plan_of_checkpoint(config, loop.run_state.plan)

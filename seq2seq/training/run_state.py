@@ -31,7 +31,7 @@ class RunState:
     plateau_factor   what the plateau schedule has multiplied the learning rate by
     plateau_wait     validations without improvement that it has counted
     rollbacks        how often the run has gone back to a checkpoint, each time with half the learning rate
-    plan             what `training.minutes` decided, see `pace.recorded_plan`; None of a run without
+    plan             the plan for `training.minutes`, see `pace.recorded_plan`; None without it
     """
 
     epoch: int = 1
@@ -86,9 +86,9 @@ def plan_epoch(config: Config, train: EncodedMixture, epoch: int, full_pass: boo
 
 
 def planned_updates(training: TrainingConfig, batches: int) -> int:
-    """Updates of a whole run whose epochs have `batches` batches each, as its first: one number throughout the run.
+    """Number of updates of the whole run, if all epochs have `batches` batches, as the first: constant during the run.
 
-    Other epochs of it may have some more or fewer. `training` has `epochs` or `updates`.
+    Later epochs may have slightly more or fewer. `training` has `epochs` or `updates`.
     """
     by_epochs = None if training.epochs is None else batches * training.epochs // training.accumulation_steps
     return min(end for end in (by_epochs, training.updates) if end is not None)
@@ -149,18 +149,18 @@ def check_stopping(config: Config, run_state: RunState, stopped_by_callback: boo
 
 
 def nothing_left(config: Config, run_state: RunState, end: StopResult) -> str:
-    """What to say when a run that has ended is resumed, and how it would continue."""
+    """The message when a finished run is resumed, with the flags that would continue it."""
     training, message = config.training, end.message
     if training.updates is not None and end.reason is StopReason.UPDATES:
         updates = run_state.total_batches // training.accumulation_steps
         message = f"{updates:,} of {_done(training.updates, 'update')}"
     elif training.epochs is not None and end.reason is StopReason.EPOCHS:
         message = f"{training.epochs:,} of {_done(training.epochs, 'epoch')}"
-    return f"nothing left to do: {message}. More: {how_to_continue(config, run_state)}"
+    return f"nothing left to do: {message}. To continue: {how_to_continue(config, run_state)}"
 
 
 def how_to_continue(config: Config, run_state: RunState) -> str:
-    """The flags with which a run that has ended would continue; "" if only a callback ended it."""
+    """The flags that would continue a finished run; "" if only a callback ended it."""
     training, validation, more = config.training, config.validation, []
     updates = run_state.total_batches // training.accumulation_steps
     if training.updates is not None and updates >= training.updates:

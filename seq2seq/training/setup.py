@@ -35,9 +35,9 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 MAX_LISTED = 12  # weights in a message
-# How fast a run is: by at least so many batches, and for this share of its time, up to a limit.
+# The speed of a run is measured for at least this many batches and this share of its time, up to a limit.
 MEASURED_BATCHES, MEASURED_SHARE, MAX_MEASURED_SECONDS = 10, 0.03, 60.0
-CHECKPOINTS_PER_VALIDATION = 2.0  # what is written after one, with the model and the kept weights
+CHECKPOINTS_PER_VALIDATION = 2.0  # checkpoint, model and kept weights are written after one
 
 
 def prepare_on_all_workers(
@@ -213,10 +213,10 @@ def try_largest_batches(validator: Validator, plan: BatchPlan) -> None:
 def measure_pace(
     validator: Validator, directory: RunDirectory, run_state: RunState, plan: BatchPlan, stop: Event
 ) -> Pace | None:
-    """Time some updates, a validation and a checkpoint, for a run of `training.minutes`, and undo what was learnt.
+    """Time some updates, a validation and a checkpoint, for a run with `training.minutes`, and restore the weights.
 
     Returns:
-        What the chief has measured, on all workers; None if `stop` was set meanwhile on any.
+        The measurement of the chief, on all workers; None if `stop` was set meanwhile on any.
     """
     model, data, replicas, training = validator.model, validator.data, validator.replicas, validator.config.training
     assert training.minutes is not None
@@ -234,7 +234,7 @@ def measure_pace(
             if interrupted or (number and enough):
                 break
             if not number:
-                timer.restart()  # the first ones were for warming up
+                timer.restart()  # the first ones were a warmup
         update = timer.seconds() / max(number, 1) * training.accumulation_steps
         validation = 0.0 if interrupted else validator.rehearse()
     restore(model, before, "measuring")

@@ -1,4 +1,4 @@
-"""Alarms before the first batch: what recipe, machine and corpora tell already."""
+"""Alarms before the first batch, from the recipe, the machine and the corpora."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ MAX_RARE_PIECES = 0.4  # of the vocabulary
 
 
 def start_alarms(config: Config, data: TrainingData, precision: Precision, is_gpu: bool) -> list[Alarm]:
-    """What is wrong with a run before it starts. Reads the encoded corpora once."""
+    """Problems of a run before it starts. Reads the encoded corpora once."""
     options = config.tokenizer
     trained = options.from_model is None and not any(part.file for part in options.parts())
     found = [
@@ -29,7 +29,7 @@ def start_alarms(config: Config, data: TrainingData, precision: Precision, is_gp
 
 
 def short_run_alarm(updates: int, config: TrainingConfig) -> Alarm | None:
-    """A run of so many updates that ends within its warmup."""
+    """The run ends within its warmup."""
     warmup, lower = config.schedule.warmup_updates, max(updates // 10, 1)
     if updates > warmup:
         return None
@@ -43,19 +43,19 @@ def short_run_alarm(updates: int, config: TrainingConfig) -> Alarm | None:
 
 
 def precision_alarm(precision: str, is_gpu: bool) -> Alarm | None:
-    """Half precision where it is emulated."""
+    """Half precision on a device that emulates it."""
     if is_gpu or precision not in SLOWDOWN_ON_CPU:
         return None
     return Alarm(
         "precision",
         f"{precision} is for GPUs. On a CPU it saves no time: an epoch took about {SLOWDOWN_ON_CPU[precision]} times "
-        "as long as in float32. Start anew, in another directory, with --set training.precision=float32",
+        "as long as in float32. Start a new run, in another directory, with --set training.precision=float32",
         of_result=False,
     )
 
 
 def vocabulary_alarm(use: VocabularyUse) -> Alarm | None:
-    """A trained vocabulary of which a large part is rare in its own training text."""
+    """A large part of a trained vocabulary is rare in its own training text."""
     advised = max(use.size - use.rare, use.smallest)
     advised -= advised % (10 if advised < 1000 else 100) if advised > use.smallest else 0
     if use.rare <= MAX_RARE_PIECES * use.size or advised > 0.9 * use.size:
@@ -63,24 +63,24 @@ def vocabulary_alarm(use: VocabularyUse) -> Alarm | None:
     return Alarm(
         "vocabulary",
         f"there is too little text for the vocabulary: {use.rare:,} of its {use.size:,} pieces occur fewer than "
-        f"{RARE_COUNT} times in the training text, which has {use.tokens / use.size:.1f} tokens per piece. Give more "
-        f"text, or start anew, in another directory, with --set tokenizer.vocabulary_size={advised}",
+        f"{RARE_COUNT} times in the training text, which has {use.tokens / use.size:.1f} tokens per piece. Use more "
+        f"text, or start a new run, in another directory, with --set tokenizer.vocabulary_size={advised}",
     )
 
 
 def overlap_alarm(overlap: Overlap, sides: Sequence[str], unit: str) -> Alarm | None:
-    """A validation corpus that is, in part, trained on; its scores are then better than those of new text."""
+    """A part of the validation corpus is trained on; its scores are then better than those of new text."""
     known = overlap.sources if len(sides) > 1 else overlap.pairs
     if known < max(1.0, MAX_OVERLAP * overlap.total):
         return None
     what = (
-        f"the source of {overlap.sources:,} of {overlap.total:,} validation {unit} is in the training corpus, and of "
-        f"{overlap.pairs:,} the whole pair"
+        f"the source of {overlap.sources:,} of {overlap.total:,} validation {unit} is in the training corpus, and the "
+        f"whole pair of {overlap.pairs:,}"
         if len(sides) > 1
         else f"{overlap.pairs:,} of {overlap.total:,} validation {unit} are in the training corpus"
     )
     return Alarm(
         "overlap",
-        f"{what}: validation shows how well they are remembered. Take them out of one of the two, or hold a part of "
-        "the training corpus out: --set data.valid='{fraction: 0.02}'",
+        f"{what}: validation measures how well they were memorised. Remove them from one of the two, or hold out a "
+        "part of the training corpus: --set data.valid='{fraction: 0.02}'",
     )

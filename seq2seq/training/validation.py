@@ -1,4 +1,4 @@
-"""What is measured while training: the loss of given translations, and what it must beat; BLEU of the model's own."""
+"""Validation: the loss of the references, the baseline that it must beat, and BLEU of the model's translations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -78,7 +78,7 @@ class Validator:
         return None
 
     def rehearse(self) -> float:
-        """How many seconds a validation will take, whatever the model has learnt until then."""
+        """Estimate the seconds that a validation takes, whatever the model has learnt."""
         timer = Timer()
         self.loss()
         return timer.seconds()
@@ -132,7 +132,7 @@ class TranslationValidator(Validator):
         return score.score
 
     def rehearse(self) -> float:
-        """Translations are made as long as the references are: a model that has learnt nothing does not end them."""
+        """Translations get the length of the references: an untrained model would not end them."""
         if not self.measures_bleu:
             return super().rehearse()
         valid, count = self.data.valid, min(len(self.data.valid_pairs), REHEARSED_SENTENCES)
@@ -154,10 +154,10 @@ class TranslationValidator(Validator):
 
 
 def choose_samples(pairs: Sequence[SentencePair], count: int = 5) -> list[SentencePair]:
-    """Some pairs from all over a corpus, at most `count`, whose sources are not blank."""
+    """At most `count` pairs, spread over the whole corpus, whose sources are not blank."""
     pairs = [pair for pair in pairs if pair.source.strip()]
     return [pairs[len(pairs) * place // count] for place in range(count)] if len(pairs) > count else list(pairs)
 
 
-# Of the other tasks the loss is measured.
+# For other tasks, only the loss is measured.
 VALIDATORS: dict[type[Recipe], type[Validator]] = {TranslationConfig: TranslationValidator}

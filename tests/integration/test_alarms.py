@@ -135,7 +135,7 @@ def test_a_run_with_nothing_left_to_do_compares_nothing_and_keeps_its_warnings(w
     report, _ = whole
     again = train(config, report.directory)
     assert again.comparison is None
-    assert [text for text in report.warnings if "it is of no use" not in text] == again.warnings
+    assert [text for text in report.warnings if "it is useless as a translator" not in text] == again.warnings
 
 
 def test_a_language_model_has_alarms_too(corpus, tmp_path):
@@ -150,7 +150,7 @@ def test_a_language_model_has_alarms_too(corpus, tmp_path):
 
 def commands(output):
     """The words of the commands that a run ends with, by what they do."""
-    found = re.findall(r"^(translate|evaluate|give it away|inspect|generate|perplexity): +(.*)$", output, re.MULTILINE)
+    found = re.findall(r"^(translate|evaluate|export|inspect|generate|perplexity): +(.*)$", output, re.MULTILINE)
     return {name: shlex.split(command) for name, command in found}
 
 
@@ -163,7 +163,7 @@ def test_the_commands_that_a_run_ends_with_work_as_they_stand(corpus, whole, mon
     assert said.count("reference:   ") == 5
     assert said.count("┌ </s>") == 5, "the attention of each of them"
     found = commands(said)
-    assert list(found) == ["translate", "evaluate", "give it away"]
+    assert list(found) == ["translate", "evaluate", "export"]
     for name, words in found.items():
         if name == "translate":
             assert (words[0], words[2]) == ("echo", "|")
@@ -172,7 +172,7 @@ def test_the_commands_that_a_run_ends_with_work_as_they_stand(corpus, whole, mon
         program = 1 if words[start] == "seq2seq" else 3
         assert "seq2seq" in words[start : start + program]
         assert run(*words[start + program :]) == 0, capsys.readouterr().err
-    assert said.rstrip().endswith("they hold of this model") == bool(report.remaining_warnings)
+    assert said.rstrip().endswith("they apply to this model") == bool(report.remaining_warnings)
     assert run("train", folder / "config.yaml") == 0
     assert list(commands(capsys.readouterr().out)) == ["translate", "evaluate", "inspect"], "there is a copy"
 
@@ -181,7 +181,7 @@ def test_what_a_command_line_ends_with_where_there_are_no_files(corpus, tmp_path
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(toy_values(corpus)), encoding="utf-8")
     assert run("train", recipe, "--output", tmp_path / "m", "--set", "training.updates=2") == 0
-    assert list(commands(capsys.readouterr().out)) == ["translate", "give it away", "inspect"]
+    assert list(commands(capsys.readouterr().out)) == ["translate", "export", "inspect"]
     recipe.write_text(dump_config(language_model_config(corpus)), encoding="utf-8")
     assert run("train", recipe, "--output", tmp_path / "lm", "--show-translations") == 2
     assert "--show-translations: a model of task" in capsys.readouterr().err

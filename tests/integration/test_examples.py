@@ -66,7 +66,7 @@ def test_train_needs_no_test_corpus(tmp_path, capsys):
     with pytest.raises(SystemExit) as end:
         run("train.py", "quickstart", "--output", "here", *(word for key in keys for word in ("--set", key)))
     assert not end.value.code
-    assert "Score it: seq2seq evaluate here --source FILE" in capsys.readouterr().out
+    assert "To score it: seq2seq evaluate here --source FILE" in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {"here", "train.tsv", "valid.tsv"}
 
 
@@ -86,12 +86,12 @@ def test_an_output_that_is_there_is_refused_before_training(name, tmp_path, caps
     with pytest.raises(SystemExit) as end:
         run(name, "train.tsv", "mine")
     assert end.value.code == 2
-    assert "mine is there already: give another output" in capsys.readouterr().err
+    assert "mine exists already: give another output" in capsys.readouterr().err
 
 
 def test_keras_fit_keeps_the_best(tmp_path, capsys):
     names = run("keras_fit.py", "train.tsv", "runs/mine", "--epochs", 3, "--units", 8)
-    assert "kept: Translator.load('runs/mine'), or seq2seq translate runs/mine" in capsys.readouterr().out
+    assert "saved: Translator.load('runs/mine'), or seq2seq translate runs/mine" in capsys.readouterr().out
     assert_kept("runs/mine", names, [source for source, _ in names["valid"]])
     assert not {source for source, _ in names["valid"]} & {source for source, _ in names["train"]}
     resumed = keras.models.load_model(tmp_path / "runs" / "mine.keras")

@@ -122,7 +122,7 @@ def test_a_finished_run_says_what_would_continue_it(corpus, whole, paced, tmp_pa
     report = train(recipe(corpus), folder, console=Console(file=screen, width=400))
     assert report.updates == UPDATES
     said = screen.getvalue()
-    assert "nothing left to do: 26 of 26 updates are done. More: --set training.minutes=0.5\n" in said
+    assert "nothing left to do: 26 of 26 updates are done. To continue: --set training.minutes=0.5\n" in said
     assert "resuming" not in said
     assert "finished" not in said
     assert not paced

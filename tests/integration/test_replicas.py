@@ -157,7 +157,7 @@ def test_a_lost_worker_ends_the_others_and_the_run_goes_on(folder):
     for process in chief_and_other:
         printed, errors = process.communicate(timeout=120)
         assert process.returncode == 130, errors
-        assert "interrupted, and saved as of update" in printed
+        assert "interrupted, saved at update" in printed
     stopped = len(read_history(output))
 
     chief_and_other = both()

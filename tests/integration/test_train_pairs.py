@@ -76,7 +76,7 @@ def test_the_same_call_resumes_and_other_pairs_are_refused(tmp_path):
     stopped = train_pairs(PAIRS, callbacks=[InterruptAfter(5)], **call)
     assert stopped.report.end is None
     before = (tmp_path / "run" / "pairs.tsv").read_bytes()
-    with pytest.raises(TrainingError, match=r"pairs.tsv: holds the pairs of another run. Train into another"):
+    with pytest.raises(TrainingError, match=r"pairs.tsv: has the pairs of another run. Train into another"):
         train_pairs(PAIRS[1:], **call)
     assert (tmp_path / "run" / "pairs.tsv").read_bytes() == before
     assert train_pairs(PAIRS, **call).report.end is not None

@@ -93,9 +93,11 @@ def test_a_run_that_learns_nothing_says_so_and_is_never_the_best(corpus, tmp_pat
     stuck = toy_config(corpus, training={"learning_rate": 1e-7, "epochs": 2})
     report = train(stuck, tmp_path, console=Console(file=screen, width=400))
     said = screen.getvalue()
-    assert said.count("better than token frequencies, so it is not called best") == 2, "when it begins, and at the end"
+    assert said.count("better than token frequencies, so it is not marked as best") == 2, (
+        "when it begins, and at the end"
+    )
     assert "a higher learning rate (it is 1e-07): --set training.learning_rate=2e-07" in said
-    assert "what it writes means nothing" in said
+    assert "its translations are meaningless" in said
     assert "*best*" not in said
     assert report.best is None
     assert [entry["best"] for entry in report.history] == [False, False]

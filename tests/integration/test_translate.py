@@ -105,7 +105,7 @@ def test_text_is_one_translation_a_line(folder, translator, tmp_path):
 def test_text_holds_no_second_translation(folder, tmp_path, capsys):
     assert run("translate", folder / "model", "-o", tmp_path / "out", "--format", "text", "--n-best", 3) == 1
     error = capsys.readouterr().err
-    assert "--format text has one translation a line, and --n-best is 3. Use --format tsv or jsonl." in error
+    assert "--format text has one translation per line, and --n-best is 3. Use --format tsv or jsonl." in error
     assert not (tmp_path / "out").exists()
     assert run("translate", folder / "model", "--format", "xml") == 2
 
@@ -247,7 +247,7 @@ def test_a_line_at_a_terminal_is_answered_before_the_next(folder, translator, mo
     assert chunks == [[lines[0]], [lines[1]]]
     captured = capfd.readouterr()
     assert captured.out.splitlines() == [result.text for result in translator.translate(lines)]
-    assert "Type a sentence, Enter; Ctrl-D ends." in captured.err
+    assert "Type a sentence and press Enter; Ctrl-D to finish." in captured.err
 
 
 def test_a_text_as_argument_says_what_to_do(folder, capsys):

@@ -73,8 +73,8 @@ def test_a_healthy_run_rings_nothing():
         (1658, 5.99, ["hardly better"]),
         (1658, 12.0, ["it is 0 updates", "(it is 0.005)"]),
         (299, 6.1, ["train for longer: 299 updates teach little"]),
-        (400, 8.5, ["near a guess (8.70)", "training.learning_rate=0.01"]),
-        (400, 8.72, ["near a guess (8.70)"]),
+        (400, 8.5, ["near a uniform guess (8.70)", "training.learning_rate=0.01"]),
+        (400, 8.72, ["near a uniform guess (8.70)"]),
     ],
 )
 def test_a_model_no_better_than_frequencies(update, loss, parts):

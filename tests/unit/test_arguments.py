@@ -105,7 +105,7 @@ def test_overrides_of_a_recipe_as_a_dict():
     )
     says(
         lambda: load_config("quickstart", {"training.epochs": object()}),
-        "'training.epochs': found <object ...>, expected a value that YAML can write.",
+        "'training.epochs': found <object ...>, expected a value that YAML can represent.",
         ConfigError,
     )
     says(
@@ -198,7 +198,7 @@ def test_fit_takes_ids(translator):
     assert model.optimizer.learning_rate == 0.125
     expected = (
         "expected batches of token ids, found text. seq2seq.make_dataset(pairs) makes batches, and "
-        "seq2seq.train_pairs(pairs) trains on texts."
+        "seq2seq.train_pairs(pairs) trains on text."
     )
     for x, y in [(source, target), (np.array(source), None), (list(zip(source, target, strict=True)), None)]:
         says(lambda x=x, y=y: model.fit(x, y), f"Seq2Seq.fit: {expected}")
@@ -261,7 +261,7 @@ def test_evaluations_have_no_attention(translator):
     says(
         lambda: translation_map(report.translations[0]),
         "translation_map: translation: expected attention over ... source tokens, found 0 columns. Those of evaluate "
-        "and translate_stream have none: use translator.translate(sentences), and a model that attends.",
+        "and translate_stream have none: use translator.translate(sentences) with a model that has attention.",
     )
     says(
         lambda: translation_map(translator.translate(["the dog"])[0], 1),
@@ -274,7 +274,8 @@ def test_evaluations_have_no_attention(translator):
 def test_sizes_of_model_and_tokenizers_are_compared(translator, tokenizer, tmp_path):
     size = tokenizer.vocabulary_size
     other = Tokenizer.train([" ".join(pair) for pair in pairs(50, 1)], TokenizerConfig(vocabulary_size=40))
-    text = "the tokenizers have ({}, {}) tokens, and the model has ({}, {}). Pass those that it was trained with."
+    text = "the tokenizers have ({}, {}) tokens, and the model has ({}, {}). Pass the tokenizers that it "
+    text += "was trained with."
     says(lambda: Translator(translator.model, tokenizer, other), text.format(size, 40, size, size))
     says(lambda: save_model(translator.model, other, tmp_path / "no"), text.format(40, 40, size, size))
     model = LanguageModel(size, {"size": 4}, {"units": 4})

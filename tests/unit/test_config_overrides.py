@@ -144,7 +144,7 @@ def test_a_missing_blank_is_said(recipe: Path) -> None:
     with pytest.raises(ConfigError) as error:
         load_config(recipe, ["data.train={tsv:mine.tsv}"])
     assert str(error.value) == (
-        f"{recipe}: unknown key 'data.train.tsv:mine.tsv': a blank is missing after the colon. Write {{tsv: mine.tsv}}."
+        f"{recipe}: unknown key 'data.train.tsv:mine.tsv': a space is missing after the colon. Write {{tsv: mine.tsv}}."
     )
 
 
@@ -180,7 +180,7 @@ def test_missing_recipe_lists_the_packaged_ones(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         load_config(path)
     assert str(error.value).startswith(f"{path}: no such file, and no packaged recipe. ")
-    assert f": {', '.join(recipe_names())}. Of sentence pairs of your own" in str(error.value)
+    assert f": {', '.join(recipe_names())}. To train on sentence pairs" in str(error.value)
     assert "quickstart" in recipe_names()
 
 

@@ -57,8 +57,8 @@ def test_a_person_at_a_terminal_is_told_what_to_do(monkeypatch, capsys):
     master, slave = pty.openpty()
     with os.fdopen(slave) as terminal:
         monkeypatch.setattr(sys, "stdin", terminal)
-        with input_lines(None, "Type a sentence, Enter") as lines:
-            assert capsys.readouterr().err == "Type a sentence, Enter; Ctrl-D ends.\n"
+        with input_lines(None, "Type a sentence and press Enter") as lines:
+            assert capsys.readouterr().err == "Type a sentence and press Enter; Ctrl-D to finish.\n"
             assert lines.typed
             os.write(master, b"one\n")
             chunks = lines.chunks(100)

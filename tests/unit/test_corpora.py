@@ -162,14 +162,14 @@ def test_columns_are_counted_from_1_and_may_be_swapped(tmp_path: Path) -> None:
     message = failure(table(tmp_path, content, columns=(4, 2)))
     where = f"{tmp_path / 'text.tsv'}:2: "
     assert message == (
-        f"{where}expected at least 4 tab-separated columns for 'columns: [4, 2]', found 3. Mend the line, or 'columns'."
+        f"{where}expected at least 4 tab-separated columns for 'columns: [4, 2]', found 3. Fix the line, or 'columns'."
     )
 
 
 def test_more_columns_than_two_name_the_key(tmp_path: Path) -> None:
     assert failure(table(tmp_path, "one\teins\tCC-BY\n")).endswith(
         ":1: expected 2 tab-separated columns, found 3. Remove the extra tab, or say which columns hold source and "
-        "target: {tsv: FILE, columns: [1, 2]} in a recipe, --columns 1,2 of `seq2seq train FILE`."
+        "target: {tsv: FILE, columns: [1, 2]} in a recipe, --columns 1,2 in `seq2seq train FILE`."
     )
 
 

@@ -63,7 +63,7 @@ def test_a_later_call_asks_for_the_rest_alone(site, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "ATTEMPTS", 1)
     site.drops = [100_000]
     path = tmp_path / "corpus.bin"
-    with pytest.raises(CorpusError, match="goes on after the 100,000 bytes that came") as error:
+    with pytest.raises(CorpusError, match="resumes after the 100,000 bytes that came") as error:
         download(remote(site), path)
     assert f"{site.address}/corpus.bin: cannot be downloaded: " in str(error.value)
     assert f"put it at {path}," in str(error.value)
@@ -81,7 +81,7 @@ def test_a_server_that_cannot_go_on_sends_all_of_it(site, tmp_path, ranges, tags
     site.ranges, site.tags, site.drops = ranges, tags, [100_000]
     with pytest.raises(CorpusError) as error:
         download(remote(site), tmp_path / "corpus.bin")
-    assert ("goes on after" in str(error.value)) is tags
+    assert ("resumes after" in str(error.value)) is tags
     download(remote(site), tmp_path / "corpus.bin")
     assert (tmp_path / "corpus.bin").read_bytes() == BODY
     assert site.sent == [100_000, len(BODY)]

@@ -99,32 +99,32 @@ def test_planned_updates_are_those_of_the_earlier_end(recipe, batches, expected)
 @pytest.mark.parametrize(
     ("recipe", "reached", "said"),
     [
-        ({"epochs": 8}, {"epoch": 9}, "8 of 8 epochs are done. More: --set training.epochs=12"),
-        ({"epochs": 1}, {"epoch": 2}, "1 of 1 epoch is done. More: --set training.epochs=2"),
+        ({"epochs": 8}, {"epoch": 9}, "8 of 8 epochs are done. To continue: --set training.epochs=12"),
+        ({"epochs": 1}, {"epoch": 2}, "1 of 1 epoch is done. To continue: --set training.epochs=2"),
         (
             {"updates": 1000},
             {"total_batches": 1000},
-            "1,000 of 1,000 updates are done. More: --set training.updates=1500",
+            "1,000 of 1,000 updates are done. To continue: --set training.updates=1500",
         ),
         (
             {"updates": 7, "minutes": 30.0},
             {"total_batches": 7, "plan": {"updates": 7}},
-            "7 of 7 updates are done. More: --set training.minutes=60",
+            "7 of 7 updates are done. To continue: --set training.minutes=60",
         ),
         (
             {"updates": 4, "minutes": 30.0},
             {"total_batches": 8, "plan": {"updates": 7}},
-            "8 of 4 updates are done. More: --set training.updates=12",
+            "8 of 4 updates are done. To continue: --set training.updates=12",
         ),
         (
             {"updates": 4, "epochs": 2},
             {"total_batches": 4, "epoch": 3},
-            "4 of 4 updates are done. More: --set training.updates=6 --set training.epochs=3",
+            "4 of 4 updates are done. To continue: --set training.updates=6 --set training.epochs=3",
         ),
         (
             {"epochs": 9, "patience": 3},
             {"wait": 3},
-            "no better loss in 3 validations. More: --set validation.patience=6",
+            "no better loss in 3 validations. To continue: --set validation.patience=6",
         ),
     ],
 )

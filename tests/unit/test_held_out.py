@@ -160,7 +160,7 @@ def test_a_corpus_of_its_own_is_opened_as_it_is(write):
         (
             PAIRS[:3],
             {"fraction": 0.001},
-            "data.valid: 0.1% held out of data.train is none of its 3 lines. Raise data.valid.fraction, hold out a "
+            "data.valid: 0.1% held out of data.train gives none of its 3 lines. Raise data.valid.fraction, hold out a "
             "number with data.valid={pairs: N}, or check data.train and data.filters.",
         ),
         (

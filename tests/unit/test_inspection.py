@@ -276,7 +276,7 @@ def test_what_was_made_from_a_model_is_told_with_whether_it_fits(make, capsys):
     save_trained(folder, model, {})
     assert inspect_model(folder)["derived"] == {"list": ["model.safetensors"]}
     assert run("inspect", folder) == 0
-    assert "does not fit model.safetensors any more" in " ".join(capsys.readouterr().out.split())
+    assert "no longer matches model.safetensors" in " ".join(capsys.readouterr().out.split())
 
 
 def test_tensorflow_stays_out(make):

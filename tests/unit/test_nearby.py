@@ -45,13 +45,13 @@ def test_the_search_ends_soon(runs, monkeypatch):
 def test_the_error_names_them(runs, name, what):
     with pytest.raises(ModelDirectoryError) as error:
         read_metadata(runs / name)
-    assert str(error.value).startswith(f"{runs / name}: {what}; models here: ")
+    assert str(error.value).startswith(f"{runs / name}: {what}; models nearby: ")
     assert "runs/quickstart" in str(error.value)
 
 
 def test_an_error_without_models_says_how_one_is_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelDirectoryError, match="no such folder; there is none nearby; seq2seq train makes one"):
+    with pytest.raises(ModelDirectoryError, match="no such folder; no models nearby; seq2seq train makes one"):
         read_metadata(tmp_path / "x")
 
 

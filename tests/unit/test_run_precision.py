@@ -155,7 +155,9 @@ def test_a_checkpoint_of_tf32_is_none_of_float32(tmp_path, tokenizer):
     exact, fast = (RunDirectory(tmp_path, config, model, data, Replicas()) for model in (exact, fast))
     fast.save("last.safetensors", RunState())
     assert fast.load("last.safetensors") == RunState()
-    with pytest.raises(TrainingError, match=r"was written in tf32, and this run would go on in float32\. Set training"):
+    with pytest.raises(
+        TrainingError, match=r"was written in tf32, and this run would resume in float32\. Set training"
+    ):
         exact.load("last.safetensors")
 
 

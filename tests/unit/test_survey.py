@@ -164,7 +164,7 @@ def test_columns_that_cannot_be_told(write):
     assert message([write(rows(ENGLISH, GERMAN, FRENCH, IDS))]) == (
         "pairs.tsv: expected two columns of sentences, found 3. column 1: 'The children are playing in th'; column 2: "
         "'Die Kinder spielen im Garten h'; column 3: 'Les enfants jouent dans le jar'; column 4: numbers. Say which "
-        "ones hold source and target: --columns 1,2."
+        "ones are source and target: --columns 1,2."
     )
     assert "found 1. column 1: numbers; column 2: 'Die" in message([write(rows(IDS, GERMAN))])
     assert "expected two of the columns 1 to 2, found --columns 1,3." in message([write(["a\tb"])], columns=(1, 3))
@@ -174,8 +174,8 @@ def test_columns_that_cannot_be_told(write):
 def test_ragged_tables(write):
     lines = [*rows(ENGLISH, GERMAN), "one\ttwo\tthree", "four"]
     assert message([write(lines)]) == (
-        "pairs.tsv: expected as many tab-separated columns in every line, found, of 8 lines, 6 of 2, 1 of 3, 1 of 1. "
-        "Mend the file, or say which columns hold source and target: --columns 1,2."
+        "pairs.tsv: expected equally many tab-separated columns in every line, found 8 lines: 6 with 2, 1 with 3, 1 "
+        "with 1. Fix the file, or say which columns hold source and target: --columns 1,2."
     )
     found = detect_pairs([write(lines[:-1])], columns=(1, 2))
     assert (found.corpus.columns, found.target_language) == ((1, 2), "de")
@@ -196,8 +196,8 @@ QUOTED = "found cells in quotation marks, as spreadsheets and CSV write them"
         (b"", "found no text."),
         (b"One line.\nAnother one.\n", "found no tab in most lines."),
         (b"One\rline.\n" + b"x" * 200_000 + b"\n", "found no tab in most lines."),
-        (b'english,german\n"One, two.",Eins\nThree,Drei\n', "found CSV, whose columns ',' separates."),
-        (b"a;b\nc;d\n", "found CSV, whose columns ';' separates."),
+        (b'english,german\n"One, two.",Eins\nThree,Drei\n', "found CSV with columns separated by ','."),
+        (b"a;b\nc;d\n", "found CSV with columns separated by ';'."),
         (b'"One."\t"Eins."\n"Two."\t"Zwei."\n', QUOTED),
         (b'One.\tEins.\n"Say ""hello""."\tHallo.\n', QUOTED),
         (b'"One\ntwo."\t"Eins\nzwei."\n', QUOTED),
@@ -249,7 +249,9 @@ def test_two_files_are_ordered_by_given_languages(write):
 def test_two_files_that_do_not_go_together(write):
     english, table = write(ENGLISH, "a.en"), write(rows(ENGLISH, GERMAN), "b.tsv")
     assert "expected a line that translates a.en:6" in message([english, write(GERMAN[:5], "a.de")])
-    assert message([english, table]).startswith("b.tsv: expected a sentence a line, as one of two files is, found tab")
+    assert message([english, table]).startswith(
+        "b.tsv: expected one sentence per line, as in one of two files, found tab"
+    )
     assert "found the same one twice" in message([english, english])
     assert "--columns is for one file" in message([english, write(GERMAN, "a.de")], columns=(1, 2))
     assert "found 3: a, b, c." in message(["a", "b", "c"])
@@ -260,7 +262,7 @@ def test_two_files_that_do_not_go_together(write):
 @pytest.mark.parametrize("languages", [("en", "eng"), ("en", "Klingon"), ("e", "de")])
 def test_wrong_languages(write, languages):
     said = message([write(rows(ENGLISH, GERMAN))], languages=languages)
-    assert said == f"--languages: expected two different ISO 639 codes, as en-de, found {'-'.join(languages)}."
+    assert said == f"--languages: expected two different ISO 639 codes, e.g. en-de, found {'-'.join(languages)}."
 
 
 def test_a_survey_counts_what_the_filters_keep(write):

@@ -108,16 +108,16 @@ def training_lexicon(config: "Config") -> str:
 
 
 def check_languages(config: "Config") -> None:
-    """See that a model is, as far as its recipe tells, for the languages of the challenge sets.
+    """Check that a model, as far as its recipe says, translates between the languages of the challenge sets.
 
     Raises:
-        EvaluationError: It is not.
+        EvaluationError: It does not.
     """
     (source, target), (ours, theirs) = config.languages, LANGUAGES
     if source not in (None, ours) or target not in (None, theirs):
         does = f"writes {target}" if target not in (None, theirs) else f"reads {source}"
         raise EvaluationError(
-            f"this model {does}, by its recipe; the challenge sets are English to German ({ours} to {theirs})."
+            f"by its recipe, this model {does}; the challenge sets are English to German ({ours} to {theirs})."
         )
 
 

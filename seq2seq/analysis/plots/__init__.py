@@ -12,5 +12,5 @@ if "IPython" in sys.modules:
     ):  # a module of this folder says it
         from matplotlib import get_backend, pyplot
 
-        # A notebook shows a figure from when its backend is loaded, which pyplot puts off until it draws one itself.
+        # Notebooks show figures once the backend is loaded, which pyplot defers until it draws a figure itself.
         pyplot.switch_backend(get_backend())

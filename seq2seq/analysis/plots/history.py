@@ -18,19 +18,19 @@ Curve = list[tuple[float, float]]  # of x and y
 
 
 def plot_history(run: Any) -> Figure:
-    """Draw losses, and BLEU where it was measured, over updates or, of Keras's `fit`, over epochs.
+    """Draw losses, and BLEU if it was measured, over updates or, for Keras's `fit`, over epochs.
 
     Args:
-        run: What `train` or `fit` returned, a translator of `train_pairs`, a model directory, or the history of one of
+        run: The result of `train` or `fit`, a translator of `train_pairs`, a model directory, or the history of one of
             these: a list of validations, or a dict of lists by name.
 
     Raises:
-        EvaluationError: It is something else, or nothing was measured yet; a copy has no history.
+        EvaluationError: `run` is something else, or nothing was measured yet; an exported copy has no history.
         ModelDirectoryError: There is no such directory, or its history is damaged.
     """
     unit, losses, bleu, best = _curves(_history(run))
     if not any(losses.values()):
-        raise EvaluationError("there is nothing to draw: no validation was recorded.")
+        raise EvaluationError("nothing to draw: no validation was recorded.")
     figure = Figure(figsize=(11 if bleu else 6, 3.6), layout="constrained")
     panels: list[Axes] = list(figure.subplots(1, 2 if bleu else 1, squeeze=False)[0])
     _draw(panels[0], losses, unit, "loss (nats per token)", best)
@@ -43,21 +43,21 @@ def plot_history(run: Any) -> Figure:
 def _history(run: Any) -> Any:
     if isinstance(run, (str, PathLike)):
         if not (Path(run) / CONFIG).exists():
-            read_metadata(Path(run))  # it says what is not there
+            read_metadata(Path(run))  # raises with what is missing
         return read_history(Path(run))
     report = getattr(run, "report", run)  # of a translator
     return getattr(report, "history", report)
 
 
 def _curves(history: Any) -> tuple[str, dict[str, Curve], Curve, float | None]:
-    """The unit of x, losses by what they were measured on, BLEU, and the x of the best validation."""
+    """The unit of x, losses by corpus, BLEU, and the x of the best validation."""
     if isinstance(history, Mapping) and "nll" in history:
         losses = {"train": history["nll"], "validation": history.get("val_nll", [])}
         return "epoch", {name: list(enumerate(values, start=1)) for name, values in losses.items()}, [], None
     is_run = isinstance(history, Sequence) and not isinstance(history, str)
     if not (is_run and all(isinstance(entry, Mapping) and "update" in entry for entry in history)):
         raise EvaluationError(
-            "plot_history takes what train, train_pairs or fit returned, or a model directory; found "
+            "plot_history: expected the result of train, train_pairs or fit, or a model directory, found "
             f"{type(history).__name__}."
         )
 

@@ -24,11 +24,11 @@ LAYER_WIDTH = 0.28  # between the layers of a position, in positions
 
 @check_arguments()
 def plot_attention(attention: Translation | AttentionMap, title: str | None = None, margins: bool = True) -> Figure:
-    """Draw attention: a row a target token, a column a source token, dark where the weight is great.
+    """Draw attention: one row per target token, one column per source token, darker for larger weights.
 
     Args:
-        attention: A translation, of which the best hypothesis is drawn, or any map, as `merge_subwords` makes of words.
-        title: By default a translation's text.
+        attention: A translation, whose best hypothesis is drawn, or an attention map, e.g. of `merge_subwords`.
+        title: Title of the figure; by default the text of the translation.
         margins: Also draw each target token's effective number of source tokens (to the right) and each source token's
             coverage (above).
 

@@ -95,7 +95,7 @@ class DownloadedCorpus:
         settings = [f"data.{split}={yaml.safe_dump(files, **one_line).strip()}" for split, files in places.items()]
         if not tests:
             settings.append("data.test=null")
-        for side, language in zip(SIDES, self.languages, strict=True):  # the recipe's are others
+        for side, language in zip(SIDES, self.languages, strict=True):  # those of the recipe differ
             settings.append(f"data.{side}_language={language_code(language) or 'null'}")
         lines = [f"train: seq2seq train {self.recipe} --output {quote(f'runs/{self.folder.name}')}"]
         return " \\\n    ".join(lines + [f"--set {quote(setting)}" for setting in settings])

@@ -60,7 +60,7 @@ def download(file: RemoteFile, path: Path, on_progress: ByteProgress = lambda do
             before, size = size, _size(part)
             if size <= before or attempt == ATTEMPTS - 1:
                 kept, _ = _kept(part, file.url)
-                after = f": it goes on after the {kept:,} bytes that came" if kept else ""
+                after = f": it resumes after the {kept:,} bytes that came" if kept else ""
                 raise CorpusError(
                     f"{file.url}: cannot be downloaded: {error}. Check the network and the url, then run the same "
                     f"command again{after}. Or get the file in some other way, put it at {path}, and run the command "
