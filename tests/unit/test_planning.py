@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from seq2seq.config import CorpusConfig, dump_config, parse_config_text
-from seq2seq.config.data import DataConfig
+from seq2seq.config.data import DataConfig, ValidConfig
 from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import ConfigError, CorpusError
