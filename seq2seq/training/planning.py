@@ -67,11 +67,10 @@ def plan_training(
         raise ConfigError(f"'minutes': found {minutes:g}, expected a number of minutes above 0.")
     survey = survey_corpus(open_corpus(found.corpus))
     valid = valid or plan_held_out(survey)
-    if survey.sources < (2 if valid.held_out else 1):
+    if survey.pairs < (2 if valid.held_out else 1):
         more = ", to train on one and to hold out another" if valid.held_out else " to train on"
         raise CorpusError(
-            f"{found.corpus.name()}: expected pairs of different source sentences{more}, found "
-            f"{pluralize(survey.pairs, 'pair')} of {pluralize(survey.sources, 'source sentence')}"
+            f"{found.corpus.name()}: expected pairs{more}, found {pluralize(survey.pairs, 'pair')}"
             f"{f' (left out: {survey.dropped})' if survey.dropped else ''}. Give more text, or check the columns."
         )
     data = DataConfig(
