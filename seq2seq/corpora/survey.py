@@ -12,11 +12,9 @@ from seq2seq.config import CorpusConfig, FilterConfig
 from seq2seq.config.data import CODE
 from seq2seq.corpora.columns import NEVER_SENTENCES, Column, has_header, header_language, read_columns, read_sample
 from seq2seq.corpora.filters import FilterReport, filter_pairs
-from seq2seq.corpora.held_out import hash_sources
 from seq2seq.corpora.languages import identify_language, language_code, language_name, may_be_in
 from seq2seq.corpora.readers import SentencePair, chunks, open_corpus
 from seq2seq.errors import CorpusError
-from seq2seq.storage.deduplication import Deduplicator
 from seq2seq.storage.files import resolve_file
 
 CHUNK_SIZE = 10_000  # pairs that are counted at once
@@ -41,17 +39,15 @@ class CorpusSurvey:
     """The amount of text of a corpus, in the pairs that the filters keep.
 
     pairs                                 number of pairs
-    sources                               number of distinct source sentences
     source_characters, target_characters  number of characters
     source_words, target_words            number of words separated by spaces: few in Chinese, Japanese or Thai
     source_alphabet, target_alphabet      number of distinct characters
-    shared_characters                     share of the letters of the target text that are in the source alphabet, 0 to
-                                          1, case ignored
+    shared_characters                     share of the letters of one side that are in the alphabet of the other, case
+                                          ignored, 0 to 1; of the side with fewer
     dropped                               what the filters leave out, as "3 duplicate, 1 empty side"
     """
 
     pairs: int
-    sources: int
     source_characters: int
     target_characters: int
     source_words: int
@@ -64,7 +60,7 @@ class CorpusSurvey:
 
 @check_arguments(corpus="open_corpus(CorpusConfig(tsv=FILE)) makes one.")
 def survey_corpus(corpus: Iterable[SentencePair], filters: FilterConfig | None = None) -> CorpusSurvey:
-    """Count the text of a corpus, in one pass over it. Memory grows by 16 bytes per kept pair.
+    """Count the text of a corpus, in one pass over it. Memory grows by 8 bytes per kept pair.
 
     Args:
         corpus: A corpus of pairs.
@@ -73,10 +69,9 @@ def survey_corpus(corpus: Iterable[SentencePair], filters: FilterConfig | None =
     Raises:
         CorpusError: See `open_corpus`.
     """
-    report, seen, sources = FilterReport(), Deduplicator(), 0
+    report = FilterReport()
     characters, words, found = Counter[str](), Counter[str](), {"source": Counter[str](), "target": Counter[str]()}
     for chunk in chunks(filter_pairs(corpus, filters or FilterConfig(), report), CHUNK_SIZE):
-        sources += int(seen.add(hash_sources(chunk)).sum())
         for side, counts in found.items():
             texts = [getattr(pair, side) for pair in chunk]
             characters[side] += sum(map(len, texts))
@@ -84,14 +79,13 @@ def survey_corpus(corpus: Iterable[SentencePair], filters: FilterConfig | None =
             counts.update("".join(texts))
     return CorpusSurvey(
         report.kept,
-        sources,
         characters["source"],
         characters["target"],
         words["source"],
         words["target"],
         len(found["source"]),
         len(found["target"]),
-        _shared_letters(found["source"], found["target"]),
+        min(_shared_letters(found["source"], found["target"]), _shared_letters(found["target"], found["source"])),
         str(report),
     )
 

@@ -28,7 +28,7 @@ class FlaggedLines:
 
     def __str__(self) -> str:
         more = ", ..." if self.count > len(self.first) else ""
-        return f"({', '.join(map(str, self.first))}{more})"
+        return f"line{'s' if self.count > 1 else ''} {', '.join(map(str, self.first))}{more}"
 
 
 @dataclass
@@ -75,7 +75,7 @@ class TranslationSummary:
             "with low scores": self.low,
             "with unattended source text": self.unattended,
         }
-        parts = [f"{lines.count:,} {what} {lines}" for what, lines in flagged.items() if lines.count]
+        parts = [f"{lines.count:,} {what} ({lines})" for what, lines in flagged.items() if lines.count]
         return f"{said}. Lines to check: {', '.join(parts)}" if parts else said
 
 

@@ -61,7 +61,7 @@ def new_model_directory(folder: Path, contents: ModelContents) -> Iterator[Path]
         StorageError: It cannot be written.
     """
     if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
-        raise ModelDirectoryError(f"{folder}: not an empty directory. Delete it, or give another one.")
+        raise ModelDirectoryError(f"{folder}: not an empty directory. Give another one.")
     with atomic_folder(folder) as partial:
         create_model_directory(partial, contents.config, contents.tokenizers)
         about = contents.metadata

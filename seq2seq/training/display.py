@@ -147,8 +147,8 @@ class Display:
 def describe_progress(numbers: Mapping[str, Any]) -> str:
     """The latest numbers of an epoch, in one line."""
     return (
-        f"update {numbers['update']:,}  loss {numbers['loss']:.3f}  {numbers['tokens_per_second']:,.0f} tokens/s  "
-        f"ETA {format_duration(numbers['eta'])}"
+        f"update {numbers['update']:,} of {numbers['planned_updates']:,}  loss {numbers['loss']:.3f}  "
+        f"{numbers['tokens_per_second']:,.0f} tokens/s  ETA {format_duration(numbers['eta'])}"
     )
 
 

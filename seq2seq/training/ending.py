@@ -53,13 +53,15 @@ def baseline_warnings(comparison: Comparison, longer: str) -> list[str]:
 
     `longer` are the flags that would continue its run.
     """
-    model, name = comparison[MODEL]["BLEU"], max((COPY, FREQUENT), key=lambda name: comparison[name]["BLEU"])
-    if comparison[name]["BLEU"] < model:
-        return []
-    return [
-        f"on the validation corpus the model has BLEU {model:.2f}, no better than {comparison[name]['BLEU']:.2f} of "
-        f"{name}: it is useless as a translator. Train on more text, or for longer{longer and f': {longer}'}"
-    ]
+    for metric, model in comparison[MODEL].items():
+        name = max((COPY, FREQUENT), key=lambda name: comparison[name][metric])
+        if comparison[name][metric] >= model:
+            return [
+                f"on the validation corpus the model has {metric} {model:.2f}, no better than "
+                f"{comparison[name][metric]:.2f} of {name}: it is of little use as a translator. Train on more text, "
+                f"or for longer{longer and f': {longer}'}"
+            ]
+    return []
 
 
 def say_how_it_ended(loop: TrainingLoop, display: Display, comparison: Comparison | None) -> None:

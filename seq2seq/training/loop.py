@@ -78,6 +78,7 @@ class TrainingLoop:
     def __post_init__(self) -> None:
         self.requests = RunRequests()  # as all workers agree
         self.saved_update, self.said_late = self.update, False
+        self.started_at = self.run_state.seconds, self.run_state.total_batches
         # Since the last pause, since seconds were counted, and since a checkpoint was written.
         self.throughput, self.count_timer, self.save_timer = Timer(), Timer(), Timer()
 
@@ -93,9 +94,10 @@ class TrainingLoop:
 
     @property
     def expected_seconds(self) -> float:
-        """Training time of the whole run, at the pace so far."""
+        """Training time of the whole run, at the pace of this session, validations included."""
         progress, batches = self.run_state, self.planned_updates * self.config.training.accumulation_steps
-        return progress.seconds * max(batches, progress.total_batches) / progress.total_batches
+        seconds, done = progress.seconds - self.started_at[0], progress.total_batches - self.started_at[1]
+        return progress.seconds + max(batches - progress.total_batches, 0) * seconds / max(done, 1)
 
     @property
     def end(self) -> StopResult | None:
@@ -303,5 +305,6 @@ class TrainingLoop:
             "update": self.update,
             "loss": float(logs["nll"]),
             "tokens_per_second": self.throughput.tokens_per_second(),
+            "planned_updates": self.planned_updates,
             "eta": self.expected_seconds - self.run_state.seconds,
         }

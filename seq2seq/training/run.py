@@ -46,6 +46,9 @@ from seq2seq.training.setup import (
 from seq2seq.training.start_alarms import short_run_alarm, start_alarms
 from seq2seq.training.validation import VALIDATORS, Validator, choose_samples
 
+# Windows has no SIGHUP.
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+
 
 @dataclass(frozen=True, repr=False)
 class TrainingReport:
@@ -98,8 +101,8 @@ def train(
     """Train a model into a directory, or resume an interrupted run there.
 
     On a CPU the result is a function of the recipe and the corpus, bit for bit, however often the run was
-    interrupted, unless `training.deterministic` is false. SIGINT and SIGTERM end the run after the current batch, with
-    a checkpoint.
+    interrupted, unless `training.deterministic` is false. SIGINT, SIGTERM and SIGHUP (a closed terminal, unless it is
+    ignored, as under nohup) end the run after the current batch, with a checkpoint.
 
     Random generators of the process (Python's, NumPy's, TensorFlow's) are neither read nor changed. TensorFlow stays in
     the run's mode: deterministic operations, once enabled, cannot be disabled, and unseeded random operations then fail
@@ -254,7 +257,7 @@ def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
 
 @contextmanager
 def _stop_on_signals(request: Event, print_line: Callable[[str], None]) -> Iterator[None]:
-    """Set `request` at the first SIGINT or SIGTERM; a second one raises KeyboardInterrupt.
+    """Set `request` at the first of `STOP_SIGNALS`; a second one raises KeyboardInterrupt.
 
     Off the main thread, which alone gets signals, it is never set.
     """
@@ -267,8 +270,9 @@ def _stop_on_signals(request: Event, print_line: Callable[[str], None]) -> Itera
 
     previous = {}
     with suppress(ValueError):  # off the main thread
-        for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, handle)
+        for number in STOP_SIGNALS:
+            if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+                previous[number] = signal.signal(number, handle)
     try:
         yield
     finally:

@@ -135,7 +135,7 @@ def test_a_run_with_nothing_left_to_do_compares_nothing_and_keeps_its_warnings(w
     report, _ = whole
     again = train(config, report.directory)
     assert again.comparison is None
-    assert [text for text in report.warnings if "it is useless as a translator" not in text] == again.warnings
+    assert [text for text in report.warnings if "it is of little use as a translator" not in text] == again.warnings
 
 
 def test_a_language_model_has_alarms_too(corpus, tmp_path):

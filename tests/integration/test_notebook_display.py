@@ -62,8 +62,8 @@ def test_progress_is_a_line_that_goes(shown):
         assert "reading: 4 pairs" in shown.html
     assert "<progress" not in shown.html
     with display.epoch_progress(2, 30, 0) as advance:
-        advance(3, {"update": 33, "loss": 2.5, "tokens_per_second": 1000.0, "eta": 61})
-        assert "epoch 2  batch 3/30  update 33  loss 2.500  1,000 tokens/s  ETA 1:01" in shown.html
+        advance(3, {"update": 33, "planned_updates": 90, "loss": 2.5, "tokens_per_second": 1000.0, "eta": 61})
+        assert "epoch 2  batch 3/30  update 33 of 90  loss 2.500  1,000 tokens/s  ETA 1:01" in shown.html
     with display.spinner("compiling"):
         assert "compiling ..." in shown.html
     assert "compiling" not in shown.html

@@ -216,7 +216,7 @@ def test_the_last_line_on_stderr_is_a_summary(folder, translator, tmp_path, monk
     for number, result in enumerate(expected(translator), start=1):
         summary.add(number, result)
     to_check = summary.describe(0.0).partition("loading the model")[2]
-    assert "4 with low scores (1, 3, 4, 5)" in to_check
+    assert "4 with low scores (lines 1, 3, 4, 5)" in to_check
     translate(folder, tmp_path / "out")
     (line,) = capsys.readouterr().err.splitlines()
     speed = r"4 sentences in [\d.]+ s, [\d,]+ tokens/s, after [\d.]+ s of loading the model"

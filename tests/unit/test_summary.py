@@ -49,7 +49,7 @@ def test_a_summary_names_the_first_lines_to_check():
     summary.seconds = 0.5
     assert summary.describe(loading=4.26) == (
         "11 sentences in 0.5 s, 44 tokens/s, after 4.3 s of loading the model. Lines to check: 1 with unknown "
-        "characters (9), 7 with low scores (2, 3, 4, 5, 6, ...), 1 with unattended source text (10)"
+        "characters (line 9), 7 with low scores (lines 2, 3, 4, 5, 6, ...), 1 with unattended source text (line 10)"
     )
 
 
