@@ -1,5 +1,6 @@
 """HTML for notebooks: tables and curves in the colours of the page, light or dark, with all text escaped."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
@@ -39,7 +40,11 @@ def html_note(text: str) -> str:
 
 
 def html_curves(curves: Mapping[str, Sequence[tuple[float, float]]], width: int = 420, height: int = 130) -> str:
-    """Curves through (x, y) points in one SVG, with a legend and the range of y; "" with fewer than two points."""
+    """Curves through (x, y) points in one SVG, with a legend and the range of y; "" with fewer than two points.
+
+    Points that are not finite are left out.
+    """
+    curves = {name: [point for point in curve if all(map(math.isfinite, point))] for name, curve in curves.items()}
     points = [point for curve in curves.values() for point in curve]
     xs, ys = [x for x, _ in points], [y for _, y in points]
     if not points or min(xs) == max(xs):

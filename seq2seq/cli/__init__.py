@@ -75,6 +75,9 @@ for commands in (app, tokenizer.app, data.app):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; errors of the user are printed to stderr and exit with 1."""
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed, and its number free for the next file, which TensorFlow would write
+            setattr(sys, stream, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
     try:
         try:
             app(args=None if arguments is None else list(arguments))

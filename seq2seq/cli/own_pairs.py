@@ -76,10 +76,10 @@ def _plan(
         plan, survey = plan_training(found, minutes)
     recipe = parse_config_text(dump_config(plan).encode(), "the planned recipe", overrides)
     assert isinstance(recipe, TranslationConfig)
-    held_out = recipe.corpora.valid.name()
+    left_out = f" (left out: {survey.dropped})" if survey.dropped else ""
     say(
-        f"{survey.pairs:,} pairs of {survey.source_characters:,} and {survey.target_characters:,} characters; "
-        f"validation: {held_out}"
+        f"{survey.pairs:,} pairs of {survey.source_characters:,} and {survey.target_characters:,} characters"
+        f"{left_out}; validation: {recipe.corpora.valid.name()}"
     )
     say(f"planned: {describe_recipe(recipe)}")
     return recipe

@@ -125,9 +125,9 @@ class ValidConfig(CorpusConfig):
     """A corpus, or a part of `data.train` that is held out.
 
     With `fraction`, or with `pairs` and no corpus, all pairs of some source sentences are left out of training (for a
-    language model: some sentences of the target side), chosen by a hash of the text (stripped, in Unicode NFC). So no
-    source is on both sides, and with `fraction` none changes sides when the corpus grows. `data.filters`, except
-    `max_tokens`, apply to held-out pairs; a separate corpus is used unfiltered.
+    language model: some sentences of the target side), chosen by a hash of the text (in Unicode NFC, any white space as
+    one space). So no source is on both sides, and with `fraction` none changes sides when the corpus grows.
+    `data.filters`, except `max_tokens`, apply to held-out pairs; a separate corpus is used unfiltered.
     """
 
     fraction: float | None = field(

@@ -83,6 +83,8 @@ def _explain_missing(path: Path) -> str:
     names, own = recipe_names(), path / "config.yaml"
     if path.is_dir():
         return f"{path}: expected a recipe, found a folder." + (f" Its recipe is {own}." if own.is_file() else "")
+    if path.exists():
+        return f"{path}: expected a file, found a pipe or device, which cannot be read again."
     return (
         f"{path}: no such file, and no packaged recipe.{suggest_similar(str(path), names)} Packaged recipes: "
         f"{', '.join(names)}. To train on sentence pairs, give their file: seq2seq train pairs.tsv."
@@ -138,7 +140,8 @@ def _drop_other_kinds(values: dict[str, Any], override: str) -> None:
     """
     key, _, text = override.partition("=")
     *path, name = key.split(".")
-    if path[:1] != ["data"] or name not in {*SIDES, *CORPUS_KINDS} or text.strip() in ("", "null", "~"):
+    kinds = {*SIDES, *CORPUS_KINDS, "fraction", "pairs"}
+    if path[:1] != ["data"] or name not in kinds or text.strip() in ("", "null", "~"):
         return
     section: Any = values
     for part in path:
@@ -146,6 +149,10 @@ def _drop_other_kinds(values: dict[str, Any], override: str) -> None:
             section = section[int(part)]
         else:
             section = section.get(part) if isinstance(section, dict) else None
+    if name == "pairs":  # of the phrasebook, or to hold out
+        if isinstance(section, dict):
+            section.pop("fraction", None)
+        return
     same_kind = SIDES if name in SIDES else (name,)
     if isinstance(section, dict) and all(section.get(key) is None for key in same_kind):
         for other in section.keys() - {"weight"}:

@@ -19,9 +19,10 @@ MAX_HASH = 2**64 - 1
 def hash_sources(pairs: Iterable[SentencePair]) -> np.ndarray:
     """A hash of each pair's source sentence, (N,) uint64, uniform over all 64-bit numbers.
 
+    White space counts as one blank, as it does for a tokenizer: the model reads "a  b" as it reads "a b".
     Not the hash of `assign_split`: the pairs that it leaves in `train.tsv` have no small ones.
     """
-    return hash_texts(f"held out\n{plain_form(pair.source)}" for pair in pairs)
+    return hash_texts(f"held out\n{' '.join(plain_form(pair.source).split())}" for pair in pairs)
 
 
 class CorpusSide:

@@ -47,6 +47,7 @@ class CorpusSurvey:
     source_alphabet, target_alphabet      number of distinct characters
     shared_characters                     share of the letters of the target text that are in the source alphabet, 0 to
                                           1, case ignored
+    dropped                               what the filters leave out, as "3 duplicate, 1 empty side"
     """
 
     pairs: int
@@ -58,6 +59,7 @@ class CorpusSurvey:
     source_alphabet: int
     target_alphabet: int
     shared_characters: float
+    dropped: str = ""
 
 
 @check_arguments(corpus="open_corpus(CorpusConfig(tsv=FILE)) makes one.")
@@ -90,6 +92,7 @@ def survey_corpus(corpus: Iterable[SentencePair], filters: FilterConfig | None =
         len(found["source"]),
         len(found["target"]),
         _shared_letters(found["source"], found["target"]),
+        str(report),
     )
 
 

@@ -73,10 +73,7 @@ def export_model(
             weights or tokenizers, or the recipe's search needs one that is not copied; or `output` is not empty.
         EvaluationError: One of `evaluations` is not the output of `seq2seq evaluate --json`.
         StorageError: `output` cannot be written.
-        ValueError: There is no such format.
     """
-    if export_format not in FORMATS:
-        raise ValueError(f"export_format: found {export_format!r}, expected {' or '.join(map(repr, FORMATS))}.")
     model, output = Path(model), Path(output)
     if model.exists() and output.exists() and output.samefile(model):
         raise ModelDirectoryError(f"{output}: is the model itself. Give another directory for the copy.")

@@ -10,7 +10,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from seq2seq.arguments import describe
 from seq2seq.config import Precision, TranslationConfig
 from seq2seq.config.network import TargetEmbeddingsConfig
 from seq2seq.config.recipe import component_of
@@ -28,6 +27,7 @@ from seq2seq.layers import (
     output_cross_entropy,
 )
 from seq2seq.layers.recurrent_scan import WeightOverrides
+from seq2seq.models.inputs import ids_of_side
 from seq2seq.models.trainable import TrainableModel
 from seq2seq.notebook_html import html_block, html_table
 
@@ -172,7 +172,7 @@ class DecoderModel(TrainableModel):
             raise ArgumentError(
                 f"{type(self).__name__}: expected one pair of source and target ids. Call model((source, target))."
             )
-        return super().__call__(tuple(map(_ids, ("source", "target"), pair)), **options)
+        return super().__call__(tuple(map(ids_of_side, ("source", "target"), pair)), **options)
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
         """Teacher-forced logits (B, T, V) float32 of `(source, target)`; those at padded positions mean nothing."""
@@ -232,20 +232,6 @@ class DecoderModel(TrainableModel):
         products = tf.matmul(tf.reshape(readout, [-1, readout.shape[-1]]), columns)
         logits = tf.nn.bias_add(tf.cast(products, tf.float32), bias)
         return tf.reshape(logits, tf.concat([tf.shape(readout)[:-1], tf.shape(bias)], axis=0))
-
-
-def _ids(side: str, ids: Any) -> Any:
-    """Token ids as an array or a tensor (B, L)."""
-    try:
-        array = ids if hasattr(ids, "dtype") else np.asarray(ids)
-    except ValueError:  # rows of unequal length
-        array = np.asarray(ids, object)
-    if "int" not in str(array.dtype) or len(array.shape) != 2:
-        raise ArgumentError(
-            f"{side}: expected token ids (sentences, tokens), padded with {PAD_ID}, of an integer type, found "
-            f"{describe(array)}."
-        )
-    return array
 
 
 def check_tokenizers(model: DecoderModel, tokenizers: Tokenizers) -> None:

@@ -50,8 +50,8 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     Raises:
         StorageError: It cannot be written; errors inside the block stay as they are.
     """
-    if not folder.name:  # as of the working directory, whose neighbour is written first
-        folder = folder.absolute()
+    if not folder.name or folder.is_symlink():  # as of the working directory, whose neighbour is written first
+        folder = folder.resolve()
     partial = folder.with_name(folder.name + ".partial")
     with wrap_storage_errors(folder):
         shutil.rmtree(partial, ignore_errors=True)
@@ -154,7 +154,8 @@ def resolve_file(path: str) -> Path:
     """`expand_path` a path and check that a file is there; that there is none is a `CorpusError` too."""
     file = expand_path(path)
     if not file.is_file():
-        raise CorpusError(f"{file}: no such file.")
+        found = "found a folder" if file.is_dir() else "found a pipe or device, which cannot be read again"
+        raise CorpusError(f"{file}: {f'expected a file, {found}' if file.exists() else 'no such file'}.")
     return file
 
 

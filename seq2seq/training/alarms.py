@@ -143,7 +143,7 @@ def no_gain_alarm(entry: Mapping[str, Any], baselines: BaselineLosses, config: T
             f"rate (it is {config.learning_rate:g}): --set training.learning_rate={2 * config.learning_rate:g}"
         )
     else:
-        remedy = f"If the next validation is no better, {_start_gently(config)}"
+        remedy = f"If the next validation is no better, {_start_gently(config, entry['update'])}"
     return Alarm(
         kind,
         f"after update {entry['update']:,} the model predicts {how} better than token frequencies, so it is not marked "
@@ -151,8 +151,10 @@ def no_gain_alarm(entry: Mapping[str, Any], baselines: BaselineLosses, config: T
     )
 
 
-def _start_gently(config: TrainingConfig) -> str:
-    """The remedy for a run whose first updates were too large."""
+def _start_gently(config: TrainingConfig, update: int) -> str:
+    """What to do with a run that began with too large steps, or has hardly begun."""
+    if update < SAFE_WARMUP_UPDATES:
+        return f"train for longer: {pluralize(update, 'update')} teach little"
     warmup, rate = config.schedule.warmup_updates, config.learning_rate
     key = (
         f"schedule.warmup_updates={SAFE_WARMUP_UPDATES}"
@@ -203,7 +205,7 @@ def translation_alarms(entry: Mapping[str, Any], config: Config) -> Iterator[Ala
     attends = config.decoder.attention != "none" if isinstance(config, TranslationConfig) else False
     penalty = ", or translate with --coverage-penalty 0.2" if attends else ""
     faults = entry["translations"] or {"total": 0}
-    total, gently = faults["total"], _start_gently(config.training)
+    total, gently = faults["total"], _start_gently(config.training, entry["update"])
     again = "If the next validation is no better,"
     sayings = {
         "empty": ("{} of {} translations of the validation corpus are empty", f"{again} {gently}"),

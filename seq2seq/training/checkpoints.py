@@ -15,6 +15,7 @@ from seq2seq.config.search import EXTERNAL_OPTIONS
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.model_directory.directory import (
+    CONFIG,
     HISTORY,
     create_model_directory,
     load_model_config,
@@ -99,8 +100,9 @@ def check_recipe(directory: Path, config: Config, allow_changes: bool = False) -
     changed = [key for key in keys if not any(key == free or key.startswith(f"{free}.") for free in CHANGEABLE_KEYS)]
     if changed and not allow_changes:
         raise TrainingError(
-            f"{directory}: holds a run of another recipe; changed: {', '.join(changed)}. Give the same recipe to "
-            "resume it, --allow-changes to continue with this one, or another --output to start a new run."
+            f"{directory}: holds a run of another recipe; changed: {', '.join(changed)}. Give the same recipe, "
+            f"{directory / CONFIG}, to resume it, --allow-changes to continue with this one, or another "
+            "--output to start a new run."
         )
     return config, changed
 

@@ -21,7 +21,7 @@ from seq2seq.data.batching import BatchPlan, plan_batches
 from seq2seq.data.encoded import EncodedCorpus, encode_corpus
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import CorpusError
-from seq2seq.models.trainable import BATCH_SPEC
+from seq2seq.models.inputs import BATCH_SPEC
 from seq2seq.training.planning import plan_recipe
 
 

@@ -87,9 +87,13 @@ def plan_updates(config: Config, pace: Pace, epoch_batches: int, done: int) -> C
     distance = given
     if interval != wanted:
         distance = int(interval)
-        rest = updates % distance
-        if rest < LEAST_REST * distance and updates - done >= distance:
-            updates -= rest  # the last validation comes with the end, not shortly before it, too
+        end = min(updates, done + most)
+        rest = int(end % distance)
+        if rest < LEAST_REST * distance <= end - done:  # the last validation comes with the end, not shortly before it
+            if end == updates:
+                updates -= rest
+            else:  # which epochs decide
+                distance = math.ceil(end / (end // distance))
     warmup = training.schedule.warmup_updates
     warmup = min(warmup, max(math.floor(MAX_WARMUP * updates), 1))
     return _with_plan(config, updates, distance, warmup)

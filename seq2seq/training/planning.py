@@ -8,10 +8,11 @@ import math
 
 import numpy as np
 
-from seq2seq.config import TrainingConfig, TranslationConfig, validate_config
-from seq2seq.config.data import DataConfig, ValidConfig
+from seq2seq.config import TranslationConfig, validate_config
+from seq2seq.config.data import DataConfig, FilterConfig, ValidConfig
 from seq2seq.corpora import open_corpus
 from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs, survey_corpus
+from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.training.display import pluralize
 
 # Characters of the longer side: some 100, 800, 5,000, 30,000 and 300,000 sentences, and 3 and 30 million.
@@ -40,8 +41,8 @@ WARMUP_SHARE, MIN_WARMUP, MAX_WARMUP = 0.1, 20, 200  # of the updates; updates
 # Assumptions for the model size: characters of one side that a CPU core processes per minute, and the number of passes
 # that a model of some size needs. The measured speed decides the number of updates, see `training.minutes`.
 CHARACTERS_PER_MINUTE, CHARACTERS_PER_TOKEN, WANTED_PASSES = 1_200_000, 4, 10
-# Held out: about 12 of 100 pairs, 50 of 800, 150 of 5,000, 500 of 29,000. BLEU of few sentences is noise.
-HELD_OUT, HELD_OUT_EXPONENT, MAX_HELD_OUT, MIN_FOR_BLEU = 0.6, 0.65, 2_000, 200
+# Held out: about 12 of 100 pairs, 50 of 800, 150 of 5,000, 500 of 29,000.
+HELD_OUT, HELD_OUT_EXPONENT, MAX_HELD_OUT = 0.6, 0.65, 2_000
 PATIENCE, MAX_INTERVAL = 8, 2_000  # validations; updates between them, if an epoch has more
 # Minimum words per character if spaces separate words; for these languages, BLEU has tokenizers.
 WORDS_PER_CHARACTER, DIVIDED_LANGUAGES = 1 / 15, ("zh", "ja", "ko")
@@ -59,17 +60,26 @@ def plan_training(
     """Read detected pairs and plan a recipe for them; `valid` is by default that of `plan_held_out`.
 
     Raises:
-        CorpusError: See `survey_corpus`.
+        CorpusError: See `survey_corpus`; or there is too little to train on and to hold out.
         ConfigError: `minutes` is out of range.
     """
-    if minutes is not None:
-        TrainingConfig(minutes=minutes)  # which refuses them before the text is read
+    if minutes is not None and not 0.0 < minutes < math.inf:  # refused before the text is read
+        raise ConfigError(f"'minutes': found {minutes:g}, expected a number of minutes above 0.")
     survey = survey_corpus(open_corpus(found.corpus))
+    valid = valid or plan_held_out(survey)
+    if survey.sources < (2 if valid.held_out else 1):
+        more = ", to train on one and to hold out another" if valid.held_out else " to train on"
+        raise CorpusError(
+            f"{found.corpus.name()}: expected pairs of different source sentences{more}, found "
+            f"{pluralize(survey.pairs, 'pair')} of {pluralize(survey.sources, 'source sentence')}"
+            f"{f' (left out: {survey.dropped})' if survey.dropped else ''}. Give more text, or check the columns."
+        )
     data = DataConfig(
         train=found.corpus,
-        valid=valid or plan_held_out(survey),
+        valid=valid,
         source_language=found.source_language,
         target_language=found.target_language,
+        filters=FilterConfig(max_ratio=_max_ratio(survey)),
     )
     return plan_recipe(data, survey, minutes), survey
 
@@ -122,7 +132,7 @@ def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = 
         },
         "validation": {
             "interval_updates": MAX_INTERVAL if epoch_updates > MAX_INTERVAL else None,
-            "metric": "bleu" if _bleu_tells(data, survey) else "loss",
+            "metric": "bleu" if _bleu_finds_words(data, survey) else "loss",
             "patience": PATIENCE,
         },
     }
@@ -148,6 +158,13 @@ def describe_recipe(config: TranslationConfig) -> str:
     )
 
 
+def _max_ratio(survey: CorpusSurvey) -> float:
+    """That of a recipe, times how much longer one side usually is: Chinese has a third of the characters of English."""
+    usual: float = FilterConfig.model_fields["max_ratio"].default
+    sides = max(survey.source_characters, 1), max(survey.target_characters, 1)
+    return _round(usual * max(sides) / min(sides), 0.1)
+
+
 def _at(characters: float, choice: str) -> float:
     """A row of `PLAN` at an amount of text, interpolated by its logarithm."""
     return float(np.interp(math.log(max(characters, 1.0)), np.log(CHARACTERS), PLAN[choice]))
@@ -158,9 +175,10 @@ def _round(value: float, step: float) -> float:
     return round(round(value / step) * step, 6)
 
 
-def _bleu_tells(data: DataConfig, survey: CorpusSurvey) -> bool:
-    """Whether BLEU can choose between validations: enough sentences, and words that it can separate."""
-    valid = data.valid
-    pairs = MIN_FOR_BLEU if not valid.held_out else valid.pairs or (valid.fraction or 0.0) * survey.pairs
+def _bleu_finds_words(data: DataConfig, survey: CorpusSurvey) -> bool:
+    """Whether BLEU can choose between validations: words that it can separate.
+
+    Even of a dozen sentences it chooses better than their loss, which is lowest long before translations are best.
+    """
     divided = survey.target_words >= WORDS_PER_CHARACTER * survey.target_characters
-    return pairs >= MIN_FOR_BLEU and (divided or data.target_language in DIVIDED_LANGUAGES)
+    return divided or data.target_language in DIVIDED_LANGUAGES

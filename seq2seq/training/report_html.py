@@ -16,10 +16,10 @@ def report_html(report: "TrainingReport") -> str:
     """The end of the run, `validations_html`, and the warnings."""
     end = report.end.message if report.end else "interrupted; the same call resumes it"
     title = f"{report.updates:,} updates in {format_duration(report.seconds)}: {end}"
+    seen_at = {text: entry["update"] for entry in reversed(report.history) for text in entry.get("warnings", ())}
     warnings = [
-        html_note(f"update {entry['update']:,}: warning: {text}")
-        for entry in report.history
-        for text in entry.get("warnings", ())
+        html_note(f"{f'update {seen_at[text]:,}: ' if text in seen_at else ''}warning: {text}")
+        for text in report.warnings
     ]
     return html_block(title, validations_html(report.history), *warnings, html_note(str(report.directory)))
 

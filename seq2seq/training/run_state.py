@@ -162,9 +162,11 @@ def nothing_left(config: Config, run_state: RunState, end: StopResult) -> str:
 def how_to_continue(config: Config, run_state: RunState) -> str:
     """The flags that would continue a finished run; "" if only a callback ended it."""
     training, validation, more = config.training, config.validation, []
-    if training.updates is not None and run_state.total_batches // training.accumulation_steps >= training.updates:
-        by_updates = f"training.updates={_half_more(training.updates)}"
-        more.append(by_updates if training.minutes is None else f"training.minutes={2 * training.minutes:g}")
+    updates = run_state.total_batches // training.accumulation_steps
+    if training.updates is not None and updates >= training.updates:
+        planned = run_state.plan is not None and run_state.plan["updates"] == training.updates
+        by_minutes = f"training.minutes={2 * (training.minutes or 0):g}"
+        more.append(by_minutes if planned else f"training.updates={_half_more(updates)}")
     if training.epochs is not None and run_state.epoch > training.epochs:
         more.append(f"training.epochs={_half_more(training.epochs)}")
     if validation.patience is not None and run_state.wait >= validation.patience:

@@ -222,6 +222,7 @@ def measure_pace(
     assert training.minutes is not None
     before, since_start, timer = snapshot(model), Timer(), Timer()
     longest = min(60 * training.minutes * MEASURED_SHARE, MAX_MEASURED_SECONDS)
+    most = math.inf if training.epochs is None else training.epochs * len(plan)
     batches = batch_dataset(data.train, plan, 0, replicas.local_replicas, replicas.num_replicas).repeat()
     with validator.display.spinner("measuring the speed of training"):
         for number, batch in enumerate(batches, start=1 - MEASURED_BATCHES):
@@ -229,7 +230,7 @@ def measure_pace(
             if number % MEASURED_BATCHES:
                 continue
             float(logs["loss"])  # waits for the device
-            interrupted, enough = replicas.any_worker(stop.is_set(), timer.seconds() > longest)
+            interrupted, enough = replicas.any_worker(stop.is_set(), number >= most or timer.seconds() > longest)
             if interrupted or (number and enough):
                 break
             if not number:

@@ -6,6 +6,7 @@ from seq2seq.config import Config, TrainingConfig
 from seq2seq.config.precision import Precision
 from seq2seq.training.alarms import Alarm
 from seq2seq.training.corpus_checks import RARE_COUNT, Overlap, VocabularyUse, count_overlap, vocabulary_use
+from seq2seq.training.display import pluralize
 from seq2seq.training.preparation import TrainingData
 
 SLOWDOWN_ON_CPU = {"mixed_float16": 37, "mixed_bfloat16": 2}  # times as long as float32, as measured
@@ -29,14 +30,15 @@ def start_alarms(config: Config, data: TrainingData, precision: Precision, is_gp
 
 def short_run_alarm(updates: int, config: TrainingConfig) -> Alarm | None:
     """The run ends within its warmup."""
-    warmup = config.schedule.warmup_updates
+    warmup, lower = config.schedule.warmup_updates, max(updates // 10, 1)
     if updates > warmup:
         return None
-    end = "updates" if updates == config.updates else "epochs"
+    end = "epochs" if updates != config.updates else "updates" if config.minutes is None else "minutes"
+    shorter = "" if lower >= warmup else f", or lower the warmup: --set training.schedule.warmup_updates={lower}"
     return Alarm(
         "short run",
-        f"this run has {updates:,} updates, and its learning rate rises until update {warmup:,}. Raise "
-        f"training.{end}, or shorten the warmup: --set training.schedule.warmup_updates={max(updates // 10, 1)}",
+        f"this run has {pluralize(updates, 'update')}, and its learning rate rises until update {warmup:,}. Raise "
+        f"training.{end}{shorter}",
     )
 
 

@@ -314,7 +314,7 @@ def test_a_language_model_is_copied_too(tmp_path):
 
 
 def test_wrong_arguments_are_told(model, tmp_path, capsys):
-    with pytest.raises(ValueError, match="export_format: found 'onnx', expected 'directory'"):
+    with pytest.raises(ValueError, match="export_format: expected 'directory', found the string 'onnx'"):
         export_model(model, tmp_path / "copy", export_format="onnx")
     assert run("export", model, tmp_path / "copy", "--format", "onnx") == 2
     (tmp_path / "wrong.json").write_text('{"sentences": "many"}')

@@ -1,6 +1,7 @@
 """`seq2seq train pairs.tsv`: from somebody's own sentence pairs to a model, with nothing else given."""
 
 import gzip
+import os
 
 import pytest
 import yaml
@@ -90,6 +91,9 @@ def test_two_files_are_read_line_by_line(folder, capsys):
         (["quikstart"], 1, "quikstart: no such file, and no packaged recipe. Did you mean 'quickstart'?"),
         (["en-es"], 1, "To train on sentence pairs, give their file: seq2seq train pairs.tsv."),
         (["runs"], 1, "runs: expected a recipe, found a folder."),
+        (["runs", "runs"], 1, "runs: expected a file, found a folder."),
+        ([os.devnull], 1, "expected a file, found a pipe or device, which cannot be read again."),
+        (["pairs.tsv", os.devnull], 1, "expected a file, found a pipe or device, which cannot be read again."),
         (["quickstart", "--columns", "1,2"], 2, "quickstart is a recipe"),
         (["quickstart", "pairs.tsv"], 2, "found both: quickstart is a recipe"),
         (["pairs.tsv", "--columns", "1"], 2, "expected two numbers, e.g. 1,2, found '1'"),

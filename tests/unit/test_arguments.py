@@ -194,7 +194,8 @@ def test_what_can_be_taken_is_taken(tokenizer, translator, tmp_path):
 def test_fit_takes_ids(translator):
     model = translator.model
     source, target = (list(side) for side in zip(*pairs(5, 1), strict=True))
-    model.compile("sgd")
+    model.compile(keras.optimizers.serialize(keras.optimizers.SGD(0.125)))
+    assert model.optimizer.learning_rate == 0.125
     expected = (
         "expected batches of token ids, found text. seq2seq.make_dataset(pairs) makes batches, and "
         "seq2seq.train_pairs(pairs) trains on text."

@@ -120,6 +120,21 @@ def test_an_override_that_names_another_kind_of_corpus_replaces_the_recipes(over
     assert data.valid.phrasebook == "valid", "what no override names stays"
 
 
+@pytest.mark.parametrize(
+    ("valid", "override", "expected"),
+    [
+        ({"pairs": 9}, "fraction=0.1", {"fraction": 0.1}),
+        ({"fraction": 0.1}, "pairs=9", {"pairs": 9}),
+        ({"tsv": "a.tsv", "header": True}, "fraction=0.1", {"fraction": 0.1}),
+        ({"phrasebook": "valid", "seed": 3}, "pairs=9", {"phrasebook": "valid", "pairs": 9, "seed": 3}),
+        ({"fraction": 0.1}, "tsv=a.tsv", {"tsv": "a.tsv"}),
+    ],
+)
+def test_an_override_replaces_what_is_held_out(tmp_path, valid, override, expected):
+    config = load_config(write_recipe(tmp_path, valid=valid), [f"data.valid.{override}"])
+    assert config.data.valid.model_dump(exclude_defaults=True) == expected
+
+
 def test_an_override_replaces_the_kind_of_a_part_and_keeps_its_weight(mixture: Path) -> None:
     first, second = load_config(mixture, ["data.train.mixture.1.tsv=c.tsv"]).data.train.parts()
     assert (first.tsv, second.tsv, second.source, second.weight) == ("a.tsv", "c.tsv", None, 3.0)

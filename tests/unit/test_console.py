@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from seq2seq.cli.console import InputLines, _ArrivingLines, input_lines
+from tests.command import run
 
 pty = pytest.importorskip("pty")
 
@@ -65,3 +66,10 @@ def test_a_person_at_a_terminal_is_told_what_to_do(monkeypatch, capsys):
             os.write(master, b"two\n\x04")
             assert list(chunks) == [["two"]]
     os.close(master)
+
+
+def test_closed_streams_are_no_error(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    assert run("--version") == 0
+    assert run("inspect", "nowhere") == 1

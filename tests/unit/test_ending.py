@@ -108,8 +108,13 @@ def test_planned_updates_are_those_of_the_earlier_end(recipe, batches, expected)
         ),
         (
             {"updates": 7, "minutes": 30.0},
-            {"total_batches": 7},
+            {"total_batches": 7, "plan": {"updates": 7}},
             "7 of 7 updates are done. To continue: --set training.minutes=60",
+        ),
+        (
+            {"updates": 4, "minutes": 30.0},
+            {"total_batches": 8, "plan": {"updates": 7}},
+            "8 of 4 updates are done. To continue: --set training.updates=12",
         ),
         (
             {"updates": 4, "epochs": 2},

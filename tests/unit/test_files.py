@@ -76,3 +76,12 @@ def test_the_working_directory_is_written_as_any_other_folder(tmp_path, monkeypa
     with atomic_folder(Path()) as partial:
         (partial / "file").write_text("x")
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["here", "here/file"]
+
+
+def test_a_link_to_a_folder_stays_one(tmp_path):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "link").symlink_to("here")
+    with atomic_folder(tmp_path / "link") as partial:
+        (partial / "file").write_text("x")
+    assert (tmp_path / "link").is_symlink()
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["file"]

@@ -71,7 +71,7 @@ class Driven:
             ),
             validator=MagicMock(loss=lambda: 1.0, translations=[]),
             monitor=self.watch,
-            alarms=MagicMock(baselines=BaselineLosses(3.0, 4.0), record=lambda entry: []),
+            alarms=MagicMock(baselines=BaselineLosses(3.0, 4.0), record=lambda entry, is_last: []),
             callbacks=self.callbacks,
             display=SimpleNamespace(
                 epoch_progress=self.live, print=MagicMock(), print_validation=lambda *given, **numbers: None
@@ -111,6 +111,23 @@ def test_a_run_that_nothing_disturbs_is_saved_at_its_start_its_validations_and_i
     assert driven.loop.end.reason is StopReason.EPOCHS
     assert driven.saved == [0, BATCHES, 2 * BATCHES, 2 * BATCHES]
     assert [call.args[0] for call in driven.callbacks.on_epoch_end.call_args_list] == [0, 1]
+
+
+@pytest.mark.parametrize("training", [{"epochs": 3}, {"epochs": None, "updates": 3 * BATCHES}])
+def test_alarms_know_which_validation_is_the_last(training, monkeypatch):
+    driven, told = Driven(monkeypatch, **training), []
+    driven.loop.alarms.record = lambda entry, is_last: told.append(is_last) or []
+    driven.loop.run()
+    assert told == [False, False, True]
+
+
+def test_a_run_is_called_late_once_and_not_by_its_first_validations(monkeypatch):
+    driven, said = Driven(monkeypatch), []
+    training = {"minutes": 1e-9, "epochs": None, "updates": 6 * BATCHES}
+    driven.loop.config = toy_config(Path(), training=training)
+    driven.loop.display.print = lambda text: said.append((driven.batches, text.partition(":")[0]))
+    driven.loop.run()
+    assert said == [(2 * BATCHES, "slower than planned")]
 
 
 def test_an_interrupted_run_is_saved_after_its_batch_and_has_no_end(monkeypatch):

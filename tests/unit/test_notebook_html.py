@@ -1,5 +1,6 @@
 """What notebooks show: complete, escaped, without a network, and short where a plain repr is read."""
 
+import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -120,13 +121,13 @@ def test_a_run_is_a_curve_and_a_table_with_its_best_validation():
         entry | {"update": n, "valid_loss": 9.0 / n, "best": n == 2, "warnings": ["<slow>"] * (n == 3)}
         for n in range(1, 31)
     ]
-    report = TrainingReport(Path("runs/x"), None, 30, 90.0, 4.5, history)
+    report = TrainingReport(Path("runs/x"), None, 30, 90.0, 4.5, history, ["<slow>", "copying is better"])
     html = report._repr_html_()
     text = Reader(html).text
     assert text.startswith("30 updates in 1:30: interrupted")
     assert len(re.findall("<tr", html)) == 1 + 1 + 12, "a header, the best one, the last ones"
     assert re.search(r"3\.0004\.500.*best", text)
-    assert "update 3: warning: <slow>" in text
+    assert "update 3: warning: <slow>warning: copying is betterruns/x" in text
     assert repr(report) == "TrainingReport('runs/x', 30 updates, best 4.5, interrupted)"
 
 
@@ -154,6 +155,7 @@ def test_curves_need_two_points():
     assert html_curves({"a": []}) == html_curves({"a": [(1, 2.0)]}) == ""
     svg = html_curves({"<a>": [(1, 2.0), (3, 1.0)], "b": [(1, 2.0)]})
     assert svg.count("<polyline") == 2
+    assert html_curves({"<a>": [(1, 2.0), (2, math.nan), (2, math.inf), (3, 1.0)], "b": [(1, 2.0)]}) == svg
     assert "&lt;a&gt;" in svg
     assert "&lt;b&gt;" in html_table([["<b>", 1]])
 

@@ -71,6 +71,8 @@ def test_a_run_that_its_epochs_end_validates_as_often_as_one_that_the_time_ends(
     assert planned_updates(config.training, EPOCH) == 1200
     assert config.validation.interval_updates == 150
     assert config.training.updates > 100_000, "with more epochs it is these"
+    uneven = plan_updates(recipe(minutes=1, epochs=59), Pace(0.026, 0.48, 0.0), 18, 0)
+    assert uneven.validation.interval_updates == 133, "an eighth of 1,062 updates is 132.75"
     said = describe_plan(config, PACE, 1200)
     assert " (training.epochs = 3 ends the run after 1,200); validation, of 2 s, every 150 updates; warmup of" in said
 

@@ -9,7 +9,7 @@ from seq2seq.config import CorpusConfig, dump_config, parse_config_text
 from seq2seq.config.data import DataConfig, ValidConfig
 from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs
 from seq2seq.data.tokenizer import Tokenizer
-from seq2seq.errors import ConfigError
+from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.training.planning import PLAN, describe_recipe, plan_held_out, plan_recipe, plan_training
 
 SIZES = [1, 20, 100, 800, 5_000, 29_000, 118_000, 10**6, 10**7, 10**8]  # pairs
@@ -20,7 +20,7 @@ def survey_of(pairs, length=65, shared=0.99, **changes):
     counts = {f"{side}_characters": pairs * length for side in ("source", "target")}
     counts |= {f"{side}_words": pairs * length // 5 for side in ("source", "target")}
     counts |= {f"{side}_alphabet": 60 for side in ("source", "target")}
-    return CorpusSurvey(**{"pairs": pairs, "sources": pairs, "shared_characters": shared, **counts, **changes})
+    return CorpusSurvey(**{"pairs": pairs, "shared_characters": shared, **counts, **changes})
 
 
 def plan_of(survey, minutes=None, **data):
@@ -67,6 +67,24 @@ def test_impossible_minutes_are_refused_before_the_text_is_read(minutes, tmp_pat
     found = DetectedPairs(CorpusConfig(tsv=str(tmp_path / "no.tsv")), None, None, "")
     with pytest.raises(ConfigError, match="'minutes': found"):
         plan_training(found, minutes)
+
+
+@pytest.mark.parametrize(
+    ("lines", "valid", "found"),
+    [
+        (["a\tb"] * 5, None, "1 pair of 1 source sentence (left out: 4 duplicate). Give more text, or"),
+        (["a\tb", "a\tc"], ValidConfig(fraction=0.5), "2 pairs of 1 source sentence. Give more text, or"),
+        (["a\t", "\tb"], ValidConfig(tsv="v.tsv"), "0 pairs of 0 source sentences (left out: 2 empty side). Give"),
+    ],
+)
+def test_too_little_text_is_refused_with_what_was_left_out(lines, valid, found, tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    detected = DetectedPairs(CorpusConfig(tsv=str(path)), None, None, "")
+    with pytest.raises(CorpusError) as error:
+        plan_training(detected, valid=valid)
+    assert str(error.value).startswith(f"{path}: expected pairs of different source sentences")
+    assert f", found {found}" in str(error.value)
 
 
 def test_more_text_means_a_larger_model_that_is_regularised_less_and_read_less_often():
@@ -121,11 +139,9 @@ def test_bleu_decides_where_it_tells():
 
     many = survey_of(29_000)
     no_blanks = survey_of(29_000, target_words=30_000)
-    assert metric(survey_of(800)) == "loss"  # of too few pairs
+    assert metric(survey_of(100)) == "bleu"
     assert metric(many) == metric(no_blanks, target_language="zh") == "bleu"
     assert metric(no_blanks) == metric(no_blanks, target_language="th") == "loss"
-    assert metric(survey_of(800), valid=ValidConfig(tsv="valid.tsv")) == "bleu"
-    assert metric(many, valid=ValidConfig(fraction=0.001)) == "loss"
 
 
 def test_languages_that_share_no_letters_have_a_vocabulary_each():
@@ -152,3 +168,12 @@ def test_a_tokenizer_of_the_planned_size_can_be_trained_on_any_text(texts):
 def test_the_plan_has_a_value_for_each_amount_of_text():
     assert len({len(row) for row in PLAN.values()}) == 1
     assert all(math.isfinite(value) for row in PLAN.values() for value in row)
+
+
+def test_length_ratios_are_measured_by_the_corpus(tmp_path):
+    file = tmp_path / "pairs.tsv"
+    file.write_text("".join(f"{number:>6} is a number.\t{number:>4}\n" for number in range(50)), encoding="utf-8")
+    recipe, survey = plan_training(DetectedPairs(CorpusConfig(tsv=str(file)), "en", "zh", "pairs.tsv"))
+    usual = survey.source_characters / survey.target_characters
+    assert recipe.data.filters.max_ratio == pytest.approx(4 * usual, abs=0.06)
+    assert usual > 2

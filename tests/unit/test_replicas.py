@@ -191,9 +191,13 @@ def test_another_worker_than_the_chief_writes_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_all_workers_plan_by_what_the_chief_has_measured(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("epochs", "measured"),
+    [pytest.param(None, 40, id="for 1.8 s"), pytest.param(1, 10, id="no more than there is to train")],
+)
+def test_all_workers_plan_by_what_the_chief_has_measured(epochs, measured, monkeypatch, tmp_path):
     """And they measure equally many batches, until the slower one has enough."""
-    config = toy_config(tmp_path, training={"minutes": 1.0, "epochs": None, "accumulation_steps": 2})
+    config = toy_config(tmp_path, training={"minutes": 1.0, "epochs": epochs, "accumulation_steps": 2})
     plan = plan_batches(LENGTHS, LENGTHS, max_tokens=6, shuffle_buffer=9, seed=1, epoch=1)
     monkeypatch.setattr(setup, "snapshot", lambda model: {})
     monkeypatch.setattr(setup, "restore", lambda *arguments: None)
@@ -236,6 +240,6 @@ def test_all_workers_plan_by_what_the_chief_has_measured(monkeypatch, tmp_path):
     monkeypatch.setattr(setup.Timer, "clock", lambda self: clocks[threading.get_ident()]["now"])
     with ThreadPoolExecutor(2) as pool:
         (pace, count, elapsed), (other, other_count, _) = pool.map(work, range(2))
-    assert count == other_count == 50, "ten to warm up, and 1.8 s"
+    assert count == other_count == 10 + measured, "ten to warm up"
     assert pace == other
     assert pace == pytest.approx((0.1, 3.5, 100.0 + elapsed))

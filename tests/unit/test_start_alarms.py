@@ -49,6 +49,9 @@ def test_a_run_that_ends_within_its_warmup():
     assert "Raise training.epochs, or" in text
     assert "Raise training.updates, or" in short_run_alarm(75, config.model_copy(update={"updates": 75})).text
     assert short_run_alarm(151, config) is None
+    planned = TrainingConfig.model_validate({"minutes": 0.01, "updates": 1, "schedule": {"warmup_updates": 1}})
+    text = short_run_alarm(1, planned).text
+    assert text == "this run has 1 update, and its learning rate rises until update 1. Raise training.minutes"
 
 
 @pytest.mark.parametrize(
