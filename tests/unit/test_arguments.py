@@ -260,7 +260,8 @@ def test_evaluations_have_no_attention(translator):
     report = evaluate(translator, pairs(2, 1), bootstrap=False)
     says(
         lambda: translation_map(report.translations[0]),
-        "translation_map: translation: expected attention over ... source tokens, found 0 columns. Those of evaluate "
+        "translation_map: translation: expected attention over ... source tokens, found 0 columns. "
+        "Translations of evaluate "
         "and translate_stream have none: use translator.translate(sentences) with a model that has attention.",
     )
     says(

@@ -66,7 +66,10 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "data.test={mixture: [{tsv: a}, {tsv: b}], temperature: 2}",
             "data: 'test' is read whole: leave out 'temperature' and the parts' 'weight'.",
         ),
-        ("data.train={tsv: a, columns: [2, 2]}", "data.train: 'columns' names column 2 twice: give source and target."),
+        (
+            "data.train={tsv: a, columns: [2, 2]}",
+            "data.train: 'columns' names column 2 twice: give those of source and target.",
+        ),
         ("data.train={source: a, target: b, columns: [1, 2]}", "data.train: 'columns' is for 'tsv'."),
         ("data.test={phrasebook: test, header: true}", "data.test: 'header' is for 'tsv'."),
         ("data.valid={}", "data.valid: name a corpus, or give 'fraction' or 'pairs' to hold out of 'data.train'."),
