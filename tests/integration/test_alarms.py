@@ -68,7 +68,10 @@ def test_an_alarm_is_shown_recorded_and_reported_when_it_begins(whole):
     recorded = [text for entry in history for text in entry["warnings"]]
     assert report.warnings == list(dict.fromkeys([*recorded, *report.remaining_warnings]))
     known = sum(pair in pairs(120, 1) for pair in VALID)
-    assert f"the source of {known} of 12 validation pairs is in the training corpus, and of {known} the" in recorded[0]
+    assert (
+        f"the source of {known} of 12 validation pairs is in the training corpus, and the whole pair of {known}"
+        in recorded[0]
+    )
     assert history[0]["warnings"][0] == recorded[0], "from before the first batch"
     loops = [text for text in recorded if "translations of the validation corpus repeat" in text]
     assert loops == history[-1]["warnings"], "before, it may grow out of that"

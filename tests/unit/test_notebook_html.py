@@ -193,7 +193,7 @@ def test_a_learning_curve_is_drawn_of_whatever_has_one(tmp_path):
     (tmp_path / "config.yaml").touch()
     with pytest.raises(EvaluationError, match="nothing to draw"):
         plot_history(str(tmp_path))
-    with pytest.raises(EvaluationError, match=r"takes what train, train_pairs or fit returned.*found int"):
+    with pytest.raises(EvaluationError, match=r"expected the result of train, train_pairs or fit.*found int"):
         plot_history(7)
 
 

@@ -1,4 +1,4 @@
-"""What is measured while training, with translations that are given."""
+"""Validation during training, with given translations."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
