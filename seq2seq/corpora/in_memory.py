@@ -41,8 +41,9 @@ def collect_pairs(pairs: Any, columns: Sequence[str | int] | None = None) -> InM
     """Read pairs from Python objects.
 
     Args:
-        pairs: Tuples or lists of source and target, `SentencePair`s or dicts, from any iterable; a dict of two
-            lists; or a data frame of pandas or Polars, or another object with `columns`.
+        pairs: Tuples or lists of source and target (what follows these must not be text), `SentencePair`s or dicts,
+            from any iterable; a dict of two lists; or a data frame of pandas or Polars, or another object with
+            `columns`.
         columns: Names of the source and the target in dicts and data frames; numbers from 0 in tuples. By default
             `source` and `target` if these exist, otherwise the first two with text.
 
@@ -64,9 +65,10 @@ def collect_pairs(pairs: Any, columns: Sequence[str | int] | None = None) -> InM
                 names = _choose([name for name in fields if isinstance(fields[name], str)], columns, list(fields))
             cells = [fields.get(name) for name in names]
         elif isinstance(row, Sequence) and not isinstance(row, (str, bytes)) and len(row) >= 2:
-            if columns is None and len(row) > 2 and not isinstance(row, SentencePair):
+            texts = sum(isinstance(cell, str) for cell in row)
+            if columns is None and texts > 2 and not isinstance(row, SentencePair):
                 raise CorpusError(
-                    f"pairs[{number}]: expected a source and a target, found {len(row)} values. "
+                    f"pairs[{number}]: expected a source and a target, found {texts} texts. "
                     "Pass columns=(0, 1), or whichever two hold them."
                 )
             places: Sequence[Any] = (0, 1) if columns is None else columns
