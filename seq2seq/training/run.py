@@ -43,7 +43,7 @@ from seq2seq.training.setup import (
     summarize,
     try_largest_batches,
 )
-from seq2seq.training.start_alarms import short_run_alarm, start_alarms
+from seq2seq.training.start_alarms import partial_epoch_alarm, short_run_alarm, start_alarms
 from seq2seq.training.validation import VALIDATORS, Validator, choose_samples
 
 # Windows has no SIGHUP.
@@ -227,6 +227,8 @@ def _resume(records: RunDirectory, changed: list[str], display: Display, allow_c
     """Restore the last checkpoint, and say what has changed since."""
     before, now = load_model_config(records.directory).training, records.config.training
     progress = records.load(LAST, allow_changes)
+    if allow_changes and records.config.corpora.valid.held_out:
+        display.print("warning: if the corpora have changed, validation sentences may have been trained on before")
     if progress.rollbacks and (before.learning_rate, before.schedule) != (now.learning_rate, now.schedule):
         progress.rollbacks = 0
         display.print("the learning rate was changed, and is no longer halved for the times the run was rolled back")
@@ -250,9 +252,11 @@ def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
         loop.config = loop.alarms.config = config
         loop.directory.replace_config(config)
     loop.run_state.plan = recorded_plan(config)
-    if alarm := short_run_alarm(loop.planned_updates, loop.config.training):
-        loop.alarms.at_start.append(alarm)
-        display.print(f"warning: {alarm.text}")
+    training, updates = loop.config.training, loop.planned_updates
+    for alarm in (short_run_alarm(updates, training), partial_epoch_alarm(updates, loop.epoch_batches, training)):
+        if alarm is not None:
+            loop.alarms.at_start.append(alarm)
+            display.print(f"warning: {alarm.text}")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Alarms before the first batch, from the recipe, the machine and the corpora."""
 
+import math
 from collections.abc import Sequence
 
 from seq2seq.config import Config, TrainingConfig
@@ -39,6 +40,19 @@ def short_run_alarm(updates: int, config: TrainingConfig) -> Alarm | None:
         "short run",
         f"this run has {pluralize(updates, 'update')}, and its learning rate rises until update {warmup:,}. Raise "
         f"training.{end}{shorter}",
+    )
+
+
+def partial_epoch_alarm(updates: int, epoch_batches: int, config: TrainingConfig) -> Alarm | None:
+    """The planned minutes end before all training text has been read once."""
+    share = updates * config.accumulation_steps / epoch_batches
+    if config.minutes is None or share >= 1.0:
+        return None
+    return Alarm(
+        "partial epoch",
+        f"{pluralize(config.minutes, 'minute')} are too short to read the training text once: this run ends after "
+        f"{share:.0%} of it. Raise training.minutes to {math.ceil(config.minutes * 5 / share):,} for five epochs, "
+        "or train on less text",
     )
 
 

@@ -19,7 +19,13 @@ from seq2seq.training.corpus_checks import (
     most_frequent_target,
     vocabulary_use,
 )
-from seq2seq.training.start_alarms import overlap_alarm, precision_alarm, short_run_alarm, vocabulary_alarm
+from seq2seq.training.start_alarms import (
+    overlap_alarm,
+    partial_epoch_alarm,
+    precision_alarm,
+    short_run_alarm,
+    vocabulary_alarm,
+)
 from tests.toy import pairs
 
 TRAIN = [*pairs(60, 1), ("the king sees cat now", "ein anderer Satz"), ("a dog", "ein anderer Satz")]
@@ -52,6 +58,15 @@ def test_a_run_that_ends_within_its_warmup():
     planned = TrainingConfig.model_validate({"minutes": 0.01, "updates": 1, "schedule": {"warmup_updates": 1}})
     text = short_run_alarm(1, planned).text
     assert text == "this run has 1 update, and its learning rate rises until update 1. Raise training.minutes"
+
+
+def test_minutes_that_are_too_short_for_one_epoch():
+    config = TrainingConfig.model_validate({"minutes": 6.0})
+    text = partial_epoch_alarm(1088, 1246, config).text
+    assert text.startswith("6 minutes are too short to read the training text once: this run ends after 87% of it.")
+    assert "Raise training.minutes to 35 for five epochs" in text
+    assert partial_epoch_alarm(1246, 1246, config) is None
+    assert partial_epoch_alarm(10, 1246, TrainingConfig(updates=10)) is None
 
 
 @pytest.mark.parametrize(
