@@ -50,7 +50,7 @@ def check_data(method: str, x: Any, y: Any) -> None:
         if isinstance(first, str) or getattr(getattr(first, "dtype", None), "kind", "") in ("O", "S", "U"):
             raise ArgumentError(
                 f"{method}: expected batches of token ids, found text. seq2seq.make_dataset(pairs) makes batches, and "
-                "seq2seq.train_pairs(pairs) trains on texts."
+                "seq2seq.train_pairs(pairs) trains on text."
             )
         if isinstance(first, Number):
             raise ArgumentError(

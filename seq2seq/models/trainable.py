@@ -7,11 +7,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from seq2seq.arguments import AtLeastOne, check_arguments
+from seq2seq.arguments import AtLeastOne, check_arguments, describe
 from seq2seq.config import Precision
 from seq2seq.config.precision import PRECISIONS, policy_name
 from seq2seq.devices.device import set_tf32
 from seq2seq.devices.replicas import local_replica_count, replica_id, run_on_replicas, sum_over_replicas
+from seq2seq.errors import ArgumentError
 from seq2seq.layers import RandomStream
 from seq2seq.layers.custom_gradient import forward_only
 from seq2seq.models.inputs import BATCH_SPEC, check_data, validate_batch
@@ -115,6 +116,11 @@ class TrainableModel(keras.Model):
             value = loss if name == "loss" else kwargs.pop(name, None)
             if not (value is None or value is False or (isinstance(value, str) and value == "auto")):
                 raise ValueError(f"{type(self).__name__} does not take {name}={value!r}: {instead}")
+        if isinstance(optimizer, dict) and not {"class_name", "config"} <= optimizer.keys():
+            raise ArgumentError(
+                f"{type(self).__name__}.compile: optimizer: expected what `keras.optimizers.serialize` gives, with "
+                f"'class_name' and 'config', found {describe(optimizer)}."
+            )
         super().compile(optimizer=optimizer, auto_scale_loss=False, jit_compile=False, **kwargs)
         self._step_function = self._sums_function = None  # as Keras forgets its own
         self.label_smoothing = label_smoothing

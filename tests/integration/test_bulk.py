@@ -41,7 +41,8 @@ def test_shards_are_a_single_run_byte_for_byte(folder, tmp_path, capfd, argument
     source.write_bytes(gzip.compress(content) if packed else content)
     flags = ("-i", source, *arguments, "--long-lines", "truncate", "--max-source-tokens", 60, "--max-length", 4)
     assert run("translate", folder / "model", "-o", tmp_path / "single", *flags) == 0
-    warnings = capfd.readouterr().err.splitlines()
+    *warnings, summary = capfd.readouterr().err.splitlines()
+    assert "sentences in" in summary
     assert [re.match(rf"warning: {source}:(\d+): ", warning)[1] for warning in warnings] == ["4201", "4301"]
     assert run("translate", folder / "model", "-o", tmp_path / "out", *flags, "--shard", "2/2") == 0
     said = ["shard 2/2: lines 2,001 to 4,500: 2,500 translated now, 0 before", "1 of 2 shards are complete"]
@@ -106,7 +107,7 @@ def test_processes_killed_at_random_lose_nothing(folder, tmp_path):
         ),
         (("--shard", "1/2", "-i", "none", "-o", "out"), 1, "none: expected a file, which is read more than once"),
         (("--shard", "1/2", "-i", "in", "-o", "in"), 1, "in: is the input too"),
-        (("-i", "in", "-o", "out", "stray"), 2, "'stray' after MODEL, which is for --engine apache-beam"),
+        (("-i", "in", "-o", "out", "stray"), 1, "unexpected argument 'stray'. To translate a file: -i stray"),
     ],
 )
 def test_what_cannot_be_is_said_before_a_model_is_loaded(tmp_path, monkeypatch, capsys, arguments, code, message):

@@ -183,7 +183,7 @@ def test_what_is_known_of_a_validation_has_its_types(make, tmp_path, wrong):
 def test_a_failure_while_writing_leaves_nothing_that_is_in_the_way(make, tmp_path, monkeypatch):
     folder, _ = make()
     with monkeypatch.context() as patch:
-        patch.setattr("seq2seq.training.averaging.save_weights", interrupt)
+        patch.setattr("seq2seq.model_directory.contents.save_weights", interrupt)
         with pytest.raises(KeyboardInterrupt):
             average_checkpoints(folder, tmp_path / "mean", last=2)
     assert not (tmp_path / "mean").exists()

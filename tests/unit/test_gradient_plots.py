@@ -96,7 +96,7 @@ def test_gates_are_drawn_in_percent():
     update, reset = labelled(plot_gate_histograms({"before": table}))
     assert update.patches[0].get_data().values.tolist() == [25.0, 75.0]
     assert reset.patches[0].get_data().values.tolist() == [75.0, 25.0]
-    with pytest.raises(ValueError, match="no table"):
+    with pytest.raises(ValueError, match="found an empty dict"):
         plot_gate_histograms({})
 
 
