@@ -28,7 +28,7 @@ def train_all(folder: Path) -> Path:
 
 
 def edited(path: Path) -> None:
-    """Some bytes in the middle are others; of a history at its start, since in the text of a warning nobody can tell."""
+    """Some bytes in the middle are others; those of a history at its start: in a warning's text nobody could tell."""
     data = bytearray(path.read_bytes())
     place = 1 if path.suffix == ".jsonl" else len(data) // 2
     data[place : place + 20] = bytes(byte ^ 0x15 for byte in data[place : place + 20])
