@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from seq2seq.cli.console import import_tensorflow, stderr
-from seq2seq.config import Config, TranslationConfig, dump_config, load_config, parse_config_text, recipe_names
+from seq2seq.config import Config, TranslationConfig, load_config, recipe_names
 
 RECIPE_SUFFIXES = (".yaml", ".yml")
 
@@ -68,14 +68,13 @@ def _plan(
         raise typer.BadParameter(f"--columns: expected two numbers, e.g. 1,2, found {columns!r}")
     import_tensorflow()  # which the package `training` needs
     from seq2seq.corpora.survey import detect_pairs
-    from seq2seq.training.planning import describe_recipe, plan_training
+    from seq2seq.training.planning import describe_recipe, override_recipe, plan_training
 
     found = detect_pairs(files, None if numbers is None else (int(numbers[0]), int(numbers[1])), codes)
     say(found.description)
     with stderr.status("surveying the text"):
         plan, survey = plan_training(found, minutes)
-    recipe = parse_config_text(dump_config(plan).encode(), "the planned recipe", overrides)
-    assert isinstance(recipe, TranslationConfig)
+    recipe = override_recipe(plan, overrides)
     left_out = f" (left out: {survey.dropped})" if survey.dropped else ""
     say(
         f"{survey.pairs:,} pairs of {survey.source_characters:,} and {survey.target_characters:,} characters"

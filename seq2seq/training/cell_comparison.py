@@ -25,7 +25,8 @@ from seq2seq.model_directory.directory import load_recipe, load_tokenizers
 from seq2seq.models.equal_size import count_parameters, units_of_size
 from seq2seq.notebook_html import html_block, html_note, html_table
 from seq2seq.training.display import make_display
-from seq2seq.training.pairs import override_recipe, plan_pairs
+from seq2seq.training.pairs import plan_pairs
+from seq2seq.training.planning import override_recipe
 from seq2seq.training.run import TrainingReport, train
 
 with require_extra("analysis", needed_by=__name__):

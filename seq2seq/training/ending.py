@@ -5,11 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
 
-import numpy as np
-
 from seq2seq.evaluation.baselines import COPY, FREQUENT, MODEL, compare_with_baselines
 from seq2seq.model_directory.directory import CONFIG, load_weights
-from seq2seq.models.base import DecoderModel, weight_name
+from seq2seq.models.base import DecoderModel, assign_weights, named_weights
 from seq2seq.training.corpus_checks import most_frequent_target
 from seq2seq.training.display import Display, format_duration
 from seq2seq.training.loop import TrainingLoop
@@ -38,14 +36,12 @@ def compare_delivered_model(loop: TrainingLoop) -> Comparison | None:
 @contextmanager
 def _delivered_weights(model: DecoderModel, directory: Path) -> Iterator[None]:
     """Give the model the weights of its directory within the block."""
-    arrays, before = load_weights(directory), {weight_name(weight): np.array(weight) for weight in model.weights}
-    for weight in model.weights:
-        weight.assign(arrays[weight_name(weight)])
+    before = {name: array.copy() for name, array in named_weights(model).items()}
+    assign_weights(model, load_weights(directory), directory)
     try:
         yield
     finally:
-        for weight in model.weights:
-            weight.assign(before[weight_name(weight)])
+        assign_weights(model, before, directory)
 
 
 def baseline_warnings(comparison: Comparison, longer: str) -> list[str]:

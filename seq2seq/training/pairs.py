@@ -11,7 +11,7 @@ import keras
 from rich.console import Console
 
 from seq2seq.arguments import check_arguments
-from seq2seq.config import CorpusConfig, TranslationConfig, dump_config, parse_config_text
+from seq2seq.config import CorpusConfig, TranslationConfig
 from seq2seq.config.data import ValidConfig
 from seq2seq.corpora.in_memory import collect_pairs, pair_files, write_pairs
 from seq2seq.corpora.languages import identify_language
@@ -21,7 +21,7 @@ from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import CONFIG, METADATA
 from seq2seq.storage.files import sha256
 from seq2seq.training.display import make_display
-from seq2seq.training.planning import describe_recipe, plan_training
+from seq2seq.training.planning import describe_recipe, override_recipe, plan_training
 from seq2seq.training.run import TrainingReport, train
 
 
@@ -142,13 +142,6 @@ def _locate(pairs: Any, folder: Path, name: str, languages: tuple[str, str] | No
         found.target_language or identify_language([pair.target for pair in found.pairs]),
     )
     return DetectedPairs(CorpusConfig(tsv=str(path)), source, target, f"{path}: {source} to {target}")
-
-
-def override_recipe(config: TranslationConfig, overrides: Sequence[str] | Mapping[str, Any]) -> TranslationConfig:
-    """The recipe with some keys overridden, as by `--set`, and checked."""
-    changed = parse_config_text(dump_config(config).encode(), "the planned recipe", overrides)
-    assert isinstance(changed, TranslationConfig)
-    return changed
 
 
 def _languages(given: str | tuple[str, str] | None) -> tuple[str, str] | None:

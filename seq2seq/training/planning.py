@@ -5,10 +5,12 @@ are rows of `PLAN`, interpolated by the amount of text; `docs/your-own-pairs.md`
 """
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from seq2seq.config import TranslationConfig, validate_config
+from seq2seq.config import TranslationConfig, dump_config, parse_config_text, validate_config
 from seq2seq.config.data import DataConfig, FilterConfig, ValidConfig
 from seq2seq.corpora import open_corpus
 from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs, survey_corpus
@@ -138,6 +140,13 @@ def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = 
     config = validate_config(values, "the planned recipe")
     assert isinstance(config, TranslationConfig)
     return config
+
+
+def override_recipe(config: TranslationConfig, overrides: Sequence[str] | Mapping[str, Any]) -> TranslationConfig:
+    """The recipe with some keys overridden, as by `--set`, and checked."""
+    changed = parse_config_text(dump_config(config).encode(), "the planned recipe", overrides)
+    assert isinstance(changed, TranslationConfig)
+    return changed
 
 
 def describe_recipe(config: TranslationConfig) -> str:
