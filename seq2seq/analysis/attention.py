@@ -16,6 +16,7 @@ from seq2seq.extras import require_extra
 from seq2seq.inference.results import EOS, WORD_BOUNDARY, Translation
 from seq2seq.inference.translator import Translator
 from seq2seq.layers.attention.base import record_head_weights
+from seq2seq.plurals import pluralize
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
@@ -55,9 +56,10 @@ def translation_map(translation: Translation, rank: NonNegative = 0) -> Attentio
     hypothesis = translation.hypotheses[rank]
     if hypothesis.attention.shape[1] != len(translation.source_tokens):
         raise ArgumentError(
-            f"translation_map: translation: expected attention over {len(translation.source_tokens)} source tokens, "
-            f"found {hypothesis.attention.shape[1]} columns. Translations of evaluate and translate_stream have none: "
-            "use translator.translate(sentences) with a model that has attention."
+            f"translation_map: translation: expected attention over "
+            f"{pluralize(len(translation.source_tokens), 'source token')}, found "
+            f"{pluralize(hypothesis.attention.shape[1], 'column')}. Translations of evaluate and translate_stream have "
+            "none: use translator.translate(sentences) with a model that has attention."
         )
     return AttentionMap(translation.source_tokens, hypothesis.tokens, hypothesis.attention, hypothesis.token_log_probs)
 

@@ -14,6 +14,7 @@ from seq2seq.evaluation.metrics import make_metric, score_texts
 from seq2seq.extras import require_extra
 from seq2seq.inference.results import Translation
 from seq2seq.phrasebook.grammar.phenomena import split_words
+from seq2seq.plurals import pluralize
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
@@ -58,8 +59,8 @@ def sentence_errors(
     """
     if not len(sources) == len(references) == len(translations):
         raise EvaluationError(
-            f"found {len(sources)} sources, {len(references)} references and {len(translations)} translations: "
-            "line N answers line N."
+            f"found {pluralize(len(sources), 'source')}, {pluralize(len(references), 'reference')} and "
+            f"{pluralize(len(translations), 'translation')}: line N answers line N."
         )
     chrf = make_metric("chrF2")
     rows = []
@@ -206,7 +207,8 @@ def quality_by_length(
     for system, texts in hypotheses.items():
         if len(texts) != len(pairs):
             raise EvaluationError(
-                f"'{system}' has {len(texts)} translations for {len(pairs)} pairs; give one for each."
+                f"'{system}' has {pluralize(len(texts), 'translation')} for {pluralize(len(pairs), 'pair')}; give "
+                "one for each."
             )
     lengths = np.array([length_function(pair[0]) for pair in pairs])
     buckets = np.searchsorted(edges, lengths, side="right")

@@ -16,6 +16,7 @@ from seq2seq.extras import require_extra
 from seq2seq.inference.searcher import SearchInputs, StaticSearchOptions, length_limits
 from seq2seq.inference.step_sources import Batch
 from seq2seq.inference.translator import Translator
+from seq2seq.plurals import pluralize
 from seq2seq.search import (
     NEG_INF,
     SearchConstraints,
@@ -267,7 +268,7 @@ def _run(
     ids = [*translator.tokenizers.source.encode(sentence), EOS_ID]
     if not 1 < len(ids) <= options.max_source_tokens:
         raise ValueError(
-            f"the sentence has {len(ids)} tokens with </s>: expected 2 to {options.max_source_tokens} "
+            f"the sentence has {pluralize(len(ids), 'token')} with </s>: expected 2 to {options.max_source_tokens} "
             "('max_source_tokens'), for it is watched as a whole."
         )
     set_tf32(translator.model.precision)

@@ -17,6 +17,7 @@ from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import EvaluationError
 from seq2seq.extras import require_extra
 from seq2seq.phrasebook.grammar.phenomena import WORD, split_words
+from seq2seq.plurals import pluralize
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
@@ -48,7 +49,10 @@ def word_matches(hypotheses: Sequence[str], references: Sequence[str]) -> pd.Dat
     Source: the idea of scoring words apart by what they are is of Neubig et al. (2019), compare-mt.
     """
     if len(hypotheses) != len(references):
-        raise EvaluationError(f"{len(hypotheses)} hypotheses for {len(references)} references: line N answers line N.")
+        raise EvaluationError(
+            f"{pluralize(len(hypotheses), 'hypothesis')} for {pluralize(len(references), 'reference')}: "
+            "line N answers line N."
+        )
     rows = []
     for sentence, (hypothesis, reference) in enumerate(zip(hypotheses, references, strict=True)):
         ours, theirs = Counter(split_words(hypothesis)), Counter(split_words(reference))

@@ -24,6 +24,7 @@ from seq2seq.inference.output import OutputFormat, count_translated, translate_t
 from seq2seq.inference.step_factory import external_checksums
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import checksums
+from seq2seq.plurals import pluralize
 from seq2seq.storage.files import atomic_write, sha256, wrap_storage_errors
 
 
@@ -144,8 +145,8 @@ class Chunks:
                 chunk = list(islice(texts, self.size))
                 if len(chunk) < len(self.chunk_lines(first)):
                     raise CorpusError(
-                        f"{self.job.source}: found {first - 1 + len(chunk):,} lines, and there were {self.total:,} "
-                        "when this began. Restore the file, and run the same command again."
+                        f"{self.job.source}: found {pluralize(first - 1 + len(chunk), 'line')}, and there were "
+                        f"{self.total:,} when this began. Restore the file, and run the same command again."
                     )
                 yield first, chunk
 
@@ -209,8 +210,8 @@ class Chunks:
                         copyfileobj(rows, target)
                 if found != len(lines):
                     raise BulkError(
-                        f"{path}: found answers to {found:,} lines, expected {len(lines):,}, of lines {lines.start:,} "
-                        f"to {lines.stop - 1:,}. Delete it, and run the same command again."
+                        f"{path}: found answers to {pluralize(found, 'line')}, expected {len(lines):,}, of lines "
+                        f"{lines.start:,} to {lines.stop - 1:,}. Delete it, and run the same command again."
                     )
 
     def _write_record(self, size: int | None) -> None:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
 from seq2seq.cli.console import open_output, print_stdout, progress_bar, stderr, write_json
+from seq2seq.plurals import pluralize
 
 if TYPE_CHECKING:
     from seq2seq.corpora.downloads.corpus import DownloadedCorpus
@@ -112,8 +113,8 @@ def _report(got: "DownloadedCorpus") -> Iterator[str]:
     yield f"{got.folder}: {source} to {target}, {pairs}"
     if got.report is not None:
         report = got.report
-        dropped = f"{report.duplicates:,} exact duplicates and {report.malformed:,} malformed ones"
-        yield f"{report.read:,} lines read, dropped {dropped}"
+        dropped = f"{pluralize(report.duplicates, 'exact duplicate')} and {report.malformed:,} malformed"
+        yield f"{pluralize(report.read, 'line')} read, dropped {dropped}"
         if report.first_malformed:
             yield f"the first malformed line: {report.first_malformed}"
     for name, sha256 in got.unverified_checksums.items():
@@ -168,4 +169,4 @@ def write_phrasebook(
                 handle.write(f"{source}\t{target}\n")
                 if done % 1000 == 0:
                     advance(done)
-        print(f"{output / split}.tsv: {number:,} pairs")
+        print(f"{output / split}.tsv: {pluralize(number, 'pair')}")

@@ -22,6 +22,7 @@ from seq2seq.cli.options import flag, search_options, with_search_options
 from seq2seq.config.precision import Precision
 from seq2seq.corpora import read_lines
 from seq2seq.errors import EvaluationError
+from seq2seq.plurals import pluralize
 from seq2seq.storage.files import resolve_file
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _aligned(files: Sequence[Path]) -> list[list[str]]:
     for file, lines in zip(files, texts, strict=True):
         if len(lines) != len(texts[0]):
             raise EvaluationError(
-                f"{files[0]} has {len(texts[0])} lines and the reference {file} has {len(lines)}. "
+                f"{files[0]} has {pluralize(len(texts[0]), 'line')} and the reference {file} has {len(lines)}. "
                 "Line N must answer line N."
             )
     return texts
@@ -143,6 +144,6 @@ def print_report(report: "EvaluationReport") -> None:
         print_stdout(f"{score.name} signature: {score.signature}")
     if report.seconds is not None:
         print_stdout(
-            f"{report.sentences:,} sentences in {report.seconds:.1f} s: {report.sentences_per_second:.1f} sentences/s, "
-            f"{report.tokens_per_second:,.0f} tokens/s"
+            f"{pluralize(report.sentences, 'sentence')} in {report.seconds:.1f} s: "
+            f"{report.sentences_per_second:.1f} sentences/s, {report.tokens_per_second:,.0f} tokens/s"
         )

@@ -8,6 +8,7 @@ from rich.filesize import decimal
 
 from seq2seq.cli.console import print_stdout, warn
 from seq2seq.export import ExportFormat
+from seq2seq.plurals import pluralize
 
 
 def export(
@@ -46,4 +47,4 @@ def export(
     width = max(len(file.name) for file in files)
     size = decimal(sum(file.stat().st_size for file in files))
     rows = [f"  {file.name:{width}}  {decimal(file.stat().st_size)}" for file in files]
-    print_stdout("\n".join([f"{output}: {len(files)} files, {size}", *rows]))
+    print_stdout("\n".join([f"{output}: {pluralize(len(files), 'file')}, {size}", *rows]))

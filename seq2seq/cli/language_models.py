@@ -22,6 +22,7 @@ from seq2seq.cli.options import flag, search_options, with_search_options
 from seq2seq.config import GenerationOptions
 from seq2seq.config.precision import Precision
 from seq2seq.errors import ConfigError
+from seq2seq.plurals import pluralize
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The directory of a language model.")]
 OwnPrecision = Annotated[Precision, typer.Option(help="Precision of computation; see seq2seq translate.")]
@@ -68,7 +69,9 @@ def _check_search(search: Mapping[str, Any]) -> None:
         return
     size, n_best = search["beam_size"], search.get("n_best", 1)
     if n_best > size:
-        raise ConfigError(f"--n-best {n_best}: a search with --beam-size {size} finds at most {size} texts.")
+        raise ConfigError(
+            f"--n-best {n_best}: a search with --beam-size {size} finds at most {pluralize(size, 'text')}."
+        )
     for key in ("temperature", "top_k", "top_p", "seed"):
         if key in search:
             raise ConfigError(
@@ -107,6 +110,7 @@ def perplexity(
     table.add_row("bits per character", f"{report.bits_per_character:.3f}")
     Console().print(table)
     print_stdout(
-        f"{report.sentences:,} sentences of {report.tokens:,} tokens ({report.unknown_tokens:,} unknown), "
-        f"{report.words:,} words, {report.characters:,} characters, sentence ends included"
+        f"{pluralize(report.sentences, 'sentence')} of {pluralize(report.tokens, 'token')} ({report.unknown_tokens:,} "
+        f"unknown), {pluralize(report.words, 'word')}, "
+        f"{pluralize(report.characters, 'character')}, sentence ends included"
     )

@@ -7,6 +7,7 @@ import typer
 
 from seq2seq.cli.console import import_tensorflow, stderr
 from seq2seq.config import Config, TranslationConfig, load_config, recipe_names
+from seq2seq.plurals import pluralize
 
 RECIPE_SUFFIXES = (".yaml", ".yml")
 
@@ -77,7 +78,7 @@ def _plan(
     recipe = override_recipe(plan, overrides)
     left_out = f" (left out: {survey.dropped})" if survey.dropped else ""
     say(
-        f"{survey.pairs:,} pairs of {survey.source_characters:,} and {survey.target_characters:,} characters"
+        f"{pluralize(survey.pairs, 'pair')} of {survey.source_characters:,} and {survey.target_characters:,} characters"
         f"{left_out}; validation: {recipe.corpora.valid.name()}"
     )
     say(f"planned: {describe_recipe(recipe)}")

@@ -15,6 +15,7 @@ from seq2seq.cli.evaluate import print_report
 from seq2seq.cli.train import EXIT_INTERRUPTED
 from seq2seq.config import load_config
 from seq2seq.corpora import open_corpus
+from seq2seq.plurals import pluralize
 
 SHOWN_TRANSLATIONS = 10  # translations
 CHALLENGE_ITEMS = 25  # sentences for each phenomenon
@@ -48,12 +49,13 @@ def quickstart(
     translator = Translator.load(output, on_warning=warn)
     with progress_bar("translating the test sentences", len(pairs)) as advance:
         report = evaluate(translator, pairs, on_progress=advance)
-    console.print(f"\n[bold]{len(pairs):,} test sentences, none of them seen in training[/bold]")
+    console.print(f"\n[bold]{pluralize(len(pairs), 'test sentence')}, not seen in training[/bold]")
     print_report(report)
     rows = [(*pair, done.text) for pair, done in zip(pairs, report.translations, strict=True)]
     exact = sum(translation == reference for _, reference, translation in rows)
     console.print(
-        f"{exact:,} of {len(pairs):,} translations ({exact / len(pairs):.1%}) are the reference, word for word"
+        f"{exact:,} of {pluralize(len(pairs), 'translation')} ({exact / len(pairs):.1%}) equal the reference, "
+        "word for word"
     )
     columns = "English", "German, translated", "German, reference"
     table = Table(*columns, title="\nThe first of them", title_justify="left")

@@ -23,6 +23,7 @@ from seq2seq.config.precision import Precision
 from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.inference.output import OutputFormat, translate_to_rows
 from seq2seq.inference.summary import TranslationSummary, low_log_prob
+from seq2seq.plurals import pluralize
 
 if TYPE_CHECKING:
     from seq2seq.bulk.chunks import Job
@@ -147,7 +148,7 @@ def translate(
         return
     from seq2seq.bulk.apache_beam import translate_on_apache_beam
 
-    print_stderr(f"{job.output}: {translate_on_apache_beam(job, context.args):,} lines")
+    print_stderr(f"{job.output}: {pluralize(translate_on_apache_beam(job, context.args), 'line')}")
 
 
 def _translate_lines(
@@ -213,5 +214,7 @@ def _translate_shard(translator: "Translator", job: "Job", shard: Shard, quiet: 
     done = "nothing was left to do" if lines and not new else f"{new:,} translated now, {report.resumed_lines:,} before"
     print_stderr(f"shard {shard}: {where}: {done}")
     print_stderr(
-        f"{job.output}: joined" if report.joined else f"{report.complete_shards} of {shard.count} shards are complete"
+        f"{job.output}: joined"
+        if report.joined
+        else f"complete: {report.complete_shards} of {pluralize(shard.count, 'shard')}"
     )

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import Field, field_validator, model_validator
 
 from seq2seq.config.section import Section, field
+from seq2seq.plurals import pluralize
 
 SIDES = ("source", "target")
 # Ways to name text, by the key that tells each of them.
@@ -167,8 +168,9 @@ class ValidConfig(CorpusConfig):
     def name(self, sides: Collection[str] = SIDES) -> str:
         if not self.held_out:
             return super().name(sides)
-        unit = "pairs" if "source" in sides else "sentences"
-        amount = f"{self.pairs:,} {unit}" if self.fraction is None else f"{100 * self.fraction:g}%"
+        amount = f"{100 * (self.fraction or 0):g}%"
+        if self.pairs is not None:
+            amount = pluralize(self.pairs, "pair" if "source" in sides else "sentence")
         return f"{amount} held out of data.train"
 
 

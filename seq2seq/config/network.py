@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import model_validator
 
 from seq2seq.config.section import Rate, Section, bool_or_literal, field
+from seq2seq.plurals import pluralize
 
 CellName = Literal[
     "gru",
@@ -138,7 +139,7 @@ class RecurrentStackConfig(Section):
         return inputs * self.units + square * (self.layers * self.transition_depth - (self.cell == "sru"))
 
     def describe(self) -> str:
-        words = [f"{self.layers} layer{'s' * (self.layers > 1)} of {self.cell}", f"{self.units} units"]
+        words = [f"{pluralize(self.layers, 'layer')} of {self.cell}", f"{self.units} units"]
         if self.transition_depth > 1:
             words.append(f"{self.transition_depth} cells a time step")
         if self.layers > 1 and self.residual:

@@ -97,7 +97,7 @@ class Recipe(Section):
 class TranslationConfig(Recipe):
     """A complete experiment."""
 
-    corpus_unit: ClassVar = "pairs"
+    corpus_unit: ClassVar = "pair"
     sides: ClassVar = SIDES
     components: ClassVar = ("source_embedding", "target_embedding", "encoder", "attention", "decoder", "output")
 
@@ -184,7 +184,7 @@ class TranslationConfig(Recipe):
 class LanguageModelConfig(Recipe):
     """A complete experiment with a language model."""
 
-    corpus_unit: ClassVar = "sentences"
+    corpus_unit: ClassVar = "sentence"
     sides: ClassVar = ("target",)
     components: ClassVar = ("target_embedding", "decoder", "output")
 

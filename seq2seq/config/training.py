@@ -6,6 +6,7 @@ from pydantic import model_validator
 
 from seq2seq.config.precision import Precision
 from seq2seq.config.section import Rate, Section, field, inherit_field
+from seq2seq.plurals import pluralize
 
 
 class ScheduleConfig(Section):
@@ -48,7 +49,8 @@ class ScheduleConfig(Section):
             raise ValueError("'step' needs 'decay_updates'")
         if self.type in ("cosine", "step") and self.decay_start < self.warmup_updates and self.decay_start:
             raise ValueError(
-                f"'decay_start' {self.decay_start} lies within the 'warmup_updates' of {self.warmup_updates} updates"
+                f"'decay_start' {self.decay_start} lies within the 'warmup_updates' of "
+                f"{pluralize(self.warmup_updates, 'update')}"
             )
         for name in ("decay_start", "decay_updates"):
             if self.type not in ("cosine", "step") and getattr(self, name):

@@ -11,6 +11,7 @@ from pathlib import Path
 from seq2seq.corpora.languages import language_code, may_be_in
 from seq2seq.corpora.readers import open_bytes, read_lines, wrap_reading_errors
 from seq2seq.errors import CorpusError
+from seq2seq.plurals import pluralize
 
 SAMPLE_LINES = 2000
 HEAD_BYTES = 2**16
@@ -107,8 +108,8 @@ def read_columns(path: Path, given: tuple[int, int] | None = None) -> list[Colum
     elif rows_of_width < MOST * len(rows):
         found = ", ".join(f"{count:,} with {size}" for size, count in widths)
         raise CorpusError(
-            f"{path}: expected equally many tab-separated columns in every line, found {len(rows):,} lines: {found}. "
-            "Fix the file, or say which columns hold source and target: --columns 1,2."
+            f"{path}: expected equally many tab-separated columns in every line, found {pluralize(len(rows), 'line')}: "
+            f"{found}. Fix the file, or say which columns hold source and target: --columns 1,2."
         )
     alike = [row[:width] for row in rows if len(row) == width or (given is not None and len(row) > width)]
     return [_column(number, *cells) for number, cells in enumerate(zip(*alike, strict=True), start=1)]
@@ -158,7 +159,7 @@ def _column(number: int, first: str, *cells: str) -> Column:
     elif kind is None and len(filled) > 2 and len(distinct) == 1:
         kind = f"'{filled[0][:20]}' in every line"
     elif kind is None and len(filled) >= 200 and len(distinct) <= len(filled) / 50:
-        kind = f"one of {len(distinct)} labels"
+        kind = f"one of {pluralize(len(distinct), 'label')}"
     return Column(number, list(cells) or [first], first, kind, language)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from seq2seq.config.data import FilterConfig, SentenceFilterConfig
 from seq2seq.corpora.readers import SentencePair, chunks
+from seq2seq.plurals import pluralize
 from seq2seq.storage.deduplication import Deduplicator, hash_texts
 
 CHUNK_SIZE = 10_000  # pairs that are filtered at once
@@ -119,7 +120,7 @@ def drop_reason(source: str, target: str, filters: SentenceFilterConfig) -> str 
     if filters.drop_empty and shorter == 0:
         return "empty side"
     if filters.max_characters is not None and longer > filters.max_characters:
-        return f"over {filters.max_characters} characters"
+        return f"over {pluralize(filters.max_characters, 'character')}"
     most = filters.max_ratio if isinstance(filters, FilterConfig) else None
     if most is not None and longer >= MIN_RATIO_CHARACTERS and longer > most * shorter:
         return f"length ratio over {most:g}"

@@ -10,6 +10,7 @@ from seq2seq.corpora.languages import language_code
 from seq2seq.corpora.readers import SentencePair, open_corpus
 from seq2seq.corpora.survey import detect_pairs
 from seq2seq.errors import CorpusError
+from seq2seq.plurals import pluralize
 from seq2seq.storage.files import atomic_write
 
 ACCEPTED = (
@@ -121,8 +122,8 @@ def _from_columns(table: Any, names: list[Any], columns: Sequence[str | int] | N
     sides = [lists[name] for name in chosen]
     if len(sides[0]) != len(sides[1]):
         raise CorpusError(
-            f"pairs: column {chosen[0]!r} has {len(sides[0]):,} sentences, {chosen[1]!r} has {len(sides[1]):,}. "
-            "Sentence N of one must translate sentence N of the other."
+            f"pairs: column {chosen[0]!r} has {pluralize(len(sides[0]), 'sentence')}, {chosen[1]!r} has "
+            f"{len(sides[1]):,}. Sentence N of one must translate sentence N of the other."
         )
     return _checked([_pair(number, *cells) for number, cells in enumerate(zip(*sides, strict=True))], chosen)
 

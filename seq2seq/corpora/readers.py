@@ -17,6 +17,7 @@ from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, TextConfig
 from seq2seq.config.data import SIDES, ValidConfig
 from seq2seq.errors import CorpusError
+from seq2seq.plurals import pluralize
 from seq2seq.storage.files import resolve_file, sha256
 
 MAX_CACHED_PAIRS = 200_000  # pairs of the phrasebook that are kept in memory
@@ -95,7 +96,7 @@ class AlignedFiles(_Files):
                 short, long = files if source is None else files[::-1]
                 raise CorpusError(
                     f"{short}:{number}: expected a line that translates {long}:{number}, found the end of the file. "
-                    f"{short} has {number - 1} lines, {long} has {more}. Align the two files line by line."
+                    f"{short} has {pluralize(number - 1, 'line')}, {long} has {more}. Align the two files line by line."
                 )
             yield SentencePair(source, target, f"{files[0]}:{number}")
 

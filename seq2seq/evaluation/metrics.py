@@ -20,6 +20,7 @@ from seq2seq.errors import ArgumentError, EvaluationError, suggest_similar
 from seq2seq.extras import missing_extra_error
 from seq2seq.inference.results import truncation_warning
 from seq2seq.notebook_html import html_block, html_table
+from seq2seq.plurals import pluralize
 
 if TYPE_CHECKING:  # scoring texts needs no TensorFlow
     from seq2seq.inference.results import Translation
@@ -85,13 +86,13 @@ class EvaluationReport:
         return scores[name.lower()]
 
     def __repr__(self) -> str:
-        return f"EvaluationReport({', '.join(map(str, self.scores))}, {self.sentences:,} sentences)"
+        return f"EvaluationReport({', '.join(map(str, self.scores))}, {pluralize(self.sentences, 'sentence')})"
 
     def _repr_html_(self) -> str:
         rows = [(score.name, f"{score.score:.2f}", score.interval(), score.signature) for score in self.scores]
         table = html_table(rows, ("", "score", "95% interval", "signature"), numeric=[1])
         speed = "" if self.seconds is None else f", {self.seconds:.1f} s, {self.tokens_per_second:,.0f} tokens/s"
-        return html_block(f"{self.sentences:,} sentences{speed}", table)
+        return html_block(f"{pluralize(self.sentences, 'sentence')}{speed}", table)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able values, without the translations."""
@@ -133,8 +134,8 @@ def score_texts(
         if len(lines) != len(hypotheses):
             which = f" in set {number} of {len(sets)}" if len(sets) > 1 else ""
             raise EvaluationError(
-                f"{len(hypotheses)} hypotheses for {len(lines)} references{which}. Line N must answer line N; "
-                "compare the files' lengths with `wc -l`."
+                f"{pluralize(len(hypotheses), 'hypothesis')} for {pluralize(len(lines), 'reference')}{which}. Line N "
+                "must answer line N; compare the files' lengths with `wc -l`."
             )
     if not hypotheses:
         raise EvaluationError("there is nothing to score: no hypotheses and no references.")
@@ -234,7 +235,10 @@ def evaluate(
         raise EvaluationError("there is nothing to evaluate: the corpus has no pairs.")
     for number, lines in enumerate(extra_references, start=1):
         if len(lines) != len(pairs):
-            raise EvaluationError(f"{len(pairs)} pairs for {len(lines)} lines in list {number} of 'extra_references'.")
+            raise EvaluationError(
+                f"{pluralize(len(pairs), 'pair')} for {pluralize(len(lines), 'line')} in list {number} of "
+                "'extra_references'."
+            )
     for name in metrics:
         make_metric(name, language)  # what is wrong with them is better said before translating
     start = time.perf_counter()

@@ -11,6 +11,7 @@ import yaml
 
 from seq2seq.config import Config
 from seq2seq.evaluation.metrics import BLEU_TOKENIZERS
+from seq2seq.plurals import pluralize
 
 BAR = "\\|"  # Markdown ends a cell at an unescaped bar, even in a code span
 
@@ -137,7 +138,7 @@ def _corpora(corpus: Mapping[str, Any], unit: str) -> str:
         ]
         for use, part in parts
     ]
-    head = ["for", "corpus", f"{unit} read", f"{unit} kept", "source tokens", "target tokens"]
+    head = ["for", "corpus", f"{unit}s read", f"{unit}s kept", "source tokens", "target tokens"]
     return _table(head, rows) if rows else "Unknown."
 
 
@@ -173,7 +174,7 @@ def _scores(config: Config, about: Mapping[str, Any]) -> Iterator[str]:
             beam = getattr(config.validation, "beam_size", 1)
             yield f"BLEU on the validation corpus with beam size {beam}: `{_signature(config, about)}`."
     for data, report in scores.get("tests", {}).items():
-        yield f"`{data}`, {report['sentences']:,} sentences:"
+        yield f"`{data}`, {pluralize(report['sentences'], 'sentence')}:"
         yield _table(
             ["metric", "score", "95% interval", "signature"],
             [

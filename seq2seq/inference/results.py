@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seq2seq.arguments import check_arguments
+from seq2seq.plurals import pluralize
 
 if TYPE_CHECKING:
     from seq2seq.data.tokenizer import Tokenizer
@@ -67,7 +68,7 @@ class Hypothesis:
         return float(self.token_log_probs.mean()) if self.tokens else math.nan
 
     def __repr__(self) -> str:
-        return f"Hypothesis({self.text!r}, score={self.score:.3f}, {len(self.tokens)} tokens)"
+        return f"Hypothesis({self.text!r}, score={self.score:.3f}, {pluralize(len(self.tokens), 'token')})"
 
 
 @dataclass(frozen=True, repr=False)
@@ -240,8 +241,8 @@ def _last_break(surfaces: Sequence[str]) -> int:
 def truncation_warning(truncated: int, sentences: int) -> str:
     """Warning that `truncated` of `sentences` are longer than `max_source_tokens`, and `long_lines` is `truncate`."""
     return (
-        f"{truncated:,} of {sentences:,} sentences are cut off at 'max_source_tokens': their ends are not translated. "
-        "Raise it, or use 'long_lines: split'."
+        f"{truncated:,} of {pluralize(sentences, 'sentence')} {'is' if truncated == 1 else 'are'} cut off at "
+        "'max_source_tokens', and what follows there is not translated. Raise it, or use 'long_lines: split'."
     )
 
 

@@ -151,7 +151,7 @@ class PrefixSteps:
         prefixes = batch.prefixes if len(batch.prefixes) else [()] * len(batch.sources)
         size = self.models[0].output_embedding.vocabulary_size
         if len(prefixes) != len(batch.sources):
-            raise ValueError(f"found {len(prefixes)} prefixes of {len(batch.sources)} sentences")
+            raise ValueError(f"found {len(prefixes)} prefixes, expected one for each sentence: {len(batch.sources)}")
         strange = {int(token) for prefix in prefixes for token in prefix if not EOS_ID < token < size}
         if strange:
             raise ValueError(f"a prefix has {sorted(strange)}: expected token ids from {EOS_ID + 1} to {size - 1}")

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from seq2seq.plurals import pluralize
+
 if TYPE_CHECKING:  # the command line reads this before it needs TensorFlow
     from seq2seq.config import SearchOptions
     from seq2seq.inference.results import Translation
@@ -67,8 +69,8 @@ class TranslationSummary:
 
     def describe(self, loading: float) -> str:
         """The summary in one line; `loading` is the time for loading the model, in seconds."""
-        count = "1 sentence" if self.sentences == 1 else f"{self.sentences:,} sentences"
         speed = f", {self.tokens / self.seconds:,.0f} tokens/s" if self.seconds else ""
+        count = pluralize(self.sentences, "sentence")
         said = f"{count} in {self.seconds:.1f} s{speed}, after {loading:.1f} s of loading the model"
         flagged = {
             "with unknown characters": self.unknown,

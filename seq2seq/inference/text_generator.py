@@ -28,6 +28,7 @@ from seq2seq.model_directory.model import Origin, load_language_model, read_orig
 from seq2seq.models.base import check_tokenizers
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.notebook_html import html_facts
+from seq2seq.plurals import pluralize
 
 BATCH_TOKENS = 4000  # padded, that are read at once
 MAX_LOGITS = 32_000_000  # computed at once, 128 MB: neither a large vocabulary nor a long line takes more
@@ -79,7 +80,7 @@ class PerplexityReport:
 
     def _repr_html_(self) -> str:
         return html_facts(
-            f"{self.sentences:,} sentences",
+            pluralize(self.sentences, "sentence"),
             {
                 "perplexity per token": f"{self.per_token:.2f}",
                 "perplexity per word": f"{self.per_word:.2f}",
@@ -187,7 +188,7 @@ class TextGenerator:
         ids = self._encode(lines)
         read = [line for line, tokens in zip(lines, ids, strict=True) if tokens]
         if not read:
-            raise EvaluationError(f"there is nothing to measure: {len(ids)} lines, and none of them has text.")
+            raise EvaluationError(f"there is nothing to measure: none of {pluralize(len(ids), 'line')} has text.")
         words = [unicodedata.normalize("NFC", line).split() for line in read]
         nll = -sum(float(log_probs.sum(dtype=np.float64)) for log_probs in self._log_probs(ids, on_progress))
         return PerplexityReport(

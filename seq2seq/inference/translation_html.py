@@ -9,6 +9,7 @@ import numpy as np
 
 from seq2seq.inference.results import EOS, WORD_BOUNDARY, Hypothesis, Translation
 from seq2seq.notebook_html import MUTED, html_note
+from seq2seq.plurals import pluralize
 
 SHOWN = 5  # hypotheses
 MAX_WEIGHTS = 20_000  # attention weights in total; longer texts are shown without them
@@ -27,7 +28,7 @@ def translation_html(translation: Translation) -> str:
     if more > 0:
         parts.append(html_note(f"and {more} more"))
     if translation.truncated_tokens:
-        parts.append(html_note(f"the last {translation.truncated_tokens} tokens of the source were not read"))
+        parts.append(html_note(f"not read: the end of the source, {pluralize(translation.truncated_tokens, 'token')}"))
     return f"<div>{''.join(parts)}</div>"
 
 

@@ -30,6 +30,7 @@ from seq2seq.layers.recurrent_scan import WeightOverrides
 from seq2seq.models.inputs import ids_of_side
 from seq2seq.models.trainable import TrainableModel
 from seq2seq.notebook_html import html_block, html_table
+from seq2seq.plurals import pluralize
 
 
 class DecoderModel(TrainableModel):
@@ -266,7 +267,8 @@ def assign_weights(model: DecoderModel, arrays: Mapping[str, np.ndarray], origin
         name = differ[0][0]
         raise ModelDirectoryError(
             f"{origin}: weights do not fit the model of config.yaml: {name} has shape {found.get(name, 'none')}, "
-            f"expected {expected.get(name, 'none')}; {len({name for name, _ in differ})} weights differ. "
+            f"expected {expected.get(name, 'none')}; {pluralize(len({name for name, _ in differ}), 'weight')} of "
+            f"{len(expected)} do not fit. "
             "Do the two files belong together?"
         )
     for weight in model.weights:

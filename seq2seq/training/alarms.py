@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from seq2seq.config import Config, TrainingConfig, TranslationConfig
-from seq2seq.training.display import pluralize
+from seq2seq.plurals import pluralize
 
 MIN_GAIN = 0.1  # nats per target token below token frequencies, of a model that has learnt something
 SAFE_WARMUP_UPDATES = 300
@@ -162,8 +162,8 @@ def _start_gently(config: TrainingConfig, update: int) -> str:
         else f"learning_rate={rate / 2:g}"
     )
     return (
-        f"start a new run, in another directory, with a longer warmup (it is {warmup:,} updates) or a lower learning "
-        f"rate (it is {rate:g}): --set training.{key}"
+        f"start a new run, in another directory, with a longer warmup (it is {pluralize(warmup, 'update')}) or a "
+        f"lower learning rate (it is {rate:g}): --set training.{key}"
     )
 
 

@@ -12,6 +12,7 @@ from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.model_directory.contents import ModelContents, new_model_directory
 from seq2seq.model_directory.directory import load_model_config, load_tokenizers, read_history, verify_directory
 from seq2seq.models.base import DecoderModel, named_weights
+from seq2seq.plurals import pluralize
 from seq2seq.storage.arrays import load_arrays, load_metadata, save_arrays
 
 KEPT_WEIGHTS_FILE = "checkpoints/update-{:08d}.safetensors"
@@ -139,15 +140,16 @@ def _choose(directory: Path, last: int | None, best: int | None) -> list[tuple[P
         for entry in read_history(directory)
     ]
     ordered = rank_by_metric(history) if which == "best" else history[::-1]
+    amount = pluralize(number, "validation")
     if number > len(ordered):
-        raise TrainingError(f"{directory}: asked for the {number} {which} validations, and there are {len(ordered)}.")
+        raise TrainingError(f"{directory}: asked for the {which} {amount}, and there are {len(ordered)}.")
     kept = {about["update"]: (file, about) for file, about in list_kept_weights(directory)}
     wanted = [update for update, _ in ordered[:number]]
     missing = ", ".join(f"{update:,}" for update in wanted if update not in kept)
     if missing:
         raise TrainingError(
-            f"{directory}: asked for the {number} {which} validations, and the weights of update {missing} were not "
-            f"kept. A recipe keeps more with training.keep_{which}, which is "
+            f"{directory}: asked for the {which} {amount}, and the weights of update {missing} "
+            f"were not kept. A recipe keeps more with training.keep_{which}, which is "
             f"{getattr(config.training, f'keep_{which}')} here."
         )
     return [kept[update] for update in wanted]

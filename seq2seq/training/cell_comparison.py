@@ -24,6 +24,7 @@ from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import load_recipe, load_tokenizers
 from seq2seq.models.equal_size import count_parameters, units_of_size
 from seq2seq.notebook_html import html_block, html_note, html_table
+from seq2seq.plurals import pluralize
 from seq2seq.training.display import make_display
 from seq2seq.training.pairs import plan_pairs
 from seq2seq.training.planning import override_recipe
@@ -89,7 +90,7 @@ class CellComparison:
         header = ("cell", "units", "parameters", "seeds", "BLEU", "chrF2", "valid loss", "tokens/s")
         updates = self.runs["updates"].iloc[0]
         table = html_table(rows, header, numeric=range(1, len(header)))
-        return html_block(f"Cells after {updates:,} updates", table, *map(html_note, self.notes()))
+        return html_block(f"Cells after {pluralize(updates, 'update')}", table, *map(html_note, self.notes()))
 
 
 @check_arguments()

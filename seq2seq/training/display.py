@@ -159,12 +159,6 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def pluralize(count: float, noun: str) -> str:
-    """`1 batch`, `2 batches`, `3,000 updates`, `0.5 minutes`."""
-    plural = f"{noun}es" if noun.endswith("tch") else f"{noun}s"
-    return f"{count:,}".removesuffix(".0") + f" {noun if count == 1 else plural}"
-
-
 class TensorBoardWriter:
     """Writes event files into `tensorboard/` of a model directory.
 

@@ -8,6 +8,7 @@ from shlex import quote
 from seq2seq.evaluation.baselines import COPY, FREQUENT, MODEL, compare_with_baselines
 from seq2seq.model_directory.directory import CONFIG, load_weights
 from seq2seq.models.base import DecoderModel, assign_weights, named_weights
+from seq2seq.plurals import pluralize
 from seq2seq.training.corpus_checks import most_frequent_target
 from seq2seq.training.display import Display, format_duration
 from seq2seq.training.loop import TrainingLoop
@@ -80,4 +81,4 @@ def say_how_it_ended(loop: TrainingLoop, display: Display, comparison: Compariso
             name: ", ".join(f"{metric} {score:.2f}" for metric, score in scores.items())
             for name, scores in comparison.items()
         }
-        display.table(f"On the {len(loop.data.valid_pairs):,} validation pairs", rows)
+        display.table(f"On {pluralize(len(loop.data.valid_pairs), 'validation pair')}", rows)

@@ -22,6 +22,7 @@ from seq2seq.data.encoded import EncodedCorpus, encode_corpus
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import CorpusError
 from seq2seq.models.inputs import BATCH_SPEC
+from seq2seq.plurals import pluralize
 from seq2seq.training.planning import plan_recipe
 
 
@@ -78,9 +79,11 @@ def make_dataset(
         tokenizers = _train_tokenizers(found, tokenizers, filters)
     corpus = _TemporaryCorpus.encode(found, tokenizers, filters)
     if not len(corpus):
-        raise CorpusError(f"none of {len(found):,} pairs are left; dropped: {corpus.report}.")
+        raise CorpusError(f"no pairs are left of {len(found):,}; dropped: {corpus.report}.")
     if corpus.report.dropped:
-        warnings.warn(f"{len(corpus):,} of {len(found):,} pairs are used; dropped: {corpus.report}", stacklevel=3)
+        warnings.warn(
+            f"used: {len(corpus):,} of {pluralize(len(found), 'pair')}; dropped: {corpus.report}", stacklevel=3
+        )
     lengths, epochs = (corpus.source.lengths, corpus.target.lengths), count(1)
 
     def plan(epoch: int) -> BatchPlan:

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from seq2seq.config import Config
 from seq2seq.config.section import MAX_INTEGER
-from seq2seq.training.display import format_duration, pluralize
+from seq2seq.plurals import pluralize
+from seq2seq.training.display import format_duration
 
 # Validation may take this share of the time; up to MAX_SHARE if a run would otherwise have fewer than MIN_VALIDATIONS.
 SHARE, MAX_SHARE = 0.1, 0.25

@@ -19,6 +19,7 @@ from seq2seq.corpora.survey import DetectedPairs, detect_pairs
 from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import CONFIG, METADATA
+from seq2seq.plurals import pluralize
 from seq2seq.storage.files import sha256
 from seq2seq.training.display import make_display
 from seq2seq.training.planning import describe_recipe, override_recipe, plan_training
@@ -129,8 +130,8 @@ def _locate(pairs: Any, folder: Path, name: str, languages: tuple[str, str] | No
     new = path.with_suffix(".new")
     if changed := write_pairs(found.pairs, new):
         warnings.warn(
-            f"{changed:,} of {len(found.pairs):,} pairs have tabs, line breaks or broken characters within a sentence; "
-            f"{path} has spaces or U+FFFD in their place.",
+            f"{changed:,} of {pluralize(len(found.pairs), 'pair')} {'has' if changed == 1 else 'have'} tabs, line "
+            f"breaks or broken characters within a sentence; {path} has spaces or U+FFFD in their place.",
             stacklevel=5,
         )
     if path.exists() and (folder / CONFIG).exists() and sha256(path) != sha256(new):

@@ -15,7 +15,7 @@ from seq2seq.config.data import DataConfig, FilterConfig, ValidConfig
 from seq2seq.corpora import open_corpus
 from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs, survey_corpus
 from seq2seq.errors import ConfigError, CorpusError
-from seq2seq.training.display import pluralize
+from seq2seq.plurals import pluralize
 
 # Characters of the longer side: some 100, 800, 5,000, 30,000 and 300,000 sentences, and 3 and 30 million.
 CHARACTERS = 6e3, 5e4, 3e5, 2e6, 2e7, 2e8, 2e9

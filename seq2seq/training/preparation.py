@@ -19,6 +19,7 @@ from seq2seq.data.mixture import EncodedMixture
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import TokenizerError, TrainingError
 from seq2seq.model_directory.directory import load_tokenizers
+from seq2seq.plurals import pluralize
 from seq2seq.storage.files import expand_path, resolve_file
 from seq2seq.training.display import Display
 
@@ -30,7 +31,7 @@ class TrainingData:
     corpus_stats  of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and `kept`, and `dropped` by
                   reason; `source_tokens` and `target_tokens`, EOS included, of the sides that are read; of `train`
                   also its `share` of an epoch, 0 to 1
-    corpus_unit          what the corpora are counted in: pairs, sentences
+    corpus_unit          what the corpora are counted in: pair, sentence
     sides         that are read
     """
 
@@ -59,7 +60,7 @@ class TrainingData:
 def describe_batch(data: TrainingData, plan: BatchPlan, index: int) -> str:
     """A batch's sentences and lengths."""
     sentences, source, target = plan.shapes()[index]
-    return f"{sentences} sentences of {data.describe_token_counts(source, target)}"
+    return f"{pluralize(sentences, 'sentence')} of {data.describe_token_counts(source, target)}"
 
 
 def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tokenizers | None = None) -> TrainingData:
@@ -156,14 +157,14 @@ def _encode(
     with suppress(OSError, ValueError, KeyError, TypeError):  # absent or damaged: encode
         ids = EncodedCorpus(folder / key)
     if ids is None or ids.fingerprint != fingerprint:
-        with display.progress_bar(f"filtering and tokenizing {what}", config.corpus_unit) as advance:
+        with display.progress_bar(f"filtering and tokenizing {what}", f"{config.corpus_unit}s") as advance:
             ids = encode_corpus(
                 corpus, source, tokenizers.target, folder / key, fingerprint, filtering=filters, on_progress=advance
             )
     if not len(ids):
         name, hint = key.partition(".")[0], " and data.filters" if key.startswith("train") else ""
         raise TrainingError(
-            f"no {name} {config.corpus_unit} are left of {ids.report.read} read; dropped: {ids.report or 'none'}. "
+            f"no {name} {config.corpus_unit}s are left of {ids.report.read} read; dropped: {ids.report or 'none'}. "
             f"Check {what}{hint}."
         )
     return ids

@@ -15,6 +15,7 @@ from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.out_of_memory import describe_out_of_memory
 from seq2seq.errors import TrainingError
 from seq2seq.models.base import DecoderModel
+from seq2seq.plurals import pluralize
 from seq2seq.training.preparation import TrainingData, describe_batch
 from seq2seq.training.run_state import RunState
 
@@ -72,7 +73,7 @@ class DivergenceMonitor:
             DivergenceError: `max_skipped_updates` or more were.
         """
         if (skipped := self.skipped) >= self.config.max_skipped_updates:
-            raise DivergenceError(f"{skipped} updates in a row were skipped, their gradients not finite or exploding")
+            raise DivergenceError(f"{pluralize(skipped, 'update')} skipped in a row: gradients not finite or exploding")
 
     def check_validation(self, loss: float) -> None:
         """See that a validation's loss is a number, and not far above that of guessing.

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seq2seq.notebook_html import html_block, html_curves, html_note, html_table
+from seq2seq.plurals import pluralize
 from seq2seq.training.display import format_duration
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ MAX_ROWS = 12  # last validations that are listed
 def report_html(report: "TrainingReport") -> str:
     """The end of the run, `validations_html`, and the warnings."""
     end = report.end.message if report.end else "interrupted; the same call resumes it"
-    title = f"{report.updates:,} updates in {format_duration(report.seconds)}: {end}"
+    title = f"{pluralize(report.updates, 'update')} in {format_duration(report.seconds)}: {end}"
     seen_at = {text: entry["update"] for entry in reversed(report.history) for text in entry.get("warnings", ())}
     warnings = [
         html_note(f"{f'update {seen_at[text]:,}: ' if text in seen_at else ''}warning: {text}")

@@ -19,6 +19,7 @@ from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.replicas import report_lost_workers
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory.directory import METADATA, load_model_config
+from seq2seq.plurals import pluralize
 from seq2seq.training.alarms import AlarmMonitor, BaselineLosses
 from seq2seq.training.checkpoints import LAST, RunDirectory, check_recipe, lock_run
 from seq2seq.training.display import Display, TensorBoardWriter, make_display
@@ -82,7 +83,7 @@ class TrainingReport:
     def __repr__(self) -> str:
         best = "none" if self.best is None else f"{self.best:.4g}"
         end = self.end.message if self.end else "interrupted"
-        return f"TrainingReport({str(self.directory)!r}, {self.updates:,} updates, best {best}, {end})"
+        return f"TrainingReport({str(self.directory)!r}, {pluralize(self.updates, 'update')}, best {best}, {end})"
 
     def _repr_html_(self) -> str:
         from seq2seq.training.report_html import report_html

@@ -9,8 +9,8 @@ from seq2seq.config import Config, TrainingConfig
 from seq2seq.data.batching import BatchPlan, plan_batches
 from seq2seq.data.mixture import EncodedMixture
 from seq2seq.errors import TrainingError
+from seq2seq.plurals import pluralize
 from seq2seq.training.averaging import rank
-from seq2seq.training.display import pluralize
 
 
 @dataclass

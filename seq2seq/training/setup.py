@@ -19,6 +19,7 @@ from seq2seq.errors import TrainingError, suggest_similar
 from seq2seq.model_directory.directory import create_model_directory, load_tokenizers, load_weights
 from seq2seq.models.base import DecoderModel, weight_name
 from seq2seq.models.build import build_model
+from seq2seq.plurals import pluralize
 from seq2seq.storage.files import expand_path
 from seq2seq.training.checkpoints import LAST, RunDirectory, restore, snapshot
 from seq2seq.training.display import Display, Timer
@@ -100,8 +101,8 @@ def warm_start(model: DecoderModel, tokenizers: Tokenizers, folder: Path, displa
     same = [name for name in shared if tuple(ours[name].shape) == theirs[name].shape]
     if not same:
         raise TrainingError(
-            f"training.warm_start: none of the {len(theirs)} weights in {folder} has the name and shape of one of "
-            f"this model's {len(ours)}. Take embeddings, encoder and decoder from {folder / 'config.yaml'}."
+            f"training.warm_start: none of {pluralize(len(theirs), 'weight')} in {folder} has the name and shape of "
+            f"one of this model's {len(ours)}. Take embeddings, encoder and decoder from {folder / 'config.yaml'}."
         )
     for name in same:
         ours[name].assign(theirs[name])
@@ -141,7 +142,7 @@ def freeze(model: DecoderModel, patterns: Sequence[str]) -> None:
         if not matches:
             raise TrainingError(
                 f"training.freeze: '{pattern}' matches no weight.{suggest_similar(pattern, _patterns(weights))} "
-                f"{len(weights)} weights, among them: {', '.join(list(weights)[:MAX_LISTED])}."
+                f"{pluralize(len(weights), 'weight')}, among them: {', '.join(list(weights)[:MAX_LISTED])}."
             )
         frozen |= matches
     if frozen == weights.keys():
@@ -169,7 +170,7 @@ def summarize(display: Display, model: DecoderModel, data: TrainingData, plan: B
         vocabulary = f"{tokenizers.target.vocabulary_size:,} joint"
     total, trained = model.count_params(), sum(math.prod(weight.shape) for weight in model.trainable_variables)
     source, target = (lengths[plan.indices].sum() for lengths in (plan.source_lengths, plan.target_lengths))
-    batches = f"{len(plan):,} of {shapes[:, 0].mean():.0f} sentences on average"
+    batches = f"{len(plan):,} of {pluralize(round(shapes[:, 0].mean()), 'sentence')} on average"
     display.table(
         "Training",
         {
@@ -252,7 +253,7 @@ def _corpora(data: TrainingData) -> dict[str, str]:
     rows = {}
     several = len(data.train.parts) > 1
     for number, (facts, part) in enumerate(zip(data.corpus_stats["train"], data.train.parts, strict=True), start=1):
-        pairs = f"{facts['kept']:,} of {facts['read']:,} {data.corpus_unit}"
+        pairs = f"{facts['kept']:,} of {pluralize(facts['read'], data.corpus_unit)}"
         pairs += f" (dropped: {part.report})" if part.report.dropped else ""
         share = f"{facts['name']}: {facts['share']:.1%} of an epoch, "
         rows[f"corpus {number}" if several else "corpus"] = share + pairs if several else pairs

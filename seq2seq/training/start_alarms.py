@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from seq2seq.config import Config, TrainingConfig
 from seq2seq.config.precision import Precision
+from seq2seq.plurals import pluralize
 from seq2seq.training.alarms import Alarm
 from seq2seq.training.corpus_checks import RARE_COUNT, Overlap, VocabularyUse, count_overlap, vocabulary_use
-from seq2seq.training.display import pluralize
 from seq2seq.training.preparation import TrainingData
 
 SLOWDOWN_ON_CPU = {"mixed_float16": 37, "mixed_bfloat16": 2}  # times as long as float32, as measured
@@ -87,11 +87,12 @@ def overlap_alarm(overlap: Overlap, sides: Sequence[str], unit: str) -> Alarm | 
     known = overlap.sources if len(sides) > 1 else overlap.pairs
     if known < max(1.0, MAX_OVERLAP * overlap.total):
         return None
+    total = pluralize(overlap.total, f"validation {unit}")
     what = (
-        f"the source of {overlap.sources:,} of {overlap.total:,} validation {unit} is in the training corpus, and the "
-        f"whole pair of {overlap.pairs:,}"
+        f"the source of {overlap.sources:,} of {total} is in the training corpus, and the whole pair of "
+        f"{overlap.pairs:,}"
         if len(sides) > 1
-        else f"{overlap.pairs:,} of {overlap.total:,} validation {unit} are in the training corpus"
+        else f"{overlap.pairs:,} of {total} {'is' if overlap.pairs == 1 else 'are'} in the training corpus"
     )
     return Alarm(
         "overlap",

@@ -45,7 +45,7 @@ def test_shards_are_a_single_run_byte_for_byte(folder, tmp_path, capfd, argument
     assert "sentences in" in summary
     assert [re.match(rf"warning: {source}:(\d+): ", warning)[1] for warning in warnings] == ["4201", "4301"]
     assert run("translate", folder / "model", "-o", tmp_path / "out", *flags, "--shard", "2/2") == 0
-    said = ["shard 2/2: lines 2,001 to 4,500: 2,500 translated now, 0 before", "1 of 2 shards are complete"]
+    said = ["shard 2/2: lines 2,001 to 4,500: 2,500 translated now, 0 before", "complete: 1 of 2 shards"]
     assert capfd.readouterr().err.splitlines() == [*warnings, *said]
     assert not (tmp_path / "out").exists()
     assert run("translate", folder / "model", "-o", tmp_path / "out", *flags, "--shard", "1/2") == 0

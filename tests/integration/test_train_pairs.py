@@ -112,7 +112,7 @@ def test_files_are_left_where_they_are(tmp_path):
 
 
 def test_white_space_that_a_tsv_cannot_hold_is_said(tmp_path):
-    with pytest.warns(UserWarning, match="1 of 201 pairs have tabs, line breaks or broken characters"):
+    with pytest.warns(UserWarning, match="1 of 201 pairs has tabs, line breaks or broken characters"):
         plan_pairs([("two\nlines", "zwei\tSpalten"), *PAIRS], tmp_path)
     with pytest.raises(ConfigError, match="languages: expected source and target, as 'en-de', found 'en'"):
         plan_pairs(PAIRS, tmp_path, languages="en")

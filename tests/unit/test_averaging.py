@@ -95,7 +95,7 @@ def test_best_goes_by_the_metrics_own_direction_and_skips_what_is_no_number(make
     folder, kept = make({2: 10.0, 4: 30.0, 6: math.nan, 8: 20.0}, "bleu")
     average_checkpoints(folder, tmp_path / "mean", best=2)
     assert_mean(tmp_path / "mean", kept, [4, 8])
-    with pytest.raises(TrainingError, match="asked for the 4 best validations, and there are 3"):
+    with pytest.raises(TrainingError, match="asked for the best 4 validations, and there are 3"):
         average_checkpoints(folder, tmp_path / "more", best=4)
 
 
@@ -134,7 +134,7 @@ def test_a_gap_is_an_error_that_names_the_update_and_the_key(make, tmp_path, whi
 def test_more_than_there_are_is_an_error(make, tmp_path):
     folder, kept = make({2: 1.0, 4: 2.0}, keep_last=1)
     for which in ("last", "best"):
-        with pytest.raises(TrainingError, match=rf"asked for the 3 {which} validations, and there are 2\."):
+        with pytest.raises(TrainingError, match=rf"asked for the {which} 3 validations, and there are 2\."):
             average_checkpoints(folder, tmp_path / "mean", **{which: 3})
     assert not (tmp_path / "mean").exists()
     average_checkpoints(folder, tmp_path / "mean", last=2)  # the recipe keeps one, and the other was a best one

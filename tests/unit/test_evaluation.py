@@ -258,7 +258,7 @@ def test_mistakes_are_found_before_translating():
     translator = Echo()
     with pytest.raises(EvaluationError, match="no pairs"):
         evaluate(translator, [])
-    with pytest.raises(EvaluationError, match="2 pairs for 1 lines in list 2 of 'extra_references'"):
+    with pytest.raises(EvaluationError, match="2 pairs for 1 line in list 2 of 'extra_references'"):
         evaluate(translator, [("a", "b"), ("c", "d")], extra_references=[["x", "y"], ["x"]])
     with pytest.raises(EvaluationError, match="unknown metric"):
         evaluate(translator, [("a", "b")], metrics=("METEOR",))

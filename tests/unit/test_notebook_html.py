@@ -90,7 +90,7 @@ def test_any_translation_is_shown(translation):
         assert len(translation._repr_html_()) < 1000
     reader = Reader(translation._repr_html_())
     assert "script" not in reader.tags
-    assert ("the last 3 tokens of the source were not read" in reader.text) == bool(translation.truncated_tokens)
+    assert ("not read: the end of the source, 3 tokens" in reader.text) == bool(translation.truncated_tokens)
     assert ("and 2 more" in reader.text) == (len(translation.hypotheses) == 7)
     assert len(repr(translation)) < 120
     assert translation.text in reader.text

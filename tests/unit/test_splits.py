@@ -104,7 +104,7 @@ def test_odd_characters_survive(tmp_path):
 
 def test_an_empty_split_is_an_error_and_leaves_nothing(tmp_path):
     with pytest.raises(
-        CorpusError, match=r"3 pairs leave '\w+' empty at --held-out-fraction 0\.01\. Raise --held-out-fraction"
+        CorpusError, match=r"'\w+' gets none of 3 pairs at --held-out-fraction 0\.01\. Raise --held-out-fraction"
     ):
         deal([*list(table(SOURCES[:2])), b"one column\n"], tmp_path, held_out=0.01)
     assert not list(tmp_path.iterdir())

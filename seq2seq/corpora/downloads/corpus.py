@@ -18,6 +18,7 @@ from seq2seq.corpora.downloads.splits import SPLITS, SplitReport, write_splits
 from seq2seq.corpora.languages import language_code
 from seq2seq.corpora.readers import read_lines
 from seq2seq.errors import CorpusError
+from seq2seq.plurals import pluralize
 from seq2seq.storage.files import atomic_write
 
 RECORD_FILE = "SOURCE.json"
@@ -66,8 +67,8 @@ class DownloadedCorpus:
         expected = files.pairs or lines[0]
         if lines != [expected, expected]:
             raise CorpusError(
-                f"{source} and {target}: expected {expected:,} lines in each, found {lines[0]:,} and {lines[1]:,}. "
-                "Delete them and run the command again."
+                f"{source} and {target}: expected {pluralize(expected, 'line')} in each, found {lines[0]:,} and "
+                f"{lines[1]:,}. Delete them and run the command again."
             )
         self.splits[split] = {"source": str(source), "target": str(target)}
         self.pairs[split] = expected

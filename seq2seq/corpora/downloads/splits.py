@@ -11,6 +11,7 @@ from typing import Any
 
 from seq2seq.corpora.readers import chunks, plain_form, strip_line_end
 from seq2seq.errors import CorpusError
+from seq2seq.plurals import pluralize
 from seq2seq.storage.files import atomic_write
 
 SPLITS = ("train", "valid", "test")
@@ -78,10 +79,10 @@ def write_splits(
                 handles[split].write(f"{source}\t{target}\n".encode())
         empty = [split for split in SPLITS if not report.pairs[split]]
         if empty:
-            found = f" {report.malformed:,} malformed lines; the first: {report.first_malformed}."
+            found = f" {pluralize(report.malformed, 'malformed line')}; the first: {report.first_malformed}."
             raise CorpusError(
-                f"{name}: {report.pairs.total():,} pairs leave '{empty[0]}' empty at --held-out-fraction {held_out:g}. "
-                f"Raise --held-out-fraction, or take a larger corpus.{found if report.malformed else ''}"
+                f"{name}: '{empty[0]}' gets none of {pluralize(report.pairs.total(), 'pair')} at --held-out-fraction "
+                f"{held_out:g}. Raise --held-out-fraction, or take a larger corpus.{found if report.malformed else ''}"
             )
     return report
 
