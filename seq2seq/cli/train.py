@@ -74,7 +74,8 @@ def train(
     For PAIRS a complete recipe is planned: `--dump-config` prints it, `--set` changes it, and DIR/config.yaml stores
     it. To train a variant, edit a copy of that file.
 
-    Ctrl-C and SIGTERM save and exit with code 130; the same command resumes exactly.
+    Ctrl-C and SIGTERM save and exit with code 130; the same command resumes exactly. Before the first batch there is
+    nothing to save, and they end the run at once.
     """
     from seq2seq.config import TranslationConfig
     from seq2seq.config import dump_config as dump

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Event
 from types import FrameType
@@ -103,7 +104,8 @@ def train(
 
     On a CPU the result is a function of the recipe and the corpus, bit for bit, however often the run was
     interrupted, unless `training.deterministic` is false. SIGINT, SIGTERM and SIGHUP (a closed terminal, unless it is
-    ignored, as under nohup) end the run after the current batch, with a checkpoint.
+    ignored, as under nohup) end the run after the current batch, with a checkpoint; before the first batch, and when
+    one is sent again, they raise KeyboardInterrupt at once.
 
     Random generators of the process (Python's, NumPy's, TensorFlow's) are neither read nor changed. TensorFlow stays in
     the run's mode: deterministic operations, once enabled, cannot be disabled, and unseeded random operations then fail
@@ -137,7 +139,9 @@ def train(
         config, changed = check_recipe(directory, config, allow_changes) if resumes else (config, None)
         config = with_batch_tokens(config, machine.device)
         check_workers(machine, config)
-        return _train(config, directory, callbacks, make_display(console), machine, changed, allow_changes)
+        display = make_display(console)
+        with _on_stop_signals(partial(_end_at_once, display)):
+            return _train(config, directory, callbacks, display, machine, changed, allow_changes)
 
 
 def _train(
@@ -194,10 +198,10 @@ def _train(
         check_update_count(config.training, len(plan))
         for alarm in at_start:
             display.print(f"warning: {alarm.text}")
-        with _stop_on_signals(stop, display.print):
-            # The largest batches of all epochs: one of them may leave out a mixture's longest sentence.
-            try_largest_batches(validator, plan_epoch(config, data.train, progress.epoch, full_pass=True))
-            _plan_by_speed(loop, plan)
+        # The largest batches of all epochs: one of them may leave out a mixture's longest sentence.
+        try_largest_batches(validator, plan_epoch(config, data.train, progress.epoch, full_pass=True))
+        _plan_by_speed(loop, plan)
+        with _on_stop_signals(partial(_end_after_batch, stop, display)):
             loop.run()
             comparison = None if loop.end is None else compare_delivered_model(loop)
     # If the model has learnt nothing, an alarm with a better remedy says so already.
@@ -244,9 +248,7 @@ def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
     if needs_plan(config):
         config = with_plan_of_checkpoint(config, loop.run_state.plan)
         if needs_plan(config):
-            pace = measure_pace(loop.validator, loop.directory, loop.run_state, plan, loop.stop)
-            if pace is None:  # interrupted
-                return
+            pace = measure_pace(loop.validator, loop.directory, loop.run_state, plan)
             loop.run_state.seconds = pace.so_far
             config = plan_updates(config, pace, loop.epoch_batches, loop.update)
             display.print(describe_plan(config, pace, planned_updates(config.training, loop.epoch_batches)))
@@ -260,18 +262,26 @@ def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
             display.print(f"warning: {alarm.text}")
 
 
-@contextmanager
-def _stop_on_signals(request: Event, print_line: Callable[[str], None]) -> Iterator[None]:
-    """Set `request` at the first of `STOP_SIGNALS`; a second one raises KeyboardInterrupt.
+def _end_at_once(display: Display) -> None:
+    """Before the first batch there is nothing to save, and after the last one all is saved."""
+    display.print("stopping: there is nothing to save")
+    raise KeyboardInterrupt
 
-    Off the main thread, which alone gets signals, it is never set.
-    """
+
+def _end_after_batch(request: Event, display: Display) -> None:
+    """Set `request` at the first signal."""
+    if request.is_set():
+        raise KeyboardInterrupt
+    request.set()
+    display.print("stopping after this batch or validation; press Ctrl-C again to stop without saving")
+
+
+@contextmanager
+def _on_stop_signals(react: Callable[[], None]) -> Iterator[None]:
+    """Call `react` at each of `STOP_SIGNALS`. Off the main thread, which alone gets signals, it is never called."""
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if request.is_set():
-            raise KeyboardInterrupt
-        request.set()
-        print_line("stopping after this batch or validation; press Ctrl-C again to stop without saving")
+        react()
 
     previous = {}
     with suppress(ValueError):  # off the main thread

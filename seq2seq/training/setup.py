@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from threading import Event
 
 import numpy as np
 import tensorflow as tf
@@ -211,13 +210,11 @@ def try_largest_batches(validator: Validator, plan: BatchPlan) -> None:
         display.print(f"peak memory: {peak / 2**30:.2f} GiB with the largest batches; training will take about as much")
 
 
-def measure_pace(
-    validator: Validator, directory: RunDirectory, run_state: RunState, plan: BatchPlan, stop: Event
-) -> Pace | None:
+def measure_pace(validator: Validator, directory: RunDirectory, run_state: RunState, plan: BatchPlan) -> Pace:
     """Time some updates, a validation and a checkpoint, for a run with `training.minutes`, and restore the weights.
 
     Returns:
-        The measurement of the chief, on all workers; None if `stop` was set meanwhile on any.
+        The measurement of the chief, on all workers.
     """
     model, data, replicas, training = validator.model, validator.data, validator.replicas, validator.config.training
     assert training.minutes is not None
@@ -231,16 +228,14 @@ def measure_pace(
             if number % MEASURED_BATCHES:
                 continue
             float(logs["loss"])  # waits for the device
-            interrupted, enough = replicas.any_worker(stop.is_set(), number >= most or timer.seconds() > longest)
-            if interrupted or (number and enough):
+            (enough,) = replicas.any_worker(number >= most or timer.seconds() > longest)
+            if number and enough:
                 break
             if not number:
                 timer.restart()  # the first ones were a warmup
         update = timer.seconds() / max(number, 1) * training.accumulation_steps
-        validation = 0.0 if interrupted else validator.rehearse()
+        validation = validator.rehearse()
     restore(model, before, "measuring")
-    if interrupted:
-        return None
     timer.restart()
     directory.save(LAST, run_state)
     validation += CHECKPOINTS_PER_VALIDATION * timer.seconds()

@@ -38,6 +38,12 @@ def decided(folder):
     return training.updates, config.validation.interval_updates, training.schedule.warmup_updates
 
 
+def interrupt(*arguments):
+    """In place of any function: a signal comes there."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    raise AssertionError("the run goes on")
+
+
 @pytest.fixture
 def paced(monkeypatch):
     """Give the speed instead of measuring it; the list has a place for each time that a run asked."""
@@ -108,8 +114,9 @@ def test_an_attempt_at_other_minutes_does_not_lose_the_plan(corpus, whole, paced
     plan = {"minutes": 0.25, "updates": UPDATES, "interval_updates": INTERVAL, "warmup_updates": WARMUP}
     assert load_arrays(tmp_path / LAST)[1]["run_state"]["plan"] == plan
     with monkeypatch.context() as patch:
-        patch.setattr(run, "measure_pace", lambda *arguments: arguments[-1].set())
-        assert not train(recipe(corpus, 0.5), tmp_path).end
+        patch.setattr(run, "measure_pace", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe(corpus, 0.5), tmp_path)
     assert decided(tmp_path)[0] is None
     assert train(recipe(corpus), tmp_path).end
     assert decided(tmp_path) == (UPDATES, INTERVAL, WARMUP)
@@ -143,17 +150,18 @@ def test_speed_is_measured_before_the_first_update_and_leaves_no_trace(corpus, m
     assert_same_run(tmp_path / "measured", tmp_path / "again")
 
 
-def test_an_interruption_while_speed_is_measured_ends_the_run_undecided(corpus, whole, paced, monkeypatch, tmp_path):
-    def interrupt(*arguments):
-        os.kill(os.getpid(), signal.SIGINT)
-        return batches(*arguments)
-
-    batches = setup.batch_dataset
+@pytest.mark.parametrize("where", ["batch_dataset", "explain_out_of_memory"])
+def test_a_signal_before_the_first_update_ends_the_run_at_once(where, corpus, whole, paced, monkeypatch, tmp_path):
+    """While its speed is measured, and while the largest batches are tried."""
+    screen = io.StringIO()
     with monkeypatch.context() as patch:
         patch.setattr(run, "measure_pace", setup.measure_pace)
-        patch.setattr(setup, "batch_dataset", interrupt)
-        report = train(recipe(corpus), tmp_path)
-    assert (report.end, report.updates, decided(tmp_path)[0]) == (None, 0, None)
+        patch.setattr(setup, where, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe(corpus), tmp_path, console=Console(file=screen, width=400))
+    assert "stopping: there is nothing to save\n" in screen.getvalue()
+    assert decided(tmp_path)[0] is None
+    assert not (tmp_path / LAST).exists()
     train(recipe(corpus), tmp_path)
     assert_same_run(whole, tmp_path)
 
