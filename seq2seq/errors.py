@@ -3,6 +3,11 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+# Similarity of two words (`difflib`), 0 to 1, from which one may be meant by the other: one letter wrong in three, or
+# two in seven.
+SHORT_WORD = 3  # letters
+MIN_RATIO_OF_SHORT, MIN_RATIO = 0.6, 0.7
+
 
 class Seq2SeqError(Exception):
     """Base class of errors that a user can cause and fix; the command line prints them and exits with 1."""
@@ -52,9 +57,13 @@ class EvaluationError(Seq2SeqError):
     """Texts to score, or arguments of an analysis, are empty or do not fit together."""
 
 
-def suggest_similar(word: str, accepted: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for the closest accepted word, one that contains it first; "" if none is close."""
+def suggest_similar(word: str, accepted: Iterable[str], prefix: str = "") -> str:
+    """Return " Did you mean 'x'?" for the closest accepted word, one that contains it first; "" if none is close.
+
+    The suggestion starts with `prefix`, as of the section of a key.
+    """
     accepted = list(accepted)
-    containing = [one for one in accepted if len(word) > 3 and word in one]
-    match = get_close_matches(word, containing or accepted, n=1, cutoff=0.0 if containing else 0.6)
-    return f" Did you mean '{match[0]}'?" if match else ""
+    containing = [one for one in accepted if len(word) > SHORT_WORD and word in one]
+    cutoff = 0.0 if containing else MIN_RATIO_OF_SHORT if len(word) <= SHORT_WORD else MIN_RATIO
+    match = get_close_matches(word, containing or accepted, n=1, cutoff=cutoff)
+    return f" Did you mean '{prefix}{match[0]}'?" if match else ""

@@ -70,8 +70,21 @@ def _explain_unknown(
     name, colon, value = str(last).partition(":")
     if colon and name in accepted:
         return f"unknown key '{key}': a space is missing after the colon. Write {{{name}: {value}}}."
-    hint = suggest_similar(str(last), accepted) or suggest_similar(elsewhere[0] if elsewhere else "", elsewhere)
-    return f"unknown key '{key}'.{hint} {choice}"
+    if "." in str(last):
+        return f"unknown key '{key}'.{_explain_dots(key, section)} {choice}"
+    prefix = "".join(f"{part}." for part in parents)
+    hint = suggest_similar(str(last), accepted, prefix)
+    return f"unknown key '{key}'.{hint or suggest_similar(elsewhere[0] if elsewhere else '', elsewhere)} {choice}"
+
+
+def _explain_dots(key: str, section: type[BaseModel]) -> str:
+    """What to write for a key of a recipe that is spelt with dots, as `--set` takes it."""
+    known = [f"{prefix}.{name}".lstrip(".") for prefix, inner in sections(section) for name in inner.model_fields]
+    if key not in known:
+        return suggest_similar(key, known)
+    *parents, last = key.split(".")
+    nested = "".join(f"{{{part}: " for part in parents) + f"{{{last}: ...}}" + "}" * len(parents)
+    return f" Dots are for --set and overrides: write {nested} here."
 
 
 def _keys(section: type[BaseModel], path: Sequence[str | int]) -> Collection[str]:

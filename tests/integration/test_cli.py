@@ -82,7 +82,7 @@ def test_a_choice_that_there_is_not_is_said_without_words_of_pythons(model, monk
 
 def test_errors_go_to_stderr_with_exit_code_1(folder, tmp_path, capsys):
     assert run("train", folder / "recipe.yaml", "--set", "decoder.atention=dot", "--output", tmp_path / "x") == 1
-    assert "Did you mean 'attention'?" in capsys.readouterr().err
+    assert "Did you mean 'decoder.attention'?" in capsys.readouterr().err
     assert run("translate", tmp_path / "nothing") == 1
     assert f"{tmp_path / 'nothing'}: no such folder; " in capsys.readouterr().err
     assert not (tmp_path / "x").exists()

@@ -87,7 +87,7 @@ def test_sections_in_python():
     )
     says(
         lambda: CorpusConfig(mixture=[{"tsb": "x"}]),
-        "CorpusConfig: unknown key 'mixture.0.tsb'. Did you mean 'tsv'? Accepted in mixture.0: ...",
+        "CorpusConfig: unknown key 'mixture.0.tsb'. Did you mean 'mixture.0.tsv'? Accepted in mixture.0: ...",
         ConfigError,
     )
     assert EncoderConfig(units=4) == EncoderConfig(**{"units": 4})
@@ -100,7 +100,7 @@ def test_overrides_of_a_recipe_as_a_dict():
     assert config.data.train == CorpusConfig(tsv="a: b.tsv")
     says(
         lambda: load_config("quickstart", {"training.epoch": 2}),
-        "quickstart: unknown key 'training.epoch'. Did you mean 'epochs'? Accepted in training: ...",
+        "quickstart: unknown key 'training.epoch'. Did you mean 'training.epochs'? Accepted in training: ...",
         ConfigError,
     )
     says(
@@ -269,6 +269,7 @@ def test_evaluations_have_no_attention(translator):
         "translation_map: rank: expected 0 to 0, found 1.",
     )
     assert report["bleu"] is report["BLEU"]
+    says(lambda: report["meteor"], "there is no score 'meteor'. Measured: BLEU, chrF2, TER.")
     says(lambda: report["blue"], "there is no score 'blue'. Did you mean 'bleu'? Measured: BLEU, chrF2, TER.")
 
 

@@ -98,9 +98,23 @@ def test_unknown_key_at_every_level(key: str, meant: str, accepted: str) -> None
     with pytest.raises(ConfigError) as error:
         validate_config(values, origin="recipe.yaml")
     where = f"in {'.'.join(sections)}" if sections else "at the top"
+    meant = ".".join([*sections, meant])
     assert str(error.value).startswith(
         f"recipe.yaml: unknown key '{key}'. Did you mean '{meant}'? Accepted {where}: {accepted}"
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("encoder.cel", " Did you mean 'encoder.cell'?"),
+        ("encoder.cell", " Dots are for --set and overrides: write {encoder: {cell: ...}} here."),
+        ("training.schedule.typ", " Did you mean 'training.schedule.type'?"),
+        ("no.such", ""),
+    ],
+)
+def test_a_key_with_dots_in_a_recipe(key: str, said: str) -> None:
+    assert message_of(**{key: 1}).startswith(f"recipe.yaml: unknown key '{key}'.{said} Accepted at the top: ")
 
 
 def test_unknown_key_like_no_other_has_no_suggestion() -> None:

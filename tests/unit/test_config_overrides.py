@@ -92,7 +92,7 @@ def test_an_unknown_key_in_a_list_names_its_place(mixture: Path) -> None:
     with pytest.raises(ConfigError) as error:
         load_config(mixture, ["data.train.mixture.1.sorce=c.en"])
     assert str(error.value) == (
-        f"{mixture}: unknown key 'data.train.mixture.1.sorce'. Did you mean 'source'? "
+        f"{mixture}: unknown key 'data.train.mixture.1.sorce'. Did you mean 'data.train.mixture.1.source'? "
         "Accepted in data.train.mixture.1: columns, header, lexicon, pairs, phrasebook, seed, source, target, "
         "tsv, weight."
     )
