@@ -69,13 +69,12 @@ def _plan(
         raise typer.BadParameter(f"--columns: expected two numbers, e.g. 1,2, found {columns!r}")
     import_tensorflow()  # which the package `training` needs
     from seq2seq.corpora.survey import detect_pairs
-    from seq2seq.training.planning import describe_recipe, override_recipe, plan_training
+    from seq2seq.training.planning import describe_recipe, plan_training
 
     found = detect_pairs(files, None if numbers is None else (int(numbers[0]), int(numbers[1])), codes)
     say(found.description)
     with stderr.status("surveying the text"):
-        plan, survey = plan_training(found, minutes)
-    recipe = override_recipe(plan, overrides)
+        recipe, survey = plan_training(found, minutes, overrides=overrides)
     left_out = f" (left out: {survey.dropped})" if survey.dropped else ""
     say(
         f"{pluralize(survey.pairs, 'pair')} of {survey.source_characters:,} and {survey.target_characters:,} characters"

@@ -13,6 +13,14 @@ SIDES = ("source", "target")
 CORPUS_KINDS = {"target": "'source' and 'target'", "tsv": "'tsv'", "phrasebook": "'phrasebook'", "mixture": "'mixture'"}
 # Keys that only some kinds of corpus have, by the key that tells their kind.
 KIND_KEYS = {"tsv": ("columns", "header"), "phrasebook": ("pairs", "lexicon", "seed")}
+# What to do instead where the corpus is of another kind.
+KIND_REMEDIES = {
+    "columns": "leave it out, or give one file of columns as 'tsv'",
+    "header": "leave it out, and the first line out of the file",
+    "pairs": "leave it out; to read a part of a file, make a file of that part, as with `head -n 1000`",
+    "lexicon": "leave it out",
+    "seed": "leave it out; the recipe's own 'seed' decides the order of sentences",
+}
 
 CODE = "^[a-z]{2,3}$"  # of a language
 
@@ -62,7 +70,7 @@ class TextConfig(Section):
         for kind, names in KIND_KEYS.items():
             for name in names:
                 if getattr(self, kind) is None and getattr(self, name) != type(self).model_fields[name].default:
-                    raise ValueError(f"'{name}' is for '{kind}'")
+                    raise ValueError(f"'{name}' is for '{kind}', found {found[0]}: {KIND_REMEDIES[name]}")
         if self.columns is not None and self.columns[0] == self.columns[1]:
             raise ValueError(f"'columns' names column {self.columns[0]} twice: give those of source and target")
 

@@ -44,15 +44,29 @@ def load_config(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] =
 
 def parse_config_text(text: bytes, origin: str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Config:
     """`load_config` of a recipe's bytes, which need not name corpora; `origin` is what to call it in errors."""
-    if isinstance(overrides, Mapping):
-        overrides = [f"{key}={_in_yaml(key, value)}" for key, value in overrides.items()]
+    settings = override_strings(overrides)
     values = _read_yaml(text, f"{origin}: not valid YAML")
     if isinstance(values, dict):
-        for override in overrides:
-            _drop_other_kinds(values, override)
-        for override in overrides:
-            _override(values, override)
+        for setting in settings:
+            _drop_other_kinds(values, setting)
+        for setting in settings:
+            _override(values, setting)
     return validate_config(values, origin)
+
+
+def override_strings(overrides: Sequence[str] | Mapping[str, Any]) -> list[str]:
+    """Overrides as `section.key=value` strings."""
+    if isinstance(overrides, Mapping):
+        return [f"{key}={_in_yaml(key, value)}" for key, value in overrides.items()]
+    return list(overrides)
+
+
+def override_values(overrides: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """The values of overrides by their dotted names, unchecked; of a section that is given whole, those of its keys."""
+    values: dict[str, Any] = {}
+    for setting in override_strings(overrides):
+        _override(values, setting)
+    return flatten(values)
 
 
 def _read_yaml(text: str | bytes, complaint: str) -> Any:
@@ -82,7 +96,8 @@ def recipe_names() -> list[str]:
 def _explain_missing(path: Path) -> str:
     names, own = recipe_names(), path / "config.yaml"
     if path.is_dir():
-        return f"{path}: expected a recipe, found a folder." + (f" Its recipe is {own}." if own.is_file() else "")
+        remedy = f"Its recipe is {own}." if own.is_file() else f"Give a file in it, as {path / 'pairs.tsv'}."
+        return f"{path}: expected a recipe or a file of sentence pairs, found a folder. {remedy}"
     if path.exists():
         return f"{path}: expected a file, found a pipe or device, which cannot be read again."
     return (

@@ -15,6 +15,7 @@ from rich.console import Console
 from seq2seq.analysis.comparison import group_difference, summarize
 from seq2seq.arguments import check_arguments
 from seq2seq.config import TranslationConfig
+from seq2seq.config.loading import override_strings
 from seq2seq.config.network import CLOCKWORK_GROUPS, CellName
 from seq2seq.corpora.held_out import open_train, open_valid
 from seq2seq.errors import ArgumentError, TrainingError
@@ -133,11 +134,16 @@ def compare_cells(
         raise ArgumentError("compare_cells: expected at least one cell and one seed, found none.")
     with TemporaryDirectory(prefix="seq2seq-") as temporary:
         folder = Path(temporary if directory is None else directory)
-        recipe = plan_pairs(pairs, folder, valid=valid, minutes=minutes, languages=languages, columns=columns)
-        recipe = override_recipe(recipe, FIXED)
-        if updates is not None:
-            recipe = override_recipe(recipe, _run_length(updates))
-        recipe = override_recipe(recipe, overrides)
+        fixed = FIXED if updates is None else FIXED | _run_length(updates)
+        recipe = plan_pairs(
+            pairs,
+            folder,
+            valid=valid,
+            minutes=minutes,
+            languages=languages,
+            columns=columns,
+            overrides=[*override_strings(fixed), *override_strings(overrides)],
+        )
         first, display = folder / f"{cells[0]}-{seeds[0]}", make_display(console)
         rows: list[dict[str, Any]] = []
         for seed in seeds:

@@ -22,7 +22,7 @@ from seq2seq.model_directory.directory import CONFIG, METADATA
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import sha256
 from seq2seq.training.display import make_display
-from seq2seq.training.planning import describe_recipe, override_recipe, plan_training
+from seq2seq.training.planning import Overrides, describe_recipe, plan_training
 from seq2seq.training.run import TrainingReport, train
 
 
@@ -72,7 +72,8 @@ def train_pairs(
             files, or from the text.
         columns: Columns of source and target: names in a data frame or dicts, numbers from 0 in tuples, from 1 in a
             file.
-        overrides: Keys of the recipe to override: `{"encoder.cell": "lstm"}`, or `["encoder.cell=lstm"]`.
+        overrides: Keys of the recipe to override: `{"encoder.cell": "lstm"}`, or `["encoder.cell=lstm"]`. What is
+            planned by the value of such a key follows it.
         console, callbacks: See `train`.
 
     Raises:
@@ -83,8 +84,9 @@ def train_pairs(
     """
     temporary = TemporaryDirectory(prefix="seq2seq-") if directory is None else None
     folder = Path(temporary.name) if temporary else Path(directory or "")
-    plan = plan_pairs(pairs, folder, valid=valid, minutes=minutes, languages=languages, columns=columns)
-    recipe = override_recipe(plan, overrides)
+    recipe = plan_pairs(
+        pairs, folder, valid=valid, minutes=minutes, languages=languages, columns=columns, overrides=overrides
+    )
     make_display(console).print(f"planned: {describe_recipe(recipe)}")
     report = train(recipe, folder, callbacks, console)
     if not (folder / METADATA).exists():
@@ -105,6 +107,7 @@ def plan_pairs(
     minutes: float | None = None,
     languages: str | tuple[str, str] | None = None,
     columns: Sequence[str | int] | None = None,
+    overrides: Overrides = (),
 ) -> TranslationConfig:
     """Plan a recipe for pairs, which are written into `folder` if they come from memory; see `train_pairs`."""
     detected = _locate(pairs, folder, "pairs", _languages(languages), columns)
@@ -116,7 +119,7 @@ def plan_pairs(
     elif valid is not None:
         corpus = _locate(valid, folder, "valid", _languages(languages), columns).corpus
         held_out = ValidConfig(**corpus.model_dump(exclude_unset=True))
-    recipe, _ = plan_training(detected, minutes, held_out)
+    recipe, _ = plan_training(detected, minutes, held_out, overrides)
     return recipe
 
 

@@ -10,12 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from seq2seq.config import TranslationConfig, dump_config, parse_config_text, validate_config
+from seq2seq.config import CorpusConfig, TranslationConfig, dump_config, parse_config_text, validate_config
 from seq2seq.config.data import DataConfig, FilterConfig, ValidConfig
+from seq2seq.config.loading import override_values
+from seq2seq.config.section import MAX_INTEGER
 from seq2seq.corpora import open_corpus
 from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs, survey_corpus
 from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.plurals import pluralize
+
+Overrides = Sequence[str] | Mapping[str, Any]  # as of `load_config`
 
 # Characters of the longer side: some 100, 800, 5,000, 30,000 and 300,000 sentences, and 3 and 30 million.
 CHARACTERS = 6e3, 5e4, 3e5, 2e6, 2e7, 2e8, 2e9
@@ -57,14 +61,15 @@ def plan_held_out(survey: CorpusSurvey) -> ValidConfig:
 
 
 def plan_training(
-    found: DetectedPairs, minutes: float | None = None, valid: ValidConfig | None = None
+    found: DetectedPairs, minutes: float | None = None, valid: ValidConfig | None = None, overrides: Overrides = ()
 ) -> tuple[TranslationConfig, CorpusSurvey]:
     """Read detected pairs and plan a recipe for them; `valid` is by default that of `plan_held_out`.
 
     Raises:
         CorpusError: See `survey_corpus`; or there is too little to train on and to hold out.
-        ConfigError: `minutes` is out of range.
+        ConfigError: `minutes` is out of range; or an override is wrong, or names other pairs to train on.
     """
+    _refuse_other_pairs(found.corpus, overrides)
     if minutes is not None and not 0.0 < minutes < math.inf:  # refused before the text is read
         raise ConfigError(f"'minutes': found {minutes:g}, expected a number of minutes above 0.")
     survey = survey_corpus(open_corpus(found.corpus))
@@ -82,10 +87,23 @@ def plan_training(
         target_language=found.target_language,
         filters=FilterConfig(max_ratio=_max_ratio(survey)),
     )
-    return plan_recipe(data, survey, minutes), survey
+    return plan_recipe(data, survey, minutes, overrides), survey
 
 
-def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = None) -> TranslationConfig:
+def _refuse_other_pairs(corpus: CorpusConfig, overrides: Overrides) -> None:
+    """Refuse overrides of `data.train`: the plan is for the pairs that were read."""
+    for key in override_values(overrides):
+        if key in ("data", "data.train") or key.startswith("data.train."):
+            raise ConfigError(
+                f"'{key}': the recipe is planned for the pairs of {corpus.name()}. Plan for others by giving their "
+                "file in its place: seq2seq train OTHER.tsv (--columns I,J chooses columns). To train on others with this "
+                "plan, store it with --dump-config, and set the key in that recipe."
+            )
+
+
+def plan_recipe(
+    data: DataConfig, survey: CorpusSurvey, minutes: float | None = None, overrides: Overrides = ()
+) -> TranslationConfig:
     """Choose a complete recipe from the amounts of text and time alone: the same pairs give the same recipe.
 
     The network is the one of `multi30k-en-de-small`: a bidirectional GRU, and a GRU with dot-product attention.
@@ -94,20 +112,44 @@ def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = 
         data: The corpora; `valid` is that of `plan_held_out`, or another.
         survey: Of `data.train`, as `survey_corpus` counts it.
         minutes: Planned duration of training; by default as long as suits the amount of text.
+        overrides: Keys to override, as by `--set`. What is planned by the value of such a key follows it: with other
+            `encoder.units` the width of the decoder, the embeddings and the learning rate.
+
+    Raises:
+        ConfigError: An override is wrong.
     """
+    given = override_values(overrides)
+
+    def chosen(key: str, planned: Any) -> Any:
+        """The value of an override; if it is none that a plan can follow, the planned one: the schema refuses it."""
+        value = given.get(key, planned)
+        if isinstance(planned, bool):
+            return value if isinstance(value, bool) else planned
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return value if is_number and 0 < value <= MAX_INTEGER else planned
+
+    minutes = chosen("training.minutes", minutes)
     text = max(survey.source_characters, survey.target_characters, 1)
     readable = math.inf if minutes is None else max(minutes, 0.0) * CHARACTERS_PER_MINUTE  # the recipe refuses less
     hurry = min(1.0, readable / (WANTED_PASSES * text))  # the share of the text that can be learnt well in the time
 
-    units = int(_round(_at(hurry * text, "units"), 32))
-    joint = survey.shared_characters >= JOINT_SHARE
+    planned_units = int(_round(_at(hurry * text, "units"), 32))
+    units = chosen("encoder.units", chosen("decoder.units", planned_units))
+    joint = chosen("tokenizer.joint", survey.shared_characters >= JOINT_SHARE)
     alphabets = survey.source_alphabet, survey.target_alphabet
     pieces = _at(hurry * text, "pieces") + (sum(alphabets) if joint else max(alphabets))
-    batch_tokens, epochs = int(_round(_at(hurry * text, "batch_tokens"), 100)), int(_round(_at(text, "epochs"), 1))
+    longest = chosen("data.filters.max_tokens", data.filters.max_tokens)
+    batch_tokens = chosen("batching.max_tokens", int(_round(_at(hurry * text, "batch_tokens"), 100)))
+    epochs = chosen("training.epochs", int(_round(_at(text, "epochs"), 1)))
     passes = min(epochs, readable / text)
     dropout = _round(_at(text, "dropout") * math.sqrt(passes / epochs), 0.05)  # few passes overfit less
     epoch_updates = text / CHARACTERS_PER_TOKEN / batch_tokens
-    learning_rate = float(f"{LEARNING_RATE * min(1.0, BASE_UNITS / units):.2g}")
+    planned_rate = float(f"{LEARNING_RATE * min(1.0, BASE_UNITS / units):.2g}")
+    learning_rate = chosen("training.learning_rate", planned_rate)
+    measures_bleu = chosen("validation.compute_bleu", True)
+    language = given.get("data.target_language", data.target_language)
+    # Without attention nothing reads the outputs that the dropout of a single layer changes.
+    is_read = given.get("decoder.attention") != "none" or given.get("decoder.bridge") in ("mean", "max")
     values = {
         "data": data.model_dump(),
         "tokenizer": {
@@ -116,9 +158,9 @@ def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = 
             "exact_size": False,  # text that repeats itself has fewer
             "split_digits": True,  # so that numbers that were never seen are copied
         },
-        "batching": {"max_tokens": max(batch_tokens, data.filters.max_tokens)},
+        "batching": {"max_tokens": max(batch_tokens, longest)},
         "embeddings": {"size": units, "tied": "all" if joint else "target", "dropout": dropout},
-        "encoder": {"units": units, "dropout": dropout},
+        "encoder": {"units": units, "dropout": dropout if is_read else 0.0},
         "decoder": {"units": units, "dropout": dropout, "attention": "dot"},
         "training": {
             "learning_rate": learning_rate,
@@ -133,16 +175,16 @@ def plan_recipe(data: DataConfig, survey: CorpusSurvey, minutes: float | None = 
         },
         "validation": {
             "interval_updates": MAX_INTERVAL if epoch_updates > MAX_INTERVAL else None,
-            "metric": "bleu" if _bleu_finds_words(data, survey) else "loss",
+            "metric": "bleu" if measures_bleu and _bleu_finds_words(language, survey) else "loss",
             "patience": PATIENCE,
         },
     }
     config = validate_config(values, "the planned recipe")
     assert isinstance(config, TranslationConfig)
-    return config
+    return override_recipe(config, overrides)
 
 
-def override_recipe(config: TranslationConfig, overrides: Sequence[str] | Mapping[str, Any]) -> TranslationConfig:
+def override_recipe(config: TranslationConfig, overrides: Overrides) -> TranslationConfig:
     """The recipe with some keys overridden, as by `--set`, and checked."""
     changed = parse_config_text(dump_config(config).encode(), "the planned recipe", overrides)
     assert isinstance(changed, TranslationConfig)
@@ -183,10 +225,10 @@ def _round(value: float, step: float) -> float:
     return round(round(value / step) * step, 6)
 
 
-def _bleu_finds_words(data: DataConfig, survey: CorpusSurvey) -> bool:
+def _bleu_finds_words(language: str | None, survey: CorpusSurvey) -> bool:
     """Whether BLEU can choose between validations: words that it can separate.
 
     Even of a dozen sentences it chooses better than their loss, which is lowest long before translations are best.
     """
     divided = survey.target_words >= WORDS_PER_CHARACTER * survey.target_characters
-    return divided or data.target_language in DIVIDED_LANGUAGES
+    return divided or language in DIVIDED_LANGUAGES

@@ -73,6 +73,8 @@ def test_flags_decide_what_is_planned(folder, capsys):
     assert "5 minutes" in said
     changed, _ = planned(capsys, "pairs.tsv", "--set", "encoder.cell=lstm", "--set", "data.valid.pairs=9")
     assert (changed["encoder"]["cell"], changed["data"]["valid"]["pairs"]) == ("lstm", 9)
+    apart, _ = planned(capsys, "pairs.tsv", "--set", "tokenizer.joint=false")
+    assert apart["embeddings"]["tied"] == "target"
     named, _ = planned(capsys, "quickstart", "--minutes", "2")
     assert named["training"]["minutes"] == 2
     assert named["data"]["train"]["phrasebook"] == "train"
@@ -90,7 +92,7 @@ def test_two_files_are_read_line_by_line(folder, capsys):
     [
         (["quikstart"], 1, "quikstart: no such file, and no packaged recipe. Did you mean 'quickstart'?"),
         (["en-es"], 1, "To train on sentence pairs, give their file: seq2seq train pairs.tsv."),
-        (["runs"], 1, "runs: expected a recipe, found a folder."),
+        (["runs"], 1, "runs: expected a recipe or a file of sentence pairs, found a folder. "),
         (["runs", "runs"], 1, "runs: expected a file, found a folder."),
         ([os.devnull], 1, "expected a file, found a pipe or device, which cannot be read again."),
         (["pairs.tsv", os.devnull], 1, "expected a file, found a pipe or device, which cannot be read again."),
@@ -100,6 +102,7 @@ def test_two_files_are_read_line_by_line(folder, capsys):
         (["pairs.tsv", "--columns", "a,b"], 2, "expected two numbers, e.g. 1,2, found 'a,b'"),
         (["pairs.tsv", "--languages", "german"], 2, "expected two language codes, e.g. en-de, found 'german'"),
         (["pairs.tsv", "--set", "encoder.unitss=3"], 1, "the planned recipe: unknown key 'encoder.unitss'"),
+        (["pairs.tsv", "--set", "data.train.tsv=o.tsv"], 1, "'data.train.tsv': the recipe is planned for the pairs of"),
     ],
 )
 def test_what_is_wrong_is_said(arguments, code, message, folder, monkeypatch, capsys):

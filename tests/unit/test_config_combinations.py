@@ -70,8 +70,18 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
             "data.train={tsv: a, columns: [2, 2]}",
             "data.train: 'columns' names column 2 twice: give those of source and target.",
         ),
-        ("data.train={source: a, target: b, columns: [1, 2]}", "data.train: 'columns' is for 'tsv'."),
-        ("data.test={phrasebook: test, header: true}", "data.test: 'header' is for 'tsv'."),
+        (
+            "data.train={source: a, target: b, columns: [1, 2]}",
+            "data.train: 'columns' is for 'tsv', found 'source' and 'target': leave it out, or give one",
+        ),
+        (
+            "data.train={tsv: a, pairs: 9}",
+            "data.train: 'pairs' is for 'phrasebook', found 'tsv': leave it out; to read a part",
+        ),
+        (
+            "data.test={phrasebook: test, header: true}",
+            "data.test: 'header' is for 'tsv', found 'phrasebook': leave it out, and",
+        ),
         ("data.valid={}", "data.valid: name a corpus, or give 'fraction' or 'pairs' to hold out of 'data.train'."),
         (
             "data.valid={fraction: 0.1, pairs: 9}",

@@ -94,7 +94,10 @@ def of_a_translator(key: str, accepted: str) -> str:
         ({"tokenizer": {"joint": True}}, of_a_translator("tokenizer.joint", "in tokenizer: ")),
         ({"embeddings": {"source_word_dropout": 0.1}}, of_a_translator("embeddings.source_word_dropout", "in embed")),
         ({"embeddings": {"tied": "all"}}, "'embeddings.tied': found 'all'. Input should be 'none' or 'target'."),
-        ({"decoder": {"unitz": 8}}, "unknown key 'decoder.unitz'. Did you mean 'decoder.units'? Accepted in decoder: cell, "),
+        (
+            {"decoder": {"unitz": 8}},
+            "unknown key 'decoder.unitz'. Did you mean 'decoder.units'? Accepted in decoder: cell, ",
+        ),
         (
             {"tokenizer": {"from_model": "runs/a", "target_model": "b"}},
             "tokenizer: 'from_model' brings the tokenizers: leave out 'target_model'.",

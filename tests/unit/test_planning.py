@@ -7,6 +7,7 @@ import pytest
 
 from seq2seq.config import CorpusConfig, dump_config, parse_config_text
 from seq2seq.config.data import DataConfig, ValidConfig
+from seq2seq.config.loading import flatten, override_values
 from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import ConfigError, CorpusError
@@ -85,6 +86,58 @@ def test_too_little_text_is_refused_with_what_was_left_out(lines, valid, found, 
         plan_training(detected, valid=valid)
     assert str(error.value).startswith(f"{path}: expected pairs")
     assert f", found {found}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "followers"),
+    [
+        (["tokenizer.joint=false"], {"embeddings.tied": "target"}),
+        (["tokenizer={joint: false}"], {"embeddings.tied": "target"}),
+        (
+            {"encoder.units": 512},
+            {"decoder.units": 512, "embeddings.size": 512, "training.learning_rate": 1e-3},
+        ),
+        ({"decoder.units": 512, "decoder.attention": "dot"}, {"encoder.units": 512}),
+        ({"training.learning_rate": 0.01}, {"training.schedule.min_learning_rate": 1e-4}),
+        ({"data.filters.max_tokens": 5000}, {"batching.max_tokens": 5000}),
+        ({"training.epochs": 1}, {"training.schedule.warmup_updates": 20}),
+        ({"validation.compute_bleu": False}, {"validation.metric": "loss"}),
+        ({"decoder.attention": "none"}, {"encoder.dropout": 0.0}),
+    ],
+)
+def test_what_is_planned_by_an_overridden_value_follows_it(overrides, followers):
+    survey = survey_of(800)
+    corpora = DataConfig(train=CorpusConfig(tsv="pairs.tsv"), valid=plan_held_out(survey))
+    plan, changed = (flatten(plan_recipe(corpora, survey, None, some).model_dump()) for some in ((), overrides))
+    given = override_values(overrides)
+    assert {key: changed[key] for key in given | followers} == given | followers
+    assert all(plan[key] != value for key, value in followers.items())
+
+
+def test_minutes_are_followed_wherever_they_are_given():
+    survey = survey_of(10**6)
+    corpora = DataConfig(train=CorpusConfig(tsv="pairs.tsv"), valid=plan_held_out(survey))
+    assert plan_recipe(corpora, survey, None, {"training.minutes": 5}) == plan_recipe(corpora, survey, 5)
+
+
+@pytest.mark.parametrize("value", ["wide", -3, 10**400, None, [1]])
+def test_a_value_that_nothing_can_follow_is_refused_by_its_own_key(value):
+    survey = survey_of(800)
+    corpora = DataConfig(train=CorpusConfig(tsv="pairs.tsv"), valid=plan_held_out(survey))
+    with pytest.raises(ConfigError, match="the planned recipe: .*units"):
+        plan_recipe(corpora, survey, None, {"encoder.units": value})
+
+
+@pytest.mark.parametrize(
+    "override", ["data.train.tsv=other.tsv", "data.train={tsv: other.tsv}", "data.train.columns=[2, 1]"]
+)
+def test_other_pairs_than_the_planned_ones_are_refused_before_they_are_read(override, tmp_path):
+    found = DetectedPairs(CorpusConfig(tsv=str(tmp_path / "no.tsv")), None, None, "")
+    key = override.partition("=")[0]
+    with pytest.raises(
+        ConfigError, match=rf"'{key}.*': the recipe is planned for the pairs of .*no\.tsv.* train OTHER"
+    ):
+        plan_training(found, overrides=[override])
 
 
 def test_more_text_means_a_larger_model_that_is_regularised_less_and_read_less_often():
