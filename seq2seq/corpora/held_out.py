@@ -10,6 +10,7 @@ from seq2seq.config.data import SIDES, CorporaConfig, SentenceFilterConfig
 from seq2seq.corpora.filters import FilterReport, drop_reason, filter_pairs
 from seq2seq.corpora.readers import Corpus, Mixture, SentencePair, chunks, open_corpus, plain_form
 from seq2seq.errors import CorpusError
+from seq2seq.plurals import pluralize
 from seq2seq.storage.deduplication import hash_texts
 
 CHUNK_SIZE = 1000  # pairs divided at once
@@ -71,10 +72,11 @@ def open_train(data: CorporaConfig, sides: Collection[str] = SIDES) -> list[Corp
     train = [CorpusSide(part, bound, held_out=False) for part in parts]
     for side, part in zip(train, data.train.parts(), strict=True):
         if not side.has_text(data.filters):
+            _refuse_one_source(parts, data.train.name(sides), sides)
             raise CorpusError(
-                f"data.valid: with {data.valid.name(sides)}, none of the {side.size():,} lines of {part.name(sides)} "
-                f"are left to train on. Lower data.valid.{'pairs' if data.valid.fraction is None else 'fraction'}, "
-                "or check data.train and data.filters."
+                f"data.valid: with {data.valid.name(sides)}, none of {pluralize(side.size(), 'line')} of "
+                f"{part.name(sides)} is left to train on. Lower data.valid."
+                f"{'pairs' if data.valid.fraction is None else 'fraction'}, or check data.train and data.filters."
             )
     return list(train)
 
@@ -89,12 +91,32 @@ def open_valid(data: CorporaConfig, train: Sequence[Corpus], sides: Collection[s
     if not data.valid.held_out:
         return open_corpus(data.valid, sides)
     if not any(side.has_text(data.filters) for side in held_out):
+        _refuse_one_source([side.corpus for side in held_out], data.train.name(sides), sides)
+        lines = pluralize(sum(side.size() for side in held_out), "line")
         raise CorpusError(
-            f"data.valid: {data.valid.name(sides)} gives none of its {sum(side.size() for side in held_out):,} lines. "
-            "Raise data.valid.fraction, hold out a number with data.valid={pairs: N}, or check data.train and "
-            "data.filters."
+            f"data.valid: {data.valid.name(sides)} gives none of its {lines}. Raise data.valid.fraction, hold out a "
+            "number with data.valid={pairs: N}, or check data.train and data.filters."
         )
     return Mixture(held_out)
+
+
+def _refuse_one_source(parts: Sequence[Corpus], name: str, sides: Collection[str]) -> None:
+    """Refuse a corpus that cannot be divided: what has the same source (for a language model: text) stays together.
+
+    Raises:
+        CorpusError: All lines have the same source.
+    """
+    found: set[int] = set()
+    for chunk in chunks(Mixture(parts), CHUNK_SIZE):
+        found.update(hash_sources(chunk).tolist())
+        if len(found) > 1:
+            return
+    if found:
+        raise CorpusError(
+            f"data.valid: all lines of {name} have the same {'source' if 'source' in sides else 'sentence'}, and such "
+            "lines are held out together or not at all. Check the file and its columns, or validate on another file: "
+            "--set data.valid='{tsv: valid.tsv}'."
+        )
 
 
 def _bound_of_pairs(corpus: Corpus, count: int, filters: SentenceFilterConfig) -> int:

@@ -96,8 +96,8 @@ def _refuse_other_pairs(corpus: CorpusConfig, overrides: Overrides) -> None:
         if key in ("data", "data.train") or key.startswith("data.train."):
             raise ConfigError(
                 f"'{key}': the recipe is planned for the pairs of {corpus.name()}. Plan for others by giving their "
-                "file in its place: seq2seq train OTHER.tsv (--columns I,J chooses columns). To train on others with this "
-                "plan, store it with --dump-config, and set the key in that recipe."
+                "file in its place: seq2seq train OTHER.tsv (--columns I,J chooses columns). To train on others with "
+                "this plan, store it with --dump-config, and set the key in that recipe."
             )
 
 

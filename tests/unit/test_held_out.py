@@ -166,12 +166,13 @@ def test_a_corpus_of_its_own_is_opened_as_it_is(write):
         (
             PAIRS[:9],
             {"pairs": 9},
-            "data.valid: with 9 pairs held out of data.train, none of the 9 lines of TEXT are left to train on. Lower "
+            "data.valid: with 9 pairs held out of data.train, none of 9 lines of TEXT is left to train on. Lower "
             "data.valid.pairs, or check data.train and data.filters.",
         ),
         (PAIRS[:9], {"pairs": 10}, "Lower data.valid.pairs"),
-        ([PAIRS[0]] * 20, {"pairs": 1}, "none of the 20 lines"),
-        ([("a", " ")] * 20, {"fraction": 0.5}, "none of the 20 lines of TEXT are left to train on. Lower data.valid.f"),
+        ([PAIRS[0]] * 20, {"pairs": 1}, "data.valid: all lines of TEXT have the same source, and such lines are held"),
+        ([("a", " ")] * 20, {"fraction": 0.5}, "all lines of TEXT have the same source"),
+        ([("a b", "c"), (" a  b", "d")], {"fraction": 1e-9}, "all lines of TEXT have the same source"),
     ],
 )
 def test_nothing_on_one_side_is_an_error(write, pairs, amount, expected):
@@ -184,7 +185,7 @@ def test_nothing_on_one_side_is_an_error(write, pairs, amount, expected):
 def test_a_part_of_a_mixture_that_is_held_out_whole_is_named(write):
     by_hash = sorted(PAIRS, key=hash_of)
     small = write(by_hash[:1], "small.tsv")
-    with pytest.raises(CorpusError, match=r"none of the 1 lines of .*small\.tsv are left to train on"):
+    with pytest.raises(CorpusError, match=r"none of 1 line of .*small\.tsv is left to train on"):
         divide(corpora({"mixture": [write(by_hash[1:]), small]}, {"pairs": 3}))
 
 

@@ -124,7 +124,7 @@ def test_minutes_are_followed_wherever_they_are_given():
 def test_a_value_that_nothing_can_follow_is_refused_by_its_own_key(value):
     survey = survey_of(800)
     corpora = DataConfig(train=CorpusConfig(tsv="pairs.tsv"), valid=plan_held_out(survey))
-    with pytest.raises(ConfigError, match="the planned recipe: .*units"):
+    with pytest.raises(ConfigError, match=r"the planned recipe: .*units"):
         plan_recipe(corpora, survey, None, {"encoder.units": value})
 
 
