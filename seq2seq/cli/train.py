@@ -99,7 +99,7 @@ def train(
     if not report.end:
         raise typer.Exit(EXIT_INTERRUPTED)
     best = "none" if report.best is None else f"{report.best:.4g}"
-    print_stdout(f"best {config.validation.metric} on validation: {best}")
+    print_stdout(f"best {config.validation.metric_name} on validation: {best}")
     if show:
         show_translations(output, report.samples)
     print_stdout(commands_after_run(config, report))

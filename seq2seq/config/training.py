@@ -202,6 +202,11 @@ class BaseValidationConfig(Section):
         ge=1,
     )
 
+    @property
+    def metric_name(self) -> str:
+        """How displays spell `metric`."""
+        return "BLEU" if self.metric == "bleu" else self.metric
+
 
 class LossValidationConfig(BaseValidationConfig):
     """Validation during training, and what it decides."""

@@ -6,7 +6,7 @@ from itertools import compress
 
 import numpy as np
 
-from seq2seq.config.data import SIDES, CorporaConfig, SentenceFilterConfig
+from seq2seq.config.data import SIDES, CorporaConfig, SentenceFilterConfig, ValidConfig
 from seq2seq.corpora.filters import FilterReport, drop_reason, filter_pairs
 from seq2seq.corpora.readers import Corpus, Mixture, SentencePair, chunks, open_corpus, plain_form
 from seq2seq.errors import CorpusError
@@ -53,6 +53,14 @@ class CorpusSide:
     def fingerprint(self) -> str:
         side = "held out of" if self.held_out else "left of"
         return hashlib.sha256(f"{side} {self.corpus.fingerprint()} at {self.bound}".encode()).hexdigest()
+
+
+def was_held_out(before: ValidConfig, now: ValidConfig) -> bool:
+    """Whether all that is held out now was held out before, of whatever corpora.
+
+    A fraction is a fixed bound of hashes. The bound of a number of pairs depends on the corpus.
+    """
+    return before.fraction is not None and now.fraction is not None and now.fraction <= before.fraction
 
 
 def open_train(data: CorporaConfig, sides: Collection[str] = SIDES) -> list[Corpus]:

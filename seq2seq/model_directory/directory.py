@@ -70,6 +70,7 @@ class _Entry(BaseModel):
     rollbacks: int = 0
     translations: _Faults | None = None
     warnings: list[str] = []
+    new_warnings: list[str] = []
 
 
 def create_model_directory(folder: Path, config: Config, tokenizers: Tokenizers) -> None:

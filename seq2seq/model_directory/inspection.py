@@ -137,7 +137,12 @@ def _training(folder: Path, config: Config) -> dict[str, Any] | None:
     best = next((entry for entry in reversed(history) if entry["best"]), None)
     if best is not None:
         value = best["valid_loss" if metric == "loss" else "bleu"]
-        best = {"update": best["update"], "epoch": best["epoch"], "metric": metric, "value": value}
+        best = {
+            "update": best["update"],
+            "epoch": best["epoch"],
+            "metric": config.validation.metric_name,
+            "value": value,
+        }
     return {
         "updates": last["update"],
         "epoch": last["epoch"],

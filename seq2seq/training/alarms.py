@@ -71,15 +71,18 @@ class AlarmMonitor:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def record(self, entry: dict[str, Any], is_last: bool = False) -> list[str]:
-        """Record a validation, possibly the run's last, and set its `warnings`; return those that start with it.
+        """Record a validation, possibly the run's last, with its alarms; return those that start with it.
 
-        The first validation's `warnings` also have those from before the first batch.
+        It gets `warnings`, the alarms that hold at it, and `new_warnings`, those that start with it; for the first
+        validation, so do those from before the first batch.
         """
-        said = [text for before in self.history for text in before["warnings"]]
+        said = [text for before in self.history for text in before["new_warnings"]]
         before = {alarm.kind for alarm in self._at(len(self.history))}
         self.history.append(entry)
-        begun = [alarm.text for alarm in self._at(len(self.history), is_last) if alarm.kind not in before]
-        entry["warnings"] = [alarm.text for alarm in self.at_start if alarm.text not in said] + begun
+        holding = self._at(len(self.history), is_last)
+        begun = [alarm.text for alarm in holding if alarm.kind not in before]
+        entry["warnings"] = [alarm.text for alarm in [*self.at_start, *holding]]
+        entry["new_warnings"] = [alarm.text for alarm in self.at_start if alarm.text not in said] + begun
         return begun
 
     def roll_back(self, validations: int) -> None:
@@ -88,7 +91,7 @@ class AlarmMonitor:
 
     def said(self) -> list[str]:
         """All warnings of the run, in the order in which they were given."""
-        recorded = [text for entry in self.history for text in entry["warnings"]]
+        recorded = [text for entry in self.history for text in entry["new_warnings"]]
         return list(dict.fromkeys([*recorded, *(alarm.text for alarm in self.at_start)]))
 
     def remaining(self) -> list[str]:

@@ -114,7 +114,7 @@ def average_checkpoints(
     validations = [about for _, about in chosen]
     scores = {
         "averaged": [about["update"] for about in validations],
-        "by": "last" if best is None else f"best {validations[0]['metric']}",
+        "by": "last" if best is None else f"best {load_model_config(directory).validation.metric_name}",
         "validations": validations,
     }
     known = {name: described[name] for name in ("precision", "tokenizers", "corpus") if name in described}

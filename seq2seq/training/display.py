@@ -11,7 +11,15 @@ import numpy as np
 import tensorflow as tf
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from seq2seq.extras import require_extra
@@ -100,14 +108,15 @@ class Display:
     @contextmanager
     def progress_bar(self, what: str, unit: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
         """A bar; yields a function that takes the number done so far."""
-        with self._bar(f"{{task.completed:,.0f}} {unit}") as bar:
+        with self._bar(TimeElapsedColumn(), TextColumn(f"{{task.completed:,.0f}} {unit}")) as bar:
             task = bar.add_task(what, total=total)
             yield lambda done: bar.update(task, completed=done)
 
     @contextmanager
     def epoch_progress(self, epoch: int, batches: int, done: int) -> Iterator[Callable[[int, Mapping[str, Any]], None]]:
         """The live line of an epoch; yields a function that takes batches done and the latest numbers."""
-        with self._bar("{task.fields[numbers]}") as bar:
+        # No time of the epoch: the line of a validation has that of the run.
+        with self._bar(TextColumn("{task.fields[numbers]}")) as bar:
             task = bar.add_task(f"epoch {epoch}", total=batches, completed=done, numbers="")
 
             def show(completed: int, numbers: Mapping[str, Any]) -> None:
@@ -130,14 +139,13 @@ class Display:
         )
         self._since_line.restart()
 
-    def _bar(self, text: str) -> Progress:
+    def _bar(self, *columns: ProgressColumn) -> Progress:
         return Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn(text),
+            *columns,
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,

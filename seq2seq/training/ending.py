@@ -10,7 +10,7 @@ from seq2seq.model_directory.directory import CONFIG, load_weights
 from seq2seq.models.base import DecoderModel, assign_weights, named_weights
 from seq2seq.plurals import pluralize
 from seq2seq.training.corpus_checks import most_frequent_target
-from seq2seq.training.display import Display, format_duration
+from seq2seq.training.display import Display
 from seq2seq.training.loop import TrainingLoop
 from seq2seq.training.validation import TranslationValidator
 
@@ -70,7 +70,7 @@ def say_how_it_ended(loop: TrainingLoop, display: Display, comparison: Compariso
             f"seq2seq train {quote(str(directory / CONFIG))} --output {quote(str(directory))}"
         )
         return
-    display.print(f"finished after {format_duration(loop.run_state.seconds)}: {loop.end.message}")
+    display.print(f"finished: {loop.end.message}")
     if loop.run_state.best is None:
         display.print(
             "no validation was clearly better than token frequencies: this model has learnt next to nothing, and its "

@@ -16,8 +16,8 @@ MAX_ROWS = 12  # last validations that are listed
 def report_html(report: "TrainingReport") -> str:
     """The end of the run, `validations_html`, and the warnings."""
     end = report.end.message if report.end else "interrupted; the same call resumes it"
-    title = f"{pluralize(report.updates, 'update')} in {format_duration(report.seconds)}: {end}"
-    seen_at = {text: entry["update"] for entry in reversed(report.history) for text in entry.get("warnings", ())}
+    title = f"{pluralize(report.updates, 'update')}: {end}"
+    seen_at = {text: entry["update"] for entry in reversed(report.history) for text in entry.get("new_warnings", ())}
     warnings = [
         html_note(f"{f'update {seen_at[text]:,}: ' if text in seen_at else ''}warning: {text}")
         for text in report.warnings

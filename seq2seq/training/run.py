@@ -16,6 +16,7 @@ from rich.console import Console
 
 from seq2seq.arguments import check_arguments
 from seq2seq.config import Config
+from seq2seq.corpora.held_out import was_held_out
 from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.replicas import report_lost_workers
 from seq2seq.errors import TrainingError
@@ -62,7 +63,8 @@ class TrainingReport:
     seconds    training time over all sessions, including validation
     best       the best value of `validation.metric`; None if no validation was clearly better than token frequencies
                (`alarms.MIN_GAIN`)
-    history    one entry per validation, as in `history.jsonl`
+    history    one entry per validation, as in `history.jsonl`; its `warnings` are the alarms that hold at it, its
+               `new_warnings` those that start with it
     warnings   alarms of all sessions of the run, each with its remedy; see docs/robustness.md
     remaining_warnings  those that hold for the delivered model
     comparison  BLEU and chrF2 of the delivered model, of copying the source and of the most frequent target, on the
@@ -194,7 +196,7 @@ def _train(
     else:
         if resumes:
             display.print(f"resuming after update {loop.update:,}, in epoch {progress.epoch}")
-        summarize(display, model, data, plan, directory)
+        summarize(display, model, data, plan, directory, config.validation.metric_name)
         check_update_count(config.training, len(plan))
         for alarm in at_start:
             display.print(f"warning: {alarm.text}")
@@ -230,10 +232,15 @@ def _train(
 
 def _resume(records: RunDirectory, changed: list[str], display: Display, allow_changes: bool) -> RunState:
     """Restore the last checkpoint, and say what has changed since."""
-    before, now = load_model_config(records.directory).training, records.config.training
+    recorded = load_model_config(records.directory)
+    before, now = recorded.training, records.config.training
     progress = records.load(LAST, allow_changes)
-    if allow_changes and records.config.corpora.valid.held_out:
-        display.print("warning: if the corpora have changed, validation sentences may have been trained on before")
+    valid = records.config.corpora.valid
+    if allow_changes and valid.held_out and not was_held_out(recorded.corpora.valid, valid):
+        display.print(
+            "warning: if the corpora or data.valid have changed, validation sentences may have been trained on before. "
+            "Only an unchanged or lower data.valid.fraction holds the same sentences out of any corpus"
+        )
     if progress.rollbacks and (before.learning_rate, before.schedule) != (now.learning_rate, now.schedule):
         progress.rollbacks = 0
         display.print("the learning rate was changed, and is no longer halved for the times the run was rolled back")

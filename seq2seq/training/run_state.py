@@ -142,7 +142,7 @@ def check_stopping(config: Config, run_state: RunState, stopped_by_callback: boo
         return StopResult(StopReason.EPOCHS, _done(training.epochs, "epoch"))
     if validation.patience is not None and run_state.wait >= validation.patience:
         waited = pluralize(validation.patience, "validation")
-        return StopResult(StopReason.PATIENCE, f"no better {validation.metric} in {waited}")
+        return StopResult(StopReason.PATIENCE, f"no better {validation.metric_name} in {waited}")
     if stopped_by_callback:
         return StopResult(StopReason.CALLBACK, "a callback stopped it")
     return None

@@ -161,8 +161,10 @@ def _patterns(names: Iterable[str]) -> list[str]:
     return list(found)
 
 
-def summarize(display: Display, model: DecoderModel, data: TrainingData, plan: BatchPlan, directory: Path) -> None:
-    """Say what is about to be trained, with the first epoch's plan."""
+def summarize(
+    display: Display, model: DecoderModel, data: TrainingData, plan: BatchPlan, directory: Path, metric: str
+) -> None:
+    """Say what is about to be trained, with the first epoch's plan, and what the lines of its validations mean."""
     tokenizers, shapes = data.tokenizers, plan.shapes()
     vocabulary = ", ".join(data.counts_by_side(*(tokenizer.vocabulary_size for tokenizer in tokenizers)))
     if len(data.sides) > 1 and tokenizers.source is tokenizers.target:
@@ -178,7 +180,9 @@ def summarize(display: Display, model: DecoderModel, data: TrainingData, plan: B
             "vocabulary": vocabulary,
             "tokens an epoch": ", ".join(data.counts_by_side(source, target)),
             "batches": f"{batches}, {plan.padding_ratio():.1%} padding",
-            "losses": "nats per target token; train loss is the mean since the last validation, with dropout",
+            "losses": "in nats (natural logarithm) per target token; perplexity is exp(valid loss); train loss is the "
+            "mean since the last validation, with dropout",
+            "*best*": f"the best {metric} on validation so far: this model is kept",
             "largest batches": "; ".join(describe_batch(data, plan, index) for index in plan.largest_batches()),
             "directory": str(directory),
         },

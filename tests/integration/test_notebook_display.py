@@ -32,7 +32,7 @@ def test_a_run_is_one_output_and_what_it_made_is_shown(tmp_path):
     assert len(run) == 2, "the plan, and all the rest"
     assert "planned:" in run[0].data["text/html"]
     shown = run[1].data["text/html"]
-    assert shown.index("parameters") < shown.index("<svg") < shown.index("perplexity") < shown.index("finished after")
+    assert shown.index("parameters") < shown.index("<svg") < shown.rindex("perplexity") < shown.index("finished: ")
     assert "<progress" not in shown, "which is over"
     assert ":hover" in translation[0].data["text/html"]
     assert "image/png" in figure[0].data

@@ -3,6 +3,7 @@
 import shlex
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -231,7 +232,11 @@ def test_an_alarm_is_said_when_it_begins_and_again_only_after_it_has_ended():
     losses = [6.2, 6.1, 5.0, 6.3]
     said = [monitor.record(entry) for entry in entries(*((6.5, loss, 0.0) for loss in losses), every=1000)]
     assert [len(texts) for texts in said] == [1, 0, 0, 1]
-    assert [entry["warnings"] for entry in monitor.history] == [["slow", *said[0]], [], [], said[3]]
+    assert [entry["new_warnings"] for entry in monitor.history] == [["slow", *said[0]], [], [], said[3]]
+    held = [entry["warnings"] for entry in monitor.history]
+    assert [texts[0] for texts in held] == ["slow"] * 4
+    assert [texts[1:] for texts in held] == [said[0], [ANY], [], said[3]]
+    assert "after update 2,000" in held[1][1], "it still holds, with the figures of now"
     assert monitor.said() == ["slow", *said[0], *said[3]]
 
 
@@ -250,7 +255,7 @@ def test_a_resumed_run_says_what_the_whole_one_does():
         assert resumed.history == whole.history
         assert resumed.said() == whole.said()
     whole.roll_back(1)
-    assert whole.said() == ["slow", *whole.history[0]["warnings"][1:]]
+    assert whole.said() == ["slow", *whole.history[0]["new_warnings"][1:]]
 
 
 def test_what_remains_is_what_holds_of_the_best_model():

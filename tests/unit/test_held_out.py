@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from seq2seq.config import validate_config
+from seq2seq.config.data import ValidConfig
 from seq2seq.corpora import SentencePair, filters, held_out, open_corpus
 from seq2seq.corpora.downloads.splits import assign_split
 from seq2seq.corpora.filters import FilterReport, filter_pairs
@@ -147,6 +148,25 @@ def test_fingerprints_follow_text_amount_and_side(write):
     found += [fingerprints(PAIRS[:-1], {"fraction": 0.1}), fingerprints(PAIRS, {"pairs": 20})]
     assert len({one for both in found for one in both}) == 8
     assert fingerprints(PAIRS, {"fraction": 0.1}) == found[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "held_out_before"),
+    [
+        ({"fraction": 0.1}, {"fraction": 0.1}, True),
+        ({"fraction": 0.1}, {"fraction": 0.05}, True),
+        ({"fraction": 0.1}, {"fraction": 0.2}, False),
+        ({"pairs": 50}, {"pairs": 50}, False),
+        ({"pairs": 50}, {"fraction": 0.1}, False),
+        ({"tsv": "valid.tsv"}, {"fraction": 0.1}, False),
+    ],
+)
+def test_only_a_fraction_holds_the_same_out_of_any_corpus(write, before, now, held_out_before):
+    assert held_out.was_held_out(ValidConfig(**before), ValidConfig(**now)) == held_out_before
+    if "tsv" not in before:
+        earlier, later = divide(corpora(write(PAIRS), before)), divide(corpora(write(PAIRS[300:]), now))
+        trained, validated = sources(earlier[0][0]), sources(later[1])
+        assert bool(trained & validated) != held_out_before
 
 
 def test_a_corpus_of_its_own_is_opened_as_it_is(write):

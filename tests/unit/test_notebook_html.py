@@ -118,13 +118,13 @@ def test_an_evaluation_is_a_line_in_a_shell_and_a_table_in_a_notebook():
 def test_a_run_is_a_curve_and_a_table_with_its_best_validation():
     entry = {"epoch": 1, "train_nll": 3.0, "valid_perplexity": 8.0, "bleu": None, "seconds": 61}
     history = [
-        entry | {"update": n, "valid_loss": 9.0 / n, "best": n == 2, "warnings": ["<slow>"] * (n == 3)}
+        entry | {"update": n, "valid_loss": 9.0 / n, "best": n == 2, "new_warnings": ["<slow>"] * (n == 3)}
         for n in range(1, 31)
     ]
     report = TrainingReport(Path("runs/x"), None, 30, 90.0, 4.5, history, ["<slow>", "copying is better"])
     html = report._repr_html_()
     text = Reader(html).text
-    assert text.startswith("30 updates in 1:30: interrupted")
+    assert text.startswith("30 updates: interrupted")
     assert len(re.findall("<tr", html)) == 1 + 1 + 12, "a header, the best one, the last ones"
     assert re.search(r"3\.0004\.500.*best", text)
     assert "update 3: warning: <slow>warning: copying is betterruns/x" in text
