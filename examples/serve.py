@@ -20,16 +20,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from seq2seq import Seq2SeqError, Translator
 
 
+EXPECTED = 'expected a POST of {"text": "A sentence."}, or of a list of sentences: {"text": ["One.", "Two."]}'
+
+
 class Handler(BaseHTTPRequestHandler):
-    """Answers POST requests with `{"text": ...}`, a sentence or a list of sentences."""
+    """Answers POST requests with `{"text": ...}`, a sentence or a list of sentences; what goes wrong is JSON, too."""
 
     def do_POST(self):
         try:
             text = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"]
             found = self.server.translator.translate([text] if isinstance(text, str) else list(text), attention=False)
             self.answer(200, {"translations": [translation.text for translation in found]})
-        except (AttributeError, KeyError, TypeError, ValueError, Seq2SeqError) as error:
-            self.answer(400, {"error": f'expected {{"text": "A sentence."}} or a list of sentences: {error!r}'})
+        except (KeyError, TypeError, ValueError):
+            self.send_error(400)
+        except Seq2SeqError as error:
+            self.answer(400, {"error": str(error)})
+
+    def send_error(self, code, message=None, explain=None):
+        """What the base class says in HTML, as of a GET request."""
+        self.answer(code, {"error": EXPECTED})
 
     def answer(self, status, values):
         self.send_response(status)

@@ -26,7 +26,7 @@ TARGET_COLUMNS = ["sentence", "position", "token", "log_prob", "entropy", "effec
 TARGET_COLUMNS += ["attended", "attended_token", "weight", "jump"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AttentionMap:
     """Attention of T target tokens to S source tokens, both with `</s>`.
 
@@ -42,6 +42,10 @@ class AttentionMap:
     weights: np.ndarray
     log_probs: np.ndarray
     head_weights: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        sides = ((self.target_tokens, "target token"), (self.source_tokens, "source token"))
+        return f"AttentionMap({' by '.join(pluralize(len(tokens), name) for tokens, name in sides)})"
 
 
 @check_arguments()

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from seq2seq.cli.console import check_writable, import_tensorflow, progress_bar, warn, write_json
-from seq2seq.cli.options import search_options, with_search_options
+from seq2seq.cli.options import load_recipe_and_options, with_search_options
 from seq2seq.config import TranslationConfig
 from seq2seq.extras import require_extra
 
@@ -43,16 +43,13 @@ def challenge(
             import matplotlib  # noqa: F401
     from seq2seq.analysis.challenge.sets import check_languages, plot_report, training_lexicon
     from seq2seq.analysis.challenge.sets import evaluate_challenge_sets as run
-    from seq2seq.model_directory.directory import load_recipe, read_metadata
 
-    read_metadata(model)
-    recipe = load_recipe(model, TranslationConfig)
+    recipe, options = load_recipe_and_options(model, TranslationConfig, search)
     check_languages(recipe)
     import_tensorflow()
     from seq2seq.inference.translator import Translator
 
     translator = Translator.load(model, on_warning=warn)
-    options = search_options(translator.options, search)
     with progress_bar("translating challenge sets", None) as advance:
         report = run(translator, items, seed, lexicon or training_lexicon(recipe), options, on_progress=advance)
     if as_json:

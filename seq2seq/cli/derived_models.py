@@ -30,8 +30,9 @@ def average(
     """
     if (last is None) == (best is None):
         raise typer.BadParameter("give one of --last N and --best N")
-    from seq2seq.model_directory.directory import load_model_config
+    from seq2seq.model_directory.directory import load_model_config, verify_directory
 
+    verify_directory(model)  # a wrong folder is an error before TensorFlow is loaded
     import_tensorflow()
     from seq2seq.training.averaging import average_checkpoints
 
@@ -46,9 +47,11 @@ def average(
 
 def quantize(model: Model) -> None:
     """Store the decoder with 8-bit weights, for faster decoding on the CPU with --int8."""
+    from seq2seq.config import TranslationConfig
     from seq2seq.model_directory.derived_files import DECODER_FILE
-    from seq2seq.model_directory.directory import WEIGHTS_FILE, checksums
+    from seq2seq.model_directory.directory import WEIGHTS_FILE, checksums, load_recipe
 
+    load_recipe(model, TranslationConfig)
     made_from = checksums(model)[WEIGHTS_FILE]  # before they are read: training may replace them at any time
     import_tensorflow()
     from seq2seq.inference.int8 import quantize_decoder

@@ -18,7 +18,8 @@ from seq2seq.cli.console import (
     warn,
     write_json,
 )
-from seq2seq.cli.options import flag, search_options, with_search_options
+from seq2seq.cli.options import flag, load_recipe_and_options, with_search_options
+from seq2seq.config import TranslationConfig
 from seq2seq.config.precision import Precision
 from seq2seq.corpora import read_lines
 from seq2seq.errors import EvaluationError
@@ -104,21 +105,16 @@ def _evaluate_model(
     language: str | None,
     search: dict[str, Any],
 ) -> "EvaluationReport":
-    from seq2seq.config import TranslationConfig
-    from seq2seq.model_directory.directory import load_recipe, read_metadata
-
-    read_metadata(model)  # a wrong folder is an error before TensorFlow is loaded
+    recipe, options = load_recipe_and_options(model, TranslationConfig, search)
     import_tensorflow()
     from seq2seq.evaluation.metrics import evaluate as run
     from seq2seq.inference.translator import Translator
 
     translator = Translator.load(model, precision, on_warning=warn)
-    data = load_recipe(model, TranslationConfig).data
-    language = language or (data.target_language if data else None)
+    language = language or (recipe.data.target_language if recipe.data else None)
     pairs = list(zip(sources, references[0], strict=True))
-    chosen = search_options(translator.options, search)
     with progress_bar("translating", len(sources)) as advance:
-        return run(translator, pairs, chosen, on_progress=advance, extra_references=references[1:], language=language)
+        return run(translator, pairs, options, on_progress=advance, extra_references=references[1:], language=language)
 
 
 def _aligned(files: Sequence[Path]) -> list[list[str]]:

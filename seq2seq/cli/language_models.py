@@ -18,8 +18,8 @@ from seq2seq.cli.console import (
     warn,
     write_json,
 )
-from seq2seq.cli.options import flag, search_options, with_search_options
-from seq2seq.config import GenerationOptions
+from seq2seq.cli.options import flag, load_recipe_and_options, with_search_options
+from seq2seq.config import GenerationOptions, LanguageModelConfig
 from seq2seq.config.precision import Precision
 from seq2seq.errors import ConfigError
 from seq2seq.plurals import pluralize
@@ -53,11 +53,12 @@ def generate(
     _check_search(search)
     if output is not None:
         check_writable(output)
+    given = {**search, "sample": "beam_size" not in search}
+    _, options = load_recipe_and_options(model, LanguageModelConfig, given)
     import_tensorflow()
     from seq2seq.inference.text_generator import TextGenerator
 
     generator = TextGenerator.load(model, precision)
-    options = search_options(generator.options, {**search, "sample": "beam_size" not in search})
     written = generator.generate(prompt, options)
     with open_output(output) as handle:
         handle.writelines(f"{hypothesis.text}\n" for hypothesis in written)
@@ -93,6 +94,9 @@ def perplexity(
 
     The last two can be compared between models with different tokenizers. Blank lines are skipped.
     """
+    from seq2seq.model_directory.directory import load_recipe
+
+    load_recipe(model, LanguageModelConfig)  # a wrong folder is an error before TensorFlow is loaded
     import_tensorflow()
     from seq2seq.inference.text_generator import TextGenerator
 

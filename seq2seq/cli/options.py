@@ -4,13 +4,15 @@ import inspect
 import re
 from collections.abc import Callable, Collection, Mapping
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from seq2seq.config import SearchOptions, Section
+from seq2seq.config import LanguageModelConfig, SearchOptions, Section
+from seq2seq.config.recipe import RecipeT
 from seq2seq.config.search import TextSearchOptions
 from seq2seq.errors import ConfigError
 
@@ -87,6 +89,23 @@ def search_options(base: OptionsT, given: Mapping[str, Any]) -> OptionsT:
         for key in ("temperature", "top_k", "top_p"):
             values[key] = given.get(key, type(base).model_fields[key].default)
     return section_from_flags(type(base), values)
+
+
+def load_recipe_and_options(model: Path, kind: type[RecipeT], given: Mapping[str, Any]) -> tuple[RecipeT, Any]:
+    """The recipe of a model, and `search_options` on the base of its own; no TensorFlow is needed for it.
+
+    Raises:
+        ConfigError: A value is not accepted.
+        ModelDirectoryError: There is no such model, or no such language model.
+    """
+    from seq2seq.model_directory.directory import load_recipe
+    from seq2seq.storage.files import expand_path
+
+    recipe = load_recipe(model, kind)
+    options: TextSearchOptions = search_options(recipe.search, given)
+    if isinstance(options, SearchOptions) and options.uses_fusion:
+        load_recipe(expand_path(str(options.language_model)), LanguageModelConfig)
+    return recipe, options
 
 
 def section_from_flags(section: type[SectionT], values: dict[str, Any]) -> SectionT:

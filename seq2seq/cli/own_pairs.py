@@ -67,12 +67,13 @@ def _plan(
     codes = None if languages is None else _two(languages, "-", "--languages", "two language codes, e.g. en-de")
     if numbers is not None and not all(number.isdecimal() for number in numbers):
         raise typer.BadParameter(f"--columns: expected two numbers, e.g. 1,2, found {columns!r}")
-    import_tensorflow()  # which the package `training` needs
     from seq2seq.corpora.survey import detect_pairs
-    from seq2seq.training.planning import describe_recipe, plan_training
 
     found = detect_pairs(files, None if numbers is None else (int(numbers[0]), int(numbers[1])), codes)
     say(found.description)
+    import_tensorflow()  # which the package `training` needs
+    from seq2seq.training.planning import describe_recipe, plan_training
+
     with stderr.status("surveying the text"):
         recipe, survey = plan_training(found, minutes, overrides=overrides)
     left_out = f" (left out: {survey.dropped})" if survey.dropped else ""

@@ -11,6 +11,7 @@ from rich.console import Console
 from seq2seq.cli.console import import_tensorflow, print_stderr, print_stdout
 from seq2seq.cli.next_steps import commands_after_run, show_translations
 from seq2seq.cli.own_pairs import load_or_plan
+from seq2seq.config import Config
 from seq2seq.errors import ConfigError
 
 EXIT_INTERRUPTED = 130
@@ -92,6 +93,8 @@ def train(
         print(dump(config), end="")
         return
 
+    if not output.is_dir():  # a run that resumes has all of them
+        _check_models(config)
     import_tensorflow()
     from seq2seq.training import train as run
 
@@ -105,6 +108,21 @@ def train(
     print_stdout(commands_after_run(config, report))
     if report.remaining_warnings:
         print_stdout(f"warning: read the warnings above before you use {output}: they apply to this model")
+
+
+def _check_models(config: Config) -> None:
+    """See that the folders of the models that a run begins from are there, before TensorFlow is loaded.
+
+    Raises:
+        CorpusError: An environment variable in a path is not set.
+        ModelDirectoryError: There is no such folder.
+    """
+    from seq2seq.model_directory.directory import read_metadata
+    from seq2seq.storage.files import expand_path
+
+    for model in (config.training.warm_start, config.tokenizer.from_model):
+        if model is not None and not expand_path(model).is_dir():
+            read_metadata(expand_path(model))  # which raises
 
 
 def set_tf_config(workers: str | None, index: int | None) -> None:

@@ -18,7 +18,8 @@ from seq2seq.cli.console import (
     progress_bar,
     warn,
 )
-from seq2seq.cli.options import search_options, with_search_options
+from seq2seq.cli.options import load_recipe_and_options, with_search_options
+from seq2seq.config import TranslationConfig
 from seq2seq.config.precision import Precision
 from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.inference.output import OutputFormat, translate_to_rows
@@ -119,12 +120,12 @@ def translate(
         check_writable(files[1], inputs=files[0])
     from seq2seq.model_directory.directory import read_metadata
 
-    scores = read_metadata(model)["scores"]  # a wrong folder is an error before TensorFlow is loaded
+    _, options = load_recipe_and_options(model, TranslationConfig, search)
+    scores = read_metadata(model)["scores"]
     import_tensorflow()
     from seq2seq.inference.translator import Translator
 
     translator = Translator.load(model, precision, on_warning=warn)
-    options = search_options(translator.options, search)
     translator.check(options)
     output_format = output_format or ("tsv" if several else "text")
     if files is None:

@@ -17,7 +17,8 @@ SAMPLE_LINES = 2000
 HEAD_BYTES = 2**16
 MOST = 0.9  # minimum share of the lines or cells of a kind
 
-MAGIC = {b"PK\x03\x04": "a zip archive, as .xlsx and .docx are", b"\x1f\x8b": "gzip without .gz in its name"}
+GZIP = b"\x1f\x8b"
+MAGIC = {b"PK\x03\x04": "a zip archive, as .xlsx and .docx are", GZIP: "gzip without .gz in its name"}
 MAGIC |= {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"%PDF": "PDF"}
 MARKUP = re.compile(
     r"\s*<(\?xml|!doctype|tmx|xliff|html|body|url|doc|talkid|keywords|speaker|title|srcset|refset|tstset|mteval)\b",
@@ -26,7 +27,8 @@ MARKUP = re.compile(
 ATTRIBUTION = re.compile(r"\bCC[ -]?(BY|0)\b|\bAttribution\b|tatoeba\.org|^https?://\S+$", re.IGNORECASE)
 QUOTED = re.compile(r'"(?:[^"]|"")*"')
 LANGUAGE_CODE = "a language code"
-NEVER_SENTENCES = ("numbers", "identifiers", "attribution", LANGUAGE_CODE)
+SYMBOLS = "symbols without a letter or digit"
+NEVER_SENTENCES = ("numbers", SYMBOLS, "identifiers", "attribution", LANGUAGE_CODE)
 SIDE_NAMES = {"source", "src", "target", "tgt", "trg", "original", "translation", "reference", "text", "sentence"}
 MAX_HEADING_WORDS = 3
 
@@ -59,10 +61,12 @@ def read_sample(path: Path) -> list[str]:
         head = handle.read(HEAD_BYTES)
     found = next((what for magic, what in MAGIC.items() if head.startswith(magic)), None)
     remedy = "Give plain text, one sentence or pair per line."
+    if head.startswith(GZIP):
+        remedy = f"Rename it to {path.name}.gz."
     if found is None and b"\0" in head:
-        found = "UTF-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head[1:2] == b"\0" else "a binary file"
-        order = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-16le"
-        remedy = f"Convert it with `iconv -f {order} -t utf-8`." if found == "UTF-16" else remedy
+        found, encoding = "a binary file", _utf_16(head)
+        if encoding is not None:
+            found, remedy = "UTF-16", f"Convert it with `iconv -f {encoding} -t utf-8`."
     if found is None and b"\r" in head and b"\n" not in head:
         found, remedy = "lines that end with CR alone", "Convert it with `tr '\\r' '\\n'`."
     if found is not None:
@@ -76,6 +80,14 @@ def read_sample(path: Path) -> list[str]:
             "line."
         )
     return lines
+
+
+def _utf_16(head: bytes) -> str | None:
+    """The name of the encoding of a text in UTF-16, by its mark or by the zero in one of the first two bytes."""
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    first, second = head[0] == 0, head[1:2] == b"\0"
+    return None if first == second else "utf-16be" if first else "utf-16le"
 
 
 def read_columns(path: Path, given: tuple[int, int] | None = None) -> list[Column]:
@@ -146,7 +158,7 @@ def _is_odd_one(column: Column) -> bool:
     if column.kind not in NEVER_SENTENCES:
         return False
     others = (cell for cell in column.cells if cell.strip())
-    return _kind([column.first]) is None and all(_kind([cell]) == column.kind for cell in others)
+    return _kind([column.first]) is None and all(_kind([cell]) in (column.kind, SYMBOLS) for cell in others)
 
 
 def _column(number: int, first: str, *cells: str) -> Column:
@@ -170,7 +182,7 @@ def _kind(cells: Sequence[str]) -> str | None:
         return sum(1 for cell in cells if holds(cell)) >= MOST * len(cells)
 
     if most(lambda cell: not any(map(str.isalpha, cell))):
-        return "numbers"
+        return "numbers" if any(map(str.isnumeric, "".join(cells))) else SYMBOLS
     if most(ATTRIBUTION.search):
         return "attribution"
     if most(lambda cell: not re.search(r"\s", cell) and re.search("[0-9]", cell)):

@@ -17,6 +17,7 @@ import sentencepiece
 from seq2seq.arguments import check_arguments
 from seq2seq.config.data import TargetTokenizerConfig
 from seq2seq.errors import TokenizerError
+from seq2seq.plurals import pluralize
 from seq2seq.storage.files import atomic_write
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
@@ -216,6 +217,9 @@ class Tokenizer:
         with atomic_write(Path(path), len(self.model)) as partial:
             partial.write_bytes(self.model)
 
+    def __repr__(self) -> str:
+        return f"Tokenizer({pluralize(self.vocabulary_size, 'piece')})"
+
     def fingerprint(self) -> str:
         """SHA-256 of the model, in hexadecimal."""
         return hashlib.sha256(self.model).hexdigest()
@@ -265,6 +269,11 @@ class Tokenizers(NamedTuple):
     def vocabulary_sizes(self) -> tuple[int, int]:
         """Of source and target."""
         return self.source.vocabulary_size, self.target.vocabulary_size
+
+    def describe_sizes(self) -> str:
+        """`1,600 joint`, or `1,600 source, 1,700 target`."""
+        source, target = (f"{size:,}" for size in self.vocabulary_sizes)
+        return f"{source} joint" if self.source is self.target else f"{source} source, {target} target"
 
     def files(self) -> dict[str, Tokenizer]:
         """File names in a model directory."""

@@ -34,7 +34,7 @@ BATCH_TOKENS = 4000  # padded, that are read at once
 MAX_LOGITS = 32_000_000  # computed at once, 128 MB: neither a large vocabulary nor a long line takes more
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PerplexityReport:
     """How well a language model predicts text; lower is better.
 
@@ -77,6 +77,12 @@ class PerplexityReport:
             "perplexity_per_word": self.per_word,
             "bits_per_character": self.bits_per_character,
         }
+
+    def __repr__(self) -> str:
+        return (
+            f"PerplexityReport({self.per_token:.2f} per token, {self.per_word:.2f} per word, "
+            f"{self.bits_per_character:.3f} bits per character, {pluralize(self.sentences, 'sentence')})"
+        )
 
     def _repr_html_(self) -> str:
         return html_facts(
@@ -149,6 +155,10 @@ class TextGenerator:
         generator = cls(model, tokenizer, options=config.search, on_warning=on_warning)
         generator._origin = origin
         return generator
+
+    def __repr__(self) -> str:
+        parameters = pluralize(self.model.count_params(), "parameter")
+        return f"TextGenerator({parameters}, vocabulary {self.tokenizer.vocabulary_size:,})"
 
     @check_arguments()
     def save(self, directory: str | Path) -> None:

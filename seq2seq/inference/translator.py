@@ -27,6 +27,7 @@ from seq2seq.model_directory.model import Origin, load_model, read_origin, saved
 from seq2seq.models.base import check_tokenizers
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.notebook_html import html_facts
+from seq2seq.plurals import pluralize
 
 CHUNK_SENTENCES = 2_000  # sentences in memory at once when streaming
 
@@ -122,15 +123,21 @@ class Translator:
         with saved_model(Path(directory), self.model, self.tokenizers, self.options, self._origin) as partial:
             self.step_sources.save(partial)
 
+    def __repr__(self) -> str:
+        facts = self._facts()
+        return f"{type(self).__name__}({facts['model']}, vocabulary {facts['vocabulary']}, {facts['search']})"
+
     def _repr_html_(self) -> str:
-        sizes = [f"{tokenizer.vocabulary_size:,}" for tokenizer in self.tokenizers]
-        joint = self.tokenizers.source is self.tokenizers.target
-        facts = {
-            "model": f"{self.model.count_params():,} parameters",
-            "vocabulary": f"{sizes[0]} joint" if joint else f"{sizes[0]} source, {sizes[1]} target",
-            "search": f"beam {self.options.beam_size}, length penalty {self.options.length_penalty:g}",
+        return html_facts("Translator", self._facts())
+
+    def _facts(self) -> dict[str, str]:
+        penalty = self.options.length_penalty
+        normalised = penalty if isinstance(penalty, str) else f"{penalty:g}"
+        return {
+            "model": pluralize(self.model.count_params(), "parameter"),
+            "vocabulary": self.tokenizers.describe_sizes(),
+            "search": f"beam {self.options.beam_size}, length penalty {normalised}",
         }
-        return html_facts("Translator", facts)
 
     @check_arguments()
     def check(self, options: SearchOptions) -> None:

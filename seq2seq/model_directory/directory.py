@@ -167,11 +167,12 @@ def load_model_config(folder: Path) -> Config:
 
 
 def load_recipe(folder: Path, kind: type[RecipeT]) -> RecipeT:
-    """`load_model_config`, and see that it is of a kind that its reader can use.
+    """`load_model_config` of a model, and see that it is of a kind that its reader can use.
 
     Raises:
-        ModelDirectoryError: It holds a model of another task, or no recipe.
+        ModelDirectoryError: There is no model, or one of another task.
     """
+    read_metadata(folder)
     config = load_model_config(folder)
     if isinstance(config, kind):
         return config

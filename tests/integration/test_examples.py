@@ -128,7 +128,11 @@ def test_serve_answers_threads_as_one_translator_does(tmp_path):
             with pytest.raises(HTTPError) as error:
                 post(server, wrong)
             assert error.value.code == 400, wrong
-            assert "a list of sentences" in json.loads(error.value.read())["error"]
+            assert json.loads(error.value.read())["error"].startswith('expected a POST of {"text": "A sentence."}, or')
+        with pytest.raises(HTTPError) as error, urlopen(f"http://localhost:{server.server_port}"):
+            pass
+        assert error.value.headers["Content-Type"] == "application/json"
+        assert "expected a POST" in json.loads(error.value.read())["error"]
     finally:
         server.shutdown()
         thread.join()

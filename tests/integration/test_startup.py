@@ -16,7 +16,21 @@ HEAVY = ("tensorflow", "keras", "sacrebleu", "numpy")
         ("from seq2seq.cli import main; main(['train', '--help'])", ()),
         ("from seq2seq.cli import main; main(['train', 'quickstart', '--dump-config'])", ()),
         ("from seq2seq.cli import main; main(['inspect', 'nowhere'])", ("numpy",)),
-        ("from seq2seq.cli import main; main(['average', 'nowhere'])", ()),
+        ("from seq2seq.cli import main; main(['average', 'nowhere', '-o', 'x', '--last', '2'])", ("numpy",)),
+        ("from seq2seq.cli import main; main(['generate', 'nowhere'])", ("numpy",)),
+        ("from seq2seq.cli import main; main(['perplexity', 'nowhere'])", ("numpy",)),
+        ("from seq2seq.cli import main; main(['shortlist', 'nowhere'])", ("numpy",)),
+        ("from seq2seq.cli import main; main(['challenge', 'nowhere'])", ("numpy",)),
+        (
+            "from seq2seq.cli import main; main(['train', 'quickstart', '-o', 'x',"
+            "'--set', 'training.warm_start=nowhere'])",
+            ("numpy",),
+        ),
+        (
+            "from seq2seq.cli import main; main(['train', 'quickstart', '-o', 'x',"
+            "'--set', 'tokenizer.from_model=nowhere'])",
+            ("numpy",),
+        ),
         ("from seq2seq.cli import main; main(['translate', 'nowhere'])", ("numpy",)),
         ("from seq2seq.cli import main; main(['quantize', 'nowhere'])", ("numpy",)),
         (
@@ -39,6 +53,8 @@ def test_light_modules_stay_light(code, allowed):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     loaded = done.stdout.rpartition("LOADED ")[2].strip()
     assert set(eval(loaded)) <= set(allowed), loaded
+    if "nowhere" in code:
+        assert "nowhere: no such folder" in done.stderr
 
 
 def test_another_keras_backend_is_an_error():

@@ -17,6 +17,10 @@ def texts(labels):
     return [label.get_text() for label in labels]
 
 
+def test_a_map_is_a_line_in_a_shell():
+    assert repr(MAP) == "AttentionMap(2 target tokens by 3 source tokens)"
+
+
 def test_a_map_has_its_tokens_and_margins():
     figure = plots.plot_attention(MAP, "title")
     above, heat, right = figure.axes[:3]

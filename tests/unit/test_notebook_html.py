@@ -132,10 +132,13 @@ def test_a_run_is_a_curve_and_a_table_with_its_best_validation():
 
 
 def test_other_reports_are_tables():
-    text = Reader(PerplexityReport(2, 10, 8, 40, 1, 20.0)._repr_html_()).text
-    assert "perplexity per token7.39" in text
-    report = ChallengeReport((Accuracy("case <1>", 10, 9),), (Accuracy("1-4", 4, 2),))
+    report = PerplexityReport(2, 10, 8, 40, 1, 20.0)
+    assert "perplexity per token7.39" in Reader(report._repr_html_()).text
+    assert repr(report) == "PerplexityReport(7.39 per token, 12.18 per word, 0.721 bits per character, 2 sentences)"
+    report = ChallengeReport((Accuracy("case <1>", 10, 9), Accuracy("order", 5, 1)), (Accuracy("1-4", 4, 2),))
     assert "case <1>90.0%" in Reader(report._repr_html_()).text
+    assert repr(report) == "ChallengeReport(10 of 15 sentences correct; weakest: order, 20.0%)"
+    assert repr(ChallengeReport((), ())) == "ChallengeReport(0 of 0 sentences correct)"
 
 
 @pytest.mark.parametrize("kind", [Seq2Seq, LanguageModel])

@@ -166,6 +166,11 @@ def test_columns_that_cannot_be_told(write):
         "'Die Kinder spielen im Garten h'; column 3: 'Les enfants jouent dans le jar'; column 4: numbers. Say which "
         "ones are source and target: --columns 1,2."
     )
+    smileys = ["\N{GRINNING FACE}", "\N{SLICE OF PIZZA}", "-"] * 2
+    assert "found 1. column 1: symbols without a letter or digit; column 2: 'Die" in message(
+        [write(rows(smileys, GERMAN))]
+    )
+    assert detect_pairs([write(rows(smileys, smileys[::-1]))], columns=(2, 1)).corpus.columns == (2, 1)
     assert "found 1. column 1: numbers; column 2: 'Die" in message([write(rows(IDS, GERMAN))])
     assert "expected two of the columns 1 to 2, found --columns 1,3." in message([write(["a\tb"])], columns=(1, 3))
     assert "--columns 2,2" in message([write(["a\tb"])], columns=(2, 2))
@@ -206,8 +211,10 @@ QUOTED = "found cells in quotation marks, as spreadsheets and CSV write them"
         ("schön\tbeau\n".encode("latin-1"), "pairs.tsv:1: expected UTF-8, found byte 0xf6"),
         (b"One.\tEins.\rTwo.\tZwei.\r", "found lines that end with CR alone. Convert it with `tr '\\r' '\\n'`."),
         (b"PK\x03\x04rest", "found a zip archive, as .xlsx and .docx are."),
-        (gzip.compress(b"One.\tEins.\n", mtime=0), "found gzip without .gz in its name."),
+        (gzip.compress(b"One.\tEins.\n", mtime=0), "found gzip without .gz in its name. Rename it to pairs.tsv.gz."),
+        ("One.\tEins.\n".encode("utf-16-be"), "found UTF-16. Convert it with `iconv -f utf-16be -t utf-8`."),
         (b"\x7fELF\0\x01", "found a binary file."),
+        (b"\0" * 4000, "found a binary file."),
         (b'<?xml version="1.0"?>\n<tmx>\n', "found markup, <?xml>."),
         (b"<url>http://example.org</url>\nOne.\n", "found markup, <url>."),
     ],

@@ -54,6 +54,10 @@ def tiny():
     return generator_of(["ab", "ba a", "b"], model_type="char", vocabulary_size=8)
 
 
+def test_a_generator_is_a_line_in_a_shell(words):
+    assert repr(words) == f"TextGenerator({words.model.count_params():,} parameters, vocabulary 36)"
+
+
 def distributions(generator, ids):
     """Log-probabilities (T, V) of what could stand in each of T places, given the token ids before it."""
     memory, state = generator.model.encode(tf.constant([[EOS_ID]]))

@@ -48,6 +48,16 @@ def options(**values):
     return SearchOptions(**{"beam_size": 3, "max_length_factor": 1.0, "max_length_extra": 5} | values)
 
 
+@pytest.mark.parametrize(("penalty", "said"), [(0.6, "0.6"), ("average", "average")])
+def test_a_translator_is_a_line_in_a_shell_and_a_table_in_a_notebook(translator, penalty, said):
+    model, tokenizers = translator.model, translator.tokenizers
+    shown = Translator(model, *tokenizers, options=options(length_penalty=penalty))
+    search = f"beam 3, length penalty {said}"
+    assert repr(shown) == f"Translator({model.count_params():,} parameters, vocabulary 50 joint, {search})"
+    assert search in shown._repr_html_()
+    assert repr(tokenizers.source) == "Tokenizer(50 pieces)"
+
+
 @pytest.mark.parametrize("beam_size", [1, 3])
 def test_line_n_answers_line_n_and_blank_stays_blank(translator, beam_size):
     results = translator.translate(SENTENCES, options(beam_size=beam_size))

@@ -23,6 +23,7 @@ from seq2seq.notebook_html import html_block, html_table
 from seq2seq.phrasebook.grammar import Grammar
 from seq2seq.phrasebook.grammar.phenomena import split_words
 from seq2seq.phrasebook.phrasebook import LEXICONS, assign_split, load_grammar
+from seq2seq.plurals import pluralize
 
 if TYPE_CHECKING:
     from seq2seq.config import Config, SearchOptions
@@ -74,12 +75,18 @@ class Accuracy:
         return asdict(self) | {"accuracy": self.value, "low": low, "high": high}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ChallengeReport:
     """Accuracy by phenomenon, and of long distances by the number of words between; both in order."""
 
     by_phenomenon: tuple[Accuracy, ...]
     by_distance: tuple[Accuracy, ...]
+
+    def __repr__(self) -> str:
+        correct, total = (sum(getattr(one, name) for one in self.by_phenomenon) for name in ("correct", "total"))
+        ranked = sorted(self.by_phenomenon, key=lambda one: one.value)
+        weakest = "".join(f"; weakest: {one.name}, {one.value:.1%}" for one in ranked[:1])
+        return f"ChallengeReport({correct:,} of {pluralize(total, 'sentence')} correct{weakest})"
 
     def as_dict(self) -> dict[str, Any]:
         return {name: [accuracy.as_dict() for accuracy in part] for name, part in vars(self).items()}
