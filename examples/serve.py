@@ -19,7 +19,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from seq2seq import Seq2SeqError, Translator
 
-
 EXPECTED = 'expected a POST of {"text": "A sentence."}, or of a list of sentences: {"text": ["One.", "Two."]}'
 
 

@@ -63,13 +63,11 @@ def _plan(
     say: Callable[[str], None],
 ) -> TranslationConfig:
     """Plan the recipe for files of pairs, and report what was found and chosen."""
-    numbers = None if columns is None else _two(columns, ",", "--columns", "two numbers, e.g. 1,2")
-    codes = None if languages is None else _two(languages, "-", "--languages", "two language codes, e.g. en-de")
-    if numbers is not None and not all(number.isdecimal() for number in numbers):
-        raise typer.BadParameter(f"--columns: expected two numbers, e.g. 1,2, found {columns!r}")
+    numbers = None if columns is None else _column_numbers(columns)
+    from seq2seq.corpora.languages import language_pair
     from seq2seq.corpora.survey import detect_pairs
 
-    found = detect_pairs(files, None if numbers is None else (int(numbers[0]), int(numbers[1])), codes)
+    found = detect_pairs(files, numbers, None if languages is None else language_pair(languages))
     say(found.description)
     import_tensorflow()  # which the package `training` needs
     from seq2seq.training.planning import describe_recipe, plan_training
@@ -85,8 +83,8 @@ def _plan(
     return recipe
 
 
-def _two(text: str, separator: str, option: str, expected: str) -> tuple[str, str]:
-    parts = text.split(separator)
-    if len(parts) != 2 or not all(parts):
-        raise typer.BadParameter(f"{option}: expected {expected}, found {text!r}")
-    return parts[0], parts[1]
+def _column_numbers(text: str) -> tuple[int, int]:
+    numbers = text.split(",")
+    if len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
+        raise typer.BadParameter(f"--columns: expected two numbers, e.g. 1,2, found {text!r}")
+    return int(numbers[0]), int(numbers[1])

@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from seq2seq.config.data import CODE
+from seq2seq.errors import CorpusError
+
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
+
+ISO_639_1 = re.compile(
+    "a[abefkmnrsvyz]|b[aegimnors]|c[aehorsuvy]|d[aevz]|e[elnostu]|f[afijory]|g[adlnuv]|h[aeiortuyz]|"
+    "i[adegikostu]|j[av]|k[agijklmnorsuvwy]|l[abginotuv]|m[ghiklnrsty]|n[abdeglnorvy]|o[cjmrs]|p[ailst]|q[u]|"
+    "r[mnouw]|s[acdeghiklmnoqrstuvw]|t[aeghiklnorstwy]|u[gkrz]|v[eio]|w[ao]|x[h]|y[io]|z[ahu]"
+)
 
 # Letters by Unicode block, which distinguish Chinese, Japanese and Korean.
 KANA = re.compile("[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
@@ -38,6 +47,30 @@ def language_code(name: str) -> str | None:
     """The shortest ISO 639 code of a language by a code (`de`, `deu`, `de-AT`) or a name (`German`, `Deutsch`)."""
     plain = name.strip().casefold()
     return _codes().get(plain) or _codes().get(re.split("[-_]", plain)[0] if len(plain) <= 7 else "")
+
+
+def language_pair(given: str | Sequence[str]) -> tuple[str, str]:
+    """The codes of two languages, from `"en-de"` or from two codes or names.
+
+    Raises:
+        CorpusError: They are not two, or are the same, or one of two letters is not in ISO 639-1. A code of three
+            letters is not looked up: there are thousands.
+    """
+    parts = given.split("-") if isinstance(given, str) else list(given)
+    codes = [language_code(part) or part for part in parts]
+    unknown = [
+        code for code in codes if not re.fullmatch(CODE, code) or (len(code) == 2 and not ISO_639_1.fullmatch(code))
+    ]
+    if len(codes) == 2 and codes[0] != codes[1] and not unknown:
+        return codes[0], codes[1]
+    hint = ""
+    if len(codes) > 2:
+        hint = " Leave out scripts and regions: zh-en instead of zh-Hans-en."
+    elif unknown:
+        hint = f" '{unknown[0]}' is none."
+    raise CorpusError(
+        f"languages: expected two different ISO 639 codes, e.g. en-de, found {'-'.join(map(str, parts))}.{hint}"
+    )
 
 
 def language_name(code: str) -> str:

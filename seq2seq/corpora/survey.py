@@ -9,10 +9,9 @@ from pathlib import Path
 
 from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, FilterConfig
-from seq2seq.config.data import CODE
 from seq2seq.corpora.columns import NEVER_SENTENCES, Column, has_header, header_language, read_columns, read_sample
 from seq2seq.corpora.filters import FilterReport, filter_pairs
-from seq2seq.corpora.languages import identify_language, language_code, language_name, may_be_in
+from seq2seq.corpora.languages import identify_language, language_code, language_name, language_pair, may_be_in
 from seq2seq.corpora.readers import SentencePair, chunks, open_corpus
 from seq2seq.errors import CorpusError
 from seq2seq.storage.files import resolve_file
@@ -130,7 +129,7 @@ def detect_pairs(
     """
     names = [str(file) for file in files]
     if languages is not None:
-        languages = _checked(languages)
+        languages = language_pair(languages)
     if len(names) == 1:
         return _detect_in_table(names[0], columns, languages)
     if len(names) != 2:
@@ -141,15 +140,6 @@ def detect_pairs(
     if columns is not None:
         raise CorpusError(f"--columns is for one file of tab-separated columns, found two: {' and '.join(names)}.")
     return _detect_in_two_files(names[0], names[1], languages)
-
-
-def _checked(languages: tuple[str, str]) -> tuple[str, str]:
-    source, target = (language_code(name) or name for name in languages)
-    if source == target or not all(re.fullmatch(CODE, code) for code in (source, target)):
-        raise CorpusError(
-            f"--languages: expected two different ISO 639 codes, e.g. en-de, found {'-'.join(map(str, languages))}."
-        )
-    return source, target
 
 
 def _detect_in_table(name: str, given: tuple[int, int] | None, languages: tuple[str, str] | None) -> DetectedPairs:

@@ -14,9 +14,9 @@ from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, TranslationConfig
 from seq2seq.config.data import ValidConfig
 from seq2seq.corpora.in_memory import collect_pairs, pair_files, write_pairs
-from seq2seq.corpora.languages import identify_language
+from seq2seq.corpora.languages import identify_language, language_pair
 from seq2seq.corpora.survey import DetectedPairs, detect_pairs
-from seq2seq.errors import ConfigError, TrainingError
+from seq2seq.errors import TrainingError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import CONFIG, METADATA
 from seq2seq.plurals import pluralize
@@ -77,7 +77,7 @@ def train_pairs(
         console, callbacks: See `train`.
 
     Raises:
-        CorpusError: `pairs` has another form, or a sentence is not a string.
+        CorpusError: `pairs` has another form, a sentence is not a string, or `languages` are not two ISO 639 codes.
         TrainingError: The directory has a run on other pairs; the run was interrupted before its first validation;
             or see `train`.
         ConfigError: See `load_config`.
@@ -110,14 +110,15 @@ def plan_pairs(
     overrides: Overrides = (),
 ) -> TranslationConfig:
     """Plan a recipe for pairs, which are written into `folder` if they come from memory; see `train_pairs`."""
-    detected = _locate(pairs, folder, "pairs", _languages(languages), columns)
+    codes = None if languages is None else language_pair(languages)
+    detected = _locate(pairs, folder, "pairs", codes, columns)
     held_out = None
     if isinstance(valid, Integral) and not isinstance(valid, bool):
         held_out = ValidConfig(pairs=int(valid))
     elif isinstance(valid, Real) and not isinstance(valid, bool):
         held_out = ValidConfig(fraction=float(valid))
     elif valid is not None:
-        corpus = _locate(valid, folder, "valid", _languages(languages), columns).corpus
+        corpus = _locate(valid, folder, "valid", codes, columns).corpus
         held_out = ValidConfig(**corpus.model_dump(exclude_unset=True))
     recipe, _ = plan_training(detected, minutes, held_out, overrides)
     return recipe
@@ -146,15 +147,3 @@ def _locate(pairs: Any, folder: Path, name: str, languages: tuple[str, str] | No
         found.target_language or identify_language([pair.target for pair in found.pairs]),
     )
     return DetectedPairs(CorpusConfig(tsv=str(path)), source, target, f"{path}: {source} to {target}")
-
-
-def _languages(given: str | tuple[str, str] | None) -> tuple[str, str] | None:
-    """`("en", "de")` of `"en-de"`.
-
-    Raises:
-        ConfigError: It is something else.
-    """
-    parts = given.split("-") if isinstance(given, str) else given
-    if parts is None or len(parts) == 2:
-        return None if parts is None else (parts[0], parts[1])
-    raise ConfigError(f"languages: expected source and target, as 'en-de', found {given!r}.")

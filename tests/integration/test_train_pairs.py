@@ -11,7 +11,7 @@ import pytest
 from seq2seq import Translator, compare_cells, evaluate, load_config, plot_history, train_pairs
 from seq2seq.corpora.in_memory import collect_pairs
 from seq2seq.corpora.survey import survey_corpus
-from seq2seq.errors import ArgumentError, ConfigError, TrainingError
+from seq2seq.errors import ArgumentError, CorpusError, TrainingError
 from seq2seq.training import train
 from seq2seq.training.pairs import plan_pairs
 from seq2seq.training.planning import plan_held_out
@@ -114,7 +114,7 @@ def test_files_are_left_where_they_are(tmp_path):
 def test_white_space_that_a_tsv_cannot_hold_is_said(tmp_path):
     with pytest.warns(UserWarning, match="1 of 201 pairs has tabs, line breaks or broken characters"):
         plan_pairs([("two\nlines", "zwei\tSpalten"), *PAIRS], tmp_path)
-    with pytest.raises(ConfigError, match="languages: expected source and target, as 'en-de', found 'en'"):
+    with pytest.raises(CorpusError, match=r"languages: expected two different ISO 639 codes, .*found en"):
         plan_pairs(PAIRS, tmp_path, languages="en")
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from seq2seq.config import FilterConfig
 from seq2seq.corpora import open_corpus
+from seq2seq.corpora.languages import language_pair
 from seq2seq.corpora.survey import detect_pairs, survey_corpus
 from seq2seq.errors import CorpusError
 
@@ -266,10 +267,28 @@ def test_two_files_that_do_not_go_together(write):
     assert message(["absent.tsv"]).startswith("absent.tsv: no such file")
 
 
-@pytest.mark.parametrize("languages", [("en", "eng"), ("en", "Klingon"), ("e", "de")])
-def test_wrong_languages(write, languages):
+@pytest.mark.parametrize(
+    ("languages", "hint"),
+    [
+        (("en", "eng"), ""),
+        (("en", "Klingon"), " 'Klingon' is none."),
+        (("e", "de"), " 'e' is none."),
+        (("xx", "yy"), " 'xx' is none."),
+    ],
+)
+def test_wrong_languages(write, languages, hint):
     said = message([write(rows(ENGLISH, GERMAN))], languages=languages)
-    assert said == f"--languages: expected two different ISO 639 codes, e.g. en-de, found {'-'.join(languages)}."
+    assert said == f"languages: expected two different ISO 639 codes, e.g. en-de, found {'-'.join(languages)}.{hint}"
+
+
+def test_two_languages_in_one_word():
+    assert language_pair("en-de") == ("en", "de")
+    assert language_pair(("zh-Hans", "English")) == ("zh", "en")
+    assert language_pair("mi-tlh") == ("mi", "tlh")
+    with pytest.raises(CorpusError, match=r"found zh-Hans-en\. Leave out scripts and regions: zh-en"):
+        language_pair("zh-Hans-en")
+    with pytest.raises(CorpusError, match=r"found german\.$"):
+        language_pair("german")
 
 
 def test_a_survey_counts_what_the_filters_keep(write):
