@@ -16,6 +16,7 @@ from seq2seq.errors import CorpusError
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
+# Codes of two letters.
 ISO_639_1 = re.compile(
     "a[abefkmnrsvyz]|b[aegimnors]|c[aehorsuvy]|d[aevz]|e[elnostu]|f[afijory]|g[adlnuv]|h[aeiortuyz]|"
     "i[adegikostu]|j[av]|k[agijklmnorsuvwy]|l[abginotuv]|m[ghiklnrsty]|n[abdeglnorvy]|o[cjmrs]|p[ailst]|q[u]|"

@@ -35,6 +35,17 @@ def test_a_map_has_its_tokens_and_margins():
     assert len(plain.axes) == 2  # the map and its colours
 
 
+@pytest.mark.parametrize("size", [2, 30])
+def test_the_names_of_axes_fit_beside_them(size):
+    names = [f"▁w{number}" for number in range(size)]
+    figure = plots.plot_attention(AttentionMap(names, names, np.eye(size, dtype="f"), np.zeros(size, "f")), "A title.")
+    figure.canvas.draw()
+    above, heat = figure.axes[:2]
+    for axes in (above, heat):
+        name, beside = axes.yaxis.label.get_window_extent(), axes.get_window_extent()
+        assert beside.y0 - 1 <= name.y0 < name.y1 <= beside.y1 + 1, axes.get_ylabel()
+
+
 def test_heads_are_drawn_apart():
     figure = plots.plot_attention_heads(MAP)
     assert [axes.get_title() for axes in figure.axes[:3]] == ["head 1", "head 2", "mean"]

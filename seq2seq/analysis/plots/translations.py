@@ -20,6 +20,7 @@ with require_extra("analysis", needed_by=__name__):
     from matplotlib.lines import Line2D
 
 COLOURS = {"alive": "tab:blue", "finished": "tab:green", "pruned": "0.72"}  # of a tree's nodes
+MIN_MAP_INCHES = 1.4  # width and height of a map
 LAYER_WIDTH = 0.28  # between the layers of a position, in positions
 
 
@@ -44,16 +45,16 @@ def plot_attention(attention: Translation | AttentionMap, title: str | None = No
     rows, columns = attention_map.weights.shape
     if not rows:
         raise ValueError("a blank sentence has no attention to draw.")
-    size = (2.4 + 0.42 * columns + 1.6 * margins, 1.5 + 0.33 * rows + 1.0 * margins)
-    figure = Figure(figsize=size, layout="constrained")
+    width, height = max(0.42 * columns, MIN_MAP_INCHES), max(0.33 * rows, MIN_MAP_INCHES)  # room for the names of axes
+    figure = Figure(figsize=(2.4 + width + 1.6 * margins, 1.5 + height + 1.0 * margins), layout="constrained")
     if margins:
         (above, corner), (axes, right) = figure.subplots(
-            2, 2, width_ratios=(0.42 * columns, 1.6), height_ratios=(1.0, 0.33 * rows), sharex="col", sharey="row"
+            2, 2, width_ratios=(width, 1.6), height_ratios=(1.0, height), sharex="col", sharey="row"
         )
         corner.remove()
         above.bar(range(columns), coverage(attention_map.weights), color="tab:orange")
         above.axhline(1.0, color="grey", linewidth=0.8)
-        above.set_ylabel("coverage\n(target tokens)")
+        above.set_ylabel("coverage\n(target\ntokens)", rotation=0, ha="right", va="center")
         above.tick_params(labelbottom=False)
         right.barh(range(rows), np.exp(entropy(attention_map.weights)), color="tab:green")
         right.axvline(1.0, color="grey", linewidth=0.8)
@@ -62,7 +63,7 @@ def plot_attention(attention: Translation | AttentionMap, title: str | None = No
     else:
         above = axes = right = figure.subplots()
     figure.colorbar(_heat(axes, attention_map.weights, attention_map), ax=right, label="attention weight")
-    above.set_title(title or "", wrap=True)
+    figure.suptitle(title or "", wrap=True)
     return figure
 
 
@@ -295,5 +296,5 @@ def _heat(axes: Axes, weights: np.ndarray, found: AttentionMap) -> AxesImage:
     for label in axes.get_xticklabels():
         label.set(ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(found.target_tokens)), found.target_tokens)
-    axes.set(xlabel="source tokens", ylabel="target tokens, first to last")
+    axes.set(xlabel="source tokens", ylabel="target tokens")
     return image
