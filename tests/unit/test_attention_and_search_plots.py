@@ -39,7 +39,7 @@ def test_a_map_has_its_tokens_and_margins():
 def test_the_names_of_axes_fit_beside_them(size):
     names = [f"▁w{number}" for number in range(size)]
     figure = plots.plot_attention(AttentionMap(names, names, np.eye(size, dtype="f"), np.zeros(size, "f")), "A title.")
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     above, heat = figure.axes[:2]
     for axes in (above, heat):
         name, beside = axes.yaxis.label.get_window_extent(), axes.get_window_extent()
