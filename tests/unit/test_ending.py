@@ -44,7 +44,7 @@ def config(updates=None, epochs=None, accumulation_steps=1, patience=None, metri
             {"wait": 1},
             {"wait": 2},
             StopReason.PATIENCE,
-            "no better bleu in 2 validations",
+            "no better BLEU in 2 validations",
         ),
         ({"epochs": 9, "patience": 1}, {"wait": 0}, {"wait": 1}, StopReason.PATIENCE, "no better loss in 1 validation"),
     ],
