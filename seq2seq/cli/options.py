@@ -11,12 +11,12 @@ import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from seq2seq.config import LanguageModelConfig, SearchOptions, Section
-from seq2seq.config.recipe import RecipeT
+from seq2seq.config import LanguageModelConfig, SearchOptions, Section, TranslationConfig
 from seq2seq.config.search import TextSearchOptions
 from seq2seq.errors import ConfigError
 
 SectionT = TypeVar("SectionT", bound=Section)
+ConfigT = TypeVar("ConfigT", TranslationConfig, LanguageModelConfig)
 OptionsT = TypeVar("OptionsT", bound=TextSearchOptions)
 
 
@@ -91,7 +91,7 @@ def search_options(base: OptionsT, given: Mapping[str, Any]) -> OptionsT:
     return section_from_flags(type(base), values)
 
 
-def load_recipe_and_options(model: Path, kind: type[RecipeT], given: Mapping[str, Any]) -> tuple[RecipeT, Any]:
+def load_recipe_and_options(model: Path, kind: type[ConfigT], given: Mapping[str, Any]) -> tuple[ConfigT, Any]:
     """The recipe of a model, and `search_options` on the base of its own; no TensorFlow is needed for it.
 
     Raises:
