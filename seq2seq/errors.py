@@ -63,7 +63,11 @@ def suggest_similar(word: str, accepted: Iterable[str], prefix: str = "") -> str
     The suggestion starts with `prefix`, as of the section of a key.
     """
     accepted = list(accepted)
-    containing = [one for one in accepted if len(word) > SHORT_WORD and word in one]
+    containing = [one for one in accepted if len(word) > SHORT_WORD and _letters(word) in _letters(one)]
     cutoff = 0.0 if containing else MIN_RATIO_OF_SHORT if len(word) <= SHORT_WORD else MIN_RATIO
     match = get_close_matches(word, containing or accepted, n=1, cutoff=cutoff)
     return f" Did you mean '{prefix}{match[0]}'?" if match else ""
+
+
+def _letters(word: str) -> str:
+    return word.casefold().replace("_", "")

@@ -60,7 +60,7 @@ def whole(recipe):
     return output, load_arrays(output / LAST)[1]["run_state"]["seconds"]
 
 
-def begin(recipe: Path, output: Path) -> subprocess.Popen:
+def begin(recipe: Path, output: Path, stderr: int = subprocess.DEVNULL) -> subprocess.Popen:
     command = [
         sys.executable,
         "-c",
@@ -72,7 +72,7 @@ def begin(recipe: Path, output: Path) -> subprocess.Popen:
         str(output),
     ]
     environment = {name: value for name, value in os.environ.items() if name != "TF_NUM_INTRAOP_THREADS"}  # as users do
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
 
 
 def wait_for(process: subprocess.Popen, pattern: str, output: Path, but: int = 0) -> None:
@@ -133,6 +133,18 @@ def survive(seed: int, recipe: Path, whole: tuple[Path, float]) -> str:
 @pytest.mark.parametrize("seed", [1])
 def test_a_killed_run_ends_like_one_that_was_not(seed, recipe, whole):
     print(f"\nkill {seed}: {survive(seed, recipe, whole)}")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without a signal")
+def test_a_run_that_is_stopped_while_processes_encode_ends_them_without_a_word(recipe):
+    output = recipe.parent / "stopped"
+    process = begin(recipe, output, stderr=subprocess.PIPE)
+    wait_for(process, "encoded/*.partial", output)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, b"")
+    assert not list(output.glob("encoded/*.partial"))
 
 
 @pytest.mark.slow

@@ -122,7 +122,7 @@ def test_a_gap_is_an_error_that_names_the_update_and_the_key(make, tmp_path, whi
     """As after a resume that keeps more than before; what lies beyond the gap was kept earlier, or as a best one."""
     folder, kept = make()
     (folder / "checkpoints" / f"update-{lost:08d}.safetensors").unlink()
-    asked = f"the {number} {which} validations, and the weights of update {lost} were not kept"
+    asked = f"the {which} {number} validations, and the weights of update {lost} were not kept"
     limit = {"last": 3, "best": 4}[which]
     with pytest.raises(TrainingError, match=rf"{asked}.* training\.keep_{which}, which is {limit} here"):
         average_checkpoints(folder, tmp_path / "mean", **{which: number})

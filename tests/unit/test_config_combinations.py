@@ -72,15 +72,17 @@ COVERAGE = "decoder: 'coverage' belongs to 'attention: additive' with one head."
         ),
         (
             "data.train={source: a, target: b, columns: [1, 2]}",
-            "data.train: 'columns' is for 'tsv', found 'source' and 'target': leave it out, or give one",
+            "data.train: 'columns' is for 'tsv', found 'source' and 'target': leave it out, or give one "
+            "file of columns as 'tsv'.",
         ),
         (
             "data.train={tsv: a, pairs: 9}",
-            "data.train: 'pairs' is for 'phrasebook', found 'tsv': leave it out; to read a part",
+            "data.train: 'pairs' is for 'phrasebook', found 'tsv': leave it out; to read a part of a file, make "
+            "a file of that part, as with `head -n 1000`.",
         ),
         (
             "data.test={phrasebook: test, header: true}",
-            "data.test: 'header' is for 'tsv', found 'phrasebook': leave it out, and",
+            "data.test: 'header' is for 'tsv', found 'phrasebook': leave it out, and the first line out of the file.",
         ),
         ("data.valid={}", "data.valid: name a corpus, or give 'fraction' or 'pairs' to hold out of 'data.train'."),
         (

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from seq2seq.errors import TrainingError
-from seq2seq.training.display import pluralize
+from seq2seq.plurals import pluralize
 from seq2seq.training.run_state import (
     RunState,
     StopReason,

@@ -203,10 +203,10 @@ def test_a_learning_curve_is_drawn_of_whatever_has_one(tmp_path):
 def test_attention_is_drawn_of_a_translation():
     figure = plot_attention(Translation(["▁a", "b", "</s>"], [hypothesis()]), margins=False)
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), WEIGHTS)
-    assert figure.axes[0].get_title() == "x y"
+    assert figure.get_suptitle() == "x y"
     with pytest.raises(ValueError, match="a blank sentence has no attention"):
         plot_attention(blank_translation())
-    with pytest.raises(ValueError, match="expected attention over 1 source tokens, found 0 columns"):
+    with pytest.raises(ValueError, match="expected attention over 1 source token, found 0 columns"):
         plot_attention(Translation(["a"], [hypothesis(attention=np.zeros((2, 0), "f"))]))
 
 

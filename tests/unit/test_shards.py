@@ -346,7 +346,7 @@ def test_damage_is_refused_with_a_remedy(job):
     record.write_text(about)
     for damaged in (whole[:-1], whole.replace(b"\n", b" ", 1)):
         answer.write_bytes(damaged)
-        refused(2, r"000000000003: found answers to 1 lines, expected 2, of lines 3 to 4\. Delete it")
+        refused(2, r"000000000003: found answers to 1 line, expected 2, of lines 3 to 4\. Delete it")
     answer.write_bytes(whole + b"MORE\n")
     refused(2, r"000000000003: found answers to 3 lines, expected 2, of lines 3 to 4\. Delete it")
     answer.unlink()

@@ -157,7 +157,7 @@ def test_hashes_tell_sentences_apart_by_their_tokens_and_their_order(encode):
     ],
 )
 def test_an_overlap_rings_from_a_share_on(overlap, sides, said):
-    alarm = overlap_alarm(overlap, sides, "pairs")
+    alarm = overlap_alarm(overlap, sides, "pair")
     assert (alarm is None) == (said is None)
     if alarm:
         assert said in alarm.text
