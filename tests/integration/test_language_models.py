@@ -160,7 +160,7 @@ def test_perplexity_of_a_file(folder, tmp_path, capsys):
         assert part in shown, part
     (tmp_path / "blank").write_text("\n\n")
     assert run("perplexity", folder / "model", "-i", tmp_path / "blank") == 1
-    assert "2 lines, and none of them has text" in capsys.readouterr().err
+    assert "none of 2 lines has text" in capsys.readouterr().err
 
 
 def test_generated_text(folder, tmp_path, capsys):

@@ -23,7 +23,7 @@ HEAVY = ("tensorflow", "keras", "sacrebleu", "numpy")
         ("from seq2seq.cli import main; main(['challenge', 'nowhere'])", ("numpy",)),
         (
             "from seq2seq.cli import main; main(['train', 'quickstart', '-o', 'x',"
-            "'--set', 'training.warm_start=nowhere'])",
+            "'--set', 'training.warm_start=nowhere', '--set', 'tokenizer.from_model=nowhere'])",
             ("numpy",),
         ),
         (
