@@ -15,6 +15,7 @@ from seq2seq.extras import require_extra
 from seq2seq.inference.results import Translation
 from seq2seq.phrasebook.grammar.phenomena import split_words
 from seq2seq.plurals import pluralize
+from seq2seq.text.cleaning import clean
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
@@ -73,8 +74,8 @@ def sentence_errors(
                 "source": source,
                 "reference": reference,
                 "hypothesis": hypothesis,
-                "exact": hypothesis == reference,
-                "chrf": float(chrf.sentence_score(hypothesis, [reference]).score),
+                "exact": hypothesis == clean(reference),
+                "chrf": float(chrf.sentence_score(hypothesis, [clean(reference)]).score),
                 "score": translation.score,
                 "source_words": len(read),
                 "reference_words": len(theirs),

@@ -266,9 +266,10 @@ def _run(
         raise ValueError("'sample' is true: only greedy and beam search can be watched")
     steps = translator.step_sources.get(options)
     ids = [*translator.tokenizers.source.encode(sentence), EOS_ID]
-    if not 1 < len(ids) <= options.max_source_tokens:
+    longest = translator.max_source_tokens(options)
+    if not 1 < len(ids) <= longest:
         raise ValueError(
-            f"the sentence has {pluralize(len(ids), 'token')} with </s>: expected 2 to {options.max_source_tokens} "
+            f"the sentence has {pluralize(len(ids), 'token')} with </s>: expected 2 to {longest} "
             "('max_source_tokens'), for it is watched as a whole."
         )
     set_tf32(translator.model.precision)

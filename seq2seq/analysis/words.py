@@ -4,7 +4,6 @@ A word is what the grammar's `split_words` finds: letters and digits with what j
 mark. Large and small letters differ.
 """
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -18,6 +17,7 @@ from seq2seq.errors import EvaluationError
 from seq2seq.extras import require_extra
 from seq2seq.phrasebook.grammar.phenomena import WORD, split_words
 from seq2seq.plurals import pluralize
+from seq2seq.text.cleaning import plain_form
 
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
@@ -68,7 +68,7 @@ def subword_positions(tokenizer: Tokenizer, text: str) -> list[tuple[str, list[i
     A piece over the border of two words belongs to both. A word that the tokenizer's normalisation takes away
     is left out.
     """
-    text = unicodedata.normalize("NFC", " ".join(text.split()))
+    text = plain_form(text)
     spans, cursor = [], 0
     for surface in tokenizer.surfaces(text):
         # Searched for, since normalisation may have dropped characters; a byte of a character has no text, and

@@ -23,6 +23,7 @@ from seq2seq.config import TranslationConfig
 from seq2seq.config.precision import Precision
 from seq2seq.corpora import read_lines
 from seq2seq.errors import EvaluationError
+from seq2seq.inference.summary import UnknownCharacters
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import resolve_file
 
@@ -114,7 +115,15 @@ def _evaluate_model(
     language = language or (recipe.data.target_language if recipe.data else None)
     pairs = list(zip(sources, references[0], strict=True))
     with progress_bar("translating", len(sources)) as advance:
-        return run(translator, pairs, options, on_progress=advance, extra_references=references[1:], language=language)
+        report = run(
+            translator, pairs, options, on_progress=advance, extra_references=references[1:], language=language
+        )
+    unknown = UnknownCharacters()
+    for number, translation in enumerate(report.translations, start=1):
+        unknown.add(number, translation.unknown_characters)
+    if said := unknown.describe("model"):
+        warn(said)
+    return report
 
 
 def _aligned(files: Sequence[Path]) -> list[list[str]]:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from seq2seq.cli.console import write_json
+from seq2seq.plurals import pluralize
 
 
 def inspect(
@@ -107,8 +108,12 @@ def _purpose(found: Mapping[str, Any]) -> dict[str, str]:
             f", on average {' and '.join(sides)}" if sides else ""
         )
         rows["suited to"] = "similar text; expect errors, even in fluent output, on other or much longer text"
-    if about["max_source_tokens"]:
-        rows["input line"] = f"one sentence; up to {about['max_source_tokens']:,} tokens are translated in one piece"
+    if translates:
+        limits = ((about["max_sentences"], "sentence"), (about["max_source_tokens"], "token"))
+        known = [pluralize(number, unit) for number, unit in limits if number]
+        rows["input line"] = "one or more sentences" + (
+            f"; up to {' and '.join(known)} are translated as a whole" if known else ""
+        )
     return rows | about["commands"]
 
 

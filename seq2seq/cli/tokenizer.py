@@ -1,16 +1,18 @@
 """`seq2seq tokenizer train|encode|decode`."""
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from seq2seq.cli.console import input_lines, open_output, progress_bar, stderr
+from seq2seq.cli.console import input_lines, open_output, print_stderr, progress_bar, stderr
 from seq2seq.cli.options import section_from_flags
 from seq2seq.config import TokenizerConfig
 from seq2seq.corpora.readers import read_lines
 from seq2seq.errors import TokenizerError
+from seq2seq.inference.summary import UnknownCharacters
 from seq2seq.storage.files import resolve_file
 
 CHUNK_LINES = 1000  # converted before they are written
@@ -40,7 +42,7 @@ def train(
         list[str] | None, typer.Option(help="A string that is always one piece; repeatable.")
     ] = None,
     normalization: Annotated[
-        str, typer.Option(help="SentencePiece's normalization after NFC: identity or nmt_nfkc.")
+        str, typer.Option(help="SentencePiece's normalization after cleaning: identity or nmt_nfkc.")
     ] = "identity",
 ) -> None:
     """Train a tokenizer on text; several files make a joint one."""
@@ -65,16 +67,20 @@ def train(
 
 @app.command("encode")
 def encode(model: ModelFile, input_file: Input = None, output_file: Output = None, ids: Ids = False) -> None:
-    """Encode text as pieces, separated by spaces."""
+    """Encode text as pieces, separated by spaces. Unknown characters are <unk>, and named on stderr at the end."""
     from seq2seq.data.tokenizer import Tokenizer
 
-    tokenizer = Tokenizer.load(model)
+    tokenizer, unknown, numbers = Tokenizer.load(model), UnknownCharacters(), count(1)
 
     def convert(line: str) -> str:
-        token_ids = tokenizer.encode(line)
+        token_ids, number = tokenizer.encode(line), next(numbers)
+        if tokenizer.unk_id in token_ids:
+            unknown.add(number, tokenizer.unknown_characters(line))
         return " ".join(map(str, token_ids) if ids else tokenizer.pieces(token_ids))
 
     _each_line(input_file, output_file, convert, "a sentence")
+    if said := unknown.describe("tokenizer"):
+        print_stderr(said)
 
 
 @app.command("decode")
@@ -86,7 +92,7 @@ def decode(model: ModelFile, input_file: Input = None, output_file: Output = Non
 
     def convert(line: str) -> str:
         if not ids:
-            return tokenizer.decode(tokenizer.ids(line.split(" ")) if line else [])
+            return tokenizer.decode(tokenizer.ids([piece for piece in line.split(" ") if piece]))
         try:
             token_ids = [int(word) for word in line.split()]
         except ValueError:

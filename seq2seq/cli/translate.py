@@ -42,7 +42,7 @@ def translate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")],
     input_file: Annotated[
         Path | None,
-        typer.Option("--input", "-i", metavar="FILE", help="Text, one sentence per line; stdin by default."),
+        typer.Option("--input", "-i", metavar="FILE", help="Text, one or more sentences per line; stdin by default."),
     ] = None,
     output_file: Annotated[
         Path | None,
@@ -92,9 +92,9 @@ def translate(
 ) -> None:
     """Translate text. Line N of the output answers line N of the input; a blank line stays blank.
 
-    At a terminal, each line is translated as it is entered. The last line on stderr gives the speed and the numbers of
-    the lines to check: those with characters that the model does not know, with a low score, or with source text that
-    received hardly any attention.
+    At a terminal, each line is translated as it is entered. A line may hold several sentences. The last lines on stderr
+    name the lines of several sentences, the characters that the model does not know, the speed, and the lines to check:
+    those with a low score, or with source text that received hardly any attention.
 
     The score is the sum of the token log-probabilities, normalised by length according to --length-penalty: at most 0,
     and the closer to 0 the better; long translations score lower than short ones unless --length-penalty is average. A
@@ -129,7 +129,7 @@ def translate(
     translator.check(options)
     output_format = output_format or ("tsv" if several else "text")
     if files is None:
-        summary = TranslationSummary(low_log_prob(scores, options))
+        summary = TranslationSummary(low_log_prob(scores, options), translator.source_lines.usual_sentences)
         loading = time.perf_counter() - start
         with (
             input_lines(input_file, "Type a sentence and press Enter") as lines,

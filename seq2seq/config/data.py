@@ -185,7 +185,6 @@ class ValidConfig(CorpusConfig):
 class SentenceFilterConfig(Section):
     """Which sentences of the training corpus are left out. Each filter reports how many it dropped."""
 
-    normalize_nfc: bool = field(True, "Bring text to Unicode NFC (changes text, drops nothing).")
     drop_empty: bool = field(True, "Drop blank sentences, and pairs with a blank side.")
     drop_duplicates: bool = field(
         True, "Drop exact repetitions of an earlier one; in a mixture, of one in the same part."
@@ -281,7 +280,7 @@ class TargetTokenizerConfig(Section):
     split_digits: bool = field(False, "Make each digit a piece, so that a number is copied digit by digit.")
     user_defined_symbols: tuple[str, ...] = field((), "Strings that always are one piece.")
     normalization: Literal["identity", "nmt_nfkc"] = field(
-        "identity", "SentencePiece's own rule, applied after our NFC."
+        "identity", "SentencePiece's own rule, applied after cleaning, which includes NFC."
     )
     target_model: str | None = field(None, "A trained SentencePiece file for the target.", unit="file")
     from_model: str | None = field(

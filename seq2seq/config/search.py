@@ -120,16 +120,22 @@ class TranslationSearchOptions(TextSearchOptions):
         "text they attend to most.",
         paper="Luong et al. 2015 (rare words)",
     )
-    max_source_tokens: int = long_lines_key(
-        200,
-        "Maximum length of a line that is translated as a whole; `long_lines` decides what happens to longer ones.",
+    split_sentences: bool = long_lines_key(
+        True,
+        "Translate a line of several sentences in groups of as many as the lines that the model was trained on usually "
+        "had: sentence by sentence if they had one each.",
+    )
+    max_source_tokens: int | None = long_lines_key(
+        None,
+        "Maximum length of what is translated as a whole; `long_lines` decides what happens to longer sentences. null "
+        "(the default): the length of the longest line that the model was trained on, or 200 if that is unknown.",
         unit="tokens, EOS included",
         ge=2,
     )
     long_lines: Literal["split", "truncate"] = long_lines_key(
         "split",
-        "Translate a long line in segments, divided where a sentence or clause ends if possible, and join them; or "
-        "truncate it, with a warning.",
+        "Translate what is too long in segments, divided where a clause ends if possible, and join them; or truncate "
+        "it, with a warning.",
     )
     batch_tokens: int | None = speed_key(
         None,

@@ -1,6 +1,5 @@
 """Filters that leave pairs out of a training corpus, and count what they drop."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from seq2seq.config.data import FilterConfig, SentenceFilterConfig
 from seq2seq.corpora.readers import SentencePair, chunks
 from seq2seq.plurals import pluralize
 from seq2seq.storage.deduplication import Deduplicator, hash_texts
+from seq2seq.text.cleaning import clean
 
 CHUNK_SIZE = 10_000  # pairs that are filtered at once
 # Below this many characters a ratio says little: "No." against "Auf keinen Fall." is a fine pair.
@@ -104,8 +104,7 @@ def prefilter(
     for pair in pairs:
         read += 1
         source, target, *more = pair
-        if filters.normalize_nfc:
-            source, target = unicodedata.normalize("NFC", source), unicodedata.normalize("NFC", target)
+        source, target = clean(source), clean(target)
         reason = drop_reason(source, target, filters)
         if reason is None:
             left.append((source, target, *more))
@@ -115,7 +114,7 @@ def prefilter(
 
 
 def drop_reason(source: str, target: str, filters: SentenceFilterConfig) -> str | None:
-    """Why a pair is dropped for what it is; None: it is kept, if it is no duplicate."""
+    """Why a pair of clean texts is dropped for what it is; None: it is kept, if it is no duplicate."""
     shorter, longer = sorted((len(source.strip()), len(target.strip())))
     if filters.drop_empty and shorter == 0:
         return "empty side"

@@ -8,10 +8,11 @@ import numpy as np
 
 from seq2seq.config.data import SIDES, CorporaConfig, SentenceFilterConfig, ValidConfig
 from seq2seq.corpora.filters import FilterReport, drop_reason, filter_pairs
-from seq2seq.corpora.readers import Corpus, Mixture, SentencePair, chunks, open_corpus, plain_form
+from seq2seq.corpora.readers import Corpus, Mixture, SentencePair, chunks, open_corpus
 from seq2seq.errors import CorpusError
 from seq2seq.plurals import pluralize
 from seq2seq.storage.deduplication import hash_texts
+from seq2seq.text.cleaning import clean, plain_form
 
 CHUNK_SIZE = 1000  # pairs divided at once
 MAX_HASH = 2**64 - 1
@@ -20,10 +21,10 @@ MAX_HASH = 2**64 - 1
 def hash_sources(pairs: Iterable[SentencePair]) -> np.ndarray:
     """A hash of each pair's source sentence, (N,) uint64, uniform over all 64-bit numbers.
 
-    White space counts as one blank, as it does for a tokenizer: the model reads "a  b" as it reads "a b".
+    White space counts as one space, as it does for a tokenizer: the model reads "a  b" as it reads "a b".
     Not the hash of `assign_split`: the pairs that it leaves in `train.tsv` have no small ones.
     """
-    return hash_texts(f"held out\n{' '.join(plain_form(pair.source).split())}" for pair in pairs)
+    return hash_texts(f"held out\n{plain_form(pair.source)}" for pair in pairs)
 
 
 class CorpusSide:
@@ -44,7 +45,7 @@ class CorpusSide:
 
     def has_text(self, filters: SentenceFilterConfig) -> bool:
         """Whether the filters keep any pair."""
-        return any(drop_reason(source, target, filters) is None for source, target, _ in self)
+        return any(drop_reason(clean(source), clean(target), filters) is None for source, target, _ in self)
 
     def size(self) -> int:
         """Number of pairs on both sides."""

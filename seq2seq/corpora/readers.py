@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import io
 import math
-import unicodedata
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -214,11 +213,6 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
-
-
-def plain_form(text: str) -> str:
-    """The form in which sentences are compared: stripped, in Unicode NFC."""
-    return unicodedata.normalize("NFC", text).strip()
 
 
 def read_lines(path: Path) -> Iterator[str]:

@@ -25,7 +25,6 @@ from seq2seq.storage.files import atomic_folder, atomic_write, wrap_storage_erro
 DTYPES = ("uint16", "uint32")
 MIN_PARALLEL_CHUNKS = 3  # chunks of pairs that are not worth starting other processes for
 UNFILTERED = FilterConfig(
-    normalize_nfc=False,
     drop_empty=False,
     drop_duplicates=False,
     max_characters=None,
@@ -190,7 +189,7 @@ def _encode(
 ) -> _Chunk:
     left, screening = filters.prefilter(texts, filtering)
     sides: list[list[list[int]]] = [
-        [[]] * len(left) if tokenizer is None else tokenizer.encode_batch([pair[side] for pair in left])
+        [[]] * len(left) if tokenizer is None else tokenizer.encode_batch([pair[side] for pair in left], are_clean=True)
         for side, tokenizer in enumerate(tokenizers)
     ]
     lengths = [np.fromiter(map(len, side), np.int64, len(side)) for side in sides]

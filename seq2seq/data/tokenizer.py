@@ -1,8 +1,7 @@
-"""SentencePiece tokenizers with a fixed layout of special ids and our own NFC in front."""
+"""SentencePiece tokenizers with a fixed layout of special ids, and `text.cleaning` in front."""
 
 import hashlib
 import io
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from heapq import heappop, heappush
@@ -19,6 +18,7 @@ from seq2seq.config.data import TargetTokenizerConfig
 from seq2seq.errors import TokenizerError
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import atomic_write
+from seq2seq.text.cleaning import clean
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
 MAX_TRAINING_CHARACTERS = 20_000_000  # that a tokenizer is trained on; SentencePiece takes about 30 bytes for each
@@ -27,9 +27,9 @@ MAX_TRAINING_CHARACTERS = 20_000_000  # that a tokenizer is trained on; Sentence
 class Tokenizer:
     """Text to token ids and back, by a SentencePiece model.
 
-    `encode` brings text to Unicode NFC first. With `normalization: identity` decoding gives the text back,
-    except for repeated or outer white space, characters without a piece, and U+2581, SentencePiece's own sign
-    for a space, which comes back as one.
+    `encode` cleans text first (`text.cleaning`). With `normalization: identity` decoding gives the clean text back,
+    except for repeated or outer spaces, characters without a piece, and U+2581, SentencePiece's own sign for a space,
+    which comes back as one.
 
     Args:
         model: A serialised SentencePiece model with ids pad 0, unk 1, bos 2, eos 3.
@@ -78,26 +78,33 @@ class Tokenizer:
         """Train a model on sentences.
 
         Args:
-            sentences: Raw text; brought to NFC here. Of more than `MAX_TRAINING_CHARACTERS` a random sample is used,
+            sentences: Raw text, cleaned here. Of more than `MAX_TRAINING_CHARACTERS` a random sample is used,
                 the same one each time.
             config: Kind, size and options of the model.
 
         Raises:
-            TokenizerError: There is too little text for the vocabulary, with the largest size that fits.
+            TokenizerError: There is too little text for the vocabulary, with the largest size that fits; or a symbol
+                is white space, or has nothing that can be seen.
         """
+        symbols = {symbol: clean(symbol) for symbol in config.user_defined_symbols}
+        if blank := [symbol for symbol, cleaned in symbols.items() if not cleaned.strip()]:
+            raise TokenizerError(
+                f"user_defined_symbols: {blank[0]!r} is white space or invisible, and text that is cleaned has no such "
+                "characters. Use a symbol that can be seen."
+            )
         output = io.BytesIO()
         failures: list[BaseException] = []
 
-        def clean() -> Iterator[str]:
+        def cleaned() -> Iterator[str]:
             try:
-                yield from map(_clean, _sample(sentences))
+                yield from map(clean, _sample(sentences))
             except (Exception, KeyboardInterrupt) as error:
                 failures.append(error)
                 raise
 
         try:
             sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=clean(),
+                sentence_iterator=cleaned(),
                 model_writer=output,
                 model_type=config.model_type,
                 vocab_size=config.vocabulary_size,
@@ -106,7 +113,7 @@ class Tokenizer:
                 byte_fallback=config.byte_fallback,
                 split_digits=config.split_digits,
                 # As `encode` will meet them: SentencePiece writes a space as ▁ before it looks for symbols.
-                user_defined_symbols=[_clean(symbol).replace(" ", "▁") for symbol in config.user_defined_symbols],
+                user_defined_symbols=[symbol.replace(" ", "▁") for symbol in symbols.values()],
                 normalization_rule_name=config.normalization,
                 pad_id=PAD_ID,
                 unk_id=UNK_ID,
@@ -136,21 +143,21 @@ class Tokenizer:
         return self.encode_batch([text])[0]
 
     @check_arguments()
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of many sentences, faster than one by one."""
-        return self._processor.encode([_clean(text) for text in texts])
+    def encode_batch(self, texts: Sequence[str], *, are_clean: bool = False) -> list[list[int]]:
+        """Token ids of many sentences, faster than one by one; `are_clean` saves the time for cleaning them."""
+        return self._processor.encode(list(texts) if are_clean else [clean(text) for text in texts])
 
     @check_arguments()
     def decode(self, token_ids: Sequence[int]) -> str:
-        """The text of token ids, on one line; special ids are omitted.
+        """The text of token ids, clean and so on one line; special ids are omitted.
 
         Raises:
             TokenizerError: An id is not in the vocabulary.
         """
         self._check_ids(token_ids)
         text = self._processor.decode([int(token) for token in token_ids if token > EOS_ID or token == UNK_ID])
-        # With byte fallback a model can spell a line feed, which would shift all lines after it.
-        return text.replace("\n", " ")
+        # With byte fallback a model can spell any character, such as a line feed, which would shift all lines after it.
+        return clean(text)
 
     @check_arguments()
     def decode_with_unknowns(self, token_ids: Sequence[int], unknown_surfaces: Sequence[str]) -> str:
@@ -186,10 +193,15 @@ class Tokenizer:
         """The text behind each unknown token of `encode(text)`, without spaces around it."""
         return [piece.surface.strip(" ") for piece in self._parsed(text).pieces if piece.id == UNK_ID]
 
+    @check_arguments()
+    def unknown_characters(self, text: str) -> tuple[str, ...]:
+        """The characters of a text that the tokenizer does not know, each once."""
+        return tuple(dict.fromkeys("".join(self.unknown_surfaces(text))))
+
     def _parsed(self, text: str) -> Any:
         from sentencepiece.sentencepiece_pb2 import SentencePieceText
 
-        return SentencePieceText.FromString(self._processor.encode(_clean(text), out_type="serialized_proto"))
+        return SentencePieceText.FromString(self._processor.encode(clean(text), out_type="serialized_proto"))
 
     @check_arguments()
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
@@ -247,13 +259,6 @@ def _sample(sentences: Iterable[str]) -> list[str]:
         while characters > MAX_TRAINING_CHARACTERS and len(kept) > 1:
             characters -= len(heappop(kept)[2])
     return [sentence for _, _, sentence in sorted(kept, key=itemgetter(1))]
-
-
-def _clean(text: str) -> str:
-    if text.isascii():
-        return text
-    # SentencePiece takes UTF-8 only: a lone surrogate becomes U+FFFD. Before NFC, which knows no halves of characters.
-    return unicodedata.normalize("NFC", text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 class Tokenizers(NamedTuple):

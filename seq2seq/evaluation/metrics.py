@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from operator import ne
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -21,6 +22,7 @@ from seq2seq.extras import missing_extra_error
 from seq2seq.inference.results import truncation_warning
 from seq2seq.notebook_html import html_block, html_table
 from seq2seq.plurals import pluralize
+from seq2seq.text.cleaning import clean
 
 if TYPE_CHECKING:  # scoring texts needs no TensorFlow
     from seq2seq.inference.results import Translation
@@ -109,8 +111,9 @@ def score_texts(
     language: str | None = None,
     metrics: Sequence[str] = METRICS,
 ) -> tuple[Score, ...]:
-    """BLEU, chrF2 and TER as the `sacrebleu` command gives them.
+    """BLEU, chrF2 and TER as the `sacrebleu` command gives them, of text that was cleaned (`text.cleaning`).
 
+    Warns (`UserWarning`) when cleaning changed any.
     Warns (`UserWarning`) when the references look Chinese, Japanese or Korean and BLEU's tokenizer is not theirs.
 
     Args:
@@ -139,11 +142,12 @@ def score_texts(
             )
     if not hypotheses:
         raise EvaluationError("there is nothing to score: no hypotheses and no references.")
+    hypotheses, *sets = _cleaned([hypotheses, *sets])
     if "BLEU" in metrics and language not in BLEU_TOKENIZERS:
         _script_warning(sets[0])
     scores = []
     for name, scorer in scorers.items():
-        result = _corpus_score(scorer, list(hypotheses), [list(lines) for lines in sets], bootstrap)
+        result = _corpus_score(scorer, hypotheses, sets, bootstrap)
         signature = str(scorer.get_signature())
         # Public and exact in so many places. sacreBLEU leaves out an interval of zeros.
         numbers = json.loads(result.format(width=40, signature=signature, is_json=True))
@@ -151,6 +155,21 @@ def score_texts(
         low, high = (mean - half, mean + half) if bootstrap else (None, None)
         scores.append(Score(name, float(result.score), low, high, signature, name == "TER"))
     return tuple(scores)
+
+
+def _cleaned(texts: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Hypotheses and references as models and filters see them; warns if that changes any."""
+    cleaned = [[clean(line) for line in lines] for lines in texts]
+    changed = [sum(map(ne, *pair)) for pair in zip(texts, cleaned, strict=True)]
+    if any(changed):
+        total = sum(map(len, texts[1:]))
+        warnings.warn(
+            f"{changed[0]:,} of {len(texts[0]):,} hypotheses and {sum(changed[1:]):,} of {total:,} references have "
+            "white space other than spaces, invisible or control characters, or are not in Unicode NFC. Both are "
+            "scored as models see text: white space is a space, and what is invisible is left out.",
+            stacklevel=4,
+        )
+    return cleaned
 
 
 def _corpus_score(scorer: Any, hypotheses: list[str], sets: list[list[str]], bootstrap: bool) -> Any:

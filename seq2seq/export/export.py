@@ -133,7 +133,10 @@ def _without_folders(metadata: Mapping[str, Any], config: Config, stripped: Conf
         return {**facts, "name": bare.get(name, PurePath(name).name)}
 
     corpus = metadata["corpus"]
-    return {**metadata, "corpus": {"train": [named(part) for part in corpus["train"]], "valid": named(corpus["valid"])}}
+    return {
+        **metadata,
+        "corpus": {**corpus, "train": [named(part) for part in corpus["train"]], "valid": named(corpus["valid"])},
+    }
 
 
 class _Score(BaseModel):

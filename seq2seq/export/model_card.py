@@ -11,6 +11,7 @@ import yaml
 
 from seq2seq.config import Config
 from seq2seq.evaluation.metrics import BLEU_TOKENIZERS
+from seq2seq.inference.segments import UNKNOWN_MAX_TOKENS
 from seq2seq.plurals import pluralize
 
 BAR = "\\|"  # Markdown ends a cell at an unescaped bar, even in a code span
@@ -21,7 +22,7 @@ class TaskText(NamedTuple):
 
     kind    the hub's name of the task
     use     Python code that uses the model `name`
-    limits  limitations, where `longest` is `search.max_source_tokens`
+    limits  limitations, where `at_once` and `longest` are what is translated as a whole
     """
 
     kind: str
@@ -41,8 +42,8 @@ for translation in translator.translate(["A sentence.", "Another one."]):
         (
             "The model is made for the kind of text that it was trained on. On other text, a translation may read well "
             "and still be wrong: words are omitted, repeated or invented.",
-            "It translates sentence by sentence, without context. Give it one sentence per line; a line of more than "
-            "{longest} tokens is {long_lines}.",
+            "It translates {at_once} at a time, without further context; a sentence of more than {longest} tokens is "
+            "{long_lines}.",
             "Scores are log-probabilities of the search, not probabilities that a translation is correct.",
         ),
     ),
@@ -77,8 +78,10 @@ def render_card(name: str, config: Config, about: Mapping[str, Any], licence: st
     shell = "\n".join(command for command in commands if command.startswith("seq2seq "))
     texts, search = TASK_TEXTS[config.task], config.search
     long_lines = "cut off" if getattr(search, "long_lines", "") == "truncate" else "translated in segments"
-    longest = getattr(search, "max_source_tokens", 0)
-    limits = [limit.format(longest=longest, long_lines=long_lines) for limit in texts.limits]
+    purpose = about["purpose"]
+    sentences, longest = purpose["max_sentences"], purpose["max_source_tokens"] or UNKNOWN_MAX_TOKENS
+    at_once = "a line" if sentences is None else "a sentence" if sentences == 1 else f"up to {sentences} sentences"
+    limits = [limit.format(at_once=at_once, longest=longest, long_lines=long_lines) for limit in texts.limits]
     sections = {
         "Use": f"```bash\n{shell}\n```\n\n```python\n{texts.use.format(name=name)}\n```",
         "Training data": _corpora(about["corpus"], config.corpus_unit),

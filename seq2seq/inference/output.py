@@ -12,9 +12,10 @@ if TYPE_CHECKING:  # the command line reads `OutputFormat` before it needs Tenso
     from seq2seq.inference.results import Translation
     from seq2seq.inference.translator import Translator
 
+# In the source of a row; other programs than JSON readers take them for the end of a line.
+ESCAPED_LINE_ENDS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
+
 OutputFormat = Literal["text", "tsv", "jsonl"]
-# What would start another column or line.
-SEPARATORS_TO_SPACES = str.maketrans("\t\n\r", "   ")
 
 
 def translate_to_rows(
@@ -53,9 +54,10 @@ def translate_to_rows(
     )
     for number, (translation, line) in enumerate(zip(translations, kept, strict=True), start=first):
         if cut := translation.truncated_tokens:
+            longest = translator.max_source_tokens(options)
             on_warning(
                 f"{name}:{number}: found {len(translation.source_tokens) + cut} tokens, and the limit is "
-                f"{options.max_source_tokens}: the last {cut} before </s> are not translated. Raise "
+                f"{longest}: the last {cut} before </s> are not translated. Raise "
                 "--max-source-tokens, or use --long-lines split."
             )
         on_translated(number, translation)
@@ -80,7 +82,7 @@ def _rows(
     elif output_format == "tsv":
         for hypothesis in translation.hypotheses:
             score = f"{hypothesis.score:.4f}" if hypothesis.tokens else ""  # a blank has no score
-            yield f"{number}\t{score}\t{hypothesis.text.translate(SEPARATORS_TO_SPACES)}"
+            yield f"{number}\t{score}\t{hypothesis.text}"
     else:
         values = {"line": number, "source": line, **translation.as_dict(attention)}
-        yield json.dumps(values, ensure_ascii=False, allow_nan=False)
+        yield json.dumps(values, ensure_ascii=False, allow_nan=False).translate(ESCAPED_LINE_ENDS)

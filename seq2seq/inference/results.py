@@ -1,10 +1,10 @@
-"""Translations: hypotheses with scores, tokens and attention; long lines divided into segments, and theirs joined."""
+"""Translations: hypotheses with scores, tokens and attention; those of a line's segments are joined."""
 
 import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,19 +24,6 @@ WORD_BOUNDARY = "▁"  # SentencePiece's mark of the start of a word
 MIN_COVERAGE = 0.1  # target tokens; a source token with less attention in total was hardly attended to
 MAX_ATTENTION_WEIGHTS = 10_000_000  # a line of 100,000 characters may have 10^11, nearly all of them 0
 _ENDS, _STARTS = re.compile(rf"{_UNSPACED}[\"'’”…—]*$"), re.compile(rf"[\"'‘“…—]*{_UNSPACED}")
-
-# Latin marks end something only before a space (3.5 is one number) or before a script that writes none between words.
-_NEXT = r"(?=[ \u3040-\u30ff\u3400-\u9fff])"
-_CLOSING = r"[\"'”’»›）)\]」』】]*"
-# From the best place to the worst.
-BREAK_PATTERNS = tuple(
-    re.compile(pattern)
-    for pattern in (
-        rf"[.!?…]{_CLOSING}{_NEXT}|[。！？]{_CLOSING}",  # the end of a sentence
-        rf"[,;:]{_CLOSING}{_NEXT}|[，、；：]{_CLOSING}",  # the end of a clause
-        r"(?= )",  # the end of a word
-    )
-)
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,16 +66,21 @@ class Translation:
 
     source_tokens     S pieces that were read, the last one `</s>`
     hypotheses        at least one
-    num_segments      number of segments that a long line was translated in; each has a `</s>` of its own
-    truncated_tokens  tokens at the end of a long line that were not read
+    num_segments      number of segments that the line was translated in; each has a `</s>` of its own
+    num_groups        number of groups of sentences that a line of several sentences was divided into; each is one
+                      segment, or several if it is long
+    truncated_tokens  tokens at the ends of long groups that were not read
     unknown_tokens    number of source tokens for characters that the model does not know
+    unknown_characters  these characters, each once
     """
 
     source_tokens: list[str]
     hypotheses: list[Hypothesis]
     num_segments: int = 1
+    num_groups: int = 1
     truncated_tokens: int = 0
     unknown_tokens: int = 0
+    unknown_characters: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         more = f", {len(self.hypotheses)} hypotheses" if len(self.hypotheses) > 1 else ""
@@ -153,8 +145,10 @@ class Translation:
         return {
             "source_tokens": self.source_tokens,
             "num_segments": self.num_segments,
+            "num_groups": self.num_groups,
             "truncated_tokens": self.truncated_tokens,
             "unknown_tokens": self.unknown_tokens,
+            "unknown_characters": list(self.unknown_characters),
             "unattended_share": _number(self.unattended_share),
             "translations": hypotheses,
         }
@@ -202,42 +196,6 @@ def blank_translation() -> Translation:
     return Translation([], [Hypothesis("", 0.0, [], np.zeros(0, np.float32), np.zeros((0, 0), np.float32))])
 
 
-def split_line(surfaces: Sequence[str], max_tokens: int) -> list[range]:
-    """Divide a line's tokens into segments of at most `max_tokens`.
-
-    Each segment ends with the last sentence that fits; where none does, with the last clause, else with the last word,
-    else with the last whole character, else anywhere.
-
-    Args:
-        surfaces: The text of each token, a space before it where a word begins (`Tokenizer.surfaces`).
-        max_tokens: At least 1.
-
-    Returns:
-        The tokens' numbers, segment by segment.
-    """
-    segments, start = [], 0
-    while len(surfaces) - start > max_tokens:
-        end = start + _last_break(surfaces[start : start + max_tokens + 1])
-        segments.append(range(start, end))
-        start = end
-    return [*segments, range(start, len(surfaces))]
-
-
-def _last_break(surfaces: Sequence[str]) -> int:
-    """Number of these tokens that make the segment; not all: the last one shows what comes after."""
-    text, counts = "", {0: 0}
-    for count, surface in enumerate(surfaces[:-1], start=1):
-        text += surface
-        # Tokens without text of their own are the first bytes of a character and stay with what follows them.
-        counts.setdefault(len(text), count)
-    text += surfaces[-1]
-    for pattern in BREAK_PATTERNS:
-        fitting = [counts[match.end()] for match in pattern.finditer(text) if counts.get(match.end())]
-        if fitting:
-            return fitting[-1]
-    return max(counts.values()) or len(surfaces) - 1
-
-
 def truncation_warning(truncated: int, sentences: int) -> str:
     """Warning that `truncated` of `sentences` are longer than `max_source_tokens`, and `long_lines` is `truncate`."""
     return (
@@ -261,6 +219,7 @@ def join_segments(segments: Sequence[Translation]) -> Translation:
         [_join_hypotheses(rank) for rank in ranks],
         num_segments=len(segments),
         unknown_tokens=sum(part.unknown_tokens for part in segments),
+        unknown_characters=tuple(dict.fromkeys(chain.from_iterable(part.unknown_characters for part in segments))),
     )
 
 
@@ -272,7 +231,7 @@ def _join_hypotheses(parts: Sequence[Hypothesis]) -> Hypothesis:
     for part, (row, column), (rows, columns) in zip(parts, shapes.cumsum(axis=0) - shapes, shapes, strict=True):
         attention[row : row + rows, column : column + columns] = part.attention
     return Hypothesis(
-        text=_join_texts([part.text for part in parts if part.text]),
+        text=join_texts([part.text for part in parts if part.text]),
         score=sum(part.score for part in parts),
         tokens=[token for part in parts for token in part.tokens],
         token_log_probs=np.concatenate([part.token_log_probs for part in parts]),
@@ -281,7 +240,8 @@ def _join_hypotheses(parts: Sequence[Hypothesis]) -> Hypothesis:
     )
 
 
-def _join_texts(texts: Sequence[str]) -> str:
+def join_texts(texts: Sequence[str]) -> str:
+    """Texts one after the other, with a space between them except between Chinese or Japanese characters."""
     joined = "".join(texts[:1])
     for before, after in pairwise(texts):
         joined += after if _ENDS.search(before) and _STARTS.match(after) else f" {after}"

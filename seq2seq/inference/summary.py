@@ -1,17 +1,20 @@
 """Summary of a translated text: speed, and lines to check."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from seq2seq.plurals import pluralize
+from seq2seq.text.cleaning import describe_character
 
 if TYPE_CHECKING:  # the command line reads this before it needs TensorFlow
     from seq2seq.config import SearchOptions
     from seq2seq.inference.results import Translation
 
 SHOWN_LINES = 5  # line numbers shown of each kind
+SHOWN_CHARACTERS = 10
 MAX_UNATTENDED_SHARE = 0.4  # of the source tokens; most lines with omitted sentences have more
 MIN_LOW_LOSS = 0.5  # nats per token; models with a lower validation loss are certain of almost all similar text
 
@@ -34,24 +37,53 @@ class FlaggedLines:
 
 
 @dataclass
+class UnknownCharacters:
+    """Characters that a model or a tokenizer does not know, in their order, and the lines that have any."""
+
+    lines: FlaggedLines = field(default_factory=FlaggedLines)
+    characters: dict[str, None] = field(default_factory=dict)
+
+    def add(self, number: int, characters: Iterable[str]) -> None:
+        """Note a line's unknown characters, given its number."""
+        if new := dict.fromkeys(characters):
+            self.lines.add(number)
+            self.characters |= new
+
+    def describe(self, owner: str) -> str:
+        """One line, which says who does not know them; "" if there are none."""
+        if not self.characters:
+            return ""
+        lines = f"{pluralize(self.lines.count, 'line')} {'have' if self.lines.count > 1 else 'has'}"
+        return f"{lines} characters that the {owner} does not know: {self} ({self.lines})"
+
+    def __str__(self) -> str:
+        shown = [describe_character(character) for character in islice(self.characters, SHOWN_CHARACTERS)]
+        return ", ".join(shown) + (", ..." if len(self.characters) > len(shown) else "")
+
+
+@dataclass
 class TranslationSummary:
-    """Counts of the translated text, and the lines that a person should check.
+    """Counts of the translated text, what was done with several sentences, and the lines that a person should check.
 
     low_log_prob  mean log-probability per token, in nats, below which a score is low; see `low_log_prob`
+    group_size    maximum number of sentences of a group
     sentences     number of lines that are not blank
     tokens        number of tokens of the best translations, including EOS
     seconds       from raw text to raw text, without loading
 
-    unknown       lines with characters that the model does not know
+    unknown       characters that the model does not know
+    divided       lines of several sentences that were translated in groups
     low           lines with low scores
     unattended    lines in which more than `MAX_UNATTENDED_SHARE` of the source tokens got hardly any attention
     """
 
     low_log_prob: float = -math.inf
+    group_size: int = 1
     sentences: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    unknown: FlaggedLines = field(default_factory=FlaggedLines)
+    unknown: UnknownCharacters = field(default_factory=UnknownCharacters)
+    divided: FlaggedLines = field(default_factory=FlaggedLines)
     low: FlaggedLines = field(default_factory=FlaggedLines)
     unattended: FlaggedLines = field(default_factory=FlaggedLines)
 
@@ -59,8 +91,9 @@ class TranslationSummary:
         """Count a line, given its number."""
         self.sentences += bool(translation.source_tokens)
         self.tokens += len(translation.tokens)
+        self.unknown.add(number, translation.unknown_characters)
         for lines, flagged in (
-            (self.unknown, translation.unknown_tokens > 0),
+            (self.divided, translation.num_groups > 1),
             (self.low, translation.mean_log_prob < self.low_log_prob),
             (self.unattended, translation.unattended_share > MAX_UNATTENDED_SHARE),
         ):
@@ -68,17 +101,27 @@ class TranslationSummary:
                 lines.add(number)
 
     def describe(self, loading: float) -> str:
-        """The summary in one line; `loading` is the time for loading the model, in seconds."""
+        """The summary, whose last line has the speed; `loading` is the time for loading the model, in seconds."""
         speed = f", {self.tokens / self.seconds:,.0f} tokens/s" if self.seconds else ""
         count = pluralize(self.sentences, "sentence")
         said = f"{count} in {self.seconds:.1f} s{speed}, after {loading:.1f} s of loading the model"
         flagged = {
-            "with unknown characters": self.unknown,
             "with low scores": self.low,
             "with unattended source text": self.unattended,
         }
         parts = [f"{lines.count:,} {what} ({lines})" for what, lines in flagged.items() if lines.count]
-        return f"{said}. Lines to check: {', '.join(parts)}" if parts else said
+        last = f"{said}. Lines to check: {', '.join(parts)}" if parts else said
+        return "\n".join(filter(None, (self._describe_divided(), self.unknown.describe("model"), last)))
+
+    def _describe_divided(self) -> str:
+        if not self.divided.count:
+            return ""
+        lines = f"{pluralize(self.divided.count, 'line')} of several sentences"
+        how = "sentence by sentence" if self.group_size == 1 else f"in groups of up to {self.group_size} sentences"
+        return (
+            f"{lines} {'were' if self.divided.count > 1 else 'was'} translated {how} ({self.divided}); "
+            "--no-split-sentences turns this off"
+        )
 
 
 def low_log_prob(scores: Mapping[str, Any], options: "SearchOptions") -> float:

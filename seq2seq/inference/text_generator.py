@@ -1,7 +1,6 @@
 """Score and generate text with a language model."""
 
 import math
-import unicodedata
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +28,7 @@ from seq2seq.models.base import check_tokenizers
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.notebook_html import html_facts
 from seq2seq.plurals import pluralize
+from seq2seq.text.cleaning import clean
 
 BATCH_TOKENS = 4000  # padded, that are read at once
 MAX_LOGITS = 32_000_000  # computed at once, 128 MB: neither a large vocabulary nor a long line takes more
@@ -185,7 +185,7 @@ class TextGenerator:
         Raises:
             OutOfMemoryError: A line does not fit into memory, even alone.
         """
-        return self._log_probs(self._encode(lines), on_progress)
+        return self._log_probs(self.tokenizer.encode_batch(lines), on_progress)
 
     @check_arguments()
     def perplexity(self, lines: Sequence[str], on_progress: ProgressCallback = no_progress) -> PerplexityReport:
@@ -195,11 +195,11 @@ class TextGenerator:
             EvaluationError: Every line is blank.
             OutOfMemoryError: A line does not fit into memory, even alone.
         """
-        ids = self._encode(lines)
+        ids = self.tokenizer.encode_batch(lines)
         read = [line for line, tokens in zip(lines, ids, strict=True) if tokens]
         if not read:
             raise EvaluationError(f"there is nothing to measure: none of {pluralize(len(ids), 'line')} has text.")
-        words = [unicodedata.normalize("NFC", line).split() for line in read]
+        words = [clean(line).split() for line in read]
         nll = -sum(float(log_probs.sum(dtype=np.float64)) for log_probs in self._log_probs(ids, on_progress))
         return PerplexityReport(
             sentences=len(read),
@@ -246,10 +246,6 @@ class TextGenerator:
             SearchOptions(**options.model_dump(), unk_handling="suppress"),
         )
         return make_hypotheses(result, 0, self.tokenizer)
-
-    def _encode(self, lines: Sequence[str]) -> list[list[int]]:
-        # White space that is no piece would be an unknown token.
-        return self.tokenizer.encode_batch([line if line.strip() else "" for line in lines])
 
     def _log_probs(self, ids: Sequence[list[int]], progress: ProgressCallback) -> list[np.ndarray]:
         set_tf32(self.model.precision)

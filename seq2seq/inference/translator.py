@@ -18,8 +18,9 @@ from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.devices.device import search_batch_limits, set_tf32, set_up_device
 from seq2seq.devices.out_of_memory import BatchSplitter
-from seq2seq.inference.results import Translation, blank_translation, join_segments, make_hypotheses, split_line
+from seq2seq.inference.results import Translation, blank_translation, join_segments, join_texts, make_hypotheses
 from seq2seq.inference.searcher import Searcher, length_limits
+from seq2seq.inference.segments import SourceLines, split_line
 from seq2seq.inference.shortlist import Shortlist
 from seq2seq.inference.step_factory import StepSourceFactory
 from seq2seq.inference.step_sources import Batch, StepSource
@@ -28,17 +29,27 @@ from seq2seq.models.base import check_tokenizers
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.notebook_html import html_facts
 from seq2seq.plurals import pluralize
+from seq2seq.text.sentences import split_sentences
 
 CHUNK_SENTENCES = 2_000  # sentences in memory at once when streaming
 
 
 class _Part(NamedTuple):
-    """A segment of a line, or a whole line: the tokens that the model translates at once, without EOS."""
+    """A whole line, a group of its sentences or a segment of one: the tokens that the model translates at once.
+
+    line, group  numbers of the line, and of the group of sentences in it
+    text         of the whole group
+    ids          tokens, without EOS
+    truncated    number of tokens after these that are not translated
+    surfaces     of these tokens, if the group has several segments
+    """
 
     line: int
-    text: str  # of the whole line
+    group: int
+    text: str
     ids: list[int]
-    surfaces: Sequence[str] | None = None  # of these tokens, if the line has several segments
+    truncated: int = 0
+    surfaces: Sequence[str] | None = None
 
 
 class Translator:
@@ -53,6 +64,7 @@ class Translator:
         options: Default search options.
         shortlist: Shortlist used by `options.shortlist`; by default that of the directory.
         folder: Model directory, used by `options.int8` and `options.shortlist`.
+        source_lines: Lines that the model was trained on, which tell what it can translate at once.
         on_warning: Called with a warning message when the first batch does not fit into memory; by default a
             `UserWarning`.
 
@@ -69,12 +81,14 @@ class Translator:
         options: SearchOptions | None = None,
         shortlist: Shortlist | None = None,
         folder: Path | None = None,
+        source_lines: SourceLines | None = None,
         on_warning: Callable[[str], None] = warnings.warn,
     ) -> None:
         self.model = model
         self.tokenizers = Tokenizers(source_tokenizer, target_tokenizer)
         check_tokenizers(model, self.tokenizers)
         self.options = options or SearchOptions()
+        self.source_lines = source_lines or SourceLines()
         self.step_sources = StepSourceFactory(model, self.tokenizers, shortlist, folder)
         self.on_warning = on_warning
         self._memory = BatchSplitter()  # in the unit of `batch_tokens`
@@ -102,7 +116,10 @@ class Translator:
         folder = Path(path)
         origin = read_origin(folder)
         model, tokenizers, config = load_model(folder, precision)
-        translator = cls(model, *tokenizers, options=config.search, folder=folder, on_warning=on_warning)
+        lines = SourceLines.from_metadata(origin.metadata, config.languages[0])
+        translator = cls(
+            model, *tokenizers, options=config.search, folder=folder, source_lines=lines, on_warning=on_warning
+        )
         translator._origin = origin
         return translator
 
@@ -159,13 +176,14 @@ class Translator:
     ) -> list[Translation]:
         """Translate sentences; result N answers sentence N.
 
-        A sentence's translation does not depend on the others; a sampled one depends on the seed and the sentence. A
-        sentence that gives no tokens, like a blank one, is answered with an empty translation. One with too many is
-        translated in segments (`Translation.num_segments` is their number) or cut off (`Translation.truncated_tokens`),
-        as the options say; limits of length hold for each segment.
+        A text's translation does not depend on the others; a sampled one depends on the seed and the text. A text that
+        gives no tokens, like a blank one, is answered with an empty translation. One of more sentences than the model
+        was trained on at once is translated in groups of them (`Translation.num_groups`). A group with too many tokens
+        is translated in segments (`Translation.num_segments`) or cut off (`Translation.truncated_tokens`). The options
+        `split_sentences`, `max_source_tokens` and `long_lines` decide this; limits of length hold for each segment.
 
         Args:
-            sentences: Raw text, one sentence each.
+            sentences: Raw text: a sentence each, or several.
             options: Search options; by default the translator's.
             attention: Keep attention weights, which take most of the memory.
             on_progress: Called with the number of sentences done so far.
@@ -203,9 +221,10 @@ class Translator:
                 on_progress(done)
         in_order = (found[place] for place in range(len(parts)))
         results = []
-        for ids, line in zip(encoded, lines, strict=True):
+        for line in lines:
             result = join_segments(list(islice(in_order, len(line)))) if line else blank_translation()
-            results.append(replace(result, truncated_tokens=len(ids) - sum(len(part.ids) for part in line)))
+            groups, truncated = max((part.group for part in line), default=0) + 1, sum(part.truncated for part in line)
+            results.append(replace(result, num_groups=groups, truncated_tokens=truncated))
         return results
 
     @check_arguments()
@@ -229,15 +248,36 @@ class Translator:
             yield from self.translate(part, options, attention=attention, on_progress=advance)
             before += len(part)
 
+    def max_source_tokens(self, options: SearchOptions) -> int:
+        """Maximum length of what is translated as a whole, in tokens, EOS included."""
+        return options.max_source_tokens or self.source_lines.max_tokens
+
     def _parts(self, line: int, text: str, ids: list[int], options: SearchOptions) -> Iterator[_Part]:
-        most = options.max_source_tokens - 1  # EOS takes one
-        if len(ids) > most and options.long_lines == "split":
-            surfaces = self.tokenizers.source.surfaces(text)
-            for segment in split_line(surfaces, most):
-                here = slice(segment.start, segment.stop)
-                yield _Part(line, text, ids[here], surfaces[here])
-        elif ids:
-            yield _Part(line, text, ids[:most])
+        longest = self.max_source_tokens(options)
+        most = longest - 1  # EOS takes one
+        for group, (words, tokens) in enumerate(self._groups(text, ids, longest, options)):
+            if len(tokens) > most and options.long_lines == "split":
+                surfaces = self.tokenizers.source.surfaces(words)
+                for segment in split_line(surfaces, most):
+                    here = slice(segment.start, segment.stop)
+                    yield _Part(line, group, words, tokens[here], surfaces=surfaces[here])
+            elif tokens:
+                yield _Part(line, group, words, tokens[:most], truncated=len(tokens[most:]))
+
+    def _groups(
+        self, text: str, ids: list[int], longest: int, options: SearchOptions
+    ) -> Iterator[tuple[str, list[int]]]:
+        """Text and tokens of what is translated together, if it is not too long: the line, or some of its sentences."""
+        source = self.tokenizers.source
+        sentences = split_sentences(text, self.source_lines.language) if options.split_sentences else [text]
+        groups = [range(1)]
+        if len(sentences) > 1:
+            groups = self.source_lines.group([len(one) for one in source.encode_batch(sentences)], longest)
+        if len(groups) == 1:
+            yield text, ids
+            return
+        texts = [join_texts(sentences[group.start : group.stop]) for group in groups]
+        yield from zip(texts, source.encode_batch(texts), strict=True)
 
     def _search(
         self, steps: StepSource, parts: Sequence[_Part], options: SearchOptions, attention: bool
@@ -250,8 +290,19 @@ class Translator:
         for row, part in enumerate(parts):
             tokens, decode = source.pieces([*part.ids, EOS_ID]), partial(self._text, part, options)
             hypotheses = make_hypotheses(result, row, target, len(part.ids) + 1, decode, attention)
-            translations.append(Translation(tokens, hypotheses, unknown_tokens=part.ids.count(UNK_ID)))
+            unknown = self._unknown_surfaces(part)
+            characters = tuple(dict.fromkeys(letter for surface in unknown for letter in surface))
+            translations.append(
+                Translation(tokens, hypotheses, unknown_tokens=len(unknown), unknown_characters=characters)
+            )
         return translations
+
+    def _unknown_surfaces(self, part: _Part) -> list[str]:
+        """The text of each unknown token."""
+        number = part.ids.count(UNK_ID)
+        if part.surfaces is None:
+            return self.tokenizers.source.unknown_surfaces(part.text)[:number] if number else []
+        return [surface.strip() for token, surface in zip(part.ids, part.surfaces, strict=True) if token == UNK_ID]
 
     def _text(self, part: _Part, options: SearchOptions, ids: list[int], weights: np.ndarray) -> str:
         if options.unk_handling == "replace" and UNK_ID in ids:

@@ -30,9 +30,17 @@ TOKENIZER_FILES = ("joint.spm", "source.spm", "target.spm")
 RECORDED_PACKAGES = (DISTRIBUTION_NAME, "tensorflow", "keras", "sentencepiece", "sacrebleu", "numpy", "safetensors")
 
 
+class _SourceLines(BaseModel):
+    max_tokens: int
+    usual_tokens: int
+    usual_sentences: int
+    several_sentences: float
+
+
 class _Facts(BaseModel):
     train: list[dict[str, Any]]
     valid: dict[str, Any]
+    source_lines: _SourceLines | None = None
 
 
 class _Metadata(BaseModel):
@@ -107,7 +115,8 @@ def save_weights(
         precision: That they were trained in.
         scores: What was measured with them; JSON-able.
         corpus: What they were trained on: of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and
-            `kept`, and `dropped` by reason; `source_tokens` and `target_tokens`; of `train` also the `share`.
+            `kept`, and `dropped` by reason; `source_tokens` and `target_tokens`; of `train` also the `share`; and what
+            `source_lines` were like, for a translator.
         tokenizer_kinds: By file, where they are known; otherwise as the recipe tells.
 
     The weights carry their own checksum, and that of the tokenizers they go with, and `metadata.json` has those of the

@@ -8,7 +8,7 @@ from platform import python_version
 from shlex import quote
 from typing import Any
 
-from seq2seq.config import Config
+from seq2seq.config import Config, SearchOptions
 from seq2seq.config.recipe import component_of
 from seq2seq.model_directory.directory import (
     WEIGHTS_FILE,
@@ -33,7 +33,8 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
         written        modification time of the weights file (ISO 8601, UTC)
         purpose        `source_language` and `target_language` (None: unknown); `pairs` of the training text (for a
                        language model, sentences), `mean_source_tokens` and `mean_target_tokens` (None: unknown);
-                       `max_source_tokens` of a line that is translated in one piece (None: no translator);
+                       `max_source_tokens` of what is translated as a whole, and `max_sentences` of a line that is
+                       (None: unknown, not limited, or no translator);
                        `commands` by purpose
         parameters     `total`, and by part; a table that several parts share counts for the target
         architecture   embeddings, encoder, attention and decoder in words; a language model has no more than
@@ -114,9 +115,17 @@ def _purpose(folder: Path, config: Config, corpus: Mapping[str, Any]) -> dict[st
         "target_language": target,
         "pairs": pairs,
         **means,
-        "max_source_tokens": getattr(config.search, "max_source_tokens", None),
+        **_limits(config, corpus.get("source_lines") or {}),
         "commands": config.next_commands(quote(str(folder))),
     }
+
+
+def _limits(config: Config, lines: Mapping[str, Any]) -> dict[str, int | None]:
+    """What is translated as a whole, from what is known of the lines that were trained on."""
+    search = config.search if isinstance(config.search, SearchOptions) else None
+    tokens = search and (search.max_source_tokens or lines.get("max_tokens"))
+    sentences = search and search.split_sentences and lines.get("usual_sentences", 1)
+    return {"max_source_tokens": tokens or None, "max_sentences": sentences or None}
 
 
 def _derived(folder: Path, recorded: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:

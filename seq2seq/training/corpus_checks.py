@@ -9,10 +9,14 @@ from seq2seq.config.data import SIDES
 from seq2seq.data.encoded import EncodedCorpus, MemoryMappedSide
 from seq2seq.data.mixture import EncodedMixture
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer, Tokenizers
+from seq2seq.inference.segments import SourceLines
+from seq2seq.text.sentences import split_sentences
 
 MAX_COUNTED_TOKENS = 10_000_000  # tokens of each training corpus, enough for frequencies
 MAX_COMPARED_SENTENCES = 1_000_000  # sentences of each training corpus, enough for the most frequent one
 CHUNK_SENTENCES = 200_000  # sentences hashed at once
+SAMPLED_LINES = 2_000  # lines whose sentences are counted
+USUAL = 0.99  # share of the lines that are usual
 RARE_COUNT = 5  # pieces with fewer occurrences are hardly learnt
 
 
@@ -93,6 +97,30 @@ def _use(tokenizer: Tokenizer, counts: np.ndarray) -> VocabularyUse:
         rare=int(((learnt < RARE_COUNT) & ~spelling).sum()),
         tokens=int(learnt.sum()),
         smallest=int(1.1 * (EOS_ID + 1 + characters + spelling.sum())),
+    )
+
+
+def measure_source_lines(train: EncodedMixture, tokenizer: Tokenizer, language: str | None) -> SourceLines:
+    """Lengths of the source lines of an epoch, and the number of sentences in a random sample of them.
+
+    Args:
+        train: Training corpora.
+        tokenizer: Of the source.
+        language: Of the source (ISO 639); None: unknown.
+    """
+    lines = train.epoch_indices(seed=0, epoch=1)
+    lengths = train.source.lengths if lines is None else train.source.lengths[lines]
+    sample = np.random.default_rng(0).permutation(len(train))[:SAMPLED_LINES]
+    sample = np.sort(sample if lines is None else lines[sample])
+    ids = np.split(train.source.ids(sample), train.source.lengths[sample].cumsum()[:-1])
+    sentences = [split_sentences(tokenizer.decode(line.tolist()), language) for line in ids]
+    counts = np.array([max(len(line), 1) for line in sentences])
+    return SourceLines(
+        max_tokens=int(lengths.max()),
+        usual_tokens=int(np.quantile(lengths, USUAL, method="higher")),
+        usual_sentences=int(np.quantile(counts, USUAL, method="higher")),
+        several_sentences=float(np.mean(counts > 1)),
+        language=language,
     )
 
 

@@ -18,9 +18,11 @@ from seq2seq.data.encoded import UNFILTERED, EncodedCorpus, encode_corpus
 from seq2seq.data.mixture import EncodedMixture
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import TokenizerError, TrainingError
+from seq2seq.inference.segments import SourceLines
 from seq2seq.model_directory.directory import load_tokenizers
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import expand_path, resolve_file
+from seq2seq.training.corpus_checks import measure_source_lines
 from seq2seq.training.display import Display
 
 
@@ -30,9 +32,10 @@ class TrainingData:
 
     corpus_stats  of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and `kept`, and `dropped` by
                   reason; `source_tokens` and `target_tokens`, EOS included, of the sides that are read; of `train`
-                  also its `share` of an epoch, 0 to 1
+                  also its `share` of an epoch, 0 to 1; `source_lines` that were trained on, for what translates
     corpus_unit          what the corpora are counted in: pair, sentence
     sides         that are read
+    source_lines  that are trained on; None where no source is read
     """
 
     tokenizers: Tokenizers
@@ -42,6 +45,7 @@ class TrainingData:
     corpus_stats: dict[str, Any]
     corpus_unit: str
     sides: tuple[str, ...]
+    source_lines: SourceLines | None = None
 
     def counts_by_side(self, source: int, target: int) -> list[str]:
         """Numbers with their sides; the number alone where one side is read."""
@@ -96,14 +100,18 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
     filters = data.filters.model_copy(update=unlimited) if data.valid.held_out else UNFILTERED
     valid_ids, valid_pairs = encode("valid", valid, filters), list(filter_pairs(valid, filters, FilterReport()))
     shares = (train.counts / len(train)).tolist()
-    facts = {
+    facts: dict[str, Any] = {
         "train": [
             _facts(part.name(config.sides), ids, config.sides) | {"share": share}
             for part, ids, share in zip(data.train.parts(), train.parts, shares, strict=True)
         ],
         "valid": _facts(data.valid.name(config.sides), valid_ids, config.sides),
     }
-    return TrainingData(tokenizers, train, valid_ids, valid_pairs, facts, config.corpus_unit, config.sides)
+    lines = None
+    if "source" in config.sides:
+        lines = measure_source_lines(train, tokenizers.source, config.languages[0])
+        facts["source_lines"] = lines.as_metadata()
+    return TrainingData(tokenizers, train, valid_ids, valid_pairs, facts, config.corpus_unit, config.sides, lines)
 
 
 def _facts(name: str, ids: EncodedCorpus, sides: Sequence[str]) -> dict[str, Any]:

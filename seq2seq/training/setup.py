@@ -11,16 +11,18 @@ import tensorflow as tf
 
 from seq2seq.config import Config, Precision
 from seq2seq.data.batching import BatchPlan, batch_dataset, replica_batches
-from seq2seq.data.tokenizer import Tokenizers
+from seq2seq.data.tokenizer import UNK_ID, Tokenizers
 from seq2seq.devices.device import runs_on_gpu
 from seq2seq.devices.replicas import Replicas
 from seq2seq.errors import TrainingError, suggest_similar
+from seq2seq.inference.summary import UnknownCharacters
 from seq2seq.model_directory.directory import create_model_directory, load_tokenizers, load_weights
 from seq2seq.models.base import DecoderModel, weight_name
 from seq2seq.models.build import build_model
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import expand_path
 from seq2seq.training.checkpoints import LAST, RunDirectory, restore, snapshot
+from seq2seq.training.corpus_checks import MAX_COUNTED_TOKENS
 from seq2seq.training.display import Display, Timer
 from seq2seq.training.optimization import make_optimizer
 from seq2seq.training.pace import Pace
@@ -178,6 +180,7 @@ def summarize(
             "parameters": f"{total:,}" + (f", {trained:,} of them trained" if trained < total else ""),
             **_corpora(data),
             "vocabulary": vocabulary,
+            **_unknown_characters(data),
             "tokens an epoch": ", ".join(data.counts_by_side(source, target)),
             "batches": f"{batches}, {plan.padding_ratio():.1%} padding",
             "losses": "in nats (natural logarithm) per target token; perplexity is exp(valid loss); train loss is the "
@@ -257,6 +260,22 @@ def _corpora(data: TrainingData) -> dict[str, str]:
         share = f"{facts['name']}: {facts['share']:.1%} of an epoch, "
         rows[f"corpus {number}" if several else "corpus"] = share + pairs if several else pairs
     return rows
+
+
+def _unknown_characters(data: TrainingData) -> dict[str, str]:
+    """A row if the tokenizers do not know all characters of the corpora; those of the validation corpus are named."""
+    rows = []
+    for side in data.sides:
+        counted = [getattr(part, side).tokens[:MAX_COUNTED_TOKENS] for part in data.train.parts]
+        if unknown := sum(int(np.count_nonzero(tokens == UNK_ID)) for tokens in counted):
+            rows.append(f"{unknown / sum(map(len, counted)):.2%} of the {side} tokens")
+        if (getattr(data.valid, side).tokens == UNK_ID).any():
+            found, tokenizer = UnknownCharacters(), getattr(data.tokenizers, side)
+            for number, pair in enumerate(data.valid_pairs, start=1):
+                found.add(number, tokenizer.unknown_characters(getattr(pair, side)))
+            total = pluralize(len(data.valid_pairs), f"validation {data.corpus_unit}")
+            rows.append(f"{found} in the {side} of {found.lines.count:,} of {total}")
+    return {"unknown text": "; ".join(rows)} if rows else {}
 
 
 def peak_memory() -> int | None:

@@ -109,13 +109,13 @@ class TranslationValidator(Validator):
         self.language = config.data.target_language if config.data else None
         own = {"n_best": 1, "sample": False, "beam_size": config.validation.beam_size}
         self.options: SearchOptions = config.search.without_external_files().model_copy(update=own)
-        self.translator = Translator(self.model, *data.tokenizers, on_warning=say)
+        self.translator = Translator(self.model, *data.tokenizers, source_lines=data.source_lines, on_warning=say)
         if not self.measures_bleu:
             return
         # What it needs is missed, and what the translator cannot do is refused, now and not after an epoch.
         make_metric("BLEU", self.language)
         self.translator.check(self.options)
-        cut = int((data.valid.source.lengths > self.options.max_source_tokens).sum())
+        cut = int((data.valid.source.lengths > self.translator.max_source_tokens(self.options)).sum())
         if cut and self.options.long_lines == "truncate":
             say(truncation_warning(cut, len(data.valid)))
 

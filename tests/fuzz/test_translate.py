@@ -176,9 +176,7 @@ def test_the_command_answers_every_line_of_any_bytes(translators, folder, kind, 
     elif kept == "tsv":
         columns = [answer.split("\t") for answer in answers]
         assert [int(number) for number, _, _ in columns] == list(range(1, len(lines) + 1))
-        assert [text for _, _, text in columns] == [
-            result.text.replace("\t", " ").replace("\r", " ") for result in expected
-        ]
+        assert [text for _, _, text in columns] == [result.text for result in expected]
     else:
         values = list(map(json.loads, answers))
         assert [value["source"] for value in values] == sources

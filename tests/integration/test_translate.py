@@ -71,6 +71,7 @@ def test_every_key_is_a_flag(folder, monkeypatch):
         "top_p": 0.875,
         "seed": 9,
         "unk_handling": "replace",
+        "split_sentences": False,
         "max_source_tokens": 50,
         "long_lines": "truncate",
         "batch_tokens": 300,
@@ -80,7 +81,7 @@ def test_every_key_is_a_flag(folder, monkeypatch):
         "language_model_weight": 0.375,
     }
     assert values.keys() == SearchOptions.model_fields.keys()
-    flags = [f"--{key.replace('_', '-')}={value}" for key, value in values.items() if value is not True]
+    flags = [f"--{key.replace('_', '-')}={value}" for key, value in values.items() if not isinstance(value, bool)]
     seen = []
     monkeypatch.setattr(Translator, "check", lambda self, options: None)  # there is no such language model
 
@@ -90,7 +91,7 @@ def test_every_key_is_a_flag(folder, monkeypatch):
 
     monkeypatch.setattr(Translator, "translate", translate)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"x\n")))
-    assert run("translate", folder / "model", "--sample", "--int8", *flags) == 0
+    assert run("translate", folder / "model", "--sample", "--int8", "--no-split-sentences", *flags) == 0
     assert seen == [SearchOptions(**values)]
 
 
@@ -168,8 +169,10 @@ def test_json_holds_what_the_python_api_gives(folder, tmp_path, model, arguments
             "source": source,
             "source_tokens": result.source_tokens,
             "num_segments": result.num_segments,
+            "num_groups": result.num_groups,
             "truncated_tokens": result.truncated_tokens,
             "unknown_tokens": result.unknown_tokens,
+            "unknown_characters": list(result.unknown_characters),
             "unattended_share": None if math.isnan(result.unattended_share) else result.unattended_share,
         }
         for written, hypothesis in zip(translations, result.hypotheses, strict=True):

@@ -39,7 +39,7 @@ class ManyPieces(Tokenizer):
     def __reduce__(self):
         return ManyPieces, (self.vocabulary_size,)
 
-    def encode_batch(self, texts: list[str]) -> list[list[int]]:
+    def encode_batch(self, texts: list[str], *, are_clean: bool = False) -> list[list[int]]:
         return [[int(token) for token in text.split()] for text in texts]
 
 

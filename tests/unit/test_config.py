@@ -51,7 +51,7 @@ CORPUS_KEYS = "columns, header, lexicon, mixture, pairs, phrasebook, seed, sourc
         (
             "data.filters.max_token",
             "max_tokens",
-            "drop_duplicates, drop_empty, max_characters, max_ratio, max_tokens, normalize_nfc",
+            "drop_duplicates, drop_empty, max_characters, max_ratio, max_tokens",
         ),
         (
             "tokenizer.vocab_size",

@@ -265,3 +265,17 @@ def test_mistakes_are_found_before_translating():
     with pytest.raises(EvaluationError, match="language"):
         evaluate(translator, [("a", "b")], language="German")
     assert translator.calls == 0
+
+
+def test_both_sides_are_cleaned_and_it_is_said_in_how_many_lines():
+    odd = [line.replace(" ", "\u00a0").replace("i", "\u200bi").replace("ö", "o\u0308") for line in HYPOTHESES]
+    with pytest.warns(UserWarning, match="^12 of 12 hypotheses and 3 of 12 references have white space") as warned:
+        found = score_texts(odd, [f"\ufeff{line}" if "Haus." in line else line for line in REFERENCES][:12], False)
+    assert len(warned) == 1
+    assert found == score_texts(HYPOTHESES, REFERENCES, False)
+
+
+def test_ordinary_text_is_scored_without_a_word():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        score_texts([f" {line}  x" for line in HYPOTHESES], REFERENCES, False)

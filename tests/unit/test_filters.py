@@ -8,7 +8,7 @@ from seq2seq.config import FilterConfig
 from seq2seq.corpora import SentencePair, filters
 from seq2seq.corpora.filters import FilterReport, filter_pairs
 
-OFF = {"normalize_nfc": False, "drop_empty": False, "drop_duplicates": False, "max_characters": None, "max_ratio": None}
+OFF = {"drop_empty": False, "drop_duplicates": False, "max_characters": None, "max_ratio": None}
 
 
 def run(pairs: list[tuple[str, str]], **options: object) -> tuple[list[tuple[str, str]], FilterReport]:
@@ -21,7 +21,7 @@ def run(pairs: list[tuple[str, str]], **options: object) -> tuple[list[tuple[str
     return kept, report
 
 
-NASTY = [("", ""), (" ", "a"), ("a", "b"), ("a", "b"), ("x" * 5000, "y"), ("e\u0301", "\ud800")]
+NASTY = [("", ""), (" ", "a"), ("a", "b"), ("a", "b"), ("x" * 5000, "y"), ("<s>", "\ufffd")]
 
 
 def test_without_filters_everything_passes_untouched() -> None:
@@ -53,7 +53,9 @@ def test_chunks_change_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch) -> N
     assert report.dropped == {"empty side": 1, "duplicate": 3}
 
 
-@pytest.mark.parametrize("blank", ["", " ", "\t", "\u00a0", "\u3000 \r"])
+@pytest.mark.parametrize(
+    "blank", ["", " ", "\t", "\u00a0", "\u3000 \r", "\u200b", "\ufeff\u200e", "\xad", "\0", "\x85\u200d"]
+)
 def test_empty_drops_a_blank_side(blank: str) -> None:
     kept, report = run([(blank, "a"), ("a", "b"), ("a", blank), (blank, blank)], drop_empty=True)
     assert kept == [("a", "b")]
@@ -106,32 +108,26 @@ def test_many_duplicates_among_many() -> None:
     assert report.dropped == {"duplicate": 20_000 - len(kept)}
 
 
-def test_a_tab_inside_a_side_makes_no_duplicate() -> None:
+def test_no_character_moves_the_border_of_the_sides() -> None:
     pairs = [("a\tb", "c"), ("a", "b\tc")]
-    assert run(pairs, drop_duplicates=True)[0] == pairs
+    assert run(pairs, drop_duplicates=True)[0] == [("a b", "c"), ("a", "b c")]
 
 
-def test_duplicates_take_lone_surrogates() -> None:
-    pairs = [("\ud800", "b"), ("\ud801", "b"), ("\ud800", "b")]
-    assert run(pairs, drop_duplicates=True)[0] == pairs[:2]
-
-
-def test_nfc_changes_text_and_drops_nothing() -> None:
+def test_cleaning_changes_text_and_drops_nothing() -> None:
     composed = "café Å 한국 ，…ｆｕｌｌ"
     decomposed = unicodedata.normalize("NFD", composed)
     assert decomposed != composed
-    kept, report = run([(decomposed, "x"), ("x", decomposed)], normalize_nfc=True)
-    assert kept == [(composed, "x"), ("x", composed)]
+    kept, report = run([(decomposed, "x\u00a0y"), ("x\u200by", decomposed)])
+    assert kept == [(composed, "x y"), ("xy", composed)]
     assert report.dropped == {}
 
 
-def test_nfc_comes_before_lengths_and_duplicates() -> None:
-    pairs = [("e\u0301" * 5, "x"), ("é" * 5, "x")]
-    kept, report = run(pairs, normalize_nfc=True, max_characters=5, drop_duplicates=True)
-    assert kept == [pairs[1]]
+def test_cleaning_comes_before_lengths_ratios_and_duplicates() -> None:
+    odd, clean = ("e\u0301\u200b" * 5, "x\u3000y"), ("é" * 5, "x y")
+    kept, report = run([odd, clean], max_characters=5, drop_duplicates=True)
+    assert kept == [clean]
     assert report.dropped == {"duplicate": 1}
-    assert run(pairs, max_characters=5)[0] == [pairs[1]], "without NFC the first has ten characters"
-    assert run(pairs, drop_duplicates=True)[0] == pairs, "without NFC they differ"
+    assert run([("x" * 20, "\u200b".join("y" * 10) + "\u00a0" * 99)], max_ratio=2.0)[0], "20 to 10 characters"
 
 
 def test_first_reason_counts() -> None:

@@ -253,7 +253,8 @@ def test_what_a_model_is_for(make, tmp_path):
         "pairs": 11995,
         "mean_source_tokens": pytest.approx((777 + 55) / 11995),
         "mean_target_tokens": None,
-        "max_source_tokens": 200,
+        "max_source_tokens": None,
+        "max_sentences": 1,
         "commands": {
             "translate": f"seq2seq translate {folder} -i FILE",
             "evaluate": f"seq2seq evaluate {folder} --source FILE --reference FILE",

@@ -8,7 +8,8 @@ import pytest
 
 from seq2seq.config import SearchOptions, TokenizerConfig
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
-from seq2seq.inference.results import Hypothesis, Translation, join_segments, split_line
+from seq2seq.inference.results import Hypothesis, Translation, join_segments
+from seq2seq.inference.segments import split_line
 from seq2seq.inference.translator import Translator
 from seq2seq.models.build import build_model
 from tests.conftest import randomize
@@ -29,7 +30,8 @@ def translator(tmp_path_factory):
 
 
 def options(**values):
-    return SearchOptions(**{"beam_size": 2, "max_length_factor": 1.0, "max_length_extra": 4} | values)
+    own = {"beam_size": 2, "max_length_factor": 1.0, "max_length_extra": 4, "split_sentences": False}
+    return SearchOptions(**own | values)
 
 
 def tokens(text):

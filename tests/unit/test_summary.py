@@ -1,21 +1,22 @@
 """What is said of translated text when it is done."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from seq2seq.config import SearchOptions
 from seq2seq.inference.results import Hypothesis, Translation, blank_translation, join_segments
-from seq2seq.inference.summary import MIN_LOW_LOSS, TranslationSummary, low_log_prob
+from seq2seq.inference.summary import MIN_LOW_LOSS, TranslationSummary, UnknownCharacters, low_log_prob
 
 
-def translation(log_probs=(-0.1, -0.3), coverage=(1.0, 1.0, 0.5), unknown=0):
+def translation(log_probs=(-0.1, -0.3), coverage=(1.0, 1.0, 0.5), unknown=""):
     source = [*(f"▁{n}" for n in range(len(coverage) - 1)), "</s>"]
     tokens = ["▁x"] * (len(log_probs) - 1) + ["</s>"]
     one = Hypothesis("x", sum(log_probs), tokens, np.array(log_probs, np.float32), np.zeros((len(tokens), 0)))
     one = Hypothesis(**{**vars(one), "coverage": np.array(coverage, np.float32)})
-    return Translation(source, [one], unknown_tokens=unknown)
+    return Translation(source, [one], unknown_tokens=len(unknown), unknown_characters=tuple(unknown))
 
 
 def test_a_translation_tells_how_sure_and_how_complete_it_is():
@@ -23,9 +24,13 @@ def test_a_translation_tells_how_sure_and_how_complete_it_is():
     assert one.mean_log_prob == pytest.approx(-0.75)
     assert one.unattended_share == pytest.approx(1 / 3), "the last one is </s>"
     assert one.as_dict()["unattended_share"] == pytest.approx(1 / 3)
-    joined = join_segments([one, translation(coverage=(0.0, 0.0), unknown=2)])
+    joined = join_segments(
+        [translation(coverage=(0.05, 0.9, 0.2, 0.0), unknown="ь"), translation(coverage=(0.0, 0.0), unknown="ëь")]
+    )
     assert joined.unattended_share == pytest.approx(2 / 4), "each segment has a </s> of its own"
-    assert joined.unknown_tokens == 2
+    assert joined.unknown_tokens == 3
+    assert joined.unknown_characters == ("ь", "ë")
+    assert joined.as_dict()["unknown_characters"] == ["ь", "ë"]
 
 
 def test_a_blank_is_neither_good_nor_bad():
@@ -43,14 +48,42 @@ def test_a_summary_names_the_first_lines_to_check():
     summary = TranslationSummary(low_log_prob=-1.0)
     for number in range(1, 9):
         summary.add(number, translation(log_probs=(-1.5, -1.0) if number > 1 else (-1.0, -1.0)))
-    summary.add(9, translation(unknown=3))
+    summary.add(9, translation(unknown="ë\u0301ь"))
     summary.add(10, translation(coverage=(0.0, 0.0, 1.0, 1.0, 0.0)))
     summary.add(11, translation(coverage=(0.0, 0.0, 1.0, 1.0, 1.0, 0.0)))
     summary.seconds = 0.5
-    assert summary.describe(loading=4.26) == (
-        "11 sentences in 0.5 s, 44 tokens/s, after 4.3 s of loading the model. Lines to check: 1 with unknown "
-        "characters (line 9), 7 with low scores (lines 2, 3, 4, 5, 6, ...), 1 with unattended source text (line 10)"
+    assert summary.describe(loading=4.26).splitlines() == [
+        "1 line has characters that the model does not know: ë, U+0301, ь (line 9)",
+        "11 sentences in 0.5 s, 44 tokens/s, after 4.3 s of loading the model. Lines to check: 7 with low scores "
+        "(lines 2, 3, 4, 5, 6, ...), 1 with unattended source text (line 10)",
+    ]
+
+
+def test_unknown_characters_are_named_once():
+    unknown = UnknownCharacters()
+    assert unknown.describe("model") == ""
+    for number, characters in enumerate(["ab", "", "ba", "c", "d", "e", "a", "fghijkl"], start=1):
+        unknown.add(number, characters)
+    assert unknown.describe("tokenizer") == (
+        "7 lines have characters that the tokenizer does not know: a, b, c, d, e, f, g, h, i, j, ... (lines 1, 3, 4, "
+        "5, 6, ...)"
     )
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "said"),
+    [
+        (1, 1, "1 line of several sentences was translated sentence by sentence (line 2)"),
+        (1, 3, "3 lines of several sentences were translated sentence by sentence (lines 2, 3, 4)"),
+        (2, 3, "3 lines of several sentences were translated in groups of up to 2 sentences (lines 2, 3, 4)"),
+    ],
+)
+def test_what_was_done_with_several_sentences_is_said_once(size, count, said):
+    summary = TranslationSummary(group_size=size)
+    summary.add(1, translation())
+    for number in range(count):
+        summary.add(2 + number, replace(translation(), num_groups=2))
+    assert summary.describe(0.0).splitlines()[0] == f"{said}; --no-split-sentences turns this off"
 
 
 def test_a_summary_says_nothing_of_what_is_not_there():

@@ -192,7 +192,8 @@ def test_draws_have_the_models_frequencies(tiny):
 
 
 @pytest.mark.parametrize(
-    ("prompt", "unknown"), [("der Zug", "Z"), ("der\tKönig", "\t"), ("Baum \u00a0", "\u00a0"), ("\u3000Baum", "\u3000")]
+    ("prompt", "unknown"),
+    [("der Zug", "Z"), ("der\tKönig ь", "ь"), ("Baum \u00a0\ufffd", "\ufffd"), ("\u3000犬", "犬")],
 )
 def test_a_prompt_that_the_tokenizer_does_not_know(words, prompt, unknown):
     with pytest.raises(TokenizerError) as error:

@@ -13,6 +13,7 @@ import sentencepiece
 from seq2seq.config import TokenizerConfig
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, Tokenizer, _sample
 from seq2seq.errors import TokenizerError
+from seq2seq.text.cleaning import clean
 
 RANDOM = Random(5)
 SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
@@ -67,7 +68,7 @@ def test_special_ids_and_size(tokenizer: Tokenizer) -> None:
 def test_text_comes_back(tokenizer: Tokenizer, sentence: str) -> None:
     token_ids = tokenizer.encode(sentence)
     assert all(EOS_ID < token < tokenizer.vocabulary_size for token in token_ids)
-    assert tokenizer.decode(token_ids) == unicodedata.normalize("NFC", sentence)
+    assert tokenizer.decode(token_ids) == clean(sentence)
 
 
 def test_kind_of_model_by_its_scores() -> None:
@@ -82,7 +83,9 @@ def test_outer_and_repeated_spaces_are_the_exception(tokenizer: Tokenizer) -> No
     assert tokenizer.decode(tokenizer.encode("  The  red   dog ")) == "The red dog"
 
 
-@pytest.mark.parametrize("blank", ["", " ", "    "])
+@pytest.mark.parametrize(
+    "blank", ["", " ", "    ", "\u00a0", "\u3000\t", "\u200b", "\ufeff \u200e", "\xad", "\0\x1a", "\u200d"]
+)
 def test_blank_gives_no_tokens(tokenizer: Tokenizer, blank: str) -> None:
     assert tokenizer.encode(blank) == []
     assert tokenizer.decode([]) == ""
@@ -136,7 +139,7 @@ def test_unknown_character_is_unk_without_byte_fallback() -> None:
     assert "Ω" not in plain.decode(plain.encode("The Ω"))
 
 
-@pytest.mark.parametrize("sentence", ["The Ω dog", "日本", "😀", "Größe …", "The <0x41> dog", "a\x00b"], ids=ascii)
+@pytest.mark.parametrize("sentence", ["The Ω dog", "日本", "😀", "Größe …", "The <0x41> dog", "a\u200cb"], ids=ascii)
 def test_byte_fallback_spells_unknown_characters(spelling: Tokenizer, sentence: str) -> None:
     token_ids = spelling.encode(sentence)
     assert UNK_ID not in token_ids
@@ -155,6 +158,19 @@ def test_numbers_are_split_into_digits_when_asked() -> None:
         pieces = tokenizer.pieces(tokenizer.encode("It costs 1995 euros at 19:30."))
         assert all(len(piece.strip("▁")) == 1 for piece in pieces if any(map(str.isdigit, piece))) is split
         assert tokenizer.decode(tokenizer.encode("It costs 1995 euros.")) == "It costs 1995 euros."
+
+
+@pytest.mark.parametrize("symbol", ["\u00a0", "\n", "\u200b", "\ufeff"])
+def test_a_symbol_must_be_visible(symbol: str) -> None:
+    with pytest.raises(TokenizerError) as error:
+        train(user_defined_symbols=("<tag>", symbol))
+    assert str(error.value).startswith(f"user_defined_symbols: {symbol!r} is white space or invisible")
+
+
+def test_unknown_characters_are_named_once() -> None:
+    plain = train(ENGLISH, vocabulary_size=100)
+    assert plain.unknown_characters("Zoë ate ь ë and the big ω.") == ("ë", "ь", "ω")
+    assert plain.unknown_characters(ENGLISH[3]) == ()
 
 
 def test_user_defined_symbols_stay_one_piece() -> None:
@@ -229,7 +245,7 @@ def test_file_that_is_no_model(tmp_path: Path, content: bytes) -> None:
 
 def test_cut_off_model(tokenizer: Tokenizer, tmp_path: Path) -> None:
     path = tmp_path / "cut.spm"
-    path.write_bytes(tokenizer.model[: len(tokenizer.model) // 2])
+    path.write_bytes(tokenizer.model[:-1])  # not between two pieces
     with pytest.raises(TokenizerError, match=r"cut\.spm: not a SentencePiece model"):
         Tokenizer.load(path)
 

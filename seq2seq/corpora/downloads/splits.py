@@ -9,10 +9,11 @@ from itertools import compress
 from pathlib import Path
 from typing import Any
 
-from seq2seq.corpora.readers import chunks, plain_form, strip_line_end
+from seq2seq.corpora.readers import chunks, strip_line_end
 from seq2seq.errors import CorpusError
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import atomic_write
+from seq2seq.text.cleaning import is_blank, plain_form
 
 SPLITS = ("train", "valid", "test")
 CHUNK_SIZE = 10_000  # pairs that are dealt at once
@@ -106,6 +107,6 @@ def _columns(line: bytes, columns: tuple[int, int]) -> tuple[str, str]:
     if len(cells) < max(columns):
         raise ValueError(f"expected at least {max(columns)} tab-separated columns, found {len(cells)}")
     source, target = (cells[column - 1] for column in columns)
-    if not source.strip() or not target.strip():
+    if is_blank(source) or is_blank(target):
         raise ValueError("expected text in both columns, found a blank one")
     return source, target

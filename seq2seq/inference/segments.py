@@ -1,0 +1,107 @@
+"""What a model translates at once: groups of a line's sentences, and segments of what is too long."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+UNKNOWN_MAX_TOKENS = 200  # of a model of which nothing is known
+
+# Latin marks end something only before a space (3.5 is one number) or before a script that writes none between words.
+_NEXT = r"(?=[ \u3040-\u30ff\u3400-\u9fff])"
+_CLOSING = r"[\"'”’»›）)\]」』】]*"
+# From the best place to the worst.
+BREAK_PATTERNS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"[.!?…؟۔।॥։።]{_CLOSING}{_NEXT}|[。！？｡។။]{_CLOSING}",  # the end of a sentence
+        rf"[,;:،؛፣]{_CLOSING}{_NEXT}|[，、；：၊]{_CLOSING}",  # the end of a clause
+        r"(?= )",  # the end of a word
+    )
+)
+
+
+@dataclass(frozen=True)
+class SourceLines:
+    """Source lines that a model was trained on, which tell what it can translate at once.
+
+    The defaults are for a model of which nothing is known, such as one that Keras's `fit` trained: a line is translated
+    sentence by sentence, which loses nothing if it was trained on longer texts, and a sentence of up to 200 tokens as a
+    whole.
+
+    max_tokens         length of the longest one, EOS included
+    usual_tokens       99% have at most this length
+    usual_sentences    99% have at most this number of sentences
+    several_sentences  share of those with several sentences
+    language           ISO 639; None: unknown
+    """
+
+    max_tokens: int = UNKNOWN_MAX_TOKENS
+    usual_tokens: int = UNKNOWN_MAX_TOKENS
+    usual_sentences: int = 1
+    several_sentences: float = 0.0
+    language: str | None = None
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any], language: str | None) -> "SourceLines":
+        """What the metadata of a model directory tell."""
+        return cls(**((metadata.get("corpus") or {}).get("source_lines") or {}), language=language)
+
+    def as_metadata(self) -> dict[str, Any]:
+        """JSON-able values that `from_metadata` reads, without the language, which the recipe has."""
+        return {key: value for key, value in asdict(self).items() if key != "language"}
+
+    def group(self, lengths: Sequence[int], max_tokens: int) -> list[range]:
+        """Group the sentences of a line into what is translated at once: as many as training lines usually had.
+
+        Args:
+            lengths: Of the sentences, in tokens, without EOS.
+            max_tokens: Maximum length of a group of several, EOS included, if it is below `usual_tokens`.
+
+        Returns:
+            The sentences' numbers, group by group.
+        """
+        groups, start, total = [], 0, 0
+        most = min(self.usual_tokens, max_tokens) - 1
+        for number, length in enumerate(lengths):
+            if number > start and (total + length > most or number - start >= self.usual_sentences):
+                groups.append(range(start, number))
+                start, total = number, 0
+            total += length
+        return [*groups, range(start, len(lengths))]
+
+
+def split_line(surfaces: Sequence[str], max_tokens: int) -> list[range]:
+    """Divide a line's tokens into segments of at most `max_tokens`.
+
+    Each segment ends with the last sentence that fits; where none does, with the last clause, else with the last word,
+    else with the last whole character, else anywhere.
+
+    Args:
+        surfaces: The text of each token, a space before it where a word begins (`Tokenizer.surfaces`).
+        max_tokens: At least 1.
+
+    Returns:
+        The tokens' numbers, segment by segment.
+    """
+    segments, start = [], 0
+    while len(surfaces) - start > max_tokens:
+        end = start + _last_break(surfaces[start : start + max_tokens + 1])
+        segments.append(range(start, end))
+        start = end
+    return [*segments, range(start, len(surfaces))]
+
+
+def _last_break(surfaces: Sequence[str]) -> int:
+    """Number of these tokens that make the segment; not all: the last one shows what comes after."""
+    text, counts = "", {0: 0}
+    for count, surface in enumerate(surfaces[:-1], start=1):
+        text += surface
+        # Tokens without text of their own are the first bytes of a character and stay with what follows them.
+        counts.setdefault(len(text), count)
+    text += surfaces[-1]
+    for pattern in BREAK_PATTERNS:
+        fitting = [counts[match.end()] for match in pattern.finditer(text) if counts.get(match.end())]
+        if fitting:
+            return fitting[-1]
+    return max(counts.values()) or len(surfaces) - 1

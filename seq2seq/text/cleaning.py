@@ -1,0 +1,69 @@
+"""What counts as white space and what as nothing: the one definition for training, translation and evaluation.
+
+- White space (Unicode's White_Space, and U+001C to U+001F) is a space. So are the other C1 control characters: they
+  mostly are quotation marks and dashes of Windows-1252 that were read as Latin-1.
+- Other control characters, such as NUL, the escape sequences of terminals, and noncharacters are nothing.
+- Characters that are invisible by definition (Default_Ignorable_Code_Point), such as the byte order mark, the soft
+  hyphen, the zero-width space and direction marks, are nothing, with two exceptions:
+- Joiners (ZWJ, ZWNJ, the Mongolian ones) and variation selectors stay behind a character, whose look they change:
+  Persian and Indic spelling and emoji need them. Behind a space or at the beginning they are nothing.
+- Tags stay behind a black flag, of which they make those of England, Scotland and Wales.
+- A half of a surrogate pair is U+FFFD, as invalid UTF-8 is.
+
+Characters for private use and those that are newer than Python's tables stay: some font shows them.
+"""
+
+import re
+import unicodedata
+
+_SPACES = "\t-\r\x1c-\x1f\x80-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_JOINERS = "\u180b-\u180f\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef"
+_CONTROLS = "\0-\x08\x0e-\x1b\x7f"
+_IGNORABLES = (
+    "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+    "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U000e0fff"
+)
+_NONCHARACTERS = "\ufdd0-\ufdef\ufffe\uffff" + "".join(
+    f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x10000, 0x110000, 0x10000)
+)
+
+# What `str.isprintable` lets pass. A short set, since it is searched for in nearly all text that is not ASCII.
+_PRINTABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+_SPACE = re.compile(f"[{_SPACES}]")
+_ESCAPE_SEQUENCE = "\x1b\\[[0-?]*[ -/]*[@-~]"
+_TAGGED_FLAG = "\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f"
+_FLAG_OR_NOTHING = re.compile(f"({_TAGGED_FLAG})|{_ESCAPE_SEQUENCE}|[{_CONTROLS}{_IGNORABLES}{_NONCHARACTERS}]")
+_UNATTACHED_JOINERS = re.compile(f"(?<![^ ])[{_JOINERS}]+")
+
+
+def clean(text: str) -> str:
+    """Text as models, filters and metrics see it, in Unicode NFC; see the module for what becomes of which character.
+
+    Spaces are neither added nor removed at the ends, and repeated ones stay. Cleaning clean text changes nothing.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    if not text.isprintable():
+        text = text.replace("\xa0", " ").replace("\u202f", " ")  # nothing else is odd in most French text
+    if not text.isprintable() or _PRINTABLE.search(text):
+        # Two halves of a character make it, and one alone is replaced, before NFC, which knows no halves.
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        text = _FLAG_OR_NOTHING.sub(r"\1", _SPACE.sub(" ", text))
+        text = _UNATTACHED_JOINERS.sub("", text)
+    return unicodedata.normalize("NFC", text)
+
+
+def plain_form(text: str) -> str:
+    """The form in which sentences are compared: cleaned, with one space between words and none outside."""
+    return " ".join(clean(text).split())
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen."""
+    return not clean(text).strip()
+
+
+def describe_character(character: str) -> str:
+    """A character as it is, or its number, such as U+0301, where it cannot be seen alone."""
+    alone = character.isprintable() and unicodedata.category(character)[0] != "M" and not character.isspace()
+    return character if alone else f"U+{ord(character):04X}"
