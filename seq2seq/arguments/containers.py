@@ -59,6 +59,10 @@ class LazilyChecked:
     def __init__(self, items: Iterable[Any], item: Kind) -> None:
         self.items, self.item, self.name = items, item, ""  # the door gives it its name
 
+    def __getattr__(self, name: str) -> Any:
+        """What else the items have, such as the number of pairs that a corpus has left out."""
+        return getattr(vars(self)["items"], name)
+
     def __iter__(self) -> Iterator[Any]:
         for place, value in enumerate(self.items):
             try:

@@ -17,7 +17,7 @@ from uuid import uuid4
 from seq2seq.config import SearchOptions
 from seq2seq.config.loading import flatten
 from seq2seq.config.precision import Precision
-from seq2seq.corpora.readers import count_lines, decode_lines, open_bytes
+from seq2seq.corpora.lines import count_lines, decode_lines, open_text
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import BulkError, CorpusError
 from seq2seq.inference.output import OutputFormat, count_translated, translate_to_rows
@@ -139,7 +139,7 @@ class Chunks:
         Raises:
             CorpusError: The file cannot be read, or got shorter.
         """
-        with open_bytes(self.job.source) as handle:
+        with open_text(self.job.source, lenient=True) as handle:
             texts = decode_lines(handle, str(self.job.source), on_warning, lines.start)
             for first in lines[:: self.size]:
                 chunk = list(islice(texts, self.size))

@@ -1,5 +1,6 @@
 """What goes in and out of a command: text from and to files, stdin and stdout; messages and a bar on stderr."""
 
+import io
 import json
 import os
 import stat
@@ -11,13 +12,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from select import select
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from seq2seq.corpora.readers import decode_lines, open_bytes
+from seq2seq.corpora.compression import find_compression
+from seq2seq.corpora.lines import check_text, decode_lines, open_text, text_stream, wrap_reading_errors
 from seq2seq.errors import CorpusError
 from seq2seq.storage.files import atomic_write, wrap_storage_errors
 
@@ -113,15 +115,28 @@ class InputLines:
 
 
 class _ArrivingLines:
-    """The lines of a pipe or a terminal, which tell whether more of them have arrived."""
+    """The lines of a pipe or a terminal, which tell whether more of them have arrived.
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    Args:
+        descriptor: Where they arrive.
+        typed: Whether a person types them; otherwise what arrives first is looked at, as in a file.
+    """
+
+    def __init__(self, descriptor: int, typed: bool = False) -> None:
+        self._descriptor, self._typed = descriptor, typed
+        self._compressed = False
         self._read: deque[bytes] = deque()
 
     def __iter__(self) -> Iterator[bytes]:
+        block = os.read(self._descriptor, READ_BYTES)
+        if not self._typed and find_compression(block):
+            self._compressed = True
+            yield from text_stream(io.BufferedReader(_Rest(block, self._descriptor)), "stdin", lenient=True)
+            return
+        if not self._typed:
+            check_text(block, "stdin", lenient=True)
         begun: list[bytes] = []  # of a line whose end has not been read yet
-        while block := os.read(self._descriptor, READ_BYTES):
+        while block:
             first, *others = block.split(b"\n")
             begun.append(first)
             for other in others:
@@ -129,40 +144,57 @@ class _ArrivingLines:
                 begun = [other]
             while self._read:
                 yield self._read.popleft()
+            block = os.read(self._descriptor, READ_BYTES)
         if rest := b"".join(begun):
             yield rest
 
     def has_more(self) -> bool:
         """Whether a line has been read already, or there is something to read within `PAUSE`."""
-        return bool(self._read) or bool(select([self._descriptor], [], [], PAUSE)[0])
+        return self._compressed or bool(self._read) or bool(select([self._descriptor], [], [], PAUSE)[0])
+
+
+class _Rest(io.RawIOBase):
+    """What arrives, with the block that was read of it already."""
+
+    def __init__(self, block: bytes, descriptor: int) -> None:
+        self._block, self._descriptor = block, descriptor
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self._block[: len(buffer)] or os.read(self._descriptor, len(buffer))
+        self._block = self._block[len(buffer) :]
+        buffer[: len(block)] = block
+        return len(block)
 
 
 @contextmanager
 def input_lines(path: Path | None, prompt: str) -> Iterator[InputLines]:
-    """Yield the lines of a file, plain or gzip, or of stdin; `prompt` tells a person at a terminal what to type."""
+    """Yield the lines of a file or of stdin, compressed or not; `prompt` tells a person at a terminal what to type."""
     if path is None:
         typed = sys.stdin.isatty()
         if typed:
             end = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
             print_stderr(f"{prompt}; {end} to finish.")
-        yield InputLines(_stdin(), "stdin", typed)
+        yield InputLines(_stdin(typed), "stdin", typed)
         return
-    try:
-        handle = open_bytes(path)
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot be read: {error.strerror}.") from None
-    with handle:
+    with open_text(path, lenient=True) as handle:
         yield InputLines(handle, str(path))
 
 
-def _stdin() -> Iterable[bytes]:
+def _stdin(typed: bool) -> Iterable[bytes]:
     """Lines of stdin: as they arrive, unless it is a file or the system cannot wait for a pipe."""
     try:
         descriptor = sys.stdin.fileno()
     except OSError:  # not a file of the system
+        return text_stream(io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer)), "stdin", lenient=True)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode) and sys.platform != "win32":
+        return _ArrivingLines(descriptor, typed)
+    if typed:
         return sys.stdin.buffer
-    is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
-    return sys.stdin.buffer if is_file or sys.platform == "win32" else _ArrivingLines(descriptor)
+    with wrap_reading_errors("stdin"):
+        return text_stream(cast(io.BufferedReader, sys.stdin.buffer), "stdin", lenient=True)
 
 
 def check_writable(path: Path, inputs: Path | None = None) -> None:

@@ -2,14 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import typer
 
 from seq2seq.cli.console import import_tensorflow, stderr
 from seq2seq.config import Config, TranslationConfig, load_config, recipe_names
+from seq2seq.corpora.compression import without_suffix
 from seq2seq.plurals import pluralize
 
 RECIPE_SUFFIXES = (".yaml", ".yml")
+
+
+class Scores(NamedTuple):
+    """Minimum score of a pair, and the column of the scores, by number or name."""
+
+    minimum: float | None = None
+    column: str | None = None
 
 
 def is_recipe(name: str) -> bool:
@@ -23,6 +32,7 @@ def load_or_plan(
     minutes: float | None,
     languages: str | None,
     columns: str | None,
+    scores: Scores,
     output: Path | None,
     say: Callable[[str], None],
 ) -> tuple[Config, Path]:
@@ -33,7 +43,12 @@ def load_or_plan(
     """
     first = inputs[0]
     if len(inputs) == 1 and (is_recipe(first) or not Path(first).is_file()):
-        for option, value in (("--languages", languages), ("--columns", columns)):
+        for option, value in (
+            ("--languages", languages),
+            ("--columns", columns),
+            ("--min-score", scores.minimum),
+            ("--score-column", scores.column),
+        ):
             if value is not None:
                 raise typer.BadParameter(f"{option} {value} is for a file of sentence pairs, and {first} is a recipe")
         in_time = [] if minutes is None else [f"training.minutes={minutes:g}"]
@@ -43,14 +58,14 @@ def load_or_plan(
     if name := next(filter(is_recipe, inputs), None):
         raise typer.BadParameter(f"expected a recipe, or files of sentence pairs, found both: {name} is a recipe")
     output = output or Path("runs") / run_name(inputs)
-    recipe = _plan(inputs, overrides, minutes, languages, columns, say)
+    recipe = _plan(inputs, overrides, minutes, languages, columns, scores, say)
     say(f"complete recipe: {output / 'config.yaml'} (written when training starts); to train a variant, edit a copy")
     return recipe, output
 
 
 def run_name(files: Sequence[str]) -> str:
     """The name of a run, from its files: `train` for train.tsv.gz, and for train.en and train.de."""
-    names = [Path(file.removesuffix(".gz")).stem for file in files]
+    names = [Path(without_suffix(file)).stem for file in files]
     return "-".join(dict.fromkeys(names))
 
 
@@ -60,14 +75,21 @@ def _plan(
     minutes: float | None,
     languages: str | None,
     columns: str | None,
+    scores: Scores,
     say: Callable[[str], None],
 ) -> TranslationConfig:
     """Plan the recipe for files of pairs, and report what was found and chosen."""
-    numbers = None if columns is None else _column_numbers(columns)
+    pair = None if columns is None else _two_columns(columns)
     from seq2seq.corpora.languages import language_pair
     from seq2seq.corpora.survey import detect_pairs
 
-    found = detect_pairs(files, numbers, None if languages is None else language_pair(languages))
+    found = detect_pairs(
+        files,
+        pair,
+        None if languages is None else language_pair(languages),
+        scores.minimum,
+        None if scores.column is None else _number_or_name(scores.column),
+    )
     say(found.description)
     import_tensorflow()  # which the package `training` needs
     from seq2seq.training.planning import describe_recipe, plan_training
@@ -83,8 +105,12 @@ def _plan(
     return recipe
 
 
-def _column_numbers(text: str) -> tuple[int, int]:
-    numbers = text.split(",")
-    if len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
-        raise typer.BadParameter(f"--columns: expected two numbers, e.g. 1,2, found {text!r}")
-    return int(numbers[0]), int(numbers[1])
+def _two_columns(text: str) -> list[int | str]:
+    columns = text.split(",")
+    if len(columns) != 2 or not all(columns):
+        raise typer.BadParameter(f"--columns: expected two numbers, e.g. 1,2, or names in the header, found {text!r}")
+    return [_number_or_name(column) for column in columns]
+
+
+def _number_or_name(column: str) -> int | str:
+    return int(column) if column.isdecimal() else column

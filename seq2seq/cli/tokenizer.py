@@ -10,7 +10,7 @@ import typer
 from seq2seq.cli.console import input_lines, open_output, print_stderr, progress_bar, stderr
 from seq2seq.cli.options import section_from_flags
 from seq2seq.config import TokenizerConfig
-from seq2seq.corpora.readers import read_lines
+from seq2seq.corpora.lines import read_lines
 from seq2seq.errors import TokenizerError
 from seq2seq.inference.summary import UnknownCharacters
 from seq2seq.storage.files import resolve_file
@@ -31,7 +31,7 @@ Ids = Annotated[bool, typer.Option("--ids", help="Token ids instead of pieces.")
 
 @app.command("train")
 def train(
-    texts: Annotated[list[Path], typer.Argument(metavar="TEXT...", help="Sentences, one a line, plain or .gz.")],
+    texts: Annotated[list[Path], typer.Argument(metavar="TEXT...", help="Sentences, one per line, compressed or not.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL.spm", help="File for the tokenizer.")],
     vocabulary_size: Annotated[int, typer.Option(help="Number of pieces, the four special ones included.")] = 8000,
     model_type: Annotated[str, typer.Option(help="Kind of subwords: unigram, bpe or char.")] = "unigram",

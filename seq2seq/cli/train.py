@@ -10,7 +10,7 @@ from rich.console import Console
 
 from seq2seq.cli.console import import_tensorflow, print_stderr, print_stdout
 from seq2seq.cli.next_steps import commands_after_run, show_translations
-from seq2seq.cli.own_pairs import load_or_plan
+from seq2seq.cli.own_pairs import Scores, load_or_plan
 from seq2seq.config import Config
 from seq2seq.errors import ConfigError
 
@@ -34,7 +34,18 @@ def train(
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(metavar="I,J", help="Columns of source and target in PAIRS, counted from 1; default: detected."),
+        typer.Option(
+            metavar="I,J",
+            help="Columns of source and target in PAIRS: numbers, counted from 1, or names in the header; default: "
+            "detected.",
+        ),
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option(help="Leave out pairs of PAIRS whose score is lower; default: none.")
+    ] = None,
+    score_column: Annotated[
+        str | None,
+        typer.Option(metavar="K", help="Column of the scores in PAIRS, by number or name; default: detected."),
     ] = None,
     overrides: Annotated[
         list[str] | None,
@@ -86,7 +97,9 @@ def train(
         set_tf_config(workers, worker_index)
         overrides.append("training.distribution=multi_worker")
     say = print_stderr if dump_config else print_stdout
-    config, output = load_or_plan(inputs, overrides, minutes, languages, columns, output, say)
+    config, output = load_or_plan(
+        inputs, overrides, minutes, languages, columns, Scores(min_score, score_column), output, say
+    )
     if show and not isinstance(config, TranslationConfig):
         raise typer.BadParameter(f"--show-translations: a model of task {config.task} does not translate")
     if dump_config:

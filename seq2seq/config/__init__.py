@@ -4,7 +4,8 @@ Every key is declared once, in the section it belongs to. An unknown key, a wron
 combination is a `ConfigError` that names the recipe, the key, what was found and what is accepted.
 """
 
-from seq2seq.config.data import CorpusConfig, FilterConfig, TextConfig, TokenizerConfig
+from seq2seq.config.corpus import CorpusConfig, TextConfig
+from seq2seq.config.data import FilterConfig, TokenizerConfig
 from seq2seq.config.loading import (
     changed_keys,
     dump_config,

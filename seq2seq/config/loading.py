@@ -10,7 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from seq2seq.arguments import check_arguments
-from seq2seq.config.data import CORPUS_KINDS, SIDES
+from seq2seq.config.corpus import CORPUS_KINDS, SIDES
 from seq2seq.config.problems import explain_problems, shown
 from seq2seq.config.recipe import TASK_CONFIGS, Config
 from seq2seq.errors import ConfigError, suggest_similar

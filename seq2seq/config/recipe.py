@@ -4,7 +4,8 @@ from typing import ClassVar, Literal, Self, TypeVar, get_args
 
 from pydantic import Field, model_validator
 
-from seq2seq.config.data import SIDES, BatchingConfig, CorporaConfig, DataConfig, TargetTokenizerConfig, TokenizerConfig
+from seq2seq.config.corpus import SIDES
+from seq2seq.config.data import BatchingConfig, CorporaConfig, DataConfig, TargetTokenizerConfig, TokenizerConfig
 from seq2seq.config.network import (
     DecoderConfig,
     EmbeddingsConfig,

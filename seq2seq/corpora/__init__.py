@@ -1,5 +1,6 @@
 """Parallel text: readers, and filters in a module of their own."""
 
-from seq2seq.corpora.readers import Corpus, SentencePair, open_corpus, read_lines
+from seq2seq.corpora.lines import read_lines
+from seq2seq.corpora.readers import Corpus, SentencePair, open_corpus
 
 __all__ = ["Corpus", "SentencePair", "open_corpus", "read_lines"]

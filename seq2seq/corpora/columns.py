@@ -1,6 +1,5 @@
-"""The contents of the columns of a table of sentence pairs, and errors about files that are no such table."""
+"""The contents of the columns of a table of sentence pairs."""
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,23 +8,11 @@ from itertools import islice
 from pathlib import Path
 
 from seq2seq.corpora.languages import language_code, may_be_in
-from seq2seq.corpora.readers import open_bytes, read_lines, wrap_reading_errors
+from seq2seq.corpora.tables import MOST, QUOTED_IN_CSV, SAMPLE_LINES, TableForm, find_form, read_rows, sample_lines
 from seq2seq.errors import CorpusError
 from seq2seq.plurals import pluralize
 
-SAMPLE_LINES = 2000
-HEAD_BYTES = 2**16
-MOST = 0.9  # minimum share of the lines or cells of a kind
-
-GZIP = b"\x1f\x8b"
-MAGIC = {b"PK\x03\x04": "a zip archive, as .xlsx and .docx are", GZIP: "gzip without .gz in its name"}
-MAGIC |= {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"%PDF": "PDF"}
-MARKUP = re.compile(
-    r"\s*<(\?xml|!doctype|tmx|xliff|html|body|url|doc|talkid|keywords|speaker|title|srcset|refset|tstset|mteval)\b",
-    re.IGNORECASE,
-)
 ATTRIBUTION = re.compile(r"\bCC[ -]?(BY|0)\b|\bAttribution\b|tatoeba\.org|^https?://\S+$", re.IGNORECASE)
-QUOTED = re.compile(r'"(?:[^"]|"")*"')
 LANGUAGE_CODE = "a language code"
 SYMBOLS = "symbols without a letter or digit"
 NEVER_SENTENCES = ("numbers", SYMBOLS, "identifiers", "attribution", LANGUAGE_CODE)
@@ -51,72 +38,50 @@ class Column:
     language: str | None = None
 
 
+@dataclass(frozen=True)
+class DetectedTable:
+    """A table: its columns, and the form of its rows."""
+
+    columns: list[Column]
+    form: TableForm
+
+
 def read_sample(path: Path) -> list[str]:
     """The first non-blank lines of a text file.
 
     Raises:
         CorpusError: The file cannot be read, or does not consist of lines of UTF-8 text.
     """
-    with wrap_reading_errors(str(path)), open_bytes(path) as handle:
-        head = handle.read(HEAD_BYTES)
-    found = next((what for magic, what in MAGIC.items() if head.startswith(magic)), None)
-    remedy = "Give plain text, one sentence or pair per line."
-    if head.startswith(GZIP):
-        remedy = f"Rename it to {path.name}.gz."
-    if found is None and b"\0" in head:
-        found, encoding = "a binary file", _utf_16(head)
-        if encoding is not None:
-            found, remedy = "UTF-16", f"Convert it with `iconv -f {encoding} -t utf-8`."
-    if found is None and b"\r" in head and b"\n" not in head:
-        found, remedy = "lines that end with CR alone", "Convert it with `tr '\\r' '\\n'`."
-    if found is not None:
-        raise CorpusError(f"{path}: expected lines of text in UTF-8, found {found}. {remedy}")
-    lines = [line for line in islice(read_lines(path), SAMPLE_LINES) if line.strip()]
+    lines = sample_lines(path)
     if not lines:
         raise CorpusError(f"{path}: expected sentence pairs, found no text.")
-    if tag := MARKUP.match(lines[0]):
-        raise CorpusError(
-            f"{path}: expected lines of text, found markup, {tag[0].strip()}>. Extract the sentences first, one per "
-            "line."
-        )
     return lines
 
 
-def _utf_16(head: bytes) -> str | None:
-    """The name of the encoding of a text in UTF-16, by its mark or by the zero in one of the first two bytes."""
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16"
-    first, second = head[0] == 0, head[1:2] == b"\0"
-    return None if first == second else "utf-16be" if first else "utf-16le"
-
-
-def read_columns(path: Path, given: tuple[int, int] | None = None) -> list[Column]:
-    """The columns of a table: those of most of its lines, or of all lines that have the two `given` columns.
+def read_table(path: Path, given: Sequence[int | str] | None = None) -> DetectedTable:
+    """The columns of a table: those of most of its lines, or of all lines that have the `given` columns.
 
     Raises:
-        CorpusError: See `read_sample`; or the columns are not separated by tabs, or a spreadsheet quoted the cells.
+        CorpusError: See `read_sample`; or there is one column, or the rows have different numbers of columns.
     """
     lines = read_sample(path)
-    rows = [line.split("\t") for line in lines]
+    form = find_form(lines)
+    if form.delimiter == "comma" and ".csv" not in path.name and not any(map(QUOTED_IN_CSV.search, lines)):
+        raise CorpusError(
+            f"{path}: expected tab-separated columns, found lines with commas. If it is CSV, rename it to "
+            f"{path.stem}.csv."
+        )
+    rows = [cells for _, cells in islice(read_rows(path, form), SAMPLE_LINES) if any(map(str.strip, cells))]
     widths = Counter(map(len, rows)).most_common()
     width, rows_of_width = widths[0]
-    if _quoted(rows):
-        raise CorpusError(
-            f"{path}: expected tab-separated columns, found cells in quotation marks, as spreadsheets and CSV write "
-            f"them: {lines[0][:60]}. Save it as tab-separated text without quotation marks."
-        )
-    if width == 1 and (delimiter := next((mark for mark in ",;|" if _is_csv(lines, mark)), None)):
-        raise CorpusError(
-            f"{path}: expected tab-separated columns, found CSV with columns separated by '{delimiter}'. Save it as "
-            "tab-separated text without quotation marks."
-        )
     if width == 1:
         raise CorpusError(
             f"{path}: expected source<TAB>target lines, found no tab in most lines. Give such a file, or two files, "
             "source and target, that are aligned line by line."
         )
     if given is not None:
-        width = min((len(row) for row in rows if len(row) >= max(given)), default=width)
+        needed = max((number for number in given if isinstance(number, int)), default=2)
+        width = min((len(row) for row in rows if len(row) >= needed), default=width)
     elif rows_of_width < MOST * len(rows):
         found = ", ".join(f"{count:,} with {size}" for size, count in widths)
         raise CorpusError(
@@ -124,7 +89,13 @@ def read_columns(path: Path, given: tuple[int, int] | None = None) -> list[Colum
             f"{found}. Fix the file, or say which columns hold source and target: --columns 1,2."
         )
     alike = [row[:width] for row in rows if len(row) == width or (given is not None and len(row) > width)]
-    return [_column(number, *cells) for number, cells in enumerate(zip(*alike, strict=True), start=1)]
+    columns = [_column(number, *cells) for number, cells in enumerate(zip(*alike, strict=True), start=1)]
+    return DetectedTable(columns, form)
+
+
+def may_have_header(cells: Sequence[str]) -> bool:
+    """Whether two cells of a first line may be the names of columns: a quick look before `has_header`."""
+    return all(map(_names_side, cells))
 
 
 def has_header(columns: Sequence[Column], source: Column, target: Column) -> bool:
@@ -137,12 +108,23 @@ def has_header(columns: Sequence[Column], source: Column, target: Column) -> boo
     named = [(side, header_language(side)) for side in sides]
     if all(code for _, code in named):  # the pair "German", "Deutsch" is a translation: both name one language
         return named[0][1] != named[1][1] and all(may_be_in(side.cells, code or "") for side, code in named)
-    return all(code or set(_heading(side.first)) & SIDE_NAMES for side, code in named)
+    return all(_names_side(side.first) for side in sides)
 
 
 def header_language(column: Column) -> str | None:
     """The language in a column's header, such as `German`, `de` or `text_de`."""
-    return next((code for code in map(language_code, (column.first, *_heading(column.first))) if code), None)
+    return header_language_of(column.first)
+
+
+def header_language_of(cell: str) -> str | None:
+    """The language that a cell names, such as `German`, `de` or `text_de`."""
+    return next((code for code in map(language_code, (cell, *_heading(cell))) if code), None)
+
+
+def _names_side(cell: str) -> bool:
+    """Whether a cell is the heading of a side: `German`, `text_de`, `English sentence`, but not "The source"."""
+    words = _heading(cell)
+    return header_language_of(cell) is not None or (bool(words) and set(words) <= SIDE_NAMES)
 
 
 def _heading(cell: str) -> list[str]:
@@ -188,21 +170,3 @@ def _kind(cells: Sequence[str]) -> str | None:
     if most(lambda cell: not re.search(r"\s", cell) and re.search("[0-9]", cell)):
         return "identifiers"
     return None
-
-
-def _quoted(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether a spreadsheet wrote the rows: it quotes all cells, or those with quotation marks or line breaks."""
-    whole = sum(all(QUOTED.fullmatch(cell) for cell in row) for row in rows)
-    doubled = sum(any('""' in cell[1:-1] and QUOTED.fullmatch(cell) for cell in row) for row in rows)
-    broken = sum(any(cell.startswith('"') and cell.count('"') % 2 for cell in row) for row in rows)
-    ragged = len({len(row) for row in rows}) > 1
-    return 2 * whole > len(rows) or 100 * doubled > len(rows) or (ragged and 10 * broken > len(rows))
-
-
-def _is_csv(lines: Sequence[str], delimiter: str) -> bool:
-    try:
-        widths = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter))
-    except csv.Error:  # a line of hundreds of kilobytes, or one with a CR inside
-        return False
-    (width, count), *_ = widths.most_common(1)
-    return width > 1 and count >= MOST * len(lines)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seq2seq.config.data import FilterConfig, SentenceFilterConfig
-from seq2seq.corpora.readers import SentencePair, chunks
+from seq2seq.corpora.readers import SentencePair, chunks, left_out
 from seq2seq.plurals import pluralize
 from seq2seq.storage.deduplication import Deduplicator, hash_texts
 from seq2seq.text.cleaning import clean
@@ -26,6 +26,12 @@ class FilterReport:
     read: int = 0
     kept: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+
+    def count_left_out(self, corpus: object) -> None:
+        """Count what the reader of a corpus has left out, see `left_out`."""
+        dropped = left_out(corpus)
+        self.read += dropped.total()
+        self.dropped.update(dropped)
 
     def __str__(self) -> str:
         return ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.most_common())
@@ -82,6 +88,8 @@ def filter_pairs(
 ) -> Iterator[SentencePair]:
     """Yield the pairs that pass every filter, in order, and count all of them in `report`, `CHUNK_SIZE` at a time.
 
+    What the reader of a corpus leaves out is counted at the end.
+
     A pair that fails several filters counts for the first: empty, too long, length ratio, duplicate.
     Duplicates are found by hashes, which take 8 bytes of memory a kept pair; see `hash_texts`.
     """
@@ -89,6 +97,7 @@ def filter_pairs(
     for chunk in chunks(pairs, CHUNK_SIZE):
         left, screening = prefilter(chunk, filters)
         yield from (SentencePair(*pair) for pair in compress(left, selection.keep(screening)))
+    report.count_left_out(pairs)
 
 
 def prefilter(

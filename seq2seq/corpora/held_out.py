@@ -1,14 +1,16 @@
 """Hold validation text out of a training corpus, by source sentence."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import compress
 
 import numpy as np
 
-from seq2seq.config.data import SIDES, CorporaConfig, SentenceFilterConfig, ValidConfig
+from seq2seq.config.corpus import SIDES, ValidConfig
+from seq2seq.config.data import CorporaConfig, SentenceFilterConfig
 from seq2seq.corpora.filters import FilterReport, drop_reason, filter_pairs
-from seq2seq.corpora.readers import Corpus, Mixture, SentencePair, chunks, open_corpus
+from seq2seq.corpora.readers import Corpus, Mixture, SentencePair, chunks, left_out, open_corpus
 from seq2seq.errors import CorpusError
 from seq2seq.plurals import pluralize
 from seq2seq.storage.deduplication import hash_texts
@@ -42,6 +44,11 @@ class CorpusSide:
     def __iter__(self) -> Iterator[SentencePair]:
         for chunk in chunks(self.corpus, CHUNK_SIZE):
             yield from compress(chunk, (hash_sources(chunk) <= np.uint64(self.bound)) == self.held_out)
+
+    @property
+    def left_out(self) -> Counter[str]:
+        """What the corpus left out, which is on no side, and is counted with the pairs to train on."""
+        return Counter() if self.held_out else left_out(self.corpus)
 
     def has_text(self, filters: SentenceFilterConfig) -> bool:
         """Whether the filters keep any pair."""

@@ -104,6 +104,11 @@ def identify_language(lines: Sequence[str]) -> str | None:
     return language if score > MIN_CONFIDENCE * len(passages) and language in _codes() else None
 
 
+def classify_language(text: str) -> tuple[str, float]:
+    """The most likely language of a text, and its probability."""
+    return _identifier().classify(text)
+
+
 def may_be_in(lines: Sequence[str], language: str) -> bool:
     """Whether lines of text may be in a language, or in one that cannot be distinguished from it."""
     cjk = detect_cjk_language(lines)

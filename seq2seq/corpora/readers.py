@@ -1,26 +1,24 @@
-"""Readers of parallel text. A line ends at `\\n` and nowhere else, so line N always answers line N."""
+"""Readers of parallel text."""
 
-import gzip
 import hashlib
-import io
-import math
-import zlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain, islice, zip_longest
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, TextConfig
-from seq2seq.config.data import SIDES, ValidConfig
+from seq2seq.config.corpus import SIDES, ValidConfig
+from seq2seq.corpora.layouts import check_quoting, describe_layout, explain_width, find_layout, read_score, table_form
+from seq2seq.corpora.lines import read_lines
+from seq2seq.corpora.tables import read_rows
 from seq2seq.errors import CorpusError
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import resolve_file, sha256
 
 MAX_CACHED_PAIRS = 200_000  # pairs of the phrasebook that are kept in memory
-BOM = b"\xef\xbb\xbf"
 
 T = TypeVar("T")
 
@@ -54,7 +52,7 @@ def open_corpus(spec: CorpusConfig | TextConfig, sides: Collection[str] = SIDES)
     Raises:
         CorpusError: A file is missing or an environment variable in its path is not set; or `spec` is held out of
             another corpus, see `held_out.open_valid`. While reading:
-            invalid UTF-8, unequal line counts, or a wrong number of columns, each with file and line.
+            no text, invalid UTF-8, unequal line counts, or a wrong number of columns, each with file and line.
     """
     if isinstance(spec, ValidConfig) and spec.held_out:
         raise CorpusError("data.valid is held out of data.train: open both with open_train and open_valid.")
@@ -65,7 +63,7 @@ def open_corpus(spec: CorpusConfig | TextConfig, sides: Collection[str] = SIDES)
         draw = 1 if spec.seed is None else spec.seed
         corpus = Phrasebook(spec.phrasebook, spec.pairs, draw, spec.lexicon or "full")
     elif spec.tsv is not None:
-        corpus = TSVFile(resolve_file(spec.tsv), spec.columns, spec.header)
+        corpus = TSVFile(resolve_file(spec.tsv), spec)
     else:
         assert spec.target is not None
         files = [resolve_file(file) for file in (spec.source if "source" in sides else None, spec.target) if file]
@@ -119,49 +117,46 @@ class TargetOnlyCorpus:
         for _, target, origin in self.corpus:
             yield SentencePair(target, target, origin)
 
+    @property
+    def left_out(self) -> Counter[str]:
+        """What the corpus left out."""
+        return left_out(self.corpus)
+
     def fingerprint(self) -> str:
         return hashlib.sha256(f"target of {self.corpus.fingerprint()}".encode()).hexdigest()
 
 
 class TSVFile(_Files):
-    """One file of tab-separated columns.
+    """One file of a table, of tab-separated columns unless its specification says otherwise.
 
-    Args:
-        path: Path of the file.
-        columns: Columns of source and target, counted from 1; None: the file has exactly these two.
-        header: Whether the first line is a header.
+    left_out  number of pairs that the latest iteration has left out so far, by reason
     """
 
-    def __init__(self, path: Path, columns: tuple[int, int] | None = None, header: bool = False) -> None:
+    def __init__(self, path: Path, spec: TextConfig | None = None) -> None:
         super().__init__(path)
-        self.columns, self.header = columns, header
+        self.spec = spec or TextConfig(tsv=str(path))
+        self.left_out = Counter[str]()
 
     def __iter__(self) -> Iterator[SentencePair]:
-        source, target = self.columns or (1, 2)
-        least, most = max(source, target), 2 if self.columns is None else math.inf
-        for _, line, origin in islice(MonolingualFile(*self.paths), int(self.header), None):
-            cells = line.split("\t")
+        (path,), spec = self.paths, self.spec
+        dropped = self.left_out = Counter()
+        check_quoting(path, spec)
+        rows = read_rows(path, table_form(spec))
+        first = next(rows, None)
+        if first is None:
+            return
+        source, target, score, header, least, most = find_layout(path, spec, first[1])
+        min_score = spec.min_score or 0.0
+        for number, cells in rows if header else chain([first], rows):
             if not least <= len(cells) <= most:
-                raise CorpusError(self._explain(origin, line, len(cells)))
-            yield SentencePair(cells[source - 1], cells[target - 1], origin)
-
-    def _explain(self, origin: str, line: str, found: int) -> str:
-        expected, remedy = "2 tab-separated columns", "Add the missing tab: each line is source<TAB>target."
-        if self.columns is not None:
-            expected = f"at least {max(self.columns)} tab-separated columns for 'columns: {list(self.columns)}'"
-            remedy = "Fix the line, or 'columns'."
-        elif found > 2:
-            remedy = (
-                "Remove the extra tab, or say which columns hold source and target: {tsv: FILE, columns: [1, 2]} in a "
-                "recipe, --columns 1,2 in `seq2seq train FILE`."
-            )
-        elif not line.strip():
-            remedy = "Remove the blank line: each line is source<TAB>target."
-        return f"{origin}: expected {expected}, found {found}. {remedy}"
+                raise CorpusError(explain_width(path, spec, number, cells))
+            if score is None or read_score(cells[score], f"{path}:{number}", spec.score_column) >= min_score:
+                yield SentencePair(cells[source], cells[target], f"{path}:{number}")
+            else:
+                dropped[f"score under {min_score:g}"] += 1
 
     def fingerprint(self) -> str:
-        layout = f"columns {self.columns or (1, 2)}, header {self.header}"
-        return hashlib.sha256(f"{layout} of {super().fingerprint()}".encode()).hexdigest()
+        return hashlib.sha256(f"{describe_layout(self.spec)} of {super().fingerprint()}".encode()).hexdigest()
 
 
 class Phrasebook:
@@ -204,8 +199,18 @@ class Mixture:
     def __iter__(self) -> Iterator[SentencePair]:
         return chain.from_iterable(self.parts)
 
+    @property
+    def left_out(self) -> Counter[str]:
+        """What the parts left out."""
+        return sum(map(left_out, self.parts), Counter())
+
     def fingerprint(self) -> str:
         return hashlib.sha256("\n".join(part.fingerprint() for part in self.parts).encode()).hexdigest()
+
+
+def left_out(corpus: object) -> Counter[str]:
+    """Number of pairs that a corpus has left out while it was read, by reason; see `TSVFile`."""
+    return getattr(corpus, "left_out", None) or Counter()
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -215,72 +220,3 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
-def read_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a UTF-8 file, plain or gzip, without `\\n`, a trailing `\\r` or a leading BOM.
-
-    Raises:
-        CorpusError: The file cannot be read, is damaged, or holds invalid UTF-8 (with the line number).
-    """
-    with wrap_reading_errors(str(path)), open_bytes(path) as handle:
-        for number, raw in enumerate(handle, start=1):
-            try:
-                yield strip_line_end(raw, number).decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise CorpusError(
-                    f"{path}:{number}: expected UTF-8, found byte 0x{error.object[error.start]:02x} at column "
-                    f"{error.start + 1}. Convert the file, for instance with `iconv -f latin1 -t utf-8`."
-                ) from None
-
-
-def decode_lines(
-    handle: Iterable[bytes], name: str, on_warning: Callable[[str], None], first: int = 1
-) -> Iterator[str]:
-    """Yield the lines of an open file from number `first` on; invalid UTF-8 becomes U+FFFD.
-
-    Args:
-        handle: Its lines with their ends, from the first on.
-        name: Of the file, in warnings and errors.
-        on_warning: Called with a warning message for each line with invalid UTF-8, which it names.
-        first: Lines before this one are skipped unread.
-
-    Raises:
-        CorpusError: The file cannot be read or is damaged.
-    """
-    with wrap_reading_errors(name):
-        for number, raw in enumerate(islice(handle, first - 1, None), start=first):
-            line = strip_line_end(raw, number)
-            text = line.decode("utf-8", errors="replace")
-            if "\ufffd" in text and text.encode() != line:
-                on_warning(f"{name}:{number}: invalid UTF-8 replaced by U+FFFD")
-            yield text
-
-
-def count_lines(path: Path) -> int:
-    """How many lines the readers here find in a file, plain or gzip; errors as of `wrap_reading_errors`."""
-    with wrap_reading_errors(str(path)), open_bytes(path) as handle:
-        return sum(1 for _ in handle)
-
-
-@contextmanager
-def wrap_reading_errors(name: str) -> Iterator[None]:
-    """Around what reads the file `name`.
-
-    Raises:
-        CorpusError: It cannot be read or is damaged.
-    """
-    try:
-        yield
-    except (OSError, EOFError, zlib.error) as error:
-        raise CorpusError(f"{name}: cannot be read: {error}. Check that the file is whole.") from None
-
-
-def strip_line_end(raw: bytes, number: int) -> bytes:
-    """A line of a file without its end, `\\n` or `\\r\\n`, and the first one without a BOM."""
-    line = raw.removeprefix(BOM) if number == 1 else raw
-    return line.removesuffix(b"\n").removesuffix(b"\r")
-
-
-def open_bytes(path: Path) -> IO[bytes]:
-    """Open a plain or `.gz` file for reading bytes."""
-    # Buffered once more: reading lines from gzip's own object is slow.
-    return io.BufferedReader(gzip.open(path, "rb"), 2**18) if path.suffix == ".gz" else path.open("rb")

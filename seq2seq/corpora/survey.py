@@ -9,14 +9,16 @@ from pathlib import Path
 
 from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, FilterConfig
-from seq2seq.corpora.columns import NEVER_SENTENCES, Column, has_header, header_language, read_columns, read_sample
+from seq2seq.corpora.columns import NEVER_SENTENCES, Column, has_header, header_language, read_sample, read_table
 from seq2seq.corpora.filters import FilterReport, filter_pairs
 from seq2seq.corpora.languages import identify_language, language_code, language_name, language_pair, may_be_in
 from seq2seq.corpora.readers import SentencePair, chunks, open_corpus
-from seq2seq.errors import CorpusError
+from seq2seq.corpora.tables import TableForm
+from seq2seq.errors import CorpusError, suggest_similar
 from seq2seq.storage.files import resolve_file
 
 CHUNK_SIZE = 10_000  # pairs that are counted at once
+SCORE = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 ALPHABET_SHARE = 0.999  # of all letters of the text; the rarest are from names in another script
 
 
@@ -111,18 +113,24 @@ def _letters(characters: Counter[str]) -> Counter[str]:
 @check_arguments(files="Pass [FILE], or [SOURCE, TARGET].")
 def detect_pairs(
     files: Sequence[str | Path],
-    columns: tuple[int, int] | None = None,
+    columns: Sequence[int | str] | None = None,
     languages: tuple[str, str] | None = None,
+    min_score: float | None = None,
+    score_column: int | str | None = None,
 ) -> DetectedPairs:
     """Detect the columns and the languages of sentence pairs in files.
 
     Args:
-        files: One table of tab-separated columns, or two files that are aligned line by line: source and target.
-            Plain or `.gz`.
-        columns: Columns of source and target, counted from 1; by default those that have sentences.
+        files: One table, of tab-separated columns or CSV, or two files that are aligned line by line: source and
+            target. Compressed or not.
+        columns: Columns of source and target, counted from 1, or their names in the header; by default those that have
+            sentences.
         languages: ISO 639 codes of source and target. Columns or files in these languages, but in the reverse order,
             are swapped. By default the languages are detected from a header, a column of codes, the names of the
             files, or the text.
+        min_score: Minimum score of a pair in a table; by default no pair is left out for its score.
+        score_column: Column of the scores, by number or name; by default the only one that has numbers with a decimal
+            point.
 
     Raises:
         CorpusError: A file is missing or is no text of this form; or the columns cannot be detected.
@@ -131,30 +139,40 @@ def detect_pairs(
     if languages is not None:
         languages = language_pair(languages)
     if len(names) == 1:
-        return _detect_in_table(names[0], columns, languages)
+        return _detect_in_table(names[0], columns, languages, min_score, score_column)
     if len(names) != 2:
         raise CorpusError(
             f"expected one file of source<TAB>target lines, or two that are aligned line by line, found {len(names)}: "
             f"{', '.join(names) or 'none'}."
         )
-    if columns is not None:
-        raise CorpusError(f"--columns is for one file of tab-separated columns, found two: {' and '.join(names)}.")
+    for option, value in (("--columns", columns), ("--min-score", min_score), ("--score-column", score_column)):
+        if value is not None:
+            raise CorpusError(f"{option} is for one file of tab-separated columns, found two: {' and '.join(names)}.")
     return _detect_in_two_files(names[0], names[1], languages)
 
 
-def _detect_in_table(name: str, given: tuple[int, int] | None, languages: tuple[str, str] | None) -> DetectedPairs:
-    table = read_columns(resolve_file(name), given)
+def _detect_in_table(
+    name: str,
+    given: Sequence[int | str] | None,
+    languages: tuple[str, str] | None,
+    min_score: float | None,
+    score_column: int | str | None,
+) -> DetectedPairs:
+    detected = read_table(resolve_file(name), given)
+    table, form = detected.columns, detected.form
+    named = [column for column in (*(given or ()), score_column) if isinstance(column, str)]
     if given is None:
         source, target = _sentence_columns(name, table, languages)
         if languages is not None and _other_way_round(source.cells, target.cells, languages):
             source, target = target, source
-    elif given[0] != given[1] and all(1 <= number <= len(table) for number in given):
-        source, target = (table[number - 1] for number in given)
     else:
-        raise CorpusError(
-            f"{name}: expected two of the columns 1 to {len(table)}, found --columns {given[0]},{given[1]}."
-        )
-    header = has_header(table, source, target)
+        source, target = (_find_column(name, table, column, f"--columns {given[0]},{given[1]}") for column in given)
+        if source is target:
+            raise CorpusError(
+                f"{name}: expected two of the columns 1 to {len(table)}, found --columns {given[0]},{given[1]}."
+            )
+    header = bool(named) or has_header(table, source, target)
+    score = _score_column(name, table, (source, target), min_score, score_column)
     if languages is None:
         found = _named_languages(table, (source, target), header)
         if None in found:
@@ -164,11 +182,68 @@ def _detect_in_table(name: str, given: tuple[int, int] | None, languages: tuple[
         codes = list(languages)
     numbers = source.number, target.number
     all_there_is = given is None and len(table) == 2 and numbers == (1, 2)
-    corpus = CorpusConfig(tsv=name, columns=None if all_there_is else numbers, header=header)
+    corpus = CorpusConfig(
+        tsv=name,
+        columns=None if all_there_is else numbers,
+        header=header or None,
+        delimiter=form.delimiter,
+        quoted=True if form.quoted and form.delimiter == "tab" else None,
+        score_column=score and score.number,
+        min_score=min_score,
+    )
     sides = [f"column {number} ({_in_words(code)})" for number, code in zip(numbers, codes, strict=True)]
-    left_out = [f"column {c.number} ({c.kind or 'sentences'})" for c in table if c.number not in numbers]
-    notes = ["; the first line is a header"] * header + [f"; left out: {', '.join(left_out)}"] * bool(left_out)
+    used = (*numbers, score and score.number)
+    left_out = [f"column {c.number} ({c.kind or 'sentences'})" for c in table if c.number not in used]
+    notes = [f"; {_form_in_words(form)}"] * form.quoted + ["; the first line is a header"] * header
+    notes += [f"; minimum score {min_score:g} in column {score.number}"] if score and min_score is not None else []
+    notes += [f"; left out: {', '.join(left_out)}"] * bool(left_out)
     return DetectedPairs(corpus, codes[0], codes[1], f"{name}: {sides[0]} to {sides[1]}{''.join(notes)}")
+
+
+def _form_in_words(form: TableForm) -> str:
+    return "cells in quotation marks" if form.delimiter == "tab" else f"CSV, columns separated by a {form.delimiter}"
+
+
+def _find_column(name: str, table: Sequence[Column], column: int | str, option: str) -> Column:
+    """A column by its number or its name in the header."""
+    for found in table:
+        if column in (found.number, found.first.strip()):
+            return found
+    if isinstance(column, int):
+        raise CorpusError(f"{name}: expected two of the columns 1 to {len(table)}, found {option}.")
+    names = [found.first.strip() for found in table]
+    raise CorpusError(
+        f"{name}: expected names of columns in the header, found {option}. The first line has: "
+        f"{', '.join(map(repr, names))[:200]}.{suggest_similar(column, names)}"
+    )
+
+
+def _score_column(
+    name: str,
+    table: Sequence[Column],
+    sides: tuple[Column, Column],
+    min_score: float | None,
+    given: int | str | None,
+) -> Column | None:
+    if given is not None and min_score is None:
+        raise CorpusError(f"--score-column {given}: give --min-score, too.")
+    if min_score is None:
+        return None
+    if given is not None:
+        return _find_column(name, table, given, f"--score-column {given}")
+    scored = [column for column in table if column not in sides and _has_scores(column)]
+    if len(scored) == 1:
+        return scored[0]
+    shown = "; ".join(f"column {c.number}: {c.cells[0][:20]!r}" for c in table if c not in sides)
+    raise CorpusError(
+        f"{name}: expected one column of scores for --min-score {min_score:g}, found {len(scored)}. "
+        f"{shown or 'There is no other column'}. Say which it is: --score-column 3."
+    )
+
+
+def _has_scores(column: Column) -> bool:
+    """Whether all cells are numbers, and some have a decimal point."""
+    return all(map(SCORE.fullmatch, column.cells)) and any("." in cell for cell in column.cells)
 
 
 def _sentence_columns(name: str, table: Sequence[Column], languages: tuple[str, str] | None) -> list[Column]:

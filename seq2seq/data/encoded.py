@@ -147,6 +147,7 @@ def encode_corpus(
             for file, ids, lengths in zip(files, chunk.ids, chunk.lengths, strict=True):
                 file.write(ids, lengths, kept)
             on_progress(report.read)
+        report.count_left_out(pairs)
         for file in files:
             file.flush()
         about = {

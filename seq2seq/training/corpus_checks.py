@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from seq2seq.config.data import SIDES
+from seq2seq.config.corpus import SIDES
 from seq2seq.data.encoded import EncodedCorpus, MemoryMappedSide
 from seq2seq.data.mixture import EncodedMixture
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer, Tokenizers

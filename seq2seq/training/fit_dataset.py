@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, FilterConfig, TokenizerConfig
-from seq2seq.config.data import DataConfig, ValidConfig
+from seq2seq.config.corpus import ValidConfig
+from seq2seq.config.data import DataConfig
 from seq2seq.corpora import SentencePair
 from seq2seq.corpora.filters import FilterReport, filter_pairs
 from seq2seq.corpora.in_memory import read_pairs

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, TranslationConfig
-from seq2seq.config.data import ValidConfig
+from seq2seq.config.corpus import ValidConfig
 from seq2seq.corpora.in_memory import collect_pairs, pair_files, write_pairs
 from seq2seq.corpora.languages import identify_language, language_pair
 from seq2seq.corpora.survey import DetectedPairs, detect_pairs
-from seq2seq.errors import TrainingError
+from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import CONFIG, METADATA
 from seq2seq.plurals import pluralize
@@ -51,6 +51,7 @@ def train_pairs(
     minutes: float | None = None,
     languages: str | tuple[str, str] | None = None,
     columns: Sequence[str | int] | None = None,
+    min_score: float | None = None,
     overrides: Sequence[str] | Mapping[str, Any] = (),
     console: Console | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -70,8 +71,9 @@ def train_pairs(
         minutes: Planned duration of training; by default as long as suits the amount of text.
         languages: Languages of source and target, e.g. `"en-de"`; by default detected from the names of columns or
             files, or from the text.
-        columns: Columns of source and target: names in a data frame or dicts, numbers from 0 in tuples, from 1 in a
-            file.
+        columns: Columns of source and target: names in a data frame, in dicts or in the header of a file; numbers from
+            0 in tuples, from 1 in a file.
+        min_score: Minimum score of the pairs of a file, which has a column of scores; by default none are left out.
         overrides: Keys of the recipe to override: `{"encoder.cell": "lstm"}`, or `["encoder.cell=lstm"]`. What is
             planned by the value of such a key follows it.
         console, callbacks: See `train`.
@@ -85,7 +87,14 @@ def train_pairs(
     temporary = TemporaryDirectory(prefix="seq2seq-") if directory is None else None
     folder = Path(temporary.name) if temporary else Path(directory or "")
     recipe = plan_pairs(
-        pairs, folder, valid=valid, minutes=minutes, languages=languages, columns=columns, overrides=overrides
+        pairs,
+        folder,
+        valid=valid,
+        minutes=minutes,
+        languages=languages,
+        columns=columns,
+        min_score=min_score,
+        overrides=overrides,
     )
     make_display(console).print(f"planned: {describe_recipe(recipe)}")
     report = train(recipe, folder, callbacks, console)
@@ -107,11 +116,12 @@ def plan_pairs(
     minutes: float | None = None,
     languages: str | tuple[str, str] | None = None,
     columns: Sequence[str | int] | None = None,
+    min_score: float | None = None,
     overrides: Overrides = (),
 ) -> TranslationConfig:
     """Plan a recipe for pairs, which are written into `folder` if they come from memory; see `train_pairs`."""
     codes = None if languages is None else language_pair(languages)
-    detected = _locate(pairs, folder, "pairs", codes, columns)
+    detected = _locate(pairs, folder, "pairs", codes, columns, min_score)
     held_out = None
     if isinstance(valid, Integral) and not isinstance(valid, bool):
         held_out = ValidConfig(pairs=int(valid))
@@ -124,10 +134,21 @@ def plan_pairs(
     return recipe
 
 
-def _locate(pairs: Any, folder: Path, name: str, languages: tuple[str, str] | None, columns: Any) -> DetectedPairs:
+def _locate(
+    pairs: Any,
+    folder: Path,
+    name: str,
+    languages: tuple[str, str] | None,
+    columns: Any,
+    min_score: float | None = None,
+) -> DetectedPairs:
     """The corpus section for pairs; pairs from Python objects are written into the model directory."""
     if files := pair_files(pairs):
-        return detect_pairs([file.resolve() for file in files], columns, languages)
+        return detect_pairs([file.resolve() for file in files], columns, languages, min_score)
+    if min_score is not None:
+        raise ConfigError(
+            f"min_score {min_score:g}: is for a file with a column of scores; leave out pairs in memory first."
+        )
     found = collect_pairs(pairs, columns)
     path = folder.resolve() / f"{name}.tsv"
     folder.mkdir(parents=True, exist_ok=True)
@@ -146,4 +167,6 @@ def _locate(pairs: Any, folder: Path, name: str, languages: tuple[str, str] | No
         found.source_language or identify_language([pair.source for pair in found.pairs]),
         found.target_language or identify_language([pair.target for pair in found.pairs]),
     )
-    return DetectedPairs(CorpusConfig(tsv=str(path)), source, target, f"{path}: {source} to {target}")
+    return DetectedPairs(
+        CorpusConfig(tsv=str(path), header=False, quoted=False), source, target, f"{path}: {source} to {target}"
+    )

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from seq2seq.config import CorpusConfig, TranslationConfig, dump_config, parse_config_text, validate_config
-from seq2seq.config.data import DataConfig, FilterConfig, ValidConfig
+from seq2seq.config.corpus import ValidConfig
+from seq2seq.config.data import DataConfig, FilterConfig
 from seq2seq.config.loading import override_values
 from seq2seq.config.section import MAX_INTEGER
 from seq2seq.corpora import open_corpus

@@ -3,11 +3,14 @@
 import gzip
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from seq2seq.config import TextConfig
 from seq2seq.corpora.downloads.splits import SPLITS, write_splits
-from seq2seq.corpora.readers import AlignedFiles, SentencePair, TSVFile, read_lines
+from seq2seq.corpora.file_kinds import find_file_kind
+from seq2seq.corpora.lines import read_lines
+from seq2seq.corpora.readers import AlignedFiles, SentencePair, TSVFile
 from seq2seq.errors import CorpusError
 from tests.fuzz.conftest import outcome
 from tests.fuzz.texts import sentences
@@ -66,6 +69,7 @@ def test_what_was_written_line_by_line_is_read_line_by_line(folder, texts, suffi
     expected = [text.removesuffix("\r") for text in texts]
     if expected and texts[0].startswith("\ufeff"):
         expected[0] = texts[0][1:].removesuffix("\r")
+    assume(find_file_kind(data) is None)  # such as a lone "{}", or more CR than lines
     assert list(read_lines(path)) == expected
 
 
@@ -73,7 +77,11 @@ def test_what_was_written_line_by_line_is_read_line_by_line(folder, texts, suffi
 def test_a_table_gives_its_pairs_up_to_the_line_that_is_wrong(folder, data):
     path = folder / "pairs.tsv"
     path.write_bytes(data)
-    pairs, error = read(TSVFile(path))
+    pairs, error = read(TSVFile(path, TextConfig(tsv=str(path), header=False, quoted=False)))
+    if find_file_kind(data):
+        assert not pairs
+        assert error.startswith(f"{path}: expected lines of text in UTF-8, found ")
+        return
     columns = [line.split(b"\t") if is_text(line) else [] for line in bare(data)]
     right = next((place for place, cells in enumerate(columns) if len(cells) != 2), len(columns))
     assert pairs == [
@@ -89,6 +97,10 @@ def test_two_files_give_their_pairs_up_to_the_line_that_is_wrong(folder, source,
     for path, data in zip(paths, (source, target), strict=True):
         path.write_bytes(data)
     pairs, error = read(AlignedFiles(*paths))
+    if find_file_kind(source) or find_file_kind(target):
+        assert not pairs
+        assert error
+        return
     sides = bare(source), bare(target)
     texts = list(zip(*sides, strict=False))
     right = next((place for place, pair in enumerate(texts) if not all(map(is_text, pair))), len(texts))
@@ -126,4 +138,7 @@ def test_splits_hold_every_line_or_count_it(tmp_path_factory, rows, columns):
         return
     assert report.read == len(rows) == report.duplicates + report.malformed + report.pairs.total()
     for split in SPLITS:
-        assert len(list(TSVFile(folder / f"{split}.tsv"))) == report.pairs[split]
+        path = folder / f"{split}.tsv"
+        if find_file_kind(path.read_bytes()) is None:  # such as more CR than lines
+            spec = TextConfig(tsv=str(path), header=False, quoted=False)
+            assert len(list(TSVFile(path, spec))) == report.pairs[split]

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from seq2seq.config import validate_config
-from seq2seq.config.data import ValidConfig
+from seq2seq.config.corpus import ValidConfig
 from seq2seq.corpora import SentencePair, filters, held_out, open_corpus
 from seq2seq.corpora.downloads.splits import assign_split
 from seq2seq.corpora.filters import FilterReport, filter_pairs

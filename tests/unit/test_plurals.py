@@ -2,7 +2,7 @@
 
 import pytest
 
-from seq2seq.config.data import ValidConfig
+from seq2seq.config.corpus import ValidConfig
 from seq2seq.plurals import pluralize
 
 

@@ -20,7 +20,7 @@ from seq2seq.bulk.chunks import Job
 from seq2seq.bulk.shard import Shard
 from seq2seq.bulk.shards import translate_shard
 from seq2seq.config import SearchOptions
-from seq2seq.corpora.readers import count_lines, read_lines
+from seq2seq.corpora.lines import count_lines, read_lines
 from seq2seq.errors import BulkError, CorpusError
 from seq2seq.inference.output import count_translated
 from seq2seq.inference.results import Hypothesis, Translation

@@ -12,7 +12,7 @@ from typing import Any
 from seq2seq.corpora.downloads.catalogue import AlignedSplit, archive_folder, find_entry, load_catalogue
 from seq2seq.corpora.downloads.corpus import RECORD_FILE, DownloadedCorpus, DownloadProgress, UnsplitTable, today
 from seq2seq.corpora.downloads.download import download, quarantine, unpack, verify
-from seq2seq.corpora.readers import open_bytes, wrap_reading_errors
+from seq2seq.corpora.lines import open_text, wrap_reading_errors
 from seq2seq.errors import CorpusError, suggest_similar
 from seq2seq.extras import require_extra
 
@@ -98,7 +98,7 @@ def _lines(path: Path) -> Iterator[bytes]:
     if not path.exists():
         inside = sorted(file.name for file in path.parent.iterdir()) if path.parent.is_dir() else []
         raise CorpusError(f"{path}: is not in the archive, which has: {', '.join(inside) or 'nothing'}.")
-    with wrap_reading_errors(str(path)), open_bytes(path) as handle:
+    with wrap_reading_errors(str(path)), open_text(path) as handle:
         yield from handle
 
 

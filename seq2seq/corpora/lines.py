@@ -1,0 +1,132 @@
+"""Lines of text from files. A line ends at `\\n` and nowhere else, so line N always answers line N."""
+
+import io
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from seq2seq.corpora.compression import BUFFER_BYTES, DAMAGE, uncompress
+from seq2seq.corpora.encodings import describe_invalid, is_in_another_encoding
+from seq2seq.corpora.file_kinds import HEAD_BYTES, check_file_kind, with_file
+from seq2seq.errors import CorpusError
+
+BOM = b"\xef\xbb\xbf"
+SAMPLE_BYTES = 2**20  # of a file with invalid UTF-8, whose encoding is guessed
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a UTF-8 file, compressed or not, without `\\n`, a trailing `\\r` or a leading BOM.
+
+    Raises:
+        CorpusError: The file cannot be read, is damaged, is no text (see `open_text`), or holds invalid UTF-8 (with the
+            line number).
+    """
+    with wrap_reading_errors(str(path)), open_text(path) as handle:
+        for number, raw in enumerate(handle, start=1):
+            try:
+                yield strip_line_end(raw, number).decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise CorpusError(
+                    f"{path}:{number}: expected UTF-8, found byte 0x{error.object[error.start]:02x} at column "
+                    f"{error.start + 1}. {_how_to_convert(path, raw)}"
+                ) from None
+
+
+def _how_to_convert(path: Path, line: bytes) -> str:
+    """What to do about a file that has an invalid line."""
+    lines, command = [line.rstrip(b"\n")], ""
+    if path.is_file():  # a pipe cannot be read again
+        with io.BufferedReader(path.open("rb", buffering=0), BUFFER_BYTES) as file:
+            uncompressed, command = uncompress(file)
+            *beginning, _ = uncompressed.read(SAMPLE_BYTES).split(b"\n")  # the last line may be cut
+        lines = list(dict.fromkeys([*lines, *beginning]))
+    return with_file(describe_invalid(lines), str(path), command)
+
+
+def decode_lines(
+    handle: Iterable[bytes], name: str, on_warning: Callable[[str], None], first: int = 1
+) -> Iterator[str]:
+    """Yield the lines of an open file from number `first` on; invalid UTF-8 becomes U+FFFD.
+
+    Args:
+        handle: Its lines with their ends, from the first on.
+        name: Of the file, in warnings and errors.
+        on_warning: Called with a warning message for each line with invalid UTF-8, which it names.
+        first: Lines before this one are skipped unread.
+
+    Raises:
+        CorpusError: The file cannot be read or is damaged.
+    """
+    with wrap_reading_errors(name):
+        for number, raw in enumerate(islice(handle, first - 1, None), start=first):
+            line = strip_line_end(raw, number)
+            text = line.decode("utf-8", errors="replace")
+            if "\ufffd" in text and text.encode() != line:
+                on_warning(f"{name}:{number}: invalid UTF-8 replaced by U+FFFD")
+            yield text
+
+
+def count_lines(path: Path) -> int:
+    """How many lines the readers here find in a file, compressed or not; errors as of `open_text`."""
+    with wrap_reading_errors(str(path)), open_text(path) as handle:
+        return sum(1 for _ in handle)
+
+
+@contextmanager
+def wrap_reading_errors(name: str) -> Iterator[None]:
+    """Around what reads the file `name`.
+
+    Raises:
+        CorpusError: It cannot be read or is damaged.
+    """
+    try:
+        yield
+    except DAMAGE as error:
+        reason = error.strerror if isinstance(error, OSError) else None  # that of the system
+        raise CorpusError(f"{name}: cannot be read: {reason or f'{error}. Check that the file is whole'}.") from None
+
+
+def strip_line_end(raw: bytes, number: int) -> bytes:
+    """A line of a file without its end, `\\n` or `\\r\\n`, and the first one without a BOM."""
+    line = raw.removeprefix(BOM) if number == 1 else raw
+    return line.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def open_text(path: Path, lenient: bool = False) -> "io.BufferedReader[Any]":
+    """Open a file of text for reading bytes, uncompressed; arguments and errors as of `text_stream`."""
+    with wrap_reading_errors(str(path)):
+        file = io.BufferedReader(path.open("rb", buffering=0), BUFFER_BYTES)
+        try:
+            return text_stream(file, str(path), lenient)
+        except BaseException:
+            file.close()
+            raise
+
+
+def text_stream(file: "io.BufferedReader[Any]", name: str, lenient: bool = False) -> "io.BufferedReader[Any]":
+    """An open file, uncompressed if it is compressed, after a look at its first bytes, which stay to be read.
+
+    Args:
+        file: The file, at its beginning.
+        name: Of the file, in errors.
+        lenient: Whether its lines are for `decode_lines`, which replaces invalid bytes: a file that is wholly in
+            another encoding is then an error here.
+
+    Raises:
+        CorpusError: It is not text in UTF-8, compressed or not; says what it is and what to do.
+        OSError, EOFError, zlib.error, lzma.LZMAError, ZstdError: See `wrap_reading_errors`.
+    """
+    file, command = uncompress(file)
+    check_text(file.peek(HEAD_BYTES), name, command, lenient)
+    return file
+
+
+def check_text(beginning: bytes, name: str, command: str = "", lenient: bool = False) -> None:
+    """See that a file is text; see `text_stream`. `command` is what uncompresses it."""
+    head = beginning[:HEAD_BYTES]
+    check_file_kind(head, name, command)
+    if lenient and is_in_another_encoding(head):
+        remedy = with_file(describe_invalid(head.split(b"\n")), name, command)
+        raise CorpusError(f"{name}: expected UTF-8, found other bytes in most lines that are not ASCII. {remedy}")
