@@ -33,7 +33,10 @@ def message_of(**sections) -> str:
     return str(error.value)
 
 
-CORPUS_KEYS = "columns, header, lexicon, mixture, pairs, phrasebook, seed, source, target, temperature, tsv"
+CORPUS_KEYS = (
+    "columns, delimiter, header, lexicon, min_score, mixture, pairs, phrasebook, quoted, score_column, seed, source, "
+    "target, temperature, tsv"
+)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,8 @@ def test_an_unknown_key_in_a_list_names_its_place(mixture: Path) -> None:
         load_config(mixture, ["data.train.mixture.1.sorce=c.en"])
     assert str(error.value) == (
         f"{mixture}: unknown key 'data.train.mixture.1.sorce'. Did you mean 'data.train.mixture.1.source'? "
-        "Accepted in data.train.mixture.1: columns, header, lexicon, pairs, phrasebook, seed, source, target, "
+        "Accepted in data.train.mixture.1: columns, delimiter, header, lexicon, min_score, pairs, "
+        "phrasebook, quoted, score_column, seed, source, target, "
         "tsv, weight."
     )
 
@@ -199,6 +200,6 @@ def test_a_key_of_another_section_is_pointed_to(override, meant):
 
 def test_a_value_where_a_section_belongs_names_its_keys():
     with pytest.raises(
-        ConfigError, match=r"'data.train': found 'x.tsv', expected a section with keys of: columns, header, lexicon"
+        ConfigError, match=r"'data.train': found 'x.tsv', expected a section with keys of: columns, delimiter, header,"
     ):
         load_config("quickstart", ["data.train=x.tsv"])
