@@ -1,6 +1,17 @@
-"""`python -m seq2seq`."""
+"""`seq2seq`, and `python -m seq2seq`."""
 
-from seq2seq.cli import main
+import sys
+
+
+def main() -> None:
+    """Run a command, see `seq2seq.cli.main`; Ctrl-C may come before there is one."""
+    try:
+        from seq2seq.cli import main as run
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -49,6 +49,10 @@ class BulkError(Seq2SeqError):
     """A translation in shards or on Apache Beam cannot start, go on or be joined."""
 
 
+class ForkError(Seq2SeqError, RuntimeError):
+    """A process was forked after TensorFlow had started, which cannot compute in it."""
+
+
 class OutOfMemoryError(Seq2SeqError):
     """One sentence alone takes more memory than there is; batches of several get smaller without an error."""
 

@@ -12,7 +12,7 @@ from seq2seq.config.precision import Precision
 from seq2seq.errors import BulkError, Seq2SeqError
 from seq2seq.extras import require_extra
 from seq2seq.inference.translator import CHUNK_SENTENCES, Translator
-from seq2seq.storage.files import file_lock
+from seq2seq.storage.locks import file_lock
 
 # Runs in this process and tries a failed bundle 4 times. Apache Beam's default looks for a program to download first.
 DEFAULT_RUNNER = "BundleBasedDirectRunner"

@@ -4,14 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from seq2seq.bulk.chunks import Chunks, Job, sibling_path
 from seq2seq.bulk.shard import Shard
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import BulkError
 from seq2seq.inference.translator import CHUNK_SENTENCES, Translator
-from seq2seq.storage.files import file_lock
+from seq2seq.storage.locks import file_lock, wait_for_lock
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,8 @@ def translate_shard(
         return BulkError(f"{lock}: process {process} is on shard {shard}. Wait for it or end it.")
 
     with file_lock(lock, refused):
-        with _joining(job):  # which removes the answers, but no other call does as long as one is missing
+        # To join removes the answers, but no other call does so as long as one is missing.
+        with wait_for_lock(_join_lock(job)):
             left = [] if chunks.resume() else chunks.missing_chunks(lines)
 
         def advance(part: int) -> None:
@@ -86,14 +85,15 @@ def join_shards(chunks: Chunks, count: int) -> int:
     Raises:
         BulkError: See `Chunks.join`.
     """
-    with _joining(chunks.job) as lock:
+    lock = _join_lock(chunks.job)
+    with wait_for_lock(lock):
         shards = [Shard(number, count).lines(chunks.total, chunks.size) for number in range(1, count + 1)]
         missing = 0 if chunks.resume() else sum(bool(chunks.missing_chunks(lines)) for lines in shards)
         if not missing:
             chunks.join()
-            Path(lock.lock_file).unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
     return count - missing
 
 
-def _joining(job: Job) -> FileLock:
-    return FileLock(sibling_path(job.output, "join.lock"))
+def _join_lock(job: Job) -> Path:
+    return sibling_path(job.output, "join.lock")

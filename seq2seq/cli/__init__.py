@@ -1,11 +1,13 @@
 """The command line: thin Typer commands. Nothing here imports TensorFlow before it must."""
 
+import errno
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from inspect import getdoc
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -13,6 +15,7 @@ from typer.core import TyperGroup
 from seq2seq import __version__
 from seq2seq.cli import data, tokenizer
 from seq2seq.cli.challenge import challenge
+from seq2seq.cli.console import report_interruption, show_anything, show_own_warnings
 from seq2seq.cli.derived_models import average, quantize, shortlist
 from seq2seq.cli.evaluate import evaluate
 from seq2seq.cli.export import export
@@ -22,14 +25,16 @@ from seq2seq.cli.quickstart import quickstart
 from seq2seq.cli.train import train
 from seq2seq.cli.translate import CONTEXT_SETTINGS, translate
 from seq2seq.errors import Seq2SeqError
+from seq2seq.storage.streams import replace_closed_streams
 
 
 class _Commands(TyperGroup):
-    """Commands that report wrong arguments without pydantic's prefix."""
+    """Commands that report wrong arguments without pydantic's prefix, and an interruption in one line."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with report_interruption():
+                return super().invoke(ctx)
         except typer.BadParameter as error:
             error.message = error.message.removeprefix("Value error, ")
             raise
@@ -47,13 +52,15 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 @app.callback()
 def seq2seq(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
     """Recurrent translation with attention: train, translate, evaluate."""
@@ -75,27 +82,42 @@ for commands in (app, tokenizer.app, data.app):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; errors of the user are printed to stderr and exit with 1."""
-    for stream in ("stdout", "stderr"):
-        if getattr(sys, stream) is None:  # closed, and its number free for the next file, which TensorFlow would write
-            setattr(sys, stream, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8"))
+    replace_closed_streams()
+    show_anything()
     try:
-        try:
-            app(args=None if arguments is None else list(arguments))
-        finally:
-            sys.stdout.flush()
+        with warnings.catch_warnings():
+            show_own_warnings()
+            try:
+                app(args=None if arguments is None else list(arguments))
+            except SystemExit:
+                sys.stdout.flush()
+                _let_go_of(sys.stderr)
+                raise
     except Seq2SeqError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+        _let_go_of(sys.stdout)
+        _fail(str(error))
     except OSError as error:
-        _let_go_of_stdout()
-        print(f"error: {error.filename or 'input or output'}: {error.strerror or error}.", file=sys.stderr)
-        sys.exit(1)
+        place = error.filename or ("stdout: cannot be written" if _let_go_of(sys.stdout) else "input or output")
+        if error.errno == errno.EPIPE:  # the reader has had enough
+            sys.exit(1)
+        if "temporary directory" in str(error):
+            _fail(f"temporary files: {error.strerror}. Set TMPDIR to a folder that can be written.")
+        _fail(f"{place}: {error.strerror or error}.")
 
 
-def _let_go_of_stdout() -> None:
-    """What a full disk or a closed pipe did not take, Python would try to write again at its end, and complain."""
+def _fail(message: str) -> NoReturn:
+    with suppress(OSError):
+        print(f"error: {message}", file=sys.stderr)
+    _let_go_of(sys.stderr)
+    sys.exit(1)
+
+
+def _let_go_of(stream: TextIO) -> bool:
+    """Whether a stream does not take what is left, which Python would try to write again at its end, and complain."""
     try:
-        sys.stdout.flush()
+        stream.flush()
     except OSError:
         with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return True
+    return False

@@ -7,13 +7,17 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from seq2seq.cli.console import check_writable, import_tensorflow, progress_bar, warn, write_json
+from seq2seq.cli.console import import_tensorflow, progress_bar, warn, write_json
 from seq2seq.cli.options import load_recipe_and_options, with_search_options
 from seq2seq.config import TranslationConfig
 from seq2seq.extras import require_extra
+from seq2seq.storage.streams import check_output
 
 if TYPE_CHECKING:
     from seq2seq.analysis.challenge.sets import ChallengeReport
+
+
+PLOT_FORMATS = (".png", ".svg", ".pdf")
 
 
 @with_search_options("n_best", "sample", "temperature", "top_k", "top_p", "seed")
@@ -38,7 +42,9 @@ def challenge(
     phenomenon determines.
     """
     if plot is not None:
-        check_writable(plot)
+        if plot.suffix not in PLOT_FORMATS:
+            raise typer.BadParameter(f"--plot {plot}: expected a name that ends in {', '.join(PLOT_FORMATS)}")
+        check_output(plot)
         with require_extra("analysis", needed_by="A plot"):  # before the translating that the plot comes after
             import matplotlib  # noqa: F401
     from seq2seq.analysis.challenge.sets import check_languages, plot_report, training_lexicon

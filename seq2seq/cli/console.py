@@ -1,31 +1,44 @@
-"""What goes in and out of a command: text from and to files, stdin and stdout; messages and a bar on stderr."""
+"""What goes in and out of a command: text that arrives, messages and a bar on stderr, results on stdout."""
 
 import io
 import json
 import os
+import signal
 import stat
 import sys
 import tempfile
+import threading
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from select import select
-from typing import IO, Any, cast
+from types import FrameType
+from typing import IO, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from seq2seq.corpora.compression import find_compression
-from seq2seq.corpora.lines import check_text, decode_lines, open_text, text_stream, wrap_reading_errors
-from seq2seq.errors import CorpusError
-from seq2seq.storage.files import atomic_write, wrap_storage_errors
+from seq2seq.corpora.lines import decode_lines, text_stream, wrap_reading_errors
+from seq2seq.storage.files import STDIN, STDOUT, place_name
+from seq2seq.storage.streams import open_input, open_output
 
 stderr = Console(stderr=True)
+EXIT_INTERRUPTED = 130
 READ_BYTES = 2**16  # at once, of a pipe or a terminal
 PAUSE = 0.02  # seconds without input after which the lines so far are processed
+
+
+def input_place(text: str) -> Path:
+    """The place that an argument names for reading; `-` is stdin."""
+    return STDIN if text == "-" else Path(text)
+
+
+def output_place(text: str) -> Path:
+    """The place that an argument names for writing; `-` is stdout."""
+    return STDOUT if text == "-" else Path(text)
 
 
 def warn(message: str) -> None:
@@ -34,8 +47,9 @@ def warn(message: str) -> None:
 
 
 def print_stderr(message: str) -> None:
-    """Print a line to stderr, as it is."""
-    stderr.print(message, markup=False, highlight=False, soft_wrap=True)
+    """Print a line to stderr, as it is; a command goes on where that is full."""
+    with suppress(OSError):
+        stderr.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_stdout(text: str) -> None:
@@ -45,7 +59,64 @@ def print_stdout(text: str) -> None:
 
 def write_json(values: Any) -> None:
     """Print values to stdout as JSON, as `--json` does."""
-    print(json.dumps(values, indent=2, ensure_ascii=False))
+    with open_output(STDOUT) as handle:
+        print(json.dumps(values, indent=2, ensure_ascii=False), file=handle)
+
+
+def show_anything() -> None:
+    """Let stdout and stderr take every character: what another program reads is UTF-8, and no console ends a command.
+
+    A terminal keeps its encoding, and shows escapes for what it does not have.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a notebook has something else
+            if stream.isatty():
+                stream.reconfigure(errors="backslashreplace")
+            else:
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def show_own_warnings() -> None:
+    """Show this package's warnings as `warn` does, without Python's file and line; until `catch_warnings` ends."""
+    others = warnings.showwarning
+
+    def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+        if category.__module__.startswith("seq2seq."):
+            warn(str(message))
+        else:
+            others(message, category, *where, **more)
+
+    warnings.showwarning = show
+
+
+@contextmanager
+def report_interruption() -> Iterator[None]:
+    """End a command that Ctrl-C interrupts with one line and exit code 130, whatever it was doing.
+
+    Libraries turn the KeyboardInterrupt into errors of their own, as TensorFlow while it is imported.
+    """
+    interrupted = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
+    ours = threading.current_thread() is threading.main_thread()
+    ours = ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else ignored, or a program's own
+    if ours:
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    except BaseException as error:
+        if not interrupted and not isinstance(error, KeyboardInterrupt):
+            raise
+        with suppress(OSError):
+            print("interrupted", file=sys.stderr)
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager
@@ -63,7 +134,7 @@ def import_tensorflow() -> None:
     """
     sys.stderr.flush()
     real = os.dup(2)
-    with tempfile.TemporaryFile() as captured, warnings.catch_warnings(record=True) as caught:
+    with _scratch_file() as captured, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")  # shown below: stderr is captured now
         os.dup2(captured.fileno(), 2)
         try:
@@ -84,19 +155,33 @@ def import_tensorflow() -> None:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
+def _scratch_file() -> IO[bytes]:
+    """A file for this process alone, where possible in memory: there may be no folder for temporary files."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("stderr"), "r+b")
+    return tempfile.TemporaryFile()
+
+
 class InputLines:
-    """The lines of a file or of stdin, with a warning of invalid UTF-8 in them; `typed` is whether a person types them.
+    """The lines of a place, with a warning of invalid UTF-8 in them; `typed` is whether a person types them.
 
     Args:
-        raw: Lines with their ends.
-        name: Of the file, in warnings and errors.
-        typed: Whether they come from a terminal.
+        handle: The open place.
+        path: The place.
+
+    Raises:
+        CorpusError: It is no text, see `text_stream`; what a person types is not looked at.
     """
 
-    def __init__(self, raw: Iterable[bytes], name: str, typed: bool = False) -> None:
-        self.typed = typed
-        self._raw = raw
-        self._lines = decode_lines(raw, name, warn)
+    def __init__(self, handle: "io.BufferedReader[Any]", path: Path) -> None:
+        self.typed, self.name = handle.isatty(), place_name(path)
+        text = handle
+        if not self.typed:
+            with wrap_reading_errors(self.name):
+                text = text_stream(handle, self.name, lenient=True)
+        # A compressed text ends somewhere in a block: nobody waits for the answer to a line of it.
+        self._raw = _ArrivingLines(handle) if text is handle and _arrives_slowly(handle) else text
+        self._lines = decode_lines(self._raw, self.name, warn)
 
     def __iter__(self) -> Iterator[str]:
         return self._lines
@@ -114,29 +199,25 @@ class InputLines:
             yield chunk
 
 
+def _arrives_slowly(handle: "io.BufferedReader[Any]") -> bool:
+    """Whether a place is a pipe, a terminal or the like, and the system can wait for it."""
+    try:
+        mode = os.fstat(handle.fileno()).st_mode
+    except OSError:  # not a file of the system
+        return False
+    return sys.platform != "win32" and not stat.S_ISREG(mode)
+
+
 class _ArrivingLines:
-    """The lines of a pipe or a terminal, which tell whether more of them have arrived.
+    """The lines of a pipe or a terminal, which tell whether more of them have arrived."""
 
-    Args:
-        descriptor: Where they arrive.
-        typed: Whether a person types them; otherwise what arrives first is looked at, as in a file.
-    """
-
-    def __init__(self, descriptor: int, typed: bool = False) -> None:
-        self._descriptor, self._typed = descriptor, typed
-        self._compressed = False
+    def __init__(self, handle: "io.BufferedReader[Any]") -> None:
+        self._handle = handle
         self._read: deque[bytes] = deque()
 
     def __iter__(self) -> Iterator[bytes]:
-        block = os.read(self._descriptor, READ_BYTES)
-        if not self._typed and find_compression(block):
-            self._compressed = True
-            yield from text_stream(io.BufferedReader(_Rest(block, self._descriptor)), "stdin", lenient=True)
-            return
-        if not self._typed:
-            check_text(block, "stdin", lenient=True)
         begun: list[bytes] = []  # of a line whose end has not been read yet
-        while block:
+        while block := self._handle.read1(READ_BYTES):
             first, *others = block.split(b"\n")
             begun.append(first)
             for other in others:
@@ -144,94 +225,19 @@ class _ArrivingLines:
                 begun = [other]
             while self._read:
                 yield self._read.popleft()
-            block = os.read(self._descriptor, READ_BYTES)
         if rest := b"".join(begun):
             yield rest
 
     def has_more(self) -> bool:
         """Whether a line has been read already, or there is something to read within `PAUSE`."""
-        return self._compressed or bool(self._read) or bool(select([self._descriptor], [], [], PAUSE)[0])
-
-
-class _Rest(io.RawIOBase):
-    """What arrives, with the block that was read of it already."""
-
-    def __init__(self, block: bytes, descriptor: int) -> None:
-        self._block, self._descriptor = block, descriptor
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        block = self._block[: len(buffer)] or os.read(self._descriptor, len(buffer))
-        self._block = self._block[len(buffer) :]
-        buffer[: len(block)] = block
-        return len(block)
+        return bool(self._read) or bool(select([self._handle], [], [], PAUSE)[0])
 
 
 @contextmanager
-def input_lines(path: Path | None, prompt: str) -> Iterator[InputLines]:
-    """Yield the lines of a file or of stdin, compressed or not; `prompt` tells a person at a terminal what to type."""
-    if path is None:
-        typed = sys.stdin.isatty()
-        if typed:
+def input_lines(path: Path, prompt: str) -> Iterator[InputLines]:
+    """Yield the lines of a place, compressed or not; `prompt` tells a person at a terminal what to type."""
+    with open_input(path) as handle:
+        if handle.isatty():
             end = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
             print_stderr(f"{prompt}; {end} to finish.")
-        yield InputLines(_stdin(typed), "stdin", typed)
-        return
-    with open_text(path, lenient=True) as handle:
-        yield InputLines(handle, str(path))
-
-
-def _stdin(typed: bool) -> Iterable[bytes]:
-    """Lines of stdin: as they arrive, unless it is a file or the system cannot wait for a pipe."""
-    try:
-        descriptor = sys.stdin.fileno()
-    except OSError:  # not a file of the system
-        return text_stream(io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer)), "stdin", lenient=True)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode) and sys.platform != "win32":
-        return _ArrivingLines(descriptor, typed)
-    if typed:
-        return sys.stdin.buffer
-    with wrap_reading_errors("stdin"):
-        return text_stream(cast(io.BufferedReader, sys.stdin.buffer), "stdin", lenient=True)
-
-
-def check_writable(path: Path, inputs: Path | None = None) -> None:
-    """See that a file can be written, without writing it yet.
-
-    Raises:
-        CorpusError: It is the input `inputs` or a folder, or there is no folder for it.
-    """
-    if inputs is not None and path.exists() and path.samefile(inputs):
-        raise CorpusError(f"{path}: is the input too, and would be lost. Give another --output.")
-    if path.is_dir():
-        raise CorpusError(f"{path}: cannot be written: it is a folder.")
-    if not path.parent.is_dir():
-        raise CorpusError(f"{path}: cannot be written: there is no folder {path.parent}.")
-
-
-@contextmanager
-def open_output(path: Path | None, inputs: Path | None = None) -> Iterator[IO[str]]:
-    """A UTF-8 file, or stdout; lines end with `\\n` on every system.
-
-    A file is `PATH.partial` until it is whole, and stays so where it does not get whole.
-
-    Args:
-        path: A file, a device or a pipe; None is stdout.
-        inputs: The input, which it must not be.
-
-    Raises:
-        CorpusError: See `check_writable`.
-        StorageError: It cannot be written.
-    """
-    if path is None:
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
-        yield sys.stdout
-        sys.stdout.flush()
-        return
-    check_writable(path, inputs)
-    path = path.resolve()  # a link stays one
-    whole = atomic_write(path, keep=True) if path.is_file() or not path.exists() else nullcontext(path)
-    with wrap_storage_errors(path), whole as partial, partial.open("w", encoding="utf-8", newline="\n") as handle:
-        yield handle
+        yield InputLines(handle, path)

@@ -13,8 +13,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
-from seq2seq.cli.console import open_output, print_stdout, progress_bar, stderr, write_json
+from seq2seq.cli.console import print_stdout, progress_bar, stderr, write_json
 from seq2seq.plurals import pluralize
+from seq2seq.storage.streams import open_output
 
 if TYPE_CHECKING:
     from seq2seq.corpora.downloads.corpus import DownloadedCorpus

@@ -7,8 +7,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from seq2seq.cli.console import import_tensorflow, print_stdout, stderr
+from seq2seq.cli.console import import_tensorflow, input_place, print_stdout, stderr
 from seq2seq.cli.next_steps import next_commands
+from seq2seq.storage.streams import check_inputs
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")]
 
@@ -66,30 +67,35 @@ def quantize(model: Model) -> None:
 def shortlist(
     model: Model,
     source: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Source text; by default what the model was trained on.")
+        Path | None,
+        typer.Option(parser=input_place, metavar="FILE", help="Source text; by default what the model was trained on."),
     ] = None,
-    target: Annotated[Path | None, typer.Option(metavar="FILE", help="Its translation, line by line.")] = None,
+    target: Annotated[
+        Path | None, typer.Option(parser=input_place, metavar="FILE", help="Its translation, line by line.")
+    ] = None,
 ) -> None:
     """Learn which target tokens each source token is likely to need, for faster decoding with --shortlist N.
 
     The candidates are learnt by IBM model 1 and stored in the model directory.
     """
-    from seq2seq.config import CorpusConfig, FilterConfig, TranslationConfig
-    from seq2seq.corpora import open_corpus
+    from seq2seq.config import FilterConfig, TranslationConfig
+    from seq2seq.corpora import Corpus
     from seq2seq.corpora.held_out import open_train
+    from seq2seq.corpora.readers import AlignedFiles
     from seq2seq.inference.shortlist import learn_shortlist, save_shortlist
     from seq2seq.model_directory.derived_files import SHORTLIST_FILE
     from seq2seq.model_directory.directory import load_recipe, load_tokenizers, verify_directory
 
     if (source is None) != (target is None):
         raise typer.BadParameter("give both --source and --target, or neither")
+    corpora: list[Corpus] = []
+    if source is not None and target is not None:
+        check_inputs([source, target])
+        corpora = [AlignedFiles(source, target)]
     verify_directory(model)
     config = load_recipe(model, TranslationConfig)
     filters = config.data.filters if config.data else FilterConfig()
-    if source is None:
-        corpora = open_train(config.corpora)
-    else:
-        corpora = [open_corpus(CorpusConfig(source=str(source), target=str(target)))]
+    corpora = corpora or open_train(config.corpora)
     tokenizers = load_tokenizers(model)
     with stderr.status("learning the shortlist"):
         found = learn_shortlist(corpora, tokenizers, filters)

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from seq2seq.cli.console import (
-    check_writable,
     import_tensorflow,
-    open_output,
+    input_place,
+    output_place,
     print_stdout,
     progress_bar,
     warn,
@@ -25,7 +25,8 @@ from seq2seq.corpora import read_lines
 from seq2seq.errors import EvaluationError
 from seq2seq.inference.summary import UnknownCharacters
 from seq2seq.plurals import pluralize
-from seq2seq.storage.files import resolve_file
+from seq2seq.storage.files import place_name
+from seq2seq.storage.streams import check_inputs, check_output, open_output
 
 if TYPE_CHECKING:
     from seq2seq.evaluation.metrics import EvaluationReport
@@ -34,15 +35,21 @@ if TYPE_CHECKING:
 @with_search_options()
 def evaluate(
     model: Annotated[Path | None, typer.Argument(metavar="MODEL", help="A model directory.")] = None,
-    source: Annotated[Path | None, typer.Option(metavar="FILE", help="Sentences for the model to translate.")] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(parser=input_place, metavar="FILE", help="Sentences for the model to translate; stdin for -."),
+    ] = None,
     reference: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Reference translations; repeat for further sets.")
+        list[Path] | None,
+        typer.Option(parser=input_place, metavar="FILE", help="Reference translations; repeat for further sets."),
     ] = None,
     hypotheses: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Score these translations instead of a model's.")
+        Path | None,
+        typer.Option(parser=input_place, metavar="FILE", help="Score these translations instead of a model's."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="File for the model's translations.")
+        Path | None,
+        typer.Option("--output", "-o", parser=output_place, metavar="FILE", help="File for the model's translations."),
     ] = None,
     precision: Annotated[
         Precision | None,
@@ -72,13 +79,13 @@ def evaluate(
     if model is None and search:
         given = ", ".join(flag(key) for key in search)
         raise typer.BadParameter(f"{given}: how a model translates, and there is no MODEL")
-    if output is not None and output.exists() and any(file.exists() and output.samefile(file) for file in reference):
-        raise typer.BadParameter(f"--output {output} is a reference, and would be lost")
     answers = source or hypotheses
     assert answers is not None
-    lines, *references = _aligned([answers, *reference])
+    texts = [answers, *reference]
+    check_inputs(texts)
     if output is not None:
-        check_writable(output, inputs=source)
+        check_output(output, inputs=texts)
+    lines, *references = _aligned(texts)
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
         # As this command's other lines, without Python's file and line number.
@@ -128,12 +135,12 @@ def _evaluate_model(
 
 def _aligned(files: Sequence[Path]) -> list[list[str]]:
     """The lines of files that have equally many."""
-    texts = [list(read_lines(resolve_file(str(file)))) for file in files]
+    texts = [list(read_lines(file)) for file in files]
     for file, lines in zip(files, texts, strict=True):
         if len(lines) != len(texts[0]):
             raise EvaluationError(
-                f"{files[0]} has {pluralize(len(texts[0]), 'line')} and the reference {file} has {len(lines)}. "
-                "Line N must answer line N."
+                f"{place_name(files[0])} has {pluralize(len(texts[0]), 'line')} and the reference {place_name(file)} "
+                f"has {len(lines)}. Line N must answer line N."
             )
     return texts
 

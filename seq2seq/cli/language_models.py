@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from seq2seq.cli.console import (
-    check_writable,
     import_tensorflow,
     input_lines,
-    open_output,
+    input_place,
+    output_place,
     print_stdout,
     progress_bar,
     warn,
@@ -23,6 +23,8 @@ from seq2seq.config import GenerationOptions, LanguageModelConfig
 from seq2seq.config.precision import Precision
 from seq2seq.errors import ConfigError
 from seq2seq.plurals import pluralize
+from seq2seq.storage.files import STDIN, STDOUT
+from seq2seq.storage.streams import check_inputs, check_output, open_output
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The directory of a language model.")]
 OwnPrecision = Annotated[Precision, typer.Option(help="Precision of computation; see seq2seq translate.")]
@@ -37,7 +39,13 @@ def generate(
     precision: OwnPrecision = "float32",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="File for the texts, one per line; stdout by default."),
+        typer.Option(
+            "--output",
+            "-o",
+            parser=output_place,
+            metavar="FILE",
+            help="File for the texts, one per line; stdout by default, and for -.",
+        ),
     ] = None,
     *,
     search: dict[str, Any],
@@ -51,8 +59,7 @@ def generate(
     Other search options that are not given are taken from the recipe.
     """
     _check_search(search)
-    if output is not None:
-        check_writable(output)
+    check_output(output or STDOUT)
     given = {**search, "sample": "beam_size" not in search}
     _, options = load_recipe_and_options(model, LanguageModelConfig, given)
     import_tensorflow()
@@ -60,7 +67,7 @@ def generate(
 
     generator = TextGenerator.load(model, precision)
     written = generator.generate(prompt, options)
-    with open_output(output) as handle:
+    with open_output(output or STDOUT) as handle:
         handle.writelines(f"{hypothesis.text}\n" for hypothesis in written)
 
 
@@ -85,7 +92,13 @@ def perplexity(
     model: Model,
     input_file: Annotated[
         Path | None,
-        typer.Option("--input", "-i", metavar="FILE", help="Text, one sentence per line; stdin by default."),
+        typer.Option(
+            "--input",
+            "-i",
+            parser=input_place,
+            metavar="FILE",
+            help="Text, one sentence per line, compressed or not; stdin by default, and for -.",
+        ),
     ] = None,
     precision: OwnPrecision = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
@@ -96,14 +109,16 @@ def perplexity(
     """
     from seq2seq.model_directory.directory import load_recipe
 
+    source = input_file or STDIN
+    check_inputs([source])
     load_recipe(model, LanguageModelConfig)  # a wrong folder is an error before TensorFlow is loaded
     import_tensorflow()
     from seq2seq.inference.text_generator import TextGenerator
 
     generator = TextGenerator.load(model, precision, on_warning=warn)
-    with input_lines(input_file, "Type sentences, one per line") as read:
+    with input_lines(source, "Type sentences, one per line") as read:
         lines = list(read)
-    with progress_bar(f"measuring {input_file or 'stdin'}", len(lines)) as advance:
+    with progress_bar(f"measuring {read.name}", len(lines)) as advance:
         report = generator.perplexity(lines, on_progress=advance)
     if as_json:
         write_json(report.as_dict())

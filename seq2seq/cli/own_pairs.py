@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import typer
 
-from seq2seq.cli.console import import_tensorflow, stderr
+from seq2seq.cli.console import import_tensorflow, input_place, stderr
 from seq2seq.config import Config, TranslationConfig, load_config, recipe_names
 from seq2seq.corpora.compression import without_suffix
 from seq2seq.plurals import pluralize
+from seq2seq.storage.files import is_stream, resolve_file
 
 RECIPE_SUFFIXES = (".yaml", ".yml")
 
@@ -41,6 +42,9 @@ def load_or_plan(
     Raises:
         ConfigError, CorpusError: See `load_config`, `detect_pairs` and `survey_corpus`.
     """
+    for place in map(input_place, inputs):
+        if is_stream(place):
+            resolve_file(str(place))  # refuses it
     first = inputs[0]
     if len(inputs) == 1 and (is_recipe(first) or not Path(first).is_file()):
         for option, value in (

@@ -10,9 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from seq2seq.cli.challenge import print_accuracies
-from seq2seq.cli.console import import_tensorflow, print_stdout, progress_bar, warn
+from seq2seq.cli.console import EXIT_INTERRUPTED, import_tensorflow, print_stdout, progress_bar, warn
 from seq2seq.cli.evaluate import print_report
-from seq2seq.cli.train import EXIT_INTERRUPTED
 from seq2seq.config import load_config
 from seq2seq.corpora import open_corpus
 from seq2seq.plurals import pluralize

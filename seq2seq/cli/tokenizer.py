@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from seq2seq.cli.console import input_lines, open_output, print_stderr, progress_bar, stderr
+from seq2seq.cli.console import input_lines, input_place, output_place, print_stderr, progress_bar, stderr
 from seq2seq.cli.options import section_from_flags
 from seq2seq.config import TokenizerConfig
 from seq2seq.corpora.lines import read_lines
 from seq2seq.errors import TokenizerError
 from seq2seq.inference.summary import UnknownCharacters
-from seq2seq.storage.files import resolve_file
+from seq2seq.storage.files import STDIN, STDOUT
+from seq2seq.storage.streams import check_inputs, check_output, open_output
 
 CHUNK_LINES = 1000  # converted before they are written
 
@@ -21,18 +22,39 @@ app = typer.Typer(help="Train and use SentencePiece tokenizers.", no_args_is_hel
 
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL.spm", help="A SentencePiece model.")]
 Input = Annotated[
-    Path | None, typer.Option("--input", "-i", metavar="FILE", help="File to convert, line by line; stdin by default.")
+    Path | None,
+    typer.Option(
+        "--input",
+        "-i",
+        parser=input_place,
+        metavar="FILE",
+        help="Text to convert, line by line, compressed or not; stdin by default, and for -.",
+    ),
 ]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="File for the result; stdout by default.")
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        parser=output_place,
+        metavar="FILE",
+        help="File for the result; stdout by default, and for -.",
+    ),
 ]
 Ids = Annotated[bool, typer.Option("--ids", help="Token ids instead of pieces.")]
 
 
 @app.command("train")
 def train(
-    texts: Annotated[list[Path], typer.Argument(metavar="TEXT...", help="Sentences, one per line, compressed or not.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL.spm", help="File for the tokenizer.")],
+    texts: Annotated[
+        list[Path],
+        typer.Argument(
+            parser=input_place, metavar="TEXT...", help="Sentences, one per line, compressed or not; stdin for -."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", parser=output_place, metavar="MODEL.spm", help="File for the tokenizer.")
+    ],
     vocabulary_size: Annotated[int, typer.Option(help="Number of pieces, the four special ones included.")] = 8000,
     model_type: Annotated[str, typer.Option(help="Kind of subwords: unigram, bpe or char.")] = "unigram",
     character_coverage: Annotated[float, typer.Option(help="Share of characters that get a piece.")] = 1.0,
@@ -58,11 +80,12 @@ def train(
         "normalization": normalization,
     }
     config = section_from_flags(TokenizerConfig, values)
-    if not output.parent.is_dir():
-        raise TokenizerError(f"{output}: there is no folder {output.parent}.")
-    files = [resolve_file(str(text)) for text in texts]
+    check_inputs(texts)
+    check_output(output, inputs=texts)
     with stderr.status("training the tokenizer"):
-        Tokenizer.train((line for file in files for line in read_lines(file)), config).save(output)
+        tokenizer = Tokenizer.train((line for text in texts for line in read_lines(text)), config)
+    with open_output(output, inputs=texts) as target:
+        target.buffer.write(tokenizer.model)
 
 
 @app.command("encode")
@@ -78,7 +101,7 @@ def encode(model: ModelFile, input_file: Input = None, output_file: Output = Non
             unknown.add(number, tokenizer.unknown_characters(line))
         return " ".join(map(str, token_ids) if ids else tokenizer.pieces(token_ids))
 
-    _each_line(input_file, output_file, convert, "a sentence")
+    _each_line(model, input_file, output_file, convert, "a sentence")
     if said := unknown.describe("tokenizer"):
         print_stderr(said)
 
@@ -99,14 +122,19 @@ def decode(model: ModelFile, input_file: Input = None, output_file: Output = Non
             raise TokenizerError(f"expected numbers separated by spaces, found {line!r}. Leave out --ids?") from None
         return tokenizer.decode(token_ids)
 
-    _each_line(input_file, output_file, convert, "ids" if ids else "pieces")
+    _each_line(model, input_file, output_file, convert, "ids" if ids else "pieces")
 
 
-def _each_line(input_file: Path | None, output_file: Path | None, convert: Callable[[str], str], what: str) -> None:
+def _each_line(
+    model: Path, input_file: Path | None, output_file: Path | None, convert: Callable[[str], str], what: str
+) -> None:
+    text, output = input_file or STDIN, output_file or STDOUT
+    check_inputs([text])
+    check_output(output, inputs=[model, text])
     with (
-        input_lines(input_file, f"Type {what} and press Enter") as source,
-        open_output(output_file, inputs=input_file) as target,
-        progress_bar(str(input_file or "stdin"), None, hidden=source.typed) as advance,
+        input_lines(text, f"Type {what} and press Enter") as source,
+        open_output(output) as target,
+        progress_bar(source.name, None, hidden=source.typed or target.isatty()) as advance,
     ):
         done = 0
         for lines in source.chunks(CHUNK_LINES):

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from seq2seq.cli.console import import_tensorflow, print_stderr, print_stdout
+from seq2seq.cli.console import EXIT_INTERRUPTED, import_tensorflow, print_stderr, print_stdout
 from seq2seq.cli.next_steps import commands_after_run, show_translations
 from seq2seq.cli.own_pairs import Scores, load_or_plan
 from seq2seq.config import Config
 from seq2seq.errors import ConfigError
-
-EXIT_INTERRUPTED = 130
+from seq2seq.storage.files import STDOUT
+from seq2seq.storage.streams import open_output
 
 
 def train(
@@ -86,8 +86,9 @@ def train(
     For PAIRS a complete recipe is planned: `--dump-config` prints it, `--set` changes it, and DIR/config.yaml stores
     it. To train a variant, edit a copy of that file.
 
-    Ctrl-C and SIGTERM save and exit with code 130; the same command resumes exactly. Before the first batch there is
-    nothing to save, and they end the run at once.
+    Ctrl-C, SIGTERM and a closed terminal save and exit with code 130; the same command resumes exactly, also where the
+    corpora were moved or compressed meanwhile. Before the first batch there is nothing to save, and they end the run at
+    once.
     """
     from seq2seq.config import TranslationConfig
     from seq2seq.config import dump_config as dump
@@ -103,7 +104,8 @@ def train(
     if show and not isinstance(config, TranslationConfig):
         raise typer.BadParameter(f"--show-translations: a model of task {config.task} does not translate")
     if dump_config:
-        print(dump(config), end="")
+        with open_output(STDOUT) as handle:
+            handle.write(dump(config))
         return
 
     if not output.is_dir():  # a run that resumes has all of them

@@ -10,10 +10,10 @@ import typer
 from seq2seq.bulk.shard import Shard
 from seq2seq.cli.console import (
     InputLines,
-    check_writable,
     import_tensorflow,
     input_lines,
-    open_output,
+    input_place,
+    output_place,
     print_stderr,
     progress_bar,
     warn,
@@ -25,6 +25,8 @@ from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.inference.output import OutputFormat, translate_to_rows
 from seq2seq.inference.summary import TranslationSummary, low_log_prob
 from seq2seq.plurals import pluralize
+from seq2seq.storage.files import STDIN, STDOUT, is_stream, place_name, resolve_file
+from seq2seq.storage.streams import check_inputs, check_output, open_output
 
 if TYPE_CHECKING:
     from seq2seq.bulk.chunks import Job
@@ -42,15 +44,22 @@ def translate(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")],
     input_file: Annotated[
         Path | None,
-        typer.Option("--input", "-i", metavar="FILE", help="Text, one or more sentences per line; stdin by default."),
+        typer.Option(
+            "--input",
+            "-i",
+            parser=input_place,
+            metavar="FILE",
+            help="Text, one or more sentences per line, compressed or not; stdin by default, and for -.",
+        ),
     ] = None,
     output_file: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
+            parser=output_place,
             metavar="FILE",
-            help="File for the translations, replaced if it exists; stdout by default.",
+            help="File for the translations, replaced if it exists; stdout by default, and for -.",
         ),
     ] = None,
     output_format: Annotated[
@@ -116,8 +125,9 @@ def translate(
             f"translate {quote(str(model))}."
         )
     files = _files(input_file, output_file, shard, engine)
-    if files is not None:
-        check_writable(files[1], inputs=files[0])
+    source, target = files or (input_file or STDIN, output_file or STDOUT)
+    check_inputs([source])
+    check_output(target, inputs=[source])
     from seq2seq.model_directory.directory import read_metadata
 
     _, options = load_recipe_and_options(model, TranslationConfig, search)
@@ -132,12 +142,10 @@ def translate(
         summary = TranslationSummary(low_log_prob(scores, options), translator.source_lines.usual_sentences)
         loading = time.perf_counter() - start
         with (
-            input_lines(input_file, "Type a sentence and press Enter") as lines,
-            open_output(output_file, inputs=input_file) as written,
+            input_lines(source, "Type a sentence and press Enter") as lines,
+            open_output(target, inputs=[source]) as written,
         ):
-            _translate_lines(
-                translator, lines, written, options, output_format, str(input_file or "stdin"), summary, quiet
-            )
+            _translate_lines(translator, lines, written, options, output_format, summary, quiet)
         if not quiet:
             print_stderr(summary.describe(loading))
         return
@@ -158,15 +166,15 @@ def _translate_lines(
     written: IO[str],
     options: "SearchOptions",
     output_format: OutputFormat,
-    name: str,
     summary: TranslationSummary,
     quiet: bool,
 ) -> None:
-    """Translate the lines of the input `name` as they arrive."""
+    """Translate lines as they arrive."""
     from seq2seq.inference.translator import CHUNK_SENTENCES
 
     done = 0
-    with progress_bar(f"translating {name}", None, hidden=quiet or lines.typed) as advance:
+    hidden = quiet or lines.typed or written.isatty()  # a bar and lines of text would be in each other's place
+    with progress_bar(f"translating {lines.name}", None, hidden=hidden) as advance:
         for chunk in lines.chunks(CHUNK_SENTENCES):
             start = time.perf_counter()
             for rows in translate_to_rows(
@@ -174,7 +182,7 @@ def _translate_lines(
                 chunk,
                 options,
                 output_format,
-                name=name,
+                name=lines.name,
                 first=done + 1,
                 on_warning=warn,
                 on_progress=lambda count, before=done: advance(before + count),  # type: ignore[misc]
@@ -187,7 +195,11 @@ def _translate_lines(
 
 
 def _files(source: Path | None, target: Path | None, shard: str | None, engine: str) -> tuple[Path, Path] | None:
-    """The two files that `--shard` and `--engine apache-beam` need; None where neither is asked for."""
+    """The two files that `--shard` and `--engine apache-beam` need; None where neither is asked for.
+
+    Raises:
+        CorpusError: The input cannot be read again, or the output is no file that can be written in parts.
+    """
     if shard is None and engine == "local":
         return None
     if shard is not None:
@@ -200,9 +212,9 @@ def _files(source: Path | None, target: Path | None, shard: str | None, engine: 
         given = f"--engine {engine}" if shard is None else f"--shard {shard}"
         missing = "--input" if source is None else "--output"
         raise ConfigError(f"{given} reads a file and writes one: give {missing}, which is not there.")
-    if not source.is_file():
-        raise CorpusError(f"{source}: expected a file, which is read more than once, and found none.")
-    return source, target
+    if is_stream(target):
+        raise CorpusError(f"{place_name(target)}: expected a file, which is written in parts, found a pipe or device.")
+    return resolve_file(str(source)), target
 
 
 def _translate_shard(translator: "Translator", job: "Job", shard: Shard, quiet: bool) -> None:

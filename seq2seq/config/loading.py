@@ -14,6 +14,7 @@ from seq2seq.config.corpus import CORPUS_KINDS, SIDES
 from seq2seq.config.problems import explain_problems, shown
 from seq2seq.config.recipe import TASK_CONFIGS, Config
 from seq2seq.errors import ConfigError, suggest_similar
+from seq2seq.storage.files import is_stream, missing, place_name
 
 
 @check_arguments()
@@ -30,7 +31,7 @@ def load_config(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] =
         ConfigError: The file is missing or not YAML, a key is unknown, a value is not accepted, or there is no `data`.
     """
     file = Path(path)
-    if file.is_file():
+    if file.is_file() and not is_stream(file):
         text = file.read_bytes()  # YAML finds the encoding, and its error names the byte
     elif str(path) in recipe_names():
         text = (resources.files("seq2seq") / "recipes" / f"{path}.yaml").read_bytes()
@@ -98,10 +99,10 @@ def _explain_missing(path: Path) -> str:
     if path.is_dir():
         remedy = f"Its recipe is {own}." if own.is_file() else f"Give a file in it, as {path / 'pairs.tsv'}."
         return f"{path}: expected a recipe or a file of sentence pairs, found a folder. {remedy}"
-    if path.exists():
-        return f"{path}: expected a file, found a pipe or device, which cannot be read again."
+    if is_stream(path):
+        return f"{place_name(path)}: expected a file, found a pipe or device, which cannot be read again."
     return (
-        f"{path}: no such file, and no packaged recipe.{suggest_similar(str(path), names)} Packaged recipes: "
+        f"{missing(path)[:-1]}, and no packaged recipe.{suggest_similar(str(path), names)} Packaged recipes: "
         f"{', '.join(names)}. To train on sentence pairs, give their file: seq2seq train pairs.tsv."
     )
 

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from backports import zstd
 
-BUFFER_BYTES = 2**18
+from seq2seq.storage.streams import BUFFER_BYTES
+
 # What reading a damaged or truncated file raises.
 DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 

@@ -1,5 +1,6 @@
 """Lines of text from files. A line ends at `\\n` and nowhere else, so line N always answers line N."""
 
+import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -7,10 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from seq2seq.corpora.compression import BUFFER_BYTES, DAMAGE, uncompress
+from seq2seq.corpora.compression import DAMAGE, uncompress
 from seq2seq.corpora.encodings import describe_invalid, is_in_another_encoding
 from seq2seq.corpora.file_kinds import HEAD_BYTES, check_file_kind, with_file
 from seq2seq.errors import CorpusError
+from seq2seq.storage.files import is_stream, place_name
+from seq2seq.storage.streams import open_input
 
 BOM = b"\xef\xbb\xbf"
 SAMPLE_BYTES = 2**20  # of a file with invalid UTF-8, whose encoding is guessed
@@ -23,13 +26,14 @@ def read_lines(path: Path) -> Iterator[str]:
         CorpusError: The file cannot be read, is damaged, is no text (see `open_text`), or holds invalid UTF-8 (with the
             line number).
     """
-    with wrap_reading_errors(str(path)), open_text(path) as handle:
+    name = place_name(path)
+    with wrap_reading_errors(name), open_text(path) as handle:
         for number, raw in enumerate(handle, start=1):
             try:
                 yield strip_line_end(raw, number).decode("utf-8")
             except UnicodeDecodeError as error:
                 raise CorpusError(
-                    f"{path}:{number}: expected UTF-8, found byte 0x{error.object[error.start]:02x} at column "
+                    f"{name}:{number}: expected UTF-8, found byte 0x{error.object[error.start]:02x} at column "
                     f"{error.start + 1}. {_how_to_convert(path, raw)}"
                 ) from None
 
@@ -37,8 +41,8 @@ def read_lines(path: Path) -> Iterator[str]:
 def _how_to_convert(path: Path, line: bytes) -> str:
     """What to do about a file that has an invalid line."""
     lines, command = [line.rstrip(b"\n")], ""
-    if path.is_file():  # a pipe cannot be read again
-        with io.BufferedReader(path.open("rb", buffering=0), BUFFER_BYTES) as file:
+    if not is_stream(path):  # which cannot be read again
+        with open_input(path) as file:
             uncompressed, command = uncompress(file)
             *beginning, _ = uncompressed.read(SAMPLE_BYTES).split(b"\n")  # the last line may be cut
         lines = list(dict.fromkeys([*lines, *beginning]))
@@ -74,6 +78,12 @@ def count_lines(path: Path) -> int:
         return sum(1 for _ in handle)
 
 
+def text_checksum(path: Path) -> str:
+    """SHA-256 of the bytes of a text, whether the file is compressed or not; errors as of `open_text`."""
+    with wrap_reading_errors(str(path)), open_text(path) as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
 @contextmanager
 def wrap_reading_errors(name: str) -> Iterator[None]:
     """Around what reads the file `name`.
@@ -95,11 +105,11 @@ def strip_line_end(raw: bytes, number: int) -> bytes:
 
 
 def open_text(path: Path, lenient: bool = False) -> "io.BufferedReader[Any]":
-    """Open a file of text for reading bytes, uncompressed; arguments and errors as of `text_stream`."""
-    with wrap_reading_errors(str(path)):
-        file = io.BufferedReader(path.open("rb", buffering=0), BUFFER_BYTES)
+    """Open a place for reading bytes of text, uncompressed; errors as of `open_input` and `text_stream`."""
+    name, file = place_name(path), open_input(path)
+    with wrap_reading_errors(name):
         try:
-            return text_stream(file, str(path), lenient)
+            return text_stream(file, name, lenient)
         except BaseException:
             file.close()
             raise

@@ -12,11 +12,11 @@ from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, TextConfig
 from seq2seq.config.corpus import SIDES, ValidConfig
 from seq2seq.corpora.layouts import check_quoting, describe_layout, explain_width, find_layout, read_score, table_form
-from seq2seq.corpora.lines import read_lines
+from seq2seq.corpora.lines import read_lines, text_checksum
 from seq2seq.corpora.tables import read_rows
 from seq2seq.errors import CorpusError
 from seq2seq.plurals import pluralize
-from seq2seq.storage.files import resolve_file, sha256
+from seq2seq.storage.files import resolve_file
 
 MAX_CACHED_PAIRS = 200_000  # pairs of the phrasebook that are kept in memory
 
@@ -78,7 +78,7 @@ class _Files:
         self.paths = paths
 
     def fingerprint(self) -> str:
-        return hashlib.sha256("\n".join(map(sha256, self.paths)).encode()).hexdigest()
+        return hashlib.sha256("\n".join(map(text_checksum, self.paths)).encode()).hexdigest()
 
 
 class AlignedFiles(_Files):

@@ -17,7 +17,7 @@ from seq2seq.arguments import check_arguments
 from seq2seq.config.data import TargetTokenizerConfig
 from seq2seq.errors import TokenizerError
 from seq2seq.plurals import pluralize
-from seq2seq.storage.files import atomic_write
+from seq2seq.storage.files import atomic_write, unreadable
 from seq2seq.text.cleaning import clean
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
@@ -70,7 +70,7 @@ class Tokenizer:
         try:
             return cls(Path(path).read_bytes(), origin=str(path))
         except OSError as error:
-            raise TokenizerError(f"{path}: cannot be read: {error.strerror}.") from None
+            raise TokenizerError(unreadable(Path(path), error)) from None
 
     @classmethod
     @check_arguments(config="Pass TokenizerConfig(vocabulary_size=500).")

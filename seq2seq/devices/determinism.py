@@ -4,9 +4,9 @@ Importing this imports no TensorFlow, so that `reserve_cublas_workspace` can be 
 """
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
+from seq2seq.devices.forks import tensorflow_has_started
 from seq2seq.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def reserve_cublas_workspace() -> None:
 
     Source: cuBLAS documentation, "Results reproducibility"; cuDNN release notes, known issues of recurrent layers.
     """
-    if not _tensorflow_has_started():
+    if not tensorflow_has_started():
         os.environ.setdefault(CUBLAS_WORKSPACE_ENV, WORKSPACE_VALUES[0])
 
 
@@ -54,18 +54,3 @@ def enable_determinism(device: "Device") -> None:
     if device.is_gpu:
         os.environ.setdefault(SCATTER_DETERMINISM_ENV, "1")
     tf.config.experimental.enable_op_determinism()
-
-
-def _tensorflow_has_started() -> bool:
-    """Whether its devices are set up. There is no function to ask; but the number of threads is fixed from then on."""
-    if "tensorflow" not in sys.modules:
-        return False
-    import tensorflow as tf
-
-    before = tf.config.threading.get_inter_op_parallelism_threads()
-    try:
-        tf.config.threading.set_inter_op_parallelism_threads(before + 1)
-    except RuntimeError:
-        return True
-    tf.config.threading.set_inter_op_parallelism_threads(before)
-    return False

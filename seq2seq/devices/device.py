@@ -10,6 +10,7 @@ import tensorflow as tf
 from seq2seq.config import SearchOptions
 from seq2seq.config.precision import PRECISIONS, TF32_CAPABILITY, Capability, Precision, best_precision
 from seq2seq.devices import gpu_trial
+from seq2seq.devices.forks import check_process
 from seq2seq.errors import ConfigError
 
 
@@ -74,7 +75,11 @@ def set_up_device() -> Device:
 
     Warns (`DeviceWarning`) when a GPU fails, or when there is an NVIDIA driver and TensorFlow finds no GPU, with the
     reason and the remedy; not when CUDA_VISIBLE_DEVICES hides it.
+
+    Raises:
+        ForkError: See `check_process`.
     """
+    check_process()
     gpus = tf.config.get_visible_devices("GPU")
     if gpus:
         gpus = _those_that_compute(gpus)
@@ -111,7 +116,9 @@ def set_tf32(precision: Precision) -> None:
 
     Raises:
         ConfigError: There is no such precision; or `tf32` is asked for where there are no such products.
+        ForkError: See `check_process`.
     """
+    check_process()
     if precision not in PRECISIONS:
         raise ConfigError(f"found precision {precision!r}, expected one of: {', '.join(PRECISIONS)}.")
     if precision == "tf32" and (device := set_up_device()).capability < TF32_CAPABILITY:

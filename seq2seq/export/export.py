@@ -19,7 +19,7 @@ from seq2seq.model_directory.contents import ModelContents, new_model_directory,
 from seq2seq.model_directory.derived_files import copy_derived_files, files_of_search, how_to_make
 from seq2seq.model_directory.directory import read_metadata
 from seq2seq.model_directory.inspection import inspect_model
-from seq2seq.storage.files import atomic_write
+from seq2seq.storage.files import atomic_write, unreadable
 
 CARD = "README.md"
 
@@ -158,7 +158,7 @@ def _read_evaluation(file: Path) -> dict[str, Any]:
     try:
         return _Evaluation.model_validate_json(file.read_bytes()).model_dump()
     except OSError as error:
-        raise EvaluationError(f"{file}: cannot be read: {error.strerror}.") from None
+        raise EvaluationError(unreadable(file, error)) from None
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(map(str, problem["loc"]))

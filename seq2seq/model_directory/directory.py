@@ -22,7 +22,7 @@ from seq2seq.errors import ModelDirectoryError, Seq2SeqError
 from seq2seq.extras import DISTRIBUTION_NAME
 from seq2seq.model_directory.nearby import nearby_models
 from seq2seq.storage.arrays import load_arrays, load_checksum, save_arrays
-from seq2seq.storage.files import atomic_write, check_regular_file, expand_path, sha256
+from seq2seq.storage.files import atomic_write, check_regular_file, expand_path, looked_in, sha256
 
 FORMAT_VERSION = 1
 CONFIG, METADATA, HISTORY, WEIGHTS_FILE = "config.yaml", "metadata.json", "history.jsonl", "model.safetensors"
@@ -266,7 +266,7 @@ def read_metadata(folder: Path) -> dict[str, Any]:
             raise ModelDirectoryError(f"{path}: no such file: training has not saved a model there yet.")
         models = nearby_models(folder)
         hint = f"models nearby: {', '.join(models)}" if models else "no models nearby; seq2seq train makes one"
-        what = "not a model directory" if os.path.lexists(folder) else "no such folder"
+        what = "not a model directory" if os.path.lexists(folder) else f"no such folder{looked_in(folder)}"
         raise ModelDirectoryError(f"{folder}: {what}; {hint}.")
     try:
         values = json.loads(check_regular_file(path).read_bytes())

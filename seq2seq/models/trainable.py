@@ -11,6 +11,7 @@ from seq2seq.arguments import AtLeastOne, check_arguments, describe
 from seq2seq.config import Precision
 from seq2seq.config.precision import PRECISIONS, policy_name
 from seq2seq.devices.device import set_tf32
+from seq2seq.devices.forks import check_process
 from seq2seq.devices.replicas import local_replica_count, replica_id, run_on_replicas, sum_over_replicas
 from seq2seq.errors import ArgumentError
 from seq2seq.layers import RandomStream
@@ -46,6 +47,7 @@ class TrainableModel(keras.Model):
     """
 
     def __init__(self, name: str, precision: Precision, random_stream: RandomStream) -> None:
+        check_process()
         policy = keras.config.dtype_policy().name
         if policy != "float32" and precision == "float32":
             how = f"precision='{policy}'" if policy in PRECISIONS else "precision, one of " + ", ".join(PRECISIONS)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, held by one process at a time, or named by people; errors say what to do."""
+"""Files that are whole or not there, or named by people; errors say what to do."""
 
 import errno
 import hashlib
@@ -7,58 +7,106 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
+from uuid import uuid4
 
 from rich.filesize import decimal
 
 from seq2seq.errors import CorpusError, ModelDirectoryError, StorageError
+
+STDIN, STDOUT, STDERR = (Path("/dev") / name for name in ("stdin", "stdout", "stderr"))
+STANDARD_STREAMS = (STDIN, STDOUT, STDERR)  # by descriptor
+DESCRIPTOR_PATH = re.compile(r"/(?:dev|proc/(?:self|thread-self|(\d+)))/fd/(\d+)")
+MAX_LINKS = 40
+MAX_NAME = 40  # characters of a file's name in that of its temporary file, which may have 255 bytes
 
 
 @contextmanager
 def atomic_write(path: Path, needed: int | None = None, *, keep: bool = False) -> Iterator[Path]:
     """A temporary path that replaces `path` when the block succeeds, so that `path` is old or new, never half.
 
+    No other process has the same one, so that of two that write one file the last wins.
+
     Args:
         path: The file.
         needed: Its bytes, where they are known, for the error.
-        keep: Leave the temporary file, `PATH.partial`, if the block does not succeed.
+        keep: Leave the temporary file, as `PATH.partial`, if the block does not succeed.
 
     Raises:
         StorageError: It cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
-    with wrap_storage_errors(path, needed):
-        partial.unlink(missing_ok=True)  # it may be a link to another file, which would be written
+    partial, kept = _temporary(path), path.with_name(f"{path.name}.partial")
+    with wrap_storage_errors(path, needed, partial):
         try:
             yield partial
             with partial.open("r+b") as handle:
                 os.fsync(handle.fileno())
-            partial.replace(path)
+            _replace(partial, path)
+            if keep:
+                kept.unlink(missing_ok=True)
+        except BaseException:
+            if keep and partial.exists() and partial.stat().st_size:
+                partial.replace(kept)
+            raise
         finally:
-            if not keep:
-                partial.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    """A path beside `path` that nobody else uses; those that killed processes of this machine left are removed."""
+    begin = f"{path.name[:MAX_NAME]}.{platform.node()[:MAX_NAME]}"
+    for left in path.parent.glob(f"{escape(begin)}.*.partial"):
+        number = left.name.split(".")[-3]
+        if number.isdecimal() and not is_running(int(number)):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+    return path.with_name(f"{begin}.{os.getpid()}.{uuid4().hex[:8]}.partial")
+
+
+def is_running(process: int) -> bool:
+    """Whether a process of this machine lives; True where that is not known."""
+    if sys.platform == "win32":  # where signal 0 is Ctrl-C
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _replace(partial: Path, path: Path) -> None:
+    try:
+        partial.replace(path)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        shutil.copyfile(partial, path)  # a file that is mounted by itself, as containers do, cannot be replaced
 
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder that then replaces `folder`; a crash in between can leave neither.
 
-    The old folder is removed before the new one, `FOLDER.partial`, gets its name.
+    The old folder is removed before the new one gets its name.
 
     Raises:
         StorageError: It cannot be written; errors inside the block stay as they are.
     """
     if not folder.name or folder.is_symlink():  # as of the working directory, whose neighbour is written first
         folder = folder.resolve()
-    partial = folder.with_name(folder.name + ".partial")
-    with wrap_storage_errors(folder):
-        shutil.rmtree(partial, ignore_errors=True)
+    partial = _temporary(folder)
+    with wrap_storage_errors(folder, None, partial):
         partial.mkdir(parents=True)
     try:
         yield partial
-        with wrap_storage_errors(folder):
+        with wrap_storage_errors(folder, None, partial):
             shutil.rmtree(folder, ignore_errors=True)
             partial.rename(folder)
     finally:
@@ -66,8 +114,8 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def wrap_storage_errors(path: Path, needed: int | None = None) -> Iterator[None]:
-    """Convert an OSError for `path` to a StorageError; those that name another file pass through.
+def wrap_storage_errors(path: Path, needed: int | None = None, temporary: Path | None = None) -> Iterator[None]:
+    """Convert an OSError for `path`, or the `temporary` one in its place, to a StorageError; others pass through.
 
     Raises:
         StorageError: It cannot be written; says why, and of a full disk how much is needed and free.
@@ -75,45 +123,9 @@ def wrap_storage_errors(path: Path, needed: int | None = None) -> Iterator[None]
     try:
         yield
     except OSError as error:
-        if error.filename is not None and str(error.filename) not in (str(path), f"{path}.partial"):
+        if error.filename is not None and str(error.filename) not in (str(path), str(temporary)):
             raise  # of another file
         raise StorageError(f"{path}: {_reason(error, path, needed)}") from None
-
-
-def pid_file(lock: Path) -> Path:
-    """File that names the lock's holder."""
-    return lock.with_name(f"{lock.name.removesuffix('.lock')}.pid")
-
-
-@contextmanager
-def file_lock(lock: Path, error: Callable[[str], Exception]) -> Iterator[None]:
-    """Hold a lock file `NAME.lock`; the OS releases it when the process ends, however it ends.
-
-    Args:
-        lock: The file, which stays when the lock is released; its folder is made if it is missing.
-        error: Returns the error if another process holds it, given the holder, e.g. `1234 on node7`.
-    """
-    from filelock import FileLock, Timeout  # slow to import, and most commands lock nothing
-
-    held, owner = FileLock(lock), pid_file(lock)
-    for path in (lock, owner):
-        if path.is_symlink():
-            check_regular_file(path)  # a link to another file would be written through
-    try:
-        # A moment, and not at once: the file may have been removed between opening and locking it.
-        held.acquire(timeout=1)
-    except Timeout:
-        process = "unknown"
-        with suppress(OSError):
-            process = owner.read_text(encoding="utf-8").strip() or process
-        raise error(process) from None
-    try:
-        with wrap_storage_errors(owner):
-            owner.write_text(f"{os.getpid()} on {platform.node()}\n", encoding="utf-8")
-        yield
-    finally:
-        owner.unlink(missing_ok=True)
-        held.release()
 
 
 def sha256(path: Path) -> str:
@@ -150,13 +162,72 @@ def check_regular_file(path: Path) -> Path:
     return path
 
 
+def descriptor(path: Path) -> int | None:
+    """The open descriptor of this process that a path stands for, itself or as a link; None for any other path.
+
+    To open such a path would not do: what is redirected to a file would be written from its beginning, and sockets
+    cannot be opened at all.
+    """
+    path = path.absolute()
+    for _ in range(MAX_LINKS):
+        if path in STANDARD_STREAMS:
+            return STANDARD_STREAMS.index(path)
+        found = DESCRIPTOR_PATH.fullmatch(path.as_posix())
+        if found and found[1] in (None, str(os.getpid())):
+            return int(found[2])
+        try:
+            path = path.parent / path.readlink()
+        except OSError:
+            return None
+    return None
+
+
+def place_name(path: Path) -> str:
+    """What to call a place in messages: a standard stream by its name, all others by their paths."""
+    number = descriptor(path)
+    return str(path) if number is None or number >= len(STANDARD_STREAMS) else STANDARD_STREAMS[number].name
+
+
 def resolve_file(path: str) -> Path:
-    """`expand_path` a path and check that a file is there; that there is none is a `CorpusError` too."""
+    """`expand_path` a path and check that a file is there, which can be read again and again.
+
+    Raises:
+        CorpusError: See `expand_path`; or there is none, or something else.
+    """
     file = expand_path(path)
-    if not file.is_file():
-        found = "found a folder" if file.is_dir() else "found a pipe or device, which cannot be read again"
-        raise CorpusError(f"{file}: {f'expected a file, {found}' if file.exists() else 'no such file'}.")
+    if file.is_dir():
+        raise CorpusError(f"{file}: expected a file, found a folder.")
+    if is_stream(file):
+        raise CorpusError(
+            f"{place_name(file)}: expected a file, found a pipe or device, which cannot be read again. Save its text "
+            "as a file first."
+        )
+    if not file.exists():
+        raise CorpusError(missing(file))
     return file
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path is an open descriptor, a pipe or a device: no file, and no folder."""
+    return descriptor(path) is not None or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def unreadable(path: Path, error: OSError) -> str:
+    """The error about a file that cannot be read."""
+    return missing(path) if isinstance(error, FileNotFoundError) else f"{path}: cannot be read: {error.strerror}."
+
+
+def missing(path: Path) -> str:
+    """The error about a file that is not there."""
+    return f"{path}: no such file{looked_in(path)}."
+
+
+def looked_in(path: Path) -> str:
+    """Where a path was looked for, if it is relative: ` in /home/me/project`."""
+    if not path.is_absolute():
+        with suppress(OSError):  # the working directory was removed
+            return f" in {Path.cwd()}"
+    return ""
 
 
 def expand_path(path: str) -> Path:

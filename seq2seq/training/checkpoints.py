@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -24,7 +25,8 @@ from seq2seq.model_directory.directory import (
 )
 from seq2seq.models.base import DecoderModel, named_weights, weight_name
 from seq2seq.storage.arrays import load_arrays, save_arrays
-from seq2seq.storage.files import atomic_write, check_regular_file, file_lock, wrap_storage_errors
+from seq2seq.storage.files import atomic_write, check_regular_file, wrap_storage_errors
+from seq2seq.storage.locks import file_lock
 from seq2seq.training.averaging import prune_kept, save_kept_weights, truncate_kept
 from seq2seq.training.pace import with_recorded_plan
 from seq2seq.training.preparation import TrainingData
@@ -47,6 +49,8 @@ CHANGEABLE_KEYS = (
     # About the machine: a translation does not depend on its batch.
     "search.batch_tokens",
 )
+# Where text lies: what it is, the fingerprint in the checkpoint knows.
+CORPUS_PATHS = re.compile(r"data\.(train|valid|test)\.(mixture\.\d+\.)?(tsv|source|target)")
 
 
 def training_state(model: DecoderModel) -> dict[str, Any]:
@@ -96,7 +100,7 @@ def check_recipe(directory: Path, config: Config, allow_changes: bool = False) -
         batching = config.batching.model_copy(update={"max_tokens": started.batching.max_tokens})
         config = config.model_copy(update={"batching": batching})
     config = with_recorded_plan(config, started)
-    keys = changed_keys(started, config)
+    keys = [key for key in changed_keys(started, config) if not CORPUS_PATHS.fullmatch(key)]
     changed = [key for key in keys if not any(key == free or key.startswith(f"{free}.") for free in CHANGEABLE_KEYS)]
     if changed and not allow_changes:
         raise TrainingError(
@@ -186,9 +190,12 @@ class RunDirectory:
                 f"Set training.precision to {trained_in}."
             )
         if corpora != self.data.fingerprint() and not allow_changes:
+            keys = filter(CORPUS_PATHS.fullmatch, changed_keys(load_model_config(self.directory), self.config))
+            elsewhere = ", ".join(keys)
             raise TrainingError(
                 f"{path}: the training or validation corpus, or the filters, changed since this checkpoint was "
-                "written. Bring them back, give --allow-changes, or train into another directory."
+                f"written{f'; changed: {elsewhere}' if elsewhere else ''}. Bring them back, give --allow-changes, or "
+                "train into another directory."
             )
         restore(self.model, arrays, str(path))
         if allow_changes:

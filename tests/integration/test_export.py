@@ -318,7 +318,7 @@ def test_wrong_arguments_are_told(model, tmp_path, capsys):
         export_model(model, tmp_path / "copy", export_format="onnx")
     assert run("export", model, tmp_path / "copy", "--format", "onnx") == 2
     (tmp_path / "wrong.json").write_text('{"sentences": "many"}')
-    for file, message in (("wrong.json", "sentences"), ("nothing.json", "cannot be read: No such file")):
+    for file, message in (("wrong.json", "sentences"), ("nothing.json", "no such file")):
         with pytest.raises(EvaluationError, match=f"{file}: .*{message}"):
             export_model(model, tmp_path / "copy", evaluations=[tmp_path / file])
     assert not (tmp_path / "copy").exists()

@@ -3,6 +3,7 @@
 The limit is this process's own and is lifted again; the file system is mounted where that is allowed.
 """
 
+import re
 import resource
 import shutil
 import subprocess
@@ -103,8 +104,8 @@ def test_a_new_run_says_so_too_and_can_begin_again(config, whole, tmp_path, caps
     with largest_file(1000):
         assert run("train", recipe, "-o", tmp_path / "model") == 1
     error = capsys.readouterr().err
-    assert error.startswith(
-        f"error: {tmp_path}/model/encoded/train.partial/source.tokens.bin: larger than files may be"
+    assert re.match(
+        rf"error: {tmp_path}/model/encoded/train\.[^/]*/source\.tokens\.bin: larger than files may be", error
     )
     assert not partials(tmp_path)
     assert not (tmp_path / "model" / "encoded" / "train").exists()
@@ -168,7 +169,7 @@ def test_translations_are_whole_or_partial(whole, tmp_path, capsys):
     assert not partials(tmp_path)
     if Path("/dev/full").exists():
         assert run(*command, "/dev/full") == 1
-        assert "error: /dev/full: no space left: " in capsys.readouterr().err
+        assert "error: /dev/full: cannot be written: No space left on device." in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -177,7 +178,7 @@ def test_a_full_stdout_is_one_error():
         command = [sys.executable, "-m", "seq2seq", "train", "quickstart", "--dump-config"]
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == 1
-    assert ended.stderr == "error: input or output: No space left on device.\n"
+    assert ended.stderr == "error: stdout: cannot be written: No space left on device.\n"
 
 
 @pytest.fixture

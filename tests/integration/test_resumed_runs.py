@@ -1,5 +1,6 @@
 """What an interrupted run is resumed with: what may change, what is refused, what is made again."""
 
+import gzip
 import io
 import json
 import shutil
@@ -9,10 +10,10 @@ from rich.console import Console
 
 from seq2seq.errors import ModelDirectoryError, TrainingError
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import METADATA, read_history
+from seq2seq.model_directory.directory import METADATA, load_model_config, read_history
 from seq2seq.training import StopReason, train
-from seq2seq.training.checkpoints import LAST, append_history
-from tests.runs import InterruptAfter
+from seq2seq.training.checkpoints import CORPUS_PATHS, LAST, append_history
+from tests.runs import InterruptAfter, assert_same_run
 from tests.toy import toy_config, write_corpus
 
 pytestmark = pytest.mark.usefixtures("shared_graphs")
@@ -108,6 +109,60 @@ def test_override_goes_on_with_another_recipe_and_corpus(changing, run):
     assert train(other, run).updates == report.updates, "it is the new recipe's run from then on"
     with pytest.raises(TrainingError, match="does not fit this model"):
         train(toy_config(changing, decoder={"units": 14}), run, allow_changes=True)
+
+
+@pytest.fixture(scope="module")
+def whole(corpus, tmp_path_factory):
+    """The run without an interruption."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    train(toy_config(corpus), folder)
+    return folder
+
+
+def moved(corpus, folder, way):
+    """Sections `data` of the same text in another folder."""
+    folder.mkdir()
+    sections = {}
+    for name in ("train", "valid"):
+        text = (corpus / f"{name}.tsv").read_bytes()
+        if way == "packed":
+            (folder / f"{name}.gz").write_bytes(gzip.compress(text))
+        else:
+            (folder / name).write_bytes(text)
+        sections[name] = {"tsv": str(folder / (f"{name}.gz" if way == "packed" else name))}
+    return {"data": sections}
+
+
+@pytest.mark.parametrize("way", ["plain", "packed"])
+def test_a_corpus_that_was_moved_is_the_same(way, corpus, run, whole, tmp_path):
+    encoded = (run / "encoded" / "train" / "source.tokens.bin").stat().st_mtime_ns
+    config = toy_config(corpus, **moved(corpus, tmp_path / "elsewhere", way))
+    train(config, run)
+    assert_same_run(run, whole)
+    assert (run / "encoded" / "train" / "source.tokens.bin").stat().st_mtime_ns == encoded, "not encoded again"
+    assert load_model_config(run) == config, "where it lies now"
+
+
+def test_other_text_elsewhere_is_refused_with_its_key(corpus, run, tmp_path):
+    sections = moved(corpus, tmp_path / "elsewhere", "plain")
+    with (tmp_path / "elsewhere" / "train").open("a") as file:
+        file.write("the dog\tder Hund\n")
+    with pytest.raises(
+        TrainingError, match=r"the training or validation corpus.*; changed: data.train.tsv, data.valid.tsv\."
+    ):
+        train(toy_config(corpus, **sections), run)
+
+
+@pytest.mark.parametrize("key", ["train.tsv", "train.source", "valid.target", "test.tsv", "train.mixture.3.tsv"])
+def test_every_key_that_says_where_text_lies_may_change(key):
+    assert CORPUS_PATHS.fullmatch(f"data.{key}")
+
+
+@pytest.mark.parametrize(
+    "key", ["data.train.columns", "data.train.phrasebook", "data.valid.fraction", "xdata.train.tsv"]
+)
+def test_what_says_which_text_it_is_may_not(key):
+    assert not CORPUS_PATHS.fullmatch(key)
 
 
 @pytest.mark.parametrize("sizes", [{"train": 121}, {"valid": 13}])

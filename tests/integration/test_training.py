@@ -19,7 +19,7 @@ from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import read_history
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_arrays
-from seq2seq.storage.files import pid_file
+from seq2seq.storage.locks import pid_file
 from seq2seq.training import StopReason, checkpoints, run, setup, train
 from seq2seq.training.checkpoints import BEST, LOCK_FILE, lock_run
 from seq2seq.training.run_state import plan_epoch

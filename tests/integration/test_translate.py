@@ -228,9 +228,10 @@ def test_the_last_line_on_stderr_is_a_summary(folder, translator, tmp_path, monk
     assert capsys.readouterr().err == ""
 
 
-def test_a_line_at_a_terminal_is_answered_before_the_next(folder, translator, monkeypatch, capfd):
+@pytest.mark.parametrize("kind", ["terminal", "pipe", "option"])
+def test_a_line_is_answered_before_the_next(kind, folder, translator, monkeypatch, capfd):
     pty = pytest.importorskip("pty")
-    master, slave = pty.openpty()
+    master, slave = pty.openpty() if kind == "terminal" else os.pipe()[::-1]
     lines = [LINES[0], LINES[3]]
     chunks = []
     plain = Translator.translate
@@ -238,19 +239,21 @@ def test_a_line_at_a_terminal_is_answered_before_the_next(folder, translator, mo
     def follow(self, sentences, *arguments, **values):
         chunks.append(list(sentences))
         if len(chunks) == 1:
-            os.write(master, f"{lines[1]}\n\x04".encode())  # a person types on only after the answer
+            os.write(master, f"{lines[1]}\n".encode())  # a person types on only after the answer
+            os.write(master, b"\x04") if kind == "terminal" else os.close(master)
         return plain(self, sentences, *arguments, **values)
 
     monkeypatch.setattr(Translator, "translate", follow)
     os.write(master, f"{lines[0]}\n".encode())
     with os.fdopen(slave) as terminal:
         monkeypatch.setattr(sys, "stdin", terminal)
-        assert run("translate", folder / "model") == 0
-    os.close(master)
+        assert run("translate", folder / "model", *(("-i", f"/dev/fd/{slave}") if kind == "option" else ())) == 0
+    if kind == "terminal":
+        os.close(master)
     assert chunks == [[lines[0]], [lines[1]]]
     captured = capfd.readouterr()
     assert captured.out.splitlines() == [result.text for result in translator.translate(lines)]
-    assert "Type a sentence and press Enter; Ctrl-D to finish." in captured.err
+    assert ("Type a sentence and press Enter; Ctrl-D to finish." in captured.err) == (kind == "terminal")
 
 
 def test_a_text_as_argument_says_what_to_do(folder, capsys):

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from seq2seq.cli.console import InputLines, _ArrivingLines, input_lines
+from seq2seq.cli.console import InputLines, input_lines
+from seq2seq.storage.files import STDIN
 from tests.command import run
 
 pty = pytest.importorskip("pty")
@@ -18,9 +19,13 @@ def pipe():
     os.close(read)
 
 
+def lines_of(descriptor):
+    return InputLines(os.fdopen(descriptor, "rb", closefd=False), STDIN)
+
+
 def test_what_has_arrived_is_a_chunk(pipe):
     read, write = pipe
-    chunks = InputLines(_ArrivingLines(read), "stdin").chunks(3)
+    chunks = lines_of(read).chunks(3)
     os.write(write, b"one\r\ntwo\n")
     assert next(chunks) == ["one", "two"], "no more is waiting"
     os.write(write, b"three\nfour\nfive\n\nsix")
@@ -37,7 +42,7 @@ def test_a_long_line_arrives_in_parts(pipe):
         os.write(write, b"a" * 300_000 + b"\nb\n")
         os._exit(0)
     os.close(write)
-    assert [line for chunk in InputLines(_ArrivingLines(read), "stdin").chunks(9) for line in chunk] == [
+    assert [line for chunk in lines_of(read).chunks(9) for line in chunk] == [
         "a" * 300_000,
         "b",
     ]
@@ -48,7 +53,7 @@ def test_a_file_is_read_in_full_chunks(tmp_path, monkeypatch):
     (tmp_path / "text").write_bytes(b"a\nb\nc\n")
     with (tmp_path / "text").open() as file:
         monkeypatch.setattr(sys, "stdin", file)
-        with input_lines(None, "Type") as lines:
+        with input_lines(STDIN, "Type") as lines:
             assert not lines.typed
             assert list(lines.chunks(2)) == [["a", "b"], ["c"]]
 
@@ -57,7 +62,7 @@ def test_a_person_at_a_terminal_is_told_what_to_do(monkeypatch, capsys):
     master, slave = pty.openpty()
     with os.fdopen(slave) as terminal:
         monkeypatch.setattr(sys, "stdin", terminal)
-        with input_lines(None, "Type a sentence and press Enter") as lines:
+        with input_lines(STDIN, "Type a sentence and press Enter") as lines:
             assert capsys.readouterr().err == "Type a sentence and press Enter; Ctrl-D to finish.\n"
             assert lines.typed
             os.write(master, b"one\n")

@@ -12,6 +12,7 @@ from seq2seq.cli.console import warn
 from seq2seq.config import CorpusConfig
 from seq2seq.corpora import Corpus, SentencePair, open_corpus, read_lines
 from seq2seq.corpora.lines import decode_lines
+from seq2seq.corpora.readers import TSVFile
 from seq2seq.errors import CorpusError
 
 # Everything that str.splitlines or universal newlines would take for the end of a line, and is none.
@@ -188,6 +189,22 @@ def test_a_fingerprint_follows_columns_and_header(tmp_path: Path) -> None:
     found = [table(tmp_path, "a\tb\tc\n", **way).fingerprint() for way in ways]
     assert len(set(found)) == len(ways)
     assert table(tmp_path, "a\tb\tc\n", columns=(1, 2)).fingerprint() == found[0]
+
+
+def test_a_fingerprint_is_that_of_the_text(tmp_path: Path) -> None:
+    text = "a\tb\nc\td\n"
+    plain = write(tmp_path / "plain.tsv", text)
+    (tmp_path / "packed.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "again.gz").write_bytes(gzip.compress(text.encode(), compresslevel=1, mtime=7))
+    found = {TSVFile(path).fingerprint() for path in (plain, tmp_path / "packed.gz", tmp_path / "again.gz")}
+    assert len(found) == 1
+    assert TSVFile(write(tmp_path / "other.tsv", text + "e\tf\n")).fingerprint() not in found
+
+
+def test_a_relative_path_that_leads_nowhere_says_where_it_was_looked_for(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CorpusError, match=rf"^data/absent\.tsv: no such file in {tmp_path}\.$"):
+        open_corpus(CorpusConfig(tsv="data/absent.tsv"))
 
 
 def test_missing_file(tmp_path: Path) -> None:

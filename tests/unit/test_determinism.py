@@ -60,7 +60,7 @@ def test_a_workspace_is_reserved_until_tensorflow_starts():
 
 
 def test_a_workspace_that_somebody_chose_stays(monkeypatch):
-    monkeypatch.setattr(determinism, "_tensorflow_has_started", lambda: False)
+    monkeypatch.setattr(determinism, "tensorflow_has_started", lambda: False)
     monkeypatch.setenv(CUBLAS_WORKSPACE_ENV, ":16:8")
     reserve_cublas_workspace()
     assert os.environ[CUBLAS_WORKSPACE_ENV] == ":16:8"
@@ -121,7 +121,7 @@ def begin(config, folder, monkeypatch, device):
 def test_a_run_is_deterministic_as_the_recipe_or_else_the_device_says(
     tmp_path, monkeypatch, enabled, device, asked, expected
 ):
-    monkeypatch.setattr(determinism, "_tensorflow_has_started", lambda: False)
+    monkeypatch.setattr(determinism, "tensorflow_has_started", lambda: False)
     begin(toy_config(tmp_path, training={"deterministic": asked}), tmp_path, monkeypatch, device)
     assert bool(enabled) == expected
     assert os.environ.pop(CUBLAS_WORKSPACE_ENV, None) == (":4096:8" if asked else None)

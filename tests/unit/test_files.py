@@ -1,6 +1,11 @@
 """Files and folders that are whole or not there, and their checksums."""
 
+import errno
 import hashlib
+import os
+import platform
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +30,66 @@ def test_a_file_is_old_or_new(tmp_path, keep):
         partial.write_text("new")
     assert path.read_text() == "new"
     assert not partial.exists()
+
+
+def test_two_writers_of_a_file_do_not_meet(tmp_path):
+    path = tmp_path / "file"
+    with atomic_write(path) as first, atomic_write(path) as second:
+        assert first != second
+        second.write_text("second")
+        first.write_text("first")
+    assert path.read_text() == "first", "the last one that ended"
+    with atomic_folder(tmp_path / "folder") as one:
+        (one / "mine").write_text("one")
+        with atomic_folder(tmp_path / "folder") as other:
+            assert list(other.iterdir()) == []
+            (other / "mine").write_text("other")
+        assert [file.name for file in one.iterdir()] == ["mine"]
+    assert (tmp_path / "folder" / "mine").read_text() == "one"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    """Of files and folders; what a living process writes, and what is another file's, stays."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    node = platform.node()
+    for process in (ended.pid, os.getppid()):
+        (tmp_path / f"file.{node}.{process}.abc.partial").write_text("half")
+        (tmp_path / f"folder.{node}.{process}.abc.partial").mkdir()
+        (tmp_path / f"folder.{node}.{process}.abc.partial" / "part").write_text("half")
+    others = [f"other.{node}.{ended.pid}.abc.partial", f"file.elsewhere.{ended.pid}.abc.partial", "file.txt.partial"]
+    for name in others:
+        (tmp_path / name).write_text("half")
+    with atomic_write(tmp_path / "file") as partial:
+        partial.write_text("whole")
+    with atomic_folder(tmp_path / "folder"):
+        pass
+    left = {f"{name}.{node}.{os.getppid()}.abc.partial" for name in ("file", "folder")}
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "folder", *others, *left}
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "д" * 127, "語" * 85, "[x]*?" * 40])
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path, name):
+    with atomic_write(tmp_path / name) as partial:
+        partial.write_text("whole")
+    with atomic_folder(tmp_path / f"{name[:-1]}f"):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {name, f"{name[:-1]}f"}
+
+
+def test_a_file_that_cannot_be_replaced_is_written(tmp_path, monkeypatch):
+    """As one that is mounted into a container by itself."""
+    (tmp_path / "file").write_text("old and long")
+
+    def busy(self, target):
+        raise OSError(errno.EBUSY, "Device or resource busy", str(self))
+
+    monkeypatch.setattr(Path, "replace", busy)
+    with atomic_write(tmp_path / "file") as partial:
+        partial.write_text("new")
+    assert (tmp_path / "file").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_folder_is_old_or_new(tmp_path):

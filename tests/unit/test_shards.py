@@ -204,7 +204,7 @@ def test_killed_at_every_step_it_goes_on_and_nothing_is_lost_or_there_twice(job,
         assert job.output.read_bytes() == expected()
         assert names(job) == ["in", "out", "out.manifest.json"]
     assert len([step for step in steps if step.startswith("fsync")]) == 3, "a shard of 3 chunks"
-    assert len(steps) > 20
+    assert len(steps) > 15
     shutil.rmtree(begun)
 
 
@@ -388,7 +388,7 @@ def test_an_input_that_gets_shorter_is_an_error(job, monkeypatch):
 
 def test_a_second_process_on_a_shard_is_refused_with_the_first_ones_id(job):
     lock = job.output.with_name("out.shard-00002-of-00002.lock")
-    holder = "import sys, time; from pathlib import Path; from seq2seq.storage.files import file_lock\n"
+    holder = "import sys, time; from pathlib import Path; from seq2seq.storage.locks import file_lock\n"
     holder += "with file_lock(Path(sys.argv[1]), RuntimeError): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", holder, lock], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "held\n"

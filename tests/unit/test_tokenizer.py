@@ -254,7 +254,7 @@ def test_missing_model_file(tmp_path: Path) -> None:
     path = tmp_path / "absent.spm"
     with pytest.raises(TokenizerError) as error:
         Tokenizer.load(path)
-    assert str(error.value) == f"{path}: cannot be read: No such file or directory."
+    assert str(error.value) == f"{path}: no such file."
 
 
 @pytest.mark.parametrize("model", ["unigram", "bpe"])

@@ -24,6 +24,7 @@ from seq2seq.phrasebook.grammar import Grammar
 from seq2seq.phrasebook.grammar.phenomena import split_words
 from seq2seq.phrasebook.phrasebook import LEXICONS, assign_split, load_grammar
 from seq2seq.plurals import pluralize
+from seq2seq.storage.streams import open_output
 
 if TYPE_CHECKING:
     from seq2seq.config import Config, SearchOptions
@@ -224,6 +225,7 @@ def plot_report(report: ChallengeReport, path: Path) -> None:
 
     Raises:
         MissingExtraError: The extra `analysis` is not installed.
+        CorpusError, StorageError: The file cannot be written.
     """
     with require_extra("analysis", needed_by="A plot"):
         from matplotlib.figure import Figure
@@ -239,7 +241,8 @@ def plot_report(report: ChallengeReport, path: Path) -> None:
     between = "words between the word that decides\nand the decided one"
     distances.set(title="Long distances", xlabel=between, ylabel="right (%)", ylim=(0, 102))
     distances.tick_params(axis="x", rotation=60)
-    figure.savefig(path)
+    with open_output(path) as file:
+        figure.savefig(file.buffer, format=path.suffix[1:] or None)
 
 
 def _percent(accuracies: Iterable[Accuracy]) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:

@@ -9,6 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator, model
 
 from seq2seq.config import Section
 from seq2seq.errors import CorpusError, suggest_similar
+from seq2seq.storage.files import unreadable
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
@@ -123,7 +124,7 @@ def load_catalogue(path: Path | None = None) -> dict[str, CatalogueEntry]:
         text = (path or files("seq2seq.corpora.downloads").joinpath("catalogue.yaml")).read_bytes()
         values = yaml.safe_load(text)
     except OSError as error:
-        raise CorpusError(f"{origin}: cannot be read: {error.strerror}.") from None
+        raise CorpusError(unreadable(Path(origin), error)) from None
     except yaml.YAMLError as error:
         raise CorpusError(f"{origin}: not valid YAML: {error}") from None
     if not isinstance(values, dict) or not values:

@@ -1,0 +1,95 @@
+"""Files that are held by one process at a time."""
+
+import os
+import platform
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from seq2seq.storage.files import check_regular_file, is_running, wrap_storage_errors
+
+ACQUIRE_SECONDS = 1.0  # seconds; the lock file may be removed between its opening and its locking
+
+
+class LockWarning(UserWarning):
+    """The file system has no locks."""
+
+
+def pid_file(lock: Path) -> Path:
+    """File that names the lock's holder."""
+    return lock.with_name(f"{lock.name.removesuffix('.lock')}.pid")
+
+
+@contextmanager
+def file_lock(lock: Path, error: Callable[[str], Exception]) -> Iterator[None]:
+    """Hold a lock file `NAME.lock`; the OS releases it when the process ends, however it ends.
+
+    Args:
+        lock: The file, which stays when the lock is released; its folder is made if it is missing.
+        error: Returns the error if another process holds it, given the holder, e.g. `1234 on node7`.
+    """
+    owner = pid_file(lock)
+    for path in (lock, owner):
+        if path.is_symlink():
+            check_regular_file(path)  # a link to another file would be written through
+    with _held(lock, ACQUIRE_SECONDS) as is_held:
+        holder = _read_holder(owner)
+        if is_held is False or (is_held is None and _lives_here(holder)):
+            raise error(holder)
+        try:
+            with wrap_storage_errors(owner):
+                owner.write_text(f"{os.getpid()} on {platform.node()}\n", encoding="utf-8")
+            yield
+        finally:
+            owner.unlink(missing_ok=True)
+
+
+@contextmanager
+def wait_for_lock(lock: Path) -> Iterator[None]:
+    """Hold a lock file as soon as no other process does."""
+    with _held(lock, -1):
+        yield
+
+
+@contextmanager
+def _held(lock: Path, seconds: float) -> Iterator[bool | None]:
+    """Yield whether a lock was got within `seconds`, without end if negative; None where there are no locks."""
+    from filelock import FileLock, Timeout  # slow to import, and most commands lock nothing
+
+    held = FileLock(lock)
+    got: bool | None = True
+    try:
+        with warnings.catch_warnings():
+            # Where the system has no `flock` at all, the lock is that the file exists.
+            warnings.filterwarnings("ignore", "flock not supported")
+            held.acquire(timeout=seconds)
+    except Timeout:
+        got = False
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        got = None
+        warnings.warn(
+            f"{lock}: this file system has no locks ({error.strerror}): do not let two machines write into "
+            f"{lock.parent} at once",
+            LockWarning,
+            stacklevel=2,
+        )
+    try:
+        yield got
+    finally:
+        held.release()
+
+
+def _read_holder(owner: Path) -> str:
+    with suppress(OSError):
+        return owner.read_text(encoding="utf-8", errors="replace").strip() or "unknown"
+    return "unknown"
+
+
+def _lives_here(holder: str) -> bool:
+    """Whether what `pid_file` says is another process of this machine that lives."""
+    number, _, node = holder.partition(" on ")
+    here = number.isdecimal() and node == platform.node() and int(number) != os.getpid()
+    return here and is_running(int(number))
