@@ -176,7 +176,7 @@ def test_evaluate_leaves_an_older_output_alone_until_there_is_a_new_one(model, f
     files = ("--source", folder / "source.txt", "--reference", folder / "reference.txt")
     old = tmp_path / "hyp"
     old.write_text("old\n", encoding="utf-8")
-    for wrong in ((model, "--length-penalty", "long"), (model, "--target-language", "German"), (tmp_path / "no",)):
+    for wrong in ((model, "--length-penalty", "long"), (model, "--target-language", "Germn"), (tmp_path / "no",)):
         assert run("evaluate", *wrong, *files, "--output", old) == 1
         assert old.read_text(encoding="utf-8") == "old\n"
     assert run("evaluate", model, *files, "--output", old) == 0
@@ -225,7 +225,7 @@ def test_evaluate_in_a_language_with_its_own_tokenizer(tmp_path, capsys):
     assert "tok:char" in json.loads(out)["scores"][0]["signature"]
     assert err == ""
     assert run("evaluate", *files, "--bleu-tokenizer", "word") == 2
-    assert "'13a', 'char', 'flores200'" in capsys.readouterr().err.replace("\n", " ")
+    assert "'char'" in capsys.readouterr().err
 
 
 def test_evaluate_says_what_should_not_be_scored_as_it_is(model, folder, tmp_path, capsys):
