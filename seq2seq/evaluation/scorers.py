@@ -22,8 +22,12 @@ class _KeepsSamples(Metric):
     It extends the step that each metric of sacreBLEU defines for itself, from counts to a score.
     """
 
-    def corpus_score(self, hypotheses: Any, references: Any, n_bootstrap: int = 1) -> Any:
+    def __init__(self, *values: Any, **keys: Any) -> None:
+        super().__init__(*values, **keys)
         self.samples: list[float] = []
+
+    def corpus_score(self, hypotheses: Any, references: Any, n_bootstrap: int = 1) -> Any:
+        self.samples.clear()
         return super().corpus_score(hypotheses, references, n_bootstrap)
 
     def _compute_score_from_stats(self, stats: Any) -> Any:
