@@ -10,7 +10,8 @@ from seq2seq.analysis.words import subword_positions
 from seq2seq.arguments import Pair, check_arguments
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import EvaluationError
-from seq2seq.evaluation.metrics import make_metric, score_texts
+from seq2seq.evaluation.metrics import score_texts
+from seq2seq.evaluation.scorers import make_metric
 from seq2seq.extras import require_extra
 from seq2seq.inference.results import Translation
 from seq2seq.phrasebook.grammar.phenomena import split_words

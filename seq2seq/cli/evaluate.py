@@ -23,6 +23,7 @@ from seq2seq.config import TranslationConfig
 from seq2seq.config.precision import Precision
 from seq2seq.corpora import read_lines
 from seq2seq.errors import EvaluationError
+from seq2seq.evaluation.tokenizers import BleuTokenizer
 from seq2seq.inference.summary import UnknownCharacters
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import place_name
@@ -56,7 +57,11 @@ def evaluate(
         typer.Option(help="Precision of computation; see seq2seq translate. Default: float32."),
     ] = None,
     target_language: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Language of the references, e.g. zh; default: the recipe's.")
+        str | None,
+        typer.Option(metavar="LANGUAGE", help="Language of the references, e.g. zh or th; default: the recipe's."),
+    ] = None,
+    bleu_tokenizer: Annotated[
+        BleuTokenizer | None, typer.Option(help="Tokenizer of BLEU. Default: as suits the language of the references.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     *,
@@ -64,8 +69,9 @@ def evaluate(
 ) -> None:
     """Score translations with sacreBLEU: BLEU, chrF2 and TER, with signatures and 95% bootstrap intervals.
 
-    Give a MODEL with --source and --reference, or --hypotheses with --reference. Chinese, Japanese and Korean have
-    their own tokenizers for BLEU, which --target-language zh, ja or ko selects.
+    Give a MODEL with --source and --reference, or --hypotheses with --reference. BLEU counts words, which spaces do not
+    separate in Chinese, Japanese, Thai and other languages: --target-language selects a tokenizer for the language,
+    --bleu-tokenizer any other.
 
     With a MODEL, the speed is measured, too, from raw text to raw text. It includes some seconds for building the
     search graph: to compare options such as --beam-size 1, --shortlist and --int8, use a thousand sentences or more.
@@ -93,9 +99,11 @@ def evaluate(
         if model is None:
             from seq2seq.evaluation.metrics import EvaluationReport, score_texts
 
-            report = EvaluationReport(len(lines), score_texts(lines, references, language=target_language))
+            scores = score_texts(lines, references, language=target_language, tokenizer=bleu_tokenizer)
+            report = EvaluationReport(len(lines), scores)
         else:
-            report = _evaluate_model(model, precision or "float32", lines, references, target_language, search)
+            asked = target_language, bleu_tokenizer
+            report = _evaluate_model(model, precision or "float32", lines, references, asked, search)
             if output is not None:
                 with open_output(output) as handle:
                     handle.writelines(f"{translation.text}\n" for translation in report.translations)
@@ -110,20 +118,27 @@ def _evaluate_model(
     precision: Precision,
     sources: list[str],
     references: list[list[str]],
-    language: str | None,
+    asked: tuple[str | None, str | None],
     search: dict[str, Any],
 ) -> "EvaluationReport":
+    """Translate and score; `asked` are language and tokenizer."""
     recipe, options = load_recipe_and_options(model, TranslationConfig, search)
     import_tensorflow()
     from seq2seq.evaluation.metrics import evaluate as run
     from seq2seq.inference.translator import Translator
 
     translator = Translator.load(model, precision, on_warning=warn)
-    language = language or (recipe.data.target_language if recipe.data else None)
+    language = asked[0] or (recipe.data.target_language if recipe.data else None)
     pairs = list(zip(sources, references[0], strict=True))
     with progress_bar("translating", len(sources)) as advance:
         report = run(
-            translator, pairs, options, on_progress=advance, extra_references=references[1:], language=language
+            translator,
+            pairs,
+            options,
+            on_progress=advance,
+            extra_references=references[1:],
+            language=language,
+            tokenizer=asked[1],
         )
     unknown = UnknownCharacters()
     for number, translation in enumerate(report.translations, start=1):
@@ -135,7 +150,11 @@ def _evaluate_model(
 
 def _aligned(files: Sequence[Path]) -> list[list[str]]:
     """The lines of files that have equally many."""
+    from seq2seq.evaluation.text_checks import check_no_document
+
     texts = [list(read_lines(file)) for file in files]
+    for file, lines in zip(files, texts, strict=True):
+        check_no_document(lines, str(file))
     for file, lines in zip(files, texts, strict=True):
         if len(lines) != len(texts[0]):
             raise EvaluationError(
@@ -152,6 +171,8 @@ def print_report(report: "EvaluationReport") -> None:
         interval = "" if score.low is None else f"{score.low:.2f} - {score.high:.2f}"
         table.add_row(score.name, f"{score.score:.2f}", interval, "lower is better" if score.lower_is_better else "")
     Console().print(table)
+    if report.note:
+        print_stdout(f"note: {report.note}")
     for score in report.scores:
         print_stdout(f"{score.name} signature: {score.signature}")
     if report.seconds is not None:

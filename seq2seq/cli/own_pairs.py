@@ -84,7 +84,7 @@ def _plan(
 ) -> TranslationConfig:
     """Plan the recipe for files of pairs, and report what was found and chosen."""
     pair = None if columns is None else _two_columns(columns)
-    from seq2seq.corpora.languages import language_pair
+    from seq2seq.config.languages import language_pair
     from seq2seq.corpora.survey import detect_pairs
 
     found = detect_pairs(

@@ -1,13 +1,14 @@
 """Sections about text: the corpora of an experiment, filters, tokenizers, batches."""
 
-from typing import Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from seq2seq.config.corpus import CorpusConfig, ValidConfig
+from seq2seq.config.languages import normalize_language
 from seq2seq.config.section import Section, field
 
-CODE = "^[a-z]{2,3}$"  # of a language
+Language = Annotated[str, BeforeValidator(lambda name: normalize_language(name) if isinstance(name, str) else name)]
 
 
 class SentenceFilterConfig(Section):
@@ -25,7 +26,11 @@ class FilterConfig(SentenceFilterConfig):
     """Which pairs of the training corpus are left out. Each filter reports how many it dropped."""
 
     max_ratio: float | None = field(
-        4.0, "Drop pairs whose sides differ more in length (from 20 characters on).", gt=1.0
+        4.0,
+        "Largest factor between the length ratio of a pair, in characters, and the usual one of the corpus, of pairs "
+        "with 20 characters or more. The usual ratio is the median over the first 40,000 pairs (in a mixture, of each "
+        "part): Chinese has a third of the characters of English.",
+        gt=1.0,
     )
 
 
@@ -36,7 +41,7 @@ class CorporaConfig(Section):
     valid: ValidConfig = Field(description="Corpus to validate on, or the part of `train` to hold out for it.")
     test: CorpusConfig | None = Field(
         None,
-        description="Corpus to test the finished model on. `seq2seq train` only checks that it exists; "
+        description="Corpus to test the finished model on. `seq2seq train` only counts how much of it is in `train`; "
         "`seq2seq quickstart` scores it.",
     )
     filters: SentenceFilterConfig = SentenceFilterConfig()
@@ -54,14 +59,13 @@ class DataConfig(CorporaConfig):
     """The corpora of an experiment, of pairs."""
 
     filters: FilterConfig = FilterConfig()
-    source_language: str | None = field(
-        None, "Language of the source, e.g. `en` (ISO 639). Documents the model.", pattern=CODE
+    source_language: Language | None = field(
+        None, "Language of the source by code or name, e.g. `en` (ISO 639), which is what is kept. Documents the model."
     )
-    target_language: str | None = field(
+    target_language: Language | None = field(
         None,
-        "Language of the target, e.g. `de` (ISO 639). Documents the model; `zh`, `ja` and `ko` also select BLEU's "
-        "tokenizer.",
-        pattern=CODE,
+        "Language of the target by code or name, e.g. `de` (ISO 639), which is what is kept. Documents the model; BLEU "
+        "has other tokenizers for Korean and where spaces do not separate words (Chinese, Japanese, Thai and others).",
     )
 
     @model_validator(mode="after")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from seq2seq.corpora.languages import language_code, may_be_in
+from seq2seq.config.languages import language_code
+from seq2seq.corpora.languages import may_be_in
 from seq2seq.corpora.tables import MOST, QUOTED_IN_CSV, SAMPLE_LINES, TableForm, find_form, read_rows, sample_lines
 from seq2seq.errors import CorpusError
 from seq2seq.plurals import pluralize
@@ -167,6 +168,6 @@ def _kind(cells: Sequence[str]) -> str | None:
         return "numbers" if any(map(str.isnumeric, "".join(cells))) else SYMBOLS
     if most(ATTRIBUTION.search):
         return "attribution"
-    if most(lambda cell: not re.search(r"\s", cell) and re.search("[0-9]", cell)):
+    if most(lambda cell: cell.isascii() and not re.search(r"\s", cell) and re.search("[0-9]", cell)):
         return "identifiers"
     return None

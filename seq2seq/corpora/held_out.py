@@ -3,13 +3,20 @@
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import compress
 
 import numpy as np
 
 from seq2seq.config.corpus import SIDES, ValidConfig
 from seq2seq.config.data import CorporaConfig, SentenceFilterConfig
-from seq2seq.corpora.filters import FilterReport, drop_reason, filter_pairs
+from seq2seq.corpora.filters import (
+    DuplicateFilter,
+    FilterReport,
+    measure_length_ratio,
+    measured_chunks,
+    prefilter,
+)
 from seq2seq.corpora.readers import Corpus, Mixture, SentencePair, chunks, left_out, open_corpus
 from seq2seq.errors import CorpusError
 from seq2seq.plurals import pluralize
@@ -50,9 +57,14 @@ class CorpusSide:
         """What the corpus left out, which is on no side, and is counted with the pairs to train on."""
         return Counter() if self.held_out else left_out(self.corpus)
 
+    @cached_property
+    def length_ratio(self) -> float:
+        """The usual one of the whole corpus: the held-out side may have few pairs."""
+        return measure_length_ratio(self.corpus)
+
     def has_text(self, filters: SentenceFilterConfig) -> bool:
         """Whether the filters keep any pair."""
-        return any(drop_reason(clean(source), clean(target), filters) is None for source, target, _ in self)
+        return any(prefilter(chunk, filters, self.length_ratio)[0] for chunk in chunks(self, CHUNK_SIZE))
 
     def size(self) -> int:
         """Number of pairs on both sides."""
@@ -140,14 +152,13 @@ def _bound_of_pairs(corpus: Corpus, count: int, filters: SentenceFilterConfig) -
 
     Memory grows with the number of held-out pairs, not with the corpus.
     """
-    smallest, bound = np.zeros(0, np.uint64), np.uint64(MAX_HASH)
-
-    def candidates() -> Iterator[SentencePair]:
-        for chunk in chunks(corpus, CHUNK_SIZE):
-            yield from compress(chunk, hash_sources(chunk) <= bound)  # which falls as pairs are found
-
-    for chunk in chunks(filter_pairs(candidates(), filters, FilterReport()), CHUNK_SIZE):
-        smallest = np.sort(np.concatenate([smallest, hash_sources(chunk)]))[:count]
+    smallest, bound, report = np.zeros(0, np.uint64), np.uint64(MAX_HASH), FilterReport()
+    selection = DuplicateFilter(filters, report)
+    for chunk, ratio in measured_chunks(corpus, filters, report):
+        candidates = compress(chunk, hash_sources(chunk) <= bound)  # which falls as pairs are found
+        left, screening = prefilter(candidates, filters, ratio)
+        kept = [SentencePair(*pair) for pair in compress(left, selection.keep(screening))]
+        smallest = np.sort(np.concatenate([smallest, hash_sources(kept)]))[:count]
         if len(smallest) == count:
             bound = smallest[-1]
     return int(bound)

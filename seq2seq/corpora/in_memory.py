@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from seq2seq.corpora.languages import language_code
+from seq2seq.config.languages import language_code
 from seq2seq.corpora.readers import SentencePair, open_corpus
 from seq2seq.corpora.survey import detect_pairs
 from seq2seq.errors import CorpusError

@@ -16,7 +16,6 @@ from seq2seq.arguments import Pair, check_arguments
 from seq2seq.config.data import FilterConfig, SentenceFilterConfig
 from seq2seq.corpora import filters
 from seq2seq.corpora.filters import FilterReport
-from seq2seq.corpora.readers import chunks
 from seq2seq.data.padding import pad_concatenated
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID, Tokenizer
@@ -95,7 +94,7 @@ class EncodedCorpus(EncodedPairs):
         self.folder = folder
         about = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
         self.fingerprint: str = about["fingerprint"]
-        self.report = FilterReport(about["read"], about["kept"], Counter(about["dropped"]))
+        self.report = FilterReport(about["read"], about["kept"], Counter(about["dropped"]), about["length_ratios"])
         self.source = MemoryMappedSide(folder, "source", about["source_dtype"])
         self.target = MemoryMappedSide(folder, "target", about["target_dtype"])
         if not len(self.source.lengths) == len(self.target.lengths) == self.report.kept:
@@ -137,7 +136,7 @@ def encode_corpus(
         files = [
             _SideFiles(stack, partial, side, dtype) for side, dtype in zip(("source", "target"), dtypes, strict=True)
         ]
-        for chunk in _encoded(pairs, tokenizers, filtering):
+        for chunk in _encoded(pairs, tokenizers, filtering, report):
             counts = np.stack([chunk.lengths[side] for side in sides])
             reasons = {
                 "side without tokens": counts.min(axis=0) == 0,
@@ -157,6 +156,7 @@ def encode_corpus(
             "read": report.read,
             "kept": report.kept,
             "dropped": dict(report.dropped),
+            "length_ratios": report.length_ratios,
         }
         with atomic_write(partial / "metadata.json") as about_file:
             about_file.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
@@ -172,23 +172,29 @@ class _Chunk(NamedTuple):
 
 
 def _encoded(
-    pairs: Iterable[Pair], tokenizers: Sequence[Tokenizer | None], filtering: SentenceFilterConfig
+    pairs: Iterable[Pair],
+    tokenizers: Sequence[Tokenizer | None],
+    filtering: SentenceFilterConfig,
+    report: FilterReport,
 ) -> Iterator[_Chunk]:
     """Chunks in their order; in other processes, a few chunks ahead, where there are many."""
-    texts = chunks((pair[:2] for pair in pairs), filters.CHUNK_SIZE)
+    texts = filters.measured_chunks(pairs, filtering, report, width=2)
     first = list(islice(texts, MIN_PARALLEL_CHUNKS + 1))
     if len(first) <= MIN_PARALLEL_CHUNKS:
-        for chunk in first:
-            yield _encode(chunk, tokenizers, filtering)
+        for chunk, ratio in first:
+            yield _encode(chunk, tokenizers, filtering, ratio)
         return
-    work = (delayed(_encode)(chunk, tokenizers, filtering) for chunk in chain(first, texts))
+    work = (delayed(_encode)(chunk, tokenizers, filtering, ratio) for chunk, ratio in chain(first, texts))
     yield from Parallel(n_jobs=-1, return_as="generator")(work)
 
 
 def _encode(
-    texts: Sequence[tuple[str, ...]], tokenizers: Sequence[Tokenizer | None], filtering: SentenceFilterConfig
+    texts: Sequence[tuple[str, ...]],
+    tokenizers: Sequence[Tokenizer | None],
+    filtering: SentenceFilterConfig,
+    length_ratio: float,
 ) -> _Chunk:
-    left, screening = filters.prefilter(texts, filtering)
+    left, screening = filters.prefilter(texts, filtering, length_ratio)
     sides: list[list[list[int]]] = [
         [[]] * len(left) if tokenizer is None else tokenizer.encode_batch([pair[side] for pair in left], are_clean=True)
         for side, tokenizer in enumerate(tokenizers)

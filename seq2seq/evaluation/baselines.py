@@ -1,9 +1,8 @@
 """Baselines for a translation model: copying the source, and one target sentence for all sources."""
 
-import warnings
 from collections.abc import Sequence
 
-from seq2seq.evaluation.metrics import score_texts
+from seq2seq.evaluation.metrics import corpus_scores
 
 METRICS = ("BLEU", "chrF2")
 MODEL, COPY, FREQUENT = "this model", "copying the source", "the most frequent target"
@@ -28,10 +27,8 @@ def compare_with_baselines(
     """
     systems = {MODEL: translations, COPY: [pair[0] for pair in pairs], FREQUENT: [frequent_target] * len(pairs)}
     references = [pair[1] for pair in pairs]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # about the language: given already when BLEU was measured
-        scores = {
-            name: score_texts(texts, references, bootstrap=False, language=language, metrics=METRICS)
-            for name, texts in systems.items()
-        }
+    scores = {
+        name: corpus_scores(texts, [references], bootstrap=False, language=language, metrics=METRICS)
+        for name, texts in systems.items()
+    }
     return {name: {score.name: score.score for score in found} for name, found in scores.items()}

@@ -1,24 +1,26 @@
 """Scores of translations: sacreBLEU's numbers, signatures and intervals, on raw text."""
 
-import json
-import os
-import re
 import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from operator import ne
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from sacrebleu.metrics import BLEU, CHRF, TER
 
 from seq2seq.arguments import Pair, check_arguments
 from seq2seq.config import SearchOptions
-from seq2seq.corpora.languages import detect_cjk_language
 from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import ArgumentError, EvaluationError, suggest_similar
-from seq2seq.extras import missing_extra_error
+from seq2seq.evaluation.scorers import METRICS, make_metric
+from seq2seq.evaluation.text_checks import (
+    check_no_document,
+    cleaning_warning,
+    script_warning,
+    small_set_note,
+    text_warnings,
+)
+from seq2seq.evaluation.tokenizers import bleu_tokenizer
 from seq2seq.inference.results import truncation_warning
 from seq2seq.notebook_html import html_block, html_table
 from seq2seq.plurals import pluralize
@@ -28,17 +30,18 @@ if TYPE_CHECKING:  # scoring texts needs no TensorFlow
     from seq2seq.inference.results import Translation
     from seq2seq.inference.translator import Translator
 
-METRICS = ("BLEU", "chrF2", "TER")
 BOOTSTRAP_SAMPLES = 1000
-BLEU_TOKENIZERS = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}  # every other language: 13a
-CHARACTER_TER_LANGUAGES = ("zh", "ja")  # written without spaces: TER counts characters there
+INTERVAL = (2.5, 97.5)  # percentiles of the samples' scores
+HIGHEST = {"BLEU": 100.0, "chrF2": 100.0, "TER": np.inf}  # the upper ends of the scales, which begin at 0
 
 
 @dataclass(frozen=True)
 class Score:
-    """A corpus score with its 95% bootstrap interval (Koehn 2004) and sacreBLEU signature.
+    """A corpus score with its 95% bootstrap interval and sacreBLEU signature.
 
-    Scores are percentages; TER, the edits a reference word, can be above 100, and the lower it is the better.
+    Scores are percentages; TER, the edits a reference word, can be above 100, and the lower it is the better. The
+    interval goes from the 2.5th to the 97.5th percentile of the scores of 1,000 resampled corpora (Koehn 2004). The
+    `sacrebleu` command centres an interval of the same width on their mean instead.
     """
 
     name: str
@@ -87,6 +90,11 @@ class EvaluationReport:
             )
         return scores[name.lower()]
 
+    @property
+    def note(self) -> str:
+        """What limits conclusions from the scores, such as a very small test set; "" if nothing is known to."""
+        return small_set_note(self.sentences)
+
     def __repr__(self) -> str:
         return f"EvaluationReport({', '.join(map(str, self.scores))}, {pluralize(self.sentences, 'sentence')})"
 
@@ -94,12 +102,13 @@ class EvaluationReport:
         rows = [(score.name, f"{score.score:.2f}", score.interval(), score.signature) for score in self.scores]
         table = html_table(rows, ("", "score", "95% interval", "signature"), numeric=[1])
         speed = "" if self.seconds is None else f", {self.seconds:.1f} s, {self.tokens_per_second:,.0f} tokens/s"
-        return html_block(f"{pluralize(self.sentences, 'sentence')}{speed}", table)
+        note = f". {self.note}" if self.note else ""
+        return html_block(f"{pluralize(self.sentences, 'sentence')}{speed}{note}", table)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able values, without the translations."""
         values = asdict(replace(self, translations=()))
-        return {key: value for key, value in values.items() if key != "translations"}
+        return {key: value for key, value in values.items() if key != "translations"} | {"note": self.note}
 
 
 @check_arguments()
@@ -110,29 +119,87 @@ def score_texts(
     *,
     language: str | None = None,
     metrics: Sequence[str] = METRICS,
+    tokenizer: str | None = None,
 ) -> tuple[Score, ...]:
     """BLEU, chrF2 and TER as the `sacrebleu` command gives them, of text that was cleaned (`text.cleaning`).
 
-    Warns (`UserWarning`) when cleaning changed any.
-    Warns (`UserWarning`) when the references look Chinese, Japanese or Korean and BLEU's tokenizer is not theirs.
+    Warns (`UserWarning`) when cleaning changed any, when the hypotheses or references have markup, are cut into subwords or
+    look tokenized, and when the references are in a script that BLEU's tokenizer is not made for.
 
     Args:
         hypotheses: Detokenized translations.
         references: One human translation each; or several lists of them, each as long as the hypotheses.
         bootstrap: Also resample 1,000 times for an interval.
-        language: Of the references, as `zh` (ISO 639). BLEU's tokenizer is `zh`, `ja-mecab` or `ko-mecab` for these
-            three and 13a for every other; TER normalises and counts characters in `zh` and `ja`.
+        language: Of the references, by code or name, as `zh`, `zh-Hans`, `jpn` or `Thai`. It selects BLEU's tokenizer:
+            `zh`, `ja-mecab` or `ko-mecab` for Chinese, Japanese and Korean, `char` for Thai, Lao, Khmer, Burmese,
+            Tibetan and others whose words are not separated by spaces, 13a for all others. Except in Korean, TER then
+            counts characters, too.
         metrics: Some of `BLEU`, `chrF2`, `TER`, in the order that the scores are to have.
+        tokenizer: Another tokenizer for BLEU: `13a`, `char`, `flores200`, `intl`, `ja-mecab`, `ko-mecab`, `none` or
+            `zh`. sacreBLEU downloads the model of `flores200` once.
 
     Raises:
-        EvaluationError: The texts differ in number, there are none, or a metric or language is unknown.
+        EvaluationError: The texts differ in number, there are none, they are a document in markup; or a metric,
+            language or tokenizer is unknown.
         MissingExtraError: BLEU for Japanese or Korean, and the extra `cjk` is not installed.
 
     Source: Papineni et al. (2002), Popović (2015), Snover et al. (2006), Post (2018).
     """
-    scorers = {name: make_metric(name, language) for name in metrics}
+    sets = _reference_sets(references)
+    check_no_document(hypotheses, "hypotheses")
+    for lines in sets:
+        check_no_document(lines, "references")
+    scores = corpus_scores(hypotheses, sets, bootstrap, language=language, metrics=metrics, tokenizer=tokenizer)
+    for warning in _warnings(hypotheses, sets, language, metrics, tokenizer):
+        warnings.warn(warning, stacklevel=3)
+    return scores
+
+
+def _warnings(
+    hypotheses: Sequence[str],
+    sets: Sequence[Sequence[str]],
+    language: str | None,
+    metrics: Sequence[str],
+    tokenizer: str | None,
+) -> list[str]:
+    """What makes scores meaningless; arguments as of `corpus_scores`."""
+    return [
+        *filter(None, [cleaning_warning(hypotheses, sets)]),
+        *text_warnings(hypotheses, "hypotheses", tokenizer),
+        *reference_warnings(sets, language, metrics, tokenizer),
+    ]
+
+
+def _reference_sets(references: Sequence[str] | Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
     one_each = all(isinstance(line, str) for line in references)
-    sets = cast(Sequence[Sequence[str]], [references] if one_each else references)
+    return cast(Sequence[Sequence[str]], [references] if one_each else references)
+
+
+def reference_warnings(
+    sets: Sequence[Sequence[str]],
+    language: str | None = None,
+    metrics: Sequence[str] = METRICS,
+    tokenizer: str | None = None,
+    in_training: bool = False,
+) -> list[str]:
+    """What makes scores against references meaningless; arguments as of `corpus_scores` and `text_warnings`."""
+    found = [warning for lines in sets for warning in text_warnings(lines, "references", tokenizer, in_training)]
+    if "BLEU" in metrics and tokenizer is None:
+        found += filter(None, [script_warning(sets[0], bleu_tokenizer(language), in_training)])
+    return found
+
+
+def corpus_scores(
+    hypotheses: Sequence[str],
+    sets: Sequence[Sequence[str]],
+    bootstrap: bool = True,
+    *,
+    language: str | None = None,
+    metrics: Sequence[str] = METRICS,
+    tokenizer: str | None = None,
+) -> tuple[Score, ...]:
+    """`score_texts` without its warnings, with a list of reference sets."""
+    scorers = {name: make_metric(name, language, tokenizer) for name in metrics}
     for number, lines in enumerate(sets, start=1):
         if len(lines) != len(hypotheses):
             which = f" in set {number} of {len(sets)}" if len(sets) > 1 else ""
@@ -142,83 +209,17 @@ def score_texts(
             )
     if not hypotheses:
         raise EvaluationError("there is nothing to score: no hypotheses and no references.")
-    hypotheses, *sets = _cleaned([hypotheses, *sets])
-    if "BLEU" in metrics and language not in BLEU_TOKENIZERS:
-        _script_warning(sets[0])
+    texts, *cleaned = ([clean(line) for line in lines] for lines in (hypotheses, *sets))
     scores = []
     for name, scorer in scorers.items():
-        result = _corpus_score(scorer, hypotheses, sets, bootstrap)
-        signature = str(scorer.get_signature())
-        # Public and exact in so many places. sacreBLEU leaves out an interval of zeros.
-        numbers = json.loads(result.format(width=40, signature=signature, is_json=True))
-        mean, half = numbers.get("confidence_mean", 0.0), numbers.get("confidence_var", 0.0)
-        low, high = (mean - half, mean + half) if bootstrap else (None, None)
-        scores.append(Score(name, float(result.score), low, high, signature, name == "TER"))
+        samples = BOOTSTRAP_SAMPLES if bootstrap else 1
+        result = scorer.corpus_score(texts, cleaned, n_bootstrap=samples)
+        score, low, high = min(result.score, HIGHEST[name]), None, None  # a perfect BLEU is 4e-14 above 100
+        if bootstrap:
+            ends = np.percentile(scorer.samples[-BOOTSTRAP_SAMPLES:], INTERVAL, method="nearest")
+            low, high = (min(float(end), HIGHEST[name]) for end in ends)
+        scores.append(Score(name, score, low, high, str(scorer.get_signature()), name == "TER"))
     return tuple(scores)
-
-
-def _cleaned(texts: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Hypotheses and references as models and filters see them; warns if that changes any."""
-    cleaned = [[clean(line) for line in lines] for lines in texts]
-    changed = [sum(map(ne, *pair)) for pair in zip(texts, cleaned, strict=True)]
-    if any(changed):
-        total = sum(map(len, texts[1:]))
-        warnings.warn(
-            f"{changed[0]:,} of {len(texts[0]):,} hypotheses and {sum(changed[1:]):,} of {total:,} references have "
-            "white space other than spaces, invisible or control characters, or are not in Unicode NFC. Both are "
-            "scored as models see text: white space is a space, and what is invisible is left out.",
-            stacklevel=4,
-        )
-    return cleaned
-
-
-def _corpus_score(scorer: Any, hypotheses: list[str], sets: list[list[str]], bootstrap: bool) -> Any:
-    """sacreBLEU's score of a corpus, with its interval if `bootstrap`."""
-    if not bootstrap:
-        return scorer.corpus_score(hypotheses, sets)
-    try:
-        return scorer.corpus_score(hypotheses, sets, n_bootstrap=BOOTSTRAP_SAMPLES)
-    except TypeError:
-        # Version 2.6 takes no mean of NumPy's numbers and the 0.0 that it gives a sample with nothing to count (chrF
-        # without a common n-gram, TER without a reference word). So its samples again, each scored as a corpus.
-        seed = os.environ.get("SACREBLEU_SEED", "12345").lower()
-        random, count = np.random.default_rng(None if seed == "none" else int(seed)), len(hypotheses)
-        samples = [
-            scorer.corpus_score([hypotheses[i] for i in rows], [[lines[i] for i in rows] for lines in sets])
-            for rows in random.choice(count, size=(BOOTSTRAP_SAMPLES, count))
-        ]
-        result = scorer.corpus_score(hypotheses, sets)
-        result.estimate_ci(samples)
-        return result
-
-
-@check_arguments()
-def make_metric(name: str, language: str | None = None) -> Any:
-    """sacreBLEU's metric of a name in `METRICS`, as it is used for a language; it raises as `score_texts` does."""
-    if language is not None and not re.fullmatch("[a-z]{2,3}", language):
-        raise EvaluationError(f"language '{language}': expected two or three small letters, as `de` or `zh` (ISO 639).")
-    if name == "BLEU":
-        try:
-            return BLEU(tokenize=BLEU_TOKENIZERS.get(language or "", "13a"))
-        except RuntimeError:  # sacreBLEU's for the missing packages of the two languages
-            raise missing_extra_error("cjk", needed_by=f"BLEU for '{language}'", package="MeCab") from None
-    if name == "chrF2":
-        return CHRF()
-    if name == "TER":
-        by_character = language in CHARACTER_TER_LANGUAGES
-        return TER(normalized=by_character, asian_support=by_character)
-    raise EvaluationError(f"unknown metric '{name}'.{suggest_similar(name, METRICS)} Accepted: {', '.join(METRICS)}.")
-
-
-def _script_warning(references: Sequence[str]) -> None:
-    language = detect_cjk_language(references)
-    if language:
-        name = {"zh": "Chinese", "ja": "Japanese", "ko": "Korean"}[language]
-        warnings.warn(
-            f"the references look {name}, and BLEU's tokenizer 13a is not made for it. Say what they are: "
-            f"--target-language {language} (data.target_language in a recipe, language='{language}' in Python).",
-            stacklevel=4,
-        )
 
 
 @check_arguments(pairs="Pass list(zip(sources, references)).")
@@ -232,6 +233,7 @@ def evaluate(
     extra_references: Sequence[Sequence[str]] = (),
     language: str | None = None,
     metrics: Sequence[str] = METRICS,
+    tokenizer: str | None = None,
 ) -> EvaluationReport:
     """Translate the sources of (source, reference) pairs and score the result.
 
@@ -244,6 +246,7 @@ def evaluate(
         extra_references: Further translations of all sources, each a sequence as long as `pairs`.
         language: Of the references; see `score_texts`.
         metrics: What to measure; see `score_texts`.
+        tokenizer: Of BLEU; see `score_texts`.
 
     Warns (`UserWarning`) when sentences were cut off; see also `score_texts`.
 
@@ -258,19 +261,24 @@ def evaluate(
                 f"{pluralize(len(pairs), 'pair')} for {pluralize(len(lines), 'line')} in list {number} of "
                 "'extra_references'."
             )
+    references = [[pair[1] for pair in pairs], *extra_references]
     for name in metrics:
-        make_metric(name, language)  # what is wrong with them is better said before translating
+        make_metric(name, language, tokenizer)  # what is wrong with them is better said before translating
+    for lines, what in (([pair[0] for pair in pairs], "sources"), *((lines, "references") for lines in references)):
+        check_no_document(lines, what)
     start = time.perf_counter()
     translations = translator.translate([pair[0] for pair in pairs], options, attention=False, on_progress=on_progress)
     seconds = time.perf_counter() - start
     cut = sum(translation.truncated_tokens > 0 for translation in translations)
     if cut:
         warnings.warn(truncation_warning(cut, len(pairs)), stacklevel=3)
-    references = [[pair[1] for pair in pairs], *extra_references]
     texts = [translation.text for translation in translations]
+    for warning in _warnings(texts, references, language, metrics, tokenizer):
+        warnings.warn(warning, stacklevel=3)
+    scores = corpus_scores(texts, references, bootstrap, language=language, metrics=metrics, tokenizer=tokenizer)
     return EvaluationReport(
         sentences=len(pairs),
-        scores=score_texts(texts, references, bootstrap, language=language, metrics=metrics),
+        scores=scores,
         seconds=seconds,
         sentences_per_second=len(pairs) / seconds,
         tokens_per_second=sum(len(t.tokens) for t in translations) / seconds,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from seq2seq.config import Config
-from seq2seq.evaluation.metrics import BLEU_TOKENIZERS
+from seq2seq.evaluation.tokenizers import bleu_tokenizer
 from seq2seq.inference.segments import UNKNOWN_MAX_TOKENS
 from seq2seq.plurals import pluralize
 
@@ -216,7 +216,7 @@ def _validations(scores: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _signature(config: Config, about: Mapping[str, Any]) -> str:
     """SacreBLEU's signature of the BLEU that training measures."""
-    tokenizer = BLEU_TOKENIZERS.get(config.languages[1] or "", "13a")
+    tokenizer = bleu_tokenizer(config.languages[1])
     version = about["versions"].get("sacrebleu", {}).get("then", "unknown")
     return f"nrefs:1|case:mixed|eff:no|tok:{tokenizer}|smooth:exp|version:{version}"
 

@@ -1,6 +1,6 @@
-"""Counts in encoded corpora before training: token frequencies, rare pieces, overlap of validation and training."""
+"""Counts in encoded corpora before training: token frequencies, rare pieces, validation and test text in training."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,9 +36,9 @@ class VocabularyUse(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """Validation sentences that are also in the training corpora.
+    """Sentences of a validation or test corpus that are also in the training corpora.
 
-    total    number of sentences of the validation corpus
+    total    number of sentences of the corpus
     sources  number of those whose source is in the training corpora
     pairs    number of those whose source and target are a training pair
     """
@@ -124,15 +124,17 @@ def measure_source_lines(train: EncodedMixture, tokenizer: Tokenizer, language: 
     )
 
 
-def count_overlap(train: EncodedMixture, valid: EncodedCorpus) -> Overlap:
-    """Sentences are equal if their token ids are."""
-    wanted = _hash_pairs(valid, 0, len(valid))
-    found = np.zeros((2, len(valid)), bool)
+def count_overlaps(train: EncodedMixture, corpora: Sequence[EncodedCorpus]) -> list[Overlap]:
+    """The overlap of each corpus with the training corpora; sentences are equal if their token ids are."""
+    wanted = np.concatenate([_hash_pairs(corpus, 0, len(corpus)) for corpus in corpora], axis=1)
+    found = np.zeros(wanted.shape, bool)
     for part in train.parts:
         for start in range(0, len(part), CHUNK_SENTENCES):
             seen = _hash_pairs(part, start, min(start + CHUNK_SENTENCES, len(part)))
             found |= [np.isin(*hashes) for hashes in zip(wanted, seen, strict=True)]
-    return Overlap(len(valid), *found.sum(axis=1).tolist())
+    ends = np.cumsum([len(corpus) for corpus in corpora])
+    counts = [rows.sum(axis=1).tolist() for rows in np.split(found, ends[:-1], axis=1)]
+    return [Overlap(len(corpus), *count) for corpus, count in zip(corpora, counts, strict=True)]
 
 
 def _hash_pairs(corpus: EncodedCorpus, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:

@@ -25,6 +25,7 @@ from seq2seq.errors import CorpusError
 from seq2seq.models.inputs import BATCH_SPEC
 from seq2seq.plurals import pluralize
 from seq2seq.training.planning import plan_recipe
+from seq2seq.training.preparation import explain_filtering
 
 
 class FitDataset(NamedTuple):
@@ -121,9 +122,11 @@ def _train_tokenizers(
     if options is None:  # as in a planned recipe
         data = DataConfig(train=CorpusConfig(tsv="pairs"), valid=ValidConfig(fraction=0.5))
         options = plan_recipe(data, survey_corpus(pairs, filters)).tokenizer
-    kept = list(filter_pairs(pairs, filters, FilterReport()))
-    made = [
-        Tokenizer.train((getattr(pair, side) for pair in kept for side in part.sides), options)
-        for part in options.parts()
-    ]
+    report = FilterReport()
+    kept = list(filter_pairs(pairs, filters, report))
+    with explain_filtering({"pairs": report}, "pair"):
+        made = [
+            Tokenizer.train((getattr(pair, side) for pair in kept for side in part.sides), options)
+            for part in options.parts()
+        ]
     return Tokenizers(made[0], made[-1])

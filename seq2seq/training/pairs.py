@@ -13,8 +13,9 @@ from rich.console import Console
 from seq2seq.arguments import check_arguments
 from seq2seq.config import CorpusConfig, TranslationConfig
 from seq2seq.config.corpus import ValidConfig
+from seq2seq.config.languages import language_pair
 from seq2seq.corpora.in_memory import collect_pairs, pair_files, write_pairs
-from seq2seq.corpora.languages import identify_language, language_pair
+from seq2seq.corpora.languages import identify_language
 from seq2seq.corpora.survey import DetectedPairs, detect_pairs
 from seq2seq.errors import ConfigError, TrainingError
 from seq2seq.inference.translator import Translator

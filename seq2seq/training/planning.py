@@ -12,12 +12,13 @@ import numpy as np
 
 from seq2seq.config import CorpusConfig, TranslationConfig, dump_config, parse_config_text, validate_config
 from seq2seq.config.corpus import ValidConfig
-from seq2seq.config.data import DataConfig, FilterConfig
+from seq2seq.config.data import DataConfig
 from seq2seq.config.loading import override_values
 from seq2seq.config.section import MAX_INTEGER
 from seq2seq.corpora import open_corpus
 from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs, survey_corpus
 from seq2seq.errors import ConfigError, CorpusError
+from seq2seq.evaluation.tokenizers import DEFAULT_TOKENIZER, bleu_tokenizer
 from seq2seq.plurals import pluralize
 
 Overrides = Sequence[str] | Mapping[str, Any]  # as of `load_config`
@@ -51,8 +52,7 @@ CHARACTERS_PER_MINUTE, CHARACTERS_PER_TOKEN, WANTED_PASSES = 1_200_000, 4, 10
 # Held out: about 12 of 100 pairs, 50 of 800, 150 of 5,000, 500 of 29,000.
 HELD_OUT, HELD_OUT_EXPONENT, MAX_HELD_OUT = 0.6, 0.65, 2_000
 PATIENCE, MAX_INTERVAL = 8, 2_000  # validations; updates between them, if an epoch has more
-# Minimum words per character if spaces separate words; for these languages, BLEU has tokenizers.
-WORDS_PER_CHARACTER, DIVIDED_LANGUAGES = 1 / 15, ("zh", "ja", "ko")
+WORDS_PER_CHARACTER = 1 / 15  # minimum if spaces separate words
 
 
 def plan_held_out(survey: CorpusSurvey) -> ValidConfig:
@@ -86,7 +86,6 @@ def plan_training(
         valid=valid,
         source_language=found.source_language,
         target_language=found.target_language,
-        filters=FilterConfig(max_ratio=_max_ratio(survey)),
     )
     return plan_recipe(data, survey, minutes, overrides), survey
 
@@ -209,13 +208,6 @@ def describe_recipe(config: TranslationConfig) -> str:
     )
 
 
-def _max_ratio(survey: CorpusSurvey) -> float:
-    """That of a recipe, times how much longer one side usually is: Chinese has a third of the characters of English."""
-    usual: float = FilterConfig.model_fields["max_ratio"].default
-    sides = max(survey.source_characters, 1), max(survey.target_characters, 1)
-    return _round(usual * max(sides) / min(sides), 0.1)
-
-
 def _at(characters: float, choice: str) -> float:
     """A row of `PLAN` at an amount of text, interpolated by its logarithm."""
     return float(np.interp(math.log(max(characters, 1.0)), np.log(CHARACTERS), PLAN[choice]))
@@ -232,4 +224,4 @@ def _bleu_finds_words(language: str | None, survey: CorpusSurvey) -> bool:
     Even of a dozen sentences it chooses better than their loss, which is lowest long before translations are best.
     """
     divided = survey.target_words >= WORDS_PER_CHARACTER * survey.target_characters
-    return divided or language in DIVIDED_LANGUAGES
+    return divided or bleu_tokenizer(language) != DEFAULT_TOKENIZER

@@ -1,8 +1,8 @@
 """From a recipe to tokenizers, encoded corpora and validation text."""
 
 import hashlib
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 from seq2seq.config import Config
 from seq2seq.config.data import SentenceFilterConfig, TokenizerPart
 from seq2seq.corpora import Corpus, SentencePair, open_corpus
-from seq2seq.corpora.filters import FilterReport, filter_pairs
+from seq2seq.corpora.filters import RATIO_METHOD, FilterReport, filter_pairs
 from seq2seq.corpora.held_out import open_train, open_valid
 from seq2seq.data.batching import BatchPlan
 from seq2seq.data.encoded import UNFILTERED, EncodedCorpus, encode_corpus
@@ -30,9 +30,11 @@ from seq2seq.training.display import Display
 class TrainingData:
     """What training reads.
 
+    test          of the recipe; only compared with `train`
     corpus_stats  of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and `kept`, and `dropped` by
-                  reason; `source_tokens` and `target_tokens`, EOS included, of the sides that are read; of `train`
-                  also its `share` of an epoch, 0 to 1; `source_lines` that were trained on, for what translates
+                  reason; `length_ratios` that the filters found usual, see `FilterReport`; `source_tokens` and
+                  `target_tokens`, EOS included, of the sides that are read; of `train` also its `share` of an epoch,
+                  0 to 1; `source_lines` that were trained on, for what translates
     corpus_unit          what the corpora are counted in: pair, sentence
     sides         that are read
     source_lines  that are trained on; None where no source is read
@@ -41,6 +43,7 @@ class TrainingData:
     tokenizers: Tokenizers
     train: EncodedMixture
     valid: EncodedCorpus
+    test: EncodedCorpus | None
     valid_pairs: list[SentencePair]
     corpus_stats: dict[str, Any]
     corpus_unit: str
@@ -83,8 +86,7 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
     data = config.corpora
     parts = open_train(data, config.sides)
     valid = open_valid(data, parts, config.sides)
-    if data.test is not None:
-        open_corpus(data.test, config.sides)
+    test = None if data.test is None else open_corpus(data.test, config.sides)
     tokenizers = tokenizers or _tokenizers(config, parts, display)
 
     encode = partial(_encode, config, tokenizers, folder / "encoded", display)
@@ -99,6 +101,7 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
     unlimited = {"max_tokens": UNFILTERED.max_tokens}
     filters = data.filters.model_copy(update=unlimited) if data.valid.held_out else UNFILTERED
     valid_ids, valid_pairs = encode("valid", valid, filters), list(filter_pairs(valid, filters, FilterReport()))
+    test_ids = None if test is None else encode("test", test, UNFILTERED)
     shares = (train.counts / len(train)).tolist()
     facts: dict[str, Any] = {
         "train": [
@@ -111,7 +114,22 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
     if "source" in config.sides:
         lines = measure_source_lines(train, tokenizers.source, config.languages[0])
         facts["source_lines"] = lines.as_metadata()
-    return TrainingData(tokenizers, train, valid_ids, valid_pairs, facts, config.corpus_unit, config.sides, lines)
+    unit = config.corpus_unit
+    return TrainingData(tokenizers, train, valid_ids, test_ids, valid_pairs, facts, unit, config.sides, lines)
+
+
+@contextmanager
+def explain_filtering(reports: Mapping[str, FilterReport], unit: str) -> Iterator[None]:
+    """Around what trains a tokenizer on filtered corpora, named as in `reports`: little text may be what is left.
+
+    Raises:
+        TokenizerError: That of the tokenizer, with what the filters dropped.
+    """
+    try:
+        yield
+    except TokenizerError as error:
+        rows = [f"{name}: {report.describe(unit)} are left." for name, report in reports.items() if report.dropped]
+        raise TokenizerError("\n".join([str(error), *rows])) from None
 
 
 def _facts(name: str, ids: EncodedCorpus, sides: Sequence[str]) -> dict[str, Any]:
@@ -120,6 +138,7 @@ def _facts(name: str, ids: EncodedCorpus, sides: Sequence[str]) -> dict[str, Any
         "read": ids.report.read,
         "kept": ids.report.kept,
         "dropped": dict(ids.report.dropped),
+        "length_ratios": ids.report.length_ratios,
         **{f"{side}_tokens": int(getattr(ids, side).lengths.sum()) for side in sides},
     }
 
@@ -140,8 +159,14 @@ def _tokenizers(config: Config, corpora: Sequence[Corpus], display: Display) -> 
         return stored if len(parts) > 1 else Tokenizers(stored.target, stored.target)
 
     def train(part: TokenizerPart) -> Tokenizer:
-        pairs = (pair for corpus in corpora for pair in filter_pairs(corpus, config.corpora.filters, FilterReport()))
-        with display.spinner(f"training the {part.name} tokenizer"):
+        names = [spec.name(config.sides) for spec in config.corpora.train.parts()]
+        reports = [FilterReport() for _ in corpora]
+        both = zip(corpora, reports, strict=True)
+        pairs = (pair for corpus, report in both for pair in filter_pairs(corpus, config.corpora.filters, report))
+        with (
+            explain_filtering(dict(zip(names, reports, strict=True)), config.corpus_unit),
+            display.spinner(f"training the {part.name} tokenizer"),
+        ):
             return Tokenizer.train((getattr(pair, side) for pair in pairs for side in part.sides), options)
 
     made = [train(part) if part.file is None else Tokenizer.load(resolve_file(part.file)) for part in parts]
@@ -159,7 +184,8 @@ def _encode(
 ) -> EncodedCorpus:
     what, source = f"data.{key}", tokenizers.source if "source" in config.sides else None
     with display.spinner(f"reading {what}"):
-        parts = [corpus.fingerprint(), filters.model_dump_json(), *(one.fingerprint() for one in tokenizers)]
+        filtering = [filters.model_dump_json(), RATIO_METHOD]  # the usual ratio itself follows from the text
+        parts = [corpus.fingerprint(), *filtering, *(one.fingerprint() for one in tokenizers)]
     fingerprint = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     ids = None
     with suppress(OSError, ValueError, KeyError, TypeError):  # absent or damaged: encode

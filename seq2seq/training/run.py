@@ -24,6 +24,7 @@ from seq2seq.model_directory.directory import METADATA, load_model_config
 from seq2seq.plurals import pluralize
 from seq2seq.training.alarms import AlarmMonitor, BaselineLosses
 from seq2seq.training.checkpoints import LAST, RunDirectory, check_recipe, lock_run
+from seq2seq.training.corpus_checks import Overlap
 from seq2seq.training.display import Display, TensorBoardWriter, make_display
 from seq2seq.training.ending import Comparison, baseline_warnings, compare_delivered_model, say_how_it_ended
 from seq2seq.training.loop import TrainingLoop
@@ -46,7 +47,13 @@ from seq2seq.training.setup import (
     summarize,
     try_largest_batches,
 )
-from seq2seq.training.start_alarms import partial_epoch_alarm, short_run_alarm, start_alarms
+from seq2seq.training.start_alarms import (
+    describe_overlaps,
+    find_overlaps,
+    partial_epoch_alarm,
+    short_run_alarm,
+    start_alarms,
+)
 from seq2seq.training.validation import VALIDATORS, Validator, choose_samples
 
 # Windows has no SIGHUP.
@@ -70,6 +77,8 @@ class TrainingReport:
     comparison  BLEU and chrF2 of the delivered model, of copying the source and of the most frequent target, on the
                 validation corpus; None if the run did not end in this session or BLEU is not measured
     samples    source and reference of up to five validation pairs; [] for a language model
+    overlaps   sentences of the corpora `validation` and `test` that are in the training corpora: numbers `total`,
+               `sources` and `pairs`, see `Overlap`
     """
 
     directory: Path
@@ -82,6 +91,7 @@ class TrainingReport:
     remaining_warnings: list[str] = field(default_factory=list)
     comparison: Comparison | None = None
     samples: list[tuple[str, str]] = field(default_factory=list)
+    overlaps: dict[str, Overlap] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         best = "none" if self.best is None else f"{self.best:.4g}"
@@ -169,7 +179,8 @@ def _train(
     records.start_run(resumes)
     baselines = BaselineLosses(validator.unigram_loss, math.log(model.vocabulary_sizes[1]))
     with display.spinner("comparing the corpora"):
-        at_start = start_alarms(config, data, precision, device.is_gpu)
+        overlaps = find_overlaps(data)
+        at_start = start_alarms(config, data, overlaps, precision, device.is_gpu)
     alarms = AlarmMonitor(config, baselines, at_start, records.history())
     plan, stop = plan_epoch(config, data.train, 1), Event()
     loop = TrainingLoop(
@@ -196,7 +207,8 @@ def _train(
     else:
         if resumes:
             display.print(f"resuming after update {loop.update:,}, in epoch {progress.epoch}")
-        summarize(display, model, data, plan, directory, config.validation.metric_name)
+        overlap = describe_overlaps(overlaps, data)
+        summarize(display, model, data, plan, directory, config.validation.metric_name, overlap)
         check_update_count(config.training, len(plan))
         for alarm in at_start:
             display.print(f"warning: {alarm.text}")
@@ -227,6 +239,7 @@ def _train(
         remaining_warnings=remaining,
         comparison=comparison,
         samples=[pair[:2] for pair in choose_samples(data.valid_pairs)] if "source" in data.sides else [],
+        overlaps=overlaps,
     )
 
 

@@ -164,9 +164,18 @@ def _patterns(names: Iterable[str]) -> list[str]:
 
 
 def summarize(
-    display: Display, model: DecoderModel, data: TrainingData, plan: BatchPlan, directory: Path, metric: str
+    display: Display,
+    model: DecoderModel,
+    data: TrainingData,
+    plan: BatchPlan,
+    directory: Path,
+    metric: str,
+    overlap: str,
 ) -> None:
-    """Say what is about to be trained, with the first epoch's plan, and what the lines of its validations mean."""
+    """Say what is about to be trained, with the first epoch's plan, and what the lines of its validations mean.
+
+    `overlap` is that of the training corpus with others, "" if there is none.
+    """
     tokenizers, shapes = data.tokenizers, plan.shapes()
     vocabulary = ", ".join(data.counts_by_side(*(tokenizer.vocabulary_size for tokenizer in tokenizers)))
     if len(data.sides) > 1 and tokenizers.source is tokenizers.target:
@@ -179,6 +188,7 @@ def summarize(
         {
             "parameters": f"{total:,}" + (f", {trained:,} of them trained" if trained < total else ""),
             **_corpora(data),
+            **({"overlap": overlap} if overlap else {}),
             "vocabulary": vocabulary,
             **_unknown_characters(data),
             "tokens an epoch": ", ".join(data.counts_by_side(source, target)),
@@ -255,8 +265,7 @@ def _corpora(data: TrainingData) -> dict[str, str]:
     rows = {}
     several = len(data.train.parts) > 1
     for number, (facts, part) in enumerate(zip(data.corpus_stats["train"], data.train.parts, strict=True), start=1):
-        pairs = f"{facts['kept']:,} of {pluralize(facts['read'], data.corpus_unit)}"
-        pairs += f" (dropped: {part.report})" if part.report.dropped else ""
+        pairs = part.report.describe(data.corpus_unit)
         share = f"{facts['name']}: {facts['share']:.1%} of an epoch, "
         rows[f"corpus {number}" if several else "corpus"] = share + pairs if several else pairs
     return rows

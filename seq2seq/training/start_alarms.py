@@ -1,27 +1,48 @@
 """Alarms before the first batch, from the recipe, the machine and the corpora."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from seq2seq.config import Config, TrainingConfig
 from seq2seq.config.precision import Precision
 from seq2seq.plurals import pluralize
 from seq2seq.training.alarms import Alarm
-from seq2seq.training.corpus_checks import RARE_COUNT, Overlap, VocabularyUse, count_overlap, vocabulary_use
+from seq2seq.training.corpus_checks import RARE_COUNT, Overlap, VocabularyUse, count_overlaps, vocabulary_use
 from seq2seq.training.preparation import TrainingData
 
 SLOWDOWN_ON_CPU = {"mixed_float16": 37, "mixed_bfloat16": 2}  # times as long as float32, as measured
-MAX_OVERLAP = 0.02  # of the validation sentences
+MAX_OVERLAP = 0.02  # of the sentences of a validation or test corpus
+VALIDATION, TEST = "validation", "test"
 MAX_RARE_PIECES = 0.4  # of the vocabulary
 
 
-def start_alarms(config: Config, data: TrainingData, precision: Precision, is_gpu: bool) -> list[Alarm]:
+def find_overlaps(data: TrainingData) -> dict[str, Overlap]:
+    """How much of the validation and the test corpus is trained on, by `VALIDATION` and `TEST`. Reads the corpora."""
+    corpora = {VALIDATION: data.valid} | ({} if data.test is None else {TEST: data.test})
+    return dict(zip(corpora, count_overlaps(data.train, list(corpora.values())), strict=True))
+
+
+def describe_overlaps(overlaps: Mapping[str, Overlap], data: TrainingData) -> str:
+    """How much of each corpus is trained on; "" if nothing is."""
+    found = []
+    for name, overlap in overlaps.items():
+        if len(data.sides) > 1 and overlap.sources:
+            whole = f", with the same target {overlap.pairs:,}" if overlap.pairs else ""
+            found.append(f"{overlap.sources:,} of {pluralize(overlap.total, f'{name} source')}{whole}")
+        elif overlap.pairs:
+            found.append(f"{overlap.pairs:,} of {pluralize(overlap.total, f'{name} {data.corpus_unit}')}")
+    return "; ".join(found)
+
+
+def start_alarms(
+    config: Config, data: TrainingData, overlaps: Mapping[str, Overlap], precision: Precision, is_gpu: bool
+) -> list[Alarm]:
     """Problems of a run before it starts. Reads the encoded corpora once."""
     options = config.tokenizer
     trained = options.from_model is None and not any(part.file for part in options.parts())
     found = [
         precision_alarm(precision, is_gpu),
-        overlap_alarm(count_overlap(data.train, data.valid), data.sides, data.corpus_unit),
+        *(overlap_alarm(overlap, data.sides, data.corpus_unit, name) for name, overlap in overlaps.items()),
         vocabulary_alarm(vocabulary_use(data.train, data.tokenizers))
         if trained and options.model_type != "char"
         else None,
@@ -82,18 +103,25 @@ def vocabulary_alarm(use: VocabularyUse) -> Alarm | None:
     )
 
 
-def overlap_alarm(overlap: Overlap, sides: Sequence[str], unit: str) -> Alarm | None:
-    """A part of the validation corpus is trained on; its scores are then better than those of new text."""
+def overlap_alarm(overlap: Overlap, sides: Sequence[str], unit: str, name: str = VALIDATION) -> Alarm | None:
+    """A part of the validation or test corpus is trained on; its scores are then better than those of new text."""
     known = overlap.sources if len(sides) > 1 else overlap.pairs
     if known < max(1.0, MAX_OVERLAP * overlap.total):
         return None
-    total = pluralize(overlap.total, f"validation {unit}")
+    total = pluralize(overlap.total, f"{name} {unit}")
     what = (
         f"the source of {overlap.sources:,} of {total} is in the training corpus, and the whole pair of "
         f"{overlap.pairs:,}"
         if len(sides) > 1
         else f"{overlap.pairs:,} of {total} {'is' if overlap.pairs == 1 else 'are'} in the training corpus"
     )
+    if name == TEST:
+        key = "$1" if len(sides) > 1 else "$0"
+        return Alarm(
+            "test overlap",
+            f"{what}: scores on it will be better than on new text. Remove them from the training corpus: "
+            f"awk -F'\\t' 'NR == FNR {{known[{key}]; next}} !({key} in known)' TEST TRAIN > NEW",
+        )
     return Alarm(
         "overlap",
         f"{what}: validation measures how well they were memorised. Remove them from one of the two, or hold out a "

@@ -12,7 +12,8 @@ from seq2seq.corpora import SentencePair
 from seq2seq.data.batching import plan_batches
 from seq2seq.devices.device import set_tf32
 from seq2seq.devices.replicas import Replicas
-from seq2seq.evaluation.metrics import make_metric, score_texts
+from seq2seq.evaluation.metrics import corpus_scores, reference_warnings
+from seq2seq.evaluation.scorers import make_metric
 from seq2seq.inference.results import truncation_warning
 from seq2seq.inference.translator import Translator
 from seq2seq.models.base import DecoderModel
@@ -114,6 +115,9 @@ class TranslationValidator(Validator):
             return
         # What it needs is missed, and what the translator cannot do is refused, now and not after an epoch.
         make_metric("BLEU", self.language)
+        references = [pair.target for pair in data.valid_pairs]
+        for warning in reference_warnings([references], self.language, ["BLEU"], in_training=True):
+            say(warning)
         self.translator.check(self.options)
         cut = int((data.valid.source.lengths > self.translator.max_source_tokens(self.options)).sum())
         if cut and self.options.long_lines == "truncate":
@@ -128,7 +132,9 @@ class TranslationValidator(Validator):
             translations = self.translator.translate(mine, self.options, attention=False, on_progress=advance)
         self.translations = self.replicas.gather_texts([translation.text for translation in translations])
         references = [pair.target for pair in pairs]
-        (score,) = score_texts(self.translations, references, bootstrap=False, language=self.language, metrics=["BLEU"])
+        (score,) = corpus_scores(
+            self.translations, [references], bootstrap=False, language=self.language, metrics=["BLEU"]
+        )
         return score.score
 
     def rehearse(self) -> float:

@@ -26,6 +26,7 @@ from tests.runs import InterruptAfter, assert_same_run
 from tests.toy import language_model_config, pairs, toy_config, toy_values, write_corpus
 
 VALID = [*pairs(120, 1)[:6], *pairs(6, 2)]  # half of it is trained on, too
+TEST = [*pairs(120, 1)[6:9], (pairs(120, 1)[9][0], "ein anderer Hund"), ("a king sees a bird", "der König")]
 
 pytestmark = pytest.mark.usefixtures("shared_graphs")
 
@@ -35,18 +36,22 @@ def corpus(tmp_path_factory):
     """A folder with the toy corpus, and its validation corpus in two files, half of it also trained on."""
     folder = tmp_path_factory.mktemp("corpus")
     write_corpus(folder)
-    for side, name in enumerate(("valid.en", "valid.de")):
-        (folder / name).write_text("".join(f"{pair[side]}\n" for pair in VALID), encoding="utf-8")
+    for name, texts in (("valid", VALID), ("test", TEST)):
+        for side, language in enumerate(("en", "de")):
+            lines = "".join(f"{pair[side]}\n" for pair in texts)
+            (folder / f"{name}.{language}").write_text(lines, encoding="utf-8")
     return folder
 
 
 @pytest.fixture(scope="module")
 def config(corpus):
     """So few updates that the model still writes the same words over and over."""
-    files = {"source": str(corpus / "valid.en"), "target": str(corpus / "valid.de")}
+    files = {
+        name: {"source": str(corpus / f"{name}.en"), "target": str(corpus / f"{name}.de")} for name in ("valid", "test")
+    }
     return toy_config(
         corpus,
-        data={"valid": files},
+        data=files,
         training={"epochs": 3, "learning_rate": 0.05, "accumulation_steps": 2},
         validation={"metric": "bleu", "compute_bleu": True, "interval_updates": 6},
         search={"beam_size": 1},
@@ -74,6 +79,10 @@ def test_an_alarm_is_shown_recorded_and_reported_when_it_begins(whole):
         f"the source of {known} of 12 validation pairs is in the training corpus, and the whole pair of {known}"
         in recorded[0]
     )
+    assert "the source of 4 of 5 test pairs is in the training corpus, and the whole pair of 3: scores" in recorded[1]
+    assert report.overlaps == {"validation": (12, known, known), "test": (5, 4, 3)}
+    row = next(line for line in said.splitlines() if line.startswith("overlap"))
+    assert f"{known} of 12 validation sources, with the same target {known}; 4 of 5 test sources, with" in row
     loops = [text for text in recorded if "translations of the validation corpus repeat" in text]
     assert loops == history[-1]["new_warnings"], "before, it may grow out of that"
     shown = re.findall("^warning: (.*)$", said, re.MULTILINE)
@@ -100,7 +109,7 @@ def test_a_resumed_run_says_and_reports_what_the_whole_one_does(batches, whole, 
     assert resumed.warnings == report.warnings
     assert resumed.remaining_warnings == report.remaining_warnings
     assert resumed.comparison == report.comparison
-    for text in report.warnings[1:]:
+    for text in report.warnings[2:]:
         assert screen.getvalue().count(text) == said.count(text), "nothing is said again"
 
 

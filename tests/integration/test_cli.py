@@ -176,7 +176,7 @@ def test_evaluate_leaves_an_older_output_alone_until_there_is_a_new_one(model, f
     files = ("--source", folder / "source.txt", "--reference", folder / "reference.txt")
     old = tmp_path / "hyp"
     old.write_text("old\n", encoding="utf-8")
-    for wrong in ((model, "--length-penalty", "long"), (model, "--target-language", "German"), (tmp_path / "no",)):
+    for wrong in ((model, "--length-penalty", "long"), (model, "--target-language", "Germn"), (tmp_path / "no",)):
         assert run("evaluate", *wrong, *files, "--output", old) == 1
         assert old.read_text(encoding="utf-8") == "old\n"
     assert run("evaluate", model, *files, "--output", old) == 0
@@ -214,8 +214,42 @@ def test_evaluate_in_a_language_with_its_own_tokenizer(tmp_path, capsys):
     assert "tok:13a" in western[0]["signature"]
     assert "tok:zh" in chinese[0]["signature"]
     assert "norm:yes|punct:yes|asian:yes" in chinese[2]["signature"]
-    assert run("evaluate", *files, "--target-language", "chinese") == 1
-    assert "language 'chinese': expected two or three small letters" in capsys.readouterr().err
+    for spelling in ("zh-CN", "zho_Hans", "Chinese"):
+        assert run("evaluate", *files, "--target-language", spelling, "--json") == 0
+        out, err = capsys.readouterr()
+        assert (json.loads(out)["scores"], err) == (chinese, "")
+    assert run("evaluate", *files, "--target-language", "chinesse") == 1
+    assert "unknown language 'chinesse'. Did you mean 'chinese'?" in capsys.readouterr().err
+    assert run("evaluate", *files, "--bleu-tokenizer", "char", "--json") == 0
+    out, err = capsys.readouterr()
+    assert "tok:char" in json.loads(out)["scores"][0]["signature"]
+    assert err == ""
+    assert run("evaluate", *files, "--bleu-tokenizer", "word") == 2
+    assert "'char'" in capsys.readouterr().err
+
+
+def test_evaluate_says_what_should_not_be_scored_as_it_is(model, folder, tmp_path, capsys):
+    """In order: a tiny set, subwords, markup, also before anything is translated or counted."""
+    texts = {
+        "ref": ["Ein Haus.", "Zwei Hunde."],
+        "bpe": ["Ein Hau@@ s.", "Zwei Hun@@ de."],
+        "sgm": ["<refset>", "<seg>a"],
+    }
+    for name, lines in texts.items():
+        (tmp_path / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    reference = "--reference", tmp_path / "ref"
+    assert run("evaluate", "--hypotheses", tmp_path / "ref", *reference) == 0
+    out, err = capsys.readouterr()
+    assert "note: 2 sentences are too few for conclusions" in out
+    assert err == ""
+    assert run("evaluate", "--hypotheses", tmp_path / "bpe", *reference) == 0
+    assert "warning: 2 of 2 hypotheses are cut into subwords ('@@', of subword-nmt)" in capsys.readouterr().err
+    for asked in (("--hypotheses", tmp_path / "sgm", *reference), (model, "--source", tmp_path / "sgm", *reference)):
+        assert run("evaluate", *asked) == 1
+        assert f"{tmp_path / 'sgm'}: expected one sentence per line, found SGML" in capsys.readouterr().err
+    long = folder / "source.txt"
+    assert run("evaluate", model, "--source", long, "--reference", tmp_path / "sgm") == 1
+    assert "found SGML of an evaluation campaign: <refset>." in capsys.readouterr().err
 
 
 def test_the_models_recipe_says_the_language(model, folder, tmp_path, capsys):

@@ -16,7 +16,7 @@ from seq2seq.config.recipe import TASK_CONFIGS
 from seq2seq.config.schema import flatten_annotation, sections
 from seq2seq.config.section import PATH_UNITS, without_folders
 from seq2seq.errors import EvaluationError, ModelDirectoryError
-from seq2seq.evaluation.metrics import make_metric
+from seq2seq.evaluation.scorers import make_metric
 from seq2seq.export.export import _named_files
 from seq2seq.inference.int8 import quantize_decoder
 from seq2seq.model_directory.derived_files import DECODER_FILE, SHORTLIST_FILE

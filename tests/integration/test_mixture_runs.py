@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from seq2seq.config import FilterConfig
+from seq2seq.config import CorpusConfig, FilterConfig
+from seq2seq.corpora import open_corpus
+from seq2seq.corpora.filters import measure_length_ratio
 from seq2seq.data.batching import plan_batches
 from seq2seq.data.encoded import EncodedCorpus
 from seq2seq.data.tokenizer import Tokenizer
@@ -116,12 +118,13 @@ def test_metadata_tells_what_each_part_gave(corpus, whole):
         assert fact == {
             "name": str(corpus / f"{name}.tsv"), "read": size + empty, "kept": size,
             "dropped": {"empty side": 1} if empty else {}, "source_tokens": source, "target_tokens": target,
+            "length_ratios": [measure_length_ratio(open_corpus(CorpusConfig(tsv=str(corpus / f"{name}.tsv"))))],
             "share": pytest.approx(SHARES[name]),
         }  # fmt: skip
     source, target = tokens("valid", "small")
     assert facts["valid"] == {
         "name": f"{corpus / 'valid.tsv'}, {corpus / 'small.tsv'}", "read": 19, "kept": 18,
-        "dropped": {"side without tokens": 1}, "source_tokens": source, "target_tokens": target,
+        "dropped": {"side without tokens": 1}, "source_tokens": source, "target_tokens": target, "length_ratios": [],
     }  # fmt: skip
 
 

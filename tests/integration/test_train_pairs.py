@@ -114,7 +114,7 @@ def test_files_are_left_where_they_are(tmp_path):
 def test_white_space_that_a_tsv_cannot_hold_is_said(tmp_path):
     with pytest.warns(UserWarning, match="1 of 201 pairs has tabs, line breaks or broken characters"):
         plan_pairs([("two\nlines", "zwei\tSpalten"), *PAIRS], tmp_path)
-    with pytest.raises(CorpusError, match=r"languages: expected two different ISO 639 codes, .*found en"):
+    with pytest.raises(CorpusError, match=r"languages: expected two different languages, .*found en"):
         plan_pairs(PAIRS, tmp_path, languages="en")
 
 

@@ -155,8 +155,6 @@ def test_unknown_key_like_no_other_has_no_suggestion() -> None:
         ({"training": {"schedule": {"factor": 1}}}, "training.schedule.factor", "1"),
         ({"tokenizer": {"user_defined_symbols": "ab"}}, "tokenizer.user_defined_symbols", "'ab'"),
         ({"data": {**DATA, "filters": {"max_ratio": 1.0}}}, "data.filters.max_ratio", "1.0"),
-        ({"data": {**DATA, "target_language": "German"}}, "data.target_language", "'German'"),
-        ({"data": {**DATA, "source_language": "EN"}}, "data.source_language", "'EN'"),
         ({"data": {**DATA, "valid": {"fraction": 0.6}}}, "data.valid.fraction", "0.6"),
         ({"data": {**DATA, "valid": {"fraction": 0}}}, "data.valid.fraction", "0"),
         ({"data": {**DATA, "valid": {"pairs": 0}}}, "data.valid.pairs", "0"),

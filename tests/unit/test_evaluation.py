@@ -8,8 +8,10 @@ import sys
 import warnings
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from sacrebleu.metrics import BLEU, CHRF, TER
+from sacrebleu.tokenizers import tokenizer_spm
 
 from seq2seq.corpora.languages import detect_cjk_language
 from seq2seq.errors import EvaluationError, MissingExtraError
@@ -85,8 +87,10 @@ def test_equals_the_sacrebleu_command(tmp_path, hypotheses, references, language
     for theirs, ours in zip(json.loads(resampled.stdout), scores, strict=True):
         assert round(ours.score, 10) == theirs["score"]
         assert theirs["signature"] == ours.signature
-        assert (ours.low + ours.high) / 2 == pytest.approx(theirs["confidence_mean"], abs=1e-5)
-        assert (ours.high - ours.low) / 2 == pytest.approx(theirs["confidence_var"], abs=1e-5)
+        assert "bs:1000|seed:12345|" in ours.signature
+        assert (ours.high - ours.low) / 2 == pytest.approx(theirs["confidence_var"], abs=1e-5), "of percentiles, too"
+        assert 0 <= ours.low < ours.high
+        assert ours.name == "TER" or ours.high <= 100
 
 
 def test_ter_is_the_share_of_words_to_edit_and_falls():
@@ -111,22 +115,42 @@ def test_almost_worthless_translations_have_an_interval():
     assert ter.low < ter.high
 
 
-def test_samples_scored_one_by_one_give_the_same_interval(monkeypatch):
-    """What is done where sacreBLEU fails on its own samples, on texts where it does not."""
-    expected = score_texts(HYPOTHESES, REFERENCES)
-    for metric in (BLEU, CHRF, TER):
+def test_intervals_are_percentiles_of_samples_scored_one_by_one():
+    rows = np.random.default_rng(12345).choice(len(HYPOTHESES), size=(1000, len(HYPOTHESES)))
+    for ours, metric in zip(score_texts(HYPOTHESES, [REFERENCES, OTHERS]), (BLEU(), CHRF(), TER()), strict=True):
+        scores = [
+            metric.corpus_score(
+                [HYPOTHESES[i] for i in row], [[lines[i] for i in row] for lines in (REFERENCES, OTHERS)]
+            )
+            for row in rows
+        ]
+        below, above = ([score.score < end for score in scores] for end in (ours.low - 1e-4, ours.high + 1e-4))
+        assert 0 <= np.mean(below) <= 0.025
+        assert 0.975 <= np.mean(above) <= 1
+        near = np.percentile([score.score for score in scores], [2.5, 97.5], method="nearest")
+        assert (ours.low, ours.high) == pytest.approx(near, rel=1e-5)
 
-        def fail_to_resample(self, hypotheses, references, n_bootstrap=1, score=metric.corpus_score):
-            result = score(self, hypotheses, references, n_bootstrap)
-            if n_bootstrap > 1:
-                raise TypeError("don't know how to coerce float32 and float")
-            return result
 
-        monkeypatch.setattr(metric, "corpus_score", fail_to_resample)
-    for ours, theirs in zip(score_texts(HYPOTHESES, REFERENCES), expected, strict=True):
-        assert (ours.score, ours.signature) == (theirs.score, theirs.signature)
-        assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-5)
-        assert ours.low < ours.high
+@pytest.mark.parametrize(
+    ("hypotheses", "references"),
+    [
+        (REFERENCES, REFERENCES),
+        (REFERENCES[:1], REFERENCES[:1]),
+        (["x y z"] * 5, REFERENCES[:5]),
+        ([*REFERENCES[:11], "x"], REFERENCES),
+        (["a"], ["b c d e f g"]),
+        (["zz " * 30, "ab cd"], ["", "ab cd"]),
+        (["a b c d e f", "a b c d"], ["a b", "a b c d"]),
+    ],
+    ids=["all right", "one", "all wrong", "one wrong", "short", "nothing to say", "too long"],
+)
+def test_intervals_stay_within_the_scale(hypotheses, references):
+    for score in score_texts(hypotheses, references):
+        assert 0 <= score.low <= score.high
+        assert score.score >= 0
+        if score.name != "TER":
+            assert max(score.high, score.score) <= 100
+        assert "|bs:1000|" in score.signature
 
 
 def test_default_signature_is_cased_13a():
@@ -161,9 +185,99 @@ def test_unequal_numbers_are_an_error():
             score_texts([], nothing)
 
 
-def test_a_language_is_a_code():
-    with pytest.raises(EvaluationError, match=r"language 'zh-CN': expected two or three small letters"):
-        score_texts(*CHINESE, language="zh-CN")
+@pytest.mark.parametrize(
+    ("languages", "tokenizer", "ter"),
+    [
+        ("zh ZH zh-CN zh_Hans zho_Hant cmn Chinese yue wuu_Hans", "zh", "tok:tercom|norm:yes|punct:yes|asian:yes"),
+        ("th tha th-TH tha_Thai Thai lo km khm_Khmr Burmese mya_Mymr bo dz jv-Java ban_Bali shn", "char",
+         "tok:tercom-char|norm:yes|punct:yes|asian:yes"),
+        ("de German deu_Latn jv jav_Latn zh-Latn vi ar_Arab hi fj nds", "13a", "tok:tercom|norm:no|punct:yes|asian:no"),
+    ],
+)  # fmt: skip
+def test_a_language_selects_the_tokenizers(languages, tokenizer, ter):
+    for language in (*languages.split(), None) if tokenizer == "13a" else languages.split():
+        bleu, _, edits = score_texts(["a b c d"], ["a b c d"], False, language=language)
+        assert f"|tok:{tokenizer}|" in bleu.signature, language
+        assert ter in edits.signature, language
+
+
+@needs_mecab
+def test_japanese_and_korean_by_other_names():
+    for language, tokenizer in (
+        ("jpn", "ja-mecab"),
+        ("Japanese", "ja-mecab"),
+        ("kor_Hang", "ko-mecab"),
+        ("ko-KR", "ko-m"),
+    ):
+        (bleu,) = score_texts(["a b"], ["a b"], False, language=language, metrics=("BLEU",))
+        assert f"|tok:{tokenizer}" in bleu.signature
+
+
+def test_an_unknown_language_has_a_hint():
+    with pytest.raises(EvaluationError, match=r"unknown language 'jp'. Did you mean 'ja' \(Japanese\)\?"):
+        score_texts(*CHINESE, language="jp")
+
+
+THAI = (["ครูซื้อหนังสือเล่มหนึ่ง", "หมาสองตัวกำลังนอน", "ต้นไม้ใหญ่มาก"], ["ครูซื้อหนังสือหนึ่งเล่ม", "หมาสองตัวนอนหลับ", "ต้นไม้ต้นนี้ใหญ่มาก"])
+BURMESE = (["ဆရာသည်စာအုပ်တစ်အုပ်ဝယ်သည်။"], ["ဆရာကစာအုပ်တစ်အုပ်ဝယ်ခဲ့သည်။"])
+KHMER = (["គ្រូទិញសៀវភៅមួយក្បាល"], ["គ្រូទិញសៀវភៅមួយ"])
+JAVANESE = (["ꦒꦸꦫꦸꦠꦸꦏꦸꦧꦸꦏꦸ"], ["ꦒꦸꦫꦸꦠꦸꦏꦸꦧꦸꦏꦸꦱꦶꦗꦶ"])
+
+
+@pytest.mark.parametrize(
+    ("texts", "script", "language"),
+    [(THAI, "Thai", "th"), (BURMESE, "Burmese", "my"), (KHMER, "Khmer", "km"), (JAVANESE, "Javanese", "jv-Java")],
+)
+def test_text_without_spaces_is_scored_by_characters(texts, script, language):
+    with pytest.warns(UserWarning, match=f"look {script}, .* 13a .*--bleu-tokenizer char"):
+        blind = score_texts(*texts, False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores = score_texts(*texts, False, language=language)
+        (chosen,) = score_texts(*texts, False, tokenizer="char", metrics=["BLEU"])
+    assert blind[0].score < 1
+    assert blind[2].score >= 60
+    assert 20 < scores[0].score == chosen.score < 100
+    assert scores[1] == blind[1]
+    assert scores[2].score < 60
+    # TER of the characters as words.
+    spaced = [[" ".join(line) for line in lines] for lines in texts]
+    assert scores[2].score == TER().corpus_score(spaced[0], [spaced[1]]).score
+
+
+@pytest.mark.parametrize("tokenizer", ["13a", "char", "intl", "none", "zh"])
+def test_a_tokenizer_can_be_chosen(tokenizer):
+    (bleu,) = score_texts(HYPOTHESES, REFERENCES, False, language="ja", metrics=("BLEU",), tokenizer=tokenizer)
+    expected = BLEU(tokenize=tokenizer)
+    assert bleu.score == expected.corpus_score(HYPOTHESES, [REFERENCES]).score
+    assert bleu.signature == str(expected.get_signature())
+
+
+def test_an_unknown_tokenizer_is_refused():
+    with pytest.raises(
+        EvaluationError, match=r"unknown BLEU tokenizer 'chars'. Did you mean 'char'\? Accepted: 13a, char"
+    ):
+        score_texts(HYPOTHESES, REFERENCES, tokenizer="chars")
+
+
+def test_a_tokenizer_that_cannot_be_downloaded(monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr(tokenizer_spm, "download_file", fail)
+    monkeypatch.setattr(tokenizer_spm.os.path, "exists", lambda path: False)
+    with pytest.raises(EvaluationError, match=r"needs .*flores200\S+, .*failed: no network. .*tokenizer char"):
+        score_texts(HYPOTHESES, REFERENCES, tokenizer="flores200")
+
+
+def test_small_sets_are_said_to_be_small():
+    pairs = list(zip(HYPOTHESES, REFERENCES, strict=True))
+    report = evaluate(Echo(), pairs, bootstrap=False)
+    assert report.note.startswith("12 sentences are too few for conclusions: with fewer than 100")
+    assert report.note in report._repr_html_()
+    assert report.as_dict()["note"] == report.note
+    assert evaluate(Echo(), pairs[:1], bootstrap=False).note.startswith("1 sentence is too few")
+    assert evaluate(Echo(), pairs * 9, bootstrap=False).note == ""
 
 
 def test_missing_mecab_says_what_to_install(monkeypatch):
@@ -263,7 +377,11 @@ def test_mistakes_are_found_before_translating():
     with pytest.raises(EvaluationError, match="unknown metric"):
         evaluate(translator, [("a", "b")], metrics=("METEOR",))
     with pytest.raises(EvaluationError, match="language"):
-        evaluate(translator, [("a", "b")], language="German")
+        evaluate(translator, [("a", "b")], language="Germn")
+    with pytest.raises(EvaluationError, match="unknown BLEU tokenizer"):
+        evaluate(translator, [("a", "b")], tokenizer="13b")
+    with pytest.raises(EvaluationError, match="sources: expected one sentence per line, found SGML"):
+        evaluate(translator, [('<srcset setid="own">', "b"), ("<doc>", "c")])
     assert translator.calls == 0
 
 

@@ -7,6 +7,7 @@ import pytest
 from seq2seq.config import FilterConfig
 from seq2seq.corpora import SentencePair, filters
 from seq2seq.corpora.filters import FilterReport, filter_pairs
+from seq2seq.corpora.readers import Mixture
 
 OFF = {"drop_empty": False, "drop_duplicates": False, "max_characters": None, "max_ratio": None}
 
@@ -94,6 +95,58 @@ def test_ratio_names_its_value() -> None:
     assert run([("s" * 26, "t" * 10)], max_ratio=2.5)[1].dropped == {"length ratio over 2.5": 1}
 
 
+def texts(source: int, target: int, count: int) -> list[tuple[str, str]]:
+    """Different pairs with as many characters on each side, give or take a few."""
+    return [("s" * (source + place % 3), f"{place:03}".ljust(target, "t")) for place in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [(60, 15), (15, 60), (90, 20), (66, 14), (120, 24), (30, 30), (33, 28), (40, 100)],
+    ids=["en-zh", "zh-en", "en-ja", "de-zh", "fi-yue", "en-de", "de-nl", "zh-km"],
+)
+@pytest.mark.parametrize("count", [10, 300])
+def test_the_usual_ratio_of_a_corpus_is_no_reason_to_drop_its_pairs(source: int, target: int, count: int) -> None:
+    good = texts(source, target, count)
+    bad = [(target_side * 30, source_side[:2]) for source_side, target_side in good[: 3 * count // 10]]
+    for pairs in (good, bad + good, good + bad):
+        kept, report = run(pairs, max_ratio=4.0)
+        assert kept == good
+        assert report.dropped.total() == len(pairs) - len(good)
+        (ratio,) = report.length_ratios
+        assert ratio == pytest.approx(target / source, rel=0.25)
+
+
+def test_both_directions_drop_the_same_pairs() -> None:
+    pairs = [*texts(60, 15, 50), ("a" * 90, "b" * 5), ("a" * 30, "b" * 40), ("a" * 22, "b" * 2), ("a" * 30, "b" * 2)]
+    there, report = run(pairs, max_ratio=4.0)
+    back, _ = run([(target, source) for source, target in pairs], max_ratio=4.0)
+    assert [(source, target) for target, source in back] == there
+    assert 0 < report.dropped["length ratio over 4"] < 4
+    assert f"length ratio over 4 (usual: {report.length_ratios[0]:.2f} target characters" in str(report)
+
+
+def test_a_few_pairs_do_not_justify_themselves() -> None:
+    assert run(texts(60, 10, 2), max_ratio=4.0)[1].dropped == {"length ratio over 4": 2}
+    assert filters.usual_length_ratio([]) == filters.usual_length_ratio(texts(5, 19, 100)) == 1.0
+    assert filters.usual_length_ratio([("", "t" * 40), ("s" * 40, " ")] * 50) == 1.0, "blank sides have no ratio"
+
+
+def test_each_part_of_a_mixture_has_its_own_ratio() -> None:
+    dense, spaced = texts(60, 15, 40), texts(40, 41, 60)
+    report = FilterReport()
+    mixture = Mixture([[SentencePair(*pair, "") for pair in part] for part in (dense, spaced)])
+    kept = [pair[:2] for pair in filter_pairs(mixture, FilterConfig(**{**OFF, "max_ratio": 2.0}), report)]
+    assert kept == dense + spaced
+    assert report.length_ratios == [pytest.approx(0.246, abs=0.005), 1.0]
+
+
+def test_a_ratio_is_measured_only_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filters, "usual_length_ratio", None)
+    kept, report = run(texts(60, 10, 3))
+    assert (len(kept), report.length_ratios) == (3, [])
+
+
 def test_duplicates_drop_later_exact_repetitions() -> None:
     pairs = [("a", "b"), ("a", "c"), ("b", "a"), ("a", "b"), ("a", "b"), ("a", "b "), ("ab", ""), ("", "ab")]
     kept, report = run(pairs, drop_duplicates=True)
@@ -132,6 +185,7 @@ def test_cleaning_comes_before_lengths_ratios_and_duplicates() -> None:
 
 def test_first_reason_counts() -> None:
     long = "x" * 40
+    usual = texts(30, 30, 5)
     pairs = [
         ("", long),  # blank, too long, ratio
         (long, "y"),  # too long, ratio
@@ -141,9 +195,10 @@ def test_first_reason_counts() -> None:
         ("", long),  # blank again, though a repetition
         (long, "y"),
         ("x" * 30, "y"),
+        *usual,
     ]
     kept, report = run(pairs, drop_empty=True, max_characters=35, max_ratio=4.0, drop_duplicates=True)
-    assert kept == [("ok", "gut")]
+    assert kept == [("ok", "gut"), *usual]
     assert report.dropped == {
         "empty side": 2,
         "over 35 characters": 2,

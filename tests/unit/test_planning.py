@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from seq2seq.config import CorpusConfig, dump_config, parse_config_text
+from seq2seq.config import CorpusConfig, FilterConfig, dump_config, parse_config_text
 from seq2seq.config.corpus import ValidConfig
 from seq2seq.config.data import DataConfig
 from seq2seq.config.loading import flatten, override_values
@@ -195,7 +195,8 @@ def test_bleu_decides_where_it_tells():
     no_blanks = survey_of(29_000, target_words=30_000)
     assert metric(survey_of(100)) == "bleu"
     assert metric(many) == metric(no_blanks, target_language="zh") == "bleu"
-    assert metric(no_blanks) == metric(no_blanks, target_language="th") == "loss"
+    assert metric(no_blanks, target_language="th") == metric(no_blanks, target_language="Khmer") == "bleu"
+    assert metric(no_blanks) == metric(no_blanks, target_language="de") == "loss"
 
 
 def test_languages_that_share_no_letters_have_a_vocabulary_each():
@@ -224,10 +225,13 @@ def test_the_plan_has_a_value_for_each_amount_of_text():
     assert all(math.isfinite(value) for row in PLAN.values() for value in row)
 
 
-def test_length_ratios_are_measured_by_the_corpus(tmp_path):
+def test_pairs_of_a_dense_script_are_kept(tmp_path):
     file = tmp_path / "pairs.tsv"
-    file.write_text("".join(f"{number:>6} is a number.\t{number:>4}\n" for number in range(50)), encoding="utf-8")
+    lines = (
+        f"This is the sentence with number {number:>6}, and another.\t第{number}句话在这里\n" for number in range(50)
+    )
+    file.write_text("".join(lines), encoding="utf-8")
     recipe, survey = plan_training(DetectedPairs(CorpusConfig(tsv=str(file)), "en", "zh", "pairs.tsv"))
-    usual = survey.source_characters / survey.target_characters
-    assert recipe.data.filters.max_ratio == pytest.approx(4 * usual, abs=0.06)
-    assert usual > 2
+    assert (survey.pairs, survey.dropped) == (50, "")
+    assert recipe.data.filters == FilterConfig()
+    assert survey.source_characters > 4 * survey.target_characters

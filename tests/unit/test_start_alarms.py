@@ -1,5 +1,6 @@
 """What is said before the first batch, and what it is counted from."""
 
+import subprocess
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,12 +15,13 @@ from seq2seq.training import corpus_checks
 from seq2seq.training.corpus_checks import (
     Overlap,
     VocabularyUse,
-    count_overlap,
+    count_overlaps,
     hash_sentences,
     most_frequent_target,
     vocabulary_use,
 )
 from seq2seq.training.start_alarms import (
+    describe_overlaps,
     overlap_alarm,
     partial_epoch_alarm,
     precision_alarm,
@@ -128,10 +130,12 @@ def test_validation_sentences_that_are_trained_on(encode, monkeypatch):
     train = encode("train", *TRAIN)
     known, other = TRAIN[5], (TRAIN[6][0], "das ist ein anderer")
     valid = encode("valid", known, other, ("a bird sees the man", "ein Vogel"), known)
-    expected = (4, 3, 2)
-    assert count_overlap(EncodedMixture([train]), valid) == expected
+    test = encode("test", TRAIN[0], ("a bird sees the man", "ein Vogel"))
+    expected = [(4, 3, 2), (2, 1, 1)]
+    assert count_overlaps(EncodedMixture([train]), [valid, test]) == expected
+    assert count_overlaps(EncodedMixture([train]), [valid]) == expected[:1]
     monkeypatch.setattr(corpus_checks, "CHUNK_SENTENCES", 7)
-    assert count_overlap(EncodedMixture([encode("more", *TRAIN[:3]), train]), valid) == expected
+    assert count_overlaps(EncodedMixture([encode("more", *TRAIN[:3]), train]), [valid, test]) == expected
 
 
 def test_hashes_tell_sentences_apart_by_their_tokens_and_their_order(encode):
@@ -162,6 +166,42 @@ def test_an_overlap_rings_from_a_share_on(overlap, sides, said):
     if alarm:
         assert said in alarm.text
         assert "--set data.valid='{fraction: 0.02}'" in alarm.text
+
+
+def test_test_sentences_that_are_trained_on_have_a_remedy_that_works(tmp_path):
+    alarm = overlap_alarm(Overlap(3, 2, 1), ["source", "target"], "pair", "test")
+    assert alarm.text.startswith("the source of 2 of 3 test pairs is in the training corpus, and the whole pair of 1:")
+    (tmp_path / "TRAIN").write_text("a b\tx\na\ty\nc d\tz\n")
+    (tmp_path / "TEST").write_text("a\ty\nc d\tw\nnew\tw\n")
+    command = alarm.text[alarm.text.index("awk") :]
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True)
+    assert (tmp_path / "NEW").read_text() == "a b\tx\n"
+    assert overlap_alarm(Overlap(3, 0, 0), ["source", "target"], "pair", "test") is None
+
+
+@pytest.mark.parametrize(
+    ("overlaps", "sides", "said"),
+    [
+        (
+            {"validation": Overlap(500, 3, 1)},
+            ("source", "target"),
+            "3 of 500 validation sources, with the same target 1",
+        ),
+        (
+            {"validation": Overlap(500, 0, 0), "test": Overlap(1000, 1000, 0)},
+            ("source", "target"),
+            "1,000 of 1,000 test sources",
+        ),
+        (
+            {"validation": Overlap(9, 9, 2), "test": Overlap(8, 8, 1)},
+            ("target",),
+            "2 of 9 validation lines; 1 of 8 test lines",
+        ),
+        ({"validation": Overlap(500, 0, 0)}, ("source", "target"), ""),
+    ],
+)
+def test_every_overlap_is_counted_in_the_summary(overlaps, sides, said):
+    assert describe_overlaps(overlaps, SimpleNamespace(sides=sides, corpus_unit="line")) == said
 
 
 def test_the_most_frequent_target(encode, tokenizer, monkeypatch):

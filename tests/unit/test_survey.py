@@ -5,8 +5,8 @@ import gzip
 import pytest
 
 from seq2seq.config import FilterConfig
+from seq2seq.config.languages import language_pair
 from seq2seq.corpora import open_corpus
-from seq2seq.corpora.languages import language_pair
 from seq2seq.corpora.survey import detect_pairs, survey_corpus
 from seq2seq.errors import CorpusError
 
@@ -116,6 +116,11 @@ def test_the_description_says_what_was_found(write):
     assert detect_pairs([write(["abc\txyz", "def\tuvw"])]).description == (
         "pairs.tsv: column 1 (language unknown) to column 2 (language unknown)"
     )
+
+
+def test_sentences_without_spaces_are_no_identifiers(write):
+    found = detect_pairs([write(rows(numbered("It costs {0} yuan, no less."), numbered("价格是{0}元，不能再少。")))])
+    assert (found.corpus.columns, found.source_language, found.target_language) == (None, "en", "zh")
 
 
 def test_languages_that_cannot_be_told_are_none(write):
@@ -270,25 +275,53 @@ def test_two_files_that_do_not_go_together(write):
 @pytest.mark.parametrize(
     ("languages", "hint"),
     [
-        (("en", "eng"), ""),
-        (("en", "Klingon"), " 'Klingon' is none."),
-        (("e", "de"), " 'e' is none."),
-        (("xx", "yy"), " 'xx' is none."),
+        (("en", "eng"), "expected two different languages, e.g. en-de, found en-eng."),
+        (("en", "Klingon"), "unknown language 'Klingon'."),
+        (("e", "de"), "unknown language 'e'."),
+        (("xx", "yy"), "unknown language 'xx'."),
     ],
 )
 def test_wrong_languages(write, languages, hint):
     said = message([write(rows(ENGLISH, GERMAN))], languages=languages)
-    assert said == f"languages: expected two different ISO 639 codes, e.g. en-de, found {'-'.join(languages)}.{hint}"
+    assert said.startswith(f"languages: {hint}")
 
 
-def test_two_languages_in_one_word():
-    assert language_pair("en-de") == ("en", "de")
-    assert language_pair(("zh-Hans", "English")) == ("zh", "en")
-    assert language_pair("mi-tlh") == ("mi", "tlh")
-    with pytest.raises(CorpusError, match=r"found zh-Hans-en\. Leave out scripts and regions: zh-en"):
-        language_pair("zh-Hans-en")
-    with pytest.raises(CorpusError, match=r"found german\.$"):
-        language_pair("german")
+@pytest.mark.parametrize(
+    ("given", "codes"),
+    [
+        ("en-de", ("en", "de")),
+        ("EN-DE", ("en", "de")),
+        ("zh-Hans-en", ("zh", "en")),
+        ("en-zh-Hans", ("en", "zh")),
+        ("pt-BR-en", ("pt", "en")),
+        ("en-pt-BR", ("en", "pt")),
+        ("zh-Hant-TW-pt-BR", ("zh", "pt")),
+        ("eng_Latn-deu_Latn", ("en", "de")),
+        ("German-English", ("de", "en")),
+        ("mi-tlh", ("mi", "tlh")),
+        (("zh-Hans", "English"), ("zh", "en")),
+    ],
+)
+def test_two_languages_in_one_word(given, codes):
+    assert language_pair(given) == codes
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("german", "expected two different languages, e.g. en-de; found german"),
+        ("de-deu", "expected two different languages, e.g. en-de, found de-deu"),
+        ("xx-yy", "unknown language 'xx'"),
+        ("en-jp", "unknown language 'jp'. Did you mean 'ja'"),
+        ("pt-br-en", "expected two different languages, e.g. en-de, with _ within a code of several parts"),
+        ("", "expected two different languages"),
+        ("en-", "unknown language ''"),
+    ],
+)
+def test_no_two_languages(given, said):
+    with pytest.raises(CorpusError) as caught:
+        language_pair(given)
+    assert str(caught.value).startswith(f"languages: {said}")
 
 
 def test_a_survey_counts_what_the_filters_keep(write):

@@ -1,6 +1,5 @@
 """Validation during training, with given translations."""
 
-from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -48,12 +47,16 @@ def make(tmp_path):
 
 
 @pytest.mark.parametrize(("language", "tokenizer"), [("zh", "zh"), ("de", "13a")])
-def test_bleu_splits_words_as_the_target_language_asks(make, language, tokenizer):
+def test_bleu_splits_words_as_the_target_language_asks(make, monkeypatch, language, tokenizer):
+    said = []
+    monkeypatch.setattr(Display, "print", lambda self, text: said.append(text))
     validator = make(language)
     validator.translator = Parrot()
     expected = BLEU(tokenize=tokenizer).corpus_score(HYPOTHESES, [REFERENCES]).score
-    with pytest.warns(UserWarning, match="language") if language == "de" else nullcontext():
-        assert validator.bleu() == pytest.approx(expected)
+    assert validator.bleu() == pytest.approx(expected)
+    assert len(said) == (tokenizer == "13a"), "once, before training"
+    assert all("validation: the references look Chinese" in text for text in said)
+    assert all(text.endswith("--set data.target_language=zh") for text in said)
 
 
 def test_bleu_is_of_the_likeliest_translations(make):
@@ -95,10 +98,10 @@ def test_sentences_that_do_not_fit_at_once_are_said_once_and_translated(make, mo
 
 
 def test_what_bleu_needs_is_missed_before_training(make, monkeypatch):
-    def missing(tokenize):
+    def missing(tokenize, force):
         raise RuntimeError("no MeCab")
 
-    monkeypatch.setattr("seq2seq.evaluation.metrics.BLEU", missing)
+    monkeypatch.setattr("seq2seq.evaluation.scorers.SampledBLEU", missing)
     with pytest.raises(MissingExtraError, match="needs the package 'MeCab', which is not installed"):
         make("ja")
     make("ja", validation={"compute_bleu": False})

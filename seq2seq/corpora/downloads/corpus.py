@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import yaml
 
 from seq2seq.config.corpus import SIDES
+from seq2seq.config.languages import language_code
 from seq2seq.corpora.downloads.catalogue import AlignedSplit
 from seq2seq.corpora.downloads.splits import SPLITS, SplitReport, write_splits
-from seq2seq.corpora.languages import language_code
 from seq2seq.corpora.lines import read_lines
 from seq2seq.errors import CorpusError
 from seq2seq.plurals import pluralize

@@ -1,0 +1,155 @@
+"""Texts that should not be scored as they are: markup, subwords, tokenized text, scripts without spaces, tiny sets."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from seq2seq.corpora.languages import UNSPACED_SCRIPTS, detect_cjk_language, detect_unspaced_script
+from seq2seq.errors import EvaluationError
+from seq2seq.evaluation.tokenizers import DEFAULT_TOKENIZER
+from seq2seq.text.cleaning import clean
+
+SMALL_SET = 100  # sentences
+MIN_SHARE = 0.1  # of the lines, that subwords are in: text about subwords has fewer
+MIN_TOKENIZED, MIN_TOKENIZED_LINES = 0.5, 10  # of the lines with a full stop or comma; number of lines
+MIN_TAG_LINES = 2
+
+TAG_END = r"[^<>]*>\s*(?:$|<)"  # a sentence about a tag says more behind it
+# The first line of a document in markup, by the name of its kind.
+DOCUMENTS = {
+    "SGML of an evaluation campaign": re.compile(
+        rf"\s*<(?:!doctype\s+)?(?:srcset|refset|tstset|mteval)\b{TAG_END}", re.I
+    ),
+    "a TMX translation memory": re.compile(rf"\s*<(?:!doctype\s+)?tmx\b{TAG_END}", re.I),
+    "XLIFF": re.compile(rf"\s*<xliff\b{TAG_END}", re.I),
+    "HTML": re.compile(rf"\s*<(?:!doctype\s+html|html)\b{TAG_END}", re.I),
+    "XML": re.compile(r"\s*<\?xml\s+version\b", re.I),
+}
+TAG_LINE = re.compile(
+    r"\s*</?(?:seg|doc|hl|p|tu|tuv|tmx|url|keywords|talkid|speaker|title|description|reviewer|translator|srcset|refset|"
+    r"tstset)\b[^<>]*>",
+    re.I,
+)
+EXTRACT_SEGMENTS = r"sed -n 's:.*<seg[^>]*>\(.*\)</seg>.*:\1:p' FILE > NEW"
+
+
+class Subwords(NamedTuple):
+    """A way to mark subwords: its name, what a line with it has, and the command that joins them."""
+
+    name: str
+    mark: re.Pattern[str]
+    join: str
+
+
+SUBWORDS = (
+    Subwords("'@@', of subword-nmt", re.compile(r"\S@@(?: |$)"), "sed -E 's/@@( |$)//g' FILE > NEW"),
+    Subwords("'▁', of SentencePiece", re.compile("(?:^| )▁"), "sed 's/ //g; s/▁/ /g; s/^ //' FILE > NEW"),
+    Subwords("'##', of WordPiece", re.compile(r"\w ##\w"), "sed 's/ ##//g' FILE > NEW"),
+    Subwords("'￭', of the OpenNMT tokenizer", re.compile("￭"), "sed -E 's/ ?￭ ?//g' FILE > NEW"),
+)
+# A space before a full stop or comma, not before the marks that have one in French; or what Moses makes of marks.
+TOKENIZED = re.compile(r"\S [.,](?: |$)|&(?:quot|apos|amp|#91|#93|#124);|\S @-@ \S")
+PUNCTUATED = re.compile(r"[.,](?:\s|$)|&(?:quot|apos|amp|#91|#93|#124);|@-@")
+
+
+def check_no_document(lines: Sequence[str], what: str) -> None:
+    """Raise `EvaluationError` if lines are a document in markup; `what` names them, as a file or `references`."""
+    first = next((line for line in lines if line.strip()), "")
+    found = next((kind for kind, start in DOCUMENTS.items() if start.match(first)), None)
+    if found is None:
+        return
+    segments = any(re.search(r"<seg\b", line, re.I) for line in lines)
+    remedy = f" Extract its segments first: {EXTRACT_SEGMENTS}." if segments else ""
+    raise EvaluationError(f"{what}: expected one sentence per line, found {found}: {first.strip():.60}.{remedy}")
+
+
+def text_warnings(
+    texts: Sequence[str], what: str, tokenizer: str | None = None, in_training: bool = False
+) -> list[str]:
+    """What makes scores of texts meaningless, with remedies; [] if nothing does.
+
+    Args:
+        texts: Hypotheses or references.
+        what: Their name.
+        tokenizer: BLEU's, if it is chosen: `none` is for tokenized text.
+        in_training: Whether training scores them, which has other options than evaluation.
+    """
+    lines = [line for line in texts if line.strip()]
+    found = []
+    tagged = _matching(lines, TAG_LINE.match)
+    if len(tagged) >= MIN_TAG_LINES:
+        found.append(
+            f"{len(tagged):,} of {len(texts):,} {what} are tags of markup, such as {tagged[0].strip():.40}, which "
+            f"count as words. Extract the sentences first; of segments: {EXTRACT_SEGMENTS}"
+        )
+    for kind in SUBWORDS:
+        marked = _matching(lines, kind.mark.search)
+        if marked and len(marked) >= MIN_SHARE * len(lines):
+            found.append(
+                f"{len(marked):,} of {len(texts):,} {what} are cut into subwords ({kind.name}), which count as words. "
+                f"Join them first: {kind.join}"
+            )
+    if not found and tokenizer != "none" and (warning := _tokenized_warning(lines, what, in_training)):
+        found.append(warning)
+    return found
+
+
+def cleaning_warning(hypotheses: Sequence[str], sets: Sequence[Sequence[str]]) -> str | None:
+    """A warning if cleaning, as of what models and filters see, changes any hypothesis or reference."""
+    changed = [sum(clean(line) != line for line in lines) for lines in (hypotheses, *sets)]
+    if not any(changed):
+        return None
+    return (
+        f"{changed[0]:,} of {len(hypotheses):,} hypotheses and {sum(changed[1:]):,} of {sum(map(len, sets)):,} references "
+        "have white space other than spaces, invisible or control characters, or are not in Unicode NFC. Both are "
+        "scored as models see text: white space is a space, and what is invisible is left out"
+    )
+
+
+def _matching(lines: Sequence[str], holds: Callable[[str], object]) -> list[str]:
+    return [line for line in lines if holds(line)]
+
+
+def _tokenized_warning(lines: Sequence[str], what: str, in_training: bool) -> str | None:
+    tokenized, punctuated = _matching(lines, TOKENIZED.search), _matching(lines, PUNCTUATED.search)
+    if len(tokenized) < max(MIN_TOKENIZED * len(punctuated), MIN_TOKENIZED_LINES):
+        return None
+    on_purpose = "" if in_training else ". For tokenized text as it is: --bleu-tokenizer none"
+    return (
+        f"{len(tokenized):,} of {len(lines):,} {what} look tokenized, such as '{tokenized[0].strip():.40}'. Scores "
+        "compare with those of others on plain text only: undo the tokenization first, e.g. with Moses's "
+        f"detokenizer.perl or sacremoses{on_purpose}"
+    )
+
+
+def script_warning(references: Sequence[str], tokenizer: str, in_training: bool = False) -> str | None:
+    """A warning if references are in a script without spaces, or Korean, and BLEU's tokenizer is 13a."""
+    if tokenizer != DEFAULT_TOKENIZER:
+        return None
+    language = detect_cjk_language(references)
+    name, advised = {"zh": "Chinese", "ja": "Japanese", "ko": "Korean"}.get(language or ""), language
+    option = {"zh": "zh", "ja": "ja-mecab", "ko": "ko-mecab"}.get(language or "", "char")
+    if name is None:
+        name = detect_unspaced_script(references)
+        if name is None:
+            return None
+        advised = UNSPACED_SCRIPTS[name][1]
+    spaces = "" if name == "Korean" else " It takes what stands between two spaces for one word."
+    if in_training:
+        say = f"Say what they are: --set data.target_language={advised}" if advised else "Set validation.metric=loss"
+    else:
+        given = f"--target-language {advised} (data.target_language in a recipe, language='{advised}' in Python)"
+        say = f"Say what they are: {given}; or choose" if advised else "Choose"
+        say += f" a tokenizer: --bleu-tokenizer {option} (tokenizer='{option}' in Python). chrF2 needs none"
+    return f"the references look {name}, and BLEU's tokenizer 13a is not made for it.{spaces} {say}"
+
+
+def small_set_note(sentences: int) -> str:
+    """What to think of scores of few sentences; "" for a set of usual size."""
+    if sentences >= SMALL_SET:
+        return ""
+    count = "1 sentence is" if sentences == 1 else f"{sentences} sentences are"
+    return (
+        f"{count} too few for conclusions: with fewer than {SMALL_SET}, scores change by several points with the "
+        "choice of sentences, and the intervals are too narrow. Test sets usually have 500 or more"
+    )
