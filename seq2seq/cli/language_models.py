@@ -8,10 +8,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from seq2seq.cli.arguments import TextArguments, check_texts, texts_or_input
 from seq2seq.cli.console import (
     check_writable,
     import_tensorflow,
-    input_lines,
     open_output,
     print_stdout,
     progress_bar,
@@ -83,6 +83,7 @@ def _check_search(search: Mapping[str, Any]) -> None:
 
 def perplexity(
     model: Model,
+    texts: TextArguments = None,
     input_file: Annotated[
         Path | None,
         typer.Option("--input", "-i", metavar="FILE", help="Text, one sentence per line; stdin by default."),
@@ -96,14 +97,15 @@ def perplexity(
     """
     from seq2seq.model_directory.directory import load_recipe
 
+    check_texts(texts, input_file)
     load_recipe(model, LanguageModelConfig)  # a wrong folder is an error before TensorFlow is loaded
     import_tensorflow()
     from seq2seq.inference.text_generator import TextGenerator
 
     generator = TextGenerator.load(model, precision, on_warning=warn)
-    with input_lines(input_file, "Type sentences, one per line") as read:
+    with texts_or_input(texts, input_file, "Type sentences, one per line") as read:
         lines = list(read)
-    with progress_bar(f"measuring {input_file or 'stdin'}", len(lines)) as advance:
+    with progress_bar(f"measuring {input_file or 'text'}", len(lines)) as advance:
         report = generator.perplexity(lines, on_progress=advance)
     if as_json:
         write_json(report.as_dict())

@@ -2,17 +2,16 @@
 
 import time
 from pathlib import Path
-from shlex import quote
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from seq2seq.bulk.shard import Shard
+from seq2seq.cli.arguments import check_texts, texts_or_input
 from seq2seq.cli.console import (
     InputLines,
     check_writable,
     import_tensorflow,
-    input_lines,
     open_output,
     print_stderr,
     progress_bar,
@@ -31,15 +30,20 @@ if TYPE_CHECKING:
     from seq2seq.config import SearchOptions
     from seq2seq.inference.translator import Translator
 
-# The options after `--` are the engine's.
-CONTEXT_SETTINGS = {"allow_extra_args": True}
 BULK_PANEL = "Bulk translation"
 
 
 @with_search_options()
 def translate(
-    context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")],
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SENTENCE]...",
+            help="Sentences in place of --input. With --engine apache-beam: its pipeline options, after `--`.",
+            show_default=False,
+        ),
+    ] = None,
     input_file: Annotated[
         Path | None,
         typer.Option("--input", "-i", metavar="FILE", help="Text, one or more sentences per line; stdin by default."),
@@ -90,7 +94,8 @@ def translate(
         ),
     ] = "local",
 ) -> None:
-    """Translate text. Line N of the output answers line N of the input; a blank line stays blank.
+    """Translate sentences given as arguments, or lines of a file or stdin. Line N of the output answers line N of the
+    input; a blank line stays blank.
 
     At a terminal, each line is translated as it is entered. A line may hold several sentences. The last lines on stderr
     name the lines of several sentences, the characters that the model does not know, the speed, and the lines to check:
@@ -109,12 +114,8 @@ def translate(
         raise ConfigError(
             f"--format text has one translation per line, and --n-best is {n_best}. Use --format tsv or jsonl."
         )
-    if context.args and engine == "local":
-        first = context.args[0]
-        raise ConfigError(
-            f"unexpected argument {first!r}. To translate a file: -i {quote(first)}; a sentence: echo '...' | seq2seq "
-            f"translate {quote(str(model))}."
-        )
+    if engine == "local":
+        check_texts(texts, input_file)
     files = _files(input_file, output_file, shard, engine)
     if files is not None:
         check_writable(files[1], inputs=files[0])
@@ -130,14 +131,12 @@ def translate(
     output_format = output_format or ("tsv" if several else "text")
     if files is None:
         summary = TranslationSummary(low_log_prob(scores, options), translator.source_lines.usual_sentences)
-        loading = time.perf_counter() - start
+        loading, name = time.perf_counter() - start, str(input_file or ("text" if texts else "stdin"))
         with (
-            input_lines(input_file, "Type a sentence and press Enter") as lines,
+            texts_or_input(texts, input_file, "Type a sentence and press Enter") as lines,
             open_output(output_file, inputs=input_file) as written,
         ):
-            _translate_lines(
-                translator, lines, written, options, output_format, str(input_file or "stdin"), summary, quiet
-            )
+            _translate_lines(translator, lines, written, options, output_format, name, summary, quiet)
         if not quiet:
             print_stderr(summary.describe(loading))
         return
@@ -149,7 +148,7 @@ def translate(
         return
     from seq2seq.bulk.apache_beam import translate_on_apache_beam
 
-    print_stderr(f"{job.output}: {pluralize(translate_on_apache_beam(job, context.args), 'line')}")
+    print_stderr(f"{job.output}: {pluralize(translate_on_apache_beam(job, texts or []), 'line')}")
 
 
 def _translate_lines(

@@ -141,8 +141,9 @@ def _tokenizers(config: Config, corpora: Sequence[Corpus], display: Display) -> 
 
     def train(part: TokenizerPart) -> Tokenizer:
         pairs = (pair for corpus in corpora for pair in filter_pairs(corpus, config.corpora.filters, FilterReport()))
+        sentences = (getattr(pair, side) for pair in pairs for side in part.sides)
         with display.spinner(f"training the {part.name} tokenizer"):
-            return Tokenizer.train((getattr(pair, side) for pair in pairs for side in part.sides), options)
+            return Tokenizer.train(sentences, options, lambda text: display.print(f"{part.name}: {text}"))
 
     made = [train(part) if part.file is None else Tokenizer.load(resolve_file(part.file)) for part in parts]
     return Tokenizers(made[0], made[-1])
