@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import UnionType
-from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import yaml
 
@@ -51,8 +51,6 @@ CORE_TYPES: dict[str, tuple[Callable[[str], Any], str, list[str]]] = {
 class _Loader(yaml.SafeLoader):
     """PyYAML follows YAML 1.1, in which `no`, `on` and `y` are truth values, 1:30 is 90 and 2024-01-01 is a date."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
-
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         """A key is always text."""
         values = super().construct_mapping(node, deep)
@@ -63,13 +61,14 @@ class _Loader(yaml.SafeLoader):
         return Unquoted(CORE_TYPES[node.tag.rpartition(":")[2]][0](text), text)
 
 
+_Loader.yaml_implicit_resolvers = {}
 for _name, (_, _pattern, _first) in CORE_TYPES.items():
     _tag = f"tag:yaml.org,2002:{_name}"
     _Loader.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), _first)
     _Loader.add_constructor(_tag, _Loader.construct_unquoted)
 # A key that is not part of version 1.2, and that PyYAML merges all the same.
 _Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"<<\Z"), ["<"])
-_Loader.add_constructor("tag:yaml.org,2002:merge", _Loader.construct_scalar)
+_Loader.add_constructor("tag:yaml.org,2002:merge", lambda loader, node: str(node.value))
 
 
 def load_yaml(text: str | bytes) -> Any:

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.devices.device import set_tf32, set_up_device
 from seq2seq.devices.out_of_memory import BatchSplitter
 from seq2seq.errors import EvaluationError, TokenizerError
+from seq2seq.inference.copies import reduce_with_model
 from seq2seq.inference.results import Hypothesis, make_hypotheses
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.step_sources import Batch, ModelSteps, PrefixSteps
 from seq2seq.layers.custom_gradient import forward_only
 from seq2seq.model_directory.model import Origin, load_language_model, read_origin, saved_model
-from seq2seq.models.base import assign_weights, check_tokenizers, named_weights
+from seq2seq.models.base import check_tokenizers
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.notebook_html import html_facts
 from seq2seq.plurals import pluralize
@@ -162,9 +163,7 @@ class TextGenerator:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For `pickle` and `copy.deepcopy`: graphs are made anew."""
-        weights = named_weights(self.model)
-        parts = (self.tokenizer, self.options, self.on_warning)
-        return _unpickled, (type(self), self.model.get_config(), weights, *parts), {"_origin": self._origin}
+        return reduce_with_model(self, self.tokenizer, self.options, self.on_warning, _origin=self._origin)
 
     @check_arguments()
     def save(self, directory: str | Path) -> None:
@@ -286,12 +285,3 @@ class TextGenerator:
                 done += len(rows)
                 progress(done)
         return found
-
-
-def _unpickled(
-    kind: type[TextGenerator], config: Mapping[str, Any], weights: Mapping[str, np.ndarray], *parts: Any
-) -> TextGenerator:
-    set_up_device()  # before the model takes memory
-    model = LanguageModel.from_config(config)
-    assign_weights(model, weights, Path("pickle"))
-    return kind(model, *parts)

@@ -1,7 +1,7 @@
 """Text in, text out, order kept: tokenize, sort by length, search in batches, detokenize."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import count, islice
@@ -18,6 +18,7 @@ from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.devices.device import search_batch_limits, set_tf32, set_up_device
 from seq2seq.devices.out_of_memory import BatchSplitter
+from seq2seq.inference.copies import reduce_with_model
 from seq2seq.inference.results import Translation, blank_translation, join_segments, join_texts, make_hypotheses
 from seq2seq.inference.searcher import Searcher, length_limits
 from seq2seq.inference.segments import SourceLines, split_line
@@ -25,7 +26,7 @@ from seq2seq.inference.shortlist import Shortlist
 from seq2seq.inference.step_factory import StepSourceFactory
 from seq2seq.inference.step_sources import Batch, StepSource
 from seq2seq.model_directory.model import Origin, load_model, read_origin, saved_model
-from seq2seq.models.base import assign_weights, check_tokenizers, named_weights
+from seq2seq.models.base import check_tokenizers
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.notebook_html import html_facts
 from seq2seq.plurals import pluralize
@@ -127,8 +128,7 @@ class Translator:
         """For `pickle` and `copy.deepcopy`: graphs are made anew, and a language model is read again from disk."""
         files = self.step_sources.shortlist, self.step_sources.folder
         parts = (*self.tokenizers, self.options, *files, self.source_lines, self.on_warning)
-        made_of = type(self), self.model.get_config(), named_weights(self.model), *parts
-        return _unpickled, made_of, {"_origin": self._origin}
+        return reduce_with_model(self, *parts, _origin=self._origin)
 
     @check_arguments()
     def save(self, directory: str | Path) -> None:
@@ -317,15 +317,6 @@ class Translator:
             unknown = [_most_attended(surfaces, weights[t]) for t, token in enumerate(ids) if token == UNK_ID]
             return self.tokenizers.target.decode_with_unknowns(ids, unknown)
         return self.tokenizers.target.decode(ids)
-
-
-def _unpickled(
-    kind: type[Translator], config: Mapping[str, Any], weights: Mapping[str, np.ndarray], *parts: Any
-) -> Translator:
-    set_up_device()  # before the model takes memory
-    model = Seq2Seq.from_config(config)
-    assign_weights(model, weights, Path("pickle"))
-    return kind(model, *parts)
 
 
 def _most_attended(surfaces: Sequence[str], weights: np.ndarray) -> str:

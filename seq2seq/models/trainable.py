@@ -62,9 +62,9 @@ class TrainableModel(keras.Model):
         valid = kwargs.get("validation_data")
         if isinstance(valid, (tuple, list)):
             name = f"{type(self).__name__}.fit: validation_data"
-            *pair, weights = keras.utils.unpack_x_y_sample_weight(valid)
+            source, target, weights = keras.utils.unpack_x_y_sample_weight(valid)
             refuse_weights(name, sample_weight=weights)
-            kwargs["validation_data"] = check_data(name, *pair, self.vocabulary_sizes)
+            kwargs["validation_data"] = check_data(name, source, target, self.vocabulary_sizes)
         return self._with_checked_data("fit", x, y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from seq2seq import Seq2Seq, Translator
+from seq2seq import GenerationOptions, LanguageModel, Seq2Seq, TextGenerator, Translator
 from tests.conftest import randomize
 from tests.toy import pairs, toy_tokenizer
 
@@ -22,6 +22,10 @@ def make(seed=1, optimizer="sgd"):
     model = Seq2Seq(V, V, {"size": 6}, {"units": 8}, {"units": 8}, seed=seed)
     model.compile(optimizer, run_eagerly=True)
     return model
+
+
+def pickled(value):
+    return pickle.loads(pickle.dumps(value))
 
 
 def dataset():
@@ -39,7 +43,7 @@ def saved(path):
 COPIES = {
     "save": saved("m.keras"),
     "deepcopy": lambda model, folder: copy.deepcopy(model),
-    "pickle": lambda model, folder: pickle.loads(pickle.dumps(model)),
+    "pickle": lambda model, folder: pickled(model),
     "weights alone": lambda model, folder: (
         model.save_weights(folder / "m.weights.h5"),
         other := make(seed=9),
@@ -111,9 +115,7 @@ def test_a_checkpoint_of_the_whole_model_does_not_end_fit(tmp_path):
     np.testing.assert_array_equal(keras.models.load_model(tmp_path / "3.keras")((S, T)), model((S, T)))
 
 
-@pytest.mark.parametrize(
-    "way", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))], ids=["deepcopy", "pickle"]
-)
+@pytest.mark.parametrize("way", [copy.deepcopy, pickled])
 def test_a_translator_is_copied_with_its_tokenizers_and_options(way, tmp_path):
     tokenizer = toy_tokenizer()
     model = Seq2Seq(*2 * (tokenizer.vocabulary_size,), {"size": 6}, {"units": 8}, {"units": 8})
@@ -130,3 +132,15 @@ def test_a_translator_is_copied_with_its_tokenizers_and_options(way, tmp_path):
         one.save(tmp_path / name)
     original, copied = ((tmp_path / name / "metadata.json").read_bytes() for name in ("original", "copy"))
     assert copied == original
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, pickled])
+def test_a_text_generator_is_copied(way):
+    tokenizer = toy_tokenizer()
+    model = LanguageModel(tokenizer.vocabulary_size, {"size": 6}, {"units": 8})
+    randomize(model, seed=4, scale=0.7)
+    generator = TextGenerator(model, tokenizer, GenerationOptions(max_length=9))
+    other = way(generator)
+    assert other.options == generator.options
+    lines = [source for source, _ in pairs(3, 1)]
+    assert other.perplexity(lines) == generator.perplexity(lines)
