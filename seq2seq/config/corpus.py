@@ -202,10 +202,12 @@ class ValidConfig(CorpusConfig):
     def remedy(cls, key: str, value: Any) -> str:
         if isinstance(value, (str, list, tuple)):
             return super().remedy(key, value)
-        amount = "fraction=0.02"
+        amount = "fraction: 0.02"
         if isinstance(value, (int, float)) and value > 0:
-            amount = f"fraction={value}" if value < 1 else f"pairs={int(value)}"
-        return f" Validation needs text that is not trained on. To hold it out of data.train: --set {key}.{amount}."
+            amount = f"fraction: {value}" if value < 1 else f"pairs: {int(value)}"
+        return (
+            f" Validation needs text that is not trained on. To hold it out of data.train: --set {key}='{{{amount}}}'."
+        )
 
     @property
     def held_out(self) -> bool:

@@ -67,8 +67,8 @@ def phrasebook_alarm(config: Config) -> Alarm | None:
     return Alarm(
         "phrasebook",
         f"data.train is {train.name(config.sides)}, and data.valid still is the recipe's phrasebook (English-German): "
-        "validation measures other text. Hold out a part of yours: --set data.valid.fraction=0.02, or name a file: "
-        "--set data.valid.tsv=FILE",
+        "validation measures other text. Hold out a part of yours: --set data.valid='{fraction: 0.02}', or name a "
+        "file: --set data.valid.tsv=FILE",
     )
 
 

@@ -211,11 +211,11 @@ def test_a_value_where_a_section_belongs_names_its_keys():
 @pytest.mark.parametrize(
     ("override", "advice"),
     [
-        ("data.valid=null", "To hold it out of data.train: --set data.valid.fraction=0.02."),
-        ("data.valid=~", "To hold it out of data.train: --set data.valid.fraction=0.02."),
-        ("data.valid=false", "To hold it out of data.train: --set data.valid.fraction=0.02."),
-        ("data.valid=500", "To hold it out of data.train: --set data.valid.pairs=500."),
-        ("data.valid=0.1", "To hold it out of data.train: --set data.valid.fraction=0.1."),
+        ("data.valid=null", "To hold it out of data.train: --set data.valid='{fraction: 0.02}'."),
+        ("data.valid=~", "To hold it out of data.train: --set data.valid='{fraction: 0.02}'."),
+        ("data.valid=false", "To hold it out of data.train: --set data.valid='{fraction: 0.02}'."),
+        ("data.valid=500", "To hold it out of data.train: --set data.valid='{pairs: 500}'."),
+        ("data.valid=0.1", "To hold it out of data.train: --set data.valid='{fraction: 0.1}'."),
         ("data.valid=v.tsv", "Files are named by their kind: {tsv: v.tsv}."),
         ("data.train=007", "expected a section with keys of"),
         ("data.train=t.tsv", "Files are named by their kind: {tsv: t.tsv}."),
@@ -238,7 +238,7 @@ def test_a_recipe_without_validation_says_how_to_hold_it_out(tmp_path: Path) -> 
         load_config(path)
     assert str(error.value) == (
         f"{path}: 'data.valid' is missing. Validation needs text that is not trained on. To hold it out of "
-        "data.train: --set data.valid.fraction=0.02."
+        "data.train: --set data.valid='{fraction: 0.02}'."
     )
 
 

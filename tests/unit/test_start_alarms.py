@@ -191,4 +191,4 @@ def test_validation_that_is_still_the_recipes(settings, rings):
     assert (alarm is not None) == rings
     if alarm:
         assert "data.train is mine.tsv" in alarm.text
-        assert "--set data.valid.fraction=0.02" in alarm.text
+        assert "--set data.valid='{fraction: 0.02}'" in alarm.text
