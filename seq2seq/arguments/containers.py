@@ -18,6 +18,8 @@ def list_kind(container: Any, item: Kind) -> Kind:
             value = _as_list(value)
         if isinstance(value, (str, bytes)) and item.takes(value):
             raise Mismatch(one, value, " Pass [text].", found="one string")
+        if hasattr(value, "columns") and hasattr(value, "__getitem__"):
+            raise Mismatch(one, value, " Pass one column: table[name]." * (item.exact is str), found="a table")
         if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, wanted):
             raise Mismatch(one, value, " Pass list(...)." if isinstance(value, Iterator) else "")
         if isinstance(value, Iterable) and not isinstance(value, Collection):

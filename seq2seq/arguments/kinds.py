@@ -1,6 +1,7 @@
 """Kinds of arguments: the accepted values, and the name of the kind in messages."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from os import PathLike
@@ -34,6 +35,11 @@ class Mismatch(Exception):  # noqa: N818  # it is caught at the door
 
     def __init__(self, expected: str, value: Any, remedy: str = "", found: str = "") -> None:
         self.expected, self.found, self.remedy, self.place = expected, found or describe(value), remedy, ""
+
+    def depth(self) -> tuple[int, int, int]:
+        """How far a value was accepted: the larger, the nearer to what was meant."""
+        first = re.match(r"\[(\d+)\]", self.place)
+        return int(first[1]) if first else -1, len(self.place), len(self.remedy)
 
     def explain(self) -> str:
         return f"{self.place}: expected {self.expected}, found {self.found}."
@@ -111,6 +117,12 @@ def _take_bool(value: Any) -> bool:
     raise Mismatch("True or False", value)
 
 
+def _take_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise Mismatch("a string", value, " Pass value.decode()." if isinstance(value, bytes) else "")
+
+
 def _take_path(value: Any) -> Path:
     if isinstance(value, Path):
         return value  # a subclass may read from elsewhere
@@ -123,7 +135,7 @@ SIMPLE_KINDS: dict[Any, Kind] = {
     int: _number("an integer", "integers", int, Integral, ("int", "uint")),
     float: _number("a number", "numbers", float, Real, ("int", "uint", "float", "bfloat")),
     bool: Kind("True or False", "True or False", _take_bool, bool),
-    str: instance_kind("a string", "strings", lambda value: isinstance(value, str), str),
+    str: Kind("a string", "strings", _take_text, str),
     bytes: instance_kind("bytes", "bytes", lambda value: isinstance(value, bytes), bytes),
     Path: Kind("a path", "paths", _take_path),
     type(None): instance_kind("None", "None", lambda value: value is None),
@@ -157,7 +169,7 @@ def union_kind(kinds: Sequence[Kind]) -> Kind:
                 return kind.take(value)
             except Mismatch as error:
                 # For a list with one wrong item, report the item.
-                deepest = max(deepest, error, key=lambda found: (len(found.place), len(found.remedy)))
+                deepest = max(deepest, error, key=Mismatch.depth)
         deepest.expected = deepest.expected if deepest.place else one
         raise deepest
 

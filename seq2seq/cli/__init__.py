@@ -23,7 +23,7 @@ from seq2seq.cli.inspect import inspect
 from seq2seq.cli.language_models import generate, perplexity
 from seq2seq.cli.quickstart import quickstart
 from seq2seq.cli.train import train
-from seq2seq.cli.translate import CONTEXT_SETTINGS, translate
+from seq2seq.cli.translate import translate
 from seq2seq.errors import Seq2SeqError
 from seq2seq.storage.streams import replace_closed_streams
 
@@ -66,9 +66,9 @@ def seq2seq(
     """Recurrent translation with attention: train, translate, evaluate."""
 
 
-app.command("train")(train)
-app.command("translate", context_settings=CONTEXT_SETTINGS)(translate)
-for verb in (evaluate, generate, perplexity, average, inspect, export, challenge, quantize, shortlist, quickstart):
+for verb in (train, translate, evaluate, generate, perplexity):
+    app.command(verb.__name__)(verb)
+for verb in (average, inspect, export, challenge, quantize, shortlist, quickstart):
     app.command(verb.__name__)(verb)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(data.app, name="data")

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from select import select
@@ -163,25 +163,32 @@ def _scratch_file() -> IO[bytes]:
 
 
 class InputLines:
-    """The lines of a place, with a warning of invalid UTF-8 in them; `typed` is whether a person types them.
+    """Lines of text, with a warning of invalid UTF-8 in them; `typed` is whether a person types them.
 
     Args:
-        handle: The open place.
-        path: The place.
-
-    Raises:
-        CorpusError: It is no text, see `text_stream`; what a person types is not looked at.
+        raw: Lines with their ends.
+        name: Name of the place in warnings and errors.
+        typed: Whether they come from a terminal.
     """
 
-    def __init__(self, handle: "io.BufferedReader[Any]", path: Path) -> None:
-        self.typed, self.name = handle.isatty(), place_name(path)
+    def __init__(self, raw: Iterable[bytes], name: str, typed: bool = False) -> None:
+        self.typed, self.name, self._raw = typed, name, raw
+        self._lines = decode_lines(raw, name, warn)
+
+    @classmethod
+    def read(cls, handle: "io.BufferedReader[Any]", path: Path) -> "InputLines":
+        """The lines of an open place, compressed or not.
+
+        Raises:
+            CorpusError: It is no text, see `text_stream`; what a person types is not looked at.
+        """
+        typed, name = handle.isatty(), place_name(path)
         text = handle
-        if not self.typed:
-            with wrap_reading_errors(self.name):
-                text = text_stream(handle, self.name, lenient=True)
+        if not typed:
+            with wrap_reading_errors(name):
+                text = text_stream(handle, name, lenient=True)
         # A compressed text ends somewhere in a block: nobody waits for the answer to a line of it.
-        self._raw = _ArrivingLines(handle) if text is handle and _arrives_slowly(handle) else text
-        self._lines = decode_lines(self._raw, self.name, warn)
+        return cls(_ArrivingLines(handle) if text is handle and _arrives_slowly(handle) else text, name, typed)
 
     def __iter__(self) -> Iterator[str]:
         return self._lines
@@ -240,4 +247,4 @@ def input_lines(path: Path, prompt: str) -> Iterator[InputLines]:
         if handle.isatty():
             end = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
             print_stderr(f"{prompt}; {end} to finish.")
-        yield InputLines(handle, path)
+        yield InputLines.read(handle, path)

@@ -8,9 +8,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from seq2seq.cli.arguments import TextArguments, check_texts, texts_or_input
 from seq2seq.cli.console import (
     import_tensorflow,
-    input_lines,
     input_place,
     output_place,
     print_stdout,
@@ -90,6 +90,7 @@ def _check_search(search: Mapping[str, Any]) -> None:
 
 def perplexity(
     model: Model,
+    texts: TextArguments = None,
     input_file: Annotated[
         Path | None,
         typer.Option(
@@ -109,14 +110,15 @@ def perplexity(
     """
     from seq2seq.model_directory.directory import load_recipe
 
+    check_texts(texts, input_file)
     source = input_file or STDIN
-    check_inputs([source])
+    check_inputs([] if texts else [source])
     load_recipe(model, LanguageModelConfig)  # a wrong folder is an error before TensorFlow is loaded
     import_tensorflow()
     from seq2seq.inference.text_generator import TextGenerator
 
     generator = TextGenerator.load(model, precision, on_warning=warn)
-    with input_lines(source, "Type sentences, one per line") as read:
+    with texts_or_input(texts, source, "Type sentences, one per line") as read:
         lines = list(read)
     with progress_bar(f"measuring {read.name}", len(lines)) as advance:
         report = generator.perplexity(lines, on_progress=advance)

@@ -32,7 +32,8 @@ def commands_after_run(config: Config, report: "TrainingReport") -> str:
     target = quote(str(resolve_file(files.target))) if files and files.target else None
     if isinstance(config, TranslationConfig):
         sentence = min((source for source, _ in report.samples), key=_distance, default="")
-        uses["translate"] = f"echo {quote(sentence)} | {seq2seq} translate {model}"
+        end_of_options = "-- " * sentence.startswith("-")
+        uses["translate"] = f"{seq2seq} translate {model} {end_of_options}{quote(sentence)}"
         if files and files.source and target:
             source = quote(str(resolve_file(files.source)))
             uses["evaluate"] = f"{seq2seq} evaluate {model} --source {source} --reference {target}"

@@ -73,7 +73,7 @@ def quickstart(
     command = sys.argv[0] if Path(sys.argv[0]).name == "seq2seq" else "seq2seq"
     console.print("\n[bold]Next steps[/bold]")
     print_stdout(
-        f"translate a sentence of your own:  echo 'The teacher buys a book.' | {command} translate {output}\n"
+        f"translate a sentence of your own:  {command} translate {output} 'The teacher buys a book.'\n"
         f"see every setting of this run:     cat {output}/config.yaml\n"
         f"train on your own sentence pairs:  {command} train pairs.tsv --minutes 30\n"
         f"real data, a Python example and a notebook: see README.md, examples/ and notebooks/"

@@ -1,13 +1,14 @@
 """`seq2seq tokenizer train|encode|decode`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from seq2seq.cli.console import input_lines, input_place, output_place, print_stderr, progress_bar, stderr
+from seq2seq.cli.arguments import TextArguments, check_texts, texts_or_input
+from seq2seq.cli.console import input_place, output_place, print_stderr, progress_bar, stderr, warn
 from seq2seq.cli.options import section_from_flags
 from seq2seq.config import TokenizerConfig
 from seq2seq.corpora.lines import read_lines
@@ -55,7 +56,11 @@ def train(
     output: Annotated[
         Path, typer.Option("--output", "-o", parser=output_place, metavar="MODEL.spm", help="File for the tokenizer.")
     ],
-    vocabulary_size: Annotated[int, typer.Option(help="Number of pieces, the four special ones included.")] = 8000,
+    vocabulary_size: Annotated[
+        int,
+        typer.Option(help="Number of pieces, the four special ones included; the nearest one that the text gives."),
+    ] = 8000,
+    exact_size: Annotated[bool, typer.Option("--exact-size", help="Require exactly --vocabulary-size.")] = False,
     model_type: Annotated[str, typer.Option(help="Kind of subwords: unigram, bpe or char.")] = "unigram",
     character_coverage: Annotated[float, typer.Option(help="Share of characters that get a piece.")] = 1.0,
     byte_fallback: Annotated[bool, typer.Option(help="Spell unknown characters in bytes.")] = False,
@@ -73,6 +78,7 @@ def train(
     values = {
         "model_type": model_type,
         "vocabulary_size": vocabulary_size,
+        "exact_size": exact_size,
         "character_coverage": character_coverage,
         "byte_fallback": byte_fallback,
         "split_digits": split_digits,
@@ -83,13 +89,19 @@ def train(
     check_inputs(texts)
     check_output(output, inputs=texts)
     with stderr.status("training the tokenizer"):
-        tokenizer = Tokenizer.train((line for text in texts for line in read_lines(text)), config)
+        tokenizer = Tokenizer.train((line for text in texts for line in read_lines(text)), config, warn)
     with open_output(output, inputs=texts) as target:
         target.buffer.write(tokenizer.model)
 
 
 @app.command("encode")
-def encode(model: ModelFile, input_file: Input = None, output_file: Output = None, ids: Ids = False) -> None:
+def encode(
+    model: ModelFile,
+    texts: TextArguments = None,
+    input_file: Input = None,
+    output_file: Output = None,
+    ids: Ids = False,
+) -> None:
     """Encode text as pieces, separated by spaces. Unknown characters are <unk>, and named on stderr at the end."""
     from seq2seq.data.tokenizer import Tokenizer
 
@@ -101,13 +113,19 @@ def encode(model: ModelFile, input_file: Input = None, output_file: Output = Non
             unknown.add(number, tokenizer.unknown_characters(line))
         return " ".join(map(str, token_ids) if ids else tokenizer.pieces(token_ids))
 
-    _each_line(model, input_file, output_file, convert, "a sentence")
+    _each_line(model, texts, input_file, output_file, convert, "a sentence")
     if said := unknown.describe("tokenizer"):
         print_stderr(said)
 
 
 @app.command("decode")
-def decode(model: ModelFile, input_file: Input = None, output_file: Output = None, ids: Ids = False) -> None:
+def decode(
+    model: ModelFile,
+    texts: TextArguments = None,
+    input_file: Input = None,
+    output_file: Output = None,
+    ids: Ids = False,
+) -> None:
     """Decode pieces, separated by spaces, to text."""
     from seq2seq.data.tokenizer import Tokenizer
 
@@ -122,17 +140,24 @@ def decode(model: ModelFile, input_file: Input = None, output_file: Output = Non
             raise TokenizerError(f"expected numbers separated by spaces, found {line!r}. Leave out --ids?") from None
         return tokenizer.decode(token_ids)
 
-    _each_line(model, input_file, output_file, convert, "ids" if ids else "pieces")
+    _each_line(model, texts, input_file, output_file, convert, "ids" if ids else "pieces")
 
 
 def _each_line(
-    model: Path, input_file: Path | None, output_file: Path | None, convert: Callable[[str], str], what: str
+    model: Path,
+    texts: Sequence[str] | None,
+    input_file: Path | None,
+    output_file: Path | None,
+    convert: Callable[[str], str],
+    what: str,
 ) -> None:
-    text, output = input_file or STDIN, output_file or STDOUT
-    check_inputs([text])
-    check_output(output, inputs=[model, text])
+    check_texts(texts, input_file)
+    place, output = input_file or STDIN, output_file or STDOUT
+    inputs = [] if texts else [place]
+    check_inputs(inputs)
+    check_output(output, inputs=[model, *inputs])
     with (
-        input_lines(text, f"Type {what} and press Enter") as source,
+        texts_or_input(texts, place, f"Type {what} and press Enter") as source,
         open_output(output) as target,
         progress_bar(source.name, None, hidden=source.typed or target.isatty()) as advance,
     ):

@@ -2,16 +2,15 @@
 
 import time
 from pathlib import Path
-from shlex import quote
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from seq2seq.bulk.shard import Shard
+from seq2seq.cli.arguments import check_texts, texts_or_input
 from seq2seq.cli.console import (
     InputLines,
     import_tensorflow,
-    input_lines,
     input_place,
     output_place,
     print_stderr,
@@ -33,15 +32,20 @@ if TYPE_CHECKING:
     from seq2seq.config import SearchOptions
     from seq2seq.inference.translator import Translator
 
-# The options after `--` are the engine's.
-CONTEXT_SETTINGS = {"allow_extra_args": True}
 BULK_PANEL = "Bulk translation"
 
 
 @with_search_options()
 def translate(
-    context: typer.Context,
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")],
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SENTENCE]...",
+            help="Sentences in place of --input. With --engine apache-beam: its pipeline options, after `--`.",
+            show_default=False,
+        ),
+    ] = None,
     input_file: Annotated[
         Path | None,
         typer.Option(
@@ -99,7 +103,8 @@ def translate(
         ),
     ] = "local",
 ) -> None:
-    """Translate text. Line N of the output answers line N of the input; a blank line stays blank.
+    """Translate sentences given as arguments, or lines of a file or stdin. Line N of the output answers line N of the
+    input; a blank line stays blank.
 
     At a terminal, each line is translated as it is entered. A line may hold several sentences. The last lines on stderr
     name the lines of several sentences, the characters that the model does not know, the speed, and the lines to check:
@@ -118,16 +123,13 @@ def translate(
         raise ConfigError(
             f"--format text has one translation per line, and --n-best is {n_best}. Use --format tsv or jsonl."
         )
-    if context.args and engine == "local":
-        first = context.args[0]
-        raise ConfigError(
-            f"unexpected argument {first!r}. To translate a file: -i {quote(first)}; a sentence: echo '...' | seq2seq "
-            f"translate {quote(str(model))}."
-        )
+    if engine == "local":
+        check_texts(texts, input_file)
     files = _files(input_file, output_file, shard, engine)
     source, target = files or (input_file or STDIN, output_file or STDOUT)
-    check_inputs([source])
-    check_output(target, inputs=[source])
+    inputs = [] if texts and files is None else [source]
+    check_inputs(inputs)
+    check_output(target, inputs=inputs)
     from seq2seq.model_directory.directory import read_metadata
 
     _, options = load_recipe_and_options(model, TranslationConfig, search)
@@ -142,8 +144,8 @@ def translate(
         summary = TranslationSummary(low_log_prob(scores, options), translator.source_lines.usual_sentences)
         loading = time.perf_counter() - start
         with (
-            input_lines(source, "Type a sentence and press Enter") as lines,
-            open_output(target, inputs=[source]) as written,
+            texts_or_input(texts, source, "Type a sentence and press Enter") as lines,
+            open_output(target, inputs=inputs) as written,
         ):
             _translate_lines(translator, lines, written, options, output_format, summary, quiet)
         if not quiet:
@@ -157,7 +159,7 @@ def translate(
         return
     from seq2seq.bulk.apache_beam import translate_on_apache_beam
 
-    print_stderr(f"{job.output}: {pluralize(translate_on_apache_beam(job, context.args), 'line')}")
+    print_stderr(f"{job.output}: {pluralize(translate_on_apache_beam(job, texts or []), 'line')}")
 
 
 def _translate_lines(

@@ -92,6 +92,15 @@ class TextConfig(Section):
         self._check_one_kind()
         return self
 
+    @classmethod
+    def remedy(cls, key: str, value: Any) -> str:
+        names = [value] if isinstance(value, str) else value
+        kinds = {1: ("tsv",), 2: SIDES}.get(len(names) if isinstance(names, (list, tuple)) else 0)
+        if kinds is None or not all(isinstance(name, str) for name in names):
+            return ""
+        written = ", ".join(f"{kind}: {name}" for kind, name in zip(kinds, names, strict=True))
+        return f" Files are named by their kind: {{{written}}}."
+
     def _check_one_kind(self) -> None:
         if self.source is not None and self.target is None:
             raise ValueError("'source' and 'target' go together: give both files")
@@ -188,6 +197,17 @@ class ValidConfig(CorpusConfig):
         unit="sentence pairs",
         ge=1,
     )
+
+    @classmethod
+    def remedy(cls, key: str, value: Any) -> str:
+        if isinstance(value, (str, list, tuple)):
+            return super().remedy(key, value)
+        amount = "fraction: 0.02"
+        if isinstance(value, (int, float)) and value > 0:
+            amount = f"fraction: {value}" if value < 1 else f"pairs: {int(value)}"
+        return (
+            f" Validation needs text that is not trained on. To hold it out of data.train: --set {key}='{{{amount}}}'."
+        )
 
     @property
     def held_out(self) -> bool:

@@ -104,8 +104,9 @@ class TargetTokenizerConfig(Section):
         ge=8,
     )
     exact_size: bool = field(
-        True,
-        "Require exactly `vocabulary_size` pieces; `false`: accept fewer if the text does not have as many.",
+        False,
+        "Require exactly `vocabulary_size` pieces; `false`: where the text does not have as many or needs more for its "
+        "characters, take the nearest number, with a notice.",
     )
     character_coverage: float = field(1.0, "Share of characters that get a piece.", gt=0.9, le=1.0)
     byte_fallback: bool = field(False, "Spell unknown characters in bytes rather than as unk.")

@@ -1,10 +1,10 @@
 """Recipes in YAML: read, changed by dotted overrides, checked, written back; what is wrong with them, in words."""
 
-import sys
+import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic import ValidationError
@@ -12,7 +12,9 @@ from pydantic import ValidationError
 from seq2seq.arguments import check_arguments
 from seq2seq.config.corpus import CORPUS_KINDS, SIDES
 from seq2seq.config.problems import explain_problems, shown
-from seq2seq.config.recipe import TASK_CONFIGS, Config
+from seq2seq.config.recipe import TASK_CONFIGS, Config, TranslationConfig
+from seq2seq.config.section import Section
+from seq2seq.config.yaml_text import Unquoted, fit_types, load_yaml
 from seq2seq.errors import ConfigError, suggest_similar
 from seq2seq.storage.files import is_stream, missing, place_name
 
@@ -22,10 +24,12 @@ def load_config(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] =
     """Read a recipe for training and apply overrides.
 
     Args:
-        path: A YAML file, or the bare name of a recipe that ships with the package.
+        path: A YAML file, or the bare name of a recipe that ships with the package. Its types are those of YAML 1.2;
+            where text is wanted, `no`, `007` and `2024-01-01` are text, with and without quotes.
         overrides: `section.key=value` strings; the value is YAML. A number is a place in a list, counted from 0:
             `data.train.mixture.0.weight=2`. A corpus of another kind than the recipe's, such as
-            `data.train.tsv=FILE`, replaces it. Or a dict: `{"training.epochs": 5}`.
+            `data.train.tsv=FILE`, replaces it. Or a dict: `{"training.epochs": 5}`, whose values may also be paths and
+            sections.
 
     Raises:
         ConfigError: The file is missing or not YAML, a key is unknown, a value is not accepted, or there is no `data`.
@@ -45,47 +49,82 @@ def load_config(path: str | Path, overrides: Sequence[str] | Mapping[str, Any] =
 
 def parse_config_text(text: bytes, origin: str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Config:
     """`load_config` of a recipe's bytes, which need not name corpora; `origin` is what to call it in errors."""
-    settings = override_strings(overrides)
     values = _read_yaml(text, f"{origin}: not valid YAML")
     if isinstance(values, dict):
-        for setting in settings:
-            _drop_other_kinds(values, setting)
-        for setting in settings:
-            _override(values, setting)
+        read = _read_overrides(overrides)
+        for override in read:
+            _drop_other_kinds(values, override)
+        for override in read:
+            _apply(values, override)
     return validate_config(values, origin)
 
 
 def override_strings(overrides: Sequence[str] | Mapping[str, Any]) -> list[str]:
     """Overrides as `section.key=value` strings."""
-    if isinstance(overrides, Mapping):
-        return [f"{key}={_in_yaml(key, value)}" for key, value in overrides.items()]
-    return list(overrides)
+    if not isinstance(overrides, Mapping):
+        return list(overrides)
+    return [f"{key}={_on_one_line(_plain(key, value))}" for key, value in overrides.items()]
+
+
+def _on_one_line(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, width=math.inf, allow_unicode=True)
+    return text.removesuffix("...\n").strip()
 
 
 def override_values(overrides: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
     """The values of overrides by their dotted names, unchecked; of a section that is given whole, those of its keys."""
     values: dict[str, Any] = {}
-    for setting in override_strings(overrides):
-        _override(values, setting)
-    return flatten(values)
+    for override in _read_overrides(overrides):
+        _apply(values, override)
+    return flatten(fit_types(values, TranslationConfig))
 
 
 def _read_yaml(text: str | bytes, complaint: str) -> Any:
-    """Plain values: no tag makes another object."""
+    """What `load_yaml` gives."""
     try:
-        return yaml.safe_load(text)
+        return load_yaml(text)
     except RecursionError:
         raise ConfigError(f"{complaint}: it is nested too deeply.") from None
-    except Exception as error:  # of bad numbers and dates, yaml raises ValueError, KeyError and AttributeError
+    except Exception as error:
         raise ConfigError(f"{complaint}: {error}") from None
 
 
-def _in_yaml(key: str, value: Any) -> str:
-    """A value on one line."""
-    try:
-        return yaml.safe_dump(value, default_flow_style=True, width=sys.maxsize).removesuffix("...\n").strip()
-    except yaml.YAMLError:
-        raise ConfigError(f"'{key}': found {shown(value)}, expected a value that YAML can represent.") from None
+class _Override(NamedTuple):
+    """A dotted key and its new value; `label` is what to call them in errors."""
+
+    key: str
+    value: Any
+    label: str
+
+
+def _read_overrides(overrides: Sequence[str] | Mapping[str, Any]) -> list[_Override]:
+    if isinstance(overrides, Mapping):
+        return [_Override(key, _plain(key, value), f"{key}={shown(value)}") for key, value in overrides.items()]
+    read = []
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {override}: expected section.key=value, as in --set training.epochs=5.")
+        value = _read_yaml(text, f"--set {override}: the value is not valid YAML")
+        read.append(_Override(key, value, f"--set {override}"))
+    return read
+
+
+def _plain(key: str, value: Any) -> Any:
+    """A value from Python as YAML would give it, shared with nobody."""
+    if isinstance(value, Section):
+        return value.model_dump(mode="json", exclude_unset=True)
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {name: _plain(key, inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(key, inner) for inner in value]
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):  # a number of NumPy
+        value = value.item()
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    raise ConfigError(f"'{key}': found {shown(value)}, expected a value that YAML can represent.")
 
 
 def recipe_names() -> list[str]:
@@ -113,16 +152,17 @@ def validate_config(values: Any, origin: str) -> Config:
     Raises:
         ConfigError: With one line a problem, each naming `origin` and the key.
     """
+    values = fit_types(values, Any)
     if not isinstance(values, dict):
         raise ConfigError(f"{origin}: expected sections with keys, found {type(values).__name__}.")
-    task = values.get("task", next(iter(TASK_CONFIGS)))
+    task = fit_types(values.get("task", next(iter(TASK_CONFIGS))), str)
     recipe = TASK_CONFIGS.get(task) if isinstance(task, str) else None
     if recipe is None:  # nobody knows what the other keys may be
         raise ConfigError(
             f"{origin}: 'task': found {shown(task)}. Input should be {' or '.join(map(repr, TASK_CONFIGS))}."
         )
     try:
-        return recipe.model_validate(values)
+        return recipe.model_validate(fit_types(values, recipe))
     except ValidationError as error:
         raise ConfigError(explain_problems(error, origin, recipe, TASK_CONFIGS)) from None
 
@@ -149,15 +189,14 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _drop_other_kinds(values: dict[str, Any], override: str) -> None:
+def _drop_other_kinds(values: dict[str, Any], override: _Override) -> None:
     """Remove the recipe's corpus if an override such as `data.train.tsv=FILE` gives one of another kind.
 
     All overrides are read before any is applied, so two of different kinds are both kept, which is an error.
     """
-    key, _, text = override.partition("=")
-    *path, name = key.split(".")
+    *path, name = override.key.split(".")
     kinds = {*SIDES, *CORPUS_KINDS, "fraction", "pairs"}
-    if path[:1] != ["data"] or name not in kinds or text.strip() in ("", "null", "~"):
+    if path[:1] != ["data"] or name not in kinds or _is_null(override.value):
         return
     section: Any = values
     for part in path:
@@ -170,36 +209,36 @@ def _drop_other_kinds(values: dict[str, Any], override: str) -> None:
             section.pop("fraction", None)
         return
     same_kind = SIDES if name in SIDES else (name,)
-    if isinstance(section, dict) and all(section.get(key) is None for key in same_kind):
+    if isinstance(section, dict) and all(_is_null(section.get(key)) for key in same_kind):
         for other in section.keys() - {"weight"}:
             del section[other]
 
 
-def _override(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"--set {override}: expected section.key=value, as in --set training.epochs=5.")
-    value = _read_yaml(text, f"--set {override}: the value is not valid YAML")
-    *sections, last = key.split(".")
+def _is_null(value: Any) -> bool:
+    return value is None or (isinstance(value, Unquoted) and value.value is None)
+
+
+def _apply(values: dict[str, Any], override: _Override) -> None:
+    *sections, last = override.key.split(".")
     inner: Any = values
     for depth, name in enumerate(sections):
-        place = _place(inner, sections[:depth], name, override)
-        if isinstance(inner, dict) and inner.get(name) is None:
+        place = _place(inner, sections[:depth], name, override.label)
+        if isinstance(inner, dict) and _is_null(inner.get(name)):
             inner[name] = {}  # a section that the recipe does not have, or has as null
         inner = inner[place]
-    inner[_place(inner, sections, last, override)] = value
+    inner[_place(inner, sections, last, override.label)] = override.value
 
 
-def _place(values: Any, path: Sequence[str], name: str, override: str) -> str | int:
+def _place(values: Any, path: Sequence[str], name: str, label: str) -> str | int:
     """What `name` is in the section or list at `path`: a key or a number."""
     if isinstance(values, dict):
         return name
     where = ".".join(path)
     if not isinstance(values, list):
-        raise ConfigError(f"--set {override}: '{where}' is a value, not a section.")
+        raise ConfigError(f"{label}: '{where}' is a value, not a section.")
     if not name.isdecimal() or int(name) >= len(values):
         raise ConfigError(
-            f"--set {override}: '{where}' is a list of {len(values)}, counted from 0: it has no '{name}'. "
+            f"{label}: '{where}' is a list of {len(values)}, counted from 0: it has no '{name}'. "
             f"To make it longer or shorter, set all of it: --set {where}=[...]."
         )
     return int(name)

@@ -41,14 +41,15 @@ def _explain(problem: Any, origin: str, section: type[BaseModel], tasks: Mapping
     if kind == "extra_forbidden":
         return f"{origin}: {_explain_unknown(path, key, section, tasks)}"
     if kind == "missing":
-        return f"{origin}: '{key}' is missing."
+        return f"{origin}: '{key}' is missing.{_remedy(section, path, None)}"
     if kind == "value_error":
         return f"{origin}: {key + ': ' if key else ''}{message}."
     expected = {
         "model_type": f", expected a section with keys of: {', '.join(sorted(_keys(section, path)))}",
         "tuple_type": ", expected a list",
     }
-    return f"{origin}: '{key}': found {shown(problem['input'])}{expected.get(kind, f'. {message}')}."
+    remedy = _remedy(section, path, problem["input"]) if kind == "model_type" else ""
+    return f"{origin}: '{key}': found {shown(problem['input'])}{expected.get(kind, f'. {message}')}.{remedy}"
 
 
 def _explain_unknown(
@@ -87,7 +88,18 @@ def _explain_dots(key: str, section: type[BaseModel]) -> str:
     return f" Dots are for --set and overrides: write {nested} here."
 
 
+def _remedy(section: type[BaseModel], path: Sequence[str | int], value: Any) -> str:
+    """What to write in place of a value that is no section, as the section at a path says."""
+    found: Any = _section_at(section, path)
+    key = ".".join(map(str, path))
+    return "" if found is None else str(found.remedy(key, value))
+
+
 def _keys(section: type[BaseModel], path: Sequence[str | int]) -> Collection[str]:
     """Those of the section at a path; none if there is no such section."""
-    found = dict(sections(section)).get(".".join("0" if isinstance(part, int) else str(part) for part in path))
+    found = _section_at(section, path)
     return found.model_fields if found else ()
+
+
+def _section_at(section: type[BaseModel], path: Sequence[str | int]) -> type[BaseModel] | None:
+    return dict(sections(section)).get(".".join("0" if isinstance(part, int) else str(part) for part in path))

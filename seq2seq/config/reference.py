@@ -26,6 +26,8 @@ column *task* names the task of a key, or of a default, that not all tasks have.
 
 `seq2seq train RECIPE --set section.key=value` changes a key without editing the file, and `--dump-config` prints the
 complete recipe. A number in a dotted name is a place in a list, counted from 0: `--set data.train.mixture.0.weight=2`.
+
+Types are those of YAML 1.2. Where text is wanted, a value without quotes is the text that was written: `no`, `007`.
 """
 TYPES = {bool: "true | false", int: "integer", float: "number", str: "text", NoneType: "null"}
 BAR = "\\|"  # Markdown ends a cell at a bare bar, even in a code span

@@ -66,6 +66,11 @@ class Section(BaseModel, metaclass=SectionType):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @classmethod
+    def remedy(cls, key: str, value: Any) -> str:
+        """A sentence, after a space, on what to write in place of a value of `key` that is no section; "" for none."""
+        return ""
+
     @model_validator(mode="after")
     def _check_integers(self) -> Self:
         for name in type(self).model_fields:

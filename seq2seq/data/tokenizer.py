@@ -2,7 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from heapq import heappop, heappush
 from itertools import groupby
@@ -21,6 +22,11 @@ from seq2seq.storage.files import atomic_write, unreadable
 from seq2seq.text.cleaning import clean
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
+MAX_SIZE = 100_000  # pieces that no text of `MAX_PROBED_CHARACTERS` has
+MAX_PROBED_CHARACTERS = 300_000  # of a text whose largest vocabulary is worth a few more trainings
+MAX_CHARACTERS = 2**21  # different ones
+# Where the number of pieces is set: in a recipe and on the command line.
+SIZE_KEYS = "tokenizer.vocabulary_size", "--vocabulary-size"
 MAX_TRAINING_CHARACTERS = 20_000_000  # that a tokenizer is trained on; SentencePiece takes about 30 bytes for each
 
 
@@ -74,68 +80,51 @@ class Tokenizer:
 
     @classmethod
     @check_arguments(config="Pass TokenizerConfig(vocabulary_size=500).")
-    def train(cls, sentences: Iterable[str], config: TargetTokenizerConfig) -> "Tokenizer":
+    def train(
+        cls,
+        sentences: Iterable[str],
+        config: TargetTokenizerConfig,
+        on_warning: Callable[[str], None] = warnings.warn,
+    ) -> "Tokenizer":
         """Train a model on sentences.
 
         Args:
             sentences: Raw text, cleaned here. Of more than `MAX_TRAINING_CHARACTERS` a random sample is used,
                 the same one each time.
-            config: Kind, size and options of the model.
+            config: Kind, size and options of the model. A size that the text does not give is an error if
+                `exact_size`; otherwise the nearest one is taken.
+            on_warning: Called with a warning message where another size is taken; by default a `UserWarning`.
 
         Raises:
-            TokenizerError: There is too little text for the vocabulary, with the largest size that fits; or a symbol
-                is white space, or has nothing that can be seen.
+            TokenizerError: There is no text; the text does not give a vocabulary of exactly this size, with the
+                smallest and the largest that it gives; or a symbol is white space, or has nothing that can be seen.
         """
-        symbols = {symbol: clean(symbol) for symbol in config.user_defined_symbols}
-        if blank := [symbol for symbol, cleaned in symbols.items() if not cleaned.strip()]:
+        if blank := [symbol for symbol in config.user_defined_symbols if not clean(symbol).strip()]:
             raise TokenizerError(
                 f"user_defined_symbols: {blank[0]!r} is white space or invisible, and text that is cleaned has no such "
                 "characters. Use a symbol that can be seen."
             )
-        output = io.BytesIO()
-        failures: list[BaseException] = []
-
-        def cleaned() -> Iterator[str]:
-            try:
-                yield from map(clean, _sample(sentences))
-            except (Exception, KeyboardInterrupt) as error:
-                failures.append(error)
-                raise
-
+        text = [*map(clean, _sample(sentences))]
+        asked = config.vocabulary_size
         try:
-            sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=cleaned(),
-                model_writer=output,
-                model_type=config.model_type,
-                vocab_size=config.vocabulary_size,
-                hard_vocab_limit=config.exact_size,
-                character_coverage=config.character_coverage,
-                byte_fallback=config.byte_fallback,
-                split_digits=config.split_digits,
-                # As `encode` will meet them: SentencePiece writes a space as ▁ before it looks for symbols.
-                user_defined_symbols=[symbol.replace(" ", "▁") for symbol in symbols.values()],
-                normalization_rule_name=config.normalization,
-                pad_id=PAD_ID,
-                unk_id=UNK_ID,
-                bos_id=BOS_ID,
-                eos_id=EOS_ID,
-                input_sentence_size=MAX_TRAINING_CHARACTERS,  # no fewer than it gets, so it only shuffles, always alike
-                shuffle_input_sentence=True,
-                max_sentence_length=2**24,
-                minloglevel=2,
+            model = cls(_train(text, config, asked))
+        except _TrainingError as error:
+            least = _smallest_size(text, config)
+            if least is None or least <= asked:
+                raise TokenizerError(f"cannot train a {config.model_type} tokenizer: {error}.") from None
+            if config.exact_size:
+                raise TokenizerError(_explain_sizes(text, config, least, MAX_SIZE)) from None
+            on_warning(
+                f"the tokenizer has {least:,} pieces, not {asked:,}: as many as the text has characters, and the "
+                f"special ones. {SIZE_KEYS[0]} sets the size; a 'character_coverage' below 1 leaves rare ones out"
             )
-        except (RuntimeError, OSError) as error:
-            if failures:  # the text could not be read: SentencePiece hides why in an error of its own
-                raise failures[0] from None
-            # SentencePiece's message ends with what it would accept; its first half is a C++ source line.
-            no_text = any(check in str(error) for check in ("sentences_.empty()", "all_chars_count"))
-            reason = "there is no text" if no_text else str(error).rpartition("] ")[2] or str(error)
-            raise TokenizerError(
-                f"cannot train a {config.model_type} tokenizer with vocabulary_size {config.vocabulary_size}: "
-                f"{reason.strip(' .')}. Give more text, or another vocabulary size "
-                "(tokenizer.vocabulary_size in a recipe, --vocabulary-size)."
-            ) from None
-        return cls(output.getvalue())
+            return cls(_train(text, config, least))
+        found = model.vocabulary_size
+        if found < asked and config.model_type != "char":
+            if config.exact_size:
+                raise TokenizerError(_explain_sizes(text, config, _smallest_size(text, config) or found, found))
+            on_warning(f"the tokenizer has {found:,} pieces, not {asked:,}: the text has no more")
+        return model
 
     @check_arguments(text="encode_batch takes several texts.")
     def encode(self, text: str) -> list[int]:
@@ -241,6 +230,73 @@ class Tokenizer:
 def _unpickled(model: bytes) -> Tokenizer:
     """A process that is sent the same tokenizer again and again makes it once."""
     return Tokenizer(model)
+
+
+class _TrainingError(Exception):
+    """SentencePiece cannot train a model; its reason."""
+
+
+def _train(text: Sequence[str], config: TargetTokenizerConfig, vocabulary_size: int) -> bytes:
+    """A serialised model of at most so many pieces.
+
+    Raises:
+        _TrainingError: There is no text, or too few pieces.
+    """
+    output = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(text),
+            model_writer=output,
+            model_type=config.model_type,
+            vocab_size=vocabulary_size,
+            hard_vocab_limit=False,
+            character_coverage=config.character_coverage,
+            byte_fallback=config.byte_fallback,
+            split_digits=config.split_digits,
+            # As `encode` will meet them: SentencePiece writes a space as ▁ before it looks for symbols.
+            user_defined_symbols=[clean(symbol).replace(" ", "▁") for symbol in config.user_defined_symbols],
+            normalization_rule_name=config.normalization,
+            pad_id=PAD_ID,
+            unk_id=UNK_ID,
+            bos_id=BOS_ID,
+            eos_id=EOS_ID,
+            input_sentence_size=MAX_TRAINING_CHARACTERS,  # no fewer than it gets, so it only shuffles, always alike
+            shuffle_input_sentence=True,
+            max_sentence_length=2**24,
+            minloglevel=2,
+        )
+    except (RuntimeError, OSError) as error:
+        # The first half of SentencePiece's message is a C++ source line.
+        no_text = any(check in str(error) for check in ("sentences_.empty()", "all_chars_count"))
+        reason = "there is no text" if no_text else str(error).rpartition("] ")[2] or str(error)
+        raise _TrainingError(reason.strip(" .")) from None
+    return output.getvalue()
+
+
+def _smallest_size(text: Sequence[str], config: TargetTokenizerConfig) -> int | None:
+    """The number of pieces that are there in any case: special ones, symbols, bytes, characters; None without text."""
+    if config.model_type == "char":  # which leaves characters out
+        return EOS_ID + 2 + len(config.user_defined_symbols) + 256 * config.byte_fallback
+    try:
+        return Tokenizer(_train(text, config.model_copy(update={"model_type": "char"}), MAX_CHARACTERS)).vocabulary_size
+    except _TrainingError:
+        return None
+
+
+def _explain_sizes(text: Sequence[str], config: TargetTokenizerConfig, least: int, most: int) -> str:
+    """What to say of a size that the text does not give, where it gives at least `least`, and `most` or fewer."""
+    sizes = f"at least {least:,}"
+    if sum(map(len, text)) <= MAX_PROBED_CHARACTERS:
+        # How many pieces are pruned depends on the size: of exactly `most` a model need not have as many.
+        while (found := Tokenizer(_train(text, config, most)).vocabulary_size) < most:
+            most = found
+        sizes = f"{least:,} to {most:,}"
+    recipe, command = SIZE_KEYS
+    return (
+        f"cannot train a {config.model_type} tokenizer with exactly {config.vocabulary_size:,} pieces: the text gives "
+        f"{sizes}. Set {recipe} ({command} of `seq2seq tokenizer train`) accordingly, leave out exact_size, or give "
+        "more text."
+    )
 
 
 def _sample(sentences: Iterable[str]) -> list[str]:

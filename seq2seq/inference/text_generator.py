@@ -19,6 +19,7 @@ from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.devices.device import set_tf32, set_up_device
 from seq2seq.devices.out_of_memory import BatchSplitter
 from seq2seq.errors import EvaluationError, TokenizerError
+from seq2seq.inference.copies import reduce_with_model
 from seq2seq.inference.results import Hypothesis, make_hypotheses
 from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.step_sources import Batch, ModelSteps, PrefixSteps
@@ -159,6 +160,10 @@ class TextGenerator:
     def __repr__(self) -> str:
         parameters = pluralize(self.model.count_params(), "parameter")
         return f"TextGenerator({parameters}, vocabulary {self.tokenizer.vocabulary_size:,})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For `pickle` and `copy.deepcopy`: graphs are made anew."""
+        return reduce_with_model(self, self.tokenizer, self.options, self.on_warning, _origin=self._origin)
 
     @check_arguments()
     def save(self, directory: str | Path) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from textwrap import shorten
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.devices.device import search_batch_limits, set_tf32, set_up_device
 from seq2seq.devices.out_of_memory import BatchSplitter
+from seq2seq.inference.copies import reduce_with_model
 from seq2seq.inference.results import Translation, blank_translation, join_segments, join_texts, make_hypotheses
 from seq2seq.inference.searcher import Searcher, length_limits
 from seq2seq.inference.segments import SourceLines, split_line
@@ -122,6 +123,12 @@ class Translator:
         )
         translator._origin = origin
         return translator
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For `pickle` and `copy.deepcopy`: graphs are made anew, and a language model is read again from disk."""
+        files = self.step_sources.shortlist, self.step_sources.folder
+        parts = (*self.tokenizers, self.options, *files, self.source_lines, self.on_warning)
+        return reduce_with_model(self, *parts, _origin=self._origin)
 
     @check_arguments()
     def save(self, directory: str | Path) -> None:

@@ -16,13 +16,13 @@ from seq2seq.devices.replicas import local_replica_count, replica_id, run_on_rep
 from seq2seq.errors import ArgumentError
 from seq2seq.layers import RandomStream
 from seq2seq.layers.custom_gradient import forward_only
-from seq2seq.models.inputs import BATCH_SPEC, check_data, validate_batch
+from seq2seq.models.inputs import BATCH_SPEC, check_data, explained_batches, refuse_weights, validate_batch
 from seq2seq.models.update import GradientUpdate, TokenMean
 
 STATE_PREFIX = "training_state_"  # names in a file of Keras: this, and a number
 # Arguments of `keras.Model.compile` that a model with a loss and a step of its own refuses, and what there is instead.
 UNSUPPORTED_ARGUMENTS = {
-    "loss": "pass label_smoothing to shape it",
+    "loss": "its own is the cross-entropy per target token, without padding; label_smoothing shapes it",
     "loss_weights": "there is one output",
     "metrics": "`fit` reports loss, nll and gradient_norm, and `seq2seq evaluate` scores translations",
     "weighted_metrics": "each target token counts alike",
@@ -36,9 +36,10 @@ class TrainableModel(keras.Model):
 
     A subclass writes `loss_sums` and `vocabulary_sizes`, as `DecoderModel` does.
 
-    `fit`, `evaluate`, `train_on_batch` and `test_on_batch` take what `validate_batch` takes; `compile` says what else
-    is refused. A compiled model that `save` wrote and `keras.models.load_model` read resumes exactly: the file has the
-    optimizer's slots and the state of `GradientUpdate`. `Translator` reads model directories, with tokenizers.
+    `fit`, `evaluate`, `train_on_batch` and `test_on_batch` take what `check_data` and `validate_batch` take; `compile`
+    says what else is refused, and so is `predict`. A compiled model that `save` wrote and `keras.models.load_model`
+    read resumes exactly: the file has the optimizer's slots and the state of `GradientUpdate`. `Translator` reads model
+    directories, with tokenizers.
 
     Args:
         name: Of the model.
@@ -59,14 +60,70 @@ class TrainableModel(keras.Model):
         self._sums_function: Any = None
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As in Keras, with token ids."""
-        check_data(f"{type(self).__name__}.fit", x, y)
-        return super().fit(x, y, *args, **kwargs)
+        """As in Keras, with token ids; see `check_data`."""
+        valid = kwargs.get("validation_data")
+        if isinstance(valid, (tuple, list)):
+            name = f"{type(self).__name__}.fit: validation_data"
+            source, target, weights = keras.utils.unpack_x_y_sample_weight(valid)
+            refuse_weights(name, sample_weight=weights)
+            kwargs["validation_data"] = check_data(name, source, target, self.vocabulary_sizes)
+        return self._with_checked_data("fit", x, y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As in Keras, with token ids."""
-        check_data(f"{type(self).__name__}.evaluate", x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+        """As in Keras, with token ids; see `check_data`."""
+        return self._with_checked_data("evaluate", x, y, *args, **kwargs)
+
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As in Keras, with token ids; see `check_data`."""
+        return self._with_checked_data("train_on_batch", x, y, *args, **kwargs)
+
+    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As in Keras, with token ids; see `check_data`."""
+        return self._with_checked_data("test_on_batch", x, y, *args, **kwargs)
+
+    def _with_checked_data(self, method: str, x: Any, y: Any, *args: Any, **kwargs: Any) -> Any:
+        name = f"{type(self).__name__}.{method}"
+        refuse_weights(name, **_weights_of(kwargs))
+        x, y = check_data(name, x, y, self.vocabulary_sizes)
+        with explained_batches(name):
+            return getattr(super(), method)(x, y, *args, **kwargs)
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused, since a model alone searches no translation.
+
+        Raises:
+            ArgumentError: Always.
+        """
+        raise ArgumentError(
+            f"{type(self).__name__}.predict: a model gives logits, by model((source, target)). Text comes from "
+            "Translator(model, *tokenizers).translate(sentences), or from TextGenerator for a language model."
+        )
+
+    def export(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused, since a graph of logits searches no translation.
+
+        Raises:
+            ArgumentError: Always.
+        """
+        raise ArgumentError(
+            f"{type(self).__name__}.export: a graph of logits searches no translation. seq2seq.save_model(model, "
+            "tokenizers, DIRECTORY) writes what translates, and seq2seq.export_model copies it for use elsewhere."
+        )
+
+    def quantize(self, *args: Any, **kwargs: Any) -> Any:
+        """Refused, since these layers have no such arithmetic.
+
+        Raises:
+            ArgumentError: Always.
+        """
+        raise ArgumentError(
+            f"{type(self).__name__}.quantize: save the model with seq2seq.save_model(model, tokenizers, DIRECTORY). "
+            "`seq2seq quantize DIRECTORY` then makes an 8-bit decoder for use on CPUs."
+        )
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Refused as `predict`."""
+        return self.predict(x)
 
     def make_train_function(self, force: bool = False) -> Any:
         """What `fit` and `train_on_batch` call first: from here on products have the model's precision."""
@@ -254,18 +311,11 @@ class TrainableModel(keras.Model):
         """The losses of one batch, without dropout and without smoothing, for `evaluate` and `test_on_batch`."""
         return self._measure(*self.loss_sums(*validate_batch(data, self.vocabulary_sizes)))
 
-    def predict_step(self, data: Any) -> Any:
-        """Refused, since a model alone searches no translation.
-
-        Raises:
-            ValueError: Always.
-        """
-        raise ValueError(
-            f"predict: {type(self).__name__} gives logits, by model((source, target)); text comes from Translator, or "
-            "from TextGenerator for a language model"
-        )
-
     def _measure(self, loss: tf.Tensor, nll: tf.Tensor, tokens: tf.Tensor) -> dict[str, tf.Tensor]:
         self.loss_metric.update_state(loss, tokens)
         self.nll_metric.update_state(nll, tokens)
         return {metric.name: metric.result() for metric in self.metrics}
+
+
+def _weights_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name in ("sample_weight", "class_weight")}

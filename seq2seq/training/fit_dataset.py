@@ -1,7 +1,7 @@
 """Pairs for Keras's `fit` in one call: tokenizers, and a dataset that is reshuffled in each epoch."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -119,14 +119,18 @@ class _TemporaryCorpus(EncodedCorpus):
 def _train_tokenizers(
     pairs: Sequence[SentencePair], options: TokenizerConfig | None, filters: FilterConfig
 ) -> Tokenizers:
-    if options is None:  # as in a planned recipe
+    on_warning: Callable[[str], None] = warnings.warn
+    if options is None:  # as in a planned recipe; nobody has asked for its number of pieces
+        on_warning = _ignore
         data = DataConfig(train=CorpusConfig(tsv="pairs"), valid=ValidConfig(fraction=0.5))
         options = plan_recipe(data, survey_corpus(pairs, filters)).tokenizer
     report = FilterReport()
     kept = list(filter_pairs(pairs, filters, report))
+    sides = [[getattr(pair, side) for pair in kept for side in part.sides] for part in options.parts()]
     with explain_filtering({"pairs": report}, "pair"):
-        made = [
-            Tokenizer.train((getattr(pair, side) for pair in kept for side in part.sides), options)
-            for part in options.parts()
-        ]
+        made = [Tokenizer.train(sentences, options, on_warning) for sentences in sides]
     return Tokenizers(made[0], made[-1])
+
+
+def _ignore(message: str) -> None:
+    pass

@@ -16,6 +16,7 @@ from seq2seq.errors import TrainingError
 from seq2seq.models.base import DecoderModel
 from seq2seq.plurals import pluralize
 from seq2seq.training.alarms import MIN_GAIN, AlarmMonitor, count_faults
+from seq2seq.training.callbacks import RateGuard
 from seq2seq.training.checkpoints import LAST, RunDirectory
 from seq2seq.training.display import LOG_INTERVAL, Display, TensorBoardWriter, Timer
 from seq2seq.training.optimization import learning_rate, update_plateau
@@ -128,6 +129,7 @@ class TrainingLoop:
         if not self.run_state.total_batches:
             self._save()  # from here on the directory can be resumed
         self.throughput.restart()
+        self.rate_guard = RateGuard(self.model.optimizer, self.callbacks.callbacks)
         self.callbacks.on_train_begin()
         while self.should_continue:
             try:
@@ -174,7 +176,9 @@ class TrainingLoop:
         self.callbacks.on_train_batch_begin(number)
         training, end = self.config.training, self.planned_updates
         rate = learning_rate(training, self.update + 1, progress.plateau_factor, end) / 2**progress.rollbacks
-        self.model.optimizer.learning_rate.assign(rate)
+        if number % DISPLAY_INTERVAL == 0:
+            self.rate_guard.check()
+        self.rate_guard.assign(rate)
         set_tf32(self.model.precision)  # a callback may have run a model of another one
         with explain_out_of_memory(self.data, plan, number, self.replicas.num_replicas):
             logs = self.model.step_function()(*batch)
@@ -276,6 +280,7 @@ class TrainingLoop:
             further=before.rollbacks > 0 or trouble.found_in_validation
         )
         self.run_state = self.directory.load(checkpoint)
+        self.rate_guard.remember()
         self.run_state.rollbacks, self.run_state.seconds = before.rollbacks + 1, before.seconds
         self.run_state.plan = before.plan
         self.model.update.consecutive_skips.assign(0)

@@ -22,6 +22,7 @@ from seq2seq.inference.translator import Translator
 from seq2seq.model_directory.directory import CONFIG, METADATA
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import sha256
+from seq2seq.training.callbacks import check_callbacks
 from seq2seq.training.display import make_display
 from seq2seq.training.planning import Overrides, describe_recipe, plan_training
 from seq2seq.training.run import TrainingReport, train
@@ -38,6 +39,10 @@ class TrainedTranslator(Translator):
     report: TrainingReport
     directory: Path
     temporary: TemporaryDirectory[str] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make, parts, state = super().__reduce__()
+        return make, parts, state | {"report": self.report, "directory": self.directory}
 
     def _repr_html_(self) -> str:
         return super()._repr_html_() + self.report._repr_html_()
@@ -85,6 +90,7 @@ def train_pairs(
             or see `train`.
         ConfigError: See `load_config`.
     """
+    check_callbacks(callbacks)
     temporary = TemporaryDirectory(prefix="seq2seq-") if directory is None else None
     folder = Path(temporary.name) if temporary else Path(directory or "")
     recipe = plan_pairs(
@@ -150,7 +156,7 @@ def _locate(
         raise ConfigError(
             f"min_score {min_score:g}: is for a file with a column of scores; leave out pairs in memory first."
         )
-    found = collect_pairs(pairs, columns)
+    found = collect_pairs(pairs, columns, name)
     path = folder.resolve() / f"{name}.tsv"
     folder.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")

@@ -155,7 +155,6 @@ def plan_recipe(
         "tokenizer": {
             "joint": joint,
             "vocabulary_size": int(_round(pieces, 10 ** max(int(math.log10(pieces)) - 1, 1))),
-            "exact_size": False,  # text that repeats itself has fewer
             "split_digits": True,  # so that numbers that were never seen are copied
         },
         "batching": {"max_tokens": max(batch_tokens, longest)},

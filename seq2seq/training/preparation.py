@@ -167,7 +167,8 @@ def _tokenizers(config: Config, corpora: Sequence[Corpus], display: Display) -> 
             explain_filtering(dict(zip(names, reports, strict=True)), config.corpus_unit),
             display.spinner(f"training the {part.name} tokenizer"),
         ):
-            return Tokenizer.train((getattr(pair, side) for pair in pairs for side in part.sides), options)
+            sentences = (getattr(pair, side) for pair in pairs for side in part.sides)
+            return Tokenizer.train(sentences, options, lambda text: display.print(f"{part.name}: {text}"))
 
     made = [train(part) if part.file is None else Tokenizer.load(resolve_file(part.file)) for part in parts]
     return Tokenizers(made[0], made[-1])

@@ -23,6 +23,7 @@ from seq2seq.errors import TrainingError
 from seq2seq.model_directory.directory import METADATA, load_model_config
 from seq2seq.plurals import pluralize
 from seq2seq.training.alarms import AlarmMonitor, BaselineLosses
+from seq2seq.training.callbacks import check_callbacks
 from seq2seq.training.checkpoints import LAST, RunDirectory, check_recipe, lock_run
 from seq2seq.training.corpus_checks import Overlap
 from seq2seq.training.display import Display, TensorBoardWriter, make_display
@@ -129,17 +130,20 @@ def train(
     Args:
         config: The recipe.
         directory: The model directory; see `model_directory`.
-        callbacks: Keras callbacks; they get batch and epoch logs and may set `model.stop_training`.
+        callbacks: Keras callbacks; they get batch and epoch logs and may set `model.stop_training`. The learning rate
+            is the recipe's (`training.schedule`), and a callback that sets it is refused.
         console: Where to show progress; by default in the output of a notebook cell or on stderr at a terminal,
             otherwise nowhere; `Console(quiet=True)`: nowhere.
         allow_changes: Resume even if the recipe or the corpora changed. The current epoch then begins anew.
 
     Raises:
+        ArgumentError: A callback is one of `RATE_CALLBACKS`.
         TrainingError: Another process trains into the directory, it holds a run of another recipe, there is nothing
-            to train on, the largest batch does not fit into memory, the run diverged and rolling back did not help, or
-            another worker was lost; or see `set_up_machine` and `check_workers`.
+            to train on, the largest batch does not fit into memory, the run diverged and rolling back did not help,
+            another worker was lost, or a callback set the learning rate; or see `set_up_machine` and `check_workers`.
         ConfigError: See `set_up_machine` and `with_batch_tokens`.
     """
+    check_callbacks(callbacks)
     machine = set_up_machine(config)
     replicas, directory = machine.replicas, Path(directory)
     directory.mkdir(parents=True, exist_ok=True)

@@ -42,6 +42,7 @@ def start_alarms(
     trained = options.from_model is None and not any(part.file for part in options.parts())
     found = [
         precision_alarm(precision, is_gpu),
+        phrasebook_alarm(config),
         *(overlap_alarm(overlap, data.sides, data.corpus_unit, name) for name, overlap in overlaps.items()),
         vocabulary_alarm(vocabulary_use(data.train, data.tokenizers))
         if trained and options.model_type != "char"
@@ -74,6 +75,21 @@ def partial_epoch_alarm(updates: int, epoch_batches: int, config: TrainingConfig
         f"{pluralize(config.minutes, 'minute')} are too short to read the training text once: this run ends after "
         f"{share:.0%} of it. Raise training.minutes to {math.ceil(config.minutes * 5 / share):,} for five epochs, "
         "or train on less text",
+    )
+
+
+def phrasebook_alarm(config: Config) -> Alarm | None:
+    """Validation on the embedded phrasebook of a recipe whose training corpus is another one."""
+    train, valid = config.corpora.train, config.corpora.valid
+    if valid.held_out or not all(part.phrasebook for part in valid.parts()):
+        return None
+    if any(part.phrasebook for part in train.parts()):
+        return None
+    return Alarm(
+        "phrasebook",
+        f"data.train is {train.name(config.sides)}, and data.valid still is the recipe's phrasebook (English-German): "
+        "validation measures other text. Hold out a part of yours: --set data.valid='{fraction: 0.02}', or name a "
+        "file: --set data.valid.tsv=FILE",
     )
 
 

@@ -109,7 +109,9 @@ def test_processes_killed_at_random_lose_nothing(folder, tmp_path):
         (("--shard", "1/2", "-i", "-", "-o", "out"), 1, "stdin: expected a file, found a pipe or device"),
         (("--shard", "1/2", "-i", "in", "-o", "-"), 1, "stdout: expected a file, which is written in parts"),
         (("--shard", "1/2", "-i", "in", "-o", "in"), 1, "in: is the input too"),
-        (("-i", "in", "-o", "out", "stray"), 1, "unexpected argument 'stray'. To translate a file: -i stray"),
+        (("-o", "out", "in"), 1, "in: is a file, and arguments are taken as text. To read its lines: -i in."),
+        (("-i", "in", "-o", "out", "a dog"), 1, "found text, 'a dog', and --input in: give one of them."),
+        (("--shard", "1/2", "-o", "out", "a dog"), 1, "--shard 1/2 reads a file and writes one: give --input"),
     ],
 )
 def test_what_cannot_be_is_said_before_a_model_is_loaded(tmp_path, monkeypatch, capsys, arguments, code, message):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import sys
 
@@ -297,6 +298,26 @@ def test_tokenizer_round_trip(folder, tmp_path, capsys):
     assert "expected numbers" in capsys.readouterr().err
     assert run("tokenizer", "train", folder / "source.txt", "--output", spm, "--model-type", "words") == 1
     assert "--model-type words" in capsys.readouterr().err
+
+
+def test_tokenizer_of_texts_as_arguments_and_of_a_size_that_fits(folder, tmp_path, capsys):
+    spm, text = tmp_path / "m.spm", ("the dog sees bird here", "the cat")
+    sizes = ("--vocabulary-size", 5000)
+    assert run("tokenizer", "train", folder / "source.txt", "-o", spm, *sizes, "--exact-size") == 1
+    assert re.search(
+        r"error: cannot train .* exactly 5,000 pieces: the text gives \d+ to \d+\.", capsys.readouterr().err
+    )
+    assert not spm.exists()
+    assert run("tokenizer", "train", folder / "source.txt", "-o", spm, *sizes) == 0
+    assert re.search(r"warning: the tokenizer has \d+ pieces, not 5,000: ", capsys.readouterr().err)
+    for flags in ((), ("--ids",)):
+        assert run("tokenizer", "encode", spm, *text, *flags) == 0
+        encoded = capsys.readouterr().out.splitlines()
+        assert len(encoded) == 2
+        assert run("tokenizer", "decode", spm, *encoded, *flags) == 0
+        assert capsys.readouterr().out.splitlines() == list(text)
+    assert run("tokenizer", "encode", spm, *text, "-i", folder / "source.txt") == 1
+    assert "give one of them" in capsys.readouterr().err
 
 
 def test_output_over_the_input_is_refused(model, folder, tmp_path, capsys):

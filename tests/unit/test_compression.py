@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
-from seq2seq.cli.console import InputLines, _ArrivingLines, input_lines
+from seq2seq.cli.console import InputLines, input_lines
 from seq2seq.config import CorpusConfig
 from seq2seq.corpora import open_corpus, read_lines
 from seq2seq.corpora.compression import uncompress, without_suffix
 from seq2seq.corpora.lines import count_lines
 from seq2seq.corpora.survey import detect_pairs
 from seq2seq.errors import CorpusError
+from seq2seq.storage.files import STDIN
 
 COMPRESS = {"gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress, "zst": zstd.compress}
 TEXT = "".join(f"Zeile {number} größer\n" for number in range(5000)).encode()
@@ -118,11 +119,15 @@ def test_input_of_a_command_is_read(tmp_path, suffix, monkeypatch):
         assert list(lines) == LINES
     with path.open() as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        with input_lines(None, "") as lines:
+        with input_lines(STDIN, "") as lines:
             assert list(lines) == LINES
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
-    with input_lines(None, "") as lines:
+    with input_lines(STDIN, "") as lines:
         assert list(lines) == LINES
+
+
+def _read(descriptor):
+    return InputLines.read(os.fdopen(descriptor, "rb", closefd=False), STDIN)
 
 
 @each_format
@@ -135,7 +140,7 @@ def test_a_compressed_pipe_is_read(suffix):
 
     sender = threading.Thread(target=send)
     sender.start()
-    chunks = list(InputLines(_ArrivingLines(read), "stdin").chunks(2000))
+    chunks = list(_read(read).chunks(2000))
     sender.join()
     os.close(read)
     assert [len(chunk) for chunk in chunks] == [2000, 2000, 1000]
@@ -148,14 +153,14 @@ def test_a_truncated_pipe_is_one_error(cut):
     os.write(write, gzip.compress(TEXT)[:cut])
     os.close(write)
     with pytest.raises(CorpusError, match=r"^stdin: cannot be read: .*whole\.$"):
-        list(InputLines(_ArrivingLines(read), "stdin"))
+        list(_read(read))
     os.close(read)
 
 
 def test_what_is_typed_is_not_looked_at():
-    read, write = os.pipe()
+    write, read = os.openpty()
     os.write(write, b"<?xml version='1.0'?><tmx>\n")
-    lines = InputLines(_ArrivingLines(read, typed=True), "stdin", typed=True).chunks(10)
+    lines = _read(read).chunks(10)
     assert next(lines) == ["<?xml version='1.0'?><tmx>"]
     os.close(write)
     os.close(read)

@@ -215,7 +215,7 @@ def test_every_problem_gets_its_line() -> None:
 
 
 def test_missing_section() -> None:
-    with pytest.raises(ConfigError, match=r"^recipe\.yaml: 'data\.valid' is missing\.$"):
+    with pytest.raises(ConfigError, match=r"^recipe\.yaml: 'data\.valid' is missing\. Validation needs"):
         validate_config({"data": {"train": {"tsv": "a"}}}, origin="recipe.yaml")
 
 

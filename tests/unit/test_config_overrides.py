@@ -1,10 +1,13 @@
 """Recipes as files, and what `--set` changes in them."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 
-from seq2seq.config import load_config, recipe_names
+from seq2seq.config import CorpusConfig, EncoderConfig, load_config, recipe_names
 from seq2seq.errors import ConfigError
 from tests.recipes import mixed, write_recipe
 
@@ -203,3 +206,80 @@ def test_a_value_where_a_section_belongs_names_its_keys():
         ConfigError, match=r"'data.train': found 'x.tsv', expected a section with keys of: columns, delimiter, header,"
     ):
         load_config("quickstart", ["data.train=x.tsv"])
+
+
+@pytest.mark.parametrize(
+    ("override", "advice"),
+    [
+        ("data.valid=null", "To hold it out of data.train: --set data.valid='{fraction: 0.02}'."),
+        ("data.valid=~", "To hold it out of data.train: --set data.valid='{fraction: 0.02}'."),
+        ("data.valid=false", "To hold it out of data.train: --set data.valid='{fraction: 0.02}'."),
+        ("data.valid=500", "To hold it out of data.train: --set data.valid='{pairs: 500}'."),
+        ("data.valid=0.1", "To hold it out of data.train: --set data.valid='{fraction: 0.1}'."),
+        ("data.valid=v.tsv", "Files are named by their kind: {tsv: v.tsv}."),
+        ("data.train=007", "expected a section with keys of"),
+        ("data.train=t.tsv", "Files are named by their kind: {tsv: t.tsv}."),
+        ("data.train=[t.en, t.de]", "Files are named by their kind: {source: t.en, target: t.de}."),
+        ("data.test=t.tsv", "Files are named by their kind: {tsv: t.tsv}."),
+        ("data.train.mixture=[a.tsv]", "Files are named by their kind: {tsv: a.tsv}."),
+    ],
+)
+def test_what_is_no_corpus_says_how_one_is_given(override: str, advice: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config("quickstart", [override])
+    assert advice in str(error.value)
+    assert "expected a section with keys of" in str(error.value)
+
+
+def test_a_recipe_without_validation_says_how_to_hold_it_out(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("data: {train: {tsv: a.tsv}}")
+    with pytest.raises(ConfigError) as error:
+        load_config(path)
+    assert str(error.value) == (
+        f"{path}: 'data.valid' is missing. Validation needs text that is not trained on. To hold it out of "
+        "data.train: --set data.valid='{fraction: 0.02}'."
+    )
+
+
+@pytest.mark.parametrize("name", ["train", "valid", "test"])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"tsv": "a.tsv"}, {"tsv": "a.tsv"}),
+        (CorpusConfig(source="a.en", target="a.de"), {"source": "a.en", "target": "a.de"}),
+        ({"source": Path("a.en"), "target": Path("a.de")}, {"source": "a.en", "target": "a.de"}),
+        ({"mixture": ({"tsv": "a"}, {"tsv": Path("b")})}, {"mixture": ({"tsv": "a"}, {"tsv": "b"})}),
+    ],
+)
+def test_a_corpus_of_ones_own_in_place_of_the_recipes(name, given, expected):
+    """In Python, whole and key by key; on the command line, whole."""
+    data = load_config("quickstart", {f"data.{name}": given}).data
+    assert getattr(data, name).model_dump(exclude_defaults=True) == expected
+    if isinstance(given, dict):
+        data = load_config("quickstart", {f"data.{name}.{key}": value for key, value in given.items()}).data
+        assert getattr(data, name).model_dump(exclude_defaults=True) == expected
+    written = yaml.safe_dump(yaml.safe_load(json.dumps(expected)), default_flow_style=True)
+    data = load_config("quickstart", [f"data.{name}={written}"]).data
+    assert getattr(data, name).model_dump(exclude_defaults=True) == expected
+
+
+def test_overrides_in_python_are_taken_as_they_are():
+    given = {
+        "training.epochs": np.int64(3),
+        "training.learning_rate": np.float32(0.5),
+        "tokenizer.user_defined_symbols": ("no", "1"),
+        "data.target_language": "no",
+        "tokenizer.byte_fallback": True,
+        "encoder": EncoderConfig(units=4),
+    }
+    config = load_config("quickstart", given)
+    assert (config.training.epochs, config.training.learning_rate) == (3, 0.5)
+    assert config.tokenizer.user_defined_symbols == ("no", "1")
+    assert (config.data.target_language, config.tokenizer.byte_fallback) == ("no", True)
+    assert config.encoder == EncoderConfig(units=4)
+    with pytest.raises(ConfigError, match=r"'data\.target_language': found False"):
+        load_config("quickstart", {"data.target_language": False})
+    corpus = {"tsv": "a.tsv"}
+    load_config("quickstart", {"data.train": corpus, "data.train.header": True})
+    assert corpus == {"tsv": "a.tsv"}, "what was given stays"

@@ -20,7 +20,7 @@ def pipe():
 
 
 def lines_of(descriptor):
-    return InputLines(os.fdopen(descriptor, "rb", closefd=False), STDIN)
+    return InputLines.read(os.fdopen(descriptor, "rb", closefd=False), STDIN)
 
 
 def test_what_has_arrived_is_a_chunk(pipe):

@@ -62,7 +62,7 @@ def test_names_of_columns_tell_languages_and_which_two_are_meant():
         ([], "pairs: there are none"),
         (["one", "two", "three"], r"pairs\[0\]: expected a source and a target, found 'one'"),
         ([("a", "b"), ("a", "b", "c")], r"pairs\[1\]: expected a source and a target, found 3 texts. Pass columns="),
-        ([("a", "b"), ("a", None)], r"pairs\[1\]: expected the target as text, found None .NoneType.*dropna"),
+        ([("a", "b"), ("a", None)], r"pairs\[1\]: expected the target as text, found None.*dropna"),
         ([("a", "b"), ("a",)], r"pairs\[1\]: expected a source and a target, found \('a',\)"),
         ({"en": EN, "de": DE[:2]}, "column 'en' has 3 sentences, 'de' has 2"),
         (pd.DataFrame({"en": EN, "n": [1, 2, 3]}), "expected two columns of text, found 1 among the columns 'en', 'n'"),

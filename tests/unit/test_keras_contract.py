@@ -210,47 +210,6 @@ def test_64_bit_ids_are_ids():
         np.testing.assert_array_equal(one, two)
 
 
-PAIR = SOURCE % V, TARGET
-LEFT_PADDED = TARGET[:, ::-1]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "options", "message"),
-    [
-        (PAIR, {"sample_weight": np.ones(4)}, "sample_weight and class_weight are not supported"),
-        ((tf.data.Dataset.from_tensors((*PAIR, np.ones(4))),), {}, "sample_weight and class_weight are not supported"),
-        (PAIR[:1], {}, "a batch has no target"),
-        ((PAIR[0].astype("f"), PAIR[1]), {}, r"source: expected token ids .* found float32 \(None, 4\)"),
-        ((PAIR[0], PAIR[1][..., None]), {}, r"target: expected token ids .* found int32 \(None, 5, 1\)"),
-    ],
-)
-def test_batches_of_another_form_are_refused(arguments, options, message):
-    model = make("language model")
-    model.compile("sgd")
-    with pytest.raises(ValueError, match=message):
-        model.fit(*arguments, **options, verbose=0)
-
-
-@pytest.mark.parametrize("use", ["fit", "evaluate"])
-def test_ids_that_would_count_otherwise_are_refused(use):
-    """Padding before a token, an empty row, an id that a GPU would take for zeros."""
-    model = make("language model")
-    model.compile("sgd")
-    learn = getattr(model, use)
-    source, target = PAIR
-    empty, large, negative = (np.array(target) for _ in range(3))
-    empty[2], large[0, 1], negative[0, 1] = 0, V, -1
-    for bad, message in ((LEFT_PADDED, "row is empty or has padding"), (empty, "row is empty or has padding")):
-        with pytest.raises(tf.errors.InvalidArgumentError, match=f"target: a {message}"):
-            learn(source, bad, verbose=0)
-        with pytest.raises(tf.errors.InvalidArgumentError, match=f"source: a {message}"):
-            learn(bad, target, verbose=0)
-    for bad in (large, negative):
-        with pytest.raises(tf.errors.InvalidArgumentError, match=f"target: expected ids of 0 to {V - 1}"):
-            learn(source, bad, verbose=0)
-    learn(source, target, verbose=0)
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -278,10 +237,3 @@ def test_compile_refuses_what_it_cannot_honour(options):
 def test_an_optimizer_that_scales_the_loss_is_refused(optimizer):
     with pytest.raises(ValueError, match="the optimizer scales the loss"):
         make().compile(optimizer)
-
-
-def test_predict_says_what_does_it_instead():
-    model = make()
-    model.compile("sgd")
-    with pytest.raises(ValueError, match=r"predict: Seq2Seq gives logits, .* text comes from Translator"):
-        model.predict(dataset(), verbose=0)

@@ -44,7 +44,7 @@ class Driven:
         self.model.step_function.return_value = lambda: {"nll": 1.0, "loss": 1.0, "gradient_norm": 2.0}
         self.model.update = MagicMock(averaged_weights=nullcontext, gradient_norm=2.0, skipped=0)
         self.model.output_embedding.vocabulary_size = 56
-        self.callbacks = MagicMock()
+        self.callbacks = MagicMock(callbacks=[])
         self.callbacks.on_train_batch_end.side_effect = lambda *arguments: self.after_batch(self.batches)
         training = {"epochs": 2, "checkpoint_minutes": minutes} | training
         driven = self

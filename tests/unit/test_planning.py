@@ -217,7 +217,8 @@ def test_a_tokenizer_of_the_planned_size_can_be_trained_on_any_text(texts):
         for what, count in (("characters", characters), ("alphabet", alphabet))
     }
     plan = plan_of(survey_of(len(texts), **sides))
-    assert Tokenizer.train(texts + texts, plan.tokenizer).vocabulary_size <= plan.tokenizer.vocabulary_size
+    tokenizer = Tokenizer.train(texts + texts, plan.tokenizer, lambda message: None)
+    assert tokenizer.vocabulary_size <= plan.tokenizer.vocabulary_size
 
 
 def test_the_plan_has_a_value_for_each_amount_of_text():

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from seq2seq.config import TokenizerConfig, TrainingConfig
+from seq2seq.config import TokenizerConfig, TrainingConfig, load_config
 from seq2seq.corpora import SentencePair
 from seq2seq.data.encoded import encode_corpus
 from seq2seq.data.mixture import EncodedMixture
@@ -24,6 +24,7 @@ from seq2seq.training.start_alarms import (
     describe_overlaps,
     overlap_alarm,
     partial_epoch_alarm,
+    phrasebook_alarm,
     precision_alarm,
     short_run_alarm,
     vocabulary_alarm,
@@ -211,3 +212,23 @@ def test_the_most_frequent_target(encode, tokenizer, monkeypatch):
     assert most_frequent_target(EncodedMixture([first, second]), tokenizer) == "ein anderer Satz"
     once = encode("once", ("b", "zwei Hund"), ("a", "ein Baum"))
     assert most_frequent_target(EncodedMixture([once]), tokenizer) == "zwei Hund"
+
+
+@pytest.mark.parametrize(
+    ("settings", "rings"),
+    [
+        ([], False),
+        (["data.train.tsv=mine.tsv"], True),
+        (["data.train.tsv=mine.tsv", "data.valid.fraction=0.02"], False),
+        (["data.train.tsv=mine.tsv", "data.valid.tsv=valid.tsv"], False),
+        (["data.train.mixture=[{tsv: mine.tsv}, {phrasebook: train}]"], False),
+        (["data.train.mixture=[{tsv: mine.tsv}, {tsv: a}]", "data.valid.mixture=[{phrasebook: valid}]"], True),
+    ],
+)
+def test_validation_that_is_still_the_recipes(settings, rings):
+    """A corpus of one's own in a packaged recipe, and its validation on the phrasebook."""
+    alarm = phrasebook_alarm(load_config("quickstart", settings))
+    assert (alarm is not None) == rings
+    if alarm:
+        assert "data.train is mine.tsv" in alarm.text
+        assert "--set data.valid='{fraction: 0.02}'" in alarm.text

@@ -257,16 +257,71 @@ def test_missing_model_file(tmp_path: Path) -> None:
     assert str(error.value) == f"{path}: no such file."
 
 
-@pytest.mark.parametrize("model", ["unigram", "bpe"])
-def test_too_large_a_vocabulary_names_the_largest(model: str) -> None:
-    with pytest.raises(TokenizerError) as error:
-        train(model_type=model, vocabulary_size=30_000)
-    message = str(error.value)
-    assert message.startswith(f"cannot train a {model} tokenizer with vocabulary_size 30000: ")
-    largest = int(re.search(r"<= (\d+)\.", message)[1])
-    assert train(model_type=model, vocabulary_size=largest).vocabulary_size == largest
-    with pytest.raises(TokenizerError):
-        train(model_type=model, vocabulary_size=largest + 1)
+FIVE = ["a red dog sees the cat", "the cat sees a red bird", "two dogs sleep", "a bird sings", "the red cat sleeps"]
+KINDS = [
+    {"model_type": "unigram"},
+    {"model_type": "bpe"},
+    {"model_type": "unigram", "byte_fallback": True},
+    {"model_type": "bpe", "user_defined_symbols": ("<a>", "dog")},
+    {"model_type": "unigram", "split_digits": True, "normalization": "nmt_nfkc"},
+]
+
+
+@pytest.mark.parametrize("options", KINDS, ids=str)
+@pytest.mark.parametrize("text", [FIVE, [*FIVE, "Größe 12 ☃"], ["他说你好", "你好吗"]], ids=lambda text: text[0])
+def test_a_size_that_the_text_does_not_give(options, text) -> None:
+    """The nearest one is taken, with a notice; where the exact one is wanted, both ends are named, and both fit."""
+    said: list[str] = []
+
+    def fitting(size, **more):
+        return Tokenizer.train(text, TokenizerConfig(vocabulary_size=size, **options, **more), said.append)
+
+    smallest, largest = (fitting(size).vocabulary_size for size in (8, 20_000))
+    assert 8 < smallest <= largest < 20_000
+    assert said == [
+        f"the tokenizer has {smallest:,} pieces, not 8: as many as the text has characters, and the special ones. "
+        "tokenizer.vocabulary_size sets the size; a 'character_coverage' below 1 leaves rare ones out",
+        f"the tokenizer has {largest:,} pieces, not 20,000: the text has no more",
+    ]
+    for size in (8, 20_000):
+        with pytest.raises(TokenizerError) as error:
+            fitting(size, exact_size=True)
+        message = str(error.value)
+        found = re.fullmatch(
+            rf"cannot train a {options['model_type']} tokenizer with exactly {size:,} pieces: the text gives "
+            r"([\d,]+) to ([\d,]+)\. Set tokenizer\.vocabulary_size "
+            r"\(--vocabulary-size of `seq2seq tokenizer train`\) accordingly, "
+            r"leave out exact_size, or give more text\.",
+            message,
+        )
+        assert found, message
+        for end in found.groups():
+            exact = int(end.replace(",", ""))
+            assert fitting(exact, exact_size=True).vocabulary_size == exact
+        assert int(found[1].replace(",", "")) == smallest
+    assert len(said) == 2
+
+
+def test_a_size_that_fits_is_taken_without_a_word() -> None:
+    for exact in (False, True):
+        assert train(vocabulary_size=280, exact_size=exact).vocabulary_size == 280
+    assert train(exact_size=True).fingerprint() == train().fingerprint()
+
+
+def test_the_largest_vocabulary_of_much_text_is_not_looked_for(monkeypatch) -> None:
+    monkeypatch.setattr("seq2seq.data.tokenizer.MAX_PROBED_CHARACTERS", 10)
+    with pytest.raises(TokenizerError, match=r"the text gives at least \d+\. Set "):
+        train(vocabulary_size=8, exact_size=True)
+
+
+def test_more_symbols_than_pieces() -> None:
+    symbols = tuple(f"<{number}>" for number in range(20))
+    for model in ("unigram", "bpe", "char"):
+        said: list[str] = []
+        config = TokenizerConfig(model_type=model, vocabulary_size=12, user_defined_symbols=symbols)
+        tokenizer = Tokenizer.train(FIVE, config, said.append)
+        assert set(tokenizer.ids(symbols)) == {*range(4, 24)}
+        assert [f"has {tokenizer.vocabulary_size} pieces, not 12" in text for text in said] == [True]
 
 
 def test_characters_are_pieces_and_the_size_is_a_limit() -> None:
@@ -280,17 +335,12 @@ def test_characters_are_pieces_and_the_size_is_a_limit() -> None:
     assert few.unk_id in few.encode(GERMAN[0])
 
 
-def test_too_small_a_vocabulary() -> None:
-    with pytest.raises(TokenizerError, match=r"vocabulary_size 8: .*8 vs \d+.*tokenizer\.vocabulary_size in a recipe"):
-        train(vocabulary_size=8)
-
-
 @pytest.mark.parametrize("text", [[], [""], [" ", ""]])
 @pytest.mark.parametrize("model", ["unigram", "bpe"])
 def test_no_text(model: str, text: list[str]) -> None:
     with pytest.raises(TokenizerError) as error:
         train(text, model_type=model)
-    assert ": there is no text. " in str(error.value)
+    assert str(error.value) == f"cannot train a {model} tokenizer: there is no text."
 
 
 def test_errors_of_the_text_pass_through() -> None:

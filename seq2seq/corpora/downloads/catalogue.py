@@ -8,6 +8,7 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from seq2seq.config import Section
+from seq2seq.config.yaml_text import fit_types, load_yaml
 from seq2seq.errors import CorpusError, suggest_similar
 from seq2seq.storage.files import unreadable
 
@@ -122,7 +123,7 @@ def load_catalogue(path: Path | None = None) -> dict[str, CatalogueEntry]:
     origin = str(path or "catalogue.yaml")
     try:
         text = (path or files("seq2seq.corpora.downloads").joinpath("catalogue.yaml")).read_bytes()
-        values = yaml.safe_load(text)
+        values = fit_types(load_yaml(text), dict[str, CatalogueEntry])
     except OSError as error:
         raise CorpusError(unreadable(Path(origin), error)) from None
     except yaml.YAMLError as error:

@@ -1,0 +1,51 @@
+"""Text that is given as arguments of a command, in place of a file or stdin."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from shlex import quote
+from typing import Annotated
+
+import typer
+
+from seq2seq.cli.console import InputLines, input_lines, warn
+from seq2seq.errors import ConfigError
+
+LOOKS_LIKE_A_FILE = re.compile(r"\S*\w\.[A-Za-z]\w{0,4}|\S*/\S*")  # `in.txt`, `text/in`; not `sleeps.`
+
+TextArguments = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[TEXT]...", help="Text in place of --input: an argument per line.", show_default=False),
+]
+
+
+def check_texts(texts: Sequence[str] | None, input_file: Path | None) -> None:
+    """Refuse texts that are files, or that are given beside one; say what may be meant otherwise.
+
+    Raises:
+        ConfigError: An argument is a file, or there is `--input`, too.
+    """
+    for text in texts or ():
+        if os.path.isfile(text):  # noqa: PTH113  # of a long text, Path says that the name is too long
+            raise ConfigError(
+                f"{text}: is a file, and arguments are taken as text. To read its lines: -i {quote(text)}."
+            )
+    if texts and input_file is not None:
+        raise ConfigError(f"found text, {texts[0]!r}, and --input {input_file}: give one of them.")
+    for text in texts or ():
+        if LOOKS_LIKE_A_FILE.fullmatch(text):
+            warn(f"{text}: there is no such file, and this is taken as text")
+    if texts and len(texts) > 1 and all(len(text.split()) == 1 for text in texts):
+        warn(f"each word is taken as a text of its own. To join them: {quote(' '.join(texts))}")
+
+
+@contextmanager
+def texts_or_input(texts: Sequence[str] | None, place: Path, prompt: str) -> Iterator[InputLines]:
+    """Yield the lines of texts, which `check_texts` has seen, or without any those of a place."""
+    if not texts:
+        with input_lines(place, prompt) as lines:
+            yield lines
+        return
+    yield InputLines([line + b"\n" for text in texts for line in os.fsencode(text).split(b"\n")], "text")
