@@ -123,8 +123,8 @@ def score_texts(
 ) -> tuple[Score, ...]:
     """BLEU, chrF2 and TER as the `sacrebleu` command gives them, of text that was cleaned (`text.cleaning`).
 
-    Warns (`UserWarning`) when cleaning changed any, when the hypotheses or references have markup, are cut into subwords
-    or look tokenized, and when the references are in a script that BLEU's tokenizer is not made for.
+    Warns (`UserWarning`) when cleaning changed any, when the hypotheses or references have markup, are cut into
+    subwords or look tokenized, and when the references are in a script that BLEU's tokenizer is not made for.
 
     Args:
         hypotheses: Detokenized translations.

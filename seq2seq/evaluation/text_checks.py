@@ -101,8 +101,8 @@ def cleaning_warning(hypotheses: Sequence[str], sets: Sequence[Sequence[str]]) -
         return None
     return (
         f"{changed[0]:,} of {len(hypotheses):,} hypotheses and {sum(changed[1:]):,} of {sum(map(len, sets)):,} "
-        "references have white space other than spaces, invisible or control characters, or are not in Unicode NFC. Both are "
-        "scored as models see text: white space is a space, and what is invisible is left out"
+        "references have white space other than spaces, invisible or control characters, or are not in Unicode NFC. "
+        "Both are scored as models see text: white space is a space, and what is invisible is left out"
     )
 
 
