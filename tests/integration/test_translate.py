@@ -83,7 +83,9 @@ def test_every_key_is_a_flag(folder, monkeypatch):
     assert values.keys() == SearchOptions.model_fields.keys()
     flags = [f"--{key.replace('_', '-')}={value}" for key, value in values.items() if not isinstance(value, bool)]
     seen = []
-    monkeypatch.setattr(Translator, "check", lambda self, options: None)  # there is no such language model
+    # There is no such language model.
+    monkeypatch.setattr(Translator, "check", lambda self, options: None)
+    monkeypatch.setattr(SearchOptions, "uses_fusion", False)
 
     def translate(self, lines, options, **_):
         seen.append(options)

@@ -200,7 +200,7 @@ def test_the_entropy_is_that_of_a_distribution_with_a_language_model_too(transla
 def test_what_cannot_be_watched_is_refused(translator):
     with pytest.raises(ValueError, match="'sample' is true"):
         search_tree(translator, SENTENCE, SearchOptions(sample=True))
-    with pytest.raises(ValueError, match=r"has 1 tokens with </s>: expected 2 to 200"):
+    with pytest.raises(ValueError, match=r"has 1 token with </s>: expected 2 to 200"):
         search_tree(translator, " ")
     with pytest.raises(ValueError, match="expected 2 to 3"):
         search_tree(translator, SENTENCE, SearchOptions(max_source_tokens=3))

@@ -39,7 +39,7 @@ def test_counts_and_matches():
     assert matches.loc[(0, "zebra")].tolist() == [1, 0, 0]
     assert matches.loc[(0, "dog")].tolist() == [0, 1, 0]
     assert matches["reference"].sum() == sum(len(line.split()) for line in REFERENCES)
-    with pytest.raises(EvaluationError, match="1 hypotheses for 3 references"):
+    with pytest.raises(EvaluationError, match="1 hypothesis for 3 references"):
         word_matches(["a"], REFERENCES)
 
 
