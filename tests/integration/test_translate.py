@@ -14,6 +14,7 @@ from seq2seq.config import SearchOptions
 from seq2seq.inference.results import Hypothesis, Translation, blank_translation
 from seq2seq.inference.summary import TranslationSummary
 from seq2seq.inference.translator import Translator
+from seq2seq.model_directory import directory
 from tests.command import run
 from tests.shortage import FACES, limit_searches
 from tests.toy import save_random_model, save_trained, toy_tokenizer
@@ -83,7 +84,10 @@ def test_every_key_is_a_flag(folder, monkeypatch):
     assert values.keys() == SearchOptions.model_fields.keys()
     flags = [f"--{key.replace('_', '-')}={value}" for key, value in values.items() if not isinstance(value, bool)]
     seen = []
-    monkeypatch.setattr(Translator, "check", lambda self, options: None)  # there is no such language model
+    # There is no such language model.
+    read = directory.load_recipe
+    monkeypatch.setattr(directory, "load_recipe", lambda path, kind: None if path.name == "lm" else read(path, kind))
+    monkeypatch.setattr(Translator, "check", lambda self, options: None)
 
     def translate(self, lines, options, **_):
         seen.append(options)
