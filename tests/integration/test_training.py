@@ -98,7 +98,7 @@ def test_a_run_that_learns_nothing_says_so_and_is_never_the_best(corpus, tmp_pat
     )
     assert "a higher learning rate (it is 1e-07): --set training.learning_rate=2e-07" in said
     assert "its translations are meaningless" in said
-    assert "*best*" not in said
+    assert "  *best*\n" not in said
     assert report.best is None
     assert [entry["best"] for entry in report.history] == [False, False]
     assert not (tmp_path / BEST).exists()
@@ -107,7 +107,7 @@ def test_a_run_that_learns_nothing_says_so_and_is_never_the_best(corpus, tmp_pat
     report = train(learning, tmp_path, console=Console(file=screen, width=400))
     assert report.history[-1]["best"]
     assert report.best == report.history[-1]["valid_loss"]
-    assert "*best*" in screen.getvalue()
+    assert "  *best*\n" in screen.getvalue()
 
 
 def test_ends_after_updates_even_within_an_epoch(corpus, tmp_path):

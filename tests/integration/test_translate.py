@@ -14,6 +14,7 @@ from seq2seq.config import SearchOptions
 from seq2seq.inference.results import Hypothesis, Translation, blank_translation
 from seq2seq.inference.summary import TranslationSummary
 from seq2seq.inference.translator import Translator
+from seq2seq.model_directory import directory
 from tests.command import run
 from tests.shortage import FACES, limit_searches
 from tests.toy import save_random_model, save_trained, toy_tokenizer
@@ -84,8 +85,9 @@ def test_every_key_is_a_flag(folder, monkeypatch):
     flags = [f"--{key.replace('_', '-')}={value}" for key, value in values.items() if not isinstance(value, bool)]
     seen = []
     # There is no such language model.
+    read = directory.load_recipe
+    monkeypatch.setattr(directory, "load_recipe", lambda path, kind: None if path.name == "lm" else read(path, kind))
     monkeypatch.setattr(Translator, "check", lambda self, options: None)
-    monkeypatch.setattr(SearchOptions, "uses_fusion", False)
 
     def translate(self, lines, options, **_):
         seen.append(options)
@@ -258,49 +260,12 @@ def test_a_line_is_answered_before_the_next(kind, folder, translator, monkeypatc
     assert ("Type a sentence and press Enter; Ctrl-D to finish." in captured.err) == (kind == "terminal")
 
 
-TEXTS = ["the dog sees bird here", "", "the king loves ☃", "-5 dogs\nthe tree", "in.txt", "b" * 300]
-
-
-def test_texts_as_arguments(folder, translator, tmp_path, capsysbinary):
-    """Each line of each argument, in order, as from a file; what might be meant otherwise is said."""
-    lines = "\n".join(TEXTS).split("\n")
-    expected = [result.text for result in translator.translate(lines)]
-    assert run("translate", folder / "model", "--", *TEXTS) == 0
-    captured = capsysbinary.readouterr()
-    assert captured.out.decode().split("\n") == [*expected, ""]
-    assert b"warning: in.txt: there is no such file, and this is taken as text" in captured.err
-    assert run("translate", folder / "model", TEXTS[0], "-q", "--n-best", 2, "-o", tmp_path / "out") == 0
-    rows = (tmp_path / "out").read_text().splitlines()
-    best = translator.translate([TEXTS[0]], translator.options.model_copy(update={"n_best": 2}))[0]
-    assert [row.split("\t")[2] for row in rows] == [hypothesis.text for hypothesis in best.hypotheses]
-
-
-def test_words_that_are_not_quoted_are_pointed_out(folder, capfd):
-    assert run("translate", folder / "model", "-q", "two", "dogs", "sleep.") == 0
-    captured = capfd.readouterr()
-    assert captured.err == "warning: each word is taken as a text of its own. To join them: 'two dogs sleep.'\n"
-    assert len(captured.out.splitlines()) == 3
-
-
-def test_a_file_as_argument_says_what_to_do(folder, tmp_path, monkeypatch, capsys):
-    (tmp_path / "my text.txt").write_text("a\n")
-    monkeypatch.chdir(tmp_path)
-    for command in ("translate", folder / "model"), ("tokenizer", "encode", folder / "model" / "joint.spm"):
-        assert run(*command, "my text.txt") == 1
-        assert capsys.readouterr().err == (
-            "error: my text.txt: is a file, and arguments are taken as text. To read its lines: -i 'my text.txt'.\n"
-        )
-
-
-def test_the_engines_options_are_no_sentences(folder, tmp_path, monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        "seq2seq.bulk.apache_beam.translate_on_apache_beam", lambda job, options: seen.append(options) or 5
+def test_a_text_as_argument_says_what_to_do(folder, capsys):
+    assert run("translate", folder / "model", "my text.txt") == 1
+    assert capsys.readouterr().err == (
+        f"error: unexpected argument 'my text.txt'. To translate a file: -i 'my text.txt'; a sentence: echo '...' | "
+        f"seq2seq translate {folder / 'model'}.\n"
     )
-    files = ("-i", folder / "source", "-o", tmp_path / "out", "--engine", "apache-beam")
-    assert run("translate", folder / "model", *files, "--", "--runner", "FnApiRunner") == 0
-    assert run("translate", folder / "model", *files) == 0
-    assert seen == [["--runner", "FnApiRunner"], []]
 
 
 def test_a_cut_line_is_a_warning_with_its_place(folder, translator, tmp_path, capsys):
