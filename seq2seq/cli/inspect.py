@@ -126,7 +126,7 @@ def _corpus(facts: Mapping[str, Any], unit: str) -> str:
         f"{pluralize(facts['read'], unit)} read" if "read" in facts else "",
         f"{facts['kept']:,} kept{dropped}" if "kept" in facts else "",
         *(f"{facts[key]:,} {_spaced(key)}" for key in ("source_tokens", "target_tokens") if key in facts),
-        f"{facts['share']:.1%} of an epoch" if "share" in facts else "",
+        f"{facts['share']:.1%} of an epoch" if facts.get("share", 1.0) < 1.0 else "",
     ]
     return ", ".join(filter(None, parts))
 
