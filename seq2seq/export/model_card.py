@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import yaml
 
 from seq2seq.config import Config
+from seq2seq.evaluation.text_checks import SMALL_SET
 from seq2seq.evaluation.tokenizers import bleu_tokenizer
 from seq2seq.extras import DISTRIBUTION_NAME
 from seq2seq.inference.segments import UNKNOWN_MAX_TOKENS
 from seq2seq.plurals import pluralize
 
-FEW_SENTENCES = 100  # fewer give uncertain scores
 BAR = "\\|"  # Markdown ends a cell at an unescaped bar, even in a code span
 
 
@@ -211,7 +211,7 @@ def _scores(config: Config, about: Mapping[str, Any]) -> Iterator[str]:
 
 def _uncertainty(sentences: int | None) -> str:
     """A sentence about scores of few sentences; "" if they are many, or not known."""
-    if sentences is None or sentences >= FEW_SENTENCES:
+    if sentences is None or sentences >= SMALL_SET:
         return ""
     return f" From {pluralize(sentences, 'sentence')}, scores are uncertain, by several points."
 

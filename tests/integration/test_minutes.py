@@ -142,7 +142,7 @@ def test_a_finished_run_says_what_would_continue_it(corpus, whole, paced, tmp_pa
     command = f"seq2seq train {folder / CONFIG} --output {folder} --set training.minutes=0.5"
     assert f"nothing left to do: 26 of 26 updates are done. To continue: {command}\n" in said
     assert "resuming" not in said
-    assert "finished" not in said
+    assert "finished:" not in said
     assert not paced
     assert_same_run(whole, folder)
 
