@@ -45,6 +45,10 @@ class TrainingError(Seq2SeqError):
     """A training run cannot start, go on or resume."""
 
 
+class TrainingWarning(UserWarning):
+    """A problem of a trained model, when its run was shown nowhere; `TrainingReport.remaining_warnings` lists them."""
+
+
 class BulkError(Seq2SeqError):
     """A translation in shards or on Apache Beam cannot start, go on or be joined."""
 

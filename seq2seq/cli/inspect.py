@@ -8,10 +8,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.filesize import decimal
-from rich.markup import escape
-from rich.table import Column, Table
 
-from seq2seq.cli.console import write_json
+from seq2seq.cli.console import print_stdout, write_json
 from seq2seq.plurals import pluralize
 
 
@@ -32,21 +30,22 @@ def inspect(
     if as_json:
         write_json(found)
         return
-    console = Console()
     for title, rows in _tables(found).items():
-        # Nothing is cut off: paths and checksums go on in the next line.
-        columns = Column(), Column(overflow="fold")
-        table = Table(*columns, title=title, title_style="bold", title_justify="left", show_header=False, box=None)
-        for name, value in rows.items():
-            table.add_row(escape(name), escape(value))
-        console.print(table)
+        if rows:
+            width = max(map(len, rows))
+            Console().print(title, style="bold", highlight=False)
+            # Lines are not wrapped: paths, checksums and commands can be copied.
+            print_stdout("\n".join(f" {name:{width}}  {value}".rstrip() for name, value in rows.items()))
 
 
 def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """What `inspect_model` found, as rows of text by title."""
     parameters, corpus = found["parameters"], found["corpus"]
     total = parameters["total"]
-    numbered = {f"train {number}": part for number, part in enumerate(corpus.get("train", []), start=1)}
+    parts, unit = corpus.get("train", []), _unit(found)
+    named = {f"train {number}" if len(parts) > 1 else "train": part for number, part in enumerate(parts, start=1)}
+    named |= {"valid": corpus["valid"]} if "valid" in corpus else {}
+    others = {name: value for name, value in corpus.items() if name not in ("train", "valid")}
     tables = {
         "Model": {
             "directory": found["directory"],
@@ -64,7 +63,7 @@ def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
             side: f"{one['model_type'] or 'unknown type'}, {one['vocabulary_size']:,} pieces, SHA-256 {one['sha256']}"
             for side, one in found["tokenizers"].items()
         },
-        "Corpus": _rows(numbered | {name: part for name, part in corpus.items() if name != "train"}) or {"": "unknown"},
+        "Corpus": {name: _corpus(part, unit) for name, part in named.items()} | _rows(others) or {"": "unknown"},
         "Training": {"": "no history"},
         "Scores": _rows(found["scores"]),
         "Versions": {
@@ -74,8 +73,7 @@ def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         "Derived files": {
             file: f"no longer matches {' and '.join(differ)}: make it again" if differ else "matches the model"
             for file, differ in found["derived"].items()
-        }
-        or {"": "none"},
+        },
         "Files": {name: decimal(size) for name, size in found["files"].items()},
     }
     if found["training"]:
@@ -97,14 +95,13 @@ def _purpose(found: Mapping[str, Any]) -> dict[str, str]:
     translates = found["task"] == "translation"
     rows = {"languages": f"{source} to {target}" if translates else target}
     if about["pairs"]:
-        unit = "pairs" if translates else "sentences"
         sides = [
             f"{about[key]:.1f} {side} tokens"
             for side in ("source", "target")
             if about.get(key := f"mean_{side}_tokens") is not None
         ]
         names = ", ".join(part["name"] for part in found["corpus"]["train"])
-        rows["trained on"] = f"{names}: {about['pairs']:,} {unit}" + (
+        rows["trained on"] = f"{names}: {pluralize(about['pairs'], _unit(found))}" + (
             f", on average {' and '.join(sides)}" if sides else ""
         )
         rows["suited to"] = "similar text; expect errors, even in fluent output, on other or much longer text"
@@ -115,6 +112,23 @@ def _purpose(found: Mapping[str, Any]) -> dict[str, str]:
             f"; up to {' and '.join(known)} are translated as a whole" if known else ""
         )
     return rows | about["commands"]
+
+
+def _unit(found: Mapping[str, Any]) -> str:
+    return "pair" if found["task"] == "translation" else "sentence"
+
+
+def _corpus(facts: Mapping[str, Any], unit: str) -> str:
+    """Facts of a corpus, as far as they are known: `train.tsv, 12,000 pairs read, 11,990 kept`."""
+    dropped = f" (dropped: {_words(facts['dropped'])})" if facts.get("dropped") else ""
+    parts = [
+        facts["name"],
+        f"{pluralize(facts['read'], unit)} read" if "read" in facts else "",
+        f"{facts['kept']:,} kept{dropped}" if "kept" in facts else "",
+        *(f"{facts[key]:,} {_spaced(key)}" for key in ("source_tokens", "target_tokens") if key in facts),
+        f"{facts['share']:.1%} of an epoch" if facts.get("share", 1.0) < 1.0 else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _rows(values: Mapping[str, Any]) -> dict[str, str]:

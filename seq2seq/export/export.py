@@ -50,7 +50,7 @@ def export_model(
     licence: str | None = None,
     evaluations: Sequence[str | Path] = (),
     on_warning: Callable[[str], None] = warnings.warn,
-) -> None:
+) -> Path:
     """Copy the files that a trained model needs for use, not those of training, and write a model card, `README.md`.
 
     The format `directory` is a model directory: `Translator.load` and all commands read it, and it translates exactly
@@ -67,6 +67,9 @@ def export_model(
             card and `metadata.json`, under the file's name without its extension.
         on_warning: Called with a message about anything that the copy lacks or reveals of the machine; by default a
             `UserWarning`.
+
+    Returns:
+        `output`.
 
     Raises:
         ModelDirectoryError: The model is incomplete or damaged; the shortlist or the 8-bit decoder was made from other
@@ -98,6 +101,7 @@ def export_model(
     FORMATS[export_format](
         Export(model, replace(contents, config=config, metadata=metadata), model_only, licence), output
     )
+    return output
 
 
 def _write_directory(export: Export, output: Path) -> None:

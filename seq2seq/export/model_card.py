@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 import yaml
 
 from seq2seq.config import Config
+from seq2seq.evaluation.text_checks import SMALL_SET
 from seq2seq.evaluation.tokenizers import bleu_tokenizer
+from seq2seq.extras import DISTRIBUTION_NAME
 from seq2seq.inference.segments import UNKNOWN_MAX_TOKENS
 from seq2seq.plurals import pluralize
 
@@ -73,9 +75,11 @@ def render_card(name: str, config: Config, about: Mapping[str, Any], licence: st
         about: The result of `inspect_model`.
         licence: Its licence; None: unknown.
     """
+    about = _with_plain_names(config, about)
     front = yaml.safe_dump(_front_matter(name, config, about, licence), sort_keys=False, allow_unicode=True)
     commands = config.next_commands(quote(name)).values()
-    shell = "\n".join(command for command in commands if command.startswith("seq2seq "))
+    uses = (command for command in commands if command.startswith("seq2seq "))
+    shell = "\n".join([f"pip install {DISTRIBUTION_NAME}", *uses])
     texts, search = TASK_TEXTS[config.task], config.search
     long_lines = "cut off" if getattr(search, "long_lines", "") == "truncate" else "translated in segments"
     purpose = about["purpose"]
@@ -93,6 +97,15 @@ def render_card(name: str, config: Config, about: Mapping[str, Any], licence: st
     }
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
     return f"---\n{front}---\n\n# {name}\n\n{_summary(config)}\n\n{body}\n"
+
+
+def _with_plain_names(config: Config, about: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`about` with a name of held-out pairs that says what they are to those who do not know the recipe."""
+    corpus = about["corpus"]
+    if config.data is None or not config.data.valid.held_out or "valid" not in corpus:
+        return about
+    name = f"held-out {config.corpus_unit}s of the training corpus"
+    return {**about, "corpus": {**corpus, "valid": {**corpus["valid"], "name": name}}}
 
 
 def _front_matter(name: str, config: Config, about: Mapping[str, Any], licence: str | None) -> dict[str, Any]:
@@ -175,9 +188,13 @@ def _scores(config: Config, about: Mapping[str, Any]) -> Iterator[str]:
         yield _table(["update", "epoch", "loss, nats per token", "BLEU"], rows)
         if any(row[-1] for row in rows):
             beam = getattr(config.validation, "beam_size", 1)
-            yield f"BLEU on the validation corpus with beam size {beam}: `{_signature(config, about)}`."
+            kept = about["corpus"].get("valid", {}).get("kept")
+            yield (
+                f"BLEU on the validation corpus with beam size {beam}: `{_signature(config, about)}`."
+                f"{_uncertainty(kept)}"
+            )
     for data, report in scores.get("tests", {}).items():
-        yield f"`{data}`, {pluralize(report['sentences'], 'sentence')}:"
+        yield f"`{data}`, {pluralize(report['sentences'], 'sentence')}.{_uncertainty(report['sentences'])}"
         yield _table(
             ["metric", "score", "95% interval", "signature"],
             [
@@ -190,6 +207,13 @@ def _scores(config: Config, about: Mapping[str, Any]) -> Iterator[str]:
                 for one in report["scores"]
             ],
         )
+
+
+def _uncertainty(sentences: int | None) -> str:
+    """A sentence about scores of few sentences; "" if they are many, or not known."""
+    if sentences is None or sentences >= SMALL_SET:
+        return ""
+    return f" From {pluralize(sentences, 'sentence')}, scores are uncertain, by several points."
 
 
 def _results(config: Config, about: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:

@@ -54,6 +54,9 @@ class Hypothesis:
         """Mean of `token_log_probs`, comparable between lengths; NaN without tokens."""
         return float(self.token_log_probs.mean()) if self.tokens else math.nan
 
+    def __str__(self) -> str:
+        return self.text
+
     def __repr__(self) -> str:
         return f"Hypothesis({self.text!r}, score={self.score:.3f}, {pluralize(len(self.tokens), 'token')})"
 
@@ -62,7 +65,7 @@ class Hypothesis:
 class Translation:
     """A sentence's translations, best first, and the S source tokens that attention refers to.
 
-    A blank sentence has one empty hypothesis with score 0 and no tokens.
+    A blank sentence has one empty hypothesis with score NaN and no tokens.
 
     source_tokens     S pieces that were read, the last one `</s>`
     hypotheses        at least one
@@ -81,6 +84,9 @@ class Translation:
     truncated_tokens: int = 0
     unknown_tokens: int = 0
     unknown_characters: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
 
     def __repr__(self) -> str:
         more = f", {len(self.hypotheses)} hypotheses" if len(self.hypotheses) > 1 else ""
@@ -133,7 +139,7 @@ class Translation:
         for hypothesis in self.hypotheses:
             values: dict[str, Any] = {
                 "text": hypothesis.text,
-                "score": _number(hypothesis.score) if hypothesis.tokens else None,
+                "score": _number(hypothesis.score),
                 "mean_log_prob": _number(hypothesis.mean_log_prob),
                 "tokens": hypothesis.tokens,
                 "token_log_probs": [_number(value) for value in hypothesis.token_log_probs.tolist()],
@@ -193,7 +199,7 @@ def make_hypotheses(
 
 def blank_translation() -> Translation:
     """The translation of a sentence without tokens."""
-    return Translation([], [Hypothesis("", 0.0, [], np.zeros(0, np.float32), np.zeros((0, 0), np.float32))])
+    return Translation([], [Hypothesis("", math.nan, [], np.zeros(0, np.float32), np.zeros((0, 0), np.float32))])
 
 
 def truncation_warning(truncated: int, sentences: int) -> str:

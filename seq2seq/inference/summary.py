@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the command line reads this before it needs TensorFlow
 SHOWN_LINES = 5  # line numbers shown of each kind
 SHOWN_CHARACTERS = 10
 MAX_UNATTENDED_SHARE = 0.4  # of the source tokens; most lines with omitted sentences have more
+MIN_TIMED_SECONDS = 10.0  # in which compiling, which takes a few seconds, no longer decides the speed
 MIN_LOW_LOSS = 0.5  # nats per token; models with a lower validation loss are certain of almost all similar text
 
 
@@ -101,8 +102,9 @@ class TranslationSummary:
                 lines.add(number)
 
     def describe(self, loading: float) -> str:
-        """The summary, whose last line has the speed; `loading` is the time for loading the model, in seconds."""
-        speed = f", {self.tokens / self.seconds:,.0f} tokens/s" if self.seconds else ""
+        """The summary; its last line has the speed, unless it took mostly compiling; `loading` is in seconds."""
+        is_timed = self.seconds >= MIN_TIMED_SECONDS
+        speed = f", {self.tokens / self.seconds:,.0f} tokens/s" if is_timed else ", including compiling"
         count = pluralize(self.sentences, "sentence")
         said = f"{count} in {self.seconds:.1f} s{speed}, after {loading:.1f} s of loading the model"
         flagged = {

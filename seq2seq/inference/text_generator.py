@@ -166,16 +166,16 @@ class TextGenerator:
         return reduce_with_model(self, self.tokenizer, self.options, self.on_warning, _origin=self._origin)
 
     @check_arguments()
-    def save(self, directory: str | Path) -> None:
-        """Write a model directory that `load` reads, as `Translator.save` does.
+    def save(self, directory: str | Path) -> Path:
+        """Write a model directory that `load` reads, as `Translator.save` does, and return its path.
 
         Raises:
             ModelDirectoryError: The directory is not empty.
             StorageError: It cannot be written.
         """
-        tokenizers = Tokenizers(self.tokenizer, self.tokenizer)
-        with saved_model(Path(directory), self.model, tokenizers, self.options, self._origin):
-            pass
+        tokenizers, directory = Tokenizers(self.tokenizer, self.tokenizer), Path(directory)
+        with saved_model(directory, self.model, tokenizers, self.options, self._origin):
+            return directory
 
     @check_arguments()
     def token_log_probs(self, lines: Sequence[str], on_progress: ProgressCallback = no_progress) -> list[np.ndarray]:

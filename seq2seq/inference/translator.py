@@ -131,7 +131,7 @@ class Translator:
         return reduce_with_model(self, *parts, _origin=self._origin)
 
     @check_arguments()
-    def save(self, directory: str | Path) -> None:
+    def save(self, directory: str | Path) -> Path:
         """Write a model directory that `load` reads: model, tokenizers, default options and shortlist.
 
         If the weights are still those that `load` read, recipe, corpora, scores and 8-bit decoder are kept. Otherwise
@@ -140,12 +140,17 @@ class Translator:
         Args:
             directory: A new or empty directory. It is written completely or not at all.
 
+        Returns:
+            `directory`.
+
         Raises:
             ModelDirectoryError: The directory is not empty.
             StorageError: It cannot be written.
         """
-        with saved_model(Path(directory), self.model, self.tokenizers, self.options, self._origin) as partial:
+        directory = Path(directory)
+        with saved_model(directory, self.model, self.tokenizers, self.options, self._origin) as partial:
             self.step_sources.save(partial)
+        return directory
 
     def __repr__(self) -> str:
         facts = self._facts()

@@ -47,7 +47,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
         precision      it was trained in
         versions       of Python and packages, `then` and `now` (None: not installed)
         derived        files that were made from the model, each with the files that it no longer matches
-        files          bytes by path, checkpoints and encoded corpora included
+        files          bytes by path, checkpoints and encoded corpora included, locks not
         weights        one of `name`, `shape`, `parameters` a weight
 
     Raises:
@@ -90,7 +90,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
         "files": {
             file.relative_to(folder).as_posix(): file.stat().st_size
             for file in sorted(folder.rglob("*"))
-            if file.is_file()
+            if file.is_file() and file.suffix != ".lock"
         },
         "weights": [
             {"name": name, "shape": list(array.shape), "parameters": array.size} for name, array in weights.items()

@@ -52,7 +52,7 @@ def save_model(
     tokenizers: Tokenizers | Tokenizer,
     directory: str | Path,
     search: SearchOptions | GenerationOptions | None = None,
-) -> None:
+) -> Path:
     """Make a model directory of a model trained with Keras's `fit`: `Translator.load` or `TextGenerator.load` reads it.
 
     The directory's recipe has the model's sections and seed, and no corpora. `Translator.save` does the same for a
@@ -64,6 +64,9 @@ def save_model(
         directory: Not there yet, or empty. It is whole or not there.
         search: `SearchOptions`, or `GenerationOptions` for a language model: the default options after loading.
 
+    Returns:
+        `directory`.
+
     Raises:
         ArgumentError: A tokenizer has another vocabulary size than the model; or `search` is of another task.
         ModelDirectoryError: The directory holds something.
@@ -71,8 +74,9 @@ def save_model(
     """
     if isinstance(tokenizers, Tokenizer):
         tokenizers = Tokenizers(tokenizers, tokenizers)
-    with saved_model(Path(directory), model, tokenizers, search):
-        pass
+    directory = Path(directory)
+    with saved_model(directory, model, tokenizers, search):
+        return directory
 
 
 @contextmanager

@@ -9,11 +9,11 @@ from pathlib import Path
 MODEL_FILES = ("config.yaml", "metadata.json")
 MAX_DEPTH = 3  # levels below the start of the search
 MAX_FOLDERS = 500  # folders to search: a home directory has millions
-MAX_SHOWN = 5
+MAX_SHOWN = 3
 
 
 def nearby_models(path: Path) -> list[str]:
-    """Model directories near `path`, the one with the most similar name first.
+    """Up to three model directories near `path`: first those in its folder and below, by the similarity of their names.
 
     The search covers `path` or its parent, and the working directory, without hidden folders and links.
     """
@@ -25,9 +25,9 @@ def nearby_models(path: Path) -> list[str]:
     shown = {_shown(model): model for model in found}
     likeness = SequenceMatcher(b=str(wanted), autojunk=False)
 
-    def distance(name: str) -> tuple[float, str]:
+    def distance(name: str) -> tuple[bool, float, str]:
         likeness.set_seq1(str(shown[name]))
-        return -likeness.ratio(), name
+        return not shown[name].is_relative_to(wanted.parent), -likeness.ratio(), name
 
     return sorted(shown, key=distance)[:MAX_SHOWN]
 

@@ -2,6 +2,7 @@
 
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from seq2seq.errors import TrainingWarning
 from seq2seq.extras import require_extra
 
 MIN_SPINNER_SECONDS = 2.0  # shorter waits are not reported
@@ -49,7 +51,7 @@ def make_display(console: Console | None) -> "Display":
         return NotebookDisplay()
     if console is None and sys.stderr is not None and sys.stderr.isatty():
         console = Console(stderr=True)
-    return Display(console)
+    return Display(console) if console else UnwatchedDisplay()
 
 
 class Timer:
@@ -88,6 +90,10 @@ class Display:
     def print(self, text: str) -> None:
         """Print a line."""
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    def warn(self, text: str) -> None:
+        """Print a problem of the trained model."""
+        self.print(f"warning: {text}")
 
     def table(self, title: str, rows: Mapping[str, str]) -> None:
         """Print names and values."""
@@ -152,11 +158,19 @@ class Display:
         )
 
 
+class UnwatchedDisplay(Display):
+    """Without a terminal or a notebook: nothing is shown, and a problem of the trained model is a Python warning."""
+
+    def warn(self, text: str) -> None:
+        warnings.warn(text, TrainingWarning, stacklevel=5)  # where `train` was called
+
+
 def describe_progress(numbers: Mapping[str, Any]) -> str:
-    """The latest numbers of an epoch, in one line."""
+    """The latest numbers of an epoch, in one line; without an ETA as long as it is None."""
+    eta = "" if numbers["eta"] is None else f"  ETA {format_duration(numbers['eta'])}"
     return (
         f"update {numbers['update']:,} of {numbers['planned_updates']:,}  loss {numbers['loss']:.3f}  "
-        f"{numbers['tokens_per_second']:,.0f} tokens/s  ETA {format_duration(numbers['eta'])}"
+        f"{numbers['tokens_per_second']:,.0f} tokens/s{eta}"
     )
 
 

@@ -3,15 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shlex import quote
 
 from seq2seq.evaluation.baselines import COPY, FREQUENT, MODEL, compare_with_baselines
-from seq2seq.model_directory.directory import CONFIG, load_weights
+from seq2seq.model_directory.directory import load_weights
 from seq2seq.models.base import DecoderModel, assign_weights, named_weights
 from seq2seq.plurals import pluralize
 from seq2seq.training.corpus_checks import most_frequent_target
 from seq2seq.training.display import Display
 from seq2seq.training.loop import TrainingLoop
+from seq2seq.training.pace import early_notice
+from seq2seq.training.run_state import StopReason, how_to_continue, resume_command
 from seq2seq.training.validation import TranslationValidator
 
 Comparison = dict[str, dict[str, float]]
@@ -46,31 +47,40 @@ def _delivered_weights(model: DecoderModel, directory: Path) -> Iterator[None]:
 
 
 def baseline_warnings(comparison: Comparison, longer: str) -> list[str]:
-    """Warnings about a model that is no better than a baseline; [] if it beats both.
+    """Warnings about a model that is no better than a baseline by one of the metrics; [] if it beats both by all.
 
-    `longer` are the flags that would continue its run.
+    `longer` is the command that would continue its run.
     """
+    behind: list[str] = []
+    ahead: list[str] = []
     for metric, model in comparison[MODEL].items():
         name = max((COPY, FREQUENT), key=lambda name: comparison[name][metric])
-        if comparison[name][metric] >= model:
-            return [
-                f"on the validation corpus the model has {metric} {model:.2f}, no better than "
-                f"{comparison[name][metric]:.2f} of {name}: it is of little use as a translator. Train on more text, "
-                f"or for longer{longer and f': {longer}'}"
-            ]
-    return []
+        baseline, beaten = comparison[name][metric], model > comparison[name][metric]
+        verdict = "above" if beaten else "no better than"
+        (ahead if beaten else behind).append(f"{metric} {model:.2f}, {verdict} {baseline:.2f} of {name}")
+    if not behind:
+        return []
+    figures = " and ".join(behind)
+    found = (
+        f"{figures}, but {' and '.join(ahead)}: read some of its translations before you rely on it"
+        if ahead
+        else f"{figures}: it is of little use as a translator"
+    )
+    return [
+        f"on the validation corpus the model has {found}. Train on more text, or for longer{longer and f': {longer}'}"
+    ]
 
 
 def say_how_it_ended(loop: TrainingLoop, display: Display, comparison: Comparison | None) -> None:
     """Print why training ended, and the comparison with the baselines."""
     directory = loop.directory.directory
     if loop.end is None:
-        display.print(
-            f"interrupted, saved at update {loop.saved_update:,}. Resume with: "
-            f"seq2seq train {quote(str(directory / CONFIG))} --output {quote(str(directory))}"
-        )
+        display.print(f"interrupted, saved at update {loop.saved_update:,}. Resume with: {resume_command(directory)}")
         return
-    display.print(f"finished: {loop.end.message}")
+    is_planned = loop.end.reason is StopReason.UPDATES and loop.run_state.plan is not None
+    early = early_notice(loop.config.training.minutes, loop.run_state.seconds) if is_planned else ""
+    longer = how_to_continue(loop.config, loop.run_state, directory)
+    display.print(f"finished: {loop.end.message}" + (early and f"; {early}. To continue: {longer}"))
     if loop.run_state.best is None:
         display.print(
             "no validation was clearly better than token frequencies: this model has learnt next to nothing, and its "

@@ -26,6 +26,7 @@ from seq2seq.training.recovery import CHECK_INTERVAL, DivergenceError, Divergenc
 from seq2seq.training.run_state import RunState, StopResult, check_stopping, plan_epoch, planned_updates
 from seq2seq.training.validation import Validator
 
+ETA_BATCHES = 50  # of a session, before its pace tells the time that is left
 SETTLED_SHARE = 1 / 3  # of the updates; before, measuring and the long sentences of early validations dominate the time
 DISPLAY_INTERVAL = 10  # batches between two looks at the live line: to look is to wait for the device
 
@@ -80,7 +81,6 @@ class TrainingLoop:
     def __post_init__(self) -> None:
         self.requests = RunRequests()  # as all workers agree
         self.saved_update, self.said_late = self.update, False
-        self.started_at = self.run_state.seconds, self.run_state.total_batches
         # Since the last pause, since seconds were counted, and since a checkpoint was written.
         self.throughput, self.count_timer, self.save_timer = Timer(), Timer(), Timer()
 
@@ -123,6 +123,7 @@ class TrainingLoop:
         Raises:
             TrainingError: A batch does not fit into memory, or the run diverged and rolling back did not help.
         """
+        self.started_at = self.run_state.seconds, self.run_state.total_batches
         self.count_timer.restart()
         self.save_timer.restart()
         self.requests = self._ask()
@@ -305,12 +306,13 @@ class TrainingLoop:
         self.saved_update = self.update
         self.save_timer.restart()
 
-    def _numbers(self, logs: dict[str, Any]) -> dict[str, float]:
+    def _numbers(self, logs: dict[str, Any]) -> dict[str, float | None]:
         """For the live line."""
+        has_pace = self.run_state.total_batches - self.started_at[1] >= ETA_BATCHES
         return {
             "update": self.update,
             "loss": float(logs["nll"]),
             "tokens_per_second": self.throughput.tokens_per_second(),
             "planned_updates": self.planned_updates,
-            "eta": self.expected_seconds - self.run_state.seconds,
+            "eta": self.expected_seconds - self.run_state.seconds if has_pace else None,
         }

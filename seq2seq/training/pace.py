@@ -128,6 +128,13 @@ def late_warning(minutes: float | None, expected: float) -> str:
     )
 
 
+def early_notice(minutes: float | None, seconds: float) -> str:
+    """A notice about a run that took less than 1 / `LATE` of its `training.minutes`; else ""."""
+    if minutes is None or LATE * seconds >= 60 * minutes:
+        return ""
+    return f"faster than planned: ended after {format_duration(seconds)} of {format_duration(60 * minutes)}"
+
+
 def recorded_plan(config: Config) -> dict[str, Any] | None:
     """The plan that a checkpoint keeps for a run with `training.minutes`; None for any other run."""
     training = config.training

@@ -133,7 +133,7 @@ def train(
         callbacks: Keras callbacks; they get batch and epoch logs and may set `model.stop_training`. The learning rate
             is the recipe's (`training.schedule`), and a callback that sets it is refused.
         console: Where to show progress; by default in the output of a notebook cell or on stderr at a terminal,
-            otherwise nowhere; `Console(quiet=True)`: nowhere.
+            otherwise nowhere, and `remaining_warnings` are Python warnings; `Console(quiet=True)`: nowhere, and none.
         allow_changes: Resume even if the recipe or the corpora changed. The current epoch then begins anew.
 
     Raises:
@@ -207,7 +207,7 @@ def _train(
         board.start(loop.update)
     comparison, has_ended = None, loop.end is not None and not loop.should_continue
     if loop.end is not None and has_ended:
-        display.print(nothing_left(config, progress, loop.end))
+        display.print(nothing_left(config, progress, loop.end, directory))
     else:
         if resumes:
             display.print(f"resuming after update {loop.update:,}, in epoch {progress.epoch}")
@@ -224,13 +224,13 @@ def _train(
             comparison = None if loop.end is None else compare_delivered_model(loop)
     # If the model has learnt nothing, an alarm with a better remedy says so already.
     learnt = loop.run_state.best is not None
-    longer = how_to_continue(loop.config, loop.run_state)
+    longer = how_to_continue(loop.config, loop.run_state, directory)
     beaten = baseline_warnings(comparison, longer) if comparison is not None and learnt else []
     remaining = [*alarms.remaining(), *beaten]
     if not has_ended:
         say_how_it_ended(loop, display, comparison)
     for text in remaining if loop.end is not None else ():
-        display.print(f"warning: {text}")
+        display.warn(text)
     progress = loop.run_state
     return TrainingReport(
         directory,

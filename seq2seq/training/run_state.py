@@ -3,12 +3,15 @@
 import math
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 from seq2seq.config import Config, TrainingConfig
 from seq2seq.data.batching import BatchPlan, plan_batches
 from seq2seq.data.mixture import EncodedMixture
 from seq2seq.errors import TrainingError
+from seq2seq.model_directory.directory import CONFIG
 from seq2seq.plurals import pluralize
 from seq2seq.training.averaging import rank
 
@@ -148,19 +151,24 @@ def check_stopping(config: Config, run_state: RunState, stopped_by_callback: boo
     return None
 
 
-def nothing_left(config: Config, run_state: RunState, end: StopResult) -> str:
-    """The message when a finished run is resumed, with the flags that would continue it."""
+def nothing_left(config: Config, run_state: RunState, end: StopResult, directory: Path) -> str:
+    """The message when a finished run is resumed, with the command that would continue it."""
     training, message = config.training, end.message
     if training.updates is not None and end.reason is StopReason.UPDATES:
         updates = run_state.total_batches // training.accumulation_steps
         message = f"{updates:,} of {_done(training.updates, 'update')}"
     elif training.epochs is not None and end.reason is StopReason.EPOCHS:
         message = f"{training.epochs:,} of {_done(training.epochs, 'epoch')}"
-    return f"nothing left to do: {message}. To continue: {how_to_continue(config, run_state)}"
+    return f"nothing left to do: {message}. To continue: {how_to_continue(config, run_state, directory)}"
 
 
-def how_to_continue(config: Config, run_state: RunState) -> str:
-    """The flags that would continue a finished run; "" if only a callback ended it."""
+def resume_command(directory: Path) -> str:
+    """The command that resumes a run."""
+    return f"seq2seq train {quote(str(directory / CONFIG))} --output {quote(str(directory))}"
+
+
+def how_to_continue(config: Config, run_state: RunState, directory: Path) -> str:
+    """The command that would continue a finished run; "" if only a callback ended it."""
     training, validation, more = config.training, config.validation, []
     updates = run_state.total_batches // training.accumulation_steps
     if training.updates is not None and updates >= training.updates:
@@ -171,7 +179,7 @@ def how_to_continue(config: Config, run_state: RunState) -> str:
         more.append(f"training.epochs={_half_more(training.epochs)}")
     if validation.patience is not None and run_state.wait >= validation.patience:
         more.append(f"validation.patience={validation.patience + run_state.wait}")
-    return " ".join(f"--set {setting}" for setting in more)
+    return " ".join([resume_command(directory), *(f"--set {setting}" for setting in more)]) if more else ""
 
 
 def _half_more(count: int) -> int:

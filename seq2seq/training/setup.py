@@ -192,7 +192,7 @@ def summarize(
             "vocabulary": vocabulary,
             **_unknown_characters(data),
             "tokens an epoch": ", ".join(data.counts_by_side(source, target)),
-            "batches": f"{batches}, {plan.padding_ratio():.1%} padding",
+            "batch" if len(plan) == 1 else "batches": f"{batches}, {plan.padding_ratio():.1%} padding",
             "losses": "in nats (natural logarithm) per target token; perplexity is exp(valid loss); train loss is the "
             "mean since the last validation, with dropout",
             "*best*": f"the best {metric} on validation so far: this model is kept",

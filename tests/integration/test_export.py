@@ -157,13 +157,29 @@ def test_the_card_says_what_it_is(model, tmp_path, capsys):
         "type": "bleu", "value": round(bleu["score"], 2), "args": {"signature": bleu["signature"]}
     }  # fmt: skip
     card = (out / "README.md").read_text(encoding="utf-8")
-    assert "seq2seq translate 'my model' -i FILE" in card
+    assert "pip install recurrent-seq2seq\nseq2seq translate 'my model' -i FILE" in card
+    assert "`nine`, 9 sentences. From 9 sentences, scores are uncertain" in card
     assert "| train | train.tsv | 60 | 60 |" in card
     assert bleu["signature"].replace("|", r"\|") in card
     snippet = card.split("```python\n")[1].split("```")[0]
     assert "Translator.load('my model')" in snippet
     export_model(out, tmp_path / "again")
     assert "nine" in (tmp_path / "again" / "README.md").read_text(encoding="utf-8"), "scores are kept"
+
+
+def test_held_out_pairs_are_named_for_those_who_do_not_know_the_recipe(model, tmp_path):
+    changed = shutil.copytree(model, tmp_path / "model")
+    values = yaml.safe_load((changed / "config.yaml").read_text())
+    values["data"]["valid"] = {"pairs": 19}
+    corpus = read_metadata(changed)["corpus"]
+    corpus["valid"] |= {"name": "19 pairs held out of data.train", "kept": 19}
+    forge(
+        changed, values, corpus=corpus, scores={"validation": {"epoch": 1, "update": 5, "valid_loss": 1.5, "bleu": 9.0}}
+    )
+    card = (export_model(changed, tmp_path / "copy", model_only=True) / "README.md").read_text(encoding="utf-8")
+    assert "| validation | held-out pairs of the training corpus |" in card
+    assert "From 19 sentences, scores are uncertain" in card
+    assert "data.train" not in card
 
 
 @pytest.mark.parametrize(("language", "tokenizer"), [(None, "13a"), ("zh", "zh")])

@@ -15,7 +15,7 @@ from seq2seq.model_directory.directory import CONFIG, load_model_config
 from seq2seq.storage.arrays import load_arrays
 from seq2seq.training import StopReason, run, setup, train
 from seq2seq.training.checkpoints import LAST
-from seq2seq.training.display import Timer
+from seq2seq.training.display import Timer, format_duration
 from seq2seq.training.pace import Pace
 from tests.runs import InterruptAfter, assert_resumes_exactly, assert_same_run, often_saved
 from tests.toy import toy_config
@@ -108,6 +108,16 @@ def test_other_minutes_plan_anew(recorded, corpus, paced, tmp_path):
     assert decided(tmp_path)[2] == WARMUP
 
 
+def test_a_run_that_was_faster_than_planned_says_so_with_its_way_on(corpus, paced, tmp_path):
+    """Planned by half a second an update; the toy takes less."""
+    screen = io.StringIO()
+    report = train(recipe(corpus, 0.5), tmp_path, console=Console(file=screen, width=400))
+    command = f"seq2seq train {tmp_path / CONFIG} --output {tmp_path} --set training.minutes=1"
+    done = f"finished: {report.updates} updates are done"
+    faster = f"faster than planned: ended after {format_duration(report.seconds)} of 0:30"
+    assert f"{done}; {faster}. To continue: {command}\n" in screen.getvalue()
+
+
 def test_an_attempt_at_other_minutes_does_not_lose_the_plan(corpus, whole, paced, monkeypatch, tmp_path):
     """It was interrupted before it decided; the checkpoint still has what was decided before."""
     assert not train(recipe(corpus), tmp_path, [InterruptAfter(5)]).end
@@ -129,9 +139,10 @@ def test_a_finished_run_says_what_would_continue_it(corpus, whole, paced, tmp_pa
     report = train(recipe(corpus), folder, console=Console(file=screen, width=400))
     assert report.updates == UPDATES
     said = screen.getvalue()
-    assert "nothing left to do: 26 of 26 updates are done. To continue: --set training.minutes=0.5\n" in said
+    command = f"seq2seq train {folder / CONFIG} --output {folder} --set training.minutes=0.5"
+    assert f"nothing left to do: 26 of 26 updates are done. To continue: {command}\n" in said
     assert "resuming" not in said
-    assert "finished" not in said
+    assert "finished:" not in said
     assert not paced
     assert_same_run(whole, folder)
 

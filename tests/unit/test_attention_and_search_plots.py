@@ -35,6 +35,19 @@ def test_a_map_has_its_tokens_and_margins():
     assert len(plain.axes) == 2  # the map and its colours
 
 
+@pytest.mark.parametrize("margins", [True, False])
+@pytest.mark.parametrize("size", [2, 40])
+def test_the_title_is_above_the_map_and_the_colours_are_as_high_as_it(size, margins):
+    names = [f"▁w{number}" for number in range(size)]
+    weights = np.eye(size, dtype="f")
+    figure = plots.plot_attention(AttentionMap(names, names, weights, np.zeros(size, "f")), "A.", margins)
+    figure.draw_without_rendering()
+    heat, colours = (axes.get_window_extent() for axes in (figure.axes[int(margins)], figure.axes[-1]))
+    assert (colours.y0, colours.y1) == pytest.approx((heat.y0, heat.y1), abs=1)
+    title = figure.axes[0].title.get_window_extent()
+    assert (title.x0 + title.x1) / 2 == pytest.approx((heat.x0 + heat.x1) / 2, abs=1)
+
+
 @pytest.mark.parametrize("size", [2, 30])
 def test_the_names_of_axes_fit_beside_them(size):
     names = [f"▁w{number}" for number in range(size)]

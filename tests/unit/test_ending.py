@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from seq2seq.errors import TrainingError
+from seq2seq.evaluation.baselines import COPY, FREQUENT, MODEL
 from seq2seq.plurals import pluralize
+from seq2seq.training.ending import baseline_warnings
 from seq2seq.training.run_state import (
     RunState,
     StopReason,
@@ -131,7 +133,25 @@ def test_planned_updates_are_those_of_the_earlier_end(recipe, batches, expected)
 def test_a_finished_run_says_with_which_keys_it_would_continue(recipe, reached, said):
     finished, run_state = config(**recipe), RunState(**reached)
     end = check_stopping(finished, run_state, stopped_by_callback=False)
-    assert nothing_left(finished, run_state, end) == f"nothing left to do: {said}"
+    command = "To continue: seq2seq train 'a run/config.yaml' --output 'a run' --set"
+    expected = said.replace("To continue: --set", command)
+    assert nothing_left(finished, run_state, end, Path("a run")) == f"nothing left to do: {expected}"
+
+
+def test_a_model_behind_a_baseline_by_one_score_only_is_not_called_useless():
+    def warnings(bleu, chrf):
+        others = {COPY: {"BLEU": 3.0, "chrF2": 29.83}, FREQUENT: {"BLEU": 1.0, "chrF2": 8.0}}
+        return baseline_warnings({MODEL: {"BLEU": bleu, "chrF2": chrf}, **others}, "seq2seq train x")
+
+    assert warnings(5.0, 30.0) == []
+    assert warnings(5.0, 25.46) == [
+        "on the validation corpus the model has chrF2 25.46, no better than 29.83 of copying the source, but "
+        "BLEU 5.00, above 3.00 of copying the source: read some of its translations before you rely on it. "
+        "Train on more text, or for longer: seq2seq train x"
+    ]
+    (useless,) = warnings(3.0, 25.46)
+    assert "BLEU 3.00, no better than 3.00 of copying the source and chrF2 25.46, no better" in useless
+    assert "it is of little use as a translator" in useless
 
 
 def test_a_run_must_make_an_update():

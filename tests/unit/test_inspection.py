@@ -196,8 +196,10 @@ def run(*arguments):
 
 
 def test_table_and_json_tell_the_same(make, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "20")
     folder, model = make(False, embeddings={"tied": "none"})
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "train.lock").touch()
     assert run("inspect", folder, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     expected = inspect_model(folder)
@@ -209,9 +211,9 @@ def test_table_and_json_tell_the_same(make, capsys, monkeypatch):
         f"{model.count_params():,}",
         *found["architecture"].values(),
         f"unigram, 38 pieces, SHA-256 {found['tokenizers']['target']['sha256']}",
-        "name a.tsv, read 12,000, kept 11,990, dropped (duplicate 10), source tokens 777",
-        "name b.tsv, read 5, kept 5, dropped (none)",
-        "name valid.tsv",
+        "train 1  a.tsv, 12,000 pairs read, 11,990 kept (dropped: duplicate 10), 777 source tokens\n",
+        "train 2  b.tsv, 5 pairs read, 5 kept, 55 source tokens\n",
+        "valid    valid.tsv, 12 pairs read, ",
         "1:01:02",
         "update 20, epoch 2, metric loss, value 1.25",
         "update 20, valid loss 1.25",
@@ -222,6 +224,7 @@ def test_table_and_json_tell_the_same(make, capsys, monkeypatch):
     for text in told:
         assert text in table, text
     assert "output_bias" not in table
+    assert not any(word in table for word in ("Derived files", "train.lock", " \n"))
     assert run("inspect", folder, "--weights") == 0
     table = capsys.readouterr().out
     for weight in weights:

@@ -39,7 +39,7 @@ class Driven:
         monkeypatch.setattr(module, "plan_epoch", lambda *arguments: Plan())
         monkeypatch.setattr(module, "batch_dataset", lambda train, plan, first, *replicas: [()] * (BATCHES - first))
         monkeypatch.setattr(module, "explain_out_of_memory", lambda *arguments: nullcontext())
-        self.saved, self.asked, self.stop = [], [], Event()
+        self.saved, self.asked, self.shown, self.stop = [], [], [], Event()
         self.model = MagicMock(precision="float32", stop_training=False, metrics=[])
         self.model.step_function.return_value = lambda: {"nll": 1.0, "loss": 1.0, "gradient_norm": 2.0}
         self.model.update = MagicMock(averaged_weights=nullcontext, gradient_norm=2.0, skipped=0)
@@ -95,7 +95,7 @@ class Driven:
 
     @contextmanager
     def live(self, *numbers):
-        yield lambda *shown: None
+        yield lambda done, numbers: self.shown.append((self.batches, numbers["eta"]))
 
     def stop_after(self, batches):
         def stop(done):
@@ -128,6 +128,15 @@ def test_a_run_is_called_late_once_and_not_by_its_first_validations(monkeypatch)
     driven.loop.display.print = lambda text: said.append((driven.batches, text.partition(":")[0]))
     driven.loop.run()
     assert said == [(2 * BATCHES, "slower than planned")]
+
+
+def test_the_time_that_is_left_is_told_from_the_pace_of_batches_and_not_of_what_came_before(monkeypatch):
+    driven = Driven(monkeypatch, progress=RunState(), epochs=9)
+    driven.loop.run_state.seconds = 1e6  # to measure the speed took that long
+    driven.loop.run()
+    etas = dict(driven.shown)
+    assert {batches for batches, eta in etas.items() if eta is None} == {10, 20, 30, 40}
+    assert all(eta < 1000 for eta in etas.values() if eta is not None)
 
 
 def test_an_interrupted_run_is_saved_after_its_batch_and_has_no_end(monkeypatch):

@@ -1,5 +1,7 @@
 """Which models an error about a path that is none names."""
 
+import shutil
+
 import pytest
 
 from seq2seq.errors import ModelDirectoryError
@@ -25,6 +27,12 @@ def runs(tmp_path, monkeypatch):
 def test_the_most_similar_name_comes_first(runs):
     assert nearby_models(runs / "runs" / "quikstart")[0] == "runs/quickstart"
     assert nearby_models(runs / "runs" / "e")[0] == "runs/es"
+    assert nearby_models(runs / "runs" / "deep" / "quickstart")[0] == "runs/deep/model", "in the same folder"
+    (runs / "runs" / "fr").mkdir()
+    for file in ("config.yaml", "metadata.json"):
+        (runs / "runs" / "fr" / file).write_text("{}")
+    assert len(nearby_models(runs / "x")) == 3
+    shutil.rmtree(runs / "runs" / "fr")
     assert set(nearby_models(runs / "x")) == {"runs/es", "runs/quickstart", "runs/deep/model"}
 
 

@@ -186,6 +186,9 @@ def test_a_learning_curve_is_drawn_of_whatever_has_one(tmp_path):
         assert list(losses.lines[1].get_xydata().ravel()) == [1, 4.0, 2, 2.0, 3, 4 / 3]
         assert list(bleu.lines[0].get_ydata()) == [3.0, 9.0, 8.0]
         assert list(bleu.lines[1].get_xdata()) == [2, 2]
+    long = plot_history([{**entry, "update": 10_000 * entry["update"]} for entry in ENTRIES])
+    long.draw_without_rendering()
+    assert "20,000" in [label.get_text() for label in long.axes[0].get_xticklabels()]
     (losses,) = plot_history(Keras()).axes
     assert losses.get_xlabel() == "epoch"
     assert list(losses.lines[1].get_ydata()) == [2.5, 2.25]
@@ -194,7 +197,7 @@ def test_a_learning_curve_is_drawn_of_whatever_has_one(tmp_path):
     with pytest.raises(ModelDirectoryError, match="no-such: no such folder"):
         plot_history(tmp_path / "no-such")
     (tmp_path / "config.yaml").touch()
-    with pytest.raises(EvaluationError, match="nothing to draw"):
+    with pytest.raises(EvaluationError, match=r"nothing to draw: .*give the directory of its run"):
         plot_history(str(tmp_path))
     with pytest.raises(EvaluationError, match=r"expected the result of train, train_pairs or fit.*found int"):
         plot_history(7)
@@ -203,7 +206,7 @@ def test_a_learning_curve_is_drawn_of_whatever_has_one(tmp_path):
 def test_attention_is_drawn_of_a_translation():
     figure = plot_attention(Translation(["▁a", "b", "</s>"], [hypothesis()]), margins=False)
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), WEIGHTS)
-    assert figure.get_suptitle() == "x y"
+    assert figure.axes[0].get_title() == "x y"
     with pytest.raises(ValueError, match="a blank sentence has no attention"):
         plot_attention(blank_translation())
     with pytest.raises(ValueError, match="expected attention over 1 source token, found 0 columns"):

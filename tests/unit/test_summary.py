@@ -35,6 +35,7 @@ def test_a_translation_tells_how_sure_and_how_complete_it_is():
 
 def test_a_blank_is_neither_good_nor_bad():
     blank = blank_translation()
+    assert math.isnan(blank.score)
     assert math.isnan(blank.mean_log_prob)
     assert math.isnan(blank.unattended_share)
     values = blank.as_dict()
@@ -51,10 +52,10 @@ def test_a_summary_names_the_first_lines_to_check():
     summary.add(9, translation(unknown="ë\u0301ь"))
     summary.add(10, translation(coverage=(0.0, 0.0, 1.0, 1.0, 0.0)))
     summary.add(11, translation(coverage=(0.0, 0.0, 1.0, 1.0, 1.0, 0.0)))
-    summary.seconds = 0.5
+    summary.seconds = 11.0
     assert summary.describe(loading=4.26).splitlines() == [
         "1 line has characters that the model does not know: ë, U+0301, ь (line 9)",
-        "11 sentences in 0.5 s, 44 tokens/s, after 4.3 s of loading the model. Lines to check: 7 with low scores "
+        "11 sentences in 11.0 s, 2 tokens/s, after 4.3 s of loading the model. Lines to check: 7 with low scores "
         "(lines 2, 3, 4, 5, 6, ...), 1 with unattended source text (line 10)",
     ]
 
@@ -88,10 +89,18 @@ def test_what_was_done_with_several_sentences_is_said_once(size, count, said):
 
 def test_a_summary_says_nothing_of_what_is_not_there():
     summary = TranslationSummary()
-    assert summary.describe(loading=0.0) == "0 sentences in 0.0 s, after 0.0 s of loading the model"
+    assert (
+        summary.describe(loading=0.0) == "0 sentences in 0.0 s, including compiling, after 0.0 s of loading the model"
+    )
     summary.add(1, translation(log_probs=(-50.0, -50.0)))
-    summary.seconds = 1.0
-    assert summary.describe(0.0) == "1 sentence in 1.0 s, 2 tokens/s, after 0.0 s of loading the model"
+    summary.seconds = 4.0
+    assert summary.describe(0.0) == "1 sentence in 4.0 s, including compiling, after 0.0 s of loading the model"
+
+
+def test_a_translation_is_printed_as_its_text():
+    one = translation()
+    assert str(one) == str(one.hypotheses[0]) == "x"
+    assert repr(one).startswith("Translation('x', score=-0.400")
 
 
 @pytest.mark.parametrize(

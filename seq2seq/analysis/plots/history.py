@@ -25,12 +25,15 @@ def plot_history(run: Any) -> Figure:
             these: a list of validations, or a dict of lists by name.
 
     Raises:
-        EvaluationError: `run` is something else, or nothing was measured yet; an exported copy has no history.
+        EvaluationError: `run` is something else, or nothing was measured yet; a saved or exported copy has no history.
         ModelDirectoryError: There is no such directory, or its history is damaged.
     """
     unit, losses, bleu, best = _curves(_history(run))
     if not any(losses.values()):
-        raise EvaluationError("nothing to draw: no validation was recorded.")
+        raise EvaluationError(
+            "nothing to draw: no validation was recorded. A saved or exported model has no history: give the directory "
+            "of its run."
+        )
     figure = Figure(figsize=(11 if bleu else 6, 3.6), layout="constrained")
     panels: list[Axes] = list(figure.subplots(1, 2 if bleu else 1, squeeze=False)[0])
     _draw(panels[0], losses, unit, "loss (nats per token)", best)
@@ -57,7 +60,7 @@ def _curves(history: Any) -> tuple[str, dict[str, Curve], Curve, float | None]:
     is_run = isinstance(history, Sequence) and not isinstance(history, str)
     if not (is_run and all(isinstance(entry, Mapping) and "update" in entry for entry in history)):
         raise EvaluationError(
-            "plot_history: expected the result of train, train_pairs or fit, or a model directory, found "
+            "plot_history: expected the result of train, train_pairs or fit, or the directory of a run, found "
             f"{type(history).__name__}."
         )
 
@@ -76,4 +79,5 @@ def _draw(axes: Axes, curves: Mapping[str, Curve], unit: str, label: str, best: 
         axes.axvline(best, color="grey", linestyle=":", label="best")
     axes.set(xlabel=unit, ylabel=label, ylim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.grid(alpha=0.3)

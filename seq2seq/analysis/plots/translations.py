@@ -20,6 +20,7 @@ with require_extra("analysis", needed_by=__name__):
     from matplotlib.lines import Line2D
 
 COLOURS = {"alive": "tab:blue", "finished": "tab:green", "pruned": "0.72"}  # of a tree's nodes
+BAR_INCHES = 0.18  # width of the colour bar
 MIN_MAP_INCHES = 1.4  # width and height of a map
 LAYER_WIDTH = 0.28  # between the layers of a position, in positions
 
@@ -30,9 +31,10 @@ def plot_attention(attention: Translation | AttentionMap, title: str | None = No
 
     Args:
         attention: A translation, whose best hypothesis is drawn, or an attention map, e.g. of `merge_subwords`.
-        title: Title of the figure; by default the text of the translation.
-        margins: Also draw each target token's effective number of source tokens (to the right) and each source token's
-            coverage (above).
+        title: Title above the map; by default the text of the translation.
+        margins: Also draw, above, each source token's coverage, the attention to it summed over the target tokens (far
+            below 1: hardly translated); and, to the right, each target token's effective number of source tokens, the
+            exponential of its entropy (1: all attention is on one token).
 
     Raises:
         ValueError: The translation has no attention, see `translation_map`, or it is empty.
@@ -62,8 +64,9 @@ def plot_attention(attention: Translation | AttentionMap, title: str | None = No
         right.tick_params(labelleft=False)
     else:
         above = axes = right = figure.subplots()
-    figure.colorbar(_heat(axes, attention_map.weights, attention_map), ax=right, label="attention weight")
-    figure.suptitle(title or "", wrap=True)
+    image, aspect = _heat(axes, attention_map.weights, attention_map), height / BAR_INCHES  # as high as the map
+    figure.colorbar(image, ax=right, label="attention weight", aspect=aspect)
+    above.set_title(title or "", wrap=True)
     return figure
 
 
