@@ -21,7 +21,7 @@ from seq2seq.corpora.readers import Corpus, Mixture, SentencePair, chunks, left_
 from seq2seq.errors import CorpusError
 from seq2seq.plurals import pluralize
 from seq2seq.storage.deduplication import hash_texts
-from seq2seq.text.cleaning import clean, plain_form
+from seq2seq.text.cleaning import plain_form
 
 CHUNK_SIZE = 1000  # pairs divided at once
 MAX_HASH = 2**64 - 1
