@@ -14,7 +14,7 @@ from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.errors import ArgumentError, EvaluationError, suggest_similar
 from seq2seq.evaluation.scorers import METRICS, make_metric
 from seq2seq.evaluation.text_checks import (
-    check_no_document,
+    check_no_markup,
     cleaning_warning,
     script_warning,
     small_set_note,
@@ -146,9 +146,9 @@ def score_texts(
     Source: Papineni et al. (2002), Popović (2015), Snover et al. (2006), Post (2018).
     """
     sets = _reference_sets(references)
-    check_no_document(hypotheses, "hypotheses")
+    check_no_markup(hypotheses, "hypotheses")
     for lines in sets:
-        check_no_document(lines, "references")
+        check_no_markup(lines, "references")
     scores = corpus_scores(hypotheses, sets, bootstrap, language=language, metrics=metrics, tokenizer=tokenizer)
     for warning in _warnings(hypotheses, sets, language, metrics, tokenizer):
         warnings.warn(warning, stacklevel=3)
@@ -265,7 +265,7 @@ def evaluate(
     for name in metrics:
         make_metric(name, language, tokenizer)  # what is wrong with them is better said before translating
     for lines, what in (([pair[0] for pair in pairs], "sources"), *((lines, "references") for lines in references)):
-        check_no_document(lines, what)
+        check_no_markup(lines, what)
     start = time.perf_counter()
     translations = translator.translate([pair[0] for pair in pairs], options, attention=False, on_progress=on_progress)
     seconds = time.perf_counter() - start

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from seq2seq.corpora.file_kinds import HEAD_BYTES, find_file_kind
 from seq2seq.corpora.languages import UNSPACED_SCRIPTS, detect_cjk_language, detect_unspaced_script
 from seq2seq.errors import EvaluationError
 from seq2seq.evaluation.tokenizers import DEFAULT_TOKENIZER
@@ -13,24 +14,13 @@ SMALL_SET = 100  # sentences
 MIN_SHARE = 0.1  # of the lines, that subwords are in: text about subwords has fewer
 MIN_TOKENIZED, MIN_TOKENIZED_LINES = 0.5, 10  # of the lines with a full stop or comma; number of lines
 MIN_TAG_LINES = 2
+MAX_HEAD_LINES = 500  # that show what a text is
 
-TAG_END = r"[^<>]*>\s*(?:$|<)"  # a sentence about a tag says more behind it
-# The first line of a document in markup, by the name of its kind.
-DOCUMENTS = {
-    "SGML of an evaluation campaign": re.compile(
-        rf"\s*<(?:!doctype\s+)?(?:srcset|refset|tstset|mteval)\b{TAG_END}", re.I
-    ),
-    "a TMX translation memory": re.compile(rf"\s*<(?:!doctype\s+)?tmx\b{TAG_END}", re.I),
-    "XLIFF": re.compile(rf"\s*<xliff\b{TAG_END}", re.I),
-    "HTML": re.compile(rf"\s*<(?:!doctype\s+html|html)\b{TAG_END}", re.I),
-    "XML": re.compile(r"\s*<\?xml\s+version\b", re.I),
-}
 TAG_LINE = re.compile(
     r"\s*</?(?:seg|doc|hl|p|tu|tuv|tmx|url|keywords|talkid|speaker|title|description|reviewer|translator|srcset|refset|"
     r"tstset)\b[^<>]*>",
     re.I,
 )
-EXTRACT_SEGMENTS = r"sed -n 's:.*<seg[^>]*>\(.*\)</seg>.*:\1:p' FILE > NEW"
 
 
 class Subwords(NamedTuple):
@@ -52,15 +42,11 @@ TOKENIZED = re.compile(r"\S [.,](?: |$)|&(?:quot|apos|amp|#91|#93|#124);|\S @-@ 
 PUNCTUATED = re.compile(r"[.,](?:\s|$)|&(?:quot|apos|amp|#91|#93|#124);|@-@")
 
 
-def check_no_document(lines: Sequence[str], what: str) -> None:
-    """Raise `EvaluationError` if lines are a document in markup; `what` names them, as a file or `references`."""
-    first = next((line for line in lines if line.strip()), "")
-    found = next((kind for kind, start in DOCUMENTS.items() if start.match(first)), None)
-    if found is None:
-        return
-    segments = any(re.search(r"<seg\b", line, re.I) for line in lines)
-    remedy = f" Extract its segments first: {EXTRACT_SEGMENTS}." if segments else ""
-    raise EvaluationError(f"{what}: expected one sentence per line, found {found}: {first.strip():.60}.{remedy}")
+def check_no_markup(lines: Sequence[str], what: str) -> None:
+    """Raise `EvaluationError` if lines are those of a document in markup; `what` they are, as `references`."""
+    beginning = "\n".join(lines[:MAX_HEAD_LINES])
+    if beginning.lstrip().startswith("<") and (kind := find_file_kind(beginning.encode(errors="replace")[:HEAD_BYTES])):
+        raise EvaluationError(f"{what}: expected one sentence per line, found {kind.name}. {kind.remedy}")
 
 
 def text_warnings(
@@ -80,7 +66,7 @@ def text_warnings(
     if len(tagged) >= MIN_TAG_LINES:
         found.append(
             f"{len(tagged):,} of {len(texts):,} {what} are tags of markup, such as {tagged[0].strip():.40}, which "
-            f"count as words. Extract the sentences first; of segments: {EXTRACT_SEGMENTS}"
+            "count as words. Leave out these lines, or extract the sentences, on all sides"
         )
     for kind in SUBWORDS:
         marked = _matching(lines, kind.mark.search)

@@ -234,7 +234,7 @@ def test_evaluate_says_what_should_not_be_scored_as_it_is(model, folder, tmp_pat
     texts = {
         "ref": ["Ein Haus.", "Zwei Hunde."],
         "bpe": ["Ein Hau@@ s.", "Zwei Hun@@ de."],
-        "sgm": ["<refset>", "<seg>a"],
+        "sgm": ["<refset>", "<seg>a</seg>"],
     }
     for name, lines in texts.items():
         (tmp_path / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -247,10 +247,10 @@ def test_evaluate_says_what_should_not_be_scored_as_it_is(model, folder, tmp_pat
     assert "warning: 2 of 2 hypotheses are cut into subwords ('@@', of subword-nmt)" in capsys.readouterr().err
     for asked in (("--hypotheses", tmp_path / "sgm", *reference), (model, "--source", tmp_path / "sgm", *reference)):
         assert run("evaluate", *asked) == 1
-        assert f"{tmp_path / 'sgm'}: expected one sentence per line, found SGML" in capsys.readouterr().err
+        assert f"{tmp_path / 'sgm'}: expected lines of text in UTF-8, found SGM or XML" in capsys.readouterr().err
     long = folder / "source.txt"
     assert run("evaluate", model, "--source", long, "--reference", tmp_path / "sgm") == 1
-    assert "found SGML of an evaluation campaign: <refset>." in capsys.readouterr().err
+    assert "found SGM or XML, as of WMT. Extract the sentences with" in capsys.readouterr().err
 
 
 def test_the_models_recipe_says_the_language(model, folder, tmp_path, capsys):

@@ -380,7 +380,7 @@ def test_mistakes_are_found_before_translating():
         evaluate(translator, [("a", "b")], language="Germn")
     with pytest.raises(EvaluationError, match="unknown BLEU tokenizer"):
         evaluate(translator, [("a", "b")], tokenizer="13b")
-    with pytest.raises(EvaluationError, match="sources: expected one sentence per line, found SGML"):
+    with pytest.raises(EvaluationError, match="sources: expected one sentence per line, found markup"):
         evaluate(translator, [('<srcset setid="own">', "b"), ("<doc>", "c")])
     assert translator.calls == 0
 
