@@ -25,8 +25,8 @@ def lines_of(descriptor):
 
 def test_what_has_arrived_is_a_chunk(pipe):
     read, write = pipe
-    chunks = lines_of(read).chunks(3)
     os.write(write, b"one\r\ntwo\n")
+    chunks = lines_of(read).chunks(3)
     assert next(chunks) == ["one", "two"], "no more is waiting"
     os.write(write, b"three\nfour\nfive\n\nsix")
     assert next(chunks) == ["three", "four", "five"], "the size of a chunk"
