@@ -93,8 +93,8 @@ def translate(
     """Translate text. Line N of the output answers line N of the input; a blank line stays blank.
 
     At a terminal, each line is translated as it is entered. The last line on stderr gives the speed and the numbers of
-    the lines to check: those with characters that the model does not know, with a low score, or with source text that
-    received hardly any attention.
+    the lines to check: those with characters that the model does not know, with a low score, with source text that
+    received hardly any attention, or with a translation that repeats itself.
 
     The score is the sum of the token log-probabilities, normalised by length according to --length-penalty: at most 0,
     and the closer to 0 the better; long translations score lower than short ones unless --length-penalty is average. A

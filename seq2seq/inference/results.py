@@ -48,7 +48,7 @@ class Hypothesis:
                      over its segments
     tokens           L pieces, the last one `</s>`
     token_log_probs  (L,) float32, in nats; with a language model each is the translator's plus its weight times the
-                     language model's
+                     language model's; with a repetition penalty, that of a token that is repeated is multiplied by it
     attention        (L, S) float32, over the source's tokens, each row sums to 1; (L, 0) where not asked for, where
                      the model does not attend, or of a line in segments with more than `MAX_ATTENTION_WEIGHTS` weights
     coverage         (S,) float32, attention to each source token, summed over the target tokens; (0,) if the model
@@ -82,6 +82,8 @@ class Translation:
     num_segments      number of segments that a long line was translated in; each has a `</s>` of its own
     truncated_tokens  tokens at the end of a long line that were not read
     unknown_tokens    number of source tokens for characters that the model does not know
+    repeats           whether the best hypothesis repeats itself and the source does not, in one of the segments; see
+                      `inference.repetition.repeats`
     """
 
     source_tokens: list[str]
@@ -89,6 +91,7 @@ class Translation:
     num_segments: int = 1
     truncated_tokens: int = 0
     unknown_tokens: int = 0
+    repeats: bool = False
 
     def __repr__(self) -> str:
         more = f", {len(self.hypotheses)} hypotheses" if len(self.hypotheses) > 1 else ""
@@ -156,6 +159,7 @@ class Translation:
             "truncated_tokens": self.truncated_tokens,
             "unknown_tokens": self.unknown_tokens,
             "unattended_share": _number(self.unattended_share),
+            "repeats": self.repeats,
             "translations": hypotheses,
         }
 
@@ -261,6 +265,7 @@ def join_segments(segments: Sequence[Translation]) -> Translation:
         [_join_hypotheses(rank) for rank in ranks],
         num_segments=len(segments),
         unknown_tokens=sum(part.unknown_tokens for part in segments),
+        repeats=any(part.repeats for part in segments),
     )
 
 

@@ -45,6 +45,7 @@ class TranslationSummary:
     unknown       lines with characters that the model does not know
     low           lines with low scores
     unattended    lines in which more than `MAX_UNATTENDED_SHARE` of the source tokens got hardly any attention
+    repeating     lines whose translation repeats itself, see `Translation.repeats`
     """
 
     low_log_prob: float = -math.inf
@@ -54,6 +55,7 @@ class TranslationSummary:
     unknown: FlaggedLines = field(default_factory=FlaggedLines)
     low: FlaggedLines = field(default_factory=FlaggedLines)
     unattended: FlaggedLines = field(default_factory=FlaggedLines)
+    repeating: FlaggedLines = field(default_factory=FlaggedLines)
 
     def add(self, number: int, translation: "Translation") -> None:
         """Count a line, given its number."""
@@ -63,6 +65,7 @@ class TranslationSummary:
             (self.unknown, translation.unknown_tokens > 0),
             (self.low, translation.mean_log_prob < self.low_log_prob),
             (self.unattended, translation.unattended_share > MAX_UNATTENDED_SHARE),
+            (self.repeating, translation.repeats),
         ):
             if flagged:
                 lines.add(number)
@@ -76,9 +79,11 @@ class TranslationSummary:
             "with unknown characters": self.unknown,
             "with low scores": self.low,
             "with unattended source text": self.unattended,
+            "with repetition": self.repeating,
         }
         parts = [f"{lines.count:,} {what} ({lines})" for what, lines in flagged.items() if lines.count]
-        return f"{said}. Lines to check: {', '.join(parts)}" if parts else said
+        remedy = ". Against repetition: --no-repeat-ngram-size 3" if self.repeating.count else ""
+        return f"{said}. Lines to check: {', '.join(parts)}{remedy}" if parts else said
 
 
 def low_log_prob(scores: Mapping[str, Any], options: "SearchOptions") -> float:
@@ -92,10 +97,10 @@ def low_log_prob(scores: Mapping[str, Any], options: "SearchOptions") -> float:
         options: Search options.
 
     Returns:
-        -infinity, so that no score is low, if the model was not validated, and for samples and fusion with a language
-        model, whose log-probabilities are not comparable.
+        -infinity, so that no score is low, if the model was not validated, and for samples, fusion with a language
+        model and a repetition penalty, whose log-probabilities are not comparable.
     """
     loss = scores.get("validation", {}).get("valid_loss")
-    if loss is None or options.sample or options.uses_fusion:
+    if loss is None or options.sample or options.uses_fusion or options.repetition_penalty != 1.0:
         return -math.inf
     return -max(loss, MIN_LOW_LOSS)

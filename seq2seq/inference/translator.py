@@ -18,6 +18,7 @@ from seq2seq.data.progress import ProgressCallback, no_progress
 from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.devices.device import search_batch_limits, set_tf32, set_up_device
 from seq2seq.devices.out_of_memory import BatchSplitter
+from seq2seq.inference.repetition import repeats
 from seq2seq.inference.results import Translation, blank_translation, join_segments, make_hypotheses, split_line
 from seq2seq.inference.searcher import Searcher, length_limits
 from seq2seq.inference.shortlist import Shortlist
@@ -39,6 +40,11 @@ class _Part(NamedTuple):
     text: str  # of the whole line
     ids: list[int]
     surfaces: Sequence[str] | None = None  # of these tokens, if the line has several segments
+
+    @property
+    def source(self) -> str:
+        """The text of the segment; of a line that is cut off, the whole line."""
+        return self.text if self.surfaces is None else "".join(self.surfaces)
 
 
 class Translator:
@@ -250,7 +256,14 @@ class Translator:
         for row, part in enumerate(parts):
             tokens, decode = source.pieces([*part.ids, EOS_ID]), partial(self._text, part, options)
             hypotheses = make_hypotheses(result, row, target, len(part.ids) + 1, decode, attention)
-            translations.append(Translation(tokens, hypotheses, unknown_tokens=part.ids.count(UNK_ID)))
+            translations.append(
+                Translation(
+                    tokens,
+                    hypotheses,
+                    unknown_tokens=part.ids.count(UNK_ID),
+                    repeats=repeats(hypotheses[0].text, part.source),
+                )
+            )
         return translations
 
     def _text(self, part: _Part, options: SearchOptions, ids: list[int], weights: np.ndarray) -> str:

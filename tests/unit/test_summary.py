@@ -1,6 +1,7 @@
 """What is said of translated text when it is done."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,10 +48,15 @@ def test_a_summary_names_the_first_lines_to_check():
     summary.add(10, translation(coverage=(0.0, 0.0, 1.0, 1.0, 0.0)))
     summary.add(11, translation(coverage=(0.0, 0.0, 1.0, 1.0, 1.0, 0.0)))
     summary.seconds = 0.5
-    assert summary.describe(loading=4.26) == (
+    to_check = (
         "11 sentences in 0.5 s, 44 tokens/s, after 4.3 s of loading the model. Lines to check: 1 with unknown "
         "characters (line 9), 7 with low scores (lines 2, 3, 4, 5, 6, ...), 1 with unattended source text (line 10)"
     )
+    assert summary.describe(loading=4.26) == to_check
+    for number in (3, 7):
+        summary.add(number, replace(blank_translation(), repeats=True))
+    remedy = ", 2 with repetition (lines 3, 7). Against repetition: --no-repeat-ngram-size 3"
+    assert summary.describe(loading=4.26) == to_check + remedy
 
 
 def test_a_summary_says_nothing_of_what_is_not_there():
@@ -64,6 +70,8 @@ def test_a_summary_says_nothing_of_what_is_not_there():
 @pytest.mark.parametrize(
     ("scores", "values", "expected"),
     [
+        ({"validation": {"valid_loss": 2.0}}, {"no_repeat_ngram_size": 3}, -2.0),
+        ({"validation": {"valid_loss": 2.0}}, {"repetition_penalty": 1.2}, -math.inf),
         ({"validation": {"valid_loss": 2.0}}, {}, -2.0),
         ({"validation": {"valid_loss": 0.01}}, {}, -MIN_LOW_LOSS),
         ({}, {}, -math.inf),
