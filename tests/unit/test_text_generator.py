@@ -202,7 +202,9 @@ def test_a_prompt_that_the_tokenizer_does_not_know(words, prompt, unknown):
     )
 
 
-@pytest.mark.parametrize("values", [{"sample": False, "beam_size": 1}, {"sample": False, "beam_size": 4}, {"n_best": 4}])
+@pytest.mark.parametrize(
+    "values", [{"sample": False, "beam_size": 1}, {"sample": False, "beam_size": 4}, {"n_best": 4}]
+)
 @pytest.mark.parametrize("size", [1, 2])
 def test_no_ngram_of_prompt_and_text_comes_again(words, values, size):
     options = GenerationOptions(**values, no_repeat_ngram_size=size, min_length=9, max_length=14)
