@@ -129,7 +129,7 @@ def translate(
     translator.check(options)
     output_format = output_format or ("tsv" if several else "text")
     if files is None:
-        summary = TranslationSummary(low_log_prob(scores, options))
+        summary = TranslationSummary(low_log_prob(scores, options), options.no_repeat_ngram_size)
         loading = time.perf_counter() - start
         with (
             input_lines(input_file, "Type a sentence and press Enter") as lines,

@@ -82,7 +82,7 @@ class Translation:
     num_segments      number of segments that a long line was translated in; each has a `</s>` of its own
     truncated_tokens  tokens at the end of a long line that were not read
     unknown_tokens    number of source tokens for characters that the model does not know
-    repeats           whether the best hypothesis repeats itself and the source does not, in one of the segments; see
+    repeats           whether the best hypothesis repeats itself and the source does not, see
                       `inference.repetition.repeats`
     """
 
@@ -265,7 +265,6 @@ def join_segments(segments: Sequence[Translation]) -> Translation:
         [_join_hypotheses(rank) for rank in ranks],
         num_segments=len(segments),
         unknown_tokens=sum(part.unknown_tokens for part in segments),
-        repeats=any(part.repeats for part in segments),
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # the command line reads this before it needs TensorFlow
 
 SHOWN_LINES = 5  # line numbers shown of each kind
 MAX_UNATTENDED_SHARE = 0.4  # of the source tokens; most lines with omitted sentences have more
+NO_REPEAT_NGRAM_SIZE = 3  # tokens, that is recommended against repetition
 MIN_LOW_LOSS = 0.5  # nats per token; models with a lower validation loss are certain of almost all similar text
 
 
@@ -37,18 +38,20 @@ class FlaggedLines:
 class TranslationSummary:
     """Counts of the translated text, and the lines that a person should check.
 
-    low_log_prob  mean log-probability per token, in nats, below which a score is low; see `low_log_prob`
-    sentences     number of lines that are not blank
-    tokens        number of tokens of the best translations, including EOS
-    seconds       from raw text to raw text, without loading
+    low_log_prob          mean log-probability per token, in nats, below which a score is low; see `low_log_prob`
+    no_repeat_ngram_size  the search option
+    sentences             number of lines that are not blank
+    tokens                number of tokens of the best translations, including EOS
+    seconds               from raw text to raw text, without loading
 
-    unknown       lines with characters that the model does not know
-    low           lines with low scores
-    unattended    lines in which more than `MAX_UNATTENDED_SHARE` of the source tokens got hardly any attention
-    repeating     lines whose translation repeats itself, see `Translation.repeats`
+    unknown               lines with characters that the model does not know
+    low                   lines with low scores
+    unattended            lines in which more than `MAX_UNATTENDED_SHARE` of the source tokens got hardly any attention
+    repeating             lines whose translation repeats itself, see `Translation.repeats`
     """
 
     low_log_prob: float = -math.inf
+    no_repeat_ngram_size: int = 0
     sentences: int = 0
     tokens: int = 0
     seconds: float = 0.0
@@ -82,7 +85,9 @@ class TranslationSummary:
             "with repetition": self.repeating,
         }
         parts = [f"{lines.count:,} {what} ({lines})" for what, lines in flagged.items() if lines.count]
-        remedy = ". Against repetition: --no-repeat-ngram-size 3" if self.repeating.count else ""
+        is_blocked = 0 < self.no_repeat_ngram_size <= NO_REPEAT_NGRAM_SIZE
+        asks = self.repeating.count and not is_blocked
+        remedy = f". Against repetition: --no-repeat-ngram-size {NO_REPEAT_NGRAM_SIZE}" if asks else ""
         return f"{said}. Lines to check: {', '.join(parts)}{remedy}" if parts else said
 
 

@@ -41,11 +41,6 @@ class _Part(NamedTuple):
     ids: list[int]
     surfaces: Sequence[str] | None = None  # of these tokens, if the line has several segments
 
-    @property
-    def source(self) -> str:
-        """The text of the segment; of a line that is cut off, the whole line."""
-        return self.text if self.surfaces is None else "".join(self.surfaces)
-
 
 class Translator:
     """Translate with a model.
@@ -209,9 +204,10 @@ class Translator:
                 on_progress(done)
         in_order = (found[place] for place in range(len(parts)))
         results = []
-        for ids, line in zip(encoded, lines, strict=True):
+        for sentence, ids, line in zip(sentences, encoded, lines, strict=True):
             result = join_segments(list(islice(in_order, len(line)))) if line else blank_translation()
-            results.append(replace(result, truncated_tokens=len(ids) - sum(len(part.ids) for part in line)))
+            truncated = len(ids) - sum(len(part.ids) for part in line)
+            results.append(replace(result, truncated_tokens=truncated, repeats=repeats(result.text, sentence)))
         return results
 
     @check_arguments()
@@ -256,14 +252,7 @@ class Translator:
         for row, part in enumerate(parts):
             tokens, decode = source.pieces([*part.ids, EOS_ID]), partial(self._text, part, options)
             hypotheses = make_hypotheses(result, row, target, len(part.ids) + 1, decode, attention)
-            translations.append(
-                Translation(
-                    tokens,
-                    hypotheses,
-                    unknown_tokens=part.ids.count(UNK_ID),
-                    repeats=repeats(hypotheses[0].text, part.source),
-                )
-            )
+            translations.append(Translation(tokens, hypotheses, unknown_tokens=part.ids.count(UNK_ID)))
         return translations
 
     def _text(self, part: _Part, options: SearchOptions, ids: list[int], weights: np.ndarray) -> str:

@@ -1,17 +1,14 @@
 """Text that repeats itself over and over: what counts, and where it is said."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from seq2seq.inference.repetition import repeats
-from seq2seq.inference.results import join_segments
 from seq2seq.inference.translator import Translator
 from tests.command import run
 from tests.toy import save_random_model, save_trained, toy_tokenizer
-from tests.unit.test_summary import translation
 
 SENTENCE = "The committee has decided that the proposal is to be discussed again."
 
@@ -87,17 +84,9 @@ def test_a_source_excuses_what_it_does_itself(text, source, expected):
     assert repeats(text, "something", source) == expected
 
 
-def test_very_long_text_is_read_quickly():
+def test_very_long_text():
     for text in ("the dog sees bird. " * 20_000, "x" * 400_000, "qwertzuiop" * 40_000):
         assert repeats(text)
-
-
-def test_a_line_repeats_itself_if_one_of_its_segments_does():
-    parts = [translation(), translation()]
-    assert not join_segments(parts).repeats
-    looping = replace(parts[1], repeats=True)
-    assert join_segments([parts[0], looping]).repeats
-    assert looping.as_dict()["repeats"] is True
 
 
 @pytest.fixture(scope="module")
@@ -115,10 +104,9 @@ def looping(tmp_path_factory):
 def test_a_translator_says_which_translations_repeat_themselves(looping):
     translator = Translator.load(looping)
     lines = ["the dog sees bird", "", "a" * 3000, "bird bird bird bird bird"]
-    # A long word is translated in segments; each is measured by itself.
     assert [result.repeats for result in translator.translate(lines)] == [True, False, True, False]
-    options = translator.options.model_copy(update={"no_repeat_ngram_size": 2})
-    assert [result.repeats for result in translator.translate(lines, options)] == [False] * 4
+    options = translator.options.model_copy(update={"no_repeat_ngram_size": 1})
+    assert not any(result.repeats for result in translator.translate([lines[0], lines[3]], options))
 
 
 def test_the_command_names_the_lines_and_the_remedy(looping, tmp_path, capsys):
@@ -135,4 +123,5 @@ def test_the_command_names_the_lines_and_the_remedy(looping, tmp_path, capsys):
     )
     values = [json.loads(row) for row in (tmp_path / "out").read_text(encoding="utf-8").splitlines()]
     assert [value["repeats"] for value in values] == [True, False, True, False]
-    assert "repetition" not in said("--no-repeat-ngram-size", 3)
+    assert "Against" not in said("--no-repeat-ngram-size", 3)
+    assert "Against" in said("--repetition-penalty", 1.2)

@@ -57,6 +57,10 @@ def test_a_summary_names_the_first_lines_to_check():
         summary.add(number, replace(blank_translation(), repeats=True))
     remedy = ", 2 with repetition (lines 3, 7). Against repetition: --no-repeat-ngram-size 3"
     assert summary.describe(loading=4.26) == to_check + remedy
+    summary.no_repeat_ngram_size = 4
+    assert summary.describe(loading=4.26) == to_check + remedy
+    summary.no_repeat_ngram_size = 3
+    assert summary.describe(loading=4.26) == to_check + remedy.partition(". ")[0]
 
 
 def test_a_summary_says_nothing_of_what_is_not_there():
