@@ -209,7 +209,7 @@ def greedy_path(
         values, tokens = (part[0] for part in note.best(candidates))
         log_probs = note.log_probs[0, 0].numpy()
         may_come = log_probs > NEG_INF / 2
-        if options.uses_fusion:  # sums of two models' scores, which do not sum to 1
+        if options.uses_fusion or options.repetition_penalty != 1.0:  # scores whose exponentials do not sum to 1
             log_probs = log_probs - np.logaddexp.reduce(log_probs[may_come].astype(np.float64))
         entropy = -float(np.sum(np.exp(log_probs) * log_probs, where=may_come))
         pieces = translator.tokenizers.target.pieces(tokens.tolist())
@@ -274,7 +274,8 @@ def _run(
         )
     set_tf32(translator.model.precision)
     inputs = SearchInputs.from_batch(steps, Batch([ids[:-1]]), length_limits(np.array([len(ids)]), options), options)
-    constraints = StaticSearchOptions.from_options(options, keep_attention=True).constraints(inputs)
-    step, state, memory = steps.start(inputs.source, inputs.step_inputs)
+    structure = StaticSearchOptions.from_options(options, keep_attention=True)
+    constraints = structure.constraints(inputs)
+    step, state, memory = structure.start(steps, inputs, constraints)
     noting = RecordingStep(step, constraints)
     return noting, search(noting, noting.start(state), memory, constraints)

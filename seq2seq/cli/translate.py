@@ -108,7 +108,8 @@ def translate(
 
     At a terminal, each line is translated as it is entered. A line may hold several sentences. The last lines on stderr
     name the lines of several sentences, the characters that the model does not know, the speed, and the lines to check:
-    those with a low score, or with source text that received hardly any attention.
+    those with a low score, with source text that received hardly any attention, or with a translation that repeats
+    itself.
 
     The score is the sum of the token log-probabilities, normalised by length according to --length-penalty: at most 0,
     and the closer to 0 the better; long translations score lower than short ones unless --length-penalty is average. A
@@ -141,7 +142,9 @@ def translate(
     translator.check(options)
     output_format = output_format or ("tsv" if several else "text")
     if files is None:
-        summary = TranslationSummary(low_log_prob(scores, options), translator.source_lines.usual_sentences)
+        summary = TranslationSummary(
+            low_log_prob(scores, options), translator.source_lines.usual_sentences, options.no_repeat_ngram_size
+        )
         loading = time.perf_counter() - start
         with (
             texts_or_input(texts, source, "Type a sentence and press Enter") as lines,

@@ -39,6 +39,22 @@ class TextSearchOptions(Section):
         unit="tokens, EOS included",
         ge=1,
     )
+    no_repeat_ngram_size: int = search_key(
+        0,
+        "Length of the n-grams of tokens that may come only once in an output; 0: any may be repeated. Typical: 3. An "
+        "output in which all tokens are blocked ends, even before `min_length`.",
+        unit="tokens",
+        paper="Paulus et al. 2018",
+        ge=0,
+        le=100,
+    )
+    repetition_penalty: float = search_key(
+        1.0,
+        "Multiply the log-probability of a token that is already in the output by this; 1: no penalty. Typical: 1.2.",
+        paper="Keskar et al. 2019",
+        ge=1.0,
+        le=10.0,
+    )
     sample: bool = sampling_key(
         False,
         "Sample from the model's distribution instead of searching. A sample depends on `seed` and the "

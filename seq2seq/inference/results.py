@@ -35,7 +35,7 @@ class Hypothesis:
                      over its segments
     tokens           L pieces, the last one `</s>`
     token_log_probs  (L,) float32, in nats; with a language model each is the translator's plus its weight times the
-                     language model's
+                     language model's; with a repetition penalty, that of a token that is repeated is multiplied by it
     attention        (L, S) float32, over the source's tokens, each row sums to 1; (L, 0) where not asked for, where
                      the model does not attend, or of a line in segments with more than `MAX_ATTENTION_WEIGHTS` weights
     coverage         (S,) float32, attention to each source token, summed over the target tokens; (0,) if the model
@@ -75,6 +75,8 @@ class Translation:
     truncated_tokens  tokens at the ends of long groups that were not read
     unknown_tokens    number of source tokens for characters that the model does not know
     unknown_characters  these characters, each once
+    repeats           whether the best hypothesis repeats itself and the source does not, see
+                      `inference.repetition.repeats`
     """
 
     source_tokens: list[str]
@@ -84,6 +86,7 @@ class Translation:
     truncated_tokens: int = 0
     unknown_tokens: int = 0
     unknown_characters: tuple[str, ...] = ()
+    repeats: bool = False
 
     def __str__(self) -> str:
         return self.text
@@ -156,6 +159,7 @@ class Translation:
             "unknown_tokens": self.unknown_tokens,
             "unknown_characters": list(self.unknown_characters),
             "unattended_share": _number(self.unattended_share),
+            "repeats": self.repeats,
             "translations": hypotheses,
         }
 

@@ -12,9 +12,17 @@ import tensorflow as tf
 from seq2seq.config import SearchOptions
 from seq2seq.data.padding import pad
 from seq2seq.data.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
-from seq2seq.inference.step_sources import Batch, StepSource
+from seq2seq.inference.step_sources import Batch, InitialSearchState, StepSource
 from seq2seq.layers.custom_gradient import forward_only
-from seq2seq.search import SearchConstraints, SearchResult, beam_search, greedy_search, sample, sampling_uniforms
+from seq2seq.search import (
+    SearchConstraints,
+    SearchResult,
+    beam_search,
+    greedy_search,
+    sample,
+    sampling_uniforms,
+    without_repetition,
+)
 
 MAX_GRAPHS = 8  # kept at once, those used last
 
@@ -31,6 +39,7 @@ class DynamicSearchOptions(NamedTuple):
 
     length_penalty: Any
     coverage_penalty: Any
+    repetition_penalty: Any
     temperature: Any
     top_k: Any
     top_p: Any
@@ -42,6 +51,7 @@ class DynamicSearchOptions(NamedTuple):
         return cls(
             np.float32(0.0 if isinstance(alpha, str) else alpha),
             np.float32(options.coverage_penalty),
+            np.float32(options.repetition_penalty),
             np.float32(options.temperature),
             np.int32(options.top_k or np.iinfo(np.int32).max),
             np.float32(options.top_p),
@@ -56,6 +66,8 @@ class StaticSearchOptions(NamedTuple):
     uses_top_k_or_p: bool  # sampling leaves out unlikely tokens
     average_score: bool  # scores are divided by the length
     uses_coverage: bool  # scores depend on coverage
+    no_repeat_ngram_size: int  # length of the n-grams that come at most once, 0 if all may be repeated
+    uses_repetition_penalty: bool  # tokens said before have lower scores
     suppress_unk: bool  # unknown tokens are never chosen
     keep_attention: bool  # attention is an output
 
@@ -68,6 +80,8 @@ class StaticSearchOptions(NamedTuple):
             uses_top_k_or_p=options.sample and (options.top_k is not None or options.top_p < 1.0),
             average_score=options.length_penalty == "average",
             uses_coverage=options.coverage_penalty > 0,
+            no_repeat_ngram_size=options.no_repeat_ngram_size,
+            uses_repetition_penalty=options.repetition_penalty != 1.0,
             suppress_unk=options.unk_handling == "suppress",
             keep_attention=keep_attention,
         )
@@ -82,15 +96,28 @@ class StaticSearchOptions(NamedTuple):
             eos_id=EOS_ID,
             pad_id=PAD_ID,
             forbidden=(UNK_ID,) if self.suppress_unk else (),
+            ends_if_stuck=self.no_repeat_ngram_size > 0,
             length_penalty="average" if self.average_score else numbers.length_penalty,
             coverage_penalty=numbers.coverage_penalty if self.uses_coverage else None,
             source_mask=source != PAD_ID if self.uses_coverage else None,
         )
 
+    def start(self, steps: StepSource, inputs: "SearchInputs", constraints: SearchConstraints) -> InitialSearchState:
+        """What the search begins with."""
+        start = steps.start(inputs.source, inputs.step_inputs)
+        if not (self.no_repeat_ngram_size or self.uses_repetition_penalty):
+            return start
+        return without_repetition(
+            *start,
+            constraints,
+            no_repeat_ngram_size=self.no_repeat_ngram_size,
+            repetition_penalty=inputs.numbers.repetition_penalty if self.uses_repetition_penalty else None,
+        )
+
     def search(self, steps: StepSource, inputs: "SearchInputs") -> SearchResult:
         """Sample, or search greedily or with a beam."""
         constraints, numbers, keep = self.constraints(inputs), inputs.numbers, self.keep_attention
-        start = steps.start(inputs.source, inputs.step_inputs)
+        start = self.start(steps, inputs, constraints)
         if self.sample:
             options: dict[str, Any] = {"top_k": numbers.top_k, "top_p": numbers.top_p} if self.uses_top_k_or_p else {}
             options["temperature"] = numbers.temperature
@@ -197,7 +224,7 @@ def trace_search(
     signature = SearchInputs(
         source=tf.TensorSpec([None, None], tf.int32),
         limits=(lengths, lengths),
-        numbers=DynamicSearchOptions(number, number, number, tf.TensorSpec([], tf.int32), number),
+        numbers=DynamicSearchOptions(number, number, number, number, tf.TensorSpec([], tf.int32), number),
         uniforms=tf.TensorSpec([None, structure.num_hypotheses, None], tf.float32) if structure.sample else (),
         step_inputs=steps.signature,
     )

@@ -17,6 +17,7 @@ SHOWN_LINES = 5  # line numbers shown of each kind
 SHOWN_CHARACTERS = 10
 MAX_UNATTENDED_SHARE = 0.4  # of the source tokens; most lines with omitted sentences have more
 MIN_TIMED_SECONDS = 10.0  # in which compiling, which takes a few seconds, no longer decides the speed
+NO_REPEAT_NGRAM_SIZE = 3  # tokens, that is recommended against repetition
 MIN_LOW_LOSS = 0.5  # nats per token; models with a lower validation loss are certain of almost all similar text
 
 
@@ -66,20 +67,23 @@ class UnknownCharacters:
 class TranslationSummary:
     """Counts of the translated text, what was done with several sentences, and the lines that a person should check.
 
-    low_log_prob  mean log-probability per token, in nats, below which a score is low; see `low_log_prob`
-    group_size    maximum number of sentences of a group
-    sentences     number of lines that are not blank
-    tokens        number of tokens of the best translations, including EOS
-    seconds       from raw text to raw text, without loading
+    low_log_prob          mean log-probability per token, in nats, below which a score is low; see `low_log_prob`
+    group_size            maximum number of sentences of a group
+    no_repeat_ngram_size  the search option
+    sentences             number of lines that are not blank
+    tokens                number of tokens of the best translations, including EOS
+    seconds               from raw text to raw text, without loading
 
-    unknown       characters that the model does not know
-    divided       lines of several sentences that were translated in groups
-    low           lines with low scores
-    unattended    lines in which more than `MAX_UNATTENDED_SHARE` of the source tokens got hardly any attention
+    unknown               characters that the model does not know
+    divided               lines of several sentences that were translated in groups
+    low                   lines with low scores
+    unattended            lines in which more than `MAX_UNATTENDED_SHARE` of the source tokens got hardly any attention
+    repeating             lines whose translation repeats itself, see `Translation.repeats`
     """
 
     low_log_prob: float = -math.inf
     group_size: int = 1
+    no_repeat_ngram_size: int = 0
     sentences: int = 0
     tokens: int = 0
     seconds: float = 0.0
@@ -87,6 +91,7 @@ class TranslationSummary:
     divided: FlaggedLines = field(default_factory=FlaggedLines)
     low: FlaggedLines = field(default_factory=FlaggedLines)
     unattended: FlaggedLines = field(default_factory=FlaggedLines)
+    repeating: FlaggedLines = field(default_factory=FlaggedLines)
 
     def add(self, number: int, translation: "Translation") -> None:
         """Count a line, given its number."""
@@ -97,6 +102,7 @@ class TranslationSummary:
             (self.divided, translation.num_groups > 1),
             (self.low, translation.mean_log_prob < self.low_log_prob),
             (self.unattended, translation.unattended_share > MAX_UNATTENDED_SHARE),
+            (self.repeating, translation.repeats),
         ):
             if flagged:
                 lines.add(number)
@@ -110,9 +116,13 @@ class TranslationSummary:
         flagged = {
             "with low scores": self.low,
             "with unattended source text": self.unattended,
+            "with repetition": self.repeating,
         }
         parts = [f"{lines.count:,} {what} ({lines})" for what, lines in flagged.items() if lines.count]
-        last = f"{said}. Lines to check: {', '.join(parts)}" if parts else said
+        is_blocked = 0 < self.no_repeat_ngram_size <= NO_REPEAT_NGRAM_SIZE
+        asks = self.repeating.count and not is_blocked
+        remedy = f". Against repetition: --no-repeat-ngram-size {NO_REPEAT_NGRAM_SIZE}" if asks else ""
+        last = f"{said}. Lines to check: {', '.join(parts)}{remedy}" if parts else said
         return "\n".join(filter(None, (self._describe_divided(), self.unknown.describe("model"), last)))
 
     def _describe_divided(self) -> str:
@@ -137,10 +147,10 @@ def low_log_prob(scores: Mapping[str, Any], options: "SearchOptions") -> float:
         options: Search options.
 
     Returns:
-        -infinity, so that no score is low, if the model was not validated, and for samples and fusion with a language
-        model, whose log-probabilities are not comparable.
+        -infinity, so that no score is low, if the model was not validated, and for samples, fusion with a language
+        model and a repetition penalty, whose log-probabilities are not comparable.
     """
     loss = scores.get("validation", {}).get("valid_loss")
-    if loss is None or options.sample or options.uses_fusion:
+    if loss is None or options.sample or options.uses_fusion or options.repetition_penalty != 1.0:
         return -math.inf
     return -max(loss, MIN_LOW_LOSS)

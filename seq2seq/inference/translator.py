@@ -19,6 +19,7 @@ from seq2seq.data.tokenizer import EOS_ID, UNK_ID, Tokenizer, Tokenizers
 from seq2seq.devices.device import search_batch_limits, set_tf32, set_up_device
 from seq2seq.devices.out_of_memory import BatchSplitter
 from seq2seq.inference.copies import reduce_with_model
+from seq2seq.inference.repetition import repeats
 from seq2seq.inference.results import Translation, blank_translation, join_segments, join_texts, make_hypotheses
 from seq2seq.inference.searcher import Searcher, length_limits
 from seq2seq.inference.segments import SourceLines, split_line
@@ -233,10 +234,11 @@ class Translator:
                 on_progress(done)
         in_order = (found[place] for place in range(len(parts)))
         results = []
-        for line in lines:
+        for sentence, line in zip(sentences, lines, strict=True):
             result = join_segments(list(islice(in_order, len(line)))) if line else blank_translation()
             groups, truncated = max((part.group for part in line), default=0) + 1, sum(part.truncated for part in line)
-            results.append(replace(result, num_groups=groups, truncated_tokens=truncated))
+            looping = repeats(result.text, sentence)
+            results.append(replace(result, num_groups=groups, truncated_tokens=truncated, repeats=looping))
         return results
 
     @check_arguments()

@@ -1,7 +1,8 @@
-"""Search over any step function: greedy, sampling and beam; wrappers that fuse two models or force a prefix."""
+"""Search over any step function: greedy, sampling and beam; wrappers: two models, a prefix, no repetition."""
 
 from seq2seq.search.beam import beam_search, top_k
 from seq2seq.search.greedy_and_sampling import greedy_search, sample, sampling_distribution, sampling_uniforms
+from seq2seq.search.repetition import without_repetition
 from seq2seq.search.step import (
     NEG_INF,
     SearchConstraints,
@@ -29,4 +30,5 @@ __all__ = [
     "shallow_fusion",
     "top_k",
     "with_prefix",
+    "without_repetition",
 ]

@@ -18,8 +18,8 @@ class StepOutput(NamedTuple):
                 models'; `NEG_INF` for what must not come
     state       any nest of tensors (B, K, ...)
     attention     (B, K, S)  float32, attention over the source
-    candidates  (B, C)     int64, which tokens these are, 0 (padding) in empty places; None: all of the vocabulary, by
-                their ids
+    candidates  (B, C)     int64, which tokens these are, rising, then 0 (padding) in empty places; `with_prefix` puts a
+                given token before them. None: all of the vocabulary, by their ids
     """
 
     scores: tf.Tensor
@@ -37,7 +37,9 @@ class StepOutput(NamedTuple):
 
 
 class StepFunction(Protocol):
-    """One step of a decoder for K hypotheses of each of B sentences. `shallow_fusion` and `with_prefix` wrap steps.
+    """One step of a decoder for K hypotheses of each of B sentences.
+
+    `shallow_fusion`, `with_prefix` and `without_repetition` wrap steps.
 
     Shapes:
         tokens  (B, K)  int64, the last token of each hypothesis, an id of the vocabulary
@@ -77,6 +79,8 @@ class SearchConstraints:
             latter holds. None: 1.
         bos_id, eos_id, pad_id: Special tokens. BOS and padding are never chosen.
         forbidden: Other tokens that are never chosen.
+        ends_if_stuck: Whether EOS may come before the minimum length where no other token may: for steps that exclude
+            tokens, as `without_repetition` does.
         length_penalty: See `normalize_scores`; a number or a scalar tensor.
         coverage_penalty: beta of `coverage_penalty`, not negative; a number or a scalar tensor. None or the number 0:
             scores do not depend on coverage, and none is kept.
@@ -92,6 +96,7 @@ class SearchConstraints:
     pad_id: int = 0
     min_lengths: tf.Tensor | None = None
     forbidden: tuple[int, ...] = ()
+    ends_if_stuck: bool = False
     length_penalty: float | tf.Tensor | Literal["average"] = 0.0
     coverage_penalty: float | tf.Tensor | None = None
     source_mask: tf.Tensor | None = None
@@ -139,7 +144,11 @@ class SearchConstraints:
         if self.min_lengths is not None:
             excluded |= is_eos & (t < self.min_lengths - 1)[:, None]
         excluded = tf.where((t >= self.max_lengths - 1)[:, None], ~is_eos, excluded)
-        return tf.where(excluded[:, None], NEG_INF, scores)
+        masked = tf.where(excluded[:, None], NEG_INF, scores)
+        if self.ends_if_stuck:
+            is_stuck = tf.reduce_max(masked, axis=2, keepdims=True) <= NEG_INF / 2
+            masked = tf.where(is_stuck & is_eos[:, None], scores, masked)
+        return masked
 
     def score_hypotheses(self, sums: tf.Tensor, lengths: tf.Tensor, coverage: tf.Tensor) -> tf.Tensor:
         """Scores of finished hypotheses, by which they are compared.

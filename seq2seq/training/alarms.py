@@ -5,21 +5,20 @@ only on the history and on whether the run ends with it: a resumed run raises th
 have raised.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from seq2seq.config import Config, TrainingConfig, TranslationConfig
+from seq2seq.config import Config, TrainingConfig
+from seq2seq.inference.repetition import repeats
 from seq2seq.plurals import pluralize
 
 MIN_GAIN = 0.1  # nats per target token below token frequencies, of a model that has learnt something
 SAFE_WARMUP_UPDATES = 300
 MIN_FAULTS = 3  # translations, and at least these shares of them:
 MAX_FAULT_SHARES = {"empty": 0.05, "repeated": 0.1, "looping": 0.1, "copied": 0.1}
-LOOP = re.compile(r"(.{2,40}?)\1{3}")  # four times in a row
 MIN_RISE = 0.03  # of the lowest validation loss; less than that is noise
 RISING_VALIDATIONS = 3  # without a better loss or a better model
 MAX_TRAINING_SHARE = 0.8  # of the validation loss: the training loss of an overfitted model is lower
@@ -178,9 +177,9 @@ def count_faults(texts: Sequence[str], pairs: Sequence[tuple[str, ...]]) -> dict
         pairs: Source and reference of each.
 
     Returns:
-        The `total`, and the numbers of `empty`, `looping` (the same words over and over) and `copied` (equal to the
-        source) translations; `repeated` is the number of different references of the most frequent translation. None
-        without texts.
+        The `total`, and the numbers of `empty`, `looping` (the same words over and over, see
+        `inference.repetition.repeats`) and `copied` (equal to the source) translations; `repeated` is the number of
+        different references of the most frequent translation. None without texts.
     """
     if not texts:
         return None
@@ -188,15 +187,11 @@ def count_faults(texts: Sequence[str], pairs: Sequence[tuple[str, ...]]) -> dict
     references: dict[str, set[str]] = defaultdict(set)
     for text, (source, reference, *_) in zip(texts, pairs, strict=True):
         faults["empty"] += not text.strip() and bool(source.strip()) and bool(reference.strip())
-        faults["looping"] += _loops(text) and not _loops(reference)
+        faults["looping"] += repeats(text, source, reference)
         faults["copied"] += bool(text.strip()) and _plain(text) == _plain(source) != _plain(reference)
         if text.strip():
             references[text].add(reference)
     return {"total": len(texts), **faults, "repeated": max(map(len, references.values()), default=0)}
-
-
-def _loops(text: str) -> bool:
-    return LOOP.search(f" {text} ") is not None  # so that the first and the last word have a space, too
 
 
 def _plain(text: str) -> str:
@@ -205,8 +200,6 @@ def _plain(text: str) -> str:
 
 def translation_alarms(entry: Mapping[str, Any], config: Config) -> Iterator[Alarm]:
     """Alarms about the translations of a validation, by the counts of `count_faults`."""
-    attends = config.decoder.attention != "none" if isinstance(config, TranslationConfig) else False
-    penalty = ", or translate with --coverage-penalty 0.2" if attends else ""
     faults = entry["translations"] or {"total": 0}
     total, gently = faults["total"], _start_gently(config.training, entry["update"])
     again = "If the next validation is no better,"
@@ -218,7 +211,7 @@ def translation_alarms(entry: Mapping[str, Any], config: Config) -> Iterator[Ala
         ),
         "looping": (
             "{} of {} translations of the validation corpus repeat the same words over and over",
-            f"{again} train for longer{penalty}",
+            f"{again} train for longer, or translate with --no-repeat-ngram-size 3",
         ),
         "copied": (
             "{} of {} translations of the validation corpus are the source, copied",

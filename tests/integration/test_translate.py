@@ -60,6 +60,8 @@ def test_every_key_is_a_flag(folder, monkeypatch):
     values = {
         "beam_size": 2,
         "length_penalty": "average",
+        "no_repeat_ngram_size": 3,
+        "repetition_penalty": 1.25,
         "coverage_penalty": 0.25,
         "n_best": 4,
         "min_length": 2,
@@ -178,6 +180,7 @@ def test_json_holds_what_the_python_api_gives(folder, tmp_path, model, arguments
             "unknown_tokens": result.unknown_tokens,
             "unknown_characters": list(result.unknown_characters),
             "unattended_share": None if math.isnan(result.unattended_share) else result.unattended_share,
+            "repeats": result.repeats,
         }
         for written, hypothesis in zip(translations, result.hypotheses, strict=True):
             attention = written.pop("attention", None)

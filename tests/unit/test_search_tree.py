@@ -131,6 +131,7 @@ def translator(tmp_path_factory):
             "unk_handling": "suppress",
             "length_penalty": "average",
         },
+        {"beam_size": 4, "no_repeat_ngram_size": 1, "repetition_penalty": 1.7},
         {"beam_size": 3, "shortlist": 2},
         {"beam_size": 3, "shortlist": 2, "language_model": "lm", "language_model_weight": 0.5},
     ],

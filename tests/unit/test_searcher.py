@@ -73,6 +73,7 @@ SWEEPS = {
     "seed": (SAMPLING, range(5)),
     "length_penalty": ({"n_best": 2}, np.linspace(-0.5, 2.0, 20)),
     "coverage_penalty": ({"n_best": 2}, np.linspace(0.1, 4.0, 20)),
+    "repetition_penalty": ({"n_best": 2}, np.linspace(1.1, 9.0, 20)),
     "language_model_weight": ({"language_model": "lm"}, np.linspace(0.1, 2.0, 20)),
     "shortlist": ({"n_best": 2}, range(1, 6)),
     "n_best": ({"beam_size": 4}, range(1, 5)),

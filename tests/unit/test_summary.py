@@ -53,11 +53,20 @@ def test_a_summary_names_the_first_lines_to_check():
     summary.add(10, translation(coverage=(0.0, 0.0, 1.0, 1.0, 0.0)))
     summary.add(11, translation(coverage=(0.0, 0.0, 1.0, 1.0, 1.0, 0.0)))
     summary.seconds = 11.0
-    assert summary.describe(loading=4.26).splitlines() == [
-        "1 line has characters that the model does not know: ë, U+0301, ь (line 9)",
-        "11 sentences in 11.0 s, 2 tokens/s, after 4.3 s of loading the model. Lines to check: 7 with low scores "
-        "(lines 2, 3, 4, 5, 6, ...), 1 with unattended source text (line 10)",
-    ]
+    unknown = "1 line has characters that the model does not know: ë, U+0301, ь (line 9)\n"
+    to_check = (
+        f"{unknown}11 sentences in 11.0 s, 2 tokens/s, after 4.3 s of loading the model. Lines to check: 7 with low "
+        "scores (lines 2, 3, 4, 5, 6, ...), 1 with unattended source text (line 10)"
+    )
+    assert summary.describe(loading=4.26) == to_check
+    for number in (3, 7):
+        summary.add(number, replace(blank_translation(), repeats=True))
+    remedy = ", 2 with repetition (lines 3, 7). Against repetition: --no-repeat-ngram-size 3"
+    assert summary.describe(loading=4.26) == to_check + remedy
+    summary.no_repeat_ngram_size = 4
+    assert summary.describe(loading=4.26) == to_check + remedy
+    summary.no_repeat_ngram_size = 3
+    assert summary.describe(loading=4.26) == to_check + remedy.rpartition(". ")[0]
 
 
 def test_unknown_characters_are_named_once():
@@ -106,6 +115,8 @@ def test_a_translation_is_printed_as_its_text():
 @pytest.mark.parametrize(
     ("scores", "values", "expected"),
     [
+        ({"validation": {"valid_loss": 2.0}}, {"no_repeat_ngram_size": 3}, -2.0),
+        ({"validation": {"valid_loss": 2.0}}, {"repetition_penalty": 1.2}, -math.inf),
         ({"validation": {"valid_loss": 2.0}}, {}, -2.0),
         ({"validation": {"valid_loss": 0.01}}, {}, -MIN_LOW_LOSS),
         ({}, {}, -math.inf),

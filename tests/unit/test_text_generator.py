@@ -201,3 +201,19 @@ def test_a_prompt_that_the_tokenizer_does_not_know(words, prompt, unknown):
     assert str(error.value) == (
         f"the prompt {prompt!r} has text that the model's tokenizer does not know: {unknown!r}. Leave it out."
     )
+
+
+@pytest.mark.parametrize(
+    "values", [{"sample": False, "beam_size": 1}, {"sample": False, "beam_size": 4}, {"n_best": 4}]
+)
+@pytest.mark.parametrize("size", [1, 2])
+def test_no_ngram_of_prompt_and_text_comes_again(words, values, size):
+    options = GenerationOptions(**values, no_repeat_ngram_size=size, min_length=9, max_length=14)
+    given = words.tokenizer.encode("der Hund sieht der Hund")
+    assert len(set(given)) < len(given), "a prompt may repeat itself"
+    for one in words.generate("der Hund sieht der Hund", options):
+        ids = words.tokenizer.ids(one.tokens)
+        assert ids[: len(given)] == given
+        ngrams = [tuple(ids[start : start + size]) for start in range(len(ids) - size + 1)]
+        for place in range(len(given) - size + 1, len(ngrams)):
+            assert ngrams[place] not in ngrams[:place]

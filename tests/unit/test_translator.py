@@ -89,6 +89,8 @@ def test_line_n_answers_line_n_and_blank_stays_blank(translator, beam_size):
         },
         {"sample": True, "n_best": 3, "top_k": 20, "top_p": 0.9, "temperature": 1.5, "seed": 4},
         {"sample": True, "coverage_penalty": 0.4, "max_source_tokens": 5},
+        {"beam_size": 3, "n_best": 3, "no_repeat_ngram_size": 1, "min_length": 6, "max_length": 9},
+        {"sample": True, "n_best": 3, "no_repeat_ngram_size": 2, "repetition_penalty": 1.5},
     ],
 )
 def test_a_translation_does_not_depend_on_its_batch(translator, values):

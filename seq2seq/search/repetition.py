@@ -1,0 +1,105 @@
+"""A step that keeps hypotheses from repeating themselves: no n-gram twice, and a penalty on tokens said before."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from seq2seq.arguments import check_arguments
+from seq2seq.search.step import NEG_INF, SearchConstraints, StepFunction, StepOutput
+
+
+@check_arguments()
+def without_repetition(
+    step: StepFunction,
+    state: Any,
+    memory: Any,
+    constraints: SearchConstraints,
+    *,
+    no_repeat_ngram_size: int = 0,
+    repetition_penalty: float | tf.Tensor | None = None,
+) -> tuple[StepFunction, Any, Any]:
+    """Exclude tokens that would repeat an n-gram of their hypothesis, and penalise those that it has already.
+
+    A token of the hypothesis has the score penalty * score, other scores are as they were: for log-probabilities,
+    which are not positive, p becomes p ** penalty. Nothing is renormalised. A token that would complete an n-gram of
+    the hypothesis for the second time gets `NEG_INF`.
+
+    EOS is never excluded, since it ends a hypothesis. Where the step itself excludes EOS, as `with_prefix` does, tokens
+    are given: they are neither excluded nor penalised, and count in what follows. So something may come at every
+    step; where that is EOS alone, `constraints.ends_if_stuck` decides between it and the minimum length.
+
+    Args:
+        step, state, memory: What search would begin with, see `StepFunction`; candidates must be sorted.
+        constraints: Those of the search, for its limits of length and special tokens.
+        no_repeat_ngram_size: n, the length in tokens of the n-grams that come at most once; 0: any n-gram may be
+            repeated.
+        repetition_penalty: At least 1; a number or a scalar tensor. None: no penalty.
+
+    Returns:
+        The step, the state and the memory that search is to begin with. The state has the hypothesis's tokens, (B, K,
+        L) int64, where L is the greatest of `constraints.max_lengths`.
+
+    Source: Paulus, Xiong and Socher (2018), section 2.5, for n-grams; Keskar et al. (2019), section 4.1, for the
+    penalty.
+    Departure: Keskar et al. divide logits, which may be positive.
+    """
+
+    def restrained(tokens: tf.Tensor, state: Any, memory: Any) -> StepOutput:
+        history, inner = state
+        history = tf.concat([tokens[:, :, None], history[:, :, :-1]], axis=2)  # the last token first
+        output = step(tokens, inner, memory)
+        # EOS is looked up behind them.
+        asked = tf.pad(history, [[0, 0], [0, 0], [0, 1]], constant_values=constraints.eos_id)
+        places, is_candidate = _find(output.candidates, asked)
+        scores = tf.gather(output.scores, places, batch_dims=2)
+        is_free = is_candidate[:, :, -1:] & (scores[:, :, -1:] > NEG_INF / 2)
+        highest = scores[:, :, :-1]
+        if repetition_penalty is not None:
+            highest *= repetition_penalty
+        if no_repeat_ngram_size:
+            highest = tf.where(_would_repeat(history, no_repeat_ngram_size), NEG_INF, highest)
+        highest = tf.where(is_candidate[:, :, :-1] & is_free, highest, highest.dtype.max)
+        scores = _limit(output.scores, places[:, :, :-1], highest)
+        return output._replace(scores=scores, state=(history, output.state))
+
+    sentences, longest = tf.shape(constraints.max_lengths)[0], tf.reduce_max(constraints.max_lengths)
+    # Padding, which is never chosen, stands for the tokens that are not there yet.
+    nothing = tf.fill([sentences, 1, tf.cast(longest, tf.int32)], tf.constant(constraints.pad_id, tf.int64))
+    return restrained, (nothing, state), memory
+
+
+def _find(candidates: tf.Tensor | None, ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Places of token ids (B, K, L) among the candidates, and whether they are there; otherwise the place is 0."""
+    if candidates is None:
+        return ids, tf.ones_like(ids, tf.bool)
+    places = tf.range(tf.shape(candidates, tf.int64)[1])
+    is_empty = places > tf.argmax(candidates, axis=1)[:, None]  # behind the last one
+    rising = tf.where(is_empty, candidates.dtype.max, candidates)
+    flat = tf.reshape(ids, [tf.shape(ids)[0], -1])
+    found = tf.searchsorted(rising, flat, out_type=tf.int64)
+    found = tf.where(found < tf.shape(candidates, tf.int64)[1], found, 0)
+    there = tf.gather(rising, found, batch_dims=1) == flat
+    return tf.reshape(tf.where(there, found, 0), tf.shape(ids)), tf.reshape(there, tf.shape(ids))
+
+
+def _would_repeat(history: tf.Tensor, size: int) -> tf.Tensor:
+    """Whether each token (B, K, L), the last one first, would complete an n-gram again if it came next.
+
+    That is so if the n - 1 tokens before it are the last n - 1. BOS comes only once, so nothing equals an n-gram that
+    reaches before the beginning.
+    """
+    length = tf.shape(history)[2]
+    earlier = tf.pad(history, [[0, 0], [0, 0], [0, size]])
+    repeats = tf.ones_like(history, tf.bool)
+    for place in range(size - 1):
+        repeats &= earlier[:, :, place + 1 : place + 1 + length] == history[:, :, place : place + 1]
+    return repeats
+
+
+def _limit(scores: tf.Tensor, places: tf.Tensor, highest: tf.Tensor) -> tf.Tensor:
+    """Scores (B, K, C), of which those at places (B, K, L) are at most `highest` (B, K, L)."""
+    rows, hypotheses, size = tf.unstack(tf.shape(scores, tf.int64))
+    starts = size * tf.reshape(tf.range(rows * hypotheses), [rows, hypotheses, 1])
+    indices = tf.reshape(starts + places, [-1, 1])
+    limited = tf.tensor_scatter_nd_min(tf.reshape(scores, [-1]), indices, tf.reshape(highest, [-1]))
+    return tf.reshape(limited, tf.shape(scores))
