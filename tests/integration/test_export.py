@@ -128,7 +128,14 @@ def test_paths_of_every_kind_lose_their_folders(tmp_path):
 
 
 def test_every_key_that_holds_a_path_says_so():
-    texts = {"task", "name", "target_language", "source_language"}  # keys that hold text, and no path
+    texts = {
+        "task",
+        "name",
+        "target_language",
+        "source_language",
+        "columns",
+        "score_column",
+    }  # keys that hold text, and no path
     for task, recipe in TASK_CONFIGS.items():
         for name, section in sections(recipe):
             for key, field in section.model_fields.items():
