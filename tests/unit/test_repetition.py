@@ -137,6 +137,8 @@ def test_greedy_takes_the_likeliest_and_a_beam_of_1_and_narrow_samples_are_greed
 
 
 def hypotheses(result):
+    """Row, rank and tokens of each."""
+    assert (result.lengths[:, 0].numpy() > 0).all()
     for row, sentence in enumerate(result.tokens.numpy().tolist()):
         for n, tokens in enumerate(sentence):
             if length := int(result.lengths[row, n]):
