@@ -114,8 +114,17 @@ def test_a_damaged_model_is_an_error_or_a_tokenizer(tokenizers, place, byte, cut
 
 
 @examples(0.1)
-@given(text=st.lists(texts, max_size=20), options=st.fixed_dictionaries({"byte_fallback": st.booleans()}))
+@given(
+    text=st.lists(texts, max_size=20),
+    options=st.fixed_dictionaries({"byte_fallback": st.booleans(), "exact_size": st.booleans()}),
+)
 def test_training_gives_a_tokenizer_or_an_error(text, options):
+    """Of another size only with a notice, and where the exact one is not asked for."""
+    said = []
     config = TokenizerConfig(vocabulary_size=300, **options)
-    tokenizer, error = outcome(TokenizerError, lambda: Tokenizer.train(text, config))
-    assert "vocabulary_size 300" in error if tokenizer is None else tokenizer.vocabulary_size <= 300
+    tokenizer, error = outcome(TokenizerError, lambda: Tokenizer.train(text, config, said.append))
+    if tokenizer is None:
+        assert "there is no text" in error or (options["exact_size"] and "exactly 300 pieces: the text gives" in error)
+    else:
+        assert len(said) == (tokenizer.vocabulary_size != 300)
+        assert not (said and options["exact_size"])

@@ -6,7 +6,7 @@ import pytest
 
 from seq2seq import train_pairs
 from seq2seq.errors import ArgumentError, TrainingError
-from seq2seq.training import StopReason, train
+from seq2seq.training import StopReason, run, setup, train
 from tests.toy import pairs, toy_config
 
 pytestmark = pytest.mark.usefixtures("shared_graphs")
@@ -53,7 +53,8 @@ def test_a_callback_of_ones_own_that_sets_the_rate_is_noticed(corpus, tmp_path, 
         train(toy_config(corpus, training={"epochs": 2}), tmp_path, [Setter(hook)])
 
 
-def test_a_schedule_in_its_place_is_noticed(corpus, tmp_path):
+def test_a_schedule_in_its_place_is_noticed(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "make_compiled_model", setup.make_compiled_model)  # whose optimizer nobody uses again
     schedule = keras.optimizers.schedules.ExponentialDecay(0.004, 10, 0.5)
     with pytest.raises(TrainingError, match=r"a callback set the learning rate to 0\.004"):
         train(toy_config(corpus, training={"epochs": 2}), tmp_path, [Setter("on_epoch_begin", schedule)])
