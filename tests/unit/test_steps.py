@@ -203,5 +203,5 @@ def test_a_batch_without_prefixes_begins_freely(translator):
 def test_a_prefix_that_cannot_be_forced_is_refused(translator, prefixes):
     steps, source = PrefixSteps(ModelSteps(translator.model)), translator.tokenizers.source.encode_batch(SENTENCES[:2])
     limits = np.ones(2, np.int32), np.full(2, LONGEST, np.int32)
-    with pytest.raises(ValueError, match=r"prefixes of 2 sentences|expected token ids from 4 to 39"):
+    with pytest.raises(ValueError, match=r"one for each sentence: 2|expected token ids from 4 to 39"):
         Searcher().search(steps, Batch(source, prefixes), limits, SearchOptions())
