@@ -65,6 +65,10 @@ class EvaluationError(Seq2SeqError):
     """Texts to score, or arguments of an analysis, are empty or do not fit together."""
 
 
+class EvaluationWarning(UserWarning):
+    """A reason why scores may mean little."""
+
+
 def suggest_similar(word: str, accepted: Iterable[str], prefix: str = "") -> str:
     """Return " Did you mean 'x'?" for the closest accepted word, one that contains it first; "" if none is close.
 

@@ -266,7 +266,7 @@ def _run(
         raise ValueError("'sample' is true: only greedy and beam search can be watched")
     steps = translator.step_sources.get(options)
     ids = [*translator.tokenizers.source.encode(sentence), EOS_ID]
-    longest = translator.max_source_tokens(options)
+    longest = translator.source_lines.max_source_tokens(options)
     if not 1 < len(ids) <= longest:
         raise ValueError(
             f"the sentence has {pluralize(len(ids), 'token')} with </s>: expected 2 to {longest} "

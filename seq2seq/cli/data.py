@@ -170,4 +170,4 @@ def write_phrasebook(
                 handle.write(f"{source}\t{target}\n")
                 if done % 1000 == 0:
                     advance(done)
-        print(f"{output / split}.tsv: {pluralize(number, 'pair')}")
+        print_stdout(f"{output / split}.tsv: {pluralize(number, 'pair')}")

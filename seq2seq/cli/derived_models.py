@@ -61,7 +61,7 @@ def quantize(model: Model) -> None:
     network, _, _ = load_model(model)
     with stderr.status("quantizing the decoder"):
         quantize_decoder(network, model, made_from)
-    typer.echo(f"{model}/{DECODER_FILE}: use it with seq2seq translate {model} --int8")
+    print_stdout(f"{model}/{DECODER_FILE}: use it with seq2seq translate {model} --int8")
 
 
 def shortlist(
@@ -100,4 +100,4 @@ def shortlist(
     with stderr.status("learning the shortlist"):
         found = learn_shortlist(corpora, tokenizers, filters)
     save_shortlist(model, found, tokenizers)
-    typer.echo(f"{model / SHORTLIST_FILE}: use it with seq2seq translate {model} --shortlist 20")
+    print_stdout(f"{model / SHORTLIST_FILE}: use it with seq2seq translate {model} --shortlist 20")

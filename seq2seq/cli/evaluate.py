@@ -1,6 +1,5 @@
 """`seq2seq evaluate`."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -92,21 +91,17 @@ def evaluate(
     if output is not None:
         check_output(output, inputs=texts)
     lines, *references = _aligned(texts)
-    with warnings.catch_warnings():
-        warnings.simplefilter("default", UserWarning)
-        # As this command's other lines, without Python's file and line number.
-        warnings.showwarning = lambda message, *where, **more: warn(str(message))
-        if model is None:
-            from seq2seq.evaluation.metrics import EvaluationReport, score_texts
+    if model is None:
+        from seq2seq.evaluation.metrics import EvaluationReport, score_texts
 
-            scores = score_texts(lines, references, language=target_language, tokenizer=bleu_tokenizer)
-            report = EvaluationReport(len(lines), scores)
-        else:
-            asked = target_language, bleu_tokenizer
-            report = _evaluate_model(model, precision or "float32", lines, references, asked, search)
-            if output is not None:
-                with open_output(output) as handle:
-                    handle.writelines(f"{translation.text}\n" for translation in report.translations)
+        scores = score_texts(lines, references, language=target_language, tokenizer=bleu_tokenizer)
+        report = EvaluationReport(len(lines), scores)
+    else:
+        asked = target_language, bleu_tokenizer
+        report = _evaluate_model(model, precision or "float32", lines, references, asked, search)
+        if output is not None:
+            with open_output(output) as handle:
+                handle.writelines(f"{translation.text}\n" for translation in report.translations)
     if as_json:
         write_json(report.as_dict())
     else:

@@ -1,6 +1,5 @@
 """`seq2seq quickstart`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from rich.table import Table
 from seq2seq.cli.challenge import print_accuracies
 from seq2seq.cli.console import EXIT_INTERRUPTED, import_tensorflow, print_stdout, progress_bar, warn
 from seq2seq.cli.evaluate import print_report
+from seq2seq.cli.next_steps import program
 from seq2seq.config import load_config
 from seq2seq.corpora import open_corpus
 from seq2seq.plurals import pluralize
@@ -70,7 +70,7 @@ def quickstart(
     console.print("\n[bold]Where it looked[/bold]: each German token's attention to the English ones")
     short = min((source for source, _ in pairs), key=lambda source: abs(len(source.split()) - MAX_MAP_WORDS))
     console.print(render_attention(translator.translate([short])[0]), markup=False, highlight=False)
-    command = sys.argv[0] if Path(sys.argv[0]).name == "seq2seq" else "seq2seq"
+    command = program()
     console.print("\n[bold]Next steps[/bold]")
     print_stdout(
         f"translate a sentence of your own:  {command} translate {output} 'The teacher buys a book.'\n"

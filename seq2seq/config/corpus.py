@@ -17,12 +17,8 @@ TABLE_KEYS = ("columns", "header", "delimiter", "quoted", "score_column", "min_s
 KIND_KEYS = {"tsv": TABLE_KEYS, "phrasebook": ("pairs", "lexicon", "seed")}
 # What to do instead where the corpus is of another kind.
 KIND_REMEDIES = {
-    "columns": "leave it out, or give one file of columns as 'tsv'",
+    **dict.fromkeys(TABLE_KEYS, "leave it out, or give one file of columns as 'tsv'"),
     "header": "leave it out, and the first line out of the file",
-    "delimiter": "leave it out, or give one file of columns as 'tsv'",
-    "quoted": "leave it out, or give one file of columns as 'tsv'",
-    "score_column": "leave it out, or give one file of columns as 'tsv'",
-    "min_score": "leave it out, or give one file of columns as 'tsv'",
     "pairs": "leave it out; to read a part of a file, make a file of that part, as with `head -n 1000`",
     "lexicon": "leave it out",
     "seed": "leave it out; the recipe's own 'seed' decides the order of sentences",
@@ -182,8 +178,8 @@ class ValidConfig(CorpusConfig):
     """A corpus, or a part of `data.train` that is held out.
 
     With `fraction`, or with `pairs` and no corpus, all pairs of some source sentences are left out of training (for a
-    language model: some sentences of the target side), chosen by a hash of the text (in Unicode NFC, any white space as
-    one space). So no source is on both sides, and with `fraction` none changes sides when the corpus grows.
+    language model: some sentences of the target side), chosen by a hash of the clean text, with one space between
+    words. So no source is on both sides, and with `fraction` none changes sides when the corpus grows.
     `data.filters`, except `max_tokens`, apply to held-out pairs; a separate corpus is used unfiltered.
     """
 

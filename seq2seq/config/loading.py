@@ -83,9 +83,7 @@ def _read_yaml(text: str | bytes, complaint: str) -> Any:
     """What `load_yaml` gives."""
     try:
         return load_yaml(text)
-    except RecursionError:
-        raise ConfigError(f"{complaint}: it is nested too deeply.") from None
-    except Exception as error:
+    except yaml.YAMLError as error:
         raise ConfigError(f"{complaint}: {error}") from None
 
 
@@ -139,7 +137,10 @@ def _explain_missing(path: Path) -> str:
         remedy = f"Its recipe is {own}." if own.is_file() else f"Give a file in it, as {path / 'pairs.tsv'}."
         return f"{path}: expected a recipe or a file of sentence pairs, found a folder. {remedy}"
     if is_stream(path):
-        return f"{place_name(path)}: expected a file, found a pipe or device, which cannot be read again."
+        return (
+            f"{place_name(path)}: expected a file, found a pipe or device, which cannot be read again. Save its text "
+            "as a file first."
+        )
     return (
         f"{missing(path)[:-1]}, and no packaged recipe.{suggest_similar(str(path), names)} Packaged recipes: "
         f"{', '.join(names)}. To train on sentence pairs, give their file: seq2seq train pairs.tsv."

@@ -75,9 +75,14 @@ def load_yaml(text: str | bytes) -> Any:
     """Lists, dicts, text and `Unquoted` values; no tag makes another object.
 
     Raises:
-        Exception: It is not YAML: `yaml.YAMLError`, or ValueError, KeyError, AttributeError or RecursionError.
+        yaml.YAMLError: It is not YAML, or it is nested too deeply.
     """
-    return yaml.load(text, _Loader)
+    try:
+        return yaml.load(text, _Loader)
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply.") from None
+    except (ValueError, KeyError, AttributeError) as error:  # of PyYAML's own, or of an integer of thousands of digits
+        raise yaml.YAMLError(str(error)) from None
 
 
 def fit_types(value: Any, annotation: Any) -> Any:

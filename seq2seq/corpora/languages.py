@@ -12,7 +12,6 @@ from seq2seq.config.languages import language_codes
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-# Codes of two letters.
 # Letters by Unicode block, which distinguish Chinese, Japanese and Korean.
 KANA = re.compile("[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
 HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318f\ua960-\ua97f\uac00-\ud7ff]")
@@ -32,7 +31,7 @@ UNSPACED_SCRIPTS = {
     "Yi": ("\ua000-\ua4cf", "ii"),
 }
 UNSPACED = re.compile(f"[{''.join(block for block, _ in UNSPACED_SCRIPTS.values())}]")
-HAN_LANGUAGES = ("zh", "yue", "wuu", "gan", "hsn", "lzh")  # which this text does not tell apart
+HAN_LANGUAGES = ("zh", "yue", "wuu", "gan", "hsn", "lzh")  # which their characters do not tell apart
 MIN_CJK_SHARE = 0.3  # of a text: a Western text that quotes Chinese has fewer
 MIN_SCRIPT_SHARE = 0.1  # of these: Chinese that quotes Japanese has fewer kana, Japanese news a third
 MAX_LINES = 1000

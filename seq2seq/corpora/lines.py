@@ -129,14 +129,9 @@ def text_stream(file: "io.BufferedReader[Any]", name: str, lenient: bool = False
         OSError, EOFError, zlib.error, lzma.LZMAError, ZstdError: See `wrap_reading_errors`.
     """
     file, command = uncompress(file)
-    check_text(file.peek(HEAD_BYTES), name, command, lenient)
-    return file
-
-
-def check_text(beginning: bytes, name: str, command: str = "", lenient: bool = False) -> None:
-    """See that a file is text; see `text_stream`. `command` is what uncompresses it."""
-    head = beginning[:HEAD_BYTES]
+    head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
     check_file_kind(head, name, command)
     if lenient and is_in_another_encoding(head):
         remedy = with_file(describe_invalid(head.split(b"\n")), name, command)
         raise CorpusError(f"{name}: expected UTF-8, found other bytes in most lines that are not ASCII. {remedy}")
+    return file

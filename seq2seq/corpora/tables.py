@@ -36,12 +36,13 @@ def read_rows(path: Path, form: TableForm) -> Iterator[Row]:
         CorpusError: See `read_lines`; or a quotation mark is not closed, or closed within a cell.
     """
     if form.quoted:
-        return _read_quoted(path, DELIMITERS[form.delimiter])
+        return _read_quoted(path, form)
     delimiter = DELIMITERS[form.delimiter]
     return ((number, line.split(delimiter)) for number, line in enumerate(read_lines(path), start=1))
 
 
-def _read_quoted(path: Path, delimiter: str) -> Iterator[Row]:
+def _read_quoted(path: Path, form: TableForm) -> Iterator[Row]:
+    delimiter = DELIMITERS[form.delimiter]
     rows = csv.reader((f"{line}\n" for line in read_lines(path)), delimiter=delimiter, strict=True)
     number = 1
     try:
@@ -52,9 +53,10 @@ def _read_quoted(path: Path, delimiter: str) -> Iterator[Row]:
                 yield number, [LINE_BREAK.sub(" ", cell) for cell in row]
             number = rows.line_num + 1
     except csv.Error as error:
+        as_text = ", or say that they are text: 'quoted: false'" if form.delimiter == "tab" else ""
         raise CorpusError(
             f'{path}:{number}: expected cells in quotation marks, with "" for each mark inside, as CSV has them, found '
-            f"{error}. Fix the marks of this line, or say that they are text: 'quoted: false'."
+            f"{error}. Fix the marks of this line{as_text}."
         ) from None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from seq2seq.arguments import Pair, check_arguments
 from seq2seq.config import SearchOptions
 from seq2seq.data.progress import ProgressCallback, no_progress
-from seq2seq.errors import ArgumentError, EvaluationError, suggest_similar
+from seq2seq.errors import ArgumentError, EvaluationError, EvaluationWarning, suggest_similar
 from seq2seq.evaluation.scorers import METRICS, make_metric
 from seq2seq.evaluation.text_checks import (
     check_no_markup,
@@ -123,7 +123,7 @@ def score_texts(
 ) -> tuple[Score, ...]:
     """BLEU, chrF2 and TER as the `sacrebleu` command gives them, of text that was cleaned (`text.cleaning`).
 
-    Warns (`UserWarning`) when cleaning changed any, when the hypotheses or references have markup, are cut into
+    Warns (`EvaluationWarning`) when cleaning changed any, when the hypotheses or references have markup, are cut into
     subwords or look tokenized, and when the references are in a script that BLEU's tokenizer is not made for.
 
     Args:
@@ -151,7 +151,7 @@ def score_texts(
         check_no_markup(lines, "references")
     scores = corpus_scores(hypotheses, sets, bootstrap, language=language, metrics=metrics, tokenizer=tokenizer)
     for warning in _warnings(hypotheses, sets, language, metrics, tokenizer):
-        warnings.warn(warning, stacklevel=3)
+        warnings.warn(warning, EvaluationWarning, stacklevel=3)
     return scores
 
 
@@ -248,7 +248,7 @@ def evaluate(
         metrics: What to measure; see `score_texts`.
         tokenizer: Of BLEU; see `score_texts`.
 
-    Warns (`UserWarning`) when sentences were cut off; see also `score_texts`.
+    Warns (`EvaluationWarning`) when sentences were cut off; see also `score_texts`.
 
     Raises:
         EvaluationError, MissingExtraError: See `score_texts`; or there are no pairs.
@@ -271,10 +271,10 @@ def evaluate(
     seconds = time.perf_counter() - start
     cut = sum(translation.truncated_tokens > 0 for translation in translations)
     if cut:
-        warnings.warn(truncation_warning(cut, len(pairs)), stacklevel=3)
+        warnings.warn(truncation_warning(cut, len(pairs)), EvaluationWarning, stacklevel=3)
     texts = [translation.text for translation in translations]
     for warning in _warnings(texts, references, language, metrics, tokenizer):
-        warnings.warn(warning, stacklevel=3)
+        warnings.warn(warning, EvaluationWarning, stacklevel=3)
     scores = corpus_scores(texts, references, bootstrap, language=language, metrics=metrics, tokenizer=tokenizer)
     return EvaluationReport(
         sentences=len(pairs),

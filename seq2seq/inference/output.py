@@ -6,6 +6,7 @@ from itertools import tee
 from typing import TYPE_CHECKING, Literal
 
 from seq2seq.data.progress import ProgressCallback, no_progress
+from seq2seq.plurals import pluralize
 
 if TYPE_CHECKING:  # the command line reads `OutputFormat` before it needs TensorFlow
     from seq2seq.config import SearchOptions
@@ -54,11 +55,10 @@ def translate_to_rows(
     )
     for number, (translation, line) in enumerate(zip(translations, kept, strict=True), start=first):
         if cut := translation.truncated_tokens:
-            longest = translator.max_source_tokens(options)
+            limit, verb = translator.source_lines.max_source_tokens(options), "is" if cut == 1 else "are"
             on_warning(
-                f"{name}:{number}: found {len(translation.source_tokens) + cut} tokens, and the limit is "
-                f"{longest}: the last {cut} before </s> are not translated. Raise "
-                "--max-source-tokens, or use --long-lines split."
+                f"{name}:{number}: {pluralize(cut, 'token')} beyond the limit of {limit:,} {verb} not translated. "
+                "Raise --max-source-tokens, or use --long-lines split."
             )
         on_translated(number, translation)
         yield list(_rows(output_format, number, line, translation, attention))

@@ -67,16 +67,16 @@ class Translation:
 
     A blank sentence has one empty hypothesis with score NaN and no tokens.
 
-    source_tokens     S pieces that were read, the last one `</s>`
-    hypotheses        at least one
-    num_segments      number of segments that the line was translated in; each has a `</s>` of its own
-    num_groups        number of groups of sentences that a line of several sentences was divided into; each is one
-                      segment, or several if it is long
-    truncated_tokens  tokens at the ends of long groups that were not read
-    unknown_tokens    number of source tokens for characters that the model does not know
+    source_tokens       S pieces that were read, the last one `</s>`
+    hypotheses          at least one
+    num_segments        number of segments that the line was translated in; each has a `</s>` of its own
+    num_groups          number of groups of sentences that a line of several sentences was divided into; each is one
+                        segment, or several if it is long
+    truncated_tokens    tokens at the ends of long groups that were not read
+    unknown_tokens      number of source tokens for characters that the model does not know
     unknown_characters  these characters, each once
-    repeats           whether the best hypothesis repeats itself and the source does not, see
-                      `inference.repetition.repeats`
+    repeats             whether the best hypothesis repeats itself and the source does not, see
+                        `inference.repetition.repeats`
     """
 
     source_tokens: list[str]

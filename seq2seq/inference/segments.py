@@ -1,9 +1,16 @@
 """What a model translates at once: groups of a line's sentences, and segments of what is too long."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from seq2seq.inference.results import join_texts
+from seq2seq.text.sentences import split_sentences
+
+if TYPE_CHECKING:
+    from seq2seq.config import SearchOptions
+    from seq2seq.data.tokenizer import Tokenizer
 
 UNKNOWN_MAX_TOKENS = 200  # of a model of which nothing is known
 
@@ -51,6 +58,10 @@ class SourceLines:
         """JSON-able values that `from_metadata` reads, without the language, which the recipe has."""
         return {key: value for key, value in asdict(self).items() if key != "language"}
 
+    def max_source_tokens(self, options: "SearchOptions") -> int:
+        """Maximum length of what is translated as a whole, in tokens, EOS included."""
+        return options.max_source_tokens or self.max_tokens
+
     def group(self, lengths: Sequence[int], max_tokens: int) -> list[range]:
         """Group the sentences of a line into what is translated at once: as many as training lines usually had.
 
@@ -69,6 +80,62 @@ class SourceLines:
                 start, total = number, 0
             total += length
         return [*groups, range(start, len(lengths))]
+
+
+class Part(NamedTuple):
+    """A whole line, a group of its sentences or a segment of one: the tokens that the model translates at once.
+
+    line, group  numbers of the line, and of the group of sentences in it
+    text         of the whole group
+    ids          tokens, without EOS
+    truncated    number of tokens after these that are not translated
+    surfaces     of these tokens, if the group has several segments
+    """
+
+    line: int
+    group: int
+    text: str
+    ids: list[int]
+    truncated: int = 0
+    surfaces: Sequence[str] | None = None
+
+
+def divide_line(
+    line: int,
+    text: str,
+    ids: list[int],
+    *,
+    tokenizer: "Tokenizer",
+    source_lines: SourceLines,
+    options: "SearchOptions",
+) -> Iterator[Part]:
+    """Yield the parts of a line, in order; none if it has no tokens.
+
+    Args:
+        line: Number of the line.
+        text: The line.
+        ids: Its tokens, without EOS.
+        tokenizer: That of the source.
+        source_lines: Lines that the model was trained on.
+        options: Search options.
+    """
+    longest = source_lines.max_source_tokens(options)
+    most = longest - 1  # EOS takes one
+    groups = [(text, ids)]
+    sentences = split_sentences(text, source_lines.language) if options.split_sentences else []
+    if len(sentences) > 1:
+        ranges = source_lines.group([len(one) for one in tokenizer.encode_batch(sentences)], longest)
+        if len(ranges) > 1:
+            texts = [join_texts(sentences[group.start : group.stop]) for group in ranges]
+            groups = list(zip(texts, tokenizer.encode_batch(texts), strict=True))
+    for group, (words, tokens) in enumerate(groups):
+        if len(tokens) > most and options.long_lines == "split":
+            surfaces = tokenizer.surfaces(words)
+            for segment in split_line(surfaces, most):
+                here = slice(segment.start, segment.stop)
+                yield Part(line, group, words, tokens[here], surfaces=surfaces[here])
+        elif tokens:
+            yield Part(line, group, words, tokens[:most], truncated=len(tokens[most:]))
 
 
 def split_line(surfaces: Sequence[str], max_tokens: int) -> list[range]:

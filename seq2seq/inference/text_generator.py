@@ -44,7 +44,7 @@ class PerplexityReport:
 
     sentences          number of sentences that are not blank; blank ones are skipped
     tokens             EOS included
-    words, characters  of the text in NFC, words by white space; one more for the end of each sentence
+    words, characters  of the clean text, words by white space; one more for the end of each sentence
     unknown_tokens     tokens that stand for text that the tokenizer does not know; these make the numbers look better
     nll                negative log-likelihood of all tokens, in nats
     """

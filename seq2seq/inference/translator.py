@@ -7,7 +7,7 @@ from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from textwrap import shorten
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -20,9 +20,9 @@ from seq2seq.devices.device import search_batch_limits, set_tf32, set_up_device
 from seq2seq.devices.out_of_memory import BatchSplitter
 from seq2seq.inference.copies import reduce_with_model
 from seq2seq.inference.repetition import repeats
-from seq2seq.inference.results import Translation, blank_translation, join_segments, join_texts, make_hypotheses
+from seq2seq.inference.results import Translation, blank_translation, join_segments, make_hypotheses
 from seq2seq.inference.searcher import Searcher, length_limits
-from seq2seq.inference.segments import SourceLines, split_line
+from seq2seq.inference.segments import Part, SourceLines, divide_line
 from seq2seq.inference.shortlist import Shortlist
 from seq2seq.inference.step_factory import StepSourceFactory
 from seq2seq.inference.step_sources import Batch, StepSource
@@ -31,27 +31,8 @@ from seq2seq.models.base import check_tokenizers
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.notebook_html import html_facts
 from seq2seq.plurals import pluralize
-from seq2seq.text.sentences import split_sentences
 
 CHUNK_SENTENCES = 2_000  # sentences in memory at once when streaming
-
-
-class _Part(NamedTuple):
-    """A whole line, a group of its sentences or a segment of one: the tokens that the model translates at once.
-
-    line, group  numbers of the line, and of the group of sentences in it
-    text         of the whole group
-    ids          tokens, without EOS
-    truncated    number of tokens after these that are not translated
-    surfaces     of these tokens, if the group has several segments
-    """
-
-    line: int
-    group: int
-    text: str
-    ids: list[int]
-    truncated: int = 0
-    surfaces: Sequence[str] | None = None
 
 
 class Translator:
@@ -210,7 +191,8 @@ class Translator:
         set_tf32(self.model.precision)
         sentences = list(sentences)
         encoded = self.tokenizers.source.encode_batch(sentences)
-        lines = [list(self._parts(*line, options)) for line in zip(count(), sentences, encoded)]
+        divide = partial(divide_line, tokenizer=self.tokenizers.source, source_lines=self.source_lines, options=options)
+        lines = [list(divide(*line)) for line in zip(count(), sentences, encoded)]
         parts = [part for line in lines for part in line]
         found: dict[int, Translation] = {}  # by the place of its part
         waiting, done = [len(line) for line in lines], lines.count([])
@@ -262,39 +244,8 @@ class Translator:
             yield from self.translate(part, options, attention=attention, on_progress=advance)
             before += len(part)
 
-    def max_source_tokens(self, options: SearchOptions) -> int:
-        """Maximum length of what is translated as a whole, in tokens, EOS included."""
-        return options.max_source_tokens or self.source_lines.max_tokens
-
-    def _parts(self, line: int, text: str, ids: list[int], options: SearchOptions) -> Iterator[_Part]:
-        longest = self.max_source_tokens(options)
-        most = longest - 1  # EOS takes one
-        for group, (words, tokens) in enumerate(self._groups(text, ids, longest, options)):
-            if len(tokens) > most and options.long_lines == "split":
-                surfaces = self.tokenizers.source.surfaces(words)
-                for segment in split_line(surfaces, most):
-                    here = slice(segment.start, segment.stop)
-                    yield _Part(line, group, words, tokens[here], surfaces=surfaces[here])
-            elif tokens:
-                yield _Part(line, group, words, tokens[:most], truncated=len(tokens[most:]))
-
-    def _groups(
-        self, text: str, ids: list[int], longest: int, options: SearchOptions
-    ) -> Iterator[tuple[str, list[int]]]:
-        """Text and tokens of what is translated together, if it is not too long: the line, or some of its sentences."""
-        source = self.tokenizers.source
-        sentences = split_sentences(text, self.source_lines.language) if options.split_sentences else [text]
-        groups = [range(1)]
-        if len(sentences) > 1:
-            groups = self.source_lines.group([len(one) for one in source.encode_batch(sentences)], longest)
-        if len(groups) == 1:
-            yield text, ids
-            return
-        texts = [join_texts(sentences[group.start : group.stop]) for group in groups]
-        yield from zip(texts, source.encode_batch(texts), strict=True)
-
     def _search(
-        self, steps: StepSource, parts: Sequence[_Part], options: SearchOptions, attention: bool
+        self, steps: StepSource, parts: Sequence[Part], options: SearchOptions, attention: bool
     ) -> list[Translation]:
         source, target = self.tokenizers
         batch, keep_weights = Batch([part.ids for part in parts]), attention or options.unk_handling == "replace"
@@ -311,14 +262,14 @@ class Translator:
             )
         return translations
 
-    def _unknown_surfaces(self, part: _Part) -> list[str]:
+    def _unknown_surfaces(self, part: Part) -> list[str]:
         """The text of each unknown token."""
         number = part.ids.count(UNK_ID)
         if part.surfaces is None:
             return self.tokenizers.source.unknown_surfaces(part.text)[:number] if number else []
         return [surface.strip() for token, surface in zip(part.ids, part.surfaces, strict=True) if token == UNK_ID]
 
-    def _text(self, part: _Part, options: SearchOptions, ids: list[int], weights: np.ndarray) -> str:
+    def _text(self, part: Part, options: SearchOptions, ids: list[int], weights: np.ndarray) -> str:
         if options.unk_handling == "replace" and UNK_ID in ids:
             surfaces = part.surfaces or self.tokenizers.source.surfaces(part.text)[: len(part.ids)]
             unknown = [_most_attended(surfaces, weights[t]) for t, token in enumerate(ids) if token == UNK_ID]
@@ -335,12 +286,12 @@ def _most_attended(surfaces: Sequence[str], weights: np.ndarray) -> str:
     return texts[max(candidates, key=lambda s: weights[s])] if candidates else " ⁇ "
 
 
-def _longest(parts: Iterable[_Part]) -> int:
+def _longest(parts: Iterable[Part]) -> int:
     """Source tokens of the longest part, EOS included."""
     return max(len(part.ids) for part in parts) + 1
 
 
-def _explain(parts: Sequence[_Part], options: SearchOptions, shortage: str) -> str:
+def _explain(parts: Sequence[Part], options: SearchOptions, shortage: str) -> str:
     """What to say of parts that did not fit into memory at once."""
     key = "n_best" if options.sample else "beam_size"
     length, hypotheses = _longest(parts), f"'{key}' {options.num_hypotheses}"

@@ -1,1 +1,1 @@
-"""Files on disk: written whole or not at all, and checked when read."""
+"""Files, written whole or not at all and checked when read; locks; streams, pipes and descriptors."""

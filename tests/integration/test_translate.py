@@ -15,6 +15,7 @@ from seq2seq.inference.results import Hypothesis, Translation, blank_translation
 from seq2seq.inference.summary import TranslationSummary
 from seq2seq.inference.translator import Translator
 from seq2seq.model_directory import directory
+from seq2seq.plurals import pluralize
 from tests.command import run
 from tests.shortage import FACES, limit_searches
 from tests.toy import save_random_model, save_trained, toy_tokenizer
@@ -263,12 +264,21 @@ def test_a_line_is_answered_before_the_next(kind, folder, translator, monkeypatc
     assert ("Type a sentence and press Enter; Ctrl-D to finish." in captured.err) == (kind == "terminal")
 
 
-def test_a_text_as_argument_says_what_to_do(folder, capsys):
-    assert run("translate", folder / "model", "my text.txt") == 1
-    assert capsys.readouterr().err == (
-        f"error: unexpected argument 'my text.txt'. To translate a file: -i 'my text.txt'; a sentence: echo '...' | "
-        f"seq2seq translate {folder / 'model'}.\n"
-    )
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["the dog sees"], ""),
+        (["my.txt"], "warning: my.txt: there is no such file, and this is taken as text\n"),
+        (["the", "dog"], "warning: each word is taken as a text of its own. To join them: 'the dog'\n"),
+    ],
+)
+def test_texts_as_arguments_are_translated_with_a_warning_if_others_may_be_meant(
+    folder, translator, texts, said, capsys
+):
+    assert run("translate", folder / "model", "--quiet", *texts) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == [result.text for result in translator.translate(texts)]
+    assert captured.err == said
 
 
 def test_a_cut_line_is_a_warning_with_its_place(folder, translator, tmp_path, capsys):
@@ -277,8 +287,8 @@ def test_a_cut_line_is_a_warning_with_its_place(folder, translator, tmp_path, ca
     assert lines == [result.text for result in expected(translator, long_lines="truncate", max_source_tokens=12)]
     lengths = [len(translator.tokenizers.source.encode(line)) + 1 for line in LINES]
     warnings = [
-        f"warning: {folder / 'source'}:{number}: found {length} tokens, and the limit is 12: the last {length - 12} "
-        "before </s> are not translated. Raise --max-source-tokens, or use --long-lines split."
+        f"warning: {folder / 'source'}:{number}: {pluralize(length - 12, 'token')} beyond the limit of 12 "
+        f"{'is' if length == 13 else 'are'} not translated. Raise --max-source-tokens, or use --long-lines split."
         for number, length in enumerate(lengths, start=1)
         if length > 12
     ]

@@ -133,7 +133,12 @@ def test_a_right_list_of_ones_own(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("a: [", "not valid YAML"), ("- a\n", "expected corpora by name, found list")]
+    ("text", "said"),
+    [
+        ("a: [", "not valid YAML"),
+        ("a: " + "1" * 5000, "not valid YAML"),
+        ("- a\n", "expected corpora by name, found list"),
+    ],
 )
 def test_a_file_that_is_no_list(tmp_path, text, said):
     path = tmp_path / "list.yaml"

@@ -134,11 +134,11 @@ def test_without_a_limit_it_is_the_longest_line_of_the_training(model, tokenizer
     for longest, segments in ((length, 1), (length - 1, 2)):
         lines = replace(ONE, max_tokens=longest, usual_tokens=longest)
         translator = Translator(model, tokenizer, tokenizer, source_lines=lines)
-        assert translator.max_source_tokens(options()) == longest
+        assert translator.source_lines.max_source_tokens(options()) == longest
         assert translator.translate([text], options())[0].num_segments == segments
     assert translator.translate([text], options(max_source_tokens=length))[0].num_segments == 1
     unknown = Translator(model, tokenizer, tokenizer)
-    assert unknown.max_source_tokens(options()) == UNKNOWN_MAX_TOKENS
+    assert unknown.source_lines.max_source_tokens(options()) == UNKNOWN_MAX_TOKENS
     assert unknown.translate([LINE], options())[0].num_groups == 3
 
 
