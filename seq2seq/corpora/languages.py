@@ -12,7 +12,6 @@ from seq2seq.config.languages import language_codes
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-# Codes of two letters.
 # Letters by Unicode block, which distinguish Chinese, Japanese and Korean.
 KANA = re.compile("[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
 HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318f\ua960-\ua97f\uac00-\ud7ff]")
