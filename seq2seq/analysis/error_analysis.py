@@ -43,7 +43,7 @@ def sentence_errors(
 
     Returns:
         source, reference, hypothesis  raw text
-        exact           whether hypothesis and reference are equal
+        exact           whether the hypothesis equals the reference, which is cleaned first (`text.cleaning`)
         chrf            sentence-level chrF2, 0 to 100 (Popović 2015): low is different, which need not be wrong
         score           the model's own, see `Translation`
         source_words, reference_words, hypothesis_words  their numbers, marks included

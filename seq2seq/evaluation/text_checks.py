@@ -8,6 +8,7 @@ from seq2seq.corpora.file_kinds import HEAD_BYTES, find_file_kind
 from seq2seq.corpora.languages import UNSPACED_SCRIPTS, detect_cjk_language, detect_unspaced_script
 from seq2seq.errors import EvaluationError
 from seq2seq.evaluation.tokenizers import DEFAULT_TOKENIZER
+from seq2seq.plurals import pluralize
 from seq2seq.text.cleaning import clean
 
 SMALL_SET = 100  # sentences
@@ -72,8 +73,8 @@ def text_warnings(
         marked = _matching(lines, kind.mark.search)
         if marked and len(marked) >= MIN_SHARE * len(lines):
             found.append(
-                f"{len(marked):,} of {len(texts):,} {what} are cut into subwords ({kind.name}), which count as words. "
-                f"Join them first: {kind.join}"
+                f"{len(marked):,} of {len(texts):,} {what} {'is' if len(marked) == 1 else 'are'} cut into subwords "
+                f"({kind.name}), which count as words. Join them first: {kind.join}"
             )
     if not found and tokenizer != "none" and (warning := _tokenized_warning(lines, what, in_training)):
         found.append(warning)
@@ -134,8 +135,8 @@ def small_set_note(sentences: int) -> str:
     """What to think of scores of few sentences; "" for a set of usual size."""
     if sentences >= SMALL_SET:
         return ""
-    count = "1 sentence is" if sentences == 1 else f"{sentences} sentences are"
     return (
-        f"{count} too few for conclusions: with fewer than {SMALL_SET}, scores change by several points with the "
-        "choice of sentences, and the intervals are too narrow. Test sets usually have 500 or more"
+        f"{pluralize(sentences, 'sentence')} {'is' if sentences == 1 else 'are'} too few for conclusions: with fewer "
+        f"than {SMALL_SET}, scores change by several points with the choice of sentences, and the intervals are too "
+        "narrow. Test sets usually have 500 or more"
     )

@@ -213,7 +213,7 @@ def _uncertainty(sentences: int | None) -> str:
     """A sentence about scores of few sentences; "" if they are many, or not known."""
     if sentences is None or sentences >= SMALL_SET:
         return ""
-    return f" From {pluralize(sentences, 'sentence')}, scores are uncertain, by several points."
+    return f" Scores of {pluralize(sentences, 'sentence')} are uncertain by several points."
 
 
 def _results(config: Config, about: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:

@@ -6,6 +6,7 @@ from operator import eq
 
 TIMES = 4  # in a row: fewer may be meant
 MAX_UNIT = 40  # words, or characters within a word, that are repeated
+NO_REPEAT_NGRAM_SIZE = 3  # tokens, that is recommended for searches against it
 MIN_RUN = 2 * TIMES  # of one character: as long as the shortest unit of several, repeated
 
 # A character of a script that is written without spaces is a word: Thai, Lao, Tibetan, Burmese, Khmer, kana, Han.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from seq2seq.inference.repetition import NO_REPEAT_NGRAM_SIZE
 from seq2seq.plurals import pluralize
 from seq2seq.text.cleaning import describe_character
 
@@ -17,7 +18,6 @@ SHOWN_LINES = 5  # line numbers shown of each kind
 SHOWN_CHARACTERS = 10
 MAX_UNATTENDED_SHARE = 0.4  # of the source tokens; most lines with omitted sentences have more
 MIN_TIMED_SECONDS = 10.0  # in which compiling, which takes a few seconds, no longer decides the speed
-NO_REPEAT_NGRAM_SIZE = 3  # tokens, that is recommended against repetition
 MIN_LOW_LOSS = 0.5  # nats per token; models with a lower validation loss are certain of almost all similar text
 
 

@@ -115,7 +115,8 @@ def _refuse_what_is_no_data(method: str, value: Any) -> None:
         first = first[0]
     if isinstance(first, (list, tuple, dict)):
         raise ArgumentError(
-            f"{method}: expected batches of token ids, found {describe(first)}. Pass fit(source, target)."
+            f"{method}: expected batches of token ids, found {describe(first)}. Pass source and target, as in "
+            "fit(source, target)."
         )
     if isinstance(first, (str, bytes)) or getattr(getattr(first, "dtype", None), "kind", "") in ("O", "S", "U"):
         raise ArgumentError(

@@ -1,4 +1,4 @@
-"""Search over any step function: greedy, sampling and beam; wrappers: two models, a prefix, no repetition."""
+"""Search over any step function: greedy, sampling, beam; wrappers that fuse models, force a prefix, bar repetition."""
 
 from seq2seq.search.beam import beam_search, top_k
 from seq2seq.search.greedy_and_sampling import greedy_search, sample, sampling_distribution, sampling_uniforms

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from seq2seq.config import Config, TrainingConfig
-from seq2seq.inference.repetition import repeats
+from seq2seq.inference.repetition import NO_REPEAT_NGRAM_SIZE, repeats
 from seq2seq.plurals import pluralize
 
 MIN_GAIN = 0.1  # nats per target token below token frequencies, of a model that has learnt something
@@ -211,7 +211,7 @@ def translation_alarms(entry: Mapping[str, Any], config: Config) -> Iterator[Ala
         ),
         "looping": (
             "{} of {} translations of the validation corpus repeat the same words over and over",
-            f"{again} train for longer, or translate with --no-repeat-ngram-size 3",
+            f"{again} train for longer, or translate with --no-repeat-ngram-size {NO_REPEAT_NGRAM_SIZE}",
         ),
         "copied": (
             "{} of {} translations of the validation corpus are the source, copied",

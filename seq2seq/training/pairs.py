@@ -154,7 +154,8 @@ def _locate(
         return detect_pairs([file.resolve() for file in files], columns, languages, min_score)
     if min_score is not None:
         raise ConfigError(
-            f"min_score {min_score:g}: is for a file with a column of scores; leave out pairs in memory first."
+            f"min_score={min_score:g} is for a file with a column of scores, and these pairs are in memory. Leave out "
+            "those with low scores, and min_score."
         )
     found = collect_pairs(pairs, columns, name)
     path = folder.resolve() / f"{name}.tsv"

@@ -6,6 +6,7 @@ are rows of `PLAN`, interpolated by the amount of text; `docs/your-own-pairs.md`
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from seq2seq.config.loading import override_values
 from seq2seq.config.section import MAX_INTEGER
 from seq2seq.corpora import open_corpus
 from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs, survey_corpus
-from seq2seq.errors import ConfigError, CorpusError
+from seq2seq.errors import ConfigError, CorpusError, EvaluationError
 from seq2seq.evaluation.tokenizers import DEFAULT_TOKENIZER, bleu_tokenizer
 from seq2seq.plurals import pluralize
 
@@ -126,9 +127,10 @@ def plan_recipe(
         if isinstance(planned, bool):
             return value if isinstance(value, bool) else planned
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return value if is_number and 0 < value <= MAX_INTEGER else planned
+        fits = is_number and 0 < value <= MAX_INTEGER and not (isinstance(planned, int) and value % 1)
+        return value if fits else planned
 
-    minutes = chosen("training.minutes", minutes)
+    minutes = chosen("training.minutes", None if minutes is None else float(minutes))
     text = max(survey.source_characters, survey.target_characters, 1)
     readable = math.inf if minutes is None else max(minutes, 0.0) * CHARACTERS_PER_MINUTE  # the recipe refuses less
     hurry = min(1.0, readable / (WANTED_PASSES * text))  # the share of the text that can be learnt well in the time
@@ -217,10 +219,14 @@ def _round(value: float, step: float) -> float:
     return round(round(value / step) * step, 6)
 
 
-def _bleu_finds_words(language: str | None, survey: CorpusSurvey) -> bool:
+def _bleu_finds_words(language: Any, survey: CorpusSurvey) -> bool:
     """Whether BLEU can choose between validations: words that it can separate.
 
     Even of a dozen sentences it chooses better than their loss, which is lowest long before translations are best.
     """
-    divided = survey.target_words >= WORDS_PER_CHARACTER * survey.target_characters
-    return divided or bleu_tokenizer(language) != DEFAULT_TOKENIZER
+    if survey.target_words >= WORDS_PER_CHARACTER * survey.target_characters:
+        return True
+    if isinstance(language, str):
+        with suppress(EvaluationError):  # an unknown language, which the schema refuses
+            return bleu_tokenizer(language) != DEFAULT_TOKENIZER
+    return False

@@ -165,7 +165,7 @@ def test_the_card_says_what_it_is(model, tmp_path, capsys):
     }  # fmt: skip
     card = (out / "README.md").read_text(encoding="utf-8")
     assert "pip install recurrent-seq2seq\nseq2seq translate 'my model' -i FILE" in card
-    assert "`nine`, 9 sentences. From 9 sentences, scores are uncertain" in card
+    assert "`nine`, 9 sentences. Scores of 9 sentences are uncertain" in card
     assert "| train | train.tsv | 60 | 60 |" in card
     assert bleu["signature"].replace("|", r"\|") in card
     snippet = card.split("```python\n")[1].split("```")[0]
@@ -185,7 +185,7 @@ def test_held_out_pairs_are_named_for_those_who_do_not_know_the_recipe(model, tm
     )
     card = (export_model(changed, tmp_path / "copy", model_only=True) / "README.md").read_text(encoding="utf-8")
     assert "| validation | held-out pairs of the training corpus |" in card
-    assert "From 19 sentences, scores are uncertain" in card
+    assert "Scores of 19 sentences are uncertain" in card
     assert "data.train" not in card
 
 

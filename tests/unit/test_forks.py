@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import time
 
 import pytest
 import tensorflow as tf
@@ -31,17 +30,17 @@ def translator(folder):
 
 
 def in_child(function):
-    """The error of a function in a forked process, which has a second."""
+    """The error of a function in a forked process, which is killed if it waits for ever."""
     read, write = os.pipe()
     child = os.fork()
     if not child:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(5)
-        begin, said = time.monotonic(), "no error"
+        signal.alarm(60)
+        said = "no error"
         try:
             function()
         except BaseException as error:
-            said = f"{type(error).__name__}: {error}" if time.monotonic() - begin < 1 else "too late"
+            said = f"{type(error).__name__}: {error}"
         os.write(write, said.encode())
         os._exit(0)
     os.close(write)

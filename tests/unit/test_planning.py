@@ -12,6 +12,7 @@ from seq2seq.config.loading import flatten, override_values
 from seq2seq.corpora.survey import CorpusSurvey, DetectedPairs
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.errors import ConfigError, CorpusError
+from seq2seq.training.pairs import plan_pairs
 from seq2seq.training.planning import PLAN, describe_recipe, plan_held_out, plan_recipe, plan_training
 
 SIZES = [1, 20, 100, 800, 5_000, 29_000, 118_000, 10**6, 10**7, 10**8]  # pairs
@@ -121,12 +122,21 @@ def test_minutes_are_followed_wherever_they_are_given():
     assert plan_recipe(corpora, survey, None, {"training.minutes": 5}) == plan_recipe(corpora, survey, 5)
 
 
-@pytest.mark.parametrize("value", ["wide", -3, 10**400, None, [1]])
+@pytest.mark.parametrize("value", ["wide", -3, 2.5, 10**400, None, [1]])
 def test_a_value_that_nothing_can_follow_is_refused_by_its_own_key(value):
     survey = survey_of(800)
     corpora = DataConfig(train=CorpusConfig(tsv="pairs.tsv"), valid=plan_held_out(survey))
-    with pytest.raises(ConfigError, match=r"the planned recipe: .*units"):
+    with pytest.raises(ConfigError, match=r"the planned recipe: .*units") as error:
         plan_recipe(corpora, survey, None, {"encoder.units": value})
+    assert "embeddings" not in str(error.value), "nobody has set them"
+
+
+@pytest.mark.parametrize("value", [5, ["de"], "klingonish"])
+def test_a_language_that_is_none_is_refused_by_its_key_whatever_the_text(value):
+    survey = survey_of(29_000, target_words=30_000)
+    corpora = DataConfig(train=CorpusConfig(tsv="pairs.tsv"), valid=plan_held_out(survey))
+    with pytest.raises(ConfigError, match=r"the planned recipe: '?data\.target_language'?: .*found|unknown"):
+        plan_recipe(corpora, survey, None, {"data.target_language": value})
 
 
 @pytest.mark.parametrize(
@@ -139,6 +149,11 @@ def test_other_pairs_than_the_planned_ones_are_refused_before_they_are_read(over
         ConfigError, match=rf"'{key}.*': the recipe is planned for the pairs of .*no\.tsv.* train OTHER"
     ):
         plan_training(found, overrides=[override])
+
+
+def test_a_minimum_score_is_for_files(tmp_path):
+    with pytest.raises(ConfigError, match=r"min_score=0\.5 is for a file with a column of scores, .* in memory"):
+        plan_pairs([("one", "eins")], tmp_path, min_score=0.5)
 
 
 def test_more_text_means_a_larger_model_that_is_regularised_less_and_read_less_often():
