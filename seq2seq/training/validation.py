@@ -119,7 +119,8 @@ class TranslationValidator(Validator):
         for warning in reference_warnings([references], self.language, ["BLEU"], in_training=True):
             say(warning)
         self.translator.check(self.options)
-        cut = int((data.valid.source.lengths > data.source_lines.max_source_tokens(self.options)).sum())
+        longest = self.translator.source_lines.max_source_tokens(self.options)
+        cut = int((data.valid.source.lengths > longest).sum())
         if cut and self.options.long_lines == "truncate":
             say(truncation_warning(cut, len(data.valid)))
 
