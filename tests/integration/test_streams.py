@@ -227,7 +227,7 @@ def test_ctrl_c_is_one_line_and_130(spm):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ImportError, SystemError, RuntimeError])
 @pytest.mark.parametrize(
     ("verb", "module"),
-    [("quickstart", "quickstart"), ("train quickstart", "train"), ("average model --last 1", "derived_models")],
+    [("quickstart", "quickstart"), ("train quickstart", "train")],
 )
 def test_ctrl_c_is_the_same_whatever_a_library_makes_of_it(verb, module, error, tmp_path, monkeypatch, capsys):
     def begin(*_, **__):
