@@ -19,6 +19,7 @@ WIDE = ("utf-32le", "utf-32be", "utf-16le", "utf-16be")  # without a mark
 ENCODINGS = {
     "cp1252": "Windows-1252, or Latin-1, for Western Europe",
     "cp850": "code page 850, of DOS in Western Europe",
+    "macintosh": "Mac Roman, of old Macs in Western Europe",
     "cp1250": "Windows-1250, for Central Europe",
     "iso8859_2": "ISO 8859-2, for Central Europe",
     "cp1257": "Windows-1257, for the Baltic",
@@ -68,13 +69,20 @@ WESTERN = [
 LATIN = {
     "cp1252": WESTERN,
     "cp850": WESTERN,
+    "macintosh": WESTERN,
     "cp1250": CENTRAL,
     "iso8859_2": CENTRAL,
     "cp1257": ["lt", "lv", "et"],
     "cp1254": ["tr", "az"],
 }
+CYRILLIC = ("cp1251", "koi8_r", "cp866")
 MAX_LATIN_SHARE = 0.3  # of bytes beyond ASCII in text of Latin letters
+MAX_LATIN_CELL_SHARE = 0.45  # of those in cells that have any
 C1_CONTROLS = re.compile("[\x80-\x9f]")  # which no text has, so that these bytes decide
+CELL = re.compile(rb'[^\t\n",;]+')  # bytes that stand for themselves in all encodings
+INNER_MARKS = "’\xad·–—…"  # that may stand between two letters
+SYMBOLS = ("So", "Sk", "Sm", "Sc")  # Unicode categories of what no word ends with, except
+FINAL_SYMBOLS = "™®©°"
 FULL_KANA = re.compile("[\u3041-\u30ff]")  # not those of half the width, which other encodings are read as
 MIN_KANA_SHARE = 0.2  # of the characters beyond ASCII in Japanese
 GUESS_BYTES = 20_000  # of a sample for guessing
@@ -148,9 +156,14 @@ def describe_invalid(lines: Iterable[bytes]) -> str:
 
 
 def guess_encoding(sample: bytes) -> str | None:
-    """The most likely of `ENCODINGS` for lines that are not UTF-8; None if that is not clear."""
+    """The most likely of `ENCODINGS` for lines that are not UTF-8; None if that is not clear.
+
+    The other side of a pair, in English, says nothing of an encoding, and would hide what the text says.
+    """
     high = len(sample.translate(None, bytes(range(128))))
-    if high <= MAX_LATIN_SHARE * len(sample):
+    latin = high <= MAX_LATIN_SHARE * len(sample)
+    sample = b"\n".join(cell for cell in CELL.findall(sample) if not cell.isascii())
+    if latin and high <= MAX_LATIN_CELL_SHARE * len(sample):
         return _guess_latin(sample)
     for encoding in ("euc_jp", "cp932"):
         text = _decoded(sample, encoding)
@@ -159,18 +172,39 @@ def guess_encoding(sample: bytes) -> str | None:
     from charset_normalizer import from_bytes
 
     best = from_bytes(sample, cp_isolation=[*(ENCODINGS.keys() - LATIN.keys())]).best()
+    if (
+        best and best.encoding in CYRILLIC
+    ):  # short texts are taken for one another, with the case of all letters changed
+        texts = {name: text for name in (best.encoding, *CYRILLIC) if (text := _decoded(sample, name)) is not None}
+        return min(texts, key=lambda name: _misplaced_characters(texts[name]), default=None)
     return best.encoding if best and best.encoding in ENCODINGS else None
 
 
 def _guess_latin(sample: bytes) -> str | None:
-    """The encoding of Latin letters with which the text is most clearly in a language of this encoding."""
+    """The encoding of Latin letters with which letters stand where they belong, and the language is clearest."""
     texts = {encoding: text for encoding in LATIN if (text := _decoded(sample, encoding)) is not None}
     fit = {}
     for encoding, text in texts.items():
         language, probability = classify_language(text)
         letters = sum(character.isalpha() and not character.isascii() for character in text)
-        fit[encoding] = round(probability, 3) if language in LATIN[encoding] else 0.0, letters
+        fits = round(probability, 3) if language in LATIN[encoding] else 0.0
+        fit[encoding] = -_misplaced_characters(text), fits, letters
     return max(fit, key=lambda encoding: fit[encoding], default=None)
+
+
+def _misplaced_characters(text: str) -> int:
+    """Number of symbols within or behind words, and of letters in the wrong case, as of text in another encoding."""
+    count = 0
+    for before, character, after in zip(f" {text}", text, f"{text[1:]} ", strict=False):
+        if character.isascii():
+            continue
+        if character.isalpha() and character != "ƒ":  # which no language here has
+            case = before + after
+            count += before.isalpha() and (case.isupper() if character.islower() else not case.isupper())
+        elif before.isalpha() and character not in INNER_MARKS:
+            symbol = unicodedata.category(character) in SYMBOLS and character not in FINAL_SYMBOLS
+            count += symbol or after.isalpha()
+    return count
 
 
 def _decoded(sample: bytes, encoding: str) -> str | None:

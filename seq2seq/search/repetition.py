@@ -92,7 +92,7 @@ def _would_repeat(history: tf.Tensor, size: int) -> tf.Tensor:
     earlier = tf.pad(history, [[0, 0], [0, 0], [0, size]])
     repeats = tf.ones_like(history, tf.bool)
     for place in range(size - 1):
-        repeats &= earlier[:, :, place + 1 : place + 1 + length] == history[:, :, place : place + 1]
+        repeats &= earlier[:, :, place + 1 : place + 1 + length] == earlier[:, :, place : place + 1]
     return repeats
 
 

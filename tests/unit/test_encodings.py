@@ -31,6 +31,7 @@ ENCODED = [
     ("de", "cp1252"),
     ("de", "latin-1"),
     ("de", "cp850"),
+    ("de", "macintosh"),
     ("de quotes", "cp1252"),
     ("en", "cp1252"),
     ("fr", "cp1252"),
@@ -61,6 +62,36 @@ def test_an_encoding_is_guessed(language, encoding):
     guess = guess_encoding(data)
     assert guess is not None
     assert data.decode(guess) == TEXTS[language]
+
+
+ENGLISH = ["The children are playing in the garden.", "Yesterday evening we went to the theatre."]
+
+
+@pytest.mark.parametrize("layout", ["{}\t{}", '"{}","{}"', "{},{}", "{1}\t{0}"])
+@pytest.mark.parametrize(("language", "encoding"), ENCODED)
+def test_an_encoding_is_guessed_beside_english(language, encoding, layout):
+    lines = zip(ENGLISH, TEXTS[language].splitlines(), strict=False)
+    data = "\n".join(layout.format(*pair) for pair in lines if not pair[1].isascii()).encode(encoding)
+    guess = guess_encoding(data)
+    assert guess is not None
+    assert data.decode(guess) == data.decode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp850", "macintosh"])
+@pytest.mark.parametrize("word", ["füttert", "Brücke", "déjà", "groß"])
+def test_an_encoding_is_guessed_by_one_word(word, encoding):
+    data = f"My father feeds the hamster.\tDas ist {word} .\n".encode(encoding)
+    guess = guess_encoding(data)
+    assert guess is not None
+    assert data.decode(guess) == data.decode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "koi8_r", "cp866"])
+def test_cyrillic_of_few_words_is_guessed_by_its_capitals(encoding):
+    text = "I like you.\tТы мне нравишься.\nWhere is he?\tГде он сейчас живёт?\n"
+    guess = guess_encoding(text.encode(encoding))
+    assert guess is not None
+    assert text.encode(encoding).decode(guess) == text
 
 
 def failure(read):

@@ -178,6 +178,14 @@ def test_samples_and_narrow_beams_keep_to_the_rules_whatever_their_batch(size, p
             np.testing.assert_allclose(together.scores[row], alone.scores[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [3, 5, 100])
+def test_n_grams_longer_than_a_hypothesis_may_be_block_nothing(size):
+    limits = [1, 2]
+    results = [greedy_search(*Restrained(3, 2, size=n).searched(limits)) for n in (0, size)]
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_a_hypothesis_that_cannot_go_on_ends():
     """With n = 1, each of the three tokens comes once, whatever the minimum length."""
     fake = Restrained(3, 3, size=1)
