@@ -135,9 +135,8 @@ def overlap_alarm(overlap: Overlap, sides: Sequence[str], unit: str, name: str =
         key = "$1" if len(sides) > 1 else "$0"
         return Alarm(
             "test overlap",
-            f"{what}: scores on it will be better than on new text. Remove them from the training corpus, in "
-            "tab-separated files with: "
-            f"awk -F'\\t' 'NR == FNR {{known[{key}]; next}} !({key} in known)' TEST TRAIN > NEW",
+            f"{what}: scores on it will be better than on new text. Remove them from the training corpus; from "
+            f"tab-separated text: awk -F'\\t' 'NR == FNR {{known[{key}]; next}} !({key} in known)' TEST TRAIN > NEW",
         )
     return Alarm(
         "overlap",
