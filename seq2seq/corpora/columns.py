@@ -67,7 +67,7 @@ def read_table(path: Path, given: Sequence[int | str] | None = None) -> Detected
     """
     lines = read_sample(path)
     form = find_form(lines)
-    if form.delimiter == "comma" and ".csv" not in path.name and not any(map(QUOTED_IN_CSV.search, lines)):
+    if form.delimiter == "comma" and ".csv" not in path.name.casefold() and not any(map(QUOTED_IN_CSV.search, lines)):
         raise CorpusError(
             f"{path}: expected tab-separated columns, found lines with commas. If it is CSV, rename it to "
             f"{path.stem}.csv."

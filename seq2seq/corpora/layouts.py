@@ -145,7 +145,7 @@ def _explain_form(path: Path, spec: TextConfig, number: int, cells: Sequence[str
 def _explain_given(spec: TextConfig, cells: Sequence[str]) -> str | None:
     """Of a row without a column that the recipe names."""
     given = {key: getattr(spec, key) for key in ("columns", "score_column") if getattr(spec, key) is not None}
-    if not given:
+    if not given or not any(cell.strip() for cell in cells):
         return None
     numbers = [column for column in (*(spec.columns or ()), spec.score_column) if isinstance(column, int)]
     least = f"at least {max(numbers)} " if numbers else ""

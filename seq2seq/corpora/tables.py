@@ -43,7 +43,9 @@ def read_rows(path: Path, form: TableForm) -> Iterator[Row]:
 
 def _read_quoted(path: Path, form: TableForm) -> Iterator[Row]:
     delimiter = DELIMITERS[form.delimiter]
-    rows = csv.reader((f"{line}\n" for line in read_lines(path)), delimiter=delimiter, strict=True)
+    declaration = f"sep={delimiter}"  # of the first line, for Excel
+    lines = ("" if number == 0 and line == declaration else line for number, line in enumerate(read_lines(path)))
+    rows = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, strict=True)
     number = 1
     try:
         for row in rows:

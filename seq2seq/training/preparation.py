@@ -128,7 +128,8 @@ def explain_filtering(reports: Mapping[str, FilterReport], unit: str) -> Iterato
     try:
         yield
     except TokenizerError as error:
-        rows = [f"{name}: {report.describe(unit)} are left." for name, report in reports.items() if report.dropped]
+        told = {name: report for name, report in reports.items() if report.dropped or not report.kept}
+        rows = [f"{name}: {report.describe(unit)} are left." for name, report in told.items()]
         raise TokenizerError("\n".join([str(error), *rows])) from None
 
 

@@ -312,3 +312,25 @@ def test_keys_that_do_not_go_together(keys, said):
     assert "\n" not in str(error.value)
     with pytest.raises(ConfigError, match="is for 'tsv'"):
         CorpusConfig(phrasebook="train", min_score=0.5, score_column=3)
+
+
+def test_what_tells_excel_the_separator_is_no_row(tmp_path):
+    path = tmp_path / "PAIRS.CSV"
+    path.write_text("\ufeffsep=;\r\nEnglish;German\r\n" + "".join(f"dog {n};Hund {n}\r\n" for n in range(9)))
+    detected = detect_pairs([path])
+    assert detected.corpus.header
+    assert [pair[:2] for pair in open_corpus(detected.corpus)] == [(f"dog {n}", f"Hund {n}") for n in range(9)]
+
+
+def test_csv_has_its_name_in_capitals_too(tmp_path):
+    path = tmp_path / "PAIRS.CSV"
+    path.write_text("English,German\n" + "dog,Hund\ncat,Katze\n" * 9)
+    assert len(list(open_corpus(detect_pairs([path]).corpus))) == 18
+
+
+def test_a_blank_line_is_named_whatever_columns_are_asked_for(tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text("dog\tHund\n\ncat\tKatze\n")
+    for columns in (None, (1, 2)):
+        with pytest.raises(CorpusError, match=r"tsv:2: .*Remove the blank line"):
+            list(open_corpus(CorpusConfig(tsv=str(path), columns=columns)))
