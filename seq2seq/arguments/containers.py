@@ -63,7 +63,9 @@ class LazilyChecked:
 
     def __getattr__(self, name: str) -> Any:
         """What else the items have, such as the number of pairs that a corpus has left out."""
-        return getattr(vars(self)["items"], name)
+        if "items" not in vars(self):  # while it is copied
+            raise AttributeError(name)
+        return getattr(self.items, name)
 
     def __iter__(self) -> Iterator[Any]:
         for place, value in enumerate(self.items):

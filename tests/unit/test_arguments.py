@@ -1,5 +1,6 @@
 """What wrong arguments are answered with, and what is taken for what it stands for."""
 
+import copy
 import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -394,3 +395,11 @@ def test_too_few_and_too_many_are_left_to_python():
         Tokenizer.train([])
     with pytest.raises(TypeError, match="positional argument"):
         Tokenizer.load("a", "b")
+
+
+def test_items_that_are_checked_when_read_can_be_copied():
+    @check_arguments()
+    def first(texts: Iterable[str]) -> Iterable[str]:
+        return copy.copy(texts)
+
+    assert list(first(iter(["a"]))) == ["a"]
