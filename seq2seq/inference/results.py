@@ -65,7 +65,7 @@ class Hypothesis:
 class Translation:
     """A sentence's translations, best first, and the S source tokens that attention refers to.
 
-    A blank sentence has one empty hypothesis with score NaN and no tokens.
+    A blank sentence has one empty hypothesis with score 0 and no tokens; files and `as_dict` leave its score out.
 
     source_tokens       S pieces that were read, the last one `</s>`
     hypotheses          at least one
@@ -142,7 +142,7 @@ class Translation:
         for hypothesis in self.hypotheses:
             values: dict[str, Any] = {
                 "text": hypothesis.text,
-                "score": _number(hypothesis.score),
+                "score": _number(hypothesis.score) if hypothesis.tokens else None,
                 "mean_log_prob": _number(hypothesis.mean_log_prob),
                 "tokens": hypothesis.tokens,
                 "token_log_probs": [_number(value) for value in hypothesis.token_log_probs.tolist()],
@@ -203,7 +203,7 @@ def make_hypotheses(
 
 def blank_translation() -> Translation:
     """The translation of a sentence without tokens."""
-    return Translation([], [Hypothesis("", math.nan, [], np.zeros(0, np.float32), np.zeros((0, 0), np.float32))])
+    return Translation([], [Hypothesis("", 0.0, [], np.zeros(0, np.float32), np.zeros((0, 0), np.float32))])
 
 
 def truncation_warning(truncated: int, sentences: int) -> str:

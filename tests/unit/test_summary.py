@@ -35,7 +35,6 @@ def test_a_translation_tells_how_sure_and_how_complete_it_is():
 
 def test_a_blank_is_neither_good_nor_bad():
     blank = blank_translation()
-    assert math.isnan(blank.score)
     assert math.isnan(blank.mean_log_prob)
     assert math.isnan(blank.unattended_share)
     values = blank.as_dict()
