@@ -157,7 +157,7 @@ def test_parts_are_encoded_on_their_own_and_only_what_changed_again(corpus, tmp_
 def test_the_tokenizer_is_trained_on_all_parts_each_filtered_alone(corpus, tmp_path, monkeypatch):
     texts = []
 
-    def record(sentences, options):
+    def record(sentences, options, on_warning):
         texts.extend(sentences)
         raise TokenizerError("that is enough")
 

@@ -27,7 +27,7 @@ class Numbers(Tokenizer):
     def __reduce__(self):
         return Numbers, ()
 
-    def encode_batch(self, texts: list[str]) -> list[list[int]]:
+    def encode_batch(self, texts: list[str], *, are_clean: bool = False) -> list[list[int]]:
         return [[int(token) for token in text.split()] for text in texts]
 
 

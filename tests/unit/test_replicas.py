@@ -233,7 +233,7 @@ def test_all_workers_plan_by_what_the_chief_has_measured(epochs, measured, monke
             rehearse=rehearse,
         )  # fmt: skip
         directory = SimpleNamespace(save=lambda name, state: clock.update(now=clock["now"] + 0.25))
-        pace = setup.measure_pace(validator, directory, RunState(seconds=100.0 + index), plan, threading.Event())
+        pace = setup.measure_pace(validator, directory, RunState(seconds=100.0 + index), plan)
         return pace, len(batches), clock["now"]
 
     clocks = {}
