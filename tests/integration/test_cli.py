@@ -278,7 +278,7 @@ def test_average_and_inspect_a_trained_model(model, folder, tmp_path, capsys):
         assert train["source_tokens"] > 400 * 3
         assert found["parameters"]["source_embedding"] == 0, "one table for all"
         assert run("inspect", directory) == 0
-        assert "train.tsv, read 400, kept 400" in " ".join(capsys.readouterr().out.split())
+        assert "train.tsv, 400 pairs read, 400 kept" in " ".join(capsys.readouterr().out.split())
     assert found["scores"]["averaged"] == [last]
     translated = []
     for directory in (model, tmp_path / "mean"):  # the mean of one is that one, and it was the best

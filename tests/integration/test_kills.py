@@ -136,14 +136,14 @@ def test_a_killed_run_ends_like_one_that_was_not(seed, recipe, whole):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process without a signal")
-def test_a_run_that_is_stopped_while_processes_encode_ends_them_without_a_word(recipe):
+def test_a_run_that_is_stopped_while_processes_encode_ends_them_and_says_so(recipe):
     output = recipe.parent / "stopped"
     process = begin(recipe, output, stderr=subprocess.PIPE)
     wait_for(process, "encoded/*.partial", output)
     time.sleep(0.3)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (130, b"")
+    assert (process.returncode, errors) == (130, b"interrupted\n")
     assert not list(output.glob("encoded/*.partial"))
 
 

@@ -7,23 +7,40 @@ import pytest
 import tensorflow as tf
 
 from seq2seq.config import dump_config
+from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.devices import device
 from seq2seq.devices.device import Device
 from seq2seq.inference.translator import Translator
-from seq2seq.model_directory.directory import read_metadata
+from seq2seq.model_directory.directory import create_model_directory, read_metadata
+from seq2seq.models.build import build_model
 from seq2seq.training import train
 from tests.command import run
-from tests.toy import pairs, save_random_model, toy_config, toy_tokenizer, write_corpus
+from tests.toy import (
+    language_model_config,
+    pairs,
+    save_random_model,
+    save_trained,
+    toy_config,
+    toy_tokenizer,
+    write_corpus,
+)
 
 set_tf32 = tf.config.experimental.enable_tensor_float_32_execution
 tf32_is_on = tf.config.experimental.tensor_float_32_execution_enabled
 NO_TF32 = "error: precision tf32 needs a GPU of compute capability 8.0 or later, found the CPU. Use float32.\n"
 
 
+def make_language_model(folder):
+    config, tokenizers = language_model_config(folder.parent), Tokenizers(toy_tokenizer(), toy_tokenizer())
+    create_model_directory(folder, config, tokenizers)
+    save_trained(folder, build_model(config, tokenizers), {})
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("precision")
     save_random_model(folder / "model", toy_tokenizer(), search={"beam_size": 1, "max_length": 8})
+    make_language_model(folder / "language_model")
     for name, side in (("source.txt", 0), ("reference.txt", 1)):
         (folder / name).write_text("".join(f"{pair[side]}\n" for pair in pairs(6, 5)), encoding="utf-8")
     return folder
@@ -66,8 +83,8 @@ def test_evaluate_translates_in_the_precision_that_it_is_given(folder, loads):
             1,
             NO_TF32,
         ),
-        (("generate", "model", "--precision", "tf32"), 1, NO_TF32),
-        (("perplexity", "model", "-i", "source.txt", "--precision", "tf32"), 1, NO_TF32),
+        (("generate", "language_model", "--precision", "tf32"), 1, NO_TF32),
+        (("perplexity", "language_model", "-i", "source.txt", "--precision", "tf32"), 1, NO_TF32),
         (
             ("evaluate", "--hypotheses", "source.txt", "--reference", "reference.txt", "--precision", "float32"),
             2,

@@ -194,7 +194,8 @@ def test_the_trial_says_how_much_memory_training_takes(corpus, tmp_path):
     assert 0.2 < float(found[1]) < 30
 
 
-def test_a_terminal_shows_live_progress(corpus, tmp_path):
+def test_a_terminal_shows_live_progress(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr("seq2seq.training.loop.ETA_BATCHES", 10)
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=160)
     folder = tmp_path / "[v1]"

@@ -56,7 +56,7 @@ def test_intervals_hold_the_score_and_edges_begin_buckets():
 def test_bad_input_is_refused():
     with pytest.raises(EvaluationError, match="no pairs"):
         quality_by_length({"s": []}, [], (3,))
-    with pytest.raises(EvaluationError, match=r"'s' has 1 translations for 2 pairs"):
+    with pytest.raises(EvaluationError, match=r"'s' has 1 translation for 2 pairs"):
         quality_by_length({"s": ["x"]}, [("a", "x"), ("b", "y")], (3,))
     with pytest.raises(EvaluationError, match=r"edges are \[4, 4\]"):
         quality_by_length({"s": ["x"]}, [("a", "x")], (4, 4))
