@@ -45,7 +45,11 @@ class TrainingError(Seq2SeqError):
     """A training run cannot start, go on or resume."""
 
 
-class TrainingWarning(UserWarning):
+class Seq2SeqWarning(UserWarning):
+    """Base of this package's own warnings, which commands show in one line each."""
+
+
+class TrainingWarning(Seq2SeqWarning):
     """A problem of a trained model, when its run was shown nowhere; `TrainingReport.remaining_warnings` lists them."""
 
 
@@ -65,7 +69,7 @@ class EvaluationError(Seq2SeqError):
     """Texts to score, or arguments of an analysis, are empty or do not fit together."""
 
 
-class EvaluationWarning(UserWarning):
+class EvaluationWarning(Seq2SeqWarning):
     """A reason why scores may mean little."""
 
 

@@ -22,6 +22,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from seq2seq.corpora.lines import decode_lines, text_stream, wrap_reading_errors
+from seq2seq.errors import Seq2SeqWarning
 from seq2seq.storage.files import STDIN, STDOUT, place_name
 from seq2seq.storage.streams import open_input, open_output
 
@@ -81,12 +82,13 @@ def show_own_warnings() -> None:
     others = warnings.showwarning
 
     def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
-        if category.__module__.startswith("seq2seq."):
+        if issubclass(category, Seq2SeqWarning):
             warn(str(message))
         else:
             others(message, category, *where, **more)
 
     warnings.showwarning = show
+    warnings.simplefilter("always", Seq2SeqWarning)  # whatever PYTHONWARNINGS makes of others
 
 
 @contextmanager

@@ -11,10 +11,10 @@ from seq2seq.config import SearchOptions
 from seq2seq.config.precision import PRECISIONS, TF32_CAPABILITY, Capability, Precision, best_precision
 from seq2seq.devices import gpu_trial
 from seq2seq.devices.forks import check_process
-from seq2seq.errors import ConfigError
+from seq2seq.errors import ConfigError, Seq2SeqWarning
 
 
-class DeviceWarning(UserWarning):
+class DeviceWarning(Seq2SeqWarning):
     """A GPU is there and is not used."""
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from seq2seq.errors import Seq2SeqWarning
 from seq2seq.storage.files import check_regular_file, is_running, wrap_storage_errors
 
 ACQUIRE_SECONDS = 1.0  # seconds; the lock file may be removed between its opening and its locking
 
 
-class LockWarning(UserWarning):
+class LockWarning(Seq2SeqWarning):
     """The file system has no locks."""
 
 
