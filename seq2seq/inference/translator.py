@@ -160,6 +160,13 @@ class Translator:
         self.step_sources.get(options)
 
     @check_arguments()
+    def divide(self, lines: Sequence[str], options: SearchOptions) -> list[list[Part]]:
+        """The parts of each line that are translated at once; none of a line without tokens."""
+        encoded = self.tokenizers.source.encode_batch(lines)
+        divide = partial(divide_line, tokenizer=self.tokenizers.source, source_lines=self.source_lines, options=options)
+        return [list(divide(*line)) for line in zip(count(), lines, encoded)]
+
+    @check_arguments()
     def translate(
         self,
         sentences: Iterable[str],
@@ -190,9 +197,7 @@ class Translator:
         steps = self.step_sources.get(options)
         set_tf32(self.model.precision)
         sentences = list(sentences)
-        encoded = self.tokenizers.source.encode_batch(sentences)
-        divide = partial(divide_line, tokenizer=self.tokenizers.source, source_lines=self.source_lines, options=options)
-        lines = [list(divide(*line)) for line in zip(count(), sentences, encoded)]
+        lines = self.divide(sentences, options)
         parts = [part for line in lines for part in line]
         found: dict[int, Translation] = {}  # by the place of its part
         waiting, done = [len(line) for line in lines], lines.count([])

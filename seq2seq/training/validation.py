@@ -119,10 +119,10 @@ class TranslationValidator(Validator):
         for warning in reference_warnings([references], self.language, ["BLEU"], in_training=True):
             say(warning)
         self.translator.check(self.options)
-        longest = self.translator.source_lines.max_source_tokens(self.options)
-        cut = int((data.valid.source.lengths > longest).sum())
-        if cut and self.options.long_lines == "truncate":
-            say(truncation_warning(cut, len(data.valid)))
+        if self.options.long_lines == "truncate":
+            lines = self.translator.divide([pair.source for pair in data.valid_pairs], self.options)
+            if cut := sum(any(part.truncated for part in line) for line in lines):
+                say(truncation_warning(cut, len(lines)))
 
     def bleu(self) -> float | None:
         if not self.measures_bleu:

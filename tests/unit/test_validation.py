@@ -84,6 +84,17 @@ def test_cut_sentences_are_said_before_training(make, monkeypatch, options, said
     assert all(line.startswith("warning: validation: 4 of 4 sentences are cut off") for line in lines)
 
 
+@pytest.mark.parametrize(("split_sentences", "said"), [(True, 0), (False, 1)])
+def test_a_long_line_of_short_sentences_is_not_cut(make, tmp_path, monkeypatch, split_sentences, said):
+    lines = []
+    monkeypatch.setattr(Display, "print", lambda self, text: lines.append(text))
+    (tmp_path / "valid.tsv").write_text(f"Sentence one. Sentence two. Sentence ten.\t{REFERENCES[0]}\n", encoding="utf-8")
+    search = {"long_lines": "truncate", "max_source_tokens": 20, "split_sentences": split_sentences}
+    validator = make("zh", search=search)
+    assert len(validator.data.valid.source.ids([0])) > 20
+    assert len(lines) == said
+
+
 def test_sentences_that_do_not_fit_at_once_are_said_once_and_translated(make, monkeypatch):
     lines = []
     monkeypatch.setattr(Display, "print", lambda self, text: lines.append(text))
