@@ -109,7 +109,7 @@ def _purpose(found: Mapping[str, Any]) -> dict[str, str]:
         limits = ((about["max_sentences"], "sentence"), (about["max_source_tokens"], "token"))
         known = [pluralize(number, unit) for number, unit in limits if number]
         rows["input line"] = "one or more sentences" + (
-            f"; up to {' and '.join(known)} are translated as a whole" if known else ""
+            f", translated at most {' and '.join(known)} at a time" if known else ""
         )
     return rows | about["commands"]
 

@@ -225,7 +225,7 @@ def test_a_model_directory_has_the_record(directory, tmp_path, capsys):
     assert (purpose["max_sentences"], purpose["max_source_tokens"]) == (1, 30)
     capsys.readouterr()
     assert run("inspect", directory) == 0
-    assert "up to 1 sentence and 30 tokens are translated as a whole" in " ".join(capsys.readouterr().out.split())
+    assert "translated at most 1 sentence and 30 tokens at a time" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_damaged_record_is_an_error(directory):

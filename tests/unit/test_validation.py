@@ -88,7 +88,9 @@ def test_cut_sentences_are_said_before_training(make, monkeypatch, options, said
 def test_a_long_line_of_short_sentences_is_not_cut(make, tmp_path, monkeypatch, split_sentences, said):
     lines = []
     monkeypatch.setattr(Display, "print", lambda self, text: lines.append(text))
-    (tmp_path / "valid.tsv").write_text(f"Sentence one. Sentence two. Sentence ten.\t{REFERENCES[0]}\n", encoding="utf-8")
+    (tmp_path / "valid.tsv").write_text(
+        f"Sentence one. Sentence two. Sentence ten.\t{REFERENCES[0]}\n", encoding="utf-8"
+    )
     search = {"long_lines": "truncate", "max_source_tokens": 20, "split_sentences": split_sentences}
     validator = make("zh", search=search)
     assert len(validator.data.valid.source.ids([0])) > 20
