@@ -15,6 +15,14 @@ from seq2seq.training.run import _end_after_batch, _end_at_once, _on_stop_signal
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
 
 
+@pytest.fixture(autouse=True)
+def terminal():
+    """The tests themselves may run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGTERM"])
 def test_the_first_signal_asks_the_run_to_stop_and_the_second_one_ends_it(name):
     asked, screen, number = Event(), io.StringIO(), getattr(signal, name)
