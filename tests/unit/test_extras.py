@@ -183,7 +183,7 @@ def test_every_import_of_an_extra_names_it():
 def test_the_distribution_is_what_is_installed():
     assert PROJECT["name"] == DISTRIBUTION_NAME
     (command,) = metadata.distribution(DISTRIBUTION_NAME).entry_points.select(group="console_scripts")
-    assert command.value == "seq2seq.cli:main"
+    assert command.value == PROJECT["scripts"]["seq2seq"]
 
 
 def pins(name):
