@@ -8,14 +8,29 @@ INSTALL := $(BIN)/python $(PIP_INSTALL) constraints.txt --editable
 
 # Apache Beam holds other packages back, so it has an environment and constraints of its own.
 BEAM_VENV := .venv-apache-beam
+PRETRAINED := seq2seq/pretrained/phrasebook-en-de
+PRETRAINED_BUILD := build/phrasebook-en-de
 EXTRAS := gpu analysis notebooks tensorboard cjk corpora int8 dev  # all but apache-beam
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --quiet
 
-.PHONY: quickstart notebooks test test-apache-beam check lint docs lock clean
+.PHONY: quickstart pretrained notebooks test test-apache-beam check lint docs lock clean
 
 quickstart: $(VENV)/installed  ## train a small translator and show what it does
 	$(BIN)/seq2seq quickstart
+
+pretrained: $(VENV)/installed  ## train the model that ships with the package again; another machine may train another model
+	rm -rf $(PRETRAINED_BUILD)
+	$(BIN)/seq2seq quickstart --output $(PRETRAINED_BUILD)/run
+	$(BIN)/seq2seq export $(PRETRAINED_BUILD)/run $(PRETRAINED_BUILD)/float16 --dtype float16
+	$(BIN)/seq2seq data phrasebook --output $(PRETRAINED_BUILD) --train-pairs 1 --held-out-pairs 500 --lexicon basic
+	cut -f 1 $(PRETRAINED_BUILD)/test.tsv > $(PRETRAINED_BUILD)/test.en
+	cut -f 2 $(PRETRAINED_BUILD)/test.tsv > $(PRETRAINED_BUILD)/test.de
+	$(BIN)/seq2seq evaluate $(PRETRAINED_BUILD)/float16 --source $(PRETRAINED_BUILD)/test.en \
+		--reference $(PRETRAINED_BUILD)/test.de --json > $(PRETRAINED_BUILD)/phrasebook-test.json
+	rm -rf $(PRETRAINED)
+	$(BIN)/seq2seq export $(PRETRAINED_BUILD)/float16 $(PRETRAINED) --licence apache-2.0 \
+		--evaluation $(PRETRAINED_BUILD)/phrasebook-test.json
 
 notebooks: $(VENV)/installed  ## open the notebooks
 	$(INSTALL) '.[notebooks]'

@@ -11,6 +11,7 @@ from seq2seq.cli.console import import_tensorflow, progress_bar, warn, write_jso
 from seq2seq.cli.options import load_recipe_and_options, with_search_options
 from seq2seq.config import TranslationConfig
 from seq2seq.extras import require_extra
+from seq2seq.model_directory.pretrained import find_model
 from seq2seq.storage.streams import check_output
 
 if TYPE_CHECKING:
@@ -22,7 +23,14 @@ PLOT_FORMATS = (".png", ".svg", ".pdf")
 
 @with_search_options("n_best", "sample", "temperature", "top_k", "top_p", "seed")
 def challenge(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory, English to German.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            parser=find_model,
+            metavar="MODEL",
+            help="A model directory, or the name of a pretrained model; English to German.",
+        ),
+    ],
     items: Annotated[int, typer.Option(help="Sentences per phenomenon and per distance.", min=1)] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the sentences.")] = 1,
     lexicon: Annotated[

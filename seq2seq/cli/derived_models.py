@@ -9,13 +9,19 @@ from rich.table import Table
 
 from seq2seq.cli.console import import_tensorflow, input_place, print_stdout, stderr
 from seq2seq.cli.next_steps import next_commands
+from seq2seq.model_directory.pretrained import find_model, refuse_pretrained
 from seq2seq.storage.streams import check_inputs
 
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")]
+Model = Annotated[
+    Path,
+    typer.Argument(parser=find_model, metavar="MODEL", help="A model directory, or the name of a pretrained model."),
+]
 
 
 def average(
-    model: Annotated[Path, typer.Argument(metavar="DIR", help="A model directory with kept weights.")],
+    model: Annotated[
+        Path, typer.Argument(parser=find_model, metavar="DIR", help="A model directory with kept weights.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR2", help="A new model directory.")],
     last: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Average N validations, counted from the last.")
@@ -52,6 +58,7 @@ def quantize(model: Model) -> None:
     from seq2seq.model_directory.derived_files import DECODER_FILE
     from seq2seq.model_directory.directory import WEIGHTS_FILE, checksums, load_recipe
 
+    refuse_pretrained(model)
     load_recipe(model, TranslationConfig)
     made_from = checksums(model)[WEIGHTS_FILE]  # before they are read: training may replace them at any time
     import_tensorflow()
@@ -92,6 +99,7 @@ def shortlist(
     if source is not None and target is not None:
         check_inputs([source, target])
         corpora = [AlignedFiles(source, target)]
+    refuse_pretrained(model)
     verify_directory(model)
     config = load_recipe(model, TranslationConfig)
     filters = config.data.filters if config.data else FilterConfig()

@@ -24,6 +24,7 @@ from seq2seq.corpora import read_lines
 from seq2seq.errors import EvaluationError
 from seq2seq.evaluation.tokenizers import BleuTokenizer
 from seq2seq.inference.summary import UnknownCharacters
+from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import place_name
 from seq2seq.storage.streams import check_inputs, check_output, open_output
@@ -34,7 +35,12 @@ if TYPE_CHECKING:
 
 @with_search_options()
 def evaluate(
-    model: Annotated[Path | None, typer.Argument(metavar="MODEL", help="A model directory.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            parser=find_model, metavar="MODEL", help="A model directory, or the name of a pretrained model."
+        ),
+    ] = None,
     source: Annotated[
         Path | None,
         typer.Option(parser=input_place, metavar="FILE", help="Sentences for the model to translate; stdin for -."),

@@ -8,15 +8,26 @@ from rich.filesize import decimal
 
 from seq2seq.cli.console import print_stdout, warn
 from seq2seq.export import ExportFormat
+from seq2seq.model_directory import WeightsDtype
+from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
 
 
 def export(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            parser=find_model, metavar="MODEL", help="A model directory, or the name of a pretrained model."
+        ),
+    ],
     output: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of the copy: new or empty.")],
     export_format: Annotated[
         ExportFormat, typer.Option("--format", help="Format of the copy; directory: a model directory.")
     ] = "directory",
+    dtype: Annotated[
+        WeightsDtype | None,
+        typer.Option(help="Type of the stored weights; float16 halves the file. Default: as stored in MODEL."),
+    ] = None,
     model_only: Annotated[
         bool, typer.Option("--model-only", help="Leave out the shortlist and the 8-bit decoder.")
     ] = False,
@@ -38,6 +49,7 @@ def export(
         model,
         output,
         export_format=export_format,
+        dtype=dtype,
         model_only=model_only,
         licence=licence,
         evaluations=evaluation or (),

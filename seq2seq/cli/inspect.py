@@ -10,11 +10,15 @@ from rich.console import Console
 from rich.filesize import decimal
 
 from seq2seq.cli.console import print_stdout, write_json
+from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
 
 
 def inspect(
-    model: Annotated[Path, typer.Argument(metavar="DIR", help="A model directory.")],
+    model: Annotated[
+        Path,
+        typer.Argument(parser=find_model, metavar="DIR", help="A model directory, or the name of a pretrained model."),
+    ],
     weights: Annotated[bool, typer.Option("--weights", help="List every weight too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
@@ -52,6 +56,7 @@ def _tables(found: Mapping[str, Any]) -> dict[str, dict[str, str]]:
             "task": _spaced(found["task"]),
             "weights written": found["written"],
             "trained in": str(found["precision"]),
+            "weights stored in": found["weights_dtype"],
         },
         "Purpose": _purpose(found),
         "Parameters": {

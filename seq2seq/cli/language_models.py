@@ -22,11 +22,12 @@ from seq2seq.cli.options import flag, load_recipe_and_options, with_search_optio
 from seq2seq.config import GenerationOptions, LanguageModelConfig
 from seq2seq.config.precision import Precision
 from seq2seq.errors import ConfigError
+from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import STDIN, STDOUT
 from seq2seq.storage.streams import check_inputs, check_output, open_output
 
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="The directory of a language model.")]
+Model = Annotated[Path, typer.Argument(parser=find_model, metavar="MODEL", help="The directory of a language model.")]
 OwnPrecision = Annotated[Precision, typer.Option(help="Precision of computation; see seq2seq translate.")]
 
 

@@ -99,12 +99,13 @@ def load_recipe_and_options(model: Path, kind: type[ConfigT], given: Mapping[str
         ModelDirectoryError: There is no such model, or no such language model.
     """
     from seq2seq.model_directory.directory import load_recipe
+    from seq2seq.model_directory.pretrained import find_model
     from seq2seq.storage.files import expand_path
 
     recipe = load_recipe(model, kind)
     options: TextSearchOptions = search_options(recipe.search, given)
     if isinstance(options, SearchOptions) and options.uses_fusion:
-        load_recipe(expand_path(str(options.language_model)), LanguageModelConfig)
+        load_recipe(find_model(expand_path(str(options.language_model))), LanguageModelConfig)
     return recipe, options
 
 

@@ -133,11 +133,12 @@ def _check_models(config: Config) -> None:
         ModelDirectoryError: There is no such folder.
     """
     from seq2seq.model_directory.directory import read_metadata
+    from seq2seq.model_directory.pretrained import find_model
     from seq2seq.storage.files import expand_path
 
     for model in (config.training.warm_start, config.tokenizer.from_model):
-        if model is not None and not expand_path(model).is_dir():
-            read_metadata(expand_path(model))  # which raises
+        if model is not None and not (folder := find_model(expand_path(model))).is_dir():
+            read_metadata(folder)  # which raises
 
 
 def set_tf_config(workers: str | None, index: int | None) -> None:

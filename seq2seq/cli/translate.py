@@ -23,6 +23,7 @@ from seq2seq.config.precision import Precision
 from seq2seq.errors import ConfigError, CorpusError
 from seq2seq.inference.output import OutputFormat, translate_to_rows
 from seq2seq.inference.summary import TranslationSummary, low_log_prob
+from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import STDIN, STDOUT, is_stream, place_name, resolve_file
 from seq2seq.storage.streams import check_inputs, check_output, open_output
@@ -37,7 +38,12 @@ BULK_PANEL = "Bulk translation"
 
 @with_search_options()
 def translate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model directory.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            parser=find_model, metavar="MODEL", help="A model directory, or the name of a pretrained model."
+        ),
+    ],
     texts: Annotated[
         list[str] | None,
         typer.Argument(

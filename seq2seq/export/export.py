@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
+from shlex import quote
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -15,10 +16,18 @@ from seq2seq.data.tokenizer import Tokenizers
 from seq2seq.errors import EvaluationError, ModelDirectoryError
 from seq2seq.export import ExportFormat
 from seq2seq.export.model_card import render_card
+from seq2seq.model_directory import WeightsDtype
 from seq2seq.model_directory.contents import ModelContents, new_model_directory, read_contents
-from seq2seq.model_directory.derived_files import copy_derived_files, files_of_search, how_to_make
+from seq2seq.model_directory.derived_files import (
+    COMMANDS,
+    DECODER_FILE,
+    copy_derived_files,
+    files_of_search,
+    how_to_make,
+)
 from seq2seq.model_directory.directory import read_metadata
 from seq2seq.model_directory.inspection import inspect_model
+from seq2seq.model_directory.pretrained import find_model
 from seq2seq.storage.files import atomic_write, unreadable
 
 CARD = "README.md"
@@ -46,6 +55,7 @@ def export_model(
     output: str | Path,
     *,
     export_format: ExportFormat = "directory",
+    dtype: WeightsDtype | None = None,
     model_only: bool = False,
     licence: str | None = None,
     evaluations: Sequence[str | Path] = (),
@@ -61,6 +71,8 @@ def export_model(
         model: Model directory.
         output: A new or empty directory. It is written completely or not at all.
         export_format: Format of the copy.
+        dtype: Type in which the copy stores the weights, which are float32 again once they are loaded; float16 halves
+            the file. None: as in the original, which is float32 after training.
         model_only: Omit the shortlist and the 8-bit decoder, if there are any.
         licence: Licence of the copy, for the model card, e.g. `cc-by-4.0`; None: unknown.
         evaluations: Files with the output of `seq2seq evaluate --json`: scores of this model on other text, for the
@@ -72,12 +84,13 @@ def export_model(
         `output`.
 
     Raises:
-        ModelDirectoryError: The model is incomplete or damaged; the shortlist or the 8-bit decoder was made from other
-            weights or tokenizers, or the recipe's search needs one that is not copied; or `output` is not empty.
+        ModelDirectoryError: The model is incomplete or damaged; a weight is too large for `dtype`; the shortlist or the
+            8-bit decoder was made from other weights or tokenizers, or from weights that `dtype` changes; the recipe's
+            search needs one that is not copied; or `output` is not empty.
         EvaluationError: One of `evaluations` is not the output of `seq2seq evaluate --json`.
         StorageError: `output` cannot be written.
     """
-    model, output = Path(model), Path(output)
+    model, output = find_model(model), Path(output)
     if model.exists() and output.exists() and output.samefile(model):
         raise ModelDirectoryError(f"{output}: is the model itself. Give another directory for the copy.")
     contents = read_contents(model)
@@ -95,6 +108,14 @@ def export_model(
         alone = search.model_dump(exclude={"language_model", "language_model_weight"})
         config = config.model_copy(update={"search": SearchOptions(**alone)})
     metadata = _without_folders(contents.metadata, contents.config, config)
+    stored = metadata.setdefault("weights_dtype", "float32")
+    if dtype not in (None, stored):
+        if not model_only and (model / DECODER_FILE).exists():
+            raise ModelDirectoryError(
+                f"{model / DECODER_FILE}: was made from weights in {stored}, and the copy's are in {dtype}. Leave it "
+                f"out with --model-only, and make another one: seq2seq {COMMANDS[DECODER_FILE]} {quote(str(output))}"
+            )
+        metadata["weights_dtype"] = dtype
     if tests := {Path(file).stem: _read_evaluation(Path(file)) for file in evaluations}:
         scores = metadata["scores"]
         metadata["scores"] = {**scores, "tests": scores.get("tests", {}) | tests}

@@ -170,7 +170,7 @@ def _model(about: Mapping[str, Any]) -> str:
             _table(["part", "description"], list(about["architecture"].items())),
             _table(["weights of", "parameters", "share"], rows),
             _table(["tokenizer", "kind", "pieces"], tokenizers),
-            f"Trained in {about['precision']}.",
+            f"Trained in {about['precision']}; the weights are stored in {about['weights_dtype']}.",
         ]
     )
 

@@ -13,6 +13,7 @@ from seq2seq.extras import require_extra
 from seq2seq.layers.decoder import nonempty_tensors, replace_nonempty
 from seq2seq.model_directory.derived_files import DECODER_FILE, how_to_make, record_derived_file, verify_derived_file
 from seq2seq.model_directory.directory import WEIGHTS_FILE
+from seq2seq.model_directory.pretrained import refuse_pretrained
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.arrays import load_checksum
 from seq2seq.storage.files import atomic_write
@@ -35,8 +36,10 @@ def quantize_decoder(model: Seq2Seq, folder: Path, made_from: str | None = None)
 
     Raises:
         MissingExtraError: The extra `int8` is not installed.
-        ModelDirectoryError: The directory has no weights or no metadata, or they are damaged.
+        ModelDirectoryError: The directory has no weights or no metadata, they are damaged, or it is that of a
+            pretrained model.
     """
+    refuse_pretrained(folder)
     with require_extra("int8", needed_by="8-bit decoding"):
         import tf2onnx
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)

@@ -19,6 +19,7 @@ from seq2seq.model_directory.derived_files import (
     record_derived_file,
     verify_derived_file,
 )
+from seq2seq.model_directory.pretrained import refuse_pretrained
 from seq2seq.storage.arrays import load_arrays, save_arrays
 
 ARRAY_TYPES = {"candidates": ("int32", 2), "frequent": ("int32", 1)}
@@ -115,8 +116,9 @@ def save_shortlist(folder: Path, shortlist: Shortlist, tokenizers: Tokenizers) -
     """Write it into a model directory; `metadata.json` has its checksum and those of the tokenizers.
 
     Raises:
-        ModelDirectoryError: The directory has no metadata, or it is damaged.
+        ModelDirectoryError: The directory has no metadata, they are damaged, or it is that of a pretrained model.
     """
+    refuse_pretrained(folder)
     save_arrays(folder / SHORTLIST_FILE, shortlist._asdict())
     record_derived_file(folder, SHORTLIST_FILE, _made_from(tokenizers))
 

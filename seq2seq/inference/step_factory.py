@@ -13,6 +13,7 @@ from seq2seq.inference.step_sources import DecodeStep, FusionSteps, ModelSteps, 
 from seq2seq.model_directory.derived_files import copy_derived_files, files_of_search
 from seq2seq.model_directory.directory import checksums
 from seq2seq.model_directory.model import load_language_model
+from seq2seq.model_directory.pretrained import find_model
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.storage.files import check_regular_file, expand_path, sha256
@@ -103,7 +104,7 @@ class StepSourceFactory:
         """
         with self._lock:
             if path not in self._language_models:
-                model, tokenizer, _ = load_language_model(expand_path(path), self.model.precision)
+                model, tokenizer, _ = load_language_model(find_model(expand_path(path)), self.model.precision)
                 theirs, ours = tokenizer.fingerprint(), self.tokenizers.target.fingerprint()
                 if theirs != ours:
                     raise ConfigError(
@@ -129,6 +130,6 @@ def external_checksums(folder: Path, options: SearchOptions) -> dict[str, str]:
     found = {file: sha256(check_regular_file(folder / file)) for file in files_of_search(options)}
     if options.uses_fusion:
         assert options.language_model is not None
-        files = checksums(expand_path(options.language_model))
+        files = checksums(find_model(expand_path(options.language_model)))
         found |= {f"language_model/{file}": digest for file, digest in files.items()}
     return found

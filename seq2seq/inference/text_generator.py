@@ -25,6 +25,7 @@ from seq2seq.inference.searcher import Searcher
 from seq2seq.inference.step_sources import Batch, ModelSteps, PrefixSteps
 from seq2seq.layers.custom_gradient import forward_only
 from seq2seq.model_directory.model import Origin, load_language_model, read_origin, saved_model
+from seq2seq.model_directory.pretrained import find_model
 from seq2seq.models.base import check_tokenizers
 from seq2seq.models.language_model import LanguageModel
 from seq2seq.notebook_html import html_facts
@@ -151,8 +152,9 @@ class TextGenerator:
         """
         set_up_device()
         set_tf32(precision)
-        origin = read_origin(Path(path))
-        model, tokenizer, config = load_language_model(Path(path), precision)
+        folder = find_model(path)
+        origin = read_origin(folder)
+        model, tokenizer, config = load_language_model(folder, precision)
         generator = cls(model, tokenizer, options=config.search, on_warning=on_warning)
         generator._origin = origin
         return generator

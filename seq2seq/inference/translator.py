@@ -27,6 +27,7 @@ from seq2seq.inference.shortlist import Shortlist
 from seq2seq.inference.step_factory import StepSourceFactory
 from seq2seq.inference.step_sources import Batch, StepSource
 from seq2seq.model_directory.model import Origin, load_model, read_origin, saved_model
+from seq2seq.model_directory.pretrained import find_model
 from seq2seq.models.base import check_tokenizers
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.notebook_html import html_facts
@@ -86,7 +87,7 @@ class Translator:
         """Read a model directory; its recipe's `search` section gives the default options.
 
         Args:
-            path: Model directory.
+            path: Model directory, or the name of a pretrained model, such as `phrasebook-en-de`.
             precision: `float32` keeps translations independent of their batch; the others are for speed on a GPU.
             on_warning: As for the constructor.
 
@@ -96,7 +97,7 @@ class Translator:
         """
         set_up_device()
         set_tf32(precision)
-        folder = Path(path)
+        folder = find_model(path)
         origin = read_origin(folder)
         model, tokenizers, config = load_model(folder, precision)
         lines = SourceLines.from_metadata(origin.metadata, config.languages[0])

@@ -32,8 +32,8 @@ class ModelContents:
     config      recipe
     tokenizers  tokenizers of source and target
     weights     arrays by the names of `named_weights`
-    metadata    facts about the weights: at least `precision` and `scores`, see `save_weights`; for a model that is
-                written again, all of `metadata.json`
+    metadata    facts about the weights: at least `precision` and `scores`, see `save_weights`, which also stores them
+                as `weights_dtype` (default: float32); for a model that is written again, all of `metadata.json`
     """
 
     config: Config
@@ -57,7 +57,8 @@ def new_model_directory(folder: Path, contents: ModelContents) -> Iterator[Path]
     """Write a model directory, completely or not at all; yield it under another name, to add further files.
 
     Raises:
-        ModelDirectoryError: `folder` exists and is not an empty directory.
+        ModelDirectoryError: `folder` exists and is not an empty directory; or a weight is too large for the type that
+            they are stored in.
         StorageError: It cannot be written.
     """
     if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
@@ -66,7 +67,13 @@ def new_model_directory(folder: Path, contents: ModelContents) -> Iterator[Path]
         create_model_directory(partial, contents.config, contents.tokenizers)
         about = contents.metadata
         save_weights(
-            partial, contents.weights, about["precision"], about["scores"], about.get("corpus"), about.get("tokenizers")
+            partial,
+            contents.weights,
+            about["precision"],
+            about["scores"],
+            about.get("corpus"),
+            about.get("tokenizers"),
+            about.get("weights_dtype", "float32"),
         )
         written = read_metadata(partial)
         # Other facts are kept, except checksums and files that are not here.

@@ -9,6 +9,7 @@ from shlex import quote
 from seq2seq.config.search import SearchOptions, TextSearchOptions
 from seq2seq.errors import ModelDirectoryError
 from seq2seq.model_directory.directory import METADATA, checksums, read_metadata, write_metadata
+from seq2seq.model_directory.pretrained import short_name
 from seq2seq.storage.files import atomic_write, check_regular_file, sha256
 
 SHORTLIST_FILE, DECODER_FILE = "shortlist.safetensors", "decoder.int8.onnx"
@@ -17,7 +18,7 @@ COMMANDS = {SHORTLIST_FILE: "shortlist", DECODER_FILE: "quantize"}  # that make 
 
 def how_to_make(folder: Path, file: str) -> str:
     """The command that makes such a file, as a sentence for an error."""
-    return f"Make it with: seq2seq {COMMANDS[file]} {quote(str(folder))}"
+    return f"Make it with: seq2seq {COMMANDS[file]} {quote(short_name(folder))}"
 
 
 def files_of_search(search: TextSearchOptions) -> list[str]:

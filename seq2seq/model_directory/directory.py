@@ -18,9 +18,11 @@ from seq2seq.arguments import check_arguments
 from seq2seq.config import Config, Precision, dump_config, parse_config_text
 from seq2seq.config.recipe import RecipeT
 from seq2seq.data.tokenizer import Tokenizer, Tokenizers
-from seq2seq.errors import ModelDirectoryError, Seq2SeqError
+from seq2seq.errors import ModelDirectoryError, Seq2SeqError, suggest_similar
 from seq2seq.extras import DISTRIBUTION_NAME
+from seq2seq.model_directory import WeightsDtype
 from seq2seq.model_directory.nearby import nearby_models
+from seq2seq.model_directory.pretrained import find_model, pretrained_names, short_name
 from seq2seq.storage.arrays import load_arrays, load_checksum, save_arrays
 from seq2seq.storage.files import atomic_write, check_regular_file, expand_path, looked_in, sha256
 
@@ -49,6 +51,7 @@ class _Metadata(BaseModel):
     format_version: int
     versions: dict[str, str]
     precision: Precision
+    weights_dtype: WeightsDtype = "float32"
     scores: dict[str, Any]
     sha256: dict[str, str]
     tokenizers: dict[str, str | None]
@@ -106,6 +109,7 @@ def save_weights(
     scores: Mapping[str, Any],
     corpus: Mapping[str, Any] | None = None,
     tokenizer_kinds: Mapping[str, str | None] | None = None,
+    dtype: WeightsDtype = "float32",
 ) -> None:
     """Write the weights that translate, and the metadata that describes them.
 
@@ -118,18 +122,25 @@ def save_weights(
             `kept`, and `dropped` by reason; `source_tokens` and `target_tokens`; of `train` also the `share`; and what
             `source_lines` were like, for a translator.
         tokenizer_kinds: By file, where they are known; otherwise as the recipe tells.
+        dtype: Type in which to store the weights.
+
+    Raises:
+        ModelDirectoryError: A weight is too large for `dtype`.
+        StorageError: A file cannot be written.
 
     The weights carry their own checksum, and that of the tokenizers they go with, and `metadata.json` has those of the
     other files, which stay the same throughout a run. The two files cannot be replaced in one step: if the process is
     killed between them, new weights lie beside the old metadata, and must load.
     """
-    save_arrays(folder / WEIGHTS_FILE, weights, {"tokenizers": _checksums(folder, TOKENIZER_FILES)})
+    stored = {name: _convert(name, array, dtype) for name, array in weights.items()}
+    save_arrays(folder / WEIGHTS_FILE, stored, {"tokenizers": _checksums(folder, TOKENIZER_FILES)})
     values = {
         "format_version": FORMAT_VERSION,
         "versions": {"python": platform.python_version()}
         | {name: metadata.version(name) for name in RECORDED_PACKAGES},
         "parameters": sum(array.size for array in weights.values()),
         "precision": precision,
+        "weights_dtype": dtype,
         "scores": dict(scores),
         "sha256": _checksums(folder, (CONFIG, *TOKENIZER_FILES)),
         "tokenizers": _tokenizer_kinds(folder) if tokenizer_kinds is None else dict(tokenizer_kinds),
@@ -139,6 +150,18 @@ def save_weights(
     # Read last: other commands enter what they made while a run goes on.
     before = read_metadata(folder) if os.path.lexists(folder / METADATA) else {}
     write_metadata(folder, values | {"derived": before.get("derived", {})})
+
+
+def _convert(name: str, weight: np.ndarray, dtype: WeightsDtype) -> np.ndarray:
+    """A weight as `dtype`; integers stay what they are."""
+    if weight.dtype.kind != "f":
+        return weight
+    largest, limit = float(np.abs(weight).max(initial=0)), float(np.finfo(dtype).max)
+    if largest > limit:
+        raise ModelDirectoryError(
+            f"'{name}' has the value {largest:,.0f}, and {dtype} ends at {limit:,.0f}. Store this model as float32."
+        )
+    return weight.astype(dtype, copy=False)
 
 
 def _tokenizer_kinds(folder: Path) -> dict[str, str | None]:
@@ -154,7 +177,7 @@ def _tokenizer_kinds(folder: Path) -> dict[str, str | None]:
         return dict.fromkeys(names, None if given else options.model_type)
     known: dict[str, str | None] = {}
     with suppress(Seq2SeqError):  # it may have been moved since
-        known = read_metadata(expand_path(options.from_model))["tokenizers"]
+        known = read_metadata(find_model(expand_path(options.from_model)))["tokenizers"]
     # A language model's only one may be the target's of two.
     return {name: known.get(name, known.get("target.spm")) for name in names}
 
@@ -185,7 +208,7 @@ def load_recipe(folder: Path, kind: type[RecipeT]) -> RecipeT:
     config = load_model_config(folder)
     if isinstance(config, kind):
         return config
-    uses = "; ".join(f"{use}: `{command}`" for use, command in config.next_commands(quote(str(folder))).items())
+    uses = "; ".join(f"{use}: `{command}`" for use, command in config.next_commands(quote(short_name(folder))).items())
     raise ModelDirectoryError(
         f"{folder}: is of `task: {config.task}`, and a model of `task: {kind.model_fields['task'].default}` is wanted "
         f"here. What this one does: {uses}."
@@ -204,7 +227,7 @@ def load_tokenizers(folder: Path) -> Tokenizers:
 
 
 def load_weights(folder: Path) -> dict[str, np.ndarray]:
-    """The weights of a model directory, by the names of `named_weights`.
+    """The weights of a model directory, by the names of `named_weights`; float32 in whatever type they are stored.
 
     Raises:
         ModelDirectoryError: They are missing, damaged, of a later format version, or of other tokenizers.
@@ -218,7 +241,7 @@ def load_weights(folder: Path) -> dict[str, np.ndarray]:
             f"{folder / WEIGHTS_FILE}: weights of a model with other tokenizers than {' and '.join(found)} beside it. "
             "Do the files belong together?"
         )
-    return weights
+    return {name: _convert(name, array, "float32") for name, array in weights.items()}
 
 
 def verify_directory(folder: Path, files: Sequence[str] = (CONFIG, *TOKENIZER_FILES)) -> dict[str, Any]:
@@ -266,8 +289,13 @@ def read_metadata(folder: Path) -> dict[str, Any]:
             raise ModelDirectoryError(f"{path}: no such file: training has not saved a model there yet.")
         models = nearby_models(folder)
         hint = f"models nearby: {', '.join(models)}" if models else "no models nearby; seq2seq train makes one"
-        what = "not a model directory" if os.path.lexists(folder) else f"no such folder{looked_in(folder)}"
-        raise ModelDirectoryError(f"{folder}: {what}; {hint}.")
+        if os.path.lexists(folder):
+            raise ModelDirectoryError(f"{folder}: not a model directory; {hint}.")
+        names = pretrained_names()
+        raise ModelDirectoryError(
+            f"{folder}: no such folder{looked_in(folder)}; {hint}.{suggest_similar(folder.name, names)} "
+            f"Pretrained models: {', '.join(names)}."
+        )
     try:
         values = json.loads(check_regular_file(path).read_bytes())
         version = values["format_version"]

@@ -19,6 +19,7 @@ from seq2seq.model_directory.directory import (
     read_history,
     verify_directory,
 )
+from seq2seq.model_directory.pretrained import find_model, short_name
 from seq2seq.storage.files import check_regular_file, sha256
 
 
@@ -45,6 +46,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
         training       `updates`, `epoch`, `validations`, `seconds`, `best`; None without a history
         scores         of the weights
         precision      it was trained in
+        weights_dtype  type of the stored weights: `float32` or `float16`
         versions       of Python and packages, `then` and `now` (None: not installed)
         derived        files that were made from the model, each with the files that it no longer matches
         files          bytes by path, checkpoints and encoded corpora included, locks not
@@ -53,7 +55,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
     Raises:
         ModelDirectoryError: Something is missing, damaged, edited, or of a later format version.
     """
-    folder = Path(directory)
+    folder = find_model(directory)
     described = verify_directory(folder)
     config = load_model_config(folder)
     weights = load_weights(folder)
@@ -83,6 +85,7 @@ def inspect_model(directory: str | Path) -> dict[str, Any]:
         "training": _training(folder, config),
         "scores": described.get("scores", {}),
         "precision": described.get("precision"),
+        "weights_dtype": described.get("weights_dtype", "float32"),
         "versions": {
             name: {"then": then, "now": _version(name)} for name, then in described.get("versions", {}).items()
         },
@@ -116,7 +119,7 @@ def _purpose(folder: Path, config: Config, corpus: Mapping[str, Any]) -> dict[st
         "pairs": pairs,
         **means,
         **_limits(config, corpus.get("source_lines") or {}),
-        "commands": config.next_commands(quote(str(folder))),
+        "commands": config.next_commands(quote(short_name(folder))),
     }
 
 

@@ -29,7 +29,7 @@ from seq2seq.storage.arrays import digest, load_digest
 
 
 class Origin(NamedTuple):
-    """The directory from which a model was loaded: its recipe and metadata, and the `digest` of the weights."""
+    """The directory from which a model was loaded: recipe, metadata, and the `digest` of the loaded weights."""
 
     config: Config
     metadata: Mapping[str, Any]
@@ -43,7 +43,9 @@ def read_origin(folder: Path) -> Origin:
         ModelDirectoryError: Something is missing, damaged, edited, or of a later format version.
     """
     metadata = verify_directory(folder)
-    return Origin(load_model_config(folder), metadata, load_digest(folder / WEIGHTS_FILE))
+    stored_as_loaded = metadata.get("weights_dtype", "float32") == "float32"
+    read = load_digest(folder / WEIGHTS_FILE) if stored_as_loaded else digest(load_weights(folder))
+    return Origin(load_model_config(folder), metadata, read)
 
 
 @check_arguments()

@@ -20,6 +20,7 @@ from seq2seq.data.tokenizer import Tokenizer, Tokenizers
 from seq2seq.errors import TokenizerError, TrainingError
 from seq2seq.inference.segments import SourceLines
 from seq2seq.model_directory.directory import load_tokenizers
+from seq2seq.model_directory.pretrained import find_model
 from seq2seq.plurals import pluralize
 from seq2seq.storage.files import expand_path, resolve_file
 from seq2seq.training.corpus_checks import measure_source_lines
@@ -148,12 +149,13 @@ def _tokenizers(config: Config, corpora: Sequence[Corpus], display: Display) -> 
     """The source's and the target's; the only one twice."""
     options, parts = config.tokenizer, config.tokenizer.parts()
     if options.from_model is not None:
-        stored = load_tokenizers(expand_path(options.from_model))
+        folder = find_model(expand_path(options.from_model))
+        stored = load_tokenizers(folder)
         found = len(set(stored))
         if len(config.sides) > 1 and found != len(parts):
             joint = found == 1
             raise TokenizerError(
-                f"tokenizer.from_model: {expand_path(options.from_model)} has "
+                f"tokenizer.from_model: {folder} has "
                 f"{'one joint tokenizer' if joint else 'two tokenizers'}, and tokenizer.joint is "
                 f"{str(not joint).lower()}. Set it to {str(joint).lower()}."
             )

@@ -21,6 +21,7 @@ from seq2seq.data.batching import BatchPlan
 from seq2seq.devices.replicas import report_lost_workers
 from seq2seq.errors import TrainingError
 from seq2seq.model_directory.directory import METADATA, load_model_config
+from seq2seq.model_directory.pretrained import refuse_pretrained
 from seq2seq.plurals import pluralize
 from seq2seq.training.alarms import AlarmMonitor, BaselineLosses
 from seq2seq.training.callbacks import check_callbacks
@@ -138,6 +139,7 @@ def train(
 
     Raises:
         ArgumentError: A callback is one of `RATE_CALLBACKS`.
+        ModelDirectoryError: The directory is that of a pretrained model.
         TrainingError: Another process trains into the directory, it holds a run of another recipe, there is nothing
             to train on, the largest batch does not fit into memory, the run diverged and rolling back did not help,
             another worker was lost, or a callback set the learning rate; or see `set_up_machine` and `check_workers`.
@@ -146,6 +148,7 @@ def train(
     check_callbacks(callbacks)
     machine = set_up_machine(config)
     replicas, directory = machine.replicas, Path(directory)
+    refuse_pretrained(directory)
     directory.mkdir(parents=True, exist_ok=True)
     with report_lost_workers(replicas), lock_run(directory) if replicas.is_chief else nullcontext():
         resumes = (directory / LAST).exists()

@@ -1,13 +1,13 @@
 """The learning curve of a run."""
 
 from collections.abc import Mapping, Sequence
-from os import PathLike
-from pathlib import Path
+from os import PathLike, fspath
 from typing import Any
 
 from seq2seq.errors import EvaluationError
 from seq2seq.extras import require_extra
 from seq2seq.model_directory.directory import CONFIG, read_history, read_metadata
+from seq2seq.model_directory.pretrained import find_model
 
 with require_extra("analysis", needed_by=__name__):
     from matplotlib.axes import Axes
@@ -45,9 +45,10 @@ def plot_history(run: Any) -> Figure:
 
 def _history(run: Any) -> Any:
     if isinstance(run, (str, PathLike)):
-        if not (Path(run) / CONFIG).exists():
-            read_metadata(Path(run))  # raises with what is missing
-        return read_history(Path(run))
+        folder = find_model(fspath(run))
+        if not (folder / CONFIG).exists():
+            read_metadata(folder)  # raises with what is missing
+        return read_history(folder)
     report = getattr(run, "report", run)  # of a translator
     return getattr(report, "history", report)
 

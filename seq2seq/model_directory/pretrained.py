@@ -1,0 +1,44 @@
+"""Pretrained models, which ship with the package and are used by their names, such as `phrasebook-en-de`."""
+
+import os
+from pathlib import Path
+from shlex import quote
+
+from seq2seq.errors import ModelDirectoryError
+
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
+
+
+def pretrained_names() -> list[str]:
+    """Names of the pretrained models."""
+    return sorted(file.parent.name for file in PRETRAINED.glob("*/metadata.json"))
+
+
+def find_model(path: str | Path) -> Path:
+    """The directory of a model: `path` itself, or that of the pretrained model with this name.
+
+    A local file or folder of the same name comes first.
+    """
+    if str(path) in pretrained_names() and not os.path.lexists(path):
+        return PRETRAINED / path
+    return Path(path)
+
+
+def short_name(folder: Path) -> str:
+    """What to type for the directory of a model; `find_model` reads it."""
+    name = folder.name
+    return name if folder == PRETRAINED / name and find_model(name) == folder else str(folder)
+
+
+def refuse_pretrained(folder: Path) -> None:
+    """Refuse to write into a pretrained model.
+
+    Raises:
+        ModelDirectoryError: `folder` is one, or inside one.
+    """
+    if PRETRAINED in folder.resolve().parents:
+        name = short_name(folder)
+        raise ModelDirectoryError(
+            f"{name}: a pretrained model, which is not changed. Copy it with `seq2seq export {quote(name)} my-model`, "
+            "and give my-model instead."
+        )
