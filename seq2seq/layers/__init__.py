@@ -1,8 +1,8 @@
-"""Cells, recurrence over time, attention, encoder, decoders and the loss: plain arguments, no config.
+"""Layers: cells, recurrences, attention, encoder, decoders and the loss, with plain arguments instead of recipes.
 
-Every layer has Keras's `get_config` and `from_config`. Cells, recurrences, embeddings and norms build from an input
-shape, as Keras's own layers do. Encoders, attentions and decoders are driven by a model, which builds them from widths
-and hands them lengths and states; they have no place in a functional graph of Keras.
+Every layer has Keras's `get_config` and `from_config`. Cells, recurrences, embeddings and norms are built from an input
+shape, as Keras's own layers are. Encoders, attentions and decoders belong to a model, which builds them from widths and
+passes them lengths and states; they are not made for Keras's functional models.
 """
 
 from seq2seq.layers.attention.base import Attention, AttentionMemory

@@ -1,4 +1,4 @@
-"""What every layer has: Keras's configuration, from its arguments, and initial weights determined by a seed."""
+"""Base class of all layers (configuration from constructor arguments), and seeded initializers."""
 
 import inspect
 import random
@@ -13,23 +13,23 @@ from seq2seq.arguments import check_arguments, door
 
 T = TypeVar("T")
 
-# What the parts of a layer share while it is made again from its configuration.
+# Objects that the parts of a layer share while it is rebuilt from its configuration.
 _made: ContextVar[dict[Any, Any] | None] = ContextVar("made", default=None)
 
-MAX_SEED = 10**9  # as Keras draws them: weights are those that Keras makes after `set_random_seed(seed)`
+MAX_SEED = 10**9  # as in Keras, so that weights equal those that Keras draws after `set_random_seed(seed)`
 
 
 class ConfigurableLayer(keras.layers.Layer):
-    """A layer that Keras can describe as plain values and make again.
+    """Base class of layers that Keras can serialize and rebuild.
 
-    A layer inherits from this class in place of `keras.layers.Layer` and writes neither `get_config` nor `from_config`:
+    A layer inherits from this class instead of `keras.layers.Layer` and writes neither `get_config` nor `from_config`:
     the arguments of its `__init__` are recorded and serialized. Arguments may be plain values, tuples, lists and
     dictionaries, layers, and objects of classes that have `get_config` and are registered with Keras under the package
     `seq2seq`; subclasses of this class are registered when they are defined. An `__init__` takes no `*args` and passes
     `**kwargs` (`name`, `dtype`, `trainable`) on to Keras.
 
-    The configuration is of a layer that is not built: the layer or model that holds it builds it, so that weights have
-    the paths of that place. A layer made again draws its initial weights anew; only a model's are the same.
+    The configuration describes an unbuilt layer. The layer or model that holds it builds it, so that the paths of its
+    weights begin with that owner. A rebuilt layer draws new initial weights; only a rebuilt model has the same ones.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -43,7 +43,7 @@ class ConfigurableLayer(keras.layers.Layer):
         bound.apply_defaults()
         _, *arguments = bound.arguments.items()
         named = dict(arguments)
-        # Past Keras's tracking, which goes by where `__init__` puts the layers among the arguments.
+        # Set without Keras's tracking: layers among the arguments are tracked where `__init__` assigns them.
         object.__setattr__(layer, "_arguments", named | named.pop("kwargs", {}))
         return layer
 
@@ -62,11 +62,11 @@ class ConfigurableLayer(keras.layers.Layer):
                 _made.reset(outermost)
 
     def get_build_config(self) -> None:
-        """Nothing: a layer is built by what holds it."""
+        """Return None: the layer or model that holds this layer builds it."""
 
 
 def one_for_all(kind: type[T], config: Mapping[str, Any]) -> T:
-    """An object by its configuration; the same one for all parts of a layer that is made again, as in the original."""
+    """Make an object from its configuration, or reuse the one that other parts of the layer being rebuilt share."""
     made = {} if (shared := _made.get()) is None else shared
     key = kind, *config.items()
     if key not in made:
@@ -76,14 +76,15 @@ def one_for_all(kind: type[T], config: Mapping[str, Any]) -> T:
 
 @keras.saving.register_keras_serializable(package="seq2seq")
 class Initializers:
-    """Initializers of weights, each with a seed of its own.
+    """Weight initializers, each with a seed of its own.
 
-    The seeds are drawn one after the other, so equal layers that are made and built in equal order get equal weights.
-    An initializer is for one weight: called again, it gives the same values.
+    Seeds are drawn one after the other, so equal layers that are made and built in the same order get equal weights.
+    An initializer serves one weight: called again, it returns the same values.
 
     Args:
-        seed: Seed of the seeds, at least 0. Without it they come from Python's global generator, as those of Keras's
-            own layers do: `keras.utils.set_random_seed` fixes them, and making a layer changes its state.
+        seed: Seed from which the seeds of the initializers are drawn, at least 0. None: they come from Python's global
+            generator, as those of Keras's own layers do. `keras.utils.set_random_seed` then determines them, and making
+            a layer advances the generator.
     """
 
     @check_arguments()
@@ -99,7 +100,7 @@ class Initializers:
         return one_for_all(cls, config)
 
     def glorot_uniform(self) -> keras.initializers.Initializer:
-        """Uniform, by the widths on both sides (Glorot and Bengio 2010)."""
+        """Uniform, with limits from the input and output widths (Glorot and Bengio 2010)."""
         return keras.initializers.GlorotUniform(self._seed())
 
     def orthogonal(self) -> keras.initializers.Initializer:

@@ -1,4 +1,4 @@
-"""From what the encoder leaves to what the decoder starts from."""
+"""Bridge from the encoder to the initial decoder state."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -12,30 +12,35 @@ BridgeKind = Literal["dense", "copy", "mean", "max", "zero"]
 
 
 class Bridge(ConfigurableLayer):
-    """The decoder's first state, and one vector that sums up the source.
+    """Initial decoder state, and one vector that summarizes the source.
 
-    dense      tanh(W [last hidden states of all encoder layers] + b), one W and b a state
-    copy       the encoder's last states as they are, layer by layer
-    mean, max  tanh(W m + b) of the mean or maximum m of the top layer's states over the sentence
-    zero       zeros, where there is no source; the vector is the memory's first row, of any width
+        dense      tanh(W [last hidden states of all encoder layers] + b), with a W and a b for each state
+        copy       the encoder's last states, layer by layer
+        mean, max  tanh(W m + b), where m is the mean or maximum of the top layer's states over the sentence
+        zero       zeros, for a decoder without a source; the vector is then the first state of the memory
 
     Args:
-        kind: Which of them.
-        sizes: Of each decoder layer, the widths of the states that its cell learns to start from.
-        context_size: Width of the vector, if one is wanted at every step: of `dense` a tanh layer of its own
-            makes it, and the first state comes from it; otherwise the vector is what W multiplies, and for `copy`
-            the top layer's last hidden state.
+        kind: One of these four.
+        sizes: For each decoder layer, the widths of the cell states to make.
+        context_size: Width C of the vector if the decoder reads it at every step, else None. With `dense`, a tanh layer
+            of this width then makes the vector, and the initial states are made from it. In all other cases the
+            vector is what W multiplies (with `copy`, the top layer's last hidden state), and its width follows from
+            the encoder.
         initializers: Source of the initial weights.
 
     Shapes: B batch, S source length, M memory width, U units.
         final_states  a list over encoder layers of the cell's last states, each (B, U)
         states        (B, S, M)  the top layer's states
-        mask          (B, S)     bool
-        first         a list over decoder layers of lists of (B, U)
-        context_layer        (B, C)
+        mask          (B, S)     bool, True on real tokens
+        initial       a list over decoder layers of lists of (B, U)
+        vector        (B, C)
 
-    Source: Cho et al. (2014), appendix A.1.1 (dense); Sutskever, Vinyals and Le (2014), section 2 (copy);
-    Sennrich et al. (2017), section 3.1 (mean).
+    Raises:
+        ValueError: `kind` is unknown.
+
+    Source:
+        Cho et al. (2014), appendix A.1.1 (dense); Sutskever, Vinyals and Le (2014), section 2 (copy); Sennrich et al.
+        (2017), section 3.1 (mean).
     """
 
     def __init__(
@@ -62,7 +67,7 @@ class Bridge(ConfigurableLayer):
         ]
 
     def build(self, memory_size: int, final_size: int) -> None:
-        """Widths of the memory and of all last hidden states together."""
+        """Make all weights, for a memory of width `memory_size` and last hidden states of `final_size` in total."""
         size = final_size if self.kind == "dense" else memory_size
         if self.context_layer is not None:
             self.context_layer.build((None, size))

@@ -1,4 +1,4 @@
-"""The conditional decoder: two cells with the attention between them make the bottom layer."""
+"""Conditional decoder (cGRU): a bottom layer of two cells with the attention between them."""
 
 from typing import Any
 
@@ -12,17 +12,24 @@ from seq2seq.layers.stack import RecurrentStack, States, concat_nonempty
 
 
 class ConditionalDecoder(Decoder):
-    """A decoder whose state has seen the context before it predicts.
+    """Conditional decoder: its state reads the context of the same step before the prediction.
 
-    s'_t = first(y_{t-1}, s_{t-1});  c_t = attend(s'_t);  s_t = second(c_t, s'_t); each layer above reads
-    [below_t; c_t];  readout_t = tanh(W [top_t; c_t; y_{t-1}]).
+        s'_t      = first(y_{t-1}, s_{t-1})
+        c_t       = attend(s'_t)
+        s_t       = second(c_t, s'_t)
+        readout_t = tanh(W [top_t; c_t; y_{t-1}])
 
-    There is an attention. The stack's bottom layer has one cell, the first; the second has the stack's
-    `transition_depth`. In training the loop over time holds the two cells and the attention. The first cell's input
-    product, the layers above, the readout and the gradients of all matrices are outside of it.
+    Each layer above the bottom one reads [below_t; c_t]. Attention is required. `first` is the only cell of the stack's
+    bottom layer; `second` has the stack's `transition_depth`. In training, the loop over time runs the two cells and
+    the attention. The input product of the first cell, the layers above, the readout and the gradients of all matrices
+    are computed outside it.
 
-    Source: Sennrich et al. (2017), section 3.2 (the cGRU of Nematus); Miceli Barone et al. (2017), section 2.2,
-    for more cells after the attention. Departure: the reset gate acts after the product, see `GRUCell`.
+    Source:
+        Sennrich et al. (2017), section 3.2 (the cGRU of Nematus); Miceli Barone et al. (2017), section 2.2, for more
+        cells after the attention.
+
+    Departure:
+        The reset gate acts after the product, see `GRUCell`.
     """
 
     bottom_transition_depth = 1
@@ -45,7 +52,7 @@ class ConditionalDecoder(Decoder):
         (mask,) = self.stack.recurrent_dropout_masks(0, embedded, training)
         mask = None if mask is None else mask[:, None]
         cells = len(state.cells[0])
-        # Keras has cast it, as it does with all that is given to a layer's call.
+        # Keras has cast it to the compute dtype, like every argument of a layer's call.
         coverage = [tf.cast(state.coverage, tf.float32)] if attention.uses_coverage else []
 
         def step(x: Any, states: Any, constants: Any) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
@@ -54,7 +61,7 @@ class ConditionalDecoder(Decoder):
             output, new, context, weights, seen = self._bottom(x[0], states[:cells], source, seen, mask, *x[1:])
             return [output, context, weights], [*new, *([seen] if coverage else [])]
 
-        # Time goes to the front; a step then has one query a sentence.
+        # Time-major; each step then has one query per sentence.
         projected = tf.transpose(first.project(embedded), [1, 0, 2])[:, :, None]
         (outputs, contexts, weights), _ = recurrent_scan(
             step,
@@ -86,7 +93,7 @@ class ConditionalDecoder(Decoder):
         mask: tf.Tensor | None = None,
         dropout_mask: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, States, tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Output, new states, context, weights and coverage for (B, K, ·) or, in training, (B, 1, ·)."""
+        """Output, new states, context, attention weights and coverage for (B, K, ·); K is 1 in training."""
         output, between = self.stack.cells[0].step(projected, states, mask)
         query, _ = split_output(output, self.stack.units)
         context, weights, coverage = self.attend(query, memory, coverage, dropout_mask)

@@ -1,4 +1,4 @@
-"""GRU and LSTM by cuDNN: their weights in its order, and one call for both directions of a layer."""
+"""GRU and LSTM by cuDNN: weights in its layout, and one call for both directions of a layer."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
@@ -9,11 +9,12 @@ from seq2seq.layers.custom_gradient import custom_gradient
 
 
 class CuDNNWeights(NamedTuple):
-    """The weights of a GRU or LSTM cell in Keras's layout, G gates (`GRUCell`: z, r, n; `LSTMCell`: i, f, g, o).
+    """Weights of a GRU or LSTM cell in Keras's layout, with G gates (`GRUCell`: z, r, n; `LSTMCell`: i, f, g, o).
 
-    kernel            (I, GU)
-    recurrent_kernel  (U, GU)
-    bias              (2, GU) of a GRU, for inputs and state; (GU,) of an LSTM
+    Attributes:
+        kernel: (I, G * U).
+        recurrent_kernel: (U, G * U).
+        bias: (2, G * U) for a GRU, for inputs and state; (G * U,) for an LSTM.
     """
 
     kernel: tf.Tensor
@@ -28,30 +29,30 @@ def run_cudnn(
     weights: Sequence[CuDNNWeights],
     initial: Sequence[Sequence[tf.Tensor]],
 ) -> tuple[tf.Tensor, list[list[tf.Tensor]]]:
-    """Run a GRU or an LSTM over whole sequences, forwards or, in the same call, both ways.
+    """Run a GRU or an LSTM over whole sequences, forwards or in both directions with one call.
 
-    Never in bfloat16: TensorFlow's kernel for it computes in float32 and, going back, hands cuDNN a reserve space that
-    nobody has written, so that the gradients are those of whatever was in memory
-    (docs/keras-and-tensorflow-pitfalls.md). It is cast to float32 here instead.
+    bfloat16 is cast to float32: TensorFlow's cuDNN kernel for bfloat16 computes in float32 too, but in the backward
+    pass it gives cuDNN a reserve space that was never written, so that the gradients depend on whatever was in memory
+    (docs/keras-and-tensorflow-pitfalls.md).
 
     Args:
-        mode: Which of the two.
+        mode: `gru` or `lstm`.
         inputs: (B, T, I) compute dtype, right-padded.
         lengths: (B,) int32, 1 to T.
-        weights: Of each direction D: forwards, or forwards and backwards. The backward one reads each row from its
-            last token to its first.
-        initial: Of each direction its states, h or h and c, each (B, U).
+        weights: One entry for each of D directions: forward, or forward and backward. The backward direction reads
+            each row from its last token to its first.
+        initial: For each direction its initial states, h or h and c, each (B, U).
 
     Returns:
-        Outputs (B, T, D U), a direction after the other, zero at padded positions, and of each direction the states
-        after the last token it reads, each (B, U); all in the dtype of the inputs.
+        Outputs (B, T, D * U), the directions side by side, zero at padded positions; and for each direction the states
+        after the last token that it reads, each (B, U). All have the dtype of the inputs.
     """
     dtype = inputs.dtype
     wide = tf.float32 if dtype == tf.bfloat16 else dtype
     parameters = tf.cast(_packed(mode, weights), wide)
     x, *states = (tf.cast(value, wide) for value in (inputs, *map(tf.stack, zip(*initial, strict=True))))
-    # TensorFlow's kernel hands states to cuDNN as they lie in memory, which is (D, B, U): only for one direction is
-    # that the (B, D, U) that batch-major tensors are to have.
+    # TensorFlow's kernel passes states to cuDNN as they lie in memory, which cuDNN reads as (D, B, U). Batch-major
+    # tensors have to be (B, D, U), which lies the same way only for one direction.
     both = len(weights) > 1
     if both:
         x = tf.transpose(x, [1, 0, 2])
@@ -75,19 +76,20 @@ def run_cudnn(
 
 
 def _packed(mode: str, weights: Sequence[CuDNNWeights]) -> tf.Tensor:
-    """All weights in one vector, as cuDNN wants it.
+    """All weights as one vector in cuDNN's layout.
 
-    First the matrices of each direction, for the inputs and for the state, then its biases, in the same order. In each
-    of them gate follows upon gate (a GRU's are r, z, n), and a matrix lies transposed, (U, I) per gate.
+    First come the matrices of each direction, for the inputs and for the state, then the biases in the same order. In
+    each of them gate follows gate (r, z, n in a GRU), and a matrix is transposed, (U, I) per gate.
 
-    Source: NVIDIA's documentation of cudnnGetRNNWeightParams for gates and pseudo-layers; jax.experimental.rnn, which
-    found out by trial that the biases of all directions follow upon all matrices.
+    Source:
+        NVIDIA's documentation of cudnnGetRNNWeightParams for gates and pseudo-layers; jax.experimental.rnn, which found
+        by experiment that the biases of all directions follow all matrices.
     """
     parts: list[tf.Tensor] = []
     for one in weights:
         parts += [one.kernel, one.recurrent_kernel]
     for one in weights:
-        # cuDNN adds two biases, Keras's LSTM has one.
+        # cuDNN adds two biases; Keras's LSTM has one.
         parts += tf.unstack(one.bias) if mode == "gru" else [tf.zeros_like(one.bias), one.bias]
     rows = [part.shape[0] if len(part.shape) == 2 else 1 for part in parts]
 
@@ -101,7 +103,7 @@ def _packed(mode: str, weights: Sequence[CuDNNWeights]) -> tf.Tensor:
         width = pieces[0].shape[-1]
 
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
-            # Back the same way, in as few operations: TensorFlow's own would slice out each piece.
+            # The reverse, in as few operations; TensorFlow's own gradient would slice out each piece.
             flat = tf.split(upstream, [width * row for row in rows])
             joined = tf.transpose(tf.concat([tf.reshape(part, [width, -1]) for part in flat], axis=1))
             joined = _swapped(joined, axis=1) if mode == "gru" else joined
@@ -113,6 +115,6 @@ def _packed(mode: str, weights: Sequence[CuDNNWeights]) -> tf.Tensor:
 
 
 def _swapped(matrix: tf.Tensor, axis: int) -> tf.Tensor:
-    """A GRU's gates z, r, n in cuDNN's order r, z, n, and back."""
+    """Reorder a GRU's gates from z, r, n to cuDNN's r, z, n, or back."""
     z, r, n = tf.split(matrix, 3, axis=axis)
     return tf.concat([r, z, n], axis=axis)

@@ -1,4 +1,4 @@
-"""Functions with a gradient of their own, and graphs that need no gradients."""
+"""Functions with custom gradients, and a scope for graphs that need no gradients."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,8 +15,8 @@ _forward_only: ContextVar[bool] = ContextVar("forward_only", default=False)
 def forward_only() -> Iterator[None]:
     """Scope in which graphs are traced without the gradients of `custom_gradient`.
 
-    TensorFlow registers the gradient of each such function that is traced, and never forgets it; it holds the whole
-    graph. So a graph that is never run backwards is traced in this scope, or its memory is never freed.
+    TensorFlow registers the gradient of each such function that is traced and never releases it, nor the graph that it
+    refers to. Trace a graph that is never differentiated in this scope; otherwise its memory is never freed.
     """
     before = _forward_only.set(True)
     try:
@@ -26,7 +26,7 @@ def forward_only() -> Iterator[None]:
 
 
 def custom_gradient(function: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callable[..., Any]:
-    """`tf.custom_gradient`, and outside of its gradient the same function; see `forward_only`.
+    """Decorate a function as `tf.custom_gradient` does; within `forward_only` it is called without its gradient.
 
     Args:
         function: Returns its result, and a function from the result's gradients to those of the arguments.

@@ -1,4 +1,4 @@
-"""What all decoders have in common (their state, their parts and how they start), and the default one."""
+"""Base class of decoders, their state, and the default decoder."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -14,11 +14,12 @@ from seq2seq.layers.stack import RecurrentStack, States, concat_nonempty
 
 
 class DecoderState(NamedTuple):
-    """What a decoder carries from step to step, for K hypotheses a sentence; of width 0 where it has no such part.
+    """Decoder state for K hypotheses per sentence; parts that a decoder does not use have width 0.
 
-    cells     of each layer, the cell's states (B, K, U)
-    feed      (B, K, R)  compute dtype, the readout of the step before, for input feeding
-    coverage  (B, K, S)  float32, the sum of attention weights so far, for attention that sees it
+    Attributes:
+        cells: For each layer, the cell's states, each (B, K, U) compute dtype.
+        feed: (B, K, R) compute dtype, the readout of the previous step, for input feeding.
+        coverage: (B, K, S) float32, the sum of the attention weights so far, for attention with coverage.
     """
 
     cells: tuple[States, ...]
@@ -30,24 +31,24 @@ Stepped = tuple[tf.Tensor, DecoderState, tf.Tensor]  # readouts, next state, att
 
 
 class Decoder(ConfigurableLayer):
-    """A recurrent network over the embedded target, one readout a token.
+    """Recurrent network over the embedded target, with one readout per token.
+
+    `call` returns readouts and attention weights for whole targets (teacher forcing), `step` for one token of each
+    hypothesis. A model builds, starts and calls the decoder.
 
     Args:
-        stack: The recurrent layers.
-        attention: Compares the stack's outputs with the memory; None for no attention.
-        bridge: Makes the first state.
-        readout: Makes what the output layer reads.
-        attention_dropout: Applied to attention weights.
+        stack: Recurrent layers.
+        attention: Attention of the stack's outputs to the memory; None: no attention.
+        bridge: Bridge that makes the initial state.
+        readout: Layer that makes the inputs of the output layer.
+        attention_dropout: Dropout on the attention weights.
 
     Shapes: B batch, T target length, K hypotheses, E embedding width, S source length, M memory width.
-        embedded  (B, T, E) or, a step, (B, K, E)  compute dtype
-        lengths   (B,)                             int32, 1 to T
-        readout   (B, T, R) or (B, K, R)           compute dtype
-        weights   (B, T, S) or (B, K, S)           float32; (B, ·, 0) without attention
+        embedded  (B, T, E), in a step (B, K, E)  compute dtype
+        lengths   (B,)                            int32, 1 to T
+        readout   (B, T, R), in a step (B, K, R)  compute dtype
+        weights   (B, T, S), in a step (B, K, S)  float32; S is 0 without attention
         state     `DecoderState`
-
-    `call` gives readouts and weights for whole targets (teacher forcing), `step` for one token of each hypothesis. A
-    model builds, starts and calls a decoder.
     """
 
     # Cells in the bottom layer before the attention; None: as many as in the other layers.
@@ -72,7 +73,7 @@ class Decoder(ConfigurableLayer):
         Args:
             embedding_size: E.
             memory_size: M.
-            final_size: Width of the encoder's last hidden states of all layers together.
+            final_size: Total width of the last hidden states of all encoder layers.
         """
         if self.attention is not None:
             self.attention.build(self.stack.units, memory_size)
@@ -82,17 +83,17 @@ class Decoder(ConfigurableLayer):
         self.built = True
 
     def build_layers(self, embedding_size: int, memory_size: int) -> None:
-        """Make the weights of recurrences and readout."""
+        """Make the weights of the recurrences and the readout."""
         raise NotImplementedError
 
     def start(
         self, states: tf.Tensor, mask: tf.Tensor, final_states: Sequence[Sequence[tf.Tensor]]
     ) -> tuple[AttentionMemory, DecoderState]:
-        """What the encoder leaves (see `Bridge`), as attention reads it, and the state before the first token."""
+        """The attention memory and the initial state, from the results of the encoder (see `Bridge`)."""
         learnt, vector = self.bridge(final_states, states, mask)
         nothing = vector[:, None, :0]
         if self.attention is None:
-            # Without attention the memory is one vector, or nothing.
+            # Without attention, the memory is one vector or empty.
             memory = AttentionMemory(nothing if self.bridge.context_size is None else vector[:, None], nothing, mask)
         else:
             memory = self.attention.project_memory(states, mask)
@@ -101,24 +102,24 @@ class Decoder(ConfigurableLayer):
         return memory, DecoderState(self.stack.initial_states(learnt), nothing, coverage)
 
     def step(self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory) -> Stepped:
-        """Readouts, next state and weights for one token of each of K hypotheses a sentence."""
+        """Readouts, next state and attention weights for one token of each of K hypotheses per sentence."""
         with WeightOverrides(self.variables, cast_weights(self.variables, self.compute_dtype)):
             return self.step_layers(embedded, state, memory)
 
     def step_layers(self, embedded: tf.Tensor, state: DecoderState, memory: AttentionMemory) -> Stepped:
-        """`step`, with weights that are cast already."""
+        """Run `step` with weights that are already cast."""
         raise NotImplementedError
 
     def attend(
         self, query: tf.Tensor, memory: AttentionMemory, coverage: tf.Tensor, dropout_mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Context, weights, and the coverage after them, for one query a hypothesis, (B, K, U)."""
+        """Contexts, attention weights and updated coverage for one query per hypothesis, (B, K, U)."""
         assert self.attention is not None
         context, weights = self.attention.attend(query, memory, coverage, dropout_mask)
         return context, weights, coverage + weights if self.attention.uses_coverage else coverage
 
     def attention_dropout_mask(self, embedded: tf.Tensor, memory: AttentionMemory, training: bool) -> tf.Tensor | None:
-        """The dropout of the weights of whole targets (B, T, ·)."""
+        """Dropout mask of the attention weights of whole targets (B, T, ·)."""
         assert self.attention is not None
         return self.attention_dropout.mask(
             self.attention.dropout_mask_shape(embedded, memory), embedded.dtype, training
@@ -126,18 +127,24 @@ class Decoder(ConfigurableLayer):
 
 
 class LuongDecoder(Decoder):
-    """A stack of recurrent layers over the embedded target, attending after the bottom one.
+    """Recurrent layers over the embedded target, with attention after the bottom layer.
 
-    h_t = bottom(y_{t-1}, h_{t-1});  c_t = attend(h_t);  each layer above reads [below_t; c_t];
-    readout_t = tanh(W [top_t; c_t]). No step needs the attention of the step before (there is no input
-    feeding), so training runs each recurrence over the whole target at once.
+        h_t       = bottom(y_{t-1}, h_{t-1})
+        c_t       = attend(h_t)
+        readout_t = tanh(W [top_t; c_t])
 
-    Without attention the source comes in by the first state alone (no layer and no readout reads a c_t), or, where
-    the bridge has a vector for every step, c_t is that vector and every layer reads it, the bottom one too.
+    Each layer above the bottom one reads [below_t; c_t]. No step needs the attention of the previous step (there is no
+    input feeding), so training runs each recurrence over the whole target at once.
 
-    Source: Luong, Pham and Manning (2015), section 3 (global attention); stack of Wu et al. (2016), section 3;
-    without attention Sutskever, Vinyals and Le (2014) and Cho et al. (2014).
-    Departure from Wu et al.: the context is that of the same step, and the bottom layer does not read it.
+    Without attention, the source enters only through the initial state, and no layer or readout reads a c_t. If the
+    bridge has a vector for every step, c_t is that vector, and every layer reads it, including the bottom one.
+
+    Source:
+        Luong, Pham and Manning (2015), section 3 (global attention); Wu et al. (2016), section 3 (stack); without
+        attention, Sutskever, Vinyals and Le (2014) and Cho et al. (2014).
+
+    Departure:
+        Unlike Wu et al., the context is that of the same step, and the bottom layer does not read it.
     """
 
     def build_layers(self, embedding_size: int, memory_size: int) -> None:
@@ -173,14 +180,14 @@ class LuongDecoder(Decoder):
         return readout, DecoderState((bottom, *above), state.feed, coverage), weights
 
     def _beside(self, embedded: tf.Tensor, memory: AttentionMemory) -> tf.Tensor:
-        """What the bottom layer reads beside the embeddings, (B, N, ·): the vector of every step, or nothing."""
+        """Inputs of the bottom layer besides the embeddings, (B, N, ·): the bridge's vector at every step, or none."""
         if self.bridge.context_size is None:
             return embedded[..., :0]
         return tf.broadcast_to(memory.states, [*tf.unstack(tf.shape(embedded)[:2]), memory.states.shape[-1]])
 
 
 def unstack_mask(mask: tf.Tensor | None) -> list[tf.Tensor]:
-    """A dropout mask (B, ..., T, ·) as a list of what a loop reads, (T, B, ..., 1, ·); without one, an empty list."""
+    """A dropout mask (B, ..., T, ·) as a list of inputs of a scan, (T, B, ..., 1, ·); empty without a mask."""
     if mask is None:
         return []
     axes = list(range(len(mask.shape)))
@@ -188,11 +195,11 @@ def unstack_mask(mask: tf.Tensor | None) -> list[tf.Tensor]:
 
 
 def nonempty_tensors(state: Any) -> list[tf.Tensor]:
-    """The tensors of a state, or of any nest, that are not of width 0."""
+    """The tensors of a state, or of any nest, whose width is not 0."""
     return [value for value in tf.nest.flatten(state) if value.shape[-1] != 0]
 
 
 def replace_nonempty(state: Any, values: Sequence[tf.Tensor]) -> Any:
-    """A state with other values in place of those that `nonempty_tensors` gives."""
+    """Replace the tensors of a state that `nonempty_tensors` returns."""
     rest = iter(values)
     return tf.nest.map_structure(lambda value: value if value.shape[-1] == 0 else next(rest), state)

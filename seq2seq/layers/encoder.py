@@ -1,4 +1,4 @@
-"""The recurrent encoder."""
+"""Recurrent encoder."""
 
 from typing import Any, Literal
 
@@ -10,12 +10,12 @@ from seq2seq.layers.stack import RecurrentLayers, concat_nonempty
 
 
 class Encoder(RecurrentLayers):
-    """A stack of recurrent layers over the embedded source.
+    """Recurrent layers over the embedded source.
 
     Args:
-        bidirectional: True: the bottom layer reads both ways; `all`: every layer does; `alternating`: two stacks
-            of half the width that start in opposite directions, turn round at every layer, and meet at the top;
-            False: all layers read forwards.
+        bidirectional: True: the bottom layer reads in both directions. `all`: every layer does. `alternating`: two
+            stacks of half the width start in opposite directions, change direction at every layer, and are concatenated
+            at the top. False: all layers read forwards.
         kwargs: See `RecurrentLayers`.
 
     Shapes: B batch, S source length, E embedding width, L layers.
@@ -24,8 +24,9 @@ class Encoder(RecurrentLayers):
         states    (B, S, units)  compute dtype
         last      a list over layers of the last states, each (B, units)
 
-    Source: Bahdanau, Cho and Bengio (2015), section 3.2; Wu et al. (2016), section 3; Zhou et al. (2016) and
-    Miceli Barone et al. (2017) for alternating and BiDeep stacks.
+    Source:
+        Bahdanau, Cho and Bengio (2015), section 3.2; Wu et al. (2016), section 3; Zhou et al. (2016) and Miceli Barone
+        et al. (2017) for alternating and BiDeep stacks.
     """
 
     side, numbered = "encoder", True
@@ -45,9 +46,9 @@ class Encoder(RecurrentLayers):
         self, embedded: tf.Tensor, lengths: tf.Tensor, training: bool = False
     ) -> tuple[tf.Tensor, list[list[tf.Tensor]]]:
         x, last = embedded, []
-        passed = [embedded[..., :0]]  # what the layer above reads besides, see `Cell`, of each direction
+        passed = [embedded[..., :0]]  # per direction, what the layer above reads besides the output, see `Cell`
         for layer, recurrences in enumerate(self.recurrences):
-            # What is below: of alternating stacks each one's own, otherwise the whole.
+            # Output of the layer below: in alternating stacks that of the same stack, otherwise the whole.
             below = tf.split(x, 2, axis=-1) if self.alternating and layer else [x] * len(recurrences)
             passed = passed if len(passed) == len(recurrences) else [concat_nonempty(passed)] * len(recurrences)
             masks = self.recurrent_dropout_masks(layer, x, training)
@@ -63,7 +64,7 @@ class Encoder(RecurrentLayers):
             outputs = hidden if self.alternating else [concat_nonempty(hidden)]
             pairs = zip(self.connections[layer], outputs, below[: len(outputs)], strict=True)
             x = concat_nonempty([connection(output, inputs) for connection, output, inputs in pairs])
-            # One draw for both stacks of an alternating encoder, so that they share no mask.
+            # One draw over both stacks of an alternating encoder, so that each has a mask of its own.
             x = self.dropouts[layer](x, training=training)
             last.append([concat_nonempty(states) for states in zip(*(states for _, states in results), strict=True)])
         return x, last

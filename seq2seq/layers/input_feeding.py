@@ -1,4 +1,4 @@
-"""The input-feeding decoder: the readout of a step is an input of the next one."""
+"""Input-feeding decoder: each step reads the readout of the previous one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,21 +12,26 @@ from seq2seq.layers.stack import concat_nonempty
 
 
 class InputFeedingDecoder(Decoder):
-    """A stack of recurrent layers that is told what the last step attended to.
+    """Recurrent layers that read the readout, and so the context, of the previous step.
 
-    The bottom layer reads [y_{t-1}; readout_{t-1}], each layer above the one below it; c_t = attend(top_t);
-    readout_t = tanh(W [top_t; c_t]), and readout_0 is zero. A cell with layer normalisation normalises
+        bottom_t  = bottom([y_{t-1}; readout_{t-1}], bottom_{t-1})
+        c_t       = attend(top_t)
+        readout_t = tanh(W [top_t; c_t]),  readout_0 = 0
+
+    Each layer above the bottom one reads the layer below. A cell with layer normalisation normalises
     W [y_{t-1}; readout_{t-1}] as a whole.
 
-    There is an attention. In training the loop over time holds all layers, the attention and the readout. The
-    embeddings' product with the bottom kernel, the output layer and the gradients of all matrices are outside of it.
+    Attention is required. In training, the loop over time runs all layers, the attention and the readout. The product
+    of the embeddings with the bottom kernel, the output layer and the gradients of all matrices are computed outside
+    it.
 
-    Source: Luong, Pham and Manning (2015), section 3.3.
+    Source:
+        Luong, Pham and Manning (2015), section 3.3.
     """
 
     def build_layers(self, embedding_size: int, memory_size: int) -> None:
         self.stack.build_layers(embedding_size, self.stack.units)
-        # The part of the bottom kernel that the readout meets; the other part waits for nothing in the loop.
+        # The part of the bottom kernel that multiplies the readout; the other part is applied before the loop.
         columns = self.stack.cells[0].kernel.shape[-1]
         first = self.stack.initializers.glorot_uniform()
         self.feed_kernel = self.add_weight(name="feed_kernel", shape=(self.readout.units, columns), initializer=first)
@@ -42,7 +47,7 @@ class InputFeedingDecoder(Decoder):
         self, embedded: tf.Tensor, lengths: tf.Tensor, state: DecoderState, memory: AttentionMemory, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
         fixed, timed = self._masks(embedded, memory, training)
-        # Keras has cast it, as it does with all that is given to a layer's call.
+        # Keras has cast it to the compute dtype, like every argument of a layer's call.
         state = state._replace(coverage=tf.cast(state.coverage, tf.float32))
 
         def step(x: Any, states: Any, constants: Any) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
@@ -68,7 +73,7 @@ class InputFeedingDecoder(Decoder):
     def _step(
         self, products: tf.Tensor, state: DecoderState, memory: AttentionMemory, masks: dict[str, tf.Tensor]
     ) -> Stepped:
-        """Readout, next state and weights for the embeddings' products (B, K, ·) or, in training, (B, 1, ·)."""
+        """Readout, next state and attention weights, given the embeddings' products (B, K, ·); K is 1 in training."""
         new = []
         x = passed = products
         for i, cell in enumerate(self.stack.cells):
@@ -86,7 +91,7 @@ class InputFeedingDecoder(Decoder):
     def _masks(
         self, embedded: tf.Tensor, memory: AttentionMemory, training: bool
     ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-        """The dropout masks of a target by what they are for: (B, 1, U), and of each step (T, B, ..., 1, ·)."""
+        """Dropout masks of a target by name: those of all steps, (B, 1, U), and those per step, (T, B, ..., 1, ·)."""
         rows, steps = tf.unstack(tf.shape(embedded)[:2])
         drawn = {"attention": self.attention_dropout_mask(embedded, memory, training)}
         outputs = {"readout": (self.readout.dropout, self.readout.units)}
@@ -94,7 +99,7 @@ class InputFeedingDecoder(Decoder):
         for name, (dropout, size) in outputs.items():
             shape = [rows, steps, size]
             mask = dropout.mask(shape, embedded.dtype, training)
-            # A variational mask stands for every step.
+            # A variational mask is the same at every step.
             drawn[name] = None if mask is None else tf.broadcast_to(mask, shape)
         masks = [
             mask

@@ -1,4 +1,4 @@
-"""The output layer and the training loss as one function with its own gradient, at real positions only."""
+"""Output layer and training loss, fused into one function with a custom gradient."""
 
 from collections.abc import Callable
 
@@ -10,25 +10,27 @@ from seq2seq.layers.custom_gradient import custom_gradient
 def output_cross_entropy(
     vectors: tf.Tensor, table: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor, smoothing: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cross-entropy of softmax(vectors table^T + bias) with a smoothed label.
+    """Cross-entropy of softmax(vectors table^T + bias) with label smoothing.
 
-    The label's distribution has 1 - smoothing on the label and smoothing / V on every token. Of all (N, V) tensors the
-    probabilities alone are kept, and the gradient passes over them in two products and a sum. The label's share is
-    subtracted before they are rounded to 16 bits: near 1 a bfloat16 step is 0.004, more than is left of the gradient
-    where the model is sure. What smoothing takes goes straight to `vectors` and `table`.
+    The target distribution has 1 - smoothing on the label, plus smoothing / V on every token. The probabilities are the
+    only (N, V) tensor that is kept; the gradient reads them in two products and a sum. The label's share is subtracted
+    before they are rounded to 16 bits: near 1, the spacing of bfloat16 is 0.004, more than what remains of the gradient
+    where the model is confident. The gradient of the smoothing term is added directly to those of `vectors`, `table`
+    and `bias`.
 
     Args:
         vectors: (N, E) compute dtype.
         table: (V, E) float32; multiplied in the dtype of `vectors`.
         bias: (V,) float32.
         labels: (N,) int32.
-        smoothing: 0 to below 1.
+        smoothing: Label smoothing, from 0 to below 1.
 
     Returns:
         The smoothed loss (N,), which carries the gradient, and the plain negative log-likelihood (N,), which
         does not; both float32, in nats.
 
-    Source: Szegedy et al. (2016), section 7.
+    Source:
+        Szegedy et al. (2016), section 7.
     """
     positions = tf.stack([tf.range(tf.shape(labels)[0]), labels], axis=1)
 
@@ -37,11 +39,11 @@ def output_cross_entropy(
         mean = tf.reduce_mean(w, axis=0)
         logits = tf.nn.bias_add(tf.cast(tf.matmul(h, tf.cast(w, h.dtype), transpose_b=True), tf.float32), b)
         probs = tf.nn.softmax(logits)
-        # log Z by the likeliest token, whose probability does not underflow.
+        # log Z from the likeliest token, whose probability does not underflow.
         normalizer = tf.reduce_max(logits, axis=1) - tf.math.log(tf.reduce_max(probs, axis=1))
         by_label = tf.gather_nd(logits, positions)
         nll = normalizer - by_label
-        # Of all tokens alike: log Z - mean of logits = nll + logit of the label - mean of logits.
+        # The mean of -log p over all tokens is log Z - mean logit = nll + logit of the label - mean logit.
         spread = by_label - tf.reduce_sum(tf.cast(h, tf.float32) * mean, axis=1) - tf.reduce_mean(b)
 
         def gradient(d_loss: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -1,4 +1,4 @@
-"""Layers that treat each position by itself: dropout, embedding, normalisation, connection and readout."""
+"""Position-wise layers: dropout, embedding, normalisation, residual connection and readout."""
 
 import zlib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from seq2seq.layers.base import UNSEEDED, ConfigurableLayer, Initializers, one_f
 from seq2seq.layers.recurrent_scan import deferred_matmul
 
 # Keras's `layer_normalization` takes as long, but multiplies in another order and rounds to 16 bits after the scale:
-# about half of its results have other last digits, and a training would end elsewhere.
+# about half of its results differ in their last digits, so training would end with other weights.
 EPSILON = 1e-5
 
 
@@ -21,10 +21,10 @@ EPSILON = 1e-5
 class RandomStream:
     """Seeds for stateless random operations.
 
-    `step` counts training steps; it is the only state, so saving it is enough to go on exactly.
+    `step` counts training steps; it is the only state, so saving it is enough to resume exactly.
 
     Args:
-        seed: The experiment's seed.
+        seed: Seed of the experiment.
     """
 
     @check_arguments()
@@ -40,7 +40,7 @@ class RandomStream:
         return one_for_all(cls, config)
 
     def seed_for(self, purpose: str) -> tf.Tensor:
-        """The seed of one purpose in the current step and on this replica, int32 of shape (2,)."""
+        """Seed for one purpose, at the current step and on this replica, (2,) int32."""
         replica = replica_id()
         name = zlib.crc32((f"{purpose}/{replica}" if replica else purpose).encode())
         return tf.stack([tf.constant(self.seed ^ (name >> 1), tf.int32), self.step.value()])
@@ -50,13 +50,14 @@ class Dropout(ConfigurableLayer):
     """Zero a share of the inputs and scale up the rest, in training only.
 
     Args:
-        rate: Share that is zeroed, 0 to below 1.
-        stream: Where the seeds come from.
-        purpose: Tells this draw from the others of the same step; unique in a model.
+        rate: Share of the inputs that is zeroed, from 0 to below 1.
+        stream: Source of the seeds.
+        purpose: Name that tells this draw from others of the same step; unique in a model.
         shared_axes: Axes along which all positions share one draw: 1 for one mask over all time steps of (B, T, U)
-            (variational), -1 for whole tokens (word dropout).
+            (variational dropout), -1 for whole tokens (word dropout).
 
-    Source: Srivastava et al. (2014); Gal and Ghahramani (2016) for shared masks.
+    Source:
+        Srivastava et al. (2014); Gal and Ghahramani (2016) for shared masks.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Dropout(ConfigurableLayer):
         return inputs if mask is None else inputs * mask
 
     def mask(self, shape: Sequence[tf.Tensor | int], dtype: tf.DType, training: bool) -> tf.Tensor | None:
-        """0 where inputs of a shape are dropped, 1 / (1 - rate) elsewhere; None where nothing ever is.
+        """Mask for inputs of a shape: 0 where they are dropped, 1 / (1 - rate) elsewhere; None if nothing is dropped.
 
         The mask has size 1 along the shared axes.
         """
@@ -86,12 +87,12 @@ class Dropout(ConfigurableLayer):
 
 
 class Embedding(ConfigurableLayer):
-    """A table of token vectors.
+    """Table of token vectors.
 
-    Unlike Keras's own layer, a mixed policy casts the gathered rows and not the whole table.
+    Under a mixed policy, the gathered rows are cast, and not the whole table as in Keras's own layer.
 
     Args:
-        vocabulary_size: Rows V of the table.
+        vocabulary_size: Number of rows V of the table.
         size: Width E of a vector.
         initializers: Source of the initial weights.
 
@@ -105,7 +106,7 @@ class Embedding(ConfigurableLayer):
         self.vocabulary_size, self.size, self.initializers = vocabulary_size, size, initializers
 
     def build(self, input_shape: Any = None) -> None:
-        # Rows of about unit norm times sqrt(E) would saturate a tied softmax: start small.
+        # Rows of norm about 1: with norm sqrt(E), that is, standard deviation 1, a tied softmax would start saturated.
         start = self.initializers.normal(self.size**-0.5)
         self.table = self.add_weight(
             name="table", shape=(self.vocabulary_size, self.size), initializer=start, autocast=False
@@ -125,9 +126,11 @@ def normalize(x: tf.Tensor) -> tf.Tensor:
 class LayerNorm(ConfigurableLayer):
     """Normalise the last axis, then scale and shift it by learnt vectors.
 
-    Shapes: any (..., U), compute dtype; the result has the same.
+    Shapes:
+        Inputs and result are (..., U), compute dtype.
 
-    Source: Ba, Kiros and Hinton (2016), equation 4 with the gain and bias of section 3.1.
+    Source:
+        Ba, Kiros and Hinton (2016), equation 4 with the gain and bias of section 3.1.
     """
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -141,18 +144,24 @@ class LayerNorm(ConfigurableLayer):
 class ResidualConnection(ConfigurableLayer):
     """Combine a layer's outputs with its inputs, then normalise.
 
-    residual  outputs + inputs
-    highway   g * outputs + (1 - g) * inputs,  g = sigmoid(W inputs + b), b starting at -1
+        residual  outputs + inputs
+        highway   g * outputs + (1 - g) * inputs,  g = sigmoid(W inputs + b), b starting at -1
 
     Args:
-        residual: True, `highway`, or False, for outputs alone: the bottom layer has no inputs of its own width.
+        residual: True, `highway`, or False for the outputs alone, as in the bottom layer, whose inputs may have another
+            width.
         layer_norm: Normalise the result.
         initializers: Source of the initial weights.
 
-    Shapes: inputs, outputs and the result (..., U), compute dtype; without `residual` inputs are not read.
+    Raises:
+        ValueError: `residual` is something else.
 
-    Source: Wu et al. (2016), section 3.1, for stacks with residual connections; Srivastava, Greff and
-    Schmidhuber (2015), equation 3, for highways; Ba, Kiros and Hinton (2016) for the norm.
+    Shapes:
+        Inputs, outputs and result are (..., U), compute dtype; if `residual` is False, the inputs are not read.
+
+    Source:
+        Wu et al. (2016), section 3.1, for stacks with residual connections; Srivastava, Greff and Schmidhuber (2015),
+        equation 3, for highways; Ba, Kiros and Hinton (2016) for the norm.
     """
 
     def __init__(
@@ -195,14 +204,15 @@ class ResidualConnection(ConfigurableLayer):
 
 
 class Readout(ConfigurableLayer):
-    """tanh(W x + b), and dropout.
+    """Readout tanh(W x + b), followed by dropout.
 
     Args:
         units: Width R of the readout.
-        dropout: Applied to it in training.
+        dropout: Dropout on the readout, in training.
         initializers: Source of the initial weights.
 
-    Shapes: x (..., I) and the readout (..., R), compute dtype.
+    Shapes:
+        X is (..., I), the readout (..., R); both compute dtype.
     """
 
     def __init__(self, units: int, dropout: Dropout, initializers: Initializers = UNSEEDED, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""One layer that runs any cell over time under a right-padded mask, by the fastest path there is."""
+"""Layer that runs any cell over right-padded sequences, with the fastest available implementation."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -18,30 +18,30 @@ Implementation = Literal["auto", "reference", "hoisted", "fused", "cudnn"]
 class Recurrence(ConfigurableLayer):
     """Run a cell over the time axis.
 
-    Padding stands at the right, so the steps before it never see it: the loop runs unmasked, outputs at
-    padded positions are then set to zero, and last states are read at each row's length. A backward
-    recurrence reverses each row within its length.
+    Padding is on the right, so earlier steps never see it: the loop runs unmasked, outputs at padded positions
+    are then set to zero, and last states are read at each row's length. A reversed recurrence reverses each row
+    within its length.
 
     Args:
-        cell: Any layer with Keras's cell contract.
-        reverse: Read from the last token to the first; outputs stand at their tokens.
+        cell: Any layer that follows Keras's cell contract.
+        reverse: Read from the last token to the first; each output stays at the position of its token.
         implementation: `reference`: the cell's own `call` in a loop, differentiated by TensorFlow. `hoisted`: any
-            cell with `project` and `step`, the input product and the weights' gradient outside of the loop.
-            `fused`: the same for GRU and LSTM with gradients written out. `cudnn`: GRU and LSTM on a GPU, without
-            a recurrent mask. `auto`: the last of these that can be. All agree to 1e-5 in float32. A graph traced
-            with cudnn does not load on a CPU: use `fused` before an export.
+            cell with `project` and `step`; the input product and the weight gradients are computed outside the loop.
+            `fused`: the same for GRU and LSTM, with gradients written by hand. `cudnn`: GRU and LSTM on a GPU, without
+            a recurrent mask. `auto`: the last of these that applies. All agree to 1e-5 in float32. A graph traced
+            with `cudnn` does not load on a CPU: use `fused` before exporting.
 
     Shapes: B batch, T steps (at least 1), I input width, U units.
         inputs      (B, T, I)  compute dtype
         lengths     (B,)       int32, 1 to T
         initial     the cell's states, each (B, U); zeros by default
-        state_mask  (B, U)  compute dtype, times the state that enters the recurrent product; none by default
+        state_mask  (B, U)     compute dtype, multiplies the state that enters the recurrent product; none by default
         outputs     (B, T, U)  compute dtype, zero at padded positions
         states      the cell's states after each row's last token, each (B, U)
 
     Raises:
-        ValueError: `implementation` is `fused` or `cudnn` and the cell is neither a GRUCell nor an LSTMCell, or
-            there is a mask and the implementation knows none.
+        ValueError: `implementation` is unknown; it is `fused` or `cudnn` and the cell is neither a GRUCell nor an
+            LSTMCell; or there is a recurrent mask and the implementation does not support one.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Recurrence(ConfigurableLayer):
         return outputs, states
 
     def zero_state(self, inputs: tf.Tensor) -> list[tf.Tensor]:
-        """First states for as many rows as inputs (B, T, I) have, each (B, U)."""
+        """Initial states of zeros for inputs (B, T, I), each (B, U)."""
         return [tf.zeros([tf.shape(inputs)[0], size], inputs.dtype) for size in self.cell.state_size]
 
     def choose_implementation(self, mask: tf.Tensor | None = None) -> Implementation:
@@ -101,7 +101,7 @@ class Recurrence(ConfigurableLayer):
             return "cudnn" if mask is None and tf.config.list_logical_devices("GPU") else "fused"
         return "hoisted" if hasattr(self.cell, "step") else "reference"
 
-    # The loops read inputs (T, B, I) and give outputs and each state after every step, (T, B, U).
+    # The loops read inputs (T, B, I) and return outputs and each state after every step, (T, B, U).
 
     def _reference(self, inputs: tf.Tensor, initial: list[tf.Tensor], _: None) -> list[tf.Tensor]:
         steps = tf.shape(inputs)[0]
@@ -147,10 +147,10 @@ def run_bidirectional(
     lengths: tf.Tensor,
     state_masks: Sequence[tf.Tensor | None] = (None, None),
 ) -> list[tuple[tf.Tensor, list[tf.Tensor]]]:
-    """What a forward and a reversed recurrence of one kind and width give for the same inputs, in this order.
+    """Run a forward and a reversed recurrence of one kind and width on the same inputs.
 
-    By cuDNN both run in one call, which reverses rows itself; otherwise one runs after the other. First states are
-    zeros. Arguments and results are those of `Recurrence.call`.
+    cuDNN runs both in one call and reverses rows itself; otherwise one runs after the other. Initial states are zeros.
+    Arguments and results are those of `Recurrence.call`, with the results of the forward recurrence first.
     """
     pairs = list(zip(recurrences, state_masks, strict=True))
     if any(recurrence.choose_implementation(mask) != "cudnn" for recurrence, mask in pairs):
@@ -175,8 +175,8 @@ def _weights(cell: GRUCell | LSTMCell) -> CuDNNWeights:
 
 
 def _at_end(sequence: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
-    """Of a time-major sequence (T, B, U), each row's state after its last token, (B, U)."""
-    # By places in one row of T * B states: the gradient of `gather_nd` would leave the GPU where operations must be
-    # deterministic, that of `gather` does not.
+    """Each row's state after its last token, (B, U), from a time-major sequence (T, B, U)."""
+    # Gathered from T * B flattened states: with deterministic operations, the gradient of `gather_nd` would leave the
+    # GPU, and that of `gather` does not.
     rows = tf.shape(lengths)[0]
     return tf.gather(tf.reshape(sequence, [-1, sequence.shape[2]]), (lengths - 1) * rows + tf.range(rows))

@@ -1,8 +1,8 @@
-"""Run a step over time with nothing in the loop that could be outside of it, backwards too.
+"""Recurrent scan whose loop holds only what depends on the previous step, also in the backward pass.
 
-A step is a Python function of tensors that reads weights through `deferred_matmul` (matrices) or as they are (biases,
-scales). Going back, each step is computed again from the state before it, so the forward pass keeps states and
-outputs only; and the gradients of the matrices, which no step waits for, are one product each after the loop.
+A step is a Python function of tensors that reads weights through `deferred_matmul` (matrices) or directly (biases,
+scales). The backward pass recomputes each step from the state before it, so the forward pass keeps states and outputs
+only. The gradients of the matrices, which no step depends on, are one product each after the loop.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,21 +20,21 @@ ScanStep = Callable[[Tensors, Tensors, Tensors], tuple[Tensors, Tensors]]
 
 
 class DeferredMatmul(NamedTuple):
-    """A matrix product of a step: `result = inputs x weight`."""
+    """A matrix product of a step: `result = inputs @ weight`."""
 
     weight: keras.Variable
     inputs: tf.Tensor
     result: tf.Tensor
 
 
-# Where products are recorded while a step of `recurrent_scan` is traced.
+# Products that are recorded while a step of `recurrent_scan` is traced.
 _recorded: ContextVar[list[DeferredMatmul] | None] = ContextVar("recorded", default=None)
 
 
 def deferred_matmul(inputs: tf.Tensor, weight: keras.Variable) -> tf.Tensor:
     """Multiply (..., I) by a weight (I, O) in the dtype of `inputs`: (..., O).
 
-    Within `recurrent_scan` the weight's gradient is taken after the loop.
+    Within `recurrent_scan`, the weight's gradient is computed after the loop.
     """
     flat = tf.reshape(inputs, [-1, weight.shape[0]])
     result = tf.matmul(flat, tf.cast(tf.convert_to_tensor(weight), inputs.dtype))
@@ -44,18 +44,20 @@ def deferred_matmul(inputs: tf.Tensor, weight: keras.Variable) -> tf.Tensor:
 
 
 class WeightOverrides(keras.StatelessScope):
-    """A scope in which whoever reads one of the variables gets a value in its place.
+    """Scope in which reading one of the variables returns a value in its place.
 
         step reads variable -> Keras asks the innermost scope -> get_current_value -> value, or None: the variable's own
 
-    Keras's scope for functions without state: a read of `variable.value` asks it for a value first. Here it lets a loop
-    read weights that were cast or read once before it, and tells `recurrent_scan` which weights a step reads.
+    It is based on Keras's scope for stateless functions, which is asked first whenever `variable.value` is read. Here
+    it lets a loop use weights that were cast or read once before it, and tells `recurrent_scan` which weights a step
+    reads.
 
     Args:
-        variables: Variables of Keras.
-        values: One for each, of its shape, in any dtype.
+        variables: Keras variables.
+        values: One value per variable, of its shape, in any dtype.
 
-    read_ids  the `id` of every variable that was read within the scope, those without a value included
+    Attributes:
+        read_ids: `id` of every variable that was read within the scope, including those without a value.
     """
 
     def __init__(self, variables: Sequence[keras.Variable], values: Tensors) -> None:
@@ -68,7 +70,7 @@ class WeightOverrides(keras.StatelessScope):
 
 
 def cast_weights(variables: Sequence[keras.Variable], dtype: Any) -> list[tf.Tensor]:
-    """The values of variables in a dtype."""
+    """The values of variables, cast to a dtype."""
     return [tf.cast(variable.value, dtype) for variable in variables]
 
 
@@ -83,19 +85,19 @@ def recurrent_scan(
 ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
     """Run `step(inputs of t, state, constants) -> (outputs, new state)` for all t.
 
+    Gradients flow into inputs, state, constants and variables; there is no second derivative.
+
     Args:
-        step: Differentiable; called while the graph is built, forwards and backwards. What it reads besides its
+        step: Differentiable; called while the graph is traced, forwards and backwards. Whatever it reads besides its
             arguments and `variables` gets no gradient.
-        inputs: Tensors (T, ...) of floats, at least one, T at least 1.
-        state: The first state, floats.
-        constants: Floats that each step reads whole, as attention's keys.
-        variables: Weights that the step reads; they are given to it in the dtype of the first input.
-        output_dtypes: One an output.
+        inputs: At least one float tensor (T, ...), T at least 1.
+        state: Initial state, float tensors.
+        constants: Float tensors that each step reads whole, such as the keys of an attention.
+        variables: Weights that the step reads; it gets them in the dtype of the first input.
+        output_dtypes: One dtype per output.
 
     Returns:
         Outputs and states after each step, each (T, ...).
-
-    Gradients flow into inputs, state, constants and variables; there is no second derivative.
     """
     tensors = [*inputs, *state, *constants, *cast_weights(variables, inputs[0].dtype)]
     splits = _Splits(len(inputs), len(state), len(constants), len(variables))
@@ -144,11 +146,12 @@ def recurrent_scan(
 
 @dataclass
 class _Uses:
-    """How a step reads its weights, found while it is traced: places in `variables`, and a count.
+    """How a step reads its weights, found while it is traced.
 
-    matrices  read through `deferred_matmul`
-    vectors   read as they are
-    products  calls of `deferred_matmul`
+    Attributes:
+        matrices: Indices into `variables` of those read through `deferred_matmul`.
+        vectors: Indices of those read directly.
+        products: Number of calls of `deferred_matmul`.
     """
 
     matrices: set[int]
@@ -157,7 +160,7 @@ class _Uses:
 
 
 class _Splits(NamedTuple):
-    """How many of a flat list of tensors are inputs, states, constants and weights."""
+    """Numbers of inputs, states, constants and weights in a flat list of tensors."""
 
     inputs: int
     state: int
@@ -165,7 +168,7 @@ class _Splits(NamedTuple):
     weights: int
 
     def at_once(self) -> int:
-        """Steps that TensorFlow may run at once: where none waits for another, memory would grow with them."""
+        """Number of steps that TensorFlow may run in parallel; 1 without a state, as independent steps take memory."""
         return 10 if self.state else 1
 
     def of(self, tensors: Tensors) -> tuple[Tensors, Tensors, Tensors, Tensors]:
@@ -183,10 +186,10 @@ def _backward(
     uses: _Uses,
     places: dict[int, int],
 ) -> list[tf.Tensor]:
-    """Gradients of `recurrent_scan` by its arguments.
+    """Gradients of `recurrent_scan` with respect to its arguments.
 
-    A loop from the last step to the first. Step t is computed again from the states before it, so that no more than one
-    step's intermediate values are held, and then differentiated:
+    The loop runs from the last step to the first. Step t is recomputed from the states before it, so that only one
+    step's intermediate values are held, and then differentiated (d_x is the gradient of x):
 
         d_results[t]: outputs ------+
                                     v
@@ -210,7 +213,7 @@ def _backward(
     def back(t: tf.Tensor, d_state: Tensors, sums: Tensors, out: Sequence[tf.TensorArray]) -> tuple:
         x, states = [sequence[t] for sequence in inputs], [sequence[t] for sequence in before]
         recorded.clear()
-        # The step reads fresh tensors, so that the tape sees them and nothing that came before.
+        # The step reads fresh tensors, so that the tape records them and nothing computed before.
         fixed = [tf.identity(value) for value in constants]
         own = [tf.identity(value) for value in weights]
         with tf.GradientTape(watch_accessed_variables=False) as tape:

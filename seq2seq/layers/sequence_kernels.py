@@ -1,10 +1,11 @@
-"""GRU and LSTM over a whole sequence, with gradients of our own, for the CPU.
+"""GRU and LSTM over whole sequences with hand-written gradients, used where cuDNN is not.
 
-The loop holds only what depends on the previous step: one product and the gates, which are kept. Going back, the
-loop carries only the state's gradient; the weights' gradient is one product after it. (To recompute the gates, in one
-product for all steps, takes longer than to keep them: a sixth of a training step's operations.)
+The loop holds only what depends on the previous step: one product and the gates, whose values are kept. In the backward
+pass, the loop carries only the state's gradient, and the weights' gradient is one product after it. (Recomputing the
+gates, in one product for all steps, takes longer than keeping them: a sixth of a training step's operations.)
 
-Shapes: T steps, N rows, U units, G gates times U. Everything is time-major here.
+Shapes:
+    T steps, N rows, U units. Everything here is time-major.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,7 +33,7 @@ def gru_sequence(
         recurrent_kernel: (U, 3U).
         recurrent_bias: (3U,).
         initial: (N, U).
-        mask: (N, U), times the hidden state that enters the recurrent product; gets no gradient.
+        mask: (N, U), multiplies the hidden state that enters the recurrent product; gets no gradient.
     """
 
     @custom_gradient
@@ -57,7 +58,7 @@ def gru_sequence(
 
         def gradient(d_states: tf.Tensor) -> tuple[tf.Tensor, ...]:
             before = tf.concat([h0[None], states[:-1]], axis=0)
-            # d of each pre-activation by d h_t, for all steps at once
+            # d h_t / d pre-activation of each gate, for all steps at once
             by_n = (1 - z) * (1 - n * n)
             by_h_n = by_n * r
             factors = tf.stack([(before - n) * z * (1 - z), by_n * h_n * r * (1 - r), by_h_n], axis=2)
@@ -91,12 +92,13 @@ def lstm_sequence(
     initial_cell_state: tf.Tensor,
     mask: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Hidden states and cell contents (T, N, U) of an LSTM (see `LSTMCell`) after each step.
+    """Hidden states and cell states (T, N, U) of an LSTM (see `LSTMCell`) after each step.
 
     Args:
         projected: (T, N, 4U), inputs times kernel plus bias, T at least 1.
         recurrent_kernel: (U, 4U).
-        initial_hidden, initial_cell_state: (N, U).
+        initial_hidden: (N, U).
+        initial_cell_state: (N, U).
         mask: See `gru_sequence`.
     """
 
@@ -124,7 +126,7 @@ def lstm_sequence(
             c_before = tf.concat([c0[None], memory[:-1]], axis=0)
             transposed = tf.transpose(kernel)
             c_out = tf.tanh(memory)
-            # d of the gates' pre-activations by d c_t (first three) and by d h_t (output gate)
+            # d c_t / d pre-activation of the first three gates, and d h_t / d that of the output gate
             factors = tf.stack([g * i * (1 - i), c_before * f * (1 - f), i * (1 - g * g)], axis=2)
             by_o = c_out * o * (1 - o)
             by_c = o * (1 - c_out * c_out)
@@ -151,7 +153,7 @@ def lstm_sequence(
 
 
 def _arrays(*values: tf.Tensor) -> Iterator[tf.TensorArray]:
-    """Values (T, ...) to read step by step."""
+    """Tensor arrays from which values (T, ...) are read step by step."""
     return (tf.TensorArray(value.dtype, tf.shape(value)[0]).unstack(value) for value in values)
 
 

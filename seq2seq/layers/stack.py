@@ -1,4 +1,4 @@
-"""Recurrent layers of encoders and decoders; a decoder's stack, run over whole targets or for one step."""
+"""Recurrent layers of encoders and decoders, and the decoder's stack, which runs over whole targets or single steps."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
@@ -16,25 +16,29 @@ States = tuple[tf.Tensor, ...]
 
 
 class RecurrentLayers(ConfigurableLayer):
-    """An encoder's or decoder's recurrent layers, the connection that joins each with the one below, and their dropout.
+    """Recurrent layers of an encoder or decoder, the connection of each with the layer below, and their dropout.
 
     Args:
         bidirectional: See `Encoder`.
         bottom_transition_depth: See `RecurrentStack`.
         cell: Name of a cell, see `CELLS`.
-        layers: Depth.
-        units: Width of every layer's output; where a layer reads both ways, `units / 2` a direction.
-        transition_depth: Cells within a time step; above 1 a stack of layers is BiDeep.
-        residual, layer_norm: See `ResidualConnection`; from the second layer on a layer has inputs to join.
-        dropout: Rate on every layer's output, the top one included.
-        variational_dropout: One mask of it for all steps.
-        recurrent_dropout: Rate on the state where it enters the recurrent products, one mask for all steps.
-        stream: Source of dropout's seeds.
+        layers: Number of layers.
+        units: Width of every layer's output; a layer that reads in both directions has `units / 2` per direction.
+        transition_depth: Cells per time step; above 1, a stack of layers is BiDeep.
+        residual: See `ResidualConnection`; applies from the second layer on.
+        layer_norm: See `ResidualConnection`.
+        dropout: Dropout rate on every layer's output, including the top layer's.
+        variational_dropout: Use one mask of this dropout for all steps.
+        recurrent_dropout: Dropout rate on the state where it enters the recurrent products, one mask for all steps.
+        stream: Source of the dropout seeds.
         initializers: Source of the initial weights.
+
+    Raises:
+        ValueError: `bidirectional` is unknown, or it is not False and `units` is odd.
     """
 
-    side: ClassVar[str]  # the model's part, in what dropout is drawn for
-    numbered: ClassVar[bool]  # whether the names of a layer's parts carry a number even where there is only one
+    side: ClassVar[str]  # encoder or decoder, a part of the names of dropout draws
+    numbered: ClassVar[bool]  # whether the names of a layer's parts carry a number even if there is only one
 
     def __init__(
         self,
@@ -63,7 +67,7 @@ class RecurrentLayers(ConfigurableLayer):
             raise ValueError(f"units is {units}: two directions need an even number")
         self.alternating = bidirectional == "alternating"
         all_ways = bidirectional in ("all", "alternating")
-        # Of each layer, how many recurrences: one each way, or one each of the two stacks of an alternating encoder.
+        # Recurrences per layer: one per direction, or one per stack of an alternating encoder.
         counts = [2 if all_ways or (bidirectional and i == 0) else 1 for i in range(layers)]
 
         def recurrence(layer: int, place: int) -> Recurrence:
@@ -94,7 +98,7 @@ class RecurrentLayers(ConfigurableLayer):
         return make_cell(self.cell, units, depth, below=below, **shared)
 
     def recurrent_dropout_masks(self, layer: int, inputs: tf.Tensor, training: bool) -> list[tf.Tensor | None]:
-        """The recurrent dropout (B, U) of each of a layer's recurrences, for inputs (B, T, ·)."""
+        """Recurrent dropout masks (B, U) of a layer's recurrences, for inputs (B, T, ·)."""
         return [
             dropout.mask([tf.shape(inputs)[0], recurrence.cell.units], inputs.dtype, training)
             for dropout, recurrence in zip(self.recurrent_dropouts[layer], self.recurrences[layer], strict=True)
@@ -102,20 +106,20 @@ class RecurrentLayers(ConfigurableLayer):
 
 
 class RecurrentStack(RecurrentLayers):
-    """A decoder's recurrent layers, which read one way.
+    """Unidirectional recurrent layers of a decoder.
 
-    A decoder runs it layer by layer, since what stands between two layers, as attention does, is the decoder's.
+    The decoder runs them layer by layer, since what lies between two layers, such as attention, belongs to the decoder.
 
     Args:
-        bottom_transition_depth: Cells within a time step of the bottom layer; by default `transition_depth`, as in the
+        bottom_transition_depth: Cells per time step in the bottom layer; by default `transition_depth`, as in the
             others.
         kwargs: See `RecurrentLayers`.
 
-    Shapes: B batch, N target positions or hypotheses, all in the compute dtype.
-        parts   of what a layer reads, each (B, N, ·); they are concatenated, and one of width 0 is nothing
-        below   (B, N, U)  the output of the layer below; the bottom layer's is not read
+    Shapes: B batch, N target positions or hypotheses; all in the compute dtype.
+        parts   what a layer reads, each (B, N, ·); concatenated, without parts of width 0
+        below   (B, N, U)  output of the layer below; not read in the bottom layer
         x       (B, N, U)  a layer's output
-        passed  (B, N, ·)  what the layer above reads besides, see `Cell`; of width 0 for most cells
+        passed  (B, N, ·)  what the layer above reads besides x, see `Cell`; of width 0 for most cells
         state   a layer's states, each (B, N, U), or (B, 1, U) at the start
     """
 
@@ -130,25 +134,28 @@ class RecurrentStack(RecurrentLayers):
         return [recurrence.cell for (recurrence,) in self.recurrences]
 
     def build_layers(self, bottom: int, above: int) -> None:
-        """Make the recurrences, given the widths that they read; under the names of the layer that calls this."""
+        """Make the recurrences' weights for inputs of width `bottom` in the bottom layer and `above` in the others.
+
+        The paths of the weights begin with the name of the layer that calls this.
+        """
         for i, (recurrence,) in enumerate(self.recurrences):
             recurrence.build((None, None, above if i else bottom))
 
     def build_connections(self) -> None:
-        """Make the connections, after all that a decoder has besides."""
+        """Make the connections' weights, after all other weights of the decoder."""
         for (connection,) in self.connections:
             connection.build((None, None, self.units))
         self.built = True
 
     def initial_states(self, learnt: Sequence[Sequence[tf.Tensor]]) -> tuple[States, ...]:
-        """First states (B, 1, U) of each layer, from those that `Bridge` makes, each (B, U)."""
+        """Initial states (B, 1, U) of each layer, from those that `Bridge` makes, each (B, U)."""
         pairs = zip(self.cells, learnt, strict=True)
         return tuple(tuple(state[:, None] for state in cell.initial_states(values)) for cell, values in pairs)
 
     def run(
         self, layer: int, parts: Sequence[tf.Tensor], lengths: tf.Tensor, state: States, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """One layer over whole targets: x and passed. The first part is what is below."""
+        """Run one layer over whole targets; returns x and passed. The first part is the output of the layer below."""
         inputs = concat_nonempty(parts)
         (recurrence,), (mask,) = self.recurrences[layer], self.recurrent_dropout_masks(layer, inputs, training)
         outputs, _ = recurrence(inputs, lengths, [value[:, 0] for value in state], mask)
@@ -157,14 +164,14 @@ class RecurrentStack(RecurrentLayers):
     def step(
         self, layer: int, projected: tf.Tensor, state: States, below: tf.Tensor, mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor, States]:
-        """One step of a layer, from what its cell has projected: x, passed and the next state."""
+        """Run one step of a layer, given the projected inputs of its cell; returns x, passed and the next state."""
         output, new = self.cells[layer].step(projected, state, mask)
         return *self.connect(layer, output, below), tuple(new)
 
     def connect(
         self, layer: int, outputs: tf.Tensor, below: tf.Tensor, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """A cell's outputs, joined with what is below, after dropout: x and passed."""
+        """Join a cell's outputs with those of the layer below and apply dropout; returns x and passed."""
         (connection,), (hidden, passed) = self.connections[layer], split_output(outputs, self.units)
         return self.dropouts[layer](connection(hidden, below), training=training), passed
 
@@ -177,7 +184,7 @@ class RecurrentStack(RecurrentLayers):
         states: Sequence[States],
         training: bool,
     ) -> tf.Tensor:
-        """All layers above the bottom one, which read a context, over whole targets: the top one's x."""
+        """Run the layers above the bottom one, which read the context, over whole targets; returns the top x."""
         for i in range(1, len(self.recurrences)):
             x, passed = self.run(i, [x, context, passed], lengths, states[i], training)
         return x
@@ -185,7 +192,7 @@ class RecurrentStack(RecurrentLayers):
     def step_upper_layers(
         self, x: tf.Tensor, passed: tf.Tensor, context: tf.Tensor, states: Sequence[States]
     ) -> tuple[tf.Tensor, list[States]]:
-        """One step of all layers above the bottom one, which read a context: the top one's x, and the next states."""
+        """Run a step of the layers above the bottom one, which read the context; returns top x and next states."""
         new = []
         for i, cell in enumerate(self.cells[1:], start=1):
             x, passed, state = self.step(i, cell.project(concat_nonempty([x, context, passed])), states[i], x)
@@ -194,6 +201,6 @@ class RecurrentStack(RecurrentLayers):
 
 
 def concat_nonempty(parts: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Parts (..., ·) side by side; one of width 0 costs nothing."""
+    """Concatenate parts (..., ·) along the last axis, without those of width 0."""
     parts = [part for part in parts if part.shape[-1] != 0] or parts[:1]
     return parts[0] if len(parts) == 1 else tf.concat(parts, axis=-1)

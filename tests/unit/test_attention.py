@@ -101,10 +101,10 @@ def test_what_does_not_exist_is_refused(heads):
         ValueError, match="attention is 'multiplicative', expected none, additive, general, dot, scaled"
     ):
         make_attention("multiplicative", 8, heads=heads)
-    with pytest.raises(ValueError, match=f"GeneralAttention with heads {heads} cannot see coverage"):
+    with pytest.raises(ValueError, match=f"GeneralAttention with heads {heads} does not support coverage"):
         make_attention("general", 8, heads=heads, coverage=True)
     with pytest.raises(
-        ValueError, match="AdditiveAttention with heads 2 cannot see coverage: use additive attention with one"
+        ValueError, match="AdditiveAttention with heads 2 does not support coverage: use additive attention with one"
     ):
         make_attention("additive", 8, heads=2, coverage=True)
 

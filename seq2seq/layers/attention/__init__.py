@@ -1,4 +1,4 @@
-"""Attentions over encoder states, and the choice of one by its name."""
+"""Types of attention over encoder states, and a function that makes one by its name."""
 
 from typing import Any
 
@@ -14,15 +14,17 @@ ATTENTIONS: dict[str, type[Attention]] = {
 
 
 def make_attention(kind: str, units: int, *, heads: int = 1, coverage: bool = False, **kwargs: Any) -> Attention | None:
-    """An attention by its name in a recipe; `none` is None.
+    """Make an attention by its name in a recipe; returns None for `none`.
 
     Args:
         kind: One of `ATTENTIONS`, or `none`.
-        units, heads, coverage: See `Attention`.
-        kwargs: Of `Attention` and `keras.layers.Layer`.
+        units: See `Attention`.
+        heads: See `Attention`.
+        coverage: See `Attention`.
+        kwargs: Further arguments of `Attention` and `keras.layers.Layer`.
 
     Raises:
-        ValueError: `kind` is unknown, or the attention cannot be had with these options.
+        ValueError: `kind` is unknown, or the attention does not support these options.
     """
     if kind == "none":
         return None

@@ -1,4 +1,4 @@
-"""What all attentions share. What depends on the source alone is computed once, by `project_memory`."""
+"""Base class of all attentions; what depends only on the source is computed once, by `project_memory`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,16 +13,17 @@ from seq2seq.layers.recurrent_scan import deferred_matmul, recurrent_scan
 
 # Added to the scores of padded positions; exp(-1e9) is 0 in float32.
 MASK_VALUE = -1e9
-# Most elements (B, n, S, A) that an attention which holds pairs has at once when it scores a whole target.
+# Maximum number of elements (B, n, S, A) of a block, where whole targets are scored in blocks of n queries.
 BLOCK_ELEMENTS = 2**22
 
 
 class AttentionMemory(NamedTuple):
-    """The source as attention reads it; with H heads, states and keys are (B, H, S, ·).
+    """Source representation that attention reads; with H heads, states and keys are (B, H, S, ·).
 
-    states  (B, S, M)  compute dtype, what a context is made of
-    keys    (B, S, A)  compute dtype, what queries are compared with
-    mask    (B, S)     bool, True on real tokens
+    Attributes:
+        states: (B, S, M) compute dtype, whose weighted sums are the contexts.
+        keys: (B, S, A) compute dtype, with which queries are compared.
+        mask: (B, S) bool, True on real tokens.
     """
 
     states: tf.Tensor
@@ -35,9 +36,9 @@ _watched: ContextVar[list[tf.Tensor] | None] = ContextVar("watched", default=Non
 
 @contextmanager
 def record_head_weights() -> Iterator[list[tf.Tensor]]:
-    """Within this block attentions leave the weights (B, H, N, S) of their H heads in the list, float32.
+    """Scope that records the weights of all heads in a list of (B, H, N, S) float32.
 
-    Where a decoder asks step by step, there is one entry a step, in the order of steps.
+    A decoder that attends step by step adds one entry per step, in order.
     """
     found: list[tf.Tensor] = []
     before = _watched.set(found)
@@ -48,41 +49,44 @@ def record_head_weights() -> Iterator[list[tf.Tensor]]:
 
 
 class Attention(ConfigurableLayer):
-    """Weigh the source states for each query, with one head or several.
+    """Weigh the source states for each query, with one or several heads.
 
-    A new attention writes `scores` and, where it needs them, the others:
-        build_scores  make weights, by `add_dense`, `add_matrix` or Keras's `add_weight`; `__init__` for options
-        project_queries       what is computed once per query
-        project_keys  what is computed once per source position
-        scores        compare the two; with `supports_coverage = True`, also by the attention so far; with
-                      `compute_in_blocks = True`, where it holds (..., N, S, A), in blocks of a target's steps
-    These get one batch axis, and with several heads a second one. What takes any number of them runs in heads as it is,
-    with weights that the heads share.
+    A new attention defines `scores` and, where it needs them, the other methods:
 
-    With several heads, head h compares W_q^h q with W_k^h m_s and reads W_v^h m_s; the heads' contexts are concatenated
-    and multiplied by an output matrix, so a context is as wide as the memory.
+        build_scores     make weights, with `add_dense`, `add_matrix` or Keras's `add_weight`
+        project_queries  compute what is needed once per query
+        project_keys     compute what is needed once per source position
+        scores           compare the two; if `supports_coverage` is set, also given the attention so far; if
+                         `compute_in_blocks` is set, since it holds (..., N, S, A), in blocks of the target's steps
 
-    Decoders drive an attention by `build`, `project_memory` and then `attend` or `attend_sequence`; it has no `call`.
+    Options go into `__init__`. Tensors have one batch axis, and with several heads a second one. Methods that accept
+    any number of batch axes work with heads unchanged, with weights that the heads share.
+
+    With several heads, head h compares W_q^h q with W_k^h m_s and averages W_v^h m_s; the heads' contexts are
+    concatenated and multiplied by an output matrix, so a context is as wide as the memory.
+
+    A decoder calls `build`, `project_memory` and then `attend` or `attend_sequence`; there is no `call`.
 
     Args:
-        units: Width of all heads together; with one head, of the scoring network of an attention that has one; 0 where
-            there is neither.
-        heads: H, divides `units`.
+        units: Total width of the heads; with one head, width of the scoring network if there is one, otherwise 0.
+        heads: Number of heads H, a divisor of `units`.
         coverage: Let scores depend on the sum of the attention weights so far.
         initializers: Source of the initial weights.
 
     Raises:
-        ValueError: `heads` does not divide `units`, or `coverage` is asked of several heads or of an attention that
-            does not know it.
+        ValueError: `heads` does not divide `units`, or `coverage` is set with several heads or for an attention that
+            does not support it.
 
-    Shapes: B batch, N queries a sentence, S source length, Q query width, M memory width, A key width.
+    Shapes: B batch, N queries per sentence, S source length, Q query width, M memory width, A key width.
         query         (B, N, Q)  compute dtype; N is T in training, K in beam search, 1 in a step
-        dropout_mask  (B, N, S)  multiplies the weights that make the context; by default none; with several heads
-                                 (B, H, N, S)
+        dropout_mask  (B, N, S)  multiplies the weights that make the context; (B, H, N, S) with several heads; none
+                                 by default
         context       (B, N, M)  compute dtype
-        weights       (B, N, S)  float32, before dropout, each row sums to 1, padded positions get 0; the heads' mean
+        weights       (B, N, S)  float32, before dropout; each row sums to 1, padded positions get 0; the mean of
+                                 several heads
 
-    Source: of heads, Vaswani et al. (2017), section 3.2.2; on recurrent states as in Chen et al. (2018), section 3.1.
+    Source:
+        Vaswani et al. (2017), section 3.2.2 (heads); Chen et al. (2018), section 3.1 (heads on recurrent states).
     """
 
     supports_coverage = False
@@ -101,11 +105,11 @@ class Attention(ConfigurableLayer):
             raise ValueError(f"heads is {heads} and does not divide units {units}")
         if coverage and (heads > 1 or not self.supports_coverage):
             found = f"{type(self).__name__} with heads {heads}"
-            raise ValueError(f"{found} cannot see coverage: use additive attention with one head")
+            raise ValueError(f"{found} does not support coverage: use additive attention with one head")
         self.units, self.heads, self.uses_coverage, self.initializers = units, heads, coverage, initializers
 
     def build(self, query_size: int, memory_size: int) -> None:
-        """Widths Q and M."""
+        """Make all weights for queries of width Q and a memory of width M."""
         if self.heads > 1:
             self.query_kernel = self.add_matrix("query_kernel", query_size, self.units)
             self.key_kernel = self.add_matrix("key_kernel", memory_size, self.units)
@@ -126,12 +130,12 @@ class Attention(ConfigurableLayer):
         return states
 
     def scores(self, query: tf.Tensor, keys: tf.Tensor, coverage: tf.Tensor | None = None) -> tf.Tensor:
-        """Compare (..., N, A) with (..., S, A): (..., N, S). `coverage`, (B, N, S), comes where it is seen."""
+        """Scores (..., N, S) of queries (..., N, A) and keys (..., S, A), with coverage (B, N, S) if it is used."""
         raise NotImplementedError
 
     @property
     def score_variables(self) -> list[keras.Variable]:
-        """What `scores` reads."""
+        """Variables that `scores` reads."""
         return self.variables
 
     def project_memory(self, states: tf.Tensor, mask: tf.Tensor) -> AttentionMemory:
@@ -150,7 +154,7 @@ class Attention(ConfigurableLayer):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Contexts and weights of queries.
 
-        `coverage` (B, N, S) float32, the sum of a hypothesis's weights so far, counts where `uses_coverage`.
+        `coverage` (B, N, S) float32, the sum of each hypothesis's weights so far, is read only if `uses_coverage`.
         """
         seen = coverage if self.uses_coverage else None
         weights = self._weights(self.scores(self._queries(query), memory.keys, seen), memory)
@@ -159,7 +163,7 @@ class Attention(ConfigurableLayer):
     def attend_sequence(
         self, query: tf.Tensor, memory: AttentionMemory, dropout_mask: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """As `attend`, for all T queries of a target in their order, in bounded memory."""
+        """Contexts and weights of all T queries of a target in order, in bounded memory; see `attend`."""
         projected = self._queries(query)
         if self.uses_coverage:
             return self._read(self._step_by_step(projected, memory), memory, dropout_mask)
@@ -170,12 +174,12 @@ class Attention(ConfigurableLayer):
         return self._read(self._weights(scores, memory), memory, dropout_mask)
 
     def dropout_mask_shape(self, queries: tf.Tensor, memory: AttentionMemory) -> list[tf.Tensor]:
-        """Of a dropout mask for queries (B, N, Q)."""
+        """Shape of a dropout mask for queries (B, N, Q)."""
         *batch, positions, _ = tf.unstack(tf.shape(memory.keys))
         return [*batch, tf.shape(queries)[1], positions]
 
     def add_dense(self, units: int, name: str, width: int) -> keras.layers.Dense:
-        """A built layer without bias: (..., width) -> (..., units)."""
+        """A built dense layer without bias: (..., width) -> (..., units)."""
         first = self.initializers.glorot_uniform()
         layer = keras.layers.Dense(units, use_bias=False, kernel_initializer=first, dtype=self.dtype_policy, name=name)
         layer.build((None, width))
@@ -212,7 +216,7 @@ class Attention(ConfigurableLayer):
         return deferred_matmul(joined, self.output_kernel), tf.reduce_mean(weights, axis=1)
 
     def _step_by_step(self, projected: tf.Tensor, memory: AttentionMemory) -> tf.Tensor:
-        """Weights (B, T, S), where those of a step are compared with the sum of those before."""
+        """Weights (B, T, S), where the scores of a step depend on the sum of the weights before it."""
 
         def step(x: Any, state: Any, constants: Any) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
             weights = self._weights(self.scores(x[0], constants[0], state[0]), memory)
@@ -235,13 +239,13 @@ def blockwise_scores(
     keys: tf.Tensor,
     variables: Sequence[keras.Variable],
 ) -> tf.Tensor:
-    """`compare(query, keys)` in equal blocks of queries that are computed again in the backward pass.
+    """Compute `compare(query, keys)` in equal blocks of n queries, which are recomputed in the backward pass.
 
     Args:
-        compare: (..., n, A) and (..., S, A) -> (..., n, S); it holds a tensor (..., n, S, A), to choose n by.
+        compare: Maps (..., n, A) and (..., S, A) to (..., n, S); n bounds the tensor (..., n, S, A) that it holds.
         query: (..., T, A).
         keys: (..., S, A).
-        variables: What `compare` reads.
+        variables: Variables that `compare` reads.
     """
     rank, shape, width = len(query.shape), tf.shape(query), query.shape[-1]
     steps, batches = shape[-2], tf.reduce_prod(shape[:-2])
@@ -249,7 +253,7 @@ def blockwise_scores(
     count = -(-steps // size)
     padded = tf.pad(query, [[0, 0]] * (rank - 2) + [[0, count * size - steps], [0, 0]])
     apart = tf.reshape(padded, tf.concat([shape[:-2], [count, size, width]], axis=0))
-    first = [rank - 2, *range(rank - 2), rank - 1, rank]  # the block's number to the front
+    first = [rank - 2, *range(rank - 2), rank - 1, rank]  # block number first
 
     def step(x: Any, _: Any, constants: Any) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         return [compare(x[0], constants[0])], []

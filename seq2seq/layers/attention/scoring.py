@@ -1,4 +1,4 @@
-"""How a query is compared with source positions, each way with its equation and its paper."""
+"""Scoring functions that compare a query with source positions, each with its equation and paper."""
 
 from typing import Any
 
@@ -10,9 +10,12 @@ from seq2seq.layers.recurrent_scan import deferred_matmul
 
 
 class DotAttention(Attention):
-    """e_s = q . m_s. With one head, query and memory must be equally wide.
+    """Dot-product attention; with one head, query and memory must be equally wide.
 
-    Source: Luong, Pham and Manning (2015), section 3.1, "dot".
+        e_s = q . m_s
+
+    Source:
+        Luong, Pham and Manning (2015), section 3.1, "dot".
     """
 
     def build_scores(self, query_size: int, memory_size: int) -> None:
@@ -24,9 +27,12 @@ class DotAttention(Attention):
 
 
 class ScaledDotAttention(DotAttention):
-    """e_s = q . m_s / sqrt(Q). With one head, query and memory must be equally wide.
+    """Scaled dot-product attention; with one head, query and memory must be equally wide.
 
-    Source: Vaswani et al. (2017), section 3.2.1.
+        e_s = q . m_s / sqrt(Q)
+
+    Source:
+        Vaswani et al. (2017), section 3.2.1.
     """
 
     def project_queries(self, query: tf.Tensor) -> tf.Tensor:
@@ -34,9 +40,14 @@ class ScaledDotAttention(DotAttention):
 
 
 class GeneralAttention(DotAttention):
-    """e_s = q . (W m_s); with several heads, whose projections have a W already, e_s = q . m_s.
+    """Bilinear attention.
 
-    Source: Luong, Pham and Manning (2015), section 3.1, "general".
+        e_s = q . (W m_s)
+
+    With several heads, whose projections already include a W, e_s = q . m_s.
+
+    Source:
+        Luong, Pham and Manning (2015), section 3.1, "general".
     """
 
     def build_scores(self, query_size: int, memory_size: int) -> None:
@@ -48,22 +59,28 @@ class GeneralAttention(DotAttention):
 
 
 class AdditiveAttention(Attention):
-    """Score each source state with a one-hidden-layer network.
+    """Additive attention: score each source state with a network of one hidden layer.
 
-    e_s = v . tanh(W_q q + W_m m_s + w_c a_s), where a_s, for `coverage` only, is the attention that the source
-    position got in the steps before. With several heads e_s = v^h . tanh(q + m_s): their projections have the matrices.
+        e_s = v . tanh(W_q q + W_m m_s + w_c a_s)
+
+    The term w_c a_s is there only with `coverage`: a_s is the sum of the attention that the source position received in
+    the previous steps. With several heads, whose projections already include the matrices, e_s = v^h . tanh(q + m_s).
+
+    A whole target is scored in blocks of time steps, which are recomputed in the backward pass, so that no
+    (B, T, S, U) tensor is ever held; with coverage, it is scored step by step.
 
     Args:
-        units: Width U of the scoring network, of all heads together, at least 1.
+        units: Width U of the scoring network, in total over the heads, at least 1.
+        kwargs: See `Attention`.
 
     Raises:
         ValueError: `units` is below 1.
 
-    A whole target is scored in blocks of time steps that are computed again in the backward pass, so that no
-    (B, T, S, U) tensor is ever held; with coverage, step by step.
+    Source:
+        Bahdanau, Cho and Bengio (2015), appendix A.1.2; See, Liu and Manning (2017), equation 11 (coverage).
 
-    Source: Bahdanau, Cho and Bengio (2015), appendix A.1.2; coverage of See, Liu and Manning (2017), equation 11.
-    Departure: no bias terms.
+    Departure:
+        No bias terms.
     """
 
     supports_coverage = compute_in_blocks = True
@@ -100,9 +117,9 @@ class AdditiveAttention(Attention):
         if self.heads > 1:
             return tf.reduce_sum(tf.tanh(hidden) * tf.cast(self.score_kernel, hidden.dtype)[:, None, None], axis=-1)
         if coverage is not None:
-            # An outer product: as a matrix product of width 1 it would be slower.
+            # An outer product, which would be slower as a matrix product of width 1.
             hidden += tf.cast(coverage, hidden.dtype)[..., None] * tf.cast(self.coverage.kernel[0], hidden.dtype)
-        # Not by `deferred_matmul`: it would keep every step's (B, N, S, U) for a gradient of U numbers.
+        # Not `deferred_matmul`, which would keep every step's (B, N, S, U) for a gradient of U numbers.
         kernel = tf.cast(tf.convert_to_tensor(self.score.kernel), hidden.dtype)
         flat = tf.matmul(tf.reshape(tf.tanh(hidden), [-1, self.units]), kernel)
         return tf.reshape(flat, tf.shape(hidden)[:-1])

@@ -1,4 +1,4 @@
-"""The recurrent family: each cell with its equations, the order of its weights and its paper."""
+"""Recurrent cells, each with its equations, the order of its weights and its paper."""
 
 from typing import Any
 
@@ -43,15 +43,15 @@ def make_cell(
     initializers: Initializers = UNSEEDED,
     **kwargs: Any,
 ) -> keras.layers.Layer:
-    """A cell by its name in a recipe, or several of them as one deep transition.
+    """Make a cell by its name in a recipe, or several as one deep transition.
 
     Args:
         kind: One of `CELLS`.
-        units: Width of its states.
-        transition_depth: Cells within a time step.
-        below: Whether a layer of the same kind and width is below, for a cell that reads its cell state.
+        units: Width of the states.
+        transition_depth: Cells per time step.
+        below: Whether there is a layer of the same kind and width below, for cells that read its cell state.
         initializers: Source of the initial weights.
-        kwargs: Of `keras.layers.Layer`.
+        kwargs: Arguments of `keras.layers.Layer`.
 
     Raises:
         ArgumentError: There is no such cell.

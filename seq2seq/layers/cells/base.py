@@ -1,4 +1,4 @@
-"""What all cells share: the base class, activations that can be recorded, and several cells in one time step."""
+"""Base class of cells, activations that can be recorded, and deep transitions of several cells per time step."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,38 +17,39 @@ Stepped = tuple[tf.Tensor, list[tf.Tensor]]  # output and next states
 
 
 class Cell(ConfigurableLayer):
-    """A recurrent cell, by Keras's contract: `call(inputs, states) -> (output, new_states)`.
+    """Base class of recurrent cells with Keras's contract: `call(inputs, states) -> (output, new_states)`.
 
-    A cell splits its step in two: `project(inputs)` is what does not depend on the state, so that a whole sequence can
-    be projected in one product, and `step(projected, states, mask)` is the rest. The mask, for variational dropout
-    (Gal and Ghahramani 2016), multiplies the state where it enters the recurrent product and nowhere else. A cell that
-    is built without an input width has no kernel and steps from its biases alone: a transition.
+    A step has two parts: `project(inputs)` computes what does not depend on the state, for a whole sequence in one
+    product, and `step(projected, states, mask)` computes the rest. The mask, for variational dropout (Gal and
+    Ghahramani 2016), multiplies the state where it enters the recurrent product and nowhere else. A cell that is built
+    without an input width has no kernel: it reads no input, and is one of the further cells of a deep transition.
 
-    Subclasses say how many parts of width U a projected input has (`num_gates`) and how many states of width U there
-    are (`num_states`), and write `step`. Where `outputs_cell_state` is set, the output is [h; c]: h as for other cells,
-    and a cell state c that the same cell in the layer above reads behind its inputs; `split_output` cuts the two.
+    A subclass sets the number of parts of width U in a projected input (`num_gates`) and the number of states of width
+    U (`num_states`), and defines `step`. If `outputs_cell_state` is set, the output is [h; c]: h as for other cells,
+    and a cell state c that the same kind of cell in the layer above reads after its other inputs; `split_output`
+    separates the two.
 
     Args:
         units: Width U of each state, at least 1.
         initializers: Source of the initial weights.
 
-    Weights: parts in the order that the subclass gives.
+    Weights: Parts in the order given by the subclass.
         kernel            (I, gates * U)
         recurrent_kernel  (U, recurrent_gates * U)
         bias              (gates * U,)
 
-    Shapes:
+    Shapes: N rows, I input width, U units.
         inputs     (N, I)          compute dtype
         projected  (N, gates * U)
-        num_states     a list of (N, U), the first one the hidden state
-        output     (N, U); (N, 2 U) where `outputs_cell_state` is set
+        states     a list of (N, U), the hidden state first
+        output     (N, U), or (N, 2 * U) if `outputs_cell_state` is set
 
     Raises:
         ValueError: `units` is below 1.
     """
 
     num_gates: int = 1
-    num_recurrent_gates: ClassVar[int | None] = None  # parts of the recurrent kernel; as many as gates where it is None
+    num_recurrent_gates: ClassVar[int | None] = None  # parts of the recurrent kernel; None: as many as gates
     num_states: ClassVar[int] = 1
     outputs_cell_state: ClassVar[bool] = False
 
@@ -69,7 +70,7 @@ class Cell(ConfigurableLayer):
 
     @property
     def input_size(self) -> int:
-        """The width of the inputs that the built cell reads; a transition has none."""
+        """Input width of the built cell; one without inputs has none."""
         return self.kernel.shape[0]
 
     def build_recurrent(self) -> None:
@@ -94,17 +95,17 @@ class Cell(ConfigurableLayer):
         return tf.zeros(shape, dtype or "float32")
 
     def project(self, inputs: tf.Tensor | None) -> tf.Tensor:
-        """W x + b for every position: (..., I) -> (..., gates * U); b alone for a transition, which has no inputs."""
+        """W x + b for every position: (..., I) -> (..., gates * U); b alone if there are no inputs."""
         if inputs is None:
             return tf.convert_to_tensor(self.bias)
         return self.add_bias(deferred_matmul(inputs, self.kernel))
 
     def add_bias(self, products: tf.Tensor) -> tf.Tensor:
-        """What `project` makes of products W x (..., gates * U)."""
+        """Complete a projection, given the products W x (..., gates * U)."""
         return self.normalize_product(products, "input") + tf.cast(self.bias, products.dtype)
 
     def normalize_product(self, products: tf.Tensor, side: str) -> tf.Tensor:
-        """What subclasses do to the `input` or `recurrent` product (..., gates * U) before a bias."""
+        """Change the `input` or `recurrent` product (..., gates * U) before a bias is added; for subclasses."""
         return products
 
     def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
@@ -112,11 +113,11 @@ class Cell(ConfigurableLayer):
         raise NotImplementedError
 
     def initial_states(self, learnt: States) -> list[tf.Tensor]:
-        """First states, from as many as `num_states` that are learnt, each (N, U)."""
+        """All initial states, given the `num_states` that `Bridge` makes, each (N, U)."""
         return list(learnt)
 
     def states_within_step(self, states: States, before: States) -> list[tf.Tensor]:
-        """The states that a cell left, for another one to read within the time step that began with those `before`."""
+        """States that the next cell of the same time step reads, given this cell's and those `before` the time step."""
         return list(states)
 
     def recurrent_product(self, state: tf.Tensor, mask: Mask) -> tf.Tensor:
@@ -126,7 +127,7 @@ class Cell(ConfigurableLayer):
         )
 
     def preactivations(self, projected: tf.Tensor, state: tf.Tensor, mask: Mask) -> list[tf.Tensor]:
-        """W x + b + R h of each gate, (N, U)."""
+        """W x + b + R h for each gate, (N, U)."""
         recurrent = self.recurrent_product(state, mask)
         return tf.split(tf.cast(projected, recurrent.dtype) + recurrent, recurrent.shape[-1] // self.units, axis=-1)
 
@@ -135,34 +136,36 @@ class Cell(ConfigurableLayer):
 
 
 def split_output(output: tf.Tensor, units: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """A cell's output as h (..., U), and what only the layer above reads, (..., U); of most cells (..., 0)."""
+    """Split a cell's output into h (..., U) and what only the layer above reads, (..., U); in most cells (..., 0)."""
     if output.shape[-1] == units:
         return output, output[..., :0]
     return tuple(tf.split(output, [units, output.shape[-1] - units], axis=-1))
 
 
 def apply_dropout_mask(state: tf.Tensor, mask: Mask) -> tf.Tensor:
-    """A state with its dropout mask, where there is one."""
+    """A state times its dropout mask, if there is one."""
     return state if mask is None else state * mask
 
 
 def split_gates(values: tf.Tensor, gates: int, dtype: tf.DType) -> list[tf.Tensor]:
-    """(..., gates * U) as a tensor (..., U) for each gate, in a dtype."""
+    """Split (..., gates * U) into one tensor (..., U) per gate, cast to a dtype."""
     return tf.split(tf.cast(values, dtype), gates, axis=-1)
 
 
 class DeepTransitionCell(ConfigurableLayer):
-    """Several cells one after the other within a time step.
+    """Deep transition: several cells in sequence within each time step.
 
-    The first reads the input and the state of the step before; each of the others reads the state that the one
-    before it leaves, and no input. In a stack of layers this is a BiDeep network.
+    The first cell reads the input and the state of the previous step; each of the others reads the state that the cell
+    before it returns, and no input. A stack of such layers is a BiDeep network.
 
     Args:
-        cells: Of equal kind and width, at least two.
+        cells: At least two cells of equal kind and width.
 
-    Weights: each cell's, under `transition_0`, `transition_1`, ...; all but the first without a kernel.
+    Weights:
+        Those of the cells, under `transition_0`, `transition_1`, ...; all but the first without a kernel.
 
-    Source: Pascanu et al. (2014), section 3.3, with gated cells as in Miceli Barone et al. (2017), section 2.2.
+    Source:
+        Pascanu et al. (2014), section 3.3, with gated cells as in Miceli Barone et al. (2017), section 2.2.
     """
 
     def __init__(self, cells: Sequence[keras.layers.Layer], **kwargs: Any) -> None:
@@ -171,7 +174,7 @@ class DeepTransitionCell(ConfigurableLayer):
         first = cells[0]
         self.units, self.num_states = first.units, first.num_states
         self.output_size, self.state_size = first.output_size, first.state_size
-        # What a step reads, and what it starts from, is the first cell's; see `Cell`.
+        # The first cell determines the inputs and the initial states; see `Cell`.
         self.project, self.add_bias = first.project, first.add_bias
         self.initial_states, self.states_within_step = first.initial_states, first.states_within_step
 
@@ -181,16 +184,16 @@ class DeepTransitionCell(ConfigurableLayer):
 
     @property
     def kernel(self) -> keras.Variable:
-        """The first cell's."""
+        """Kernel of the first cell."""
         return self.cells[0].kernel
 
     @property
     def input_size(self) -> int:
-        """The first cell's."""
+        """Input width of the first cell."""
         return self.cells[0].input_size
 
     def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
-        """One step from projected inputs; the mask is the same for each cell."""
+        """One step from projected inputs; all cells share the mask."""
         output, new = self.cells[0].step(projected, states, mask)
         for cell in self.cells[1:]:
             output, new = cell.step(cell.project(None), cell.states_within_step(new, states), mask)
@@ -204,12 +207,13 @@ FUNCTIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {"sigmoid": tf.sigmoid,
 
 
 class Activation(NamedTuple):
-    """A part of a step: `value = function(preactivation)`.
+    """Recorded activation of a step: `value = function(preactivation)`.
 
-    name           as in the cell's equations: update, reset, input, forget, output, candidate, ...
-    function       one of `FUNCTIONS`
-    preactivation  (N, U), the sum before
-    value          (N, U)
+    Attributes:
+        name: As in the cell's equations: update, reset, input, forget, output, candidate, ...
+        function: One of `FUNCTIONS`.
+        preactivation: (N, U), the input of the function.
+        value: (N, U).
     """
 
     name: str
@@ -223,7 +227,7 @@ _watched: ContextVar[list[Activation] | None] = ContextVar("activations", defaul
 
 @contextmanager
 def record_activations() -> Iterator[list[Activation]]:
-    """Within this block steps leave their activations in the list, in the order of computing."""
+    """Scope that records the activations of all steps in a list, in the order of computation."""
     found: list[Activation] = []
     before = _watched.set(found)
     try:
@@ -233,7 +237,7 @@ def record_activations() -> Iterator[list[Activation]]:
 
 
 def activate(name: str, function: str, preactivation: tf.Tensor) -> tf.Tensor:
-    """Apply one of `FUNCTIONS` to a preactivation (N, U); `record_activations` sees it under `name`."""
+    """Apply one of `FUNCTIONS` to a preactivation (N, U); `record_activations` records it under `name`."""
     value = FUNCTIONS[function](preactivation)
     if (watched := _watched.get()) is not None:
         watched.append(Activation(name, function, preactivation, value))
@@ -241,10 +245,10 @@ def activate(name: str, function: str, preactivation: tf.Tensor) -> tf.Tensor:
 
 
 def sigmoid(name: str, preactivation: tf.Tensor) -> tf.Tensor:
-    """A gate, from 0, shut, to 1, open."""
+    """A gate between 0 (closed) and 1 (open)."""
     return activate(name, "sigmoid", preactivation)
 
 
 def tanh(name: str, preactivation: tf.Tensor) -> tf.Tensor:
-    """Content, from -1 to 1."""
+    """Content between -1 and 1."""
     return activate(name, "tanh", preactivation)

@@ -1,4 +1,4 @@
-"""The gated recurrent unit and its smaller relative."""
+"""Gated recurrent units (GRU) and the minimal gated unit."""
 
 import tensorflow as tf
 
@@ -7,18 +7,22 @@ from seq2seq.layers.recurrent_scan import deferred_matmul
 
 
 class GRUCell(Cell):
-    """Gated recurrent unit, reset gate after the product.
+    """Gated recurrent unit with the reset gate after the recurrent product.
 
-    z_t = sigmoid(W_z x_t + b_z + R_z h + c_z)             update gate
-    r_t = sigmoid(W_r x_t + b_r + R_r h + c_r)             reset gate
-    n_t = tanh(W_n x_t + b_n + r_t * (R_n h + c_n))        candidate
-    h_t = z_t * h + (1 - z_t) * n_t                        with h = h_{t-1}
+        z_t = sigmoid(W_z x_t + b_z + R_z h + c_z)             update gate
+        r_t = sigmoid(W_r x_t + b_r + R_r h + c_r)             reset gate
+        n_t = tanh(W_n x_t + b_n + r_t * (R_n h + c_n))        candidate
+        h_t = z_t * h + (1 - z_t) * n_t                        with h = h_{t-1}
 
-    Weights: gates in the order z, r, n, laid out as in `keras.layers.GRU(reset_after=True)`, with which they can be
-    exchanged: a bias of (2, 3U), whose row 0 is b and row 1 is c.
+    Weights:
+        Gates in the order z, r, n and the layout of `keras.layers.GRU(reset_after=True)`, so that the two can exchange
+        weights: the bias is (2, 3U), with b in row 0 and c in row 1.
 
-    Source: Cho et al. (2014), section 2.3. Departure: the reset gate acts after the recurrent product
-    (the form that cuDNN computes), and there are two biases.
+    Source:
+        Cho et al. (2014), section 2.3.
+
+    Departure:
+        The reset gate acts after the recurrent product (the form that cuDNN computes), and there are two biases.
     """
 
     num_gates = 3
@@ -44,7 +48,7 @@ class GRUCell(Cell):
 
 
 class _CandidateCell(Cell):
-    """A cell whose candidate reads a gated state, by a product of its own that waits for the gate."""
+    """A cell whose candidate multiplies the gated state by a matrix of its own."""
 
     def build_recurrent(self) -> None:
         super().build_recurrent()
@@ -58,16 +62,18 @@ class _CandidateCell(Cell):
 
 
 class ResetBeforeGRUCell(_CandidateCell):
-    """Gated recurrent unit, reset gate before the product.
+    """Gated recurrent unit with the reset gate before the recurrent product.
 
-    z_t = sigmoid(W_z x_t + R_z h + b_z)                   update gate
-    r_t = sigmoid(W_r x_t + R_r h + b_r)                   reset gate
-    n_t = tanh(W_n x_t + R_n (r_t * h) + b_n)              candidate
-    h_t = z_t * h + (1 - z_t) * n_t                        with h = h_{t-1}
+        z_t = sigmoid(W_z x_t + R_z h + b_z)                   update gate
+        r_t = sigmoid(W_r x_t + R_r h + b_r)                   reset gate
+        n_t = tanh(W_n x_t + R_n (r_t * h) + b_n)              candidate
+        h_t = z_t * h + (1 - z_t) * n_t                        with h = h_{t-1}
 
-    Weights: gates in the order z, r, n; recurrent_kernel (U, 2U) of z and r, candidate_kernel (U, U) of n.
+    Weights:
+        Gates in the order z, r, n; recurrent_kernel (U, 2U) for z and r, candidate_kernel (U, U) for n.
 
-    Source: Cho et al. (2014), section 2.3.
+    Source:
+        Cho et al. (2014), section 2.3.
     """
 
     num_gates, num_recurrent_gates = 3, 2
@@ -84,13 +90,15 @@ class ResetBeforeGRUCell(_CandidateCell):
 class MinimalGatedCell(_CandidateCell):
     """Minimal gated unit: one gate that forgets, resets and updates.
 
-    f_t = sigmoid(W_f x_t + R_f h + b_f)                   forget gate
-    n_t = tanh(W_n x_t + R_n (f_t * h) + b_n)              candidate
-    h_t = (1 - f_t) * h + f_t * n_t                        with h = h_{t-1}
+        f_t = sigmoid(W_f x_t + R_f h + b_f)                   forget gate
+        n_t = tanh(W_n x_t + R_n (f_t * h) + b_n)              candidate
+        h_t = (1 - f_t) * h + f_t * n_t                        with h = h_{t-1}
 
-    Weights: gates in the order f, n; recurrent_kernel (U, U) of f, candidate_kernel (U, U) of n.
+    Weights:
+        Gates in the order f, n; recurrent_kernel (U, U) for f, candidate_kernel (U, U) for n.
 
-    Source: Zhou, Wu, Zhang and Zhou (2016), equation 6.
+    Source:
+        Zhou, Wu, Zhang and Zhou (2016), equation 6.
     """
 
     num_gates, num_recurrent_gates = 2, 1

@@ -11,18 +11,23 @@ from seq2seq.layers.cells.base import Cell, Mask, States, Stepped, apply_dropout
 class LSTMCell(Cell):
     """Long short-term memory with a forget gate.
 
-    i_t = sigmoid(W_i x_t + R_i h + b_i)       input gate
-    f_t = sigmoid(W_f x_t + R_f h + b_f)       forget gate
-    g_t = tanh(W_g x_t + R_g h + b_g)          candidate
-    o_t = sigmoid(W_o x_t + R_o h + b_o)       output gate
-    c_t = f_t * c + i_t * g_t
-    h_t = o_t * tanh(c_t)                      with h = h_{t-1}, c = c_{t-1}
+        i_t = sigmoid(W_i x_t + R_i h + b_i)       input gate
+        f_t = sigmoid(W_f x_t + R_f h + b_f)       forget gate
+        g_t = tanh(W_g x_t + R_g h + b_g)          candidate
+        o_t = sigmoid(W_o x_t + R_o h + b_o)       output gate
+        c_t = f_t * c + i_t * g_t                  cell state
+        h_t = o_t * tanh(c_t)                      hidden state, with h = h_{t-1}, c = c_{t-1}
 
-    Weights: gates in the order i, f, g, o, laid out as in `keras.layers.LSTM`, with which they can be exchanged. The
-    states are [h, c].
+    The states are [h, c].
 
-    Source: Hochreiter and Schmidhuber (1997); forget gate of Gers, Schmidhuber and Cummins (2000).
-    Departure: no peepholes.
+    Weights:
+        Gates in the order i, f, g, o and the layout of `keras.layers.LSTM`, so that the two can exchange weights.
+
+    Source:
+        Hochreiter and Schmidhuber (1997); Gers, Schmidhuber and Cummins (2000) (forget gate).
+
+    Departure:
+        No peepholes.
     """
 
     num_gates, num_states = 4, 2
@@ -34,7 +39,7 @@ class LSTMCell(Cell):
         return tf.repeat(tf.one_hot(self.forget_gate_index, self.num_gates, dtype=dtype or "float32"), self.units)
 
     def output_activation(self, cell_state: tf.Tensor) -> tf.Tensor:
-        """What the output gate lets through of the new cell state (N, U)."""
+        """Activation of the new cell state (N, U), which the output gate multiplies."""
         return tanh("cell_state", cell_state)
 
     def step(self, projected: tf.Tensor, states: States, mask: Mask = None) -> Stepped:
@@ -46,14 +51,17 @@ class LSTMCell(Cell):
 
 
 class PeepholeLSTMCell(LSTMCell):
-    """An LSTM whose gates see the cell state.
+    """LSTM with peepholes, through which its gates read the cell state.
 
-    As `LSTMCell` with p_i * c added in the input gate, p_f * c in the forget gate, and p_o * c_t, the new cell
-    state, in the output gate.
+        i_t = sigmoid(W_i x_t + R_i h + p_i * c + b_i)
+        f_t = sigmoid(W_f x_t + R_f h + p_f * c + b_f)
+        o_t = sigmoid(W_o x_t + R_o h + p_o * c_t + b_o)       the rest as in `LSTMCell`
 
-    Weights besides those of `LSTMCell`: peepholes (3, U), rows p_i, p_f, p_o.
+    Weights:
+        Those of `LSTMCell`, and peepholes (3, U) with rows p_i, p_f, p_o.
 
-    Source: Gers and Schmidhuber (2000), section 2.
+    Source:
+        Gers and Schmidhuber (2000), section 2.
     """
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -71,13 +79,15 @@ class PeepholeLSTMCell(LSTMCell):
 
 
 class CIFGCell(LSTMCell):
-    """An LSTM with coupled input and forget gates: it writes as much as it forgets.
+    """LSTM with coupled input and forget gates: it writes as much as it forgets.
 
-    As `LSTMCell` with i_t = 1 - f_t.
+        i_t = 1 - f_t                              the rest as in `LSTMCell`
 
-    Weights: gates in the order f, g, o.
+    Weights:
+        Gates in the order f, g, o.
 
-    Source: Greff et al. (2017), section 3 (CIFG).
+    Source:
+        Greff et al. (2017), section 3 (CIFG).
     """
 
     num_gates = 3
@@ -93,21 +103,26 @@ class CIFGCell(LSTMCell):
 
 
 class DepthGatedLSTMCell(LSTMCell):
-    """An LSTM whose cell state also flows up, from the layer below through a depth gate.
+    """LSTM with a depth gate, through which the cell state of the layer below flows into its own.
 
-    d_t = sigmoid(W_d x_t + p * c + q * b_t + b_d)         depth gate, with b_t the cell state of the layer below
-    c_t = f_t * c + i_t * g_t + d_t * b_t                  all else as `LSTMCell`
+        d_t = sigmoid(W_d x_t + p * c + q * b_t + b_d)         depth gate; b_t is the cell state of the layer below
+        c_t = f_t * c + i_t * g_t + d_t * b_t                  the rest as in `LSTMCell`
 
-    In the bottom layer there is no b_t, and what is left is an `LSTMCell`. The inputs of the layers above are [x; b],
+    In the bottom layer there is no b_t, and the cell equals an `LSTMCell`. The inputs of the layers above are [x; b],
     (N, I + U); the output is [h; c].
 
     Args:
         units: Width U.
         below: Whether there is a layer below.
 
-    Weights: gates in the order i, f, g, o, d; depth_vectors (2, U), p and q; of the recurrent kernel the first four.
+    Weights:
+        Gates in the order i, f, g, o, d, without d in the recurrent kernel; depth_vectors (2, U), p and q.
 
-    Source: Yao et al. (2015), section 3. Departure: no peepholes in the other gates.
+    Source:
+        Yao et al. (2015), section 3.
+
+    Departure:
+        No peepholes in the other gates.
     """
 
     num_states, num_recurrent_gates, outputs_cell_state = 2, 4, True
@@ -119,7 +134,7 @@ class DepthGatedLSTMCell(LSTMCell):
 
     @property
     def input_size(self) -> int:
-        """I, and U more above another layer."""
+        """Input width: I, plus U above another layer."""
         return super().input_size + (self.units if self.below else 0)
 
     def build_recurrent(self) -> None:
@@ -149,17 +164,21 @@ class DepthGatedLSTMCell(LSTMCell):
 
 
 class SRUCell(Cell):
-    """Simple recurrent unit: no product with the state, so that a step costs next to nothing.
+    """Simple recurrent unit: no matrix product with the state, so that a step costs very little.
 
-    f_t = sigmoid(W_f x_t + v_f * c + b_f)     forget gate
-    r_t = sigmoid(W_r x_t + v_r * c + b_r)     reset gate
-    c_t = f_t * c + (1 - f_t) * W_c x_t
-    h_t = r_t * c_t + (1 - r_t) * W_h x_t      with c = c_{t-1}
+        f_t = sigmoid(W_f x_t + v_f * c + b_f)                 forget gate
+        r_t = sigmoid(W_r x_t + v_r * c + b_r)                 reset gate
+        c_t = f_t * c + (1 - f_t) * (W_c x_t + b_c)            state, with c = c_{t-1}
+        h_t = r_t * c_t + (1 - r_t) * (W_h x_t + b_h)          output
 
-    Weights: parts in the order f, r, c, h; recurrent_vectors (2, U), v_f and v_r. The state is c, the output h.
+    Weights:
+        Parts in the order f, r, c, h; recurrent_vectors (2, U), v_f and v_r.
 
-    Source: Lei et al. (2018), section 2. Departure: the highway reads W_h x also where x is as wide as h, and biases of
-    all four parts.
+    Source:
+        Lei et al. (2018), section 2.
+
+    Departure:
+        The highway reads W_h x even if x is as wide as h, and all four parts have biases.
     """
 
     num_gates = 4

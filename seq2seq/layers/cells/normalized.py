@@ -1,4 +1,4 @@
-"""Cells with layer normalisation inside."""
+"""Cells with layer normalisation."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from seq2seq.layers.pointwise import normalize
 
 
 class _NormalizedGates(Cell):
-    """Layer normalisation of both products, each gate normalised on its own."""
+    """Layer normalisation of both products, separately for each gate."""
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         super().build(input_shape)
@@ -26,30 +26,40 @@ class _NormalizedGates(Cell):
 
 
 class LayerNormGRUCell(_NormalizedGates, GRUCell):
-    """A GRU whose gates see normalised products.
+    """GRU with layer-normalised input and recurrent products.
 
-    As `GRUCell` with LN(W x) * s and LN(R h) * s' in place of W x and R h, each gate normalised on its own.
+    As `GRUCell`, with LN(W x) * s and LN(R h) * s' in place of W x and R h, where LN normalises each gate separately.
 
-    Weights besides those of `GRUCell`: input_scale (3U,), recurrent_scale (3U,).
+    Weights:
+        Those of `GRUCell`, input_scale (3U,) and recurrent_scale (3U,).
 
-    Source: Ba, Kiros and Hinton (2016), supplementary material about applying layer normalization to each experiment,
-    GRU of order embeddings and skip-thoughts. Departures: there the two gates are normalised as one vector; here the
-    biases are the shifts.
+    Source:
+        Ba, Kiros and Hinton (2016), supplementary material about applying layer normalization to each experiment, GRU
+        of order embeddings and skip-thoughts.
+
+    Departure:
+        There, the two gates are normalised as one vector. Here, the biases serve as shifts.
     """
 
 
 class LayerNormLSTMCell(_NormalizedGates, LSTMCell):
-    """An LSTM whose gates see normalised products and whose output gate opens a normalised cell state.
+    """LSTM with layer-normalised input and recurrent products and a normalised cell state in its output.
 
-    As `LSTMCell` with LN(W x) * s and LN(R h) * s' in place of W x and R h, each gate normalised on its own, and
-    h_t = o_t * tanh(LN(c_t) * s'' + b'').
+        h_t = o_t * tanh(LN(c_t) * s'' + b'')
 
-    Weights besides those of `LSTMCell`: input_scale (4U,), recurrent_scale (4U,), content_scale (U,),
-    content_shift (U,).
+    The rest is as in `LSTMCell`, with LN(W x) * s and LN(R h) * s' in place of W x and R h, where LN normalises each
+    gate separately.
 
-    Source: Ba, Kiros and Hinton (2016), supplementary material about applying layer normalization to each experiment,
-    LSTM of reading comprehension and handwriting. Departures: there the four gates are normalised as one vector; here
-    is one bias for both products.
+    Weights:
+        Those of `LSTMCell`, input_scale (4U,), recurrent_scale (4U,), content_scale (U,), s'', and content_shift (U,),
+        b''.
+
+    Source:
+        Ba, Kiros and Hinton (2016), supplementary material about applying layer normalization to each experiment, LSTM
+        of reading comprehension and handwriting.
+
+    Departure:
+        There, the four gates are normalised as one vector. Here, both products share one bias.
     """
 
     def build(self, input_shape: Sequence[int | None]) -> None:

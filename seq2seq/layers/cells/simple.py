@@ -1,4 +1,4 @@
-"""Recurrent networks without gates."""
+"""Recurrent cells without gates."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -8,15 +8,16 @@ import tensorflow as tf
 from seq2seq.layers.cells.base import Cell, Mask, States, Stepped, activate, apply_dropout_mask, tanh
 from seq2seq.layers.recurrent_scan import deferred_matmul
 
-PERIODS = (1, 2, 4, 8)  # of a clockwork's groups
+PERIODS = (1, 2, 4, 8)  # of the groups of a clockwork RNN, in steps
 
 
 class ElmanCell(Cell):
-    """A simple recurrent network: the hidden state is fed back.
+    """Elman network, a simple recurrent network in which the hidden state is fed back.
 
-    h_t = tanh(W x_t + R h + b)                 with h = h_{t-1}
+        h_t = tanh(W x_t + R h + b)                 with h = h_{t-1}
 
-    Source: Elman (1990).
+    Source:
+        Elman (1990).
     """
 
     activation: ClassVar[str] = "tanh"
@@ -40,9 +41,10 @@ class ReLUElmanCell(ElmanCell):
 
 
 class IRNNCell(ReLUElmanCell):
-    """`ReLUElmanCell` whose recurrent weights start at the identity: at first a unit that is on keeps what it has.
+    """`ReLUElmanCell` with the identity as initial recurrent matrix, so that active units initially keep their value.
 
-    Source: Le, Jaitly and Hinton (2015), section 3.
+    Source:
+        Le, Jaitly and Hinton (2015), section 3.
     """
 
     def recurrent_initializer(self) -> Any:
@@ -50,15 +52,19 @@ class IRNNCell(ReLUElmanCell):
 
 
 class JordanCell(Cell):
-    """A simple recurrent network: the output, not the hidden state, is fed back.
+    """Jordan network, a simple recurrent network in which the output, not the hidden state, is fed back.
 
-    h_t = tanh(W x_t + R y + b)                 with y = y_{t-1}
-    y_t = tanh(V h_t + a)
+        h_t = tanh(W x_t + R y + b)                 with y = y_{t-1}
+        y_t = tanh(V h_t + a)                       state and output
 
-    Weights besides those of `Cell`: output_kernel (U, U), V; output_bias (U,), a. The state and the output are y.
+    Weights:
+        Those of `Cell`, output_kernel (U, U), V, and output_bias (U,), a.
 
-    Source: Jordan (1986). Departure: the state has no decaying connection to itself, and the output is as wide as the
-    hidden layer.
+    Source:
+        Jordan (1986).
+
+    Departure:
+        The state has no decaying connection to itself, and the output is as wide as the hidden layer.
     """
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -76,32 +82,36 @@ class JordanCell(Cell):
 
 
 class ClockworkCell(Cell):
-    """An Elman network in groups, of which each is computed only every so many steps and else keeps its state.
+    """Clockwork RNN: an Elman network in groups, each updated only at the multiples of its period.
 
-    h_t,k = tanh(W_k x_t + sum over j >= k of R_kj h_j + b_k)   where t is a multiple of period k, from t = 0 on
-    h_t,k = h_k                                                 elsewhere, with h = h_{t-1}
+        h_t,k = tanh(W_k x_t + sum over j >= k of R_kj h_j + b_k)   if t is a multiple of period k, from t = 0 on
+        h_t,k = h_k                                                 otherwise, with h = h_{t-1}
 
-    Groups are of equal width, their periods 1, 2, 4 and 8. A group reads itself and slower ones.
+    Groups have equal widths and the periods 1, 2, 4 and 8. Each group reads itself and the slower ones.
 
-    Weights: groups from fast to slow.
+    Weights: Groups from fast to slow.
         kernel                  (I, U)
         recurrent_kernel_k      (U - k U / 4, U / 4), for k = 0, 1, 2, 3
         bias                    (U,)
 
-    Shapes:
-        num_states  [h (N, U), clock (N, 1)], the steps so far modulo the longest period
+    Shapes: N rows, U units.
+        states  [h (N, U), clock (N, 1)]; the clock counts steps modulo the longest period
 
     Raises:
-        ValueError: `units` is no multiple of the number of groups.
+        ValueError: `units` is not a multiple of the number of groups.
 
-    Source: Koutník, Greff, Gomez and Schmidhuber (2014), section 3. Departure: the number of groups is fixed.
+    Source:
+        Koutník, Greff, Gomez and Schmidhuber (2014), section 3.
+
+    Departure:
+        The number of groups is fixed.
     """
 
     def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(units, **kwargs)
         self.state_size = [units, 1]
         if units % len(PERIODS):
-            raise ValueError(f"units is {units}, expected a multiple of {len(PERIODS)}, the groups of a clockwork")
+            raise ValueError(f"units is {units}, expected a multiple of {len(PERIODS)}, the number of groups")
         self.group_offsets = range(0, units, units // len(PERIODS))
 
     def initial_states(self, learnt: States) -> list[tf.Tensor]:
