@@ -1,4 +1,4 @@
-"""Search over any step function: greedy, sampling, beam; wrappers that fuse models, force a prefix, bar repetition."""
+"""Greedy search, sampling and beam search over any step function; shallow fusion, forced prefixes, no repetition."""
 
 from seq2seq.search.beam import beam_search, top_k
 from seq2seq.search.greedy_and_sampling import greedy_search, sample, sampling_distribution, sampling_uniforms

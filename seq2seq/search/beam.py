@@ -1,4 +1,4 @@
-"""Beam search that returns token scores and attention of every hypothesis."""
+"""Beam search that returns the token scores and attention of every hypothesis."""
 
 from typing import Any, NamedTuple
 
@@ -8,34 +8,34 @@ from seq2seq.arguments import check_arguments
 from seq2seq.search.loop import run_search
 from seq2seq.search.step import NEG_INF, SearchConstraints, SearchResult, StepFunction
 
-BLOCK_SIZE = 32  # neighbours that `top_k` ranks by their maximum first
+BLOCK_SIZE = 32  # neighbouring values in a block of `top_k`
 
 
 class FinishedHypotheses(NamedTuple):
-    """The best hypotheses of each sentence that have ended, (B, K) each, frozen once there are K."""
+    """The best finished hypotheses of each sentence, each field (B, K); frozen once there are K."""
 
-    scores: tf.Tensor  # float32, see `SearchConstraints.score_hypotheses`, best first; `NEG_INF` in empty places
-    end_steps: tf.Tensor  # int64, the step at which EOS came
-    beam_positions: tf.Tensor  # int64, the place in the beam that EOS was appended to
+    scores: tf.Tensor  # float32, see `SearchConstraints.score_hypotheses`, best first; `NEG_INF` in empty slots
+    end_steps: tf.Tensor  # int64, the step of EOS
+    beam_positions: tf.Tensor  # int64, the beam slot to whose hypothesis EOS was appended
     log_probs: tf.Tensor  # float32, of EOS
 
 
 class Beam(NamedTuple):
     """The K unfinished hypotheses of each sentence, best first."""
 
-    tokens: tf.Tensor  # (B, K) int64, the last of each
-    scores: tf.Tensor  # (B, K) float32, summed log-probabilities; `NEG_INF` in empty places
-    state: Any  # of the decoder, a nest of (B, K, ...)
+    tokens: tf.Tensor  # (B, K) int64, the last token of each
+    scores: tf.Tensor  # (B, K) float32, summed log-probabilities; `NEG_INF` in empty slots
+    state: Any  # decoder state, a nest of (B, K, ...)
     coverage: tf.Tensor  # (B, K, S) float32, see `SearchConstraints.update_coverage`
 
 
 class BeamHistory(NamedTuple):
-    """What happened at a step, or at all steps as tensor arrays: enough to spell out any hypothesis."""
+    """Record of a step, or of all steps as tensor arrays, from which any hypothesis can be spelled out."""
 
-    parents: Any  # (B, K) int64, of each place after the step, the place before it
-    tokens: Any  # (B, K) int64, the token appended to reach that place
+    parents: Any  # (B, K) int64, for each beam slot after the step, the slot of its hypothesis before it
+    tokens: Any  # (B, K) int64, the token that was appended
     log_probs: Any  # (B, K) float32, of that token
-    attention: Any  # (B, K, S) float32, attention of each place *before* the step
+    attention: Any  # (B, K, S) float32, attention of each slot *before* the step
 
 
 @check_arguments()
@@ -51,19 +51,25 @@ def beam_search(
     """Keep the K best unfinished hypotheses of each sentence until K have finished.
 
     Each step ranks all one-token extensions by their summed log-probability. An extension by EOS among the
-    first K finishes, and is scored by length and coverage; the K best others live on. A sentence is done,
-    and frozen, when K hypotheses have finished.
+    K best is finished, and scored by length and coverage; the K best others stay in the beam. A sentence is
+    done, and frozen, once K of its hypotheses are finished.
 
     Args:
-        step, state, memory, keep_attention: See `greedy_search`; the memory is not repeated for each hypothesis.
-        constraints: Their penalties decide which finished hypotheses are the best.
-        beam_size: K, at least 1.
+        step: See `greedy_search`; called with the K hypotheses of the beam.
+        state: See `greedy_search`.
+        memory: See `greedy_search`; not repeated for each hypothesis.
+        constraints: Constraints of the search; their penalties decide which finished hypotheses are best.
+        beam_size: Beam size K, at least 1.
+        keep_attention: See `greedy_search`.
 
     Returns:
         `SearchResult` with N = K.
 
-    Source: Graves (2012), section 2.5, and Sutskever, Vinyals and Le (2014), section 3.2.
-    Departure: finished hypotheses do not narrow the beam.
+    Source:
+        Graves (2012), section 2.5, and Sutskever, Vinyals and Le (2014), section 3.2.
+
+    Departure:
+        Finished hypotheses do not narrow the beam.
     """
     constraints = constraints.with_int64_limits()
     sentences = tf.shape(constraints.max_lengths)[0]
@@ -72,9 +78,9 @@ def beam_search(
         its = constraints.select(rows)
         output = step(beam.tokens, beam.state, memory)
         weights, covered = output.attention, its.update_coverage(beam.coverage, output.attention)
-        # Of each hypothesis no more than its best 2K extensions can matter.
+        # Only the best 2K extensions of each hypothesis can matter.
         log_probs, places = top_k(its.mask_scores(output, t), 2 * beam_size)
-        # Among K hypotheses at most K extensions are EOS, so 2K hold K that are not.
+        # At most K extensions are by EOS, one per hypothesis, so the best 2K include K others.
         totals = _flat(beam.scores[:, :, None] + log_probs)
         totals, order = native_top_k(totals, tf.minimum(2 * beam_size, tf.shape(totals)[1]))
         parents = order // tf.cast(tf.shape(log_probs)[2], tf.int64)
@@ -102,7 +108,7 @@ def beam_search(
     def is_done(t: tf.Tensor, rows: tf.Tensor, finished: FinishedHypotheses) -> tf.Tensor:
         return _is_full(finished) | constraints.select(rows).at_max_length(t)
 
-    first = tf.where(tf.range(beam_size) == 0, 0.0, NEG_INF)  # one hypothesis to begin with: the empty one
+    first = tf.where(tf.range(beam_size) == 0, 0.0, NEG_INF)  # at first a single hypothesis, the empty one
     beam = Beam(
         tf.fill([sentences, beam_size], tf.constant(constraints.bos_id, tf.int64)),
         tf.repeat(first[None], sentences, axis=0),
@@ -175,23 +181,23 @@ def _spell_out(
 
 
 def native_top_k(values: tf.Tensor, k: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """`tf.math.top_k` with places in int64, with which a GPU computes; with int32, TensorFlow computes on the host."""
+    """`tf.math.top_k` with indices in int64, which TensorFlow computes on a GPU; it computes int32 on the host."""
     values, places = tf.math.top_k(values, k)
     return values, tf.cast(places, tf.int64)
 
 
 def top_k(values: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The k largest values of each row, best first, and their places; of equal ones the first.
+    """The k largest values of each row, largest first, and their indices; of equal values, the first.
 
-    Faster than `tf.math.top_k` for a long row and a small k: a block of neighbours without one of the k largest block
-    maxima has none of the k largest values, so ranking the values of k blocks is enough.
+    Faster than `tf.math.top_k` for long rows and small k: the k largest values are in the k blocks of neighbours with
+    the largest maxima, so only the values of these blocks are ranked.
 
     Args:
         values: (B, K, V) float32.
         k: At least 1. If k > V, V values are returned.
 
     Returns:
-        Values (B, K, min(k, V)) and places in V, int64.
+        Values (B, K, min(k, V)) and their indices into V, int64.
     """
     rows, hypotheses, size = tf.unstack(tf.shape(values))
     padded = values
@@ -199,7 +205,7 @@ def top_k(values: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
         padded = tf.pad(values, [[0, 0], [0, 0], [0, -size % BLOCK_SIZE]], constant_values=values.dtype.min)
     blocks = tf.reshape(padded, [rows, hypotheses, -1, BLOCK_SIZE])
     _, chosen = native_top_k(tf.reduce_max(blocks, axis=-1), tf.minimum(k, tf.shape(blocks)[2]))
-    chosen = tf.sort(chosen)  # so that of equal values the first is found first
+    chosen = tf.sort(chosen)  # so that the first of equal values is found first
     candidates = tf.reshape(tf.gather(blocks, chosen, batch_dims=2), [rows, hypotheses, -1])
     found, order = native_top_k(candidates, tf.minimum(k, size))
     return found, BLOCK_SIZE * tf.gather(chosen, order // BLOCK_SIZE, batch_dims=2) + order % BLOCK_SIZE

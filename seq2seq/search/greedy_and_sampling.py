@@ -1,4 +1,4 @@
-"""Greedy search and sampling: each hypothesis is extended by one token a step, the likeliest or a drawn one."""
+"""Greedy search and sampling: each step extends a hypothesis by its likeliest token or by a random draw."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ from seq2seq.arguments import check_arguments
 from seq2seq.search.loop import run_search
 from seq2seq.search.step import NEG_INF, SearchConstraints, SearchResult, StepFunction
 
-# From a step's number t, sentences (B',) and their scores (B', N, C), `NEG_INF` where a token must not come: the
-# places (B', N) int64 of the chosen tokens among C.
+# Maps the number t of a step, the indices (B',) of sentences and their scores (B', N, C), `NEG_INF` for excluded
+# tokens, to the indices (B', N) int64 of the chosen tokens among C.
 Choose = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -23,14 +23,14 @@ def greedy_search(
     """Take the likeliest token until EOS.
 
     Args:
-        step: The decoder, called with K = 1.
-        state: Its first state, tensors of (B, 1, ...).
+        step: Step function of the decoder, called with K = 1.
+        state: Its initial state, tensors (B, 1, ...).
         memory: Passed on to `step`, a nest of (B, ...).
-        constraints: Their penalties change the reported scores; they decide nothing here.
-        keep_attention: False returns weights with S = 0; their sums, the coverage, are always returned.
+        constraints: Constraints of the search; their penalties change only the reported scores.
+        keep_attention: False returns attention weights with S = 0; their sum, the coverage, is always returned.
 
     Returns:
-        `SearchResult` with N = 1. A finished sentence is frozen: what the rest of its batch does changes nothing.
+        `SearchResult` with N = 1. A finished sentence is frozen, whatever the rest of its batch does.
     """
 
     def likeliest(t: tf.Tensor, rows: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
@@ -52,33 +52,37 @@ def sample(
     top_p: float | tf.Tensor = 1.0,
     keep_attention: bool = True,
 ) -> SearchResult:
-    """Draw N translations of each sentence, token by token; two of them may be the same.
+    """Draw N translations of each sentence, token by token; they may contain duplicates.
 
     The distribution of a step is softmax(scores / temperature), restricted to the `top_k` most likely tokens, then to
-    the smallest set of most likely tokens whose probability, renormalised, reaches `top_p`; ties are kept. A uniform
-    number picks the token at which the cumulative probability, in the order of ids, passes it.
+    the smallest set of most likely tokens whose probability, renormalised, reaches `top_p`; ties are kept. The drawn
+    token is the first, in the order of ids, whose cumulative probability exceeds a uniform random number.
 
     Args:
-        step, state, memory, keep_attention: See `greedy_search`, here with K = N.
-        constraints: Their penalties decide the order of the draws.
-        uniforms: (B, N, L) float32 in [0, 1), a number for each token of each draw; N is static and L is not below
-            any of `constraints.max_lengths`. See `sampling_uniforms`.
-        temperature: Between 0.001 and 1000; below 1 sharpens the distribution. This and the next two may be scalar
+        step: See `greedy_search`; called with K = N.
+        state: See `greedy_search`.
+        memory: See `greedy_search`.
+        constraints: Constraints of the search; their penalties decide the order of the draws.
+        uniforms: (B, N, L) float32 in [0, 1), one number per token of each draw; N is static, and L is at least the
+            maximum of `constraints.max_lengths`. See `sampling_uniforms`.
+        temperature: From 0.001 to 1000; below 1, it sharpens the distribution. This and the next two may be scalar
             tensors.
         top_k: At least 1; None: all tokens.
         top_p: Above 0 and at most 1.
+        keep_attention: See `greedy_search`.
 
     Returns:
-        `SearchResult`, draws with the best score first. Log-probabilities are the step's own, at temperature 1 and
+        `SearchResult`, the draw with the best score first. Log-probabilities are the step's own, at temperature 1 and
         over all its tokens.
 
-    Source: Fan, Lewis and Dauphin (2018) for `top_k`; Holtzman et al. (2020), section 3.1, for `top_p`.
+    Source:
+        Fan, Lewis and Dauphin (2018) for `top_k`; Holtzman et al. (2020), section 3.1, for `top_p`.
     """
 
     def draw(t: tf.Tensor, rows: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
         cumulative = tf.cumsum(sampling_distribution(scores, temperature, top_k, top_p), axis=-1)
         total = cumulative[:, :, -1:]
-        # The second half is for rounding, which may let a number close to 1 pass even the total.
+        # The second condition is for rounding, by which a number close to 1 may reach even the total.
         uniform = tf.gather(uniforms[:, :, t], rows)[:, :, None]
         passed = (uniform * total >= cumulative) & (cumulative < total)
         return tf.math.count_nonzero(passed, axis=-1)
@@ -92,7 +96,7 @@ def sample(
 def sampling_distribution(
     scores: tf.Tensor, temperature: float | tf.Tensor, top_k: int | tf.Tensor | None, top_p: float | tf.Tensor
 ) -> tf.Tensor:
-    """The probabilities (B, N, C) that `sample` draws a token with, from a step's scores."""
+    """Probabilities (B, N, C) with which `sample` draws a token, given a step's scores."""
     scores = scores / temperature
     if top_k is not None or tf.is_tensor(top_p) or top_p != 1.0:
         size = tf.shape(scores)[-1]
@@ -107,16 +111,16 @@ def sampling_distribution(
 def sampling_uniforms(
     seed: int, sentences: Sequence[Sequence[int]], samples: int, lengths: Sequence[int]
 ) -> np.ndarray:
-    """Random numbers for `sample`; those of a draw depend on the seed, the sentence and the draw's number alone.
+    """Random numbers for `sample`, which depend only on the seed, the sentence and the number of the draw.
 
     Args:
-        seed: Not negative, below 2**63.
-        sentences: The source token ids of each of B sentences.
-        samples: N.
-        lengths: Numbers that each sentence needs at most.
+        seed: From 0 to below 2**63.
+        sentences: Source token ids of each of B sentences.
+        samples: Number N of draws.
+        lengths: Maximum number of tokens to draw for each sentence.
 
     Returns:
-        (B, N, L) float32 in [0, 1), where L is the greatest of `lengths`; 0 beyond a sentence's own.
+        (B, N, L) float32 in [0, 1), where L is the maximum of `lengths`; 0 beyond the length of a sentence.
     """
     uniforms = np.zeros((len(sentences), samples, max(lengths)), np.float32)
     for row, (ids, length) in enumerate(zip(sentences, lengths, strict=True)):
@@ -137,7 +141,7 @@ def extend_until_eos(
     hypotheses: int,
     keep_attention: bool,
 ) -> SearchResult:
-    """Let N hypotheses of each sentence grow, one chosen token a step, each until its own EOS.
+    """Extend N hypotheses of each sentence by one chosen token per step, each until its own EOS.
 
     Returns:
         `SearchResult` in the order of the hypotheses, not of their scores.
@@ -159,7 +163,7 @@ def extend_until_eos(
         )
 
     def is_done(t: tf.Tensor, rows: tf.Tensor, outcome: Any) -> tf.Tensor:
-        # By its last step a hypothesis has its EOS, unless its scores are not numbers.
+        # By its last step, a hypothesis has its EOS, unless its scores are NaN.
         return tf.reduce_all(outcome[0], axis=1) | constraints.select(rows).at_max_length(t)
 
     constraints = constraints.with_int64_limits()

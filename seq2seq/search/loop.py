@@ -1,7 +1,7 @@
-"""The loop of every search: finished sentences leave once at least half of the batch is finished.
+"""Loop of every search, which removes finished sentences once at least half of the batch is finished.
 
-Numbers of sentences, tokens and places are int64 within a search: on a GPU, TensorFlow computes with int32 on the host,
-and would copy each of them there and back at every step.
+Within a search, token ids and the indices of sentences and hypotheses are int64: TensorFlow computes int32 on the host,
+even if there is a GPU, and would copy each value there and back at every step.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,51 +9,53 @@ from typing import Any
 
 import tensorflow as tf
 
-# From a step's number t (int32, on the host), the loop's sentences `rows` (B',) int64, and tensors of theirs (B', ...),
-# each a nest: outcome, carried, memory. To the outcome and what is carried after the step, and what to record of it.
+# Maps the number t of a step (int32, on the host), the indices `rows` (B',) int64 of the sentences in the loop, and
+# three nests of their tensors (B', ...), outcome, carried and memory, to outcome and carried after the step, and to the
+# tensors to record.
 SearchStep = Callable[[tf.Tensor, tf.Tensor, Any, Any, Any], tuple[Any, Any, Sequence[tf.Tensor]]]
-# From t, rows and outcome: which of these sentences are done, (B',) bool.
+# Maps t, rows and outcome to whether each of these sentences is done, (B',) bool.
 IsDone = Callable[[tf.Tensor, tf.Tensor, Any], tf.Tensor]
 
 
 def run_search(
     step: SearchStep, is_done: IsDone, outcome: Any, carried: Any, memory: Any, dtypes: Sequence[tf.DType]
 ) -> tuple[tf.Tensor, Any, list[tf.TensorArray]]:
-    """Take steps until all of B sentences are done.
+    """Run steps until all B sentences are done.
 
-    When no more than half of the sentences in the loop are unfinished, these are gathered into a smaller batch and the
-    loop is entered again with it; the same graph runs all sizes. Of four sentences a, b, c, d, for example:
+    When no more than half of the sentences in the loop are unfinished, these are gathered into a smaller batch, with
+    which the loop continues; the same graph runs all sizes. For example, with four sentences `a` to `d`:
 
         segment       first        second       third      the steps between two gatherings
         step          1 2 3        4 5          6
-        a             o o o        o o          o          o  takes the step
-        b             o o -                                -  is done, and takes it until enough others are
+        a             o o o        o o          o          o  in the loop
+        b             o o -                                -  done, but in the loop until enough others are done
         c             o o o        o o
         d             o o o
         rows          0 1 2 3      0 2          0          which of the B sentences are in the loop
         unfinished    0 2          0                       which of `rows` stay in it
         places        0 1 2 3      0 3 1 5      0 2 3 4
 
-    `places` puts outcomes back into the order of the B sentences: where each of them stands in the loop's outcomes with
-    those of all B before the segment behind them.
+    `places` restores the order of the B sentences: it has the index of each sentence in the outcomes of the loop
+    followed by those of all B sentences before the segment.
 
     Args:
-        step, is_done: See above. What a step does for a sentence does not depend on the others.
-        outcome: What the search is for, tensors (B, ...); a sentence's is kept when it is removed.
-        carried: What else changes from step to step, tensors (B, ...).
-        memory: What does not change, tensors (B, ...).
-        dtypes: Data types of what steps record.
+        step: See `SearchStep`. What it computes for one sentence must not depend on the others.
+        is_done: See `IsDone`.
+        outcome: Result of the search, tensors (B, ...); a sentence's outcome is kept when it is removed.
+        carried: Other tensors (B, ...) that change from step to step.
+        memory: Tensors (B, ...) that do not change.
+        dtypes: Data types of the tensors that steps record.
 
     Returns:
-        The number of steps; the outcome, in the order of the B sentences; and of each recorded tensor an array
-        with (B, ...) of each step, 0 for sentences that had been removed.
+        The number of steps; the outcome, in the order of the B sentences; and for each recorded tensor an array with
+        one (B, ...) per step, 0 for sentences that were already removed.
     """
     batch = tf.shape(tf.nest.flatten(carried)[0])[0]
     arrays = [tf.TensorArray(dtype, 0, dynamic_size=True, clear_after_read=False) for dtype in dtypes]
 
     def segment(t: tf.Tensor, rows: tf.Tensor, whole: Any, live: Any, arrays: list[tf.TensorArray]) -> tuple[Any, ...]:
         memory, size = live[2], tf.size(rows)
-        # Of each of the B sentences, its place in the loop; of those removed, its place behind them.
+        # For each of the B sentences its index in the loop or, if it was removed, its index after those.
         here, all_rows = tf.cast(size, tf.int64), tf.range(tf.cast(batch, tf.int64))
         places = tf.tensor_scatter_nd_update(here + all_rows, rows[:, None], tf.range(here))
         shown = tf.minimum(places, here)

@@ -1,4 +1,4 @@
-"""A step that keeps hypotheses from repeating themselves: no n-gram twice, and a penalty on tokens said before."""
+"""Step wrapper against repetition: no n-gram twice, and a penalty on tokens that already occurred."""
 
 from typing import Any
 
@@ -18,37 +18,41 @@ def without_repetition(
     no_repeat_ngram_size: int = 0,
     repetition_penalty: float | tf.Tensor | None = None,
 ) -> tuple[StepFunction, Any, Any]:
-    """Exclude tokens that would repeat an n-gram of their hypothesis, and penalise those that it has already.
+    """Exclude tokens that would repeat an n-gram of their hypothesis, and penalise tokens that it already contains.
 
-    A token of the hypothesis has the score penalty * score, other scores are as they were: for log-probabilities,
-    which are not positive, p becomes p ** penalty. Nothing is renormalised. A token that would complete an n-gram of
-    the hypothesis for the second time gets `NEG_INF`.
+    A token that the hypothesis contains gets the score penalty * score: for log-probabilities, which are not positive,
+    p becomes p ** penalty. Other scores do not change, and nothing is renormalised. A token that would complete an
+    n-gram of the hypothesis for the second time gets `NEG_INF`.
 
-    EOS is never excluded, since it ends a hypothesis. Where the step itself excludes EOS, as `with_prefix` does, tokens
-    are given: they are neither excluded nor penalised, and count in what follows. So something may come at every
-    step; where that is EOS alone, `constraints.ends_if_stuck` decides between it and the minimum length.
+    EOS is never excluded, since it ends a hypothesis. Where the step itself excludes EOS, as `with_prefix` does, a
+    token is forced: nothing is then excluded or penalised, but forced tokens count as part of the hypothesis later on.
+    So at least one token is possible at every step. If EOS is the only one before the minimum length,
+    `constraints.ends_if_stuck` decides whether it may come.
 
     Args:
-        step, state, memory: What search would begin with, see `StepFunction`; candidates must be sorted.
-        constraints: Those of the search, for its limits of length and special tokens.
-        no_repeat_ngram_size: n, the length in tokens of the n-grams that come at most once; 0: any n-gram may be
-            repeated.
+        step: Step function of the search, see `StepFunction`; its candidates must be sorted.
+        state: Initial state of the search.
+        memory: Memory of the search.
+        constraints: Constraints of the search, read for length limits and special tokens.
+        no_repeat_ngram_size: Length n, in tokens, of the n-grams that may occur at most once; 0: no limit.
         repetition_penalty: At least 1; a number or a scalar tensor. None: no penalty.
 
     Returns:
-        The step, the state and the memory that search is to begin with. The state has the hypothesis's tokens, (B, K,
-        L) int64, where L is the greatest of `constraints.max_lengths`.
+        Step, state and memory to start the search with. The state includes the hypothesis's tokens, (B, K, L) int64,
+        where L is the maximum of `constraints.max_lengths`.
 
-    Source: Paulus, Xiong and Socher (2018), section 2.5, for n-grams; Keskar et al. (2019), section 4.1, for the
-    penalty.
-    Departure: Keskar et al. divide logits, which may be positive.
+    Source:
+        Paulus, Xiong and Socher (2018), section 2.5, for n-grams; Keskar et al. (2019), section 4.1, for the penalty.
+
+    Departure:
+        Keskar et al. divide logits, which may be positive.
     """
 
     def restrained(tokens: tf.Tensor, state: Any, memory: Any) -> StepOutput:
         history, inner = state
         history = tf.concat([tokens[:, :, None], history[:, :, :-1]], axis=2)  # the last token first
         output = step(tokens, inner, memory)
-        # EOS is looked up behind them.
+        # EOS is looked up after them.
         asked = tf.pad(history, [[0, 0], [0, 0], [0, 1]], constant_values=constraints.eos_id)
         places, is_candidate = _find(output.candidates, asked)
         scores = tf.gather(output.scores, places, batch_dims=2)
@@ -63,17 +67,17 @@ def without_repetition(
         return output._replace(scores=scores, state=(history, output.state))
 
     sentences, longest = tf.shape(constraints.max_lengths)[0], tf.reduce_max(constraints.max_lengths)
-    # Padding, which is never chosen, stands for the tokens that are not there yet.
+    # Padding, which is never chosen, fills the places of tokens still to come.
     nothing = tf.fill([sentences, 1, tf.cast(longest, tf.int32)], tf.constant(constraints.pad_id, tf.int64))
     return restrained, (nothing, state), memory
 
 
 def _find(candidates: tf.Tensor | None, ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Places of token ids (B, K, L) among the candidates, and whether they are there; otherwise the place is 0."""
+    """Indices of token ids (B, K, L) among the candidates, 0 for other tokens; and whether they are candidates."""
     if candidates is None:
         return ids, tf.ones_like(ids, tf.bool)
     places = tf.range(tf.shape(candidates, tf.int64)[1])
-    is_empty = places > tf.argmax(candidates, axis=1)[:, None]  # behind the last one
+    is_empty = places > tf.argmax(candidates, axis=1)[:, None]  # after the last candidate
     rising = tf.where(is_empty, candidates.dtype.max, candidates)
     flat = tf.reshape(ids, [tf.shape(ids)[0], -1])
     found = tf.searchsorted(rising, flat, out_type=tf.int64)
@@ -83,10 +87,10 @@ def _find(candidates: tf.Tensor | None, ids: tf.Tensor) -> tuple[tf.Tensor, tf.T
 
 
 def _would_repeat(history: tf.Tensor, size: int) -> tf.Tensor:
-    """Whether each token (B, K, L), the last one first, would complete an n-gram again if it came next.
+    """Whether each token (B, K, L) of a hypothesis, last token first, would repeat an n-gram if it came next.
 
-    That is so if the n - 1 tokens before it are the last n - 1. BOS comes only once, so nothing equals an n-gram that
-    reaches before the beginning.
+    It would if the n - 1 tokens before it equal the last n - 1 tokens. BOS occurs only once, so no n-gram equals one
+    that reaches beyond the beginning.
     """
     length = tf.shape(history)[2]
     earlier = tf.pad(history, [[0, 0], [0, 0], [0, size]])
@@ -97,7 +101,7 @@ def _would_repeat(history: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def _limit(scores: tf.Tensor, places: tf.Tensor, highest: tf.Tensor) -> tf.Tensor:
-    """Scores (B, K, C), of which those at places (B, K, L) are at most `highest` (B, K, L)."""
+    """Limit the scores (B, K, C) at the indices `places` (B, K, L) to `highest` (B, K, L)."""
     rows, hypotheses, size = tf.unstack(tf.shape(scores, tf.int64))
     starts = size * tf.reshape(tf.range(rows * hypotheses), [rows, hypotheses, 1])
     indices = tf.reshape(starts + places, [-1, 1])

@@ -1,25 +1,26 @@
-"""What search asks of a model, what it returns, and how hypotheses of different lengths are compared."""
+"""Interface of search: step functions, constraints, results, and scores of hypotheses of different lengths."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Protocol
 
 import tensorflow as tf
 
-# The score of what cannot be chosen. Finite, so that sums and differences of it stay numbers.
+# Score of excluded tokens; finite, so that its sums and differences are not NaN.
 NEG_INF = -1e9
-# Below this, attention to a source position counts as none: keeps the logarithm of nothing finite (-20.7).
+# Coverage of a source position counts as at least this, which keeps its logarithm finite (-20.7).
 MIN_COVERAGE = 1e-9
 
 
 class StepOutput(NamedTuple):
-    """What one step gives: C tokens that may come next for each hypothesis, and how good each would be.
+    """Result of one step: the scores of C candidate next tokens for each hypothesis, the next state, and attention.
 
-    scores      (B, K, C)  float32, what each token adds to a hypothesis: its log-probability, or a sum of several
-                models'; `NEG_INF` for what must not come
-    state       any nest of tensors (B, K, ...)
-    attention     (B, K, S)  float32, attention over the source
-    candidates  (B, C)     int64, which tokens these are, rising, then 0 (padding) in empty places; `with_prefix` puts a
-                given token before them. None: all of the vocabulary, by their ids
+    Attributes:
+        scores: (B, K, C) float32, what each token adds to the score of a hypothesis: its log-probability, or a sum over
+            several models; `NEG_INF` for excluded tokens.
+        state: Any nest of tensors (B, K, ...).
+        attention: (B, K, S) float32, attention over the source.
+        candidates: (B, C) int64, ids of the candidates in ascending order, then 0 (padding) in empty places;
+            `with_prefix` puts a forced token before them. None: the whole vocabulary in the order of ids.
     """
 
     scores: tf.Tensor
@@ -28,20 +29,20 @@ class StepOutput(NamedTuple):
     candidates: tf.Tensor | None = None
 
     def token_ids(self, positions: tf.Tensor) -> tf.Tensor:
-        """Token ids of places (B, ...) among C."""
+        """Token ids at indices (B, ...) into the C candidates."""
         return positions if self.candidates is None else tf.gather(self.candidates, positions, batch_dims=1)
 
     def gather_candidates(self, values: tf.Tensor) -> tf.Tensor:
-        """Of values (B, K, V) of the whole vocabulary those of the candidates, (B, K, C)."""
+        """Values (B, K, C) of the candidates, from values (B, K, V) of the whole vocabulary."""
         return values if self.candidates is None else tf.gather(values, self.candidates, axis=2, batch_dims=1)
 
 
 class StepFunction(Protocol):
     """One step of a decoder for K hypotheses of each of B sentences.
 
-    `shallow_fusion`, `with_prefix` and `without_repetition` wrap steps.
+    `shallow_fusion`, `with_prefix` and `without_repetition` wrap step functions.
 
-    Shapes:
+    Shapes: B sentences, K hypotheses per sentence.
         tokens  (B, K)  int64, the last token of each hypothesis, an id of the vocabulary
         state   any nest of tensors (B, K, ...), gathered along K by search
         memory  any nest of tensors (B, ...), kept once per sentence
@@ -53,12 +54,13 @@ class StepFunction(Protocol):
 class SearchResult(NamedTuple):
     """The N best hypotheses of each of B sentences, best first, padded to L tokens with id 0.
 
-    tokens     (B, N, L)     int32, EOS included, BOS not
-    lengths    (B, N)        int32, EOS included; 0 where there are fewer than N hypotheses
-    scores     (B, N)        float32, see `SearchConstraints.score_hypotheses`
-    log_probs  (B, N, L)     float32, the step's score of each token (`StepOutput`); 0 at padding
-    attention    (B, N, L, S)  float32, attention behind each token, 0 at padding
-    coverage   (B, N, S)     float32, attention summed over all tokens of a hypothesis
+    Attributes:
+        tokens: (B, N, L) int32, EOS included, BOS not.
+        lengths: (B, N) int32, EOS included; 0 where there are fewer than N hypotheses.
+        scores: (B, N) float32, see `SearchConstraints.score_hypotheses`.
+        log_probs: (B, N, L) float32, the step's score of each token (`StepOutput`); 0 at padding.
+        attention: (B, N, L, S) float32, attention of the step that scored each token; 0 at padding.
+        coverage: (B, N, S) float32, attention summed over all tokens of a hypothesis.
     """
 
     tokens: tf.Tensor
@@ -71,20 +73,21 @@ class SearchResult(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConstraints:
-    """Constraints of every search: which tokens may be chosen when, and how a finished hypothesis is scored.
+    """Constraints of a search: which tokens may be chosen when, and how finished hypotheses are scored.
 
     Args:
-        max_lengths: (B,) int32 or int64, at least 1: maximum length; EOS is forced there.
-        min_lengths: (B,) int32 or int64, minimum length, EOS included; where it is above `max_lengths`, the
-            latter holds. None: 1.
-        bos_id, eos_id, pad_id: Special tokens. BOS and padding are never chosen.
+        max_lengths: (B,) int32 or int64, maximum length, EOS included, at least 1; EOS is forced there.
+        bos_id: Token id of BOS, which is never chosen.
+        eos_id: Token id of EOS.
+        pad_id: Token id of padding, which is never chosen.
+        min_lengths: (B,) int32 or int64, minimum length, EOS included; limited by `max_lengths`. None: 1.
         forbidden: Other tokens that are never chosen.
-        ends_if_stuck: Whether EOS may come before the minimum length where no other token may: for steps that exclude
+        ends_if_stuck: Allow EOS before the minimum length if no other token is possible, for steps that exclude
             tokens, as `without_repetition` does.
         length_penalty: See `normalize_scores`; a number or a scalar tensor.
-        coverage_penalty: beta of `coverage_penalty`, not negative; a number or a scalar tensor. None or the number 0:
-            scores do not depend on coverage, and none is kept.
-        source_mask: (B, S) bool, True on real tokens; a coverage penalty needs it.
+        coverage_penalty: Weight beta of `coverage_penalty`, not negative; a number or a scalar tensor. None or the
+            number 0: scores do not depend on coverage, and none is kept.
+        source_mask: (B, S) bool, True on real tokens; required for a coverage penalty.
 
     Raises:
         ValueError: There is a coverage penalty and no `source_mask`.
@@ -103,7 +106,9 @@ class SearchConstraints:
 
     def __post_init__(self) -> None:
         if self.uses_coverage and self.source_mask is None:
-            raise ValueError(f"coverage_penalty is {self.coverage_penalty}: pass source_mask, the real source tokens")
+            raise ValueError(
+                f"coverage_penalty is {self.coverage_penalty}: pass source_mask, True on real source tokens"
+            )
 
     @property
     def uses_coverage(self) -> bool:
@@ -112,7 +117,7 @@ class SearchConstraints:
         return penalty is not None and (tf.is_tensor(penalty) or penalty != 0)
 
     def select(self, indices: tf.Tensor) -> "SearchConstraints":
-        """The constraints of some sentences, by their numbers (B',)."""
+        """The constraints of some sentences, given their indices (B',)."""
 
         def part(values: tf.Tensor | None) -> tf.Tensor | None:
             return None if values is None else tf.gather(values, indices)
@@ -125,16 +130,16 @@ class SearchConstraints:
         )
 
     def with_int64_limits(self) -> "SearchConstraints":
-        """The same with limits in int64: on a GPU, TensorFlow computes with int32 on the host."""
+        """The same constraints with int64 limits: TensorFlow computes int32 on the host, even if there is a GPU."""
         shortest = None if self.min_lengths is None else tf.cast(self.min_lengths, tf.int64)
         return replace(self, max_lengths=tf.cast(self.max_lengths, tf.int64), min_lengths=shortest)
 
     def at_max_length(self, t: tf.Tensor) -> tf.Tensor:
-        """Whether hypotheses are as long as they may be before step t, (B,) bool."""
+        """Whether hypotheses have their maximum length before step t, (B,) bool."""
         return tf.cast(t, self.max_lengths.dtype) >= self.max_lengths
 
     def mask_scores(self, output: StepOutput, t: tf.Tensor) -> tf.Tensor:
-        """The scores (B, K, C) of step t; `NEG_INF` for tokens that must not come now."""
+        """Scores (B, K, C) of step t, `NEG_INF` for tokens that are not allowed now."""
         scores, token = output.scores, output.candidates
         if token is None:
             token = tf.cast(tf.range(scores.shape[-1] or tf.shape(scores)[-1]), tf.int64)[None]
@@ -151,11 +156,11 @@ class SearchConstraints:
         return masked
 
     def score_hypotheses(self, sums: tf.Tensor, lengths: tf.Tensor, coverage: tf.Tensor) -> tf.Tensor:
-        """Scores of finished hypotheses, by which they are compared.
+        """Scores of finished hypotheses, by which they are ranked.
 
         Args:
             sums: (B, N) float32, summed log-probabilities.
-            lengths: Tokens of each, EOS included; a scalar or (B, N).
+            lengths: Number of tokens of each, EOS included; a scalar or (B, N).
             coverage: (B, N, S) float32, attention summed over these tokens, see `update_coverage`.
         """
         scores = normalize_scores(sums, lengths, self.length_penalty)
@@ -164,7 +169,7 @@ class SearchConstraints:
         return scores
 
     def initial_coverage(self, hypotheses: int) -> tf.Tensor:
-        """(B, K, S) zeros to begin `update_coverage` with; S = 0 where scores do not depend on coverage."""
+        """Zeros (B, K, S) to start `update_coverage` with; S is 0 if scores do not depend on coverage."""
         positions = tf.shape(self.source_mask)[1] if self.uses_coverage else 0
         return tf.zeros([tf.shape(self.max_lengths)[0], hypotheses, positions])
 
@@ -176,15 +181,16 @@ class SearchConstraints:
 def normalize_scores(
     scores: tf.Tensor, lengths: tf.Tensor, length_penalty: float | tf.Tensor | Literal["average"]
 ) -> tf.Tensor:
-    """Scores that can be compared across lengths.
+    """Scores that are comparable across lengths.
 
     Args:
         scores: Sums of log-probabilities, float32.
-        lengths: Tokens of each hypothesis, EOS included.
+        lengths: Number of tokens of each hypothesis, EOS included.
         length_penalty: A number alpha: divide by ((5 + length) / 6) ** alpha, so that 0 leaves the sums as they are;
             `average`: divide by the length.
 
-    Source: Wu et al. (2016), section 7, equation 14.
+    Source:
+        Wu et al. (2016), section 7, equation 14.
     """
     tokens = tf.cast(lengths, tf.float32)
     if isinstance(length_penalty, str):
@@ -193,7 +199,7 @@ def normalize_scores(
 
 
 def coverage_penalty(coverage: tf.Tensor, source_mask: tf.Tensor) -> tf.Tensor:
-    """How much of the source was attended to: the sum over real positions s of log(min(covered_s, 1)), at most 0.
+    """Coverage penalty: the sum over real source positions s of log(min(coverage_s, 1)), at most 0.
 
     Args:
         coverage: (B, N, S) float32, attention summed over all target tokens.
@@ -202,8 +208,11 @@ def coverage_penalty(coverage: tf.Tensor, source_mask: tf.Tensor) -> tf.Tensor:
     Returns:
         (B, N) float32.
 
-    Source: Wu et al. (2016), section 7, equation 14, without its beta.
-    Departure: a position counts at least `MIN_COVERAGE`, which keeps the logarithm finite.
+    Source:
+        Wu et al. (2016), section 7, equation 14, without its beta.
+
+    Departure:
+        Coverage counts as at least `MIN_COVERAGE`, which keeps the logarithm finite.
     """
     logarithms = tf.math.log(tf.clip_by_value(coverage, MIN_COVERAGE, 1.0))
     return tf.reduce_sum(tf.where(source_mask[:, None], logarithms, 0.0), axis=-1)

@@ -1,4 +1,4 @@
-"""Steps made of other steps: two models at once (shallow fusion), or hypotheses that begin with given tokens."""
+"""Step wrappers: shallow fusion with a language model, and hypotheses that begin with given tokens."""
 
 from typing import Any
 
@@ -10,20 +10,25 @@ from seq2seq.search.step import NEG_INF, StepFunction, StepOutput
 
 @check_arguments()
 def shallow_fusion(step: StepFunction, language_step: StepFunction, weight: float | tf.Tensor) -> StepFunction:
-    """A step that gives scores log p(token | source, tokens before) + weight * log p_LM(token | tokens before).
+    """Combine a translator's step with that of a language model.
 
-    The scores are not normalised. The language model's log-probabilities are over the whole vocabulary, whatever the
-    translator's candidates.
+        score = log p(token | source, previous tokens) + weight * log p_LM(token | previous tokens)
+
+    Scores are not normalised. The language model's log-probabilities are over the whole vocabulary, even if the
+    translator's are over candidates.
 
     Args:
-        step: The translator's step.
-        language_step: The language model's step, over the translator's vocabulary, without candidates of its own.
+        step: Step function of the translator.
+        language_step: Step function of the language model, over the translator's vocabulary, without candidates of its
+            own.
         weight: Weight of the language model.
 
-    Shapes: state and memory are pairs, the translator's and the language model's; the rest as in `StepFunction`.
-        Attention weights are the translator's.
+    Shapes:
+        State and memory are pairs of the translator's and the language model's; the rest is as in `StepFunction`.
+        Attention is the translator's.
 
-    Source: Gülçehre et al. (2015), section 4.1, equation 5.
+    Source:
+        Gülçehre et al. (2015), section 4.1, equation 5.
     """
 
     def both(tokens: tf.Tensor, state: Any, memory: Any) -> StepOutput:
@@ -37,18 +42,20 @@ def shallow_fusion(step: StepFunction, language_step: StepFunction, weight: floa
 
 @check_arguments()
 def with_prefix(step: StepFunction, state: Any, memory: Any, prefix: tf.Tensor) -> tuple[StepFunction, Any, Any]:
-    """Let every hypothesis begin with its sentence's prefix; search chooses from there on.
+    """Force every hypothesis to begin with its sentence's prefix, after which the search chooses.
 
-    A given token has probability 1, so that a hypothesis scores what comes after the prefix, given the prefix. Its
-    tokens count towards the limits of length. It need not be among the step's candidates.
+    A forced token has probability 1, so a hypothesis is scored by what follows the prefix, given the prefix. Forced
+    tokens count towards the length limits. They need not be among the step's candidates.
 
     Args:
-        step, state, memory: What search would begin with, see `StepFunction`; the state's tensors are (B, 1, ...).
-        prefix: (B, P) int32, right-padded with 0; P may be 0. Must not contain tokens that
+        step: Step function of the search, see `StepFunction`.
+        state: Initial state of the search, tensors (B, 1, ...).
+        memory: Memory of the search.
+        prefix: (B, P) int32 token ids, right-padded with 0; P may be 0. It must not contain tokens that
             `SearchConstraints` forbids; this is not checked.
 
     Returns:
-        The step, the state and the memory that search is to begin with.
+        Step, state and memory to start the search with.
     """
 
     def forced(tokens: tf.Tensor, state: Any, memory: Any) -> StepOutput:
@@ -61,11 +68,11 @@ def with_prefix(step: StepFunction, state: Any, memory: Any, prefix: tf.Tensor) 
             certain = tf.one_hot(token, output.scores.shape[-1], on_value=0.0, off_value=NEG_INF)
             scores = tf.where(is_given, certain, output.scores)
             return output._replace(scores=scores, state=(place + 1, output.state))
-        # All hypotheses are equally long, so one more place per sentence has room for what is given.
+        # All hypotheses are equally long, so one more candidate per sentence is enough for the forced token.
         others = tf.where(is_given, NEG_INF, output.scores)
         scores = tf.concat([tf.where(is_given, 0.0, NEG_INF), others], axis=-1)
         candidates = tf.concat([token[:, :1], output.candidates], axis=-1)
         return StepOutput(scores, (place + 1, output.state), output.attention, candidates)
 
-    behind = tf.pad(tf.cast(prefix, tf.int64), [[0, 0], [0, 1]])  # a last 0: nothing is given any more
+    behind = tf.pad(tf.cast(prefix, tf.int64), [[0, 0], [0, 1]])  # the last 0 means that no token is forced
     return forced, (tf.zeros_like(behind[:, :1]), state), (behind, memory)
