@@ -1,1 +1,1 @@
-"""The two models, their common base, and the step that trains them."""
+"""Translation model and language model, their base classes, and their training step."""

@@ -1,4 +1,4 @@
-"""What predicts a target token by token: embeddings, decoder and output layer."""
+"""Base class of models that predict a target token by token: embeddings, decoder and output layer."""
 
 import math
 from collections import Counter
@@ -34,30 +34,30 @@ from seq2seq.plurals import pluralize
 
 
 class DecoderModel(TrainableModel):
-    """The common part of `Seq2Seq` and `LanguageModel`, which differ in what the decoder starts from.
+    """Base class of `Seq2Seq` and `LanguageModel`, which differ in what the decoder starts from.
 
-    A subclass has a `decoder`, and its `encode` says what the decoder starts from.
+    A subclass sets `decoder` and defines `encode`, which returns what the decoder starts from.
+
+    Train with `compile(optimizer)` and `fit(batch_dataset(...), shuffle=False)` (its batches are already shuffled), or
+    with `fit(source, target)`; `fit` processes a batch as `seq2seq train` does.
 
     Args:
-        vocabulary_size: Tokens of the target, the four special ones included.
-        embeddings: Section of a recipe.
-        name: Of the model.
-        seed: Determines the initial weights and dropout, 0 to below 2**31. Random generators of the process (Python's,
-            NumPy's, TensorFlow's) are neither read nor changed.
+        vocabulary_size: Number of target tokens, including the four special ones.
+        embeddings: Section `embeddings` of a recipe.
+        name: Name of the model.
+        seed: Seed of the initial weights and of dropout, from 0 to below 2**31. The random generators of the process
+            (Python's, NumPy's, TensorFlow's) are neither read nor changed.
         precision: `float32`, `tf32`, `mixed_float16` or `mixed_bfloat16`. Variables, softmax, logits and loss are
-            float32 in each. `tf32` is `float32` to every layer: `device.set_tf32` switches its products.
+            always float32. For layers, `tf32` is `float32`; `device.set_tf32` switches the arithmetic of products.
 
     Shapes: B batch, S source length, T target length, K hypotheses, V target vocabulary.
         source  (B, S)  int32, right-padded with 0, EOS included, no row empty
-        target  (B, T)  int32, the same; the decoder reads BOS and all but the last
-
-    Works with `compile(optimizer)` and `fit(batch_dataset(...), shuffle=False)` (the plan has shuffled already), or
-    `fit(source, target)`; `fit` learns a batch as `seq2seq train` does.
+        target  (B, T)  int32, likewise; the decoder reads BOS and all tokens but the last
     """
 
     decoder: Decoder
     section_types: ClassVar[dict[str, type[Section]]]
-    sections: dict[str, Any]  # of the recipe, by the names of the constructor's arguments
+    sections: dict[str, Any]  # sections of the recipe, by the names of the constructor's arguments
 
     def __init__(
         self, vocabulary_size: int, embeddings: TargetEmbeddingsConfig, *, name: str, seed: int, precision: Precision
@@ -73,7 +73,7 @@ class DecoderModel(TrainableModel):
         self.target_dropouts = self.embedding_dropouts("target", embeddings.target_word_dropout, embeddings.dropout)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as plain values; of a section all keys."""
+        """Constructor arguments as plain values, with all keys of each section."""
         kinds = self.section_types
         sections = {
             name: value.model_dump(include=set(kinds[name].model_fields)) for name, value in self.sections.items()
@@ -81,16 +81,16 @@ class DecoderModel(TrainableModel):
         return sections | {"seed": self.random_stream.seed, "precision": self.precision}
 
     def get_build_config(self) -> None:
-        """Nothing: the constructor builds."""
+        """Return None: the constructor builds the model."""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Self:
-        """A fresh model as `get_config` describes it, with the same initial weights."""
+        """Make a new model from the values of `get_config`, with the same initial weights."""
         return cls(**dict(config) | {name: kind(**config[name]) for name, kind in cls.section_types.items()})
 
     @property
     def vocabulary_sizes(self) -> tuple[int, int]:
-        """Of source and target, here one; `Seq2Seq` has two."""
+        """Vocabulary sizes of source and target; here, both are the target's."""
         target = self.target_embedding.vocabulary_size
         return target, target
 
@@ -102,11 +102,11 @@ class DecoderModel(TrainableModel):
         about |= {f"{side}_embedding": about["embeddings"] for side in ("source", "target")}
         names = [name for name in TranslationConfig.components if name in counts]
         rows = [(name.replace("_", " "), f"{counts[name]:,}", about.get(name, "")) for name in names]
-        rows.append(("together", f"{counts.total():,}", f"computes in {self.precision}"))
+        rows.append(("total", f"{counts.total():,}", f"computes in {self.precision}"))
         return html_block(type(self).__name__, html_table(rows, ("part", "parameters", ""), numeric=[1]))
 
     def embedding_dropouts(self, side: str, words: float, numbers: float) -> list[Dropout]:
-        """Dropout of whole vectors and of single numbers."""
+        """Word dropout and element-wise dropout of embeddings."""
         policy = self.dtype_policy
         return [
             Dropout(words, self.random_stream, f"{side}/words", (-1,), dtype=policy),
@@ -114,7 +114,7 @@ class DecoderModel(TrainableModel):
         ]
 
     def build(self, input_shape: Any = None) -> None:
-        """Make the weights of embeddings and output layer; each kind of model adds its own."""
+        """Make the weights of the embeddings and the output layer; subclasses add their own."""
         for embedding in (self.target_embedding, self.output_embedding):
             if not embedding.built:
                 embedding.build()
@@ -126,17 +126,19 @@ class DecoderModel(TrainableModel):
         raise NotImplementedError
 
     def output_weights(self, tokens: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
-        """Columns (E, V) and biases (V,) of the output layer.
+        """Matrix (E, V) and bias (V,) of the output layer.
 
-        With `tokens` (B, C), each sentence's candidates, (B, E, C) and (B, C).
+        Given the candidate `tokens` (B, C) of each sentence, they are (B, E, C) and (B, C).
         """
         table, bias = self.output_embedding.table.value, self.output_bias.value
         if tokens is not None:
             table, bias = tf.gather(table, tokens), tf.gather(bias, tokens)
-        return tf.linalg.matrix_transpose(table), bias  # once: a product of few rows is slower with what lies across
+        return tf.linalg.matrix_transpose(
+            table
+        ), bias  # transposed once: small products are slower with a transposed operand
 
     def cached_weights(self, *others: "DecoderModel") -> WeightOverrides:
-        """A scope in which no loop reads a weight, of this model or of others, anew at each of its steps."""
+        """Scope in which loops use values of the weights, of this model and of `others`, that were read once."""
         variables = [variable for model in (self, *others) for variable in model.variables]
         return WeightOverrides(variables, [tf.convert_to_tensor(variable.value) for variable in variables])
 
@@ -147,23 +149,24 @@ class DecoderModel(TrainableModel):
         memory: AttentionMemory,
         output: tuple[tf.Tensor, tf.Tensor] | None = None,
     ) -> tuple[tf.Tensor, DecoderState, tf.Tensor]:
-        """One step for K hypotheses a sentence.
+        """One step for K hypotheses per sentence.
 
         Args:
-            tokens: (B, K) int32 or int64, the token before; BOS at first.
-            state: A nest of tensors (B, K, ...).
-            output: What `output_weights` gave, once for all steps; with each sentence's C candidates, the logits are
-                (B, K, C).
+            tokens: (B, K) int32 or int64, the previous token of each hypothesis; BOS at first.
+            state: Decoder state, a nest of tensors (B, K, ...).
+            memory: Attention memory from `encode`.
+            output: Result of `output_weights`, computed once for all steps. Given C candidates per sentence, the logits
+                are (B, K, C).
 
         Returns:
-            Logits (B, K, V) float32, the next state, and attention weights (B, K, S) float32; without attention
-            S is 0.
+            Logits (B, K, V) float32, the next state, and attention weights (B, K, S) float32, where S is 0 without
+            attention.
         """
         readout, state, weights = self.decoder.step(self.target_embedding(tokens), state, memory)
         return self._logits(readout, output), state, weights
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
-        """`call` with one pair of arrays or lists.
+        """Run `call` on one pair of arrays or lists.
 
         Raises:
             ArgumentError: The inputs are anything else.
@@ -176,7 +179,7 @@ class DecoderModel(TrainableModel):
         return super().__call__(tuple(map(ids_of_side, ("source", "target"), pair)), **options)
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Teacher-forced logits (B, T, V) float32 of `(source, target)`; those at padded positions mean nothing."""
+        """Teacher-forced logits (B, T, V) float32 of `(source, target)`, meaningless at padded positions."""
         readout, _ = self._teach(*inputs, training)
         return self._logits(readout)
 
@@ -187,30 +190,30 @@ class DecoderModel(TrainableModel):
     def loss_sums(
         self, source: tf.Tensor, target: tf.Tensor, label_smoothing: float = 0.0, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Sums of `token_losses`, and the count N of real target tokens, float32."""
+        """Sums of `token_losses`, and the number N of real target tokens, float32."""
         loss, nll = self.token_losses(source, target, label_smoothing, training)
         return tf.reduce_sum(loss), tf.reduce_sum(nll), tf.cast(tf.size(nll), tf.float32)
 
     def token_losses(
         self, source: tf.Tensor, target: tf.Tensor, label_smoothing: float = 0.0, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Smoothed loss and negative log-likelihood (nats) of each real target token, (N,) float32, row after row.
+        """Smoothed loss and negative log-likelihood (nats) of each real target token, (N,) float32, row by row.
 
         The output layer and the loss run at real positions only.
         """
         return self.loss_from_readouts(*self.readouts(source, target, training), label_smoothing)
 
     def readouts(self, source: tf.Tensor, target: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
-        """What the output layer reads at each real position, (N, E) compute dtype, and the token there, (N,) int32."""
+        """Inputs of the output layer at real positions, (N, E) compute dtype, and the tokens there, (N,) int32."""
         readout, _ = self._teach(source, target, training)
         labels = tf.reshape(tf.cast(target, tf.int32), [-1])
-        real = tf.where(labels != PAD_ID)[:, 0]  # found once: on a GPU the host waits for how many there are
+        real = tf.where(labels != PAD_ID)[:, 0]  # computed once: on a GPU, the host waits for their number
         return tf.gather(tf.reshape(readout, [-1, readout.shape[-1]]), real), tf.gather(labels, real)
 
     def loss_from_readouts(
         self, readout: tf.Tensor, labels: tf.Tensor, label_smoothing: float = 0.0
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """`token_losses` of what `readouts` gave, or of some of its positions: logits and probabilities are (N, V)."""
+        """`token_losses` from all or some positions of `readouts`; logits and probabilities take (N, V)."""
         table, bias = self.output_embedding.table.value, self.output_bias.value
         return output_cross_entropy(readout, table, bias, labels, label_smoothing)
 
@@ -218,7 +221,7 @@ class DecoderModel(TrainableModel):
         memory, state = self.encode(source, training=training)
         target = tf.cast(target, tf.int32)
         previous = tf.concat([tf.fill([tf.shape(target)[0], 1], BOS_ID), target[:, :-1]], axis=1)
-        # A replica without a sentence reads a row without tokens, and cuDNN takes no empty row.
+        # A replica without sentences gets a row without tokens, and cuDNN accepts no empty row.
         lengths = tf.maximum(tf.reduce_sum(tf.cast(target != PAD_ID, tf.int32), axis=1), 1)
         embedded = self.target_embedding(previous)
         for dropout in self.target_dropouts:
@@ -236,7 +239,7 @@ class DecoderModel(TrainableModel):
 
 
 def check_tokenizers(model: DecoderModel, tokenizers: Tokenizers) -> None:
-    """Compare the sizes of a model and its tokenizers.
+    """Check that a model and its tokenizers have the same vocabulary sizes.
 
     Raises:
         ArgumentError: A tokenizer has another vocabulary size than the model.
@@ -250,7 +253,7 @@ def check_tokenizers(model: DecoderModel, tokenizers: Tokenizers) -> None:
 
 
 def named_weights(model: DecoderModel) -> dict[str, np.ndarray]:
-    """A model's weights by their paths, without the outer name."""
+    """A model's weights by path, without the name of the model."""
     return {weight_name(weight): np.asarray(weight) for weight in model.weights}
 
 

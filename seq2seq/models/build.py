@@ -1,4 +1,4 @@
-"""The tasks: the model that each of them makes of its recipe."""
+"""Tasks, and the model that each builds from its recipe."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ ModelT = TypeVar("ModelT", bound=DecoderModel)
 
 @dataclass(frozen=True)
 class Task(Generic[RecipeT, ModelT]):
-    """What is learnt: the classes of its recipes and models, and what builds a fresh model of a recipe's sizes."""
+    """A learning task: its recipe class, its model class, and the function that builds a model from a recipe."""
 
     recipe: type[RecipeT]
     model: type[ModelT]
@@ -40,13 +40,13 @@ TASKS: dict[type[Recipe], Task[Any, Any]] = {task.recipe: task for task in (TRAN
 
 
 def build_model(config: Config, tokenizers: Tokenizers, precision: Precision = "float32") -> DecoderModel:
-    """A fresh model of a recipe's task and sizes."""
+    """Build a new model of a recipe's task and sizes."""
     model: DecoderModel = TASKS[type(config)].build(config, tokenizers, precision)
     return model
 
 
 def recipe_from_model(model: DecoderModel, tokenizers: Tokenizers) -> Config:
-    """The recipe, without corpora, that builds such a model for these tokenizers."""
+    """The recipe, without corpora, from which `build_model` builds such a model for these tokenizers."""
     recipe = next(task.recipe for task in TASKS.values() if isinstance(model, task.model))
     config, joint = model.get_config(), tokenizers.source is tokenizers.target
     found: Config = recipe(

@@ -1,4 +1,4 @@
-"""Models of equal size: the width at which a model has as many parameters as another."""
+"""Models of equal size: the width at which a model has a given number of parameters."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,7 +12,7 @@ MAX_UNITS = 4096
 
 
 def count_parameters(recipe: TranslationConfig, vocabulary_sizes: Sequence[int]) -> int:
-    """Number of weights of a recipe's model for vocabularies of source and target."""
+    """Number of parameters of a recipe's model, given the vocabulary sizes of source and target."""
     source, target = vocabulary_sizes
     return Seq2Seq(source, target, recipe.embeddings, recipe.encoder, recipe.decoder).count_params()
 
@@ -20,15 +20,15 @@ def count_parameters(recipe: TranslationConfig, vocabulary_sizes: Sequence[int])
 def units_of_size(
     recipe_of: Callable[[int], TranslationConfig], parameters: int, vocabulary_sizes: Sequence[int], step: int = 2
 ) -> int:
-    """The width at which a model comes closest to a number of parameters.
+    """The width at which the number of parameters of a model is closest to a wanted one.
 
-    This number is a polynomial of degree two in the width, so three models determine it.
+    The number is a polynomial of degree two in the width, so three models determine it.
 
     Args:
-        recipe_of: Returns the recipe for a width, a multiple of `step`.
+        recipe_of: Function from a width, a multiple of `step`, to its recipe.
         parameters: Wanted number of parameters.
         vocabulary_sizes: Vocabulary sizes of source and target.
-        step: Step between possible widths, the smallest of which is twice the step.
+        step: Difference between possible widths, the smallest of which is `2 * step`.
     """
     widths = [-(-width // step) * step for width in SAMPLED_WIDTHS]
     counts = [count_parameters(recipe_of(units), vocabulary_sizes) for units in widths]

@@ -1,4 +1,4 @@
-"""What a model is given to learn from: token ids, and what is said of anything else."""
+"""Checks of the token ids that a model is trained on, with errors that explain what is wrong with other data."""
 
 import re
 from collections.abc import Iterator
@@ -17,17 +17,19 @@ from seq2seq.errors import ArgumentError
 
 BATCH_SPEC = tf.TensorSpec([None, None], tf.int32)  # one side of a batch: (sentences, tokens)
 SIDES = ("source", "target")
-WEIGHTS = "sample_weight and class_weight are not supported: each target token counts alike, and padding never"
+WEIGHTS = (
+    "sample_weight and class_weight are not supported: all target tokens count equally, and padding does not count"
+)
 PADDING = f"padding ({PAD_ID}) before a token: pad at the end, as keras.utils.pad_sequences(ids, padding='post') does"
-UNBATCHED = "Is the dataset without .batch(N)?"
-TEACHER_FORCING = "the decoder reads the target itself, shifted by one: leave its inputs out, as in fit(source, target)"
+UNBATCHED = "Is .batch(N) missing from the dataset?"
+TEACHER_FORCING = "the decoder reads the target, shifted by one: leave its inputs out, as in fit(source, target)"
 
 
 def ids_of_side(side: str, ids: Any) -> Any:
-    """Ids that a model is called with, as an array or a tensor (B, L).
+    """Check token ids that a model is called with; returns an array or a tensor (B, L).
 
     Raises:
-        ArgumentError: They are anything but integers of two dimensions.
+        ArgumentError: They are not integers, or not two-dimensional.
     """
     try:
         array = ids if hasattr(ids, "dtype") else np.asarray(ids)
@@ -42,28 +44,29 @@ def ids_of_side(side: str, ids: Any) -> Any:
 
 
 def refuse_weights(method: str, **weights: Any) -> None:
-    """Refuse weights of samples and classes.
+    """Refuse sample weights and class weights.
 
     Raises:
-        ArgumentError: One is given.
+        ArgumentError: One of the weights is not None.
     """
     if any(value is not None for value in weights.values()):
         raise ArgumentError(f"{method}: {WEIGHTS}.")
 
 
 def check_data(method: str, x: Any, y: Any, vocabulary_sizes: tuple[int, int]) -> tuple[Any, Any]:
-    """What Keras's `method` is to be given: checked arrays of source and target, or what makes batches, as it is.
+    """Check data for a method of Keras; returns arrays of source and target, or a source of batches unchanged.
 
     Args:
-        method: Its name, in errors.
+        method: Name of the method, for error messages.
         x: Source ids, as an array, a ragged tensor or a list of lists, which is padded; a pair of source and target; or
             a dataset, a generator or another source of batches, which `validate_batch` checks one by one.
-        y: Target ids, if `x` has the source's alone.
-        vocabulary_sizes: Of source and target.
+        y: Target ids, if `x` has only the source's.
+        vocabulary_sizes: Vocabulary sizes of source and target.
 
     Raises:
-        ArgumentError: A value is empty, a dict, text or a list of numbers; there is no target, or the decoder's input,
-            too; an id is not in the vocabulary; a row is empty or has padding before a token.
+        ArgumentError: A value is empty, a dict, text or a list of numbers; the target is missing; decoder inputs are
+            given as well; source and target differ in their number of rows; an id is not in the vocabulary; or a row
+            is empty or has padding before a token.
     """
     x, y = _rows(x), _rows(y)
     if y is None and isinstance(x, (tuple, list)) and len(x) == 2 and all(_depth(side) == 2 for side in x):
@@ -72,9 +75,9 @@ def check_data(method: str, x: Any, y: Any, vocabulary_sizes: tuple[int, int]) -
         _refuse_what_is_no_data(method, x)
         return x, y
     if isinstance(x, (tuple, list)) and any(_depth(part) == 2 for part in x):
-        raise ArgumentError(f"{method}: found {len(x)} inputs beside a target: {TEACHER_FORCING}.")
+        raise ArgumentError(f"{method}: found {len(x)} inputs besides a target: {TEACHER_FORCING}.")
     if y is None:
-        raise ArgumentError(f"{method}: expected source and target, found the source alone. Pass both.")
+        raise ArgumentError(f"{method}: expected source and target, found only the source. Pass both.")
     for ids in (x, y):
         if _depth(ids) != 2:
             _refuse_what_is_no_data(method, ids)
@@ -87,13 +90,13 @@ def check_data(method: str, x: Any, y: Any, vocabulary_sizes: tuple[int, int]) -
 
 
 def _rows(value: Any) -> Any:
-    """The rows of an array of objects, as NumPy makes it of rows of unequal length; anything else as it is."""
+    """The rows of an object array, which NumPy makes of rows of unequal length; anything else unchanged."""
     is_array = isinstance(value, np.ndarray) and value.dtype.kind == "O" and value.ndim == 1
     return list(value) if is_array and not isinstance(next(iter(value), ""), str) else value
 
 
 def _depth(value: Any) -> int:
-    """The number of dimensions of an array or of lists in lists; -1 of text, 0 of anything else."""
+    """Number of dimensions of an array or of nested lists; -1 for text, 0 for anything else."""
     if isinstance(value, (list, tuple)):
         return 1 + _depth(value[0]) if len(value) and _depth(value[0]) >= 0 else -1
     if isinstance(value, (str, bytes)) or getattr(getattr(value, "dtype", None), "kind", "") in ("O", "S", "U"):
@@ -103,7 +106,7 @@ def _depth(value: Any) -> int:
 
 
 def _refuse_what_is_no_data(method: str, value: Any) -> None:
-    """Refuse what Keras has no words for.
+    """Refuse values for which Keras has no clear error.
 
     Raises:
         ArgumentError: The value is None, empty, a dict, text or numbers.
@@ -146,7 +149,7 @@ def _ids(name: str, ids: Any, vocabulary_size: int) -> np.ndarray:
     if outside.any():
         row, place = np.argwhere(outside)[0]
         raise ArgumentError(
-            f"{name}[{row}]: expected ids of 0 to {vocabulary_size - 1}, the vocabulary, found {array[row, place]}."
+            f"{name}[{row}]: expected ids from 0 to {vocabulary_size - 1}, the vocabulary, found {array[row, place]}."
         )
     real = array != PAD_ID
     for bad, text in (
@@ -170,19 +173,20 @@ def _padded(name: str, rows: Any) -> Any:
 
 
 def validate_batch(data: Any, vocabulary_sizes: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Source and target of a batch, (B, S) and (B, T) int32, as Keras hands over what a user gave.
+    """Check a batch that Keras passes on from a user; returns source and target, (B, S) and (B, T) int32.
 
-    What the types of a batch show is found while a step is traced. Ids are checked at every step, which costs a GPU a
-    few small kernels; `seq2seq train`, whose batches are right by construction, does without.
+    Types are checked while a step is traced. Ids are checked at every step, which costs a few small kernels on a GPU;
+    `seq2seq train`, whose batches are correct by construction, does without this check.
 
     Args:
         data: `(source, target)`, or that pair as the only input.
-        vocabulary_sizes: Of source and target.
+        vocabulary_sizes: Vocabulary sizes of source and target.
 
     Raises:
-        ValueError: There are sample or class weights, no target, or anything but (B, T) integers; or several replicas.
+        ValueError: There are sample or class weights; the target is missing; the ids are not integers (B, T); or there
+            are several replicas.
         tf.errors.InvalidArgumentError: A row is empty or has padding before a token, or an id is not in the vocabulary.
-            `explained_batches` makes an ArgumentError of it.
+            `explained_batches` turns it into an ArgumentError.
     """
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         raise ValueError("Keras's fit and evaluate run on one replica: use `step_function`, as `seq2seq train` does")
@@ -209,19 +213,19 @@ def _checked_ids(side: str, ids: Any, vocabulary_size: int) -> tf.Tensor:
         found = f"{ids.dtype.name} {ids.shape}" if isinstance(ids, tf.Tensor) else type(ids).__name__
         hint = f". {UNBATCHED}" if isinstance(ids, tf.Tensor) and ids.shape.rank == 1 else ""
         raise ValueError(f"{side}: expected token ids (sentences, tokens) of an integer type, found {found}{hint}")
-    if ids.shape.rank is None:  # which Keras makes of batches of several ranks
+    if ids.shape.rank is None:  # as from Keras, if the batches differ in rank
         text = f"{side}: expected token ids (sentences, tokens), found another number of dimensions. {UNBATCHED} Found:"
         with tf.control_dependencies([tf.debugging.Assert(tf.rank(ids) == 2, [text, tf.rank(ids)])]):
             ids = tf.identity(ids)
         ids.set_shape([None, None])
-    ids = tf.cast(ids, tf.int64)  # in which the size of every vocabulary can be compared with them
+    ids = tf.cast(ids, tf.int64)  # so that they can be compared with any vocabulary size
     real = ids != PAD_ID
     starts = tf.reduce_all(tf.reduce_any(real, axis=1)) & tf.reduce_all(real[:, :-1] | ~real[:, 1:])
     within = tf.reduce_all((ids >= 0) & (ids < vocabulary_size))
-    where = f"{side}: expected ids of 0 to {vocabulary_size - 1}, the vocabulary, found up to"
+    where = f"{side}: expected ids from 0 to {vocabulary_size - 1}, the vocabulary, found a maximum of"
     checks = [
         tf.debugging.Assert(starts, [f"{side}: a row is empty or has {PADDING}"]),
-        tf.debugging.Assert(within, [where, tf.reduce_max(ids), "and from", tf.reduce_min(ids)]),
+        tf.debugging.Assert(within, [where, tf.reduce_max(ids), "and a minimum of", tf.reduce_min(ids)]),
     ]
     with tf.control_dependencies(checks):
         return tf.identity(tf.cast(ids, tf.int32))
@@ -229,7 +233,7 @@ def _checked_ids(side: str, ids: Any, vocabulary_size: int) -> tf.Tensor:
 
 @contextmanager
 def explained_batches(method: str) -> Iterator[None]:
-    """Around what runs steps: an assertion of `validate_batch` is an error of one line.
+    """Scope in which a failed assertion of `validate_batch` becomes an error of one line.
 
     Raises:
         ArgumentError: A batch has wrong ids.
@@ -241,7 +245,7 @@ def explained_batches(method: str) -> Iterator[None]:
 
 
 def _raise_explained(method: str, error: tf.errors.InvalidArgumentError) -> NoReturn:
-    if "Summarized data: " in error.message:  # of a step that is run eagerly
+    if "Summarized data: " in error.message:  # from a step that ran eagerly
         parts = [re.sub(r"""^b(['"])(.*)\1$""", r"\2", line) for line in error.message.split("data: ")[1].split("\n")]
     else:
         said = re.search(r"assertion failed: (\[.*\])", error.message)

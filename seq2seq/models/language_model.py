@@ -1,4 +1,4 @@
-"""The recurrent language model: the decoder alone, which reads no source and starts from zeros."""
+"""Recurrent language model: a decoder without a source, which starts from zeros."""
 
 from typing import Any, ClassVar
 
@@ -19,20 +19,25 @@ from seq2seq.models.networks import make_decoder
 class LanguageModel(DecoderModel):
     """Recurrent language model: the probability of each token given those before it.
 
-    Where a translation model reads a source, this one reads a column of EOS, of which it takes how many sentences there
-    are and nothing else. Memory and attention weights have width 0.
+    In place of a source, the model takes a column of EOS, from which it reads only the number of sentences. Memory and
+    attention weights have width 0. `DecoderModel` describes shapes and training; S is 1.
 
     Args:
-        vocabulary_size: Tokens, the four special ones included.
-        embeddings: Section of a recipe, or a dict of its keys, with its defaults.
-        decoder: The same.
-        seed, precision: See `DecoderModel`, which has shapes and training; S is 1.
+        vocabulary_size: Number of tokens, including the four special ones.
+        embeddings: Section `embeddings` of a recipe, or a dict of its keys; defaults apply to the others.
+        decoder: Section `decoder` of a recipe, likewise.
+        seed: See `DecoderModel`.
+        precision: See `DecoderModel`.
 
     Raises:
-        ArgumentError: The section is of a decoder that reads a source.
+        ArgumentError: The section describes a decoder that reads a source.
 
-    Source: Mikolov et al. (2010), with any cell and depth; Press and Wolf (2017) for one table on both ends.
-    Departure: between the top layer and the output layer lies the decoder's readout, tanh(W h).
+    Source:
+        Mikolov et al. (2010), with any cell and depth; Press and Wolf (2017) for one table of input and output
+        embeddings.
+
+    Departure:
+        The decoder's readout, tanh(W h), lies between the top layer and the output layer.
     """
 
     uses_attention = False
@@ -50,7 +55,7 @@ class LanguageModel(DecoderModel):
     ) -> None:
         embeddings, decoder = embeddings or TargetEmbeddingsConfig(), decoder or LanguageModelDecoderConfig()
         if isinstance(decoder, DecoderConfig):
-            raise ArgumentError("a language model has nothing to attend to: give a LanguageModelDecoderConfig")
+            raise ArgumentError("a language model has nothing to attend to: pass a LanguageModelDecoderConfig")
         super().__init__(vocabulary_size, embeddings, name="language_model", seed=seed, precision=precision)
         self.sections = {"embeddings": embeddings, "decoder": decoder}
         random = self.random_stream, self.initializers, self.dtype_policy
@@ -58,18 +63,18 @@ class LanguageModel(DecoderModel):
         self.build()
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as plain values."""
+        """Constructor arguments as plain values."""
         return super().get_config() | {"vocabulary_size": self.target_embedding.vocabulary_size}
 
     def build(self, input_shape: Any = None) -> None:
-        """Make all weights, for the constructor; once they are there, nothing happens."""
+        """Make all weights; called by the constructor, later calls have no effect."""
         if self.built:
             return
         super().build()
         self.decoder.build(self.target_embedding.size, 0, 0)
 
     def encode(self, source: tf.Tensor, training: bool = False) -> tuple[AttentionMemory, DecoderState]:
-        """An empty memory, and a state of zeros for each of B sentences (B, S)."""
+        """Return an empty memory, and a state of zeros for each of the B rows of `source` (B, S)."""
         mask = source != PAD_ID
         nothing = tf.zeros([*tf.unstack(tf.shape(mask)), 0], self.compute_dtype)
         return self.decoder.start(nothing, mask, [])

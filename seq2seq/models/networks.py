@@ -1,4 +1,4 @@
-"""Encoder and decoder from their sections of a recipe."""
+"""Encoder and decoder, made from their sections of a recipe."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ DECODERS: dict[str, type[Decoder]] = {
 def make_encoder(
     config: EncoderConfig, stream: RandomStream, initializers: Initializers, dtype: keras.DTypePolicy
 ) -> Encoder:
-    """The encoder of a recipe."""
+    """Make the encoder of a recipe."""
     shared: dict[str, Any] = {"stream": stream, "initializers": initializers, "dtype": dtype}
     return Encoder(bidirectional=config.bidirectional, name="encoder", **_stack_options(config), **shared)
 
@@ -43,7 +43,7 @@ def make_decoder(
     initializers: Initializers,
     dtype: keras.DTypePolicy,
 ) -> Decoder:
-    """The decoder of a recipe, whose readout has a width R; an unconditional one starts from zeros."""
+    """Make the decoder of a recipe with a readout of width `readout_size`; a language model's starts from zeros."""
     drawn: dict[str, Any] = {"initializers": initializers, "dtype": dtype}
     attention, kind, vector_size, attention_dropout = None, DECODERS["luong"], None, 0.0
     bridge_kind: BridgeKind = "zero"
@@ -77,7 +77,7 @@ def make_decoder(
 
 
 def _stack_options(config: RecurrentStackConfig) -> dict[str, Any]:
-    """What the stacks of encoder and decoder have in common."""
+    """Options that the stacks of encoder and decoder have in common."""
     return {
         "cell": config.cell,
         "layers": config.layers,

@@ -1,4 +1,4 @@
-"""How a model learns: the step that trains it, what it is compiled with, and the graphs that are made of both."""
+"""Base class of trainable models: the training step, `compile`, and the graphs that are made from them."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -19,32 +19,32 @@ from seq2seq.layers.custom_gradient import forward_only
 from seq2seq.models.inputs import BATCH_SPEC, check_data, explained_batches, refuse_weights, validate_batch
 from seq2seq.models.update import GradientUpdate, TokenMean
 
-STATE_PREFIX = "training_state_"  # names in a file of Keras: this, and a number
-# Arguments of `keras.Model.compile` that a model with a loss and a step of its own refuses, and what there is instead.
+STATE_PREFIX = "training_state_"  # of names in Keras's files
+# Arguments of `keras.Model.compile` that are refused, since a model has its own loss and step, with the reasons.
 UNSUPPORTED_ARGUMENTS = {
-    "loss": "its own is the cross-entropy per target token, without padding; label_smoothing shapes it",
+    "loss": "its own is the cross-entropy per target token, without padding; label_smoothing changes it",
     "loss_weights": "there is one output",
     "metrics": "`fit` reports loss, nll and gradient_norm, and `seq2seq evaluate` scores translations",
-    "weighted_metrics": "each target token counts alike",
-    "auto_scale_loss": "mixed_float16 scales it without being asked",
-    "jit_compile": "XLA compiles anew for each shape of a batch, and without cuDNN",
+    "weighted_metrics": "all target tokens count equally",
+    "auto_scale_loss": "mixed_float16 scales the loss automatically",
+    "jit_compile": "XLA compiles again for each shape of a batch, and without cuDNN",
 }
 
 
 class TrainableModel(keras.Model):
-    """A model that has its own loss and its own step; `fit` and `seq2seq train` run the same one.
+    """Base class of models with a loss and a training step of their own, which `fit` and `seq2seq train` share.
 
-    A subclass writes `loss_sums` and `vocabulary_sizes`, as `DecoderModel` does.
+    A subclass defines `loss_sums` and `vocabulary_sizes`, as `DecoderModel` does.
 
-    `fit`, `evaluate`, `train_on_batch` and `test_on_batch` take what `check_data` and `validate_batch` take; `compile`
-    says what else is refused, and so is `predict`. A compiled model that `save` wrote and `keras.models.load_model`
-    read resumes exactly: the file has the optimizer's slots and the state of `GradientUpdate`. `Translator` reads model
-    directories, with tokenizers.
+    `fit`, `evaluate`, `train_on_batch` and `test_on_batch` accept what `check_data` and `validate_batch` accept.
+    `predict` is refused, as are the arguments of `compile` in `UNSUPPORTED_ARGUMENTS`. Training resumes exactly from a
+    compiled model that `save` wrote and `keras.models.load_model` read: the file includes the optimizer's slots and the
+    state of `GradientUpdate`. To translate, use `Translator`, which reads model directories with their tokenizers.
 
     Args:
-        name: Of the model.
+        name: Name of the model.
         precision: `float32`, `tf32`, `mixed_float16` or `mixed_bfloat16`.
-        random_stream: What dropout draws from; the step counts its draws.
+        random_stream: Source of the dropout seeds; its `step` counts training steps.
     """
 
     def __init__(self, name: str, precision: Precision, random_stream: RandomStream) -> None:
@@ -60,7 +60,7 @@ class TrainableModel(keras.Model):
         self._sums_function: Any = None
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As in Keras, with token ids; see `check_data`."""
+        """Keras's `fit` for token ids, see `check_data`."""
         valid = kwargs.get("validation_data")
         if isinstance(valid, (tuple, list)):
             name = f"{type(self).__name__}.fit: validation_data"
@@ -70,15 +70,15 @@ class TrainableModel(keras.Model):
         return self._with_checked_data("fit", x, y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As in Keras, with token ids; see `check_data`."""
+        """Keras's `evaluate` for token ids, see `check_data`."""
         return self._with_checked_data("evaluate", x, y, *args, **kwargs)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As in Keras, with token ids; see `check_data`."""
+        """Keras's `train_on_batch` for token ids, see `check_data`."""
         return self._with_checked_data("train_on_batch", x, y, *args, **kwargs)
 
     def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As in Keras, with token ids; see `check_data`."""
+        """Keras's `test_on_batch` for token ids, see `check_data`."""
         return self._with_checked_data("test_on_batch", x, y, *args, **kwargs)
 
     def _with_checked_data(self, method: str, x: Any, y: Any, *args: Any, **kwargs: Any) -> Any:
@@ -89,7 +89,7 @@ class TrainableModel(keras.Model):
             return getattr(super(), method)(x, y, *args, **kwargs)
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
-        """Refused, since a model alone searches no translation.
+        """Refused, since a model alone does not search for translations.
 
         Raises:
             ArgumentError: Always.
@@ -100,18 +100,19 @@ class TrainableModel(keras.Model):
         )
 
     def export(self, *args: Any, **kwargs: Any) -> Any:
-        """Refused, since a graph of logits searches no translation.
+        """Refused, since a graph of logits does not search for translations.
 
         Raises:
             ArgumentError: Always.
         """
         raise ArgumentError(
-            f"{type(self).__name__}.export: a graph of logits searches no translation. seq2seq.save_model(model, "
-            "tokenizers, DIRECTORY) writes what translates, and seq2seq.export_model copies it for use elsewhere."
+            f"{type(self).__name__}.export: a graph of logits does not search for translations. seq2seq.save_model("
+            "model, tokenizers, DIRECTORY) writes a model directory, and seq2seq.export_model copies it for use "
+            "elsewhere."
         )
 
     def quantize(self, *args: Any, **kwargs: Any) -> Any:
-        """Refused, since these layers have no such arithmetic.
+        """Refused, since these layers do not support Keras's quantization.
 
         Raises:
             ArgumentError: Always.
@@ -122,16 +123,16 @@ class TrainableModel(keras.Model):
         )
 
     def predict_on_batch(self, x: Any) -> Any:
-        """Refused as `predict`."""
+        """Refused, as `predict` is."""
         return self.predict(x)
 
     def make_train_function(self, force: bool = False) -> Any:
-        """What `fit` and `train_on_batch` call first: from here on products have the model's precision."""
+        """Called first by `fit` and `train_on_batch`; sets the precision of products to the model's."""
         set_tf32(self.precision)
         return super().make_train_function(force)
 
     def make_test_function(self, force: bool = False) -> Any:
-        """What `evaluate` and `test_on_batch` call first: from here on products have the model's precision."""
+        """Called first by `evaluate` and `test_on_batch`; sets the precision of products to the model's."""
         set_tf32(self.precision)
         return super().make_test_function(force)
 
@@ -148,27 +149,28 @@ class TrainableModel(keras.Model):
         max_norm_ratio: float | None = None,
         **kwargs: Any,
     ) -> None:
-        """Prepare for training what is trainable now.
+        """Prepare training of the weights that are trainable now.
 
-        On several replicas the model and its optimizer are made within a strategy's scope, and this is called outside:
-        weights and the optimizer's slots are on every replica, all other numbers of training are kept once.
+        For several replicas, make the model and its optimizer within the scope of a strategy, and call this outside it:
+        weights and optimizer slots are on every replica, and all other training state exists once.
 
         Args:
             optimizer: A Keras optimizer without clip arguments, its name, or its name and configuration as Keras
                 serializes them.
             loss: Refused: the model has its own.
             label_smoothing: Share of the label's probability that is spread over the vocabulary.
-            clip_norm: Largest global norm of an update's gradient; None: no clipping.
-            accumulation_steps: Batches whose gradients make one update.
-            ema_decay: Decay of a moving average of the weights; `model.update.averaged_weights()` puts it in their
+            clip_norm: Maximum global norm of an update's gradient; None: no clipping.
+            accumulation_steps: Number of batches per update.
+            ema_decay: Decay of a moving average of the weights, which `model.update.averaged_weights()` puts in their
                 place.
-            max_norm_ratio: Skip an update whose gradient norm is above so many times its running mean; None: no limit.
-            kwargs: For `keras.Model.compile`: `run_eagerly`, `steps_per_execution`. `UNSUPPORTED_ARGUMENTS` has the
-                others.
+            max_norm_ratio: Skip an update whose gradient norm exceeds its running mean by this factor; None: no limit.
+            kwargs: Arguments of `keras.Model.compile`: `run_eagerly`, `steps_per_execution`. Those in
+                `UNSUPPORTED_ARGUMENTS` are refused.
 
         Raises:
-            ValueError: An argument of `UNSUPPORTED_ARGUMENTS` is given, or the optimizer clips or scales the loss.
-            ConfigError: The precision is `tf32` and there is no GPU that has it.
+            ValueError: An argument of `UNSUPPORTED_ARGUMENTS` is given, or the optimizer clips gradients or scales the
+                loss.
+            ConfigError: The precision is `tf32` and no GPU supports it.
         """
         set_tf32(self.precision)
         for name, instead in UNSUPPORTED_ARGUMENTS.items():
@@ -177,7 +179,7 @@ class TrainableModel(keras.Model):
                 raise ValueError(f"{type(self).__name__} does not take {name}={value!r}: {instead}")
         if isinstance(optimizer, dict) and not {"class_name", "config"} <= optimizer.keys():
             raise ArgumentError(
-                f"{type(self).__name__}.compile: optimizer: expected what `keras.optimizers.serialize` gives, with "
+                f"{type(self).__name__}.compile: optimizer: expected what `keras.optimizers.serialize` returns, with "
                 f"'class_name' and 'config', found {describe(optimizer)}."
             )
         super().compile(optimizer=optimizer, auto_scale_loss=False, jit_compile=False, **kwargs)
@@ -195,7 +197,7 @@ class TrainableModel(keras.Model):
         )
 
     def get_compile_config(self) -> dict[str, Any] | None:
-        """Arguments of `compile`, and which weights are frozen, as plain values; None before `compile`."""
+        """Arguments of `compile` and indices of the frozen weights, as plain values; None before `compile`."""
         options = super().get_compile_config()
         if not self.compiled:
             return options
@@ -207,20 +209,20 @@ class TrainableModel(keras.Model):
         return options | ours | {"label_smoothing": self.label_smoothing, "frozen": frozen}
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
-        """Compile as `get_compile_config` says."""
+        """Compile with the values of `get_compile_config`."""
         options = keras.saving.deserialize_keras_object(dict(config))
         for place in options.pop("frozen"):
             self.weights[place].trainable = False
         self.compile(**options)
 
     def save_own_variables(self, store: Any) -> None:
-        """For Keras: weights that belong to no layer, and what the next step depends on besides weights and slots."""
+        """Store weights that belong to no layer, and the training state besides optimizer slots; called by Keras."""
         super().save_own_variables(store)
         for name, variable in self._training_state().items():
             store[f"{STATE_PREFIX}{name}"] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
-        """What `save_own_variables` stored; the state of training only into a model that is compiled alike."""
+        """Load what `save_own_variables` stored; the training state only if the model is compiled in the same way."""
         stored = {name: store[name] for name in list(store.keys())}
         kept = {
             name.removeprefix(STATE_PREFIX): stored.pop(name) for name in list(stored) if name.startswith(STATE_PREFIX)
@@ -232,10 +234,12 @@ class TrainableModel(keras.Model):
             for name, variable in state.items():
                 variable.assign(kept[name])
         elif state:
-            warnings.warn("the file's model was not compiled as this one is: its training starts afresh", stacklevel=2)
+            warnings.warn(
+                "the model in the file was compiled differently: its training state is not used", stacklevel=2
+            )
 
     def _training_state(self) -> dict[str, tf.Variable]:
-        """By names that Keras's files take for keys, in which a slash would be a folder."""
+        """Training state by names that Keras's files accept as keys, in which a slash would mean a folder."""
         if not self.compiled:
             return {}
         state = {"dropout_step": self.random_stream.step} | self.update.state_variables()
@@ -246,17 +250,17 @@ class TrainableModel(keras.Model):
         return [self.loss_metric, self.nll_metric]
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """`train_batch` for what Keras's `fit` and `train_on_batch` were given; see `validate_batch`."""
+        """Run `train_batch` on data from Keras's `fit` or `train_on_batch`; see `validate_batch`."""
         return self.train_batch(validate_batch(data, self.vocabulary_sizes))
 
     def train_batch(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
-        """One batch: forward, backward and, when enough are gathered, an update.
+        """Train on one batch: forward and backward pass and, once enough batches are accumulated, an update.
 
         Args:
-            data: `(source, target)`; on several replicas the share of each one on this machine, one after the other.
+            data: `(source, target)`; on several replicas, those of each replica on this machine, one after the other.
 
         Returns:
-            `loss`: running mean a token, with label smoothing; `nll`: the same without; `gradient_norm`: of
+            `loss`: running mean per token, with label smoothing; `nll`: the same without it; `gradient_norm`: norm of
             the last update's gradient, before clipping.
         """
         strategy = self.distribute_strategy
@@ -267,11 +271,11 @@ class TrainableModel(keras.Model):
         return self._measure(loss, nll, tokens) | {"gradient_norm": norm}
 
     def step_function(self) -> Callable[..., dict[str, tf.Tensor]]:
-        """`train_batch` as a graph, for batches of all shapes. It takes source and target of each replica one by one.
+        """`train_batch` as a graph for batches of all shapes, which takes source and target of each replica in turn.
 
-        Traced at the first call and kept until the next `compile`, as Keras keeps the `train_function` that `fit`
-        calls with an iterator. The graph holds what is a constant to it: sizes, rates of dropout, which weights are
-        frozen. Weights, the learning rate and everything else that a variable has may change.
+        It is traced at the first call and kept until the next `compile`, as Keras keeps the `train_function` of `fit`.
+        Sizes, dropout rates and the choice of frozen weights are constants in the graph. Weights, the learning rate and
+        everything else that is kept in variables may change.
         """
         if self._step_function is None:
             self._step_function = tf.function(
@@ -282,9 +286,10 @@ class TrainableModel(keras.Model):
         return self._step_function
 
     def loss_sums_function(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-        """The sum of the negative log-likelihood, in nats, and the number of real target tokens, (2,) float32.
+        """Graph that returns the summed negative log-likelihood (nats) and the number of real target tokens of a batch.
 
-        Of a batch of any shape, without dropout and without smoothing; a graph that is kept as `step_function`'s.
+        The result is (2,) float32, computed without dropout and label smoothing. The graph takes batches of all shapes
+        and is kept like that of `step_function`.
         """
         if self._sums_function is None:
 
@@ -301,14 +306,14 @@ class TrainableModel(keras.Model):
         source, target = data[place : place + 2]
         with tf.GradientTape() as tape:
             loss, nll, tokens = self.loss_sums(source, target, self.label_smoothing, training=True)
-            # A constant to the gradient, which would be summed over replicas once more for nothing.
+            # Constant to the gradient, which would otherwise be summed over replicas once more, to no effect.
             sums = sum_over_replicas(tf.stop_gradient(tf.stack([loss, nll, tokens])))
             scaled = self.update.scaled_loss(loss, sums[2])
         gradients = tape.gradient(scaled, [v.value for v in self.update.variables])
         return self.update.densify(gradients), sums
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """The losses of one batch, without dropout and without smoothing, for `evaluate` and `test_on_batch`."""
+        """Losses of one batch, without dropout and label smoothing, for `evaluate` and `test_on_batch`."""
         return self._measure(*self.loss_sums(*validate_batch(data, self.vocabulary_sizes)))
 
     def _measure(self, loss: tf.Tensor, nll: tf.Tensor, tokens: tf.Tensor) -> dict[str, tf.Tensor]:

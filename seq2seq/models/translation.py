@@ -1,4 +1,4 @@
-"""The translation model: an encoder, and a decoder that attends to what it read."""
+"""Translation model: an encoder, and a decoder that attends to its states."""
 
 from typing import Any, ClassVar
 
@@ -18,13 +18,22 @@ from seq2seq.models.networks import make_decoder, make_encoder
 class Seq2Seq(DecoderModel):
     """Recurrent encoder-decoder with attention.
 
-    Args:
-        source_vocabulary_size: Tokens of the source, the four special ones included.
-        target_vocabulary_size: Tokens of the target; equal to the source's when all embeddings are tied.
-        embeddings, encoder, decoder: Sections of a recipe, or dicts of their keys, with its defaults.
-        seed, precision: See `DecoderModel`, which has shapes and training.
+    `DecoderModel` describes shapes and training.
 
-    `uses_attention` is False for a decoder without attention.
+    Args:
+        source_vocabulary_size: Number of source tokens, including the four special ones.
+        target_vocabulary_size: Number of target tokens; equal to the source's if all embeddings are tied.
+        embeddings: Section `embeddings` of a recipe, or a dict of its keys; defaults apply to the others.
+        encoder: Section `encoder` of a recipe, likewise.
+        decoder: Section `decoder` of a recipe, likewise.
+        seed: See `DecoderModel`.
+        precision: See `DecoderModel`.
+
+    Raises:
+        ArgumentError: All embeddings are tied, and the vocabulary sizes differ.
+
+    Attributes:
+        uses_attention: False if the decoder has no attention.
     """
 
     section_types: ClassVar = {"embeddings": EmbeddingsConfig, "encoder": EncoderConfig, "decoder": DecoderConfig}
@@ -45,7 +54,7 @@ class Seq2Seq(DecoderModel):
         decoder = decoder or DecoderConfig()
         if embeddings.tied == "all" and source_vocabulary_size != target_vocabulary_size:
             raise ArgumentError(
-                f"one table for all needs one vocabulary, found {source_vocabulary_size} source "
+                f"one table for all embeddings needs one vocabulary, found {source_vocabulary_size} source "
                 f"and {target_vocabulary_size} target tokens"
             )
         super().__init__(target_vocabulary_size, embeddings, name="seq2seq", seed=seed, precision=precision)
@@ -63,16 +72,16 @@ class Seq2Seq(DecoderModel):
 
     @property
     def vocabulary_sizes(self) -> tuple[int, int]:
-        """Of source and target."""
+        """Vocabulary sizes of source and target."""
         return self.source_embedding.vocabulary_size, self.target_embedding.vocabulary_size
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as plain values."""
+        """Constructor arguments as plain values."""
         source, target = self.vocabulary_sizes
         return super().get_config() | {"source_vocabulary_size": source, "target_vocabulary_size": target}
 
     def build(self, input_shape: Any = None) -> None:
-        """Make all weights, for the constructor; once they are there, nothing happens."""
+        """Make all weights; called by the constructor, later calls have no effect."""
         if self.built:
             return
         if not self.source_embedding.built:

@@ -1,4 +1,4 @@
-"""From gradients of summed losses to one optimizer step: accumulate, unscale, check, clip, apply."""
+"""Optimizer step from the gradients of batches: accumulate, unscale, check, clip and apply."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ import tensorflow as tf
 from seq2seq.devices.replicas import replica_id, run_on_replicas, sum_over_replicas
 
 FIRST_LOSS_SCALE, LEAST_LOSS_SCALE = 2.0**15, 1.0
-LOSS_SCALE_GROWTH_UPDATES = 2000  # updates without overflow
+LOSS_SCALE_GROWTH_UPDATES = 2000  # updates without overflow, after which the scale doubles
 NORM_WARMUP_UPDATES = 100  # updates after which a gradient norm can be called unusual
 ALL_REDUCE_METHOD = "_all_reduce_sum_gradients"  # a method of Keras's optimizers
 REPLICA_SUM_OPTIONS: dict[str, Any] = {
@@ -23,31 +23,36 @@ REPLICA_SUM_OPTIONS: dict[str, Any] = {
 class GradientUpdate:
     """Turn the gradients of one or several batches into one optimizer step.
 
-    Each batch hands in the gradient of its mean loss a target token, and how many tokens those were; an
-    update weighs its batches by their tokens, so N accumulated batches equal one batch of all their sentences. In
-    float16 the loss is scaled by a power of two, an update with a gradient that is not finite is skipped and
-    halves the scale, and `LOSS_SCALE_GROWTH_UPDATES` good ones in a row double it (Micikevicius et al. 2018, section
-    3.2). It is the mean that is differentiated, since the gradient of a sum over a batch overflows float16.
+    Each batch contributes the gradient of its mean loss per target token, and its number of target tokens. An update
+    weights its batches by these numbers, so N accumulated batches equal one batch of all their sentences. The mean is
+    differentiated because the gradient of a sum over a batch overflows float16.
 
-    On several replicas each of them hands in its own share of that gradient. Shares are summed once an update, then
-    every replica checks, clips and applies the same sum to its own copy of the weights.
+    In float16, the loss is scaled by a power of two. An update with a non-finite gradient is skipped and halves the
+    scale; `LOSS_SCALE_GROWTH_UPDATES` finite ones in a row double it (Micikevicius et al. 2018, section 3.2).
 
-    With `ema_decay`, an average of the weights follows them: after the t-th applied update (a skipped one does not
-    count) it is d * average + (1 - d) * weight with d = min(ema_decay, (1 + t) / (10 + t)), starting from the weights
-    that the constructor finds (Polyak and Juditsky 1992).
+    With several replicas, each contributes its share of that gradient. Shares are summed once per update; then every
+    replica checks, clips and applies the same sum to its own copy of the weights.
+
+    With `ema_decay`, a moving average of the weights is kept (Polyak and Juditsky 1992). It starts from the weights at
+    construction. The t-th applied update (skipped ones do not count) sets it to
+
+        d * average + (1 - d) * weight,  d = min(ema_decay, (1 + t) / (10 + t))
+
+    All state is in `state_variables()`, so saving in the middle of an accumulation is exact, too.
 
     Args:
-        optimizer: Built without any clip argument, and without a loss scale.
-        variables: What is trained, float32.
-        clip_norm: Largest global norm of the gradient (Pascanu et al. 2013); None leaves it.
-        accumulation_steps: Batches in an update, at least 1.
-        scale_loss: For float16.
-        ema_decay: Decay of the weights' average, above 0 and below 1; None: no average.
-        max_norm_ratio: An update whose gradient norm is above so many times the running mean of those applied is
-            skipped too, once `NORM_WARMUP_UPDATES` have been applied; None: only what is not finite.
-        strategy: Of the variables' replicas; the optimizer was made in its scope.
+        optimizer: Optimizer without clip arguments and without a loss scale.
+        variables: Variables to train, float32.
+        clip_norm: Maximum global norm of the gradient (Pascanu et al. 2013); None: no clipping.
+        accumulation_steps: Number of batches per update, at least 1.
+        scale_loss: Scale the loss, for float16.
+        ema_decay: Decay of the weights' moving average, above 0 and below 1; None: no average.
+        max_norm_ratio: Also skip an update whose gradient norm exceeds the running mean over applied updates by this
+            factor, once `NORM_WARMUP_UPDATES` have been applied; None: skip only non-finite gradients.
+        strategy: Strategy of the variables' replicas, in whose scope the optimizer was made.
 
-    All state is in `state_variables()`, so saving it mid-accumulation is exact.
+    Raises:
+        ValueError: The optimizer clips gradients or scales the loss.
     """
 
     def __init__(
@@ -64,15 +69,15 @@ class GradientUpdate:
         if optimizer.clipnorm or optimizer.clipvalue or optimizer.global_clipnorm:
             raise ValueError("the optimizer has a clip argument; pass clip_norm to compile() instead")
         if optimizer.loss_scale_factor or isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            raise ValueError("the optimizer scales the loss; in mixed_float16 it is scaled without being asked")
+            raise ValueError("the optimizer scales the loss; mixed_float16 does so automatically")
         self.optimizer, self.variables = optimizer, list(variables)
         self.clip_norm, self.accumulation_steps = clip_norm, accumulation_steps
         self.ema_decay, self.max_norm_ratio = ema_decay, max_norm_ratio
         self.strategy = strategy or tf.distribute.get_strategy()
         with self.strategy.scope():
             optimizer.build(self.variables)
-        # `optimizer.apply` sums over replicas what has been summed already, and no public name turns that off. Without
-        # the private one `_step` gives it one summand, which takes another collective operation an update.
+        # `optimizer.apply` sums over replicas what is already summed, and no public option turns that off. Without the
+        # private method, `_step` gives it a single summand, which takes another collective operation per update.
         self.optimizer_reduces = not hasattr(optimizer, ALL_REDUCE_METHOD)
         if not self.optimizer_reduces:
             setattr(optimizer, ALL_REDUCE_METHOD, lambda pairs: pairs)
@@ -83,10 +88,10 @@ class GradientUpdate:
             self._scalars.append(tf.Variable(value, dtype=dtype, trainable=False, name=name))
             return self._scalars[-1]
 
-        self.batches = counter("batches", 0)  # in the update that is being gathered
+        self.batches = counter("batches", 0)  # accumulated for the current update
         self.tokens = counter("tokens", 0.0, "float32")
         self.skipped = counter("skipped_updates", 0)
-        self.consecutive_skips = counter("consecutive_skips", 0)  # without those that a smaller loss scale may mend
+        self.consecutive_skips = counter("consecutive_skips", 0)  # without those that a smaller loss scale may prevent
         self.updates_since_overflow = counter("updates_since_overflow", 0)
         self.gradient_norm = counter("gradient_norm", 0.0, "float32")  # of the last update
         self.running_norm = counter("running_norm", 0.0, "float32")  # running mean over applied updates
@@ -95,19 +100,19 @@ class GradientUpdate:
         def beside(name: str, start: Callable[[keras.Variable], tf.Tensor], **kind: Any) -> list[tf.Variable]:
             return [tf.Variable(start(v), trainable=False, name=f"{name}/{v.path}", **kind) for v in self.variables]
 
-        with self.strategy.scope():  # each replica sums its own shares; to read them is to add them up
+        with self.strategy.scope():  # each replica sums its own shares; reading adds them up
             self.sums = (
                 beside("sum", lambda v: tf.zeros(v.shape), **REPLICA_SUM_OPTIONS) if accumulation_steps > 1 else []
             )
         self.averages = beside("average", tf.convert_to_tensor) if ema_decay is not None else []
 
     def state_variables(self) -> dict[str, tf.Variable]:
-        """Everything that a later step depends on, besides weights and optimizer slots, by name."""
+        """All variables by name on which later steps depend, besides weights and optimizer slots."""
         return {v.name.removesuffix(":0"): v for v in [*self._scalars, *self.sums, *self.averages]}
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
-        """Within the block the variables hold their averages; without `ema_decay` they stay as they are."""
+        """Scope in which the variables have their averages as values; without `ema_decay`, they do not change."""
         if not self.averages:
             yield
             return
@@ -121,12 +126,12 @@ class GradientUpdate:
                 variable.assign(value)
 
     def scaled_loss(self, loss: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
-        """What to differentiate: the mean of a batch's summed loss, times the loss scale."""
+        """Loss to differentiate: a batch's mean loss per token, times the loss scale."""
         mean = loss / tokens
         return mean if self.loss_scale is None else mean * self.loss_scale
 
     def densify(self, gradients: Sequence[tf.Tensor | None]) -> list[tf.Tensor]:
-        """Gradients of all variables as whole tensors.
+        """Gradients of all variables as dense tensors.
 
         Raises:
             ValueError: A gradient is None.
@@ -134,18 +139,18 @@ class GradientUpdate:
         unread = [v.path for v, gradient in zip(self.variables, gradients, strict=True) if gradient is None]
         if unread:
             raise ValueError(
-                f"the loss does not depend on {', '.join(unread)}: nothing reads what these weights make. Leave out "
-                "the option that they belong to, or freeze them."
+                f"the loss does not depend on {', '.join(unread)}: the outputs of these weights are not used. Leave "
+                "out the option that they belong to, or freeze them."
             )
         return [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     def add(self, gradients: Sequence[tf.Tensor], tokens: tf.Tensor) -> tf.Tensor:
-        """Take in one batch; with the last one of an update, apply it.
+        """Accumulate the gradients of one batch; apply the update once it is complete.
 
         Args:
-            gradients: Of `scaled_loss(...)`, float32, in the order of `variables`: what `run_on_replicas` gave for
-                `densify`.
-            tokens: Real target tokens of the batch on all replicas, float32 scalar.
+            gradients: Gradients of `scaled_loss(...)`, float32, in the order of `variables`: the result of
+                `run_on_replicas` for `densify`.
+            tokens: Number of real target tokens of the batch on all replicas, float32 scalar.
 
         Returns:
             The global norm of the last update's mean gradient, before clipping.
@@ -158,7 +163,7 @@ class GradientUpdate:
         return tf.cond(self.batches >= self.accumulation_steps, self._apply_sums, self.gradient_norm.value)
 
     def flush_after_next_batch(self) -> None:
-        """Let the next batch be the last one of its update, however many are gathered."""
+        """Make the next batch the last one of its update, however many are accumulated."""
         self.batches.assign(self.accumulation_steps - 1)
 
     def _gather(self, gradients: Sequence[tf.Tensor], tokens: tf.Tensor) -> None:
@@ -238,7 +243,7 @@ class GradientUpdate:
 
 
 class TokenMean(keras.metrics.Metric):
-    """A running mean a token. Keras's own sums on each replica apart, and to read it takes all workers."""
+    """Running mean per token; unlike Keras's own, it keeps no sum per replica, which only all workers could read."""
 
     def __init__(self, name: str, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
@@ -246,7 +251,7 @@ class TokenMean(keras.metrics.Metric):
         self.tokens = keras.Variable(0.0, trainable=False, name="tokens")
 
     def update_state(self, total: tf.Tensor, tokens: tf.Tensor) -> None:
-        """Add a sum over so many tokens; one that is not finite is left out, as its update is."""
+        """Add a sum over a number of tokens; a non-finite one is skipped, as its update is."""
         finite = tf.math.is_finite(total)
         self.total.assign_add(tf.where(finite, total, 0.0))
         self.tokens.assign_add(tf.where(finite, tokens, 0.0))

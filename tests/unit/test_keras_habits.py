@@ -148,7 +148,9 @@ LEFT_ERROR = (
     r"source\[1\]: padding \(0\) before a token: pad at the end, as keras.utils.pad_sequences\(ids, padding='post'\)"
 )
 LEFT_IN_BATCH = r"source: a row is empty or has padding \(0\) before a token: pad at the end, .* padding='post'\)"
-WEIGHTS = "sample_weight and class_weight are not supported: each target token counts alike, and padding never"
+WEIGHTS = (
+    "sample_weight and class_weight are not supported: all target tokens count equally, and padding does not count"
+)
 NO_TARGET = r"a batch has no target: expected \(source, target\)"
 ONES = np.ones(6, "float32")
 
@@ -159,12 +161,12 @@ REFUSED = {
     "left-padded in a dataset": ((dataset(LEFT[0], T),), {}, LEFT_IN_BATCH),
     "an empty row": ((S, EMPTY), {}, r"target\[1\]: the row is empty: leave it out"),
     "an empty row in a dataset": ((dataset(S, EMPTY),), {}, "target: a row is empty"),
-    "a large id": ((S, LARGE), {}, r"target\[2\]: expected ids of 0 to 11, the vocabulary, found 12\."),
-    "a negative id": ((S, NEGATIVE), {}, r"target\[3\]: expected ids of 0 to 11, the vocabulary, found -1\."),
+    "a large id": ((S, LARGE), {}, r"target\[2\]: expected ids from 0 to 11, the vocabulary, found 12\."),
+    "a negative id": ((S, NEGATIVE), {}, r"target\[3\]: expected ids from 0 to 11, the vocabulary, found -1\."),
     "a large id in a dataset": (
         (dataset(S, LARGE),),
         {},
-        "target: expected ids of 0 to 11, the vocabulary, found up to 12 and from 0",
+        "target: expected ids from 0 to 11, the vocabulary, found a maximum of 12 and a minimum of 0",
     ),
     "a large id in a list": ((ROWS, [*TARGETS[:-1], [99, 3]]), {}, r"target\[5\]: .* found 99\."),
     "an id that is no number": (
@@ -199,7 +201,7 @@ REFUSED = {
     "bytes": (([b"a"], [b"b"]), {}, "found text"),
     "nothing": ((None,), {}, "expected batches of token ids, found None"),
     "an empty list": (([],), {}, "found an empty list"),
-    "the source alone": ((S,), {}, "expected source and target, found the source alone"),
+    "the source alone": ((S,), {}, "expected source and target, found only the source"),
     "the source alone in a dataset": ((dataset(S),), {}, NO_TARGET),
     "an unbatched dataset": (
         (tf.data.Dataset.from_tensor_slices((S, T)),),
@@ -238,7 +240,10 @@ def test_a_wrong_batch_of_a_dataset_is_named_alike_in_eager_mode():
     model = make(run_eagerly=True)
     for data, message in (
         (dataset(LEFT[0], T), LEFT_IN_BATCH),
-        (dataset(S, LARGE), "target: expected ids of 0 to 11, the vocabulary, found up to 12 and from 0"),
+        (
+            dataset(S, LARGE),
+            "target: expected ids from 0 to 11, the vocabulary, found a maximum of 12 and a minimum of 0",
+        ),
     ):
         with pytest.raises(ArgumentError, match=rf"Seq2Seq\.fit: {message}"):
             model.fit(data, verbose=0)
@@ -250,7 +255,7 @@ def test_a_wrong_batch_of_a_dataset_is_named_alike_in_eager_mode():
         ((S, T), {"class_weight": {0: 1.0, 5: 2.0}}, WEIGHTS),
         ((S, T), {"validation_data": (S, T, ONES)}, "validation_data: " + WEIGHTS),
         ((S, T), {"validation_data": LEFT}, r"fit: validation_data: source\[1\]: padding"),
-        ((S, T), {"validation_data": (S,)}, "validation_data: expected source and target, found the source alone"),
+        ((S, T), {"validation_data": (S,)}, "validation_data: expected source and target, found only the source"),
         ((S, T), {"validation_data": dataset(*LEFT)}, LEFT_IN_BATCH),
     ],
 )
@@ -283,8 +288,11 @@ def test_predict_says_what_does_it_instead(method, data, model):
 @pytest.mark.parametrize(
     ("use", "message"),
     [
-        (lambda model, path: model.export(path), "a graph of logits searches no translation. .*export_model copies it"),
-        (lambda model, path: model.export(path, format="onnx"), "a graph of logits searches no translation"),
+        (
+            lambda model, path: model.export(path),
+            "a graph of logits does not search for translations. .*export_model copies it",
+        ),
+        (lambda model, path: model.export(path, format="onnx"), "a graph of logits does not search for translations"),
         (lambda model, path: model.quantize("int8"), "`seq2seq quantize DIRECTORY` then makes an 8-bit decoder"),
         (
             lambda model, path: model(S),
@@ -305,8 +313,8 @@ def test_other_uses_of_a_model_alone_say_what_does_it(use, message, model, tmp_p
         ({"loss": keras.losses.MeanSquaredError()}, "its own is the cross-entropy"),
         ({"loss": lambda true, predicted: 0.0}, "its own is the cross-entropy"),
         ({"metrics": ["accuracy"]}, "`fit` reports loss, nll and gradient_norm"),
-        ({"weighted_metrics": ["accuracy"]}, "each target token counts alike"),
-        ({"jit_compile": True}, "XLA compiles anew"),
+        ({"weighted_metrics": ["accuracy"]}, "all target tokens count equally"),
+        ({"jit_compile": True}, "XLA compiles again"),
         ({"optimizer": keras.optimizers.Adam(clipnorm=1.0)}, "pass clip_norm to compile"),
         ({"optimizer": keras.optimizers.Adam(global_clipnorm=1.0)}, "pass clip_norm to compile"),
     ],

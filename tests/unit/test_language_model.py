@@ -123,7 +123,7 @@ def test_it_learns_through_fit():
 
 
 def test_what_it_refuses():
-    with pytest.raises(ValueError, match="nothing to attend to: give a LanguageModelDecoderConfig"):
+    with pytest.raises(ValueError, match="nothing to attend to: pass a LanguageModelDecoderConfig"):
         LanguageModel(V, decoder=DecoderConfig())
     with pytest.raises(ValueError, match=r"LanguageModel does not take loss='mse'"):
         build().compile("sgd", loss="mse")
