@@ -1,4 +1,4 @@
-"""Copies of translators and text generators, by `pickle` and `copy.deepcopy`: weights are kept, graphs made anew."""
+"""Copies of translators and text generators by `pickle` and `copy.deepcopy`, with their weights but without graphs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from seq2seq.models.base import DecoderModel, assign_weights, named_weights
 
 
 def reduce_with_model(owner: Any, *parts: Any, **state: Any) -> tuple[Any, ...]:
-    """For `owner.__reduce__`: `type(owner)(model, *parts)` makes a copy, whose attributes `state` are then set."""
+    """Value of `owner.__reduce__()`: `type(owner)(model, *parts)` makes a copy, then gets the attributes `state`."""
     model = owner.model
     return _restore, (type(owner), type(model), model.get_config(), named_weights(model), parts), state
 

@@ -22,17 +22,17 @@ OPSET = 17
 
 
 def quantize_decoder(model: Seq2Seq, folder: Path, made_from: str | None = None) -> None:
-    """Write one step of the model's decoder, its weight matrices as 8-bit integers, into the model directory.
+    """Write one step of the model's decoder, with weight matrices as 8-bit integers, into the model directory.
 
-    Each row of inputs, and each column of a weight, is scaled by its own largest magnitude, so that a translation
-    still does not depend on its batch. Biases, gates and attention stay float32. `metadata.json` has the
-    checksums of the file and of the weights that it is made from.
+    Each row of inputs and each column of a weight matrix is scaled by its own largest magnitude, so translations still
+    do not depend on their batch. Biases, gates and attention stay float32. `metadata.json` gets the checksums of the
+    file and of the weights from which it is made.
 
     Args:
-        model: The directory's.
+        model: Model of the directory.
         folder: Model directory.
-        made_from: Checksum of the weights from before the model was loaded; by default that of now. If training
-            replaces them meanwhile, the file is refused when it is loaded.
+        made_from: Checksum of the weights from before the model was loaded; by default their current checksum. If
+            training replaces the weights meanwhile, the file is refused when it is loaded.
 
     Raises:
         MissingExtraError: The extra `int8` is not installed.
@@ -75,7 +75,7 @@ def load_int8_decoder(folder: Path, vocabulary_size: int) -> Callable[..., tuple
         vocabulary_size: Size of the target vocabulary.
 
     Returns:
-        Replacement of `DecoderModel.decode_step`, with logits over the whole vocabulary; threads may share it.
+        Replacement for `DecoderModel.decode_step`, with logits over the whole vocabulary; threads may share it.
 
     Raises:
         MissingExtraError: The extra `int8` is not installed.
@@ -88,17 +88,17 @@ def load_int8_decoder(folder: Path, vocabulary_size: int) -> Callable[..., tuple
     again = how_to_make(folder, DECODER_FILE)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cpu_count()
-    # Threads that wait spinning would take the cores from TensorFlow's.
+    # Threads that spin while they wait would take the cores from TensorFlow's.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     path = verify_derived_file(folder, DECODER_FILE, {WEIGHTS_FILE: load_checksum(folder / WEIGHTS_FILE)})
     contents = path.read_bytes()
-    # ONNX Runtime reads weights from files below the working directory if the model names them, which ONNX does under
+    # ONNX Runtime reads weights from files below the working directory if the model refers to them, which it does by
     # this key. A search of the bytes needs no parser of ONNX; no layer has the word in its name.
     if b"location" in contents:
         raise ModelDirectoryError(f"{path}: has weights in other files, which seq2seq does not write. {again}")
     try:
         session = onnxruntime.InferenceSession(contents, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has many, with no base of their own
+    except Exception as error:  # ONNX Runtime's errors have no base class of their own
         reason = str(error).splitlines()[0][:200]
         raise ModelDirectoryError(f"{path}: cannot be read: {reason}. {again}") from None
     wanted = {node.name.split(":")[0] for node in session.get_inputs()}
@@ -119,9 +119,9 @@ def load_int8_decoder(folder: Path, vocabulary_size: int) -> Callable[..., tuple
 
 
 def _quantize_products(model: Any) -> None:
-    """Replace each product with a constant matrix: x W = s_x (round(x / s_x) round(W / s_W)) s_W.
+    """Quantize each product of inputs x with a constant matrix W: x W = s_x (round(x / s_x) round(W / s_W)) s_W.
 
-    s_x (N, 1) is of each row of x, computed in each call, s_W (O,) of each column of W.
+    The scales s_x (N, 1) of the rows of x are computed at each call; s_W (O,) are the scales of the columns of W.
     """
     with require_extra("int8", needed_by="8-bit decoding"):
         from onnx import TensorProto, helper, numpy_helper
@@ -135,7 +135,7 @@ def _quantize_products(model: Any) -> None:
             "least": np.float32(1e-12),
             "one": np.float32(1.0),
             "middle": np.float32(128.0),
-            "zero": np.uint8(128),  # of the rows, which are unsigned: processors multiply those with signed weights
+            "zero": np.uint8(128),  # zero point of the rows: processors multiply unsigned rows with signed weights
         }.items()
     ]
     nodes: list[Any] = []

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # the command line reads `OutputFormat` before it needs Tenso
     from seq2seq.inference.results import Translation
     from seq2seq.inference.translator import Translator
 
-# In the source of a row; other programs than JSON readers take them for the end of a line.
+# In JSON rows, since programs that do not read JSON take these characters for line ends.
 ESCAPED_LINE_ENDS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 
 OutputFormat = Literal["text", "tsv", "jsonl"]
@@ -42,14 +42,14 @@ def translate_to_rows(
         name: Name of the file in warnings.
         on_warning: Called with a warning message for each line that is cut off.
         first: Number of the first of `lines` in its file.
-        chunk: Lines translated at once; `CHUNK_SENTENCES` by default.
+        chunk: Number of lines translated at once; `CHUNK_SENTENCES` by default.
         on_progress: Called with the number of lines done so far.
         on_translated: Called with the number and the translation of each line.
     """
     from seq2seq.inference.translator import CHUNK_SENTENCES
 
     attention = output_format == "jsonl" and translator.model.uses_attention
-    read, kept = tee(lines)  # holds what is read and not answered: one chunk
+    read, kept = tee(lines)  # holds lines that are read and not yet translated: one chunk
     translations = translator.translate_stream(
         read, options, chunk=chunk or CHUNK_SENTENCES, attention=attention, on_progress=on_progress
     )
@@ -65,7 +65,10 @@ def translate_to_rows(
 
 
 def count_translated(rows: Iterable[bytes], output_format: OutputFormat) -> int:
-    """Number of lines that the rows of a file answer; a line's rows are adjacent, and the last one has its end."""
+    """Number of lines whose translations are in the rows of a file, not counting a last row without a line end.
+
+    The rows of a line are adjacent.
+    """
     count, before, row = 0, b"", b"\n"
     for row in rows:
         number = row.partition(b"\t")[0]

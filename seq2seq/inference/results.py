@@ -1,4 +1,4 @@
-"""Translations: hypotheses with scores, tokens and attention; those of a line's segments are joined."""
+"""Translations, their hypotheses with scores, tokens and attention, and joining those of a line's segments."""
 
 import math
 import re
@@ -30,16 +30,18 @@ _ENDS, _STARTS = re.compile(rf"{_UNSPACED}[\"'’”…—]*$"), re.compile(rf"[
 class Hypothesis:
     """One translation of a sentence.
 
-    text             detokenized
-    score            sum of `token_log_probs`, normalised by length, plus the coverage penalty; for a long line, the sum
-                     over its segments
-    tokens           L pieces, the last one `</s>`
-    token_log_probs  (L,) float32, in nats; with a language model each is the translator's plus its weight times the
-                     language model's; with a repetition penalty, that of a token that is repeated is multiplied by it
-    attention        (L, S) float32, over the source's tokens, each row sums to 1; (L, 0) where not asked for, where
-                     the model does not attend, or of a line in segments with more than `MAX_ATTENTION_WEIGHTS` weights
-    coverage         (S,) float32, attention to each source token, summed over the target tokens; (0,) if the model
-                     has no attention
+    Attributes:
+        text: Detokenized text.
+        score: Sum of `token_log_probs`, normalised by length, plus the coverage penalty; for a line in segments, the
+            sum of their scores.
+        tokens: L pieces, the last one `</s>`.
+        token_log_probs: (L,) float32, in nats. With a language model, each is the sum of the translator's and the
+            weighted one of the language model. With a repetition penalty, those of repeated tokens are multiplied by
+            it.
+        attention: (L, S) float32, over the source tokens, each row sums to 1; (L, 0) if it was not requested, if the
+            model has no attention, or for a line in segments with more than `MAX_ATTENTION_WEIGHTS` weights.
+        coverage: (S,) float32, attention to each source token, summed over the target tokens; (0,) if the model has no
+            attention.
     """
 
     text: str
@@ -51,7 +53,7 @@ class Hypothesis:
 
     @property
     def mean_log_prob(self) -> float:
-        """Mean of `token_log_probs`, comparable between lengths; NaN without tokens."""
+        """Mean of `token_log_probs`, comparable across lengths; NaN without tokens."""
         return float(self.token_log_probs.mean()) if self.tokens else math.nan
 
     def __str__(self) -> str:
@@ -65,18 +67,18 @@ class Hypothesis:
 class Translation:
     """A sentence's translations, best first, and the S source tokens that attention refers to.
 
-    A blank sentence has one empty hypothesis with score 0 and no tokens; files and `as_dict` leave its score out.
+    A blank sentence has one empty hypothesis with score 0 and no tokens; files and `as_dict` omit its score.
 
-    source_tokens       S pieces that were read, the last one `</s>`
-    hypotheses          at least one
-    num_segments        number of segments that the line was translated in; each has a `</s>` of its own
-    num_groups          number of groups of sentences that a line of several sentences was divided into; each is one
-                        segment, or several if it is long
-    truncated_tokens    tokens at the ends of long groups that were not read
-    unknown_tokens      number of source tokens for characters that the model does not know
-    unknown_characters  these characters, each once
-    repeats             whether the best hypothesis repeats itself and the source does not, see
-                        `inference.repetition.repeats`
+    Attributes:
+        source_tokens: S pieces that were read, the last one `</s>`.
+        hypotheses: Hypotheses, at least one.
+        num_segments: Number of segments in which the line was translated; each has a `</s>` of its own.
+        num_groups: Number of groups of sentences into which a line of several sentences was divided; each is one
+            segment, or several if it is long.
+        truncated_tokens: Number of tokens at the ends of long groups that were not read.
+        unknown_tokens: Number of source tokens for characters that the model does not know.
+        unknown_characters: These characters, each once.
+        repeats: Whether the best hypothesis repeats itself and the source does not, see `inference.repetition.repeats`.
     """
 
     source_tokens: list[str]
@@ -102,42 +104,49 @@ class Translation:
 
     @property
     def text(self) -> str:
+        """Text of the best hypothesis."""
         return self.hypotheses[0].text
 
     @property
     def score(self) -> float:
+        """Score of the best hypothesis."""
         return self.hypotheses[0].score
 
     @property
     def tokens(self) -> list[str]:
+        """Tokens of the best hypothesis."""
         return self.hypotheses[0].tokens
 
     @property
     def token_log_probs(self) -> np.ndarray:
+        """Log-probabilities of the best hypothesis's tokens."""
         return self.hypotheses[0].token_log_probs
 
     @property
     def attention(self) -> np.ndarray:
+        """Attention of the best hypothesis."""
         return self.hypotheses[0].attention
 
     @property
     def coverage(self) -> np.ndarray:
+        """Coverage of the source by the best hypothesis."""
         return self.hypotheses[0].coverage
 
     @property
     def mean_log_prob(self) -> float:
+        """Mean log-probability per token of the best hypothesis."""
         return self.hypotheses[0].mean_log_prob
 
     @property
     def unattended_share(self) -> float:
-        """Share of the source tokens, without `</s>`, whose coverage is below `MIN_COVERAGE`; NaN if it is unknown."""
+        """Share of the source tokens, without `</s>`, whose coverage is below `MIN_COVERAGE`; NaN if unknown."""
         pairs = zip(self.coverage.tolist(), self.source_tokens, strict=False)
         unattended = [covered < MIN_COVERAGE for covered, token in pairs if token != EOS]
         return sum(unattended) / len(unattended) if unattended else math.nan
 
     @check_arguments()
     def as_dict(self, attention: bool = True) -> dict[str, Any]:
-        """Values for JSON; attention with 6 decimals; None for the score of a blank and for non-finite numbers."""
+        """Values for JSON, with 6 decimals of attention, and None for non-finite numbers and the score of a blank."""
         hypotheses = []
         for hypothesis in self.hypotheses:
             values: dict[str, Any] = {
@@ -172,14 +181,14 @@ def make_hypotheses(
     decode: Callable[[list[int], np.ndarray], str] | None = None,
     attention: bool = False,
 ) -> list[Hypothesis]:
-    """What a search found for one sentence, best first; possibly fewer than `n_best`.
+    """Hypotheses of one sentence from a search result, best first; possibly fewer than `n_best`.
 
     Args:
-        result: Search result, of NumPy arrays.
-        row: The sentence's place in its batch.
+        result: Search result, as NumPy arrays.
+        row: Index of the sentence in its batch.
         tokenizer: Target tokenizer.
         source_length: Number of source tokens, EOS included.
-        decode: Makes text of token ids and their attention (L, S); the tokenizer alone by default.
+        decode: Function from token ids and their attention (L, S) to text; by default `tokenizer.decode`.
         attention: Keep attention; coverage is always kept.
     """
     hypotheses = []
@@ -207,19 +216,19 @@ def blank_translation() -> Translation:
 
 
 def truncation_warning(truncated: int, sentences: int) -> str:
-    """Warning that `truncated` of `sentences` are longer than `max_source_tokens`, and `long_lines` is `truncate`."""
+    """Warning that a number of sentences are cut off, with `long_lines: truncate`."""
     return (
         f"{truncated:,} of {pluralize(sentences, 'sentence')} {'is' if truncated == 1 else 'are'} cut off at "
-        "'max_source_tokens', and what follows there is not translated. Raise it, or use 'long_lines: split'."
+        "'max_source_tokens', and the rest of them is not translated. Raise it, or use 'long_lines: split'."
     )
 
 
 def join_segments(segments: Sequence[Translation]) -> Translation:
-    """The translation of a line from those of its segments, in order.
+    """Join the translations of a line's segments, in order.
 
-    The n-th hypothesis is made of the segments' n-th; there are as many as the segment with the fewest has. Texts are
-    joined by a space, or by nothing between Chinese or Japanese characters; scores are summed, and a target token's
-    attention lies on its own segment's source tokens.
+    The n-th hypothesis joins the n-th hypotheses of the segments; there are as many as in the segment with the fewest.
+    Texts are joined by a space, or by nothing between Chinese or Japanese characters; scores are summed; and a target
+    token attends only to the source tokens of its own segment.
     """
     if len(segments) == 1:
         return segments[0]
@@ -251,7 +260,7 @@ def _join_hypotheses(parts: Sequence[Hypothesis]) -> Hypothesis:
 
 
 def join_texts(texts: Sequence[str]) -> str:
-    """Texts one after the other, with a space between them except between Chinese or Japanese characters."""
+    """Join texts with spaces, except between Chinese or Japanese characters."""
     joined = "".join(texts[:1])
     for before, after in pairwise(texts):
         joined += after if _ENDS.search(before) and _STARTS.match(after) else f" {after}"

@@ -24,18 +24,18 @@ from seq2seq.search import (
     without_repetition,
 )
 
-MAX_GRAPHS = 8  # kept at once, those used last
+MAX_GRAPHS = 8  # kept at once, the most recently used ones
 
 
 def length_limits(lengths: np.ndarray, options: SearchOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Minimum and maximum target lengths for given source lengths, EOS included in all, (B,) int32."""
+    """Minimum and maximum target lengths for given source lengths, all including EOS, (B,) int32."""
     limits = np.ceil(options.max_length_factor * lengths) + options.max_length_extra
     longest = np.minimum(limits, options.max_length or np.iinfo(np.int32).max).astype(np.int32)
     return np.full_like(longest, options.min_length), longest
 
 
 class DynamicSearchOptions(NamedTuple):
-    """Numeric search options, which a graph takes as scalar tensors."""
+    """Numeric search options, which are scalar inputs of a graph."""
 
     length_penalty: Any
     coverage_penalty: Any
@@ -46,7 +46,7 @@ class DynamicSearchOptions(NamedTuple):
 
     @classmethod
     def from_options(cls, options: SearchOptions) -> "DynamicSearchOptions":
-        """Numeric options; a placeholder where an option is not a number."""
+        """Read the numeric options, with placeholders for those that are not numbers."""
         alpha = options.length_penalty
         return cls(
             np.float32(0.0 if isinstance(alpha, str) else alpha),
@@ -59,21 +59,21 @@ class DynamicSearchOptions(NamedTuple):
 
 
 class StaticSearchOptions(NamedTuple):
-    """The search options that decide which graph is used."""
+    """Search options that determine the graph."""
 
-    num_hypotheses: int  # kept at once, or drawn
-    sample: bool  # drawn, not searched for
-    uses_top_k_or_p: bool  # sampling leaves out unlikely tokens
+    num_hypotheses: int  # hypotheses kept at once, or drawn
+    sample: bool  # hypotheses are drawn, not searched for
+    uses_top_k_or_p: bool  # sampling excludes unlikely tokens
     average_score: bool  # scores are divided by the length
     uses_coverage: bool  # scores depend on coverage
-    no_repeat_ngram_size: int  # length of the n-grams that come at most once, 0 if all may be repeated
-    uses_repetition_penalty: bool  # tokens said before have lower scores
+    no_repeat_ngram_size: int  # length of the n-grams that may occur at most once; 0: no limit
+    uses_repetition_penalty: bool  # tokens that already occurred get lower scores
     suppress_unk: bool  # unknown tokens are never chosen
     keep_attention: bool  # attention is an output
 
     @classmethod
     def from_options(cls, options: SearchOptions, keep_attention: bool) -> "StaticSearchOptions":
-        """The structure of `options`."""
+        """Read the static part of `options`."""
         return cls(
             num_hypotheses=options.num_hypotheses,
             sample=options.sample,
@@ -87,7 +87,7 @@ class StaticSearchOptions(NamedTuple):
         )
 
     def constraints(self, inputs: "SearchInputs") -> SearchConstraints:
-        """What a search keeps to."""
+        """Constraints of the search."""
         source, (shortest, longest), numbers, *_ = inputs
         return SearchConstraints(
             max_lengths=longest,
@@ -103,7 +103,7 @@ class StaticSearchOptions(NamedTuple):
         )
 
     def start(self, steps: StepSource, inputs: "SearchInputs", constraints: SearchConstraints) -> InitialSearchState:
-        """What the search begins with."""
+        """Step function, state and memory with which the search starts."""
         start = steps.start(inputs.source, inputs.step_inputs)
         if not (self.no_repeat_ngram_size or self.uses_repetition_penalty):
             return start
@@ -115,7 +115,7 @@ class StaticSearchOptions(NamedTuple):
         )
 
     def search(self, steps: StepSource, inputs: "SearchInputs") -> SearchResult:
-        """Sample, or search greedily or with a beam."""
+        """Sample, or search greedily or with a beam, as the options say."""
         constraints, numbers, keep = self.constraints(inputs), inputs.numbers, self.keep_attention
         start = self.start(steps, inputs, constraints)
         if self.sample:
@@ -128,20 +128,20 @@ class StaticSearchOptions(NamedTuple):
 
 
 class SearchInputs(NamedTuple):
-    """Everything that the graph of a search takes, as tensors."""
+    """All inputs of the graph of a search, as tensors."""
 
     source: Any  # token ids (B, S) int32, right-padded, EOS included
     limits: tuple[Any, Any]  # minimum and maximum target lengths, (B,) int32 each, EOS and a prefix included
     numbers: DynamicSearchOptions
     uniforms: Any  # random numbers (B, N, L) float32 for sampling, see `sample`; otherwise ()
-    step_inputs: Any  # what `StepSource.inputs` gave
+    step_inputs: Any  # result of `StepSource.inputs`
 
     @classmethod
     def from_batch(
         cls, steps: StepSource, batch: Batch, limits: tuple[np.ndarray, np.ndarray], options: SearchOptions
     ) -> "SearchInputs":
-        """Those of a batch; limits leave room for its prefixes and EOS."""
-        step_inputs = steps.inputs(batch)  # which refuses a batch that does not suit them
+        """Inputs for a batch; maximum lengths are raised to leave room for its prefixes and EOS."""
+        step_inputs = steps.inputs(batch)  # raises an error if the batch does not suit the steps
         if len(batch.prefixes):
             limits = limits[0], np.maximum(limits[1], [len(prefix) + 1 for prefix in batch.prefixes]).astype(np.int32)
         draws = (
@@ -153,10 +153,10 @@ class SearchInputs(NamedTuple):
 
 
 class Searcher:
-    """Search with any source of steps; threads may share one.
+    """Search with any step source; threads may share a searcher.
 
-    A graph is traced once per key of a step source and structure of options, and again if it was dropped meanwhile: the
-    `MAX_GRAPHS` that were used last are kept.
+    A graph is traced once per step source key and set of static options, and again if it was dropped meanwhile: only
+    the `MAX_GRAPHS` most recently used graphs are kept.
     """
 
     def __init__(self) -> None:
@@ -178,7 +178,7 @@ class Searcher:
             batch: At least one sentence.
             limits: See `SearchInputs`.
             options: Search options.
-            keep_attention: Whether to return attention weights; without, they have S = 0.
+            keep_attention: Return attention weights; otherwise they have S = 0.
         """
         structure = StaticSearchOptions.from_options(options, keep_attention)
         key = (steps.graph_key, structure)
@@ -191,12 +191,12 @@ class Searcher:
         return SearchResult(*(np.asarray(values[:, : options.n_best]) for values in result))
 
     def num_graphs(self) -> int:
-        """The number of graphs that are kept."""
+        """Number of graphs that are kept."""
         return len(self._graphs)
 
 
 class _Graph:
-    """The graph of one structure, traced on its first call; other callers wait."""
+    """Graph for one set of static options, traced at its first call, during which other callers wait."""
 
     def __init__(self, steps: StepSource, structure: StaticSearchOptions) -> None:
         self.steps, self.structure = steps, structure
@@ -213,7 +213,7 @@ class _Graph:
 def trace_search(
     steps: StepSource, structure: StaticSearchOptions, device: str | None = None
 ) -> Callable[[SearchInputs], SearchResult]:
-    """The graph of a search; `device` is where its operations run, TensorFlow's choice by default."""
+    """Trace the graph of a search, whose operations run on `device`, by default on that which TensorFlow chooses."""
 
     def search(inputs: SearchInputs) -> SearchResult:
         model, *others = steps.models

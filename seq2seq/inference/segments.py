@@ -1,4 +1,4 @@
-"""What a model translates at once: groups of a line's sentences, and segments of what is too long."""
+"""Units of translation: groups of a line's sentences, and segments of groups that are too long."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from seq2seq.config import SearchOptions
     from seq2seq.data.tokenizer import Tokenizer
 
-UNKNOWN_MAX_TOKENS = 200  # of a model of which nothing is known
+UNKNOWN_MAX_TOKENS = 200  # for a model whose training lines are unknown
 
-# Latin marks end something only before a space (3.5 is one number) or before a script that writes none between words.
+# Latin punctuation ends a unit only before a space (3.5 is one number) or before a script without spaces.
 _NEXT = r"(?=[ \u3040-\u30ff\u3400-\u9fff])"
 _CLOSING = r"[\"'”’»›）)\]」』】]*"
-# From the best place to the worst.
+# From the best place for a break to the worst.
 BREAK_PATTERNS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -30,17 +30,18 @@ BREAK_PATTERNS = tuple(
 
 @dataclass(frozen=True)
 class SourceLines:
-    """Source lines that a model was trained on, which tell what it can translate at once.
+    """Statistics of the source lines that a model was trained on, which determine what it translates at once.
 
-    The defaults are for a model of which nothing is known, such as one that Keras's `fit` trained: a line is translated
-    sentence by sentence, which loses nothing if it was trained on longer texts, and a sentence of up to 200 tokens as a
-    whole.
+    The defaults are for a model whose training lines are unknown, such as one that Keras's `fit` trained: a line is
+    translated sentence by sentence, which loses nothing if the model was trained on longer texts, and a sentence of up
+    to 200 tokens as a whole.
 
-    max_tokens         length of the longest one, EOS included
-    usual_tokens       99% have at most this length
-    usual_sentences    99% have at most this number of sentences
-    several_sentences  share of those with several sentences
-    language           ISO 639; None: unknown
+    Attributes:
+        max_tokens: Length of the longest line, EOS included.
+        usual_tokens: Length that 99% of the lines do not exceed.
+        usual_sentences: Number of sentences that 99% of the lines do not exceed.
+        several_sentences: Share of the lines with several sentences.
+        language: ISO 639 code of the language; None: unknown.
     """
 
     max_tokens: int = UNKNOWN_MAX_TOKENS
@@ -51,11 +52,11 @@ class SourceLines:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any], language: str | None) -> "SourceLines":
-        """What the metadata of a model directory tell."""
+        """Read the statistics from the metadata of a model directory."""
         return cls(**((metadata.get("corpus") or {}).get("source_lines") or {}), language=language)
 
     def as_metadata(self) -> dict[str, Any]:
-        """JSON-able values that `from_metadata` reads, without the language, which the recipe has."""
+        """JSON-serializable values that `from_metadata` reads, without the language, which is in the recipe."""
         return {key: value for key, value in asdict(self).items() if key != "language"}
 
     def max_source_tokens(self, options: "SearchOptions") -> int:
@@ -63,14 +64,14 @@ class SourceLines:
         return options.max_source_tokens or self.max_tokens
 
     def group(self, lengths: Sequence[int], max_tokens: int) -> list[range]:
-        """Group the sentences of a line into what is translated at once: as many as training lines usually had.
+        """Group the sentences of a line into units of translation, as long as training lines usually were.
 
         Args:
-            lengths: Of the sentences, in tokens, without EOS.
-            max_tokens: Maximum length of a group of several, EOS included, if it is below `usual_tokens`.
+            lengths: Lengths of the sentences in tokens, without EOS.
+            max_tokens: Maximum length of a group of several sentences, EOS included; `usual_tokens` if that is lower.
 
         Returns:
-            The sentences' numbers, group by group.
+            Indices of the sentences, group by group.
         """
         groups, start, total = [], 0, 0
         most = min(self.usual_tokens, max_tokens) - 1
@@ -83,13 +84,15 @@ class SourceLines:
 
 
 class Part(NamedTuple):
-    """A whole line, a group of its sentences or a segment of one: the tokens that the model translates at once.
+    """Unit of translation: a whole line, a group of its sentences, or a segment of a line or group.
 
-    line, group  numbers of the line, and of the group of sentences in it
-    text         of the whole group
-    ids          tokens, without EOS
-    truncated    number of tokens after these that are not translated
-    surfaces     of these tokens, if the group has several segments
+    Attributes:
+        line: Index of the line.
+        group: Index of the group of sentences in the line.
+        text: Text of the whole group.
+        ids: Token ids of the unit, without EOS.
+        truncated: Number of tokens after these that are not translated.
+        surfaces: Text of each of these tokens, if the group is divided into segments.
     """
 
     line: int
@@ -112,11 +115,11 @@ def divide_line(
     """Yield the parts of a line, in order; none if it has no tokens.
 
     Args:
-        line: Number of the line.
-        text: The line.
-        ids: Its tokens, without EOS.
-        tokenizer: That of the source.
-        source_lines: Lines that the model was trained on.
+        line: Index of the line.
+        text: Text of the line.
+        ids: Token ids of the line, without EOS.
+        tokenizer: Source tokenizer.
+        source_lines: Statistics of the lines that the model was trained on.
         options: Search options.
     """
     longest = source_lines.max_source_tokens(options)
@@ -141,15 +144,15 @@ def divide_line(
 def split_line(surfaces: Sequence[str], max_tokens: int) -> list[range]:
     """Divide a line's tokens into segments of at most `max_tokens`.
 
-    Each segment ends with the last sentence that fits; where none does, with the last clause, else with the last word,
-    else with the last whole character, else anywhere.
+    Each segment ends with the last sentence that fits. If none does, it ends with the last clause, else with the last
+    word, else with the last whole character, else anywhere.
 
     Args:
-        surfaces: The text of each token, a space before it where a word begins (`Tokenizer.surfaces`).
-        max_tokens: At least 1.
+        surfaces: Text of each token, with a space before it where a word begins (`Tokenizer.surfaces`).
+        max_tokens: Maximum length of a segment, at least 1.
 
     Returns:
-        The tokens' numbers, segment by segment.
+        Indices of the tokens, segment by segment.
     """
     segments, start = [], 0
     while len(surfaces) - start > max_tokens:
@@ -160,7 +163,7 @@ def split_line(surfaces: Sequence[str], max_tokens: int) -> list[range]:
 
 
 def _last_break(surfaces: Sequence[str]) -> int:
-    """Number of these tokens that make the segment; not all: the last one shows what comes after."""
+    """Number of tokens in the segment; the last of `surfaces` is not part of it and only shows what follows."""
     text, counts = "", {0: 0}
     for count, surface in enumerate(surfaces[:-1], start=1):
         text += surface

@@ -1,4 +1,4 @@
-"""A lexical shortlist: the few target tokens that a source sentence is likely to need; decoding ranks no others."""
+"""Lexical shortlist: the target tokens that a source sentence is likely to need, to which decoding is restricted."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ ITERATIONS = 5
 MAX_CANDIDATES = 100  # stored per source token
 CHUNK_SIZE = 1000  # pairs that are tokenized at once
 NUM_FREQUENT = 100  # target tokens that every translation may use
-MAX_LINKS = 10_000_000  # pairs of a source and a target token in one sentence pair; more text is not read
+MAX_LINKS = 10_000_000  # pairs of a source and a target token in one sentence pair; further text is not read
 
 Ids = Sequence[int]
 
@@ -35,8 +35,9 @@ Ids = Sequence[int]
 class Shortlist(NamedTuple):
     """Target tokens that a translation may use.
 
-    candidates  (Vs, C)  int32, the most likely target tokens of each source token, best first; 0 in empty places
-    frequent    (F,)     int32, the tokens that every translation may use: special ones and the most frequent ones
+    Attributes:
+        candidates: (Vs, C) int32, the most likely target tokens of each source token, best first; 0 in empty places.
+        frequent: (F,) int32, tokens that every translation may use: the special and the most frequent ones.
     """
 
     candidates: np.ndarray
@@ -47,20 +48,22 @@ class Shortlist(NamedTuple):
 
         Args:
             sentences: Source token ids of B sentences.
-            size: Candidates per source token, at most `MAX_CANDIDATES`.
+            size: Number of candidates per source token, at most `MAX_CANDIDATES`.
 
         Returns:
-            Target tokens (B, C) int32, rising, so that the special ones keep their ids; 0 after a sentence's last.
+            Target token ids (B, C) int32 in ascending order, so that the index of each special token is its id; 0 after
+            a sentence's last.
         """
         own = [np.union1d(self.frequent, self.candidates[np.asarray(ids, np.int64), :size]) for ids in sentences]
         return pad_concatenated(np.concatenate(own), list(map(len, own)))
 
 
 def shortlist_from_pairs(pairs: Iterable[tuple[Ids, Ids]], source_size: int, target_size: int) -> Shortlist:
-    """Learn a shortlist from sentence pairs, as token ids without EOS.
+    """Learn a shortlist from sentence pairs, given as token ids without EOS.
 
-    Source: Brown et al. (1993), section 4.2, IBM model 1 with the empty word; Jean et al. (2015), section 3.2, for
-    candidates from it.
+    Source:
+        Brown et al. (1993), section 4.2 (IBM model 1 with the empty word); Jean et al. (2015), section 3.2 (candidates
+        from it).
     """
     keys, positions, counts, start = [], [], np.zeros(target_size, np.int64), 0
     links = 0
@@ -94,7 +97,7 @@ def shortlist_from_pairs(pairs: Iterable[tuple[Ids, Ids]], source_size: int, tar
 
 
 def learn_shortlist(corpora: Iterable[Corpus], tokenizers: Tokenizers, filters: FilterConfig) -> Shortlist:
-    """`shortlist_from_pairs` of the pairs that training reads: each corpus is filtered by itself, and tokenized.
+    """Learn a shortlist from the pairs that training reads; each corpus is filtered separately and tokenized.
 
     Raises:
         CorpusError: See the readers.
@@ -106,17 +109,17 @@ def learn_shortlist(corpora: Iterable[Corpus], tokenizers: Tokenizers, filters: 
                 sources = tokenizers.source.encode_batch([pair.source for pair in chunk])
                 targets = tokenizers.target.encode_batch([pair.target for pair in chunk])
                 for source, target in zip(sources, targets, strict=True):
-                    if source and target and max(len(source), len(target)) < filters.max_tokens:  # EOS comes on top
+                    if source and target and max(len(source), len(target)) < filters.max_tokens:  # EOS adds one
                         yield source, target
 
     return shortlist_from_pairs(pairs(), tokenizers.source.vocabulary_size, tokenizers.target.vocabulary_size)
 
 
 def save_shortlist(folder: Path, shortlist: Shortlist, tokenizers: Tokenizers) -> None:
-    """Write it into a model directory; `metadata.json` has its checksum and those of the tokenizers.
+    """Write a shortlist into a model directory; `metadata.json` gets its checksum and those of the tokenizers.
 
     Raises:
-        ModelDirectoryError: The directory has no metadata, they are damaged, or it is that of a pretrained model.
+        ModelDirectoryError: The metadata of the directory are missing or damaged, or the model is a pretrained one.
     """
     refuse_pretrained(folder)
     save_arrays(folder / SHORTLIST_FILE, shortlist._asdict())
@@ -127,13 +130,13 @@ def load_shortlist(folder: Path, tokenizers: Tokenizers) -> Shortlist:
     """Read what `save_shortlist` wrote.
 
     Raises:
-        ModelDirectoryError: The file is missing, damaged, no shortlist, or one of other tokenizers.
+        ModelDirectoryError: The file is missing, damaged, not a shortlist, or made for other tokenizers.
     """
     path = verify_derived_file(folder, SHORTLIST_FILE, _made_from(tokenizers))
     again = how_to_make(folder, SHORTLIST_FILE)
     arrays, _ = load_arrays(path)
     if {name: (array.dtype.name, array.ndim) for name, array in arrays.items()} != ARRAY_TYPES:
-        raise ModelDirectoryError(f"{path}: no shortlist: it holds {', '.join(arrays) or 'nothing'}. {again}")
+        raise ModelDirectoryError(f"{path}: not a shortlist: it holds {', '.join(arrays) or 'nothing'}. {again}")
     found = Shortlist(**arrays)
     tokens = np.concatenate([found.candidates.ravel(), found.frequent])
     sizes = [tokenizer.vocabulary_size for tokenizer in tokenizers]

@@ -1,4 +1,4 @@
-"""Build the step source that the search options require."""
+"""Factory of the step sources that search options require."""
 
 import threading
 from pathlib import Path
@@ -20,7 +20,7 @@ from seq2seq.storage.files import check_regular_file, expand_path, sha256
 
 
 class StepSourceFactory:
-    """Makes the step sources of a translation model; threads may share one. For its arguments see `Translator`."""
+    """Factory of a translation model's step sources, which threads may share; for its arguments see `Translator`."""
 
     def __init__(
         self, model: Seq2Seq, tokenizers: Tokenizers, shortlist: Shortlist | None, folder: Path | None
@@ -31,12 +31,12 @@ class StepSourceFactory:
         self._int8: DecodeStep | None = None
 
     def get(self, options: SearchOptions) -> StepSource:
-        """The step source that the options require. What it reads besides the model is read from disk once.
+        """Make the step source that the options require; files besides the model are read from disk once.
 
         Raises:
             ConfigError: An option needs attention and the model has none; a shortlist or `int8` is requested and there
-                is no directory to read it from; `int8` cannot be used here; or the language model's tokenizer is not
-                the target tokenizer.
+                is no directory from which to read it; `int8` cannot be used here; or the language model's tokenizer
+                differs from the target tokenizer.
             CorpusError: An environment variable in the path of the language model is not set.
             ModelDirectoryError: The language model, the shortlist or the 8-bit decoder is missing, damaged, or of
                 another kind.
@@ -45,7 +45,7 @@ class StepSourceFactory:
         asked = options.option_requiring_attention()
         if asked and not self.model.uses_attention:
             raise ConfigError(
-                f"'{asked}' looks at attention weights, and this model was made with 'decoder.attention: none'. "
+                f"'{asked}' needs attention weights, and this model was made with 'decoder.attention: none'. "
                 "Use 'unk: keep' or 'suppress' and 'coverage_penalty: 0', or a model with attention."
             )
         steps: StepSource = self._int8_steps() if options.int8 else ModelSteps(self.model)
@@ -60,7 +60,7 @@ class StepSourceFactory:
         return steps
 
     def save(self, folder: Path) -> None:
-        """Write the additional files of the step sources into another directory of the model, if they match it.
+        """Write the files of the step sources that match the model into another directory of it.
 
         These are the shortlist and, unless the weights have changed, the 8-bit decoder.
 
@@ -83,7 +83,7 @@ class StepSourceFactory:
         folder = self._directory("int8")
         if self.model.precision != "float32":
             raise ConfigError(
-                f"'int8' is true, and the model is loaded in {self.model.precision}: the 8-bit decoder goes with "
+                f"'int8' is true, and the model is loaded in {self.model.precision}: the 8-bit decoder requires "
                 "float32. Leave one of the two out."
             )
         if runs_on_gpu():
@@ -97,7 +97,7 @@ class StepSourceFactory:
         return ModelSteps(self.model, self._int8)
 
     def language_model(self, path: str) -> LanguageModel:
-        """The language model of a directory; it is read once and kept as long as the translator.
+        """The language model in a directory, which is read once and kept as long as the translator.
 
         Raises:
             ConfigError, CorpusError, ModelDirectoryError: See `get`.
@@ -117,7 +117,7 @@ class StepSourceFactory:
 
 
 def external_checksums(folder: Path, options: SearchOptions) -> dict[str, str]:
-    """SHA-256, by file name, of the files besides the model that these options use.
+    """SHA-256 by file name of the files that these options use besides the model.
 
     Args:
         folder: Model directory.

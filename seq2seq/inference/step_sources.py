@@ -1,8 +1,8 @@
 """Step sources of a search: a model alone, restricted to a shortlist, with a language model, after a prefix.
 
-A step source wraps another one, so they combine freely: `FusionSteps(ShortlistSteps(ModelSteps(model), ...), ...)`. It
-holds no more than what its steps are made of. Values that may differ between searches enter the graph as `inputs`,
-so one graph serves them all. Nothing is read from disk here.
+A step source may wrap another one, so they combine freely: `FusionSteps(ShortlistSteps(ModelSteps(model), ...), ...)`.
+It holds only what its steps are made of. Values that may differ between searches enter the graph as `inputs`, so one
+graph serves them all. Nothing is read from disk here.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -18,9 +18,8 @@ from seq2seq.models.language_model import LanguageModel
 from seq2seq.search import NEG_INF, StepFunction, StepOutput, shallow_fusion, with_prefix
 
 DecodeStep = Callable[..., tuple[tf.Tensor, Any, tf.Tensor]]  # logits, state, attention, as `DecoderModel.decode_step`
-InitialSearchState = tuple[
-    StepFunction, Any, Any
-]  # what a search begins with: step, state (B, 1, ...), memory (B, ...)
+# With what a search starts: step, state (B, 1, ...) and memory (B, ...).
+InitialSearchState = tuple[StepFunction, Any, Any]
 
 
 class Batch(NamedTuple):
@@ -31,22 +30,22 @@ class Batch(NamedTuple):
 
 
 class StepSource(Protocol):
-    """Maker of the steps of a search."""
+    """Source of the step function of a search."""
 
-    graph_key: Hashable  # equal for sources that can share a graph: they differ in their inputs alone
-    models: tuple[DecoderModel, ...]  # whose weights the steps read
+    graph_key: Hashable  # equal for sources that can share a graph, since they differ only in their inputs
+    models: tuple[DecoderModel, ...]  # models whose weights the steps read
     signature: Any  # nest of the tensor specifications of `inputs`
 
     def inputs(self, batch: Batch) -> Any:
-        """A nest of arrays and numbers: what the steps of a batch need besides its sources."""
+        """What the steps of a batch need besides its sources, as a nest of arrays and numbers."""
         ...
 
     def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> InitialSearchState:
-        """What the search of a batch begins with, as a graph.
+        """Step function, state and memory with which the search of a batch starts, within a graph.
 
         Args:
             source: Token ids (B, S) int32, right-padded, EOS included.
-            inputs: What `inputs` gave for the batch.
+            inputs: Result of `inputs` for the batch.
             candidates: The only tokens that may be chosen, see `StepOutput`; None: all.
         """
         ...
@@ -57,7 +56,7 @@ class ModelSteps:
 
     Args:
         model: A translation model or a language model.
-        decode_step: Replacement of the model's own `decode_step`, with logits over the whole vocabulary.
+        decode_step: Replacement for the model's own `decode_step`, with logits over the whole vocabulary.
     """
 
     signature: Any = ()
@@ -99,7 +98,7 @@ class ModelSteps:
 
 
 class ShortlistSteps:
-    """The steps of another source, restricted to each sentence's candidates: `size` per source token."""
+    """Steps of another source, restricted to each sentence's candidates, `size` per source token."""
 
     def __init__(self, steps: StepSource, shortlist: Shortlist, size: int) -> None:
         self.steps, self.shortlist, self.size = steps, shortlist, size
@@ -117,7 +116,7 @@ class ShortlistSteps:
 
 
 class FusionSteps:
-    """The steps of another source with those of a language model over the same vocabulary, see `shallow_fusion`."""
+    """Steps of another source, fused with those of a language model over the same vocabulary, see `shallow_fusion`."""
 
     def __init__(self, steps: StepSource, language_model: LanguageModel, weight: float) -> None:
         if isinstance(steps, PrefixSteps):
@@ -133,13 +132,13 @@ class FusionSteps:
     def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> InitialSearchState:
         weight, inner = inputs
         step, state, memory = self.steps.start(source, inner, candidates)
-        # A language model reads a column of anything.
+        # A language model reads a column of any ids.
         language_step, its_state, its_memory = self.language_steps.start(source[:, :1], ())
         return shallow_fusion(step, language_step, weight), (state, its_state), (memory, its_memory)
 
 
 class PrefixSteps:
-    """The steps of another source, after the batch's prefixes, see `search.with_prefix`."""
+    """Steps of another source, with the batch's prefixes forced first, see `search.with_prefix`."""
 
     def __init__(self, steps: StepSource) -> None:
         self.steps = steps
@@ -154,7 +153,7 @@ class PrefixSteps:
             raise ValueError(f"found {len(prefixes)} prefixes, expected one for each sentence: {len(batch.sources)}")
         strange = {int(token) for prefix in prefixes for token in prefix if not EOS_ID < token < size}
         if strange:
-            raise ValueError(f"a prefix has {sorted(strange)}: expected token ids from {EOS_ID + 1} to {size - 1}")
+            raise ValueError(f"a prefix contains {sorted(strange)}: expected token ids from {EOS_ID + 1} to {size - 1}")
         return pad(prefixes), self.steps.inputs(batch)
 
     def start(self, source: tf.Tensor, inputs: Any, candidates: tf.Tensor | None = None) -> InitialSearchState:
@@ -162,9 +161,9 @@ class PrefixSteps:
 
 
 def _log_probs(logits: tf.Tensor, candidates: tf.Tensor | None = None) -> tf.Tensor:
-    """Log-probabilities of logits (B, K, C); empty places among the candidates are excluded."""
+    """Log-probabilities from logits (B, K, C); empty places among the candidates are excluded."""
     if candidates is not None:
-        # The first one is padding itself, a token like others.
+        # The first candidate is padding, here a token like others.
         there = (candidates > PAD_ID) | (tf.range(tf.shape(candidates, tf.int64)[1]) == 0)
         logits = tf.where(there[:, None], logits, NEG_INF)
     return tf.nn.log_softmax(logits)

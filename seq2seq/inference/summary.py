@@ -17,13 +17,13 @@ if TYPE_CHECKING:  # the command line reads this before it needs TensorFlow
 SHOWN_LINES = 5  # line numbers shown of each kind
 SHOWN_CHARACTERS = 10
 MAX_UNATTENDED_SHARE = 0.4  # of the source tokens; most lines with omitted sentences have more
-MIN_TIMED_SECONDS = 10.0  # in which compiling, which takes a few seconds, no longer decides the speed
+MIN_TIMED_SECONDS = 10.0  # from which on compilation, which takes a few seconds, does not dominate the speed
 MIN_LOW_LOSS = 0.5  # nats per token; models with a lower validation loss are certain of almost all similar text
 
 
 @dataclass
 class FlaggedLines:
-    """Number of lines, and the numbers of the first of them."""
+    """Count of lines, and the line numbers of the first few."""
 
     count: int = 0
     first: list[int] = field(default_factory=list)
@@ -40,19 +40,19 @@ class FlaggedLines:
 
 @dataclass
 class UnknownCharacters:
-    """Characters that a model or a tokenizer does not know, in their order, and the lines that have any."""
+    """Characters that a model or tokenizer does not know, in order of appearance, and the lines that have any."""
 
     lines: FlaggedLines = field(default_factory=FlaggedLines)
     characters: dict[str, None] = field(default_factory=dict)
 
     def add(self, number: int, characters: Iterable[str]) -> None:
-        """Note a line's unknown characters, given its number."""
+        """Record the unknown characters of a line, given its number."""
         if new := dict.fromkeys(characters):
             self.lines.add(number)
             self.characters |= new
 
     def describe(self, owner: str) -> str:
-        """One line, which says who does not know them; "" if there are none."""
+        """One line of text about the characters that the `owner` does not know; "" if there are none."""
         if not self.characters:
             return ""
         lines = f"{pluralize(self.lines.count, 'line')} {'have' if self.lines.count > 1 else 'has'}"
@@ -65,20 +65,20 @@ class UnknownCharacters:
 
 @dataclass
 class TranslationSummary:
-    """Counts of the translated text, what was done with several sentences, and the lines that a person should check.
+    """Summary of a translated text: counts, lines of several sentences, and lines that a person should check.
 
-    low_log_prob          mean log-probability per token, in nats, below which a score is low; see `low_log_prob`
-    group_size            maximum number of sentences of a group
-    no_repeat_ngram_size  the search option
-    sentences             number of lines that are not blank
-    tokens                number of tokens of the best translations, including EOS
-    seconds               from raw text to raw text, without loading
-
-    unknown               characters that the model does not know
-    divided               lines of several sentences that were translated in groups
-    low                   lines with low scores
-    unattended            lines in which more than `MAX_UNATTENDED_SHARE` of the source tokens got hardly any attention
-    repeating             lines whose translation repeats itself, see `Translation.repeats`
+    Attributes:
+        low_log_prob: Mean log-probability per token, in nats, below which a score is low; see `low_log_prob`.
+        group_size: Maximum number of sentences in a group.
+        no_repeat_ngram_size: Search option of this name.
+        sentences: Number of lines that are not blank.
+        tokens: Number of tokens of the best translations, EOS included.
+        seconds: Time from raw text to raw text, without loading the model.
+        unknown: Characters that the model does not know.
+        divided: Lines of several sentences that were translated in groups.
+        low: Lines with low scores.
+        unattended: Lines in which more than `MAX_UNATTENDED_SHARE` of the source tokens got hardly any attention.
+        repeating: Lines whose translation repeats itself, see `Translation.repeats`.
     """
 
     low_log_prob: float = -math.inf
@@ -108,7 +108,7 @@ class TranslationSummary:
                 lines.add(number)
 
     def describe(self, loading: float) -> str:
-        """The summary; its last line has the speed, unless it took mostly compiling; `loading` is in seconds."""
+        """Text of the summary, given the seconds of loading; the speed is left out if compilation dominates it."""
         is_timed = self.seconds >= MIN_TIMED_SECONDS
         speed = f", {self.tokens / self.seconds:,.0f} tokens/s" if is_timed else ", including compiling"
         count = pluralize(self.sentences, "sentence")
@@ -139,16 +139,16 @@ class TranslationSummary:
 def low_log_prob(scores: Mapping[str, Any], options: "SearchOptions") -> float:
     """The mean log-probability per token, in nats, below which the score of a translation is low.
 
-    A model gives its own translations a higher probability than translations by people. So a score is low if it is
-    below the mean of the latter, measured in validation, or below -`MIN_LOW_LOSS` if that mean is higher.
+    A model gives its own translations a higher probability than human translations. So a score is low if it is below
+    the mean of the latter, measured in validation, or below -`MIN_LOW_LOSS` if that mean is higher.
 
     Args:
         scores: Scores in the metadata of a model directory.
         options: Search options.
 
     Returns:
-        -infinity, so that no score is low, if the model was not validated, and for samples, fusion with a language
-        model and a repetition penalty, whose log-probabilities are not comparable.
+        The threshold. It is -infinity, so that no score is low, if the model was not validated, or for sampling,
+        shallow fusion and a repetition penalty, whose log-probabilities are not comparable.
     """
     loss = scores.get("validation", {}).get("valid_loss")
     if loss is None or options.sample or options.uses_fusion or options.repetition_penalty != 1.0:

@@ -32,22 +32,24 @@ from seq2seq.notebook_html import html_facts
 from seq2seq.plurals import pluralize
 from seq2seq.text.cleaning import clean
 
-BATCH_TOKENS = 4000  # padded, that are read at once
-MAX_LOGITS = 32_000_000  # computed at once, 128 MB: neither a large vocabulary nor a long line takes more
+BATCH_TOKENS = 4000  # padded tokens that are read at once
+MAX_LOGITS = 32_000_000  # computed at once (128 MB), however large the vocabulary and however long the line
 
 
 @dataclass(frozen=True, repr=False)
 class PerplexityReport:
     """How well a language model predicts text; lower is better.
 
-    The end of each sentence is predicted too: it counts as one token, one word and one character. White space is
-    counted as one space between words.
+    The end of each sentence is predicted too: it counts as one token, one word and one character. White space counts
+    as one space between words.
 
-    sentences          number of sentences that are not blank; blank ones are skipped
-    tokens             EOS included
-    words, characters  of the clean text, words by white space; one more for the end of each sentence
-    unknown_tokens     tokens that stand for text that the tokenizer does not know; these make the numbers look better
-    nll                negative log-likelihood of all tokens, in nats
+    Attributes:
+        sentences: Number of sentences that are not blank; blank ones are skipped.
+        tokens: Number of tokens, EOS included.
+        words: Number of words of the clean text, separated by white space, plus one for the end of each sentence.
+        characters: Number of characters of the clean text, plus one for the end of each sentence.
+        unknown_tokens: Number of tokens for text that the tokenizer does not know, which make the numbers look better.
+        nll: Negative log-likelihood of all tokens, in nats.
     """
 
     sentences: int
@@ -73,7 +75,7 @@ class PerplexityReport:
         return self.nll / self.characters / math.log(2.0)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able values."""
+        """JSON-serializable values."""
         return asdict(self) | {
             "perplexity_per_token": self.per_token,
             "perplexity_per_word": self.per_word,
@@ -101,12 +103,12 @@ class PerplexityReport:
 class TextGenerator:
     """Score and generate text with a language model.
 
-    A batch that does not fit into memory is measured in halves, and no later one is as large.
+    A batch that does not fit into memory is processed in halves, and no later batch is as large.
 
     Args:
         model: Model with weights loaded.
         tokenizer: Tokenizer that it was trained with.
-        options: Default options of `generate`; without them, one text is sampled.
+        options: Default options of `generate`; if None, it samples one text.
         on_warning: Called with a warning message when the first batch does not fit into memory; by default a
             `UserWarning`.
 
@@ -164,7 +166,7 @@ class TextGenerator:
         return f"TextGenerator({parameters}, vocabulary {self.tokenizer.vocabulary_size:,})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For `pickle` and `copy.deepcopy`: graphs are made anew."""
+        """Support `pickle` and `copy.deepcopy`; graphs are traced again."""
         return reduce_with_model(self, self.tokenizer, self.options, self.on_warning, _origin=self._origin)
 
     @check_arguments()
@@ -181,9 +183,9 @@ class TextGenerator:
 
     @check_arguments()
     def token_log_probs(self, lines: Sequence[str], on_progress: ProgressCallback = no_progress) -> list[np.ndarray]:
-        """The log-probability of each token of each line, EOS included, (L,) float32 in nats; (0,) of a blank line.
+        """Log-probabilities of the tokens of each line, EOS included, (L,) float32 in nats; (0,) for a blank line.
 
-        Layer outputs are held for a whole line, probabilities for one block of tokens at a time.
+        Layer outputs are held for whole lines, probabilities for one block of tokens at a time.
 
         Args:
             lines: Sentences; the state is reset before each.
@@ -196,7 +198,11 @@ class TextGenerator:
 
     @check_arguments()
     def perplexity(self, lines: Sequence[str], on_progress: ProgressCallback = no_progress) -> PerplexityReport:
-        """Perplexity of a text; arguments as for `token_log_probs`.
+        """Perplexity of a text.
+
+        Args:
+            lines: Sentences; the state is reset before each.
+            on_progress: Called with the number of sentences done so far.
 
         Raises:
             EvaluationError: Every line is blank.
@@ -221,17 +227,17 @@ class TextGenerator:
     def generate(self, prompt: str = "", options: GenerationOptions | None = None) -> list[Hypothesis]:
         """Generate `options.n_best` texts that begin with `prompt`, best first.
 
-        Sample if `options.sample`, otherwise search for the most likely texts. A sample depends on the seed and the
-        prompt alone. Limits of length count the tokens after the prompt, EOS included; unknown tokens are never
-        generated.
+        Texts are sampled if `options.sample` is set; otherwise the most likely ones are searched for. A sample depends
+        only on the seed and the prompt. Length limits count the tokens after the prompt, EOS included; unknown tokens
+        are never generated.
 
         Args:
-            prompt: Beginning of each text. It ends where one of the model's tokens ends, so best after a whole word.
-            options: By default the generator's.
+            prompt: Beginning of each text. A new token begins after it, so it should end with a whole word.
+            options: Generation options; by default the generator's.
 
         Returns:
-            Texts with the prompt, whose tokens have log-probability 0, so that the score is that of what follows,
-            normalised by the length of the whole. There is no attention.
+            Texts including the prompt. The prompt's tokens have log-probability 0, so the score is that of the
+            continuation, normalised by the length of the whole text. There is no attention.
 
         Raises:
             TokenizerError: The tokenizer does not know a character of the prompt.

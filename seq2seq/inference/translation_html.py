@@ -1,4 +1,4 @@
-"""A translation as HTML for a notebook: pointing at a token shows its attention."""
+"""HTML view of a translation for notebooks, in which pointing at a token shows its attention."""
 
 import hashlib
 import math
@@ -17,7 +17,7 @@ MIN_WEIGHT = 0.03  # a fainter shade is not visible
 
 
 def translation_html(translation: Translation) -> str:
-    """Source and hypotheses, best first; only styles, no script and no network."""
+    """HTML of the source and the hypotheses, best first, with styles but without scripts or network access."""
     hypotheses, more = translation.hypotheses[:SHOWN], len(translation.hypotheses) - SHOWN
     columns = len(translation.source_tokens)
     attends = all(hypothesis.attention.shape[1] == columns for hypothesis in hypotheses)
@@ -33,7 +33,7 @@ def translation_html(translation: Translation) -> str:
 
 
 def _with_attention(source_tokens: Sequence[str], hypotheses: Sequence[Hypothesis]) -> str:
-    """Each token has its weights as CSS variables; a rule for each token of the other side shows the one for it."""
+    """HTML in which tokens have their weights as CSS variables, shown by one rule per token of the other side."""
     source_names = [f"s{column}" for column in range(len(source_tokens))]
     lines, target_names = [], []
     for rank, hypothesis in enumerate(hypotheses):
@@ -73,7 +73,7 @@ def _tokens(
     weights: np.ndarray,
     titles: Sequence[str],
 ) -> str:
-    """The tokens of a text, each with its weights (tokens, others) for the tokens of the other side."""
+    """HTML of a text's tokens, each with its weights (tokens, others) for the tokens of the other side."""
     spans: list[str] = []
     for name, token, row, title in zip(names, tokens, weights, titles, strict=True):
         seen = ";".join(f"--{others[place]}:{row[place]:.2f}" for place in np.flatnonzero(row >= MIN_WEIGHT).tolist())

@@ -1,4 +1,4 @@
-"""Text in, text out, order kept: tokenize, sort by length, search in batches, detokenize."""
+"""Translation of text, in order: tokenize, sort by length, search in batches, detokenize."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,18 +37,20 @@ CHUNK_SENTENCES = 2_000  # sentences in memory at once when streaming
 
 
 class Translator:
-    """Translate with a model.
+    """Translate text with a model.
 
-    A batch that does not fit into memory is searched in halves, and no later one is as large. Threads may share a
-    translator; on a GPU, those that run at the same time are to have models of one precision (`set_tf32`).
+    A batch that does not fit into memory is searched in halves, and no later batch is as large. Threads may share a
+    translator; on a GPU, models that run at the same time must have the same precision (`set_tf32`).
 
     Args:
         model: Model with weights loaded.
-        source_tokenizer, target_tokenizer: Tokenizers that it was trained with.
+        source_tokenizer: Source tokenizer that it was trained with.
+        target_tokenizer: Target tokenizer that it was trained with.
         options: Default search options.
         shortlist: Shortlist used by `options.shortlist`; by default that of the directory.
         folder: Model directory, used by `options.int8` and `options.shortlist`.
-        source_lines: Lines that the model was trained on, which tell what it can translate at once.
+        source_lines: Statistics of the lines that the model was trained on, which determine what it translates at
+            once.
         on_warning: Called with a warning message when the first batch does not fit into memory; by default a
             `UserWarning`.
 
@@ -108,7 +110,7 @@ class Translator:
         return translator
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For `pickle` and `copy.deepcopy`: graphs are made anew, and a language model is read again from disk."""
+        """Support `pickle` and `copy.deepcopy`; graphs are traced and language models read from disk again."""
         files = self.step_sources.shortlist, self.step_sources.folder
         parts = (*self.tokenizers, self.options, *files, self.source_lines, self.on_warning)
         return reduce_with_model(self, *parts, _origin=self._origin)
@@ -117,7 +119,7 @@ class Translator:
     def save(self, directory: str | Path) -> Path:
         """Write a model directory that `load` reads: model, tokenizers, default options and shortlist.
 
-        If the weights are still those that `load` read, recipe, corpora, scores and 8-bit decoder are kept. Otherwise
+        If the weights are still those that `load` read, recipe, corpora, scores and 8-bit decoder are kept. Otherwise,
         the recipe has the model's sections and no corpora, see `save_model`.
 
         Args:
@@ -162,7 +164,7 @@ class Translator:
 
     @check_arguments()
     def divide(self, lines: Sequence[str], options: SearchOptions) -> list[list[Part]]:
-        """The parts of each line that are translated at once; none of a line without tokens."""
+        """The units in which each line is translated; none for a line without tokens."""
         encoded = self.tokenizers.source.encode_batch(lines)
         divide = partial(divide_line, tokenizer=self.tokenizers.source, source_lines=self.source_lines, options=options)
         return [list(divide(*line)) for line in zip(count(), lines, encoded)]
@@ -178,14 +180,15 @@ class Translator:
     ) -> list[Translation]:
         """Translate sentences; result N answers sentence N.
 
-        A text's translation does not depend on the others; a sampled one depends on the seed and the text. A text that
-        gives no tokens, like a blank one, is answered with an empty translation. One of more sentences than the model
-        was trained on at once is translated in groups of them (`Translation.num_groups`). A group with too many tokens
-        is translated in segments (`Translation.num_segments`) or cut off (`Translation.truncated_tokens`). The options
-        `split_sentences`, `max_source_tokens` and `long_lines` decide this; limits of length hold for each segment.
+        The translation of a text does not depend on the other texts; a sampled one depends only on the seed and the
+        text. A text without tokens, such as a blank one, gets an empty translation. A text of more sentences than the
+        model was trained to read at once is translated in groups of sentences (`Translation.num_groups`). A group with
+        too many tokens is translated in segments (`Translation.num_segments`) or cut off
+        (`Translation.truncated_tokens`). The options `split_sentences`, `max_source_tokens` and `long_lines` control
+        this; length limits apply to each segment.
 
         Args:
-            sentences: Raw text: a sentence each, or several.
+            sentences: Raw texts of one or several sentences each.
             options: Search options; by default the translator's.
             attention: Keep attention weights, which take most of the memory.
             on_progress: Called with the number of sentences done so far.
@@ -239,7 +242,7 @@ class Translator:
         attention: bool = False,
         on_progress: ProgressCallback = no_progress,
     ) -> Iterator[Translation]:
-        """Translate any number of sentences in order, holding at most `chunk` of them in memory."""
+        """Translate any number of sentences in order, holding at most `chunk` of them in memory; see `translate`."""
         iterator = iter(sentences)
         before = 0
 
@@ -284,10 +287,10 @@ class Translator:
 
 
 def _most_attended(surfaces: Sequence[str], weights: np.ndarray) -> str:
-    """The text of the source token with the greatest weight, of those that have any; EOS, the last, has none."""
+    """Text of the source token with the largest weight among those that have text; EOS, the last, has none."""
     texts = list(surfaces)
     for s in reversed(range(len(texts) - 1)):
-        texts[s] = texts[s] or texts[s + 1]  # the bytes of a character: the last one has its text
+        texts[s] = texts[s] or texts[s + 1]  # of the bytes of a character, the last one has its text
     candidates = [s for s, text in enumerate(texts) if text.strip()]
     return texts[max(candidates, key=lambda s: weights[s])] if candidates else " ⁇ "
 
@@ -298,7 +301,7 @@ def _longest(parts: Iterable[Part]) -> int:
 
 
 def _explain(parts: Sequence[Part], options: SearchOptions, shortage: str) -> str:
-    """What to say of parts that did not fit into memory at once."""
+    """Explanation for parts that did not fit into memory together."""
     key = "n_best" if options.sample else "beam_size"
     length, hypotheses = _longest(parts), f"'{key}' {options.num_hypotheses}"
     if len(parts) > 1:

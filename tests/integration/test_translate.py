@@ -346,5 +346,5 @@ def test_a_model_without_attention_says_so(folder, tmp_path, capsys):
         run("translate", folder / "plain", "-i", folder / "source", "-o", tmp_path / "out", "--unk-handling", "replace")
         == 1
     )
-    assert "'unk_handling: replace' looks at attention weights" in capsys.readouterr().err
+    assert "'unk_handling: replace' needs attention weights" in capsys.readouterr().err
     assert (tmp_path / "out").read_text() == "kept", "found before the output is opened"

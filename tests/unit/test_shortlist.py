@@ -139,7 +139,7 @@ def test_what_is_missing_or_does_not_fit_is_said(translator, tmp_path):
         (shortlist._replace(candidates=shortlist.candidates[1:]), "has tokens that the tokenizers do not have"),
         (shortlist._replace(candidates=shortlist.candidates + 28), "has tokens that the tokenizers do not have"),
         (shortlist._replace(frequent=np.array([-1], np.int32)), "has tokens that the tokenizers do not have"),
-        (shortlist._replace(frequent=np.zeros(3, np.float32)), "no shortlist: it holds candidates, frequent"),
+        (shortlist._replace(frequent=np.zeros(3, np.float32)), "not a shortlist: it holds candidates, frequent"),
     ):
         save_shortlist(tmp_path, forged, translator.tokenizers)
         with pytest.raises(ModelDirectoryError, match=f"{SHORTLIST_FILE}: {reason}.*{again}"):

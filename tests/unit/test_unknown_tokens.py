@@ -145,7 +145,7 @@ def test_suppressed_unknown_tokens_are_never_chosen(translator, values):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"unk_handling": "replace"}, "'unk_handling: replace' looks at attention"),
+        ({"unk_handling": "replace"}, "'unk_handling: replace' needs attention"),
         ({"coverage_penalty": 0.2}, "'coverage_penalty: 0.2' looks"),
     ],
 )
