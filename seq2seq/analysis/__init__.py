@@ -1,1 +1,1 @@
-"""Looking inside: plain functions that return arrays or data frames; `plots` draws them."""
+"""Analysis of models and translations: functions that return arrays or data frames, and `plots` that draws them."""

@@ -1,4 +1,4 @@
-"""Where a decoder looked: attention maps with their tokens, how sharp they are, and what they leave out."""
+"""Analysis of attention: maps with their tokens, their entropy, and the coverage of the source."""
 
 import math
 from collections.abc import Sequence
@@ -28,13 +28,14 @@ TARGET_COLUMNS += ["attended", "attended_token", "weight", "jump"]
 
 @dataclass(frozen=True, repr=False)
 class AttentionMap:
-    """Attention of T target tokens to S source tokens, both with `</s>`.
+    """Attention of T target tokens to S source tokens, both including `</s>`.
 
-    source_tokens  S pieces
-    target_tokens  T pieces
-    weights        (T, S) float32, each row sums to 1; of several heads their mean
-    log_probs      (T,) float32, the model's own, of the target tokens, in nats
-    head_weights   (H, T, S) float32, the weights of each head; None where only their mean is known
+    Attributes:
+        source_tokens: S pieces.
+        target_tokens: T pieces.
+        weights: (T, S) float32, each row sums to 1; the mean of several heads.
+        log_probs: (T,) float32, the model's log-probabilities of the target tokens, in nats.
+        head_weights: (H, T, S) float32, the weights of each head; None if only their mean is known.
     """
 
     source_tokens: list[str]
@@ -50,7 +51,7 @@ class AttentionMap:
 
 @check_arguments()
 def translation_map(translation: Translation, rank: NonNegative = 0) -> AttentionMap:
-    """The map that a search left behind of the hypothesis `rank`, from 0; a blank sentence's is empty.
+    """Attention map of a translation's hypothesis `rank`, from 0, as the search found it; empty for a blank sentence.
 
     Raises:
         ArgumentError: The translation has no attention, or no such hypothesis.
@@ -70,10 +71,10 @@ def translation_map(translation: Translation, rank: NonNegative = 0) -> Attentio
 
 @check_arguments()
 def teacher_forced_map(translator: Translator, source: str, target: str) -> AttentionMap:
-    """The map of a given pair: the decoder reads `target` whatever it would have written itself.
+    """Attention map of a given pair: the decoder reads `target`, whatever it would have predicted itself.
 
     Raises:
-        ValueError: The model has no attention, or one of the texts no tokens.
+        ValueError: The model has no attention, or one of the texts has no tokens.
     """
     model = translator.model
     if not model.uses_attention:
@@ -94,10 +95,10 @@ def teacher_forced_map(translator: Translator, source: str, target: str) -> Atte
 
 @check_arguments(tokens="translation_map(translation) makes one.")
 def merge_subwords(tokens: AttentionMap) -> AttentionMap:
-    """The map between words: a source word has the sum of its pieces' weights, a target word the mean of its rows.
+    """Attention map between words: source words get the sum of their pieces' weights, target words the mean.
 
-    A word begins at a piece with a space and at one of punctuation alone; `</s>` is one of its own. Log-probabilities
-    are summed. Chinese and Japanese, written without spaces, have no words here.
+    A word begins at a piece that starts with a space and at a piece of punctuation only; `</s>` is a word of its own.
+    Log-probabilities are summed. Chinese and Japanese, written without spaces, are not divided into words.
     """
     columns, rows = _word_starts(tokens.source_tokens), _word_starts(tokens.target_tokens)
     if not len(rows):
@@ -119,9 +120,9 @@ def merge_subwords(tokens: AttentionMap) -> AttentionMap:
 
 @check_arguments()
 def entropy(weights: np.ndarray) -> np.ndarray:
-    """Entropy of each row in nats, (..., T, S) -> (..., T): 0 where one source token has it all, at most ln S.
+    """Entropy of each row in nats, (..., T, S) -> (..., T): 0 if one source token has all attention, at most ln S.
 
-    `np.exp` of it is the effective number of source tokens that a target token looked at.
+    Its exponential is the effective number of source tokens to which a target token attends.
     """
     positive = np.where(weights > 0, weights, 1.0)
     return np.sum(positive * -np.log(positive), axis=-1, where=weights > 0)
@@ -129,17 +130,18 @@ def entropy(weights: np.ndarray) -> np.ndarray:
 
 @check_arguments()
 def coverage(weights: Weights) -> np.ndarray:
-    """How much attention each source token got over the whole target, (..., T, S) -> (..., S); the sum is T."""
+    """Coverage: attention to each source token, summed over the target, (..., T, S) -> (..., S); its sum is T."""
     return np.asarray(weights).sum(axis=-2)
 
 
 @check_arguments()
 def coverage_deviation(weights: Weights) -> np.ndarray:
-    """How far coverage is from 1 for each source token, (..., T, S) -> (...): 0 if nowhere.
+    """Deviation of the coverage of source tokens from 1, (..., T, S) -> (...); 0 if all are covered once.
 
-    The mean over source tokens of log(1 + (1 - coverage)^2).
+    It is the mean over source tokens of log(1 + (1 - coverage)^2).
 
-    Source: Rikters and Fishel (2017), "Confidence through attention": the coverage deviation penalty without its minus.
+    Source:
+        Rikters and Fishel (2017), "Confidence through attention": the coverage deviation penalty without its minus.
     """
     return np.log1p((1.0 - coverage(weights)) ** 2).mean(axis=-1)
 
@@ -154,16 +156,18 @@ def hard_alignment(weights: np.ndarray) -> np.ndarray:
 
 @check_arguments(maps="translation_map(translation) makes one.")
 def target_token_statistics(maps: Sequence[AttentionMap]) -> pd.DataFrame:
-    """What each target token looked at, one row a target token.
+    """Statistics of the attention of each target token.
 
-    Columns:
-        sentence, position           from 0
-        token, log_prob              in nats
-        entropy, effective_tokens    see `entropy`
-        attended, attended_token     the position with the greatest weight, and what stands there
-        weight                       that greatest weight
-        jump                         `attended` minus that of the target token before: 1 goes in step with the source,
-                                     negative numbers go back; NaN for the first token
+    Returns:
+        One row per target token. Columns are:
+
+        sentence, position         indices from 0
+        token, log_prob            the piece, and its log-probability in nats
+        entropy, effective_tokens  see `entropy`
+        attended, attended_token   the source position with the largest weight, and its piece
+        weight                     that largest weight
+        jump                       `attended` minus that of the previous target token: 1 follows the source,
+                                   negative numbers go back; NaN for the first token
     """
     rows = []
     for sentence, one in enumerate(maps):
@@ -179,17 +183,20 @@ def target_token_statistics(maps: Sequence[AttentionMap]) -> pd.DataFrame:
 
 @check_arguments(maps="translation_map(translation) makes one.")
 def source_token_statistics(maps: Sequence[AttentionMap], low: float = 0.2, high: float = 2.0) -> pd.DataFrame:
-    """What attention each source token got, one row a source token.
+    """Statistics of the attention to each source token.
 
-    A source word that got less than `low` may be left out of the translation, one that got more than `high` may be
-    translated twice. These are hints to look: an article or the end of a word often gets little, and the decoder may
-    have read a word from its neighbours' states. `</s>` gets no hint. Between words (`merge_subwords`) hints are
-    better.
+    A source word that got less than `low` may be missing from the translation; one that got more than `high` may be
+    translated twice. These are only hints: an article or the end of a word often gets little attention, and the decoder
+    may have read a word from its neighbours' states. `</s>` gets no hint. Hints are more reliable between words
+    (`merge_subwords`).
 
-    Columns:
-        sentence, position, token    position from 0
-        coverage                     see `coverage`
-        hint                         `under`, `over` or ``
+    Returns:
+        One row per source token. Columns are:
+
+        sentence, position  indices from 0
+        token               the piece
+        coverage            see `coverage`
+        hint                `under`, `over` or an empty string
 
     Raises:
         ValueError: `low` is above `high`.

@@ -1,4 +1,4 @@
-"""Attention drawn in text, for a terminal: it needs no extra."""
+"""Attention drawn as text for a terminal, without optional dependencies."""
 
 import numpy as np
 
@@ -10,9 +10,9 @@ SHADES = " ░▒▓█"  # of weights from 0 to 1
 
 @check_arguments()
 def render_attention(translation: Translation) -> str:
-    """Draw the attention of a translation in text: a row for each target token, a shade for each source token.
+    """Draw the attention of a translation as text: one row per target token, one shade per source token.
 
-    Source tokens stand above their columns, each on a line of its own; five shades divide 0 to 1 evenly.
+    Source tokens are above their columns, each on a line of its own; five shades divide 0 to 1 evenly.
     """
     tokens = translation.tokens
     width = max(map(len, tokens), default=0)

@@ -1,7 +1,7 @@
-"""Comparisons with 95% intervals: of shares, and of cells, or any other choice, over runs with several seeds.
+"""Comparisons with 95% confidence intervals: of ratios, and of cells or other choices over runs with several seeds.
 
-The runs are those of `benchmarks/family.py`, the only writer of their record: one JSON object per line there, one row
-of a data frame here. A column that is not there is pandas' `KeyError`.
+Runs come from `benchmarks/family.py`, the only program that writes their record: one JSON object per line there is one
+row of a data frame here. A missing column raises pandas' `KeyError`.
 """
 
 from collections.abc import Sequence
@@ -17,31 +17,32 @@ with require_extra("analysis", needed_by=__name__):
     from scipy import stats  # type: ignore[import-untyped]
 
 BOOTSTRAP_SAMPLES = 1000
-BLOCK_ELEMENTS = 2**22  # drawn at once
+BLOCK_ELEMENTS = 2**22  # numbers drawn at once
 
 
 @check_arguments()
 def bootstrap_ratio_interval(
     numerators: np.ndarray, denominators: np.ndarray, samples: int = BOOTSTRAP_SAMPLES, seed: int = 1
 ) -> tuple[float, float]:
-    """The 95% interval of `sum(numerators) / sum(denominators)`, when other units of the same kind had been drawn.
+    """95% bootstrap interval of `sum(numerators) / sum(denominators)` over resampled units.
 
     Units, such as sentences, are drawn with replacement, and each keeps both of its numbers: words of one sentence
-    depend on each other, and words drawn singly would make intervals too narrow.
+    depend on each other, and drawing words singly would make intervals too narrow.
 
     Args:
-        numerators: (N,), what counts in each of N units.
-        denominators: (N,), of how many.
-        samples: How often N units are drawn.
-        seed: Of the draws.
+        numerators: (N,), number of hits in each of N units.
+        denominators: (N,), number of cases in each unit.
+        samples: Number of bootstrap samples.
+        seed: Seed of the draws.
 
     Returns:
-        The 2.5th and the 97.5th percentile of the samples that have something to count; NaN where none has.
+        The 2.5th and the 97.5th percentile over the samples with any cases; NaN if there are none.
 
     Raises:
-        EvaluationError: The arrays differ in length, or there is no unit.
+        EvaluationError: The arrays differ in length, or are empty.
 
-    Source: Efron and Tibshirani (1993), chapter 13; for scores of translations Koehn (2004).
+    Source:
+        Efron and Tibshirani (1993), chapter 13; for scores of translations Koehn (2004).
     """
     over, under = np.asarray(numerators, float), np.asarray(denominators, float)
     if over.shape != under.shape or over.ndim != 1 or not over.size:
@@ -52,7 +53,7 @@ def bootstrap_ratio_interval(
     generator = np.random.default_rng(seed)
     ratios, rows = [], max(1, BLOCK_ELEMENTS // over.size)
     for start in range(0, samples, rows):
-        # How often each unit is drawn says all that there is to know of a sample.
+        # How often each unit is drawn describes a sample completely.
         times = generator.multinomial(over.size, np.full(over.size, 1 / over.size), min(rows, samples - start))
         totals = times @ under
         ratios.append((times @ over)[totals > 0] / totals[totals > 0])
@@ -63,10 +64,10 @@ def bootstrap_ratio_interval(
 
 @check_arguments()
 def mean_confidence_interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95% interval of the mean of values by Student's t; both ends NaN for a single value.
+    """95% confidence interval of the mean by Student's t; NaN at both ends for a single value.
 
-    It takes the values for a sample of a normal distribution, and where all are equal it has no width: distances come
-    in few sizes, so read a narrow interval as "the seeds agree".
+    It assumes a normal distribution, and has no width if all values are equal. Distances take only a few values, so
+    read a narrow interval as "the seeds agree".
     """
     if len(values) < 2:
         return np.nan, np.nan
@@ -76,10 +77,10 @@ def mean_confidence_interval(values: Sequence[float]) -> tuple[float, float]:
 
 @check_arguments()
 def select_runs(runs: pd.DataFrame, by: str = "cell") -> pd.DataFrame:
-    """Of a queue of runs those that count: without pilots, and of runs with the same seed that with the lowest loss.
+    """Select the runs that count: no pilots, and of runs with the same seed the one with the lowest loss.
 
-    Runs with the seed 0 are pilots, which tried a learning rate. The other runs that are left out had a learning rate
-    that was given up, since the run ended worse than its pilot.
+    Runs with seed 0 are pilots, which tried a learning rate. The other runs that are left out had a learning rate that
+    was abandoned because the run ended worse than its pilot.
     """
     of_losses = runs[runs["seed"] > 0].sort_values("valid_loss", kind="stable")
     return of_losses.drop_duplicates([by, "seed"]).sort_index()
@@ -92,13 +93,13 @@ def summarize(runs: pd.DataFrame, values: Sequence[str], by: str = "cell") -> pd
     Runs that lack one of the values, such as pilots, are left out.
 
     Args:
-        runs: One row a run.
-        values: Columns of numbers.
-        by: What the runs of a row have in common.
+        runs: One row per run.
+        values: Names of numeric columns.
+        by: Name of the column by which runs are grouped.
 
     Returns:
-        One row a value of `by`, which is the index, in the order of first appearance: `seeds`, and of each column
-        of `values` its mean under the same name, `<name>_low` and `<name>_high`.
+        One row per value of `by`, which is the index, in the order of first appearance. Columns are `seeds`, and for
+        each name in `values` the mean under this name, `<name>_low` and `<name>_high`.
     """
     groups = runs.dropna(subset=list(values)).groupby(by, sort=False)
     table = groups.size().to_frame("seeds")
@@ -112,17 +113,18 @@ def summarize(runs: pd.DataFrame, values: Sequence[str], by: str = "cell") -> pd
 def group_difference(
     runs: pd.DataFrame, first: Sequence[str], second: Sequence[str], value: str, by: str = "cell"
 ) -> dict[str, float]:
-    """How much better one group of cells is than another, on the average of each group.
+    """Difference between the means of two groups of cells, with its 95% interval over seeds.
 
-    Runs with the same seed read the same data in the same order, so they are compared with each other: of every seed
+    Runs with the same seed read the same data in the same order, so they are compared with each other: for every seed,
     the mean of the first group minus that of the second. Seeds that some member of a group lacks are left out.
 
     Returns:
-        `seeds`, `mean`, and `low` and `high` of its 95% interval over seeds (Student's t; NaN for a single seed).
+        `seeds` (their number), `mean`, and the ends `low` and `high` of its 95% interval (Student's t; NaN for a single
+        seed).
 
     Raises:
         KeyError: A member of a group has no run with the value.
-        ValueError: Some cell has two such runs with the same seed.
+        ValueError: A cell has two such runs with the same seed.
     """
     table = runs.dropna(subset=[value]).pivot(index="seed", columns=by, values=value)[[*first, *second]].dropna()
     each = table[[*first]].mean(axis=1) - table[[*second]].mean(axis=1)
@@ -132,15 +134,15 @@ def group_difference(
 
 @check_arguments()
 def scores_by_distance(runs: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy over long distances of runs that were probed, in the form of `run_experiments`.
+    """Accuracy of runs on the challenge set of long distances, in the format of `run_experiments`.
 
     Args:
-        runs: With a column `distances`, a mapping from "5-8" (words between the word that decides and the decided one)
-            to the numbers of right and of all sentences.
+        runs: Runs with a column `distances`, a mapping from "5-8" (words between the governing word and the dependent)
+            to the numbers of correct and of all sentences.
 
     Returns:
-        One row for each run and group of distances: cell, task, distance (the most words of the group), seed, score
-        (share of right sentences, 0 to 1), items.
+        One row per run and group of distances: cell, task, distance (the maximum of the group), seed, score (share of
+        correct sentences, 0 to 1), items (number of sentences).
     """
     rows = [
         (cell, "long distance", int(name.rpartition("-")[2]), seed, right / items, items)

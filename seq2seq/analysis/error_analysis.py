@@ -1,4 +1,4 @@
-"""Where a translator goes wrong: sentence by sentence, between two systems, and by sentence length."""
+"""Error analysis: sentence by sentence, between two systems, and by sentence length."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -21,8 +21,8 @@ from seq2seq.text.cleaning import clean
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
-MAX_LOOP_WORDS = 4  # words of a block that is said again at once
-MIN_ATTENTION = 0.2  # of one target token
+MAX_LOOP_WORDS = 4  # words of a block that is repeated immediately
+MIN_ATTENTION = 0.2  # in target tokens
 
 
 @check_arguments()
@@ -33,28 +33,32 @@ def sentence_errors(
     tokenizer: Tokenizer,
     source_counts: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
-    """Describe every translation, one row a sentence, in order.
+    """Describe every translation, one row per sentence, in order.
 
     Args:
-        sources, references: Raw text.
-        translations: Of the sources, with attention if there is any.
-        tokenizer: Of the source.
-        source_counts: How often each word is in the source side of the training text, for `unseen`.
+        sources: Raw source texts.
+        references: Raw reference texts.
+        translations: Translations of the sources, with attention if there is any.
+        tokenizer: Source tokenizer.
+        source_counts: Frequency of each word in the source side of the training text, for `unseen`.
 
     Returns:
+        One row per sentence, with words and punctuation marks as `split_words` finds them. Columns are:
+
         source, reference, hypothesis  raw text
-        exact           whether the hypothesis equals the reference, which is cleaned first (`text.cleaning`)
-        chrf            sentence-level chrF2, 0 to 100 (Popović 2015): low is different, which need not be wrong
-        score           the model's own, see `Translation`
-        source_words, reference_words, hypothesis_words  their numbers, marks included
-        length_ratio    hypothesis_words / reference_words; low where something is dropped. NaN for an empty reference
-        looped          words that are said twice in a row, see `count_looped_words`
-        repeated        pairs of words said more often than in the reference, see `count_repeated_ngrams`
-        copied          words of the source that the hypothesis has and the reference does not, joined by spaces
-        unattended      words of the source that attention hardly looked at, see `unattended_words`, likewise; None
-                        without attention
-        unseen          words of the source that training did not have, likewise; None without `source_counts`
-                        (all of this by words and marks as `split_words` finds them)
+        exact             whether the hypothesis equals the reference, which is cleaned first (`text.cleaning`)
+        chrf              sentence-level chrF2, 0 to 100 (Popović 2015); low means different, not always wrong
+        score             the model's own score, see `Translation`
+        source_words      number of words and marks of the source
+        reference_words   number of words and marks of the reference
+        hypothesis_words  number of words and marks of the hypothesis
+        length_ratio      hypothesis_words / reference_words, low if text is omitted; NaN for an empty reference
+        looped            number of words that are repeated immediately, see `count_looped_words`
+        repeated          number of word pairs beyond those of the reference, see `count_repeated_ngrams`
+        copied            source words in the hypothesis and not in the reference, joined by spaces
+        unattended        source words with hardly any attention, see `unattended_words`, joined by spaces; None
+                          without attention
+        unseen            source words that the training text lacks, joined by spaces; None without `source_counts`
 
     Raises:
         EvaluationError: The texts differ in number.
@@ -96,7 +100,7 @@ def sentence_errors(
 
 @check_arguments()
 def count_looped_words(words: Sequence[str], max_words: int = MAX_LOOP_WORDS) -> int:
-    """How many words stand in a block of up to `max_words` words that equals the block right before it."""
+    """Number of words in blocks of up to `max_words` words that equal the block immediately before."""
     places: set[int] = set()
     for size in range(1, max_words + 1):
         for start in range(size, len(words) - size + 1):
@@ -107,7 +111,7 @@ def count_looped_words(words: Sequence[str], max_words: int = MAX_LOOP_WORDS) ->
 
 @check_arguments()
 def count_repeated_ngrams(hypothesis: Sequence[str], reference: Sequence[str], n: int = 2) -> int:
-    """How many n-grams of the hypothesis repeat an earlier one, beyond the repeats that the reference has too."""
+    """Number of n-grams of the hypothesis that repeat an earlier one, beyond the repetitions in the reference."""
     ours, theirs = (
         Counter(tuple(words[place : place + n]) for place in range(len(words) - n + 1))
         for words in (hypothesis, reference)
@@ -117,10 +121,10 @@ def count_repeated_ngrams(hypothesis: Sequence[str], reference: Sequence[str], n
 
 @check_arguments()
 def copied_words(source: Sequence[str], hypothesis: Sequence[str], reference: Sequence[str]) -> list[str]:
-    """Words with a letter that the hypothesis takes from the source unchanged, and the reference does not have.
+    """Words with a letter that the hypothesis takes from the source unchanged and the reference does not have.
 
-    A name that the reference keeps is none; a word that both languages spell alike is one where the reference puts it
-    otherwise.
+    A name that the reference keeps does not count. A word that both languages spell alike counts if the reference uses
+    another word.
     """
     known, expected = set(source), set(reference)
     return [word for word in hypothesis if word in known and word not in expected and any(map(str.isalpha, word))]
@@ -130,10 +134,10 @@ def copied_words(source: Sequence[str], hypothesis: Sequence[str], reference: Se
 def unattended_words(
     source: str, translation: Translation, tokenizer: Tokenizer, min_attention: float = MIN_ATTENTION
 ) -> list[str] | None:
-    """Words with a letter or digit whose pieces got less attention than `min_attention` over all target tokens.
+    """Words with a letter or digit whose pieces got less than `min_attention` in total over all target tokens.
 
-    A hint that they may have been dropped, and no more: a word's neighbours know of it too, and articles are seldom
-    looked at. None where there is nothing to go by: no attention, or a long line in segments or cut off.
+    They may have been omitted, but this is only a hint: the states of neighbouring words represent them too, and
+    articles rarely get attention. None if there is no attention, or if a long line was divided or cut off.
     """
     attention = translation.attention
     if not attention.shape[1] or translation.num_segments > 1 or translation.truncated_tokens:
@@ -148,18 +152,22 @@ def unattended_words(
 
 @check_arguments()
 def compare_sentences(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """Sentences that two systems translate differently, by `sentence_errors`, what the second gains most first.
+    """Sentences that two systems translate differently, those first in which the second gains most.
+
+    Args:
+        first: Result of `sentence_errors` for the first system.
+        second: Result of `sentence_errors` for the second system.
 
     Returns:
-        source, reference, first, second (the translations), chrf_first, chrf_second, gain (second - first, in points
-        of chrF2); the index is the sentence's number.
+        Columns source, reference, first, second (the translations), chrf_first, chrf_second, gain (second - first, in
+        points of chrF2); the index is the number of the sentence.
 
     Raises:
         EvaluationError: Sources or references differ.
     """
     texts = ["source", "reference"]
     if not first[texts].reset_index(drop=True).equals(second[texts].reset_index(drop=True)):
-        raise EvaluationError("the two systems' sources or references differ. Compare what answers the same.")
+        raise EvaluationError("the two systems' sources or references differ. Compare translations of the same text.")
     both = first[texts].assign(first=first["hypothesis"], second=second["hypothesis"].to_numpy())
     both = both.assign(chrf_first=first["chrf"], chrf_second=second["chrf"].to_numpy())
     both["gain"] = both["chrf_second"] - both["chrf_first"]
@@ -180,27 +188,32 @@ def quality_by_length(
     """Score translations in buckets of source length; buckets without a sentence are left out.
 
     Args:
-        hypotheses: Of each system, by its name, a translation of every source.
-        pairs: Raw source and reference; what follows them is ignored.
-        edges: Where a new bucket begins: (6, 10) makes one of lengths up to 5, one of 6 to 9 and one from 10 on.
-        metrics, bootstrap, language: See `score_texts`.
-        length_function: Length of a source, by default in words.
+        hypotheses: For each system, by its name, a translation of every source.
+        pairs: Raw source and reference of each pair; further elements are ignored.
+        edges: Lengths at which a new bucket begins: (6, 10) makes buckets up to 5, from 6 to 9, and from 10 on.
+        metrics: See `score_texts`.
+        bootstrap: See `score_texts`.
+        language: See `score_texts`.
+        length_function: Function that returns the length of a source, by default in words.
 
     Returns:
-        One row a system, bucket and metric, with columns
-        system
-        length           name of the bucket, as `6-9`; the first and last say the lengths that there are
-        mean_length      of the bucket's sources
-        sentences        how many
-        metric, score    percent
-        low, high        95% interval of the score over resampled sentences; NaN without `bootstrap`
+        One row per system, bucket and metric. Columns are:
+
+        system       name of the system
+        length       name of the bucket, such as `6-9`; the first and the last end at lengths that occur
+        mean_length  mean length of the bucket's sources
+        sentences    number of sentences
+        metric       name of the metric
+        score        score in percent
+        low, high    95% interval of the score over resampled sentences; NaN without `bootstrap`
 
     Raises:
-        EvaluationError: There are no pairs, a system has not as many translations as there are pairs, edges do not
-            rise, or a metric is unknown.
+        EvaluationError: There are no pairs, a system has another number of translations, edges do not rise, or a
+            metric is unknown.
 
-    Source: Bahdanau, Cho and Bengio (2015), figure 2, and Luong, Pham and Manning (2015), figure 6, draw BLEU over
-    length in this way.
+    Source:
+        Bahdanau, Cho and Bengio (2015), figure 2, and Luong, Pham and Manning (2015), figure 6, which show BLEU by
+        length in this way.
     """
     if not pairs:
         raise EvaluationError("there is nothing to score: no pairs.")

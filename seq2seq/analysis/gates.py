@@ -1,7 +1,7 @@
-"""Gates and candidates of a cell over real sequences: how open they are, and how many stand at an end of their range.
+"""Gates and candidates of a cell over real sequences: their values, saturation and histograms.
 
-Where a sigmoid or a tanh is close to one of its ends its slope is close to 0, and so is the share of a gradient that
-passes through it.
+Where a sigmoid or a tanh is close to an end of its range, its slope is close to 0, and so is the share of a gradient
+that passes through it.
 """
 
 from collections import Counter
@@ -20,16 +20,17 @@ from seq2seq.layers.cells.base import record_activations
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
-# Below and above these, a value counts as at an end of the function's range.
+# Values below and above these count as saturated.
 SATURATION_BOUNDS = {"sigmoid": (0.1, 0.9), "tanh": (-0.9, 0.9), "relu": (0.0, np.inf)}
 
 
 class GateValues(NamedTuple):
-    """A gate or candidate over sequences, NaN at padding.
+    """Values of a gate or candidate over sequences, NaN at padding.
 
-    function        sigmoid, tanh or relu
-    preactivations  (B, T, U), what the function is applied to
-    values          (B, T, U)
+    Attributes:
+        function: `sigmoid`, `tanh` or `relu`.
+        preactivations: (B, T, U), inputs of the function.
+        values: (B, T, U).
     """
 
     function: str
@@ -37,7 +38,7 @@ class GateValues(NamedTuple):
     values: np.ndarray
 
     def derivatives(self) -> np.ndarray:
-        """The function's derivative at each place, (B, T, U): the share of a gradient that passes."""
+        """Derivative of the function at each place, (B, T, U): the share of a gradient that passes."""
         if self.function == "sigmoid":
             return self.values * (1 - self.values)
         if self.function == "tanh":
@@ -52,14 +53,16 @@ def gate_values(
     lengths: Sequence[int] | np.ndarray | None = None,
     initial: Sequence[np.ndarray] | None = None,
 ) -> dict[str, GateValues]:
-    """Every gate and candidate of a cell, by the names that the cell gives them in its step.
+    """Values of every gate and candidate of a cell, by their names in the cell's step.
 
-    Of a deep transition, whose cells share their names, they are numbered: `update`, `update 2`, ... A clockwork's
-    candidates are those of all groups, also where a group keeps its state.
+    In a deep transition, whose cells share names, they are numbered: `update`, `update 2`, ... For a clockwork RNN, the
+    candidates include those of groups that keep their state.
 
     Args:
-        cell, inputs, initial: See `unroll`.
+        cell: See `unroll`.
+        inputs: See `unroll`.
         lengths: (B,), 1 to T; T by default.
+        initial: See `unroll`.
 
     Raises:
         ValueError: See `unroll`; or the cell names none of its activations.
@@ -90,12 +93,12 @@ def gate_values(
 
 @check_arguments()
 def saturation(gates: dict[str, GateValues]) -> pd.DataFrame:
-    """How much of each gate stands at an end of its range.
+    """Share of each gate's values that are saturated.
 
     Returns:
-        One row a gate: gate, function, mean (of the values), `low` and `high` (shares, 0 to 1, of values below and
-        above `SATURATION_BOUNDS`: 0.1 and 0.9 of a sigmoid, -0.9 and 0.9 of a tanh; of a relu `low` is the share of
-        zeros), `saturated` (both shares together) and `slope` (the mean of the derivative).
+        One row per gate: gate, function, mean (of the values), `low` and `high` (shares, 0 to 1, of values below and
+        above `SATURATION_BOUNDS`: 0.1 and 0.9 for a sigmoid, -0.9 and 0.9 for a tanh; for a relu, `low` is the share of
+        zeros), `saturated` (the sum of both shares) and `slope` (the mean of the derivative).
     """
     rows = []
     for name, gate in gates.items():
@@ -109,11 +112,12 @@ def saturation(gates: dict[str, GateValues]) -> pd.DataFrame:
 
 @check_arguments()
 def histograms(gates: NotEmpty[dict[str, GateValues]], bins: int = 20) -> pd.DataFrame:
-    """How the values of each gate are spread over its range, in bins of equal width.
+    """Histograms of the values of each gate, with bins of equal width over its range.
 
     Returns:
-        One row for each gate and bin: gate, function, left and right end of the bin, and its share of the gate's values
-        (0 to 1). A sigmoid's bins span 0 to 1, a tanh's -1 to 1, a relu's 0 to its largest value.
+        One row per gate and bin: gate, function, `left` and `right` (ends of the bin) and `share` (of the gate's
+        values, 0 to 1). The bins of a sigmoid span 0 to 1, those of a tanh -1 to 1, those of a relu 0 to its largest
+        value.
 
     Raises:
         ValueError: `bins` is below 1.

@@ -1,16 +1,16 @@
-"""Gradients through time: how a state depends on those before it, and what is left of a loss on its way back.
+"""Gradients through time: how a state depends on earlier ones, and how the gradient of a loss changes on its way back.
 
-All of it is exact, by automatic differentiation. The state of a cell is all that a step hands to the next: h alone in
-most cells, c alone in an SRU, y in a Jordan network, [h, c] in an LSTM. A part of it is one of the slices of
-`state_slices`: `hidden, cell_state = state_slices(lstm)`. A clockwork's clock has no gradient and is left out.
+All results are exact, by automatic differentiation. The state of a cell is everything that a step passes to the next: h
+in most cells, c in an SRU, y in a Jordan network, [h, c] in an LSTM. `state_slices` has the slices of its parts:
+`hidden, cell_state = state_slices(lstm)`. The clock of a clockwork RNN has no gradient and is left out.
 
-A step's Jacobian has the new state's numbers as rows and the old state's as columns. Products of them say how the last
-state moves when an earlier one is moved: for the h of an LSTM, how the last h moves when an earlier h is moved *and
-the c beside it stays*, by whatever way, through later c as well. That is a block of the product, not a product of
-blocks.
+The Jacobian of a step has a row for each number of the new state and a column for each number of the old one. Products
+of Jacobians tell how the last state changes with an earlier one. For the h of an LSTM, this is how the last h changes
+with an earlier h *while the c of the same step is constant*, along all paths, including those through later c. It is a
+block of the product, not a product of blocks.
 
-In all functions `cell` is built, as all of `CELLS`, `inputs` are (B, T, I) without padding, and `initial` are the first
-states, zeros by default; for errors see `unroll`. A `loss` is made of TensorFlow operations.
+In all functions, `cell` is a built cell of `CELLS` or one like them, `inputs` are (B, T, I) without padding, and
+`initial` are the initial states, zeros by default; for errors see `unroll`. A `loss` consists of TensorFlow operations.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,11 +31,12 @@ Loss = Callable[[tf.Tensor], tf.Tensor]  # from outputs (B, T, O) to a scalar
 
 
 class UnrolledSequence(NamedTuple):
-    """What a cell went through.
+    """Inputs, states and outputs of a cell over a sequence.
 
-    projected  (T, B, G)  inputs as the steps read them
-    states     a list over the cell's states of T + 1 tensors (B, U), the first states first
-    outputs    T tensors (B, O)
+    Attributes:
+        projected: (T, B, G), inputs as the steps read them.
+        states: For each of the cell's states, T + 1 tensors (B, U), beginning with the initial state.
+        outputs: T tensors (B, O).
     """
 
     projected: tf.Tensor
@@ -54,18 +55,17 @@ def unroll(
     initial: Sequence[np.ndarray | tf.Tensor] | None = None,
     truncate_every: Callable[[int], bool] = lambda step: False,
 ) -> UnrolledSequence:
-    """Run a cell over inputs as they are, without padding.
+    """Run a cell step by step over inputs without padding.
 
     Args:
-        cell: Built, with Keras's contract and a `step`, as all of `CELLS`.
-        inputs: (B, T, I), T at least 1; read in the cell's compute dtype. Of a cell that reads the memory of the layer
-            below, I counts that memory too, see `DepthGatedLSTMCell`.
-        initial: The cell's states, each (B, U); zeros by default.
-        truncate_every: Whether no gradient goes back from step t, counted from 0, to the step before it.
+        cell: A built cell with Keras's contract and a `step`, such as those of `CELLS`.
+        inputs: (B, T, I), T at least 1; read in the cell's compute dtype. For a cell that reads the cell state of the
+            layer below, I includes that state, see `DepthGatedLSTMCell`.
+        initial: Initial states of the cell, each (B, U); zeros by default.
+        truncate_every: Returns whether gradients are cut between step t, counted from 0, and the step before it.
 
     Raises:
-        ValueError: The inputs have another rank or width, or no step; or there are fewer or more first states than
-            the cell has.
+        ValueError: The inputs have another rank or width, or no step; or the number of initial states is wrong.
     """
     dtype = cell.compute_dtype
     inputs = tf.cast(tf.convert_to_tensor(inputs), dtype)
@@ -75,7 +75,7 @@ def unroll(
     if initial is None:
         initial = [tf.zeros([inputs.shape[0], size], dtype) for size in cell.state_size]
     if len(initial) != len(cell.state_size):
-        raise ValueError(f"found {len(initial)} first states, expected {len(cell.state_size)} for this cell")
+        raise ValueError(f"found {len(initial)} initial states, expected {len(cell.state_size)} for this cell")
     now = [tf.cast(tf.convert_to_tensor(state), dtype) for state in initial]
     projected = cell.project(tf.transpose(inputs, [1, 0, 2]))
     history, outputs = [[state] for state in now], []
@@ -91,14 +91,14 @@ def unroll(
 
 @check_arguments()
 def flatten_steps(run: UnrolledSequence) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """What each step read, as if all steps stood in one batch: projected inputs (T * B, G), and states (T * B, U)."""
+    """Inputs of all steps as one batch: projected inputs (T * B, G), and states (T * B, U)."""
     flat = tf.reshape(run.projected, [-1, run.projected.shape[-1]])
     return flat, [tf.concat(states[:-1], axis=0) for states in run.states]
 
 
 @check_arguments()
 def state_slices(cell: keras.layers.Layer) -> list[slice]:
-    """Where each state stands in the whole one, without a clock."""
+    """Slices of the cell's states within its whole state, without a clock."""
     sizes = cell.state_size[: cell.num_states]
     ends = np.cumsum(sizes).tolist()
     return [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
@@ -108,14 +108,15 @@ def state_slices(cell: keras.layers.Layer) -> list[slice]:
 def step_jacobians(
     cell: keras.layers.Layer, inputs: np.ndarray | tf.Tensor, initial: Sequence[np.ndarray] | None = None
 ) -> np.ndarray:
-    """The derivative of each state by the one before it: (B, T, S, S), compute dtype, S the width of the whole state.
+    """Jacobian of each state with respect to the previous one: (B, T, S, S), compute dtype, S the width of the state.
 
-    A step needs its state only, so once these are known all steps are differentiated as one batch, of B T S rows.
+    A step needs only its own state, so once the states are known, all steps are differentiated as one batch of B T S
+    rows.
     """
     run = unroll(cell, inputs, initial)
     projected, states = flatten_steps(run)
     size = sum(cell.state_size)
-    # Every row stands there once for each number of its new state: a pass back then gives all rows of all Jacobians.
+    # Each row is repeated for each number of its new state, so one backward pass gives all rows of all Jacobians.
     projected, whole = (tf.repeat(rows, size, axis=0) for rows in (projected, tf.concat(states, axis=-1)))
     with tf.GradientTape() as tape:
         tape.watch(whole)
@@ -130,9 +131,9 @@ def step_jacobians(
 
 @check_arguments()
 def jacobian_products(jacobians: Jacobians) -> np.ndarray:
-    """The derivative of the last state by the one d steps before it, d from 0 to T: (B, T + 1, S, S), float64.
+    """Jacobian of the last state with respect to that d steps before, d from 0 to T: (B, T + 1, S, S), float64.
 
-    Each product is the one before it times one more Jacobian.
+    Each product is the previous one times one more Jacobian.
     """
     rows, steps, size, _ = jacobians.shape
     products = np.empty((rows, steps + 1, size, size))
@@ -144,16 +145,16 @@ def jacobian_products(jacobians: Jacobians) -> np.ndarray:
 
 @check_arguments()
 def sensitivity(jacobians: Jacobians, part: slice = slice(None)) -> pd.DataFrame:
-    """How much the last state depends on the one d steps before it.
+    """Norms of the Jacobian of the last state with respect to the state d steps before.
 
     Args:
-        jacobians: (B, T, S, S), of `step_jacobians`.
+        jacobians: (B, T, S, S), from `step_jacobians`.
         part: One of `state_slices`; the whole state by default.
 
     Returns:
-        One row for each sequence and distance: sequence, distance (steps, 0 to T), `spectral` (the largest singular
-        value: how long the longest reply to a nudge of length 1 is) and `frobenius` (root of the sum of squares, of all
-        singular values: where every direction of U units is kept, the root of U).
+        One row per sequence and distance: sequence, distance (steps, 0 to T), `spectral` (the largest singular value:
+        the length of the largest response to a change of length 1) and `frobenius` (the root of the sum of squares of
+        all singular values: if every direction of U units is preserved, the root of U).
     """
     products = jacobian_products(jacobians)[..., part, part]
     rows, distances = products.shape[:2]
@@ -174,13 +175,13 @@ def state_gradients(
     loss: Loss,
     initial: Sequence[np.ndarray] | None = None,
 ) -> list[np.ndarray]:
-    """The derivative of a loss by every state on the way, all in one pass back.
+    """Gradients of a loss with respect to every state, in one backward pass.
 
-    An LSTM's c counts with the h that is made of it in the same step, as in its backward pass by hand (Hochreiter and
-    Schmidhuber 1997, appendix A.1).
+    The gradient of an LSTM's c includes the path through the h of the same step, as in its backward pass by hand
+    (Hochreiter and Schmidhuber 1997, appendix A.1).
 
     Returns:
-        For each state an array (B, T + 1, U), compute dtype: place 0 is the first state, place t that after step t.
+        For each state an array (B, T + 1, U), compute dtype: index 0 is the initial state, index t that after step t.
     """
     with tf.GradientTape() as tape:
         if initial is None:
@@ -201,17 +202,22 @@ def weight_gradients(
     chunk: int | None = None,
     initial: Sequence[np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
-    """The derivative of a loss by each weight, through all of time or cut: by the weight's path, in its shape.
+    """Gradients of a loss with respect to each weight, full or truncated, by the weight's path.
 
     Args:
-        chunk: Truncated back-propagation through time: the sequence is cut into pieces of so many steps, counted from
-            its end, and nothing goes back from one piece to the one before. What is lost on the last step's output is
-            then traced back through `chunk` steps. None: all the way.
+        cell: See `unroll`.
+        inputs: See `unroll`.
+        loss: Function from outputs (B, T, O) to a scalar.
+        chunk: Truncated back-propagation through time: the sequence is cut into chunks of this number of steps, counted
+            from its end, and no gradient passes from one chunk to the previous one. A loss on the last output is then
+            traced back through `chunk` steps. None: all the way.
+        initial: See `unroll`.
 
     Raises:
         ValueError: `chunk` is below 1.
 
-    Source: Williams and Peng (1990), with as many steps between cuts as a cut is long.
+    Source:
+        Williams and Peng (1990), with as many steps between truncations as are traced back.
     """
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk is {chunk}, expected at least 1 step")
@@ -234,12 +240,12 @@ def truncation_effect(
     chunks: Sequence[int],
     initial: Sequence[np.ndarray] | None = None,
 ) -> pd.DataFrame:
-    """What truncated back-propagation leaves of each weight's gradient; see `weight_gradients`.
+    """Comparison of truncated with full gradients of each weight, for several chunk lengths; see `weight_gradients`.
 
     Returns:
-        One row for each chunk and weight, and for all weights together (`all`): chunk (steps), weight, `norm_ratio`
-        (length of the cut gradient by that of the full one) and `cosine` (of the angle between them; NaN where one is
-        zero).
+        One row per chunk length and weight, and for all weights together (`all`): chunk (steps), weight, `norm_ratio`
+        (norm of the truncated gradient over that of the full one) and `cosine` (of the angle between them; NaN if one
+        of them is zero).
     """
     full = _with_all(weight_gradients(cell, inputs, loss, initial=initial))
     rows = []

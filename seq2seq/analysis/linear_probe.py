@@ -1,4 +1,4 @@
-"""Linear probes: can a property of a word be read off a model's vectors, and by more than memory of the word?"""
+"""Linear probes: can a property of a word be read from a model's vectors, beyond memorizing the word?"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -20,14 +20,18 @@ FOLDS = 5
 
 
 class ProbeResult(NamedTuple):
-    """How well a linear classifier does; all are shares of N rows, 0 to 1.
+    """Accuracies of a linear classifier, as shares of N rows, 0 to 1.
 
-    accuracy             on rows of groups that it was not trained on
-    low, high            its 95% interval, over groups
-    majority_baseline    of who always answers with the commonest label
-    seen_group_accuracy  accuracy on rows that it was not trained on, of groups that it was
-    control_accuracy     the same for labels drawn at random for each type
-    selectivity          seen_group_accuracy - control_accuracy: what is more than memory of the type
+    Attributes:
+        samples: Number of rows N.
+        groups: Number of groups.
+        accuracy: Accuracy on rows of groups that it was not trained on.
+        low: Lower end of the 95% interval of `accuracy`, over groups.
+        high: Upper end of this interval.
+        majority_baseline: Accuracy of always predicting the most frequent label.
+        seen_group_accuracy: Accuracy on rows that it was not trained on, of groups that it was trained on.
+        control_accuracy: The same for labels drawn at random for each type.
+        selectivity: seen_group_accuracy - control_accuracy, the part that is not memory of the type.
     """
 
     samples: int
@@ -53,28 +57,30 @@ def train_linear_probe(
 ) -> ProbeResult:
     """Cross-validate a logistic regression from vectors to labels, in five folds.
 
-    Rows of one group stand in one fold, so that what is learnt has to hold for groups not seen. The control task
-    gives each type a random label of its own: it can be learnt by heart only, so it is tested on types that were seen,
-    and compared with accuracy under the same folds. Vectors from which any label of a type can be read say little about
-    the property.
+    Rows of one group are in one fold, so what is learnt has to hold for unseen groups. The control task gives each type
+    a random label of its own. This can only be memorized, so it is tested on types that were seen, and compared with
+    the accuracy under the same folds. Vectors from which any label of a type can be read say little about the property.
 
     Args:
-        vectors: (N, U), one row a sentence.
-        labels: (N,), two kinds or more.
+        vectors: (N, U), one row per sentence.
+        labels: (N,), at least two different ones.
         groups: (N,), the lemma of each row.
-        types: (N,), its word as it is spelled.
+        types: (N,), the word of each row as it is spelled.
         regularization: Weight of the squared norm against the data, above 0 (the inverse of scikit-learn's C).
-            Vectors are standardised first, by the folds that train.
-        seed: Of folds, of control labels and of the interval.
+            Vectors are standardised first, by the statistics of the training folds.
+        seed: Seed of the folds, the control labels and the interval.
 
     Raises:
         EvaluationError: There are fewer groups than folds.
-        ValueError: Of scikit-learn: lengths differ, or there is one label only.
+        ValueError: From scikit-learn: lengths differ, or there is only one label.
 
-    Source: Alain and Bengio (2017); control tasks and selectivity: Hewitt and Liang (2019), section 2.
-    Departures: they control a part of speech, whose words recur in the test set; here the probe itself is tested on
-    new words, so control and `seen_group_accuracy` have folds of their own. They draw labels independently; we have few
-    types, and keep the labels as frequent as they are.
+    Source:
+        Alain and Bengio (2017); Hewitt and Liang (2019), section 2 (control tasks and selectivity).
+
+    Departure:
+        Hewitt and Liang control for parts of speech, whose words recur in the test set. Here, the probe itself is
+        tested on new words, so control and `seen_group_accuracy` have folds of their own. They draw labels
+        independently. Here, there are few types, and the labels keep their frequencies.
     """
     with require_extra("analysis", needed_by=__name__):
         from sklearn.linear_model import LogisticRegression
@@ -84,7 +90,7 @@ def train_linear_probe(
 
     truth, lemmas, words = np.asarray(labels), np.asarray(groups), np.asarray(types)
     if len(set(groups)) < FOLDS:
-        raise EvaluationError(f"a probe in {FOLDS} folds needs as many groups, found {len(set(groups))}.")
+        raise EvaluationError(f"a probe with {FOLDS} folds needs at least {FOLDS} groups, found {len(set(groups))}.")
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=1 / regularization, max_iter=1000))
     by_group = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     by_row = KFold(FOLDS, shuffle=True, random_state=seed)
@@ -122,13 +128,14 @@ def probe_positions(
     """Probe each position of sentences with a known feature, in each layer.
 
     Args:
-        translator: Its source is the sentences' language.
-        sentences: As of `draw_labelled_sentences`: with `sentence`, `label`, `lemma`, `word` and a column a position.
+        translator: Translator from the language of the sentences.
+        sentences: Result of `draw_labelled_sentences`: `sentence`, `label`, `lemma`, `word` and a column per position.
         layers: See `source_states`.
-        regularization, seed: See `train_linear_probe`.
+        regularization: See `train_linear_probe`.
+        seed: See `train_linear_probe`.
 
     Returns:
-        layer, position, and the fields of `ProbeResult`, one row for each layer and position.
+        One row per layer and position: layer, position, and the fields of `ProbeResult`.
 
     Raises:
         EvaluationError: See `train_linear_probe`.
@@ -147,7 +154,7 @@ def probe_positions(
 
 
 def _control_labels(labels: np.ndarray, types: np.ndarray, seed: int) -> np.ndarray:
-    """One label for all rows of a type: types come in random order, each gets the label that most rows still lack."""
+    """Draw one label for all rows of a type: in random order, each type gets the label that most rows still lack."""
     names, lacking = np.unique(labels, return_counts=True)
     kinds, kind_of, sizes = np.unique(types, return_inverse=True, return_counts=True)
     chosen = np.empty(len(kinds), int)

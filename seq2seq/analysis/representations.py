@@ -1,4 +1,4 @@
-"""Vectors inside a translator: of tokens and of words, their neighbours and projections, and what a decoder gets."""
+"""Vectors of tokens and words in a translator, their neighbours and projections, and the size of the bottleneck."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -22,16 +22,16 @@ with require_extra("analysis", needed_by=__name__):
 
 EmbeddingTable = Literal["source", "target", "output"]
 RepresentationLayer = Literal["embedding", "encoder"]
-BATCH_TOKENS = 8_000  # padded, read at once
+BATCH_TOKENS = 8_000  # padded tokens that are read at once
 
 
 @check_arguments()
 def embeddings(translator: Translator, table: EmbeddingTable = "source") -> pd.DataFrame:
-    """The vectors of all tokens: V rows named by the vocabulary's entries (`▁the`), E columns, float32.
+    """Embeddings of all tokens: V rows named by the entries of the vocabulary (`▁the`), E columns, float32.
 
     Args:
-        translator: Of a model.
-        table: `source`: what the encoder reads; `target`: what the decoder reads; `output`: what logits are made with.
+        translator: Translator with the model.
+        table: `source`: inputs of the encoder; `target`: inputs of the decoder; `output`: matrix of the output layer.
             Tables that the recipe ties are the same.
     """
     tokenizer = translator.tokenizers.source if table == "source" else translator.tokenizers.target
@@ -43,17 +43,18 @@ def embeddings(translator: Translator, table: EmbeddingTable = "source") -> pd.D
 def source_states(
     translator: Translator, sentences: Sequence[str], layer: RepresentationLayer = "encoder"
 ) -> list[np.ndarray]:
-    """A vector for each source token of each sentence.
+    """Vectors of the source tokens of each sentence.
 
     Args:
-        translator: Of a model.
+        translator: Translator with the model.
         sentences: Raw text.
-        layer: `encoder`: the states that attention reads, after the top layer; `embedding`: what the bottom layer
-            reads, which knows nothing of the sentence.
+        layer: `encoder`: the states that attention reads, after the top layer; `embedding`: the inputs of the bottom
+            layer, which do not depend on the rest of the sentence.
 
     Returns:
-        For each sentence (S, U) float32, S its tokens with `</s>` as the last one; U the units of the encoder, or the
-        size of embeddings. They do not depend on what other sentences there are, but for rounding.
+        (S, U) float32 for each sentence, where S is its number of tokens, `</s>` as the last one included, and U the
+        units of the encoder or the size of the embeddings. Except for rounding, they do not depend on the other
+        sentences.
     """
     model = translator.model
     set_tf32(model.precision)
@@ -77,16 +78,20 @@ def source_states(
 def word_states(
     translator: Translator, sentences: Sequence[str], layer: RepresentationLayer = "encoder"
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """A vector for each source word: the mean of the vectors of its pieces. The sentence's end counts as a word.
+    """Vectors of source words, each the mean of the vectors of its pieces. The end of the sentence counts as a word.
 
-    Args: see `source_states`.
+    Args:
+        translator: See `source_states`.
+        sentences: See `source_states`.
+        layer: See `source_states`.
 
     Returns:
-        A data frame of N rows, and their vectors (N, U) float32:
-        sentence  its number from 0
-        position  of the word in its sentence, from 0
-        word      as it is written; the last one is `</s>`
-        subwords  how many tokens spell it
+        A data frame of N rows, and their vectors (N, U) float32. Columns are:
+
+        sentence  number of the sentence, from 0
+        position  position of the word in its sentence, from 0
+        word      word as it is written; the last one of a sentence is `</s>`
+        subwords  number of tokens that spell it
     """
     rows, vectors = [], []
     for number, (sentence, states) in enumerate(
@@ -101,10 +106,10 @@ def word_states(
 
 @check_arguments()
 def bottleneck_size(model: Seq2Seq) -> tuple[int, int]:
-    """Number of values that the decoder gets: per sentence, and in addition per source token.
+    """Number of values that the decoder gets from the encoder: per sentence, and additionally per source token.
 
-    The first are the decoder's first states, or the one vector that it reads at every step and that these states are
-    made from; the second the width of an encoder state, 0 without attention.
+    The first number counts the decoder's initial states or, if it reads a vector at every step, that vector, from which
+    the initial states are made. The second is the width of an encoder state, 0 without attention.
     """
     if model.decoder.bridge.context_size is not None:
         return model.decoder.bridge.width, 0
@@ -115,15 +120,15 @@ def bottleneck_size(model: Seq2Seq) -> tuple[int, int]:
 
 @check_arguments()
 def nearest_neighbours(vectors: pd.DataFrame, names: Sequence[str], count: int = 8) -> pd.DataFrame:
-    """The rows that point most nearly in the same direction.
+    """Nearest neighbours of rows, by the cosine of the angle between them.
 
     Args:
-        vectors: N rows with different names, as of `embeddings`. Leave out rows that should not be found.
-        names: Whose neighbours.
-        count: How many, at most N - 1.
+        vectors: N rows with different names, as from `embeddings`. Leave out rows that should not be found.
+        names: Names of the rows whose neighbours are wanted.
+        count: Number of neighbours of each, at most N - 1.
 
     Returns:
-        name, rank (from 1), neighbour, cosine (-1 to 1); a row is no neighbour of its own.
+        Columns name, rank (from 1), neighbour, cosine (-1 to 1); a row is not its own neighbour.
 
     Raises:
         EvaluationError: A name is not among the rows.
@@ -143,12 +148,14 @@ def nearest_neighbours(vectors: pd.DataFrame, names: Sequence[str], count: int =
 
 @check_arguments()
 def principal_components(vectors: pd.DataFrame, count: int = 2) -> tuple[pd.DataFrame, np.ndarray]:
-    """Project centred vectors on the directions in which they vary most.
+    """Project centred vectors onto the directions in which they vary most. The signs of components are arbitrary.
 
     Returns:
-        N rows named as in `vectors`, with columns 1 to `count`; and the share of the variance of each, falling.
+        N rows named as in `vectors`, with columns 1 to `count`; and the share of the variance of each component, in
+        descending order.
 
-    Source: scikit-learn's `PCA` with its exact solver. A component's sign means nothing.
+    Source:
+        Scikit-learn's `PCA` with its exact solver.
     """
     with require_extra("analysis", needed_by=__name__):
         from sklearn.decomposition import PCA
@@ -160,22 +167,23 @@ def principal_components(vectors: pd.DataFrame, count: int = 2) -> tuple[pd.Data
 
 @check_arguments()
 def tsne(vectors: pd.DataFrame, perplexity: float = 15.0, seed: int = 1) -> pd.DataFrame:
-    """Lay out vectors in the plane so that those with a small angle between them come to lie close together.
+    """Lay out vectors in the plane with t-SNE, so that those with small angles between them are close together.
 
-    Only who is near whom means something: neither the axes, nor distances between far groups, nor their sizes do.
+    Only neighbourhoods are meaningful: the axes, the distances between far groups and the sizes of groups are not.
 
     Args:
-        vectors: N rows, at most about a thousand: time grows with N squared.
-        perplexity: About how many neighbours each point minds, below N.
-        seed: Of scikit-learn's random numbers; the start is the principal components.
+        vectors: N rows, at most about a thousand, since time grows with N squared.
+        perplexity: Approximate number of neighbours that count for each point, below N.
+        seed: Seed of scikit-learn's random numbers; the layout starts from the principal components.
 
     Returns:
         N rows named as in `vectors`, with columns 1 and 2.
 
     Raises:
-        ValueError: Of scikit-learn: `perplexity` is not below N.
+        ValueError: From scikit-learn: `perplexity` is not below N.
 
-    Source: van der Maaten and Hinton (2008), as scikit-learn's `TSNE` computes it exactly; cosine distances.
+    Source:
+        Van der Maaten and Hinton (2008), computed exactly by scikit-learn's `TSNE`, with cosine distances.
     """
     with require_extra("analysis", needed_by=__name__):
         from sklearn.manifold import TSNE

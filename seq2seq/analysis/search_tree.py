@@ -1,4 +1,4 @@
-"""What a search considered for one sentence: a beam's tree, the choices of greedy search, the spread of samples."""
+"""What a search considered for one sentence: the tree of a beam, the choices of greedy search, counts of samples."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -36,12 +36,13 @@ BOS = "<s>"
 
 
 class StepRecord(NamedTuple):
-    """What a search asked its step function for the K hypotheses of its only sentence, and what it got.
+    """Record of one call of a step function, for the K hypotheses of a single sentence.
 
-    tokens     (K,)       int64, the last of each
-    parents    (K,)       int64, the place that each hypothesis had a step before; the first step's mean nothing
-    log_probs  (1, K, C)  float32 tensor, `NEG_INF` where the constraints exclude a token
-    output     what the step gave, with the tokens that C are
+    Attributes:
+        tokens: (K,) int64, the last token of each hypothesis.
+        parents: (K,) int64, the beam slot of each hypothesis one step before; meaningless in the first step.
+        log_probs: (1, K, C) float32 tensor, `NEG_INF` where the constraints exclude a token.
+        output: Result of the step, which also has the ids of the C tokens.
     """
 
     tokens: np.ndarray
@@ -56,14 +57,14 @@ class StepRecord(NamedTuple):
 
 
 class RecordingStep:
-    """A step function that keeps a `StepRecord` of each call.
+    """Step function that keeps a `StepRecord` of each call.
 
-    It adds each hypothesis's place to the state. Search gathers it along with the rest, and so says itself which
-    hypotheses it kept. Nothing of the search is done anew here.
+    It adds the beam slot of each hypothesis to the state. The search gathers it along with the rest of the state, and
+    so shows which hypotheses it kept. No part of the search is computed again here.
 
     Args:
-        step: For one sentence, called outside of a graph.
-        constraints: Those of the search.
+        step: Step function for one sentence, called outside a graph.
+        constraints: Constraints of the search.
     """
 
     def __init__(self, step: StepFunction, constraints: SearchConstraints) -> None:
@@ -72,7 +73,7 @@ class RecordingStep:
 
     @staticmethod
     def start(state: Any) -> Any:
-        """The first state to search from, given that of `step`."""
+        """Initial state of the search, given that of `step`."""
         return state, tf.zeros([1, 1], tf.int32)
 
     def __call__(self, tokens: tf.Tensor, state: Any, memory: Any) -> StepOutput:
@@ -87,29 +88,31 @@ class RecordingStep:
 def search_tree(translator: Translator, sentence: str, options: SearchOptions | None = None) -> pd.DataFrame:
     """The hypotheses that beam search ranked for a sentence.
 
-    The toolkit's own `beam_search` runs, and each step's ranking is read off what it asked the decoder: of all
-    extensions of its K hypotheses the 2K best, of which no more than K can go on.
+    The toolkit's own `beam_search` runs, and the ranking of each step is derived from its calls of the decoder: the 2K
+    best of all extensions of its K hypotheses, of which at most K are kept.
 
     Args:
-        translator: With the model.
-        sentence: One that is translated as a whole.
-        options: `beam_size`, penalties and limits; the translator's own by default.
+        translator: Translator with the model.
+        sentence: Sentence that is short enough to be translated as a whole.
+        options: Search options (`beam_size`, penalties and limits); by default the translator's.
 
     Returns:
-        One row a node, the root (`<s>`) first, then step by step, best first; the index is the node's number.
+        One row per node, the root (`<s>`) first, then step by step, best first; the index is the number of the node.
+        Columns are:
+
         parent     number of the node that it extends; -1 for the root
-        step       tokens so far, 0 for the root
-        rank       among its step's candidates, from 0
+        step       number of tokens so far, 0 for the root
+        rank       rank among the candidates of its step, from 0
         token      the piece
-        log_prob   of the token, nats
+        log_prob   log-probability of the token, nats
         total      sum of `log_prob` from the root
-        score      of candidates that end with `</s>`: the total normalised by length, and the coverage penalty; of
-                   others NaN
-        status     `alive`: kept, and extended if the search went on; `finished`: ended, one of the results;
-                   `pruned`: given up
+        score      for candidates that end with `</s>`, the total normalised by length, plus the coverage penalty;
+                   NaN for others
+        status     `alive`: kept, and extended if the search continued; `finished`: one of the results; `pruned`:
+                   dropped
 
     Raises:
-        ValueError: The options sample; or the sentence has no tokens or too many.
+        ValueError: The options request sampling, or the sentence has no tokens or too many.
     """
     options = options or translator.options
     noting, result = _run(translator, sentence, options, partial(beam_search, beam_size=options.beam_size))
@@ -118,18 +121,18 @@ def search_tree(translator: Translator, sentence: str, options: SearchOptions | 
 
 @check_arguments()
 def build_tree(recording: RecordingStep, result: SearchResult, beam_size: int, tokenizer: Tokenizer) -> pd.DataFrame:
-    """The table of `search_tree`, from the notes of a beam search and its result."""
+    """The table of `search_tree`, from the records of a beam search and its result."""
     constraints = recording.constraints
     new = {"parent": -1, "step": 0, "rank": 0, "log_prob": 0.0, "total": 0.0, "score": np.nan, "status": "pruned"}
     rows: list[dict[str, Any]] = [new.copy()]  # the root
     ids = [constraints.bos_id]
     children: dict[tuple[int | None, int], int] = {}  # by parent and token id
-    beam: list[int | None] = [0] + [None] * (beam_size - 1)  # the node at each place; None: an empty place
+    beam: list[int | None] = [0] + [None] * (beam_size - 1)  # the node in each beam slot; None: an empty slot
     covered = constraints.initial_coverage(beam_size)
     for step, note in enumerate(recording.records, start=1):
         if step > 1:
             beam = [
-                # Where there are too few extensions, search fills its places with impossible ones, EOS among them.
+                # If there are too few extensions, the search fills its slots with impossible ones, including EOS.
                 children.get((beam[place], token)) if token != constraints.eos_id else None
                 for place, token in zip(note.parents.tolist(), note.tokens.tolist(), strict=True)
             ]
@@ -150,7 +153,7 @@ def build_tree(recording: RecordingStep, result: SearchResult, beam_size: int, t
             rows.append(row)
     unended = [row for row, token in zip(rows, ids, strict=True) if token != constraints.eos_id]
     for row in [row for row in unended if row["step"] == len(recording.records)][:beam_size]:
-        row["status"] = "alive"  # they were still there when the search had enough
+        row["status"] = "alive"  # still in the beam when the search ended
     for tokens, length in zip(result.tokens[0].numpy().tolist(), result.lengths[0].numpy().tolist(), strict=True):
         node = 0
         for token in tokens[:length]:
@@ -162,7 +165,7 @@ def build_tree(recording: RecordingStep, result: SearchResult, beam_size: int, t
 
 
 def _ranked(sums: np.ndarray, note: StepRecord, count: int) -> Iterator[tuple[int, int, float, float]]:
-    """Place, token, log-probability and total of the best extensions, as `beam_search` ranks them."""
+    """Beam slot, token, log-probability and total of the best extensions, as `beam_search` ranks them."""
     values, tokens = note.best(count)
     totals = sums[:, None] + values
     for flat in tf.math.top_k(totals.ravel(), min(count, totals.size)).indices.numpy().tolist():
@@ -173,7 +176,7 @@ def _ranked(sums: np.ndarray, note: StepRecord, count: int) -> Iterator[tuple[in
 
 @check_arguments()
 def path_from_root(tree: pd.DataFrame, node: int) -> list[int]:
-    """The nodes from the root to a node, both included."""
+    """Nodes on the path from the root to a node, both included."""
     nodes = []
     while node >= 0:
         nodes.append(node)
@@ -183,7 +186,7 @@ def path_from_root(tree: pd.DataFrame, node: int) -> list[int]:
 
 @check_arguments()
 def finished_hypotheses(tree: pd.DataFrame) -> pd.DataFrame:
-    """The results of a search, best score first: one row a finished node, with its `tokens` and their `length`."""
+    """Results of a search, best score first: one row per finished node, with its `tokens` and their `length`."""
     ended = tree[tree["status"] == "finished"].sort_values("score", ascending=False, kind="stable")
     tokens = [" ".join(tree.loc[path_from_root(tree, node)[1:], "token"]) for node in ended.index]
     return ended[["score", "total", "step"]].rename(columns={"step": "length"}).assign(tokens=tokens)
@@ -193,14 +196,21 @@ def finished_hypotheses(tree: pd.DataFrame) -> pd.DataFrame:
 def greedy_path(
     translator: Translator, sentence: str, options: SearchOptions | None = None, candidates: AtLeastOne = 5
 ) -> pd.DataFrame:
-    """What greedy search chose at each step, and from which `candidates`, the likeliest tokens; see `search_tree`.
+    """Choices of greedy search at each step, among the likeliest tokens.
+
+    Args:
+        translator: See `search_tree`.
+        sentence: See `search_tree`.
+        options: See `search_tree`.
+        candidates: Number of likeliest tokens to show per step.
 
     Returns:
-        One row a step and candidate, the likeliest first.
-        step, rank               step from 1, rank from 0; rank 0 was chosen
-        token, log_prob          the piece, nats
-        total                    sum of the chosen tokens' log-probabilities, this candidate's in place of the last
-        entropy                  of the distribution over the tokens that may come, nats
+        One row per step and candidate, the likeliest first. Columns are:
+
+        step, rank       step from 1, rank from 0; rank 0 was chosen
+        token, log_prob  the piece, and its log-probability in nats
+        total            sum of the log-probabilities of the tokens chosen before and of this candidate
+        entropy          entropy of the distribution over the tokens that are allowed, nats
     """
     options = options or translator.options
     noting, _ = _run(translator, sentence, options, greedy_search)
@@ -226,7 +236,7 @@ def greedy_path(
 def sampling_probabilities(
     log_probs: np.ndarray, temperature: float = 1.0, top_k: int | None = None, top_p: float = 1.0
 ) -> np.ndarray:
-    """The probabilities (V,) that sampling draws a token with, where the model gives log-probabilities (V,)."""
+    """Probabilities (V,) with which sampling draws a token, given the model's log-probabilities (V,)."""
     logits = tf.constant(np.asarray(log_probs, np.float32))[None, None]
     return sampling_distribution(logits, temperature, top_k, top_p)[0, 0].numpy()
 
@@ -236,12 +246,13 @@ def sample_counts(translator: Translator, sentence: str, options: SearchOptions)
     """Sample `options.n_best` translations of a sentence and count them.
 
     Returns:
-        One row a different translation, the most frequent first.
-        text             detokenized
-        count, share     of the draws
-        log_prob         sum of the tokens' scores, nats; of a model alone, at temperature 1 and over all tokens,
-                         `share` tends to its exponential
-        length           tokens, EOS included
+        One row per distinct translation, the most frequent first. Columns are:
+
+        text          detokenized text
+        count, share  number of draws, and their share
+        log_prob      sum of the tokens' scores, nats; for a model alone, at temperature 1 and over all tokens,
+                      `share` tends to its exponential
+        length        number of tokens, EOS included
 
     Raises:
         ValueError: The options do not sample.
@@ -263,14 +274,14 @@ def _run(
     translator: Translator, sentence: str, options: SearchOptions, search: Callable[..., SearchResult]
 ) -> tuple[RecordingStep, SearchResult]:
     if options.sample:
-        raise ValueError("'sample' is true: only greedy and beam search can be watched")
+        raise ValueError("'sample' is true: only greedy and beam search can be recorded")
     steps = translator.step_sources.get(options)
     ids = [*translator.tokenizers.source.encode(sentence), EOS_ID]
     longest = translator.source_lines.max_source_tokens(options)
     if not 1 < len(ids) <= longest:
         raise ValueError(
             f"the sentence has {pluralize(len(ids), 'token')} with </s>: expected 2 to {longest} "
-            "('max_source_tokens'), for it is watched as a whole."
+            "('max_source_tokens'), since it is searched as a whole."
         )
     set_tf32(translator.model.precision)
     inputs = SearchInputs.from_batch(steps, Batch([ids[:-1]]), length_limits(np.array([len(ids)]), options), options)

@@ -1,7 +1,7 @@
 """Words of a text: counts, the pieces that spell them, and which of them a translation gets right.
 
-A word is what the grammar's `split_words` finds: letters and digits with what joins them (`o'clock`), or one other
-mark. Large and small letters differ.
+A word is what the grammar's `split_words` finds: letters and digits with the marks that join them (`o'clock`), or a
+single other mark. Upper and lower case differ.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ EDGES = (1, 2, 5, 10, 100, 1000)
 
 @check_arguments()
 def word_counts(lines: Iterable[str]) -> Counter[str]:
-    """How often each word occurs in a text."""
+    """Frequency of each word in a text."""
     return Counter(word for line in lines for word in split_words(line))
 
 
@@ -36,17 +36,19 @@ def word_matches(hypotheses: Sequence[str], references: Sequence[str]) -> pd.Dat
     """Compare translations with their references as bags of words: order does not count.
 
     Returns:
-        One row for each word of each sentence, from either side, sentences in order:
-        sentence    its number from 0
-        word        as it is written
-        reference   how often the reference has it
-        hypothesis  how often the translation has it
-        matched     the lesser of the two
+        One row per word of each sentence, from either side, sentences in order. Columns are:
+
+        sentence    number of the sentence, from 0
+        word        word as it is written
+        reference   number of occurrences in the reference
+        hypothesis  number of occurrences in the translation
+        matched     the smaller of the two
 
     Raises:
         EvaluationError: The texts differ in number.
 
-    Source: the idea of scoring words apart by what they are is of Neubig et al. (2019), compare-mt.
+    Source:
+        Neubig et al. (2019), compare-mt, for the idea of scoring kinds of words separately.
     """
     if len(hypotheses) != len(references):
         raise EvaluationError(
@@ -63,10 +65,9 @@ def word_matches(hypotheses: Sequence[str], references: Sequence[str]) -> pd.Dat
 
 @check_arguments()
 def subword_positions(tokenizer: Tokenizer, text: str) -> list[tuple[str, list[int]]]:
-    """The words of a text, and at which places of `tokenizer.encode(text)` the pieces stand that spell each of them.
+    """The words of a text, each with the positions in `tokenizer.encode(text)` of the pieces that spell it.
 
-    A piece over the border of two words belongs to both. A word that the tokenizer's normalisation takes away
-    is left out.
+    A piece that spans two words belongs to both. A word that the tokenizer's normalisation removes is left out.
     """
     text = plain_form(text)
     spans, cursor = [], 0
@@ -92,29 +93,33 @@ def accuracy_by_frequency(
     samples: int = BOOTSTRAP_SAMPLES,
     seed: int = 1,
 ) -> pd.DataFrame:
-    """Recall, precision and F1 of words that are equally frequent in the training text.
+    """Recall, precision and F1 of words by their frequency in the training text.
 
     Args:
-        matches: Of translations with their references, from `word_matches`.
-        counts: How often each word is in the target side of the training text, from `word_counts`.
-        edges: Where buckets begin, rising, from 1; what is below the first is a bucket too (with 1: unseen words).
-        samples, seed: Of the intervals, over sentences; see `bootstrap_ratio_interval`.
+        matches: Result of `word_matches`.
+        counts: Frequency of each word in the target side of the training text, from `word_counts`.
+        edges: Lowest frequencies of the buckets, ascending, from 1; words below the first make a bucket, too (with 1:
+            unseen words).
+        samples: See `bootstrap_ratio_interval`; units are sentences.
+        seed: See `bootstrap_ratio_interval`.
 
     Returns:
-        One row for each bucket, rare words first:
-        words                  `0`, `1`, `2-4`, ..., `1000-`: how frequent its words are
-        least                  the lower number
-        types                  how many different words the references have
-        reference, hypothesis  how many words the references and the translations have
-        matched                how many of them are common, sentence by sentence
+        One row per bucket, rare words first. Columns are:
+
+        words                  frequency of its words: `0`, `1`, `2-4`, ..., `1000-`
+        least                  lowest frequency of the bucket
+        types                  number of different words in the references
+        reference, hypothesis  number of words in the references and in the translations
+        matched                number of matches, summed over sentences
         recall                 matched / reference, 0 to 1, with `recall_low` and `recall_high`; NaN without words
         precision              matched / hypothesis, likewise
         f1                     2 matched / (reference + hypothesis), likewise
 
     Raises:
-        EvaluationError: `edges` do not rise from 1 or more.
+        EvaluationError: `edges` do not rise, or begin below 1.
 
-    Source: the idea is of Neubig et al. (2019), compare-mt; intervals as in `bootstrap_ratio_interval`.
+    Source:
+        Neubig et al. (2019), compare-mt, for the idea; intervals as in `bootstrap_ratio_interval`.
     """
     if not edges or edges[0] < 1 or any(a >= b for a, b in pairwise(edges)):
         raise EvaluationError(f"'edges' are {list(edges)}: they must rise, from 1 or more.")
@@ -152,13 +157,15 @@ def accuracy_by_frequency(
 
 @check_arguments()
 def word_scores(matches: pd.DataFrame, counts: Mapping[str, int]) -> pd.DataFrame:
-    """All words of the references and translations, those that are missed most often first.
+    """All words of references and translations, those first that are missed most often.
 
-    Args: see `accuracy_by_frequency`.
+    Args:
+        matches: See `accuracy_by_frequency`.
+        counts: See `accuracy_by_frequency`.
 
     Returns:
-        word, frequency (in the training text), reference, hypothesis, matched (summed over sentences),
-        missed (reference - matched: what the translations lack) and added (hypothesis - matched: what is too much).
+        One row per word: word, frequency (in the training text), reference, hypothesis, matched (summed over
+        sentences), missed (reference - matched: missing in the translations) and added (hypothesis - matched).
     """
     words = matches.groupby("word", sort=True)[["reference", "hypothesis", "matched"]].sum().reset_index()
     words.insert(1, "frequency", words["word"].map(lambda word: counts.get(word, 0)))
@@ -169,19 +176,21 @@ def word_scores(matches: pd.DataFrame, counts: Mapping[str, int]) -> pd.DataFram
 
 @check_arguments()
 def compare_words(first: pd.DataFrame, second: pd.DataFrame, counts: Mapping[str, int]) -> pd.DataFrame:
-    """Which words of the references one system gets and the other does not.
+    """Words of the references that one of two systems gets right more often.
 
     Args:
-        first, second: Matches of two systems with the same references, from `word_matches`.
+        first: Result of `word_matches` for the first system.
+        second: Result of `word_matches` for the second system, with the same references.
         counts: See `accuracy_by_frequency`.
 
     Returns:
-        One row for each word that they match differently, what the second gains most first:
-        word, frequency  (in the training text)
-        reference        how often the references have it
-        first, second    how often each system matches it
-        first_only       in how many sentences the first matches more of it
-        second_only      in how many the second does
+        One row per word that they match differently, those first in which the second gains most. Columns are:
+
+        word, frequency  the word, and its frequency in the training text
+        reference        number of occurrences in the references
+        first, second    number of matches of each system
+        first_only       number of sentences in which the first has more matches
+        second_only      number of sentences in which the second has more
         gain             second - first
 
     Raises:
@@ -191,7 +200,9 @@ def compare_words(first: pd.DataFrame, second: pd.DataFrame, counts: Mapping[str
     theirs = [frame.loc[frame["reference"] > 0, [*keys, "matched"]] for frame in (first, second)]
     both = theirs[0].merge(theirs[1], "outer", on=keys, suffixes=("_first", "_second"))
     if both.isna().to_numpy().any():
-        raise EvaluationError("the two systems' matches are of different references. Compare what answers the same.")
+        raise EvaluationError(
+            "the two systems' matches are of different references. Compare translations of the same text."
+        )
     ours, other = both["matched_first"], both["matched_second"]
     both = both.assign(first=ours, second=other, first_only=ours > other, second_only=other > ours)
     words = both.groupby("word")[["reference", "first", "second", "first_only", "second_only"]].sum().reset_index()

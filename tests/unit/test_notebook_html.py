@@ -197,7 +197,7 @@ def test_a_learning_curve_is_drawn_of_whatever_has_one(tmp_path):
     with pytest.raises(ModelDirectoryError, match="no-such: no such folder"):
         plot_history(tmp_path / "no-such")
     (tmp_path / "config.yaml").touch()
-    with pytest.raises(EvaluationError, match=r"nothing to draw: .*give the directory of its run"):
+    with pytest.raises(EvaluationError, match=r"nothing to draw: .*pass the directory of its run"):
         plot_history(str(tmp_path))
     with pytest.raises(EvaluationError, match=r"expected the result of train, train_pairs or fit.*found int"):
         plot_history(7)

@@ -1,7 +1,7 @@
-"""Sentences of the embedded grammar whose grammatical features are known, for probes of a model's states.
+"""Sentences of the built-in grammar with known grammatical features, for probes of a model's states.
 
-Labels are the features that the sentence was derived from; where a word stands is found by saying the derivation once
-more with that word marked. No rule here looks at spelling.
+Labels are the features from which a sentence was derived. The position of a word is found by linearizing the derivation
+once more with that word marked. No rule here depends on spelling.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,11 +22,11 @@ with require_extra("analysis", needed_by=__name__):
 
 Feature = Literal["number", "tense"]
 LABELS = {"number": ("singular", "plural"), "tense": ("habit", "progressive", "past", "perfect", "future")}
-INFO_COLUMNS = ("sentence", "label", "lemma", "word")  # columns before those with places
+INFO_COLUMNS = ("sentence", "label", "lemma", "word")  # columns before those with positions
 MAX_ATTEMPTS = 100_000  # for all sentences of a label, before we give up
-PLACEHOLDER = "ʔ"  # a letter that is neither large nor small, and in no word of the grammar
+PLACEHOLDER = "ʔ"  # a letter without case that is in no word of the grammar
 
-# Steps as in rules.yaml. `bare` leaves out adverbs and `plain` relative clauses, which would tell the tense.
+# Steps as in rules.yaml. `bare` leaves out adverbs and `plain` relative clauses, which would reveal the tense.
 _PERSON = {"draw": "who.noun", "class": "human", "known": "yes", "plain": "yes"}
 _CLAUSE = {"draw": "clause", "human": "human", "action": "yes", "bare": "yes", "plain": "yes"}
 _TENSES = {"choose": {"past": 1, "future": 1, "modal": 1}}
@@ -36,27 +36,34 @@ _TENSES = {"choose": {"past": 1, "future": 1, "modal": 1}}
 def draw_labelled_sentences(
     feature: Feature, per_label: int = 200, seed: int = 1, lexicon: str = "basic"
 ) -> pd.DataFrame:
-    """Draw different English sentences with a known feature, `per_label` for every label, labels in turn.
+    """Draw different English sentences with a known feature, the same number for every label, labels in turn.
 
-    number  of the subject, a noun. Only the noun tells it: the same derivation with the other number is said with the
-            same words but for the noun. Nothing agrees with it (the verb is past or after an auxiliary), no article
-            does (not: these).
-    tense   of the main verb. Nothing but the verb and its auxiliaries tells it: there are no adverbs and no
-            relative clauses.
+    The feature `number` is that of the subject, a noun, and only the noun shows it: the same derivation with the other
+    number differs in no other word. Nothing agrees with the noun, neither the verb, which is in the past or follows an
+    auxiliary, nor an article (there is no *these*). The feature `tense` is that of the main verb, and only the verb and
+    its auxiliaries show it: there are no adverbs and no relative clauses.
 
-    All are statements of the phrasebook's split `test`, so that no training on its `train` has seen them.
+    All sentences are statements of the phrasebook's split `test`, so no training on its split `train` has seen them.
+
+    Args:
+        feature: `number` or `tense`.
+        per_label: Number of sentences per label, at least 1.
+        seed: Seed of the draws.
+        lexicon: Lexicon of the phrasebook.
 
     Returns:
+        One row per sentence. Columns are:
+
         sentence  the text
         label     one of `LABELS[feature]`
-        lemma     the concept of the word that has the feature: the subject's noun, the verb
-        word      that word as it is said
-        and places of words, from 0, that `word_states` counts in the same way:
-        number    before (the word before the noun), noun, verb, end (`</s>`)
-        tense     first (of the sentence), verb, end
+        lemma     concept of the word that has the feature: the noun of the subject, or the verb
+        word      form of that word in the sentence
+
+        and the positions of words, from 0, counted as in `word_states`: for `number` the columns before (the word
+        before the noun), noun, verb and end (`</s>`); for `tense` first (word of the sentence), verb and end.
 
     Raises:
-        EvaluationError: There is no such lexicon, `per_label` is below 1, or too few such sentences.
+        EvaluationError: There is no such lexicon, `per_label` is below 1, or there are too few such sentences.
     """
     if per_label < 1:
         raise EvaluationError(f"'per_label' is {per_label}: a label needs at least one sentence.")
@@ -87,7 +94,7 @@ def _of_label(
         if text in known or assign_split(text) != "test":
             continue
         german = grammar.linearize(sentence, "german")
-        # A passive would sell queens, and its verb is a participle in every tense.
+        # No passive: it would allow queens to be sold, and its verb is a participle in every tense.
         fits = sentence["clause"].rule.name != "passive" and not grammar.is_held_out(german)
         about = describe(grammar, sentence) if fits else None
         if about is not None:
@@ -99,7 +106,7 @@ def _of_label(
 
 
 def _number(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
-    """What to say of a sentence whose subject's number only its noun tells; None for others."""
+    """Columns of a sentence in which only the noun shows the number of the subject; None for other sentences."""
     clause = sentence["clause"]
     what = clause["subject"]["what"]
     noun, verb = lexeme_positions(grammar, sentence, what, "noun"), lexeme_positions(grammar, sentence, clause, "verb")
@@ -108,7 +115,7 @@ def _number(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
     what["number"] = "plural" if number == "singular" else "singular"
     try:
         other = split_words(grammar.linearize(sentence, "english").text)
-    except KeyError:  # there is no plural
+    except KeyError:  # the noun has no plural
         return None
     finally:
         what["number"] = number
@@ -122,7 +129,7 @@ def _number(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
 def _tense(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
     clause = sentence["clause"]
     places = lexeme_positions(grammar, sentence, clause, "verb")
-    # Of some verbs the present is spelled like the past.
+    # The present of some verbs is spelled like the past.
     if not places or places[0] == 0 or clause["verb"][0].get("no_habit") == "yes":
         return None
     word = split_words(grammar.linearize(sentence, "english").text)[places[0]]
@@ -131,9 +138,9 @@ def _tense(grammar: Grammar, sentence: Node) -> Mapping[str, Any] | None:
 
 @check_arguments()
 def lexeme_positions(grammar: Grammar, sentence: Node, node: Node, slot: str, language: str = "english") -> list[int]:
-    """Places of the words that say a lexeme, from 0, as `split_words` counts the sentence.
+    """Positions of the words that express a lexeme, from 0, as `split_words` counts the words of the sentence.
 
-    The lexeme fills a `slot` of `node`, which is a part of the whole derivation `sentence`.
+    The lexeme fills a `slot` of `node`, which is a part of the derivation `sentence`.
     """
     index, right = grammar.languages.index(language), node[slot]
     forms = {form for lexeme, form in grammar.linearize(sentence, language).used_forms if lexeme is right}

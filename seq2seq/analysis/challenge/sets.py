@@ -1,7 +1,7 @@
-"""What a model has learnt: accuracy by grammatical phenomenon, on sentences that the grammar draws.
+"""Challenge sets: accuracy by grammatical phenomenon, on sentences drawn from the grammar.
 
-A challenge set is sentences with one phenomenon, and the words of the reference that it decides. A translation is right
-when it has these words where the reference has them; whatever else it says does not count.
+A challenge set consists of sentences with one phenomenon, and of the words of their references that this phenomenon
+determines. A translation is correct if it has these words where the reference has them; the rest does not count.
 """
 
 import math
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 
 LANGUAGES = "en", "de"
 LONG_DISTANCE = "long distance"
-INTERVENING_PHRASES = range(1, 9)  # how many phrases stand between the word that decides and the one that is decided
-MAX_WORDS = 14  # words of a sentence, in either language, but for long distances
+INTERVENING_PHRASES = range(1, 9)  # numbers of phrases between the governing word and the dependent
+MAX_WORDS = 14  # words of a sentence in either language, except for long distances
 MAX_ATTEMPTS = 200  # for each item, before we give up
 
 
 class ChallengeItem(NamedTuple):
-    """A sentence to translate, its reference, and the places of the words of the reference that are judged."""
+    """A sentence to translate, its reference, and the positions of the reference words that are scored."""
 
     phenomenon: str
     source: str
     reference: str
     positions: tuple[int, ...]
-    distance: int | None = None  # words between the one that decides and the first that is decided
+    distance: int | None = None  # words between the governing word and its first dependent
 
     def is_correct(self, hypothesis: str) -> bool:
         """Whether a translation has the words at `positions`, aligned as by Ratcliff and Obershelp (1988)."""
@@ -55,7 +55,13 @@ class ChallengeItem(NamedTuple):
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Of `total` sentences `correct` were right; the interval is Wilson's, 95%."""
+    """Accuracy on a challenge set.
+
+    Attributes:
+        name: Name of the phenomenon, or range of the number of words between.
+        total: Number of sentences.
+        correct: Number of correct translations.
+    """
 
     name: str
     total: int
@@ -63,22 +69,30 @@ class Accuracy:
 
     @property
     def value(self) -> float:
+        """Share of correct translations, 0 to 1."""
         return self.correct / self.total
 
     @property
     def interval(self) -> tuple[float, float]:
+        """Wilson's 95% interval of `value`."""
         z, n, p = 1.959964, self.total, self.value
         middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
 
     def as_dict(self) -> dict[str, Any]:
+        """JSON-serializable values."""
         low, high = self.interval
         return asdict(self) | {"accuracy": self.value, "low": low, "high": high}
 
 
 @dataclass(frozen=True, repr=False)
 class ChallengeReport:
-    """Accuracy by phenomenon, and of long distances by the number of words between; both in order."""
+    """Accuracy on all challenge sets.
+
+    Attributes:
+        by_phenomenon: Accuracy on each phenomenon, in the order of the grammar.
+        by_distance: Accuracy on long distances by the number of words between, in ascending order.
+    """
 
     by_phenomenon: tuple[Accuracy, ...]
     by_distance: tuple[Accuracy, ...]
@@ -90,6 +104,7 @@ class ChallengeReport:
         return f"ChallengeReport({correct:,} of {pluralize(total, 'sentence')} correct{weakest})"
 
     def as_dict(self) -> dict[str, Any]:
+        """JSON-serializable values."""
         return {name: [accuracy.as_dict() for accuracy in part] for name, part in vars(self).items()}
 
     def _repr_html_(self) -> str:
@@ -100,7 +115,7 @@ class ChallengeReport:
                     (one.name, f"{one.value:.1%}", "{:.1%} to {:.1%}".format(*one.interval), f"{one.total:,}")
                     for one in accuracies
                 ],
-                (name, "right", "95% interval", "sentences"),
+                (name, "accuracy", "95% interval", "sentences"),
                 numeric=[1, 3],
             )
             for name, accuracies in parts.items()
@@ -109,7 +124,7 @@ class ChallengeReport:
 
 
 def training_lexicon(config: "Config") -> str:
-    """Return the phrasebook's lexicon that a model was trained with; of other corpora or none, the basic one."""
+    """Return the lexicon of the phrasebook that a model was trained on, or `basic` for other corpora or none."""
     parts = config.data.train.parts() if config.data else ()
     lexicons = [part.lexicon or "full" for part in parts if part.phrasebook]
     return lexicons[0] if lexicons else "basic"
@@ -131,10 +146,15 @@ def check_languages(config: "Config") -> None:
 
 @check_arguments()
 def draw_challenge_sets(items: int = 100, seed: int = 1, lexicon: str = "full") -> list[ChallengeItem]:
-    """Draw `items` sentences for each phenomenon, and for each number of links of a long distance.
+    """Draw challenge sets for all phenomena.
 
-    Their words are of the lexicon, as in `generate_pairs`. They are of its split `test`: no training on its `train` has
-    seen one of them.
+    Words are from the lexicon, as in `generate_pairs`. Sentences are from its split `test`, so no training on its split
+    `train` has seen any of them.
+
+    Args:
+        items: Number of sentences per phenomenon; for long distances, per number of phrases between.
+        seed: Seed of the draws.
+        lexicon: Lexicon of the phrasebook.
 
     Raises:
         EvaluationError: `items` is below 1, or there is no such lexicon.
@@ -188,13 +208,15 @@ def evaluate_challenge_sets(
     options: "SearchOptions | None" = None,
     on_progress: ProgressCallback = no_progress,
 ) -> ChallengeReport:
-    """Translate challenge sets and count what is right.
+    """Translate challenge sets and score the translations.
 
     Args:
-        translator: English to German. A model that knows the grammar's words; see the phrasebook.
-        items, seed, lexicon: See `draw_challenge_sets`; the lexicon is the one whose words the model has seen.
-        options: How to search; the model's own by default.
-        on_progress: Called with the number of sentences done.
+        translator: Translator from English to German that was trained on the words of the lexicon.
+        items: See `draw_challenge_sets`.
+        seed: See `draw_challenge_sets`.
+        lexicon: See `draw_challenge_sets`; the lexicon whose words the model has seen.
+        options: Search options; by default the translator's.
+        on_progress: Called with the number of sentences done so far.
 
     Raises:
         EvaluationError: See `draw_challenge_sets`.
@@ -235,18 +257,18 @@ def plot_report(report: ChallengeReport, path: Path) -> None:
     names, shares, arms = _percent(report.by_phenomenon)
     phenomena.barh(names, shares, xerr=arms)
     phenomena.invert_yaxis()
-    phenomena.set(title="Phenomena", xlabel="right (%)")
+    phenomena.set(title="Phenomena", xlabel="accuracy (%)")
     names, shares, arms = _percent(report.by_distance)
     distances.errorbar(names, shares, yerr=arms, marker="o", capsize=3)
-    between = "words between the word that decides\nand the decided one"
-    distances.set(title="Long distances", xlabel=between, ylabel="right (%)", ylim=(0, 102))
+    between = "words between the governing word\nand the dependent"
+    distances.set(title="Long distances", xlabel=between, ylabel="accuracy (%)", ylim=(0, 102))
     distances.tick_params(axis="x", rotation=60)
     with open_output(path) as file:
         figure.savefig(file.buffer, format=path.suffix[1:] or None)
 
 
 def _percent(accuracies: Iterable[Accuracy]) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """Names, shares and the arms of their intervals, below and above."""
+    """Names, accuracies in percent, and the lengths of their intervals below and above."""
     names, rows = zip(*((accuracy.name, (accuracy.value, *accuracy.interval)) for accuracy in accuracies), strict=True)
     share, low, high = 100 * np.transpose(rows)
     return names, share, np.maximum([share - low, high - share], 0)

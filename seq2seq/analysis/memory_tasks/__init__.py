@@ -1,1 +1,1 @@
-"""Experiments on how long a recurrent network remembers."""
+"""Experiments on the memory span of recurrent networks."""

@@ -1,4 +1,4 @@
-"""Many trainings on memory tasks, and what the scores say of each cell."""
+"""Training runs of many cells on memory tasks, and the memory span of each cell."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -29,23 +29,24 @@ def run_experiments(
     known: Sequence[dict[str, Any]] = (),
     on_progress: Callable[[dict[str, Any]], None] = lambda entry: None,
 ) -> pd.DataFrame:
-    """Train every cell on every task at growing distances, from every seed, one after the other.
+    """Train every cell on every task at growing distances, with every seed, one after the other.
 
-    Once a cell fails at a distance from all seeds, longer ones are not tried: their lines have no score.
+    Once a cell fails at a distance with all seeds, longer distances are not tried, and their rows have no score.
 
     Args:
-        cells: Names, see `CELLS`.
-        tasks: What to learn.
-        distances: In any order.
-        seeds: Of weights and sequences.
-        budget: For each training.
-        known: Entries that `on_progress` was given before, of any setting. What they tell is not done again.
-        on_progress: Called with each new entry, which is JSON-able: `COLUMNS`, and the training's `setting`, its budget
-            and the task's own numbers. A score of None is of a distance that was not tried.
+        cells: Names of cells, see `CELLS`.
+        tasks: Tasks to learn.
+        distances: Distances to try, in any order.
+        seeds: Seeds of weights and sequences.
+        budget: Budget of each training run.
+        known: Entries that were passed to `on_progress` before, with any setting. Their runs are not repeated.
+        on_progress: Called with each new entry, which is JSON-serializable: `COLUMNS`, and the `setting` of the run,
+            which is its budget and the task's own numbers. A score of None means that the distance was not tried.
 
     Returns:
-        One row a training with `COLUMNS`: cell, units, parameters of the cell, task, distance (steps, as the task has
-        it), seed, score (share of right answers, 0 to 1; NaN where not tried), updates made and seconds.
+        One row per training run, with `COLUMNS`: cell, units, parameters (of the cell), task, distance (in steps, as
+        the task defines it), seed, score (share of correct answers, 0 to 1; NaN if not tried), updates (their number)
+        and seconds.
     """
     budget = budget or Budget()
     rows = []
@@ -58,7 +59,7 @@ def run_experiments(
                 place = {"cell": cell, "task": task.name, "distance": distance, "seed": seed}
                 place["setting"] = asdict(budget) | vars(task)
                 entry = next((entry for entry in reversed(known) if place.items() <= entry.items()), None)
-                # A distance that was not tried is, when a seed that was not there before solves the one below.
+                # A distance that was not tried before is tried if a new seed solves the next shorter one.
                 if entry is None or (entry["score"] is None and not failed):
                     trainer = trainer or MemoryTrainer(cell, task, budget)
                     run = None if failed else trainer.train(distance, seed)
@@ -79,18 +80,18 @@ def run_experiments(
 
 @check_arguments()
 def memory_span(scores: pd.DataFrame, threshold: float = Budget.target_score) -> pd.DataFrame:
-    """How far each cell remembers: the largest distance up to which it solves a task, 0 if there is none.
+    """Memory span of each cell: the largest distance up to which it solves a task, 0 if there is none.
 
-    All shorter distances are solved too: a group of few items that is right by chance says nothing.
+    A distance counts only if all shorter ones are solved too, so a small group that is correct by chance does not.
 
     Args:
-        scores: With columns cell, task, distance, seed and score, as `run_experiments` gives them.
-        threshold: The score from which on a task is solved, 0 to 1.
+        scores: Columns cell, task, distance, seed and score, as from `run_experiments`.
+        threshold: Score, 0 to 1, from which on a task counts as solved.
 
     Returns:
-        One row for each cell and task: seeds, mean distance over seeds, low and high ends of its 95% interval
-        (Student's t, cut off at 0; NaN for a single seed), and `at_least`, whether some seed solves the longest of the
-        task's distances, so that the mean could be larger had longer ones been tried.
+        One row per cell and task: seeds (their number), mean (of the distances over seeds), `low` and `high` (ends of
+        its 95% interval by Student's t, cut off at 0; NaN for a single seed), and `at_least`, whether some seed solves
+        the longest of the task's distances, so that the mean might be larger if longer ones were tried.
     """
     rows = []
     for (cell, task), of_both in scores.groupby(["cell", "task"], sort=False):
@@ -107,17 +108,17 @@ def memory_span(scores: pd.DataFrame, threshold: float = Budget.target_score) ->
 
 @check_arguments()
 def memory_span_at_best_rate(scores: pd.DataFrame, threshold: float = Budget.target_score) -> pd.DataFrame:
-    """How far each cell remembers at the learning rate, one for each task, with which it remembers furthest.
+    """Memory span of each cell at its best learning rate for each task.
 
-    The same seeds choose the rate and are reported, which flatters cells whose results swing.
+    The same seeds choose the rate and are reported, which favours cells whose results vary.
 
     Args:
-        scores: As for `memory_span`, with a column learning_rate.
-        threshold: The score from which on a task is solved, 0 to 1.
+        scores: Columns as for `memory_span`, and learning_rate.
+        threshold: Score, 0 to 1, from which on a task counts as solved.
 
     Returns:
-        The rows of `memory_span`, with a column learning_rate; cells in the order of `scores`. Of rates that are
-        equally good the first.
+        Rows as from `memory_span`, with a column learning_rate, in the order of the cells in `scores`. Of equally good
+        rates, the first is taken.
     """
     of_rates = [
         memory_span(of_rate, threshold).assign(learning_rate=rate)

@@ -1,7 +1,7 @@
-"""Made-up sequences that ask for something read long ago: what a recurrent network can keep, apart from any language.
+"""Synthetic long-range memory tasks, which show what a recurrent network can keep, independently of any language.
 
-A task draws its sequences as arrays; `MemoryTrainer` trains networks on them. What is asked for has to be said at the
-last steps, and nothing in between helps, so a network that forgets can only guess.
+A task draws sequences as arrays, on which `MemoryTrainer` trains networks. Answers are due at the last steps, and
+nothing in between helps, so a network that forgets can only guess.
 """
 
 from abc import ABC, abstractmethod
@@ -14,10 +14,11 @@ from seq2seq.arguments import check_arguments
 
 
 class MemoryBatch(NamedTuple):
-    """Sequences and what is to be said at their last A steps.
+    """Sequences and the targets of their last A steps.
 
-    inputs   (B, T, I)  float32
-    targets  (B, A)     int32 classes, or float32 numbers
+    Attributes:
+        inputs: (B, T, I) float32.
+        targets: (B, A) int32 classes, or float32 numbers.
     """
 
     inputs: np.ndarray
@@ -26,14 +27,14 @@ class MemoryBatch(NamedTuple):
 
 @dataclass(eq=False)
 class MemoryTask(ABC):
-    """A task that can be set at any distance; subclasses say what a distance is."""
+    """Base class of tasks of any distance; subclasses define the distance."""
 
-    name: ClassVar[str]  # as in tables
+    name: ClassVar[str]  # name in tables
     input_size: int  # I, the width of an input
-    output_size: int  # what a network gives at each step: a score for each class, or one number
-    target_length: int  # A, how many of the last steps are judged
-    min_distance: int
-    chance_accuracy: float  # share of right answers of who guesses as well as can be, 0 to 1
+    output_size: int  # width of a network's output: a score for each class, or one number
+    target_length: int  # A, the number of last steps that are scored
+    min_distance: int  # shortest distance
+    chance_accuracy: float  # share of correct answers of the best guess, 0 to 1
 
     def sample(self, distance: int, batch_size: int, rng: np.random.Generator) -> MemoryBatch:
         """Draw `batch_size` sequences.
@@ -51,22 +52,26 @@ class MemoryTask(ABC):
     def _draw(self, distance: int, rows: int, generator: np.random.Generator) -> MemoryBatch: ...
 
     def is_correct(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Which outputs (B, A, outputs) are right, (B, A) bool."""
+        """Whether outputs (B, A, outputs) are correct, (B, A) bool."""
         return outputs.argmax(-1) == targets
 
 
 class CopyTask(MemoryTask):
-    """Say the first symbols again, in order, when a mark has been read.
+    """Copy task: reproduce the first symbols, in order, after a mark.
 
-    `length` symbols, then blanks, then a mark, then as many blanks as there were symbols, at which the symbols are to
-    be said. The distance is the number of steps between reading a symbol and saying it, the same for all of them.
+    A sequence has `length` symbols, then blanks, then a mark, then as many blanks as there were symbols, at which the
+    symbols are to be reproduced. The distance is the number of steps between reading and reproducing a symbol, the same
+    for all of them.
 
     Args:
-        num_symbols: How many there are; a blank and the mark come on top.
-        length: Of what is to be copied.
+        num_symbols: Number of different symbols, not counting the blank and the mark.
+        length: Number of symbols to copy.
 
-    Source: Arjovsky, Shah and Bengio (2016), section 4.1, after Hochreiter and Schmidhuber (1997). Departure: only the
-    copied symbols are judged, not the blanks before them.
+    Source:
+        Arjovsky, Shah and Bengio (2016), section 4.1, after Hochreiter and Schmidhuber (1997).
+
+    Departure:
+        Only the copied symbols are scored, not the blanks before them.
     """
 
     name = "copy"
@@ -86,24 +91,27 @@ class CopyTask(MemoryTask):
 
 
 class AddingTask(MemoryTask):
-    """Add the two numbers that are marked.
+    """Adding task: add the two marked numbers.
 
-    Each step brings a number between 0 and 1 and a mark, which is 1 at one step of the first half and at one of the
-    second half, else 0. The distance is the number of steps; the first of the two stands half of them to all of them
-    back.
+    Each step has a number between 0 and 1 and a mark, which is 1 at one step of the first half and at one of the second
+    half, and 0 elsewhere. The distance is the number of steps; the first marked number is between half of them and all
+    of them back.
 
     Args:
-        tolerance: An answer is right if it is off by less, 0 to 1.
+        tolerance: Error below which an answer is correct, 0 to 1.
 
-    Source: Le, Jaitly and Hinton (2015), section 4.1, after Hochreiter and Schmidhuber (1997), experiment 4. Departure:
-    answers are judged one by one, with a wider tolerance than the latter's 0.04.
+    Source:
+        Le, Jaitly and Hinton (2015), section 4.1, after Hochreiter and Schmidhuber (1997), experiment 4.
+
+    Departure:
+        Answers are scored one by one, with a wider tolerance than the 0.04 of Hochreiter and Schmidhuber.
     """
 
     name = "adding"
 
     @check_arguments()
     def __init__(self, tolerance: float = 0.1) -> None:
-        # The best guess is 1: the sum of two uniform numbers has a density that falls off by 1 a unit on both sides.
+        # The best guess is 1: the sum of two uniform numbers has a density that falls by 1 per unit on both sides.
         super().__init__(2, 1, 1, min_distance=2, chance_accuracy=2 * tolerance - tolerance**2)
         self.tolerance = tolerance
 
@@ -121,14 +129,17 @@ class AddingTask(MemoryTask):
 
 
 class TemporalOrderTask(MemoryTask):
-    """Say in which order two symbols came: XX, XY, YX or YY.
+    """Temporal order task: tell the order of two symbols, XX, XY, YX or YY.
 
-    Among symbols that mean nothing there is an X or a Y between a tenth and a fifth of the way, and another between a
-    half and three fifths; the sequence has a symbol for its start and one for its end, at which the answer is to be
-    said. The distance is the number of steps; the first of the two stands 0.8 to 0.9 of them back.
+    Among irrelevant symbols there is an X or Y between a tenth and a fifth of the way, and another between a half and
+    three fifths. A sequence has a symbol for its start and one for its end, at which the answer is due. The distance is
+    the number of steps; the first of the two symbols is 0.8 to 0.9 of them back.
 
-    Source: Hochreiter and Schmidhuber (1997), experiment 6a, whose places are these at 100 steps. Departure: the number
-    of steps is fixed.
+    Source:
+        Hochreiter and Schmidhuber (1997), experiment 6a, whose positions are these at 100 steps.
+
+    Departure:
+        The number of steps is fixed.
     """
 
     name = "temporal order"

@@ -1,7 +1,7 @@
-"""How far back a recurrent network remembers: small networks trained on memory tasks at growing distances.
+"""Training of small recurrent networks on memory tasks, to measure how far back they remember.
 
-Cells are compared at equal numbers of weights, with the same updates, learning rate and sequences for all. What comes
-out is what a cell learns within that budget, which is less than what it could represent.
+Cells are compared at equal numbers of weights, with the same updates, learning rate and sequences for all. The result
+is what a cell learns within that budget, which is less than what it could represent.
 """
 
 import time
@@ -27,16 +27,17 @@ MAX_UNITS = 2**16
 
 @dataclass(frozen=True)
 class Budget:
-    """What a network may have and do. Training ends early once the task is solved.
+    """Size and training budget of a network. Training ends early once the task is solved.
 
-    parameters      weights of the cell, about; without those of the layer that reads it
-    max_updates         at most
-    batch_size      sequences an update, new ones each time
-    learning_rate   of the optimizer
-    clip_norm       largest norm of a gradient (Pascanu et al. 2013); None leaves it as long as it is
-    eval_every      updates between measurements of the score
-    eval_sequences  sequences that a score is measured on, others than those trained on
-    target_score    share of right answers, 0 to 1, from which on a task counts as solved
+    Attributes:
+        parameters: Approximate number of weights of the cell, without those of the output layer.
+        max_updates: Maximum number of updates.
+        batch_size: Sequences per update, new ones each time.
+        learning_rate: Learning rate of the optimizer.
+        clip_norm: Maximum norm of a gradient (Pascanu et al. 2013); None: no clipping.
+        eval_every: Updates between measurements of the score.
+        eval_sequences: Number of sequences on which a score is measured, other than those trained on.
+        target_score: Share of correct answers, 0 to 1, from which on a task counts as solved.
     """
 
     parameters: int = 2000
@@ -50,15 +51,16 @@ class Budget:
 
 
 class TrainingRun(NamedTuple):
-    """One training.
+    """Result of one training run.
 
-    score           share of right answers when training stopped, 0 to 1, on the very sequences that decided to stop: at
-                    least the budget's `target_score` if the task was solved, and then, as the best of several looks, a
-                    little flattering
-    updates         that were made
-    seconds         that it took, without building the network and its graph
-    losses          (updates,) of each update's batch: nats an answer, or the mean squared error of a number
-    gradient_norms  (updates,) of the gradient before clipping
+    Attributes:
+        score: Share of correct answers at the end of training, 0 to 1, on the same sequences that decided when to stop:
+            at least the budget's `target_score` if the task was solved and then, as the best of several measurements,
+            slightly optimistic.
+        updates: Number of updates.
+        seconds: Duration, without building the network and its graph.
+        losses: (updates,), loss of each update's batch: nats per answer, or the mean squared error of a number.
+        gradient_norms: (updates,), norm of each gradient before clipping.
     """
 
     score: float
@@ -69,9 +71,11 @@ class TrainingRun(NamedTuple):
 
 
 class MemoryNetwork(keras.layers.Layer):
-    """A recurrence of a cell of `CELLS` and a dense layer on its outputs at the last steps; of [h; c] it reads h.
+    """Recurrent layer with a cell of `CELLS`, and a dense layer on its outputs at the last steps.
 
-    Shapes:
+    Of outputs [h; c], the dense layer reads h.
+
+    Shapes: B sequences, T steps, I input width, A scored steps.
         inputs   (B, T, I)
         outputs  (B, A, outputs)
     """
@@ -93,21 +97,22 @@ class MemoryNetwork(keras.layers.Layer):
         return self.predict(outputs)
 
     def predict(self, outputs: tf.Tensor) -> tf.Tensor:
-        """What is answered, (B, A, outputs), from the cell's outputs at all steps (B, T, O)."""
+        """Answers (B, A, outputs), given the cell's outputs at all steps (B, T, O)."""
         return self.output_layer(outputs[:, -self.target_length :, : self.recurrence.cell.units])
 
 
 class MemoryTrainer:
-    """Trains a cell on a task, at any distance and from any seed, with one graph for all of them.
-
-    `network` is what the last `train` left.
+    """Train a cell on a task, at any distance and with any seed, with one graph for all of them.
 
     Args:
-        cell: Its name, see `CELLS`.
-        task: What to learn.
-        budget: For each training.
-        optimizer: From the budget's learning rate to an optimizer without any clip argument; Adam (Kingma and Ba 2015)
-            by default.
+        cell: Name of the cell, see `CELLS`.
+        task: Task to learn.
+        budget: Budget of each training run.
+        optimizer: Function from the budget's learning rate to an optimizer without clip arguments; by default Adam
+            (Kingma and Ba 2015).
+
+    Attributes:
+        network: The network as the last call of `train` left it.
 
     Raises:
         ValueError: There is no such cell.
@@ -141,12 +146,12 @@ class MemoryTrainer:
 
     @property
     def num_parameters(self) -> int:
-        """Weights of the cell."""
+        """Number of weights of the cell."""
         return self.network.recurrence.cell.count_params()
 
     @check_arguments()
     def train(self, distance: int, seed: int = 1) -> TrainingRun:
-        """Start from new weights and learn. Weights and sequences are functions of the seed.
+        """Train the network from new weights. Weights and sequences depend only on the seed.
 
         Raises:
             ValueError: `distance` is below the task's shortest one.
@@ -168,7 +173,7 @@ class MemoryTrainer:
 
     @check_arguments()
     def reset(self, seed: int = 1) -> None:
-        """Give the network new weights, as it is before training."""
+        """Give the network the initial weights of a seed, as before training."""
         fresh = MemoryNetwork(self.cell, self.units, self.task, seed)
         for variable, value in zip(self.network.weights, fresh.weights, strict=True):
             variable.assign(value)
@@ -176,11 +181,11 @@ class MemoryTrainer:
             variable.assign(value)
 
     def score(self, batch: MemoryBatch) -> float:
-        """Share of right answers, 0 to 1."""
+        """Share of correct answers, 0 to 1."""
         return float(self.task.is_correct(np.asarray(self._answer(batch.inputs)), batch.targets).mean())
 
     def loss_function(self, batch: MemoryBatch) -> Loss:
-        """The loss that is trained on, its mean over a batch, as a function of the cell's outputs (B, T, O)."""
+        """The training loss, a mean over a batch, as a function of the cell's outputs (B, T, O)."""
         return lambda outputs: _loss(self.network.predict(outputs), tf.convert_to_tensor(batch.targets))
 
     def _learn_from(self, inputs: tf.Tensor, answers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -192,7 +197,7 @@ class MemoryTrainer:
 
 
 def _loss(outputs: tf.Tensor, answers: tf.Tensor) -> tf.Tensor:
-    """Mean squared error of numbers (B, A), cross-entropy of classes, by outputs (B, A, outputs)."""
+    """Mean squared error of numbers (B, A), or cross-entropy of classes, given outputs (B, A, outputs)."""
     if answers.dtype.is_floating:
         return tf.reduce_mean(tf.square(outputs[:, :, 0] - answers))
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(answers, outputs))
@@ -200,15 +205,15 @@ def _loss(outputs: tf.Tensor, answers: tf.Tensor) -> tf.Tensor:
 
 @check_arguments()
 def units_for_parameters(cell: str, parameters: int, input_size: int) -> int:
-    """The units at which a cell has about as many weights as wanted, by counting those of built cells.
+    """Width at which a cell has about a given number of weights.
 
     Args:
-        cell: Its name, see `CELLS`.
-        parameters: Weights, all of the cell's own, biases too.
-        input_size: I, of the inputs.
+        cell: Name of the cell, see `CELLS`.
+        parameters: Wanted number of weights of the cell, including biases.
+        input_size: Width I of the inputs.
 
     Returns:
-        Of the widths that the cell accepts the one whose number of weights is closest, the narrower one of two.
+        The width accepted by the cell whose number of weights is closest; of two such widths, the smaller.
 
     Raises:
         ValueError: There is no such cell, or `parameters` or `input_size` is below 1.
@@ -217,7 +222,7 @@ def units_for_parameters(cell: str, parameters: int, input_size: int) -> int:
         raise ValueError(f"there is no cell {cell!r}. Accepted: {', '.join(sorted(CELLS))}.")
     if parameters < 1 or input_size < 1:
         raise ValueError(f"parameters is {parameters} and input_size {input_size}, expected at least 1 of each")
-    counts: dict[int, int] = {}  # of three widths, which tell all: they are a quadratic function of the units
+    counts: dict[int, int] = {}  # of three widths, which determine all: they are a quadratic function of the units
     for units in range(1, 65):
         with suppress(ValueError):  # a clockwork's units are multiples of its groups
             built = make_cell(cell, units, initializers=Initializers(0))

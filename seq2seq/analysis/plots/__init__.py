@@ -1,4 +1,4 @@
-"""Figures of what `seq2seq.analysis` finds of cells and translations; each function returns a matplotlib `Figure`."""
+"""Plots of the results of `seq2seq.analysis`; each function returns a matplotlib `Figure`."""
 
 import sys
 from contextlib import suppress
@@ -9,7 +9,7 @@ if "IPython" in sys.modules:
     with (
         require_extra("analysis", needed_by=__name__),
         suppress(ModuleNotFoundError),
-    ):  # a module of this folder says it
+    ):  # the modules of this folder raise the error
         from matplotlib import get_backend, pyplot
 
         # Notebooks show figures once the backend is loaded, which pyplot defers until it draws a figure itself.

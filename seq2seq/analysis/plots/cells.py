@@ -1,4 +1,4 @@
-"""Cells: means over seeds, what they remember, gradients through time, and how open gates are."""
+"""Plots of cells: means over seeds, memory spans, gradients through time, and gates."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -14,9 +14,9 @@ with require_extra("analysis", needed_by=__name__):
     from scipy.stats import gmean  # type: ignore[import-untyped]
 
 NORM_LABELS = {
-    "spectral": "spectral norm of the derivative\nof state T by state T - d",
-    "frobenius": "Frobenius norm of the derivative\nof state T by state T - d",
-    "loss": "norm of the loss's derivative\nby state T - d",
+    "spectral": "spectral norm of\nd state T / d state T - d",
+    "frobenius": "Frobenius norm of\nd state T / d state T - d",
+    "loss": "norm of\nd loss / d state T - d",
 }
 ThreeDimensions = Annotated[np.ndarray, Dims(3, 3)]
 MIN_NORM = 1e-12  # a line that falls below it ends there
@@ -26,12 +26,12 @@ MIN_NORM = 1e-12  # a line that falls below it ends there
 def plot_means(
     summary: pd.DataFrame, values: NotEmpty[Mapping[str, str]], groups: Mapping[str, Sequence[str]] | None = None
 ) -> Figure:
-    """Means and 95% intervals of each cell, one panel a value, cells in the order of the first value.
+    """Draw means and 95% intervals of each cell, one panel per value, cells in the order of the first value.
 
     Args:
-        summary: Of `seq2seq.analysis.comparison.summarize`.
-        values: Column -> label of its axis, with the unit.
-        groups: Name -> cells that share a colour; by default all do.
+        summary: Result of `seq2seq.analysis.comparison.summarize`.
+        values: Axis label, with the unit, by column.
+        groups: Cells that share a colour, by the name of the group; by default all do.
     """
     ordered = summary.sort_values(next(iter(values)))
     size = (1.6 + 3.0 * len(values), 0.9 + 0.26 * len(ordered))
@@ -53,32 +53,32 @@ def plot_means(
 
 @check_arguments()
 def plot_speed_against_quality(summary: pd.DataFrame, speed: Mapping[str, float], value: str, label: str) -> Figure:
-    """One point a cell: training speed of its layer to the right, quality upwards.
+    """Draw the quality of each cell over the training speed of its layer.
 
     Args:
-        summary: Of `seq2seq.analysis.comparison.summarize`.
-        speed: Of each cell, against the GRU's.
+        summary: Result of `seq2seq.analysis.comparison.summarize`.
+        speed: Training speed of each cell, relative to the GRU's.
         value: Column of `summary`.
-        label: Of its axis, with the unit.
+        label: Axis label of the value, with the unit.
     """
     figure, (axes,) = _panels(1, (6, 4))
     for cell, mean in summary[value].items():
         if cell in speed:
             axes.plot(speed[cell], mean, "o", color="tab:blue")
             axes.annotate(str(cell), (speed[cell], mean), xytext=(4, 3), textcoords="offset points", fontsize="small")
-    axes.set(xlabel="training speed of a layer (tokens a second, against the GRU)", ylabel=label)
+    axes.set(xlabel="training speed of a layer (tokens/s, relative to the GRU)", ylabel=label)
     return figure
 
 
 @check_arguments()
 def plot_memory_span(table: pd.DataFrame, unit: str = "steps") -> Figure:
-    """Draw how far each cell remembers, mean over seeds and 95% interval, one panel a task.
+    """Draw the memory span of each cell, mean over seeds and 95% interval, one panel per task.
 
-    An open mark says that a seed solved the longest distance there was: the mean could be larger.
+    An open mark means that a seed solved the longest distance that was tried, so the mean might be larger.
 
     Args:
-        table: Of `seq2seq.analysis.memory_tasks.experiments.memory_span`.
-        unit: Of the distances: steps of a task, words of a sentence.
+        table: Result of `seq2seq.analysis.memory_tasks.experiments.memory_span`.
+        unit: Unit of the distances, such as steps of a task or words of a sentence.
     """
     tasks, cells = table["task"].unique(), list(table["cell"].unique())
     figure, panels = _panels(len(tasks), (3.4 * len(tasks) + 1, 1.4 + 0.34 * len(cells)), sharey=True)
@@ -89,7 +89,7 @@ def plot_memory_span(table: pd.DataFrame, unit: str = "steps") -> Figure:
             axes.errorbar(
                 row.mean, cells.index(row.cell), xerr=error, fmt="o", color="C0", markerfacecolor=fill, capsize=3
             )
-        axes.set(title=task, xlabel=f"remembers ({unit}), 95% interval")
+        axes.set(title=task, xlabel=f"memory span ({unit}), 95% interval")
         axes.set_xlim(left=-2)
     panels[0].set_yticks(range(len(cells)), cells)
     panels[0].invert_yaxis()
@@ -100,12 +100,13 @@ def plot_memory_span(table: pd.DataFrame, unit: str = "steps") -> Figure:
 def plot_scores_by_distance(
     scores: pd.DataFrame, chance_levels: dict[str, float] | None = None, unit: str = "steps"
 ) -> Figure:
-    """Draw the mean score of each cell over the distance with all seeds as dots, one panel a task.
+    """Draw the mean score of each cell over the distance, with all seeds as dots, one panel per task.
 
     Args:
-        scores: Of `seq2seq.analysis.memory_tasks.experiments.run_experiments`; distances not tried are left out.
-        chance_levels: By task, what guessing gets (0 to 1), drawn as a dotted line.
-        unit: Of the distances: steps of a task, words of a sentence.
+        scores: Result of `seq2seq.analysis.memory_tasks.experiments.run_experiments`; distances that were not tried are
+            left out.
+        chance_levels: Score of guessing (0 to 1) by task, drawn as a dotted line.
+        unit: Unit of the distances, such as steps of a task or words of a sentence.
     """
     tried = scores.dropna(subset="score")
     tasks, cells = tried["task"].unique(), tried["cell"].unique()
@@ -123,17 +124,17 @@ def plot_scores_by_distance(
         distances = sorted(rows["distance"].unique())
         axes.set_xticks(distances, [str(distance) for distance in distances])
         axes.set(title=task, xlabel=f"distance ({unit})", ylim=(0, 103))
-    panels[0].set_ylabel("right answers (%)")
+    panels[0].set_ylabel("correct answers (%)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
     return figure
 
 
 @check_arguments()
 def plot_sensitivity(tables: NotEmpty[Mapping[str, pd.DataFrame]], norm: str = "spectral") -> Figure:
-    """Draw the norm of the last state's derivative by the one d steps before it, one line a name.
+    """Draw the norm of the Jacobian of the last state with respect to the state d steps before, one line per name.
 
     Args:
-        tables: By name, of `seq2seq.analysis.gradients.sensitivity`; over sequences the geometric mean is taken.
+        tables: Results of `seq2seq.analysis.gradients.sensitivity` by name; the geometric mean over sequences is drawn.
         norm: `spectral` or `frobenius`.
     """
     figure, (axes,) = _panels(1, (7, 4))
@@ -148,26 +149,26 @@ def plot_sensitivity(tables: NotEmpty[Mapping[str, pd.DataFrame]], norm: str = "
 
 @check_arguments()
 def plot_state_gradients(gradients: NotEmpty[Mapping[str, ThreeDimensions]]) -> Figure:
-    """Draw how long the loss's gradient by the state after each step is, one line a name.
+    """Draw the norm of the loss's gradient with respect to the state after each step, one line per name.
 
     Args:
-        gradients: By name an array (B, T + 1, U) of `state_gradients`; over sequences the geometric mean is taken.
+        gradients: Arrays (B, T + 1, U) from `state_gradients` by name; the geometric mean over sequences is drawn.
     """
     figure, (axes,) = _panels(1, (7, 4))
     for name, gradient in gradients.items():
         axes.semilogy(_visible(gmean(np.linalg.norm(gradient.astype(float), axis=-1))), label=name)
-    axes.set(xlabel="step k", ylabel="norm of the loss's derivative by state k")
+    axes.set(xlabel="step k", ylabel="norm of d loss / d state k")
     axes.legend()
     return figure
 
 
 @check_arguments()
 def plot_singular_values(values: NotEmpty[Mapping[str, ThreeDimensions]], sequence: NonNegative = 0) -> Figure:
-    """Draw all singular values of each step's Jacobian in one sequence, one panel a name.
+    """Draw all singular values of each step's Jacobian in one sequence, one panel per name.
 
     Args:
-        values: By name an array (B, T, S), the largest first, as NumPy's `svd` gives them of `step_jacobians`.
-        sequence: Which of the B.
+        values: Arrays (B, T, S) by name, largest first, as NumPy's `svd` returns for `step_jacobians`.
+        sequence: Index of the sequence.
     """
     figure, panels = _panels(len(values), (3.2 * len(values) + 0.8, 3.5), sharey=True)
     for axes, (name, array) in zip(panels, values.items(), strict=True):
@@ -183,16 +184,16 @@ def plot_singular_values(values: NotEmpty[Mapping[str, ThreeDimensions]], sequen
 
 @check_arguments()
 def plot_truncation(tables: NotEmpty[Mapping[str, pd.DataFrame]], weight: str = "all") -> Figure:
-    """Draw direction and length of a cut gradient against the full one over the steps that it is traced back.
+    """Draw direction and norm of truncated gradients, relative to the full one, over the number of steps traced back.
 
     Args:
-        tables: By name, of `seq2seq.analysis.gradients.truncation_effect`.
+        tables: Results of `seq2seq.analysis.gradients.truncation_effect` by name.
         weight: One of the tables' weights, or `all`.
     """
     figure, panels = _panels(2, (9, 3.5))
     labels = {
         "cosine": "cosine of the angle to the full gradient",
-        "norm_ratio": "length / length of the full gradient",
+        "norm_ratio": "norm / norm of the full gradient",
     }
     for axes, (column, label) in zip(panels, labels.items(), strict=True):
         for name, table in tables.items():
@@ -206,12 +207,12 @@ def plot_truncation(tables: NotEmpty[Mapping[str, pd.DataFrame]], weight: str = 
 
 @check_arguments()
 def plot_gradient_flow(table: pd.DataFrame, families: Mapping[str, Sequence[str]], norm: str = "spectral") -> Figure:
-    """Draw what is left of a gradient over the distance, on the left before training, on the right after it.
+    """Draw gradient norms over distance, before training on the left and after it on the right.
 
     Args:
-        table: Of the record of `benchmarks/gradients.py` one row for each cell, `when` (before or after), state and
-            distance, with its norms.
-        families: By title the cells of a row of panels; a second state of a cell is dashed.
+        table: Record of `benchmarks/gradients.py`: one row per cell, `when` (before or after), state and distance, with
+            its norms.
+        families: Cells of each row of panels, by its title; a second state of a cell is dashed.
         norm: `spectral`, `frobenius` or `loss`.
     """
     figure, panels = _panels(2, (10, 3.4 * len(families)), len(families), sharex=True, sharey=True)
@@ -232,7 +233,7 @@ def plot_gradient_flow(table: pd.DataFrame, families: Mapping[str, Sequence[str]
 
 @check_arguments()
 def plot_gradient_norms(norms: NotEmpty[Mapping[str, np.ndarray]], limit: float | None = None) -> Figure:
-    """Draw the length of the gradient of each update of a training, one line a name, and where it is clipped."""
+    """Draw the gradient norm of each update of training runs, one line per name, and the clipping threshold `limit`."""
     figure, (axes,) = _panels(1, (7, 4))
     for name, values in norms.items():
         axes.semilogy(np.arange(1, len(values) + 1), values, linewidth=0.9, label=name)
@@ -245,10 +246,11 @@ def plot_gradient_norms(norms: NotEmpty[Mapping[str, np.ndarray]], limit: float 
 
 @check_arguments()
 def plot_gate_histograms(tables: NotEmpty[Mapping[str, pd.DataFrame]]) -> Figure:
-    """Draw how the values of each gate are spread, one panel a gate, one outline a name.
+    """Draw histograms of the values of each gate, one panel per gate, one outline per name.
 
     Args:
-        tables: By name, as `before` and `after`, of `seq2seq.analysis.gates.histograms`; with the same gates.
+        tables: Results of `seq2seq.analysis.gates.histograms` by name, such as `before` and `after`, with the same
+            gates.
 
     Raises:
         ArgumentError: There is no table.
@@ -269,7 +271,7 @@ def plot_gate_histograms(tables: NotEmpty[Mapping[str, pd.DataFrame]]) -> Figure
 def _panels(
     columns: int, size: tuple[float, float], rows: int = 1, *, grid: Literal["both", "x"] = "both", **sharing: Any
 ) -> tuple[Figure, np.ndarray]:
-    """A figure of a width and height (inches), and its axes, row by row, each with a grid."""
+    """Make a figure of a width and height (inches); returns it and its axes, row by row, each with a grid."""
     figure = Figure(figsize=size, layout="constrained")
     panels: np.ndarray = figure.subplots(rows, columns, squeeze=False, **sharing).ravel()
     for axes in panels:
@@ -278,5 +280,5 @@ def _panels(
 
 
 def _visible(values: Any, smallest: float = MIN_NORM) -> np.ndarray:
-    """What a logarithmic axis can show: NaN, which is not drawn, in place of what is too small."""
+    """Values that a logarithmic axis can show, with NaN, which is not drawn, in place of those that are too small."""
     return np.where(np.asarray(values) < smallest, np.nan, values)

@@ -1,4 +1,4 @@
-"""The learning curve of a run."""
+"""Plot of the learning curve of a run."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
@@ -14,14 +14,14 @@ with require_extra("analysis", needed_by=__name__):
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-Curve = list[tuple[float, float]]  # of x and y
+Curve = list[tuple[float, float]]  # pairs of x and y
 
 
 def plot_history(run: Any) -> Figure:
     """Draw losses, and BLEU if it was measured, over updates or, for Keras's `fit`, over epochs.
 
     Args:
-        run: The result of `train` or `fit`, a translator of `train_pairs`, a model directory, or the history of one of
+        run: Result of `train` or `fit`, a translator from `train_pairs`, a model directory, or the history of one of
             these: a list of validations, or a dict of lists by name.
 
     Raises:
@@ -31,7 +31,7 @@ def plot_history(run: Any) -> Figure:
     unit, losses, bleu, best = _curves(_history(run))
     if not any(losses.values()):
         raise EvaluationError(
-            "nothing to draw: no validation was recorded. A saved or exported model has no history: give the directory "
+            "nothing to draw: no validation was recorded. A saved or exported model has no history: pass the directory "
             "of its run."
         )
     figure = Figure(figsize=(11 if bleu else 6, 3.6), layout="constrained")

@@ -1,4 +1,4 @@
-"""Translations: attention, search trees, errors and scores, and the vectors behind them."""
+"""Plots of translations: attention, search trees, errors and scores, and the vectors behind them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -30,11 +30,11 @@ def plot_attention(attention: Translation | AttentionMap, title: str | None = No
     """Draw attention: one row per target token, one column per source token, darker for larger weights.
 
     Args:
-        attention: A translation, whose best hypothesis is drawn, or an attention map, e.g. of `merge_subwords`.
+        attention: A translation, whose best hypothesis is drawn, or an attention map, such as that of `merge_subwords`.
         title: Title above the map; by default the text of the translation.
-        margins: Also draw, above, each source token's coverage, the attention to it summed over the target tokens (far
-            below 1: hardly translated); and, to the right, each target token's effective number of source tokens, the
-            exponential of its entropy (1: all attention is on one token).
+        margins: Also draw the coverage of each source token above the map (attention summed over the target tokens;
+            far below 1: hardly translated), and the effective number of source tokens of each target token to the right
+            (the exponential of its entropy; 1: all attention is on one token).
 
     Raises:
         ValueError: The translation has no attention, see `translation_map`, or it is empty.
@@ -47,7 +47,7 @@ def plot_attention(attention: Translation | AttentionMap, title: str | None = No
     rows, columns = attention_map.weights.shape
     if not rows:
         raise ValueError("a blank sentence has no attention to draw.")
-    width, height = max(0.42 * columns, MIN_MAP_INCHES), max(0.33 * rows, MIN_MAP_INCHES)  # room for the names of axes
+    width, height = max(0.42 * columns, MIN_MAP_INCHES), max(0.33 * rows, MIN_MAP_INCHES)  # room for the axis labels
     figure = Figure(figsize=(2.4 + width + 1.6 * margins, 1.5 + height + 1.0 * margins), layout="constrained")
     if margins:
         (above, corner), (axes, right) = figure.subplots(
@@ -78,7 +78,7 @@ def plot_attention_heads(attention_map: AttentionMap) -> Figure:
         ValueError: Only the heads' mean is known.
     """
     if attention_map.head_weights is None:
-        raise ValueError("only the heads' mean is known of this map. Make it with teacher_forced_map.")
+        raise ValueError("only the heads' mean is in this map. Make one with teacher_forced_map.")
     names = [*(f"head {number}" for number in range(1, len(attention_map.head_weights) + 1)), "mean"]
     rows, columns = attention_map.weights.shape
     figure = Figure(figsize=(2 + len(names) * (0.4 + 0.3 * columns), 1.6 + 0.3 * rows), layout="constrained")
@@ -93,11 +93,11 @@ def plot_attention_heads(attention_map: AttentionMap) -> Figure:
 
 @check_arguments()
 def plot_search_tree(tree: pd.DataFrame, max_pruned: int | None = None, totals: bool = False) -> Figure:
-    """Draw the hypotheses of a search: a column a step, the best above, edges from what they extend.
+    """Draw the hypotheses of a search: one column per step, the best on top, with edges from those that they extend.
 
     Args:
-        tree: Of `seq2seq.analysis.search_tree.search_tree`.
-        max_pruned: Show no more pruned candidates than this at each step; by default all.
+        tree: Result of `seq2seq.analysis.search_tree.search_tree`.
+        max_pruned: Maximum number of pruned candidates to show per step; by default all.
         totals: Write the total log-probability beside each token.
     """
     shown = tree
@@ -135,17 +135,17 @@ def plot_search_tree(tree: pd.DataFrame, max_pruned: int | None = None, totals: 
         ylabel="rank among the candidates of the step",
     )
     lines = [Line2D([], [], color=colour, label=status) for status, colour in COLOURS.items()]
-    lines.append(Line2D([], [], color=COLOURS["finished"], linewidth=2.5, label="way to the best result"))
+    lines.append(Line2D([], [], color=COLOURS["finished"], linewidth=2.5, label="path to the best result"))
     axes.legend(handles=lines, loc="upper left", bbox_to_anchor=(0, -0.12), ncols=len(lines), frameon=False)
     return figure
 
 
 @check_arguments()
 def plot_quality_by_length(table: pd.DataFrame, metric: str = "BLEU") -> Figure:
-    """Draw a score of `quality_by_length` with its 95% intervals over buckets of source length, one line a system.
+    """Draw a score of `quality_by_length` with its 95% intervals over buckets of source length, one line per system.
 
     Raises:
-        ValueError: The table has not this metric.
+        ValueError: The table does not have this metric.
     """
     chosen = table[table["metric"] == metric]
     if chosen.empty:
@@ -157,7 +157,7 @@ def plot_quality_by_length(table: pd.DataFrame, metric: str = "BLEU") -> Figure:
     axes = figure.subplots()
     for number, system in enumerate(systems):
         rows = chosen[chosen["system"] == system]
-        shift = 0.06 * (number - (len(systems) - 1) / 2)  # so that intervals stand side by side
+        shift = 0.06 * (number - (len(systems) - 1) / 2)  # so that intervals are side by side
         errors = [(rows["score"] - rows["low"]).clip(lower=0), (rows["high"] - rows["score"]).clip(lower=0)]
         x = [places[length] + shift for length in rows["length"]]
         axes.errorbar(x, rows["score"], yerr=errors, marker="o", capsize=3, label=system)
@@ -173,10 +173,10 @@ def plot_quality_by_length(table: pd.DataFrame, metric: str = "BLEU") -> Figure:
 
 @check_arguments()
 def plot_accuracy_by_frequency(systems: NotEmpty[Mapping[str, pd.DataFrame]], measure: str = "recall") -> Figure:
-    """Draw a measure of words by how frequent they are in the training text, with 95% intervals.
+    """Draw a measure of words by their frequency in the training text, with 95% intervals.
 
     Args:
-        systems: For each name a table from `accuracy_by_frequency`, all with the same edges.
+        systems: Results of `accuracy_by_frequency` by name, all with the same edges.
         measure: `recall`, `precision` or `f1`.
     """
     figure = Figure(figsize=(8, 4.5), layout="constrained")
@@ -191,7 +191,7 @@ def plot_accuracy_by_frequency(systems: NotEmpty[Mapping[str, pd.DataFrame]], me
     labels = [f"{words}\n({size:,})" for words, size in zip(first["words"], first[sizes], strict=True)]
     axes.set_xticks(range(len(labels)), labels)
     axes.set(
-        xlabel=f"how often training had the word (number of {whose} words)",
+        xlabel=f"frequency in the training text (number of {whose} words)",
         ylabel={"f1": "F1"}.get(measure, measure) + " (%)",
         ylim=(0, 103),
     )
@@ -202,13 +202,13 @@ def plot_accuracy_by_frequency(systems: NotEmpty[Mapping[str, pd.DataFrame]], me
 
 @check_arguments()
 def plot_scores_and_lengths(errors: pd.DataFrame) -> Figure:
-    """Draw of `sentence_errors` how chrF2 is spread, and the lengths of translations and references."""
+    """Draw the distribution of chrF2 and the lengths of translations and references, from `sentence_errors`."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     scores, lengths = figure.subplots(1, 2)
     scores.hist(errors["chrf"], bins=np.arange(0, 101, 5))
     scores.set(xlabel="chrF2 of a sentence (0 to 100)", ylabel="sentences", xlim=(0, 100))
     looped = errors["looped"] > 0
-    for chosen, label in ((~looped, "no loop"), (looped, "says something twice in a row")):
+    for chosen, label in ((~looped, "no loop"), (looped, "repeats something immediately")):
         part = errors[chosen]
         if len(part):
             lengths.scatter(part["reference_words"], part["hypothesis_words"], s=12, alpha=0.4, label=label)
@@ -221,7 +221,7 @@ def plot_scores_and_lengths(errors: pd.DataFrame) -> Figure:
 
 @check_arguments()
 def plot_score_comparison(comparison: pd.DataFrame, first: str, second: str) -> Figure:
-    """Draw of `compare_sentences` the two scores of each sentence; `first` and `second` are the systems' names."""
+    """Draw both scores of each sentence from `compare_sentences`; `first` and `second` are the systems' names."""
     figure = Figure(figsize=(5, 5), layout="constrained")
     axes = figure.subplots()
     better = comparison["gain"] > 0
@@ -245,11 +245,11 @@ def plot_projection(
     """Scatter points in the plane.
 
     Args:
-        points: N rows; the first two columns are drawn.
-        kinds: N; each kind has a colour.
-        title: Of the figure.
-        axes_names: Of x and y, with units if they have any.
-        names: N, written beside the points; none by default.
+        points: N rows, of which the first two columns are drawn.
+        kinds: Kind of each point; each kind has a colour.
+        title: Title of the figure.
+        axes_names: Labels of x and y, with units if they have any.
+        names: Names written beside the points; none by default.
     """
     figure = Figure(figsize=(8, 6), layout="constrained")
     axes = figure.subplots()
@@ -267,7 +267,7 @@ def plot_projection(
 
 @check_arguments()
 def plot_probe_accuracy(probes: pd.DataFrame, title: str) -> Figure:
-    """Draw of `probe_positions` accuracy by position and layer, its interval, majority baseline and control task."""
+    """Draw accuracies from `probe_positions` by position and layer, with intervals, majority baseline and control."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     positions = list(dict.fromkeys(probes["position"]))
@@ -281,11 +281,11 @@ def plot_probe_accuracy(probes: pd.DataFrame, title: str) -> Figure:
         drawn = axes.errorbar(x, share, yerr=errors, fmt="o", capsize=3, label=f"{layer}: new lemmas")
         colour = drawn.lines[0].get_color()
         axes.plot(
-            x, 100 * part["seen_group_accuracy"], "_", markersize=14, color=colour, label=f"{layer}: lemmas of training"
+            x, 100 * part["seen_group_accuracy"], "_", markersize=14, color=colour, label=f"{layer}: training lemmas"
         )
         axes.plot(x, 100 * part["control_accuracy"], "x", color=colour, label=f"{layer}: control task")
     axes.axhline(100 * probes["majority_baseline"].iloc[0], color="grey", linestyle=":", label="majority")
-    axes.set(title=title, xlabel="position whose vector the probe reads", ylabel="right (%)", ylim=(0, 103))
+    axes.set(title=title, xlabel="position whose vector the probe reads", ylabel="accuracy (%)", ylim=(0, 103))
     axes.set_xticks(range(len(positions)), positions)
     axes.set_xlim(-0.5, len(positions) - 0.5)
     figure.legend(loc="outside right upper")
