@@ -155,7 +155,7 @@ def principal_components(vectors: pd.DataFrame, count: int = 2) -> tuple[pd.Data
         descending order.
 
     Source:
-        Scikit-learn's `PCA` with its exact solver.
+        `PCA` of scikit-learn, with its exact solver.
     """
     with require_extra("analysis", needed_by=__name__):
         from sklearn.decomposition import PCA

@@ -14,10 +14,10 @@ from seq2seq.layers.stack import RecurrentStack, States, concat_nonempty
 class ConditionalDecoder(Decoder):
     """Conditional decoder: its state reads the context of the same step before the prediction.
 
-        s'_t      = first(y_{t-1}, s_{t-1})
-        c_t       = attend(s'_t)
-        s_t       = second(c_t, s'_t)
-        readout_t = tanh(W [top_t; c_t; y_{t-1}])
+        s'_t = first(y_{t-1}, s_{t-1})             first cell of the bottom layer
+        c_t = attend(s'_t)                         context
+        s_t = second(c_t, s'_t)                    second cell of the bottom layer
+        readout_t = tanh(W [top_t; c_t; y_{t-1}])  with top_t the output of the top layer
 
     Each layer above the bottom one reads [below_t; c_t]. Attention is required. `first` is the only cell of the stack's
     bottom layer; `second` has the stack's `transition_depth`. In training, the loop over time runs the two cells and

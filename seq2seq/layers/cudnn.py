@@ -9,7 +9,7 @@ from seq2seq.layers.custom_gradient import custom_gradient
 
 
 class CuDNNWeights(NamedTuple):
-    """Weights of a GRU or LSTM cell in Keras's layout, with G gates (`GRUCell`: z, r, n; `LSTMCell`: i, f, g, o).
+    """GRU or LSTM weights in Keras's layout, with G gates (`GRUCell`: z, r, n; `LSTMCell`: i, f, g, o).
 
     Attributes:
         kernel: (I, G * U).

@@ -129,9 +129,9 @@ class Decoder(ConfigurableLayer):
 class LuongDecoder(Decoder):
     """Recurrent layers over the embedded target, with attention after the bottom layer.
 
-        h_t       = bottom(y_{t-1}, h_{t-1})
-        c_t       = attend(h_t)
-        readout_t = tanh(W [top_t; c_t])
+        h_t = bottom(y_{t-1}, h_{t-1})             state of the bottom layer
+        c_t = attend(h_t)                          context
+        readout_t = tanh(W [top_t; c_t])           with top_t the output of the top layer
 
     Each layer above the bottom one reads [below_t; c_t]. No step needs the attention of the previous step (there is no
     input feeding), so training runs each recurrence over the whole target at once.

@@ -14,9 +14,9 @@ from seq2seq.layers.stack import concat_nonempty
 class InputFeedingDecoder(Decoder):
     """Recurrent layers that read the readout, and so the context, of the previous step.
 
-        bottom_t  = bottom([y_{t-1}; readout_{t-1}], bottom_{t-1})
-        c_t       = attend(top_t)
-        readout_t = tanh(W [top_t; c_t]),  readout_0 = 0
+        h_t = bottom([y_{t-1}; readout_{t-1}], h_{t-1})  state of the bottom layer
+        c_t = attend(top_t)                              context, with top_t the output of the top layer
+        readout_t = tanh(W [top_t; c_t])                 with readout_0 = 0
 
     Each layer above the bottom one reads the layer below. A cell with layer normalisation normalises
     W [y_{t-1}; readout_{t-1}] as a whole.

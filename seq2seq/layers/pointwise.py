@@ -212,7 +212,7 @@ class Readout(ConfigurableLayer):
         initializers: Source of the initial weights.
 
     Shapes:
-        X is (..., I), the readout (..., R); both compute dtype.
+        Inputs are (..., I), the readout is (..., R); both compute dtype.
     """
 
     def __init__(self, units: int, dropout: Dropout, initializers: Initializers = UNSEEDED, **kwargs: Any) -> None:

@@ -281,7 +281,7 @@ def test_wrong_inputs_are_named(rng):
     cell = built("lstm")
     with pytest.raises(ValueError, match=r"shape \(2, 5, 4\), expected \(batch, steps, 3\)"):
         step_jacobians(cell, rng.normal(size=(2, 5, 4)))
-    with pytest.raises(ValueError, match="1 first states, expected 2"):
+    with pytest.raises(ValueError, match="1 initial states, expected 2"):
         step_jacobians(cell, rng.normal(size=(2, 5, 3)), [np.zeros((2, UNITS))])
     with pytest.raises(ValueError, match="chunk is 0"):
         weight_gradients(cell, rng.normal(size=(2, 5, 3)), tf.reduce_sum, 0)

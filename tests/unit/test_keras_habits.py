@@ -206,7 +206,7 @@ REFUSED = {
     "an unbatched dataset": (
         (tf.data.Dataset.from_tensor_slices((S, T)),),
         {},
-        r"Is the dataset without \.batch\(N\)\?",
+        r"Is \.batch\(N\) missing from the dataset\?",
     ),
     "a dict": (({"source": S, "target": T},), {}, "found a dict of 2"),
     "a dataset of dicts": (

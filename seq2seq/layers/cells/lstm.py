@@ -53,9 +53,9 @@ class LSTMCell(Cell):
 class PeepholeLSTMCell(LSTMCell):
     """LSTM with peepholes, through which its gates read the cell state.
 
-        i_t = sigmoid(W_i x_t + R_i h + p_i * c + b_i)
-        f_t = sigmoid(W_f x_t + R_f h + p_f * c + b_f)
-        o_t = sigmoid(W_o x_t + R_o h + p_o * c_t + b_o)       the rest as in `LSTMCell`
+        i_t = sigmoid(W_i x_t + R_i h + p_i * c + b_i)         input gate
+        f_t = sigmoid(W_f x_t + R_f h + p_f * c + b_f)         forget gate
+        o_t = sigmoid(W_o x_t + R_o h + p_o * c_t + b_o)       output gate, the rest as in `LSTMCell`
 
     Weights:
         Those of `LSTMCell`, and peepholes (3, U) with rows p_i, p_f, p_o.
@@ -81,7 +81,7 @@ class PeepholeLSTMCell(LSTMCell):
 class CIFGCell(LSTMCell):
     """LSTM with coupled input and forget gates: it writes as much as it forgets.
 
-        i_t = 1 - f_t                              the rest as in `LSTMCell`
+        i_t = 1 - f_t                              input gate, the rest as in `LSTMCell`
 
     Weights:
         Gates in the order f, g, o.
