@@ -1,4 +1,4 @@
-"""What a search considered for one sentence: the tree of a beam, the choices of greedy search, counts of samples."""
+"""Inside a search for one sentence: the tree of a beam, the choices of greedy search, the counts of samples."""
 
 from collections.abc import Callable, Iterator
 from functools import partial

@@ -73,7 +73,7 @@ def subword_positions(tokenizer: Tokenizer, text: str) -> list[tuple[str, list[i
     spans, cursor = [], 0
     for surface in tokenizer.surfaces(text):
         # Searched for, since normalisation may have dropped characters; a byte of a character has no text, and
-        # a space that stands alone belongs to what follows.
+        # a separate space belongs to what follows.
         cursor += text[cursor : cursor + 1] == " "
         start = max(text.find(surface.strip(), cursor), cursor)
         cursor = start + len(surface.strip())

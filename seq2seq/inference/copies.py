@@ -11,7 +11,7 @@ from seq2seq.models.base import DecoderModel, assign_weights, named_weights
 
 
 def reduce_with_model(owner: Any, *parts: Any, **state: Any) -> tuple[Any, ...]:
-    """Value of `owner.__reduce__()`: `type(owner)(model, *parts)` makes a copy, then gets the attributes `state`."""
+    """Value of `owner.__reduce__()`: make a copy by `type(owner)(model, *parts)`, then set the attributes `state`."""
     model = owner.model
     return _restore, (type(owner), type(model), model.get_config(), named_weights(model), parts), state
 

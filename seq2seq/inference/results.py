@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from seq2seq.search import SearchResult
 
 # Han, kana and full-width punctuation, which are written without spaces; quotation marks, dots and dashes of any script
-# may stand beside them.
+# may be next to them.
 _UNSPACED = "[\u3000-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff01-\uff9f\U00020000-\U0003ffff]"
 EOS = "</s>"
 WORD_BOUNDARY = "▁"  # SentencePiece's mark of the start of a word
@@ -35,9 +35,8 @@ class Hypothesis:
         score: Sum of `token_log_probs`, normalised by length, plus the coverage penalty; for a line in segments, the
             sum of their scores.
         tokens: L pieces, the last one `</s>`.
-        token_log_probs: (L,) float32, in nats. With a language model, each is the sum of the translator's and the
-            weighted one of the language model. With a repetition penalty, those of repeated tokens are multiplied by
-            it.
+        token_log_probs: (L,) float32, in nats. With a language model, its weighted log-probabilities are added. With a
+            repetition penalty, the log-probabilities of repeated tokens are multiplied by it.
         attention: (L, S) float32, over the source tokens, each row sums to 1; (L, 0) if it was not requested, if the
             model has no attention, or for a line in segments with more than `MAX_ATTENTION_WEIGHTS` weights.
         coverage: (S,) float32, attention to each source token, summed over the target tokens; (0,) if the model has no

@@ -1,4 +1,4 @@
-"""Compiled search graphs, one per step source and structure of options."""
+"""Compiled search graphs, one per step source and set of static options."""
 
 import threading
 from collections import OrderedDict

@@ -18,7 +18,7 @@ from seq2seq.models.language_model import LanguageModel
 from seq2seq.search import NEG_INF, StepFunction, StepOutput, shallow_fusion, with_prefix
 
 DecodeStep = Callable[..., tuple[tf.Tensor, Any, tf.Tensor]]  # logits, state, attention, as `DecoderModel.decode_step`
-# With what a search starts: step, state (B, 1, ...) and memory (B, ...).
+# Start of a search: step function, state (B, 1, ...) and memory (B, ...).
 InitialSearchState = tuple[StepFunction, Any, Any]
 
 

@@ -38,7 +38,7 @@ MAX_LOGITS = 32_000_000  # computed at once (128 MB), however large the vocabula
 
 @dataclass(frozen=True, repr=False)
 class PerplexityReport:
-    """How well a language model predicts text; lower is better.
+    """Perplexity of a text under a language model; lower is better.
 
     The end of each sentence is predicted too: it counts as one token, one word and one character. White space counts
     as one space between words.

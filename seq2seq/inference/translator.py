@@ -91,7 +91,7 @@ class Translator:
         Args:
             path: Model directory, or the name of a pretrained model, such as `phrasebook-en-de`.
             precision: `float32` keeps translations independent of their batch; the others are for speed on a GPU.
-            on_warning: As for the constructor.
+            on_warning: See the constructor.
 
         Raises:
             ConfigError: `tf32` is requested and no GPU supports it.

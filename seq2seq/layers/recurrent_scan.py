@@ -46,11 +46,11 @@ def deferred_matmul(inputs: tf.Tensor, weight: keras.Variable) -> tf.Tensor:
 class WeightOverrides(keras.StatelessScope):
     """Scope in which reading one of the variables returns a value in its place.
 
-        step reads variable -> Keras asks the innermost scope -> get_current_value -> value, or None: the variable's own
+        step reads variable -> Keras calls `get_current_value` of the innermost scope -> value, or None for its own
 
-    It is based on Keras's scope for stateless functions, which is asked first whenever `variable.value` is read. Here
-    it lets a loop use weights that were cast or read once before it, and tells `recurrent_scan` which weights a step
-    reads.
+    It is based on Keras's scope for stateless functions, in which Keras looks first whenever `variable.value` is read.
+    Here it lets a loop use weights that were cast or read once before it, and records for `recurrent_scan` which
+    weights a step reads.
 
     Args:
         variables: Keras variables.
@@ -146,7 +146,7 @@ def recurrent_scan(
 
 @dataclass
 class _Uses:
-    """How a step reads its weights, found while it is traced.
+    """Ways in which a step reads its weights, found while it is traced.
 
     Attributes:
         matrices: Indices into `variables` of those read through `deferred_matmul`.

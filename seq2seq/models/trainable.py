@@ -95,7 +95,7 @@ class TrainableModel(keras.Model):
             ArgumentError: Always.
         """
         raise ArgumentError(
-            f"{type(self).__name__}.predict: a model gives logits, by model((source, target)). Text comes from "
+            f"{type(self).__name__}.predict: a model returns logits, from model((source, target)). Text comes from "
             "Translator(model, *tokenizers).translate(sentences), or from TextGenerator for a language model."
         )
 

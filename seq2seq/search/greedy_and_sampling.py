@@ -20,7 +20,7 @@ Choose = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 def greedy_search(
     step: StepFunction, state: Any, memory: Any, constraints: SearchConstraints, *, keep_attention: bool = True
 ) -> SearchResult:
-    """Take the likeliest token until EOS.
+    """Choose the likeliest token at each step, until EOS.
 
     Args:
         step: Step function of the decoder, called with K = 1.

@@ -280,7 +280,7 @@ def test_single_batches(method, model):
 @pytest.mark.parametrize("data", [S, (S, T), dataset()], ids=["array", "pair", "dataset"])
 def test_predict_says_what_does_it_instead(method, data, model):
     with pytest.raises(
-        ArgumentError, match=r"Seq2Seq\.predict: a model gives logits.*Translator\(model, \*tokenizers\)"
+        ArgumentError, match=r"Seq2Seq\.predict: a model returns logits.*Translator\(model, \*tokenizers\)"
     ):
         getattr(model, method)(data)
 

@@ -242,7 +242,7 @@ def plot_projection(
     axes_names: tuple[str, str] = ("first coordinate", "second coordinate"),
     names: Sequence[str] | None = None,
 ) -> Figure:
-    """Scatter points in the plane.
+    """Draw points in the plane, coloured by kind.
 
     Args:
         points: N rows, of which the first two columns are drawn.
