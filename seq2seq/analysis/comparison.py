@@ -1,7 +1,7 @@
 """Comparisons with 95% confidence intervals: of ratios, and of cells or other choices over runs with several seeds.
 
-Runs come from `benchmarks/family.py`, the only program that writes their record: one JSON object per line there is one
-row of a data frame here. A missing column raises pandas' `KeyError`.
+Runs are read from the record that `benchmarks/family.py` writes: each of its lines, a JSON object, is a row of a data
+frame here. A missing column raises pandas' `KeyError`.
 """
 
 from collections.abc import Sequence

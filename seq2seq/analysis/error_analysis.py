@@ -152,7 +152,7 @@ def unattended_words(
 
 @check_arguments()
 def compare_sentences(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """Sentences that two systems translate differently, those first in which the second gains most.
+    """Sentences that two systems translate differently, by the gain of the second system, largest first.
 
     Args:
         first: Result of `sentence_errors` for the first system.

@@ -157,7 +157,7 @@ def accuracy_by_frequency(
 
 @check_arguments()
 def word_scores(matches: pd.DataFrame, counts: Mapping[str, int]) -> pd.DataFrame:
-    """All words of references and translations, those first that are missed most often.
+    """All words of references and translations, by how often they are missed, most often first.
 
     Args:
         matches: See `accuracy_by_frequency`.
@@ -184,7 +184,7 @@ def compare_words(first: pd.DataFrame, second: pd.DataFrame, counts: Mapping[str
         counts: See `accuracy_by_frequency`.
 
     Returns:
-        One row per word that they match differently, those first in which the second gains most. Columns are:
+        One row per word that they match differently, by the gain of the second system, largest first. Columns are:
 
         word, frequency  the word, and its frequency in the training text
         reference        number of occurrences in the references

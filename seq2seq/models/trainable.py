@@ -163,7 +163,8 @@ class TrainableModel(keras.Model):
             accumulation_steps: Number of batches per update.
             ema_decay: Decay of a moving average of the weights, which `model.update.averaged_weights()` puts in their
                 place.
-            max_norm_ratio: Skip an update whose gradient norm exceeds its running mean by this factor; None: no limit.
+            max_norm_ratio: Skip an update whose gradient norm is above this multiple of its running mean; None: no
+                limit.
             kwargs: Arguments of `keras.Model.compile`: `run_eagerly`, `steps_per_execution`. Those in
                 `UNSUPPORTED_ARGUMENTS` are refused.
 

@@ -47,8 +47,8 @@ class GradientUpdate:
         accumulation_steps: Number of batches per update, at least 1.
         scale_loss: Scale the loss, for float16.
         ema_decay: Decay of the weights' moving average, above 0 and below 1; None: no average.
-        max_norm_ratio: Also skip an update whose gradient norm exceeds the running mean over applied updates by this
-            factor, once `NORM_WARMUP_UPDATES` have been applied; None: skip only non-finite gradients.
+        max_norm_ratio: Also skip an update whose gradient norm is above this multiple of the running mean over applied
+            updates, once `NORM_WARMUP_UPDATES` have been applied; None: skip only non-finite gradients.
         strategy: Strategy of the variables' replicas, in whose scope the optimizer was made.
 
     Raises:
