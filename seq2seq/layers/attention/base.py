@@ -56,8 +56,8 @@ class Attention(ConfigurableLayer):
         build_scores     make weights, with `add_dense`, `add_matrix` or Keras's `add_weight`
         project_queries  compute what is needed once per query
         project_keys     compute what is needed once per source position
-        scores           compare the two; if `supports_coverage` is set, also given the attention so far; if
-                         `compute_in_blocks` is set, since it holds (..., N, S, A), in blocks of the target's steps
+        scores           compare the two; with `supports_coverage`, also given the attention so far; with
+                         `compute_in_blocks`, in blocks of the target's steps, which bounds a tensor (..., N, S, A)
 
     Options go into `__init__`. Tensors have one batch axis, and with several heads a second one. Methods that accept
     any number of batch axes work with heads unchanged, with weights that the heads share.
