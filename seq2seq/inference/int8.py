@@ -36,8 +36,8 @@ def quantize_decoder(model: Seq2Seq, folder: Path, made_from: str | None = None)
 
     Raises:
         MissingExtraError: The extra `int8` is not installed.
-        ModelDirectoryError: The directory has no weights or no metadata, they are damaged, or it is that of a
-            pretrained model.
+        ModelDirectoryError: Weights or metadata of the directory are missing or damaged, or the model is a pretrained
+            one.
     """
     refuse_pretrained(folder)
     with require_extra("int8", needed_by="8-bit decoding"):

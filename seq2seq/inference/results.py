@@ -218,7 +218,7 @@ def truncation_warning(truncated: int, sentences: int) -> str:
     """Warning that a number of sentences are cut off, with `long_lines: truncate`."""
     return (
         f"{truncated:,} of {pluralize(sentences, 'sentence')} {'is' if truncated == 1 else 'are'} cut off at "
-        "'max_source_tokens', and the rest of them is not translated. Raise it, or use 'long_lines: split'."
+        "'max_source_tokens', and the rest is not translated. Raise it, or use 'long_lines: split'."
     )
 
 
