@@ -214,11 +214,11 @@ REFUSED = {
         {},
         NO_TARGET + ".*found a dict of 'x', 'y'",
     ),
-    "teacher forcing of a tutorial": (((S, T[:, :-1]), T[:, 1:]), {}, "the decoder reads the target itself"),
+    "teacher forcing of a tutorial": (((S, T[:, :-1]), T[:, 1:]), {}, "the decoder reads the target, shifted by one"),
     "teacher forcing in a dataset": (
         (tf.data.Dataset.from_tensor_slices(((S, T), T)).batch(2),),
         {},
-        "the decoder reads the target itself",
+        "the decoder reads the target, shifted by one",
     ),
     "weights of samples": ((S, T), {"sample_weight": ONES}, WEIGHTS),
     "weights of tokens": ((S, T), {"sample_weight": (T != 0).astype("float32")}, WEIGHTS),

@@ -146,7 +146,7 @@ def test_suppressed_unknown_tokens_are_never_chosen(translator, values):
     ("values", "message"),
     [
         ({"unk_handling": "replace"}, "'unk_handling: replace' needs attention"),
-        ({"coverage_penalty": 0.2}, "'coverage_penalty: 0.2' looks"),
+        ({"coverage_penalty": 0.2}, "'coverage_penalty: 0.2' needs"),
     ],
 )
 def test_a_model_without_attention_cannot_look_at_it(config, tokenizer, values, message):
