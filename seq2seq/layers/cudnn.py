@@ -78,8 +78,8 @@ def run_cudnn(
 def _packed(mode: str, weights: Sequence[CuDNNWeights]) -> tf.Tensor:
     """All weights as one vector in cuDNN's layout.
 
-    First come the matrices of each direction, for the inputs and for the state, then the biases in the same order. In
-    each of them gate follows gate (r, z, n in a GRU), and a matrix is transposed, (U, I) per gate.
+    First come the matrices of each direction, for the inputs and for the state, then the biases in the same order. Each
+    of them is divided by gates (in the order r, z, n for a GRU), and a matrix is transposed, (U, I) per gate.
 
     Source:
         NVIDIA's documentation of cudnnGetRNNWeightParams for gates and pseudo-layers; jax.experimental.rnn, which found
