@@ -44,7 +44,7 @@ def test_train_says_what_it_does(folder, tmp_path, capsys):
     code = run("train", folder / "recipe.yaml", "--output", tmp_path / "m", *settings)
     output = capsys.readouterr().out
     assert code == 0
-    said = "device: CPU, precision: mixed_bfloat16|parameters|400 of 400 pairs|tokens an epoch|padding|largest batch"
+    said = "device: CPU, precision: mixed_bfloat16|parameters|400 of 400 pairs|tokens per epoch|padding|largest batch"
     for part in (said + "|valid loss|perplexity|*best*|finished: |seq2seq translate").split("|"):
         assert part in output, part
 
