@@ -250,7 +250,7 @@ def test_evaluate_says_what_should_not_be_scored_as_it_is(model, folder, tmp_pat
         assert f"{tmp_path / 'sgm'}: expected lines of text in UTF-8, found SGM or XML" in capsys.readouterr().err
     long = folder / "source.txt"
     assert run("evaluate", model, "--source", long, "--reference", tmp_path / "sgm") == 1
-    assert "found SGM or XML, as of WMT. Extract the sentences with" in capsys.readouterr().err
+    assert "found SGM or XML, as used by WMT. Extract the sentences with" in capsys.readouterr().err
 
 
 def test_the_models_recipe_says_the_language(model, folder, tmp_path, capsys):

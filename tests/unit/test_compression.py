@@ -71,7 +71,7 @@ def test_a_truncated_file_is_one_error(tmp_path, suffix, share):
     with pytest.raises(CorpusError) as error:
         list(read_lines(path))
     assert str(error.value).startswith(f"{path}: cannot be read: ")
-    assert str(error.value).endswith("Check that the file is whole.")
+    assert str(error.value).endswith("Check that the file is complete.")
 
 
 @each_format
@@ -81,7 +81,7 @@ def test_a_damaged_file_is_one_error(tmp_path, suffix):
     for place in range(len(packed) // 2, len(packed) // 2 + 40):
         packed[place] ^= 0xFF
     path.write_bytes(packed)
-    with pytest.raises(CorpusError, match=r"text: cannot be read: .* Check that the file is whole\.$"):
+    with pytest.raises(CorpusError, match=r"text: cannot be read: .* Check that the file is complete\.$"):
         list(read_lines(path))
 
 

@@ -63,7 +63,7 @@ def test_a_later_call_asks_for_the_rest_alone(site, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "ATTEMPTS", 1)
     site.drops = [100_000]
     path = tmp_path / "corpus.bin"
-    with pytest.raises(CorpusError, match="resumes after the 100,000 bytes that came") as error:
+    with pytest.raises(CorpusError, match="resumes after the 100,000 bytes received so far") as error:
         download(remote(site), path)
     assert f"{site.address}/corpus.bin: cannot be downloaded: " in str(error.value)
     assert f"put it at {path}," in str(error.value)

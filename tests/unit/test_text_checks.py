@@ -13,8 +13,8 @@ PLAIN = ["Der Lehrer kauft ein Buch.", "Zwei Hunde schlafen, und es regnet.", "D
 
 SGM = ['<refset setid="own" srclang="en" trglang="de">', '<doc docid="1" sysid="ref">', '<seg id="1">Ein Buch.</seg>']
 DOCUMENTS = [
-    (SGM, "SGM or XML, as of WMT"),
-    (["", '<!DOCTYPE srcset SYSTEM "x.dtd">', '<srcset setid="own">', "<seg>a</seg>"], "SGM or XML, as of WMT"),
+    (SGM, "SGM or XML, as used by WMT"),
+    (["", '<!DOCTYPE srcset SYSTEM "x.dtd">', '<srcset setid="own">', "<seg>a</seg>"], "SGM or XML, as used by WMT"),
     (['<?xml version="1.0"?>', '<tmx version="1.4"><body>', "<tu><tuv><seg>a</seg></tuv></tu>"], "TMX"),
     (["<!DOCTYPE html>", "<html>", "<head>"], "HTML"),
 ]
