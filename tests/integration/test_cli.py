@@ -305,7 +305,7 @@ def test_tokenizer_of_texts_as_arguments_and_of_a_size_that_fits(folder, tmp_pat
     sizes = ("--vocabulary-size", 5000)
     assert run("tokenizer", "train", folder / "source.txt", "-o", spm, *sizes, "--exact-size") == 1
     assert re.search(
-        r"error: cannot train .* exactly 5,000 pieces: the text gives \d+ to \d+\.", capsys.readouterr().err
+        r"error: cannot train .* exactly 5,000 pieces: the text allows \d+ to \d+\.", capsys.readouterr().err
     )
     assert not spm.exists()
     assert run("tokenizer", "train", folder / "source.txt", "-o", spm, *sizes) == 0
