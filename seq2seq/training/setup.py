@@ -104,7 +104,7 @@ def warm_start(model: DecoderModel, tokenizers: Tokenizers, folder: Path, displa
     if not same:
         raise TrainingError(
             f"training.warm_start: none of {pluralize(len(theirs), 'weight')} in {folder} has the name and shape of "
-            f"one of this model's {len(ours)}. Use the embeddings, encoder and decoder of {folder / 'config.yaml'}."
+            f"one of this model's {len(ours)}. Take embeddings, encoder and decoder from {folder / 'config.yaml'}."
         )
     for name in same:
         ours[name].assign(theirs[name])

@@ -244,7 +244,7 @@ def test_evaluate_says_what_should_not_be_scored_as_it_is(model, folder, tmp_pat
     assert "note: 2 sentences are too few for conclusions" in out
     assert err == ""
     assert run("evaluate", "--hypotheses", tmp_path / "bpe", *reference) == 0
-    assert "warning: 2 of 2 hypotheses are cut into subwords ('@@', of subword-nmt)" in capsys.readouterr().err
+    assert "warning: 2 of 2 hypotheses are split into subwords ('@@', of subword-nmt)" in capsys.readouterr().err
     for asked in (("--hypotheses", tmp_path / "sgm", *reference), (model, "--source", tmp_path / "sgm", *reference)):
         assert run("evaluate", *asked) == 1
         assert f"{tmp_path / 'sgm'}: expected lines of text in UTF-8, found SGM or XML" in capsys.readouterr().err
