@@ -1,4 +1,4 @@
-"""Checks for texts that should not be scored as they are: markup, subwords, tokenized text, other scripts, few lines."""
+"""Checks of texts that should not be scored as they are: markup, subwords, tokenized text, other scripts, few texts."""
 
 import re
 from collections.abc import Callable, Sequence
