@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def entry_of(flow: GradientFlow) -> dict[str, Any]:
-    """A training as it is recorded: one list a norm, by the distance from 0 on."""
+    """Record of a training run: one list per norm, by distance from 0."""
     trainer, run = flow.trainer, flow.run
     lines = []
     for (when, state), table in flow.norms.groupby(["when", "state"], sort=False):

@@ -43,10 +43,10 @@ def describe_layout(spec: TextConfig) -> str:
 
 
 def check_quoting(path: Path, spec: TextConfig) -> None:
-    """Check that quotation marks which would be read as text are not those of a spreadsheet, around cells.
+    """Check that quotation marks, if they are read as text, do not come from a spreadsheet that put them around cells.
 
     Raises:
-        CorpusError: They seem to be.
+        CorpusError: The marks seem to come from a spreadsheet.
     """
     if spec.delimiter != "tab" or spec.quoted is not None:
         return

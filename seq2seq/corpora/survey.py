@@ -18,7 +18,7 @@ from seq2seq.corpora.tables import TableForm
 from seq2seq.errors import CorpusError, suggest_similar
 from seq2seq.storage.files import resolve_file
 
-CHUNK_SIZE = 10_000  # pairs that are counted at once
+CHUNK_SIZE = 10_000  # pairs that are counted at a time
 SCORE = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 ALPHABET_SHARE = 0.999  # of all letters of the text; the rarest are from names in another script
 
@@ -301,8 +301,8 @@ def _detect_in_two_files(source: str, target: str, languages: tuple[str, str] | 
     for name, lines in zip((source, target), texts, strict=True):
         if sum("\t" in line for line in lines) > len(lines) / 2:
             raise CorpusError(
-                f"{name}: expected one sentence per line, as in one of two files, found tab-separated columns. Give it "
-                "alone: validation pairs are held out of it."
+                f"{name}: expected one sentence per line, as in one of two files, found tab-separated columns. Give "
+                "only this file: validation pairs are held out of it."
             )
     if resolve_file(source).samefile(resolve_file(target)):
         raise CorpusError(f"{source} and {target}: expected two files, source and target, found the same one twice.")

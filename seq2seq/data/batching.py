@@ -27,7 +27,7 @@ class BatchPlan:
         return len(self.bounds) - 1
 
     def batch(self, index: int) -> np.ndarray:
-        """Sentence numbers of a batch."""
+        """Indices of the sentences of a batch."""
         return self.indices[self.bounds[index] : self.bounds[index + 1]]
 
     def shapes(self) -> np.ndarray:

@@ -93,7 +93,7 @@ class Tokenizer:
                 sample is used, the same one each time.
             config: Kind, size and options of the model. A size that the text does not allow is an error if
                 `exact_size`; otherwise the nearest possible size is used.
-            on_warning: Function called with a message if another size is used; by default it gives a `UserWarning`.
+            on_warning: Function called with a message if another size is used; by default it issues a `UserWarning`.
 
         Raises:
             TokenizerError: There is no text; the text does not allow a vocabulary of exactly this size (the message

@@ -32,7 +32,7 @@ class _KeepsSamples(Metric):
 
     def _compute_score_from_stats(self, stats: Any) -> Any:
         found = super()._compute_score_from_stats(stats)
-        # In version 2.6, NumPy scores and plain ones (of samples with nothing to count) have no mean there.
+        # Version 2.6 fails to average a mixture of NumPy scores and plain ones, of samples with nothing to count.
         found.score = float(found.score)
         self.samples.append(found.score)
         return found

@@ -280,9 +280,9 @@ def easy_validation_alarm(history: Sequence[Mapping[str, Any]], config: Config) 
 
 
 def learning_rate_alarm(history: Sequence[Mapping[str, Any]], config: TrainingConfig) -> Alarm | None:
-    """Alarm for a learning rate that is too high: skipped updates, rollbacks and, after the warmup, jumping losses.
+    """Alarm for signs of a too high learning rate: skipped updates, rollbacks and, after the warmup, rising losses.
 
-    The gradient norm tells nothing: healthy runs of recurrent networks clip hardly any updates, or most of them.
+    The gradient norm is not a sign: healthy runs of recurrent networks clip hardly any updates, or most of them.
     """
     last, settled = history[-1], [entry for entry in history if entry["update"] >= config.schedule.warmup_updates]
     seen = []

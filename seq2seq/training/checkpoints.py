@@ -36,7 +36,7 @@ LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
 # Next to the checkpoints, which are not part of the delivered model.
 LOCK_FILE = "checkpoints/train.lock"
 # Keys and whole sections that may differ between the recipe of an interrupted run and the one that resumes it.
-# `precision` may be named where it was `auto`: the checkpoint records the one that was used.
+# `precision` may be given if it was `auto`: the checkpoint records which one was used.
 CHANGEABLE_KEYS = (
     *(f"training.{key}" for key in ("epochs", "updates", "minutes", "learning_rate", "schedule", "recovery")),
     *(f"training.{key}" for key in ("checkpoint_minutes", "keep_last", "keep_best", "tensorboard")),

@@ -27,7 +27,7 @@ from seq2seq.errors import TrainingWarning
 from seq2seq.extras import require_extra
 
 MIN_SPINNER_SECONDS = 2.0  # shorter waits are not reported
-LINE_INTERVAL = 30.0  # seconds between plain lines where there is no terminal
+LINE_INTERVAL = 30.0  # seconds between plain lines if there is no terminal
 FOLDER = "tensorboard"
 LOG_INTERVAL = 50  # updates between the scalars of training
 PIXELS_PER_WEIGHT = 16  # side of an attention weight's square

@@ -27,7 +27,7 @@ from seq2seq.training.run_state import RunState, StopResult, check_stopping, pla
 from seq2seq.training.validation import Validator
 
 ETA_BATCHES = 50  # batches of a session before its speed is used for an ETA
-# Share of the updates before a run can be late: measuring, and the long translations of early validations, take time.
+# Share of the updates before a warning about lateness: earlier, measuring and long translations dominate the time.
 SETTLED_SHARE = 1 / 3
 DISPLAY_INTERVAL = 10  # batches between refreshes of the live line, each of which waits for the device
 

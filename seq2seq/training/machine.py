@@ -63,7 +63,7 @@ def with_batch_tokens(config: Config, device: Device) -> Config:
 
 
 def check_workers(machine: Machine, config: Config) -> None:
-    """Check that all workers use the same settings where the recipe leaves the choice to the device.
+    """Check that all workers use the same settings if the recipe leaves the choice to the device.
 
     Raises:
         TrainingError: Two workers differ in precision or in the number of tokens of a batch.

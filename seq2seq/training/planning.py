@@ -36,7 +36,7 @@ PLAN = {
     "batch_tokens": (200, 300, 500, 1000, 1000, 2000, 4000),
     # Higher for low resources (ibid.). Additional word dropout did not help, see the measurements.
     "dropout": (0.4, 0.4, 0.35, 0.3, 0.2, 0.1, 0.1),
-    # As long as suits the amount of text; patience ends a run earlier if it no longer improves.
+    # Fewer passes over more text; patience ends a run earlier if it no longer improves.
     "epochs": (60, 50, 40, 30, 15, 6, 3),
 }
 # One vocabulary for both languages if the source alphabet has most letters of the target text: names and numbers can

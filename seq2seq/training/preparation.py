@@ -39,7 +39,7 @@ class TrainingData:
         valid_pairs: Text of the validation corpus, for translation.
         corpus_stats: Statistics of `train` (a list of corpora) and `valid`: `name`; pairs `read` and `kept`, and
             `dropped` by reason; usual `length_ratios`, see `FilterReport`; `source_tokens` and `target_tokens`, EOS
-            included, of the sides that are read; for `train` also the `share` of an epoch, 0 to 1. And `source_lines`,
+            included, of the sides that are read; for `train` also the `share` of an epoch, 0 to 1; and `source_lines`,
             which a translator needs.
         corpus_unit: Unit in which the corpora are counted: pair or sentence.
         sides: Sides of the corpora that are read.
@@ -125,7 +125,11 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
 
 @contextmanager
 def explain_filtering(reports: Mapping[str, FilterReport], unit: str) -> Iterator[None]:
-    """Context for training a tokenizer on filtered corpora, of which little text may be left; `reports` names them.
+    """Context for training a tokenizer on filtered corpora, of which little text may be left.
+
+    Args:
+        reports: Report of each corpus, by its name.
+        unit: Unit in which the corpora are counted.
 
     Raises:
         TokenizerError: The error of the tokenizer, with what the filters dropped.

@@ -136,7 +136,7 @@ def train(
             learning rate (`training.schedule`); a callback that sets it is refused.
         console: Console for progress; by default, progress is shown in the output of a notebook cell or on stderr if
             that is a terminal; elsewhere nothing is shown, and `remaining_warnings` become Python warnings.
-            `Console(quiet=True)` shows nothing and gives no warnings.
+            `Console(quiet=True)` shows nothing and issues no warnings.
         allow_changes: Resume even if the recipe or the corpora changed. The current epoch then starts over.
 
     Raises:

@@ -111,7 +111,7 @@ class CatalogueEntry(Section):
 
 
 def archive_folder(name: str) -> str:
-    """The folder that an archive is unpacked into: `deu-eng.zip` into `deu-eng`."""
+    """The folder into which an archive is unpacked: `deu-eng` for `deu-eng.zip`."""
     ending = max((ending for ending in ARCHIVE_SUFFIXES if name.endswith(ending)), key=len)
     return name.removesuffix(ending)
 
