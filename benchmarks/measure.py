@@ -23,7 +23,7 @@ from seq2seq.data.encoded import encode_corpus
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.layers.cells import CELLS
 
-# Cells that are what their name says in a single layer, without one below.
+# Cells that differ from all others in a single layer, without one below.
 ALONE = [cell for cell in CELLS if cell != "depth_gated_lstm"]
 Batch = tuple[np.ndarray, np.ndarray]  # source (B, S) and target (B, T), int32, padded with 0
 

@@ -128,5 +128,5 @@ def explain_out_of_memory(data: TrainingData, plan: BatchPlan, index: int, repli
         shared = f", shared by {replicas} replicas" if replicas > 1 else ""
         raise TrainingError(
             f"{shortage} at a batch of {describe_batch(data, plan, index)}{shared}. Lower batching.max_tokens or "
-            "data.filters.max_tokens, and raise training.accumulation_steps to keep the update as large."
+            "data.filters.max_tokens, and raise training.accumulation_steps so that updates keep their size."
         ) from error

@@ -59,7 +59,7 @@ def get_corpus(
 
 
 def _get_listed(name: str, folder: Path, catalogue: Path | None, progress: DownloadProgress) -> DownloadedCorpus:
-    """Download missing files, verify all files by the catalogue and the previous download, and unpack archives."""
+    """Download missing files, verify all files against the catalogue and the previous download, and unpack archives."""
     entry = find_entry(load_catalogue(catalogue), name)
     folder.mkdir(parents=True, exist_ok=True)
     got = DownloadedCorpus(name, entry.languages, entry.licence, entry.citation, folder, entry.recipe)
