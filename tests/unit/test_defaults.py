@@ -32,7 +32,7 @@ def test_a_sentence_that_fits_no_batch_of_the_device_is_an_error(tmp_path):
     config = toy_config(tmp_path, batching={"max_tokens": None}, data=data)
     assert with_batch_tokens(config, GPU).batching.max_tokens == 8_000
     expected = (
-        r"^'data.filters.max_tokens' is 1001, .* 'batching.max_tokens' open, which is 1000 on this device: .* Set"
+        r"^'data.filters.max_tokens' is 1001, .* 'batching.max_tokens' open, which is 1000 in this run: .* Set"
     )
     with pytest.raises(ConfigError, match=expected):
         with_batch_tokens(config, CPU)

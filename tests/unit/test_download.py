@@ -157,7 +157,7 @@ def test_the_text_of_a_gz_file_counts_not_how_it_was_packed(tmp_path):
     with pytest.raises(CorpusError, match="expected text of SHA-256"):
         verify(file, tmp_path / "a.gz")
     (tmp_path / "b.gz").write_bytes(gzip.compress(text)[:-20])
-    with pytest.raises(CorpusError, match=r"b\.gz: expected a whole \.gz file, found a damaged file"):
+    with pytest.raises(CorpusError, match=r"b\.gz: expected a complete \.gz file, found a damaged file"):
         verify(RemoteFile(url="https://example.org/b.gz", unchecked_reason="new"), tmp_path / "b.gz")
 
 

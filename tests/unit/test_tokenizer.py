@@ -310,7 +310,7 @@ def test_a_size_that_fits_is_taken_without_a_word() -> None:
 
 def test_the_largest_vocabulary_of_much_text_is_not_looked_for(monkeypatch) -> None:
     monkeypatch.setattr("seq2seq.data.tokenizer.MAX_PROBED_CHARACTERS", 10)
-    with pytest.raises(TokenizerError, match=r"the text gives at least \d+\. Set "):
+    with pytest.raises(TokenizerError, match=r"the text allows at least \d+\. Set "):
         train(vocabulary_size=8, exact_size=True)
 
 
