@@ -143,9 +143,9 @@ def freeze(model: DecoderModel, patterns: Sequence[str]) -> None:
         matches = {name for name in weights if fnmatchcase(name, pattern)}
         if not matches:
             raise TrainingError(
-                f"training.freeze: '{pattern}' matches no weight of the model."
-                f"{suggest_similar(pattern, _patterns(weights))} "
-                f"It has {pluralize(len(weights), 'weight')}, among them: {', '.join(list(weights)[:MAX_LISTED])}."
+                f"training.freeze: '{pattern}' matches no weight.{suggest_similar(pattern, _patterns(weights))} "
+                f"The model has {pluralize(len(weights), 'weight')}, among them: "
+                f"{', '.join(list(weights)[:MAX_LISTED])}."
             )
         frozen |= matches
     if frozen == weights.keys():
