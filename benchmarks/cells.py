@@ -1,10 +1,10 @@
-"""What each cell costs: parameters, operations of a step, and training speed of a layer, all cells taking turns.
+"""Cost of each cell: parameters, operations per step, and training speed of a layer, with all cells measured in turns.
 
 python benchmarks/cells.py [--units 256] [--rounds 5] [--json FILE]
 
-A layer reads as many inputs as it has units. Counted: its parameters; multiplications of the matrix products of a step,
-and how many of them wait for the state, which alone are within the loop over time; element-wise operations within the
-loop. Measured: tokens a second, forwards and backwards, on a batch of 64 sentences of 20 tokens.
+A layer has as many inputs as units. Counted are its parameters; the multiplications in the matrix products of a step,
+and those of them that depend on the state and are therefore inside the loop over time; and the element-wise operations
+inside the loop. Measured are tokens per second, forward and backward, on a batch of 64 sentences of 20 tokens.
 """
 
 import argparse
@@ -24,7 +24,7 @@ ARITHMETIC = ("Add", "Sub", "Mul", "Sigmoid", "Tanh", "Relu", "Neg", "Mean", "Rs
 
 
 class Layer:
-    """A recurrence of one cell, above another one of its kind."""
+    """A recurrent layer of one cell, above another layer of the same kind."""
 
     def __init__(self, kind: str, units: int) -> None:
         self.kind, self.units = kind, units
@@ -59,7 +59,7 @@ class Layer:
         }
 
     def _elementwise(self) -> int:
-        """Numbers that a step makes element by element, for one sentence."""
+        """Number of element-wise results of a step, for one sentence."""
 
         def step(projected: tf.Tensor, states: list[tf.Tensor]) -> Any:
             return self.cell.step(projected, states)
@@ -88,17 +88,17 @@ def main() -> None:
         rows.append(
             {
                 "cell": kind,
-                "parameters a unit": counts["parameters"] / units,
-                "multiplications a unit and step": counts["multiplications"] / units,
+                "parameters per unit": counts["parameters"] / units,
+                "multiplications per unit and step": counts["multiplications"] / units,
                 "of them in the loop": counts["waiting"] / units,
-                "element-wise a unit and step": counts["element-wise"] / units,
+                "element-wise per unit and step": counts["element-wise"] / units,
                 "tokens/s": median(speeds[kind]),
                 "against GRU": median(ratios),
                 "path": layer.recurrence.choose_implementation(),
                 "cuDNN": "yes" if type(layer.cell) in (GRUCell, LSTMCell) else "no",
             }
         )
-    show(f"{units} units and inputs, {SENTENCES} sentences of {STEPS} tokens, forwards and backwards", rows)
+    show(f"{units} units and inputs, {SENTENCES} sentences of {STEPS} tokens, forward and backward", rows)
     write(options.json, {"machine": machine(), "units": units, "rounds": options.rounds, "cells": rows})
 
 

@@ -1,12 +1,12 @@
-"""How fast a corpus is prepared and read, and in how much memory.
+"""Speed and memory of preparing and reading a corpus.
 
 python benchmarks/data.py [--pairs 10000 1000000 10000000] [--folder DIR] [--json FILE]
 
 Each size runs in a process of its own, on generated text: the first half of a phrasebook sentence before the second
-half of another. Measured are pairs/s of training the tokenizer (4,000 pieces, on 20,000,000 characters at most), of
-reading, filtering, tokenizing and writing, of planning an epoch, and of the batches that `tf.data` yields; and the peak
-of memory of this process and those that it starts, up to the end of each: all that is resident, and what is not
-pages of files.
+half of another. Measured are pairs per second of training the tokenizer (4,000 pieces, on at most 20,000,000
+characters), of reading, filtering, tokenizing and writing, of planning an epoch, and of the batches that `tf.data`
+yields; and the peak memory of this process and its children up to the end of each: all resident memory, and the part
+that is not pages of files.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-BATCHES = 2_000  # that are read at most
+BATCHES = 2_000  # maximum number of batches that are read
 
 
 def generate(pairs: int, folder: Path) -> tuple[Path, Path]:
-    """Two aligned files."""
+    """Write two aligned files of generated text."""
     from seq2seq.phrasebook.phrasebook import generate_pairs
 
     known = [[side.split() for side in pair] for pair in generate_pairs("train", 50_000)]
@@ -43,7 +43,7 @@ def generate(pairs: int, folder: Path) -> tuple[Path, Path]:
 
 
 class Memory:
-    """The peak of memory in MB of a process and its children: all that is resident, and what is no file page."""
+    """Peak memory in MB of a process and its children: all resident memory, and the part that is not pages of files."""
 
     def __init__(self) -> None:
         self.resident = self.anonymous = 0.0
@@ -65,7 +65,7 @@ class Memory:
 
 
 def family(pid: int) -> list[int]:
-    """A process and all that it started."""
+    """A process and all its descendants."""
     found = [pid]
     with suppress(OSError):
         for children in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -123,7 +123,7 @@ def child(source: Path, target: Path, folder: Path) -> Iterator[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, nargs="+", default=[10_000, 1_000_000, 10_000_000])
-    parser.add_argument("--folder", type=Path, help="for the text and the ids; about 3 GB at 10,000,000 pairs")
+    parser.add_argument("--folder", type=Path, help="folder for the text and the ids; about 3 GB for 10,000,000 pairs")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--child", type=Path, nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -1,12 +1,12 @@
-"""How fast a model translates, what a shortlist gains and costs, and whether a translation depends on its batch.
+"""Speed of a model's search, gain and cost of a shortlist, and independence of translations from their batch.
 
 python benchmarks/decoding.py MODEL --source FILE [--reference FILE] [--rounds 3] [--json FILE]
 
-Greedy, beam 5 and beam 12 take turns. "first" is the first call after loading, tracing included. Then some sentences
-are translated alone and compared with their translation in a batch: tokens, and score a token. With a shortlist in the
-model directory (`seq2seq shortlist MODEL`) the last table has its speed beside that without an output layer at all (16
-tokens are ranked); there every hypothesis is as long as its source, so that all do equally many steps. With a quantized
-decoder (`seq2seq quantize MODEL`) it is timed beside the float32 one.
+Greedy search, beam 5 and beam 12 are measured in turns. "first" is the first call after loading, including tracing.
+Then some sentences are translated alone and compared with their translation in a batch: tokens, and score per token. If
+the model directory has a shortlist (`seq2seq shortlist MODEL`), the last table compares its speed with that without any
+output layer (16 tokens are ranked); there, every hypothesis is as long as its source, so that all take the same number
+of steps. If it has a quantized decoder (`seq2seq quantize MODEL`), that is compared with the float32 decoder.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from seq2seq.inference.shortlist import SHORTLIST_FILE, Shortlist, load_shortlis
 
 SEARCHES = {f"beam {size}": SearchOptions(beam_size=size) for size in (1, 5, 12)}
 SHORTLISTS = (20, 50)
-ALONE = 200  # sentences
+ALONE = 200  # sentences that are translated alone
 
 
 def timed(translator: Translator, sentences: list[str], options: SearchOptions) -> float:
@@ -58,7 +58,9 @@ def searches(translator: Translator, sentences: list[str], rounds: int) -> list[
                 "alone (ms, median)": 1000 * statistics.median(times),
                 "alone (ms, 95%)": 1000 * float(np.quantile(times, 0.95)),
                 "other tokens alone": f"{len(pairs) - len(same)} of {len(pairs)}",
-                "score differs, a token": max((abs(a.score - b.score) / len(a.tokens) for a, b in same), default=0.0),
+                "score difference per token": max(
+                    (abs(a.score - b.score) / len(a.tokens) for a, b in same), default=0.0
+                ),
             }
         )
     return rows

@@ -1,14 +1,14 @@
-"""The family compared: the same corpus, the same number of updates and of parameters, one cell after the other.
+"""Comparison of the family of cells: the same corpus, and the same numbers of updates and parameters for each cell.
 
 python benchmarks/family.py phrasebook [--cells gru lstm ...] [--seeds 1 2 3] [--work runs/family]
 python benchmarks/family.py multi30k
 
-A queue of runs: what stands in the record (`benchmarks/family-phrasebook.jsonl`) is not run again, and a run that was
-interrupted goes on where it stopped. Before its first seed each cell tries learning rates, on a part of the updates
-and with a seed of its own; the one with the lowest loss on the validation set is taken. A run that ends with a greater
-loss than its pilot, which was shorter, is run again at the next best rate. Widths of the recurrent layers are chosen so
-that all models have as many parameters as the GRU's. Each run ends with BLEU and chrF on the test set and, on the
-phrasebook, with the accuracy of words that depend on others far away.
+A queue of runs: runs in the record (`benchmarks/family-phrasebook.jsonl`) are skipped, and an interrupted run is
+resumed. Before its first seed, each cell tries learning rates, for a part of the updates and with a seed of its own;
+the rate with the lowest validation loss is used. A run that ends with a higher loss than its shorter pilot is repeated
+at the next best rate. The widths of the recurrent layers are chosen so that all models have as many parameters as the
+GRU. Each run ends with BLEU and chrF on the test set and, on the phrasebook, with the accuracy on words with
+long-distance dependencies.
 """
 
 import argparse
@@ -31,14 +31,14 @@ from seq2seq.models.equal_size import count_parameters, units_of_size
 from seq2seq.training import train
 
 HERE = Path(__file__).parent
-# Depth gates are between layers: this cell has two, and an LSTM of two layers stands beside it.
+# Depth gates connect layers, so this cell has two; an LSTM of two layers is added for comparison.
 STACKS = {"depth_gated_lstm": ("depth_gated_lstm", 2), "lstm, 2 layers": ("lstm", 2)}
 PILOT = 0  # seed of the runs that try learning rates
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What all runs on a corpus share."""
+    """Settings of all runs on a corpus."""
 
     recipe: str
     overrides: tuple[str, ...]
@@ -100,7 +100,7 @@ EXPERIMENTS = {
 
 
 def equal_units(experiment: Experiment, cell: str) -> tuple[int, int]:
-    """The width with which a cell's model has as many parameters as the GRU's, and how many these are."""
+    """Width with which a cell's model has as many parameters as the GRU's, and their number."""
 
     def recipe(kind: str, units: int) -> Config:
         return experiment.config(kind, units, 1e-3, 1)
@@ -123,7 +123,7 @@ class Queue:
         return next((run for run in self.done if keys.items() <= run.items()), None)
 
     def run(self, cell: str, seed: int) -> None:
-        """One run, its pilots before it; another one at the next best rate where that ends worse than its pilot."""
+        """Run the pilots and then a cell; if that ends worse than its pilot, run it again at the next best rate."""
         pilots = [self.one(cell, PILOT, rate) for rate in self.experiment.rates]
         for pilot in sorted(pilots, key=lambda pilot: pilot["valid_loss"]):
             if self.one(cell, seed, pilot["learning_rate"])["valid_loss"] < pilot["valid_loss"]:
@@ -139,7 +139,7 @@ class Queue:
         folder = self.work / f"{cell}-{seed}-{rate:g}"
         report = train(self.share_corpora(config, folder), folder)
         if not report.end:
-            raise SystemExit(f"{folder}: interrupted; the same command goes on")
+            raise SystemExit(f"{folder}: interrupted; the same command resumes the run")
         found = {
             "cell": cell,
             "seed": seed,
@@ -160,7 +160,7 @@ class Queue:
         return found
 
     def share_corpora(self, config: Config, folder: Path) -> Config:
-        """Tokenizers and encoded corpora are the same for all runs: the first one makes them."""
+        """Reuse the tokenizers and encoded corpora of the first run, which are the same for all."""
         first = self.work / "first"
         if not (first / "model.safetensors").exists():
             train(changed(config, "training", updates=1), first)
@@ -183,7 +183,7 @@ class Queue:
 
 
 def changed(config: Config, section: str, **keys: Any) -> Config:
-    """The recipe with other values in a section."""
+    """The recipe with changed values in a section."""
     return config.model_copy(update={section: getattr(config, section).model_copy(update=keys)})
 
 
@@ -197,7 +197,7 @@ def main() -> None:
     parser.add_argument("experiment", choices=EXPERIMENTS)
     parser.add_argument("--cells", nargs="+", default=None)
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
-    parser.add_argument("--work", type=Path, default=Path("runs/family"), help="where models lie while they train")
+    parser.add_argument("--work", type=Path, default=Path("runs/family"), help="folder of models in training")
     options = parser.parse_args()
     queue = Queue(options.experiment, options.work, HERE / f"family-{options.experiment}.jsonl")
     for seed in options.seeds:
@@ -207,7 +207,7 @@ def main() -> None:
 
 
 def table(record: Path) -> list[dict[str, Any]]:
-    """One row a cell, best first."""
+    """One row per cell, best first."""
     runs = select_runs(pd.DataFrame(read(record)))
     rows = []
     for cell, row in summarize(runs, ["bleu", "chrf", "valid_loss"]).sort_values("bleu", ascending=False).iterrows():

@@ -2,8 +2,8 @@
 
 python benchmarks/gradients.py --output benchmarks/gradients.json [--cells lstm gru]
 
-Every cell that is done is written at once; run the same command again to go on. Cells have about as many weights each
-and the budget of `memory.py`, one seed. `depth_gated_lstm` is left out: without a layer below it is an LSTM.
+Each cell is written as soon as it is done; the same command resumes. All cells have about the same number of weights,
+the budget of `memory.py` and one seed. `depth_gated_lstm` is left out: without a layer below, it is an LSTM.
 """
 
 import argparse
@@ -23,18 +23,19 @@ from seq2seq.analysis.memory_tasks.trainer import Budget, MemoryTrainer, Trainin
 from seq2seq.layers.cells import CELLS
 from seq2seq.storage.files import atomic_write
 
-DIGITS = 4  # that are kept
+DIGITS = 4  # significant digits that are recorded
 NORMS = ["spectral", "frobenius", "loss"]
-# What papers call the states, where it is not h, or h and c.
+# Names of the states in papers, if they are not h, or h and c.
 STATES = {"jordan": ["y"], "sru": ["c"]}
 
 
 class GradientFlow(NamedTuple):
-    """A training and the gradients around it.
+    """A training run and the gradients before and after it.
 
-    norms    of `gradient_flow`, with the column `when`: before or after
-    trainer  with the trained network
-    run      the training
+    Attributes:
+        norms: Result of `gradient_flow`, with a column `when`: before or after.
+        trainer: Trainer with the trained network.
+        run: The training run.
     """
 
     norms: pd.DataFrame
@@ -43,19 +44,19 @@ class GradientFlow(NamedTuple):
 
 
 def gradient_flow(trainer: MemoryTrainer, batch: MemoryBatch) -> pd.DataFrame:
-    """How much the last state, and the loss, depend on each state before, in a trainer's network as it stands.
+    """Dependence of the last state, and of the loss, on each earlier state, in the current network of a trainer.
 
     Returns:
         One row for each state (`h`, `c` or `y`) and distance d (steps, 0 to T) to the last of the T steps:
 
-        spectral, frobenius  norms of the derivative of that state after step T by itself after step T - d
+        spectral, frobenius  norms of the derivative of the state after step T by the same state after step T - d
         loss                 norm of the derivative of a sequence's loss by the state after step T - d
 
-        All of them geometric means over the batch. See `sensitivity` and `state_gradients`.
+        All norms are geometric means over the batch. See `sensitivity` and `state_gradients`.
     """
     cell = trainer.network.recurrence.cell
     jacobians = step_jacobians(cell, batch.inputs)
-    # The loss is a mean over the batch, of which each sequence has its share.
+    # The loss is a mean over the batch: multiply by the size of the batch for the loss of each sequence.
     by_state = state_gradients(cell, batch.inputs, trainer.loss_function(batch))
     tables = []
     for name, part, gradients in zip(STATES.get(trainer.cell, ["h", "c"]), state_slices(cell), by_state, strict=False):
@@ -68,18 +69,19 @@ def gradient_flow(trainer: MemoryTrainer, batch: MemoryBatch) -> pd.DataFrame:
 def measure_gradient_flow(
     cell: str, task: MemoryTask, distance: int, budget: Budget | None = None, seed: int = 1, batch_size: int = 32
 ) -> GradientFlow:
-    """Train a cell on a task and look at its gradients before and after.
+    """Train a cell on a task, and measure its gradients before and after.
 
     Args:
-        cell: Its name, see `CELLS`.
-        task: What to learn.
-        distance: At which.
-        budget: For the training.
-        seed: Of weights and sequences.
-        batch_size: Sequences that gradients are taken on, the same before and after, others than those trained on.
+        cell: Name of the cell, see `CELLS`.
+        task: The task to learn.
+        distance: Distance of the task, in steps.
+        budget: Budget of the training.
+        seed: Seed of weights and sequences.
+        batch_size: Number of sequences on which gradients are measured, the same ones before and after, which are not
+            trained on.
 
     Raises:
-        ValueError: There is no such cell, or `distance` is below the task's shortest one.
+        ValueError: There is no such cell, or `distance` is shorter than the task allows.
     """
     trainer = MemoryTrainer(cell, task, budget)
     batch = task.sample(distance, batch_size, np.random.default_rng([seed, 2]))
@@ -110,7 +112,7 @@ def main() -> None:
 
 
 def entry_of(flow: GradientFlow) -> dict[str, Any]:
-    """A training as it is recorded: one list a norm, by the distance from 0 on."""
+    """Record of a training run: one list per norm, by distance from 0."""
     trainer, run = flow.trainer, flow.run
     lines = []
     for (when, state), table in flow.norms.groupby(["when", "state"], sort=False):
@@ -126,14 +128,14 @@ def entry_of(flow: GradientFlow) -> dict[str, Any]:
 
 
 def write(path: Path, found: dict[str, Any]) -> None:
-    """One line a cell, in the order of `CELLS`."""
+    """Write one line per cell, in the order of `CELLS`."""
     lines = [f"{json.dumps(cell)}: {json.dumps(found[cell])}" for cell in CELLS if cell in found]
     with atomic_write(path) as partial:
         partial.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def rows(cell: str, found: dict[str, Any]) -> list[dict[str, Any]]:
-    """A cell's rows of the table, one a state."""
+    """Rows of the table for a cell, one per state."""
     before_and_after: dict[str, dict[str, Any]] = {}
     for line in found[cell]["flow"]:
         row = before_and_after.setdefault(

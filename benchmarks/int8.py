@@ -1,9 +1,10 @@
-"""Whether dynamic int8 products would be faster than float32 ones in decoding, by three kept runtimes.
+"""Speed of dynamic int8 matrix products in decoding, compared with float32, in three maintained runtimes.
 
 python benchmarks/int8.py [--rounds 15] [--json FILE]
 
-All matrix products of one decoding step of the medium model, for as many rows (hypotheses) as a batch has. Weights are
-quantized beforehand, inputs in each call, results are float32. Optional: pip install onnx onnxruntime torch==2.13.0
+All matrix products of one decoding step of the medium model are computed, for the rows (hypotheses) of a batch. Weights
+are quantized beforehand and inputs in each call; results are float32. Optional: pip install onnx onnxruntime
+torch==2.13.0
 """
 
 import argparse
@@ -19,7 +20,8 @@ import numpy as np
 import tensorflow as tf
 from measure import in_turns, machine, median, show, write
 
-# Of the medium model, (inputs, outputs): two GRU layers, attention's query side is free, readout, output layer.
+# Products of the medium model, (inputs, outputs): two GRU layers (the query of attention needs none), readout, output
+# layer.
 PRODUCTS = [(256, 1536), (512, 1536), (1024, 1536), (512, 1536), (1024, 256), (256, 8000)]
 ROWS = (5, 50, 250, 1000)
 

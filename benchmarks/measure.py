@@ -1,4 +1,4 @@
-"""What the benchmarks share: sizes, batches of real lengths, sgemm, rounds that take turns, tables and JSON."""
+"""Shared parts of the benchmarks: model sizes, batches of real lengths, sgemm, measurements in turns, tables, JSON."""
 
 import json
 import os
@@ -23,18 +23,18 @@ from seq2seq.data.encoded import encode_corpus
 from seq2seq.data.tokenizer import Tokenizer
 from seq2seq.layers.cells import CELLS
 
-# Cells that are themselves in a single layer, without one below.
+# Cells that differ from all others in a single layer, without one below.
 ALONE = [cell for cell in CELLS if cell != "depth_gated_lstm"]
 Batch = tuple[np.ndarray, np.ndarray]  # source (B, S) and target (B, T), int32, padded with 0
 
 
 @dataclass(frozen=True)
 class Size:
-    """A model: a GRU encoder-decoder with general attention and one table for all embeddings."""
+    """Size of a model: an encoder-decoder with general attention and one table for all embeddings."""
 
     encoder_layers: int
     decoder_layers: int
-    units: int  # of the decoder, and of both directions of the encoder together
+    units: int  # width of the decoder, and of both directions of the encoder together
     embedding: int
     vocabulary: int
     bidirectional: str  # as in a recipe
@@ -49,7 +49,7 @@ SIZES = {
 
 
 def products_forward(size: Size, source_lengths: np.ndarray, target_lengths: np.ndarray) -> float:
-    """Floating-point operations of the matrix products of a forward pass, at real tokens only."""
+    """Floating-point operations of the matrix products in a forward pass, at real tokens only."""
     gates = {"gru": 3, "lstm": 4}[size.cell]
     u, e, v = size.units, size.embedding, size.vocabulary
     source, target = float(source_lengths.sum()), float(target_lengths.sum())
@@ -68,7 +68,7 @@ def products_forward(size: Size, source_lengths: np.ndarray, target_lengths: np.
 
 
 def batches_of(size: Size, count: int, tokens: int, seed: int = 1) -> list[Batch]:
-    """Batches as training has them: lengths of Multi30k (`$MULTI30K`), else of the phrasebook; ids by Zipf's law."""
+    """Batches as in training: lengths of Multi30k (`$MULTI30K`) or else the phrasebook, ids drawn by Zipf's law."""
     folder = os.environ.get("MULTI30K")
     spec = (
         {"source": f"{folder}/train.en.gz", "target": f"{folder}/train.de.gz"}
@@ -107,12 +107,12 @@ def sgemm() -> float:
 
 
 def in_turns(runs: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Let each run give one number a round, one after the other."""
+    """Call each of the runs in turn, once per round; each returns a number."""
     found: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
             found[name].append(run())
-            time.sleep(0.3)  # threads of one library that still spin must not slow the next
+            time.sleep(0.3)  # spinning threads of one library must not slow down the next
     return found
 
 
@@ -128,7 +128,7 @@ def machine() -> dict[str, Any]:
 
 
 def show(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print rows as a table; columns are the first row's keys."""
+    """Print rows as a table, whose columns are the keys of the first row."""
     table = Table(title=title, title_justify="left")
     for column in rows[0]:
         table.add_column(column, justify="left" if column == next(iter(rows[0])) else "right")

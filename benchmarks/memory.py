@@ -1,12 +1,12 @@
-"""How far each cell of the family remembers: copying, adding and temporal order at growing distances.
+"""Memory span of each cell: copying, adding and temporal order at growing distances.
 
 python benchmarks/memory.py --output benchmarks/memory.jsonl [--cells lstm gru] [--tasks copy] [--seeds 1 2 3]
 
-Every training that ends adds a line to the file; run the same command again to go on. Cells have about as many weights
-each; the depth-gated LSTM is missing, because in a single layer it is an LSTM. Once a cell fails at a distance from all
-seeds, longer distances are not tried. Of several learning rates the table has for each cell and task the one that
-remembers furthest: at a single one, cells that like small steps lose. (The seeds that choose it are those that are
-reported, which flatters cells whose results swing.)
+Each training run appends a line to the file; the same command resumes. All cells have about the same number of weights;
+the depth-gated LSTM is left out, because it is an LSTM in a single layer. Once a cell fails at a distance with all
+seeds, longer distances are not tried. For each cell and task, the table has the learning rate with the longest memory
+span: a single rate would put cells that need small steps at a disadvantage. (The same seeds choose the rate and are
+reported, which favours cells with unstable results.)
 """
 
 import argparse
@@ -21,7 +21,7 @@ from seq2seq.analysis.memory_tasks.experiments import memory_span_at_best_rate, 
 from seq2seq.analysis.memory_tasks.tasks import AddingTask, CopyTask, TemporalOrderTask
 from seq2seq.analysis.memory_tasks.trainer import Budget
 
-# Two of four symbols: with ten of eight, as published, no cell gets anywhere within so few updates.
+# Two symbols out of four: with ten out of eight, as published, no cell learns anything in this number of updates.
 TASKS = {task.name: task for task in (CopyTask(num_symbols=4, length=2), AddingTask(), TemporalOrderTask())}
 DISTANCES = (10, 20, 40, 80)
 
@@ -51,18 +51,18 @@ def main() -> None:
         found.append(measured.assign(learning_rate=rate))
     scores = pd.concat(found)
     rows = table(memory_span_at_best_rate(scores), scores)
-    show("Remembers, steps: mean over seeds, 95% interval (Student's t), at the best learning rate", rows)
+    show("Memory span in steps: mean over seeds, 95% interval (Student's t), at the best learning rate", rows)
 
 
 def report(entry: dict[str, Any]) -> None:
-    """Say what a training came to."""
+    """Print the result of a training run."""
     where = f"{entry['cell']:<18} {entry['task']:<15} distance {entry['distance']:>3}  seed {entry['seed']}"
     score = "not tried" if entry["score"] is None else f"score {entry['score']:.2f}"
     print(f"{where}  {score}  {entry['updates']:>3} updates  {entry['seconds']:.1f} s", flush=True)
 
 
 def table(remembered: pd.DataFrame, scores: pd.DataFrame) -> list[dict[str, Any]]:
-    """One row a cell, one column a task; `+` where a seed solved the longest distance."""
+    """One row per cell, one column per task; `+` if a seed solved the longest distance."""
     rows = []
     for cell, of_cell in remembered.groupby("cell", sort=False):
         trained = scores[scores["cell"] == cell]

@@ -1,9 +1,10 @@
-"""How far each packaged recipe gets below token frequencies in its first updates, seed by seed.
+"""Loss of each packaged recipe after its first updates, compared with that of token frequencies, for several seeds.
 
     python benchmarks/safe_start.py quickstart language-model --seeds 1-10 --json benchmarks/safe_start.jsonl
     python benchmarks/safe_start.py quickstart --multi30k --seeds 1-10 --json benchmarks/safe_start.jsonl
 
-One line of JSON per run; a run that the file has already is skipped. Exit code 1 if a run stays above the bound.
+Writes one line of JSON per run; runs that are already in the file are skipped. The exit code is 1 if a run stays above
+the bound.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from rich.console import Console
 from seq2seq.config import Config, load_config
 
 BOUND = 0.3  # nats per target token below token frequencies
-OWN_PAIRS = (  # the command that README gives for one's own pairs, with Multi30k in their place
+OWN_PAIRS = (  # overrides for training on your own pairs, here those of Multi30k
     "data.train={source: $MULTI30K/train.en.gz, target: $MULTI30K/train.de.gz}",
     "data.valid={source: $MULTI30K/val.en.gz, target: $MULTI30K/val.de.gz}",
     "data.test=null",
@@ -26,7 +27,7 @@ OWN_PAIRS = (  # the command that README gives for one's own pairs, with Multi30
 
 
 def begin(config: Config, updates: int) -> dict[str, float]:
-    """Train for some updates; the validation loss then, and that of token frequencies, in nats per target token."""
+    """Train for some updates; return the validation loss and that of token frequencies, in nats per target token."""
     from seq2seq.data.encoded import EncodedCorpus
     from seq2seq.data.mixture import EncodedMixture
     from seq2seq.model_directory.directory import load_tokenizers
@@ -50,7 +51,7 @@ def begin(config: Config, updates: int) -> dict[str, float]:
 
 
 def numbers(text: str) -> range:
-    """`1-10` or `3`."""
+    """Parse a range of seeds, `1-10` or `3`."""
     first, _, last = text.partition("-")
     return range(int(first), int(last or first) + 1)
 
@@ -60,9 +61,11 @@ def main() -> int:
     parser.add_argument("recipes", nargs="+", metavar="RECIPE")
     parser.add_argument("--seeds", type=numbers, default=numbers("1-3"), metavar="FIRST-LAST")
     parser.add_argument("--updates", type=int, default=300)
-    parser.add_argument("--multi30k", action="store_true", help="Multi30k and a vocabulary of 6,000, as own pairs")
+    parser.add_argument(
+        "--multi30k", action="store_true", help="train on Multi30k, as on your own pairs, with a vocabulary of 6,000"
+    )
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a key, for trials")
-    parser.add_argument("--json", type=Path, help="file that gets one line per run, and is read for those it has")
+    parser.add_argument("--json", type=Path, help="file with one line per run, which is read and extended")
     options = parser.parse_args()
     lines = options.json.read_text().splitlines() if options.json and options.json.exists() else []
     done = [json.loads(line) for line in lines]

@@ -1,11 +1,11 @@
-"""Scaling on paper: what an all-reduce moves against what an update computes. Measures nothing.
+"""Estimate of scaling: communication of an all-reduce against computation of an update. Nothing is measured.
 
 python benchmarks/scaling.py [--tflops 40] [--step-us 25] [--tokens 4000] [--accumulation-steps 1]
 
-A replica computes its share of a batch, then all sum their gradients (float32), then each applies them: nothing
-overlaps. A ring moves 2 (R - 1) / R times the gradient through each replica's link. The time to compute is that of the
-matrix products at `--tflops`, or that of the recurrent steps one after the other at `--step-us` each, whichever is
-longer: forward once, backward twice.
+Each replica computes its share of a batch, then all replicas sum their gradients (float32), then each applies them:
+nothing overlaps. A ring moves 2 (R - 1) / R times the gradient through each replica's link. Computing takes the time of
+the matrix products at `--tflops`, or of the sequence of recurrent steps at `--step-us` each, whichever is longer; the
+backward pass takes twice the time of the forward pass.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from measure import SIZES, batches_of, products_forward, show
 
 
 class Link(NamedTuple):
-    """What connects replicas: bytes/s that an all-reduce gets out of it, and seconds that one takes at least."""
+    """Connection of replicas: bandwidth of an all-reduce in bytes/s, and its minimum time in seconds."""
 
     name: str
     replicas: int
@@ -35,10 +35,12 @@ LINKS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tflops", type=float, default=40.0, help="matrix products of one GPU, TFLOP/s")
-    parser.add_argument("--step-us", type=float, default=25.0, help="one recurrent step of one layer, microseconds")
-    parser.add_argument("--tokens", type=int, default=4000, help="real target tokens of a replica's share")
-    parser.add_argument("--accumulation-steps", type=int, default=1, help="batches whose gradients are summed at once")
+    parser.add_argument("--tflops", type=float, default=40.0, help="speed of matrix products on one GPU, TFLOP/s")
+    parser.add_argument(
+        "--step-us", type=float, default=25.0, help="time of one recurrent step of one layer, microseconds"
+    )
+    parser.add_argument("--tokens", type=int, default=4000, help="number of real target tokens in a replica's share")
+    parser.add_argument("--accumulation-steps", type=int, default=1, help="number of batches per update")
     options = parser.parse_args()
     rows = []
     for name, size in SIZES.items():
@@ -52,17 +54,17 @@ def main() -> None:
         row = {
             "": name,
             "gradient, MB": size_in_bytes / 1e6,
-            "GFLOP an update and replica": products / 1e9,
-            "FLOP a byte": products / (2 * 7 / 8 * size_in_bytes),
+            "GFLOP per update and replica": products / 1e9,
+            "FLOP per byte": products / (2 * 7 / 8 * size_in_bytes),
             "recurrent steps": int(steps),
-            "computes, ms": 1e3 * seconds,
+            "computation, ms": 1e3 * seconds,
         }
         for link in LINKS:
             moves = 2 * (link.replicas - 1) / link.replicas * size_in_bytes / link.bytes_per_second + link.latency
             row[link.name] = f"{moves * 1e3:.3g} ms, {seconds / (seconds + moves):.0%}"
         rows.append(row)
     np.set_printoptions(precision=3)
-    show(f"{options.tokens:,} tokens a replica, {options.tflops:g} TFLOP/s, {options.step_us:g} us a step", rows)
+    show(f"{options.tokens:,} tokens per replica, {options.tflops:g} TFLOP/s, {options.step_us:g} us per step", rows)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""How long commands take to start, against what importing TensorFlow and Keras and reading the weights takes.
+"""Run time of short commands, compared with the time for importing TensorFlow and Keras and reading the weights.
 
 python benchmarks/startup.py MODEL [--rounds 5] [--json FILE]
 
-Each is a process of its own; they take turns, and the medians of the rounds are shown.
+Each command is a process of its own; they run in turns, and the median of the rounds is shown.
 """
 
 import argparse

@@ -1,13 +1,13 @@
-"""Translate over HTTP with the standard library alone.
+"""Translate over HTTP with nothing but the standard library.
 
     python examples/serve.py runs/quickstart --port 8000
     curl -d '{"text": "The teacher buys a book."}' localhost:8000     {"translations": ["Der Lehrer kauft ein Buch."]}
     curl -d '{"text": ["One sentence.", "Two."]}' localhost:8000      one translation for each
 
-Threads may share one `Translator`. In float32, a sentence gets the same translation alone and while other sentences
-are translated. The first request of a kind builds a graph, and other requests of that kind wait for it; later requests
-run in parallel and share the cores, so two at once take about as long as one after the other. On a GPU, models that are
-used at the same time must have the same precision.
+Threads may share one `Translator`. In float32, a sentence gets the same translation whether or not other sentences are
+translated at the same time. The first request of a kind builds a graph, and other requests of that kind wait for it;
+later requests run in parallel and share the cores, so two at once take about as long as two in turn. On a GPU, models
+that are used at the same time must have the same precision.
 
 This server has no authentication and no limit on requests, and accepts connections from this machine only. To open it
 to others, put a proxy in front of it.
@@ -23,7 +23,7 @@ EXPECTED = 'expected a POST of {"text": "A sentence."}, or of a list of sentence
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers POST requests with `{"text": ...}`, a sentence or a list of sentences; what goes wrong is JSON, too."""
+    """Answer POST requests with `{"text": ...}`, a sentence or a list of sentences; errors are JSON, too."""
 
     def do_POST(self):
         try:
@@ -36,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(400, {"error": str(error)})
 
     def send_error(self, code, message=None, explain=None):
-        """What the base class says in HTML, as of a GET request."""
+        """Answer with an error as JSON, where the base class sends HTML, e.g. for a GET request."""
         self.answer(code, {"error": EXPECTED})
 
     def answer(self, status, values):
@@ -47,7 +47,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def make_server(translator, port):
-    """A server on a port of this machine; 0: a free one, see `server_port`."""
+    """Make a server on a port of this machine; 0 stands for any free port, see `server_port`."""
     server = ThreadingHTTPServer(("localhost", port), Handler)
     server.translator = translator
     return server

@@ -1,7 +1,7 @@
 """Train with a recipe, score the model on the recipe's test corpus, and translate with it.
 
     python examples/train.py                               seq2seq/recipes/quickstart.yaml, minutes on two CPU cores
-    python examples/train.py --set encoder.units=256       with a wider encoder; any `section.key=value` of the recipe
+    python examples/train.py --set encoder.units=256       a wider encoder; any `section.key=value` of the recipe
     python examples/train.py recipe.yaml --output runs/mine
 
 After Ctrl-C, the same command resumes where training stopped.

@@ -1,4 +1,4 @@
-"""20,000 lines and their translation by a single run, which shards and Apache Beam must equal byte for byte."""
+"""20,000 lines and their translation by a single run, which shards and Apache Beam must reproduce byte for byte."""
 
 from tests.command import run
 from tests.toy import pairs, save_random_model, toy_tokenizer

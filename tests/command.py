@@ -1,4 +1,4 @@
-"""Running a command in this process."""
+"""Run a command in this process."""
 
 from seq2seq.cli import main
 

@@ -1,4 +1,4 @@
-"""A machine with GPUs that are fakes: what TensorFlow would list, and what is done with them."""
+"""A machine with fake GPUs: the devices that TensorFlow would list, and a record of what is done with them."""
 
 import warnings
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class GPU(NamedTuple):
 
 
 class Machine:
-    """GPUs of some compute capabilities, and what is done with them, in order."""
+    """Fake GPUs of some compute capabilities; records what is done with them, in order."""
 
     def __init__(self, monkeypatch, tmp_path):
         self.patch, self.driver, self.cache = monkeypatch, tmp_path / "driver", tmp_path / "cache"
@@ -75,7 +75,7 @@ class Machine:
 
 
 def look():
-    """What another process would find, and the warnings it would give."""
+    """The devices that another process would find, and the warnings that it would issue."""
     set_up_device.cache_clear()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -1,6 +1,6 @@
 """One step of each cell in plain NumPy, written from the papers' equations: `STEPS[kind](x, states, weights)`.
 
-`weights` has a cell's weights by name; gates are cut out of them one by one. The first result is the output.
+`weights` has the weights of a cell by name, from which the gates are sliced. The first result is the output.
 """
 
 import numpy as np
@@ -84,7 +84,7 @@ def cifg(x, states, weights):
 
 
 def depth_gated_lstm(x, states, weights):
-    """With depth vectors, x ends in the content of the layer below, as wide as the states."""
+    """With depth vectors, x ends with the cell state of the layer below, which has the width of the states."""
     h, c = states
     four = {name: value[..., : 4 * h.shape[-1]] for name, value in weights.items()}
     i, f, o = (sigmoid(affine(x[:, : weights["kernel"].shape[0]], h, four, place, 4)) for place in (0, 1, 3))

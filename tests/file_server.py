@@ -10,15 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Site:
-    """What the server has, how it behaves, and what it was asked for."""
+    """Files of the server, its behaviour, and the requests that it received."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     address: str = ""
-    ranges: bool = True  # answers Range
-    tags: bool = True  # tells versions apart, by ETag
-    drops: list[int] = field(default_factory=list)  # one a request: bytes after which the connection breaks off
+    ranges: bool = True  # whether it answers requests for a Range
+    tags: bool = True  # whether it identifies versions by ETag
+    drops: list[int] = field(default_factory=list)  # bytes after which the connection breaks off, one per request
     ranges_asked: list[str | None] = field(default_factory=list)
-    sent: list[int] = field(default_factory=list)  # bytes, one a request
+    sent: list[int] = field(default_factory=list)  # number of bytes, one per request
     agents: list[str | None] = field(default_factory=list)
 
 
@@ -55,7 +55,7 @@ def serve() -> Iterator[Site]:
             self.send_header("Content-Length", str(len(body) - start))
             self.end_headers()
             stop = start + site.drops.pop(0) if site.drops else len(body)
-            site.sent.append(len(body[start:stop]))  # before the client can have all of it
+            site.sent.append(len(body[start:stop]))  # before the client can have received everything
             self.wfile.write(body[start:stop])
             self.close_connection = True
 

@@ -1,7 +1,7 @@
-"""What a GPU would do with a traced function, counted without one: kernels launched, and copies to and from the host.
+"""Count what a GPU would do with a traced function, without a GPU: kernel launches, and copies to and from the host.
 
-Grappler optimises the graph for a virtual GPU. Where each input and output lies is read from TensorFlow's own registry
-of GPU kernels, which its Linux packages hold on machines without a GPU, too.
+Grappler optimises the graph for a virtual GPU. The device of each input and output is read from TensorFlow's registry
+of GPU kernels, which its Linux packages have on machines without a GPU, too.
 """
 
 from collections import Counter, defaultdict
@@ -13,7 +13,7 @@ from tensorflow.core.protobuf import config_pb2, device_properties_pb2
 from tensorflow.python.framework import kernels, meta_graph, op_def_registry
 from tensorflow.python.grappler import cluster, tf_optimizer
 
-# Views, parameters, lists and control flow, for which nothing is launched.
+# Views, parameters, lists and control flow, which launch nothing.
 FREE = {
     *(
         "Const",
@@ -30,21 +30,21 @@ FREE = {
     *("TensorListReserve", "TensorListSetItem", "TensorListGetItem", "ControlTrigger"),
     *("Enter", "Exit", "LoopCond", "NextIteration", "Switch", "Merge"),
 }
-# Read by the host without waiting for what the device computes.
+# Read by the host without waiting for the device.
 SHAPES = {"Shape", "ShapeN", "Size", "Rank", "EnsureShape"}
 MADE_ONCE = {"Const", "Placeholder", "ReadVariableOp"}
 ON_HOST = {types_pb2.DT_STRING, types_pb2.DT_RESOURCE, types_pb2.DT_VARIANT}
 
 
 class Count(NamedTuple):
-    """Of one graph or function: kernels launched, and tensors copied from device to host and from host to device."""
+    """Counts of a graph or function: kernels launched, tensors copied from device to host and from host to device."""
 
     launches: Counter[str]
     to_host: set[str]
     to_device: set[str]
 
     def summary(self) -> str:
-        """The three numbers in words."""
+        """Describe the three numbers in words."""
         launched = sum(self.launches.values())
         return f"{launched} launches, {len(self.to_host)} copies to the host, {len(self.to_device)} to the device"
 
@@ -78,7 +78,7 @@ def _devices() -> list[Any]:
 
 
 def count(nodes: Sequence[Any]) -> Count:
-    """What NodeDefs do on a GPU; what others make lies where it is wanted."""
+    """Count what NodeDefs do on a GPU; results of other nodes are assumed to be where they are needed."""
     placed = [(node, *_memory(node)) for node in nodes]
     ops = {node.name: node.op for node in nodes}
     host = {}
@@ -100,7 +100,7 @@ def count(nodes: Sequence[Any]) -> Count:
 
 
 def loops(graph: Any) -> dict[str, Count]:
-    """Of each loop of a GraphDef what one step does, by the loop's name; inner loops are counted apart."""
+    """Counts of one step of each loop of a GraphDef, by the name of the loop; inner loops are counted separately."""
     nodes = {node.name: node for node in graph.node}
     readers = defaultdict(list)
     for node in graph.node:
@@ -120,7 +120,7 @@ def loops(graph: Any) -> dict[str, Count]:
 
 
 def _memory(node: Any) -> tuple[bool, list[tuple[str, bool]], list[tuple[str, bool]]]:
-    """Whether a node has a GPU kernel, and of its inputs and outputs the names and whether they lie on the host."""
+    """Whether a node has a GPU kernel; for each input and output, its name and whether it is on the host."""
     definition = op_def_registry.get(node.op)
     inputs, outputs = ([*_arguments(args, node)] for args in (definition.input_arg, definition.output_arg))
     kernel = _kernel(node)
@@ -143,7 +143,7 @@ def _arguments(definitions: Any, node: Any) -> Iterator[tuple[str, int]]:
 
 
 def _kernel(node: Any) -> Any:
-    """The kernel that a GPU would run the node with; None: the host computes it."""
+    """The kernel with which a GPU would run the node; None if the host computes it."""
     fitting = [
         kernel
         for kernel in kernels.get_registered_kernels_for_op(node.op).kernel

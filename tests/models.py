@@ -16,7 +16,7 @@ from tests.toy import toy_config, write_corpus
 
 
 def train_all(folder: Path) -> Path:
-    """A finished run of two validations with all that the other commands read; its corpus lies beside it."""
+    """A finished run of two validations with everything that the other commands read; its corpus is next to it."""
     write_corpus(folder, train=60, valid=4)
     model = folder / "model"
     train(toy_config(folder), model)
@@ -28,7 +28,7 @@ def train_all(folder: Path) -> Path:
 
 
 def edited(path: Path) -> None:
-    """Some bytes in the middle are others; those of a history at its start: in a warning's text nobody could tell."""
+    """Change some bytes in the middle, or at the start of a history: in the text of a warning, nothing would fail."""
     data = bytearray(path.read_bytes())
     place = 1 if path.suffix == ".jsonl" else len(data) // 2
     data[place : place + 20] = bytes(byte ^ 0x15 for byte in data[place : place + 20])
@@ -41,7 +41,7 @@ def replaced_by_folder(path: Path) -> None:
 
 
 def linked_out(path: Path) -> None:
-    """The same contents, and they lie elsewhere."""
+    """Keep the same contents, but store them elsewhere."""
     elsewhere = path.absolute().parents[2] / f"elsewhere-{path.name}"
     shutil.move(path, elsewhere)
     path.symlink_to(elsewhere)
@@ -64,7 +64,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
 
 
 def forge(path: Path, arrays: str, data: bytes, about: str = "{}") -> None:
-    """An array file of a stranger, with the right checksums; `arrays` is the rest of its header's JSON."""
+    """An untrusted array file with the right checksums; `arrays` is the rest of the JSON in its header."""
 
     def write(metadata: dict[str, str]) -> None:
         header = f'{{"__metadata__":{json.dumps(metadata | {"sha256": _seal(metadata)})}{arrays}}}'.encode()
@@ -76,7 +76,7 @@ def forge(path: Path, arrays: str, data: bytes, about: str = "{}") -> None:
 
 
 def change_metadata(folder: Path, **values: object) -> None:
-    """Other values in `metadata.json`; None takes one away."""
+    """Change values in `metadata.json`; None removes a key."""
     path = folder / "metadata.json"
     metadata = json.loads(path.read_text()) | values
     path.write_text(json.dumps({key: value for key, value in metadata.items() if value is not None}))

@@ -1,4 +1,4 @@
-"""The random generators that all code of a process shares: Python's, NumPy's, TensorFlow's and Keras's."""
+"""The global random generators of a process: Python's, NumPy's, TensorFlow's and Keras's."""
 
 import random
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ DRAWS = {
 
 @contextmanager
 def random_state_untouched(seed: int = 31337) -> Iterator[None]:
-    """Seed all generators, and assert that each then draws what it would have without what runs within."""
+    """Seed all generators, and assert that the code in the context does not change what each of them draws."""
     keras.utils.set_random_seed(seed)
     expected = {name: draw() for name, draw in DRAWS.items()}
     keras.utils.set_random_seed(seed)

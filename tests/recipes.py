@@ -8,12 +8,12 @@ DATA = {"train": {"tsv": "train.tsv"}, "valid": {"source": "valid.en", "target":
 
 
 def mixed(*parts) -> dict:
-    """A corpus of several."""
+    """A corpus that is a mixture of several."""
     return {"mixture": list(parts)}
 
 
 def write_recipe(folder: Path, **data) -> Path:
-    """`folder`/recipe.yaml, with some corpora of its own."""
+    """Write `folder`/recipe.yaml, with corpora of its own."""
     path = folder / "recipe.yaml"
     values = {"seed": 7, "data": {**DATA, **data}, "training": {"epochs": 3}}
     path.write_text(yaml.safe_dump(values), encoding="utf-8")

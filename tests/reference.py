@@ -1,4 +1,4 @@
-"""Plain NumPy implementations to compare with, written from the equations and not from the layers."""
+"""Reference implementations in plain NumPy, written from the equations, not from the layers."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What tests of whole training runs share: interrupting them, and comparing what they leave behind."""
+"""Helpers for tests of whole training runs: interrupt them, and compare the files that they leave."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ class InterruptAfter(keras.callbacks.Callback):
 
 
 class CopyAfter(keras.callbacks.Callback):
-    """Copy the directory of a run beside it, after so many batches: what crashes at these moments would leave."""
+    """Copy the directory of a run after these numbers of batches: the state that a crash would leave."""
 
     def __init__(self, directory: Path, *batches: int):
         super().__init__()
@@ -54,7 +54,7 @@ def often_saved(config: Config) -> Config:
 
 
 def assert_resumes_exactly(config: Config, directory: Path, *batches: int) -> TrainingReport:
-    """Train, often saved, then go on from what crashes after so many batches would have left."""
+    """Train with frequent checkpoints, then resume from the state that crashes after some batches would have left."""
     config = often_saved(config)
     report = train(config, directory, [CopyAfter(directory, *batches)])
     for count in batches:
@@ -63,7 +63,7 @@ def assert_resumes_exactly(config: Config, directory: Path, *batches: int) -> Tr
 
 
 def assert_goes_on(config: Config, directory: Path, batches: int) -> None:
-    """The copy of a run that was often saved ends as the run did."""
+    """Check that the copy of a run with frequent checkpoints ends as the run did."""
     copy = copy_of(directory, batches)
     saved = final_state(copy)[1]
     assert saved["total_batches"] == batches - 1 or saved["rollbacks"], "the last checkpoint is of the batch before"
@@ -82,7 +82,7 @@ def timeless(history: list[dict]) -> list[dict]:
 
 
 def assert_same_run(directory: Path, other: Path) -> None:
-    """Last checkpoint, history, kept weights and delivered model are equal, bit for bit."""
+    """Check that last checkpoint, history, kept weights and delivered model are equal, bit for bit."""
     arrays, progress = final_state(directory)
     others, other_progress = final_state(other)
     assert other_progress == progress

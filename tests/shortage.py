@@ -1,11 +1,11 @@
-"""Injected lack of memory: errors as TensorFlow makes them, and computations that have room for so many rows."""
+"""Simulated lack of memory: errors as TensorFlow raises them, and computations with room for a number of rows."""
 
 import tensorflow as tf
 
 ALLOCATOR = "OOM when allocating tensor with shape[640,32000] and type float on GPU:0 by allocator GPU_0_bfc"
 CUDNN = "Failed to call DoRnnForward with model config: [rnn_mode, rnn_input_mode]: 3, 0"
 GRAPH = f"Graph execution error:\n\nDetected at node CudnnRNNV3 defined at (most recent call last):\n{CUDNN}\n\t [[x]]"
-# By name: how the error comes, and how what is said of it begins.
+# By name: the error, and the beginning of our message about it.
 FACES = {
     "allocator": (tf.errors.ResourceExhaustedError, ALLOCATOR, "out of memory"),
     "NumPy": (MemoryError, "Unable to allocate 9.54 TiB for an array", "out of memory"),
@@ -20,7 +20,7 @@ def fail(face: str):
 
 
 def with_room_for(rows: int, face: str, sizes: list[int]):
-    """A wrapper of functions: given more rows they fail, and each call's number of rows is added to `sizes`."""
+    """Wrap functions so that they fail with more rows; the number of rows of each call is appended to `sizes`."""
 
     def limit(function):
         def limited(inputs, *more):
@@ -35,7 +35,7 @@ def with_room_for(rows: int, face: str, sizes: list[int]):
 
 
 def limit_searches(patch, rows: int, face: str) -> list[int]:
-    """Give every search that is traced from now on room for N sentences; returns sizes tried."""
+    """Give every search that is traced from now on room for N sentences; returns the sizes that were tried."""
     from seq2seq.inference import searcher
 
     sizes: list[int] = []

@@ -1,4 +1,4 @@
-"""A toy corpus and recipe: whole commands in seconds."""
+"""A toy corpus and recipe, with which whole commands run in seconds."""
 
 from pathlib import Path
 from random import Random
@@ -9,7 +9,7 @@ from seq2seq.data.tokenizer import Tokenizer
 NOUNS = {"dog": "Hund", "cat": "Kater", "man": "Mann", "tree": "Baum", "bird": "Vogel", "king": "König"}
 VERBS = {"sees": "sieht", "loves": "liebt", "hears": "hört", "finds": "findet"}
 PLACES = {"today": "heute", "here": "hier", "often": "oft", "there": "dort"}
-# Of `training`. Three batches per update: an interruption may come amid what is gathered.
+# Keys of `training`. With three batches per update, an interruption may come between the batches of an update.
 GATHERING = {"epochs": 2, "accumulation_steps": 3, "learning_rate": 0.01, "checkpoint_minutes": 1000.0}
 
 
@@ -27,7 +27,7 @@ def pairs(count: int, seed: int) -> list[tuple[str, str]]:
 
 
 def write_corpus(folder: Path, train: int = 120, valid: int = 12) -> None:
-    """`train.tsv`, `valid.tsv`."""
+    """Write `train.tsv` and `valid.tsv`."""
     for name, count, seed in (("train", train, 1), ("valid", valid, 2)):
         lines = [f"{source}\t{target}\n" for source, target in pairs(count, seed)]
         (folder / f"{name}.tsv").write_text("".join(lines), encoding="utf-8")
@@ -53,7 +53,7 @@ def toy_values(folder: Path) -> dict:
 
 
 def toy_config(folder: Path, **sections) -> Config:
-    """The toy recipe with some sections' keys changed."""
+    """The toy recipe with changed keys of some sections."""
     return _changed(toy_values(folder), sections)
 
 
@@ -76,12 +76,12 @@ def language_model_values(folder: Path) -> dict:
 
 
 def language_model_config(folder: Path, **sections) -> Config:
-    """`language_model_values` with some sections' keys changed."""
+    """`language_model_values` with changed keys of some sections."""
     return _changed(language_model_values(folder), sections)
 
 
 def toy_tokenizer() -> Tokenizer:
-    """Knows every byte, so that every line has its own tokens."""
+    """A tokenizer with all bytes, so that every line has its own tokens."""
     sentences = [side for pair in pairs(100, 1) for side in pair]
     return Tokenizer.train(sentences, TokenizerConfig(vocabulary_size=310, byte_fallback=True))
 
@@ -108,7 +108,7 @@ def save(folder: Path, model, tokenizer: Tokenizer, **sections) -> None:
 
 
 def save_trained(folder: Path, model, scores: dict, corpus: dict | None = None) -> None:
-    """The weights of a model in its directory, as a run saves them."""
+    """Save the weights of a model in its directory, as a run does."""
     from seq2seq.model_directory.directory import save_weights
     from seq2seq.models.base import named_weights
 

@@ -9,7 +9,7 @@ from seq2seq.training.optimization import FusedAdam
 
 
 class Ours:
-    """One update a call of `step`; `decoder_type` is the recipe's `decoder.type`."""
+    """The toolkit's model, with one update per call of `step`; `decoder_type` is the recipe's `decoder.type`."""
 
     def __init__(self, size: Size, batches: list[Batch], smoothing: float, decoder_type: str = "luong") -> None:
         self.model = Seq2Seq(

@@ -10,7 +10,7 @@ from baselines.ours import Ours
 
 
 class PyTorch(nn.Module):
-    """Weights are copied from ours, so that both compute the same loss."""
+    """The model in PyTorch; its weights are copied from ours, so that both compute the same loss."""
 
     def __init__(self, size: Size, batches: list[Batch], smoothing: float, ours: Ours) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class PyTorch(nn.Module):
         getattr(layer, f"bias_hh_l0{suffix}").copy_(turned(rows[1]))
 
     def forward(self, source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Mean smoothed loss a real target token."""
+        """Mean smoothed loss per real target token."""
         mask, real = source != 0, target != 0
         lengths, steps = mask.sum(1), real.sum(1)
         x: torch.Tensor | PackedSequence = _packed(self.embedding(source), lengths)

@@ -8,7 +8,7 @@ from baselines.ours import Ours
 
 
 class StockKeras(keras.Model):
-    """Weights are copied from ours, so that both compute the same loss."""
+    """The model in stock Keras; its weights are copied from ours, so that both compute the same loss."""
 
     def __init__(self, size: Size, batches: list[Batch], smoothing: float, ours: Ours) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class StockKeras(keras.Model):
         self.readout.set_weights(theirs.decoder.readout.get_weights())
 
     def batch_loss(self, source: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-        """Mean smoothed loss a real target token."""
+        """Mean smoothed loss per real target token."""
         mask, real = source != 0, target != 0
         x, last = self.embedding(source), []
         for layer in self.encoder:

@@ -1,4 +1,4 @@
-"""Show that training and translating on a GPU are right, and how fast: one command, tables and a report in JSON.
+"""Check that training and translation are correct on a GPU, and measure their speed; prints tables, writes JSON.
 
 python benchmarks/gpu/check.py --json gpu.json [--minutes 5] [--without-training] [--parts NAME ...] [--toy]
 """
@@ -17,7 +17,7 @@ from parts.sizes import TOY, Sizes, changed
 
 from seq2seq.devices.device import set_up_device
 
-# By worth: what is most likely to be wrong, and matters most, comes first.
+# In order of importance: the checks that are most likely to fail, and matter most, come first.
 PARTS = {
     "recurrences": "GRU and LSTM in every precision, against float32 on the CPU",
     "gradients": "Gradients of whole models, against float32 on the CPU",
@@ -46,20 +46,20 @@ def run(check: Check, names: Sequence[str]) -> int:
 
 
 def _run_part(name: str, check: Check) -> Any:
-    """Import a part only now: the first ones do without packages that later ones need."""
+    """Import a part only when it runs: later parts need packages that the first ones do not."""
     return import_module(f"parts.{name}").run(check)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="write the report to this file, after every part")
-    parser.add_argument("--minutes", type=float, default=5.0, help="no part begins later than this (default 5)")
+    parser.add_argument("--minutes", type=float, default=5.0, help="deadline for the start of a part (default 5)")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="NAME", help=", ".join(PARTS))
     parser.add_argument("--without-training", action="store_true", help="leave out the part quickstart")
-    parser.add_argument("--toy", action="store_true", help="toy sizes; without a GPU there are no others")
+    parser.add_argument("--toy", action="store_true", help="use toy sizes, as always without a GPU")
     parser.add_argument("--size", action="append", default=[], metavar="NAME=NUMBER", help="see parts/sizes.py")
     options = parser.parse_args(arguments)
-    tf.get_logger().setLevel("ERROR")  # it warns of many graphs, which are what this is about
+    tf.get_logger().setLevel("ERROR")  # it warns about many graphs, which are the purpose here
     toy = options.toy or not set_up_device().is_gpu
     try:
         sizes = changed(TOY if toy else Sizes(), options.size)
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("no part is left to run")
     check = Check(sizes, options.minutes, options.json, toy)
     try:
-        check.write()  # what cannot be written is said before anything is measured
+        check.write()  # report a file that cannot be written before anything is measured
     except OSError as error:
         parser.error(f"--json {options.json}: {error.strerror}")
     for key, value in check.report["about"].items():

@@ -1,4 +1,4 @@
-"""What the GPU check runs in a process of its own: `child.py TASK ARGUMENTS`, both started by `parts/children.py`.
+"""Tasks that the GPU check runs in a process of their own: `child.py TASK ARGUMENTS`, started by `parts/children.py`.
 
 The last line on standard output is the answer, in JSON.
 """
@@ -17,14 +17,14 @@ from seq2seq.devices.device import set_up_device
 
 
 def load(folder: str, sentences: int) -> dict[str, Any]:
-    """Translations and losses of a model directory, on the device that this process sees."""
+    """Compute translations and losses of a model directory, on the device that this process sees."""
     from parts.loading import measure
 
     return measure(Path(folder), sentences)
 
 
 def determinism(size: list[int], rows: int, longest: int, updates: int, precision: str) -> dict[str, str]:
-    """Checksums of all weights after updates with deterministic operations."""
+    """Compute checksums of all weights after updates with deterministic operations."""
     from parts.models import ModelSize, Trainer, copy_sentences
 
     reserve_cublas_workspace()

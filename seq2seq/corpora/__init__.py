@@ -1,4 +1,4 @@
-"""Parallel text: readers, and filters in a module of their own."""
+"""Parallel text: readers, filters and downloads."""
 
 from seq2seq.corpora.lines import read_lines
 from seq2seq.corpora.readers import Corpus, SentencePair, open_corpus

@@ -1,4 +1,4 @@
-"""The contents of the columns of a table of sentence pairs."""
+"""Detect what the columns of a table of sentence pairs contain."""
 
 import re
 from collections import Counter
@@ -25,11 +25,12 @@ MAX_HEADING_WORDS = 3
 class Column:
     """A column of a table.
 
-    number    counted from 1
-    cells     cells of a sample of rows, without the header
-    first     the cell of the first line
-    kind      None: sentences; otherwise a description of the contents
-    language  the language, if all cells are its code
+    Attributes:
+        number: Number of the column, from 1.
+        cells: Cells of a sample of rows, without the header.
+        first: Cell of the first line.
+        kind: Description of the contents; None for sentences.
+        language: Language, if all cells are its code.
     """
 
     number: int
@@ -41,7 +42,7 @@ class Column:
 
 @dataclass(frozen=True)
 class DetectedTable:
-    """A table: its columns, and the form of its rows."""
+    """Columns of a table, and the form of its rows."""
 
     columns: list[Column]
     form: TableForm
@@ -60,7 +61,7 @@ def read_sample(path: Path) -> list[str]:
 
 
 def read_table(path: Path, given: Sequence[int | str] | None = None) -> DetectedTable:
-    """The columns of a table: those of most of its lines, or of all lines that have the `given` columns.
+    """Columns of a table, sampled from lines with the most frequent number of columns, or with the `given` columns.
 
     Raises:
         CorpusError: See `read_sample`; or there is one column, or the rows have different numbers of columns.
@@ -86,8 +87,9 @@ def read_table(path: Path, given: Sequence[int | str] | None = None) -> Detected
     elif rows_of_width < MOST * len(rows):
         found = ", ".join(f"{count:,} with {size}" for size, count in widths)
         raise CorpusError(
-            f"{path}: expected equally many tab-separated columns in every line, found {pluralize(len(rows), 'line')}: "
-            f"{found}. Fix the file, or say which columns hold source and target: --columns 1,2."
+            f"{path}: expected the same number of tab-separated columns in every line, found "
+            f"{pluralize(len(rows), 'line')}: {found}. Fix the file, or say which columns hold source and target: "
+            "--columns 1,2."
         )
     alike = [row[:width] for row in rows if len(row) == width or (given is not None and len(row) > width)]
     columns = [_column(number, *cells) for number, cells in enumerate(zip(*alike, strict=True), start=1)]

@@ -13,16 +13,17 @@ from backports import zstd
 
 from seq2seq.storage.streams import BUFFER_BYTES
 
-# What reading a damaged or truncated file raises.
+# Errors from reading a damaged or truncated file.
 DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 
 
 class Compression(NamedTuple):
     """A format of compressed files.
 
-    first_bytes  pattern of the first bytes, which no text in UTF-8 has
-    open         returns an uncompressed file, given a compressed one
-    command      writes a file uncompressed to stdout
+    Attributes:
+        first_bytes: Pattern of the first bytes, with which no UTF-8 text starts.
+        open: Function that returns an uncompressed file for a compressed one.
+        command: Command that writes a file uncompressed to stdout.
     """
 
     first_bytes: re.Pattern[bytes]
@@ -31,12 +32,12 @@ class Compression(NamedTuple):
 
 
 FORMATS = (
-    # The lone byte is a truncated file.
+    # A single first byte is a truncated file.
     Compression(re.compile(rb"\x1f(?:\x8b|\Z)"), lambda file: gzip.GzipFile(fileobj=file), "gzip -dc"),
     Compression(re.compile(rb"\xfd7zXZ\0"), lzma.LZMAFile, "xz -dc"),
-    # The first block follows, or the end; "BZh" alone may begin a sentence.
+    # Followed by the first block or by the end, since "BZh" alone may begin a sentence.
     Compression(re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), bz2.BZ2File, "bzip2 -dc"),
-    # A frame, or a skippable one, as pzstd writes it.
+    # A frame, or a skippable frame, as pzstd writes it.
     Compression(re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", re.DOTALL), zstd.ZstdFile, "zstd -dc"),
 )
 SUFFIXES = (".gz", ".xz", ".bz2", ".zst")
@@ -48,7 +49,7 @@ def find_compression(head: bytes) -> Compression | None:
 
 
 def uncompress(file: "io.BufferedReader[Any]") -> tuple["io.BufferedReader[Any]", str]:
-    """A file uncompressed, and the command that does this; the same file and "" if it is not compressed."""
+    """The uncompressed file, and the command that uncompresses it; the same file and "" if it is not compressed."""
     compression = find_compression(file.peek(1))
     if compression is None:
         return file, ""
@@ -60,10 +61,10 @@ def uncompress(file: "io.BufferedReader[Any]") -> tuple["io.BufferedReader[Any]"
         file.close()
 
     uncompressed.close = close_both
-    # Reading lines from gzip's own object is slow, and from a subclass of `BufferedReader` slower than from itself.
+    # Reading lines from gzip's own object is slow, and a subclass of `BufferedReader` is slower than the class itself.
     return io.BufferedReader(uncompressed, BUFFER_BYTES), compression.command
 
 
 def without_suffix(name: str) -> str:
-    """The name of a file without that of a compression: `train.tsv` for `train.tsv.gz`."""
+    """The name of a file without the suffix of its compression: `train.tsv` for `train.tsv.gz`."""
     return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)

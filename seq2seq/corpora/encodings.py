@@ -15,7 +15,7 @@ MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 WIDE = ("utf-32le", "utf-32be", "utf-16le", "utf-16be")  # without a mark
-# Encodings of 8 bits and more by Python's name, with their names for people; which of them a text is in is guessed.
+# 8-bit and multi-byte encodings, among which the encoding of a text is guessed: Python's names, and names for people.
 ENCODINGS = {
     "cp1252": "Windows-1252, or Latin-1, for Western Europe",
     "cp850": "code page 850, of DOS in Western Europe",
@@ -36,7 +36,7 @@ ENCODINGS = {
     "euc_jp": "EUC-JP, Japanese",
     "cp949": "EUC-KR, Korean",
 }
-# Languages of the encodings of Latin letters, which differ in few letters; the others are told apart by their bytes.
+# Languages of the encodings of Latin letters, which differ in few letters; other encodings are told apart by bytes.
 CENTRAL = ["pl", "cs", "sk", "hu", "sl", "hr", "bs", "sr", "ro", "sq"]
 WESTERN = [
     "de",
@@ -76,25 +76,25 @@ LATIN = {
     "cp1254": ["tr", "az"],
 }
 CYRILLIC = ("cp1251", "koi8_r", "cp866")
-MAX_LATIN_SHARE = 0.3  # of bytes beyond ASCII in text of Latin letters
-MAX_LATIN_CELL_SHARE = 0.45  # of those in cells that have any
-C1_CONTROLS = re.compile("[\x80-\x9f]")  # which no text has, so that these bytes decide
-CELL = re.compile(rb'[^\t\n",;]+')  # bytes that stand for themselves in all encodings
-INNER_MARKS = "’\xad·–—…"  # that may stand between two letters
-SYMBOLS = ("So", "Sk", "Sm", "Sc")  # Unicode categories of what no word ends with, except
+MAX_LATIN_SHARE = 0.3  # maximum share of non-ASCII bytes in text in Latin letters
+MAX_LATIN_CELL_SHARE = 0.45  # maximum share of non-ASCII bytes in those of its cells that have any
+C1_CONTROLS = re.compile("[\x80-\x9f]")  # no text has these characters, so a decoding with them is wrong
+CELL = re.compile(rb'[^\t\n",;]+')  # a cell, between separators that are the same bytes in all encodings
+INNER_MARKS = "’\xad·–—…"  # marks that may occur between two letters
+SYMBOLS = ("So", "Sk", "Sm", "Sc")  # Unicode categories of characters with which no word ends, except these:
 FINAL_SYMBOLS = "™®©°"
-FULL_KANA = re.compile("[\u3041-\u30ff]")  # not those of half the width, which other encodings are read as
-MIN_KANA_SHARE = 0.2  # of the characters beyond ASCII in Japanese
-GUESS_BYTES = 20_000  # of a sample for guessing
+FULL_KANA = re.compile("[\u3041-\u30ff]")  # without half-width kana, which wrongly decoded text often has
+MIN_KANA_SHARE = 0.2  # minimum share of the non-ASCII characters of Japanese
+GUESS_BYTES = 20_000  # size of the sample from which an encoding is guessed
 NO_TEXT = ("Cc", "Cn", "Co", "Cs")  # Unicode categories of characters that no text has
 WIDE_SAMPLE = 2**13  # bytes
-MIN_CONTROL_SHARE = 0.02  # of the bytes of text in UTF-16, high bytes of its letters or spaces
-STRAY = 1  # invalid bytes that say nothing about the encoding of a file
-MIN_INVALID_SHARE = 0.05  # of the lines of a file in another encoding
+MIN_CONTROL_SHARE = 0.02  # minimum share of control bytes in UTF-16 text: high bytes of letters or spaces
+STRAY = 1  # number of invalid bytes that say nothing about the encoding of a file
+MIN_INVALID_SHARE = 0.05  # minimum share of invalid lines in a file in another encoding
 
 
 def decode_beginning(head: bytes) -> str | None:
-    """The first characters of a file in UTF-8, of which the last may be cut; None: it is in another encoding."""
+    """Decode the beginning of a UTF-8 file, whose last character may be incomplete; None for another encoding."""
     try:
         return codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
@@ -102,7 +102,7 @@ def decode_beginning(head: bytes) -> str | None:
 
 
 def find_wide_encoding(head: bytes) -> str | None:
-    """The name of UTF-16 or UTF-32 for a file that begins with `head`; with its byte order if it has no mark."""
+    """The name of UTF-16 or UTF-32 for a file that begins with `head`, with its byte order if it has no mark."""
     for mark, encoding in MARKS.items():
         if head.startswith(mark):
             return encoding
@@ -116,11 +116,11 @@ def find_wide_encoding(head: bytes) -> str | None:
 
 
 def _plausibility(sample: bytes, encoding: str) -> float:
-    """Share of ASCII and of white space among the characters of a possible text; 0: it is no text."""
+    """Score of a possible decoding: the shares of ASCII and of white space, added; 0 if it is not text."""
     try:
         text = sample.decode(encoding)
     except UnicodeDecodeError:
-        try:  # the last character is cut
+        try:  # the last character is incomplete
             text = sample[: len(sample) // 4 * 4 - 4].decode(encoding)
         except UnicodeDecodeError:
             return 0.0
@@ -136,7 +136,7 @@ def _plausibility(sample: bytes, encoding: str) -> float:
 
 
 def describe_invalid(lines: Iterable[bytes]) -> str:
-    """What a file with invalid UTF-8 looks like, and what to do; FILE stands for its name.
+    """Describe what a file with invalid UTF-8 seems to be, and the remedy, in which FILE stands for its name.
 
     Args:
         lines: Lines of the file, some of which are invalid.
@@ -158,7 +158,7 @@ def describe_invalid(lines: Iterable[bytes]) -> str:
 def guess_encoding(sample: bytes) -> str | None:
     """The most likely of `ENCODINGS` for lines that are not UTF-8; None if that is not clear.
 
-    The other side of a pair, in English, says nothing of an encoding, and would hide what the text says.
+    Only cells with non-ASCII bytes count: an English side of the pairs would blur the evidence.
     """
     high = len(sample.translate(None, bytes(range(128))))
     latin = high <= MAX_LATIN_SHARE * len(sample)
@@ -172,16 +172,15 @@ def guess_encoding(sample: bytes) -> str | None:
     from charset_normalizer import from_bytes
 
     best = from_bytes(sample, cp_isolation=[*(ENCODINGS.keys() - LATIN.keys())]).best()
-    if (
-        best and best.encoding in CYRILLIC
-    ):  # short texts are taken for one another, with the case of all letters changed
+    # Short Cyrillic texts are mistaken for text in another such encoding, in which all letters have the other case.
+    if best and best.encoding in CYRILLIC:
         texts = {name: text for name in (best.encoding, *CYRILLIC) if (text := _decoded(sample, name)) is not None}
         return min(texts, key=lambda name: _misplaced_characters(texts[name]), default=None)
     return best.encoding if best and best.encoding in ENCODINGS else None
 
 
 def _guess_latin(sample: bytes) -> str | None:
-    """The encoding of Latin letters with which letters stand where they belong, and the language is clearest."""
+    """The encoding of Latin letters with the fewest misplaced characters and, of several, the clearest language."""
     texts = {encoding: text for encoding in LATIN if (text := _decoded(sample, encoding)) is not None}
     fit = {}
     for encoding, text in texts.items():
@@ -193,12 +192,12 @@ def _guess_latin(sample: bytes) -> str | None:
 
 
 def _misplaced_characters(text: str) -> int:
-    """Number of symbols within or behind words, and of letters in the wrong case, as of text in another encoding."""
+    """Number of symbols within or after words, and of letters in the wrong case: signs of a wrong decoding."""
     count = 0
     for before, character, after in zip(f" {text}", text, f"{text[1:]} ", strict=False):
         if character.isascii():
             continue
-        if character.isalpha() and character != "ƒ":  # which no language here has
+        if character.isalpha() and character != "ƒ":  # no language here has this letter
             case = before + after
             count += before.isalpha() and (case.isupper() if character.islower() else not case.isupper())
         elif before.isalpha() and character not in INNER_MARKS:
@@ -216,10 +215,10 @@ def _decoded(sample: bytes, encoding: str) -> str | None:
 
 
 def is_in_another_encoding(head: bytes) -> bool:
-    """Whether most text beyond ASCII is invalid UTF-8, and not only a stray byte; `head` is the beginning of a file."""
+    """Whether most non-ASCII text is invalid UTF-8, not only a stray byte; `head` is the beginning of a file."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="ignore")
     decoder.decode(head)
-    lines = head.removesuffix(decoder.getstate()[0]).split(b"\n")  # without a character that is cut
+    lines = head.removesuffix(decoder.getstate()[0]).split(b"\n")  # without an incomplete last character
     invalid, valid = _split(lines)
     stray = sum(line.decode("utf-8", errors="replace").count("\ufffd") for line in invalid)
     filled = sum(bool(line.strip()) for line in lines)
@@ -227,7 +226,7 @@ def is_in_another_encoding(head: bytes) -> bool:
 
 
 def _split(lines: Iterable[bytes]) -> tuple[list[bytes], list[bytes]]:
-    """Lines of invalid UTF-8, and valid ones beyond ASCII."""
+    """Lines with invalid UTF-8, and valid lines that are not ASCII."""
     invalid, valid = [], []
     for line in lines:
         if not line.isascii():

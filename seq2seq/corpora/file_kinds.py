@@ -1,7 +1,7 @@
-"""Files that are no lines of text, recognized by their contents; what they are, and the command that makes text of one.
+"""Recognize files that are not lines of text by their contents, and name the command that converts them to text.
 
-Text is never mistaken for one of them if it can be helped: a format whose first bytes are letters also needs bytes that
-no text has, and markup needs more than a tag at the beginning.
+To avoid mistaking text for another format, a format whose first bytes are letters must also have bytes that no text
+has, and markup must have more than a tag at the beginning.
 """
 
 import json
@@ -16,12 +16,12 @@ from seq2seq.errors import CorpusError
 
 HEAD_BYTES = 2**16
 CONTROLS = bytes({*range(32), 127} - {*b"\t\n\v\f\r\x1b"})
-MIN_BINARY_BYTES, MAX_CONTROL_SHARE = 512, 0.3  # of control characters in a text that has some
-SAMPLE_RECORDS = 50  # of JSON Lines
+MIN_BINARY_BYTES, MAX_CONTROL_SHARE = 512, 0.3  # maximum share of control characters in text of this size or more
+SAMPLE_RECORDS = 50  # records of JSON Lines that are parsed
 
 
 class FileKind(NamedTuple):
-    """What a file is, and what to do; FILE stands for its name."""
+    """Kind of a file, and the remedy, in which FILE stands for its name."""
 
     name: str
     remedy: str
@@ -30,20 +30,20 @@ class FileKind(NamedTuple):
 AS_TEXT = "Give plain text, one sentence or pair per line."
 AUDIO = "It has no text: give the transcript."
 IMAGE = "It has no text: give the text itself."
-PDF = FileKind("PDF", "Extract the text with `pdftotext FILE NEW`, and see that each sentence is one line.")
-# Of XML with pairs, by its root: its name, the segments of a unit u, and the units.
+PDF = FileKind("PDF", "Extract the text with `pdftotext FILE NEW`, and make sure that each sentence is one line.")
+# Formats of XML with pairs, by root element: the name, the segments of a unit u, and the units.
 PAIRS_IN_XML = {
     "tmx": ("TMX, a translation memory", "u.iter('seg')", "tu"),
     "xliff": ("XLIFF", "(u.find('{*}source'), u.find('{*}target'))", "{*}target/.."),
 }
-TEST_SETS = ("srcset", "refset", "tstset", "mteval", "dataset", "doc")  # roots of SGM and of its kin in XML
+TEST_SETS = ("srcset", "refset", "tstset", "mteval", "dataset", "doc")  # root elements of SGM, also as XML
 SEGMENTS = "Extract the sentences with `sed -nE 's/.*<seg[^>]*> *(.*[^ ]) *<\\/seg>.*/\\1/p' FILE > NEW`."
 OFFICE = "Save it as plain text in UTF-8, or use `soffice --headless --convert-to txt:Text FILE`."
 SHEET = (
     "Save the sheet as CSV in UTF-8, or use `soffice --headless --convert-to "
     "'csv:Text - txt - csv (StarCalc):44,34,76' FILE`; `seq2seq train` reads CSV."
 )
-# First bytes of binary files. Those of zip archives by what is inside stand before the others.
+# First bytes of binary files. Zip archives that are recognized by their members come first.
 BINARY = [
     (re.compile(pattern, re.DOTALL), FileKind(name, remedy))
     for pattern, name, remedy in (
@@ -63,10 +63,10 @@ BINARY = [
         (rb"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack it with `7z x FILE`, and give the text files inside."),
         (rb"Rar!\x1a\x07", "a RAR archive", "Unpack it with `unrar x FILE`, and give the text files inside."),
         (rb".{257}ustar[\0 ]", "a tar archive", "Unpack it with `tar -xf FILE`, and give the text files inside."),
-        (rb"\x1f\x9d", "a file that compress made", "Uncompress it with `zcat FILE > NEW`."),
+        (rb"\x1f\x9d", "a file compressed with `compress`", "Uncompress it with `zcat FILE > NEW`."),
         (rb"\x04\x22\x4d\x18", "lz4", "Uncompress it with `lz4 -dc FILE > NEW`."),
         (rb"\x5d\0\0.{2}\0", "lzma", "Uncompress it with `xz -dc --format=lzma FILE > NEW`."),
-        (rb"\x1f\x8b", "gzip twice", "Uncompress it once more: `gzip -dc FILE > NEW`."),
+        (rb"\x1f\x8b", "text compressed twice with gzip", "Uncompress it once: `gzip -dc FILE > NEW`."),
         (rb"%PDF-\d", *PDF),
         (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Word or Excel document", OFFICE),
         (
@@ -85,7 +85,7 @@ BINARY = [
             "Arrow",
             "Write it as text with `datasets` or `pyarrow`, or pass its columns to `seq2seq.train_pairs`.",
         ),
-        (rb"\x89HDF\r\n\x1a\n", "HDF5, as Keras's .h5", "Give text here; a model is loaded with `keras`."),
+        (rb"\x89HDF\r\n\x1a\n", "HDF5, such as Keras's .h5", "Give text here; a model is loaded with `keras`."),
         (rb"\n[\x02-\x60]\n[\x01-\x50][^\0-\x08]{1,80}\x15.{4}", "a SentencePiece model", "Give text here."),
         (rb".{5}\0\0\0\{\"", "a safetensors file, weights of a model", AS_TEXT),
         (rb"\x93NUMPY", "a NumPy array", AS_TEXT),
@@ -111,15 +111,15 @@ TIMES = re.compile(r"(\d+:)?\d\d:\d\d[,.]\d{3} +--> +(\d+:)?\d\d:\d\d[,.]\d{3}")
 
 
 def check_file_kind(head: bytes, name: str, command: str = "") -> None:
-    """See that a file has lines of text.
+    """Check that a file has lines of text.
 
     Args:
-        head: Its first `HEAD_BYTES`, uncompressed, or all of it.
-        name: Its name, in the error.
-        command: What uncompresses it, if it is compressed.
+        head: First `HEAD_BYTES` of the file, uncompressed, or all of it.
+        name: Name of the file, for the error.
+        command: Command that uncompresses the file, if it is compressed.
 
     Raises:
-        CorpusError: It is something else; says what, and how to make text of it.
+        CorpusError: It is something else; the message says what, and how to convert it to text.
     """
     if kind := find_file_kind(head):
         remedy = with_file(kind.remedy, name, command)
@@ -127,7 +127,7 @@ def check_file_kind(head: bytes, name: str, command: str = "") -> None:
 
 
 def with_file(remedy: str, name: str, command: str = "") -> str:
-    """Put the name of a file, or what uncompresses it, in the place of FILE in commands."""
+    """Replace FILE in commands by the name of a file, or by a substitution of the command that uncompresses it."""
     if name == "stdin":
         return remedy
     file = f"<({command} {quote(name)})" if command else quote(name)
@@ -135,7 +135,7 @@ def with_file(remedy: str, name: str, command: str = "") -> str:
 
 
 def find_file_kind(head: bytes) -> FileKind | None:
-    """What a file that begins with `head` is; None: lines of text, maybe in an encoding of 8 bits and more."""
+    """Kind of a file that begins with `head`; None for lines of text, possibly in an 8-bit or multi-byte encoding."""
     text = decode_beginning(head)
     if text is None or head.translate(None, CONTROLS) != head:
         kind = next((kind for first_bytes, kind in BINARY if first_bytes.match(head)), None) or _encoded(head)
@@ -144,13 +144,13 @@ def find_file_kind(head: bytes) -> FileKind | None:
 
 
 def _mostly_controls(head: bytes) -> bool:
-    """Whether a file of some size, such as one that was never filled, has hardly any text between its zeros."""
+    """Whether a file of some size has hardly any text between its zeros, e.g. one that was never filled."""
     controls = len(head) - len(head.translate(None, CONTROLS))
     return len(head) >= MIN_BINARY_BYTES and b"\0" in head and controls > MAX_CONTROL_SHARE * len(head)
 
 
 def _encoded(head: bytes) -> FileKind | None:
-    """UTF-16 and UTF-32; XML names its encoding itself, and the command that reads it needs no other one."""
+    """Text in UTF-16 or UTF-32; XML names its encoding itself, and the command that reads it needs no conversion."""
     encoding = find_wide_encoding(head)
     if xml := _pairs_in_xml(head.decode(encoding or "latin-1", errors="replace").lstrip("\ufeff")):
         return xml
@@ -168,7 +168,7 @@ def _line_ends(text: str) -> FileKind | None:
 
 
 def _root(text: str) -> tuple[str, str, bool] | None:
-    """The first tag of markup; what is declared before it; and whether another tag follows it."""
+    """The first tag of markup, what is declared before it, and whether another tag follows it."""
     found = re.match(
         r"\s*(<\?xml\s[^>]*\?>)?\s*(?:<!--.*?-->\s*)*(<!doctype\s[^>]*>)?\s*<([\w:]+)\b[^>]*>",
         text,
@@ -200,11 +200,11 @@ def _markup(text: str) -> FileKind | None:
     if tag == "html" and (declared or re.search(r"<(head|body|meta|title)\b", text, re.IGNORECASE)):
         return FileKind(
             "HTML",
-            "If a download saved this page in place of the corpus, download the file itself; its text: `pandoc -f html "
-            "-t plain --wrap=none FILE -o NEW`.",
+            "If a download saved this page instead of the corpus, download the corpus itself; to extract the text of "
+            "the page, use `pandoc -f html -t plain --wrap=none FILE -o NEW`.",
         )
     if (segment := re.search(r"<(seg)\b", text, re.IGNORECASE)) and (declared or tag in TEST_SETS):
-        return FileKind("SGM or XML, as of WMT", SEGMENTS.replace("seg", segment[1]))
+        return FileKind("SGM or XML, as used by WMT", SEGMENTS.replace("seg", segment[1]))
     if declared or (nested and tag in TEST_SETS):
         return FileKind(declared or "markup", "Extract the sentences first, one per line.")
     return None
@@ -250,19 +250,19 @@ def _parsed(lines: list[str]) -> Iterator[Any]:
 
 
 def _extract(record: Any, records: str) -> str:
-    """The command that writes the strings of records, tab-separated."""
+    """Remedy for JSON: the command that writes the strings of its records, tab-separated."""
     fields, place = record, "r"
     if isinstance(record, dict) and len(record) == 1 and isinstance(next(iter(record.values())), dict):
         name, fields = next(iter(record.items()))
         place = f"r['{name}']" if re.fullmatch(r"[\w-]+", name) else place
-    # Names of the file stand in a command that is to be copied.
+    # Names from the file become part of a command that will be copied, so only plain ones are used.
     names = (
         [n for n, v in fields.items() if isinstance(v, str) and re.fullmatch(r"[\w-]+", n)]
         if isinstance(fields, dict)
         else []
     )
     if not names:
-        return "Write the sentences to a file of text, one sentence or pair per line."
+        return "Write the sentences to a text file, one sentence or pair per line."
     return (
         "Extract the text with `python3 -c \"import json, sys; [print(*(' '.join("
         f"{place}[k].split()) for k in {tuple(names[:2])}), sep='\\t') for r in {records}]\" FILE > NEW`."
@@ -295,7 +295,7 @@ def _catalogue(text: str) -> FileKind | None:
 
 def _others(text: str) -> FileKind | None:
     if text.startswith("version https://git-lfs.github.com/spec/v1\noid sha256:"):
-        return FileKind("a pointer of Git LFS", "Get the file itself with `git lfs pull`.")
+        return FileKind("a Git LFS pointer", "Get the file itself with `git lfs pull`.")
     if re.match(r"%PDF-\d\.\d\s*[\r\n]%", text):
         return PDF
     if re.match(r"\{\\rtf\d", text):

@@ -1,4 +1,4 @@
-"""Filters that leave pairs out of a training corpus, and count what they drop."""
+"""Filters that drop pairs from a training corpus, and count what they drop."""
 
 import math
 from collections import Counter, deque
@@ -16,11 +16,11 @@ from seq2seq.storage.deduplication import Deduplicator, hash_texts
 from seq2seq.text.cleaning import clean
 
 CHUNK_SIZE = 10_000  # pairs that are filtered at once
-MEASURED_CHUNKS = 4  # from the beginning of a corpus, for its usual length ratio
-# Below this many characters a ratio says little: "No." against "Auf keinen Fall." is a fine pair.
+MEASURED_CHUNKS = 4  # chunks at the beginning of a corpus on which its usual length ratio is measured
+# The ratio of shorter texts says little: "No." and "Auf keinen Fall." are a good pair.
 MIN_RATIO_CHARACTERS = 20
 LENGTH_RATIO = "length ratio"
-ASSUMED_PAIRS = 3  # of ratio 1, beside those that are measured: one or two pairs alone do not say what is usual
+ASSUMED_PAIRS = 3  # assumed pairs of ratio 1 in addition to the measured ones: one or two pairs are not conclusive
 RATIO_METHOD = f"ratio to the median of {MEASURED_CHUNKS * CHUNK_SIZE} pairs and {ASSUMED_PAIRS} of 1"
 
 PairT = TypeVar("PairT", bound=tuple[str, ...])
@@ -28,9 +28,13 @@ PairT = TypeVar("PairT", bound=tuple[str, ...])
 
 @dataclass
 class FilterReport:
-    """How many pairs were read and kept, and how many each filter dropped.
+    """Numbers of pairs that were read, kept, and dropped by each filter.
 
-    length_ratios  usual ratio of target to source characters, of each part of the corpus; [] where none is needed
+    Attributes:
+        read: Number of pairs read.
+        kept: Number of pairs kept.
+        dropped: Number of pairs dropped, by reason.
+        length_ratios: Usual ratio of target to source characters, per part of the corpus; [] if it is not needed.
     """
 
     read: int = 0
@@ -39,7 +43,7 @@ class FilterReport:
     length_ratios: list[float] = field(default_factory=list)
 
     def describe(self, unit: str) -> str:
-        """What is kept, and why the rest was dropped: `9 of 10 pairs (dropped: 1 duplicate)`; `unit` is one of them."""
+        """Describe what is kept, and why the rest was dropped: `9 of 10 pairs (dropped: 1 duplicate)` for "pair"."""
         dropped = f" (dropped: {self})" if self.dropped else ""
         return f"{self.kept:,} of {pluralize(self.read, unit)}{dropped}"
 
@@ -60,20 +64,22 @@ class FilterReport:
 
 @runtime_checkable
 class MeasuredCorpus(Protocol):
-    """A part of a corpus, judged by the whole.
+    """A part of a corpus that is filtered by the length ratio of the whole.
 
-    length_ratio  that of the corpus, see `usual_length_ratio`
+    Attributes:
+        length_ratio: Length ratio of the whole corpus, see `usual_length_ratio`.
     """
 
     length_ratio: float
 
 
 class PrefilterResult(NamedTuple):
-    """What `prefilter` found of some pairs.
+    """Result of `prefilter`.
 
-    read     number of pairs
-    dropped  number of those that are dropped, by reason
-    hashes   of the others, (read - dropped,) uint64, by which duplicates are found
+    Attributes:
+        read: Number of pairs read.
+        dropped: Number of pairs dropped, by reason.
+        hashes: Hashes of the remaining pairs, (read - dropped,) uint64, by which duplicates are found.
     """
 
     read: int
@@ -82,11 +88,11 @@ class PrefilterResult(NamedTuple):
 
 
 class DuplicateFilter:
-    """The pairs that are kept of those that `prefilter` leaves: all but duplicates, which one process has to find.
+    """Drop duplicates among the pairs that `prefilter` leaves, which a single process has to do.
 
     Args:
-        filters: What to drop.
-        report: Counts what is read, kept and dropped.
+        filters: Filters to apply.
+        report: Report in which pairs read, kept and dropped are counted.
     """
 
     def __init__(self, filters: SentenceFilterConfig, report: FilterReport) -> None:
@@ -94,12 +100,12 @@ class DuplicateFilter:
         self._seen = Deduplicator() if filters.drop_duplicates else None
 
     def keep(self, screening: PrefilterResult, reasons: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
-        """Which of the pairs that were left are kept, (N,) bool.
+        """Select the pairs to keep among those that `prefilter` left, (N,) bool.
 
         Args:
-            screening: Of pairs that follow those of the last call.
-            reasons: More reasons to drop, after duplicates: for each the pairs it holds for, (N,) bool. A pair with
-                several counts for the first.
+            screening: Result for the pairs after those of the last call.
+            reasons: Further reasons to drop, after duplicates, each with the pairs to which it applies, (N,) bool. A
+                pair with several reasons counts for the first.
         """
         report, dropped = self.report, screening.dropped.copy()
         duplicate = {} if self._seen is None else {"duplicate": ~self._seen.add(screening.hashes)}
@@ -119,10 +125,10 @@ def filter_pairs(
 ) -> Iterator[SentencePair]:
     """Yield the pairs that pass every filter, in order, and count all of them in `report`, `CHUNK_SIZE` at a time.
 
-    What the reader of a corpus leaves out is counted at the end.
+    Pairs that the reader of a corpus leaves out are counted at the end.
 
     A pair that fails several filters counts for the first: empty, too long, length ratio, duplicate.
-    Duplicates are found by hashes, which take 8 bytes of memory a kept pair; see `hash_texts`.
+    Duplicates are found by hashes, which take 8 bytes of memory per kept pair; see `hash_texts`.
     """
     selection = DuplicateFilter(filters, report)
     for chunk, ratio in measured_chunks(pairs, filters, report):
@@ -134,10 +140,10 @@ def filter_pairs(
 def measured_chunks(
     pairs: Iterable[PairT], filters: SentenceFilterConfig, report: FilterReport, width: int | None = None
 ) -> Iterator[tuple[list[PairT], float]]:
-    """Chunks of at most `CHUNK_SIZE` pairs, each with the usual length ratio of its corpus, which is put into `report`.
+    """Chunks of at most `CHUNK_SIZE` pairs, each with the usual length ratio of its corpus, which is added to `report`.
 
-    The ratio is measured on the first `MEASURED_CHUNKS` chunks; of a mixture, on those of each part. It is 1 if
-    `filters` do not ask for it. With a `width`, no more than as many elements of each pair are kept.
+    The ratio is measured on the first `MEASURED_CHUNKS` chunks, separately for each part of a mixture. It is 1 if
+    `filters` do not need it. With a `width`, only the first `width` elements of each pair are kept.
     """
     needed = isinstance(filters, FilterConfig) and filters.max_ratio is not None
     parts: Sequence[Iterable[Any]] = pairs.parts if isinstance(pairs, Mixture) and needed else [pairs]
@@ -161,10 +167,11 @@ def measure_length_ratio(corpus: Iterable[tuple[str, ...]]) -> float:
 
 
 def usual_length_ratio(pairs: Iterable[tuple[str, ...]]) -> float:
-    """Target characters per source character that are usual for pairs: the median, which bad pairs hardly change.
+    """Usual number of target characters per source character: the median over pairs, which bad pairs hardly change.
 
-    Chinese has a third of the characters of English. Pairs in which both sides are shorter than `MIN_RATIO_CHARACTERS`,
-    or one is blank, do not count; `ASSUMED_PAIRS` of ratio 1 do, so that a few pairs do not justify themselves.
+    For example, Chinese has a third of the characters of English. Pairs in which both sides are shorter than
+    `MIN_RATIO_CHARACTERS`, or one is blank, are ignored; `ASSUMED_PAIRS` pairs of ratio 1 are added, so that a few
+    pairs do not justify themselves.
     """
     lengths = _lengths(list(pairs))
     measured = lengths[:, (lengths.min(axis=0) > 0) & (lengths.max(axis=0) >= MIN_RATIO_CHARACTERS)]
@@ -181,12 +188,12 @@ def _lengths(pairs: Sequence[tuple[str, ...]]) -> np.ndarray:
 def prefilter(
     pairs: Iterable[tuple[str, ...]], filters: SentenceFilterConfig, length_ratio: float = 1.0
 ) -> tuple[list[tuple[str, ...]], PrefilterResult]:
-    """Clean pairs and leave out those that are dropped for what they are, whatever other pairs there are.
+    """Clean pairs, and drop those that fail a filter regardless of other pairs.
 
     Args:
-        pairs: Source, target and whatever else is to stay with them.
-        filters: What to drop.
-        length_ratio: The usual one of their corpus, see `usual_length_ratio`.
+        pairs: Source, target and any further elements, which stay with them.
+        filters: Filters to apply.
+        length_ratio: Usual length ratio of the corpus, see `usual_length_ratio`.
     """
     cleaned = [(clean(pair[0]), clean(pair[1]), *pair[2:]) for pair in pairs]
     dropped, kept = Counter[str](), np.ones(len(cleaned), bool)
@@ -201,14 +208,14 @@ def prefilter(
 def _drop_reasons(
     lengths: np.ndarray, filters: SentenceFilterConfig, length_ratio: float
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Reasons to drop pairs of some `lengths`, each with the pairs it holds for, (N,) bool."""
+    """Reasons to drop pairs with these `lengths`, each with the pairs to which it applies, (N,) bool."""
     if filters.drop_empty:
         yield "empty side", lengths.min(axis=0) == 0
     if filters.max_characters is not None:
         characters = pluralize(filters.max_characters, "character")
         yield f"over {characters}", lengths.max(axis=0) > filters.max_characters
     if isinstance(filters, FilterConfig) and filters.max_ratio is not None:
-        # In characters halfway between those of the two languages, so that it is the same for both directions.
+        # In units halfway between the characters of the two languages, so that both directions give the same result.
         scale = math.sqrt(length_ratio)
         halfway = lengths * [[scale], [1 / scale]]
         shorter, longer = halfway.min(axis=0), halfway.max(axis=0)

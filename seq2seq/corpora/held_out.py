@@ -30,19 +30,19 @@ MAX_HASH = 2**64 - 1
 def hash_sources(pairs: Iterable[SentencePair]) -> np.ndarray:
     """A hash of each pair's source sentence, (N,) uint64, uniform over all 64-bit numbers.
 
-    White space counts as one space, as it does for a tokenizer: the model reads "a  b" as it reads "a b".
-    Not the hash of `assign_split`: the pairs that it leaves in `train.tsv` have no small ones.
+    White space counts as one space, as it does for a tokenizer: to a model, "a  b" and "a b" are the same.
+    This is not the hash of `assign_split`, since the pairs that it leaves in `train.tsv` have no small hashes.
     """
     return hash_texts(f"held out\n{plain_form(pair.source)}" for pair in pairs)
 
 
 class CorpusSide:
-    """The pairs of a corpus on one side of a bound: held out up to the bound, trained on above it.
+    """Pairs of a corpus on one side of a bound of hashes: held out up to the bound, trained on above it.
 
     Args:
         corpus: The corpus to divide.
-        bound: A hash, see `hash_sources`.
-        held_out: Which side of the bound.
+        bound: Bound of the hashes, see `hash_sources`.
+        held_out: Whether this is the held-out side.
     """
 
     def __init__(self, corpus: Corpus, bound: int, held_out: bool) -> None:
@@ -54,12 +54,12 @@ class CorpusSide:
 
     @property
     def left_out(self) -> Counter[str]:
-        """What the corpus left out, which is on no side, and is counted with the pairs to train on."""
+        """Numbers of pairs that the reader left out, which are on no side, and are counted with the training pairs."""
         return Counter() if self.held_out else left_out(self.corpus)
 
     @cached_property
     def length_ratio(self) -> float:
-        """The usual one of the whole corpus: the held-out side may have few pairs."""
+        """Usual length ratio of the whole corpus, since the held-out side may have few pairs."""
         return measure_length_ratio(self.corpus)
 
     def has_text(self, filters: SentenceFilterConfig) -> bool:
@@ -76,18 +76,18 @@ class CorpusSide:
 
 
 def was_held_out(before: ValidConfig, now: ValidConfig) -> bool:
-    """Whether all that is held out now was held out before, of whatever corpora.
+    """Whether all pairs that are held out now were held out before, from whatever corpora.
 
-    A fraction is a fixed bound of hashes. The bound of a number of pairs depends on the corpus.
+    A fraction is a fixed bound of hashes; the bound for a number of pairs depends on the corpus.
     """
     return before.fraction is not None and now.fraction is not None and now.fraction <= before.fraction
 
 
 def open_train(data: CorporaConfig, sides: Collection[str] = SIDES) -> list[Corpus]:
-    """Open the corpora to train on, the parts of a mixture one by one, without what `data.valid` holds out of them.
+    """Open the training corpora, one for each part of a mixture, without the pairs that `data.valid` holds out.
 
     Raises:
-        CorpusError: See `open_corpus`; or nothing is left of a corpus.
+        CorpusError: See `open_corpus`; or no pairs of a corpus are left.
     """
     parts = [open_corpus(part, sides) for part in data.train.parts()]
     if not data.valid.held_out:
@@ -110,10 +110,10 @@ def open_train(data: CorporaConfig, sides: Collection[str] = SIDES) -> list[Corp
 
 
 def open_valid(data: CorporaConfig, train: Sequence[Corpus], sides: Collection[str] = SIDES) -> Corpus:
-    """Open the corpus to validate on: a separate one, or what `open_train` held out of `train`.
+    """Open the validation corpus: a separate one, or the pairs that `open_train` held out of `train`.
 
     Raises:
-        CorpusError: See `open_corpus`; or nothing is held out.
+        CorpusError: See `open_corpus`; or no pairs are held out.
     """
     held_out = [CorpusSide(side.corpus, side.bound, held_out=True) for side in train if isinstance(side, CorpusSide)]
     if not data.valid.held_out:
@@ -122,14 +122,14 @@ def open_valid(data: CorporaConfig, train: Sequence[Corpus], sides: Collection[s
         _refuse_one_source([side.corpus for side in held_out], data.train.name(sides), sides)
         lines = pluralize(sum(side.size() for side in held_out), "line")
         raise CorpusError(
-            f"data.valid: {data.valid.name(sides)} gives none of its {lines}. Raise data.valid.fraction, hold out a "
-            "number with data.valid={pairs: N}, or check data.train and data.filters."
+            f"data.valid: with {data.valid.name(sides)}, none of its {lines} is held out. Raise data.valid.fraction, "
+            "set a number with data.valid={pairs: N}, or check data.train and data.filters."
         )
     return Mixture(held_out)
 
 
 def _refuse_one_source(parts: Sequence[Corpus], name: str, sides: Collection[str]) -> None:
-    """Refuse a corpus that cannot be divided: what has the same source (for a language model: text) stays together.
+    """Refuse a corpus that cannot be divided: lines with the same source (for a language model: text) stay together.
 
     Raises:
         CorpusError: All lines have the same source.
@@ -155,7 +155,7 @@ def _bound_of_pairs(corpus: Corpus, count: int, filters: SentenceFilterConfig) -
     smallest, bound, report = np.zeros(0, np.uint64), np.uint64(MAX_HASH), FilterReport()
     selection = DuplicateFilter(filters, report)
     for chunk, ratio in measured_chunks(corpus, filters, report):
-        candidates = compress(chunk, hash_sources(chunk) <= bound)  # which falls as pairs are found
+        candidates = compress(chunk, hash_sources(chunk) <= bound)  # the bound falls as pairs are found
         left, screening = prefilter(candidates, filters, ratio)
         kept = [SentencePair(*pair) for pair in compress(left, selection.keep(screening))]
         smallest = np.sort(np.concatenate([smallest, hash_sources(kept)]))[:count]

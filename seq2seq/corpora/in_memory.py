@@ -1,4 +1,4 @@
-"""Sentence pairs from Python objects of several forms, and the TSV file that stores them."""
+"""Sentence pairs from Python objects of several forms, and a TSV file to store them."""
 
 import math
 import re
@@ -24,7 +24,7 @@ SEPARATORS = re.compile("[\t\r\n\ufeff]+")
 
 
 class InMemoryPairs(NamedTuple):
-    """Pairs, and their languages by the names of the columns (ISO 639), None if these name no language."""
+    """Pairs, and the languages (ISO 639) that the names of their columns give; None if they give none."""
 
     pairs: list[SentencePair]
     source_language: str | None
@@ -44,12 +44,12 @@ def collect_pairs(pairs: Any, columns: Sequence[str | int] | None = None, name: 
     """Read pairs from Python objects.
 
     Args:
-        pairs: Tuples or lists of source and target (what follows these must not be text), `SentencePair`s or dicts,
-            from any iterable; a dict of two lists; an array (N, 2); or a data frame of pandas or Polars, or another
-            object with `columns`.
+        pairs: Tuples or lists of source and target (further elements must not be text), `SentencePair`s or dicts, from
+            any iterable; a dict of two lists; an array (N, 2); or a data frame of pandas or Polars, or another object
+            with `columns`.
         columns: Names of the source and the target in dicts and data frames; numbers from 0 in tuples. By default
             `source` and `target` if these exist, otherwise the first two with text.
-        name: Of the argument, in errors.
+        name: Name of the argument, for errors.
 
     Raises:
         CorpusError: `pairs` has another form or no pairs, or a sentence is not a string.
@@ -75,7 +75,7 @@ def collect_pairs(pairs: Any, columns: Sequence[str | int] | None = None, name: 
             if columns is None and texts > 2 and not isinstance(row, SentencePair):
                 raise CorpusError(
                     f"{name}[{number}]: expected a source and a target, found {texts} texts. "
-                    "Pass columns=(0, 1), or whichever two hold them."
+                    "Pass columns=(0, 1), or the two that hold them."
                 )
             places: Sequence[Any] = (0, 1) if columns is None else columns
             if not all(isinstance(place, int) and 0 <= place < len(row) for place in places):
@@ -151,7 +151,7 @@ def _is_missing(cell: Any) -> bool:
 
 
 def _textual(cells: Mapping[Any, Any]) -> list[Any]:
-    """The columns whose cell is text; where these are fewer than two, those without a value, too."""
+    """The columns whose cell is text; if there are fewer than two, those without a value, too."""
     textual = [column for column, cell in cells.items() if isinstance(cell, str)]
     if len(textual) >= 2:
         return textual
@@ -185,6 +185,6 @@ def _pair(place: str, number: int, source: Any, target: Any) -> SentencePair:
 
 def _checked(pairs: list[SentencePair], names: Sequence[Any] | None, name: str) -> InMemoryPairs:
     if not pairs:
-        raise CorpusError(f"{name}: there are none. Expected {ACCEPTED}.")
+        raise CorpusError(f"{name}: expected {ACCEPTED}; found no pairs.")
     codes = [language_code(column) if isinstance(column, str) else None for column in names or (None, None)]
     return InMemoryPairs(pairs, codes[0], codes[1])

@@ -12,11 +12,11 @@ from seq2seq.config.languages import language_codes
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-# Letters by Unicode block, which distinguish Chinese, Japanese and Korean.
+# Unicode blocks of letters that distinguish Chinese, Japanese and Korean.
 KANA = re.compile("[\u3041-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f]")
 HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318f\ua960-\ua97f\uac00-\ud7ff]")
 HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-# Further scripts without spaces between words: their characters, and the language that most text in them is in.
+# Further scripts without spaces between words: their characters, and the language of most text in them.
 UNSPACED_SCRIPTS = {
     "Thai": ("\u0e00-\u0e7f", "th"),
     "Lao": ("\u0e80-\u0eff", "lo"),
@@ -26,20 +26,20 @@ UNSPACED_SCRIPTS = {
     "Tai Le": ("\u1950-\u197f", "tdd"),
     "New Tai Lue": ("\u1980-\u19df", "khb"),
     "Tai Tham": ("\u1a20-\u1aaf", "nod"),
-    "Balinese": ("\u1b00-\u1b7f", None),  # which is the script of ban-Bali, and ban is mostly written in Latin letters
-    "Javanese": ("\ua980-\ua9df", None),  # likewise, of jv-Java
+    "Balinese": ("\u1b00-\u1b7f", None),  # the script of ban-Bali; ban alone is mostly written in Latin letters
+    "Javanese": ("\ua980-\ua9df", None),  # likewise, the script of jv-Java
     "Yi": ("\ua000-\ua4cf", "ii"),
 }
 UNSPACED = re.compile(f"[{''.join(block for block, _ in UNSPACED_SCRIPTS.values())}]")
-HAN_LANGUAGES = ("zh", "yue", "wuu", "gan", "hsn", "lzh")  # which their characters do not tell apart
-MIN_CJK_SHARE = 0.3  # of a text: a Western text that quotes Chinese has fewer
-MIN_SCRIPT_SHARE = 0.1  # of these: Chinese that quotes Japanese has fewer kana, Japanese news a third
+HAN_LANGUAGES = ("zh", "yue", "wuu", "gan", "hsn", "lzh")  # languages that characters do not tell apart
+MIN_CJK_SHARE = 0.3  # minimum share of the letters of a text: a Western text that quotes Chinese has fewer
+MIN_SCRIPT_SHARE = 0.1  # minimum share of these: Chinese that quotes Japanese has fewer kana, Japanese news a third
 MAX_LINES = 1000
 
 PASSAGE_CHARACTERS = 300  # characters that are identified together
 MAX_PASSAGES = 50
 MIN_CONFIDENCE = 0.6  # mean probability of the most likely language
-NEAR_LANGUAGES = 8  # most likely ones; a given language among them is accepted: Danish and Norwegian are similar
+NEAR_LANGUAGES = 8  # most likely languages; a given one among them is accepted, as Danish and Norwegian are similar
 
 
 def detect_cjk_language(lines: Iterable[str]) -> str | None:
@@ -55,7 +55,7 @@ def detect_cjk_language(lines: Iterable[str]) -> str | None:
 
 
 def detect_unspaced_script(lines: Iterable[str]) -> str | None:
-    """The script of `UNSPACED_SCRIPTS` that the first lines are written in; None if it is another."""
+    """The script of `UNSPACED_SCRIPTS` in which the first lines are written; None if it is another."""
     text = "".join(islice(lines, MAX_LINES))
     counts = {name: len(re.findall(f"[{block}]", text)) for name, (block, _) in UNSPACED_SCRIPTS.items()}
     script = max(counts, key=lambda name: counts[name])

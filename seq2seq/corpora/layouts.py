@@ -1,4 +1,4 @@
-"""The layout of a table, as a recipe gives it, and what to say about a file that has another one."""
+"""The layout of a table that a recipe describes, and explanations for files that have another one."""
 
 import math
 from collections import Counter
@@ -15,9 +15,12 @@ from seq2seq.errors import CorpusError, suggest_similar
 
 
 class Layout(NamedTuple):
-    """Columns of a table, counted from 0, and whether its first row is a header.
+    """Layout of a table.
 
-    least, most  number of columns that a row must have
+    Attributes:
+        source, target, score: Columns, counted from 0; `score` is None if there is none.
+        header: Whether the first row is a header.
+        least, most: Minimum and maximum number of columns of a row.
     """
 
     source: int
@@ -34,26 +37,27 @@ def table_form(spec: TextConfig) -> TableForm:
 
 
 def describe_layout(spec: TextConfig) -> str:
-    """What decides, besides the file, which pairs are read; for fingerprints."""
+    """Describe the settings that determine, together with the file, which pairs are read; for fingerprints."""
     given = {key: getattr(spec, key) for key in TABLE_KEYS} | {"columns": spec.columns or (1, 2)}
     return ", ".join(f"{key} {value}" for key, value in given.items())
 
 
 def check_quoting(path: Path, spec: TextConfig) -> None:
-    """See that a spreadsheet did not quote the cells of a file whose quotation marks would be read as text.
+    """Check that quotation marks, if they are read as text, do not come from a spreadsheet that put them around cells.
 
     Raises:
-        CorpusError: It seems to have.
+        CorpusError: The marks seem to come from a spreadsheet.
     """
     if spec.delimiter != "tab" or spec.quoted is not None:
         return
     lines: list[str] = []
-    with suppress(CorpusError):  # reading says which line it is
+    with suppress(CorpusError):  # reading will name the line
         lines = sample_lines(path)
     if find_form(lines) == TableForm(quoted=True):
         raise CorpusError(
             f"{path}: expected tab-separated text, found cells in quotation marks, as spreadsheets and CSV write them: "
-            f"{lines[0][:60]}. Say so, {{tsv: {path.name}, quoted: true}}, or that the marks are text: 'quoted: false'."
+            f"{lines[0][:60]}. If they are, set {{tsv: {path.name}, quoted: true}}; if the marks are text, set "
+            "'quoted: false'."
         )
 
 
@@ -61,7 +65,7 @@ def find_layout(path: Path, spec: TextConfig, first: Sequence[str]) -> Layout:
     """The layout of a table with the first row `first`.
 
     Raises:
-        CorpusError: A named column is not in the header; or the row is a header, and the recipe says nothing of it.
+        CorpusError: A named column is not in the header; or the row is a header, but the recipe does not say so.
     """
     columns: tuple[int | str, ...] = spec.columns or (1, 2)
     wanted = columns if spec.score_column is None else (*columns, spec.score_column)
@@ -69,8 +73,8 @@ def find_layout(path: Path, spec: TextConfig, first: Sequence[str]) -> Layout:
     places = [_place(path, column, first) for column in wanted]
     if spec.header is None and not named and _is_header(path, first, places):
         raise CorpusError(
-            f"{path}:1: expected a sentence pair, found a header: {', '.join(map(repr, first))[:80]}. Say so, {{tsv: "
-            f"{path.name}, header: true}}, or that it is a pair: 'header: false'."
+            f"{path}:1: expected a sentence pair, found a header: {', '.join(map(repr, first))[:80]}. If it is one, "
+            f"set {{tsv: {path.name}, header: true}}; if it is a pair, set 'header: false'."
         )
     exact = spec.columns is None and spec.score_column is None
     score = places[2] if len(places) > 2 else None
@@ -102,7 +106,7 @@ def read_score(cell: str, where: str, column: int | str | None) -> float:
     """The score of a pair.
 
     Raises:
-        CorpusError: It is no number.
+        CorpusError: The cell is not a number.
     """
     try:
         score = float(cell)
@@ -111,13 +115,13 @@ def read_score(cell: str, where: str, column: int | str | None) -> float:
     if math.isnan(score):
         raise CorpusError(
             f"{where}: expected a number in column {column} for 'score_column', found {cell[:40]!r}. Fix the line, or "
-            "'score_column'; of a header, say 'header: true'."
+            "'score_column'; if it is a header, set 'header: true'."
         )
     return score
 
 
 def explain_width(path: Path, spec: TextConfig, number: int, cells: Sequence[str]) -> str:
-    """What is wrong with a row that has too few or too many cells, and what to do about the file."""
+    """Explain a row with too few or too many cells, and how to fix the file or the recipe."""
     problem = (
         _explain_form(path, spec, number, cells)
         or _explain_given(spec, cells)
@@ -128,7 +132,7 @@ def explain_width(path: Path, spec: TextConfig, number: int, cells: Sequence[str
 
 
 def _explain_form(path: Path, spec: TextConfig, number: int, cells: Sequence[str]) -> str | None:
-    """Of a file of another form than the recipe says."""
+    """Explanation for a file of another form than the recipe says; None for other files."""
     lines: list[str] = []
     with suppress(CorpusError):
         lines = sample_lines(path)
@@ -139,11 +143,11 @@ def _explain_form(path: Path, spec: TextConfig, number: int, cells: Sequence[str
     separator, how = "", "quoted: true"
     if form.delimiter != "tab":
         separator, how = f", with columns separated by a {form.delimiter}", f"delimiter: {form.delimiter}"
-    return f"tab-separated columns, found CSV{separator}. Say so: {{tsv: {path.name}, {how}{header}}}."
+    return f"tab-separated columns, found CSV{separator}. Read it with {{tsv: {path.name}, {how}{header}}}."
 
 
 def _explain_given(spec: TextConfig, cells: Sequence[str]) -> str | None:
-    """Of a row without a column that the recipe names."""
+    """Explanation for a row without a column that the recipe names; None for other rows."""
     given = {key: getattr(spec, key) for key in ("columns", "score_column") if getattr(spec, key) is not None}
     if not given or not any(cell.strip() for cell in cells):
         return None
@@ -155,7 +159,7 @@ def _explain_given(spec: TextConfig, cells: Sequence[str]) -> str | None:
 
 
 def _explain_table(path: Path, spec: TextConfig, cells: Sequence[str]) -> str | None:
-    """Of a file in which most rows are as wide as this one."""
+    """Explanation for a file in which most rows are as wide as this one; None for other files."""
     widths, found = Counter[int](), len(cells)
     with suppress(CorpusError):
         for _, row in islice(read_rows(path, table_form(spec)), SAMPLE_LINES):
@@ -177,10 +181,10 @@ def _explain_table(path: Path, spec: TextConfig, cells: Sequence[str]) -> str | 
 
 
 def _explain_row(path: Path, spec: TextConfig, cells: Sequence[str]) -> str:
-    """Of a row that is unlike the others."""
+    """Explanation for a row that differs from the others."""
     remedy = "Add the missing tab: each line is source<TAB>target."
     if any("\r" in cell for cell in cells):
-        remedy = f"It has CR alone as a line end: convert it with `perl -pe 's/\\r\\n?/\\n/g' {path.name} > NEW`."
+        remedy = f"Some lines end with CR alone: convert it with `perl -pe 's/\\r\\n?/\\n/g' {path.name} > NEW`."
     elif not any(cell.strip() for cell in cells):
         remedy = "Remove the blank line: each line is source<TAB>target."
     elif len(cells) > 2:

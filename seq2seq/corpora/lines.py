@@ -1,4 +1,4 @@
-"""Lines of text from files. A line ends at `\\n` and nowhere else, so line N always answers line N."""
+"""Lines of text from files. A line ends at `\\n` and nowhere else, so that line N of two files always correspond."""
 
 import hashlib
 import io
@@ -16,15 +16,15 @@ from seq2seq.storage.files import is_stream, place_name
 from seq2seq.storage.streams import open_input
 
 BOM = b"\xef\xbb\xbf"
-SAMPLE_BYTES = 2**20  # of a file with invalid UTF-8, whose encoding is guessed
+SAMPLE_BYTES = 2**20  # bytes of a file with invalid UTF-8 from which its encoding is guessed
 
 
 def read_lines(path: Path) -> Iterator[str]:
     """Yield the lines of a UTF-8 file, compressed or not, without `\\n`, a trailing `\\r` or a leading BOM.
 
     Raises:
-        CorpusError: The file cannot be read, is damaged, is no text (see `open_text`), or holds invalid UTF-8 (with the
-            line number).
+        CorpusError: The file cannot be read, is damaged, is not text (see `open_text`), or has invalid UTF-8 (the
+            message has the line number).
     """
     name = place_name(path)
     with wrap_reading_errors(name), open_text(path) as handle:
@@ -39,12 +39,12 @@ def read_lines(path: Path) -> Iterator[str]:
 
 
 def _how_to_convert(path: Path, line: bytes) -> str:
-    """What to do about a file that has an invalid line."""
+    """Remedy for a file with an invalid line."""
     lines, command = [line.rstrip(b"\n")], ""
-    if not is_stream(path):  # which cannot be read again
+    if not is_stream(path):  # a stream cannot be read again
         with open_input(path) as file:
             uncompressed, command = uncompress(file)
-            *beginning, _ = uncompressed.read(SAMPLE_BYTES).split(b"\n")  # the last line may be cut
+            *beginning, _ = uncompressed.read(SAMPLE_BYTES).split(b"\n")  # the last line may be incomplete
         lines = list(dict.fromkeys([*lines, *beginning]))
     return with_file(describe_invalid(lines), str(path), command)
 
@@ -55,10 +55,10 @@ def decode_lines(
     """Yield the lines of an open file from number `first` on; invalid UTF-8 becomes U+FFFD.
 
     Args:
-        handle: Its lines with their ends, from the first on.
-        name: Of the file, in warnings and errors.
-        on_warning: Called with a warning message for each line with invalid UTF-8, which it names.
-        first: Lines before this one are skipped unread.
+        handle: Lines of the file from line 1, with their ends.
+        name: Name of the file, for warnings and errors.
+        on_warning: Function called with a warning for each line with invalid UTF-8, which names the line.
+        first: Number of the first line to yield; lines before it are skipped without decoding.
 
     Raises:
         CorpusError: The file cannot be read or is damaged.
@@ -73,29 +73,29 @@ def decode_lines(
 
 
 def count_lines(path: Path) -> int:
-    """How many lines the readers here find in a file, compressed or not; errors as of `open_text`."""
+    """Number of lines in a file, compressed or not, as these readers count them; errors as in `open_text`."""
     with wrap_reading_errors(str(path)), open_text(path) as handle:
         return sum(1 for _ in handle)
 
 
 def text_checksum(path: Path) -> str:
-    """SHA-256 of the bytes of a text, whether the file is compressed or not; errors as of `open_text`."""
+    """SHA-256 of the bytes of a text, whether the file is compressed or not; errors as in `open_text`."""
     with wrap_reading_errors(str(path)), open_text(path) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 @contextmanager
 def wrap_reading_errors(name: str) -> Iterator[None]:
-    """Around what reads the file `name`.
+    """Context for reading the file `name`.
 
     Raises:
-        CorpusError: It cannot be read or is damaged.
+        CorpusError: The file cannot be read or is damaged.
     """
     try:
         yield
     except DAMAGE as error:
-        reason = error.strerror if isinstance(error, OSError) else None  # that of the system
-        raise CorpusError(f"{name}: cannot be read: {reason or f'{error}. Check that the file is whole'}.") from None
+        reason = error.strerror if isinstance(error, OSError) else None  # the system's message
+        raise CorpusError(f"{name}: cannot be read: {reason or f'{error}. Check that the file is complete'}.") from None
 
 
 def strip_line_end(raw: bytes, number: int) -> bytes:
@@ -105,7 +105,7 @@ def strip_line_end(raw: bytes, number: int) -> bytes:
 
 
 def open_text(path: Path, lenient: bool = False) -> "io.BufferedReader[Any]":
-    """Open a place for reading bytes of text, uncompressed; errors as of `open_input` and `text_stream`."""
+    """Open a file or stream for reading bytes of text, uncompressed; errors as in `open_input` and `text_stream`."""
     name, file = place_name(path), open_input(path)
     with wrap_reading_errors(name):
         try:
@@ -116,16 +116,18 @@ def open_text(path: Path, lenient: bool = False) -> "io.BufferedReader[Any]":
 
 
 def text_stream(file: "io.BufferedReader[Any]", name: str, lenient: bool = False) -> "io.BufferedReader[Any]":
-    """An open file, uncompressed if it is compressed, after a look at its first bytes, which stay to be read.
+    """Check the first bytes of an open file, and return the file, uncompressed if it is compressed.
+
+    The bytes remain to be read.
 
     Args:
         file: The file, at its beginning.
-        name: Of the file, in errors.
-        lenient: Whether its lines are for `decode_lines`, which replaces invalid bytes: a file that is wholly in
+        name: Name of the file, for errors.
+        lenient: Whether its lines are for `decode_lines`, which replaces invalid bytes: a file that is entirely in
             another encoding is then an error here.
 
     Raises:
-        CorpusError: It is not text in UTF-8, compressed or not; says what it is and what to do.
+        CorpusError: It is not text in UTF-8, compressed or not; the message says what it is and what to do.
         OSError, EOFError, zlib.error, lzma.LZMAError, ZstdError: See `wrap_reading_errors`.
     """
     file, command = uncompress(file)

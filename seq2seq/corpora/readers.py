@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class SentencePair(NamedTuple):
-    """A source sentence, its translation, and where they stand as `file:line`."""
+    """A source sentence, its translation, and their origin as `file:line`."""
 
     source: str
     target: str
@@ -44,15 +44,15 @@ class Corpus(Protocol):
 
 @check_arguments(spec="Pass CorpusConfig(tsv=FILE), or CorpusConfig(source=FILE, target=FILE).")
 def open_corpus(spec: CorpusConfig | TextConfig, sides: Collection[str] = SIDES) -> Corpus:
-    """Open what `spec` describes; of a mixture all parts, one after the other, whatever their weights.
+    """Open the corpus that `spec` describes; for a mixture, all parts one after the other, whatever their weights.
 
-    Where the source is not among `sides`, its file is not read, and each pair is the target twice, so that filters
-    judge it alone. Of a `target` without a `source` all sources are "".
+    If the source is not among `sides`, its file is not read, and each pair has the target on both sides, so that
+    filters judge only the target. If there is a `target` without a `source`, all sources are "".
 
     Raises:
-        CorpusError: A file is missing or an environment variable in its path is not set; or `spec` is held out of
-            another corpus, see `held_out.open_valid`. While reading:
-            no text, invalid UTF-8, unequal line counts, or a wrong number of columns, each with file and line.
+        CorpusError: A file is missing, or an environment variable in its path is not set; or `spec` is held out of
+            another corpus, see `held_out.open_valid`. While reading: the file is not text, has invalid UTF-8, or a
+            wrong number of lines or columns; the message has file and line.
     """
     if isinstance(spec, ValidConfig) and spec.held_out:
         raise CorpusError("data.valid is held out of data.train: open both with open_train and open_valid.")
@@ -72,7 +72,7 @@ def open_corpus(spec: CorpusConfig | TextConfig, sides: Collection[str] = SIDES)
 
 
 class _Files:
-    """What lies in files."""
+    """A corpus in one or two files."""
 
     def __init__(self, *paths: Path) -> None:
         self.paths = paths
@@ -108,7 +108,7 @@ class MonolingualFile(_Files):
 
 
 class TargetOnlyCorpus:
-    """What a language model reads of a corpus: each target sentence, on both sides, so that filters judge it alone."""
+    """The target side of a corpus, for a language model, on both sides of each pair, so that filters judge only it."""
 
     def __init__(self, corpus: Corpus) -> None:
         self.corpus = corpus
@@ -119,7 +119,7 @@ class TargetOnlyCorpus:
 
     @property
     def left_out(self) -> Counter[str]:
-        """What the corpus left out."""
+        """Number of pairs that the corpus left out, by reason."""
         return left_out(self.corpus)
 
     def fingerprint(self) -> str:
@@ -127,9 +127,10 @@ class TargetOnlyCorpus:
 
 
 class TSVFile(_Files):
-    """One file of a table, of tab-separated columns unless its specification says otherwise.
+    """A table in a file, of tab-separated columns unless its specification says otherwise.
 
-    left_out  number of pairs that the latest iteration has left out so far, by reason
+    Attributes:
+        left_out: Number of pairs that the latest iteration has left out so far, by reason.
     """
 
     def __init__(self, path: Path, spec: TextConfig | None = None) -> None:
@@ -160,7 +161,7 @@ class TSVFile(_Files):
 
 
 class Phrasebook:
-    """A split of the corpus that ships with the package; the rest as in `generate_pairs`."""
+    """A split of the corpus that ships with the package; the arguments are those of `generate_pairs`."""
 
     def __init__(self, split: str, pairs: int | None = None, seed: int = 1, lexicon: str = "full") -> None:
         self.split = split
@@ -186,7 +187,7 @@ class Phrasebook:
 
 @lru_cache(maxsize=4)
 def _drawn_once(draw: Callable[..., Iterator[tuple[str, str]]], *asked: Any) -> list[tuple[str, str]]:
-    """Few pairs are drawn once: the tokenizer and the training both read them."""
+    """Draw a small number of pairs only once: the tokenizer and the training both read them."""
     return list(draw(*asked))
 
 
@@ -201,7 +202,7 @@ class Mixture:
 
     @property
     def left_out(self) -> Counter[str]:
-        """What the parts left out."""
+        """Number of pairs that the parts left out, by reason."""
         return sum(map(left_out, self.parts), Counter())
 
     def fingerprint(self) -> str:
@@ -214,7 +215,7 @@ def left_out(corpus: object) -> Counter[str]:
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield lists of `size` items that follow each other; the last one has what is left."""
+    """Yield lists of `size` consecutive items; the last list has the rest."""
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk

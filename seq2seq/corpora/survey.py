@@ -18,16 +18,19 @@ from seq2seq.corpora.tables import TableForm
 from seq2seq.errors import CorpusError, suggest_similar
 from seq2seq.storage.files import resolve_file
 
-CHUNK_SIZE = 10_000  # pairs that are counted at once
+CHUNK_SIZE = 10_000  # pairs that are counted at a time
 SCORE = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 ALPHABET_SHARE = 0.999  # of all letters of the text; the rarest are from names in another script
 
 
 @dataclass(frozen=True)
 class DetectedPairs:
-    """The location of sentence pairs, as a section of a recipe, and their languages (ISO 639), None if not clear.
+    """Sentence pairs in files, and their languages.
 
-    description  both, in one line
+    Attributes:
+        corpus: Section of a recipe that describes the files.
+        source_language, target_language: ISO 639 codes; None if the language is not clear.
+        description: Files and languages in one line.
     """
 
     corpus: CorpusConfig
@@ -40,13 +43,14 @@ class DetectedPairs:
 class CorpusSurvey:
     """The amount of text of a corpus, in the pairs that the filters keep.
 
-    pairs                                 number of pairs
-    source_characters, target_characters  number of characters
-    source_words, target_words            number of words separated by spaces: few in Chinese, Japanese or Thai
-    source_alphabet, target_alphabet      number of distinct characters
-    shared_characters                     share of the letters of one side that are in the alphabet of the other, case
-                                          ignored, 0 to 1; of the side with fewer
-    dropped                               what the filters leave out, as "3 duplicate, 1 empty side"
+    Attributes:
+        pairs: Number of pairs.
+        source_characters, target_characters: Number of characters.
+        source_words, target_words: Number of words separated by spaces: few in Chinese, Japanese or Thai.
+        source_alphabet, target_alphabet: Number of distinct characters.
+        shared_characters: Share of the letters of one side that are in the alphabet of the other, ignoring case, 0 to
+            1; for the side with the smaller share.
+        dropped: What the filters drop, e.g. "3 duplicate, 1 empty side".
     """
 
     pairs: int
@@ -122,19 +126,19 @@ def detect_pairs(
     """Detect the columns and the languages of sentence pairs in files.
 
     Args:
-        files: One table, of tab-separated columns or CSV, or two files that are aligned line by line: source and
-            target. Compressed or not.
-        columns: Columns of source and target, counted from 1, or their names in the header; by default those that have
+        files: One table, of tab-separated columns or CSV, or two line-aligned files, source and target. Files may be
+            compressed.
+        columns: Columns of source and target, counted from 1, or their names in the header; by default the columns with
             sentences.
         languages: ISO 639 codes of source and target. Columns or files in these languages, but in the reverse order,
             are swapped. By default the languages are detected from a header, a column of codes, the names of the
             files, or the text.
-        min_score: Minimum score of a pair in a table; by default no pair is left out for its score.
+        min_score: Minimum score of a pair in a table; by default no pair is dropped for its score.
         score_column: Column of the scores, by number or name; by default the only one that has numbers with a decimal
             point.
 
     Raises:
-        CorpusError: A file is missing or is no text of this form; or the columns cannot be detected.
+        CorpusError: A file is missing or is not text of this form; or the columns cannot be detected.
     """
     names = [str(file) for file in files]
     if languages is not None:
@@ -248,7 +252,7 @@ def _has_scores(column: Column) -> bool:
 
 
 def _sentence_columns(name: str, table: Sequence[Column], languages: tuple[str, str] | None) -> list[Column]:
-    """The two columns that have sentences, in their order."""
+    """The two columns with sentences, in their order."""
     found = [column for column in table if column.kind is None]
     if len(table) == 2:  # a small file may repeat itself
         found = [column for column in table if column.kind not in NEVER_SENTENCES]
@@ -297,8 +301,8 @@ def _detect_in_two_files(source: str, target: str, languages: tuple[str, str] | 
     for name, lines in zip((source, target), texts, strict=True):
         if sum("\t" in line for line in lines) > len(lines) / 2:
             raise CorpusError(
-                f"{name}: expected one sentence per line, as in one of two files, found tab-separated columns. Give it "
-                "alone: validation pairs are held out of it."
+                f"{name}: expected one sentence per line, as in one of two files, found tab-separated columns. Give "
+                "only this file: validation pairs are held out of it."
             )
     if resolve_file(source).samefile(resolve_file(target)):
         raise CorpusError(f"{source} and {target}: expected two files, source and target, found the same one twice.")

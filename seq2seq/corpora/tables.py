@@ -14,12 +14,12 @@ from seq2seq.errors import CorpusError
 
 MOST = 0.9  # minimum share of the lines or cells of a kind
 SAMPLE_LINES = 2000
-MAX_CELL_LINES = 100  # lines of a cell, after which a quotation mark was not closed
+MAX_CELL_LINES = 100  # lines of a cell; if there are more, a quotation mark was not closed
 QUOTED = re.compile(r'"(?:[^"]|"")*"')
 QUOTED_IN_CSV = re.compile(r'(?:^|,)"(?:[^"]|"")*"(?:,|$)')
 LINE_BREAK = re.compile(r"\s*\n\s*")
 
-Row = tuple[int, list[str]]  # the number of its first line, and its cells
+Row = tuple[int, list[str]]  # number of the first line, and the cells
 
 
 class TableForm(NamedTuple):
@@ -43,7 +43,7 @@ def read_rows(path: Path, form: TableForm) -> Iterator[Row]:
 
 def _read_quoted(path: Path, form: TableForm) -> Iterator[Row]:
     delimiter = DELIMITERS[form.delimiter]
-    declaration = f"sep={delimiter}"  # of the first line, for Excel
+    declaration = f"sep={delimiter}"  # possible first line, for Excel
     lines = ("" if number == 0 and line == declaration else line for number, line in enumerate(read_lines(path)))
     rows = csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, strict=True)
     number = 1
@@ -51,24 +51,24 @@ def _read_quoted(path: Path, form: TableForm) -> Iterator[Row]:
         for row in rows:
             if rows.line_num - number >= MAX_CELL_LINES:
                 raise csv.Error(f"a cell of {rows.line_num - number + 1} lines")
-            if row:  # a blank line is none
+            if row:  # not a blank line
                 yield number, [LINE_BREAK.sub(" ", cell) for cell in row]
             number = rows.line_num + 1
     except csv.Error as error:
-        as_text = ", or say that they are text: 'quoted: false'" if form.delimiter == "tab" else ""
+        as_text = ", or set 'quoted: false' if they are text" if form.delimiter == "tab" else ""
         raise CorpusError(
-            f'{path}:{number}: expected cells in quotation marks, with "" for each mark inside, as CSV has them, found '
+            f'{path}:{number}: expected cells in quotation marks, with "" for each mark inside, as in CSV, found '
             f"{error}. Fix the marks of this line{as_text}."
         ) from None
 
 
 def sample_lines(path: Path) -> list[str]:
-    """The first non-blank lines of a text file; errors as of `read_lines`."""
+    """The first non-blank lines of a text file; errors as in `read_lines`."""
     return [line for line in islice(read_lines(path), SAMPLE_LINES) if line.strip()]
 
 
 def find_form(lines: Sequence[str]) -> TableForm:
-    """The form of a table, from its first lines."""
+    """Detect the form of a table from its first lines."""
     rows = [line.split("\t") for line in lines]
     if 2 * sum(len(row) > 1 for row in rows) < len(rows):
         for name, mark in DELIMITERS.items():

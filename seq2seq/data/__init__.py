@@ -1,1 +1,1 @@
-"""From text to batches of token ids."""
+"""Tokenization, encoded corpora and batches of token ids."""

@@ -1,4 +1,4 @@
-"""A seeded planner of token-budget batches, and tf.data with one batch an element."""
+"""Plan batches of a maximum number of tokens from a seed, and load them with tf.data."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -16,7 +16,7 @@ Lengths = Annotated[np.ndarray, Dims(1, 1, "iu")]
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """One epoch's batches: batch i holds the sentences `indices[bounds[i]:bounds[i + 1]]`."""
+    """Batches of an epoch: batch i has the sentences `indices[bounds[i]:bounds[i + 1]]`."""
 
     indices: np.ndarray
     bounds: np.ndarray
@@ -27,7 +27,7 @@ class BatchPlan:
         return len(self.bounds) - 1
 
     def batch(self, index: int) -> np.ndarray:
-        """Sentence numbers of a batch."""
+        """Indices of the sentences of a batch."""
         return self.indices[self.bounds[index] : self.bounds[index + 1]]
 
     def shapes(self) -> np.ndarray:
@@ -44,10 +44,10 @@ class BatchPlan:
         return 1.0 - real / positions
 
     def largest_batches(self) -> list[int]:
-        """The batches that need most memory, by three measures, each batch once.
+        """Indices of the batches that need most memory, by three measures, without repetition.
 
-        Layers' outputs grow with the positions, attention with source-target pairs of positions, and the output layer's
-        logits and probabilities with the real target tokens.
+        The outputs of layers grow with the number of positions, attention with that of source-target pairs of
+        positions, and the logits and probabilities of the output layer with that of real target tokens.
         """
         sentences, source, target = self.shapes().T
         tokens = np.add.reduceat(self.target_lengths[self.indices], self.bounds[:-1])
@@ -66,18 +66,20 @@ def plan_batches(
     epoch: NonNegative,
     indices: Lengths | None = None,
 ) -> BatchPlan:
-    """Deal sentences into batches of similar length: a pure function of its arguments.
+    """Group sentences of similar length into batches; a pure function of its arguments.
 
-    Sentences are shuffled, cut into buffers, sorted by length within each buffer and cut into batches that hold
-    at most `max_tokens` real tokens on either side; then the batches are shuffled. A sentence longer than
-    `max_tokens` is a batch of its own.
+    Sentences are shuffled, divided into buffers, sorted by length within each buffer and divided into batches with at
+    most `max_tokens` real tokens on either side; then the batches are shuffled. A sentence longer than `max_tokens` is
+    a batch of its own.
 
     Args:
-        source_lengths: (N,) tokens of each source sentence, EOS included, N at least 1.
-        target_lengths: (N,) the same of each target sentence.
-        max_tokens: Budget of a batch.
-        shuffle_buffer: Sentences in a buffer. Larger buffers waste less on padding and shuffle less.
-        indices: Numbers of the epoch's sentences, at least one; by default each of the N once.
+        source_lengths: (N,) number of tokens of each source sentence, EOS included, N at least 1.
+        target_lengths: (N,) number of tokens of each target sentence, EOS included.
+        max_tokens: Maximum number of tokens of a batch on either side.
+        shuffle_buffer: Number of sentences in a buffer. Larger buffers waste less on padding and shuffle less.
+        seed: Seed of the order.
+        epoch: Number of the epoch, which also determines the order.
+        indices: Indices of the epoch's sentences, at least one; by default each of the N once.
 
     Raises:
         ArgumentError: The sides have different numbers of sentences or none, or `indices` are out of range.
@@ -85,7 +87,7 @@ def plan_batches(
     size = len(source_lengths)
     if not 0 < size == len(target_lengths):
         raise ArgumentError(
-            f"plan_batches: expected equally many source and target lengths, found {size} and {len(target_lengths)}."
+            f"plan_batches: expected as many source as target lengths, found {size} and {len(target_lengths)}."
         )
     if indices is not None and not (len(indices) and 0 <= indices.min() <= indices.max() < size):
         raise ArgumentError(f"plan_batches: indices: expected at least one sentence number, from 0 to {size - 1}.")
@@ -113,11 +115,11 @@ def plan_batches(
 def replica_batches(
     corpus: EncodedPairs, indices: np.ndarray, local_replicas: range, num_replicas: int
 ) -> tuple[np.ndarray, ...]:
-    """What `local_replicas` of `num_replicas` read of a batch: source (B, S) and target (B, T) of one after the other.
+    """Shares of a batch for `local_replicas` of `num_replicas`: source (B, S) and target (B, T) of each in turn.
 
-    Replica r gets every `num_replicas`-th sentence from number r on: a batch is sorted by length, so all shares are
-    about equal. One for which there is no sentence gets an empty source sentence without a target, which teaches
-    nothing. `indices` are the sentence numbers of the batch.
+    Replica r gets every `num_replicas`-th sentence from index r on: a batch is sorted by length, so all shares are
+    about equal. A replica without a sentence gets an empty source sentence and no target, which has no gradient.
+    `indices` are the sentences of the batch.
     """
     shares: list[np.ndarray] = []
     for replica in local_replicas:
@@ -130,11 +132,10 @@ def replica_batches(
 def batch_dataset(
     corpus: EncodedPairs, plan: BatchPlan, start: int = 0, local_replicas: range = range(1), num_replicas: int = 1
 ) -> tf.data.Dataset:
-    """The batches of a plan from number `start` on, prefetched.
+    """The batches of a plan from index `start` on, prefetched.
 
-    Each element is one batch: `(source, target)`, int32 of shapes (B, S) and (B, T), right-padded with 0,
-    EOS included. `model.fit` takes the dataset as it is. On several replicas an element is what `replica_batches`
-    gives.
+    Each element is one batch: `(source, target)`, int32 of shapes (B, S) and (B, T), right-padded with 0, EOS included.
+    `model.fit` takes the dataset as it is. On several replicas, an element is the result of `replica_batches`.
     """
 
     def gather(index: np.int64) -> tuple[np.ndarray, ...]:

@@ -1,4 +1,4 @@
-"""Token ids on disk: a corpus is filtered and tokenized on all cores, written once, and read through the page cache."""
+"""Token ids on disk: corpora are filtered and tokenized on all cores, written once, and read as memory-mapped files."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from seq2seq.data.tokenizer import EOS_ID, Tokenizer
 from seq2seq.storage.files import atomic_folder, atomic_write, wrap_storage_errors
 
 DTYPES = ("uint16", "uint32")
-MIN_PARALLEL_CHUNKS = 3  # chunks of pairs that are not worth starting other processes for
+MIN_PARALLEL_CHUNKS = 3  # up to this number of chunks, starting other processes does not pay
 UNFILTERED = FilterConfig(
     drop_empty=False,
     drop_duplicates=False,
@@ -33,17 +33,21 @@ UNFILTERED = FilterConfig(
 
 
 class EncodedSide(Protocol):
-    """The token ids of one side of a corpus: `lengths` (N,) int32 of its sentences, EOS included."""
+    """Token ids of one side of a corpus.
+
+    Attributes:
+        lengths: (N,) int32, numbers of tokens of the sentences, EOS included.
+    """
 
     lengths: np.ndarray
 
     def ids(self, indices: np.ndarray) -> np.ndarray:
-        """Ids of some sentences one after the other, EOS included, (sum of their lengths,)."""
+        """Concatenated ids of the sentences `indices`, EOS included, (sum of their lengths,)."""
         ...
 
 
 class MemoryMappedSide:
-    """The token ids of one side of a corpus, memory-mapped: sentence i is `tokens[offsets[i]:offsets[i + 1]]`."""
+    """Memory-mapped token ids of one side of a corpus: sentence i is `tokens[offsets[i]:offsets[i + 1]]`."""
 
     def __init__(self, folder: Path, side: str, dtype: str) -> None:
         if dtype not in DTYPES:
@@ -54,17 +58,17 @@ class MemoryMappedSide:
         self.offsets = np.memmap(folder / f"{side}.offsets.bin", np.int64, "r")
         self.lengths = np.diff(self.offsets).astype(np.int32)
         if self.offsets[0] or self.offsets[-1] != len(self.tokens) or self.lengths.min(initial=1) < 1:
-            raise ValueError(f"{file}: does not hold the sentences of its offsets")
+            raise ValueError(f"{file}: does not match its offsets")
 
     def ids(self, indices: np.ndarray) -> np.ndarray:
-        """Ids of some sentences one after the other, EOS included, (sum of their lengths,)."""
+        """Concatenated ids of the sentences `indices`, EOS included, (sum of their lengths,)."""
         lengths = self.lengths[indices]
         ends = np.cumsum(lengths)
         return self.tokens[np.repeat(self.offsets[indices] - ends + lengths, lengths) + np.arange(lengths.sum())]
 
 
 class EncodedPairs:
-    """Token ids of equally many sentences on the `source` and the `target` side."""
+    """Token ids of sentence pairs, with a `source` and a `target` side."""
 
     source: EncodedSide
     target: EncodedSide
@@ -73,7 +77,7 @@ class EncodedPairs:
         return len(self.source.lengths)
 
     def batch(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Source and target of some sentences, (B, S) and (B, T) int32, right-padded, EOS included."""
+        """Source and target of the sentences `indices`, (B, S) and (B, T) int32, right-padded, EOS included."""
         sides = self.source, self.target
         source, target = (pad_concatenated(side.ids(indices), side.lengths[indices]) for side in sides)
         return source, target
@@ -86,10 +90,10 @@ class EncodedCorpus(EncodedPairs):
     target: MemoryMappedSide
 
     def __init__(self, folder: Path) -> None:
-        """Open what `encode_corpus` wrote.
+        """Open a corpus that `encode_corpus` wrote.
 
         Raises:
-            OSError, ValueError, KeyError, TypeError: It is not there or damaged, and can be encoded again.
+            OSError, ValueError, KeyError, TypeError: The corpus is missing or damaged, and can be encoded again.
         """
         self.folder = folder
         about = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
@@ -98,7 +102,7 @@ class EncodedCorpus(EncodedPairs):
         self.source = MemoryMappedSide(folder, "source", about["source_dtype"])
         self.target = MemoryMappedSide(folder, "target", about["target_dtype"])
         if not len(self.source.lengths) == len(self.target.lengths) == self.report.kept:
-            raise ValueError(f"{folder}: the sides are not of {self.report.kept} sentences")
+            raise ValueError(f"{folder}: the sides do not have {self.report.kept} sentences")
 
 
 @check_arguments(pairs="Pass zip(sources, targets).")
@@ -114,17 +118,17 @@ def encode_corpus(
 ) -> EncodedCorpus:
     """Filter and tokenize pairs into `folder`, in bounded memory.
 
-    A large corpus is shared out among processes, one a core; this one reads, finds duplicates and writes.
+    A large corpus is tokenized by several processes, one per core; this process reads, finds duplicates and writes.
+    Pairs with a side that has no tokens are dropped. All dropped pairs are counted in the report of the corpus.
 
     Args:
         pairs: Sentence pairs, or plain tuples of source and target.
-        source_tokenizer: None: no source is kept, each is EOS alone; see `open_corpus`.
-        folder: Written under a temporary name and renamed, so it is whole or absent.
-        fingerprint: Of text, filters and tokenizers; stored, to compare before encoding again.
-        filtering: As `filter_pairs`, and by number of tokens.
-        on_progress: Called with the number of pairs done so far.
-
-    Pairs with a side that gives no tokens are dropped. Whatever is dropped is counted in the corpus's report.
+        source_tokenizer: Source tokenizer; if it is None, no source is kept, and each is only EOS; see `open_corpus`.
+        target_tokenizer: Target tokenizer.
+        folder: Output folder, written under a temporary name and renamed, so that it is complete or absent.
+        fingerprint: Fingerprint of text, filters and tokenizers, stored for comparison before encoding again.
+        filtering: Filters, as in `filter_pairs`, and the maximum number of tokens.
+        on_progress: Function called with the number of pairs done so far.
     """
     tokenizers = source_tokenizer, target_tokenizer
     sizes = [EOS_ID + 1 if tokenizer is None else tokenizer.vocabulary_size for tokenizer in tokenizers]
@@ -140,7 +144,7 @@ def encode_corpus(
             counts = np.stack([chunk.lengths[side] for side in sides])
             reasons = {
                 "side without tokens": counts.min(axis=0) == 0,
-                f"over {filtering.max_tokens} tokens": counts.max(axis=0) >= filtering.max_tokens,  # EOS comes on top
+                f"over {filtering.max_tokens} tokens": counts.max(axis=0) >= filtering.max_tokens,  # EOS is added
             }
             kept = selection.keep(chunk.screening, reasons)
             for file, ids, lengths in zip(files, chunk.ids, chunk.lengths, strict=True):
@@ -164,11 +168,17 @@ def encode_corpus(
 
 
 class _Chunk(NamedTuple):
-    """What the filters leave of some pairs, of source and target; of a source that is not kept, lengths of 0."""
+    """Pairs that passed the filters on their own.
+
+    Attributes:
+        screening: Result of the filters.
+        lengths: Numbers of tokens of the sentences of each side, without EOS, int64; 0 for a source that is not kept.
+        ids: Concatenated ids of the sentences of each side, int32.
+    """
 
     screening: filters.PrefilterResult
-    lengths: list[np.ndarray]  # of the sentences, without EOS, int64
-    ids: list[np.ndarray]  # of the sentences, one after the other, int32
+    lengths: list[np.ndarray]
+    ids: list[np.ndarray]
 
 
 def _encoded(
@@ -177,7 +187,7 @@ def _encoded(
     filtering: SentenceFilterConfig,
     report: FilterReport,
 ) -> Iterator[_Chunk]:
-    """Chunks in their order; in other processes, a few chunks ahead, where there are many."""
+    """Yield encoded chunks in order; if there are many, other processes encode a few chunks ahead."""
     texts = filters.measured_chunks(pairs, filtering, report, width=2)
     first = list(islice(texts, MIN_PARALLEL_CHUNKS + 1))
     if len(first) <= MIN_PARALLEL_CHUNKS:
@@ -208,7 +218,7 @@ def _encode(
 
 
 class _SideFiles:
-    """What `MemoryMappedSide` reads, being written."""
+    """Writer of the files of a `MemoryMappedSide`."""
 
     def __init__(self, stack: ExitStack, folder: Path, side: str, dtype: np.dtype) -> None:
         self.path = folder / f"{side}.tokens.bin"
@@ -226,13 +236,13 @@ class _SideFiles:
         inner = np.ones(len(tokens), bool)
         inner[ends - 1] = False
         tokens[inner] = ids[np.repeat(kept, lengths)]
-        with wrap_storage_errors(self.path):  # no `tofile`, which does not see all that goes wrong
+        with wrap_storage_errors(self.path):  # not `tofile`, which does not report every error
             self.tokens.write(tokens.data)
             self.offsets.write((ends + self.written).data)
         self.written += len(tokens)
 
     def flush(self) -> None:
-        """Write what waits, to the disk."""
+        """Write buffered data to the disk."""
         with wrap_storage_errors(self.path):
             for file in (self.tokens, self.offsets):
                 file.flush()
@@ -240,5 +250,5 @@ class _SideFiles:
 
     def _close(self) -> None:
         for file in (self.tokens, self.offsets):
-            with suppress(OSError):  # of what could not be flushed, which was said then
+            with suppress(OSError):  # from data that could not be flushed, which was reported then
                 file.close()

@@ -1,4 +1,4 @@
-"""Several encoded corpora read as one, and how many sentences of an epoch come from each of them."""
+"""Several encoded corpora read as one, and the number of sentences that each of them contributes to an epoch."""
 
 import hashlib
 import math
@@ -11,7 +11,7 @@ from seq2seq.data.encoded import EncodedCorpus, EncodedPairs, EncodedSide
 
 
 class ConcatenatedSide:
-    """One side of several corpora; sentence numbers run on from part to part, token ids stay where they are."""
+    """One side of several corpora; indices of sentences continue from part to part, and token ids are not copied."""
 
     def __init__(self, parts: Sequence[EncodedSide]) -> None:
         self.parts = parts
@@ -19,7 +19,7 @@ class ConcatenatedSide:
         self._ends = np.cumsum([len(part.lengths) for part in parts])
 
     def ids(self, indices: np.ndarray) -> np.ndarray:
-        """Ids of some sentences one after the other, EOS included, (sum of their lengths,) int32."""
+        """Concatenated ids of the sentences `indices`, EOS included, (sum of their lengths,) int32."""
         owners, lengths = np.searchsorted(self._ends, indices, side="right"), self.lengths[indices]
         ids = np.empty(lengths.sum(), np.int32)
         for owner in np.unique(owners):
@@ -33,11 +33,12 @@ class EncodedMixture(EncodedPairs):
 
     Args:
         parts: The corpora, none of them empty.
-        weights: Their shares of an epoch, relative to each other; None: by size and temperature.
-        temperature: A part's share is proportional to size ** (1 / temperature).
+        weights: Shares of an epoch, relative to each other; by default from size and temperature.
+        temperature: Temperature of sampling: the share of a part is proportional to size ** (1 / temperature).
 
-    parts   the corpora
-    counts  (len(parts),) int64, sentences of an epoch from each part; they add up to `len(self)`
+    Attributes:
+        parts: The corpora.
+        counts: (len(parts),) int64, number of sentences of an epoch from each part; the sum is `len(self)`.
 
     Source: Arivazhagan et al. (2019), section 3.2 (temperature).
     """
@@ -59,17 +60,17 @@ class EncodedMixture(EncodedPairs):
 
     @property
     def fingerprint(self) -> str:
-        """Changes with the text, the filters and the tokenizers of any part, and with their order."""
+        """Fingerprint of the text, the filters and the tokenizers of all parts, and of their order."""
         fingerprints = [part.fingerprint for part in self.parts]
         if len(fingerprints) == 1:
             return fingerprints[0]
         return hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()
 
     def epoch_indices(self, seed: int, epoch: int) -> np.ndarray | None:
-        """Numbers of an epoch's sentences in no order that matters, (len(self),) int64; None: each of them once.
+        """Indices of the sentences of an epoch, in arbitrary order, (len(self),) int64; None if each occurs once.
 
-        A pure function of its arguments. What a part gives beyond whole passes over it is a sample without
-        replacement, another one in every epoch.
+        A pure function of its arguments. Beyond whole passes over a part, its sentences are sampled without
+        replacement, anew in every epoch.
         """
         if np.array_equal(self.counts, self.sizes):
             return None
@@ -84,15 +85,15 @@ class EncodedMixture(EncodedPairs):
 
 
 def apportion(weights: Sequence[float] | np.ndarray, total: int) -> np.ndarray:
-    """Divide `total` in proportion to `weights`, in whole numbers of at least 1 that add up to it.
+    """Divide `total` in proportion to `weights`, into whole numbers of at least 1 that add up to it.
 
-    Each part gets its quota rounded down, and those with the largest remainders one more; then the largest part
-    pays for those that have none.
+    Each part gets its quota rounded down, and the parts with the largest remainders get one more; then each part that
+    has none gets one from the largest part.
 
     Returns:
         (len(weights),) int64.
     """
-    # As they are written: 0.1 is a tenth, so that remainders which are equal on paper are equal here.
+    # Exact decimals: 0.1 is a tenth, so that remainders which are equal on paper are equal here.
     exact = [Fraction(str(float(weight))) for weight in weights]
     whole = sum(exact)
     quotas = [total * weight / whole for weight in exact]

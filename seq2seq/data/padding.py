@@ -1,4 +1,4 @@
-"""Sequences of unequal lengths in rectangles: right-padded, and dealt into batches of similar lengths."""
+"""Padding of sequences of unequal lengths, and batches of similar lengths."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
@@ -9,19 +9,19 @@ from seq2seq.data.tokenizer import PAD_ID
 
 
 def pad(sequences: Sequence[Sequence[int]]) -> np.ndarray:
-    """Right-pad B lists of ids to the longest one, (B, L) int32; of none, (0, 0)."""
+    """Right-pad B lists of ids to the length L of the longest one, (B, L) int32; (0, 0) if there are none."""
     return pad_concatenated(list(chain.from_iterable(sequences)), list(map(len, sequences)))
 
 
 def pad_concatenated(ids: np.ndarray | Sequence[int], lengths: np.ndarray | Sequence[int]) -> np.ndarray:
-    """`pad` sequences that follow one another in one array.
+    """Pad sequences that are concatenated in one array; see `pad`.
 
     Args:
         ids: (sum of `lengths`,) ids.
         lengths: (B,) lengths of the sequences.
 
     Raises:
-        ValueError: `ids` and `lengths` do not go together.
+        ValueError: The number of `ids` is not the sum of `lengths`.
     """
     lengths = np.asarray(lengths, np.int64)
     real = np.arange(lengths.max(initial=0)) < lengths[:, None]
@@ -31,11 +31,11 @@ def pad_concatenated(ids: np.ndarray | Sequence[int], lengths: np.ndarray | Sequ
 
 
 def batches_by_length(lengths: Sequence[int] | np.ndarray, size: Callable[[int], int]) -> Iterator[list[int]]:
-    """Yield the indices of sequences in batches of falling length; equal lengths keep their order.
+    """Yield the indices of sequences in batches of decreasing length; equal lengths keep their order.
 
     Args:
-        lengths: Lengths of the sequences. Those of length 0 are left out.
-        size: Returns the number of sequences in a batch from the length of its longest; below 1 counts as 1.
+        lengths: Lengths of the sequences. Sequences of length 0 are left out.
+        size: Function from the length of the longest sequence of a batch to the number of its sequences, at least 1.
     """
     order = sorted((index for index, length in enumerate(lengths) if length), key=lambda index: -lengths[index])
     while order:

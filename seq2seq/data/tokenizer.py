@@ -1,4 +1,4 @@
-"""SentencePiece tokenizers with a fixed layout of special ids, and `text.cleaning` in front."""
+"""SentencePiece tokenizers with fixed ids of special tokens, applied to cleaned text."""
 
 import hashlib
 import io
@@ -22,27 +22,27 @@ from seq2seq.storage.files import atomic_write, unreadable
 from seq2seq.text.cleaning import clean
 
 PAD_ID, UNK_ID, BOS_ID, EOS_ID = 0, 1, 2, 3
-MAX_SIZE = 100_000  # pieces that no text of `MAX_PROBED_CHARACTERS` has
-MAX_PROBED_CHARACTERS = 300_000  # of a text whose largest vocabulary is worth a few more trainings
-MAX_CHARACTERS = 2**21  # different ones
-# Where the number of pieces is set: in a recipe and on the command line.
+MAX_SIZE = 100_000  # number of pieces that no text of `MAX_PROBED_CHARACTERS` has
+MAX_PROBED_CHARACTERS = 300_000  # characters of a text whose largest vocabulary is found by further trainings
+MAX_CHARACTERS = 2**21  # more than all distinct characters
+# Settings of the number of pieces: in a recipe and on the command line.
 SIZE_KEYS = "tokenizer.vocabulary_size", "--vocabulary-size"
-MAX_TRAINING_CHARACTERS = 20_000_000  # that a tokenizer is trained on; SentencePiece takes about 30 bytes for each
+MAX_TRAINING_CHARACTERS = 20_000_000  # characters of the training text; SentencePiece needs about 30 bytes for each
 
 
 class Tokenizer:
-    """Text to token ids and back, by a SentencePiece model.
+    """Convert text to token ids and back with a SentencePiece model.
 
-    `encode` cleans text first (`text.cleaning`). With `normalization: identity` decoding gives the clean text back,
+    `encode` cleans text first (`text.cleaning`). With `normalization: identity`, decoding restores the clean text,
     except for repeated or outer spaces, characters without a piece, and U+2581, SentencePiece's own sign for a space,
-    which comes back as one.
+    which becomes a space.
 
     Args:
         model: A serialised SentencePiece model with ids pad 0, unk 1, bos 2, eos 3.
-        origin: What to call the model in errors, usually its path.
+        origin: Name of the model in errors, usually its path.
 
     Raises:
-        TokenizerError: The bytes are no SentencePiece model, or its special ids are laid out otherwise.
+        TokenizerError: The bytes are not a SentencePiece model, or its special tokens have other ids.
     """
 
     pad_id, unk_id, bos_id, eos_id = PAD_ID, UNK_ID, BOS_ID, EOS_ID
@@ -50,12 +50,12 @@ class Tokenizer:
     @check_arguments()
     def __init__(self, model: bytes, origin: str = "tokenizer") -> None:
         self.model = model
-        if not model:  # SentencePiece takes empty bytes for "no model given"
+        if not model:  # to SentencePiece, empty bytes mean that no model is given
             raise TokenizerError(f"{origin}: not a SentencePiece model: it is empty.")
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
             self.vocabulary_size: int = self._processor.get_piece_size()
-            self._processor.id_to_piece(list(range(self.vocabulary_size)))  # of a damaged one, some are not UTF-8
+            self._processor.id_to_piece(list(range(self.vocabulary_size)))  # in a damaged model, some are not UTF-8
         except (RuntimeError, OSError, UnicodeDecodeError):
             raise TokenizerError(f"{origin}: not a SentencePiece model.") from None
         found = tuple(getattr(self._processor, f"{name}_id")() for name in ("pad", "unk", "bos", "eos"))
@@ -89,20 +89,20 @@ class Tokenizer:
         """Train a model on sentences.
 
         Args:
-            sentences: Raw text, cleaned here. Of more than `MAX_TRAINING_CHARACTERS` a random sample is used,
-                the same one each time.
-            config: Kind, size and options of the model. A size that the text does not give is an error if
-                `exact_size`; otherwise the nearest one is taken.
-            on_warning: Called with a warning message where another size is taken; by default a `UserWarning`.
+            sentences: Raw text, which is cleaned here. If there are more than `MAX_TRAINING_CHARACTERS`, a random
+                sample is used, the same one each time.
+            config: Kind, size and options of the model. A size that the text does not allow is an error if
+                `exact_size`; otherwise the nearest possible size is used.
+            on_warning: Function called with a message if another size is used; by default it issues a `UserWarning`.
 
         Raises:
-            TokenizerError: There is no text; the text does not give a vocabulary of exactly this size, with the
-                smallest and the largest that it gives; or a symbol is white space, or has nothing that can be seen.
+            TokenizerError: There is no text; the text does not allow a vocabulary of exactly this size (the message
+                has the smallest and the largest size); or a symbol is white space or invisible.
         """
         if blank := [symbol for symbol in config.user_defined_symbols if not clean(symbol).strip()]:
             raise TokenizerError(
-                f"user_defined_symbols: {blank[0]!r} is white space or invisible, and text that is cleaned has no such "
-                "characters. Use a symbol that can be seen."
+                f"user_defined_symbols: {blank[0]!r} is white space or invisible, and cleaned text has no such "
+                "characters. Use a visible symbol."
             )
         text = [*map(clean, _sample(sentences))]
         asked = config.vocabulary_size
@@ -115,53 +115,53 @@ class Tokenizer:
             if config.exact_size:
                 raise TokenizerError(_explain_sizes(text, config, least, MAX_SIZE)) from None
             on_warning(
-                f"the tokenizer has {least:,} pieces, not {asked:,}: as many as the text has characters, and the "
-                f"special ones. {SIZE_KEYS[0]} sets the size; a 'character_coverage' below 1 leaves rare ones out"
+                f"the tokenizer has {least:,} pieces, not {asked:,}: one for each character of the text, and the "
+                f"special ones. {SIZE_KEYS[0]} sets the size; a 'character_coverage' below 1 omits rare characters"
             )
             return cls(_train(text, config, least))
         found = model.vocabulary_size
         if found < asked and config.model_type != "char":
             if config.exact_size:
                 raise TokenizerError(_explain_sizes(text, config, _smallest_size(text, config) or found, found))
-            on_warning(f"the tokenizer has {found:,} pieces, not {asked:,}: the text has no more")
+            on_warning(f"the tokenizer has {found:,} pieces, not {asked:,}: there is too little text for more")
         return model
 
     @check_arguments(text="encode_batch takes several texts.")
     def encode(self, text: str) -> list[int]:
-        """Token ids of a sentence, without BOS and EOS; [] for a blank one."""
+        """Encode a sentence as token ids, without BOS and EOS; [] for a blank one."""
         return self.encode_batch([text])[0]
 
     @check_arguments()
     def encode_batch(self, texts: Sequence[str], *, are_clean: bool = False) -> list[list[int]]:
-        """Token ids of many sentences, faster than one by one; `are_clean` saves the time for cleaning them."""
+        """Encode many sentences, faster than one by one; `are_clean` skips cleaning."""
         return self._processor.encode(list(texts) if are_clean else [clean(text) for text in texts])
 
     @check_arguments()
     def decode(self, token_ids: Sequence[int]) -> str:
-        """The text of token ids, clean and so on one line; special ids are omitted.
+        """Decode token ids to clean text, which is always one line; special ids are omitted.
 
         Raises:
             TokenizerError: An id is not in the vocabulary.
         """
         self._check_ids(token_ids)
         text = self._processor.decode([int(token) for token in token_ids if token > EOS_ID or token == UNK_ID])
-        # With byte fallback a model can spell any character, such as a line feed, which would shift all lines after it.
+        # With byte fallback, a model can spell any character, e.g. a line feed, which would shift all following lines.
         return clean(text)
 
     @check_arguments()
     def decode_with_unknowns(self, token_ids: Sequence[int], unknown_surfaces: Sequence[str]) -> str:
-        """Text of token ids, in which the unknown tokens are given texts.
+        """Decode token ids, with the given texts in place of unknown tokens.
 
         Args:
-            token_ids: As for `decode`.
-            unknown_surfaces: The text of each unknown token in turn; one that begins a word begins with a space, of
-                which no more than one is written.
+            token_ids: See `decode`.
+            unknown_surfaces: Text of each unknown token in turn; it begins with a space if it begins a word, and
+                adjacent spaces become one.
         """
         texts, result = iter(unknown_surfaces), ""
         tokens = [int(token) for token in token_ids if token > EOS_ID or token == UNK_ID]
         for is_unknown, run in groupby(tokens, key=UNK_ID.__eq__):
             ids = list(run)
-            # Decoding takes away the space before the first word, which is the sentence's first word only here.
+            # Decoding removes the space before the first word, which is right only for the first word of the sentence.
             begins_word = self.pieces(ids[:1])[0].startswith("▁")
             for text in [next(texts) for _ in ids] if is_unknown else [" " * begins_word + self.decode(ids)]:
                 result += text.lstrip(" ") if result[-1:] in ("", " ") else text
@@ -169,17 +169,17 @@ class Tokenizer:
 
     @check_arguments()
     def surfaces(self, text: str) -> list[str]:
-        """The text behind each token of `encode(text)`, before SentencePiece's normalisation.
+        """The text of each token of `encode(text)`, before SentencePiece's normalisation.
 
-        One that begins a word begins with one space. Where several tokens spell one character, as bytes do, the last
-        has its text and the others "".
+        The text begins with one space if the token begins a word. If several tokens spell one character, as bytes do,
+        the last one has its text, and the others have "".
         """
         pieces = self._parsed(text).pieces
         return [" " * piece.piece.startswith("▁") + " ".join(piece.surface.split()) for piece in pieces]
 
     @check_arguments()
     def unknown_surfaces(self, text: str) -> list[str]:
-        """The text behind each unknown token of `encode(text)`, without spaces around it."""
+        """The text of each unknown token of `encode(text)`, without surrounding spaces."""
         return [piece.surface.strip(" ") for piece in self._parsed(text).pieces if piece.id == UNK_ID]
 
     @check_arguments()
@@ -194,7 +194,7 @@ class Tokenizer:
 
     @check_arguments()
     def pieces(self, token_ids: Sequence[int]) -> list[str]:
-        """The vocabulary entries of token ids, e.g. `▁the`; raises like `decode`."""
+        """The vocabulary entries of token ids, e.g. `▁the`; errors as in `decode`."""
         self._check_ids(token_ids)
         return [self._processor.id_to_piece(int(token)) for token in token_ids]
 
@@ -228,19 +228,19 @@ class Tokenizer:
 
 @lru_cache(maxsize=4)
 def _unpickled(model: bytes) -> Tokenizer:
-    """A process that is sent the same tokenizer again and again makes it once."""
+    """Make a tokenizer only once in a process that receives it again and again."""
     return Tokenizer(model)
 
 
 class _TrainingError(Exception):
-    """SentencePiece cannot train a model; its reason."""
+    """SentencePiece cannot train a model; the message is its reason."""
 
 
 def _train(text: Sequence[str], config: TargetTokenizerConfig, vocabulary_size: int) -> bytes:
-    """A serialised model of at most so many pieces.
+    """Train a model with at most `vocabulary_size` pieces, and return it serialised.
 
     Raises:
-        _TrainingError: There is no text, or too few pieces.
+        _TrainingError: There is no text, or the size is too small.
     """
     output = io.BytesIO()
     try:
@@ -253,14 +253,14 @@ def _train(text: Sequence[str], config: TargetTokenizerConfig, vocabulary_size: 
             character_coverage=config.character_coverage,
             byte_fallback=config.byte_fallback,
             split_digits=config.split_digits,
-            # As `encode` will meet them: SentencePiece writes a space as ▁ before it looks for symbols.
+            # In the form in which `encode` finds them: SentencePiece writes a space as ▁ before it looks for symbols.
             user_defined_symbols=[clean(symbol).replace(" ", "▁") for symbol in config.user_defined_symbols],
             normalization_rule_name=config.normalization,
             pad_id=PAD_ID,
             unk_id=UNK_ID,
             bos_id=BOS_ID,
             eos_id=EOS_ID,
-            input_sentence_size=MAX_TRAINING_CHARACTERS,  # no fewer than it gets, so it only shuffles, always alike
+            input_sentence_size=MAX_TRAINING_CHARACTERS,  # not fewer than there are: it shuffles, but does not sample
             shuffle_input_sentence=True,
             max_sentence_length=2**24,
             minloglevel=2,
@@ -274,8 +274,8 @@ def _train(text: Sequence[str], config: TargetTokenizerConfig, vocabulary_size: 
 
 
 def _smallest_size(text: Sequence[str], config: TargetTokenizerConfig) -> int | None:
-    """The number of pieces that are there in any case: special ones, symbols, bytes, characters; None without text."""
-    if config.model_type == "char":  # which leaves characters out
+    """Smallest possible vocabulary: special pieces, symbols, bytes and characters; None if there is no text."""
+    if config.model_type == "char":  # it may omit characters
         return EOS_ID + 2 + len(config.user_defined_symbols) + 256 * config.byte_fallback
     try:
         return Tokenizer(_train(text, config.model_copy(update={"model_type": "char"}), MAX_CHARACTERS)).vocabulary_size
@@ -284,16 +284,16 @@ def _smallest_size(text: Sequence[str], config: TargetTokenizerConfig) -> int | 
 
 
 def _explain_sizes(text: Sequence[str], config: TargetTokenizerConfig, least: int, most: int) -> str:
-    """What to say of a size that the text does not give, where it gives at least `least`, and `most` or fewer."""
+    """Explain an impossible size, for a text that allows at least `least` pieces, and `most` or fewer."""
     sizes = f"at least {least:,}"
     if sum(map(len, text)) <= MAX_PROBED_CHARACTERS:
-        # How many pieces are pruned depends on the size: of exactly `most` a model need not have as many.
+        # The number of pruned pieces depends on the size: a model of exactly `most` pieces may not exist.
         while (found := Tokenizer(_train(text, config, most)).vocabulary_size) < most:
             most = found
         sizes = f"{least:,} to {most:,}"
     recipe, command = SIZE_KEYS
     return (
-        f"cannot train a {config.model_type} tokenizer with exactly {config.vocabulary_size:,} pieces: the text gives "
+        f"cannot train a {config.model_type} tokenizer with exactly {config.vocabulary_size:,} pieces: the text allows "
         f"{sizes}. Set {recipe} ({command} of `seq2seq tokenizer train`) accordingly, leave out exact_size, or give "
         "more text."
     )
@@ -302,8 +302,8 @@ def _explain_sizes(text: Sequence[str], config: TargetTokenizerConfig, least: in
 def _sample(sentences: Iterable[str]) -> list[str]:
     """All sentences in their order, or a uniform sample of them with at most `MAX_TRAINING_CHARACTERS` characters.
 
-    Each sentence draws a number, and those with the smallest numbers stay. SentencePiece could sample too, but draws
-    otherwise in every process.
+    Each sentence gets a random number, and those with the smallest numbers stay. SentencePiece could sample, too, but
+    draws another sample in every process.
     """
     random, characters = Random(0), 0
     kept: list[tuple[float, int, str]] = []
@@ -318,9 +318,9 @@ def _sample(sentences: Iterable[str]) -> list[str]:
 
 
 class Tokenizers(NamedTuple):
-    """The source's and the target's tokenizer; one and the same object when they are joint.
+    """Source and target tokenizer; a joint tokenizer is one object for both.
 
-    A language model has one, which goes for both.
+    A language model has one tokenizer, which is used for both.
     """
 
     source: Tokenizer
@@ -328,15 +328,15 @@ class Tokenizers(NamedTuple):
 
     @property
     def vocabulary_sizes(self) -> tuple[int, int]:
-        """Of source and target."""
+        """Vocabulary sizes of source and target."""
         return self.source.vocabulary_size, self.target.vocabulary_size
 
     def describe_sizes(self) -> str:
-        """`1,600 joint`, or `1,600 source, 1,700 target`."""
+        """Describe the sizes as `1,600 joint`, or `1,600 source, 1,700 target`."""
         source, target = (f"{size:,}" for size in self.vocabulary_sizes)
         return f"{source} joint" if self.source is self.target else f"{source} source, {target} target"
 
     def files(self) -> dict[str, Tokenizer]:
-        """File names in a model directory."""
+        """The tokenizers by their file names in a model directory."""
         joint = self.source is self.target
         return {"joint.spm": self.source} if joint else {"source.spm": self.source, "target.spm": self.target}

@@ -1,1 +1,1 @@
-"""Scores of translations."""
+"""Evaluation of translations: metrics, baselines and checks of the texts."""

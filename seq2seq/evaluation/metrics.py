@@ -1,4 +1,4 @@
-"""Scores of translations: sacreBLEU's numbers, signatures and intervals, on raw text."""
+"""Scores of translations: sacreBLEU's scores, signatures and bootstrap intervals, on raw text."""
 
 import time
 import warnings
@@ -32,16 +32,23 @@ if TYPE_CHECKING:  # scoring texts needs no TensorFlow
 
 BOOTSTRAP_SAMPLES = 1000
 INTERVAL = (2.5, 97.5)  # percentiles of the samples' scores
-HIGHEST = {"BLEU": 100.0, "chrF2": 100.0, "TER": np.inf}  # the upper ends of the scales, which begin at 0
+HIGHEST = {"BLEU": 100.0, "chrF2": 100.0, "TER": np.inf}  # upper ends of the scales, which start at 0
 
 
 @dataclass(frozen=True)
 class Score:
     """A corpus score with its 95% bootstrap interval and sacreBLEU signature.
 
-    Scores are percentages; TER, the edits a reference word, can be above 100, and the lower it is the better. The
+    Scores are percentages; TER, the number of edits per reference word, can be above 100, and lower is better. The
     interval goes from the 2.5th to the 97.5th percentile of the scores of 1,000 resampled corpora (Koehn 2004). The
     `sacrebleu` command centres an interval of the same width on their mean instead.
+
+    Attributes:
+        name: Name of the metric.
+        score: Score of the corpus.
+        low, high: Ends of the interval; None if it was not measured.
+        signature: sacreBLEU's signature, which names all settings of the metric.
+        lower_is_better: Whether a lower score is better.
     """
 
     name: str
@@ -57,15 +64,15 @@ class Score:
         )
 
     def interval(self) -> str:
-        """`28.11 to 30.25`; "" where it was not measured."""
+        """The interval as `28.11 to 30.25`; "" if it was not measured."""
         return "" if self.low is None else f"{self.low:.2f} to {self.high:.2f}"
 
 
 @dataclass(frozen=True, repr=False)
 class EvaluationReport:
-    """Scores of a corpus and, when it was translated here, how fast, and the translations in order (without attention).
+    """Scores of a corpus and, if it was translated here, the speed and the translations in order (without attention).
 
-    Speed counts target tokens, EOS included, and the time from raw text to raw text, tracing included.
+    Speed is measured from raw text to raw text, including tracing, and counts target tokens, EOS included.
     """
 
     sentences: int
@@ -77,10 +84,10 @@ class EvaluationReport:
 
     @check_arguments()
     def __getitem__(self, name: str) -> Score:
-        """The score of a metric; `bleu` and `BLEU` are the same.
+        """The score of a metric, ignoring case: `bleu` and `BLEU` are the same.
 
         Raises:
-            ArgumentError: It was not measured.
+            ArgumentError: The metric was not measured.
         """
         scores = {score.name.lower(): score for score in self.scores}
         if name.lower() not in scores:
@@ -92,7 +99,7 @@ class EvaluationReport:
 
     @property
     def note(self) -> str:
-        """What limits conclusions from the scores, such as a very small test set; "" if nothing is known to."""
+        """Caveat about the scores, such as a very small test set; "" if there is none."""
         return small_set_note(self.sentences)
 
     def __repr__(self) -> str:
@@ -106,7 +113,7 @@ class EvaluationReport:
         return html_block(f"{pluralize(self.sentences, 'sentence')}{speed}{note}", table)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able values, without the translations."""
+        """Values that can be stored as JSON, without the translations."""
         values = asdict(replace(self, translations=()))
         return {key: value for key, value in values.items() if key != "translations"} | {"note": self.note}
 
@@ -121,27 +128,28 @@ def score_texts(
     metrics: Sequence[str] = METRICS,
     tokenizer: str | None = None,
 ) -> tuple[Score, ...]:
-    """BLEU, chrF2 and TER as the `sacrebleu` command gives them, of text that was cleaned (`text.cleaning`).
-
-    Warns (`EvaluationWarning`) when cleaning changed any, when the hypotheses or references have markup, are cut into
-    subwords or look tokenized, and when the references are in a script that BLEU's tokenizer is not made for.
+    """Compute BLEU, chrF2 and TER as the `sacrebleu` command does, on text that is cleaned first (`text.cleaning`).
 
     Args:
         hypotheses: Detokenized translations.
         references: One human translation each; or several lists of them, each as long as the hypotheses.
         bootstrap: Also resample 1,000 times for an interval.
-        language: Of the references, by code or name, as `zh`, `zh-Hans`, `jpn` or `Thai`. It selects BLEU's tokenizer:
-            `zh`, `ja-mecab` or `ko-mecab` for Chinese, Japanese and Korean, `char` for Thai, Lao, Khmer, Burmese,
-            Tibetan and others whose words are not separated by spaces, 13a for all others. Except in Korean, TER then
-            counts characters, too.
-        metrics: Some of `BLEU`, `chrF2`, `TER`, in the order that the scores are to have.
+        language: Language of the references, by code or name, e.g. `zh`, `zh-Hans`, `jpn` or `Thai`. It selects BLEU's
+            tokenizer: `zh`, `ja-mecab` or `ko-mecab` for Chinese, Japanese and Korean, `char` for Thai, Lao, Khmer,
+            Burmese, Tibetan and others whose words are not separated by spaces, 13a for all others. Except in Korean,
+            TER then counts characters, too.
+        metrics: Metrics to compute, some of `BLEU`, `chrF2` and `TER`, in the order of the scores.
         tokenizer: Another tokenizer for BLEU: `13a`, `char`, `flores200`, `intl`, `ja-mecab`, `ko-mecab`, `none` or
             `zh`. sacreBLEU downloads the model of `flores200` once.
+
+    Warns:
+        EvaluationWarning: Cleaning changed a text; the hypotheses or references have markup, are split into subwords or
+            look tokenized; or the references are in a script for which BLEU's tokenizer is not made.
 
     Raises:
         EvaluationError: The texts differ in number, there are none, they are a document in markup; or a metric,
             language or tokenizer is unknown.
-        MissingExtraError: BLEU for Japanese or Korean, and the extra `cjk` is not installed.
+        MissingExtraError: BLEU for Japanese or Korean needs the extra `cjk`, which is not installed.
 
     Source: Papineni et al. (2002), Popović (2015), Snover et al. (2006), Post (2018).
     """
@@ -162,7 +170,7 @@ def _warnings(
     metrics: Sequence[str],
     tokenizer: str | None,
 ) -> list[str]:
-    """What makes scores meaningless; arguments as of `corpus_scores`."""
+    """Warnings about texts that make scores meaningless; arguments as in `corpus_scores`."""
     return [
         *filter(None, [cleaning_warning(hypotheses, sets)]),
         *text_warnings(hypotheses, "hypotheses", tokenizer),
@@ -182,7 +190,7 @@ def reference_warnings(
     tokenizer: str | None = None,
     in_training: bool = False,
 ) -> list[str]:
-    """What makes scores against references meaningless; arguments as of `corpus_scores` and `text_warnings`."""
+    """Warnings about references that make scores meaningless; arguments as in `corpus_scores` and `text_warnings`."""
     found = [warning for lines in sets for warning in text_warnings(lines, "references", tokenizer, in_training)]
     if "BLEU" in metrics and tokenizer is None:
         found += filter(None, [script_warning(sets[0], bleu_tokenizer(language), in_training)])
@@ -205,7 +213,7 @@ def corpus_scores(
             which = f" in set {number} of {len(sets)}" if len(sets) > 1 else ""
             raise EvaluationError(
                 f"{pluralize(len(hypotheses), 'hypothesis')} for {pluralize(len(lines), 'reference')}{which}. Line N "
-                "must answer line N; compare the files' lengths with `wc -l`."
+                "must correspond to line N; compare the lengths of the files with `wc -l`."
             )
     if not hypotheses:
         raise EvaluationError("there is nothing to score: no hypotheses and no references.")
@@ -238,17 +246,18 @@ def evaluate(
     """Translate the sources of (source, reference) pairs and score the result.
 
     Args:
-        translator: The model.
-        pairs: Raw source and reference; what follows them, as the origin of a `SentencePair`, is ignored.
-        options: How to search; the translator's own options by default.
+        translator: The translator to evaluate.
+        pairs: Raw source and reference; further elements, such as the origin of a `SentencePair`, are ignored.
+        options: Search options; by default those of the translator.
         bootstrap: Also resample for 95% intervals.
-        on_progress: Called with the number of sentences done so far.
+        on_progress: Function called with the number of sentences done so far.
         extra_references: Further translations of all sources, each a sequence as long as `pairs`.
-        language: Of the references; see `score_texts`.
-        metrics: What to measure; see `score_texts`.
-        tokenizer: Of BLEU; see `score_texts`.
+        language: Language of the references; see `score_texts`.
+        metrics: Metrics to compute; see `score_texts`.
+        tokenizer: Tokenizer for BLEU; see `score_texts`.
 
-    Warns (`EvaluationWarning`) when sentences were cut off; see also `score_texts`.
+    Warns:
+        EvaluationWarning: Sentences were truncated; see also `score_texts`.
 
     Raises:
         EvaluationError, MissingExtraError: See `score_texts`; or there are no pairs.
@@ -263,7 +272,7 @@ def evaluate(
             )
     references = [[pair[1] for pair in pairs], *extra_references]
     for name in metrics:
-        make_metric(name, language, tokenizer)  # what is wrong with them is better said before translating
+        make_metric(name, language, tokenizer)  # report errors before translating
     for lines, what in (([pair[0] for pair in pairs], "sources"), *((lines, "references") for lines in references)):
         check_no_markup(lines, what)
     start = time.perf_counter()

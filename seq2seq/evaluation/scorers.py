@@ -1,4 +1,4 @@
-"""sacreBLEU's metrics for a language: BLEU's tokenizer, characters for TER, samples of the bootstrap."""
+"""sacreBLEU's metrics for a language: BLEU's tokenizer, TER of characters, and the scores of bootstrap samples."""
 
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ METRICS = ("BLEU", "chrF2", "TER")
 
 
 class _KeepsSamples(Metric):
-    """Mixed into a metric of sacreBLEU: keeps its scores of the last corpus, that of the corpus and of each sample.
+    """Mixin for a metric of sacreBLEU that keeps the scores of the last corpus and of its bootstrap samples.
 
-    It extends the step that each metric of sacreBLEU defines for itself, from counts to a score.
+    It extends the step from counts to a score, which each metric of sacreBLEU defines for itself.
     """
 
     def __init__(self, *values: Any, **keys: Any) -> None:
@@ -32,26 +32,26 @@ class _KeepsSamples(Metric):
 
     def _compute_score_from_stats(self, stats: Any) -> Any:
         found = super()._compute_score_from_stats(stats)
-        # In version 2.6 some are NumPy's and those of samples with nothing to count are not, which have no mean there.
+        # Version 2.6 fails to average a mixture of NumPy scores and plain ones, of samples with nothing to count.
         found.score = float(found.score)
         self.samples.append(found.score)
         return found
 
 
 class SampledBLEU(_KeepsSamples, BLEU):
-    """BLEU."""
+    """BLEU that keeps the scores of bootstrap samples."""
 
 
 class SampledCHRF(_KeepsSamples, CHRF):
-    """ChrF2."""
+    """chrF2 that keeps the scores of bootstrap samples."""
 
 
 class SampledTER(_KeepsSamples, TER):
-    """TER."""
+    """TER that keeps the scores of bootstrap samples."""
 
 
 class CharacterTER(SampledTER):
-    """TER that counts the characters of scripts without spaces, as sacreBLEU's does for Chinese and Japanese alone."""
+    """TER that counts the characters of scripts without spaces; sacreBLEU's does so only for Chinese and Japanese."""
 
     def __init__(self) -> None:
         super().__init__(normalized=True, asian_support=True)
@@ -67,10 +67,10 @@ class CharacterTER(SampledTER):
 
 
 def make_metric(name: str, language: str | None = None, tokenizer: str | None = None) -> Any:
-    """sacreBLEU's metric of a name in `METRICS`.
+    """Make a metric of sacreBLEU.
 
     Args:
-        name: The metric.
+        name: Name of the metric, one of `METRICS`.
         language: Language of the references; see `score_texts`.
         tokenizer: BLEU's tokenizer; by default the one for the language.
 
@@ -97,19 +97,19 @@ def make_metric(name: str, language: str | None = None, tokenizer: str | None = 
 
 def _make_bleu(tokenizer: str, needed_by: str) -> Any:
     def make() -> Any:
-        # `force`: that text looks tokenized is said in `text_checks`.
+        # `force`: `text_checks` already warns about text that looks tokenized.
         return SampledBLEU(tokenize=tokenizer, force=True)
 
     if tokenizer != "flores200":
         try:
             return make()
-        except RuntimeError:  # sacreBLEU's for the missing packages of ja-mecab and ko-mecab
+        except RuntimeError:  # from sacreBLEU, for the missing packages of ja-mecab and ko-mecab
             raise missing_extra_error("cjk", needed_by=needed_by, package="MeCab") from None
     file = Path(SACREBLEU_DIR) / "models" / Path(SPM_MODELS[tokenizer]["url"]).name
     try:
         return make()
-    except (Exception, SystemExit) as error:  # whatever a download, a lock or a damaged file ends in
+    except (Exception, SystemExit) as error:  # any error from a download, a lock or a damaged file
         raise EvaluationError(
-            f"BLEU's tokenizer flores200 needs {file}, which sacreBLEU downloads once, and that failed: {error}. Copy "
-            "the file there from a machine with a network, or choose the tokenizer char, which needs none."
+            f"BLEU's tokenizer flores200 needs {file}, which sacreBLEU could not download: {error}. Copy the file "
+            "there from a machine with a network, or choose the tokenizer char, which needs no file."
         ) from None

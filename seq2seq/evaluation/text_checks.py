@@ -1,4 +1,4 @@
-"""Texts that should not be scored as they are: markup, subwords, tokenized text, scripts without spaces, tiny sets."""
+"""Checks of texts that should not be scored as they are: markup, subwords, tokenized text, other scripts, few texts."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -11,11 +11,11 @@ from seq2seq.evaluation.tokenizers import DEFAULT_TOKENIZER
 from seq2seq.plurals import pluralize
 from seq2seq.text.cleaning import clean
 
-SMALL_SET = 100  # sentences
-MIN_SHARE = 0.1  # of the lines, that subwords are in: text about subwords has fewer
-MIN_TOKENIZED, MIN_TOKENIZED_LINES = 0.5, 10  # of the lines with a full stop or comma; number of lines
+SMALL_SET = 100  # number of sentences below which a set is small
+MIN_SHARE = 0.1  # minimum share of lines with subwords: text about subwords has fewer
+MIN_TOKENIZED, MIN_TOKENIZED_LINES = 0.5, 10  # minimum share of lines with a full stop or comma; minimum number
 MIN_TAG_LINES = 2
-MAX_HEAD_LINES = 500  # that show what a text is
+MAX_HEAD_LINES = 500  # lines by which the kind of a text is recognized
 
 TAG_LINE = re.compile(
     r"\s*</?(?:seg|doc|hl|p|tu|tuv|tmx|url|keywords|talkid|speaker|title|description|reviewer|translator|srcset|refset|"
@@ -25,7 +25,7 @@ TAG_LINE = re.compile(
 
 
 class Subwords(NamedTuple):
-    """A way to mark subwords: its name, what a line with it has, and the command that joins them."""
+    """A way to mark subwords: its name, a pattern of lines with such marks, and the command that joins them."""
 
     name: str
     mark: re.Pattern[str]
@@ -38,13 +38,13 @@ SUBWORDS = (
     Subwords("'##', of WordPiece", re.compile(r"\w ##\w"), "sed 's/ ##//g' FILE > NEW"),
     Subwords("'￭', of the OpenNMT tokenizer", re.compile("￭"), "sed -E 's/ ?￭ ?//g' FILE > NEW"),
 )
-# A space before a full stop or comma, not before the marks that have one in French; or what Moses makes of marks.
+# A space before a full stop or comma, but not before the marks that have one in French; or Moses's escapes of marks.
 TOKENIZED = re.compile(r"\S [.,](?: |$)|&(?:quot|apos|amp|#91|#93|#124);|\S @-@ \S")
 PUNCTUATED = re.compile(r"[.,](?:\s|$)|&(?:quot|apos|amp|#91|#93|#124);|@-@")
 
 
 def check_no_markup(lines: Sequence[str], what: str) -> None:
-    """Raise `EvaluationError` if lines are those of a document in markup; `what` they are, as `references`."""
+    """Raise `EvaluationError` if lines are a document in markup; `what` is their name, e.g. `references`."""
     beginning = "\n".join(lines[:MAX_HEAD_LINES])
     if beginning.lstrip().startswith("<") and (kind := find_file_kind(beginning.encode(errors="replace")[:HEAD_BYTES])):
         raise EvaluationError(f"{what}: expected one sentence per line, found {kind.name}. {kind.remedy}")
@@ -53,13 +53,13 @@ def check_no_markup(lines: Sequence[str], what: str) -> None:
 def text_warnings(
     texts: Sequence[str], what: str, tokenizer: str | None = None, in_training: bool = False
 ) -> list[str]:
-    """What makes scores of texts meaningless, with remedies; [] if nothing does.
+    """Warnings about texts that make scores meaningless, with remedies; [] if there are none.
 
     Args:
         texts: Hypotheses or references.
-        what: Their name.
-        tokenizer: BLEU's, if it is chosen: `none` is for tokenized text.
-        in_training: Whether training scores them, which has other options than evaluation.
+        what: Name of the texts.
+        tokenizer: BLEU's tokenizer, if it was chosen: `none` is for tokenized text.
+        in_training: Whether they are scored in training, which has other options than evaluation.
     """
     lines = [line for line in texts if line.strip()]
     found = []
@@ -73,7 +73,7 @@ def text_warnings(
         marked = _matching(lines, kind.mark.search)
         if marked and len(marked) >= MIN_SHARE * len(lines):
             found.append(
-                f"{len(marked):,} of {len(texts):,} {what} {'is' if len(marked) == 1 else 'are'} cut into subwords "
+                f"{len(marked):,} of {len(texts):,} {what} {'is' if len(marked) == 1 else 'are'} split into subwords "
                 f"({kind.name}), which count as words. Join them first: {kind.join}"
             )
     if not found and tokenizer != "none" and (warning := _tokenized_warning(lines, what, in_training)):
@@ -82,14 +82,14 @@ def text_warnings(
 
 
 def cleaning_warning(hypotheses: Sequence[str], sets: Sequence[Sequence[str]]) -> str | None:
-    """A warning if cleaning, as of what models and filters see, changes any hypothesis or reference."""
+    """A warning if cleaning, which models and filters apply too, changes any hypothesis or reference."""
     changed = [sum(clean(line) != line for line in lines) for lines in (hypotheses, *sets)]
     if not any(changed):
         return None
     return (
         f"{changed[0]:,} of {len(hypotheses):,} hypotheses and {sum(changed[1:]):,} of {sum(map(len, sets)):,} "
         "references have white space other than spaces, invisible or control characters, or are not in Unicode NFC. "
-        "Both are scored as models see text: white space is a space, and what is invisible is left out"
+        "Both are scored as models see text: white space becomes a space, and invisible characters are removed"
     )
 
 
@@ -101,10 +101,10 @@ def _tokenized_warning(lines: Sequence[str], what: str, in_training: bool) -> st
     tokenized, punctuated = _matching(lines, TOKENIZED.search), _matching(lines, PUNCTUATED.search)
     if len(tokenized) < max(MIN_TOKENIZED * len(punctuated), MIN_TOKENIZED_LINES):
         return None
-    on_purpose = "" if in_training else ". For tokenized text as it is: --bleu-tokenizer none"
+    on_purpose = "" if in_training else ". To score tokenized text as it is: --bleu-tokenizer none"
     return (
-        f"{len(tokenized):,} of {len(lines):,} {what} look tokenized, such as '{tokenized[0].strip():.40}'. Scores "
-        "compare with those of others on plain text only: undo the tokenization first, e.g. with Moses's "
+        f"{len(tokenized):,} of {len(lines):,} {what} look tokenized, such as '{tokenized[0].strip():.40}'. Only "
+        "scores on plain text can be compared with those of others: undo the tokenization first, e.g. with Moses's "
         f"detokenizer.perl or sacremoses{on_purpose}"
     )
 
@@ -121,18 +121,18 @@ def script_warning(references: Sequence[str], tokenizer: str, in_training: bool 
         if name is None:
             return None
         advised = UNSPACED_SCRIPTS[name][1]
-    spaces = "" if name == "Korean" else " It takes what stands between two spaces for one word."
+    spaces = "" if name == "Korean" else " It treats all text between two spaces as one word."
     if in_training:
-        say = f"Say what they are: --set data.target_language={advised}" if advised else "Set validation.metric=loss"
+        say = f"Set the language: --set data.target_language={advised}" if advised else "Set validation.metric=loss"
     else:
         given = f"--target-language {advised} (data.target_language in a recipe, language='{advised}' in Python)"
-        say = f"Say what they are: {given}; or choose" if advised else "Choose"
+        say = f"Set the language: {given}; or choose" if advised else "Choose"
         say += f" a tokenizer: --bleu-tokenizer {option} (tokenizer='{option}' in Python). chrF2 needs none"
     return f"the references look {name}, and BLEU's tokenizer 13a is not made for it.{spaces} {say}"
 
 
 def small_set_note(sentences: int) -> str:
-    """What to think of scores of few sentences; "" for a set of usual size."""
+    """Caveat about scores of few sentences; "" for a set of usual size."""
     if sentences >= SMALL_SET:
         return ""
     return (

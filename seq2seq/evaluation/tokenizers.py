@@ -9,7 +9,7 @@ from seq2seq.errors import ConfigError, EvaluationError
 DEFAULT_TOKENIZER = "13a"
 BleuTokenizer = Literal["13a", "char", "flores200", "intl", "ja-mecab", "ko-mecab", "none", "zh"]
 BLEU_TOKENIZERS: tuple[str, ...] = get_args(BleuTokenizer)
-# Tokenizers by language; `char`, which needs no further file, where spaces do not separate words and there is no other.
+# Tokenizers by language; `char`, which needs no file, if spaces do not separate words and there is no better one.
 LANGUAGE_TOKENIZERS = {
     **dict.fromkeys((language for _, language in UNSPACED_SCRIPTS.values() if language), "char"),
     **dict.fromkeys(("dz", "shn"), "char"),

@@ -1,1 +1,1 @@
-"""The synthetic corpus: drawn from a grammar, with nothing to download."""
+"""The synthetic corpus, which is drawn from a grammar and needs no download."""

@@ -1,8 +1,9 @@
 """The corpus that ships with the project: English-German pairs, drawn from a grammar of our own.
 
-What an English sentence means decides its German, so a model can learn it all. Splits are disjoint: the hash of the
-source sentence says which one a pair belongs to, whatever the seed; and a pair with a combination of
-`grammar/held_out.yaml` (this verb in that form, this noun in that case) is in the compositional test only.
+The meaning of an English sentence determines its German translation, so that a model can learn everything. Splits are
+disjoint: the hash of the source sentence determines the split of a pair, whatever the seed; and a pair with a
+combination from `grammar/held_out.yaml` (a verb in a certain form, a noun in a certain case) is only in the
+compositional test.
 """
 
 import hashlib
@@ -18,13 +19,13 @@ from seq2seq.errors import CorpusError
 from seq2seq.phrasebook.grammar import Grammar
 from seq2seq.storage.deduplication import Deduplicator, hash_texts
 
-VERSION = 1  # of the code, raised by what changes pairs without a change to the grammar's files
+VERSION = 1  # version of the code, raised if it changes pairs without a change to the grammar's files
 DEFAULT_PAIRS = {"train": 100_000, "valid": 500, "test": 1000, "compositional": 1000}  # unless a recipe says otherwise
 LEXICONS = ("full", "basic")
-SPLIT_LIMITS = {"train": 80, "valid": 90, "test": 100}  # percent of what can be said, up to and with the split
+SPLIT_LIMITS = {"train": 80, "valid": 90, "test": 100}  # cumulative percentage of all sentences
 CHUNK_SIZE = 1000  # pairs that are drawn at once
 
-Pair = tuple[str, str]  # the same in English and in German
+Pair = tuple[str, str]  # an English sentence and its German translation
 
 
 @check_arguments()
@@ -32,10 +33,10 @@ def generate_pairs(split: str, pairs: int | None = None, seed: int = 1, lexicon:
     """Yield the (English, German) pairs of a split, the same ones on every machine.
 
     Args:
-        split: `train`, `valid`, `test` or `compositional`. No source sentence is in two of them.
-        pairs: How many; `DEFAULT_PAIRS` has the defaults. No source sentence occurs twice. Of more pairs the first ones
-            are the same. Memory grows by 8 bytes a pair.
-        seed: Another one draws others.
+        split: `train`, `valid`, `test` or `compositional`. No source sentence is in two splits.
+        pairs: Number of pairs; `DEFAULT_PAIRS` has the defaults. No source sentence occurs twice. A smaller number
+            yields the first ones of a larger number. Memory grows by 8 bytes per pair.
+        seed: Seed of the sample.
         lexicon: `full`, or `basic` with some 400 of the 1,300 words; every rule is in both.
 
     Raises:
@@ -55,9 +56,9 @@ def assign_split(source: str) -> str:
 
 
 def fingerprint(split: str, pairs: int | None = None, seed: int = 1, lexicon: str = "full") -> str:
-    """Return a hash (hexadecimal SHA-256) that changes with the text: of the grammar's data and of what is asked of it.
+    """Return a hash (hexadecimal SHA-256) of the grammar's data and the arguments, which changes with the text.
 
-    Code counts by `VERSION` alone, so that encoded corpora outlive a change that leaves the pairs as they are.
+    Of the code, only `VERSION` counts, so that encoded corpora outlive changes that leave the pairs as they are.
     """
     asked = f"{VERSION} {split} {DEFAULT_PAIRS[split] if pairs is None else pairs} {seed} {lexicon}"
     digest = hashlib.sha256(asked.encode())
@@ -67,7 +68,7 @@ def fingerprint(split: str, pairs: int | None = None, seed: int = 1, lexicon: st
 
 
 def make_random(split: str, seed: int) -> Callable[[], float]:
-    """Return what a split is drawn by: of `random`, only this method gives the same in every version of Python."""
+    """Return the random source of a split: a method of `random` that gives the same in every version of Python."""
     return Random(f"{split} {seed}").random
 
 
@@ -84,14 +85,14 @@ def _draw(split: str, seed: int, lexicon: str) -> Iterator[Pair]:
     while True:
         derivation = grammar.draw(random)
         english = grammar.linearize(derivation, "english").text
-        if split in (assign_split(english), "compositional"):  # most that is of no use goes before it is said in German
+        if split in (assign_split(english), "compositional"):  # drops most sentences before they are put into German
             german = grammar.linearize(derivation, "german")
             if grammar.is_held_out(german) == (split == "compositional"):
                 yield english, german.text
 
 
 def _without_repeats(pairs: Iterator[Pair], count: int) -> Iterator[Pair]:
-    """Yield the first `count` pairs whose source has not been there before, by its hash; see `hash_texts`."""
+    """Yield the pairs whose source has not occurred before, by its hash, until there are `count`; see `hash_texts`."""
     seen = Deduplicator()
     while count > 0 and (chunk := list(islice(pairs, min(CHUNK_SIZE, count)))):
         new = seen.add(hash_texts(source for source, _ in chunk))

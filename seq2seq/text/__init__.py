@@ -1,1 +1,1 @@
-"""Text itself: what counts as white space and what as nothing, and where sentences end."""
+"""Text: cleaning, and splitting into sentences."""

@@ -1,16 +1,16 @@
-"""What counts as white space and what as nothing: the one definition for training, translation and evaluation.
+"""Cleaning of white space and invisible characters: the one definition for training, translation and evaluation.
 
-- White space (Unicode's White_Space, and U+001C to U+001F) is a space. So are the other C1 control characters: they
+- White space (Unicode's White_Space, and U+001C to U+001F) becomes a space. So do the other C1 control characters: they
   mostly are quotation marks and dashes of Windows-1252 that were read as Latin-1.
-- Other control characters, such as NUL, the escape sequences of terminals, and noncharacters are nothing.
+- Other control characters, such as NUL, the escape sequences of terminals, and noncharacters are removed.
 - Characters that are invisible by definition (Default_Ignorable_Code_Point), such as the byte order mark, the soft
-  hyphen, the zero-width space and direction marks, are nothing, with two exceptions:
-- Joiners (ZWJ, ZWNJ, the Mongolian ones) and variation selectors stay behind a character, whose look they change:
-  Persian and Indic spelling and emoji need them. Behind a space or at the beginning they are nothing.
-- Tags stay behind a black flag, of which they make those of England, Scotland and Wales.
-- A half of a surrogate pair is U+FFFD, as invalid UTF-8 is.
+  hyphen, the zero-width space and direction marks, are removed, with two exceptions:
+- Joiners (ZWJ, ZWNJ, the Mongolian ones) and variation selectors stay after a character, whose look they change:
+  Persian and Indic spelling and emoji need them. After a space or at the beginning they are removed.
+- Tags stay after a black flag, which they turn into the flag of England, Scotland or Wales.
+- Half of a surrogate pair becomes U+FFFD, as invalid UTF-8 does.
 
-Characters for private use and those that are newer than Python's tables stay: some font shows them.
+Characters for private use, and those that are newer than Python's tables, stay, since some font may show them.
 """
 
 import re
@@ -27,7 +27,7 @@ _NONCHARACTERS = "\ufdd0-\ufdef\ufffe\uffff" + "".join(
     f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0x10000, 0x110000, 0x10000)
 )
 
-# What `str.isprintable` lets pass. A short set, since it is searched for in nearly all text that is not ASCII.
+# Characters to clean that `str.isprintable` accepts. A short set, since nearly all non-ASCII text is searched for it.
 _PRINTABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 _SPACE = re.compile(f"[{_SPACES}]")
 _ESCAPE_SEQUENCE = "\x1b\\[[0-?]*[ -/]*[@-~]"
@@ -37,16 +37,16 @@ _UNATTACHED_JOINERS = re.compile(f"(?<![^ ])[{_JOINERS}]+")
 
 
 def clean(text: str) -> str:
-    """Text as models, filters and metrics see it, in Unicode NFC; see the module for what becomes of which character.
+    """Clean text for models, filters and metrics, in Unicode NFC; the docstring of this module has the rules.
 
     Spaces are neither added nor removed at the ends, and repeated ones stay. Cleaning clean text changes nothing.
     """
     if text.isascii() and text.isprintable():
         return text
     if not text.isprintable():
-        text = text.replace("\xa0", " ").replace("\u202f", " ")  # nothing else is odd in most French text
+        text = text.replace("\xa0", " ").replace("\u202f", " ")  # most French text needs nothing else
     if not text.isprintable() or _PRINTABLE.search(text):
-        # Two halves of a character make it, and one alone is replaced, before NFC, which knows no halves.
+        # Before NFC, which does not know surrogates, two halves become one character, and a single half is replaced.
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         text = _FLAG_OR_NOTHING.sub(r"\1", _SPACE.sub(" ", text))
         text = _UNATTACHED_JOINERS.sub("", text)
@@ -54,16 +54,16 @@ def clean(text: str) -> str:
 
 
 def plain_form(text: str) -> str:
-    """The form in which sentences are compared: cleaned, with one space between words and none outside."""
+    """Form of a sentence for comparison: cleaned, with one space between words and none at the ends."""
     return " ".join(clean(text).split())
 
 
 def is_blank(text: str) -> bool:
-    """Whether nothing of a text can be seen."""
+    """Whether a text has no visible characters."""
     return not clean(text).strip()
 
 
 def describe_character(character: str) -> str:
-    """A character as it is, or its number, such as U+0301, where it cannot be seen alone."""
+    """A character as it is or, if it is not visible on its own, its code point, such as U+0301."""
     alone = character.isprintable() and unicodedata.category(character)[0] != "M" and not character.isspace()
     return character if alone else f"U+{ord(character):04X}"

@@ -1,4 +1,4 @@
-"""Where sentences end in a line: sentencex, which knows the abbreviations of many languages, and what it lacks."""
+"""Split a line into sentences with sentencex, which knows the abbreviations of many languages, and further rules."""
 
 import re
 from collections.abc import Iterable
@@ -15,9 +15,9 @@ ENDS = (
     "\uaa5f\uaaf0\uaaf1\uabeb\ufe52\ufe56\ufe57\uff01\uff0e\uff1f\uff61"
 )
 _MAY_HAVE_SEVERAL = re.compile(rf"[{re.escape(ENDS)}][\W_]*\w")
-# Ends that sentencex takes for none: of Khmer, and of an ellipsis or a bracket before a capital letter.
+# Ends that sentencex does not recognize: those of Khmer, and an ellipsis or a bracket before a capital letter.
 _FURTHER_ENDS = re.compile(r"[។៕](?=\s*\w)|(?:…[\"'’”»›)\]]*|[.!?…][)\]])(?= +(?P<next>\w))")
-# What no sentence ends with, in any language.
+# Titles, with which no sentence ends in any language.
 _TITLE = re.compile(r"(?:^|\W)(?:Dr|dr|Prof|prof|Mr|Mrs|Ms|Sra?|[Ss]ig|Ing|ing|Mgr|mgr|St|Bkz|bkz)\.$")
 # A number with a point is an ordinal in these languages: 3. Oktober.
 _ORDINAL = re.compile(r"(?:^|[^\w.,])[0-9]{1,2}\.$")
@@ -31,15 +31,15 @@ _QUOTATION_MARKS = "」", "』"
 def split_sentences(text: str, language: str | None = None) -> list[str]:
     """Divide a line into its sentences.
 
-    Quotations stay whole, and so does what has no letters of its own, such as the number of a list's item, with what
-    follows it.
+    Quotations are not divided. Text without letters of its own, such as the number of a list item, stays with the text
+    after it.
 
     Args:
         text: A line, which is cleaned first.
-        language: Its language (ISO 639), whose abbreviations end no sentence; None: English ones end none.
+        language: Language of the line (ISO 639), whose abbreviations do not end a sentence; None: those of English.
 
     Returns:
-        The sentences without spaces around them, in order; [] for a blank line.
+        The sentences without surrounding spaces, in order; [] for a blank line.
     """
     text = clean(text).strip()
     if not _MAY_HAVE_SEVERAL.search(text):
@@ -49,12 +49,12 @@ def split_sentences(text: str, language: str | None = None) -> list[str]:
     spans: list[tuple[int, int]] = []
     start = 0
     for begin, end in pairwise([0, *_ends(text, accumulate(map(len, segment(language or "en", text))))]):
-        if spans and text[start] == "と" and text[start - 1] in _QUOTATION_MARKS:  # Japanese: "...", said he
+        if spans and text[start] == "と" and text[start - 1] in _QUOTATION_MARKS:  # Japanese: "...", he said
             spans[-1] = (spans[-1][0], end)
         elif _can_stand_alone(text[begin:end].strip(), language):
             spans.append((start, end))
         else:
-            continue  # together with what follows it
+            continue  # stays with the text after it
         start = end
     first = spans.pop()[0] if spans and start < len(text) else start
     spans += [(first, len(text))] if first < len(text) else []
@@ -62,7 +62,7 @@ def split_sentences(text: str, language: str | None = None) -> list[str]:
 
 
 def _ends(text: str, known: Iterable[int]) -> list[int]:
-    """The places where sentences end, also those that sentencex takes for none."""
+    """Positions where sentences end, including those that sentencex does not recognize."""
     further = (
         match.end() for match in _FURTHER_ENDS.finditer(text) if match["next"] is None or match["next"].isupper()
     )

@@ -1,8 +1,8 @@
-"""Alarms of a training run: the problem, in figures, and its remedy.
+"""Alarms of a training run, each with the problem in figures and a remedy.
 
 Each function checks numbers or texts and returns an `Alarm`, or None if all is well. The alarms of a validation depend
-only on the history and on whether the run ends with it: a resumed run raises those that the uninterrupted run would
-have raised.
+only on the history and on whether the validation is the run's last, so a resumed run raises the same alarms as an
+uninterrupted one.
 """
 
 from collections import Counter, defaultdict
@@ -15,25 +15,26 @@ from seq2seq.config import Config, TrainingConfig
 from seq2seq.inference.repetition import NO_REPEAT_NGRAM_SIZE, repeats
 from seq2seq.plurals import pluralize
 
-MIN_GAIN = 0.1  # nats per target token below token frequencies, of a model that has learnt something
+MIN_GAIN = 0.1  # nats per target token by which a model that has learnt something beats token frequencies
 SAFE_WARMUP_UPDATES = 300
-MIN_FAULTS = 3  # translations, and at least these shares of them:
+MIN_FAULTS = 3  # minimum number of faulty translations for an alarm; their minimum shares:
 MAX_FAULT_SHARES = {"empty": 0.05, "repeated": 0.1, "looping": 0.1, "copied": 0.1}
-MIN_RISE = 0.03  # of the lowest validation loss; less than that is noise
-RISING_VALIDATIONS = 3  # without a better loss or a better model
-MAX_TRAINING_SHARE = 0.8  # of the validation loss: the training loss of an overfitted model is lower
-MAX_SKIPPED_SHARE = 0.02  # of the updates between two validations
+MIN_RISE = 0.03  # share of the lowest validation loss; a smaller rise is noise
+RISING_VALIDATIONS = 3  # validations without a better loss or a better model
+MAX_TRAINING_SHARE = 0.8  # share of the validation loss; the training loss of an overfitted model is lower
+MAX_SKIPPED_SHARE = 0.02  # share of the updates between two validations
 MIN_JUMP = 0.15  # nats per token: a larger rise of a loss is a sign of instability
-OSCILLATION_VALIDATIONS = 5  # among which it rises twice
+OSCILLATION_VALIDATIONS = 5  # latest validations; a loss that rises twice among them, and falls, oscillates
 
 
 class Alarm(NamedTuple):
     """A problem of a run.
 
-    kind       identifies the problem, which is reported once while it lasts
-    text       the problem and its remedy
-    of_result  whether it also concerns the trained model
-    passes     whether it is normal early in training
+    Attributes:
+        kind: Identifier of the problem, which is reported once while it lasts.
+        text: The problem and its remedy.
+        of_result: Whether it also concerns the trained model.
+        passes: Whether it is normal early in training.
     """
 
     kind: str
@@ -45,8 +46,9 @@ class Alarm(NamedTuple):
 class BaselineLosses(NamedTuple):
     """Losses that a model must beat, in nats per target token.
 
-    frequencies  of a model that predicts every token by its frequency in the training corpora
-    uniform      of a model for which all tokens are equally likely
+    Attributes:
+        frequencies: Loss of predicting every token by its frequency in the training corpora.
+        uniform: Loss of a uniform distribution over the vocabulary.
     """
 
     frequencies: float
@@ -55,7 +57,7 @@ class BaselineLosses(NamedTuple):
 
 @dataclass
 class AlarmMonitor:
-    """Keeps track of the alarms that start at a validation, and of those that hold for the delivered model.
+    """Track the alarms that start at each validation, and those that hold for the delivered model.
 
     Args:
         config: The recipe.
@@ -72,8 +74,8 @@ class AlarmMonitor:
     def record(self, entry: dict[str, Any], is_last: bool = False) -> list[str]:
         """Record a validation, possibly the run's last, with its alarms; return those that start with it.
 
-        It gets `warnings`, the alarms that hold at it, and `new_warnings`, those that start with it; for the first
-        validation, so do those from before the first batch.
+        `entry` gets `warnings`, the alarms that hold at this validation, and `new_warnings`, those that start with it.
+        Alarms from before the first batch count as starting with the first validation.
         """
         said = [text for before in self.history for text in before["new_warnings"]]
         before = {alarm.kind for alarm in self._at(len(self.history))}
@@ -129,7 +131,7 @@ def validation_alarms(
 
 
 def no_gain_alarm(entry: Mapping[str, Any], baselines: BaselineLosses, config: TrainingConfig) -> Alarm | None:
-    """The model predicts no better than token frequencies; the remedy depends on its loss."""
+    """Alarm for a model that predicts no better than token frequencies; the remedy depends on its loss."""
     loss, warmup = entry["valid_loss"], config.schedule.warmup_updates
     if loss <= baselines.frequencies - MIN_GAIN:
         return None
@@ -137,7 +139,7 @@ def no_gain_alarm(entry: Mapping[str, Any], baselines: BaselineLosses, config: T
     kind = "no gain"
     if entry["update"] < warmup:
         kind += " during warmup"
-        remedy = f"The learning rate still rises, until update {warmup:,}: train for longer than that"
+        remedy = f"The learning rate is still rising, until update {warmup:,}: train for longer than that"
     elif abs(loss - baselines.uniform) < (baselines.uniform - baselines.frequencies) / 2:
         # The loss of the initial weights is slightly above that of a uniform guess.
         remedy = (
@@ -149,14 +151,15 @@ def no_gain_alarm(entry: Mapping[str, Any], baselines: BaselineLosses, config: T
     return Alarm(
         kind,
         f"after update {entry['update']:,} the model predicts {how} better than token frequencies, so it is not marked "
-        f"as best: {loss:.2f} nats per token, and token frequencies have {baselines.frequencies:.2f}. {remedy}",
+        f"as best: its loss is {loss:.2f} nats per token, that of token frequencies {baselines.frequencies:.2f}. "
+        f"{remedy}",
     )
 
 
 def _start_gently(config: TrainingConfig, update: int) -> str:
-    """What to do with a run that began with too large steps, or has hardly begun."""
+    """Remedy for a run that started with too large steps, or has hardly started."""
     if update < SAFE_WARMUP_UPDATES:
-        return f"train for longer: {pluralize(update, 'update')} teach little"
+        return f"train for much longer than {pluralize(update, 'update')}"
     warmup, rate = config.schedule.warmup_updates, config.learning_rate
     key = (
         f"schedule.warmup_updates={SAFE_WARMUP_UPDATES}"
@@ -179,7 +182,7 @@ def count_faults(texts: Sequence[str], pairs: Sequence[tuple[str, ...]]) -> dict
     Returns:
         The `total`, and the numbers of `empty`, `looping` (the same words over and over, see
         `inference.repetition.repeats`) and `copied` (equal to the source) translations; `repeated` is the number of
-        different references of the most frequent translation. None without texts.
+        different references of the most frequent translation. None if there are no texts.
     """
     if not texts:
         return None
@@ -199,7 +202,7 @@ def _plain(text: str) -> str:
 
 
 def translation_alarms(entry: Mapping[str, Any], config: Config) -> Iterator[Alarm]:
-    """Alarms about the translations of a validation, by the counts of `count_faults`."""
+    """Alarms about the translations of a validation, based on the counts of `count_faults`."""
     faults = entry["translations"] or {"total": 0}
     total, gently = faults["total"], _start_gently(config.training, entry["update"])
     again = "If the next validation is no better,"
@@ -214,7 +217,7 @@ def translation_alarms(entry: Mapping[str, Any], config: Config) -> Iterator[Ala
             f"{again} train for longer, or translate with --no-repeat-ngram-size {NO_REPEAT_NGRAM_SIZE}",
         ),
         "copied": (
-            "{} of {} translations of the validation corpus are the source, copied",
+            "{} of {} translations of the validation corpus are copies of the source",
             "Look for training pairs with the same text on both sides or with swapped sides, and remove them from "
             "data.train",
         ),
@@ -227,7 +230,7 @@ def translation_alarms(entry: Mapping[str, Any], config: Config) -> Iterator[Ala
 
 
 def overfitting_alarm(history: Sequence[Mapping[str, Any]], config: Config) -> Alarm | None:
-    """The validation loss has risen, without a better model since, and the training loss is far lower."""
+    """Alarm for a validation loss that has risen, without a better model since, and a far lower training loss."""
     last, losses = history[-1], [entry["valid_loss"] for entry in history]
     lowest = losses.index(min(losses))
     best = max((place for place, entry in enumerate(history) if entry["best"]), default=None)
@@ -254,10 +257,10 @@ def _more_dropout(config: Config) -> str:
 
 
 def easy_validation_alarm(history: Sequence[Mapping[str, Any]], config: Config) -> Alarm | None:
-    """The validation loss is below the training loss, and the way in which they are measured does not explain it.
+    """Alarm for a validation loss that is below the training loss by more than differences in measurement explain.
 
-    The training loss is a mean since the last validation, so it lags behind by the fall of the validation loss since
-    then; with dropout or weight averaging, it is the loss of a weaker model.
+    The training loss is a mean since the last validation, so it lags behind by as much as the validation loss has
+    fallen since then; with dropout or weight averaging, it is the loss of a weaker model.
     """
     sections = [getattr(config, name) for name in ("embeddings", "encoder", "decoder") if hasattr(config, name)]
     weaker = any(value for section in sections for name, value in section if "dropout" in name)
@@ -271,15 +274,15 @@ def easy_validation_alarm(history: Sequence[Mapping[str, Any]], config: Config) 
         "easy validation",
         f"the validation loss ({entry['valid_loss']:.2f}) is below the training loss ({entry['train_nll']:.2f}, "
         "without label smoothing), and there is no dropout to explain it: the validation text is easier or shorter "
-        "than the training text, or part of it. Hold out a part of the training text for validation: "
+        "than the training text, or is part of it. Hold out a part of the training text for validation: "
         "--set data.valid='{fraction: 0.02}'",
     )
 
 
 def learning_rate_alarm(history: Sequence[Mapping[str, Any]], config: TrainingConfig) -> Alarm | None:
-    """Signs that the learning rate is too high: skipped updates, rollbacks and, after the warmup, losses that jump up.
+    """Alarm for signs of a too high learning rate: skipped updates, rollbacks and, after the warmup, rising losses.
 
-    The gradient norm is no sign: in healthy runs of recurrent networks, hardly any update is clipped, or most are.
+    The gradient norm is not a sign: healthy runs of recurrent networks clip hardly any updates, or most of them.
     """
     last, settled = history[-1], [entry for entry in history if entry["update"] >= config.schedule.warmup_updates]
     seen = []

@@ -1,4 +1,4 @@
-"""Weights that validations measured, kept for their mean, which often translates better than any one of them."""
+"""Checkpoint averaging: weights kept at validations, and their mean, which often translates better than any of them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ KEPT_WEIGHTS_FILE = "checkpoints/update-{:08d}.safetensors"
 
 
 class _Kept(BaseModel):
-    """What is known of the validation that weights were kept of."""
+    """Metadata of kept weights: the validation that measured them."""
 
     update: int
     epoch: int
@@ -30,9 +30,9 @@ class _Kept(BaseModel):
 
 
 def save_kept_weights(folder: Path, model: DecoderModel, entry: Mapping[str, Any], metric: str) -> None:
-    """Write the weights that a validation measured, with its line of the history, into a model directory.
+    """Write the weights that a validation measured into a model directory, with the validation's history entry.
 
-    The metric, `loss` or `bleu`, tells which are best.
+    `metric`, `loss` or `bleu`, decides which weights are best.
     """
     values = {"loss": entry["valid_loss"], "bleu": entry["bleu"]}
     about = {"update": entry["update"], "epoch": entry["epoch"], "metric": metric, "value": values[metric], **values}
@@ -40,11 +40,11 @@ def save_kept_weights(folder: Path, model: DecoderModel, entry: Mapping[str, Any
 
 
 def list_kept_weights(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """The files of kept weights in a model directory by update, each with what is known of its validation.
+    """Files of kept weights in a model directory, ordered by update, each with the metadata of its validation.
 
-    That is `update` and `epoch`; `metric`, `loss` or `bleu`, which decides what is best, and its `value`; `loss`
-    (nats a target token) and `bleu` (None where it was not measured). `load_arrays` reads the weights, by the
-    names of `named_weights`.
+    The metadata are `update` and `epoch`; `metric`, `loss` or `bleu`, which decides what is best, and its `value`;
+    `loss` (nats per target token) and `bleu` (None if it was not measured). `load_arrays` reads the weights, named as
+    by `named_weights`.
 
     Raises:
         ModelDirectoryError: A file is damaged.
@@ -54,17 +54,17 @@ def list_kept_weights(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
         try:
             _Kept.model_validate(about, strict=True)
         except ValidationError:
-            raise ModelDirectoryError(f"{file}: holds arrays, but no weights kept for averaging. Delete it.") from None
+            raise ModelDirectoryError(f"{file}: has arrays, but no weights kept for averaging. Delete it.") from None
     return sorted(kept, key=lambda kept: kept[1]["update"])
 
 
 def rank(metric: str, value: float, loss: float) -> tuple[float, float]:
-    """Lower of a better validation, by the metric, and of equal BLEU by the loss."""
+    """Sort key of a validation, lower for a better one: by the metric and, for equal BLEU, by the loss."""
     return (-value if metric == "bleu" else value, loss)
 
 
 def rank_by_metric(kept: list[tuple[Any, dict[str, Any]]]) -> list[tuple[Any, dict[str, Any]]]:
-    """What `list_kept_weights` gave, by falling merit, without those that are no number; equals keep their order."""
+    """Sort the result of `list_kept_weights` from best to worst, without NaN values; ties keep their order."""
     numbers = [pair for pair in kept if not math.isnan(pair[1]["value"])]
     return sorted(numbers, key=lambda pair: rank(*(pair[1][name] for name in ("metric", "value", "loss"))))
 
@@ -89,21 +89,21 @@ def average_checkpoints(
 ) -> list[dict[str, Any]]:
     """Average weights that training kept, and write a model directory that translates with the mean.
 
-    The mean is taken in float64 and stored in float32; one file at a time is in memory. Recipe and tokenizers are
-    copied; the metadata tells under `scores` which updates were averaged.
+    The mean is taken in float64 and stored in float32; only one file at a time is in memory. Recipe and tokenizers are
+    copied; `scores` in the metadata names the averaged updates.
 
     Args:
         directory: A model directory.
         output: A new or empty directory. It is written completely or not at all.
-        last: Number of validations to average, counted from the last; or
-        best: counted from the best, by the metric that the recipe validates with.
+        last: Number of latest validations to average; give either this or `best`.
+        best: Number of best validations to average, by the validation metric of the recipe.
 
     Returns:
-        What is known of each validation, in the order of choice: `update`, `epoch`, `metric`, `value`, `loss`, `bleu`.
+        Metadata of each averaged validation, last or best first: `update`, `epoch`, `metric`, `value`, `loss`, `bleu`.
 
     Raises:
-        TrainingError: Not exactly one of `last` and `best` is given, or one of these validations was not kept.
-        ModelDirectoryError: A file is damaged, the files are not of one model, or `output` is in use.
+        TrainingError: Not exactly one of `last` and `best` is given, or the weights of a validation were not kept.
+        ModelDirectoryError: A file is damaged, the files are from different models, or `output` is in use.
 
     Source: Junczys-Dowmunt, Dwojak and Sennrich (2016); Vaswani et al. (2017), section 6.1.
     """
@@ -126,12 +126,12 @@ def average_checkpoints(
 
 def _choose(directory: Path, last: int | None, best: int | None) -> list[tuple[Path, dict[str, Any]]]:
     if (last is None) == (best is None):
-        raise TrainingError("give one of 'last' and 'best': how many validations to average.")
+        raise TrainingError("give either 'last' or 'best', the number of validations to average.")
     number, which = (last, "last") if last is not None else (best, "best")
     assert number is not None
     if number < 1:
         raise TrainingError(f"'{which}' is {number}: at least one validation is needed.")
-    # The history names them: the kept files may have gaps, as where a resumed run keeps more than before.
+    # Chosen from the history: the kept files may have gaps, e.g. if a resumed run keeps more than before.
     config = load_model_config(directory)
     metric = config.validation.metric
     value = "bleu" if metric == "bleu" else "valid_loss"
@@ -142,14 +142,16 @@ def _choose(directory: Path, last: int | None, best: int | None) -> list[tuple[P
     ordered = rank_by_metric(history) if which == "best" else history[::-1]
     amount = pluralize(number, "validation")
     if number > len(ordered):
-        raise TrainingError(f"{directory}: asked for the {which} {amount}, and there are {len(ordered)}.")
+        raise TrainingError(
+            f"{directory}: the {which} {amount} cannot be averaged: the run has {len(ordered)}. Lower '{which}'."
+        )
     kept = {about["update"]: (file, about) for file, about in list_kept_weights(directory)}
     wanted = [update for update, _ in ordered[:number]]
     missing = ", ".join(f"{update:,}" for update in wanted if update not in kept)
     if missing:
         raise TrainingError(
-            f"{directory}: asked for the {which} {amount}, and the weights of update {missing} "
-            f"were not kept. A recipe keeps more with training.keep_{which}, which is "
+            f"{directory}: the {which} {amount} cannot be averaged: the weights of update {missing} "
+            f"were not kept. Lower '{which}', or train with a higher training.keep_{which}, which is "
             f"{getattr(config.training, f'keep_{which}')} here."
         )
     return [kept[update] for update in wanted]
@@ -162,7 +164,7 @@ def _mean(files: Sequence[Path]) -> dict[str, np.ndarray]:
         if not total:
             total = {name: np.zeros(array.shape, np.float64) for name, array in weights.items()}
         if {name: array.shape for name, array in weights.items()} != {name: sum_.shape for name, sum_ in total.items()}:
-            raise ModelDirectoryError(f"{file}: holds other weights than {files[0]}. Are the two of one model?")
+            raise ModelDirectoryError(f"{file}: has other weights than {files[0]}. Are both from the same model?")
         for name, array in weights.items():
             total[name] += array
     return {name: (array / len(files)).astype(np.float32) for name, array in total.items()}

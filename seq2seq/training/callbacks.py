@@ -1,4 +1,4 @@
-"""Keras callbacks in a run, whose learning rate is the recipe's."""
+"""Checks of Keras callbacks, which must leave the learning rate to the recipe."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 
 from seq2seq.errors import ArgumentError, TrainingError
 
-# Keras's callbacks that set the learning rate, and what does the same in a recipe.
+# Keras's callbacks that set the learning rate, and the equivalent settings of a recipe.
 RATE_CALLBACKS: dict[type[keras.callbacks.Callback], str] = {
     keras.callbacks.LearningRateScheduler: "training.schedule, e.g. {type: cosine, warmup_updates: 100}",
     keras.callbacks.ReduceLROnPlateau: "training.schedule: {type: plateau, factor: 0.5, patience: 2}",
@@ -18,23 +18,23 @@ def check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
     """Refuse callbacks that would set the learning rate.
 
     Raises:
-        ArgumentError: There is one.
+        ArgumentError: A callback is one of `RATE_CALLBACKS`.
     """
     for place, callback in enumerate(callbacks):
         for kind, instead in RATE_CALLBACKS.items():
             if isinstance(callback, kind):
                 raise ArgumentError(
-                    f"callbacks[{place}]: {type(callback).__name__} sets the learning rate, which the recipe sets at "
-                    f"each update. Leave it out, and use {instead}."
+                    f"callbacks[{place}]: {type(callback).__name__} sets the learning rate, but the recipe sets it at "
+                    f"each update. Leave the callback out, and use {instead}."
                 )
 
 
 class RateGuard:
-    """Notices that a callback has set the learning rate.
+    """Detect that a callback has set the learning rate.
 
     Args:
-        optimizer: Of the run.
-        callbacks: Without any, nothing is looked at, and a GPU need not be waited for.
+        optimizer: Optimizer of the run.
+        callbacks: Callbacks of the run; if there are none, nothing is checked, which saves waiting for the GPU.
     """
 
     def __init__(self, optimizer: keras.optimizers.Optimizer, callbacks: Sequence[keras.callbacks.Callback]) -> None:
@@ -47,15 +47,15 @@ class RateGuard:
             self.rate = float(np.asarray(self.optimizer.learning_rate))
 
     def check(self) -> None:
-        """Compare.
+        """Compare the optimizer's learning rate with the run's own.
 
         Raises:
-            TrainingError: The learning rate is another one.
+            TrainingError: A callback has changed it.
         """
         found = float(np.asarray(self.optimizer.learning_rate)) if self.is_active else None
         if found is not None and found != self.rate:
             raise TrainingError(
-                f"a callback set the learning rate to {found:.3g}, and the recipe sets it at each update. Leave the "
+                f"a callback set the learning rate to {found:.3g}, but the recipe sets it at each update. Leave the "
                 "callback out, and use training.schedule."
             )
 

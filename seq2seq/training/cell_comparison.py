@@ -34,24 +34,25 @@ from seq2seq.training.run import TrainingReport, train
 with require_extra("analysis", needed_by=__name__):
     import pandas as pd
 
-# Checkpoints of all runs are chosen by the loss, which is cheap to measure.
+# The checkpoints of all runs are selected by the loss, which is cheap to measure.
 FIXED = {"validation.metric": "loss", "validation.compute_bleu": False, "validation.patience": None}
-MAX_DIFFERENCE = 0.01  # of the numbers of parameters; a larger one is noted
+MAX_DIFFERENCE = 0.01  # relative difference in the number of parameters; a larger one is noted
 
 
 @dataclass(frozen=True, repr=False)
 class CellComparison:
-    """Runs of several cells.
+    """Results of a comparison of cells.
 
-    runs  one row per run: cell, seed, units, parameters, updates, seconds, tokens_per_second (in training), valid_loss
-          (nats per token), bleu, chrf
+    Attributes:
+        runs: One row per run: cell, seed, units, parameters, updates, seconds, tokens_per_second (in training),
+            valid_loss (nats per token), bleu, chrf.
     """
 
     runs: pd.DataFrame
 
     @property
     def summary(self) -> pd.DataFrame:
-        """One row per cell, best first: sizes and means over seeds, of scores with 95% intervals (Student's t)."""
+        """One row per cell, best first: sizes, and means over seeds; scores have 95% intervals (Student's t)."""
         by_cell = self.runs.groupby("cell", sort=False)
         sizes = by_cell[["units", "parameters", "updates"]].first()
         means = by_cell[["valid_loss", "tokens_per_second"]].mean()
@@ -68,7 +69,7 @@ class CellComparison:
         if counts.max() > (1 + MAX_DIFFERENCE) * counts.min():
             notes.append(f"Parameters differ: {counts.min():,} to {counts.max():,}.")
         if self.runs["seed"].nunique() < 3:
-            notes.append("Fewer than three seeds say little: runs of the same cell differ, too.")
+            notes.append("Fewer than three seeds are not conclusive: runs of the same cell differ, too.")
         return notes
 
     def __repr__(self) -> str:
@@ -111,18 +112,18 @@ def compare_cells(
 ) -> CellComparison:
     """Train one model for each cell and seed, and score all of them on the validation pairs.
 
-    The recipe is that of `train_pairs`; encoder and decoder get the cell, and a width at which the model has as many
-    parameters as that of the first cell. All runs read the same data for the same number of updates, and the weights
-    with the lowest validation loss are scored with the search options of the recipe.
+    The recipe is that of `train_pairs`; encoder and decoder get the cell, and the width at which the model has as many
+    parameters as that of the first cell. All runs train on the same data for the same number of updates, and the
+    weights with the lowest validation loss are scored with the search options of the recipe.
 
     Args:
         pairs, valid, languages, columns, overrides: See `train_pairs`.
         cells: Names in `seq2seq.layers.cells.CELLS`.
         directory: Directory of the runs, with a folder for each, so that the same call resumes an interrupted
             comparison; by default a temporary one.
-        seeds: Seeds of initial weights, dropout and order.
+        seeds: Seeds of initial weights, dropout and data order.
         updates: Number of updates of each run.
-        minutes: Instead of `updates`: duration of the first run, whose number of updates the other runs get.
+        minutes: Duration of the first run, instead of `updates`; the other runs get its number of updates.
         console: See `train`; one line is printed per run.
 
     Raises:
@@ -173,7 +174,7 @@ def _with_cell(
 ) -> TranslationConfig:
     """The recipe with another cell, at the width at which it has as many parameters as with `reference`.
 
-    Without vocabulary sizes, the recipe with `reference`.
+    If there are no vocabulary sizes, it is the recipe with `reference`.
     """
 
     def changed(name: CellName, units: int) -> TranslationConfig:
@@ -186,7 +187,7 @@ def _with_cell(
     if vocabulary_sizes is None or cell == reference:
         return changed(reference, units)
     parameters = count_parameters(changed(reference, units), vocabulary_sizes)
-    # The width must be divisible by directions, heads and groups of a clockwork cell.
+    # The width must be divisible by the numbers of directions, heads and groups of a clockwork cell.
     step = lcm(2 * CLOCKWORK_GROUPS if cell == "clockwork" else 2, recipe.decoder.heads)
     return changed(cell, units_of_size(partial(changed, cell), parameters, vocabulary_sizes, step))
 

@@ -1,4 +1,4 @@
-"""What a run keeps in its directory: checkpoints that resume exactly, the history, the delivered model, the lock."""
+"""Files of a run: checkpoints that resume exactly, the history, the delivered model and the lock."""
 
 import json
 import os
@@ -33,28 +33,28 @@ from seq2seq.training.preparation import TrainingData
 from seq2seq.training.run_state import RunState
 
 LAST, BEST = "checkpoints/last.safetensors", "checkpoints/best.safetensors"
-# Beside the checkpoints, which are no part of the model that is handed on.
+# Next to the checkpoints, which are not part of the delivered model.
 LOCK_FILE = "checkpoints/train.lock"
-# What may differ between the recipe of an interrupted run and the one that resumes it: keys and whole sections.
-# Precision may be spelt out where `auto` was: the checkpoint knows the one that was used.
+# Keys and whole sections that may differ between the recipe of an interrupted run and the one that resumes it.
+# `precision` may be given if it was `auto`: the checkpoint records which one was used.
 CHANGEABLE_KEYS = (
     *(f"training.{key}" for key in ("epochs", "updates", "minutes", "learning_rate", "schedule", "recovery")),
     *(f"training.{key}" for key in ("checkpoint_minutes", "keep_last", "keep_best", "tensorboard")),
-    # About the machine: a run that is resumed on another device gets that device's default anyway.
+    # Machine settings: a run resumed on another device gets the defaults of that device anyway.
     *(f"training.{key}" for key in ("distribution", "precision", "deterministic")),
     "validation.patience",
-    # Validation has its own beam, never samples, and measures the model alone.
+    # Validation has its own beam size, never samples, and uses none of the external files.
     *(f"search.{key}" for key in ("beam_size", "n_best", "sample", "temperature", "top_k", "top_p", "seed")),
     *(f"search.{key}" for key in EXTERNAL_OPTIONS),
-    # About the machine: a translation does not depend on its batch.
+    # A machine setting: a translation does not depend on its batch.
     "search.batch_tokens",
 )
-# Where text lies: what it is, the fingerprint in the checkpoint knows.
+# Paths of text, which may change; the fingerprint in the checkpoint identifies the text itself.
 CORPUS_PATHS = re.compile(r"data\.(train|valid|test)\.(mixture\.\d+\.)?(tsv|source|target)")
 
 
 def training_state(model: DecoderModel) -> dict[str, Any]:
-    """Every variable that a later training step depends on, by name."""
+    """Every variable on which a later training step depends, by name."""
     # Keras numbers the second Adam of a process adam_1: the outer name is left out.
     named = {f"weights/{weight_name(v)}": v for v in model.weights}
     named |= {f"optimizer/{weight_name(v)}": v for v in model.optimizer.variables}
@@ -72,7 +72,7 @@ def restore(model: DecoderModel, arrays: Mapping[str, np.ndarray], origin: str) 
     """Set the values of `training_state`.
 
     Raises:
-        TrainingError: The checkpoint is of another model or optimizer.
+        TrainingError: The checkpoint belongs to another model or optimizer.
     """
     variables = training_state(model)
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
@@ -84,16 +84,16 @@ def restore(model: DecoderModel, arrays: Mapping[str, np.ndarray], origin: str) 
 
 
 def check_recipe(directory: Path, config: Config, allow_changes: bool = False) -> tuple[Config, list[str]]:
-    """See that a run can go on with a recipe.
+    """Check that a run can be resumed with a recipe.
 
     Returns:
         The recipe, and the keys outside `CHANGEABLE_KEYS` in which it differs from the one that the run was started
-        with. Where it leaves `batching.max_tokens` to the device, it gets those that the run was started with, so that
-        a run that is resumed on another device keeps its batches; and where it leaves `training.updates` to
-        `training.minutes`, see `with_recorded_plan`.
+        with. If it leaves `batching.max_tokens` open, it gets the value that the run was started with, so that a run
+        resumed on another device keeps its batches; if it leaves `training.updates` to `training.minutes`, see
+        `with_recorded_plan`.
 
     Raises:
-        TrainingError: There are such keys, and they are not allowed to differ.
+        TrainingError: There are such keys, and `allow_changes` is false.
     """
     started = load_model_config(directory)
     if config.batching.max_tokens is None:
@@ -104,7 +104,7 @@ def check_recipe(directory: Path, config: Config, allow_changes: bool = False) -
     changed = [key for key in keys if not any(key == free or key.startswith(f"{free}.") for free in CHANGEABLE_KEYS)]
     if changed and not allow_changes:
         raise TrainingError(
-            f"{directory}: holds a run of another recipe; changed: {', '.join(changed)}. Give the same recipe, "
+            f"{directory}: has a run of another recipe; changed: {', '.join(changed)}. Give the same recipe, "
             f"{directory / CONFIG}, to resume it, --allow-changes to continue with this one, or another "
             "--output to start a new run."
         )
@@ -112,7 +112,7 @@ def check_recipe(directory: Path, config: Config, allow_changes: bool = False) -
 
 
 def append_history(folder: Path, entry: Mapping[str, Any]) -> None:
-    """Add one validation to `history.jsonl`."""
+    """Append a validation to `history.jsonl`."""
     path = folder / HISTORY
     if os.path.lexists(path):
         check_regular_file(path)
@@ -130,10 +130,10 @@ def truncate_history(folder: Path, count: int) -> None:
 
 
 def lock_run(directory: Path) -> AbstractContextManager[None]:
-    """Keep a directory to this process, see `file_lock`.
+    """Lock a directory for this process; see `file_lock`.
 
     Raises:
-        TrainingError: Another process trains into it.
+        TrainingError: Another process is training into it.
     """
     return file_lock(
         directory / LOCK_FILE,
@@ -145,7 +145,7 @@ def lock_run(directory: Path) -> AbstractContextManager[None]:
 
 @dataclass
 class RunDirectory:
-    """Checkpoints, model, kept weights and history of a run. All workers call its methods, the chief alone writes."""
+    """Checkpoints, model, kept weights and history of a run. All workers call its methods; only the chief writes."""
 
     directory: Path
     config: Config
@@ -154,12 +154,12 @@ class RunDirectory:
     replicas: Replicas
 
     def start_run(self, resumes: bool) -> None:
-        """Write the recipe that a run goes on with; without `resumes`, forget what an earlier run left."""
+        """Write the recipe of a run that resumes; for a new run, delete what an earlier one left."""
         if not self.replicas.is_chief:
             return
         if resumes:
             create_model_directory(self.directory, self.config, self.data.tokenizers)
-        else:  # began with its corpora, for the workers that wait for them
+        else:  # its recipe was written with the corpora, for which the other workers wait
             (self.directory / HISTORY).unlink(missing_ok=True)
             truncate_kept(self.directory, -1)
 
@@ -170,12 +170,12 @@ class RunDirectory:
             create_model_directory(self.directory, config, self.data.tokenizers)
 
     def load(self, name: str, allow_changes: bool = False) -> RunState:
-        """Go to where a checkpoint stands; what was measured after it will be measured again.
+        """Restore a checkpoint; later validations are dropped from the history and will be repeated.
 
-        With `allow_changes` other corpora are taken, too, and the epoch begins anew.
+        With `allow_changes`, the corpora may differ, and the epoch starts over.
 
         Raises:
-            TrainingError: The corpora or the precision changed since, so the run could not go on as it would have.
+            TrainingError: The corpora or the precision changed since, so the run cannot be resumed exactly.
             ModelDirectoryError: The file is damaged.
         """
         path, precision = self.directory / name, self.model.precision
@@ -183,10 +183,10 @@ class RunDirectory:
         try:
             progress, corpora, trained_in = RunState(**about["run_state"]), about["corpora"], about["precision"]
         except (KeyError, TypeError):
-            raise ModelDirectoryError(f"{path}: is no checkpoint of training. Restore it from a copy.") from None
+            raise ModelDirectoryError(f"{path}: is not a training checkpoint. Restore it from a copy.") from None
         if trained_in != precision:
             raise TrainingError(
-                f"{path}: was written in {trained_in}, and this run would resume in {precision}. "
+                f"{path}: was written in {trained_in}, but this run would resume in {precision}. "
                 f"Set training.precision to {trained_in}."
             )
         if corpora != self.data.fingerprint() and not allow_changes:
@@ -194,21 +194,21 @@ class RunDirectory:
             elsewhere = ", ".join(keys)
             raise TrainingError(
                 f"{path}: the training or validation corpus, or the filters, changed since this checkpoint was "
-                f"written{f'; changed: {elsewhere}' if elsewhere else ''}. Bring them back, give --allow-changes, or "
+                f"written{f'; changed: {elsewhere}' if elsewhere else ''}. Undo the change, give --allow-changes, or "
                 "train into another directory."
             )
         restore(self.model, arrays, str(path))
         if allow_changes:
-            progress.batch = 0  # counts batches of a plan that may be another now
-        self.replicas.barrier()  # until all have read what the chief may write anew
+            progress.batch = 0  # it counts batches of a plan that may have changed
+        self.replicas.barrier()  # until all workers have read what the chief may now overwrite
         if self.replicas.is_chief:
-            truncate_history(self.directory, progress.validations)  # two may be of one update
+            truncate_history(self.directory, progress.validations)  # by number: two may have the same update
             truncate_kept(self.directory, progress.last_validation_batch // self.config.training.accumulation_steps)
         return progress
 
     def save(self, name: str, run_state: RunState) -> None:
         """Write a checkpoint, atomically."""
-        state = snapshot(self.model)  # on all workers: they may have to add up what they have
+        state = snapshot(self.model)  # on all workers, which may have to add up their parts
         if self.replicas.is_chief:
             path = self.directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -216,13 +216,13 @@ class RunDirectory:
             save_arrays(path, state, {"run_state": asdict(run_state), "corpora": corpora, "precision": precision})
 
     def choose_rollback_checkpoint(self, further: bool) -> str:
-        """The checkpoint for a run that diverged: the last one or, to go further, the best one if there is one."""
+        """The checkpoint to roll back to: the last one or, if `further` back, the best one if there is one."""
         return BEST if further and (self.directory / BEST).exists() else LAST
 
     def record_validation(self, entry: Mapping[str, Any], run_state: RunState) -> None:
-        """Write a validation's line of the history, and the weights that it measured where they are wanted.
+        """Append a validation to the history, and write the weights that it measured if they are to be kept.
 
-        Until a validation is the best one, the directory's model is the last that was validated.
+        Until a validation is marked as best, the directory's model is the one validated last.
         """
         training = self.config.training
         if self.replicas.is_chief:
@@ -237,11 +237,11 @@ class RunDirectory:
             save_kept_weights(self.directory, self.model, entry, self.config.validation.metric)
 
     def prune(self) -> None:
-        """Delete kept weights that are no longer wanted; after the checkpoint that knows of the new ones."""
+        """Delete kept weights that are no longer wanted, after writing a checkpoint that covers the new ones."""
         if self.replicas.is_chief:
             prune_kept(self.directory, self.config.training.keep_last, self.config.training.keep_best)
 
     def history(self) -> list[dict[str, Any]]:
-        """All validations so far, once all is written."""
+        """All validations so far, read once the chief has written them."""
         self.replicas.barrier()
         return read_history(self.directory)

@@ -16,17 +16,18 @@ MAX_COUNTED_TOKENS = 10_000_000  # tokens of each training corpus, enough for fr
 MAX_COMPARED_SENTENCES = 1_000_000  # sentences of each training corpus, enough for the most frequent one
 CHUNK_SENTENCES = 200_000  # sentences hashed at once
 SAMPLED_LINES = 2_000  # lines whose sentences are counted
-USUAL = 0.99  # share of the lines that are usual
+USUAL = 0.99  # share of the lines that count as usual
 RARE_COUNT = 5  # pieces with fewer occurrences are hardly learnt
 
 
 class VocabularyUse(NamedTuple):
     """Use of the pieces of a trained tokenizer in the training text.
 
-    size      number of pieces, including the special ones
-    rare      number of those that occur fewer than `RARE_COUNT` times
-    tokens    number of tokens of the text, without EOS
-    smallest  approximate size of the smallest vocabulary with all characters of the text
+    Attributes:
+        size: Number of pieces, including the special ones.
+        rare: Number of pieces that occur fewer than `RARE_COUNT` times.
+        tokens: Number of tokens of the text, without EOS.
+        smallest: Approximate size of the smallest vocabulary with all characters of the text.
     """
 
     size: int
@@ -38,9 +39,10 @@ class VocabularyUse(NamedTuple):
 class Overlap(NamedTuple):
     """Sentences of a validation or test corpus that are also in the training corpora.
 
-    total    number of sentences of the corpus
-    sources  number of those whose source is in the training corpora
-    pairs    number of those whose source and target are a training pair
+    Attributes:
+        total: Number of sentences of the corpus.
+        sources: Number of sentences whose source is in the training corpora.
+        pairs: Number of sentences whose source and target are a training pair.
     """
 
     total: int
@@ -52,7 +54,7 @@ def unigram_loss(train: EncodedMixture, valid: EncodedCorpus, vocabulary_size: i
     """The loss of a model that predicts every target token by its frequency in the training corpora.
 
     Frequencies are counted on at most `MAX_COUNTED_TOKENS` tokens of each corpus, EOS included, weighted by the
-    corpora's shares of an epoch, with one more for each token of the vocabulary (Laplace smoothing).
+    corpora's shares of an epoch, with add-one (Laplace) smoothing.
 
     Returns:
         Mean negative log-likelihood per target token of the validation corpus, in nats.
@@ -68,7 +70,7 @@ def unigram_loss(train: EncodedMixture, valid: EncodedCorpus, vocabulary_size: i
 
 
 def vocabulary_use(train: EncodedMixture, tokenizers: Tokenizers) -> VocabularyUse:
-    """Vocabulary use of the tokenizer with more rare pieces; a joint one is counted on both sides.
+    """Vocabulary use of the tokenizer with the larger share of rare pieces; a joint one is counted on both sides.
 
     At most `MAX_COUNTED_TOKENS` tokens of each side of each corpus are counted. Byte pieces, which spell unknown
     characters, are left out: they are expected to be rare.
@@ -101,12 +103,12 @@ def _use(tokenizer: Tokenizer, counts: np.ndarray) -> VocabularyUse:
 
 
 def measure_source_lines(train: EncodedMixture, tokenizer: Tokenizer, language: str | None) -> SourceLines:
-    """Lengths of the source lines of an epoch, and the number of sentences in a random sample of them.
+    """Lengths of the source lines of an epoch, and numbers of sentences per line in a random sample of them.
 
     Args:
         train: Training corpora.
-        tokenizer: Of the source.
-        language: Of the source (ISO 639); None: unknown.
+        tokenizer: Source tokenizer.
+        language: Source language (ISO 639); None if unknown.
     """
     lines = train.epoch_indices(seed=0, epoch=1)
     lengths = train.source.lengths if lines is None else train.source.lengths[lines]
@@ -138,13 +140,13 @@ def count_overlaps(train: EncodedMixture, corpora: Sequence[EncodedCorpus]) -> l
 
 
 def _hash_pairs(corpus: EncodedCorpus, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of sources, and of pairs."""
+    """Hashes of the sources, and of the pairs, of some sentences."""
     source, target = (hash_sentences(side, start, stop) for side in (corpus.source, corpus.target))
     return source, source * np.uint64(0xD6E8FEB86659FD93) + target
 
 
 def hash_sentences(side: MemoryMappedSide, start: int, stop: int) -> np.ndarray:
-    """64 bits for each of some sentences, (stop - start,) uint64: the sum of a hash of each token and its position."""
+    """64-bit hashes of sentences, (stop - start,) uint64: sums of a hash of each token with its position."""
     offsets = np.asarray(side.offsets[start : stop + 1])
     starts, lengths = offsets[:-1] - offsets[0], np.diff(offsets)
     positions = (np.arange(lengths.sum()) - np.repeat(starts, lengths)).astype(np.uint64)
@@ -164,7 +166,7 @@ def most_frequent_target(train: EncodedMixture, tokenizer: Tokenizer) -> str:
         if place < (size := min(len(part), MAX_COMPARED_SENTENCES)):
             return tokenizer.decode(part.target.ids(np.array([place])).tolist())
         place -= size
-    raise AssertionError("a place among the targets is one of a part")
+    raise AssertionError("every target is in one of the parts")
 
 
 def _target_hashes(train: EncodedMixture) -> Iterator[np.ndarray]:

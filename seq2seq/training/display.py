@@ -1,4 +1,4 @@
-"""What a run shows: a summary, live progress on a terminal, plain lines elsewhere; and what it logs for TensorBoard."""
+"""Display of a run: a summary, live progress on a terminal, plain lines elsewhere; and its TensorBoard logs."""
 
 import sys
 import time
@@ -27,11 +27,11 @@ from seq2seq.errors import TrainingWarning
 from seq2seq.extras import require_extra
 
 MIN_SPINNER_SECONDS = 2.0  # shorter waits are not reported
-LINE_INTERVAL = 30.0  # seconds between plain lines where there is no terminal
+LINE_INTERVAL = 30.0  # seconds between plain lines if there is no terminal
 FOLDER = "tensorboard"
 LOG_INTERVAL = 50  # updates between the scalars of training
 PIXELS_PER_WEIGHT = 16  # side of an attention weight's square
-# Tags, and where `history.jsonl` has their values.
+# TensorBoard tags, and the keys of their values in `history.jsonl`.
 VALIDATION_SCALARS = {
     "validation/loss": "valid_loss",
     "validation/perplexity": "valid_perplexity",
@@ -42,7 +42,7 @@ VALIDATION_SCALARS = {
 
 
 def make_display(console: Console | None) -> "Display":
-    """The display of a console; without one, that of the notebook or terminal that this process runs in, if any."""
+    """Display on a console or, by default, in the notebook or terminal in which this process runs, if any."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     if console is None and hasattr(shell, "kernel"):
@@ -55,7 +55,7 @@ def make_display(console: Console | None) -> "Display":
 
 
 class Timer:
-    """Wall-clock seconds since it was made or restarted; `tokens` are counted from outside, from 0."""
+    """Wall-clock timer, with a count of `tokens` that starts at 0 and that the caller increases."""
 
     clock = staticmethod(time.monotonic)
 
@@ -63,7 +63,7 @@ class Timer:
         self._since, self.tokens = self.clock(), 0
 
     def restart(self) -> float:
-        """Count from now on; returns the seconds so far."""
+        """Start again from 0; returns the seconds so far."""
         before, self._since, self.tokens = self._since, self.clock(), 0
         return self._since - before
 
@@ -77,10 +77,10 @@ class Timer:
 
 
 class Display:
-    """Everything that training says, on one Rich console.
+    """Display of training on a Rich console.
 
     Args:
-        console: Where to; a quiet console says nothing.
+        console: Console to print on; by default a quiet one, which prints nothing.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -92,11 +92,11 @@ class Display:
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def warn(self, text: str) -> None:
-        """Print a problem of the trained model."""
+        """Print a warning about the trained model."""
         self.print(f"warning: {text}")
 
     def table(self, title: str, rows: Mapping[str, str]) -> None:
-        """Print names and values."""
+        """Print a table of names and values."""
         table = Table(title=escape(title), title_justify="left", show_header=False, box=None, pad_edge=False)
         for name, value in rows.items():
             table.add_row(f"[bold]{name}[/bold]", escape(value))
@@ -104,7 +104,7 @@ class Display:
 
     @contextmanager
     def spinner(self, what: str) -> Iterator[None]:
-        """A spinner around something whose length is unknown, and the time it took if that was long."""
+        """Show a spinner during a task of unknown length; print the time it took if that was long."""
         timer = Timer()
         with self.console.status(what):
             yield
@@ -113,15 +113,15 @@ class Display:
 
     @contextmanager
     def progress_bar(self, what: str, unit: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-        """A bar; yields a function that takes the number done so far."""
+        """Show a progress bar; yields a function that takes the number of units done so far."""
         with self._bar(TimeElapsedColumn(), TextColumn(f"{{task.completed:,.0f}} {unit}")) as bar:
             task = bar.add_task(what, total=total)
             yield lambda done: bar.update(task, completed=done)
 
     @contextmanager
     def epoch_progress(self, epoch: int, batches: int, done: int) -> Iterator[Callable[[int, Mapping[str, Any]], None]]:
-        """The live line of an epoch; yields a function that takes batches done and the latest numbers."""
-        # No time of the epoch: the line of a validation has that of the run.
+        """Show live progress of an epoch; yields a function that takes batches done and the latest figures."""
+        # Without the time of the epoch: the lines of validations have the time of the run.
         with self._bar(TextColumn("{task.fields[numbers]}")) as bar:
             task = bar.add_task(f"epoch {epoch}", total=batches, completed=done, numbers="")
 
@@ -135,7 +135,7 @@ class Display:
             yield show
 
     def print_validation(self, entry: Mapping[str, Any], improved: bool) -> None:
-        """One line per validation; training and validation loss are both without label smoothing."""
+        """Print one line per validation; training and validation loss are both without label smoothing."""
         bleu = f"  BLEU {entry['bleu']:.2f}" if entry.get("bleu") is not None else ""
         self.print(
             f"epoch {entry['epoch']}  update {entry['update']:,}  train loss {entry['train_nll']:.3f}  "
@@ -159,14 +159,14 @@ class Display:
 
 
 class UnwatchedDisplay(Display):
-    """Without a terminal or a notebook: nothing is shown, and a problem of the trained model is a Python warning."""
+    """Display without a terminal or a notebook: silent, except for Python warnings about the trained model."""
 
     def warn(self, text: str) -> None:
         warnings.warn(text, TrainingWarning, stacklevel=5)  # where `train` was called
 
 
 def describe_progress(numbers: Mapping[str, Any]) -> str:
-    """The latest numbers of an epoch, in one line; without an ETA as long as it is None."""
+    """Format the latest figures of an epoch as one line, without an ETA while it is None."""
     eta = "" if numbers["eta"] is None else f"  ETA {format_duration(numbers['eta'])}"
     return (
         f"update {numbers['update']:,} of {numbers['planned_updates']:,}  loss {numbers['loss']:.3f}  "
@@ -175,14 +175,14 @@ def describe_progress(numbers: Mapping[str, Any]) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """`1:02:03` or `2:03`."""
+    """Format seconds as `1:02:03` or `2:03`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class TensorBoardWriter:
-    """Writes event files into `tensorboard/` of a model directory.
+    """Write event files into `tensorboard/` in a model directory.
 
     Raises:
         MissingExtraError: The extra `tensorboard` is not installed.
@@ -190,33 +190,33 @@ class TensorBoardWriter:
 
     def __init__(self, directory: Path) -> None:
         with require_extra("tensorboard", needed_by="training.tensorboard"):
-            import tensorboard  # noqa: F401  to write its files takes TensorFlow alone; said before the first update
+            import tensorboard  # noqa: F401  not needed to write its files, but to see them: fail before training
         (directory / FOLDER).mkdir(parents=True, exist_ok=True)
         # TensorBoard reads files in the order of their names, each to its end.
         self._file = tf.io.TFRecordWriter(str(directory / FOLDER / f"events.out.tfevents.{time.time_ns()}"))
         self._write(0, file_version="brain.Event:2")
 
     def start(self, update: int) -> None:
-        """Begin a session after an update: readers forget what an earlier session wrote of later ones.
+        """Mark the start of a session after an update: readers then discard later updates of earlier sessions.
 
-        They take the first such mark in a folder for its beginning and purge at the others, so each session leaves one.
+        Readers take the first mark in a folder as its start and purge at all others, so every session writes one.
         """
         self._write(update + 1, session_log=tf.compat.v1.SessionLog(status=tf.compat.v1.SessionLog.START))
 
     def log_training(self, update: int, numbers: Mapping[str, float]) -> None:
-        """Scalars of training, as `train/` and their names."""
+        """Write scalars of training, with tags that start with `train/`."""
         values = [_value(f"train/{name}", "scalars", float(value)) for name, value in numbers.items()]
         self._write(update, summary=tf.compat.v1.Summary(value=values))
 
     def log_validation(
         self, entry: Mapping[str, Any], samples: Sequence[tuple[str, str, str]], attention: np.ndarray
     ) -> None:
-        """What a validation found.
+        """Write the results of a validation.
 
         Args:
-            entry: Its line of the history.
-            samples: Source, translation and reference of some sentences; none writes none.
-            attention: (T, S) weights of a translation, 0 to 1; an empty array draws nothing.
+            entry: History entry of the validation.
+            samples: Source, translation and reference of some sentences; if empty, none are written.
+            attention: (T, S) attention weights of a translation, 0 to 1; if empty, no picture is written.
         """
         values = [
             _value(tag, "scalars", float(entry[name]))
@@ -237,18 +237,18 @@ class TensorBoardWriter:
 
 
 def _value(tag: str, plugin: str, value: Any) -> tf.compat.v1.Summary.Value:
-    """What a plugin of TensorBoard shows: a number, a text, or a picture as its width, its height and a PNG file."""
+    """Summary for a TensorBoard plugin: a number, a text, or a picture as its width, its height and a PNG file."""
     metadata = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": plugin})
     return tf.compat.v1.Summary.Value(tag=tag, metadata=metadata, tensor=tf.make_tensor_proto(value))
 
 
 def attention_image(weights: np.ndarray) -> np.ndarray:
-    """Weights (T, S), 0 to 1, as a picture uint8: a row a target token, `PIXELS_PER_WEIGHT` a side, 1 is white."""
+    """Picture (uint8) of attention weights (T, S), 0 (black) to 1: squares with sides of `PIXELS_PER_WEIGHT`."""
     grey = np.rint(255.0 * weights).clip(0, 255).astype(np.uint8)
     return np.kron(grey, np.ones((PIXELS_PER_WEIGHT, PIXELS_PER_WEIGHT), np.uint8))[..., None]
 
 
 def _table(samples: Sequence[tuple[str, str, str]]) -> str:
-    """Markdown, in which a bar would end a cell."""
+    """Markdown table; bars are escaped, as they would end a cell."""
     rows = [("source", "translation", "reference"), ("---",) * 3, *samples]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)

@@ -1,4 +1,4 @@
-"""The end of a run: its message, and the delivered model compared with baselines."""
+"""The end of a run: its message, and a comparison of the delivered model with baselines."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +19,9 @@ Comparison = dict[str, dict[str, float]]
 
 
 def compare_delivered_model(loop: TrainingLoop) -> Comparison | None:
-    """BLEU and chrF2 of the delivered model and of baselines on the validation corpus; None where BLEU is not measured.
+    """BLEU and chrF2 of the delivered model and of baselines on the validation corpus; None if BLEU is not measured.
 
-    Translates again if the delivered model is not the one validated last, or that was in an earlier session.
+    Translates again if the delivered model is not the one validated last, or was validated in an earlier session.
     """
     validator, data = loop.validator, loop.data
     if not isinstance(validator, TranslationValidator) or not validator.measures_bleu:
@@ -37,7 +37,7 @@ def compare_delivered_model(loop: TrainingLoop) -> Comparison | None:
 
 @contextmanager
 def _delivered_weights(model: DecoderModel, directory: Path) -> Iterator[None]:
-    """Give the model the weights of its directory within the block."""
+    """Context in which the model has the weights of its directory."""
     before = {name: array.copy() for name, array in named_weights(model).items()}
     assign_weights(model, load_weights(directory), directory)
     try:
@@ -47,9 +47,9 @@ def _delivered_weights(model: DecoderModel, directory: Path) -> Iterator[None]:
 
 
 def baseline_warnings(comparison: Comparison, longer: str) -> list[str]:
-    """Warnings about a model that is no better than a baseline by one of the metrics; [] if it beats both by all.
+    """Warnings about a model that is no better than a baseline by one of the metrics; [] if it always beats both.
 
-    `longer` is the command that would continue its run.
+    `longer` is the command that would continue the run.
     """
     behind: list[str] = []
     ahead: list[str] = []

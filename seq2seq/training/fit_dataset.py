@@ -29,7 +29,7 @@ from seq2seq.training.preparation import explain_filtering
 
 
 class FitDataset(NamedTuple):
-    """Batches, and the tokenizers that made their ids."""
+    """Batches, and the tokenizers that encoded them."""
 
     batches: tf.data.Dataset
     tokenizers: Tokenizers
@@ -47,8 +47,8 @@ def make_dataset(
 ) -> FitDataset:
     """Make batches for `model.fit(batches, epochs=...)` from sentence pairs.
 
-    An epoch has every pair once, in batches of sentences of similar length. Composition and order of the batches differ
-    from epoch to epoch and depend on the seed; their number is the same in all epochs.
+    An epoch has every pair once, in batches of sentences of similar length. Composition and order of the batches depend
+    on the epoch and the seed; their number is the same in all epochs.
 
         batches, tokenizers = make_dataset(pairs)
         model = Seq2Seq(*tokenizers.vocabulary_sizes)
@@ -58,10 +58,10 @@ def make_dataset(
 
     Args:
         pairs: See `train_pairs`.
-        tokenizers: Those of another dataset, as needed for validation; or options to train them, by default chosen by
-            the amount of text.
+        tokenizers: The tokenizers of another dataset, as needed for validation; or options to train new ones, by
+            default chosen by the amount of text.
         max_tokens: Maximum number of tokens of a batch on either side, including EOS, without padding.
-        filters: Which pairs to leave out; by default as in a recipe.
+        filters: Filters of the pairs; by default those of a recipe.
         columns: See `train_pairs`.
         seed: Seed of the order.
 
@@ -69,7 +69,8 @@ def make_dataset(
         `(batches, tokenizers)`. An element of `batches` is a batch, `(source, target)`: int32 of shapes (B, S) and
         (B, T), right-padded with 0, EOS included.
 
-    Warns (`UserWarning`) about the number of pairs that the filters dropped, and why.
+    Warns:
+        UserWarning: The filters dropped pairs; the message has their number and the reasons.
 
     Raises:
         CorpusError: See `train_pairs`; or the filters drop all pairs.
@@ -89,7 +90,7 @@ def make_dataset(
     lengths, epochs = (corpus.source.lengths, corpus.target.lengths), count(1)
 
     def plan(epoch: int) -> BatchPlan:
-        # One buffer for all: sentences sorted by length then make the same number of batches in any order.
+        # One buffer for all sentences: sorted by length, they make the same number of batches in any order.
         return plan_batches(*lengths, max_tokens=max_tokens, shuffle_buffer=len(corpus), seed=seed, epoch=epoch)
 
     def epoch() -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -102,7 +103,7 @@ def make_dataset(
 
 
 class _TemporaryCorpus(EncodedCorpus):
-    """An encoded corpus whose files are deleted with it: at the end of the process, as TensorFlow holds generators."""
+    """Encoded corpus whose files are deleted with it: when the process ends, as TensorFlow keeps generators alive."""
 
     _folder: TemporaryDirectory[str]
 
@@ -120,7 +121,7 @@ def _train_tokenizers(
     pairs: Sequence[SentencePair], options: TokenizerConfig | None, filters: FilterConfig
 ) -> Tokenizers:
     on_warning: Callable[[str], None] = warnings.warn
-    if options is None:  # as in a planned recipe; nobody has asked for its number of pieces
+    if options is None:  # as in a planned recipe; no warnings about a vocabulary size that the caller has not chosen
         on_warning = _ignore
         data = DataConfig(train=CorpusConfig(tsv="pairs"), valid=ValidConfig(fraction=0.5))
         options = plan_recipe(data, survey_corpus(pairs, filters)).tokenizer

@@ -1,4 +1,4 @@
-"""The training loop: exact to resume, driven by one compiled step, open to Keras callbacks."""
+"""The training loop: one compiled step per batch, Keras callbacks, and checkpoints that resume exactly."""
 
 import math
 from dataclasses import dataclass, replace
@@ -26,17 +26,19 @@ from seq2seq.training.recovery import CHECK_INTERVAL, DivergenceError, Divergenc
 from seq2seq.training.run_state import RunState, StopResult, check_stopping, plan_epoch, planned_updates
 from seq2seq.training.validation import Validator
 
-ETA_BATCHES = 50  # of a session, before its pace tells the time that is left
-SETTLED_SHARE = 1 / 3  # of the updates; before, measuring and the long sentences of early validations dominate the time
-DISPLAY_INTERVAL = 10  # batches between two looks at the live line: to look is to wait for the device
+ETA_BATCHES = 50  # batches of a session before its speed is used for an ETA
+# Share of the updates before a warning about lateness: earlier, measuring and long translations dominate the time.
+SETTLED_SHARE = 1 / 3
+DISPLAY_INTERVAL = 10  # batches between refreshes of the live line, each of which waits for the device
 
 
 class RunRequests(NamedTuple):
-    """What a run is asked for from outside, so that it ends between two batches and never inside one.
+    """External requests to a run, which are handled between two batches.
 
-    interrupt  by a signal: to save and stop, and to be resumed later
-    end        by a callback: to end as if its epochs were done
-    save       by the clock: to write a checkpoint
+    Attributes:
+        interrupt: Request of a signal: save and stop, to be resumed later.
+        end: Request of a callback: end as if all epochs were done.
+        save: Request of the clock: write a checkpoint.
     """
 
     interrupt: bool = False
@@ -48,19 +50,20 @@ class RunRequests(NamedTuple):
 class TrainingLoop:
     """Train until the run ends, is interrupted, or diverges and rolling back does not help.
 
-    It drives what it is given. Nothing is read, built or written before `run`.
+    All its parts are passed in. Nothing is read, built or written before `run`.
 
     Args:
         config: The recipe.
-        model: Compiled, in the state that `run_state` belongs to.
-        data: What to train on.
-        run_state: Where the run stands at first; the attribute of this name follows it.
+        model: Compiled model, in the state that belongs to `run_state`.
+        data: Training data.
+        run_state: Initial state of the run; the attribute of this name is its current state.
         epoch_batches: Number of batches of the first epoch, for `planned_updates`.
-        directory, validator, monitor, alarms, callbacks, display, replicas: Those of this model and run.
-        stop: Set to interrupt the run.
-        tensorboard: TensorBoardWriter, on the worker that writes; None for none.
+        directory, validator, monitor, alarms, callbacks, display, replicas: Parts that belong to this model and run.
+        stop: Event that interrupts the run.
+        tensorboard: Writer of event files, on the chief worker only; None to write none.
 
-    saved_update  the update that the last checkpoint was written after
+    Attributes:
+        saved_update: Number of updates at the last checkpoint.
     """
 
     config: Config
@@ -79,14 +82,14 @@ class TrainingLoop:
     tensorboard: TensorBoardWriter | None = None
 
     def __post_init__(self) -> None:
-        self.requests = RunRequests()  # as all workers agree
+        self.requests = RunRequests()  # the same on all workers
         self.saved_update, self.said_late = self.update, False
-        # Since the last pause, since seconds were counted, and since a checkpoint was written.
+        # Time since the last pause, since `run_state.seconds` was increased, and since the last checkpoint.
         self.throughput, self.count_timer, self.save_timer = Timer(), Timer(), Timer()
 
     @property
     def update(self) -> int:
-        """Updates done, those that were skipped for not being finite included."""
+        """Number of updates so far, including skipped ones."""
         return self.run_state.total_batches // self.config.training.accumulation_steps
 
     @property
@@ -96,7 +99,7 @@ class TrainingLoop:
 
     @property
     def expected_seconds(self) -> float:
-        """Training time of the whole run, at the pace of this session, validations included."""
+        """Seconds that the whole run will take, including validation, at the speed of this session."""
         progress, batches = self.run_state, self.planned_updates * self.config.training.accumulation_steps
         seconds, done = progress.seconds - self.started_at[0], progress.total_batches - self.started_at[1]
         return progress.seconds + max(batches - progress.total_batches, 0) * seconds / max(done, 1)
@@ -172,7 +175,7 @@ class TrainingLoop:
             self.requests = self._ask()
 
     def _learn(self, batch: tuple[tf.Tensor, ...], plan: BatchPlan) -> dict[str, Any]:
-        """One batch; returns the logs of the step."""
+        """Train on one batch; returns the logs of the step."""
         progress, number = self.run_state, self.run_state.batch
         self.callbacks.on_train_batch_begin(number)
         training, end = self.config.training, self.planned_updates
@@ -180,7 +183,7 @@ class TrainingLoop:
         if number % DISPLAY_INTERVAL == 0:
             self.rate_guard.check()
         self.rate_guard.assign(rate)
-        set_tf32(self.model.precision)  # a callback may have run a model of another one
+        set_tf32(self.model.precision)  # a callback may have run a model of another precision
         with explain_out_of_memory(self.data, plan, number, self.replicas.num_replicas):
             logs = self.model.step_function()(*batch)
         self.throughput.tokens += int(plan.target_lengths[plan.batch(number)].sum())
@@ -208,7 +211,7 @@ class TrainingLoop:
     def _validate(self, ends_epoch: bool = False) -> dict[str, float]:
         """Validate: log, save the best, update the schedule; returns logs for callbacks."""
         training, progress = self.config.training, self.run_state
-        with self.model.update.averaged_weights():  # with `ema_decay`, they are what is measured, kept and delivered
+        with self.model.update.averaged_weights():  # with `ema_decay`, these are measured, kept and delivered
             entry = self._measure()
             after = replace(progress, epoch=progress.epoch + ends_epoch)
             is_last = check_stopping(self.config, after, self.requests.end) is not None
@@ -239,7 +242,7 @@ class TrainingLoop:
             metric.reset_state()
         bleu = self.validator.bleu()
         entry = {
-            "epoch": max(1, progress.epoch - (progress.batch == 0)),  # that of the batch before
+            "epoch": max(1, progress.epoch - (progress.batch == 0)),  # the epoch of the previous batch
             "update": self.update,
             "learning_rate": float(model.optimizer.learning_rate.numpy()),
             **trained,
@@ -258,14 +261,14 @@ class TrainingLoop:
         return entry | {"tokens_per_second": speed, "seconds": progress.seconds}
 
     def _ask(self) -> RunRequests:
-        """Stop, end and save requests of all workers; several exchange them every `CHECK_INTERVAL` batches only."""
+        """Collect the requests of all workers, which exchange them only every `CHECK_INTERVAL` batches."""
         if self.replicas.num_workers > 1 and self.run_state.total_batches % CHECK_INTERVAL:
             return self.requests._replace(save=False)
         due = self.save_timer.seconds() > 60 * self.config.training.checkpoint_minutes
         return RunRequests(*self.replicas.any_worker(self.stop.is_set(), bool(self.model.stop_training), due))
 
     def _roll_back(self, trouble: DivergenceError) -> None:
-        """To the last checkpoint, or else the best one, with half the learning rate.
+        """Roll back to the last checkpoint, or further to the best one, with half the learning rate.
 
         Raises:
             TrainingError: There were too many rollbacks already.
@@ -274,7 +277,7 @@ class TrainingLoop:
         if before.rollbacks >= times:
             raise TrainingError(
                 f"{self.directory.directory}: diverged after {pluralize(before.rollbacks, 'rollback')}, each with "
-                f"half the learning rate: {trouble}. Lower training.learning_rate or training.clip_norm, or mend the "
+                f"half the learning rate: {trouble}. Lower training.learning_rate or training.clip_norm, or clean the "
                 f"data. {self.monitor.diagnosis()}"
             )
         checkpoint = self.directory.choose_rollback_checkpoint(
@@ -288,17 +291,17 @@ class TrainingLoop:
         self.monitor.recent_batches.clear()
         self.alarms.roll_back(self.run_state.validations)
         self.display.print(
-            f"warning: {trouble}: back to update {self.update:,} of {checkpoint}, with the learning rate times "
+            f"warning: {trouble}: rolled back to update {self.update:,} of {checkpoint}, with the learning rate times "
             f"{0.5**self.run_state.rollbacks:g} (rollback {self.run_state.rollbacks} of {times})"
         )
         self._save()
 
     def _save_unless_skipping(self) -> None:
-        """While updates are skipped, the checkpoint from before is the one to roll back to, or to resume from."""
+        """Save, except while updates are skipped: the checkpoint from before is then needed to roll back or resume."""
         if self.end is not None or not self.monitor.skipped:
             self._save()
         else:
-            self.save_timer.restart()  # as if it had been written: it is asked for again later, and not at each batch
+            self.save_timer.restart()  # as if it had been written: so it is requested later, and not at each batch
 
     def _save(self) -> None:
         self.run_state.seconds += self.count_timer.restart()
@@ -307,7 +310,7 @@ class TrainingLoop:
         self.save_timer.restart()
 
     def _numbers(self, logs: dict[str, Any]) -> dict[str, float | None]:
-        """For the live line."""
+        """Figures of the live line."""
         has_pace = self.run_state.total_batches - self.started_at[1] >= ETA_BATCHES
         return {
             "update": self.update,

@@ -1,4 +1,4 @@
-"""What a run computes on: device, precision, determinism and replicas, set up before TensorFlow starts."""
+"""Device, precision, determinism and replicas of a run, set up before TensorFlow starts."""
 
 from typing import NamedTuple
 
@@ -13,11 +13,12 @@ from seq2seq.errors import ConfigError, TrainingError
 
 
 class Machine(NamedTuple):
-    """What a run computes on.
+    """Device, precision and replicas of a run.
 
-    device     the one that is chosen here; replicas on several are of its kind
-    precision  what the recipe says, or else what suits the device
-    replicas   the copies of the model, and this worker's place among others
+    Attributes:
+        device: The chosen device; several replicas run on devices of this kind.
+        precision: The precision of the recipe or, if that is `auto`, of the device.
+        replicas: The copies of the model, and the index of this worker.
     """
 
     device: Device
@@ -26,35 +27,35 @@ class Machine(NamedTuple):
 
 
 def set_up_machine(config: Config) -> Machine:
-    """Find the device, and set precision, determinism and replicas as the recipe says.
+    """Choose the device, and set up precision, determinism and replicas according to the recipe.
 
     Raises:
-        ConfigError: `training.precision` is `tf32`, and there is no GPU that has it.
-        TrainingError: It is too late for `training.deterministic` on a GPU; or see `Replicas`.
+        ConfigError: `training.precision` is `tf32`, and no GPU supports it.
+        TrainingError: It is too late to enable `training.deterministic` on a GPU; or see `Replicas`.
     """
     training = config.training
     if training.deterministic:
-        reserve_cublas_workspace()  # before anything starts TensorFlow, as the next line is: memory would not grow then
+        reserve_cublas_workspace()  # before TensorFlow starts; it must not start before the next line, either
     device = set_up_device()
     precision: Precision = device.precision if training.precision == "auto" else training.precision
     set_tf32(precision)
-    asked = training.deterministic
-    if device_defaults(device).deterministic if asked is None else asked:
+    wanted = training.deterministic
+    if device_defaults(device).deterministic if wanted is None else wanted:
         enable_determinism(device)
     return Machine(device, precision, Replicas(training.distribution))
 
 
 def with_batch_tokens(config: Config, device: Device) -> Config:
-    """The recipe with `batching.max_tokens`; where it leaves them open, those that suit the device.
+    """The recipe with `batching.max_tokens`, which is the device's default if the recipe leaves it open.
 
     Raises:
-        ConfigError: A sentence that the filters keep may have more tokens than a batch.
+        ConfigError: The filters keep sentences with more tokens than fit into a batch.
     """
     tokens = config.batching.max_tokens or device_defaults(device).batch_tokens
     longest = config.corpora.filters.max_tokens
     if longest > tokens:
         raise ConfigError(
-            f"'data.filters.max_tokens' is {longest}, and the recipe gives no 'batching.max_tokens', which makes them "
+            f"'data.filters.max_tokens' is {longest}, but the recipe leaves 'batching.max_tokens' open, which is "
             f"{tokens} in this run: such a sentence fits no batch. Set 'batching.max_tokens', or lower "
             "'data.filters.max_tokens'."
         )
@@ -62,10 +63,10 @@ def with_batch_tokens(config: Config, device: Device) -> Config:
 
 
 def check_workers(machine: Machine, config: Config) -> None:
-    """See that all workers would compute alike: each has chosen by its own device what the recipe leaves open.
+    """Check that all workers use the same settings if the recipe leaves the choice to the device.
 
     Raises:
-        TrainingError: Two of them differ in precision or in the tokens of a batch.
+        TrainingError: Two workers differ in precision or in the number of tokens of a batch.
     """
     replicas = machine.replicas
     found = np.zeros((replicas.num_workers, 2), np.float32)
@@ -78,6 +79,6 @@ def check_workers(machine: Machine, config: Config) -> None:
         for worker, (precision, tokens) in enumerate(found)
     )
     raise TrainingError(
-        f"workers on unlike devices have chosen unlike precisions or batches ({each}). Set training.precision and "
-        "batching.max_tokens in the recipe."
+        f"workers on different devices have chosen different precisions or batch sizes ({each}). Set "
+        "training.precision and batching.max_tokens in the recipe."
     )

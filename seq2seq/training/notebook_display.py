@@ -17,7 +17,7 @@ REFRESH_SECONDS = 0.5
 
 
 class NotebookDisplay(Display):
-    """Shows all messages of training in the output of the cell that trains."""
+    """Display of training in the output of the notebook cell that trains."""
 
     def __init__(self) -> None:
         super().__init__()

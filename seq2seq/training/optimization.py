@@ -1,4 +1,4 @@
-"""The optimizer of a recipe, and how its learning rate moves."""
+"""The optimizer of a recipe, and its learning rate schedule."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import tensorflow as tf
 from seq2seq.config import TrainingConfig
 from seq2seq.training.run_state import RunState
 
-# Weights that are no matrices, by the last part of their names. Keras searches TensorFlow's names, which are whole
+# Weights that are not matrices, by the last part of their names. Keras searches TensorFlow's names, which are full
 # paths and end in ":0".
 NO_DECAY_PATTERNS = {"biases": r"bias[^/]*$", "norms": r"(scale|shift)(:0)?$", "embeddings": r"\btable(:0)?$"}
 KERAS_SLOT_ATTRIBUTES = (
@@ -21,9 +21,9 @@ KERAS_SLOT_ATTRIBUTES = (
 
 
 class _Fused:
-    """Adam's step as one operation a variable: Keras's own reads and writes a variable a dozen times.
+    """Adam's step as one operation per variable; Keras's own step reads and writes each variable a dozen times.
 
-    Where Keras has other names for its `KERAS_SLOT_ATTRIBUTES`, or more of them (`amsgrad`), its own step is taken.
+    If Keras has other names for its `KERAS_SLOT_ATTRIBUTES`, or more of them (`amsgrad`), its own step is used.
     """
 
     def build(self: Any, variables: Any) -> None:
@@ -32,7 +32,7 @@ class _Fused:
 
     def apply(self: Any, grads: Any, trainable_variables: Any = None) -> None:
         step = tf.cast(self.iterations.value + 1, tf.float32)
-        self._powers = self.beta_1**step, self.beta_2**step  # once an update, not once a variable
+        self._powers = self.beta_1**step, self.beta_2**step  # once per update, not once per variable
         super().apply(grads, trainable_variables)  # type: ignore[misc]
 
     def update_step(self: Any, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
@@ -59,7 +59,7 @@ def _handle(variable: keras.Variable | tf.Variable) -> tf.Tensor:
 
 
 class _Sparing:
-    """`spared`, patterns of weights' names, are not decayed; `get_config` has them, where Keras's own forgets them."""
+    """Exempt weights from decay by patterns of their names, `spared`, which `get_config` includes, unlike Keras's."""
 
     def __init__(self: Any, *arguments: Any, spared: Sequence[str] = (), **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -72,21 +72,27 @@ class _Sparing:
 
 @keras.saving.register_keras_serializable("seq2seq")
 class FusedAdam(_Fused, keras.optimizers.Adam):
-    """`keras.optimizers.Adam`, the same to rounding. Source: Kingma and Ba (2015), before section 2.1."""
+    """`keras.optimizers.Adam` in fewer operations, equal up to rounding.
+
+    Source: Kingma and Ba (2015), before section 2.1.
+    """
 
 
 @keras.saving.register_keras_serializable("seq2seq")
 class FusedAdamW(_Sparing, _Fused, keras.optimizers.AdamW):
-    """`keras.optimizers.AdamW`, the same to rounding. Source: Loshchilov and Hutter (2019), algorithm 2."""
+    """`keras.optimizers.AdamW` in fewer operations, equal up to rounding.
+
+    Source: Loshchilov and Hutter (2019), algorithm 2.
+    """
 
 
 @keras.saving.register_keras_serializable("seq2seq")
 class SGD(_Sparing, keras.optimizers.SGD):
-    """`keras.optimizers.SGD`."""
+    """`keras.optimizers.SGD`, with weights that are exempt from decay."""
 
 
 def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
-    """The optimizer of a recipe, without any clip argument: `GradientUpdate` clips.
+    """The optimizer of a recipe, without clipping, which `GradientUpdate` does.
 
     Weight decay is decoupled: a weight is multiplied by 1 - learning rate * decay before its step.
     """
@@ -101,7 +107,7 @@ def make_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
 
 
 def learning_rate(config: TrainingConfig, update: int, plateau_factor: float = 1.0, end: int | None = None) -> float:
-    """The learning rate of an update, counted from 1; `end` is the last update, for a cosine that lasts until then.
+    """The learning rate of an update, counted from 1; a cosine without a length of its own ends at the update `end`.
 
     Sources: Vaswani et al. (2017), section 5.3, `inverse_sqrt`; Loshchilov and Hutter (2017), equation 5 without
     restarts, `cosine`; Luong et al. (2015), section 4.1, `step`. Departure: `learning_rate` is the peak.
@@ -131,9 +137,9 @@ def learning_rate(config: TrainingConfig, update: int, plateau_factor: float = 1
 
 
 def update_plateau(config: TrainingConfig, run_state: RunState, improved: bool, update: int) -> None:
-    """After a validation at an update: lower the plateau factor when `patience` of them in a row brought nothing.
+    """Record a validation, and lower the plateau factor after `patience` consecutive ones without improvement.
 
-    Those of the warmup, whose updates are smaller than they are to be, do not count.
+    Validations during the warmup, whose updates are still small, do not count.
     """
     if config.schedule.type != "plateau" or update <= config.schedule.warmup_updates:
         return

@@ -9,21 +9,23 @@ from seq2seq.config.section import MAX_INTEGER
 from seq2seq.plurals import pluralize
 from seq2seq.training.display import format_duration
 
-# Validation may take this share of the time; up to MAX_SHARE if a run would otherwise have fewer than MIN_VALIDATIONS.
+# Validation may take this share of the time, or up to MAX_SHARE if a run would otherwise have fewer validations than
+# MIN_VALIDATIONS.
 SHARE, MAX_SHARE = 0.1, 0.25
 MIN_VALIDATIONS = 8
 MAX_VALIDATIONS = 25  # if the recipe gives no interval and epochs are short
 MAX_WARMUP = 0.25  # share of the updates; a quarter costs little before a cosine (Smith and Topin 2018: 0.3)
-LEAST_REST = 0.1  # of an interval; fewer updates after the last whole one are dropped
-LATE = 1.2  # times `training.minutes`
+LEAST_REST = 0.1  # share of an interval; fewer updates after the last whole interval are dropped
+LATE = 1.2  # multiple of `training.minutes` beyond which a run counts as late
 
 
 class Pace(NamedTuple):
     """Measured times, in seconds.
 
-    update      one update, with all its batches
-    validation  one validation, with the checkpoints that follow it
-    so_far      training time until now, over all sessions, including the measurement
+    Attributes:
+        update: Time of an update, with all its batches.
+        validation: Time of a validation, with the checkpoints that follow it.
+        so_far: Training time so far, over all sessions, including the measurement.
     """
 
     update: float
@@ -37,10 +39,10 @@ def needs_plan(config: Config) -> bool:
 
 
 def with_recorded_plan(config: Config, started: Config) -> Config:
-    """The recipe that a run is resumed with, completed by what `plan_updates` decided for the recorded recipe.
+    """The recipe with which a run is resumed, completed by the decisions of `plan_updates` for the recorded recipe.
 
-    With other `minutes`, `updates` stay null, to be planned again. If other `updates` than the recorded ones are given,
-    these hold, and the validation interval stays.
+    If `minutes` differ, `updates` stay null, to be planned again. If `updates` are given and differ from the recorded
+    ones, they apply, and the validation interval stays the same.
     """
     before, now = started.training, config.training
     if before.minutes is None or now.minutes is None:
@@ -54,15 +56,15 @@ def with_recorded_plan(config: Config, started: Config) -> Config:
 
 
 def plan_updates(config: Config, pace: Pace, epoch_batches: int, done: int) -> Config:
-    """The recipe with as many `training.updates` as fit into the time that is left of `training.minutes`.
+    """The recipe with as many `training.updates` as fit into the rest of `training.minutes`.
 
     `validation.interval_updates` is unchanged (null: at the end of every epoch), unless validation would take more than
-    a tenth of the time (`SHARE`), or there would be fewer than 8 validations or, if it is null, more than 25. If 8 of
-    them would take more than a quarter of the time, there are fewer. A warmup of more than a quarter of the run is
-    shortened to that.
+    a tenth of the time (`SHARE`), or there would be fewer than 8 validations or, if it is null, more than 25. If 8
+    validations would take more than a quarter of the time, there are fewer. A warmup of more than a quarter of the run
+    is shortened to a quarter.
 
     Args:
-        config: A recipe that `needs_plan`.
+        config: A recipe for which `needs_plan` is true.
         pace: Measured times.
         epoch_batches: Number of batches of an epoch.
         done: Number of updates so far.
@@ -78,22 +80,22 @@ def plan_updates(config: Config, pace: Pace, epoch_batches: int, done: int) -> C
         return min((left - validations * validation) / update, most) / validations
 
     wanted = given or epoch_batches / training.accumulation_steps
-    # Of an interval i, validation takes v / (v + i u) of the time.
+    # With an interval of i updates, validation takes v / (v + i u) of the time.
     shortest, least = (math.ceil(validation / update * (1 / share - 1)) for share in (SHARE, MAX_SHARE))
     if given is None:
         shortest = max(shortest, math.ceil(interval_of(MAX_VALIDATIONS)))
     interval = max(min(max(wanted, shortest), math.floor(interval_of(MIN_VALIDATIONS))), least, 1)
-    fitting = min(left / (update + validation / interval), (left - validation) / update)  # there is always one
+    fitting = min(left / (update + validation / interval), (left - validation) / update)  # at least one validation
     updates = min(max(done + math.floor(fitting), done, 1), MAX_INTEGER)
     distance = given
     if interval != wanted:
         distance = int(interval)
         end = min(updates, done + most)
         rest = int(end % distance)
-        if rest < LEAST_REST * distance <= end - done:  # the last validation comes with the end, not shortly before it
+        if rest < LEAST_REST * distance <= end - done:  # move the last validation to the end, not shortly before it
             if end == updates:
                 updates -= rest
-            else:  # which epochs decide
+            else:  # the epochs determine the end
                 distance = math.ceil(end / (end // distance))
     warmup = training.schedule.warmup_updates
     warmup = min(warmup, max(math.floor(MAX_WARMUP * updates), 1))
@@ -101,7 +103,7 @@ def plan_updates(config: Config, pace: Pace, epoch_batches: int, done: int) -> C
 
 
 def describe_plan(config: Config, pace: Pace, end: int) -> str:
-    """A line about the decisions of `plan_updates`, for a run that ends after `end` updates at the latest."""
+    """Describe the decisions of `plan_updates` in one line, for a run that ends after `end` updates at the latest."""
     training, interval = config.training, config.validation.interval_updates
     assert training.minutes is not None
     assert training.updates is not None
@@ -149,7 +151,7 @@ def recorded_plan(config: Config) -> dict[str, Any] | None:
 
 
 def with_plan_of_checkpoint(config: Config, plan: Mapping[str, Any] | None) -> Config:
-    """A recipe that `needs_plan`, with the plan of its checkpoint if that was made for the same minutes."""
+    """A recipe for which `needs_plan` is true, with the plan of its checkpoint if that is for the same minutes."""
     if plan is None or plan["minutes"] != config.training.minutes:
         return config
     return _with_plan(config, plan["updates"], plan["interval_updates"], plan["warmup_updates"])

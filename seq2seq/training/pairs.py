@@ -1,4 +1,4 @@
-"""From your own pairs to a translator in one call."""
+"""Train a translator on your own pairs in one call."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -29,11 +29,13 @@ from seq2seq.training.run import TrainingReport, train
 
 
 class TrainedTranslator(Translator):
-    """A translator, and how it was trained.
+    """A translator with the report and the directory of its training run.
 
-    report     result of the run; `plot_history` draws it
-    directory  directory of the run and its recipe
-    temporary  the same if it is temporary: it is deleted with the translator, so `save` what is to be kept
+    Attributes:
+        report: Result of the run; `plot_history` draws it.
+        directory: Directory of the run and its recipe.
+        temporary: The same directory if it is temporary: it is deleted with the translator, so call `save` to keep the
+            model.
     """
 
     report: TrainingReport
@@ -64,24 +66,24 @@ def train_pairs(
 ) -> TrainedTranslator:
     """Train a translator on sentence pairs: `seq2seq train PAIRS` as a function.
 
-    The amount of text and `minutes` determine vocabulary, width, dropout, batches, schedule and length of the run. The
-    directory then has the complete recipe, `config.yaml`, and pairs from memory as `pairs.tsv`, so that
+    The amount of text and `minutes` determine vocabulary size, width, dropout, batches, schedule and length of the run.
+    The complete recipe, `config.yaml`, and pairs from memory, `pairs.tsv`, are written into the directory, so that
     `seq2seq train DIRECTORY/config.yaml` trains the same model again. The same call resumes an interrupted run.
 
     Args:
         pairs: (source, target) tuples, dicts or `SentencePair`s from any iterable; a data frame; a dict of two lists;
-            the path of a TSV file; or the paths of two files that are aligned line by line.
+            the path of a TSV file; or the paths of two line-aligned files.
         directory: The model directory; by default a temporary one that is deleted with the translator.
-        valid: Pairs to validate on, in the same forms; or the number or the fraction of `pairs` to hold out for that;
+        valid: Validation pairs, in the same forms; or the number or the fraction of `pairs` to hold out for validation;
             by default a number that depends on the amount of text.
-        minutes: Planned duration of training; by default as long as suits the amount of text.
+        minutes: Planned duration of training; by default it depends on the amount of text.
         languages: Languages of source and target, e.g. `"en-de"`; by default detected from the names of columns or
             files, or from the text.
         columns: Columns of source and target: names in a data frame, in dicts or in the header of a file; numbers from
             0 in tuples, from 1 in a file.
-        min_score: Minimum score of the pairs of a file, which has a column of scores; by default none are left out.
-        overrides: Keys of the recipe to override: `{"encoder.cell": "lstm"}`, or `["encoder.cell=lstm"]`. What is
-            planned by the value of such a key follows it.
+        min_score: Minimum score of pairs from a file with a column of scores; by default all pairs are used.
+        overrides: Keys of the recipe to override: `{"encoder.cell": "lstm"}`, or `["encoder.cell=lstm"]`. Settings that
+            are planned from such a key follow its value.
         console, callbacks: See `train`.
 
     Raises:
@@ -107,7 +109,9 @@ def train_pairs(
     report = train(recipe, folder, callbacks, console)
     if not (folder / METADATA).exists():
         resume = (
-            "The same call resumes the run" if temporary is None else "Give a directory, and the same call resumes it"
+            "The same call resumes the run"
+            if temporary is None
+            else "Give a directory, so that the same call can resume the run"
         )
         raise TrainingError(f"{folder}: interrupted before the first validation. {resume}.")
     translator = TrainedTranslator.load(folder)
@@ -154,8 +158,8 @@ def _locate(
         return detect_pairs([file.resolve() for file in files], columns, languages, min_score)
     if min_score is not None:
         raise ConfigError(
-            f"min_score={min_score:g} is for a file with a column of scores, and these pairs are in memory. Leave out "
-            "those with low scores, and min_score."
+            f"min_score={min_score:g} is for a file with a column of scores, but these pairs are in memory. Remove "
+            "the pairs with low scores yourself, and leave out min_score."
         )
     found = collect_pairs(pairs, columns, name)
     path = folder.resolve() / f"{name}.tsv"

@@ -22,7 +22,7 @@ from seq2seq.errors import ConfigError, CorpusError, EvaluationError
 from seq2seq.evaluation.tokenizers import DEFAULT_TOKENIZER, bleu_tokenizer
 from seq2seq.plurals import pluralize
 
-Overrides = Sequence[str] | Mapping[str, Any]  # as of `load_config`
+Overrides = Sequence[str] | Mapping[str, Any]  # as in `load_config`
 
 # Characters of the longer side: some 100, 800, 5,000, 30,000 and 300,000 sentences, and 3 and 30 million.
 CHARACTERS = 6e3, 5e4, 3e5, 2e6, 2e7, 2e8, 2e9
@@ -34,9 +34,9 @@ PLAN = {
     "pieces": (120, 450, 1700, 6000, 12000, 20000, 32000),
     # Small batches give more updates on little text, and noisier ones, which regularises (ibid.).
     "batch_tokens": (200, 300, 500, 1000, 1000, 2000, 4000),
-    # Higher for low resources (ibid.). Word dropout in addition did not help, see the measurements.
+    # Higher for low resources (ibid.). Additional word dropout did not help, see the measurements.
     "dropout": (0.4, 0.4, 0.35, 0.3, 0.2, 0.1, 0.1),
-    # As long as suits the amount of text; patience ends a run earlier if it no longer improves.
+    # Fewer passes over more text; patience ends a run earlier if it no longer improves.
     "epochs": (60, 50, 40, 30, 15, 6, 3),
 }
 # One vocabulary for both languages if the source alphabet has most letters of the target text: names and numbers can
@@ -46,14 +46,14 @@ JOINT_SHARE = 0.8
 # gradients and the decay to almost zero at the end of the run make it safe (Popel and Bojar 2018).
 LEARNING_RATE, FINAL_SHARE, BETA_2 = 2e-3, 0.01, 0.98
 BASE_UNITS = 256  # wider models have a lower learning rate
-WARMUP_SHARE, MIN_WARMUP, MAX_WARMUP = 0.1, 20, 200  # of the updates; updates
+WARMUP_SHARE, MIN_WARMUP, MAX_WARMUP = 0.1, 20, 200  # share of the updates; limits in updates
 # Assumptions for the model size: characters of one side that a CPU core processes per minute, and the number of passes
 # that a model of some size needs. The measured speed decides the number of updates, see `training.minutes`.
 CHARACTERS_PER_MINUTE, CHARACTERS_PER_TOKEN, WANTED_PASSES = 1_200_000, 4, 10
 # Held out: about 12 of 100 pairs, 50 of 800, 150 of 5,000, 500 of 29,000.
 HELD_OUT, HELD_OUT_EXPONENT, MAX_HELD_OUT = 0.6, 0.65, 2_000
 PATIENCE, MAX_INTERVAL = 8, 2_000  # validations; updates between them, if an epoch has more
-WORDS_PER_CHARACTER = 1 / 15  # minimum if spaces separate words
+WORDS_PER_CHARACTER = 1 / 15  # minimum of text with spaces between words
 
 
 def plan_held_out(survey: CorpusSurvey) -> ValidConfig:
@@ -65,10 +65,10 @@ def plan_held_out(survey: CorpusSurvey) -> ValidConfig:
 def plan_training(
     found: DetectedPairs, minutes: float | None = None, valid: ValidConfig | None = None, overrides: Overrides = ()
 ) -> tuple[TranslationConfig, CorpusSurvey]:
-    """Read detected pairs and plan a recipe for them; `valid` is by default that of `plan_held_out`.
+    """Read detected pairs and plan a recipe for them; `valid` is by default the result of `plan_held_out`.
 
     Raises:
-        CorpusError: See `survey_corpus`; or there is too little to train on and to hold out.
+        CorpusError: See `survey_corpus`; or there are too few pairs to train on and to hold out.
         ConfigError: `minutes` is out of range; or an override is wrong, or names other pairs to train on.
     """
     _refuse_other_pairs(found.corpus, overrides)
@@ -96,8 +96,8 @@ def _refuse_other_pairs(corpus: CorpusConfig, overrides: Overrides) -> None:
     for key in override_values(overrides):
         if key in ("data", "data.train") or key.startswith("data.train."):
             raise ConfigError(
-                f"'{key}': the recipe is planned for the pairs of {corpus.name()}. Plan for others by giving their "
-                "file in its place: seq2seq train OTHER.tsv (--columns I,J chooses columns). To train on others with "
+                f"'{key}': the recipe is planned for the pairs of {corpus.name()}. To plan for other pairs, give their "
+                "file instead: seq2seq train OTHER.tsv (--columns I,J chooses columns). To train on other pairs with "
                 "this plan, store it with --dump-config, and set the key in that recipe."
             )
 
@@ -105,16 +105,17 @@ def _refuse_other_pairs(corpus: CorpusConfig, overrides: Overrides) -> None:
 def plan_recipe(
     data: DataConfig, survey: CorpusSurvey, minutes: float | None = None, overrides: Overrides = ()
 ) -> TranslationConfig:
-    """Choose a complete recipe from the amounts of text and time alone: the same pairs give the same recipe.
+    """Choose a complete recipe from nothing but the amounts of text and time: the same pairs give the same recipe.
 
-    The network is the one of `multi30k-en-de-small`: a bidirectional GRU, and a GRU with dot-product attention.
+    The network is that of `multi30k-en-de-small`: a bidirectional GRU encoder, and a GRU decoder with dot-product
+    attention.
 
     Args:
-        data: The corpora; `valid` is that of `plan_held_out`, or another.
-        survey: Of `data.train`, as `survey_corpus` counts it.
-        minutes: Planned duration of training; by default as long as suits the amount of text.
-        overrides: Keys to override, as by `--set`. What is planned by the value of such a key follows it: with other
-            `encoder.units` the width of the decoder, the embeddings and the learning rate.
+        data: The corpora; `valid` may come from `plan_held_out`.
+        survey: Survey of `data.train` by `survey_corpus`.
+        minutes: Planned duration of training; by default it depends on the amount of text.
+        overrides: Keys to override, as by `--set`. Settings that are planned from such a key follow its value: the
+            width of the decoder, the embeddings and the learning rate follow `encoder.units`.
 
     Raises:
         ConfigError: An override is wrong.
@@ -122,7 +123,7 @@ def plan_recipe(
     given = override_values(overrides)
 
     def chosen(key: str, planned: Any) -> Any:
-        """The value of an override; if it is none that a plan can follow, the planned one: the schema refuses it."""
+        """The value of an override or, if it is invalid, the planned one: the schema will refuse the override."""
         value = given.get(key, planned)
         if isinstance(planned, bool):
             return value if isinstance(value, bool) else planned
@@ -132,7 +133,7 @@ def plan_recipe(
 
     minutes = chosen("training.minutes", None if minutes is None else float(minutes))
     text = max(survey.source_characters, survey.target_characters, 1)
-    readable = math.inf if minutes is None else max(minutes, 0.0) * CHARACTERS_PER_MINUTE  # the recipe refuses less
+    readable = math.inf if minutes is None else max(minutes, 0.0) * CHARACTERS_PER_MINUTE  # < 0 is refused later
     hurry = min(1.0, readable / (WANTED_PASSES * text))  # the share of the text that can be learnt well in the time
 
     planned_units = int(_round(_at(hurry * text, "units"), 32))
@@ -150,14 +151,14 @@ def plan_recipe(
     learning_rate = chosen("training.learning_rate", planned_rate)
     measures_bleu = chosen("validation.compute_bleu", True)
     language = given.get("data.target_language", data.target_language)
-    # Without attention nothing reads the outputs that the dropout of a single layer changes.
+    # Without attention, nothing reads the outputs to which the dropout of a single layer applies.
     is_read = given.get("decoder.attention") != "none" or given.get("decoder.bridge") in ("mean", "max")
     values = {
         "data": data.model_dump(),
         "tokenizer": {
             "joint": joint,
             "vocabulary_size": int(_round(pieces, 10 ** max(int(math.log10(pieces)) - 1, 1))),
-            "split_digits": True,  # so that numbers that were never seen are copied
+            "split_digits": True,  # so that unseen numbers can be copied
         },
         "batching": {"max_tokens": max(batch_tokens, longest)},
         "embeddings": {"size": units, "tied": "all" if joint else "target", "dropout": dropout},
@@ -193,10 +194,10 @@ def override_recipe(config: TranslationConfig, overrides: Overrides) -> Translat
 
 
 def describe_recipe(config: TranslationConfig) -> str:
-    """The main choices, in one line."""
+    """Describe the main choices of a recipe in one line."""
     training, tokenizer = config.training, config.tokenizer
     length = [f"at most {pluralize(training.epochs, 'epoch')}"] if training.epochs else []
-    if training.updates:  # which decide where minutes are given, too
+    if training.updates:  # they take precedence over minutes
         length.append(pluralize(training.updates, "update"))
     elif training.minutes:
         length.append(pluralize(training.minutes, "minute"))
@@ -220,9 +221,9 @@ def _round(value: float, step: float) -> float:
 
 
 def _bleu_finds_words(language: Any, survey: CorpusSurvey) -> bool:
-    """Whether BLEU can choose between validations: words that it can separate.
+    """Whether BLEU is a suitable validation metric: it must be able to separate the words of the target text.
 
-    Even of a dozen sentences it chooses better than their loss, which is lowest long before translations are best.
+    Even on a dozen sentences it is a better one than the loss, which is lowest long before translations are best.
     """
     if survey.target_words >= WORDS_PER_CHARACTER * survey.target_characters:
         return True

@@ -1,4 +1,4 @@
-"""From a recipe to tokenizers, encoded corpora and validation text."""
+"""Prepare the data of a recipe: tokenizers, encoded corpora and validation text."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,16 +29,21 @@ from seq2seq.training.display import Display
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What training reads.
+    """Data of a training run.
 
-    test          of the recipe; only compared with `train`
-    corpus_stats  of `train`, a list of corpora, and of `valid`: `name`; pairs `read` and `kept`, and `dropped` by
-                  reason; `length_ratios` that the filters found usual, see `FilterReport`; `source_tokens` and
-                  `target_tokens`, EOS included, of the sides that are read; of `train` also its `share` of an epoch,
-                  0 to 1; `source_lines` that were trained on, for what translates
-    corpus_unit          what the corpora are counted in: pair, sentence
-    sides         that are read
-    source_lines  that are trained on; None where no source is read
+    Attributes:
+        tokenizers: Source and target tokenizer.
+        train: Training corpora.
+        valid: Validation corpus, without what cannot be scored by teacher forcing.
+        test: Test corpus of the recipe, which is only compared with `train`; None if there is none.
+        valid_pairs: Text of the validation corpus, for translation.
+        corpus_stats: Statistics of `train` (a list of corpora) and `valid`: `name`; pairs `read` and `kept`, and
+            `dropped` by reason; usual `length_ratios`, see `FilterReport`; `source_tokens` and `target_tokens`, EOS
+            included, of the sides that are read; for `train` also the `share` of an epoch, 0 to 1; and `source_lines`,
+            which a translator needs.
+        corpus_unit: Unit in which the corpora are counted: pair or sentence.
+        sides: Sides of the corpora that are read.
+        source_lines: Lengths of the source lines of `train`; None if no source is read.
     """
 
     tokenizers: Tokenizers
@@ -52,37 +57,36 @@ class TrainingData:
     source_lines: SourceLines | None = None
 
     def counts_by_side(self, source: int, target: int) -> list[str]:
-        """Numbers with their sides; the number alone where one side is read."""
+        """Numbers with the names of their sides; without names if only one side is read."""
         numbers = {"source": source, "target": target}
         return [f"{numbers[side]:,} {side}" if len(self.sides) > 1 else f"{numbers[side]:,}" for side in self.sides]
 
     def describe_token_counts(self, source: int, target: int) -> str:
-        """Numbers of tokens in words."""
+        """Describe numbers of source and target tokens."""
         return f"{' and '.join(self.counts_by_side(source, target))} tokens"
 
     def fingerprint(self) -> str:
-        """Changes with the text, the filters and the tokenizers of all corpora."""
+        """Fingerprint of the text, the filters and the tokenizers of the training and validation corpora."""
         return f"{self.train.fingerprint} {self.valid.fingerprint}"
 
 
 def describe_batch(data: TrainingData, plan: BatchPlan, index: int) -> str:
-    """A batch's sentences and lengths."""
+    """Describe the numbers of sentences and tokens of a batch."""
     sentences, source, target = plan.shapes()[index]
     return f"{pluralize(sentences, 'sentence')} of {data.describe_token_counts(source, target)}"
 
 
 def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tokenizers | None = None) -> TrainingData:
-    """Read, filter, tokenize and encode the corpora of a recipe, as far as its task reads them.
+    """Read, filter, tokenize and encode the sides of a recipe's corpora that its task reads.
 
-    Encoded corpora stay in `folder/encoded` and are made again only when the text, the filters or a tokenizer
-    changed.
+    Encoded corpora stay in `folder/encoded` and are made again only if the text, the filters or a tokenizer changed.
 
-    Tokenizers are those of a run that goes on. By default they are those that the recipe names, or else are trained on
-    the filtered training corpus.
+    `tokenizers` are those of a resumed run. By default, they are loaded if the recipe names files or a model, and
+    otherwise trained on the filtered training corpus.
 
     Raises:
         CorpusError, TokenizerError, ModelDirectoryError: See the readers.
-        TrainingError: Nothing is left of a corpus.
+        TrainingError: No sentences of a corpus are left.
     """
     data = config.corpora
     parts = open_train(data, config.sides)
@@ -121,10 +125,14 @@ def prepare_data(config: Config, folder: Path, display: Display, tokenizers: Tok
 
 @contextmanager
 def explain_filtering(reports: Mapping[str, FilterReport], unit: str) -> Iterator[None]:
-    """Around what trains a tokenizer on filtered corpora, named as in `reports`: little text may be what is left.
+    """Context for training a tokenizer on filtered corpora, of which little text may be left.
+
+    Args:
+        reports: Report of each corpus, by its name.
+        unit: Unit in which the corpora are counted.
 
     Raises:
-        TokenizerError: That of the tokenizer, with what the filters dropped.
+        TokenizerError: The error of the tokenizer, with what the filters dropped.
     """
     try:
         yield
@@ -146,7 +154,7 @@ def _facts(name: str, ids: EncodedCorpus, sides: Sequence[str]) -> dict[str, Any
 
 
 def _tokenizers(config: Config, corpora: Sequence[Corpus], display: Display) -> Tokenizers:
-    """The source's and the target's; the only one twice."""
+    """Source and target tokenizer; the same one twice if there is only one."""
     options, parts = config.tokenizer, config.tokenizer.parts()
     if options.from_model is not None:
         folder = find_model(expand_path(options.from_model))
@@ -156,7 +164,7 @@ def _tokenizers(config: Config, corpora: Sequence[Corpus], display: Display) -> 
             joint = found == 1
             raise TokenizerError(
                 f"tokenizer.from_model: {folder} has "
-                f"{'one joint tokenizer' if joint else 'two tokenizers'}, and tokenizer.joint is "
+                f"{'one joint tokenizer' if joint else 'two tokenizers'}, but tokenizer.joint is "
                 f"{str(not joint).lower()}. Set it to {str(joint).lower()}."
             )
         return stored if len(parts) > 1 else Tokenizers(stored.target, stored.target)

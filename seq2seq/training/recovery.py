@@ -1,4 +1,4 @@
-"""What a run does when its numbers or its memory fail: skip, go back, and say what it saw and what to change."""
+"""Divergence and lack of memory: detect them, and say what was found and what to change."""
 
 import math
 from collections import deque
@@ -19,16 +19,17 @@ from seq2seq.plurals import pluralize
 from seq2seq.training.preparation import TrainingData, describe_batch
 from seq2seq.training.run_state import RunState
 
-CHECK_INTERVAL = 10  # batches: to look is to wait for the device
-MAX_LOSS_RATIO = 2.0  # times the loss of a model that holds all tokens for equally likely
-MAX_SHOWN_CHARACTERS = 80  # characters of a sentence
-MAX_DIAGNOSED_BATCHES = 5  # that a diagnosis names
+CHECK_INTERVAL = 10  # batches between checks, each of which waits for the device
+MAX_LOSS_RATIO = 2.0  # multiple of the loss of a uniform distribution over the vocabulary
+MAX_SHOWN_CHARACTERS = 80  # characters of a sentence that a diagnosis shows
+MAX_DIAGNOSED_BATCHES = 5  # batches that a diagnosis lists
 
 
 class DivergenceError(Exception):
-    """A run has gone wrong; the message says how.
+    """Divergence of a run, described by the message.
 
-    found_in_validation  whether it is the model that is found wrong, not the last updates
+    Attributes:
+        found_in_validation: Whether the model itself was found to be bad, not only the last updates.
     """
 
     def __init__(self, message: str, found_in_validation: bool = False) -> None:
@@ -37,7 +38,7 @@ class DivergenceError(Exception):
 
 
 class BatchRecord(NamedTuple):
-    """A batch, by number from 1, with the sentences it holds and the gradient norm after it."""
+    """A batch, counted from 1 in its epoch, with the indices of its sentences and the gradient norm after it."""
 
     epoch: int
     batch: int
@@ -47,7 +48,7 @@ class BatchRecord(NamedTuple):
 
 @dataclass
 class DivergenceMonitor:
-    """Notices a run that has gone wrong, and remembers what came last."""
+    """Detect divergence, and keep the last batches for a diagnosis."""
 
     config: RecoveryConfig
     model: DecoderModel
@@ -57,39 +58,39 @@ class DivergenceMonitor:
         self.recent_batches: deque[BatchRecord] = deque(maxlen=self.config.max_skipped_updates)
 
     def record(self, run_state: RunState, plan: BatchPlan, norm: tf.Tensor) -> None:
-        """Remember the batch that has just been done."""
+        """Record the last batch."""
         rows = plan.batch(run_state.batch - 1)
         self.recent_batches.append(BatchRecord(run_state.epoch, run_state.batch, rows, norm))
 
     @property
     def skipped(self) -> int:
-        """Updates in a row that were skipped just now."""
+        """Number of the last consecutive updates that were skipped."""
         return int(self.model.update.consecutive_skips)
 
     def check_skipped_updates(self) -> None:
-        """See that not too many updates in a row were skipped.
+        """Check the number of consecutive updates that were skipped.
 
         Raises:
-            DivergenceError: `max_skipped_updates` or more were.
+            DivergenceError: It is `max_skipped_updates` or more.
         """
         if (skipped := self.skipped) >= self.config.max_skipped_updates:
             raise DivergenceError(f"{pluralize(skipped, 'update')} skipped in a row: gradients not finite or exploding")
 
     def check_validation(self, loss: float) -> None:
-        """See that a validation's loss is a number, and not far above that of guessing.
+        """Check that a validation loss is a number, and not far above that of a uniform guess.
 
         Raises:
-            DivergenceError: The loss is NaN, or above `MAX_LOSS_RATIO` times that of guessing.
+            DivergenceError: The loss is NaN, or above `MAX_LOSS_RATIO` times that of a uniform guess.
         """
         guessing = math.log(self.model.vocabulary_sizes[1])
         if not loss <= MAX_LOSS_RATIO * guessing:  # NaN fails this comparison too
             raise DivergenceError(
-                f"the validation loss is {loss:.4g}, and a model that guesses has {guessing:.4g}",
+                f"the validation loss is {loss:.4g}, and that of a uniform guess {guessing:.4g}",
                 found_in_validation=True,
             )
 
     def diagnosis(self) -> str:
-        """The last batches with their gradient norms, and the largest sentence of what was seen since all was well."""
+        """Describe the last batches with their gradient norms, and the longest recorded sentence; "" if none are."""
         if not self.recent_batches:
             return ""
         last = list(self.recent_batches)[-MAX_DIAGNOSED_BATCHES:]
@@ -106,15 +107,15 @@ class DivergenceMonitor:
             text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "..." for text in texts if text
         )
         return (
-            f"Last batches as epoch/batch (gradient norm): {batches}. The largest sentence of the last "
-            f"{len(self.recent_batches)} has {self.data.describe_token_counts(source.shape[1], target.shape[1])}: "
-            f"{shown}"
+            f"Last batches as epoch/batch (gradient norm): {batches}. The longest sentence of the last "
+            f"{pluralize(len(self.recent_batches), 'batch')} has "
+            f"{self.data.describe_token_counts(source.shape[1], target.shape[1])}: {shown}"
         )
 
 
 @contextmanager
 def explain_out_of_memory(data: TrainingData, plan: BatchPlan, index: int, replicas: int = 1) -> Iterator[None]:
-    """Turn lack of memory at a batch, whatever error it comes as, into one that says what to change.
+    """Turn any error about lack of memory at a batch into one that says what to change.
 
     Raises:
         TrainingError: The batch does not fit into memory.
@@ -127,5 +128,5 @@ def explain_out_of_memory(data: TrainingData, plan: BatchPlan, index: int, repli
         shared = f", shared by {replicas} replicas" if replicas > 1 else ""
         raise TrainingError(
             f"{shortage} at a batch of {describe_batch(data, plan, index)}{shared}. Lower batching.max_tokens or "
-            "data.filters.max_tokens, and raise training.accumulation_steps to keep the update as large."
+            "data.filters.max_tokens, and raise training.accumulation_steps so that updates keep their size."
         ) from error

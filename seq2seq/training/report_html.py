@@ -14,7 +14,7 @@ MAX_ROWS = 12  # last validations that are listed
 
 
 def report_html(report: "TrainingReport") -> str:
-    """The end of the run, `validations_html`, and the warnings."""
+    """A report as HTML: the end of the run, `validations_html`, and the warnings."""
     end = report.end.message if report.end else "interrupted; the same call resumes it"
     title = f"{pluralize(report.updates, 'update')}: {end}"
     seen_at = {text: entry["update"] for entry in reversed(report.history) for text in entry.get("new_warnings", ())}
@@ -26,7 +26,7 @@ def report_html(report: "TrainingReport") -> str:
 
 
 def validations_html(history: Sequence[Mapping[str, Any]]) -> str:
-    """Learning curve and table; of many validations, only the best and the last ones are listed."""
+    """Learning curve and table of validations; if there are many, only the best and the last ones are listed."""
     curves = {
         name: [(entry["update"], entry[key]) for entry in history if entry.get(key) is not None]
         for name, key in (("train (nats per token)", "train_nll"), ("validation", "valid_loss"))

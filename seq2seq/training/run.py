@@ -66,21 +66,22 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(sign
 class TrainingReport:
     """The result of a run.
 
-    directory  the model directory
-    end        why training ended; None if it was interrupted and can be resumed
-    updates    number of updates, including those that were skipped because they were not finite
-    seconds    training time over all sessions, including validation
-    best       the best value of `validation.metric`; None if no validation was clearly better than token frequencies
-               (`alarms.MIN_GAIN`)
-    history    one entry per validation, as in `history.jsonl`; its `warnings` are the alarms that hold at it, its
-               `new_warnings` those that start with it
-    warnings   alarms of all sessions of the run, each with its remedy; see docs/robustness.md
-    remaining_warnings  those that hold for the delivered model
-    comparison  BLEU and chrF2 of the delivered model, of copying the source and of the most frequent target, on the
-                validation corpus; None if the run did not end in this session or BLEU is not measured
-    samples    source and reference of up to five validation pairs; [] for a language model
-    overlaps   sentences of the corpora `validation` and `test` that are in the training corpora: numbers `total`,
-               `sources` and `pairs`, see `Overlap`
+    Attributes:
+        directory: The model directory.
+        end: Why training ended; None if it was interrupted and can be resumed.
+        updates: Number of updates, including skipped ones.
+        seconds: Training time over all sessions, including validation.
+        best: Best value of `validation.metric`; None if no validation was clearly better than token frequencies
+            (`alarms.MIN_GAIN`).
+        history: One entry per validation, as in `history.jsonl`; `warnings` are the alarms that hold at the validation,
+            `new_warnings` those that start with it.
+        warnings: Alarms of all sessions of the run, each with its remedy; see docs/robustness.md.
+        remaining_warnings: Alarms that hold for the delivered model.
+        comparison: BLEU and chrF2 of the delivered model, of copying the source and of the most frequent target, on the
+            validation corpus; None if the run did not end in this session or BLEU is not measured.
+        samples: Source and reference of up to five validation pairs; [] for a language model.
+        overlaps: Numbers of sentences of the corpora `validation` and `test` that are in the training corpora: `total`,
+            `sources` and `pairs`, see `Overlap`.
     """
 
     directory: Path
@@ -116,31 +117,32 @@ def train(
 ) -> TrainingReport:
     """Train a model into a directory, or resume an interrupted run there.
 
-    On a CPU the result is a function of the recipe and the corpus, bit for bit, however often the run was
-    interrupted, unless `training.deterministic` is false. SIGINT, SIGTERM and SIGHUP (a closed terminal, unless it is
-    ignored, as under nohup) end the run after the current batch, with a checkpoint; before the first batch, and when
-    one is sent again, they raise KeyboardInterrupt at once.
+    On a CPU, the result depends only on the recipe and the corpus, bit for bit, however often the run was interrupted,
+    unless `training.deterministic` is false. SIGINT, SIGTERM and SIGHUP (a closed terminal, unless it is ignored, as
+    under nohup) end the run after the current batch, with a checkpoint. Before the first batch, or if a second signal
+    is sent, they raise KeyboardInterrupt at once.
 
     Random generators of the process (Python's, NumPy's, TensorFlow's) are neither read nor changed. TensorFlow stays in
-    the run's mode: deterministic operations, once enabled, cannot be disabled, and unseeded random operations then fail
-    until `tf.random.set_seed` is called; TF32 stays as the precision set it.
+    the mode of the run: deterministic operations, once enabled, cannot be disabled, and unseeded random operations then
+    fail until `tf.random.set_seed` is called; TF32 stays as the precision set it.
 
-    With `training.distribution: multi_worker` every worker calls this with the same recipe and a directory that all of
-    them see; the first one writes.
+    With `training.distribution: multi_worker`, every worker calls this function with the same recipe and a directory
+    that all of them can access; the first one writes.
 
     Args:
         config: The recipe.
         directory: The model directory; see `model_directory`.
-        callbacks: Keras callbacks; they get batch and epoch logs and may set `model.stop_training`. The learning rate
-            is the recipe's (`training.schedule`), and a callback that sets it is refused.
-        console: Where to show progress; by default in the output of a notebook cell or on stderr at a terminal,
-            otherwise nowhere, and `remaining_warnings` are Python warnings; `Console(quiet=True)`: nowhere, and none.
-        allow_changes: Resume even if the recipe or the corpora changed. The current epoch then begins anew.
+        callbacks: Keras callbacks; they get batch and epoch logs and may set `model.stop_training`. The recipe sets the
+            learning rate (`training.schedule`); a callback that sets it is refused.
+        console: Console for progress; by default, progress is shown in the output of a notebook cell or on stderr if
+            that is a terminal; elsewhere nothing is shown, and `remaining_warnings` become Python warnings.
+            `Console(quiet=True)` shows nothing and issues no warnings.
+        allow_changes: Resume even if the recipe or the corpora changed. The current epoch then starts over.
 
     Raises:
         ArgumentError: A callback is one of `RATE_CALLBACKS`.
         ModelDirectoryError: The directory is that of a pretrained model.
-        TrainingError: Another process trains into the directory, it holds a run of another recipe, there is nothing
+        TrainingError: Another process is training into the directory, it has a run of another recipe, there is nothing
             to train on, the largest batch does not fit into memory, the run diverged and rolling back did not help,
             another worker was lost, or a callback set the learning rate; or see `set_up_machine` and `check_workers`.
         ConfigError: See `set_up_machine` and `with_batch_tokens`.
@@ -152,9 +154,9 @@ def train(
     directory.mkdir(parents=True, exist_ok=True)
     with report_lost_workers(replicas), lock_run(directory) if replicas.is_chief else nullcontext():
         resumes = (directory / LAST).exists()
-        replicas.barrier()  # until all have seen what there is
+        replicas.barrier()  # until all workers have looked
         if not resumes and (directory / METADATA).exists():
-            raise TrainingError(f"{directory}: holds a model without a checkpoint. Train into another directory.")
+            raise TrainingError(f"{directory}: has a model without a checkpoint. Train into another directory.")
         config, changed = check_recipe(directory, config, allow_changes) if resumes else (config, None)
         config = with_batch_tokens(config, machine.device)
         check_workers(machine, config)
@@ -172,7 +174,7 @@ def _train(
     changed: list[str] | None,
     allow_changes: bool,
 ) -> TrainingReport:
-    """Of a run that resumes, `changed` are the keys that `check_recipe` found."""
+    """Train; `changed` are the keys that `check_recipe` found for a run that resumes, None for a new run."""
     resumes = changed is not None
     device, precision, replicas = machine
     several = f", replicas: {replicas.num_replicas}" if replicas.num_replicas > 1 else ""
@@ -219,13 +221,13 @@ def _train(
         check_update_count(config.training, len(plan))
         for alarm in at_start:
             display.print(f"warning: {alarm.text}")
-        # The largest batches of all epochs: one of them may leave out a mixture's longest sentence.
+        # The largest batches over all epochs: a single epoch may not include the longest sentence of a mixture.
         try_largest_batches(validator, plan_epoch(config, data.train, progress.epoch, full_pass=True))
         _plan_by_speed(loop, plan)
         with _on_stop_signals(partial(_end_after_batch, stop, display)):
             loop.run()
             comparison = None if loop.end is None else compare_delivered_model(loop)
-    # If the model has learnt nothing, an alarm with a better remedy says so already.
+    # If the model has learnt nothing, an alarm with a better remedy already says so.
     learnt = loop.run_state.best is not None
     longer = how_to_continue(loop.config, loop.run_state, directory)
     beaten = baseline_warnings(comparison, longer) if comparison is not None and learnt else []
@@ -251,7 +253,7 @@ def _train(
 
 
 def _resume(records: RunDirectory, changed: list[str], display: Display, allow_changes: bool) -> RunState:
-    """Restore the last checkpoint, and say what has changed since."""
+    """Restore the last checkpoint, and report what has changed since."""
     recorded = load_model_config(records.directory)
     before, now = recorded.training, records.config.training
     progress = records.load(LAST, allow_changes)
@@ -263,14 +265,14 @@ def _resume(records: RunDirectory, changed: list[str], display: Display, allow_c
         )
     if progress.rollbacks and (before.learning_rate, before.schedule) != (now.learning_rate, now.schedule):
         progress.rollbacks = 0
-        display.print("the learning rate was changed, and is no longer halved for the times the run was rolled back")
+        display.print("the learning rate was changed: it is no longer halved for the earlier rollbacks")
     if changed:
         display.print(f"warning: the recipe changed: {', '.join(changed)}")
     return progress
 
 
 def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
-    """Plan the updates that fit into `training.minutes` if there is no plan, for this run and all that resume it."""
+    """Plan the updates that fit into `training.minutes`, unless there is a plan already, and record the plan."""
     config, display = loop.config, loop.display
     if needs_plan(config):
         config = with_plan_of_checkpoint(config, loop.run_state.plan)
@@ -290,13 +292,13 @@ def _plan_by_speed(loop: TrainingLoop, plan: BatchPlan) -> None:
 
 
 def _end_at_once(display: Display) -> None:
-    """Before the first batch there is nothing to save, and after the last one all is saved."""
+    """Stop: before the first batch there is nothing to save, and after the last one everything is saved."""
     display.print("stopping: there is nothing to save")
     raise KeyboardInterrupt
 
 
 def _end_after_batch(request: Event, display: Display) -> None:
-    """Set `request` at the first signal."""
+    """Set `request` at the first signal; stop at the second one."""
     if request.is_set():
         raise KeyboardInterrupt
     request.set()
@@ -305,7 +307,7 @@ def _end_after_batch(request: Event, display: Display) -> None:
 
 @contextmanager
 def _on_stop_signals(react: Callable[[], None]) -> Iterator[None]:
-    """Call `react` at each of `STOP_SIGNALS`. Off the main thread, which alone gets signals, it is never called."""
+    """Context that calls `react` at each of `STOP_SIGNALS`, which only the main thread receives."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         react()

@@ -1,4 +1,4 @@
-"""Where a run stands, the batches and updates before it, and why it ends."""
+"""State of a run, its planned batches and updates, and the reasons why it ends."""
 
 import math
 from dataclasses import dataclass
@@ -18,23 +18,24 @@ from seq2seq.training.averaging import rank
 
 @dataclass
 class RunState:
-    """Everything about a run that is not an array, as plain numbers that go into a checkpoint.
+    """Everything about a run except its arrays, as plain values that are stored in a checkpoint.
 
-    epoch            the current one, from 1
-    batch            batches of this epoch that are done
-    total_batches    batches done in all
-    last_validation_batch  how many of them the last validation had seen
-    validations      entries of the history so far
-    seconds          wall-clock training time so far, over all sessions
-    best             best value of the validation metric, of models that had learnt something
-    best_update      the update it was reached at
-    best_loss        the loss of that validation
-    lowest_loss      lowest loss of all validations
-    wait             validations since the best one; as long as there is none, since the lowest loss
-    plateau_factor   what the plateau schedule has multiplied the learning rate by
-    plateau_wait     validations without improvement that it has counted
-    rollbacks        how often the run has gone back to a checkpoint, each time with half the learning rate
-    plan             the plan for `training.minutes`, see `pace.recorded_plan`; None without it
+    Attributes:
+        epoch: Current epoch, from 1.
+        batch: Number of batches done in this epoch.
+        total_batches: Number of batches done in all.
+        last_validation_batch: Number of batches done at the last validation.
+        validations: Number of entries of the history so far.
+        seconds: Wall-clock training time so far, over all sessions.
+        best: Best value of the validation metric of a model that had learnt something.
+        best_update: Update at which it was reached.
+        best_loss: Loss of that validation.
+        lowest_loss: Lowest loss of all validations.
+        wait: Number of validations since the best one or, while there is none, since the lowest loss.
+        plateau_factor: Factor by which the plateau schedule has multiplied the learning rate.
+        plateau_wait: Number of validations without improvement that the plateau schedule has counted.
+        rollbacks: Number of rollbacks to a checkpoint, each of which halves the learning rate.
+        plan: The plan for `training.minutes`, see `pace.recorded_plan`; None if there is none.
     """
 
     epoch: int = 1
@@ -56,9 +57,9 @@ class RunState:
     def update_best(
         self, loss: float, bleu: float | None, metric: str, update: int, beats_baseline: bool = True
     ) -> bool:
-        """Take in a validation; is it the best so far, by the metric, and of equal BLEU by the loss?
+        """Record a validation; return whether it is the best so far, by the metric and, for equal BLEU, by the loss.
 
-        That of a model that has learnt nothing is not; until one has, the loss tells whether things get better.
+        A model that does not beat the baseline is never the best; until one does, `wait` follows the lowest loss.
         """
         by, value = ("loss", loss) if metric == "loss" or bleu is None else ("bleu", bleu)
         before = None if self.best is None or self.best_loss is None else rank(by, self.best, self.best_loss)
@@ -89,9 +90,9 @@ def plan_epoch(config: Config, train: EncodedMixture, epoch: int, full_pass: boo
 
 
 def planned_updates(training: TrainingConfig, batches: int) -> int:
-    """Number of updates of the whole run, if all epochs have `batches` batches, as the first: constant during the run.
+    """Number of updates of the whole run, if every epoch has `batches` batches like the first: constant during the run.
 
-    Later epochs may have slightly more or fewer. `training` has `epochs` or `updates`.
+    Later epochs may have slightly more or fewer. `training.epochs` or `training.updates` must be set.
     """
     by_epochs = None if training.epochs is None else batches * training.epochs // training.accumulation_steps
     return min(end for end in (by_epochs, training.updates) if end is not None)
@@ -101,18 +102,18 @@ def check_update_count(training: TrainingConfig, batches: int) -> None:
     """Check that the run makes at least one update.
 
     Raises:
-        TrainingError: All its epochs together have fewer batches than one update takes.
+        TrainingError: All epochs together have fewer batches than a single update needs.
     """
     if training.epochs is not None and batches * training.epochs < training.accumulation_steps:
         raise TrainingError(
             f"no update would be made: the run has {pluralize(training.epochs, 'epoch')} of "
-            f"{pluralize(batches, 'batch')}, and an update takes training.accumulation_steps = "
-            f"{training.accumulation_steps}. Lower it, or raise training.epochs."
+            f"{pluralize(batches, 'batch')}, but an update needs {training.accumulation_steps} "
+            "(training.accumulation_steps). Lower it, or raise training.epochs."
         )
 
 
 class StopReason(Enum):
-    """What ended a run."""
+    """Reason why a run ended."""
 
     UPDATES = "updates"  # training.updates
     EPOCHS = "epochs"  # training.epochs
@@ -123,8 +124,9 @@ class StopReason(Enum):
 class StopResult(NamedTuple):
     """The end of a run; an interrupted run has none.
 
-    reason   for programs
-    message  for people, as `3 epochs are done`
+    Attributes:
+        reason: Reason, for programs.
+        message: Reason in words, e.g. `3 epochs are done`.
     """
 
     reason: StopReason
@@ -132,10 +134,11 @@ class StopResult(NamedTuple):
 
 
 def check_stopping(config: Config, run_state: RunState, stopped_by_callback: bool) -> StopResult | None:
-    """Why a run is over; None while it is not. Asking changes nothing.
+    """Why a run is over; None while it is not. Changes nothing.
 
     Returns:
-        The first that holds: updates done, epochs done, patience exhausted, a callback set `model.stop_training`.
+        The first reason that applies: updates done, epochs done, patience exhausted, a callback set
+        `model.stop_training`.
     """
     training, validation = config.training, config.validation
     updates = run_state.total_batches // training.accumulation_steps

@@ -1,4 +1,4 @@
-"""Before the first batch: corpora, a model with given or frozen weights, a summary, a trial of the largest batches."""
+"""Set up a run: its corpora, a model with initial or frozen weights, a summary, a trial of the largest batches."""
 
 import math
 import sys
@@ -37,18 +37,18 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-MAX_LISTED = 12  # weights in a message
+MAX_LISTED = 12  # weights listed in a message
 # The speed of a run is measured for at least this many batches and this share of its time, up to a limit.
 MEASURED_BATCHES, MEASURED_SHARE, MAX_MEASURED_SECONDS = 10, 0.03, 60.0
-CHECKPOINTS_PER_VALIDATION = 2.0  # checkpoint, model and kept weights are written after one
+CHECKPOINTS_PER_VALIDATION = 2.0  # a validation is followed by writing a checkpoint, the model and kept weights
 
 
 def prepare_on_all_workers(
     config: Config, directory: Path, display: Display, replicas: Replicas, resumes: bool
 ) -> TrainingData:
-    """`prepare_data` of all workers: the chief encodes the corpora, and then the others read what it wrote.
+    """Call `prepare_data` on all workers: the chief encodes the corpora, and then the others read what it wrote.
 
-    Where a run starts, the chief also starts its directory.
+    For a new run, the chief also creates its directory.
 
     Raises:
         CorpusError, TokenizerError, ModelDirectoryError, TrainingError: See `prepare_data`.
@@ -67,7 +67,7 @@ def prepare_on_all_workers(
 def make_compiled_model(
     config: Config, tokenizers: Tokenizers, precision: Precision, replicas: Replicas, display: Display, is_new: bool
 ) -> DecoderModel:
-    """A compiled model, with `warm_start` where a run starts and does not go on.
+    """Build and compile a model, with `warm_start` if the run is new.
 
     Raises:
         TrainingError, ModelDirectoryError: See `warm_start` and `freeze`.
@@ -91,11 +91,11 @@ def make_compiled_model(
 
 
 def warm_start(model: DecoderModel, tokenizers: Tokenizers, folder: Path, display: Display) -> None:
-    """Take over the weights of a model directory where name and shape are equal, and say which were not.
+    """Copy the weights of a model directory whose name and shape match, and list those that do not.
 
     Raises:
-        TrainingError: There is no such weight.
-        ModelDirectoryError, TokenizerError: The directory lacks something, or it is damaged.
+        TrainingError: No weight matches.
+        ModelDirectoryError, TokenizerError: The directory is incomplete or damaged.
     """
     theirs = load_weights(folder)
     ours = {weight_name(weight): weight for weight in model.weights}
@@ -121,18 +121,18 @@ def warm_start(model: DecoderModel, tokenizers: Tokenizers, folder: Path, displa
     ):
         if names:
             rows[what] = "\n".join(names)
-    # A language model has no source embedding to take over or to give, and a joint one is the target's.
+    # A language model has no source embedding, and a joint embedding is the target's.
     sides = ["source", "target"] if any(name.startswith("source_embedding/") for name in shared) else ["target"]
     stored = load_tokenizers(folder)
     if any(getattr(tokenizers, side).fingerprint() != getattr(stored, side).fingerprint() for side in sides):
-        rows["note"] = "its tokenizers are others than this run's, so its embeddings may stand for other tokens"
+        rows["note"] = "its tokenizers differ from those of this run, so its embeddings may stand for other tokens"
     display.table("Warm start", rows)
 
 
 def freeze(model: DecoderModel, patterns: Sequence[str]) -> None:
-    """Leave weights out of training: those whose name (`weight_name`) matches one of the patterns of `fnmatch`.
+    """Exclude weights from training whose name (`weight_name`) matches one of the `fnmatch` patterns.
 
-    For a model that is not compiled yet.
+    The model must not be compiled yet.
 
     Raises:
         TrainingError: A pattern matches no weight, or nothing is left to train.
@@ -144,7 +144,8 @@ def freeze(model: DecoderModel, patterns: Sequence[str]) -> None:
         if not matches:
             raise TrainingError(
                 f"training.freeze: '{pattern}' matches no weight.{suggest_similar(pattern, _patterns(weights))} "
-                f"{pluralize(len(weights), 'weight')}, among them: {', '.join(list(weights)[:MAX_LISTED])}."
+                f"The model has {pluralize(len(weights), 'weight')}, among them: "
+                f"{', '.join(list(weights)[:MAX_LISTED])}."
             )
         frozen |= matches
     if frozen == weights.keys():
@@ -156,7 +157,7 @@ def freeze(model: DecoderModel, patterns: Sequence[str]) -> None:
 
 
 def _patterns(names: Iterable[str]) -> list[str]:
-    """What one may have meant: a weight, or all below a part of the model."""
+    """Candidates for suggestions: each weight, and a pattern for each part of the model."""
     found: dict[str, None] = {}
     for name in names:
         parts = name.split("/")
@@ -173,9 +174,9 @@ def summarize(
     metric: str,
     overlap: str,
 ) -> None:
-    """Say what is about to be trained, with the first epoch's plan, and what the lines of its validations mean.
+    """Print a summary of the run: the model, the data, the first epoch's plan, and a key to the lines of validations.
 
-    `overlap` is that of the training corpus with others, "" if there is none.
+    `overlap` describes the overlap of the training corpus with the others; it is "" if there is none.
     """
     tokenizers, shapes = data.tokenizers, plan.shapes()
     vocabulary = ", ".join(data.counts_by_side(*(tokenizer.vocabulary_size for tokenizer in tokenizers)))
@@ -192,7 +193,7 @@ def summarize(
             **({"overlap": overlap} if overlap else {}),
             "vocabulary": vocabulary,
             **_unknown_characters(data),
-            "tokens an epoch": ", ".join(data.counts_by_side(source, target)),
+            "tokens per epoch": ", ".join(data.counts_by_side(source, target)),
             "batch" if len(plan) == 1 else "batches": f"{batches}, {plan.padding_ratio():.1%} padding",
             "losses": "in nats (natural logarithm) per target token; perplexity is exp(valid loss); train loss is the "
             "mean since the last validation, with dropout",
@@ -204,13 +205,13 @@ def summarize(
 
 
 def try_largest_batches(validator: Validator, plan: BatchPlan) -> None:
-    """Run what needs most memory once and undo it: what does not fit fails now. Says how much it took.
+    """Run the batches that need most memory once, and undo it, so that lack of memory shows now. Print the peak memory.
 
-    Each batch of training is followed by an update, whatever `training.accumulation_steps` is: the optimizer needs
-    memory, too.
+    Each training batch is followed by an update, whatever `training.accumulation_steps` is: the optimizer needs memory,
+    too.
 
     Raises:
-        TrainingError: It does not fit into memory.
+        TrainingError: A batch does not fit into memory.
     """
     model, data, display, replicas = validator.model, validator.data, validator.display, validator.replicas
     before = snapshot(model)
@@ -232,7 +233,7 @@ def measure_pace(validator: Validator, directory: RunDirectory, run_state: RunSt
     """Time some updates, a validation and a checkpoint, for a run with `training.minutes`, and restore the weights.
 
     Returns:
-        The measurement of the chief, on all workers.
+        The chief's measurement, on all workers.
     """
     model, data, replicas, training = validator.model, validator.data, validator.replicas, validator.config.training
     assert training.minutes is not None
@@ -250,7 +251,7 @@ def measure_pace(validator: Validator, directory: RunDirectory, run_state: RunSt
             if number and enough:
                 break
             if not number:
-                timer.restart()  # the first ones were a warmup
+                timer.restart()  # the first batches were a warmup
         update = timer.seconds() / max(number, 1) * training.accumulation_steps
         validation = validator.rehearse()
     restore(model, before, "measuring")
@@ -273,7 +274,7 @@ def _corpora(data: TrainingData) -> dict[str, str]:
 
 
 def _unknown_characters(data: TrainingData) -> dict[str, str]:
-    """A row if the tokenizers do not know all characters of the corpora; those of the validation corpus are named."""
+    """A row if the corpora have characters that the tokenizers do not know; it names those of the validation corpus."""
     rows = []
     for side in data.sides:
         counted = [getattr(part, side).tokens[:MAX_COUNTED_TOKENS] for part in data.train.parts]
@@ -289,7 +290,7 @@ def _unknown_characters(data: TrainingData) -> dict[str, str]:
 
 
 def peak_memory() -> int | None:
-    """Most bytes held so far: of the first GPU, or else by this process; None where the system does not tell."""
+    """Peak memory in bytes of the first GPU, or else of this process; None if the system does not report it."""
     if runs_on_gpu():
         return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
     if resource is None:

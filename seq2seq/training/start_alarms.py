@@ -1,4 +1,4 @@
-"""Alarms before the first batch, from the recipe, the machine and the corpora."""
+"""Alarms before the first batch, about the recipe, the machine and the corpora."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,20 +10,20 @@ from seq2seq.training.alarms import Alarm
 from seq2seq.training.corpus_checks import RARE_COUNT, Overlap, VocabularyUse, count_overlaps, vocabulary_use
 from seq2seq.training.preparation import TrainingData
 
-SLOWDOWN_ON_CPU = {"mixed_float16": 37, "mixed_bfloat16": 2}  # times as long as float32, as measured
-MAX_OVERLAP = 0.02  # of the sentences of a validation or test corpus
+SLOWDOWN_ON_CPU = {"mixed_float16": 37, "mixed_bfloat16": 2}  # measured time as a multiple of that in float32
+MAX_OVERLAP = 0.02  # share of the sentences of a validation or test corpus
 VALIDATION, TEST = "validation", "test"
-MAX_RARE_PIECES = 0.4  # of the vocabulary
+MAX_RARE_PIECES = 0.4  # share of the vocabulary
 
 
 def find_overlaps(data: TrainingData) -> dict[str, Overlap]:
-    """How much of the validation and the test corpus is trained on, by `VALIDATION` and `TEST`. Reads the corpora."""
+    """Overlap of validation and test corpus with the training text, by `VALIDATION` and `TEST`. Reads the corpora."""
     corpora = {VALIDATION: data.valid} | ({} if data.test is None else {TEST: data.test})
     return dict(zip(corpora, count_overlaps(data.train, list(corpora.values())), strict=True))
 
 
 def describe_overlaps(overlaps: Mapping[str, Overlap], data: TrainingData) -> str:
-    """How much of each corpus is trained on; "" if nothing is."""
+    """Describe the overlap of each corpus with the training corpora; "" if there is none."""
     found = []
     for name, overlap in overlaps.items():
         if len(data.sides) > 1 and overlap.sources:
@@ -52,7 +52,7 @@ def start_alarms(
 
 
 def short_run_alarm(updates: int, config: TrainingConfig) -> Alarm | None:
-    """The run ends within its warmup."""
+    """Alarm for a run that ends within its warmup."""
     warmup, lower = config.schedule.warmup_updates, max(updates // 10, 1)
     if updates > warmup:
         return None
@@ -60,26 +60,26 @@ def short_run_alarm(updates: int, config: TrainingConfig) -> Alarm | None:
     shorter = "" if lower >= warmup else f", or lower the warmup: --set training.schedule.warmup_updates={lower}"
     return Alarm(
         "short run",
-        f"this run has {pluralize(updates, 'update')}, and its learning rate rises until update {warmup:,}. Raise "
+        f"this run has {pluralize(updates, 'update')}, but its learning rate rises until update {warmup:,}. Raise "
         f"training.{end}{shorter}",
     )
 
 
 def partial_epoch_alarm(updates: int, epoch_batches: int, config: TrainingConfig) -> Alarm | None:
-    """The planned minutes end before all training text has been read once."""
+    """Alarm for planned minutes that end before all training text has been read once."""
     share = updates * config.accumulation_steps / epoch_batches
     if config.minutes is None or share >= 1.0:
         return None
     return Alarm(
         "partial epoch",
-        f"{pluralize(config.minutes, 'minute')} are too short to read the training text once: this run ends after "
-        f"{share:.0%} of it. Raise training.minutes to {math.ceil(config.minutes * 5 / share):,} for five epochs, "
-        "or train on less text",
+        f"{pluralize(config.minutes, 'minute')} of training are too few for one pass over the text: this run ends "
+        f"after {share:.0%} of it. Raise training.minutes to {math.ceil(config.minutes * 5 / share):,} for five "
+        "epochs, or train on less text",
     )
 
 
 def phrasebook_alarm(config: Config) -> Alarm | None:
-    """Validation on the embedded phrasebook of a recipe whose training corpus is another one."""
+    """Alarm for validation on the embedded phrasebook in a run with another training corpus."""
     train, valid = config.corpora.train, config.corpora.valid
     if valid.held_out or not all(part.phrasebook for part in valid.parts()):
         return None
@@ -87,14 +87,14 @@ def phrasebook_alarm(config: Config) -> Alarm | None:
         return None
     return Alarm(
         "phrasebook",
-        f"data.train is {train.name(config.sides)}, and data.valid still is the recipe's phrasebook (English-German): "
+        f"data.train is {train.name(config.sides)}, but data.valid is still the recipe's phrasebook (English-German): "
         "validation measures other text. Hold out a part of yours: --set data.valid='{fraction: 0.02}', or name a "
         "file: --set data.valid.tsv=FILE",
     )
 
 
 def precision_alarm(precision: str, is_gpu: bool) -> Alarm | None:
-    """Half precision on a device that emulates it."""
+    """Alarm for half precision on a device that emulates it."""
     if is_gpu or precision not in SLOWDOWN_ON_CPU:
         return None
     return Alarm(
@@ -106,7 +106,7 @@ def precision_alarm(precision: str, is_gpu: bool) -> Alarm | None:
 
 
 def vocabulary_alarm(use: VocabularyUse) -> Alarm | None:
-    """A large part of a trained vocabulary is rare in its own training text."""
+    """Alarm for a trained vocabulary of which a large part is rare in its own training text."""
     advised = max(use.size - use.rare, use.smallest)
     advised -= advised % (10 if advised < 1000 else 100) if advised > use.smallest else 0
     if use.rare <= MAX_RARE_PIECES * use.size or advised > 0.9 * use.size:
@@ -120,7 +120,7 @@ def vocabulary_alarm(use: VocabularyUse) -> Alarm | None:
 
 
 def overlap_alarm(overlap: Overlap, sides: Sequence[str], unit: str, name: str = VALIDATION) -> Alarm | None:
-    """A part of the validation or test corpus is trained on; its scores are then better than those of new text."""
+    """Alarm for training on a part of the validation or test corpus: scores are then better than on new text."""
     known = overlap.sources if len(sides) > 1 else overlap.pairs
     if known < max(1.0, MAX_OVERLAP * overlap.total):
         return None

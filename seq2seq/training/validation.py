@@ -1,4 +1,4 @@
-"""Validation: the loss of the references, the baseline that it must beat, and BLEU of the model's translations."""
+"""Validation: the loss on the references, the baseline that it must beat, and BLEU of the model's translations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,16 +23,17 @@ from seq2seq.training.display import Display, Timer
 from seq2seq.training.preparation import TrainingData
 from seq2seq.training.recovery import explain_out_of_memory
 
-REHEARSED_SENTENCES = 1_000  # whose translation is timed
+REHEARSED_SENTENCES = 1_000  # sentences whose translation is timed
 
 
 @dataclass(eq=False)
 class Validator:
-    """Measure the loss of a model that is being trained.
+    """Measure the validation loss of a model in training.
 
-    Several workers share the corpus, and each knows the result.
+    Several workers share the corpus, and each of them gets the result.
 
-    translations  of the validation corpus, those that BLEU was measured on last; [] where none were made
+    Attributes:
+        translations: Translations of the validation corpus from the last measurement of BLEU; [] if there was none.
     """
 
     model: DecoderModel
@@ -50,11 +51,11 @@ class Validator:
 
     @cached_property
     def unigram_loss(self) -> float:
-        """The loss of token frequencies alone, which a model has to beat."""
+        """Loss of predicting tokens by their frequencies, which a model has to beat."""
         return unigram_loss(self.data.train, self.data.valid, self.data.tokenizers.target.vocabulary_size)
 
     def loss(self) -> float:
-        """Mean negative log-likelihood a target token, in nats; perplexity is its exponential."""
+        """Mean negative log-likelihood per target token, in nats; perplexity is its exponential."""
         mine = range(self.replicas.worker_index, len(self._plan), self.replicas.num_workers)
         total = np.zeros(2)
         with self.display.progress_bar("measuring the validation loss", "batches", len(mine)) as advance:
@@ -70,34 +71,34 @@ class Validator:
             return self.model.loss_sums_function()(*self.data.valid.batch(self._plan.batch(index))).numpy()
 
     def try_largest_batches(self) -> None:
-        """Run what needs most memory, so that it fails before training and not after an epoch of it."""
+        """Run the batches that need most memory, so that lack of memory shows before training."""
         for index in self._plan.largest_batches():
             self._of_batch(index)
 
     def bleu(self) -> float | None:
-        """BLEU of the translated validation corpus, on raw text; None where it is not measured."""
+        """BLEU of the translated validation corpus, on raw text; None if it is not measured."""
         return None
 
     def rehearse(self) -> float:
-        """Estimate the seconds that a validation takes, whatever the model has learnt."""
+        """Estimate the seconds that a validation takes, also with an untrained model."""
         timer = Timer()
         self.loss()
         return timer.seconds()
 
     def samples(self, count: int = 5) -> tuple[list[tuple[str, str, str]], np.ndarray]:
-        """Source, translation and reference of sentences from all over the corpus, and the first one's attention.
+        """Source, translation and reference of sentences from all over the corpus, and attention weights of the first.
 
-        The attention is (T, S); empty where the model does not attend. Where nothing is translated there is neither.
+        The weights are (T, S), or empty if the model has no attention. Both are empty if nothing is translated.
         """
         return [], np.zeros((0, 0), np.float32)
 
 
 @dataclass(eq=False)
 class TranslationValidator(Validator):
-    """Measure a translator's BLEU too, with the code that translates for everybody else.
+    """Measure the loss and BLEU of a translation model, with the `Translator` that users get.
 
     Raises:
-        ConfigError, MissingExtraError: The recipe asks for what translating cannot do, or BLEU needs a package.
+        ConfigError, MissingExtraError: The recipe's search options do not fit the model, or BLEU needs a package.
     """
 
     model: Seq2Seq
@@ -113,7 +114,7 @@ class TranslationValidator(Validator):
         self.translator = Translator(self.model, *data.tokenizers, source_lines=data.source_lines, on_warning=say)
         if not self.measures_bleu:
             return
-        # What it needs is missed, and what the translator cannot do is refused, now and not after an epoch.
+        # Report missing packages and unsuitable search options now, not after an epoch.
         make_metric("BLEU", self.language)
         references = [pair.target for pair in data.valid_pairs]
         for warning in reference_warnings([references], self.language, ["BLEU"], in_training=True):
@@ -139,7 +140,10 @@ class TranslationValidator(Validator):
         return score.score
 
     def rehearse(self) -> float:
-        """Translations get the length of the references: an untrained model would not end them."""
+        """Estimate the seconds that a validation takes, also with an untrained model.
+
+        Translations get the length of the references, since an untrained model would not end them.
+        """
         if not self.measures_bleu:
             return super().rehearse()
         valid, count = self.data.valid, min(len(self.data.valid_pairs), REHEARSED_SENTENCES)
@@ -148,7 +152,7 @@ class TranslationValidator(Validator):
         lengths = {"min_length": int(mean), "max_length": None, "max_length_factor": ratio, "max_length_extra": 1}
         options = self.options.model_copy(update=lengths)
         mine = sources[:count][self.replicas.worker_index :: self.replicas.num_workers]
-        self.translator.translate(mine[:1], options, attention=False)  # which makes the graph
+        self.translator.translate(mine[:1], options, attention=False)  # builds the graph
         timer = Timer()
         self.translator.translate(mine, options, attention=False)
         return super().rehearse() + timer.seconds() * len(sources) / count

@@ -124,7 +124,7 @@ def test_training_gives_a_tokenizer_or_an_error(text, options):
     config = TokenizerConfig(vocabulary_size=300, **options)
     tokenizer, error = outcome(TokenizerError, lambda: Tokenizer.train(text, config, said.append))
     if tokenizer is None:
-        assert "there is no text" in error or (options["exact_size"] and "exactly 300 pieces: the text gives" in error)
+        assert "there is no text" in error or (options["exact_size"] and "exactly 300 pieces: the text allows" in error)
     else:
         assert len(said) == (tokenizer.vocabulary_size != 300)
         assert not (said and options["exact_size"])

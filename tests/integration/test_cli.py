@@ -44,7 +44,7 @@ def test_train_says_what_it_does(folder, tmp_path, capsys):
     code = run("train", folder / "recipe.yaml", "--output", tmp_path / "m", *settings)
     output = capsys.readouterr().out
     assert code == 0
-    said = "device: CPU, precision: mixed_bfloat16|parameters|400 of 400 pairs|tokens an epoch|padding|largest batch"
+    said = "device: CPU, precision: mixed_bfloat16|parameters|400 of 400 pairs|tokens per epoch|padding|largest batch"
     for part in (said + "|valid loss|perplexity|*best*|finished: |seq2seq translate").split("|"):
         assert part in output, part
 
@@ -244,13 +244,13 @@ def test_evaluate_says_what_should_not_be_scored_as_it_is(model, folder, tmp_pat
     assert "note: 2 sentences are too few for conclusions" in out
     assert err == ""
     assert run("evaluate", "--hypotheses", tmp_path / "bpe", *reference) == 0
-    assert "warning: 2 of 2 hypotheses are cut into subwords ('@@', of subword-nmt)" in capsys.readouterr().err
+    assert "warning: 2 of 2 hypotheses are split into subwords ('@@', of subword-nmt)" in capsys.readouterr().err
     for asked in (("--hypotheses", tmp_path / "sgm", *reference), (model, "--source", tmp_path / "sgm", *reference)):
         assert run("evaluate", *asked) == 1
         assert f"{tmp_path / 'sgm'}: expected lines of text in UTF-8, found SGM or XML" in capsys.readouterr().err
     long = folder / "source.txt"
     assert run("evaluate", model, "--source", long, "--reference", tmp_path / "sgm") == 1
-    assert "found SGM or XML, as of WMT. Extract the sentences with" in capsys.readouterr().err
+    assert "found SGM or XML, as used by WMT. Extract the sentences with" in capsys.readouterr().err
 
 
 def test_the_models_recipe_says_the_language(model, folder, tmp_path, capsys):
@@ -305,7 +305,7 @@ def test_tokenizer_of_texts_as_arguments_and_of_a_size_that_fits(folder, tmp_pat
     sizes = ("--vocabulary-size", 5000)
     assert run("tokenizer", "train", folder / "source.txt", "-o", spm, *sizes, "--exact-size") == 1
     assert re.search(
-        r"error: cannot train .* exactly 5,000 pieces: the text gives \d+ to \d+\.", capsys.readouterr().err
+        r"error: cannot train .* exactly 5,000 pieces: the text allows \d+ to \d+\.", capsys.readouterr().err
     )
     assert not spm.exists()
     assert run("tokenizer", "train", folder / "source.txt", "-o", spm, *sizes) == 0

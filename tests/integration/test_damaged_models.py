@@ -117,13 +117,13 @@ def test_a_damaged_checkpoint_stops_a_run_and_leaves_the_rest(whole, model, caps
 def test_a_run_without_its_checkpoint_is_not_begun_anew(whole, model, capsys):
     (model / LAST).unlink()
     assert run(*command("resume", model, whole)) == 1
-    assert "holds a model without a checkpoint" in capsys.readouterr().err
+    assert "has a model without a checkpoint" in capsys.readouterr().err
 
 
 def test_another_file_in_the_place_of_a_checkpoint_is_said(whole, model, capsys):
     shutil.copy(model / "model.safetensors", model / LAST)
     assert run(*command("resume", model, whole)) == 1
-    assert "last.safetensors: is no checkpoint of training" in capsys.readouterr().err
+    assert "last.safetensors: is not a training checkpoint" in capsys.readouterr().err
     shutil.copy(model / "model.safetensors", model / KEPT)
     assert run(*command("average", model, whole)) == 1
     assert "no weights kept for averaging" in capsys.readouterr().err

@@ -186,7 +186,7 @@ def test_a_new_release_is_not_mistaken_for_the_old_one(site, tmp_path, capsys):
     assert run(*command) == 1
     error = capsys.readouterr().err
     assert f"expected SHA-256 {old}" in error
-    assert "There is a new release: give another --output to have both, or delete" in error
+    assert "There is a new release: give another --output to keep both, or delete" in error
     assert (tmp_path / "data/short/train.tsv").read_bytes() == before
     (tmp_path / "data/short/SOURCE.json").unlink()
     assert run(*command) == 0
@@ -280,7 +280,7 @@ def test_a_test_set_of_sacrebleu(site, tmp_path, monkeypatch, capsys):
     site.files["/source.txt"] = b"not what it was"
     monkeypatch.setitem(DATASETS, "gone", TwoReferences("gone", data=toy.data[:1], md5=["0"], langpairs=toy.langpairs))
     assert run("data", "get", "sacrebleu:gone/en-de") == 1
-    assert "sacreBLEU found what it downloaded damaged" in capsys.readouterr().err
+    assert "sacreBLEU reports that its download is damaged" in capsys.readouterr().err
 
 
 MTDATA = """
@@ -306,7 +306,7 @@ def test_a_corpus_of_mtdata(tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(package.parent)
     monkeypatch.setenv("PYTHONPATH", str(package.parent))
     for name, said in (
-        ("OPUS-toy-v2-deu-eng", "`mtdata echo` failed: AssertionError: no such corpus. All that it wrote is in data/"),
+        ("OPUS-toy-v2-deu-eng", "`mtdata echo` failed: AssertionError: no such corpus. Its messages are in data/"),
         ("toy", "expected mtdata:GROUP-NAME-VERSION-SOURCE-TARGET"),
     ):
         assert run("data", "get", f"mtdata:{name}") == 1

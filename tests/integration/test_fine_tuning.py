@@ -80,7 +80,7 @@ def test_the_old_tokenizers_must_fit_the_recipe(old, other_corpus, tmp_path, mon
         tokenizer={"from_model": str(old), "joint": False},
         embeddings={"size": 12, "tied": "target"},
     )
-    with pytest.raises(TokenizerError, match=r"has one joint tokenizer, and tokenizer.joint is false\. Set it to true"):
+    with pytest.raises(TokenizerError, match=r"has one joint tokenizer, but tokenizer.joint is false\. Set it to true"):
         train(config, tmp_path / "new")
     with pytest.raises(ModelDirectoryError, match=r"nowhere/source.spm: no such file"):
         train(toy_config(other_corpus, tokenizer={"from_model": "nowhere"}), tmp_path / "new")

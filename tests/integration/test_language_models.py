@@ -124,7 +124,7 @@ def test_no_source_is_spoken_of(folder, tmp_path):
     watch = DivergenceMonitor(config.training.recovery, None, data)
     watch.recent_batches.append(BatchRecord(1, 3, rows, tf.constant(0.5)))
     said = watch.diagnosis()
-    assert f"(0.5). The largest sentence of the last 1 has {tokens} tokens: der " in said
+    assert f"(0.5). The longest sentence of the last 1 batch has {tokens} tokens: der " in said
 
 
 def test_nothing_left_names_sentences(folder, tmp_path, capsys):

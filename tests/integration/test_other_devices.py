@@ -65,5 +65,5 @@ def test_another_recipe_that_leaves_it_open_keeps_it_too(begun):
     train(open_, begun / "run", allow_changes=True)
     assert load_model_config(begun / "run").batching.max_tokens == DEFAULTS.batch_tokens
     data = open_.data.model_dump() | {"filters": {"max_tokens": 9_000}}
-    with pytest.raises(ConfigError, match=r"'data.filters.max_tokens' is 9000, .* makes them 8000 in this run"):
+    with pytest.raises(ConfigError, match=r"'data.filters.max_tokens' is 9000, .* which is 8000 in this run"):
         train(recipe(begun, data=data), begun / "run", allow_changes=True)

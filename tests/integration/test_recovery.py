@@ -80,7 +80,7 @@ def test_when_going_back_does_not_help_it_stops_and_says_what_it_saw(corpus, tmp
     assert re.search(r"(?:[4-9]|1\d) updates skipped in a row", message)
     assert re.search(r"epoch/batch \(gradient norm\): \d/\d+ \(nan\), ", message)
     assert re.search(
-        r"largest sentence of the last 4 has \d+ source and \d+ target tokens: the \w+ .* \|\|\| der ", message
+        r"longest sentence of the last 4 batches has \d+ source and \d+ target tokens: the \w+ .* \|\|\| der ", message
     )
     assert load_arrays(tmp_path / LAST)[1]["run_state"]["rollbacks"] == 2
     with pytest.raises(TrainingError, match="after 2 rollbacks"):
@@ -125,7 +125,7 @@ def test_a_validation_worse_than_guessing_goes_back_to_the_best(corpus, tmp_path
     assert timeless(read_history(tmp_path)) == timeless(report.history)
 
     monkeypatch.setattr(Validator, "loss", lambda self: float("nan"))
-    with pytest.raises(TrainingError, match=r"the validation loss is nan, and a model that guesses has 4\.025"):
+    with pytest.raises(TrainingError, match=r"the validation loss is nan, and that of a uniform guess 4\.025"):
         train(config(corpus, "float32", updates=24), tmp_path / "nan")
 
 

@@ -79,7 +79,7 @@ def test_lowering_the_end_of_an_interrupted_run_still_measures_it(corpus, run):
 def test_only_the_end_may_change(corpus, run):
     with pytest.raises(TrainingError, match=r"changed: search.length_penalty\."):
         train(toy_config(corpus, search={"beam_size": 4, "length_penalty": 0.5}), run)
-    with pytest.raises(TrainingError, match="was written in float32, and this run would resume in mixed_bfloat16"):
+    with pytest.raises(TrainingError, match="was written in float32, but this run would resume in mixed_bfloat16"):
         train(toy_config(corpus, training={"epochs": 2, "precision": "mixed_bfloat16"}), run)
     search = {"beam_size": 4, "n_best": 5, "sample": True, "temperature": 0.5, "top_k": 9, "top_p": 0.9, "seed": 2}
     assert train(toy_config(corpus, validation={"patience": 9}, search=search), run).end

@@ -95,7 +95,7 @@ def test_best_goes_by_the_metrics_own_direction_and_skips_what_is_no_number(make
     folder, kept = make({2: 10.0, 4: 30.0, 6: math.nan, 8: 20.0}, "bleu")
     average_checkpoints(folder, tmp_path / "mean", best=2)
     assert_mean(tmp_path / "mean", kept, [4, 8])
-    with pytest.raises(TrainingError, match="asked for the best 4 validations, and there are 3"):
+    with pytest.raises(TrainingError, match="the best 4 validations cannot be averaged: the run has 3"):
         average_checkpoints(folder, tmp_path / "more", best=4)
 
 
@@ -122,7 +122,7 @@ def test_a_gap_is_an_error_that_names_the_update_and_the_key(make, tmp_path, whi
     """As after a resume that keeps more than before; what lies beyond the gap was kept earlier, or as a best one."""
     folder, kept = make()
     (folder / "checkpoints" / f"update-{lost:08d}.safetensors").unlink()
-    asked = f"the {which} {number} validations, and the weights of update {lost} were not kept"
+    asked = f"the {which} {number} validations cannot be averaged: the weights of update {lost} were not kept"
     limit = {"last": 3, "best": 4}[which]
     with pytest.raises(TrainingError, match=rf"{asked}.* training\.keep_{which}, which is {limit} here"):
         average_checkpoints(folder, tmp_path / "mean", **{which: number})
@@ -134,7 +134,7 @@ def test_a_gap_is_an_error_that_names_the_update_and_the_key(make, tmp_path, whi
 def test_more_than_there_are_is_an_error(make, tmp_path):
     folder, kept = make({2: 1.0, 4: 2.0}, keep_last=1)
     for which in ("last", "best"):
-        with pytest.raises(TrainingError, match=rf"asked for the {which} 3 validations, and there are 2\."):
+        with pytest.raises(TrainingError, match=rf"the {which} 3 validations cannot be averaged: the run has 2\."):
             average_checkpoints(folder, tmp_path / "mean", **{which: 3})
     assert not (tmp_path / "mean").exists()
     average_checkpoints(folder, tmp_path / "mean", last=2)  # the recipe keeps one, and the other was a best one
@@ -144,7 +144,7 @@ def test_more_than_there_are_is_an_error(make, tmp_path):
 def test_requests_that_are_unclear_or_would_overwrite(make, tmp_path):
     folder, _ = make()
     for asked in ({}, {"last": 1, "best": 1}):
-        with pytest.raises(TrainingError, match="give one of 'last' and 'best'"):
+        with pytest.raises(TrainingError, match="give either 'last' or 'best'"):
             average_checkpoints(folder, tmp_path / "mean", **asked)
     with pytest.raises(TrainingError, match="'last' is 0"):
         average_checkpoints(folder, tmp_path / "mean", last=0)
@@ -166,7 +166,7 @@ def test_damaged_and_foreign_files_leave_nothing_behind(make, tmp_path):
         average_checkpoints(folder, tmp_path / "mean", last=2)
     about = {"update": 8, "epoch": 1, "metric": "loss", "value": 3.0, "loss": 3.0, "bleu": None}
     save_arrays(path, {**kept[8], name: np.zeros((2, 3), np.float32)}, about)
-    with pytest.raises(ModelDirectoryError, match=r"00000008\.safetensors: holds other weights than .*-00000010"):
+    with pytest.raises(ModelDirectoryError, match=r"00000008\.safetensors: has other weights than .*-00000010"):
         average_checkpoints(folder, tmp_path / "mean", last=2)
     assert not (tmp_path / "mean").exists()
 
@@ -176,7 +176,7 @@ def test_what_is_known_of_a_validation_has_its_types(make, tmp_path, wrong):
     folder, kept = make()
     about = {"update": 8, "epoch": 1, "metric": "loss", "value": 3.0, "loss": 3.0, "bleu": None}
     save_arrays(folder / "checkpoints" / "update-00000008.safetensors", kept[8], about | wrong)
-    with pytest.raises(ModelDirectoryError, match=r"00000008\.safetensors: holds arrays, but no weights kept"):
+    with pytest.raises(ModelDirectoryError, match=r"00000008\.safetensors: has arrays, but no weights kept"):
         average_checkpoints(folder, tmp_path / "mean", last=2)
 
 

@@ -104,7 +104,7 @@ def files(**changed):
         (files(uncompressed_sha256="a" * 64), "'mine.files': 'a' has 'uncompressed_sha256', which is for .gz files"),
         ({"files": {"../a": files()["files"]["a"]}}, "'mine.files': '../a' is not a plain file name"),
         ({"files": {"in/a": files()["files"]["a"]}}, "'mine.files': 'in/a' is not a plain file name"),
-        ({"table": {"file": "a"}}, "'mine': give one of 'splits' and 'table'"),
+        ({"table": {"file": "a"}}, "'mine': give either 'splits' or 'table'"),
         ({"splits": None, "table": {"file": "c/c.txt"}}, "'mine': 'c/c.txt' is neither one of 'files' nor in"),
         ({"splits": None, "table": {"file": "a", "columns": [1, 1]}}, "'mine.table.columns': give two columns"),
         ({"splits": None, "table": {"file": "a", "held_out": 0.5}}, "'mine.table.held_out': found 0.5"),

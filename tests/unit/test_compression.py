@@ -71,7 +71,7 @@ def test_a_truncated_file_is_one_error(tmp_path, suffix, share):
     with pytest.raises(CorpusError) as error:
         list(read_lines(path))
     assert str(error.value).startswith(f"{path}: cannot be read: ")
-    assert str(error.value).endswith("Check that the file is whole.")
+    assert str(error.value).endswith("Check that the file is complete.")
 
 
 @each_format
@@ -81,13 +81,13 @@ def test_a_damaged_file_is_one_error(tmp_path, suffix):
     for place in range(len(packed) // 2, len(packed) // 2 + 40):
         packed[place] ^= 0xFF
     path.write_bytes(packed)
-    with pytest.raises(CorpusError, match=r"text: cannot be read: .* Check that the file is whole\.$"):
+    with pytest.raises(CorpusError, match=r"text: cannot be read: .* Check that the file is complete\.$"):
         list(read_lines(path))
 
 
 def test_what_is_compressed_twice_is_named(tmp_path):
     (tmp_path / "text.gz").write_bytes(gzip.compress(gzip.compress(TEXT)))
-    with pytest.raises(CorpusError, match=r"found gzip twice\. .*`gzip -dc <\(gzip -dc .*text\.gz\) > NEW`"):
+    with pytest.raises(CorpusError, match=r"compressed twice with gzip\. .*`gzip -dc <\(gzip -dc .*text\.gz\) > NEW`"):
         list(read_lines(tmp_path / "text.gz"))
 
 
@@ -152,7 +152,7 @@ def test_a_truncated_pipe_is_one_error(cut):
     read, write = os.pipe()
     os.write(write, gzip.compress(TEXT)[:cut])
     os.close(write)
-    with pytest.raises(CorpusError, match=r"^stdin: cannot be read: .*whole\.$"):
+    with pytest.raises(CorpusError, match=r"^stdin: cannot be read: .*complete\.$"):
         list(_read(read))
     os.close(read)
 

@@ -31,7 +31,7 @@ def test_a_sentence_that_fits_no_batch_of_the_device_is_an_error(tmp_path):
     data = toy_config(tmp_path).data.model_dump() | {"filters": {"max_tokens": 1001}}
     config = toy_config(tmp_path, batching={"max_tokens": None}, data=data)
     assert with_batch_tokens(config, GPU).batching.max_tokens == 8_000
-    expected = r"^'data.filters.max_tokens' is 1001, .* no 'batching.max_tokens', .* 1000 in this run: .* Set"
+    expected = r"^'data.filters.max_tokens' is 1001, .* 'batching.max_tokens' open, which is 1000 in this run: .* Set"
     with pytest.raises(ConfigError, match=expected):
         with_batch_tokens(config, CPU)
 

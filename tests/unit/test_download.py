@@ -63,7 +63,7 @@ def test_a_later_call_asks_for_the_rest_alone(site, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "ATTEMPTS", 1)
     site.drops = [100_000]
     path = tmp_path / "corpus.bin"
-    with pytest.raises(CorpusError, match="resumes after the 100,000 bytes that came") as error:
+    with pytest.raises(CorpusError, match="resumes after the 100,000 bytes received so far") as error:
         download(remote(site), path)
     assert f"{site.address}/corpus.bin: cannot be downloaded: " in str(error.value)
     assert f"put it at {path}," in str(error.value)
@@ -157,7 +157,7 @@ def test_the_text_of_a_gz_file_counts_not_how_it_was_packed(tmp_path):
     with pytest.raises(CorpusError, match="expected text of SHA-256"):
         verify(file, tmp_path / "a.gz")
     (tmp_path / "b.gz").write_bytes(gzip.compress(text)[:-20])
-    with pytest.raises(CorpusError, match=r"b\.gz: expected a whole \.gz file, found a damaged file"):
+    with pytest.raises(CorpusError, match=r"b\.gz: expected a complete \.gz file, found a damaged file"):
         verify(RemoteFile(url="https://example.org/b.gz", unchecked_reason="new"), tmp_path / "b.gz")
 
 

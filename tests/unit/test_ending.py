@@ -157,11 +157,11 @@ def test_a_model_behind_a_baseline_by_one_score_only_is_not_called_useless():
 def test_a_run_must_make_an_update():
     check_update_count(config(epochs=2, accumulation_steps=24).training, 12)
     with pytest.raises(
-        TrainingError, match=r"1 epoch of 12 batches, and an update takes training.accumulation_steps = 13\."
+        TrainingError, match=r"1 epoch of 12 batches, but an update needs 13 \(training.accumulation_steps\)\."
     ):
         check_update_count(config(epochs=1, accumulation_steps=13).training, 12)
     with pytest.raises(
-        TrainingError, match=r"2 epochs of 1 batch, and an update takes training.accumulation_steps = 3\."
+        TrainingError, match=r"2 epochs of 1 batch, but an update needs 3 \(training.accumulation_steps\)\."
     ):
         check_update_count(config(epochs=2, accumulation_steps=3).training, 1)
 

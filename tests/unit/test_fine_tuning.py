@@ -94,7 +94,7 @@ def test_a_weight_that_the_other_lacks_is_named(tmp_path, tokenizers):
 def test_other_tokenizers_are_noted(tmp_path, tokenizers):
     save(tmp_path, make(), tokenizers)
     said = start(make(), Tokenizers(tokenizers.target, tokenizers.source), tmp_path)
-    assert "its tokenizers are others than this run's" in said
+    assert "its tokenizers differ from those of this run" in said
 
 
 @pytest.mark.parametrize("given", ["translator", "language model"])
@@ -104,9 +104,9 @@ def test_a_language_model_has_the_targets_tokens_only(tmp_path, tokenizers, give
     models = [(make(), tokenizers), (alone, joint)]
     (old, theirs), (new, ours) = models if given == "translator" else reversed(models)
     save(tmp_path, old, theirs)
-    assert "tokenizers are others" not in start(new, ours, tmp_path)
+    assert "tokenizers differ" not in start(new, ours, tmp_path)
     other = Tokenizers(tokenizers.target, tokenizers.source)
-    assert "its tokenizers are others than this run's" in start(new, other, tmp_path)
+    assert "its tokenizers differ from those of this run" in start(new, other, tmp_path)
 
 
 def test_nothing_in_common_is_an_error(tmp_path, tokenizers):

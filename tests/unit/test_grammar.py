@@ -96,9 +96,9 @@ def test_a_paradigm_makes_what_an_entry_does_not_give():
     assert inflect(paradigm, "man, men")["both"] == "man|men"
     assert inflect(paradigm, {"parts": "cat", "both": "X"})["both"] == "X"
     assert flatten({"a": {"b": "c"}, "d": "e"}) == {"a.b": "c", "d": "e"}
-    with pytest.raises(CorpusError, match="'a, b, c' has 3 parts, and the paradigm 2: one, many"):
+    with pytest.raises(CorpusError, match="'a, b, c' has 3 parts, but the paradigm 2: one, many"):
         inflect(paradigm, "a, b, c")
-    with pytest.raises(CorpusError, match="is made from 'some', which is no earlier form"):
+    with pytest.raises(CorpusError, match="is made from 'some', which is not an earlier form"):
         inflect({"parts": ["one"], "forms": {"many": "some"}}, "a")
 
 

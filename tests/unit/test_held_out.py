@@ -180,8 +180,8 @@ def test_a_corpus_of_its_own_is_opened_as_it_is(write):
         (
             PAIRS[:3],
             {"fraction": 0.001},
-            "data.valid: 0.1% held out of data.train gives none of its 3 lines. Raise data.valid.fraction, hold out a "
-            "number with data.valid={pairs: N}, or check data.train and data.filters.",
+            "data.valid: with 0.1% held out of data.train, none of its 3 lines is held out. Raise data.valid.fraction, "
+            "set a number with data.valid={pairs: N}, or check data.train and data.filters.",
         ),
         (
             PAIRS[:9],

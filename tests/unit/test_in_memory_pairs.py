@@ -59,7 +59,7 @@ def test_names_of_columns_tell_languages_and_which_two_are_meant():
     ("pairs", "message"),
     [
         (7, "expected a list of .source, target. tuples.*found int"),
-        ([], "pairs: there are none"),
+        ([], "pairs: expected .*; found no pairs"),
         (["one", "two", "three"], r"pairs\[0\]: expected a source and a target, found 'one'"),
         ([("a", "b"), ("a", "b", "c")], r"pairs\[1\]: expected a source and a target, found 3 texts. Pass columns="),
         ([("a", "b"), ("a", None)], r"pairs\[1\]: expected the target as text, found None.*dropna"),

@@ -199,5 +199,5 @@ def test_a_run_that_diverges_is_rolled_back_and_its_new_start_saved(monkeypatch)
     assert driven.saved == [0, 2, BATCHES, BATCHES]
     assert driven.loop.run_state.rollbacks == 1
     (said,) = driven.loop.display.print.call_args_list[0].args
-    assert said.startswith("warning: all wrong: back to update 2 of checkpoints/last.safetensors")
+    assert said.startswith("warning: all wrong: rolled back to update 2 of checkpoints/last.safetensors")
     assert said.endswith("times 0.5 (rollback 1 of 3)")

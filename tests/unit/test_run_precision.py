@@ -156,7 +156,7 @@ def test_a_checkpoint_of_tf32_is_none_of_float32(tmp_path, tokenizer):
     fast.save("last.safetensors", RunState())
     assert fast.load("last.safetensors") == RunState()
     with pytest.raises(
-        TrainingError, match=r"was written in tf32, and this run would resume in float32\. Set training"
+        TrainingError, match=r"was written in tf32, but this run would resume in float32\. Set training"
     ):
         exact.load("last.safetensors")
 

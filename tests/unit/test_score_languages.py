@@ -94,7 +94,7 @@ def test_a_tokenizer_that_cannot_be_downloaded(monkeypatch):
 
     monkeypatch.setattr(tokenizer_spm, "download_file", fail)
     monkeypatch.setattr(tokenizer_spm.os.path, "exists", lambda path: False)
-    with pytest.raises(EvaluationError, match=r"needs .*flores200\S+, .*failed: no network. .*tokenizer char"):
+    with pytest.raises(EvaluationError, match=r"needs .*flores200\S+, .*not download: no network. .*tokenizer char"):
         score_texts(HYPOTHESES, REFERENCES, tokenizer="flores200")
 
 

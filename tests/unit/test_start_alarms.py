@@ -53,20 +53,22 @@ def encode(tokenizer, tmp_path):
 def test_a_run_that_ends_within_its_warmup():
     config = TrainingConfig.model_validate({"schedule": {"warmup_updates": 150}})
     text = short_run_alarm(75, config).text
-    assert "has 75 updates, and its learning rate rises until update 150" in text
+    assert "has 75 updates, but its learning rate rises until update 150" in text
     assert "training.schedule.warmup_updates=7" in text
     assert "Raise training.epochs, or" in text
     assert "Raise training.updates, or" in short_run_alarm(75, config.model_copy(update={"updates": 75})).text
     assert short_run_alarm(151, config) is None
     planned = TrainingConfig.model_validate({"minutes": 0.01, "updates": 1, "schedule": {"warmup_updates": 1}})
     text = short_run_alarm(1, planned).text
-    assert text == "this run has 1 update, and its learning rate rises until update 1. Raise training.minutes"
+    assert text == "this run has 1 update, but its learning rate rises until update 1. Raise training.minutes"
 
 
 def test_minutes_that_are_too_short_for_one_epoch():
     config = TrainingConfig.model_validate({"minutes": 6.0})
     text = partial_epoch_alarm(1088, 1246, config).text
-    assert text.startswith("6 minutes are too short to read the training text once: this run ends after 87% of it.")
+    assert text.startswith(
+        "6 minutes of training are too few for one pass over the text: this run ends after 87% of it."
+    )
     assert "Raise training.minutes to 35 for five epochs" in text
     assert partial_epoch_alarm(1246, 1246, config) is None
     assert partial_epoch_alarm(10, 1246, TrainingConfig(updates=10)) is None

@@ -185,8 +185,8 @@ def test_columns_that_cannot_be_told(write):
 def test_ragged_tables(write):
     lines = [*rows(ENGLISH, GERMAN), "one\ttwo\tthree", "four"]
     assert message([write(lines)]) == (
-        "pairs.tsv: expected equally many tab-separated columns in every line, found 8 lines: 6 with 2, 1 with 3, 1 "
-        "with 1. Fix the file, or say which columns hold source and target: --columns 1,2."
+        "pairs.tsv: expected the same number of tab-separated columns in every line, found 8 lines: 6 with 2, 1 with "
+        "3, 1 with 1. Fix the file, or say which columns hold source and target: --columns 1,2."
     )
     found = detect_pairs([write(lines[:-1])], columns=(1, 2))
     assert (found.corpus.columns, found.target_language) == ((1, 2), "de")

@@ -84,7 +84,7 @@ def test_one_line_with_another_number_of_columns(write):
         "found 1. Add the missing tab: each line is source<TAB>target."
     )
     assert "found 1. Remove the blank line" in failure(write([*PAIRS * 5, ("",)]))
-    assert "found 3. It has CR alone as a line end: convert" in failure(write([*PAIRS * 5, ("a", "b\rc", "d")]))
+    assert "found 3. Some lines end with CR alone: convert" in failure(write([*PAIRS * 5, ("a", "b\rc", "d")]))
 
 
 def test_no_tabs_at_all(write):
@@ -192,7 +192,7 @@ def test_a_mark_that_is_not_closed_names_its_line(tmp_path, monkeypatch):
     Path("pairs.tsv").write_text(rows, encoding="utf-8")
     said = failure("pairs.tsv", quoted=True)
     assert said.startswith("pairs.tsv:101: expected cells in quotation marks, ")
-    assert said.endswith("Fix the marks of this line, or say that they are text: 'quoted: false'.")
+    assert said.endswith("Fix the marks of this line, or set 'quoted: false' if they are text.")
     Path("pairs.tsv").write_text('"Yes," he said.\tJa.\n', encoding="utf-8")
     assert failure("pairs.tsv", quoted=True).startswith("pairs.tsv:1: expected cells in quotation marks, ")
     Path("pairs.csv").write_text('"Yes," he said.,Ja.\n', encoding="utf-8")

@@ -13,8 +13,8 @@ PLAIN = ["Der Lehrer kauft ein Buch.", "Zwei Hunde schlafen, und es regnet.", "D
 
 SGM = ['<refset setid="own" srclang="en" trglang="de">', '<doc docid="1" sysid="ref">', '<seg id="1">Ein Buch.</seg>']
 DOCUMENTS = [
-    (SGM, "SGM or XML, as of WMT"),
-    (["", '<!DOCTYPE srcset SYSTEM "x.dtd">', '<srcset setid="own">', "<seg>a</seg>"], "SGM or XML, as of WMT"),
+    (SGM, "SGM or XML, as used by WMT"),
+    (["", '<!DOCTYPE srcset SYSTEM "x.dtd">', '<srcset setid="own">', "<seg>a</seg>"], "SGM or XML, as used by WMT"),
     (['<?xml version="1.0"?>', '<tmx version="1.4"><body>', "<tu><tuv><seg>a</seg></tuv></tu>"], "TMX"),
     (["<!DOCTYPE html>", "<html>", "<head>"], "HTML"),
 ]
@@ -64,9 +64,11 @@ def test_lines_of_tags_are_counted():
 )
 def test_subwords_are_named_and_joined(lines, name, tmp_path):
     (text,) = text_warnings(lines, "hypotheses")
-    assert text.startswith(f"2 of 2 hypotheses are cut into subwords ({name}), which count as words. Join them first: ")
+    assert text.startswith(
+        f"2 of 2 hypotheses are split into subwords ({name}), which count as words. Join them first: "
+    )
     (text_of_one,) = text_warnings([*lines[:1], *PLAIN * 2], "hypotheses")
-    assert text_of_one.startswith(f"1 of 7 hypotheses is cut into subwords ({name})")
+    assert text_of_one.startswith(f"1 of 7 hypotheses is split into subwords ({name})")
     assert text_warnings([*lines[:1], *PLAIN * 4], "hypotheses") == [], "one line may quote it"
     (tmp_path / "FILE").write_text("\n".join(lines) + "\n", encoding="utf-8")
     subprocess.run(text.partition("Join them first: ")[2], shell=True, cwd=tmp_path, check=True)
@@ -110,13 +112,13 @@ def test_warnings_are_ours_and_not_those_of_a_library(caplog):
 def test_training_is_advised_of_its_own_options():
     thai, javanese, tokenized = "หมาสองตัวนอนหลับ", "ꦒꦸꦫꦸꦠꦸꦏꦸ", "Ein Buch ."
     assert "Python); or choose a tokenizer: --bleu-tokenizer char" in script_warning([thai], "13a")
-    assert script_warning([thai], "13a", in_training=True).endswith("Say what they are: --set data.target_language=th")
+    assert script_warning([thai], "13a", in_training=True).endswith("Set the language: --set data.target_language=th")
     assert script_warning([javanese], "13a", in_training=True).endswith("Set validation.metric=loss")
     assert script_warning([thai], "char") is script_warning([tokenized], "13a") is None
     (there,), (here,) = (
         text_warnings([tokenized] * 10, "references", in_training=training) for training in (False, True)
     )
-    assert there == f"{here}. For tokenized text as it is: --bleu-tokenizer none"
+    assert there == f"{here}. To score tokenized text as it is: --bleu-tokenizer none"
 
 
 def test_plain_text_is_silent():

@@ -279,16 +279,16 @@ def test_a_size_that_the_text_does_not_give(options, text) -> None:
     smallest, largest = (fitting(size).vocabulary_size for size in (8, 20_000))
     assert 8 < smallest <= largest < 20_000
     assert said == [
-        f"the tokenizer has {smallest:,} pieces, not 8: as many as the text has characters, and the special ones. "
-        "tokenizer.vocabulary_size sets the size; a 'character_coverage' below 1 leaves rare ones out",
-        f"the tokenizer has {largest:,} pieces, not 20,000: the text has no more",
+        f"the tokenizer has {smallest:,} pieces, not 8: one for each character of the text, and the special ones. "
+        "tokenizer.vocabulary_size sets the size; a 'character_coverage' below 1 omits rare characters",
+        f"the tokenizer has {largest:,} pieces, not 20,000: there is too little text for more",
     ]
     for size in (8, 20_000):
         with pytest.raises(TokenizerError) as error:
             fitting(size, exact_size=True)
         message = str(error.value)
         found = re.fullmatch(
-            rf"cannot train a {options['model_type']} tokenizer with exactly {size:,} pieces: the text gives "
+            rf"cannot train a {options['model_type']} tokenizer with exactly {size:,} pieces: the text allows "
             r"([\d,]+) to ([\d,]+)\. Set tokenizer\.vocabulary_size "
             r"\(--vocabulary-size of `seq2seq tokenizer train`\) accordingly, "
             r"leave out exact_size, or give more text\.",
@@ -310,7 +310,7 @@ def test_a_size_that_fits_is_taken_without_a_word() -> None:
 
 def test_the_largest_vocabulary_of_much_text_is_not_looked_for(monkeypatch) -> None:
     monkeypatch.setattr("seq2seq.data.tokenizer.MAX_PROBED_CHARACTERS", 10)
-    with pytest.raises(TokenizerError, match=r"the text gives at least \d+\. Set "):
+    with pytest.raises(TokenizerError, match=r"the text allows at least \d+\. Set "):
         train(vocabulary_size=8, exact_size=True)
 
 

@@ -1,1 +1,1 @@
-"""The parts of the GPU check, one a file. Each has `run(check)`, which returns what goes into the report."""
+"""The parts of the GPU check, one per file. Each has `run(check)`, which returns its section of the report."""

@@ -1,4 +1,4 @@
-"""Processes of their own: on the CPU only, or with deterministic operations from the start."""
+"""Child processes, on the CPU only or with deterministic operations from the start."""
 
 import json
 import os
@@ -23,10 +23,10 @@ def start(task: str, arguments: dict[str, Any], environment: dict[str, str]) -> 
 
 
 def answer(child: subprocess.Popen[str], seconds: float) -> Any:
-    """What a child found.
+    """Result of a child.
 
     Raises:
-        RuntimeError: It failed, or took longer than so many seconds.
+        RuntimeError: The child failed, or took longer than `seconds`.
     """
     try:
         out, err = child.communicate(timeout=seconds)

@@ -8,12 +8,12 @@ from parts.models import trained
 from parts.precisions import precisions
 from parts.report import Check, table
 
-BEHIND = 0.05  # of what float32 learnt
+BEHIND = 0.05  # maximum lag, as a share of the fall of the loss in float32
 AT = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # shares of the updates at which losses are shown
 
 
 def run(check: Check) -> list[dict[str, Any]]:
-    """Train in each precision; none may end clearly behind float32."""
+    """Train in each precision, and check that none ends clearly behind float32."""
     results: list[dict[str, Any]] = []
     for precision in precisions(check.gpus):
         try:
@@ -36,7 +36,7 @@ def run(check: Check) -> list[dict[str, Any]]:
 
 
 def curve(check: Check, precision: str, float32_losses: list[float] | None) -> dict[str, Any]:
-    """One precision's losses, and how far it is behind."""
+    """Losses of a precision, and its lag behind float32."""
     trainer = trained(check, "luong", precision)
     losses = trainer.losses
     reference = float32_losses or losses
@@ -58,5 +58,5 @@ def curve(check: Check, precision: str, float32_losses: list[float] | None) -> d
 
 
 def last_mean(losses: list[float]) -> float:
-    """Of the last tenth."""
+    """Mean loss of the last tenth."""
     return float(np.mean(losses[-max(1, len(losses) // 10) :]))

@@ -1,4 +1,4 @@
-"""Search: the same tokens and scores alone and in a batch, on the GPU and on the CPU; and the time of a step."""
+"""Search: equality of tokens and scores alone and in a batch, on GPU and CPU; and the time of a step."""
 
 import time
 from collections.abc import Callable
@@ -25,15 +25,15 @@ from seq2seq.inference.step_sources import ModelSteps
 from seq2seq.models.translation import Seq2Seq
 from seq2seq.search import SearchResult
 
-SCORE = 1e-5  # on the difference of two scores, a token
-LEARNT = 0.5  # share of sentences copied without a mistake: below it, two tokens may be as good as each other
+SCORE = 1e-5  # bound on the difference of two scores, per token
+LEARNT = 0.5  # minimum share of sentences copied without a mistake: below it, two tokens may be equally good
 BEAMS = (1, 5)
 
 Search = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], SearchResult]
 
 
 def run(check: Check) -> list[dict[str, Any]]:
-    """Search with models that can copy, greedily and with a beam of 5, by the default and the conditional decoder."""
+    """Search with models that can copy, greedily and with a beam of 5, with the default and the conditional decoder."""
     results = []
     for form, beam_size in product(("luong", "cgru"), BEAMS):
         trainer = trained(check, form)
@@ -46,8 +46,8 @@ def run(check: Check) -> list[dict[str, Any]]:
             row = f"{form}, beam {beam_size}, {precision}"
             found = compare(check, search, row, bounded=precision == "float32", on_cpu=on_cpu)
             results.append({"row": row} | found | times(check, search))
-    one, many = (f"ms a step, {count}" for count in ("1 sentence", f"{check.sizes.timed_sentences} sentences"))
-    print(f"scores: largest difference a token, of {check.sizes.alone} sentences alone and in a batch")
+    one, many = (f"ms per step, {count}" for count in ("1 sentence", f"{check.sizes.timed_sentences} sentences"))
+    print(f"scores: largest difference per token, of {check.sizes.alone} sentences alone and in a batch")
     head = ["", "copied", "scores", "tokens as alone", "as on the CPU", one, many, ""]
     keys = ("copied", "scores", "alone", "on_cpu", "one", "many")
     table(head, [[r["row"], *(f"{r[k]:.3g}" for k in keys), r["verdict"]] for r in results])
@@ -55,7 +55,7 @@ def run(check: Check) -> list[dict[str, Any]]:
 
 
 def make_search(model: Seq2Seq, beam_size: int, device: str | None = None) -> Search:
-    """A graph of its own: from tokens (B, S) and limits of length (B,) to the best hypothesis of each sentence."""
+    """Make a graph of its own, from tokens (B, S) and length limits (B,) to the best hypothesis of each sentence."""
     options, steps = SearchOptions(beam_size=beam_size), ModelSteps(model)
     graph = trace_search(steps, StaticSearchOptions.from_options(options, keep_attention=False), device)
     numbers = DynamicSearchOptions(*map(tf.constant, DynamicSearchOptions.from_options(options)))
@@ -69,14 +69,14 @@ def sentences_of(check: Check) -> np.ndarray:
 
 
 def translate(search: Search, source: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens (B, L), and scores (B,) a token."""
+    """Tokens (B, L), and scores (B,) per token."""
     limits = length_limits(np.sum(source != PAD_ID, axis=1), SearchOptions())
     result = search(*map(tf.constant, (source, *limits)))
     return result.tokens.numpy()[:, 0], result.scores.numpy()[:, 0] / result.lengths.numpy()[:, 0]
 
 
 def compare(check: Check, search: Search, what: str, bounded: bool, on_cpu: np.ndarray) -> dict[str, Any]:
-    """Sentences in a batch, some of them alone and without padding, and what the CPU found of all."""
+    """Compare sentences in a batch, some of them alone and without padding, and all of them on the CPU."""
     source = sentences_of(check)
     tokens, scores = translate(search, source)
     copied = share_of_same(tokens, source)
@@ -88,7 +88,7 @@ def compare(check: Check, search: Search, what: str, bounded: bool, on_cpu: np.n
     verdict = "reported"
     if bounded:
         verdicts = [
-            check.bound(f"decoding: {what}: difference of scores a token, alone and in a batch", furthest, SCORE),
+            check.bound(f"decoding: {what}: difference of scores per token, alone and in a batch", furthest, SCORE),
             check.hold(f"decoding: {what}: {same.count(False)} of {len(same)} sentences differ alone", all(same)),
             check.hold(
                 f"decoding: {what}: copies {copied:.0%} of the sentences, expected {LEARNT:.0%}", copied >= LEARNT
@@ -100,7 +100,7 @@ def compare(check: Check, search: Search, what: str, bounded: bool, on_cpu: np.n
 
 
 def same_tokens(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two hypotheses are equal but for padding."""
+    """Whether two hypotheses are equal except for padding."""
     return np.array_equal(one[one != PAD_ID], other[other != PAD_ID])
 
 
@@ -110,7 +110,7 @@ def share_of_same(ours: np.ndarray, others: np.ndarray) -> float:
 
 
 def times(check: Check, search: Search) -> dict[str, float]:
-    """Milliseconds a step at one sentence and at a large batch."""
+    """Milliseconds per step for one sentence and for a large batch."""
     sizes = check.sizes
     source = copy_sentences(np.random.default_rng(9), sizes.timed_sentences, sizes.longest, sizes.vocabulary)
     return {
@@ -120,7 +120,7 @@ def times(check: Check, search: Search) -> dict[str, float]:
 
 
 def step_time(search: Search, source: np.ndarray, steps: int) -> float:
-    """Milliseconds that a search of twice as many steps takes longer, over the steps; the median of three."""
+    """Milliseconds per additional step of a search with twice the number of steps; the median of three."""
 
     def seconds(length: int) -> float:
         limit = tf.fill([len(source)], length)
@@ -129,5 +129,5 @@ def step_time(search: Search, source: np.ndarray, steps: int) -> float:
         return time.perf_counter() - start
 
     for length in (steps, 2 * steps):
-        seconds(length)  # the first time is slower
+        seconds(length)  # the first call is slower
     return 1e3 * float(np.median([seconds(2 * steps) - seconds(steps) for _ in range(3)])) / steps

@@ -1,4 +1,4 @@
-"""The same updates in two processes with deterministic operations: are the weights equal, bit for bit?"""
+"""Equality of weights, bit for bit, after the same updates in two processes with deterministic operations."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from parts.models import copy_size
 from parts.report import Check
 
 ENVIRONMENT = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # without it, cuDNN's recurrences are not deterministic
-SECONDS = 150.0  # a run at most
+SECONDS = 150.0  # maximum duration of a run
 
 
 def run(check: Check) -> dict[str, Any]:
-    """On a CPU it is promised; on a GPU it is reported."""
+    """Require equal weights on a CPU; report them on a GPU."""
     sizes, found = check.sizes, {}
     arguments = {
         "size": list(copy_size(check)),
@@ -28,7 +28,7 @@ def run(check: Check) -> dict[str, Any]:
         answers = {precision: [answer(child, SECONDS) for child in children] for precision, children in pairs.items()}
     finally:
         for child in (child for children in pairs.values() for child in children):
-            child.kill()  # those that a failure left
+            child.kill()  # children that are left after a failure
     for precision, (one, other) in answers.items():
         differ = [path for path in one if one[path] != other[path]]
         print(f"{precision}: {len(differ)} of {len(one)} weights differ after {sizes.repeated_updates} updates")

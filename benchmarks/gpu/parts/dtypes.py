@@ -1,4 +1,4 @@
-"""Which dtypes the traced updates compute in."""
+"""Dtypes in which the traced updates compute."""
 
 from collections import Counter
 from typing import Any
@@ -39,10 +39,10 @@ def count(graph: Any) -> Counter[str]:
 
 
 def troubles(counts: Counter[str], on_gpu: bool) -> list[str]:
-    """What must not be.
+    """Operations that must not occur.
 
-    TensorFlow's CudnnRNNBackpropV3 for bfloat16 gives cuDNN a reserve space that nobody wrote, so recurrences in
-    bfloat16 have to be computed in float32.
+    TensorFlow's CudnnRNNBackpropV3 for bfloat16 gives cuDNN an uninitialised reserve space, so recurrences in bfloat16
+    must be computed in float32.
     """
     found = [f"{op} in bfloat16" for op, _, dtype in map(_parted, counts) if "CudnnRNN" in op and dtype == "bfloat16"]
     for op, _, dtype in map(_parted, counts):

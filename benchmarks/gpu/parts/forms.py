@@ -1,4 +1,4 @@
-"""Other forms of the model: they learn, and what an update of theirs takes."""
+"""Other forms of the model: whether they learn, and the time of an update."""
 
 import time
 from typing import Any
@@ -11,11 +11,11 @@ from parts.precisions import precisions
 from parts.report import Check, table
 from seq2seq.devices.device import set_tf32
 
-LEARNT = 0.5  # of the first loss that is gone at the end
+LEARNT = 0.5  # minimum share by which the loss must fall
 
 
 def run(check: Check) -> list[dict[str, Any]]:
-    """Each form but the default one in float32, and in the 16 bits that a GPU trains in by default."""
+    """Train each form except the default one in float32, and in the 16 bits in which a GPU trains by default."""
     results = []
     for form in list(FORMS)[1:]:
         for precision in trained_in(check):
@@ -30,13 +30,13 @@ def run(check: Check) -> list[dict[str, Any]]:
 
 
 def trained_in(check: Check) -> list[str]:
-    """float32, and on a GPU the precision that training takes there."""
+    """float32 and, on a GPU, the precision in which it trains."""
     sixteen_bits = [precision for precision in precisions(check.gpus) if "16" in precision]
     return ["float32", *(sixteen_bits[-1:] if check.gpus else ())]
 
 
 def learn(check: Check, form: str, precision: str) -> dict[str, Any]:
-    """What a form has learnt of the copy task, and the time of updates after it."""
+    """Train a form on the copy task; return what it has learnt, and the time of further updates."""
     trainer = trained(check, form, precision)
     losses, what = list(trainer.losses), f"forms: {form}, {precision}"
     first, last = losses[0], last_mean(losses)

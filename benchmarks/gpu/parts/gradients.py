@@ -1,4 +1,4 @@
-"""The gradient of whole models by every weight: each precision against float32 on the CPU."""
+"""Gradients of whole models by every weight: each precision compared with float32 on the CPU."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ ROWS = 24
 
 
 class Gradient(NamedTuple):
-    """A mean loss a token, and its gradient by each weight's path."""
+    """Mean loss per token, and its gradient by each weight, keyed by the weight's path."""
 
     loss: float
     by_weight: dict[str, np.ndarray]
@@ -35,7 +35,7 @@ class Gradient(NamedTuple):
 
 
 def run(check: Check) -> list[dict[str, Any]]:
-    """Compare losses and gradients; then run again over spoilt memory and compare the two runs."""
+    """Compare losses and gradients; then run again on memory filled with NaN, and compare the two runs."""
     other = reference_implementation(check.gpus)
     print(f"distance from `{other}` on the CPU in float32: loss, whole gradient, the weight that is furthest off")
     sizes, results = check.sizes, []
@@ -67,7 +67,7 @@ def judge(
     batch: tf.Tensor,
     reference: Gradient,
 ) -> dict[str, Any]:
-    """How far two runs are from the reference and from each other, with memory spoilt before each."""
+    """Distances of two runs from the reference and from each other, with memory filled with NaN before each."""
     runs = []
     for _ in range(2):
         spoil_memory(check.device)
@@ -93,13 +93,13 @@ def judge(
 
 
 def start_of(path: str, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
-    """A weight that every precision holds exactly, biases too not zero."""
+    """A weight that every precision represents exactly; not zero even for biases."""
     scale = 0.3 if len(shape) == 1 or "table" in path else shape[0] ** -0.5
     return held_by_all(scale * random.standard_normal(shape))
 
 
 def gradient_of(model: Seq2Seq, device: str | None = None) -> Callable[[tf.Tensor], Gradient]:
-    """A traced function of a batch that is copied: the loss with label smoothing, and its gradient."""
+    """Make a traced function of a batch of the copy task: the loss with label smoothing, and its gradient."""
     weights = model.trainable_variables
     scale = LOSS_SCALE if model.compute_dtype == "float16" else 1.0
 

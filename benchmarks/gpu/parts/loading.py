@@ -1,4 +1,4 @@
-"""A model directory written here, loaded in a process that sees no GPU: the same translations and losses."""
+"""Equality of translations and losses of a model directory that is loaded in a process without a GPU."""
 
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,13 @@ from parts.children import answer, start
 from parts.report import Check
 from seq2seq.devices.device import set_tf32
 
-LOSS = 1e-4  # on the difference of a sentence's negative log-likelihood, nats a token
-SAME = 0.98  # share of translations that are equal: float32 leaves two that are as good as each other open
+LOSS = 1e-4  # bound on the difference of a sentence's negative log-likelihood, nats per token
+SAME = 0.98  # minimum share of equal translations: in float32, two of them may be equally good
 SECONDS = 120.0
 
 
 def run(check: Check) -> dict[str, Any]:
-    """Of the run of the part before; if that was left out, of a toy run."""
+    """Compare the model of the previous part or, if that was left out, of a toy run."""
     from parts.quickstart import train
 
     folder = check.shared.get("directory") or train(check, toy=True)[0]
@@ -28,9 +28,9 @@ def run(check: Check) -> dict[str, Any]:
         there = answer(child, SECONDS)
     losses = np.abs(np.subtract(here["losses"], there["losses"]))
     same = float(np.mean([one == other for one, other in zip(here["texts"], there["texts"], strict=True)]))
-    print(f"{check.device[1:4]} here, CPU there: losses differ by at most {losses.max():.2g} nats a token,")
+    print(f"{check.device[1:4]} here, CPU there: losses differ by at most {losses.max():.2g} nats per token,")
     print(f"{same:.1%} of {count} translations are equal")
-    check.bound("loading: difference of losses, nats a token", float(losses.max()), LOSS)
+    check.bound("loading: difference of losses, nats per token", float(losses.max()), LOSS)
     check.hold(f"loading: {same:.1%} of translations are equal, at least {SAME:.0%} expected", same >= SAME)
     return {"largest_difference": float(losses.max()), "same": same, "here": here, "there": there}
 

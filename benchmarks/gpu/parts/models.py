@@ -23,18 +23,18 @@ FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # keys of encoder a
     ),
     "cgru": ({}, {"type": "cgru", "attention": "additive"}),
 }
-FIRST_WORD = 4  # after padding, unknown, BOS and EOS
+FIRST_WORD = 4  # first id after padding, unknown, BOS and EOS
 
 
 class ModelSize(NamedTuple):
-    """Tokens of the vocabulary, and the width of embeddings and layers."""
+    """Size of the vocabulary, and width of embeddings and layers."""
 
     vocabulary: int
     units: int
 
 
 def make_model(form: str, size: ModelSize, precision: str = "float32", device: str | None = None) -> Seq2Seq:
-    """A fresh model, the same weights for each precision; on a device, or where TensorFlow puts it."""
+    """A new model with the same weights in each precision, on a device or, by default, where TensorFlow places it."""
     encoder, decoder = FORMS[form]
     with tf.device(device):
         return Seq2Seq(
@@ -49,7 +49,7 @@ def make_model(form: str, size: ModelSize, precision: str = "float32", device: s
 
 
 def model_on_cpu(form: str, size: ModelSize, weights: Sequence[np.ndarray] | None, implementation: str) -> Seq2Seq:
-    """A float32 model on the CPU, beside a GPU or not, its recurrences by one implementation."""
+    """A float32 model on the CPU, with or without a GPU, whose recurrences use one implementation."""
     model = make_model(form, size, device="/CPU:0")
     recurrences = list(chain.from_iterable([*model.encoder.recurrences, *model.decoder.stack.recurrences]))
     set_implementation(recurrences, implementation)
@@ -59,7 +59,7 @@ def model_on_cpu(form: str, size: ModelSize, weights: Sequence[np.ndarray] | Non
 
 
 def copy_sentences(random: np.random.Generator, rows: int, longest: int, vocabulary: int) -> np.ndarray:
-    """Random tokens (rows, longest), each row of another length, EOS included: 3 to `longest`, which one row has."""
+    """Random tokens (rows, longest), in rows of different lengths, EOS included: from 3 to `longest`."""
     lengths = random.integers(3, longest + 1, rows)
     lengths[0] = longest
     tokens = random.integers(FIRST_WORD, vocabulary, (rows, longest), dtype=np.int32)
@@ -72,11 +72,12 @@ def copy_sentences(random: np.random.Generator, rows: int, longest: int, vocabul
 class Trainer:
     """A model in one precision and its traced update, with the optimizer that training uses.
 
-    `losses` has the negative log-likelihood a token of each update's batch, before the update.
+    Attributes:
+        losses: Negative log-likelihood per token of the batch of each update, before the update.
     """
 
     def __init__(self, form: str, size: ModelSize, precision: str, learning_rate: float, smoothing: float) -> None:
-        # Here, because it brings in all of training, which gradients can do without.
+        # Imported here, because it imports all of training, which gradients do not need.
         from seq2seq.training.optimization import make_optimizer
 
         self.form, self.size, self.precision = form, size, precision
@@ -86,11 +87,11 @@ class Trainer:
         self.losses: list[float] = []
 
     def learn(self, batches: Sequence[tf.Tensor], updates: int) -> None:
-        """Make updates on the batches, one after the other and again."""
+        """Make updates on the batches in turn, again and again."""
         set_tf32(self.precision)
         losses = []
         for number in range(updates):
-            self.model.reset_metrics()  # which otherwise run on
+            self.model.reset_metrics()  # otherwise they accumulate
             losses.append(self.update(*[batches[number % len(batches)]] * 2)["nll"])
         self.losses += map(float, losses)
 
@@ -109,7 +110,7 @@ def copy_batches(check: Check) -> list[tf.Tensor]:
 
 
 def trained(check: Check, form: str, precision: str = "float32") -> Trainer:
-    """A model that has made its updates on the copy task; trained by the first part that asks for it."""
+    """A model after its updates on the copy task; trained by the first part that needs it."""
     trainers = check.shared.setdefault("trainers", {})
     if (form, precision) not in trainers:
         trainer = Trainer(form, copy_size(check), precision, check.sizes.learning_rate, smoothing=0.0)

@@ -1,4 +1,4 @@
-"""A whole run by the packaged recipe `quickstart`, as `seq2seq train` makes it: data, trial, training, BLEU."""
+"""A whole run of the packaged recipe `quickstart`, as with `seq2seq train`: data, trial, training, BLEU."""
 
 import importlib.util
 import io
@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from parts.report import Check, NotRunError
 
-BLEU = 90.0  # on the validation sentences; a run on a CPU had 92.3
-SECONDS = 90.0  # of training
+BLEU = 90.0  # minimum on the validation sentences; a run on a CPU had 92.3
+SECONDS = 90.0  # maximum duration of training
 NEEDED = ("pydantic", "yaml", "sentencepiece", "sacrebleu", "rich", "safetensors", "joblib", "filelock")
 TOY = (
     "training.updates=4", "batching.max_tokens=200", "embeddings.size=8", "encoder.units=8", "decoder.units=8",
@@ -23,7 +23,7 @@ TOY = (
 
 
 def run(check: Check) -> dict[str, Any]:
-    """Train, within a time; the directory is left to the part on loading."""
+    """Train within a time limit; the directory is kept for the part `loading`."""
     folder, report, printed = train(check, toy=check.toy)
     print(printed)
     last = report.history[-1] if report.history else {}
@@ -42,7 +42,7 @@ def run(check: Check) -> dict[str, Any]:
 
 
 class _StopAfter(keras.callbacks.Callback):
-    """End a run that takes longer than so many seconds."""
+    """Stop a run that takes longer than a number of seconds."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class _StopAfter(keras.callbacks.Callback):
 
 
 def train(check: Check, toy: bool) -> tuple[Path, Any, str]:
-    """The model directory, the run's report, and what it printed.
+    """Train; return the model directory, the report of the run, and its output.
 
     Raises:
         NotRunError: Packages are missing.

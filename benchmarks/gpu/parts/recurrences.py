@@ -1,4 +1,4 @@
-"""GRU and LSTM over unequal lengths, each direction and both at once: each precision against float32 on the CPU."""
+"""GRU and LSTM over unequal lengths, in each direction and both: each precision compared with float32 on the CPU."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,12 +23,12 @@ from seq2seq.devices.device import set_tf32
 from seq2seq.layers import GRUCell, LSTMCell, Recurrence
 from seq2seq.layers.recurrence import run_bidirectional
 
-WAYS = ("forward", "reverse", "both")  # the last in one call, from zeros
+WAYS = ("forward", "reverse", "both")  # "both" in one call, from zeros
 NAMES = ("outputs", "states", "d inputs", "d initial", "d kernel", "d recurrent", "d bias")
 
 
 def run(check: Check) -> list[dict[str, Any]]:
-    """Compare outputs, last states and all gradients; then run again over spoilt memory and compare the two runs."""
+    """Compare outputs, last states and all gradients; then compare with a second run on memory filled with NaN."""
     ours, other = "cudnn" if check.gpus else "fused", reference_implementation(check.gpus)
     print(f"|{ours} - {other}| / |{other}|: the largest of all ways; `again`: of two runs' distances")
     results = []
@@ -48,7 +48,7 @@ def run(check: Check) -> list[dict[str, Any]]:
 def judge(
     check: Check, row: str, bound: float | None, compute: Callable[[], Any], reference: dict[str, np.ndarray]
 ) -> dict[str, Any]:
-    """Distances from the reference, by name, and between two runs with memory spoilt before each."""
+    """Distances from the reference, by name, and between two runs with memory filled with NaN before each."""
     spoil_memory(check.device)
     first = compute()
     spoil_memory(check.device)
@@ -69,9 +69,9 @@ def judge(
 def recurrence(
     cell: type, precision: str, implementation: str, device: str | None, sizes: Sizes
 ) -> Callable[[], dict[str, np.ndarray]]:
-    """A traced function of no arguments: the results of all ways, from the same numbers each time.
+    """Make a traced function without arguments: the results of all ways, from the same numbers each time.
 
-    On a device, or where TensorFlow puts it.
+    It runs on a device or, by default, where TensorFlow places it.
     """
     rows, steps, width, units = (getattr(sizes, f"recurrence_{name}") for name in ("rows", "steps", "width", "units"))
     normal = partial(np.random.default_rng(7).standard_normal, dtype=np.float32)
@@ -94,7 +94,7 @@ def recurrence(
     def results(
         way: str, cells: list[Any], sources: list[tf.Tensor], run: Callable[[], tuple[tf.Tensor, tf.Tensor]]
     ) -> dict[str, tf.Tensor]:
-        """What `run` gives, and gradients by sources and by the weights of cells, those of two one after the other."""
+        """Results of `run`, and gradients by sources and by the weights of cells, concatenated if there are two."""
         with tf.GradientTape() as tape:
             tape.watch(sources)
             outputs, last = (tf.cast(value, tf.float32) for value in run())

@@ -1,4 +1,4 @@
-"""What the parts share: bounds, the deadline, tables, and the report, which is written after every part."""
+"""Shared by all parts: bounds, the deadline, tables, and the report, which is written after every part."""
 
 import json
 import shlex
@@ -24,13 +24,15 @@ class Check:
     """A run of the check.
 
     Args:
-        sizes: Of all parts.
-        minutes: From now to the deadline. A part that would begin after it is not run.
-        json_file: Where the report goes; nowhere if None.
-        toy: Whether `sizes` are too small for what is bounded by quality, as BLEU is.
+        sizes: Sizes of all parts.
+        minutes: Time until the deadline, after which no part is started.
+        json_file: File of the report; None to write none.
+        toy: Whether `sizes` are too small for bounds on quality, such as BLEU.
 
-    `device` is the GPU, or the CPU where there is none. `shared` is for what one part leaves to later ones.
-    `missed` has a line for each bound that does not hold, and each part that failed or was not run.
+    Attributes:
+        device: The GPU, or the CPU if there is none.
+        shared: Results of parts for later ones.
+        missed: A line for each bound that does not hold, and for each part that failed or was not run.
     """
 
     def __init__(self, sizes: Sizes, minutes: float = 5.0, json_file: Path | None = None, toy: bool = False) -> None:
@@ -75,13 +77,13 @@ class Check:
         self.write()
 
     def bound(self, what: str, value: float, most: float | None) -> str:
-        """Whether a value is at most so much, in a word; NaN is not. Without a bound it is only reported."""
+        """Check that a value is not NaN, and not above a bound, if there is one; returns the verdict."""
         if most is None:
             return "reported"
         return self.hold(f"{what}: {value:.3g}, at most {most:g} is accepted", value <= most)
 
     def hold(self, what: str, holds: bool) -> str:
-        """The verdict on what has to hold, in a word."""
+        """Check a condition; returns the verdict."""
         if not holds:
             self.miss(what)
         return "pass" if holds else "MISSED"
@@ -96,7 +98,7 @@ class Check:
 
 
 class NotRunError(Exception):
-    """A part cannot run here, and why."""
+    """A part cannot run here; the message says why."""
 
 
 def about(gpus: Sequence[Any]) -> dict[str, Any]:
@@ -119,7 +121,7 @@ def about(gpus: Sequence[Any]) -> dict[str, Any]:
 
 
 def table(head: Sequence[Any], rows: Sequence[Sequence[Any]]) -> None:
-    """Print rows under their heads, the first column to the left."""
+    """Print rows below a header, with the first column left-aligned."""
     lines = [[f"{c:.2e}" if isinstance(c, float) else str(c) for c in row] for row in (head, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for first, *rest in lines:

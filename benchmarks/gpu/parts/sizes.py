@@ -1,4 +1,4 @@
-"""Sizes of all parts: on a GPU, and as a toy."""
+"""Sizes of all parts, for a GPU and as a toy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -6,28 +6,26 @@ from dataclasses import dataclass, fields, replace
 
 @dataclass(frozen=True)
 class Sizes:
-    """Numbers that decide how much each part computes and how long it takes.
+    """Numbers that determine how much each part computes and how long it takes.
 
-    The copy task of the loss curves, which decoding, the other forms, and determinism take over:
+    The copy task of the loss curves is also used for decoding, the other forms and determinism.
 
-    vocabulary, units     of its models
-    sentences, longest    of a batch, and tokens of its longest sentence
-    copy_batches          different batches
-    updates, form_updates of the default model, and of the other forms
-    learning_rate         Adam's
-
-    The rest:
-
-    gradient_forms        how many of the models' forms have their gradients compared
-    recurrence_*          rows, steps, input width and units of a single recurrence
-    searched, alone       sentences searched in one batch, and how many of them alone, too
-    timed_sentences       sentences of the large batch whose steps are timed
-    timed_steps           length of the shorter of the two searches whose difference is timed
-    speed_vocabulary, speed_units   of the models whose speed is measured
-    speed_tokens          real target tokens of a batch, one speed each
-    speed_batches, rounds batches of a round, and rounds
-    repeated_updates      of the runs that are to be equal bit for bit
-    translated            sentences that the CPU translates, too
+    Attributes:
+        vocabulary, units: Sizes of the models for the copy task.
+        sentences, longest: Number of sentences of a batch of the copy task, and tokens of its longest one.
+        copy_batches: Number of different batches of the copy task.
+        updates, form_updates: Number of updates of the default model, and of the other forms.
+        learning_rate: Learning rate of Adam.
+        gradient_forms: Number of forms whose gradients are compared.
+        recurrence_*: Rows, steps, input width and units of a single recurrence.
+        searched, alone: Number of sentences that are searched in one batch, and of those that are also searched alone.
+        timed_sentences: Number of sentences of the large batch whose steps are timed.
+        timed_steps: Length of the shorter of the two searches whose difference is timed.
+        speed_vocabulary, speed_units: Sizes of the models whose speed is measured.
+        speed_tokens: Numbers of real target tokens of a batch for which speed is measured.
+        speed_batches, rounds: Number of batches of a round, and number of rounds.
+        repeated_updates: Number of updates of the runs that must be equal bit for bit.
+        translated: Number of sentences that are also translated on the CPU.
     """
 
     vocabulary: int = 512
@@ -88,7 +86,7 @@ def changed(sizes: Sizes, changes: Sequence[str]) -> Sizes:
     """Sizes with some changed, each given as `name=number` or, for several numbers, `name=number,number`.
 
     Raises:
-        ValueError: There is no such size, or the value is no number above 0.
+        ValueError: There is no such size, or the value is not a number above 0.
     """
     accepted = {field.name: getattr(sizes, field.name) for field in fields(Sizes)}
     for change in changes:

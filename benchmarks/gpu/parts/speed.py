@@ -1,4 +1,4 @@
-"""Target tokens a second of updates in each precision and batch size, in rounds that take turns; and memory."""
+"""Target tokens per second of updates for each precision and batch size, measured in turns; and peak memory."""
 
 import time
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from parts.precisions import precisions
 from parts.report import Check, table
 from seq2seq.devices.device import set_tf32
 
-LONGEST = 30  # tokens of a sentence, EOS included; half of it on average
+LONGEST = 30  # maximum number of tokens of a sentence, EOS included; the mean is half of it
 
 
 def run(check: Check) -> list[dict[str, Any]]:
@@ -49,7 +49,7 @@ def run(check: Check) -> list[dict[str, Any]]:
 
 
 def make_trainer(check: Check, precision: str) -> Trainer:
-    """A model of the size whose speed is measured; the part on dtypes looks at it, too."""
+    """A model of the size whose speed is measured; the part `dtypes` checks it, too."""
     size = ModelSize(check.sizes.speed_vocabulary, check.sizes.speed_units)
     trainers = check.shared.setdefault("trainers", {})
     if size == copy_size(check) and ("luong", precision) in trainers:
@@ -59,7 +59,7 @@ def make_trainer(check: Check, precision: str) -> Trainer:
 
 
 def batches_of(check: Check, tokens: int) -> list[tf.Tensor]:
-    """Different batches of one shape, each with about so many real target tokens."""
+    """Different batches of one shape, each with about `tokens` real target tokens."""
     random, sizes = np.random.default_rng(2), check.sizes
     rows = max(1, round(2 * tokens / (LONGEST + 3)))
     draw = partial(copy_sentences, random, rows, LONGEST, sizes.speed_vocabulary)
@@ -77,7 +77,7 @@ def seconds(trainer: Trainer, batches: Sequence[tf.Tensor]) -> float:
 
 
 def peak_of(check: Check, trainer: Trainer, batches: Sequence[tf.Tensor]) -> float | None:
-    """GiB that the first updates on a shape took at most, above what was held before; None without a GPU."""
+    """Peak memory in GiB of the first updates on a shape, above that before; None without a GPU."""
     if not check.gpus:
         seconds(trainer, batches[:1])
         return None

@@ -1,1 +1,1 @@
-"""Public corpora: catalogue, download, unpack, split."""
+"""Public corpora: a catalogue, downloads, archives and splits."""

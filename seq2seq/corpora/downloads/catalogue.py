@@ -1,4 +1,4 @@
-"""The list of corpora that can be downloaded: `catalogue.yaml`, or a file of your own with the same keys."""
+"""The catalogue of corpora to download: `catalogue.yaml`, or a file of your own with the same keys."""
 
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
@@ -16,15 +16,17 @@ ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 class RemoteFile(Section):
-    """One file: its URL, and what is known of it beforehand."""
+    """A file to download: its URL, and its known size and checksum."""
 
     url: str = Field(pattern=r"^https?://[^/\s]+/\S+$")
-    size: int | None = Field(None, gt=0, description="Bytes, as it is downloaded.")
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="Of the file as it is downloaded.")
-    uncompressed_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="Of the text in a .gz file.")
-    md5: str | None = Field(None, pattern="^[0-9a-f]{32}$", description="Where others publish only that.")
-    unchecked_reason: str | None = Field(None, min_length=1, description="Why no checksum is known.")
-    unpack: bool = Field(False, description="An archive; its files lie in a folder with its name then.")
+    size: int | None = Field(None, gt=0, description="Size of the downloaded file in bytes.")
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the downloaded file.")
+    uncompressed_sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the text in a .gz file."
+    )
+    md5: str | None = Field(None, pattern="^[0-9a-f]{32}$", description="MD5, if nothing else is published.")
+    unchecked_reason: str | None = Field(None, min_length=1, description="Reason why no checksum is known.")
+    unpack: bool = Field(False, description="Whether the file is an archive, to be unpacked into a folder of its name.")
 
     @model_validator(mode="after")
     def _check_checksum(self) -> "RemoteFile":
@@ -37,18 +39,18 @@ class RemoteFile(Section):
 
 
 class AlignedSplit(Section):
-    """A split of which line N of one file answers line N of another."""
+    """A split in two line-aligned files."""
 
     source: str
     target: str
-    pairs: int | None = Field(None, gt=0, description="Lines of either file.")
+    pairs: int | None = Field(None, gt=0, description="Number of lines of each file.")
 
 
 class CorpusTable(Section):
-    """Lines of tab-separated columns, not split yet."""
+    """A table of tab-separated columns that is not split yet."""
 
     file: str
-    columns: tuple[int, int] = Field((1, 2), description="Of the source and the target, counted from 1.")
+    columns: tuple[int, int] = Field((1, 2), description="Columns of source and target, counted from 1.")
     held_out: float = Field(0.01, gt=0.0, lt=0.5, description="Share of the sources in valid, and again in test.")
 
     @field_validator("columns")
@@ -60,17 +62,17 @@ class CorpusTable(Section):
 
 
 class CatalogueEntry(Section):
-    """One corpus, of `splits` that its makers made, or a `table` that we split."""
+    """A corpus, with `splits` by its authors, or as a `table` to be split here."""
 
     description: str = Field(min_length=1)
-    languages: tuple[str, str] = Field(description="Of the source and the target, as `en`.")
-    homepage: str = Field(pattern="^https?://", description="Where people read about it.")
+    languages: tuple[str, str] = Field(description="Source and target language, e.g. `en` and `de`.")
+    homepage: str = Field(pattern="^https?://", description="Page about the corpus.")
     licence: str = Field(min_length=1)
     citation: str = Field(min_length=1)
     approximate_size: int | None = Field(
-        None, gt=0, description="Bytes to download, roughly, to tell people beforehand."
+        None, gt=0, description="Approximate number of bytes to download, if sizes of files are unknown."
     )
-    recipe: str = Field("multi30k-en-de-small", description="One to start from.")
+    recipe: str = Field("multi30k-en-de-small", description="Recipe to start from.")
     files: dict[str, RemoteFile] = Field(min_length=1)
     splits: dict[str, AlignedSplit] | None = None
     table: CorpusTable | None = None
@@ -90,7 +92,7 @@ class CatalogueEntry(Section):
     @model_validator(mode="after")
     def _check_files(self) -> "CatalogueEntry":
         if (self.splits is None) == (self.table is None):
-            raise ValueError("give one of 'splits' and 'table'")
+            raise ValueError("give either 'splits' or 'table'")
         if self.splits is not None and not {"train", "valid"} <= self.splits.keys() and "test" not in self.splits:
             raise ValueError("'splits' needs 'train' and 'valid', or 'test'")
         used = [self.table.file] if self.table else []
@@ -103,22 +105,22 @@ class CatalogueEntry(Section):
         return self
 
     def size(self) -> int | None:
-        """Bytes to download, exactly where all files' sizes are known, roughly otherwise; None if nobody knows."""
+        """Number of bytes to download: exact if the sizes of all files are known, else approximate; None if unknown."""
         sizes = [file.size for file in self.files.values()]
         return self.approximate_size if None in sizes else sum(size or 0 for size in sizes)
 
 
 def archive_folder(name: str) -> str:
-    """The folder that an archive is unpacked into: `deu-eng.zip` into `deu-eng`."""
+    """The folder into which an archive is unpacked: `deu-eng` for `deu-eng.zip`."""
     ending = max((ending for ending in ARCHIVE_SUFFIXES if name.endswith(ending)), key=len)
     return name.removesuffix(ending)
 
 
 def load_catalogue(path: Path | None = None) -> dict[str, CatalogueEntry]:
-    """Read a list of corpora, by name; the one that ships with the package where `path` is None.
+    """Read a catalogue of corpora, by name; by default the one that ships with the package.
 
     Raises:
-        CorpusError: The file is missing, not YAML, or has a key or value that is not accepted; names file and key.
+        CorpusError: The file is missing or not YAML, or has a key or a value that is not accepted.
     """
     origin = str(path or "catalogue.yaml")
     try:
@@ -137,15 +139,15 @@ def load_catalogue(path: Path | None = None) -> dict[str, CatalogueEntry]:
 
 
 def find_entry(catalogue: dict[str, CatalogueEntry], name: str) -> CatalogueEntry:
-    """Look a corpus up.
+    """Look up a corpus.
 
     Raises:
-        CorpusError: There is none of that name.
+        CorpusError: There is no corpus of that name.
     """
     if name not in catalogue:
         raise CorpusError(
             f"{name}: no such corpus.{suggest_similar(name, catalogue)} Listed: {', '.join(catalogue)}. "
-            "Others: sacrebleu:SET/PAIR, as sacrebleu:wmt19/en-de, and mtdata:ID, as "
+            "Others: sacrebleu:SET/PAIR, e.g. sacrebleu:wmt19/en-de, and mtdata:ID, e.g. "
             "mtdata:OPUS-tatoeba-v20230412-deu-eng."
         )
     return catalogue[name]
@@ -155,7 +157,7 @@ def _explain(problem: Any, origin: str) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        # Within a corpus: of `files` and `splits` a name, of `table` a key.
+        # Below a corpus: `files` and `splits` contain names, `table` contains keys.
         inner: dict[str, type[Section]] = {"files": RemoteFile, "splits": AlignedSplit, "table": CorpusTable}
         section = inner.get(problem["loc"][1], CatalogueEntry) if len(problem["loc"]) > 2 else CatalogueEntry
         accepted = sorted(section.model_fields)

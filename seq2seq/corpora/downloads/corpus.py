@@ -1,4 +1,4 @@
-"""A corpus in a folder: its splits, as a recipe names them, and `SOURCE.json`, which says where they came from."""
+"""A downloaded corpus: its splits, as a recipe names them, and `SOURCE.json`, which records their origin."""
 
 import json
 import math
@@ -26,11 +26,11 @@ SPLITTING = "splitting"
 
 DownloadProgress = Callable[
     [str, int, int | None], None
-]  # what: a file and bytes, or SPLITTING and lines; done; in all
+]  # a file name or SPLITTING; number of bytes or lines done; total number if known
 
 
 class UnsplitTable(NamedTuple):
-    """Lines of tab-separated columns to split, and how; see `write_splits`."""
+    """Lines of tab-separated columns, and how to split them; see `write_splits`."""
 
     lines: Iterable[bytes]
     name: str
@@ -40,27 +40,43 @@ class UnsplitTable(NamedTuple):
 
 @dataclass
 class DownloadedCorpus:
-    """What `get_corpus` got."""
+    """Result of `get_corpus`.
+
+    Attributes:
+        name: Name of the corpus.
+        languages: Source and target language.
+        licence: Licence of the corpus.
+        citation: What to cite.
+        folder: Folder of the files.
+        recipe: Recipe to start from.
+        splits: Files of each split: `{"train": {"tsv": path}}`, or `source` and `target`.
+        pairs: Number of pairs of each split.
+        report: Report on splits that were made here; None for other splits.
+        unverified_checksums: SHA-256 of each file for which no checksum was known.
+        extra_references: Files with further references of a test set.
+        table: Text that is not split yet; None if there is none.
+        release: Entries of `SOURCE.json` about the release of a table.
+    """
 
     name: str
-    languages: tuple[str, str]  # of source and target
+    languages: tuple[str, str]
     licence: str
     citation: str
     folder: Path
-    recipe: str = "multi30k-en-de-small"  # one to start from
-    splits: dict[str, dict[str, str]] = field(default_factory=dict)  # {"train": {"tsv": path}}, or source and target
-    pairs: dict[str, int] = field(default_factory=dict)  # by split
-    report: SplitReport | None = None  # of splits that we made
-    unverified_checksums: dict[str, str] = field(default_factory=dict)  # SHA-256 of files of which none was known
-    extra_references: list[str] = field(default_factory=list)  # of a test set
-    table: UnsplitTable | None = None  # what is not split yet
-    release: dict[str, str] = field(default_factory=dict)  # of a table, for `SOURCE.json`
+    recipe: str = "multi30k-en-de-small"
+    splits: dict[str, dict[str, str]] = field(default_factory=dict)
+    pairs: dict[str, int] = field(default_factory=dict)
+    report: SplitReport | None = None
+    unverified_checksums: dict[str, str] = field(default_factory=dict)
+    extra_references: list[str] = field(default_factory=list)
+    table: UnsplitTable | None = None
+    release: dict[str, str] = field(default_factory=dict)
 
     def add_aligned(self, split: str, files: AlignedSplit) -> None:
-        """Add a split of two files, which must have as many lines as each other, and as the list says.
+        """Add a split of two files, which must have the same number of lines, namely that in the catalogue.
 
         Raises:
-            CorpusError: They do not.
+            CorpusError: The numbers of lines differ.
         """
         source, target = self.folder / files.source, self.folder / files.target
         lines = [sum(1 for _ in read_lines(path)) for path in (source, target)]
@@ -83,7 +99,7 @@ class DownloadedCorpus:
         self.write_record(splits=how | self.report.as_dict(), **self.release)
 
     def next_command(self) -> str:
-        """What to run with the corpus: training on it, or evaluation where it is a test set alone."""
+        """The next command to run with the corpus: training, or evaluation if it is only a test set."""
         tests = [split for split in self.splits if split.startswith("test")]
         if "train" not in self.splits:
             files = self.splits[tests[0]]
@@ -96,7 +112,7 @@ class DownloadedCorpus:
         settings = [f"data.{split}={yaml.safe_dump(files, **one_line).strip()}" for split, files in places.items()]
         if not tests:
             settings.append("data.test=null")
-        for side, language in zip(SIDES, self.languages, strict=True):  # those of the recipe differ
+        for side, language in zip(SIDES, self.languages, strict=True):  # the recipe may have other languages
             settings.append(f"data.{side}_language={language_code(language) or 'null'}")
         lines = [f"train: seq2seq train {self.recipe} --output {quote(f'runs/{self.folder.name}')}"]
         return " \\\n    ".join(lines + [f"--set {quote(setting)}" for setting in settings])
@@ -112,7 +128,7 @@ class DownloadedCorpus:
             self.table = self.table._replace(columns=(second, first))
 
     def read_record(self) -> dict[str, Any]:
-        """What `SOURCE.json` says; nothing where it is missing or damaged."""
+        """Contents of `SOURCE.json`; {} if it is missing or damaged."""
         with suppress(OSError, ValueError):
             record = json.loads((self.folder / RECORD_FILE).read_text(encoding="utf-8"))
             if isinstance(record, dict):
@@ -120,7 +136,7 @@ class DownloadedCorpus:
         return {}
 
     def write_record(self, **more: Any) -> None:
-        """Put into `SOURCE.json` what is known now."""
+        """Update `SOURCE.json` with what is known now."""
         about = {"corpus": self.name, "licence": self.licence, "citation": self.citation}
         record = self.read_record() | about | more
         with atomic_write(self.folder / RECORD_FILE) as partial:
@@ -128,7 +144,7 @@ class DownloadedCorpus:
 
 
 def today() -> str:
-    """The date, as `SOURCE.json` writes it."""
+    """Today's date in the format of `SOURCE.json`."""
     return datetime.now(UTC).date().isoformat()
 
 

@@ -1,4 +1,4 @@
-"""Files from the network: gone on with where a download broke off, put in place whole, compared and unpacked."""
+"""Downloads: resumed after an interruption, written completely or not at all, verified and unpacked."""
 
 import gzip
 import hashlib
@@ -19,36 +19,42 @@ from seq2seq.errors import CorpusError
 from seq2seq.extras import DISTRIBUTION_NAME
 from seq2seq.storage.files import atomic_folder, sha256
 
-ATTEMPTS = 5  # of one call; only one that got some bytes is followed by another
-RETRY_PAUSE = 1.0  # seconds before the second, then twice as many each time
+ATTEMPTS = 5  # maximum attempts per call; only an attempt that received some bytes is followed by another
+RETRY_PAUSE = 1.0  # seconds before the second attempt; doubled before each further one
 TIMEOUT = (20, 60)  # seconds to connect, and between two blocks
 BLOCK_SIZE = 1 << 16
-# Named: some servers turn away whatever calls itself by the name of an HTTP library.
+# A name of our own: some servers reject requests with the default name of an HTTP library.
 USER_AGENT = f"{DISTRIBUTION_NAME}/{__version__}"
 
-ByteProgress = Callable[[int, int | None], None]  # bytes so far, bytes in all where they are known
+ByteProgress = Callable[[int, int | None], None]  # number of bytes so far, and in all if known
 
 
 class DownloadResult(NamedTuple):
-    """What a file turned out to be."""
+    """Size and checksum of a downloaded file.
+
+    Attributes:
+        size: Number of bytes.
+        sha256: SHA-256 (hexadecimal).
+        checked: Whether the file was compared with a known checksum.
+    """
 
     size: int
     sha256: str
-    checked: bool  # compared with a checksum that was known beforehand
+    checked: bool
 
 
 class _BrokenOffError(Exception):
-    """A transfer ended early; what has come is kept."""
+    """A transfer ended early; the bytes received so far are kept."""
 
 
 def download(file: RemoteFile, path: Path, on_progress: ByteProgress = lambda done, total: None) -> DownloadResult:
-    """Download to `path`, through `path.part`, and compare with what is known of the file.
+    """Download a file to `path`, by way of `path.part`, and verify it.
 
-    A part that an earlier call left is gone on with, if the server can send the rest and says that the file is the
-    same as then. A file that is not what it should be is kept as `path.rejected`.
+    A part that an earlier call left is continued if the server can send the rest and confirms that the file is still
+    the same. A file that fails verification is kept as `path.rejected`.
 
     Raises:
-        CorpusError: The URL cannot be reached, or the file is not the one that it should be.
+        CorpusError: The URL cannot be reached, or the file fails verification.
     """
     part = _beside(path, ".part")
     size = _size(part)
@@ -60,7 +66,7 @@ def download(file: RemoteFile, path: Path, on_progress: ByteProgress = lambda do
             before, size = size, _size(part)
             if size <= before or attempt == ATTEMPTS - 1:
                 kept, _ = _kept(part, file.url)
-                after = f": it resumes after the {kept:,} bytes that came" if kept else ""
+                after = f": it resumes after the {kept:,} bytes received so far" if kept else ""
                 raise CorpusError(
                     f"{file.url}: cannot be downloaded: {error}. Check the network and the url, then run the same "
                     f"command again{after}. Or get the file in some other way, put it at {path}, and run the command "
@@ -73,10 +79,10 @@ def download(file: RemoteFile, path: Path, on_progress: ByteProgress = lambda do
 
 
 def verify(file: RemoteFile, path: Path) -> DownloadResult:
-    """Compare a file that is there with what is known of it; one that is wrong becomes `path.rejected`.
+    """Verify the size and the checksum of an existing file; one that differs is renamed to `path.rejected`.
 
     Raises:
-        CorpusError: Its size or a checksum differs, or a `.gz` file is damaged.
+        CorpusError: The size or a checksum differs, or a `.gz` file is damaged.
     """
     size = path.stat().st_size
     found = {"size": size, "sha256": sha256(path), "md5": _digest(path, "md5") if file.md5 else None}
@@ -87,7 +93,7 @@ def verify(file: RemoteFile, path: Path) -> DownloadResult:
             found["uncompressed_sha256"] = f"a damaged file: {error}"
             if not file.uncompressed_sha256:
                 raise _changed(
-                    path, file.url, f"expected a whole .gz file, found {found['uncompressed_sha256']}"
+                    path, file.url, f"expected a complete .gz file, found {found['uncompressed_sha256']}"
                 ) from None
     names = {"size": "a size of", "sha256": "SHA-256", "uncompressed_sha256": "text of SHA-256", "md5": "MD5"}
     for name, what in names.items():
@@ -99,19 +105,19 @@ def verify(file: RemoteFile, path: Path) -> DownloadResult:
 
 
 def quarantine(path: Path, difference: str, remedy: str) -> CorpusError:
-    """Move a file that is not what it should be out of the way, and return the error that says so."""
+    """Rename a file that fails verification, and return the error that says so."""
     rejected = _beside(path, ".rejected")
     path.replace(rejected)
     return CorpusError(f"{path}: {difference}. It is kept as {rejected} and will not be used. {remedy}")
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a `.zip` or `.tar.*` file into a new folder, or not at all; one that is refused is renamed.
+    """Unpack a `.zip` or `.tar.*` file into a new folder, completely or not at all; a refused archive is renamed.
 
-    Strangers made it: nothing is written outside of the folder, and no links are made.
+    Archives are not trusted: nothing is written outside the folder, and no links are made.
 
     Raises:
-        CorpusError: It is damaged or no archive; or a member is a link or a device, or would lie outside of `folder`.
+        CorpusError: The file is damaged or not an archive; or a member is a link or a device, or lies outside `folder`.
     """
     with atomic_folder(folder) as inner:
         try:
@@ -119,7 +125,7 @@ def unpack(archive: Path, folder: Path) -> None:
                 with zipfile.ZipFile(archive) as file:
                     for info in file.infolist():
                         kind = stat.S_IFMT(info.external_attr >> 16)
-                        # orig_filename: what the archive says, before the library mends it.
+                        # orig_filename: the name in the archive, before the library cleans it.
                         _check(archive, info.orig_filename, kind in (0, stat.S_IFREG, stat.S_IFDIR))
                     file.extractall(inner)
             else:
@@ -132,7 +138,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def _check(archive: Path, member: str, plain: bool) -> None:
-    """Refuse a member that is not `plain`, or whose path is absolute or climbs, as any system reads it."""
+    """Refuse a member that is not `plain`, or whose path is absolute or leads upward on any operating system."""
     windows = PureWindowsPath(member)
     if windows.drive or windows.root or ".." in windows.parts or PurePosixPath(member).is_absolute():
         reason = "leads out of the folder"
@@ -140,7 +146,7 @@ def _check(archive: Path, member: str, plain: bool) -> None:
         reason = "is a link or a device"
     else:
         return
-    remedy = "A corpus needs no such thing: do not trust where it came from."
+    remedy = "A corpus does not need this: do not trust the source of the archive."
     raise quarantine(archive, f"the member {member!r} {reason}", remedy)
 
 
@@ -148,22 +154,22 @@ def _changed(path: Path, url: str, difference: str) -> CorpusError:
     return quarantine(
         path,
         difference,
-        f"Run the same command again, in case it was damaged on its way. If it comes out the same, {url} has "
-        "changed: write the new checksum into a copy of the list, and name that with --catalogue.",
+        f"Run the same command again, in case it was damaged in transit. If the result is the same, {url} has "
+        "changed: write the new checksum into a copy of the catalogue, and give that with --catalogue.",
     )
 
 
 def _transfer(url: str, part: Path, progress: ByteProgress) -> None:
-    """Append what is missing to a part, or write it anew.
+    """Append the missing bytes to a partial download, or start it again.
 
     Raises:
-        _BrokenOffError: It is not complete.
+        _BrokenOffError: The transfer ended early.
     """
     import requests
     import urllib3
 
     done, validator = _kept(part, url)
-    # Compression on the way would make ranges and lengths count other bytes than those of the file.
+    # With compression in transit, ranges and lengths would not count the bytes of the file.
     headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
     if validator:
         headers |= {"Range": f"bytes={done}-", "If-Range": validator}
@@ -172,7 +178,7 @@ def _transfer(url: str, part: Path, progress: ByteProgress) -> None:
             is_rest = response.headers.get("Content-Range", "").startswith(f"bytes {done}-")
             if validator and not (response.status_code == 206 and is_rest):
                 done = 0
-                if response.status_code in (206, 416):  # no part of the file that is kept: ask for all of it
+                if response.status_code in (206, 416):  # not the rest of the kept part: request the whole file
                     part.unlink()
                     return _transfer(url, part, progress)
             if not response.ok:
@@ -180,7 +186,7 @@ def _transfer(url: str, part: Path, progress: ByteProgress) -> None:
             length = response.headers.get("Content-Length", "")
             total = done + int(length) if length.isdecimal() else None
             with part.open("ab" if done else "wb") as handle:
-                # What tells this version of the file from another: a strong ETag, or else the date.
+                # Identifier of this version of the file: a strong ETag, or else the date.
                 tag = response.headers.get("ETag", "")
                 validator = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
                 _beside(part, ".json").write_text(json.dumps({"url": url, "validator": validator}), encoding="utf-8")
@@ -194,7 +200,7 @@ def _transfer(url: str, part: Path, progress: ByteProgress) -> None:
 
 
 def _kept(part: Path, url: str) -> tuple[int, str | None]:
-    """How many bytes an earlier call left, and by what the server knows that version; nothing if it cannot tell."""
+    """Number of bytes that an earlier call left, and the server's identifier of their version; 0, None without one."""
     try:
         note = json.loads(_beside(part, ".json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

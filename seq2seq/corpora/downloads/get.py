@@ -1,4 +1,4 @@
-"""From the name of a corpus to files that a recipe can name: listed ones, sacreBLEU's test sets, and mtdata's."""
+"""Get a corpus by name, as files that a recipe can name: from the catalogue, from sacreBLEU or from mtdata."""
 
 import os
 import subprocess
@@ -27,22 +27,22 @@ def get_corpus(
     reverse: bool = False,
     on_progress: DownloadProgress = lambda what, done, total: None,
 ) -> DownloadedCorpus:
-    """Download a corpus, compare it with what is known of it, unpack it, and split it where it has no splits.
+    """Download a corpus, verify it, unpack it, and split it if it has no splits.
 
-    What lies in `folder` whole is not downloaded again, and what is there in part is gone on with.
+    Complete files in `folder` are not downloaded again, and partial downloads are resumed.
 
     Args:
-        name: One of the catalogue's, `sacrebleu:SET/PAIR`, or `mtdata:ID`.
-        folder: Made where it is missing. `SOURCE.json` in it tells where each file came from.
-        catalogue: A list in place of the one that ships with the package.
-        seed: Of splits that we make; another one deals others.
-        held_out: Share of the different source sentences in valid, and again in test, of splits that we make; the
-            catalogue's, or 0.01, by default.
+        name: Name in the catalogue, `sacrebleu:SET/PAIR`, or `mtdata:ID`.
+        folder: Output folder, which is created if necessary; its `SOURCE.json` records the origin of each file.
+        catalogue: Catalogue to use instead of the one that ships with the package.
+        seed: Seed of splits that are made here.
+        held_out: Share of the distinct source sentences in valid, and again in test, for splits that are made here; by
+            default that of the catalogue, or 0.01.
         reverse: Swap the two languages.
-        on_progress: Called with what is done, how much of it, and how much there is.
+        on_progress: Function called with a description of the step, the amount done, and the total or None.
 
     Raises:
-        CorpusError: There is no such corpus, or it cannot be had, or it is not what it should be.
+        CorpusError: There is no such corpus, or it cannot be downloaded, or it fails verification.
     """
     kind, _, rest = name.partition(":")
     if kind == "sacrebleu":
@@ -59,7 +59,7 @@ def get_corpus(
 
 
 def _get_listed(name: str, folder: Path, catalogue: Path | None, progress: DownloadProgress) -> DownloadedCorpus:
-    """Download what is missing; compare all of it, with the list and with the last time; unpack."""
+    """Download missing files, verify all files against the catalogue and the previous download, and unpack archives."""
     entry = find_entry(load_catalogue(catalogue), name)
     folder.mkdir(parents=True, exist_ok=True)
     got = DownloadedCorpus(name, entry.languages, entry.licence, entry.citation, folder, entry.recipe)
@@ -76,8 +76,8 @@ def _get_listed(name: str, folder: Path, catalogue: Path | None, progress: Downl
                 raise quarantine(
                     path,
                     f"expected SHA-256 {then}, as on {day}, found {receipt.sha256}",
-                    "There is a new release: give another --output to have both, or delete "
-                    f"{folder / RECORD_FILE} and run the command again to have the new one.",
+                    "There is a new release: give another --output to keep both, or delete "
+                    f"{folder / RECORD_FILE} and run the command again to get the new one.",
                 )
             got.unverified_checksums[file_name] = receipt.sha256
         unpacked = folder / archive_folder(file_name) if file.unpack else None
@@ -106,18 +106,18 @@ def get_from_sacrebleu(name: str, folder: Path) -> DownloadedCorpus:
     """Copy a test set from sacreBLEU, which downloads it into `~/.sacrebleu`, or `$SACREBLEU`, the first time.
 
     Args:
-        name: `SET/PAIR`, as `wmt19/en-de`.
-        folder: Gets `test.SOURCE`, `test.TARGET`, and `test.2.TARGET` ... where there are more references.
+        name: `SET/PAIR`, e.g. `wmt19/en-de`.
+        folder: Output folder for `test.SOURCE`, `test.TARGET`, and `test.2.TARGET` ... if there are more references.
 
     Raises:
-        CorpusError: sacreBLEU has no such test set, or cannot get it.
+        CorpusError: sacreBLEU has no such test set, or cannot download it.
     """
     from sacrebleu.dataset import DATASETS
 
     test_set, _, pair = name.rpartition("/")  # a set may have a slash itself: wmt21/dev
     if test_set not in DATASETS:
         raise CorpusError(
-            f"sacrebleu:{name}: expected sacrebleu:SET/PAIR, as sacrebleu:wmt19/en-de, with a SET that sacreBLEU has."
+            f"sacrebleu:{name}: expected sacrebleu:SET/PAIR, e.g. sacrebleu:wmt19/en-de, with a SET of sacreBLEU."
             f"{suggest_similar(test_set or pair, DATASETS)} They are: {', '.join(sorted(DATASETS))}."
         )
     dataset = DATASETS[test_set]
@@ -129,7 +129,7 @@ def get_from_sacrebleu(name: str, folder: Path) -> DownloadedCorpus:
     try:
         source, references = dataset.get_source_file(pair), dataset.get_reference_files(pair)
     except SystemExit:  # sacreBLEU logs the reason and exits
-        raise CorpusError(f"sacrebleu:{name}: sacreBLEU found what it downloaded damaged; see above.") from None
+        raise CorpusError(f"sacrebleu:{name}: sacreBLEU reports that its download is damaged; see above.") from None
     except OSError as error:
         raise CorpusError(
             f"sacrebleu:{name}: sacreBLEU cannot download {', '.join(dataset.data)}: "
@@ -150,28 +150,29 @@ def get_from_sacrebleu(name: str, folder: Path) -> DownloadedCorpus:
 
 
 def get_from_mtdata(name: str, folder: Path, on_progress: DownloadProgress) -> DownloadedCorpus:
-    """What `mtdata echo` prints of a corpus, to be split; mtdata keeps its copies in `~/.mtdata`, or `$MTDATA`.
+    """Get a corpus, to be split, from `mtdata echo`; mtdata keeps its copies in `~/.mtdata`, or `$MTDATA`.
 
     Args:
-        name: mtdata's own, `GROUP-NAME-VERSION-SOURCE-TARGET`.
-        folder: Gets `mtdata.log`.
-        on_progress: As in `get_corpus`.
+        name: mtdata's name, `GROUP-NAME-VERSION-SOURCE-TARGET`.
+        folder: Output folder, also for `mtdata.log`.
+        on_progress: See `get_corpus`.
 
     Raises:
         MissingExtraError: The extra `corpora` is not installed.
-        CorpusError: mtdata has no such corpus, or cannot get it.
+        CorpusError: mtdata has no such corpus, or cannot download it.
     """
     with require_extra("corpora", needed_by=f"mtdata:{name}"):
         version = metadata.version("mtdata")
     parts = name.split("-")
     if len(parts) != 5:
         raise CorpusError(
-            f"mtdata:{name}: expected mtdata:GROUP-NAME-VERSION-SOURCE-TARGET, as "
-            "mtdata:OPUS-tatoeba-v20230412-deu-eng. `mtdata list -l deu-eng -id` names those of two languages."
+            f"mtdata:{name}: expected mtdata:GROUP-NAME-VERSION-SOURCE-TARGET, e.g. "
+            "mtdata:OPUS-tatoeba-v20230412-deu-eng. `mtdata list -l deu-eng -id` lists the corpora of two languages."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    ask = f"what `mtdata list -n {parts[1]} -l {parts[3]}-{parts[4]} --full` names"
-    got = DownloadedCorpus(f"mtdata:{name}", (parts[3], parts[4]), "that of the corpus; see its home page", ask, folder)
+    citation = f"see `mtdata list -n {parts[1]} -l {parts[3]}-{parts[4]} --full`"
+    licence = "that of the corpus; see its home page"
+    got = DownloadedCorpus(f"mtdata:{name}", (parts[3], parts[4]), licence, citation, folder)
     got.table = UnsplitTable(_echo(name, folder), got.name, (1, 2))
     got.release = {"mtdata": version, "downloaded": today()}
     on_progress("mtdata (half a minute for its index the first time)", 0, None)
@@ -179,13 +180,13 @@ def get_from_mtdata(name: str, folder: Path, on_progress: DownloadProgress) -> D
 
 
 def _echo(name: str, folder: Path) -> Iterator[bytes]:
-    """The lines that `mtdata echo` prints: a process of its own, for mtdata takes over logging where it is imported."""
+    """Lines that `mtdata echo` prints in a process of its own, since importing mtdata would reconfigure logging."""
     log = folder / "mtdata.log"
     command = [sys.executable, "-m", "mtdata", "echo", name]
     environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
     with (
         log.open("wb") as errors,
-        # In `folder`, since it also imports every mtdata*.py that it finds where it runs.
+        # In `folder`, since it also imports every mtdata*.py in its working directory.
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, cwd=folder, env=environment) as process,
     ):
         assert process.stdout is not None
@@ -193,6 +194,6 @@ def _echo(name: str, folder: Path) -> Iterator[bytes]:
     if process.returncode:
         last = log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
         raise CorpusError(
-            f"mtdata:{name}: `mtdata echo` failed: {last}. All that it wrote is in {log}. See whether "
-            "`mtdata list -id` names the corpus, check the network, then run the same command again."
+            f"mtdata:{name}: `mtdata echo` failed: {last}. Its messages are in {log}. Check that "
+            "`mtdata list -id` lists the corpus, check the network, then run the same command again."
         )

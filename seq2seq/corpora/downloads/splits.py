@@ -1,4 +1,4 @@
-"""Splits for a corpus that has none: by source sentence, so that none of them is in two splits."""
+"""Splits for a corpus that has none: by source sentence, so that no sentence is in two splits."""
 
 import hashlib
 from collections import Counter
@@ -17,27 +17,35 @@ from seq2seq.storage.files import atomic_write
 from seq2seq.text.cleaning import is_blank, plain_form
 
 SPLITS = ("train", "valid", "test")
-CHUNK_SIZE = 10_000  # pairs that are dealt at once
+CHUNK_SIZE = 10_000  # pairs that are assigned at once
 
 
 @dataclass
 class SplitReport:
-    """Where the lines of a table went; `read` is the sum of all the others."""
+    """Numbers of lines of a table by what became of them.
+
+    Attributes:
+        read: Number of lines read, the sum of all the others.
+        duplicates: Number of repeated pairs.
+        malformed: Number of lines without a pair.
+        first_malformed: The first of these, as `file:line: reason`; None if there are none.
+        pairs: Number of pairs of each split.
+    """
 
     read: int = 0
     duplicates: int = 0
     malformed: int = 0
-    first_malformed: str | None = None  # file:line: what is wrong
-    pairs: Counter[str] = field(default_factory=Counter)  # by split
+    first_malformed: str | None = None
+    pairs: Counter[str] = field(default_factory=Counter)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self) | {"pairs": {split: self.pairs[split] for split in SPLITS}}
 
 
 def assign_split(source: str, seed: int, held_out: float) -> str:
-    """The split of a source sentence: a matter of its text and the seed alone.
+    """The split of a source sentence, which depends on nothing but its text and the seed.
 
-    A corpus that grows therefore leaves every sentence where it was.
+    Therefore every sentence stays in its split when the corpus grows.
     """
     text = f"{seed}\n{plain_form(source)}".encode("utf-8", "surrogatepass")
     place = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") / 2**64
@@ -52,15 +60,15 @@ def write_splits(
     """Write `train.tsv`, `valid.tsv` and `test.tsv`, in the order of the table.
 
     Exact repetitions of a pair are dropped, as are lines without text in both columns or not in UTF-8; both are
-    counted. Memory grows by 8 bytes a pair; see `hash_texts`.
+    counted. Memory grows by 8 bytes per pair; see `hash_texts`.
 
     Args:
-        lines: Of tab-separated columns.
-        name: What to call the table where a line is wrong.
-        folder: Takes the three files.
-        columns: Of source and target, counted from 1.
-        seed: Another one deals other splits.
-        held_out: Share of the different source sentences in valid, and again in test; above 0, below 0.5.
+        lines: Lines of tab-separated columns.
+        name: Name of the table, for errors.
+        folder: Output folder.
+        columns: Columns of source and target, counted from 1.
+        seed: Seed of the splits.
+        held_out: Share of the distinct source sentences in valid, and again in test; above 0, below 0.5.
 
     Raises:
         CorpusError: A split would be empty.
@@ -92,7 +100,7 @@ def write_splits(
 def _pairs(
     lines: Iterable[bytes], name: str, columns: tuple[int, int], report: SplitReport
 ) -> Iterator[tuple[str, str]]:
-    """The pairs of the lines that have one; counts all that are read, and the malformed ones."""
+    """Yield the pairs of the well-formed lines; count the lines read, and the malformed ones."""
     for number, raw in enumerate(lines, start=1):
         report.read += 1
         try:
@@ -103,7 +111,11 @@ def _pairs(
 
 
 def _columns(line: bytes, columns: tuple[int, int]) -> tuple[str, str]:
-    """The two columns of a line; a ValueError says what was found where there are none, or no UTF-8."""
+    """The two columns of a line.
+
+    Raises:
+        ValueError: A column is missing or blank, or the line is not UTF-8.
+    """
     cells = line.decode("utf-8").split("\t")
     if len(cells) < max(columns):
         raise ValueError(f"expected at least {max(columns)} tab-separated columns, found {len(cells)}")

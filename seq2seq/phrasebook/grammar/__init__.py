@@ -1,8 +1,8 @@
-"""A synchronous grammar: one derivation is drawn, and every language says it.
+"""A synchronous grammar: one derivation is drawn, and linearized in every language.
 
-The grammar is data in this folder. `rules.yaml` says what there is to say, `lexicon.yaml` with which concepts;
-a folder for each language has its words and forms (`words.yaml`, `forms.yaml`) and says each rule in its own order
-(`syntax.yaml`). A further language is a further folder.
+The grammar is data in this folder. `rules.yaml` has the rules of derivations, and `lexicon.yaml` their concepts; a
+folder for each language has its words and forms (`words.yaml`, `forms.yaml`) and linearizes each rule in its own word
+order (`syntax.yaml`). A further language is a further folder.
 """
 
 from seq2seq.phrasebook.grammar.derivation import Lexeme, Node

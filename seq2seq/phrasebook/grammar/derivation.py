@@ -1,19 +1,19 @@
-"""Drawing a derivation: a tree of rules, features and lexemes that no language has said yet.
+"""Draw a derivation: a tree of rules, features and lexemes, independent of any language.
 
 A step of a rule in `rules.yaml` fills one slot. It is one of
 
     habit                       a feature with this value
-    "@verb.object"              a copy of what another slot holds
-    {choose: {past: 2, now: 1}} a value by weight
-    {word: verb, frame: motion} a lexeme of the part of speech, of these attributes or classes
-    {draw: what, class: place}  a derivation of a category, or of one of a list; the rest are slots filled beforehand
-    {argument: "@verb.object"}  one of the classes, and the category that `arguments` in `rules.yaml` gives it
-    {chance: 0.3, of: STEP}     the step, or nothing
-    {one_of: "@verb.goal"}      one of the names that another slot holds
-    {number: [2, 99]}           an integer between the two, as digits
+    "@verb.object"              a copy of the value of another slot
+    {choose: {past: 2, now: 1}} a value, drawn by weight
+    {word: verb, frame: motion} a lexeme of the part of speech, with these attributes or classes
+    {draw: what, class: place}  a derivation of a category, or of one of a list; the other keys are slots filled before
+    {argument: "@verb.object"}  one of the classes, drawn as the category that `arguments` in `rules.yaml` gives it
+    {chance: 0.3, of: STEP}     the step, with this probability, or nothing
+    {one_of: "@verb.goal"}      one of the names in another slot
+    {number: [2, 99]}           an integer in this range, as digits
     {"@kind": {counted: STEP, else: STEP}}    the step for the value of a feature
 
-A slot that is filled already is left as it is: this is how a rule prescribes what is below it.
+A slot that is already filled is not changed: this is how a rule determines slots of the derivations below it.
 """
 
 from bisect import bisect
@@ -25,15 +25,15 @@ from typing import Any
 
 from seq2seq.errors import CorpusError
 
-MAX_RETRIES = 20  # of drawing a word that the sentence has already
+MAX_RETRIES = 20  # repetitions of a draw if the sentence already has the word
 
 
 class NoWordError(CorpusError):
-    """No word of the lexicon is what the slots drawn so far ask for."""
+    """No word of the lexicon fits the slots drawn so far."""
 
 
 class Lexeme(tuple[dict[str, str], ...]):
-    """A concept: for each language, by its index, the attributes and forms that it has there."""
+    """A concept: its attributes and forms for each language, by the index of the language."""
 
     __hash__ = object.__hash__
 
@@ -42,7 +42,7 @@ class Node(dict[str, Any]):
     """A derivation: slots and features by name, with its rule."""
 
     __slots__ = ("rule",)
-    __hash__ = object.__hash__  # type: ignore[assignment]  # a switch over features may meet a node, which is none of them
+    __hash__ = object.__hash__  # type: ignore[assignment]  # a switch over features looks up nodes, too, in vain
 
     def __init__(self, rule: "Rule", filled: Mapping[str, Any]) -> None:
         super().__init__(filled)
@@ -50,7 +50,7 @@ class Node(dict[str, Any]):
 
 
 class Rule:
-    """What to draw, in order; and for each language, by its index, how to say it."""
+    """A rule: the steps to draw, in order, and the fields that linearize it, by the index of the language."""
 
     def __init__(self, category: str, name: str, steps: list[tuple[str, "DerivationStep"]], languages: int) -> None:
         self.category = category
@@ -65,7 +65,7 @@ DerivationStep = Callable[["DerivationState", Node], Any]
 
 @dataclass(slots=True)
 class DerivationState:
-    """The state of drawing one sentence: where chance comes from, and the lexemes that have been used."""
+    """The state of drawing one sentence: the random source, and the lexemes used so far."""
 
     random: Callable[[], float]
     used: set[Lexeme] = field(default_factory=set)
@@ -83,12 +83,12 @@ class DerivationState:
 
 
 class RuleSet:
-    """The rules of `rules.yaml`, made ready to draw from."""
+    """The rules of `rules.yaml`, compiled for drawing."""
 
     def __init__(self, source: Mapping[str, Any], lexicon: Mapping[str, list[Lexeme]], languages: int) -> None:
         self.lexicon = lexicon
         self.arguments = source["arguments"]
-        self.categories: dict[str, tuple[list[Rule], list[float]]] = {}  # and each rule by its key, alone
+        self.categories: dict[str, tuple[list[Rule], list[float]]] = {}  # also single rules, by their keys
         self.rules: dict[str, Rule] = {}
         for category, entry in source["categories"].items():
             shared = entry.get("slots", {})
@@ -105,7 +105,7 @@ class RuleSet:
             self.categories[category] = rules, _cumulative(weights)
 
     def draw(self, category: str, draw: DerivationState, filled: Mapping[str, Any]) -> Node:
-        """Draw a derivation of a category, or of the one rule that `category.rule` names."""
+        """Draw a derivation of a category, or of the rule that `category.rule` names."""
         rules, weights = self.categories[category]
         rule = rules[0] if len(rules) == 1 else rules[bisect(weights, draw.random())]
         node = Node(rule, filled)
@@ -113,11 +113,11 @@ class RuleSet:
         return node
 
     def step(self, spec: Any, place: str) -> DerivationStep:
-        """Make a step from its description; `place` is for errors."""
+        """Compile a step from its description; `place` is its position, for errors."""
         if spec is None or isinstance(spec, str | int):
             return self._value(spec)
         if not isinstance(spec, Mapping):
-            raise CorpusError(f"{place}: {spec!r} is no step.")
+            raise CorpusError(f"{place}: {spec!r} is not a step.")
         keyword = next(iter(spec))
         if keyword.startswith("@"):
             return self._switch(keyword, spec[keyword], place)
@@ -176,7 +176,7 @@ class RuleSet:
         return one_of
 
     def _word(self, part: str, rest: Mapping[str, Any], place: str) -> DerivationStep:
-        """Attributes and classes are known beforehand, or read off the node when the word is drawn."""
+        """Compile a step that draws a word; its attributes and classes are constants, or values of the node."""
         conditions = {key: self._value(value) for key, value in rest.items()}  # `not` excludes classes
 
         @cache
@@ -221,14 +221,14 @@ class RuleSet:
 
 
 def _fill(slots: dict[str, Any], steps: list[tuple[str, DerivationStep]], draw: DerivationState, node: Node) -> None:
-    """Fill the slots that are still empty, by steps that read a node."""
+    """Fill the empty slots by their steps, which read a node."""
     for slot, step in steps:
         if slot not in slots and (value := step(draw, node)) is not None:
             slots[slot] = value
 
 
 def _look(value: Any, names: list[str]) -> Any:
-    """Follow a path through slots and attributes; what is not there is None."""
+    """Follow a path through slots and attributes; None if it does not exist."""
     for name in names:
         if isinstance(value, Lexeme):
             value = value[0]

@@ -1,4 +1,4 @@
-"""The grammar, read from its files: draws derivations and says them in every language."""
+"""The grammar, read from its files: draws derivations and linearizes them in every language."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -13,20 +13,21 @@ from seq2seq.phrasebook.grammar.lexicon import build_lexemes, flatten, load_conc
 from seq2seq.phrasebook.grammar.phenomena import Phenomena
 from seq2seq.phrasebook.grammar.syntax import Sentence, Syntax
 
-MAX_RETRIES = 100  # of draws that end where no word fits
+MAX_RETRIES = 100  # repetitions of a draw if no word fits
 
-EMPTY_RULE = Rule("", "", [], 0)  # of what prescribes slots from outside
+EMPTY_RULE = Rule("", "", [], 0)  # rule of a node that only prescribes slots
 
 
 class Grammar:
     """A synchronous grammar of two or more languages.
 
     Args:
-        languages: Folders beside this file. The first is the source.
+        languages: Names of folders next to this file. The first language is the source.
         lexicon: `full`, or `basic` for the words that `basic.yaml` chooses.
 
-    `held_out_combinations` has for each language what `held_out.yaml` names: words in forms that only a compositional
-    test has.
+    Attributes:
+        held_out_combinations: The combinations of `held_out.yaml` for each language: words in forms that only a
+            compositional test has.
 
     Raises:
         CorpusError: A file of the grammar does not fit the others.
@@ -51,20 +52,23 @@ class Grammar:
         self.held_out_combinations = {language: self._forms(every, language) for language in languages}
 
     def draw(self, random: Callable[[], float], category: str = "sentence", **filled: Any) -> Node:
-        """Draw a derivation of a category; `filled` prescribes slots."""
+        """Draw a derivation of a category, with the slots in `filled`."""
         return _retried(lambda: self.rules.draw(category, DerivationState(random), filled))
 
     def draw_with_phenomenon(self, random: Callable[[], float], phenomenon: str, language: str, links: int = 1) -> Node:
         """Draw a sentence that is likely to have a phenomenon of a language.
 
         Args:
-            links: Of a long distance: how many phrases stand between.
+            random: Random source: returns numbers from 0 to 1.
+            phenomenon: Name of the phenomenon.
+            language: Language of the phenomenon.
+            links: Number of phrases between the two words of a long-distance dependency.
         """
         step = self.phenomena[language].draw_specs[phenomenon]
         return _retried(lambda: step(DerivationState(random), Node(EMPTY_RULE, {"links": str(links)})))
 
     def linearize(self, node: Node, language: str) -> Sentence:
-        """Return the sentence in a language, with the words that it has."""
+        """Return the sentence in a language, with the forms that it uses."""
         return self.syntaxes[language].linearize(node)
 
     def is_held_out(self, sentence: Sentence) -> bool:
@@ -80,7 +84,7 @@ class Grammar:
                 if key not in lexemes:
                     raise CorpusError(f"held_out.yaml: the lexicon has no {part} {key!r}.")
                 forms = [form for form in lexemes[key][index] if name in (form, *form.split("."))]
-                forms = [form for form in forms if form != name] or forms  # what the entry names is no form of it
+                forms = [form for form in forms if form != name] or forms  # `name` itself may be an attribute
                 if not forms:
                     raise CorpusError(f"held_out.yaml: {part} {key!r} has no form {name!r}.")
                 found |= {(lexemes[key], form) for form in forms}
@@ -108,5 +112,5 @@ def _language(name: str) -> dict[str, Any]:
 @cache
 def _read(*path: str) -> Any:
     text = files("seq2seq.phrasebook.grammar").joinpath(*path).read_text(encoding="utf-8")
-    # CSafeLoader is five times as fast where it is built in.
+    # CSafeLoader, if PyYAML was built with it, is five times as fast.
     return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))

@@ -1,4 +1,4 @@
-"""From the files of words to lexemes: what a concept is, and its forms in every language, by rule or as given."""
+"""Lexemes from the files of words: concepts with their attributes, and their forms in every language."""
 
 import re
 from collections import Counter, defaultdict
@@ -9,8 +9,8 @@ from seq2seq.errors import CorpusError
 from seq2seq.phrasebook.grammar.derivation import Lexeme
 
 WORD_LISTS = {"surnames": "surname", "cities": "city", "countries": "country", "months": "month", "weekdays": "weekday"}
-CLASS_ATTRIBUTES = ("sort", "class", "gender", "tense")  # attributes that tell words of one kind from others
-OPTIONAL_ATTRIBUTES = ("singular_only", "single_owner")  # attributes that a class gives to some of its words
+CLASS_ATTRIBUTES = ("sort", "class", "gender", "tense")  # attributes that define kinds of words
+OPTIONAL_ATTRIBUTES = ("singular_only", "single_owner")  # attributes of only some words of a class
 
 Concepts = dict[str, dict[str, dict[str, str]]]  # part of speech, concept, attribute
 
@@ -18,7 +18,7 @@ Concepts = dict[str, dict[str, dict[str, str]]]  # part of speech, concept, attr
 def load_concepts(lexicon: Mapping[str, Any], function_words: Mapping[str, Any]) -> Concepts:
     """Return every concept with its attributes, by part of speech.
 
-    A value is text; a list becomes its members with spaces between, and true is `yes`.
+    Values are text; a list becomes its members separated by spaces, and true becomes `yes`.
     """
     found: Concepts = defaultdict(dict)
     within = _groups(lexicon["groups"])
@@ -52,23 +52,23 @@ def build_lexemes(found: Concepts, languages: Mapping[str, Mapping[str, Any]]) -
     """Return the lexemes of each part of speech.
 
     Args:
-        found: What `load_concepts` returned.
-        languages: For each language, in the order of a lexeme: `forms`, and `words` by part of speech and concept.
+        found: Result of `load_concepts`.
+        languages: `forms` of each language, in order, and its `words` by part of speech and concept.
 
     Raises:
-        CorpusError: An entry is no concept, or does not fit its paradigm.
+        CorpusError: An entry is not a concept, or does not fit its paradigm.
     """
     for name, language in languages.items():
         for part, entries in language["words"].items():
             unknown = sorted(set(entries) - set(found[part]))
             if unknown:
-                raise CorpusError(f"{name}: {part} {unknown[0]!r} is no concept of lexicon.yaml.")
+                raise CorpusError(f"{name}: {part} {unknown[0]!r} is not a concept of lexicon.yaml.")
     made: dict[str, list[Lexeme]] = {}
     for part, entries in found.items():
         made[part] = []
         for concept, attributes in entries.items():
             forms = [_forms(part, concept, language, name) for name, language in languages.items()]
-            # Where no language needs a preposition, the object can be moved and negated as such.
+            # If no language needs a preposition, the object can be moved and negated on its own.
             direct = not any(form.get("preposition") for form in forms)
             gradable = part == "adjective" and all(form["comparative"] for form in forms)
             shared = _attributes({"key": concept, "direct": direct, "gradable": gradable})
@@ -105,9 +105,9 @@ def _forms(part: str, concept: str, language: Mapping[str, Any], name: str) -> d
 def inflect(paradigm: Mapping[str, Any], entry: str | Mapping[str, Any]) -> dict[str, str]:
     """Return the forms of a word, by name.
 
-    A paradigm names the `parts` of an entry, in order and separated by commas, and makes each form that is not given
-    from a part or an earlier form: `plural: [singular, [y$, ies], [$, s]]` takes the first pattern that is found and
-    replaces it. Two origins are joined: `[genitive|nominative, ...]`.
+    A paradigm names the `parts` of an entry, in order and separated by commas, and derives each form that is not given
+    from a part or an earlier form: `plural: [singular, [y$, ies], [$, s]]` replaces the first pattern that is found.
+    Two origins are joined: `[genitive|nominative, ...]`.
 
     Args:
         paradigm: `parts`, a list of names, and `forms`: a name or a list of a name and pairs of pattern and
@@ -115,19 +115,19 @@ def inflect(paradigm: Mapping[str, Any], entry: str | Mapping[str, Any]) -> dict
         entry: The parts as text, or a mapping of `parts` and of forms that are irregular.
 
     Raises:
-        CorpusError: The entry has more parts than the paradigm, or a form is made from one that is not there.
+        CorpusError: The entry has more parts than the paradigm, or a form is derived from one that does not exist.
     """
     text, exceptions = (entry, {}) if isinstance(entry, str) else (entry.get("parts", ""), flatten(entry))
     names = paradigm["parts"]
     given = [part.strip() for part in text.split(",")] if len(names) > 1 else [text]
     if len(given) > len(names):
-        raise CorpusError(f"{text!r} has {len(given)} parts, and the paradigm {len(names)}: {', '.join(names)}.")
+        raise CorpusError(f"{text!r} has {len(given)} parts, but the paradigm {len(names)}: {', '.join(names)}.")
     forms = dict.fromkeys(names, "") | dict(zip(names, given, strict=False))
     for name, made in flatten(paradigm.get("forms", {})).items():
         origin, *rules = [made] if isinstance(made, str) else made
         missing = [part for part in origin.split("|") if part not in forms]
         if missing:
-            raise CorpusError(f"form {name!r} of {text!r} is made from {missing[0]!r}, which is no earlier form.")
+            raise CorpusError(f"form {name!r} of {text!r} is made from {missing[0]!r}, which is not an earlier form.")
         made_of = "|".join(forms[part] for part in origin.split("|"))
         forms[name] = exceptions.get(name) or (name in names and forms[name]) or _rewrite(made_of, rules)
     return forms | {name: form for name, form in exceptions.items() if name != "parts"}
@@ -154,7 +154,7 @@ def _frame(entry: Mapping[str, Any]) -> str:
 
 
 def _groups(groups: Mapping[str, Iterable[str]]) -> Mapping[str, list[str]]:
-    """Return the groups that a class is in, directly or through another group."""
+    """Return the groups to which each class belongs, directly or through another group."""
 
     def members(group: str) -> Iterator[str]:
         for name in groups.get(group, ()):

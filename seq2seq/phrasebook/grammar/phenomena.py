@@ -1,4 +1,4 @@
-"""Which phenomena a derivation has, and which words of a sentence each of them decides."""
+"""Grammatical phenomena of a derivation, and the words of a sentence that each of them determines."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,12 +13,12 @@ WORD = re.compile(r"\w+(?:[.,:'-]\w+)*|[^\w\s]")
 
 
 class Phenomena:
-    """The phenomena of one language, as its `phenomena.yaml` has them.
+    """The phenomena of one language, from its `phenomena.yaml`.
 
     Args:
-        syntax: Of the language.
-        rules: What is drawn from.
-        source: For each phenomenon, one or several ways to say a node wrong.
+        syntax: Syntax of the language.
+        rules: Rules to draw from.
+        source: One or several ways to linearize a node wrongly, for each phenomenon.
     """
 
     def __init__(self, syntax: Syntax, rules: RuleSet, source: Mapping[str, Any]) -> None:
@@ -34,10 +34,10 @@ class Phenomena:
         return iter(self.variants)
 
     def affected_positions(self, node: Node, name: str) -> list[int]:
-        """Return the places of the words that a phenomenon decides; none where a derivation does not have it.
+        """Return the positions of the words that a phenomenon determines; [] if the derivation does not have it.
 
-        Places count what `split_words` gives, from 0. What a phenomenon would not change is not among them: a feminine
-        accusative is spelled like the nominative.
+        Positions are indices into the result of `split_words`. Words that the phenomenon does not change are not among
+        them: for example, a feminine accusative is spelled like the nominative.
         """
         places: set[int] = set()
         words: list[str] = []
@@ -46,22 +46,22 @@ class Phenomena:
                 if variant.fits(part):
                     words = words or split_words(self.syntax.linearize(node).text)
                     places |= set(unaligned_positions(words, split_words(variant.said(node, part))))
-        return sorted(place for place in places if words[place] != ",")  # they come and go with what they enclose
+        return sorted(place for place in places if words[place] != ",")  # commas change with the phrases they enclose
 
     def matches(self, node: Node, name: str) -> bool:
-        """Whether something in a derivation is of the kind that a phenomenon is about."""
+        """Whether a derivation has a node to which a phenomenon applies."""
         return any(variant.fits(part) for part in iterate_nodes(node) for variant in self.variants[name])
 
     def distance(self, node: Node, positions: list[int]) -> int:
-        """Return how many words of a long-distance sentence stand between the one that decides and the decided one."""
-        # The words up to the one that decides, where a node's rule says which these are.
+        """Return the number of words between the governing and the dependent word of a long-distance dependency."""
+        # The field `near` of a node's rule has the words up to the governing one.
         said = [(part.rule.fields[self.syntax.index].get("near"), part) for part in iterate_nodes(node)]
         (near,) = (text for field, part in said if field and (text := field(part, "near", [])))
         return positions[0] - len(split_words(near))
 
 
 class _Variant:
-    """One way to say a node wrong."""
+    """One way to linearize a node wrongly."""
 
     def __init__(self, syntax: Syntax, entry: Mapping[str, Any], place: str) -> None:
         self.syntax = syntax
@@ -89,7 +89,7 @@ class _Variant:
 
 
 def iterate_nodes(node: Node) -> Iterator[Node]:
-    """Yield a derivation and all that is in it, once each."""
+    """Yield a derivation and all nodes in it, each once."""
     seen: set[int] = set()
     waiting = [node]
     while waiting:
@@ -101,18 +101,18 @@ def iterate_nodes(node: Node) -> Iterator[Node]:
 
 
 def split_words(sentence: str) -> list[str]:
-    """Return words, numbers and marks; marks within a number or a word stay there."""
+    """Return words, numbers and punctuation marks; marks within a number or a word are not split off."""
     return WORD.findall(sentence)
 
 
 def unaligned_positions(words: list[str], other: list[str]) -> list[int]:
-    """Return the places of `words` that an alignment with `other` leaves over."""
+    """Return the positions in `words` that an alignment with `other` leaves unaligned."""
     blocks = SequenceMatcher(None, words, other, autojunk=False).get_matching_blocks()
     kept = {block.a + step for block in blocks for step in range(block.size)}
     return [place for place in range(len(words)) if place not in kept]
 
 
 def _draw(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The step that draws a sentence which has the phenomenon, as often as an entry can say."""
+    """The step that draws a sentence with the phenomenon, as likely as the entry can make it."""
     draw = entry.get("draw") or (entry["node"] if entry["node"].startswith("sentence.") else "sentence")
     return {"draw": draw} if isinstance(draw, str) else draw

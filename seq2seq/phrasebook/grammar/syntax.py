@@ -1,14 +1,14 @@
-"""Saying a derivation in one language.
+"""Linearize a derivation in one language.
 
-`syntax.yaml` of a language has, for a category or for one of its rules, fields by name. A field is a template
+`syntax.yaml` of a language has fields, by name, for each category or each of its rules. A field is a template
 
     "{subject nominative} {.finite} {object @verb.case} schnell"
 
-of words, of slots with the form that is wanted, and of other fields of the same rule (with a dot); or it depends on
-a feature: `{"@tense": {past: TEMPLATE, else: TEMPLATE}}`. A form is made of names and of `@paths`, joined with dots. It
-is looked up among the forms of a lexeme; for a derivation it names one of its fields, or goes to its field `"*"`, in
-which `*` is the name that was asked for. A slot that is not filled says nothing; a name that is no slot is a function
-word of the language.
+of words, of slots with the required form, and of other fields of the same rule (with a dot); or it depends on a
+feature: `{"@tense": {past: TEMPLATE, else: TEMPLATE}}`. A form consists of names and `@paths`, joined with dots. It is
+looked up among the forms of a lexeme; for a derivation, it names one of its fields, or selects its field `"*"`, in
+which `*` is the requested name. An empty slot yields nothing; a name that is not a slot is a function word of the
+language.
 """
 
 import re
@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 from seq2seq.errors import CorpusError
 from seq2seq.phrasebook.grammar.derivation import Lexeme, Node, RuleSet
 
-UsedForms = list[tuple[Lexeme, str]]  # words as they were looked up while something was said, each with its form
-Linearizer = Callable[[Node, str, UsedForms], str]  # of a node, in a form; adds to what was used
+UsedForms = list[tuple[Lexeme, str]]  # lexemes with their forms, in the order in which they were looked up
+Linearizer = Callable[[Node, str, UsedForms], str]  # linearizes a node in a form, and appends to the used forms
 SLOT_PATTERN = re.compile(r"\{([^{}]*)\}|([^{}\s]+)")
 
 
 class Sentence(NamedTuple):
-    """A derivation as a language says it: the text, the language, and the words in their forms."""
+    """A derivation linearized in a language: the text, the language, and the lexemes with their forms."""
 
     text: str
     language: str
@@ -32,13 +32,13 @@ class Sentence(NamedTuple):
 
 
 class Syntax:
-    """One language's way to say derivations.
+    """Linearization of derivations in one language.
 
     Args:
-        index: Of the language, in `Rule.fields` and in lexemes.
-        name: Of the language, for errors.
-        source: `syntax.yaml`.
-        words: Its function words and what forms they have.
+        index: Index of the language in `Rule.fields` and in lexemes.
+        name: Name of the language.
+        source: Contents of `syntax.yaml`.
+        words: Function words of the language and their forms.
         rules: All rules, which get their fields here.
     """
 
@@ -61,13 +61,13 @@ class Syntax:
         for key, rule in rules.rules.items():
             described = {**source["say"].get(rule.category, {}), **(source["say"].get(key) or {})}
             if not described:
-                raise CorpusError(f"{name}/syntax.yaml does not say how {key!r} is said.")
+                raise CorpusError(f"{name}/syntax.yaml: no template for the rule {key!r}.")
             fields = rule.fields[index]
             for field, spec in described.items():
                 fields[str(field)] = self.compile(spec, f"{name}/syntax.yaml: {key}.{field}")
 
     def linearize(self, node: Node) -> Sentence:
-        """Say a whole sentence, with what the language does at the end: contractions, marks, the capital."""
+        """Linearize a whole sentence, with the final steps: contractions, punctuation marks and the capital letter."""
         used: UsedForms = []
         text = node.rule.fields[self.index]["*"](node, "*", used)
         for there, pattern, replacement in self.contractions:
@@ -78,9 +78,9 @@ class Syntax:
         return Sentence(text[0].upper() + text[1:], self.name, used)
 
     def look_up(self, value: Any, names: list[str], used: UsedForms) -> str:
-        """Follow a path through slots, lexemes and fields, and add the words of these to `used_forms`.
+        """Follow a path through slots, lexemes and fields, and append the words of the fields to `used`.
 
-        What is not there is empty.
+        A path that does not exist yields "".
         """
         for name in names:
             if isinstance(value, Lexeme):
@@ -95,7 +95,7 @@ class Syntax:
         return value
 
     def compile(self, spec: Any, place: str) -> Linearizer:
-        """Make a field from its template; `place` is for errors."""
+        """Compile a field from its template; `place` is its position, for errors."""
         if isinstance(spec, Mapping):
             if len(spec) != 1 or not str(next(iter(spec))).startswith("@"):
                 raise CorpusError(f"{place}: expected one @path with its cases, found {list(spec)}.")
@@ -165,7 +165,7 @@ class Syntax:
         return joined
 
     def _path(self, path: str) -> Linearizer:
-        """What a path leads to; after a dot stands another field of the same rule."""
+        """Compile a path; one that begins with a dot names another field of the same rule."""
         index = self.index
         if path.startswith("."):
             said = path[1:]
