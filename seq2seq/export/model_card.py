@@ -77,9 +77,7 @@ def render_card(name: str, config: Config, about: Mapping[str, Any], licence: st
     """
     about = _with_plain_names(config, about)
     front = yaml.safe_dump(_front_matter(name, config, about, licence), sort_keys=False, allow_unicode=True)
-    commands = config.next_commands(quote(name)).values()
-    uses = (command for command in commands if command.startswith("seq2seq "))
-    shell = "\n".join([f"pip install {DISTRIBUTION_NAME}", *uses])
+    shell = "\n".join([f"pip install {DISTRIBUTION_NAME}", *config.next_commands(quote(name)).values()])
     texts, search = TASK_TEXTS[config.task], config.search
     long_lines = "cut off" if getattr(search, "long_lines", "") == "truncate" else "translated in segments"
     purpose = about["purpose"]

@@ -216,12 +216,12 @@ def test_a_value_where_a_section_belongs_names_its_keys():
         ("data.valid=false", "To hold it out of data.train: --set data.valid='{fraction: 0.02}'."),
         ("data.valid=500", "To hold it out of data.train: --set data.valid='{pairs: 500}'."),
         ("data.valid=0.1", "To hold it out of data.train: --set data.valid='{fraction: 0.1}'."),
-        ("data.valid=v.tsv", "Files are named by their kind: {tsv: v.tsv}."),
+        ("data.valid=v.tsv", "To name files, write {tsv: v.tsv}."),
         ("data.train=007", "expected a section with keys of"),
-        ("data.train=t.tsv", "Files are named by their kind: {tsv: t.tsv}."),
-        ("data.train=[t.en, t.de]", "Files are named by their kind: {source: t.en, target: t.de}."),
-        ("data.test=t.tsv", "Files are named by their kind: {tsv: t.tsv}."),
-        ("data.train.mixture=[a.tsv]", "Files are named by their kind: {tsv: a.tsv}."),
+        ("data.train=t.tsv", "To name files, write {tsv: t.tsv}."),
+        ("data.train=[t.en, t.de]", "To name files, write {source: t.en, target: t.de}."),
+        ("data.test=t.tsv", "To name files, write {tsv: t.tsv}."),
+        ("data.train.mixture=[a.tsv]", "To name files, write {tsv: a.tsv}."),
     ],
 )
 def test_what_is_no_corpus_says_how_one_is_given(override: str, advice: str) -> None:

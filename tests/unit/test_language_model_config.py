@@ -58,7 +58,7 @@ def test_a_translators_defaults_are_as_they_were() -> None:
 
 
 def of_a_translator(key: str, accepted: str) -> str:
-    ours = "and this recipe has 'task: language_model': leave it out"
+    ours = "but this recipe has 'task: language_model': leave it out"
     return f"'{key}' is for 'task: translation', {ours}. Accepted {accepted}"
 
 
@@ -100,7 +100,7 @@ def of_a_translator(key: str, accepted: str) -> str:
         ),
         (
             {"tokenizer": {"from_model": "runs/a", "target_model": "b"}},
-            "tokenizer: 'from_model' brings the tokenizers: leave out 'target_model'.",
+            "tokenizer: 'from_model' provides the tokenizers: leave out 'target_model'.",
         ),
         (
             {"training": {"warm_start": "runs/a"}},
