@@ -333,7 +333,7 @@ def test_a_language_model_is_copied_too(tmp_path):
     card = (tmp_path / "copy" / "README.md").read_text(encoding="utf-8")
     assert front_matter(tmp_path / "copy")["pipeline_tag"] == "text-generation"
     assert "seq2seq perplexity copy -i FILE" in card
-    assert "help a translator" not in card
+    assert "seq2seq translate MODEL --language-model copy" in card
 
 
 def test_wrong_arguments_are_told(model, tmp_path, capsys):

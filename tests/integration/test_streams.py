@@ -289,8 +289,7 @@ def test_no_folder_for_temporary_files(monkeypatch, capsys):
     monkeypatch.setattr(sys.modules["seq2seq.cli.quickstart"], "import_tensorflow", fail)
     assert run("quickstart", "-o", "nowhere") == 1
     assert capsys.readouterr().err == (
-        "error: temporary files: No usable temporary directory found in ['/tmp']. Set TMPDIR to a folder that can be "
-        "written.\n"
+        "error: temporary files: No usable temporary directory found in ['/tmp']. Set TMPDIR to a writable folder.\n"
     )
 
 
