@@ -112,7 +112,7 @@ def test_processes_killed_at_random_lose_nothing(folder, tmp_path):
         (("--shard", "1/2", "-i", "none", "-o", "out"), 1, "none: no such file in "),
         (("--shard", "1/2", "-i", "-", "-o", "out"), 1, "stdin: expected a file, found a pipe or device"),
         (("--shard", "1/2", "-i", "in", "-o", "-"), 1, "stdout: expected a file, since the output is written in parts"),
-        (("--shard", "1/2", "-i", "in", "-o", "in"), 1, "in: is the input too"),
+        (("--shard", "1/2", "-i", "in", "-o", "in"), 1, "in: is also the input"),
         (("-o", "out", "in"), 1, "in: is a file, but arguments are taken as text. To read its lines: -i in."),
         (("-i", "in", "-o", "out", "a dog"), 1, "found text, 'a dog', and --input in: give one of them."),
         (

@@ -223,7 +223,7 @@ def test_a_place_that_is_in_use_is_refused(model, tmp_path, capsys):
     for output, message in (
         (tmp_path / "full", "full: not an empty directory"),
         (tmp_path / "file", "file: not an empty directory"),
-        (model, "is the model itself. Give another directory"),
+        (model, "is the model to copy. Give another directory"),
         (model / "..", "not an empty directory"),
     ):
         assert run("export", model, output) == 1
@@ -275,7 +275,10 @@ def test_a_language_model_beside_it_is_not_lost_in_silence(model, tmp_path):
     values = yaml.safe_load((changed / "config.yaml").read_text())
     values["search"] |= {"language_model": "/somewhere/lm", "language_model_weight": 0.3}
     forge(changed, values)
-    with pytest.warns(UserWarning, match="with the language model /somewhere/lm, which is another directory: the copy"):
+    with pytest.warns(
+        UserWarning,
+        match="with the language model /somewhere/lm, which is in another directory and not copied: the copy",
+    ):
         export_model(changed, tmp_path / "copy")
     assert load_model_config(tmp_path / "copy").search.language_model is None
 

@@ -211,8 +211,8 @@ def test_a_language_model_does_not_translate(verb, folder, capsys):
     model = folder / "model"
     assert run(verb, model, *flags.get(verb, ())) == 1
     assert capsys.readouterr().err == (
-        f"error: {model}: is of `task: language_model`, and a model of `task: translation` is wanted here. What this "
-        f"one does: generate: `seq2seq generate {model}`; perplexity: `seq2seq perplexity {model} -i FILE`; shallow "
+        f"error: {model}: expected a model of `task: translation`, found one of `task: language_model`. Uses of this "
+        f"model: generate: `seq2seq generate {model}`; perplexity: `seq2seq perplexity {model} -i FILE`; shallow "
         f"fusion: `seq2seq translate MODEL --language-model {model}`.\n"
     )
 
@@ -222,8 +222,8 @@ def test_a_translator_is_no_language_model(verb, folder, capsys):
     flags = ("-i", folder / "reference.txt") if verb == "perplexity" else ()
     assert run(verb, folder / "translator", *flags) == 1
     assert capsys.readouterr().err.startswith(
-        f"error: {folder / 'translator'}: is of `task: translation`, and a model of `task: language_model` is wanted "
-        f"here. What this one does: translate: `seq2seq translate {folder / 'translator'} -i FILE`; evaluate: "
+        f"error: {folder / 'translator'}: expected a model of `task: language_model`, found one of `task: "
+        f"translation`. Uses of this model: translate: `seq2seq translate {folder / 'translator'} -i FILE`; evaluate: "
     )
 
 

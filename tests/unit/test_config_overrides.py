@@ -183,7 +183,7 @@ def test_missing_recipe_lists_the_packaged_ones(tmp_path: Path) -> None:
     path = tmp_path / "nowhere.yaml"
     with pytest.raises(ConfigError) as error:
         load_config(path)
-    assert str(error.value).startswith(f"{path}: no such file, and no packaged recipe. ")
+    assert str(error.value).startswith(f"{path}: no such file, and no packaged recipe of that name. ")
     assert f": {', '.join(recipe_names())}. To train on sentence pairs" in str(error.value)
     assert "quickstart" in recipe_names()
 

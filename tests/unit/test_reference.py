@@ -52,7 +52,7 @@ def test_every_key_of_every_section_is_there_once_and_in_order(task):
 
 
 def test_what_not_all_tasks_have_names_its_task():
-    assert "Stacked recurrent encoder. Only of `translation`." in render_reference()
+    assert "Stacked recurrent encoder. Only for `translation`." in render_reference()
     assert table_of("`decoder`")["heads"]["task"] == "`translation`"
     assert "heads" not in table_of("`decoder`", "language_model")
     assert table_of("`decoder`")["units"]["task"] == ""

@@ -107,11 +107,11 @@ def test_texts_of_workers_are_joined_in_their_order(local):
         ('{"cluster": {}}', r"TF_CONFIG is damaged \(KeyError: 'worker'\)"),
         (
             '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 2}}',
-            "this task is worker 2, and there are workers 0 to 1",
+            "this task is worker 2, but there are workers 0 to 1",
         ),
         (
             '{"cluster": {"worker": ["a:1"]}, "task": {"type": "chief", "index": 0}}',
-            "this task is chief 0, and there are workers 0 to 0",
+            "this task is chief 0, but there are workers 0 to 0",
         ),
     ],
 )
@@ -157,7 +157,10 @@ def test_only_errors_of_several_workers_are_about_other_workers():
     with pytest.raises(TrainingError, match=message), report_lost_workers(replicas):
         raise lost
     unlike = tf.errors.InternalError(None, None, "Device 1 is joining a group with incompatible device type GPU")
-    with pytest.raises(TrainingError, match="the workers have unlike devices"), report_lost_workers(replicas):
+    with (
+        pytest.raises(TrainingError, match="the workers have different kinds or numbers of devices"),
+        report_lost_workers(replicas),
+    ):
         raise unlike
 
 

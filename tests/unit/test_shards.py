@@ -275,7 +275,7 @@ def test_another_job_is_refused_with_what_differs(job, changed, count, message, 
     before = {path: path.read_bytes() for path in job.output.parent.rglob("*") if path.is_file() and path != job.source}
     before = {path: content for path, content in before.items() if path.suffix != ".lock"}
     for number in (1, 2):
-        with pytest.raises(BulkError, match=rf"json: tells of another job: .*{message}.*(Give another --output)"):
+        with pytest.raises(BulkError, match=rf"json: belongs to another job: .*{message}.*(Give another --output)"):
             go(changed(job), number, count)
     assert before
     assert all(path.read_bytes() == content for path, content in before.items())
@@ -288,7 +288,7 @@ def test_machines_that_translate_more_at_once_join_the_same_job(job):
 
 
 def test_a_translator_of_another_precision_than_the_jobs_is_refused(job):
-    with pytest.raises(BulkError, match="the job is in float32, and the translator's model in tf32"):
+    with pytest.raises(BulkError, match="the precision of the job is float32, but that of the translator is tf32"):
         go(job, 1, 2, Shouting("tf32"))
     assert names(job) == ["in"]
 
@@ -301,7 +301,7 @@ def test_answers_of_two_jobs_are_not_joined(job):
             record.write_text(record.read_text().replace('"beam_size": 5', '"beam_size": 7'))
             return super().translate_stream(*arguments, **more)
 
-    with pytest.raises(BulkError, match=r"out\.manifest\.json: tells of another job: options.beam_size is 7 there"):
+    with pytest.raises(BulkError, match=r"out\.manifest\.json: belongs to another job: options.beam_size is 7 there"):
         go(job, 1, 1, Meanwhile())
     assert not job.output.exists()
 

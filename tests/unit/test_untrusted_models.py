@@ -82,7 +82,7 @@ def test_a_recipe_of_terabytes_is_refused_before_it_is_built(folder):
         changed = recipe | {section: recipe[section] | {key: 2_000_000_000}}
         forge(folder, "config.yaml", yaml.safe_dump(changed).encode())
         with pytest.raises(
-            ModelDirectoryError, match=rf"'{section}' needs [\d,]{{13,}} parameters or more, and the file"
+            ModelDirectoryError, match=rf"'{section}' needs at least [\d,]{{13,}} parameters, but the file"
         ):
             load_model(folder)
 
