@@ -50,7 +50,7 @@ def translate_on_apache_beam(
     finished chunks are kept in the folder `OUT.chunks`, and the next call resumes from them.
 
     Args:
-        job: What to translate.
+        job: The file to translate, and how.
         pipeline_options: Options of the pipeline, as on a command line, e.g. `--runner FlinkRunner`.
         runner: An Apache Beam runner, or its name; by default the one in the options, or else `DEFAULT_RUNNER`.
         chunk: Number of lines that are translated, and stored, at once.

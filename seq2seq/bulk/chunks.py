@@ -113,7 +113,7 @@ class Chunks:
             raise BulkError(f"{self.record_path}: damaged: {error}. {remedy}") from None
         there, here = flatten(begun), flatten(self.identity)
         differ = [
-            f"{key} is {_short(there.get(key))} there and {_short(here.get(key))} now"
+            f"{key} was {_short(there.get(key))} and is now {_short(here.get(key))}"
             for key in dict.fromkeys([*here, *there])
             if there.get(key) != here.get(key)
         ]

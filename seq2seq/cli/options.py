@@ -94,7 +94,7 @@ def search_options(base: OptionsT, given: Mapping[str, Any]) -> OptionsT:
 
 
 def load_recipe_and_options(model: Path, kind: type[ConfigT], given: Mapping[str, Any]) -> tuple[ConfigT, Any]:
-    """The recipe of a model, and its search options updated by `search_options`; TensorFlow is not needed.
+    """Load the recipe of a model and its search options, updated by `search_options`; TensorFlow is not needed.
 
     Raises:
         ConfigError: A value is not accepted.

@@ -77,8 +77,8 @@ class Recipe(Section):
     def min_parameters(self, source: int, target: int) -> dict[str, int]:
         """Lower bounds of the parameters of the model's parts, by name, given the vocabulary sizes.
 
-        Each size counts in the largest matrix that it is a dimension of. A real model has about ten times as many
-        parameters; billions of times as many are impossible.
+        Of each part, only the largest matrices are counted. A real model has about ten times as many parameters, but
+        never billions of times as many.
         """
         raise NotImplementedError
 

@@ -49,7 +49,7 @@ class ScheduleConfig(Section):
             raise ValueError("'step' needs 'decay_updates'")
         if self.type in ("cosine", "step") and self.decay_start < self.warmup_updates and self.decay_start:
             raise ValueError(
-                f"'decay_start' {self.decay_start} lies within the 'warmup_updates' of "
+                f"'decay_start' {self.decay_start} is within the 'warmup_updates' of "
                 f"{pluralize(self.warmup_updates, 'update')}"
             )
         for name in ("decay_start", "decay_updates"):

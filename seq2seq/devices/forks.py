@@ -9,7 +9,7 @@ _forked_too_late = False
 
 
 def tensorflow_has_started() -> bool:
-    """Whether TensorFlow's devices are initialised; there is no query, but the number of threads is fixed after it."""
+    """Whether TensorFlow's devices are initialised: from then on, its number of threads cannot change."""
     if "tensorflow" not in sys.modules:
         return False
     import tensorflow as tf

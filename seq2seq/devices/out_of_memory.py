@@ -50,7 +50,7 @@ def describe_out_of_memory(error: BaseException) -> str | None:
 
 
 class BatchSplitter:
-    """Splits batches into parts that fit into memory, and learns the limit from those that did not.
+    """A splitter of batches into parts that fit into memory; it learns the limit from parts that did not.
 
     The items of a batch are computed independently, so the results do not depend on the split.
 

@@ -94,9 +94,9 @@ class Replicas:
         local = self.num_replicas // self.num_workers
         return range(self.worker_index * local, (self.worker_index + 1) * local)
 
-    def any_worker(self, *wishes: bool) -> list[bool]:
+    def any_worker(self, *flags: bool) -> list[bool]:
         """The logical OR of each flag over all workers. All workers must call this at the same point."""
-        return [bool(count) for count in self.sum_over_workers(np.array(wishes, np.float32))]
+        return [bool(count) for count in self.sum_over_workers(np.array(flags, np.float32))]
 
     def sum_over_workers(self, values: np.ndarray) -> np.ndarray:
         """The sum of an array over all workers, float32. All workers must call this at the same point."""

@@ -114,8 +114,8 @@ def export_model(
     if dtype not in (None, stored):
         if not model_only and (model / DECODER_FILE).exists():
             raise ModelDirectoryError(
-                f"{model / DECODER_FILE}: was made from weights in {stored}, and the copy's are in {dtype}. Leave it "
-                f"out with --model-only, and make another one: seq2seq {COMMANDS[DECODER_FILE]} {quote(str(output))}"
+                f"{model / DECODER_FILE}: was made from {stored} weights, but the copy has {dtype} weights. Leave it "
+                f"out with --model-only, then make another one: seq2seq {COMMANDS[DECODER_FILE]} {quote(str(output))}"
             )
         metadata["weights_dtype"] = dtype
     if tests := {Path(file).stem: _read_evaluation(Path(file)) for file in evaluations}:
@@ -132,11 +132,12 @@ def _write_directory(export: Export, output: Path) -> None:
         others = [] if export.model_only else copy_derived_files(export.model, partial)
         needed = [file for file in files_of_search(export.contents.config.search) if not (partial / file).exists()]
         for file in (*others, *needed):
-            what = (
-                "was made from other files than those beside it now" if file in others else "would not be in the copy"
+            what = "was made from other files than those now in the model" if file in others else "is not in the copy"
+            needs = ", but the recipe's search needs it" if file in needed else ""
+            other = "" if file in needed else ", or leave it out with --model-only"
+            raise ModelDirectoryError(
+                f"{export.model / file}: {what}{needs}. {how_to_make(export.model, file)}{other}."
             )
-            why = ", and the recipe's search uses it" if file in needed else ", or leave it out with --model-only"
-            raise ModelDirectoryError(f"{export.model / file}: {what}. {how_to_make(export.model, file)}{why}.")
         card = render_card(output.absolute().name, export.contents.config, inspect_model(partial), export.licence)
         with atomic_write(partial / CARD) as written:
             written.write_text(card, encoding="utf-8")

@@ -118,7 +118,8 @@ def wrap_storage_errors(path: Path, needed: int | None = None, temporary: Path |
     """Convert an OSError about `path`, or about its `temporary` file, to a StorageError; others pass through.
 
     Raises:
-        StorageError: The file cannot be written; says why and, for a full disk, how much space is needed and free.
+        StorageError: The file cannot be written; the message gives the reason and, for a full disk, the space needed
+            and free.
     """
     try:
         yield

@@ -108,7 +108,7 @@ def open_output(path: Path, inputs: Iterable[Path] = ()) -> Iterator[Any]:
 
     Args:
         path: The output.
-        inputs: Inputs that are read meanwhile, which the output must not be one of.
+        inputs: Inputs that are read at the same time; the output must not be one of them.
 
     Raises:
         CorpusError: See `check_output`.

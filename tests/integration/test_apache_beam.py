@@ -122,7 +122,7 @@ def test_when_apache_beam_gives_up_the_next_call_continues(folder, translator, t
     assert not job.output.exists()
     done = {int(path.name) // CHUNK for path in (tmp_path / "out.chunks").glob("0*")}
     assert 0 < len(done) < LINES // CHUNK
-    with pytest.raises(BulkError, match=r"out.manifest.json: belongs to another job: chunk is 200 there and 100 now"):
+    with pytest.raises(BulkError, match=r"out.manifest.json: belongs to another job: chunk was 200 and is now 100"):
         translate_on_apache_beam(job, chunk=100)
     failures.translated.clear()
     translate_on_apache_beam(job, chunk=CHUNK)

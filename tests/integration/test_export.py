@@ -261,7 +261,7 @@ def test_what_its_recipe_needs_is_not_left_out(model, tmp_path):
     values = yaml.safe_load((changed / "config.yaml").read_text())
     values["search"] |= {"shortlist": 3, "int8": True}
     forge(changed, values)
-    with pytest.raises(ModelDirectoryError, match=f"{SHORTLIST_FILE}: would not be in the copy.*the recipe's search"):
+    with pytest.raises(ModelDirectoryError, match=f"{SHORTLIST_FILE}: is not in the copy.*the recipe's search"):
         export_model(changed, tmp_path / "copy", model_only=True)
     export_model(changed, tmp_path / "copy")
     texts = [

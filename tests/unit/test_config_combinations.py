@@ -216,7 +216,7 @@ COVERAGE = "decoder: 'coverage' needs 'attention: additive' with one head."
         ("training.schedule.type=step", "training.schedule: 'step' needs 'decay_updates'."),
         (
             "training.schedule={type: cosine, decay_updates: 9, decay_start: 4, warmup_updates: 5}",
-            "training.schedule: 'decay_start' 4 lies within the 'warmup_updates' of 5 updates.",
+            "training.schedule: 'decay_start' 4 is within the 'warmup_updates' of 5 updates.",
         ),
         (
             "training.schedule={type: plateau, min_learning_rate: 0.1}",

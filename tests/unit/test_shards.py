@@ -255,16 +255,16 @@ def change(job, **options):
 @pytest.mark.parametrize(
     ("changed", "count", "message"),
     [
-        (lambda job: change(job, beam_size=7), 2, "options.beam_size is 5 there and 7 now"),
-        (lambda job: replace(job, output_format="jsonl"), 2, "format is text there and jsonl now"),
-        (lambda job: replace(job, precision="mixed_float16"), 2, "precision is float32 there and mixed_float16 now"),
-        (lambda job: job, 3, "shards is 2 there and 3 now"),
+        (lambda job: change(job, beam_size=7), 2, "options.beam_size was 5 and is now 7"),
+        (lambda job: replace(job, output_format="jsonl"), 2, "format was text and is now jsonl"),
+        (lambda job: replace(job, precision="mixed_float16"), 2, "precision was float32 and is now mixed_float16"),
+        (lambda job: job, 3, "shards was 2 and is now 3"),
         (
             lambda job: job.source.write_text("a\n" * 11) and job,
             2,
-            r"input.sha256 is [0-9a-f]{8} there and [0-9a-f]{8} now",
+            r"input.sha256 was [0-9a-f]{8} and is now [0-9a-f]{8}",
         ),
-        (lambda job: job.source.write_text("a\n" * 12) and job, 2, "input.lines is 11 there and 12 now"),
+        (lambda job: job.source.write_text("a\n" * 12) and job, 2, "input.lines was 11 and is now 12"),
     ],
 )
 @pytest.mark.parametrize("joined", [False, True])
@@ -301,7 +301,7 @@ def test_answers_of_two_jobs_are_not_joined(job):
             record.write_text(record.read_text().replace('"beam_size": 5', '"beam_size": 7'))
             return super().translate_stream(*arguments, **more)
 
-    with pytest.raises(BulkError, match=r"out\.manifest\.json: belongs to another job: options.beam_size is 7 there"):
+    with pytest.raises(BulkError, match=r"out\.manifest\.json: belongs to another job: options.beam_size was 7"):
         go(job, 1, 1, Meanwhile())
     assert not job.output.exists()
 
@@ -313,7 +313,7 @@ def test_another_model_is_refused(job, tmp_path):
     model = save_random_model(tmp_path / "new", toy_tokenizer())
     model.output_bias.assign_add(np.ones(model.output_bias.shape))
     save_trained(tmp_path / "other", model, {})
-    with pytest.raises(BulkError, match=r"model\.model\.safetensors is [0-9a-f]{8} there and [0-9a-f]{8} now"):
+    with pytest.raises(BulkError, match=r"model\.model\.safetensors was [0-9a-f]{8} and is now [0-9a-f]{8}"):
         go(job, 2, 2)
 
 
