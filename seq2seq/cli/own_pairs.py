@@ -63,7 +63,7 @@ def load_or_plan(
         raise typer.BadParameter(f"expected a recipe or files of sentence pairs, found both: {name} is a recipe")
     output = output or Path("runs") / run_name(inputs)
     recipe = _plan(inputs, overrides, minutes, languages, columns, scores, say)
-    say(f"complete recipe: {output / 'config.yaml'}, written when training starts. To train a variant, edit a copy.")
+    say(f"complete recipe: {output / 'config.yaml'} (written when training starts); to train a variant, edit a copy")
     return recipe, output
 
 

@@ -81,7 +81,7 @@ CAUSES = (
 MISSING_LIBRARY = re.compile(r"dynamic library '([^']+)'")
 # Level, time, thread and source file at the start of a log line.
 LOG_PREFIX = re.compile(r"^[\d\-: .]*([IWEF])[\d ]*[\d:. ]*\S*\] *")
-# Another process may use the memory at the moment, which is no failure of the GPU.
+# Another process may be using the memory; the GPU itself does not fail.
 MEMORY_FULL = re.compile(r"out of memory|OUT_OF_MEMORY|ResourceExhausted|ALLOC_FAILED", re.IGNORECASE)
 
 
