@@ -27,9 +27,9 @@ class FilterConfig(SentenceFilterConfig):
 
     max_ratio: float | None = field(
         4.0,
-        "Maximum factor by which the length ratio of a pair may differ from that of the corpus; only pairs with 20 "
-        "characters or more are tested. Lengths are in characters. The ratio of the corpus is the median over its "
-        "first 40,000 pairs (in a mixture, over those of each part): Chinese has a third of the characters of English.",
+        "Maximum factor by which the length ratio of a pair, in characters, may differ from that of the corpus; pairs "
+        "with both sides below 20 characters are kept. The ratio of the corpus is the median over its first 40,000 "
+        "pairs (in a mixture, over those of each part): Chinese has a third of the characters of English.",
         gt=1.0,
     )
 

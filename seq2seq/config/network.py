@@ -205,7 +205,7 @@ class DecoderConfig(LanguageModelDecoderConfig):
         paper="Bahdanau et al. 2015 (additive); Luong et al. 2015 (general, dot); Vaswani et al. 2017 (scaled_dot)",
     )
     attention_units: int | None = field(
-        None, "Width of the hidden layer of `additive`, or of all heads together; null: `units`.", ge=1
+        None, "Width of the hidden layer of `additive`, and of all heads together; null: `units`.", ge=1
     )
     heads: int = field(
         1,

@@ -86,7 +86,7 @@ class TextSearchOptions(Section):
             accepted = accept(value)
         except ValidationError:
             accepted = None
-        # Beyond these limits, scores of long hypotheses overflow or underflow.
+        # Beyond these limits, scores of long hypotheses leave the range in which a search can compare them.
         if accepted is None or (accepted != "average" and not -1.0 <= accepted <= 10.0):
             raise ValueError(f"found {value!r}, expected a number from -1 to 10, or 'average'")
         return accepted

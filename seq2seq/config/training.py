@@ -68,8 +68,8 @@ class RecoveryConfig(Section):
     )
     max_skipped_updates: int = field(
         20,
-        "Maximum number of consecutive skipped updates. After that, the run rolls back to its last good checkpoint and "
-        "halves the learning rate, as it does when validation finds a model that is worse than guessing.",
+        "Number of consecutive skipped updates after which the run rolls back to its last good checkpoint and halves "
+        "the learning rate, as it does when validation finds a model that is worse than guessing.",
         unit="updates",
         ge=1,
     )
