@@ -123,7 +123,7 @@ class Chunks:
             return False
         found = output.stat().st_size if output.exists() else None
         if found != written:
-            size = "no such file" if found is None else f"a file of {found:,} bytes"
+            size = "no such file" if found is None else f"a file of {pluralize(found, 'byte')}"
             raise BulkError(
                 f"{output}: found {size}, but {written:,} bytes are recorded in {self.record_path.name}. {remedy}"
             )

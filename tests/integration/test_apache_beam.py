@@ -116,7 +116,7 @@ def test_when_apache_beam_gives_up_the_next_call_continues(folder, translator, t
     job = job_of(folder, translator, tmp_path)
     with (
         caplog.at_level(logging.CRITICAL),
-        pytest.raises(BulkError, match=r"gave up: RuntimeError: injected after .* 11001 "),
+        pytest.raises(BulkError, match=r"failed: RuntimeError: injected after .* 11001 "),
     ):
         translate_on_apache_beam(job, chunk=CHUNK)
     assert not job.output.exists()

@@ -133,7 +133,7 @@ def test_a_corpus_with_splits(site, tmp_path, capsys):
     output = capsys.readouterr().out
     assert "data/captions: en to de, 200 train, 20 valid, 10 test" in output
     assert "licence: CC0 for a test\ncite: Somebody (2020)\n" in output
-    assert "not compared" not in output
+    assert "not verified" not in output
     data = next_config(output).data
     assert read(data.train) == pairs(200, 7)
     assert read(data.valid) == pairs(20, 7)

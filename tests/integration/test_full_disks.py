@@ -130,7 +130,7 @@ def test_a_full_disk_says_how_much_is_free(tmp_path):
     with pytest.raises(StorageError) as error, wrap_storage_errors(tmp_path / "file", 5 * 10**18):
         raise OSError(28, "No space left on device")
     assert str(error.value).startswith(f"{tmp_path}/file: no space left: 5.0 EB needed, ")
-    assert "free. Free some and run the same command again." in str(error.value)
+    assert "free. Free some space and run the same command again." in str(error.value)
     with pytest.raises(StorageError, match="the disk quota is used up"), wrap_storage_errors(tmp_path / "file"):
         raise OSError(122, "Disk quota exceeded")
     with (

@@ -149,7 +149,7 @@ def test_target_model_alone_is_fine() -> None:
 def test_a_weight_without_a_language_model_is_refused() -> None:
     search = {"language_model_weight": 0.5}
     values = {"data": {"train": {"tsv": "a"}, "valid": {"tsv": "b"}}, "search": search}
-    with pytest.raises(ConfigError, match=r"'language_model_weight' is 0\.5, and there is no 'language_model'"):
+    with pytest.raises(ConfigError, match=r"'language_model_weight' is 0\.5, but there is no 'language_model'"):
         validate_config(values, "t.yaml")
 
 

@@ -342,13 +342,13 @@ def test_damage_is_refused_with_a_remedy(job):
 
     for damaged in (about[:-9], "[]", '"a"', "\xff"):
         record.write_text(damaged, encoding="latin-1")
-        refused(1, r"out\.manifest\.json: damaged: .*delete out\.manifest\.json to begin anew")
+        refused(1, r"out\.manifest\.json: damaged: .*delete out\.manifest\.json to start over")
     record.write_text(about)
     for damaged in (whole[:-1], whole.replace(b"\n", b" ", 1)):
         answer.write_bytes(damaged)
-        refused(2, r"000000000003: found answers to 1 line, expected 2, of lines 3 to 4\. Delete it")
+        refused(2, r"000000000003: found translations of 1 line, expected 2, of lines 3 to 4\. Delete the file")
     answer.write_bytes(whole + b"MORE\n")
-    refused(2, r"000000000003: found answers to 3 lines, expected 2, of lines 3 to 4\. Delete it")
+    refused(2, r"000000000003: found translations of 3 lines, expected 2, of lines 3 to 4\. Delete the file")
     answer.unlink()
     assert go(job, 1, 2).joined
     assert job.output.read_bytes() == expected()
@@ -358,7 +358,7 @@ def test_what_is_missing_at_the_join_is_named(job):
     at_join = chunks.Chunks(job, job.identity(), CHUNK)
     assert not at_join.resume()
     at_join.translate_chunk(Shouting(), 1, LINES[:2], pytest.fail)
-    with pytest.raises(BulkError, match=r"000000000003: found answers to 0 lines, expected 2, of lines 3 to 4"):
+    with pytest.raises(BulkError, match=r"000000000003: found translations of 0 lines, expected 2, of lines 3 to 4"):
         at_join.join()
     assert not job.output.exists()
 
@@ -368,7 +368,9 @@ def test_an_output_that_changed_after_the_join_is_refused(job):
     size = job.output.stat().st_size
     assert json.loads(job.output.with_name("out.manifest.json").read_text())["bytes"] == size
     job.output.write_bytes(b"x")
-    with pytest.raises(BulkError, match=rf"out: found a file of 1 bytes, and out.manifest.json says {size} bytes"):
+    with pytest.raises(
+        BulkError, match=rf"out: found a file of 1 byte, but {size} bytes are recorded in out.manifest.json"
+    ):
         go(job, 1, 1)
     job.output.unlink()
     with pytest.raises(BulkError, match="out: found no such file"):
@@ -382,7 +384,7 @@ def test_an_input_that_gets_shorter_is_an_error(job, monkeypatch):
     monkeypatch.setattr(
         chunks.Chunks, "missing_chunks", lambda *given: job.source.write_text("one\ntwo\nthree\n") and missing(*given)
     )
-    with pytest.raises(CorpusError, match="in: found 3 lines, and there were 11 when this began"):
+    with pytest.raises(CorpusError, match="in: found 3 lines, but there were 11 at the start"):
         go(job, 1, 1)
 
 
@@ -392,7 +394,9 @@ def test_a_second_process_on_a_shard_is_refused_with_the_first_ones_id(job):
     holder += "with file_lock(Path(sys.argv[1]), RuntimeError): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", holder, lock], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "held\n"
-        with pytest.raises(BulkError, match=rf"00002-of-00002.lock: process {first.pid} on \S+ is on shard 2/2\. Wait"):
+        with pytest.raises(
+            BulkError, match=rf"00002-of-00002.lock: process {first.pid} on \S+ is translating shard 2/2\. Wait"
+        ):
             go(job, 2, 2)
         assert not go(job, 1, 2).joined, "another shard is free"
         first.kill()
